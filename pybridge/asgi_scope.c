@@ -21,6 +21,7 @@
   X(K_HEADERS, "headers")                                                                                              \
   X(K_STATE, "state")                                                                                                  \
   X(K_EXTENSIONS, "extensions")                                                                                        \
+  X(K_REQUEST_ID, "fapws.request_id")                                                                                  \
   X(K_TRACE_ID, "fapws.trace_id")                                                                                      \
   X(T_HTTP10, "1.0")                                                                                                   \
   X(T_HTTP11, "1.1")                                                                                                   \
@@ -264,13 +265,16 @@ static PyObject *extensions(const core_record *rec) {
 }
 
 static int put_identity(PyObject *scope, PyObject *headers, const core_record *rec) {
-  if (LIKELY(!rec->req.own)) return 0;
-  core_field f = rec->req.fields[rec->req.nfields - 1];
-  core_span id = core_trace_id(rec);
-  PyObject *pair =
-      Py_BuildValue("(y#y#)", at(rec, f.name), (Py_ssize_t)f.name.len, at(rec, f.value), (Py_ssize_t)f.value.len);
-  return core_append(headers, pair) < 0 ||
-         core_put(scope, text[K_TRACE_ID], PyUnicode_DecodeLatin1(at(rec, id), id.len, NULL)) < 0;
+  for (uint32_t i = rec->req.nfields - rec->req.own; UNLIKELY(i < rec->req.nfields); i++) {
+    core_field f = rec->req.fields[i];
+    core_span id = core_id_in(rec, f);
+    PyObject *pair =
+        Py_BuildValue("(y#y#)", at(rec, f.name), (Py_ssize_t)f.name.len, at(rec, f.value), (Py_ssize_t)f.value.len);
+    if (core_append(headers, pair) < 0 || core_put(scope, text[core_is_trace(rec, f) ? K_TRACE_ID : K_REQUEST_ID],
+                                                   PyUnicode_DecodeLatin1(at(rec, id), id.len, NULL)) < 0)
+      return -1;
+  }
+  return 0;
 }
 
 PyObject *asgi_scope(core_record *rec) {

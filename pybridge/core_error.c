@@ -43,11 +43,19 @@ static int local_time(time_t now, struct tm *tm) {
   return zone[i].offset;
 }
 
+/* Writes the identity of a request with a format that has a name and a text. */
+static void identify(char *buf, const core_record *rec, const char *format) {
+  for (int trace = 0; rec && trace <= 1; trace++) {
+    core_span id = core_id(rec, trace);
+    if (id.len) buf += snprintf(buf, 160, format, trace ? "trace" : "request", (int)id.len, rec->req.data + id.off);
+  }
+}
+
 /* Writes the beginning of a line of an error log in the format of cmd/fapws/plan/logger.go, independent of the
  * locale. In a file: "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; human-readable:
  * "2026-11-20 15:01:02.123 +0100 error ". what is the text after it; in a human-readable line, its first word may be
  * the level. buf has room for STAMP bytes. */
-#define STAMP 256
+#define STAMP 512
 static void stamp(char *buf, int log, core_record *rec, const char *level, const char *what) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   static const char month[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
@@ -60,13 +68,13 @@ static void stamp(char *buf, int log, core_record *rec, const char *level, const
     int n = snprintf(buf, 80, "%d-%02d-%02d %02d:%02d:%02d.%03ld %c%02d%02d %s%s", tm.tm_year + 1900, tm.tm_mon + 1,
                      tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000000, offset < 0 ? '-' : '+',
                      minutes / 60, minutes % 60, said ? "" : level, said ? "" : " ");
-    if (rec && rec->req.own) snprintf(buf + n, 64, "trace %.32s: ", rec->req.data + core_trace_id(rec).off);
+    identify(buf + n, rec, "%s %.*s: ");
     return;
   }
   int n = snprintf(buf, 80, "[%s %s %02d %02d:%02d:%02d.%06ld %d] [%s] ", day[tm.tm_wday], month[tm.tm_mon], tm.tm_mday,
                    tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000, tm.tm_year + 1900, level);
   if (rec && rec->req.addr.len) n += client(buf + n, rec);
-  if (rec && rec->req.own) snprintf(buf + n, 64, "[trace %.32s] ", rec->req.data + core_trace_id(rec).off);
+  identify(buf + n, rec, "[%s %.*s] ");
 }
 
 /* Returns a text such as "error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1 (thread 2): detail", with date

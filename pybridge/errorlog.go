@@ -110,11 +110,14 @@ func (t *task) say(format string, args ...any) {
 	if file && t.addr != "" { // In other logs, the text itself names the client.
 		lines = fmt.Appendf(lines, "[client %s] ", &exchange.Peer{Addr: t.addr, Port: t.port})
 	}
-	switch {
-	case t.trace != "" && file:
-		lines = fmt.Appendf(lines, "[trace %s] ", t.trace)
-	case t.trace != "":
-		lines = fmt.Appendf(lines, "trace %s: ", t.trace)
+	about := "%s %s: "
+	if file {
+		about = "[%s %s] "
+	}
+	for _, one := range [...][2]string{{"request", t.request}, {"trace", t.trace}} {
+		if one[1] != "" {
+			lines = fmt.Appendf(lines, about, one[0], one[1])
+		}
 	}
 	lines = fmt.Appendf(lines, format, args...)
 	if t.log == 0 {

@@ -242,11 +242,22 @@ static inline uint32_t core_shared_head(const core_record *rec) {
   return rec->req.own ? rec->req.fields[rec->req.nfields - rec->req.own].name.off : rec->req.head_len;
 }
 
-/* The trace-id in traceparent; empty without a trace. */
-static inline core_span core_trace_id(const core_record *rec) {
-  if (!rec->req.own) return (core_span){0, 0};
-  return (core_span){rec->req.fields[rec->req.nfields - 1].value.off + 3, 32};
+/* Whether f, one of these fields, is traceparent. Otherwise it is x-request-id. */
+static inline int core_is_trace(const core_record *rec, core_field f) { return rec->req.data[f.name.off] == 't'; }
+
+/* The trace-id in the field traceparent, or the request id in the field x-request-id. */
+static inline core_span core_id_in(const core_record *rec, core_field f) {
+  return core_is_trace(rec, f) ? (core_span){f.value.off + 3, 32} : f.value;
 }
+
+/* The trace-id, or the request id. Empty if the request has none. */
+static inline core_span core_id(const core_record *rec, int trace) {
+  for (uint32_t i = rec->req.nfields - rec->req.own; i < rec->req.nfields; i++)
+    if (core_is_trace(rec, rec->req.fields[i]) == trace) return core_id_in(rec, rec->req.fields[i]);
+  return (core_span){0, 0};
+}
+static inline core_span core_trace_id(const core_record *rec) { return core_id(rec, 1); }
+static inline core_span core_request_id(const core_record *rec) { return core_id(rec, 0); }
 
 /* =============================================================================
  * The calls from Go, and their options. Any thread may make a call without the GIL, unless a comment says otherwise. */

@@ -55,7 +55,9 @@ type task struct {
 	line   string
 	addr   string // address of the client without its port; "" if there is none
 	port   string
-	trace  string // trace-id of the request; "" if it has no trace
+	// request id and trace-id; "" for none
+	request, trace string
+
 	log    int
 	name   string
 	run    mode
@@ -82,9 +84,7 @@ func (h *Handler) describe(rec *C.core_record) task {
 		port:   text(rec.req.port),
 		log:    int(rec.req.log),
 	}
-	if id := C.core_trace_id(rec); id.len > 0 {
-		t.trace = text(id)
-	}
+	t.request, t.trace = text(C.core_request_id(rec)), text(C.core_trace_id(rec))
 	var thread C.int
 	t.where = C.core_record_state(number(rec), &thread)
 	t.thread = int(thread)

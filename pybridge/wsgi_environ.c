@@ -27,6 +27,8 @@
   X(K_USER, "REMOTE_USER")                                                                                             \
   X(K_AUTH, "AUTH_TYPE")                                                                                               \
   X(K_ERRORS, "wsgi.errors")                                                                                           \
+  X(K_X_REQUEST_ID, "HTTP_X_REQUEST_ID")                                                                               \
+  X(K_REQUEST_ID, "fapws.request_id")                                                                                  \
   X(K_TRACEPARENT, "HTTP_TRACEPARENT")                                                                                 \
   X(K_TRACE_ID, "fapws.trace_id")                                                                                      \
   X(K_DISCONNECTED, "fapws.disconnected")                                                                              \
@@ -259,9 +261,14 @@ static PyObject *ascii(const core_record *rec, core_span s) {
 
 /* Adds the identity of the request, which is not in the cache because it differs in each request. */
 static int put_identity(PyObject *env, const core_record *rec) {
-  if (LIKELY(!rec->req.own)) return 0;
-  return core_put(env, key[K_TRACEPARENT], ascii(rec, rec->req.fields[rec->req.nfields - 1].value)) < 0 ||
-         core_put(env, key[K_TRACE_ID], ascii(rec, core_trace_id(rec))) < 0;
+  for (uint32_t i = rec->req.nfields - rec->req.own; UNLIKELY(i < rec->req.nfields); i++) {
+    core_field f = rec->req.fields[i];
+    int trace = core_is_trace(rec, f);
+    if (core_put(env, key[trace ? K_TRACEPARENT : K_X_REQUEST_ID], ascii(rec, f.value)) < 0 ||
+        core_put(env, key[trace ? K_TRACE_ID : K_REQUEST_ID], ascii(rec, core_id_in(rec, f))) < 0)
+      return -1;
+  }
+  return 0;
 }
 
 /* --- fapws.disconnected ------------------------------------------------------

@@ -102,7 +102,7 @@ func (s *Server) Configure(cfg Config) {
 
 func (s *Server) configure(cfg Config) {
 	s.cfg = cfg.withDefaults()
-	if s.again = s.cfg.Sites.Limits; s.cfg.Sites.Trace {
+	if s.again = s.cfg.Sites.Limits; s.cfg.Sites.Trace || s.cfg.Sites.RequestID {
 		s.again = s.again.Plus(http1.OwnFields, http1.OwnLines)
 	}
 	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout,

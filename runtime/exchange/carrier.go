@@ -87,7 +87,7 @@ func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func
 	}
 	q.handed.Head = d.Head
 	x := s.New(client, stream)
-	s.begins(x, q)
+	s.begins(x, q, true) // by the other process
 	if !s.findSocket(x, string(d.Group)) {
 		x.End()
 		return nil, errOtherMount

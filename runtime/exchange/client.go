@@ -151,6 +151,10 @@ func (c *Client) AwaitsProxyHeader() bool { return c.proxy != nil && c.proxy.awa
 // Trusted reports whether c is a trusted proxy, or a client without a proxy.
 func (c *Client) Trusted() bool { return c.proxy == nil || c.proxy.trusted }
 
+// reports reports whether the fields of requests that only a trusted proxy may set are believed. A subrequest has the
+// remaining fields of its client.
+func (c *Client) reports() bool { return c.subrequest != nil || c.IsProxy() }
+
 func (c *Client) Distrust() {
 	if c.proxy != nil {
 		c.proxy.trusted = false
@@ -224,7 +228,7 @@ func (s *Server) warnUnread(c *Client, field string) {
 // dropForged changes the head itself, because other processes and workers parse the head again.
 func (s *Server) dropForged(x *Exchange) {
 	q, c := x.req, x.client
-	untrusted := c.subrequest == nil && !c.IsProxy()
+	untrusted := !c.reports()
 	if !untrusted && !s.table.users {
 		return
 	}

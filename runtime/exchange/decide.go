@@ -259,7 +259,7 @@ func (s *Server) Tick() {
 // Decide then calls one of Submit, Start, Refuse, suspend and AwaitTurn.
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
-	s.begins(x, q)
+	s.begins(x, q, x.client.reports())
 	if s.override != nil && s.overrides(q) {
 		s.note(x)
 		x.Refuse(*s.override)
@@ -274,8 +274,9 @@ func (x *Exchange) Decide() {
 	}
 }
 
-// begins initializes x for the request q after its head has arrived.
-func (s *Server) begins(x *Exchange, q *request) {
+// begins initializes x for the request q after its head has arrived. A request id in the head is kept if identified is
+// set.
+func (s *Server) begins(x *Exchange, q *request, identified bool) {
 	r, parsed := &q.handed, &q.parsed
 	x.Req, x.req, q.Head = r, q, r.Head
 	x.Version, x.IsHead, x.Out.trailers, x.KeepAlive, x.Safe = parsed.Version, parsed.Head, parsed.Trailers,
@@ -289,7 +290,7 @@ func (s *Server) begins(x *Exchange, q *request) {
 		x.began = s.metrics.Begin()
 	}
 	if s.identifier != nil {
-		q.identify(s.identifier, &x.ID)
+		q.identify(s.identifier, identified, &x.ID)
 	}
 	if s.timed {
 		q.time, q.earlier = time.Now(), x.client.requests

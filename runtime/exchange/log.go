@@ -69,7 +69,7 @@ func (s *Server) beginEntry(x *Exchange) {
 	}
 	e.Overridden = false
 	e.Begin(e.Format())
-	e.Site = site.name
+	e.Site, e.RequestID = site.name, x.ID.Request
 	direct, peer := c.direct(), x.from
 	e.PeerAddr, e.LocalAddr, e.LocalPort = direct.Addr, direct.ServerName, direct.ServerPort
 	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme

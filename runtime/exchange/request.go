@@ -59,11 +59,10 @@ func (q *request) keep() {
 }
 
 // identify gives the request its identity, with fields at the end of the head.
-func (q *request) identify(n *http1.Identifier, id *http1.Identity) {
+func (q *request) identify(n *http1.Identifier, trusted bool, id *http1.Identity) {
 	r := &q.handed
-	q.identified = n.Rewrite(q.identified[:0], r.Head, &q.parsed, id)
-	r.Head, r.Own = q.identified, http1.OwnFields
-	q.Head = r.Head
+	q.identified, r.Own = n.Rewrite(q.identified[:0], r.Head, &q.parsed, trusted, id)
+	r.Head, q.Head = q.identified, q.identified
 }
 
 func (s *Server) admit(x *Exchange) {

@@ -159,6 +159,9 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 		h.edited = edits.Apply(h.edited, r)
 	}
 	dst = h.Template.AppendHead(dst, r)
+	if x.ID.Request != "" && !http1.HasField(r.Fields, requestID) {
+		dst = append(append(append(dst[:len(dst)-2], "X-Request-Id: "...), x.ID.Request...), "\r\n\r\n"...)
+	}
 	if x.Record != nil {
 		x.Record.NoteResponse(dst[before:])
 	}
@@ -170,7 +173,7 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	return dst
 }
 
-var crlf = []byte("\r\n")
+var crlf, requestID = []byte("\r\n"), []byte("X-Request-Id")
 
 const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"
 

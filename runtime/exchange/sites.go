@@ -93,6 +93,9 @@ type Config struct {
 	// Context).
 	Trace bool
 
+	// RequestID adds a field x-request-id to each request and its response: the id of a trusted proxy, or a new id.
+	RequestID bool
+
 	// Answered, if not nil, is called on the loop for each answered request, except those with an override page. The
 	// entry is valid until it returns.
 	Answered func(*logfile.Entry)
@@ -172,9 +175,7 @@ func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *
 func (s *Server) Configure(cfg Config) {
 	s.Config, s.files.Max, s.memory.Max = cfg, int64(cfg.MaxSpools), cmp.Or(cfg.MaxBodyMemory, 96<<20)
 	s.descriptors.Max = int64(cfg.MaxDescriptors)
-	if s.identifier = nil; cfg.Trace {
-		s.identifier = http1.NewIdentifier()
-	}
+	s.identifier = http1.NewIdentifier(cfg.Trace, cfg.RequestID)
 	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || s.Set.Debug > 0 || s.table.logged
 }
 

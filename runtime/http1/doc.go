@@ -17,9 +17,9 @@
 //
 // # Identities
 //
-// An Identifier (identity.go) continues traces of W3C Trace Context (https://www.w3.org/TR/trace-context/): it adds a
-// valid field traceparent to the end of the head of a request. The field then reaches everything that receives request
-// fields: environ and scope, CGI and FastCGI, proxies, includes, logs.
+// An Identifier (identity.go) continues traces of W3C Trace Context (https://www.w3.org/TR/trace-context/) and gives
+// requests an id: it adds the fields traceparent and x-request-id to the end of the head of a request. They then reach
+// everything that receives request fields: environ and scope, CGI and FastCGI, proxies, includes, logs.
 //
 // It works on bytes and does no I/O. Package exchange uses Identifier; logs and handlers use OwnIdentity.
 package http1

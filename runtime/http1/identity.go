@@ -12,10 +12,11 @@ import (
 
 // An Identity names a request in logs, in traces and to the handlers of the request. The zero value names nothing.
 type Identity struct {
-	Trace  TraceID
-	Span   SpanID // this server's part of the trace
-	Parent SpanID // the client's part; the zero value if the client sent no valid traceparent
-	Flags  byte   // trace-flags (§3.2.2.5)
+	Request string // the request id; "" for none
+	Trace   TraceID
+	Span    SpanID // this server's part of the trace
+	Parent  SpanID // the client's part; the zero value if the client sent no valid traceparent
+	Flags   byte   // trace-flags (§3.2.2.5)
 }
 
 // TraceID is a trace-id (§3.2.2.3), and SpanID a parent-id (§3.2.2.4). The zero values mean none.
@@ -31,24 +32,32 @@ func (id TraceID) String() string {
 	return hex.EncodeToString(id[:])
 }
 
-// Name returns the name of a client for error logs: "192.0.2.7:4711 trace 4bf9...", or only client for the zero
-// value.
+// Name returns the name of a client for error logs: "192.0.2.7:4711 request 7c1e... trace 4bf9...", or only client for
+// the zero value.
 func (id *Identity) Name(client string) string {
+	if id.Request != "" {
+		client += requestMark + id.Request
+	}
 	if id.Trace != (TraceID{}) {
-		client += mark + id.Trace.String()
+		client += traceMark + id.Trace.String()
 	}
 	return client
 }
 
-// UnnameTrace is the inverse of Name: it returns the client and the digits of the trace, which may be "".
-func UnnameTrace(name string) (client, trace string) {
-	client, trace, _ = strings.Cut(name, mark)
-	return client, trace
+// Unname is the inverse of Name: it returns the client, the request id and the digits of the trace. Each may be "".
+func Unname(name string) (client, request, trace string) {
+	name, trace, _ = strings.Cut(name, traceMark)
+	client, request, _ = strings.Cut(name, requestMark)
+	return client, request, trace
 }
 
-const mark = " trace "
+const requestMark, traceMark = " request ", " trace "
 
 const (
+	requestID = "x-request-id"
+	// mostRequestID limits the length of a request id, which a trusted proxy may choose, in bytes.
+	mostRequestID = 128
+
 	parent = "traceparent"
 	state  = "tracestate"
 
@@ -59,8 +68,8 @@ const (
 	valueLen = flagsAt + 2
 
 	// OwnFields is the largest number of fields that Rewrite appends to a head, and OwnLines limits their bytes.
-	OwnFields = 1
-	OwnLines  = len(parent) + len(": ") + valueLen + len("\r\n")
+	OwnFields = 2
+	OwnLines  = len(requestID) + mostRequestID + len(parent) + valueLen + 2*len(": \r\n")
 )
 
 // sampled is the only flag that is passed on (§3.2.2.5). New traces have the flag, because logs record every request,
@@ -95,31 +104,59 @@ func ParseTraceparent(value []byte) (id Identity, ok bool) {
 // OwnIdentity returns the identity that Rewrite has written into the last n fields of head, without the Parent.
 func OwnIdentity(head []byte, r *Request, n int) (id Identity) {
 	for _, f := range r.Fields[len(r.Fields)-n:] {
-		id, _ = ParseTraceparent(f.Value.In(head))
-		id.Span, id.Parent = id.Parent, SpanID{}
+		if f.isNamed(head, requestID) {
+			id.Request = string(f.Value.In(head))
+			continue
+		}
+		traced, _ := ParseTraceparent(f.Value.In(head))
+		id.Trace, id.Span, id.Flags = traced.Trace, traced.Parent, traced.Flags
 	}
 	return id
 }
 
+// isRequestID reports whether a trusted proxy may give a request this id.
+func isRequestID(value []byte) bool {
+	for _, c := range value {
+		letter := '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && strings.IndexByte("._~:/+=-", c) < 0 {
+			return false
+		}
+	}
+	return 0 < len(value) && len(value) <= mostRequestID
+}
+
 // An Identifier gives requests their identity. It is not safe for concurrent use.
-type Identifier struct{ random *rand.PCG } // ids must differ, but need not be secret (§3.2.2.3)
+type Identifier struct {
+	traces, requests bool
+	random           *rand.PCG // ids must differ, but need not be secret (§3.2.2.3)
+}
 
-func NewIdentifier() *Identifier { return &Identifier{rand.NewPCG(rand.Uint64(), rand.Uint64())} }
+// NewIdentifier returns nil if requests get neither a trace nor a request id.
+func NewIdentifier(traces, requests bool) *Identifier {
+	if !traces && !requests {
+		return nil
+	}
+	return &Identifier{traces, requests, rand.NewPCG(rand.Uint64(), rand.Uint64())}
+}
 
-// Rewrite appends head to dst, with the fields of its identity as the last ones, and stores the identity in id. If the
+// Rewrite appends head to dst, with own fields of its identity as the last ones, and stores the identity in id. If the
 // client's traceparent is valid, Rewrite continues the trace with a new parent-id, the span of this server; otherwise
-// it starts a new trace. A tracestate is kept if both fields are valid (§3.3.1.4, §4.3). r is updated for the new head,
-// which is at most OwnLines bytes longer. dst must not share memory with head.
-func (n *Identifier) Rewrite(dst, head []byte, r *Request, id *Identity) []byte {
-	var given []byte
-	parents, states := 0, 0
+// it starts a new trace. A tracestate is kept if both fields are valid (§3.3.1.4, §4.3). The only x-request-id of a
+// trusted client is kept if it is valid; otherwise the request id is the id of the new trace, or random. r is updated
+// for the new head, which is at most OwnLines bytes longer. dst must not share memory with head.
+func (n *Identifier) Rewrite(dst, head []byte, r *Request, trusted bool, id *Identity) (_ []byte, own int) {
+	var given, request []byte
+	parents, states, requests := 0, 0, 0
 	for _, f := range r.Fields {
 		switch {
-		case f.isNamed(head, parent):
+		case n.traces && f.isNamed(head, parent):
 			given = f.Value.In(head)
 			parents++
-		case f.isNamed(head, state):
+		case n.traces && f.isNamed(head, state):
 			states++
+		case n.requests && f.isNamed(head, requestID):
+			request = f.Value.In(head)
+			requests++
 		}
 	}
 	continues := false
@@ -127,26 +164,48 @@ func (n *Identifier) Rewrite(dst, head []byte, r *Request, id *Identity) []byte 
 		*id, continues = ParseTraceparent(given)
 	}
 	at := len(dst)
-	if parents+states == 0 {
+	if parents+states+requests == 0 {
 		dst = append(dst, head[:r.HeadLen-2]...)
 	} else {
-		stateless := !continues || !validState(head, r.Fields)
+		stateless := n.traces && (!continues || !validState(head, r.Fields))
 		dst = r.AppendWithout(dst, head, func(f Field) bool {
-			return f.isNamed(head, parent) || stateless && f.isNamed(head, state)
+			return n.traces && f.isNamed(head, parent) || stateless && f.isNamed(head, state) ||
+				n.requests && f.isNamed(head, requestID)
 		})
 	}
-	if !continues {
-		id.Trace, id.Flags = n.trace(), sampled
+	fresh := n.trace()
+	end := func(name string, value int) {
+		f := Field{Span{Off: uint32(value - at - len(name) - len(": ")), Len: uint32(len(name))},
+			Span{Off: uint32(value - at), Len: uint32(len(dst) - value)}}
+		r.Fields = append(r.Fields, f)
+		dst = append(dst, "\r\n"...)
+		own++
 	}
-	binary.BigEndian.PutUint64(id.Span[:], n.number())
-	name := uint32(len(dst) - at)
-	dst = append(dst, parent+": 00-"...)
-	dst = append(hex.AppendEncode(dst, id.Trace[:]), '-')
-	dst = append(hex.AppendEncode(dst, id.Span[:]), '-', '0', '0'+id.Flags, '\r', '\n', '\r', '\n')
-	r.Fields = append(r.Fields, Field{Name: Span{Off: name, Len: uint32(len(parent))},
-		Value: Span{Off: name + uint32(len(parent+": ")), Len: uint32(valueLen)}})
+	if n.requests {
+		if trusted && requests == 1 && isRequestID(request) {
+			id.Request = string(request)
+		} else {
+			id.Request = fresh.String()
+		}
+		dst = append(dst, requestID+": "...)
+		value := len(dst)
+		dst = append(dst, id.Request...)
+		end(requestID, value)
+	}
+	if n.traces {
+		if !continues {
+			id.Trace, id.Flags = fresh, sampled
+		}
+		binary.BigEndian.PutUint64(id.Span[:], n.number())
+		dst = append(dst, parent+": "...)
+		value := len(dst)
+		dst = append(hex.AppendEncode(append(dst, "00-"...), id.Trace[:]), '-')
+		dst = append(hex.AppendEncode(dst, id.Span[:]), '-', '0', '0'+id.Flags)
+		end(parent, value)
+	}
+	dst = append(dst, "\r\n"...)
 	r.HeadLen = len(dst) - at
-	return dst
+	return dst, own
 }
 
 func (n *Identifier) trace() (id TraceID) {

@@ -13,7 +13,7 @@ const (
 	valid = "00-" + id + "-1234567890123456-01"
 )
 
-var identifier = http1.NewIdentifier()
+var identifier = http1.NewIdentifier(true, false)
 
 var made = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])$`)
 
@@ -26,7 +26,7 @@ func rewrite(t *testing.T, fields string) (string, string) {
 		t.Fatal(err)
 	}
 	var made http1.Identity
-	out := identifier.Rewrite([]byte("before"), []byte(head), &r, &made)
+	out, own := identifier.Rewrite([]byte("before"), []byte(head), &r, false, &made)
 	out = out[len("before"):]
 	limits = limits.Plus(http1.OwnFields, http1.OwnLines)
 	if err := again.ParseWhole(out, &limits); err != nil {
@@ -41,7 +41,7 @@ func rewrite(t *testing.T, fields string) (string, string) {
 			t.Errorf("field %d of %q is %+v, not %+v", i, out, again.Fields[i], f)
 		}
 	}
-	found := http1.OwnIdentity(out, &r, http1.OwnFields)
+	found := http1.OwnIdentity(out, &r, own)
 	if found.Parent = made.Parent; found != made {
 		t.Errorf("found %+v, not %+v", found, made)
 	}
@@ -152,7 +152,7 @@ func TestTraceIDsDiffer(t *testing.T) {
 		t.Errorf("%d traces", len(seen))
 	}
 	identity, _ := http1.ParseTraceparent([]byte(valid))
-	if client, trace := http1.UnnameTrace(identity.Name("192.0.2.7:4711")); client != "192.0.2.7:4711" || trace != id {
+	if client, _, trace := http1.Unname(identity.Name("192.0.2.7:4711")); client != "192.0.2.7:4711" || trace != id {
 		t.Errorf("%q %q", client, trace)
 	}
 	if name := new(http1.Identity).Name("::1"); name != "::1" {
@@ -172,12 +172,12 @@ func FuzzRewrite(f *testing.F) {
 			return
 		}
 		var made http1.Identity
-		out := http1.NewIdentifier().Rewrite(nil, head, &r, &made)
+		out, own := http1.NewIdentifier(true, false).Rewrite(nil, head, &r, true, &made)
 		limits = limits.Plus(http1.OwnFields, http1.OwnLines)
 		if err := again.ParseWhole(out, &limits); err != nil {
 			t.Fatalf("%v in %q", err, out)
 		}
-		found := http1.OwnIdentity(out, &again, http1.OwnFields)
+		found := http1.OwnIdentity(out, &again, own)
 		if found.Parent = made.Parent; found != made || made.Trace.String() == "" {
 			t.Fatalf("no trace in %q", out)
 		}
@@ -193,4 +193,50 @@ func FuzzRewrite(f *testing.F) {
 			t.Fatalf("%q has become %q", head, out)
 		}
 	})
+}
+
+// Only the field of a trusted client is kept, if it is the only one and valid.
+func TestRewriteGivesEachRequestOneID(t *testing.T) {
+	field := func(value string) string { return "X-Request-ID: " + value + "\r\n" }
+	long := strings.Repeat("a", 128)
+	for _, tt := range []struct{ fields, kept string }{
+		{"", ""},
+		{field("Az09._~:/+=-"), "Az09._~:/+=-"},
+		{"x-request-id:\t" + long + " \r\n", long},
+		{field(long + "a"), ""},
+		{field(""), ""},
+		{field("a") + field("a"), ""},
+		{field("a,b"), ""},
+		{field("a b"), ""},
+		{field("\xe4"), ""},
+		{field("a") + "tracestate: a=b\r\n", "a"},
+	} {
+		for _, trusted := range []bool{true, false} {
+			for _, traces := range []bool{true, false} {
+				head := []byte("GET / HTTP/1.1\r\nHost: h\r\n" + tt.fields + "X: y\r\n\r\n")
+				limits := http1.DefaultLimits
+				var r, again http1.Request
+				if err := r.ParseWhole(head, &limits); err != nil {
+					t.Fatal(err)
+				}
+				var id http1.Identity
+				out, own := http1.NewIdentifier(traces, true).Rewrite(nil, head, &r, trusted, &id)
+				limits = limits.Plus(http1.OwnFields, http1.OwnLines)
+				if err := again.ParseWhole(out, &limits); err != nil {
+					t.Fatalf("%v in %q", err, out)
+				}
+				found := http1.OwnIdentity(out, &again, own)
+				if found.Parent = id.Parent; found != id || len(out) > len(head)+http1.OwnLines {
+					t.Errorf("%q has %+v, want %+v", out, found, id)
+				}
+				if kept := trusted && tt.kept != ""; kept != (id.Request == tt.kept) ||
+					!kept && traces && id.Request != id.Trace.String() || !kept && len(id.Request) != 32 {
+					t.Errorf("%q, trusted %v: %+v", tt.fields, trusted, id)
+				}
+				if n := strings.Count(strings.ToLower(string(out)), "x-request-id:"); n != 1 {
+					t.Errorf("%d ids in %q", n, out)
+				}
+			}
+		}
+	}
 }

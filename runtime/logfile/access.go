@@ -165,6 +165,7 @@ type Entry struct {
 	Site                 string // canonical host name of the site; LocalAddr if empty
 	Scheme               string // http if empty
 	User                 string
+	RequestID            string // of the server or of a trusted proxy; written as "-" if empty
 	RequestLine          []byte // as received, without CRLF; empty if none arrived
 	Handler              string // kind of source that responded; written as "-" if empty
 	File                 []byte // path of the requested file; written as "-" if empty

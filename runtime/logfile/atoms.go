@@ -218,6 +218,8 @@ func (f *Format) field(name string, letter byte) (atom, error) {
 
 func (e *Entry) scheme() string { return cmp.Or(e.Scheme, "http") }
 
+var requestID = textOf(func(e *Entry) string { return e.RequestID })
+
 var variables = map[string]atom{
 	"REMOTE_ADDR":     textOf(func(e *Entry) string { return e.Addr }),
 	"REMOTE_PORT":     textOf(func(e *Entry) string { return e.Port }),
@@ -233,6 +235,9 @@ var variables = map[string]atom{
 	"REQUEST_SCHEME":  textOf((*Entry).scheme),
 	"wsgi.url_scheme": textOf((*Entry).scheme),
 	"WSGI.URL_SCHEME": textOf((*Entry).scheme),
+
+	"fapws.request_id": requestID,
+	"FAPWS.REQUEST_ID": requestID,
 }
 
 func (f *Format) variable(name string) (atom, error) {

@@ -152,7 +152,7 @@ func TestNamedFormatsAreThoseOfApache(t *testing.T) {
 		"json": `{"time":"2026-07-04T12:00:00.001234+0200","client":"192.0.2.7","user":"ann","host":"example.org",` +
 			`"method":"GET","path":"/a b",` +
 			`"query":"?c=%22d","request":"GET /a%20b?c=%22d HTTP/1.1","status":200,"bytes":12,"duration_us":2345678,` +
-			`"referer":"http://x/","user_agent":"curl \"8\"","trace_id":null}`,
+			`"referer":"http://x/","user_agent":"curl \"8\"","trace_id":null,"request_id":null}`,
 	} {
 		if got := line(t, name, nil); got != want {
 			t.Errorf("%s: %s", name, got)

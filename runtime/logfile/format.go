@@ -28,6 +28,7 @@ var jsonLine = [][2]string{
 	{"client", "%a"}, {"user", "%u"}, {"host", "%V"}, {"method", "%m"}, {"path", "%U"}, {"query", "%q"},
 	{"request", "%r"}, {"status", "%>s"}, {"bytes", "%B"}, {"duration_us", "%D"},
 	{"referer", "%{Referer}i"}, {"user_agent", "%{User-Agent}i"}, {"trace_id", "%{fapws.trace_id}e"},
+	{"request_id", "%{fapws.request_id}e"},
 }
 
 var jsonNumbers = []string{"%>s", "%B", "%D"}

@@ -29,9 +29,9 @@ import (
 // in colors at a terminal, without the time for systemd's journal, which adds one, or to the file of --error-log in the
 // format of Apache's error log:
 //
-//	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] [trace 4bf92f3577b34da6a3ce929d0e0e4736] text
+//	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] [request 7c1e] [trace 4bf9] text
 //
-// The client and the trace are optional. A Logger is safe for concurrent use.
+// The client, the request id and the trace are optional. A Logger is safe for concurrent use.
 type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -90,8 +90,8 @@ func (w libraries) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// LogClient writes a line about a client, such as "192.0.2.7:4711", optionally with a trace (http1.UnnameTrace). It
-// escapes control characters, so that a client cannot forge lines.
+// LogClient writes a line about a client, such as "192.0.2.7:4711", optionally with the identity of a request
+// (http1.Unname). It escapes control characters, so that a client cannot forge lines.
 func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	if !l.Shows(level) {
 		return
@@ -131,17 +131,16 @@ func (l *Logger) Lost() int64 {
 }
 
 func appendLogLine(dst []byte, now time.Time, level logfile.Level, client, text string, file bool) []byte {
-	client, trace := http1.UnnameTrace(client)
-	at, rank, about, traced := stamp, "%s ", "client %s: ", "trace %s: "
+	client, request, trace := http1.Unname(client)
+	at, rank, about := stamp, "%s ", "%s %s: "
 	if file {
-		at, rank, about, traced = "[Mon Jan 02 15:04:05.000000 2006] ", "[%s] ", "[client %s] ", "[trace %s] "
+		at, rank, about = "[Mon Jan 02 15:04:05.000000 2006] ", "[%s] ", "[%s %s] "
 	}
 	dst = fmt.Appendf(now.AppendFormat(dst, at), rank, level)
-	if client != "" {
-		dst = fmt.Appendf(dst, about, client)
-	}
-	if trace != "" {
-		dst = fmt.Appendf(dst, traced, trace)
+	for _, one := range [...][2]string{{"client", client}, {"request", request}, {"trace", trace}} {
+		if one[1] != "" {
+			dst = fmt.Appendf(dst, about, one[0], one[1])
+		}
 	}
 	return append(appendPrintable(dst, text), '\n')
 }

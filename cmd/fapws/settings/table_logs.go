@@ -18,6 +18,10 @@ var logsSettings = []*Setting{
 		Help: "continue the traces of requests, or begin new ones (W3C Trace Context): the field traceparent " +
 			"reaches applications, programs and upstreams, and its trace-id is in the logs",
 		value: func(c *Config) *value { return toggle(&c.Server.Sites.Trace, true) }},
+	{Name: "request-id", Global: "REQUEST_ID",
+		Help: "give each request an id, that of a trusted proxy in X-Request-ID or a new one: the field reaches " +
+			"applications, programs, upstreams and the client, and the id is in the logs",
+		value: func(c *Config) *value { return toggle(&c.Server.Sites.RequestID, true) }},
 	{Name: "error-log", also: "error-logfile log-file", Arg: "FILE", path: true, Default: "-", kept: true,
 		Help: "write messages, tracebacks and everything else on standard error to this file; \"-\" is standard " +
 			"error",

@@ -24,6 +24,7 @@ func (s *Source) newFetch(x *exchange.Exchange, found Found) *Fill {
 	f, r := found.Fill, *x.Req
 	f.source, f.depth = s, r.Depth()
 	f.sub.Parent = x
+	f.requestID = http1.OwnIdentity(r.Head, r.Parsed, r.Own).Request
 	f.origin = x.Sub(&r, s.origin, f, &f.sub)
 	var conditions []byte
 	if found.Page != nil {
@@ -68,6 +69,7 @@ func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok
 
 var (
 	crlf         = []byte("\r\n")
+	requestID    = []byte("X-Request-Id")
 	conditionals = [...][]byte{[]byte("If-None-Match"), []byte("If-Modified-Since"), []byte("If-Range")}
 )
 
@@ -158,6 +160,9 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 		}
 		if h.Length < 0 && p.Last() {
 			h.Length = int64(len(p.Body))
+		}
+		if f.requestID != "" && http1.FieldValue(h.Fields, requestID) == f.requestID {
+			h.Fields = http1.WithoutField(h.Fields, requestID) // each request that gets the page has its own
 		}
 		if f.begun = f.now(); !f.Begin(&h, f.begun) {
 			return nil, false

@@ -44,10 +44,11 @@ type Fill struct {
 	sub         exchange.Sub
 	conditional bool // the request to the origin contains the Conditions of old
 	// no client waits: the fetch replaces a stale page that was already sent
-	alone   bool
-	depth   int
-	waiting list.List
-	begun   int64 // Pages.now at the arrival of the head
+	alone     bool
+	depth     int
+	requestID string // id of the request that the origin gets; "" for none
+	waiting   list.List
+	begun     int64 // Pages.now at the arrival of the head
 }
 
 // Begin processes the head of the response. It returns false if the response will not be kept: the Fill has ended, and

@@ -175,7 +175,11 @@ func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	if r.Path[r.Script:] == "" {
 		set("PATH_INFO", "")
 	}
-	if trace := http1.OwnIdentity(r.Head, r.Parsed, r.Own).Trace.String(); trace != "" {
+	id := http1.OwnIdentity(r.Head, r.Parsed, r.Own)
+	if id.Request != "" {
+		set("fapws.request_id", id.Request)
+	}
+	if trace := id.Trace.String(); trace != "" {
 		set("fapws.trace_id", trace)
 	}
 	set("fapws.mount", strconv.Itoa(m.Index))
