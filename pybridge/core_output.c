@@ -225,6 +225,7 @@ void core_push_part(core_part *p) {
   if (!p->body && p->body_len) p->body = p->buf + p->body_off;
   p->taken = p->last && p->rec->run.taken;
   core_record *rec = p->rec;
+  if (UNLIKELY(rec->req.timed) && (p->first || p->last)) p->made_ns = core_now_ns();
   int64_t size = (int64_t)p->body_len + p->count + part_cost[p->op];
   p->unacked = size;
   __atomic_add_fetch(&rec->run.unacked, size, __ATOMIC_RELAXED);

@@ -111,12 +111,14 @@ void core_loop_has_seen(void) {
   P.coroutines->wake();
 }
 
+static uint64_t arrival(const core_record *rec, uint64_t now) { return UNLIKELY(rec->req.timed) ? core_now_ns() : now; }
+
 static core_record *enqueue_some(core_record *first, uint64_t now) {
   const core_mode *mode = core_mode_of(first);
   core_record *last = first, *next;
   int n = 1;
-  for (first->req.since_ns = now; (next = last->next) && core_mode_of(next) == mode; last = next, n++)
-    next->req.since_ns = now;
+  for (first->req.since_ns = arrival(first, now); (next = last->next) && core_mode_of(next) == mode; last = next, n++)
+    next->req.since_ns = arrival(next, now);
   CORE_LOCKED();
   mode->enqueue(first, last, n);
   return next;

@@ -45,6 +45,7 @@ void core_end_timing(const core_timing *x, core_mount *m) {
 int core_record_begin(core_thread *t, core_record *rec) {
   if (UNLIKELY(core_may_defer(rec)) && core_defer(t, rec)) return 0;
   if (core_waits_are_counted()) core_count_queue_wait(rec);
+  if (UNLIKELY(rec->req.timed)) rec->run.began_ns = core_now_ns();
   core_give_to(rec, t);
   rec->run.iter = rec->run.result = rec->run.start = rec->run.input = rec->run.environ = rec->run.exchange = NULL;
   rec->run.disconnected = NULL;

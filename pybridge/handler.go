@@ -20,6 +20,7 @@ import (
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
 )
 
 // keepBytes is the maximum size of a buffer that a recycled record keeps.
@@ -86,7 +87,8 @@ type Handler struct {
 
 	mu      sync.Mutex // needed because Release may run on any goroutine
 	free    *C.core_record
-	records []*C.core_record
+	records []*C.core_record // active records, indexed by ticket
+	times   []*logfile.Times // what to measure of them; nil if nothing
 
 	pipelines []*C.core_pipeline // indexed by exchange.Request.Pipeline; event loop only
 
@@ -216,7 +218,7 @@ func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
 		rec = newRecord()
 	}
 	for int(t) >= len(h.records) {
-		h.records = append(h.records, nil)
+		h.records, h.times = append(h.records, nil), append(h.times, nil)
 	}
 	h.records[t] = rec
 	rec.ticket = C.uint32_t(t)
@@ -227,6 +229,10 @@ func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
 		certificate = r.Peer.TLS.Server
 	}
 	copyRequest(rec, r, certificate)
+	if h.times[t] = nil; r.Services != nil {
+		h.times[t] = r.Services.Times
+	}
+	rec.req.timed = boolByte(h.times[t] != nil)
 	rec.req.foreign = boolByte(h.config.DebugLocal &&
 		!http1.LocalHost(string(r.Peer.AppendHost(nil, r.Parsed, r.Head))))
 	if r.Upgrade && kind.callbacks {

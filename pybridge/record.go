@@ -103,7 +103,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.inputs.open, rec.run.socket_object, rec.run.taken = 0, nil, 0
 	rec.cancelled, rec.closing = 0, 0
 	rec.job = C.CORE_RUN
-	rec.run.unacked, rec.run.counted, rec.req.resumed = 0, 0, 0
+	rec.run.unacked, rec.run.counted, rec.req.resumed, rec.run.began_ns = 0, 0, 0, 0
 	rec.inputs.events, rec.inputs.closing, rec.inputs.first, rec.inputs.last, rec.run.exchange = 0, 0, nil, nil, nil
 	rec.req.routed, rec.req.own = boolByte(r.Routed), C.uint8_t(r.Own)
 }
@@ -188,6 +188,11 @@ var mediaTypes = [...]string{
 }
 
 func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
+	if p.made_ns != 0 && p.rec.run.began_ns != 0 {
+		times, began := h.times[p.ticket], p.rec.run.began_ns
+		times.Wait.Store(int64(began - p.rec.req.since_ns))
+		times.Python.Store(int64(p.made_ns - began))
+	}
 	out.First, out.End = p.first != 0, exchange.NotLast
 	switch {
 	case p.taken != 0:

@@ -67,8 +67,9 @@ typedef struct core_part {
   void *owner;  /* PyObject * that keeps body alive, or NULL; released by core_collect_garbage, under the GIL */
   int32_t file; /* descriptor, or -1; closed by Release */
   int64_t offset, count; /* bytes of file */
-  int64_t unacked;       /* bytes that this part adds to record.run.unacked until its release */
-  char *buf;             /* allocated by malloc; freed with the part, but kept with part0 */
+  int64_t unacked;       /* bytes that it adds to record.run.unacked until its release */
+  uint64_t made_ns;      /* when it was published, if it is the first or last part of a timed request; otherwise 0 */
+  char *buf;             /* malloc; freed with the part, kept with part0 */
   uint32_t used, cap;
 } core_part;
 
@@ -116,8 +117,9 @@ typedef struct {
 /* The request. Go's event loop writes it before core_flush; it is then constant for all threads until the last part is
  * published. The record owns its memory. */
 struct core_request {
-  uint32_t mount, log; /* log: number of the error log (core_errorlog.c); 0 means stderr */
-  uint64_t since_ns;   /* time of submission by CLOCK_MONOTONIC; by CLOCK_MONOTONIC_COARSE unless waits are counted */
+  uint32_t mount, log; /* log: number of its error log (core_errorlog.c); 0 means stderr */
+  /* CLOCK_MONOTONIC at submission; CLOCK_MONOTONIC_COARSE unless waits are counted or the request is timed. */
+  uint64_t since_ns;
 
   char *data; /* allocated by malloc: head, path, peer and body; freed or kept by Handler.Release */
   size_t cap;
@@ -144,6 +146,7 @@ struct core_request {
   uint8_t handed;
   core_span subprotocol, state;
   uint8_t routed;            /* the server has rewritten path */
+  uint8_t timed;             /* an access log or the client gets the times of the request */
   uint8_t own;               /* number of fields at the end of fields with the identity of the request */
   uint8_t more;              /* inputs will contain more of the body */
   uint8_t resumed;           /* the event loop has permitted the request to run */
@@ -180,8 +183,9 @@ struct core_run {
   core_input *batch;      /* owned: inputs that the thread has taken */
   int64_t declared, sent; /* Content-Length from the handler, -1 if none; bytes of the body that were published */
   int64_t credit;         /* bytes of inputs that the application has taken since the last CORE_OP_CREDIT */
-  uint64_t chunk_ns;      /* moving average of the duration of next() */
-  int64_t unacked;        /* atomic: sum of core_part.unacked of parts that were published and are not released */
+  uint64_t chunk_ns;      /* moving average of one next() */
+  uint64_t began_ns;      /* CLOCK_MONOTONIC when a timed request began to run; 0 before */
+  int64_t unacked;        /* atomic: sum of core_part.unacked of published parts that are not released */
 };
 
 /* The inputs and events of an exchange after it has begun. The event loop adds inputs and events, and the thread that

@@ -39,6 +39,7 @@ type Request struct {
 	Path    string
 
 	ticket  exchange.Ticket
+	began   time.Time
 	pool    *Pool
 	handler *Handler
 	cancel  context.CancelFunc

@@ -92,7 +92,7 @@ func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
 	parsed.Fields = slices.Clone(parsed.Fields)
 	q.Head, q.Request.Body, q.Parsed, q.Peer = bytes.Clone(r.Head), bytes.Clone(r.Body), &parsed, &peer
 	q.Context, q.cancel = context.WithCancel(context.Background())
-	q.changed.L = &p.mu
+	q.changed.L, q.began = &p.mu, time.Now()
 	switch {
 	case r.More:
 		q.stream = &stream{waiting: q.Request.Body}
@@ -157,6 +157,9 @@ func (r *Request) put(p *part) error {
 	r.pool.mu.Unlock()
 	if gone {
 		return ErrGone
+	}
+	if t := r.Services.Times; t != nil && (p.First || p.Last()) {
+		t.Upstream.Store(int64(time.Since(r.began)))
 	}
 	p.of, p.Ref = r, p
 	r.Services.Publish(r.ticket, &p.Part)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 )
@@ -69,6 +70,9 @@ func (s *Server) beginEntry(x *Exchange) {
 	}
 	e.Overridden = false
 	e.Begin(e.Format())
+	if s.Config.ServerTiming || e.Format().Timed {
+		e.Times = new(logfile.Times)
+	}
 	e.Site, e.RequestID = site.name, x.ID.Request
 	direct, peer := c.direct(), x.from
 	e.PeerAddr, e.LocalAddr, e.LocalPort = direct.Addr, direct.ServerName, direct.ServerPort
@@ -79,6 +83,33 @@ func (s *Server) beginEntry(x *Exchange) {
 			e.Client = peer.Addr + " through " + e.Client
 		}
 	}
+}
+
+// noteHead notes that the response with these fields begins, and adds Server-Timing to its head.
+func (s *Server) noteHead(head []byte, e *logfile.Record, fields []byte) []byte {
+	t := e.Times
+	t.FirstByte.Store(max(int64(time.Since(e.Time)), 1))
+	if !s.Config.ServerTiming {
+		return head
+	}
+	const name = "Server-Timing: "
+	head = append(head[:len(head)-len(crlf)], name...)
+	empty := len(head)
+	for _, one := range [...]struct {
+		name string
+		ns   int64
+	}{{"wait", t.Wait.Load()}, {"app", t.Python.Load()}, {"upstream", t.Upstream.Load()}} {
+		if one.ns > 0 {
+			head = fmt.Appendf(head, "%s;dur=%.3f, ", one.name, float64(one.ns)/1e6)
+		}
+	}
+	if found := http1.FieldValue(fields, []byte("fapws-cache")); found == "hit" || found == "stale" {
+		head = append(append(append(head, "cache;desc="...), found...), ", "...)
+	}
+	if len(head) == empty {
+		return append(head[:empty-len(name)], crlf...)
+	}
+	return append(head[:len(head)-len(", ")], "\r\n\r\n"...)
 }
 
 func (s *Server) account(x *Exchange) {

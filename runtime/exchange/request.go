@@ -91,6 +91,9 @@ func (q *request) hand(x *Exchange) *Request {
 	r.Peer = x.from
 	r.ErrorLog = x.rules.site.ErrorLogNumber
 	r.Origin = c.subrequest
+	if e := x.Record; e != nil && e.Times != nil {
+		r.Services = &Services{Times: e.Times}
+	}
 	return r
 }
 

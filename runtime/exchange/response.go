@@ -162,8 +162,11 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	if x.ID.Request != "" && !http1.HasField(r.Fields, requestID) {
 		dst = append(append(append(dst[:len(dst)-2], "X-Request-Id: "...), x.ID.Request...), "\r\n\r\n"...)
 	}
-	if x.Record != nil {
-		x.Record.NoteResponse(dst[before:])
+	if e := x.Record; e != nil {
+		if e.Times != nil {
+			dst = x.s.noteHead(dst, e, r.Fields)
+		}
+		e.NoteResponse(dst[before:])
 	}
 	if x.Out.Begun, x.Out.Status, x.Out.Framing = true, r.Status, r.Body; r.Body == http1.Sized {
 		x.Out.Left = r.Length

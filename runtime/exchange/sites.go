@@ -96,6 +96,9 @@ type Config struct {
 	// RequestID adds a field x-request-id to each request and its response: the id of a trusted proxy, or a new id.
 	RequestID bool
 
+	// ServerTiming adds the field Server-Timing to responses (https://www.w3.org/TR/server-timing/).
+	ServerTiming bool
+
 	// Answered, if not nil, is called on the loop for each answered request, except those with an override page. The
 	// entry is valid until it returns.
 	Answered func(*logfile.Entry)
@@ -176,7 +179,7 @@ func (s *Server) Configure(cfg Config) {
 	s.Config, s.files.Max, s.memory.Max = cfg, int64(cfg.MaxSpools), cmp.Or(cfg.MaxBodyMemory, 96<<20)
 	s.descriptors.Max = int64(cfg.MaxDescriptors)
 	s.identifier = http1.NewIdentifier(cfg.Trace, cfg.RequestID)
-	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || s.Set.Debug > 0 || s.table.logged
+	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || cfg.ServerTiming || s.Set.Debug > 0 || s.table.logged
 }
 
 // Ending is how far a server has shut down.

@@ -186,6 +186,8 @@ type Services struct {
 	Publish func(Ticket, *Part) // passes a part of the response to the loop
 	Ask     Asker
 
+	Times *logfile.Times // what the handler should measure; nil if nothing
+
 	// Next forwards the request to the mount's own source after a handler has received the body (app.Receiving). The
 	// handler's last part has this Then: its Body is the new request body, and its fields are added to the response of
 	// the source. nil for other handlers.

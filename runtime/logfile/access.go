@@ -186,6 +186,17 @@ type Entry struct {
 	// Request and Response hold the header fields that the Format names, in the order of Format.Request and
 	// Format.Response.
 	Request, Response []Value
+
+	Times *Times `json:"-"` // nil unless something needs them
+}
+
+// Times are parts of the time of a request, in nanoseconds; 0 if unknown. They are safe for concurrent use, because a
+// handler may set them on any goroutine, also after the end of the request.
+type Times struct {
+	Wait      atomic.Int64 // until Python runs the handler
+	Python    atomic.Int64 // from then until the last part of the response of the handler
+	Upstream  atomic.Int64 // of another server or a program
+	FirstByte atomic.Int64 // from the arrival of the request until the head of the response
 }
 
 // Value is the value of a header field. There is false if the field is missing.

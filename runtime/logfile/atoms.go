@@ -240,9 +240,31 @@ var variables = map[string]atom{
 	"FAPWS.REQUEST_ID": requestID,
 }
 
+// times are the atoms for parts of the time of a request, which need Entry.Times, in nanoseconds; 0 if unknown.
+var times = map[string]func(*Entry) int64{
+	"fapws.wait":       func(e *Entry) int64 { return e.Times.Wait.Load() },
+	"fapws.python":     func(e *Entry) int64 { return e.Times.Python.Load() },
+	"fapws.first_byte": func(e *Entry) int64 { return e.Times.FirstByte.Load() },
+	"fapws.send": func(e *Entry) int64 {
+		first := e.Times.FirstByte.Load()
+		return min(first, 1) * max(int64(e.Duration)-first, 1)
+	},
+	"fapws.upstream": func(e *Entry) int64 { return e.Times.Upstream.Load() },
+}
+
 func (f *Format) variable(name string) (atom, error) {
 	if a := variables[name]; a != nil {
 		return a, nil
+	}
+	if of := times[strings.ToLower(name)]; of != nil {
+		f.Timed = true
+		return func(dst []byte, e *Entry) ([]byte, bool) {
+			if e.Times == nil {
+				return dst, false
+			}
+			ns := of(e)
+			return strconv.AppendInt(dst, ns/1000, 10), ns > 0
+		}, nil
 	}
 	switch name {
 	case "fapws.trace_id", "FAPWS.TRACE_ID":

@@ -237,7 +237,7 @@ func TestFormatErrorNamesMistakeAndPosition(t *testing.T) {
 		"%{}t":              "%{}t at position 1 has no format between the braces",
 		"%({PATH_THING}e)s": "%({PATH_THING}e)s at position 1 names an unknown variable",
 		"combinde": `"combinde" is not a format: it has no atom such as %h, and is not one of combined, ` +
-			`common, vhost_combined, timed, short, json`,
+			`common, vhost_combined, timed, short, json, json_timed`,
 	} {
 		_, err := ParseFormat(format)
 		if err == nil || err.Error() != want {

@@ -22,7 +22,7 @@ var named = map[string]string{
 	"short":          `%h %m %U%q %>s %B %D`,
 }
 
-var FormatNames = []string{"combined", "common", "vhost_combined", "timed", "short", "json"}
+var FormatNames = []string{"combined", "common", "vhost_combined", "timed", "short", "json", "json_timed"}
 
 var jsonLine = [][2]string{
 	{"client", "%a"}, {"user", "%u"}, {"host", "%V"}, {"method", "%m"}, {"path", "%U"}, {"query", "%q"},
@@ -31,12 +31,20 @@ var jsonLine = [][2]string{
 	{"request_id", "%{fapws.request_id}e"},
 }
 
+// jsonTimes are the pairs that the format json_timed has in addition.
+var jsonTimes = [][2]string{
+	{"wait_us", "%{fapws.wait}e"}, {"python_us", "%{fapws.python}e"}, {"first_byte_us", "%{fapws.first_byte}e"},
+	{"send_us", "%{fapws.send}e"}, {"upstream_us", "%{fapws.upstream}e"},
+}
+
 var jsonNumbers = []string{"%>s", "%B", "%D"}
 
 // Format is a compiled format of log lines. It is immutable.
 type Format struct {
 	// Request and Response are the lower-case names of the header fields that a line needs.
 	Request, Response []string
+
+	Timed bool // a line needs Entry.Times
 
 	values []value
 	end    string
@@ -86,8 +94,11 @@ func (f *Format) appendLine(dst []byte, e *Entry) []byte {
 // (%(h)s). The error is one line.
 func ParseFormat(text string) (*Format, error) {
 	f := &Format{}
-	if text == "json" {
-		return f, f.json()
+	switch text {
+	case "json":
+		return f, f.json(jsonLine)
+	case "json_timed":
+		return f, f.json(slices.Concat(jsonLine, jsonTimes))
 	}
 	if line, ok := named[text]; ok {
 		text = line
@@ -98,19 +109,20 @@ func ParseFormat(text string) (*Format, error) {
 	return f, f.parse(text)
 }
 
-func (f *Format) json() error {
+func (f *Format) json(line [][2]string) error {
 	f.end = `{"time":"`
 	f.add(func(dst []byte, e *Entry) ([]byte, bool) {
 		return e.Time.AppendFormat(dst, "2006-01-02T15:04:05.000000-0700"), true
 	}, statuses{})
 	f.end = `"`
-	for _, pair := range jsonLine {
+	for i, pair := range line {
 		f.end += `,"` + pair[0] + `":`
 		if err := f.parse(pair[1]); err != nil {
 			return err
 		}
-		if v := &f.values[len(f.values)-1]; !slices.Contains(jsonNumbers, pair[1]) {
-			v.form, v.none = appendJSON, "null"
+		v := &f.values[len(f.values)-1]
+		if v.none = "null"; i < len(jsonLine) && !slices.Contains(jsonNumbers, pair[1]) {
+			v.form = appendJSON
 		}
 	}
 	f.end += "}"

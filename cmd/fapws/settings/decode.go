@@ -192,10 +192,11 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 		hint = "; its keys are " + strings.Join(names, ", ")
 	} else if answer := foreignKey(v.Key); answer != "" {
 		hint = ": " + answer
+	} else if header := v.headerOf(names); header != "" && table == "" &&
+		(near == "" || strings.HasPrefix(near, header+"-")) {
+		return v.Errorf("[%s]: settings stand at the top of the file, not in a table; remove this line", header)
 	} else if near != "" {
 		hint = ", did you mean " + near + "?"
-	} else if header := v.headerOf(names); header != "" && table == "" {
-		return v.Errorf("[%s]: settings stand at the top of the file, not in a table; remove this line", header)
 	}
 	return v.Errorf("unknown key %s%s%s", v.Key, where, hint)
 }

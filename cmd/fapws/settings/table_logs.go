@@ -11,8 +11,8 @@ var logsSettings = []*Setting{
 	{Name: "access-log-format", also: "access-logformat access-log-fmt", Arg: "FORMAT", Default: "combined",
 		Global: "ACCESS_LOG_FORMAT",
 		Help: "format of the access log: combined or common (Apache), vhost_combined (Debian's Apache), timed " +
-			"(combined, then microseconds), short, json, or a format string of Apache (%h, %>s, %{Referer}i) " +
-			"or gunicorn (%(h)s)",
+			"(combined, then microseconds), short, json, json_timed (with the parts of the time), or a format " +
+			"string of Apache (%h, %>s, %{Referer}i) or gunicorn (%(h)s)",
 		value: func(c *Config) *value { return logFormat(&c.AccessLogFormat) }},
 	{Name: "trace", Global: "TRACE",
 		Help: "continue the traces of requests, or begin new ones (W3C Trace Context): the field traceparent " +
@@ -22,6 +22,10 @@ var logsSettings = []*Setting{
 		Help: "give each request an id, that of a trusted proxy in X-Request-ID or a new one: the field reaches " +
 			"applications, programs, upstreams and the client, and the id is in the logs",
 		value: func(c *Config) *value { return toggle(&c.Server.Sites.RequestID, true) }},
+	{Name: "server-timing", Global: "SERVER_TIMING",
+		Help: "tell clients in the field Server-Timing how long a request waited for Python, how long its handler or " +
+			"upstream took, and that the cache answered; browsers show it to developers",
+		value: func(c *Config) *value { return toggle(&c.Server.Sites.ServerTiming, true) }},
 	{Name: "error-log", also: "error-logfile log-file", Arg: "FILE", path: true, Default: "-", kept: true,
 		Help: "write messages, tracebacks and everything else on standard error to this file; \"-\" is standard " +
 			"error",

@@ -53,7 +53,13 @@ func (s *Source) Start(x *exchange.Exchange) {
 	}
 	c.x, c.source, c.limit = x, s, int64(s.options.Timeout)
 	c.peer, c.origin, c.detached = r.Peer, r.Origin, r.Socket != 0
-	r.Services = s.services
+	if times := r.Services; times == nil || times.Times == nil {
+		r.Services = s.services
+	} else {
+		services := *s.services
+		services.Times = times.Times
+		r.Services = &services
+	}
 	if g := s.options.Gate; g != nil && gated(r) && !g.enter(c, r) {
 		return
 	}

@@ -1,0 +1,160 @@
+package sites_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+const timedApp = `
+import asyncio, time
+
+def app(environ, start_response):
+    time.sleep(0.05)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Server-Timing", "db;dur=1")])
+    if environ["QUERY_STRING"] == "stream":
+        return iter([b"one", b"two"])
+    return [b"done"]
+
+async def asgi(scope, receive, send):
+    await asyncio.sleep(0.05)
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"done"})
+`
+
+const timedSite = `h2c = true
+server-timing = true
+access-log = "access.log"
+access-log-format = "json_timed"
+[[host]]
+[[host.route]]
+prefix = "/wsgi"
+app = "timed.py:app"
+%s
+[[host.route]]
+prefix = "/cached"
+app = "timed.py:app"
+cache = "60s"
+[[host.route]]
+prefix = "/proxy"
+proxy = "%s"
+[[host.route]]
+prefix = "/files"
+files = "files"
+`
+
+const asgiRoute = `[[host.route]]
+prefix = "/asgi"
+app = "timed.py:asgi"`
+
+// parts are the times of a line of the format json_timed; nil if null.
+type parts struct {
+	Duration  int64  `json:"duration_us"`
+	Wait      *int64 `json:"wait_us"`
+	Python    *int64 `json:"python_us"`
+	FirstByte *int64 `json:"first_byte_us"`
+	Send      *int64 `json:"send_us"`
+	Upstream  *int64 `json:"upstream_us"`
+}
+
+// A part that a request does not have is null. The fields of the application stay.
+func TestTimesOfARequestAreInTheLogAndInServerTiming(t *testing.T) {
+	modes := append(fapwstest.Modes[:len(fapwstest.Modes):len(fapwstest.Modes)], fapwstest.Forks)
+	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
+		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			io.WriteString(w, "upstream")
+		}))
+		t.Cleanup(upstream.Close)
+		route := asgiRoute
+		if m.Forks() {
+			route = ""
+		}
+		s, folder := configured(t, m, fmt.Sprintf(timedSite, route, upstream.URL), map[string]string{
+			"timed.py": timedApp, "files/a.txt": "file"})
+		c, lines := s.Dial(), 0
+		const python, program, own = "wait;dur=[0-9.]+, app;dur=[0-9]{2,}[.][0-9]{3}", "upstream;dur=[0-9.]+", "db;dur=1"
+		tests := []struct{ path, timing string }{
+			{"/wsgi", own + ", " + python},
+			{"/wsgi?stream", own + ", " + python},
+			{"/asgi", python},
+			{"/cached", own + ", " + python},
+			{"/cached", own + ", cache;desc=hit"},
+			{"/proxy", program},
+			{"/files/a.txt", ""},
+		}
+		for _, tt := range tests {
+			if m.Forks() && tt.path == "/asgi" {
+				continue
+			}
+			want := tt.timing
+			if m.Forks() {
+				want = strings.ReplaceAll(want, python, program)
+			}
+			c.Send(fapwstest.Get(tt.path))
+			timing := strings.Join(c.Answer().Want(t, 200).Header.Values("Server-Timing"), ", ")
+			if !regexp.MustCompile("^" + want + "$").MatchString(timing) {
+				t.Errorf("%s: Server-Timing %q, want %q", tt.path, timing, want)
+			}
+			lines++
+			var p parts
+			fapwstest.Eventually(t, tt.path+" is logged", func() bool {
+				text, _ := os.ReadFile(folder + "/access.log")
+				all := strings.SplitAfter(string(text), "\n")
+				return len(all) == lines+1 && json.Unmarshal([]byte(all[lines-1]), &p) == nil
+			})
+			inPython := strings.Contains(want, "app;")
+			if (p.Python != nil) != inPython || (p.Wait != nil) != inPython ||
+				(p.Upstream != nil) != strings.Contains(want, "upstream;") {
+				t.Errorf("%s: %+v", tt.path, p)
+			}
+			if p.FirstByte == nil || p.Send == nil {
+				t.Errorf("%s has no head: %+v", tt.path, p)
+			} else if sum := *p.FirstByte + *p.Send; sum > p.Duration || sum < p.Duration-1 {
+				t.Errorf("%s: first byte %d and send %d of %d", tt.path, *p.FirstByte, *p.Send, p.Duration)
+			}
+			if p.Python != nil && (*p.Python < 50000 || *p.Python+*p.Wait > p.Duration) {
+				t.Errorf("%s: wait %d and Python %d of %d", tt.path, *p.Wait, *p.Python, p.Duration)
+			}
+		}
+		if curl, err := exec.LookPath("curl"); err != nil {
+			t.Error("no curl: sudo apt-get install curl")
+		} else if out, err := exec.Command(curl, "-si", "--http2-prior-knowledge", s.URL+"/wsgi").Output(); err != nil ||
+			strings.Count(string(out), "\nserver-timing: ") != 2 {
+			t.Errorf("HTTP/2: %v %s", err, out)
+		}
+	})
+}
+
+// The handler of a request that times out has no times, and a format string has a dash.
+func TestTimesOfAFormatString(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	script := fapwstest.Write(t, folder+"/timed.py", `
+import time
+def late(environ, start_response):
+    while True:
+        time.sleep(0.01)
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"done"]
+PATHS = [("/late", late), ("/", app)]
+`)
+	s := fapwstest.Serve(t, fapwstest.Threads, script, "--timeout", "1", "--access-log", folder+"/access.log",
+		"--access-log-format", "%>s %{fapws.wait}e %{fapws.python}e %{fapws.upstream}e %({fapws.send}e)s")
+	s.Ask(fapwstest.Get("/")).Is(t, "done").Field(t, "Server-Timing", "")
+	s.Ask(fapwstest.Get("/late")).Want(t, 504)
+	want := regexp.MustCompile(`^200 \d+ \d+ - \d+\n504 - - - \d+\n$`)
+	fapwstest.Eventually(t, "the lines", func() bool {
+		text, _ := os.ReadFile(folder + "/access.log")
+		return want.Match(text)
+	})
+}
