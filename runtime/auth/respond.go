@@ -190,14 +190,14 @@ func (v *visit) check(name, password string) Verdict {
 	if len(name) > maxUser || len(password) > maxText { // SHA-crypt is slow for long passwords
 		return Wrong
 	}
-	if conn := v.r.Client(); v.r.Peer.Port != "" {
+	if conn := v.r.Peer.String(); v.r.Peer.Port != "" {
 		if _, busy := v.l.checking.LoadOrStore(conn, true); busy {
 			return Busy
 		}
 		defer v.l.checking.Delete(conn)
 	}
 	verdict := make(chan Verdict, 1)
-	k := v.l.o.Users.Check(Origin{Addr: v.r.Peer.Addr, Conn: v.r.Client()}, name, password, func(found Verdict) {
+	k := v.l.o.Users.Check(Origin{Addr: v.r.Peer.Addr, Conn: v.r.Peer.String()}, name, password, func(found Verdict) {
 		verdict <- found
 	})
 	select {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -92,6 +93,44 @@ func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 	}
 	close(over)
 	flood.Wait()
+}
+
+// Each request of the connection has a trace of its own.
+func TestFormChecksOnePasswordOfAConnectionAtATime(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	hash, err := bcrypt.GenerateFromPassword([]byte("right password"), 12)
+	fapwstest.Must(t, err)
+	users := fapwstest.Write(t, filepath.Join(dir, "users"), fmt.Sprintf("admin:%s\n", hash))
+	config := fapwstest.Write(t, filepath.Join(dir, "fapws.toml"),
+		fmt.Sprintf("trace = true\nh2c = true\n[[host]]\n[[host.route]]\nprefix = \"/\"\nstatus = 200\nlogin = %q\n", users))
+	s := fapwstest.Command{Flags: []string{"-c", config, "--state-dir", dir + "/state"}}.Serve(t, fapwstest.Threads)
+	v := visit(t, s.URL)
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	v.client.Transport = transport
+	defer transport.CloseIdleConnections()
+	token := tokenOf.FindStringSubmatch(v.get("/_fapws/login").body)[1]
+	var guesses sync.WaitGroup
+	var busy atomic.Int64
+	for i := range 8 {
+		guesses.Go(func() {
+			form := url.Values{"token": {token}, "name": {"admin"}, "password": {fmt.Sprint("wrong ", i)}}
+			a, err := v.client.PostForm(s.URL+"/_fapws/login", form)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			a.Body.Close()
+			if a.StatusCode == 503 {
+				busy.Add(1)
+			}
+		})
+	}
+	guesses.Wait()
+	if busy.Load() == 0 {
+		t.Error("all passwords were checked")
+	}
 }
 
 func readAnswer(c net.Conn, over chan struct{}) {
