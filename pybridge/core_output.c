@@ -195,7 +195,8 @@ int core_sendable_code(long code) {
 #define UNSIGNALLED_MAX 256 /* Maximum number of finished parts for which the event loop is not woken. */
 
 void core_signal_loop(void) {
-  if (__atomic_exchange_n(P.loop_state, CORE_LOOP_CALLED, __ATOMIC_SEQ_CST) != CORE_LOOP_ASLEEP) return;
+  int32_t *state = __atomic_load_n(&P.loop_state, __ATOMIC_ACQUIRE);
+  if (__atomic_exchange_n(state, CORE_LOOP_CALLED, __ATOMIC_SEQ_CST) != CORE_LOOP_ASLEEP) return;
   while (eventfd_write(P.event_fd, 1) < 0 && errno == EINTR) {
   }
 }

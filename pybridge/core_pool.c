@@ -13,6 +13,9 @@
 core_pool core_the_pool = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
 static core_thread main_thread;
+
+/* The state of the loop before core_pool_attach: no loop sleeps. The asyncio thread may publish a part that early. */
+static int32_t no_loop;
 static __thread core_thread *to_wake;
 
 uint64_t core_now_ns(void) {
@@ -80,6 +83,7 @@ void core_pool_start(const core_options *o, const core_mode *coroutines, void (*
   P.stamped = o->stamped;
   P.send_fields = o->send_fields;
   P.signal_fd = P.exit_code = -1;
+  P.loop_state = &no_loop;
   P.max_event = o->max_event;
   main_thread.mode = P.mode;
   main_thread.state = CORE_THREAD_BUSY;
@@ -97,11 +101,12 @@ void core_pool_start(const core_options *o, const core_mode *coroutines, void (*
 void core_pool_attach(int signals, int event, int32_t *state) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_LOOP | CORE_SERVING);
   P.event_fd = event;
-  P.loop_state = state;
+  __atomic_store_n(&P.loop_state, state, __ATOMIC_RELEASE);
   __atomic_store_n(&P.signal_fd, signals,
                    /* This store is the last one, because threads of the application check this member first. */
                    __ATOMIC_SEQ_CST);
-  if (__atomic_load_n(&P.shared.messages, __ATOMIC_SEQ_CST)) core_wake_loop();
+  __atomic_store_n(&P.shared.wake_pending, 0, __ATOMIC_SEQ_CST);
+  core_wake_loop(); /* for messages and parts from before the attachment */
   P.mode->attached(signals);
 }
 
