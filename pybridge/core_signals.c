@@ -1,4 +1,4 @@
-/* Signals: Python's main thread runs the application's signal handlers, and SIGTERM stops the server. */
+/* Signals: Python's main thread runs the application's signal handlers, and SIGTERM and SIGINT stop the server. */
 #include "core.h"
 
 #include <errno.h>
@@ -6,14 +6,19 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct sigaction go_handler;
+static struct sigaction go_handler; /* Go has one handler for all signals. */
 
-/* Result of signal.getsignal(SIGTERM). Handlers of the application call it to pass the signal on. */
-static PyObject *stop_server(PyObject *self, PyObject *args) {
+static PyObject *pass_to_go(int sig) {
   struct sigaction act = {.sa_handler = SIG_DFL};
-  if (sigaction(SIGTERM, core_forked ? &act : &go_handler, NULL) < 0 || kill(getpid(), SIGTERM) < 0)
+  if (sigaction(sig, core_forked ? &act : &go_handler, NULL) < 0 || kill(getpid(), sig) < 0)
     return PyErr_SetFromErrno(PyExc_OSError);
   Py_RETURN_NONE;
+}
+
+/* Result of signal.getsignal for SIGTERM and SIGINT. Handlers of the application call it to pass the signal on. */
+static PyObject *stop_server(PyObject *self, PyObject *args) {
+  PyObject *sig = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : NULL;
+  return pass_to_go(sig && PyLong_Check(sig) && PyLong_AsLong(sig) == SIGINT ? SIGINT : SIGTERM);
 }
 
 /* --- handlers of the application ---------------------------------------------------- */
@@ -109,7 +114,7 @@ void core_check_signals(void) {
   if (PyErr_CheckSignals() < 0 && !ends_serving()) core_report("a signal handler", NULL);
   /* Python forgets handlers if _signal is imported twice: "OSError: Signal 15 ignored". */
   PyObject *handler = sig ? core_call("_signal", "getsignal", "(i)", sig) : NULL;
-  if (handler == Py_None) Py_XDECREF(stop_server(NULL, NULL));
+  if (handler == Py_None) Py_XDECREF(pass_to_go(sig));
   Py_XDECREF(handler);
   PyErr_Clear();
 }
@@ -129,17 +134,25 @@ int core_is_exit_by_signal(PyObject *value) {
 
 /* --- signals that stop the server ------------------------------------------------ */
 
-/* Imports _signal, which then knows stop_server; the process keeps Go's handler. Replaces _signal.signal, which all
- * modules use, by set_handler. */
-static void know_signals(void) {
+/* Makes stop_server Python's handler of sig, and keeps Go's handler for the process. A tool that found no handler would
+ * install one that ends the process at once, as ddtrace does. */
+static void know_signal(PyObject *module, int sig) {
   static PyMethodDef method = {"stop", stop_server, METH_VARARGS,
-                               "stop(signum, frame): stops the server in order, as SIGTERM does."};
+                               "stop(signum, frame): stops the server in order, as the signal does."};
+  struct sigaction now;
+  if (sigaction(sig, NULL, &now) < 0 || now.sa_handler == SIG_DFL || now.sa_handler == SIG_IGN) return;
+  PyObject *stop = PyCFunction_New(&method, NULL);
+  if (stop) Py_XDECREF(PyObject_CallMethod(module, "signal", "iN", sig, stop));
+  sigaction(sig, &now, NULL);
+  go_handler = now;
+}
+
+/* Imports _signal, which then knows stop_server. Replaces _signal.signal, which all modules use, by set_handler. */
+static void know_signals(void) {
   PyObject *module = PyImport_ImportModule("_signal");
-  if (module && sigaction(SIGTERM, NULL, &go_handler) == 0 && go_handler.sa_handler != SIG_DFL &&
-      go_handler.sa_handler != SIG_IGN) {
-    PyObject *stop = PyCFunction_New(&method, NULL);
-    if (stop) Py_XDECREF(PyObject_CallMethod(module, "signal", "iN", SIGTERM, stop));
-    sigaction(SIGTERM, &go_handler, NULL);
+  if (module) {
+    know_signal(module, SIGTERM);
+    know_signal(module, SIGINT);
   }
   core_main_thread = pthread_self();
   python_signal = module ? PyObject_GetAttrString(module, "signal") : NULL;

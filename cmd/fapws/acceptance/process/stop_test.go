@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
@@ -148,18 +150,27 @@ func TestShutdownDelayServesButIsNotReady(t *testing.T) {
 	})
 }
 
-// A tool handles SIGTERM in sitecustomize, and then removes its modules, as ddtrace does. In another case, the
-// application handles SIGTERM. Both call the previous handler of the signal.
+// A tool handles SIGTERM and SIGINT in sitecustomize, and then removes its modules, as ddtrace does. In another case, the
+// application handles the signals. Both call the previous handler of the signal. A tool that finds none ends the process
+// at once.
 func TestStopWorksIfAToolHandlesTheSignal(t *testing.T) {
 	const tool = `
 import sys
 loaded = set(sys.modules)
 import signal
-before = signal.getsignal(signal.SIGTERM)
-def pass_on(number, frame):
-    print("passed on", file=sys.stderr, flush=True)
-    before(number, frame)
-signal.signal(signal.SIGTERM, pass_on)
+def end_at_once(number, frame):
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+def handle(number):
+    before = signal.getsignal(number)
+    if not callable(before):
+        before = end_at_once
+    def pass_on(number, frame):
+        print("passed on", file=sys.stderr, flush=True)
+        before(number, frame)
+    signal.signal(number, pass_on)
+handle(signal.SIGTERM)
+handle(signal.SIGINT)
 for name in set(sys.modules) - loaded:
     del sys.modules[name]
 `
@@ -169,21 +180,23 @@ def application(environ, start_response):
     return [b"served"]
 `
 	for name, script := range map[string]string{"sitecustomize": "import signal\n", "application": tool} {
-		t.Run(name, func(t *testing.T) {
-			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-				folder := t.TempDir()
-				fapwstest.Write(t, folder+"/app.py", script+application)
-				if name == "sitecustomize" {
-					fapwstest.Write(t, folder+"/sitecustomize.py", tool)
-				}
-				s := fapwstest.Command{Script: folder + "/app.py", Env: []string{"PYTHONPATH=" + folder}}.Serve(t, m)
-				s.Get("/", 200).Is(t, "served")
-				s.Signal(syscall.SIGTERM)
-				s.Says("passed on\n")
-				s.Says("info stopping")
-				s.EndsWith(0)
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+			t.Run(name+", "+unix.SignalName(sig), func(t *testing.T) {
+				fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+					folder := t.TempDir()
+					fapwstest.Write(t, folder+"/app.py", script+application)
+					if name == "sitecustomize" {
+						fapwstest.Write(t, folder+"/sitecustomize.py", tool)
+					}
+					s := fapwstest.Command{Script: folder + "/app.py", Env: []string{"PYTHONPATH=" + folder}}.Serve(t, m)
+					s.Get("/", 200).Is(t, "served")
+					s.Signal(sig)
+					s.Says("passed on\n")
+					s.Says("info stopping")
+					s.EndsWith(0)
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -191,16 +204,23 @@ def application(environ, start_response):
 func TestStopWorksIfAToolImportsTheSignalModuleAgain(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import signal, sys
-signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
+for number in signal.SIGTERM, signal.SIGINT:
+    signal.signal(number, lambda number, frame: sys.exit())
 del sys.modules["_signal"]
 import _signal
 PATHS = [("/", lambda environ, start_response: "served")]
 `)
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: script}.Serve(t, m)
-		s.Get("/", 200).Is(t, "served")
-		s.Stop()
-	})
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(unix.SignalName(sig), func(t *testing.T) {
+			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+				s := fapwstest.Command{Script: script}.Serve(t, m)
+				s.Get("/", 200).Is(t, "served")
+				s.Signal(sig)
+				s.Says("info stopping")
+				s.EndsWith(0)
+			})
+		})
+	}
 }
 
 // After the last request, threads and atexit functions may use the rest of the graceful timeout, for example to send
