@@ -1,9 +1,9 @@
 /* The threads that run Python, the pool, and the queues of records and parts.
  *
  * core_the_pool owns threads, mounts and the queue, and lives as long as the process. Its mutex guards the members that
- * say so, and is never held while a thread waits for the GIL. A record in a list belongs to the list, then to the
- * thread that took it, until this thread publishes the last part. A part belongs to the thread that makes it until it
- * is published, then to the event loop. */
+ * say so, and is never held while a thread waits for the GIL. A record in a list belongs to the list. A thread that
+ * takes a record owns the record until the thread publishes the last part of the response. A part belongs to the thread
+ * that makes it until it is published, then to the event loop. */
 #pragma once
 
 #include "core_python.h"
@@ -13,9 +13,9 @@
  * The three ways to run Python: on the pool's threads (core_threads.c), on the event loop (core_inline.c, --threads 0),
  * and on the asyncio thread (asgi_thread.c).
  *
- * The tables are constant. The pool owns the choice: core_the_pool.mode is &core_threads or &core_inline from
- * live_start_pool on. A mount runs in that mode or in &asgi_mode (core_mount.mode), and a thread belongs to one mode
- * (core_thread.mode). */
+ * The tables of functions are constant. live_start_pool sets the mode of the pool, core_the_pool.mode, to &core_threads
+ * or &core_inline. A mount runs in the mode of the pool or in &asgi_mode (core_mount.mode). Each thread belongs to one
+ * mode (core_thread.mode). */
 
 typedef struct {
   core_record *first, *last;

@@ -455,8 +455,8 @@ int64_t live_subscriber_count(const char *name, size_t len);
 
 /* --- live_ipc.c ---------------------------------------------------------------- */
 
-/* Passes a message to the asyncio thread if Python has requested messages. If there is no room, the message is lost,
- * and the result is 0 for the first lost message. Copies both texts. */
+/* Passes a message to the asyncio thread if Python has requested messages. Returns 0 if the message is the first of a
+ * series of messages that are dropped because the queue is full, otherwise 1. Copies topic and data. */
 int live_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n);
 
 /* --- live_groups.c ----------------------------------------------------------- */

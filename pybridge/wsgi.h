@@ -193,7 +193,7 @@ void wsgi_end_writes(core_record *rec);
 
 typedef struct {
   PyObject_HEAD PyObject *options; /* owned: a str in JSON */
-  PyObject *path;                  /* owned: PATH_INFO as bytes; for a program, SCRIPT_NAME precedes it */
+  PyObject *path;                  /* owned: PATH_INFO as bytes; for a program, SCRIPT_NAME followed by PATH_INFO */
   int program;
   uint32_t script_len;
 } wsgi_static_object;

@@ -118,7 +118,7 @@ func (l *Loop) Once(f func()) (ask func()) {
 	}
 }
 
-// Waker returns the Waker of the loop, without Signals. It is safe for concurrent use.
+// Waker returns the Waker of the loop. The field Signals of the Waker is not set. It is safe for concurrent use.
 func (l *Loop) Waker() Waker { return l.wake.waker }
 
 func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.hasEvents() }

@@ -92,7 +92,8 @@ func (c *Client) direct() *Peer {
 	return c.peer
 }
 
-func (c *Client) Secured() { c.peer = nil } // direct then makes a peer with the scheme https
+// Discard the peer, so that the method direct makes a new peer with the scheme https.
+func (c *Client) Secured() { c.peer = nil }
 
 // LocalPeer is the client of a unix socket. SERVER_NAME and SERVER_PORT must not be empty (PEP 3333).
 var LocalPeer = Peer{ServerName: "localhost", ServerPort: "80"}

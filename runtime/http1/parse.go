@@ -163,8 +163,9 @@ func (r *Request) ParseWhole(head []byte, lim *Limits) error {
 	return err
 }
 
-// lines parses the lines of head from r.Resume. At the empty line it sets r.HeadLen and, unless it has skipped lines,
-// completes r. http2 permits the version HTTP/2.0.
+// lines parses the lines of head from r.Resume. At the empty line, the method sets r.HeadLen and checks the whole head
+// (complete), unless earlier lines were parsed by a previous call. If the parameter http2 is true, the version HTTP/2.0
+// is allowed.
 func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 	at := r.Resume
 	*r = Request{Fields: r.Fields[:0], Resume: at}

@@ -207,8 +207,8 @@ func (b *headerBlock) appendHead(dst []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// appendUpgrade appends the fields of a request for another protocol in HTTP/1. The key is random: HTTP/2 needs none,
-// but the upstream of a proxy does (RFC 8441 §5).
+// appendUpgrade appends the HTTP/1 fields of a request to switch to another protocol, such as WebSocket. The
+// Sec-WebSocket-Key is random: HTTP/2 clients send no key, but the upstream of a proxy needs a key (RFC 8441 §5).
 func appendUpgrade(dst []byte, protocol string) []byte {
 	var key [16]byte
 	rand.Read(key[:])

@@ -31,9 +31,10 @@ type Fanout struct {
 	backlog []*Event
 	batch   []*Event
 	begun   time.Time
-	// channels of the batch whose subscribers must still be served; the last one is current
+	// channels of the batch whose subscribers must still be served. The last channel in due is served now.
 	due []*Channel
-	// number of subscribers of the current channel that must still be served: the first ones
+	// number of subscribers of the current channel that must still be served. They are at the front of its list of
+	// subscribers.
 	left    int
 	mine    []*Event // reused buffer for the events of one subscriber
 	turning bool

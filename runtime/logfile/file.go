@@ -47,13 +47,13 @@ type Options struct {
 	Buffer int
 	Flush  time.Duration
 
-	// Written is called on the writer's goroutine after buffered lines were written, with the time just before the
-	// write. A rotation that was due at this time is complete, and only newer lines may be waiting (Waits). Written may
-	// be nil.
+	// Written is called on the writer's goroutine after buffered lines were written, with the time at which the write
+	// began. A log rotation that was due at this time is complete. Lines that were added later may still be waiting
+	// (Waits). Written may be nil.
 	Written func(at time.Time)
 
-	// Report receives one line about a log that cannot be written or rotated, or that has dropped lines. Any
-	// goroutine may call it. nil means standard error.
+	// Report receives an error message of one line if a log cannot be written or rotated, or if lines were dropped. Any
+	// goroutine may call it. If Report is nil, the messages are written to standard error.
 	Report func(msg string)
 }
 

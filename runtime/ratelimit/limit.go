@@ -53,15 +53,19 @@ func ParseRate(text string) (r Rate, err error) {
 	return r, nil
 }
 
-// Options describe a limit. Limits with the same Options are one limit, in all processes that share the Table and in
-// all generations of workers.
+// Options describe a limit. Limits with the same Options share their counts in all processes that use the Table,
+// including later generations of workers.
 type Options struct {
 	Rate
-	Number int    // distinguishes the limits of a configuration; 1 is the first
+	Number int    // number of the limit in the configuration, counted from 1
 	Policy string // name of the limit for clients
-	User   bool   // each user has the rate; requests without a user count for their address
-	Header string // each value of this field has the rate, in lower case; "" if the limit is by address or user
-	Fields bool   // all responses have the fields RateLimit and RateLimit-Policy, not only 429
+	// The limit applies to each user. Requests without a user count for their client's address.
+	User bool
+	// name of a request field in lower case. The limit applies to each value of the field. It is "" if the limit is by
+	// address or user.
+	Header string
+	// all responses, not only 429, have the fields RateLimit and RateLimit-Policy
+	Fields bool
 	DryRun bool
 	Text   string // describes the limit in log lines
 }
@@ -126,8 +130,8 @@ func (l *limiter) client(x *exchange.Exchange) (by byte, who string) {
 	return 'a', "" // a unix socket
 }
 
-// hash is never 0. A limit with another rate has other hashes, so that a client does not wait for times of the former
-// rate.
+// hash returns the key of a client in the Table, which is never 0. The key depends on the rate, so that a change of the
+// rate resets the counts of all clients.
 func (l *limiter) hash(by byte, who string) uint64 {
 	text := append(make([]byte, 0, 128), l.t.key[:]...)
 	for _, n := range [...]int64{int64(l.Number), int64(l.Interval), int64(l.Burst)} {

@@ -36,7 +36,7 @@ func newSample(args []string, stdout io.Writer) error {
 	return err
 }
 
-// writeSample copies a sample into a directory, which must not exist or be empty.
+// writeSample copies a sample into a directory, which must be empty or not exist yet.
 func writeSample(args []string) (dir string, err error) {
 	names := strings.Join(slices.Sorted(maps.Keys(samples.New)), ", ")
 	if len(args) != 2 {

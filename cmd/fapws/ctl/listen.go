@@ -125,8 +125,8 @@ func (c *Counters) StateOf(state string) string {
 // NotCounted are the Counters of a process that did not report.
 var NotCounted = Counters{Requests: -1}
 
-// A Server is a function that executes a command; the pattern is for Purge. A Reload returns when the new code serves.
-// The error has one line. A Server must be safe for concurrent use.
+// A Server is a function that executes a command. Only the command Purge uses the cache.Pattern. The command Reload
+// returns when the new code serves requests. The error message has one line. A Server must be safe for concurrent use.
 type Server func(Command, cache.Pattern) (Answer, error)
 
 var ErrUnknown = errors.New("unknown command")

@@ -28,7 +28,7 @@ type screen struct {
 	restore  func() // restores the mode of the terminal
 }
 
-// openScreen returns a screen. The caller must call restore after the last use.
+// openScreen returns a screen. The caller must call screen.restore when it no longer uses the screen.
 func openScreen(w io.Writer) *screen {
 	s := &screen{w: w, restore: func() {}}
 	f, ok := w.(*os.File)

@@ -95,8 +95,9 @@ type part struct {
 	mounts []exchange.Mount
 }
 
-// table returns the mounts of the parts. A route without a kind applies its rules to all later parts, for paths under
-// its prefix. It is replaced by copies of the mounts of these parts, with its rules.
+// table returns the mounts of the parts. A route that has only rules applies these rules to the mounts of all later
+// parts, for paths under the prefix of the route. For this, table adds copies of these mounts with the rules of the
+// route.
 func (b *builder) table(parts []part) (table []exchange.Mount) {
 	for i, p := range parts {
 		table = append(table, p.mounts...)

@@ -65,13 +65,13 @@ type handoverWorker struct {
 	Parts   []byte // received parts of an incomplete message: see Channel.parts
 }
 
-// stateOf returns the state of w for the next program, which inherits its channel.
+// stateOf returns the state of a worker for the next program, which inherits the channel to the worker.
 func stateOf(w *worker) handoverWorker {
 	return handoverWorker{Pid: w.pid, State: w.state, Started: w.started, Listens: w.listens, Joined: w.joined,
 		Wants: w.wants, Counts: w.counts, Parts: w.channel.parts}
 }
 
-// maxHandover limits the state of a program, in bytes. Most of it may be incomplete events.
+// maxHandover limits the encoded state of a program, in bytes.
 const maxHandover = 1 << 30
 
 func Upgraded() bool { return os.Getenv(handoverVariable) != "" }

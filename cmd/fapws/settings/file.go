@@ -148,7 +148,8 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 	return errors.Join(wrong...)
 }
 
-// Kept returns the names of the settings whose value differs in later but that a reload does not change.
+// Kept returns the names of the settings that have another value in the settings later, but that a reload does not
+// change.
 func (s *Settings) Kept(later *Settings) (names []string) {
 	for _, row := range table() {
 		if row.kept && row.value(&s.conf).show() != row.value(&later.conf).show() {

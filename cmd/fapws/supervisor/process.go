@@ -27,14 +27,14 @@ import (
 	"fapws/runtime/system"
 )
 
-// supervisor is the state of the process. It uses the settings of flags and environment until a worker reports the
-// settings of the script.
+// supervisor is the state of the process. The supervisor uses the settings of flags and environment until a worker
+// reports the settings of the script.
 type supervisor struct {
 	plan *plan.Plan
-	// a reload has begun, so settings may have changed; used by event
+	// A reload has begun, so settings may have changed. Only the function event uses this field.
 	reloaded  bool
-	kept      string // settings that logKept has logged; used by event
-	unused    string // a setting of certificates that no address uses; set by fits
+	kept      string // settings that logKept has logged
+	unused    string // a setting of certificates that no address uses
 	conf      settings.Config
 	log       *plan.Logger
 	instance  *worker.Instance

@@ -74,8 +74,9 @@ type Watcher struct {
 	// Changes receives the changes. A slow reader receives one Change for several changes. Close closes the channel.
 	Changes <-chan Change
 
-	// Settled receives each function that was passed to Settle, after a later scan has found no further changes and
-	// Changes has received all earlier changes. The reader of Changes must also read Settled and call the functions.
+	// Settled returns the functions that were passed to Settle. The Watcher sends a function after a scan found no new
+	// changes and all earlier changes were sent to Changes. The reader of Changes must also read the channel Settled
+	// and call the functions.
 	Settled <-chan func()
 
 	log    func(line string)

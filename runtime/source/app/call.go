@@ -23,21 +23,23 @@ type call struct {
 	peer   *exchange.Peer // the client; nil after the first part
 	origin *exchange.Origin
 	extra  []byte // fields that a handler adds to another handler's response
-	// the first part if its Then waits for the turn of the exchange; otherwise nil
+	// the first part of the response while its Then waits for the turn of the exchange; otherwise nil
 	waiting *exchange.Part
-	// the last part if it was released before other parts; otherwise nil
+	// the last part of the response if it was released before other parts; otherwise nil
 	last  *exchange.Part
 	limit int64 // Options.Timeout
-	since int64 // conn.Set.Now when the handler began to owe a part
+	// conn.Set.Now when the wait for the handler's next part of the response began
+	since int64
 
 	occupies exchange.Occupancy
 	work     work
 	sent     sent
 	detached bool // the handler has a duplicate of the connection's descriptor (exchange.Request.Socket)
 	gone     bool
-	placed   bool  // the call has a place of Options.Gate
-	held     *held // the request that waits for a place; nil otherwise
-	outdated bool  // the call began before the last Serve
+	placed   bool // the call has a place of Options.Gate
+	// the request if it waits for a place of Options.Gate; otherwise nil
+	held     *held
+	outdated bool // the call began before the last Serve
 }
 
 // work is what the handler of a call does.

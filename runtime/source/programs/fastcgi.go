@@ -252,9 +252,9 @@ func (c *call) finish(content []byte) error {
 
 const direct = 32 << 10 // up to this size, a body is sent together with the head
 
-// send makes a goroutine send a request by write, so that the answer may arrive before the end of a long body. The
-// buffer has room for a short body after a head of head bytes. sent returns the error of sending; it stops sending if
-// the answer did not need the whole request.
+// send starts a goroutine that calls write to send the request, so that the answer may arrive before the end of a long
+// body. The output buffer has room for the request head, whose size is the parameter head, and a short body. The
+// returned function stops the goroutine if the answer did not need the whole request, and returns the error of sending.
 func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Writer) error) (sent func() error) {
 	result := make(chan error, 1)
 	go func() {

@@ -151,7 +151,7 @@ func (w deadlineWriter) Write(b []byte) (int, error) {
 // stopWriting ends the writing of the request without waiting for the upstream. It returns nil if the request was
 // written completely.
 func (c *connection) stopWriting() error {
-	// Set over first, because the writing goroutine also sets deadlines.
+	// Set c.over before the deadline. The writing goroutine sets its own deadline first and checks c.over afterwards.
 	c.over.Store(true)
 	c.SetWriteDeadline(time.Unix(1, 0))
 	if c.interrupt != nil {

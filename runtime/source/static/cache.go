@@ -115,8 +115,9 @@ func (c *cache) seen(path []byte, v *variants, now int64) {
 	})
 }
 
-// load replaces the representation old by loaded, which contains the content or an open file. If loaded is nil, old is
-// removed. load does nothing if the record was changed since old was read.
+// load replaces the cached representation old by the representation loaded, which contains the content or an open file.
+// If the parameter loaded is nil, the representation old is removed. load does nothing if the record was changed since
+// the representation old was read.
 func (c *cache) load(path []byte, old, loaded *representation) {
 	c.change(path, func(r *record) {
 		v := r.variants

@@ -12,7 +12,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// python returns a command that runs program with a Python that can import fapws, and has the executable in PATH.
+// python returns a command that runs program in an environment in which Python can import fapws and PATH contains the
+// fapws executable.
 func python(t *testing.T, dir, program string, args ...string) *exec.Cmd {
 	t.Helper()
 	contrib, err := filepath.Abs(fapwstest.Repository + "/contrib")
