@@ -23,8 +23,8 @@ func (p *process) url(path string) string {
 	return "http://" + address(p.port) + path
 }
 
-// waitReady waits for the first response of p, and returns the time since the process was started. It tries often, so
-// that the time is precise.
+// waitReady waits for the first response of p, and returns the time since the process was started. waitReady tries
+// often, so that the time is precise.
 func (p *process) waitReady(path string) (time.Duration, error) {
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: tlsClient}
 	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}

@@ -27,7 +27,7 @@ import (
 
 var tlsServers = []string{"threads", "inline", "nginx", "caddy", "nethttp"}
 
-// tlsClient trusts the certificate of this run. It offers one group, which all servers implement in assembly: by
+// tlsClient trusts the certificate of this run. tlsClient offers one group, which all servers implement in assembly: by
 // default, crypto/tls would negotiate ML-KEM with fapws, but not with an older OpenSSL.
 var tlsClient = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13,
 	CurvePreferences: []tls.CurveID{tls.CurveP256}}

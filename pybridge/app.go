@@ -63,9 +63,9 @@ type Options struct {
 	Dev bool
 	// Fork means that a separate process serves each request (ServeForks).
 	Fork bool
-	// Users implements the function of fapws.users with the name action. It may be called on any Python thread.
+	// Users implements the function of fapws.users with the name action. Users may be called on any Python thread.
 	Users func(action, file, name, password string) (string, error)
-	// Failed, if not nil, is called on the thread of Load with its error. It is called before Python is finalized,
+	// Failed, if not nil, is called on the thread of Load with its error. Failed is called before Python is finalized,
 	// which waits for the threads of the script. The Contents are empty, or have only the globals of the first
 	// application if its PATHS are wrong.
 	Failed func(error, *Contents)
@@ -124,7 +124,7 @@ type App struct {
 }
 
 // Load starts Python on the calling OS thread, which must be locked and becomes Python's main thread, and runs or
-// imports each application. It must be called once.
+// imports each application. Load must be called once.
 //
 // The error is an *ExitError if user code failed, otherwise one line for the user that names the application. After an
 // error Python is finalized.
@@ -257,15 +257,15 @@ func start(o Options) error {
 	return nil
 }
 
-// Serve runs Python thread 0 on the thread of Load. It returns -1 after Stop, or the exit status after a signal handler
-// of the script has called sys.exit. In inline mode, where the event loop runs Python, Serve only waits, and may be
-// called on any thread.
+// Serve runs Python thread 0 on the thread of Load. Serve returns -1 after Stop, or the exit status after a signal
+// handler of the script has called sys.exit. In inline mode, where the event loop runs Python, Serve only waits, and
+// may be called on any thread.
 func (a *App) Serve() int {
 	return a.mode.serve(a)
 }
 
-// Stop ends Serve and the other Python threads, and returns the number of threads that still run after a second. It is
-// safe for concurrent use.
+// Stop ends Serve and the other Python threads, and returns the number of threads that still run after a second. Stop
+// is safe for concurrent use.
 func (a *App) Stop() int {
 	return a.mode.stop(a)
 }
@@ -278,8 +278,8 @@ func (a *App) exit(code int) {
 }
 
 // Close runs the queued jobs of inline mode, waits for threads of the script, runs its atexit functions and finalizes
-// Python. It returns the exit status: 0, or 120 if output could not be flushed. It must be called once, on the thread
-// of Load.
+// Python. Close returns the exit status: 0, or 120 if output could not be flushed. Close must be called once, on the
+// thread of Load.
 func (a *App) Close() int {
 	if a.handler != nil {
 		a.handler.gilCalls.Close()
@@ -292,12 +292,12 @@ func (a *App) Close() int {
 	return 0
 }
 
-// RunAtexit runs the atexit functions if the thread of Load is stuck in a handler. It may be called on any thread, and
-// returns after the functions.
+// RunAtexit runs the atexit functions if the thread of Load is stuck in a handler. RunAtexit may be called on any
+// thread, and returns after the functions.
 func (a *App) RunAtexit() { C.core_run_atexit() }
 
 // Executing returns the place of the code that Python's main thread executes, "FILE:LINE FUNCTION", or "" if it is
-// unknown. It waits for the GIL, and may be called on any goroutine while Load runs.
+// unknown. Executing waits for the GIL, and may be called on any goroutine while Load runs.
 func Executing() string {
 	place := C.core_executing()
 	defer C.free(unsafe.Pointer(place))
@@ -340,8 +340,8 @@ func cString(s string) *C.char {
 // bytesOf returns the address of the text, for a call that does not keep it.
 func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
 
-// CheckVenv returns an error of one line if a directory is not a virtual environment
-// for the Python that fapws links. It is safe for concurrent use.
+// CheckVenv returns an error of one line if a directory is not a virtual environment for the Python that fapws links.
+// CheckVenv is safe for concurrent use.
 func CheckVenv(venv string) error {
 	_, _, err := findInterpreter(venv)
 	return err

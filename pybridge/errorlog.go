@@ -38,8 +38,8 @@ type errorLog struct {
 	passed atomic.Uint64
 }
 
-// AddErrorLog returns the number of an error log for exchange.Request.ErrorLog. It must be called before App.Start, on
-// one goroutine.
+// AddErrorLog returns the number of an error log for exchange.Request.ErrorLog. AddErrorLog must be called before
+// App.Start, on one goroutine.
 func AddErrorLog(l ErrorLog) (number int, err error) {
 	if number = int(C.core_errorlog_add(cString(l.Path), C.int64_t(l.MaxSize), epoch(l.Until))); number == 0 {
 		return 0, fmt.Errorf("error log %s: out of memory", l.Path)
@@ -66,7 +66,7 @@ func epoch(t time.Time) C.int64_t {
 }
 
 // EndErrorLogs passes waiting messages to ErrorLog.Write after the end of the event loop. Later messages are written
-// regardless of the size of the files. It is safe for concurrent use, and may be called more than once.
+// regardless of the size of the files. EndErrorLogs is safe for concurrent use, and may be called more than once.
 func EndErrorLogs() {
 	C.core_errorlog_direct()
 	eachMessage(func(kind byte, texts []string) {
@@ -76,8 +76,8 @@ func EndErrorLogs() {
 	})
 }
 
-// writeErrorLines handles a message of kind CORE_ERROR_LINES. It keeps the text unchanged, because the text may end
-// within a line.
+// writeErrorLines handles a message of kind CORE_ERROR_LINES. writeErrorLines keeps the text unchanged, because the
+// text may end within a line.
 func writeErrorLines(texts []string) {
 	l := errorLogs[binary.NativeEndian.Uint32([]byte(texts[0]))-1]
 	l.Write([]byte(texts[1]))

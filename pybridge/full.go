@@ -22,8 +22,8 @@ type Backlog struct {
 	Waiting int
 }
 
-// Backlog returns the current numbers of waiting requests and threads. It is safe for concurrent use and does not need
-// the GIL.
+// Backlog returns the current numbers of waiting requests and threads. Backlog is safe for concurrent use and does not
+// need the GIL.
 func (h *Handler) Backlog() Backlog {
 	if h.config.Threads == 0 {
 		return Backlog{}

@@ -49,7 +49,7 @@ type RunConfig struct {
 	// end. The caller should then replace the process.
 	Stuck func(why string)
 
-	// Purge, if not nil, is called on the event loop with the arguments of fapws.cache.purge in JSON. It is called
+	// Purge, if not nil, is called on the event loop with the arguments of fapws.cache.purge in JSON. Purge is called
 	// before Next returns a part that was finished later.
 	Purge func(patterns []string)
 
@@ -57,7 +57,7 @@ type RunConfig struct {
 	// other handlers itself, and calls Overdue.
 	Timeout time.Duration
 
-	// Publish, if not nil, is called on the event loop with published events, in order. It is called before Next
+	// Publish, if not nil, is called on the event loop with published events, in order. Publish is called before Next
 	// returns a part that was finished later. Handler.Dealt must be called after the server has handled the events.
 	Publish func([]Event)
 	// maximum bytes of an event in its transmitted form; 0 means 64 KiB
@@ -108,8 +108,8 @@ type Handler struct {
 	asksForEnd    bool // guarded by mu
 }
 
-// Start starts the threads that run handlers. It returns an error if no thread can be started. It must be called on the
-// thread of Load; in inline mode, any thread may call it.
+// Start starts the threads that run handlers. Start returns an error if no thread can be started. Start must be called
+// on the thread of Load; in inline mode, any thread may call it.
 func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.Queue <= 0 {
 		c.Queue = 1024
@@ -141,7 +141,7 @@ func (h *Handler) Warning() string {
 		"module that needs it (Python's warning names it)"
 }
 
-// startPool starts the pool of C. It must be called on Python's main thread.
+// startPool starts the pool of C. startPool must be called on Python's main thread.
 func (h *Handler) startPool() error {
 	arena := &cArena{}
 	defer arena.free()
@@ -360,14 +360,14 @@ type ActiveRequest struct {
 	Late bool
 }
 
-// Active returns the active requests. It waits for the GIL for at most wait. Without the GIL, the At of each request is
-// "". It is safe for concurrent use.
+// Active returns the active requests. Active waits for the GIL for at most wait. Without the GIL, the At of each
+// request is "". Active is safe for concurrent use.
 func (h *Handler) Active(wait time.Duration) []ActiveRequest {
 	active, _ := h.sampleActive(wait)
 	return active
 }
 
-// sampleActive implements Active. It returns false if it could not take the GIL.
+// sampleActive implements Active. sampleActive returns false if it could not take the GIL.
 func (h *Handler) sampleActive(wait time.Duration) ([]ActiveRequest, bool) {
 	list, ok := h.sample(wait)
 	active := make([]ActiveRequest, len(list))

@@ -50,8 +50,8 @@ func (k MountKind) WebSockets() bool { return kinds[k].webSocket }
 // Detaches reports whether the application may receive the socket of a handshake (werkzeug.socket).
 func (k MountKind) Detaches() bool { return kinds[k].detaches }
 
-// OnThreads reports whether the handler runs on the threads of the pool, or inline. It returns false for the asyncio
-// thread.
+// OnThreads reports whether the handler runs on the threads of the pool, or inline. OnThreads returns false for the
+// asyncio thread.
 func (k MountKind) OnThreads() bool { return kinds[k].mode == nil }
 
 func (k MountKind) Streams() bool { return kinds[k].streams }

@@ -133,7 +133,7 @@ func search(app *Application, script, name string, dev bool, main *python3.PyObj
 }
 
 // Tool calls main of a module of package fapws ("_shell") with a list of the applications, each with its name, globals
-// and mounts, and returns the exit status. It must be called on the thread of Load, before Start.
+// and mounts, and returns the exit status. Tool must be called on the thread of Load, before Start.
 func (a *App) Tool(module string) int {
 	C.core_take_gil()
 	defer C.core_release_gil()
@@ -162,8 +162,8 @@ func ended(result *python3.PyObject, ok bool, name string) *ExitError {
 	return exitError(how, status, line)
 }
 
-// entries makes the list of applications for Tool: tuples (name, globals, [(prefix, object, name), ...]). It lives as
-// long as the process. Main thread, GIL held.
+// entries makes the list of applications for Tool: tuples (name, globals, [(prefix, object, name), ...]). entries lives
+// as long as the process. Main thread, GIL held.
 func (a *App) entries() *python3.PyObject {
 	apps := python3.PyList_New(0)
 	for _, f := range a.loaded {
@@ -252,7 +252,7 @@ func isFile(path string) bool {
 }
 
 // Contents is the result of loading, without the interpreter. Another process may have loaded the applications and sent
-// it as JSON. It does not change and is safe for concurrent use.
+// it as JSON. Contents does not change and is safe for concurrent use.
 type Contents struct {
 	Apps []Content // The index is that of the application in Options.Apps.
 }

@@ -46,14 +46,14 @@ func (e *Event) Cost() int64 {
 }
 
 // Dealt reports that the server has handled events of RunConfig.Publish with that total cost, which permits new events.
-// It is safe for concurrent use.
+// Dealt is safe for concurrent use.
 func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), -cost) }
 
-// Published counts an event that the server itself publishes. Dealt must be called for it, too. It is safe for
+// Published counts an event that the server itself publishes. Dealt must be called for it, too. Published is safe for
 // concurrent use.
 func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), cost) }
 
-// listen handles the messages of the application. It must be called on the event loop.
+// listen handles the messages of the application. listen must be called on the event loop.
 func (h *Handler) listen() {
 	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // This precedes taking the messages (live_channels.c).
 	var events []Event
@@ -112,12 +112,12 @@ func eachMessage(f func(kind byte, texts []string)) {
 }
 
 // CountSubscribers sets the number of subscribers of a channel in this process, or in other processes if elsewhere is
-// set. fapws.subscribers returns the sum. It is safe for concurrent use.
+// set. fapws.subscribers returns the sum. CountSubscribers is safe for concurrent use.
 func CountSubscribers(name string, elsewhere bool, n int64) {
 	C.live_count_subscribers(bytesOf(name), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
 }
 
-// HasSubscribers reports whether a channel has subscribers in any process. It is safe for concurrent use.
+// HasSubscribers reports whether a channel has subscribers in any process. HasSubscribers is safe for concurrent use.
 func HasSubscribers(name string) bool {
 	return C.live_subscriber_count(bytesOf(name), C.size_t(len(name))) > 0
 }
@@ -173,14 +173,14 @@ func GroupKey(group string) string {
 // handles such events.
 func (e *Event) ForPython() bool { return e.Place == C.CORE_PLACE_PYTHON }
 
-// TakeMessage passes an event to the Python code of this process. It returns false for the first event that is dropped
-// because too many wait. It is safe for concurrent use.
+// TakeMessage passes an event to the Python code of this process. TakeMessage returns false for the first event that is
+// dropped because too many wait. TakeMessage is safe for concurrent use.
 func (h *Handler) TakeMessage(e *Event) bool {
 	return C.live_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data))) != 0
 }
 
-// changeGroup handles ws.join, ws.leave and fapws.groups; socket is the core_socket_number of the WebSocket. It must be
-// called on the event loop.
+// changeGroup handles ws.join, ws.leave and fapws.groups; socket is the core_socket_number of the WebSocket.
+// changeGroup must be called on the event loop.
 func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
 	ticket, serial := uint32(socket), uint32(socket>>32)
 	place := ""
@@ -213,9 +213,9 @@ const (
 	atOnce      = 500
 )
 
-// presenceQueue contains events for the callbacks of fapws.on_join and on_leave. It submits them as requests without a
-// client, one at a time, to a mount after the mounts of the application. Therefore callbacks run where handlers run, in
-// order, and one at a time.
+// presenceQueue contains events for the callbacks of fapws.on_join and on_leave. presenceQueue submits them as requests
+// without a client, one at a time, to a mount after the mounts of the application. Therefore callbacks run where
+// handlers run, in order, and one at a time.
 type presenceQueue struct {
 	waiting []PresenceEvent
 	// number of events that were dropped because the queue was full.
@@ -225,8 +225,9 @@ type presenceQueue struct {
 	active atomic.Bool // Events wait, or busy is set. Any goroutine may read it.
 }
 
-// NotifyPresence queues an event if the application has registered a callback. It returns false for the first event
-// that is dropped because the queue is full. It does not block, and must be called on the event loop.
+// NotifyPresence queues an event if the application has registered a callback. NotifyPresence returns false for the
+// first event that is dropped because the queue is full. NotifyPresence does not block, and must be called on the event
+// loop.
 func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	if !h.WatchesPresence() {
 		return true
@@ -244,13 +245,13 @@ func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	return true
 }
 
-// WatchesPresence reports whether the application has registered a callback of fapws.on_join or on_leave. It is safe
-// for concurrent use.
+// WatchesPresence reports whether the application has registered a callback of fapws.on_join or on_leave.
+// WatchesPresence is safe for concurrent use.
 func (h *Handler) WatchesPresence() bool {
 	return h.shared != nil && atomic.LoadUint32((*uint32)(&h.shared.watched)) != 0
 }
 
-// step submits waiting events as a request, unless one is running. It must be called on the event loop.
+// step submits waiting events as a request, unless one is running. step must be called on the event loop.
 func (q *presenceQueue) step(h *Handler) {
 	if q.busy {
 		return
@@ -292,7 +293,7 @@ func parsedNotice() (r http1.Request) {
 	return r
 }
 
-// Notified returns after all events have been handled, or after limit. It must not be called on the event loop.
+// Notified returns after all events have been handled, or after limit. Notified must not be called on the event loop.
 func (h *Handler) Notified(limit time.Duration) {
 	for end := time.Now().Add(limit); h.presence.active.Load() && time.Now().Before(end); time.Sleep(noticedTick) {
 	}

@@ -19,7 +19,7 @@ import (
 type mode interface {
 	place() string
 	expired(h *Handler)
-	// raise raises an exception in the handler of t, which has timed out. It takes the GIL. how is 0 if the handler
+	// raise raises an exception in the handler of t, which has timed out. raise takes the GIL. how is 0 if the handler
 	// does not run; otherwise s has its stack, and note is additional text for the line about t. No line is written if
 	// note is "".
 	raise(t *task) (how C.int, s C.core_snapshot, note string)
@@ -39,8 +39,8 @@ type poolMode interface {
 	stop(a *App) int
 	// finish is called by App.Close, on the thread of Load, before Python ends.
 	finish()
-	// onLoop returns the record that runs on the loop, 0 if none, and the number of its job. It may be called on any
-	// goroutine.
+	// onLoop returns the record that runs on the loop, 0 if none, and the number of its job. onLoop may be called on
+	// any goroutine.
 	onLoop() (rec C.uintptr_t, jobs C.ulong)
 }
 
@@ -129,13 +129,13 @@ type AsyncConfig struct {
 	Lifespan string
 }
 
-// IsAsync reports whether a mount needs the asyncio thread. It is safe for concurrent use.
+// IsAsync reports whether a mount needs the asyncio thread. IsAsync is safe for concurrent use.
 func (a *App) IsAsync() bool {
 	return slices.ContainsFunc(a.mounts, func(m Mount) bool { return kinds[m.Kind].mode != nil })
 }
 
-// Startup starts the asyncio thread if a mount needs it, and the lifespans of ASGI applications. It waits until they
-// have started, without a limit. It must be called once, on the thread of Load, before the first Submit.
+// Startup starts the asyncio thread if a mount needs it, and the lifespans of ASGI applications. Startup waits until
+// they have started, without a limit. Startup must be called once, on the thread of Load, before the first Submit.
 //
 // The error is one line for the user; a traceback may precede it on stderr.
 func (a *App) Startup(c AsyncConfig) error {
@@ -158,8 +158,8 @@ func (a *App) Startup(c AsyncConfig) error {
 	return errors.New(C.GoString(wrong))
 }
 
-// Shutdown ends the asyncio thread: after grace it cancels tasks, and then it shuts down lifespans. It reports whether
-// the thread has ended. It may be called on any goroutine, after the last Submit.
+// Shutdown ends the asyncio thread: after grace it cancels tasks, and then it shuts down lifespans. Shutdown reports
+// whether the thread has ended. Shutdown may be called on any goroutine, after the last Submit.
 func (a *App) Shutdown(grace time.Duration) bool {
 	return C.asgi_thread_stop(C.int(max(grace, 0).Milliseconds())) != 0
 }

@@ -121,8 +121,8 @@ func isPlain(callable *python3.PyObject) bool {
 		codeNumber(callable, "co_flags")&(coroutine|varargs) == 0
 }
 
-// decide sets the kind and the callable of m (contrib/fapws/_kinds.py). It returns an error if the callable does not
-// have the arguments of its kind (contrib/fapws/_arguments.py).
+// decide sets the kind and the callable of m (contrib/fapws/_kinds.py). decide returns an error if the callable does
+// not have the arguments of its kind (contrib/fapws/_arguments.py).
 func (m *Mount) decide(iface string) error {
 	found, err := inspect(m.entry, "_kinds", "kind_of", m.callable, text(iface))
 	if err != nil {
@@ -160,7 +160,7 @@ func (m *Mount) decide(iface string) error {
 	return nil
 }
 
-// inspect is callPackage for a function that inspects entry. It returns an error if the function raises, because a
+// inspect is callPackage for a function that inspects entry. inspect returns an error if the function raises, because a
 // property or a metaclass may raise.
 func inspect(entry *python3.PyObject, module, function string, args ...*python3.PyObject) (*python3.PyObject, error) {
 	result, err := callPackage(module, function, args...)
@@ -188,8 +188,8 @@ func codeNumber(function *python3.PyObject, name string) int {
 	return n
 }
 
-// adaptVerbs makes an application of a class or object with methods get, post and so on (contrib/fapws/_verbs.py). It
-// returns any other entry unchanged.
+// adaptVerbs makes an application of a class or object with methods get, post and so on (contrib/fapws/_verbs.py).
+// adaptVerbs returns any other entry unchanged.
 func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
 	if !python3.PyType_Check(entry) && python3.PyCallable_Check(entry) {
 		return entry, nil

@@ -34,7 +34,7 @@ var keeping sync.Mutex
 
 // KeepFromChildren hides c from processes that the application forks (os.fork, multiprocessing): each child closes c
 // and all connections accepted from c. c must be a descriptor that the server never closes, such as a listener. For
-// other descriptors close-on-exec is sufficient. It is safe for concurrent use.
+// other descriptors close-on-exec is sufficient. KeepFromChildren is safe for concurrent use.
 func KeepFromChildren(c syscall.Conn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -49,8 +49,8 @@ func KeepFromChildren(c syscall.Conn) error {
 
 // ServeForks forks a child for each order of package runtime/source/programs on control (contrib/fapws/_fork.py), and
 // returns after the other end is closed. The children serve the mounts of this App with the Timeout, Debug, SendFile
-// and Accel of c. It must be called instead of Start, on the thread of Load, in a process without other work, because
-// Go's threads do not exist in a child, which never returns to Go. The error is one line.
+// and Accel of c. ServeForks must be called instead of Start, on the thread of Load, in a process without other work,
+// because Go's threads do not exist in a child, which never returns to Go. The error is one line.
 func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	C.core_take_gil()
 	defer C.core_release_gil()
@@ -78,8 +78,8 @@ func orNone(class unsafe.Pointer) *python3.PyObject {
 	return (*python3.PyObject)(class)
 }
 
-// Forkable returns an error that names the first mount that a process for each request cannot serve. It is safe for
-// concurrent use.
+// Forkable returns an error that names the first mount that a process for each request cannot serve. Forkable is safe
+// for concurrent use.
 func (c *Contents) Forkable() error {
 	for i := range c.Apps {
 		for _, m := range c.Apps[i].Table {
@@ -93,7 +93,7 @@ func (c *Contents) Forkable() error {
 }
 
 // Hidden returns a line for each entry of PATHS that never receives a request because the path of an earlier entry is
-// its prefix. It is safe for concurrent use.
+// its prefix. Hidden is safe for concurrent use.
 func (c *Contents) Hidden() (lines []string) {
 	for _, one := range c.Apps {
 		for n, m := range one.Table {
@@ -114,30 +114,30 @@ func (c *Contents) Hidden() (lines []string) {
 }
 
 // Paths returns the absolute paths of directories and archives from which Python and the applications may read files
-// after loading: the search path of modules, and where modules were found. It must be called on the thread of Load.
+// after loading: the search path of modules, and where modules were found. Paths must be called on the thread of Load.
 func (a *App) Paths() ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()
 	return packageTexts("_sandbox", "paths")
 }
 
-// Targets returns the paths of the applications that a client can request without parameters. It must be called on the
-// thread of Load.
+// Targets returns the paths of the applications that a client can request without parameters. Targets must be called on
+// the thread of Load.
 func (a *App) Targets() ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()
 	return packageTexts("_sandbox_check", "targets", a.entries())
 }
 
-// Warnings returns lines about packages that cannot work as the applications use them with that number of threads. It
-// must be called on the thread of Load.
+// Warnings returns lines about packages that cannot work as the applications use them with that number of threads.
+// Warnings must be called on the thread of Load.
 func (a *App) Warnings(threads int) ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()
 	return packageTexts("_framework", "warnings", python3.PyBool_FromLong(min(threads, 1)))
 }
 
-// packageTexts calls a function of package fapws that returns a list of str. It needs the GIL.
+// packageTexts calls a function of package fapws that returns a list of str. packageTexts needs the GIL.
 func packageTexts(module, function string, args ...*python3.PyObject) ([]string, error) {
 	result, err := callPackage(module, function, args...)
 	if err != nil {
@@ -159,18 +159,18 @@ func packageTexts(module, function string, args ...*python3.PyObject) ([]string,
 	return list, nil
 }
 
-// TrimHeap returns free memory of malloc to the kernel. It is safe for concurrent use.
+// TrimHeap returns free memory of malloc to the kernel. TrimHeap is safe for concurrent use.
 func TrimHeap() { C.trim() }
 
-// Measure makes the interpreter count how long requests and threads wait. It may be called again, but not at the same
-// time.
+// Measure makes the interpreter count how long requests and threads wait. Measure may be called again, but not at the
+// same time.
 func (h *Handler) Measure() {
 	bounds := metrics.Bounds
 	C.core_count_waits((*C.int64_t)(unsafe.Pointer(&bounds[0])), C.int(len(bounds)))
 }
 
-// Metrics returns the counted waits and the metrics of the application (fapws.metrics). It is safe for concurrent use
-// and needs no GIL.
+// Metrics returns the counted waits and the metrics of the application (fapws.metrics). Metrics is safe for concurrent
+// use and needs no GIL.
 func (h *Handler) Metrics() []metrics.Family {
 	var w C.core_waits
 	C.core_read_waits(&w)

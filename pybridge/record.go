@@ -152,8 +152,8 @@ func (h *Handler) dealtWith() {
 	h.given = 0
 }
 
-// collect takes all finished parts from the shared list. It clears wake_pending first, because a part that is published
-// after the swap must wake the event loop again.
+// collect takes all finished parts from the shared list. collect clears wake_pending first, because a part that is
+// published after the swap must wake the event loop again.
 func (h *Handler) collect() bool {
 	done := (*unsafe.Pointer)(unsafe.Pointer(&h.shared.done))
 	pending := (*uint32)(&h.shared.wake_pending)

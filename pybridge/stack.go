@@ -64,7 +64,8 @@ type task struct {
 	where  C.int
 	thread int
 	jobs   C.ulong // number of the thread's job; 0 means any job of rec
-	// stack is set by sample, or after a timeout. It is nil if the request is not in Python, or its stack is unknown.
+	// stack is set by sample, or after a timeout. stack is nil if the request is not in Python, or its stack is
+	// unknown.
 	stack callStack
 }
 
@@ -290,8 +291,8 @@ func sourceLine(name string, line int) string {
 
 var dumping sync.Mutex
 
-// dumpStacks returns the stacks of all threads from faulthandler. It is safe for concurrent use and does not need the
-// GIL.
+// dumpStacks returns the stacks of all threads from faulthandler. dumpStacks is safe for concurrent use and does not
+// need the GIL.
 func dumpStacks() []byte {
 	dumping.Lock()
 	defer dumping.Unlock()
@@ -312,7 +313,7 @@ type ProfileStack struct {
 var errProfiles = errors.New("a profile is being recorded already")
 
 // Profile samples the stacks of all Python threads for a time, a hundred times a second, on a thread of
-// fapws.contrib.profile, which ends by itself. It is safe for concurrent use, but records one profile at a time.
+// fapws.contrib.profile, which ends by itself. Profile is safe for concurrent use, but records one profile at a time.
 func (h *Handler) Profile(ctx context.Context, d time.Duration) (stacks []ProfileStack, err error) {
 	began := -1
 	if err := h.whenFree(ctx, func() { began = int(C.core_profile_begin(C.double(d.Seconds()))) }); err != nil {

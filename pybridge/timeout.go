@@ -46,7 +46,7 @@ type inlineWatchdog struct {
 	since time.Time
 }
 
-// Stalled implements app.Interpreter. It ignores callbacks of WebSockets, which watchCallbacks checks.
+// Stalled implements app.Interpreter. Stalled ignores callbacks of WebSockets, which watchCallbacks checks.
 func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	s := &h.held
 	rec, jobs := h.app.mode.onLoop()
@@ -93,9 +93,9 @@ func (h *Handler) policy() timeoutPolicy {
 	return h.timeoutPolicy
 }
 
-// reach calls f with the GIL, for the overdue request t, and returns after f has returned. It does not call f if Python
-// ends. If a handler keeps the GIL, it logs the stacks of all threads, and after the grace period calls giveUp and
-// stuck.
+// reach calls f with the GIL, for the overdue request t, and returns after f has returned. reach does not call f if
+// Python ends. If a handler keeps the GIL, it logs the stacks of all threads, and after the grace period calls giveUp
+// and stuck.
 func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, giveUp func()) {
 	began := time.Now()
 	done := h.withGIL(f)
@@ -122,8 +122,8 @@ type gilProbe struct {
 const gilChecks = 10
 
 // CheckGIL finds handlers that hold the GIL in C code, so that no other request of the process runs. RunConfig.Timeout
-// replaces these checks. It must be called about once a second, by one goroutine at a time. It counts calls instead of
-// time, because a signal may have stopped the process meanwhile.
+// replaces these checks. CheckGIL must be called about once a second, by one goroutine at a time. CheckGIL counts calls
+// instead of time, because a signal may have stopped the process meanwhile.
 func (h *Handler) CheckGIL() {
 	p := &h.gilProbe
 	if p.done != nil && !endsWithin(p.done, 0) {

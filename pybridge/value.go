@@ -103,7 +103,7 @@ func repr(o *python3.PyObject) string {
 }
 
 // unwrap returns the object that fapws.cache.cached and fapws.Login have wrapped, in any order, and their settings for
-// the server in JSON, "" if none. It returns any other entry unchanged.
+// the server in JSON, "" if none. unwrap returns any other entry unchanged.
 func unwrap(entry *python3.PyObject) (_ *python3.PyObject, cache, login string) {
 	for {
 		rule, arguments := attrString(entry, "_fapws_cache"), attrString(entry, "_fapws_login")

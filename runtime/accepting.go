@@ -14,7 +14,7 @@ import (
 )
 
 // Accept gives ln to the server, which owns it. Call Accept after Serve; after Shutdown or Retire, Accept only closes
-// ln. It is safe for concurrent use.
+// ln. Accept is safe for concurrent use.
 func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
 
 // Unlisten closes ln before it returns. Do not call Unlisten on the loop.
@@ -22,8 +22,8 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 	s.do(func() { s.loop.accepting.Unlisten(ln) })
 }
 
-// StopAccepting stops accepting at once, and closes the listeners on the loop. Shutdown and Retire call it. It is safe
-// for concurrent use.
+// StopAccepting stops accepting at once, and closes the listeners on the loop. Shutdown and Retire call it.
+// StopAccepting is safe for concurrent use.
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
 // room reports whether a connection of ln can be accepted. At the limit of clients it closes the connection that has
@@ -84,8 +84,8 @@ func (l *loop) crowded(c *http1conn.Conn) bool {
 	return true
 }
 
-// reject sends last, which may be empty, to a client that is not served, and closes the connection. It waits a moment
-// for the client to close first.
+// reject sends last, which may be empty, to a client that is not served, and closes the connection. reject waits a
+// moment for the client to close first.
 func (l *loop) reject(c *http1conn.Conn, last []byte) {
 	c.Counts = conn.Reject
 	l.Open(c)

@@ -34,7 +34,7 @@ func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target strin
 }
 
 // Try makes a GET request for a path or the URL of a site, as if a client of a unix socket sent it, and returns the
-// status of the complete response. It needs neither a password nor a session, but other rules apply.
+// status of the complete response. Try needs neither a password nor a session, but other rules apply.
 func (s *Server) Try(ctx context.Context, target string) (status int, err error) {
 	u, err := url.Parse(target)
 	if err != nil {

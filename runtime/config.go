@@ -31,8 +31,8 @@ type Config struct {
 
 	Private *static.Private
 
-	// TLS is the configuration of listeners with Secure: certificates, versions, protocols (ALPN), tickets. It must not
-	// be changed, but GetConfigForClient may return another configuration for each connection. If TLS is nil,
+	// TLS is the configuration of listeners with Secure: certificates, versions, protocols (ALPN), tickets. TLS must
+	// not be changed, but GetConfigForClient may return another configuration for each connection. If TLS is nil,
 	// handshakes fail.
 	TLS *tls.Config
 
@@ -60,8 +60,8 @@ type Config struct {
 	SendfileRoots []string
 	AccelRoots    []static.AccelRoot
 
-	// Programs returns the Handler of the programs that other handlers name. It is called once, on the loop, for the
-	// first program. If it is nil, such requests get 500.
+	// Programs returns the Handler of the programs that other handlers name. Programs is called once, on the loop, for
+	// the first program. If it is nil, such requests get 500.
 	Programs func() exchange.Handler
 
 	// ReadBuffer is the size of the buffer for input, in bytes. 0 means 64 KiB.
@@ -71,7 +71,7 @@ type Config struct {
 	CacheSize int64
 
 	// Purged is called on the loop when a request has invalidated pages of the cache, so that other processes can purge
-	// theirs. It must not block. It may be nil.
+	// theirs. Purged must not block. Purged may be nil.
 	Purged func(cache.Pattern)
 
 	// Debug is the debug level of the log: 1 logs connections and requests with their timings, 2 also events of the

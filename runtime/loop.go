@@ -28,7 +28,7 @@ import (
 
 const serverName = "fapws"
 
-// loop is the state of the event loop and its callbacks. It belongs to the loop unless a comment says otherwise.
+// loop is the state of the event loop and its callbacks. loop belongs to the loop unless a comment says otherwise.
 type loop struct {
 	s     *Server
 	cfg   *Config
@@ -102,7 +102,7 @@ func newLoop(s *Server) *loop {
 	return l
 }
 
-// post runs f on the loop soon, and returns false if the loop has ended. It is safe for concurrent use.
+// post runs f on the loop soon, and returns false if the loop has ended. post is safe for concurrent use.
 func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
 
 // recovered closes the connections whose work a panic has interrupted: the connection h or, after a panic in
@@ -198,7 +198,7 @@ func (l *loop) Flush() {
 // Serve starts to accept connections on the listeners, which it owns from now on, and returns at once. A request is
 // routed to the site with its host (the first site if none matches), and there to the first mount whose prefix matches.
 // h is the handler of mounts without another handler; it may be nil if every mount has one. Call Serve once; Accept
-// adds listeners, and Replace changes the sites. The error has one line. It is about the directories of
+// adds listeners, and Replace changes the sites. The error has one line. The error is about the directories of
 // Config.SendfileRoots and AccelRoots, or about names of sites.
 func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
 	err := s.Replace(all, h, nil)
@@ -235,7 +235,7 @@ func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) 
 }
 
 // GiveUp answers waiting and future requests of pending mounts (exchange.Mount.Pending) with 503, because the
-// application failed to load. It returns when they have been answered.
+// application failed to load. GiveUp returns when they have been answered.
 func (s *Server) GiveUp() {
 	s.do(s.loop.sites.GiveUp)
 	// Returns after the end of the batch in which the requests were answered.
@@ -317,7 +317,7 @@ type besideJob struct {
 	done chan struct{}
 }
 
-// run runs the loop and the jobs of DoBeside. It returns nil after the loop was stopped, or the error that ended the
+// run runs the loop and the jobs of DoBeside. run returns nil after the loop was stopped, or the error that ended the
 // loop.
 func (s *Server) run() error {
 	events := s.loop.conns.Events
@@ -341,8 +341,9 @@ func (s *Server) run() error {
 	}
 }
 
-// DoBeside runs f on the loop's thread like Do, while another goroutine runs the loop. It is for long work, before the
-// Handler of Serve depends on the thread. Until DoBeside has returned, neither Do nor DoBeside may be called.
+// DoBeside runs f on the loop's thread like Do, while another goroutine runs the loop. DoBeside is for long work,
+// before the Handler of Serve depends on the thread. Until DoBeside has returned, neither Do nor DoBeside may be
+// called.
 func (s *Server) DoBeside(f func()) {
 	done := make(chan struct{})
 	if s.loop.post(func() {

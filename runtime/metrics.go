@@ -10,7 +10,8 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// Measure makes the server count requests. It is safe for concurrent use and may be called again, but not on the loop.
+// Measure makes the server count requests. Measure is safe for concurrent use and may be called again, but not on the
+// loop.
 func (s *Server) Measure() {
 	if s.measuring.Load() == nil && s.measuring.CompareAndSwap(nil, metrics.NewRecorder()) {
 		s.loop.post(func() {
@@ -22,7 +23,7 @@ func (s *Server) Measure() {
 }
 
 // Metrics returns the metrics of the server. If a handler blocks the loop, the loop's metrics are the latest known
-// ones. It must not be called on the loop.
+// ones. Metrics must not be called on the loop.
 func (s *Server) Metrics() (all []metrics.Family) {
 	ask(s, answersWithin, s.noteMetrics)
 	if r := s.measuring.Load(); r != nil {
@@ -34,7 +35,8 @@ func (s *Server) Metrics() (all []metrics.Family) {
 	return all
 }
 
-// answersWithin is how long callers wait for a function on the loop. It is enough unless the loop is blocked.
+// answersWithin is how long callers wait for a function on the loop. answersWithin is enough unless the loop is
+// blocked.
 const answersWithin = 20 * time.Millisecond
 
 // noteMetrics must be called on the loop.
@@ -95,8 +97,8 @@ func (s *Server) Purge(all ...cache.Pattern) {
 	}
 }
 
-// PurgeNow purges pages and returns their number, or -1 if the loop is blocked for too long. It must not be called on
-// the loop.
+// PurgeNow purges pages and returns their number, or -1 if the loop is blocked for too long. PurgeNow must not be
+// called on the loop.
 func (s *Server) PurgeNow(all ...cache.Pattern) int {
 	store := s.store.Load()
 	if store == nil {
@@ -110,8 +112,8 @@ func (s *Server) PurgeNow(all ...cache.Pattern) int {
 
 const purgedWithin = 2 * time.Second
 
-// CacheStats returns the counters of the cache. ok is false if there is no cache or the loop is blocked. It must not be
-// called on the loop.
+// CacheStats returns the counters of the cache. ok is false if there is no cache or the loop is blocked. CacheStats
+// must not be called on the loop.
 func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	store := s.store.Load()
 	if store == nil {

@@ -91,8 +91,8 @@ func (s *Server) begin() (err error) {
 	return nil
 }
 
-// Configure replaces the Config except ReadBuffer, Log, LogClient and OnIdle. It is for settings from a script that is
-// loaded on the loop after New. Call it before Serve or Replace.
+// Configure replaces the Config except ReadBuffer, Log, LogClient and OnIdle. Configure is for settings from a script
+// that is loaded on the loop after New. Call it before Serve or Replace.
 func (s *Server) Configure(cfg Config) {
 	s.do(func() {
 		cfg.Log, cfg.Sites.LogClient, cfg.OnIdle = s.log, s.logClient, s.onIdle
@@ -125,7 +125,7 @@ func (s *Server) configure(cfg Config) {
 }
 
 // Do runs f on the loop's goroutine and returns when f has returned. The first Do locks the loop to its thread:
-// thread-local state that f creates, such as an inline interpreter, exists in all later calls of the Handler. It must
+// thread-local state that f creates, such as an inline interpreter, exists in all later calls of the Handler. Do must
 // not be called on the loop.
 func (s *Server) Do(f func()) {
 	s.do(func() {
@@ -158,7 +158,7 @@ func (s *Server) do(f func()) {
 }
 
 // Discourage makes responses announce the end of their connection ("Connection: close", or GOAWAY), so that clients
-// change to other servers before Shutdown. It is safe for concurrent use.
+// change to other servers before Shutdown. Discourage is safe for concurrent use.
 func (s *Server) Discourage() {
 	s.loop.post(func() { s.loop.sites.End = max(s.loop.sites.End, exchange.Discouraged) })
 }
@@ -179,7 +179,7 @@ func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 // HandIdle removes the idle HTTP/1 connections without TLS for Arrive in another process, and closes idle TLS
 // connections that have carried a request. Other connections close with the response to their next request. give
 // receives the state and the descriptor, which is closed when give returns; after an error, the remaining connections
-// are closed. It must not be called on the loop.
+// are closed. HandIdle must not be called on the loop.
 func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n int, err error) {
 	var list []http1conn.IdleClient
 	s.do(func() {
@@ -197,8 +197,8 @@ func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n 
 	return n, err
 }
 
-// Arrive serves a connection from HandIdle of another process. It owns fd, and closes it if there is no room. Call it
-// after Serve, and not on the loop.
+// Arrive serves a connection from HandIdle of another process. Arrive owns fd, and closes it if there is no room. Call
+// it after Serve, and not on the loop.
 func (s *Server) Arrive(d *http1conn.ClientState, fd int) {
 	arrives := func() { unix.Close(fd) }
 	s.do(func() {
@@ -263,7 +263,8 @@ type Counters struct {
 	Cut int64
 }
 
-// Counters returns the counters of the loop. ok is false if the loop is blocked. It must not be called on the loop.
+// Counters returns the counters of the loop. ok is false if the loop is blocked. Counters must not be called on the
+// loop.
 func (s *Server) Counters() (c Counters, ok bool) {
 	return ask(s, countedWithin, func() Counters {
 		l := s.loop
@@ -273,8 +274,8 @@ func (s *Server) Counters() (c Counters, ok bool) {
 
 const countedWithin = 200 * time.Millisecond
 
-// Unused returns for how long neither a request nor a WebSocket has needed the handler of Serve. It is 0 while any
-// response is being sent, and if the loop is blocked. It must not be called on the loop.
+// Unused returns for how long neither a request nor a WebSocket has needed the handler of Serve. Unused is 0 while any
+// response is being sent, and if the loop is blocked. Unused must not be called on the loop.
 func (s *Server) Unused() time.Duration {
 	unused, _ := ask(s, countedWithin, func() time.Duration {
 		l := s.loop
@@ -372,8 +373,8 @@ func (l *loop) boundUnsent() {
 // page, an uncacheable HTML document in UTF-8. Other requests are answered as before. A nil page ends the override.
 // With local, only requests for http1.LocalHost get the page.
 //
-// The call returns before the loop uses the page, which must not be changed afterwards. It may be made on any goroutine
-// except the loop's.
+// The call returns before the loop uses the page, which must not be changed afterwards. SetOverridePage may be called
+// on any goroutine except the loop's.
 func (s *Server) SetOverridePage(status int, page []byte, local bool) {
 	s.loop.post(func() { s.loop.sites.Override(status, page, local) })
 }

@@ -38,7 +38,7 @@ type tab struct {
 	thrown  []string
 }
 
-// watcher is added to each page before its own scripts. It counts the events of every EventSource, and keeps the
+// watcher is added to each page before its own scripts. watcher counts the events of every EventSource, and keeps the
 // messages of the clock.
 const watcher = `
 window.streams = {open: 0, error: 0, ticks: ""}

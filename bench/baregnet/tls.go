@@ -74,7 +74,7 @@ func (s *secureServer) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-// wire is the net.Conn of crypto/tls. It belongs to the goroutine during the handshake, and then to the loop.
+// wire is the net.Conn of crypto/tls. wire belongs to the goroutine during the handshake, and then to the loop.
 type wire struct {
 	// the embedded Conn is nil, because crypto/tls calls no other methods.
 	net.Conn
@@ -110,7 +110,7 @@ func (w *wire) handshake() {
 	_ = w.conn.Wake(nil)
 }
 
-// feed takes over the bytes that have arrived. It reports whether the handshake has ended.
+// feed takes over the bytes that have arrived. feed reports whether the handshake has ended.
 func (w *wire) feed(input []byte) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -37,7 +37,7 @@ func (p *progress) Defer() {
 
 // A refresher identifies clients by a file that it reads in the background.
 type refresher interface {
-	// Fresh reports whether the file is unchanged since it was read. It does not block.
+	// Fresh reports whether the file is unchanged since it was read. Fresh does not block.
 	Fresh() bool
 	Refresh()
 }
@@ -109,7 +109,7 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 
 func (*Login) By() exchange.Login { return exchange.Form }
 
-// Named implements exchange.Access. It returns "", because a request with a cookie does not contain the name of its
+// Named implements exchange.Access. Named returns "", because a request with a cookie does not contain the name of its
 // user.
 func (*Login) Named([]byte, []http1.Field) string { return "" }
 
@@ -147,7 +147,8 @@ func isLoopback(addr string) bool {
 	return err == nil && a.Unmap().IsLoopback()
 }
 
-// Basic implements HTTP's Basic authentication (RFC 7617) with the passwords of Users. It is safe for concurrent use.
+// Basic implements HTTP's Basic authentication (RFC 7617) with the passwords of Users. Basic is safe for concurrent
+// use.
 type Basic struct {
 	*Users
 	challenge []byte
@@ -165,8 +166,8 @@ func NewBasic(realm string, users *Users) (*Basic, error) {
 	return &Basic{users, []byte(`WWW-Authenticate: Basic realm="` + realm + `", charset="UTF-8"` + "\r\n")}, nil
 }
 
-// known decodes credentials, the value of an Authorization field, into buf. It returns the pair "user:password" and
-// the remembered verdict. It does not block.
+// known decodes credentials, the value of an Authorization field, into buf. known returns the pair "user:password" and
+// the remembered verdict. known does not block.
 func (b *Basic) known(buf, credentials []byte) (pair []byte, v Verdict) {
 	pair, ok := decode(buf, credentials)
 	if !ok {

@@ -11,7 +11,7 @@ import (
 )
 
 // Checker computes password hashes, a few at a time. Checks run in the order of arrival, except that clients and
-// accounts with many wrong passwords are delayed (penalty). A process needs only one Checker. It is safe for
+// accounts with many wrong passwords are delayed (penalty). A process needs only one Checker. Checker is safe for
 // concurrent use.
 type Checker struct {
 	now func() time.Duration
@@ -74,7 +74,7 @@ type Check struct {
 	cancelled bool
 }
 
-// Check starts a check. It calls done once, on another goroutine, with Right, Wrong or Busy, unless the check is
+// Check starts a check. Check calls done once, on another goroutine, with Right, Wrong or Busy, unless the check is
 // cancelled.
 //
 // A wrong password is reported with a delay, which grows with the recent number of wrong passwords from the client's

@@ -66,7 +66,7 @@ func setPassword(path, name, password string, fits func(*table) error) error {
 	return edit(path, name, hash, fits)
 }
 
-// Set adds a user or changes the user's password. It creates the file if it is missing.
+// Set adds a user or changes the user's password. Set creates the file if it is missing.
 func Set(path, name, password string) error {
 	return setPassword(path, name, password, func(*table) error { return nil })
 }
@@ -183,8 +183,8 @@ func change(path string, f func(text []byte) ([]byte, error)) error {
 	})
 }
 
-// replaceFile writes a file atomically, even if the machine loses power. It keeps the owner and the mode; a new file
-// can be read only by the owner of the directory. It blocks for the disk.
+// replaceFile writes a file atomically, even if the machine loses power. replaceFile keeps the owner and the mode; a
+// new file can be read only by the owner of the directory. replaceFile blocks for the disk.
 func replaceFile(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // with mode 0600
 	if err != nil {

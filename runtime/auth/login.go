@@ -27,7 +27,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Login authenticates the users of a site with a form and cookies. It is safe for concurrent use.
+// Login authenticates the users of a site with a form and cookies. Login is safe for concurrent use.
 type Login struct {
 	o   LoginOptions
 	now func() time.Time
@@ -112,7 +112,7 @@ func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session
 }
 
 // Renew returns the value of a Set-Cookie field that updates the time of the last use, or "" if that is not necessary
-// yet. It renews a session after 1/8 of Idle, so that a session expires after at least 7/8 of Idle without requests.
+// yet. Renew renews a session after 1/8 of Idle, so that a session expires after at least 7/8 of Idle without requests.
 func (l *Login) Renew(s *Session, secure bool) string {
 	now := l.now()
 	if now.Sub(time.Unix(s.Seen, 0)) <= l.o.Idle/8 {
@@ -170,8 +170,8 @@ func plainHost(host, scheme string) string {
 	return host
 }
 
-// LoginState is a directory with data that must outlive a process: the key that signs cookies, and the list of
-// sessions that were ended early. All processes of a server share it. It is safe for concurrent use.
+// LoginState is a directory with data that must outlive a process: the key that signs cookies, and the list of sessions
+// that were ended early. All processes of a server share it. LoginState is safe for concurrent use.
 type LoginState struct {
 	dir   string
 	key   []byte
@@ -287,7 +287,7 @@ func exclusively(dir string, f func() error) error {
 	return f()
 }
 
-// A verifiedToken is a session whose MAC was checked. It is valid while the user has this hash.
+// A verifiedToken is a session whose MAC was checked. A verifiedToken is valid while the user has this hash.
 type verifiedToken struct {
 	session *Session
 	hash    string
@@ -306,7 +306,7 @@ background:var(--do);color:var(--on);font:inherit;cursor:pointer}
 form+form button{margin-top:.6rem;border:1px solid var(--line);background:none;color:var(--do)}
 `
 
-// policy permits the style, images in the page, and the form. It forbids scripts, frames and external resources.
+// policy permits the style, images in the page, and the form. policy forbids scripts, frames and external resources.
 var policy = func() string {
 	sum := sha256.Sum256([]byte(style))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +

@@ -37,7 +37,7 @@ func (l *Login) visit(w *backend.Response, r *backend.Request) *visit {
 	return &visit{l: l, w: w, r: r, secure: r.Peer.Scheme == "https"}
 }
 
-// Form is the responder (backend.Func) of FormPath. It shows the form and processes submitted forms.
+// Form is the responder (backend.Func) of FormPath. Form shows the form and processes submitted forms.
 func (l *Login) Form(w *backend.Response, r *backend.Request) {
 	v := l.visit(w, r)
 	query, _ := url.ParseQuery(r.Query())
@@ -60,7 +60,7 @@ func (l *Login) Form(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// Out is the responder of OutPath. It ends the session of the client.
+// Out is the responder of OutPath. Out ends the session of the client.
 func (l *Login) Out(w *backend.Response, r *backend.Request) {
 	v := l.visit(w, r)
 	s := l.Session(r.Head, r.Parsed.Fields, v.secure)
@@ -183,7 +183,7 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	return ""
 }
 
-// check returns the verdict on a password, or Unknown if the client has disconnected. It permits one check at a time
+// check returns the verdict on a password, or Unknown if the client has disconnected. check permits one check at a time
 // for each connection, because a flood of requests over HTTP/2 could fill the queue; a browser submits only one form at
 // a time.
 func (v *visit) check(name, password string) Verdict {

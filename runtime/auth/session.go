@@ -41,8 +41,8 @@ const (
 
 type tokenHead struct {
 	Version uint8
-	// Order is the time of the login in microseconds since 1970. It is increased if necessary, so that it exceeds the
-	// Order of all ended sessions of the user.
+	// Order is the time of the login in microseconds since 1970. Order is increased if necessary, so that it exceeds
+	// the Order of all ended sessions of the user.
 	Order int64
 	Start int64 // time of the login, in seconds since 1970
 	Seen  int64 // time when the cookie was created, in seconds since 1970
@@ -164,8 +164,8 @@ func set(name, value, sameSite string, secure bool) string {
 	return s
 }
 
-// cookies returns the values of the cookies with a name in a request (RFC 6265 §4.2.1). It skips values shorter than
-// least bytes and stops after maxCookies.
+// cookies returns the values of the cookies with a name in a request (RFC 6265 §4.2.1). cookies skips values shorter
+// than least bytes and stops after maxCookies.
 func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		found := 0
@@ -206,7 +206,7 @@ type endedSession struct {
 
 const keptOfEach = 100
 
-// has reports whether the session s was ended. It does not block.
+// has reports whether the session s was ended. has does not block.
 func (e *ended) has(s *Session) bool {
 	set := e.value.Load()
 	if _, ended := set.ids[s.ID]; ended {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Users holds the names and hashes of a file, which is read again after a change. It is safe for concurrent use.
+// Users holds the names and hashes of a file, which is read again after a change. Users is safe for concurrent use.
 type Users struct {
 	watched[table]
 	checker *Checker
@@ -47,10 +47,10 @@ func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*U
 
 func (u *Users) Path() string { return u.path }
 
-// Empty reports whether the file contains no users. It does not block.
+// Empty reports whether the file contains no users. Empty does not block.
 func (u *Users) Empty() bool { return len(u.value.Load().hashes) == 0 }
 
-// Hash returns the hash of a user, or "" if the user does not exist. It does not block.
+// Hash returns the hash of a user, or "" if the user does not exist. Hash does not block.
 func (u *Users) Hash(name string) string { return u.value.Load().hashes[name] }
 
 func (u *Users) Refresh() {
@@ -59,7 +59,7 @@ func (u *Users) Refresh() {
 	}
 }
 
-// Known returns the remembered verdict on a pair "user:password": Right, Wrong or Unknown. It does not block or
+// Known returns the remembered verdict on a pair "user:password": Right, Wrong or Unknown. Known does not block or
 // allocate.
 func (u *Users) Known(pair []byte) Verdict {
 	return u.value.Load().recall(u.key(pair), u.checker.now())
@@ -129,8 +129,8 @@ func (t *table) remember(in *recent[key, time.Duration], k key, from time.Durati
 	in.add(k, from)
 }
 
-// parseTable parses the text of a file of users. It ignores empty lines, lines that begin with "#", and text after a
-// second colon. The error names path and the line.
+// parseTable parses the text of a file of users. parseTable ignores empty lines, lines that begin with "#", and text
+// after a second colon. The error names path and the line.
 func parseTable(path string, text []byte) (*table, error) {
 	u, line := &table{hashes: map[string]string{}}, 0
 	u.right.size, u.wrong.size = maxRight, maxWrong

@@ -13,7 +13,8 @@ import (
 )
 
 // watched is the parsed content of a file, which is read again after a change. The file stays open, so that the event
-// loop can detect a change at once: fstat(2) of an open file does not access the disk. It is safe for concurrent use.
+// loop can detect a change at once: fstat(2) of an open file does not access the disk. watched is safe for concurrent
+// use.
 type watched[T any] struct {
 	path     string
 	flags    int
@@ -49,7 +50,7 @@ func (w *watched[T]) Fresh() bool {
 	return w.complaint != "" || w.unchanged()
 }
 
-// refresh reads the file if it has changed. It reports each error only once and then keeps the previous value.
+// refresh reads the file if it has changed. refresh reports each error only once and then keeps the previous value.
 func (w *watched[T]) refresh() error {
 	asked := now()
 	w.reading.Lock()

@@ -31,8 +31,8 @@ type Func func(w *Response, r *Request)
 
 func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 
-// Request is a request whose body has arrived completely, unless the mount streams (see Next). It embeds a copy of an
-// exchange.Request. If the copy has Upgrade set, Response.Tunnel may be used.
+// Request is a request whose body has arrived completely, unless the mount streams (see Next). Request embeds a copy of
+// an exchange.Request. If the copy has Upgrade set, Response.Tunnel may be used.
 type Request struct {
 	exchange.Request
 	Context context.Context
@@ -69,7 +69,7 @@ func (r *Request) Host() string {
 	return string(r.Peer.AppendHost(nil, r.Parsed, r.Head))
 }
 
-// Client returns the name of the client for error logs: "192.0.2.7:4711", or "" for a client of a unix socket. It
+// Client returns the name of the client for error logs: "192.0.2.7:4711", or "" for a client of a unix socket. Client
 // includes the identity of the request.
 func (r *Request) Client() string {
 	id := http1.OwnIdentity(r.Head, r.Parsed, r.Own)
@@ -178,7 +178,7 @@ func (w *Response) Refuse(status int, text string) {
 	w.Start(exchange.Head{Status: status, Length: -1, Then: exchange.Refusal{}, Reason: []byte(text)})
 }
 
-// Unavailable responds with 503 and asks the client to try again after wait. It must be called before Start.
+// Unavailable responds with 503 and asks the client to try again after wait. Unavailable must be called before Start.
 func (w *Response) Unavailable(text string, wait time.Duration) {
 	w.r.pool.failed.Add(1)
 	seconds := int(math.Ceil(wait.Seconds()))
@@ -186,7 +186,7 @@ func (w *Response) Unavailable(text string, wait time.Duration) {
 		Fields: fmt.Appendf(nil, "Retry-After: %d\r\n", max(1, seconds))})
 }
 
-// HandOn forwards the request to the mount's own handler, with body as the request body. It is for responders of
+// HandOn forwards the request to the mount's own handler, with body as the request body. HandOn is for responders of
 // exchange.Mount.Receives. fields, "Name: value\r\n" ..., are added to the response. HandOn must be called before
 // Start, and Write must not be called.
 func (w *Response) HandOn(body, fields []byte) {
@@ -230,7 +230,7 @@ func (w *Response) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Flush sends buffered output. It is needed only before a pause in the output; the end of the response is flushed
+// Flush sends buffered output. Flush is needed only before a pause in the output; the end of the response is flushed
 // automatically.
 func (w *Response) Flush() error {
 	if w.spool != nil && w.sent && len(w.buf) > 0 {
@@ -251,8 +251,8 @@ func (w *Response) Flush() error {
 	return w.r.wait()
 }
 
-// Trailers sets the trailer fields (see exchange.Part). Their bytes must not change afterwards. It may be called only
-// if Request.Parsed.Trailers is set.
+// Trailers sets the trailer fields (see exchange.Part). Their bytes must not change afterwards. Trailers may be called
+// only if Request.Parsed.Trailers is set.
 func (w *Response) Trailers(t exchange.Trailers) { w.trailers = t }
 
 // Fail aborts the response, so that the client notices the missing rest. Before Start, it is equivalent to Refuse(502,
@@ -301,7 +301,7 @@ const (
 )
 
 // Ask sends a request to the mount's own handler, with the client's head and this body, and returns the status and the
-// first bytes of the response. It is for responders of exchange.Mount.Receives. It may be called any number of times
+// first bytes of the response. Ask is for responders of exchange.Mount.Receives. Ask may be called any number of times
 // before Start, even if the client has disconnected. body must not change until Ask returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	done := make(chan struct{})
@@ -328,9 +328,9 @@ var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 // Sub sends a GET request for target to the server itself and waits for the whole response. The request is routed like
 // a request from r's client and can reach any mount, including the application. target is an absolute path as clients
 // see it, percent-encoded and with an optional query. The request has the header fields of r, except those about r's
-// body, ranges, conditions and codings. It is not logged in the access log. A status such as 404 is not an error. The
-// error is exchange.ErrTooDeep, the error of ctx, or the reason why the response is missing or too large. Sub must be
-// called on the goroutine of Respond.
+// body, ranges, conditions and codings. The access log has no line for the subrequest. A status such as 404 is not an
+// error. The error is exchange.ErrTooDeep, the error of ctx, or the reason why the response is missing or too large.
+// Sub must be called on the goroutine of Respond.
 func (r *Request) Sub(ctx context.Context, target string) (status int, header http.Header, body []byte, err error) {
 	a, err := r.ask(ctx, target)
 	if err != nil {
@@ -350,7 +350,7 @@ func (r *Request) Sub(ctx context.Context, target string) (status int, header ht
 	return a.StatusCode, a.Header, body, err
 }
 
-// Share sets the Value of requests that Sub makes. It must be called before the first Sub.
+// Share sets the Value of requests that Sub makes. Share must be called before the first Sub.
 func (r *Request) Share(v any) { r.share = v }
 
 // Relay makes a subrequest for target, like Sub, and sends its response to the client as it arrives, in any size. Relay

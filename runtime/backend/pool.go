@@ -31,8 +31,8 @@ type Sends struct {
 // Pool runs responders and limits their number. A single responder can use at most three quarters of the limit, so that
 // a hanging upstream leaves room for other responders.
 type Pool struct {
-	// Sends applies to responders that forward responses of programs and servers. It must not change while the server
-	// runs.
+	// Sends applies to responders that forward responses of programs and servers. Sends must not change while the
+	// server runs.
 	Sends Sends
 
 	spoolFailed logfile.Seldom
@@ -76,7 +76,7 @@ func (p *Pool) Active() int {
 }
 
 // Failed returns the number of responses that failed because of an upstream or a program: 502 and 504, 503 while all
-// upstreams have failed, and aborted responses. It is safe for concurrent use.
+// upstreams have failed, and aborted responses. Failed is safe for concurrent use.
 func (p *Pool) Failed() int64 { return p.failed.Load() }
 
 func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
@@ -262,7 +262,7 @@ func (r *Request) Next() ([]byte, error) {
 
 var ErrInterrupted = errors.New("the request was interrupted")
 
-// Interrupt makes Next return if no data is available. It may be called on any goroutine until Respond returns.
+// Interrupt makes Next return if no data is available. Interrupt may be called on any goroutine until Respond returns.
 func (r *Request) Interrupt() {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()

@@ -86,7 +86,7 @@ func goneError(r *Request) error {
 	return nil
 }
 
-// write appends piece to the file and reports whether it succeeded. It unlocks p.mu while it writes.
+// write appends piece to the file and reports whether it succeeded. write unlocks p.mu while it writes.
 func (s *spool) write(p *Pool, piece []byte) bool {
 	at := s.size
 	p.mu.Unlock()
@@ -135,7 +135,7 @@ func (s *spool) pass(r *Request) {
 	}
 }
 
-// finish waits until all output was passed to the loop, and closes the file. It returns false if reading the file
+// finish waits until all output was passed to the loop, and closes the file. finish returns false if reading the file
 // failed.
 func (s *spool) finish(r *Request) bool {
 	p := r.pool

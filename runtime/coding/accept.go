@@ -22,7 +22,7 @@ var names = [Codings]string{"", "gzip", "zstd", "br"}
 
 func (c Coding) String() string { return names[c] }
 
-// A Set is a set of codings. It always contains Identity.
+// A Set is a set of codings. A Set always contains Identity.
 type Set [Codings]bool
 
 // Made contains the codings that Compress makes.
@@ -64,7 +64,7 @@ func (a *Accepted) Add(value []byte) {
 }
 
 // Choose returns the coding in has with the highest weight; if weights are equal, it prefers brotli, then zstd, then
-// gzip. It returns Identity if nothing else is acceptable, even if the client excludes Identity: RFC 9110 §12.5.3
+// gzip. Choose returns Identity if nothing else is acceptable, even if the client excludes Identity: RFC 9110 §12.5.3
 // leaves this to the server, and a 406 would not help the client.
 func (a *Accepted) Choose(has *Set) Coding {
 	// Identity needs no weight to be acceptable, and is the last choice.

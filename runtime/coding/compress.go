@@ -24,7 +24,7 @@ const (
 )
 
 // Worth reports whether a body is likely to become smaller and is not too large. mediaType may have parameters; size is
-// in bytes. It is safe for concurrent use, and does not allocate if the type is in lower case.
+// in bytes. Worth is safe for concurrent use, and does not allocate if the type is in lower case.
 func Worth(mediaType string, size int64) bool {
 	return size >= Least && size <= Most && Compressible(mediaType)
 }
@@ -85,9 +85,9 @@ var zstds = sync.OnceValue(func() *zstd.Encoder {
 	return w
 })
 
-// Compress returns body in a coding of Made. It returns false if the result is not smaller by at least an eighth, or
-// if the coding is not supported. Equal bodies give equal results. The caller must have a turn of Processors, and must
-// not be on the event loop.
+// Compress returns body in a coding of Made. Compress returns false if the result is not smaller by at least an eighth,
+// or if the coding is not supported. Equal bodies give equal results. The caller must have a turn of Processors, and
+// must not be on the event loop.
 func Compress(coding Coding, body []byte) ([]byte, bool) {
 	if !Made[coding] {
 		return nil, false

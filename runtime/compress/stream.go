@@ -77,7 +77,7 @@ func (s *stream) goOn() {
 	})
 }
 
-// take returns the bytes of the next step from the waiting parts. It removes the parts that are used up and returns
+// take returns the bytes of the next step from the waiting parts. take removes the parts that are used up and returns
 // them in took. last reports whether the step ends the body.
 func (s *stream) take() (pieces [][]byte, took []exchange.Part, last bool) {
 	f := s.f

@@ -46,13 +46,13 @@ type Acceptor struct {
 	Events *eventloop.Loop
 	Log    func(level logfile.Level, format string, args ...any)
 
-	// Room reports whether the server can take a connection of ln now. If not, the connection waits until Resume. It is
-	// called on the loop.
+	// Room reports whether the server can take a connection of ln now. If not, the connection waits until Resume. Room
+	// is called on the loop.
 	Room func(ln *Listener) bool
 
 	// Accepted passes a connection of ln to the server, which owns fd from now on. v is Take, or Reject if the server
-	// must send ServiceUnavailable and close. The server calls Opened and, at the end, Closed. It is called on the
-	// loop.
+	// must send ServiceUnavailable and close. The server calls Opened and, at the end, Closed. Accepted is called on
+	// the loop.
 	Accepted func(ln *Listener, fd int, local, remote net.Addr, v Verdict)
 
 	// The fields up to openFiles belong to the loop.
@@ -92,8 +92,8 @@ type socket struct {
 	pending bool
 }
 
-// Accept starts to accept on ln, which the acceptor owns from now on. After Stop, Accept only closes ln. It is safe for
-// concurrent use.
+// Accept starts to accept on ln, which the acceptor owns from now on. After Stop, Accept only closes ln. Accept is safe
+// for concurrent use.
 func (a *Acceptor) Accept(ln *Listener) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -116,7 +116,7 @@ func (a *Acceptor) Unlisten(ln *Listener) {
 }
 
 // Stop stops accepting at once and closes the listeners on the loop. If last is true, no other process accepts: the
-// connections in the queues are accepted first, because closing would reset them. It is safe for concurrent use.
+// connections in the queues are accepted first, because closing would reset them. Stop is safe for concurrent use.
 func (a *Acceptor) Stop(last bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -139,7 +139,8 @@ func (a *Acceptor) empty(ln *Listener) {
 	}
 }
 
-// Intact returns an error of one line if a listener can no longer accept connections. It is safe for concurrent use.
+// Intact returns an error of one line if a listener can no longer accept connections. Intact is safe for concurrent
+// use.
 func (a *Acceptor) Intact() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -160,7 +161,7 @@ func (a *Acceptor) Intact() error {
 	return a.openFilesIntact()
 }
 
-// Resume accepts waiting connections if the server now has room. It must be called on the loop.
+// Resume accepts waiting connections if the server now has room. Resume must be called on the loop.
 func (a *Acceptor) Resume() {
 	for _, s := range a.sockets {
 		if s.pending {

@@ -60,7 +60,7 @@ func (a *Acceptor) Configure(c AcceptConfig) {
 // if the server made the connection itself; no limit includes these connections.
 func (a *Acceptor) Opened(v Verdict) { a.open[v]++ }
 
-// Closed must be called for a connection that Opened has counted. It resumes accepting.
+// Closed must be called for a connection that Opened has counted. Closed resumes accepting.
 func (a *Acceptor) Closed(v Verdict) {
 	a.open[v]--
 	a.Resume()
@@ -85,7 +85,7 @@ func (a *Acceptor) admit() Verdict {
 }
 
 // openFilesIntact returns an error of one line if no client can connect because the application lowered the limit of
-// open files. It is safe for concurrent use.
+// open files. openFilesIntact is safe for concurrent use.
 func (a *Acceptor) openFilesIntact() error {
 	if now := system.OpenFiles(); a.short.Load() && now < a.openFiles {
 		return fmt.Errorf("the application lowered the limit of open files (RLIMIT_NOFILE) from %d to %d, so no "+

@@ -18,15 +18,15 @@ type Protocol interface {
 	Input(b []byte)
 
 	// EOF is called when the client has shut down its sending side or has disconnected, which cannot be distinguished.
-	// It reports whether the connection stays open for output that follows.
+	// EOF reports whether the connection stays open for output that follows.
 	EOF() (stays bool)
 
 	// Room is called when gathered output was written or has become a transfer. ended reports that a transfer has ended
 	// and the connection is still open.
 	Room(ended bool)
 
-	// Due handles the deadlines that have passed by the clock of the Set and returns the next one. It is called at the
-	// next deadline and on the tick after Schedule. It may close the connection.
+	// Due handles the deadlines that have passed by the clock of the Set and returns the next one. Due is called at the
+	// next deadline and on the tick after Schedule. Due may close the connection.
 	Due() (next int64)
 
 	// Drain is called when the server stops accepting connections. Active requests continue. An idle connection closes,
@@ -34,8 +34,8 @@ type Protocol interface {
 	// request before it closes.
 	Drain(retire bool)
 
-	// Closed is called once when the connection is closed. It can then neither read nor queue anything; a transfer
-	// continues.
+	// Closed is called once when the connection is closed. A closed connection can neither read nor queue anything, but
+	// a transfer continues.
 	Closed()
 }
 
@@ -193,11 +193,11 @@ func (c *Conn) Stop(mode PauseMode) bool {
 	return true
 }
 
-// Stopped reports whether Stop paused c. It is false after Upgrade.
+// Stopped reports whether Stop paused c. Stopped is false after Upgrade.
 func (c *Conn) Stopped() bool { return c.stopped }
 
-// Continue ends a Stop or another pause and restarts the client's deadline. It does not call Protocol.Input for the
-// pending input (see Again).
+// Continue ends a Stop or another pause and restarts the client's deadline. Continue does not call Protocol.Input for
+// the pending input (see Again).
 func (c *Conn) Continue() {
 	c.stopped = false
 	c.Stamp = c.set.Now

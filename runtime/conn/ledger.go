@@ -150,7 +150,7 @@ func (l *Ledger) Total() int64 { return l.total }
 
 func (l *Ledger) Ended() int64 { return l.ended }
 
-// Bound ends responses until a sixteenth of Max is free, if more than Max bytes wait. It returns the client and the
+// Bound ends responses until a sixteenth of Max is free, if more than Max bytes wait. Bound returns the client and the
 // unsent bytes of the first ended response, and the number of ended responses.
 func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 	l.grown = false

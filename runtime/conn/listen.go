@@ -42,13 +42,13 @@ type Listener struct {
 	// address of the unix socket whose file Close must remove; "" if there is no such file
 	made string
 
-	// Secure makes the clients of the listener speak TLS. It must be set before Acceptor.Accept.
+	// Secure makes the clients of the listener speak TLS. Secure must be set before Acceptor.Accept.
 	Secure bool
 }
 
 // Listen makes a listener on "ip:port", ":port", "[::1]:port", "unix:/path", "unix:@name" (an abstract name of Linux)
-// or "fd://3" (an inherited listening socket). It replaces a socket file without a listener. Close removes the socket
-// file that Listen made. The error has one line; errors.Is reports its cause (unix.EADDRINUSE, unix.EACCES ...).
+// or "fd://3" (an inherited listening socket). Listen replaces a socket file without a listener. Close removes the
+// socket file that Listen made. The error has one line; errors.Is reports its cause (unix.EADDRINUSE, unix.EACCES ...).
 func Listen(addr string, o ListenOptions) (*Listener, error) {
 	f, err := ListeningSocket(addr, o)
 	if err != nil {
@@ -93,7 +93,7 @@ func (ln *Listener) Addr() net.Addr { return ln.addr }
 // Fd returns the descriptor, which the listener owns.
 func (ln *Listener) Fd() int { return int(ln.file.Fd()) }
 
-// Queued reports whether a connection waits to be accepted. It makes a system call.
+// Queued reports whether a connection waits to be accepted. Queued makes a system call.
 func (ln *Listener) Queued() bool { return poll(ln.Fd(), unix.POLLIN) != 0 }
 
 // Intact returns an error of one line if the descriptor was closed, refers to another file or was made blocking. A

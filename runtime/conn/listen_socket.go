@@ -47,8 +47,8 @@ func tcpSocket(addr string, o ListenOptions) (int, error) {
 	return fd, err
 }
 
-// isLocalhost reports whether host is a name of the loopback address (RFC 6761 §6.3). It does not resolve the name,
-// because small systems have no /etc/hosts.
+// isLocalhost reports whether host is a name of the loopback address (RFC 6761 §6.3). isLocalhost does not resolve the
+// name, because small systems have no /etc/hosts.
 func isLocalhost(host string) bool {
 	return strings.EqualFold(strings.TrimSuffix(host, "."), "localhost")
 }
@@ -61,8 +61,8 @@ func setForAccepted(fd int) {
 	setKeepIdle(fd, keepAliveIdle)
 }
 
-// Paces reports whether the kernel's congestion control paces packets, as BBR does. The first call decides. It is safe
-// for concurrent use.
+// Paces reports whether the kernel's congestion control paces packets, as BBR does. The first call decides. Paces is
+// safe for concurrent use.
 //
 // Between two programs of one machine pacing only costs time: every pause is a timer and a wake-up. Connections from
 // the machine itself, for example from a proxy, therefore get Reno, which every kernel has and every user may choose.

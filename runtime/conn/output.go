@@ -134,7 +134,7 @@ const (
 	FlushLimit = 64 << 10
 )
 
-// Send is send(2) with flags (unix.MSG_MORE or 0). It never blocks: it returns unix.EAGAIN if the socket is full, and
+// Send is send(2) with flags (unix.MSG_MORE or 0). Send never blocks: it returns unix.EAGAIN if the socket is full, and
 // never unix.EINTR.
 func Send(fd int, b []byte, flags uintptr) (int, error) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
@@ -166,7 +166,7 @@ func (c *Conn) encode(pieces [][]byte) (n int, err error) {
 	return n, c.transport.Flush()
 }
 
-// WriteSome writes as much of up to MaxPieces pieces as there is room for now, without a transfer. It returns
+// WriteSome writes as much of up to MaxPieces pieces as there is room for now, without a transfer. WriteSome returns
 // unix.EAGAIN if bytes are left, in the pieces or in memory of the transport: Queue with an empty Output then waits for
 // room and calls Protocol.Room. c must have neither a transfer nor gathered output.
 func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
@@ -267,9 +267,9 @@ func (c *Conn) Abort() {
 	}
 }
 
-// WriteItems writes the items that the socket has room for and whose files are in memory, up to cachedMost bytes. It
-// removes the written bytes from items. The caller must pass left and full to Queue. After an error the caller must
-// close the connection.
+// WriteItems writes the items that the socket has room for and whose files are in memory, up to cachedMost bytes.
+// WriteItems removes the written bytes from items. The caller must pass left and full to Queue. After an error the
+// caller must close the connection.
 func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	_, next, err := c.writeItems(items, cachedMost)
 	if full = err == unix.EAGAIN; full || err == errCold {
@@ -281,8 +281,8 @@ func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	return items[next:], full, err
 }
 
-// writeItems writes up to most bytes of items. It returns how many bytes and how many whole items were written, and
-// unix.EAGAIN if the socket is full, or errCold.
+// writeItems writes up to most bytes of items. writeItems returns how many bytes and how many whole items were written,
+// and unix.EAGAIN if the socket is full, or errCold.
 func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 	sent, next, err = c.putItems(items, most)
 	if c.transport != nil && (err == nil || err == errCold) {

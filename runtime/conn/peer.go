@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A Peer describes a client: its addresses, TLS and login. It is immutable. The requests of a connection share it,
+// A Peer describes a client: its addresses, TLS and login. A Peer is immutable. The requests of a connection share it,
 // unless a trusted proxy describes the client in each request.
 type Peer struct {
 	Addr       string // REMOTE_ADDR: an IP address; "" for a unix socket
@@ -33,9 +33,9 @@ func (p *Peer) String() string {
 	return net.JoinHostPort(p.Addr, p.Port)
 }
 
-// AppendHost appends the requested host and port to dst. It uses the first source that exists: the host that a trusted
-// proxy received, an absolute target, the field Host (RFC 9112 §3.2.2). It appends nothing for an HTTP/1.0 request
-// without a host.
+// AppendHost appends the requested host and port to dst. AppendHost uses the first source that exists: the host that a
+// trusted proxy received, an absolute target, the field Host (RFC 9112 §3.2.2). AppendHost appends nothing for an
+// HTTP/1.0 request without a host.
 func (p *Peer) AppendHost(dst []byte, r *http1.Request, head []byte) []byte {
 	switch {
 	case p.Host != "":
@@ -57,7 +57,7 @@ const (
 func (l Login) String() string { return [...]string{"Basic", "form"}[l] }
 
 // Network returns the name by which a client is counted: its IPv4 address, or for IPv6 the /64 network, which usually
-// belongs to one user. It is safe for concurrent use.
+// belongs to one user. Network is safe for concurrent use.
 func Network(client string) string {
 	a, err := netip.ParseAddr(client)
 	switch a = a.Unmap().WithZone(""); {

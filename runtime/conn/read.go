@@ -117,8 +117,8 @@ func (c *Conn) Unpause() {
 
 func (c *Conn) Paused() bool { return c.paused }
 
-// Ends reports whether the client has shut down its sending side, even before the loop reads the end. It makes a system
-// call.
+// Ends reports whether the client has shut down its sending side, even before the loop reads the end. Ends makes a
+// system call.
 func (c *Conn) Ends() bool { return c.Half || poll(c.Fd(), pollEnd)&pollEnd != 0 }
 
 // Unread reports whether the kernel holds input that the loop did not read, for example because an inline handler ran.
@@ -159,7 +159,7 @@ func (c *Conn) leaves(err error) {
 	}
 }
 
-// Pending returns the kept input that was not used yet. It is valid until the next call of a method.
+// Pending returns the kept input that was not used yet. The result is valid until the next call of a method.
 func (c *Conn) Pending() []byte { return c.in[c.off:] }
 
 // Keep appends input that cannot be used now to the pending input.
@@ -220,7 +220,8 @@ func (s *Set) takeBuffer() []byte {
 	return make([]byte, 0, smallBuffer)
 }
 
-// Receive is recv(2). It returns 0 and no error at the end of the stream, and unix.EAGAIN if no input is available.
+// Receive is recv(2). Receive returns 0 and no error at the end of the stream, and unix.EAGAIN if no input is
+// available.
 func Receive(fd int, b []byte) (int, error) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)

@@ -95,7 +95,7 @@ func (s *Set) CloseAll(why string) {
 
 func (s *Set) Soon(f func()) { s.soon = append(s.soon, f) }
 
-// Resume calls Input for the connections that called Again, and the functions passed to Soon. It reports whether it
+// Resume calls Input for the connections that called Again, and the functions passed to Soon. Resume reports whether it
 // called anything, because the calls may have gathered output.
 func (s *Set) Resume() (any bool) {
 	any = len(s.again)+len(s.soon) > 0
@@ -183,8 +183,8 @@ type idleConn struct {
 // on its way.
 const idleGrace = int64(time.Second)
 
-// CloseIdlest closes the connection that has been idle for longest, if any, to make room for another client. It
-// examines all connections at most once in a tick.
+// CloseIdlest closes the connection that has been idle for longest, if any, to make room for another client.
+// CloseIdlest examines all connections at most once in a tick.
 func (s *Set) CloseIdlest() {
 	if len(s.idle) == 0 && s.Now-s.idleAt >= tick {
 		s.findIdle()

@@ -12,7 +12,7 @@ type Shares struct {
 	clients map[string]int64
 }
 
-// Room returns how much more a client may take. It is negative if the client has more than its share.
+// Room returns how much more a client may take. Room is negative if the client has more than its share.
 func (s *Shares) Room(client string) int64 {
 	free := s.Max - s.used
 	if client == "" {

@@ -23,8 +23,8 @@ func resetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
-// ReadFile is pread(2), which may wait for the disk. It returns 0 and no error at the end of the file; an error is a
-// *FileError.
+// ReadFile is pread(2), which may wait for the disk. ReadFile returns 0 and no error at the end of the file; an error
+// is a *FileError.
 func ReadFile(from int, b []byte, offset int64) (int, error) {
 	for {
 		n, err := unix.Pread(from, b, offset)
@@ -50,7 +50,7 @@ type vector struct {
 	iov [MaxPieces]unix.Iovec
 }
 
-// Send writes pieces, which may be empty, with one system call. It returns unix.EAGAIN if the socket is full.
+// Send writes pieces, which may be empty, with one system call. Send returns unix.EAGAIN if the socket is full.
 func (v *vector) Send(fd int, pieces ...[]byte) (int, error) {
 	k := 0
 	for _, b := range pieces {

@@ -25,8 +25,8 @@ func setCongestion(fd int, name string) error {
 	return unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
 }
 
-// setOwnerAndMode sets the owner and the mode of a socket file. It holds the file open, so that another file cannot
-// take its place.
+// setOwnerAndMode sets the owner and the mode of a socket file. setOwnerAndMode holds the file open, so that another
+// file cannot take its place.
 func setOwnerAndMode(path string, o *SocketFile) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

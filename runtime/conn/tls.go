@@ -13,7 +13,7 @@ import (
 )
 
 type TLSServer struct {
-	// LogClient writes a line about a client, "192.0.2.7:4711", to the error log. It is called on the loop.
+	// LogClient writes a line about a client, "192.0.2.7:4711", to the error log. LogClient is called on the loop.
 	LogClient func(level logfile.Level, client, line string)
 
 	// Freed is called on the loop when there is room for a handshake again (see Room).
@@ -104,7 +104,7 @@ const (
 func (s *TLSServer) Room() bool { return s.places.Room("") > 0 }
 
 // MakeRoom is called for a connection in the queue. If there is no room, it closes a handshake that has waited for its
-// client for more than a second. It reports whether another handshake may begin now.
+// client for more than a second. MakeRoom reports whether another handshake may begin now.
 func (s *TLSServer) MakeRoom() bool {
 	if !s.Room() && s.ending == 0 { // an ending handshake makes room soon
 		s.cutOff()

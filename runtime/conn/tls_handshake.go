@@ -196,7 +196,7 @@ func (h *Handshake) run() {
 	})
 }
 
-// try performs the handshake. It runs on the goroutine.
+// try performs the handshake. try runs on the goroutine.
 func (h *Handshake) try() error {
 	defer h.over.Close()
 	h.s.turns <- struct{}{}

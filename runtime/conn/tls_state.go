@@ -19,7 +19,7 @@ type choice struct {
 
 // Chosen records the choices of a callback of the configuration for the client: the server's certificate in PEM, the
 // name of the client's authorities, and the function that verifies the client's chain (nil if crypto/tls verifies it).
-// It must be called during the handshake, on its goroutine; the wire is tls.ClientHelloInfo.Conn.
+// Chosen must be called during the handshake, on its goroutine; the wire is tls.ClientHelloInfo.Conn.
 func (w *wire) Chosen(certificate, authorities string, verify func(chain []*x509.Certificate) error) {
 	if h, ok := w.over.(*Handshake); ok {
 		h.choice = choice{certificate, authorities, verify}

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wire is the net.Conn that crypto/tls reads from and writes to. It belongs to the loop, except during a handshake and
-// before NewUpstream.
+// wire is the net.Conn that crypto/tls reads from and writes to. wire belongs to the loop, except during a handshake
+// and before NewUpstream.
 type wire struct {
 	// the connection to an upstream, which NewUpstream closes; unopened for clients
 	net.Conn
@@ -40,7 +40,7 @@ func (notYet) Timeout() bool { return true }
 
 func (notYet) Temporary() bool { return true }
 
-// Read implements net.Conn. It does not read beyond the end of a record.
+// Read implements net.Conn. Read does not read beyond the end of a record.
 func (w *wire) Read(b []byte) (n int, err error) {
 	if w.over == nil && w.records >= turnRecords && w.frames.between() {
 		return 0, errNotYet
@@ -97,7 +97,7 @@ func (w *wire) keep() {
 	w.shared, w.drained, w.empty = false, false, false
 }
 
-// Write implements net.Conn. It accepts everything, because crypto/tls cannot write a part of a record.
+// Write implements net.Conn. Write accepts everything, because crypto/tls cannot write a part of a record.
 func (w *wire) Write(b []byte) (int, error) {
 	if w.over != nil {
 		return w.over.Write(b)
@@ -127,7 +127,7 @@ func (w *wire) LocalAddr() net.Addr {
 	return w.c.Local
 }
 
-// unopened is the net.Conn of clients' wires. It refuses the deadlines that crypto/tls sets for close_notify: the
+// unopened is the net.Conn of clients' wires. unopened refuses the deadlines that crypto/tls sets for close_notify: the
 // connection has its own deadlines.
 var unopened net.Conn = new(net.TCPConn)
 

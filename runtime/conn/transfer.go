@@ -131,7 +131,7 @@ func (it *Item) flags() uintptr {
 	return 0
 }
 
-// IsWarm reports whether the next bytes of a file are in memory. It asks the kernel if that is unknown.
+// IsWarm reports whether the next bytes of a file are in memory. IsWarm asks the kernel if that is unknown.
 func (s *Set) IsWarm(it *Item) bool {
 	if it.Warm <= it.Offset {
 		if end := it.Offset + min(it.Count, cachedMost); s.Cached(it.FD, end-1) {
@@ -194,8 +194,8 @@ func (t *transfer) timeout() time.Duration {
 	return t.c.set.WriteTimeout
 }
 
-// expired is called when a deadline of the connection has passed. It reports whether that was the deadline of t, which
-// may be nil. It tries to write first: a handler that runs on the loop may have kept the loop from writing.
+// expired is called when a deadline of the connection has passed. expired reports whether that was the deadline of t,
+// which may be nil. expired tries to write first: a handler that runs on the loop may have kept the loop from writing.
 func (t *transfer) expired() bool {
 	if t == nil || t.due() > t.c.set.Now {
 		return false

@@ -8,11 +8,11 @@ type Transport interface {
 	// next call.
 	Read(b []byte) (int, error)
 
-	// Write accepts as many bytes of b as there is room for, and may keep a few of them in memory. It returns
+	// Write accepts as many bytes of b as there is room for, and may keep a few of them in memory. Write returns
 	// unix.EAGAIN if it did not accept all bytes.
 	Write(b []byte) (int, error)
 
-	// Flush writes the bytes in memory. It returns unix.EAGAIN until all of them are written.
+	// Flush writes the bytes in memory. Flush returns unix.EAGAIN until all of them are written.
 	Flush() error
 
 	// CloseWrite announces the end of the output, once. The caller must call Flush afterwards.

@@ -42,7 +42,7 @@ const (
 )
 
 // NewUpstream makes the upstream connection of a tunnel from a connection of package net, which it closes. t is the TLS
-// of the connection, nil without TLS. It is safe for concurrent use.
+// of the connection, nil without TLS. NewUpstream is safe for concurrent use.
 func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 	fd, err := descriptorOf(c)
 	if err != nil {
@@ -69,8 +69,8 @@ func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time
 	return t
 }
 
-// Begin makes c, the connection of a client, the other end of t. It sends the bytes in first to the client; their first
-// head bytes are the response head. It sends the pending input of c to the upstream.
+// Begin makes c, the connection of a client, the other end of t. Begin sends the bytes in first to the client; their
+// first head bytes are the response head. Begin sends the pending input of c to the upstream.
 func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	upstream := t.upstream.conn
 	t.client.conn, t.before = c, c.Protocol()

@@ -81,8 +81,8 @@ func (l *Loop) Run() error {
 // Stop is safe for concurrent use.
 func (l *Loop) Stop() { l.Post(func() { l.stopped = true }) }
 
-// Leave makes Run return, so that another goroutine can call it. No event is lost in between. It must be called on the
-// loop.
+// Leave makes Run return, so that another goroutine can call it. No event is lost in between. Leave must be called on
+// the loop.
 func (l *Loop) Leave() { l.left = true }
 
 // Close closes the descriptors of a loop that does not run. Threads must no longer use its Waker. Close is safe for
@@ -94,12 +94,12 @@ func (l *Loop) Close() error {
 }
 
 // Intact returns an error of one line if one of the loop's descriptors was closed or refers to another file, because
-// applications may close descriptors of the server (os.closerange). It is safe for concurrent use, between New and
+// applications may close descriptors of the server (os.closerange). Intact is safe for concurrent use, between New and
 // Close.
 func (l *Loop) Intact() error { return l.poller.intact(l.wake.waker.Event) }
 
-// Post makes the loop call f soon, after all functions that were posted before. It returns false if the loop has ended.
-// It is safe for concurrent use.
+// Post makes the loop call f soon, after all functions that were posted before. Post returns false if the loop has
+// ended. Post is safe for concurrent use.
 func (l *Loop) Post(f func()) bool {
 	return l.posts.add(f, &l.wake.waker)
 }
@@ -118,7 +118,7 @@ func (l *Loop) Once(f func()) (ask func()) {
 	}
 }
 
-// Waker returns the Waker of the loop. The field Signals of the Waker is not set. It is safe for concurrent use.
+// Waker returns the Waker of the loop. The field Signals of the Waker is not set. Waker is safe for concurrent use.
 func (l *Loop) Waker() Waker { return l.wake.waker }
 
 func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.hasEvents() }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Queue calls carry with all waiting items, in order, on a goroutine that exists only while there are items. It is safe
-// for concurrent use. The number of items is not limited.
+// Queue calls carry with all waiting items, in order, on a goroutine that exists only while there are items. Queue is
+// safe for concurrent use. The number of items is not limited.
 type Queue[T any] struct {
 	carry func([]T)
 

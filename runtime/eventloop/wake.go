@@ -49,7 +49,7 @@ type posts struct {
 	closed bool
 }
 
-// add returns false if the loop has ended. It holds the mutex until it has woken the loop, because later the eventfd
+// add returns false if the loop has ended. add holds the mutex until it has woken the loop, because later the eventfd
 // may be closed.
 func (q *posts) add(f func(), w *Waker) bool {
 	q.mu.Lock()

@@ -5,8 +5,8 @@ const Tick = int64(500e6) // in nanoseconds
 // slots is the range of a wheel, in ticks. An entry with a later time comes up early, and its owner must add it again.
 const slots = 256
 
-// Wheel stores things by time, in nanoseconds since it was made. Its zero value is empty. It is not safe for concurrent
-// use.
+// Wheel stores things by time, in nanoseconds since it was made. Its zero value is empty. Wheel is not safe for
+// concurrent use.
 type Wheel[T any] struct {
 	slots [slots]*Entry[T]
 	tick  int64 // the last swept tick

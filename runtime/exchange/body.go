@@ -214,8 +214,8 @@ func (b *Body) TimedOut() Reply {
 	return Reply{Status: 408, Text: "timed out waiting for the request body", Close: true}
 }
 
-// writeAll writes data to a file. It may be called on the event loop, because the kernel only copies the bytes to its
-// page cache.
+// writeAll writes data to a file. writeAll may be called on the event loop, because the kernel only copies the bytes to
+// its page cache.
 func writeAll(fd int, data []byte) error {
 	for len(data) > 0 {
 		n, err := unix.Write(fd, data)

@@ -29,7 +29,7 @@ type Carrier interface {
 	Carried() (in, out int64, proper bool)
 }
 
-// SocketState is the state of an open WebSocket that one server hands over to another. It is sent as JSON.
+// SocketState is the state of an open WebSocket that one server hands over to another. SocketState is sent as JSON.
 type SocketState struct {
 	Group         []byte // Mount.Group of its mount
 	Head          []byte // head of the request
@@ -74,10 +74,10 @@ func (x *identity) User() string {
 	return x.from.User
 }
 
-// Resume continues on client a WebSocket that another process has handed over as d. It submits the request again, with
-// Request.Resumed. If a mount accepts the request, Resume calls open, which adds the connection to the event loop, and
-// then resumed, which makes the Carrier and the Sink of the exchange. The returned Carrier is nil if the connection is
-// already closed. If Resume returns an error, it has not called open.
+// Resume continues on client a WebSocket that another process has handed over as d. Resume submits the request again,
+// with Request.Resumed. If a mount accepts the request, Resume calls open, which adds the connection to the event loop,
+// and then resumed, which makes the Carrier and the Sink of the exchange. The returned Carrier is nil if the connection
+// is already closed. If Resume returns an error, it has not called open.
 func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func(),
 	resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
 	q := newRequest()
@@ -136,8 +136,8 @@ func AddressOf(text string) net.Addr {
 	return &net.UnixAddr{Net: "unix"}
 }
 
-// findSocket routes the request of x and reports whether it leads to a mount for WebSockets with this group. It checks
-// no password and asks no limit, because the other process has done so.
+// findSocket routes the request of x and reports whether it leads to a mount for WebSockets with this group. findSocket
+// checks no password and asks no limit, because the other process has done so.
 func (s *Server) findSocket(x *Exchange, group string) bool {
 	q := x.req
 	s.route(x)

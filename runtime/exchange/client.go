@@ -25,7 +25,7 @@ func accountOf(p *Peer) string {
 
 // Client is the state that the exchanges of a connection share: the address of the client, and the reports of a trusted
 // proxy. An HTTP/1 connection embeds it. An HTTP/2 connection keeps the Client of the HTTP/1 connection that it
-// replaces. It belongs to the event loop.
+// replaces. Client belongs to the event loop.
 type Client struct {
 	conn.Conn
 
@@ -53,7 +53,7 @@ func (s *Server) InitClient(c *Client, fd int, local, remote net.Addr, awaitsHea
 }
 
 // InitSubrequest initializes the empty c with the socket fd, for requests of the server to itself on behalf of o. c
-// owns fd from now on. It is safe for concurrent use.
+// owns fd from now on. InitSubrequest is safe for concurrent use.
 func (c *Client) InitSubrequest(fd int, o *Origin) {
 	peer := o.Peer
 	c.peer, c.subrequest = &peer, o

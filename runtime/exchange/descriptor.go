@@ -15,8 +15,8 @@ import (
 // fewDescriptors is how many descriptors the streams of a client may always have.
 const fewDescriptors = 8
 
-// HoldDescriptor reserves a descriptor for x, in addition to the descriptor of the connection, until x ends. It reports
-// whether x may use a descriptor.
+// HoldDescriptor reserves a descriptor for x, in addition to the descriptor of the connection, until x ends.
+// HoldDescriptor reports whether x may use a descriptor.
 func (x *Exchange) HoldDescriptor() bool {
 	// an exchange made by Sub has no Version, and uses the claim of its parent
 	if x.descriptor.shares != nil || x.Version != http1.HTTP2 {
@@ -35,8 +35,8 @@ func (s *Server) roomForStreams(client string) int64 {
 	return max(s.descriptors.Room(client), fewDescriptors-s.descriptors.Of(client))
 }
 
-// AwaitDescriptor suspends x until its client may have another descriptor. It refuses x after a timeout. The routing of
-// x must not be complete.
+// AwaitDescriptor suspends x until its client may have another descriptor. AwaitDescriptor refuses x after a timeout.
+// The routing of x must not be complete.
 func (x *Exchange) AwaitDescriptor() {
 	now, timeout := x.s.Set.Now, 2*int64(x.s.Config.BodyTimeout)
 	switch {

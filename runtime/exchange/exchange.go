@@ -12,10 +12,10 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// Exchange is a request with its response. It begins when the head of the request has arrived, and ends when its source
-// has sent the last part and the bytes are released, even if the client disconnects earlier. It belongs to the event
-// loop. Its memory is reused, so only its Source, its Sink and its Stream may keep a pointer, until it ends. It
-// implements Sink for its client.
+// Exchange is a request with its response. Exchange begins when the head of the request has arrived, and ends when its
+// source has sent the last part and the bytes are released, even if the client disconnects earlier. Exchange belongs to
+// the event loop. Its memory is reused, so only its Source, its Sink and its Stream may keep a pointer, until it ends.
+// Exchange implements Sink for its client.
 type Exchange struct {
 	// the request; valid until Start of its Source returns, or until the end of Offload
 	Req    *Request
@@ -79,7 +79,7 @@ type identity struct {
 	ID     http1.Identity
 }
 
-// Answer sends r instead of the response of the source. It must be called before the first part.
+// Answer sends r instead of the response of the source. Answer must be called before the first part.
 func (x *Exchange) Answer(r Reply) {
 	x.Source = Memory{}
 	x.Sink.Reply(r)
@@ -111,7 +111,7 @@ func (x *Exchange) Conn() *conn.Conn {
 	return &x.client.Conn
 }
 
-// New returns an exchange of client and stream c, without a request. It reuses ended exchanges to save allocations.
+// New returns an exchange of client and stream c, without a request. New reuses ended exchanges to save allocations.
 func (s *Server) New(client *Client, c Stream) *Exchange {
 	x := s.free
 	if x == nil {
@@ -361,7 +361,7 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 // Poster returns a function that runs its argument on the event loop. The returned function is safe for concurrent use.
 func (x *Exchange) Poster() func(func()) bool { return x.s.Set.Events.Post }
 
-// Release returns a part of x to its Owner. It ends x after the last part.
+// Release returns a part of x to its Owner. Release ends x after the last part.
 func (x *Exchange) Release(p *Part) {
 	last := p.Last()
 	x.Held.Uncount(x.s.Set, p, 0)

@@ -22,10 +22,10 @@ type Handler interface {
 	// limit the number of bytes that are not released yet. The release of the last part ends the exchange.
 	Release(*Part)
 
-	// Cancel reports that no client waits for this exchange. The handler drops waiting work and closes iterators. It
-	// still sends the last part. took is the duration of the exchange if it exceeds the time limit of its Source,
-	// otherwise 0. After a timeout the client has received an answer, and Cancel may be called a second time. Cancel
-	// must not block.
+	// Cancel reports that no client waits for this exchange. The handler drops waiting work and closes iterators. The
+	// handler still sends the last part of the response. took is the duration of the exchange if it exceeds the time
+	// limit of its Source, otherwise 0. After a timeout the client has received an answer, and Cancel may be called a
+	// second time. Cancel must not block.
 	Cancel(t Ticket, took time.Duration)
 }
 
@@ -56,7 +56,7 @@ func (o Occupancy) EndsWith(p *Part) bool {
 }
 
 // A Then continues a response for which the handler named something other than a body: a file, a program, a page of the
-// server or another protocol. It is called on the event loop.
+// server or another protocol. A Then is called on the event loop.
 type Then interface {
 	// Continue is called with p, the first part of the response to x, before the Sink of x gets p.
 	Continue(x *Exchange, p *Part) Outcome
@@ -65,7 +65,7 @@ type Then interface {
 type Outcome uint8
 
 const (
-	// Goes means that p and the following parts go to the Sink of x. It is also the Outcome if no client needs the
+	// Goes means that p and the following parts go to the Sink of x. Goes is also the Outcome if no client needs the
 	// response.
 	Goes Outcome = iota
 

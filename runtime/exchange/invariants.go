@@ -2,5 +2,5 @@
 
 package exchange
 
-// invariants enables the checks of enter. It is true in builds with the race detector and for fuzzing.
+// invariants enables the checks of enter. invariants is true in builds with the race detector and for fuzzing.
 const invariants = true

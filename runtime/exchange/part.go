@@ -73,7 +73,7 @@ const (
 // Outstanding is the input that a handler has received and not yet consumed, in bytes with InputCost for each piece.
 type Outstanding int64
 
-// Add counts a delivered piece of input. It reports whether the handler has reached InputWindow.
+// Add counts a delivered piece of input. Add reports whether the handler has reached InputWindow.
 func (o *Outstanding) Add(data []byte) (enough bool) {
 	*o += Outstanding(len(data)) + InputCost
 	return *o > InputWindow
@@ -82,7 +82,7 @@ func (o *Outstanding) Add(data []byte) (enough bool) {
 // Low reports whether the handler should get more input.
 func (o Outstanding) Low() bool { return o < InputWindow/2 }
 
-// Credit subtracts n bytes that the handler has returned. It reports whether the handler should get more input.
+// Credit subtracts n bytes that the handler has returned. Credit reports whether the handler should get more input.
 func (o *Outstanding) Credit(n int64) (more bool) {
 	*o = max(0, *o-Outstanding(n))
 	return o.Low()
@@ -126,7 +126,7 @@ type Part struct {
 	// http1.Request.Trailers.
 	Trailers *Trailers
 
-	// Upgrade, in the last part, gets the connection after the response, whose body has no end. It is usually nil.
+	// Upgrade, in the last part, gets the connection after the response, whose body has no end. Upgrade is usually nil.
 	Upgrade Upgrade
 }
 
@@ -171,8 +171,8 @@ type PartOwner interface {
 	// PartSent returns p to its owner when the body of p is no longer needed. See conn.Owner for err.
 	PartSent(p *Part, err error)
 
-	// PartWaits is called if the socket has not accepted left bytes of p. It returns the Unsent that counts the waiting
-	// bytes, or nil.
+	// PartWaits is called if the socket has not accepted left bytes of p. PartWaits returns the Unsent that counts the
+	// waiting bytes, or nil.
 	PartWaits(p *Part, left int) *conn.Unsent
 }
 

@@ -136,7 +136,7 @@ func (x *Exchange) NoteLimit(sent string, l Limit) {
 
 // Heads makes the heads of all responses of an event loop.
 type Heads struct {
-	// Fields is memory in which callers may build the fields of a response. It may be reused when AppendHead has
+	// Fields is memory in which callers may build the fields of a response. Fields may be reused when AppendHead has
 	// returned.
 	Fields []byte
 
@@ -144,8 +144,8 @@ type Heads struct {
 	edited []byte
 }
 
-// AppendHead appends the head of r, the response to x, to dst in the form of HTTP/1. It sets the framing of the body in
-// x.
+// AppendHead appends the head of r, the response to x, to dst in the form of HTTP/1. AppendHead sets the framing of the
+// body in x.
 func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	h, before := &x.s.Heads, len(dst)
 	if len(x.rules.headers) > 0 || x.renewal != nil {
@@ -219,7 +219,7 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	return x.AppendHead(dst, &r)
 }
 
-// Trailers returns the trailers to send after p. It returns nil if p has no trailers, the client does not accept
+// Trailers returns the trailers to send after p. Trailers returns nil if p has no trailers, the client does not accept
 // trailers, or the response has no body. HTTP/1 sends trailers only after a chunked body.
 func (r *Response) Trailers(p *Part) []byte {
 	if p.Trailers == nil || p.End != Complete || p.First || !r.trailers || r.Framing == http1.NoBody {

@@ -159,10 +159,10 @@ func rulesOf(s *Site, m *Mount) *rules {
 
 func (s *Site) ownsLog() bool { return s.AccessLog != nil || s.NoAccessLog }
 
-// A RateLimit limits how often a client may send requests. It is a pointer so that mounts can share it.
+// A RateLimit limits how often a client may send requests. A RateLimit is a pointer so that mounts can share it.
 type RateLimit struct {
-	// Take counts the request of x, and returns the reply to a request that exceeds the limit, or nil. It is called on
-	// the event loop once for each request of a client. It uses Head, Parsed, Path and Peer of x.Req.
+	// Take counts the request of x, and returns the reply to a request that exceeds the limit, or nil. Take is called
+	// on the event loop once for each request of a client. Take uses Head, Parsed, Path and Peer of x.Req.
 	Take func(x *Exchange) *Reply
 
 	OfUser bool // Take is called after the login, otherwise before
@@ -207,7 +207,7 @@ func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
 
 // Access decides which users may use a mount. Its methods are called on the event loop.
 type Access interface {
-	// Admit decides whether the client of x has access. It uses Head, Parsed, Path and Peer of x.Req. refusal is the
+	// Admit decides whether the client of x has access. Admit uses Head, Parsed, Path and Peer of x.Req. refusal is the
 	// reply to a client without access, or nil. Before Admit accepts a user, it calls Exchange.LogIn. known is false if
 	// a file must be read or a password checked first. This happens off the loop; afterwards the loop resumes x and
 	// calls Admit again.

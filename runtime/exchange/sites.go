@@ -70,20 +70,20 @@ type Config struct {
 	// site gets them. The first site always gets requests without a host (HTTP/1.0).
 	RefuseUnknownHosts bool
 
-	// RootPath, "" or "/a/b", is the path prefix of the whole server. It is removed from the beginning of paths and
-	// begins SCRIPT_NAME.
+	// RootPath, "" or "/a/b", is the path prefix of the whole server. RootPath is removed from the beginning of paths
+	// and begins SCRIPT_NAME.
 	RootPath string
 
 	// OnMaxRequests is called once after MaxRequests requests, on a separate goroutine. 0 means never.
 	MaxRequests   int
 	OnMaxRequests func()
 
-	// Current is called on the loop and must not block. It calls done, on any goroutine, when the requests that arrived
-	// before the call may be answered. Requests of the server to itself do not wait. If Current is nil, no request
-	// waits.
+	// Current is called on the loop and must not block. Current calls done, on any goroutine, when the requests that
+	// arrived before the call may be answered. Requests of the server to itself do not wait. If Current is nil, no
+	// request waits.
 	Current func(done func())
 
-	// Needed, if not nil, is called on the loop for each request that waits at a Pending mount. It must not block.
+	// Needed, if not nil, is called on the loop for each request that waits at a Pending mount. Needed must not block.
 	Needed func()
 
 	// H2C allows HTTP/2 without TLS if the client begins with the preface of HTTP/2.
@@ -279,7 +279,7 @@ type Mount struct {
 
 	Prefix string // must begin the canonical path (http1.ResolvePath)
 
-	// Within, if not empty, is a second prefix of the path. It is not part of SCRIPT_NAME.
+	// Within, if not empty, is a second prefix of the path. Within is not part of SCRIPT_NAME.
 	Within string
 
 	// Having, if not empty, is a pattern like Match. At least one segment of the path below Within must match it, too.

@@ -13,10 +13,10 @@ import (
 // A Source answers exchanges. A source that needs state for an exchange replaces Exchange.Source with its own value for
 // this exchange. All methods are called on the event loop and must not block.
 type Source interface {
-	// Start begins to answer x, immediately or later. It is called again after Exchange.AwaitTurn.
+	// Start begins to answer x, immediately or later. Start is called again after Exchange.AwaitTurn.
 	Start(x *Exchange)
 
-	// Input passes the next input of x: a piece of its body, or a message of its WebSocket. It cannot fail. At
+	// Input passes the next input of x: a piece of its body, or a message of its WebSocket. Input cannot fail. At
 	// InputWindow the server stops reading from the client until the source returns bytes by OpCredit.
 	Input(x *Exchange, in Input)
 
@@ -29,7 +29,7 @@ type Source interface {
 type Optional interface {
 	Source
 
-	// Declines reports whether the source calls Exchange.Decline for a path that it does not have. It is safe for
+	// Declines reports whether the source calls Exchange.Decline for a path that it does not have. Declines is safe for
 	// concurrent use.
 	Declines() bool
 }
@@ -44,8 +44,8 @@ func (Memory) Input(*Exchange, Input) {}
 
 func (Memory) OnGone(*Exchange) {}
 
-// A Sink receives the response of an exchange. It is the exchange itself or a filter. All methods must be called on the
-// event loop and do not block.
+// A Sink receives the response of an exchange. A Sink is the exchange itself or a filter. All methods must be called on
+// the event loop and do not block.
 type Sink interface {
 	// Send sends the next part of the response, and calls p.Owner.Release when the bytes are no longer needed. The sink
 	// keeps bytes that the client cannot receive yet. The caller may reuse *p when Send returns. If p is the last part,
@@ -57,7 +57,7 @@ type Sink interface {
 	Reply(r Reply)
 }
 
-// A Filter returns a Sink that forwards the response of x, perhaps changed, to next; or next itself. It is called
+// A Filter returns a Sink that forwards the response of x, perhaps changed, to next; or next itself. A Filter is called
 // before the Source of x starts, while x.Req is valid.
 type Filter func(x *Exchange, next Sink) Sink
 

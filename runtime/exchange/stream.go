@@ -31,9 +31,9 @@ type Stream interface {
 	// If y is nil, the server sends no answer, and the stream must show the client that the response is incomplete.
 	Replace(x, y *Exchange, closes bool)
 
-	// SwitchProtocols gives the connection or stream of x to another protocol. It returns a connection for the
-	// protocol, and the response head that must be sent on it first; head is nil if the stream has already sent it. r
-	// is the response with the status 101. If r is nil, another response was sent before, and x continues (Upgrade).
+	// SwitchProtocols gives the connection or stream of x to another protocol. SwitchProtocols returns a connection for
+	// the protocol, and the response head that must be sent on it first; head is nil if the stream has already sent it.
+	// r is the response with the status 101. If r is nil, another response was sent before, and x continues (Upgrade).
 	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
 }
 

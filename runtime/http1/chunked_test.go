@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// readChunked decodes the chunked body at the start of src. It passes src in pieces whose lengths repeat steps, or as a
-// whole if steps is nil. n is the number of bytes of the encoded body.
+// readChunked decodes the chunked body at the start of src. readChunked passes src in pieces whose lengths repeat
+// steps, or as a whole if steps is nil. n is the number of bytes of the encoded body.
 func readChunked(src []byte, steps []byte) (body []byte, n int, err error) {
 	var d ChunkedReader
 	for i := 0; ; i++ {

@@ -41,7 +41,7 @@ func NewEdit(set, add []HeaderField, remove []string) (*Edit, error) {
 // Edits are applied in order: the edits of the site, then the edits of the mount.
 type Edits []*Edit
 
-// Apply changes the fields of a response. It writes the new fields to buf, and returns buf so that the next call can
+// Apply changes the fields of a response. Apply writes the new fields to buf, and returns buf so that the next call can
 // reuse it.
 func (all Edits) Apply(buf []byte, r *Response) []byte {
 	buf = AppendFields(buf[:0], r.Fields, all.replace)

@@ -148,9 +148,9 @@ func namesHTML(list []byte) bool {
 	return false
 }
 
-// AppendWithout appends head, from which r was parsed, to dst. It omits the fields for which drop returns true, and
-// the final empty line. Afterwards the spans of r refer to the appended bytes, but HeadLen is unchanged. dst must not
-// share memory with head.
+// AppendWithout appends head, from which r was parsed, to dst. AppendWithout omits the fields for which drop returns
+// true, and the final empty line. Afterwards the spans of r refer to the appended bytes, but HeadLen is unchanged. dst
+// must not share memory with head.
 func (r *Request) AppendWithout(dst, head []byte, drop func(Field) bool) []byte {
 	if len(r.Fields) == 0 {
 		return append(dst, head[:r.HeadLen-len("\r\n")]...)
@@ -220,8 +220,8 @@ const (
 	every80 = 0x80 * every01
 )
 
-// validValue reports whether b contains only valid bytes of a field value. It checks eight bytes at once and uses the
-// slow path only for HTAB, which is rare.
+// validValue reports whether b contains only valid bytes of a field value. validValue checks eight bytes at once and
+// uses the slow path only for HTAB, which is rare.
 func validValue(b []byte) bool {
 	if len(b) < 8 {
 		return all(b, isValue)

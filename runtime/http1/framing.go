@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// framing determines how the body is delimited (RFC 9112 §6.3) and processes Expect. It is called only for heads with
-// one of these fields.
+// framing determines how the body is delimited (RFC 9112 §6.3) and processes Expect. framing is called only for heads
+// with one of these fields.
 func (r *Request) framing(head []byte) error {
 	var length []byte
 	// chunked is set if the last coding is chunked, unknown if some coding is not.
@@ -133,7 +133,7 @@ var chunkRules = [...]struct {
 	lastLF:         {errTrailer, []chunkStep{{0, "\n", chunkDone}}},
 }
 
-// ChunkedReader decodes a chunked body (RFC 9112 §7.1) that arrives in pieces of any size. It ignores chunk
+// ChunkedReader decodes a chunked body (RFC 9112 §7.1) that arrives in pieces of any size. ChunkedReader ignores chunk
 // extensions, and checks and discards trailer fields (§7.1.2). Both are limited in number and size. The zero value is
 // ready for a body.
 type ChunkedReader struct {
@@ -154,7 +154,7 @@ func (d *ChunkedReader) Left() int64 {
 	return d.left
 }
 
-// Next decodes the start of src. It returns the next piece of the body, which is part of src and may be empty, and
+// Next decodes the start of src. Next returns the next piece of the body, which is part of src and may be empty, and
 // the number of consumed bytes. Call it again with the rest until Done. ErrNeedMore means that all of src was consumed,
 // data is empty, and the body continues. Other errors are *StatusErrors. Next never consumes bytes after the end of the
 // body.

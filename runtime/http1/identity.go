@@ -125,7 +125,7 @@ func isRequestID(value []byte) bool {
 	return 0 < len(value) && len(value) <= mostRequestID
 }
 
-// An Identifier gives requests their identity. It is not safe for concurrent use.
+// An Identifier gives requests their identity. An Identifier is not safe for concurrent use.
 type Identifier struct {
 	traces, requests bool
 	random           *rand.PCG // ids must differ, but need not be secret (§3.2.2.3)
@@ -225,7 +225,7 @@ func (n *Identifier) number() uint64 {
 const mostMembers = 32
 
 // stateMember matches a member of a tracestate (§3.3.1.3): a key of up to 256 bytes, which may contain "@" after the
-// name of a tenant, and a value of up to 256 bytes. It is compiled when the first tracestate arrives.
+// name of a tenant, and a value of up to 256 bytes. stateMember is compiled when the first tracestate arrives.
 var stateMember = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-z0-9][a-z0-9_*/-]*(@[a-z0-9_*/-]+)?=[ -+\--<>-~]{1,256}$`)
 })

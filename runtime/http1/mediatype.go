@@ -11,8 +11,8 @@ import (
 const defaultType = "application/octet-stream"
 
 // MediaTypeByName returns the media type for the extension of a file name or path, with a charset if applicable. The
-// type of an unknown extension is application/octet-stream. It is safe for concurrent use, and does not allocate if
-// the extension is in lower case.
+// type of an unknown extension is application/octet-stream. MediaTypeByName is safe for concurrent use, and does not
+// allocate if the extension is in lower case.
 func MediaTypeByName[Name string | []byte](name Name) string {
 	end := string(name[max(0, len(name)-1-maxExtension):])
 	extension := strings.ToLower(strings.TrimPrefix(path.Ext(end), "."))
@@ -29,7 +29,7 @@ const maxExtension = len("webmanifest")
 
 type mediaTypeOf struct{ extension, mediaType string }
 
-// types is sorted by extension, in lower case. It uses IANA's names (https://www.iana.org/assignments/media-types),
+// types is sorted by extension, in lower case. types uses IANA's names (https://www.iana.org/assignments/media-types),
 // or the names that browsers expect. A sorted array needs no initialization and is in read-only memory.
 var types = [...]mediaTypeOf{
 	{"3g2", "video/3gpp2"},

@@ -106,9 +106,9 @@ func (l Limits) Plus(fields, size int) Limits {
 	return l
 }
 
-// Parse reads a request head from the start of buf. It returns the number of bytes of the head, including at most two
-// empty lines before it (RFC 9112 §2.2), and fills in r. Spans count from the first byte of the method, that is from
-// buf[n-r.HeadLen]. Bytes after the head are not examined.
+// Parse reads a request head from the start of buf. Parse returns the number of bytes of the head, including at most
+// two empty lines before it (RFC 9112 §2.2), and fills in r. Spans count from the first byte of the method, that is
+// from buf[n-r.HeadLen]. Bytes after the head are not examined.
 //
 // ErrNeedMore means that buf holds the beginning of a head. Call Parse again with the same bytes followed by more (see
 // Request.Resume). Parse examines only whole lines, so that the result does not depend on how the bytes were split.

@@ -33,8 +33,8 @@ type Response struct {
 	Body Framing
 }
 
-// Template creates response heads. It caches the bytes that are equal in all responses of the same second. The zero
-// value is not usable; call NewTemplate.
+// Template creates response heads. Template caches the bytes that are equal in all responses of the same second. The
+// zero value is not usable; call NewTemplate.
 type Template struct {
 	ok     []byte
 	server int
@@ -56,8 +56,8 @@ func NewTemplate(server string, unix int64) *Template {
 	return t
 }
 
-// SetTime sets the time of the Date field (RFC 9110 §6.6.1), in seconds since 1970. It returns at once if the second
-// has not changed.
+// SetTime sets the time of the Date field (RFC 9110 §6.6.1), in seconds since 1970. SetTime returns at once if the
+// second has not changed.
 func (t *Template) SetTime(unix int64) {
 	if unix == t.second {
 		return
@@ -67,7 +67,7 @@ func (t *Template) SetTime(unix int64) {
 	t.ok = append(AppendDate(t.ok, unix), '\r', '\n')
 }
 
-// AppendHead appends the head of a response with its empty line. It sets r.Body and r.KeepAlive.
+// AppendHead appends the head of a response with its empty line. AppendHead sets r.Body and r.KeepAlive.
 func (t *Template) AppendHead(dst []byte, r *Response) []byte {
 	if r.Status == 200 && !r.HasDate && !r.HasServer && (len(r.Reason) == 0 || string(r.Reason) == "OK") {
 		dst = append(dst, t.ok...)
@@ -94,7 +94,8 @@ func (t *Template) AppendHead(dst []byte, r *Response) []byte {
 	return dst
 }
 
-// appendFraming determines how the body is sent (RFC 9112 §6). It appends Content-Type and the framing fields.
+// appendFraming determines how the body is sent (RFC 9112 §6). appendFraming appends Content-Type and the framing
+// fields.
 func (r *Response) appendFraming(dst []byte) []byte {
 	r.Body = NoBody
 	switch {
@@ -127,8 +128,8 @@ func (r *Response) appendFraming(dst []byte) []byte {
 	return dst
 }
 
-// StatusText returns the reason phrase of a status code, or "". It uses the phrases of net/http, except for those
-// that RFC 9110 renamed.
+// StatusText returns the reason phrase of a status code, or "". StatusText uses the phrases of net/http, except for
+// those that RFC 9110 renamed.
 func StatusText(code int) string {
 	switch code {
 	case 413:
@@ -213,7 +214,7 @@ var (
 // DateFormat is the IMF-fixdate (RFC 9110 §5.6.7), for times in UTC.
 const DateFormat = "Mon, 02 Jan 2006 15:04:05 GMT"
 
-// AppendDate appends an IMF-fixdate for seconds since 1970. It has 29 bytes for the years 0 to 9999.
+// AppendDate appends an IMF-fixdate for seconds since 1970. The date has 29 bytes for the years 0 to 9999.
 func AppendDate(dst []byte, unix int64) []byte {
 	return time.Unix(unix, 0).UTC().AppendFormat(dst, DateFormat)
 }

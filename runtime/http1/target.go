@@ -82,8 +82,8 @@ func hidesDots(segment []byte) bool {
 	return false
 }
 
-// MergeSlashes removes the empty segments of a path, but keeps a trailing slash. It returns path itself if it has no
-// empty segments, and otherwise builds the result in buf. If path is resolved, the result is canonical.
+// MergeSlashes removes the empty segments of a path, but keeps a trailing slash. MergeSlashes returns path itself if it
+// has no empty segments, and otherwise builds the result in buf. If path is resolved, the result is canonical.
 func MergeSlashes(buf, path []byte) []byte {
 	if !bytes.Contains(path, []byte("//")) {
 		return path
@@ -177,8 +177,8 @@ func validPort(b []byte) bool {
 	return len(b) == 0 || err == nil
 }
 
-// LocalHost reports whether host, which may have a port, is a name of this machine that DNS cannot assign: localhost,
-// a name below localhost, or a loopback address. It also accepts "", which browsers never send.
+// LocalHost reports whether host, which may have a port, is a name of this machine that DNS cannot assign: localhost, a
+// name below localhost, or a loopback address. LocalHost also accepts "", which browsers never send.
 func LocalHost(host string) bool {
 	host = strings.ToLower((&url.URL{Host: host}).Hostname())
 	if host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") {

@@ -59,7 +59,7 @@ func (s *Server) Init(of *exchange.Server, tls *conn.TLSServer, open func(*Conn)
 
 func (s *Server) Trim() { s.bulk = nil }
 
-// Conn is a client's connection that speaks HTTP/1, and the exchange.Stream of its exchanges. It belongs to the event
+// Conn is a client's connection that speaks HTTP/1, and the exchange.Stream of its exchanges. Conn belongs to the event
 // loop. Fields that only a busy connection needs are behind pointers, because thousands of connections may be idle.
 type Conn struct {
 	exchange.Client
@@ -90,7 +90,7 @@ func (s *Server) NewClient(fd int, local, remote net.Addr, awaitsHeader bool) *C
 }
 
 // NewSubrequest returns a connection of the server to itself with the socket fd, which it owns, for requests on behalf
-// of o. It is safe for concurrent use.
+// of o. NewSubrequest is safe for concurrent use.
 func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
 	c := &Conn{s: s}
 	c.Holder = c
@@ -135,9 +135,9 @@ func (c *Conn) shift() {
 const tick = eventloop.Tick
 
 // EOF implements conn.Protocol. A client may shut down its sending side and still read (printf ... | nc host port). EOF
-// cannot distinguish this client from a client that has disconnected. It keeps the connection for a short time (Due) if
-// no active exchange has begun its response. Otherwise it cancels the response, because this is how clients end
-// streams. It also cancels over TLS, where no client shuts down only its sending side.
+// cannot distinguish this client from a client that has disconnected. EOF keeps the connection for a short time (Due)
+// if no active exchange has begun its response. Otherwise it cancels the response, because this is how clients end
+// streams. EOF also cancels over TLS, where no client shuts down only its sending side.
 func (c *Conn) EOF() (stays bool) {
 	if c.gate == asking {
 		return true

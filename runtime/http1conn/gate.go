@@ -8,7 +8,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// A gate determines whether the next request of a connection may be parsed. It is used only with Config.Current.
+// A gate determines whether the next request of a connection may be parsed. A gate is used only with Config.Current.
 type gate uint8
 
 const (
@@ -18,7 +18,7 @@ const (
 	open
 )
 
-// mustAsk reports whether the arriving request must wait for Config.Current. It calls Current if necessary.
+// mustAsk reports whether the arriving request must wait for Config.Current. mustAsk calls Current if necessary.
 func (c *Conn) mustAsk() bool {
 	s := c.s
 	if s.Config.Current == nil || c.gate == open || c.Busy() || c.Subrequest() {

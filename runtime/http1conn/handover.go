@@ -73,7 +73,7 @@ func (c *Conn) depart(unannounced bool) IdleClient {
 	return d
 }
 
-// Arrive serves an idle connection that TakeIdle has returned in another process. It owns fd.
+// Arrive serves an idle connection that TakeIdle has returned in another process. Arrive owns fd.
 func (s *Server) Arrive(d *ClientState, fd int) {
 	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), d.Unannounced)
 	if d.Untrusted {

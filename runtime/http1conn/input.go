@@ -96,7 +96,7 @@ func (c *Conn) consume(buf []byte) int {
 	return used
 }
 
-// next handles one request at the front of buf, which is Server.rest. It returns false if c cannot continue now;
+// next handles one request at the front of buf, which is Server.rest. next returns false if c cannot continue now;
 // c.state has the reason.
 func (c *Conn) next(buf []byte) bool {
 	s := c.s
@@ -293,8 +293,8 @@ func (c *Conn) beginBody(x *exchange.Exchange) {
 	}
 }
 
-// receive processes the bytes of the body at the front of data and returns the rest. It changes the state of c when the
-// body is complete or refused.
+// receive processes the bytes of the body at the front of data and returns the rest. receive changes the state of c
+// when the body is complete or refused.
 func (c *Conn) receive(data []byte) (rest []byte) {
 	s, b := c.s, c.body
 	x := b.X

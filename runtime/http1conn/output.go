@@ -11,7 +11,7 @@ import (
 
 func (c *Conn) InTurn(x *exchange.Exchange) bool { return c.first == x && !c.Writing() }
 
-// Write implements exchange.Stream. It may close the connection.
+// Write implements exchange.Stream. Write may close the connection.
 func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
 	if p.Last() && c.body != nil {
 		c.giveUpBody(x)
@@ -41,7 +41,7 @@ func (c *Conn) advance() {
 	c.beginDelayed()
 }
 
-// transmit sends a part of x, the first exchange of c. It may end x and close the connection.
+// transmit sends a part of x, the first exchange of c. transmit may end x and close the connection.
 func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	s := c.s
 	if p.Interim {
@@ -177,7 +177,7 @@ func (c *Conn) Replace(x, y *exchange.Exchange, closes bool) {
 }
 
 // sendFile sends the gathered bytes of c, then body, count bytes of the file of p, and tail. Bytes that the socket does
-// not accept become a transfer. It releases p.
+// not accept become a transfer. sendFile releases p.
 func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, count int64, tail []byte) {
 	s := c.s
 	buf := c.TakeGathered()
@@ -206,7 +206,8 @@ func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, cou
 	}
 }
 
-// Room implements conn.Protocol. It sends output that has waited for a transfer, and closes c after the last response.
+// Room implements conn.Protocol. Room sends output that has waited for a transfer, and closes c after the last
+// response.
 func (c *Conn) Room(ended bool) {
 	s := c.s
 	if ended {

@@ -29,7 +29,7 @@ const (
 	maxLate = 64 << 10
 )
 
-// A Conn is an HTTP/2 connection. It belongs to the event loop.
+// A Conn is an HTTP/2 connection. A Conn belongs to the event loop.
 type Conn struct {
 	s      *Server
 	client *exchange.Client
@@ -189,8 +189,8 @@ func (c *Conn) output() *[]byte {
 	return c.conn.Use()
 }
 
-// frames returns a Framer that writes to the output of c, for frames other than HEADERS and DATA. It is valid until the
-// next call of a method. Its errors need no check, because the frames are valid.
+// frames returns a Framer that writes to the output of c, for frames other than HEADERS and DATA. The Framer is valid
+// until the next call of a method. Its errors need no check, because the frames are valid.
 func (c *Conn) frames() *http2.Framer {
 	c.s.written.to = c.output()
 	return c.s.framer
@@ -246,7 +246,7 @@ type Config struct {
 	MaxWindow int
 
 	// ConnectionWindow limits the bytes of bodies on all streams of a connection: the window together with the bytes in
-	// memory. It is at least 64 KiB.
+	// memory. ConnectionWindow is at least 64 KiB.
 	ConnectionWindow int
 
 	// MaxUnread limits the windows and the bytes in memory of all connections together. The first 64 KiB of each
@@ -340,8 +340,8 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 	c.settle()
 }
 
-// Drain implements conn.Protocol. It announces the end of the connection with one GOAWAY, or two if retire is true (RFC
-// 9113 §6.8).
+// Drain implements conn.Protocol. Drain announces the end of the connection with one GOAWAY, or two if retire is true
+// (RFC 9113 §6.8).
 //
 // A client that has been silent after a request gets one GOAWAY. Clients retry a request that crosses it. Python's
 // httpx reads frames only with its next request, and would not retry this request after a second GOAWAY.

@@ -339,8 +339,8 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 	s.spare = b
 }
 
-// countBlock counts a large incomplete header block in Server.heads. It returns false, and counts nothing, if the
-// client would exceed its share.
+// countBlock counts a large incomplete header block in Server.heads. countBlock returns false, and counts nothing, if
+// the client would exceed its share.
 func (c *Conn) countBlock() bool {
 	n := int64(0)
 	if b := c.arrives; b != nil {

@@ -260,7 +260,7 @@ var seed = maphash.MakeSeed()
 
 const maxKnown = 200
 
-// code returns the HPACK code of a line of a head. It is valid until the next call.
+// code returns the HPACK code of a line of a head. The code is valid until the next call of the function code.
 func (s *Server) code(line []byte) []byte {
 	known := &s.other
 	if len(line) <= maxKnown {
@@ -279,8 +279,8 @@ func (s *Server) code(line []byte) []byte {
 
 const emptyTable = 0x20 // sets the size of the dynamic table to 0 (RFC 7541 §6.3)
 
-// makeEncoder makes an encoder without a dynamic table. It encodes a first field, because the code of this field
-// contains the change of the table size.
+// makeEncoder makes an encoder without a dynamic table. makeEncoder encodes a first field, because the code of this
+// field contains the change of the table size.
 func (s *Server) makeEncoder() {
 	s.encoder = hpack.NewEncoder(&s.coded)
 	s.encoder.SetMaxDynamicTableSizeLimit(0)

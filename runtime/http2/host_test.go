@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// A host answers a request with a copy of it. It does not answer requests whose path begins with /later, and passes
+// A host answers a request with a copy of it. A host does not answer requests whose path begins with /later, and passes
 // streams whose path begins with /bytes to an echo.
 type host struct {
 	exchangetest.Host

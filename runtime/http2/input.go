@@ -366,7 +366,7 @@ func (st *stream) late(now int64) bool {
 	return now-st.received > int64(cfg.BodyTimeout)+tick || st.body.TooSlow(now, cfg.BodyTimeout, cfg.BodyRate)
 }
 
-// A gate determines which streams may be opened. It is used only with Config.Current.
+// A gate determines which streams may be opened. A gate is used only with Config.Current.
 type gate struct {
 	// Current was called, and the frame that opens the next stream waits in the pending input with all later frames
 	asking bool
@@ -375,9 +375,9 @@ type gate struct {
 	current int
 }
 
-// mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current. It calls
-// Current if necessary. If another process replaces this one before Current calls done, the client must open the stream
-// on another connection (RFC 9113 §6.8).
+// mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current. mustAsk
+// calls Current if necessary. If another process replaces this one before Current calls done, the client must open the
+// stream on another connection (RFC 9113 §6.8).
 func (c *Conn) mustAsk(input []byte) bool {
 	switch id := binary.BigEndian.Uint32(input[5:]) &^ (1 << 31); {
 	case c.gate.current > 0 || c.leaving == refuses:

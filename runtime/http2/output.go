@@ -286,7 +286,7 @@ func (st *stream) endPart() {
 	st.writing, st.part, st.left, st.unsent = false, exchange.Part{}, conn.Item{}, nil
 }
 
-// giveUp discards the part that is being sent. It reports whether it was the last part of x.
+// giveUp discards the part that is being sent. giveUp reports whether it was the last part of x.
 func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 	if !st.writing {
 		return false
@@ -319,7 +319,7 @@ type priority struct {
 // incremental, so that a long response does not block the other responses to a client that sends no priorities.
 var defaultPriority = priority{urgency: 3, incremental: true}
 
-// parse parses a Priority field: a dictionary (RFC 8941) with the members u and i. It ignores malformed and unknown
+// parse parses a Priority field: a dictionary (RFC 8941) with the members u and i. parse ignores malformed and unknown
 // members.
 func (p *priority) parse(value string) {
 	*p = priority{urgency: 3}

@@ -25,7 +25,7 @@ const (
 	maxUnsent = 16 << 20
 )
 
-// A stream is an HTTP/2 stream, from the head of its request to the end of its response. It carries one exchange.
+// A stream is an HTTP/2 stream, from the head of its request to the end of its response. A stream carries one exchange.
 type stream struct {
 	c  *Conn
 	id uint32
@@ -204,8 +204,8 @@ func (c *Conn) resetStream(st *stream, code http2.ErrCode) {
 	st.abandon()
 }
 
-// protocolError resets a stream because its client has violated the protocol. The stream may have ended. It costs as
-// many points as a reset by the client, because the request has caused the same work (CVE-2025-8671).
+// protocolError resets a stream because its client has violated the protocol. The stream may have ended. protocolError
+// costs as many points as a reset by the client, because the request has caused the same work (CVE-2025-8671).
 func (c *Conn) protocolError(id uint32, code http2.ErrCode) {
 	if st := c.streams[id]; st != nil {
 		c.resetStream(st, code)

@@ -47,7 +47,7 @@ func (u *uploads) fill(id uint32) {
 	}
 }
 
-// begin opens streams with these numbers and sends n bytes on each. It waits only while a window is closed.
+// begin opens streams with these numbers and sends n bytes on each. begin waits only while a window is closed.
 func (u *uploads) begin(path string, n, first, last int) {
 	u.t.Helper()
 	for id := uint32(first); id <= uint32(last); id += 2 {

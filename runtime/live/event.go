@@ -269,7 +269,7 @@ func (h *history) drop(e *Event) {
 	e.in = nil
 }
 
-// Expire forgets events that are too old, and events above the limits after Hold. It must be called regularly.
+// Expire forgets events that are too old, and events above the limits after Hold. Expire must be called regularly.
 func (h *history) Expire(now int64) {
 	if now < h.hold {
 		return

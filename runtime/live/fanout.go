@@ -24,7 +24,7 @@ type Fanout struct {
 	wake  func()
 	start time.Time
 
-	// batchBytes bounds the bytes of a batch with several events. It should be less than the kernel keeps for a
+	// batchBytes bounds the bytes of a batch with several events. batchBytes should be less than the kernel keeps for a
 	// connection, so that a client that reads at once is never treated as slow.
 	batchBytes int
 
@@ -66,10 +66,10 @@ func (f *Fanout) now() int64 { return int64(time.Since(f.start)) }
 // subscribers needs it from the first event until the import.
 func (f *Fanout) Hold(d time.Duration) { f.Hub.Hold(f.now() + int64(d)) }
 
-// Expire forgets events that are too old, and events above the limits after Hold. It must be called regularly.
+// Expire forgets events that are too old, and events above the limits after Hold. Expire must be called regularly.
 func (f *Fanout) Expire() { f.Hub.Expire(f.now()) }
 
-// WakeBy sets the function that makes the loop call Turn soon. It must be called once, before the first event is
+// WakeBy sets the function that makes the loop call Turn soon. WakeBy must be called once, before the first event is
 // published. wake must be safe for concurrent use.
 func (f *Fanout) WakeBy(wake func()) { f.wake = wake }
 
@@ -158,8 +158,8 @@ func (f *Fanout) nextChannel() {
 	f.batch, f.due, f.mine = nil, nil, f.mine[:0]
 }
 
-// nextBatch makes the next batch from the backlog. It returns false if there are no events, or if the batch must wait
-// for subscribers.
+// nextBatch makes the next batch from the backlog. nextBatch returns false if there are no events, or if the batch must
+// wait for subscribers.
 func (f *Fanout) nextBatch() bool {
 	if len(f.backlog) == 0 || f.waits(f.wake) {
 		return false
@@ -233,7 +233,7 @@ const maxBacklog = 16 << 20 // in bytes
 
 var ErrBacklog = errors.New("too many events wait to be sent")
 
-// inbox contains numbered events for the loop. It is safe for concurrent use.
+// inbox contains numbered events for the loop. inbox is safe for concurrent use.
 type inbox struct {
 	mu     sync.Mutex
 	events []*Event
@@ -272,8 +272,8 @@ func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uin
 	return seq, nil
 }
 
-// Waiting returns the cost of the published events that are not yet given to all subscribers. It is safe for concurrent
-// use.
+// Waiting returns the cost of the published events that are not yet given to all subscribers. Waiting is safe for
+// concurrent use.
 func (f *Fanout) Waiting() int64 { return f.inbox.bytes.Load() }
 
 // Take moves published events to the rings and to the backlog. Subscribers that join later do not get them.
@@ -311,7 +311,7 @@ const (
 	savedPatience = time.Second
 )
 
-// A pacer decides how long batches wait for slow subscribers. It belongs to the loop.
+// A pacer decides how long batches wait for slow subscribers. A pacer belongs to the loop.
 type pacer struct {
 	young map[Subscriber]bool
 	// subscribers that are still behind after the loop has waited for them

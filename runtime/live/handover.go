@@ -31,7 +31,8 @@ const (
 type departed struct {
 	state any // *SocketState or *StreamState
 	fd    int
-	// back returns the client to this server if the hand-over failed. It owns fd. It must not be called on the loop.
+	// back returns the client to this server if the hand-over failed. back owns fd. back must not be called on the
+	// loop.
 	back func()
 }
 
@@ -42,7 +43,7 @@ type departed struct {
 // client has left for the time patience. release is called after the last client. export returns the number of clients
 // that were given away, and the first error of give or ctx.
 //
-// It must not be called on the loop; give runs on the caller's goroutine, sweep and release on the loop.
+// export must not be called on the loop; give runs on the caller's goroutine, sweep and release on the loop.
 func export(ctx context.Context, give func(d any, fd int) error, do func(func()), patience time.Duration,
 	sweep func(late, stop bool) (list []departed, more bool), release func()) (n int, err error) {
 	var list []departed
@@ -214,10 +215,10 @@ func (a *Sockets) depart(s *Socket, p *exchange.Part) {
 
 const mostResuming = 64
 
-// Import serves a WebSocket that Export has given away, perhaps in another process. It owns fd unless it returns an
+// Import serves a WebSocket that Export has given away, perhaps in another process. Import owns fd unless it returns an
 // error. After an error the caller must return the WebSocket to the other server, which calls TakeBack, or call
-// Dismiss. Import waits while too many WebSockets are being resumed. It must not be called on the loop, nor before the
-// server serves.
+// Dismiss. Import waits while too many WebSockets are being resumed. Import must not be called on the loop, nor before
+// the server serves.
 func (a *Sockets) Import(d *exchange.SocketState, fd int) error {
 	err := errStopped
 	for busy := true; busy; {
@@ -234,7 +235,7 @@ func (a *Sockets) Import(d *exchange.SocketState, fd int) error {
 	return err
 }
 
-// resume serves a WebSocket of another server. It owns fd unless there is an error.
+// resume serves a WebSocket of another server. resume owns fd unless there is an error.
 func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 	switch {
 	case a.loop.Full():
@@ -284,8 +285,8 @@ func (s *Socket) notResumed() {
 	s.control(s.closeFrame(websocket.ServiceRestart, ""))
 }
 
-// TakeBack serves a WebSocket again after a failed hand-over, in order to close it with 1012 and notify the handler. It
-// owns fd. It must not be called on the loop.
+// TakeBack serves a WebSocket again after a failed hand-over, in order to close it with 1012 and notify the handler.
+// TakeBack owns fd. TakeBack must not be called on the loop.
 func (a *Sockets) TakeBack(d *exchange.SocketState, fd int) {
 	a.loop.Do(func() { a.serveAgain(d, fd) })
 }
@@ -303,9 +304,9 @@ func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
 	return s
 }
 
-// takeBack returns a WebSocket to the handler that has released it with p. It is called if the client has disconnected
-// or the state is too large to be handed over. The handler gets the WebSocket with a connection that ends at once, so
-// that it is notified of the end.
+// takeBack returns a WebSocket to the handler that has released it with p. takeBack is called if the client has
+// disconnected or the state is too large to be handed over. The handler gets the WebSocket with a connection that ends
+// at once, so that it is notified of the end.
 func (a *Sockets) takeBack(s *Socket, p *exchange.Part) {
 	d := s.offer
 	if d == nil {
@@ -324,7 +325,7 @@ func (a *Sockets) takeBack(s *Socket, p *exchange.Part) {
 	}
 }
 
-// Dismiss closes a WebSocket without a handler, with 1012. It owns fd. It must not be called on the loop.
+// Dismiss closes a WebSocket without a handler, with 1012. Dismiss owns fd. Dismiss must not be called on the loop.
 func (a *Sockets) Dismiss(fd int) {
 	err := errStopped
 	a.loop.Do(func() {

@@ -11,7 +11,7 @@ import (
 type Subscriber interface {
 	Position() *Position
 
-	// Give passes at least one event to the subscriber. It may end this subscriber, but no other. The slice is valid
+	// Give passes at least one event to the subscriber. Give may end this subscriber, but no other. The slice is valid
 	// until Give returns.
 	Give(events []*Event)
 }
@@ -134,7 +134,7 @@ func (p *Position) In(name string) bool {
 // Tip returns the number of the last event that Take has accepted.
 func (h *Hub) Tip() uint64 { return h.tip }
 
-// Take stores e in the history. It returns false if it has accepted an event with this number or a larger number
+// Take stores e in the history. Take returns false if it has accepted an event with this number or a larger number
 // before. now is the time in nanoseconds since any fixed time.
 func (h *Hub) Take(e *Event, now int64) bool {
 	if e.Seq <= h.tip {
@@ -211,8 +211,8 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	return seq
 }
 
-// maxAhead is the maximum number of events by which a process may be ahead of another process. It is larger than the
-// number of events that can wait to be sent.
+// maxAhead is the maximum number of events by which a process may be ahead of another process. maxAhead is larger than
+// the number of events that can wait to be sent.
 const maxAhead = 1 << 20
 
 // Kept returns all stored events in the order of their numbers.

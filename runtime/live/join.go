@@ -109,7 +109,7 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	}
 }
 
-// History returns the stored events, for Encode. It must not be called on the loop.
+// History returns the stored events, for Encode. History must not be called on the loop.
 func (s *Subscribers) History() (events []*Event) {
 	s.loop.Do(func() {
 		s.Take()
@@ -118,9 +118,9 @@ func (s *Subscribers) History() (events []*Event) {
 	return events
 }
 
-// ImportHistory stores the past events in text, which Encode has made, for clients that reconnect. It ignores events
-// with numbers above last, because invented numbers from another server would hide future events. It must not be called
-// on the loop.
+// ImportHistory stores the past events in text, which Encode has made, for clients that reconnect. ImportHistory
+// ignores events with numbers above last, because invented numbers from another server would hide future events.
+// ImportHistory must not be called on the loop.
 func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	events, err := Decode(text)
 	s.loop.Do(func() {

@@ -22,8 +22,8 @@ func (h *handler) Release(p *exchange.Part) {
 	h.released = append(h.released, fmt.Sprintf("%s %v", p.Body, p.Last()))
 }
 
-// answer makes a handler answer a request with parts, and calls done on the loop with the client. It gives the first
-// part the head of a response that subscribes the client.
+// answer makes a handler answer a request with parts, and calls done on the loop with the client. answer gives the
+// first part the head of a response that subscribes the client.
 func (h *host) answer(request string, done func(x *exchange.Exchange, client *exchangetest.Client, handler *handler),
 	parts ...exchange.Part) {
 	h.t.Helper()

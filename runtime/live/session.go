@@ -77,7 +77,7 @@ func (s *Socket) message(m *websocket.Message) {
 	}
 }
 
-// control sends a control frame, or keeps it while a transfer is running. It keeps only the last frame, which is
+// control sends a control frame, or keeps it while a transfer is running. control keeps only the last frame, which is
 // allowed for pongs (RFC 6455 §5.5.3) and sufficient for other frames.
 func (s *Socket) control(frame []byte) {
 	if s.conn.Writing() {
@@ -192,9 +192,9 @@ func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
 	s.conn.Schedule()
 }
 
-// end sends the close frame for s.broken unless a close frame was sent, and ends the connection after all output. It
-// discards further input. It also cancels the handler, because a handler that only sends may not have noticed the close
-// frame.
+// end sends the close frame for s.broken unless a close frame was sent, and ends the connection after all output. end
+// discards further input. end also cancels the handler, because a handler that only sends may not have noticed the
+// close frame.
 func (s *Socket) end() {
 	s.tellAway()
 	if !s.closing {

@@ -183,7 +183,7 @@ func (s *Socket) Refused() {
 
 func (s *Socket) Begun() bool { return s.conn != nil }
 
-// Reply implements exchange.Sink. It ends the WebSocket, because an HTTP response is no longer possible.
+// Reply implements exchange.Sink. Reply ends the WebSocket, because an HTTP response is no longer possible.
 func (s *Socket) Reply(exchange.Reply) {
 	s.x.End()
 	s.Refused()
@@ -230,7 +230,7 @@ func (s *Socket) opened() {
 	}
 }
 
-// Input implements conn.Protocol. It processes frames while the handler has room for their messages. It keeps the
+// Input implements conn.Protocol. Input processes frames while the handler has room for their messages. Input keeps the
 // remaining input and pauses reading.
 func (s *Socket) Input(data []byte) {
 	c := s.conn
@@ -369,7 +369,7 @@ func (s *Socket) resumeReading() {
 
 func (s *Socket) Position() *Position { return &s.position }
 
-// Join adds s to a group. It does nothing if s has left all groups.
+// Join adds s to a group. Join does nothing if s has left all groups.
 func (s *Socket) Join(group string) {
 	if !s.left {
 		s.all.Add(s, group)
@@ -397,7 +397,7 @@ func (s *Socket) Carried() (in, out int64, proper bool) {
 	return s.in, s.out, s.proper || s.answer != cancelled && s.state != socketClosed
 }
 
-// write sends a control frame after all earlier output. It must not be called during a transfer.
+// write sends a control frame after all earlier output. write must not be called during a transfer.
 func (s *Socket) write(frame []byte) {
 	s.out += int64(len(frame))
 	out := s.conn.Use()
@@ -417,7 +417,7 @@ func (s *Socket) report(line string) {
 	}
 }
 
-// in returns the loop time d from now. It reads the clock, and is therefore more precise than conn.Set.Now.
+// in returns the loop time d from now. in reads the clock, and is therefore more precise than conn.Set.Now.
 func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start) + d) }
 
 // deliver passes a message to the handler, which must not have ended, and pauses reading if the handler has enough

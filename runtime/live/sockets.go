@@ -141,8 +141,8 @@ const (
 )
 
 // Broadcast sends a message to the WebSockets in its group. If seq is not 0, another process has numbered the message,
-// and Broadcast drops it unless seq is larger than all earlier numbers. It does not wait. The error is ErrBacklog. It
-// is safe for concurrent use, also on the loop.
+// and Broadcast drops it unless seq is larger than all earlier numbers. Broadcast does not wait. The error is
+// ErrBacklog. Broadcast is safe for concurrent use, also on the loop.
 func (a *Sockets) Broadcast(seq uint64, m *GroupMessage) error {
 	_, err := a.Publish(seq, func(seq uint64) (*Event, error) { return m.event(seq), nil })
 	return err

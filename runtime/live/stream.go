@@ -60,7 +60,7 @@ type StreamClient struct {
 
 // Loop is the event loop of subscribers and WebSockets. Its methods are called on the loop, except for Do.
 type Loop interface {
-	// Do runs f on the loop, and returns after f has returned. It must not be called on the loop.
+	// Do runs f on the loop, and returns after f has returned. Do must not be called on the loop.
 	Do(f func())
 
 	Full() bool
@@ -80,8 +80,8 @@ type Loop interface {
 
 var emptyLine = []byte("\n\n") // ends an incomplete line, and adds an empty one
 
-// response is a handler's response to a client that is already a subscriber. It is the Sink of the handler and the
-// Source of the connection. After the last part it hands the connection over to the subscriber.
+// response is a handler's response to a client that is already a subscriber. response is the Sink of the handler and
+// the Source of the connection. After the last part it hands the connection over to the subscriber.
 type response struct {
 	exchange.Source
 	sink   exchange.Sink

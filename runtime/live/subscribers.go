@@ -86,7 +86,7 @@ func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 
 // Publish sends an event to all subscribers of its channel, and returns its number. If seq is not 0, another process
 // has numbered the event, and Publish drops it unless seq is larger than all earlier numbers. Publish does not wait.
-// The error is one line about the message, or ErrBacklog. It is safe for concurrent use.
+// The error is one line about the message, or ErrBacklog. Publish is safe for concurrent use.
 func (s *Subscribers) Publish(seq uint64, m *Message) (uint64, error) {
 	if err := m.Check(); err != nil {
 		return 0, err
@@ -101,7 +101,7 @@ func (s *Subscribers) Publish(seq uint64, m *Message) (uint64, error) {
 	})
 }
 
-// Counts returns the number of subscribers of each channel. It must not be called on the loop.
+// Counts returns the number of subscribers of each channel. Counts must not be called on the loop.
 func (s *Subscribers) Counts() map[string]int {
 	counts := map[string]int{}
 	s.loop.Do(func() {
@@ -126,8 +126,8 @@ func (s *Subscribers) mayReport() bool {
 	return s.reported <= mostNamed
 }
 
-// StreamSubscriber is a client of channels. It implements conn.Protocol, and owns its connection after the handler has
-// ended its response. It belongs to the loop.
+// StreamSubscriber is a client of channels. StreamSubscriber implements conn.Protocol, and owns its connection after
+// the handler has ended its response. StreamSubscriber belongs to the loop.
 type StreamSubscriber struct {
 	s        *Subscribers
 	conn     *conn.Conn // nil before the handler has ended its response
@@ -174,7 +174,7 @@ func (p *StreamSubscriber) Give(events []*Event) { p.s.send(p, events) }
 // maxInput is how many bytes a subscriber may send, although all input is ignored.
 const maxInput = 16 << 10
 
-// Input implements conn.Protocol. It ignores the input of a subscriber, and disconnects after too much input.
+// Input implements conn.Protocol. Input ignores the input of a subscriber, and disconnects after too much input.
 func (p *StreamSubscriber) Input(b []byte) {
 	switch {
 	case p.state == joining:
@@ -206,7 +206,7 @@ func (p *StreamSubscriber) Room(ended bool) {
 
 const lookAgain = int64(time.Minute)
 
-// Due implements conn.Protocol. It sends a heartbeat if the client has not received data for a long time.
+// Due implements conn.Protocol. Due sends a heartbeat if the client has not received data for a long time.
 func (p *StreamSubscriber) Due() (next int64) {
 	now := p.s.conns.Now
 	if p.state != idle {

@@ -54,7 +54,7 @@ func (s *Socket) hold(p *exchange.Part) {
 	}
 }
 
-// dropHeld discards the held parts. It reports whether one of them was the last part, which ends the exchange.
+// dropHeld discards the held parts. dropHeld reports whether one of them was the last part, which ends the exchange.
 func (s *Socket) dropHeld() (ended bool) {
 	held := s.held.TakeAll()
 	for i := range held {
@@ -159,7 +159,7 @@ func (s *Socket) Give(events []*Event) {
 	}
 }
 
-// queue keeps a message to a group until the WebSocket is accepted and the earlier output was sent. It preserves the
+// queue keeps a message to a group until the WebSocket is accepted and the earlier output was sent. queue preserves the
 // order with messages of the handler.
 func (s *Socket) queue(e *Event) {
 	p := exchange.Part{Op: e.Op, Body: e.Text()}
@@ -183,7 +183,7 @@ func (s *Socket) drop() {
 	s.advance()
 }
 
-// codec makes the frames of messages, and compresses messages. It processes one message at a time.
+// codec makes the frames of messages, and compresses messages. codec processes one message at a time.
 type codec struct {
 	inflater websocket.Inflater
 	deflater websocket.Deflater

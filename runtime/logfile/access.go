@@ -19,7 +19,7 @@ type AccessLog struct {
 	Format *Format
 }
 
-// Append adds a line. It never waits for the disk and does not allocate. If the disk cannot keep up, lines are
+// Append adds a line. Append never waits for the disk and does not allocate. If the disk cannot keep up, lines are
 // dropped, counted and reported.
 func (l *AccessLog) Append(e *Entry) {
 	if dst, ok := l.File.Begin(); ok {
@@ -27,7 +27,7 @@ func (l *AccessLog) Append(e *Entry) {
 	}
 }
 
-// A timestamp caches the formatted time of the last second. It is safe for concurrent use.
+// A timestamp caches the formatted time of the last second. A timestamp is safe for concurrent use.
 type timestamp struct{ last atomic.Pointer[second] }
 
 type second struct {
@@ -170,7 +170,7 @@ type Entry struct {
 	Handler              string // kind of source that responded; written as "-" if empty
 	File                 []byte // path of the requested file; written as "-" if empty
 
-	// Time is when the request arrived. It is written in its own zone, which must be the same for all entries.
+	// Time is when the request arrived. Time is written in its own zone, which must be the same for all entries.
 	Time time.Time
 	// Duration is the time until the last byte of the response was passed to the kernel.
 	Duration time.Duration

@@ -67,7 +67,7 @@ func (a *archive) rename() error {
 	return err
 }
 
-// start compresses rotated files on a separate goroutine. It is safe for concurrent use.
+// start compresses rotated files on a separate goroutine. start is safe for concurrent use.
 func (a *archive) start() {
 	dir, err := a.o.folder()
 	if err != nil {
@@ -114,8 +114,8 @@ func pending(dir *os.Root, o *Options) (list []string) {
 
 var errBusy = errors.New("in use")
 
-// compressAll compresses the rotated files of a log and removes files beyond Keep. It returns errBusy if a file is
-// still in use.
+// compressAll compresses the rotated files of a log and removes files beyond Keep. compressAll returns errBusy if a
+// file is still in use.
 func compressAll(o *Options) error {
 	dir, err := o.folder()
 	if err != nil {
@@ -234,9 +234,9 @@ func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) erro
 	return out.Close()
 }
 
-// gently copies in to out and uses at most half of a CPU. It does not lower the priority of its thread: on a busy
-// machine, the thread could be suspended for long while it holds a Go processor or a lock that the rest of the
-// process needs.
+// gently copies in to out and uses at most half of a CPU. gently does not lower the priority of its thread: on a busy
+// machine, the thread could be suspended for long while it holds a Go processor or a lock that the rest of the process
+// needs.
 func gently(out io.Writer, in io.Reader) error {
 	piece := make([]byte, 32<<10)
 	for {

@@ -148,7 +148,8 @@ func (e *Errors) again() {
 	}
 }
 
-// Follow reopens the path as descriptor 2 after another process has renamed the file. It is safe for concurrent use.
+// Follow reopens the path as descriptor 2 after another process has renamed the file. Follow is safe for concurrent
+// use.
 func (e *Errors) Follow() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -165,7 +166,7 @@ func (e *Errors) FollowTo(file *os.File) {
 	}
 }
 
-// SetRotation changes Options.MaxSize, Every and Keep. It is safe for concurrent use.
+// SetRotation changes Options.MaxSize, Every and Keep. SetRotation is safe for concurrent use.
 func (e *Errors) SetRotation(size int64, every Schedule, keep int) {
 	e.mu.Lock()
 	e.size, e.every = size, every
@@ -231,8 +232,8 @@ func (e *Errors) look() {
 	}
 }
 
-// Rotate rotates the file now, unless it is empty. Only the process that rotates the log may call it. It is safe for
-// concurrent use.
+// Rotate rotates the file now, unless it is empty. Only the process that rotates the log may call it. Rotate is safe
+// for concurrent use.
 func (e *Errors) Rotate() {
 	e.mu.Lock()
 	e.out.look()
@@ -268,7 +269,7 @@ const (
 func (v Level) String() string { return [...]string{"debug", "info", "warning", "error"}[v] }
 
 // Seldom limits the rate of events that clients can trigger at will, such as log lines. The zero value is ready for
-// use. It is safe for concurrent use.
+// use. Seldom is safe for concurrent use.
 type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
 func (s *Seldom) Now() bool { return s.Once(time.Second) }

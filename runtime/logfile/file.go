@@ -82,8 +82,8 @@ func (o *Options) report(format string, args ...any) {
 
 func (o *Options) wrap(err error) error { return fmt.Errorf("%s: %w", o.Name, err) }
 
-// File is an open log file. It is safe for concurrent use. Callers fill one of two buffers while the writer's goroutine
-// writes the other.
+// File is an open log file. File is safe for concurrent use. Callers fill one of two buffers while the writer's
+// goroutine writes the other.
 type File struct {
 	o Options
 
@@ -100,7 +100,7 @@ type File struct {
 	lost   error // valid after done is closed
 }
 
-// Open opens a file for appending. It also compresses rotated files that an earlier process left uncompressed.
+// Open opens a file for appending. Open also compresses rotated files that an earlier process left uncompressed.
 func Open(o Options) (*File, error) {
 	o = o.withDefaults()
 	out, err := openSink(&o)
@@ -136,7 +136,7 @@ func (f *File) begin(lines int) (dst []byte, ok bool) {
 	return f.filling, true
 }
 
-// End stores the buffer that Begin returned, with the appended lines. It never waits for the disk, and does not
+// End stores the buffer that Begin returned, with the appended lines. End never waits for the disk, and does not
 // allocate once the buffers have grown to their final size.
 func (f *File) End(dst []byte) {
 	before := len(f.filling)
@@ -157,7 +157,7 @@ func (f *File) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// Flush tells the writer to write the buffered lines at once. It does not wait for the write.
+// Flush tells the writer to write the buffered lines at once. Flush does not wait for the write.
 func (f *File) Flush() {
 	select {
 	case f.urgent <- struct{}{}:
@@ -185,8 +185,8 @@ func (f *File) Dropped() int64 {
 	return f.dropped
 }
 
-// Close writes the buffered lines and closes the file. It waits up to a few seconds for a disk or for the reader of a
-// pipe. The error reports lost lines. If a file is being compressed, the next process completes the compression.
+// Close writes the buffered lines and closes the file. Close waits up to a few seconds for a disk or for the reader of
+// a pipe. The error reports lost lines. If a file is being compressed, the next process completes the compression.
 func (f *File) Close() error {
 	f.mu.Lock()
 	f.closed = true
@@ -281,7 +281,7 @@ func (w *writer) flush() (closed bool) {
 	}
 }
 
-// tell reports the beginning and the end of a failure. It also reports dropped lines, at a limited rate.
+// tell reports the beginning and the end of a failure. tell also reports dropped lines, at a limited rate.
 func (w *writer) tell(dropped int64, err error) {
 	if err != nil {
 		if !w.failing {

@@ -39,7 +39,7 @@ var jsonTimes = [][2]string{
 
 var jsonNumbers = []string{"%>s", "%B", "%D"}
 
-// Format is a compiled format of log lines. It is immutable.
+// Format is a compiled format of log lines. Format is immutable.
 type Format struct {
 	// Request and Response are the lower-case names of the header fields that a line needs.
 	Request, Response []string
@@ -231,8 +231,8 @@ func (p *parser) apache() error {
 	return nil
 }
 
-// parseStatuses parses the condition before an atom. It ignores "<" and ">", because a request is never redirected
-// internally and has only one status and one user.
+// parseStatuses parses the condition before an atom. parseStatuses ignores "<" and ">", because a request is never
+// redirected internally and has only one status and one user.
 func parseStatuses(text string) (s statuses, err error) {
 	text, s.not = strings.CutPrefix(strings.Trim(text, "<>"), "!")
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '<' || r == '>' }) {
@@ -340,7 +340,7 @@ var apacheAtoms = map[string]atom{
 }
 
 // timeAtom returns the atom for %{argument}t. The argument is sec, msec, usec, msec_frac, usec_frac or a format of
-// strftime(3). It is the time when the request began or, after "end:", when it ended.
+// strftime(3). timeAtom is the time when the request began or, after "end:", when it ended.
 func timeAtom(argument string) (atom, error) {
 	of := func(e *Entry) time.Time { return e.Time }
 	rest, atEnd := strings.CutPrefix(argument, "end:")

@@ -21,7 +21,7 @@ const pipeBuf = 4096
 // After a rotation, the new file gets the mode of its predecessor.
 const fileMode = 0o640
 
-// sink writes lines to a file, a pipe or a terminal. It uses the descriptor directly, because os.File ends the
+// sink writes lines to a file, a pipe or a terminal. sink uses the descriptor directly, because os.File ends the
 // process with SIGPIPE if standard output has no reader.
 type sink struct {
 	o        *Options

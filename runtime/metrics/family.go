@@ -41,7 +41,7 @@ type Series struct {
 	Labels string  `json:"labels,omitempty"` // `route="/",code="2xx"`, as returned by Labels
 	Value  float64 `json:"value,omitempty"`  // unused in a histogram
 
-	// Counts holds the number of values in each bucket of a histogram. It is one longer than Bounds.
+	// Counts holds the number of values in each bucket of a histogram. Counts is one longer than Bounds.
 	Counts []int64 `json:"counts,omitempty"`
 	Total  float64 `json:"total,omitempty"` // sum of all values in a histogram
 }
@@ -67,8 +67,8 @@ func One(name string, kind Kind, unit, help string, value float64) Family {
 	return Family{Name: name, Kind: kind, Unit: unit, Help: help, Series: []Series{{Value: value}}}
 }
 
-// Merge keeps the order of the first occurrence. It omits a family whose kind or bounds differ, for example because the
-// application has a new version.
+// Merge keeps the order of the first occurrence. Merge omits a family whose kind or bounds differ, for example because
+// the application has a new version.
 func Merge(processes ...[]Family) (all []Family) {
 	at := map[string]int{}
 	for _, families := range processes {
@@ -183,7 +183,7 @@ const (
 )
 
 // Sound returns the families that Merge and the text formats can process, because another process may send arbitrary
-// data: families with well-formed names, labels and buckets, at most 1,000 families and 20,000 series. It may change
+// data: families with well-formed names, labels and buckets, at most 1,000 families and 20,000 series. Sound may change
 // the slices of families.
 func Sound(families []Family) (sound []Family) {
 	left := mostSeries

@@ -70,7 +70,7 @@ type Options struct {
 	Text   string // describes the limit in log lines
 }
 
-// limiter implements a limit of a Table. It is used on the event loop.
+// limiter implements a limit of a Table. limiter is used on the event loop.
 type limiter struct {
 	Options
 	t *Table
@@ -80,7 +80,7 @@ type limiter struct {
 	unlogged int
 }
 
-// Limit returns the limit for o. It always returns the same limit for the same o.
+// Limit returns the limit for o. Limit always returns the same limit for the same o.
 func (t *Table) Limit(o Options) *exchange.RateLimit {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -29,7 +29,7 @@ type slot struct {
 	next atomic.Int64  // the theoretical arrival time, in nanoseconds of CLOCK_MONOTONIC
 }
 
-// Table stores the times of clients. It is safe for concurrent use by several processes.
+// Table stores the times of clients. Table is safe for concurrent use by several processes.
 type Table struct {
 	slots []slot
 	key   [keySize]byte

@@ -77,7 +77,7 @@ var (
 	slash    = []byte("/")
 )
 
-// Decide stores the decision about r in d. It changes r.Parsed.Query if it rewrites the path.
+// Decide stores the decision about r in d. Decide changes r.Parsed.Query if it rewrites the path.
 func (t *Table) Decide(d *Decision, r Request) {
 	d.table, d.request, d.Head = t, r, r.Head
 	d.Outcome, d.Status, d.Fields, d.Text, d.Fault, d.Cert = Found, 0, nil, "", "", ""
@@ -139,7 +139,7 @@ func (d *Decision) refuse(status int) bool {
 	return false
 }
 
-// canonical sets Path to the canonical path. It returns false if the path has no canonical form.
+// canonical sets Path to the canonical path. canonical returns false if the path has no canonical form.
 func (d *Decision) canonical() bool {
 	resolved, ok := http1.ResolvePath(d.scratch.resolved[:0], d.Path)
 	if !ok {
@@ -217,7 +217,7 @@ func (d *Decision) enter() bool {
 	return false
 }
 
-// Asked returns the path for an application. It includes the empty segments that the client sent, except those in
+// Asked returns the path for an application. Asked includes the empty segments that the client sent, except those in
 // SCRIPT_NAME.
 func (d *Decision) Asked() []byte {
 	if d.Resolved != nil && bytes.HasPrefix(d.Resolved, d.Path[:d.Script]) {
@@ -248,8 +248,8 @@ func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 	return dst
 }
 
-// Believe evaluates the output of AppendForwarded for a request from a trusted proxy. It returns the client according
-// to the trustworthy fields, and the host that the request itself names.
+// Believe evaluates the output of AppendForwarded for a request from a trusted proxy. Believe returns the client
+// according to the trustworthy fields, and the host that the request itself names.
 func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host string) {
 	var f forwarding
 	for line := range bytes.Lines(forwarded) {

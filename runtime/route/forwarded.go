@@ -74,7 +74,7 @@ func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 	return o
 }
 
-// followFor evaluates X-Forwarded-For. It returns the number of proxies that appended to the field, at least 1.
+// followFor evaluates X-Forwarded-For. followFor returns the number of proxies that appended to the field, at least 1.
 func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops int) {
 	for member := range backwards(lines) {
 		hops++
@@ -98,8 +98,8 @@ func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	return trusted(addr)
 }
 
-// followForwarded evaluates Forwarded. It returns false if it could parse no part of the field. The scheme and host of
-// an outer trusted proxy override those of an inner proxy, because the outer proxy is nearer to the client.
+// followForwarded evaluates Forwarded. followForwarded returns false if it could parse no part of the field. The scheme
+// and host of an outer trusted proxy override those of an inner proxy, because the outer proxy is nearer to the client.
 func (o *Origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
 	for _, line := range slices.Backward(lines) {
 		for rest, more := line, true; more; {
@@ -139,7 +139,7 @@ func (o *Origin) set(to *string, field, value string, valid bool) {
 	}
 }
 
-// setProto sets the scheme. It accepts wss and ws, which Traefik sends for WebSocket handshakes.
+// setProto sets the scheme. setProto accepts wss and ws, which Traefik sends for WebSocket handshakes.
 func (o *Origin) setProto(field, s string) {
 	switch strings.ToLower(s) {
 	case "https", "wss":
@@ -195,7 +195,7 @@ func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	return &p
 }
 
-// splitHost splits a host from its port. It keeps the brackets of an IPv6 address.
+// splitHost splits a host from its port. splitHost keeps the brackets of an IPv6 address.
 func splitHost(host string) (name, port string) {
 	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		return host[:i], host[i+1:]
@@ -264,9 +264,9 @@ type element struct{ node, proto, host string }
 
 const maxReach = 16
 
-// lastElement removes the last element from a list. It tries the shortest suffix first, so that text from the client,
-// such as an unclosed quote, cannot hide the element that a proxy has appended. more reports whether a comma precedes
-// the element.
+// lastElement removes the last element from a list. lastElement tries the shortest suffix first, so that text from the
+// client, such as an unclosed quote, cannot hide the element that a proxy has appended. more reports whether a comma
+// precedes the element.
 func lastElement(list string) (e element, rest string, more, ok bool) {
 	comma := len(list)
 	for range maxReach {

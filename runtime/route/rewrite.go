@@ -36,7 +36,7 @@ func NewRewrite(target string) (*Rewrite, error) {
 
 const maxRounds = 10
 
-// rewrite replaces the path. It returns false if the new path is invalid or too long.
+// rewrite replaces the path. rewrite returns false if the new path is invalid or too long.
 func (d *Decision) rewrite(m *compiled) bool {
 	parsed := d.request.Parsed
 	if d.rounds++; d.rounds > maxRounds {
@@ -158,7 +158,7 @@ type Values struct {
 
 func (v *Values) Query() []byte { return v.query }
 
-// Append appends the template with the values in v. It never appends a byte that ends a header field, and v cannot
+// Append appends the template with the values in v. Append never appends a byte that ends a header field, and v cannot
 // change the host of the template.
 func (t Template) Append(dst []byte, v *Values) []byte {
 	begin := len(dst)

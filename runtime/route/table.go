@@ -14,8 +14,8 @@ import (
 
 type Site struct {
 	// Names are the hosts, in any case and without a port: "example.org", "*.example.org" (any depth), "example.*" or
-	// "[2001:db8::1]". Only the first site may have no names. It serves every host that no site names, unless New is
-	// strict.
+	// "[2001:db8::1]". Only the first site may have no names. A first site without names serves every host that no site
+	// names, unless New is strict.
 	Names []string
 
 	Mounts []Mount // the first mount that matches handles the request
@@ -71,7 +71,7 @@ func (g *Guard) restricts() bool {
 	return len(g.Allow)+len(g.Deny)+len(g.Methods) > 0 || g.Cert.Authorities != "" || g.Admission
 }
 
-// A Table contains the sites. It belongs to one goroutine.
+// A Table contains the sites. A Table belongs to one goroutine.
 type Table struct {
 	sites []site
 	hosts *hosts // nil if there is only one site

@@ -35,8 +35,8 @@ var distrusted atomic.Pointer[[]string]
 // made it. The name of a directory may itself be a link only if it ends with a slash here.
 func Distrust(directories []string) { distrusted.Store(&directories) }
 
-// border returns the outermost directory of path that the application may change, and the rest of path. It returns ""
-// if the application may change no directory of path. The application cannot replace anything above the returned
+// border returns the outermost directory of path that the application may change, and the rest of path. border returns
+// "" if the application may change no directory of path. The application cannot replace anything above the returned
 // directory.
 func border(path string) (directory, rest string) {
 	list := distrusted.Load()

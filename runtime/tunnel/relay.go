@@ -16,10 +16,10 @@ import (
 	"fapws/runtime/system"
 )
 
-// A relay is the server's end of a socketpair whose other end belongs to the application. It is the Carrier and the
-// Sink of the exchange. A tunnel between the relay and the client begins when the application writes to its end, unless
-// the application returns an ordinary response instead. The application writes an HTTP/1 response. If the client uses
-// HTTP/2, the relay first converts the head of this response.
+// A relay is the server's end of a socketpair whose other end belongs to the application. A relay is the Carrier and
+// the Sink of the exchange. A tunnel between the relay and the client begins when the application writes to its end,
+// unless the application returns an ordinary response instead. The application writes an HTTP/1 response. If the client
+// uses HTTP/2, the relay first converts the head of this response.
 type relay struct {
 	link
 	// descriptor of the server's end; -1 after the tunnel has received it, or if it is closed
@@ -29,7 +29,7 @@ type relay struct {
 	over     bool // the tunnel has ended
 }
 
-// newRelay gives the request of x a descriptor. It returns nil if no sockets can be made.
+// newRelay gives the request of x a descriptor. newRelay returns nil if no sockets can be made.
 func (s *Server) newRelay(x *exchange.Exchange) *relay {
 	r := &relay{link: link{s: s, x: x}}
 	r.ended = r.cut
@@ -52,8 +52,9 @@ func (s *Server) newRelay(x *exchange.Exchange) *relay {
 // maxAnswer limits the head that an application writes, in bytes.
 const maxAnswer = 16 << 10
 
-// readAnswer reads the head of the response that the application has written to its socket, and no later bytes. It
-// returns nil if the head is incomplete or does not accept a WebSocket. In the latter case, the client was answered.
+// readAnswer reads the head of the response that the application has written to its socket, and no later bytes.
+// readAnswer returns nil if the head is incomplete or does not accept a WebSocket. In the latter case, the client was
+// answered.
 func (r *relay) readAnswer() *http1.Response {
 	head := make([]byte, maxAnswer)
 	n, _, err := unix.Recvfrom(r.fd, head, unix.MSG_PEEK|unix.MSG_DONTWAIT)

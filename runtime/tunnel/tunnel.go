@@ -121,8 +121,8 @@ type Tunnel struct {
 	Ahead []byte
 	Idle  time.Duration // maximum time without a byte in either direction; 0 means no limit
 
-	// Ended is called when the tunnel has ended for a reason that an operator should see. It is called on the loop, and
-	// must not block.
+	// Ended is called when the tunnel has ended for a reason that an operator should see. Ended is called on the loop,
+	// and must not block.
 	Ended func(error)
 }
 

@@ -30,9 +30,9 @@ func (c Compression) AppendTo(dst []byte) []byte {
 	return dst
 }
 
-// negotiate accepts the first valid offer of permessage-deflate in the value of Sec-WebSocket-Extensions. It declines
-// other extensions, and offers with parameters that RFC 7692 §7.1 does not permit. valid reports whether the value has
-// the syntax of RFC 6455 §9.1, in which quoted strings contain neither commas nor semicolons.
+// negotiate accepts the first valid offer of permessage-deflate in the value of Sec-WebSocket-Extensions. negotiate
+// declines other extensions, and offers with parameters that RFC 7692 §7.1 does not permit. valid reports whether the
+// value has the syntax of RFC 6455 §9.1, in which quoted strings contain neither commas nor semicolons.
 func negotiate(value []byte) (c Compression, valid bool) {
 	for member := range strings.SplitSeq(string(value), ",") {
 		if strings.Trim(member, " \t") == "" {
@@ -67,7 +67,7 @@ var parameter = sync.OnceValue(func() *regexp.Regexp {
 		`)+)")[ \t]*)?$`)
 })
 
-// set applies a parameter of an offer. It returns false if the offer must be declined. value is empty if the parameter
+// set applies a parameter of an offer. set returns false if the offer must be declined. value is empty if the parameter
 // has none.
 func (c *Compression) set(name, value string) bool {
 	switch name {

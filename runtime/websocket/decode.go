@@ -25,7 +25,7 @@ type Message struct {
 	Code uint16 // the code of a Close; NoStatus if it has none
 }
 
-// Decoder decodes the frames of a client. Max must be set; otherwise the zero value is ready for use. It needs
+// Decoder decodes the frames of a client. Max must be set; otherwise the zero value is ready for use. Decoder needs
 // additional memory only for an incomplete message.
 type Decoder struct {
 	Max      int       // maximum size of a message after decompression, in bytes
@@ -94,7 +94,7 @@ func (d *Decoder) Idle() (begun []byte, idle bool) {
 	return d.head[:d.have], !d.payload && d.message == Continuation
 }
 
-// header parses the header of a frame. It reports an error at the first invalid byte.
+// header parses the header of a frame. header reports an error at the first invalid byte.
 func (d *Decoder) header(data []byte) (n int, err error) {
 	have := int(d.have)
 	b := data
@@ -218,7 +218,7 @@ func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err
 	return d.end(piece)
 }
 
-// grow makes room for n more bytes. It allocates according to the bytes that have arrived, not the announced length.
+// grow makes room for n more bytes. grow allocates according to the bytes that have arrived, not the announced length.
 func (d *Decoder) grow(n int) {
 	need := len(d.buf) + n
 	if need <= cap(d.buf) {

@@ -50,7 +50,7 @@ func ValidCode(code uint16) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }
 
-// Error is a client's violation of the protocol or a limit. It ends the connection and is sent in a close frame.
+// Error is a client's violation of the protocol or a limit. Error ends the connection and is sent in a close frame.
 type Error struct {
 	Code uint16
 	Text string // human-readable, and short enough for a close frame

@@ -197,7 +197,7 @@ func (c *connection) open() bool {
 	return true
 }
 
-// get returns an open session; nil if no further requests can be sent. It pauses before it reopens a connection that
+// get returns an open session; nil if no further requests can be sent. get pauses before it reopens a connection that
 // was closed before its first request.
 func (c *connection) get(holding bool) session {
 	c.mu.Lock()

@@ -169,9 +169,9 @@ func block(kind string, der []byte) []byte {
 }
 
 // maintain ensures that dir contains an authority and a valid certificate for names and hosts, and creates dir if
-// necessary. names are those of this machine; hosts are further names of the server. It returns lines for the operator
-// about its actions, and about hosts for which the authority cannot sign. A clock before madeAfter is wrong. An error
-// is one line.
+// necessary. names are those of this machine; hosts are further names of the server. maintain returns lines for the
+// operator about its actions, and about hosts for which the authority cannot sign. A clock before madeAfter is wrong.
+// An error is one line.
 func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done, doubts []string, err error) {
 	d, err := openDirectory(dir)
 	if err != nil {

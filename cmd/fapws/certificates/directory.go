@@ -22,7 +22,7 @@ type directory struct {
 	uid, gid int
 }
 
-// openDirectory opens and locks a directory. It waits while another process has locked the directory.
+// openDirectory opens and locks a directory. openDirectory waits while another process has locked the directory.
 func openDirectory(name string) (*directory, error) {
 	if err := os.MkdirAll(name, 0o700); err != nil {
 		return nil, CannotUse(name, err)

@@ -113,7 +113,7 @@ func (o *Orders) run() {
 	}
 }
 
-// use returns the locked directory of the certificates: used, or another directory if a reload has changed it. It
+// use returns the locked directory of the certificates: used, or another directory if a reload has changed it. use
 // returns nil if there is no directory or it cannot be used.
 func (o *Orders) use(used *directory) *directory {
 	o.mu.Lock()
@@ -136,7 +136,7 @@ func (o *Orders) use(used *directory) *directory {
 	return used
 }
 
-// round orders the certificates that are due at now. It returns the time until the next round.
+// round orders the certificates that are due at now. round returns the time until the next round.
 func (o *Orders) round(now time.Time) (pause time.Duration) {
 	o.mu.Lock()
 	a, hosts, retry := o.acme, slices.Clone(o.hosts), o.retry
@@ -221,8 +221,8 @@ func (a *ACME) order(name string) (wait time.Duration, err error) {
 	}
 }
 
-// retryAfter returns the pause before attempt n+1 of a request within an order. It returns 0 after a rate limit, which
-// ends the order.
+// retryAfter returns the pause before attempt n+1 of a request within an order. retryAfter returns 0 after a rate
+// limit, which ends the order.
 func retryAfter(n int, _ *http.Request, resp *http.Response) time.Duration {
 	if resp.StatusCode == http.StatusTooManyRequests {
 		return 0
@@ -256,8 +256,9 @@ const maxResponse = 1 << 20 // in bytes
 // maxReason limits a reason in the log, in bytes, because the authority may quote a page of the host.
 const maxReason = 1000
 
-// conversation sends the requests of an order to an authority. It adds information that golang.org/x/crypto/acme
-// expects to responses, and records reasons that autocert drops. It is safe for concurrent use.
+// conversation sends the requests of an order to an authority. conversation adds information that
+// golang.org/x/crypto/acme expects to responses, and records reasons that autocert drops. conversation is safe for
+// concurrent use.
 type conversation struct {
 	http.RoundTripper
 

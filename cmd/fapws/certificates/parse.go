@@ -153,8 +153,8 @@ func decodeKey(block *pem.Block) (crypto.Signer, error) {
 
 const maxFile = 1 << 20 // in bytes
 
-// ReadFile reads a regular file of certificates or keys and returns its permissions. It does not wait for a FIFO. The
-// error is only the cause.
+// ReadFile reads a regular file of certificates or keys and returns its permissions. ReadFile does not wait for a FIFO.
+// The error is only the cause.
 func ReadFile(name string) ([]byte, fs.FileMode, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -33,7 +33,7 @@ type Reader struct {
 	// Now returns the time; nil means time.Now.
 	Now func() time.Time
 
-	// Kept contains all contents that are known to be valid. It may be copied from another Reader before the first
+	// Kept contains all contents that are known to be valid. Kept may be copied from another Reader before the first
 	// read.
 	Kept Bundle
 
@@ -323,8 +323,8 @@ type Follower struct {
 	timer *time.Timer
 }
 
-// Follow returns a Follower without files. It calls reread, on a goroutine, when a file may have changed. If blind is
-// true, this process may not check the files, and reread is called at the interval pollEvery.
+// Follow returns a Follower without files. Follow calls reread, on a goroutine, when a file may have changed. If blind
+// is true, this process may not check the files, and reread is called at the interval pollEvery.
 func Follow(reread func(), blind bool) *Follower {
 	f := &Follower{reread: reread, every: rereadEvery, blind: blind, last: time.Now()}
 	if blind {

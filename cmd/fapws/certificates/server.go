@@ -37,12 +37,14 @@ var (
 	curves = []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384}
 )
 
-// Server is the configuration of TLS that all connections of a process have in common. It is safe for concurrent use.
+// Server is the configuration of TLS that all connections of a process have in common. Server is safe for concurrent
+// use.
 type Server struct {
 	present atomic.Pointer[configs]
 }
 
-// Config returns the configuration for listeners. It never changes: the results of Use apply to each new connection.
+// Config returns the configuration for listeners. Config never changes: the results of Use apply to each new
+// connection.
 func (s *Server) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -120,8 +122,8 @@ func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) 
 	return all, nil
 }
 
-// certificate returns the certificate for the host name that a client requests, or nil to reject it. It is safe for
-// concurrent use.
+// certificate returns the certificate for the host name that a client requests, or nil to reject it. certificate is
+// safe for concurrent use.
 func (c *configs) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 	list := c.certs.find(asked(hello))
 	if len(list) == 0 {

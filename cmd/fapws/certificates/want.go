@@ -220,14 +220,14 @@ func (c *configs) newConfig(w *Want, a *Asking, b *Bundle) (*config, error) {
 	return made, nil
 }
 
-// Chooser may be implemented by ClientHelloInfo.Conn. It receives the choice for its client: the certificate in PEM,
-// the file of authorities for client certificates ("" if none are requested), and the function that verifies the
+// Chooser may be implemented by ClientHelloInfo.Conn. Chooser receives the choice for its client: the certificate in
+// PEM, the file of authorities for client certificates ("" if none are requested), and the function that verifies the
 // client's chain (nil if the handshake does).
 type Chooser interface {
 	Chosen(certificate, authorities string, verify func(chain []*x509.Certificate) error)
 }
 
-// choose returns the configuration for a client. It is safe for concurrent use.
+// choose returns the configuration for a client. choose is safe for concurrent use.
 func (c *configs) choose(hello *tls.ClientHelloInfo) *tls.Config {
 	if c.challenge != nil && asksACME(hello) {
 		return c.challenge

@@ -18,8 +18,9 @@ import (
 // capability CAP_SYS_CHROOT.
 const ChrootVariable = C.FAPWS_WORKER_ROOT
 
-// EnterChroot makes the directory root the root of this process. It returns an error of one line if an open descriptor
-// leads out of the directory, or if a file could not be opened again inside. It may be called once, on any goroutine.
+// EnterChroot makes the directory root the root of this process. EnterChroot returns an error of one line if an open
+// descriptor leads out of the directory, or if a file could not be opened again inside. EnterChroot may be called once,
+// on any goroutine.
 func EnterChroot(root string) error {
 	if err := nothingLeadsOut(root); err != nil {
 		return err

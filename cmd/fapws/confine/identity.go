@@ -252,7 +252,8 @@ func groupNumber(text string) (int, error) {
 	return -1, fmt.Errorf("cannot look up group %q: %w", text, err)
 }
 
-// number parses the number of a user or group. It rejects the largest number, which the kernel uses for "no change".
+// number parses the number of a user or group. number rejects the largest number, which the kernel uses for "no
+// change".
 func number(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n == 1<<32-1 {
@@ -335,7 +336,7 @@ func onlyRoot(passwd string) bool {
 }
 
 // KeepZone sets TZ, unless it is set, to the rule in this machine's /etc/localtime, because the new root directory
-// lacks this file. It must be called before Python starts.
+// lacks this file. KeepZone must be called before Python starts.
 func KeepZone() error {
 	if _, set := os.LookupEnv("TZ"); set {
 		return nil

@@ -71,9 +71,9 @@ func cgroupNumber(root fs.FS, name string) int64 {
 	return numberAfter(text, "")
 }
 
-// UseLittleMemory configures the garbage collector for small machines, once. It calls idle after each burst of
-// collections. GOGC in the environment takes precedence. Call it after the start, because collections during the start
-// free no memory.
+// UseLittleMemory configures the garbage collector for small machines, once. UseLittleMemory calls idle after each
+// burst of collections. GOGC in the environment takes precedence. Call it after the start, because collections during
+// the start free no memory.
 func UseLittleMemory(idle func()) {
 	if os.Getenv("GOGC") != "" {
 		return
@@ -105,8 +105,8 @@ func MemoryLimit(root fs.FS) int64 {
 	return limit
 }
 
-// MemoryKills returns how many processes of this control group the kernel has killed because memory ran out. It returns
-// 0 if there is no limit or the number is unknown. root is the root directory.
+// MemoryKills returns how many processes of this control group the kernel has killed because memory ran out.
+// MemoryKills returns 0 if there is no limit or the number is unknown. root is the root directory.
 func MemoryKills(root fs.FS) int {
 	for _, dir := range cgroupDirs(root, "memory") {
 		for _, name := range []string{"memory.events", "memory.oom_control"} {
@@ -139,7 +139,7 @@ func numberAfter(text []byte, key string) int64 {
 
 // dropProgramPages removes pages of program files from the resident memory of the process. Most were needed only during
 // the start (import machinery, initializers, tables). Pages that are needed again are mapped from the page cache. If
-// small is true, they are then mapped in small pieces. It is safe for concurrent use.
+// small is true, they are then mapped in small pieces. dropProgramPages is safe for concurrent use.
 func dropProgramPages(small bool) error {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -191,8 +191,8 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint64)) {
 	}
 }
 
-// place returns the addresses, the offset and the file of a mapping. It omits the rights, which differ between maps and
-// smaps of an emulator.
+// place returns the addresses, the offset and the file of a mapping. place omits the rights, which differ between maps
+// and smaps of an emulator.
 func place(line []byte) string {
 	f := bytes.Fields(line)
 	if len(f) < 5 {
@@ -225,7 +225,7 @@ func madvise(start, length uintptr, advice int) {
 }
 
 // AnonymousMemory returns the resident memory of a process in bytes, without pages of files (RssAnon of proc(5),
-// status). It returns 0 if the value is unknown.
+// status). AnonymousMemory returns 0 if the value is unknown.
 func AnonymousMemory(pid int) int64 {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	return numberAfter(text, "RssAnon:") << 10
@@ -254,7 +254,7 @@ type Trimmer struct {
 	// TrimHeap returns free memory of the C heap to the kernel; nil if not available.
 	TrimHeap func()
 
-	// Small splits the mappings of the program (see divide), for a process that does little. It must be set before
+	// Small splits the mappings of the program (see divide), for a process that does little. Small must be set before
 	// Started.
 	Small bool
 
@@ -264,7 +264,7 @@ type Trimmer struct {
 	left  int64
 }
 
-// soon returns memory to the kernel after wait, or later if memory was returned recently. It is safe for concurrent
+// soon returns memory to the kernel after wait, or later if memory was returned recently. soon is safe for concurrent
 // use.
 func (t *Trimmer) soon(wait time.Duration) {
 	t.mu.Lock()
@@ -284,7 +284,7 @@ func (t *Trimmer) Started() {
 	t.soon(startPagesAfter)
 }
 
-// Quiet returns memory to the kernel soon. It is runtime.Config.OnIdle.
+// Quiet returns memory to the kernel soon. Quiet is runtime.Config.OnIdle.
 func (t *Trimmer) Quiet() { t.soon(0) }
 
 func (t *Trimmer) give() {
@@ -322,7 +322,7 @@ type pacer struct {
 	busy bool
 }
 
-// collected is called after each collection. at is the time since the start. It is safe for concurrent use.
+// collected is called after each collection. at is the time since the start. collected is safe for concurrent use.
 func (p *pacer) collected(at time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

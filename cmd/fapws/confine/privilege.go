@@ -16,12 +16,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Assume permanently changes the user and groups of all threads of this process to the identity. It then checks that
-// every thread has the new user and groups, and that no thread can become root again. After an error the process must
-// end, because only some threads may have changed. Assume does nothing if the process already has the identity.
+// Assume permanently changes the user and groups of all threads of this process to the identity. Assume then checks
+// that every thread has the new user and groups, and that no thread can become root again. After an error the process
+// must end, because only some threads may have changed. Assume does nothing if the process already has the identity.
 //
 // With chroot, the calling thread, which must be locked, keeps the capability CAP_SYS_CHROOT in its permitted set only.
-// It can pass the capability to the processes that it starts (syscall.SysProcAttr.AmbientCaps).
+// This thread can pass the capability to the processes that it starts (syscall.SysProcAttr.AmbientCaps).
 func (id *Identity) Assume(chroot bool) error {
 	wasRoot, keeper := os.Geteuid() == 0, 0
 	if wasRoot {
@@ -65,8 +65,8 @@ func keepChroot(inherited bool) error {
 	return nil
 }
 
-// PassChroot makes the next program that replaces this one by execve(2) keep the capability that Assume has kept. It
-// must be called on the thread that called Assume.
+// PassChroot makes the next program that replaces this one by execve(2) keep the capability that Assume has kept.
+// PassChroot must be called on the thread that called Assume.
 func PassChroot() error { return keepChroot(true) }
 
 // MayChroot reports whether the calling thread or its child processes may use chroot(2).
@@ -141,7 +141,7 @@ func (id *Identity) matches(status string, groups bool, permitted uint64) error 
 }
 
 // Borrow gives the calling thread the groups and the file system identity (setfsuid(2)) of id until restore is called.
-// It makes the system calls directly, because package syscall would change all threads. The caller must be root and
+// Borrow makes the system calls directly, because package syscall would change all threads. The caller must be root and
 // must have locked its goroutine to its thread.
 func (id *Identity) Borrow() (restore func(), err error) {
 	groups, err := unix.Getgroups()

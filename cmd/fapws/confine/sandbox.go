@@ -20,7 +20,7 @@ import (
 
 // EnterSandbox permanently restricts this process with all of its threads and child processes. Restrictions that the
 // kernel does not support are omitted: see MissingInSandbox. The error is one line. After an error the process must
-// end, because parts of the sandbox may be in force. It must be called once, on any goroutine.
+// end, because parts of the sandbox may be in force. EnterSandbox must be called once, on any goroutine.
 func EnterSandbox(r *Rules) error {
 	if err := restrict(r); err != nil {
 		return err

@@ -43,8 +43,8 @@ const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUT
 	unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
-// filterOf returns the filter for r. It denies system calls of another architecture (32 bits on a 64-bit machine),
-// because they have other numbers.
+// filterOf returns the filter for r. filterOf denies system calls of another architecture (32 bits on a 64-bit
+// machine), because they have other numbers.
 func filterOf(r *Rules) *filter {
 	f := &filter{[]bpf.Instruction{
 		bpf.LoadAbsolute{Off: offArch, Size: 4},
@@ -176,7 +176,7 @@ type filter struct {
 	program []bpf.Instruction
 }
 
-// when denies a system call with EPERM if all of conds hold. It may be called several times for the same system call.
+// when denies a system call with EPERM if all of conds hold. when may be called several times for the same system call.
 func (f *filter) when(number uintptr, conds ...cond) { f.deny(number, unix.EPERM, conds...) }
 
 func (f *filter) deny(number uintptr, errno unix.Errno, conds ...cond) {

@@ -29,15 +29,15 @@ const (
 	lookEvery = time.Second
 )
 
-// conversation is a client's connection to a server. It ends when the server process ends, even if forks of the
-// application keep the socket open.
+// conversation is a client's connection to a server. conversation ends when the server process ends, even if forks of
+// the application keep the socket open.
 type conversation struct {
 	*net.UnixConn
 	pid int // process ID of the server; 0 if unknown
 }
 
-// dialWithin connects to a server. It retries while the queue of the socket is full (EAGAIN, connect(2)). A process
-// that has only inherited the socket does not count as a server.
+// dialWithin connects to a server. dialWithin retries while the queue of the socket is full (EAGAIN, connect(2)). A
+// process that has only inherited the socket does not count as a server.
 func dialWithin(path string, d time.Duration) (*conversation, error) {
 	for until := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
 		raw, err := net.DialTimeout("unix", path, time.Until(until))
@@ -161,8 +161,8 @@ func owned(path string, uid int, others uint32) error {
 	return nil
 }
 
-// bindInFirst makes the socket in the first possible directory. It skips directories that are read-only, or whose path
-// is too long for a socket (unix(7)).
+// bindInFirst makes the socket in the first possible directory. bindInFirst skips directories that are read-only, or
+// whose path is too long for a socket (unix(7)).
 func bindInFirst(list []string, uid int) (ln *net.UnixListener, path string, err error) {
 	var reasons []string
 	for _, p := range list {
@@ -237,7 +237,7 @@ func users() (uids []int) {
 	return uids
 }
 
-// clean removes the sockets of ended servers from a directory. It keeps sockets of processes that do not listen yet.
+// clean removes the sockets of ended servers from a directory. clean keeps sockets of processes that do not listen yet.
 func clean(folder string) {
 	for _, f := range socketsIn(folder) {
 		err := syscall.Kill(f.pid, 0)

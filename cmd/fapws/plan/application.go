@@ -142,9 +142,9 @@ func nearFile(name string) string {
 
 var _ app.Interpreter = (*pybridge.Handler)(nil)
 
-// appMounts returns the mounts of a route's application, one for each entry of PATHS. It opens the document roots among
-// them, so that the event loop can serve files without Python, and the directories of programs. The route inherits the
-// application's limit for request bodies unless it has its own limit.
+// appMounts returns the mounts of a route's application, one for each entry of PATHS. appMounts opens the document
+// roots among them, so that the event loop can serve files without Python, and the directories of programs. The route
+// inherits the application's limit for request bodies unless it has its own limit.
 func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 	contents := b.parts.Contents
 	switch {

@@ -25,7 +25,7 @@ type Parts struct {
 	Loader   *programs.Loader
 	Programs *Programs
 
-	// Token returns the response to a public authority that requests a token. nil if no certificates are ordered. It
+	// Token returns the response to a public authority that requests a token. nil if no certificates are ordered. Token
 	// must be safe for concurrent use.
 	Token func(token string) ([]byte, error)
 
@@ -122,7 +122,7 @@ type Built struct {
 	closers []func()
 }
 
-// Close closes the sources of the sites. It may be called when no request is active.
+// Close closes the sources of the sites. Close may be called when no request is active.
 func (b *Built) Close() {
 	for _, f := range b.closers {
 		f()
@@ -135,7 +135,8 @@ type Upstreams struct {
 	Idle   int
 }
 
-// Upstreams returns the statistics of all responders. some is false if there are none. It is safe for concurrent use.
+// Upstreams returns the statistics of all responders. some is false if there are none. Upstreams is safe for concurrent
+// use.
 func (b *Built) Upstreams() (u Upstreams, some bool) {
 	if b.pool == nil {
 		return u, false

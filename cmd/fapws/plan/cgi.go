@@ -183,8 +183,8 @@ func (b *builder) scriptIndex(r *Route, name string) (index []string) {
 	return index
 }
 
-// behindFiles adds mounts of a responder for matching scripts. It also adds the responder to b.behind, for paths
-// without a file in the host's root, such as directories with an index script and pages of a front controller.
+// behindFiles adds mounts of a responder for matching scripts. behindFiles also adds the responder to b.behind, for
+// paths without a file in the host's root, such as directories with an index script and pages of a front controller.
 func (b *builder) behindFiles(r *Route, to backend.Responder, index []string) []exchange.Mount {
 	mounts := b.responder(r, to)
 	if r.Match != "" {

@@ -86,8 +86,8 @@ func (p *Plan) IsOpen(conf *settings.Config, contents *pybridge.Contents) bool {
 		len(users) < entries)
 }
 
-// WorkDir returns the directory of --chdir as an absolute path. It keeps symbolic links, which may point to another
-// directory later.
+// WorkDir returns the directory of --chdir as an absolute path. WorkDir keeps symbolic links, which may point to
+// another directory later.
 func (p *Plan) WorkDir() string {
 	if filepath.IsAbs(p.Conf.Chdir) {
 		return p.Conf.Chdir
@@ -103,8 +103,8 @@ func (p *Plan) Folders() (dirs []string) {
 }
 
 // Changeable returns the directories that the application can change, for system.Distrust: the directories of
-// sandbox-write, of logs, and of uploads in the configuration and in the argument. It returns nil if there is no
-// sandbox.
+// sandbox-write, of logs, and of uploads in the configuration and in the argument. Changeable returns nil if there is
+// no sandbox.
 func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []string) {
 	if !conf.Sandboxed() {
 		return nil

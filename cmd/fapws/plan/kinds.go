@@ -251,7 +251,7 @@ type namedProgram struct {
 // name only a few programs.
 const maxPrograms = 64
 
-// open opens the program of a CGIApplication. The error is one line. It is safe for concurrent use.
+// open opens the program of a CGIApplication. The error is one line. open is safe for concurrent use.
 func (p *Programs) open(n namedProgram) (*programs.CGI, error) {
 	o, err := programs.ParseCGIOptions(n.options)
 	if err != nil {

@@ -91,7 +91,7 @@ func (w libraries) Write(line []byte) (int, error) {
 }
 
 // LogClient writes a line about a client, such as "192.0.2.7:4711", optionally with the identity of a request
-// (http1.Unname). It escapes control characters, so that a client cannot forge lines.
+// (http1.Unname). LogClient escapes control characters, so that a client cannot forge lines.
 func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	if !l.Shows(level) {
 		return
@@ -211,7 +211,7 @@ func (l *Logger) Report(err error) int {
 }
 
 // Follow opens the file again after it was renamed. A worker may receive the new file in files, opened by another
-// process. It is safe for concurrent use.
+// process. Follow is safe for concurrent use.
 func (l *Logger) Follow(files ...*os.File) {
 	switch {
 	case l.file == nil:
@@ -223,7 +223,7 @@ func (l *Logger) Follow(files ...*os.File) {
 }
 
 // RotateAll rotates the error log, the access log and the logs of hosts. Other processes that write to them notice the
-// rotation, at the latest when they reopen the logs. It is safe for concurrent use.
+// rotation, at the latest when they reopen the logs. RotateAll is safe for concurrent use.
 func (l *Logger) RotateAll(conf *settings.Config, site *SiteConfig) error {
 	if l.file != nil {
 		l.file.Rotate()
@@ -252,7 +252,7 @@ func isErrorLog(conf *settings.Config, path string) bool {
 	return err == nil && os.SameFile(a, b)
 }
 
-// Lost returns the number of lines that the log files have dropped, without the lines of Logger.Lost. It is safe for
+// Lost returns the number of lines that the log files have dropped, without the lines of Logger.Lost. Lost is safe for
 // concurrent use.
 func (l *LogFiles) Lost() (n int64) {
 	l.mu.Lock()

@@ -68,8 +68,8 @@ type LogFiles struct {
 	files map[string]*logfile.File
 }
 
-// Configure sets the settings of the logs. It must be called before the first file is opened. main logs problems of the
-// files.
+// Configure sets the settings of the logs. Configure must be called before the first file is opened. main logs problems
+// of the files.
 func (l *LogFiles) Configure(conf *settings.Config, main *Logger) {
 	if l.conf, l.main = conf, main; l.files == nil {
 		l.numbers, l.files = map[string]int{}, map[string]*logfile.File{}
@@ -187,7 +187,7 @@ func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 	return write, number, nil
 }
 
-// Client writes a line about a client to the error log with the given number. It is safe for concurrent use.
+// Client writes a line about a client to the error log with the given number. Client is safe for concurrent use.
 func (l *LogFiles) Client(number int, level logfile.Level, client, line string) {
 	if number == 0 {
 		l.main.LogClient(level, client, line)
@@ -196,7 +196,7 @@ func (l *LogFiles) Client(number int, level logfile.Level, client, line string) 
 	l.writers[number-1](level, client, line)
 }
 
-// Reopen opens the files again by name after they were renamed. It is safe for concurrent use.
+// Reopen opens the files again by name after they were renamed. Reopen is safe for concurrent use.
 func (l *LogFiles) Reopen() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

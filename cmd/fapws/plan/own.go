@@ -78,7 +78,7 @@ func Waiting(conf *settings.Config, stops *atomic.Bool) *Built {
 	return &Built{Sites: []exchange.Site{{Table: append(mounts, exchange.Mount{Prefix: "/", Pending: true})}}}
 }
 
-// readiness is the response to a health check: whether the server should receive requests. It implements
+// readiness is the response to a health check: whether the server should receive requests. readiness implements
 // exchange.Source.
 type readiness struct {
 	exchange.Memory
@@ -127,9 +127,9 @@ func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 // challenges is the path prefix of the tokens that an authority requests over plain HTTP (RFC 8555 §8.3).
 const challenges = "/.well-known/acme-challenge/"
 
-// redirectToHTTPS returns the mount that redirects plain HTTP to HTTPS, before all other mounts and before login. It
-// returns nil if the settings disable it. Status 308 keeps the method and the body, unlike 301 (RFC 9110 §15.4.9).
-// Browsers cache both.
+// redirectToHTTPS returns the mount that redirects plain HTTP to HTTPS, before all other mounts and before login.
+// redirectToHTTPS returns nil if the settings disable it. Status 308 keeps the method and the body, unlike 301 (RFC
+// 9110 §15.4.9). Browsers cache both.
 func (b *builder) redirectToHTTPS(h *Host) []exchange.Mount {
 	port := b.conf.HTTPSRedirect
 	if on := h.HTTPSRedirect; on != nil {

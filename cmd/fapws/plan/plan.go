@@ -163,7 +163,7 @@ func (p *Plan) checkSomething() error {
 	return nothingNamed(p.Command)
 }
 
-// Find finds the applications. It may be called again. The error describes a failure or a mistake in the file.
+// Find finds the applications. Find may be called again. The error describes a failure or a mistake in the file.
 func (p *Plan) Find() error {
 	for _, app := range p.Site.Apps()[len(p.apps):] {
 		a, err := findApplication(app.Name, app.Folder(), p.Conf)

@@ -15,8 +15,8 @@ const (
 	// clients that reconnect.
 	keptEntries = 10000
 
-	// nodeLives is the number of seconds for which the broker remembers how many batches a server has added. It must
-	// exceed network failures.
+	// nodeLives is the number of seconds for which the broker remembers how many batches a server has added. nodeLives
+	// must exceed network failures.
 	nodeLives = 24 * 3600
 
 	// leastEntries is the number of entries that are kept when the broker runs out of memory.
@@ -56,9 +56,9 @@ local function id(number)
 end
 `
 
-// addScript appends a batch to the stream unless the stream contains it. It also rejects the batch if an earlier batch
-// of the same request has failed, because the larger count of this batch would mark the earlier batch as added. If the
-// broker has no more memory, addScript removes past events.
+// addScript appends a batch to the stream unless the stream contains it. addScript also rejects the batch if an earlier
+// batch of the same request has failed, because the larger count of this batch would mark the earlier batch as added.
+// If the broker has no more memory, addScript removes past events.
 //
 // KEYS: stream, state, count of the server. ARGV: highest number that the server has read, count, epoch, number of
 // events, events, server, kind, message and process of the publisher, number of earlier batches of the request.
@@ -87,8 +87,8 @@ return 1
 `, maxSeq, afterLoss, keptEntries, leastEntries, nodeLives))
 })
 
-// Publish queues events for all servers, or a pattern for the caches of all other servers. It reports whether the queue
-// had room.
+// Publish queues events for all servers, or a pattern for the caches of all other servers. Publish reports whether the
+// queue had room.
 func (c *Broker) Publish(b Batch) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -78,8 +78,8 @@ func NewChannel(fd int) (*Channel, error) {
 
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.SyscallConn() }
 
-// Send sends m and optional descriptors, which stay open. It waits until the other process reads. With descriptors, it
-// waits for passWithin at most.
+// Send sends m and optional descriptors, which stay open. Send waits until the other process reads. With descriptors,
+// it waits for passWithin at most.
 func (c *Channel) Send(m *Message, fds ...int) error {
 	texts, err := m.encode()
 	if err != nil {
@@ -198,8 +198,8 @@ func (c *Channel) Receive() (m *Message, files []*os.File, err error) {
 	return m, files, err
 }
 
-// receive reads one datagram without blocking. Its error is EAGAIN if none is waiting. It returns the message that the
-// datagram completes, or nil if more parts follow.
+// receive reads one datagram without blocking. Its error is EAGAIN if none is waiting. receive returns the message that
+// the datagram completes, or nil if more parts follow.
 func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	b := buffers.Get().(*buffer)
 	defer buffers.Put(b)
@@ -234,7 +234,7 @@ func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 
 var errTooLong = errors.New("a message is too long")
 
-// join adds a datagram to the parts of a message. It returns the complete message, or nil if more parts follow.
+// join adds a datagram to the parts of a message. join returns the complete message, or nil if more parts follow.
 func (c *Channel) join(datagram []byte) (*Message, error) {
 	if len(datagram) == 0 || datagram[0] != partMark && datagram[0] != endMark {
 		return decode(datagram)

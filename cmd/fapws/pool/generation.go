@@ -179,8 +179,8 @@ func (p *Pool) progress() {
 	g.adopt()
 }
 
-// prepared accepts the settings of w, the first loaded worker of a generation, and opens the sockets if necessary. It
-// returns false if the generation has failed.
+// prepared accepts the settings of w, the first loaded worker of a generation, and opens the sockets if necessary.
+// prepared returns false if the generation has failed.
 func (g *generation) prepared(w *worker) bool {
 	p := g.p
 	if p.settled.Protocol == 0 {

@@ -59,7 +59,7 @@ func (w *worker) check() {
 
 func (w *worker) answers() bool { return w.state == Serving || w.servesEarly() }
 
-// look examines w. It returns the number of consecutive checks with this result after which w is killed, and the
+// look examines w. look returns the number of consecutive checks with this result after which w is killed, and the
 // reason. 0 means never: w reads messages, or may be computing or waiting for the processor or a debugger.
 func (w *worker) look() (most int, why string) {
 	queued, enough := w.out.bytes.Load(), 1

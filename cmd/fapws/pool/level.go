@@ -27,7 +27,7 @@ type pace struct {
 	last time.Duration
 }
 
-// wait starts the pause before the next start, twice as long as the last pause. It does nothing during a pause.
+// wait starts the pause before the next start, twice as long as the last pause. wait does nothing during a pause.
 func (a *pace) wait(post func(func()) bool, ended func()) {
 	if a.pause == nil {
 		a.last = min(max(2*a.last, minBackoff), maxBackoff)

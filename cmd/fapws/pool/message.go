@@ -16,8 +16,8 @@ const (
 	Listen Kind = "listen"
 	// Retire: other workers have replaced this worker, which must end within Grace without disturbing clients.
 	Retire Kind = "retire"
-	// Depart: close or hand over idle connections. It follows Retire when the new workers serve and no replaced worker
-	// accepts connections.
+	// Depart: close or hand over idle connections. Depart follows Retire when the new workers serve and no replaced
+	// worker accepts connections.
 	Depart Kind = "depart"
 	Stop   Kind = "stop"
 	Quit   Kind = "quit"
@@ -140,8 +140,8 @@ type Reply struct {
 	Text string
 }
 
-// Questions holds unanswered questions to the process at the other end of a channel. The zero value is empty. It is
-// safe for concurrent use.
+// Questions holds unanswered questions to the process at the other end of a channel. The zero value is empty. Questions
+// is safe for concurrent use.
 type Questions struct {
 	last atomic.Uint64
 	// channels of type chan *Message by ID; each receives the answer
@@ -150,7 +150,7 @@ type Questions struct {
 	ended chan struct{}
 }
 
-// Ask sends a question by calling send, with a new ID, and waits for its answer. It returns nil if ctx or the other
+// Ask sends a question by calling send, with a new ID, and waits for its answer. Ask returns nil if ctx or the other
 // process ends first.
 func (q *Questions) Ask(ctx context.Context, m Message, send func(*Message)) (answer *Message) {
 	answered := make(chan *Message, 1)

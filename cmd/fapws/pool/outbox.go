@@ -36,8 +36,8 @@ type outbox struct {
 	closed    atomic.Bool
 }
 
-// add queues the datagrams of a message. The last datagram owns fds. It returns false, and closes o, if the worker does
-// not read.
+// add queues the datagrams of a message. The last datagram owns fds. add returns false, and closes o, if the worker
+// does not read.
 func (o *outbox) add(texts [][]byte, fds ...int) bool {
 	all := make([]datagram, len(texts))
 	for i, text := range texts {

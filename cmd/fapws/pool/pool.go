@@ -67,7 +67,7 @@ func New(o Options) *Pool {
 	return p
 }
 
-// Run starts the workers, or takes over the workers of handover. It returns when the last worker has ended. The result
+// Run starts the workers, or takes over the workers of handover. Run returns when the last worker has ended. The result
 // is nil after Stop, and a *process.ExitError if the first start failed. signals are the signals of the process.
 func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	if p.o.Broker != nil {
@@ -139,7 +139,7 @@ func (p *Pool) checkWorkers() {
 	}
 }
 
-// post runs f on the goroutine of Run. It returns false if Run has returned.
+// post runs f on the goroutine of Run. post returns false if Run has returned.
 func (p *Pool) post(f func()) bool {
 	select {
 	case p.events <- f:
@@ -173,14 +173,14 @@ func (p *Pool) reopen() {
 
 func (p *Pool) Reopen() { p.post(p.reopen) }
 
-// ReloadChanged is like ReloadAndWait for changed files, but does not wait. It cancels a generation that is loading the
-// old files, which may never finish loading, for example because of an endless loop that was just fixed.
+// ReloadChanged is like ReloadAndWait for changed files, but does not wait. ReloadChanged cancels a generation that is
+// loading the old files, which may never finish loading, for example because of an endless loop that was just fixed.
 func (p *Pool) ReloadChanged(why string) {
 	p.post(func() { p.begin(request{why: why, newer: true}) })
 }
 
 // PublishOwn publishes an event of the supervisor if the channel has subscribers on this server. With a broker, it does
-// nothing, because the event concerns only this server. It is safe for concurrent use.
+// nothing, because the event concerns only this server. PublishOwn is safe for concurrent use.
 func (p *Pool) PublishOwn(channel string, raw []byte) {
 	p.post(func() {
 		if p.relay.subscribers(channel) > 0 && p.o.Broker == nil {
@@ -376,7 +376,7 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 }
 
 // Ask sends a question to every loaded worker and returns the answers, sorted by process ID. When ctx ends, it returns
-// the answers received so far. It is safe for concurrent use.
+// the answers received so far. Ask is safe for concurrent use.
 func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 	var asked sync.WaitGroup
 	var mu sync.Mutex
@@ -400,7 +400,7 @@ func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 	return replies
 }
 
-// Status returns the current status, or the zero Status after Run has returned. It is safe for concurrent use.
+// Status returns the current status, or the zero Status after Run has returned. Status is safe for concurrent use.
 func (p *Pool) Status() (st Status) {
 	p.do(func() {
 		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths,
@@ -414,7 +414,7 @@ func (p *Pool) Status() (st Status) {
 	return st
 }
 
-// RenewCertificates sends changed certificates to the workers. It is safe for concurrent use.
+// RenewCertificates sends changed certificates to the workers. RenewCertificates is safe for concurrent use.
 func (p *Pool) RenewCertificates() { p.post(p.renewCertificates) }
 
 func (p *Pool) renewCertificates() {
@@ -449,17 +449,17 @@ type Options struct {
 	// Stay keeps the supervisor running after a failed first start, until a reload.
 	Stay bool
 
-	// Early returns the listening sockets that are open before a worker has loaded. Open may return them. It is called
-	// on Run's goroutine.
+	// Early returns the listening sockets that are open before a worker has loaded. Open may return them. Early is
+	// called on Run's goroutine.
 	Early func() []Address
 
 	// Open opens the listening sockets when the first worker has loaded. If that worker serves the failure page, Open
-	// is called again with the settings of the first worker with an application. It then returns the same sockets or
+	// is called again with the settings of the first worker with an application. Open then returns the same sockets or
 	// closes them. An error ends the supervisor: see Run.
 	Open func(*Settled) ([]Address, error)
 
 	// Fits returns why a new generation with these settings cannot use the open sockets, or "". The text follows
-	// "worker N". It is called on Run's goroutine.
+	// "worker N". Fits is called on Run's goroutine.
 	Fits func(*Settled) string
 
 	// Up is called on Run's goroutine when the workers serve. resumed is true if the workers already served under the
@@ -467,31 +467,31 @@ type Options struct {
 	Up func(addresses []Address, resumed bool)
 
 	// FailurePage returns a page for browsers after new code has failed to load. how is the reason, and said the end of
-	// the worker's standard error. With Stay, the page is also served after a failed first start. It is called on Run's
-	// goroutine. Optional.
+	// the worker's standard error. With Stay, the page is also served after a failed first start. FailurePage is called
+	// on Run's goroutine. Optional.
 	FailurePage func(how string, said []byte) []byte
 
 	Attributes func() *syscall.SysProcAttr
 
 	// Event is called on Run's goroutine after changes of state, for example to notify the service manager and
-	// browsers. failure is the reason of Failed in one line. It must not block.
+	// browsers. failure is the reason of Failed in one line. Event must not block.
 	Event func(kind Event, failure string)
 
-	// BeforeExec is called before another program replaces this one. It closes files and writes buffered data. The next
-	// program gets the results as Handover.State and from Handover.Left.
+	// BeforeExec is called before another program replaces this one. BeforeExec closes files and writes buffered data.
+	// The next program gets the results as Handover.State and from Handover.Left.
 	BeforeExec func() (state []byte, files []syscall.Conn)
 
 	// Certificates returns the certificates that a worker wants. This package does not interpret want and the result.
 	// again is true if the worker already has certificates. Certificates is called on Run's goroutine.
 	Certificates func(want string, again bool) ([]byte, error)
 
-	// Query answers a question of a worker. It is called on a separate goroutine and may call Ask.
+	// Query answers a question of a worker. Query is called on a separate goroutine and may call Ask.
 	Query func(pid int, what string) string
 
 	// Broker connects the channels of the workers with other servers. Optional.
 	Broker *Broker
 
-	// LastWords receives the state that a worker sends before it ends. It is called on Run's goroutine.
+	// LastWords receives the state that a worker sends before it ends. LastWords is called on Run's goroutine.
 	LastWords func(pid int, text []byte)
 
 	// Reopen reopens the log files of the supervisor, before the workers reopen theirs.

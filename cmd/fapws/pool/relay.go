@@ -78,8 +78,8 @@ func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	r.seq = seq + uint64(n) - 1
 }
 
-// throttle delays a publisher while workers or the broker, which may be nil, cannot keep up. It returns after a limit,
-// by which a worker that does not read was killed. It must not be called on the goroutine of Run.
+// throttle delays a publisher while workers or the broker, which may be nil, cannot keep up. throttle returns after a
+// limit, by which a worker that does not read was killed. throttle must not be called on the goroutine of Run.
 func (r *relay) throttle(broker *Broker) {
 	for end := time.Now().Add((silentChecks + 1) * checkEvery); (r.congested.Load() > 0 ||
 		broker != nil && broker.Congested()) && time.Now().Before(end); {

@@ -83,7 +83,7 @@ var trust = map[Kind][phases]verdict{
 	Purge:        {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
 }
 
-// trusts reports whether the supervisor handles m. It kills the sender of a forged message.
+// trusts reports whether the supervisor handles m. trusts kills the sender of a forged message.
 func (w *worker) trusts(m *Message) bool {
 	if w.distrusted {
 		return false

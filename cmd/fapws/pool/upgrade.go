@@ -99,7 +99,7 @@ func Inherited() (*Handover, error) {
 	return h, nil
 }
 
-// Left returns the files that Options.BeforeExec of the previous program returned. It must be called only once.
+// Left returns the files that Options.BeforeExec of the previous program returned. Left must be called only once.
 func (h *Handover) Left() (files []*os.File) {
 	for _, fd := range h.Files[len(h.Addresses)+len(h.Workers):] {
 		unix.CloseOnExec(fd)

@@ -47,16 +47,16 @@ const PageOnly = "page"
 // loads, it answers the requests that need no application.
 const Eager = "eager"
 
-// Asleep is the role of a worker that loads its application when a request needs it (idle-stop). It serves all other
-// requests.
+// Asleep is the role of a worker that loads its application when a request needs it (idle-stop). A worker with the role
+// Asleep serves all requests that need no application.
 const Asleep = "asleep"
 
 // Instead is the Text of a Listen whose sockets replace all previous ones. A Listen with this Text may carry no
 // sockets.
 const Instead = "instead"
 
-// endMargin is added to the graceful timeout before a worker is killed. It exceeds the worker's own limits for atexit
-// functions and threads.
+// endMargin is added to the graceful timeout before a worker is killed. endMargin exceeds the worker's own limits for
+// atexit functions and threads.
 const endMargin = 7 * time.Second
 
 // A worker is a worker process, from its start until after its end. Only the goroutine of Run uses it, except for out.
@@ -149,7 +149,7 @@ func (w *worker) ends(status unix.WaitStatus) {
 	}()
 }
 
-// receive passes the worker's messages to the goroutine of Run. It runs on a separate goroutine.
+// receive passes the worker's messages to the goroutine of Run. receive runs on a separate goroutine.
 func (w *worker) receive() {
 	for {
 		m, files, err := w.channel.Receive()
@@ -209,7 +209,7 @@ func (w *worker) within(d time.Duration, why string) {
 	})
 }
 
-// send queues m for w with duplicates of the descriptors of files, which stay open. It is safe for concurrent use.
+// send queues m for w with duplicates of the descriptors of files, which stay open. send is safe for concurrent use.
 func (w *worker) send(m *Message, files ...*os.File) {
 	var own []int
 	for _, f := range files {
@@ -267,8 +267,8 @@ func (w *worker) retireLoaded() {
 	w.within(w.pool.settled.GracefulTimeout+endMargin, "does not load")
 }
 
-// passSubscribers makes the worker to receive the subscribers of w. It returns the file through which w must send them,
-// or nil if a hand-over is impossible and the clients must reconnect.
+// passSubscribers makes the worker to receive the subscribers of w. passSubscribers returns the file through which w
+// must send them, or nil if a hand-over is impossible and the clients must reconnect.
 func (w *worker) passSubscribers(to *worker) []*os.File {
 	if to == nil || !w.joined || w.hung || !to.joined || w.state >= Ending || to.state >= Retiring {
 		return nil

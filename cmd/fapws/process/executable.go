@@ -28,7 +28,7 @@ var started = func() string {
 }()
 
 // File returns the file of the running program: the executable or the library, which is in the same directory as the
-// Python package. It is "" if the system cannot provide it. It is safe for concurrent use.
+// Python package. File is "" if the system cannot provide it. File is safe for concurrent use.
 func File() string {
 	path, _ := os.Executable()
 	return path
@@ -38,8 +38,8 @@ func Interpreter() string { return "" }
 
 func LowPorts() string { return "sudo setcap cap_net_bind_service=+ep " + File() }
 
-// TakeName names the process "fapws", because the kernel has named a process started by Again after /proc/self/exe. It
-// must be called on the main thread.
+// TakeName names the process "fapws", because the kernel has named a process started by Again after /proc/self/exe.
+// TakeName must be called on the main thread.
 func TakeName() { _ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0) }
 
 // Again returns a command that starts the running program, even if its file was replaced or removed since the start; if

@@ -65,7 +65,7 @@ func ExitFrom(err error) error {
 // ExitSilently returns an ExitError without text, for an error that was already reported.
 func ExitSilently(code int) error { return &ExitError{Code: code} }
 
-// ExitLines returns the lines of an error for the user. It adds advice to errors of the operating system.
+// ExitLines returns the lines of an error for the user. ExitLines adds advice to errors of the operating system.
 func ExitLines(err error) []string {
 	text := ExitPlain(err).Error()
 	if text == "" {

@@ -28,14 +28,14 @@ func File() string { return C.GoString(C.fapws_preload.path) }
 
 func Interpreter() string { return C.GoString(C.fapws_preload.interpreter) }
 
-// LowPorts returns a command that allows low ports. It does not suggest capabilities, because the dynamic loader
+// LowPorts returns a command that allows low ports. LowPorts does not suggest capabilities, because the dynamic loader
 // preloads no library into an interpreter with capabilities.
 func LowPorts() string { return "sudo sysctl net.ipv4.ip_unprivileged_port_start=80" }
 
 // TakeName does nothing, because the constructor of the library has named the process.
 func TakeName() {}
 
-// Again returns a command that starts the newest program as a user does. It does not use -m, which would search the
+// Again returns a command that starts the newest program as a user does. Again does not use -m, which would search the
 // working directory first.
 func Again(newest bool, args ...string) *exec.Cmd {
 	if newest {

@@ -187,7 +187,7 @@ type Notifier struct {
 }
 
 // TakeNotifier creates a Notifier from environment variables, which it removes, because child processes must not send
-// messages for the service. It returns nil if there is no manager or its unix socket cannot be reached.
+// messages for the service. TakeNotifier returns nil if there is no manager or its unix socket cannot be reached.
 func TakeNotifier() *Notifier {
 	name, watched, text := os.Getenv(socketVariable), os.Getenv(pidVariable), os.Getenv(usecVariable)
 	for _, variable := range []string{socketVariable, usecVariable, pidVariable} {
@@ -236,7 +236,7 @@ func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 
 func (n *Notifier) Alive() error { return n.send("WATCHDOG=1") }
 
-// send sends a message. It connects each time, because the manager may have restarted with another socket at the same
+// send sends a message. send connects each time, because the manager may have restarted with another socket at the same
 // address.
 func (n *Notifier) send(assignments ...string) error {
 	if n == nil {
@@ -254,7 +254,7 @@ func (n *Notifier) send(assignments ...string) error {
 	return err
 }
 
-// Watch notifies the watchdog at half its interval, as long as ping succeeds within this time. It returns when ctx
+// Watch notifies the watchdog at half its interval, as long as ping succeeds within this time. Watch returns when ctx
 // ends; at once if there is no watchdog.
 func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) {
 	if n == nil || n.watchdog == 0 {

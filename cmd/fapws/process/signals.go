@@ -25,8 +25,8 @@ func catchEarly() chan os.Signal {
 	return c
 }
 
-// AtTerminal reports whether the process was started at a terminal. It reports false if the process ignores HUP, which
-// a terminal sends when it closes.
+// AtTerminal reports whether the process was started at a terminal. AtTerminal reports false if the process ignores
+// HUP, which a terminal sends when it closes.
 func AtTerminal() bool {
 	_, err := unix.IoctlGetTermios(0, unix.TCGETS)
 	return err == nil && !signal.Ignored(syscall.SIGHUP)
@@ -58,7 +58,7 @@ func SignalsArrived() (signals []syscall.Signal) {
 const deathSignal = syscall.Signal(50)
 
 // WatchParent returns a channel that receives when the parent of this process has died. After a further limit, the
-// kernel kills this process in any state. It must be called once, on the main thread.
+// kernel kills this process in any state. WatchParent must be called once, on the main thread.
 func WatchParent(limit time.Duration) (died <-chan os.Signal, err error) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, deathSignal)
@@ -68,11 +68,11 @@ func WatchParent(limit time.Duration) (died <-chan os.Signal, err error) {
 	return c, nil
 }
 
-// LimitOrphan changes the time between the death of the parent and the end of this process. It is safe for concurrent
-// use.
+// LimitOrphan changes the time between the death of the parent and the end of this process. LimitOrphan is safe for
+// concurrent use.
 func LimitOrphan(limit time.Duration) { C.fapws_orphan_limit(seconds(limit)) }
 
-// EndOrphan makes the kernel kill this process after the limit. It is safe for concurrent use.
+// EndOrphan makes the kernel kill this process after the limit. EndOrphan is safe for concurrent use.
 func EndOrphan() { C.fapws_orphan_end() }
 
 func seconds(d time.Duration) C.int { return C.int((d + time.Second - 1) / time.Second) }

@@ -239,8 +239,8 @@ func (ignored) Set(string) error { return nil }
 func (ignored) String() string   { return "" }
 func (ignored) Type() string     { return "" }
 
-// ParseFlags parses the flags of a command such as bench. It returns the other words, which may be between the flags.
-// The error is a line for the user, or pflag.ErrHelp.
+// ParseFlags parses the flags of a command such as bench. ParseFlags returns the other words, which may be between the
+// flags. The error is a line for the user, or pflag.ErrHelp.
 func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	set.SetOutput(io.Discard)
 	set.Usage = func() {}
@@ -286,7 +286,7 @@ func nearestFlag(set *pflag.FlagSet, typed string) *pflag.Flag {
 }
 
 // TookApp returns a flag that has probably taken the application as its value, and the value: app:app in "--access-log
-// app:app". It returns "" if there is none.
+// app:app". TookApp returns "" if there is none.
 func (f Flags) TookApp() (flag, value string) {
 	for _, one := range f {
 		place, object := SplitApp(one.text)

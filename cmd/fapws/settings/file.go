@@ -184,8 +184,8 @@ func (s *Settings) KeptFromFile() string {
 // TakeKept stores the settings of a text of KeptFromFile for Keep. An empty text has no settings.
 func (s *Settings) TakeKept(text string) { _ = json.Unmarshal([]byte(text), &s.kept) }
 
-// Keep sets the settings that a supervisor keeps to the values that the supervisor has read from the file. It is called
-// after this process has read the file, which may have changed since then.
+// Keep sets the settings that a supervisor keeps to the values that the supervisor has read from the file. Keep is
+// called after this process has read the file, which may have changed since then.
 func (s *Settings) Keep() {
 	for _, row := range table() {
 		kept, given := s.kept[row.Name]

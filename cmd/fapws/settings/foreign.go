@@ -407,8 +407,8 @@ const foreignArguments = "GUNICORN_CMD_ARGS"
 var foreignPrefixes = []string{"UVICORN_", "HYPERCORN_", "GRANIAN_", "FLASK_RUN_"}
 
 // TakeForeign sets settings that still have their default from variables of other servers in environ ("NAME=value").
-// Settings for fapws take precedence, including those of the file and the script. It returns a line for each flag or
-// value that fapws does not support.
+// Settings for fapws take precedence, including those of the file and the script. TakeForeign returns a line for each
+// flag or value that fapws does not support.
 func (s *Settings) TakeForeign(environ []string) (lines []string) {
 	environ = slices.Sorted(slices.Values(environ))
 	for _, one := range environ {
@@ -469,7 +469,7 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 }
 
 // ForeignGlobals finds unused globals in the source of a script with PATHS that look like settings, although scripts
-// have no such setting. It returns a line of advice for each global.
+// have no such setting. ForeignGlobals returns a line of advice for each global.
 func (s *Settings) ForeignGlobals(script string, source []byte) (lines []string) {
 	ours := s.Globals()
 	for statement := range statements(source) {

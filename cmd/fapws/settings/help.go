@@ -89,7 +89,7 @@ Prints the versions of fapws, Python and Go. Exit status: 0.
 `,
 }
 
-// WriteWordHelp writes the help of a command. It returns false if another package contains this help.
+// WriteWordHelp writes the help of a command. WriteWordHelp returns false if another package contains this help.
 func WriteWordHelp(w io.Writer, word Word) bool {
 	text, found := wordHelp[word]
 	_, _ = io.WriteString(w, text)

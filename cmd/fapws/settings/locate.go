@@ -10,7 +10,7 @@ import (
 )
 
 // A walker makes tables with line numbers from a text that the TOML library has accepted, because the library returns
-// no line numbers. It only finds the ends of values and does not check them.
+// no line numbers. A walker only finds the ends of values and does not check them.
 type walker struct {
 	token string // "" at the end of the text
 	line  int

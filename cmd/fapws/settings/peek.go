@@ -94,9 +94,9 @@ func assignment(statement, name string) (value string, ok bool) {
 	return strings.Trim(rest, " \t"), true
 }
 
-// statements iterates over the Python statements that start in the first column, without comments. It recognizes
-// strings, brackets and blocks approximately. Text after a semicolon is ignored (Python Language Reference, §2 Lexical
-// analysis).
+// statements iterates over the Python statements that start in the first column, without comments. statements
+// recognizes strings, brackets and blocks approximately. Text after a semicolon is ignored (Python Language Reference,
+// §2 Lexical analysis).
 func statements(source []byte) iter.Seq[string] {
 	source = append(slices.Clip(bytes.TrimPrefix(source, []byte("\xef\xbb\xbf"))), '\n')
 	return func(yield func(string) bool) {

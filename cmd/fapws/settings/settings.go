@@ -99,8 +99,8 @@ func (s *Setting) prepare() {
 	}
 }
 
-// defaultClients returns the default of max-clients. It reserves descriptors for the script, for files that are sent,
-// and for logs, so that accept never reaches the limit of open files.
+// defaultClients returns the default of max-clients. defaultClients reserves descriptors for the script, for files that
+// are sent, and for logs, so that accept never reaches the limit of open files.
 func defaultClients(openFiles uint64) int {
 	const (
 		unknown = 1024

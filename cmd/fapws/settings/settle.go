@@ -156,8 +156,8 @@ func (s *Settings) ReadScript(script string, globals map[string]any) error {
 
 func pythonBool(on bool) string { return map[bool]string{true: "True", false: "False"}[on] }
 
-// BodyLimit returns the MAX_BODY_SIZE of an application other than the first, for the paths of this application. It is
-// 0 if not set, or if flag, environment or file set the limit.
+// BodyLimit returns the MAX_BODY_SIZE of an application other than the first, for the paths of this application.
+// BodyLimit is 0 if not set, or if flag, environment or file set the limit.
 func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, error) {
 	own := s.Clone()
 	own.conf.Server.Sites.MaxBodySize = 0
@@ -261,7 +261,7 @@ func (s *Settings) idleSandbox(c *Config) string {
 }
 
 // fitHead makes the limit of the head at least as large as the limit of the request line, by changing the one that the
-// user has not set. It returns an error if the user has set both.
+// user has not set. fitHead returns an error if the user has set both.
 func (s *Settings) fitHead(c *Config) error {
 	const line, head = "limit-request-line", "limit-request-head"
 	switch {
@@ -353,8 +353,8 @@ func (s *Settings) checkDev(c *Config) error {
 	return nil
 }
 
-// isLocal reports whether an address of Config.Bind can be reached only from this machine. It does not look up host
-// names.
+// isLocal reports whether an address of Config.Bind can be reached only from this machine. isLocal does not look up
+// host names.
 func isLocal(addr string) bool {
 	host, port, _, tcp := splitTCP(addr) // tcp is false for systemd and fd://3, which may be any socket
 	return strings.HasPrefix(addr, "unix:") || tcp && host != "" && http1.LocalHost(net.JoinHostPort(host, port))

@@ -95,7 +95,7 @@ func (v *value) single(x any) (text string, ok bool) {
 	return "", false
 }
 
-// read reads x from a file or a script: an int64, float64, string, bool, []any, or a value that no setting allows. It
+// read reads x from a file or a script: an int64, float64, string, bool, []any, or a value that no setting allows. read
 // applies edit to each text.
 func (v *value) read(x any, allowed string, edit func(string) string) error {
 	list, isArray := x.([]any)

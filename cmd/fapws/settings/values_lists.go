@@ -124,7 +124,7 @@ func octal(to *int, word string) *value {
 	return v
 }
 
-// brokerURL is the URL of a broker, which package plan checks. It is shown without passwords.
+// brokerURL is the URL of a broker, which package plan checks. brokerURL is shown without passwords.
 func brokerURL(to *string) *value {
 	v := text(to)
 	v.show = func() string { return HidePassword(*to) }

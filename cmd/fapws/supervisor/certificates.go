@@ -101,7 +101,7 @@ func (k *keyring) needsRoot(w *certificates.Want) bool {
 	})
 }
 
-// read reads a file. It asks the process with more rights if this process may not read the file.
+// read reads a file. read asks the process with more rights if this process may not read the file.
 func (k *keyring) read(name string) ([]byte, fs.FileMode, error) {
 	data, mode, err := certificates.ReadFile(name)
 	if errors.Is(err, fs.ErrPermission) && k.root != nil {
@@ -163,7 +163,7 @@ func (k *keyring) follow(text string, w *certificates.Want) {
 	k.follower.Files(slices.Compact(names), auto)
 }
 
-// reloaded discards the certificates.Want of each replaced worker. It orders new certificates and repeats failed
+// reloaded discards the certificates.Want of each replaced worker. reloaded orders new certificates and repeats failed
 // orders.
 func (k *keyring) reloaded() {
 	if k.orders != nil {

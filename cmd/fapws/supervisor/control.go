@@ -189,7 +189,7 @@ func (p *supervisor) awaitCurrent() {
 	}
 }
 
-// pageCommand runs a command of the status page. It allows one reload in each reloadPause.
+// pageCommand runs a command of the status page. pageCommand allows one reload in each reloadPause.
 func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (ctl.Answer, error) {
 	switch {
 	case c != ctl.Reload:
@@ -238,7 +238,7 @@ func (p *supervisor) tellViewers() {
 }
 
 // A ledger adds up the counters of workers, so that a sum does not fall when a worker ends. The zero value is an empty
-// ledger. It is safe for concurrent use.
+// ledger. A ledger is safe for concurrent use.
 type ledger struct {
 	mu    sync.Mutex
 	known map[int][]metrics.Family

@@ -36,7 +36,7 @@ func (p *supervisor) findIdentity() (err error) {
 }
 
 // BecomeWorker switches this process from root to the user and the directory of the workers, to check what workers may
-// read. It must be called on a locked thread.
+// read. BecomeWorker must be called on a locked thread.
 func BecomeWorker(what *plan.Plan) error {
 	p := &supervisor{plan: what, conf: what.Conf}
 	if err := p.findIdentity(); err != nil {
@@ -285,8 +285,8 @@ func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 	return w, nil
 }
 
-// logKept logs settings whose new value in the file requires a restart, because the supervisor uses them. It logs a
-// setting again only after another change.
+// logKept logs settings whose new value in the file requires a restart, because the supervisor uses them. logKept logs
+// a setting again only after another change.
 func (p *supervisor) logKept() {
 	if p.plan.File == nil {
 		return

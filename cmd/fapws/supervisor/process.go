@@ -238,8 +238,8 @@ func (p *supervisor) show() *worker.Shown {
 	return shown
 }
 
-// fits returns why the open sockets do not suit the settings of a worker, or "". It ignores HTTPS, which cannot change
-// after an address was opened.
+// fits returns why the open sockets do not suit the settings of a worker, or "". fits ignores HTTPS, which cannot
+// change after an address was opened.
 func (p *supervisor) fits(s *pool.Settled) string {
 	open := slices.EqualFunc(s.Bind, p.served, func(name string, a pool.Address) bool { return name == a.Name })
 	if !open && !slices.Equal(s.Bind, p.settled.Bind) {

@@ -149,7 +149,7 @@ func (w *Watcher) Watch(dirs []string) {
 	w.roots <- dirs
 }
 
-// Settle starts a scan at once and sends f to Settled afterwards. It stops waiting when ctx ends.
+// Settle starts a scan at once and sends f to Settled afterwards. Settle stops waiting when ctx ends.
 func (w *Watcher) Settle(ctx context.Context, f func()) {
 	select {
 	case w.asks <- f:

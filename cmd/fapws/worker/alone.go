@@ -28,7 +28,7 @@ type alone struct {
 }
 
 // RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. instance has
-// its pid file and control socket. It must be called on the main thread.
+// its pid file and control socket. RunAlone must be called on the main thread.
 func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err error) {
 	a := &alone{}
 	s := newService(p, instance, stderr, a)

@@ -21,7 +21,7 @@ type https struct {
 	authority []byte
 }
 
-// use creates the TLS configuration. It is called once. want is nil if HTTPS is not used.
+// use creates the TLS configuration. use is called once. want is nil if HTTPS is not used.
 func (h *https) use(want *certificates.Want) error {
 	if want == nil || h.want.Load() != nil {
 		return nil
@@ -53,7 +53,7 @@ func (h *https) token() func(string) ([]byte, error) {
 	return func(token string) ([]byte, error) { return certificates.TokenACME(dir, token) }
 }
 
-// renew replaces the contents of the files after a change. It is safe for concurrent use.
+// renew replaces the contents of the files after a change. renew is safe for concurrent use.
 func (h *https) renew(b *certificates.Bundle) {
 	want := h.want.Load()
 	if want == nil {

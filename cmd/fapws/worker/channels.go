@@ -31,7 +31,7 @@ func (r *relay) configure(c *live.StreamConfig) {
 	c.Left = func(name string, client *live.StreamClient) { r.notify(name, client, true) }
 }
 
-// notify reports to the application that a subscriber has joined or left. It must be called on the event loop.
+// notify reports to the application that a subscriber has joined or left. notify must be called on the event loop.
 func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 	if name == ctl.StatusChannel {
 		return
@@ -49,8 +49,8 @@ func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 
 const slowPresence = "on_join and on_leave take too long; dropping calls"
 
-// took reports to the handler that events were dealt, so that it may publish more. It is safe for concurrent use. cost
-// is in bytes.
+// took reports to the handler that events were dealt, so that it may publish more. took is safe for concurrent use.
+// cost is in bytes.
 func (r *relay) took(cost int64) {
 	if h := r.s.python.running(); h != nil {
 		h.Dealt(cost)
@@ -68,8 +68,8 @@ func (r *relay) publishOne(seq uint64, e *pybridge.Event) {
 	r.complain(err)
 }
 
-// publishFrom is pybridge.RunConfig.Publish. It counts as a use of the application, so that an open page with live
-// values keeps the application awake.
+// publishFrom is pybridge.RunConfig.Publish. publishFrom counts as a use of the application, so that an open page with
+// live values keeps the application awake.
 func (r *relay) publishFrom(events []pybridge.Event) {
 	if r.s.conf.IdleStop > 0 && slices.ContainsFunc(events, func(e pybridge.Event) bool {
 		return pybridge.HasSubscribers(e.Name)
@@ -79,7 +79,7 @@ func (r *relay) publishFrom(events []pybridge.Event) {
 	r.publish(events)
 }
 
-// announce publishes an event of the server itself. It is safe for concurrent use.
+// announce publishes an event of the server itself. announce is safe for concurrent use.
 func (r *relay) announce(channel, data string) {
 	e := pybridge.Event{Name: channel, Data: data}
 	if h := r.s.python.running(); h != nil {
@@ -88,8 +88,8 @@ func (r *relay) announce(channel, data string) {
 	r.publish([]pybridge.Event{e})
 }
 
-// complain logs the error of an event, unless it is nil. It logs at most once a minute, because other programs can
-// write any number of events to a broker.
+// complain logs the error of an event, unless it is nil. complain logs at most once a minute, because other programs
+// can write any number of events to a broker.
 func (r *relay) complain(err error) {
 	if err != nil && !r.over.Load() && r.complained.Once(time.Minute) {
 		const line = "an event cannot be sent: %v; further errors of events are not logged for a minute"
@@ -171,7 +171,7 @@ func runAll(all []func()) {
 	}
 }
 
-// publish queues events for all processes. It may be called on the event loop.
+// publish queues events for all processes. publish may be called on the event loop.
 func (r *relay) publish(events []pybridge.Event) { r.up.Add(events...) }
 
 // flush waits until all events were sent to other processes, at most for limit.
@@ -258,9 +258,9 @@ func (r *relay) tell() {
 	pool.EachCounts(counts, func(m *pool.Message) { _ = r.channel.Send(m) }) // listen notices the end of the channel
 }
 
-// join joins the channels of all workers and waits for their past events. The event loop must be running. It waits at
-// most half of this worker's time to load. It ends earlier if the other worker ends, or sends nothing for a quarter of
-// this time because its event loop is blocked.
+// join joins the channels of all workers and waits for their past events. The event loop must be running. join waits at
+// most half of this worker's time to load. join ends earlier if the other worker ends, or sends nothing for a quarter
+// of this time because its event loop is blocked.
 func (r *relay) join() {
 	silence := r.s.conf.LoadTimeout / 4
 	defer func() {

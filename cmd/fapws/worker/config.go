@@ -81,11 +81,11 @@ func useProcessors() {
 }
 
 // processors returns the number of processors that this process and its workers may use, as limited by the machine and
-// its control groups. It is the number of workers for --workers 0.
+// its control groups. processors is the number of workers for --workers 0.
 func processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }
 
-// openRates returns the table of the rate limits in p, or nil if p has none. It takes over shared, the table of all
-// workers; nil creates a table for this process.
+// openRates returns the table of the rate limits in p, or nil if p has none. openRates takes over shared, the table of
+// all workers; nil creates a table for this process.
 func openRates(p *plan.Plan, shared *os.File) (t *ratelimit.Table, err error) {
 	if p.Site.LimitsRates() {
 		if shared == nil {

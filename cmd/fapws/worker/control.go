@@ -100,7 +100,7 @@ func (s *service) measureIfShown() {
 	}
 }
 
-// measure makes the server count requests. It must not be called on the loop.
+// measure makes the server count requests. measure must not be called on the loop.
 func (s *service) measure() {
 	s.measured.Lock()
 	defer s.measured.Unlock()
@@ -177,7 +177,7 @@ func Started(since time.Time) metrics.Family {
 		"When the server started, in seconds since 1970.", float64(since.UnixMilli())/1e3)
 }
 
-// sayLastWords sends the counters of this process to the supervisor. It is safe for concurrent use.
+// sayLastWords sends the counters of this process to the supervisor. sayLastWords is safe for concurrent use.
 func (s *service) sayLastWords() {
 	s.measured.Lock()
 	counted := s.measures

@@ -42,8 +42,8 @@ func (r *relay) give(files []*os.File) {
 	r.down.Add(func() { go giveHistory(to, r.s.server.Subscribers().History()) })
 }
 
-// giveHistory sends events to another worker. If that fails, the worker continues without them. It runs on a separate
-// goroutine, so that this worker's clients do not wait.
+// giveHistory sends events to another worker. If that fails, the worker continues without them. giveHistory runs on a
+// separate goroutine, so that this worker's clients do not wait.
 func giveHistory(to *pool.Channel, events []*live.Event) {
 	defer to.Close()
 	_ = to.Send(&pool.Message{Kind: pool.Piece, Raw: live.Encode(events)})
@@ -54,8 +54,8 @@ type giver struct {
 	last uint64
 }
 
-// takeHistory receives the history from giveHistory: events up to the number last. It ends when the other worker has
-// ended or has sent nothing for the limit.
+// takeHistory receives the history from giveHistory: events up to the number last. takeHistory ends when the other
+// worker has ended or has sent nothing for the limit.
 func takeHistory(s *runtime.Server, from *pool.Channel, last uint64, silence time.Duration) error {
 	m, _, err := from.ReceiveWithin(silence)
 	if err != nil {
@@ -82,7 +82,7 @@ func (r *relay) take(m *pool.Message, files []*os.File) {
 	}
 }
 
-// takeSubscribers serves the clients that another worker hands over. It runs on a separate goroutine.
+// takeSubscribers serves the clients that another worker hands over. takeSubscribers runs on a separate goroutine.
 func (r *relay) takeSubscribers(from *pool.Channel) {
 	defer r.taking.Done()
 	defer from.Close()
@@ -191,8 +191,8 @@ func (r *relay) wait(ctx context.Context) {
 	}
 }
 
-// takeBack closes the WebSockets that the successor of this process cannot serve, and notifies the application. It
-// returns when the successor has sent back all these WebSockets or has ended.
+// takeBack closes the WebSockets that the successor of this process cannot serve, and notifies the application.
+// takeBack returns when the successor has sent back all these WebSockets or has ended.
 func (p *Parent) takeBack(to *pool.Channel) {
 	for {
 		m, files, err := to.Receive()
@@ -235,7 +235,7 @@ func (p *Parent) handIdleOver() {
 }
 
 // handClientsOver gives all subscribers and, where possible, WebSockets to the successor of this process. Without a
-// successor, clients receive a request to reconnect. It runs on a separate goroutine.
+// successor, clients receive a request to reconnect. handClientsOver runs on a separate goroutine.
 func (p *Parent) handClientsOver(ctx context.Context) {
 	s := p.s
 	to := p.successor.Load()

@@ -62,7 +62,7 @@ func (f *Instance) TakePid(left []*os.File) {
 	}
 }
 
-// Withdraw removes the pid file and the control socket. It is safe for concurrent use and may be called again.
+// Withdraw removes the pid file and the control socket. Withdraw is safe for concurrent use and may be called again.
 func (f *Instance) Withdraw() {
 	if err := f.Pid.Load().Remove(); err != nil {
 		f.log(logfile.Warning, err.Error())
@@ -141,7 +141,7 @@ func BannerOf(listeners []*conn.Listener) []Address {
 }
 
 // Banner returns the text that fapws prints when it serves: the Python and the mode, the addresses and the application.
-// It warns of addresses that other machines can reach if the server is open. workers is their number for users; ""
+// Banner warns of addresses that other machines can reach if the server is open. workers is their number for users; ""
 // without a supervisor. In colors, the addresses stand out.
 func (shown *Shown) Banner(workers string, colors bool) string {
 	return shown.banner(workers, colors, localAddresses())

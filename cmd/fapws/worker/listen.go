@@ -159,7 +159,7 @@ type Early[S syscall.Conn] struct {
 	sockets []S
 }
 
-// Listen opens sockets for addrs. It returns an error only if the addresses are certain (Passed.Early).
+// Listen opens sockets for addrs. Listen returns an error only if the addresses are certain (Passed.Early).
 func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -245,8 +245,8 @@ func KeepFromWorkers(bind []string) {
 // httpsName is the name of a socket for HTTPS: FileDescriptorName= of its unit (systemd.socket(5)).
 const httpsName = "https"
 
-// passedSockets parses the variables of a service manager; names are separated by colons. It returns nil if forPID is
-// another process, whose variables were inherited.
+// passedSockets parses the variables of a service manager; names are separated by colons. passedSockets returns nil if
+// forPID is another process, whose variables were inherited.
 func passedSockets(forPID, number, names string, pid int) (a Passed) {
 	if forPID != strconv.Itoa(pid) {
 		return nil

@@ -35,8 +35,8 @@ func TakeLoader() (fd int, is bool) {
 	return fd, err == nil
 }
 
-// RunLoader runs a loader: it loads the application, describes it to the server, and forks children. It must be called
-// on the main thread.
+// RunLoader runs a loader: it loads the application, describes it to the server, and forks children. RunLoader must be
+// called on the main thread.
 func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	confine.UseLittleMemory(debug.FreeOSMemory)
 	s := newService(p, &Instance{}, stderr, &alone{})
@@ -135,7 +135,7 @@ func (y *python) openLoader(s *service) error {
 	return nil
 }
 
-// useLoader starts to use the loader. It is called once, when the settings and the log files are known.
+// useLoader starts to use the loader. useLoader is called once, when the settings and the log files are known.
 func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	loader := y.loader.Load()
 	if loader == nil {
@@ -151,7 +151,7 @@ func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	})
 }
 
-// followErrors makes the loader use the reopened error log. It is safe for concurrent use.
+// followErrors makes the loader use the reopened error log. followErrors is safe for concurrent use.
 func (y *python) followErrors() {
 	if loader := y.loader.Load(); loader != nil {
 		loader.FollowStderr()

@@ -19,7 +19,7 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// listen handles the messages of the supervisor on its own goroutine. It must never stop reading, because the
+// listen handles the messages of the supervisor on its own goroutine. listen must never stop reading, because the
 // supervisor kills a sleeping worker with unread messages.
 func (p *Parent) listen() {
 	go func() {
@@ -135,7 +135,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	}
 }
 
-// accept accepts connections on the sockets of a Listen. It waits until the server serves.
+// accept accepts connections on the sockets of a Listen. accept waits until the server serves.
 func (p *Parent) accept(m *pool.Message, files []*os.File) {
 	s := p.s
 	if m.Text == pool.Instead {
@@ -235,7 +235,8 @@ func (p *Parent) current(done func()) {
 	}()
 }
 
-// recycle asks the supervisor to replace this worker. It is safe for concurrent use. why follows "worker N" in the log.
+// recycle asks the supervisor to replace this worker. recycle is safe for concurrent use. why follows "worker N" in the
+// log.
 func (p *Parent) recycle(why string) {
 	p.tell(&pool.Message{Kind: pool.Recycle, Text: why})
 }

@@ -44,8 +44,8 @@ type Parent struct {
 	successor atomic.Pointer[pool.Channel] // channel to the worker that gets the subscribers, or nil
 }
 
-// TakeParent returns the supervisor that started this process, or nil. It removes the variable from the environment,
-// because children must not inherit it.
+// TakeParent returns the supervisor that started this process, or nil. TakeParent removes the variable from the
+// environment, because children must not inherit it.
 func TakeParent() (*Parent, error) {
 	text := takeVariable(pool.Variable)
 	if text == "" {
@@ -62,7 +62,7 @@ func TakeParent() (*Parent, error) {
 	return p, nil
 }
 
-// Run runs a worker and returns its exit code. It must be called on the main thread.
+// Run runs a worker and returns its exit code. Run must be called on the main thread.
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	s := newService(what, &Instance{}, stderr, p)
 	p.s, p.join = s, sync.OnceFunc(s.relay.join)
@@ -106,7 +106,7 @@ func (p *Parent) begin() (early bool, err error) {
 	return p.Role != "" && p.root == "" && !p.checksFirst(), nil
 }
 
-// tell sends a message to the supervisor. It ignores errors, because listen notices the end of the channel if the
+// tell sends a message to the supervisor. tell ignores errors, because listen notices the end of the channel if the
 // supervisor has ended.
 func (p *Parent) tell(m *pool.Message) { _ = p.channel.Send(m) }
 
@@ -229,7 +229,7 @@ func (p *Parent) restoreStderr() {
 	}
 }
 
-// present shows the page of a Notice. It runs on a separate goroutine.
+// present shows the page of a Notice. present runs on a separate goroutine.
 func (p *Parent) present() {
 	s := p.s
 	if p.checksFirst() {

@@ -58,7 +58,7 @@ func appendEvent(raw []byte, e *pybridge.Event) []byte {
 
 var errEvents = errors.New("cannot read what another worker or a broker has sent")
 
-// eachEvent calls f with the events of a message and their numbers. It ignores events beyond the number that the
+// eachEvent calls f with the events of a message and their numbers. eachEvent ignores events beyond the number that the
 // sending worker announced to the supervisor, because these would get the numbers of other events.
 func eachEvent(m *pool.Message, f func(seq uint64, e *pybridge.Event)) error {
 	raw := m.Raw
@@ -93,7 +93,7 @@ func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
 	return e, raw, nil
 }
 
-// query asks the supervisor a question. It must not be called on the goroutine of listen, nor on the loop.
+// query asks the supervisor a question. query must not be called on the goroutine of listen, nor on the loop.
 func (p *Parent) query(ctx context.Context, what string) (string, error) {
 	answer := p.questions.Ask(ctx, pool.Message{Kind: pool.Ask, Text: what}, p.tell)
 	if answer == nil {

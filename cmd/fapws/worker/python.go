@@ -47,7 +47,7 @@ func (a appState) String() string {
 		"this server runs no Python"}[a]
 }
 
-// become changes the state and reports whether the state has changed; appFailed is final. It is safe for concurrent
+// become changes the state and reports whether the state has changed; appFailed is final. become is safe for concurrent
 // use.
 func (y *python) become(to appState) bool {
 	for {
@@ -61,14 +61,14 @@ func (y *python) become(to appState) bool {
 	}
 }
 
-// is reports whether the application is in this state. It is safe for concurrent use.
+// is reports whether the application is in this state. is is safe for concurrent use.
 func (y *python) is(state appState) bool { return appState(y.state.Load()) == state }
 
-// asleep reports whether the application has not been loaded because no request needed it. It is safe for concurrent
-// use.
+// asleep reports whether the application has not been loaded because no request needed it. asleep is safe for
+// concurrent use.
 func (y *python) asleep() bool { return y.is(appAsleep) || y.is(appFailed) }
 
-// running returns the handler of the applications, or nil without applications and while they load. It is safe for
+// running returns the handler of the applications, or nil without applications and while they load. running is safe for
 // concurrent use.
 func (y *python) running() *pybridge.Handler {
 	if !y.is(appRunning) {
@@ -128,7 +128,7 @@ func (y *python) close(code int, deadline time.Time) int {
 	return code
 }
 
-// used records a use of the application. It is safe for concurrent use.
+// used records a use of the application. used is safe for concurrent use.
 func (y *python) used() {
 	now := time.Now()
 	y.lastUse.Store(&now)
@@ -146,7 +146,7 @@ func (y *python) unused(idleStop time.Duration) bool {
 	return idle >= idleStop
 }
 
-// backlog returns the numbers of waiting requests and threads. It is safe for concurrent use.
+// backlog returns the numbers of waiting requests and threads. backlog is safe for concurrent use.
 func (y *python) backlog() pybridge.Backlog {
 	if h := y.running(); h != nil {
 		return h.Backlog()

@@ -15,13 +15,13 @@ import (
 // supervisor, Parent is the supervisor of a worker, and sandboxCheck is the command "check --sandbox". The methods are
 // called in this order, on the main thread, except that tell is safe for concurrent use.
 type role interface {
-	// configure adds to the settings of the event loop. It is called again when all settings are known.
+	// configure adds to the settings of the event loop. configure is called again when all settings are known.
 	configure(c *runtime.Config)
 
 	// begin prepares for clients before the applications load, and reports whether they may be answered meanwhile.
 	begin() (early bool, err error)
 
-	// enter restricts the process and completes the startup of the applications. It returns the listeners for serve.
+	// enter restricts the process and completes the startup of the applications. enter returns the listeners for serve.
 	enter() ([]*conn.Listener, error)
 
 	// serveEarly accepts clients after the server has the sites that serve while the applications load.

@@ -28,8 +28,8 @@ type sandboxCheck struct {
 }
 
 // CheckSandbox makes a GET request for each known path of p in a sandbox, and prints the status of each response and
-// the denials of the sandbox. It returns the exit code, which is 1 if anything was denied. os.TempDir() must be the
-// directory of the sandbox. It must be called on the main thread.
+// the denials of the sandbox. CheckSandbox returns the exit code, which is 1 if anything was denied. os.TempDir() must
+// be the directory of the sandbox. CheckSandbox must be called on the main thread.
 func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	p.Conf.Fork, p.Conf.IdleStop = false, 0 // run handlers in this process, which can observe the denials
 	r := &sandboxCheck{out: stdout, denied: map[string]bool{}}

@@ -67,7 +67,7 @@ func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *ser
 	return s
 }
 
-// run runs a service and returns the exit code. It must be called on the main thread.
+// run runs a service and returns the exit code. run must be called on the main thread.
 func (s *service) run(life func() (code int, err error)) (code int, err error) {
 	// In advance, because memoryLimit reads several files and its result is needed soon.
 	go memoryLimit()
@@ -107,7 +107,7 @@ func (s *service) run(life func() (code int, err error)) (code int, err error) {
 	return life()
 }
 
-// loadAndServe loads the applications and serves until told to stop. It returns the exit code.
+// loadAndServe loads the applications and serves until told to stop. loadAndServe returns the exit code.
 func (s *service) loadAndServe() (code int, err error) {
 	err = s.load(func(err error) int {
 		s.giveUp()
@@ -137,7 +137,7 @@ func (s *service) finish(code int) int {
 	return code
 }
 
-// load loads the applications. It calls report to log an error of Python; report returns the exit code.
+// load loads the applications. load calls report to log an error of Python; report returns the exit code.
 func (s *service) load(report func(error) int) (err error) {
 	switch {
 	case s.plan.FirstApp() == nil:

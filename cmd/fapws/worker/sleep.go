@@ -53,7 +53,7 @@ func (z *lateLoad) settings() (settings.Config, error) {
 	return z.p.s.plan.Recall(globals)
 }
 
-// run serves without the application until a request needs the application, loads it, and continues to serve. It
+// run serves without the application until a request needs the application, loads it, and continues to serve. run
 // returns the exit code.
 func (z *lateLoad) run() (code int, err error) {
 	s, p := z.p.s, z.p
@@ -88,7 +88,7 @@ func (z *lateLoad) run() (code int, err error) {
 	return s.finish(s.serve(ended)), nil
 }
 
-// wake waits until the application has loaded. It is safe for concurrent use.
+// wake waits until the application has loaded. wake is safe for concurrent use.
 func (z *lateLoad) wake() {
 	z.need()
 	<-z.settled
@@ -114,7 +114,7 @@ func (z *lateLoad) fail(err error) (code int) {
 
 const noticeWithin = 2 * time.Second
 
-// keepPresence queues a presence event and wakes the application. It must be called on the event loop.
+// keepPresence queues a presence event and wakes the application. keepPresence must be called on the event loop.
 func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 	if z.p.Watches && len(z.presence) < mostPresence {
 		z.presence = append(z.presence, e)
@@ -122,7 +122,7 @@ func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 	}
 }
 
-// tellPresence passes the queued presence events to the application. It must be called on the event loop.
+// tellPresence passes the queued presence events to the application. tellPresence must be called on the event loop.
 func (z *lateLoad) tellPresence() {
 	for _, e := range z.presence {
 		z.p.s.python.handler.NotifyPresence(e)

@@ -80,7 +80,7 @@ func (s *signals) serve() {
 	s.serving = true
 }
 
-// start records that the application starts, so that a stop must cancel it. It returns false if requests are already
+// start records that the application starts, so that a stop must cancel it. start returns false if requests are already
 // served, because obeyOrders then handles a stop.
 func (s *signals) start() bool {
 	s.mu.Lock()
@@ -234,7 +234,7 @@ func (s *service) serve(ended <-chan int) (code int) {
 }
 
 // delayed continues to serve for the time of --shutdown-delay, so that clients and load balancers notice that this
-// server will stop. It returns o, or a shutdown request that arrives during this time.
+// server will stop. delayed returns o, or a shutdown request that arrives during this time.
 func (s *service) delayed(o shutdownRequest) shutdownRequest {
 	delay := s.conf.ShutdownDelay
 	if o.how != gracefully || delay == 0 {

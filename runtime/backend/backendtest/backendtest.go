@@ -26,7 +26,7 @@ func Unused(t testing.TB) string {
 	return address
 }
 
-// Serve accepts connections until the end of the test and returns the address. It calls serve for each connection on
+// Serve accepts connections until the end of the test and returns the address. Serve calls serve for each connection on
 // a separate goroutine, with the number of the connection, and closes the connection when serve returns.
 func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
 	t.Helper()

@@ -31,7 +31,8 @@ type Options struct {
 	Extra  []pkix.Extension
 }
 
-// Localhost returns a self-signed certificate for localhost, and a pool with only this certificate. It is made once.
+// Localhost returns a self-signed certificate for localhost, and a pool with only this certificate. The certificate is
+// made once.
 var Localhost = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -129,8 +130,8 @@ func (a *Authority) For(names ...string) *Certificate {
 	return a.Sign(Options{Names: names})
 }
 
-// Write writes chain and key to cert.pem and key.pem in a directory, and returns the paths. It creates the directory if
-// it is missing.
+// Write writes chain and key to cert.pem and key.pem in a directory, and returns the paths. Write creates the directory
+// if it is missing.
 func (c *Certificate) Write(dir string) (cert, key string) {
 	c.T.Helper()
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")

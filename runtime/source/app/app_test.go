@@ -293,7 +293,7 @@ type opens struct{}
 
 func (opens) Continue(*exchange.Exchange, *exchange.Part) exchange.Outcome { return exchange.Opened }
 
-// sendsFile is the Then of a handler that names a file. It returns the head of the request to the loop.
+// sendsFile is the Then of a handler that names a file. sendsFile returns the head of the request to the loop.
 type sendsFile struct{ d *Dispatcher }
 
 func (f sendsFile) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {

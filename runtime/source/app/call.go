@@ -11,8 +11,8 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A call is the state of an exchange of a handler, from Submit until its last part is released. It is the Source of the
-// exchange and the Owner of all parts. Calls are reused, so that a request needs no allocation.
+// A call is the state of an exchange of a handler, from Submit until its last part is released. A call is the Source of
+// the exchange and the Owner of all parts. Calls are reused, so that a request needs no allocation.
 type call struct {
 	x      *exchange.Exchange // nil after the exchange has ended: later parts are discarded
 	source *Source            // nil if the call is in the free list
@@ -63,8 +63,8 @@ const (
 	eventStream // the head of an event stream, whose client would reconnect
 )
 
-// restart restarts the timeout of the part that the handler must send next. It begins at the next tick, because the
-// clock may be a tick late.
+// restart restarts the timeout of the part that the handler must send next. The timeout begins at the next tick,
+// because the clock may be a tick late.
 func (c *call) restart() { c.since = c.source.d.set.Now + eventloop.Tick }
 
 func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
@@ -282,8 +282,8 @@ const (
 )
 
 // SendDuringTurns sends finished parts of an inline handler while the handler makes more. A hundred quick chunks are
-// then sent together, and a chunk before a slow chunk does not wait (PEP 3333). It must be called on a separate
-// goroutine, and returns when ended is closed.
+// then sent together, and a chunk before a slow chunk does not wait (PEP 3333). SendDuringTurns must be called on a
+// separate goroutine, and returns when ended is closed.
 func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
 	for {
 		select {
@@ -304,8 +304,8 @@ func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
 	}
 }
 
-// sendMeanwhile sends finished parts if the handler is running on the loop, and reports whether there were any. It must
-// not be called on the loop.
+// sendMeanwhile sends finished parts if the handler is running on the loop, and reports whether there were any.
+// sendMeanwhile must not be called on the loop.
 func (d *Dispatcher) sendMeanwhile() (sent bool) {
 	if !d.state.TryLock() {
 		return false // the loop is running and sends the parts itself
@@ -320,8 +320,8 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 	return sent
 }
 
-// Tick ends the exchanges whose handler has owed a part for too long. It checks all calls, so that a request need only
-// store call.since.
+// Tick ends the exchanges whose handler has owed a part for too long. Tick checks all calls, so that a request need
+// only store call.since.
 func (d *Dispatcher) Tick() {
 	now, held := d.set.Now, d.app != nil && d.app.Held()
 	for _, c := range d.calls {
@@ -358,8 +358,8 @@ func (d *Dispatcher) AwaitsPart() (n int) {
 }
 
 // Stalled ends an overdue exchange whose inline handler blocks the event loop. Further requests still wait for the
-// handler. It must be called on another goroutine at every tick: while the handler runs, that goroutine may access the
-// state of the loop.
+// handler. Stalled must be called on another goroutine at every tick: while the handler runs, that goroutine may access
+// the state of the loop.
 func (d *Dispatcher) Stalled() {
 	if !d.state.TryLock() {
 		return

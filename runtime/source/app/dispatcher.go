@@ -11,9 +11,9 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Interpreter is the Handler of the application, which the loop polls for parts; other handlers use
-// exchange.Services. It may run on the loop, defer requests and receive signals. On the loop it makes the pieces
-// of a response one after the other while another thread sends them.
+// Interpreter is the Handler of the application, which the loop polls for parts; other handlers use exchange.Services.
+// Interpreter may run on the loop, defer requests and receive signals. On the loop it makes the pieces of a response
+// one after the other while another thread sends them.
 type Interpreter interface {
 	exchange.Handler
 
@@ -29,26 +29,26 @@ type Interpreter interface {
 	Attach(w *eventloop.Waker)
 
 	// Resume starts a deferred request. A request with exchange.Request.Pipeline is deferred (exchange.OpDeferred)
-	// while the responses to earlier requests of its connection are large. It is called on the loop.
+	// while the responses to earlier requests of its connection are large. Resume is called on the loop.
 	Resume(exchange.Ticket)
 
 	// Attend sets whether another goroutine sends finished parts during Flush. Parts that were finished before
-	// Attend(false) are still sent. It may be called on any goroutine.
+	// Attend(false) are still sent. Attend may be called on any goroutine.
 	Attend(bool)
 
 	// InTurn reports whether Flush is in a state in which the holder of Dispatcher.state may call Next on another
-	// goroutine. It is safe for concurrent use.
+	// goroutine. InTurn is safe for concurrent use.
 	InTurn() bool
 
-	// Stalled is called on another goroutine at every tick during Flush. It returns the exchange that runs inline, and
-	// how long it has been running since the first call that found it; 0 if none runs. It must not block.
+	// Stalled is called on another goroutine at every tick during Flush. Stalled returns the exchange that runs inline,
+	// and how long it has been running since the first call that found it; 0 if none runs. Stalled must not block.
 	Stalled() (exchange.Ticket, time.Duration)
 
 	// Held reports whether a debugger or a console waits for a developer. A call may return the state at the time of
-	// the call before. It is safe for concurrent use and must not block.
+	// the call before. Held is safe for concurrent use and must not block.
 	Held() bool
 
-	// Signalled reports a signal for the application. It is called on the loop.
+	// Signalled reports a signal for the application. Signalled is called on the loop.
 	Signalled()
 }
 
@@ -76,8 +76,8 @@ type Config struct {
 	// Subscribe makes the client of an exchange a subscriber of channels (live.Subscribers.Subscribe).
 	Subscribe exchange.Continuation
 
-	// Programs returns the Handler of the programs that other handlers name. It is called once, on the event loop, for
-	// the first program. If it is nil, such requests get 500.
+	// Programs returns the Handler of the programs that other handlers name. Programs is called once, on the event
+	// loop, for the first program. If it is nil, such requests get 500.
 	Programs func() exchange.Handler
 }
 
@@ -113,7 +113,7 @@ type Dispatcher struct {
 	hinted  bool // an early hint waits in the output of a connection
 }
 
-// New returns a Dispatcher without handlers for the connections of set. Handlers make subrequests with ask. It may be
+// New returns a Dispatcher without handlers for the connections of set. Handlers make subrequests with ask. New may be
 // called before the event loop runs.
 func New(h Loop, set *conn.Set, ask exchange.Asker) *Dispatcher {
 	d := &Dispatcher{loop: h, set: set, senderAsked: make(chan struct{}, 1)}

@@ -30,7 +30,7 @@ type Options struct {
 	Gate     *Gate              // limits the active calls; nil means no limit
 }
 
-// Source returns a Source whose exchanges h answers. It is safe for concurrent use.
+// Source returns a Source whose exchanges h answers. Source is safe for concurrent use.
 func (d *Dispatcher) Source(h exchange.Handler, o Options) *Source {
 	return &Source{d: d, handler: h, options: o, services: &d.services}
 }
@@ -104,8 +104,8 @@ type Receiving struct {
 	then  exchange.Source
 }
 
-// Receiving returns a Source in which the handler first receives the bodies and the source then answers. It is safe for
-// concurrent use.
+// Receiving returns a Source in which the handler first receives the bodies and the source then answers. Receiving is
+// safe for concurrent use.
 func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Receiving {
 	s := &Receiving{first: d.Source(first, Options{}), then: then}
 	s.first.services = &exchange.Services{Publish: d.services.Publish, Ask: d.services.Ask, Next: s,
@@ -232,7 +232,7 @@ func (c *call) mergeExtra(p *exchange.Part) {
 	}
 }
 
-// passOn makes another source answer x. It returns the call of the other source, or nil.
+// passOn makes another source answer x. passOn returns the call of the other source, or nil.
 func (c *call) passOn(x *exchange.Exchange, to exchange.Source) (next *call) {
 	to.Start(x)
 	if next, _ = x.Source.(*call); next != nil {
@@ -243,7 +243,7 @@ func (c *call) passOn(x *exchange.Exchange, to exchange.Source) (next *call) {
 }
 
 // An inquiry is an exchange without a client that the handler of a Receiving makes with the second source, for example
-// about a piece of an upload. It is its own Sink and records the response for the handler.
+// about a piece of an upload. An inquiry is its own Sink and records the response for the handler.
 type inquiry struct {
 	exchange.Exchange
 	done   func(status int, answer []byte)

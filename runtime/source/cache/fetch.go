@@ -293,7 +293,7 @@ func (s *Source) wait(x *exchange.Exchange, f *Fill, turns int) {
 	w.place = f.waiting.PushBack(w)
 }
 
-// OnGone implements exchange.Source. It cancels an origin whose page no client needs.
+// OnGone implements exchange.Source. OnGone cancels an origin whose page no client needs.
 func (w *waiter) OnGone(x *exchange.Exchange) {
 	f := w.f
 	w.x, w.f = nil, nil
@@ -309,7 +309,7 @@ func (w *waiter) OnGone(x *exchange.Exchange) {
 
 const maxReleased = 100
 
-// release ends the wait of exchanges for f, and makes the loop call answer for each of them soon. It does not call
+// release ends the wait of exchanges for f, and makes the loop call answer for each of them soon. release does not call
 // answer itself, because answer may close a connection whose event the loop is just handling.
 func (f *Fill) release(answer func(w *waiter)) {
 	var all []*waiter

@@ -140,8 +140,8 @@ func isDate(b []byte) bool {
 	return ok
 }
 
-// appendNames adds the names in a Vary field to a list. It returns false for "*", which makes every request different,
-// and if there are too many names.
+// appendNames adds the names in a Vary field to a list. appendNames returns false for "*", which makes every request
+// different, and if there are too many names.
 func appendNames(to []string, value string) ([]string, bool) {
 	for _, name := range strings.Split(value, ",") {
 		name = strings.ToLower(strings.TrimSpace(name))

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Fill makes the origin produce a page, and records the response part by part (Begin, Write, Finish). It ends with
+// Fill makes the origin produce a page, and records the response part by part (Begin, Write, Finish). Fill ends with
 // Finish, Confirm, Failed or Refuse, or when the response turns out to be uncacheable. The origin answers a separate
 // exchange, whose Sink is the Fill. The Fill forwards the response to the client that has requested the page. The
 // origin never waits for that client: parts are copied and released at once, because a slow client would otherwise
@@ -51,9 +51,9 @@ type Fill struct {
 	begun     int64 // Pages.now at the arrival of the head
 }
 
-// Begin processes the head of the response. It returns false if the response will not be kept: the Fill has ended, and
-// waiting requests must be sent to the origin. Begin copies the slices in h; the Page has only the Fields that may be
-// stored.
+// Begin processes the head of the response. Begin returns false if the response will not be kept: the Fill has ended,
+// and waiting requests must be sent to the origin. Begin copies the slices in h; the Page has only the Fields that may
+// be stored.
 func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 	f.s.now = now
 	read := readFields(h.Fields, now+f.s.ahead)

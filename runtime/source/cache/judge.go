@@ -160,7 +160,7 @@ func (c control) add(value []byte) {
 	}
 }
 
-// seconds parses a number of seconds. It returns 0 for an invalid value, and MaxTTL for a larger value (RFC 9111
+// seconds parses a number of seconds. seconds returns 0 for an invalid value, and MaxTTL for a larger value (RFC 9111
 // §1.2.2).
 func seconds(arg []byte) int64 {
 	n, _ := static.ParseDigits(arg)
@@ -168,7 +168,7 @@ func seconds(arg []byte) int64 {
 }
 
 // Conditions returns the fields that make a request for the page conditional (RFC 9111 §4.3.1): "Name: value\r " ....
-// It returns nil if the page has no validator or its status is not 200.
+// Conditions returns nil if the page has no validator or its status is not 200.
 func (p *Page) Conditions() (fields []byte) {
 	if p.Status != 200 {
 		return nil
@@ -215,8 +215,8 @@ func (p *Page) fixed(name []byte) bool {
 		len(p.etag) > 0 && isOne(name, "etag")
 }
 
-// Confirm ends the Fill of a page whose Conditions the handler has answered with h, a 304. It returns the updated page,
-// which is kept if h allows it. shared is false if waiting requests must be sent to the handler.
+// Confirm ends the Fill of a page whose Conditions the handler has answered with h, a 304. Confirm returns the updated
+// page, which is kept if h allows it. shared is false if waiting requests must be sent to the handler.
 func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 	s, old := f.s, f.old
 	s.now = now

@@ -156,7 +156,7 @@ type Found struct {
 	Fill    *Fill
 }
 
-// Look finds the response to a request, which must be a GET or HEAD without a body. It allocates nothing for a page
+// Look finds the response to a request, which must be a GET or HEAD without a body. Look allocates nothing for a page
 // that exists.
 func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	s.now = now

@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// A Page is a stored response. It does not change, except that Coded adds forms, and remains valid after its eviction
-// while it is being sent.
+// A Page is a stored response. A Page does not change, except that Coded adds forms, and remains valid after its
+// eviction while it is being sent.
 type Page struct {
 	Status int
 	Reason []byte
@@ -86,8 +86,8 @@ func appendSlim(dst, fields []byte) []byte {
 	return dst
 }
 
-// coded contains the forms of a page in content codings, which are made at their first use. It is the only mutable part
-// of a Page.
+// coded contains the forms of a page in content codings, which are made at their first use. coded is the only mutable
+// part of a Page.
 type coded struct {
 	can coding.Set // codings in which the page may become smaller
 	// The compressed forms of the page. The uncompressed page stands for a form that is being made, or for which there

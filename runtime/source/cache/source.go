@@ -35,7 +35,7 @@ func NewPages(s *Store, flush func(), invalidated func(Pattern), conns *conn.Set
 	return &Pages{Store: s, flush: flush, invalidated: invalidated, conns: conns, limits: limits}
 }
 
-// now returns the time in nanoseconds since 1970 by the clock as it was set at the start. It may be a tick late.
+// now returns the time in nanoseconds since 1970 by the clock as it was set at the start. now may be a tick late.
 func (p *Pages) now() int64 {
 	now := p.conns.Start.UnixNano() + p.conns.Now
 	p.Store.ahead = p.conns.Unix()*second - now
@@ -231,7 +231,7 @@ type Rule struct {
 	IgnoreCookies bool `json:"ignore_cookies" key:"cookies" is:"one bypass ignore"`
 }
 
-// Compiled is a Rule prepared for requests: Vary is in lower case and sorted, and Status is not nil. It does not
+// Compiled is a Rule prepared for requests: Vary is in lower case and sorted, and Status is not nil. Compiled does not
 // change.
 type Compiled struct{ Rule }
 

@@ -45,8 +45,8 @@ func New(limit, page int64) *Store {
 		fills: map[*Fill]struct{}{}}
 }
 
-// A node is the state of a key. It has no page while the first response is being fetched, or if the response could not
-// be stored.
+// A node is the state of a key. A node has no page while the first response is being fetched, or if the response could
+// not be stored.
 type node struct {
 	key  string
 	host string
@@ -89,7 +89,7 @@ func (s *Store) Stats() Stats {
 		Entries:     s.pages, Bytes: s.used, Most: s.limit}
 }
 
-// grow makes room for n bytes. It returns false if that is impossible.
+// grow makes room for n bytes. grow returns false if that is impossible.
 func (s *Store) grow(n int64) bool {
 	for s.used+n > s.limit {
 		oldest := s.recent.Back()
@@ -159,8 +159,8 @@ func (p *Page) size() int64 {
 
 func (s *Store) use(n *node) { s.recent.MoveToFront(n.place) }
 
-// growFor makes room for n bytes more of the node n. It returns false if there is no room, or if n was evicted to make
-// room.
+// growFor makes room for n bytes more of the node n. growFor returns false if there is no room, or if n was evicted to
+// make room.
 func (s *Store) growFor(n *node, size int64) bool {
 	s.use(n)
 	if !s.grow(size) {
@@ -179,7 +179,7 @@ type Pattern struct {
 	// Path is "/page" with any query, "/page?a=1" with this query, "/blog/*" for a prefix, or "*" for all.
 	Path  string `json:"path,omitempty"`
 	Exact bool   `json:"exact,omitempty"` // "*" and "?" in Path have no special meaning
-	// Tag is a tag in the field Fapws-Cache-Tags of responses. It is used instead of Path.
+	// Tag is a tag in the field Fapws-Cache-Tags of responses. Tag is used instead of Path.
 	Tag string `json:"tag,omitempty"`
 }
 
@@ -203,8 +203,8 @@ func (p *Pattern) Check() error {
 	return nil
 }
 
-// PurgeNow evicts pages, and returns their number. Pages that are being fetched will not be kept. It iterates over all
-// pages at most once, even if many patterns have tags or prefixes.
+// PurgeNow evicts pages, and returns their number. Pages that are being fetched will not be kept. PurgeNow iterates
+// over all pages at most once, even if many patterns have tags or prefixes.
 func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	before := s.pages
 	tags, prefixes := map[string][]*Pattern{}, map[string][]*Pattern{}

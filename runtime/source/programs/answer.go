@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// An Answer forwards the output of a program: first the head, then the body as it arrives. It must be used on the
-// goroutine of Respond.
+// An Answer forwards the output of a program: first the head, then the body as it arrives. An Answer must be used on
+// the goroutine of Respond.
 type Answer struct {
 	W   *backend.Response
 	R   *backend.Request
@@ -97,7 +97,7 @@ func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Durat
 	}
 }
 
-// End processes the end of the output. It must be called before Redirect; its errors are those of Write.
+// End processes the end of the output. End must be called before Redirect; its errors are those of Write.
 func (a *Answer) End() error {
 	switch {
 	case a.head.Status == 0 && len(a.buf) == 0:
@@ -110,8 +110,8 @@ func (a *Answer) End() error {
 	return nil
 }
 
-// Redirect answers with another page of this server if the program has requested a local redirect. It must be called
-// after End, and after the caller has released everything that the other page may need.
+// Redirect answers with another page of this server if the program has requested a local redirect. Redirect must be
+// called after End, and after the caller has released everything that the other page may need.
 func (a *Answer) Redirect() error {
 	if !a.head.Local {
 		return nil
@@ -257,7 +257,7 @@ func (h *Head) field(line []byte, raw bool) error {
 	return nil
 }
 
-// send makes the server continue the response if the program has named a file or channels in an enabled field. It
+// send makes the server continue the response if the program has named a file or channels in an enabled field. send
 // reports whether the server sends a file. plain is Answer.Plain.
 func (h *Head) send(w *backend.Response, plain bool) (file bool) {
 	counts := w.Sends()

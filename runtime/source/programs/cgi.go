@@ -30,7 +30,7 @@ type Common struct {
 	// Timeout is the maximum time without output of a program. 0 means 30 s.
 	Timeout time.Duration
 
-	// Log writes the lines that programs write to standard error, and errors of programs. It is called on any
+	// Log writes the lines that programs write to standard error, and errors of programs. Log is called on any
 	// goroutine. client is the client of the request, "192.0.2.7:4711", or "".
 	Log func(client, line string)
 }
@@ -161,7 +161,7 @@ func (c *CGI) interpreted(name string) error {
 	return nil
 }
 
-// Environment returns the variables of the server's environment that programs get. It always contains a PATH.
+// Environment returns the variables of the server's environment that programs get. Environment always contains a PATH.
 func Environment() []string {
 	env := []string{"PATH=" + cmp.Or(os.Getenv("PATH"), sanePath)}
 	for _, name := range passed {
@@ -268,7 +268,7 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 
 const short = 20 * time.Millisecond // by how long output is delayed, because it may be incomplete
 
-// respond calls run for the script of a request or, if scripts is nil, other. It always ends the response.
+// respond calls run for the script of a request or, if scripts is nil, other. respond always ends the response.
 func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string,
 	run func(*Answer, *Script, func(line string)) error) {
 	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)
@@ -317,8 +317,8 @@ func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback
 // lastWords counts programs whose output is still being read after the end of their responses.
 var lastWords sync.WaitGroup
 
-// Settle waits until all output of programs is logged. It waits at most d, because a program may have left a process in
-// the background. It is called at the end of the process, after the last request, on any goroutine.
+// Settle waits until all output of programs is logged. Settle waits at most d, because a program may have left a
+// process in the background. Settle is called at the end of the process, after the last request, on any goroutine.
 func Settle(d time.Duration) {
 	heard := make(chan struct{})
 	go func() {

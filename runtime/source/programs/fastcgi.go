@@ -54,7 +54,7 @@ type FastCGI struct {
 	links backend.Idle[*Link]
 }
 
-// NewFastCGI returns a Responder. It does not connect to the application. The error has one line.
+// NewFastCGI returns a Responder. NewFastCGI does not connect to the application. The error has one line.
 func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.Connections = cmp.Or(o.Connections, defaultRunning)
@@ -96,11 +96,11 @@ func parseAddress(text string) (network, address string, err error) {
 	return "tcp", text, nil
 }
 
-// Close closes the idle connections; other connections are closed after their requests. It may be called on any
+// Close closes the idle connections; other connections are closed after their requests. Close may be called on any
 // goroutine.
 func (f *FastCGI) Close() { f.links.Close() }
 
-// Idle returns the number of idle links. It is safe for concurrent use.
+// Idle returns the number of idle links. Idle is safe for concurrent use.
 func (f *FastCGI) Idle() int { return f.links.Len() }
 
 func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
@@ -148,7 +148,7 @@ func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
 type Link struct {
 	Conn net.Conn
 
-	// Drop closes Conn. It is called once, when the link is no longer used: at once if hangs is set, otherwise
+	// Drop closes Conn. Drop is called once, when the link is no longer used: at once if hangs is set, otherwise
 	// gracefully.
 	Drop func(hangs bool)
 
@@ -176,7 +176,7 @@ type call struct {
 
 var errBroken = errors.New("it closed the connection")
 
-// run sends a request and forwards the answer. It reports whether the link can carry another request.
+// run sends a request and forwards the answer. run reports whether the link can carry another request.
 func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (reusable bool, err error) {
 	// When the client disconnects, the server stops waiting; the application may continue.
 	unbind := context.AfterFunc(r.Context, func() { c.Conn.Close() })

@@ -23,8 +23,8 @@ import (
 const stuckAfter = 10 * time.Second // a loader that needs more time for a fork is killed
 
 type LoaderOptions struct {
-	// Killed returns why the kernel has killed a process (SIGKILL), or "" if the reason is unknown. It is called on any
-	// goroutine.
+	// Killed returns why the kernel has killed a process (SIGKILL), or "" if the reason is unknown. Killed is called on
+	// any goroutine.
 	Killed func() string
 
 	// Died is called, on a separate goroutine, when the process has ended while the Loader was open. The caller should
@@ -88,8 +88,8 @@ type LoadError struct {
 func (e *LoadError) Error() string { return e.how }
 
 // OpenLoader starts the process with cmd, and returns its description of the loaded application. After the ExtraFiles
-// of cmd, the process gets the socket for orders, and a pipe. It writes the description, a JSON object, to the pipe,
-// and closes it before it serves. Any other text is the reason why the application did not load. The error is a
+// of cmd, the process gets the socket for orders, and a pipe. OpenLoader writes the description, a JSON object, to the
+// pipe, and closes it before it serves. Any other text is the reason why the application did not load. The error is a
 // *LoadError or has one line.
 func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err error) {
 	l := &Loader{o: o, cmd: cmd, exited: make(chan struct{})}
@@ -130,7 +130,7 @@ func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err e
 	return l, loaded, nil
 }
 
-// Serve prepares the Loader for requests. It must be called once, before the first request.
+// Serve prepares the Loader for requests. Serve must be called once, before the first request.
 func (l *Loader) Serve(serving Serving) {
 	l.serving = serving
 	l.used.Store(time.Now().UnixNano())

@@ -155,7 +155,7 @@ func (p *PHP) Missing() string {
 
 func (p *PHP) Respond(w *backend.Response, r *backend.Request) { p.answers.Respond(w, r) }
 
-// Idle returns the number of connections to children that wait for a request. It is safe for concurrent use.
+// Idle returns the number of connections to children that wait for a request. Idle is safe for concurrent use.
 func (p *PHP) Idle() int {
 	if p.fast == nil {
 		return 0

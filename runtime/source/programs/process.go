@@ -69,7 +69,7 @@ func signal(pid int, sig unix.Signal) {
 }
 
 // terminate sends SIGTERM to the program and kills it after grace. If the program serves one request, its child
-// processes end in the same way. It is safe for concurrent use.
+// processes end in the same way. terminate is safe for concurrent use.
 func (p *process) terminate(grace time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -106,7 +106,7 @@ func (p *process) hasEnded() bool {
 }
 
 // await waits for the end of the program, and reports whether the server has ended the program. state is nil if the
-// application has already waited for all children. It is called once, on a separate goroutine.
+// application has already waited for all children. await is called once, on a separate goroutine.
 func (p *process) await() (state *os.ProcessState, told bool) {
 	awaitExit(p.child.Pid) // the process is not reaped yet, so its group keeps its number
 	p.mu.Lock()
@@ -125,9 +125,9 @@ func (p *process) await() (state *os.ProcessState, told bool) {
 	return state, p.told
 }
 
-// Output runs a program until its end, or the end of ctx, and returns its output. It calls log for each line of
-// standard error. It ends a program that writes more than most bytes, also ends all child processes, and ignores the
-// exit status.
+// Output runs a program until its end, or the end of ctx, and returns its output. Output calls log for each line of
+// standard error. Output ends a program that writes more than most bytes, also ends all child processes, and ignores
+// the exit status.
 func Output(ctx context.Context, argv, env []string, dir string, most int64, log func(line string)) (out []byte,
 	err error) {
 	null, err := os.Open(os.DevNull)

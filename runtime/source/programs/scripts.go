@@ -18,7 +18,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Scripts finds the program for a path. It is safe for concurrent use.
+// Scripts finds the program for a path. Scripts is safe for concurrent use.
 type Scripts struct {
 	ScriptOptions
 	root      *os.Root
@@ -34,7 +34,7 @@ type ScriptOptions struct {
 	// directory is a program, as in a cgi-bin.
 	Match []string
 
-	// Only is the only program in Root. It answers for all paths, and its name is the path of the mount. "" means any
+	// Only is the only program in Root. Only answers for all paths, and its name is the path of the mount. "" means any
 	// program.
 	Only string
 

@@ -12,10 +12,10 @@ import (
 )
 
 // startProcess runs the program at path, which is absolute, with argv and env ("NAME=value") in the directory dir, or
-// the current directory if dir is "". files become its standard input, output and error; it has no other descriptors.
-// Its signals have default handlers and are not blocked, and its limit of open files is the original limit of this
-// process. It leads a new session, and is killed when this process dies. startProcess is safe for concurrent use. The
-// error is of type *os.PathError.
+// the current directory if dir is "". The parameter files becomes the standard input, output and error of the new
+// process, which has no other descriptors. The signals of the new process have default handlers and are not blocked.
+// Its limit of open files is the original limit of the server. The new process leads a new session, and is killed when
+// the server dies. startProcess is safe for concurrent use. The error is of type *os.PathError.
 //
 // startProcess copies no memory (vfork), so that it takes equally long in a large process; the thread waits until the
 // program has started.

@@ -148,8 +148,8 @@ func (w deadlineWriter) Write(b []byte) (int, error) {
 	return w.c.Conn.Write(b)
 }
 
-// stopWriting ends the writing of the request without waiting for the upstream. It returns nil if the request was
-// written completely.
+// stopWriting ends the writing of the request without waiting for the upstream. stopWriting returns nil if the request
+// was written completely.
 func (c *connection) stopWriting() error {
 	// Set c.over before the deadline. The writing goroutine sets its own deadline first and checks c.over afterwards.
 	c.over.Store(true)
@@ -162,7 +162,7 @@ func (c *connection) stopWriting() error {
 	return err
 }
 
-// close closes the connection. It returns when the request is no longer in use.
+// close closes the connection. close returns when the request is no longer in use.
 func (c *connection) close() {
 	c.under.Close()
 	if c.unbind != nil {
@@ -202,9 +202,9 @@ func (c *connection) settle() (again bool, surplus []byte) {
 
 const maxSurplus = 80 // in bytes
 
-// delimited reports whether the end of a response is certain. It is never certain after HEAD, because an upstream
-// that sends a body by mistake may send it later than the head. A 204 that announces a body probably has one (RFC
-// 9110 §8.6).
+// delimited reports whether the end of a response is certain. The end is never certain after HEAD, because an upstream
+// that sends a body by mistake may send it later than the head. A 204 that announces a body probably has one (RFC 9110
+// §8.6).
 func delimited(request *http.Request, response *http.Response) bool {
 	if request.Method == http.MethodHead {
 		return false
@@ -263,18 +263,19 @@ func (up *upstream) watch(c *connection) {
 	})
 }
 
-// keeps reports whether c may become idle. It may not while a newer connection waits until the upstream accepts it. An
-// upstream accepts connections in order, so it has accepted all connections that are older than one with a response.
+// keeps reports whether c may become idle. The result is false while a newer connection waits until the upstream
+// accepts that connection. An upstream accepts connections in order, so it has accepted all connections that are older
+// than one with a response.
 func (up *upstream) keeps(c *connection) bool {
 	w := &up.waiting
 	return w.overdue.Load() <= w.answered.Load() && (up.opt.Idle > 0 || time.Since(c.opened) < keepAge)
 }
 
-// roundTrip sends a request. It returns the head of the response, and the connection with the body, which the caller
-// owns. It retries the request only if the upstream closed a reused connection before responding, and the method is
-// safe (RFC 9110 §9.2.2). The error is a notSent if no connection could be opened. A WebSocket handshake always uses a
-// new connection, which is never reused, because only the upstream's response determines whether the next bytes are a
-// request.
+// roundTrip sends a request. roundTrip returns the head of the response, and the connection with the body, which the
+// caller owns. roundTrip retries the request only if the upstream closed a reused connection before responding, and the
+// method is safe (RFC 9110 §9.2.2). The error is a notSent if no connection could be opened. A WebSocket handshake
+// always uses a new connection, which is never reused, because only the upstream's response determines whether the next
+// bytes are a request.
 func (up *upstream) roundTrip(w *backend.Response, r *backend.Request) (*http.Response, *connection, error) {
 	request := up.request(r)
 	var c *connection

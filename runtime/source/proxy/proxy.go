@@ -68,7 +68,7 @@ type Options struct {
 	Sticky bool `key:"proxy-sticky" value:"true" help:"proxy to several servers: sends a client to the server that has answered it before, by a cookie"`
 
 	// Log writes a line when an upstream cannot be reached or fails, at most once a second for each upstream, and when
-	// it responds again. client is the client of the request, or "". Log may be nil. It is called on any goroutine.
+	// it responds again. client is the client of the request, or "". Log may be nil. Log is called on any goroutine.
 	Log func(client, line string)
 }
 
@@ -182,7 +182,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// forward sends the response whose head was read from c. It closes c, or keeps it for other requests.
+// forward sends the response whose head was read from c. forward closes c, or keeps it for other requests.
 func (up *upstream) forward(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
 	if r.Upgrade && response.StatusCode == http.StatusSwitchingProtocols {
 		up.tunnel(w, r, response, c)
@@ -204,7 +204,7 @@ func (up *upstream) forward(w *backend.Response, r *backend.Request, response *h
 	}
 }
 
-// pass sends the response to the client. It reports whether the response was read from c completely.
+// pass sends the response to the client. pass reports whether the response was read from c completely.
 func (up *upstream) pass(w *backend.Response, r *backend.Request, response *http.Response, c *connection) bool {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
 		up.complain(r.Client(), "status %d", response.StatusCode)
@@ -304,8 +304,8 @@ type target struct {
 	tls  *tls.Config // nil without TLS
 }
 
-// newTarget parses a target of Options. It reads the certificates of authorities immediately, because the process may
-// enter a chroot later.
+// newTarget parses a target of Options. newTarget reads the certificates of authorities immediately, because the
+// process may enter a chroot later.
 func newTarget(o *Options, name string) (t target, err error) {
 	bad := fmt.Errorf("%q is not one of http://host:port, https://host:port, unix:/path", name)
 	if path, ok := strings.CutPrefix(name, "unix:"); ok {

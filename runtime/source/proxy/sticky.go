@@ -24,7 +24,7 @@ func (p *Proxy) nameUpstreams() {
 }
 
 // machineKey returns a key that clients do not know and that all processes of this machine can read, also after a
-// restart. It is used for keyed hashes only (machine-id(5)).
+// restart. machineKey is used for keyed hashes only (machine-id(5)).
 func machineKey() []byte {
 	for _, name := range []string{"/etc/machine-id", "/proc/sys/kernel/random/boot_id"} {
 		if id, err := os.ReadFile(name); err == nil && len(bytes.TrimSpace(id)) > 0 {

@@ -50,11 +50,11 @@ type notSent struct{ error }
 
 func (e notSent) Unwrap() error { return e.error }
 
-// take returns previous, the upstream of the client's cookie or nil, or the upstream with the fewest active requests. It
-// excepts upstreams in tried and failed upstreams. Among equal upstreams it chooses at random, because other workers
-// choose as well. After the pause of a failed upstream, one request tests it (trial); a request that another upstream
-// has failed to answer is never such a test. If take returns nil, wait is the time until the next trial. Otherwise the
-// caller must call leave.
+// take returns previous, the upstream of the client's cookie or nil, or the upstream with the fewest active requests.
+// take excepts upstreams in tried and failed upstreams. Among equal upstreams it chooses at random, because other
+// workers choose as well. After the pause of a failed upstream, one request tests it (trial); a request that another
+// upstream has failed to answer is never such a test. If take returns nil, wait is the time until the next trial.
+// Otherwise the caller must call leave.
 func (p *Proxy) take(tried []*upstream, previous *upstream) (best *upstream, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,7 +90,7 @@ func (p *Proxy) leave(up *upstream) {
 	p.mu.Unlock()
 }
 
-// try sends the request to up. It returns an error if up did not respond, and whether the request may be sent to
+// try sends the request to up. try returns an error if up did not respond, and whether the request may be sent to
 // another upstream.
 func (p *Proxy) try(up, previous *upstream, w *backend.Response, r *backend.Request) (again bool, err error) {
 	defer p.leave(up)

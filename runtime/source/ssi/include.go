@@ -92,8 +92,8 @@ func (p *page) target(s string) string {
 
 func directory(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
 
-// withoutDots removes "." and ".." segments from a path. It keeps a slash for each removed segment, and never leads
-// above the root.
+// withoutDots removes "." and ".." segments from a path. withoutDots keeps a slash for each removed segment, and never
+// leads above the root.
 func withoutDots(s string) string {
 	clean := path.Clean("/" + s)
 	if clean != "/" && (strings.HasSuffix(s, "/") || strings.HasSuffix(s, "/.") || strings.HasSuffix(s, "/..")) {

@@ -18,7 +18,7 @@ const (
 	endTag   = "-->"
 )
 
-// A document is a parsed page. It is immutable and may be used by any number of goroutines.
+// A document is a parsed page. A document is immutable and may be used by any number of goroutines.
 type document struct {
 	nodes []node
 	size  int // approximate bytes of memory
@@ -52,7 +52,7 @@ const (
 	maxArgs     = 100
 )
 
-// parse parses a page. It accepts any bytes, in linear time. An error in an element is reported when the element is
+// parse parses a page. parse accepts any bytes, in linear time. An error in an element is reported when the element is
 // executed. An element without an end tag is the last node.
 func parse(page string) *document {
 	d := &document{size: len(page)}

@@ -212,8 +212,8 @@ func isAlnum(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' || isDigit(c) 
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// unescapeURL decodes percent-encoding. It keeps a "%" without two hexadecimal digits. A NUL ends the text, as for
-// programs in C.
+// unescapeURL decodes percent-encoding. unescapeURL keeps a "%" without two hexadecimal digits. A NUL ends the text, as
+// for programs in C.
 func unescapeURL(s string) string {
 	text, _, _ := strings.Cut(string(http1.DecodePath(nil, []byte(s))), "\x00")
 	return text

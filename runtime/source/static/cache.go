@@ -15,9 +15,9 @@ import (
 // variants contains the representations of a resource by coding. The representation for Identity always exists.
 type variants [coding.Codings]*representation
 
-// cache stores the state of the disk by clean path, and the content of small files, compressed files and listings. It
-// keeps larger files open. If it is full, it drops the least recently used records. All methods hold the lock only
-// briefly; their results are immutable.
+// cache stores the state of the disk by clean path, and the content of small files, compressed files and listings.
+// cache keeps larger files open. If it is full, it drops the least recently used records. All methods hold the lock
+// only briefly; their results are immutable.
 type cache struct {
 	limit int // size limit in bytes; if negative, nothing is cached
 
@@ -234,7 +234,7 @@ func readWhole(file *os.File, s Stamp) []byte {
 	return body
 }
 
-// find returns the representations of the file at a clean path. key is the key of the path in the cache. It uses the
+// find returns the representations of the file at a clean path. key is the key of the path in the cache. find uses the
 // cache if the disk was checked within the last second.
 func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
 	known, fresh := f.cache.get(key, now, false)

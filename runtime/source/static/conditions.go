@@ -151,7 +151,7 @@ func AppendContentRange(b []byte, start, count, size int64) []byte {
 	return append(b, "\r\n"...)
 }
 
-// judge evaluates the preconditions in the order of RFC 9110 §13.2.2. It returns the status: 304, 412, or 200, which
+// judge evaluates the preconditions in the order of RFC 9110 §13.2.2. judge returns the status: 304, 412, or 200, which
 // becomes 206 if a range is requested.
 func (r *representation) judge(c *Conditions) int {
 	if c.ifMatch {
@@ -196,7 +196,7 @@ func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	return false
 }
 
-// Range returns the value of the Range field. It is nil if If-Range (RFC 9110 §13.1.5) shows that the client's part
+// Range returns the value of the Range field. Range is nil if If-Range (RFC 9110 §13.1.5) shows that the client's part
 // belongs to another representation: its tag is weak or differs from etag, or its date differs from modified.
 func (c *Conditions) Range(etag, modified []byte) []byte {
 	if own := c.ifRange.value; c.ifRange.set {
@@ -263,7 +263,7 @@ func (s *single) add(value []byte) {
 	s.set, s.value = true, value
 }
 
-// ReadConditions collects the conditions of a request. It keeps the slices.
+// ReadConditions collects the conditions of a request. ReadConditions keeps the slices.
 func ReadConditions(head []byte, fields []http1.Field) Conditions {
 	c := Conditions{head: head, fields: fields}
 	for _, field := range fields {

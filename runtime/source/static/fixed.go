@@ -58,10 +58,10 @@ type Redirect struct {
 }
 
 // NewRedirect returns a redirect to target with the status 301, 302, 303, 307 or 308; 0 means 302. target is a URL or
-// an absolute path, percent-encoded. It may contain ${path} (of the request, percent-encoded), ${rest} or $1 (the path
-// after the prefix of the mount), ${query} (without "?"; a "?" before an empty query is removed), ${host} (without
-// port), ${scheme}, and $$ for a dollar sign. If target contains no "?", the query of the request is appended; a "?" at
-// the end prevents this. The error is one line.
+// an absolute path, percent-encoded. The target may contain ${path} (of the request, percent-encoded), ${rest} or $1
+// (the path after the prefix of the mount), ${query} (without "?"; a "?" before an empty query is removed), ${host}
+// (without port), ${scheme}, and $$ for a dollar sign. If target contains no "?", the query of the request is appended;
+// a "?" at the end prevents this. The error is one line.
 func NewRedirect(target string, status int) (*Redirect, error) {
 	switch status {
 	case 0:

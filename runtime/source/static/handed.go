@@ -18,8 +18,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// Handed sends files for the responses of handlers: from a document root that a handler names, or a single file. It is
-// safe for concurrent use.
+// Handed sends files for the responses of handlers: from a document root that a handler names, or a single file. Handed
+// is safe for concurrent use.
 type Handed struct {
 	private *Private
 
@@ -91,7 +91,7 @@ func (o *handedOver) sends() bool { return o.name != "" }
 
 func (o *handedOver) isError() bool { return o.head.Status >= 400 }
 
-// open opens the files. It may block for the disk.
+// open opens the files. open may block for the disk.
 func (o *handedOver) open() {
 	a := o.answer
 	var files *Files
@@ -173,7 +173,7 @@ func ofFile(fields []byte, status int) (kept []byte) {
 // closed and opened again.
 const maxRoots = 64
 
-// root returns a document root that a handler has named, and opens it if necessary. It may block.
+// root returns a document root that a handler has named, and opens it if necessary. root may block.
 func (h *Handed) root(options string) (*Files, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -251,7 +251,7 @@ func (h *Handed) findMapped(value string) (found *Files, name string, err error)
 // no compressed variants, because the application chooses the name, and x and x.gz may be unrelated in its directory.
 // If mediaType is "", it depends on the name. On an error, out is unchanged.
 //
-// Send is safe for concurrent use. It may block for the disk.
+// Send is safe for concurrent use. Send may block for the disk.
 func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {
 	f.looking <- struct{}{}
 	defer func() { <-f.looking }()

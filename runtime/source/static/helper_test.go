@@ -18,7 +18,7 @@ import (
 
 const secret = "TOP-SECRET-CONTENT"
 
-// old is the modification time of files in a test tree. It is only a year ago, because validators ignore a time more
+// old is the modification time of files in a test tree. old is only a year ago, because validators ignore a time more
 // than three years before the status change.
 var old = time.Now().UTC().Truncate(24*time.Hour).AddDate(-1, 0, 0).Add(12*time.Hour + 123456789)
 

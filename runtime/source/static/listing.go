@@ -110,8 +110,8 @@ func (req *Request) appendShown(dst []byte) []byte {
 	return append(all[:start], http1.MergeSlashes(all[start:start], all[start:])...)
 }
 
-// readDirectory returns up to most entries of a directory, directories first, and whether there are more entries. It
-// omits hidden files and links that lead outside.
+// readDirectory returns up to most entries of a directory, directories first, and whether there are more entries.
+// readDirectory omits hidden files and links that lead outside.
 func (f *Files) readDirectory(t *view, name string, most int, order order) (entries []listed, more bool, err error) {
 	file, _, err := t.open(name)
 	if err != nil {

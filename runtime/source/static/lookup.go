@@ -20,7 +20,7 @@ var errDirectory = errors.New("is a directory")
 
 var errListing = errors.New("is a directory without index")
 
-// look finds the file for a clean path and returns its name. It does not open the file, because opening a device may
+// look finds the file for a clean path and returns its name. look does not open the file, because opening a device may
 // have side effects.
 func (f *Files) look(t *view, clean string) (name string, info fs.FileInfo, err error) {
 	slash := strings.HasSuffix(clean, "/")
@@ -217,10 +217,10 @@ func allowed(segment []byte, dotFiles bool) bool {
 	return dotFiles && string(segment) != "." && string(segment) != ".."
 }
 
-// slashLocation appends the Location that adds a trailing slash to a directory's path. It keeps the spelling of the
-// raw path. Leading slashes become one, because a path such as "//evil.example" would name another host. Browsers
-// treat a backslash like a slash, so backslashes are percent-encoded like all characters that are invalid in URIs.
-// The decoded prefix precedes the path.
+// slashLocation appends the Location that adds a trailing slash to a directory's path. slashLocation keeps the spelling
+// of the raw path. Leading slashes become one, because a path such as "//evil.example" would name another host.
+// Browsers treat a backslash like a slash, so backslashes are percent-encoded like all characters that are invalid in
+// URIs. The decoded prefix precedes the path.
 func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 	if prefix = strings.TrimLeft(prefix, `/\`); prefix != "" {
 		dst = append(dst, "/"+(&url.URL{Path: prefix}).EscapedPath()...)
@@ -237,7 +237,7 @@ func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 
 // OpenPath opens the regular file at a decoded path below the root. The rules for client requests apply: no hidden
 // names, no dot segments, and no files outside the root. Other sources use it to send files; StatusOf returns the
-// status for an error. It is safe for concurrent use and may block for the disk.
+// status for an error. OpenPath is safe for concurrent use and may block for the disk.
 func (f *Files) OpenPath(path string) (*os.File, fs.FileInfo, error) {
 	clean, ok := cleanPath(nil, []byte(path), f.opt.DotFiles)
 	if !ok || len(clean) < 2 || clean[len(clean)-1] == '/' {

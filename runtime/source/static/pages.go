@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Answer answers x with r, or with the site's page for the status of r. It must be called on the event loop.
+// Answer answers x with r, or with the site's page for the status of r. Answer must be called on the event loop.
 func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	location, path := p.targets[r.Status], p.paths[r.Status]
 	switch {

@@ -19,7 +19,7 @@ import (
 
 // Private is a set of files that no document root serves, under any path: files named in the configuration (logs,
 // passwords, the pid file, scripts of applications, the configuration itself). Files are identified by device and
-// inode, so that links and other spellings of the name are hidden, too. A nil Private is empty. It is safe for
+// inode, so that links and other spellings of the name are hidden, too. A nil Private is empty. Private is safe for
 // concurrent use.
 type Private struct {
 	paths []string
@@ -27,7 +27,7 @@ type Private struct {
 	files fileSet
 }
 
-// A fileSet is a set of files that is refreshed periodically. It is safe for concurrent use.
+// A fileSet is a set of files that is refreshed periodically. A fileSet is safe for concurrent use.
 type fileSet struct {
 	mu    sync.Mutex
 	files map[identifier]bool

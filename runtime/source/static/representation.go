@@ -28,7 +28,8 @@ type description struct {
 	tag     string // entity tag that replaces the one from the file's time
 }
 
-// A representation is one form of a file in one state: the original or a compressed variant. It is immutable.
+// A representation is one form of a file in one state: the original or a compressed variant. A representation is
+// immutable.
 type representation struct {
 	description
 	stamp Stamp
@@ -141,8 +142,8 @@ func (v *variants) choose(asked *Conditions) *representation {
 	return v[accept.Choose(&possible)]
 }
 
-// Stamp identifies the state of a file. It includes the inode and the time of the last status change, because "cp -p"
-// and a rename over the name may preserve the size and the modification time.
+// Stamp identifies the state of a file. Stamp includes the inode and the time of the last status change, because "cp
+// -p" and a rename over the name may preserve the size and the modification time.
 type Stamp struct {
 	identifier
 	size             int64
@@ -168,9 +169,9 @@ const (
 	longTimeAgo = 3 * 365 * 24 * time.Hour
 )
 
-// date returns the time of the last change for validators, in nanoseconds since 1970: the modification time or, if
-// that may be a constant, the time of the last status change. It returns 0 if both are constants, as in file system
-// images with one time for all files. known is false if the modification time is certainly a constant.
+// date returns the time of the last change for validators, in nanoseconds since 1970: the modification time or, if that
+// may be a constant, the time of the last status change. date returns 0 if both are constants, as in file system images
+// with one time for all files. known is false if the modification time is certainly a constant.
 func (s *Stamp) date() (date int64, known bool) {
 	known = s.modified >= int64(firstDate)
 	for _, t := range buildTimes {
@@ -245,7 +246,7 @@ type openFile struct {
 	refs atomic.Int32
 }
 
-// hold adds a reference to the file. It returns false if the file is already closed.
+// hold adds a reference to the file. hold returns false if the file is already closed.
 func (f *openFile) hold() bool {
 	for {
 		n := f.refs.Load()
@@ -258,15 +259,15 @@ func (f *openFile) hold() bool {
 	}
 }
 
-// release drops a reference and closes the file after the last one. It closes on another goroutine, because closing a
-// large removed file may block in the kernel for up to a second.
+// release drops a reference and closes the file after the last one. release closes on another goroutine, because
+// closing a large removed file may block in the kernel for up to a second.
 func (f *openFile) release() {
 	if f.refs.Add(-1) == 0 {
 		go f.file.Close()
 	}
 }
 
-// hold adds a reference to the file. It returns false if there is no file or it is already closed.
+// hold adds a reference to the file. hold returns false if there is no file or it is already closed.
 func (r *representation) hold() bool { return r != nil && r.open != nil && r.open.hold() }
 
 func (v *variants) release() {

@@ -62,9 +62,9 @@ func openView(path string, policy Symlinks, g guard) (t *view, err error) {
 	return t, nil
 }
 
-// OpenTree opens a directory for a source that does not send its files. stat returns information about the file with
-// a name below the directory, a path without "." and ".." segments. It follows symbolic links as for clients of
-// Files. It is safe for concurrent use.
+// OpenTree opens a directory for a source that does not send its files. stat returns information about the file with a
+// name below the directory, a path without "." and ".." segments. OpenTree follows symbolic links as for clients of
+// Files. OpenTree is safe for concurrent use.
 func OpenTree(path string, policy Symlinks) (dir *os.Root, stat func(name string) (fs.FileInfo, error), err error) {
 	t, err := openView(path, policy, guard{})
 	if err != nil {
@@ -181,7 +181,7 @@ func (t *view) openRegular(name string) (*os.File, fs.FileInfo, error) {
 	return file, info, err
 }
 
-// shows returns an error if the regular file with a name is hidden. It opens the file to examine it.
+// shows returns an error if the regular file with a name is hidden. shows opens the file to examine it.
 func (t *view) shows(name string) error {
 	file, _, err := t.open(name)
 	if err != nil {
@@ -197,7 +197,7 @@ type followed struct {
 	left  int // number of segments of the name after the link
 }
 
-// walk opens a file segment by segment and returns information about it. It follows links according to the policy.
+// walk opens a file segment by segment and returns information about it. walk follows links according to the policy.
 // The target of an absolute link must be below the root. The returned file has the name of its last segment after
 // following links.
 func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {

@@ -14,7 +14,7 @@ import (
 )
 
 // Hit responds to a GET or HEAD from memory without a system call, or with a file that is already open and that it
-// checks with fstat(2). It allocates only for the key of a listing. If this is not possible, Hit returns false and
+// checks with fstat(2). Hit allocates only for the key of a listing. If this is not possible, Hit returns false and
 // leaves out unchanged; the caller must then call Open. now is the start time of the process, in nanoseconds since
 // 1970, plus the monotonic time since the start; it may be up to a second late. Hit is safe for concurrent use, and
 // never waits for the disk.
@@ -27,8 +27,8 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	return v.choose(&c).answer(req, &c, out, true)
 }
 
-// Open responds to any request. It may block for the disk, and may leave a file open in out until Response.Close. It
-// is safe for concurrent use.
+// Open responds to any request. Open may block for the disk, and may leave a file open in out until Response.Close.
+// Open is safe for concurrent use.
 func (f *Files) Open(req *Request, out *Response) {
 	if !req.Parsed.Head && !req.Parsed.Get {
 		out.fail(405)
@@ -94,7 +94,7 @@ func (f *Files) key(path []byte, req *Request) []byte {
 	return req.appendShown(append(bytes.Clone(path), 0, o.column, o.direction)) // a clean path contains no NUL
 }
 
-// answer sends the representation that the client prefers. It opens, reads or compresses the file if the content is
+// answer sends the representation that the client prefers. answer opens, reads or compresses the file if the content is
 // needed but not in memory. key is the cache key of the path.
 func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Conditions, out *Response) error {
 	r := v.choose(c)
@@ -137,8 +137,8 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 	return nil
 }
 
-// answer fills in out with r and the file that out needs. It returns false and leaves out unchanged if the content is
-// needed but r is neither in memory nor open, or if before is set and the open file has changed.
+// answer fills in out with r and the file that out needs. answer returns false and leaves out unchanged if the content
+// is needed but r is neither in memory nor open, or if before is set and the open file has changed.
 func (r *representation) answer(req *Request, c *Conditions, out *Response, before bool) bool {
 	head := req.Parsed.Head
 	switch status := r.judge(c); {

@@ -50,8 +50,8 @@ type Options struct {
 	// means that link and target must also have the same owner (Apache's SymLinksIfOwnerMatch); "no" means none.
 	Symlinks string `json:"symlinks" key:"symlinks" is:"one inside owner no"`
 
-	// MimeTypes is a file in the format of Apache's mime.types. It is unused if "". Extensions that it does not contain
-	// have built-in types.
+	// MimeTypes is a file in the format of Apache's mime.types. MimeTypes is unused if "". Extensions that it does not
+	// contain have built-in types.
 	MimeTypes string `json:"mime_types" key:"mime-types" is:"name" path:"FILE"`
 
 	// Types maps extensions without a dot to media types, and overrides MimeTypes. A file name without a dot is used
@@ -107,7 +107,7 @@ func ParseOptions(text string) (Options, error) {
 	return o, err
 }
 
-// Files serves a directory. It is safe for concurrent use.
+// Files serves a directory. Files is safe for concurrent use.
 type Files struct {
 	opt     Options
 	name    string

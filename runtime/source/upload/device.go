@@ -64,7 +64,7 @@ func (t *device) ready(f *os.File, file stored) error {
 
 // A single is a target for one upload at a time: a descriptor that the script has opened, or the handler. All uploads
 // share the position of the descriptor. The handler is for storage without a file, such as flash that is erased and
-// written in blocks (MTD). It receives a line of JSON (inquiry), followed by a piece of the upload.
+// written in blocks (MTD). A single receives a line of JSON (inquiry), followed by a piece of the upload.
 type single struct {
 	options *Options
 	f       *os.File // nil if the target is the handler

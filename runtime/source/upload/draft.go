@@ -13,12 +13,12 @@ import (
 	"fapws/runtime/system"
 )
 
-// A draft is a file that is being received. It belongs to one goroutine at a time.
+// A draft is a file that is being received. A draft belongs to one goroutine at a time.
 type draft struct {
 	file   stored
 	f      *os.File
 	pieces *pieces // replaces f if the handler receives the file; otherwise nil
-	// dir contains temp and name. It is nil if f is written in place.
+	// dir contains temp and name. dir is nil if f is written in place.
 	dir     *os.Root
 	temp    string
 	name    string
@@ -154,7 +154,8 @@ func ignoreUnsupported(err error) error {
 	return err
 }
 
-// openLocked opens and locks a file. It returns errBusy if another upload, possibly of another process, holds the lock.
+// openLocked opens and locks a file. openLocked returns errBusy if another upload, possibly of another process, holds
+// the lock.
 func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 	for {
 		f, err := dir.OpenFile(name, flags|os.O_RDWR, 0o600)
@@ -185,7 +186,7 @@ func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 	}
 }
 
-// lock locks a file until the descriptor is closed. It returns errBusy if another upload holds the lock.
+// lock locks a file until the descriptor is closed. lock returns errBusy if another upload holds the lock.
 func lock(f *os.File) error {
 	switch err := system.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err {
 	case nil:

@@ -123,7 +123,7 @@ func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
 	return false
 }
 
-// find updates t.unfinished. It searches the whole directory for uploads of other processes, but spends at most a
+// find updates t.unfinished. find searches the whole directory for uploads of other processes, but spends at most a
 // fiftieth of the time on it.
 func (t *directory) find(dir *os.Root) {
 	now := time.Now()
@@ -139,8 +139,8 @@ func (t *directory) find(dir *os.Root) {
 	t.until = time.Now().Add(max(time.Second, 50*time.Since(now)))
 }
 
-// resume opens an unfinished upload. It returns errUnknown if the upload does not exist, and errBusy if another request
-// holds its lock.
+// resume opens an unfinished upload. resume returns errUnknown if the upload does not exist, and errBusy if another
+// request holds its lock.
 func (t *directory) resume(id string) (*partial, error) {
 	if !isToken(id) {
 		return nil, errUnknown
@@ -230,7 +230,7 @@ func (t *directory) keeps(dir *os.Root, id string) bool {
 	return false
 }
 
-// discard removes an upload. It returns false if a process is writing it.
+// discard removes an upload. discard returns false if a process is writing it.
 func discard(dir *os.Root, id string) bool {
 	data := hiddenPrefix + id + partialSuffix
 	f, err := openLocked(dir, data, 0)

@@ -82,7 +82,7 @@ func (p *progress) named(name string) {
 const silent = 2 * time.Second
 
 // takeOver ends the upload with this token if it receives no bytes: its client has lost the connection and resumes the
-// upload on another connection. It reports whether the upload has ended.
+// upload on another connection. takeOver reports whether the upload has ended.
 func (u *Upload) takeOver(token string) bool {
 	u.mu.Lock()
 	i := slices.IndexFunc(u.active, func(p *progress) bool {
@@ -136,8 +136,8 @@ func (u *Upload) list() []report {
 	return all
 }
 
-// A Group contains the Uploads of a process. It exchanges questions with the Groups of other processes, so that clients
-// can watch and resume their uploads in any process. It is safe for concurrent use.
+// A Group contains the Uploads of a process. A Group exchanges questions with the Groups of other processes, so that
+// clients can watch and resume their uploads in any process. A Group is safe for concurrent use.
 type Group struct {
 	Publish func(channel, data string) // publishes an event; nil if there are no channels
 	// Others returns the Answers of other processes without a long delay; nil if there are no other processes
@@ -217,7 +217,7 @@ func (u *Upload) others() []report {
 	return u.answered
 }
 
-// merge merges the reports of all processes, active uploads last. It omits a paused upload if another process has
+// merge merges the reports of all processes, active uploads last. merge omits a paused upload if another process has
 // resumed it.
 func merge(own, others []report) []report {
 	all := slices.Concat(others, own)

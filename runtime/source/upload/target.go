@@ -23,7 +23,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// target is a destination for files. It is safe for concurrent use.
+// target is a destination for files. target is safe for concurrent use.
 type target interface {
 	// begin opens a file for the upload id. file contains the name, type, field and size from the client; a negative
 	// size is unknown. The error is a *refusal or an error of the file system.
@@ -79,8 +79,8 @@ func Place(path string) string {
 	return filepath.Dir(path)
 }
 
-// resolved returns the file that a symbolic link leads to, because a rename would replace the link itself. It does not
-// resolve a link that an application in the sandbox could have created; opening the directory then fails.
+// resolved returns the file that a symbolic link leads to, because a rename would replace the link itself. resolved
+// does not resolve a link that an application in the sandbox could have created; opening the directory then fails.
 func resolved(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil && !system.Replaceable(path) {
 		return real
@@ -140,7 +140,7 @@ func (t *directory) open() (*os.Root, error) {
 	return dir, err
 }
 
-// entries yields the names with this suffix. It is an iterator, because the directory may have a million files.
+// entries yields the names with this suffix. entries is an iterator, because the directory may have a million files.
 func entries(dir *os.Root, suffix string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		d, err := dir.Open(".")

@@ -263,7 +263,7 @@ func newForm(next func() ([]byte, error), boundary string) *form {
 	return &form{body: body, ahead: ahead, parts: multipart.NewReader(ahead, boundary), Fields: url.Values{}}
 }
 
-// copy copies the content of a part. It returns errors of the writer unchanged, and other errors like nextFile.
+// copy copies the content of a part. copy returns errors of the writer unchanged, and other errors like nextFile.
 func (f *form) copy(to io.Writer, content io.Reader) error {
 	out := bufio.NewWriterSize(to, writeSize)
 	_, err := io.Copy(out, content)
@@ -276,8 +276,8 @@ func (f *form) copy(to io.Writer, content io.Reader) error {
 	return err
 }
 
-// nextFile returns the next file, with its name, type and field. It stores the fields before the file in f.Fields.
-// The error is io.EOF after the last part, a *refusal, or the error of the body.
+// nextFile returns the next file, with its name, type and field. nextFile stores the fields before the file in
+// f.Fields. The error is io.EOF after the last part, a *refusal, or the error of the body.
 func (f *form) nextFile() (file stored, content io.Reader, err error) {
 	for {
 		f.ahead.N = maxHeader

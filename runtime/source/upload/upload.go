@@ -307,7 +307,7 @@ type Options struct {
 	// replaces, or a device or FIFO to which uploads are written. Path need not exist if its directory exists.
 	Path string `json:"path" key:"to" is:"path" needs:"the path of a directory or file" short:"a directory, the path of a file"`
 
-	// Descriptor is the target if Path is empty. It is duplicated.
+	// Descriptor is the target if Path is empty. Descriptor is duplicated.
 	Descriptor int `json:"descriptor"`
 
 	// Pieces, if not 0, passes the bytes to the handler in pieces of this size, in bytes (see device.go).

@@ -84,8 +84,8 @@ type Denied struct {
 
 func (d *Denied) Error() string { return "denied: " + d.Response.Status + ": " + d.Body }
 
-// Patience limits the lifetime of a client, so that a hanging test ends. It suffices for machines that are many times
-// slower. Tests with an emulated server raise it before the first Dial.
+// Patience limits the lifetime of a client, so that a hanging test ends. Patience suffices for machines that are many
+// times slower. Tests with an emulated server raise it before the first Dial.
 var Patience = 2 * time.Minute
 
 // Open opens a WebSocket on an existing connection, whose deadline becomes Patience from now.
@@ -219,8 +219,8 @@ type Closed struct {
 
 func (e *Closed) Error() string { return fmt.Sprintf("closed with %d %q", e.Code, e.Reason) }
 
-// Receive reads the next message. It assembles fragments, decompresses, answers pings and ignores pongs. It answers a
-// close frame and returns it as an error of type *Closed.
+// Receive reads the next message. Receive assembles fragments, decompresses, answers pings and ignores pongs. Receive
+// answers a close frame and returns it as an error of type *Closed.
 func (c *Client) Receive() (op byte, message []byte, err error) {
 	packed := false
 	for {

@@ -74,7 +74,7 @@ func InstalledPython(t *testing.T) string {
 	return Python
 }
 
-// Maps reports whether the server still runs the file of program. It returns false if the file was replaced after the
+// Maps reports whether the server still runs the file of program. Maps returns false if the file was replaced after the
 // start.
 func (s *Server) Maps(program string) bool {
 	s.T.Helper()

@@ -12,8 +12,8 @@ import (
 // Python is the interpreter that fapws was built for (`build.sh env`).
 var Python = cmp.Or(os.Getenv("PYTHON"), "/usr/bin/python3")
 
-// NeedModule fails the test if the module is missing. It skips the test if fapws was not built for Debian's Python, for
-// which all frameworks are installed as packages.
+// NeedModule fails the test if the module is missing. NeedModule skips the test if fapws was not built for Debian's
+// Python, for which all frameworks are installed as packages.
 func NeedModule(t *testing.T, module string) {
 	t.Helper()
 	ask := exec.Command(Python, "-c", "import "+module)

@@ -571,7 +571,7 @@ func TestUploadMemoryDoesNotDependOnTheSize(t *testing.T) {
 	}
 }
 
-// dirty returns the memory of a process that the kernel cannot drop, in bytes. It excludes the pages of the program,
+// dirty returns the memory of a process that the kernel cannot drop, in bytes. dirty excludes the pages of the program,
 // which the server reads again after each pause.
 func dirty(t *testing.T, pid int) int {
 	t.Helper()

@@ -45,7 +45,8 @@ func (f *frames) request(id uint32, path string) error {
 	return f.head(id, true, ":method GET", ":scheme http", ":authority h", ":path "+path)
 }
 
-// until reads frames until wanted returns true, or until the connection ends. It reports whether wanted returned true.
+// until reads frames until wanted returns true, or until the connection ends. until reports whether wanted returned
+// true.
 func (f *frames) until(wanted func(http2.Frame) bool) bool {
 	for {
 		frame, err := f.ReadFrame()

@@ -99,8 +99,8 @@ func replaced(err error) bool {
 	return errors.As(err, &closed) && (closed.Code == 1012 || closed.Code == 1001)
 }
 
-// sends sends messages until it receives a close frame. It answers the close frame, and continues with a new
-// connection. It returns the messages that it has sent.
+// sends sends messages until it receives a close frame. sends answers the close frame, and continues with a new
+// connection. sends returns the messages that it has sent.
 func (p *livePeer) sends() (said []string) {
 	for !p.stopped() {
 		c := p.connect()

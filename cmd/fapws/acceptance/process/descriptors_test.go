@@ -92,8 +92,8 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 }
 
 // clientsGetNoErrors connects clients after the application has closed standard input, output and error, so that their
-// sockets could get these numbers. It requests a handler that fails, and returns when the server has closed the
-// connections.
+// sockets could get these numbers. clientsGetNoErrors requests a handler that fails, and returns when the server has
+// closed the connections.
 func clientsGetNoErrors(t *testing.T, s *fapwstest.Server) {
 	t.Helper()
 	var clients []*fapwstest.Client

@@ -17,7 +17,7 @@ import (
 )
 
 // hostLogs serves hostlogs.py for three hosts: one.lan has its own error log, two.lan has none, and the log of off.lan
-// is disabled. It serves an ASGI application for asgi.lan.
+// is disabled. hostLogs serves an ASGI application for asgi.lan.
 func hostLogs(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	c := hostLogsCommand(t, top)

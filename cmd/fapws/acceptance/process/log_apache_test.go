@@ -110,8 +110,8 @@ func logSite(t *testing.T, folder string) (date string) {
 // errorStatuses lists the errors for which both servers get a page of their own, because their default pages differ.
 var errorStatuses = []int{400, 401, 403, 404, 405, 414, 416, 431, 501, 505}
 
-// apache starts Debian's apache2 with three logs in different formats. It returns the address and a function that stops
-// apache2.
+// apache starts Debian's apache2 with three logs in different formats. apache returns the address and a function that
+// stops apache2.
 func apache(t *testing.T, folder string, formats map[string]string) (address string, stop func()) {
 	t.Helper()
 	address = backendtest.Unused(t)

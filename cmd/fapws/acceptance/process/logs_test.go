@@ -31,7 +31,7 @@ func logLines(t *testing.T, path string) []string {
 	return lines
 }
 
-// readLog is like logLines, but the log may be written or rotated at the same time. It may then return an error.
+// readLog is like logLines, but the log may be written or rotated at the same time. readLog may then return an error.
 func readLog(path string) (lines []string, err error) {
 	if left, _ := filepath.Glob(path + ".rotated-*"); len(left) > 0 {
 		return nil, fmt.Errorf("%q are not compressed yet", left)

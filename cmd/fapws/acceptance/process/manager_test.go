@@ -157,8 +157,8 @@ func (m *manager) hears(pattern string) {
 	}
 }
 
-// silent waits until no message has arrived for this time, after which a manager would restart the service. It discards
-// earlier messages.
+// silent waits until no message has arrived for this time, after which a manager would restart the service. silent
+// discards earlier messages.
 func (m *manager) silent(long time.Duration) {
 	m.t.Helper()
 	c, err := net.Dial("unixgram", m.name)

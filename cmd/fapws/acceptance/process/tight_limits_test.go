@@ -76,7 +76,8 @@ func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 	}
 }
 
-// startsOrEnds waits until the server prints its banner or ends. It reports whether the server has printed the banner.
+// startsOrEnds waits until the server prints its banner or ends. startsOrEnds reports whether the server has printed
+// the banner.
 func startsOrEnds(s *fapwstest.Server) (started bool) {
 	fapwstest.Eventually(s.T, "the server serves or ends", func() bool {
 		select {

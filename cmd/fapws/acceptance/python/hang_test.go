@@ -425,8 +425,8 @@ func TestSteadyThreadsRunHandlers(t *testing.T) {
 	fapwstest.Eventually(t, "they end", func() bool { return pythonThreads(s) == 0 })
 }
 
-// pythonThreads counts the threads that run handlers. It excludes the threads of Go, which start at any time and never
-// end.
+// pythonThreads counts the threads that run handlers. pythonThreads excludes the threads of Go, which start at any time
+// and never end.
 func pythonThreads(s *fapwstest.Server) (n int) {
 	s.T.Helper()
 	tasks, err := os.ReadDir(s.Proc("task"))

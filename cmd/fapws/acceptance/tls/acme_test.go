@@ -17,7 +17,8 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// pebble runs Pebble, the test server of Let's Encrypt for certificates. It needs no DNS: every name is this machine.
+// pebble runs Pebble, the test server of Let's Encrypt for certificates. pebble needs no DNS: every name is this
+// machine.
 type pebble struct {
 	directory   string // URL
 	trust       string

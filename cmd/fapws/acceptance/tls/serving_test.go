@@ -20,7 +20,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// secured starts a server with serving.py. It also returns a TLS configuration for clients, which trusts the server.
+// secured starts a server with serving.py. secured also returns a TLS configuration for clients, which trusts the
+// server.
 func secured(t *testing.T, m fapwstest.Mode, flags ...string) (*fapwstest.Server, *tls.Config) {
 	t.Helper()
 	ca := certtest.NewAuthority(t)
