@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A load generator for WebSockets (RFC 6455) on one thread. It sends the next message on a connection when the previous
-// message was echoed. It offers no extension, so no server compresses.
+// A load generator for WebSockets (RFC 6455) on one thread. The load generator sends the next message on a connection
+// when the previous message was echoed. The load generator offers no extension, so no server compresses.
 
 const messageSize = 64 // in bytes
 

@@ -42,8 +42,8 @@ func RunFrom(file, python string) {
 }
 
 type Options struct {
-	// Apps are the applications, at least one. They share an interpreter and are loaded in this order. Only the first
-	// one may be run as __main__, and it decides sys.argv[0].
+	// Apps are the applications, at least one. The applications share an interpreter and are loaded in this order. Only
+	// the first one may be run as __main__, and it decides sys.argv[0].
 	//
 	// Each has its directory first on sys.path while it is loaded, and a separate name in sys.modules, even if two
 	// scripts are called app.py. Two applications that import a module of the same name get the same module: if two

@@ -57,9 +57,9 @@ void asgi_thread_notify(void);
  * How exchanges run on the asyncio thread: asgi_exchange.c, asgi_task.c, asgi_waiter.c, asgi_messages.c,
  * asgi_handler.c and asgi_stack.c.
  *
- * An exchange is a coroutine that a Task runs. Its core_kind tells whether it is ASGI, an async handler or a WebSocket.
- * The record owns a reference to its exchange, and so does the list asgi_thread.live until the coroutine has ended. An
- * exchange may outlive its record: rec is NULL from the last part on. */
+ * An exchange is a coroutine that a Task runs. The core_kind of an exchange tells whether it is ASGI, an async handler
+ * or a WebSocket. The record owns a reference to its exchange, and so does the list asgi_thread.live until the
+ * coroutine has ended. An exchange may outlive its record: rec is NULL from the last part on. */
 
 typedef struct asgi_exchange asgi_exchange;
 
@@ -97,7 +97,7 @@ enum {
   ASGI_TO_SEND
 };
 
-/* A coroutine that the application awaits. It ends when its exchange has a message, or room for more of the
+/* A coroutine that the application awaits. The coroutine ends when its exchange has a message, or room for more of the
  * response. asgi_done ends at once. */
 typedef struct asgi_waiter {
   PyObject_HEAD asgi_exchange *exchange; /* owned */

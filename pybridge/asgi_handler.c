@@ -1,5 +1,5 @@
-/* async def handler(environ, start_response), awaited on the asyncio thread. It may return the same values as other
- * handlers, or an async iterable, and it may be an async generator, whose chunks are sent as they are yielded. */
+/* async def handler(environ, start_response), awaited on the asyncio thread. The handler may return the same values as
+ * other handlers, or an async iterable, and it may be an async generator, whose chunks are sent as they are yielded. */
 #include "asgi.h"
 
 #define A asgi_the_thread

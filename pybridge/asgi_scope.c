@@ -45,9 +45,9 @@ int asgi_scope_init(void) {
   if (PyDict_SetItem(scope, text[K_TYPE], text[T_HTTP]) < 0 || PyDict_SetItem(scope, text[K_ROOT], text[T_EMPTY]) < 0 ||
       core_put(scope, text[K_QUERY], PyBytes_FromStringAndSize(NULL, 0)) < 0)
     return -1;
-  /* The version is 2.3, because from 2.4 on, frameworks such as Starlette do not listen for http.disconnect. They
-   * expect an OSError from send(), so an application that waits for something else would continue without its
-   * client. */
+  /* The version is 2.3, because from 2.4 on, frameworks such as Starlette do not listen for http.disconnect. Such
+   * frameworks expect an OSError from send(), so an application that waits for something else would continue without
+   * its client. */
   the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.3");
   if (the_asgi) the_scope = scope;
   return the_asgi ? 0 : -1;

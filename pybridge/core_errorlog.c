@@ -1,10 +1,10 @@
 /* Error logs of hosts. Any thread, without the GIL.
  *
- * Each thread writes its messages to the file without Go. Therefore the file has the last message before a crash,
- * and a forked child, in which Go does not run, can write messages. It follows the protocol of package logfile: take
- * the lock, check that the path still leads to the file, append. It does not rotate or create files. If a message
- * requires that, if the disk is full, or if the lock is not available soon, the message goes through the event loop
- * to the logfile.File of the log. Later messages take the same way until this message has been written. */
+ * Each thread writes its messages to the file without Go. Therefore the file has the last message before a crash, and a
+ * forked child, in which Go does not run, can write messages. This code follows the protocol of package logfile: take
+ * the lock, check that the path still leads to the file, append. This code does not rotate or create files. If a
+ * message requires that, if the disk is full, or if the lock is not available soon, the message goes through the event
+ * loop to the logfile.File of the log. Later messages take the same way until this message has been written. */
 #include "core.h"
 
 #include <errno.h>

@@ -46,7 +46,7 @@ static void in_child(void) {
  *
  * All are close-on-exec, so programs that a handler starts do not have them. A child that only forks (os.fork,
  * multiprocessing) has duplicates: as long as it runs, clients would not see that the server has closed their
- * connection, and no process could listen on the address after the server's end. So the child closes them. It
+ * connection, and no process could listen on the address after the server's end. So the child closes them. The child
  * recognizes connections by their local address, which is the address of a listener. */
 
 typedef union {
@@ -136,7 +136,7 @@ static PyMethodDef close_kept_method = {"close_kept", close_kept, METH_NOARGS,
                                         "Closes descriptors of the server in a child of os.fork()."};
 
 int core_fork_init(void) {
-  /* Go handles SIGURG in every program. Its handler shows which handlers are Go's. */
+  /* Go handles SIGURG in every program. The handler of SIGURG shows which handlers are Go's. */
   sigaction(SIGURG, NULL, &go_action);
   pthread_atfork(before_fork, after_fork, in_child);
   PyObject *kw = Py_BuildValue("{s:N}", "after_in_child", PyCFunction_New(&close_kept_method, NULL));

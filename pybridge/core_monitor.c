@@ -1,6 +1,6 @@
 /* A thread that watches the pool in threads mode: it gives the queue to another thread if the drainer is stuck in a
- * job, starts threads, finds handlers that wait for a long time, and wakes the event loop for parts if no thread
- * did. It sleeps while the server is idle, and never takes the GIL. */
+ * job, starts threads, finds handlers that wait for a long time, and wakes the event loop for parts if no thread did.
+ * The monitor sleeps while the server is idle, and never takes the GIL. */
 #include "core.h"
 
 #include <errno.h>
@@ -31,8 +31,8 @@
 
 static int may_spawn(void) { return core_counted_threads() < P.max; }
 
-/* Whether a thread is between two jobs. It takes the next job as soon as it has a processor and the GIL, which takes
- * longer than a tick on a busy machine. P.mu is held. */
+/* Whether a thread is between two jobs. Such a thread takes the next job as soon as it has a processor and the GIL,
+ * which takes longer than a tick on a busy machine. P.mu is held. */
 static int one_returns(void) {
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];

@@ -207,8 +207,8 @@ void core_wake_loop(void) {
 }
 
 #ifdef __SANITIZE_THREAD__
-/* Go takes finished parts with its own atomics, which ThreadSanitizer does not see. It does see this variable of cgo,
- * at each call from Go. */
+/* Go takes finished parts with its own atomics, which ThreadSanitizer does not see. ThreadSanitizer does see this
+ * variable of cgo, at each call from Go. */
 long long _cgo_sync __attribute__((common));
 void __tsan_release(void *);
 static void before_go(void) { __tsan_release(&_cgo_sync); }

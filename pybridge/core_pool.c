@@ -38,7 +38,7 @@ void core_wake_thread(core_thread *t) {
   if (t->state != CORE_THREAD_IDLE) return;
   t->state = CORE_THREAD_BUSY;
   P.idle--;
-  if (to_wake) sem_post(&to_wake->sleep); /* It is rare that two threads must be woken at the same time. */
+  if (to_wake) sem_post(&to_wake->sleep); /* Two threads must rarely be woken at the same time. */
   to_wake = t;
 }
 

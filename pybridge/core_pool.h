@@ -1,9 +1,9 @@
 /* The threads that run Python, the pool, and the queues of records and parts.
  *
- * core_the_pool owns threads, mounts and the queue, and lives as long as the process. Its mutex guards the members that
- * say so, and is never held while a thread waits for the GIL. A record in a list belongs to the list. A thread that
- * takes a record owns the record until the thread publishes the last part of the response. A part belongs to the thread
- * that makes it until it is published, then to the event loop. */
+ * core_the_pool owns threads, mounts and the queue, and lives as long as the process. The mutex of the pool guards the
+ * members that say so, and is never held while a thread waits for the GIL. A record in a list belongs to the list. A
+ * thread that takes a record owns the record until the thread publishes the last part of the response. A part belongs
+ * to the thread that makes it until it is published, then to the event loop. */
 #pragma once
 
 #include "core_python.h"
@@ -24,8 +24,8 @@ typedef struct {
 struct core_thread;
 
 typedef struct core_mode {
-  /* Whether code on threads of this mode may wait for a client. It may not if the thread is the only one that can
-   * send data to clients. */
+  /* Whether code on threads of this mode may wait for a client. Code must not wait for a client if the thread is the
+   * only one that can send data to clients. */
   int may_wait;
 
   /* Called once by live_start_pool, with the GIL, on Python's main thread. 0, or -1 with errno. */
@@ -455,7 +455,7 @@ int core_read_text(PyObject *o, core_message *m, const char *wrong);
 int core_read_message(PyObject *o, core_message *m);
 core_part *core_part_of(core_record *rec, const core_message *message);
 core_part *core_message_part(core_record *rec, PyObject *message);
-/* Returns a number that identifies a WebSocket for the event loop. It changes when the record is reused. */
+/* Returns a number that identifies a WebSocket for the event loop. The number changes when the record is reused. */
 static inline uint64_t core_socket_number(const core_record *rec) { return (uint64_t)rec->serial << 32 | rec->ticket; }
 /* Frees released parts that own Python objects. */
 void core_collect_garbage(void);

@@ -2,7 +2,8 @@
  * Python without the GIL. Every header of the Python side includes this one.
  *
  * Unless a comment says otherwise, a function needs the GIL, returns NULL or -1 with a Python exception set when it
- * fails, and borrows the objects it is given. It returns objects as new references unless a comment says "borrowed". */
+ * fails, and borrows the objects it is given. A function returns objects as new references unless a comment says
+ * "borrowed". */
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
@@ -39,9 +40,9 @@ static inline PyObject *core_new_ref(PyObject *o) {
 
 /* =============================================================================
  * Checks of the callers, in builds with AddressSanitizer or ThreadSanitizer: a function that Go or Python calls begins
- * with CORE_CHECK. It aborts unless the caller is in one of the given states for the GIL, on one of the given threads,
- * and in one of the given phases. Without a given state, thread or phase, any is allowed. A forked child is not
- * checked.
+ * with CORE_CHECK. CORE_CHECK aborts unless the caller is in one of the given states for the GIL, on one of the given
+ * threads, and in one of the given phases. Without a given state, thread or phase, any is allowed. A forked child is
+ * not checked.
  *
  * While a thread is in a function of the event loop, CORE_ON_LOOP refuses other threads. In inline mode a handler may
  * call the event loop (core_loop_send_now), which then calls functions that expect CORE_NO_GIL with the GIL. */
@@ -76,7 +77,7 @@ void core_checked(const int *took);
 PyObject *core_import(const char *module, const char *name);
 /* Calls an attribute of a module. format is a format of Py_BuildValue that makes a tuple: "(Oi)", "()". */
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
-/* Raises an exception. Its text has the format of PyErr_Format. Returns -1. */
+/* Raises an exception. The text of the exception has the format of PyErr_Format. Returns -1. */
 int core_raise(PyObject *type, const char *format, ...);
 /* Raises an exception like PyErr_Restore, but the caller keeps its references. None counts as NULL. Returns -1. */
 int core_raise_given(PyObject *type, PyObject *value, PyObject *tb);
@@ -154,7 +155,7 @@ static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
 #define CORE_PER_THREAD __thread
 #define CORE_BEGIN_HOLD(o) Py_BEGIN_CRITICAL_SECTION(o)
 #define CORE_END_HOLD() Py_END_CRITICAL_SECTION()
-/* Does the same with o of type void *. It may be NULL, and its owner may release it meanwhile. */
+/* Does the same with o of type void *. The pointer o may be NULL, and its owner may release it meanwhile. */
 #define CORE_BEGIN_HOLD_IF(o)                                                                                          \
   {                                                                                                                    \
     PyObject *core_held = Py_XNewRef((PyObject *)(o));                                                                 \

@@ -170,9 +170,9 @@ static PyObject *make_abc_later(void) {
   return make_abc();
 }
 
-/* Makes Python import _signal before site and sitecustomize run. A tool such as ddtrace removes the modules that it
- * has imported there. It would remove _signal, and a second import forgets all handlers. Python imports the built-in
- * module _abc with os, before site needs it. */
+/* Makes Python import _signal before site and sitecustomize run. A tool such as ddtrace removes the modules that it has
+ * imported there. Such a tool would remove _signal, and a second import forgets all handlers. Python imports the
+ * built-in module _abc with os, before site needs it. */
 void core_import_signals_early(void) {
   for (struct _inittab *one = PyImport_Inittab; one->name; one++) {
     if (strcmp(one->name, "_abc") != 0) continue;

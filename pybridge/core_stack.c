@@ -1,8 +1,8 @@
 /* Stacks of Python threads, and fapws.Timeout for handlers that take too long. On any thread; it takes the GIL where it
  * needs it.
  *
- * thread.current is the record whose code a thread runs. It changes under the GIL only, so with the GIL, and alone
- * (core_python.h), a Timeout cannot hit another request. */
+ * thread.current is the record whose code a thread runs. thread.current changes under the GIL only, so with the GIL,
+ * and alone (core_python.h), a Timeout cannot hit another request. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -334,9 +334,9 @@ PyObject *core_stacks(PyObject *module, PyObject *none) {
  *
  * Writes the stacks of all Python threads without the GIL.
  *
- * faulthandler has the code, but most builds of Python do not export it. Its signal handler (faulthandler.register)
- * runs this code: the server registers it for a signal at start, replaces the signal's handler at once, and later
- * calls faulthandler's handler as a function. */
+ * faulthandler has the code, but most builds of Python do not export it. The signal handler of faulthandler
+ * (faulthandler.register) runs this code: the server registers it for a signal at start, replaces the signal's handler
+ * at once, and later calls faulthandler's handler as a function. */
 
 static void (*_Atomic write_stacks)(int signal); /* writes stacks to the following file, or NULL if not available */
 static int file = -1;

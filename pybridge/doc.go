@@ -1,16 +1,16 @@
 // Package pybridge embeds CPython: it starts the interpreter, runs the user's script, and runs the handlers of its
-// PATHS table on Python threads, inline on the event loop, or on an asyncio thread. It implements app.Interpreter
-// without importing it, opens no sockets, and does not know connections. Package cmd/fapws/plan loads applications with
-// it, and the worker passes its Handler to the server.
+// PATHS table on Python threads, inline on the event loop, or on an asyncio thread. Package pybridge implements
+// app.Interpreter without importing it, opens no sockets, and does not know connections. Package cmd/fapws/plan loads
+// applications with it, and the worker passes its Handler to the server.
 //
 // Start reading at handler.go and shim.h, the two sides of the boundary, and continue with core_run.c.
 //
 // The C has four parts, whose names are the prefixes of their files and functions: core_ (the interpreter, threads,
 // records and parts), wsgi_ (requests of synchronous handlers), asgi_ (the asyncio thread) and live_ (WebSockets with
-// callbacks, channels, module _fapws). Each part has one header, but core_ has three. They begin with the ownership of
-// memory and the threads that may call their functions, and have a section for each .c file, which lists what others
-// use of that file. Calls go down only, from live_ to core_; core_ calls the other parts through tables and pointers in
-// core_pool.h.
+// callbacks, channels, module _fapws). Each part has one header, but core_ has three. The headers begin with the
+// ownership of memory and the threads that may call their functions, and have a section for each .c file, which lists
+// what others use of that file. Calls go down only, from live_ to core_; core_ calls the other parts through tables and
+// pointers in core_pool.h.
 //
 // Only .c files use Python objects, under the GIL; Go uses the flat structs of shim.h. Go calls C once for each batch
 // of requests, and takes finished parts from a list in shared memory without a call. Structs contain numbers and
@@ -89,9 +89,9 @@
 //
 //   - send() makes a part on any thread that has the GIL, which also determines the order of messages. Threads that
 //     wait in send() are counted in the record (senders), which is kept until they have returned.
-//   - Each WebSocket ends in the function end, after close() by a thread, a close frame, or Cancel. It calls on_close,
-//     detaches the object from its record, and publishes the last part. After Cancel, callbacks still run for messages
-//     that have arrived; a send() that fails then ends the WebSocket without a report.
+//   - Each WebSocket ends in the function end, after close() by a thread, a close frame, or Cancel. The function end
+//     calls on_close, detaches the object from its record, and publishes the last part. After Cancel, callbacks still
+//     run for messages that have arrived; a send() that fails then ends the WebSocket without a report.
 //   - Credit is returned in units of an eighth of the window, so a paused client does not wait indefinitely.
 //   - The loop does not know when a callback began. While such WebSockets exist and a timeout is set, a goroutine
 //     (timeout.go) checks twice a second whether threads are still in the same job. Each callback counts as one job, so
@@ -110,14 +110,15 @@
 //
 // A process has at most one asyncio thread, which is started if a mount needs it (asgi_thread.c,
 // contrib/fapws/_async.py, asgi.h). The loop puts each record with events into a list once, and writes to an eventfd
-// only if the thread sleeps. turn handles the whole list in one call. It wakes the event loop at its end, and earlier
-// under the conditions of core_notify_after, as threads for synchronous handlers do. So asyncio's event loop turns once
-// for many requests, and uvloop makes little difference.
+// only if the thread sleeps. turn handles the whole list in one call. The function turn wakes the event loop at its
+// end, and earlier under the conditions of core_notify_after, as threads for synchronous handlers do. So asyncio's
+// event loop turns once for many requests, and uvloop makes little difference.
 //
 //   - Each request has a Task with a copy of the context. The Task runs at once until it first waits: with eager_start
 //     from Python 3.12 on, with older Pythons by intercepting the call_soon of the Task. The Task runs a C object
 //     around the coroutine of the application. The object notices the coroutine's end itself, without a done-callback,
-//     which would need a turn of the loop. Its cr_frame and cr_await show the application to asyncio's tools.
+//     which would need a turn of the loop. The attributes cr_frame and cr_await of the coroutine show the application
+//     to asyncio's tools.
 //   - send() returns a shared object that is already done, unless the client is more than 256 KiB behind. receive()
 //     returns an object that takes a message when it is awaited, so a cancelled receive() loses no message
 //     (asgi_waiter.c).
@@ -129,8 +130,8 @@
 //     If the task blocks the thread, fapws.Timeout is raised. If the thread does not return within five seconds, its
 //     stack is logged and the process is replaced. The blocking code may belong to no active request, so a request that
 //     has waited too long for the thread checks whether the thread makes progress (checkAsync in mode.go).
-//   - asyncio passes SystemExit and KeyboardInterrupt of a task through its event loop. They are logged, like stop(),
-//     and the loop continues. Starlette's BaseHTTPMiddleware makes such tasks.
+//   - asyncio passes SystemExit and KeyboardInterrupt of a task through its event loop. These exceptions are logged,
+//     like stop(), and the loop continues. Starlette's BaseHTTPMiddleware makes such tasks.
 //   - The application receives the close frame of a WebSocket in order, so send() works until the application has
 //     received the disconnect. An earlier OSError would end an application that still has messages to receive.
 //     asgi_websocket.c has the limits.

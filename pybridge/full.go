@@ -12,7 +12,7 @@ import (
 	"unsafe"
 )
 
-// Backlog describes how requests wait for threads. Its zero value means that none waits.
+// Backlog describes how requests wait for threads. The zero value of Backlog means that none waits.
 type Backlog struct {
 	Queued int
 	First  time.Duration

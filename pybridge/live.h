@@ -17,8 +17,8 @@
 
 enum { LIVE_WS_OPENING, LIVE_WS_OPEN, LIVE_WS_CLOSING, LIVE_WS_CLOSED };
 
-/* The argument of the callbacks: a fapws.WebSocketConnection. It owns its objects; any thread with the GIL may use
- * it. */
+/* The argument of the callbacks: a fapws.WebSocketConnection. A fapws.WebSocketConnection owns its objects; any thread
+ * with the GIL may use it. */
 typedef struct {
   PyObject_HEAD core_record *rec; /* borrowed; NULL after the exchange has ended */
   PyObject *environ;

@@ -70,7 +70,7 @@ static PyObject *broadcast_all(PyObject *module, PyObject *args) {
   return result;
 }
 
-/* The key of a group in the table of subscriber counts, as in messages.go. It is short and is never the name of a
+/* The key of a group in the table of subscriber counts, as in messages.go. The key is short and is never the name of a
  * channel. FNV-1a. */
 static void count_key(char key[20], const char *place, const core_bytes *group) {
   uint64_t h = 14695981039346656037u;

@@ -1,6 +1,6 @@
-/* Messages between the Python code of all processes of the server (fapws._ipc). They are sent like broadcasts, so that
- * all processes receive them in the same order. The event loop queues received messages, and the asyncio thread passes
- * all of them to Python in one call. */
+/* Messages between the Python code of all processes of the server (fapws._ipc). Messages are sent like broadcasts, so
+ * that all processes receive them in the same order. The event loop queues received messages, and the asyncio thread
+ * passes all of them to Python in one call. */
 #include "live.h"
 
 #include <stdlib.h>

@@ -259,7 +259,8 @@ type Contents struct {
 
 type Content struct {
 	Settings Settings
-	// Table has the PATHS in their order, or one mount with the prefix "". Their Index is for exchange.Mount.Index.
+	// Table has the PATHS in their order, or one mount with the prefix "". The Index of a mount is for
+	// exchange.Mount.Index.
 	Table []Mount
 	// text for the log: "PATHS, 3 entries" or "WSGI app:application"
 	What string

@@ -15,7 +15,7 @@ import (
 )
 
 // mode is the way to run requests of a mount: on threads, inline or on the asyncio thread. core_pool.h has the other
-// half of the table. Its methods are safe for concurrent use.
+// half of the table. The methods of mode are safe for concurrent use.
 type mode interface {
 	place() string
 	expired(h *Handler)

@@ -246,7 +246,7 @@ func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
 }
 
 // Then contains continuations for responses of Python that have more than a head and a body, each with the kind of
-// response. They are called on the event loop.
+// response. All these functions are called on the event loop.
 type Then struct {
 	// for X-Sendfile and X-Accel-Redirect, and for a Staticfile whose path is in Request.Path
 	SendFiles exchange.Continuation

@@ -14,8 +14,8 @@
  * A piece of a response, from a Python thread to the event loop.
  *
  * A thread with the GIL makes a part (core_output.c); once published it belongs to the event loop, and Handler.Release
- * gives it up, on any thread. It owns buf, file and a reference to owner. The first part of a response is record.part0,
- * which lives as long as its record. */
+ * gives it up, on any thread. A part owns buf, file and a reference to owner. The first part of a response is
+ * record.part0, which lives as long as its record. */
 
 /* Same layout as http1.Span: a range of bytes in a buffer. */
 typedef struct {
@@ -434,9 +434,9 @@ char *core_messages(size_t *n);
 
 /* --- core_errorlog.c ------------------------------------------------------------ */
 
-/* Adds an error log: a regular file that package logfile also writes. It is rotated before it exceeds max bytes (0
- * for no limit), and at the time until (seconds since 1970). path is copied; if it is NULL, messages are dropped.
- * Returns the number of the log, or 0 without memory. Must be called on one thread before handlers run. */
+/* Adds an error log: a regular file that package logfile also writes. The error log is rotated before it exceeds max
+ * bytes (0 for no limit), and at the time until (seconds since 1970). path is copied; if it is NULL, messages are
+ * dropped. Returns the number of the log, or 0 without memory. Must be called on one thread before handlers run. */
 int core_errorlog_add(const char *path, int64_t max, int64_t until);
 /* Reports that the first written messages for that log, which were passed to the loop, are in the file. */
 void core_errorlog_written(int number, uint64_t written, int64_t until);
@@ -468,8 +468,8 @@ int live_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n
 /* =============================================================================
  * Metrics of the Python side.
  *
- * Histograms have the buckets of package metrics, which Go passes. They are written under the GIL and read at any time:
- * all members are atomic. */
+ * Histograms have the buckets of package metrics, which Go passes. Histograms are written under the GIL and read at any
+ * time: all members are atomic. */
 
 #define CORE_BUCKETS_MAX 32
 
@@ -543,7 +543,8 @@ void core_keep_from_children(int fd);
 /* =============================================================================
  * Stacks of threads and tasks, and the end of those that take too long. Go sees this header.
  *
- * A snapshot is the caller's, with its text. Its record is only a number to compare: the record may have ended. */
+ * A snapshot is the caller's, with its text. The record of a snapshot is only a number to compare: the record may have
+ * ended. */
 
 typedef struct {
   core_record *rec;

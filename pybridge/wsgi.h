@@ -37,8 +37,8 @@ int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, co
 typedef struct wsgi_head wsgi_head;
 #define WSGI_HEAD_SLOTS 16
 typedef PyObject *wsgi_dict_of_fields(core_record *rec);
-/* A dict from make with the request line that put_line adds. It comes from the cache slots if the last requests had
- * the same head. slots is NULL if the head must not be cached. */
+/* A dict from make with the request line that put_line adds. The dict comes from the cache slots if the last requests
+ * had the same head. slots is NULL if the head must not be cached. */
 PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fields *make,
                             int (*put_line)(PyObject *, const core_record *));
 void wsgi_forget_heads(wsgi_head **slots);

@@ -14,7 +14,7 @@
 struct wsgi_head {
   char text[TEXT]; /* the fields, the peer, and the request line, in this order */
   size_t fields, peer, line;
-  /* Size of the body. It may differ from Content-Length, because a description replaces the body of an upload. */
+  /* Size of the body. The size may differ from Content-Length, because a description replaces the body of an upload. */
   int64_t size;
   uint32_t mount, script, log;
   PyObject *of_fields; /* environ without the values of the request line */

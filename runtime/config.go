@@ -25,8 +25,8 @@ type Config struct {
 	Accept     conn.AcceptConfig
 	WebSockets live.SocketConfig
 
-	// Channels configures channels. Its HandOver also allows WebSockets of mounts with a Group to continue in another
-	// process (Sockets.Export), and its Counted also reports groups.
+	// Channels configures channels. The HandOver of Channels also allows WebSockets of mounts with a Group to continue
+	// in another process (Sockets.Export), and its Counted also reports groups.
 	Channels live.StreamConfig
 
 	Private *static.Private

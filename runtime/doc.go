@@ -1,6 +1,6 @@
 // Package runtime is the server: it connects event loop, connections, sites, sources and channels, starts and stops
-// them, and hands over to another process. The packages below it do the work. It does not know Python: an application
-// is a Handler of package source/app.
+// them, and hands over to another process. The packages below it do the work. Package runtime does not know Python: an
+// application is a Handler of package source/app.
 //
 // A Server has one event loop, which owns the connections. Its exported methods are safe for concurrent use, but must
 // not be called on the loop. Everything else belongs to the loop unless a comment says otherwise. Work that may wait

@@ -21,7 +21,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// A Server is an HTTP server with its event loop. Its methods may be called on any goroutine except the loop's.
+// A Server is an HTTP server with its event loop. The methods of a Server may be called on any goroutine except the
+// loop's.
 type Server struct {
 	cfg   Config
 	again http1.Limits // limits for heads that are parsed a second time

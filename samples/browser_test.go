@@ -82,7 +82,7 @@ func (p *tab) hear(event any) {
 		if event.Type == network.ResourceTypeEventSource {
 			p.streams = append(p.streams, event.RequestID)
 		}
-	// This event contains the sent fields. It may precede or follow the other event of the same request.
+	// This event contains the sent fields. This event may precede or follow the other event of the same request.
 	case *network.EventRequestWillBeSentExtraInfo:
 		for name, value := range event.Headers {
 			if strings.EqualFold(name, "Last-Event-ID") {
@@ -212,7 +212,7 @@ func (b *browser) clockAndRestart(t *testing.T) {
 	}
 }
 
-// chat opens the chat for two people. One of them tries to inject a script into the page of the other.
+// chat opens the chat for two people. One person tries to inject a script into the page of the other.
 func (b *browser) chat(t *testing.T, script string) {
 	s := startServer(t, nil, script, chatArgs(t, script))
 	enter := func(name string) *tab {

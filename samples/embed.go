@@ -1,5 +1,5 @@
-// Package samples contains scripts to learn from, some of which fapws new writes. Its tests run each script with the
-// built fapws (FAPWS_BIN, default ../build/fapws) and a real client.
+// Package samples contains scripts to learn from, some of which fapws new writes. The tests of package samples run each
+// script with the built fapws (FAPWS_BIN, default ../build/fapws) and a real client.
 package samples
 
 import (

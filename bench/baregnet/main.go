@@ -1,6 +1,6 @@
-// Command baregnet is the limit that the benchmarks compare with: a gnet
-// server with one loop which sends a fixed answer for each complete request.
-// It parses only the end of the head and Content-Length. Pipelined requests are answered in one write.
+// Command baregnet is the limit that the benchmarks compare with: a gnet server with one loop which sends a fixed
+// answer for each complete request. The gnet server parses only the end of the head and Content-Length. Pipelined
+// requests are answered in one write.
 //
 // Usage: baregnet ADDRESS [CERTIFICATE KEY]
 package main

@@ -5,8 +5,8 @@ package main
 import "C"
 import "runtime"
 
-// fapws_main is main in the form of a library (package process). It runs on the main thread and stays there: a locked
-// goroutine starts no thread that would inherit privileges of the main thread.
+// fapws_main is main in the form of a library (package process). fapws_main runs on the main thread and stays there: a
+// locked goroutine starts no thread that would inherit privileges of the main thread.
 //
 //export fapws_main
 func fapws_main() {

@@ -8,9 +8,9 @@
 //
 // # Guessing
 //
-// A Checker limits the cost of all checks together: it uses half of the processors. It never locks an account, because
-// then any client could lock out the owner. Instead, a check is due at its arrival, plus a penalty for recent failures
-// of its client's network and of its account (checker.go), plus a delay for the checks of its network and its
+// A Checker limits the cost of all checks together: it uses half of the processors. A Checker never locks an account,
+// because then any client could lock out the owner. Instead, a check is due at its arrival, plus a penalty for recent
+// failures of its client's network and of its account (checker.go), plus a delay for the checks of its network and its
 // connection that already wait. Therefore a flood of guesses waits behind all other logins, requests that one
 // connection sends at once wait behind other connections, and a network from which the user has logged in is not
 // penalized for the failures of other networks. The first check of a connection is delayed by at most 30 s, in addition

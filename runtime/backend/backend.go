@@ -129,7 +129,7 @@ func (r *Request) reportClose() {
 
 var ErrGone = errors.New("the client has disconnected")
 
-// A Response sends the response to a request. Its methods must be called on the goroutine of Respond.
+// A Response sends the response to a request. The methods of a Response must be called on the goroutine of Respond.
 type Response struct {
 	r       *Request
 	head    exchange.Head
@@ -251,8 +251,8 @@ func (w *Response) Flush() error {
 	return w.r.wait()
 }
 
-// Trailers sets the trailer fields (see exchange.Part). Their bytes must not change afterwards. Trailers may be called
-// only if Request.Parsed.Trailers is set.
+// Trailers sets the trailer fields (see exchange.Part). The bytes of the trailer fields must not change afterwards.
+// Trailers may be called only if Request.Parsed.Trailers is set.
 func (w *Response) Trailers(t exchange.Trailers) { w.trailers = t }
 
 // Fail aborts the response, so that the client notices the missing rest. Before Start, it is equivalent to Refuse(502,

@@ -6,7 +6,7 @@
 // exchange, and a responder never accesses a connection.
 //
 // A responder may request another page from the server itself (Request.Sub). The subrequest uses a socketpair that the
-// server treats as a connection. It is routed like other requests, and may reach Python. It does not count toward
-// max-clients, is not logged in the access log, and may begin while the server stops. At most ten subrequests are
-// nested.
+// server treats as a connection. The subrequest is routed like other requests, and may reach Python. A subrequest does
+// not count toward max-clients, is not logged in the access log, and may begin while the server stops. At most ten
+// subrequests are nested.
 package backend

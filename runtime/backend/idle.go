@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Idle keeps idle connections to an upstream. Its fields must not change after the first use. Idle is safe for
+// Idle keeps idle connections to an upstream. The fields of Idle must not change after the first use. Idle is safe for
 // concurrent use.
 type Idle[C any] struct {
 	After time.Duration

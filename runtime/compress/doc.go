@@ -8,9 +8,9 @@
 // # Which responses
 //
 // A response is compressed if its type is text or similar, its length is at least 1 KiB or unknown, and its fields
-// permit it. They forbid it if the response has a coding, a range, no-transform, a digest, or Vary: Accept-Encoding,
-// because the application has then chosen the form itself. Event streams are not compressed: idle streams would keep
-// encoders, and channels send one copy to all subscribers.
+// permit it. The fields forbid compression if the response has a coding, a range, no-transform, a digest, or Vary:
+// Accept-Encoding, because the application has then chosen the form itself. Event streams are not compressed: idle
+// streams would keep encoders, and channels send one copy to all subscribers.
 //
 // # Guessing secrets
 //

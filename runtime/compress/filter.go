@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A Compressor makes the filters of an event loop. Its methods must be called on the loop.
+// A Compressor makes the filters of an event loop. The methods of a Compressor must be called on the loop.
 type Compressor struct {
 	conns *conn.Set
 	open  int     // number of responses with a coding.Stream
@@ -21,8 +21,8 @@ type Compressor struct {
 func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }
 
 func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
-	// Without Accept-Encoding, the response is not compressed. It needs no Vary, because every client accepts the
-	// uncompressed form. The response to a subrequest is not compressed, because the outer response is.
+	// Without Accept-Encoding, the response is not compressed. The response needs no Vary, because every client accepts
+	// the uncompressed form. The response to a subrequest is not compressed, because the outer response is.
 	if !x.Req.Parsed.Codings || x.Version < http1.HTTP11 || x.Req.Depth() > 0 {
 		return next
 	}

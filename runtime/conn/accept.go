@@ -41,7 +41,7 @@ const (
 	Reject // it is accepted and answered with 503
 )
 
-// An Acceptor accepts connections from listeners. Its exported fields must be set before its first use.
+// An Acceptor accepts connections from listeners. The exported fields of an Acceptor must be set before its first use.
 type Acceptor struct {
 	Events *eventloop.Loop
 	Log    func(level logfile.Level, format string, args ...any)

@@ -38,7 +38,7 @@ const defaultMoment = 100 * time.Millisecond
 const rejectedAtOnce = 64
 
 // ServiceUnavailable is the response to a client for which the server has no room, and AddressCrowded to a client
-// beyond AcceptConfig.MaxPerAddress. Their requests are not read.
+// beyond AcceptConfig.MaxPerAddress. Requests of these clients are not read.
 var (
 	ServiceUnavailable = unavailable("Too many clients are connected to this server. Please try again in a moment.\n")
 	AddressCrowded     = unavailable("Too many connections are open from your address. Please try again in a moment.\n")

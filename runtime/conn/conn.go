@@ -13,7 +13,7 @@ import (
 
 // Protocol is called only by the loop.
 type Protocol interface {
-	// Input passes bytes that have arrived. They are valid until Input returns. b is nil after Again: the protocol
+	// Input passes bytes that have arrived. The bytes are valid until Input returns. b is nil after Again: the protocol
 	// continues with the pending input.
 	Input(b []byte)
 

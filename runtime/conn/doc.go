@@ -1,5 +1,5 @@
 // Package conn implements connections below their protocols: descriptors, input, output, files sent from disk,
-// deadlines and closing. It does not know HTTP: a Protocol receives the bytes that have arrived.
+// deadlines and closing. Package conn does not know HTTP: a Protocol receives the bytes that have arrived.
 //
 // A Set holds the connections of an event loop and their shared memory. Everything must be called on that loop. Start
 // reading at Conn and Protocol; package http1conn implements Protocol for HTTP/1.
@@ -12,13 +12,14 @@
 //   - The loop writes a transfer when the socket has room, up to 1 MiB in a turn: bytes with send, files with sendfile.
 //     A slow client therefore needs neither another descriptor nor a goroutine.
 //
-// The system calls of sockets (socket.go) are raw system calls with MSG_DONTWAIT. They never block, so Go's scheduler
-// need not know about them.
+// The system calls of sockets (socket.go) are raw system calls with MSG_DONTWAIT. These system calls never block, so
+// Go's scheduler need not know about them.
 //
 // # Virtual connections
 //
 // A stream of HTTP/2 may become a connection of another protocol (RFC 8441). It is a Conn with a transport and without
-// a socket; Virtual documents the duties of its transport. Its output is gathered for the connection that carries it.
+// a socket; Virtual documents the duties of its transport. The output of a virtual connection is gathered for the
+// connection that carries it.
 //
 // # Files
 //
@@ -89,7 +90,7 @@
 // # Tunnels
 //
 // A Tunnel (tunnel.go) passes bytes between a client and an upstream on the event loop, for WebSockets behind a proxy.
-// It does not know HTTP; package tunnel makes a Tunnel when an upstream has answered 101
+// A Tunnel does not know HTTP; package tunnel makes a Tunnel when an upstream has answered 101
 // (source/proxy/upgrade.go). Start reading at TunnelEnd, the protocol of both connections.
 //
 // The upstream is a Conn like the client's connection, with TLS if necessary. A tunnel has a descriptor for each side

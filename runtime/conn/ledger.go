@@ -8,7 +8,7 @@ import (
 )
 
 // Ledger tracks the responses that wait in memory for their clients, and bounds that memory. Memory that several
-// responses share counts once. Its methods must be called on the loop.
+// responses share counts once. The methods of Ledger must be called on the loop.
 //
 // The largest response does not count for the bound, so that a single response or a large download is not ended. The
 // first response to end is the response that would wait longest: its unsent bytes divided by the pace of its client. A

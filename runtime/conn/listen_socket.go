@@ -104,8 +104,8 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 			}
 		}
 	}()
-	// The file gets the mode of the socket minus the umask. It never allows more than o.File.Mode, even before
-	// setOwnerAndMode.
+	// The file gets the mode of the socket minus the umask. The mode of the file never allows more than o.File.Mode,
+	// even before setOwnerAndMode.
 	if o.File != nil && o.File.Mode >= 0 {
 		if err := unix.Fchmod(fd, uint32(o.File.Mode)); err != nil {
 			return -1, err

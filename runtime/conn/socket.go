@@ -44,7 +44,7 @@ func (e *FileError) Error() string { return e.text }
 
 const MaxPieces = 64
 
-// A vector sends several pieces with one system call. Its zero value is ready for use.
+// A vector sends several pieces with one system call. The zero value of a vector is ready for use.
 type vector struct {
 	msg unix.Msghdr
 	iov [MaxPieces]unix.Iovec

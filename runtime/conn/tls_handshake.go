@@ -52,7 +52,8 @@ const (
 	isHandshake  = 22
 )
 
-// maxHello limits the ClientHello, in bytes. Its records may have twice as many bytes. Browsers send up to 4 KiB.
+// maxHello limits the ClientHello, in bytes. The TLS records of the ClientHello may have twice as many bytes. Browsers
+// send up to 4 KiB.
 const maxHello = 16 << 10
 
 // clientHello examines the records at the front of b. whole reports whether they contain the first message of a

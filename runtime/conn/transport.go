@@ -1,7 +1,7 @@
 package conn
 
-// A Transport encrypts and decrypts the bytes between a connection and its socket. Its methods are called on the loop
-// and do not block.
+// A Transport encrypts and decrypts the bytes between a connection and its socket. The methods of a Transport are
+// called on the loop and do not block.
 type Transport interface {
 	// Read reads input: it returns io.EOF after the last byte, and unix.EAGAIN if no input is available. A read that
 	// does not fill b has emptied the socket. An error that it returns together with bytes is returned again by the

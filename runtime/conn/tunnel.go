@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tunnel passes bytes between a client and an upstream. After the end of the tunnel it discards the client's input. Its
-// methods must be called on the loop.
+// Tunnel passes bytes between a client and an upstream. After the end of the tunnel it discards the client's input. The
+// methods of Tunnel must be called on the loop.
 type Tunnel struct {
 	client, upstream TunnelEnd
 

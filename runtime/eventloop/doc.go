@@ -1,9 +1,9 @@
 // Package eventloop waits for many descriptors on one goroutine and calls their handlers.
 //
-// It waits with gnet's poller (github.com/panjf2000/gnet/v2/pkg/netpoll: epoll), and is the only package of the server
-// that imports gnet. It adds functions posted by other goroutines, wake-ups by threads that are not Go's, the end of a
-// batch, further turns for handlers, and recovery from panics. It does not know connections or HTTP. ARCHITECTURE.md,
-// "gnet", has the cost of the poller.
+// The package waits with gnet's poller (github.com/panjf2000/gnet/v2/pkg/netpoll: epoll), and is the only package of
+// the server that imports gnet. The package adds functions posted by other goroutines, wake-ups by threads that are not
+// Go's, the end of a batch, further turns for handlers, and recovery from panics. The package does not know connections
+// or HTTP. ARCHITECTURE.md, "gnet", has the cost of the poller.
 //
 // # A batch
 //
@@ -22,9 +22,9 @@
 //
 // # Waking the loop
 //
-// A word that all threads share tells whether the loop must be woken (Waker). It is Awake during a batch, so threads
-// that have work for a busy loop only set the word. At the end of the batch it becomes Asleep, unless a thread has set
-// it meanwhile: then another batch follows at once.
+// A word that all threads share tells whether the loop must be woken (Waker). The word is Awake during a batch, so
+// threads that have work for a busy loop only set the word. At the end of the batch it becomes Asleep, unless a thread
+// has set it meanwhile: then another batch follows at once.
 //
 // # Rules for handlers
 //

@@ -10,8 +10,8 @@ import (
 	"github.com/panjf2000/gnet/v2/pkg/queue"
 )
 
-// Loop calls the handlers of ready descriptors. Its methods must be called on the loop, unless their comments say
-// otherwise.
+// Loop calls the handlers of ready descriptors. The methods of Loop must be called on the loop, unless their comments
+// say otherwise.
 type Loop struct {
 	poller  poller
 	wake    wake
@@ -104,7 +104,8 @@ func (l *Loop) Post(f func()) bool {
 	return l.posts.add(f, &l.wake.waker)
 }
 
-// Once returns a function that posts f, at most once until f begins. Both are safe for concurrent use.
+// Once returns a function that posts f, at most once until f begins. Once and the function that it returns are safe for
+// concurrent use.
 func (l *Loop) Once(f func()) (ask func()) {
 	var asked atomic.Bool
 	run := func() {

@@ -36,9 +36,10 @@ func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 	return nil
 }
 
-// AddNew is Add for a descriptor that may be closed soon, like a connection with a single request. Its handler has a
-// turn in this batch, as if the descriptor were readable. The loop registers the descriptor with the poller when it is
-// idle, at the latest at the end of the next batch. If the poller refuses, the handler receives Unwatched.
+// AddNew is Add for a descriptor that may be closed soon, like a connection with a single request. The handler of the
+// descriptor has a turn in this batch, as if the descriptor were readable. The loop registers the descriptor with the
+// poller when it is idle, at the latest at the end of the next batch. If the poller refuses, the handler receives
+// Unwatched.
 func (l *Loop) AddNew(w *Watch, fd int, h Handler) error {
 	l.put(w, fd, h)
 	w.waits = true
@@ -47,7 +48,7 @@ func (l *Loop) AddNew(w *Watch, fd int, h Handler) error {
 	return nil
 }
 
-// AddVirtual begins a watch without a descriptor. w must be unused. Its handler is called only after Again.
+// AddVirtual begins a watch without a descriptor. w must be unused. The handler of w is called only after Again.
 func (l *Loop) AddVirtual(w *Watch, h Handler) {
 	*w = Watch{loop: l, handler: h, fd: -1, queued: w.queued}
 }

@@ -5,14 +5,14 @@ const Tick = int64(500e6) // in nanoseconds
 // slots is the range of a wheel, in ticks. An entry with a later time comes up early, and its owner must add it again.
 const slots = 256
 
-// Wheel stores things by time, in nanoseconds since it was made. Its zero value is empty. Wheel is not safe for
-// concurrent use.
+// Wheel stores things by time, in nanoseconds since it was made. The zero value of Wheel is empty. Wheel is not safe
+// for concurrent use.
 type Wheel[T any] struct {
 	slots [slots]*Entry[T]
 	tick  int64 // the last swept tick
 }
 
-// Entry is a field of a thing that a wheel can store. Its zero value is in no wheel.
+// Entry is a field of a thing that a wheel can store. The zero value of Entry is in no wheel.
 type Entry[T any] struct {
 	thing *T
 	next  *Entry[T]

@@ -14,8 +14,8 @@ import (
 
 // Exchange is a request with its response. Exchange begins when the head of the request has arrived, and ends when its
 // source has sent the last part and the bytes are released, even if the client disconnects earlier. Exchange belongs to
-// the event loop. Its memory is reused, so only its Source, its Sink and its Stream may keep a pointer, until it ends.
-// Exchange implements Sink for its client.
+// the event loop. The memory of an Exchange is reused, so only its Source, its Sink and its Stream may keep a pointer,
+// until it ends. Exchange implements Sink for its client.
 type Exchange struct {
 	// the request; valid until Start of its Source returns, or until the end of Offload
 	Req    *Request

@@ -41,8 +41,8 @@ const (
 
 // Input is data that arrives for an exchange after Submit: more of its body, or messages of its WebSocket. OpClose is
 // the last Input; a Cancel may follow. If the client breaks the connection or violates the protocol, only Cancel is
-// called. After OpClose the handler should end soon. Its answers to earlier messages and the last part are sent before
-// the close frame.
+// called. After OpClose the handler should end soon. The handler's answers to earlier messages and the last part are
+// sent before the close frame.
 //
 // OpHandOver asks whether a WebSocket can move to another process after all earlier messages. To agree, a handler sends
 // its last part with this Op, and does not tell the application that the WebSocket is closed. Body of the part is data
@@ -122,7 +122,7 @@ type Part struct {
 	// sent after Body; nil if there is no file; Release closes its descriptor
 	File *conn.File
 
-	// Trailers, in the last part, are fields after the body, or nil. They are dropped if they cannot be sent: see
+	// Trailers, in the last part, are fields after the body, or nil. Trailers are dropped if they cannot be sent: see
 	// http1.Request.Trailers.
 	Trailers *Trailers
 

@@ -10,8 +10,8 @@ import (
 
 // request is the request of an exchange, with the decision.
 //
-// All exchanges that do not wait share one request. Its slices refer to the input of the connection. keep makes the
-// request of a waiting exchange permanent.
+// All exchanges that do not wait share one request. The slices of request refer to the input of the connection. keep
+// makes the request of a waiting exchange permanent.
 type request struct {
 	route.Decision // Decision.Head is the head as it was received
 	parsed         http1.Request

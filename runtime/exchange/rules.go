@@ -205,7 +205,7 @@ func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
 	return nil
 }
 
-// Access decides which users may use a mount. Its methods are called on the event loop.
+// Access decides which users may use a mount. The methods of Access are called on the event loop.
 type Access interface {
 	// Admit decides whether the client of x has access. Admit uses Head, Parsed, Path and Peer of x.Req. refusal is the
 	// reply to a client without access, or nil. Before Admit accepts a user, it calls Exchange.LogIn. known is false if

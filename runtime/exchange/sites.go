@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// A Loop is the event loop as the Server sees it. Its methods are called on the event loop.
+// A Loop is the event loop as the Server sees it. The methods of a Loop are called on the event loop.
 type Loop interface {
 	// Arrived is called when c has sent its first request, or was closed without a request. Gone is called when c is no
 	// longer counted as a connection.
@@ -38,8 +38,8 @@ type Config struct {
 	// directory for the unlinked files of longer bodies; "" means os.TempDir
 	SpoolDir string
 
-	// MaxSpools limits the number of these files. A client gets at most a third of them. Its further bodies are not
-	// read before a file is free. 0 means an eighth of the limit of open files of the process.
+	// MaxSpools limits the number of these files. A client gets at most a third of them. Further bodies of this client
+	// are not read before a file is free. 0 means an eighth of the limit of open files of the process.
 	MaxSpools int
 
 	// MaxDescriptors limits the descriptors of open connections and the additional descriptors of HTTP/2 requests. The
@@ -110,8 +110,8 @@ type Config struct {
 	LogClient func(level logfile.Level, client, line string)
 }
 
-// A Server answers the requests of HTTP connections. Its methods must be called on the event loop, unless their
-// comments say otherwise.
+// A Server answers the requests of HTTP connections. The methods of a Server must be called on the event loop, unless
+// their comments say otherwise.
 type Server struct {
 	Heads  Heads
 	Set    *conn.Set

@@ -1,6 +1,6 @@
-// Package http1 reads and writes HTTP/1.0 and HTTP/1.1 messages (RFC 9112) in byte slices. It does no I/O, starts no
-// goroutine, does not know connections, and imports only the standard library. Package exchange calls it on the event
-// loop; sources use its fields and dates.
+// Package http1 reads and writes HTTP/1.0 and HTTP/1.1 messages (RFC 9112) in byte slices. The package does no I/O,
+// starts no goroutine, does not know connections, and imports only the standard library. Package exchange calls it on
+// the event loop; sources use its fields and dates.
 //
 // To read, use Request.Parse for a head and ChunkedReader for a chunked body. To write, use Template.AppendHead and
 // AppendChunkHeader. Functions do not keep slices from their callers. Only functions that append to dst, and Parse for
@@ -18,8 +18,8 @@
 // # Identities
 //
 // An Identifier (identity.go) continues traces of W3C Trace Context (https://www.w3.org/TR/trace-context/) and gives
-// requests an id: it adds the fields traceparent and x-request-id to the end of the head of a request. They then reach
-// everything that receives request fields: environ and scope, CGI and FastCGI, proxies, includes, logs.
+// requests an id: it adds the fields traceparent and x-request-id to the end of the head of a request. The added fields
+// then reach everything that receives request fields: environ and scope, CGI and FastCGI, proxies, includes, logs.
 //
-// It works on bytes and does no I/O. Package exchange uses Identifier; logs and handlers use OwnIdentity.
+// The Identifier works on bytes and does no I/O. Package exchange uses Identifier; logs and handlers use OwnIdentity.
 package http1

@@ -89,8 +89,8 @@ func IsForwarding(name []byte) bool {
 		IsSpelled(name, RemoteUser)
 }
 
-// IsSpelled reports whether applications may treat name as the field lower. They ignore case, and CGI replaces "-" by
-// "_".
+// IsSpelled reports whether applications may treat name as the field lower. Applications ignore case, and CGI replaces
+// "-" by "_".
 func IsSpelled(name []byte, lower string) bool {
 	if len(name) != len(lower) {
 		return false

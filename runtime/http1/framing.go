@@ -134,8 +134,8 @@ var chunkRules = [...]struct {
 }
 
 // ChunkedReader decodes a chunked body (RFC 9112 §7.1) that arrives in pieces of any size. ChunkedReader ignores chunk
-// extensions, and checks and discards trailer fields (§7.1.2). Both are limited in number and size. The zero value is
-// ready for a body.
+// extensions, and checks and discards trailer fields (§7.1.2). Chunk extensions and trailer fields are limited in
+// number and size. The zero value is ready for a body.
 type ChunkedReader struct {
 	// remaining bytes of the current chunk; while a size arrives, the number so far
 	left     int64

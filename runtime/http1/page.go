@@ -70,9 +70,9 @@ func Sentence(text string) string {
 	return text
 }
 
-// Style is the style sheet of all pages of the server. Its variables (colors and the radius of corners) follow the
-// browser's light or dark mode. A main element with the class card is a page with one message, in the middle of the
-// window. contrib/fapws/_errors.py has the same text, and samples/console the same colors.
+// Style is the style sheet of all pages of the server. The variables of the style sheet (colors and the radius of
+// corners) follow the browser's light or dark mode. A main element with the class card is a page with one message, in
+// the middle of the window. contrib/fapws/_errors.py has the same text, and samples/console the same colors.
 const Style = `:root{color-scheme:light dark;--bg:#f5f6f8;--box:#fff;--fg:#14171f;--dim:#596070;--line:#e2e5eb;
 --red:#b3241c;--do:#2b5be0;--on:#fff;--round:8px}
 @media(prefers-color-scheme:dark){:root{--bg:#0e1014;--box:#171a20;--fg:#e9ebf0;--dim:#9ba3b2;--line:#272b34;

@@ -39,8 +39,8 @@ const (
 
 func (v Version) String() string { return [...]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}[v] }
 
-// Request is a parsed request head. Its spans are offsets into the head, which begins with the first byte of the
-// method: after Parse returns n, the head is buf[n-HeadLen : n]. The zero value is ready for use, and a Request can
+// Request is a parsed request head. The spans of Request are offsets into the head, which begins with the first byte of
+// the method: after Parse returns n, the head is buf[n-HeadLen : n]. The zero value is ready for use, and a Request can
 // be reused (Fields keeps its capacity).
 type Request struct {
 	Method Span
@@ -226,8 +226,8 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 	}
 }
 
-// tooLong checks a field line that begins at pos. Its LF is at end, or the line is incomplete and end is the number of
-// received bytes of the head.
+// tooLong checks a field line that begins at pos. The LF of the line is at end, or the line is incomplete and end is
+// the number of received bytes of the head.
 func tooLong(pos, end int, lim *Limits) error {
 	// Report whichever limit the line exceeds first.
 	if end-1-pos > lim.FieldLine && pos+lim.FieldLine+2 <= lim.Head {

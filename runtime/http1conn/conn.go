@@ -32,8 +32,8 @@ func (s State) String() string {
 	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "upgraded", "closed"}[s]
 }
 
-// A Server is the state that the HTTP/1 connections of an event loop share. Its methods must be called on the event
-// loop, unless their comments say otherwise.
+// A Server is the state that the HTTP/1 connections of an event loop share. The methods of a Server must be called on
+// the event loop, unless their comments say otherwise.
 type Server struct {
 	*exchange.Server
 
@@ -146,9 +146,9 @@ func (c *Conn) EOF() (stays bool) {
 		c.Transport() != nil {
 		return false
 	}
-	// Notify sources that the client sends no more data and has probably disconnected (http.disconnect of ASGI). Their
-	// responses are still sent. For an unanswered WebSocket handshake, the input means that the client has
-	// disconnected.
+	// Notify sources that the client sends no more data and has probably disconnected (http.disconnect of ASGI). The
+	// responses to the requests of this client are still sent. For an unanswered WebSocket handshake, the input means
+	// that the client has disconnected.
 	for x := c.first; x != nil; x = x.Next {
 		if x.Check != nil {
 			x.Check.Defer()

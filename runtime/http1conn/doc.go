@@ -1,6 +1,6 @@
 // Package http1conn is the connection of a client that speaks HTTP/1. A connection parses requests, makes an exchange
 // of each (package exchange), and writes the responses in the order of the requests. Package runtime creates
-// connections from accepted sockets (Server.NewClient, NewSubrequest). They belong to the event loop.
+// connections from accepted sockets (Server.NewClient, NewSubrequest). Connections belong to the event loop.
 //
 // A connection may begin with a header of the PROXY protocol, TLS or the preface of HTTP/2 (begin.go). Start reading at
 // Conn (conn.go), then input.go (requests and bodies) and output.go (responses). handover.go moves idle connections and
@@ -14,9 +14,9 @@
 // Up to 32 pipelined requests run in parallel if all of them are safe and have no body (RFC 9112 §9.3.2). Other
 // requests wait for earlier ones. Exchanges keep parts until the responses before them are sent. Up to three requests
 // of a connection may run if their responses may grow to any size (streamed.go). The interpreter gets up to 32 requests
-// in one batch, because most responses are small. It returns a request (OpDeferred) while two other requests of the
-// connection run or more than 256 KiB wait for the client. The loop resumes the returned request shortly before its
-// turn.
+// in one batch, because most responses are small. The interpreter returns a request (OpDeferred) while two other
+// requests of the connection run or more than 256 KiB wait for the client. The loop resumes the returned request
+// shortly before its turn.
 //
 // # Bodies that are streamed
 //
@@ -27,6 +27,6 @@
 //
 // The connection is not read while the handler has more than 64 KiB. When a body of known length fills the read buffer,
 // the connection continues to read at once, up to 256 KiB, because waking a thread for each buffer costs more. While
-// reading is paused, the loop notices a reset of the connection immediately. It notices the end of the input only after
-// the handler has used the bytes before it.
+// reading is paused, the loop notices a reset of the connection immediately. The loop notices the end of the input only
+// after the handler has used the bytes before it.
 package http1conn

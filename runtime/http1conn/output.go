@@ -221,7 +221,7 @@ func (c *Conn) Room(ended bool) {
 	case c.state == StateReady && s.End < exchange.Draining && !c.Half:
 	case c.Busy() || c.gate == asking || c.Gathers() || c.reading() && c.WaitsForAgain() && s.End < exchange.Draining:
 	case s.End == exchange.Draining && (c.state == StateReady || c.state == StateWaiting):
-		// Its response has already announced that the connection stays open.
+		// The response has already announced that the connection stays open.
 		c.setState(StateEnding)
 		c.Finish()
 	case s.End == exchange.Draining && c.skipping():

@@ -188,7 +188,7 @@ const lookAgain = int64(time.Minute)
 
 func (b *byteStream) Due() (next int64) { return b.st.c.s.Set.Now + lookAgain }
 
-// The following methods of conn.Protocol do nothing. They are not called after Upgrade.
+// The following methods of conn.Protocol do nothing. These methods are not called after Upgrade.
 
 func (b *byteStream) Input([]byte) {}
 func (b *byteStream) EOF() bool    { return false }

@@ -190,7 +190,7 @@ func (c *Conn) output() *[]byte {
 }
 
 // frames returns a Framer that writes to the output of c, for frames other than HEADERS and DATA. The Framer is valid
-// until the next call of a method. Its errors need no check, because the frames are valid.
+// until the next call of a method. The errors of the Framer need no check, because the frames are valid.
 func (c *Conn) frames() *http2.Framer {
 	c.s.written.to = c.output()
 	return c.s.framer

@@ -9,8 +9,8 @@
 // The fields of a request are rewritten as an HTTP/1 head (head.go), which package runtime/http1 parses with the rules
 // and limits of HTTP/1. Sources, environ, CGI, proxies and logs therefore see one kind of request. Input that HTTP/1
 // refuses cannot pass as HTTP/2: line ends in values, invalid names, connection-specific fields, two hosts, a wrong
-// length. The head of a response is made as for HTTP/1, and its lines become fields (head.go). Their HPACK code is the
-// same for all connections, because responses use no dynamic table.
+// length. The head of a response is made as for HTTP/1, and its lines become fields (head.go). The HPACK code of these
+// fields is the same for all connections, because responses use no dynamic table.
 //
 // # Output
 //
@@ -41,7 +41,7 @@
 // The window of a stream starts at 64 KiB. The first 64 KiB of a collected body stay in memory. A longer body goes to a
 // file, with a window of 1 MiB; the window stays closed while the client has its maximum number of files. A body also
 // goes to a file if the connection would otherwise hold more than an eighth of its window in memory. The window of a
-// streamed body opens when the handler has given credit for half of exchange.InputWindow. It grows up to
+// streamed body opens when the handler has given credit for half of exchange.InputWindow. The window grows up to
 // Config.MaxWindow as long as the handler uses all input. A stream whose handler uses no input occupies at most its
 // window in memory, and all streams together at most the window of the connection.
 //

@@ -298,8 +298,8 @@ func (st *stream) Replace(_, y *exchange.Exchange, _ bool) {
 
 const maxLoads = 4
 
-// cached returns the next bytes of the file of part. They are valid until the next call. The error is unix.EAGAIN if
-// the bytes are not in memory.
+// cached returns the next bytes of the file of part. The bytes are valid until the next call. The error is unix.EAGAIN
+// if the bytes are not in memory.
 func (st *stream) cached() (piece []byte, err error) {
 	s, left := st.c.s, &st.left
 	if !s.Set.IsWarm(left) {

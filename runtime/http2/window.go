@@ -41,8 +41,8 @@ func (st *stream) holdsGiven(x *exchange.Exchange) {
 	st.holds(n)
 }
 
-// mayHold reports whether n more bytes of collected bodies may stay in memory. They may use an eighth of the window
-// while it is open or can be opened, because incomplete bodies must not block each other.
+// mayHold reports whether n more bytes of collected bodies may stay in memory. Collected bodies may use an eighth of
+// the window while it is open or can be opened, because incomplete bodies must not block each other.
 func (c *Conn) mayHold(n int) bool {
 	in := &c.inflow
 	return in.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/8 && (in.window > 0 || c.room() > 0)

@@ -1,6 +1,6 @@
 // Package live serves clients that stay connected: channels, event streams and WebSockets.
 //
-// Channels have no sockets. They consist of names, events in their transmitted form, past events for clients that
+// Channels have no sockets. Channels consist of names, events in their transmitted form, past events for clients that
 // reconnect (Last-Event-ID), and the fan-out to subscribers, which are clients of server-sent events or WebSockets
 // (sockets.go).
 //
@@ -19,10 +19,10 @@
 // # Slow subscribers
 //
 // A burst of events must not disconnect a client that reads as quickly as it can. The next batch therefore waits for
-// subscribers that are behind (fanout.go), for five pauses of 2 ms. It may wait longer from an allowance, which refills
-// at a tenth of real time; a wait that ends without success is deducted. Clients that do not read thus delay other
-// clients only by a limited time. A pause counts as 2 ms even if it takes longer, because on a busy machine the clients
-// are also delayed. While more than 16 MiB wait to be sent, Publish returns an error.
+// subscribers that are behind (fanout.go), for five pauses of 2 ms. The fan-out may wait longer from an allowance,
+// which refills at a tenth of real time; a wait that ends without success is deducted. Clients that do not read thus
+// delay other clients only by a limited time. A pause counts as 2 ms even if it takes longer, because on a busy machine
+// the clients are also delayed. While more than 16 MiB wait to be sent, Publish returns an error.
 //
 // # Reconnecting
 //
@@ -32,8 +32,8 @@
 //
 // # Event streams
 //
-// Subscribers serves the clients of channels, which get server-sent events (HTML §9.2), on the event loop. It writes
-// events, sends heartbeats, disconnects clients that do not read, and hands subscribers over to another process.
+// Subscribers serves the clients of channels, which get server-sent events (HTML §9.2), on the event loop. Subscribers
+// writes events, sends heartbeats, disconnects clients that do not read, and hands subscribers over to another process.
 //
 // A response becomes a stream of events in three steps. Subscribe makes the client a StreamSubscriber of its channels
 // when the handler begins its response, and queues events, so that no event is lost. The rest of the response passes
@@ -66,8 +66,9 @@
 //
 // # WebSockets
 //
-// A Socket (socket.go) is the protocol of a connection that has become a WebSocket (RFC 6455). It assembles frames of
-// the client into messages for a handler, detects vanished clients by pings, and exchanges close frames at the end.
+// A Socket (socket.go) is the protocol of a connection that has become a WebSocket (RFC 6455). A Socket assembles
+// frames of the client into messages for a handler, detects vanished clients by pings, and exchanges close frames at
+// the end.
 //
 // Package fapws/runtime/websocket implements frames, permessage-deflate and handshakes, without input or output.
 // Sockets contains all WebSockets of a loop.

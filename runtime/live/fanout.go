@@ -16,7 +16,7 @@ import (
 // it before the next batch begins. Therefore a subscriber of several channels gets events in the order of their
 // numbers, and its Position tells which events it has received.
 //
-// Its methods must be called on the loop, except for Publish and Waiting.
+// The methods of Fanout must be called on the loop, except for Publish and Waiting.
 type Fanout struct {
 	*Hub
 	inbox inbox
@@ -33,8 +33,8 @@ type Fanout struct {
 	begun   time.Time
 	// channels of the batch whose subscribers must still be served. The last channel in due is served now.
 	due []*Channel
-	// number of subscribers of the current channel that must still be served. They are at the front of its list of
-	// subscribers.
+	// number of subscribers of the current channel that must still be served. These subscribers are at the front of the
+	// channel's list of subscribers.
 	left    int
 	mine    []*Event // reused buffer for the events of one subscriber
 	turning bool
@@ -298,9 +298,9 @@ func (f *Fanout) Take() {
 }
 
 // The next batch waits for subscribers that have not read the last batch, because a burst of events must not disconnect
-// a client that reads as quickly as it can. It waits for leastPatience, and longer if additional patience is saved. A
-// wait that ends without success is deducted from the saved patience, which refills at a tenth of real time. A client
-// that does not read thus delays other clients for at most a tenth of the time.
+// a client that reads as quickly as it can. The batch waits for leastPatience, and longer if additional patience is
+// saved. A wait that ends without success is deducted from the saved patience, which refills at a tenth of real time. A
+// client that does not read thus delays other clients for at most a tenth of the time.
 //
 // Waits are measured in pauses. A pause counts with its nominal length even if it takes longer, because on a busy
 // machine the clients are also delayed.

@@ -58,7 +58,7 @@ type StreamClient struct {
 	Number uint64
 }
 
-// Loop is the event loop of subscribers and WebSockets. Its methods are called on the loop, except for Do.
+// Loop is the event loop of subscribers and WebSockets. The methods of Loop are called on the loop, except for Do.
 type Loop interface {
 	// Do runs f on the loop, and returns after f has returned. Do must not be called on the loop.
 	Do(f func())

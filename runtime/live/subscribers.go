@@ -25,8 +25,8 @@ const (
 	mostNamed = 8
 )
 
-// Subscribers serves the subscribers of all channels of a server. Its methods must be called on the loop unless their
-// comments say otherwise.
+// Subscribers serves the subscribers of all channels of a server. The methods of Subscribers must be called on the loop
+// unless their comments say otherwise.
 type Subscribers struct {
 	*Fanout
 	loop   Loop

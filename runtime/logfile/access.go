@@ -190,7 +190,7 @@ type Entry struct {
 	Times *Times `json:"-"` // nil unless something needs them
 }
 
-// Times are parts of the time of a request, in nanoseconds; 0 if unknown. They are safe for concurrent use, because a
+// Times are parts of the time of a request, in nanoseconds; 0 if unknown. Times are safe for concurrent use, because a
 // handler may set them on any goroutine, also after the end of the request.
 type Times struct {
 	Wait      atomic.Int64 // until Python runs the handler

@@ -39,8 +39,8 @@ const (
 	lastDelay  = time.Minute
 )
 
-// An archive manages the rotated files of a log. Its methods, except start, must be called on the goroutine that writes
-// the log.
+// An archive manages the rotated files of a log. The methods of an archive, except start, must be called on the
+// goroutine that writes the log.
 type archive struct {
 	o    *Options
 	keep atomic.Int64

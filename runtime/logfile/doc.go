@@ -1,6 +1,6 @@
 // Package logfile writes lines to files that are rotated and may be shared by several processes. Callers never wait for
 // a disk. Access logs and the error logs of hosts use File; the error log of the server is descriptor 2 itself
-// (Errors). Both are safe for concurrent use.
+// (Errors). File and Errors are safe for concurrent use.
 //
 // # Files that processes share
 //

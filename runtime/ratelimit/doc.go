@@ -5,8 +5,8 @@
 //
 // A limit stores one number for each client, its theoretical arrival time (GCRA, the generic cell rate algorithm): the
 // time at which the client would have sent its last request if it had always waited for the interval of the rate. A
-// request moves this time forward by one interval. It exceeds the limit if the time is then more than Burst intervals
-// after the present. So a client may send Burst requests at once, and afterwards one in each interval.
+// request moves this time forward by one interval. The request exceeds the limit if the time is then more than Burst
+// intervals after the present. So a client may send Burst requests at once, and afterwards one in each interval.
 //
 // # Table
 //

@@ -61,8 +61,8 @@ type Options struct {
 	Policy string // name of the limit for clients
 	// The limit applies to each user. Requests without a user count for their client's address.
 	User bool
-	// name of a request field in lower case. The limit applies to each value of the field. It is "" if the limit is by
-	// address or user.
+	// name of a request field in lower case. The limit applies to each value of the field. The name is "" if the limit
+	// is by address or user.
 	Header string
 	// all responses, not only 429, have the fields RateLimit and RateLimit-Policy
 	Fields bool

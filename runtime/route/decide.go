@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Request is the input of a decision. Its slices must stay valid as long as the Decision.
+// Request is the input of a decision. The slices of Request must stay valid as long as the Decision.
 type Request struct {
 	Parsed *http1.Request
 	Head   []byte     // the spans of Parsed point into Head
@@ -39,8 +39,8 @@ const (
 	NeedsLookup
 )
 
-// A Decision is the result of Decide. Its slices refer to Request.Head until Keep is called; the next call of Decide
-// reuses the memory.
+// A Decision is the result of Decide. The slices of a Decision refer to Request.Head until Keep is called; the next
+// call of Decide reuses the memory.
 type Decision struct {
 	Outcome Outcome
 

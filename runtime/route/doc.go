@@ -1,9 +1,9 @@
 // Package route decides which site and which mount handle a request, with which path and for which client, or why the
 // request is refused.
 //
-// It does no I/O and keeps no state between requests. If a decision needs a file system lookup or a password check, its
-// Outcome says so, and the caller continues it later. The package does not know the sources that handle requests: here,
-// a mount is an index. Package exchange calls it on the event loop (exchange/decide.go).
+// The package does no I/O and keeps no state between requests. If a decision needs a file system lookup or a password
+// check, its Outcome says so, and the caller continues it later. The package does not know the sources that handle
+// requests: here, a mount is an index. Package exchange calls it on the event loop (exchange/decide.go).
 //
 //   - All decisions use the canonical path of a request (http1.ResolvePath), so that no other spelling of the path
 //     circumvents a mount or its rules. A fuzz test compares every spelling with the canonical one.

@@ -48,7 +48,7 @@ type Mount struct {
 	Guard   Guard
 }
 
-// A Guard checks requests. Its zero value admits every client.
+// A Guard checks requests. The zero value of a Guard admits every client.
 type Guard struct {
 	// Allow and Deny are networks of clients. Clients in Allow are admitted, other clients in Deny are refused (403),
 	// and the remaining clients are admitted unless only Allow is set. A client of a unix socket has no address and

@@ -88,8 +88,8 @@ func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 // Buffered returns the size of the memory for an incomplete message in bytes.
 func (d *Decoder) Buffered() int { return cap(d.buf) }
 
-// Idle reports whether no message or control frame has begun, except for the first bytes of a header, which it
-// returns. They are valid until the next call of the Decoder.
+// Idle reports whether no message or control frame has begun, except for the first bytes of a header, which it returns.
+// The returned bytes are valid until the next call of the Decoder.
 func (d *Decoder) Idle() (begun []byte, idle bool) {
 	return d.head[:d.have], !d.payload && d.message == Continuation
 }

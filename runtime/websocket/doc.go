@@ -1,6 +1,6 @@
 // Package websocket implements the server side of the WebSocket protocol (RFC 6455, with permessage-deflate, RFC 7692)
-// on byte slices. It does no I/O and starts no goroutine. Package live implements the behavior of a connection; package
-// source/proxy uses the handshake.
+// on byte slices. The package does no I/O and starts no goroutine. Package live implements the behavior of a
+// connection; package source/proxy uses the handshake.
 //
 // The handshake is Check and AcceptKey. To read, use a Decoder for each connection, and an Inflater that many
 // connections share. To write, use AppendFrame, AppendClose and a Deflater. Values are not safe for concurrent use.

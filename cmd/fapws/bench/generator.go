@@ -16,7 +16,7 @@ import (
 
 const tick = 100 * time.Millisecond
 
-// A schedule determines when requests are due. Its times are relative to the start.
+// A schedule determines when requests are due. The times of a schedule are relative to the start.
 type schedule struct {
 	left     int64 // requests that may still be started
 	until    time.Duration

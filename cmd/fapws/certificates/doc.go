@@ -2,10 +2,10 @@
 // chooses a certificate for each client.
 //
 // One process reads the files: the server itself, or the supervisor, which may be allowed to read keys that its workers
-// must not read. Its Reader turns a Want, the files that the settings name, into a Bundle, their contents. A process
-// that serves passes the Bundle to a Server, and new connections then use it. When files change, the Reader makes
-// another Bundle. If a file has become invalid, the last valid pair stays in use. A Follower notices changes of the
-// files, and package pool brings bundles to workers.
+// must not read. A Reader in this process turns a Want, the files that the settings name, into a Bundle, their
+// contents. A process that serves passes the Bundle to a Server, and new connections then use it. When files change,
+// the Reader makes another Bundle. If a file has become invalid, the last valid pair stays in use. A Follower notices
+// changes of the files, and package pool brings bundles to workers.
 //
 // A Reader is used by one goroutine at a time. A Server is safe for concurrent use.
 //
@@ -29,16 +29,15 @@
 //
 // # The machine's own authority
 //
-// authority.go makes certificates for a server that cannot get a public certificate, such as a device on a
-// local network (--tls auto).
-// It creates an authority for this machine once, and users install the authority in their clients. The authority signs
-// a certificate for all names and addresses of the machine. The certificate is renewed when they change or before it
-// expires.
+// authority.go makes certificates for a server that cannot get a public certificate, such as a device on a local
+// network (--tls auto). fapws creates an authority for this machine once, and users install the authority in their
+// clients. The authority signs a certificate for all names and addresses of the machine. The certificate is renewed
+// when they change or before it expires.
 //
 // A Reader calls maintain, whose files are used like any others. Several processes may call maintain at once.
 //
 //   - The authority can sign only for names of local networks, and for the names that the machine had when the
 //     authority was made (name constraints, RFC 5280 §4.2.1.10). So a thief of its key cannot impersonate other sites.
 //   - If the clock is obviously wrong, as on a device without a battery, certificates begin at the time when this
-//     program was built. They are made again when the clock is right.
+//     program was built. These certificates are made again when the clock is right.
 package certificates

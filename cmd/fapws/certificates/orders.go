@@ -50,7 +50,7 @@ type Orders struct {
 	retry bool
 }
 
-// A host is a host for which certificates are ordered. Its fields except name belong to the goroutine of run.
+// A host is a host for which certificates are ordered. All fields of a host except name belong to the goroutine of run.
 type host struct {
 	name  string
 	pause time.Duration // pause after the last failure; 0 after a success

@@ -310,7 +310,7 @@ const (
 	pollEvery = 20 * time.Second
 )
 
-// Follower detects changed files. Its methods are safe for concurrent use.
+// Follower detects changed files. The methods of Follower are safe for concurrent use.
 type Follower struct {
 	reread func()
 	every  time.Duration

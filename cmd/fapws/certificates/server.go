@@ -219,8 +219,8 @@ func (t tickets) next() tickets {
 	return slices.Concat(tickets{secret}, t[:min(len(t), ticketSecrets-1)])
 }
 
-// keys returns ticket keys; the first key encrypts. They depend on the settings for client certificates (hash), because
-// a client could otherwise resume a session that these settings do not allow.
+// keys returns ticket keys; the first key encrypts. The ticket keys depend on the settings for client certificates
+// (hash), because a client could otherwise resume a session that these settings do not allow.
 func (t tickets) keys(hash [sha256.Size]byte) (keys [][32]byte) {
 	for _, secret := range t {
 		keys = append(keys, sha256.Sum256(slices.Concat(secret, hash[:])))

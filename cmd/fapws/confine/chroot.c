@@ -1,10 +1,10 @@
 /* Before Go starts, gives the right to chroot(2) to another process.
  *
- * A worker must load the application outside the new root directory, as the user of the worker, and
- * enter the directory afterwards. The application must not have the right to chroot(2) while it loads.
- * Capabilities belong to threads, and Go cannot remove them from all of its threads. Therefore this code
- * runs while the process has one thread. It starts a second process that keeps the capability and waits
- * for a byte. Both processes share only the root and the working directory (CLONE_FS).
+ * A worker must load the application outside the new root directory, as the user of the worker, and enter the directory
+ * afterwards. The application must not have the right to chroot(2) while it loads. Capabilities belong to threads, and
+ * Go cannot remove them from all of its threads. Therefore this code runs while the process has one thread. The code
+ * starts a second process that keeps the capability and waits for a byte. Both processes share only the root and the
+ * working directory (CLONE_FS).
  */
 #define _GNU_SOURCE
 #include "chroot.h"

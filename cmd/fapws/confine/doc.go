@@ -1,5 +1,6 @@
 // Package confine removes rights that a process does not need: root, files outside of a directory (chroot), and most
-// other rights by the sandbox. It also adapts to limits of the system: processes, descriptors, memory, processors.
+// other rights by the sandbox. Package confine also adapts to limits of the system: processes, descriptors, memory,
+// processors.
 //
 // # User and group
 //
@@ -33,9 +34,9 @@
 // The sandbox removes rights that a web application does not need: files outside a list (Landlock), TCP ports outside a
 // list, unix sockets, signals to other processes, root's capabilities, new privileges (no_new_privs), and system calls
 // that administer the machine (seccomp). A worker, or the loader of --fork, calls EnterSandbox once, when it has loaded
-// its application. Its children inherit the sandbox and cannot leave it. The supervisor stays outside, so that a reload
-// can load other code. MissingInSandbox returns the restrictions that the kernel does not support; the supervisor logs
-// them before it starts a worker.
+// its application. Children of a sandboxed process inherit the sandbox and cannot leave it. The supervisor stays
+// outside, so that a reload can load other code. MissingInSandbox returns the restrictions that the kernel does not
+// support; the supervisor logs them before it starts a worker.
 //
 // Landlock restricts a thread. go-landlock applies it to all threads of the process. Before Linux 7.0, it sends a
 // signal to each thread (libpsx, signal 33, which programs cannot block with glibc).

@@ -22,8 +22,8 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// StatusChannel is the channel to which viewers of the status page subscribe. Its events are empty and make viewers
-// request the data, so that only authorized clients receive data.
+// StatusChannel is the channel to which viewers of the status page subscribe. The events of StatusChannel are empty and
+// make viewers request the data, so that only authorized clients receive data.
 const StatusChannel = "fapws.status"
 
 const (

@@ -85,7 +85,7 @@ func (c *SiteConfig) checkNames(report func(error)) {
 	}
 }
 
-// Serve replaces app and root at the top of the file by values of the command line. One of root and app is "".
+// Serve replaces app and root at the top of the file by values of the command line. Either root or app is "".
 func (c *SiteConfig) Serve(root, app string) {
 	before := c.App
 	c.Root, c.App = root, SiteApplication{Name: app}

@@ -1,6 +1,6 @@
 // Package plan determines what a process serves from the command line and the configuration file, before anything is
-// loaded. It then loads the applications and builds the sites from the configuration file and the tables of paths. Load
-// and the functions before it must be called on the main thread.
+// loaded. Package plan then loads the applications and builds the sites from the configuration file and the tables of
+// paths. Load and the functions before it must be called on the main thread.
 //
 // envfile.go parses files of environment variables as for --env-file of Flask, Uvicorn and Docker: NAME=value,
 // optionally with export, and comments. ${NAME} is replaced by an earlier variable, except in single quotes,
@@ -20,9 +20,9 @@
 //
 // # The application
 //
-// findApplication resolves APP: a script, a module, or an object in a module. It reads the source of the application if
-// possible, because some decisions precede Python: a script with PATHS is run as __main__, others are imported. It does
-// not start Python; contrib/fapws/_load.py resolves names later.
+// findApplication resolves APP: a script, a module, or an object in a module. findApplication reads the source of the
+// application if possible, because some decisions precede Python: a script with PATHS is run as __main__, others are
+// imported. findApplication does not start Python; contrib/fapws/_load.py resolves names later.
 //
 // # Sites
 //

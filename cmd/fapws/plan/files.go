@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Files are the keys about serving files. They can be set at the top of the configuration file, in hosts and in routes,
-// which inherit missing keys.
+// Files are the keys about serving files. Files can be set at the top of the configuration file, in hosts and in
+// routes, which inherit missing keys.
 type Files = static.Options
 
 func (b *builder) files(h *Host, r *Route) ([]exchange.Mount, error) { return b.folder(r, false), nil }

@@ -50,9 +50,9 @@ func (c *SiteConfig) What(conf *settings.Config) string {
 	return strings.Join(what, " and ")
 }
 
-// health returns the mounts for health checks under prefix; nil if prefix is "". They precede all other mounts of each
-// host and need no login or HTTPS, because a load balancer uses plain HTTP, the address of the machine, and no
-// password. They are not logged, because a probe comes every few seconds.
+// health returns the mounts for health checks under prefix; nil if prefix is "". The mounts for health checks precede
+// all other mounts of each host and need no login or HTTPS, because a load balancer uses plain HTTP, the address of the
+// machine, and no password. Health checks are not logged, because a probe comes every few seconds.
 func health(prefix string, pending bool, stops *atomic.Bool, stalled func() bool) []exchange.Mount {
 	if prefix == "" {
 		return nil

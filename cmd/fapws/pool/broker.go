@@ -41,8 +41,8 @@ const (
 )
 
 // Broker connects a server to Redis or Valkey. A stream in the broker joins the channels of several servers, and the
-// broker numbers the events instead of the supervisor. Its methods are safe for concurrent use. Only History and Close
-// wait, for a few seconds at most.
+// broker numbers the events instead of the supervisor. The methods of Broker are safe for concurrent use. Only History
+// and Close wait, for a few seconds at most.
 //
 // # Order
 //
@@ -115,8 +115,8 @@ type Batch struct {
 	count uint64
 }
 
-// direction is one of the two uses of a broker. One may fail alone: a broker that is full or a read-only replica can
-// still be read.
+// direction is one of the two uses of a broker. One direction may fail alone: a broker that is full or a read-only
+// replica can still be read.
 type direction uint8
 
 const (

@@ -48,8 +48,8 @@ func parseBatch(entry redis.XMessage) (b Batch, from string, ok bool) {
 const (
 	readAtOnce = 64
 
-	// historyEntries and historyBytes limit the history that a starting server reads. They are also the limits of a
-	// worker.
+	// historyEntries and historyBytes limit the history that a starting server reads. Both limits also apply to the
+	// history of a worker.
 	historyEntries = 1000
 	historyBytes   = 16 << 20
 )

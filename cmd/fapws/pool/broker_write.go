@@ -31,9 +31,9 @@ const (
 	maxSeq uint64 = 1 << 52
 )
 
-// lastOfStream is the beginning of both scripts. The Lua function last returns the number of the last entry. Its second
-// result is true if last has chosen the number itself, because the broker has lost entries with numbers up to ARGV[1],
-// or because foreign ids have exceeded maxSeq and the stream starts again. KEYS[1] is the stream.
+// lastOfStream is the beginning of both scripts. The Lua function last returns the number of the last entry. The second
+// result of last is true if last has chosen the number itself, because the broker has lost entries with numbers up to
+// ARGV[1], or because foreign ids have exceeded maxSeq and the stream starts again. KEYS[1] is the stream.
 const lastOfStream = `
 local function last()
   local info, known, number = redis.pcall('XINFO', 'STREAM', KEYS[1]), tonumber(ARGV[1]), 0

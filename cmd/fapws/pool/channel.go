@@ -198,8 +198,8 @@ func (c *Channel) Receive() (m *Message, files []*os.File, err error) {
 	return m, files, err
 }
 
-// receive reads one datagram without blocking. Its error is EAGAIN if none is waiting. receive returns the message that
-// the datagram completes, or nil if more parts follow.
+// receive reads one datagram without blocking. The error of receive is EAGAIN if none is waiting. receive returns the
+// message that the datagram completes, or nil if more parts follow.
 func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	b := buffers.Get().(*buffer)
 	defer buffers.Put(b)

@@ -1,6 +1,6 @@
-// Package pool starts workers, which are processes that serve, and keeps their number and health. It owns the listening
-// sockets, so workers can be replaced without disturbing clients. The supervisor imports it to run a Pool, and a worker
-// for its end of the Channel.
+// Package pool starts workers, which are processes that serve, and keeps their number and health. The package owns the
+// listening sockets, so workers can be replaced without disturbing clients. The supervisor imports it to run a Pool,
+// and a worker for its end of the Channel.
 //
 // All decisions are made on the goroutine of Run, which receives signals, timers, messages and ends of workers as
 // functions. Start reading at Pool, level.go (number of workers) and generation.go (workers that load together).
@@ -15,12 +15,12 @@
 //     for any worker, even while workers load or die.
 //   - While no worker serves, one worker gets the sockets before it has loaded, and answers the requests that need no
 //     application (share): the very first worker, or the replacement of a worker that died.
-//   - A worker loads the application and sends its settings ("configured"), including those of the script. It enters
-//     its sandbox, sends the request of --reload-check to itself, and reports "loaded". It gets the sockets with
-//     "listen".
-//   - "retire" makes the old generation stop accepting. Its idle connections move to the new workers; idle TLS
-//     connections are closed. Other connections are closed with the response to their next request, or after five
-//     idle seconds.
+//   - A worker loads the application and sends its settings ("configured"), including those of the script. The worker
+//     enters its sandbox, sends the request of --reload-check to itself, and reports "loaded". The worker gets the
+//     sockets with "listen".
+//   - "retire" makes the old generation stop accepting. The idle connections of the old generation move to the new
+//     workers; idle TLS connections are closed. Other connections are closed with the response to their next request,
+//     or after five idle seconds.
 //   - "depart" follows when all old workers have stopped accepting, or after a second. Only then are subscribers
 //     handed over and WebSockets closed with 1012, so the new code serves a client that reconnects at once.
 //
@@ -28,7 +28,8 @@
 // generation loads, the next generation replaces it. Under --dev, the standard error of a loading worker is kept
 // (failure_page.go) and shown to browsers. USR2 starts a generation of the program that is now at the same path. When
 // that has loaded, the supervisor replaces itself with execve(2) and continues with the inherited descriptors of
-// sockets, channels and workers (upgrade.go). Its process ID, which service managers know, stays the same.
+// sockets, channels and workers (upgrade.go). The process ID of the supervisor, which service managers know, stays the
+// same.
 //
 // # Trust
 //
@@ -51,9 +52,9 @@
 // parses events: the JSON of a message has the number of the first event and the number of events, and the events
 // follow unchanged.
 //
-//   - Each worker has an outbox with a goroutine (outbox.go), so a worker that does not read delays no other. It is
-//     killed if it sleeps for three seconds while 1 MiB of messages wait, or does not read for ten seconds (health.go).
-//     Publishers are delayed while 4 MiB wait for a slow worker.
+//   - Each worker has an outbox with a goroutine (outbox.go), so a worker that does not read delays no other. A worker
+//     is killed if it sleeps for three seconds while 1 MiB of messages wait, or does not read for ten seconds
+//     (health.go). Publishers are delayed while 4 MiB wait for a slow worker.
 //   - A loading worker joins before it serves. From then on, its outbox receives all events. The supervisor connects it
 //     with another worker, which sends its history of earlier events. There is no gap between history and events.
 //   - When a worker retires, it sends each subscriber directly to its successor: a descriptor with the channels and the

@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A generation is a set of workers that load together. They start to serve together, or none of them does. The first
-// worker starts alone, so that an application that fails to load is reported once.
+// A generation is a set of workers that load together. The workers of a generation start to serve together, or none of
+// them does. The first worker starts alone, so that an application that fails to load is reported once.
 type generation struct {
 	p *Pool
 	request
@@ -207,7 +207,7 @@ func (p *Pool) open(w *worker) (ok bool) {
 	return err == nil
 }
 
-// adopt makes the workers of g serve. They receive the sockets before the old workers close them.
+// adopt makes the workers of g serve. The workers receive the sockets before the old workers close them.
 func (g *generation) adopt() {
 	p := g.p
 	p.pace.reset()

@@ -95,7 +95,7 @@ const (
 	Counts Kind = "counts"
 	Closed Kind = "closed"
 	// Certificates, from a worker: in Raw, a list of the certificates that the worker wants (see Options.Certificates).
-	// It is sent once, before Confined and Loaded.
+	// The list is sent once, before Confined and Loaded.
 
 	// LastWords: in Raw, the state that outlives the worker, which is about to end.
 	LastWords Kind = "last words"

@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/ratelimit"
 )
 
-// A Pool starts and supervises workers. Its exported methods are safe for concurrent use.
+// A Pool starts and supervises workers. The exported methods of a Pool are safe for concurrent use.
 type Pool struct {
 	o       Options
 	events  chan func()

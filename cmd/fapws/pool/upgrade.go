@@ -18,7 +18,7 @@ import (
 )
 
 // handoverVariable is the environment variable that tells a program that it replaces another one in the same process.
-// Its value is the descriptor of a file with a Handover.
+// The value of handoverVariable is the descriptor of a file with a Handover.
 const handoverVariable = "_FAPWS_HANDOVER"
 
 // Handover is the state that a supervisor leaves to the program that replaces it. The process, its children and its

@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Variable is the environment variable that makes a process a worker. Its value is a Start in JSON.
+// Variable is the environment variable that makes a process a worker. The value of Variable is a Start in JSON.
 const Variable = "_FAPWS_WORKER"
 
 type Start struct {
@@ -251,8 +251,8 @@ func (w *worker) signal(sig syscall.Signal) {
 	}
 }
 
-// retire makes w finish its requests, because other workers accept connections now. Its subscribers stay until depart
-// and then move to the worker to. If to is nil, they reconnect.
+// retire makes w finish its requests, because other workers accept connections now. The subscribers of w stay until
+// depart and then move to the worker to. If to is nil, they reconnect.
 func (w *worker) retire(to *worker) {
 	w.end(Retire, w.passSubscribers(to)...)
 }

@@ -8,9 +8,9 @@
 // Everything else is the same as in the executable: this program initializes Python, on the main thread, when and how
 // it needs to.
 //
-// The alternative is an extension module, imported by a running Python. It has disadvantages: handlers run two frames
-// deeper, the importing script occupies Python's main thread, Python's handlers receive signals first, and a supervisor
-// keeps an unused Python in memory.
+// The alternative is an extension module, imported by a running Python. An extension module has disadvantages: handlers
+// run two frames deeper, the importing script occupies Python's main thread, Python's handlers receive signals first,
+// and a supervisor keeps an unused Python in memory.
 //
 // # Exit codes
 //
@@ -39,8 +39,8 @@
 // # Service manager, pid file, version
 //
 // A Notifier reports the state of the server to a service manager, by the protocol of sd_notify(3): datagrams to a unix
-// socket whose address is in the environment. It also notifies the manager's watchdog while the server responds. The
-// process that the manager has started uses it.
+// socket whose address is in the environment. The Notifier also notifies the manager's watchdog while the server
+// responds. Only the process that the manager has started uses a Notifier.
 //
 // A PIDFile writes the ID of this process to a file for scripts and service managers. The file of another running
 // process is not changed.

@@ -40,7 +40,7 @@ func ExitUsage(err error) error {
 	return &ExitError{BadUsage, err.Error(), err}
 }
 
-// ExitNotStarted returns an ExitError for a failed start. Its code is BadUsage if one of args is an error about a
+// ExitNotStarted returns an ExitError for a failed start. The exit code is BadUsage if one of args is an error about a
 // missing file.
 func ExitNotStarted(format string, args ...any) error {
 	code := NoStart

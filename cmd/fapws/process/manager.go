@@ -178,8 +178,8 @@ const (
 	pidVariable    = "WATCHDOG_PID"
 )
 
-// Notifier sends messages to a service manager. Its methods are safe for concurrent use and do nothing for a nil
-// Notifier. Messages are best effort, as sd_notify(3) recommends: an error should only be logged.
+// Notifier sends messages to a service manager. The methods of Notifier are safe for concurrent use and do nothing for
+// a nil Notifier. Messages are best effort, as sd_notify(3) recommends: an error should only be logged.
 type Notifier struct {
 	address *net.UnixAddr
 	// interval in which the manager expects Alive before it restarts the service; 0 means no watchdog

@@ -96,7 +96,7 @@ func DescribeKeys(table string, of any) (docs []KeyDoc) {
 }
 
 // InheritTable copies fields from the struct from to the struct to, unless at, the table of to, contains their keys.
-// Both are pointers to the same type.
+// The parameters from and to are pointers to the same type.
 func InheritTable(to, from any, at *TOMLTable) {
 	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
 	for _, f := range keyFields(into.Type()) {

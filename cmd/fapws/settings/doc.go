@@ -11,8 +11,8 @@
 // # The configuration file
 //
 // TOMLFile reads a configuration file in TOML (toml.io) into values with line numbers. DecodeTOML assigns the values to
-// fields of a struct by the tag "key". Mistakes are errors of one line that begin with "file:line: ". It does no I/O
-// and does not depend on the settings: packages plan and command use it, too.
+// fields of a struct by the tag "key". Mistakes are errors of one line that begin with "file:line: ". TOMLFile does no
+// I/O and does not depend on the settings: packages plan and command use it, too.
 //
 // The TOML library reports no lines of repeated keys, as in [[host]], so locate.go scans the text again after the
 // library has accepted it. The parser of go-toml 2.2.4 reports positions, but its decoder reports no line for a key or

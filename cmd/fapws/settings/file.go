@@ -159,8 +159,8 @@ func (s *Settings) Kept(later *Settings) (names []string) {
 	return names
 }
 
-// KeptVariable is an environment variable for processes of a supervisor and for its successor. Its value is the text of
-// KeptFromFile.
+// KeptVariable is an environment variable for processes of a supervisor and for its successor. The value of
+// KeptVariable is the text of KeptFromFile.
 const KeptVariable = "_FAPWS_KEPT"
 
 type keptValue struct {

@@ -63,7 +63,7 @@ func option(key string) func(*Config) *value {
 
 var unset Config // only the addresses of its fields are used
 
-// table returns all settings in the order of the help. They must not be changed.
+// table returns all settings in the order of the help. The settings in the table must not be changed.
 var table = sync.OnceValue(func() (rows []*Setting) {
 	for _, group := range []struct {
 		name string

@@ -20,8 +20,8 @@ import (
 	"fapws/cmd/fapws/process"
 )
 
-// keyring reads the certificates for the workers. Its fields belong to the goroutine of pool.Pool.Run, except the
-// Follower.
+// keyring reads the certificates for the workers. The fields of keyring belong to the goroutine of pool.Pool.Run,
+// except the Follower.
 type keyring struct {
 	p      *supervisor
 	reader certificates.Reader
@@ -184,7 +184,8 @@ func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
 	return text, files, err
 }
 
-// inherit restores the state of leave. Its files are the first of left; the others are returned.
+// inherit restores the state of leave. The files of the keyring are the first elements of left. inherit returns the
+// other files.
 func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err error) {
 	var state inherited
 	if err := json.Unmarshal(text, &state); err != nil {

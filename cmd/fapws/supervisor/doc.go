@@ -1,8 +1,8 @@
-// Package supervisor implements the supervisor process. It binds the addresses, gives up root, runs workers with
-// package pool, watches files for a reload, and reports the state of all workers to the service manager and on the
-// control socket. It uses the settings of flags, environment and configuration file until the first worker reports the
-// settings of the script. It starts no Python and serves no clients. Under --dev, a worker without an application
-// serves the page about a failed load (control.go).
+// Package supervisor implements the supervisor process. The supervisor binds the addresses, gives up root, runs workers
+// with package pool, watches files for a reload, and reports the state of all workers to the service manager and on the
+// control socket. The supervisor uses the settings of flags, environment and configuration file until the first worker
+// reports the settings of the script. The supervisor starts no Python and serves no clients. Under --dev, a worker
+// without an application serves the page about a failed load (control.go).
 //
 // Package command calls Run, on the main goroutine; the functions that it passes to package pool run on that goroutine,
 // too. With --user, workers start as that user, and the supervisor switches to the user after it has bound the
@@ -16,6 +16,6 @@
 // read the files.
 //
 // StartKeyReader is called while the process is root; use a KeyReader on one goroutine at a time. RunKeyReader runs in
-// the other process. That process ends with the supervisor and ignores signals of a terminal or a service manager,
-// which are for the supervisor.
+// the other process, the key reader. The key reader ends with the supervisor and ignores signals of a terminal or a
+// service manager, which are for the supervisor.
 package supervisor

@@ -2,7 +2,7 @@
 // only when their content differs from before. Package supervisor uses it for --reload. A Watcher has a goroutine,
 // which sends on Changes; Close is safe for concurrent use.
 //
-// It scans all files periodically, because kernel events do not cover network file systems, files behind symbolic
-// links, and files beyond the limit of watches. A kernel event (package fsnotify) only starts a scan at once. After a
-// lost event, the change is found by the next periodic scan.
+// The Watcher scans all files periodically, because kernel events do not cover network file systems, files behind
+// symbolic links, and files beyond the limit of watches. A kernel event (package fsnotify) only starts a scan at once.
+// After a lost event, the change is found by the next periodic scan.
 package watch

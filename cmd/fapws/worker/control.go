@@ -111,7 +111,7 @@ func (s *service) measure() {
 	}
 }
 
-// metrics returns the metrics of this process. Its first call makes the server count requests.
+// metrics returns the metrics of this process. The first call of metrics makes the server count requests.
 func (s *service) metrics() []metrics.Family {
 	s.measure()
 	all := s.server.Metrics()

@@ -24,8 +24,8 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// loaderVariable is the environment variable that makes a process the loader of its parent (--fork). Its value is the
-// first of the two descriptors (programs.OpenLoader).
+// loaderVariable is the environment variable that makes a process the loader of its parent (--fork). The value of
+// loaderVariable is the first of the two descriptors (programs.OpenLoader).
 const loaderVariable = "_FAPWS_LOADER"
 
 // TakeLoader reports whether this process was started as a loader, and removes the variable from the environment. fd is

@@ -24,8 +24,8 @@ type Client struct {
 	Credited int64
 }
 
-// Exchange returns an exchange of c for request, the text of a head. Its mount is at prefix. Exchange panics if the
-// request is invalid.
+// Exchange returns an exchange of c for request, the text of a head. The mount of the exchange is at prefix. Exchange
+// panics if the request is invalid.
 func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 	head, parsed := []byte(request), new(http1.Request)
 	limits := http1.DefaultLimits

@@ -81,8 +81,8 @@ type Config struct {
 	Programs func() exchange.Handler
 }
 
-// Dispatcher passes requests to handlers, and their parts to the exchanges. Its methods must be called on the event
-// loop unless their comments say otherwise.
+// Dispatcher passes requests to handlers, and their parts to the exchanges. The methods of Dispatcher must be called on
+// the event loop unless their comments say otherwise.
 type Dispatcher struct {
 	loop        Loop
 	set         *conn.Set

@@ -14,7 +14,7 @@ import (
 
 // A Gate limits the active calls of its sources. Further requests wait for a place, without a thread and outside the
 // queue of the handler, so that slow requests of a route leave threads to other requests. A call has its place until
-// its handler has made the last part. Its methods must be called on the event loop.
+// its handler has made the last part. The methods of a Gate must be called on the event loop.
 type Gate struct {
 	most     int
 	active   int

@@ -1,6 +1,6 @@
 // Package cache keeps responses in memory and decides which responses may be kept, for how long and for whom (RFC 9111;
-// stale-while-revalidate and stale-if-error, RFC 5861). It is a shared cache in front of the server's own applications:
-// it ignores the Cache-Control of requests, so clients cannot bypass it.
+// stale-while-revalidate and stale-if-error, RFC 5861). The cache is a shared cache in front of the server's own
+// applications: it ignores the Cache-Control of requests, so clients cannot bypass it.
 //
 // A Store decides and keeps pages. A Source answers exchanges on the event loop, after hosts, rules and passwords: with
 // a page of the store, or by the source that makes the pages of its mount. A missing page is fetched by a separate

@@ -157,8 +157,8 @@ func appendNames(to []string, value string) ([]string, bool) {
 	return to, true
 }
 
-// ofClient lists the fields about the client that package proxy adds for an upstream. They are missing in the request
-// from which the key is made.
+// ofClient lists the fields about the client that package proxy adds for an upstream. These fields are missing in the
+// request from which the key is made.
 var ofClient = []string{"forwarded", "x-forwarded-for", "x-real-ip", "remote-user", "client-cert", "client-cert-chain"}
 
 // setTargeted parses the value of a targeted field: all lines of CDN-Cache-Control joined with commas, a dictionary of

@@ -40,7 +40,8 @@ type Fill struct {
 
 	source *Source
 	origin exchange.Exchange
-	// Stream of origin. Its Parent is the client's exchange, which gets the parts; nil after it was answered.
+	// Stream of origin. The Parent of the origin's stream is the client's exchange, which gets the parts. Parent is nil
+	// after the client's exchange was answered.
 	sub         exchange.Sub
 	conditional bool // the request to the origin contains the Conditions of old
 	// no client waits: the fetch replaces a stale page that was already sent
@@ -106,8 +107,8 @@ func (f *Fill) refused(personal bool, status int) {
 	}
 }
 
-// Failed ends the Fill without a response. Its older page, which is sent instead, also answers other requests until the
-// next attempt to fetch.
+// Failed ends the Fill without a response. The older page of the Fill, which is sent instead, also answers other
+// requests until the next attempt to fetch.
 func (f *Fill) Failed(now int64) {
 	f.s.now = now
 	if n := f.node; n != nil {

@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Pages answers exchanges from a Store. Its methods must be called on the event loop.
+// Pages answers exchanges from a Store. The methods of Pages must be called on the event loop.
 type Pages struct {
 	Store       *Store
 	flush       func()

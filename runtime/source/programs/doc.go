@@ -15,23 +15,23 @@
 // # Starting
 //
 // Programs, including programs in pages of source/ssi, run without the descriptors and signal settings of the server.
-// They are started with vfork(2) in C. With os.StartProcess, a program would inherit ignored signals (Python ignores
-// SIGPIPE, and the program would not end when its reader ends) and descriptors that a library forgot to mark as
+// Programs are started with vfork(2) in C. With os.StartProcess, a program would inherit ignored signals (Python
+// ignores SIGPIPE, and the program would not end when its reader ends) and descriptors that a library forgot to mark as
 // close-on-exec.
 //
 // # CGI
 //
 // CGI runs programs that answer requests (CGI/1.1, RFC 3875): a process for each request, with the body on its standard
-// input. It is a responder of package backend, so each request has a goroutine. FastCGI and PHP share its code to find
-// scripts (Scripts), to make the meta-variables (Variables), and to read the answer (Answer).
+// input. The CGI source is a responder of package backend, so each request has a goroutine. FastCGI and PHP share its
+// code to find scripts (Scripts), to make the meta-variables (Variables), and to read the answer (Answer).
 //
 //   - Scripts walks down the path through os.Root. A program must exist before the rest of the path becomes PATH_INFO,
 //     so a request cannot run an uploaded picture as a program.
 //   - The body is a file, either the spool itself or a memfd, so no goroutine feeds a pipe, and a program need not read
 //     the body.
 //   - A program leads a session. Signals may be sent to its process number until the process is reaped, so
-//     process.await waits with WNOWAIT first. Its output is read for at most half a second after its end, because
-//     background processes of the program may hold the pipe indefinitely.
+//     process.await waits with WNOWAIT first. The output of a program is read for at most half a second after its end,
+//     because background processes of the program may hold the pipe indefinitely.
 //   - Output that may be incomplete is delayed by 20 ms (2 ms with FastCGI), so that short answers have a
 //     Content-Length.
 //   - A Python handler that returns a CGIApplication forwards its request with the body, like a Staticfile; the loop
@@ -62,7 +62,7 @@
 //
 // A Loader answers each request in a process that is made for it and ends with it (--fork).
 //
-// The loader is a process that has loaded the application. It forks a child for each order of the server, which
+// The loader is a process that has loaded the application. The loader forks a child for each order of the server, which
 // contains one end of a socketpair and of two pipes. Therefore no other process can reach a child, and a child has no
 // other descriptors of the server: no listener, no connection of another client.
 //

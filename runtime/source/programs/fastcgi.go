@@ -23,8 +23,8 @@ type FastCGIOptions struct {
 	// Address is "unix:/run/app.sock" or "host:port".
 	Address string `key:"address" needs:"such as \"unix:/run/app.sock\"" short:"an address such as \"unix:/run/app.sock\" or \"127.0.0.1:9000\""`
 
-	// Dial, if not nil, makes links instead of connecting to Address. Its errors are logged; the text of an error of
-	// type Unavailable is sent to clients.
+	// Dial, if not nil, makes links instead of connecting to Address. The errors of Dial are logged; the text of an
+	// error of type Unavailable is sent to clients.
 	Dial func(ctx context.Context) (*Link, error)
 
 	// Scripts finds SCRIPT_FILENAME. If it is nil, the application handles all paths, and SCRIPT_NAME is the path of

@@ -41,8 +41,8 @@ type Serving struct {
 	Log func(number int, client, line string)
 }
 
-// A Loader is a process that has loaded the application and forks a child to answer each request. Its methods are safe
-// for concurrent use.
+// A Loader is a process that has loaded the application and forks a child to answer each request. The methods of a
+// Loader are safe for concurrent use.
 type Loader struct {
 	o       LoaderOptions
 	serving Serving

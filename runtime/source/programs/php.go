@@ -38,8 +38,8 @@ type PHPOptions struct {
 	// EachOne starts a process for each request.
 	EachOne bool `key:"mode" is:"one fastcgi cgi"`
 
-	// Children is the maximum number of processes. They start when requests need them, and end when they have been
-	// idle. 0 means 4.
+	// Children is the maximum number of processes. The processes start when requests need them, and end when they have
+	// been idle. 0 means 4.
 	Children int `key:"children" range:"1-1000"`
 
 	// MaxRequests is the number of requests after which a process is replaced. 0 means 500.
@@ -259,8 +259,8 @@ func (m *manager) start(argv []string) (l *Link, err error) {
 	}}, nil
 }
 
-// privateSocket returns a listening socket and the only connection to this socket. No other process can connect. Its
-// name is removed before the program starts.
+// privateSocket returns a listening socket and the only connection to this socket. No other process can connect. The
+// name of the socket is removed before the program starts.
 func privateSocket() (listener *os.File, conn net.Conn, err error) {
 	dir, err := privateDirectory()
 	if err != nil {

@@ -1,6 +1,6 @@
-// Package proxy is a reverse proxy: it answers requests with the responses of another HTTP server, the upstream. It is
-// a responder of package backend, so that each request has a goroutine; a WebSocket becomes a tunnel on the event loop
-// (conn.Tunnel).
+// Package proxy is a reverse proxy: it answers requests with the responses of another HTTP server, the upstream. The
+// proxy is a responder of package backend, so that each request has a goroutine; a WebSocket becomes a tunnel on the
+// event loop (conn.Tunnel).
 //
 // # Connections
 //

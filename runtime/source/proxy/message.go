@@ -249,8 +249,9 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 // via returns the entry of this server (RFC 9110 §7.6.3).
 func via(version string) string { return strings.TrimPrefix(version, "HTTP/") + " fapws" }
 
-// net/http keeps white space between field names and colons (RFC 9112 §5.1). trimNames removes it. It returns false if
-// a name is invalid, or if white space follows the name of a framing field, which net/http has therefore ignored.
+// net/http keeps white space between field names and colons (RFC 9112 §5.1). trimNames removes it. trimNames returns
+// false if a name is invalid, or if white space follows the name of a framing field, which net/http has therefore
+// ignored.
 func trimNames(response *http.Response) bool {
 	for name, values := range response.Header {
 		trimmed := textproto.CanonicalMIMEHeaderKey(strings.TrimRight(name, " "))

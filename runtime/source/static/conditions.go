@@ -170,7 +170,7 @@ func (r *representation) judge(c *Conditions) int {
 }
 
 // Unchanged reports whether the client already has the representation with this entity tag and this Last-Modified, so
-// that the response is 304 (RFC 9110 §13.1.2 and §13.1.3). Both may be nil.
+// that the response is 304 (RFC 9110 §13.1.2 and §13.1.3). The arguments of the function may be nil.
 func (c *Conditions) Unchanged(etag, modified []byte) bool {
 	since := c.ifModifiedSince.value
 	switch {

@@ -1,7 +1,7 @@
 // Package static serves the files of a directory tree over HTTP: content types, entity tags and other conditions,
-// ranges (RFC 9110 §13 and §14), compressed variants from disk or from memory, index pages and listings. It does not
-// know connections: it converts a parsed request to the head of a response and the segments of its body, which package
-// conn sends.
+// ranges (RFC 9110 §13 and §14), compressed variants from disk or from memory, index pages and listings. The package
+// does not know connections: it converts a parsed request to the head of a response and the segments of its body, which
+// package conn sends.
 //
 // Files.Hit responds on the event loop, from memory or with an open file, if the disk was checked within the last
 // second. Files.Open handles every other request on a goroutine and may wait for the disk. Source (serve.go) combines
@@ -23,21 +23,21 @@
 //
 // # Cache
 //
-// Each root has one LRU cache of 16 MiB by default (--cache-files-max). It holds contents up to 64 KiB, compressed
-// variants, listings, and open descriptors. Each descriptor counts as 64 KiB, so that a single limit applies to memory
-// and descriptors. An unused descriptor is closed after 5 to 10 seconds, because otherwise the disk space of a removed
-// file would not be freed.
+// Each root has one LRU cache of 16 MiB by default (--cache-files-max). The cache holds contents up to 64 KiB,
+// compressed variants, listings, and open descriptors. Each descriptor counts as 64 KiB, so that a single limit applies
+// to memory and descriptors. An unused descriptor is closed after 5 to 10 seconds, because otherwise the disk space of
+// a removed file would not be freed.
 //
-// Open files up to 1 MiB are sent by the event loop. They are read when they are opened, and once a second when the
-// disk is checked again, so that sendfile finds them in memory. fstat before each response detects a file that was
-// changed in place.
+// Open files up to 1 MiB are sent by the event loop. Files of this size are read when they are opened, and once a
+// second when the disk is checked again, so that sendfile finds them in memory. fstat before each response detects a
+// file that was changed in place.
 //
 // # Compression
 //
-// A compressed variant is a representation with its own strong ETag. It is created on a goroutine when it is first
-// requested; other requests for the same variant wait. If other compressions do not finish within a second, clients get
-// the original. A variant that is not smaller by an eighth, or is larger than a quarter of the cache, is not created
-// again. A variant on disk is preferred to one that must be compressed.
+// A compressed variant is a representation with its own strong ETag. A compressed variant is created on a goroutine
+// when it is first requested; other requests for the same variant wait. If other compressions do not finish within a
+// second, clients get the original. A variant that is not smaller by an eighth, or is larger than a quarter of the
+// cache, is not created again. A variant on disk is preferred to one that must be compressed.
 //
 // # Symbolic links
 //

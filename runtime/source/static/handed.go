@@ -26,8 +26,8 @@ type Handed struct {
 	mu    sync.Mutex
 	roots map[string]*Files // opened document roots by the text of their options
 
-	// Directories of X-Sendfile, and of X-Accel-Redirect by path prefix without a trailing slash. They do not change
-	// after Open.
+	// Directories of X-Sendfile, and of X-Accel-Redirect by path prefix without a trailing slash. These directories do
+	// not change after Open.
 	named  []*Files
 	mapped map[string]*Files
 }
@@ -101,8 +101,8 @@ func (o *handedOver) open() {
 		}
 		return
 	}
-	// Conditions and ranges refer to the response to a GET of the resource (RFC 9110 §13.1 and §14.2). They do not
-	// apply to an error page or the response to a form.
+	// Conditions and ranges refer to the response to a GET of the resource (RFC 9110 §13.1 and §14.2). Conditions and
+	// ranges do not apply to an error page or the response to a form.
 	request := a.request
 	if o.isError() || !request.Parsed.Head && !request.Parsed.Get {
 		bare := *request.Parsed

@@ -41,7 +41,7 @@ type listed struct {
 	info fs.FileInfo
 }
 
-// order is the order of a listing. Its form in the query is that of Apache: ?C=S;O=D.
+// order is the order of a listing. The form of an order in the query is that of Apache: ?C=S;O=D.
 type order struct {
 	column    byte // N (name), M (modified) or S (size)
 	direction byte // A (ascending) or D (descending)

@@ -61,8 +61,8 @@ type Options struct {
 	// Charset is the charset parameter of textual types; "" means utf-8, and "off" means no parameter.
 	Charset string `json:"charset" key:"charset" is:"name"`
 
-	// Compress enables gzip and zstd variants of textual files from 1 KiB to 8 MiB for clients that accept them. They
-	// are created once for each state of a file.
+	// Compress enables gzip and zstd variants of textual files from 1 KiB to 8 MiB for clients that accept them.
+	// Compressed variants are created once for each state of a file.
 	Compress bool `json:"compress" key:"compress"`
 
 	Headers map[string]string `json:"headers"`

@@ -130,7 +130,7 @@ func temporary(name string) string {
 	return hiddenPrefix + hex.EncodeToString(sum[:12]) + partSuffix
 }
 
-// open opens the directory. Its first call also removes the files of a killed server.
+// open opens the directory. The first call of open also removes the files of a killed server.
 func (t *directory) open() (*os.Root, error) {
 	dir, err := system.OpenRoot(t.path)
 	if err == nil && !t.swept.Swap(true) {

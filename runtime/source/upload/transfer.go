@@ -174,9 +174,9 @@ func (t *transfer) abort() {
 	}
 }
 
-// announcedDigest returns the SHA-256 from the request fields Content-Digest and Repr-Digest (RFC 9530) in
-// hexadecimal digits, or "". Both fields describe the same bytes, because an upload has no content coding. The error
-// is a *refusal.
+// announcedDigest returns the SHA-256 from the request fields Content-Digest and Repr-Digest (RFC 9530) in hexadecimal
+// digits, or "". The two fields describe the same bytes, because an upload has no content coding. The error is a
+// *refusal.
 func announcedDigest(r *backend.Request) (sum string, err error) {
 	for _, name := range [...]string{"Content-Digest", "Repr-Digest"} {
 		value := r.Field(name)

@@ -9,9 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// hostile lists messages that a proxy could parse differently (RFC 9112), and bytes that are not HTTP. They are
-// examples of the messages that package http1 rejects. After each message another request follows, which must not be
-// answered.
+// hostile lists messages that a proxy could parse differently (RFC 9112), and bytes that are not HTTP. The messages are
+// examples of those that package http1 rejects. After each message another request follows, which must not be answered.
 var hostile = []struct {
 	name, text string
 	status     int

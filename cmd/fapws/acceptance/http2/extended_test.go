@@ -185,8 +185,8 @@ func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 	for range 6 {
 		f.WriteData(1, false, make([]byte, 16000))
 	}
-	// The data exceeds the window of the stream. It also exceeds the window of the connection, unless the window has
-	// grown already.
+	// The data exceeds the window of the stream. The data also exceeds the window of the connection, unless the window
+	// has grown already.
 	if !f.until(func(frame http2.Frame) bool {
 		switch frame := frame.(type) {
 		case *http2.RSTStreamFrame:

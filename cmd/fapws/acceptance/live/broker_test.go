@@ -247,7 +247,7 @@ func TestBrokerErrorIsReportedInOneLine(t *testing.T) {
 	}
 }
 
-// Another program has sent invalid events to the broker. They cause only few lines in the log.
+// Another program has sent invalid events to the broker. The invalid events cause only few lines in the log.
 func TestInvalidEventsOnABrokerDoNotBlockOtherEvents(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)

@@ -62,7 +62,7 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 				continue
 			}
 			pid := s.Get("/pid", 200).Text
-			// The client may get no response. It stays connected until the process ends.
+			// The client may get no response. The client stays connected until the process ends.
 			saboteur := s.Dial()
 			saboteur.Get("/sabotage?" + w.name)
 			_, _ = saboteur.In.Peek(1)

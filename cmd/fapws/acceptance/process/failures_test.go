@@ -17,7 +17,8 @@ func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string)
 	return fapwstest.Command{Script: "failures.py", Args: []string{folder}, Flags: flags, Complains: true}, folder
 }
 
-// The server logs the reason once and sends it to the client. It continues to answer other requests, also with files.
+// The server logs the reason once and sends it to the client. The server continues to answer other requests, also with
+// files.
 func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -85,7 +86,7 @@ func TestMissingProcIsReported(t *testing.T) {
 	})
 }
 
-// The signal SIGXFSZ does not end the server. It does not end python3 either.
+// The signal SIGXFSZ does not end the server. The signal does not end python3 either.
 func TestFileSizeLimitIsAnOSErrorForHandlers(t *testing.T) {
 	t.Parallel()
 	c, _ := failing(t)

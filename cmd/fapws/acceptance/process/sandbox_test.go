@@ -254,7 +254,8 @@ func TestSandboxWithoutLandlockSaysSoInOneLine(t *testing.T) {
 	strict.Fails(t, 3, "fapws: --sandbox strict: "+without+"; use --sandbox to restrict the rest\n")
 }
 
-// A sandboxed server of root keeps only capabilities for files, in all threads. It cannot access other processes.
+// A sandboxed server of root keeps only capabilities for files, in all threads. The server cannot access other
+// processes.
 func TestSandboxOfRootKeepsOnlyFileCapabilities(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -49,8 +49,8 @@ func TestInputReadsAFileOnceForManyLines(t *testing.T) {
 	s.Ask(fapwstest.Request("POST", "/lines", strings.Repeat("\n", 400_000))).Is(t, "400000 True")
 }
 
-// A thread of the application reads wsgi.input after the handler has returned. It must not read another file that now
-// has the same descriptor.
+// A thread of the application reads wsgi.input after the handler has returned. The thread must not read another file
+// that now has the same descriptor.
 func TestInputThatIsReadAfterTheHandlerIsAtItsEnd(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "input_calls.py")

@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// If two applications have modules of the same name, they would share one module. It is allowed if no application
-// imports the module, or if the applications are in the same directory.
+// If two applications have modules of the same name, they would share one module. A module name in two applications is
+// allowed if no application imports the module, or if the applications are in the same directory.
 func TestApplicationsWithModulesOfTheSameNameAreRejected(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -151,8 +151,8 @@ func TestCGIRunsPrograms(t *testing.T) {
 	}
 	s.Get("/page.txt", 200).Is(t, "the page")
 	all.Wait()
-	// Three programs for requests of one connection run at the same time. Their responses are sent in the order of the
-	// requests.
+	// Three programs for requests of one connection run at the same time. The responses of the programs are sent in the
+	// order of the requests.
 	w = s.Dial()
 	for i := range 8 {
 		w.Get(fmt.Sprint("/slow/turn?", i))
@@ -179,7 +179,7 @@ func TestCGIRunsPrograms(t *testing.T) {
 	}
 }
 
-// The test runs 500 programs at the same time. They must inherit no descriptors of the server.
+// The test runs 500 programs at the same time. The programs must inherit no descriptors of the server.
 func TestProgramsLeaveNeitherProcessesNorDescriptors(t *testing.T) {
 	t.Parallel()
 	s, _ := configured(t, fapwstest.Threads, cgiBin, map[string]string{

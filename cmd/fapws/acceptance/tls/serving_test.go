@@ -190,8 +190,8 @@ func TestNewConnectionOverTLSStaysOpenAtAReload(t *testing.T) {
 	})
 }
 
-// A connection with TLS cannot move to another worker. It is closed, and the new code answers the next request over a
-// new connection. The test covers HTTP/1 and HTTP/2.
+// A connection with TLS cannot move to another worker. The TLS connection is closed, and the new code answers the next
+// request over a new connection. The test covers HTTP/1 and HTTP/2.
 func TestIdleConnectionsOverTLSCloseAtAReload(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, config := secured(t, m, "--max-requests", "1000000", "--keep-alive", "1h", "--graceful-timeout", "1h")
