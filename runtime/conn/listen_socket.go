@@ -143,8 +143,8 @@ func RemoveSocketFile(addr string) error {
 
 func isAbstract(path string) bool { return path == "" || path[0] == '@' }
 
-// MayListen returns an error if Listen would fail for the path of a unix socket, although no other server listens there.
-// errors.Is reports its cause, as for system.MayCreate.
+// MayListen returns an error if Listen would fail for the path of a unix socket, although no other server listens
+// there. errors.Is reports its cause, as for system.MayCreate.
 func MayListen(path string) error {
 	if _, err := existing(path); err != nil || isAbstract(path) {
 		return err

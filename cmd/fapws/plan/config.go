@@ -15,11 +15,11 @@ type SiteConfig struct {
 	Files // defaults of all hosts; only types is not a setting
 	TopRules
 
-	App         SiteApplication `key:"app" value:"'app.py'" help:"the application, as APP on the command line"`
-	Root        string          `key:"root" is:"path" value:"'./site'" help:"a directory of files; with app, existing files are served first"`
-	Args        []string        `key:"args" value:"['one', 'two']" help:"sys.argv[1:] of the application"`
-	UnknownHost string          `key:"unknown-host" is:"one default 421" value:"'421'" help:"status for unknown host names; by default, the first host serves them"`
-	Hosts       []*Host         `key:"host" value:"[[host]]" help:"a site with names, files, application and routes"`
+	App         SiteApplication `key:"app" value:"'app.py'"`
+	Root        string          `key:"root" is:"path" value:"'./site'"`
+	Args        []string        `key:"args" value:"['one', 'two']"`
+	UnknownHost string          `key:"unknown-host" is:"one default 421" value:"'421'"`
+	Hosts       []*Host         `key:"host" value:"[[host]]"`
 }
 
 func FileKeys() []string {

@@ -18,25 +18,25 @@ type Host struct {
 	Rules
 	Proxying
 
-	Names   []string        `key:"name" is:"host" value:"['example.org', '*.example.org']" help:"host names; * stands for the beginning or the end of a name; omitted: all names that no other host has"`
-	Default bool            `key:"default" value:"true" help:"true: also serve all other names; by default, the first host does"`
-	Root    string          `key:"root" is:"path" value:"'/srv/site'" help:"a directory of files, for paths that match no route"`
-	App     SiteApplication `key:"app" value:"'pkg.mod:app'" help:"an application, for paths that match no route and no file"`
-	SSI     SSI             `key:"ssi" value:"true, ['*.html'] or { exec = true }" help:"server-side includes in the pages under root"`
+	Names   []string        `key:"name" is:"host" value:"['example.org', '*.example.org']"`
+	Default bool            `key:"default" value:"true"`
+	Root    string          `key:"root" is:"path" value:"'/srv/site'"`
+	App     SiteApplication `key:"app" value:"'pkg.mod:app'"`
+	SSI     SSI             `key:"ssi" value:"true, ['*.html'] or { exec = true }"`
 
-	CertFile string `key:"certfile" is:"path" value:"'/etc/ssl/example.org.pem'" help:"the certificate of these names for HTTPS, as with --certfile"`
-	KeyFile  string `key:"keyfile" is:"path" value:"'/etc/ssl/example.org.key'" help:"its private key; not needed if certfile has the key"`
+	CertFile string `key:"certfile" is:"path" value:"'/etc/ssl/example.org.pem'"`
+	KeyFile  string `key:"keyfile" is:"path" value:"'/etc/ssl/example.org.key'"`
 
-	ClientCAs string `key:"ca-certs" is:"path" value:"'clients.pem'" help:"CAs of the certificates of its clients, as with --ca-certs; used by client-cert and cert-reqs"`
+	ClientCAs string `key:"ca-certs" is:"path" value:"'clients.pem'"`
 
-	HTTPSRedirect *bool `key:"https-redirect" value:"true" help:"redirect plain HTTP to HTTPS; overrides --https-redirect for this host"`
+	HTTPSRedirect *bool `key:"https-redirect" value:"true"`
 
-	AccessLog       string            `key:"access-log" is:"log" value:"'FILE'" help:"access log of this host"`
-	AccessLogFormat string            `key:"access-log-format" is:"format" value:"'common'" help:"the format of that log"`
-	ErrorLog        string            `key:"error-log" is:"log" value:"'FILE'" help:"error log of this host"`
-	ErrorPages      map[string]string `key:"error-page" value:"{ 404 = '/404.html' }" help:"pages by status: the path of a file of the host, or a URL to redirect to"`
+	AccessLog       string            `key:"access-log" is:"log" value:"'FILE'"`
+	AccessLogFormat string            `key:"access-log-format" is:"format" value:"'common'"`
+	ErrorLog        string            `key:"error-log" is:"log" value:"'FILE'"`
+	ErrorPages      map[string]string `key:"error-page" value:"{ 404 = '/404.html' }"`
 
-	Routes []*Route `key:"route" value:"[[host.route]]" help:"rules or a source for some paths; the first matching route applies, before root and app"`
+	Routes []*Route `key:"route" value:"[[host.route]]"`
 }
 
 func (h *Host) check(report func(error)) {
@@ -201,28 +201,28 @@ type Route struct {
 	Rules
 	Proxying
 
-	AccessLog *bool `key:"access-log" value:"false" help:"false: no lines for these requests in the access log, for probes and polls; metrics still count them"`
+	AccessLog *bool `key:"access-log" value:"false"`
 
-	MaxActive int `key:"max-active" range:"1-1000000" value:"2" help:"maximum number of active requests of an application or upstream in each worker, so that slow ones leave threads to others; up to 100 further ones wait, for timeout or 30 s, others get 503"`
+	MaxActive int `key:"max-active" range:"1-1000000" value:"2"`
 	gate      *app.Gate
 
-	Prefix string `key:"prefix" is:"prefix" value:"'/static/'" help:"path prefix"`
-	Match  string `key:"match" is:"pattern" value:"'*.php'" help:"pattern for the file name; with prefix, only for paths under it"`
+	Prefix string `key:"prefix" is:"prefix" value:"'/static/'"`
+	Match  string `key:"match" is:"pattern" value:"'*.php'"`
 
-	App      SiteApplication `key:"app" value:"'blog.py'" help:"an application, mounted at the prefix; the application of the host keeps its own paths, so this can add rules to a part of it"`
-	Folder   string          `key:"files" is:"path" value:"'DIR'" help:"a directory of files"`
-	CGI      CGI             `key:"cgi" value:"'DIR', true or { folder = 'DIR' }" help:"programs (CGI/1.1) in a directory, or in root; the table also takes interpreters and env"`
-	PHP      PHP             `key:"php" value:"true, 'php-cgi' or { children = 4 }" help:"PHP; the table takes children, front, ini, env, mode, max-requests, idle, command and args"`
-	FastCGI  FastCGI         `key:"fastcgi" value:"'unix:/run/php.sock'" help:"a FastCGI server; a table has address, params, front, connections and idle"`
-	SSI      SSI             `key:"ssi" value:"true, ['*.html'] or { exec = true }" help:"server-side includes in pages of files"`
-	Redirect string          `key:"redirect" value:"'https://example.org${path}'" help:"redirects, with status (302 by default); ${path}, ${query}, ${host}, ${scheme} and $1 (the rest of the path after the prefix) are replaced; the query is kept unless the value has a ?"`
-	Rewrite  string          `key:"rewrite" value:"'/new/$1'" help:"continues with another path at the following routes"`
-	Proxy    []string        `key:"proxy" is:"some" value:"'http://127.0.0.1:9000'" help:"forwards to another server: http://, https:// or unix:/path/of/socket; a path in the URL replaces the prefix, without one the path stays; of several servers, an array, the one with the fewest active requests gets the next request"`
-	Upload   Upload          `key:"upload" value:"'DIR' or { to = '/data/firmware.bin' }" help:"stores files that clients send, in a directory or at a path; the table also takes max-size (1G by default), max-active, sync, replace, mode, channel, resumable, expires and origins"`
-	Status   int             `key:"status" range:"100-599" value:"404" help:"responds with this status"`
+	App      SiteApplication `key:"app" value:"'blog.py'"`
+	Folder   string          `key:"files" is:"path" value:"'DIR'"`
+	CGI      CGI             `key:"cgi" value:"'DIR', true or { folder = 'DIR' }"`
+	PHP      PHP             `key:"php" value:"true, 'php-cgi' or { children = 4 }"`
+	FastCGI  FastCGI         `key:"fastcgi" value:"'unix:/run/php.sock'"`
+	SSI      SSI             `key:"ssi" value:"true, ['*.html'] or { exec = true }"`
+	Redirect string          `key:"redirect" value:"'https://example.org${path}'"`
+	Rewrite  string          `key:"rewrite" value:"'/new/$1'"`
+	Proxy    []string        `key:"proxy" is:"some" value:"'http://127.0.0.1:9000'"`
+	Upload   Upload          `key:"upload" value:"'DIR' or { to = '/data/firmware.bin' }"`
+	Status   int             `key:"status" range:"100-599" value:"404"`
 
-	Text string `key:"text" value:"'Gone.'" help:"the body of this response"`
-	Root string `key:"root" is:"path" value:"'DIR'" help:"document root of cgi, php and fastcgi; by default that of the host"`
+	Text string `key:"text" value:"'Gone.'"`
+	Root string `key:"root" is:"path" value:"'DIR'"`
 }
 
 type kind struct {

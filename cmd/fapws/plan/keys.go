@@ -11,13 +11,14 @@ import (
 )
 
 func KeyDocs() []settings.KeyDoc {
-	types := slices.DeleteFunc(settings.DescribeKeys("", Files{}), func(k settings.KeyDoc) bool {
+	describe := func(table string, of any) []settings.KeyDoc { return settings.DescribeKeys(table, of, keyHelp) }
+	types := slices.DeleteFunc(describe("", Files{}), func(k settings.KeyDoc) bool {
 		return slices.Contains(inherited, k.Key)
 	})
-	return slices.Concat(settings.DescribeKeys("", SiteConfig{}), types, settings.DescribeKeys("host", Host{}),
-		settings.DescribeKeys("host.route", Route{}), settings.DescribeKeys("rules", TopRules{}),
-		settings.DescribeKeys("rules", Rules{}),
-		settings.DescribeKeys("rules", proxy.Options{}))
+	return slices.Concat(describe("", SiteConfig{}), types, describe("host", Host{}),
+		describe("host.route", Route{}), describe("rules", TopRules{}),
+		describe("rules", Rules{}),
+		describe("rules", proxy.Options{}))
 }
 
 type Networks []netip.Prefix

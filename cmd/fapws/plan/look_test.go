@@ -17,7 +17,8 @@ func TestLevelsHaveColorsAndPriorities(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if got := string(colored.dress([]byte(stamp+"GET / 200\n"), logfile.Info)); got != "\x1b[2m"+stamp+"\x1b[0mGET / 200\n" {
+	if got := string(colored.dress([]byte(stamp+"GET / 200\n"), logfile.Info)); got != "\x1b[2m"+stamp+
+		"\x1b[0mGET / 200\n" {
 		t.Errorf("a request is %q", got)
 	}
 }

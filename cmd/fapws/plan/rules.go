@@ -33,25 +33,25 @@ import (
 // Rules are the keys that apply to every kind of route. Routes inherit missing keys from their host.
 type Rules struct {
 	TopRules
-	Cache       *Cache        `key:"cache" value:"'60s', true, false or { ttl = '60s', stale = '30s' }" help:"caches responses; true: for the lifetime that each response states; the table also takes heuristic, vary, query, status and cookies"`
-	MaxBodySize int64         `key:"max-body-size" value:"'1M'" help:"largest request body"`
-	EarlyHints  []string      `key:"early-hints" is:"some" value:"['</a.css>; rel=preload; as=style']" help:"values of Link in a 103 response that browsers get before an application or an upstream answers"`
-	Timeout     time.Duration `key:"timeout" value:"'30s'" help:"maximum time until the response starts"`
+	Cache       *Cache        `key:"cache" value:"'60s', true, false or { ttl = '60s', stale = '30s' }"`
+	MaxBodySize int64         `key:"max-body-size" value:"'1M'"`
+	EarlyHints  []string      `key:"early-hints" is:"some" value:"['</a.css>; rel=preload; as=style']"`
+	Timeout     time.Duration `key:"timeout" value:"'30s'"`
 }
 
 // TopRules are the rules that may also be at the top of the file and that hosts inherit from there. At the top, the
 // other rules are settings.
 type TopRules struct {
-	HSTS          *HSTS          `key:"hsts" value:"'1y' or { max-age = '1y', subdomains = true }" help:"Strict-Transport-Security in responses over HTTPS: browsers use only HTTPS for this time; subdomains: includes all subdomains; 0 ends it"`
-	Headers       settings.Pairs `key:"headers" value:"{ 'X-Frame-Options' = 'DENY' }" help:"fields to add to responses; the login form and the status page keep their own Content-Security-Policy and Referrer-Policy"`
-	RemoveHeaders []string       `key:"remove-headers" value:"['X-Powered-By']" help:"fields to remove from responses"`
-	Allow         Networks       `key:"allow" value:"['192.168.0.0/16']" help:"addresses that are allowed, even if deny lists them; without deny, all others get 403"`
-	Deny          Networks       `key:"deny" value:"['all']" help:"addresses that get 403"`
-	Auth          *Auth          `key:"auth" value:"{ realm = 'admin', users = 'htpasswd' }" help:"requires a name and password"`
-	Login         *Login         `key:"login" value:"{ users = 'users', title = 'Router', logo = 'logo.svg' }" help:"requires users to log in by a form; also the name of the file alone; false: neither login nor auth"`
-	ClientCert    string         `key:"client-cert" is:"one required optional unverified none" value:"'required'" help:"certificates of clients over HTTPS: required (from a CA of ca-certs; other clients get 403), optional (a client with a certificate that is not valid gets 403), unverified (the application decides) or none"`
-	Rate          Rates          `key:"rate" value:"'20/s burst 40', { rate = '100/m', by = 'user' } or false" help:"how often a client may send requests; more get 429; the table takes rate, burst, by ('address', 'user' or 'header X-Api-Key'), fields and dry-run; an array has several limits; false: none"`
-	Methods       []string       `key:"methods" is:"some" value:"['GET', 'HEAD']" help:"methods that are allowed; others get 405"`
+	HSTS          *HSTS          `key:"hsts" value:"'1y' or { max-age = '1y', subdomains = true }"`
+	Headers       settings.Pairs `key:"headers" value:"{ 'X-Frame-Options' = 'DENY' }"`
+	RemoveHeaders []string       `key:"remove-headers" value:"['X-Powered-By']"`
+	Allow         Networks       `key:"allow" value:"['192.168.0.0/16']"`
+	Deny          Networks       `key:"deny" value:"['all']"`
+	Auth          *Auth          `key:"auth" value:"{ realm = 'admin', users = 'htpasswd' }"`
+	Login         *Login         `key:"login" value:"{ users = 'users', title = 'Router', logo = 'logo.svg' }"`
+	ClientCert    string         `key:"client-cert" is:"one required optional unverified none" value:"'required'"`
+	Rate          Rates          `key:"rate" value:"'20/s burst 40', { rate = '100/m', by = 'user' } or false"`
+	Methods       []string       `key:"methods" is:"some" value:"['GET', 'HEAD']"`
 }
 
 // inherit adds the rules of from that are not set in the table at. If at sets auth or login, neither of them is
@@ -257,7 +257,8 @@ func (b *builder) errorPages(h *Host) func(*exchange.Exchange, exchange.Reply) {
 	return made.Answer
 }
 
-// Cache is the value of the key cache: which responses of a route are cached. If Enabled is false, no response is cached.
+// Cache is the value of the key cache: which responses of a route are cached. If Enabled is false, no response is
+// cached.
 type Cache struct {
 	Enabled bool `short:"true, false"`
 	cache.Rule

@@ -105,8 +105,8 @@ const closingTime = 5 * time.Second
 // closingTime.
 func ClosingTime(deadline time.Time) time.Duration { return max(closingTime, time.Until(deadline)) }
 
-// ExitAfterClosingTime ends the process with code, after a warning, if Python takes longer than ClosingTime to end. Stop
-// the timer if the process continues after Python has ended.
+// ExitAfterClosingTime ends the process with code, after a warning, if Python takes longer than ClosingTime to end.
+// Stop the timer if the process continues after Python has ended.
 func ExitAfterClosingTime(deadline time.Time, code int, warn func(string)) *time.Timer {
 	return time.AfterFunc(ClosingTime(deadline), func() {
 		warn("threads or atexit functions of the script did not end; exiting without them")

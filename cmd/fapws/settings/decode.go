@@ -83,16 +83,25 @@ func KeysOf(of any) (keys []string) {
 	return keys
 }
 
-// DescribeKeys returns the descriptions of the keys of a struct, but not of embedded structs, from the tags value and
-// help. The tag value contains "'" instead of '"'.
-func DescribeKeys(table string, of any) (docs []KeyDoc) {
+// DescribeKeys returns the descriptions of the keys of a struct, but not of embedded structs. The values are from the
+// tag value, which contains "'" instead of '"'. help contains "TABLE KEY", or "KEY" for the top of
+// the file, and the description.
+func DescribeKeys(table string, of any, help [][2]string) (docs []KeyDoc) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		if len(f.Index) == 1 {
-			docs = append(docs, KeyDoc{table, f.Tag.Get("key"), strings.ReplaceAll(f.Tag.Get("value"), "'", `"`),
-				f.Tag.Get("help")})
+			key := f.Tag.Get("key")
+			docs = append(docs, KeyDoc{table, key, strings.ReplaceAll(f.Tag.Get("value"), "'", `"`),
+				descriptionOf(strings.TrimSpace(table+" "+key), help)})
 		}
 	}
 	return docs
+}
+
+func descriptionOf(key string, help [][2]string) string {
+	if i := slices.IndexFunc(help, func(one [2]string) bool { return one[0] == key }); i >= 0 {
+		return help[i][1]
+	}
+	return ""
 }
 
 // InheritTable copies fields from the struct from to the struct to, unless at, the table of to, contains their keys.

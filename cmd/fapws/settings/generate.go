@@ -163,8 +163,10 @@ _fapws() {
         new:new) COMPREPLY=($(compgen -W "console django hello --help" -- "$cur")); return ;;
         new:*) compopt -o dirnames; return ;;
         user:*) COMPREPLY=($(compgen -W "add passwd remove list --file --help" -- "$cur")); return ;;
-        bench:*) COMPREPLY=($(compgen -W "--connections --duration --requests --rate --threads --method --header --body --http2 --streams --close --timeout --cacert --insecure --json --help" -- "$cur")); return ;;
-        ctl:*) COMPREPLY=($(compgen -W "stack status top metrics reload purge rotate stop ca --host --tag --all --pid --socket --plain --once --json --help" -- "$cur")); return ;;
+        bench:*) COMPREPLY=($(compgen -W "--connections --duration --requests --rate --threads --method \
+            --header --body --http2 --streams --close --timeout --cacert --insecure --json --help" -- "$cur")); return ;;
+        ctl:*) COMPREPLY=($(compgen -W "stack status top metrics reload purge rotate stop ca --host --tag --all --pid \
+            --socket --plain --once --json --help" -- "$cur")); return ;;
     esac
     case $prev in
 %s        --help | help) COMPREPLY=($(compgen -W all -- "$cur")); return ;;

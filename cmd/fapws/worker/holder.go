@@ -63,8 +63,8 @@ func holder(addr string) string {
 	return owner
 }
 
-// inodeOf returns the inode and the user of a line of /proc/net/tcp or unix if its socket listens on addr. The user of a
-// unix socket is the owner of its file.
+// inodeOf returns the inode and the user of a line of /proc/net/tcp or unix if its socket listens on addr. The user of
+// a unix socket is the owner of its file.
 func inodeOf(line []string, addr string) (inode string, uid int) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		const listens = "00010000"

@@ -36,36 +36,36 @@ type Options struct {
 	// signed the server's certificate. If it is "", the authorities of the system are used. TLSName is the name that
 	// the certificate must contain, and is sent as SNI; "" means the host of the target. NoVerify accepts every
 	// certificate: the connection is encrypted, but the server is not authenticated.
-	CA       string `key:"proxy-tls-ca" is:"path" value:"'ca.pem'" help:"proxy to https://: file of trusted certificates (PEM); by default those of the system"`
-	TLSName  string `key:"proxy-tls-name" is:"server" value:"'api.example.org'" help:"proxy to https://: name in the certificate, also sent as SNI; by default that of the URL"`
-	NoVerify bool   `key:"proxy-tls-verify" is:"not" value:"true" help:"proxy to https://: false accepts any certificate"`
+	CA       string `key:"proxy-tls-ca" is:"path" value:"'ca.pem'"`
+	TLSName  string `key:"proxy-tls-name" is:"server" value:"'api.example.org'"`
+	NoVerify bool   `key:"proxy-tls-verify" is:"not" value:"true"`
 
 	// ClientCert forwards the client's certificates, if they were verified, in the fields of RFC 9440. Clients cannot
 	// set these fields.
-	ClientCert bool `key:"proxy-client-cert" value:"true" help:"proxy: sends the verified certificate of the client in Client-Cert and Client-Cert-Chain (RFC 9440); these fields of clients are never forwarded"`
+	ClientCert bool `key:"proxy-client-cert" value:"true"`
 
 	// ReplaceHost sends the host of the target instead of the host that the client requested.
-	ReplaceHost bool `key:"proxy-preserve-host" is:"not" value:"true" help:"proxy: true sends the Host of the client, false that of the URL"`
+	ReplaceHost bool `key:"proxy-preserve-host" is:"not" value:"true"`
 
 	// Streams means that Mount.Streams of package exchange is set: bodies are forwarded as they arrive.
-	Streams bool `key:"proxy-request-buffering" is:"not" value:"true" help:"proxy: true receives a request body completely before the server gets it; false forwards it as it arrives, and never to a second server"`
+	Streams bool `key:"proxy-request-buffering" is:"not" value:"true"`
 
 	// Connect limits connecting, including the TLS handshake; 0 means 5 s.
 	Connect time.Duration
 	// Timeout limits the wait for the response head, and each pause in the body; 0 means 60 s.
 	Timeout time.Duration
 
-	TunnelTimeout time.Duration `key:"proxy-tunnel-timeout" value:"'1h'" help:"proxy: closes a WebSocket after this time without data; 0: never"`
+	TunnelTimeout time.Duration `key:"proxy-tunnel-timeout" value:"'1h'"`
 
 	// Idle is how long an idle connection is kept, regardless of its age. 0 means keepIdle, up to the age keepAge.
-	Idle time.Duration `key:"proxy-idle" value:"'20s'" help:"proxy: keeps unused connections to the server for this time; by default 100ms, because a server with one thread or process serves nobody else meanwhile"`
+	Idle time.Duration `key:"proxy-idle" value:"'20s'"`
 
 	// Health is the path of the health check of each upstream; "" means none. The checks begin with the first request.
-	Health string `key:"proxy-health" value:"'/healthz'" help:"proxy: asks each server for this path every 10s; a server that does not answer with a status from 200 to 399 within 5s gets no requests until it does"`
+	Health string `key:"proxy-health" value:"'/healthz'"`
 
 	// Sticky sends all requests of a client to the upstream that has answered it first, while this upstream works. The
 	// client has a cookie.
-	Sticky bool `key:"proxy-sticky" value:"true" help:"proxy to several servers: sends a client to the server that has answered it before, by a cookie"`
+	Sticky bool `key:"proxy-sticky" value:"true"`
 
 	// Log writes a line when an upstream cannot be reached or fails, at most once a second for each upstream, and when
 	// it responds again. client is the client of the request, or "". Log may be nil. Log is called on any goroutine.

@@ -56,7 +56,7 @@ type Options struct {
 
 	// Types maps extensions without a dot to media types, and overrides MimeTypes. A file name without a dot is used
 	// as a whole.
-	Types map[string]string `json:"types" key:"types" value:"{ gpx = 'application/gpx+xml' }" help:"media types by extension; also in a host or route"`
+	Types map[string]string `json:"types" key:"types" value:"{ gpx = 'application/gpx+xml' }"`
 
 	// Charset is the charset parameter of textual types; "" means utf-8, and "off" means no parameter.
 	Charset string `json:"charset" key:"charset" is:"name"`

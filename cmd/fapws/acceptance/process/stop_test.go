@@ -150,9 +150,9 @@ func TestShutdownDelayServesButIsNotReady(t *testing.T) {
 	})
 }
 
-// A tool handles SIGTERM and SIGINT in sitecustomize, and then removes its modules, as ddtrace does. In another case, the
-// application handles the signals. Both call the previous handler of the signal. A tool that finds none ends the process
-// at once.
+// A tool handles SIGTERM and SIGINT in sitecustomize, and then removes its modules, as ddtrace does. In another case,
+// the application handles the signals. Both call the previous handler of the signal. A tool that finds none ends the
+// process at once.
 func TestStopWorksIfAToolHandlesTheSignal(t *testing.T) {
 	const tool = `
 import sys

@@ -16,7 +16,8 @@ const uploadByScript = `(async to => {
 	const say = r => r.text().then(text => r.status + " " + text.split(",")[0])
 	const out = [await fetch(to + "/plain", {method: "PUT", body: "plain", headers: {"X-Own": "1"}}).then(say)]
 	const tus = {"Tus-Resumable": "1.0.0"}
-	const made = await fetch(to, {method: "POST", headers: {...tus, "Upload-Length": "4", "Upload-Metadata": "filename dHVz"}})
+	const made = await fetch(to, {method: "POST", headers: {...tus, "Upload-Length": "4",
+		"Upload-Metadata": "filename dHVz"}})
 	const at = new URL(made.headers.get("Location"), to)
 	const sent = await fetch(at, {method: "PATCH", body: "tus!", headers: {...tus, "Upload-Offset": "0",
 		"Content-Type": "application/offset+octet-stream"}})

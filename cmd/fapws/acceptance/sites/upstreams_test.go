@@ -51,8 +51,9 @@ func load(t *testing.T, url string) (more, stop func()) {
 func TestNoRequestIsLostWhenUpstreamsFail(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	app := fapwstest.Write(t, filepath.Join(dir, "app.py"), "def page(environ, start_response):\n    return 'hello'\n\n"+
-		"PATHS = [('/', page)]\n")
+	app := fapwstest.Write(t, filepath.Join(dir, "app.py"),
+		"def page(environ, start_response):\n    return 'hello'\n\n"+
+			"PATHS = [('/', page)]\n")
 	start := func(address string) *fapwstest.Server {
 		s := fapwstest.Command{Script: app, Dir: dir, Flags: []string{"--bind", address}}.Start(t)
 		s.Says("http://" + address)
@@ -65,8 +66,9 @@ func TestNoRequestIsLostWhenUpstreamsFail(t *testing.T) {
 		urls = append(urls, "http://"+addresses[i])
 		servers = append(servers, start(addresses[i]))
 	}
-	file := fapwstest.Write(t, t.TempDir()+"/fapws.toml", fmt.Sprintf("h2c = true\n[[host]]\n[[host.route]]\nprefix = \"/\"\n"+
-		"timeout = \"10s\"\nproxy = [\"%s\"]\n", strings.Join(urls, `", "`)))
+	file := fapwstest.Write(t, t.TempDir()+"/fapws.toml",
+		fmt.Sprintf("h2c = true\n[[host]]\n[[host.route]]\nprefix = \"/\"\n"+
+			"timeout = \"10s\"\nproxy = [\"%s\"]\n", strings.Join(urls, `", "`)))
 	front := fapwstest.Command{Flags: []string{"-c", file}}.Serve(t, fapwstest.Mode{})
 
 	more, stop := load(t, front.URL)
