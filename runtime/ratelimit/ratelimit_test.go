@@ -238,7 +238,7 @@ func TestClientWithoutAddressIsNotLimitedByAddress(t *testing.T) {
 func TestSameOptionsGiveTheSameLimit(t *testing.T) {
 	table := open(t, 1)[0]
 	a, b := Options{Rate: rate(t, "1/s"), Number: 1}, Options{Rate: rate(t, "1/s"), Number: 2}
-	if table.Limit(a) != table.Limit(a) || table.Limit(a) == table.Limit(b) {
+	if limit := table.Limit(a); limit != table.Limit(a) || limit == table.Limit(b) {
 		t.Error("a limit is not known by its options")
 	}
 }

@@ -121,7 +121,7 @@ func TestASGIPathsendSendsTheFileOfAPath(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/files.py:app")
 		want := s.Get("/path/files.py", 200).Field(t, "Content-Type", "text/plain")
-		if want.ContentLength != int64(len(want.Text)) || !strings.HasPrefix(want.Text, `"""http.response.pathsend`) {
+		if want.ContentLength != int64(len(want.Text)) || !strings.HasPrefix(want.Text, `"""Sends files`) {
 			t.Errorf("%d, %.60q", want.ContentLength, want.Text)
 		}
 		w := s.Dial()
