@@ -35,7 +35,8 @@ static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
 static struct sigaction go_handlers[FAULTS];
 static char loading[256];
 static volatile sig_atomic_t watching; /* the application has begun to load */
-static pid_t server;                   /* ID of the process that loads the application; children differ */
+/* ID of the process that loads the application, which differs from the IDs of its children */
+static pid_t server;
 
 /* The socket of the supervisor, and the bytes that precede a line on the socket. */
 static struct {

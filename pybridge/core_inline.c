@@ -86,7 +86,7 @@ static int prepare(void) { return 0; }
 static void enqueue(core_record *first, core_record *last, int n) {
   core_list_append(&P.threads[0]->inbox, first, last);
   core_count_queued(n);
-  /* Readers know from this store that a turn must begin; wake orders it. */
+  /* Readers know from this store that a turn must begin. The function wake orders the turn. */
   __atomic_store_n(&P.shared.turn, 1, __ATOMIC_RELAXED);
 }
 

@@ -104,7 +104,7 @@ typedef struct core_thread {
   sem_t sleep;             /* posted to wake the thread from the IDLE state */
   int retire;              /* the thread was idle for RETIRE_S, and ends */
   core_list inbox;         /* guarded by pool.mu: iterators of this thread (inline: all records) */
-  int streams;             /* number of iterators of this thread; it may not end before them */
+  int streams;             /* number of iterators of this thread, which must not end before the iterators */
   unsigned long jobs;      /* atomic, written by the thread: number of jobs it has taken */
   int prefer_inbox;        /* the next job is from the inbox, not a new request */
   int collect;             /* the thread was woken to free released objects */
@@ -197,7 +197,7 @@ typedef struct {
   int check_signals;
   int exit_code;          /* exit status if a signal handler of the application called sys.exit, otherwise -1 */
   unsigned long pops;     /* number of records taken from the queue, for the monitor */
-  pthread_cond_t monitor; /* wakes the monitor; used with mu */
+  pthread_cond_t monitor; /* wakes the monitor; used with the mutex mu */
   int serving;            /* Atomic: thread 0 runs handlers. Before that, the first request must wait for it. */
   /* Descriptor that wakes the event loop (eventloop.Waker); atomic. From here on, members are constant once the
    * event loop runs. */

@@ -1,5 +1,5 @@
-/* Stacks of Python threads, and fapws.Timeout for handlers that take too long. On any thread; it takes the GIL where it
- * needs it.
+/* Stacks of Python threads, and fapws.Timeout for handlers that take too long. The functions may be called on any
+ * thread, and take the GIL where necessary.
  *
  * thread.current is the record whose code a thread runs. thread.current changes under the GIL only, so with the GIL,
  * and alone (core_python.h), a Timeout cannot hit another request. */

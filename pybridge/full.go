@@ -39,7 +39,7 @@ func fullOf(text string) (full C.core_full) {
 }
 
 const (
-	// maximum time for reading the Python stacks; if it is exceeded, a handler holds the GIL.
+	// Maximum time for reading the Python stacks. If reading takes longer, a handler holds the GIL.
 	tellWait = 5 * time.Second
 	tellMost = 5 // maximum number of handlers in the log line
 )

@@ -90,7 +90,8 @@ type Handler struct {
 	records []*C.core_record // active records, indexed by ticket
 	times   []*logfile.Times // what to measure of them; nil if nothing
 
-	pipelines []*C.core_pipeline // indexed by exchange.Request.Pipeline; event loop only
+	// indexed by exchange.Request.Pipeline; used only on the event loop
+	pipelines []*C.core_pipeline
 
 	askForSender func() // eventloop.Waker.AskForSender; nil if handlers run on threads
 	presence     presenceQueue

@@ -18,8 +18,8 @@ static const core_mount *mount_of(PyObject *websocket) {
   return NULL;
 }
 
-/* Converters of PyArg_ParseTuple: group_of converts the name of a group to core_bytes; the other one also converts
- * None to an empty name. */
+/* Converters of PyArg_ParseTuple: group_of converts the name of a group to core_bytes; the other converter also
+ * converts None to an empty name. */
 static int group_of(PyObject *group, void *to) {
   core_bytes *out = to;
   if (!PyUnicode_Check(group))

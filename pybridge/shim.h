@@ -35,7 +35,7 @@ struct core_record;
 
 typedef struct core_part {
   struct core_part *next;  /* in the list of finished parts, newest first */
-  struct core_record *rec; /* borrowed; the record exists until its last part is released */
+  struct core_record *rec; /* borrowed; the record exists until the last part of the response is released */
   uint32_t ticket;
   uint8_t first, last, failed;
   uint8_t interim; /* the header fields are those of a 103 response, which precedes the first part */
@@ -65,7 +65,7 @@ typedef struct core_part {
   uint32_t body_off; /* offset of the body in buf, while buf may still be reallocated */
   size_t body_len;
   void *owner;  /* PyObject * that keeps body alive, or NULL; released by core_collect_garbage, under the GIL */
-  int32_t file; /* descriptor, or -1; closed by Release */
+  int32_t file; /* file descriptor, closed by Release; -1 if none */
   int64_t offset, count; /* bytes of file */
   int64_t unacked;       /* bytes that it adds to record.run.unacked until its release */
   uint64_t made_ns;      /* when it was published, if it is the first or last part of a timed request; otherwise 0 */
@@ -156,7 +156,8 @@ struct core_request {
 };
 
 /* How the handler runs, and what is known of its response. The thread that runs the record writes it, under the GIL,
- * until it publishes the last part; wsgi_drop releases its objects before. Go initializes it for a new request. */
+ * until it publishes the last part; wsgi_drop releases the objects of the record before. Go initializes it for a new
+ * request. */
 struct core_run {
   void *thread; /* the core_thread that runs the record and owns iter; NULL while the record is queued */
   /* Owned; Python's threads close them. */
@@ -487,7 +488,7 @@ void core_count_waits(const int64_t *bounds, int n);
 #define CORE_MAX_THREADS 256 /* maximum number of threads of a process for handlers */
 
 typedef struct {
-  int live, idle, stuck; /* numbers of threads; stuck: the request has timed out */
+  int live, idle, stuck; /* numbers of threads; a thread is stuck if its request has timed out */
   /* threads that do not count, because they have waited for something other than the GIL for a long time */
   int aside;
   int waiting;         /* threads that wait for the GIL, with a request */

@@ -168,7 +168,7 @@ func (h *Handler) watchSockets() {
 
 func (h *Handler) watchCallbacks() {
 	found := make([]C.core_snapshot, C.CORE_MAX_THREADS)
-	// time when a job was first seen; the zero time if it is overdue
+	// time when the job of a thread was first seen; the zero time if the job is overdue
 	began := map[C.core_snapshot]time.Time{}
 	limit := h.config.Timeout
 	if h.config.Debug > 0 { // The result of Held may be late by one check.

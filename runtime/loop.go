@@ -46,7 +46,8 @@ type loop struct {
 	compressor *compress.Compressor
 	counts     *metrics.Recorder // nil if requests are not counted
 	timer      *time.Timer
-	live       atomic.Int64 // open connections; written on the loop, read by watch
+	// number of open connections; written on the loop, read by watch
+	live atomic.Int64
 	// number of exchanges that may become overdue, as of the last tick or of the close of the last connection
 	owed    atomic.Int64
 	busyNow bool
@@ -164,7 +165,7 @@ func (l *loop) connectionOpened() {
 // continues with pending input.
 func (l *loop) flushBatch() {
 	if l.busyNow {
-		// a recursive call while a connection closes; the outer flushBatch continues
+		// A recursive call while a connection closes. The outer call of flushBatch continues.
 		return
 	}
 	l.busyNow = true

@@ -35,7 +35,7 @@ type Server struct {
 	store     atomic.Pointer[cache.Store] // nil if there is no cache
 	stored    int64                       // Config.CacheSize with which store was made
 
-	// Functions of the first Config; other goroutines call them, too.
+	// Functions of the first Config, which other goroutines call, too.
 	log       func(logfile.Level, string)
 	logClient func(level logfile.Level, client, line string)
 	onIdle    func()
@@ -178,9 +178,9 @@ func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 }
 
 // HandIdle removes the idle HTTP/1 connections without TLS for Arrive in another process, and closes idle TLS
-// connections that have carried a request. Other connections close with the response to their next request. give
-// receives the state and the descriptor, which is closed when give returns; after an error, the remaining connections
-// are closed. HandIdle must not be called on the loop.
+// connections that have carried a request. Other connections close with the response to their next request. The
+// function give receives the state and the descriptor of a connection, which is closed when give returns. After an
+// error of give, the remaining connections are closed. HandIdle must not be called on the loop.
 func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n int, err error) {
 	var list []http1conn.IdleClient
 	s.do(func() {

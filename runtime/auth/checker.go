@@ -58,7 +58,7 @@ const (
 	Unknown Verdict = iota // the password must be checked
 	Right
 	Wrong
-	Busy // too many checks wait; the client may retry later
+	Busy // Too many password checks wait. The client may retry later.
 )
 
 type Check struct {
@@ -244,7 +244,7 @@ const (
 	freeOfCost = 5                      // number of wrong passwords without a penalty
 	eachCosts  = 250 * time.Millisecond // penalty for each further wrong password
 	maxPenalty = 10 * time.Second
-	// maximum number of clients or accounts in the newer of two maps; the older map may hold as many
+	// Maximum number of clients or accounts in each of two maps, an older and a newer map.
 	maxFailures = 2048
 )
 

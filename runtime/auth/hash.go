@@ -33,9 +33,9 @@ func Hash(password string) (string, error) {
 }
 
 const (
-	// maximum number of rounds of SHA-crypt; a check with this number takes seconds
+	// maximum number of rounds of SHA-crypt
 	maxRounds = 1_000_000
-	// maximum cost of bcrypt; a check with this cost takes seconds
+	// maximum cost of bcrypt
 	maxCost = 17
 	minSum  = 22 // length of an MD5 checksum in characters, the shortest of all
 )

@@ -62,7 +62,7 @@ type LoginOptions struct {
 	// ByCommand is set if the form cannot write the file of users. A command must then create the first user.
 	ByCommand bool
 
-	// identifies this run of the server; all its processes have the same value
+	// identifies this run of the server, in all processes of the server
 	Run   string
 	Log   func(line string)         // logs how the operator creates the first user
 	Event func(client, line string) // logs that a user has logged in or out, or failed to log in

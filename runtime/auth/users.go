@@ -21,7 +21,7 @@ type Users struct {
 }
 
 const (
-	// maximum number of remembered pairs in the newer of two maps; the older map may hold as many
+	// Maximum number of remembered pairs in each of two maps, an older and a newer map.
 	maxRight = 1024
 	maxWrong = 2048
 )

@@ -21,8 +21,8 @@ import (
 	"fapws/runtime/tunnel"
 )
 
-// Respond is called on a separate goroutine for each request. The response ends when Respond returns; w and r must not
-// be used afterwards. A panic in Respond is logged and causes a 500.
+// Respond is called on a separate goroutine for each request. The response ends when Respond returns; the parameters w
+// and r must not be used afterwards. A panic in Respond is logged and causes a 500.
 type Responder interface {
 	Respond(w *Response, r *Request)
 }
@@ -245,7 +245,7 @@ func (w *Response) Flush() error {
 		}
 	}
 	if w.spool != nil {
-		// keep the buffer; the next Flush checks whether the client is slow
+		// Keep the buffer. The next Flush checks whether the client is slow.
 		return nil
 	}
 	return w.r.wait()

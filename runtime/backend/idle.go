@@ -29,7 +29,7 @@ type kept[C any] struct {
 	timer *time.Timer
 }
 
-// Take returns an idle connection; ok is false if there is none.
+// Take returns an idle connection. The result ok is false if no connection is idle.
 func (p *Idle[C]) Take() (c C, ok bool) {
 	for {
 		p.mu.Lock()

@@ -21,7 +21,8 @@ const spoolAfter = 20 * time.Millisecond
 type spool struct {
 	file *os.File
 
-	// Pool.mu guards the following fields. size is the number of bytes in file; passed of them were passed to the loop.
+	// Pool.mu guards the following fields. The field size is the number of bytes in file, and passed is the number of
+	// these bytes that were passed to the loop.
 	size, passed int64
 	most         int64 // maximum of size so far, which is counted in Pool.spooled
 	passing      bool

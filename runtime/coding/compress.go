@@ -47,7 +47,7 @@ func Compressible(mediaType string) bool {
 // Turns is a semaphore: its capacity limits how many goroutines work at the same time.
 type Turns chan struct{}
 
-// Processors has turns for half of the processors; the others serve requests during compression.
+// Processors has turns for half of the processors. The other processors serve requests during compression.
 var Processors = make(Turns, max(1, runtime.GOMAXPROCS(0)/2))
 
 // Take waits for a turn, and returns false after a second without one.

@@ -39,10 +39,11 @@ func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.S
 // A filter is the Sink of a response. After the handler has sent its last part, it is also the Source of the exchange.
 type filter struct {
 	exchange.Memory
-	c      *Compressor
-	x      *exchange.Exchange
-	next   exchange.Sink
-	coding coding.Coding // coding of the response; if Identity, only Vary is added
+	c    *Compressor
+	x    *exchange.Exchange
+	next exchange.Sink
+	// Coding of the response. With the coding Identity, only Vary is added.
+	coding coding.Coding
 	head   bool
 
 	// parts are kept for compression; otherwise they are sent unchanged

@@ -70,7 +70,7 @@ type Acceptor struct {
 	reserveOf int    // the descriptor that reserve duplicates
 	openFiles uint64 // limit when KeepReserve was first called
 
-	stopped atomic.Bool // Stop was called; guarded by mu for writing
+	stopped atomic.Bool // Stop was called. The mutex mu guards only writing.
 	short   atomic.Bool // accept fails because the limit of open files is reached
 	// number of the standard descriptor that aboveStandard found closed, plus 1; 0 if none was closed
 	closed atomic.Int32

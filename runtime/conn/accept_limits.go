@@ -15,8 +15,8 @@ type AcceptConfig struct {
 	// three quarters of the limit of open files, because files and upstreams also need descriptors.
 	MaxClients int
 
-	// MaxPerAddress limits the open connections of a client address, of IPv6 of a /64; further ones get 503. Trusted
-	// proxies have no limit. 0 means no limit.
+	// MaxPerAddress limits the open connections of a client address, for IPv6 of a /64 network. Further connections get
+	// 503. Trusted proxies have no limit. 0 means no limit.
 	MaxPerAddress int
 
 	// Refuse answers 503 to connections beyond MaxClients instead of leaving them in the queue.

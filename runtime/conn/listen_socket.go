@@ -72,7 +72,7 @@ var Paces = sync.OnceValue(func() bool {
 })
 
 // Unpace disables pacing for a TCP socket. An accepted socket that began with BBR keeps a weaker pacing; connections of
-// an unpaced listener have none.
+// an unpaced listener have no pacing.
 func Unpace(fd int) {
 	// Ignore errors, because the connection also works with BBR.
 	_ = setCongestion(fd, "reno")

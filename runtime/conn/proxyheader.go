@@ -30,7 +30,7 @@ const (
 const (
 	proxySignature = "\r\n\r\n\x00\r\nQUIT\n" // of version 2
 	MaxProxyLine   = 107                      // maximum size in bytes of a version 1 header with its CRLF
-	// Of a version 2 header with its TLVs, in bytes; a limit of fapws.
+	// Maximum length of a version 2 header with its TLVs, in bytes. The limit is not part of the protocol.
 	maxProxyHeader = 4 << 10
 )
 
@@ -92,7 +92,7 @@ func proxyAddrPort(addr, port string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(a, p), err == nil && a.Zone() == "" && ok
 }
 
-// parseProxyBinary parses version 2; buf begins with its signature. TLVs are skipped.
+// parseProxyBinary parses a PROXY header of version 2, whose signature is at the start of buf. TLVs are skipped.
 func parseProxyBinary(buf []byte) (h ProxyHeader, n int, err error) {
 	const fixed = len(proxySignature) + 4
 	if len(buf) < fixed {

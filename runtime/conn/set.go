@@ -20,7 +20,7 @@ type Set struct {
 	Cached       func(file int, offset int64) bool
 
 	Start time.Time
-	// nanoseconds since Start, as set by SetTime; may be a tick late
+	// nanoseconds since Start as set by SetTime, which may be a tick late
 	Now      int64
 	Unsent   Ledger
 	gathered // output of the non-virtual connection that called Use last

@@ -36,7 +36,8 @@ type TLSServer struct {
 const (
 	defaultTimeout = 10 * time.Second
 
-	// inputSize is how much is read from a socket at once, in bytes; minInput if the reader has less room.
+	// inputSize is the maximum number of bytes that are read from a socket at once, and minInput is the minimum, for a
+	// reader with less room.
 	inputSize = 32 << 10
 	minInput  = 512
 

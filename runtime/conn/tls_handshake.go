@@ -30,7 +30,7 @@ type Handshake struct {
 	t      *TLSTransport // set when the goroutine starts
 	choice choice
 
-	// the goroutine's own descriptor of the socket; the goroutine closes it
+	// the goroutine's own descriptor of the socket, which the goroutine closes
 	over   *os.File
 	waits  atomic.Bool // the goroutine waits for the client
 	closed atomic.Bool

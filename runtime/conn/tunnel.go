@@ -16,7 +16,7 @@ type Tunnel struct {
 	set    *Set
 	secure *TLSServer
 	ended  func(proper bool)
-	// the client's previous protocol; its Closed is called when the client's connection is closed
+	// The client's previous protocol, whose method Closed is called when the client's connection is closed.
 	before Protocol
 	idle   int64       // idle timeout in nanoseconds; 0 means no limit
 	failed func(error) // called when the tunnel has ended with an error
@@ -57,10 +57,10 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 	return upstream, nil
 }
 
-// NewTunnel makes a tunnel to an upstream. upstream must not be open yet; the tunnel owns it from now on. The tunnel
-// ends after the duration idle without a byte in either direction; 0 means no limit. failed is called if the tunnel has
-// ended for a reason that an operator should know. ended is called once, on the loop; proper reports whether the client
-// received all bytes of the upstream. The caller must call Begin at once.
+// NewTunnel makes a tunnel to an upstream. The connection upstream must not be open yet, and belongs to the tunnel from
+// now on. The tunnel ends after the duration idle without a byte in either direction; 0 means no limit. failed is
+// called if the tunnel has ended for a reason that an operator should know. ended is called once, on the loop; proper
+// reports whether the client received all bytes of the upstream. The caller must call Begin at once.
 func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time.Duration, failed func(error)) *Tunnel {
 	t := &Tunnel{set: s.set, secure: s, ended: ended, idle: int64(idle), failed: failed}
 	t.client = TunnelEnd{t: t, other: &t.upstream}
@@ -69,8 +69,9 @@ func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time
 	return t
 }
 
-// Begin makes c, the connection of a client, the other end of t. Begin sends the bytes in first to the client; their
-// first head bytes are the response head. Begin sends the pending input of c to the upstream.
+// Begin makes c, the connection of a client, the other end of t. Begin sends the bytes in first to the client; the
+// parameter head is the length of the response head at the start of these bytes. Begin sends the pending input of c to
+// the upstream.
 func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	upstream := t.upstream.conn
 	t.client.conn, t.before = c, c.Protocol()

@@ -65,7 +65,7 @@ func (l *Loop) OnPanic(f func(h Handler, p any, stack []byte)) { l.onPanic = f }
 var ErrLeft = errors.New("another goroutine runs the event loop")
 
 // Run returns nil after Stop, ErrLeft after Leave, and otherwise the error that ended it. Functions that were posted
-// before it returns have run; later ones are refused, except after Leave.
+// before Run returns have run. Functions that are posted later are refused, except after Leave.
 func (l *Loop) Run() error {
 	err := l.poll()
 	if l.left && err == nil && !l.stopped {

@@ -19,7 +19,7 @@ type Queue[T any] struct {
 
 func NewQueue[T any](carry func([]T)) *Queue[T] { return &Queue[T]{carry: carry} }
 
-// Add adds items and reports whether carry will receive them; it is false after Close. Add does not block.
+// Add adds items and reports whether carry will receive them; the result is false after Close. Add does not block.
 func (q *Queue[T]) Add(items ...T) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

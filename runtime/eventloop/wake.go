@@ -87,7 +87,7 @@ func (q *posts) close() []func() {
 type Waker struct {
 	Event int    // eventfd, non-blocking
 	State *int32 // outside of Go's heap, so that C may keep the pointer
-	// non-blocking stream socket; a byte other than zero calls Handler.Signalled
+	// non-blocking stream socket; each received byte other than zero calls Handler.Signalled
 	Signals int
 
 	// SendNow, if not nil, sends finished parts. An inline handler calls it on the loop, within Handler.Flush, if a

@@ -5,7 +5,8 @@ type Readiness uint8
 
 const (
 	Readable Readiness = 1 << iota // or the end of the input
-	Writable                       // there is room; reported only after WantRoom(true)
+	// the descriptor has room for output; reported only after WantRoom(true)
+	Writable
 	// the peer has shut down its sending side or disconnected, or the connection is broken
 	MaybeGone
 	// more input may follow a short read: recv stops at urgent data

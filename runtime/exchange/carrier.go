@@ -61,7 +61,8 @@ func (x *Exchange) dropCarrier() {
 func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
 	x.Sink = sink
 	c, head = x.Stream.SwitchProtocols(x, r)
-	if x.from == x.client.peer { // release the memory of the peer; direct creates it again
+	// Release the memory of the peer, which the method direct creates again.
+	if x.from == x.client.peer {
 		x.from, x.client.peer = nil, nil
 	}
 	return c, head

@@ -17,12 +17,12 @@ import (
 // the event loop. The memory of an Exchange is reused, so only its Source, its Sink and its Stream may keep a pointer,
 // until it ends. Exchange implements Sink for its client.
 type Exchange struct {
-	// the request; valid until Start of its Source returns, or until the end of Offload
+	// the request; valid until the method Start of its Source returns, or until the end of Offload
 	Req    *Request
 	Prefix string // path prefix that a proxy stripped: "" or "/a/b"
 	Sink   Sink
 	By     string // name of the source in access logs, such as "application" or "files"; may be empty
-	// sends the response; another source may take over until the head is sent
+	// Source of the response. Another source may replace it until the head is sent.
 	Source Source
 	Fields []byte // "Name: value\r\n" ... appended to the head of the response, except for replies (Sink.Reply)
 

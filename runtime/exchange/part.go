@@ -31,7 +31,7 @@ const (
 	OpBody   Op = iota // bytes of the body of a request or response
 	OpText             // a whole message of a WebSocket in valid UTF-8
 	OpBinary           // a whole message of a WebSocket
-	OpClose            // the WebSocket is closed; the bytes are the reason, up to 123
+	OpClose            // The WebSocket is closed. The reason has up to 123 bytes.
 	OpCredit           // no bytes; only in a Part: see Part.Number
 	// no bytes; only in a Part: the handler did not start the request, see Request.Pipeline
 	OpDeferred
@@ -135,7 +135,8 @@ type End uint8
 const (
 	NotLast End = iota
 	Complete
-	Incomplete // the last part; the rest of the body is missing, and the connection must show this
+	// the last part of a response whose body is incomplete, which the connection must show
+	Incomplete
 
 	// Detached is the last part of a response that the application has sent itself, over Request.Socket. The part is
 	// dropped, and the connection closes.

@@ -10,7 +10,7 @@ import (
 // their bytes.
 type Parts struct {
 	queue []Part
-	// number of parts at the front of queue that Take has returned; less than half of queue
+	// number of parts at the front of the queue that Take has returned; always less than half of the queue
 	taken  int
 	unsent *conn.Unsent
 }

@@ -15,7 +15,7 @@ import (
 // Rules apply to requests independent of their source. Rules of a mount override those of its site. The zero value of
 // each field has no effect. Use NewRules to create them.
 type Rules struct {
-	// fields of all responses, including errors; they replace fields of the same name
+	// Fields of all responses, including errors. These fields replace fields of the same name.
 	Set    []http1.HeaderField
 	Add    []http1.HeaderField // fields that do not replace others of the same name
 	Remove []string            // names of fields that are removed from responses
@@ -209,8 +209,8 @@ func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
 type Access interface {
 	// Admit decides whether the client of x has access. Admit uses Head, Parsed, Path and Peer of x.Req. refusal is the
 	// reply to a client without access, or nil. Before Admit accepts a user, it calls Exchange.LogIn. known is false if
-	// a file must be read or a password checked first. This happens off the loop; afterwards the loop resumes x and
-	// calls Admit again.
+	// a file must be read or a password checked first. This check happens on another goroutine. Afterwards the loop
+	// resumes x and calls Admit again.
 	Admit(x *Exchange) (refusal *Reply, known bool)
 
 	// By returns the kind of login.

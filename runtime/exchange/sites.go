@@ -48,7 +48,7 @@ type Config struct {
 	MaxDescriptors int
 
 	// MaxBodyMemory limits the memory for incomplete HTTP/1 bodies, in bytes. The first 16 KiB of each body do not
-	// count. A client uses at most a third; its further bodies are in files. 0 means 96 MiB.
+	// count. A client uses at most a third of this memory. Further bodies of the client are in files. 0 means 96 MiB.
 	MaxBodyMemory int64
 
 	// MaxBodySize limits the body of a request in bytes. A client that sends more gets 413, and the connection closes.
@@ -251,7 +251,7 @@ type Site struct {
 	// Table lists the mounts. The first mount that fits the path answers.
 	Table []Mount
 
-	Rules *Rules // for all responses; may be nil
+	Rules *Rules // rules for all responses; may be nil
 	// Pages answers x with r, or with the site's page for the status of r, on the event loop. nil means the pages of
 	// the server.
 	Pages func(x *Exchange, r Reply)
@@ -342,7 +342,7 @@ type Mount struct {
 	// the requests that Receives forwards (Services.Next).
 	Receives Handler
 
-	Rules  *Rules // in addition to the rules of the site; may be nil
+	Rules  *Rules // rules in addition to the rules of the site; may be nil
 	Access Access // replaces the Access of the rules; may be nil
 
 	// LocalWithoutLogin allows clients on this machine to use the mount without a login.

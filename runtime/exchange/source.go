@@ -57,8 +57,8 @@ type Sink interface {
 	Reply(r Reply)
 }
 
-// A Filter returns a Sink that forwards the response of x, perhaps changed, to next; or next itself. A Filter is called
-// before the Source of x starts, while x.Req is valid.
+// A Filter returns a Sink that may change the response of x and forwards it to the Sink next, or returns next itself. A
+// Filter is called before the Source of x starts, while x.Req is valid.
 type Filter func(x *Exchange, next Sink) Sink
 
 // Reply is a whole response in memory. Only Status is required.
@@ -122,8 +122,9 @@ type Ticket uint32
 
 // Request is a request whose body is complete, unless More is set. Slices are valid until Submit returns.
 type Request struct {
-	Mount  int            // number of the mount in the table of the handler
-	Head   []byte         // request line and fields as received; spans of Parsed point into it
+	Mount int // number of the mount in the table of the handler
+	// Request line and fields as received. The spans of Parsed are offsets into Head.
+	Head   []byte
 	Parsed *http1.Request // valid as long as Head
 	Path   []byte         // percent-decoded path as the client sees it
 	// length of Path[:Root], the part of SCRIPT_NAME from a proxy or Config.RootPath

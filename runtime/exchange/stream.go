@@ -22,8 +22,8 @@ type Stream interface {
 	// InTurn reports whether a part of x would be written immediately.
 	InTurn(x *Exchange) bool
 
-	// Write writes a part of x when there is room, and releases the part when it is sent; x may have ended when Write
-	// returns. Parts that must wait for earlier responses are passed to Exchange.Hold.
+	// Write writes a part of x when there is room, and releases the part when it is sent; the exchange x may have ended
+	// when Write returns. Parts that must wait for earlier responses are passed to Exchange.Hold.
 	Write(x *Exchange, p *Part)
 
 	// Replace is called when the server itself answers instead of the source of x: in the exchange y, which may be x.
@@ -32,8 +32,9 @@ type Stream interface {
 	Replace(x, y *Exchange, closes bool)
 
 	// SwitchProtocols gives the connection or stream of x to another protocol. SwitchProtocols returns a connection for
-	// the protocol, and the response head that must be sent on it first; head is nil if the stream has already sent it.
-	// r is the response with the status 101. If r is nil, another response was sent before, and x continues (Upgrade).
+	// the protocol, and the response head that must be sent on it first; the result head is nil if the stream has
+	// already sent the head. r is the response with the status 101. If r is nil, another response was sent before, and
+	// x continues (Upgrade).
 	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
 }
 

@@ -14,7 +14,7 @@ type Edit struct {
 }
 
 // NewEdit returns an Edit, or nil if there is nothing to change. The fields of set replace existing fields of the same
-// name; the fields of add are added to them. The error has one line.
+// name; the fields of add are added to the existing fields. The error has one line.
 func NewEdit(set, add []HeaderField, remove []string) (*Edit, error) {
 	if len(set)+len(add)+len(remove) == 0 {
 		return nil, nil

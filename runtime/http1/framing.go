@@ -137,7 +137,7 @@ var chunkRules = [...]struct {
 // extensions, and checks and discards trailer fields (§7.1.2). Chunk extensions and trailer fields are limited in
 // number and size. The zero value is ready for a body.
 type ChunkedReader struct {
-	// remaining bytes of the current chunk; while a size arrives, the number so far
+	// remaining bytes of the current chunk or, while the size of a chunk arrives, the size so far
 	left     int64
 	overhead int32
 	trailers int16

@@ -15,8 +15,9 @@ type Identity struct {
 	Request string // the request id; "" for none
 	Trace   TraceID
 	Span    SpanID // this server's part of the trace
-	Parent  SpanID // the client's part; the zero value if the client sent no valid traceparent
-	Flags   byte   // trace-flags (§3.2.2.5)
+	// the client's span, or the zero value if the client sent no valid traceparent
+	Parent SpanID
+	Flags  byte // trace-flags (§3.2.2.5)
 }
 
 // TraceID is a trace-id (§3.2.2.3), and SpanID a parent-id (§3.2.2.4). The zero values mean none.

@@ -68,7 +68,8 @@ type Request struct {
 	Get      bool
 	Head     bool
 	Safe     bool // the method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
-	// Accept contains text/html (RFC 9110 §12.5.1), so that the client is a browser; tools and scripts omit it
+	// Accept contains text/html (RFC 9110 §12.5.1), so that the client is a browser. Tools and scripts do not name
+	// text/html.
 	Codings   bool // the request has a field Accept-Encoding
 	HTML      bool
 	Forwarded bool // at least one field satisfies IsForwarding

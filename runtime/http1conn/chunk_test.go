@@ -16,7 +16,7 @@ func TestResponseIsFramedAsItsHeadSays(t *testing.T) {
 		length  int64
 		// Pieces are separated by spaces. A number is a piece with this many bytes of a file. Trailers follow "|".
 		pieces string
-		want   string // the sent bytes; a byte of a file is a dot
+		want   string // The sent bytes. Each byte of a file is written as a dot.
 		cuts   int
 		short  int64
 	}{

@@ -96,8 +96,8 @@ func (c *Conn) consume(buf []byte) int {
 	return used
 }
 
-// next handles one request at the front of buf, which is Server.rest. next returns false if c cannot continue now;
-// c.state has the reason.
+// next handles one request at the front of buf, which is Server.rest. next returns false if c cannot continue now. The
+// reason is in c.state.
 func (c *Conn) next(buf []byte) bool {
 	s := c.s
 	r := s.Request()
@@ -234,7 +234,8 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 		b.missing -= k
 		return data[:k], data[k:], b.missing == 0, b.Count(int(k), 0)
 	}
-	from, to, at := 0, 0, 0 // data[from:to] is the content so far; data[:at] was decoded
+	// data[from:to] is the decoded content so far, and data[:at] is the input that was decoded
+	from, to, at := 0, 0, 0
 	for {
 		next, n, err := b.chunks.Next(data[at:])
 		at += n

@@ -242,7 +242,7 @@ type Config struct {
 	MaxStreams int
 	// maximum number of streams that a client may reset in a row (see budget)
 	MaxResets int
-	// maximum window of a streamed body in bytes; at least 64 KiB
+	// maximum window of a streamed body in bytes, which is at least 64 KiB
 	MaxWindow int
 
 	// ConnectionWindow limits the bytes of bodies on all streams of a connection: the window together with the bytes in

@@ -27,8 +27,9 @@ type headerBlock struct {
 
 	size int // size of the fields, as defined in RFC 9113 §6.5.2
 	// why the request is malformed (RFC 9113 §8.1.1); "" if the request is valid
-	fault    string
-	tooLarge bool // size is above max; further fields are ignored
+	fault string
+	// The size of the head is above max, so further fields are ignored.
+	tooLarge bool
 	// length of the longest field as an HTTP/1 line; cookies count one by one, as they were received
 	longest int
 

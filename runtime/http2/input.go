@@ -27,7 +27,7 @@ const (
 type incoming struct {
 	body  exchange.Body
 	early []byte // received bytes of the body before routing was complete
-	// announced bytes that have not arrived; negative if the length is unknown
+	// announced bytes of the body that have not arrived; negative if the length is unknown
 	missing  int64
 	window   int64 // how many bytes the client may send
 	held     int64 // bytes in memory (see holds)

@@ -122,13 +122,13 @@ func (c *Conn) openWindow() {
 
 // Costs of frames without progress, in points of a budget.
 const (
-	// a reset by the client or because of the client; a malformed request
+	// A reset of a stream by the client or because of the client, or a malformed request.
 	costReset    = 10
 	costSettings = 10
 	costPing     = 5
 	// an empty frame, a frame for an ended stream, an acknowledgment
 	costEmpty  = 5
-	costUpdate = 1 // an update of a window or of a priority; an unknown frame
+	costUpdate = 1 // an update of a window or of a priority, or an unknown frame
 
 	// points earned by each sent DATA frame, because clients answer with window updates
 	budgetFrame = 2

@@ -20,7 +20,7 @@ type Message struct {
 	Data string // UTF-8
 	// type of the event; empty if none, which is "message" for browsers
 	Event string
-	// id from the application; if empty, MakeID makes an id from Seq
+	// ID from the application. If the ID is empty, MakeID makes an ID from Seq.
 	ID string
 }
 
@@ -106,8 +106,8 @@ func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) 
 	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}
 }
 
-// Variant returns another transmitted form of the event. compress makes it at the first call for key; later calls
-// return the stored form. Variant must be called on the loop.
+// Variant returns another transmitted form of the event. The parameter compress makes this form at the first call for
+// key. Later calls for key return the stored form. Variant must be called on the loop.
 func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 	wire, made := e.variants[key]
 	if !made {

@@ -80,8 +80,8 @@ func export(ctx context.Context, give func(d any, fd int) error, do func(func())
 	return n, err
 }
 
-// Export hands over WebSockets while the server retires, as export describes. Other WebSockets are closed with 1012;
-// all are closed if give is nil or has failed. StreamConfig.HandOver must be set.
+// Export hands over WebSockets while the server retires, as export describes. Other WebSockets are closed with 1012.
+// All WebSockets are closed if the function give is nil or has failed. StreamConfig.HandOver must be set.
 func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
 	if give == nil {
 		a.loop.Do(a.release)

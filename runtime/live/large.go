@@ -10,7 +10,8 @@ import (
 // Up to these limits, in bytes, input in memory does not count for the share of the client.
 const (
 	smallMessage = 16 << 10
-	smallInput   = 2 * exchange.InputWindow // messages that the handler has; usually it has no more
+	// usual maximum size of the messages that a handler has not yet processed
+	smallInput = 2 * exchange.InputWindow
 )
 
 type largeInput struct {

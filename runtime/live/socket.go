@@ -31,7 +31,7 @@ type Socket struct {
 
 	// error to send if the client has broken the protocol or closed the WebSocket; nil otherwise
 	broken  *websocket.Error
-	closing bool // a close frame was sent; no data may follow
+	closing bool // a close frame was sent, so no data may follow
 	// away is the close code 1001 or 1012 while the server stops or is replaced, otherwise 0. Messages that the client
 	// sent before it received the close frame are still delivered.
 	away   uint16
@@ -119,8 +119,8 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 }
 
 // Accept is the exchange.Continuation of a response that accepts a WebSocket. The later parts of the response are
-// messages. Accept ignores the status and the media type. subprotocol is the handler's choice; it is ignored unless it
-// is a token.
+// messages. Accept ignores the status and the media type. The parameter subprotocol is the handler's choice, and is
+// ignored unless it is a token.
 func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Request,
 	subprotocol []byte) exchange.Outcome {
 	s, _ := x.Carrier.(*Socket)

@@ -134,7 +134,7 @@ var (
 )
 
 // Import serves a subscriber that Export has given away, perhaps in another process. Import owns fd, even if it returns
-// an error; the client then reconnects. Import must not be called on the loop, nor before the server serves.
+// an error. After an error, the client reconnects. Import must not be called on the loop, nor before the server serves.
 func (s *Subscribers) Import(d *StreamState, fd int) error {
 	names, err := ParseNames(strings.Join(d.Names, ","))
 	if err == nil {

@@ -42,8 +42,8 @@ type StreamConfig struct {
 	HandOver bool
 
 	// Joined and Left are called when a subscriber has joined or left, once for each of its channels. Counted is called
-	// with the number of subscribers of a channel, or members of a group, after each change. All are called on the loop
-	// and must not block; they may be nil.
+	// with the number of subscribers of a channel, or members of a group, after each change. All these functions are
+	// called on the loop and must not block. A function may be nil.
 	Joined, Left func(name string, client *StreamClient)
 	Counted      func(name string, subscribers int)
 }

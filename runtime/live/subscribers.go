@@ -39,7 +39,7 @@ type Subscribers struct {
 	// number of subscribers, including those whose response is not complete yet
 	joined    int
 	addresses map[string]int32
-	// the number of the next subscriber; begins with the number of the process
+	// Number of the next subscriber. The upper bits are the process ID.
 	next     uint64
 	retry    *Event
 	reported int
@@ -133,7 +133,7 @@ type StreamSubscriber struct {
 	conn     *conn.Conn // nil before the handler has ended its response
 	minor    uint8
 	state    state
-	input    uint16 // received bytes; a client should send none
+	input    uint16 // Bytes received from the client, which should send nothing.
 	port     uint16
 	framed   uint32
 	sent     int64

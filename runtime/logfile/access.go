@@ -101,7 +101,7 @@ type Record struct {
 
 var noFormat = new(Format)
 
-// Format returns the format of the line; an empty format if no log gets the line.
+// Format returns the format of the line, or an empty format if no log gets the line.
 func (r *Record) Format() *Format {
 	if r.Log == nil {
 		return noFormat
@@ -165,10 +165,11 @@ type Entry struct {
 	Site                 string // canonical host name of the site; LocalAddr if empty
 	Scheme               string // http if empty
 	User                 string
-	RequestID            string // of the server or of a trusted proxy; written as "-" if empty
-	RequestLine          []byte // as received, without CRLF; empty if none arrived
-	Handler              string // kind of source that responded; written as "-" if empty
-	File                 []byte // path of the requested file; written as "-" if empty
+	// ID of the request from the server or from a trusted proxy; written as "-" if empty
+	RequestID   string
+	RequestLine []byte // as received, without CRLF; empty if none arrived
+	Handler     string // kind of source that responded; written as "-" if empty
+	File        []byte // path of the requested file; written as "-" if empty
 
 	// Time is when the request arrived. Time is written in its own zone, which must be the same for all entries.
 	Time time.Time

@@ -36,7 +36,7 @@ type Errors struct {
 	console *os.File
 	moved   func()
 	end     chan struct{}
-	set     chan struct{} // signaled by SetRotation; has a buffer of one
+	set     chan struct{} // signaled by SetRotation
 
 	mu     sync.Mutex
 	size   int64

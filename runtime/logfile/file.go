@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// Maximum size of the filling buffer, in bytes; further lines are dropped.
+	// Maximum size in bytes of the buffered lines. Further lines are dropped.
 	memoryMax = 4 << 20
 	keepMax   = 1 << 20 // maximum size of a buffer that is reused, in bytes
 
@@ -121,7 +121,8 @@ func Open(o Options) (*File, error) {
 
 // Begin locks the buffer and returns it, so that the caller can append lines. Each line needs its line end, unless a
 // later call appends the rest of the line. The caller must soon call End with the extended buffer; other goroutines
-// wait until then. If the buffer is full, ok is false, a line is counted as dropped, and End must not be called.
+// wait until End is called. If the buffer is full, ok is false, a line is counted as dropped, and End must not be
+// called.
 func (f *File) Begin() (dst []byte, ok bool) {
 	return f.begin(1)
 }

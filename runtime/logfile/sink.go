@@ -131,7 +131,7 @@ func (s *sink) look() {
 // lock locks the file that the path leads to. After an error it continues without a lock, for example if the folder was
 // removed or the file system has no locks.
 func (s *sink) lock() {
-	// Other processes may rotate the file during an attempt; give up after many attempts.
+	// Other processes may rotate the file during an attempt, so the number of attempts is limited.
 	for range 100 {
 		if system.Flock(s.fd, unix.LOCK_EX) != nil || s.o.at(s.file) {
 			return
@@ -139,7 +139,8 @@ func (s *sink) lock() {
 		file := s.file
 		s.look()
 		if s.file == file {
-			return // reopening failed; keep the old file and its lock
+			// The file cannot be opened again, so the old file and its lock remain in use.
+			return
 		}
 	}
 }

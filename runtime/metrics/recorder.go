@@ -40,7 +40,7 @@ func (d *durations) series(labels string) (Series, bool) {
 // disconnected before the response began.
 var classes = [...]string{"gone", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
-// mostRoutes limits the routes with their own series; requests of others are counted in the route "other".
+// mostRoutes limits the routes with their own series; requests of further routes are counted in the route "other".
 const mostRoutes = 250
 
 // Recorder counts the requests of a server. Begin, Turn, End and Route must be called on the event loop; Families may

@@ -15,9 +15,10 @@ import (
 )
 
 const (
-	ways    = 8       // slots that a client may use
-	buckets = 1 << 17 // groups of slots; together a million clients, and 16 MiB if all pages are used
-	header  = 64      // bytes before the slots, which begin with the key of the hash
+	ways = 8 // slots that a client may use
+	// Number of groups of slots. All groups have room for a million clients, and need up to 16 MiB.
+	buckets = 1 << 17
+	header  = 64 // bytes before the slots, which begin with the key of the hash
 	size    = header + buckets*ways*16
 
 	keySize = 32 // bytes

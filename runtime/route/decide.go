@@ -19,7 +19,7 @@ type Request struct {
 	Host []byte
 	// Root is the decoded path below which clients reach the server, "" or "/a/b". A proxy may have stripped it.
 	Root string
-	// Index is the index file of the requested folder; it is appended to the path.
+	// Index is the name of the index file of the requested folder, which is appended to the path.
 	Index string
 }
 

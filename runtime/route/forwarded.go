@@ -165,8 +165,8 @@ func cleanPrefix(s string) (prefix string, ok bool) {
 	return strings.TrimSuffix(path, "/"), true
 }
 
-// Peer returns the client for applications. connected is the peer of the connection; host is the host in the request
-// itself.
+// Peer returns the client for applications. The parameter connected is the peer of the connection, and host is the host
+// in the request itself.
 func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	if o.addr == "" && o.proto == "" && o.host == "" && o.hostPort == "" {
 		return connected

@@ -25,7 +25,7 @@ type Site struct {
 type Mount struct {
 	// Prefix is a prefix of the canonical path and must be canonical itself.
 	Prefix string
-	// Within is another prefix that the path must have; it does not count as part of SCRIPT_NAME.
+	// Within is another prefix that the path must have. The prefix Within is not part of SCRIPT_NAME.
 	Within string
 	// Having, if not empty, is a pattern like Match that some segment of the path below Within must match.
 	Having string
@@ -147,7 +147,7 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 }
 
 // check returns the status with which the request is refused, and a text if the reason is the client certificate. 0
-// means that the request passes; the password is not checked.
+// means that the request is allowed. The function check does not check the password.
 func (g *Guard) check(d *Decision) (status int, text string) {
 	if len(g.Allow)+len(g.Deny) > 0 && !g.admits(d.request.Client.Addr) {
 		return 403, ""

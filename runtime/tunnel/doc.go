@@ -3,5 +3,5 @@
 // Everything belongs to the event loop.
 //
 // The connection keeps the bytes that the client sends after its request and before the response. A tunnel forwards
-// them; without a tunnel, they are the next request. Tunnels have no timeout.
+// them; without a tunnel, these bytes are the next request. Tunnels have no timeout.
 package tunnel

@@ -20,8 +20,9 @@ var (
 )
 
 type Message struct {
-	Op   Opcode // never Continuation
-	Data []byte // the reason in a Close; valid until the next call of the Decoder
+	Op Opcode // never Continuation
+	// the reason in a Close frame; valid until the next call of the Decoder
+	Data []byte
 	Code uint16 // the code of a Close; NoStatus if it has none
 }
 

@@ -118,7 +118,7 @@ func (g *generator) locked(f func(now time.Duration)) {
 	f(g.now())
 }
 
-// take returns when the next request is due; never after the last request.
+// take returns the time when the next request is due, or the constant never after the last request.
 func (g *generator) take() (due time.Duration) {
 	g.locked(func(now time.Duration) {
 		if due = g.schedule.next(now); due != never {

@@ -42,7 +42,7 @@ const (
 type Orders struct {
 	issued func() // called on a goroutine after storing a new certificate
 	log    Log
-	wake   chan struct{} // wakes run; has a buffer of one
+	wake   chan struct{} // wakes the function run
 
 	mu    sync.Mutex
 	acme  ACME
@@ -96,8 +96,8 @@ func (o *Orders) rouse() {
 	}
 }
 
-// run orders certificates until Orders is closed. If several servers share a directory, only one of them orders; the
-// others wait until it ends.
+// run orders certificates until Orders is closed. If several servers share a directory, only one server orders; the
+// other servers wait until that server ends.
 func (o *Orders) run() {
 	var used *directory
 	for {

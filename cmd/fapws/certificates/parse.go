@@ -336,8 +336,8 @@ func signed(list *x509.RevocationList, by []*x509.Certificate) bool {
 	return false
 }
 
-// outdated returns the earliest time at which a revocation list should have been replaced; the zero time if all lists
-// are current.
+// outdated returns the earliest time at which a revocation list should have been replaced, or the zero time if all
+// lists are current.
 func (c *clients) outdated(now time.Time) (since time.Time) {
 	for _, list := range c.lists {
 		if end := list.NextUpdate; !end.IsZero() && end.Before(now) && (since.IsZero() || end.Before(since)) {

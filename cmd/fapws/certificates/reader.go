@@ -348,8 +348,8 @@ func (f *Follower) tick() {
 	}
 }
 
-// statesOf returns a text for the state of each file. The text changes with the file and its permissions; it is "" for
-// a missing file.
+// statesOf returns a text for the state of each file. The text changes with the file and its permissions; the text is
+// "" for a missing file.
 func statesOf(names []string) []string {
 	states := make([]string, len(names))
 	for i, name := range names {

@@ -466,7 +466,7 @@ func mayLog(name string, given bool) error {
 	return err
 }
 
-// judge checks the settings, the site and the loaded applications, and prints the result; with --print-config, the
+// judge checks the settings, the site and the loaded applications, and prints the result or, with --print-config, the
 // settings.
 func judge(p *plan.Plan, app *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) (err error) {
 	conf := p.Conf

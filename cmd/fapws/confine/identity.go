@@ -144,7 +144,7 @@ func (id *Identity) become() error {
 	return nil
 }
 
-// borrowed runs f as the identity (see Borrow); if that is impossible, as the current user.
+// borrowed runs f as the identity (see Borrow) or, if this is impossible, as the current user.
 func (id *Identity) borrowed(f func()) {
 	if os.Geteuid() != 0 {
 		return

@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Run runs a command of fapws ctl. The error has one line; it is a process.ExitError if the server was not contacted.
+// Run runs a command of fapws ctl. The error has one line, and is a process.ExitError if the server was not contacted.
 func Run(args []string, stdout io.Writer) error {
 	o, err := parse(args)
 	if errors.Is(err, pflag.ErrHelp) {

@@ -248,7 +248,7 @@ func clean(folder string) {
 	}
 }
 
-// answers reports whether a server listens at path; not if a process has only inherited the socket.
+// answers reports whether a server listens at path. The result is false if a process has only inherited the socket.
 func answers(path string) bool {
 	c, err := dialWithin(path, time.Second)
 	if err == nil {

@@ -88,7 +88,7 @@ type Worker struct {
 }
 
 type Counters struct {
-	// -1 if the process did not report; the other fields are then 0
+	// -1 if the process did not report. In this case, the other fields of Counters are 0.
 	Requests int64 `json:"requests"`
 	// bytes of responses that are queued for clients outside of the kernel
 	Unsent int64 `json:"unsent"`
@@ -151,11 +151,10 @@ func (s Server) answer(c Command, p cache.Pattern, allowed []Command) Answer {
 func (s Server) AnswerPage(c Command) Answer { return s.answer(c, cache.Pattern{}, pageCommands) }
 
 const (
-	// time limit for receiving a request and for sending the answer; the machine may be busy
+	// time limit for receiving a request and for sending the answer
 	askWithin = 30 * time.Second
 
-	// maximum number of connected clients; at the limit, the newest client without a request is disconnected for
-	// another client
+	// maximum number of connected clients. At the limit, a new client replaces the newest client without a request.
 	atOnce = 32
 
 	longestRequest = 4 << 10

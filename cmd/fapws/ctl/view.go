@@ -127,8 +127,8 @@ func quantilesOf(bounds []float64, counts []int64) Quantiles {
 	}
 }
 
-// recent returns a histogram with the counts between two answers; without series if the answers do not contain the
-// histogram. A series with smaller counts than before was reset, for example by an upgrade.
+// recent returns a histogram with the counts between two answers. The histogram has no series if it is missing in the
+// answers. A series with smaller counts than before was reset, for example by an upgrade.
 func recent(before, now *Answer, name string) *metrics.Family {
 	var f metrics.Family
 	if found := metrics.Find(now.Families, name); found != nil {

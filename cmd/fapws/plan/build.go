@@ -31,8 +31,9 @@ type Parts struct {
 
 	// certificate of the machine's own authority in PEM; nil if none
 	Authority []byte
-	Logs      *LogFiles                   // nil if nothing must be started or created (Check)
-	Log       func(logfile.Level, string) // writes a line for the operator; safe for concurrent use
+	Logs      *LogFiles // nil if nothing must be started or created (Check)
+	// writes a line for the operator and is safe for concurrent use
+	Log func(logfile.Level, string)
 	// name of this run of the server, shared by its processes; empty for a single process
 	Run   string
 	Stops *atomic.Bool

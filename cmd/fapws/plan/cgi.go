@@ -56,8 +56,8 @@ const (
 	phpIndex   = "index.php"
 )
 
-// scripts returns the options for scripts. folder is mapped to the prefix of the route; if it is "", the root is used
-// and mapped to "/".
+// scripts returns the options for scripts. The parameter folder is mapped to the prefix of the route. If folder is "",
+// the root is mapped to "/".
 func (r *Route) scripts(h *Host, folder string) (o programs.ScriptOptions, err error) {
 	o = programs.ScriptOptions{Root: cmp.Or(folder, r.Root, h.Root), Base: programs.Below(r.Prefix)}
 	if o.Links, err = static.ParseSymlinks(r.Symlinks); err != nil {

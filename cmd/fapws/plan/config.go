@@ -12,7 +12,7 @@ import (
 
 type SiteConfig struct {
 	At    *settings.TOMLTable
-	Files // defaults of all hosts; only types is not a setting
+	Files // defaults of all hosts
 	TopRules
 
 	App         SiteApplication `key:"app" value:"'app.py'"`
@@ -148,7 +148,7 @@ func (c *SiteConfig) Apps() (apps []SiteApplication) {
 
 type Reach struct {
 	Ports    []uint16
-	Unix     bool // an upstream has a unix socket; also true for PHP
+	Unix     bool // an upstream, such as PHP, has a unix socket
 	Abstract bool // an upstream has an abstract unix socket ("@name")
 	Programs bool
 	Uploads  []string

@@ -88,7 +88,7 @@ func (b *builder) checkFallbacks() {
 	}
 }
 
-// withPages adds a mount for the files of a directory with SSI pages; another mount serves the pages.
+// withPages adds a mount for the files of a directory that also has SSI pages. Another mount serves the SSI pages.
 func (b *builder) withPages(r *Route, pages *SSI, fall bool) []exchange.Mount {
 	names := pages.names()
 	for _, name := range names {

@@ -229,8 +229,8 @@ type kind struct {
 	key   string
 	given func(*Route) bool
 	what  func(*Route) string // describes the value for users
-	// adds the mounts of the route; it returns an error about the key and passes mistakes in other keys to
-	// builder.wrong
+	// The function adds the mounts of the route. It returns an error about the key of this kind, and passes mistakes in
+	// other keys to builder.wrong.
 	build func(*builder, *Host, *Route) ([]exchange.Mount, error)
 }
 

@@ -27,7 +27,7 @@ import (
 )
 
 type SiteApplication struct {
-	// APP in the form of the command line; the path of a script is absolute
+	// APP as on the command line, but with an absolute path if APP is a script
 	Name string
 	At   settings.TOMLValue
 }
@@ -247,8 +247,8 @@ type namedProgram struct {
 	log     int
 }
 
-// maxPrograms limits the programs that stay open; further programs are reopened for each request. Applications usually
-// name only a few programs.
+// maxPrograms limits the program files that stay open. Further program files are opened again for each request.
+// Applications usually name only a few programs.
 const maxPrograms = 64
 
 // open opens the program of a CGIApplication. The error is one line. open is safe for concurrent use.

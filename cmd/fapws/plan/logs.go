@@ -60,7 +60,8 @@ type LogFiles struct {
 	conf *settings.Config
 	main *Logger
 
-	// error logs of hosts; the index is the number minus 1; fixed while serving
+	// Error logs of hosts. The index is the number of the log minus 1. The slice does not change while the server
+	// serves.
 	writers []hostLog
 	numbers map[string]int
 

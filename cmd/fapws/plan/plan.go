@@ -33,7 +33,7 @@ type Plan struct {
 
 	stateDir string
 	named    string        // application or site from the command line, or ""
-	apps     []Application // applications of Site.Apps in the same order; filled by Find
+	apps     []Application // applications of Site.Apps in the same order; nil before Find
 }
 
 // Make reads the configuration file, changes to the directory of --chdir, and finds the application or site there.

@@ -413,7 +413,7 @@ func (b *builder) checkState() error {
 
 const loginDir = "login"
 
-// Maximum size of the logo in bytes; each page contains the logo.
+// Maximum size in bytes of the logo, which each page contains.
 const maxLogo = 32 << 10
 
 func logo(path string) (string, error) {

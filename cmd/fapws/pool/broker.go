@@ -82,14 +82,14 @@ type Broker struct {
 	ends    sync.WaitGroup
 	waiting *eventloop.Queue[Batch]
 	deliver func(Batch)
-	unsure  bool // the broker may have lost the last entry; used by readSome
-	warned  bool // a foreign entry was reported; used by readSome
+	unsure  bool // The broker may have lost the last entry that was read.
+	warned  bool // an entry that fapws did not write was reported
 	// limits log lines about missing events, which other programs can cause
 	gaps logfile.Seldom
 
-	full bool // the broker has dropped events to make room; used by write
+	full bool // the broker has dropped events to make room
 
-	seq atomic.Uint64 // number of the last event that was read; set by readSome
+	seq atomic.Uint64 // number of the last event that was read from the broker
 
 	mu      sync.Mutex
 	sent    uint64
@@ -106,7 +106,7 @@ type Broker struct {
 type Batch struct {
 	Seq uint64 // number of the first event, assigned by the broker
 	N   int
-	Raw []byte // the events; a pattern if Purge is set
+	Raw []byte // the events of the batch, or a pattern if Purge is set
 	// ID of the message in which a worker of this server sent the batch
 	ID        uint64
 	Publisher int // process ID of the worker; 0 if another server published it

@@ -292,9 +292,9 @@ func (g *generation) drop() {
 	}
 }
 
-// fail cancels the loading generation because of w; w is nil if no worker could be started. said reports whether the
-// worker has already logged the reason, as fapws does with the exit codes 1 to 3. Other codes come from code of the
-// user, for example by os._exit.
+// fail cancels the loading generation because of the worker w, which is nil if no worker could be started. The
+// parameter said reports whether the worker has already logged the reason, as fapws does with the exit codes 1 to 3.
+// Other codes come from code of the user, for example by os._exit.
 func (g *generation) fail(w *worker, how string, code int, said bool) {
 	p := g.p
 	g.drop()

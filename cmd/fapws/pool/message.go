@@ -126,7 +126,7 @@ type Settled struct {
 	Python   string
 	Served   string
 	Open     bool // clients need no password (plan.Plan.IsOpen)
-	// settings of the script, encoded by the worker; used while a worker is Asleep
+	// settings of the script, encoded by the worker, for other workers that are Asleep
 	Script  string
 	Watches bool // a subscriber wakes the application; false until Loaded
 }
@@ -144,7 +144,7 @@ type Reply struct {
 // is safe for concurrent use.
 type Questions struct {
 	last atomic.Uint64
-	// channels of type chan *Message by ID; each receives the answer
+	// channels of type chan *Message by the ID of a question. Each channel receives the answer to its question.
 	open sync.Map
 	// closed when the other process has ended; nil if this process then ends as well
 	ended chan struct{}

@@ -22,7 +22,7 @@ const (
 
 type datagram struct {
 	text []byte
-	// attached descriptors; closed after the datagram was sent or dropped
+	// attached descriptors, which are closed after the datagram was sent or dropped
 	fds []int
 }
 
@@ -75,7 +75,8 @@ func (o *outbox) deliver(all []datagram) {
 				o.sent.Add(int64(len(d.text)))
 			case errors.Is(err, unix.ENOBUFS):
 				time.Sleep(offerAgain)
-			default: // the worker has died; channelClosed follows
+			// The worker has died. The function channelClosed handles this.
+			default:
 				o.closed.Store(true)
 			}
 		}

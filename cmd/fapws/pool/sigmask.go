@@ -10,7 +10,8 @@ import (
 
 // block blocks signals on the calling thread, the only thread that remains after exec, so that they do not kill the
 // process between two programs. The blocked signals stay pending until the new program is ready. The Go runtime
-// unblocks some signals when it starts; package process records those. If the system call fails, block does nothing.
+// unblocks some signals when it starts; package process records these signals. If the system call fails, block does
+// nothing.
 func block(signals []syscall.Signal) (unblock func()) {
 	runtime.LockOSThread()
 	var set, old unix.Sigset_t

@@ -20,7 +20,7 @@ const Echo = 200 * time.Millisecond
 
 type Signals struct {
 	C       chan os.Signal
-	ended   chan os.Signal // SIGCHLD; one signal may report several processes
+	ended   chan os.Signal // one SIGCHLD may report several processes
 	ignored []syscall.Signal
 }
 

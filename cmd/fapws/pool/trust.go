@@ -18,13 +18,13 @@ type verdict uint8
 const (
 	ignored verdict = iota // the message is too late or has no meaning
 	obeyed
-	forged // workers never send this message; the sender is killed
+	forged // workers never send this message, so its sender is killed
 )
 
 type phase uint8
 
 const (
-	// no handler has run; also a worker without an application before Loaded
+	// No handler has run yet in this worker, or the worker has no application and is not Loaded.
 	isLoading  phase = iota
 	isEntering       // after Confined, before Loaded
 	isLoaded         // after Loaded, while its generation is loading

@@ -72,7 +72,7 @@ type worker struct {
 	// the worker has confirmed Retire: it no longer accepts connections
 	closed bool
 	leaves bool // the worker retires when it has loaded (see retireLoaded)
-	// the generation to which the worker belongs while it loads; then nil
+	// generation to which the worker belongs while it loads; nil afterwards
 	batch      *generation
 	settled    *Settled  // nil before Configured
 	awakeSince time.Time // time when the worker or its application loaded
@@ -83,7 +83,7 @@ type worker struct {
 	health health
 	limit  *time.Timer
 	why    string // why the supervisor has killed the worker, or ""
-	// why the worker ends, from its own message; advice may follow "; "
+	// Reason for the end of the worker, from the worker's own message. Advice may follow after "; ".
 	reason string
 	reaped bool
 	kills  int           // result of confine.MemoryKills at the start of the worker
@@ -101,7 +101,7 @@ type worker struct {
 	wants string // certificates that the worker has asked for, or ""
 	// certificates that were sent to the worker; nil if unknown after an upgrade
 	certificates []byte
-	// the worker may run handlers; its settings are no longer accepted
+	// The worker may run handlers, so its settings are no longer accepted.
 	confined   bool
 	distrusted bool // the worker has sent a forged message and is being killed
 	counts     map[string]int64

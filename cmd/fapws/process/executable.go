@@ -42,8 +42,9 @@ func LowPorts() string { return "sudo setcap cap_net_bind_service=+ep " + File()
 // TakeName must be called on the main thread.
 func TakeName() { _ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0) }
 
-// Again returns a command that starts the running program, even if its file was replaced or removed since the start; if
-// newest is set, the program that is installed now. Callers may append to ExtraFiles, which need not be empty.
+// Again returns a command that starts the running program, even if its file was replaced or removed since the start. If
+// the parameter newest is set, the command starts the program that is installed now. Callers may append to ExtraFiles,
+// which need not be empty.
 func Again(newest bool, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	if newest {

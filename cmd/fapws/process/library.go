@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 )
 
-// A process with the library has the arguments of `python -m fapws`; remove the first ones. If Python has not preloaded
-// the library, the module reports that.
+// A process with the library has the arguments of `python -m fapws`; remove the first arguments. If Python has not
+// preloaded the library, the module reports that.
 func init() {
 	const own = 3 // the interpreter, -m, fapws
 	if file != nil && len(os.Args) >= own {

@@ -103,7 +103,7 @@ func replace(path string) (*os.File, error) {
 }
 
 // Remove removes the file unless it has been replaced. A process that has given up root may lack the permission: then
-// Remove empties the file. Remove is safe for concurrent use; further calls do nothing.
+// Remove empties the file. Remove is safe for concurrent use. Only the first call of Remove has an effect.
 func (f *PIDFile) Remove() (err error) {
 	if f != nil {
 		f.once.Do(func() {
@@ -255,7 +255,7 @@ func (n *Notifier) send(assignments ...string) error {
 }
 
 // Watch notifies the watchdog at half its interval, as long as ping succeeds within this time. Watch returns when ctx
-// ends; at once if there is no watchdog.
+// ends, or at once if there is no watchdog.
 func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) {
 	if n == nil || n.watchdog == 0 {
 		return

@@ -17,7 +17,7 @@ struct kernel_time {
   long interval_seconds, interval_nanoseconds, seconds, nanoseconds; /* struct __kernel_old_itimerspec */
 };
 
-static int timer; /* kernel timer ID; sends SIGKILL when it expires */
+static int timer; /* ID of the kernel timer that sends SIGKILL when it expires */
 static pid_t parent;
 static atomic_int limit_seconds;
 static struct sigaction before; /* previous handler, which belongs to Go */

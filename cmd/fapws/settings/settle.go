@@ -206,7 +206,8 @@ func (s *Settings) Wrong(name string, err error) error {
 
 func (s *Settings) File() string { return s.conf.File }
 
-// Config returns the current values. The error has one line; it means that values contradict each other.
+// Config returns the current values. The error, which has one line, means that values of settings contradict each
+// other.
 func (s *Settings) Config() (Config, error) {
 	c := s.conf
 	c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix, _ = trusted(c.Proxies) // parse has already checked the values

@@ -94,8 +94,8 @@ func placeOf(text string, at int, message string) int {
 	return at + len(rest) - len(strings.TrimLeft(rest, " \t"))
 }
 
-// unclosed returns the offset of the last unclosed quote or bracket; if there is none, of the end of the text without
-// trailing white space.
+// unclosed returns the offset of the last unclosed quote or bracket. If all are closed, unclosed returns the length of
+// the text without trailing white space.
 func unclosed(text string) int {
 	var open []int
 	end := 0

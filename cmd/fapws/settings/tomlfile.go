@@ -33,7 +33,7 @@ type TOMLTable struct {
 // TOMLValue is a key with its value, or an element of an array.
 type TOMLValue struct {
 	File *TOMLFile
-	// key relative to the enclosing tables; for an element, the key of its array
+	// key relative to the enclosing tables; for an element of an array, the key of the array
 	Key  string
 	Line int
 	// string, int64, float64, bool, []TOMLValue, *TOMLTable or a time

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// value reads one setting into its field of a Config. The errors of parse name the allowed values; their text follows
-// "must be ".
+// value reads one setting into its field of a Config. The errors of parse name the allowed values. The text of an error
+// is the end of a sentence that begins with "must be ".
 type value struct {
 	parse func(text string) error
 	show  func() string // returns the current value as text for parse

@@ -218,8 +218,8 @@ type KeyReader struct {
 	channel *pool.Channel
 }
 
-// StartKeyReader starts a process with the rights of this process. The arguments are the files that it may read; they
-// may be relative to the working directory.
+// StartKeyReader starts a process with the rights of this process. The arguments are the files that the process may
+// read. The paths may be relative to the working directory.
 func StartKeyReader(files []string) (*KeyReader, error) {
 	channel, theirs, err := pool.Pair()
 	if err != nil {

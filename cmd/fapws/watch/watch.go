@@ -216,7 +216,8 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 				soon = true
 				next.Reset(quiet)
 			}
-		case <-failures: // events were lost; the periodic scan finds the changes
+		// Kernel events were lost. The periodic scan finds the changes.
+		case <-failures:
 		case now := <-next.C:
 			looked, asked = append(looked, asked...), nil
 			more := w.look()

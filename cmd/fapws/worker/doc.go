@@ -23,10 +23,11 @@
 // # Signals and the end
 //
 // Go owns TERM, INT, QUIT, HUP, USR1 and USR2. While the script loads, TERM and INT end the process as they would end
-// python3; a second one ends it at once, unless it is an echo of the first (pool.Echo). Python installs no handlers
-// except, inline, the handler for timeouts. If a script handles a signal with signal.signal, core_signals.c passes the
-// signal to Python's main thread, where it interrupts a handler. If that thread is idle, the event loop runs the
-// script's function: Python writes the number of the signal to a socketpair that the event loop watches.
+// python3; a second signal ends the process at once, unless it is an echo of the first signal (pool.Echo). Python
+// installs no handlers except, inline, the handler for timeouts. If a script handles a signal with signal.signal,
+// core_signals.c passes the signal to Python's main thread, where it interrupts a handler. If that thread is idle, the
+// event loop runs the script's function: Python writes the number of the signal to a socketpair that the event loop
+// watches.
 //
 // A stop closes the listeners (a worker's stay open in the supervisor) and idle connections. Received requests are
 // answered with Connection: close. After --graceful-timeout, the remaining connections are closed. Then Python's

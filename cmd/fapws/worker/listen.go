@@ -149,7 +149,7 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.A
 // Early holds sockets that are opened before the application is loaded. The methods of Early are safe for concurrent
 // use, because a signal may end the process at any time.
 type Early[S syscall.Conn] struct {
-	// opens sockets; after an error it returns the sockets that it has opened
+	// The function opens sockets. After an error it returns the sockets that are already open.
 	Open  func(addrs []string, o conn.ListenOptions) ([]S, error)
 	Close func([]S)
 

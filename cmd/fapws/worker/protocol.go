@@ -20,7 +20,7 @@ import (
 )
 
 // Questions of a supervisor to its workers (pool.Pool.Ask). Every other question is a ctl.Command, answered by a
-// ctl.Answer in JSON; after Purge follow a space and a pattern in JSON.
+// ctl.Answer in JSON. The command Purge is followed by a space and a pattern in JSON.
 const (
 	AskAlive = "alive" // Alive, if the event loop runs
 
@@ -150,8 +150,8 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 	}
 }
 
-// QueryUploads asks the supervisor about uploads in the other workers; a space and a question of upload.Group follow.
-// The answer is a list in JSON: the answers of the workers to AskUploads with this question.
+// QueryUploads asks the supervisor about uploads in the other workers. QueryUploads is followed by a space and a
+// question of upload.Group. The answer is a list in JSON: the answers of the workers to AskUploads with this question.
 const (
 	QueryUploads = "uploads"
 	AskUploads   = "uploads"

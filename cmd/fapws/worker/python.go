@@ -47,8 +47,8 @@ func (a appState) String() string {
 		"this server runs no Python"}[a]
 }
 
-// become changes the state and reports whether the state has changed; appFailed is final. become is safe for concurrent
-// use.
+// become changes the state of the application and reports whether the state has changed. The state appFailed never
+// changes. become is safe for concurrent use.
 func (y *python) become(to appState) bool {
 	for {
 		was := y.state.Load()

@@ -50,7 +50,7 @@ type service struct {
 	instance *Instance
 	shown    atomic.Pointer[Shown] // nil in a worker, and before the addresses are known
 	stops    atomic.Bool           // --health reports that the server is not ready
-	deadline time.Time             // end of the graceful timeout; zero before stop
+	deadline time.Time             // end of the graceful timeout; zero before the server stops
 
 	measured sync.Mutex
 	measures bool // requests are counted
@@ -137,7 +137,7 @@ func (s *service) finish(code int) int {
 	return code
 }
 
-// load loads the applications. load calls report to log an error of Python; report returns the exit code.
+// load loads the applications. load calls report to log an error of Python; the function report returns the exit code.
 func (s *service) load(report func(error) int) (err error) {
 	switch {
 	case s.plan.FirstApp() == nil:

@@ -21,7 +21,7 @@ type lateLoad struct {
 	needed  chan struct{}
 	need    func()
 	settled chan struct{} // closed when the application serves, or has failed to load
-	// waiting presence events for the application; used by the loop
+	// presence events that wait for the application
 	presence []pybridge.PresenceEvent
 }
 

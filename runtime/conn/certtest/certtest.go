@@ -27,7 +27,8 @@ type Options struct {
 	End    time.Time     // zero means in 90 days
 	Usages []x509.ExtKeyUsage
 	CA     bool
-	Common string // common name of the subject; the first of Names if it is empty
+	// common name of the subject; if empty, the first element of Names
+	Common string
 	Extra  []pkix.Extension
 }
 

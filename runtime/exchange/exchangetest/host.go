@@ -49,7 +49,7 @@ func (around) Arrived(*exchange.Client) {}
 func (around) Gone(*exchange.Client)    {}
 func (around) Freed()                   {}
 
-// application is the Handler of the mount; it makes the mount accept bodies.
+// application is the Handler of the mount, and makes the mount accept bodies.
 type application struct{ exchange.Handler }
 
 // Run runs a loop for h until the test ends. source answers all requests. Run sets limits and times of cfg.

@@ -43,7 +43,7 @@ func (f *Fill) ask() {
 }
 
 // condition replaces the client's conditions in a request by conditions, and its Accept-Encoding by the codings of the
-// key. ok is false if the head would exceed a limit; the request is then unchanged.
+// key. The result ok is false if the head would exceed a limit. In this case the request is unchanged.
 func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok bool) {
 	line, fields, _ := bytes.Cut(r.Head, crlf)
 	kept := fields

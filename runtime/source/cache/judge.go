@@ -16,7 +16,7 @@ import (
 // terms contains the conditions for keeping a response. Times are in nanoseconds.
 type terms struct {
 	keep bool
-	// only fields of this request forbid storing the response; responses to other requests may be stored
+	// Only fields of this request forbid storing the response. Responses to other requests may be stored.
 	personal bool
 
 	// the response is for all clients, even for requests with Cookie or Authorization

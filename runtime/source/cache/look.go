@@ -122,7 +122,7 @@ type Verdict uint8
 const (
 	Bypass Verdict = iota // the handler must answer, and the response is not stored
 	Hit                   // Page is the response
-	// Page is the response; if Fill is not nil, the caller must fetch a new page for it
+	// Page is the response. If Fill is not nil, the caller must also fetch a new page for the Fill.
 	Stale
 	Miss
 	// like Miss, but with an older Page, whose Conditions must be sent

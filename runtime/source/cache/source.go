@@ -104,7 +104,8 @@ func cacheable(r *exchange.Request) bool {
 // send answers x with page. asked is the client's request, which determines the coding, the range, and whether the
 // client already has the page.
 func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, v Verdict) {
-	var from, count int64 // range to send; the whole page if count is 0
+	// range to send, in bytes of the page; the whole page if count is 0
+	var from, count int64
 	unchanged := page.Unchanged(asked)
 	if !unchanged {
 		var asks bool

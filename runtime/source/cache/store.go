@@ -212,7 +212,7 @@ func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	for i := range all {
 		p := &all[i]
 		path, query, wide, queried := p.parts()
-		// compare only paths; a page that does not match the pattern is merely not stored
+		// Compare only the paths. As a result, a page that does not match the whole pattern may not be stored.
 		for f := range s.fills {
 			f.purged = f.purged || p.Tag != "" || f.path == path || wide && strings.HasPrefix(f.path, path)
 		}

@@ -28,7 +28,7 @@ type Answer struct {
 	Plain bool
 
 	buf  []byte
-	head Head // the head; complete if Status is set
+	head Head // the head of the response, which is complete if Status is set
 	// after the end of the output, a file is sent instead of the body
 	sends bool
 }
@@ -74,9 +74,10 @@ func (a *Answer) typeMissing() bool {
 	return !h.HasType && !a.Raw && h.Location == "" && h.Status != 204 && h.Status != 304 && !a.R.Parsed.Head
 }
 
-// passAll forwards output until its end. take reads output that arrives within wait; it returns os.ErrDeadlineExceeded
-// after wait, and io.EOF at the end. passAll waits up to timeout for more output, and delays the received output by
-// short, because most programs write once and end soon: the length of their answer is then known.
+// passAll forwards output until its end. The function take reads output that arrives within the duration wait. It
+// returns os.ErrDeadlineExceeded after this duration, and io.EOF at the end of the output. passAll waits up to timeout
+// for more output, and delays the received output by short, because most programs write once and end soon: the length
+// of their answer is then known.
 func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
 	for wait := timeout; ; {
 		switch err := take(wait); {
@@ -97,7 +98,7 @@ func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Durat
 	}
 }
 
-// End processes the end of the output. End must be called before Redirect; its errors are those of Write.
+// End processes the end of the output. End must be called before Redirect. End returns the same errors as Write.
 func (a *Answer) End() error {
 	switch {
 	case a.head.Status == 0 && len(a.buf) == 0:

@@ -152,7 +152,7 @@ type Link struct {
 	// gracefully.
 	Drop func(hangs bool)
 
-	// Heard is called when an answer begins; it may be nil.
+	// Heard, if not nil, is called when an answer begins.
 	Heard func()
 
 	served int

@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// Gate limits the programs that run at the same time. Callers beyond the limit wait; if too many wait, Enter returns
-// ErrBusy. A client gets at most three quarters of the places. The client with the fewest programs enters next; the
-// callers of a client enter in order. Gate is safe for concurrent use.
+// Gate limits the programs that run at the same time. Callers beyond the limit wait. If too many callers wait, Enter
+// returns ErrBusy. A client gets at most three quarters of the places. The client with the fewest programs enters next;
+// the callers of a client enter in order. Gate is safe for concurrent use.
 type Gate struct {
 	most, share, queue int
 

@@ -187,7 +187,8 @@ type manager struct {
 
 type phpProcess struct {
 	*process
-	answered bool // the process has answered a request; guarded by manager.mu
+	// the PHP process has answered a request; guarded by manager.mu
+	answered bool
 }
 
 // pause is how long requests are rejected, without starting a process, after a process has ended at once.
@@ -252,7 +253,7 @@ func (m *manager) start(argv []string) (l *Link, err error) {
 		conn.Close()
 		if hangs {
 			p.kill()
-			// the process ends after its current request, as php-cgi does; the script may wait for a program
+			// The process ends after its current request, as php-cgi does. The script may be waiting for a program.
 		} else {
 			p.terminate(m.o.Timeout)
 		}

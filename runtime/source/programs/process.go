@@ -32,7 +32,7 @@ type process struct {
 	out, err *os.File // the server's ends of its standard output and error
 	// the program serves one request or page, so its child processes end with it
 	forOne bool
-	// closed after the program has ended; its number may then belong to another process
+	// Closed after the program has ended. From then on, its process ID may belong to another process.
 	ended chan struct{}
 
 	mu   sync.Mutex

@@ -38,8 +38,8 @@ type ScriptOptions struct {
 	// program.
 	Only string
 
-	// Base returns the length of the prefix of Request.Path that corresponds to Root; programs are searched by the
-	// rest. nil means Request.Script, for a mount without Match.
+	// Base returns the length of the prefix of Request.Path that corresponds to Root; programs are searched by the rest
+	// of the path. nil means Request.Script, for a mount without Match.
 	Base func(*backend.Request) int
 
 	// Index contains the names of the programs that answer requests for a directory. If it is empty, directories get

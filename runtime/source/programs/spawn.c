@@ -24,7 +24,7 @@ __attribute__((constructor(103))) static void remember(void) { getrlimit(RLIMIT_
 
 static char *next(char *text) { return text + strlen(text) + 1; }
 
-/* Runs in the child, which shares the memory of its parent until the program starts; signals are blocked meanwhile.
+/* Runs in the child, which shares the memory of its parent until the program starts; signals are blocked until then.
  * Returns errno. */
 static int become(char *path, char **argv, char **envv, const char *dir, const int fds[3]) {
   struct sigaction by_default = {.sa_handler = SIG_DFL};

@@ -103,8 +103,8 @@ func (up *upstream) request(r *backend.Request) *http.Request {
 	return request.WithContext(r.Context)
 }
 
-// introduce adds fields that describe the client; the client's own fields of this kind were removed. r.Peer includes
-// the values from trusted proxies.
+// introduce adds fields that describe the client. Fields of this kind from the client itself were already removed.
+// r.Peer includes the values from trusted proxies.
 func (up *upstream) introduce(h http.Header, r *backend.Request, host string) {
 	scheme := cmp.Or(r.Peer.Scheme, "http")
 	client, node := r.Peer.Addr, r.Peer.Addr

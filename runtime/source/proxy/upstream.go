@@ -24,7 +24,7 @@ type upstream struct {
 	// Proxy.mu guards the following fields.
 	active   int       // number of requests without a complete response
 	answered time.Time // time when the latest response began
-	// time after a failure when the upstream may get a request again; zero if the upstream works
+	// time when the upstream may get a request again after a failure; zero if the upstream works
 	trial time.Time
 
 	unhealthy bool // the latest health check failed
@@ -77,7 +77,8 @@ func (p *Proxy) take(tried []*upstream, previous *upstream) (best *upstream, wai
 	if best == nil {
 		return nil, wait
 	}
-	if !best.trial.IsZero() { // this request is the trial; further requests wait for its result
+	// This request tests the upstream. Further requests wait for the result.
+	if !best.trial.IsZero() {
 		best.trial = now.Add(pause)
 	}
 	best.active++

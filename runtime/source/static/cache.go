@@ -19,7 +19,8 @@ type variants [coding.Codings]*representation
 // cache keeps larger files open. If it is full, it drops the least recently used records. All methods hold the lock
 // only briefly; their results are immutable.
 type cache struct {
-	limit int // size limit in bytes; if negative, nothing is cached
+	// size limit of the cache in bytes; a negative limit means that nothing is cached
+	limit int
 
 	mu       sync.Mutex
 	records  map[string]*record

@@ -18,7 +18,7 @@ type Fixed struct {
 
 type FixedOptions struct {
 	Status int // 200 to 599; 0 means 200
-	// body; if empty, an error gets the server's page, and another response no body
+	// The body. If the body is empty, an error gets the server's page, and any other response has no body.
 	Body   string
 	Type   string // Content-Type; empty for text/plain in UTF-8
 	Fields []http1.HeaderField

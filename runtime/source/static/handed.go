@@ -55,7 +55,7 @@ func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err
 type handedOver struct {
 	exchange.Memory
 	*Handed
-	head exchange.Head // the handler's head; its slices are copies
+	head exchange.Head // the handler's response head, whose slices are copies
 	// options of a document root, or the name of the field that names a file
 	options string
 	name    string // value of the field; empty for a document root

@@ -33,7 +33,7 @@ type description struct {
 type representation struct {
 	description
 	stamp Stamp
-	// size of the body in bytes; unknown for a variant made by the server until it has a body
+	// size of the body in bytes; unknown for a variant that the server has not compressed yet
 	size int64
 	body []byte
 	open *openFile

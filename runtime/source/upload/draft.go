@@ -25,7 +25,7 @@ type draft struct {
 	path    string
 	options *Options
 	hash    hash.Hash
-	// number of bytes in hash; if it differs from size, hashAll reads the file
+	// Number of bytes that hash contains. If the number differs from size, hashAll reads the file.
 	hashed   int64
 	size     int64
 	unsynced int64
@@ -82,7 +82,8 @@ func (d *draft) seal() error {
 	return ignoreUnsupported(d.f.Sync())
 }
 
-// commit renames the sealed file to its final name; if that fails, it removes the file. d must not be used afterwards.
+// commit renames the sealed file to its final name. If renaming fails, commit removes the file. The draft d must not be
+// used afterwards.
 func (d *draft) commit() (err error) {
 	switch {
 	case d.pieces != nil:

@@ -40,7 +40,8 @@ type progress struct {
 	report    report // guarded by Upload.mu, as is received
 	received  time.Time
 	ended     chan struct{}
-	published time.Time // time of the last event; used only on the upload's goroutine
+	// time of the last event about the upload; used only on the upload's goroutine
+	published time.Time
 }
 
 // begin registers an upload. A client may have at most half of all uploads. The error is a *refusal.
