@@ -82,9 +82,9 @@ typedef struct {
   void (*raised)(asgi_exchange *x);
   /* Called once when the client disconnects, before the waiting tasks are woken. */
   void (*gone)(asgi_exchange *x);
-  /* Called for each message of send() after the client has disconnected. If the awaitable was waiting for room, it
-   * is called with NULL as message. Returns 0 to discard the message, 1 to discard it and let other tasks run first,
-   * -1 with an exception. */
+  /* Called for each message of send() after the client has disconnected. If the awaitable was waiting for room, the
+   * function is called with NULL as message. Returns 0 to discard the message, 1 to discard it and let other tasks run
+   * first, -1 with an exception. */
   int (*too_late)(asgi_exchange *x, PyObject *message);
 } asgi_kind;
 

@@ -5,7 +5,7 @@
  * parts above it through tables of functions (core_mode, core_kind) and pointers in core_the_pool. tables_test.go
  * checks this.
  *
- * A header has a section for each .c file, with the functions and variables of that file that others use
+ * A header has a section for each .c file, with the functions and variables of this file that other files use
  * (headers_test.go). The rules in core_python.h about the GIL, errors and references hold in all headers. */
 #pragma once
 

@@ -101,8 +101,8 @@ static int dequeue(core_record *rec) { return rec->job == CORE_RUN && core_list_
 
 static void wake_loop(void) {}
 
-/* A chunk must not wait for the next one (PEP 3333), and this thread sends it, unless another one sends finished parts
- * during a turn (Handler.Attend). The chunk has been published. */
+/* A chunk must not wait for the next one (PEP 3333), and this thread sends the chunk, unless another thread sends
+ * finished parts during a turn (Handler.Attend). The chunk has been published. */
 static int stream_yields(const core_thread *t, const core_record *rec, uint64_t ns) {
   if (rec->run.chunk_ns > CORE_SLOW_NS || ns > CORE_UNSIGNALLED_NS) return 1;
   if (__atomic_load_n(&P.shared.attended, __ATOMIC_SEQ_CST)) return 0;

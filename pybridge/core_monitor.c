@@ -47,8 +47,8 @@ static int one_returns(void) {
  * now and then, and another thread replaces it. Otherwise a few handlers that hang could stop the server. P.mu is
  * held in all functions.
  *
- * A thread that waits for the GIL uses little CPU, too, but it wakes after each SWITCH_NS, and gets the GIL after
- * the others have had their turns. Therefore a thread waits for something other than the GIL if it has used no CPU,
+ * A thread that waits for the GIL uses little CPU, too, but it wakes after each SWITCH_NS, and gets the GIL after the
+ * other threads have had their turns. Therefore a thread waits for something other than the GIL if it has used no CPU,
  * or if other handlers have used none, or if they have used so much that each thread had many turns. */
 
 static uint64_t used_ns;

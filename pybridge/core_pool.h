@@ -146,7 +146,7 @@ static inline void core_count_job(core_thread *t) { __atomic_store_n(&t->jobs, t
 #define CORE_HEAVY_NS 1000000u
 /* A faster handler is timed once in 16 calls, because reading the clock would be too slow for each call. */
 #define CORE_QUICK_NS 20000u
-/* If jobs in the queue would take this long, it is worth waking another thread. */
+/* Another thread is woken if the jobs in the queue would take this long. */
 #define CORE_LONG_NS 100000u
 /* Approximate maximum time until the event loop is woken for finished parts, if few requests wait. */
 #define CORE_UNSIGNALLED_NS 250000
@@ -268,7 +268,7 @@ extern const core_mode core_threads;
 void core_appoint_drainer(void);
 /* Starts one more thread, if possible. Returns whether a thread was started. */
 int core_spawn_thread(void);
-/* Sets the reason why t does not count. If t then is no drainer, appoints another one. */
+/* Sets the reason why t does not count. If t then is no drainer, appoints another thread as drainer. */
 void core_set_aside(core_thread *t, core_aside why);
 /* Marks the calling thread as waiting for its client. Until it continues, another thread may run in its place, so
  * that slow clients do not delay other clients. Returns 0 if the thread must not wait, because too many of the

@@ -95,7 +95,7 @@ static inline int core_append(PyObject *list, PyObject *item) {
 /* Calls f(*args, **kw) and takes the three references; kw may be NULL. If f or args is NULL, or an exception is set,
  * returns NULL without a call. */
 PyObject *core_call_with(PyObject *f, PyObject *args, PyObject *kw);
-/* Returns the object that *slot owns. If *slot is NULL, it is first set to the result of make. Borrowed; NULL with
+/* Returns the object that *slot owns. If *slot is NULL, *slot is first set to the result of make. Borrowed; NULL with
  * the exception of make. */
 PyObject *core_keep_first(PyObject **slot, PyObject *(*make)(void));
 /* Whether several threads run Python at the same time: a free-threaded Python whose GIL is off. */

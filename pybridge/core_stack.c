@@ -90,7 +90,7 @@ int core_sample_threads(core_snapshot *out, int max) {
 }
 
 /* Functions that wait for a developer, also without sys.settrace: pdb.post_mortem, code.interact, IPython.embed.
- * IPython's debugger and most others call the first one. */
+ * IPython's debugger and most other debuggers call the first of these functions. */
 static const char *const consoles[][2] = {
     {"/pdb.py", "interaction"},
     {"/cmd.py", "cmdloop"},

@@ -9,8 +9,8 @@
 // records and parts), wsgi_ (requests of synchronous handlers), asgi_ (the asyncio thread) and live_ (WebSockets with
 // callbacks, channels, module _fapws). Each part has one header, but core_ has three. The headers begin with the
 // ownership of memory and the threads that may call their functions, and have a section for each .c file, which lists
-// what others use of that file. Calls go down only, from live_ to core_; core_ calls the other parts through tables and
-// pointers in core_pool.h.
+// the names in this file that other files use. Calls go down only, from live_ to core_; core_ calls the other parts
+// through tables and pointers in core_pool.h.
 //
 // Only .c files use Python objects, under the GIL; Go uses the flat structs of shim.h. Go calls C once for each batch
 // of requests, and takes finished parts from a list in shared memory without a call. Structs contain numbers and

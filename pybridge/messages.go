@@ -301,7 +301,7 @@ func (h *Handler) Notified(limit time.Duration) {
 
 const noticedTick = 5 * time.Millisecond
 
-// release releases the part p. After the last part, it submits the next request.
+// release releases the part p. After the last part, release submits the next request.
 func (q *presenceQueue) release(h *Handler, p *C.core_part) {
 	last := p.last != 0
 	if p != &q.rec.part0 {

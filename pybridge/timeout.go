@@ -94,8 +94,8 @@ func (h *Handler) policy() timeoutPolicy {
 }
 
 // reach calls f with the GIL, for the overdue request t, and returns after f has returned. reach does not call f if
-// Python ends. If a handler keeps the GIL, it logs the stacks of all threads, and after the grace period calls giveUp
-// and stuck.
+// Python ends. If a handler keeps the GIL, reach logs the stacks of all threads, and after the grace period calls
+// giveUp and stuck.
 func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, giveUp func()) {
 	began := time.Now()
 	done := h.withGIL(f)

@@ -55,8 +55,8 @@ type Config struct {
 	// means no limit.
 	Timeout time.Duration
 
-	// SendfileRoots are the directories from which a handler may send files by X-Sendfile, AccelRoots those for
-	// X-Accel-Redirect.
+	// SendfileRoots are the directories from which a handler may send files by X-Sendfile, and AccelRoots are the
+	// directories for X-Accel-Redirect.
 	SendfileRoots []string
 	AccelRoots    []static.AccelRoot
 

@@ -211,7 +211,7 @@ func (s *Server) Arrive(d *http1conn.ClientState, fd int) {
 	arrives()
 }
 
-// end stops accepting, runs begin on the loop, and waits until all connections have closed. When ctx ends, it closes
+// end stops accepting, runs begin on the loop, and waits until all connections have closed. When ctx ends, end closes
 // the remaining connections.
 func (s *Server) end(ctx context.Context, begin func()) error {
 	s.StopAccepting()

@@ -91,7 +91,7 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 		return &exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, true
 	}
 	// Ends asks the kernel whether the client has disconnected, because the event loop may not have noticed it yet.
-	// Otherwise, checks of disconnected clients would displace others.
+	// Otherwise, checks of disconnected clients would displace other checks.
 	c, post := x.Conn(), x.Poster()
 	p = &progress{of: b}
 	x.Check = p

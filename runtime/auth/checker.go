@@ -187,8 +187,8 @@ func (c *Checker) work() {
 	}
 }
 
-// failed returns the delay of the verdict on a wrong password. If counts is set, it also counts the password, which was
-// not tried before.
+// failed returns the delay of the verdict on a wrong password. If counts is set, failed also counts the password, which
+// was not tried before.
 func (c *Checker) failed(k *Check, counts bool) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -187,9 +187,8 @@ const (
 	CodeFile = "first"
 )
 
-// OpenLoginState opens a directory. If it is missing, it is created with access for this user only. age is the
-// maximum duration of a session. warn receives a line if the key was damaged and therefore replaced. The error is one
-// line.
+// OpenLoginState opens a directory. A missing file is created with access for this user only. age is the maximum
+// duration of a session. warn receives a line if the key was damaged and therefore replaced. The error is one line.
 func OpenLoginState(dir string, age time.Duration, warn func(line string)) (*LoginState, error) {
 	s := &LoginState{dir: dir, ended: ended{age: age}}
 	s.ended.path, s.ended.flags = filepath.Join(dir, EndedFile), os.O_CREATE|unix.O_NOFOLLOW

@@ -92,7 +92,7 @@ func (l *Login) Out(w *backend.Response, r *backend.Request) {
 }
 
 // values returns the values of a form that a page of this site submitted. If the form is from another site or invalid,
-// it responds and returns nil.
+// values responds and returns nil.
 func (v *visit) values() url.Values {
 	if FromElsewhere(v.r.Head, v.r.Parsed.Fields, v.r.Host()) {
 		v.w.Refuse(403, "this form was sent by a page of another site")

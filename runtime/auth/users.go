@@ -166,8 +166,8 @@ func (u *table) verify(name, password string) bool {
 	return verify(hash, password) && ok
 }
 
-// recent remembers at least the last size used values. When the map newer is full, it becomes the map older, and newer
-// is emptied.
+// recent remembers at least the last size used values. When the map newer is full, its pairs move to the map older, and
+// the map newer is emptied.
 type recent[K comparable, V any] struct {
 	size         int
 	newer, older map[K]V

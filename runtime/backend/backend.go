@@ -255,8 +255,8 @@ func (w *Response) Flush() error {
 // Trailers may be called only if Request.Parsed.Trailers is set.
 func (w *Response) Trailers(t exchange.Trailers) { w.trailers = t }
 
-// Fail aborts the response, so that the client notices the missing rest. Before Start, it is equivalent to Refuse(502,
-// "").
+// Fail aborts the response, so that the client notices the missing rest. Before Start, Fail is equivalent to
+// Refuse(502, "").
 func (w *Response) Fail() {
 	if w.started {
 		w.r.pool.failed.Add(1)

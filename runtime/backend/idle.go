@@ -54,7 +54,7 @@ func (p *Idle[C]) remove(at int) {
 	p.kept = slices.Delete(p.kept, at, at+1)
 }
 
-// Put keeps an idle connection. If there are too many, it drops the oldest.
+// Put keeps an idle connection. If there are too many idle connections, Put drops the oldest connection.
 func (p *Idle[C]) Put(c C) {
 	one := &kept[C]{conn: c}
 	p.mu.Lock()

@@ -36,7 +36,8 @@ func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.S
 	return f
 }
 
-// A filter is the Sink of a response. After the handler has sent its last part, it is also the Source of the exchange.
+// A filter is the Sink of a response. After the handler has sent its last part, the filter is also the Source of the
+// exchange.
 type filter struct {
 	exchange.Memory
 	c    *Compressor

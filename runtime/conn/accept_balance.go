@@ -5,11 +5,11 @@ import (
 )
 
 // balance divides new connections among the processes that share the listeners (AcceptConfig.Concurrency). A process
-// with as many requests as it can run leaves new connections in the queue for the others.
+// with as many requests as it can run leaves new connections in the queue for the other processes.
 //
 // If connections are still in the queue after AcceptConfig.Moment, all processes are busy, or the accepted connections
 // that were expected to send requests are silent. The process then accepts the waiting connections anyway: it can still
-// serve files, and silent clients must not block others.
+// serve files, and silent clients must not block other clients.
 type balance struct {
 	running  int    // requests that occupy the application
 	expected int    // recently accepted connections that have sent no request yet
@@ -75,7 +75,7 @@ func (a *Acceptor) leavesToOthers() bool {
 	return true
 }
 
-// left is called when connections have been left to others for AcceptConfig.Moment.
+// left is called when connections have been left to other processes for AcceptConfig.Moment.
 func (a *Acceptor) left() {
 	b := &a.balance
 	b.waits = false

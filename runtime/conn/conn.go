@@ -92,7 +92,7 @@ func (c *Conn) Init(fd int, local, remote net.Addr) {
 	_, c.tcp = remote.(*net.TCPAddr)
 }
 
-// Open makes c a connection of s with the protocol p. If c cannot be watched, it is closed and p is not called.
+// Open makes c a connection of s with the protocol p. If c cannot be watched, c is closed and p is not called.
 func (c *Conn) Open(s *Set, p Protocol) error {
 	c.set, c.proto = s, p
 	if err := s.Events.AddNew(&c.watch, c.Fd(), c); err != nil {
@@ -105,7 +105,7 @@ func (c *Conn) Open(s *Set, p Protocol) error {
 
 func (c *Conn) Protocol() Protocol { return c.proto }
 
-// Upgrade replaces the protocol of c by p, which also receives the pending input (see Again). If c was stopped, it is
+// Upgrade replaces the protocol of c by p, which also receives the pending input (see Again). If c was stopped, c is
 // still paused, but Stopped reports false.
 func (c *Conn) Upgrade(p Protocol) { c.proto, c.stopped = p, false }
 

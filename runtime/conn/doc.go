@@ -48,7 +48,7 @@
 //
 // An Acceptor (accept.go) accepts connections from listening sockets while the server has room. Connections beyond
 // AcceptConfig.MaxClients stay in the queue of the kernel or are rejected with 503. A busy process leaves connections
-// to others that share the listener (accept_balance.go).
+// to other processes that share the listener (accept_balance.go).
 //
 // When accept fails because descriptors or memory are missing (EMFILE), the Acceptor retries 20 times a second and
 // whenever a connection closes. After five seconds without success it answers waiting clients with 503, one at a time,

@@ -51,7 +51,7 @@ type Unsent struct {
 }
 
 // CountedPart is the minimum size of a part that counts while it is written, in bytes. Smaller parts count only while
-// they wait for others (AddSmall).
+// they wait for other parts (AddSmall).
 const CountedPart = 4 << 10
 
 // smallCost is the memory that a small part needs in addition to its bytes, here and in the handler.

@@ -14,8 +14,9 @@ type Peer struct {
 	Port       string // REMOTE_PORT: "" for a unix socket
 	ServerName string // SERVER_NAME: address that accepted the connection
 	ServerPort string
-	Socket     string // path of the unix socket that accepted the connection; "" for others
-	Scheme     string // wsgi.url_scheme; "" means http
+	// path of the unix socket that accepted the connection; "" if the connection uses TCP
+	Socket string
+	Scheme string // wsgi.url_scheme; "" means http
 	// version, cipher suite and certificates; nil without TLS and for requests that a proxy forwarded
 	TLS *TLSState
 	// HTTP_HOST that a trusted proxy received; "" means the host of the request

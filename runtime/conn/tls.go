@@ -104,8 +104,8 @@ const (
 // Freed is called.
 func (s *TLSServer) Room() bool { return s.places.Room("") > 0 }
 
-// MakeRoom is called for a connection in the queue. If there is no room, it closes a handshake that has waited for its
-// client for more than a second. MakeRoom reports whether another handshake may begin now.
+// MakeRoom is called for a connection in the queue. If there is no room, MakeRoom closes a handshake that has waited
+// for its client for more than a second. MakeRoom reports whether another handshake may begin now.
 func (s *TLSServer) MakeRoom() bool {
 	if !s.Room() && s.ending == 0 { // an ending handshake makes room soon
 		s.cutOff()
@@ -113,7 +113,8 @@ func (s *TLSServer) MakeRoom() bool {
 	return s.Room()
 }
 
-// cutOff closes the connection of the handshake that has waited longest, among those of the address with most places.
+// cutOff closes the connection of the handshake that has waited longest, among the handshakes of the address with most
+// places.
 func (s *TLSServer) cutOff() {
 	var longest *Handshake
 	for e := s.handshakes.Front(); e != nil; e = e.Next() {

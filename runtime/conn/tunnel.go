@@ -110,8 +110,8 @@ func (e *TunnelEnd) Input(b []byte) {
 
 func (e *TunnelEnd) pass() { e.conn.Consume(e.send(e.conn.Pending())) }
 
-// send sends b to the other end and returns how many bytes need not be kept. If it has sent all of b, it continues
-// reading from e. If e has ended, it shuts down the other end instead.
+// send sends b to the other end and returns how many bytes need not be kept. If it has sent all of b, send continues
+// reading from e. If e has ended, send shuts down the other end instead.
 func (e *TunnelEnd) send(b []byte) (n int) {
 	to, err := e.other.conn, error(nil)
 	e.t.client.conn.Stamp = e.t.set.Now

@@ -64,8 +64,8 @@ func (s *Server) admits(size, max int64) error {
 
 func hasRoom(free, size int64) bool { return size <= free/4 }
 
-// Admits reports whether x may have a body of size bytes. If not, it refuses x. Call it before the routing of x is
-// complete.
+// Admits reports whether x may have a body of size bytes. If the body is not allowed, Admits refuses x. Call it before
+// the routing of x is complete.
 func (x *Exchange) Admits(size int64) bool {
 	err := x.s.admits(size, x.MaxBody)
 	if err != nil {

@@ -6,9 +6,9 @@
 // depend on the version of HTTP.
 //
 // A request passes exchange.go (the steps of an exchange), decide.go (the decision), response.go (the head of the
-// response) and log.go (the line in the access log). The Sink of an exchange keeps early parts, frames the others, and
-// gives each part back to its Owner when the bytes are sent. A source may pass an exchange to another source until the
-// head is sent. Work that may wait for a disk runs in Exchange.Offload.
+// response) and log.go (the line in the access log). The Sink of an exchange keeps early parts, frames the other parts,
+// and gives each part back to its Owner when the bytes are sent. A source may pass an exchange to another source until
+// the head is sent. Work that may wait for a disk runs in Exchange.Offload.
 //
 // Everything belongs to the event loop, except for Release of parts (Owner) and where a comment says otherwise. A
 // Server has the state that connections share. Start reading at Exchange (exchange.go), Source and Sink (source.go),

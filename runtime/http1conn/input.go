@@ -21,7 +21,7 @@ const (
 	maxTurn = 128
 )
 
-// Input implements conn.Protocol. If data is nil, it continues with the pending input.
+// Input implements conn.Protocol. If data is nil, Input continues with the pending input.
 func (c *Conn) Input(data []byte) {
 	switch c.state {
 	case StateBody:

@@ -249,8 +249,8 @@ func appendChunk(dst []byte, r *exchange.Response, size int64) []byte {
 	return dst
 }
 
-// chunkTail returns the bytes that follow a chunk of size bytes. If last is set, they include the end of the body with
-// trailers. The caller must not change them.
+// chunkTail returns the bytes that follow a chunk of size bytes. If last is set, the bytes include the end of the body
+// with trailers. The caller must not change them.
 func chunkTail(r *exchange.Response, size int64, last bool, trailers []byte) (tail []byte) {
 	switch {
 	case last && size > 0:

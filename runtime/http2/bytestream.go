@@ -97,7 +97,7 @@ func (b *byteStream) openWindow() {
 	st.growWindow(st.target - st.window - int64(len(b.in)))
 }
 
-// Write implements conn.Transport. If other streams are ready, it writes only one frame.
+// Write implements conn.Transport. If other streams are ready, Write writes only one frame.
 func (b *byteStream) Write(p []byte) (n int, err error) {
 	st := b.st
 	if st == nil || b.said {

@@ -363,8 +363,8 @@ func (c *Conn) Drain(retire bool) {
 }
 
 // refuse tells the client the last stream that the server processes. An idle connection then closes. While the server
-// runs, the connection lingers before it closes, because a request may be on its way. While the server stops, it does
-// not linger, because the server must not wait for a sleeping client.
+// runs, the connection lingers before it closes, because a request may be on its way. While the server stops, refuse
+// does not linger, because the server must not wait for a sleeping client.
 func (c *Conn) refuse() {
 	c.leaving = refuses
 	c.frames().WriteGoAway(c.last, http2.ErrCodeNo, nil)

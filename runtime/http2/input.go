@@ -337,8 +337,8 @@ func (st *stream) feed(piece []byte, last bool) {
 	}
 }
 
-// refuseBody ends the exchange of st with r while its body is arriving. If its response has begun, it resets the
-// stream.
+// refuseBody ends the exchange of st with r while its body is arriving. If the response of the stream has begun,
+// refuseBody resets the stream.
 func (st *stream) refuseBody(r exchange.Reply) {
 	x, streamed := st.x, st.body.Streamed
 	st.drop()

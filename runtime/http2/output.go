@@ -372,8 +372,8 @@ func (c *Conn) turned(st *stream) {
 // maxExpected limits the priorities of streams that are not open yet. Browsers send a priority just before the request.
 const maxExpected = 16
 
-// expect records the priority of a stream that is not open yet. If too many are recorded, it drops the one with the
-// lowest stream number.
+// expect records the priority of a stream that is not open yet. If too many priorities are recorded, expect drops the
+// one with the lowest stream number.
 func (c *Conn) expect(id uint32, p priority) {
 	if c.expected == nil {
 		c.expected = make(map[uint32]priority)

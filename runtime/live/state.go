@@ -24,8 +24,8 @@ import (
 //     on (Publish);
 //   - the new server keeps these events until the import (Hold).
 //
-// If the new server no longer has an event, it ends the stream: the client reconnects, and gets the stored events after
-// its Last-Event-ID. Either server may be ahead of the other.
+// If the new server no longer has an event, the new server ends the stream: the client reconnects, and gets the stored
+// events after its Last-Event-ID. Either server may be ahead of the other.
 
 // StreamState is at most 70 KiB as JSON.
 type StreamState struct {

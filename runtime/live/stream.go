@@ -34,7 +34,8 @@ type StreamConfig struct {
 	MaxEvent int
 
 	// Epoch is a part of the ids of events and changes with a restart. Processes that serve the same subscribers, one
-	// after the other or at the same time, must have the same Epoch. If it is empty, it is made from the time.
+	// after the other or at the same time, must have the same Epoch. An empty ID is replaced by an ID made from the
+	// time.
 	Epoch string
 
 	// HandOver lets subscribers, and WebSockets with a group, stay while the server retires, for Subscribers.Export and

@@ -84,7 +84,8 @@ func clock() func() int64 {
 	return func() int64 { return at.Nano() + int64(time.Since(start)) }
 }
 
-// find returns the slot for hash, which is not 0. If there is none, it replaces the client whose time is the earliest.
+// find returns the slot for hash, which is not 0. If no slot is free, find replaces the client whose time is the
+// earliest.
 func (t *Table) find(hash uint64) *slot {
 	bucket := t.slots[hash%buckets*ways:][:ways]
 	for {

@@ -223,8 +223,8 @@ func (c *connection) get(holding bool) session {
 	return nil
 }
 
-// send sends requests. The latency of a request begins when the request was due. If c was idle at that time, it begins
-// when the request was sent. i numbers the senders of a connection.
+// send sends requests. The latency of a request begins when the request was due. If c was idle at that time, the
+// latency begins when the request was sent. i numbers the senders of a connection.
 func (c *connection) send(i int) {
 	g := c.g
 	for g.wanted(false) {

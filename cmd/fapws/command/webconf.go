@@ -117,7 +117,8 @@ func (c *conf) read(n int, line string) {
 	}
 }
 
-// again reports whether the file already contains name. If so, it adds a note with the consequence so.
+// again reports whether the file already contains name. If name occurred before, the method again adds a note with the
+// consequence so.
 func (c *conf) again(n int, word, name, so string) bool {
 	first, known := c.lines[word+" "+name]
 	if known {

@@ -48,9 +48,9 @@
 // main, or a traceback. It runs before Go's runtime starts, in every process that imports this package.
 //
 // It maps the memory that a start needs, most of which Go's allocator only reserves. If the limit of processes is low,
-// it also starts and ends the necessary threads. It writes the line if that fails. Under a limit of memory, glibc uses
-// two arenas instead of one for each thread, because each reserves 64 MiB of address space. If the limit of the stack
-// or data is too low for the executable, the kernel ends the process before any of its code runs.
+// the code also starts and ends the necessary threads. It writes the line if that fails. Under a limit of memory, glibc
+// uses two arenas instead of one for each thread, because each reserves 64 MiB of address space. If the limit of the
+// stack or data is too low for the executable, the kernel ends the process before any of its code runs.
 //
 // # Control groups and memory
 //

@@ -139,7 +139,7 @@ func numberAfter(text []byte, key string) int64 {
 
 // dropProgramPages removes pages of program files from the resident memory of the process. Most were needed only during
 // the start (import machinery, initializers, tables). Pages that are needed again are mapped from the page cache. If
-// small is true, they are then mapped in small pieces. dropProgramPages is safe for concurrent use.
+// small is true, the pages are then mapped in small pieces. dropProgramPages is safe for concurrent use.
 func dropProgramPages(small bool) error {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {

@@ -154,8 +154,8 @@ func parse(args []string) (o options, err error) {
 	return o, nil
 }
 
-// choose returns the socket of the server with this pid. If pid is 0, it returns the socket of the only running server,
-// of all users for root.
+// choose returns the socket of the server with this pid. If pid is 0, choose returns the socket of the only running
+// server, of all users for root.
 func choose(pid int) (string, error) {
 	uid := os.Getuid()
 	running := search(uid, pid)

@@ -84,7 +84,7 @@ func converse(path string, r *request, within time.Duration) (*conversation, Ans
 	return nil, a, err
 }
 
-// ask sends a request and waits for the answer. If within is 0, it waits as long as the server is alive.
+// ask sends a request and waits for the answer. If within is 0, ask waits as long as the server is alive.
 func (c *conversation) ask(r *request, within time.Duration) (a Answer, err error) {
 	_ = c.SetWriteDeadline(time.Now().Add(answerWithin))
 	if err := json.NewEncoder(c).Encode(r); err != nil {
@@ -144,7 +144,8 @@ func openPlace(path string, uid int) error {
 
 func private(path string, uid int) error { return owned(path, uid, 0o077) }
 
-// owned returns an error unless path is a directory of the user, not a link, and without the permissions in others.
+// owned returns an error unless path is a directory of the user, not a link, and without the permissions in the
+// parameter others.
 func owned(path string, uid int, others uint32) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {

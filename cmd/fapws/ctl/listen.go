@@ -147,7 +147,7 @@ func (s Server) answer(c Command, p cache.Pattern, allowed []Command) Answer {
 	return s.Answer(c, p)
 }
 
-// AnswerPage executes a command of the status page and refuses others, because the page may be in a worker.
+// AnswerPage executes a command of the status page and refuses other commands, because the page may be in a worker.
 func (s Server) AnswerPage(c Command) Answer { return s.answer(c, cache.Pattern{}, pageCommands) }
 
 const (

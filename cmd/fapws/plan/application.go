@@ -62,8 +62,8 @@ func isScript(place string) bool {
 		!settings.IsFile(filepath.Join(place, "__init__.py"))
 }
 
-// moduleSource returns the source of a module if it is a file in first or in others. first may be "", which means the
-// current directory. The result is nil if only Python can find the module.
+// moduleSource returns the source of a module if the module is a file in the directory first or in the directories
+// others. first may be "", which means the current directory. The result is nil if only Python can find the module.
 func moduleSource(name, first string, others []string) []byte {
 	path := strings.ReplaceAll(name, ".", "/")
 	for _, folder := range append([]string{first}, others...) {

@@ -133,7 +133,7 @@ func (b *builder) php(h *Host, r *Route) ([]exchange.Mount, error) {
 
 const phpGrace = 5 * time.Second // how long a shutdown waits for active requests of PHP
 
-// fastcgi adds mounts for a FastCGI server. If the key match is set, they run matching programs under the root;
+// fastcgi adds mounts for a FastCGI server. If the key match is set, the mounts run matching programs under the root;
 // otherwise they serve all paths.
 func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	o := r.FastCGI.FastCGIOptions

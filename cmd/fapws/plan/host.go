@@ -276,7 +276,8 @@ func (r *Route) onlyRules() bool {
 		(len(r.At.SetAmong(r.Rules)) > 0 || r.AccessLog != nil || r.At.Set(maxActiveKey) || r.At.Set(compressKey))
 }
 
-// limitActive returns the gate of the route, or nil. All its mounts share the gate, also those of rules only.
+// limitActive returns the gate of the route, or nil. All mounts of the route share the gate, including mounts that have
+// only rules.
 func (r *Route) limitActive() *app.Gate {
 	if r.gate == nil && r.MaxActive > 0 {
 		r.gate = app.NewGate(r.MaxActive)

@@ -43,8 +43,8 @@ func (p *Plan) IsSettled() bool {
 	return first == nil || !first.HasPATHS() || !p.Settings.MentionedIn(first.Source)
 }
 
-// SetVariables sets the variables of --env-file before Python starts. With debug, it also sets FLASK_DEBUG, so that
-// Flask passes exceptions on and browsers show tracebacks.
+// SetVariables sets the variables of --env-file before Python starts. With debug, SetVariables also sets FLASK_DEBUG,
+// so that Flask passes exceptions on and browsers show tracebacks.
 func (p *Plan) SetVariables() error {
 	for _, name := range p.Conf.EnvFiles {
 		text, err := os.ReadFile(name)

@@ -230,8 +230,8 @@ func GiveLogs(names []string, to *confine.Identity, log *Logger) {
 }
 
 // giveLog changes the owner of a log file, if root owns the file and only root may write to its directory. In a
-// directory of the user, it only creates a missing file, as this user: by renaming files, the user could otherwise make
-// root give away other files.
+// directory of the user, giveLog only creates a missing file, as this user: by renaming files, the user could otherwise
+// make root give away other files.
 func giveLog(name string, to *confine.Identity) error {
 	if os.Geteuid() != 0 {
 		return nil

@@ -189,7 +189,7 @@ func (c *Broker) begin(ctx context.Context) error {
 // String returns the URL of the broker without the password.
 func (c *Broker) String() string { return c.shown }
 
-// Epoch returns the epoch, which distinguishes the numbers of this broker from those of others.
+// Epoch returns the epoch, which distinguishes the numbers of this broker from the numbers of other brokers.
 func (c *Broker) Epoch() string { return c.epoch }
 
 // isEpoch reports whether text may be an epoch: a number in base 36, in lower case.

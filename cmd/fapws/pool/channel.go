@@ -79,7 +79,7 @@ func NewChannel(fd int) (*Channel, error) {
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.SyscallConn() }
 
 // Send sends m and optional descriptors, which stay open. Send waits until the other process reads. With descriptors,
-// it waits for passWithin at most.
+// Send waits for passWithin at most.
 func (c *Channel) Send(m *Message, fds ...int) error {
 	texts, err := m.encode()
 	if err != nil {

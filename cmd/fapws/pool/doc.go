@@ -24,12 +24,12 @@
 //   - "depart" follows when all old workers have stopped accepting, or after a second. Only then are subscribers
 //     handed over and WebSockets closed with 1012, so the new code serves a client that reconnects at once.
 //
-// If a generation fails to load, it is stopped and the old generation keeps serving. If a watched file changes while a
-// generation loads, the next generation replaces it. Under --dev, the standard error of a loading worker is kept
-// (failure_page.go) and shown to browsers. USR2 starts a generation of the program that is now at the same path. When
-// that has loaded, the supervisor replaces itself with execve(2) and continues with the inherited descriptors of
-// sockets, channels and workers (upgrade.go). The process ID of the supervisor, which service managers know, stays the
-// same.
+// If a generation fails to load, the new generation is stopped and the old generation keeps serving. If a watched file
+// changes while a generation loads, the next generation replaces it. Under --dev, the standard error of a loading
+// worker is kept (failure_page.go) and shown to browsers. USR2 starts a generation of the program that is now at the
+// same path. When that has loaded, the supervisor replaces itself with execve(2) and continues with the inherited
+// descriptors of sockets, channels and workers (upgrade.go). The process ID of the supervisor, which service managers
+// know, stays the same.
 //
 // # Trust
 //

@@ -99,7 +99,7 @@ func (p *Pool) startOne() {
 	}
 }
 
-// start starts a worker process with a role, which may be "". If newest is true, it runs the program's current file
+// start starts a worker process with a role, which may be "". If newest is true, start runs the program's current file
 // instead of this program.
 func (p *Pool) start(newest bool, role string) (*worker, error) {
 	channel, theirs, err := Pair()

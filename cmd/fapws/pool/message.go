@@ -32,7 +32,7 @@ const (
 	// Notice: in Raw, a page that browsers receive instead of all other pages.
 	Notice Kind = "notice"
 	// Purge: remove the cached responses that match Text. A worker sends it to the supervisor, which forwards it to all
-	// others.
+	// other workers.
 	Purge Kind = "purge"
 	// Events: N events of channels in Raw, numbered from Seq in Epoch. All workers receive them in the same order. The
 	// publisher also receives the ID of its message. With N 0 and the Text Dropped, the events of the message ID were
@@ -79,7 +79,7 @@ const (
 	// Failing: the process is about to end because of an error. The reason is one line in Text, or in Raw if the
 	// process crashes (BeforeReason).
 	Failing Kind = "failing"
-	// Checked: the worker can serve requests. If Text is not empty, it cannot, and Text is the reason.
+	// Checked: the worker can serve requests. If Text is not empty, the worker cannot do this, and Text is the reason.
 	Checked Kind = "checked"
 	// Unused: like Checked, and the application was not used for the time of idle-stop.
 	Unused Kind = "unused"

@@ -149,7 +149,7 @@ func (p *Pool) post(f func()) bool {
 	}
 }
 
-// do runs f on the goroutine of Run and waits until f has returned. After Run has returned, it does nothing.
+// do runs f on the goroutine of Run and waits until f has returned. After Run has returned, do does nothing.
 func (p *Pool) do(f func()) {
 	done := make(chan struct{})
 	posted := p.post(func() {
@@ -179,8 +179,8 @@ func (p *Pool) ReloadChanged(why string) {
 	p.post(func() { p.begin(request{why: why, newer: true}) })
 }
 
-// PublishOwn publishes an event of the supervisor if the channel has subscribers on this server. With a broker, it does
-// nothing, because the event concerns only this server. PublishOwn is safe for concurrent use.
+// PublishOwn publishes an event of the supervisor if the channel has subscribers on this server. With a broker,
+// PublishOwn does nothing, because the event concerns only this server. PublishOwn is safe for concurrent use.
 func (p *Pool) PublishOwn(channel string, raw []byte) {
 	p.post(func() {
 		if p.relay.subscribers(channel) > 0 && p.o.Broker == nil {
@@ -190,7 +190,7 @@ func (p *Pool) PublishOwn(channel string, raw []byte) {
 }
 
 // AwaitReload waits until the queued reload has finished or failed, or the current reload if none is queued, or until
-// ctx ends. Without a reload, it returns at once.
+// ctx ends. Without a reload, AwaitReload returns at once.
 func (p *Pool) AwaitReload(ctx context.Context) {
 	ended := make(chan error, 1)
 	p.do(func() {
@@ -375,7 +375,7 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	p.maybeBegin()
 }
 
-// Ask sends a question to every loaded worker and returns the answers, sorted by process ID. When ctx ends, it returns
+// Ask sends a question to every loaded worker and returns the answers, sorted by process ID. When ctx ends, Ask returns
 // the answers received so far. Ask is safe for concurrent use.
 func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 	var asked sync.WaitGroup
@@ -477,8 +477,8 @@ type Options struct {
 	// browsers. failure is the reason of Failed in one line. Event must not block.
 	Event func(kind Event, failure string)
 
-	// BeforeExec is called before another program replaces this one. BeforeExec closes files and writes buffered data.
-	// The next program gets the results as Handover.State and from Handover.Left.
+	// BeforeExec is called before another program replaces this program. BeforeExec closes files and writes buffered
+	// data. The next program gets the results as Handover.State and from Handover.Left.
 	BeforeExec func() (state []byte, files []syscall.Conn)
 
 	// Certificates returns the certificates that a worker wants. This package does not interpret want and the result.

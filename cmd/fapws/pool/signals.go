@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Echo is the time after a TERM or INT in which another one counts as the same signal. At a terminal, and from
+// Echo is the time after a TERM or INT in which another signal counts as the same signal. At a terminal, and from
 // timeout(1), a server that was started through another program receives each signal twice.
 const Echo = 200 * time.Millisecond
 

@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// handoverVariable is the environment variable that tells a program that it replaces another one in the same process.
-// The value of handoverVariable is the descriptor of a file with a Handover.
+// handoverVariable is the environment variable that tells a program that it replaces another program in the same
+// process. The value of handoverVariable is the descriptor of a file with a Handover.
 const handoverVariable = "_FAPWS_HANDOVER"
 
 // Handover is the state that a supervisor leaves to the program that replaces it. The process, its children and its

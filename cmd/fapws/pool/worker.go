@@ -43,8 +43,8 @@ const CountVariable = "_FAPWS_COUNT"
 // A PageOnly worker has no application and serves the page of a Notice.
 const PageOnly = "page"
 
-// Eager is the role of a worker that may get the sockets before it has loaded, because no other worker serves. While it
-// loads, it answers the requests that need no application.
+// Eager is the role of a worker that may get the sockets before it has loaded, because no other worker serves. While
+// the worker loads, it answers the requests that need no application.
 const Eager = "eager"
 
 // Asleep is the role of a worker that loads its application when a request needs it (idle-stop). A worker with the role
@@ -252,7 +252,7 @@ func (w *worker) signal(sig syscall.Signal) {
 }
 
 // retire makes w finish its requests, because other workers accept connections now. The subscribers of w stay until
-// depart and then move to the worker to. If to is nil, they reconnect.
+// depart and then move to the worker to. If the parameter to is nil, the subscribers reconnect.
 func (w *worker) retire(to *worker) {
 	w.end(Retire, w.passSubscribers(to)...)
 }

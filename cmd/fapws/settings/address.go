@@ -139,8 +139,8 @@ func hostName(s string) bool {
 	return parts != nil && len(s) <= 253 && !digitsOnly(parts[1])
 }
 
-// changeAddress replaces parts of the first TCP address and drops
-// the others: --host and --port describe one address.
+// changeAddress replaces parts of the first TCP address and drops the other addresses: --host and --port describe one
+// address.
 func (s *Settings) changeAddress(c *Config) {
 	if s.addressPart() == "" {
 		return

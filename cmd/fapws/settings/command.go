@@ -206,7 +206,7 @@ func newParser(rows []*Setting, typed []string) *parser {
 	return p
 }
 
-// flags parses flags and returns the other words. Unless interspersed is true, it stops at the first word. dashes is
+// flags parses flags and returns the other words. Unless interspersed is true, flags stops at the first word. dashes is
 // the number of words before "--", or -1 if there is no "--"; in this case flags may be called again.
 func (p *parser) flags(args []string, interspersed bool) (words []string, dashes int, err error) {
 	set := p.set

@@ -19,6 +19,6 @@
 // table that is defined twice, and an "incomplete number" for a word without quotes.
 //
 // FindFile and ReadFile find and read the configuration file, fapws.toml, up to 1 MiB. A file in another format, such
-// as nginx's, gets an error that names the format. Package plan calls them before anything is loaded; it defines the
-// keys of sites, and this package those of settings.
+// as nginx's, gets an error that names the format. Package plan calls these functions before anything is loaded.
+// Package plan defines the keys of sites, and this package defines the keys of settings.
 package settings

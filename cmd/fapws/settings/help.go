@@ -18,8 +18,8 @@ const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app o
        fapws help TOPIC               a page of the docs; help topics lists them
 `
 
-// WriteHelp writes the text of --help: the common flags, which fit on one screen. If all is true, it writes all flags
-// with their names in other servers.
+// WriteHelp writes the text of --help: the common flags, which fit on one screen. If all is true, WriteHelp writes all
+// flags with their names in other servers.
 func WriteHelp(w io.Writer, all bool) {
 	fmt.Fprint(w, usage)
 	group := ""

@@ -55,7 +55,7 @@ func oneOf[T comparable](to *T, words []string, values ...T) *value {
 	return v
 }
 
-// choice accepts one of words, or one of others as a synonym.
+// choice accepts a text of the list words, or a synonym of such a text from the list others.
 func choice(to *string, words, others []string) *value {
 	v := oneOf(to, words, words...)
 	v.kind |= isNumber | isBool

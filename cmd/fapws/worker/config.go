@@ -71,7 +71,8 @@ func (s *service) maxUnsent() int64 {
 }
 
 // leastProcessors is the minimum of GOMAXPROCS. With 1, Go's monitor thread wakes up often, and takes the processor
-// from every system call or inline handler that lasts 20 µs. With an idle second processor, it waits for 10 ms first.
+// from every system call or inline handler that lasts 20 µs. With an idle second processor, the function waits for 10
+// ms first.
 const leastProcessors = 2
 
 func useProcessors() {

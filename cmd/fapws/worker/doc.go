@@ -1,5 +1,5 @@
 // Package worker implements the serving process, alone or under a supervisor, and with --fork the process that has
-// loaded the application (loader.go). With --idle-stop, it may be asleep (sleep.go). A worker process loads the
+// loaded the application (loader.go). With --idle-stop, a worker may be asleep (sleep.go). A worker process loads the
 // applications of a plan, serves them with package runtime, passes events, subscribers and purges to other workers
 // through the supervisor, and ends after a signal or a message of the supervisor. Package command starts it. Package
 // supervisor imports the constants of the messages (the Ask constants).
@@ -17,8 +17,9 @@
 // script if it is a plain string. If SERVER is computed or changes later, the listeners are opened after the script has
 // run.
 //
-// While the application loads, requests that do not need it are served, and the others wait (service.go). If the script
-// may change a setting, or other workers serve, clients wait in the listen queue of the kernel instead.
+// While the application loads, requests that do not need the application are served, and other requests wait
+// (service.go). If the script may change a setting, or other workers serve, clients wait in the listen queue of the
+// kernel instead.
 //
 // # Signals and the end
 //

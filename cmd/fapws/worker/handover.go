@@ -210,8 +210,8 @@ func (p *Parent) takeBack(to *pool.Channel) {
 	}
 }
 
-// handIdleOver gives idle connections to the successor of this process. Without a successor, it does nothing. Only one
-// call runs at a time.
+// handIdleOver gives idle connections to the successor of this process. Without a successor, handIdleOver does nothing.
+// Only one call runs at a time.
 func (p *Parent) handIdleOver() {
 	to := p.successor.Load()
 	if to == nil {

@@ -316,9 +316,9 @@ func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
 // buildEarly builds the sites that serve clients while the applications load, with everything except the applications,
 // if the role allows early answers. Requests for applications wait (exchange.Mount.Pending). If a script may change
 // settings, or before a sandbox is entered, clients wait in the listen queue of the kernel instead. A worker that is
-// asleep knows the settings. Before it enters a sandbox or the directory of --chroot, it answers only health checks,
-// because another program may have prepared links to files that it could not read itself. With pool.PageOnly, all
-// requests are refused.
+// asleep knows the settings. Before it enters a sandbox or the directory of --chroot, buildEarly answers only health
+// checks, because another program may have prepared links to files that it could not read itself. With pool.PageOnly,
+// all requests are refused.
 func (s *service) buildEarly(early bool) error {
 	open, asleep := early && !s.conf.Sandboxed(), s.python.asleep()
 	switch {

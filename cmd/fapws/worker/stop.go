@@ -122,7 +122,7 @@ func (s *signals) handle(sig os.Signal) {
 }
 
 // askReplace handles a signal to end a worker. If the supervisor received a signal as well, for example to the process
-// group, it stops the worker within pool.Echo.
+// group, askReplace stops the worker within pool.Echo.
 func (s *signals) askReplace() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -151,7 +151,7 @@ func (d *Dispatcher) HasFormer() bool {
 // would not fit into the processor's cache.
 const takenMost = 256
 
-// took counts a submitted request or message. After takenMost of them, it makes the loop call Interpreter.Flush soon.
+// took counts a submitted request or message. After takenMost of them, took makes the loop call Interpreter.Flush soon.
 func (d *Dispatcher) took() {
 	d.Due = true
 	if d.taken++; d.taken == takenMost {

@@ -179,7 +179,7 @@ func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 	return p.Body[len(p.Body)-len(b) : len(p.Body) : len(p.Body)], true
 }
 
-// Finish ends the Fill, stores the page and returns it. If the body differs from the announced length, it stores
+// Finish ends the Fill, stores the page and returns it. If the body differs from the announced length, Finish stores
 // nothing and returns nil.
 func (f *Fill) Finish() *Page {
 	p := f.page

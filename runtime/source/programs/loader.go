@@ -155,8 +155,8 @@ func (l *Loader) leave(client string) {
 var errGone = errors.New("the loader of --fork exited")
 
 // order sends an order to the loader. With three descriptors, the order is to fork a child with this socket, standard
-// error and pipe for reports. With one descriptor, it is to use a new standard error. Without descriptors, it is to
-// kill the child pid or, if pid is negative, to end within -pid milliseconds.
+// error and pipe for reports. With one descriptor, the order sets a new standard error. Without descriptors, the order
+// is to kill the child pid or, if pid is negative, to end within -pid milliseconds.
 func (l *Loader) order(pid int, files ...int) error {
 	var rights []byte
 	if len(files) > 0 {

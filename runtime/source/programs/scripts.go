@@ -121,7 +121,7 @@ func Below(prefix string) func(*backend.Request) int {
 	return func(r *backend.Request) int { return min(r.Root+n, len(r.Path)) }
 }
 
-// For returns the program for a request. If there is none, it returns fallback, unless fallback is nil.
+// For returns the program for a request. If there is no such program, For returns fallback, unless fallback is nil.
 func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 	base := r.Script
 	if s.Base != nil {

@@ -205,7 +205,7 @@ func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 }
 
 // wholeHead waits for the whole head and returns the contents of in's buffer without consuming them; bytes after the
-// head may follow. If the first line is not HTTP, it does not wait.
+// head may follow. If the first line is not HTTP, wholeHead does not wait.
 func wholeHead(in *bufio.Reader) (head []byte, err error) {
 	for {
 		head, _ = in.Peek(in.Buffered())

@@ -16,8 +16,8 @@ import (
 type variants [coding.Codings]*representation
 
 // cache stores the state of the disk by clean path, and the content of small files, compressed files and listings.
-// cache keeps larger files open. If it is full, it drops the least recently used records. All methods hold the lock
-// only briefly; their results are immutable.
+// cache keeps larger files open. A full cache drops the least recently used records. All methods hold the lock only
+// briefly; their results are immutable.
 type cache struct {
 	// size limit of the cache in bytes; a negative limit means that nothing is cached
 	limit int

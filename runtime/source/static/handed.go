@@ -169,8 +169,8 @@ func ofFile(fields []byte, status int) (kept []byte) {
 	return kept
 }
 
-// maxRoots limits the open document roots that handlers have named. If an application names more of them, they are
-// closed and opened again.
+// maxRoots limits the open document roots that handlers have named. If an application names more document roots, the
+// roots are closed and opened again.
 const maxRoots = 64
 
 // root returns a document root that a handler has named, and opens it if necessary. root may block.
@@ -249,7 +249,7 @@ func (h *Handed) findMapped(value string) (found *Files, name string, err error)
 
 // Send sends the file with a name below the root. Hidden names are permitted, and ".." cannot lead outside. There are
 // no compressed variants, because the application chooses the name, and x and x.gz may be unrelated in its directory.
-// If mediaType is "", it depends on the name. On an error, out is unchanged.
+// If mediaType is "", the media type depends on the name of the file. On an error, out is unchanged.
 //
 // Send is safe for concurrent use. Send may block for the disk.
 func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {

@@ -208,7 +208,7 @@ func (res *Response) reply() exchange.Reply {
 var contentType = []byte("Content-Type")
 
 // Request is the part of a request that Files needs. The slices of Request are used only during Hit or Open; a Response
-// never refers to them. If Open is called on another goroutine than the event loop, they must be copies.
+// never refers to them. If Open is called on another goroutine than the event loop, the slices must be copies.
 type Request struct {
 	// percent-decoded PATH_INFO: empty, or beginning with "/"
 	Path []byte

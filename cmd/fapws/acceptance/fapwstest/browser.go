@@ -18,7 +18,7 @@ func Browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Cont
 }
 
 // Chromium starts the browser with an empty profile, until the end of t. If the browser crashes during its start, as
-// may happen on a busy machine, it is started again.
+// may happen on a busy machine, the browser is started again.
 func Chromium(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {

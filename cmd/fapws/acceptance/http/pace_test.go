@@ -37,7 +37,7 @@ func (r stepping) Read(b []byte) (int, error) {
 }
 
 // inItsTime runs a test with a client that must meet a timeout of the server. If the machine was so slow that half of
-// the timeout passed between two steps, it repeats the test with a longer timeout.
+// the timeout passed between two steps, inItsTime repeats the test with a longer timeout.
 func inItsTime(t *testing.T, try func(t *testing.T, timeout time.Duration, p *pace) error) {
 	t.Helper()
 	for timeout := 3 * time.Second; ; timeout *= 2 {

@@ -20,7 +20,7 @@ import (
 )
 
 // secure starts an HTTPS server with a certificate for example.com and 127.0.0.1. ca is the file of the certificate.
-// The server returns each request. After a request for a WebSocket, it echoes all data.
+// The server returns each request. After a request for a WebSocket, secure echoes all data.
 func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atomic.Int64) {
 	t.Helper()
 	connections = new(atomic.Int64)
