@@ -48,9 +48,9 @@ func AddErrorLog(l ErrorLog) (number int, err error) {
 	return number, nil
 }
 
-// ErrorLogWritten must be called after text of ErrorLog.Write was written to the file, whose next rotation is at until.
-// waits reports whether more text waits to be written. Without waiting text, further messages are appended to the file
-// directly. ErrorLogWritten is safe for concurrent use.
+// ErrorLogWritten must be called after text of ErrorLog.Write was written to the file, whose next rotation is at the
+// time until. waits reports whether more text waits to be written. Without waiting text, further messages are appended
+// to the file directly. ErrorLogWritten is safe for concurrent use.
 func ErrorLogWritten(number int, until time.Time, waits func() bool) {
 	passed := errorLogs[number-1].passed.Load()
 	if !waits() {
@@ -130,7 +130,8 @@ func (t *task) say(format string, args ...any) {
 func watchLoading(name string) { C.core_crash_watch(cString(name)) }
 
 // ReportCrashTo also sends the line about a crash, without "fapws: " and line feed, to c, a packet socket that must
-// remain open. The message begins with the bytes of before, at most 64. ReportCrashTo must be called once, before Load.
+// remain open. The message begins with the parameter before, which has at most 64 bytes. ReportCrashTo must be called
+// once, before Load.
 func ReportCrashTo(c syscall.Conn, before []byte) error {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -361,8 +361,8 @@ type ActiveRequest struct {
 	Late bool
 }
 
-// Active returns the active requests. Active waits for the GIL for at most wait. Without the GIL, the At of each
-// request is "". Active is safe for concurrent use.
+// Active returns the active requests. Active waits for the GIL for at most the duration wait. Without the GIL, the At
+// of each request is "". Active is safe for concurrent use.
 func (h *Handler) Active(wait time.Duration) []ActiveRequest {
 	active, _ := h.sampleActive(wait)
 	return active

@@ -128,8 +128,8 @@ func HasSubscribers(name string) bool {
 
 // placeMounts gives each WebSocket a place that is the same in all processes, also after a reload. A place consists of
 // the name of the application in the configuration, the prefix, the callbacks, and the position among WebSockets that
-// are equal in these values, which seen counts. Therefore a different WebSocket in newer code has a different place. A
-// WebSocket that is mounted twice has the place of its first mount.
+// are equal in these values. The map seen counts these WebSockets. Therefore a different WebSocket in newer code has a
+// different place. A WebSocket that is mounted twice has the place of its first mount.
 func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	first := map[*python3.PyObject]string{}
 	for i := range mounts {

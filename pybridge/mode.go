@@ -19,11 +19,11 @@ import (
 type mode interface {
 	place() string
 	expired(h *Handler)
-	// raise raises an exception in the handler of t, which has timed out. raise takes the GIL. how is 0 if the handler
-	// does not run; otherwise s has its stack, and note is additional text for the line about t. No line is written if
-	// note is "".
+	// raise raises an exception in the handler of t, which has timed out. raise takes the GIL. The result how is 0 if
+	// the handler does not run; otherwise s has its stack, and note is additional text for the line about t. No line is
+	// written if note is "".
 	raise(t *task) (how C.int, s C.core_snapshot, note string)
-	// stuck returns why t still runs after a grace period since began, or "" if it has ended.
+	// stuck returns why t still runs after a grace period that started at the time began, or "" if t has ended.
 	stuck(h *Handler, t *task, how C.int, began time.Time) (why string)
 	// giveUp is called before the process is replaced because a handler keeps the GIL.
 	giveUp()

@@ -36,8 +36,8 @@ type Mount struct {
 	environ, start unsafe.Pointer
 }
 
-// readPaths validates and copies a table called name in the script where. The error has a line for each wrong entry.
-// Main thread, GIL held.
+// readPaths validates and copies a table called name in the script with the name where. The error has a line for each
+// wrong entry. Main thread, GIL held.
 func readPaths(table *python3.PyObject, where, name string) ([]Mount, error) {
 	if table == nil {
 		return nil, fmt.Errorf("%s has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = "+

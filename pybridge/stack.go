@@ -136,8 +136,8 @@ var errNoGIL = errors.New("a handler holds the GIL in C code")
 // Stack writes a line with the state of each active request, and the Python stack if a thread or task runs the request.
 // The server continues meanwhile. Stack is safe for concurrent use.
 //
-// If it cannot take the GIL within wait, Stack writes the stacks of all Python threads that are available without the
-// GIL, and returns an error.
+// If the GIL is not available within the duration wait, Stack writes the stacks of all Python threads that are
+// available without the GIL, and returns an error.
 func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	out := new(bytes.Buffer)
 	list, ok := h.sample(wait)

@@ -74,8 +74,8 @@ type Check struct {
 	cancelled bool
 }
 
-// Check starts a check. Check calls done once, on another goroutine, with Right, Wrong or Busy, unless the check is
-// cancelled.
+// Check starts a check. Check calls the function done once, on another goroutine, with Right, Wrong or Busy, unless the
+// check is cancelled.
 //
 // A wrong password is reported with a delay, which grows with the recent number of wrong passwords from the client's
 // network and for the account. Guesses on many connections at once thus leave time for other checks.

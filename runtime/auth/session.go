@@ -164,8 +164,8 @@ func set(name, value, sameSite string, secure bool) string {
 	return s
 }
 
-// cookies returns the values of the cookies with a name in a request (RFC 6265 §4.2.1). cookies skips values shorter
-// than least bytes and stops after maxCookies.
+// cookies returns the values of the cookies with a name in a request (RFC 6265 §4.2.1). cookies skips values with fewer
+// bytes than the parameter least and stops after maxCookies.
 func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		found := 0

@@ -66,8 +66,8 @@ func (u *Users) Known(pair []byte) Verdict {
 }
 
 // verify compares a password with the hash of the user, unless another check has just compared the same pair. For a
-// wrong password it calls held, which returns the delay of the verdict; computed reports whether this call of verify
-// has computed the hash.
+// wrong password, verify calls the function held, which returns the delay of the verdict. The result computed reports
+// whether this call of verify has computed the hash.
 func (u *Users) verify(user, password string, held func(computed bool) time.Duration) (v Verdict, delay time.Duration) {
 	if !u.Fresh() {
 		u.Refresh()

@@ -169,8 +169,8 @@ func (w *Response) Interim(head exchange.Head) error {
 	return w.r.wait()
 }
 
-// Refuse responds with the server's own page for status, which a site may replace. text is added to the page unless
-// it is empty. Refuse must be called before Start.
+// Refuse responds with the server's own page for status, which a site may replace. The parameter text is added to the
+// page unless it is empty. Refuse must be called before Start.
 func (w *Response) Refuse(status int, text string) {
 	if !w.started && (status == 502 || status == 504) {
 		w.r.pool.failed.Add(1)
@@ -178,7 +178,8 @@ func (w *Response) Refuse(status int, text string) {
 	w.Start(exchange.Head{Status: status, Length: -1, Then: exchange.Refusal{}, Reason: []byte(text)})
 }
 
-// Unavailable responds with 503 and asks the client to try again after wait. Unavailable must be called before Start.
+// Unavailable responds with 503 and asks the client to try again after the duration wait. Unavailable must be called
+// before Start.
 func (w *Response) Unavailable(text string, wait time.Duration) {
 	w.r.pool.failed.Add(1)
 	seconds := int(math.Ceil(wait.Seconds()))

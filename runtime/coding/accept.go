@@ -63,9 +63,9 @@ func (a *Accepted) Add(value []byte) {
 	}
 }
 
-// Choose returns the coding in has with the highest weight; if weights are equal, it prefers brotli, then zstd, then
-// gzip. Choose returns Identity if nothing else is acceptable, even if the client excludes Identity: RFC 9110 §12.5.3
-// leaves this to the server, and a 406 would not help the client.
+// Choose returns the coding with the highest weight in the set has. If weights are equal, Choose prefers brotli, then
+// zstd, then gzip. Choose returns Identity if nothing else is acceptable, even if the client excludes Identity: RFC
+// 9110 §12.5.3 leaves this to the server, and a 406 would not help the client.
 func (a *Accepted) Choose(has *Set) Coding {
 	// Identity needs no weight to be acceptable, and is the last choice.
 	best, bestWeight := Identity, a.weights[Identity]

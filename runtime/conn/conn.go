@@ -21,8 +21,8 @@ type Protocol interface {
 	// EOF reports whether the connection stays open for output that follows.
 	EOF() (stays bool)
 
-	// Room is called when gathered output was written or has become a transfer. ended reports that a transfer has ended
-	// and the connection is still open.
+	// Room is called when gathered output was written or has become a transfer. The parameter ended reports that a
+	// transfer has ended and the connection is still open.
 	Room(ended bool)
 
 	// Due handles the deadlines that have passed by the clock of the Set and returns the next one. Due is called at the

@@ -57,7 +57,7 @@ const CountedPart = 4 << 10
 // smallCost is the memory that a small part needs in addition to its bytes, here and in the handler.
 const smallCost = 512
 
-// Add counts left unwritten bytes of body, which wait in u for the client of r.
+// Add counts the unwritten bytes of body, whose number is the parameter left, which wait in u for the client of r.
 func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	if len(body) < CountedPart {
 		return
@@ -111,7 +111,8 @@ func (l *Ledger) enter(u *Unsent, r Response, now int64) {
 	u.last = now
 }
 
-// Drop removes body, of which left bytes are unwritten, from u. Drop does nothing if body did not wait.
+// Drop removes body from u. The parameter left is the number of unwritten bytes of body. Drop does nothing if body did
+// not wait.
 func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	key := unsafe.SliceData(body)
 	m := l.memory[key]

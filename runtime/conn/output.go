@@ -106,8 +106,8 @@ func (g *gathered) flush() bool {
 	return true
 }
 
-// Write writes pieces with one system call. If the socket is full, the caller must pass rest to Queue; rest contains a
-// copy of the first piece. After an error the caller must close the connection.
+// Write writes pieces with one system call. If the socket is full, the caller must pass the result rest to Queue. This
+// result contains a copy of the first piece. After an error the caller must close the connection.
 func (c *Conn) Write(pieces ...[]byte) (rest []Item, err error) {
 	n, err := c.WriteSome(pieces)
 	if err != unix.EAGAIN {
@@ -268,8 +268,8 @@ func (c *Conn) Abort() {
 }
 
 // WriteItems writes the items that the socket has room for and whose files are in memory, up to cachedMost bytes.
-// WriteItems removes the written bytes from items. The caller must pass left and full to Queue. After an error the
-// caller must close the connection.
+// WriteItems removes the written bytes from items. The caller must pass the results left and full to Queue. After an
+// error the caller must close the connection.
 func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	_, next, err := c.writeItems(items, cachedMost)
 	if full = err == unix.EAGAIN; full || err == errCold {
@@ -281,8 +281,8 @@ func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	return items[next:], full, err
 }
 
-// writeItems writes up to most bytes of items. writeItems returns how many bytes and how many whole items were written,
-// and unix.EAGAIN if the socket is full, or errCold.
+// writeItems writes bytes of items, at most as many as the parameter most. writeItems returns how many bytes and how
+// many whole items were written, and unix.EAGAIN if the socket is full, or errCold.
 func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 	sent, next, err = c.putItems(items, most)
 	if c.transport != nil && (err == nil || err == errCold) {

@@ -184,7 +184,7 @@ func clientConfig() *tls.Config {
 	return &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"http/1.1"}}
 }
 
-// dial connects a TLS client. over may wrap the TCP connection; nil means that it is used directly.
+// dial connects a TLS client. The parameter over may wrap the TCP connection; nil means that it is used directly.
 func (s *server) dial(config *tls.Config, over func(net.Conn) net.Conn) *tls.Conn {
 	s.t.Helper()
 	var below net.Conn = s.tcp()

@@ -121,7 +121,8 @@ func (s *Set) Resume() (any bool) {
 	return any
 }
 
-// Restamp moves timestamps from since or later forward to at, because the clock was late when they were taken.
+// Restamp moves timestamps that are not before the time since forward to the time at, because the clock was late when
+// they were taken.
 func (s *Set) Restamp(since, at int64) {
 	for _, c := range s.wheel.All() {
 		if c.Stamp >= since {
@@ -148,8 +149,8 @@ func Excerpt(b []byte) string {
 	return strconv.Quote(string(b))
 }
 
-// Offload runs work on a goroutine, and then done on the loop unless the loop has ended. bug reports whether work
-// panicked, which is logged.
+// Offload runs the function work on a goroutine, and then the function done on the loop unless the loop has ended. bug
+// reports whether work panicked, which is logged.
 func (s *Set) Offload(work func(), done func(bug bool)) {
 	go func() {
 		bug := s.try(work)

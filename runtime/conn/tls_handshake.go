@@ -56,9 +56,9 @@ const (
 // send up to 4 KiB.
 const maxHello = 16 << 10
 
-// clientHello examines the records at the front of b. whole reports whether they contain the first message of a
-// handshake, or something that crypto/tls rejects at once. size is the size of that message in bytes, 0 if it is not
-// known.
+// clientHello examines the records at the front of b. The result whole reports whether they contain the first message
+// of a handshake, or something that crypto/tls rejects at once. The result size is the size of that message in bytes, 0
+// if it is not known.
 func clientHello(b []byte) (size int, whole bool) {
 	var message []byte
 	for len(b) >= recordHeader {
@@ -83,8 +83,9 @@ func clientHello(b []byte) (size int, whole bool) {
 
 func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[1] == 3 }
 
-// Handshake returns a protocol that performs the TLS handshake of c. After the handshake it calls done, and next
-// becomes the protocol. If c is closed earlier, next.Closed is called. The timeout of the handshake begins now.
+// Handshake returns a protocol that performs the TLS handshake of c. After the handshake, the function done is called,
+// and next becomes the protocol of the connection. If c is closed earlier, next.Closed is called. The timeout of the
+// handshake begins now.
 func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *Handshake {
 	c.Stamp = s.set.Now
 	h := &Handshake{s: s, c: c, client: NetworkOf(c.Remote), next: next, done: done}

@@ -19,7 +19,7 @@ var _ Transport = (*TLSTransport)(nil)
 
 const pieceSize = 32 << 10 // in bytes of plaintext
 
-// NewTLSClient returns the transport of a TLS connection to an upstream, over a connection of package net. Until
+// NewTLSClient returns the transport of a TLS connection to an upstream, on top of a connection of package net. Until
 // NewUpstream is called, any goroutine may use its Conn.
 func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
 	t := &TLSTransport{wire: wire{Conn: over, over: over}}

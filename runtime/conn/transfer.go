@@ -141,8 +141,8 @@ func (s *Set) IsWarm(it *Item) bool {
 	return it.Warm > it.Offset
 }
 
-// Load reads the next bytes of the file of an item into memory on a goroutine, and then calls done on the loop. turns
-// limits the goroutines that read at the same time; nil means no limit.
+// Load reads the next bytes of the file of an item into memory on a goroutine, and then calls the function done on the
+// loop. turns limits the goroutines that read at the same time; nil means no limit.
 func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
 	file, offset, size := it.FD, it.Offset, min(it.Count, coldMost)
 	n, err := 0, io.ErrUnexpectedEOF // err stays like this if the read panics

@@ -59,8 +59,9 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 
 // NewTunnel makes a tunnel to an upstream. The connection upstream must not be open yet, and belongs to the tunnel from
 // now on. The tunnel ends after the duration idle without a byte in either direction; 0 means no limit. failed is
-// called if the tunnel has ended for a reason that an operator should know. ended is called once, on the loop; proper
-// reports whether the client received all bytes of the upstream. The caller must call Begin at once.
+// called if the tunnel has ended for a reason that an operator should know. The parameter ended is called once, on the
+// loop. Its parameter proper reports whether the client received all bytes of the upstream. The caller must call Begin
+// at once.
 func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time.Duration, failed func(error)) *Tunnel {
 	t := &Tunnel{set: s.set, secure: s, ended: ended, idle: int64(idle), failed: failed}
 	t.client = TunnelEnd{t: t, other: &t.upstream}

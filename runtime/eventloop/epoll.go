@@ -84,7 +84,7 @@ func (p *poller) watches(fd int) bool {
 // BatchAllocations is how many objects the poller itself allocates for a batch (gnet's list of tasks).
 const BatchAllocations = 1
 
-// endBehind calls end after all ready events, as a task of gnet.
+// endBehind calls the function end after all ready events, as a task of gnet.
 func (p *poller) endBehind(end queue.Func) {
 	_ = p.gnet.Trigger(queue.HighPriority, end, nil) // an error means that the descriptor was closed (see intact)
 }

@@ -53,7 +53,8 @@ func (q *Queue[T]) run() {
 	q.mu.Unlock()
 }
 
-// Hold stops (on) or continues calls of carry. A call that has begun continues.
+// Hold stops calls of the function carry if the parameter on is true, and otherwise continues these calls. A call that
+// has begun continues.
 func (q *Queue[T]) Hold(on bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

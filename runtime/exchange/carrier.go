@@ -76,9 +76,9 @@ func (x *identity) User() string {
 }
 
 // Resume continues on client a WebSocket that another process has handed over as d. Resume submits the request again,
-// with Request.Resumed. If a mount accepts the request, Resume calls open, which adds the connection to the event loop,
-// and then resumed, which makes the Carrier and the Sink of the exchange. The returned Carrier is nil if the connection
-// is already closed. If Resume returns an error, the function open was not called.
+// with Request.Resumed. If a mount accepts the request, Resume calls the function open, which adds the connection to
+// the event loop, and then the function resumed, which makes the Carrier and the Sink of the exchange. The returned
+// Carrier is nil if the connection is already closed. If Resume returns an error, the function open was not called.
 func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func(),
 	resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
 	q := newRequest()

@@ -322,9 +322,9 @@ func (x *Exchange) WaitsForClient() bool {
 	return !x.Held.Empty() || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
 }
 
-// Offload runs work on a goroutine, and then done on the loop. Until done returns, Req is valid and the connection
-// handles no later request. gone reports whether the client has disconnected; in this case the exchange ends after
-// done.
+// Offload runs the function work on a goroutine, and then the function done on the loop. Until done returns, Req is
+// valid and the connection handles no later request. The parameter gone of the function done reports whether the client
+// has disconnected. In this case the exchange ends after the call of done.
 func (x *Exchange) Offload(work func(), done func(gone bool)) {
 	if x.Deciding() {
 		source := x.Source

@@ -171,8 +171,8 @@ func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
 	return state.Record(log)
 }
 
-// LogSubscriber writes the log line of a subscriber. sent is the number of body bytes, framed the number of other
-// bytes.
+// LogSubscriber writes the log line of a subscriber. The parameter sent is the number of body bytes, and framed is the
+// number of other bytes.
 func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 	r.Status, r.BytesSent, r.WireOut, r.Handler = 200, sent, sent+framed, "application"
 	s.writeLine(r)

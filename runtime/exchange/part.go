@@ -172,8 +172,8 @@ type PartOwner interface {
 	// PartSent returns p to its owner when the body of p is no longer needed. See conn.Owner for err.
 	PartSent(p *Part, err error)
 
-	// PartWaits is called if the socket has not accepted left bytes of p. PartWaits returns the Unsent that counts the
-	// waiting bytes, or nil.
+	// PartWaits is called if the socket has not accepted all bytes of p. The parameter left is the number of the other
+	// bytes. PartWaits returns the Unsent that counts the waiting bytes, or nil.
 	PartWaits(p *Part, left int) *conn.Unsent
 }
 

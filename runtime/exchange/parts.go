@@ -44,8 +44,8 @@ func (q *Parts) TakeAll() []Part {
 // Unsent returns the number of counted bytes.
 func (q *Parts) Unsent() int64 { return q.unsent.Size() }
 
-// Count adds p to the ledger if p is large. left is the number of its unwritten bytes. Count returns the Unsent of q;
-// nil if no part was counted.
+// Count adds p to the ledger if p is large. The parameter left is the number of unwritten bytes of p. Count returns the
+// Unsent of q; nil if no part was counted.
 func (q *Parts) Count(in *conn.Set, of conn.Response, p *Part, left int) *conn.Unsent {
 	if len(p.Body) >= conn.CountedPart {
 		q.begin()
@@ -54,7 +54,7 @@ func (q *Parts) Count(in *conn.Set, of conn.Response, p *Part, left int) *conn.U
 	return q.unsent
 }
 
-// Uncount removes p from the ledger if p is large. left is the number of its bytes that are discarded.
+// Uncount removes p from the ledger if p is large. The parameter left is the number of bytes of p that are discarded.
 func (q *Parts) Uncount(in *conn.Set, p *Part, left int) {
 	if q.unsent != nil {
 		in.Unsent.Drop(q.unsent, p.Body, left)

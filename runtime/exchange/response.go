@@ -123,7 +123,7 @@ func limitWarnings() map[string]*logfile.Seldom {
 	return all
 }
 
-// NoteLimit logs that a client exceeds a limit, once a minute for each limit. sent describes the answer.
+// NoteLimit logs that a client exceeds a limit, once a minute for each limit. The parameter sent describes the answer.
 func (x *Exchange) NoteLimit(sent string, l Limit) {
 	if !x.s.limitWarnings[l.Setting].Once(time.Minute) {
 		return

@@ -208,9 +208,9 @@ func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
 // Access decides which users may use a mount. The methods of Access are called on the event loop.
 type Access interface {
 	// Admit decides whether the client of x has access. Admit uses Head, Parsed, Path and Peer of x.Req. refusal is the
-	// reply to a client without access, or nil. Before Admit accepts a user, Admit calls Exchange.LogIn. known is false
-	// if a file must be read or a password checked first. This check happens on another goroutine. Afterwards the loop
-	// resumes x and calls Admit again.
+	// reply to a client without access, or nil. Before Admit accepts a user, Admit calls Exchange.LogIn. The result
+	// known is false if a file must be read or a password checked first. This check happens on another goroutine.
+	// Afterwards the loop resumes x and calls Admit again.
 	Admit(x *Exchange) (refusal *Reply, known bool)
 
 	// By returns the kind of login.

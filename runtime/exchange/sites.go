@@ -78,9 +78,9 @@ type Config struct {
 	MaxRequests   int
 	OnMaxRequests func()
 
-	// Current is called on the loop and must not block. Current calls done, on any goroutine, when the requests that
-	// arrived before the call may be answered. Requests of the server to itself do not wait. If Current is nil, no
-	// request waits.
+	// Current is called on the loop and must not block. Current calls the function done, on any goroutine, when the
+	// requests that arrived before the call may be answered. Requests of the server to itself do not wait. If Current
+	// is nil, no request waits.
 	Current func(done func())
 
 	// Needed, if not nil, is called on the loop for each request that waits at a Pending mount. Needed must not block.

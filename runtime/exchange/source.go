@@ -88,9 +88,9 @@ type Limit struct {
 var RetryAfter = []byte("Retry-After: 1\r\n")
 
 // An Upgrade begins another protocol on the connection c after the response to an exchange (Part.Upgrade). The protocol
-// writes log, which may be nil, to the access log. sent is the number of body bytes of the response, framed the number
-// of its other bytes; some of them may still wait to be written. The exchange ends when Upgrade has returned. If the
-// response cannot be sent, the part is released and Upgrade is not called.
+// writes log, which may be nil, to the access log. The parameter sent is the number of body bytes of the response, and
+// framed is the number of its other bytes. Some of these bytes may still wait to be written. The exchange ends when
+// Upgrade has returned. If the response cannot be sent, the part is released and Upgrade is not called.
 type Upgrade func(c *conn.Conn, log *logfile.Record, sent, framed int64)
 
 // Origin describes a request on whose behalf a handler sends a subrequest to the server itself, for an included page or
@@ -195,8 +195,8 @@ type Services struct {
 	Next Then
 
 	// Inquire sends the request to the mount's own source with another body. The client does not get the answer:
-	// Inquire calls done on the loop with the beginning of the answer. Inquire is nil if the Handler does not offer
-	// this.
+	// Inquire calls the function done on the loop with the beginning of the answer. Inquire is nil if the Handler does
+	// not offer this.
 	Inquire func(t Ticket, body []byte, done func(status int, answer []byte))
 }
 

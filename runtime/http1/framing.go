@@ -214,8 +214,8 @@ func (d *ChunkedReader) step(c byte) error {
 	return nil
 }
 
-// AppendChunkHeader appends the line before size bytes of data in a chunked body (RFC 9112 §7.1). size must be
-// greater than 0, because an empty chunk ends the body.
+// AppendChunkHeader appends the line before size bytes of data in a chunked body (RFC 9112 §7.1). The parameter size
+// must be greater than 0, because an empty chunk ends the body.
 func AppendChunkHeader(dst []byte, size int64) []byte {
 	dst = strconv.AppendInt(dst, size, 16)
 	return append(dst, '\r', '\n')

@@ -60,7 +60,8 @@ func sentence(status int) string {
 	return "The server does not accept this request."
 }
 
-// Sentence returns a text with a capital letter at its beginning and a mark at its end. text must not be empty.
+// Sentence returns a text with a capital letter at its beginning and a mark at its end. The parameter text must not be
+// empty.
 func Sentence(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	text = string(unicode.ToUpper(first)) + text[size:]
@@ -100,8 +101,8 @@ func Document(title, head, body string) []byte {
 			"</title><style>" + Style + "</style>" + head + "</head><body>\n" + body + "\n</body></html>\n")
 }
 
-// Page returns an HTML page of the server that has one message, with title as its heading. head is added to the head
-// element.
+// Page returns an HTML page of the server that has one message, with title as its heading. The parameter head is added
+// to the head element.
 func Page(title, body, head string) []byte {
 	return Document(title, head, `<main class="card"><h1>`+title+"</h1>\n"+body+"</main>")
 }

@@ -101,7 +101,8 @@ type Limits struct {
 // DefaultLimits must not be changed.
 var DefaultLimits = Limits{RequestLine: 8 << 10, FieldLine: 32 << 10, Head: 64 << 10, Fields: 100}
 
-// Plus returns l with room for fields that the server has added to a head. size is their total size in bytes.
+// Plus returns l with room for fields that the server has added to a head. The parameter size is their total size in
+// bytes.
 func (l Limits) Plus(fields, size int) Limits {
 	l.Fields, l.Head, l.FieldLine = l.Fields+fields, l.Head+size, max(l.FieldLine, size)
 	return l
@@ -227,8 +228,8 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 	}
 }
 
-// tooLong checks a field line that begins at pos. The LF of the line is at end, or the line is incomplete and end is
-// the number of received bytes of the head.
+// tooLong checks a field line that begins at pos. The parameter end is the offset of the LF of the line or, if the line
+// is incomplete, the number of received bytes of the head.
 func tooLong(pos, end int, lim *Limits) error {
 	// Report whichever limit the line exceeds first.
 	if end-1-pos > lim.FieldLine && pos+lim.FieldLine+2 <= lim.Head {

@@ -227,7 +227,7 @@ func (b *framedBody) Begin(s *Server, r *http1.Request, max, now int64) {
 }
 
 // Decode decodes the bytes of b at the front of data. piece is the content, a slice of data in which Decode has joined
-// the chunks. rest is the input after a complete body. The error is errTooLarge or a *http1.StatusError.
+// the chunks. The result rest is the input after a complete body. The error is errTooLarge or a *http1.StatusError.
 func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err error) {
 	if !b.chunked {
 		k := min(b.missing, int64(len(data)))

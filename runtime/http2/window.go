@@ -163,7 +163,8 @@ func (b *budget) updated(now int64) bool {
 	return b.charge(costUpdate, now)
 }
 
-// charge takes points from the budget, and reports whether they were left. now is in nanoseconds.
+// charge takes points from the budget, and reports whether the budget had enough points. The parameter now is a time in
+// nanoseconds.
 func (b *budget) charge(points, now int64) bool {
 	b.points -= points
 	if b.points >= 0 {

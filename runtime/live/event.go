@@ -188,7 +188,8 @@ type history struct {
 	lost uint64 // number of the last event that was forgotten
 }
 
-// find returns the index of the event seq in events. If it is missing, at is the index at which it must be inserted.
+// find returns the index of the event seq in events. If the event is missing, the result at is the index at which the
+// event must be inserted.
 func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }

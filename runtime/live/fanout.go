@@ -117,8 +117,8 @@ func (f *Fanout) Finish(within time.Duration) {
 	}
 }
 
-// step serves up to most subscribers. After least subscribers, step ends if the loop has other work. more reports
-// whether step can serve further subscribers now.
+// step serves as many subscribers as the parameter most allows. After the number least of subscribers, step ends if the
+// loop has other work. The result more reports whether step can serve further subscribers now.
 func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	for n := 0; n < most; n++ {
 		if f.batch == nil {

@@ -39,9 +39,9 @@ type departed struct {
 // export gives clients away, one after the other. give gets the state and the descriptor of a client. After give
 // returns, the descriptor is closed, without shutting down the connection, and this server no longer knows the client.
 // do runs a function on the loop, unless the loop has ended. sweep removes clients from the loop, and reports whether
-// others will follow. If late is set, sweep ends clients that cannot leave now. late is set after an error, and if no
-// client has left for the time patience. release is called after the last client. export returns the number of clients
-// that were given away, and the first error of give or ctx.
+// others will follow. If the parameter late is true, sweep ends clients that cannot leave now. The parameter late is
+// true after an error, and if no client has left for the time patience. release is called after the last client. export
+// returns the number of clients that were given away, and the first error of give or ctx.
 //
 // export must not be called on the loop; give runs on the caller's goroutine, sweep and release on the loop.
 func export(ctx context.Context, give func(d any, fd int) error, do func(func()), patience time.Duration,
@@ -92,7 +92,8 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 }
 
 // sweep sends OpHandOver to the handlers of movable WebSockets, and returns the WebSockets whose handlers have agreed.
-// more reports whether other handlers may still agree. If late is set, sweep closes the remaining movable WebSockets.
+// The result more reports whether other handlers may still agree. If the parameter late is true, sweep closes the
+// remaining movable WebSockets.
 func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	if !late && a.given() < a.last {
 		return nil, true

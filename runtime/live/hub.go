@@ -135,7 +135,7 @@ func (p *Position) In(name string) bool {
 func (h *Hub) Tip() uint64 { return h.tip }
 
 // Take stores e in the history. Take returns false if it has accepted an event with this number or a larger number
-// before. now is the time in nanoseconds since any fixed time.
+// before. The parameter now is the time in nanoseconds since any fixed time.
 func (h *Hub) Take(e *Event, now int64) bool {
 	if e.Seq <= h.tip {
 		return false
@@ -152,22 +152,23 @@ func (h *Hub) Restore(e *Event, now int64) { h.keep(e, now) }
 // Hold keeps all events until the time until, except above ChannelLimits.Total.
 func (h *Hub) Hold(until int64) { h.hold = max(h.hold, until) }
 
-// Complete reports whether the history of all channels still has every event with a number above after.
+// Complete reports whether the history of all channels still has every event with a number above the number after.
 func (h *Hub) Complete(after uint64) bool { return after >= h.lost }
 
-// Since returns the stored events of the channels called names with numbers above after, in the order of their numbers.
-// During Hold there may be more events than the limits of a channel allow.
+// Since returns the stored events of the channels called names with numbers above the number after, in the order of
+// their numbers. During Hold there may be more events than the limits of a channel allow.
 func (h *Hub) Since(names []string, after uint64) []*Event {
 	return h.since(names, after, func(*ring) int { return 0 })
 }
 
-// Replay returns the events of Since that are within the limits of each channel, even during Hold. now is the time as
-// for Take.
+// Replay returns the events of Since that are within the limits of each channel, even during Hold. The parameter now is
+// the time as for Take.
 func (h *Hub) Replay(names []string, after uint64, now int64) []*Event {
 	return h.since(names, after, func(r *ring) int { return h.within(r, now) })
 }
 
-// since returns the events of each channel with numbers above after, beginning at the index that first returns.
+// since returns the events of each channel with numbers above the number after, beginning at the index that first
+// returns.
 func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events []*Event) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {

@@ -63,8 +63,8 @@ func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error
 	}, s.release)
 }
 
-// sweep removes some subscribers and returns them. more reports whether other subscribers are left. If late is set,
-// subscribers with unread data are disconnected.
+// sweep removes some subscribers and returns them. The result more reports whether other subscribers are left. If the
+// parameter late is true, subscribers with unread data are disconnected.
 func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	s.Take()
 	if !late && s.Sending() {

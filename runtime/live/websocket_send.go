@@ -189,8 +189,8 @@ type codec struct {
 	deflater websocket.Deflater
 }
 
-// frame appends the header of a message to out, or the whole frame if compression makes the message smaller. body is
-// the unsent part of the message.
+// frame appends the header of a message to the buffer out, or the whole frame if compression makes the message smaller.
+// body is the unsent part of the message.
 func (k *codec) frame(c *websocket.Compression, out *[]byte, op websocket.Opcode, message []byte) (body []byte) {
 	if packed, ok := k.pack(c, message); ok {
 		*out = append(websocket.AppendHeader(*out, op, true, len(packed)), packed...)

@@ -285,7 +285,7 @@ func collectLines(values []Value, wanted []string, lines []byte) {
 	}
 }
 
-// collect adds the value of a field to values, at the index of its name in wanted.
+// collect adds the value of a field to values, at the index of its name in the list wanted.
 func collect(values []Value, wanted []string, name, value []byte) {
 	for i := range wanted {
 		if len(name) == len(wanted[i]) && bytes.EqualFold(name, []byte(wanted[i])) {

@@ -234,9 +234,9 @@ func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) erro
 	return out.Close()
 }
 
-// gently copies in to out and uses at most half of a CPU. gently does not lower the priority of its thread: on a busy
-// machine, the thread could be suspended for long while it holds a Go processor or a lock that the rest of the process
-// needs.
+// gently copies from the reader in to the writer out and uses at most half of a CPU. gently does not lower the priority
+// of its thread: on a busy machine, the thread could be suspended for long while it holds a Go processor or a lock that
+// the rest of the process needs.
 func gently(out io.Writer, in io.Reader) error {
 	piece := make([]byte, 32<<10)
 	for {

@@ -142,7 +142,8 @@ func (l *limiter) hash(by byte, who string) uint64 {
 	return cmp.Or(binary.LittleEndian.Uint64(sum[:]), 1)
 }
 
-// fields follow draft-ietf-httpapi-ratelimit-headers-11. more is the time until the client may send one request more.
+// The response fields follow draft-ietf-httpapi-ratelimit-headers-11. The parameter more is the time until the client
+// may send one request more.
 func (l *limiter) fields(left int, more time.Duration) []byte {
 	return fmt.Appendf([]byte(l.policy), "RateLimit: %q;r=%d;t=%d\r\n", l.Policy, left, seconds(more))
 }

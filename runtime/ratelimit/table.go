@@ -111,8 +111,8 @@ func (t *Table) find(hash uint64) *slot {
 	}
 }
 
-// take counts a request of a client at the time now. ahead is the time by which the client is then ahead of the rate.
-// If that would exceed the burst, take does not count the request, and ok is false.
+// take counts a request of a client at the time now. The result ahead is the time by which the client is then ahead of
+// the rate. If that would exceed the burst, take does not count the request, and ok is false.
 func (t *Table) take(hash uint64, r Rate, now int64) (ahead time.Duration, ok bool) {
 	s := t.find(hash)
 	for {

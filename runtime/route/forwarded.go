@@ -265,8 +265,8 @@ type element struct{ node, proto, host string }
 const maxReach = 16
 
 // lastElement removes the last element from a list. lastElement tries the shortest suffix first, so that text from the
-// client, such as an unclosed quote, cannot hide the element that a proxy has appended. more reports whether a comma
-// precedes the element.
+// client, such as an unclosed quote, cannot hide the element that a proxy has appended. The result more reports whether
+// a comma precedes the element.
 func lastElement(list string) (e element, rest string, more, ok bool) {
 	comma := len(list)
 	for range maxReach {

@@ -186,7 +186,7 @@ func (g *Guard) takes(method []byte) bool {
 }
 
 // Foreign returns the first character of text that other servers treat as a regular expression or a path parameter, but
-// that is literal here; "" if there is none. text is a prefix or a pattern for names.
+// that is literal here; "" if there is none. The parameter text is a prefix or a pattern for names.
 func Foreign(text string, isPrefix bool) string {
 	signs := "^$|(){}<>"
 	if isPrefix {

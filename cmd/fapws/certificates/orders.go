@@ -113,8 +113,8 @@ func (o *Orders) run() {
 	}
 }
 
-// use returns the locked directory of the certificates: used, or another directory if a reload has changed it. use
-// returns nil if there is no directory or it cannot be used.
+// use returns the locked directory of the certificates. This is the directory used, or another directory if a reload
+// has changed the setting. use returns nil if there is no directory or it cannot be used.
 func (o *Orders) use(used *directory) *directory {
 	o.mu.Lock()
 	name := o.acme.Dir
@@ -136,7 +136,7 @@ func (o *Orders) use(used *directory) *directory {
 	return used
 }
 
-// round orders the certificates that are due at now. round returns the time until the next round.
+// round orders the certificates that are due at the time now. round returns the time until the next round.
 func (o *Orders) round(now time.Time) (pause time.Duration) {
 	o.mu.Lock()
 	a, hosts, retry := o.acme, slices.Clone(o.hosts), o.retry
@@ -188,8 +188,8 @@ func (a *ACME) due(name string, now time.Time) string {
 	return ""
 }
 
-// order orders a certificate and stores it in the directory. After an error, wait is the minimum time before the next
-// attempt, as requested by the authority.
+// order orders a certificate and stores it in the directory. After an error, the result wait is the minimum time before
+// the next attempt, as requested by the authority.
 func (a *ACME) order(name string) (wait time.Duration, err error) {
 	talk := &conversation{RoundTripper: http.DefaultTransport}
 	m := &autocert.Manager{

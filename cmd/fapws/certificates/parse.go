@@ -184,7 +184,7 @@ func ReadFile(name string) ([]byte, fs.FileMode, error) {
 // after power on.
 var madeAfter = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// isWrongClock reports whether now is before the time when this program was built.
+// isWrongClock reports whether the time now is before the time when this program was built.
 func isWrongClock(now time.Time) bool { return now.Before(madeAfter) }
 
 // judge returns an error if every client would refuse the certificate of p.

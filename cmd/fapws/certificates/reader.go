@@ -121,8 +121,8 @@ func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 	return r.keep(w.Auto, authority, err, "the certificate that was made before stays in use")
 }
 
-// keep returns now, the contents of subject, and stores them. If err is not nil, keep returns the last valid contents
-// instead.
+// keep stores the current contents of subject, which are the parameter now, and returns these contents. If err is not
+// nil, keep returns the last valid contents instead.
 func (r *Reader) keep(subject string, now Contents, err error, stays string) (Contents, error) {
 	if err == nil {
 		r.Kept.Files[subject] = now

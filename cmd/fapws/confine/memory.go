@@ -119,7 +119,7 @@ func MemoryKills(root fs.FS) int {
 }
 
 // MemoryExceeded describes the memory limit if the kernel has killed processes of the control group for lack of memory
-// after MemoryKills returned before; otherwise "". root is the root directory.
+// since MemoryKills returned the number before; otherwise "". root is the root directory.
 func MemoryExceeded(root fs.FS, before int) string {
 	if MemoryKills(root) <= before {
 		return ""
@@ -264,8 +264,8 @@ type Trimmer struct {
 	left  int64
 }
 
-// soon returns memory to the kernel after wait, or later if memory was returned recently. soon is safe for concurrent
-// use.
+// soon returns memory to the kernel after the duration wait, or later if memory was returned recently. soon is safe for
+// concurrent use.
 func (t *Trimmer) soon(wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -322,7 +322,8 @@ type pacer struct {
 	busy bool
 }
 
-// collected is called after each collection. at is the time since the start. collected is safe for concurrent use.
+// collected is called after each collection. The parameter at is the time of the collection since the start of the
+// process. collected is safe for concurrent use.
 func (p *pacer) collected(at time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -286,7 +286,8 @@ func flame(stacks []StatusStack) string {
 	return b.String()
 }
 
-// write writes the node and its children with at least least samples. all is the number of all samples.
+// write writes the node and its children with at least as many samples as the parameter least. The parameter all is the
+// number of all samples.
 func (x *node) write(b *strings.Builder, all, least int) {
 	name, _, _ := strings.Cut(x.name, " (")
 	fmt.Fprintf(b, `<b title="%s, %.1f %%">%s</b>`, clip(x.name, 100), 100*float64(x.n)/float64(all), clip(name, 30))

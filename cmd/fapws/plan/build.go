@@ -136,8 +136,8 @@ type Upstreams struct {
 	Idle   int
 }
 
-// Upstreams returns the statistics of all responders. some is false if there are none. Upstreams is safe for concurrent
-// use.
+// Upstreams returns the statistics of all responders. The result some is false if there are none. Upstreams is safe for
+// concurrent use.
 func (b *Built) Upstreams() (u Upstreams, some bool) {
 	if b.pool == nil {
 		return u, false

@@ -53,8 +53,8 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	return c
 }
 
-// shareApp gives the application at the top of the file to the hosts that have neither an application nor a root.
-// shareApp replaces the application before, which they may have had.
+// shareApp gives the application at the top of the file to the hosts that have neither an application nor a root. These
+// hosts may have had the application before, which shareApp replaces.
 func (c *SiteConfig) shareApp(before SiteApplication) {
 	for _, h := range c.Hosts {
 		if h.Root == "" && h.App.Name == before.Name && !h.At.Set("app") {

@@ -103,7 +103,7 @@ const maxStatus = 64
 
 // statusPage returns the mount of the status page, which precedes all mounts of the host except health checks. The
 // rules of the host apply. If the host has a login form, local clients need not log in, because the page has its own
-// rules for them. rest contains the mounts of the host.
+// rules for them. The parameter rest contains the mounts of the host.
 func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 	if b.parts.Status == nil || b.conf.Status == "" {
 		return nil

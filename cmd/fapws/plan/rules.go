@@ -146,7 +146,8 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	return nil
 }
 
-// limits returns nil if the key rate is not set. Rules that inherit a limit share it. at is the table of the rules.
+// limits returns nil if the key rate is not set. Rules that inherit a limit share it. The parameter at is the table of
+// the rules.
 func (b *builder) limits(at *settings.TOMLTable, rates Rates) (limits []*exchange.RateLimit) {
 	if rates == nil {
 		return nil

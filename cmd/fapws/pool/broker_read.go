@@ -24,7 +24,7 @@ func numberOf(id string) uint64 {
 }
 
 // parseBatch parses an entry of the stream. Any program with access to the broker may have written it, so ok reports
-// whether the entry is valid. from is the server that published it.
+// whether the entry is valid. The result from is the server that published it.
 func parseBatch(entry redis.XMessage) (b Batch, from string, ok bool) {
 	ok = true
 	text := func(name string) string {
@@ -151,7 +151,7 @@ return string.format('%%.0f', number)
 `, maxSeq, afterLoss))
 })
 
-// place returns the number of the last entry. The result is above known: see placeScript.
+// place returns the number of the last entry. The result is larger than the number known: see placeScript.
 func (c *Broker) place(known uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)
 	defer cancel()

@@ -80,7 +80,7 @@ func (w *worker) look() (most int, why string) {
 	return 0, ""
 }
 
-// checked handles the answer of a worker to a check. why is "" if the worker can serve.
+// checked handles the answer of a worker to a check. The parameter why is "" if the worker can serve.
 func (w *worker) checked(why string) {
 	w.health.asked, w.health.most = false, 0
 	if why != "" && w.answers() {

@@ -209,9 +209,9 @@ func (p *Pool) AwaitReload(ctx context.Context) {
 	}
 }
 
-// ReloadAndWait starts new workers, which replace the old workers when all new workers have loaded. why is for the log,
-// such as "app.py has changed". ReloadAndWait returns nil when the new workers serve, or the reason of the failure. All
-// calls during a reload together cause one more reload.
+// ReloadAndWait starts new workers, which replace the old workers when all new workers have loaded. The parameter why
+// is for the log, such as "app.py has changed". ReloadAndWait returns nil when the new workers serve, or the reason of
+// the failure. All calls during a reload together cause one more reload.
 func (p *Pool) ReloadAndWait(why string) error {
 	asked := make(chan error, 1)
 	if !p.post(func() { p.begin(request{why: why, asked: []chan<- error{asked}}) }) {
@@ -466,9 +466,9 @@ type Options struct {
 	// previous program.
 	Up func(addresses []Address, resumed bool)
 
-	// FailurePage returns a page for browsers after new code has failed to load. how is the reason, and said the end of
-	// the worker's standard error. With Stay, the page is also served after a failed first start. FailurePage is called
-	// on Run's goroutine. Optional.
+	// FailurePage returns a page for browsers after new code has failed to load. The parameter how is the reason, and
+	// the parameter said is the end of the worker's standard error. With Stay, the page is also served after a failed
+	// first start. FailurePage is called on Run's goroutine. Optional.
 	FailurePage func(how string, said []byte) []byte
 
 	Attributes func() *syscall.SysProcAttr
@@ -482,7 +482,7 @@ type Options struct {
 	BeforeExec func() (state []byte, files []syscall.Conn)
 
 	// Certificates returns the certificates that a worker wants. This package does not interpret want and the result.
-	// again is true if the worker already has certificates. Certificates is called on Run's goroutine.
+	// The parameter again is true if the worker already has certificates. Certificates is called on Run's goroutine.
 	Certificates func(want string, again bool) ([]byte, error)
 
 	// Query answers a question of a worker. Query is called on a separate goroutine and may call Ask.

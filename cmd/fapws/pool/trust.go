@@ -119,7 +119,8 @@ func (w *worker) distrust(did string) {
 	w.kill(did)
 }
 
-// believes reports whether m has at most limit bytes. Otherwise it kills w. what names the bytes in the log.
+// believes reports whether m has at most limit bytes. Otherwise it kills w. The parameter what names the bytes in the
+// log.
 func (w *worker) believes(what string, m *Message, limit int) bool {
 	if len(m.Raw) <= limit {
 		return true

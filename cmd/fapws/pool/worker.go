@@ -317,7 +317,7 @@ func howEnded(status unix.WaitStatus) string {
 	return fmt.Sprintf("exited with status %d", status.ExitStatus())
 }
 
-// ended returns a line for the log: how w has ended, why if known, and what happens next.
+// ended returns a line for the log: how the worker has ended, the reason if known, and what happens next.
 func (w *worker) ended(how, next string) string {
 	if cause, _, _ := strings.Cut(w.reason, "; "); cause != "" {
 		return fmt.Sprintf("worker %d %s: %s; %s", w.pid, how, cause, next)

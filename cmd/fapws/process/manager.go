@@ -78,8 +78,8 @@ func (f *PIDFile) Left() *os.File {
 	return f.file
 }
 
-// TakeOverPIDFile returns the pid file that the previous program has written in this process, perhaps as root. left is
-// the result of Left, and belongs to the PIDFile.
+// TakeOverPIDFile returns the pid file that the previous program has written in this process, perhaps as root. The
+// parameter left is the result of Left, and belongs to the PIDFile.
 func TakeOverPIDFile(path string, left *os.File) *PIDFile { return &PIDFile{path: path, file: left} }
 
 func replace(path string) (*os.File, error) {

@@ -109,8 +109,8 @@ func formatHint(name string, text []byte) string {
 const maxMistakes = 50
 
 // ReadFile reads the settings at the top of a configuration file. The keys are the names of the flags. Flags and
-// environment take precedence. others are keys that are not settings. The error has a line for each mistake, with the
-// line of the file, the key, its value, and the allowed values.
+// environment take precedence. The parameter others are keys that are not settings. The error has a line for each
+// mistake, with the line of the file, the key, its value, and the allowed values.
 func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 	var wrong []error
 	seen := map[string]TOMLValue{}
@@ -226,8 +226,8 @@ func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
-// fromFile reads a value from the file. as is the name under which the file has the setting. The error follows "must be
-// ".
+// fromFile reads a value from the file. The parameter as is the name under which the file has the setting. The error
+// follows "must be ".
 func (s *Setting) fromFile(to *value, v TOMLValue, as variant) error {
 	if as.fixed != "" {
 		if v.Any != true {

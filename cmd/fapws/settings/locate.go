@@ -191,7 +191,7 @@ func letters(name string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
 }
 
-// isPart reports whether name contains wrong or, in any order, all words of wrong.
+// isPart reports whether name contains the text wrong or, in any order, all words of this text.
 func isPart(wrong, name string) bool {
 	typed, known := letters(wrong), letters(name)
 	if at := strings.Index(known, typed); at == 0 && len(typed) >= 4 || at > 0 && len(typed) >= 6 {

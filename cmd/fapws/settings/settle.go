@@ -167,7 +167,8 @@ func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, erro
 	return own.conf.Server.Sites.MaxBodySize, err
 }
 
-// TakeVenv uses a virtual environment that was found without a setting. where is its origin for messages.
+// TakeVenv uses a virtual environment that was found without a setting. The parameter where is the origin of the
+// virtual environment, for messages.
 func (s *Settings) TakeVenv(venv, where string) {
 	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, where}
 }

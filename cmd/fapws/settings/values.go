@@ -54,7 +54,7 @@ func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T)
 
 func itself(s string) string { return s }
 
-// reads makes v accept synonyms: same maps each synonym, in lower case, to the text to parse.
+// reads makes v accept synonyms: the map same contains, for each synonym, in lower case, to the text to parse.
 func (v *value) reads(same map[string]string) *value {
 	parse := v.parse
 	v.parse = func(text string) error {

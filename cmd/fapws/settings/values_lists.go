@@ -191,8 +191,8 @@ func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
 	return all, unix, nil
 }
 
-// ParseNetworks parses an address, a network, or the word all for all addresses. IPv4 addresses in IPv6 notation become
-// IPv4.
+// ParseNetworks parses an address, a network, or the word "all" for all addresses. IPv4 addresses in IPv6 notation
+// become IPv4.
 func ParseNetworks(text, all string) ([]netip.Prefix, error) {
 	if text == all {
 		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0),

@@ -184,8 +184,8 @@ func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
 	return text, files, err
 }
 
-// inherit restores the state of leave. The files of the keyring are the first elements of left. inherit returns the
-// other files.
+// inherit restores the state of leave. The files of the keyring are the first elements of the slice left. inherit
+// returns the other files.
 func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err error) {
 	var state inherited
 	if err := json.Unmarshal(text, &state); err != nil {

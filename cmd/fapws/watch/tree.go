@@ -120,8 +120,8 @@ func idOf(info os.FileInfo) fileID {
 // racy is the age below which a file may still change without a new size or time.
 const racy = 2 * time.Second
 
-// take returns the stamp of a file. take does not read the file if its metadata is equal to old and no change is
-// likely.
+// take returns the stamp of a file. take does not read the file if its metadata is equal to the stamp old and no change
+// is likely.
 func take(path string, old stamp) (s stamp, there bool) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
@@ -193,7 +193,7 @@ func newPatterns(o *Options, base string, roots []string) (p patterns, err error
 	return p, err
 }
 
-// parsePatterns applies a relative pattern with a slash to the paths in from.
+// parsePatterns applies a relative pattern with a slash to the paths in the list from.
 func parsePatterns(texts, from []string) (list []pattern, err error) {
 	for _, text := range texts {
 		if _, err := filepath.Match(text, ""); err != nil {

@@ -235,8 +235,8 @@ func (p *Parent) current(done func()) {
 	}()
 }
 
-// recycle asks the supervisor to replace this worker. recycle is safe for concurrent use. why follows "worker N" in the
-// log.
+// recycle asks the supervisor to replace this worker. recycle is safe for concurrent use. The parameter why follows
+// "worker N" in the log.
 func (p *Parent) recycle(why string) {
 	p.tell(&pool.Message{Kind: pool.Recycle, Text: why})
 }

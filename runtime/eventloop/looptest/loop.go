@@ -17,7 +17,7 @@ func New(t testing.TB) *eventloop.Loop {
 	return loop
 }
 
-// Run runs a loop until the end of the test, and calls end on the loop before it stops.
+// Run runs a loop until the end of the test, and calls the function end on the loop before the loop stops.
 func Run(t testing.TB, loop *eventloop.Loop, end func()) {
 	ended := make(chan error)
 	go func() { ended <- loop.Run() }()

@@ -246,8 +246,8 @@ func (d *Dispatcher) put(c *call) {
 	d.free = c
 }
 
-// LastUse returns the time, by conn.Set.Now, when the last call of the application ended. used reports whether a call
-// is active, such as a WebSocket.
+// LastUse returns the time, by conn.Set.Now, when the last call of the application ended. The result used reports
+// whether a call is active, such as a WebSocket.
 func (d *Dispatcher) LastUse() (at int64, used bool) {
 	return d.used, slices.ContainsFunc(d.calls, func(c *call) bool { return c.source != nil && c.source.options.Main })
 }

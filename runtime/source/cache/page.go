@@ -96,8 +96,8 @@ type coded struct {
 	size  int64
 }
 
-// codable reports whether a page may be sent compressed and is worth compressing, by its type and length. on is
-// Rule.Compress.
+// codable reports whether a page may be sent compressed and is worth compressing, by its type and length. The parameter
+// on is Rule.Compress.
 func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 	if !on || !t.plain || h.Status != 200 {
 		return false

@@ -28,7 +28,7 @@ type LoaderOptions struct {
 	Killed func() string
 
 	// Died is called, on a separate goroutine, when the process has ended while the Loader was open. The caller should
-	// replace its own process. how describes how the process has ended.
+	// replace its own process. The parameter how describes how the process has ended.
 	Died func(how string)
 }
 

@@ -48,7 +48,7 @@ type representation struct {
 	untyped int // fields[:untyped] are all but Content-Type
 }
 
-// newRepresentation returns the representation of a file. now is the time at which s was observed.
+// newRepresentation returns the representation of a file. The parameter now is the time at which s was observed.
 func newRepresentation(d description, s Stamp, now int64) *representation {
 	r := &representation{description: d, stamp: s, size: s.size}
 	date, dated := s.date()
@@ -171,7 +171,7 @@ const (
 
 // date returns the time of the last change for validators, in nanoseconds since 1970: the modification time or, if that
 // may be a constant, the time of the last status change. date returns 0 if both are constants, as in file system images
-// with one time for all files. known is false if the modification time is certainly a constant.
+// with one time for all files. The result known is false if the modification time is certainly a constant.
 func (s *Stamp) date() (date int64, known bool) {
 	known = s.modified >= int64(firstDate)
 	for _, t := range buildTimes {

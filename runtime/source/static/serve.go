@@ -15,9 +15,9 @@ import (
 
 // Hit responds to a GET or HEAD from memory without a system call, or with a file that is already open and that it
 // checks with fstat(2). Hit allocates only for the key of a listing. If this is not possible, Hit returns false and
-// leaves out unchanged; the caller must then call Open. now is the start time of the process, in nanoseconds since
-// 1970, plus the monotonic time since the start; it may be up to a second late. Hit is safe for concurrent use, and
-// never waits for the disk.
+// leaves out unchanged; the caller must then call Open. The parameter now is the start time of the process, in
+// nanoseconds since 1970, plus the monotonic time since the start; it may be up to a second late. Hit is safe for
+// concurrent use, and never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	v, ok := f.cache.get(f.key(req.Path, req), now, true)
 	if !ok {

@@ -79,7 +79,7 @@ func (c Command) Succeeds(t *testing.T) (stdout string) {
 	return stdout
 }
 
-// Fails starts the server, which must end with this exit code and one line of messages that contains want.
+// Fails starts the server, which must end with this exit code and one line of messages that contains the text want.
 func (c Command) Fails(t *testing.T, code int, want string) {
 	t.Helper()
 	got, _, stderr := c.Run(t)

@@ -32,7 +32,7 @@ func (s *Server) Workers() (pids []int) {
 	return pids
 }
 
-// HasWorkers waits until there are n workers, none of which is in old.
+// HasWorkers waits until there are n workers, none of which is in the list old.
 func (s *Server) HasWorkers(n int, old ...int) {
 	s.T.Helper()
 	Eventually(s.T, fmt.Sprint(n, " workers, none of ", old), func() bool {

@@ -14,8 +14,8 @@ import (
 
 var someAddress = regexp.MustCompile(`  http://\S+/`)
 
-// outputOf runs a server until it ends. out is the standard error of the server. The result is the text that can be
-// read from in.
+// outputOf runs a server until it ends. The parameter out is the standard error of the server. The result is the text
+// that can be read from in.
 func outputOf(t *testing.T, in, out *os.File, env string, flags ...string) string {
 	t.Helper()
 	folder, said, copied := t.TempDir(), fapwstest.NewOutput(), make(chan struct{})

@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// load sends requests with h2load over HTTP/2 and HTTP/1.1 until stop is called. Each request must get 200. more
-// returns when both have ended two more times.
+// load sends requests with h2load over HTTP/2 and HTTP/1.1 until stop is called. Each request must get 200. The
+// function more returns when both programs have ended two more times.
 func load(t *testing.T, url string) (more, stop func()) {
 	t.Helper()
 	const n = 200
