@@ -29,7 +29,7 @@ var interpreter = ""
 
 var otherPython = "build fapws with ./build.sh --python %s build"
 
-// program is the file of this program. Package fapws is next to it.
+// program is the file of this program. Package fapws is in the same directory as the program.
 var program string
 
 // RunFrom sets the file of the program. If file is a library in the process of a Python, python is the path of that
@@ -43,7 +43,7 @@ func RunFrom(file, python string) {
 
 type Options struct {
 	// Apps are the applications, at least one. The applications share an interpreter and are loaded in this order. Only
-	// the first one may be run as __main__, and it decides sys.argv[0].
+	// the first application may be run as __main__, and sys.argv[0] is the path of this application.
 	//
 	// Each has its directory first on sys.path while it is loaded, and a separate name in sys.modules, even if two
 	// scripts are called app.py. Two applications that import a module of the same name get the same module: if two

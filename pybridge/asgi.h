@@ -135,7 +135,7 @@ struct asgi_exchange {
   uint8_t state;
   uint8_t begun;
   uint8_t running;
-  uint8_t sending; /* send() is on the stack: a value of its message may call it again */
+  uint8_t sending; /* send() is running: a value of its message may call send() again */
   uint8_t gone;
   /* The client has shut down its sending side: receive() reports a disconnect, but send() still works. */
   uint8_t hung;
@@ -192,7 +192,7 @@ PyObject *asgi_waiter_new(asgi_exchange *x, int what);
 /* Returns a coroutine that sends message and waits for room. send() returns it on other threads than the asyncio
  * thread. */
 PyObject *asgi_send_when_awaited(asgi_exchange *x, PyObject *message);
-/* A waiter that is done at once. All exchanges share it. */
+/* A waiter that is done at once. All exchanges share this waiter. */
 extern PyObject *asgi_done;
 /* Converts a result of asgi_iter_send to a result of tp_iternext: a returned value becomes StopIteration. Takes the
  * reference to result. */

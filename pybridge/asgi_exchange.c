@@ -93,7 +93,8 @@ static PySendResult first_step(asgi_exchange *x, PyObject **result) {
   return drive(x, asgi_iter_send(inner, Py_None, result), result);
 }
 
-/* Whether the application resumes the coroutine in which it runs. Sets ValueError if so, as other coroutines do. */
+/* Whether the application resumes the coroutine in which it runs. If the application does, sets ValueError, as other
+ * coroutines do. */
 static int reentered(const asgi_exchange *x) {
   if (UNLIKELY(x->running)) PyErr_SetString(PyExc_ValueError, "coroutine already executing");
   return x->running;

@@ -33,8 +33,8 @@ void core_import_signals_early(void);
 PyObject *core_signals_on_stack(PyObject *module, PyObject *none);
 /* Runs the application's signal handlers; main thread only. */
 void core_check_signals(void);
-/* Returns whether value is a SystemExit or KeyboardInterrupt that a signal handler of the application has raised. If
- * it is, also stops the server. */
+/* Returns whether value is a SystemExit or KeyboardInterrupt that a signal handler of the application has raised. In
+ * this case, also stops the server. */
 int core_is_exit_by_signal(PyObject *value);
 /* Returns whether the current exception is the answer of the application's handler for SIGTERM or SIGINT. */
 int core_ends_by_stop(void);
@@ -45,8 +45,8 @@ void core_watch_signals(int fd);
 
 /* Replaces sys.stdout or sys.stderr by a stream on which no write fails. */
 int core_stdio_init(const char *name, int fd);
-/* Removes the last n bytes of a regular file, an incomplete write. Returns whether it did. Any thread, without the
- * GIL. */
+/* Removes the last n bytes of a regular file, an incomplete write. Returns whether the bytes were removed. Any thread,
+ * without the GIL. */
 int core_take_back(int fd, size_t n);
 void core_stdio_flush(void);
 /* Writes to standard error. If that fails, counts the lost lines and reports their number later. Any thread, without
@@ -96,7 +96,8 @@ void core_write_frame(FILE *out, PyObject *frame);
 void core_write_stack(FILE *out, PyThreadState *state);
 /* Fills in the jobs of the pool's threads, at most max, and returns their number. Called in core_alone. */
 int core_sample_threads(core_snapshot *out, int max);
-/* Fills in a snapshot without its stack. The caller writes the stack to the result and closes it. NULL on failure. */
+/* Fills in a snapshot without its stack. The caller writes the stack to the returned file and closes the file. NULL on
+ * failure. */
 FILE *core_begin_snapshot(core_snapshot *out, core_record *rec, int thread, unsigned long jobs);
 /* Fills in the job of t; the caller frees out->stack. */
 void core_take_snapshot(core_thread *t, core_snapshot *out);

@@ -18,7 +18,8 @@ int core_check(unsigned expected, const char *text, const char *file, int line, 
   static const char *const facts[] = {"with the GIL", "on this thread", "now"};
   pthread_t self = pthread_self(), owner = 0;
   int python = Py_IsInitialized(), pool = P.threads[0] != NULL, main = pthread_equal(self, core_main_thread);
-  /* In inline mode the loop has Python's main thread. Otherwise it moves between threads of Go, one at a time. */
+  /* In inline mode the loop has Python's main thread. Otherwise the loop moves between threads of Go, and runs on one
+   * thread at a time. */
   int may = pool && (expected & CORE_ON_LOOP) && (P.max ? !core_this_thread && !main : main);
   int took = may && __atomic_compare_exchange_n(&loop, &owner, self, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
   int nested = !took && __atomic_load_n(&loop, __ATOMIC_SEQ_CST) == self; /* during core_loop_send_now */

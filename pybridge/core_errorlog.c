@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 typedef struct {
-  pthread_mutex_t mu; /* A thread that holds it never waits for the GIL. */
+  pthread_mutex_t mu; /* A thread that holds this mutex never waits for the GIL. */
   char *path;         /* NULL if messages are dropped */
   int fd;
   int64_t max;   /* maximum size of the file in bytes; 0 for no limit */
@@ -100,7 +100,7 @@ static int take(errorlog *l, struct stat *here, int alone) {
   return 0;
 }
 
-/* Appends all of text or nothing. Returns whether it did. */
+/* Appends all of text or nothing. Returns whether all of text was appended. */
 static int append(int fd, const char *text, size_t n) {
   size_t done = 0;
   while (done < n) {

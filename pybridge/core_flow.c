@@ -1,5 +1,6 @@
 /* Flow control. An iterator that is ahead of its client is parked and occupies no thread; only write() and send() of a
- * WebSocket wait on their thread, because the handler continues when they return. Another thread runs in its place. */
+ * WebSocket wait on their thread, because the handler continues when they return. Another thread of the pool replaces a
+ * waiting thread. */
 #include "core.h"
 
 #include <stdlib.h>

@@ -46,8 +46,8 @@ static void in_child(void) {
  *
  * All are close-on-exec, so programs that a handler starts do not have them. A child that only forks (os.fork,
  * multiprocessing) has duplicates: as long as it runs, clients would not see that the server has closed their
- * connection, and no process could listen on the address after the server's end. So the child closes them. The child
- * recognizes connections by their local address, which is the address of a listener. */
+ * connection, and no process could listen on the address after the server's end. So the child closes its duplicates.
+ * The child recognizes connections by their local address, which is the address of a listener. */
 
 typedef union {
   struct sockaddr any;

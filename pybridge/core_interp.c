@@ -205,8 +205,8 @@ int core_run_script(const char *path, int *code, char **line) {
 
 void *core_text(const char *bytes) { return PyUnicode_DecodeFSDefault(bytes); }
 
-/* Returns one line about the current exception (fapws._failure), which remains set. The caller frees it; NULL on
- * failure. */
+/* Returns one line about the current exception (fapws._failure), which remains set. The caller frees the line. Returns
+ * NULL on failure. */
 static char *describe(const char *name) {
   PyObject *type, *value, *tb;
   core_fetch_exception(&type, &value, &tb);

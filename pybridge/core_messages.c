@@ -13,7 +13,7 @@
 #define MOST_WAITING (8 << 20) /* maximum bytes of events that the server has not accepted yet (Handler.Dealt) */
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
-static char *all; /* allocated by malloc; the caller of core_messages frees it */
+static char *all; /* allocated by malloc; freed by the caller of core_messages */
 static size_t used, room;
 static size_t lines;
 
@@ -77,7 +77,7 @@ char *core_messages(size_t *n) {
 /* Reserves cost bytes for an event. Returns 1, or 0 if too many bytes wait and the caller should retry, or -1 if
  * only this thread can accept the waiting events. */
 static int reserve(int64_t cost) {
-  /* Added by one thread at a time, subtracted by the event loop. */
+  /* One thread at a time adds to event_bytes, and the event loop subtracts. */
   int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
   if (waiting > 0 && waiting + cost > MOST_WAITING) /* a single event may be larger */
     return __atomic_load_n(&P.signal_fd, __ATOMIC_RELAXED) <= 0 ||

@@ -112,7 +112,7 @@ static series *all[SERIES_MAX];
 static int nfamilies, nseries; /* also atomic, because readers need no mutex: elements never change */
 
 static int count_of(const int *n) { return __atomic_load_n(n, __ATOMIC_ACQUIRE); }
-/* Makes the element that was written last visible to readers. Returns its number. */
+/* Makes the element that was written last visible to readers. Returns the number of the element. */
 static int grow(int *n) { return __atomic_fetch_add(n, 1, __ATOMIC_RELEASE); }
 
 static PyObject *family_add(PyObject *module, PyObject *args) {

@@ -140,8 +140,8 @@ static inline void core_count_job(core_thread *t) { __atomic_store_n(&t->jobs, t
  * The pool, which runs records. */
 
 /* Requests do not wait for a handler that is slower than this. The first limit is for handlers that wait, the second
- * one for handlers that only compute: with the GIL, such handlers gain nothing from a second thread. Without the GIL
- * (core_shared.parallel) they do. */
+ * limit is for handlers that only compute: with the GIL, such handlers gain nothing from a second thread. Without the
+ * GIL (core_shared.parallel), such handlers gain from a second thread. */
 #define CORE_SLOW_NS 100000u
 #define CORE_HEAVY_NS 1000000u
 /* A faster handler is timed once in 16 calls, because reading the clock would be too slow for each call. */
@@ -170,7 +170,8 @@ typedef struct {
   char *place;
   PyObject *environ; /* borrowed, immortal: the class of environ, or NULL for a dict */
   PyObject *start;   /* borrowed, immortal: the class of start_response, or NULL for the built-in one */
-  /* Number of calls. This and the averages are approximate and atomic, because threads change them without a lock. */
+  /* Number of calls. The number and the averages are approximate and atomic, because threads change them without a
+   * lock. */
   unsigned calls;
   uint64_t run_ns;   /* moving average of the duration of a call */
   uint64_t wait_ns;  /* the same average, in which calls that did not wait count as 0 */
@@ -198,7 +199,7 @@ typedef struct {
   int exit_code;          /* exit status if a signal handler of the application called sys.exit, otherwise -1 */
   unsigned long pops;     /* number of records taken from the queue, for the monitor */
   pthread_cond_t monitor; /* wakes the monitor; used with the mutex mu */
-  int serving;            /* Atomic: thread 0 runs handlers. Before that, the first request must wait for it. */
+  int serving;            /* Atomic: thread 0 runs handlers. Before that, the first request must wait for thread 0. */
   /* Descriptor that wakes the event loop (eventloop.Waker); atomic. From here on, members are constant once the
    * event loop runs. */
   int signal_fd;

@@ -15,7 +15,8 @@ static PyObject *pass_to_go(int sig) {
   Py_RETURN_NONE;
 }
 
-/* Result of signal.getsignal for SIGTERM and SIGINT. Handlers of the application call it to pass the signal on. */
+/* Result of signal.getsignal for SIGTERM and SIGINT. Handlers of the application call this object to pass the signal
+ * on. */
 static PyObject *stop_server(PyObject *self, PyObject *args) {
   PyObject *sig = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : NULL;
   return pass_to_go(sig && PyLong_Check(sig) && PyLong_AsLong(sig) == SIGINT ? SIGINT : SIGTERM);

@@ -172,8 +172,8 @@ static void thread_loop(core_thread *t) {
   core_unlock();
 }
 
-/* Runs the functions of threading.settrace and threading.setprofile, as Python's own threads do. Coverage, profilers
- * and debuggers need it to notice a thread. */
+/* Runs the functions of threading.settrace and threading.setprofile, as Python's own threads do. Coverage tools,
+ * profilers and debuggers need this to notice a thread. */
 static void begin_traced(void) {
   static const char *const hooks[][2] = {{"_trace_hook", "settrace"}, {"_profile_hook", "setprofile"}};
   PyObject *threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");

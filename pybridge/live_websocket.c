@@ -116,8 +116,8 @@ static core_input *next_input(core_record *rec) {
   return in;
 }
 
-/* Takes the record out of the queue after its last input, unless an input has arrived or another thread has closed
- * the WebSocket meanwhile. Returns whether it did. */
+/* Takes the record out of the queue after its last input, unless an input has arrived or another thread has closed the
+ * WebSocket meanwhile. Returns whether the record was taken out. */
 static int comes_to_rest(core_record *rec) {
   core_lock();
   int rests = !rec->inputs.first && !core_is_cancelled(rec) && live_ws_state(rec->run.ws) <= LIVE_WS_OPEN;
@@ -173,7 +173,8 @@ static void run_inputs(core_thread *t, core_record *rec) {
 
 static PyObject *refusal_of(live_ws_object *ws) { return CORE_HELD(ws, Py_XNewRef(ws->refusal)); }
 
-/* Refuses the WebSocket, unless another thread has opened it by sending the first message. Returns whether it did. */
+/* Refuses the WebSocket, unless another thread has opened it by sending the first message. Returns whether the
+ * WebSocket was refused. */
 static int keep_closed(live_ws_object *ws) {
   int closed;
   CORE_BEGIN_HOLD(ws);

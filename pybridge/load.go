@@ -252,7 +252,7 @@ func isFile(path string) bool {
 }
 
 // Contents is the result of loading, without the interpreter. Another process may have loaded the applications and sent
-// it as JSON. Contents does not change and is safe for concurrent use.
+// the Contents as JSON. Contents does not change and is safe for concurrent use.
 type Contents struct {
 	Apps []Content // The index is that of the application in Options.Apps.
 }

@@ -49,8 +49,8 @@ func (e *Event) Cost() int64 {
 // Dealt is safe for concurrent use.
 func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), -cost) }
 
-// Published counts an event that the server itself publishes. Dealt must be called for it, too. Published is safe for
-// concurrent use.
+// Published counts an event that the server itself publishes. Dealt must be called for this event, too. Published is
+// safe for concurrent use.
 func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), cost) }
 
 // listen handles the messages of the application. listen must be called on the event loop.
@@ -219,10 +219,11 @@ const (
 type presenceQueue struct {
 	waiting []PresenceEvent
 	// number of events that were dropped because the queue was full.
-	lost   int
-	rec    *C.core_record
-	busy   bool
-	active atomic.Bool // Events wait, or busy is set. Any goroutine may read it.
+	lost int
+	rec  *C.core_record
+	busy bool
+	// Events wait, or busy is set. Any goroutine may read this field.
+	active atomic.Bool
 }
 
 // NotifyPresence queues an event if the application has registered a callback. NotifyPresence returns false for the

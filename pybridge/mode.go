@@ -134,10 +134,11 @@ func (a *App) IsAsync() bool {
 	return slices.ContainsFunc(a.mounts, func(m Mount) bool { return kinds[m.Kind].mode != nil })
 }
 
-// Startup starts the asyncio thread if a mount needs it, and the lifespans of ASGI applications. Startup waits until
-// they have started, without a limit. Startup must be called once, on the thread of Load, before the first Submit.
+// Startup starts the asyncio thread if a mount needs it, and the lifespans of ASGI applications. Startup waits without
+// a limit until the lifespans have started. Startup must be called once, on the thread of Load, before the first
+// Submit.
 //
-// The error is one line for the user; a traceback may precede it on stderr.
+// The error is one line for the user. A traceback may precede this line on stderr.
 func (a *App) Startup(c AsyncConfig) error {
 	if !a.IsAsync() {
 		return nil

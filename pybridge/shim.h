@@ -95,8 +95,8 @@ enum { CORE_RUN, CORE_NEXT, CORE_INPUTS };
 #define CORE_INPUT_WINDOW (64 << 10)
 #define CORE_INPUT_COST 64
 
-/* Data that arrived for an exchange after it began (exchange.Input). Go allocates it with malloc, the Python side
- * frees it. */
+/* Data that arrived for an exchange after it began (exchange.Input). Go allocates an input with malloc, and the Python
+ * side frees it. */
 typedef struct core_input {
   struct core_input *next;
   uint16_t code;
@@ -156,11 +156,11 @@ struct core_request {
 };
 
 /* How the handler runs, and what is known of its response. The thread that runs the record writes it, under the GIL,
- * until it publishes the last part; wsgi_drop releases the objects of the record before. Go initializes it for a new
- * request. */
+ * until it publishes the last part; wsgi_drop releases the objects of the record before. Go initializes the structure
+ * for a new request. */
 struct core_run {
   void *thread; /* the core_thread that runs the record and owns iter; NULL while the record is queued */
-  /* Owned; Python's threads close them. */
+  /* Owned; Python's threads close these descriptors. */
   int32_t spool;    /* descriptor of a body in a file, or -1 */
   int32_t socket;   /* socket of the client, for an application that implements WebSocket itself; 0 if none */
   uint8_t started;  /* the first part was published */
@@ -203,8 +203,8 @@ struct core_inputs {
   uint64_t closed_ns;
 };
 
-/* One exchange. Go allocates it with calloc. A record in a list belongs to the list, then to the thread that took the
- * record, and after the last part to Go again. */
+/* One exchange. Go allocates a record with calloc. A record in a list belongs to the list, then to the thread that took
+ * the record, and after the last part to Go again. */
 typedef struct core_record {
   struct core_record *next; /* in the free list, a queue, or an inbox */
   uint32_t ticket, serial;  /* serial changes each time the record is reused */
@@ -247,7 +247,7 @@ static inline uint32_t core_shared_head(const core_record *rec) {
   return rec->req.own ? rec->req.fields[rec->req.nfields - rec->req.own].name.off : rec->req.head_len;
 }
 
-/* Whether f, one of these fields, is traceparent. Otherwise it is x-request-id. */
+/* Whether f, one of these fields, is traceparent. The other field is x-request-id. */
 static inline int core_is_trace(const core_record *rec, core_field f) { return rec->req.data[f.name.off] == 't'; }
 
 /* The trace-id in the field traceparent, or the request id in the field x-request-id. */
@@ -353,7 +353,7 @@ void core_loop_has_seen(void);
 int core_pool_stop(int ms);
 /* Makes thread 0 run the application's signal handlers. Event loop only. */
 void core_signalled(void);
-/* Takes rec out of the queue and ends it, if no thread has taken it. Returns whether it was there. */
+/* Takes rec out of the queue and ends it, if no thread has taken it. Returns whether rec was in the queue. */
 int core_dequeue_expired(uintptr_t rec);
 /* If a thread still runs the job of a snapshot, makes another thread replace it (core_mode.replace), and returns 1. */
 int core_mark_thread_stuck(int thread, uintptr_t rec, unsigned long jobs);
@@ -516,7 +516,7 @@ typedef struct {
  * The whole process: crashes and forks.
  *
  * The caller keeps the descriptors that it passes, and must not close them. Texts are copied, unless a comment says
- * otherwise. None of it needs the GIL. */
+ * otherwise. The functions of this section do not need the GIL. */
 
 /* --- core_crash.c --------------------------------------------------------------- */
 

@@ -39,7 +39,7 @@ func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 }
 
 // inlineWatchdog remembers the last job that the event loop ran in inline mode. Only the goroutine that calls Stalled
-// uses it.
+// uses an inlineWatchdog.
 type inlineWatchdog struct {
 	rec   C.uintptr_t
 	jobs  C.ulong

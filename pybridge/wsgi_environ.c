@@ -58,7 +58,7 @@ static const Py_ssize_t room_of[TEMPLATES] = {[LARGE] = 42};
 static CORE_PER_THREAD PyObject *templates[TEMPLATES];
 static CORE_PER_THREAD wsgi_head *heads[WSGI_HEAD_SLOTS];
 
-/* Newer Pythons do not declare the function, but all have it. */
+/* Newer Pythons do not declare the function, but all Pythons have it. */
 extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
 
 static struct {
@@ -98,7 +98,8 @@ static PyObject *make_template(Py_ssize_t room) {
   return d;
 }
 
-/* Whether the calling thread has caches. Threads of the application have none, because nothing would free them. */
+/* Whether the calling thread has caches. Threads of the application have no caches, because nothing would free the
+ * caches. */
 static int has_caches(void) { return !CORE_PARALLEL || core_this_thread; }
 
 static PyObject *from_template(int which) {

@@ -13,7 +13,7 @@ typedef struct {
   PyObject *block; /* owned: the last bytes of a file that were searched for lines, or NULL */
   int64_t block_at;
   int readers; /* number of threads that read the file without the GIL */
-  /* File of an exchange that has ended while threads were reading, otherwise -1. The last reader closes it. */
+  /* File of an exchange that has ended while threads were reading, otherwise -1. The last reader closes the file. */
   int left;
 } input_object;
 

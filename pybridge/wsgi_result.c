@@ -74,8 +74,8 @@ static int answer_json(core_thread *t, core_record *rec, PyObject *result) {
   return bad;
 }
 
-/* Answers with result and returns 1 if it is a file, otherwise returns 0. The descriptor is duplicated, and result
- * is closed at once. */
+/* If result is a file, answers with this file and returns 1. Otherwise returns 0. The descriptor is duplicated, and
+ * result is closed at once. */
 static int answer_file(core_thread *t, core_record *rec, PyObject *result) {
   core_part probe = {.file = -1};
   int is_file = wsgi_file_part(result, rec->run.start, &probe);

@@ -22,7 +22,7 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 	s.do(func() { s.loop.accepting.Unlisten(ln) })
 }
 
-// StopAccepting stops accepting at once, and closes the listeners on the loop. Shutdown and Retire call it.
+// StopAccepting stops accepting at once, and closes the listeners on the loop. Shutdown and Retire call StopAccepting.
 // StopAccepting is safe for concurrent use.
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 

@@ -119,7 +119,7 @@ func permitted(names []string) []string {
 	return domains
 }
 
-// vouches reports whether the authority may sign for name. Like clients, it accepts all addresses.
+// vouches reports whether the authority may sign for name. Like clients, vouches accepts all addresses.
 func (a *Authority) vouches(name string) bool {
 	name = strings.TrimPrefix(name, "*.")
 	for _, domain := range a.Certificate.PermittedDNSDomains {

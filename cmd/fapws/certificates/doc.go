@@ -23,7 +23,7 @@
 //
 // Orders, in the process that reads certificates, orders one certificate after the other. The authority then requests a
 // token from the workers, over HTTP (http-01) or in a TLS handshake (tls-alpn-01, RFC 8737). TokenACME and
-// challengeACME read it from the directory. A new certificate is a changed file, like any other.
+// challengeACME read the token from the directory. A new certificate is a changed file, like any other.
 //
 // All functions are safe for concurrent use.
 //

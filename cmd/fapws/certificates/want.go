@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Want lists the certificates that the settings of a server require. Processes exchange it as JSON.
+// Want lists the certificates that the settings of a server require. Processes exchange a Want as JSON.
 type Want struct {
 	// the first pair is for clients that request no host or an unknown one
 	Pairs []Pair

@@ -174,7 +174,7 @@ func (id *Identity) Enter(folder string) (err error) {
 	return err
 }
 
-// MayRead reports whether the identity may read a file. Like Enter, it asks the kernel. The result is true if the
+// MayRead reports whether the identity may read a file. Like Enter, MayRead asks the kernel. The result is true if the
 // kernel cannot answer or the file does not exist.
 func (id *Identity) MayRead(name string) (may bool) {
 	may = true
@@ -220,7 +220,7 @@ func Owner(text string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// userEntry looks up a user by name or number. For a number without an entry, it returns a user without a name.
+// userEntry looks up a user by name or number. For a number without an entry, userEntry returns a user without a name.
 func userEntry(text string) (*user.User, error) {
 	entry, err := user.Lookup(text)
 	if err == nil {
@@ -275,7 +275,7 @@ func RootReason() string {
 }
 
 // containerFiles are made by container engines: Docker, Podman and CRI-O, systemd and LXC. A virtual machine whose disk
-// was made from an image has them as well.
+// was made from an image has these files as well.
 var containerFiles = []string{".dockerenv", "run/.containerenv", "run/systemd/container"}
 
 // containerGroups are parts of the names of control groups for containers. Only version 1 shows these names inside a

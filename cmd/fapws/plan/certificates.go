@@ -263,7 +263,7 @@ func (c *SiteConfig) asksClients() bool {
 }
 
 // checkClients finds rules about client certificates that cannot work, and authorities that no rule uses. For the
-// command check, it adds these mistakes to p.Mistakes.
+// command check, these mistakes are added to p.Mistakes.
 func (p *Plan) checkClients() error {
 	c, conf := p.Site, &p.Conf
 	var wrong []error

@@ -126,7 +126,7 @@ func (b *builder) status(_ *Host, r *Route) ([]exchange.Mount, error) {
 	return r.mounts(exchange.Mount{Source: answer}), err
 }
 
-// Proxying are the keys about upstream servers. Routes inherit them from their host.
+// Proxying are the keys about upstream servers. Routes inherit these keys from their host.
 type Proxying struct{ proxy.Options }
 
 func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {

@@ -146,8 +146,8 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	return nil
 }
 
-// limits returns nil if the key rate is not set. Rules that inherit a limit share it. The parameter at is the table of
-// the rules.
+// limits returns nil if the key rate is not set. Rules that inherit a limit share the limit. The parameter at is the
+// table of the rules.
 func (b *builder) limits(at *settings.TOMLTable, rates Rates) (limits []*exchange.RateLimit) {
 	if rates == nil {
 		return nil
@@ -440,7 +440,7 @@ func logo(path string) (string, error) {
 	return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(image), nil
 }
 
-// maxForms limits the concurrent requests for the form. Most of them wait for a password check.
+// maxForms limits the concurrent requests for the form. Most of these requests wait for a password check.
 const maxForms = 1024
 
 func (b *builder) loginPages() []exchange.Mount {

@@ -35,7 +35,7 @@ const (
 	mostPending = 64 << 20
 
 	// mostTogether and togetherBytes limit the batches of one request. A single larger batch is sent alone. On a slow
-	// network, all of them must arrive within answerWithin.
+	// network, all batches of a request must arrive within answerWithin.
 	mostTogether  = 64
 	togetherBytes = 256 << 10
 )

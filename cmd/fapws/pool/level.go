@@ -242,8 +242,8 @@ func (p *Pool) share() {
 	}
 }
 
-// With the setting idle-stop, an unused application is reloaded into workers that are Asleep. Each loads its
-// application when the first request needs it. Until then, the worker is Serving like any other.
+// With the setting idle-stop, an unused application is reloaded into workers that are Asleep. Each of these workers
+// loads its application when the first request needs it. Until then, the worker is Serving like any other.
 
 // maybeSleep replaces all workers by workers that are Asleep, if the application was not used for the time of
 // idle-stop. After a failed reload it does nothing, because the application might not load again.

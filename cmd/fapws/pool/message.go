@@ -24,7 +24,7 @@ const (
 	// Reopen: reopen the log files. An attached file becomes standard error.
 	Reopen Kind = "reopen"
 	Check  Kind = "check"
-	// Ask: answer the question in Text with an Answer of the same ID. Workers also send it to the supervisor.
+	// Ask: answer the question in Text with an Answer of the same ID. Workers also send this message to the supervisor.
 	Ask Kind = "ask"
 	// Answer: in Raw, the answer to the question ID, of the Kind Ask or Certificates. If there is no answer, Text is
 	// the reason.
@@ -34,14 +34,14 @@ const (
 	// Purge: remove the cached responses that match Text. A worker sends it to the supervisor, which forwards it to all
 	// other workers.
 	Purge Kind = "purge"
-	// Events: N events of channels in Raw, numbered from Seq in Epoch. All workers receive them in the same order. The
-	// publisher also receives the ID of its message. With N 0 and the Text Dropped, the events of the message ID were
-	// dropped.
+	// Events: N events of channels in Raw, numbered from Seq in Epoch. All workers receive the events in the same
+	// order. The publisher also receives the ID of its message. With N 0 and the Text Dropped, the events of the
+	// message ID were dropped.
 	Events Kind = "events"
 	// Give: send the subject Text (History) to another worker through the attached channel.
 	Give Kind = "give"
 	// Take: receive the subject Text (History or Subscribers) from another worker through the attached channel. Without
-	// a channel, no other worker has it. History contains no events after the number Seq.
+	// a channel, no other worker has the subject. History contains no events after the number Seq.
 	Take Kind = "take"
 	// Piece: a message between two workers with a part of the subject of Take in Raw: all past events, or a subscriber
 	// with its descriptor. Text marks a WebSocket or an idle connection. A Piece without Raw follows the last
@@ -65,8 +65,8 @@ const (
 )
 
 const (
-	// Configured: in Raw, a Settled in JSON with all settings of the worker. The worker sends it before Confined. A
-	// worker without an application sends it before Loaded.
+	// Configured: in Raw, a Settled in JSON with all settings of the worker. The worker sends the settings before
+	// Confined. A worker without an application sends the settings before Loaded.
 	Configured Kind = "configured"
 	// Confined: the worker enters its sandbox, if it has one, and then runs handlers. Afterwards it must not send
 	// settings or ask for Certificates.
@@ -83,8 +83,8 @@ const (
 	Checked Kind = "checked"
 	// Unused: like Checked, and the application was not used for the time of idle-stop.
 	Unused Kind = "unused"
-	// Recycle: replace this worker, for the reason in Text, such as "max-requests reached". With Hung, its event loop
-	// is blocked.
+	// Recycle: replace this worker, for the reason in Text, such as "max-requests reached". With Hung, the event loop
+	// of the worker is blocked.
 	Recycle Kind = "recycle"
 	// Join: the worker wants to receive Events and the history. The supervisor sends Take.
 	Join Kind = "join"

@@ -449,8 +449,8 @@ type Options struct {
 	// Stay keeps the supervisor running after a failed first start, until a reload.
 	Stay bool
 
-	// Early returns the listening sockets that are open before a worker has loaded. Open may return them. Early is
-	// called on Run's goroutine.
+	// Early returns the listening sockets that are open before a worker has loaded. Open may return the sockets of
+	// Early. Early is called on Run's goroutine.
 	Early func() []Address
 
 	// Open opens the listening sockets when the first worker has loaded. If that worker serves the failure page, Open
@@ -497,8 +497,8 @@ type Options struct {
 	// Reopen reopens the log files of the supervisor, before the workers reopen theirs.
 	Reopen func()
 
-	// PassStderr means that workers cannot open the standard error of this process. The supervisor then sends it with
-	// the message to reopen the log files.
+	// PassStderr means that workers cannot open the standard error of this process. The supervisor then sends the
+	// descriptor with the message to reopen the log files.
 	PassStderr bool
 
 	Log func(logfile.Level, string)

@@ -12,7 +12,7 @@ import (
 // subscribers, which are for all workers. The bounds below limit the data that the supervisor keeps of a worker. A
 // worker that exceeds a bound is killed.
 
-// verdict is how the supervisor treats a message. The zero value ignores it.
+// verdict is how the supervisor treats a message. The zero value means that the message is ignored.
 type verdict uint8
 
 const (
@@ -119,8 +119,8 @@ func (w *worker) distrust(did string) {
 	w.kill(did)
 }
 
-// believes reports whether m has at most limit bytes. Otherwise it kills w. The parameter what names the bytes in the
-// log.
+// believes reports whether m has at most limit bytes. If m is larger, believes kills the worker w. The parameter what
+// names the bytes in the log.
 func (w *worker) believes(what string, m *Message, limit int) bool {
 	if len(m.Raw) <= limit {
 		return true

@@ -32,7 +32,7 @@ type Start struct {
 	Role  string
 	Epoch string
 
-	// Script and Watches come from the Settled of another worker. A worker that is Asleep uses them.
+	// Script and Watches come from the Settled of another worker. A worker that is Asleep uses Script and Watches.
 	Script  string
 	Watches bool
 }
@@ -59,7 +59,8 @@ const Instead = "instead"
 // atexit functions and threads.
 const endMargin = 7 * time.Second
 
-// A worker is a worker process, from its start until after its end. Only the goroutine of Run uses it, except for out.
+// A worker is a worker process, from its start until after its end. Only the goroutine of Run uses a worker, except for
+// the field out.
 type worker struct {
 	pool     *Pool
 	pid      int

@@ -8,5 +8,6 @@ int fapws_orphan_watch(int sig, int limit);
 /* fapws_orphan_limit changes the limit in seconds, on any thread. */
 void fapws_orphan_limit(int limit);
 
-/* fapws_orphan_end makes the kernel kill this process after the limit unless it ends before. Any thread may call it. */
+/* fapws_orphan_end makes the kernel kill this process after the limit unless it ends before. Any thread may call this
+ * function. */
 void fapws_orphan_end(void);

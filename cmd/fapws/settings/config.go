@@ -10,7 +10,7 @@ import (
 // Config holds the final value of every setting. Sizes are in bytes.
 //
 // Each setting is declared in one of the files table_*.go. Fields of other packages, such as runtime.Config, hold some
-// of them.
+// settings.
 type Config struct {
 	Server runtime.Config `json:"-"` // unused by the supervisor
 
@@ -25,7 +25,7 @@ type Config struct {
 	// SocketMode is -1 if umask decides.
 	SocketMode  int
 	SocketOwner string
-	// Proxies are the addresses as typed; Server.Sites has them as networks.
+	// Proxies are the addresses as typed; Server.Sites has these addresses as networks.
 	Proxies []string
 
 	CertFiles []string

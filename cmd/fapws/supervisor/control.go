@@ -292,7 +292,7 @@ func pids(st pool.Status) []int {
 	return all
 }
 
-// metrics returns the metrics of the server. For a worker that did not answer in time, it uses the previous answer.
+// metrics returns the metrics of the server. For a worker that did not answer in time, the previous answer is used.
 func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	os.Setenv(pool.CountVariable, "1") // later workers report without a question
 	st := p.pool.Status()

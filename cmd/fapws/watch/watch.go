@@ -17,7 +17,7 @@ import (
 )
 
 type Options struct {
-	// Base is the absolute path to which relative paths refer. A symbolic link in it may be replaced.
+	// Base is the absolute path to which relative paths refer. A symbolic link in Base may be replaced.
 	Base string
 
 	// Dirs are watched with all directories below them.

@@ -18,7 +18,7 @@ import (
 
 const stackWait = 2 * time.Second
 
-// command implements ctl.Server for a process without a supervisor. A worker uses it to answer its supervisor.
+// command implements ctl.Server for a process without a supervisor. A worker uses command to answer its supervisor.
 func (s *service) command(c ctl.Command, p cache.Pattern) (a ctl.Answer, err error) {
 	switch c {
 	case ctl.Status, ctl.CA:

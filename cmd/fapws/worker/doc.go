@@ -1,8 +1,8 @@
 // Package worker implements the serving process, alone or under a supervisor, and with --fork the process that has
 // loaded the application (loader.go). With --idle-stop, a worker may be asleep (sleep.go). A worker process loads the
 // applications of a plan, serves them with package runtime, passes events, subscribers and purges to other workers
-// through the supervisor, and ends after a signal or a message of the supervisor. Package command starts it. Package
-// supervisor imports the constants of the messages (the Ask constants).
+// through the supervisor, and ends after a signal or a message of the supervisor. Package command starts a worker.
+// Package supervisor imports the constants of the messages (the Ask constants).
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the thread that
 // starts Python. A service has one of three roles (role.go): without a supervisor (alone.go), as a worker (parent.go),

@@ -125,8 +125,8 @@ func clientOf(m *pool.Message, files []*os.File, state any) (fd int, err error) 
 	return pool.Duplicate(files[0])
 }
 
-// takeClient serves an idle connection, a subscriber or a WebSocket from another worker. A WebSocket that it cannot
-// serve is returned to the other worker.
+// takeClient serves an idle connection, a subscriber or a WebSocket from another worker. A WebSocket that this worker
+// cannot serve is returned to the other worker.
 func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
 	if m.Text == pool.Idle {
 		var idle http1conn.ClientState

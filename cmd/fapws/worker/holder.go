@@ -18,8 +18,8 @@ import (
 )
 
 // holder returns the name and process ID of the program that listens on an address in the form of conn.Listen: "nginx,
-// pid 812". For fapws, it adds the command that stops it. If /proc does not show the program, which may belong to
-// another user, holder returns that user: "of user root". holder returns "" if nothing listens.
+// pid 812". If the process is fapws, holder adds the command that stops the server. If /proc does not show the program,
+// which may belong to another user, holder returns that user: "of user root". holder returns "" if nothing listens.
 func holder(addr string) string {
 	sockets, owner := map[string]bool{}, ""
 	for _, table := range []string{"tcp", "tcp6", "unix"} {

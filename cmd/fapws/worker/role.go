@@ -36,7 +36,7 @@ type role interface {
 
 // traits are the values that depend on the role.
 type traits struct {
-	// level of log lines about orders; Debug if another process logs them, too
+	// level of log lines about orders; Debug if another process logs the orders, too
 	level    logfile.Level
 	stopping string // format of the log line about a graceful stop
 	runID    string // identifies this run of the server
