@@ -232,7 +232,7 @@ func (u *Unsent) Took(n int, now int64) {
 }
 
 // wait estimates for how many more seconds u will wait, from the pace of its client and the time since the client last
-// read. Memory that several responses share is divided among them.
+// read. Memory that several responses share is divided among these responses.
 func (u *Unsent) wait(now int64) float64 {
 	size, share := float64(u.small), float64(u.small)
 	for _, m := range u.parts {

@@ -129,7 +129,7 @@ func AddressText(a net.Addr) string {
 	return ""
 }
 
-// AddressOf is the inverse of AddressText. For "", it returns the address of a unix socket.
+// AddressOf is the inverse of AddressText. For "", AddressOf returns the address of a unix socket.
 func AddressOf(text string) net.Addr {
 	if a, err := netip.ParseAddrPort(text); err == nil {
 		return net.TCPAddrFromAddrPort(a)

@@ -24,7 +24,7 @@ func accountOf(p *Peer) string {
 }
 
 // Client is the state that the exchanges of a connection share: the address of the client, and the reports of a trusted
-// proxy. An HTTP/1 connection embeds it. An HTTP/2 connection keeps the Client of the HTTP/1 connection that it
+// proxy. An HTTP/1 connection embeds a Client. An HTTP/2 connection keeps the Client of the HTTP/1 connection that it
 // replaces. Client belongs to the event loop.
 type Client struct {
 	conn.Conn
@@ -32,7 +32,8 @@ type Client struct {
 	subrequest *Origin
 	// nil if the client is not a proxy and the server has no path prefix
 	proxy *trustedProxy
-	peer  *Peer // the peer of the connection itself; nil until direct sets it
+	// the peer of the connection itself; nil until the method direct sets this field
+	peer *Peer
 
 	Expected conn.Expected // result of conn.Acceptor.Expect
 	Counts   conn.Verdict  // how the acceptor counts the connection

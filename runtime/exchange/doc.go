@@ -1,9 +1,9 @@
 // Package exchange answers requests. A connection of HTTP/1 (package http1conn) or a stream of HTTP/2 (package http2)
-// makes an Exchange of each request. The sites choose the mount that answers it. The Source of the mount sends the
-// response in parts, and the connection or stream writes the parts. Stream (stream.go) hides the differences between
-// HTTP/1 and HTTP/2. Client (client.go) is the state that the exchanges of a connection share. Other packages implement
-// sources, pages for errors (Site.Pages), users (Access) and other protocols (Carrier). The other packages do not
-// depend on the version of HTTP.
+// makes an Exchange of each request. The sites choose the mount that answers the request. The Source of the mount sends
+// the response in parts, and the connection or stream writes the parts. Stream (stream.go) hides the differences
+// between HTTP/1 and HTTP/2. Client (client.go) is the state that the exchanges of a connection share. Other packages
+// implement sources, pages for errors (Site.Pages), users (Access) and other protocols (Carrier). The other packages do
+// not depend on the version of HTTP.
 //
 // A request passes exchange.go (the steps of an exchange), decide.go (the decision), response.go (the head of the
 // response) and log.go (the line in the access log). The Sink of an exchange keeps early parts, frames the other parts,

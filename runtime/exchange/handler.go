@@ -18,8 +18,8 @@ type Handler interface {
 	// must not wait and cannot fail: the loop stops reading at InputWindow.
 	Deliver(Input)
 
-	// Release returns a part to the handler after its bytes were sent or discarded. Any goroutine may call it. Handlers
-	// limit the number of bytes that are not released yet. The release of the last part ends the exchange.
+	// Release returns a part to the handler after its bytes were sent or discarded. Any goroutine may call Release.
+	// Handlers limit the number of bytes that are not released yet. The release of the last part ends the exchange.
 	Release(*Part)
 
 	// Cancel reports that no client waits for this exchange. The handler drops waiting work and closes iterators. The

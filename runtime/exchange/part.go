@@ -92,7 +92,8 @@ func (o *Outstanding) Credit(n int64) (more bool) {
 type Trailers []byte
 
 type Owner interface {
-	// Release returns a part to its owner after its bytes were sent or discarded. A Sink calls it on the event loop.
+	// Release returns a part to its owner after its bytes were sent or discarded. A Sink calls Release on the event
+	// loop.
 	Release(*Part)
 }
 
@@ -167,7 +168,7 @@ func (p *Part) Release() {
 	}
 }
 
-// PartOwner owns the parts that a connection sends. Exchange implements it.
+// PartOwner owns the parts that a connection sends. Exchange implements PartOwner.
 type PartOwner interface {
 	// PartSent returns p to its owner when the body of p is no longer needed. See conn.Owner for err.
 	PartSent(p *Part, err error)

@@ -13,7 +13,7 @@ import (
 )
 
 // Rules apply to requests independent of their source. Rules of a mount override those of its site. The zero value of
-// each field has no effect. Use NewRules to create them.
+// each field has no effect. Use NewRules to create Rules.
 type Rules struct {
 	// Fields of all responses, including errors. These fields replace fields of the same name.
 	Set    []http1.HeaderField

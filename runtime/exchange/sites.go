@@ -38,8 +38,8 @@ type Config struct {
 	// directory for the unlinked files of longer bodies; "" means os.TempDir
 	SpoolDir string
 
-	// MaxSpools limits the number of these files. A client gets at most a third of them. Further bodies of this client
-	// are not read before a file is free. 0 means an eighth of the limit of open files of the process.
+	// MaxSpools limits the number of these files. A client gets at most a third of these files. Further bodies of this
+	// client are not read before a file is free. 0 means an eighth of the limit of open files of the process.
 	MaxSpools int
 
 	// MaxDescriptors limits the descriptors of open connections and the additional descriptors of HTTP/2 requests. The
@@ -67,7 +67,7 @@ type Config struct {
 	ProxyProtocol bool
 
 	// RefuseUnknownHosts answers 421 (RFC 9110 §15.5.20) to requests for a host without a site. Otherwise the first
-	// site gets them. The first site always gets requests without a host (HTTP/1.0).
+	// site gets these requests. The first site always gets requests without a host (HTTP/1.0).
 	RefuseUnknownHosts bool
 
 	// RootPath, "" or "/a/b", is the path prefix of the whole server. RootPath is removed from the beginning of paths
@@ -282,7 +282,8 @@ type Mount struct {
 	// Within, if not empty, is a second prefix of the path. Within is not part of SCRIPT_NAME.
 	Within string
 
-	// Having, if not empty, is a pattern like Match. At least one segment of the path below Within must match it, too.
+	// Having, if not empty, is a pattern like Match. At least one segment of the path below Within must match Having,
+	// too.
 	Having string
 
 	// Match, if not empty, is a pattern for names without a slash, as for path.Match: "*.php". For a Handler any

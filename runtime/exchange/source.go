@@ -133,8 +133,8 @@ type Request struct {
 	// SCRIPT_NAME is Path[:Script], and PATH_INFO is Path[Script:]
 	Script int
 	Body   []byte // the decoded body if it is in memory
-	// Descriptor of an unlinked file with the body from offset 0, or -1. The handler must close it, even if Submit
-	// returns false.
+	// Descriptor of an unlinked file with the body from offset 0, or -1. The handler must close the file, even if
+	// Submit returns false.
 	Spool  int
 	Size   int64
 	Own    int     // number of the last fields of Head that the server has added (http1.Identity)

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A state is the phase of an exchange. End sets it to routing for the next request.
+// A state is the phase of an exchange. End sets the state to routing for the next request.
 type state uint8
 
 const (

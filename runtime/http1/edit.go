@@ -166,5 +166,6 @@ func WithoutField(fields, name []byte) []byte {
 	return AppendFields(nil, fields, func(n []byte) bool { return bytes.EqualFold(n, name) })
 }
 
-// UpstreamCookie begins the names of cookies that name the upstream of a client. A cache keeps a response without them.
+// UpstreamCookie begins the names of cookies that name the upstream of a client. A cache keeps a response without these
+// cookies.
 const UpstreamCookie = "fapws-upstream-"

@@ -19,8 +19,8 @@ func (r *Request) framing(head []byte) error {
 		name, value := f.Name.In(head), f.Value.In(head)
 		switch {
 		case EqualFold(name, "content-length"):
-			// A server may accept repeated values if they are equal (RFC 9112 §6.3). Here they must be equal bytes,
-			// and Fields keeps one of them.
+			// A server may accept repeated values if they are equal (RFC 9112 §6.3). Here the values must be equal
+			// bytes, and Fields keeps one value.
 			again := length != nil
 			for member := range members(value) {
 				switch {

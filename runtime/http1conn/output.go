@@ -250,7 +250,7 @@ func appendChunk(dst []byte, r *exchange.Response, size int64) []byte {
 }
 
 // chunkTail returns the bytes that follow a chunk of size bytes. If last is set, the bytes include the end of the body
-// with trailers. The caller must not change them.
+// with trailers. The caller must not change the returned bytes.
 func chunkTail(r *exchange.Response, size int64, last bool, trailers []byte) (tail []byte) {
 	switch {
 	case last && size > 0:

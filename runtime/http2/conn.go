@@ -25,7 +25,8 @@ const (
 
 	tableSize = 4 << 10
 
-	// maxLate limits the frames that wait for the client to read, in bytes. Above it, the client's input is paused.
+	// maxLate limits the frames that wait for the client to read, in bytes. Above maxLate, the client's input is
+	// paused.
 	maxLate = 64 << 10
 )
 
@@ -343,8 +344,8 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 // Drain implements conn.Protocol. Drain announces the end of the connection with one GOAWAY, or two if retire is true
 // (RFC 9113 §6.8).
 //
-// A client that has been silent after a request gets one GOAWAY. Clients retry a request that crosses it. Python's
-// httpx reads frames only with its next request, and would not retry this request after a second GOAWAY.
+// A client that has been silent after a request gets one GOAWAY. Clients retry a request that crosses the GOAWAY.
+// Python's httpx reads frames only with its next request, and would not retry this request after a second GOAWAY.
 func (c *Conn) Drain(retire bool) {
 	silent := c.last > 0 && len(c.streams) == 0 && c.s.Set.Now-c.conn.Stamp > look
 	switch {

@@ -24,8 +24,8 @@
 // An extended CONNECT (RFC 8441) is rewritten as an HTTP/1 WebSocket request with a key that the server makes, so all
 // code for WebSockets handles it, including programs and upstreams. After it is accepted, the stream is the transport
 // of a virtual connection (bytestream.go) for a WebSocket (package live) or a tunnel (package conn). The window of the
-// stream opens as the virtual connection is read. END_STREAM ends the virtual connection, and RST_STREAM resets it. A
-// 2xx response that does not accept a WebSocket would look like an acceptance and becomes a 501.
+// stream opens as the virtual connection is read. END_STREAM ends the virtual connection, and RST_STREAM resets the
+// virtual connection. A 2xx response that does not accept a WebSocket would look like an acceptance and becomes a 501.
 //
 // # Files
 //

@@ -20,8 +20,8 @@ const (
 	// bytes may produce a large head (RFC 7541).
 	smallHead = 4 << 10
 
-	// maxUnsent limits the bytes that wait for a client in all its responses except the largest. Above it, further
-	// responses are delayed.
+	// maxUnsent limits the bytes that wait for a client in all its responses except the largest. Above this limit,
+	// further responses are delayed.
 	maxUnsent = 16 << 20
 )
 

@@ -276,7 +276,7 @@ func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uin
 // concurrent use.
 func (f *Fanout) Waiting() int64 { return f.inbox.bytes.Load() }
 
-// Take moves published events to the rings and to the backlog. Subscribers that join later do not get them.
+// Take moves published events to the rings and to the backlog. Subscribers that join later do not get these events.
 func (f *Fanout) Take() {
 	in := &f.inbox
 	if !in.called.Load() {

@@ -178,7 +178,7 @@ func (s *Subscribers) finish(p *StreamSubscriber) {
 	}
 }
 
-// all yields the subscribers that get events. The loop body may end them.
+// all yields the subscribers that get events. The loop body may end subscribers.
 func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 	for _, c := range s.conns.All() {
 		if p, ok := c.Protocol().(*StreamSubscriber); ok && p.state != joining && p.state != gone && !yield(p) {

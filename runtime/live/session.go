@@ -88,7 +88,7 @@ func (s *Socket) control(frame []byte) {
 }
 
 // fail ends a WebSocket whose client has violated the protocol. The handler is notified after all earlier messages. As
-// after a close frame, it may still answer them.
+// after a close frame, the handler may still answer these messages.
 func (s *Socket) fail(err error) {
 	e := &websocket.Error{Code: websocket.InternalError, Text: err.Error()}
 	errors.As(err, &e)

@@ -20,7 +20,7 @@ const (
 )
 
 // lookEvery is the interval at which the size and age of an error log are checked, even without an event that reports
-// growth. Tests change it.
+// growth. Tests change this interval.
 var lookEvery = 5 * time.Second
 
 // Errors is an error log: a file that is descriptor 2 of the process. Therefore it also receives the output of an
@@ -232,8 +232,8 @@ func (e *Errors) look() {
 	}
 }
 
-// Rotate rotates the file now, unless it is empty. Only the process that rotates the log may call it. Rotate is safe
-// for concurrent use.
+// Rotate rotates the file now, unless it is empty. Only the process that rotates the log may call Rotate. Rotate is
+// safe for concurrent use.
 func (e *Errors) Rotate() {
 	e.mu.Lock()
 	e.out.look()

@@ -53,7 +53,7 @@ type Options struct {
 	Written func(at time.Time)
 
 	// Report receives an error message of one line if a log cannot be written or rotated, or if lines were dropped. Any
-	// goroutine may call it. If Report is nil, the messages are written to standard error.
+	// goroutine may call Report. If Report is nil, the messages are written to standard error.
 	Report func(msg string)
 }
 

@@ -274,7 +274,7 @@ func firstLine(lines []byte) int {
 }
 
 // folder opens the directory of the log, which may have been renamed or created again since the last use. The caller
-// must close it.
+// must close the file.
 func (o *Options) folder() (*os.Root, error) {
 	dir, err := system.OpenRoot(filepath.Dir(o.Path))
 	var failed *fs.PathError

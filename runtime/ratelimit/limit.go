@@ -21,7 +21,7 @@ type Rate struct {
 	Burst    int
 }
 
-// Most is the maximum of the numbers of a rate. With it, times of a limit stay below 2^63 nanoseconds.
+// Most is the maximum of the numbers of a rate. With this maximum, times of a limit stay below 2^63 nanoseconds.
 const Most = 1_000_000
 
 var (

@@ -40,7 +40,7 @@ type Table struct {
 	limits map[Options]*exchange.RateLimit
 }
 
-// Create returns the file of a new Table. The caller must close it.
+// Create returns the file of a new Table. The caller must close the file.
 func Create() (*os.File, error) {
 	fd, err := unix.MemfdCreate("fapws rate limits", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {

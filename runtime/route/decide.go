@@ -17,7 +17,8 @@ type Request struct {
 
 	// Host is the host that the client requested according to a trusted proxy; nil means the host of Parsed.
 	Host []byte
-	// Root is the decoded path below which clients reach the server, "" or "/a/b". A proxy may have stripped it.
+	// Root is the decoded path below which clients reach the server, "" or "/a/b". A proxy may have stripped this
+	// prefix.
 	Root string
 	// Index is the name of the index file of the requested folder, which is appended to the path.
 	Index string

@@ -82,7 +82,7 @@ func Polls() (fds []int) {
 }
 
 // Directories returns names by which this process can reopen its open directories, such as document roots:
-// /proc/self/fd/N. The root directory is not among them.
+// /proc/self/fd/N. The result omits the root directory.
 func Directories() (names []string) {
 	var top unix.Stat_t
 	_ = unix.Stat("/", &top)

@@ -113,8 +113,8 @@ func (l *link) halfClosed() bool {
 // Tunnel is the Then of a response that accepts another protocol: a last part with the status 101 and the fields
 // Connection and Upgrade.
 type Tunnel struct {
-	// Upstream is the connection to the upstream: see conn.NewUpstream. The event loop sets it to nil when it takes the
-	// connection over. Otherwise the handler must close it when the part is released.
+	// Upstream is the connection to the upstream: see conn.NewUpstream. The event loop sets Upstream to nil when the
+	// loop takes the connection over. Otherwise the handler must close it when the part is released.
 	Upstream *conn.Conn
 
 	// bytes from the upstream that were already read, after its head

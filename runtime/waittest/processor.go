@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ProcessorTime returns the processor time of f on its thread. Other processes on a busy machine do not change it.
+// ProcessorTime returns the processor time of f on its thread. Other processes on a busy machine do not change the
+// processor time.
 func ProcessorTime(t testing.TB, f func()) time.Duration {
 	t.Helper()
 	runtime.LockOSThread()

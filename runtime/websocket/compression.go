@@ -101,7 +101,7 @@ const tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 const keepScratch = 64 << 10 // maximum size of a buffer that is reused, in bytes
 
 // Inflater decompresses messages (RFC 7692 §7.2.2) that do not refer to earlier messages: client_no_context_takeover.
-// The zero value is ready for use. After the first use it occupies about 50 KiB.
+// The zero value is ready for use. An Inflater occupies about 50 KiB after the first use.
 type Inflater struct {
 	packed  []byte
 	in      bytes.Reader

@@ -105,7 +105,7 @@ func appendCodings(key []byte, r *exchange.Request) []byte {
 var codings = [...]string{"gzip", "br", "zstd", "deflate", "*"}
 
 // saysMore reports whether a request names codings that appendCodings omits: unknown codings, or codings with weight 0.
-// An application may interpret them.
+// An application may interpret such codings.
 func saysMore(r *exchange.Request) bool {
 	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
 		for item := range bytes.SplitSeq(list, []byte{','}) {

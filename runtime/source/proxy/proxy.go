@@ -29,7 +29,7 @@ import (
 type Options struct {
 	// Targets are the upstreams. Each is "http://host:port", "https://host:port" or "unix:/path/of/socket", optionally
 	// followed by a path ("http://host:port/base/", "unix:/path/of/socket:/base/"). The path replaces the part of the
-	// request path that the prefix of the mount matched. Without it, the request path does not change.
+	// request path that the prefix of the mount matched. If the target has no path, the request path does not change.
 	Targets []string
 
 	// The following options are for https. CA is a file of certificates (PEM) that New reads; one of them must have

@@ -236,7 +236,7 @@ func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 }
 
 // OpenPath opens the regular file at a decoded path below the root. The rules for client requests apply: no hidden
-// names, no dot segments, and no files outside the root. Other sources use it to send files; StatusOf returns the
+// names, no dot segments, and no files outside the root. Other sources use OpenPath to send files; StatusOf returns the
 // status for an error. OpenPath is safe for concurrent use and may block for the disk.
 func (f *Files) OpenPath(path string) (*os.File, fs.FileInfo, error) {
 	clean, ok := cleanPath(nil, []byte(path), f.opt.DotFiles)

@@ -236,8 +236,8 @@ func (s *Stamp) notBefore(original *Stamp) bool {
 	return s.modified >= original.modified
 }
 
-// An openFile is an open file that the cache and responses share. The last user closes it. The position of the file is
-// never used.
+// An openFile is an open file that the cache and responses share. The last user closes the file. The position of the
+// file is never used.
 type openFile struct {
 	file *os.File
 	fd   int

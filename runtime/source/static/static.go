@@ -68,7 +68,7 @@ type Options struct {
 	Headers map[string]string `json:"headers"`
 
 	// Programs are patterns (path.Match) for names of files that another source runs. Files treats them as missing. If
-	// the index of a directory is a program, Response.Index names it.
+	// the index of a directory is a program, Response.Index names the program.
 	Programs []string `json:"-"`
 
 	// Routed are patterns for names of files with their own rules. If the index of a directory is one of these files,
