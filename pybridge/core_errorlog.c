@@ -4,7 +4,8 @@
  * forked child, in which Go does not run, can write messages. This code follows the protocol of package logfile: take
  * the lock, check that the path still leads to the file, append. This code does not rotate or create files. If a
  * message requires that, if the disk is full, or if the lock is not available soon, the message goes through the event
- * loop to the logfile.File of the log. Later messages take the same way until this message has been written. */
+ * loop to the logfile.File of the log. Later messages are also sent through the event loop until this message has been
+ * written. */
 #include "core.h"
 
 #include <errno.h>

@@ -435,7 +435,8 @@ void core_chain_abandon(core_chain *c);
 /* Counts n more bytes of the body of rec, and returns how many of them may be sent. If the body exceeds its
  * Content-Length, it is cut, and the error log has a line. Call it after wsgi_write_head. */
 int64_t core_fit_body(core_record *rec, int64_t n);
-/* Whether rec's complete body is shorter than its Content-Length; writes a line to the error log if so. */
+/* Whether the complete response body of rec is shorter than its Content-Length. In this case, also writes a line to the
+ * error log. */
 int core_body_is_short(core_record *rec);
 /* Creates a part that closes the WebSocket of rec, with a copy of reason. NULL without memory, and without an
  * exception. Any thread, without the GIL. */

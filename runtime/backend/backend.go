@@ -301,9 +301,9 @@ const (
 	unackedMax = 256 << 10
 )
 
-// Ask sends a request to the mount's own handler, with the client's head and this body, and returns the status and the
-// first bytes of the response. Ask is for responders of exchange.Mount.Receives. Ask may be called any number of times
-// before Start, even if the client has disconnected. body must not change until Ask returns.
+// Ask sends a request to the mount's own handler, with the client's request head and the parameter body, and returns
+// the status and the first bytes of the response. Ask is for responders of exchange.Mount.Receives. Ask may be called
+// any number of times before Start, even if the client has disconnected. body must not change until Ask returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	done := make(chan struct{})
 	w.r.Services.Inquire(w.r.ticket, body, func(s int, a []byte) {

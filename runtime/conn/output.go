@@ -226,7 +226,7 @@ func clientGone(err error) bool {
 	return false
 }
 
-// sendfileRefused records that sendfile(2) failed; the file is read and sent instead. A seccomp filter or an old kernel
+// sendfileRefused records that sendfile(2) failed. The file is read and sent instead. A seccomp filter or an old kernel
 // refuses sendfile for all files, some file systems for their own files.
 func (s *Set) sendfileRefused(err error) {
 	s.copies = s.copies || err == unix.EPERM || err == unix.ENOSYS

@@ -93,7 +93,8 @@ func (s *TLSServer) giveBuffer(b []byte) {
 }
 
 const (
-	// defaultMost is the default maximum of handshakes in progress. Nearly all of them wait for their clients.
+	// defaultMost is the default maximum of handshakes in progress. Nearly all handshakes in progress wait for their
+	// clients.
 	defaultMost = 1024
 
 	// leastTime is the minimum age of a handshake that cutOff may close.

@@ -82,8 +82,8 @@ type Request struct {
 	Resume Resume
 }
 
-// Resume says how much of an incomplete head was examined, so that a head that arrives byte by byte costs O(n). The
-// zero value is for a new head.
+// Resume says how much of an incomplete head was examined, so that no byte of the head is examined twice. The zero
+// value is for a new head.
 type Resume struct {
 	line   uint32 // start of the first incomplete line
 	seen   uint32 // number of bytes known to contain no line end after line

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A directory is a locked directory for certificates. Links that leave it are not followed, because root may use the
-// directory of another user.
+// A directory is a locked directory for certificates. Links that lead out of the directory are not followed, because
+// root may use the directory of another user.
 type directory struct {
 	name     string
 	root     *os.Root

@@ -1,11 +1,11 @@
 // Package certificates reads certificates with their keys, checks them, and makes the crypto/tls configuration that
 // chooses a certificate for each client.
 //
-// One process reads the files: the server itself, or the supervisor, which may be allowed to read keys that its workers
-// must not read. A Reader in this process turns a Want, the files that the settings name, into a Bundle, their
-// contents. A process that serves passes the Bundle to a Server, and new connections then use it. When files change,
-// the Reader makes another Bundle. If a file has become invalid, the last valid pair stays in use. A Follower notices
-// changes of the files, and package pool brings bundles to workers.
+// A single process reads the files of certificates and keys: the server itself, or the supervisor, which may be allowed
+// to read keys that its workers must not read. A Reader in this process turns a Want, the files that the settings name,
+// into a Bundle, their contents. A process that serves passes the Bundle to a Server, and new connections then use it.
+// When files change, the Reader makes another Bundle. If a file has become invalid, the last valid pair stays in use. A
+// Follower notices changes of the files, and package pool brings bundles to workers.
 //
 // A Reader is used by one goroutine at a time. A Server is safe for concurrent use.
 //

@@ -77,8 +77,8 @@ func (p *Pool) begin(r request) {
 
 func (p *Pool) first() bool { return p.adopted == 0 }
 
-// manyRetiring reports whether too many old workers are still finishing requests. If so, a reload waits until one of
-// them ends.
+// manyRetiring reports whether too many old workers are still finishing requests. If the result is true, a reload waits
+// until an old worker ends.
 func (p *Pool) manyRetiring() bool {
 	retiring := 0
 	for _, w := range p.workers {

@@ -218,7 +218,8 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 	for errors.As(err, &unknown) {
 		typed := typedName(unknown)
 		wrong = append(wrong, p.unknown(typed))
-		// Ignore the unknown flag, because later flags may be unknown, too. Its value looks like a word.
+		// Ignore the unknown flag, because later flags may be unknown, too. The value of an unknown flag looks like a
+		// word.
 		f := pflag.Flag{Name: strings.TrimLeft(typed, "-"), Value: ignored{}, NoOptDefVal: "x", Hidden: true}
 		if !strings.HasPrefix(typed, "--") {
 			f.Name, f.Shorthand = "unknown flag "+typed, f.Name

@@ -103,7 +103,7 @@ func mappings(to *[]static.AccelRoot) *value {
 	}, static.AccelRoot.String)
 }
 
-// octal is a file mode. If word is not "", it is a word for -1; otherwise 0 is not allowed.
+// octal is a file mode. The parameter word, if not "", is a text that means -1. If word is "", 0 is not allowed.
 func octal(to *int, word string) *value {
 	v := of(to, isText, func(text string) (int, error) {
 		if text = strings.TrimSpace(text); text == word && word != "" {

@@ -15,7 +15,7 @@ type https struct {
 	// reads the files, or asks the supervisor for their contents
 	read func(*certificates.Want) (*certificates.Bundle, error)
 	tls  certificates.Server
-	want atomic.Pointer[certificates.Want] // nil without HTTPS
+	want atomic.Pointer[certificates.Want] // nil if HTTPS is not used
 
 	// certificate of the machine's own authority in PEM; nil if none
 	authority []byte

@@ -36,7 +36,8 @@ const (
 // A held request waits for a place of a Gate.
 type held struct {
 	request exchange.Request // independent of the input of the connection
-	input   []exchange.Input // the pieces of its body that arrived meanwhile, at most exchange.InputWindow
+	// pieces of the request body that arrived while the request waits, at most exchange.InputWindow bytes
+	input []exchange.Input
 }
 
 // gated reports whether r counts for a Gate. A WebSocket does not: it may last, and needs no thread.

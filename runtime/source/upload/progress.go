@@ -112,7 +112,7 @@ func (p *progress) tell() {
 	o.Group.Publish(o.Channel, string(data))
 }
 
-// end records the end of the upload. state is the outcome, text the reason of a failure.
+// end records the end of the upload. The parameter state is the outcome, and text is the reason of a failure.
 func (p *progress) end(state, text string) {
 	u := p.of
 	u.mu.Lock()

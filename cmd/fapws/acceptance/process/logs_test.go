@@ -296,8 +296,8 @@ func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 	})
 }
 
-// The directory of the logs belongs to root. If the server may not rename files there, it reports this once, and
-// continues to write to the same file.
+// The directory of the logs belongs to root. If the server may not rename files in the directory of the log, the server
+// reports this once, and continues to write to the same file.
 func TestLogsAreRotatedAfterRootIsGivenUp(t *testing.T) {
 	// TestUserFlagLeavesNoThreadOfRoot checks the message for other users.
 	if os.Geteuid() != 0 {
