@@ -1,9 +1,9 @@
 /* core_: the interpreter, the threads that run Python, the queues of records and parts, and error reports.
  *
- * The C has four parts, and calls go down only: live_ > asgi_ > wsgi_ > core_. Each part has one header, which
- * includes that of the part below. core.h also includes core_pool.h, which includes core_python.h. core_ calls the
- * parts above it through tables of functions (core_mode, core_kind) and pointers in core_the_pool. tables_test.go
- * checks this.
+ * The C has four parts, and calls go down only: live_ > asgi_ > wsgi_ > core_. Each part has one header, which includes
+ * the header of the part below. core.h also includes core_pool.h, which includes core_python.h. core_ calls the parts
+ * above it through tables of functions (core_mode, core_kind) and pointers in core_the_pool. tables_test.go checks
+ * this.
  *
  * A header has a section for each .c file, with the functions and variables of this file that other files use
  * (headers_test.go). The rules in core_python.h about the GIL, errors and references hold in all headers. */

@@ -41,8 +41,8 @@ static inline PyObject *core_new_ref(PyObject *o) {
 /* =============================================================================
  * Checks of the callers, in builds with AddressSanitizer or ThreadSanitizer: a function that Go or Python calls begins
  * with CORE_CHECK. CORE_CHECK aborts unless the caller is in one of the given states for the GIL, on one of the given
- * threads, and in one of the given phases. Without a given state, thread or phase, any is allowed. A forked child is
- * not checked.
+ * threads, and in one of the given phases. If no state, thread or phase is given, any state, thread or phase is
+ * allowed. A forked child is not checked.
  *
  * While a thread is in a function of the event loop, CORE_ON_LOOP refuses other threads. In inline mode a handler may
  * call the event loop (core_loop_send_now), which then calls functions that expect CORE_NO_GIL with the GIL. */

@@ -101,8 +101,8 @@ static core_record *take(core_thread *t) {
   return rec;
 }
 
-/* Returns rec to the head of the queue if too many answers were published since t took it, and returns whether it
- * did. With the GIL: a handler that held the GIL has published its answer by now. */
+/* Returns rec to the head of the queue if too many answers were published since t took rec, and returns whether rec is
+ * in the queue again. With the GIL: a handler that held the GIL has published its answer by now. */
 static int put_back(core_record *rec) {
   if (LIKELY(rec->job != CORE_RUN || !core_loop_is_behind())) return 0;
   CORE_LOCKED();

@@ -254,7 +254,8 @@ func isFile(path string) bool {
 // Contents is the result of loading, without the interpreter. Another process may have loaded the applications and sent
 // the Contents as JSON. Contents does not change and is safe for concurrent use.
 type Contents struct {
-	Apps []Content // The index is that of the application in Options.Apps.
+	// The index is the position of the application in Options.Apps.
+	Apps []Content
 }
 
 type Content struct {

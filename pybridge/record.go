@@ -83,7 +83,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 		rec.req.fields = (*C.core_field)(C.malloc(C.size_t(size) * C.sizeof_core_field))
 		rec.req.fields_cap = C.uint32_t(size)
 	}
-	// their layout is that of core_field
+	// Copy the fields without conversion, because http1.Field has the layout of core_field.
 	copy(unsafe.Slice((*http1.Field)(unsafe.Pointer(rec.req.fields)), int(rec.req.fields_cap)), p.Fields)
 	rec.req.nfields = C.uint32_t(len(p.Fields))
 	rec.req.mount = C.uint32_t(r.Mount)

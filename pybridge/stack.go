@@ -161,8 +161,8 @@ func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	return err
 }
 
-// running is the beginning of the state of a request whose handler runs, onThread that of a handler on a thread of the
-// pool.
+// running is the beginning of the state of a request whose handler runs, and onThread is the beginning for a handler on
+// a thread of the pool.
 const (
 	running  = "running on "
 	onThread = running + "thread "

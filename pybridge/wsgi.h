@@ -133,7 +133,7 @@ core_part *wsgi_write_head(core_record *rec, wsgi_start_object *s, int64_t whole
 /* Writes the head that accepts a WebSocket. NULL with an exception. */
 core_part *wsgi_write_accept(core_record *rec, wsgi_start_object *s, const char *subprotocol, size_t n);
 void wsgi_write_page(core_record *rec, int status, const char *page, size_t n);
-/* The limits are those of http1.MaxTrailers and http1.MaxTrailerBytes. */
+/* The limits are the same as http1.MaxTrailers and http1.MaxTrailerBytes. */
 #define WSGI_TRAILERS_MAX 100
 #define WSGI_TRAILERS_BYTES (16 << 10)
 /* Whether a token may be the name of a trailer, as in http1.ValidTrailer. With or without the GIL. */

@@ -10,7 +10,7 @@
 
 static const char link_name[] = "Link: ", mode_name[] = "sec-fetch-mode", navigate[] = "navigate";
 
-/* The rule is that of exchange.Request.TakesHints. */
+/* The rule is the same as in exchange.Request.TakesHints. */
 int wsgi_takes_hints(const core_record *rec) {
   if (rec->req.websocket || rec->req.version == CORE_HTTP10) return 0;
   if (rec->req.version == CORE_HTTP2) return 1;

@@ -214,7 +214,7 @@ func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.In
 // Replace replaces the sites and their handler. The new sites also answer waiting requests (exchange.Mount.Pending);
 // active requests continue with the previous sites. unused is called on a goroutine when the last of these active
 // requests has ended. Call Replace after Serve, after an earlier call has returned, and not on the loop. The errors are
-// those of Serve.
+// the same as for Serve.
 func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) error {
 	handed := new(static.Handed)
 	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {

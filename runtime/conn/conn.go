@@ -169,8 +169,8 @@ type Virtual interface {
 	AwaitRoom()
 }
 
-// OpenVirtual makes the empty c a virtual connection of s that speaks p. The addresses are those of the carrying
-// connection.
+// OpenVirtual makes the empty c a virtual connection of s that speaks p. The addresses are the addresses of the
+// carrying connection.
 func (c *Conn) OpenVirtual(s *Set, t Virtual, p Protocol, local, remote net.Addr) {
 	c.set, c.proto, c.transport, c.fd = s, p, &secured{t}, -1
 	c.Local, c.Remote, c.Stamp = local, remote, s.Now

@@ -121,8 +121,8 @@ func (ln *Listener) Close() error {
 
 // ListeningSocket makes a listening socket at an address of the forms that Listen accepts, for one or several
 // processes. The socket has its options, owner and mode before a client can connect. Calling Fd on the file does not
-// make the socket blocking. The caller must remove the file of a unix socket (RemoveSocketFile). Errors are like those
-// of Listen.
+// make the socket blocking. The caller must remove the file of a unix socket (RemoveSocketFile). Errors have the same
+// form as errors of Listen.
 func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
 	var fd int
 	var err error

@@ -25,8 +25,9 @@ type IdleClient struct {
 }
 
 // TakeIdle removes the idle HTTP/1 connections from the loop and returns them for another process. Connections after a
-// TLS handshake cannot move, because the keys stay in this process. TakeIdle closes those that have carried a request:
-// their clients retry on another connection (RFC 9110 §9.2.2). A connection whose next request has arrived stays.
+// TLS handshake cannot move, because the keys stay in this process. TakeIdle closes the connections with TLS that have
+// carried a request: their clients retry on another connection (RFC 9110 §9.2.2). A connection whose next request has
+// arrived stays.
 func (s *Server) TakeIdle() (list []IdleClient) {
 	s.replaced = true
 	s.Set.Each(func(p conn.Protocol) {

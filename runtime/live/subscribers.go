@@ -36,7 +36,7 @@ type Subscribers struct {
 	most   int
 	format atomic.Pointer[eventFormat]
 
-	// number of subscribers, including those whose response is not complete yet
+	// number of subscribers, including subscribers whose response is not complete yet
 	joined    int
 	addresses map[string]int32
 	// Number of the next subscriber. The upper bits are the process ID.

@@ -48,7 +48,7 @@ const mostRoutes = 250
 // until the next call of Turn.
 type Recorder struct {
 	start time.Time
-	// number of requests that have begun, including those that have ended
+	// number of requests that have begun, including requests that have ended
 	begun atomic.Int64
 
 	// number of requests at the last Turn

@@ -99,7 +99,8 @@ func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 }
 
 // followForwarded evaluates Forwarded. followForwarded returns false if it could parse no part of the field. The scheme
-// and host of an outer trusted proxy override those of an inner proxy, because the outer proxy is nearer to the client.
+// and host of an outer trusted proxy override the scheme and host of an inner proxy, because the outer proxy is nearer
+// to the client.
 func (o *Origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
 	for _, line := range slices.Backward(lines) {
 		for rest, more := line, true; more; {

@@ -18,8 +18,8 @@
 // # ACME
 //
 // Orders (orders.go) gets certificates from a public authority such as Let's Encrypt (RFC 8555), and renews them (--tls
-// acme). The protocol is that of golang.org/x/crypto/acme/autocert; its cache is a directory of the state directory, in
-// which all processes of a server find certificates, keys and tokens.
+// acme). The package golang.org/x/crypto/acme/autocert implements the protocol. The cache of autocert is a directory of
+// the state directory, in which all processes of a server find certificates, keys and tokens.
 //
 // Orders, in the process that reads certificates, orders one certificate after the other. The authority then requests a
 // token from the workers, over HTTP (http-01) or in a TLS handshake (tls-alpn-01, RFC 8737). TokenACME and

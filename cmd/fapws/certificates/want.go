@@ -110,7 +110,7 @@ type Expiry struct {
 	At   time.Time
 }
 
-// mostExpiries limits the reported certificates to those that expire first.
+// mostExpiries limits the report to the certificates that expire first.
 const mostExpiries = 250
 
 // expiries returns one entry for each name: the certificate that expires first, if several with different kinds of keys

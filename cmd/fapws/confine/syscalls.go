@@ -211,8 +211,8 @@ func hasAny(arg, bits uint32) cond {
 	return cond{arg, bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: bits, SkipFalse: 1}}
 }
 
-// install applies the filter to all threads of the process, and sets no_new_privs, which seccomp requires. Errors are
-// those of seccomp(2).
+// install applies the filter to all threads of the process, and sets no_new_privs, which seccomp requires. The errors
+// are the errors of seccomp(2).
 func (f *filter) install() error {
 	raw, err := bpf.Assemble(append(f.program, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
 	if err != nil {

@@ -29,7 +29,7 @@ var controlSignals = []syscall.Signal{
 	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
 }
 
-// Catch starts to catch signals, except those that were ignored when the server started, for example as a background
+// Catch starts to catch signals, except signals that were ignored when the server started, for example as a background
 // job of a script. HUP is caught even under nohup, because here it is a command and does not mean the end of a
 // terminal. Catch then calls arrived, which returns the signals that arrived during an upgrade
 // (process.SignalsArrived).

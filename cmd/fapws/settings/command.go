@@ -17,8 +17,8 @@ import (
 type Word string
 
 // The commands. WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion precede APP; help and version are
-// also flags. Package ctl parses the arguments of WordCtl, and package bench those of WordBench. WordImport has a file
-// as argument, WordHash a user, WordUser an action, and WordNew a sample and a directory.
+// also flags. Package ctl parses the arguments of WordCtl, and package bench parses the arguments of WordBench.
+// WordImport has a file as argument, WordHash a user, WordUser an action, and WordNew a sample and a directory.
 const (
 	WordRun         Word = "run"
 	WordCheck       Word = "check"

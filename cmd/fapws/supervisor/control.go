@@ -257,7 +257,8 @@ func (l *ledger) said(pid int, families []metrics.Family) int {
 	return len(l.known)
 }
 
-// sum returns the total of all workers, including those that have ended. live are the running workers.
+// sum returns the total of all workers, including workers that have ended. The parameter live contains the running
+// workers.
 func (l *ledger) sum(live []int) []metrics.Family {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -161,7 +161,7 @@ var (
 
 // patterns selects the watched files. A pattern without a slash matches base names. A pattern that begins with a slash
 // matches whole paths. Other patterns with a slash match paths relative to the working directory or to the watched
-// folder. The syntax is that of path/filepath.Match.
+// folder. The syntax is the same as for path/filepath.Match.
 type patterns struct {
 	include, exclude []pattern
 	// absolute paths of files from patterns with a slash and without wildcards, in any directory

@@ -191,7 +191,7 @@ const (
 	quickly
 )
 
-// lastNotices is how long on_leave may take when all subscribers have left, and lastEvents how long the supervisor
+// lastNotices is how long on_leave may take when all subscribers have left, and lastEvents is how long the supervisor
 // may take to number published events. stderrWithin exceeds the time for which the output of a program is read after
 // its end.
 const (

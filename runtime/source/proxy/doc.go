@@ -20,10 +20,10 @@
 //
 // # Several upstreams
 //
-// Proxy.take chooses an upstream by least active requests, and Proxy.try gives a request to it. The counts and the
-// failures are those of this process. Proxy.failed determines which failures count: a client must not be able to
-// disable upstreams with a request that they do not answer. Health checks (checkHealth) begin with the first request,
-// because New is also called to check a configuration. With Options.Sticky, a cookie names the upstream of a client.
+// Proxy.take chooses an upstream by least active requests, and Proxy.try gives a request to it. Each process has its
+// own counts and failures. Proxy.failed determines which failures count: a client must not be able to disable upstreams
+// with a request that they do not answer. Health checks (checkHealth) begin with the first request, because New is also
+// called to check a configuration. With Options.Sticky, a cookie names the upstream of a client.
 //
 // # TLS to the upstream
 //
