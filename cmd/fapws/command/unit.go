@@ -36,8 +36,8 @@ func writeUnit(p *plan.Plan, args []string, stdout, stderr io.Writer) error {
 	}
 	lines := map[string]string{
 		"Description=":      name + ", served by fapws",
-		"ExecStart=":        quoteUnit(append(program, args...)...),
-		"ExecReload=":       quoteUnit(append(program, "ctl", "--socket", "/run/"+name+"/ctl", "reload")...),
+		"ExecStart=":        commandLine(append(program, args...)...),
+		"ExecReload=":       commandLine(append(program, "ctl", "--socket", "/run/"+name+"/ctl", "reload")...),
 		"RuntimeDirectory=": name, "StateDirectory=": name, "CacheDirectory=": name, "LogsDirectory=": name,
 		"User=":             cmp.Or(account, name),
 		"WorkingDirectory=": strings.ReplaceAll(p.Dir, "%", "%%"),
@@ -116,11 +116,14 @@ func unitName(text string) string {
 	return cmp.Or(strings.Trim(name, "-"), "fapws")
 }
 
-// quoteUnit returns words as a command line of systemd (systemd.service(5), "Command lines").
+// commandLine returns a command for ExecStart, where systemd replaces variables (systemd.service(5), "Command lines").
+func commandLine(words ...string) string { return strings.ReplaceAll(quoteUnit(words...), "$", "$$") }
+
+// quoteUnit returns words for a setting of a unit (systemd.syntax(7), "Quoting").
 func quoteUnit(words ...string) string {
 	var quoted []string
 	for _, word := range words {
-		word = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%", "$", "$$", "\n", `\n`).Replace(word)
+		word = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "%", "%%", "\n", `\n`).Replace(word)
 		if word == "" || strings.ContainsAny(word, " \t';\"") {
 			word = `"` + word + `"`
 		}

@@ -21,8 +21,8 @@ func unquoted(line string) (words []string) {
 
 func TestUnitOfSystemdStartsTheTypedCommand(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir() + "/My shop"
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	dir := t.TempDir() + "/a$b/My shop"
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	fapwstest.Write(t, dir+"/app.py", "import sys\nPATHS = [('/', lambda environ, start_response: "+
