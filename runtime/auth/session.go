@@ -206,7 +206,7 @@ type endedSession struct {
 
 const keptOfEach = 100
 
-// has reports whether the session s was ended. has does not block.
+// has reports, without blocking, whether the session s was ended.
 func (e *ended) has(s *Session) bool {
 	set := e.value.Load()
 	if _, ended := set.ids[s.ID]; ended {

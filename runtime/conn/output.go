@@ -281,8 +281,8 @@ func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	return items[next:], full, err
 }
 
-// writeItems writes bytes of items, at most as many as the parameter most. writeItems returns how many bytes and how
-// many whole items were written, and unix.EAGAIN if the socket is full, or errCold.
+// writeItems writes at most most bytes of items. It returns the number of written bytes, the number of items that were
+// written completely, and unix.EAGAIN if the socket is full, or errCold.
 func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 	sent, next, err = c.putItems(items, most)
 	if c.transport != nil && (err == nil || err == errCold) {

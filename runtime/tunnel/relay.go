@@ -94,7 +94,7 @@ func (r *relay) malformed(why string) {
 	r.x.FailWith(exchange.Reply{Status: 502}, nil)
 }
 
-// Ready is called when the application has written to its end of the pair or has closed it.
+// Ready is called when the application wrote to its end of the pair, or closed this end.
 func (r *relay) Ready(eventloop.Readiness) {
 	var b [1]byte
 	if n, _, err := unix.Recvfrom(r.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); err == nil && n > 0 {
