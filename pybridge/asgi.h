@@ -1,7 +1,8 @@
-/* asgi_: the asyncio thread, the exchanges whose coroutines it runs, and ASGI 3
+/* The part asgi_ of the C code: the asyncio thread, the exchanges whose coroutines that thread runs, and ASGI 3
  * (https://asgi.readthedocs.io/en/stable/specs/main.html).
  *
- * All functions are called on the asyncio thread, with the GIL, unless a comment says otherwise. */
+ * All functions must be called on the asyncio thread, with the GIL, unless the comment of the function says
+ * otherwise. */
 #pragma once
 
 #include "wsgi.h"
@@ -9,36 +10,39 @@
 /* =============================================================================
  * The asyncio thread and its list of records with events: asgi_thread.c.
  *
- * A process has one asyncio thread; asgi_the_thread lives as long as the process. The pool's mutex guards the list
- * and the events of its records; other members belong to the asyncio thread, under the GIL, unless they are marked
- * atomic. */
+ * A process has at most one asyncio thread; asgi_the_thread lives as long as the process. The pool's mutex guards the
+ * list and the events of the records in the list. Only the asyncio thread uses the remaining members of asgi_thread,
+ * with the GIL, unless a member is marked atomic. */
 
-/* Events of a record that the asyncio thread runs (bits). */
+/* Events of a record, for the asyncio thread to handle; bits of core_record.inputs.events. */
 enum {
   ASGI_EVENT_RUN = 1,
   ASGI_EVENT_NEXT = 2,
   ASGI_EVENT_INPUT = 4,
-  ASGI_EVENT_ROOM = 8, /* the client has received enough of the response, so that more can be sent */
+  ASGI_EVENT_ROOM = 8, /* the client has received enough of the response, so send() can continue */
   ASGI_EVENT_GONE = 16,
   ASGI_EVENT_OVERDUE = 32,
-  ASGI_EVENT_ENDS = 64, /* the server has ended an event stream, because it stops */
+  ASGI_EVENT_ENDS = 64, /* the server stops, and has therefore ended this event stream */
 };
 
 typedef struct {
   PyObject *loop; /* owned: the event loop object of asyncio */
   core_thread thread;
-  int depth;                  /* nonzero if a function further up the call stack will wake the server's event loop */
+  /* Nonzero if a caller will wake the server's event loop, so asgi_thread_notify need not. */
+  int depth;
   struct asgi_exchange *live; /* owned: exchanges whose coroutines have not ended */
   int event;                  /* eventfd that wakes the thread; 0 if the thread does not exist */
-  int asleep;                 /* atomic: the thread checks the list only after a write to event */
+  int asleep;                 /* atomic: the thread sleeps, and checks the list only after a write to the eventfd */
   unsigned long turns;        /* atomic: number of calls of turn() */
-  /* 0, or if the server has abandoned the thread, asgi_progress() + 1 at this time. Guarded by the pool's mutex. */
+  /* The value of asgi_progress() + 1 when the server abandoned the thread, or 0 if the server has not abandoned it.
+   * Guarded by the pool's mutex. */
   unsigned long left_at;
-  /* Atomic: 0 before asgi_thread_stop is called, then its argument plus one, and 0 again when the thread has read
-   * it. */
+  /* Atomic: the argument of asgi_thread_stop plus one, from the call of that function until the thread has read the
+   * value; otherwise 0. */
   int asked;
-  void (*messages)(void);   /* atomic: called at the end of each turn, or NULL if Python receives no messages */
-  int stopping;             /* the thread has read that it must stop */
+  /* Atomic: function called at the end of each turn, or NULL if Python code receives no messages of other workers. */
+  void (*messages)(void);
+  int stopping;             /* the thread has read the request to stop */
   core_record *head, *tail; /* records with events; guarded by the pool's mutex */
 } asgi_thread;
 
@@ -46,74 +50,85 @@ typedef struct {
 
 extern asgi_thread asgi_the_thread;
 extern const core_mode asgi_mode;
-/* Adds events (ASGI_EVENT_...) to rec, puts it into the list, and wakes the thread. Any thread, without the GIL. */
+/* Adds events (ASGI_EVENT_...) to rec, puts rec into the list, and wakes the asyncio thread. Can be called on any
+ * thread, without the GIL. */
 void asgi_post_event(core_record *rec, unsigned events);
-/* Wakes the thread if it sleeps. Any thread, without the GIL. */
+/* Wakes the asyncio thread if it sleeps. Can be called on any thread, without the GIL. */
 void asgi_thread_wake(void);
-/* Wakes the server's event loop for published parts, unless a function further up the call stack will wake it. */
+/* Wakes the server's event loop for published parts, unless a caller of the current function will wake the loop
+ * later. */
 void asgi_thread_notify(void);
 
 /* =============================================================================
  * How exchanges run on the asyncio thread: asgi_exchange.c, asgi_task.c, asgi_waiter.c, asgi_messages.c,
  * asgi_handler.c and asgi_stack.c.
  *
- * An exchange is a coroutine that a Task runs. The core_kind of an exchange tells whether it is ASGI, an async handler
- * or a WebSocket. The record owns a reference to its exchange, and so does the list asgi_thread.live until the
- * coroutine has ended. An exchange may outlive its record: rec is NULL from the last part on. */
+ * An exchange is a coroutine that a Task runs. The core_kind of an exchange tells its protocol: ASGI for HTTP, ASGI for
+ * WebSockets, or an async handler. The record owns a reference to its exchange. The list asgi_thread.live owns a second
+ * reference until the coroutine has ended. An exchange can outlive its record: the member rec is NULL after the last
+ * part was published. */
 
 typedef struct asgi_exchange asgi_exchange;
 
-/* A kind whose handlers are coroutines: its run is asgi_exchange_run. */
+/* A kind whose handlers are coroutines. Its function core_kind.run is asgi_exchange_run. */
 typedef struct {
   core_kind kind;
 
-  /* exchange->rec may become NULL during a call that publishes the last part. */
+  /* A function of this struct that publishes the last part of the response sets the member rec of its exchange to
+   * NULL. */
 
   /* Makes the awaitable that the task runs. Returns NULL with an exception, or NULL without an exception if the
    * exchange has ended. */
   PyObject *(*begin)(asgi_exchange *x);
-  /* Stores the next message of receive() in *message. Returns 1 with a message, 0 if receive() must wait, -1 with an
-   * exception. */
+  /* Stores the message that receive() returns next in *message. Returns 1 if there is a message, 0 if receive() must
+   * wait for one, or -1 with an exception. */
   int (*receive)(asgi_exchange *x, PyObject **message);
   int (*send)(asgi_exchange *x, PyObject *message);
-  /* Called with the result of the awaitable. Returns the next awaitable or NULL, like begin. */
+  /* Called with the result of the awaitable. Returns the awaitable that the task runs next, or NULL, as the function
+   * begin does. */
   PyObject *(*returned)(asgi_exchange *x, PyObject *result);
-  /* Called while the exception of the awaitable is set. Clears the exception, and ends the exchange. */
+  /* Called if the awaitable has raised an exception, which is still set. Clears the exception, and ends the
+   * exchange. */
   void (*raised)(asgi_exchange *x);
   /* Called once when the client disconnects, before the waiting tasks are woken. */
   void (*gone)(asgi_exchange *x);
-  /* Called for each message of send() after the client has disconnected. If the awaitable was waiting for room, the
-   * function is called with NULL as message. Returns 0 to discard the message, 1 to discard it and let other tasks run
-   * first, -1 with an exception. */
+  /* Called for each message that the application passes to send() after the client has disconnected. If a call of
+   * send() was waiting for room when the client disconnected, too_late is called with NULL as message. Returns 0 to
+   * discard the message, 1 to discard the message and run other tasks before send() returns, or -1 with an exception
+   * that send() raises. */
   int (*too_late)(asgi_exchange *x, PyObject *message);
 } asgi_kind;
 
-/* Reasons to wait. */
+/* Reasons for which a waiter waits (asgi_waiter.what). */
 enum {
   ASGI_FOR_NOTHING,
   ASGI_FOR_MESSAGE,
   ASGI_FOR_ROOM,
-  ASGI_FOR_OTHERS /* one turn of asyncio's event loop */,
+  ASGI_FOR_OTHERS /* until other tasks have run, for one turn of asyncio's event loop */,
   ASGI_TO_SEND
 };
 
-/* A coroutine that the application awaits. The coroutine ends when its exchange has a message, or room for more of the
- * response. asgi_done ends at once. */
+/* A coroutine that receive() or send() returns, and that the application awaits. The coroutine ends when its exchange
+ * has a message for receive(), or room for more of the response. */
 typedef struct asgi_waiter {
   PyObject_HEAD asgi_exchange *exchange; /* owned */
-  PyObject *future;                      /* owned: the future that the task awaits, or NULL if the task does not wait */
-  PyObject *message;                     /* owned: the message of ASGI_TO_SEND, otherwise NULL */
-  struct asgi_waiter *next, *prev;       /* in the list exchange.waiters unless future is NULL */
+  /* Owned: the future that the application's task awaits, or NULL if no task waits. */
+  PyObject *future;
+  /* Owned: the message to send if the member what is ASGI_TO_SEND, otherwise NULL. */
+  PyObject *message;
+  /* Neighbours in the list exchange.waiters, which contains waiters with a future. */
+  struct asgi_waiter *next, *prev;
   uint8_t what, ended;
-  uint8_t woken; /* the future has a result, so the task will run */
+  uint8_t woken; /* the future has its result, so the task will continue */
 } asgi_waiter;
 
 enum {
-  ASGI_WAITS,    /* waits for http.response.start */
-  ASGI_HEAD,     /* the head was received, and nothing was sent */
-  ASGI_BODY,     /* the head was sent */
-  ASGI_TRAILERS, /* the body is complete, http.response.trailers follows */
-  ASGI_DISCARD,  /* the server sends its own response and drops further data of the application */
+  ASGI_WAITS, /* the application has not sent http.response.start yet */
+  /* The application has sent http.response.start, but the server has not sent the head to the client yet. */
+  ASGI_HEAD,
+  ASGI_BODY,     /* the server has sent the head to the client */
+  ASGI_TRAILERS, /* the body is complete, and http.response.trailers must follow */
+  ASGI_DISCARD,  /* the server does not need further data of the response, and discards what the application sends */
   ASGI_COMPLETE,
   ASGI_ACCEPTED,
 };
@@ -122,41 +137,47 @@ enum {
 enum { ASGI_NO_TRAILERS, ASGI_ANNOUNCED, ASGI_COLLECTED };
 
 struct asgi_exchange {
-  /* record of the exchange, or NULL after the last part was published, when the record belongs to the event loop */
+  /* Record of the exchange. NULL after the last part was published, because the record then belongs to the event loop
+   * again. */
   PyObject_HEAD core_record *rec;
   const asgi_kind *kind;
   core_mount *mount;
-  PyObject *task;                     /* owned, until the end */
-  PyObject *inner;                    /* owned: the awaitable of the application */
+  PyObject *task; /* owned: the asyncio.Task, or NULL after the exchange has ended */
+  /* Owned: the awaitable that the exchange runs at present, usually the application's coroutine. */
+  PyObject *inner;
   PyObject *iterator;                 /* owned: yields the body of an async handler's response */
   PyObject *told;                     /* owned: the task that has received http.disconnect, or NULL */
   asgi_waiter *waiters, *last_waiter; /* borrowed: waiters are owned by the coroutines that await them */
-  asgi_exchange *next, *prev;         /* in asgi_thread.live */
+  asgi_exchange *next, *prev;         /* neighbours in the list asgi_thread.live */
   uint8_t state;
   uint8_t begun;
   uint8_t running;
-  uint8_t sending; /* send() is running: a value of its message may call send() again */
+  /* send() is running; a second call is an error, which Python code of a value in the message can cause. */
+  uint8_t sending;
   uint8_t gone;
   /* The client has shut down its sending side: receive() reports a disconnect, but send() still works. */
   uint8_t hung;
   uint8_t ended;
   uint8_t overdue; /* the server has cancelled the task because of a timeout */
-  /* The server has ended this event stream, and the first of two delays before the task is cancelled has passed. */
+  /* The server has ended this event stream, and the first of the two delays before it cancels the task has passed
+   * (end_stream). */
   uint8_t warned;
-  uint8_t waits;    /* for async handlers: inner waits for room in the response */
+  uint8_t waits;    /* only for async handlers: the awaitable in the member inner waits for room in the response */
   uint8_t trailers; /* ASGI_NO_TRAILERS to ASGI_COLLECTED */
-  uint8_t received; /* the application has received the whole body, or websocket.connect */
+  uint8_t received; /* the application has received the whole body or, for a WebSocket, the message websocket.connect */
   uint16_t code;    /* close code of a WebSocket (RFC 6455 §7.4) */
   PyObject *reason; /* owned: close reason, a str, or NULL */
-  /* Number of messages that send() may still discard after the client has closed the WebSocket. */
+  /* Number of messages that send() will still accept after the client has closed the WebSocket. */
   uint8_t words;
-  /* Number of messages that the application has sent after the connection was closed, without receiving a message. */
+  /* Number of messages that the application has sent after the client disconnected and since it last received a
+   * message. */
   uint8_t unheard;
   int64_t taken; /* bytes of the body that receive() has returned */
-  /* Beginning of the request line, and address of the client, for messages after rec has become NULL. */
+  /* Beginning of the request line, and address of the client. Error reports contain both after the member rec has
+   * become NULL. */
   char line[160], addr[46];
   uint8_t line_len, addr_len;
-  uint32_t log; /* number of the error log, for messages after rec has become NULL */
+  uint32_t log; /* number of the error log for reports after the member rec has become NULL */
   wsgi_start_object head;
 };
 
@@ -164,40 +185,41 @@ struct asgi_exchange {
 
 int asgi_exchange_init(void);
 extern PyObject *asgi_cancelled_error;
-/* Creates the exchange of rec and its task, and runs the task until it waits. All kinds with coroutines use this
+/* Creates an exchange and a task for rec, and runs the task until it waits or ends. All kinds with coroutines use this
  * function as core_kind.run. */
 void asgi_exchange_run(core_thread *t, core_record *rec);
 
 /* --- asgi_task.c ------------------------------------------------------------- */
 
 int asgi_task_init(void);
-/* Creates the task of x and runs it until it waits. Returns a new reference, or NULL. In both cases, code of the
- * task may leave an exception set. */
+/* Creates the task of x and runs it until it waits or ends. Returns a new reference, or NULL on failure. An exception
+ * can be set in both cases, because a step of the task has raised it. */
 PyObject *asgi_task_new(asgi_exchange *x);
 void asgi_exchange_cancel(asgi_exchange *x);
 /* Sends value into an iterator, as PyIter_Send does. */
 PySendResult asgi_iter_send(PyObject *iterator, PyObject *value, PyObject **result);
-/* Returns PYGEN_RETURN if the current exception is StopIteration or if there is none, and stores the returned value.
- * With any other exception, returns PYGEN_ERROR. */
+/* Stores the value of the current StopIteration in *result, or None if no exception is set, and returns PYGEN_RETURN.
+ * If a different exception is set, returns PYGEN_ERROR. */
 PySendResult asgi_returned_value(PyObject **result);
-/* Returns an iterator that runs an awaitable by asgi_iter_send, or NULL with TypeError. */
+/* Returns the iterator of an awaitable, for asgi_iter_send. If the object cannot be awaited, returns NULL with
+ * TypeError. */
 PyObject *asgi_await(PyObject *awaitable);
 
 /* --- asgi_waiter.c ----------------------------------------------------------- */
 
 extern PyTypeObject asgi_Waiter_Type;
 int asgi_waiter_init(void);
-/* Creates a coroutine that waits for what (ASGI_FOR_...). */
+/* Creates a coroutine that waits. The parameter what is the reason (ASGI_FOR_...). */
 PyObject *asgi_waiter_new(asgi_exchange *x, int what);
-/* Returns a coroutine that sends message and waits for room. send() returns it on other threads than the asyncio
- * thread. */
+/* Returns a coroutine that sends message when it is awaited, and then waits for room. If the application calls send()
+ * on a thread that is not the asyncio thread, send() returns such a coroutine. */
 PyObject *asgi_send_when_awaited(asgi_exchange *x, PyObject *message);
-/* A waiter that is done at once. All exchanges share this waiter. */
+/* A coroutine that ends at once when it is awaited. All exchanges share it. */
 extern PyObject *asgi_done;
-/* Converts a result of asgi_iter_send to a result of tp_iternext: a returned value becomes StopIteration. Takes the
- * reference to result. */
+/* Converts a result of asgi_iter_send to a result of tp_iternext: if how is PYGEN_RETURN, raises StopIteration with
+ * result as its value. Steals the reference to result. */
 PyObject *asgi_send_result(PySendResult how, PyObject *result);
-/* Raises the exception in the arguments of throw(type[, value[, traceback]]). Returns NULL. */
+/* Raises the exception that the arguments of throw(type[, value[, traceback]]) describe. Returns NULL. */
 PyObject *asgi_raise_thrown(PyObject *args);
 void asgi_wake_waiters(asgi_exchange *x, int what);
 /* Whether a task of the application waits for a message. */
@@ -218,53 +240,57 @@ int asgi_state_of(core_record *rec, int *thread);
 /* --- asgi_messages.c --------------------------------------------------------- */
 
 int asgi_init(void);
-/* Returns the next input, which the caller frees, or NULL. The client may then send as many further bytes as the
- * input has. */
+/* Removes the first input of rec and returns it, or returns NULL if rec has no input. The caller must free the input.
+ * The client is permitted to send as many further bytes as the input has. */
 core_input *asgi_take_input(core_record *rec);
-/* Calls the application. Takes the reference to scope; if scope is NULL, fails. Returns the awaitable of the
- * application, or NULL, like asgi_kind.begin. */
+/* Calls the application. Steals the reference to scope. Returns the awaitable of the application, or NULL with an
+ * exception. If scope is NULL, returns NULL, and keeps the current exception. */
 PyObject *asgi_call(asgi_exchange *x, PyObject *scope);
-/* Sends message at once. Returns a coroutine that waits for room: a new reference. */
+/* Sends message at once. Returns a new reference to a coroutine that waits for room, or to asgi_done if there is room.
+ * On failure, returns NULL with an exception. */
 PyObject *asgi_send(asgi_exchange *x, PyObject *message);
-/* Returns the type of a message to send() as its index in texts, which must be between first and last. text has the
- * same texts as str objects; its first element is "type". Returns -1 with an exception. */
+/* Returns the index in texts of the type of a message that the application passes to send(). Only types with an index
+ * from first to last are valid. The array text has the same elements as texts, as str objects, and its element 0 must
+ * be "type". Returns -1 with an exception. */
 int asgi_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last);
-/* Calls f with the values of two keys of message. A value is NULL if message lacks the key. Returns -1 with an
- * exception. */
+/* Calls the function f with the values of the keys first and second in message. A value is NULL if message lacks its
+ * key. Returns -1 with an exception. */
 int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObject *second,
                      int (*f)(asgi_exchange *, PyObject *, PyObject *));
-/* Makes a message for receive(): a dict with its type and further pairs of key and value. Takes the references to
- * the values. NULL ends the arguments. Returns 1 or -1, like receive. */
+/* Makes a message for receive(): a dict that maps "type" to type, and contains the further arguments, which are pairs
+ * of key and value. NULL must follow the last pair. Steals the references to the values. Returns 1, or -1 with an
+ * exception, as asgi_kind.receive does. */
 int asgi_message(PyObject **message, PyObject *type, ...);
-/* Reports the current exception, and ends the exchange with status 500, or aborts a response that has begun. */
+/* Reports the current exception, and ends the exchange: with a response of status 500, or by aborting the response if
+ * it has begun. */
 void asgi_raised(asgi_exchange *x);
 /* Maximum number of messages that send() discards after the client has disconnected. */
 #define ASGI_LAST_WORDS 64
-/* Raises OSError, as ASGI 2.4 requires of send() if the client has disconnected. Returns -1. */
+/* Raises OSError, as ASGI 2.4 requires of send() after the client has disconnected. Returns -1. */
 int asgi_left(asgi_exchange *x, PyObject *message);
 
 /* --- asgi_http.c ------------------------------------------------------------- */
 
 extern const asgi_kind asgi_http;
 int asgi_http_init(void);
-/* Sends http.response.start and http.response.body. -1 with an exception. */
+/* The two functions send http.response.start and http.response.body. They return -1 with an exception. */
 int asgi_send_start(asgi_exchange *x, PyObject *message);
 int asgi_send_body(asgi_exchange *x, PyObject *message);
-/* Publishes p, a part of x. The body of p is in p->buf or in the memory of p->owner. */
+/* Publishes p, a part of x. */
 void asgi_exchange_publish(asgi_exchange *x, core_part *p);
 
 /* --- asgi_websocket.c -------------------------------------------------------- */
 
 extern const asgi_kind asgi_websocket;
-/* Whether send() must raise an exception because the client has disconnected. */
+/* Whether messages of the application come too late, because the client has disconnected (asgi_kind.too_late). */
 int asgi_has_left(asgi_exchange *x);
 
 /* --- asgi_scope.c ------------------------------------------------------------ */
 
 int asgi_scope_init(void);
-/* The scope of rec (ASGI 3, "Connection Scope"): a new dict. */
+/* Returns the scope of rec (ASGI 3, "Connection Scope") as a new dict. */
 PyObject *asgi_scope(core_record *rec);
 
-/* Puts "tls", the TLS extension of ASGI, into the extensions of a scope, if the client uses TLS. -1 with an exception.
- * With the GIL. */
+/* If the client uses TLS, adds the TLS extension of ASGI to the dict extensions with the key "tls". Returns -1 with an
+ * exception. */
 int asgi_put_tls(PyObject *extensions, const core_record *rec);

@@ -1,6 +1,6 @@
-/* An exchange on the asyncio thread: a coroutine that a Task of asyncio runs. This coroutine runs the coroutine of
- * the application, so that it notices the end of the application. A callback of the Task would need an iteration of
- * asyncio's event loop for each request. */
+/* An exchange on the asyncio thread: a coroutine that a Task of asyncio runs. The exchange itself runs the coroutine of
+ * the application, and thereby notices when the application has ended. A done-callback of the Task would notice it only
+ * in the next iteration of asyncio's event loop. */
 #include "asgi.h"
 
 #include <stdlib.h>
@@ -14,7 +14,8 @@ enum { T_THROW, T_CLOSE, T_COUNT };
 static const char *const texts[T_COUNT] = {"throw", "close"};
 static PyObject *text[T_COUNT];
 
-/* Replaces x->inner by next and takes the reference to next. Other threads may read x->inner (get_of_inner). */
+/* Replaces x->inner by next, and steals the reference to next. Another thread can read x->inner at the same time
+ * (get_of_inner). */
 static void set_inner(asgi_exchange *x, PyObject *next) {
   PyObject *before;
   CORE_BEGIN_HOLD(x);
@@ -42,8 +43,8 @@ static void exchange_end(asgi_exchange *x) {
   Py_DECREF(x);
 }
 
-/* Ends the exchange after the application has ended, perhaps with an exception. CancelledError is passed on to the
- * Task, so that the Task counts as cancelled. */
+/* Ends the exchange after the application has returned or raised an exception. Passes CancelledError on to the Task, so
+ * that the Task counts as cancelled. */
 static PySendResult conclude(asgi_exchange *x, PyObject **result) {
   PyObject *type = NULL, *value = NULL, *tb = NULL;
   if (UNLIKELY(PyErr_Occurred())) {
@@ -63,8 +64,8 @@ static PySendResult conclude(asgi_exchange *x, PyObject **result) {
   return PYGEN_RETURN;
 }
 
-/* Continues x after x->inner has given the result how: runs one awaitable after the other until one waits or the
- * exchange has ended. */
+/* Continues x after x->inner has run with the result how: runs one awaitable after another until an awaitable waits or
+ * the exchange has ended. */
 static PySendResult drive(asgi_exchange *x, PySendResult how, PyObject **result) {
   for (;;) {
     core_exit_child();
@@ -93,8 +94,8 @@ static PySendResult first_step(asgi_exchange *x, PyObject **result) {
   return drive(x, asgi_iter_send(inner, Py_None, result), result);
 }
 
-/* Whether the application resumes the coroutine in which it runs. If the application does, sets ValueError, as other
- * coroutines do. */
+/* Whether the application tries to resume the coroutine that is running it. If so, sets ValueError, as coroutines of
+ * Python do. */
 static int reentered(const asgi_exchange *x) {
   if (UNLIKELY(x->running)) PyErr_SetString(PyExc_ValueError, "coroutine already executing");
   return x->running;
@@ -138,7 +139,7 @@ static PySendResult throw_into(asgi_exchange *x, PyObject *args, PyObject **resu
       Py_DECREF(throw);
       return drive(x, *result ? PYGEN_NEXT : asgi_returned_value(result), result);
     }
-    PyErr_Clear(); /* an iterator, but not a generator */
+    PyErr_Clear(); /* an iterator without throw() */
   }
   x->begun = 1;
   asgi_raise_thrown(args);
@@ -183,7 +184,7 @@ static PyObject *exchange_close(PyObject *self, PyObject *none) {
 static PyTypeObject exchange_type;
 
 #define SPARE 64
-static asgi_exchange *spare[SPARE]; /* exchanges that have ended, for reuse */
+static asgi_exchange *spare[SPARE]; /* objects of exchanges that have ended, for reuse */
 static int nspare;
 
 static asgi_exchange *exchange_new(core_record *rec) {
@@ -197,7 +198,7 @@ static asgi_exchange *exchange_new(core_record *rec) {
   }
   x->rec = rec;
   x->mount = core_mount_of(rec);
-  x->kind = (const asgi_kind *)core_kind_of(rec); /* asgi_kind begins with core_kind */
+  x->kind = (const asgi_kind *)core_kind_of(rec); /* core_kind is the first member of asgi_kind */
   x->task = x->inner = x->iterator = x->told = NULL;
   x->waiters = x->last_waiter = NULL;
   x->state = ASGI_WAITS;
@@ -321,7 +322,7 @@ static PyTypeObject exchange_type = {
     .tp_getset = exchange_getset,
 };
 
-/* asyncio recognizes coroutines by the classes of collections.abc. */
+/* asyncio recognizes an object as a coroutine if its class is registered with collections.abc.Coroutine. */
 static int register_coroutines(void) {
   PyTypeObject *types[] = {&exchange_type, &asgi_Waiter_Type};
   PyObject *coroutine = core_import("collections.abc", "Coroutine");

@@ -1,5 +1,6 @@
-/* async def handler(environ, start_response), awaited on the asyncio thread. The handler may return the same values as
- * other handlers, or an async iterable, and it may be an async generator, whose chunks are sent as they are yielded. */
+/* Handlers of the form async def handler(environ, start_response), which run on the asyncio thread. Such a handler can
+ * return what a synchronous handler can return, or an async iterable. It can also be an async generator: each chunk is
+ * sent when the generator yields it. */
 #include "asgi.h"
 
 #define A asgi_the_thread
@@ -11,7 +12,8 @@ static PyObject *next_item(asgi_exchange *x) {
   return inner;
 }
 
-/* Returns an awaitable that closes the async generator; its result does not matter. NULL without a generator. */
+/* Returns an awaitable that closes the async generator, or NULL if x has an iterator without aclose(). The result of
+ * the awaitable is ignored. */
 static PyObject *closing(asgi_exchange *x) {
   PyObject *iterator = x->iterator;
   x->iterator = NULL;
@@ -19,14 +21,14 @@ static PyObject *closing(asgi_exchange *x) {
            *awaitable = aclose ? PyObject_CallNoArgs(aclose) : NULL;
   PyObject *inner = awaitable ? asgi_await(awaitable) : NULL;
   if (aclose && !inner) PyErr_WriteUnraisable(aclose);
-  PyErr_Clear(); /* an iterator need not have an aclose() */
+  PyErr_Clear(); /* an async iterator need not have aclose() */
   Py_XDECREF(awaitable);
   Py_XDECREF(aclose);
   Py_DECREF(iterator);
   return inner;
 }
 
-/* Uses the result of the handler. Returns the next awaitable, or NULL, like asgi_kind.begin. */
+/* Makes the response from the result of the handler. Returns the next awaitable, or NULL, as asgi_kind.begin does. */
 static PyObject *answer(asgi_exchange *x, PyObject *result) {
   core_record *rec = x->rec;
   const PyAsyncMethods *methods = Py_TYPE(result)->tp_as_async;
@@ -57,7 +59,7 @@ static PyObject *handler_begin(asgi_exchange *x) {
   return inner;
 }
 
-/* Sends a chunk of the response. Returns the next awaitable. */
+/* Sends a chunk of the response. Returns the next awaitable, or NULL. */
 static PyObject *piece(asgi_exchange *x, PyObject *item) {
   core_record *rec = x->rec;
   if (wsgi_send_chunk(&A.thread, rec, item) < 0) {
@@ -79,7 +81,7 @@ static PyObject *handler_returned(asgi_exchange *x, PyObject *result) {
     wsgi_stream_end(&A.thread, rec, 1);
     return closing(x);
   }
-  if (x->waits) { /* the client has room again */
+  if (x->waits) { /* the client can receive more of the response again */
     x->waits = 0;
     return next_item(x);
   }
@@ -98,13 +100,14 @@ static void handler_raised(asgi_exchange *x) {
   asgi_raised(x);
 }
 
-/* Cancels a generator, because it might wait for an event forever. Other handlers run to their end, like synchronous
- * handlers. */
+/* Cancels an async generator after the client has disconnected, because the generator might wait for an event forever.
+ * A handler that is no generator continues to its end, as a synchronous handler does. */
 static void handler_gone(asgi_exchange *x) {
   if (x->iterator && !x->waits) asgi_exchange_cancel(x);
 }
 
-/* handler_returned checks whether the client has disconnected. */
+/* Discards nothing: async handlers do not call send(), and handler_returned checks whether the client has
+ * disconnected. */
 static int too_late(asgi_exchange *x, PyObject *message) { return 0; }
 
 const asgi_kind asgi_handler = {

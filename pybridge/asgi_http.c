@@ -1,7 +1,7 @@
-/* ASGI 3 for HTTP: the messages of receive() and send() (https://asgi.readthedocs.io/en/stable/specs/www.html,
+/* ASGI 3 for HTTP: the messages of receive() and send() (https://asgi.readthedocs.io/en/stable/specs/www.html, section
  * "HTTP").
  *
- * A response that is complete with its first http.response.body is published as one part. */
+ * If the first http.response.body completes the response, the head and the body are published as one part. */
 #include "asgi.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define A asgi_the_thread
-#define CHUNK 65536 /* bytes of a body in a file that one message of receive() contains */
+#define CHUNK 65536 /* maximum bytes in a message of receive() if the request body was stored in a file */
 
 #define TEXTS(X)                                                                                                       \
   X(T_TYPE, "type")                                                                                                    \
@@ -47,7 +47,7 @@ static PyObject *http_begin(asgi_exchange *x) { return asgi_call(x, asgi_scope(x
 static PyObject *http_returned(asgi_exchange *x, PyObject *result) {
   core_record *rec = x->rec;
   if (LIKELY(!rec)) return NULL;
-  if (x->gone || x->hung || core_is_cancelled(rec)) /* the application knows that the client disconnected */
+  if (x->gone || x->hung || core_is_cancelled(rec)) /* no error: the client has disconnected */
     wsgi_stream_end(&A.thread, rec, 1);
   else if (x->state == ASGI_WAITS)
     wsgi_fail_line(&A.thread, rec, "the application returned without a response");
@@ -97,7 +97,7 @@ static int http_receive(asgi_exchange *x, PyObject **message) {
   }
   core_input *in = asgi_take_input(rec);
   if (!in) return 0;
-  if (in->op == CORE_OP_CLOSE) { /* the client has shut down its side */
+  if (in->op == CORE_OP_CLOSE) { /* the client has shut down its sending side */
     x->hung = 1;
     free(in);
     return http_receive(x, message);
@@ -108,7 +108,7 @@ static int http_receive(asgi_exchange *x, PyObject **message) {
   return request_message(body, !x->received, message);
 }
 
-/* receive() returns only http.disconnect from now on. */
+/* Discards the inputs of a disconnected client. From now on, receive() returns only http.disconnect. */
 static void http_gone(asgi_exchange *x) {
   core_lock();
   core_input *in = core_take_inputs(x->rec);
@@ -128,7 +128,7 @@ static void publish_chain(asgi_exchange *x, const core_chain *c) {
 
 void asgi_exchange_publish(asgi_exchange *x, core_part *p) { publish_chain(x, &(core_chain){x->rec, p, p}); }
 
-/* Whether more of the body or trailers will follow. */
+/* Whether the response continues after this message. The parameter more is the value of "more_body". */
 static int goes_on(const asgi_exchange *x, int more) { return more || (x->trailers && x->rec->req.trailers); }
 
 static void discard(asgi_exchange *x, int more) {
@@ -239,14 +239,15 @@ static int send_unsized(asgi_exchange *x, int fd, const struct stat *st) {
   PyObject *data = PyObject_CallMethod(file, "read", NULL);
   Py_DECREF(file);
   if (!data) return -1;
-  if (x->head.length == st->st_size) x->head.length = -1; /* Frameworks set Content-Length to the size in stat. */
+  /* Frameworks set Content-Length to st_size, which is not the size of this file. */
+  if (x->head.length == st->st_size) x->head.length = -1;
   core_message m = {.owner = data, .data = PyBytes_AS_STRING(data), .len = PyBytes_GET_SIZE(data)};
   int bad = first_body(x, &m, 0);
   Py_DECREF(data);
   return bad;
 }
 
-/* http.response.pathsend (extension of ASGI 3): the file is the whole body. */
+/* Handles http.response.pathsend (extension of ASGI 3): the file is the whole body. */
 static int send_path(asgi_exchange *x, PyObject *path, PyObject *type) {
   PyObject *bytes = NULL;
   if (!path || !PyUnicode_Check(path))
@@ -276,7 +277,8 @@ static int send_path(asgi_exchange *x, PyObject *path, PyObject *type) {
   return 0;
 }
 
-/* http.response.early_hint (extension of ASGI 3), also before http.response.start. Later hints are ignored. */
+/* Handles http.response.early_hint (extension of ASGI 3), which can precede http.response.start. Hints after the head
+ * of the response was sent are ignored. */
 static int send_hints(asgi_exchange *x, PyObject *links, PyObject *same) {
   PyObject *list =
       links ? PySequence_Fast(links, "send(): 'links' of 'http.response.early_hint' must be a list") : NULL;
@@ -370,13 +372,14 @@ static int http_send(asgi_exchange *x, PyObject *message) {
 
 /* --- send, after the client disconnected --- */
 
-/* Discards most messages to a disconnected client. Before ASGI 2.4, which some frameworks do not know, applications
- * learn of the disconnect from receive() and continue after their response, with background tasks and cleanup of
- * their dependencies. OSError ends an application that would send forever: in a task that has received
- * http.disconnect, in a task that sends more of a body while no other task listens and could cancel it, and after
- * ASGI_LAST_WORDS messages. */
+/* Discards most messages to a disconnected client. Many frameworks implement an ASGI before 2.4, in which an
+ * application learns from receive() that its client has disconnected, and send() never raises. After its response, such
+ * an application runs background tasks and cleans up its dependencies, which an exception would prevent. An application
+ * that would send forever must still end. Therefore send() raises OSError in three cases: in a task that has received
+ * http.disconnect, in a task that sends a part of a body that is not the last while no other task waits in receive()
+ * and could cancel it, and after ASGI_LAST_WORDS messages. */
 static int http_too_late(asgi_exchange *x, PyObject *message) {
-  if (!message) return 0; /* This message was accepted before the client disconnected. */
+  if (!message) return 0; /* send() accepted its message before the client disconnected */
   int which = asgi_message_type(message, text, texts, T_START, T_RESPONSE_TRAILERS), more = 0;
   PyObject *value = NULL, *task;
   if (which < 0 || (which == T_RESPONSE_BODY && core_get(message, text[T_MORE], &value) < 0)) return -1;

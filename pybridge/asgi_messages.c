@@ -1,6 +1,6 @@
-/* ASGI 3: the call of an application, its receive() and send(), and helpers for their messages
- * (https://asgi.readthedocs.io/en/stable/specs/main.html). asgi_http.c has the messages of HTTP, asgi_websocket.c
- * the messages of WebSockets. */
+/* ASGI 3 (https://asgi.readthedocs.io/en/stable/specs/main.html): calls an application, implements receive() and
+ * send(), and has helpers for their messages. asgi_http.c handles the messages of HTTP, and asgi_websocket.c the
+ * messages of WebSockets. */
 #include "asgi.h"
 
 #include <stdarg.h>
@@ -65,8 +65,8 @@ PyObject *asgi_call(asgi_exchange *x, PyObject *scope) {
   return inner;
 }
 
-/* Whether the exception, or one of its causes, means that the client has disconnected: it is an OSError, or an
- * exception that frameworks use for this. */
+/* Whether an exception, or one of its causes, reports that the client has disconnected: an OSError, or one of the
+ * exceptions with which frameworks report the disconnect. */
 static int is_of_gone(PyObject *value) {
   Py_XINCREF(value);
   int found = 0;
@@ -89,8 +89,8 @@ void asgi_raised(asgi_exchange *x) {
   PyErr_Fetch(&type, &value, &tb);
   PyErr_NormalizeException(&type, &value, &tb);
   int gone = x->gone || (rec && core_is_cancelled(rec));
-  /* The application was cancelled because the client disconnected, because of a timeout, which has been logged, or
-   * because the server stops. */
+  /* The task of the application was cancelled. The exception is not reported if the client has disconnected, if the
+   * request has timed out, which was logged, or if the server stops. */
   int cancelled = type && (PyErr_GivenExceptionMatches(type, asgi_cancelled_error) ||
                            PyErr_GivenExceptionMatches(type, PyExc_GeneratorExit));
   int quiet = (cancelled && (gone || x->overdue || asgi_the_thread.stopping)) || (gone && is_of_gone(value)) ||
@@ -130,7 +130,7 @@ int asgi_message(PyObject **message, PyObject *type, ...) {
 
 int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObject *second,
                      int (*f)(asgi_exchange *, PyObject *, PyObject *)) {
-  PyObject *a = NULL, *b = NULL; /* owned: another thread may change the dict */
+  PyObject *a = NULL, *b = NULL; /* owned, because another thread could remove the values from the dict */
   int bad = core_get(message, first, &a) < 0 || core_get(message, second, &b) < 0 || f(x, a, b) < 0;
   Py_XDECREF(a);
   Py_XDECREF(b);
@@ -157,8 +157,8 @@ int asgi_message_type(PyObject *message, PyObject *const *text, const char *cons
 
 /* --- inputs --------------------------------------------------------------
  *
- * Takes inputs of an exchange that has begun: more of its body, or messages of its WebSocket. The event loop
- * delivers at most exchange.InputWindow bytes before the application takes them. */
+ * Takes inputs of an exchange that has begun. An input is a part of the request body, or a message of the WebSocket.
+ * The event loop delivers at most exchange.InputWindow bytes that the application has not taken yet. */
 
 core_input *asgi_take_input(core_record *rec) {
   core_lock();

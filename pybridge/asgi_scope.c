@@ -1,11 +1,12 @@
-/* The scope of ASGI 3. The last heads are cached, as in wsgi_cache.c, because clients repeat them. */
+/* The scope of ASGI 3. The dicts made from recent heads are cached, as in wsgi_cache.c, because clients often send the
+ * same head again. */
 #include "asgi.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-/* The keys of every scope, in their order, up to K_EXTENSIONS, and other texts. */
+/* The keys of every scope in their order, which are the names up to K_EXTENSIONS, followed by texts for other uses. */
 #define TEXTS(X)                                                                                                       \
   X(K_TYPE, "type")                                                                                                    \
   X(K_ASGI, "asgi")                                                                                                    \
@@ -34,7 +35,7 @@
 enum { TEXTS(CORE_NAME) T_COUNT };
 static const char *const texts[T_COUNT] = {TEXTS(CORE_TEXT)};
 static PyObject *text[T_COUNT], *the_asgi;
-static PyObject *the_scope; /* template of a scope: the most common values, and None for the other keys */
+static PyObject *the_scope; /* template of a scope: has all keys, with the most common value of the key or None */
 
 int asgi_scope_init(void) {
   if (the_scope) return 0;
@@ -45,9 +46,9 @@ int asgi_scope_init(void) {
   if (PyDict_SetItem(scope, text[K_TYPE], text[T_HTTP]) < 0 || PyDict_SetItem(scope, text[K_ROOT], text[T_EMPTY]) < 0 ||
       core_put(scope, text[K_QUERY], PyBytes_FromStringAndSize(NULL, 0)) < 0)
     return -1;
-  /* The version is 2.3, because from 2.4 on, frameworks such as Starlette do not listen for http.disconnect. Such
-   * frameworks expect an OSError from send(), so an application that waits for something else would continue without
-   * its client. */
+  /* The version is 2.3. With version 2.4 or later, frameworks such as Starlette do not wait for http.disconnect, but
+   * expect that send() raises OSError. An application that waits for an event, and does not call send(), would then
+   * continue after its client has disconnected. */
   the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.3");
   if (the_asgi) the_scope = scope;
   return the_asgi ? 0 : -1;
@@ -83,7 +84,7 @@ static PyObject *lower_name(const char *s, size_t n) {
   return Py_NewRef(*slot);
 }
 
-/* Releases list and returns NULL if it fails. */
+/* Inserts the pair (name, value) into list and returns list. On failure, releases list and returns NULL. */
 static PyObject *with_field(PyObject *list, Py_ssize_t at_index, const char *name, const core_record *rec,
                             core_span value) {
   PyObject *pair =
@@ -93,15 +94,17 @@ static PyObject *with_field(PyObject *list, Py_ssize_t at_index, const char *nam
   return list;
 }
 
-/* Reports whether applications receive a field. As in environ, they receive neither Proxy (httpoxy) nor fields with
- * an underscore in their name, which applications and gateways confuse with fields with a hyphen. */
+/* Reports whether applications receive a field. As in environ, applications receive neither the field Proxy (httpoxy),
+ * nor a field with an underscore in its name: applications and gateways could confuse such a field with the field that
+ * has a hyphen instead. */
 static int is_for_application(const char *name, size_t n) {
   return !memchr(name, '_', n) && (n != 5 || strncasecmp(name, "proxy", 5) != 0);
 }
 
-/* A list of (name, value) in the order of the request. Host is the host that the server uses: from an absolute-form
- * target (RFC 9112 §3.2.2) or from a trusted proxy's request. ASGI has no key for the user. Frameworks therefore
- * read the field remote-user, which clients cannot set then (package exchange). */
+/* Returns a list of the pairs (name, value), in the order of the request. The value of host is the host that the server
+ * uses, which can come from an absolute-form target (RFC 9112 §3.2.2) or from a trusted proxy. ASGI has no key for the
+ * name of an authenticated user, so frameworks read the field remote-user. If a user is authenticated, the server sets
+ * this field, and the field of the client was removed (package exchange). */
 static PyObject *headers_of(const core_record *rec) {
   core_span host = rec->req.host.len ? rec->req.host : rec->req.authority;
   uint32_t n = rec->req.nfields - rec->req.own;
@@ -217,8 +220,8 @@ static int is_named(const core_record *rec, core_span name, const char *begin, i
   return (whole ? name.len == n : name.len > n) && memcmp(at(rec, name), begin, n) == 0;
 }
 
-/* Adds the certificates of the client, its name (RFC 4514), and the error of an invalid certificate, from the
- * variables of mod_ssl. */
+/* Reads the variables with the names that mod_ssl uses. Appends the client's certificates to chain. Sets *name to the
+ * subject of the certificate (RFC 4514), and *error to the reason why the certificate is invalid. */
 static int client_of(const core_record *rec, PyObject *chain, PyObject **name, PyObject **error) {
   static const char failed[] = "FAILED:";
   const uint32_t n = sizeof failed - 1;
@@ -284,7 +287,7 @@ PyObject *asgi_scope(core_record *rec) {
   PyObject *shared = PyDict_GetItem(scope, text[K_HEADERS]);
   PyObject *headers = PyList_GetSlice(shared, 0, PyList_GET_SIZE(shared));
   PyObject *state = core_mount_of(rec)->state;
-  /* The application may change these values, so each request gets copies. */
+  /* The application can change these values, so each request gets copies. */
   if ((headers && put_identity(scope, headers, rec)) || core_put(scope, text[K_HEADERS], headers) < 0 ||
       core_put(scope, text[K_ASGI], PyDict_Copy(the_asgi)) < 0 ||
       core_put(scope, text[K_EXTENSIONS], extensions(rec)) < 0 ||

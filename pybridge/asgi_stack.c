@@ -1,14 +1,15 @@
-/* Stacks and timeouts of tasks of requests, like core_stack.c for threads. On any thread. */
+/* Stacks and timeouts of the tasks that run requests. core_stack.c has the same for threads. The functions can be
+ * called on any thread. */
 #include "asgi.h"
 
-#include <frameobject.h> /* PyFrame_Check, before Python 3.11 */
+#include <frameobject.h> /* declares PyFrame_Check before Python 3.11 */
 
 #define A asgi_the_thread
 #define DEEPEST 200
 #define TASKS 16 /* maximum length of a chain of tasks that await each other */
 
-/* Whether an attribute of o is implemented in C. Python code of the application must not run while all other threads
- * are stopped. */
+/* Whether an attribute of o is implemented in C. An attribute implemented in Python would run code of the application,
+ * which is forbidden while all other threads are stopped. */
 static int is_native(PyObject *o, const char *name) {
   PyTypeObject *type = Py_TYPE(o);
   if (Py_TYPE(type) != &PyType_Type || type->tp_getattro != PyObject_GenericGetAttr) return 0;
@@ -37,7 +38,8 @@ static PyObject *first_of(PyObject *o, const char *const *names) {
 static const char *const frame_names[] = {"cr_frame", "gi_frame", "ag_frame", NULL};
 static const char *const await_names[] = {"cr_await", "gi_yieldfrom", "ag_await", NULL};
 
-/* Replaces *task by the future for which it waits. Returns the coroutine of that future if it is a task. */
+/* Replaces *task by the future for which that task waits, or by NULL. If the future is a task itself, returns its
+ * coroutine, otherwise NULL. */
 static PyObject *coroutine_behind(PyObject **task) {
   PyObject *future = attribute(*task, "_fut_waiter"), *coroutine = future ? attribute(future, "_coro") : NULL;
   Py_DECREF(*task);

@@ -1,4 +1,5 @@
-/* The asyncio.Task of an exchange, which runs its first step at once: eager_start since Python 3.12. */
+/* Creates the asyncio.Task of an exchange, and runs the first step of the Task at once. From Python 3.12 on, the
+ * parameter eager_start of asyncio.Task does this. */
 #include "asgi.h"
 
 #define A asgi_the_thread
@@ -13,7 +14,8 @@ void asgi_exchange_cancel(asgi_exchange *x) {
 }
 
 #if PY_VERSION_HEX < 0x030c0000
-/* A Task passes its first step to loop.call_soon. This file intercepts the call and runs the step at once. */
+/* Before Python 3.12, a new Task passes its first step to loop.call_soon. This file intercepts that call, and runs the
+ * step at once. */
 static PyObject *caught, *caught_context, *catcher;
 static asgi_exchange *starting;
 
@@ -27,7 +29,8 @@ static int is_first_step(PyObject *f) {
   return is;
 }
 
-/* The caller may be a finalizer, because the garbage collector may run while a Task is made. */
+/* Calls the call_soon of asyncio's event loop for a callback that is not the first step of the Task. Such a call can
+ * come from a finalizer, because the garbage collector can run while the Task is created. */
 static PyObject *pass_on(PyObject *const *args, Py_ssize_t n, PyObject *names) {
   PyObject *f = PyObject_GetAttr((PyObject *)Py_TYPE(A.loop), text[T_CALL_SOON]),
            *bound = f ? PyMethod_New(f, A.loop) : NULL;
@@ -41,7 +44,7 @@ static PyObject *take_callback(PyObject *self, PyObject *const *args, Py_ssize_t
   if (n != 1 || caught || !is_first_step(args[0])) return pass_on(args, n, names);
   caught = Py_NewRef(args[0]);
   for (Py_ssize_t i = 0; names && i < PyTuple_GET_SIZE(names); i++) {
-    Py_INCREF(args[n + i]); /* context=, the only keyword */
+    Py_INCREF(args[n + i]); /* the value of context, the only keyword argument of call_soon */
     Py_XSETREF(caught_context, args[n + i]);
   }
   Py_RETURN_NONE;
@@ -68,7 +71,7 @@ static void step_now(void) {
 PyObject *asgi_task_new(asgi_exchange *x) {
   PyObject *args[] = {(PyObject *)x, A.loop, x->mount->name};
   int catching = PyObject_SetAttr(A.loop, text[T_CALL_SOON], catcher) == 0;
-  PyErr_Clear(); /* other event loops may reject the argument: their tasks begin later */
+  PyErr_Clear(); /* if an event loop rejects the new attribute call_soon, its tasks begin in its next iteration */
   starting = x;
   PyObject *task = PyObject_Vectorcall(task_type, args, 1, task_names);
   starting = NULL;
@@ -105,8 +108,8 @@ int asgi_task_init(void) {
 
 /* --- awaitables ----------------------------------------------------------
  *
- * Iterators that send and return values, and the iterator of an awaitable (PEP 492), for all supported Pythons. With
- * the GIL. */
+ * Functions for iterators that receive and return values, and for the iterator of an awaitable (PEP 492). They work
+ * with all supported versions of Python, and need the GIL. */
 
 PySendResult asgi_returned_value(PyObject **result) {
   if (!PyErr_Occurred()) {
@@ -138,7 +141,7 @@ PySendResult asgi_iter_send(PyObject *iterator, PyObject *value, PyObject **resu
 
 PyObject *asgi_await(PyObject *o) {
   if (LIKELY(PyCoro_CheckExact(o))) return Py_NewRef(o);
-  if (PyGen_CheckExact(o)) { /* made by types.coroutine */
+  if (PyGen_CheckExact(o)) { /* perhaps a generator that types.coroutine has marked as a coroutine */
     PyObject *code = PyObject_GetAttrString(o, "gi_code"),
              *flags = code ? PyObject_GetAttrString(code, "co_flags") : NULL;
     long bits = flags ? PyLong_AsLong(flags) : 0;

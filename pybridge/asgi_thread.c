@@ -1,9 +1,9 @@
 /* The asyncio thread: one for each process, started if a mount needs it.
  *
- * Python creates the thread (contrib/fapws/_async.py), and it sleeps in asyncio's event loop. The server's event loop
- * puts records with events into a list and, if the thread sleeps, writes to an eventfd. turn(), the reader of that
- * eventfd, handles the whole list in one call, and wakes the server's event loop once at the end for all published
- * parts. */
+ * contrib/fapws/_async.py creates the thread, which sleeps in asyncio's event loop. The server's event loop puts
+ * records with events into a list and, if the thread sleeps, writes to an eventfd. asyncio then calls the function
+ * turn, the reader of that eventfd, which handles the whole list in one call. At its end, turn wakes the server's event
+ * loop once for all published parts. */
 #include "asgi.h"
 
 #include <errno.h>
@@ -14,15 +14,16 @@
 
 #define P core_the_pool
 #define A asgi_the_thread
-#define TURN_NS 2000000u /* approximate maximum time for which other callbacks of asyncio are delayed */
-/* added to the timeout if the thread does not react to the request to stop */
+#define TURN_NS 2000000u /* approximate maximum time in ns for which turn delays the callbacks of the application */
+/* Time in ms that asgi_thread_stop adds to its timeout while the thread has not read the request to stop. */
 #define UNHEARD_MS 1000
-/* Added to the timeout for cancelled tasks, lifespans and asyncio's event loop. A supervisor waits 7 s. */
+/* Time in ms that asgi_thread_stop adds to its timeout so that cancelled tasks, lifespans and asyncio's event loop can
+ * end. It is less than the 7 s for which a supervisor waits. */
 #define CLOSING_MS 5000
 #define GOING_AWAY 1001 /* code of CORE_OP_CLOSE for an event stream that the server has ended */
-/* Delays before the server cancels an application whose event stream it has ended: UNNOTICED_S at first, and
- * NOTICED_S more if receive() has reported the end by then, so that the application can clean up and run background
- * tasks. */
+/* Delays in seconds before the server cancels an application whose event stream it has ended. After UNNOTICED_S, the
+ * server cancels the application unless receive() has reported the end of the stream. If receive() has reported it, the
+ * server waits for NOTICED_S more, in which the application can clean up and run background tasks. */
 #define UNNOTICED_S 0.5
 #define NOTICED_S 2.5
 
@@ -30,7 +31,7 @@ asgi_thread asgi_the_thread = {.thread = {.index = -1, .state = CORE_THREAD_BUSY
 
 static PyObject *states; /* list of pairs (application, state) */
 static pthread_cond_t ended;
-static int running; /* guarded by the pool's mutex */
+static int running; /* the asyncio thread runs; guarded by the pool's mutex */
 static void bind_states(void);
 
 static void unlink_record(core_record *rec) {
@@ -69,7 +70,8 @@ void asgi_post_event(core_record *rec, unsigned events) {
 static void forget(core_record *rec) {
   core_lock();
   rec->inputs.closing = 1;
-  /* This is for the next exchange of the record, whose client may disconnect before it begins. */
+  /* Prepares the record for its next exchange: the value must be 0 even if the client disconnects before that exchange
+   * begins. */
   rec->run.parked = 0;
   if (rec->inputs.events) unlink_record(rec);
   rec->inputs.events = 0;
@@ -79,7 +81,8 @@ static void forget(core_record *rec) {
   asgi_exchange *x = rec->run.exchange;
   rec->run.exchange = NULL;
   if (!x) return;
-  /* For reports of later exceptions, because frameworks raise the exception after they have answered 500. */
+  /* Frameworks raise the exception of a handler only after they have sent a response of status 500. The report of that
+   * exception needs the following data of the record. */
   uint32_t line = rec->req.target.off + rec->req.target.len;
   x->log = rec->req.log;
   x->line_len = (uint8_t)(line < sizeof x->line ? line : sizeof x->line);
@@ -87,16 +90,18 @@ static void forget(core_record *rec) {
   x->addr_len = (uint8_t)(rec->req.addr.len < sizeof x->addr ? rec->req.addr.len : sizeof x->addr);
   memcpy(x->addr, rec->req.data + rec->req.addr.off, x->addr_len);
   x->rec = NULL;
-  /* This is also needed after a failure, because tasks of the application may still send. */
+  /* The state must also be set after a failure, because tasks of the application can still call send(). */
   x->state = ASGI_COMPLETE;
   asgi_wake_waiters(x, ASGI_FOR_MESSAGE);
   asgi_wake_waiters(x, ASGI_FOR_ROOM);
   Py_DECREF(x);
 }
 
-static int fresh; /* event loop only: some records have events that the asyncio thread may not have seen */
+/* Used by the event loop only: records have new events, for which the asyncio thread was not woken yet. */
+static int fresh;
 
-/* The monitor wakes the event loop for parts that the thread published before it blocked. */
+/* Starts the monitor, which wakes the event loop for published parts if code of the application blocks the asyncio
+ * thread. */
 static int prepare(void) {
   bind_states();
   return A.event > 0 ? core_start_monitor() : 0;
@@ -202,14 +207,14 @@ static void cancel_later(asgi_exchange *x, double seconds) {
 
 static void go_on(core_record *rec, unsigned events) {
   asgi_exchange *x = rec->run.exchange;
-  if (!x) { /* a plain iterator that an async handler has returned */
+  if (!x) { /* the async handler has returned an iterator that is not async */
     if (rec->run.iter && (events & (ASGI_EVENT_NEXT | ASGI_EVENT_ROOM | ASGI_EVENT_GONE))) core_run(&A.thread, rec);
     return;
   }
   Py_INCREF(x);
   if (events & ASGI_EVENT_GONE) {
     if (!x->gone &&
-        /* earlier messages must be received before the close frame */
+        /* after a close frame, the application must first receive the messages that preceded it */
         !__atomic_load_n(&rec->inputs.closed_ns, __ATOMIC_RELAXED)) {
       x->gone = 1;
       if (x->kind->gone) x->kind->gone(x);
@@ -221,7 +226,7 @@ static void go_on(core_record *rec, unsigned events) {
   if (events & (ASGI_EVENT_ROOM | ASGI_EVENT_NEXT)) asgi_wake_waiters(x, ASGI_FOR_ROOM);
   if (events & ASGI_EVENT_OVERDUE) cancel_overdue(x);
   if ((events & ASGI_EVENT_ENDS) && x->kind->receive)
-    cancel_later(x, UNNOTICED_S); /* gone has cancelled generators already */
+    cancel_later(x, UNNOTICED_S); /* only for ASGI: async generators were cancelled by handler_gone */
   Py_DECREF(x);
 }
 
@@ -230,7 +235,8 @@ static core_record *next_record(unsigned *events) {
   core_record *rec = A.head;
   int held = rec && (rec->inputs.events & ASGI_EVENT_RUN) && core_loop_is_behind();
   if (!rec || held) __atomic_store_n(&A.asleep, 1, __ATOMIC_SEQ_CST);
-  if (held && core_loop_is_behind()) rec = NULL; /* The call of core_loop_has_seen may have been too early. */
+  /* Check again: core_loop_has_seen does not wake the thread if it was called before the store to asleep. */
+  if (held && core_loop_is_behind()) rec = NULL;
   if (rec) {
     unlink_record(rec);
     *events = rec->inputs.events;
@@ -278,7 +284,9 @@ static PyObject *turn(PyObject *self, PyObject *none) {
   }
   void (*messages)(void) = __atomic_load_n(&A.messages, __ATOMIC_RELAXED);
   if (UNLIKELY(messages != NULL))
-    messages(); /* This is called after next_record has set asleep, so later messages wake the thread. */
+    /* The call is lossless, because next_record has set asleep: a message that arrives during the call wakes the
+     * thread. */
+    messages();
   core_collect_garbage();
   if (UNLIKELY(__atomic_load_n(&A.asked, __ATOMIC_RELAXED))) ask_to_stop();
   A.depth--;
@@ -365,8 +373,8 @@ char *asgi_thread_start(const char *loop, const char *lifespan, void *const *app
   return wrong;
 }
 
-/* Waits for the end of the thread, for at most ms from the time from. Returns whether the thread still runs. The
- * mutex is held. */
+/* Waits until the thread has ended, but at most until the time from plus ms. Returns whether the thread still runs. The
+ * caller must hold the pool's mutex. */
 static int runs_until(uint64_t from, int ms) {
   while (running && core_wait_until(&ended, from + (uint64_t)ms * 1000000u)) {
   }
@@ -378,7 +386,8 @@ int asgi_thread_stop(int ms) {
   uint64_t now = core_now_ns();
   CORE_LOCKED();
   int lost = A.left_at == asgi_progress() + 1, runs = running;
-  __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST); /* A thread that is starting also reads this value. */
+  /* A thread that is still starting also reads this value (begin). */
+  __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST);
   if (runs) {
     signal_eventfd();
     runs = runs_until(now, (lost ? 0 : ms) + UNHEARD_MS);

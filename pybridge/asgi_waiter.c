@@ -1,9 +1,10 @@
 /* Waiters: the coroutines that receive() and send() of an application return.
  *
- * receive() acts when it is awaited, or runs in a task (asyncio.create_task, wait_for), so that an abandoned
- * receive() takes no message. send() acts when it is called, unless another thread calls it, for
- * asyncio.run_coroutine_threadsafe. Each waiter has a separate future, because a cancelled task cancels the future
- * for which it waits. */
+ * receive() takes a message only when its coroutine is awaited or runs in a task (asyncio.create_task, wait_for).
+ * Therefore a receive() that the application abandons loses no message. send() sends its message when it is called. If
+ * a thread other than the asyncio thread calls send(), the message is sent when the coroutine is awaited, because such
+ * threads pass the coroutine to asyncio.run_coroutine_threadsafe. Each waiter has a separate future, because a task
+ * that is cancelled cancels the future for which it waits. */
 #include "asgi.h"
 
 #define A asgi_the_thread
@@ -14,11 +15,11 @@ enum { T_BLOCKING, T_SET_RESULT, T_DONE, T_COUNT };
 static const char *const texts[T_COUNT] = {"_asyncio_future_blocking", "set_result", "done"};
 static PyObject *text[T_COUNT], *future_type, *loop_names;
 
-/* --- the waiters of an exchange, in order --------------------------------------- */
+/* --- the waiters of an exchange, in the order in which they began to wait --------------------------------------- */
 
 static void link_waiter(asgi_waiter *w) {
   asgi_exchange *x = w->exchange;
-  CORE_BEGIN_HOLD(x); /* other threads may collect waiters as garbage */
+  CORE_BEGIN_HOLD(x); /* another thread can collect a waiter as garbage, which changes the list */
   w->woken = 0;
   w->next = NULL;
   w->prev = x->last_waiter;
@@ -45,7 +46,8 @@ static void set_result(PyObject *future) {
   if (PyErr_Occurred()) PyErr_WriteUnraisable(future);
 }
 
-/* Marks the first waiter for what that was not woken, and returns its future: a new reference, or NULL. */
+/* Finds the first waiter with the reason what that is not woken yet, and marks it as woken. Returns a new reference to
+ * its future, or NULL if there is no such waiter. */
 static PyObject *next_future(asgi_exchange *x, int what) {
   PyObject *future = NULL;
   CORE_BEGIN_HOLD(x);
@@ -76,7 +78,7 @@ void asgi_wake_waiters(asgi_exchange *x, int what) {
   }
 }
 
-/* Sends the message of w. Returns 1 if w now waits for room, 0 if not, -1 with an exception. */
+/* Sends the message of w. Returns 1 if w must now wait for room, 0 if w is done, or -1 with an exception. */
 static int send_it(asgi_waiter *w) {
   PyObject *sent = asgi_send(w->exchange, w->message);
   int waits = sent ? sent != asgi_done : -1;
@@ -86,7 +88,8 @@ static int send_it(asgi_waiter *w) {
   return waits;
 }
 
-/* Whether x must wait for room in the response. -1 with an exception. */
+/* Returns 1 if x must wait for room in the response, 0 if there is room or the client has disconnected, or -1 with an
+ * exception. */
 static int lacks_room(asgi_exchange *x) {
   if (!asgi_has_left(x)) return x->rec && core_park(x->rec);
   return x->kind->too_late(x, NULL) < 0 ? -1 : 0;
@@ -109,13 +112,14 @@ static PyObject *new_future(void) {
   return future;
 }
 
-/* A waiter raises an exception in the second task that awaits it, like a coroutine; the first task continues to
- * wait. Different waiters are served in the order in which they began to wait. */
+/* If a second task awaits the same waiter, that task gets an exception, as with any coroutine. The first task continues
+ * to wait. */
 static PyObject *already_awaited(void) {
   return PyErr_Format(PyExc_RuntimeError, "coroutine is already being awaited");
 }
 
-/* Whether the future of w is not done, which means that another task calls. -1 with an exception. */
+/* Whether a task already waits in w: the future of w is not done, so the current caller is a second task. Returns -1
+ * with an exception. */
 static int is_waited_in(const asgi_waiter *w) {
   if (!w->future) return 0;
   PyObject *is_done = PyObject_CallMethodNoArgs(w->future, text[T_DONE]);
@@ -141,7 +145,7 @@ static PySendResult waiter_send(PyObject *self, PyObject *value, PyObject **resu
     return PYGEN_ERROR;
   }
   unlink_waiter(w);
-  if (UNLIKELY(w->what == ASGI_FOR_OTHERS)) { /* like asyncio.sleep(0) */
+  if (UNLIKELY(w->what == ASGI_FOR_OTHERS)) { /* yields None, as asyncio.sleep(0) does */
     w->what = ASGI_FOR_ROOM;
     *result = Py_NewRef(Py_None);
     return PYGEN_NEXT;

@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #define A asgi_the_thread
-#define LAST_WORDS_NS 1000000000u /* time for which the event loop delays its own close frame (lastWords) */
+#define LAST_WORDS_NS 1000000000u /* time in ns for which the event loop delays its own close frame (lastWords) */
 
 #define TEXTS(X)                                                                                                       \
   X(T_TYPE, "type")                                                                                                    \
@@ -96,11 +96,12 @@ static int disconnect(asgi_exchange *x, PyObject **message) {
                       NULL);
 }
 
-/* Whether send() raises because the client disconnected. After the client's close frame, the application may still
- * answer earlier messages: the event loop sends the answers before its own close frame, or drops them. The
- * application receives the close frame in order, so send() must not raise earlier, or the messages in between would
- * be lost. An application that only sends must end at some time: LAST_WORDS_NS after the close frame. After the
- * connection closed, no wait slows such an application down, so the number of its messages is limited, too. */
+/* After the client's close frame, the application can still send replies to messages that preceded the close frame. The
+ * event loop sends these replies before its own close frame, or drops them. The application receives the close frame
+ * after those messages, so send() must not raise an exception before: the application would end, and the remaining
+ * messages would be lost. An application that only calls send() never receives the close frame, so send() raises
+ * LAST_WORDS_NS after the close frame. After the connection was closed, send() never waits for the client, so the
+ * number of messages is limited as well. */
 int asgi_has_left(asgi_exchange *x) {
   if (x->gone || !x->rec) return x->gone;
   uint64_t closed = __atomic_load_n(&x->rec->inputs.closed_ns, __ATOMIC_SEQ_CST);
@@ -114,8 +115,8 @@ int asgi_has_left(asgi_exchange *x) {
   return x->gone = 1;
 }
 
-/* Receives the client's close frame, the last event. Sends the server's close frame at once, because the application
- * may run for a long time afterwards. */
+/* Makes the message websocket.disconnect from the client's close frame, which is the last input. Sends the server's
+ * close frame at once, because the application can continue to run for a long time. */
 static int received_close(asgi_exchange *x, core_input *in, PyObject **message) {
   x->code = in->code;
   Py_XSETREF(x->reason, PyUnicode_DecodeUTF8(in->data, (Py_ssize_t)in->len, "replace"));
@@ -129,7 +130,7 @@ static int received_close(asgi_exchange *x, core_input *in, PyObject **message) 
 
 static int ws_receive(asgi_exchange *x, PyObject **message) {
   core_record *rec = x->rec;
-  if (UNLIKELY(!x->received)) { /* the event websocket.connect comes first */
+  if (UNLIKELY(!x->received)) { /* the first message is websocket.connect */
     int made = asgi_message(message, text[T_CONNECT], NULL);
     x->received = made > 0;
     return made;
@@ -149,7 +150,8 @@ static int wrong(const char *what, PyObject *value) {
   return core_raise(PyExc_TypeError, "send(): %s, not %.200R", what, value);
 }
 
-/* Rejects fields of the handshake itself (RFC 6455 §4.2.2), which the server sets. -1 with an exception. */
+/* Returns -1 with an exception if head contains a field of the WebSocket handshake (RFC 6455 §4.2.2), because the
+ * server itself sets these fields. */
 static int check_fields(const wsgi_start_object *head) {
   static const char prefix[] = "sec-websocket-";
   for (const char *line = head->buf, *end = line + head->len; line < end;
@@ -201,7 +203,7 @@ static int send_message(asgi_exchange *x, PyObject *chars, PyObject *bytes) {
   return 0;
 }
 
-/* Closes the WebSocket and releases the record, because the application may run for a long time afterwards. */
+/* Closes the WebSocket and releases the record at once, because the application can continue to run for a long time. */
 static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
   Py_ssize_t n = 0;
   code = given(code);
@@ -212,13 +214,15 @@ static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
   if (!why) return -1;
   int overflow = 0;
   long number = code ? PyLong_AsLongAndOverflow(code, &overflow) : 1000;
-  if (number == 1005) number = 1000; /* Frameworks close with the code that they have received. */
+  /* No code: frameworks pass the code that they have received, and 1005 cannot be sent. */
+  if (number == 1005) number = 1000;
   if (overflow || !core_sendable_code(number))
     return core_raise(PyExc_ValueError,
                       "send(): 'code' of 'websocket.close' cannot be %R; use 1000 to 1003, 1007 to 1014 "
                       "or 3000 to 4999",
                       code);
-  if (n > 123) { /* A close frame has at most 123 bytes of reason (RFC 6455 §5.5). Cut between two characters. */
+  /* The reason in a close frame has at most 123 bytes (RFC 6455 §5.5). It is cut between two UTF-8 characters. */
+  if (n > 123) {
     for (n = 123; ((unsigned char)why[n] & 0xc0) == 0x80;) n--;
   }
   core_part *p = core_close_frame(x->rec, (int)number, why, (size_t)n);
@@ -266,7 +270,8 @@ static PyObject *ws_returned(asgi_exchange *x, PyObject *result) {
   core_record *rec = x->rec;
   if (!rec) return NULL;
   if (x->gone || core_is_cancelled(rec) || x->state == ASGI_ACCEPTED)
-    wsgi_stream_end(&A.thread, rec, x->state != ASGI_ACCEPTED); /* an open WebSocket closes with code 1000 */
+    /* A WebSocket that is still open is closed with code 1000. */
+    wsgi_stream_end(&A.thread, rec, x->state != ASGI_ACCEPTED);
   else if (x->state == ASGI_WAITS)
     wsgi_fail_line(&A.thread, rec, "the application returned without 'websocket.accept' or 'websocket.close'");
   else
