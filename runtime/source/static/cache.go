@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// variants contains the representations of a resource by coding. The representation for Identity always exists.
+// variants contains the representations of a file, indexed by content coding. The representation for Identity always
+// exists.
 type variants [coding.Codings]*representation
 
-// cache stores the state of the disk by clean path, and the content of small files, compressed files and listings.
-// cache keeps larger files open. A full cache drops the least recently used records. All methods hold the lock only
-// briefly; their results are immutable.
+// cache maps clean paths to what is on the disk: the contents of small files, compressed files and listings, and open
+// descriptors of larger files. A full cache drops the least recently used records. All methods hold the lock only
+// briefly, and return immutable data.
 type cache struct {
-	// size limit of the cache in bytes; a negative limit means that nothing is cached
+	// size limit of the cache in bytes; if negative, nothing is cached
 	limit int
 
 	mu       sync.Mutex
@@ -40,14 +41,14 @@ type record struct {
 	place    *list.Element
 }
 
-// lateClock limits how much the clocks of two callers may differ.
+// lateClock limits how far a caller's time may be before the time of the last check, in nanoseconds.
 const lateClock = 2 * freshFor
 
-// get returns the variants of a path, and whether the disk was checked within the last second. Unknown paths have no
-// variants.
+// get returns the variants of a path, and reports in fresh whether the disk was checked within the last second. Paths
+// that are not in the cache have no variants.
 //
-// If the check is slightly older, get returns false to one caller with loop set, which must check the disk again; the
-// other callers with loop set may use the variants for another second. Otherwise all of them would wait for the disk.
+// If the last check is between one and two seconds old, fresh is false for only one of the callers with loop set, which
+// must check the disk; the others may use the variants. Otherwise all of them would wait for the disk.
 func (c *cache) get(path []byte, now int64, loop bool) (v variants, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,8 +118,8 @@ func (c *cache) seen(path []byte, v *variants, now int64) {
 }
 
 // load replaces the cached representation old by the representation loaded, which contains the content or an open file.
-// If the parameter loaded is nil, the representation old is removed. load does nothing if the record was changed since
-// the representation old was read.
+// If the parameter loaded is nil, load removes the representation old. If the record no longer contains the
+// representation old, nothing changes.
 func (c *cache) load(path []byte, old, loaded *representation) {
 	c.change(path, func(r *record) {
 		v := r.variants
@@ -147,10 +148,12 @@ func (c *cache) empty() {
 	}
 }
 
-// sweepAfter is how long an unused file stays open. Otherwise the disk space of a removed file would not be freed.
+// sweepAfter is how long an unused file stays open. If it stayed open forever, the disk space of a removed file would
+// never be freed.
 const sweepAfter = 5 * time.Second
 
-// sweep schedules another sweep for the remaining records.
+// sweep drops open files that were not used since the previous sweep, and schedules the next sweep for the remaining
+// files.
 func (c *cache) sweep() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,7 +183,7 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 		defer f.makings.Delete(r)
 		now, _ := f.cache.get(key, 0, false)
 		if made := now[r.coding]; made != nil && made.body != nil && made.stamp == r.stamp {
-			// Another goroutine has made the representation since the caller's check.
+			// Another goroutine has compressed the file since the caller looked into the cache.
 			return made
 		}
 		return f.compressed(t, key, v, r)
@@ -189,7 +192,7 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 }
 
 func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) (made *representation) {
-	// Take the turn before the file is read, so that waiting calls do not hold contents in memory.
+	// Wait for this turn before reading the file, so that waiting goroutines do not hold file contents in memory.
 	if !f.making.Take() {
 		return nil
 	}
@@ -207,7 +210,8 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 			return nil
 		}
 	}
-	// Take this turn after reading, so that other roots do not wait for a slow disk.
+	// Wait for a processor only after reading the file, so that compressions for other document roots do not wait for a
+	// slow disk.
 	if !coding.Processors.Take() {
 		return nil
 	}
@@ -222,8 +226,8 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 	return made
 }
 
-// readWhole returns the content of a file, or nil if the file is no longer in state s: a file that is being written may
-// contain neither the old nor the new content.
+// readWhole returns the content of a file, or nil if the file no longer has the stamp s. While a file is being written,
+// its content may be neither the old nor the new version.
 func readWhole(file *os.File, s Stamp) []byte {
 	body := make([]byte, s.size)
 	if _, err := io.ReadFull(file, body); err != nil {
@@ -235,8 +239,8 @@ func readWhole(file *os.File, s Stamp) []byte {
 	return body
 }
 
-// find returns the representations of the file at a clean path. key is the key of the path in the cache. find uses the
-// cache if the disk was checked within the last second.
+// find returns the representations of the file at a clean path. The parameter key is the path's key in the cache. find
+// uses the cache if the disk was checked within the last second.
 func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
 	known, fresh := f.cache.get(key, now, false)
 	if fresh {
@@ -263,7 +267,8 @@ func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v vari
 }
 
 func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
-	// Release the place for other files, because this wait does not involve the disk.
+	// Leave f.looking meanwhile, because it limits only goroutines that wait for the disk, and this one waits for a
+	// lock.
 	<-f.looking
 	f.listing.Lock()
 	f.looking <- struct{}{}
@@ -288,8 +293,8 @@ func (f *Files) warm(v *variants) {
 	}
 }
 
-// load returns r with the content of its file if the file is small and not being written; otherwise with the open file,
-// which the caller holds.
+// load returns a copy of r that contains the content of its file. If the file is large or being written, the copy
+// contains the open file instead, and the caller must release it.
 func (f *Files) load(file *os.File, r *representation) *representation {
 	if r.stamp.size <= int64(f.opt.CacheFileBytes) {
 		if body := readWhole(file, r.stamp); body != nil {

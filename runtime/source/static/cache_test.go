@@ -148,7 +148,7 @@ func TestOneRequestChecksTheDiskWhileOthersUseTheCache(t *testing.T) {
 	mustMiss(t, f, req)
 }
 
-// Hit and Open read different clocks.
+// Hit gets the time from its caller, and Open reads the clock, so their times can differ.
 func TestHitAndOpenAgreeOnTheAgeOfARecord(t *testing.T) {
 	f, err := New(Options{Root: tree(t, map[string]string{"a": "x"})})
 	if err != nil {
@@ -346,7 +346,7 @@ func TestHitDoesNotAllocate(t *testing.T) {
 	}
 }
 
-// The event loop waits for the lock of the cache, so a sweep must be short.
+// The event loop may wait for the cache's lock, so a sweep must be short.
 func TestSweepVisitsOnlyRecordsWithOpenFiles(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"small": "x", "large": strings.Repeat("x", 100_000)})})
 	get(t, f, request(t, "", "GET", "/small"))

@@ -30,7 +30,7 @@ func TestEntityTagsAreMatched(t *testing.T) {
 		{`a"`, false, false},
 		{``, false, false},
 		{`W/`, false, false},
-		// A tag may contain a comma. Here an unquoted a follows.
+		// This entity tag contains a comma. The unquoted letter a after it is malformed.
 		{`"x,"a"`, false, false},
 		{`"b" "a"`, true, true},
 		{`junk, "a"`, false, false},

@@ -10,15 +10,15 @@ import (
 	"fapws/runtime/http1"
 )
 
-// maxRanges limits the ranges of a request. If there are more ranges, or if the ranges together are larger than the
-// file (they overlap), the field is ignored, as RFC 9110 §14.2 permits.
+// maxRanges limits the number of ranges in a request. The Range field is ignored if it contains more ranges, or if the
+// sum of the ranges is larger than the file, as RFC 9110 §14.2 permits.
 const maxRanges = 32
 
 type byteRange struct{ start, count int64 }
 
 // appendRanges parses a Range field (RFC 9110 §14.1.2) for a representation of the given size, and appends the
-// satisfiable ranges. If there are none, the response is 416. ok is false if the field must be ignored, because it is
-// malformed or the file is empty.
+// satisfiable ranges. If no range is satisfiable, the response is 416. ok is false if the field must be ignored,
+// because it is malformed or the file is empty.
 func appendRanges(set []byteRange, value []byte, size int64) (_ []byteRange, ok bool) {
 	unit, specs, found := bytes.Cut(value, []byte{'='})
 	if !found || !http1.EqualFold(unit, "bytes") || size == 0 {
@@ -42,8 +42,9 @@ func appendRanges(set []byteRange, value []byte, size int64) (_ []byteRange, ok 
 	return set, seen > 0
 }
 
-// OneRange parses a Range field (RFC 9110 §14.1.2) for size bytes. ok is false if all bytes must be sent, because the
-// field is invalid or has several ranges. count is 0 if the range is beyond the end, so that the response is 416.
+// OneRange parses a Range field (RFC 9110 §14.1.2) for a body of size bytes. ok is false if all bytes must be sent,
+// because the field is invalid or has several ranges. count is 0 if the range is beyond the end, so that the response
+// is 416.
 func OneRange(value []byte, size int64) (start, count int64, ok bool) {
 	var buf [maxRanges]byteRange
 	set, ok := appendRanges(buf[:0], value, size)
@@ -100,7 +101,7 @@ func (out *Response) onePart(r *representation, part byteRange) {
 // manyParts creates a multipart/byteranges response (RFC 9110 §14.6).
 func (out *Response) manyParts(r *representation, parts []byteRange) {
 	var buf [16]byte
-	// The boundary has 13 unpredictable characters, so that a file cannot contain it on purpose.
+	// The boundary has 13 unpredictable characters, so that nobody can write a file that contains the boundary.
 	boundary := strconv.AppendUint(buf[:0], rand.Uint64()|1<<63, 36)
 
 	b := append(out.scratch[:0], r.fields[:r.untyped]...)
@@ -109,7 +110,7 @@ func (out *Response) manyParts(r *representation, parts []byteRange) {
 	b = append(b, "\r\n"...)
 	fieldsEnd := len(b)
 
-	// b may be reallocated while it grows, so the heads of the parts are sliced afterwards.
+	// append may reallocate the slice b, so the heads of the parts are sliced only after b is complete.
 	var ends [maxRanges]int
 	for i, part := range parts {
 		if i > 0 {
@@ -169,8 +170,8 @@ func (r *representation) judge(c *Conditions) int {
 	return 200
 }
 
-// Unchanged reports whether the client already has the representation with this entity tag and this Last-Modified, so
-// that the response is 304 (RFC 9110 §13.1.2 and §13.1.3). The arguments of the function may be nil.
+// Unchanged reports whether the client already has the representation with this entity tag and this Last-Modified date,
+// so that the response is 304 (RFC 9110 §13.1.2 and §13.1.3). Both arguments may be nil.
 func (c *Conditions) Unchanged(etag, modified []byte) bool {
 	since := c.ifModifiedSince.value
 	switch {
@@ -186,7 +187,7 @@ func (c *Conditions) Unchanged(etag, modified []byte) bool {
 	return ok && too && changed <= have
 }
 
-// name reports whether a field names etag. field is in lower case.
+// name reports whether a header field lists etag. The parameter field is the lower-case name of the header field.
 func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	for value := range http1.Values(c.head, c.fields, field) {
 		if matchesTag(value, etag, weakToo) {
@@ -196,8 +197,9 @@ func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	return false
 }
 
-// Range returns the value of the Range field. Range is nil if If-Range (RFC 9110 §13.1.5) shows that the client's part
-// belongs to another representation: its tag is weak or differs from etag, or its date differs from modified.
+// Range returns the value of the Range field, or nil if the If-Range field (RFC 9110 §13.1.5) contains neither etag nor
+// the Last-Modified date modified: the client then has a part of a different representation. A weak entity tag in
+// If-Range never matches.
 func (c *Conditions) Range(etag, modified []byte) []byte {
 	if own := c.ifRange.value; c.ifRange.set {
 		validator := modified
@@ -211,11 +213,11 @@ func (c *Conditions) Range(etag, modified []byte) []byte {
 	return c.byteRange.value
 }
 
-// Guarded reports whether the response may be 412, because the client has another state of the resource.
+// Guarded reports whether the request has an If-Match or If-Unmodified-Since field, so that the response can be 412.
 func (c *Conditions) Guarded() bool { return c.ifMatch || c.ifUnmodifiedSince.set }
 
-// matchesTag searches a list of entity tags for etag (RFC 9110 §13.1.1 and §13.1.2). "*" matches every tag. The tags
-// of the server are strong. weakToo permits weak tags of the client to match.
+// matchesTag reports whether a list of entity tags from the client contains etag (RFC 9110 §13.1.1 and §13.1.2). "*"
+// matches every tag. A weak tag in the list matches only if weakToo is set, whereas etag is always strong.
 func matchesTag(list, etag []byte, weakToo bool) bool {
 	for {
 		list = bytes.TrimLeft(list, " \t,")
@@ -244,10 +246,10 @@ type Conditions struct {
 	head   []byte
 	fields []http1.Field
 
-	// Several fields of these names form one list. Only their presence is recorded here.
+	// These fields contain lists and may be repeated, so only their presence is recorded.
 	acceptEncoding, ifMatch, ifNoneMatch bool
 
-	// These fields must occur once. If a field is repeated, its value becomes empty, which is invalid.
+	// These fields must not be repeated. The value of a repeated field is replaced by an empty value, which is invalid.
 	ifModifiedSince, ifUnmodifiedSince, ifRange, byteRange single
 }
 
@@ -263,7 +265,7 @@ func (s *single) add(value []byte) {
 	s.set, s.value = true, value
 }
 
-// ReadConditions collects the conditions of a request. ReadConditions keeps the slices.
+// ReadConditions collects the conditional fields and the Range field of a request. The result refers to both slices.
 func ReadConditions(head []byte, fields []http1.Field) Conditions {
 	c := Conditions{head: head, fields: fields}
 	for _, field := range fields {

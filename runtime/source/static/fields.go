@@ -57,16 +57,16 @@ func (out *Response) redirect(req *Request) {
 
 type expire struct {
 	pattern *regexp.Regexp
-	// compare the pattern with the path below the root, not only with the file's name
+	// the pattern applies to the path below the root, not only to the file's name
 	whole   bool
 	control string
 }
 
 // parseExpire parses "PATTERN=VALUE". A pattern with a slash is compared with the whole path below the root, as in
 // "/img/*"; other patterns are compared with the file's name, as in "*.css". "*" matches any characters, and "?"
-// matches one character. The value is a duration such as "30d" (s, m, h, d, w or y; seconds without a unit),
-// "immutable" (a year, and the file never changes), a duration and "immutable", "no-cache", "no-store", or "off" to
-// omit the field.
+// matches one character. The value is a duration such as "30d", "immutable" (for a year), a duration followed by
+// "immutable", "no-cache", "no-store", or "off" to omit Cache-Control. The units of a duration are s, m, h, d, w and y;
+// the default is seconds.
 func parseExpire(rule string) (e expire, err error) {
 	at := strings.LastIndexByte(rule, '=')
 	if at < 1 {
@@ -148,7 +148,7 @@ func headerLines(headers map[string]string) (string, error) {
 	return string(lines), nil
 }
 
-// A typeTable maps files to media types. Types from Options override the built-in types.
+// A typeTable maps files to media types. Media types from Options override the built-in media types.
 type typeTable struct {
 	own     map[string]string // types from Options by extension in lower case
 	charset string
@@ -207,7 +207,7 @@ func isMediaType(s string) bool {
 	kind, _, _ := strings.Cut(s, ";")
 	one, two, _ := strings.Cut(strings.TrimSpace(kind), "/")
 	unprintable := strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c >= 0x7f })
-	// Type and subtype are tokens, like field names.
+	// Type and subtype are tokens and have the same syntax as field names.
 	return httpguts.ValidHeaderFieldName(one) && httpguts.ValidHeaderFieldName(two) && !unprintable
 }
 
@@ -224,7 +224,7 @@ func (t *typeTable) withCharset(mediaType string) string {
 	kind, parameters, found := strings.Cut(mediaType, "; ")
 	switch {
 	case found && parameters != "charset=utf-8":
-		return mediaType // keep explicit parameters
+		return mediaType // leave a media type with parameters unchanged
 	case t.charset == "" || !coding.Textual(kind):
 		return kind
 	}

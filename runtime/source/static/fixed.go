@@ -18,13 +18,13 @@ type Fixed struct {
 
 type FixedOptions struct {
 	Status int // 200 to 599; 0 means 200
-	// The body. If the body is empty, an error gets the server's page, and any other response has no body.
+	// If Body is empty, an error response contains the server's error page, and any other response has no body.
 	Body   string
 	Type   string // Content-Type; empty for text/plain in UTF-8
 	Fields []http1.HeaderField
 }
 
-// NewFixed returns a source of a fixed response. The error has one line.
+// NewFixed returns a source of a fixed response.
 func NewFixed(o FixedOptions) (*Fixed, error) {
 	o.Status = cmp.Or(o.Status, 200)
 	if o.Status < 200 || o.Status > 599 {
@@ -59,9 +59,9 @@ type Redirect struct {
 
 // NewRedirect returns a redirect to target with the status 301, 302, 303, 307 or 308; 0 means 302. target is a URL or
 // an absolute path, percent-encoded. The target may contain ${path} (of the request, percent-encoded), ${rest} or $1
-// (the path after the prefix of the mount), ${query} (without "?"; a "?" before an empty query is removed), ${host}
-// (without port), ${scheme}, and $$ for a dollar sign. If target contains no "?", the query of the request is appended;
-// a "?" at the end prevents this. The error is one line.
+// (the path after the mount's prefix), ${query} (without "?"; a "?" before an empty query is removed), ${host} (without
+// port), ${scheme}, and $$ for a dollar sign. If target contains no "?", the query of the request is appended; a "?" at
+// the end prevents this. The error is one line.
 func NewRedirect(target string, status int) (*Redirect, error) {
 	switch status {
 	case 0:

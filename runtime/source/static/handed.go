@@ -18,22 +18,22 @@ import (
 	"fapws/runtime/system"
 )
 
-// Handed sends files for the responses of handlers: from a document root that a handler names, or a single file. Handed
-// is safe for concurrent use.
+// Handed sends files on behalf of handlers. A handler's response names a document root or a single file. Handed is safe
+// for concurrent use.
 type Handed struct {
 	private *Private
 
 	mu    sync.Mutex
-	roots map[string]*Files // opened document roots by the text of their options
+	roots map[string]*Files // opened document roots, by the JSON text of their Options
 
-	// Directories of X-Sendfile, and of X-Accel-Redirect by path prefix without a trailing slash. These directories do
-	// not change after Open.
+	// The directories for X-Sendfile (named) and, by path prefix without a trailing slash, for X-Accel-Redirect
+	// (mapped). They do not change after Open.
 	named  []*Files
 	mapped map[string]*Files
 }
 
-// Open opens the directories of X-Sendfile and X-Accel-Redirect. Private files are not sent. Open must be called
-// before Take. The error is one line.
+// Open opens the directories for X-Sendfile and X-Accel-Redirect. Files in private are not sent. Open must be called
+// before Take.
 func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err error) {
 	h.private, h.mapped = private, map[string]*Files{}
 	open := func(field, root string) *Files {
@@ -56,19 +56,19 @@ type handedOver struct {
 	exchange.Memory
 	*Handed
 	head exchange.Head // the handler's response head, whose slices are copies
-	// options of a document root, or the name of the field that names a file
+	// Options of a document root as JSON, or the name of the header field that names a file
 	options string
-	name    string // value of the field; empty for a document root
+	name    string // value of that header field; empty for a document root
 	answer  *Response
 	err     error // why no file can be sent; nil on success
 }
 
-// accelRedirect is a field whose value is a URL path. The value of X-Sendfile is a path of the file system.
+// accelRedirect is a header field whose value is a URL path, whereas the value of X-Sendfile is a file system path.
 const accelRedirect = "X-Accel-Redirect"
 
-// Take responds to x with files. x must be in turn. p is the only part of the handler's response. name is the name of a
-// single file, from the field r.Options. If name is empty, Take sends r.Path from the document root with the options
-// r.Options. p may be released when Take returns.
+// Take responds to x with a file. x must be in turn. p is the only part of the handler's response; the caller may
+// release p when Take returns. The parameter name is the value of the header field r.Options, which names a single
+// file. If name is empty, r.Options describes a document root, and Take sends the file r.Path from there.
 func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte) {
 	o := &handedOver{Handed: h, head: p.Head, options: r.Options, name: string(bytes.TrimSpace(name)),
 		answer: newResponse()}
@@ -91,7 +91,7 @@ func (o *handedOver) sends() bool { return o.name != "" }
 
 func (o *handedOver) isError() bool { return o.head.Status >= 400 }
 
-// open opens the files. open may block for the disk.
+// open opens the file that the response names, and may block for the disk.
 func (o *handedOver) open() {
 	a := o.answer
 	var files *Files
@@ -101,8 +101,8 @@ func (o *handedOver) open() {
 		}
 		return
 	}
-	// Conditions and ranges refer to the response to a GET of the resource (RFC 9110 §13.1 and §14.2). Conditions and
-	// ranges do not apply to an error page or the response to a form.
+	// Ignore conditions and ranges unless the request is a GET or HEAD, and for error pages: they apply only to the
+	// successful response to a GET (RFC 9110 §13.1 and §14.2).
 	request := a.request
 	if o.isError() || !request.Parsed.Head && !request.Parsed.Get {
 		bare := *request.Parsed
@@ -152,8 +152,8 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	a.send(x, failed)
 }
 
-// ofFile returns the fields of a handler that are kept for a file with the given status. The server itself sets the
-// fields for conditions and ranges.
+// ofFile returns the header fields that a file's response with the given status keeps from the handler's response. The
+// server itself sets validators and fields for ranges.
 func ofFile(fields []byte, status int) (kept []byte) {
 	for line := range bytes.Lines(fields) {
 		name := http1.FieldName(line)
@@ -169,11 +169,12 @@ func ofFile(fields []byte, status int) (kept []byte) {
 	return kept
 }
 
-// maxRoots limits the open document roots that handlers have named. If an application names more document roots, the
-// roots are closed and opened again.
+// maxRoots limits the open document roots that handlers have named. When a handler names another document root, all
+// open document roots are dropped.
 const maxRoots = 64
 
-// root returns a document root that a handler has named, and opens it if necessary. root may block.
+// root returns the document root with these options. root may block for the disk, because it opens the document root if
+// necessary.
 func (h *Handed) root(options string) (*Files, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -190,7 +191,7 @@ func (h *Handed) root(options string) (*Files, error) {
 		return nil, err
 	}
 	if len(h.roots) >= maxRoots || h.roots == nil {
-		// Running jobs still use the old roots, which the garbage collector closes.
+		// Do not close the old roots, because running jobs may still use them. The garbage collector closes them.
 		h.roots = make(map[string]*Files)
 	}
 	h.roots[options] = files
@@ -203,8 +204,8 @@ func (r AccelRoot) String() string { return r.Prefix + "=" + r.Root }
 
 var errNotSent = errors.New("not in a directory from which files may be sent")
 
-// find returns the directory and the name in it for a value of X-Sendfile, or of X-Accel-Redirect if accel is set.
-// The name is safe only for view.walk, which does not leave the directory.
+// find returns the directory and the file's name below it for a value of X-Sendfile, or of X-Accel-Redirect if accel is
+// set. The name may be opened only by view.walk, which cannot leave the directory.
 func (h *Handed) find(value string, accel bool) (found *Files, name string, err error) {
 	if accel {
 		return h.findMapped(value)
@@ -247,9 +248,9 @@ func (h *Handed) findMapped(value string) (found *Files, name string, err error)
 	return found, strings.Trim(name, "/"), nil
 }
 
-// Send sends the file with a name below the root. Hidden names are permitted, and ".." cannot lead outside. There are
-// no compressed variants, because the application chooses the name, and x and x.gz may be unrelated in its directory.
-// If mediaType is "", the media type depends on the name of the file. On an error, out is unchanged.
+// Send sends the file with a name below the root. Hidden names are permitted, and ".." cannot lead outside. Send never
+// uses a file such as x.gz as a compressed variant of x, because the two may be unrelated in an application's
+// directory. If mediaType is "", the media type depends on the name of the file. On an error, out is unchanged.
 //
 // Send is safe for concurrent use. Send may block for the disk.
 func (f *Files) Send(name, mediaType string, req *Request, out *Response) error {

@@ -41,7 +41,7 @@ type listed struct {
 	info fs.FileInfo
 }
 
-// order is the order of a listing. The form of an order in the query is that of Apache: ?C=S;O=D.
+// order is the order of a listing. The query of a request selects the order in Apache's form, such as ?C=S;O=D.
 type order struct {
 	column    byte // N (name), M (modified) or S (size)
 	direction byte // A (ascending) or D (descending)
@@ -98,8 +98,8 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	return v, nil
 }
 
-// appendShown appends the requested path as a listing shows it. The path is in canonical form, because otherwise each
-// spelling would have its own page in the cache.
+// appendShown appends the requested path in canonical form, as the title of a listing. Otherwise the cache would
+// contain a page for each spelling of the path.
 func (req *Request) appendShown(dst []byte) []byte {
 	dst = append(dst, req.Prefix...)
 	raw, start := req.Parsed.Path.In(req.Head), len(dst)
@@ -110,8 +110,8 @@ func (req *Request) appendShown(dst []byte) []byte {
 	return append(all[:start], http1.MergeSlashes(all[start:start], all[start:])...)
 }
 
-// readDirectory returns up to most entries of a directory, directories first, and whether there are more entries.
-// readDirectory omits hidden files and links that lead outside.
+// readDirectory returns the entries of a directory, directories first, and reports whether there are more entries than
+// the parameter most permits. readDirectory omits hidden files and links that lead outside the root.
 func (f *Files) readDirectory(t *view, name string, most int, order order) (entries []listed, more bool, err error) {
 	file, _, err := t.open(name)
 	if err != nil {
@@ -133,7 +133,7 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 		info, err := dir.statAny(entry)
 		link := err == errOutside
 		if link {
-			// stat follows links as a request would.
+			// Follow the link from the root, like a request for its path.
 			info, err = t.stat(name + "/" + entry)
 		}
 		if err == nil && info.Mode().IsRegular() && (link || t.guard.mayBeKey(entry) || t.hasHiddenName(info)) {
@@ -157,8 +157,8 @@ func listing(title string, parent bool, entries []listed, more bool, order order
 		letter byte
 		title  string
 	}{{'N', "Name"}, {'S', "Size"}, {'M', "Modified (UTC)"}} {
-		// The heading of a column is a link that sorts by this column, or reverses the direction if the listing is
-		// sorted by it.
+		// The heading of each column is a link that sorts the listing by this column. If the listing is already sorted
+		// by this column, the link reverses the order.
 		direction, sorted := 'A', ""
 		if column.letter == order.column {
 			sorted = ` aria-sort="ascending"`

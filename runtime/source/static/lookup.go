@@ -63,8 +63,8 @@ func FitsAny(patterns []string, name string) bool {
 	return false
 }
 
-// A program is an error: the index of the directory is the file with this name, which is a program or has its own
-// rules.
+// A program is the error for a directory whose index file is a program or has its own rules. Its value is the name of
+// the index file.
 type program string
 
 func (p program) Error() string { return string(p) + " is asked for by its name" }
@@ -77,7 +77,7 @@ func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err e
 			name = dir + "/" + name
 		}
 		stat := t.stat
-		// Another source runs the file, and clients must not read it.
+		// Use statAny, which finds private files, too: a program may be private, because another source runs it.
 		if f.isProgram(name) {
 			stat = t.statAny
 		}
@@ -92,8 +92,8 @@ func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err e
 	return "", nil, fs.ErrNotExist
 }
 
-// around returns the representations of the file with a name: the file itself, its variants on disk, and variants
-// that can be compressed.
+// around returns the representations of a file: the file itself, its compressed variants on disk, and the variants that
+// the server can compress.
 func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) variants {
 	original := StampOf(info)
 	if info.Sys().(*syscall.Stat_t).Blocks == 0 {
@@ -158,10 +158,10 @@ func (r *representation) onDisk() *representation {
 	return r
 }
 
-// StatusOf returns the HTTP status for a file system error. A path that leads outside the root results in 404;
-// os.Root has no public error for this.
+// StatusOf returns the HTTP status for a file system error. Errors without an errno result in 404: os.Root returns an
+// unexported error for a path that leads outside the root.
 func StatusOf(err error) int {
-	var reason syscall.Errno // reason is 0 if the error has no number
+	var reason syscall.Errno // 0 if the error contains no errno
 	errors.As(err, &reason)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -182,9 +182,9 @@ func StatusOf(err error) int {
 // one leading slash, no empty segments, and a trailing slash if path has one. An empty path, which is the root
 // without a slash, remains empty. The result is built in buf.
 //
-// ok is false, and the file does not exist for clients, if the file system or another program could interpret the
-// path differently: NUL, backslash, "." and ".." segments. This also applies to hidden names unless dotFiles is set.
-// "/.well-known" (RFC 8615) is public and not hidden.
+// ok is false, so that the file does not exist for clients, if the path contains NUL, a backslash, or a segment "." or
+// "..": the file system or another program could interpret such a path differently. ok is also false for hidden names
+// unless dotFiles is set. "/.well-known" (RFC 8615) is not hidden.
 func cleanPath(buf, path []byte, dotFiles bool) (clean []byte, ok bool) {
 	if len(path) == 0 {
 		return buf[:0], true
@@ -217,10 +217,10 @@ func allowed(segment []byte, dotFiles bool) bool {
 	return dotFiles && string(segment) != "." && string(segment) != ".."
 }
 
-// slashLocation appends the Location that adds a trailing slash to a directory's path. slashLocation keeps the spelling
-// of the raw path. Leading slashes become one, because a path such as "//evil.example" would name another host.
-// Browsers treat a backslash like a slash, so backslashes are percent-encoded like all characters that are invalid in
-// URIs. The decoded prefix precedes the path.
+// slashLocation appends a Location field that redirects to a directory's path with a trailing slash. slashLocation
+// keeps the spelling of the raw path. Several leading slashes are replaced by one, because a browser would interpret
+// "//evil.example/" as the URL of another host. Backslashes, which browsers treat like slashes, and all characters that
+// are invalid in URIs are percent-encoded. The decoded prefix precedes the path.
 func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 	if prefix = strings.TrimLeft(prefix, `/\`); prefix != "" {
 		dst = append(dst, "/"+(&url.URL{Path: prefix}).EscapedPath()...)

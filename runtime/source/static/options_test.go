@@ -178,7 +178,7 @@ func TestLargerFileStaysOpenWhileItIsRequested(t *testing.T) {
 		fd := one.file.fd
 		one.Close()
 		isOpen := func() bool {
-			// The descriptor may refer to another file meanwhile.
+			// The number of the closed descriptor may have been reused for another file.
 			var now syscall.Stat_t
 			return syscall.Fstat(fd, &now) == nil && now.Ino == stat.Ino
 		}

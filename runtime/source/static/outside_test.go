@@ -17,7 +17,7 @@ import (
 	zstandard "github.com/klauspost/compress/zstd"
 )
 
-// tries returns how many times a property is tested; `./build.sh fuzz paths` sets a million.
+// tries returns how often a randomized test repeats its check; `./build.sh fuzz paths` sets a million.
 func tries(t *testing.T) int {
 	n, err := strconv.Atoi(os.Getenv("FAPWS_TRIES"))
 	if os.Getenv("FAPWS_TRIES") == "" {

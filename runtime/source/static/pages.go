@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Answer answers x with r, or with the site's page for the status of r. Answer must be called on the event loop.
+// Answer sends the reply r to x, or the site's error page for the status of r. Call Answer on the event loop.
 func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	location, path := p.targets[r.Status], p.paths[r.Status]
 	switch {
@@ -52,8 +52,9 @@ func (a *Response) sendFor(x *exchange.Exchange, r *exchange.Reply) {
 	a.send(x, false)
 }
 
-// pageFields returns own, the fields of an error, and the fields of a file that is sent as the error page, except
-// fields for caching, validation and ranges.
+// pageFields merges own, the header fields of an error response, with the header fields of the file that is sent as the
+// error page. pageFields keeps only Content-Type and X- fields of the file, because its fields for caching, validation
+// and ranges do not apply to an error.
 func pageFields(own, file []byte) []byte {
 	fields := bytes.Clone(own)
 	for line := range bytes.Lines(file) {
@@ -71,9 +72,9 @@ type Pages struct {
 	targets map[int][]byte
 }
 
-// NewPages returns error pages for statuses from 400 to 599. An absolute decoded path names a file in files, which is
-// sent with the status. A URL redirects the client (302). The server's own page replaces a missing file. The error is
-// one line.
+// NewPages returns error pages for statuses from 400 to 599. The value for a status is a URL, to which the client is
+// redirected (302), or an absolute decoded path of a file in files, which is sent with the status. If the file is
+// missing, the server's own page is sent.
 func NewPages(files *Files, pages map[int]string) (*Pages, error) {
 	p := &Pages{files: files, paths: map[int]string{}, targets: map[int][]byte{}}
 	for status, page := range pages {

@@ -25,8 +25,8 @@ func TestUnreadableFileIsForbidden(t *testing.T) {
 	f := serve(t, Options{Root: root})
 	var group sync.WaitGroup
 	group.Go(func() {
-		// Root may read every file, so this thread changes its file system user. The goroutine stays locked to the
-		// thread, so the thread ends with it.
+		// Root may read every file, so this test changes the file system user of its thread. The Go runtime ends the
+		// thread with the goroutine, because the goroutine stays locked to the thread.
 		runtime.LockOSThread()
 		if os.Geteuid() == 0 {
 			if err := syscall.Setfsuid(65534); err != nil {

@@ -34,8 +34,8 @@ type fileSet struct {
 	until time.Time
 }
 
-// has reports whether a file is in the set, which find yields. To limit the cost, find runs for at most a fiftieth of
-// the time.
+// has reports whether a file is in the set. The iterator find yields the files of the set when the set is refreshed. To
+// limit the cost, find runs at most 2 % of the time.
 func (s *fileSet) has(info fs.FileInfo, find iter.Seq[fs.FileInfo]) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +56,7 @@ func identifierOf(info fs.FileInfo) identifier {
 	return identifier{uint64(st.Dev), st.Ino}
 }
 
-// NewPrivate returns the files with these paths, which need not exist. Empty paths are ignored.
+// NewPrivate returns the set of the files with these paths. Empty paths are ignored; the files need not exist.
 func NewPrivate(paths ...string) *Private {
 	p := &Private{}
 	for _, one := range paths {
@@ -74,8 +74,8 @@ func NewPrivate(paths ...string) *Private {
 	return p
 }
 
-// has reports whether a file is private. The paths are looked up again after a second, because logs are rotated, and
-// editors replace files when saving.
+// has reports whether a file is private. has looks up the paths again once a second, because a path may refer to a new
+// file after a log is rotated or an editor saves a file.
 func (p *Private) has(info fs.FileInfo) bool {
 	return p != nil && !info.IsDir() && p.files.has(info, func(yield func(fs.FileInfo) bool) {
 		for _, one := range p.paths {
@@ -87,8 +87,7 @@ func (p *Private) has(info fs.FileInfo) bool {
 }
 
 // leftovers are patterns for names of files that are common in project directories but not intended for clients:
-// sources, copies by editors and people, databases and their dumps, keys. Case is ignored, and compressed files match,
-// too.
+// sources, backup copies, databases, database dumps and keys. Case is ignored, and compressed files match, too.
 var leftovers = []string{
 	"*.py", "*.py.[0-9]*", "*.pyc", "*.pyi", "*.pyo", "*.pyx", "__pycache__", "pyvenv.cfg",
 	"*~", "#*#", "*.backup", "*.bak", "*.bak-*", "*.bak[.0-9]*", "*.bkp", "*.old", "*.orig", "*.rej", "*.save", "*.swp",
@@ -146,8 +145,8 @@ func (g *guard) hides(name string) bool {
 	return (key || FitsAny(g.names, name) || plain != name && FitsAny(g.names, plain)) && !FitsAny(g.expose, name)
 }
 
-// hidesFile reports whether a file that view.walk opened is hidden from clients. The target of a symbolic link has
-// another name than the link, and some files are hidden because of their content.
+// hidesFile reports whether a file that view.walk opened is hidden from clients. Checking the requested name is not
+// sufficient, because the file may be the target of a symbolic link, or hidden because of its content.
 func (g *guard) hidesFile(file *os.File, info fs.FileInfo) bool {
 	if g.private.has(info) {
 		return true
@@ -166,7 +165,8 @@ func (g *guard) mayBeKey(name string) bool {
 func hasKey(file *os.File) bool {
 	var beginning [512]byte
 	if n, _ := file.ReadAt(beginning[:], 0); bytes.IndexByte(beginning[:n], 0) >= 0 {
-		// A private key in PEM is text, so do not read binary files: a directory may have thousands of pictures.
+		// A private key in PEM format is text. Do not read the rest of binary files, because a directory may contain
+		// thousands of pictures.
 		return false
 	}
 	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxKeyFile))

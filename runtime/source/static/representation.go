@@ -21,11 +21,11 @@ type description struct {
 	mediaType string
 	coding    coding.Coding
 	varies    bool
-	// the server itself compresses the original; the variant has the name and stamp of the original
+	// set if the server itself compresses this variant, whose name and stamp are those of the uncompressed file
 	made    bool
 	control string
 	extra   string
-	tag     string // entity tag that replaces the one from the file's time
+	tag     string // entity tag to use instead of one computed from the file's time; empty if none
 }
 
 // A representation is one form of a file in one state: the original or a compressed variant. A representation is
@@ -38,17 +38,18 @@ type representation struct {
 	body []byte
 	open *openFile
 
-	etag         []byte // quoted entity tag; nil if the file's time is not reliable
+	etag         []byte // quoted entity tag; nil if the file has no reliable time
 	modified     int64  // time of the last change, in seconds since 1970
-	lastModified []byte // modified as a date; nil to omit the field
+	lastModified []byte // value of Last-Modified; nil to omit the field
 
-	// fields are the header fields of a response. Prefixes of them are the fields of a 304 and of a multipart response.
+	// The slice fields contains the header fields of a response, as sent; a 304 and a multipart response send prefixes
+	// of it.
 	fields  []byte
 	short   int // fields[:short] are for 304 (RFC 9110 §15.4.5)
 	untyped int // fields[:untyped] are all but Content-Type
 }
 
-// newRepresentation returns the representation of a file. The parameter now is the time at which s was observed.
+// newRepresentation returns the representation of a file. The parameter now is the time at which the stamp s was read.
 func newRepresentation(d description, s Stamp, now int64) *representation {
 	r := &representation{description: d, stamp: s, size: s.size}
 	date, dated := s.date()
@@ -95,7 +96,7 @@ func (r *representation) withBody(body []byte) *representation {
 	return &loaded
 }
 
-// keptOpen returns a copy of r with the open file, which the caller holds.
+// keptOpen returns a copy of r with the open file, which the caller must release.
 func (r *representation) keptOpen(file *os.File) *representation {
 	opened := *r
 	opened.open = &openFile{file: file, fd: int(file.Fd())}
@@ -103,7 +104,7 @@ func (r *representation) keptOpen(file *os.File) *representation {
 	return &opened
 }
 
-// openCost is how many bytes an open file counts in the cache, which limits the number of open files.
+// openCost is the cost of an open file in the cache, in bytes. This cost limits the number of open files.
 const openCost = 64 << 10
 
 func (r *representation) cost() int {
@@ -149,29 +150,30 @@ type Stamp struct {
 	size             int64
 	modified, status int64 // nanoseconds since 1970
 
-	// The size that the file reports is not its real size, as in /proc and /sys. The times of the file are unrelated to
-	// its content, which is read for each response.
+	// unsized is set for files whose reported size is not their real size, such as files in /proc and /sys. The times
+	// of such a file are unrelated to its content, so the content is read for each response.
 	unsized bool
 }
 
-// buildTimes are days that tools for reproducible builds use as the time of all files: 1985 in npm, 1980 in zip, other
-// days in Bazel, flit and hatch. These times do not distinguish versions of a file.
+// buildTimes are times that tools for reproducible builds, such as npm, zip, Bazel, flit and hatch, set for all files.
+// These times do not distinguish versions of a file.
 var buildTimes = [...]time.Time{
 	time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC),
 	time.Date(2020, 2, 2, 0, 0, 0, 0, time.UTC),
 }
 
 const (
-	firstDate = 20 * 365 * 24 * time.Hour // since 1970; earlier times are not trusted
+	firstDate = 20 * 365 * 24 * time.Hour // since 1970; earlier modification times are treated as constants
 	// maximum offset of a time zone from UTC, because archives such as zip contain local times
 	mostOffset = 14 * time.Hour
-	// If the modification time is older than the status change by this much, it may be a constant of a build tool.
+	// A modification time that is this much older than the status change may be a constant of a build tool.
 	longTimeAgo = 3 * 365 * 24 * time.Hour
 )
 
-// date returns the time of the last change for validators, in nanoseconds since 1970: the modification time or, if that
-// may be a constant, the time of the last status change. date returns 0 if both are constants, as in file system images
-// with one time for all files. The result known is false if the modification time is certainly a constant.
+// date returns the time of the last change for validators, in nanoseconds since 1970: the modification time or, if this
+// may be a constant of a build tool, the time of the last status change. date returns 0 if both times are the same
+// constant, as in file system images with one time for all files. The result known is false if the modification time is
+// certainly a constant.
 func (s *Stamp) date() (date int64, known bool) {
 	known = s.modified >= int64(firstDate)
 	for _, t := range buildTimes {
@@ -199,8 +201,8 @@ func stampOf(file *os.File, info fs.FileInfo) Stamp {
 	return s
 }
 
-// endsAt reports whether a file ends at size. A sparse or empty file without blocks does, but a file in /proc or /sys
-// usually does not.
+// endsAt reports whether a file ends at the offset size. For files without blocks, this distinguishes sparse and empty
+// files from files in /proc and /sys, whose content usually does not end there.
 func endsAt(file *os.File, size int64) bool {
 	var b [1]byte
 	n, _ := file.ReadAt(b[:], size)
@@ -219,15 +221,16 @@ func readUnsized(file *os.File, r *representation) (*representation, error) {
 	return r.withBody(body), err
 }
 
-// settleTime exceeds the granularity of the kernel's file times. A file whose last change is older cannot change
-// again without a new time.
+// settleTime exceeds the granularity of the kernel's file times. If the last change of a file is older than settleTime,
+// the next change gives the file a new time.
 const settleTime = int64(20 * time.Millisecond)
 
-// Settled reports whether the stamp, observed at the time now, identifies content that is read later.
+// Settled reports whether the stamp, which was read at the time now, still identifies the content if the file is read
+// later.
 func (s *Stamp) Settled(now int64) bool { return now-s.status > settleTime }
 
-// notBefore reports whether a variant is at least as new as the original. Tools that copy the time of the original
-// may truncate it to seconds.
+// notBefore reports whether a compressed variant is at least as new as the original. A variant may be up to a second
+// older, because some tools truncate the time that they copy from the original.
 func (s *Stamp) notBefore(original *Stamp) bool {
 	const second = int64(time.Second)
 	if s.modified%second == 0 {
@@ -236,8 +239,8 @@ func (s *Stamp) notBefore(original *Stamp) bool {
 	return s.modified >= original.modified
 }
 
-// An openFile is an open file that the cache and responses share. The last user closes the file. The position of the
-// file is never used.
+// An openFile is an open file that the cache and responses share. Its last user closes the file. All reads specify an
+// offset, because the users share the file position.
 type openFile struct {
 	file *os.File
 	fd   int
@@ -259,8 +262,8 @@ func (f *openFile) hold() bool {
 	}
 }
 
-// release drops a reference and closes the file after the last one. release closes on another goroutine, because
-// closing a large removed file may block in the kernel for up to a second.
+// release drops a reference, and closes the file if it was the last reference. Another goroutine closes the file,
+// because close(2) may block for up to a second if the file is large and was removed.
 func (f *openFile) release() {
 	if f.refs.Add(-1) == 0 {
 		go f.file.Close()
@@ -278,8 +281,8 @@ func (v *variants) release() {
 	}
 }
 
-// is reports whether the file is still in the state s. The caller must hold the file. The check neither blocks nor
-// allocates.
+// is reports whether the file still has the stamp s, without blocking or allocating memory. The caller must hold the
+// file.
 func (f *openFile) is(s Stamp) bool {
 	var now unix.Stat_t
 	return unix.Fstat(f.fd, &now) == nil && now.Size == s.size &&

@@ -21,8 +21,7 @@ import (
 
 const freshFor = int64(time.Second) // in nanoseconds
 
-// All files are opened by view.walk, which opens one directory after the other. Therefore a request cannot lead outside
-// even while symbolic links are replaced.
+// A root is a document root, whose files are all opened by view.walk.
 type root struct {
 	path string
 
@@ -62,9 +61,9 @@ func openView(path string, policy Symlinks, g guard) (t *view, err error) {
 	return t, nil
 }
 
-// OpenTree opens a directory for a source that does not send its files. stat returns information about the file with a
-// name below the directory, a path without "." and ".." segments. OpenTree follows symbolic links as for clients of
-// Files. OpenTree is safe for concurrent use.
+// OpenTree opens a directory for a source that does not send the files in it. The returned function stat returns
+// information about the file at a path below the directory, without "." and ".." segments; stat follows symbolic links
+// like Files. OpenTree is safe for concurrent use.
 func OpenTree(path string, policy Symlinks) (dir *os.Root, stat func(name string) (fs.FileInfo, error), err error) {
 	t, err := openView(path, policy, guard{})
 	if err != nil {
@@ -87,7 +86,7 @@ func (r *root) at(now int64) *view {
 	r.checked = now
 	info, err := os.Stat(r.path)
 	if was, _ := r.now.self.Stat(); err != nil || os.SameFile(info, was) {
-		// Continue to use a root that was removed or is unreachable after a chroot.
+		// Continue to use the open directory if its path was removed or is unreachable after a chroot.
 		return r.now
 	}
 	if t, err := openView(r.path, r.now.policy, r.now.guard); err == nil {
@@ -107,7 +106,7 @@ type Symlinks uint8
 
 const (
 	LinksInside Symlinks = iota // follow links that stay below the root
-	LinksOwner                  // follow them only if link and target have the same owner
+	LinksOwner                  // follow links only if link and target have the same owner
 	LinksNo
 )
 
@@ -120,7 +119,7 @@ func ParseSymlinks(s string) (Symlinks, error) {
 }
 
 // A view is a document root at a point in time, with the policy for symbolic links. No system call follows a link, so
-// files outside cannot be reached even while links change.
+// files outside the root cannot be reached even while links change.
 type view struct {
 	dir  *os.Root
 	self *os.File
@@ -154,8 +153,8 @@ func (t *view) statAny(name string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// toRead opens a file for reading without blocking. Opening a FIFO without a writer succeeds, so the caller must
-// check for a regular file.
+// toRead opens a file for reading without blocking. toRead can also open a FIFO or a device, so the caller must check
+// that the file is regular.
 const toRead = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
 
 // open opens a file for reading. Hidden files count as missing.
@@ -181,7 +180,8 @@ func (t *view) openRegular(name string) (*os.File, fs.FileInfo, error) {
 	return file, info, err
 }
 
-// shows returns an error if the regular file with a name is hidden. shows opens the file to examine it.
+// shows returns an error if a regular file is hidden. shows opens the file, because its content may have to be
+// examined.
 func (t *view) shows(name string) error {
 	file, _, err := t.open(name)
 	if err != nil {
@@ -198,7 +198,7 @@ type followed struct {
 }
 
 // walk opens a file segment by segment and returns information about it. walk follows links according to the policy.
-// The target of an absolute link must be below the root. The returned file has the name of its last segment after
+// The target of an absolute link must be below the root. The name of the returned file is the last path segment after
 // following links.
 func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 	way := []int{int(t.self.Fd())}

@@ -13,11 +13,11 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Hit responds to a GET or HEAD from memory without a system call, or with a file that is already open and that it
-// checks with fstat(2). Hit allocates only for the key of a listing. If this is not possible, Hit returns false and
-// leaves out unchanged; the caller must then call Open. The parameter now is the start time of the process, in
-// nanoseconds since 1970, plus the monotonic time since the start; it may be up to a second late. Hit is safe for
-// concurrent use, and never waits for the disk.
+// Hit responds to a GET or HEAD request from the cache: from memory without a system call, or with an open file after
+// an fstat(2). If this is not possible, Hit returns false and leaves out unchanged, and the caller must call Open. Hit
+// allocates memory only for the key of a listing. The parameter now is the start time of the process in nanoseconds
+// since 1970, plus the monotonic time since the start; it may be up to a second late. Hit is safe for concurrent use,
+// and never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	v, ok := f.cache.get(f.key(req.Path, req), now, true)
 	if !ok {
@@ -27,8 +27,8 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	return v.choose(&c).answer(req, &c, out, true)
 }
 
-// Open responds to any request. Open may block for the disk, and may leave a file open in out until Response.Close.
-// Open is safe for concurrent use.
+// Open responds to any request. Open may block for the disk. If out refers to an open file, the file stays open until
+// Response.Close. Open is safe for concurrent use.
 func (f *Files) Open(req *Request, out *Response) {
 	if !req.Parsed.Head && !req.Parsed.Get {
 		out.fail(405)
@@ -80,12 +80,12 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 		if err == nil || again {
 			return err
 		}
-		// The file existed at the last check, up to a second ago, but may be missing now. The cache has dropped it, so
-		// try again: perhaps only a variant is missing.
+		// The file or a variant was removed after the last check of the disk, up to a second ago. answer has dropped
+		// the path from the cache, so try again: if only a variant is missing, the original can be sent.
 	}
 }
 
-// key returns the key of a path in the cache. The key of a listing also contains the order and the title.
+// key returns the cache key of a path. The key of a listing also contains the order and the title.
 func (f *Files) key(path []byte, req *Request) []byte {
 	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' {
 		return path
@@ -94,8 +94,8 @@ func (f *Files) key(path []byte, req *Request) []byte {
 	return req.appendShown(append(bytes.Clone(path), 0, o.column, o.direction)) // a clean path contains no NUL
 }
 
-// answer sends the representation that the client prefers. answer opens, reads or compresses the file if the content is
-// needed but not in memory. key is the cache key of the path.
+// answer fills in out with the representation that the client prefers. answer opens, reads or compresses the file if
+// the content is needed but not in memory. The parameter key is the cache key of the path.
 func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Conditions, out *Response) error {
 	r := v.choose(c)
 	if r.answer(req, c, out, true) {
@@ -137,8 +137,9 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 	return nil
 }
 
-// answer fills in out with r and the file that out needs. answer returns false and leaves out unchanged if the content
-// is needed but r is neither in memory nor open, or if before is set and the open file has changed.
+// answer fills in out with the representation r. answer returns false and leaves out unchanged if the content is needed
+// but r is neither in memory nor open. If the parameter before is set, answer also returns false if the open file has
+// changed.
 func (r *representation) answer(req *Request, c *Conditions, out *Response, before bool) bool {
 	head := req.Parsed.Head
 	switch status := r.judge(c); {
@@ -207,12 +208,12 @@ func (res *Response) reply() exchange.Reply {
 
 var contentType = []byte("Content-Type")
 
-// Request is the part of a request that Files needs. The slices of Request are used only during Hit or Open; a Response
-// never refers to them. If Open is called on another goroutine than the event loop, the slices must be copies.
+// Request contains the parts of a request that Files needs. The slices of Request are used only during Hit or Open; a
+// Response never refers to them. If Open is not called on the event loop's goroutine, the slices must be copies.
 type Request struct {
 	// percent-decoded PATH_INFO: empty, or beginning with "/"
 	Path []byte
-	// decoded path prefix that clients see before the path in Head: "" or "/a/b"
+	// decoded prefix that precedes the path of Head in the client's URL: "" or "/a/b"
 	Prefix string
 	Head   []byte         // request line and fields as received
 	Parsed *http1.Request // method, raw path, query and fields, as spans into Head
@@ -224,8 +225,8 @@ type Segment struct {
 	exchange.File
 }
 
-// Response is filled in by Hit or Open. The zero value is ready for use. Close resets it but keeps its buffers, so
-// that an event loop can reuse a Response without allocating.
+// Response is filled in by Hit or Open. The zero value is ready for use. Close resets a Response but keeps its buffers,
+// so that an event loop can reuse the Response without allocating memory.
 type Response struct {
 	// Head is complete except for Date, Server and framing. Length is the length of the body of a GET, even for HEAD,
 	// and -1 for a 304, which has no body. An error has no body yet.
@@ -235,14 +236,15 @@ type Response struct {
 	// truncated meanwhile, the connection must be closed.
 	Segments []Segment
 
-	// Index is the name of the program if the index of a directory is a program. The status is then 404.
+	// Index is the name of a directory's index file if this file is a program or has its own rules. The status is then
+	// 404. Otherwise Index is empty.
 	Index string
 
 	file *openFile
 	// memory of this response: fields, error text, heads of parts
 	scratch []byte
 
-	// the following fields are used if an exchange sends the response, which then owns its parts
+	// The fields below are used only if an exchange sends the response.
 	request Request
 	part    exchange.Part
 	users   atomic.Int32
@@ -318,17 +320,17 @@ func requestOf(x *exchange.Exchange) Request {
 	return Request{Path: r.Path[r.Script:], Prefix: x.Prefix, Head: r.Head, Parsed: r.Parsed}
 }
 
-// responses are reused, so that sending a file from memory does not allocate.
+// The pool responses reuses each Response, so that sending a file from memory does not allocate memory.
 var responses = sync.Pool{New: func() any { return new(Response) }}
 
-// newResponse returns a Response. The caller must call send or drop.
+// newResponse returns a Response from the pool. The caller must call send or drop.
 func newResponse() *Response {
 	a := responses.Get().(*Response)
 	a.users.Store(1)
 	return a
 }
 
-// drop ends one use of a. The last use returns the memory to the pool.
+// drop ends one use of the response a. The last drop returns the response to the pool.
 func (a *Response) drop() {
 	if a.users.Add(-1) == 0 {
 		a.Close()

@@ -74,7 +74,8 @@ func TestVariantIsSentIfItIsNotOlderThanItsFile(t *testing.T) {
 	}
 }
 
-// The modification time of the file is a constant of build tools, or years older than its last status change.
+// The modification time of each file here is a constant of a build tool, or years older than the file's last status
+// change.
 func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 	years := time.Now().AddDate(-5, 0, 0)
 	for name, c := range map[string]struct {
@@ -109,7 +110,7 @@ func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 			continue
 		}
 		begun := time.Now().Unix()
-		// The clock of a file system may be some milliseconds late.
+		// The file system's clock may be some milliseconds behind the system clock.
 		waittest.Eventually(t, "the date changes", func() bool {
 			return !c.dated || time.Now().Add(-50*time.Millisecond).Unix() > begun
 		})
@@ -162,7 +163,8 @@ func TestNothingStaysOpen(t *testing.T) {
 	for range 10 {
 		run()
 	}
-	// The number may also fall below before, because the garbage collector closes files of other tests.
+	// The number of descriptors can even fall below the earlier number, because the garbage collector closes files of
+	// other tests.
 	for end := time.Now().Add(5 * time.Second); count() > before; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%d descriptors, before %d", count(), before)

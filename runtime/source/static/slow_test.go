@@ -23,7 +23,7 @@ const (
 )
 
 // deadDisk mounts a file system in which all files contain "abc". Until revive is called, the file system does not
-// answer FUSE requests with the code dead.
+// respond to FUSE requests whose opcode is stored in the variable dead.
 func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 	t.Helper()
 	dead = new(atomic.Uint32)
@@ -87,8 +87,9 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 		unix.Close(fd)
 	})
 	t.Cleanup(revive)
-	// Go's poller asks the kernel whether a file can be polled, and the kernel once asks the file system. A garbage
-	// collection at that moment would stop the goroutine above, which must answer.
+	// Opening a file with package os would make the kernel ask this file system whether the file can be polled. If a
+	// garbage collection stopped the goroutine above at that moment, the process would deadlock. The kernel asks only
+	// once, so make it ask here, without the Go poller.
 	file, err := unix.Open(dir+"/a", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// If the client has disconnected, the source sends nothing.
+// Here each client disconnects before its turn, so the source must send nothing.
 func TestSourceWaitsForItsTurnInThePipeline(t *testing.T) {
 	s := NewSource(serve(t, Options{Root: tree(t, map[string]string{"a.txt": "content"})}), false)
 	loop := looptest.New(t)
@@ -20,7 +20,7 @@ func TestSourceWaitsForItsTurnInThePipeline(t *testing.T) {
 			s.Start(x)
 			x.Abandon()
 		})
-		time.Sleep(20 * time.Millisecond) // the background goroutine opens the file during this time
+		time.Sleep(20 * time.Millisecond)
 		looptest.Do(loop, func() {
 			if len(c.Parts)+len(c.Replies) > 0 {
 				t.Errorf("%+v", c)

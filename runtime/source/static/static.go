@@ -13,14 +13,13 @@ import (
 	"time"
 )
 
-// Options configure a Files. All fields except Root may be zero. In JSON (ParseOptions), a missing field has its
-// default. Fields with the tag "key" are keys of hosts and routes in a configuration file, and settings at its top
-// level.
+// Options configure a Files handler. All fields except Root may be zero, and a field that is missing in JSON
+// (ParseOptions) has its default. In a configuration file, the tag "key" of a field is its name as a setting at the top
+// level, and as a key of hosts and routes.
 type Options struct {
 	// Root is the directory to serve. Nothing outside it is ever sent: a symbolic link that leads outside does not
-	// exist for clients. A relative Root is resolved in the working directory when New is called. If Root is replaced
-	// later, for example by renaming a symbolic link to a new release, requests use the new directory within a
-	// second.
+	// exist for clients. New resolves a relative Root in the working directory. If Root is replaced later, for example
+	// by renaming a symbolic link to a new release, requests use the new directory within a second.
 	Root string `json:"root"`
 
 	// Index lists the names of index files in order of preference. If it is empty, directories have no index.
@@ -30,8 +29,8 @@ type Options struct {
 	Listing bool `json:"listing" key:"autoindex"`
 
 	// SPA is the file below Root that is sent with 200 for missing pages: for GET and HEAD of a path whose last segment
-	// has no extension, or if Accept contains text/html. "" means none. With SPA, a directory is redirected to the path
-	// with a slash only if it has an index.
+	// has no extension, or if Accept contains text/html. "" means none. With SPA, a request for a directory without a
+	// trailing slash is redirected only if the directory has an index.
 	SPA string `json:"spa" key:"spa" is:"name"`
 
 	// MaxAge is the number of seconds for which clients and proxies may reuse a file without revalidation
@@ -54,8 +53,8 @@ type Options struct {
 	// contain have built-in types.
 	MimeTypes string `json:"mime_types" key:"mime-types" is:"name" path:"FILE"`
 
-	// Types maps extensions without a dot to media types, and overrides MimeTypes. A file name without a dot is used
-	// as a whole.
+	// Types maps extensions without a dot to media types, and overrides MimeTypes. For a file name without a dot, the
+	// whole name is the extension.
 	Types map[string]string `json:"types" key:"types" value:"{ gpx = 'application/gpx+xml' }"`
 
 	// Charset is the charset parameter of textual types; "" means utf-8, and "off" means no parameter.
@@ -67,12 +66,13 @@ type Options struct {
 
 	Headers map[string]string `json:"headers"`
 
-	// Programs are patterns (path.Match) for names of files that another source runs. Files treats them as missing. If
-	// the index of a directory is a program, Response.Index names the program.
+	// Programs are patterns (path.Match) for names of programs that another source runs. Files treats programs as
+	// missing. If the index of a directory is a program, Response.Index names the program.
 	Programs []string `json:"-"`
 
-	// Routed are patterns for names of files with their own rules. If the index of a directory is one of these files,
-	// Response.Index names it, too, because the request must pass the rules for the file's name.
+	// Routed are patterns for names of files that have their own rules in the configuration. If the index of a
+	// directory is such a file, Response.Index contains its name, because the rules for this name must be applied
+	// first.
 	Routed []string `json:"-"`
 
 	// Private are files that are hidden from clients under any name. Sources, backups, databases and keys are hidden as
@@ -80,15 +80,15 @@ type Options struct {
 	Private *Private `json:"-"`
 	Expose  []string `json:"expose" key:"expose"`
 
-	// Fall is set if another source may handle missing files. A directory is then redirected to the path with a slash
-	// only if it has a page.
+	// Fall is set if another source may handle requests for missing files. A request for a directory without a trailing
+	// slash is then redirected only if the directory has an index or a listing.
 	Fall bool `json:"-"`
 
 	// CacheBytes limits the memory for small files, compressed files and listings, in bytes. Each larger file that is
-	// kept open counts as 64 KiB. 0 means 16 MiB. If CacheBytes is negative, nothing is cached or compressed.
+	// kept open counts as 64 KiB. The default is 16 MiB. If CacheBytes is negative, nothing is cached or compressed.
 	CacheBytes int64 `json:"cache_bytes" key:"cache-files-max" range:"0-1T"`
 
-	// CacheFileBytes limits the size of files that are kept in memory uncompressed; 0 means 64 KiB.
+	// CacheFileBytes limits the size of files that are kept in memory uncompressed, in bytes. 0 means 64 KiB.
 	CacheFileBytes int `json:"-"`
 }
 
@@ -97,8 +97,8 @@ const (
 	defaultCacheFileBytes = 64 << 10
 )
 
-// maxLooking limits the goroutines that may wait for the disk of a root. Each of them blocks a thread, and Go aborts
-// the process at 10,000 threads.
+// maxLooking limits the goroutines that may wait for the disk of a root. Each waiting goroutine blocks a thread, and Go
+// aborts a process with 10,000 threads.
 const maxLooking = 256
 
 func ParseOptions(text string) (Options, error) {
@@ -107,7 +107,7 @@ func ParseOptions(text string) (Options, error) {
 	return o, err
 }
 
-// Files serves a directory. Files is safe for concurrent use.
+// Files serves a directory and is safe for concurrent use.
 type Files struct {
 	opt     Options
 	name    string
@@ -116,19 +116,19 @@ type Files struct {
 	expires []expire
 	extra   string
 	cache   cache
-	makings sync.Map     // functions of running compressions, by *representation
+	makings sync.Map     // running compressions: map from *representation to a function that waits for the result
 	making  coding.Turns // limits running compressions whose input is in memory
 	listing sync.Mutex
 	looking chan struct{} // has an element for each goroutine that may wait for the disk
 
-	// Both clocks are in nanoseconds since 1970; tests change them. clock never steps and measures the age of cached
-	// data. wall is compared with the times of files.
+	// clock and wall return the time in nanoseconds since 1970; tests replace both. clock never steps and measures the
+	// age of cached data. wall is the system time, which is compared with the times of files.
 	clock func() int64
 	wall  func() int64
 }
 
-// started holds the monotonic time, which is unaffected by changes of the system clock, for example when a board
-// without a battery receives the time from the network.
+// The variable started is the start time of the process. Times relative to it are monotonic: they do not jump when the
+// system clock is set, for example on a board that receives the time from the network after booting.
 var started = time.Now()
 
 type OptionError struct {
@@ -139,7 +139,7 @@ type OptionError struct {
 func (e *OptionError) Error() string { return "static files: " + e.Option + ": " + e.Err.Error() }
 func (e *OptionError) Unwrap() error { return e.Err }
 
-// New opens the document root and reads MimeTypes. The error has one line and names the invalid option.
+// New opens the document root and reads MimeTypes. The error names the invalid option.
 func New(o Options) (*Files, error) {
 	f, wrong := NewChecked(o)
 	if len(wrong) > 0 {
