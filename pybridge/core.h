@@ -1,12 +1,14 @@
-/* core_: the interpreter, the threads that run Python, the queues of records and parts, and error reports.
+/* The part core_ of the C code: the interpreter, the threads that run Python, the queues of records and parts, and
+ * error reports.
  *
- * The C has four parts, and calls go down only: live_ > asgi_ > wsgi_ > core_. Each part has one header, which includes
- * the header of the part below. core.h also includes core_pool.h, which includes core_python.h. core_ calls the parts
- * above it through tables of functions (core_mode, core_kind) and pointers in core_the_pool. tables_test.go checks
- * this.
+ * The C code has four parts, from live_ at the top through asgi_ and wsgi_ down to core_. A part calls functions of
+ * lower parts only, which tables_test.go checks. Each part has one header, which includes the header of the part below.
+ * core.h also includes core_pool.h, which includes core_python.h. core_ calls the parts above it only through tables of
+ * functions (core_mode, core_kind) and pointers in core_the_pool.
  *
- * A header has a section for each .c file, with the functions and variables of this file that other files use
- * (headers_test.go). The rules in core_python.h about the GIL, errors and references hold in all headers. */
+ * A header has a section for each .c file. The section declares the functions and variables of the file that are used
+ * in other files (headers_test.go). The rules in core_python.h about the GIL, errors and references apply to all
+ * headers. */
 #pragma once
 
 #include "core_pool.h"
@@ -14,43 +16,43 @@
 /* =============================================================================
  * The interpreter.
  *
- * The interpreter, its types and module _fapws live as long as the process. Go holds references to the objects of
- * mounts only, and never releases them. */
+ * The interpreter, its types and module _fapws live as long as the process. The only Python objects to which Go holds
+ * references are the objects of mounts, which Go never releases. */
 
 /* --- core_interp.c --------------------------------------------------------------- */
 
-/* Implements live_start_python. make_module makes the module _fapws. */
+/* Implements live_start_python. The function make_module creates the module _fapws. */
 int core_start(const core_start_options *o, PyObject *(*make_module)(void), const char **why);
-/* Returns the exit status of the current exception and clears it if it is SystemExit, otherwise -1. */
+/* If the current exception is SystemExit, clears the exception and returns its exit status. Otherwise returns -1. */
 int core_system_exit(void);
 
 /* --- core_signals.c -------------------------------------------------------------- */
 
 extern pthread_t core_main_thread;
-/* Imports _signal before site and sitecustomize run. Must be called before Python is initialised. */
+/* Makes Python import _signal before site and sitecustomize run. Must be called before Python is initialised. */
 void core_import_signals_early(void);
-/* signals_on_stack(), a method of module _fapws: makes signal handlers of libraries run on the alternate stack. */
+/* Implements _fapws.signals_on_stack(), which makes signal handlers of libraries run on the alternate stack. */
 PyObject *core_signals_on_stack(PyObject *module, PyObject *none);
-/* Runs the application's signal handlers; main thread only. */
+/* Runs the application's signal handlers for signals that have arrived. Must be called on Python's main thread. */
 void core_check_signals(void);
-/* Returns whether value is a SystemExit or KeyboardInterrupt that a signal handler of the application has raised. In
- * this case, also stops the server. */
+/* Returns whether value is a SystemExit or KeyboardInterrupt that a signal handler of the application has raised. If
+ * so, also stops the server. */
 int core_is_exit_by_signal(PyObject *value);
-/* Returns whether the current exception is the answer of the application's handler for SIGTERM or SIGINT. */
+/* Returns whether the current exception is a SystemExit or KeyboardInterrupt after SIGTERM or SIGINT has arrived. */
 int core_ends_by_stop(void);
-/* Makes signals of the application write to fd, which wakes the event loop. */
+/* Makes Python write to the descriptor fd when a signal arrives, which wakes the event loop. */
 void core_watch_signals(int fd);
 
 /* --- core_stdio.c ---------------------------------------------------------------- */
 
 /* Replaces sys.stdout or sys.stderr by a stream on which no write fails. */
 int core_stdio_init(const char *name, int fd);
-/* Removes the last n bytes of a regular file, an incomplete write. Returns whether the bytes were removed. Any thread,
- * without the GIL. */
+/* Removes the last n bytes of a regular file, after a write that was incomplete. Returns whether the bytes were
+ * removed. Can be called on any thread, without the GIL. */
 int core_take_back(int fd, size_t n);
 void core_stdio_flush(void);
-/* Writes to standard error. If that fails, counts the lost lines and reports their number later. Any thread, without
- * the GIL. */
+/* Writes to standard error. If that fails, counts the lost lines, whose number the next successful write reports. Can
+ * be called on any thread, without the GIL. */
 void core_write_stderr(const char *text, size_t n);
 
 /* --- core_fork.c ----------------------------------------------------------------- */
@@ -59,7 +61,7 @@ void core_write_stderr(const char *text, size_t n);
 extern volatile int core_forked;
 int core_fork_init(void);
 void core_child_exit(void) __attribute__((noreturn));
-/* Ends the process if it is a child of os.fork(). */
+/* Ends the current process if it is a child of os.fork(). */
 static inline void core_exit_child(void) {
   if (UNLIKELY(core_forked)) core_child_exit();
 }
@@ -67,10 +69,9 @@ static inline void core_exit_child(void) {
 int core_check_parent(void);
 
 /* =============================================================================
- * Stacks of threads, and error reports. With the GIL, under which core_thread.current does not
- * change.
+ * Stacks of threads, and error reports. All functions need the GIL, without which core_thread.current can change.
  *
- * Texts of snapshots belong to the caller (core_snapshot). */
+ * The caller owns the texts in a core_snapshot. */
 
 /* --- core_stack.c ------------------------------------------------------------ */
 
@@ -79,102 +80,111 @@ extern PyObject *core_client_disconnected; /* fapws.ClientDisconnected, a Broken
 typedef struct {
   core_record *rec;
   uint32_t serial;
-  unsigned long jobs;  /* number of the job; 0 means any job */
+  unsigned long jobs;  /* number of the job that must be running (core_jobs_of); 0 means any job */
   core_snapshot *out;  /* borrowed */
-  core_thread *thread; /* thread that runs the record, or NULL if none */
+  core_thread *thread; /* thread that runs the record, or NULL if no thread runs it */
   int cancelled;
 } core_overdue;
-/* Calls find(o) in core_alone and raises fapws.Timeout in o->thread. find fills in *o->out. Takes the GIL. */
+/* Calls find(o) while no other thread runs Python, and then raises fapws.Timeout in o->thread. The function find sets
+ * o->thread and *o->out. Takes the GIL. */
 void core_raise_in_thread(core_overdue *o, void (*find)(void *));
-/* Withdraws a Timeout that was raised in t for a job that has ended. */
+/* Withdraws a fapws.Timeout that was raised in the thread t, if the job for which it was raised has ended. */
 void core_withdraw_timeout(core_thread *t);
-/* In inline mode, on the main thread: reserves a signal that interrupts overdue handlers. */
+/* Reserves a signal that interrupts overdue handlers. Called in inline mode, on Python's main thread. */
 void core_take_timeout_signal(void);
-/* Writes file, line and function of a frame, each with a NUL. */
+/* Writes the file, the line and the function of a frame, each followed by a NUL. */
 void core_write_frame(FILE *out, PyObject *frame);
-/* Does the same for all frames of a thread, the innermost first. */
+/* Calls core_write_frame for all frames of a thread, beginning with the innermost frame. */
 void core_write_stack(FILE *out, PyThreadState *state);
-/* Fills in the jobs of the pool's threads, at most max, and returns their number. Called in core_alone. */
+/* Fills in a snapshot for each thread of the pool that runs a job, at most max snapshots, and returns their number.
+ * Must be called through core_alone. */
 int core_sample_threads(core_snapshot *out, int max);
-/* Fills in a snapshot without its stack. The caller writes the stack to the returned file and closes the file. NULL on
- * failure. */
+/* Fills in a snapshot except for its stack, and returns a file, or NULL on failure. The caller must write the stack to
+ * the file, and close the file. */
 FILE *core_begin_snapshot(core_snapshot *out, core_record *rec, int thread, unsigned long jobs);
-/* Fills in the job of t; the caller frees out->stack. */
+/* Fills in a snapshot of the job that the thread t runs. The caller must free out->stack. */
 void core_take_snapshot(core_thread *t, core_snapshot *out);
 /* Implements core_mode.state_of for the pool. */
 int core_pool_state_of(core_record *rec, int *thread);
 
-/* stacks(), a method of module _fapws: the stacks of all threads, without the GIL. */
+/* Implements _fapws.stacks(), which returns the stacks of all threads. The stacks are written without the GIL. */
 PyObject *core_stacks(PyObject *module, PyObject *none);
 
 int core_dump_init(void);
-/* Must be called before Python ends and frees the data of faulthandler's handler. */
+/* Disables core_dump_stacks. Must be called before Python ends, because Python then frees the data of faulthandler's
+ * signal handler. */
 void core_dump_end(void);
 
 /* --- core_error.c ----------------------------------------------------------- */
 
-/* PyErr_Fetch with a normalized exception that has its traceback. All are NULL if no exception is set. */
+/* Fetches the current exception, as PyErr_Fetch does, then normalizes it and sets its traceback. If no exception is
+ * set, sets all three objects to NULL. */
 void core_fetch_exception(PyObject **type, PyObject **value, PyObject **tb);
-/* Whether value is an fapws.HTTPError, which is a response. Sets no exception. */
+/* Whether value is a fapws.HTTPError, which handlers raise to send a response. Sets no exception. */
 int core_is_http_error(PyObject *value);
 PyObject *core_request_line(const core_record *rec);
-/* Logs the current exception of an application whose response is complete: with the number of its error log, the
- * beginning of the request, and the client's address. */
+/* Logs an exception that the application has raised after its response was complete, when the record no longer exists.
+ * The arguments replace the record: number of the error log, name of the handler, beginning of the request, and address
+ * of the client. */
 void core_report_after(int log, PyObject *name, const char *line, int line_len, const char *addr, int addr_len);
-/* Logs the current exception in the error log of rec, or on stderr if rec is NULL. what names the place where the
- * exception was raised. */
+/* Logs the current exception in the error log of rec, or on stderr if rec is NULL. The parameter what tells what has
+ * raised the exception, such as "a signal handler". */
 void core_report(const char *what, core_record *rec);
-/* Writes a line about rec to its error log: what, such as "error in", the name of the handler, and detail. */
+/* Writes a line about rec to its error log. The line contains the parameter what, such as "error in", the name of the
+ * handler, and the parameter detail. */
 void core_report_line(core_record *rec, const char *level, const char *what, const char *detail);
 void core_log(core_record *rec, const char *format, ...);
 PyObject *core_log_line(PyObject *module, PyObject *args);
 
 /* =============================================================================
- * Messages of the application to the server, in addition to its responses. Functions with (module, args) are
- * methods of module _fapws (live_module.c).
+ * Messages of the application to the server, in addition to its responses. Functions with the parameters (module, args)
+ * are methods of module _fapws (live_module.c).
  *
- * Messages are copied into one buffer, which belongs to core_messages.c until the event loop takes it (core_messages).
- * Each file has a separate mutex, which is held briefly and never while a thread waits for the GIL. */
+ * Messages are copied into one buffer, which core_messages.c owns until the event loop takes the buffer
+ * (core_messages). Each of these files has its own mutex, which is held briefly, and never while a thread waits for the
+ * GIL. */
 
 /* --- core_messages.c: any thread, without the GIL -------------------------------- */
 
-/* A text, borrowed for a call. */
+/* A text that is valid during a call. */
 typedef struct {
   const char *text;
   uint32_t len;
 } core_bytes;
-/* Maximum bytes of messages for error logs that wait for the event loop. */
+/* Maximum size of all messages for error logs that wait for the event loop, in bytes. */
 #define CORE_ERRORLOG_WAITS (4 << 20)
-/* Copies a message of n texts, and wakes the event loop. Returns 0 without memory, or if the maximum is reached. */
+/* Copies a message of n texts into the buffer, and wakes the event loop. Returns 1, or 0 if memory is exhausted or the
+ * maximum size is reached. */
 int core_try_enqueue(uint8_t kind, const core_bytes *texts, int n);
-/* Does the same with the GIL. Returns -1 with an exception. */
+/* Calls core_try_enqueue with the GIL. Returns 0, or -1 with MemoryError. */
 int core_enqueue_message(uint8_t kind, const core_bytes *texts, int n);
 
-#define CORE_EVENT_COST 64 /* bytes that a waiting event counts in addition to its texts */
+#define CORE_EVENT_COST 64 /* bytes counted for each waiting event, in addition to its texts */
 
-/* Sends an event of n texts to the event loop. Returns True if it was accepted, False if the queue is full and the
- * caller should retry, None if the queue is full and only this thread can drain it. A new reference, or NULL with an
- * exception. */
+/* Sends an event of n texts to the event loop. Returns a new reference to True if the event was accepted. If the queue
+ * is full, returns False if the caller should retry, or None if a retry cannot succeed, because only the current thread
+ * could empty the queue. On failure, returns NULL with an exception. */
 PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n);
 
 /* --- core_errorlog.c ------------------------------------------------------------- */
 
-/* Writes a str, of whole lines, to an error log. Clears no exception and may set one. */
+/* Writes a str, which must consist of whole lines, to the error log with this number. Can set an exception. */
 void core_errorlog_say(int number, PyObject *text);
 PyObject *core_errorlog_method(PyObject *module, PyObject *args);
-/* Returns wsgi.errors for requests with the error log of this number: borrowed, or NULL without an exception. */
+/* Returns the object wsgi.errors for requests with the error log of this number: a borrowed reference, or NULL without
+ * an exception if there is no such log. */
 PyObject *core_errorlog_stream(int number);
 int core_errorlog_init(void);
 /* Called in every forked child. */
 void core_errorlog_forked(void);
 
 /* =============================================================================
- * One-line reports about a crash or exit of the process in C code of the application. Texts are borrowed for the call;
- * the functions allocate no memory and take no lock. */
+ * One-line reports of a crash in C code of the application. The functions allocate no memory and take no lock. */
 
 /* --- core_crash.c ------------------------------------------------------------ */
 
-/* Removes the handlers in a child of fork(). Async-signal-safe. */
+/* Removes the signal handlers of core_crash.c in a child of fork(). The function is async-signal-safe. */
 void core_crash_forked(void);
-/* Writes "fapws: " and three texts as one new line, and exits with the status of a crash. Async-signal-safe. */
+/* Writes "fapws: " and the three texts on a new line, and exits with the status of a crash. The function is
+ * async-signal-safe. */
 void core_crash_exit(const char *text, const char *more, const char *rest) __attribute__((noreturn));

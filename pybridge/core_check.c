@@ -1,4 +1,5 @@
-/* Checks in builds with a sanitizer that functions are called as their comments say: CORE_CHECK. Any thread. */
+/* Implements CORE_CHECK, which checks in builds with a sanitizer that functions are called as their comments require.
+ * The functions can be called on any thread. */
 #include "core.h"
 
 #include <stdlib.h>
@@ -18,11 +19,12 @@ int core_check(unsigned expected, const char *text, const char *file, int line, 
   static const char *const facts[] = {"with the GIL", "on this thread", "now"};
   pthread_t self = pthread_self(), owner = 0;
   int python = Py_IsInitialized(), pool = P.threads[0] != NULL, main = pthread_equal(self, core_main_thread);
-  /* In inline mode the loop has Python's main thread. Otherwise the loop moves between threads of Go, and runs on one
-   * thread at a time. */
+  /* In inline mode the event loop runs on Python's main thread. Otherwise it is a goroutine, which runs on one OS
+   * thread at a time, but can move to a different OS thread. */
   int may = pool && (expected & CORE_ON_LOOP) && (P.max ? !core_this_thread && !main : main);
   int took = may && __atomic_compare_exchange_n(&loop, &owner, self, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-  int nested = !took && __atomic_load_n(&loop, __ATOMIC_SEQ_CST) == self; /* during core_loop_send_now */
+  /* The event loop runs within core_loop_send_now. */
+  int nested = !took && __atomic_load_n(&loop, __ATOMIC_SEQ_CST) == self;
   unsigned is = PyGILState_GetThisThreadState() && PyGILState_Check() ? CORE_GIL : CORE_NO_GIL;
   is |= (nested ? CORE_NO_GIL : 0) | (main ? CORE_ON_MAIN : 0) | (took || nested ? CORE_ON_LOOP : 0);
   is |= core_this_thread && core_this_thread->index < 0 ? CORE_ON_ASYNCIO : 0;

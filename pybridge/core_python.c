@@ -15,7 +15,8 @@ static int run_alone(PyObject *any, void *call) {
   return 0;
 }
 
-/* PyUnstable_GC_VisitObjects, which visits all objects, is the only public function that stops all other threads. */
+/* PyUnstable_GC_VisitObjects is the only public function that stops all other threads. It visits all objects, which
+ * core_alone does not need: run_alone ends the visit at the first object. */
 void core_alone(void (*f)(void *), void *arg) { PyUnstable_GC_VisitObjects(run_alone, &(alone_call){f, arg}); }
 #endif
 
@@ -59,7 +60,7 @@ PyObject *core_keep_first(PyObject **slot, PyObject *(*make)(void)) {
   if (LIKELY(kept)) return kept;
   PyObject *made = make();
   if (!made || __atomic_compare_exchange_n(slot, &kept, made, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) return made;
-  Py_DECREF(made); /* Another thread has set the slot first. */
+  Py_DECREF(made); /* another thread has set *slot in the meantime */
   return kept;
 }
 

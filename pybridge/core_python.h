@@ -1,9 +1,10 @@
-/* core_python.c: Python.h, the functions that older Pythons lack, helpers for frequent uses of the C API, and tools for
- * Python without the GIL. Every header of the Python side includes this one.
+/* Includes Python.h, and declares the functions that older versions of Python lack, helpers for the C API
+ * (core_python.c), and tools for Python without the GIL. Every other header of the C code includes core_python.h,
+ * except shim.h.
  *
- * Unless a comment says otherwise, a function needs the GIL, returns NULL or -1 with a Python exception set when it
- * fails, and borrows the objects it is given. A function returns objects as new references unless a comment says
- * "borrowed". */
+ * The following rules apply to each function unless its comment says otherwise. The caller must hold the GIL. If the
+ * function fails, it sets a Python exception, and returns NULL or -1. The function borrows its arguments, and returns
+ * new references. */
 #pragma once
 
 #define PY_SSIZE_T_CLEAN
@@ -40,12 +41,13 @@ static inline PyObject *core_new_ref(PyObject *o) {
 
 /* =============================================================================
  * Checks of the callers, in builds with AddressSanitizer or ThreadSanitizer: a function that Go or Python calls begins
- * with CORE_CHECK. CORE_CHECK aborts unless the caller is in one of the given states for the GIL, on one of the given
- * threads, and in one of the given phases. If no state, thread or phase is given, any state, thread or phase is
- * allowed. A forked child is not checked.
+ * with CORE_CHECK. The argument of CORE_CHECK lists the permitted states of the GIL, the permitted threads, and the
+ * permitted phases of the process. In any other situation CORE_CHECK aborts the process. If the argument contains no
+ * state, any state is permitted, and the same applies to threads and phases. A forked child is not checked.
  *
- * While a thread is in a function of the event loop, CORE_ON_LOOP refuses other threads. In inline mode a handler may
- * call the event loop (core_loop_send_now), which then calls functions that expect CORE_NO_GIL with the GIL. */
+ * While one thread is in a function with CORE_ON_LOOP, a second thread must not call such a function. In inline mode a
+ * handler can call the event loop (core_loop_send_now), which then holds the GIL while it calls functions with
+ * CORE_NO_GIL. CORE_CHECK permits this. */
 
 enum { CORE_GIL = 1, CORE_NO_GIL = 2, CORE_ON_MAIN = 4, CORE_ON_LOOP = 8, CORE_ON_ASYNCIO = 16 };
 /* Phases of the process: before Python starts, before the pool starts, with the pool, and after Python has ended. */
@@ -60,7 +62,7 @@ enum { CORE_BEFORE = 32, CORE_LOADING = 64, CORE_SERVING = 128, CORE_ENDED = 256
 #define CORE_CHECK(expected) ((void)0)
 #endif
 
-/* Takes the GIL until the end of the block, on a thread that Python has not created. */
+/* Takes the GIL until the end of the block. The thread need not have been created by Python. */
 #define CORE_WITH_GIL(phases)                                                                                          \
   CORE_CHECK(CORE_NO_GIL | (phases));                                                                                  \
   __attribute__((cleanup(core_end_gil))) PyGILState_STATE core_gil = PyGILState_Ensure()
@@ -68,42 +70,45 @@ static inline void core_end_gil(const PyGILState_STATE *gil) { PyGILState_Releas
 
 /* --- core_check.c ------------------------------------------------------------- */
 
-/* Returns 1 if the thread has become the event loop until core_checked. */
+/* Returns 1 if the current thread now counts as the event loop, until core_checked is called, otherwise 0. */
 int core_check(unsigned expected, const char *text, const char *file, int line, const char *function);
 void core_checked(const int *took);
 
 /* --- core_python.c -------------------------------------------------------------- */
 
 PyObject *core_import(const char *module, const char *name);
-/* Calls an attribute of a module. format is a format of Py_BuildValue that makes a tuple: "(Oi)", "()". */
+/* Imports a module and calls its attribute with this name. The parameter format is a format of Py_BuildValue that makes
+ * the tuple of arguments, such as "(Oi)" or "()". */
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
-/* Raises an exception. The text of the exception has the format of PyErr_Format. Returns -1. */
+/* Raises an exception whose text is formatted as by PyErr_Format. Returns -1. */
 int core_raise(PyObject *type, const char *format, ...);
-/* Raises an exception like PyErr_Restore, but the caller keeps its references. None counts as NULL. Returns -1. */
+/* Raises an exception as PyErr_Restore does, but borrows the references. For value and tb, None has the same effect as
+ * NULL. Returns -1. */
 int core_raise_given(PyObject *type, PyObject *value, PyObject *tb);
 static inline int core_done(PyObject *result) {
   Py_XDECREF(result);
   return result ? 0 : -1;
 }
-/* Appends item to list and takes the reference to item. Returns -1 with an exception, also if the caller passes NULL
- * for list or item because of an exception. */
+/* Appends item to list, and steals the reference to item. If list or item is NULL, an exception must be set already.
+ * Returns 0, or -1 with an exception. */
 static inline int core_append(PyObject *list, PyObject *item) {
   int bad = list && item ? PyList_Append(list, item) : -1;
   Py_XDECREF(item);
   return bad;
 }
-/* Calls f(*args, **kw) and takes the three references; kw may be NULL. If f or args is NULL, or an exception is set,
- * returns NULL without a call. */
+/* Calls f(*args, **kw), where kw can be NULL. Steals the three references. If f or args is NULL, or an exception is set
+ * already, returns NULL without calling f. */
 PyObject *core_call_with(PyObject *f, PyObject *args, PyObject *kw);
-/* Returns the object that *slot owns. If *slot is NULL, *slot is first set to the result of make. Borrowed; NULL with
- * the exception of make. */
+/* Returns a borrowed reference to the object that *slot owns. If *slot is NULL, first sets *slot to the result of the
+ * function make. If make fails, returns NULL with the exception of make. */
 PyObject *core_keep_first(PyObject **slot, PyObject *(*make)(void));
-/* Whether several threads run Python at the same time: a free-threaded Python whose GIL is off. */
+/* Whether several threads can run Python at the same time, because a free-threaded Python has disabled the GIL. */
 int core_is_parallel(void);
-/* Makes n interned str objects, which live as long as the process. Keeps elements of out that are not NULL. */
+/* Sets the elements of out that are NULL to interned str objects, which live as long as the process. There are n
+ * texts. */
 int core_intern(PyObject **out, const char *const *texts, int n);
-/* Sets *value to dict[key], a new reference, and returns 1. Without that key, sets it to NULL and returns 0. -1 with
- * an exception. */
+/* Sets *value to a new reference to dict[key], and returns 1. If the dict lacks the key, sets *value to NULL and
+ * returns 0. On failure, returns -1 with an exception. */
 #if PY_VERSION_HEX < 0x030d0000
 static inline int core_get(PyObject *dict, PyObject *key, PyObject **value) {
   *value = Py_XNewRef(PyDict_GetItemWithError(dict, key));
@@ -112,7 +117,7 @@ static inline int core_get(PyObject *dict, PyObject *key, PyObject **value) {
 #else
 #define core_get PyDict_GetItemRef
 #endif
-/* Sets dict[key] to value and takes the reference to value. If value is NULL, returns -1 and keeps the current
+/* Sets dict[key] to value, and steals the reference to value. If value is NULL, returns -1 and keeps the current
  * exception. */
 static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
   if (!value) return -1;
@@ -121,7 +126,8 @@ static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
   return bad;
 }
 
-/* A list LIST(X) with X(NAME, "text") for each name becomes the members of an enum, and the texts for core_intern. */
+/* For a list macro TEXTS(X), which contains X(NAME, "text") for each name: TEXTS(CORE_NAME) is the list of members of
+ * an enum, and TEXTS(CORE_TEXT) the list of texts for core_intern. */
 #define CORE_NAME(name, text) name,
 #define CORE_TEXT(name, text) text,
 
@@ -131,19 +137,21 @@ static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
 /* Python without the GIL (PEP 703, free-threaded builds from 3.14 on): tools for threads that run Python at the same
  * time.
  *
- * "With the GIL" means in comments that the thread may use Python's objects. Where the code also relies on the
- * exclusion of other threads, it uses one of these:
+ * In comments, "with the GIL" means that the thread is permitted to use Python objects. Code that also requires that no
+ * other thread runs at the same time uses one of the following tools:
  *
- * - CORE_PER_THREAD: each thread of the server has a variable of its own. Caches are separate for each thread,
- *   because threads that share a cache would contend for its lock and for reference counts.
- * - CORE_BEGIN_HOLD(o) ... CORE_END_HOLD(): other threads wait before they hold the object o. Like the GIL, o is
- *   released while the thread waits, so values must be read again after a wait.
- * - CORE_HELD(o, value): value, which is computed while the thread holds o.
- * - CORE_BEGIN_ONE() ... CORE_END_ONE(): the same for data that exists once in the process.
- * - CORE_BEGIN_ORDER() ... CORE_END_ORDER(): one thread at a time, also while it waits for something.
- * - core_alone(f, arg): f runs while no other thread runs Python, and each is at a place where it could lose the
- *   GIL. It stops the whole application, and is meant for code that inspects other threads. f must not call
- *   functions that take Python's own locks, such as PyThreadState_SetAsyncExc. */
+ * - CORE_PER_THREAD: declares a variable of which each thread has its own copy. Caches are such variables, because
+ *   threads that share a cache would contend for its lock and for reference counts.
+ * - CORE_BEGIN_HOLD(o) ... CORE_END_HOLD(): the thread holds the object o, and other threads wait until o is released.
+ *   As with the GIL, o is released while the thread waits for something, so values must be read again after a wait.
+ * - CORE_HELD(o, value): the result of the expression value, which is evaluated while the thread holds o.
+ * - CORE_BEGIN_ONE() ... CORE_END_ONE(): the same as CORE_BEGIN_HOLD, for data that exists once in the process instead
+ *   of an object.
+ * - CORE_BEGIN_ORDER() ... CORE_END_ORDER(): one thread at a time runs the block, even if that thread waits for
+ *   something in the block.
+ * - core_alone(f, arg): calls f(arg) while no other thread runs Python, and each other thread is at a place where it
+ *   could lose the GIL. core_alone stops the whole application, so it is only for code that inspects other threads. The
+ *   function f must not call functions that take Python's own locks, such as PyThreadState_SetAsyncExc. */
 
 #ifdef Py_GIL_DISABLED
 
@@ -155,7 +163,8 @@ static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
 #define CORE_PER_THREAD __thread
 #define CORE_BEGIN_HOLD(o) Py_BEGIN_CRITICAL_SECTION(o)
 #define CORE_END_HOLD() Py_END_CRITICAL_SECTION()
-/* Does the same with o of type void *. The pointer o may be NULL, and its owner may release it meanwhile. */
+/* Like CORE_BEGIN_HOLD, for a pointer o of type void *, which can be NULL. The owner of the object can release its
+ * reference during the block. */
 #define CORE_BEGIN_HOLD_IF(o)                                                                                          \
   {                                                                                                                    \
     PyObject *core_held = Py_XNewRef((PyObject *)(o));                                                                 \
