@@ -18,14 +18,14 @@ import (
 )
 
 const (
-	// acceptsAtOnce is how many connections a listener accepts in one turn of the loop.
+	// acceptsAtOnce limits the connections that a listener accepts in one turn of the event loop.
 	acceptsAtOnce = 64
 
-	// acceptAgainAfter is the delay before accept is retried after a temporary error. A connection that closes ends the
-	// delay early.
+	// acceptAgainAfter is the delay before accept is retried after a temporary error. The delay ends early if a
+	// connection closes, because that frees a descriptor.
 	acceptAgainAfter = 50 * time.Millisecond
 
-	// starvedFor is how long descriptors may be missing before waiting clients are refused. Most shortages are shorter.
+	// starvedFor is how long the process may be out of descriptors before waiting clients get 503.
 	starvedFor = 5 * time.Second
 
 	// warnsEvery is the minimum interval between two warnings about a limit.
@@ -36,9 +36,9 @@ const (
 type Verdict uint8
 
 const (
-	Wait Verdict = iota // it stays in the queue until Acceptor.Resume
+	Wait Verdict = iota // the connection stays in the queue until Acceptor.Resume
 	Take
-	Reject // it is accepted and answered with 503
+	Reject // the connection is accepted and gets a 503 response
 )
 
 // An Acceptor accepts connections from listeners. The exported fields of an Acceptor must be set before its first use.
@@ -46,53 +46,56 @@ type Acceptor struct {
 	Events *eventloop.Loop
 	Log    func(level logfile.Level, format string, args ...any)
 
-	// Room reports whether the server can take a connection of ln now. If not, the connection waits until Resume. Room
-	// is called on the loop.
+	// Room reports whether the server has room for another connection of the listener ln. If Room returns false, the
+	// connection stays in the queue until Resume. Room is called on the loop.
 	Room func(ln *Listener) bool
 
-	// Accepted passes a connection of ln to the server, which owns fd from now on. v is Take, or Reject if the server
-	// must send ServiceUnavailable and close. The server calls Opened and, at the end, Closed. Accepted is called on
-	// the loop.
+	// Accepted passes an accepted connection to the server, which then owns the descriptor fd. If v is Reject, the
+	// server must send ServiceUnavailable and close the connection; otherwise v is Take. The server calls Opened now,
+	// and Closed when the connection closes. Accepted is called on the loop.
 	Accepted func(ln *Listener, fd int, local, remote net.Addr, v Verdict)
 
-	// The fields up to openFiles belong to the loop.
+	// The fields from cfg to openFiles may be used only on the loop.
 	cfg     AcceptConfig
 	open    [Reject + 1]int // number of open connections by their verdict (Opened)
 	balance balance
 	sockets []*socket
-	starved time.Time // start of the current failure of accept; zero if accept works
+	// time of the first of the current failures of accept; zero if accept works
+	starved time.Time
 	retries bool
 
 	// limit the warnings about failures and about AcceptConfig.MaxClients
 	warnings, fullWarnings logfile.Seldom
 
-	reserve   int    // descriptor for refuseQueued; -1 if it could not be made
+	// spare descriptor that refuseQueued closes; -1 if there is none
+	reserve   int
 	reserveOf int    // the descriptor that reserve duplicates
-	openFiles uint64 // limit when KeepReserve was first called
+	openFiles uint64 // limit of open files when KeepReserve was first called
 
-	stopped atomic.Bool // Stop was called. The mutex mu guards only writing.
+	stopped atomic.Bool // Stop was called; the mutex mu guards writes only
 	short   atomic.Bool // accept fails because the limit of open files is reached
-	// number of the standard descriptor that aboveStandard found closed, plus 1; 0 if none was closed
+	// 1 + the standard descriptor (0 to 2) that aboveStandard found closed; 0 if none was closed
 	closed atomic.Int32
 
 	mu        sync.Mutex
 	listeners []*Listener
-	// error after which a listener stopped accepting; nil if all accept
+	// error that stopped a listener; nil if all listeners work
 	failed error
 }
 
-// socket is edge-triggered and therefore remembers that its queue may not be empty.
+// A socket is a listening socket with edge-triggered events. It therefore remembers whether its queue may contain
+// connections.
 type socket struct {
 	a  *Acceptor
 	ln *Listener
 	fd int
-	// address of the accepted connections; nil if it differs for each of them
+	// local address of the accepted connections; nil if each connection can have a different one
 	local   net.Addr
 	watch   eventloop.Watch
 	pending bool
 }
 
-// Accept starts to accept on ln, which the acceptor owns from now on. After Stop, Accept only closes ln. Accept is safe
+// Accept takes ownership of ln and starts to accept its connections. After Stop, Accept only closes ln. Accept is safe
 // for concurrent use.
 func (a *Acceptor) Accept(ln *Listener) {
 	a.mu.Lock()
@@ -115,8 +118,9 @@ func (a *Acceptor) Unlisten(ln *Listener) {
 	a.unlisten(ln)
 }
 
-// Stop stops accepting at once and closes the listeners on the loop. If last is true, no other process accepts: the
-// connections in the queues are accepted first, because closing would reset them. Stop is safe for concurrent use.
+// Stop stops accepting at once and closes the listeners on the loop. The parameter last says that no other process
+// accepts on the listeners. Stop then first accepts the connections in the queues, because closing the listeners would
+// reset these connections. Stop is safe for concurrent use.
 func (a *Acceptor) Stop(last bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -139,8 +143,7 @@ func (a *Acceptor) empty(ln *Listener) {
 	}
 }
 
-// Intact returns an error of one line if a listener can no longer accept connections. Intact is safe for concurrent
-// use.
+// Intact returns a one-line error if a listener can no longer accept connections. Intact is safe for concurrent use.
 func (a *Acceptor) Intact() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -201,8 +204,7 @@ func (s *socket) Ready(eventloop.Readiness) {
 	s.accept()
 }
 
-// accept accepts waiting connections until the server has no room. The remaining connections keep their order in the
-// queue.
+// accept accepts waiting connections until the queue is empty or the server has no room.
 func (s *socket) accept() {
 	a := s.a
 	for range acceptsAtOnce {
@@ -220,7 +222,7 @@ func (s *socket) accept() {
 	s.watch.Again()
 }
 
-// take reports whether there may be another connection.
+// take accepts one connection. The result more reports whether the queue may contain another one.
 func (s *socket) take(v Verdict) (more bool) {
 	a := s.a
 	fd, remote, err := acceptNonblock(s.fd)

@@ -5,19 +5,19 @@ import (
 )
 
 // balance divides new connections among the processes that share the listeners (AcceptConfig.Concurrency). A process
-// with as many requests as it can run leaves new connections in the queue for the other processes.
+// that runs AcceptConfig.Concurrency requests leaves new connections in the queue for the other processes.
 //
-// If connections are still in the queue after AcceptConfig.Moment, all processes are busy, or the accepted connections
-// that were expected to send requests are silent. The process then accepts the waiting connections anyway: it can still
-// serve files, and silent clients must not block other clients.
+// If connections are still in the queue after the duration AcceptConfig.Moment, then either all processes are busy, or
+// the clients that connected recently send no requests. The process then accepts the waiting connections anyway: it can
+// still serve files, and silent clients must not block other clients.
 type balance struct {
 	running  int    // requests that occupy the application
 	expected int    // recently accepted connections that have sent no request yet
-	epoch    uint32 // incremented when the connections in expected no longer count
+	epoch    uint32 // incremented whenever the field expected is reset
 	waits    bool
 	// connections that may be accepted although the process is busy
 	allowed int
-	// new value of allowed after the next Moment, unless the queue became empty
+	// value that the field allowed gets after the next AcceptConfig.Moment, unless the queue became empty
 	next int
 }
 
@@ -26,7 +26,7 @@ const (
 	maxAllowed = 1024
 )
 
-// Expected identifies a connection that Expect counted; 0 if it counted none.
+// Expected is the result of Expect that is passed to Arrived; 0 if Expect did not count the connection.
 type Expected uint32
 
 // Expect counts a connection that was just accepted and has sent nothing yet.
@@ -40,7 +40,8 @@ func (a *Acceptor) Expect() Expected {
 	return Expected(b.epoch)
 }
 
-// Arrived must be called when a connection has sent its first request or was closed.
+// Arrived must be called once for each result of Expect: when the connection has sent its first request, or when it was
+// closed.
 func (a *Acceptor) Arrived(e Expected) {
 	b := &a.balance
 	if e != 0 && uint32(e) == b.epoch {
@@ -49,7 +50,7 @@ func (a *Acceptor) Arrived(e Expected) {
 	}
 }
 
-// Occupied counts n more requests that occupy the application.
+// Occupied adds n, which may be negative, to the number of requests that occupy the application.
 func (a *Acceptor) Occupied(n int) {
 	a.balance.running += n
 	if n < 0 {
@@ -75,7 +76,7 @@ func (a *Acceptor) leavesToOthers() bool {
 	return true
 }
 
-// left is called when connections have been left to other processes for AcceptConfig.Moment.
+// The method left ends the AcceptConfig.Moment in which other processes could accept the waiting connections.
 func (a *Acceptor) left() {
 	b := &a.balance
 	b.waits = false

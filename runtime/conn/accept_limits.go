@@ -19,26 +19,26 @@ type AcceptConfig struct {
 	// 503. Trusted proxies have no limit. 0 means no limit.
 	MaxPerAddress int
 
-	// Refuse answers 503 to connections beyond MaxClients instead of leaving them in the queue.
+	// If Refuse is true, connections beyond MaxClients get 503 and do not wait in the queue.
 	Refuse bool
 
-	// Concurrency is how many requests the application runs at once. While that many run or are expected, new
-	// connections are left for a moment to the other processes that accept on the same listeners (see balance). 0 means
-	// that no other process accepts.
+	// Concurrency is how many requests the application runs at once. While as many requests run or are expected, new
+	// connections are first left to the other processes that accept on the same listeners (see Moment). 0 means that no
+	// other process accepts on these listeners.
 	Concurrency int
 
-	// Moment is how long connections are left to other processes. 0 means 100 ms, enough for a process that must be
-	// woken.
+	// Moment is how long a busy process leaves new connections to other processes. 0 means 100 ms, in which a sleeping
+	// process can wake up.
 	Moment time.Duration
 }
 
 const defaultMoment = 100 * time.Millisecond
 
-// rejectedAtOnce limits the connections that are being answered with 503.
+// rejectedAtOnce limits the open connections whose only response is 503.
 const rejectedAtOnce = 64
 
-// ServiceUnavailable is the response to a client for which the server has no room, and AddressCrowded to a client
-// beyond AcceptConfig.MaxPerAddress. Requests of these clients are not read.
+// ServiceUnavailable is the response to a client for which the server has no room. AddressCrowded is the response to a
+// client beyond AcceptConfig.MaxPerAddress. The server does not read requests of these clients.
 var (
 	ServiceUnavailable = unavailable("Too many clients are connected to this server. Please try again in a moment.\n")
 	AddressCrowded     = unavailable("Too many connections are open from your address. Please try again in a moment.\n")
@@ -57,16 +57,16 @@ func (a *Acceptor) Configure(c AcceptConfig) {
 }
 
 // Opened counts an open connection by its verdict: Take for a client, Reject for a client that receives 503. v is Wait
-// if the server made the connection itself; no limit includes these connections.
+// if the server did not accept the connection but made it; connections with Wait do not count for any limit.
 func (a *Acceptor) Opened(v Verdict) { a.open[v]++ }
 
-// Closed must be called for a connection that Opened has counted. Closed resumes accepting.
+// Closed must be called when a connection that Opened counted has closed. Closed resumes accepting.
 func (a *Acceptor) Closed(v Verdict) {
 	a.open[v]--
 	a.Resume()
 }
 
-// Rejects reports whether another connection may be answered with 503.
+// Rejects reports whether fewer than rejectedAtOnce connections are getting 503.
 func (a *Acceptor) Rejects() bool { return a.open[Reject] < rejectedAtOnce }
 
 func (a *Acceptor) Full() bool { return a.open[Take] >= a.cfg.MaxClients }
@@ -84,8 +84,8 @@ func (a *Acceptor) admit() Verdict {
 	return Take
 }
 
-// openFilesIntact returns an error of one line if no client can connect because the application lowered the limit of
-// open files. openFilesIntact is safe for concurrent use.
+// openFilesIntact returns a one-line error if no client can connect because the application lowered the limit of open
+// files. openFilesIntact is safe for concurrent use.
 func (a *Acceptor) openFilesIntact() error {
 	if now := system.OpenFiles(); a.short.Load() && now < a.openFiles {
 		return fmt.Errorf("the application lowered the limit of open files (RLIMIT_NOFILE) from %d to %d, so no "+
@@ -94,7 +94,7 @@ func (a *Acceptor) openFilesIntact() error {
 	return nil
 }
 
-// hint returns the end of a log line about an error of accept: the limit that was reached and how to raise it.
+// hint returns the limit that caused an error of accept, and how to raise the limit, as the end of a log line.
 func hint(err error) string {
 	if err != unix.EMFILE {
 		return ""

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// refusedInARow is how many waiting connections the reserve descriptor refuses in one turn.
+	// refusedInARow limits the waiting connections that get 503 through the reserve descriptor in one turn of the loop.
 	refusedInARow = 16
 
 	// refusedReads limits the reads from each refused connection, 4 KiB each: a client may send faster than the loop
@@ -17,8 +17,8 @@ const (
 	refusedReads = 16
 )
 
-// KeepReserve duplicates a descriptor, which must outlive the acceptor. refuseQueued closes the duplicate and uses its
-// number when no other descriptor is free.
+// KeepReserve duplicates the descriptor in the parameter of, which must stay open as long as the acceptor exists. If no
+// descriptor is free, refuseQueued closes the duplicate to accept a connection with its number.
 func (a *Acceptor) KeepReserve(of int) {
 	a.reserve, a.reserveOf = -1, of
 	if a.openFiles == 0 {
@@ -56,8 +56,8 @@ func (a *Acceptor) refuseQueued(listener int) {
 	a.KeepReserve(a.reserveOf)
 }
 
-// The application may close standard input, output or error by a direct system call. The next clients would then get
-// these descriptors and receive the error log.
+// The application may close standard input, output or error by a direct system call. The next client's socket would
+// then get such a descriptor, and the client would receive the error log.
 
 // aboveStandard replaces fd, which is 0, 1 or 2, by a higher descriptor and opens /dev/null as fd.
 func (a *Acceptor) aboveStandard(fd int) (int, error) {

@@ -30,8 +30,7 @@ func newFixture(t *testing.T) *fixture {
 
 func (f *fixture) do(run func()) { looptest.Do(f.Events, run) }
 
-// The server rejects a client because descriptors are missing, and reads only a limited number of bytes from the
-// client.
+// The server, which is out of descriptors, rejects a client and reads only a limited number of bytes from the client.
 func TestFloodOfARejectedClientIsReadOnlyInPart(t *testing.T) {
 	f := newFixture(t)
 	f.KeepReserve(0)
@@ -52,7 +51,7 @@ func TestFloodOfARejectedClientIsReadOnlyInPart(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.refuseQueued(ln.Fd())
-		// Fails if the server left input unread, because closing then resets the connection.
+		// ReadAll fails if the server left input unread, because closing then resets the connection.
 		got, err := io.ReadAll(c)
 		if all := err == nil && string(got) == string(ServiceUnavailable); all != (size == 100) {
 			t.Errorf("%d bytes: %q, %v", size, got, err)

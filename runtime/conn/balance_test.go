@@ -7,8 +7,8 @@ import (
 	"fapws/runtime/eventloop/looptest"
 )
 
-// newBalanced returns an Acceptor without listeners, for one of several processes that run one request each. The
-// AcceptConfig.Moment of this Acceptor never ends.
+// newBalanced returns an Acceptor without listeners whose AcceptConfig.Concurrency is 1 and whose AcceptConfig.Moment
+// never ends.
 func newBalanced(t *testing.T) *Acceptor {
 	loop := looptest.New(t)
 	t.Cleanup(func() { loop.Close() })

@@ -13,37 +13,38 @@ import (
 
 // Protocol is called only by the loop.
 type Protocol interface {
-	// Input passes bytes that have arrived. The bytes are valid until Input returns. b is nil after Again: the protocol
-	// continues with the pending input.
+	// Input passes received bytes to the protocol. The bytes are valid until Input returns. If Input is called because
+	// of Again, b is nil, and the protocol continues with the pending input.
 	Input(b []byte)
 
-	// EOF is called when the client has shut down its sending side or has disconnected, which cannot be distinguished.
-	// EOF reports whether the connection stays open for output that follows.
+	// EOF is called when the client has shut down its sending side or has disconnected; the server cannot distinguish
+	// the two cases. The result reports whether the connection stays open for more output.
 	EOF() (stays bool)
 
-	// Room is called when gathered output was written or has become a transfer. The parameter ended reports that a
-	// transfer has ended and the connection is still open.
+	// Room is called after gathered output was written or has become a transfer, with ended set to false. Room is also
+	// called after a transfer has ended and the connection is still open, with ended set to true.
 	Room(ended bool)
 
-	// Due handles the deadlines that have passed by the clock of the Set and returns the next one. Due is called at the
-	// next deadline and on the tick after Schedule. Due may close the connection.
+	// Due handles the deadlines that have passed by the clock of the Set, and returns the next deadline. Due is called
+	// at the next deadline and on the tick after Schedule. Due may close the connection.
 	Due() (next int64)
 
-	// Drain is called when the server stops accepting connections. Active requests continue. An idle connection closes,
-	// unless retire is true: then another process accepts on the listeners, and the idle connection may serve one more
-	// request before it closes.
+	// Drain is called when the server stops accepting connections. Active requests continue. If retire is false, an
+	// idle connection closes. If retire is true, another process accepts on the listeners, and an idle connection may
+	// serve one more request before it closes.
 	Drain(retire bool)
 
-	// Closed is called once when the connection is closed. A closed connection can neither read nor queue anything, but
-	// a transfer continues.
+	// Closed is called once when the connection is closed. A closed connection can neither read nor queue output, but a
+	// transfer that is in progress continues.
 	Closed()
 }
 
-// Holder owns the memory of a connection. Gone is called once, after Protocol.Closed, when no transfer needs the
-// connection any longer.
+// Holder owns the memory of a Conn. Gone is called once, after Protocol.Closed and after the end of the last transfer.
+// The owner may then reuse the memory.
 type Holder interface{ Gone() }
 
-// A Conn is embedded in larger structures, and small because many thousand connections may be idle.
+// A Conn is a connection with a socket, or a virtual connection. Protocols embed a Conn in larger structures. A Conn is
+// small, because many thousand connections can be idle.
 type Conn struct {
 	set   *Set
 	proto Protocol
@@ -60,13 +61,13 @@ type Conn struct {
 	transfer  *transfer
 	fd        int32
 	off       int32
-	lingerEnd int32 // in ticks: when lingering ends at the latest
+	lingerEnd int32 // latest end of lingering, in ticks
 
 	Half  bool // the client has shut down its sending side
 	Reset bool // close with RST, so that the client sees an error
-	// the client may still be sending input that is discarded (see Finish)
+	// Finish discards further input of the client before it closes the connection
 	Linger bool
-	// the connection closes soon: a client that reads nothing for leavesTimeout is disconnected
+	// the connection closes soon, so leavesTimeout replaces the write timeout if it is shorter
 	Leaves bool
 
 	// Patient disables the write timeout of transfers while the connection is open.
@@ -80,19 +81,20 @@ type Conn struct {
 	stopped   bool      // paused by Stop, not only by Pause
 	pauseMode PauseMode // events that are watched while c is paused
 	readable  bool      // unread input may have arrived
-	// c stays readable until recv returns EAGAIN: urgent data may end a read early, and the end of the input may follow
-	// other data
+	// c stays readable until recv returns EAGAIN, because a short read does not prove that the socket is empty: urgent
+	// data may end a read early, and the end of the input may follow other data
 	untilEmpty bool
 	tcp        bool // the socket is TCP, regardless of Remote
 }
 
-// Init gives the empty c its socket, which it owns from now on, and its addresses.
+// Init sets the socket and the addresses of c, a zero Conn. c owns the socket.
 func (c *Conn) Init(fd int, local, remote net.Addr) {
 	c.fd, c.Local, c.Remote = int32(fd), local, remote
 	_, c.tcp = remote.(*net.TCPAddr)
 }
 
-// Open makes c a connection of s with the protocol p. If c cannot be watched, c is closed and p is not called.
+// Open adds c to the set s with the protocol p. If the event loop cannot watch the socket of c, Open closes c and does
+// not call p.
 func (c *Conn) Open(s *Set, p Protocol) error {
 	c.set, c.proto = s, p
 	if err := s.Events.AddNew(&c.watch, c.Fd(), c); err != nil {
@@ -109,7 +111,7 @@ func (c *Conn) Protocol() Protocol { return c.proto }
 // still paused, but Stopped reports false.
 func (c *Conn) Upgrade(p Protocol) { c.proto, c.stopped = p, false }
 
-// The caller must not close the descriptor of c, nor use it after Gone.
+// Fd returns the descriptor of c. The caller must not close the descriptor, nor use it after Holder.Gone.
 func (c *Conn) Fd() int { return int(c.fd) }
 
 // TCP reports whether the socket of c is a TCP socket, regardless of the client's address in a PROXY header.
@@ -155,7 +157,7 @@ func (c *Conn) due() {
 	}
 }
 
-// Virtual is the transport of a virtual connection: a connection without a socket. A stream of another connection
+// Virtual is the transport of a virtual connection. A virtual connection has no socket: a stream of another connection
 // carries its bytes. The transport must
 //
 //   - call ReadAgain when input has arrived,
@@ -164,13 +166,13 @@ func (c *Conn) due() {
 type Virtual interface {
 	Transport
 
-	// AwaitRoom calls Conn.Ready with eventloop.Writable when there is room, even if there already is. A Write that
-	// returns unix.EAGAIN has the same effect.
+	// AwaitRoom makes the transport call Conn.Ready with eventloop.Writable as soon as there is room for output. The
+	// call also happens if there is room already. A Write that returns unix.EAGAIN has the same effect.
 	AwaitRoom()
 }
 
-// OpenVirtual makes the empty c a virtual connection of s that speaks p. The addresses are the addresses of the
-// carrying connection.
+// OpenVirtual adds c, a zero Conn, to the set s as a virtual connection with the protocol p. The parameters local and
+// remote are the addresses of the carrying connection.
 func (c *Conn) OpenVirtual(s *Set, t Virtual, p Protocol, local, remote net.Addr) {
 	c.set, c.proto, c.transport, c.fd = s, p, &secured{t}, -1
 	c.Local, c.Remote, c.Stamp = local, remote, s.Now
@@ -180,8 +182,8 @@ func (c *Conn) OpenVirtual(s *Set, t Virtual, p Protocol, local, remote net.Addr
 
 func (c *Conn) virtual() bool { return c.fd < 0 }
 
-// Stop stops reading from c until Continue, because its handler has enough input. mode selects the events that matter
-// meanwhile. Stop returns false if c is already stopped or its input has ended.
+// Stop stops reading from c until Continue, because the handler has enough input. mode selects the events that the loop
+// still handles. Stop returns false if c is already stopped or its input has ended.
 func (c *Conn) Stop(mode PauseMode) bool {
 	if c.stopped || c.Half {
 		return false
@@ -213,9 +215,9 @@ const (
 
 // Finish closes c after everything was sent.
 //
-// If the client is still sending (a rejected body, for example), closing at once would make the kernel send RST, which
-// can destroy unread output (RFC 9112 §9.6). Finish therefore shuts down only the sending side if Linger is set or
-// input is pending, and discards input until the client closes.
+// If the client is still sending, for example a rejected body, closing at once would make the kernel send RST, and the
+// client could lose output that it has not read (RFC 9112 §9.6). Finish therefore shuts down only the sending side if
+// Linger is set or input is pending, and discards input until the client closes.
 func (c *Conn) Finish() {
 	if c.lingering || !c.sayEnd() {
 		return
@@ -234,7 +236,8 @@ func (c *Conn) Finish() {
 	c.Schedule()
 }
 
-// Close closes c. A transfer continues; the descriptor stays open until the transfer has ended.
+// Close closes c. If c has a transfer, the transfer continues, and the descriptor stays open until the transfer has
+// ended.
 func (c *Conn) Close(why string) {
 	if c.closed {
 		return
@@ -243,7 +246,7 @@ func (c *Conn) Close(why string) {
 	c.shut()
 }
 
-// IsClosed is true even if a transfer continues.
+// IsClosed reports whether c is closed, even if a transfer still uses the descriptor.
 func (c *Conn) IsClosed() bool { return c.closed }
 
 // Unwatch removes the descriptor of c from the event loop, before Detach or Close.
@@ -287,7 +290,7 @@ func (c *Conn) closeSocket() {
 	if c.Reset && !c.virtual() {
 		resetOnClose(fd)
 	} else if c.transport != nil && !c.Reset {
-		_ = c.transport.CloseWrite() // an error means that close_notify was already sent
+		_ = c.transport.CloseWrite() // fails only if close_notify was already sent
 		_ = c.transport.Flush()
 	}
 	c.set.wheel.Remove(&c.timer)
@@ -310,7 +313,8 @@ const (
 
 func (c *Conn) Writing() bool { return c.transfer != nil }
 
-// Lingers reports whether c only waits for its client to close after the last response, and since when.
+// Lingers reports whether c has sent its last response and only waits until the client closes. The result since is the
+// start of lingering.
 func (c *Conn) Lingers() (since int64, lingers bool) {
 	return int64(c.lingerEnd)*tick - maxLinger, c.lingering
 }
@@ -325,8 +329,8 @@ func (c *Conn) setTransport(t Transport) {
 	c.watch.Again()
 }
 
-// Transport returns the transport of c, nil if the socket carries the bytes unchanged. Without a transport c can be
-// passed to another process.
+// Transport returns the transport of c, or nil if the socket carries the bytes unchanged. Only a Conn without a
+// transport can be passed to another process.
 func (c *Conn) Transport() Transport {
 	if c.transport == nil {
 		return nil
@@ -334,8 +338,8 @@ func (c *Conn) Transport() Transport {
 	return c.transport.Transport
 }
 
-// sayEnd makes the transport announce the end of the output. sayEnd returns false if the socket is full: Protocol.Room
-// is called later, and the caller must then finish c again.
+// sayEnd makes the transport announce the end of the output. If the socket is full, sayEnd returns false. Protocol.Room
+// is then called when there is room, and the caller must call Finish again.
 func (c *Conn) sayEnd() bool {
 	if c.transport == nil || c.Reset {
 		return true

@@ -110,7 +110,8 @@ func pattern(n int) []byte {
 	return b
 }
 
-// The client shuts down its sending side while reading is paused. The kernel does not report the end again.
+// The client shuts down its sending side while the server has paused reading. The kernel reports this end of the input
+// only once.
 func TestDataBeforeAHalfCloseIsReadAfterAPause(t *testing.T) {
 	for _, pauseMode := range []PauseMode{PauseForReset, PauseForHandover} {
 		s := newSet(t, 1000)
@@ -257,7 +258,7 @@ func TestDueIsCalledWhenRequestedAndAfterSchedule(t *testing.T) {
 	})
 }
 
-// Upgrade may have replaced the protocol. Input is not called after the connection is closed.
+// After Again, Input is called once, also if Upgrade has replaced the protocol, but not after the connection is closed.
 func TestAgainCallsInputOnce(t *testing.T) {
 	s := newSet(t, 1000)
 	first, _ := s.open()

@@ -52,7 +52,7 @@ func TestFailedHandshakesAreLoggedWithTheirReason(t *testing.T) {
 	}
 }
 
-// OpenSSL rejects a certificate with an unencrypted alert even in TLS 1.3.
+// Even in TLS 1.3, OpenSSL rejects a server's certificate with an unencrypted alert.
 func TestPlainAlertOfOpenSSLIsUnderstood(t *testing.T) {
 	s := newServer(t, nil)
 	c, config := s.tcp(), clientConfig()

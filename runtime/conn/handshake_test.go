@@ -53,7 +53,7 @@ func TestHalfHandshakesNeedNoGoroutineAndAreClosedInTime(t *testing.T) {
 				t.Error("a goroutine")
 			}
 		}
-		// The clock had stopped, as it does without clients, so the handshakes started later than their timestamps.
+		// The loop's clock stops while there are no clients, so the handshakes started later than their timestamps.
 		s.conns.Restamp(0, int64(time.Minute))
 		s.conns.SetTime(s.conns.Start.Add(time.Minute + defaultTimeout - time.Second))
 		s.conns.Tick()
@@ -70,8 +70,8 @@ func TestHalfHandshakesNeedNoGoroutineAndAreClosedInTime(t *testing.T) {
 	}
 }
 
-// Too many clients are silent after their ClientHello. Other clients must wait until one of them has waited for a
-// second.
+// As many clients as the limit permits are silent after their ClientHello. A new client must wait until a silent
+// handshake is a second old.
 func TestSilentHandshakeEndsForEachNewClient(t *testing.T) {
 	const most = 20
 	s := newServer(t, nil)

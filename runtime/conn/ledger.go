@@ -7,13 +7,13 @@ import (
 	"unsafe"
 )
 
-// Ledger tracks the responses that wait in memory for their clients, and bounds that memory. Memory that several
-// responses share counts once. The methods of Ledger must be called on the loop.
+// Ledger tracks the responses that wait in memory for their clients, and limits the memory of these responses. Memory
+// that several responses share counts once. The methods of Ledger must be called on the loop.
 //
-// The largest response does not count for the bound, so that a single response or a large download is not ended. The
-// first response to end is the response that would wait longest: its unsent bytes divided by the pace of its client. A
-// response of a fast client therefore survives when slower clients hold more memory. Among the responses whose clients
-// have read nothing, the oldest ends first.
+// The largest response does not count for the limit, so a single response or a large download always continues. Above
+// the limit, the responses with the longest expected wait end first. The expected wait is the number of unsent bytes
+// divided by the pace of the client. A response to a fast client therefore continues when slower clients hold more
+// memory. Among the responses whose clients have read nothing, the oldest ends first.
 type Ledger struct {
 	Max int64
 	// Exceeded is called when more than Max bytes wait. The server should then call Bound.
@@ -32,7 +32,7 @@ type memory struct {
 }
 
 type Response interface {
-	// Cut ends the response, unless it is already ending, and returns the name of its client for the log.
+	// Cut ends the response, unless it is already ending, and returns the client's address for the log.
 	Cut() (client string)
 }
 
@@ -43,21 +43,22 @@ type Unsent struct {
 	small int64
 	left  int64 // unsent bytes of all parts
 
-	// The pace of the client: it has read the number of bytes in read since the time in since. The first bytes only
-	// fill the buffers of the kernel and do not count. last is the time when the client last read, or when the response
-	// began to wait
+	// The pace of the client: the field read counts the bytes that the client has read since the time in the field
+	// since. The first bytes only fill the buffers of the kernel and do not count. The field last is the time when the
+	// client last read, or when the response began to wait.
 	began, since, last int64
 	read               float64
 }
 
-// CountedPart is the minimum size of a part that counts while it is written, in bytes. Smaller parts count only while
-// they wait for other parts (AddSmall).
+// CountedPart is the minimum size, in bytes, of a part that counts from the start of its writing (Add). Smaller parts
+// count only while they wait for earlier parts (AddSmall).
 const CountedPart = 4 << 10
 
-// smallCost is the memory that a small part needs in addition to its bytes, here and in the handler.
+// smallCost is the memory, in bytes, that the server and the handler need for a small part in addition to its data.
 const smallCost = 512
 
-// Add counts the unwritten bytes of body, whose number is the parameter left, which wait in u for the client of r.
+// Add counts body as a part of the response r that waits in u for the client. The parameter left is the number of
+// unwritten bytes of body.
 func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	if len(body) < CountedPart {
 		return
@@ -81,8 +82,8 @@ func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	u.left += int64(left)
 }
 
-// AddSmall records that a part of n bytes, fewer than CountedPart, waits in u for the client of r after other parts.
-// The caller must call DropSmall later.
+// AddSmall counts a part of r with n bytes, fewer than CountedPart, that waits in u after earlier parts. The caller
+// must call DropSmall later.
 func (l *Ledger) AddSmall(u *Unsent, r Response, n int, now int64) {
 	l.enter(u, r, now)
 	u.small += int64(n) + smallCost
@@ -107,7 +108,7 @@ func (l *Ledger) enter(u *Unsent, r Response, now int64) {
 	if u.began == 0 {
 		u.began, u.since, u.last = now, now, now
 	}
-	u.since += now - u.last // do not count the time in which u had nothing to send
+	u.since += now - u.last // exclude the time in which u had nothing to send
 	u.last = now
 }
 
@@ -151,8 +152,8 @@ func (l *Ledger) Total() int64 { return l.total }
 
 func (l *Ledger) Ended() int64 { return l.ended }
 
-// Bound ends responses until a sixteenth of Max is free, if more than Max bytes wait. Bound returns the client and the
-// unsent bytes of the first ended response, and the number of ended responses.
+// If more than Max bytes wait, Bound ends responses until a sixteenth of Max is free. The results client and unsent
+// describe the first response that Bound ended; the result ended is the number of responses that it ended.
 func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 	l.grown = false
 	spared := l.largest()
@@ -168,7 +169,7 @@ func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 		if l.total-spared.Size() <= l.Max-l.Max/16 {
 			break
 		}
-		// Ending another response closed the connection of this response.
+		// The response no longer waits, because ending an earlier response closed the connection of both.
 		if !u.Waits() {
 			continue
 		}
@@ -207,14 +208,15 @@ func (u *Unsent) Size() (n int64) {
 }
 
 const (
-	// paceMemory is the interval after which half of the bytes read are forgotten.
+	// paceMemory is the half-life of the bytes in Unsent.read: earlier reads of a client count less for its pace.
 	paceMemory = int64(16 * time.Second)
 
-	// firstWait is the expected wait of a response whose client has read nothing yet, in seconds: longer than for a
-	// client that reads, shorter than for a client that stopped.
+	// firstWait is the expected wait of a response whose client has read nothing yet, in seconds. firstWait is longer
+	// than the expected wait for a client that reads, and shorter than for a client that has stopped reading.
 	firstWait = 3600
 
-	// kernelFills is the initial interval in which bytes do not count: they only fill the buffers of the kernel.
+	// kernelFills is the interval at the start of a response in which bytes do not count for the pace, because they
+	// only fill the buffers of the kernel.
 	kernelFills = int64(time.Second)
 )
 

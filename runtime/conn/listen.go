@@ -35,20 +35,20 @@ type SocketFile struct {
 
 // The methods of a Listener are safe for concurrent use.
 type Listener struct {
-	// not registered with Go's poller, which would wake a thread for each connection
+	// the listening socket, not registered with Go's poller: the poller would wake a thread for each connection
 	file  *os.File
 	addr  net.Addr
 	inode uint64
 	// address of the unix socket whose file Close must remove; "" if there is no such file
 	made string
 
-	// Secure makes the clients of the listener speak TLS. Secure must be set before Acceptor.Accept.
+	// Secure says that clients must use TLS. Secure must be set before Acceptor.Accept.
 	Secure bool
 }
 
 // Listen makes a listener on "ip:port", ":port", "[::1]:port", "unix:/path", "unix:@name" (an abstract name of Linux)
-// or "fd://3" (an inherited listening socket). Listen replaces a socket file without a listener. Close removes the
-// socket file that Listen made. The error has one line; errors.Is reports its cause (unix.EADDRINUSE, unix.EACCES ...).
+// or "fd://3" (an inherited listening socket). Listen replaces a socket file on which no process listens. Close removes
+// the socket file that Listen made. The error has one line and wraps its cause, such as unix.EADDRINUSE or unix.EACCES.
 func Listen(addr string, o ListenOptions) (*Listener, error) {
 	f, err := ListeningSocket(addr, o)
 	if err != nil {
@@ -63,8 +63,8 @@ func Listen(addr string, o ListenOptions) (*Listener, error) {
 	return ln, nil
 }
 
-// ListenerFromFile makes a listener from a copy of a listening socket, which other processes may use. Closing the
-// listener closes the copy and never removes the file of a unix socket.
+// ListenerFromFile makes a listener from a copy of the listening socket f, which other processes may also use. Closing
+// the listener closes the copy and never removes the file of a unix socket.
 func ListenerFromFile(f *os.File) (*Listener, error) {
 	fd, err := duplicate(f)
 	if err != nil {
@@ -96,8 +96,8 @@ func (ln *Listener) Fd() int { return int(ln.file.Fd()) }
 // Queued reports whether a connection waits to be accepted. Queued makes a system call.
 func (ln *Listener) Queued() bool { return poll(ln.Fd(), unix.POLLIN) != 0 }
 
-// Intact returns an error of one line if the descriptor was closed, refers to another file or was made blocking. A
-// blocking descriptor would stop the event loop until the next client connects.
+// Intact returns a one-line error if the application has closed the descriptor, has reused its number for another file,
+// or has made it blocking. A blocking descriptor would stop the event loop until the next client connects.
 func (ln *Listener) Intact() error {
 	fd := ln.Fd()
 	if system.Inode(fd) != ln.inode {
@@ -119,8 +119,8 @@ func (ln *Listener) Close() error {
 	return RemoveSocketFile(ln.made)
 }
 
-// ListeningSocket makes a listening socket at an address of the forms that Listen accepts, for one or several
-// processes. The socket has its options, owner and mode before a client can connect. Calling Fd on the file does not
+// ListeningSocket makes a listening socket that several processes can share. The address has one of the forms that
+// Listen accepts. The socket has its options, owner and mode before a client can connect. Calling os.File.Fd does not
 // make the socket blocking. The caller must remove the file of a unix socket (RemoveSocketFile). Errors have the same
 // form as errors of Listen.
 func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
@@ -143,16 +143,16 @@ func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
 	return f, nil
 }
 
-// hold moves fd into a File that takes it for a blocking descriptor. Fd of a File for a non-blocking descriptor, which
-// os/exec calls, would make the socket blocking in all processes that share it, and a loop that loses the race for a
-// connection would block in accept.
+// hold moves the non-blocking fd into an os.File that treats it as a blocking descriptor. Otherwise os.File.Fd, which
+// os/exec calls, would make the socket blocking in all processes that share it. An event loop that loses the race for a
+// connection would then block in accept.
 func hold(fd int, name string) (*os.File, error) {
 	defer unix.Close(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, err
 	}
-	// A socket reserves the number. EnterChroot would reject the descriptor of a directory, and a sandbox denies unix
-	// sockets.
+	// A new TCP socket reserves the descriptor's number. A directory cannot reserve it, because EnterChroot would
+	// reject its descriptor; a unix socket cannot, because a sandbox denies unix sockets.
 	place, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -212,8 +212,8 @@ func listen(fd int, o ListenOptions) error {
 	return unix.Listen(fd, backlog)
 }
 
-// SetBacklog changes how many connections the kernel queues for ln, a Listener or a file of ListeningSocket. 0 means
-// the system's maximum.
+// SetBacklog sets how many connections the kernel queues for ln, which is a Listener or the result of ListeningSocket.
+// 0 means the system's maximum.
 func SetBacklog(ln syscall.Conn, backlog int) {
 	if rc, err := ln.SyscallConn(); err == nil {
 		// Ignore the error: the old backlog remains.
@@ -247,7 +247,8 @@ func zoneName(id uint32) string {
 	return strconv.Itoa(int(id))
 }
 
-// descriptorOf returns a duplicate of the descriptor of c, a connection or listener of package net, and closes c.
+// descriptorOf duplicates the descriptor of c, a connection or listener of package net, closes c, and returns the
+// duplicate.
 func descriptorOf(c io.Closer) (int, error) {
 	defer c.Close()
 	if sc, ok := c.(syscall.Conn); ok {

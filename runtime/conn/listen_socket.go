@@ -61,18 +61,19 @@ func setForAccepted(fd int) {
 	setKeepIdle(fd, keepAliveIdle)
 }
 
-// Paces reports whether the kernel's congestion control paces packets, as BBR does. The first call decides. Paces is
-// safe for concurrent use.
+// Paces reports whether the kernel's congestion control paces packets, as BBR does. Later calls return the result of
+// the first call. Paces is safe for concurrent use.
 //
-// Between two programs of one machine pacing only costs time: every pause is a timer and a wake-up. Connections from
-// the machine itself, for example from a proxy, therefore get Reno, which every kernel has and every user may choose.
+// Between two programs on the same machine, pacing only costs time: every pause needs a timer and a wake-up.
+// Connections from the same machine, for example from a proxy, therefore use Reno. Every kernel has Reno, and every
+// user is permitted to select it.
 var Paces = sync.OnceValue(func() bool {
 	name, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
 	return err == nil && strings.HasPrefix(string(name), "bbr")
 })
 
-// Unpace disables pacing for a TCP socket. An accepted socket that began with BBR keeps a weaker pacing; connections of
-// an unpaced listener have no pacing.
+// Unpace disables pacing for a TCP socket. An accepted socket that began with BBR keeps some of the pacing. Connections
+// of an unpaced listener have no pacing.
 func Unpace(fd int) {
 	// Ignore errors, because the connection also works with BBR.
 	_ = setCongestion(fd, "reno")
@@ -129,7 +130,7 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 	return fd, nil
 }
 
-// RemoveSocketFile must be called when no process accepts on the socket any longer.
+// RemoveSocketFile removes the file of the unix socket addr, after the last process has stopped accepting on it.
 func RemoveSocketFile(addr string) error {
 	path, ok := strings.CutPrefix(addr, "unix:")
 	if !ok || isAbstract(path) {
@@ -152,7 +153,7 @@ func MayListen(path string) error {
 	return system.MayCreate(path)
 }
 
-// existing reports whether there is a socket file. The error is for a path that cannot become a socket.
+// existing reports whether path is a socket file. The error is not nil if no socket file can be made at path.
 func existing(path string) (bool, error) {
 	if len(path) > maxSocketPath {
 		return false, fmt.Errorf("the path has %d bytes; the maximum for a socket is %d", len(path), maxSocketPath)

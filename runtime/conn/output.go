@@ -13,16 +13,18 @@ import (
 )
 
 type Output struct {
-	Items  []Item
-	Owner  Owner   // notified at the end of the output; nil if nobody is notified
-	Unsent *Unsent // counts the written bytes; nil if they are not counted
+	Items []Item
+	// its method Sent is called at the end of the output; may be nil
+	Owner Owner
+	// counts the bytes that wait for the client; nil if they are not counted
+	Unsent *Unsent
 }
 
 // Item is a piece of output: the bytes of Data, followed by the bytes of File.
 type Item struct {
 	Data []byte
 	File
-	// another item follows at once, so the kernel should fill its packets
+	// another item follows at once, so the kernel should wait for it before it sends a partly filled packet
 	More bool
 }
 
@@ -35,8 +37,8 @@ type File struct {
 
 // Owner is notified when an output is no longer needed.
 type Owner interface {
-	// Sent returns the memory of the output to its owner. err is nil if everything was written; otherwise the
-	// connection is closed or about to be closed.
+	// Sent tells the owner that the connection no longer uses the memory of the output. err is nil if the whole output
+	// was written. Otherwise the connection is closed or about to be closed.
 	Sent(err error)
 }
 
@@ -47,8 +49,8 @@ type gathered struct {
 	out *Conn
 }
 
-// gathered returns the gathered output for c: virtual connections have their own, apart from the connections that carry
-// them.
+// gathered returns the buffer in which output for c is gathered: one for virtual connections, another for connections
+// with sockets.
 func (c *Conn) gathered() *gathered {
 	if c.fd < 0 {
 		return &c.set.carried
@@ -56,9 +58,10 @@ func (c *Conn) gathered() *gathered {
 	return &c.set.gathered
 }
 
-// Use makes c the connection that output is gathered for, and returns its buffer: Set.Buf, or another buffer for
-// virtual connections. Output that was gathered for another connection is written first; the output of a virtual
-// connection goes to the connection that carries it. Streams that alternate therefore cost one system call.
+// Use makes c the connection for which output is gathered, and returns the buffer: Set.Buf, or a separate buffer for
+// virtual connections. Use first writes the output that was gathered for another connection. Output of a virtual
+// connection is written to the gathered output of the connection that carries it. Streams that write alternately
+// therefore need only one system call.
 func (c *Conn) Use() *[]byte {
 	g := c.gathered()
 	for s := c.set; g.out != nil && g.out != c; {
@@ -72,8 +75,8 @@ func (c *Conn) Use() *[]byte {
 
 func (c *Conn) Gathers() bool { return c.gathered().out == c }
 
-// TakeGathered ends the gathering for c and returns the output. The output is valid until the next Use or, if c is
-// virtual, until Use of another virtual connection.
+// TakeGathered returns the output that was gathered for c, and stops gathering for c. The output is valid until the
+// next Use or, if c is virtual, until Use of another virtual connection.
 func (c *Conn) TakeGathered() []byte {
 	g := c.gathered()
 	b := g.Buf
@@ -106,8 +109,8 @@ func (g *gathered) flush() bool {
 	return true
 }
 
-// Write writes pieces with one system call. If the socket is full, the caller must pass the result rest to Queue. This
-// result contains a copy of the first piece. After an error the caller must close the connection.
+// Write writes pieces with one system call. The result rest contains the unwritten bytes, which the caller must pass to
+// Queue; the first piece is copied. After an error the caller must close the connection.
 func (c *Conn) Write(pieces ...[]byte) (rest []Item, err error) {
 	n, err := c.WriteSome(pieces)
 	if err != unix.EAGAIN {
@@ -145,7 +148,7 @@ func Send(fd int, b []byte, flags uintptr) (int, error) {
 	return int(n), nil
 }
 
-// filePiece is how much of a file is read at once for a transport, in bytes.
+// filePiece is the size of the pieces in which a file is read for a transport, in bytes.
 const filePiece = 32 << 10
 
 func (c *Conn) send(b []byte, flags uintptr) (int, error) {
@@ -155,7 +158,7 @@ func (c *Conn) send(b []byte, flags uintptr) (int, error) {
 	return c.transport.Write(b)
 }
 
-// encode writes the pieces that the transport has room for, up to roomTurn bytes.
+// encode writes pieces to the transport until it has no room, at most roomTurn bytes.
 func (c *Conn) encode(pieces [][]byte) (n int, err error) {
 	for _, b := range pieces {
 		k, err := c.transport.Write(b[:min(len(b), roomTurn-n)])
@@ -166,9 +169,10 @@ func (c *Conn) encode(pieces [][]byte) (n int, err error) {
 	return n, c.transport.Flush()
 }
 
-// WriteSome writes as much of up to MaxPieces pieces as there is room for now, without a transfer. WriteSome returns
-// unix.EAGAIN if bytes are left, in the pieces or in memory of the transport: Queue with an empty Output then waits for
-// room and calls Protocol.Room. c must have neither a transfer nor gathered output.
+// WriteSome writes up to MaxPieces pieces while there is room, and does not start a transfer. WriteSome returns
+// unix.EAGAIN if unwritten bytes remain in the pieces or in the memory of the transport. The caller can then call Queue
+// with an empty Output, which waits for room and calls Protocol.Room. c must have neither a transfer nor gathered
+// output.
 func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	total := 0
 	for _, b := range pieces {
@@ -226,8 +230,8 @@ func clientGone(err error) bool {
 	return false
 }
 
-// sendfileRefused records that sendfile(2) failed. The file is read and sent instead. A seccomp filter or an old kernel
-// refuses sendfile for all files, some file systems for their own files.
+// sendfileRefused logs that sendfile(2) failed. The server then reads and sends the file itself. A seccomp filter or an
+// old kernel refuses sendfile for all files; some file systems refuse it for the files that they contain.
 func (s *Set) sendfileRefused(err error) {
 	s.copies = s.copies || err == unix.EPERM || err == unix.ENOSYS
 	if !slices.Contains(s.refused, err) {
@@ -236,7 +240,8 @@ func (s *Set) sendfileRefused(err error) {
 	}
 }
 
-// Queue starts a transfer of o. c must not have another transfer. full reports that the socket has no room now.
+// Queue starts a transfer of o. c must not have another transfer. The parameter full says that the socket has no room
+// now.
 func (c *Conn) Queue(o Output, full bool) {
 	t := &transfer{Output: o, c: c, progress: c.set.Now}
 	c.transfer = t
@@ -256,7 +261,7 @@ func (c *Conn) AwaitsRoom() bool {
 	return t != nil && !t.loading && !t.again
 }
 
-// Abort ends the transfer of c. If a goroutine is reading its file, the transfer ends after the read.
+// Abort ends the transfer of c. If a goroutine is reading a file for the transfer, the transfer ends after this read.
 func (c *Conn) Abort() {
 	switch t := c.transfer; {
 	case t == nil:
@@ -267,9 +272,9 @@ func (c *Conn) Abort() {
 	}
 }
 
-// WriteItems writes the items that the socket has room for and whose files are in memory, up to cachedMost bytes.
-// WriteItems removes the written bytes from items. The caller must pass the results left and full to Queue. After an
-// error the caller must close the connection.
+// WriteItems writes items until the socket is full or a file is not in memory, at most cachedMost bytes. WriteItems
+// removes the written bytes from items. The caller must pass the results left and full to Queue. After an error the
+// caller must close the connection.
 func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	_, next, err := c.writeItems(items, cachedMost)
 	if full = err == unix.EAGAIN; full || err == errCold {
@@ -281,8 +286,9 @@ func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	return items[next:], full, err
 }
 
-// writeItems writes at most most bytes of items. It returns the number of written bytes, the number of items that were
-// written completely, and unix.EAGAIN if the socket is full, or errCold.
+// writeItems writes items, up to the number of bytes in the parameter most. sent is the number of written bytes, and
+// next the number of items that were written completely. The error is unix.EAGAIN if the socket is full, or errCold if
+// a file is not in memory.
 func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 	sent, next, err = c.putItems(items, most)
 	if c.transport != nil && (err == nil || err == errCold) {

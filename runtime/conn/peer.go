@@ -11,7 +11,7 @@ import (
 // unless a trusted proxy describes the client in each request.
 type Peer struct {
 	Addr       string // REMOTE_ADDR: an IP address; "" for a unix socket
-	Port       string // REMOTE_PORT: "" for a unix socket
+	Port       string // REMOTE_PORT; "" for a unix socket
 	ServerName string // SERVER_NAME: address that accepted the connection
 	ServerPort string
 	// path of the unix socket that accepted the connection; "" if the connection uses TCP
@@ -19,14 +19,13 @@ type Peer struct {
 	Scheme string // wsgi.url_scheme; "" means http
 	// version, cipher suite and certificates; nil without TLS and for requests that a proxy forwarded
 	TLS *TLSState
-	// HTTP_HOST that a trusted proxy received; "" means the host of the request
+	// host of the request that a trusted proxy received; "" if the proxy did not send one
 	Host  string
 	User  string // REMOTE_USER; "" without a login
 	Login Login  // AUTH_TYPE
 }
 
-// String returns the address of the client with its port, "192.0.2.7:4711", or the address alone if the port is
-// unknown.
+// String returns the client's address and port, such as "192.0.2.7:4711", or only the address if the port is unknown.
 func (p *Peer) String() string {
 	if p.Addr == "" || p.Port == "" {
 		return p.Addr
@@ -57,7 +56,7 @@ const (
 // String returns the AUTH_TYPE (RFC 3875 §4.1.1); "form" is also Apache's name.
 func (l Login) String() string { return [...]string{"Basic", "form"}[l] }
 
-// Network returns the name by which a client is counted: its IPv4 address, or for IPv6 the /64 network, which usually
+// Network returns the key by which limits count a client: its IPv4 address, or for IPv6 the /64 network, which usually
 // belongs to one user. Network is safe for concurrent use.
 func Network(client string) string {
 	a, err := netip.ParseAddr(client)

@@ -11,8 +11,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// ProxyHeader is a header of the PROXY protocol: the client that connected to the proxy, and the address that it
-// connected to (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt).
+// ProxyHeader is a header of the PROXY protocol: the address of the client that connected to the proxy, and the address
+// to which the client connected (https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt).
 type ProxyHeader struct {
 	Kind     ProxyKind
 	From, To netip.AddrPort // valid if Kind is ProxyAddresses
@@ -71,7 +71,7 @@ func parseProxyLine(buf []byte) (h ProxyHeader, n int, err error) {
 	if !ok || len(words) < 2 {
 		return h, 0, errProxyLine
 	}
-	if words[1] == "UNKNOWN" { // the rest must be ignored
+	if words[1] == "UNKNOWN" { // the protocol requires that the rest of the line is ignored
 		return ProxyHeader{Kind: ProxyUnknown}, end + 1, nil
 	}
 	if len(words) != 6 {
@@ -123,7 +123,7 @@ func parseProxyBinary(buf []byte) (h ProxyHeader, n int, err error) {
 			return h, 0, errProxyAddress
 		}
 		return ProxyHeader{Kind: ProxyUnix}, n, nil
-	// This includes datagrams, which a stream socket cannot receive.
+	// An unknown family or protocol, or datagrams, which a stream socket cannot receive.
 	default:
 		return ProxyHeader{Kind: ProxyUnknown}, n, nil
 	}

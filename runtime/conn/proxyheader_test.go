@@ -83,7 +83,8 @@ func TestProxyHeadersOfBothVersionsAreParsed(t *testing.T) {
 	}
 }
 
-// splitProxy checks that each prefix of data needs more input, until one gives the same result as the whole.
+// splitProxy parses growing prefixes of data: each must need more input, until one gives the same result as the whole
+// data.
 func splitProxy(t *testing.T, data []byte) {
 	t.Helper()
 	h, n, err := ParseProxyHeader(data)

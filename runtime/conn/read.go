@@ -23,7 +23,8 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		c.set.Log(logfile.Error, "cannot watch %s: the kernel is out of memory, or "+
 			"fs.epoll.max_user_watches is reached", c)
 		c.Close("it cannot be watched")
-		c.Abort() // no further event would continue the transfer
+		// otherwise the transfer would wait forever, because no further event arrives
+		c.Abort()
 		return
 	}
 	if t := c.transfer; t != nil && (t.again || r&eventloop.Writable != 0) {
@@ -44,7 +45,8 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		if c.paused && c.pauseMode == PauseForHandover {
 			c.readable = true
 		} else if r&eventloop.MaybeGone != 0 {
-			// The kernel reports POLLHUP also after both sides have shut down; then only an error counts.
+			// The kernel also reports POLLHUP after both sides have shut down. If the client has shut down its side,
+			// only POLLERR therefore proves that it has disconnected.
 			if has := poll(c.Fd(), 0); has != 0 && (!c.Half || has&unix.POLLERR != 0) {
 				c.leaves(io.EOF)
 			}
@@ -84,7 +86,8 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 	c.watch.Again()
 }
 
-// readsAtOnce limits the reads in one turn: a client may send faster than its input is used.
+// readsAtOnce limits the reads from a connection in one turn of the loop, because a client may send faster than the
+// loop reads.
 const readsAtOnce = 16
 
 // ReadMore reads more input while Protocol.Input runs. The next ordinary read reports errors and the end of input.
@@ -102,7 +105,7 @@ func (c *Conn) ReadAgain() {
 	c.watch.Again()
 }
 
-// Pause stops reading from c: further input stays in the kernel, whose window then stops the client.
+// Pause stops reading from c. Further input stays in the kernel until the TCP window stops the client.
 func (c *Conn) Pause(mode PauseMode) {
 	c.paused, c.pauseMode = true, mode
 	c.set.Tracef("%s is paused, %d bytes ahead", c, len(c.Pending()))
@@ -117,12 +120,12 @@ func (c *Conn) Unpause() {
 
 func (c *Conn) Paused() bool { return c.paused }
 
-// Ends reports whether the client has shut down its sending side, even before the loop reads the end. Ends makes a
-// system call.
+// Ends reports whether the client has shut down its sending side, even if the loop has not read all input yet. Ends
+// makes a system call.
 func (c *Conn) Ends() bool { return c.Half || poll(c.Fd(), pollEnd)&pollEnd != 0 }
 
-// Unread reports whether the kernel holds input that the loop did not read, for example because an inline handler ran.
-// In that case the client is not late.
+// Unread reports whether the kernel holds input that the loop has not read, for example because an inline handler ran
+// on the loop. In that case the client has not missed its deadline.
 func (c *Conn) Unread() bool {
 	if c.Half || c.paused {
 		return false
@@ -138,7 +141,7 @@ func (c *Conn) Unread() bool {
 	return err == nil && n > 0
 }
 
-// leaves is called when the client of c has disconnected or shut down its sending side.
+// The method leaves is called when the client of c has disconnected or shut down its sending side.
 func (c *Conn) leaves(err error) {
 	if err == io.EOF && !c.Half && !c.lingering && c.proto.EOF() {
 		c.Half = true
@@ -151,7 +154,8 @@ func (c *Conn) leaves(err error) {
 	if p, ok := c.proto.(interface{ Broke(error) }); ok && err != io.EOF {
 		p.Broke(err)
 	}
-	if c.Gathers() { // the client still wants output if it only shut down its side
+	// a client that only shut down its sending side still reads the output
+	if c.Gathers() {
 		c.set.Flush()
 	}
 	if !c.closed {
@@ -159,7 +163,8 @@ func (c *Conn) leaves(err error) {
 	}
 }
 
-// Pending returns the kept input that was not used yet. The result is valid until the next call of a method.
+// Pending returns the input that Keep stored and the protocol has not used yet. The result is valid until the next call
+// of a method of c.
 func (c *Conn) Pending() []byte { return c.in[c.off:] }
 
 // Keep appends input that cannot be used now to the pending input.
@@ -191,8 +196,8 @@ func (c *Conn) Again() {
 	}
 }
 
-// Yield calls Protocol.Input for the pending input in the next turn, after other connections have had theirs. c is not
-// read until then.
+// Yield makes the loop call Protocol.Input for the pending input in its next turn, after it has served other
+// connections. The loop does not read from c until then.
 func (c *Conn) Yield() {
 	c.yields = true
 	c.watch.Again()
@@ -231,7 +236,8 @@ func Receive(fd int, b []byte) (int, error) {
 	return int(n), nil
 }
 
-// receive returns 0 and either no error or io.EOF at the end.
+// receive reads from the transport or the socket. At the end of the input, receive returns 0 and either no error or
+// io.EOF.
 func (c *Conn) receive(b []byte) (n int, err error) {
 	if c.transport == nil || c.lingering && !c.virtual() {
 		return Receive(int(c.fd), b)

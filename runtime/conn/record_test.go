@@ -19,8 +19,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// half is one direction of a TLS 1.3 connection (RFC 8446 §5.2, §7.3) with known keys, so that a test can send records
-// that crypto/tls does not.
+// half is one direction of a TLS 1.3 connection with known keys (RFC 8446 §5.2, §7.3). With a half, a test can send
+// records that crypto/tls never sends.
 type half struct {
 	secret []byte
 	aead   cipher.AEAD
@@ -89,7 +89,8 @@ const (
 	dataRecord      = 23
 )
 
-// updateRequested is a KeyUpdate that requests a KeyUpdate from the server. updateAlone requests none.
+// updateRequested is a KeyUpdate that requests a KeyUpdate from the server. updateAlone is a KeyUpdate that does not
+// request an answer.
 var (
 	updateRequested = []byte{24, 0, 0, 1, 1}
 	updateAlone     = []byte{24, 0, 0, 1, 0}
@@ -152,7 +153,8 @@ func TestKeyUpdateIsAnsweredHoweverItsRecordsAreSplit(t *testing.T) {
 	}
 }
 
-// The client requests new keys all the time and reads nothing. When it reads, it receives every answer.
+// The client keeps sending KeyUpdate requests and reads nothing. When the client reads at last, it receives every
+// answer.
 func TestKeyUpdateFloodNeedsBoundedMemory(t *testing.T) {
 	s := newServer(t, func() *peer { return &peer{} })
 	c, out, in := s.raw()

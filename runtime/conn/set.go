@@ -11,7 +11,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Set holds the connections of an event loop. The fields of the first group must be set before connections are opened.
+// Set holds the connections of an event loop. The fields above the first empty line must be set before connections are
+// opened.
 type Set struct {
 	Events       *eventloop.Loop
 	Log          func(level logfile.Level, format string, args ...any)
@@ -20,17 +21,17 @@ type Set struct {
 	Cached       func(file int, offset int64) bool
 
 	Start time.Time
-	// nanoseconds since Start as set by SetTime, which may be a tick late
+	// time of the last SetTime in nanoseconds since Start; may be a tick behind the real time
 	Now      int64
 	Unsent   Ledger
-	gathered // output of the non-virtual connection that called Use last
+	gathered // gathered output of connections with sockets (see Conn.Use)
 
 	unix  int64
 	wheel eventloop.Wheel[Conn]
 	again []*Conn
 	soon  []func()
 	input []byte
-	// buffer for pieces of files, if the connection has a transport or sendfile does not work. nil until first used
+	// buffer for pieces of files, used if a connection has a transport or sendfile does not work; nil until first used
 	file []byte
 
 	copies  bool
@@ -38,10 +39,11 @@ type Set struct {
 
 	spare [][]byte
 
-	idle   []idleConn // candidates of CloseIdlest, the longest idle connection last
-	idleAt int64      // Now when idle was made
+	// candidates of CloseIdlest; the last one has been idle longest
+	idle   []idleConn
+	idleAt int64 // Now when idle was made
 
-	carried gathered // output of a virtual connection
+	carried gathered // gathered output of a virtual connection
 	iov     vector
 }
 
@@ -95,8 +97,8 @@ func (s *Set) CloseAll(why string) {
 
 func (s *Set) Soon(f func()) { s.soon = append(s.soon, f) }
 
-// Resume calls Input for the connections that called Again, and the functions passed to Soon. Resume reports whether it
-// called anything, because the calls may have gathered output.
+// Resume calls Input for the connections that called Again, and the functions passed to Soon. The result any reports
+// whether Resume called a function, which may have gathered output.
 func (s *Set) Resume() (any bool) {
 	any = len(s.again)+len(s.soon) > 0
 	for i := 0; i < len(s.again); i++ {
@@ -121,7 +123,7 @@ func (s *Set) Resume() (any bool) {
 	return any
 }
 
-// Restamp moves timestamps that are not before the time since forward to the time at, because the clock was late when
+// Restamp replaces timestamps between the times since and at by the time at, because the clock of the Set was late when
 // they were taken.
 func (s *Set) Restamp(since, at int64) {
 	for _, c := range s.wheel.All() {
@@ -149,8 +151,8 @@ func Excerpt(b []byte) string {
 	return strconv.Quote(string(b))
 }
 
-// Offload runs the function work on a goroutine, and then the function done on the loop unless the loop has ended. bug
-// reports whether work panicked, which is logged.
+// Offload runs the function work on a goroutine, and afterwards the function done on the loop, unless the loop has
+// ended. If work panics, Offload logs the panic and passes true as bug.
 func (s *Set) Offload(work func(), done func(bug bool)) {
 	go func() {
 		bug := s.try(work)
@@ -171,7 +173,8 @@ func (s *Set) try(f func()) (bug bool) {
 
 // idler is a Protocol whose connection may be closed to make room for another client.
 type idler interface {
-	// Idle reports whether the connection waits for a request or for the rest of a head, and since when.
+	// Idle reports whether the connection waits for a request or for the rest of a head. The result since is the start
+	// of this wait.
 	Idle() (since int64, idle bool)
 }
 
@@ -180,8 +183,8 @@ type idleConn struct {
 	since int64
 }
 
-// idleGrace is how long a connection must be idle before it may be closed for another client: its next request may be
-// on its way.
+// idleGrace is how long a connection must be idle before it may be closed to make room for another client. Until then,
+// the next request may be on its way.
 const idleGrace = int64(time.Second)
 
 // CloseIdlest closes the connection that has been idle for longest, if any, to make room for another client.
@@ -214,7 +217,8 @@ func (s *Set) findIdle() {
 	slices.SortFunc(s.idle, func(a, b idleConn) int { return cmp.Compare(b.since, a.since) })
 }
 
-// idleSince reports whether c may be closed for another client, and since when it has been idle.
+// idleSince reports whether c may be closed to make room for another client. The result since is the time since which c
+// has been idle.
 func idleSince(c *Conn) (since int64, idle bool) {
 	if p, ok := c.proto.(idler); ok && !c.closed {
 		return p.Idle()

@@ -1,12 +1,14 @@
 package conn
 
-// Shares divides a limited resource, such as descriptors, memory or places, among the clients. A client may take half
-// of the free amount, so one client gets a third of Max, two get a quarter each, and some is left for the next client.
-// Clients without a known address, "", may take the whole free amount.
+// Shares divides a limited resource, such as descriptors, memory or places, among the clients. A client may have at
+// most as much as half of the amount that the other clients leave. One client therefore gets a third of Max, two
+// clients get a quarter each, and some is always left for the next client. A client whose address is unknown, "", may
+// take the whole free amount.
 type Shares struct {
 	Max     int64
 	Awaited bool
-	Eases   func() // called when a share is free for a waiting client; may be nil
+	// called when a share becomes free while Awaited is true; may be nil
+	Eases func()
 
 	used    int64
 	clients map[string]int64
@@ -21,7 +23,7 @@ func (s *Shares) Room(client string) int64 {
 	return (free+1)/2 - s.clients[client]
 }
 
-// Of returns how much client has taken; 0 for "".
+// Of returns how much the client with this address has taken, or 0 for "".
 func (s *Shares) Of(client string) int64 { return s.clients[client] }
 
 func (s *Shares) Add(client string, n int64) {

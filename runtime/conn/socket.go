@@ -23,8 +23,8 @@ func resetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
-// ReadFile is pread(2), which may wait for the disk. ReadFile returns 0 and no error at the end of the file; an error
-// is a *FileError.
+// ReadFile is pread(2), which can wait for the disk. At the end of the file, ReadFile returns 0 and no error. All
+// errors are of type *FileError.
 func ReadFile(from int, b []byte, offset int64) (int, error) {
 	for {
 		n, err := unix.Pread(from, b, offset)
@@ -37,7 +37,7 @@ func ReadFile(from int, b []byte, offset int64) (int, error) {
 	}
 }
 
-// FileError is an error of a file that is being sent, as opposed to an error of its connection.
+// FileError is an error of reading a file that is being sent. Errors of the connection have other types.
 type FileError struct{ text string }
 
 func (e *FileError) Error() string { return e.text }

@@ -11,12 +11,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// GiveUpAfter makes the kernel close a TCP connection whose peer has acknowledged nothing for d. Errors are ignored.
+// GiveUpAfter makes the kernel close a TCP connection if the peer acknowledges no data for the duration d. Errors are
+// ignored.
 func GiveUpAfter(fd int, d time.Duration) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 }
 
-// setKeepIdle sets after how many silent seconds the kernel probes a TCP connection.
+// setKeepIdle sets the silence, in seconds, after which the kernel probes a TCP connection.
 func setKeepIdle(fd, seconds int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds)
 }
@@ -25,8 +26,8 @@ func setCongestion(fd int, name string) error {
 	return unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
 }
 
-// setOwnerAndMode sets the owner and the mode of a socket file. setOwnerAndMode holds the file open, so that another
-// file cannot take its place.
+// setOwnerAndMode sets the owner and the mode of a socket file. setOwnerAndMode keeps the file open while it changes
+// them, so that no other file can replace the socket file.
 func setOwnerAndMode(path string, o *SocketFile) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -53,22 +54,22 @@ func setOwnerAndMode(path string, o *SocketFile) error {
 	return nil
 }
 
-// acceptNonblock accepts a connection that does not block and that child processes do not inherit. accept4 of package
-// unix would also ask the kernel for the protocol of each connection.
+// acceptNonblock accepts a connection and makes its descriptor non-blocking and close-on-exec. unix.Accept4 would need
+// a second system call, for the protocol of the connection.
 func acceptNonblock(fd int) (int, syscall.Sockaddr, error) {
 	return syscall.Accept4(fd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 }
 
 // acknowledge makes the kernel acknowledge the received data of a TCP connection at once (TCP_QUICKACK, tcp(7)).
-// Otherwise the kernel waits up to 40 ms for data to send with the acknowledgment, and Nagle's algorithm of the peer
-// (RFC 896) waits, too.
+// Otherwise the kernel would wait up to 40 ms for data to send with the acknowledgment, and Nagle's algorithm (RFC 896)
+// would delay the next data of the peer.
 func acknowledge(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) }
 
 const (
 	// pollEnd makes poll(2) report that the peer has shut down its sending side.
 	pollEnd = unix.POLLRDHUP
 
-	// sendMore makes send(2) wait for more data before it fills a packet.
+	// sendMore tells send(2) that more data follows, so a partly filled packet can wait.
 	sendMore = unix.MSG_MORE
 )
 
@@ -86,13 +87,13 @@ func sendCached(to, from int, offset *int64, count int64) (int, error) {
 	}
 }
 
-// cached reports whether a byte of a file can be read without waiting for the disk, with preadv2(2) and RWF_NOWAIT,
-// which not all file systems support.
+// cached reports whether the byte at the offset of a file is in memory, so that reading it does not wait for the disk.
+// cached uses preadv2(2) with RWF_NOWAIT, which some file systems do not support.
 func cached(from int, offset int64) bool {
 	var b [1]byte
 	iov := unix.Iovec{Base: &b[0]}
 	iov.SetLen(1)
-	// The offset is passed in two words. On 64-bit machines the kernel ignores the upper word.
+	// preadv2 takes the offset in two words. On 64-bit machines the kernel ignores the upper word.
 	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(from), uintptr(unsafe.Pointer(&iov)), 1,
 		uintptr(offset), uintptr(offset>>32), unix.RWF_NOWAIT)
 	return e == 0 && n == 1

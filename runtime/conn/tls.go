@@ -16,42 +16,43 @@ type TLSServer struct {
 	// LogClient writes a line about a client, "192.0.2.7:4711", to the error log. LogClient is called on the loop.
 	LogClient func(level logfile.Level, client, line string)
 
-	// Freed is called on the loop when there is room for a handshake again (see Room).
+	// Freed is called on the loop when Room returns true again.
 	Freed func()
 
 	set     *Set
 	config  atomic.Pointer[tls.Config]
 	timeout time.Duration
 
-	places     Shares        // divides the handshakes in progress among client addresses
-	handshakes list.List     // the handshakes in progress, oldest first
-	ending     int           // handshakes that lost their connection and end soon
-	turns      chan struct{} // an element for each handshake that computes
-	input      []byte
-	spare      [][]byte
-	lines      lines
-	counts     counts
+	places     Shares    // divides the handshakes in progress among client addresses
+	handshakes list.List // the handshakes in progress, oldest first
+	// number of handshakes whose connection is closed but whose goroutine still runs
+	ending int
+	turns  chan struct{} // semaphore for the goroutines of handshakes that compute
+	input  []byte
+	spare  [][]byte
+	lines  lines
+	counts counts
 }
 
 const (
 	defaultTimeout = 10 * time.Second
 
-	// inputSize is the maximum number of bytes that are read from a socket at once, and minInput is the minimum, for a
-	// reader with less room.
+	// inputSize is the maximum size of a read from a socket, in bytes. minInput is the minimum size, which is read even
+	// if the caller has less room.
 	inputSize = 32 << 10
 	minInput  = 512
 
-	// turnRecords limits the records of a client that are read in one turn. Records may be without data, but still cost
-	// work (KeyUpdate).
+	// turnRecords limits the records of a client that the loop reads in one turn, because records without data, such as
+	// KeyUpdate, also cost processor time.
 	turnRecords = 256
 
-	// overSize is how much the goroutine of a handshake reads at once, in bytes.
+	// overSize is the size of the reads in the goroutine of a handshake, in bytes.
 	overSize = 4 << 10
 
 	tlsSpareBuffers = 8
 
-	// bufferSize is the capacity of a buffer of records: two pieces and the overhead of their records, which are small
-	// at the beginning of a connection.
+	// bufferSize is the capacity of an output buffer, in bytes. A buffer has room for two pieces and for the overhead
+	// of their records; records are small at the beginning of a connection, so the overhead is large.
 	bufferSize = 2*pieceSize + 4<<10
 )
 
@@ -69,8 +70,8 @@ func (s *TLSServer) Configure(timeout time.Duration, most int) {
 	s.places.Max = int64(min(uint64(cmp.Or(most, defaultMost)), max(1, system.OpenFiles()/8)))
 }
 
-// SetConfig sets the configuration for new handshakes. c must not be changed afterwards. If c is nil, handshakes fail.
-// SetConfig is safe for concurrent use.
+// SetConfig sets the configuration for new handshakes. The caller must not change c afterwards. If c is nil, handshakes
+// fail. SetConfig is safe for concurrent use.
 func (s *TLSServer) SetConfig(c *tls.Config) { s.config.Store(c) }
 
 func (s *TLSServer) Trim() { s.input, s.spare = nil, nil }
@@ -85,7 +86,7 @@ func (s *TLSServer) takeBuffer() []byte {
 	return make([]byte, 0, bufferSize)
 }
 
-// giveBuffer returns b to the spare buffers. No other slice may refer to b.
+// giveBuffer adds b to the spare buffers. No other slice may refer to b.
 func (s *TLSServer) giveBuffer(b []byte) {
 	if len(s.spare) < tlsSpareBuffers && cap(b) >= bufferSize && cap(b) < 2*bufferSize {
 		s.spare = append(s.spare, b[:0])
@@ -101,12 +102,13 @@ const (
 	leastTime = int64(time.Second)
 )
 
-// Room reports whether another handshake may begin. If not, connections must stay in the queue of their listener until
-// Freed is called.
+// Room reports whether another handshake may begin. If Room returns false, connections must stay in the queue of their
+// listener until Freed is called.
 func (s *TLSServer) Room() bool { return s.places.Room("") > 0 }
 
-// MakeRoom is called for a connection in the queue. If there is no room, MakeRoom closes a handshake that has waited
-// for its client for more than a second. MakeRoom reports whether another handshake may begin now.
+// MakeRoom is called when a connection waits in the queue of a listener. If Room returns false, MakeRoom closes a
+// handshake that is older than a second and waits for its client. MakeRoom reports whether another handshake may begin
+// now.
 func (s *TLSServer) MakeRoom() bool {
 	if !s.Room() && s.ending == 0 { // an ending handshake makes room soon
 		s.cutOff()
@@ -114,8 +116,8 @@ func (s *TLSServer) MakeRoom() bool {
 	return s.Room()
 }
 
-// cutOff closes the connection of the handshake that has waited longest, among the handshakes of the address with most
-// places.
+// cutOff closes the connection of one handshake: the handshake that has waited longest, among the handshakes of the
+// client address with the most handshakes.
 func (s *TLSServer) cutOff() {
 	var longest *Handshake
 	for e := s.handshakes.Front(); e != nil; e = e.Next() {
@@ -134,7 +136,7 @@ func (s *TLSServer) cutOff() {
 	}
 }
 
-// lines limits the lines in the error log, which hostile clients could fill.
+// The type lines limits the lines about clients in the error log, which hostile clients could fill.
 type lines struct {
 	since   int64
 	n       int

@@ -26,8 +26,8 @@ type Handshake struct {
 	done   func(*TLSTransport)
 	stage  stage
 	place  *list.Element // nil if removed from TLSServer.handshakes
-	known  bool          // the result is counted
-	t      *TLSTransport // set when the goroutine starts
+	known  bool          // the result is counted in the metrics
+	t      *TLSTransport // nil until the goroutine starts
 	choice choice
 
 	// the goroutine's own descriptor of the socket, which the goroutine closes
@@ -47,18 +47,18 @@ const (
 
 const (
 	recordHeader = 5
-	maxRecord    = 16 << 10 // of plaintext, in bytes
+	maxRecord    = 16 << 10 // maximum plaintext in a record, in bytes
 	isAlert      = 21       // record types (RFC 8446 §5.1)
 	isHandshake  = 22
 )
 
-// maxHello limits the ClientHello, in bytes. The TLS records of the ClientHello may have twice as many bytes. Browsers
-// send up to 4 KiB.
+// maxHello limits the ClientHello, in bytes. The records that contain the ClientHello may have twice as many bytes.
+// Browsers send up to 4 KiB.
 const maxHello = 16 << 10
 
-// clientHello examines the records at the front of b. The result whole reports whether they contain the first message
-// of a handshake, or something that crypto/tls rejects at once. The result size is the size of that message in bytes, 0
-// if it is not known.
+// clientHello examines the TLS records at the front of b. The result whole is true if they contain the complete
+// ClientHello, or bytes that crypto/tls rejects at once. The result size is the size of the ClientHello in bytes, or 0
+// if the size is not known yet.
 func clientHello(b []byte) (size int, whole bool) {
 	var message []byte
 	for len(b) >= recordHeader {
@@ -84,8 +84,8 @@ func clientHello(b []byte) (size int, whole bool) {
 func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[1] == 3 }
 
 // Handshake returns a protocol that performs the TLS handshake of c. After the handshake, the function done is called,
-// and next becomes the protocol of the connection. If c is closed earlier, next.Closed is called. The timeout of the
-// handshake begins now.
+// and next becomes the protocol of the connection. If c is closed during the handshake, next.Closed is called. The
+// timeout of the handshake begins with this call.
 func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *Handshake {
 	c.Stamp = s.set.Now
 	h := &Handshake{s: s, c: c, client: NetworkOf(c.Remote), next: next, done: done}
@@ -147,8 +147,8 @@ func (h *Handshake) Due() (next int64) {
 	return now
 }
 
-// Drain implements Protocol. The client is still served if another process accepts on the listener, or if it has sent
-// its ClientHello.
+// Drain implements Protocol. The handshake continues if another process accepts on the listener, or if the client has
+// sent its ClientHello. Otherwise the connection closes.
 func (h *Handshake) Drain(retire bool) {
 	if !retire && !h.c.Unread() {
 		h.known = true // do not count this as a failed handshake
@@ -191,7 +191,8 @@ func (h *Handshake) run() {
 	}
 	h.t.tls = tls.Server(&h.t.wire, config)
 	s.set.Offload(func() { err = h.try() }, func(bug bool) {
-		if bug { // for example, a callback of the configuration panicked
+		// the goroutine panicked, for example in a callback of the tls.Config
+		if bug {
 			err = errors.New("internal error")
 		}
 		h.conclude(err)
@@ -218,8 +219,8 @@ func (h *Handshake) try() error {
 	return err
 }
 
-// Read and Write are called by crypto/tls on the goroutine. While the goroutine waits for its client, another goroutine
-// may compute.
+// Read and Write are called by crypto/tls on the goroutine. While the goroutine waits for its client, the goroutine of
+// another handshake may compute.
 func (h *Handshake) Read(b []byte) (int, error) { return h.wait(h.over.Read, b) }
 
 func (h *Handshake) Write(b []byte) (int, error) { return h.wait(h.over.Write, b) }
@@ -234,7 +235,7 @@ func (h *Handshake) wait(transfer func([]byte) (int, error), b []byte) (int, err
 	return transfer(b)
 }
 
-// conclude runs on the loop when the goroutine has ended.
+// conclude runs on the loop after the goroutine of the handshake has ended.
 func (h *Handshake) conclude(err error) {
 	h.leave()
 	if h.stage == failed {
@@ -253,8 +254,9 @@ func (h *Handshake) conclude(err error) {
 		h.s.counts.full++
 	}
 	t.wire.over = nil
-	// In TLS 1.3 the client sends the last message and may wait for its acknowledgment before it sends the request.
-	// Other servers send session tickets at this point, which acknowledge the message; crypto/tls sends them earlier.
+	// In TLS 1.3 the client sends the last message, and Nagle's algorithm may delay the client's request until the
+	// kernel acknowledges this message. Other servers send session tickets now, and the acknowledgment with them;
+	// crypto/tls sent the tickets earlier.
 	if c.TCP() {
 		acknowledge(c.Fd())
 	}
@@ -266,7 +268,7 @@ func (h *Handshake) conclude(err error) {
 	c.Schedule()
 }
 
-// Idle reports whether the ClientHello is incomplete, and since when the handshake waits.
+// Idle reports whether the handshake waits for the rest of the ClientHello. The result since is the start of this wait.
 func (h *Handshake) Idle() (since int64, idle bool) { return h.c.Stamp, h.stage == collecting }
 
 func (h *Handshake) leave() {
@@ -306,7 +308,8 @@ func (h *Handshake) explain(err error) {
 	h.fail(r, level, why)
 }
 
-// versions replaces the numbers of TLS versions in errors of crypto/tls, such as "unsupported versions: [302 301]".
+// The variable versions replaces hexadecimal TLS versions in errors of crypto/tls, such as "unsupported versions: [302
+// 301]", by names.
 var versions = strings.NewReplacer("[304", "TLS 1.3", "[303", "TLS 1.2", "[302", "TLS 1.1", "[301", "TLS 1.0", "[300",
 	"SSL 3.0", "[", "", " 303", ", TLS 1.2", " 302", ", TLS 1.1", " 301", ", TLS 1.0", " 300", ", SSL 3.0", "]", "")
 
@@ -321,7 +324,7 @@ func (h *Handshake) fail(r reason, level logfile.Level, why string) {
 	h.end()
 }
 
-// count counts the result of h. Only its first call counts.
+// count counts the result of h in the metrics. Later calls have no effect.
 func (h *Handshake) count(r reason) {
 	if !h.known {
 		h.known = true

@@ -14,20 +14,22 @@ import (
 type choice struct {
 	certificate string // the server's certificate, in PEM
 	authorities string
-	verify      func(chain []*x509.Certificate) error // verifies the client's certificates; nil if crypto/tls does
+	// verifies the client's certificates; nil if crypto/tls verifies them
+	verify func(chain []*x509.Certificate) error
 }
 
-// Chosen records the choices of a callback of the configuration for the client: the server's certificate in PEM, the
-// name of the client's authorities, and the function that verifies the client's chain (nil if crypto/tls verifies it).
-// Chosen must be called during the handshake, on its goroutine; the wire is tls.ClientHelloInfo.Conn.
+// Chosen records what a callback of the tls.Config has selected for the client. certificate is the server's certificate
+// in PEM. authorities is the file with the authorities for client certificates. The function verify verifies the
+// client's chain; it is nil if crypto/tls verifies the chain. Chosen must be called during the handshake, on its
+// goroutine. The callback gets the wire as tls.ClientHelloInfo.Conn.
 func (w *wire) Chosen(certificate, authorities string, verify func(chain []*x509.Certificate) error) {
 	if h, ok := w.over.(*Handshake); ok {
 		h.choice = choice{certificate, authorities, verify}
 	}
 }
 
-// maxChain limits the certificates of a client, in bytes. crypto/tls accepts 256 KiB, which a connection would keep
-// several times.
+// maxChain limits the certificates of a client, in bytes. crypto/tls accepts 256 KiB, and each connection would keep
+// several copies of them.
 const maxChain = 32 << 10
 
 var errLargeChain = fmt.Errorf("the client's certificates have more than %d bytes", maxChain)
@@ -43,7 +45,7 @@ func checkChain(chain []*x509.Certificate) error {
 	return nil
 }
 
-// describe verifies the client's certificate and makes the variables of the connection.
+// describe verifies the client's certificate and returns the TLSState of the connection.
 func describe(state *tls.ConnectionState, c *choice) *TLSState {
 	d := &TLSState{
 		Version: state.Version, CipherSuite: state.CipherSuite, Server: c.certificate, Authorities: c.authorities,
@@ -52,7 +54,7 @@ func describe(state *tls.ConnectionState, c *choice) *TLSState {
 	if c.verify != nil && len(d.Certificates) > 0 {
 		err := c.verify(d.Certificates)
 		if d.Verified = err == nil; err != nil {
-			// remove the guesses about the cause that crypto/x509 adds
+			// remove the possible causes that crypto/x509 appends to the error
 			d.Refused, _, _ = strings.Cut(strings.TrimPrefix(err.Error(), "x509: "), " (possibly")
 		}
 	}
@@ -63,7 +65,7 @@ func describe(state *tls.ConnectionState, c *choice) *TLSState {
 var protocols = map[uint16]string{tls.VersionTLS10: "TLSv1", tls.VersionTLS11: "TLSv1.1", tls.VersionTLS12: "TLSv1.2",
 	tls.VersionTLS13: "TLSv1.3"}
 
-// signatures and keys are OpenSSL's names of algorithms.
+// signatures and keys map algorithms to their OpenSSL names.
 var (
 	signatures = map[x509.SignatureAlgorithm]string{
 		x509.SHA1WithRSA: "sha1WithRSAEncryption", x509.SHA256WithRSA: "sha256WithRSAEncryption",
@@ -78,8 +80,8 @@ var (
 		x509.Ed25519: "ED25519"}
 )
 
-// variablesOf returns the variables of mod_ssl about a client
-// (https://httpd.apache.org/docs/2.4/mod/mod_ssl.html#envvars), with the names of cipher suites from IANA.
+// variablesOf returns the environment variables with which Apache's mod_ssl describes a client
+// (https://httpd.apache.org/docs/2.4/mod/mod_ssl.html#envvars). Cipher suites have their IANA names.
 func variablesOf(d *TLSState) string {
 	var v variables
 	v.set("SSL_PROTOCOL", protocols[d.Version])
@@ -106,8 +108,8 @@ func variablesOf(d *TLSState) string {
 	return v.text.String()
 }
 
-// maxNames limits how many names of one kind become variables, because each variable costs time in every request of the
-// client.
+// maxNames limits how many names of one kind become variables, because every variable makes each request of the client
+// slower.
 const maxNames = 100
 
 type variables struct{ text strings.Builder }
@@ -159,8 +161,8 @@ var nameParts = []struct {
 	{"_Email", asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}},
 }
 
-// name sets the variables of a distinguished name (RFC 4514) and of its usual parts. Parts of the same kind after the
-// first are numbered from 1.
+// The method name sets the variables for a distinguished name (RFC 4514) and for its usual parts. If a part occurs
+// several times, the first variable has no number, and the next ones are numbered from 1.
 func (v *variables) name(prefix string, n pkix.Name) {
 	v.set(prefix, n.String())
 	for _, part := range nameParts {
@@ -183,8 +185,8 @@ var (
 	userPrincipalName = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}
 )
 
-// principals returns the user principal names of Active Directory in a certificate: alternative names of a kind that
-// crypto/x509 ignores (otherName, RFC 5280 §4.2.1.6).
+// principals returns the Active Directory user principal names in a certificate. They are alternative names of the kind
+// otherName (RFC 5280 §4.2.1.6), which crypto/x509 ignores.
 func principals(c *x509.Certificate) (names []string) {
 	for _, e := range c.Extensions {
 		if !e.Id.Equal(subjectAltName) {
@@ -218,7 +220,7 @@ func certificateTime(t time.Time) string { return t.UTC().Format("Jan _2 15:04:0
 
 // A TLSState is immutable.
 type TLSState struct {
-	Version, CipherSuite uint16 // numbers of the protocol (RFC 8446 §4.2.1, §B.4)
+	Version, CipherSuite uint16 // numeric identifiers (RFC 8446 §4.2.1, §B.4)
 
 	// Server is the certificate of the server, in PEM without its chain; "" if unknown.
 	Server string
@@ -228,7 +230,7 @@ type TLSState struct {
 	Authorities string
 
 	// Certificates are the client's certificates, its own first; nil if it sent none. Verified reports whether the
-	// authorities confirm them; Refused says why not.
+	// configured authorities signed them. If Verified is false, Refused is the reason.
 	Certificates []*x509.Certificate
 	Verified     bool
 	Refused      string

@@ -11,20 +11,21 @@ import (
 // wire is the net.Conn that crypto/tls reads from and writes to. wire belongs to the loop, except during a handshake
 // and before NewUpstream.
 type wire struct {
-	// the connection to an upstream, which NewUpstream closes; unopened for clients
+	// the connection to an upstream, which NewUpstream closes; the variable unopened for clients
 	net.Conn
 	c *Conn
 	s *TLSServer
 	// the connection that a goroutine reads and writes; nil if the wire belongs to the loop
 	over io.ReadWriter
 
-	in []byte // received, but not yet given to crypto/tls
+	in []byte // received bytes that crypto/tls has not read yet
 	// in is a slice of TLSServer.input until TLSTransport.Read ends
-	shared  bool
-	room    int    // free bytes in the buffer of TLSTransport.Read
-	out     []byte // out[sent:] are records that must be written
-	sent    int
-	drained bool // the socket has no more bytes, but may have reached its end
+	shared bool
+	room   int    // free bytes in the buffer of TLSTransport.Read
+	out    []byte // out[sent:] are records that must be written
+	sent   int
+	// the socket has no more bytes, but the end of the input may follow
+	drained bool
 	empty   bool
 	frames  framing
 	records int // records read since TLSTransport.Read began
@@ -86,7 +87,7 @@ func (w *wire) receive() error {
 	return nil
 }
 
-// keep copies the rest of the input out of the TLSServer's memory and forgets the state of the socket.
+// keep copies the rest of the input out of the TLSServer's memory and resets the fields that are valid for one Read.
 func (w *wire) keep() {
 	switch {
 	case len(w.in) == 0:
@@ -97,7 +98,7 @@ func (w *wire) keep() {
 	w.shared, w.drained, w.empty = false, false, false
 }
 
-// Write implements net.Conn. Write accepts everything, because crypto/tls cannot write a part of a record.
+// Write implements net.Conn. Write buffers all of b, because crypto/tls does not support partial writes of a record.
 func (w *wire) Write(b []byte) (int, error) {
 	if w.over != nil {
 		return w.over.Write(b)
@@ -127,8 +128,8 @@ func (w *wire) LocalAddr() net.Addr {
 	return w.c.Local
 }
 
-// unopened is the net.Conn of clients' wires. unopened refuses the deadlines that crypto/tls sets for close_notify: the
-// connection has its own deadlines.
+// unopened is the net.Conn in the wires of clients. crypto/tls sets a deadline for close_notify, which unopened rejects
+// with an error. Deadlines are not needed here, because a Conn has its own.
 var unopened net.Conn = new(net.TCPConn)
 
 // framing tracks record boundaries (RFC 8446 §5.1), so that crypto/tls receives one record at a time. Otherwise its
@@ -139,7 +140,8 @@ type framing struct {
 	left uint16 // missing bytes of the current record
 }
 
-// limit returns how many bytes crypto/tls may receive: at most the rest of a record. next is the available input.
+// limit returns how many bytes of next, the available input, crypto/tls may receive: at most the rest of the current
+// record.
 func (f *framing) limit(next []byte) int {
 	switch {
 	case f.left > 0:
@@ -152,7 +154,7 @@ func (f *framing) limit(next []byte) int {
 
 func (f *framing) between() bool { return f.have == 0 && f.left == 0 }
 
-// follow records that crypto/tls receives b, which must be within the limit.
+// follow updates the state after crypto/tls has received b, which must not be longer than the result of limit.
 func (f *framing) follow(b []byte) {
 	if f.left > 0 {
 		f.left -= uint16(len(b))

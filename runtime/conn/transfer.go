@@ -11,21 +11,21 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A transfer writes output in several turns of the loop: bytes that the full socket did not accept, and files that may
-// not be in memory.
+// A transfer writes output in several turns of the loop. The output consists of bytes for which the socket had no room,
+// and of files that may not be in memory.
 //
-// Meanwhile the loop continues to read from the connection: it notices when the client disconnects. After the
-// connection is closed, its descriptor stays open until the transfer has ended: a client that only shut down its
-// sending side still receives the rest.
+// During a transfer the loop continues to read from the connection, so that it notices when the client disconnects. If
+// the connection is closed, its descriptor stays open until the transfer has ended, because a client that only shut
+// down its sending side still receives the rest of the output.
 type transfer struct {
 	Output
 	c        *Conn
 	next     int
 	progress int64 // when the client last read data
 
-	again   bool // continues in the next turn of the loop
+	again   bool // the transfer continues in the next turn of the loop
 	loading bool // a goroutine reads the file, which must stay open
-	aborted bool // ends when the goroutine has read the file
+	aborted bool // the transfer ends when the goroutine has read the file
 }
 
 var (
@@ -46,7 +46,7 @@ func (t *transfer) end(err error) {
 	c.transfer = nil
 	c.set.Tracef("%s: transfer ended", c)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		// Otherwise the kernel would keep the unsent bytes for a long time.
+		// Without a reset, the kernel would keep the unsent bytes for a long time.
 		c.Reset = true
 		c.set.Log(logfile.Info, "%s: closed after write timeout of %v", c, t.timeout())
 	}
@@ -69,7 +69,7 @@ func (t *transfer) end(err error) {
 }
 
 const (
-	// roomTurn is how much the loop writes to a connection in one turn, in bytes.
+	// roomTurn limits the bytes that the loop writes to a connection in one turn.
 	roomTurn = 1 << 20
 
 	// cachedMost is the size of the file range that IsWarm checks at once, in bytes.
@@ -77,12 +77,12 @@ const (
 
 	coldMost = 256 << 10 // in bytes
 
-	// maxReading limits the goroutines that read files at the same time. Each blocks a thread while the disk does not
-	// respond, and Go ends the process at 10,000 threads.
+	// maxReading limits the goroutines that read files at the same time. Each of these goroutines blocks a thread while
+	// the disk does not respond, and Go ends a process that has 10,000 threads.
 	maxReading = 1024
 )
 
-// reading has an element for each reading goroutine.
+// reading is the semaphore for maxReading.
 var reading = make(chan struct{}, maxReading)
 
 const leavesTimeout = 2 * time.Second
@@ -131,7 +131,8 @@ func (it *Item) flags() uintptr {
 	return 0
 }
 
-// IsWarm reports whether the next bytes of a file are in memory. IsWarm asks the kernel if that is unknown.
+// IsWarm reports whether the next bytes of a file are in memory. IsWarm asks the kernel, unless an earlier call covered
+// these bytes.
 func (s *Set) IsWarm(it *Item) bool {
 	if it.Warm <= it.Offset {
 		if end := it.Offset + min(it.Count, cachedMost); s.Cached(it.FD, end-1) {
@@ -142,10 +143,10 @@ func (s *Set) IsWarm(it *Item) bool {
 }
 
 // Load reads the next bytes of the file of an item into memory on a goroutine, and then calls the function done on the
-// loop. turns limits the goroutines that read at the same time; nil means no limit.
+// loop. The channel turns is a semaphore that limits the goroutines that read at the same time; nil means no limit.
 func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
 	file, offset, size := it.FD, it.Offset, min(it.Count, coldMost)
-	n, err := 0, io.ErrUnexpectedEOF // err stays like this if the read panics
+	n, err := 0, io.ErrUnexpectedEOF // err keeps this value if the read panics
 	s.Offload(func() {
 		if turns != nil {
 			turns <- struct{}{}
@@ -181,7 +182,8 @@ func (t *transfer) load() {
 
 func (t *transfer) due() int64 {
 	s := t.c.set
-	if t.loading || t.c.Patient && !t.c.closed { // while loading, t waits for the disk
+	// while a goroutine reads the file, t waits for the disk and not for the client
+	if t.loading || t.c.Patient && !t.c.closed {
 		return s.Now + int64(s.WriteTimeout)
 	}
 	return t.progress + tick + int64(t.timeout())
@@ -194,8 +196,8 @@ func (t *transfer) timeout() time.Duration {
 	return t.c.set.WriteTimeout
 }
 
-// expired is called when a deadline of the connection has passed. expired reports whether that was the deadline of t,
-// which may be nil. expired tries to write first: a handler that runs on the loop may have kept the loop from writing.
+// expired is called when a deadline of the connection has passed, and reports whether the transfer t has timed out. t
+// may be nil. expired first tries to write, because a handler that ran on the loop may have prevented earlier writes.
 func (t *transfer) expired() bool {
 	if t == nil || t.due() > t.c.set.Now {
 		return false

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tunnel passes bytes between a client and an upstream. After the end of the tunnel it discards the client's input. The
+// Tunnel passes bytes between a client and an upstream. After its end, the tunnel discards the client's input. The
 // methods of Tunnel must be called on the loop.
 type Tunnel struct {
 	client, upstream TunnelEnd
@@ -27,7 +27,7 @@ type TunnelEnd struct {
 	t        *Tunnel
 	other    *TunnelEnd
 	conn     *Conn
-	received int64 // bytes from this end
+	received int64 // number of bytes received from this end
 	// this end has sent its last byte, or its bytes can no longer be forwarded
 	ended bool
 	over  bool
@@ -37,12 +37,12 @@ const (
 	// halfIdle is how long a tunnel may be silent after one end has sent its last byte.
 	halfIdle = int64(30 * time.Second)
 
-	// lookAgain is the interval between calls of Due for a tunnel without a timeout.
+	// lookAgain is the interval between calls of Due if the tunnel has no timeout.
 	lookAgain = int64(time.Minute)
 )
 
-// NewUpstream makes the upstream connection of a tunnel from a connection of package net, which it closes. t is the TLS
-// of the connection, nil without TLS. NewUpstream is safe for concurrent use.
+// NewUpstream makes the upstream connection of a tunnel. NewUpstream duplicates the descriptor of c and closes c. t is
+// the TLS transport of the connection; nil without TLS. NewUpstream is safe for concurrent use.
 func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 	fd, err := descriptorOf(c)
 	if err != nil {
@@ -58,10 +58,9 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 }
 
 // NewTunnel makes a tunnel to an upstream. The connection upstream must not be open yet, and belongs to the tunnel from
-// now on. The tunnel ends after the duration idle without a byte in either direction; 0 means no limit. failed is
-// called if the tunnel has ended for a reason that an operator should know. The parameter ended is called once, on the
-// loop. Its parameter proper reports whether the client received all bytes of the upstream. The caller must call Begin
-// at once.
+// now on. The tunnel ends after the duration idle without a byte in either direction; 0 means no limit. The function
+// failed is called if the tunnel ends with an error that an operator should know. The function ended is called once, on
+// the loop; proper reports whether the client received all bytes from the upstream. The caller must call Begin at once.
 func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time.Duration, failed func(error)) *Tunnel {
 	t := &Tunnel{set: s.set, secure: s, ended: ended, idle: int64(idle), failed: failed}
 	t.client = TunnelEnd{t: t, other: &t.upstream}
@@ -70,9 +69,9 @@ func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time
 	return t
 }
 
-// Begin makes c, the connection of a client, the other end of t. Begin sends the bytes in first to the client; the
-// parameter head is the length of the response head at the start of these bytes. Begin sends the pending input of c to
-// the upstream.
+// Begin starts the tunnel between c, the connection of a client, and the upstream. Begin sends the slice first to the
+// client; head is the length of the response head at the start of this slice. Begin sends the pending input of c to the
+// upstream.
 func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	upstream := t.upstream.conn
 	t.client.conn, t.before = c, c.Protocol()
@@ -94,7 +93,8 @@ func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	t.upstream.pass()
 }
 
-// Carried returns how many bytes the client and the upstream have sent, without the heads.
+// Carried returns the number of bytes that the client (in) and the upstream (out) have sent through the tunnel, without
+// the heads.
 func (t *Tunnel) Carried() (in, out int64) { return t.client.received, t.upstream.received }
 
 func (e *TunnelEnd) IsClient() bool { return e == &e.t.client }
@@ -111,8 +111,8 @@ func (e *TunnelEnd) Input(b []byte) {
 
 func (e *TunnelEnd) pass() { e.conn.Consume(e.send(e.conn.Pending())) }
 
-// send sends b to the other end and returns how many bytes need not be kept. If it has sent all of b, send continues
-// reading from e. If e has ended, send shuts down the other end instead.
+// send sends b to the other end and returns the number of bytes that were sent or can be discarded. If send has sent
+// all of b, it continues reading from e or, if e has sent its last byte, shuts down the other end.
 func (e *TunnelEnd) send(b []byte) (n int) {
 	to, err := e.other.conn, error(nil)
 	e.t.client.conn.Stamp = e.t.set.Now
@@ -149,8 +149,8 @@ func (e *TunnelEnd) pause() {
 	e.conn.Pause(pauseMode)
 }
 
-// refuse is called when e no longer accepts data. The bytes that an upstream sent before it closed still go to the
-// client.
+// refuse is called when the socket of e no longer accepts data. The client still receives the bytes that an upstream
+// sent before it closed.
 func (e *TunnelEnd) refuse() {
 	if e.IsClient() {
 		e.conn.Close("the client has disconnected")
@@ -176,8 +176,8 @@ func (e *TunnelEnd) shut() {
 	e.settle()
 }
 
-// settle ends the tunnel if both directions have ended. Otherwise it reschedules the deadline, which may be earlier
-// now.
+// settle ends the tunnel if both directions have ended. Otherwise settle reschedules the deadline, which may be earlier
+// after one direction has ended.
 func (e *TunnelEnd) settle() {
 	if e.other.over {
 		e.t.end()
@@ -186,7 +186,8 @@ func (e *TunnelEnd) settle() {
 	}
 }
 
-// end closes the upstream. The client's connection lingers, so that the client receives the last bytes.
+// The method end closes the upstream connection. The client's connection lingers, so that the client receives the last
+// bytes.
 func (t *Tunnel) end() {
 	t.close()
 	c := t.client.conn
@@ -235,7 +236,8 @@ func (e *TunnelEnd) Broke(err error) {
 	}
 }
 
-// Due implements Protocol. An inline handler may have kept the loop from the tunnel; unread input extends the deadline.
+// Due implements Protocol. If there is unread input, for example because an inline handler blocked the loop, Due
+// extends the deadline.
 func (e *TunnelEnd) Due() (next int64) {
 	t, now := e.t, e.t.set.Now
 	due := now + lookAgain

@@ -27,13 +27,13 @@ type Options struct {
 	End    time.Time     // zero means in 90 days
 	Usages []x509.ExtKeyUsage
 	CA     bool
-	// common name of the subject; if empty, the first element of Names
+	// common name of the subject; "" means the first element of Names
 	Common string
 	Extra  []pkix.Extension
 }
 
-// Localhost returns a self-signed certificate for localhost, and a pool with only this certificate. The certificate is
-// made once.
+// Localhost returns a self-signed certificate for localhost and a pool that contains only this certificate. The first
+// call makes the certificate, and all calls return it.
 var Localhost = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -62,10 +62,11 @@ type Authority struct {
 
 type Certificate struct {
 	T           testing.TB
-	Certificate []byte // the certificate alone
-	Chain       []byte // with the certificate of the authority
-	Key         []byte
-	Leaf        *x509.Certificate
+	Certificate []byte // in PEM, without the certificate of the authority
+	// in PEM: Certificate, followed by the certificate of the authority
+	Chain []byte
+	Key   []byte
+	Leaf  *x509.Certificate
 }
 
 func NewAuthority(t testing.TB) *Authority {
@@ -111,7 +112,7 @@ func (a *Authority) Sign(o Options) *Certificate {
 	return c
 }
 
-// Revoke makes a list of revoked certificates, in PEM, that is valid until a time.
+// Revoke returns a list of revoked certificates in PEM. The list is valid until the time in the parameter until.
 func (a *Authority) Revoke(until time.Time, revoked ...*x509.Certificate) []byte {
 	a.T.Helper()
 	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-48 * time.Hour), NextUpdate: until}
@@ -131,8 +132,8 @@ func (a *Authority) For(names ...string) *Certificate {
 	return a.Sign(Options{Names: names})
 }
 
-// Write writes chain and key to cert.pem and key.pem in a directory, and returns the paths. Write creates the directory
-// if it is missing.
+// Write writes the chain to cert.pem and the key to key.pem in the directory dir, and returns the two paths. Write
+// creates the directory if it is missing.
 func (c *Certificate) Write(dir string) (cert, key string) {
 	c.T.Helper()
 	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
@@ -144,7 +145,7 @@ func (c *Certificate) Write(dir string) (cert, key string) {
 	return cert, key
 }
 
-// Write writes a file atomically, like certbot. Only the owner may read the file.
+// Write replaces a file atomically, as certbot does. Only the owner may read the file.
 func Write(t testing.TB, name string, data []byte) string {
 	t.Helper()
 	if err := os.WriteFile(name+".new", data, 0o600); err != nil {
