@@ -16,20 +16,20 @@ import (
 	"fapws/runtime/http1"
 )
 
-// An Answer forwards the output of a program: first the head, then the body as it arrives. An Answer must be used on
-// the goroutine of Respond.
+// An Answer forwards the output of a program to the client: first the head, then the body as it arrives. An Answer must
+// be used on the goroutine that calls Respond.
 type Answer struct {
 	W   *backend.Response
 	R   *backend.Request
 	Raw bool // the program itself writes an HTTP head (nph-)
 
-	// Plain forbids answering with a file or another page of the server, because the program may have fewer rights than
-	// the server.
+	// Plain forbids responses that name a file or another page of the server, because the program may have fewer rights
+	// than the server.
 	Plain bool
 
 	buf  []byte
-	head Head // the head of the response, which is complete if Status is set
-	// after the end of the output, a file is sent instead of the body
+	head Head // head of the response; complete if Status is not 0
+	// a file is sent instead of the body, after the end of the output
 	sends bool
 }
 
@@ -38,8 +38,8 @@ var errNoType = errors.New("the response has a body but no Content-Type")
 
 var errNoResponse = errors.New("no response")
 
-// Write processes a piece of the output. The error is backend.ErrGone, or one line about the head; in this case nothing
-// was sent to the client.
+// Write processes a piece of the output. The error is backend.ErrGone if the client has disconnected, or describes an
+// invalid head in one line before anything was sent to the client.
 func (a *Answer) Write(p []byte) error {
 	if a.head.Status == 0 {
 		a.buf = append(a.buf, p...)
@@ -75,9 +75,9 @@ func (a *Answer) typeMissing() bool {
 }
 
 // passAll forwards output until its end. The function take reads output that arrives within the duration wait. It
-// returns os.ErrDeadlineExceeded after this duration, and io.EOF at the end of the output. passAll waits up to timeout
-// for more output, and delays the received output by short, because most programs write once and end soon: the length
-// of their answer is then known.
+// returns os.ErrDeadlineExceeded if no output arrives, and io.EOF at the end of the output. passAll waits up to timeout
+// for more output. It delays output by the duration short before sending it: most programs end soon after writing, so
+// that the response can have a Content-Length.
 func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
 	for wait := timeout; ; {
 		switch err := take(wait); {
@@ -98,7 +98,7 @@ func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Durat
 	}
 }
 
-// End processes the end of the output. End must be called before Redirect. End returns the same errors as Write.
+// End processes the end of the output, and returns the same errors as Write. End must be called before Redirect.
 func (a *Answer) End() error {
 	switch {
 	case a.head.Status == 0 && len(a.buf) == 0:
@@ -111,8 +111,9 @@ func (a *Answer) End() error {
 	return nil
 }
 
-// Redirect answers with another page of this server if the program has requested a local redirect. Redirect must be
-// called after End, and after the caller has released everything that the other page may need.
+// Redirect responds with another page of this server if the program has requested a local redirect. Redirect must be
+// called after End, and after the caller has released resources that the other page may need, such as a place in the
+// Gate.
 func (a *Answer) Redirect() error {
 	if !a.head.Local {
 		return nil
@@ -128,19 +129,20 @@ const (
 type Head struct {
 	exchange.Head
 	Location string
-	Local    bool // another path of this server answers (RFC 3875 §6.2.2)
+	Local    bool // Location is a path of this server, which sends the page at this path instead (RFC 3875 §6.2.2)
 	HasType  bool
 
-	// values of X-Sendfile, X-Accel-Redirect (also in Fields) and Fapws-Channel
+	// values of X-Sendfile, X-Accel-Redirect (which Fields contains, too) and Fapws-Channel
 	sendfile, accel, channels []byte
 }
 
 var ErrNeedMore = errors.New("the response ended within its header")
 
 // ParseHead parses the head at the front of data and returns its length including the empty line. Lines end with LF or
-// CRLF. raw is set for programs that begin with an HTTP status line (nph-). Slices in the Head are copies.
+// CRLF. The parameter raw is set for programs whose output begins with an HTTP status line (nph-). Slices in the Head
+// are copies.
 //
-// Errors other than ErrNeedMore are one line.
+// Errors other than ErrNeedMore have one line.
 func ParseHead(data []byte, raw bool) (h Head, n int, err error) {
 	h.Length = -1
 	count := 0
@@ -207,7 +209,7 @@ func (h *Head) field(line []byte, raw bool) error {
 	switch string(bytes.ToLower(name)) {
 	case "status":
 		if raw {
-			return nil // the status line determines the status
+			return nil // ignore the Status field, because the status line determines the status
 		}
 		if h.Status != 0 {
 			return errors.New("the header has more than one status")
@@ -221,7 +223,7 @@ func (h *Head) field(line []byte, raw bool) error {
 		h.Length = n
 		return nil
 	case "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade":
-		// A hop-by-hop field, which only the server sends to its client.
+		// Omit hop-by-hop fields, because the connection to the client belongs to the server.
 		return nil
 	case "location":
 		if h.Location != "" || len(value) == 0 {
@@ -258,8 +260,8 @@ func (h *Head) field(line []byte, raw bool) error {
 	return nil
 }
 
-// send makes the server continue the response if the program has named a file or channels in an enabled field. send
-// reports whether the server sends a file. plain is Answer.Plain.
+// send prepares the server to send a file, or messages of channels, if the program has named them in an enabled header
+// field. send reports whether the server sends a file. The parameter plain is Answer.Plain.
 func (h *Head) send(w *backend.Response, plain bool) (file bool) {
 	counts := w.Sends()
 	switch {
@@ -286,8 +288,8 @@ func (h *Head) settle() {
 		return
 	}
 	h.Status = 302
-	// A redirect with other fields, such as cookies, is for the client: "The CGI script MUST NOT return any other
-	// header fields" for a local redirect.
+	// A redirect with other fields, such as cookies, is sent to the client, because for a local redirect, "the CGI
+	// script MUST NOT return any other header fields".
 	only := bytes.Count(h.Fields, []byte{'\n'}) == 1
 	h.Local = only && h.Location[0] == '/' && !bytes.HasPrefix([]byte(h.Location), []byte("//"))
 }

@@ -27,11 +27,12 @@ import (
 type Common struct {
 	Site
 
-	// Timeout is the maximum time without output of a program. 0 means 30 s.
+	// Timeout is how long a program may run without writing output. 0 means 30 s.
 	Timeout time.Duration
 
-	// Log writes the lines that programs write to standard error, and errors of programs. Log is called on any
-	// goroutine. client is the client of the request, "192.0.2.7:4711", or "".
+	// Log writes a line to the error log: a line that a program has written to standard error, or an error. Log is
+	// called on any goroutine. The parameter client is the address of the request's client, such as "192.0.2.7:4711",
+	// or "".
 	Log func(client, line string)
 }
 
@@ -39,21 +40,22 @@ type CGIOptions struct {
 	ScriptOptions
 	Common
 
-	// Interpreters run scripts by the extension of their names, including the dot; these scripts need not be
-	// executable. The script is appended to the argument list: ".pl": {"/usr/bin/perl", "-w"}.
+	// Interpreters maps file name extensions, including the dot, to the argument list of an interpreter, to which the
+	// script is appended: ".pl": {"/usr/bin/perl", "-w"}. Such a script need not be executable.
 	Interpreters map[string][]string
 
-	// Runner, if not nil, returns the argument list of a program that runs every script; the program gets the script in
-	// SCRIPT_FILENAME. The text of an error of type Unavailable is sent to clients.
+	// Runner, if not nil, returns the argument list of a program that runs every script; the variable SCRIPT_FILENAME
+	// contains the script's path. If the error has the type Unavailable, its text is sent to the client.
 	Runner func() ([]string, error)
 
-	// Fallback is the script for paths without a script. If it is nil, these paths get status 404 or 403.
+	// Fallback is the script for paths without a script. nil means a response with status 404 or 403.
 	Fallback *Script
 
-	// Env is added to the variables, as "NAME=value". Programs inherit only the variables that Environment returns.
+	// Env contains additional environment variables for programs, as "NAME=value". From the server, programs inherit
+	// only the variables that Environment returns.
 	Env []string `key:"env" is:"pairs"`
 
-	// Gate limits the running programs. If it is nil, a new one with defaultRunning and DefaultWaiting is used.
+	// Gate limits the running programs. If Gate is nil, NewCGI creates a Gate with defaultRunning and DefaultWaiting.
 	Gate *Gate
 }
 
@@ -63,7 +65,7 @@ const (
 	DefaultWaiting = 256
 )
 
-// passed lists the variables of the server's environment that programs get. Other variables may contain secrets.
+// passed lists the environment variables that programs inherit from the server. Other variables may contain secrets.
 var passed = []string{"LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "TZ"}
 
 const sanePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -78,7 +80,7 @@ type CGI struct {
 	env     []string
 }
 
-// NewCGI returns a responder for CGI programs. The error has one line.
+// NewCGI returns a responder for CGI programs.
 func NewCGI(o CGIOptions) (*CGI, error) {
 	scripts, err := NewScripts(o.ScriptOptions)
 	if err != nil {
@@ -105,7 +107,8 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
 }
 
-// Check returns an error of one line if the only program, or a program directly in the directory, cannot run.
+// Check returns an error of one line if the configured program cannot run or, for a directory, if a program directly in
+// it cannot run.
 func (c *CGI) Check() error {
 	names := []string{c.scripts.Only}
 	if names[0] == "" {
@@ -138,8 +141,8 @@ func (c *CGI) Check() error {
 	return nil
 }
 
-// interpreted returns an error if the first line of a program names an interpreter that does not exist, or ends with a
-// carriage return, which the kernel takes for a part of the name.
+// interpreted returns an error if the first line of a program names an interpreter that does not exist. If this line
+// ends with a carriage return, the kernel treats the carriage return as part of the interpreter's name.
 func (c *CGI) interpreted(name string) error {
 	f, err := c.scripts.root.Open(name)
 	if err != nil {
@@ -161,7 +164,7 @@ func (c *CGI) interpreted(name string) error {
 	return nil
 }
 
-// Environment returns the variables of the server's environment that programs get. Environment always contains a PATH.
+// Environment returns the environment variables that programs inherit from the server, which always include PATH.
 func Environment() []string {
 	env := []string{"PATH=" + cmp.Or(os.Getenv("PATH"), sanePath)}
 	for _, name := range passed {
@@ -232,7 +235,7 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 		p.end()
 		return err
 	}
-	go func() { // the program counts as running until its end
+	go func() { // end the program after the timeout; until its end, it occupies a place in the Gate
 		select {
 		case <-p.ended:
 		case <-time.After(c.o.Timeout):
@@ -244,8 +247,8 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 
 // start runs a script.
 //
-// The query never becomes arguments, although RFC 3875 §4.4 requires it for a query without "=", because programs that
-// do not expect it have interpreted it as options.
+// The query is never passed as arguments, although RFC 3875 §4.4 requires this for a query without "=", because some
+// programs would interpret such arguments as options.
 func (c *CGI) start(r *backend.Request, script *Script, command []string) (*process, error) {
 	argv := append(slices.Clone(command), script.File)
 	if c.o.Runner != nil {
@@ -266,9 +269,10 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 	return start(argv, env, filepath.Dir(script.File), stdin)
 }
 
-const short = 20 * time.Millisecond // by how long output is delayed, because it may be incomplete
+const short = 20 * time.Millisecond // how long output is delayed to wait for the rest
 
-// respond calls run for the script of a request or, if scripts is nil, other. respond always ends the response.
+// respond calls run with the script for a request, and always ends the response. If the parameter scripts is nil,
+// Script.File is empty, and log lines begin with the name other instead.
 func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string,
 	run func(*Answer, *Script, func(line string)) error) {
 	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)
@@ -314,11 +318,12 @@ func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback
 	}
 }
 
-// lastWords counts programs whose output is still being read after the end of their responses.
+// lastWords counts goroutines that log the standard error of programs, possibly after the end of the response.
 var lastWords sync.WaitGroup
 
-// Settle waits until all output of programs is logged. Settle waits at most d, because a program may have left a
-// process in the background. Settle is called at the end of the process, after the last request, on any goroutine.
+// Settle waits until the standard error of all programs is logged, but at most for the duration d, because a program
+// may have left a process in the background. Settle is called on any goroutine after the last request, before the
+// server exits.
 func Settle(d time.Duration) {
 	heard := make(chan struct{})
 	go func() {
@@ -331,8 +336,7 @@ func Settle(d time.Duration) {
 	}
 }
 
-// ParseCGIOptions parses the options of a CGIApplication of Python. Options that depend on the process (Site, Gate,
-// Log) are not among them. The error is one line.
+// ParseCGIOptions parses the options of a Python CGIApplication. The caller must set Site, Gate and Log.
 func ParseCGIOptions(text string) (o CGIOptions, err error) {
 	var said struct {
 		Path         string

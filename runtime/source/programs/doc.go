@@ -1,4 +1,4 @@
-// Package programs lets programs outside the server answer requests: CGI, FastCGI, PHP, and a process for each request
+// Package programs forwards requests to programs outside the server: CGI, FastCGI, PHP, and a process for each request
 // of a Python application (--fork, over SCGI). Start reading at CGI.
 //
 //	cgi.go      CGI, and errors of all kinds of programs as responses
@@ -15,15 +15,15 @@
 // # Starting
 //
 // Programs, including programs in pages of source/ssi, run without the descriptors and signal settings of the server.
-// Programs are started with vfork(2) in C. With os.StartProcess, a program would inherit ignored signals (Python
-// ignores SIGPIPE, and the program would not end when its reader ends) and descriptors that a library forgot to mark as
-// close-on-exec.
+// Programs are started with vfork(2) in C. With os.StartProcess, a program would inherit descriptors that are not
+// marked as close-on-exec, and ignored signals: Python ignores SIGPIPE, without which a program continues after the
+// reader of its output has ended.
 //
 // # CGI
 //
-// CGI runs programs that answer requests (CGI/1.1, RFC 3875): a process for each request, with the body on its standard
-// input. The CGI source is a responder of package backend, so each request has a goroutine. FastCGI and PHP share its
-// code to find scripts (Scripts), to make the meta-variables (Variables), and to read the answer (Answer).
+// CGI runs a program for each request, with the request body on standard input (CGI/1.1, RFC 3875). The CGI source is a
+// responder of package backend, so each request has a goroutine. FastCGI and PHP use the same code to find scripts
+// (Scripts), to set the meta-variables (Variables), and to read the response (Answer).
 //
 //   - Scripts walks down the path through os.Root. A program must exist before the rest of the path becomes PATH_INFO,
 //     so a request cannot run an uploaded picture as a program.
@@ -60,11 +60,11 @@
 //
 // # A process for each request
 //
-// A Loader answers each request in a process that is made for it and ends with it (--fork).
+// A Loader handles each request in a separate process (--fork).
 //
-// The loader is a process that has loaded the application. The loader forks a child for each order of the server, which
-// contains one end of a socketpair and of two pipes. Therefore no other process can reach a child, and a child has no
-// other descriptors of the server: no listener, no connection of another client.
+// The loader is a process that has loaded the application. For each request, the server sends an order to the loader,
+// with one end of a socket pair and of two pipes, and the loader forks a child. Therefore no other process can reach a
+// child, and a child has no other descriptors of the server, such as listeners or connections of other clients.
 //
 //	Loader  ──orders──>  loader (contrib/fapws/_fork.py)
 //	   │                      │ fork
@@ -78,7 +78,7 @@
 // A response is never a file, a program or another page of the server (programs.Answer.Plain), because the application
 // may be in a sandbox, but the server is not.
 //
-// The loader lives as long as the process of the server, which is replaced when the loader has died. A loader that does
-// not fork within stuckAfter is killed. A child that takes too long ends by an alarm, at which faulthandler writes its
-// stacks; if it does not end, for example because it was stopped, the loader kills it.
+// The loader lives as long as the worker that has started it, and if the loader dies, the worker is replaced. A loader
+// that does not fork within stuckAfter is killed. A child that takes too long ends by an alarm, at which faulthandler
+// writes its stacks; if it does not end, for example because it was stopped, the loader kills it.
 package programs

@@ -23,15 +23,15 @@ type FastCGIOptions struct {
 	// Address is "unix:/run/app.sock" or "host:port".
 	Address string `key:"address" needs:"such as \"unix:/run/app.sock\"" short:"an address such as \"unix:/run/app.sock\" or \"127.0.0.1:9000\""`
 
-	// Dial, if not nil, makes links instead of connecting to Address. The errors of Dial are logged; the text of an
-	// error of type Unavailable is sent to clients.
+	// Dial, if not nil, opens links instead of connecting to Address. The errors of Dial are logged. If the error has
+	// the type Unavailable, its text is also sent to the client.
 	Dial func(ctx context.Context) (*Link, error)
 
-	// Scripts finds SCRIPT_FILENAME. If it is nil, the application handles all paths, and SCRIPT_NAME is the path of
-	// the mount.
+	// Scripts finds the script for SCRIPT_FILENAME. If Scripts is nil, the application handles all paths, and
+	// SCRIPT_NAME is the path of the mount.
 	Scripts *Scripts
 
-	// Fallback answers for paths without a script. If it is nil, these paths get status 404 or 403.
+	// Fallback is the script for paths without a script. nil means a response with status 404 or 403.
 	Fallback *Script
 
 	Common
@@ -40,11 +40,11 @@ type FastCGIOptions struct {
 
 	Connections int `key:"connections" range:"1-10000"`
 
-	// Idle is the time after which an unused link is closed. 0 means that each request has its own link. A process of a
-	// server such as PHP-FPM serves no other client while a link to it is kept.
+	// Idle is how long an unused link is kept open. 0 means that each request has its own link. While a link to a
+	// process of PHP-FPM is open, this process serves no other client.
 	Idle time.Duration `key:"idle"`
 
-	// MaxRequests is the number of requests after which a kept link is closed. 0 means no limit.
+	// MaxRequests is the number of requests after which a link is closed. 0 means no limit.
 	MaxRequests int
 }
 
@@ -54,7 +54,7 @@ type FastCGI struct {
 	links backend.Idle[*Link]
 }
 
-// NewFastCGI returns a Responder. NewFastCGI does not connect to the application. The error has one line.
+// NewFastCGI returns a Responder, without connecting to the application.
 func NewFastCGI(o FastCGIOptions) (*FastCGI, error) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 	o.Connections = cmp.Or(o.Connections, defaultRunning)
@@ -148,11 +148,11 @@ func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
 type Link struct {
 	Conn net.Conn
 
-	// Drop closes Conn. Drop is called once, when the link is no longer used: at once if hangs is set, otherwise
-	// gracefully.
+	// Drop closes Conn, and is called once, when the link is no longer used. If hangs is set, the application did not
+	// respond in time, and its process may be killed.
 	Drop func(hangs bool)
 
-	// Heard, if not nil, is called when an answer begins.
+	// Heard, if not nil, is called when the first record of a response arrives.
 	Heard func()
 
 	served int
@@ -167,7 +167,7 @@ type call struct {
 	in     *bufio.Reader
 	answer *Answer
 	log    func(line string)
-	keep   bool // the application keeps the link open after the answer
+	keep   bool // the application keeps the link open after the response
 	// receives the standard error of the application; nil before the first output
 	errors io.WriteCloser
 	heard  bool
@@ -176,9 +176,9 @@ type call struct {
 
 var errBroken = errors.New("it closed the connection")
 
-// run sends a request and forwards the answer. run reports whether the link can carry another request.
+// run sends a request and forwards the response. run reports whether the link can be used for another request.
 func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (reusable bool, err error) {
-	// When the client disconnects, the server stops waiting; the application may continue.
+	// When the client disconnects, the server stops waiting for the application, which may continue.
 	unbind := context.AfterFunc(r.Context, func() { c.Conn.Close() })
 	c.in = readers.Get().(*bufio.Reader)
 	c.in.Reset(c.Conn)
@@ -207,7 +207,8 @@ func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (re
 	return unbind() && whole && err == nil, err
 }
 
-// take processes the next record. The error is io.EOF at the end of the answer.
+// take processes the next record, for which it waits at most for the duration wait. The error is io.EOF at the end of
+// the response.
 func (c *call) take(wait time.Duration) error {
 	c.Conn.SetReadDeadline(time.Now().Add(wait))
 	kind, content, err := readRecord(c.in)
@@ -234,7 +235,7 @@ func (c *call) take(wait time.Duration) error {
 	return nil
 }
 
-// finish processes the last record. The error is io.EOF if the answer is complete.
+// finish processes the last record. The error is io.EOF if the response is complete.
 func (c *call) finish(content []byte) error {
 	if len(content) < 8 {
 		return errors.New("its last record is too short")
@@ -250,11 +251,12 @@ func (c *call) finish(content []byte) error {
 	}
 }
 
-const direct = 32 << 10 // up to this size, a body is sent together with the head
+const direct = 32 << 10 // maximum size of a body that is sent together with the request head, in bytes
 
-// send starts a goroutine that calls write to send the request, so that the answer may arrive before the end of a long
-// body. The output buffer has room for the request head, whose size is the parameter head, and a short body. The
-// returned function stops the goroutine if the answer did not need the whole request, and returns the error of sending.
+// send starts a goroutine that calls write to send the request, so that the response can arrive before a long body is
+// sent. The parameter head is the size of the request head in bytes; the output buffer has room for the head and a
+// short body. The returned function stops the goroutine, which may still be sending if the application did not need the
+// whole request, and returns its error.
 func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Writer) error) (sent func() error) {
 	result := make(chan error, 1)
 	go func() {
@@ -269,8 +271,8 @@ func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Wri
 	}
 }
 
-// requestID is the ID of every request, because a connection has one request at a time (FastCGI Specification, version
-// 1.0, 1996).
+// requestID is the request ID of all requests, because a connection carries one request at a time (FastCGI
+// Specification, version 1.0, 1996).
 const requestID = 1
 
 const (
@@ -293,8 +295,8 @@ const (
 	maxRecord  = headerLen + maxContent + 255
 )
 
-// readRecord reads a record. The Reader must have room for the whole record. After os.ErrDeadlineExceeded, the next
-// call continues with the received bytes. content is valid until the next call.
+// readRecord reads a record. The Reader must have room for the whole record. If a call returns os.ErrDeadlineExceeded,
+// the next call continues with the bytes received so far. The result content is valid until the next call.
 func readRecord(in *bufio.Reader) (kind uint8, content []byte, err error) {
 	head, err := in.Peek(headerLen)
 	if err == nil {
@@ -327,7 +329,8 @@ func appendRecord(dst []byte, kind uint8, content []byte) []byte {
 	return append(dst, content...)
 }
 
-// A stream converts written bytes to records. After an error of out, later calls return the same error.
+// A stream converts the bytes written to it into records of a FastCGI stream, and writes the records to out. After a
+// write error, later calls return the same error.
 type stream struct {
 	out  *bufio.Writer
 	kind uint8

@@ -23,8 +23,8 @@ func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *site {
 	return s
 }
 
-// script starts an application that sends these answers on each connection, one for each request, and then closes the
-// connection.
+// script starts a FastCGI application. On each connection, it sends one of these answers for each request, and closes
+// the connection after the last answer.
 func script(t *testing.T, answers ...string) (address string, asked *atomic.Int32) {
 	t.Helper()
 	asked = new(atomic.Int32)

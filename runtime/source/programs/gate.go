@@ -8,8 +8,9 @@ import (
 )
 
 // Gate limits the programs that run at the same time. Callers beyond the limit wait. If too many callers wait, Enter
-// returns ErrBusy. A client gets at most three quarters of the places. The client with the fewest programs enters next;
-// the callers of a client enter in order. Gate is safe for concurrent use.
+// returns ErrBusy. A client gets at most three quarters of the places for running programs. The next free place is
+// given to the client with the fewest running programs, and within a client in the order of arrival. Gate is safe for
+// concurrent use.
 type Gate struct {
 	most, share, queue int
 
@@ -31,8 +32,8 @@ func NewGate(running, waiting int) *Gate {
 
 var ErrBusy = errors.New("too many wait")
 
-// Enter waits until a client has a place, which Leave releases. The error is ErrBusy or the error of ctx. client is the
-// result of Request.Account; "" has no limit per client.
+// Enter waits until a client gets a place, which Leave releases. The error is ErrBusy or the error of ctx. The
+// parameter client is the result of Request.Account, or "" for no limit per client.
 func (g *Gate) Enter(ctx context.Context, client string) error {
 	g.mu.Lock()
 	if g.has(client) {
@@ -74,8 +75,8 @@ func (g *Gate) enter(client string) {
 	g.of[client]++
 }
 
-// makeRoom rejects the last waiter of the client with most waiters, if that client has at least two more waiters than
-// client.
+// makeRoom rejects the last waiter of the client that has the most waiters, if it has at least two waiters more than
+// the client in the parameter client. makeRoom reports whether a waiter was rejected.
 func (g *Gate) makeRoom(client string) bool {
 	count := map[string]int{}
 	for _, w := range g.waiting {

@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 )
 
-// One client has many requests. Other clients find places both for running and for waiting requests.
+// While one client has many requests, other clients still find places for running and for waiting requests.
 func TestGateLeavesPlacesToOtherClients(t *testing.T) { synctest.Test(t, testGateShares) }
 
 func testGateShares(t *testing.T) {

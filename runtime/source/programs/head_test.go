@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// FuzzParseHead checks that a parsed head can be sent, and does not depend on how the input was split.
+// FuzzParseHead checks that each parsed head can be sent, and that parsing does not depend on how the input was split.
 func FuzzParseHead(f *testing.F) {
 	for _, seed := range []string{
 		"Content-Type: text/html\n\nbody", "Status: 404 Not Found\r\nX: y\r\n\r\n", "Location: /a\n\n",

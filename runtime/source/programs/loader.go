@@ -20,24 +20,24 @@ import (
 	"fapws/runtime/system"
 )
 
-const stuckAfter = 10 * time.Second // a loader that needs more time for a fork is killed
+const stuckAfter = 10 * time.Second // a loader is killed if a fork takes longer
 
 type LoaderOptions struct {
-	// Killed returns why the kernel has killed a process (SIGKILL), or "" if the reason is unknown. Killed is called on
-	// any goroutine.
+	// Killed returns the probable reason why a process was killed by SIGKILL, or "" if the reason is unknown. Killed is
+	// called on any goroutine.
 	Killed func() string
 
-	// Died is called, on a separate goroutine, when the process has ended while the Loader was open. The caller should
-	// replace its own process. The parameter how describes how the process has ended.
+	// Died is called on a separate goroutine if the loader process ends before Close is called. The owner of the Loader
+	// should then replace its own process. The parameter how describes how the loader process has ended.
 	Died func(how string)
 }
 
 type Serving struct {
 	Site
-	Gate    *Gate         // limits the children, and the requests that wait for a child
+	Gate    *Gate         // limits the number of children, and of requests that wait for a child
 	Timeout time.Duration // runtime.Config.Timeout; 0 means no timeout
 
-	// Log writes a line about a client's request to the error log with the number (exchange.Request.ErrorLog).
+	// Log writes a line about a client's request to an error log. The parameter number is exchange.Request.ErrorLog.
 	Log func(number int, client, line string)
 }
 
@@ -50,7 +50,7 @@ type Loader struct {
 	control *net.UnixConn
 	exited  chan struct{}
 	closed  atomic.Bool
-	used    atomic.Int64 // time when the last request ended, in ns since 1970
+	used    atomic.Int64 // time when the last request ended, in nanoseconds since 1970
 
 	mu       sync.Mutex
 	children []*child // running children, the oldest first
@@ -76,21 +76,21 @@ type end struct {
 	text   string
 }
 
-// LoadError is the error of OpenLoader if the application did not load. The process has logged the reason, unless it
-// was killed: Code is then -1.
+// LoadError is the error of OpenLoader if the application did not load. Code is the exit status of the process, which
+// has logged the reason, or -1 if it was killed.
 type LoadError struct {
 	Code int
-	// first line of the text that the process has sent instead of a description
+	// first line of the text that the process has sent instead of a description of the application
 	Reason string
 	how    string
 }
 
 func (e *LoadError) Error() string { return e.how }
 
-// OpenLoader starts the process with cmd, and returns its description of the loaded application. After the ExtraFiles
-// of cmd, the process gets the socket for orders, and a pipe. OpenLoader writes the description, a JSON object, to the
-// pipe, and closes it before it serves. Any other text is the reason why the application did not load. The error is a
-// *LoadError or has one line.
+// OpenLoader starts the process with cmd, and returns the process's description of the loaded application. After the
+// ExtraFiles of cmd, the process gets two descriptors: the socket for orders, and a pipe. When the application is
+// loaded, the process writes the description to the pipe, a JSON object, and closes the pipe. Any other text is the
+// reason why the application did not load. The error is a *LoadError or has one line.
 func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err error) {
 	l := &Loader{o: o, cmd: cmd, exited: make(chan struct{})}
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -115,7 +115,8 @@ func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err e
 	}
 	defer from.Close()
 	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs, to)
-	// Signals from the keyboard are only for the server, which ends the loader itself.
+	// A new process group keeps signals from the keyboard away from the loader, because the server itself ends the
+	// loader.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Start()
 	to.Close()
@@ -130,7 +131,7 @@ func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err e
 	return l, loaded, nil
 }
 
-// Serve prepares the Loader for requests. Serve must be called once, before the first request.
+// Serve configures the Loader for requests, and must be called once, before the first request.
 func (l *Loader) Serve(serving Serving) {
 	l.serving = serving
 	l.used.Store(time.Now().UnixNano())
@@ -139,7 +140,7 @@ func (l *Loader) Serve(serving Serving) {
 // FollowStderr must be called after the error log was rotated.
 func (l *Loader) FollowStderr() { _ = l.order(0, 2) }
 
-// Unused returns for how long no request has needed the process; 0 while a request needs it.
+// Unused returns the time since the last request ended, or 0 while a request is running or waiting.
 func (l *Loader) Unused() time.Duration {
 	if l.serving.Gate.Active() > 0 {
 		return 0
@@ -154,9 +155,9 @@ func (l *Loader) leave(client string) {
 
 var errGone = errors.New("the loader of --fork exited")
 
-// order sends an order to the loader. With three descriptors, the order is to fork a child with this socket, standard
-// error and pipe for reports. With one descriptor, the order sets a new standard error. Without descriptors, the order
-// is to kill the child pid or, if pid is negative, to end within -pid milliseconds.
+// order sends an order to the loader. With three descriptors, the loader must fork a child, which gets them as its
+// socket, its standard error and its pipe for reports. With one descriptor, the loader must use it as standard error.
+// Without descriptors, the loader must kill the child pid or, if pid is negative, end within -pid milliseconds.
 func (l *Loader) order(pid int, files ...int) error {
 	var rights []byte
 	if len(files) > 0 {
@@ -180,7 +181,7 @@ func (l *Loader) fork(about string) (_ *child, err error) {
 	defer func() {
 		if err != nil {
 			c.conn.Close()
-			c.errors.Close() // if there is no file, Close has no effect
+			c.errors.Close() // Close has no effect if c.errors is nil
 			c.reports.Close()
 		}
 	}()
@@ -237,7 +238,7 @@ func (l *Loader) kill() { _ = l.cmd.Process.Kill() }
 
 func (c *child) kill() { _ = c.of.order(c.pid) }
 
-// Running returns a line about each child, the oldest first.
+// Running describes each running child in one line, the oldest first.
 func (l *Loader) Running() (lines []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -276,8 +277,8 @@ func (l *Loader) ending(status syscall.WaitStatus) string {
 	return fmt.Sprintf("was killed by signal %d (%v%s)", int(status.Signal()), status.Signal(), more)
 }
 
-// Close ends the process and waits for its end. The remaining children, the threads and the atexit functions have the
-// duration d.
+// Close ends the loader process and waits for its end. Its children, its threads and its atexit functions must end
+// within the duration d; otherwise the process is killed.
 func (l *Loader) Close(d time.Duration) {
 	l.closed.Store(true)
 	_ = l.cmd.Process.Signal(syscall.SIGCONT) // continue a stopped process, so that it can end

@@ -21,25 +21,25 @@ import (
 )
 
 type PHPOptions struct {
-	// Command is the program, searched in PATH unless it contains a slash. "" means php-cgi.
+	// Command is the PHP program, which is searched for in PATH unless it contains a slash. "" means php-cgi.
 	Command string `key:"command" is:"program" short:"a program such as \"php-cgi\""`
 
 	Args []string `key:"args"`
 
-	// Root is the directory. Match contains patterns for the names of scripts, by default "*.php". Index contains the
-	// scripts that answer for a directory, by default "index.php".
+	// Root is the directory of the scripts. Match contains patterns for the names of scripts, by default "*.php". Index
+	// contains the names of the scripts that respond for a directory, by default "index.php".
 	ScriptOptions
 	Common
 
-	// Front is a script below Root that answers for all paths without a script: "/index.php". If it is "", these paths
-	// get status 404.
+	// Front is a script below Root that handles all paths without a script, such as "/index.php". "" means a response
+	// with status 404.
 	Front string `key:"front"`
 
 	// EachOne starts a process for each request.
 	EachOne bool `key:"mode" is:"one fastcgi cgi"`
 
-	// Children is the maximum number of processes. The processes start when requests need them, and end when they have
-	// been idle. 0 means 4.
+	// Children is the maximum number of processes. Processes start on demand, and end after the time Idle without
+	// requests. 0 means 4.
 	Children int `key:"children" range:"1-1000"`
 
 	// MaxRequests is the number of requests after which a process is replaced. 0 means 500.
@@ -65,7 +65,7 @@ type PHP struct {
 	manager *manager
 }
 
-// NewPHP returns a responder for PHP scripts. The error has one line. A missing program is not an error (see Missing).
+// NewPHP returns a responder for PHP scripts. A missing program is not an error (see Missing).
 func NewPHP(o PHPOptions) (*PHP, error) {
 	defaults(&o)
 	scripts, err := NewScripts(o.ScriptOptions)
@@ -113,7 +113,8 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 	return p, err
 }
 
-// redirectStatus tells php-cgi that a server has chosen the script, not the client (cgi.force_redirect).
+// redirectStatus is a variable that tells php-cgi that the server, not the client, has chosen the script. Without it,
+// php-cgi rejects requests (cgi.force_redirect).
 const redirectStatus = "REDIRECT_STATUS=200"
 
 func defaults(o *PHPOptions) {
@@ -155,7 +156,7 @@ func (p *PHP) Missing() string {
 
 func (p *PHP) Respond(w *backend.Response, r *backend.Request) { p.answers.Respond(w, r) }
 
-// Idle returns the number of connections to children that wait for a request. Idle is safe for concurrent use.
+// Idle returns the number of PHP processes that wait for a request.
 func (p *PHP) Idle() int {
 	if p.fast == nil {
 		return 0
@@ -172,26 +173,26 @@ func (p *PHP) Close(grace time.Duration) {
 	}
 }
 
-// A manager starts processes of php-cgi, one for each link. A hanging request is ended together with its process, and
-// delays no other request. A process that has served its maximum number of requests ends between two requests.
+// A manager starts php-cgi processes, one for each link. A request that hangs is ended by killing its process, which
+// affects no other request. A process that has served its maximum number of requests ends between two requests.
 type manager struct {
 	o    *PHPOptions
 	env  []string
-	gate *Gate // places for processes, including processes that are ending
+	gate *Gate // limits the processes, including processes that are ending
 
 	mu      sync.Mutex
 	running map[*phpProcess]bool // nil after close
-	fails   int                  // consecutive processes that ended without an answer
+	fails   int                  // number of consecutive processes that ended before responding to a request
 	pause   time.Time
 }
 
 type phpProcess struct {
 	*process
-	// the PHP process has answered a request; guarded by manager.mu
+	// the PHP process has responded to a request; guarded by manager.mu
 	answered bool
 }
 
-// pause is how long requests are rejected, without starting a process, after a process has ended at once.
+// pause is how long requests are rejected after two consecutive processes ended before responding to a request.
 const pause = time.Second
 
 var errClosed = errors.New("the server is shutting down")
@@ -253,15 +254,16 @@ func (m *manager) start(argv []string) (l *Link, err error) {
 		conn.Close()
 		if hangs {
 			p.kill()
-			// The process ends after its current request, as php-cgi does. The script may be waiting for a program.
+			// php-cgi ends after the current request when it receives SIGTERM. Do not kill the process now, because the
+			// script may be waiting for a program.
 		} else {
 			p.terminate(m.o.Timeout)
 		}
 	}}, nil
 }
 
-// privateSocket returns a listening socket and the only connection to this socket. No other process can connect. The
-// name of the socket is removed before the program starts.
+// privateSocket returns a listening socket and the only connection to this socket. No other process can connect,
+// because the socket's name is removed before the program starts.
 func privateSocket() (listener *os.File, conn net.Conn, err error) {
 	dir, err := privateDirectory()
 	if err != nil {
@@ -284,7 +286,7 @@ func privateSocket() (listener *os.File, conn net.Conn, err error) {
 
 func privateDirectory() (dir string, err error) {
 	for _, parent := range []string{os.TempDir(), os.Getenv("XDG_RUNTIME_DIR"), "/dev/shm"} {
-		const room = 70 // the path of a socket has at most 107 bytes
+		const room = 70 // a socket's path has at most 107 bytes
 		if parent == "" || len(parent) > room {
 			continue
 		}
@@ -302,11 +304,12 @@ func (m *manager) await(p *phpProcess) {
 	state, told := p.await()
 	m.mu.Lock()
 	delete(m.running, p)
-	// If a process ends by itself, its connection breaks first, so the server may have signaled it as well.
+	// If a process ends without being told, its connection breaks first, so the server may have sent it a signal before
+	// it was reaped. Therefore check the exit status, too.
 	alone := !told || failed(state)
 	if alone && !p.answered {
 		m.fails++
-		// A single process may have crashed because of its request, so do not pause yet.
+		// Pause only after two failures, because a single process may have crashed because of its request.
 		if m.fails > 1 {
 			m.pause = time.Now().Add(pause)
 		}
@@ -318,7 +321,8 @@ func (m *manager) await(p *phpProcess) {
 	}
 }
 
-// failed reports whether a process ended by an error or a signal. php-cgi exits with 0 after a signal to end.
+// failed reports whether a process ended with an error, or by a signal other than SIGTERM and SIGKILL, which the server
+// sends. After SIGTERM, php-cgi usually exits with status 0.
 func failed(state *os.ProcessState) bool {
 	if state == nil {
 		return false

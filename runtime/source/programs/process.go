@@ -25,22 +25,22 @@ const (
 	lateOutput = 500 * time.Millisecond
 )
 
-// process is a running program. The program leads its own session, so that the server can end the program's child
-// processes together with the program, and they have no terminal.
+// process is a running program. The program leads its own session, so that the server can end the program together with
+// its child processes, and none of them has a terminal.
 type process struct {
 	child    *os.Process
-	out, err *os.File // the server's ends of its standard output and error
-	// the program serves one request or page, so its child processes end with it
+	out, err *os.File // the server's ends of the pipes from the program's standard output and error
+	// the program serves a single request or page, so its child processes are ended with it
 	forOne bool
-	// Closed after the program has ended. From then on, its process ID may belong to another process.
+	// Closed after the program has ended and was reaped. Afterwards its process ID may belong to another process.
 	ended chan struct{}
 
 	mu   sync.Mutex
 	told bool
 }
 
-// onThread calls a function on the thread that starts all programs. In the sandbox, each thread has a separate domain
-// of Landlock (Linux 6.12), and other domains cannot send signals to a program.
+// onThread calls a function on the thread that starts all programs. In the sandbox, each thread has its own Landlock
+// domain, and only threads in the domain that started a program can send signals to it (Linux 6.12).
 func onThread(call func()) {
 	done := make(chan struct{})
 	programThread() <- func() {
@@ -61,15 +61,15 @@ var programThread = sync.OnceValue(func() chan<- func() {
 	return calls
 })
 
-// signal sends a signal to a process, which may have ended.
+// signal sends a signal to the process or, if pid is negative, to the process group -pid. The process may have ended.
 func signal(pid int, sig unix.Signal) {
 	if unix.Kill(pid, sig) == unix.EPERM {
 		onThread(func() { _ = unix.Kill(pid, sig) })
 	}
 }
 
-// terminate sends SIGTERM to the program and kills it after grace. If the program serves one request, its child
-// processes end in the same way. terminate is safe for concurrent use.
+// terminate sends SIGTERM to the program and kills it after grace. If forOne is set, the child processes get the same
+// signals. terminate is safe for concurrent use.
 func (p *process) terminate(grace time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,10 +105,11 @@ func (p *process) hasEnded() bool {
 	}
 }
 
-// await waits for the end of the program, and reports whether the server has ended the program. state is nil if the
-// application has already waited for all children. await is called once, on a separate goroutine.
+// await waits for the end of the program. The result told reports whether the server has told the program to end. The
+// result state is nil if the application, which runs in this process, has already reaped the program. await is called
+// once, on a separate goroutine.
 func (p *process) await() (state *os.ProcessState, told bool) {
-	awaitExit(p.child.Pid) // the process is not reaped yet, so its group keeps its number
+	awaitExit(p.child.Pid) // the process is not reaped yet, so its process group ID is not reused
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.told && p.forOne {
@@ -126,8 +127,8 @@ func (p *process) await() (state *os.ProcessState, told bool) {
 }
 
 // Output runs a program until its end, or the end of ctx, and returns its output. Output calls log for each line of
-// standard error. Output ends a program that writes more than most bytes, also ends all child processes, and ignores
-// the exit status.
+// standard error. Output kills a program that writes more bytes than the parameter most permits. Output also ends all
+// child processes of the program, and ignores the exit status.
 func Output(ctx context.Context, argv, env []string, dir string, most int64, log func(line string)) (out []byte,
 	err error) {
 	null, err := os.Open(os.DevNull)
@@ -140,7 +141,7 @@ func Output(ctx context.Context, argv, env []string, dir string, most int64, log
 		return nil, err
 	}
 	defer p.out.Close()
-	p.forOne, p.told = true, true // makes await end the child processes
+	p.forOne, p.told = true, true // make await end the child processes
 	var ended sync.WaitGroup
 	ended.Go(func() { p.await() })
 	ended.Go(func() { logLines(p.err, log) })
@@ -159,7 +160,7 @@ func Output(ctx context.Context, argv, env []string, dir string, most int64, log
 
 func start(argv, env []string, dir string, stdin *os.File) (p *process, err error) {
 	var ours, theirs [2]*os.File
-	defer func() { // In Go, Close has no effect on a nil file.
+	defer func() {
 		theirs[0].Close()
 		theirs[1].Close()
 		if err != nil {
@@ -180,17 +181,17 @@ func start(argv, env []string, dir string, stdin *os.File) (p *process, err erro
 	return &process{child: child, out: ours[0], err: ours[1], ended: make(chan struct{})}, nil
 }
 
-// pipe returns a pipe whose reading end, the server's, supports deadlines. The program's end is blocking, as programs
-// expect.
+// pipe returns a pipe from a program to the server. The reading end supports deadlines, and the writing end is
+// blocking, as programs expect.
 func pipe() (ours, theirs *os.File, err error) {
 	if ours, theirs, err = os.Pipe(); err == nil {
-		theirs.Fd() // Fd makes the descriptor blocking
+		theirs.Fd() // Fd makes the writing end blocking
 	}
 	return ours, theirs, err
 }
 
-// input returns the body as a file, positioned at its beginning. The program may read it at any time, or not at all,
-// and no goroutine waits for the program.
+// input returns the request body as a file, positioned at its beginning. The program may read this file at any time, or
+// not at all, and no goroutine waits for the program.
 func input(r *backend.Request) (*os.File, error) {
 	if r.Size == 0 {
 		return os.Open(os.DevNull)
@@ -214,8 +215,8 @@ func input(r *backend.Request) (*os.File, error) {
 	return f, nil
 }
 
-// read reads output, and waits for at most wait. The error is io.EOF, os.ErrDeadlineExceeded, or another error that
-// counts as the end.
+// read reads output, and waits for it at most for the duration wait. The error is os.ErrDeadlineExceeded, or another
+// error at the end of the output, usually io.EOF.
 func (p *process) read(buf []byte, wait time.Duration) (int, error) {
 	p.out.SetReadDeadline(time.Now().Add(wait))
 	n, err := p.out.Read(buf)

@@ -17,8 +17,8 @@ func TestParamsAreEncoded(t *testing.T) {
 	}
 }
 
-// FuzzReadRecords checks that splitting the input does not change whether records are accepted, and that each record
-// fits into the buffer of its reader.
+// FuzzReadRecords checks that the accepted records do not depend on how the input is split, and that each record fits
+// into the reader's buffer.
 func FuzzReadRecords(f *testing.F) {
 	f.Add(appendRecord(appendRecord(nil, typeStdout, []byte("Status: 200\n\n")), typeEnd, make([]byte, 8)))
 	f.Add(appendRecord(nil, typeStderr, bytes.Repeat([]byte("x"), 70)))

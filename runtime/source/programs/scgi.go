@@ -23,13 +23,14 @@ type LoaderMount struct {
 }
 
 const (
-	// An overdue child is killed stackWithin later, after writing its stack.
+	// stackWithin is how long a child that has exceeded its timeout may continue, to write its stack, before it is
+	// killed.
 	stackWithin = 5 * time.Second
 
-	// endedWithin is the maximum wait for the report about the end of a child that has closed its socket.
+	// endedWithin is how long the server waits for the exit status of a child that has closed its socket.
 	endedWithin = 2 * time.Second
 
-	// reported is the exit status of a child that has logged the reason of its failure.
+	// reported is the exit status of a child that has logged why it failed.
 	reported = 70
 )
 
@@ -57,14 +58,14 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	go func() {
 		<-c.ended
 		m.Loader.leave(r.Account())
-		c.errors.SetReadDeadline(time.Now().Add(endedWithin)) // other processes may hold the pipe
+		c.errors.SetReadDeadline(time.Now().Add(endedWithin)) // processes that the child has started may hold the pipe
 	}()
 	go logLines(c.errors, func(text string) { log(m.Name + ": " + text) })
 	c.progress.Store(began.UnixNano())
 	late := func() bool {
 		return s.Timeout > 0 && time.Since(time.Unix(0, c.progress.Load())) >= s.Timeout
 	}
-	// the child has its own timer, and may end before the server notices the timeout
+	// both the child and the server have a timer for the timeout, and the child may end first
 	var overdue sync.Once
 	timedOut := func(took time.Duration) {
 		overdue.Do(func() {
@@ -109,7 +110,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	}
 	if w.Started() {
 		w.Fail()
-		go report() // the child may be sending queued data
+		go report() // do not wait here, because the child may still be sending data
 		return
 	}
 	report()
@@ -130,10 +131,10 @@ func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, he
 		if err := out.Flush(); err != nil {
 			return err
 		}
-		r.OnClose(func() { _ = c.conn.(*net.UnixConn).CloseWrite() }) // detected by _Child.disconnected in _fork.py
+		r.OnClose(func() { _ = c.conn.(*net.UnixConn).CloseWrite() }) // _Child.disconnected in _fork.py detects this
 		return nil
 	})
-	// ignore the error: the answer did not need the rest of the request, or was aborted
+	// Ignore the error: the child did not need the rest of the request, or the response was aborted.
 	defer func() { _ = sent() }()
 	a := &Answer{W: w, R: r, Plain: true}
 	buf := make([]byte, 32<<10)
@@ -163,7 +164,7 @@ func (m *LoaderMount) variables(r *backend.Request, left time.Duration) []byte {
 	Variables(r, &serving.Site, &Script{Info: r.Path[r.Script:], Base: r.Script}, func(name, value string) {
 		switch name {
 		case "CONTENT_LENGTH", "REQUEST_URI", "SERVER_NAME":
-		// WSGI does not have these variables
+		// omit CGI variables that are not part of WSGI
 		case "GATEWAY_INTERFACE", "DOCUMENT_ROOT", "PATH_TRANSLATED", "REMOTE_HOST", "REQUEST_SCHEME":
 		default:
 			set(name, value)

@@ -27,34 +27,34 @@ type Scripts struct {
 }
 
 type ScriptOptions struct {
-	// Root is the directory. No path or link can lead to a file outside it.
+	// Root is the directory of the programs. No path or link can lead to a file outside Root.
 	Root string
 
-	// Match contains patterns (path.Match) for the names of programs: "*.php". If it is empty, each file in the
-	// directory is a program, as in a cgi-bin.
+	// Match contains patterns (path.Match) for the names of programs, such as "*.php". If Match is empty, each file
+	// below Root is a program, as in a cgi-bin directory.
 	Match []string
 
-	// Only is the only program in Root. Only answers for all paths, and its name is the path of the mount. "" means any
-	// program.
+	// Only is the name of the only program in Root that is run. It handles all paths, and its SCRIPT_NAME is the path
+	// of the mount. "" means that any program in Root is run.
 	Only string
 
-	// Base returns the length of the prefix of Request.Path that corresponds to Root; programs are searched by the rest
-	// of the path. nil means Request.Script, for a mount without Match.
+	// Base returns the length of the prefix of Request.Path that corresponds to Root; the rest of the path is searched
+	// for below Root. If Base is nil, this length is Request.Script.
 	Base func(*backend.Request) int
 
-	// Index contains the names of the programs that answer requests for a directory. If it is empty, directories get
-	// status 403.
+	// Index contains the names of the programs that handle requests for a directory. If Index is empty, the response
+	// has status 403.
 	Index []string
 
-	// Links determines which symbolic links are followed. No link leads out of the root.
+	// Links determines which symbolic links are followed. No link can lead outside Root.
 	Links static.Symlinks
 }
 
 type Script struct {
 	File string // absolute path of the program
-	Name string // path below the root, beginning with a slash: "/dir/a.cgi"
-	Info string // rest of the path: "" or "/..."
-	Base int    // length of the part of Request.Path before Name
+	Name string // the program's path below Root, beginning with a slash: "/dir/a.cgi"
+	Info string // rest of the request path after the program: "" or "/..."
+	Base int    // length of the prefix of Request.Path before Name
 
 	Executable bool
 }
@@ -100,7 +100,7 @@ func (s *Scripts) Find(p string) (Script, error) {
 		} else {
 			rest = ""
 		}
-		// Segments are never "..". Names that begin with a dot are hidden (.git, .htaccess).
+		// Names that begin with a dot are hidden, such as .git and .htaccess.
 		if segment == "" || segment[0] == '.' || strings.ContainsRune(segment, 0) {
 			return Script{}, errNotFound
 		}
@@ -115,13 +115,14 @@ func (s *Scripts) Find(p string) (Script, error) {
 	}
 }
 
-// Below returns a Base for a directory with the prefix "/x" on the site, "" for a document root.
+// Below returns a function for ScriptOptions.Base. The parameter prefix is the URL path that corresponds to the
+// directory, such as "/x", or "" for a document root.
 func Below(prefix string) func(*backend.Request) int {
 	n := len(strings.TrimRight(prefix, "/"))
 	return func(r *backend.Request) int { return min(r.Root+n, len(r.Path)) }
 }
 
-// For returns the program for a request. If there is no such program, For returns fallback, unless fallback is nil.
+// For returns the program for a request. If no program is found, For returns fallback, or an error if fallback is nil.
 func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 	base := r.Script
 	if s.Base != nil {
@@ -158,7 +159,7 @@ func (s *Scripts) matches(name string) bool {
 
 func (s *Scripts) stat(name string) (fs.FileInfo, error) {
 	info, err := s.find(name)
-	if err != nil || info.Mode()&fs.ModeSymlink != 0 { // a link that leads outside or is not followed
+	if err != nil || info.Mode()&fs.ModeSymlink != 0 { // a link that leads outside Root, or that Links forbids
 		return nil, errNotFound
 	}
 	return info, nil
@@ -169,11 +170,11 @@ type Site struct {
 	DocumentRoot string // DOCUMENT_ROOT: an absolute path
 }
 
-// Variables calls set for each meta-variable of RFC 3875 §4.1, and for later variables of Apache. Values contain no
-// NUL.
+// Variables calls set for each meta-variable of RFC 3875 §4.1, and for variables that Apache has added since. Values
+// contain no NUL.
 //
 // Fields with an underscore in their name are omitted, because programs could not distinguish "X_User" from "X-User".
-// Proxy is omitted, because programs use HTTP_PROXY as a setting.
+// The field Proxy is omitted, because its variable HTTP_PROXY would configure a proxy in many programs.
 func Variables(r *backend.Request, site *Site, s *Script, set func(name, value string)) {
 	set("GATEWAY_INTERFACE", "CGI/1.1")
 	set("SERVER_SOFTWARE", site.Software)
@@ -198,7 +199,7 @@ func Variables(r *backend.Request, site *Site, s *Script, set func(name, value s
 		set("REMOTE_USER", r.Peer.User)
 	}
 	set("REMOTE_ADDR", r.Peer.Addr)
-	// the address instead of a name, which would require a look-up (RFC 3875 §4.1.9)
+	// RFC 3875 §4.1.9 permits the address instead of the host name, which would require a DNS query
 	set("REMOTE_HOST", r.Peer.Addr)
 	set("REMOTE_PORT", r.Peer.Port)
 	if r.Peer.Scheme == "https" {
@@ -213,7 +214,8 @@ func Variables(r *backend.Request, site *Site, s *Script, set func(name, value s
 	} else {
 		set("REQUEST_SCHEME", "http")
 	}
-	// RFC 3875 §4.1.2 allows CONTENT_LENGTH only with a body, but programs that read a form always expect it.
+	// Set CONTENT_LENGTH for each POST, because programs that read a form expect it, although RFC 3875 §4.1.2 permits
+	// it only if there is a body.
 	if r.Size > 0 || !r.Parsed.Safe {
 		set("CONTENT_LENGTH", strconv.FormatInt(r.Size, 10))
 	}
@@ -233,7 +235,7 @@ func fields(r *backend.Request, set func(name, value string)) {
 			set(name, value)
 			continue
 		case "AUTHORIZATION":
-			// the server has checked the password (RFC 3875 §4.1.18)
+			// omit the password, because the server itself has checked it (RFC 3875 §4.1.18)
 			if r.Peer.User != "" && r.Peer.Login == exchange.Basic {
 				continue
 			}
@@ -266,7 +268,7 @@ func variableName(name []byte) string {
 		case 'a' <= c && c <= 'z':
 			c -= 'a' - 'A'
 		case 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		// "_", and characters that are invalid in the name of a variable
+		// omit fields whose name contains "_" or a character that is invalid in variable names
 		default:
 			return ""
 		}

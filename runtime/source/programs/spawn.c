@@ -17,30 +17,30 @@
 #endif
 #define CLOEXEC_ONLY 4 /* CLOSE_RANGE_CLOEXEC */
 
-static struct rlimit open_files; /* limit at the start of this process */
+static struct rlimit open_files; /* limit of open files when this process started */
 
-/* Before Go raises the limit: programs that use select(2) must not have descriptors beyond its sets. */
+/* Runs before Go raises the limit, because programs that use select(2) need descriptors below FD_SETSIZE. */
 __attribute__((constructor(103))) static void remember(void) { getrlimit(RLIMIT_NOFILE, &open_files); }
 
 static char *next(char *text) { return text + strlen(text) + 1; }
 
-/* Runs in the child, which shares the memory of its parent until the program starts; signals are blocked until then.
- * Returns errno. */
+/* Starts the program in the child process, which shares its parent's memory until then, with all signals blocked.
+ * Returns errno on failure. */
 static int become(char *path, char **argv, char **envv, const char *dir, const int fds[3]) {
   struct sigaction by_default = {.sa_handler = SIG_DFL};
-  /* signals that cannot be set are ignored */
+  /* ignore errors: some signals cannot be changed */
   for (int sig = 1; sig < NSIG; sig++) sigaction(sig, &by_default, NULL);
   setsid();
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return errno;
   int safe[3];
-  for (int i = 0; i < 3; i++) /* a descriptor may have the number that another one needs */
+  for (int i = 0; i < 3; i++) /* fds may contain descriptors below 3, which dup2 would overwrite */
     if ((safe[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3)) < 0) return errno;
   for (int i = 0; i < 3; i++)
     if (dup2(safe[i], i) < 0) return errno;
-  /* before Linux 5.11 each descriptor must be close-on-exec, as the server's are */
+  /* not supported before Linux 5.11, where the close-on-exec flags of the server's descriptors must suffice */
   syscall(SYS_close_range, 3U, ~0U, CLOEXEC_ONLY);
   if (*dir && chdir(dir) < 0) return errno;
-  setrlimit(RLIMIT_NOFILE, &open_files); /* on failure the child keeps the server's limit */
+  setrlimit(RLIMIT_NOFILE, &open_files); /* on failure, the program has the server's limit */
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, NULL);

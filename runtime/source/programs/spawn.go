@@ -12,13 +12,13 @@ import (
 )
 
 // startProcess runs the program at path, which is absolute, with argv and env ("NAME=value") in the directory dir, or
-// the current directory if dir is "". The parameter files becomes the standard input, output and error of the new
-// process, which has no other descriptors. The signals of the new process have default handlers and are not blocked.
-// Its limit of open files is the original limit of the server. The new process leads a new session, and is killed when
-// the server dies. startProcess is safe for concurrent use. The error is of type *os.PathError.
+// the current directory if dir is "". The three files become the standard input, output and error of the new process,
+// which has no other descriptors. In the new process, all signals have their default handlers and are not blocked, and
+// the limit of open files is the server's original limit. The new process leads a new session, and is killed when the
+// server dies. startProcess is safe for concurrent use. The error is of type *os.PathError.
 //
-// startProcess copies no memory (vfork), so that it takes equally long in a large process; the thread waits until the
-// program has started.
+// startProcess uses vfork, which copies no memory and is therefore fast in a large process, too. The calling thread
+// waits until the program has started.
 func startProcess(path string, argv, env []string, dir string, files [3]*os.File) (*os.Process, error) {
 	var text strings.Builder
 	put := func(s string) bool {
@@ -39,7 +39,7 @@ func startProcess(path string, argv, env []string, dir string, files [3]*os.File
 	all := []byte(text.String())
 	var fds [3]C.int
 	for i, f := range files {
-		conn, err := f.SyscallConn() // Fd would make the descriptor blocking
+		conn, err := f.SyscallConn() // f.Fd would make the descriptor blocking
 		if err == nil {
 			err = conn.Control(func(fd uintptr) { fds[i] = C.int(fd) })
 		}
