@@ -29,42 +29,43 @@ const (
 	againAfter  = 100 * time.Millisecond
 	againAtMost = 2 * time.Second
 
-	// muchPending is the number of queued bytes above which publishers are delayed. Above mostPending, new events are
-	// dropped.
+	// If more than muchPending bytes are queued, publishers are delayed. If more than mostPending bytes are queued, new
+	// events are dropped.
 	muchPending = 16 << 20
 	mostPending = 64 << 20
 
-	// mostTogether and togetherBytes limit the batches of one request. A single larger batch is sent alone. On a slow
-	// network, all batches of a request must arrive within answerWithin.
+	// mostTogether and togetherBytes limit the batches of one request. A single larger batch is sent alone. The limits
+	// are small enough that a request succeeds within answerWithin on a slow network.
 	mostTogether  = 64
 	togetherBytes = 256 << 10
 )
 
-// Broker connects a server to Redis or Valkey. A stream in the broker joins the channels of several servers, and the
-// broker numbers the events instead of the supervisor. The methods of Broker are safe for concurrent use. Only History
-// and Close wait, for a few seconds at most.
+// Broker connects a server to Redis or Valkey. Several servers share their channels through one stream in the broker.
+// The broker numbers the events; without a broker, the supervisor numbers them. The methods of Broker are safe for
+// concurrent use. Only the methods History and Close block, for at most a few seconds.
 //
 // # Order
 //
-// A script in the broker (addScript) numbers the events of a batch and appends the batch to the stream in one step. The
+// A script in the broker (addScript) numbers the events of a batch and appends the batch to the stream atomically. The
 // id of an entry is the number of its last event. Every server, including the publisher, reads the stream and sends the
-// events to its clients. So all servers have the same events in the same order under the same ids: a client that
+// events to its clients. All servers therefore have the same events in the same order with the same ids: a client that
 // reconnects to another server with Last-Event-ID receives the events that it missed.
 //
 // # Outages
 //
-// Batches wait in memory and are sent in order when the broker is reachable again. If the response to a batch was lost,
-// the batch is sent again. Each server counts its batches, so the script rejects a batch that was already added.
-// Reading continues after the last number that was read. If the broker has lost its data, the first server that notices
-// skips some numbers, so that no number is used twice (placeScript).
+// During an outage, batches stay in memory. When the broker is reachable again, the batches are sent in order. A batch
+// whose response was lost is sent again. Each server counts its batches, so that the script can reject a batch that was
+// already added. Reading continues after the last event that was read. If the broker has lost its data, the first
+// server that notices the loss skips some numbers, so that no number is used twice (placeScript).
 //
-// The server does not start without the broker, because the last number is unknown. After an upgrade, the server knows
-// it from the previous program.
+// The server does not start while the broker is unreachable, because the last event number is unknown. An upgrade is
+// the exception, because the previous program passes the last event number on.
 //
 // # Foreign entries
 //
-// Other programs may write to the broker, too. The first entry that fapws did not write is reported. All are ignored,
-// and numbers continue after their ids. If the ids exceed maxSeq, the stream starts again.
+// Programs other than fapws can also write to the stream. The first foreign entry is logged. All foreign entries are
+// ignored, but the next event number is larger than their ids. If an id exceeds maxSeq, the stream is deleted and
+// starts again.
 //
 // # Keys
 //
@@ -83,11 +84,11 @@ type Broker struct {
 	waiting *eventloop.Queue[Batch]
 	deliver func(Batch)
 	unsure  bool // The broker may have lost the last entry that was read.
-	warned  bool // an entry that fapws did not write was reported
-	// limits log lines about missing events, which other programs can cause
+	warned  bool // an entry that fapws did not write was logged
+	// limits log lines about missing events, because any program with access to the broker can cause them
 	gaps logfile.Seldom
 
-	full bool // the broker has dropped events to make room
+	full bool // the broker was out of memory and has dropped old events
 
 	seq atomic.Uint64 // number of the last event that was read from the broker
 
@@ -97,16 +98,16 @@ type Broker struct {
 	batches int
 	events  int
 	waited  int
-	lost    int       // events that were lost during this outage
-	losses  int       // events that were lost since the start
-	away    time.Time // start of the outage; zero if the broker is reachable
+	lost    int       // number of events lost during the current outage
+	losses  int       // number of events lost since the server started
+	away    time.Time // start of the current outage; zero if the broker is reachable
 	failing [2]bool
 }
 
 type Batch struct {
 	Seq uint64 // number of the first event, assigned by the broker
 	N   int
-	Raw []byte // the events of the batch, or a pattern if Purge is set
+	Raw []byte // the events, or the pattern of cached responses to remove if Purge is true
 	// ID of the message in which a worker of this server sent the batch
 	ID        uint64
 	Publisher int // process ID of the worker; 0 if another server published it
@@ -115,7 +116,7 @@ type Batch struct {
 	count uint64
 }
 
-// direction is one of the two uses of a broker. One direction may fail alone: a broker that is full or a read-only
+// direction distinguishes reads from writes, because writes can fail while reads succeed: a full broker or a read-only
 // replica can still be read.
 type direction uint8
 
@@ -124,8 +125,9 @@ const (
 	writing
 )
 
-// ConnectBroker connects to a broker. If epoch is not empty, epoch and last continue an earlier Broker, and
-// ConnectBroker does not wait for the broker, which may be unreachable. The error is a text for the user.
+// ConnectBroker connects to a broker. If epoch is not empty, the Broker continues with the epoch and the last event
+// number of an earlier Broker. In this case, ConnectBroker succeeds even if the broker is unreachable. The error is
+// written for the user.
 func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile.Level, string)) (*Broker, error) {
 	quiet()
 	o := *a.options
@@ -163,8 +165,8 @@ type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
 
-// begin agrees with other servers on the epoch, checks the permission to add events, and reads the number of the last
-// published event.
+// begin reads the epoch that all servers share, or sets it. begin also checks the permission to add events, and reads
+// the number of the last published event.
 func (c *Broker) begin(ctx context.Context) error {
 	own := strconv.FormatInt(time.Now().UnixMilli(), 36)
 	if err := c.redis.HSetNX(ctx, c.keys[1], "epoch", own).Err(); err != nil {
@@ -174,7 +176,7 @@ func (c *Broker) begin(ctx context.Context) error {
 	if c.epoch, err = c.redis.HGet(ctx, c.keys[1], "epoch").Result(); err != nil {
 		return err
 	}
-	if !isEpoch(c.epoch) { // The epoch is part of all event ids.
+	if !isEpoch(c.epoch) { // Every event id that clients receive contains the epoch.
 		return fmt.Errorf("the epoch in %s is not one of fapws: %.40q; delete the key, or choose another ?prefix=",
 			c.keys[1], c.epoch)
 	}
@@ -189,17 +191,17 @@ func (c *Broker) begin(ctx context.Context) error {
 // String returns the URL of the broker without the password.
 func (c *Broker) String() string { return c.shown }
 
-// Epoch returns the epoch, which distinguishes the numbers of this broker from the numbers of other brokers.
+// Epoch returns the epoch. Event numbers are comparable only within the same epoch.
 func (c *Broker) Epoch() string { return c.epoch }
 
-// isEpoch reports whether text may be an epoch: a number in base 36, in lower case.
+// isEpoch reports whether the parameter text has the form of an epoch: a lower-case number in base 36.
 func isEpoch(text string) bool {
 	_, err := strconv.ParseUint(text, 36, 63)
 	return err == nil && strings.ToLower(text) == text
 }
 
-// Start returns the number of the last event, and from then on calls deliver, on a goroutine, with the later batches of
-// all servers, including this server.
+// Start returns the number of the last event. For each batch after that event, from any server including this server,
+// Start calls the function deliver on a separate goroutine.
 func (c *Broker) Start(deliver func(Batch)) (last uint64) {
 	c.deliver, last = deliver, c.seq.Load()
 	c.ends.Go(func() {
@@ -210,7 +212,7 @@ func (c *Broker) Start(deliver func(Batch)) (last uint64) {
 	return last
 }
 
-// try calls step until it succeeds or Close is called, with growing pauses.
+// try calls the function step until step succeeds or Close is called. The pauses between calls grow.
 func (c *Broker) try(in direction, step func() error) {
 	for pause := againAfter; c.ctx.Err() == nil; pause = min(2*pause, againAtMost) {
 		err := step()
@@ -253,7 +255,8 @@ func (c *Broker) failed(in direction, err error) {
 		mostPending>>20))
 }
 
-// answered records that a request has succeeded. The outage ends unless the other direction still fails.
+// answered records that a read or write has succeeded. The outage ends unless requests in the opposite direction still
+// fail.
 func (c *Broker) answered(in direction) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -261,7 +264,7 @@ func (c *Broker) answered(in direction) {
 	if c.away.IsZero() || c.failing[1-in] {
 		return
 	}
-	// A batch may also have waited in a write that began before the outage.
+	// The batch can be part of a write that began before the outage.
 	waited := max(c.waited, c.events)
 	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown,
 		time.Since(c.away).Round(100*time.Millisecond), Count(waited, "event"))
@@ -275,10 +278,10 @@ func (c *Broker) answered(in direction) {
 }
 
 type BrokerState struct {
-	// time since the broker became unreachable; 0 if it is reachable
+	// duration of the current outage; 0 if the broker is reachable
 	Away    time.Duration
 	Waiting int
-	Lost    int // events that were lost since the start
+	Lost    int // number of events lost since the server started
 }
 
 func (c *Broker) State() BrokerState {
@@ -291,7 +294,7 @@ func (c *Broker) State() BrokerState {
 	return s
 }
 
-// Close waits until the queue is empty, at most for limit, and closes the connection.
+// Close waits until the queue is empty, but no longer than limit. Then Close closes the connection.
 func (c *Broker) Close(limit time.Duration) {
 	for end := time.Now().Add(limit); time.Now().Before(end) && !c.Idle(); {
 		time.Sleep(10 * time.Millisecond)

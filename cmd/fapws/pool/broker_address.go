@@ -29,7 +29,7 @@ var (
 	prefixIs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) })
 )
 
-// ParseBroker parses the URL of a broker. The text of the error describes valid URLs and follows the words "must be ".
+// ParseBroker parses the URL of a broker. The error describes valid URLs: callers print "must be " before the error.
 func ParseBroker(text string) (*BrokerAddress, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok || strings.ContainsAny(text, " \r\n\x00") {
@@ -73,8 +73,9 @@ func (a *BrokerAddress) parseSingle(scheme, rest string, values url.Values) erro
 	return nil
 }
 
-// parseSentinels parses the URL of sentinels: redis+sentinel://[user:password@]host:port,host:port/name[/db]. The
-// password is for the server; ?sentinel_password= is for the sentinels.
+// parseSentinels parses a URL that lists Redis sentinels:
+// redis+sentinel://[user:password@]host:port,host:port/name[/db]. The password in the URL is for the Redis server; the
+// query parameter sentinel_password is for the sentinels.
 func (a *BrokerAddress) parseSentinels(scheme, rest string, values url.Values) error {
 	login, hosts := "", rest
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
@@ -103,8 +104,8 @@ func (a *BrokerAddress) parseSentinels(scheme, rest string, values url.Values) e
 	return nil
 }
 
-// askSentinels returns why the sentinels do not know the master, or "" if one of them knows it. go-redis does not
-// report the reason.
+// askSentinels returns the reason why no sentinel knows the master, or "" if at least one sentinel knows the master.
+// The package go-redis does not report the reason.
 func askSentinels(ctx context.Context, o *redis.UniversalOptions) string {
 	var reasons []string
 	for _, address := range o.Addrs {

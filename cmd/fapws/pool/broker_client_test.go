@@ -114,7 +114,7 @@ func TestNodesReceiveEventsInOneOrderWithoutGaps(t *testing.T) {
 	}
 }
 
-// The response to the batch was lost.
+// The broker has added the batch, but the response was lost.
 func TestBatchThatIsSentAgainIsAddedOnce(t *testing.T) {
 	s := redistest.Start(t)
 	n := connect(t, s)
@@ -129,7 +129,8 @@ func TestBatchThatIsSentAgainIsAddedOnce(t *testing.T) {
 	}
 }
 
-// The batches are in the same request. If a later batch were added, the failed batch would count as added and be lost.
+// After a failed batch, the remaining batches of the request must be rejected. Otherwise the failed batch would count
+// as added and be lost.
 func TestBatchesAfterAFailedBatchAreNotAdded(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	some := []Batch{{N: 1, count: 1}, {N: 1, count: 2}, {N: 1, count: 3}}

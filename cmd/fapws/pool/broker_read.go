@@ -15,16 +15,15 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// numberOf returns the event number in the id of an entry. The second part of the id is ignored, because fapws always
-// writes 0.
+// numberOf returns the event number in the id of an entry. The second part of the id is always 0 and is ignored.
 func numberOf(id string) uint64 {
 	number, _, _ := strings.Cut(id, "-")
 	n, _ := strconv.ParseUint(number, 10, 64)
 	return n
 }
 
-// parseBatch parses an entry of the stream. Any program with access to the broker may have written it, so ok reports
-// whether the entry is valid. The result from is the server that published it.
+// parseBatch parses an entry of the stream. The result ok reports whether the entry is valid, because any program with
+// access to the broker can write entries. The result from is the server that published the batch.
 func parseBatch(entry redis.XMessage) (b Batch, from string, ok bool) {
 	ok = true
 	text := func(name string) string {
@@ -48,8 +47,8 @@ func parseBatch(entry redis.XMessage) (b Batch, from string, ok bool) {
 const (
 	readAtOnce = 64
 
-	// historyEntries and historyBytes limit the history that a starting server reads. Both limits also apply to the
-	// history of a worker.
+	// historyEntries and historyBytes limit the history that a server reads from the broker at its start. A worker's
+	// own history has the same limits.
 	historyEntries = 1000
 	historyBytes   = 16 << 20
 )
@@ -60,7 +59,8 @@ func (c *Broker) readSome() error {
 		if _, err := c.place(c.seq.Load()); err != nil {
 			return err
 		}
-		// the read does not block, so that a broker that does not answer is noticed at once
+		// A negative wait makes the read return at once, so that a broker that does not respond is detected
+		// immediately.
 		wait = -1
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, readFor+answerWithin)
@@ -86,7 +86,7 @@ func (c *Broker) take(entry redis.XMessage) {
 		c.log(logfile.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or "+
 			"dropped old entries while this server was away", seq+1, b.Seq-1, c.shown))
 	}
-	if last := numberOf(entry.ID); last > maxSeq { // The next call of place removes the entry.
+	if last := numberOf(entry.ID); last > maxSeq { // the next call of the function place removes the entry
 		c.unsure = true
 	} else {
 		c.seq.Store(last)
@@ -97,7 +97,7 @@ func (c *Broker) take(entry redis.XMessage) {
 		c.log(logfile.Error, fmt.Sprintf("channels: ignoring entry %s of %s in %s: it was not written by fapws; "+
 			"further ones are ignored without a message", entry.ID, c.keys[0], c.shown))
 		c.warned = true
-	case !ok, own && b.Purge: // The other workers of this server already have the pattern.
+	case !ok, own && b.Purge: // this server has already purged the pattern in its own workers
 	case own:
 		c.deliver(b)
 	default:
@@ -106,7 +106,7 @@ func (c *Broker) take(entry redis.XMessage) {
 	}
 }
 
-// History returns the latest events that the broker keeps, oldest first.
+// History returns the most recent events that the broker keeps, in ascending order.
 func (c *Broker) History() ([]Batch, error) {
 	if c.State().Away > 0 {
 		return nil, errors.New("the broker is away")
@@ -139,8 +139,9 @@ func (c *Broker) History() ([]Batch, error) {
 	return all, nil
 }
 
-// placeScript returns the number of the last entry. If the broker has lost entries with numbers up to ARGV[1], the
-// script makes all later entries get larger numbers, including entries of servers that do not know ARGV[1].
+// placeScript returns the number of the last entry. ARGV[1] is the largest number that this server has read. If the
+// number of the last entry is smaller, the broker has lost entries. The script then makes all new entries get numbers
+// above ARGV[1], even entries from servers that have read less.
 var placeScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(fmt.Sprintf(lastOfStream+`
 local number, lost = last()
@@ -151,7 +152,7 @@ return string.format('%%.0f', number)
 `, maxSeq, afterLoss))
 })
 
-// place returns the number of the last entry. The result is larger than the number known: see placeScript.
+// place returns the number of the last entry, which is at least the parameter known (see placeScript).
 func (c *Broker) place(known uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)
 	defer cancel()

@@ -68,7 +68,7 @@ func TestForeignEntriesAreReportedOnceAndHideNoEvents(t *testing.T) {
 	}
 }
 
-// The remaining entries are not delivered again, and new numbers are above the lost numbers.
+// Entries that were not lost are not delivered again, and new entries get larger numbers than the lost entries.
 func TestBrokerThatLosesItsLastEntriesContinues(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	for _, text := range []string{"one", "two", "three"} {

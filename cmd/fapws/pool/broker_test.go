@@ -21,7 +21,7 @@ func TestWorkerIsNotifiedOfDroppedEvents(t *testing.T) {
 	if m, err := decode(inbox(publisher)[0].text); err != nil || m.Kind != Events || m.Text != Dropped || m.ID != 3 {
 		t.Errorf("%+v, %v", m, err)
 	}
-	s.Restart() // Close would wait for a broker that does not run.
+	s.Restart() // Close is not called: it would wait for a broker that does not run.
 }
 
 func TestEventsOfOtherServersDoNotDelayTheShutdown(t *testing.T) {
@@ -58,7 +58,7 @@ func TestBrokerIsReadNoFasterThanWorkersAcceptEvents(t *testing.T) {
 	<-p.events
 }
 
-// The upgrade keeps the numbers only with the same broker.
+// An upgrade keeps the event numbers only if the broker stays the same.
 func TestEventNumbersContinueAfterAnUpgrade(t *testing.T) {
 	var none *Handover
 	h := &Handover{BrokerURL: "redis://a", Epoch: "e", Seq: 7}

@@ -11,29 +11,30 @@ import (
 )
 
 const (
-	// keptEntries is the approximate length of the stream. The entries are kept for servers that were disconnected and
-	// clients that reconnect.
+	// keptEntries is the approximate length of the stream. Servers that were disconnected and clients that reconnect
+	// read old entries.
 	keptEntries = 10000
 
-	// nodeLives is the number of seconds for which the broker remembers how many batches a server has added. nodeLives
-	// must exceed network failures.
+	// nodeLives is the time, in seconds, for which the broker remembers how many batches a server has added. nodeLives
+	// must be longer than any network failure.
 	nodeLives = 24 * 3600
 
-	// leastEntries is the number of entries that are kept when the broker runs out of memory.
+	// leastEntries is the number of entries that the script keeps when the broker runs out of memory.
 	leastEntries = 100
 
 	// afterLoss is added to the last number after the broker has lost its data, because other servers may have read
 	// larger numbers than this server.
 	afterLoss = 1000
 
-	// Lua scripts have no exact integers above 2^53. The ids that Redis generates, in milliseconds since 1970, are
-	// below maxSeq.
+	// maxSeq limits event numbers, because numbers above 2^53 are not exact in Lua. Ids that Redis generates, in
+	// milliseconds since 1970, are smaller than maxSeq.
 	maxSeq uint64 = 1 << 52
 )
 
-// lastOfStream is the beginning of both scripts. The Lua function last returns the number of the last entry. The second
-// result of last is true if last has chosen the number itself, because the broker has lost entries with numbers up to
-// ARGV[1], or because foreign ids have exceeded maxSeq and the stream starts again. KEYS[1] is the stream.
+// lastOfStream is the common beginning of addScript and placeScript. KEYS[1] is the stream, and ARGV[1] is the largest
+// number that the server has read. The Lua function last() returns the number of the last entry and false. If the
+// broker has lost that entry, or if an id exceeds maxSeq and the stream starts again, last() returns a new, larger
+// number and true.
 const lastOfStream = `
 local function last()
   local info, known, number = redis.pcall('XINFO', 'STREAM', KEYS[1]), tonumber(ARGV[1]), 0
@@ -57,11 +58,12 @@ end
 `
 
 // addScript appends a batch to the stream unless the stream contains it. addScript also rejects the batch if an earlier
-// batch of the same request has failed, because the larger count of this batch would mark the earlier batch as added.
-// If the broker has no more memory, addScript removes past events.
+// batch of the same request has failed; otherwise the larger count of the later batch would mark the earlier batch as
+// added. If the broker is out of memory, addScript removes old events.
 //
-// KEYS: stream, state, count of the server. ARGV: highest number that the server has read, count, epoch, number of
-// events, events, server, kind, message and process of the publisher, number of earlier batches of the request.
+// The keys are the stream, the state and the server's count. The arguments are, in this order: the largest number that
+// the server has read, the count of the batch, the epoch, the number of events, the events, the server, the kind, the
+// publisher's message ID, the publisher's process ID, and the number of earlier batches in the request.
 var addScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(fmt.Sprintf(lastOfStream+`
 local count, sent, n = tonumber(ARGV[2]), tonumber(redis.call('GET', KEYS[3]) or '0'), tonumber(ARGV[4])
@@ -87,8 +89,8 @@ return 1
 `, maxSeq, afterLoss, keptEntries, leastEntries, nodeLives))
 })
 
-// Publish queues events for all servers, or a pattern for the caches of all other servers. Publish reports whether the
-// queue had room.
+// Publish queues events for all servers, or a purge pattern for the caches of all servers except this one. The result
+// is false if the queue was full.
 func (c *Broker) Publish(b Batch) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -22,28 +22,29 @@ const (
 	// maxDatagram limits a datagram, in bytes. The kernel rejects datagrams that exceed a socket buffer, about 200 KiB.
 	maxDatagram = 128 << 10
 
-	// maxObject limits the JSON of a message, because parsed JSON needs far more memory. maxMessage limits the whole
-	// message.
+	// maxObject limits the JSON object of a message, in bytes, because the parsed object needs far more memory than its
+	// text. maxMessage limits the whole message.
 	maxObject  = 192 << 10
 	maxMessage = maxEvents + maxObject
 
-	// maxFiles limits the descriptors of a message. The limit of the kernel (SCM_MAX_FD) is 253.
+	// maxFiles limits the number of descriptors attached to a message. The kernel's limit (SCM_MAX_FD) is 253.
 	maxFiles = 200
 
 	passWithin = 10 * time.Second
 )
 
 // Channel is one end of the SOCK_SEQPACKET socket between the supervisor and a worker. A message is a JSON object,
-// optionally followed by a line feed and arbitrary bytes. A message that is too long for a datagram is split into
-// several, each with a mark as its first byte. Send may be called from any goroutine, Receive from only one.
+// optionally followed by a line feed and arbitrary bytes. A message that is too long for one datagram is split into
+// several datagrams, and the first byte of each is a mark. The method Send is safe for concurrent use, but only one
+// goroutine may call the method Receive.
 type Channel struct {
 	conn  *net.UnixConn
 	send  sync.Mutex
-	parts []byte // parts of an incomplete message, used by Receive
+	parts []byte // the parts of an incomplete message; used only by the method Receive
 }
 
-// Marks are the first byte of a datagram that contains a part of a message. No unsplit message starts with a mark.
-// endMark marks the last part.
+// A datagram with a part of a split message begins with a mark. The mark of the last part is endMark. No unsplit
+// message begins with the byte of a mark.
 const (
 	partMark = '+'
 	endMark  = '.'
@@ -78,8 +79,8 @@ func NewChannel(fd int) (*Channel, error) {
 
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.SyscallConn() }
 
-// Send sends m and optional descriptors, which stay open. Send waits until the other process reads. With descriptors,
-// Send waits for passWithin at most.
+// Send sends m and optional descriptors, which stay open. If the socket buffer is full, Send waits until the receiving
+// process reads. With descriptors, Send waits no longer than passWithin.
 func (c *Channel) Send(m *Message, fds ...int) error {
 	texts, err := m.encode()
 	if err != nil {
@@ -126,7 +127,7 @@ func (c *Channel) write(until time.Time, texts [][]byte, rights []byte) error {
 		}
 		if _, _, err := c.conn.WriteMsgUnix(text, with, nil); err != nil {
 			if i > 0 {
-				c.Close() // the next message must not follow an incomplete one
+				c.Close() // otherwise the receiver would append the next message to this incomplete message
 			}
 			return err
 		}
@@ -134,8 +135,8 @@ func (c *Channel) write(until time.Time, texts [][]byte, rights []byte) error {
 	return nil
 }
 
-// isBare reports whether a datagram is only the kind of a message, without JSON. Checks have this form: they are sent
-// every second, and package json thus stays out of the memory of idle processes.
+// isBare reports whether a datagram is only the kind of a message, without JSON. A Check has this form, because it is
+// sent every second: an idle process then keeps no memory pages of package json in use.
 func isBare(datagram string) bool {
 	return datagram == string(Check) || datagram == string(Checked) || datagram == string(Unused)
 }
@@ -163,23 +164,23 @@ func (m *Message) encode() (texts [][]byte, err error) {
 	return texts, nil
 }
 
-// BeforeReason returns the beginning of the datagram with which a crashing process reports the reason. The process
-// appends the reason unchanged.
+// BeforeReason returns the beginning of the datagram in which a crashing process reports its reason. The process
+// appends the text of the reason unchanged.
 func BeforeReason() []byte {
 	m := Message{Kind: Failing, Raw: []byte{0}}
 	texts, _ := m.encode()
 	return texts[0][:len(texts[0])-1]
 }
 
-// The buffers are large, so a worker has one only while it reads, not while it waits.
+// A buffer is large, so a worker allocates it only while a message can be read.
 var buffers = sync.Pool{New: func() any {
 	return &buffer{in: make([]byte, maxDatagram), oob: make([]byte, unix.CmsgSpace(4*maxFiles))}
 }}
 
 type buffer struct{ in, oob []byte }
 
-// Receive returns the next message and its descriptors, which are closed on exec. The error is io.EOF after the other
-// process closed the channel.
+// Receive returns the next message and its descriptors, which have the flag FD_CLOEXEC. The error is io.EOF after the
+// process at the other end has closed the channel.
 func (c *Channel) Receive() (m *Message, files []*os.File, err error) {
 	rc, err := c.conn.SyscallConn()
 	if err != nil {
@@ -198,7 +199,7 @@ func (c *Channel) Receive() (m *Message, files []*os.File, err error) {
 	return m, files, err
 }
 
-// receive reads one datagram without blocking. The error of receive is EAGAIN if none is waiting. receive returns the
+// receive reads one datagram without blocking. If no datagram is available, the error is EAGAIN. receive returns the
 // message that the datagram completes, or nil if more parts follow.
 func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	b := buffers.Get().(*buffer)
@@ -206,8 +207,8 @@ func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	n, oobn, flags, _, err := unix.Recvmsg(fd, b.in, b.oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
 	switch {
 	case err == unix.EINTR || err == unix.ECONNRESET:
-		// If the other process died with unread messages, the kernel reports ECONNRESET once before the messages of
-		// that process.
+		// If the process at the other end died before it read all messages, the kernel first reports ECONNRESET once.
+		// The messages from that process can be read afterwards.
 		return nil, nil, nil
 	case err != nil:
 		return nil, nil, err
@@ -225,7 +226,7 @@ func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	if err != nil {
 		err = fmt.Errorf("control channel: %w", err)
 	}
-	if m == nil { // only the last datagram carries descriptors
+	if m == nil { // only the last datagram of a message carries descriptors
 		CloseFiles(files)
 		files = nil
 	}
@@ -252,7 +253,7 @@ func (c *Channel) join(datagram []byte) (*Message, error) {
 	return decode(text)
 }
 
-// decode parses a message; the result does not refer to datagram.
+// decode parses a message. The result does not share memory with the parameter datagram.
 func decode(datagram []byte) (*Message, error) {
 	if isBare(string(datagram)) {
 		return &Message{Kind: Kind(datagram)}, nil
@@ -303,8 +304,8 @@ func CloseFiles(files []*os.File) {
 	}
 }
 
-// descriptor returns the descriptor of c. Unlike Fd, it does not make the socket blocking, which would affect other
-// processes that share the socket.
+// descriptor returns the descriptor of c. Unlike the method Fd, descriptor leaves the socket non-blocking. A blocking
+// mode would also apply in all processes that share the socket.
 func descriptor(c syscall.Conn) (fd int, err error) {
 	rc, err := c.SyscallConn()
 	if err != nil {

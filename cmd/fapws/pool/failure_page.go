@@ -6,12 +6,13 @@ import (
 	"sync"
 )
 
-// With Options.FailurePage, browsers see a page about code that fails to load. Serving workers receive the page as a
-// Notice. Before the first successful load, a worker without an application serves it.
+// With Options.FailurePage, browsers see an error page after code has failed to load. Workers that serve receive the
+// page as a Notice. If no worker has ever loaded, a worker without an application serves the page.
 
 const keptStderr = 32 << 10 // in bytes
 
-// stderrCapture forwards the standard error of a loading worker and keeps its last bytes. A nil stderrCapture is empty.
+// stderrCapture forwards the standard error of a loading worker and keeps its last bytes. A nil stderrCapture is valid
+// and empty.
 type stderrCapture struct {
 	mu   sync.Mutex
 	text []byte

@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A generation is a set of workers that load together. The workers of a generation start to serve together, or none of
-// them does. The first worker starts alone, so that an application that fails to load is reported once.
+// A generation is a set of workers that load together. Either all workers of a generation start to serve together, or
+// none of them does. The first worker loads alone, so that an application that fails to load is reported only once.
 type generation struct {
 	p *Pool
 	request
@@ -25,9 +25,9 @@ type generation struct {
 
 type request struct {
 	why     string
-	upgrade bool // start the program's file, which may be a new version
-	sleep   bool // the workers start Asleep
-	// cancel the generation that is loading, because the files have changed
+	upgrade bool // start the file at the program's path, which can be a new version
+	sleep   bool // the new workers have the role Asleep
+	// cancel the generation that is still loading, because its files have changed
 	newer bool
 	asked []chan<- error
 }
@@ -41,8 +41,8 @@ func (r *request) finished(err error) {
 
 var errEnding = errors.New("the server is shutting down")
 
-// begin starts a new generation, or queues the request while another generation is loading. During handOver, the next
-// program starts the queued generation.
+// begin starts a new generation. If a generation is already loading, begin queues the request. During an upgrade, the
+// next program starts the queued generation.
 func (p *Pool) begin(r request) {
 	if p.stopping {
 		r.finished(errEnding)
@@ -77,8 +77,8 @@ func (p *Pool) begin(r request) {
 
 func (p *Pool) first() bool { return p.adopted == 0 }
 
-// manyRetiring reports whether too many old workers are still finishing requests. If the result is true, a reload waits
-// until an old worker ends.
+// manyRetiring reports whether so many old workers are still finishing requests that the next reload must wait until an
+// old worker ends.
 func (p *Pool) manyRetiring() bool {
 	retiring := 0
 	for _, w := range p.workers {
@@ -128,8 +128,8 @@ func (g *generation) startNext() {
 	}
 }
 
-// early returns the sockets on which the next worker may accept while it loads: nil unless this worker is the very
-// first, whose failure would end the server.
+// early returns the sockets on which the next worker may accept connections while it loads. The result is nil unless
+// that worker is the very first one and the server ends if it fails.
 func (g *generation) early() []Address {
 	p := g.p
 	if p.o.Stay || !p.first() || len(g.workers) > 0 {
@@ -141,9 +141,9 @@ func (g *generation) early() []Address {
 	return p.o.Early()
 }
 
-// leave removes w from the loading generation because w has died or must be replaced. w serves early, so its
-// application has loaded and the generation does not fail: it becomes complete without w, and another of its workers
-// gets the sockets.
+// leave removes w from the loading generation because w has died or must be replaced. leave is only called if w already
+// serves. Its application has loaded, so the generation does not fail: the generation continues without w, and another
+// of its workers gets the sockets.
 func (g *generation) leave(w *worker) {
 	p := g.p
 	w.batch = nil
@@ -179,8 +179,8 @@ func (p *Pool) progress() {
 	g.adopt()
 }
 
-// prepared accepts the settings of w, the first loaded worker of a generation, and opens the sockets if necessary.
-// prepared returns false if the generation has failed.
+// prepared adopts the settings of w, the first loaded worker of a generation, and opens the sockets unless they are
+// open. The result is false if the settings do not fit or the sockets cannot be opened.
 func (g *generation) prepared(w *worker) bool {
 	p := g.p
 	if p.settled.Protocol == 0 {
@@ -198,7 +198,7 @@ func (g *generation) prepared(w *worker) bool {
 	return true
 }
 
-// open opens the sockets. An error stops the server.
+// open opens the sockets. If a socket cannot be opened, the server stops.
 func (p *Pool) open(w *worker) (ok bool) {
 	var err error
 	if p.addresses, err = p.o.Open(w.settled); err != nil {
@@ -207,7 +207,8 @@ func (p *Pool) open(w *worker) (ok bool) {
 	return err == nil
 }
 
-// adopt makes the workers of g serve. The workers receive the sockets before the old workers close them.
+// adopt makes the workers of g serve. The new workers receive the sockets before the old workers stop accepting
+// connections.
 func (g *generation) adopt() {
 	p := g.p
 	p.pace.reset()
@@ -225,7 +226,7 @@ func (g *generation) adopt() {
 		case w.state == Serving:
 			w.retire(g.workers[retired%len(g.workers)])
 			retired++
-		case w.replaces() && w.early != nil: // clients may wait for this worker
+		case w.replaces() && w.early != nil: // this worker may have accepted clients that now wait
 			w.retireLoaded()
 		case w.replaces():
 			w.end(Quit)
@@ -235,8 +236,8 @@ func (g *generation) adopt() {
 	p.closed()
 }
 
-// closedWithin limits how long a reload waits for the Closed messages of the old workers. A stopped or starved worker
-// may send none.
+// closedWithin limits how long a reload waits for the Closed messages of the old workers. A worker that was stopped by
+// a signal sends no message.
 const closedWithin = time.Second
 
 func (p *Pool) closed() {
@@ -260,7 +261,8 @@ func (g *generation) complete() {
 	if !g.sleep {
 		p.adopted++
 	}
-	for _, w := range p.workers { // let the new workers answer further requests of idle clients
+	// Old workers release their idle clients, so that the new workers answer the next requests of these clients.
+	for _, w := range p.workers {
 		w.depart()
 	}
 	p.failure, p.page = "", nil
@@ -269,7 +271,7 @@ func (g *generation) complete() {
 		p.o.Log(logfile.Info, g.why)
 	case p.adopted == 1:
 		p.o.Up(p.addresses, false)
-	case g.upgrade: // the new program logs the end of the upgrade
+	case g.upgrade: // the new program logs that the upgrade has succeeded
 	default:
 		p.o.Log(logfile.Info, "reloaded: "+Count(len(g.workers), "worker"))
 	}
@@ -292,9 +294,9 @@ func (g *generation) drop() {
 	}
 }
 
-// fail cancels the loading generation because of the worker w, which is nil if no worker could be started. The
-// parameter said reports whether the worker has already logged the reason, as fapws does with the exit codes 1 to 3.
-// Other codes come from code of the user, for example by os._exit.
+// fail cancels the loading generation because the worker w has failed. w is nil if no worker could be started. The
+// parameter said is true if the worker has already logged the reason. fapws logs a reason before it ends with an exit
+// code from 1 to 3. All other codes come from the application, for example from os._exit.
 func (g *generation) fail(w *worker, how string, code int, said bool) {
 	p := g.p
 	g.drop()
@@ -307,7 +309,7 @@ func (g *generation) fail(w *worker, how string, code int, said bool) {
 	if w != nil && w.reason != "" {
 		p.failure += ": " + w.reason
 	}
-	// later, the script may be missing while an editor saves it
+	// after the first attempt, the script may be missing only because an editor is saving it
 	if p.first() && (!p.o.Stay || !again && said && code == process.BadUsage) {
 		err := &process.ExitError{Code: code}
 		if !said {
@@ -337,7 +339,8 @@ func (g *generation) fail(w *worker, how string, code int, said bool) {
 	p.maybeBegin()
 }
 
-// showFailure creates the page about the failure of w and sends it to the workers. w may be nil.
+// showFailure creates the page about the failure of w and sends the page to the workers. w is nil if no worker could be
+// started.
 func (p *Pool) showFailure(w *worker) {
 	if p.o.FailurePage == nil {
 		return
@@ -375,7 +378,8 @@ func (p *Pool) servePage(w *worker) {
 	p.o.Event(PageUp, "")
 }
 
-// beginHandOver stops reading from all channels, so that the next program receives all further messages.
+// beginHandOver stops reading from all channels, so that the next program receives all messages that have not been read
+// yet.
 func (p *Pool) beginHandOver() {
 	p.handing = true
 	for _, w := range p.workers {
@@ -393,7 +397,7 @@ func (p *Pool) maybeHandOver() {
 	for _, w := range p.workers {
 		// If a process was reaped already, the next program could not wait for it.
 		if !w.idle || w.reaped {
-			return // the worker's goroutine calls maybeHandOver again
+			return // maybeHandOver is called again when the worker's channel is interrupted
 		}
 		waits = waits || w.out.bytes.Load() > 0
 	}

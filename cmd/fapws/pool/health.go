@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// checkEvery is the interval between health checks of serving workers, which also measure their memory. A worker is
-// killed if it sleeps and reads no message for silentChecks checks, or was stopped by a signal for stoppedChecks
-// checks.
+// checkEvery is the interval between checks of the health and the memory of each serving worker. A worker is killed if
+// silentChecks consecutive checks find that it sleeps and reads no message, or if stoppedChecks consecutive checks find
+// that a signal has stopped it.
 const (
 	checkEvery    = time.Second
 	silentChecks  = 3
@@ -22,26 +22,27 @@ const (
 
 // health records whether a worker responds.
 //
-// A missing answer to a Check proves nothing: a debugger may have stopped the worker, or the machine may be slow. A
-// busy event loop proves nothing either, because inline handlers may take their time. A worker is broken if it reports
-// that its own descriptors are broken (runtime.Server.Intact), or if all of its threads sleep while it reads none of
-// its messages, or if a signal stopped it. Ctrl-Z in a terminal also stops the supervisor, which then counts no checks.
+// A missing reply to a Check does not prove that a worker is broken: a debugger may have stopped the worker, or the
+// machine may be slow. A busy event loop proves nothing either, because inline handlers can run for a long time. A
+// worker is broken in three cases: it reports that its own descriptors are broken (runtime.Server.Intact), all of its
+// threads sleep while it reads none of its messages, or a signal has stopped it. Ctrl-Z in a terminal stops the workers
+// and the supervisor together; the supervisor then counts no checks.
 //
-// Unread messages at every check prove nothing: they may be different messages each time, and a worker on a busy
-// machine may have read them before its threads are examined. So a worker must have read none of its messages.
+// It is not enough that every check finds unread messages, because each check may find new messages while the worker
+// keeps reading. A worker is killed only if it has read none of its messages between two checks.
 //
-// A check is urgent if many bytes wait for a worker, which delays other workers, or if the next program waits for the
-// worker. In this case the worker must read at least leastIntake bytes between two checks, even if it is stopped or
+// A check is urgent if so many bytes are queued for a worker that publishers are soon delayed, or if an upgrade waits
+// for the worker. Between two urgent checks, the worker must read at least leastIntake bytes, even if it is stopped or
 // computing.
 type health struct {
 	asked  bool
-	most   int // result of the last call of look
+	most   int // the result most of the last call of the method look
 	looks  int
 	sent   int
-	unread int // bytes that were unread at the last call of look
+	unread int // number of unread bytes at the last call of the method look
 }
 
-// check kills a worker that does not read its messages.
+// check performs one health check and kills a worker that does not read its messages.
 func (w *worker) check() {
 	h := &w.health
 	most, why := w.look()
@@ -59,8 +60,9 @@ func (w *worker) check() {
 
 func (w *worker) answers() bool { return w.state == Serving || w.servesEarly() }
 
-// look examines w. look returns the number of consecutive checks with this result after which w is killed, and the
-// reason. 0 means never: w reads messages, or may be computing or waiting for the processor or a debugger.
+// look examines w for one check and returns the reason why w seems broken. The result most is the number of consecutive
+// checks with the same result after which w is killed. most is 0 if w seems healthy: w reads messages, or may be
+// computing, waiting for the processor, or stopped by a debugger.
 func (w *worker) look() (most int, why string) {
 	queued, enough := w.out.bytes.Load(), 1
 	urgent := queued > urgentWaiting || w.pool.handing && queued > 0
@@ -80,7 +82,8 @@ func (w *worker) look() (most int, why string) {
 	return 0, ""
 }
 
-// checked handles the answer of a worker to a check. The parameter why is "" if the worker can serve.
+// checked handles a worker's reply to a Check. The parameter why is the reason why the worker cannot serve requests, or
+// "" if it can.
 func (w *worker) checked(why string) {
 	w.health.asked, w.health.most = false, 0
 	if why != "" && w.answers() {
@@ -88,21 +91,22 @@ func (w *worker) checked(why string) {
 	}
 }
 
-// hasRead reports whether the worker may have read enough bytes since the last call, or has read all.
+// hasRead reports whether the worker may have read at least the number of bytes in the parameter enough since the last
+// call, or has no unread messages.
 func (w *worker) hasRead(enough int) bool {
 	h := &w.health
 	// Load sent first: a message that is sent between both calls then counts as read, but a read message never counts
 	// as unread.
 	sent := int(w.out.sent.Load())
 	unread := w.channel.unread()
-	// was is the minimum of unread if nothing was read, because the kernel also counts its own overhead of each
-	// message.
+	// If the worker had read nothing, unread would be at least was. unread can be larger than was, because the kernel
+	// also counts its overhead for each message.
 	was := h.unread + sent - h.sent
 	h.sent, h.unread = sent, unread
 	return unread == 0 || unread+enough <= was
 }
 
-// unread returns the kernel memory of the unread messages, in bytes.
+// unread returns the kernel memory that the unread messages occupy, in bytes.
 func (c *Channel) unread() (bytes int) {
 	if fd, err := descriptor(c); err == nil {
 		bytes, _ = unix.IoctlGetInt(fd, unix.TIOCOUTQ)
@@ -110,9 +114,9 @@ func (c *Channel) unread() (bytes int) {
 	return bytes
 }
 
-// inStates reports whether all threads of a process are in one of the states, which are letters of proc(5). S means
-// sleeping. Stopped threads (T), traced threads (t) and threads that wait for the processor or a disk do not count as
-// sleeping.
+// inStates reports whether every thread of a process is in one of the states, which are the letters defined in proc(5).
+// The letter S, for sleeping threads, does not include threads that are stopped (T), traced (t), or waiting for the
+// processor or a disk.
 func inStates(pid int, states string) bool {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is valid
 	for _, name := range threads {

@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// Several consecutive checks must find the worker asleep. A stopped worker gets more time, because it may continue, and
-// a computing worker is not killed. If many bytes wait for the worker, computing and stopped workers are killed as
-// well.
+// A worker is killed only if several consecutive checks find it asleep. A stopped worker gets more time, because it may
+// continue, and a computing worker is not killed. If many bytes are queued for a worker, it is killed even if it is
+// stopped or computing.
 func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -49,7 +49,7 @@ func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 	}
 }
 
-// Every check may find the worker asleep with another message waiting.
+// Every check may find the worker asleep and an unread message, but a new message each time.
 func TestWorkerThatReadsMessagesIsNotBroken(t *testing.T) {
 	channel, other := channels(t)
 	process := inState(t, "S", sleeping...)

@@ -16,18 +16,19 @@ const (
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 10 * time.Second
 
-	// minimum life of a worker that counts as started successfully
+	// a worker that lives at least this long has started successfully
 	steady = 5 * time.Second
 )
 
 // pace delays the replacement of workers that die soon after their start.
 type pace struct {
-	pause *time.Timer // pause before the next start; nil if there is none
-	// length of the last pause; 0 after a worker has lived for the time steady
+	pause *time.Timer // timer of the pause before the next start; nil if no pause is active
+	// length of the last pause; 0 after a worker has lived at least as long as the constant steady
 	last time.Duration
 }
 
-// wait starts the pause before the next start, twice as long as the last pause. wait does nothing during a pause.
+// wait starts a pause before the next worker is started. The pause is twice as long as the last pause. During a pause,
+// wait does nothing.
 func (a *pace) wait(post func(func()) bool, ended func()) {
 	if a.pause == nil {
 		a.last = min(max(2*a.last, minBackoff), maxBackoff)
@@ -69,7 +70,7 @@ func (p *Pool) level() {
 	for n := len(stay) + len(load); n < p.want && p.pace.pause == nil; n++ {
 		p.startOne()
 	}
-	// give the sockets to new workers before old ones stop accepting
+	// new workers must get the sockets before old workers stop accepting
 	p.share()
 	if surplus := len(stay) + len(load) - p.want; surplus > 0 {
 		quit := min(surplus, len(load))
@@ -99,8 +100,8 @@ func (p *Pool) startOne() {
 	}
 }
 
-// start starts a worker process with a role, which may be "". If newest is true, start runs the program's current file
-// instead of this program.
+// start starts a worker process with a role, or without one if role is "". If newest is true, start runs the file that
+// is now at the program's path, which can be a newer version.
 func (p *Pool) start(newest bool, role string) (*worker, error) {
 	channel, theirs, err := Pair()
 	if err != nil {
@@ -149,7 +150,7 @@ func (p *Pool) promote(w *worker) {
 	w.setState(Serving)
 	w.sendPage()
 	if p.handing {
-		w.channel.interrupt() // the channels of other workers are interrupted as well
+		w.channel.interrupt() // beginHandOver has interrupted the channels of all other workers
 	}
 	p.level()
 }
@@ -171,12 +172,14 @@ func (p *Pool) lost(w *worker, was State, how string) {
 	p.level()
 }
 
-// recycle replaces w after its successor has loaded. If w has just started, its successor starts after a pause.
+// recycle replaces w after its successor has loaded. If w was started only recently, its successor starts after a
+// pause.
 func (p *Pool) recycle(w *worker, why string) {
 	if w.state > Serving || w.replaced {
 		return
 	}
-	if time.Since(w.started) < steady { // a new worker could request this immediately after each start
+	// Pause first, because otherwise workers that request their own replacement could be started in an endless loop.
+	if time.Since(w.started) < steady {
 		p.pace.wait(p.post, p.level)
 	} else if p.pace.pause == nil {
 		p.pace.last = 0
@@ -190,7 +193,7 @@ func (p *Pool) recycle(w *worker, why string) {
 	w.replaced = true
 	if w.servesEarly() {
 		p.batch.leave(w)
-		w.setState(Serving) // the worker serves until the other workers have loaded
+		w.setState(Serving) // keep the worker serving until the other workers have loaded
 		p.progress()
 	}
 	p.level()
@@ -202,7 +205,7 @@ func (p *Pool) resize(by int) {
 	}
 	p.want = max(1, p.want+by)
 	p.o.Log(logfile.Info, Count(p.want, "worker"))
-	if p.batch == nil { // While a batch runs, complete or fail calls level later.
+	if p.batch == nil { // otherwise level is called when the loading generation has succeeded or failed
 		p.level()
 	}
 }
@@ -214,9 +217,9 @@ func Count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// share sends the listening sockets to the serving workers that do not have them yet. All workers accept from the same
-// sockets, so any idle worker can accept a waiting connection. While no worker serves, a loading worker gets the
-// sockets.
+// share sends the listening sockets to all serving workers that do not have them yet. All workers accept from the same
+// sockets, so any idle worker can accept a waiting connection. If no worker serves, share sends the sockets to a
+// loading worker.
 func (p *Pool) share() {
 	serves := false
 	var early, loads *worker
@@ -242,11 +245,12 @@ func (p *Pool) share() {
 	}
 }
 
-// With the setting idle-stop, an unused application is reloaded into workers that are Asleep. Each of these workers
-// loads its application when the first request needs it. Until then, the worker is Serving like any other.
+// With the setting idle-stop, workers whose application is unused are replaced by workers with the role Asleep. Each of
+// these new workers loads its application when the first request needs it. Until then, the worker has the state Serving
+// and answers requests that need no application.
 
-// maybeSleep replaces all workers by workers that are Asleep, if the application was not used for the time of
-// idle-stop. After a failed reload it does nothing, because the application might not load again.
+// maybeSleep replaces all workers by workers with the role Asleep if the application was unused for the time in the
+// setting idle-stop. After a failed reload, maybeSleep does nothing, because the application might not load again.
 func (p *Pool) maybeSleep() {
 	if p.settled.IdleStop == 0 || p.batch != nil || p.next != nil || p.first() || p.stopping || p.handing ||
 		p.failure != "" {
@@ -254,7 +258,7 @@ func (p *Pool) maybeSleep() {
 	}
 	awake := false
 	for _, w := range p.workers {
-		// The WebSockets of a retiring worker may move to a worker that is awake.
+		// Wait for retiring workers, because their WebSockets can only move to a worker that is awake.
 		if w.state != Serving || !w.asleep && !w.unused {
 			return
 		}
@@ -275,14 +279,14 @@ func (p *Pool) awake(w *worker) {
 	for _, other := range p.workers {
 		p.asleep = p.asleep || other.state == Serving && other.asleep
 	}
-	if p.page == nil { // do not hide the page about a failed reload
+	if p.page == nil { // if a page about a failed reload is shown, keep the failure
 		p.failure = ""
 	}
 	p.o.Log(logfile.Info, fmt.Sprintf("worker %d: the application is awake", w.pid))
 }
 
-// notAwake is called when w, which was Asleep, could not load its application. The clients of w see the reason, and a
-// new worker that is Asleep replaces w.
+// notAwake replaces w, a worker with the role Asleep that could not load its application, by a new worker with the role
+// Asleep. With Options.FailurePage, the clients of w see the reason.
 func (p *Pool) notAwake(w *worker) {
 	p.failure = fmt.Sprintf("worker %d failed to load: %s", w.pid, w.reason)
 	p.o.Log(logfile.Error, fmt.Sprintf("worker %d failed to load the application; the next request tries again", w.pid))

@@ -14,40 +14,42 @@ type Kind string
 const (
 	// Listen: accept connections on the attached sockets, which Message.Addresses names.
 	Listen Kind = "listen"
-	// Retire: other workers have replaced this worker, which must end within Grace without disturbing clients.
+	// Retire: new workers have replaced this worker. Finish the requests of clients and end within Grace.
 	Retire Kind = "retire"
-	// Depart: close or hand over idle connections. Depart follows Retire when the new workers serve and no replaced
-	// worker accepts connections.
+	// Depart: close or hand over idle connections. The supervisor sends Depart after Retire, when the new workers serve
+	// and no replaced worker accepts connections.
 	Depart Kind = "depart"
 	Stop   Kind = "stop"
 	Quit   Kind = "quit"
 	// Reopen: reopen the log files. An attached file becomes standard error.
 	Reopen Kind = "reopen"
 	Check  Kind = "check"
-	// Ask: answer the question in Text with an Answer of the same ID. Workers also send this message to the supervisor.
+	// Ask: a request whose name is in Text. The receiver replies with an Answer that has the same ID. Workers also send
+	// Ask to the supervisor.
 	Ask Kind = "ask"
-	// Answer: in Raw, the answer to the question ID, of the Kind Ask or Certificates. If there is no answer, Text is
-	// the reason.
+	// Answer: Raw is the reply to the message Ask or Certificates with the same ID. If the request failed, Text is the
+	// reason.
 	Answer Kind = "answer"
-	// Notice: in Raw, a page that browsers receive instead of all other pages.
+	// Notice: Raw is a page. Browsers receive it instead of every other page.
 	Notice Kind = "notice"
-	// Purge: remove the cached responses that match Text. A worker sends it to the supervisor, which forwards it to all
-	// other workers.
+	// Purge: remove the cached responses that match Text. A worker sends Purge to the supervisor, which forwards it to
+	// all other workers.
 	Purge Kind = "purge"
-	// Events: N events of channels in Raw, numbered from Seq in Epoch. All workers receive the events in the same
-	// order. The publisher also receives the ID of its message. With N 0 and the Text Dropped, the events of the
-	// message ID were dropped.
+	// Events: Raw contains N events, numbered from Seq in Epoch. All workers receive the events in the same order. In
+	// the copy for the publisher, ID is the ID of its Publish. If N is 0 and Text is the constant Dropped, the events
+	// of that Publish were dropped.
 	Events Kind = "events"
-	// Give: send the subject Text (History) to another worker through the attached channel.
+	// Give: send the data that Text names (the constant History) to another worker through the attached channel.
 	Give Kind = "give"
-	// Take: receive the subject Text (History or Subscribers) from another worker through the attached channel. Without
-	// a channel, no other worker has the subject. History contains no events after the number Seq.
+	// Take: receive the data that Text names (the constant History or Subscribers) from another worker through the
+	// attached channel. If no channel is attached, no other worker has the data. A history ends at the latest with the
+	// event number Seq.
 	Take Kind = "take"
-	// Piece: a message between two workers with a part of the subject of Take in Raw: all past events, or a subscriber
-	// with its descriptor. Text marks a WebSocket or an idle connection. A Piece without Raw follows the last
-	// subscriber.
+	// Piece: a message from one worker to another after Give or Take. Raw contains either all past events, or one
+	// subscriber, whose descriptor is attached. If Text is the constant WebSocket or Idle, the subscriber is such a
+	// connection. A Piece without Raw follows the last subscriber.
 	Piece Kind = "piece"
-	// Certificates: in Raw, the changed Answer to the worker's question of this Kind.
+	// Certificates, from the supervisor: Raw contains the renewed certificates that the worker requested.
 	Certificates Kind = "certificates"
 )
 
@@ -65,43 +67,49 @@ const (
 )
 
 const (
-	// Configured: in Raw, a Settled in JSON with all settings of the worker. The worker sends the settings before
-	// Confined. A worker without an application sends the settings before Loaded.
+	// Configured: Raw is a Settled in JSON with all settings of the worker. A worker sends Configured before Confined,
+	// or before Loaded if it has no application.
 	Configured Kind = "configured"
-	// Confined: the worker enters its sandbox, if it has one, and then runs handlers. Afterwards it must not send
-	// settings or ask for Certificates.
+	// Confined: the worker is about to enter its sandbox, if any, and then to run handlers. After Confined, the worker
+	// must send neither Configured nor Certificates.
 	Confined Kind = "confined"
-	// Started: handlers run from now on. A worker that ends later has not failed to load.
+	// Started: handlers run from now on. If the worker ends after Started, the supervisor does not treat its end as a
+	// failure to load.
 	Started Kind = "started"
-	// Loaded: the worker can serve. N is 1 if a subscriber must wake the application (Settled.Watches). Raw is a
-	// Settled with only the Protocol. A worker that was Asleep sends Loaded again when its application has loaded.
+	// Loaded: the worker can serve. N is 1 if subscribers must wake the application (Settled.Watches). Raw is a Settled
+	// in which only the field Protocol is set. A worker with the role Asleep sends Loaded a second time when its
+	// application has loaded.
 	Loaded Kind = "loaded"
-	// Failing: the process is about to end because of an error. The reason is one line in Text, or in Raw if the
-	// process crashes (BeforeReason).
+	// Failing: the process is about to end because of an error. The reason, in one line, is in Text. If the process
+	// crashes, the reason is in Raw (see BeforeReason).
 	Failing Kind = "failing"
-	// Checked: the worker can serve requests. If Text is not empty, the worker cannot do this, and Text is the reason.
+	// Checked: the reply to Check. If Text is empty, the worker can serve requests. Otherwise Text is the reason why it
+	// cannot.
 	Checked Kind = "checked"
-	// Unused: like Checked, and the application was not used for the time of idle-stop.
+	// Unused: the reply to Check if the worker can serve requests and its application was unused for the time in the
+	// setting idle-stop.
 	Unused Kind = "unused"
-	// Recycle: replace this worker, for the reason in Text, such as "max-requests reached". With Hung, the event loop
-	// of the worker is blocked.
+	// Recycle: replace the worker that sends this message. Text is the reason, such as "max-requests reached". If Hung
+	// is true, the event loop of the worker is blocked.
 	Recycle Kind = "recycle"
-	// Join: the worker wants to receive Events and the history. The supervisor sends Take.
+	// Join: send Events to the worker from now on. The supervisor also sends Take, so that the worker receives the
+	// history.
 	Join Kind = "join"
-	// Publish: N events in Raw for all workers.
+	// Publish: Raw contains N events, which the supervisor sends to all workers.
 	Publish Kind = "publish"
-	// Counts: changed numbers of subscribers of channels. A worker sends the numbers of its own subscribers. The
-	// supervisor sends each worker the sums of all other workers.
+	// Counts: for each channel whose number of subscribers has changed, the new number. A worker sends the numbers of
+	// its own subscribers. The supervisor sends each worker the sums over all other workers.
 	Counts Kind = "counts"
 	Closed Kind = "closed"
-	// Certificates, from a worker: in Raw, a list of the certificates that the worker wants (see Options.Certificates).
-	// The list is sent once, before Confined and Loaded.
+	// Certificates, from a worker: Raw lists the certificates that the worker requests (see Options.Certificates). A
+	// worker sends Certificates at most once, before Confined and Loaded.
 
-	// LastWords: in Raw, the state that outlives the worker, which is about to end.
+	// LastWords: the worker is about to end. Raw is state that the supervisor keeps.
 	LastWords Kind = "last words"
 )
 
-// A Message is sent between the supervisor and a worker. All fields except Raw must be short (maxObject).
+// A Message is sent from the supervisor to a worker or from a worker to the supervisor. All fields except Raw together
+// must not exceed maxObject bytes.
 type Message struct {
 	Kind      Kind
 	ID        uint64        `json:",omitempty"`
@@ -119,20 +127,20 @@ type Message struct {
 
 type Settled struct {
 	settings.Config
-	Protocol int // the constant Protocol of the worker's program
+	Protocol int // value of the constant Protocol in the worker's program
 	BindFrom settings.Source
 	Debug    int
 	App      string // name of the application for users: see plan.Plan.Label
 	Python   string
 	Served   string
 	Open     bool // clients need no password (plan.Plan.IsOpen)
-	// settings of the script, encoded by the worker, for other workers that are Asleep
+	// the settings from the script, encoded by the worker; used by workers with the role Asleep
 	Script  string
-	Watches bool // a subscriber wakes the application; false until Loaded
+	Watches bool // subscribers wake the application; always false before Loaded
 }
 
-// Protocol is the version of the messages and of the Handover. Programs with different versions cannot replace each
-// other.
+// Protocol is the version of the message format and of the Handover. A program can replace a running program only if
+// both have the same Protocol.
 const Protocol = 9
 
 type Reply struct {
@@ -140,18 +148,18 @@ type Reply struct {
 	Text string
 }
 
-// Questions holds unanswered questions to the process at the other end of a channel. The zero value is empty. Questions
-// is safe for concurrent use.
+// Questions holds the requests (Ask) to which the process at the other end of a channel has not replied yet. The zero
+// value is empty and ready for use. A Questions is safe for concurrent use.
 type Questions struct {
 	last atomic.Uint64
-	// channels of type chan *Message by the ID of a question. Each channel receives the answer to its question.
+	// map from the ID of a request to the channel, of type chan *Message, that receives the reply
 	open sync.Map
 	// closed when the other process has ended; nil if this process then ends as well
 	ended chan struct{}
 }
 
-// Ask sends a question by calling send, with a new ID, and waits for its answer. Ask returns nil if ctx or the other
-// process ends first.
+// Ask gives m a new ID, passes m to the function send, and waits for the reply. Ask returns nil if ctx or the process
+// at the other end ends first.
 func (q *Questions) Ask(ctx context.Context, m Message, send func(*Message)) (answer *Message) {
 	answered := make(chan *Message, 1)
 	m.ID = q.last.Add(1)
@@ -163,7 +171,7 @@ func (q *Questions) Ask(ctx context.Context, m Message, send func(*Message)) (an
 	case <-ctx.Done():
 	case <-q.ended:
 		select {
-		case answer = <-answered: // The other process has sent the answer as its last message.
+		case answer = <-answered: // the reply was the last message of that process
 		default:
 		}
 	}
@@ -181,7 +189,7 @@ type Status struct {
 	Reloads int
 	Failure string // "" if the last reload succeeded
 	Lost    int
-	// number of workers that were replaced individually: max-requests, max-rss, blocked
+	// number of workers that were replaced one at a time, because of max-requests, max-rss, or a blocked event loop
 	Recycled int
 	Workers  []WorkerStatus
 }
@@ -193,7 +201,7 @@ type WorkerStatus struct {
 	RSS   int64
 }
 
-// Workers may also ask the supervisor questions, for example for a status page with data about all workers.
+// Workers also send requests to the supervisor, for example for a status page with data about all workers.
 
-// A worker asks the supervisor for certificates and their keys, because the worker may not be allowed to read them. The
-// worker receives them in a message, never in its environment or arguments, and again after a change.
+// A worker may lack the permission to read certificates and their keys, so it requests them from the supervisor. The
+// supervisor sends them in a message, never in the environment or the arguments, and sends them again after a change.

@@ -11,12 +11,13 @@ import (
 )
 
 const (
-	muchWaiting = 4 << 20 // number of queued bytes above which publishers wait
+	muchWaiting = 4 << 20 // if more bytes are queued for a worker, publishers wait
 
-	// urgentWaiting is the number of queued bytes above which a worker must read soon.
+	// If more than urgentWaiting bytes are queued for a worker, health checks are urgent: the worker is killed unless
+	// it reads soon.
 	urgentWaiting = 1 << 20
 
-	// pause after ENOBUFS
+	// pause before a datagram is sent again after the error ENOBUFS
 	offerAgain = 20 * time.Millisecond
 )
 
@@ -26,18 +27,18 @@ type datagram struct {
 	fds []int
 }
 
-// outbox queues datagrams for a worker, so that senders do not wait.
+// outbox queues datagrams for a worker, so that a sender need not wait until the worker reads.
 type outbox struct {
 	channel   *Channel
-	congested *atomic.Int32 // number of outboxes above muchWaiting
+	congested *atomic.Int32 // number of outboxes in which more than muchWaiting bytes are queued
 	queue     *eventloop.Queue[datagram]
 	bytes     atomic.Int64
-	sent      atomic.Int64 // bytes that were sent to the worker since its start
+	sent      atomic.Int64 // number of bytes sent to the worker since the worker started
 	closed    atomic.Bool
 }
 
-// add queues the datagrams of a message. The last datagram owns fds. add returns false, and closes o, if the worker
-// does not read.
+// add queues the datagrams of a message. The descriptors fds belong to the last datagram. If the worker does not read,
+// add closes o and returns false.
 func (o *outbox) add(texts [][]byte, fds ...int) bool {
 	all := make([]datagram, len(texts))
 	for i, text := range texts {
@@ -60,7 +61,7 @@ func (o *outbox) queued(by int) {
 	}
 }
 
-// deliver sends datagrams on the goroutine of the queue, or drops them if the outbox is closed.
+// deliver sends datagrams, or drops them if the outbox is closed. deliver runs on the goroutine of the outbox.
 func (o *outbox) deliver(all []datagram) {
 	for i, d := range all {
 		for sent := false; !sent && !o.closed.Load(); {
@@ -75,7 +76,7 @@ func (o *outbox) deliver(all []datagram) {
 				o.sent.Add(int64(len(d.text)))
 			case errors.Is(err, unix.ENOBUFS):
 				time.Sleep(offerAgain)
-			// The worker has died. The function channelClosed handles this.
+			// The worker has died. The function channelClosed replaces it.
 			default:
 				o.closed.Store(true)
 			}

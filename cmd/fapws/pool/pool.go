@@ -30,17 +30,17 @@ type Pool struct {
 
 	// The following fields are used only on the goroutine of Run.
 	addresses []Address
-	settled   Settled // zero until a worker has loaded
+	settled   Settled // zero value until a worker has loaded
 	want      int
 	workers   map[int]*worker
 	batch     *generation
 	next      *request
-	asleep    bool // new workers start Asleep
+	asleep    bool // new workers have the role Asleep
 	pace      pace
 	adopted   int
 	stopping  bool
 	told      time.Time // time of the TERM or INT signal that stopped the pool
-	result    error     // result of Run; nil after a clean shutdown
+	result    error     // the result of Run; nil after a clean shutdown
 	// an upgrade is in progress: the next program takes over when all channels are interrupted
 	handing  bool
 	failure  string
@@ -51,7 +51,7 @@ type Pool struct {
 	relay    relay
 }
 
-// root is the root of the file system, for reading limits and events of the kernel (proc, cgroups).
+// root is the root directory of the file system, below which the pool reads /proc and the control groups.
 var root = os.DirFS("/")
 
 func New(o Options) *Pool {
@@ -68,10 +68,12 @@ func New(o Options) *Pool {
 }
 
 // Run starts the workers, or takes over the workers of handover. Run returns when the last worker has ended. The result
-// is nil after Stop, and a *process.ExitError if the first start failed. signals are the signals of the process.
+// is nil after Stop, and a *process.ExitError if the first start failed. The parameter signals is the channel that
+// delivers the signals to this process.
 func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	if p.o.Broker != nil {
-		// deferred first, so that it runs after over is closed: the last deliveries must not wait for this goroutine
+		// This call is deferred first, so that it runs after the channel over is closed. Otherwise the last deliveries
+		// would wait for this goroutine forever.
 		defer p.o.Broker.Close(closingBroker)
 	}
 	defer close(p.over)
@@ -85,7 +87,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 		p.createRates()
 		p.begin(request{why: "start"})
 	}
-	p.reap() // a worker may have ended between two programs
+	p.reap() // a worker may have ended while this program was starting
 	for !p.stopping || len(p.workers) > 0 {
 		select {
 		case f := <-p.events:
@@ -102,7 +104,7 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	return p.result
 }
 
-// createRates creates the table of rate limits, which needs no memory until a worker uses it.
+// createRates creates the table of rate limits, which occupies no memory until a worker uses it.
 func (p *Pool) createRates() {
 	var err error
 	if p.rates, err = ratelimit.Create(); err != nil {
@@ -110,8 +112,9 @@ func (p *Pool) createRates() {
 	}
 }
 
-// reap collects the processes that have ended: workers, and orphans that the kernel assigned to this process. In a
-// container, this may be process 1. Otherwise orphaned children of a worker would remain zombies.
+// reap collects the exit status of every child process that has ended: workers, and orphans that the kernel has
+// assigned to this process, for example because it is process 1 of a container. Orphans that are not collected would
+// remain zombies.
 func (p *Pool) reap() {
 	for {
 		var status unix.WaitStatus
@@ -149,7 +152,8 @@ func (p *Pool) post(f func()) bool {
 	}
 }
 
-// do runs f on the goroutine of Run and waits until f has returned. After Run has returned, do does nothing.
+// do runs f on the goroutine of Run and waits until f has returned. If Run has already returned, do returns without
+// calling f.
 func (p *Pool) do(f func()) {
 	done := make(chan struct{})
 	posted := p.post(func() {
@@ -173,14 +177,16 @@ func (p *Pool) reopen() {
 
 func (p *Pool) Reopen() { p.post(p.reopen) }
 
-// ReloadChanged is like ReloadAndWait for changed files, but does not wait. ReloadChanged cancels a generation that is
-// loading the old files, which may never finish loading, for example because of an endless loop that was just fixed.
+// ReloadChanged starts a reload after files have changed, and does not wait for the reload. ReloadChanged cancels a
+// generation that is still loading the old files, because the old files may never finish loading, for example because
+// of an endless loop.
 func (p *Pool) ReloadChanged(why string) {
 	p.post(func() { p.begin(request{why: why, newer: true}) })
 }
 
-// PublishOwn publishes an event of the supervisor if the channel has subscribers on this server. With a broker,
-// PublishOwn does nothing, because the event concerns only this server. PublishOwn is safe for concurrent use.
+// PublishOwn publishes an event from the supervisor if the channel has subscribers. With a broker, PublishOwn does
+// nothing, because the broker would send the event to all servers although it concerns only this server. PublishOwn is
+// safe for concurrent use.
 func (p *Pool) PublishOwn(channel string, raw []byte) {
 	p.post(func() {
 		if p.relay.subscribers(channel) > 0 && p.o.Broker == nil {
@@ -189,8 +195,8 @@ func (p *Pool) PublishOwn(channel string, raw []byte) {
 	})
 }
 
-// AwaitReload waits until the queued reload has finished or failed, or the current reload if none is queued, or until
-// ctx ends. Without a reload, AwaitReload returns at once.
+// AwaitReload waits until the queued reload, or the current reload if none is queued, has succeeded or failed.
+// AwaitReload returns early if ctx ends, and at once if no reload is queued or running.
 func (p *Pool) AwaitReload(ctx context.Context) {
 	ended := make(chan error, 1)
 	p.do(func() {
@@ -210,8 +216,8 @@ func (p *Pool) AwaitReload(ctx context.Context) {
 }
 
 // ReloadAndWait starts new workers, which replace the old workers when all new workers have loaded. The parameter why
-// is for the log, such as "app.py has changed". ReloadAndWait returns nil when the new workers serve, or the reason of
-// the failure. All calls during a reload together cause one more reload.
+// is the reason for the log, such as "app.py has changed". ReloadAndWait returns nil when the new workers serve, or an
+// error if the reload fails. All calls during a reload share the next reload.
 func (p *Pool) ReloadAndWait(why string) error {
 	asked := make(chan error, 1)
 	if !p.post(func() { p.begin(request{why: why, asked: []chan<- error{asked}}) }) {
@@ -244,7 +250,8 @@ func (p *Pool) heard(w *worker, m *Message) {
 		w.unused = false
 		w.checked(brief(m.Text))
 	case Unused:
-		// Ignore an early Unused: a hostile application could otherwise make the server load it all the time.
+		// Ignore an Unused that arrives before the time in idle-stop has passed: otherwise a hostile application could
+		// make the server reload it all the time.
 		w.unused = w.phase() == isServing && time.Since(w.awakeSince) >= p.settled.IdleStop
 		w.checked("")
 		p.maybeSleep()
@@ -322,8 +329,8 @@ func (p *Pool) loaded(w *worker, m *Message) {
 	}
 }
 
-// speaks returns an error if the Protocol of a Settled is unknown, because the other fields may then have other types.
-// The text of the error follows "worker N".
+// speaks returns an error if the Protocol of a Settled differs from the constant Protocol, because the types of other
+// fields may differ, too. Callers print "worker N" before the error.
 func speaks(text []byte) error {
 	var version struct{ Protocol int }
 	if json.Unmarshal(text, &version) == nil && version.Protocol != Protocol {
@@ -375,8 +382,8 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 	p.maybeBegin()
 }
 
-// Ask sends a question to every loaded worker and returns the answers, sorted by process ID. When ctx ends, Ask returns
-// the answers received so far. Ask is safe for concurrent use.
+// Ask sends a request to every loaded worker and returns the replies, sorted by process ID. If ctx ends early, Ask
+// returns the replies that have arrived. Ask is safe for concurrent use.
 func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 	var asked sync.WaitGroup
 	var mu sync.Mutex
@@ -440,65 +447,68 @@ type Options struct {
 	Kept    string
 
 	LoadTimeout time.Duration
-	// resident bytes above which a worker is replaced; 0 means no limit
+	// a worker is replaced if its resident memory exceeds this number of bytes; 0 means no limit
 	MaxRSS int64
 
-	// HangupStops makes HUP stop the server, because it means that a terminal was closed.
+	// HangupStops makes the signal HUP stop the server. It is set if HUP means that the terminal was closed.
 	HangupStops bool
 
-	// Stay keeps the supervisor running after a failed first start, until a reload.
+	// Stay keeps the supervisor running if the first workers fail to load, so that a reload can succeed.
 	Stay bool
 
-	// Early returns the listening sockets that are open before a worker has loaded. Open may return the sockets of
-	// Early. Early is called on Run's goroutine.
+	// The function Early returns the listening sockets that can be opened before a worker has loaded. The function Open
+	// can return the same sockets. Early is called on the goroutine of Run.
 	Early func() []Address
 
-	// Open opens the listening sockets when the first worker has loaded. If that worker serves the failure page, Open
-	// is called again with the settings of the first worker with an application. Open then returns the same sockets or
-	// closes them. An error ends the supervisor: see Run.
+	// The function Open opens the listening sockets when the first worker has loaded. If that worker serves the failure
+	// page, Open is called a second time, with the settings of the first worker that has loaded an application. The
+	// second call either returns the same sockets or closes them. An error from Open ends the supervisor (see Run).
 	Open func(*Settled) ([]Address, error)
 
-	// Fits returns why a new generation with these settings cannot use the open sockets, or "". The text follows
-	// "worker N". Fits is called on Run's goroutine.
+	// The function Fits returns the reason why a generation with these settings cannot use the open sockets, or "" if
+	// it can. Callers print "worker N" before the reason. Fits is called on the goroutine of Run.
 	Fits func(*Settled) string
 
-	// Up is called on Run's goroutine when the workers serve. resumed is true if the workers already served under the
-	// previous program.
+	// The function Up is called on the goroutine of Run when the workers serve. The parameter resumed is true after an
+	// upgrade, because the workers already served under the previous program.
 	Up func(addresses []Address, resumed bool)
 
-	// FailurePage returns a page for browsers after new code has failed to load. The parameter how is the reason, and
-	// the parameter said is the end of the worker's standard error. With Stay, the page is also served after a failed
-	// first start. FailurePage is called on Run's goroutine. Optional.
+	// The function FailurePage returns a page for browsers after code has failed to load. The parameter how is the
+	// reason, and the parameter said is the end of the worker's standard error. With Stay, the page is also served if
+	// the first workers fail to load. FailurePage is called on the goroutine of Run. Optional.
 	FailurePage func(how string, said []byte) []byte
 
 	Attributes func() *syscall.SysProcAttr
 
-	// Event is called on Run's goroutine after changes of state, for example to notify the service manager and
-	// browsers. failure is the reason of Failed in one line. Event must not block.
+	// The function Event is called on the goroutine of Run after each change of state, for example to notify the
+	// service manager and browsers. With Failed, the parameter failure is the reason, in one line. Event must not
+	// block.
 	Event func(kind Event, failure string)
 
-	// BeforeExec is called before another program replaces this program. BeforeExec closes files and writes buffered
-	// data. The next program gets the results as Handover.State and from Handover.Left.
+	// The function BeforeExec is called before an upgrade replaces this program. BeforeExec closes files and writes
+	// buffered data. The next program gets the results of BeforeExec as Handover.State and from Handover.Left.
 	BeforeExec func() (state []byte, files []syscall.Conn)
 
-	// Certificates returns the certificates that a worker wants. This package does not interpret want and the result.
-	// The parameter again is true if the worker already has certificates. Certificates is called on Run's goroutine.
+	// The function Certificates returns the certificates that a worker has requested. This package interprets neither
+	// the parameter want nor the result. The parameter again is true if the worker already has certificates.
+	// Certificates is called on the goroutine of Run.
 	Certificates func(want string, again bool) ([]byte, error)
 
-	// Query answers a question of a worker. Query is called on a separate goroutine and may call Ask.
+	// The function Query replies to a worker's request. Query is called on a separate goroutine and may call Pool.Ask.
 	Query func(pid int, what string) string
 
-	// Broker connects the channels of the workers with other servers. Optional.
+	// Broker shares the channels of the workers with other servers. Optional.
 	Broker *Broker
 
-	// LastWords receives the state that a worker sends before it ends. LastWords is called on Run's goroutine.
+	// The function LastWords receives the state that a worker sends before it ends. LastWords is called on the
+	// goroutine of Run.
 	LastWords func(pid int, text []byte)
 
-	// Reopen reopens the log files of the supervisor, before the workers reopen theirs.
+	// The function Reopen reopens the supervisor's log files. It is called before the workers reopen their log files.
 	Reopen func()
 
-	// PassStderr means that workers cannot open the standard error of this process. The supervisor then sends the
-	// descriptor with the message to reopen the log files.
+	// PassStderr is true if workers cannot open the file of the supervisor's standard error. The supervisor then
+	// attaches its descriptor to the message Reopen.
 	PassStderr bool
 
 	Log func(logfile.Level, string)
@@ -511,7 +521,7 @@ const (
 	Reloaded
 	Failed // the new workers failed to load; the old workers keep serving
 	Stopping
-	PageUp // the page about a failed first start is served
+	PageUp // a worker serves the page about the failed first start
 )
 
 type Address struct {

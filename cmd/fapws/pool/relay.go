@@ -12,21 +12,21 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A relay numbers the events that workers publish and sends them to all workers, so that all workers have the events in
-// the same order.
+// A relay numbers the events that workers publish and sends them to all workers, so that all workers have the same
+// events in the same order.
 type relay struct {
 	p     *Pool
-	epoch string // changes whenever the numbers restart at 1
+	epoch string // a new value is chosen whenever event numbers restart at 1
 	seq   uint64
 
-	// channels with changed numbers of subscribers since the last tell
+	// channels whose number of subscribers has changed since the last call of tell
 	news map[string]struct{}
 	due  *time.Timer
 
-	congested *atomic.Int32 // number of outboxes above muchWaiting
+	congested *atomic.Int32 // number of outboxes in which more than muchWaiting bytes are queued
 }
 
-// countsEvery is the interval between messages about changed counts.
+// countsEvery is the minimum interval between two Counts messages to a worker.
 const countsEvery = 250 * time.Millisecond
 
 const maxCounts = 1000
@@ -47,7 +47,7 @@ func (r *relay) publish(w *worker, m *Message) {
 	if !w.believes("events", m, maxEvents) {
 		return
 	}
-	if m.N > len(m.Raw)/minEvent { // a false N could use up the numbers
+	if m.N > len(m.Raw)/minEvent { // a forged N could exhaust the event numbers
 		w.distrust(fmt.Sprintf("published %d events in %d bytes", m.N, len(m.Raw)))
 		return
 	}
@@ -58,7 +58,8 @@ func (r *relay) publish(w *worker, m *Message) {
 	}
 }
 
-// deal sends numbered events to all workers. The publisher, which may be nil, also receives the ID of its message.
+// deal sends numbered events to all workers. The copy for the publisher also contains the ID of its message. The
+// publisher is nil if no worker of this server published the events.
 func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	out := Message{Kind: Events, Epoch: r.epoch, Seq: seq, N: n, Raw: raw}
 	texts, err := out.encode()
@@ -78,8 +79,9 @@ func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	r.seq = seq + uint64(n) - 1
 }
 
-// throttle delays a publisher while workers or the broker, which may be nil, cannot keep up. throttle returns after a
-// limit, by which a worker that does not read was killed. throttle must not be called on the goroutine of Run.
+// throttle delays a publisher while any worker or the broker cannot keep up. The parameter broker may be nil. throttle
+// returns at the latest after a time in which a worker that does not read is killed. throttle must not be called on the
+// goroutine of Run.
 func (r *relay) throttle(broker *Broker) {
 	for end := time.Now().Add((silentChecks + 1) * checkEvery); (r.congested.Load() > 0 ||
 		broker != nil && broker.Congested()) && time.Now().Before(end); {
@@ -87,7 +89,7 @@ func (r *relay) throttle(broker *Broker) {
 	}
 }
 
-// join sends w all events from now on. Another worker sends the history to w.
+// join makes w receive all events from now on, and asks another worker to send its history to w.
 func (r *relay) join(w *worker) {
 	if w.joined || w.state == Dead {
 		return
@@ -99,7 +101,7 @@ func (r *relay) join(w *worker) {
 			sums[name] += n
 		}
 	}
-	// The sums are complete, because w itself has no subscribers yet.
+	// w has no subscribers yet, so the sums over all workers equal the sums over all other workers.
 	EachCounts(sums, func(m *Message) { w.send(m) })
 	var giver, stopped *worker
 	for _, other := range r.p.workers {
@@ -128,7 +130,8 @@ func (r *relay) join(w *worker) {
 	}
 	defer CloseFiles([]*os.File{give, take})
 	w.send(&Message{Kind: Take, Text: History, Epoch: r.epoch, Seq: r.seq}, take)
-	giver.send(&Message{Kind: Give, Text: History}, give) // queued after all events that w does not receive itself
+	// The queue of giver already contains all events that were published before w joined.
+	giver.send(&Message{Kind: Give, Text: History}, give)
 }
 
 func workerPair() (one, other *os.File, err error) {
@@ -163,7 +166,7 @@ func (r *relay) count(w *worker, counts map[string]int64) {
 		case n == 0:
 			delete(w.counts, name)
 			w.counted -= countCost(name)
-		// Clients may have chosen the names, so there may be any number.
+		// Clients can choose channel names, so their number must be limited.
 		case had == 0 && w.counted+countCost(name) > maxCounted:
 			if !w.uncounted {
 				w.uncounted = true
@@ -205,7 +208,7 @@ func (r *relay) tell() {
 	clear(r.news)
 }
 
-// EachCounts passes numbers of subscribers to tell, in messages of limited size.
+// EachCounts splits numbers of subscribers into messages of limited size and passes each message to the function tell.
 func EachCounts(counts map[string]int64, tell func(*Message)) {
 	some := make(map[string]int64)
 	for name, n := range counts {
@@ -227,7 +230,7 @@ func (r *relay) startBroker() {
 	}
 	r.epoch = r.p.o.Broker.Epoch()
 	r.seq = r.p.o.Broker.Start(func(b Batch) {
-		r.throttle(nil) // the workers of this server may be slower than other servers
+		r.throttle(nil) // a worker of this server may be slower than the other servers
 		r.p.post(func() { r.delivered(b) })
 	})
 }
@@ -245,8 +248,8 @@ func (r *relay) delivered(b Batch) {
 	r.deal(publisher, b.ID, b.Seq, b.N, b.Raw)
 }
 
-// sendKept sends the past events of the broker to w, the only worker. w ignores events that it receives twice, by their
-// numbers.
+// sendKept sends the broker's past events to w, which is the only worker. w recognizes events that it receives twice by
+// their numbers, and ignores them.
 func (r *relay) sendKept(w *worker) {
 	if r.p.o.Broker == nil {
 		return
@@ -260,7 +263,7 @@ func (r *relay) sendKept(w *worker) {
 	}
 }
 
-// purge sends a pattern to all workers except but, which may be nil.
+// purge sends a pattern to all workers except the worker but. If but is nil, purge sends the pattern to all workers.
 func (r *relay) purge(but *worker, pattern string) {
 	for _, w := range r.p.workers {
 		if w != but && w.state >= Ready && w.state < Dead {

@@ -8,10 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// block blocks signals on the calling thread, the only thread that remains after exec, so that they do not kill the
-// process between two programs. The blocked signals stay pending until the new program is ready. The Go runtime
-// unblocks some signals when it starts; package process records these signals. If the system call fails, block does
-// nothing.
+// block blocks signals on the calling thread, so that they do not kill the process after exec, before the new program
+// handles them. After exec, the calling thread is the only thread. Blocked signals stay pending until the new program
+// is ready, except for signals that the Go runtime unblocks at its start; package process records those. If the system
+// call fails, block does nothing.
 func block(signals []syscall.Signal) (unblock func()) {
 	runtime.LockOSThread()
 	var set, old unix.Sigset_t

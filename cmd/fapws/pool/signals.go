@@ -14,13 +14,13 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Echo is the time after a TERM or INT in which another signal counts as the same signal. At a terminal, and from
-// timeout(1), a server that was started through another program receives each signal twice.
+// Echo is the time after a TERM or INT during which a second TERM or INT is ignored as a duplicate. If the server was
+// started through another program, a terminal or timeout(1) delivers each signal twice.
 const Echo = 200 * time.Millisecond
 
 type Signals struct {
 	C       chan os.Signal
-	ended   chan os.Signal // one SIGCHLD may report several processes
+	ended   chan os.Signal // one SIGCHLD can stand for several processes that have ended
 	ignored []syscall.Signal
 }
 
@@ -29,16 +29,16 @@ var controlSignals = []syscall.Signal{
 	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
 }
 
-// Catch starts to catch signals, except signals that were ignored when the server started, for example as a background
-// job of a script. HUP is caught even under nohup, because here it is a command and does not mean the end of a
-// terminal. Catch then calls arrived, which returns the signals that arrived during an upgrade
-// (process.SignalsArrived).
+// Catch starts to catch signals. Signals that were ignored when the server started stay ignored, for example in a
+// background job of a script. HUP is caught even under nohup, because HUP is a command to the server and does not mean
+// that a terminal was closed. Catch then calls the function arrived, which returns the signals that arrived during an
+// upgrade (process.SignalsArrived).
 func Catch(h *Handover, arrived func() []syscall.Signal) *Signals {
 	s := &Signals{C: make(chan os.Signal, 16), ended: make(chan os.Signal, 1)}
 	signal.Notify(s.ended, syscall.SIGCHLD)
 	for _, sig := range controlSignals {
 		ignored := signal.Ignored(sig)
-		if h != nil { // some signals are ignored between two programs
+		if h != nil { // during an upgrade, some signals are ignored between the two programs
 			ignored = slices.Contains(h.Ignored, sig)
 		}
 		if ignored && sig != syscall.SIGHUP {
@@ -97,7 +97,7 @@ func (p *Pool) signal(sig os.Signal) {
 	}
 }
 
-// Stop ends all workers within the graceful timeout, then Run returns.
+// Stop ends all workers within the graceful timeout. Then Run returns.
 func (p *Pool) Stop() { p.post(func() { p.stop(Stop) }) }
 
 // stop ends all workers. kind is Stop or Quit. stop closes the sockets first, so that new clients are refused at once.
@@ -106,7 +106,8 @@ func (p *Pool) stop(kind Kind) {
 		p.stopping = true
 		p.o.Event(Stopping, "")
 		text := "stopping immediately"
-		if kind == Stop && p.settled.Protocol != 0 { // before a worker has loaded, each worker ends at once
+		// Until a worker has loaded, all workers end at once, because none of them has clients.
+		if kind == Stop && p.settled.Protocol != 0 {
 			text = fmt.Sprintf("stopping; waiting up to %v for active requests (signal again to exit now)",
 				p.settled.GracefulTimeout)
 			if d := p.settled.ShutdownDelay; d > 0 {
@@ -121,7 +122,7 @@ func (p *Pool) stop(kind Kind) {
 	}
 	for _, w := range p.workers {
 		w.end(kind)
-		w.signal(unix.SIGCONT) // a stopped worker could not handle the message
+		w.signal(unix.SIGCONT) // a worker that was stopped by a signal could not handle the message
 	}
 }
 

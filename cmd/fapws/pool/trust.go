@@ -7,30 +7,30 @@ import (
 )
 
 // A worker runs the application, which an attacker may control, and keeps its channel inside the sandbox. The
-// supervisor runs outside of the sandbox. So it accepts only settings that a worker sent before Confined, and checks
-// every message by the table trust. A message affects only its sender, except for events, purges and counts of
-// subscribers, which are for all workers. The bounds below limit the data that the supervisor keeps of a worker. A
-// worker that exceeds a bound is killed.
+// supervisor runs outside of the sandbox. The supervisor therefore accepts only settings that a worker sent before
+// Confined, and checks every message against the table named trust. A message affects only its sender, except for
+// events, purges and subscriber counts, which affect all workers. The constants below limit the data that the
+// supervisor keeps for each worker. A worker that exceeds a limit is killed.
 
-// verdict is how the supervisor treats a message. The zero value means that the message is ignored.
+// verdict is how the supervisor treats a message. The zero value is ignored.
 type verdict uint8
 
 const (
-	ignored verdict = iota // the message is too late or has no meaning
+	ignored verdict = iota // the message arrives too late or has no effect in this phase
 	obeyed
-	forged // workers never send this message, so its sender is killed
+	forged // a correct worker never sends this message in this phase, so its sender is killed
 )
 
 type phase uint8
 
 const (
-	// No handler has run yet in this worker, or the worker has no application and is not Loaded.
+	// No handler has run yet in this worker. A worker without an application has this phase until Loaded.
 	isLoading  phase = iota
 	isEntering       // after Confined, before Loaded
 	isLoaded         // after Loaded, while its generation is loading
 	isServing
-	isAsleep // Loaded without its application (Asleep)
-	isWaking // the worker was asleep and has sent Confined
+	isAsleep // after Loaded, in a worker with the role Asleep whose application has not loaded
+	isWaking // after Confined, in a worker with the role Asleep that loads its application
 	isRetiring
 	isEnding
 	phases
@@ -61,7 +61,8 @@ func (w *worker) phase() phase {
 	return isServing
 }
 
-// trust defines how the supervisor treats each message of a worker, by phase. Other kinds are ignored.
+// trust defines how the supervisor treats a worker's message, by the kind of the message and the phase of the worker.
+// Kinds that trust does not contain are ignored.
 var trust = map[Kind][phases]verdict{
 	//             loading  entering loaded   serving  sleeping waking   retiring ending
 	Configured:   {obeyed, forged, forged, forged, obeyed, forged, ignored, ignored},
@@ -83,7 +84,7 @@ var trust = map[Kind][phases]verdict{
 	Purge:        {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
 }
 
-// trusts reports whether the supervisor handles m. trusts kills the sender of a forged message.
+// trusts reports whether the supervisor may handle m. If m is forged, trusts kills the sender.
 func (w *worker) trusts(m *Message) bool {
 	if w.distrusted {
 		return false
@@ -97,21 +98,21 @@ func (w *worker) trusts(m *Message) bool {
 }
 
 const (
-	maxReason   = 1000     // bytes of a line about a worker
-	maxText     = 8 << 20  // bytes of an answer, and of last words
-	maxWant     = 1 << 20  // bytes of a question for certificates, and of settings
-	maxEvents   = 65 << 20 // bytes of events that are published together
-	minEvent    = 4        // bytes of an event at least
-	maxCounted  = 32 << 20 // bytes of all counts: see countCost
-	maxName     = 1 << 10  // bytes of the name of a count
+	maxReason   = 1000     // bytes of a line that the supervisor logs about a worker
+	maxText     = 8 << 20  // bytes of an Answer or of LastWords
+	maxWant     = 1 << 20  // bytes of a request for certificates, or of settings
+	maxEvents   = 65 << 20 // bytes of all events in one Publish
+	minEvent    = 4        // minimum bytes of an event
+	maxCounted  = 32 << 20 // bytes of all subscriber counts of a worker (see countCost)
+	maxName     = 1 << 10  // bytes of a channel name in Counts
 	maxCount    = 1 << 32
-	maxQueries  = 32            // questions of a worker that are answered at the same time
+	maxQueries  = 32            // requests of a worker that are processed at the same time
 	maxUnread   = 2 * maxEvents // bytes queued for a worker
 	maxGrace    = 30 * 24 * time.Hour
 	leastIntake = 8 << 10 // bytes that a worker must read between two urgent checks
 )
 
-// countCost returns the memory of a count, in bytes.
+// countCost returns the memory that the subscriber count of a channel occupies, in bytes.
 func countCost(name string) int { return len(name) + 64 }
 
 func (w *worker) distrust(did string) {
@@ -120,7 +121,7 @@ func (w *worker) distrust(did string) {
 }
 
 // believes reports whether m has at most limit bytes. If m is larger, believes kills the worker w. The parameter what
-// names the bytes in the log.
+// describes m in the log.
 func (w *worker) believes(what string, m *Message, limit int) bool {
 	if len(m.Raw) <= limit {
 		return true

@@ -65,7 +65,7 @@ func discard(p *Pool) {
 	}
 }
 
-// The worker is killed before its messages use too much memory of the supervisor, or other workers lose events.
+// The worker is killed before its messages use too much memory in the supervisor or make other workers lose events.
 func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 	process := ended(t)
 	text, large := strings.Repeat("x", 128<<10), make([]byte, 65<<20+1)
@@ -148,7 +148,7 @@ func TestWorkerWithManyChannelsIsNotKilled(t *testing.T) {
 	}
 }
 
-// All kinds of messages are sent in all phases. Settings and other workers do not change.
+// In each phase, a worker sends each kind of message. Neither the settings nor the other workers change.
 func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 	process := ended(t)
 	settled := fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":7,"App":"forged"}`, Protocol)
@@ -229,7 +229,8 @@ func TestReasonOfAWorkerIsOneLine(t *testing.T) {
 	}
 }
 
-// The worker is killed before its messages use too much memory. If it asks too many questions, only some are answered.
+// The worker is killed before its messages use too much memory. If it sends too many requests, the supervisor answers
+// only some of them.
 func TestWorkerThatDoesNotReadItsMessagesIsKilled(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	for range 2 * maxQueries {
@@ -248,7 +249,7 @@ func TestWorkerThatDoesNotReadItsMessagesIsKilled(t *testing.T) {
 	discard(p)
 }
 
-// FuzzHeard checks that messages of a worker neither stop the supervisor or other workers nor leave wrong counters.
+// FuzzHeard checks that no message from a worker stops the supervisor, stops another worker, or corrupts a counter.
 func FuzzHeard(f *testing.F) {
 	add := func(messages ...*Message) {
 		var all []byte

@@ -17,11 +17,11 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// handoverVariable is the environment variable that tells a program that it replaces another program in the same
-// process. The value of handoverVariable is the descriptor of a file with a Handover.
+// handoverVariable is the environment variable that is set if this program has replaced another program in the same
+// process. Its value is the descriptor of a file that contains a Handover.
 const handoverVariable = "_FAPWS_HANDOVER"
 
-// Handover is the state that a supervisor leaves to the program that replaces it. The process, its children and its
+// Handover is the state that a supervisor passes to the program that replaces it. The process, its children and its
 // descriptors stay the same.
 type Handover struct {
 	Protocol  int
@@ -33,20 +33,20 @@ type Handover struct {
 	Settled   Settled
 	Addresses []string
 	Workers   []handoverWorker
-	// descriptors of the addresses, of the channels of the workers, and from Options.BeforeExec
+	// descriptors of the listening sockets, of the workers' channels, and of the files from Options.BeforeExec
 	Files   []int
 	Ignored []syscall.Signal
-	Signals []syscall.Signal // signals that the previous program has not handled
+	Signals []syscall.Signal // signals that arrived but that the previous program has not handled
 	State   []byte
 	// epoch of the event numbers; empty if the program had no channels
 	Epoch     string
 	Seq       uint64
 	BrokerURL string
-	Rates     int // descriptor of Pool.rates, which is also in Files; 0 if there is none
+	Rates     int // descriptor of Pool.rates; 0 if there is no table. The field Files also contains the descriptor.
 }
 
-// Broker returns the epoch and the number of the last event if the previous program used the broker with this URL;
-// otherwise epoch is "". h may be nil.
+// Broker returns the epoch and the last event number of the previous program if that program used the broker with this
+// URL. Otherwise epoch is "". The receiver h may be nil.
 func (h *Handover) Broker(url string) (epoch string, last uint64) {
 	if h == nil || h.BrokerURL != url {
 		return "", 0
@@ -62,21 +62,21 @@ type handoverWorker struct {
 	Joined  bool
 	Wants   string
 	Counts  map[string]int64
-	Parts   []byte // received parts of an incomplete message: see Channel.parts
+	Parts   []byte // the parts of an incomplete message that were received (see Channel.parts)
 }
 
-// stateOf returns the state of a worker for the next program, which inherits the channel to the worker.
+// stateOf returns the state of a worker for the Handover to the next program.
 func stateOf(w *worker) handoverWorker {
 	return handoverWorker{Pid: w.pid, State: w.state, Started: w.started, Listens: w.listens, Joined: w.joined,
 		Wants: w.wants, Counts: w.counts, Parts: w.channel.parts}
 }
 
-// maxHandover limits the encoded state of a program, in bytes.
+// maxHandover limits an encoded Handover, in bytes.
 const maxHandover = 1 << 30
 
 func Upgraded() bool { return os.Getenv(handoverVariable) != "" }
 
-// Inherited returns the Handover of the previous program; nil if this program has not replaced another program.
+// Inherited returns the Handover from the previous program, or nil if this program has not replaced another program.
 func Inherited() (*Handover, error) {
 	text := os.Getenv(handoverVariable)
 	if text == "" {
@@ -210,7 +210,7 @@ func (h *Handover) resume(p *Pool) {
 		w.joined, w.channel.parts, w.confined, w.awakeSince = one.Joined, one.Parts, true, time.Now()
 		w.watch()
 		p.relay.count(w, one.Counts)
-		if w.state < Serving { // the worker was about to replace a worker that had died
+		if w.state < Serving { // the worker was loading as the replacement of a worker that had died
 			w.end(Quit)
 		}
 	}

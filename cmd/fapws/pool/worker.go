@@ -32,7 +32,7 @@ type Start struct {
 	Role  string
 	Epoch string
 
-	// Script and Watches come from the Settled of another worker. A worker that is Asleep uses Script and Watches.
+	// Script and Watches are copied from the Settled of another worker. Only a worker with the role Asleep uses them.
 	Script  string
 	Watches bool
 }
@@ -40,23 +40,23 @@ type Start struct {
 // CountVariable is the environment variable that makes workers count requests from the start.
 const CountVariable = "_FAPWS_COUNT"
 
-// A PageOnly worker has no application and serves the page of a Notice.
+// PageOnly is the role of a worker that has no application and serves the page that it receives in a Notice.
 const PageOnly = "page"
 
-// Eager is the role of a worker that may get the sockets before it has loaded, because no other worker serves. While
-// the worker loads, it answers the requests that need no application.
+// Eager is the role of a worker that can get the sockets before it has loaded, because no other worker serves. While an
+// eager worker loads, it answers only the requests that need no application.
 const Eager = "eager"
 
-// Asleep is the role of a worker that loads its application when a request needs it (idle-stop). A worker with the role
-// Asleep serves all requests that need no application.
+// Asleep is the role of a worker that loads its application only when a request needs it (setting idle-stop). Until
+// then, it answers the requests that need no application.
 const Asleep = "asleep"
 
-// Instead is the Text of a Listen whose sockets replace all previous ones. A Listen with this Text may carry no
-// sockets.
+// Instead is the Text of a Listen message whose sockets replace all sockets that the worker has. A Listen message with
+// this Text can be without sockets.
 const Instead = "instead"
 
-// endMargin is added to the graceful timeout before a worker is killed. endMargin exceeds the worker's own limits for
-// atexit functions and threads.
+// A worker is killed if it has not ended endMargin after the graceful timeout. endMargin is longer than the time that a
+// worker itself allows for atexit functions and threads.
 const endMargin = 7 * time.Second
 
 // A worker is a worker process, from its start until after its end. Only the goroutine of Run uses a worker, except for
@@ -70,21 +70,21 @@ type worker struct {
 	started  time.Time
 	replaced bool
 	page     bool // the worker has no application (PageOnly)
-	// the worker has confirmed Retire: it no longer accepts connections
+	// the worker has sent Closed: it no longer accepts connections
 	closed bool
 	leaves bool // the worker retires when it has loaded (see retireLoaded)
 	// generation to which the worker belongs while it loads; nil afterwards
 	batch      *generation
 	settled    *Settled  // nil before Configured
-	awakeSince time.Time // time when the worker or its application loaded
+	awakeSince time.Time // time when the worker loaded, or when its application loaded after Asleep
 	listens    bool
-	handles    bool // the worker has started handlers
+	handles    bool // the worker has sent Started: its handlers run
 	// sockets that the worker got before it had loaded and on which it may have accepted clients; nil if none
 	early  []Address
 	health health
 	limit  *time.Timer
-	why    string // why the supervisor has killed the worker, or ""
-	// Reason for the end of the worker, from the worker's own message. Advice may follow after "; ".
+	why    string // reason why the supervisor has killed the worker; "" if it has not
+	// the reason for the worker's end, as sent by the worker; advice for the user may follow after "; "
 	reason string
 	reaped bool
 	kills  int           // result of confine.MemoryKills at the start of the worker
@@ -99,8 +99,8 @@ type worker struct {
 	// the event loop of the worker is blocked, so it cannot hand over history or subscribers
 	hung  bool
 	out   outbox
-	wants string // certificates that the worker has asked for, or ""
-	// certificates that were sent to the worker; nil if unknown after an upgrade
+	wants string // the certificates that the worker has requested; "" if none
+	// the certificates that were sent to the worker; nil after an upgrade if they are unknown
 	certificates []byte
 	// The worker may run handlers, so its settings are no longer accepted.
 	confined   bool
@@ -129,8 +129,8 @@ func (w *worker) watch() {
 }
 
 const (
-	// stderrWithin limits the wait for the output of a dead worker: its children may keep its standard error open.
-	// lastMessages is the same limit for its channel, which its children do not inherit.
+	// stderrWithin limits the wait for the standard error of a dead worker, because the worker's children may keep it
+	// open. lastMessages limits the wait for the worker's last messages.
 	stderrWithin = 200 * time.Millisecond
 	lastMessages = time.Second
 )
@@ -141,7 +141,7 @@ func (w *worker) ends(status unix.WaitStatus) {
 	go func() {
 		// Wait also waits for the end of the output. The exit status is already known.
 		_ = w.cmd.Wait()
-		select { // handle the last messages, so that no events are lost
+		select { // wait until the last messages of the worker are handled, so that no events are lost
 		case <-w.silent:
 		case <-time.After(lastMessages):
 		}
@@ -175,8 +175,8 @@ func (w *worker) receive() {
 	}
 }
 
-// channelClosed is called when the channel of w has ended. Usually the process has ended as well, and died follows.
-// Otherwise w can no longer be controlled and is killed.
+// channelClosed handles the end of the channel to w. Usually the process has ended as well, and the function died is
+// called later. Otherwise w can no longer be controlled, so channelClosed kills it.
 func (w *worker) channelClosed(err error) {
 	p := w.pool
 	w.idle = true
@@ -231,7 +231,7 @@ func (w *worker) send(m *Message, files ...*os.File) {
 	w.queue(texts, own...)
 }
 
-// The last datagram owns fds.
+// The descriptors fds belong to the last datagram.
 func (w *worker) queue(texts [][]byte, fds ...int) {
 	if !w.out.add(texts, fds...) {
 		go w.pool.post(func() { w.kill("does not read messages") })
@@ -245,21 +245,22 @@ func (w *worker) kill(why string) {
 	}
 }
 
-// signal sends a signal to w, unless w has ended, because another process may have the same ID.
+// signal sends a signal to w. If w has ended, signal does nothing, because another process may have its process ID by
+// now.
 func (w *worker) signal(sig syscall.Signal) {
 	if !w.reaped {
 		_ = w.cmd.Process.Signal(sig) // an error means that the process is about to end
 	}
 }
 
-// retire makes w finish its requests, because other workers accept connections now. The subscribers of w stay until
-// depart and then move to the worker to. If the parameter to is nil, the subscribers reconnect.
+// retire makes w stop accepting connections and finish its requests. The subscribers of w stay until the message Depart
+// and then move to the worker named to. If the parameter to is nil, the subscribers must reconnect.
 func (w *worker) retire(to *worker) {
 	w.end(Retire, w.passSubscribers(to)...)
 }
 
-// retireLoaded is like retire for a worker that may have accepted clients before it has loaded. The worker retires when
-// it can serve these clients.
+// retireLoaded retires a worker that may have accepted clients before it has loaded. The worker first finishes loading,
+// because these clients wait for it.
 func (w *worker) retireLoaded() {
 	if w.listens {
 		w.unlisten()
@@ -268,8 +269,8 @@ func (w *worker) retireLoaded() {
 	w.within(w.pool.settled.GracefulTimeout+endMargin, "does not load")
 }
 
-// passSubscribers makes the worker to receive the subscribers of w. passSubscribers returns the file through which w
-// must send them, or nil if a hand-over is impossible and the clients must reconnect.
+// passSubscribers prepares the worker named to for receiving the subscribers of w. passSubscribers returns the file
+// through which w must send its subscribers, or nil if the subscribers cannot be handed over and must reconnect.
 func (w *worker) passSubscribers(to *worker) []*os.File {
 	if to == nil || !w.joined || w.hung || !to.joined || w.state >= Ending || to.state >= Retiring {
 		return nil
@@ -290,7 +291,7 @@ func (w *worker) depart() {
 	}
 }
 
-// end tells w to end. kind is Retire, Stop or Quit. end attaches files to the message and closes them.
+// end sends w the message kind, which is Retire, Stop or Quit. end attaches files to the message and then closes them.
 func (w *worker) end(kind Kind, files ...*os.File) {
 	defer CloseFiles(files)
 	if w.state == Dead || w.state == Ending && kind != Quit {
@@ -318,7 +319,8 @@ func howEnded(status unix.WaitStatus) string {
 	return fmt.Sprintf("exited with status %d", status.ExitStatus())
 }
 
-// ended returns a line for the log: how the worker has ended, the reason if known, and what happens next.
+// ended returns a line for the log. The line contains the parameter how (how the worker has ended), the reason if
+// known, and the parameter next (what happens next).
 func (w *worker) ended(how, next string) string {
 	if cause, _, _ := strings.Cut(w.reason, "; "); cause != "" {
 		return fmt.Sprintf("worker %d %s: %s; %s", w.pid, how, cause, next)
@@ -350,7 +352,7 @@ func (w *worker) setState(to State) {
 	w.state = to
 }
 
-// configure stores the settings of w. The text of the error follows "worker N".
+// configure stores the settings of w. Callers print "worker N" before the error.
 func (w *worker) configure(text []byte) error {
 	if err := speaks(text); err != nil {
 		return err
@@ -374,7 +376,7 @@ func (w *worker) listenEarly(addresses []Address) {
 	w.early = addresses
 }
 
-// unlisten takes the sockets from w. Clients that w has accepted wait until w has loaded.
+// unlisten makes w stop accepting connections. Clients that w has already accepted wait until w has loaded.
 func (w *worker) unlisten() {
 	w.listens = false
 	w.send(&Message{Kind: Listen, Text: Instead})
@@ -397,8 +399,8 @@ func (w *worker) listen(addresses []Address) {
 	}
 }
 
-// servesEarly reports whether w serves before the other workers of its generation have loaded. Only the first worker of
-// the first generation does.
+// servesEarly reports whether w already serves although other workers of its generation are still loading. Only the
+// first worker of the first generation can do so.
 func (w *worker) servesEarly() bool {
 	return w.handles && w.listens && w.state < Serving && w.batch != nil && w.batch == w.pool.batch
 }
@@ -409,7 +411,8 @@ func (w *worker) sendPage() {
 	}
 }
 
-// query answers a question of a worker on a separate goroutine, because the answer may depend on all workers.
+// query replies to a worker's request. The reply is computed on a separate goroutine, because it can depend on all
+// workers.
 func (w *worker) query(m *Message) {
 	if w.querying == maxQueries {
 		w.send(&Message{Kind: Answer, ID: m.ID})
@@ -425,8 +428,8 @@ func (w *worker) query(m *Message) {
 	}()
 }
 
-// wanted answers the question of w for certificates. A worker may ask only once: a later question could request foreign
-// keys.
+// wanted handles the message in which w requests certificates. A worker may request certificates only once, because an
+// attacker who controls the worker later could request other keys.
 func (w *worker) wanted(m *Message) {
 	if w.wants != "" {
 		w.distrust("asked for certificates twice")
@@ -445,8 +448,8 @@ func (w *worker) wanted(m *Message) {
 	w.send(answer)
 }
 
-// mayEcho returns how long to wait before w, which has ended with status, counts as lost: a signal to the whole process
-// group may have reached the worker before the supervisor.
+// mayEcho returns how long to wait before w, which has ended with the parameter status, is replaced. The wait is needed
+// if a signal to the whole process group may have reached the worker before the supervisor.
 func (w *worker) mayEcho(status unix.WaitStatus) time.Duration {
 	sig := status.Signal()
 	if status.Exited() && (w.answers() || status.ExitStatus() > 128) || sig == unix.SIGTERM || sig == unix.SIGINT {
