@@ -1,16 +1,17 @@
 /* Writes the last line of a process that crashes in C code of the application, calls os._exit(), or cannot start a
  * thread.
  *
- * Go's runtime would dump all goroutines and registers: 250 lines without the cause. This file writes the stacks of the
- * Python threads and one line instead.
+ * After a crash, Go's runtime would write a dump of all goroutines and registers, which does not contain the cause.
+ * This file writes the stacks of the Python threads and one line instead.
  *
- * SIGSEGV, SIGBUS and SIGFPE are panics in Go code: on_signal passes a fault to Go's handler, which forwards it to the
- * handler that was installed before Go's runtime started (package os/signal, "Go programs that use cgo") if the fault
- * is in C code. SIGABRT and SIGILL are never panics. A signal sent by raise() is handled at once: faulthandler sends
- * those.
+ * The signals SIGSEGV, SIGBUS and SIGFPE can come from Go code, where they become panics. Therefore on_signal passes
+ * such a signal to Go's handler. If the signal comes from C code, Go's handler calls the function crash, which was
+ * installed before Go's runtime started (package os/signal, "Go programs that use cgo"). SIGABRT and SIGILL never
+ * become panics, so on_signal calls the function crash itself, as it does for signals sent by raise(), with which
+ * faulthandler ends the process.
  *
- * While the application loads, the process exits with status 3, like any failure to start. Later
- * it dies by the signal, which leaves a core file where the system keeps them. */
+ * If the application crashes while it loads, the process exits with status 3, as after any failure to start. After
+ * that, a crash ends the process by the signal, so that the kernel can write a core file. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -30,15 +31,15 @@
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
 #define FAULTS (sizeof faults / sizeof *faults)
-#define PANICS 3 /* the first elements are signals that are panics in Go code */
+#define PANICS 3 /* number of signals at the start of faults that become panics in Go code */
 
 static struct sigaction go_handlers[FAULTS];
 static char loading[256];
 static volatile sig_atomic_t watching; /* the application has begun to load */
-/* ID of the process that loads the application, which differs from the IDs of its children */
+/* Process ID of the server, by which is_server recognizes child processes. */
 static pid_t server;
 
-/* The socket of the supervisor, and the bytes that precede a line on the socket. */
+/* Socket to the supervisor, and the bytes that precede each line on the socket. */
 static struct {
   int fd;
   ino_t inode;
@@ -69,18 +70,18 @@ static void say(const char *text, size_t n) {
 
 #define BEGIN "fapws: "
 
-/* Sends the last line of the process to the supervisor: the text between BEGIN and the line feed. */
+/* Sends the last line of the process to the supervisor, without BEGIN and without the line feed. */
 static void tell(const char *line, size_t n) {
   struct stat now;
   if (told.fd < 0 || fstat(told.fd, &now) != 0 || now.st_ino != told.inode)
-    return; /* The application may have closed the socket. */
+    return; /* The application has closed the socket. */
   struct iovec parts[] = {{told.before, told.len}, {(char *)line + sizeof BEGIN - 1, n - sizeof BEGIN}};
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
   while (sendmsg(told.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
 }
 
-/* Writes pieces as one line to stderr and to the supervisor; NULL ends pieces. before is "" or "
- * " and is part of the same write, because Go may write words of a dump meanwhile. */
+/* Writes pieces, which NULL must end, as one line to stderr and to the supervisor. The parameter before is "" or a line
+ * feed. It is written in the same system call as the line, because Go can write words of a dump at the same time. */
 static void report(const char *before, const char *const *pieces) {
   char text[1024];
   char *line = stpcpy(text, before);
@@ -117,16 +118,17 @@ static void fail(const char *before, const char *const *pieces) {
 }
 
 void core_crash_exit(const char *text, const char *more, const char *rest) {
-  fail("\n", (const char *[]){text, more, rest, NULL}); /* Go has written the beginning of a line */
+  /* Begins with a line feed, because Go has written the beginning of a line. */
+  fail("\n", (const char *[]){text, more, rest, NULL});
 }
 
 static void crash(int sig, siginfo_t *info, void *context) {
   static volatile sig_atomic_t crashing;
-  signal(sig, SIG_DFL); /* a second crash in this handler ends the process, as does the signal at the end */
+  signal(sig, SIG_DFL); /* a second crash in this function, and raise at its end, must end the process */
   if (!crashing && watching) {
     crashing = 1;
     int stacks =
-        /* Faulthandler wrote the stacks before it sent the signal. */
+        /* a signal sent by faulthandler: it has already written the stacks */
         info->si_code <= 0 && sig != SIGABRT ? 1 : say_stacks();
     report("", (const char *[]){name_of(sig), " in C code", *loading ? " while " : "", loading,
                                 *loading ? " was loading" : "",
@@ -145,7 +147,7 @@ static void on_signal(int sig, siginfo_t *info, void *context) {
   size_t i = 0;
   while (faults[i] != sig) i++;
   int is_fault = i < PANICS && info->si_code > 0;
-  /* If another process has sent the signal (kill -ABRT), Go's handler dumps its goroutines. */
+  /* If a different process has sent the signal (kill -ABRT), Go's handler writes the stacks of all goroutines. */
   int from_outside = info->si_code == SI_USER;
   if ((is_fault || from_outside) && (go_handlers[i].sa_flags & SA_SIGINFO))
     go_handlers[i].sa_sigaction(sig, info, context);
@@ -159,8 +161,8 @@ static void install(int sig, void (*handler)(int, siginfo_t *, void *), struct s
   sigaction(sig, &action, before);
 }
 
-/* Installs handlers before Go's runtime starts, which then forwards signals to them. Sanitizers have their own
- * handlers. */
+/* Installs signal handlers before Go's runtime starts, which then forwards signals to these handlers. In builds with a
+ * sanitizer, the handlers of the sanitizer remain. */
 __attribute__((constructor(103))) static void before_go(void) {
   struct sigaction now;
   for (size_t i = 0; i < PANICS; i++)
@@ -196,13 +198,15 @@ void core_crash_forked(void) {
 
 /* --- os._exit() --------------------------------------------------------------- */
 
-/* Writes the "FILE:LINE: " of the Python code that has called os._exit(). caller is an address in the calling function.
- * If that function is not one of Python, nothing is written: another library may hold a lock for which the thread with
- * the GIL waits. */
+/* Writes "FILE:LINE: " of the Python code that has called os._exit(). The parameter caller is an address in the C
+ * function that has called _exit. If this function does not belong to Python, nothing is written: a different library
+ * could hold a lock for which the thread with the GIL waits, so that PyGILState_Ensure would never return. */
 static void write_caller(FILE *out, void *caller) {
   Dl_info python, here;
   if (!Py_IsInitialized() || !PyGILState_GetThisThreadState()) return;
-  void *in_python = *(void **)&PyLong_Type.tp_repr; /* the type itself may have been copied into the executable */
+  /* An address in Python's library. The address of PyLong_Type is unsuitable, because the linker can copy the object
+   * into the executable.. */
+  void *in_python = *(void **)&PyLong_Type.tp_repr;
   if (!dladdr(in_python, &python) || !dladdr(caller, &here) || python.dli_fbase != here.dli_fbase) return;
   PyGILState_STATE gil = PyGILState_Ensure();
   PyObject *type, *value, *tb, *frame = (PyObject *)PyEval_GetFrame();
@@ -220,11 +224,12 @@ static void write_caller(FILE *out, void *caller) {
   PyGILState_Release(gil);
 }
 
-/* Whether this process is the server. After vfork(), the memory is that of the parent, but the process ID is not. */
+/* Whether this process is the server and not a child. A child of vfork() shares the memory of the server, so the
+ * process ID must be compared as well. */
 static int is_server(void) { return !core_forked && getpid() == server; }
 
-/* Replaces _exit of libc: the dynamic linker finds symbols of the executable first. Go itself exits by a system
- * call. */
+/* Replaces the function _exit of libc, because the dynamic linker prefers functions of the executable. Go itself exits
+ * by a system call, without this function. */
 void _exit(int status) {
   if (watching && is_server()) {
     char *line = NULL;
@@ -248,14 +253,14 @@ void _exit(int status) {
 /* --- no more threads ------------------------------------------------------------ */
 
 static int can_start_process(void) {
-  pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); /* The function fork() would run handlers. */
+  pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0); /* unlike fork(), runs no handlers of pthread_atfork */
   if (pid == 0) exit_now(0);
   if (pid > 0) waitpid(pid, NULL, 0);
   return pid > 0 || errno != EAGAIN;
 }
 
-/* Replaces abort of libc. When Go's runtime cannot start a thread, it writes a line about pthread_create and would
- * then dump all goroutines. limits.c checks the limits at the start. */
+/* Replaces the function abort of libc. If Go's runtime cannot start a thread, it writes a line about pthread_create and
+ * calls abort, after which it would write a dump of all goroutines. */
 void abort(void) {
   if (!can_start_process())
     fail("", (const char *[]){"cannot start another thread: a limit of processes is reached",

@@ -1,11 +1,11 @@
-/* Error logs of hosts. Any thread, without the GIL.
+/* The error logs of hosts. The functions can be called on any thread, without the GIL.
  *
- * Each thread writes its messages to the file without Go. Therefore the file has the last message before a crash, and a
- * forked child, in which Go does not run, can write messages. This code follows the protocol of package logfile: take
- * the lock, check that the path still leads to the file, append. This code does not rotate or create files. If a
- * message requires that, if the disk is full, or if the lock is not available soon, the message goes through the event
- * loop to the logfile.File of the log. Later messages are also sent through the event loop until this message has been
- * written. */
+ * Each thread writes its messages to the log file itself, without Go. Therefore the file contains the last message
+ * before a crash, and a forked child, in which Go does not run, can write messages. This file follows the protocol of
+ * package logfile: take the lock, check that the path still leads to the open file, append. This file does not rotate
+ * or create log files. If a log file must be rotated or created, if the disk is full, or if the lock is not available
+ * soon, the message is sent through the event loop to the logfile.File of the log. Until that message has been written,
+ * later messages are also sent through the event loop, so that the order is kept. */
 #include "core.h"
 
 #include <errno.h>
@@ -18,21 +18,21 @@
 #include <unistd.h>
 
 typedef struct {
-  pthread_mutex_t mu; /* A thread that holds this mutex never waits for the GIL. */
-  char *path;         /* NULL if messages are dropped */
+  pthread_mutex_t mu; /* a thread that holds this mutex must not wait for the GIL */
+  char *path;         /* path of the log file; NULL if messages are dropped */
   int fd;
   int64_t max;   /* maximum size of the file in bytes; 0 for no limit */
   int64_t until; /* guarded by mu: time of the next rotation, in seconds since 1970 */
-  int away;      /* guarded by mu: messages must go through the event loop */
-  uint64_t kept; /* guarded by mu: number of messages that went through the event loop */
-  /* Object wsgi.errors of the requests with this log, or NULL before its first use. Guarded by the GIL. */
+  int away;      /* guarded by mu: messages must be sent through the event loop */
+  uint64_t kept; /* guarded by mu: number of messages that were sent through the event loop */
+  /* The object wsgi.errors for requests with this log, or NULL before core_errorlog_init. Guarded by the GIL. */
   PyObject *stream;
 } errorlog;
 
-/* The index of a log is its number minus 1. Unchanged while handlers run. */
+/* All error logs: the log with the number N has the index N - 1. The array does not change while handlers run. */
 static errorlog *logs;
 static int nlogs;
-static int direct; /* atomic: the event loop has ended */
+static int direct; /* atomic: the event loop has ended, so messages must be written directly */
 
 int core_errorlog_add(const char *path, int64_t max, int64_t until) {
   errorlog *more = realloc(logs, (size_t)(nlogs + 1) * sizeof *logs);
@@ -49,13 +49,13 @@ void core_errorlog_written(int number, uint64_t written, int64_t until) {
   errorlog *l = &logs[number - 1];
   pthread_mutex_lock(&l->mu);
   l->until = until;
-  if (l->kept == written) l->away = 0; /* earlier messages are still to be written */
+  if (l->kept == written) l->away = 0; /* no earlier message waits in the event loop */
   pthread_mutex_unlock(&l->mu);
 }
 
 void core_errorlog_direct(void) { __atomic_store_n(&direct, 1, __ATOMIC_SEQ_CST); }
 
-/* A child must open the files again, because it would share locks on the old descriptors with its parent. */
+/* A child process must open the log files again, because locks on inherited descriptors also belong to the parent. */
 void core_errorlog_forked(void) {
   for (int i = 0; i < nlogs; i++) {
     pthread_mutex_init(&logs[i].mu, NULL);
@@ -74,17 +74,17 @@ static int lock(int fd) {
   struct timespec pause = {0, 50000};
   for (int i = 0; i < 100; i++) {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) return 1;
-    /* This file system has no locks. Package logfile does the same. */
+    /* The file system has no locks: continue without the lock, as package logfile does. */
     if (errno != EWOULDBLOCK && errno != EINTR) return 1;
     nanosleep(&pause, NULL);
   }
   return 0;
 }
 
-/* Opens and locks the current file of the path. Returns 0 if that fails. alone means that no other process writes
- * the file. */
+/* Opens and locks the file to which the path of the log leads, and stores its status in *here. Returns 0 on failure. If
+ * alone is not 0, the file is created if it does not exist, because the event loop cannot create it. */
 static int take(errorlog *l, struct stat *here, int alone) {
-  for (int i = 0; i < 10; i++) { /* another process may rotate the file meanwhile */
+  for (int i = 0; i < 10; i++) { /* repeated if a different process rotates the file at the same time */
     if (l->fd < 0)
       l->fd = open(l->path, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (alone ? O_CREAT : 0), 0640);
     if (l->fd < 0) return 0;
@@ -101,7 +101,7 @@ static int take(errorlog *l, struct stat *here, int alone) {
   return 0;
 }
 
-/* Appends all of text or nothing. Returns whether all of text was appended. */
+/* Appends all of the text or nothing, and returns whether the caller must not write the text again. */
 static int append(int fd, const char *text, size_t n) {
   size_t done = 0;
   while (done < n) {
@@ -111,7 +111,7 @@ static int append(int fd, const char *text, size_t n) {
     done += (size_t)k;
   }
   if (done == n || done == 0) return done == n;
-  return !core_take_back(fd, done); /* To write the text twice would be worse. */
+  return !core_take_back(fd, done); /* if the incomplete text remains in the file, it is not written again */
 }
 
 static int write_here(errorlog *l, const char *text, size_t n, int alone) {

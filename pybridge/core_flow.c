@@ -1,15 +1,17 @@
-/* Flow control. An iterator that is ahead of its client is parked and occupies no thread; only write() and send() of a
- * WebSocket wait on their thread, because the handler continues when they return. Another thread of the pool replaces a
- * waiting thread. */
+/* Flow control. An iterator that is too far ahead of its client is parked, and then occupies no thread. In contrast,
+ * write() and the send() of a WebSocket wait on their thread, because the handler must continue when the call returns.
+ * While a thread waits, a second thread of the pool replaces it. */
 #include "core.h"
 
 #include <stdlib.h>
 
 #define P core_the_pool
-#define WINDOW_BYTES (256 * 1024) /* how far an iterator may be ahead of its client */
-#define PIPELINE_RUNNING 2        /* maximum number of pipelined requests of a connection that run at the same time */
-#define STREAMS_BYTES (16 << 20)  /* how far all streams of a connection may be ahead of its client */
-enum { ITERATOR = 1, WRITER };    /* values of record.run.parked */
+/* Maximum bytes of a response that wait for the client before the handler must wait. */
+#define WINDOW_BYTES (256 * 1024)
+#define PIPELINE_RUNNING 2 /* maximum number of pipelined requests of a connection that run at the same time */
+/* Maximum bytes of all streams of a connection that wait for the client before a request is deferred. */
+#define STREAMS_BYTES (16 << 20)
+enum { ITERATOR = 1, WRITER }; /* values of record.run.parked */
 
 int core_must_wait(core_record *rec) { return __atomic_load_n(&rec->run.unacked, __ATOMIC_RELAXED) > WINDOW_BYTES; }
 
@@ -77,7 +79,7 @@ void core_writer_left(void) {
 }
 
 int core_wait_for_client(core_record *rec, double seconds) {
-  double most = seconds >= 0 && seconds < 1e9 ? seconds : 1e9; /* 30 years mean that there is no limit */
+  double most = seconds >= 0 && seconds < 1e9 ? seconds : 1e9; /* 30 years, in place of no limit */
   uint64_t until = core_now_ns() + (uint64_t)(most * 1e9);
   int room, late = 0, may;
   Py_BEGIN_ALLOW_THREADS core_lock();
@@ -130,9 +132,9 @@ void core_pool_cancelled(core_record *rec) {
 
 /* --- inputs; without the GIL ---------------------------------------------
  *
- * Passes inputs of WebSockets with callbacks from the event loop to a thread. */
+ * Passes inputs of WebSockets with callbacks from the event loop to a thread of the pool. */
 
-static core_list delivered; /* event loop only: records that have inputs and are not in the queue yet */
+static core_list delivered; /* used by the event loop only: records that have inputs, but are not in the queue yet */
 
 void core_deliver(uintptr_t record, uintptr_t input) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_LOOP | CORE_SERVING | CORE_ENDED);
@@ -194,7 +196,7 @@ core_part *core_credit_part(core_record *rec, const core_input *in) {
   rec->run.credit += (int64_t)in->len + CORE_INPUT_COST;
   if (rec->run.credit < CORE_INPUT_WINDOW / 8) return NULL;
   core_part *p = core_part_new(rec, 0);
-  if (!p) return PyErr_Clear(), NULL; /* The credit is sent with the next input instead. */
+  if (!p) return PyErr_Clear(), NULL; /* the credit is sent after the next input instead */
   p->op = CORE_OP_CREDIT;
   p->number = rec->run.credit;
   rec->run.credit = 0;

@@ -1,4 +1,4 @@
-/* os.fork() in a handler: the child may run Python code and exit, but not serve. */
+/* Supports os.fork() in handlers. The child can run Python code and exit, but cannot serve requests. */
 #include "core.h"
 
 #include <dirent.h>
@@ -16,8 +16,8 @@ volatile int core_forked;
 
 static struct sigaction go_action;
 
-/* Signals are blocked between fork() and in_child: Go's handler would swallow them, and a child that its parent
- * terminates at once would live on. */
+/* Signals are blocked from fork() until in_child has run. Otherwise Go's handler would ignore a signal that arrives in
+ * the child in between, and a child that its parent terminates at once would continue to run. */
 static __thread sigset_t mask_before;
 
 static void before_fork(void) {
@@ -28,8 +28,8 @@ static void before_fork(void) {
 
 static void after_fork(void) { pthread_sigmask(SIG_SETMASK, &mask_before, NULL); }
 
-/* Removes Go's signal handlers: they would wait for threads that the child does not have, and the child could not be
- * terminated. Handlers of the script stay. */
+/* Removes Go's signal handlers, but keeps handlers of the script. Go's handlers would wait for threads that the child
+ * does not have, so a signal could not terminate the child. */
 static void in_child(void) {
   core_forked = 1;
   for (int sig = 1; sig < NSIG; sig++) {
@@ -44,10 +44,11 @@ static void in_child(void) {
 
 /* --- descriptors of the server ----------------------------------------------
  *
- * All are close-on-exec, so programs that a handler starts do not have them. A child that only forks (os.fork,
- * multiprocessing) has duplicates: as long as it runs, clients would not see that the server has closed their
- * connection, and no process could listen on the address after the server's end. So the child closes its duplicates.
- * The child recognizes connections by their local address, which is the address of a listener. */
+ * All descriptors of the server are close-on-exec, so a program that a handler starts does not inherit them. A child of
+ * os.fork or multiprocessing does inherit them, and must therefore close them. Otherwise, while the child runs, a
+ * client would not notice that the server has closed its connection, and after the end of the server no process could
+ * listen on the server's address. The child recognizes a connection by its local address, which is the address of a
+ * listener. */
 
 typedef union {
   struct sockaddr any;
@@ -65,8 +66,8 @@ static struct {
 } kept[MOST_KEPT];
 static int nkept;
 
-/* Stores the local address of a stream socket and returns its length. Returns 0 for other descriptors and for a
- * socket without a name. */
+/* Stores the local address of a stream socket, and returns the length of the address. Returns 0 if the descriptor is
+ * not a stream socket, or if the socket has no name. */
 static socklen_t local_address(int fd, address *at) {
   int type = 0;
   socklen_t len = sizeof type;
@@ -77,8 +78,8 @@ static socklen_t local_address(int fd, address *at) {
   return at->any.sa_family == AF_INET || at->any.sa_family == AF_INET6 ? len : 0;
 }
 
-/* Whether a is the address of a listener or of a connection to the listener. A listener on all addresses accepts
- * connections to each of them. */
+/* Whether the address a is the local address of a listener, or of a connection to that listener. A connection to a
+ * listener on all addresses can have any local address with the listener's port. */
 static int is_of(const address *a, socklen_t alen, const address *listener, socklen_t llen) {
   if (a->any.sa_family != listener->any.sa_family) return 0;
   switch (a->any.sa_family) {
@@ -107,12 +108,13 @@ void core_keep_from_children(int fd) {
   if (nkept == MOST_KEPT || is_kept(fd)) return;
   kept[nkept].fd = fd;
   kept[nkept].len = local_address(fd, &kept[nkept].at);
-  __atomic_store_n(&nkept, nkept + 1, __ATOMIC_RELEASE); /* Another thread may fork at any time. */
+  __atomic_store_n(&nkept, nkept + 1, __ATOMIC_RELEASE); /* another thread can fork at any time */
 }
 
 /* Runs in the child of os.fork() before other Python code. */
 static PyObject *close_kept(PyObject *self, PyObject *none) {
-  if (core_the_pool.signal_fd > 0) { /* Python may know this descriptor for signals */
+  /* Python can still write to this descriptor when a signal arrives, so it is replaced instead of closed. */
+  if (core_the_pool.signal_fd > 0) {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0) dup3(null, core_the_pool.signal_fd, O_CLOEXEC), close(null);
   }
@@ -123,7 +125,7 @@ static PyObject *close_kept(PyObject *self, PyObject *none) {
   }
   if (dir) {
     closedir(dir);
-  } else if (nkept) { /* The directory of a chroot may lack /proc. */
+  } else if (nkept) { /* there is no /proc, for example in a chroot */
     struct rlimit most = {0, 0};
     getrlimit(RLIMIT_NOFILE, &most);
     for (int fd = 3; fd < (int)(most.rlim_cur < 65536 ? most.rlim_cur : 65536); fd++)
@@ -136,7 +138,7 @@ static PyMethodDef close_kept_method = {"close_kept", close_kept, METH_NOARGS,
                                         "Closes descriptors of the server in a child of os.fork()."};
 
 int core_fork_init(void) {
-  /* Go handles SIGURG in every program. The handler of SIGURG shows which handlers are Go's. */
+  /* Every Go program handles SIGURG, so the handler of SIGURG is Go's signal handler. */
   sigaction(SIGURG, NULL, &go_action);
   pthread_atfork(before_fork, after_fork, in_child);
   PyObject *kw = Py_BuildValue("{s:N}", "after_in_child", PyCFunction_New(&close_kept_method, NULL));

@@ -1,14 +1,14 @@
 /* Inline mode (--threads 0): the event loop runs queued records in turns. A long turn ends early, so that the event
- * loop sends finished parts and reads input before the rest runs. All on the event loop's thread, unless core_pool.h
- * says otherwise. */
+ * loop sends finished parts and reads input before the remaining records run. All functions run on the event loop's
+ * thread, unless core_pool.h states otherwise. */
 #include "core.h"
 
 #define P core_the_pool
 
 static int over;
 
-/* Ignores wake_pending, which the event loop clears only after it has checked turn: a request between the two would
- * be lost. */
+/* Makes the event loop begin a turn. Wakes the event loop even if wake_pending is set: the event loop first checks the
+ * member turn and then clears wake_pending, so a turn that is requested in between would be lost. */
 static void request_turn(void) {
   __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
   core_signal_loop();
@@ -20,7 +20,7 @@ static void run_inbox(void) {
   core_record *rec = t->inbox.first, *last = t->inbox.last;
   t->inbox = (core_list){NULL, NULL};
   core_unlock();
-  /* Shorter turns would cost much CPU, because each end of a turn sends parts. */
+  /* Shorter turns would use much CPU time, because the event loop sends parts at the end of each turn. */
   uint64_t most = rec ? core_notify_after(core_mount_of(rec)) : 0;
   for (uint64_t spent = 0; rec && spent < most && !(rec->job == CORE_RUN && core_loop_is_behind());) {
     core_record *next = rec->next;
@@ -41,7 +41,7 @@ static void run_inbox(void) {
 }
 
 static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
-  if (!P.shared.turning || core_this_thread != t) return; /* called on a thread of the application */
+  if (!P.shared.turning || core_this_thread != t) return; /* write() was called on a thread of the application */
   core_count_job(t);
   t->unsignalled = 0;
   core_loop_send_now();
@@ -50,7 +50,7 @@ static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
 
 static int start(void) {
   if (over || !__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
-  if (P.shared.turning) { /* Called from written(): the current turn must end first. */
+  if (P.shared.turning) { /* called within a turn, by the function written: the turn must end first */
     request_turn();
     return -1;
   }
@@ -67,9 +67,11 @@ static int start(void) {
 
 void core_inline_finish(void) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_MAIN);
-  const core_thread *t = P.threads[0]; /* NULL if the event loop has never run a handler */
+  const core_thread *t = P.threads[0]; /* NULL before the pool was started */
   unsigned long before;
-  do { /* until a turn runs nothing, because requests may wait for the event loop, which no longer takes parts */
+  /* Repeated until a turn runs no job. Records can remain, because a request does not begin while too many parts wait
+   * for the event loop, which no longer takes parts. */
+  do {
     before = t ? t->jobs : 0;
     start();
   } while (t && t->jobs != before);
@@ -86,7 +88,8 @@ static int prepare(void) { return 0; }
 static void enqueue(core_record *first, core_record *last, int n) {
   core_list_append(&P.threads[0]->inbox, first, last);
   core_count_queued(n);
-  /* Readers know from this store that a turn must begin. The function wake orders the turn. */
+  /* The store tells the function start that a turn must begin. The caller of enqueue then calls the function start or
+   * wake. */
   __atomic_store_n(&P.shared.turn, 1, __ATOMIC_RELAXED);
 }
 
@@ -101,8 +104,9 @@ static int dequeue(core_record *rec) { return rec->job == CORE_RUN && core_list_
 
 static void wake_loop(void) {}
 
-/* A chunk must not wait for the next one (PEP 3333), and this thread sends the chunk, unless another thread sends
- * finished parts during a turn (Handler.Attend). The chunk has been published. */
+/* A chunk that was published must be sent before the next chunk is made (PEP 3333). The thread that runs the iterator
+ * is also the thread that sends, so the iterator must yield, unless a second thread sends finished parts during a turn
+ * (Handler.Attend). */
 static int stream_yields(const core_thread *t, const core_record *rec, uint64_t ns) {
   if (rec->run.chunk_ns > CORE_SLOW_NS || ns > CORE_UNSIGNALLED_NS) return 1;
   if (__atomic_load_n(&P.shared.attended, __ATOMIC_SEQ_CST)) return 0;
@@ -121,7 +125,7 @@ static void attached(int signals) {
   core_take_gil();
   core_watch_signals(signals);
   core_take_timeout_signal();
-  signalled(); /* a signal may have arrived before */
+  signalled(); /* handles signals that have arrived before */
   core_release_gil();
 }
 

@@ -1,4 +1,4 @@
-/* Starts and ends the interpreter, and runs the script. On Python's main thread. */
+/* Starts and ends the interpreter, and runs the script. The functions run on Python's main thread. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -39,7 +39,7 @@ static int failed(PyStatus status, const char **why) {
 }
 
 static int configure(PyConfig *c, const core_start_options *o, const char **why) {
-  /* Go handles the signals of the process; a script may replace handlers with signal.signal. */
+  /* Go handles the signals of the process until a script sets a handler with signal.signal. */
   c->install_signal_handlers = 0;
   c->parse_argv = 0;
   if (o->executable && failed(PyConfig_SetBytesString(c, &c->program_name, o->executable), why)) return -1;
@@ -54,10 +54,11 @@ static int configure(PyConfig *c, const core_start_options *o, const char **why)
   return failed(Py_InitializeFromConfig(c), why);
 }
 
-/* Finds only packages fapws and fapws4 in the directory of this executable's packages. Python before 3.13 takes the
- * thread on which threading is first imported for its main thread: a handler's thread would be
- * threading.main_thread(), and Python could not end after that thread has. Handlers outlive Python, and so do files
- * of their modules: the last of the atexit functions writes what their buffers have. */
+/* Installs a finder that finds only the packages fapws and fapws4 in the directory with this executable's packages.
+ * Python before 3.13 regards the thread on which the module threading is first imported as its main thread. If that
+ * were the thread of a handler, Python could not end after the thread has ended, so the finder loads threading with the
+ * right main thread. Files that handlers have opened are not closed when Python ends, so the last atexit function
+ * flushes their buffers. */
 static const char finder_source[] =
     "def install(folder):\n"
     "    import sys\n"
@@ -98,7 +99,7 @@ static int install_finder(const char *folder) {
   return core_done(done);
 }
 
-/* Inserts folder into sys.path, and takes the reference to folder. */
+/* Inserts folder into sys.path, and steals the reference to folder. */
 static int insert_folder(int at, PyObject *folder) {
   PyObject *sys_path = PySys_GetObject("path");
   int bad = !folder || !sys_path || PyList_Insert(sys_path, at, folder) < 0;
@@ -124,7 +125,7 @@ int core_start(const core_start_options *o, PyObject *(*make_module)(void), cons
   int bad = configure(&config, o, why);
   PyConfig_Clear(&config);
   if (bad) return -1;
-  /* The types of fapws must be ready, whether or not the script imports it. */
+  /* The types of module _fapws must be ready even if the script does not import the module. */
   if (core_done(PyImport_ImportModule("_fapws")) < 0 || insert_folders(o) < 0 ||
       (o->contrib ? install_finder(o->contrib) : core_done(PyImport_ImportModule("threading"))) < 0 ||
       core_stdio_init("stdout", 1) < 0 || core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 ||
@@ -205,8 +206,8 @@ int core_run_script(const char *path, int *code, char **line) {
 
 void *core_text(const char *bytes) { return PyUnicode_DecodeFSDefault(bytes); }
 
-/* Returns one line about the current exception (fapws._failure), which remains set. The caller frees the line. Returns
- * NULL on failure. */
+/* Returns one line about the current exception (fapws._failure), or NULL on failure. The exception remains set. The
+ * caller must free the line. */
 static char *describe(const char *name) {
   PyObject *type, *value, *tb;
   core_fetch_exception(&type, &value, &tb);
@@ -241,7 +242,8 @@ int core_script_ended(int ok, void *raised, const char *name, int *code, char **
   return -1;
 }
 
-/* The version of the library, which may be a newer bugfix release than the headers. Needs no initialised Python. */
+/* Returns the version of Python's library, which can be a later bugfix release than the headers. Python need not be
+ * initialised. */
 const char *core_python_version(void) {
   static char version[32];
   const char *all = Py_GetVersion();

@@ -1,8 +1,9 @@
-/* Messages of the application to the event loop, in addition to responses. Any thread, with or without the GIL.
+/* Passes messages of the application to the event loop, in addition to responses. The functions can be called on any
+ * thread, with or without the GIL.
  *
- * Messages are kept in a buffer until the event loop takes them, which happens before it takes finished parts: a
- * page that a handler purged leaves the cache before the handler's response is sent. Nothing here calls Go, which
- * does not run in a child that the application has forked. */
+ * Messages are kept in a buffer until the event loop takes them. The event loop takes messages before it takes finished
+ * parts, so a page that a handler purges is removed from the cache before the response of that handler is sent. No
+ * function calls Go, because Go does not run in a child that the application has forked. */
 #include "core.h"
 
 #include <stdlib.h>
@@ -13,11 +14,11 @@
 #define MOST_WAITING (8 << 20) /* maximum bytes of events that the server has not accepted yet (Handler.Dealt) */
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
-static char *all; /* allocated by malloc; freed by the caller of core_messages */
+static char *all; /* the buffer, allocated by malloc; the caller of core_messages frees it */
 static size_t used, room;
 static size_t lines;
 
-/* Makes room for n bytes. mu must be held. */
+/* Returns room for n further bytes in the buffer, or NULL if memory is exhausted. The caller must hold mu. */
 static char *grow(size_t n) {
   if (used + n > room) {
     size_t more = 2 * room > used + n ? 2 * room : used + n + 4096;
@@ -51,7 +52,7 @@ int core_try_enqueue(uint8_t kind, const core_bytes *texts, int n) {
   }
   pthread_mutex_unlock(&mu);
   if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_SEQ_CST) > 0)
-    core_wake_loop(); /* before the event loop starts, no wake-up is needed */
+    core_wake_loop(); /* not needed before the event loop has started */
   return to != NULL;
 }
 
@@ -74,12 +75,13 @@ char *core_messages(size_t *n) {
 
 /* --- events, whose number is limited; with the GIL --------------- */
 
-/* Reserves cost bytes for an event. Returns 1, or 0 if too many bytes wait and the caller should retry, or -1 if
- * only this thread can accept the waiting events. */
+/* Reserves cost bytes for an event, and returns 1. If too many bytes wait, returns 0 if the caller should retry, or -1
+ * if only the current thread could pass on the waiting events. */
 static int reserve(int64_t cost) {
-  /* One thread at a time adds to event_bytes, and the event loop subtracts. */
+  /* Only one thread at a time adds to event_bytes (CORE_BEGIN_ONE), so the sum cannot exceed the limit between the
+   * check and the addition. */
   int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
-  if (waiting > 0 && waiting + cost > MOST_WAITING) /* a single event may be larger */
+  if (waiting > 0 && waiting + cost > MOST_WAITING) /* a single event is permitted to be larger */
     return __atomic_load_n(&P.signal_fd, __ATOMIC_RELAXED) <= 0 ||
                    (core_this_thread && !core_this_thread->mode->may_wait)
                ? -1

@@ -1,4 +1,5 @@
-/* Measures how long requests wait for a thread, and threads for the GIL, from core_count_waits on. */
+/* Measures how long requests wait for a thread, and how long threads wait for the GIL, after core_count_waits was
+ * called. */
 #include "core.h"
 
 #include <locale.h>
@@ -15,7 +16,7 @@ int core_counts_waits;
 static int64_t bounds[CORE_BUCKETS_MAX]; /* constant once core_counts_waits is set */
 static int buckets;
 static core_durations queue_wait, gil_wait;
-static int waiting; /* atomic: threads in core_take_gil_counted */
+static int waiting; /* atomic: number of threads in core_take_gil_counted */
 
 void core_count_waits(const int64_t *given, int n) {
   if (__atomic_load_n(&core_counts_waits, __ATOMIC_ACQUIRE) || n >= CORE_BUCKETS_MAX) return;
@@ -24,7 +25,7 @@ void core_count_waits(const int64_t *given, int n) {
   __atomic_store_n(&core_counts_waits, 1, __ATOMIC_RELEASE);
 }
 
-/* With a GIL only one thread writes at a time, so a store is enough. */
+/* Adds n to *to. With the GIL only one thread writes at a time, so the addition itself need not be atomic. */
 static void add(int64_t *to, int64_t n) {
   if (CORE_PARALLEL)
     __atomic_add_fetch(to, n, __ATOMIC_RELAXED);
@@ -40,11 +41,11 @@ static void observe(core_durations *d, int64_t ns) {
   add(&d->sum_ns, ns);
 }
 
-/* Reading the clock would be slow in comparison with a small handler. After a quick handler the last reading is
- * precise enough, unless rec arrived later. */
+/* Reading the clock for each request would take a large part of the time of a quick handler. After a quick handler, the
+ * last reading of the clock plus the handler's usual time is precise enough, unless rec arrived later. */
 void core_count_queue_wait(const core_record *rec) {
   static CORE_PER_THREAD uint64_t now;
-  /* Number of further requests for which the last clock reading is precise enough. */
+  /* Number of requests for which the last reading of the clock can still be used. */
   static CORE_PER_THREAD int known;
   if (!known || rec->req.since_ns > now) {
     now = core_now_ns();
@@ -83,36 +84,37 @@ void core_read_waits(core_waits *out) {
 
 /* --- metrics of the application ------------------------------------------
  *
- * The metrics of the application (fapws.metrics) are kept in C, because the server reads them without the GIL. Names
- * and labels come from Python as JSON, and are passed on unchanged. / */
+ * The metrics of the application (fapws.metrics) are kept in C, because the server reads them without the GIL. Python
+ * passes names and labels as JSON, which C passes on unchanged. */
 
 #define FAMILIES_MAX 1000
 #define SERIES_MAX 20000
 
-/* A value of a metric with its labels. Lives as long as the process. */
+/* A value of a metric, with its labels. A series lives as long as the process. */
 typedef struct series {
   struct series *next;
   struct family *family;
   double value;
-  /* Allocated by malloc: the count of each bucket, and of larger values. NULL if the metric is no histogram. */
+  /* Number of values in each bucket, and number of larger values, allocated by malloc. NULL if the metric is not a
+   * histogram. */
   int64_t *counts;
-  char labels[]; /* a string in JSON */
+  char labels[]; /* labels of the series, as JSON */
 } series;
 
 typedef struct family {
   series *first, *last;
   int nbounds;
-  double *bounds; /* allocated by malloc, or NULL if not a histogram */
-  char head[];    /* an object in JSON, without its last brace */
+  double *bounds; /* upper limits of the buckets, allocated by malloc; NULL if the metric is not a histogram */
+  char head[];    /* description of the metric: a JSON object without its last brace */
 } family;
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static family *families[FAMILIES_MAX];
 static series *all[SERIES_MAX];
-static int nfamilies, nseries; /* also atomic, because readers need no mutex: elements never change */
+static int nfamilies, nseries; /* atomic, because threads read the arrays without the mutex: elements never change */
 
 static int count_of(const int *n) { return __atomic_load_n(n, __ATOMIC_ACQUIRE); }
-/* Makes the element that was written last visible to readers. Returns the number of the element. */
+/* Increments *n, which makes the element that was written last visible to readers. Returns the index of the element. */
 static int grow(int *n) { return __atomic_fetch_add(n, 1, __ATOMIC_RELEASE); }
 
 static PyObject *family_add(PyObject *module, PyObject *args) {
@@ -162,12 +164,13 @@ static PyObject *series_add(PyObject *module, PyObject *args) {
     free(s->counts);
     free(s);
   }
-  return PyLong_FromLong(number); /* -1 if there are too many */
+  return PyLong_FromLong(number); /* -1 if there are too many series */
 }
 
 enum change { ADD, SET, OBSERVE };
 
-/* A child of os.fork changes no metrics: its copy is never read, and another thread of the parent may have held mu. */
+/* Changes a value. A child of os.fork changes nothing: the server never reads the child's copy, and the lock on mu
+ * would never return if a different thread held mu during the fork. */
 static PyObject *change(PyObject *args, enum change how) {
   int number;
   double value;
@@ -212,7 +215,7 @@ static void write_series(FILE *out, const series *s) {
 char *core_application_metrics(size_t *n) {
   CORE_CHECK(CORE_NO_GIL);
   char *text = NULL;
-  /* The application may have set a locale with a decimal comma. */
+  /* The locale C is needed, because the application could have set a locale with a decimal comma. */
   static locale_t c;
   if (!c) c = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
   locale_t before = c ? uselocale(c) : (locale_t)0;

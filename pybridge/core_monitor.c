@@ -1,6 +1,7 @@
-/* A thread that watches the pool in threads mode: it gives the queue to another thread if the drainer is stuck in a
- * job, starts threads, finds handlers that wait for a long time, and wakes the event loop for parts if no thread did.
- * The monitor sleeps while the server is idle, and never takes the GIL. */
+/* The monitor, a thread that watches the pool in threads mode. If the drainer is stuck in a job, the monitor makes a
+ * different thread the drainer. The monitor also starts threads, finds handlers that wait for a long time, and wakes
+ * the event loop for finished parts if no other thread has woken it. The monitor sleeps while the server is idle, and
+ * never takes the GIL. */
 #include "core.h"
 
 #include <errno.h>
@@ -10,29 +11,32 @@
 #define P core_the_pool
 #define TICK_NS 2500000u
 #define QUIET_TICKS 100 /* The monitor sleeps after this number of ticks without work. */
-/* If a thread has not taken a job for this number of ticks, another thread is started. */
+/* If no thread has taken a job for this number of ticks, although a thread is between two jobs, a further thread is
+ * started. */
 #define RETURN_TICKS 100
 
-/* interval of checks of the CPU time of threads while requests wait for a thread */
+/* Interval in which the monitor checks the CPU time of threads while requests wait for a thread. */
 #define LOOK_NS 5000000u
-#define PATIENCE_NS 150000000u /* After a handler has waited for this time, its thread no longer counts. */
-#define HURRY_NS 10000000u     /* The limit is quartered if all threads wait, but not below this minimum. */
-/* A handler that uses less CPU time than this between two checks does not compute, but it may poll. */
+/* Initial value of the variable patience: after a handler has waited for this time, its thread no longer counts. */
+#define PATIENCE_NS 150000000u
+#define HURRY_NS 10000000u /* Minimum of the variable patience, which is quartered while all threads wait. */
+/* A handler that uses less CPU time than this between two checks is not computing, although it can wake now and then to
+ * poll. */
 #define POLL_NS 300000u
-#define CALM_NS 1000000000u /* The limit is doubled again after this time. */
+#define CALM_NS 1000000000u /* interval in which the variable patience is doubled again */
 /* Interval after which Python passes the GIL to the next thread (sys.getswitchinterval). */
 #define SWITCH_NS 5000000u
-/* After this number of intervals, each waiting thread has certainly had the GIL. */
+/* Number of such intervals, for each thread, after which each waiting thread has certainly had the GIL. */
 #define TURNS 64ull
-/* A thread that waits for the GIL uses CPU at least once in this time, because it wakes after each SWITCH_NS. */
+/* A thread that waits for the GIL uses some CPU time within this time, because it wakes after each SWITCH_NS. */
 #define ASLEEP_NS 100000000u
 #define LATE_NS 1000000000u    /* The server logs that a request has waited longer than this. */
 #define SILENT_NS 60000000000u /* minimum time between two such log lines */
 
 static int may_spawn(void) { return core_counted_threads() < P.max; }
 
-/* Whether a thread is between two jobs. Such a thread takes the next job as soon as it has a processor and the GIL,
- * which takes longer than a tick on a busy machine. P.mu is held. */
+/* Whether a thread is between two jobs. Such a thread takes the next job as soon as it has a processor and the GIL, for
+ * which it can wait longer than a tick on a busy machine. The caller must hold P.mu. */
 static int one_returns(void) {
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];
@@ -43,13 +47,14 @@ static int one_returns(void) {
 
 /* --- handlers that wait ------------------------------------------------------
  *
- * --threads bounds the handlers that compute. A handler that waits for a long time does not count, even if it wakes
- * now and then, and another thread replaces it. Otherwise a few handlers that hang could stop the server. P.mu is
- * held in all functions.
+ * The setting --threads limits the number of handlers that compute. A handler that waits for a long time does not
+ * count, even if it wakes now and then, and a further thread runs in its place. Otherwise a few handlers that hang
+ * could stop the server. The callers of all functions must hold P.mu.
  *
- * A thread that waits for the GIL uses little CPU, too, but it wakes after each SWITCH_NS, and gets the GIL after the
- * other threads have had their turns. Therefore a thread waits for something other than the GIL if it has used no CPU,
- * or if other handlers have used none, or if they have used so much that each thread had many turns. */
+ * A thread that waits for the GIL also uses little CPU time, but differs in two ways: it wakes after each SWITCH_NS,
+ * and it gets the GIL after the other threads have had the GIL. Therefore a thread waits for something other than the
+ * GIL in three cases: if it has used no CPU time, if no handler has used CPU time, or if the handlers have used so much
+ * CPU time that each thread must have had the GIL many times. */
 
 static uint64_t used_ns;
 static uint64_t patience = PATIENCE_NS;
@@ -59,7 +64,8 @@ static uint64_t told_at;
 uint64_t core_stalled_since(void) { return P.queue.first ? stalled_since : 0; }
 
 uint64_t core_first_waits(uint64_t now) {
-  /* The record of a WebSocket arrived long before its messages. */
+  /* The arrival of a WebSocket's record does not tell when its messages have arrived, so stalled_since is used
+   * instead. */
   uint64_t since = !P.queue.first || P.idle         ? 0
                    : P.queue.first->job == CORE_RUN ? P.queue.first->req.since_ns
                                                     : stalled_since;
@@ -99,8 +105,8 @@ static int one_is_runnable(void) {
   return 0;
 }
 
-/* Checks t, which runs a handler. interval is the time since the last check, in ns. Returns whether the handler has
- * waited for the time in patience. */
+/* Checks the thread t, which runs a handler. The parameter interval is the time since the last check, in ns. Returns
+ * whether the handler has waited for the time in the variable patience. */
 static int waits(core_thread *t, uint64_t now, uint64_t interval) {
   uint64_t cpu = cpu_of(t), used = cpu - t->seen.cpu_ns;
   int same = t->seen.jobs == core_jobs_of(t), computes = used > POLL_NS + interval / 50;
@@ -115,14 +121,14 @@ static int waits(core_thread *t, uint64_t now, uint64_t interval) {
   }
   uint64_t waited = now - t->seen.since_ns, others = used_ns - t->seen.others_ns;
   if (t->aside || waited < patience) return 0;
-  /* On a busy machine, a handler that computes may have had no processor for that long. */
+  /* On a busy machine, a handler that computes can wait for a processor for that time. Such a handler is runnable. */
   if (others < waited / 100) return !one_is_runnable();
   int asleep = waited > ASLEEP_NS && cpu - t->seen.own_ns < waited / 5000;
   int had_turns = others > TURNS * SWITCH_NS * (unsigned)P.max;
   return (asleep || had_turns) && !is_runnable(t);
 }
 
-/* Stops counting handlers that have waited for long. Returns how many there were. */
+/* Stops counting the threads of handlers that have waited for a long time, and returns their number. */
 static int set_waiting_aside(uint64_t now, uint64_t interval) {
   int n = 0;
   for (int i = 0; i < P.nthreads; i++) {
@@ -134,7 +140,8 @@ static int set_waiting_aside(uint64_t now, uint64_t interval) {
   return n;
 }
 
-/* Starts successors at once: a tick for each would take long if many handlers wait. */
+/* Starts threads in place of those that wait. They are started at once, because one thread in each tick would be too
+ * slow if many handlers wait. */
 static void spawn_successors(void) {
   uint32_t n = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED);
   while (n-- && may_spawn() && core_spawn_thread()) {
@@ -164,7 +171,7 @@ static void watch_waiting(uint64_t now) {
   }
   P.hurry = patience < PATIENCE_NS;
   if (!is_full() || now - looked_at < LOOK_NS) return;
-  /* --threads 1 also means that the application may not be safe for threads, so its thread is not replaced. */
+  /* With --threads 1, the application need not be thread-safe, so its thread is not replaced. */
   int counted = core_counted_threads(), replaced = P.max > 1 ? set_waiting_aside(now, now - looked_at) : 0;
   looked_at = now;
   if (replaced) {
@@ -193,7 +200,7 @@ static void *monitor_main(void *arg) {
       quiet = 0;
     }
     core_wait_until(&P.monitor, core_now_ns() + TICK_NS);
-    /* After two ticks in one job the drainer is stuck, not just preempted. */
+    /* A drainer that has been in one job for two ticks is stuck, and not only preempted. */
     still = P.drainer && P.drainer == last_drainer && core_jobs_of(P.drainer) == last_jobs ? still + 1 : 0;
     if (still >= 2) P.drainer = NULL;
     last_drainer = P.drainer;

@@ -1,4 +1,5 @@
-/* Makes parts: the only file that copies bodies. With the GIL. */
+/* Makes parts. Bodies of responses are copied in this file only. The functions need the GIL, unless core_pool.h states
+ * otherwise. */
 #include "core.h"
 
 #include <errno.h>
@@ -66,7 +67,8 @@ static int append_body(core_part *p, const char *data, size_t n) {
   return 0;
 }
 
-/* A part with a copy of n bytes as its body, in the same allocation. NULL without memory, without an exception. */
+/* Returns a part whose body is a copy of n bytes, in the same allocation as the part. Returns NULL without an exception
+ * if memory is exhausted. */
 static core_part *part_with_copy(core_record *rec, const char *data, size_t n) {
   core_part *p = malloc(sizeof *p + n);
   if (!p) return NULL;
@@ -154,7 +156,8 @@ int core_read_text(PyObject *o, core_message *m, const char *wrong) {
     m->owner = Py_NewRef(o);
     return 0;
   } else if (PyByteArray_Check(o) || PyMemoryView_Check(o)) {
-    if (!(m->owner = PyBytes_FromObject(o))) return -1; /* The object may change while it is sent, so copy it. */
+    /* A copy, because the application can change the object while the message is sent. */
+    if (!(m->owner = PyBytes_FromObject(o))) return -1;
   } else {
     return core_raise(PyExc_TypeError, wrong, Py_TYPE(o)->tp_name, o);
   }
@@ -187,12 +190,12 @@ int core_sendable_code(long code) {
 
 /* --- to the event loop; without the GIL ----------------------------------
  *
- * Publishes finished parts, and wakes the event loop for them. Without the GIL.
+ * Publishes finished parts, and wakes the event loop for them.
  *
- * The event loop sees parts at once unless it sleeps. A wake-up costs two system calls and a thread switch, so the
- * loop is woken after each slow handler, and once after several quick handlers. */
+ * If the event loop does not sleep, it takes published parts at once. Waking the event loop costs two system calls and
+ * a thread switch, so it is woken after each slow handler, but only once after several quick handlers. */
 
-#define UNSIGNALLED_MAX 256 /* Maximum number of finished parts for which the event loop is not woken. */
+#define UNSIGNALLED_MAX 256 /* maximum number of finished parts before the event loop is woken */
 
 void core_signal_loop(void) {
   int32_t *state = __atomic_load_n(&P.loop_state, __ATOMIC_ACQUIRE);
@@ -207,8 +210,8 @@ void core_wake_loop(void) {
 }
 
 #ifdef __SANITIZE_THREAD__
-/* Go takes finished parts with its own atomics, which ThreadSanitizer does not see. ThreadSanitizer does see this
- * variable of cgo, at each call from Go. */
+/* Go takes finished parts by its own atomic operations, which ThreadSanitizer does not know. ThreadSanitizer does know
+ * the variable _cgo_sync, on which cgo synchronizes at each call from Go. */
 long long _cgo_sync __attribute__((common));
 void __tsan_release(void *);
 static void before_go(void) { __tsan_release(&_cgo_sync); }
@@ -216,9 +219,10 @@ static void before_go(void) { __tsan_release(&_cgo_sync); }
 static void before_go(void) {}
 #endif
 
-/* Bytes that a part counts in record.run.unacked in addition to its body: its memory in C and in Go. Otherwise small
- * chunks and messages could use hundreds of megabytes for a slow client. Messages count less, because a client that
- * is far behind is disconnected (live_object.c). */
+/* Number of bytes for which a part counts in record.run.unacked in addition to its body, because the part itself uses
+ * memory in C and in Go. Otherwise small chunks and messages that wait for a slow client could use hundreds of
+ * megabytes. A message counts less than a chunk, because a client for which many messages wait is disconnected
+ * (live_object.c). */
 static const int64_t part_cost[] = {
     [CORE_OP_BODY] = 256, [CORE_OP_TEXT] = 64, [CORE_OP_BINARY] = 64, [CORE_OP_HAND_OVER] = 0};
 
@@ -272,10 +276,10 @@ uint64_t core_notify_after(const core_mount *m) {
 
 /* --- parts that own a Python object --------------------------------------
  *
- * Frees parts that own a Python object: the event loop releases them without the GIL, and a thread with the GIL frees
- * them. */
+ * Parts that own a Python object are released by the event loop without the GIL, and later freed by a thread that has
+ * the GIL. */
 
-#define GARBAGE_BYTES (1 << 20) /* When released objects have this size, a thread is woken to free them. */
+#define GARBAGE_BYTES (1 << 20) /* size of released objects for which a thread is woken to free them */
 
 static int64_t garbage_bytes;
 
@@ -287,7 +291,8 @@ void core_part_free(uintptr_t number) {
     free(part);
     return;
   }
-  /* Count the part first, because the collector may free it as soon as it is in the list. */
+  /* The size must be added before the part is in the list, because core_collect_garbage can free the part from then
+   * on. */
   int64_t held = __atomic_add_fetch(&garbage_bytes, (int64_t)part->body_len, __ATOMIC_RELAXED);
   core_part *old = __atomic_load_n(&P.garbage, __ATOMIC_RELAXED);
   do {

@@ -1,4 +1,4 @@
-/* The pool: its mutex, its start and end, and the calls of the event loop in any mode. */
+/* The pool: its mutex, its start and its end, and the functions that Go calls in all modes. */
 #include "core.h"
 
 #include <errno.h>
@@ -14,7 +14,8 @@ core_pool core_the_pool = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
 static core_thread main_thread;
 
-/* The state of the loop before core_pool_attach: no loop sleeps. The asyncio thread may publish a part that early. */
+/* The value of P.loop_state before core_pool_attach. It means that no event loop sleeps, for code such as the asyncio
+ * thread, which can publish a part before core_pool_attach. */
 static int32_t no_loop;
 static __thread core_thread *to_wake;
 
@@ -38,7 +39,7 @@ void core_wake_thread(core_thread *t) {
   if (t->state != CORE_THREAD_IDLE) return;
   t->state = CORE_THREAD_BUSY;
   P.idle--;
-  if (to_wake) sem_post(&to_wake->sleep); /* Two threads must rarely be woken at the same time. */
+  if (to_wake) sem_post(&to_wake->sleep); /* a second thread is selected while the mutex is held, which is rare */
   to_wake = t;
 }
 
@@ -48,8 +49,8 @@ static void post(void) {
   if (t) sem_post(&t->sleep);
 }
 
-/* Wakes a thread after releasing the mutex: on one CPU the woken thread may run at once, and would wait for the
- * mutex. */
+/* Releases the mutex, and then wakes the selected thread. In the opposite order, the woken thread could run at once on
+ * the same CPU, and would wait for the mutex. */
 void core_unlock(void) {
   pthread_mutex_unlock(&P.mu);
   post();
@@ -103,10 +104,11 @@ void core_pool_attach(int signals, int event, int32_t *state) {
   P.event_fd = event;
   __atomic_store_n(&P.loop_state, state, __ATOMIC_RELEASE);
   __atomic_store_n(&P.signal_fd, signals,
-                   /* This store is the last one, because threads of the application check this member first. */
+                   /* The member signal_fd is stored last, because threads of the application check it before they use
+                    * the other members. */
                    __ATOMIC_SEQ_CST);
   __atomic_store_n(&P.shared.wake_pending, 0, __ATOMIC_SEQ_CST);
-  core_wake_loop(); /* for messages and parts from before the attachment */
+  core_wake_loop(); /* for messages and parts that were published before */
   P.mode->attached(signals);
 }
 
@@ -171,8 +173,8 @@ void core_signalled(void) {
 
 /* --- requests and threads that are given up ------------------------------
  *
- * Gives up requests that waited too long, and threads that do not return. Any thread, without the GIL, which these
- * threads may hold. */
+ * Gives up requests that have waited too long, and threads that do not return from a job. The functions can be called
+ * on any thread. They do not take the GIL, because a thread that is given up can hold it. */
 
 core_part *core_give_up(core_record *rec) {
   if (rec->run.spool >= 0) close(rec->run.spool);

@@ -1,5 +1,5 @@
-/* Runs one job of a record on a thread, as its kind says: a request, the next chunks of an iterator, or inputs. With
- * the GIL. */
+/* Runs one job of a record on a thread: a request, the next chunks of an iterator, or inputs. The core_kind of the
+ * record has a function for each of these jobs. All functions need the GIL. */
 #include "core.h"
 
 #include <sys/resource.h>
@@ -10,15 +10,15 @@ static long waits(void) {
 }
 
 void core_average(uint64_t *average, uint64_t sample) {
-  /* If another thread stores a sample at the same time, one of them may be lost. */
+  /* If two threads add a sample at the same time, one sample can be lost. */
   uint64_t before = __atomic_load_n(average, __ATOMIC_RELAXED);
-  /* A single outlier (a page fault, another process) must not make a handler count as slow. */
+  /* A single slow call, such as one with a page fault, must not make a handler count as slow. */
   uint64_t most = before * 4 + 50000;
   if (sample > most) sample = most;
   __atomic_store_n(average, before - before / 8 + sample / 8, __ATOMIC_RELAXED);
 }
 
-/* Counts a call of the handler. Two simultaneous calls may count as one. */
+/* Counts a call of the handler. Two simultaneous calls can count as one call. */
 static unsigned count_call(core_mount *m) {
   unsigned n = __atomic_load_n(&m->calls, __ATOMIC_RELAXED) + 1;
   __atomic_store_n(&m->calls, n, __ATOMIC_RELAXED);
@@ -26,10 +26,12 @@ static unsigned count_call(core_mount *m) {
 }
 
 void core_begin_timing(core_timing *x, core_mount *m) {
-  /* Reading the clock would be slow in comparison with a small handler. */
+  /* Most calls of a quick handler are not timed, because reading the clock would take a large part of the time of such
+   * a call. */
   uint64_t usual = core_run_ns(m);
   x->timed = usual > CORE_QUICK_NS || (count_call(m) & 15) == 0;
-  /* A handler that only computes gains nothing by another thread, because of the GIL. */
+  /* Only slow handlers are watched: whether they wait decides whether a second thread helps, because the GIL permits
+   * one thread to compute. */
   x->watched = usual > CORE_SLOW_NS;
   x->waits = x->watched ? waits() : 0;
   x->began = x->timed ? core_now_ns() : 0;
@@ -54,9 +56,10 @@ int core_record_begin(core_thread *t, core_record *rec) {
   rec->run.started = rec->run.whole = rec->run.bodyless = rec->run.single = 0;
   rec->run.declared = -1;
   rec->run.sent = rec->run.unacked = rec->run.credit = 0;
-  /* A WebSocket that another process handed over still needs its on_close. */
+  /* A WebSocket that a different process has handed over must run even if its client has disconnected, because on_close
+   * must still be called. */
   if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED)) || rec->req.handed) return 1;
-  if (t->mode->forget) t->mode->forget(rec); /* The client has disconnected, so the handler does not run. */
+  if (t->mode->forget) t->mode->forget(rec); /* the client has disconnected, so the handler does not run */
   core_publish(t, core_give_up(rec));
   return 0;
 }
@@ -72,7 +75,7 @@ void core_run(core_thread *t, core_record *rec) {
     core_kind_of(rec)->run_inputs(t, rec);
   else
     core_kind_of(rec)->resume(t, rec);
-  /* wsgi_drop has cleared current already, unless the record continues later. */
+  /* If the response is complete, wsgi_drop has already cleared the member current. */
   __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
   if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
 }

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct sigaction go_handler; /* Go has one handler for all signals. */
+static struct sigaction go_handler; /* Go's handler, which is the same function for all signals */
 
 static PyObject *pass_to_go(int sig) {
   struct sigaction act = {.sa_handler = SIG_DFL};
@@ -15,8 +15,8 @@ static PyObject *pass_to_go(int sig) {
   Py_RETURN_NONE;
 }
 
-/* Result of signal.getsignal for SIGTERM and SIGINT. Handlers of the application call this object to pass the signal
- * on. */
+/* Python's handler for SIGTERM and SIGINT before the application sets its own handler. signal.getsignal and
+ * signal.signal return it, so that a handler of the application can call it to stop the server. */
 static PyObject *stop_server(PyObject *self, PyObject *args) {
   PyObject *sig = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : NULL;
   return pass_to_go(sig && PyLong_Check(sig) && PyLong_AsLong(sig) == SIGINT ? SIGINT : SIGTERM);
@@ -27,10 +27,10 @@ static PyObject *stop_server(PyObject *self, PyObject *args) {
 pthread_t core_main_thread;
 static PyObject *python_signal;
 static volatile sig_atomic_t stop_arrived;
-static void (*python_handler)(int); /* Python's signal handler for all signals that Python code handles */
+static void (*python_handler)(int); /* Python's own handler, which is the same function for all signals */
 
-/* Passes a signal to Python's main thread, because the kernel may choose any thread. There the signal interrupts
- * sleep, recv or Lock.acquire, and Python runs the handler of the application. */
+/* Passes a signal to Python's main thread, because the kernel can deliver it to any thread. On the main thread, the
+ * signal interrupts a call such as sleep, recv or Lock.acquire, and Python runs the handler of the application. */
 static void on_signal(int sig) {
   int before = errno;
   if (sig == SIGTERM || sig == SIGINT) stop_arrived = sig;
@@ -41,8 +41,9 @@ static void on_signal(int sig) {
   errno = before;
 }
 
-/* After "continue", pdb would handle SIGINT with the debugger, and a developer could not stop the server. The error
- * makes pdb continue without its handler, as on other threads. */
+/* Whether pdb sets its handler for SIGINT, which it does at the command "continue". A developer could then not stop the
+ * server by SIGINT. The ValueError of set_handler makes pdb continue without the handler, as on threads that are not
+ * the main thread. */
 static int is_of_pdb(PyObject *args) {
   PyObject *handler = PyTuple_GET_SIZE(args) == 2 ? PyTuple_GET_ITEM(args, 1) : NULL;
   PyObject *function = handler && PyMethod_Check(handler) ? PyMethod_GET_FUNCTION(handler) : NULL;
@@ -65,7 +66,8 @@ static PyObject *set_handler(PyObject *self, PyObject *args) {
   if (sigaction(sig, NULL, &now) != 0 || now.sa_handler == on_signal) return before;
   python_handler = now.sa_handler;
   now.sa_handler = on_signal;
-  /* Python before 3.10 does not set the flag, and the stack of a goroutine is too small. */
+  /* Python before 3.10 does not set this flag, without which the handler could run on the stack of a goroutine, which
+   * is too small. */
   now.sa_flags |= SA_ONSTACK;
   sigaction(sig, &now, NULL);
   return before;
@@ -74,7 +76,7 @@ static PyObject *set_handler(PyObject *self, PyObject *args) {
 static PyMethodDef set_method = {"signal", set_handler, METH_VARARGS,
                                  "signal(signalnum, handler, /)\n--\n\nSet the action for the given signal."};
 
-/* Makes signal handlers of libraries run on the alternate stack, too. */
+/* Sets the flag for signal handlers that libraries have installed. */
 PyObject *core_signals_on_stack(PyObject *module, PyObject *none) {
   for (int sig = 1; sig < NSIG; sig++) {
     struct sigaction sa;
@@ -89,7 +91,7 @@ PyObject *core_signals_on_stack(PyObject *module, PyObject *none) {
 void core_watch_signals(int fd) {
   PyObject *old = core_call_with(core_import("_signal", "set_wakeup_fd"), Py_BuildValue("(i)", fd),
                                  Py_BuildValue("{s:O}", "warn_on_full_buffer", Py_False));
-  /* A descriptor that the script has set remains. */
+  /* If the script has set a descriptor, keep that descriptor. */
   if (old && PyLong_AsLong(old) >= 0) Py_XDECREF(core_call("_signal", "set_wakeup_fd", "(O)", old));
   Py_XDECREF(old);
   if (PyErr_Occurred()) core_report("watching signals", NULL);
@@ -113,7 +115,8 @@ void core_check_signals(void) {
   int sig = stop_arrived;
   stop_arrived = 0;
   if (PyErr_CheckSignals() < 0 && !ends_serving()) core_report("a signal handler", NULL);
-  /* Python forgets handlers if _signal is imported twice: "OSError: Signal 15 ignored". */
+  /* If _signal was imported a second time, Python has forgotten the handler ("OSError: Signal 15 ignored"), so Go must
+   * handle the signal. */
   PyObject *handler = sig ? core_call("_signal", "getsignal", "(i)", sig) : NULL;
   if (handler == Py_None) Py_XDECREF(pass_to_go(sig));
   Py_XDECREF(handler);
@@ -135,8 +138,8 @@ int core_is_exit_by_signal(PyObject *value) {
 
 /* --- signals that stop the server ------------------------------------------------ */
 
-/* Makes stop_server Python's handler of sig, and keeps Go's handler for the process. A tool that found no handler would
- * install one that ends the process at once, as ddtrace does. */
+/* Makes stop_server Python's handler for sig, but keeps Go's handler for the process. If Python had no handler, a tool
+ * such as ddtrace would install a handler that ends the process at once. */
 static void know_signal(PyObject *module, int sig) {
   static PyMethodDef method = {"stop", stop_server, METH_VARARGS,
                                "stop(signum, frame): stops the server in order, as the signal does."};
@@ -148,7 +151,8 @@ static void know_signal(PyObject *module, int sig) {
   go_handler = now;
 }
 
-/* Imports _signal, which then knows stop_server. Replaces _signal.signal, which all modules use, by set_handler. */
+/* Imports _signal, sets stop_server as Python's handler, and replaces _signal.signal, which all modules use, by
+ * set_handler. */
 static void know_signals(void) {
   PyObject *module = PyImport_ImportModule("_signal");
   if (module) {
@@ -167,13 +171,13 @@ static void know_signals(void) {
 static PyObject *(*make_abc)(void);
 
 static PyObject *make_abc_later(void) {
-  if (!python_signal) know_signals(); /* In a subinterpreter, _signal is already prepared. */
+  if (!python_signal) know_signals(); /* already done before if this is a subinterpreter */
   return make_abc();
 }
 
-/* Makes Python import _signal before site and sitecustomize run. A tool such as ddtrace removes the modules that it has
- * imported there. Such a tool would remove _signal, and a second import forgets all handlers. Python imports the
- * built-in module _abc with os, before site needs it. */
+/* Makes Python import _signal when it imports the built-in module _abc, which is before site and sitecustomize run. A
+ * tool such as ddtrace, which runs in sitecustomize, removes the modules that it was the first to import. If it removed
+ * _signal, the second import of _signal would make Python forget all handlers. */
 void core_import_signals_early(void) {
   for (struct _inittab *one = PyImport_Inittab; one->name; one++) {
     if (strcmp(one->name, "_abc") != 0) continue;

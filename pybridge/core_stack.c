@@ -1,8 +1,8 @@
-/* Stacks of Python threads, and fapws.Timeout for handlers that take too long. The functions may be called on any
+/* Stacks of Python threads, and fapws.Timeout for handlers that take too long. The functions can be called on any
  * thread, and take the GIL where necessary.
  *
- * thread.current is the record whose code a thread runs. thread.current changes under the GIL only, so with the GIL,
- * and alone (core_python.h), a Timeout cannot hit another request. */
+ * thread.current is the record whose code a thread runs, and changes under the GIL only. A Timeout is prepared with the
+ * GIL and in core_alone (core_python.h), so it cannot be raised in a different request. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -89,8 +89,9 @@ int core_sample_threads(core_snapshot *out, int max) {
   return found;
 }
 
-/* Functions that wait for a developer, also without sys.settrace: pdb.post_mortem, code.interact, IPython.embed.
- * IPython's debugger and most other debuggers call the first of these functions. */
+/* Functions that are on the stack while a thread waits for a developer at a console, even if no debugger uses
+ * sys.settrace: the console of pdb, of code.interact, of IPython.embed, and others. IPython's debugger and most other
+ * debuggers call the function of pdb. */
 static const char *const consoles[][2] = {
     {"/pdb.py", "interaction"},
     {"/cmd.py", "cmdloop"},
@@ -147,18 +148,19 @@ int core_is_at_console(void) {
   return found;
 }
 
-/* A thread notices an exception set from outside when it executes bytecode, but not while it waits in Lock.acquire,
- * sleep or recv. In inline mode handlers run on Python's main thread, where a signal interrupts the wait: Python
- * calls the signal handler, and its exception ends the call. */
+/* The signal that interrupts an overdue handler in inline mode, or 0. A thread notices an exception that a different
+ * thread has set only when it executes bytecode, and not while it waits in Lock.acquire, sleep or recv. In inline mode
+ * handlers run on Python's main thread, where a signal interrupts the wait: Python calls its signal handler, whose
+ * exception ends the call. */
 static int timeout_signal;
 
-/* The signal handler, on the main thread. The job may have ended meanwhile. */
+/* Handles the signal, on Python's main thread. The job can have ended since the signal was sent. */
 static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
   CORE_CHECK(CORE_GIL | CORE_ON_MAIN);
   core_thread *t = P.threads[0];
   if (!t->signalled || !t->current) Py_RETURN_NONE;
   t->signalled = 0;
-  /* The exception was raised already, because the thread has executed bytecode. */
+  /* The thread has executed bytecode, and has therefore raised the exception already. */
   if (!t->python->async_exc) Py_RETURN_NONE;
   PyThreadState_SetAsyncExc(t->python->thread_id, NULL);
   PyErr_SetNone(core_timeout);
@@ -169,7 +171,7 @@ void core_take_timeout_signal(void) {
   static PyMethodDef method = {"overdue", on_timeout_signal, METH_VARARGS,
                                "Raises fapws.Timeout in an overdue handler."};
   PyObject *handler = PyCFunction_New(&method, NULL);
-  /* The last real-time signal that the application does not use. */
+  /* Chooses the highest real-time signal that the application does not use. */
   for (int sig = SIGRTMAX; handler && !timeout_signal && sig > SIGRTMIN; sig--) {
     PyObject *now = core_call("_signal", "getsignal", "(i)", sig);
     int is_free = now && !PyCallable_Check(now);
@@ -190,7 +192,7 @@ int core_record_state(uintptr_t number, int *thread) {
 
 int core_pool_state_of(core_record *rec, int *thread) {
   const core_thread *t = core_thread_of(rec);
-  if (!t) return CORE_QUEUED; /* the record was returned to the event loop meanwhile */
+  if (!t) return CORE_QUEUED; /* the thread has just returned the record to the event loop */
   *thread = t->index;
   if (__atomic_load_n(&t->current, __ATOMIC_RELAXED) == rec) return CORE_RUNNING;
   if (rec->inputs.open) return rec->inputs.scheduled ? CORE_MESSAGES : CORE_OPEN;
@@ -226,7 +228,8 @@ struct find {
   void (*find)(void *);
 };
 
-/* The thread waits for a Timeout that is being raised when its job ends, and withdraws it. */
+/* Finds the thread, and announces the Timeout in the member raised. When its job ends, the thread therefore waits until
+ * the Timeout has been set, and withdraws it. */
 static void announce_alone(void *arg) {
   struct find *f = arg;
   f->find(f->o);
@@ -334,18 +337,20 @@ PyObject *core_stacks(PyObject *module, PyObject *none) {
  *
  * Writes the stacks of all Python threads without the GIL.
  *
- * faulthandler has the code, but most builds of Python do not export it. The signal handler of faulthandler
- * (faulthandler.register) runs this code: the server registers it for a signal at start, replaces the signal's handler
- * at once, and later calls faulthandler's handler as a function. */
+ * The module faulthandler contains the code that writes stacks, but most builds of Python do not export its functions.
+ * The signal handler that faulthandler.register installs runs this code. Therefore core_dump_init registers a signal,
+ * keeps the address of the handler, and restores the signal's previous handler at once. core_dump_stacks later calls
+ * the handler of faulthandler as a function. */
 
-static void (*_Atomic write_stacks)(int signal); /* writes stacks to the following file, or NULL if not available */
+/* Handler of faulthandler, which writes stacks to the file; NULL if not available. */
+static void (*_Atomic write_stacks)(int signal);
 static int file = -1;
-static struct stat identity; /* identity of the file, because the application may have closed it */
+static struct stat identity; /* shows whether the application has closed the descriptor of the file */
 
 int core_dump_init(void) {
   struct sigaction before, handler;
   file = memfd_create("stacks", MFD_CLOEXEC);
-  /* If a sandbox refuses the call, a hung handler is reported without stacks. */
+  /* If a sandbox refuses memfd_create, a handler that hangs is reported without stacks. */
   if (file < 0 || fstat(file, &identity) < 0 || sigaction(SIGRTMAX, NULL, &before) < 0) return 0;
   if (core_done(core_call("faulthandler", "register", "(iiOO)", SIGRTMAX, file, Py_True, Py_False)) < 0) return -1;
   sigaction(SIGRTMAX, &before, &handler);

@@ -1,5 +1,6 @@
-/* sys.stdout and sys.stderr, on which no write fails: a full disk or a closed pipe is not the application's fault. Text
- * that cannot be written is dropped, and the next successful write reports the number of lost lines. */
+/* Replaces sys.stdout and sys.stderr by streams on which no write fails, so that a full disk or a closed pipe does not
+ * cause exceptions in the application. Text that cannot be written is dropped, and the next successful write reports
+ * the number of lost lines. */
 #include "core.h"
 
 #include <errno.h>
@@ -10,10 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ROOM_MS 100 /* maximum wait for the reader of a full pipe, which must not stop the server */
+#define ROOM_MS 100 /* maximum time to wait, in ms, until the reader of a full pipe has made room */
 
-/* Atomic: lines that were dropped, by descriptor. Child processes share the counts, because one that ends (--fork)
- * cannot report its own. */
+/* Atomic: number of lines that were dropped, for each descriptor. Child processes share the counts, because a child
+ * that ends (--fork) cannot report its own count. */
 static int64_t private_lost[3], *lost = private_lost;
 
 static int64_t count_lines(const char *text, size_t n) {
@@ -23,7 +24,7 @@ static int64_t count_lines(const char *text, size_t n) {
 }
 
 int core_take_back(int fd, size_t n) {
-  struct stat st; /* Another process may have emptied the file meanwhile. */
+  struct stat st; /* the size shows whether a different process has emptied the file in the meantime */
   if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size < (off_t)n) return 0;
   return ftruncate(fd, st.st_size - (off_t)n) == 0;
 }
@@ -33,7 +34,8 @@ static size_t at_once(int fd, size_t n) {
   return n <= PIPE_BUF || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) ? n : PIPE_BUF;
 }
 
-/* A slow reader has ms to make room. */
+/* Writes the whole text and returns 1, or returns 0. Waits for at most ms milliseconds until a slow reader has made
+ * room. */
 static int put(int fd, const char *text, size_t n, int ms) {
   struct pollfd room = {.fd = fd, .events = POLLOUT};
   for (size_t done = 0; done < n;) {
@@ -55,7 +57,7 @@ static void write_or_count(int fd, const char *text, size_t n) {
   int64_t before = __atomic_exchange_n(&lost[fd], 0, __ATOMIC_SEQ_CST);
   if (UNLIKELY(before)) {
     int k = snprintf(told, sizeof told, "fapws: lost %lld lines before this one\n", (long long)before);
-    if (!put(fd, told, (size_t)k, 0)) { /* Do not wait again for the reader at each line that reports lost lines. */
+    if (!put(fd, told, (size_t)k, 0)) { /* Without a wait for the reader, because the lost lines have already waited. */
       __atomic_add_fetch(&lost[fd], before + count_lines(text, n), __ATOMIC_SEQ_CST);
       return;
     }
@@ -70,7 +72,8 @@ void core_write_stderr(const char *text, size_t n) {
 void core_stdio_flush(void) {
   static const char *const names[] = {"stdout", "stderr"};
   for (int i = 0; i < 2; i++) {
-    PyObject *stream = core_import("sys", names[i]); /* other threads may replace it */
+    /* A new reference, because a different thread can replace the stream. */
+    PyObject *stream = core_import("sys", names[i]);
     if (stream && stream != Py_None) Py_XDECREF(PyObject_CallMethod(stream, "flush", NULL));
     Py_XDECREF(stream);
     PyErr_Clear();
@@ -94,8 +97,9 @@ static PyType_Slot raw_slots[] = {
     {Py_tp_methods, raw_methods}, {Py_tp_doc, "A standard stream of the server."}, {0, NULL}};
 static PyType_Spec raw_spec = {.name = "_fapws.StandardStream", .flags = Py_TPFLAGS_DEFAULT, .slots = raw_slots};
 
-/* A stream like old on top of raw, buffered by line: output of print() and warnings must appear at once, also in a pipe
- * or journal. With PYTHONUNBUFFERED old has no buffer. A new reference. */
+/* Returns a text stream that writes to raw and has the encoding of old: a new reference. The stream is buffered by
+ * line, so that output of print() and warnings appear at once even in a pipe or journal. If Python runs with
+ * PYTHONUNBUFFERED, the stream old has no buffer, and the new stream has none either. */
 static PyObject *stream_on(PyObject *raw, PyObject *old) {
   PyObject *below = PyObject_GetAttrString(old, "buffer"), *encoding = PyObject_GetAttrString(old, "encoding"),
            *errors = PyObject_GetAttrString(old, "errors");

@@ -1,9 +1,9 @@
-/* Threads mode: a queue, and the threads that run its records.
+/* Threads mode: a queue of records, and the threads that run these records.
  *
- * The GIL lets one thread run at a time, so one thread, the drainer, runs quick handlers one after the other. Moving
- * averages tell which handlers are slow: before a thread starts a slow handler, another thread becomes the drainer,
- * so that other requests do not wait. The monitor corrects wrong guesses within two ticks. The averages also tell
- * when to wake the event loop (core_output.c).
+ * The GIL permits one thread to run at a time, so one thread, the drainer, runs quick handlers one after the other.
+ * Moving averages show which handlers are slow. Before the drainer runs a slow handler, a different thread becomes the
+ * drainer, so that queued requests do not wait for the slow handler. If a handler is slow unexpectedly, the monitor
+ * replaces the drainer within two ticks. The averages also determine when the event loop is woken (core_output.c).
  *
  * Without the GIL, each thread that is awake takes records and wakes another thread if much work is left in the
  * queue. */
@@ -16,15 +16,16 @@
 #include <time.h>
 
 #define P core_the_pool
-#define RETIRE_S 10 /* An extra thread ends after this number of seconds without work. */
+#define RETIRE_S 10 /* seconds without work after which a thread other than thread 0 ends */
 
 __thread core_thread *core_this_thread;
 static __thread PyThreadState *saved_state;
 
 /* --- idle threads; the mutex is held ----------------------------------------- */
 
-/* Sleeps until core_wake_thread; extra threads sleep at most RETIRE_S. P.mu is held. Uses a semaphore, because a
- * condition variable of glibc takes its mutex as a contended mutex, whose release costs a system call. */
+/* Sleeps until core_wake_thread is called. Threads other than thread 0 sleep for at most RETIRE_S. The caller must hold
+ * P.mu, which is released during the sleep. The function uses a semaphore, because a condition variable of glibc marks
+ * its mutex as contended, so that each release costs a system call. */
 static void sleep_idle(core_thread *t) {
   struct timespec until;
   t->state = CORE_THREAD_IDLE;
@@ -45,7 +46,8 @@ static void sleep_idle(core_thread *t) {
     t->state = CORE_THREAD_BUSY;
     P.idle--;
     t->retire = !t->streams && !t->inbox.first;
-  } else if (!awake) { /* The thread was woken at the last moment, so its semaphore is posted soon. */
+    /* The thread was selected to be woken just when its time ended, so its semaphore will be posted soon. */
+  } else if (!awake) {
     core_unlock();
     while (sem_wait(&t->sleep) != 0) {
     }
@@ -55,7 +57,7 @@ static void sleep_idle(core_thread *t) {
 
 void core_appoint_drainer(void) {
   if (P.drainer || P.idle == 0 || !P.queue.first || core_loop_is_behind()) return;
-  /* Too many threads count, because one has returned that did not count. */
+  /* Too many threads count if a thread that did not count has returned. */
   if (core_counted_threads() - P.idle >= P.max) return;
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];
@@ -76,7 +78,8 @@ static int is_slow(const core_record *rec) {
          (runs > CORE_SLOW_NS && (P.shared.parallel || core_average_of(&m->wait_ns) > CORE_SLOW_NS));
 }
 
-/* Iterators and new requests alternate, so neither starves the other. P.mu is held. */
+/* Takes the next record for t, from its inbox or from the queue. Iterators in the inbox and new requests alternate, so
+ * that both make progress. The caller must hold P.mu. */
 static core_record *take(core_thread *t) {
   int mine = P.shared.parallel || P.drainer == NULL || P.drainer == t;
   int may_drain = P.queue.first && mine && core_counted_threads() - P.idle <= P.max && !core_loop_is_behind();
@@ -101,8 +104,9 @@ static core_record *take(core_thread *t) {
   return rec;
 }
 
-/* Returns rec to the head of the queue if too many answers were published since t took rec, and returns whether rec is
- * in the queue again. With the GIL: a handler that held the GIL has published its answer by now. */
+/* If too many parts were published since rec was taken, returns rec to the head of the queue. Returns whether rec is in
+ * the queue again. The caller must hold the GIL, because handlers that held the GIL before have then published their
+ * parts. */
 static int put_back(core_record *rec) {
   if (LIKELY(rec->job != CORE_RUN || !core_loop_is_behind())) return 0;
   CORE_LOCKED();
@@ -116,7 +120,7 @@ static void run_job(core_thread *t, core_record *rec) {
   if (UNLIKELY(put_back(rec))) return;
   const core_mount *m = core_mount_of(rec);
   uint64_t most = core_notify_after(m);
-  /* Finished parts must not wait for a slow job. */
+  /* Wakes the event loop before a slow job, so that finished parts do not wait for the job. */
   if (t->unsignalled && (is_slow(rec) || t->unsignalled_ns + core_run_ns(m) > most)) core_notify(t);
   t->unsignalled_ns += core_run_ns(m);
   core_run(t, rec);
@@ -134,7 +138,7 @@ static void thread_loop(core_thread *t) {
   core_this_thread = t;
   core_lock();
   while (!t->retire) {
-    /* Too many threads count after a thread that was set aside has returned. */
+    /* If a thread that did not count has returned, too many threads count. */
     int surplus = core_counted_threads() > P.max && t->index && !t->streams && !t->inbox.first;
     core_record *rec = surplus ? NULL : take(t);
     int check = t->index == 0 && P.check_signals, collect = t->collect;
@@ -172,8 +176,8 @@ static void thread_loop(core_thread *t) {
   core_unlock();
 }
 
-/* Runs the functions of threading.settrace and threading.setprofile, as Python's own threads do. Coverage tools,
- * profilers and debuggers need this to notice a thread. */
+/* Installs the functions that the application has passed to threading.settrace and threading.setprofile, as threads of
+ * Python do. Otherwise coverage tools, profilers and debuggers would not notice the thread. */
 static void begin_traced(void) {
   static const char *const hooks[][2] = {{"_trace_hook", "settrace"}, {"_profile_hook", "setprofile"}};
   PyObject *threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");
@@ -189,16 +193,17 @@ static void begin_traced(void) {
 
 static void *thread_main(void *arg) {
   core_thread *t = arg;
-  char name[16]; /* for top -H, ps -L and gdb */
+  char name[16]; /* name of the thread, shown by top -H, ps -L and gdb */
   snprintf(name, sizeof name, "fapws-py-%d", t->index);
   pthread_setname_np(pthread_self(), name);
   t->tid = (pid_t)syscall(SYS_gettid);
-  /* Making a thread state for each request would cost more than the request. */
+  /* The thread state is kept as long as the thread, because creating a thread state for each request would take longer
+   * than the request. */
   PyGILState_STATE gil = PyGILState_Ensure();
   t->python = PyThreadState_Get();
   begin_traced();
   thread_loop(t);
-  if (__atomic_load_n(&P.stopping, __ATOMIC_RELAXED)) return NULL; /* Python may have ended meanwhile. */
+  if (__atomic_load_n(&P.stopping, __ATOMIC_RELAXED)) return NULL; /* Python can have ended already */
   PyEval_RestoreThread(saved_state);
   Py_CLEAR(t->spare_start);
   if (CORE_PARALLEL) P.thread_ends();
@@ -265,7 +270,7 @@ int core_serve(void) {
   core_take_gil();
   core_watch_signals(P.signal_fd);
   __atomic_store_n(&P.serving, 1, __ATOMIC_RELAXED);
-  core_check_signals(); /* A signal may have arrived before this. */
+  core_check_signals(); /* for signals that have arrived before */
   thread_loop(P.threads[0]);
   return P.exit_code;
 }
@@ -282,7 +287,7 @@ static void enqueue(core_record *first, core_record *last, int n) {
   core_wake_monitor();
 }
 
-static int start(void) { return -1; } /* The function enqueue has already woken the drainer. */
+static int start(void) { return -1; } /* the function enqueue has already woken the drainer */
 
 static void wake(void) {
   CORE_LOCKED();
@@ -313,7 +318,7 @@ static int stream_yields(const core_thread *t, const core_record *rec, uint64_t 
 
 static int messages_yield(const core_thread *t, uint64_t ns) { return ns > CORE_SHARE_NS && others_wait(t); }
 
-static void attached(int signals) {} /* core_serve itself watches for signals */
+static void attached(int signals) {} /* core_serve already watches for signals */
 
 static void signalled(void) {
   CORE_LOCKED();
