@@ -2,10 +2,11 @@
 // stale-while-revalidate and stale-if-error, RFC 5861). The cache is a shared cache in front of the server's own
 // applications: it ignores the Cache-Control of requests, so clients cannot bypass it.
 //
-// A Store decides and keeps pages. A Source answers exchanges on the event loop, after hosts, rules and passwords: with
-// a page of the store, or by the source that makes the pages of its mount. A missing page is fetched by a separate
-// exchange (Fill): the cache is its client, records the response, and forwards it to the client that has sent the first
-// request. All objects belong to the event loop. Times in a Store are nanoseconds since 1970.
+// A Store decides which responses to keep, and contains them as pages. A Source responds to exchanges on the event
+// loop, after routing, rules and authentication: with a page of the store, or by forwarding the exchange to the origin,
+// which is the mount's source without the cache. A missing page is fetched by a separate exchange (Fill): the cache is
+// its client, records the response, and forwards it to the client that has sent the first request. All objects belong
+// to the event loop. Times in a Store are nanoseconds since 1970.
 //
 //	source.go  Source, which answers an exchange; Rule of a route; pages that a request makes out of date
 //	look.go    the key of a request, and the result of its look-up: Verdict

@@ -42,8 +42,9 @@ func (f *Fill) ask() {
 	f.origin.Req = nil
 }
 
-// condition replaces the client's conditions in a request by conditions, and its Accept-Encoding by the codings of the
-// key. The result ok is false if the head would exceed a limit. In this case the request is unchanged.
+// condition replaces the client's conditional fields in a request by the fields in the parameter conditions, and its
+// Accept-Encoding by the codings of the key. If the head would exceed a limit, ok is false, and the request is
+// unchanged.
 func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok bool) {
 	line, fields, _ := bytes.Cut(r.Head, crlf)
 	kept := fields
@@ -75,8 +76,8 @@ var (
 
 func (f *Fill) now() int64 { return f.source.pages.now() }
 
-// instead reports whether to send the older page instead of a response with this status. unreachable means that the
-// origin has sent no response.
+// The function instead reports whether to send the older page instead of a response with this status. The parameter
+// unreachable is set if the origin has sent no response.
 func (f *Fill) instead(status int, unreachable bool) bool {
 	return f.old != nil && f.old.Instead(status, unreachable, f.now())
 }
@@ -101,7 +102,7 @@ func (f *Fill) Send(p *exchange.Part) {
 	if last {
 		f.sub.Parent = nil
 	}
-	// If f does not record the response, the origin waits for the client.
+	// When f does not record the response, the client's flow control applies to the origin.
 	f.origin.Out.Begun = f.ended
 	x.Sink.Send(p)
 }
@@ -143,11 +144,12 @@ func (f *Fill) record(p *exchange.Part) (done bool) {
 	return false
 }
 
-// take records a part and returns its body. ok is false if the response will not be kept.
+// take records a part of the response and returns a permanent copy of its body, or false if the response will not be
+// kept.
 func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	h := p.Head
 	switch {
-	// do not record a file: package static has its own cache
+	// do not record files, because package static has its own cache
 	case p.First && (p.End == exchange.Incomplete || h.Then != nil || p.File != nil):
 		f.Refuse(h.Status, f.now())
 		return nil, false
@@ -162,7 +164,7 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 			h.Length = int64(len(p.Body))
 		}
 		if f.requestID != "" && http1.FieldValue(h.Fields, requestID) == f.requestID {
-			h.Fields = http1.WithoutField(h.Fields, requestID) // each request that gets the page has its own
+			h.Fields = http1.WithoutField(h.Fields, requestID) // each request has its own ID
 		}
 		if f.begun = f.now(); !f.Begin(&h, f.begun) {
 			return nil, false
@@ -171,8 +173,8 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	return f.Write(p.Body)
 }
 
-// pass ends the recording of a response that will not be kept: each waiting request is sent to the origin. last reports
-// whether the response has ended.
+// pass ends the recording of a response that will not be kept, and sends each waiting request to the origin. The
+// parameter last is set if the response has ended.
 func (f *Fill) pass(last bool) {
 	if f.sub.Parent != nil {
 		f.sub.Parent.Fields = Bypass.addTo(f.sub.Parent.Fields)
@@ -219,12 +221,12 @@ func (f *Fill) answer(page *Page, v Verdict) {
 func (f *Fill) Reply(r exchange.Reply) {
 	f.origin.Source = exchange.Memory{}
 	if !f.ended {
-		if f.instead(r.Status, r.Status == 502 || r.Status == 504) { // the upstream cannot be reached
+		if f.instead(r.Status, r.Status == 502 || r.Status == 504) { // upstream unreachable
 			f.fail()
 			return
 		}
 		f.Refuse(r.Status, f.now())
-		if r.Status == 504 { // the other requests have waited as long
+		if r.Status == 504 { // the waiting requests have waited equally long, so do not send them to the origin
 			f.release(func(w *waiter) { w.x.Answer(exchange.Reply{Status: 504}) })
 		}
 		f.pass(true)
@@ -237,14 +239,14 @@ func (f *Fill) Reply(r exchange.Reply) {
 
 func (f *Fill) Start(*exchange.Exchange) { f.origin.TakeTurn() }
 
-// OnGone implements exchange.Source, for the client. The fetch continues if other clients wait for the page.
+// OnGone implements exchange.Source for the client's exchange. The fetch continues if other clients wait for the page.
 func (f *Fill) OnGone(x *exchange.Exchange) {
 	f.sub.Parent = nil
 	x.Stop(true)
 	if f.waiting.Len() == 0 {
 		f.giveUp()
 	} else {
-		f.origin.TakeTurn() // sends the next part to the other waiting clients
+		f.origin.TakeTurn() // makes the origin continue, because other clients wait
 	}
 }
 
@@ -253,20 +255,21 @@ func (f *Fill) giveUp() {
 	f.origin.Abandon()
 }
 
-// Input implements exchange.Source, for the client, which may have disconnected.
+// Input implements exchange.Source for the client's exchange, whose client may have disconnected.
 func (f *Fill) Input(_ *exchange.Exchange, in exchange.Input) {
 	if f.ended {
 		f.origin.Source.Input(&f.origin, in)
 	}
 }
 
-// beginWait limits the wait for a page that has begun, which may be endless.
+// beginWait is how long requests wait for the rest of a page after its head has arrived, because the page may be
+// endless.
 const beginWait = int64(5 * time.Second)
 
 func (p *Pages) Tick() {
 	for f := range p.Store.fills {
 		if f.waiting.Len() > 0 && f.begun > 0 && p.now()-f.begun > beginWait {
-			if f.node != nil { // further requests must not wait for f
+			if f.node != nil { // later requests must not wait for f
 				f.node.pass = p.now() + passFor
 			}
 			f.release((*waiter).askAgain)
@@ -277,13 +280,14 @@ func (p *Pages) Tick() {
 type waiter struct {
 	exchange.Memory
 	source *Source
-	x      *exchange.Exchange // nil if its client has disconnected
+	x      *exchange.Exchange // nil if the client has disconnected
 	f      *Fill              // the Fill that x waits for; nil after the wait
 	turns  int
 	place  *list.Element
 }
 
-// maxTurns limits how often a request waits, because each page may turn out to differ by Vary or to be uncacheable.
+// maxTurns limits how many fetches a request waits for, because the page of each fetch may turn out to be uncacheable
+// or, because of Vary, unsuitable for the request.
 const maxTurns = 3
 
 func (s *Source) wait(x *exchange.Exchange, f *Fill, turns int) {
@@ -293,7 +297,7 @@ func (s *Source) wait(x *exchange.Exchange, f *Fill, turns int) {
 	w.place = f.waiting.PushBack(w)
 }
 
-// OnGone implements exchange.Source. OnGone cancels an origin whose page no client needs.
+// OnGone implements exchange.Source. OnGone cancels the fetch if no other client waits for the page.
 func (w *waiter) OnGone(x *exchange.Exchange) {
 	f := w.f
 	w.x, w.f = nil, nil
@@ -309,8 +313,9 @@ func (w *waiter) OnGone(x *exchange.Exchange) {
 
 const maxReleased = 100
 
-// release ends the wait of exchanges for f, and makes the loop call answer for each of them soon. release does not call
-// answer itself, because answer may close a connection whose event the loop is just handling.
+// release stops the exchanges from waiting for f, and makes the event loop call the function answer soon for each of
+// them. release does not call answer itself, because answer may close a connection whose event the loop is just
+// handling.
 func (f *Fill) release(answer func(w *waiter)) {
 	var all []*waiter
 	for e := f.waiting.Front(); e != nil; e = e.Next() {

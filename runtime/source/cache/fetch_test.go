@@ -127,7 +127,7 @@ func TestTimeoutOfTheOriginAppliesToAllWaiters(t *testing.T) {
 	}
 }
 
-// A device without a battery sets its clock after the server has started.
+// On a device without a battery for its clock, the clock may be set after the server has started.
 func TestClockThatIsSetDoesNotExtendExpires(t *testing.T) {
 	r := newRig(t)
 	r.server.conns.Start = time.Unix(0, 0)
@@ -142,7 +142,8 @@ func TestClockThatIsSetDoesNotExtendExpires(t *testing.T) {
 	}
 }
 
-// The loop serves other clients between the turns. Disconnecting all waiting clients is quick, too.
+// The event loop answers some waiting clients in each turn, and serves other clients between the turns. Disconnecting
+// all waiting clients is quick, too.
 func TestManyWaitersAreAnsweredInTurns(t *testing.T) {
 	r := newRig(t)
 	loop, err := eventloop.New()

@@ -13,18 +13,18 @@ import (
 	"fapws/runtime/http1"
 )
 
-// answerFields contains the fields of a response that matter to the cache, as copies.
+// answerFields contains copies of the response fields that matter to the cache.
 type answerFields struct {
 	// Directives of CDN-Cache-Control if it is valid (RFC 9213 §2.2), otherwise of Cache-Control.
 	control control
 
-	age  int64 // seconds; -1 if missing
+	age  int64 // value of Age in seconds; -1 if missing
 	made int64 // Date, in seconds since 1970
 	// seconds between Date and the arrival of the response, from 0 to MaxTTL (RFC 9111 §4.2.3)
 	apparent int64
-	expires  int64 // in seconds since 1970; -1 if missing, 0 if invalid
+	expires  int64 // value of Expires in seconds since 1970; -1 if missing, 0 if invalid
 	vary     []string
-	// Each request may need a different response because of Vary, or Vary or the directives are too long.
+	// The response must not be kept, because of "Vary: *", or because Vary or the cache directives are too long.
 	never bool
 
 	setCookie bool
@@ -38,8 +38,8 @@ type answerFields struct {
 	fields []byte
 }
 
-// readFields reads the fields of a response that arrived at now, in nanoseconds since 1970. Without a Date the response
-// was made at now.
+// readFields reads the fields of a response that arrived at now, in nanoseconds since 1970. A response without a Date
+// field counts as generated at the time now.
 func readFields(fields []byte, now int64) answerFields {
 	f := answerFields{control: control{}, age: -1, made: now / second, expires: -1,
 		fields: make([]byte, 0, len(fields))}
@@ -54,7 +54,7 @@ func readFields(fields []byte, now int64) answerFields {
 			if first, _, _ := bytes.Cut(value, []byte{','}); f.age < 0 {
 				f.age = seconds(bytes.TrimSpace(first))
 			}
-			continue // do not store fields that differ in each response
+			continue // do not store these fields, which are different in each response
 		case isOne(name, "fapws-cache", "trailer"): // a page has no trailers
 			continue
 		case http1.EqualFold(name, "fapws-cache-tags"):
@@ -81,7 +81,7 @@ func readFields(fields []byte, now int64) answerFields {
 			names, ok := appendNames(f.vary, string(value))
 			f.vary, f.never = names, f.never || !ok
 		case http1.EqualFold(name, "set-cookie") && bytes.HasPrefix(value, []byte(http1.UpstreamCookie)):
-			continue // other clients must not get it
+			continue // do not store the field, because other clients must not receive it
 		case isOne(name, "set-cookie", "set-cookie2"):
 			f.setCookie = true
 		case isOne(name, "content-encoding", "content-md5", "content-digest", "digest"):
@@ -140,8 +140,8 @@ func isDate(b []byte) bool {
 	return ok
 }
 
-// appendNames adds the names in a Vary field to a list. appendNames returns false for "*", which makes every request
-// different, and if there are too many names.
+// appendNames appends the names in a Vary field to a list. appendNames returns false if the response must not be kept:
+// if there are too many names, or for "*", because then the response suits no other request.
 func appendNames(to []string, value string) ([]string, bool) {
 	for _, name := range strings.Split(value, ",") {
 		name = strings.ToLower(strings.TrimSpace(name))
@@ -157,12 +157,12 @@ func appendNames(to []string, value string) ([]string, bool) {
 	return to, true
 }
 
-// ofClient lists the fields about the client that package proxy adds for an upstream. These fields are missing in the
-// request from which the key is made.
+// ofClient lists request fields that package proxy adds to describe the client. A response whose Vary names such a
+// field is not kept, because the field is not part of the key.
 var ofClient = []string{"forwarded", "x-forwarded-for", "x-real-ip", "remote-user", "client-cert", "client-cert-chain"}
 
 // setTargeted parses the value of a targeted field: all lines of CDN-Cache-Control joined with commas, a dictionary of
-// structured fields (RFC 9213 §2.1). ok is false if the value is empty or invalid: the field must be ignored, and the
+// structured fields (RFC 9213 §2.1). If the value is empty or invalid, ok is false, the field must be ignored, and the
 // contents of c are undefined. A directive whose value has the wrong type is ignored.
 func (c control) setTargeted(value []byte) (ok bool) {
 	value = bytes.TrimLeft(value, " ")
@@ -177,7 +177,7 @@ func (c control) setTargeted(value []byte) (ok bool) {
 		case isNumber && err == nil:
 			c[name] = min(max(number, 0), int64(MaxTTL)/second)
 		case isNumber:
-		// no-cache and private may have names of fields as values, which this cache ignores
+		// the values of no-cache and private may be lists of field names, which this cache ignores
 		case err != nil && item != "?0":
 			c[name] = 0
 		default:

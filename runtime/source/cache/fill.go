@@ -10,18 +10,18 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// Fill makes the origin produce a page, and records the response part by part (Begin, Write, Finish). Fill ends with
-// Finish, Confirm, Failed or Refuse, or when the response turns out to be uncacheable. The origin answers a separate
-// exchange, whose Sink is the Fill. The Fill forwards the response to the client that has requested the page. The
-// origin never waits for that client: parts are copied and released at once, because a slow client would otherwise
-// delay all clients that wait for the page.
+// A Fill fetches a page from the origin, and records the response part by part (Begin, Write, Finish). A Fill ends with
+// Finish, Confirm, Failed or Refuse, or when the response turns out to be uncacheable. The origin responds to a
+// separate exchange, whose Sink is the Fill. The Fill forwards the response to the client that has requested the page.
+// It copies and releases each part at once, because otherwise a slow client would delay all clients that wait for the
+// page.
 //
 // The Fill is the Source of the client's exchange.
 type Fill struct {
 	s        *Store
 	rule     *Compiled
 	personal bool
-	// node whose fill is this Fill; nil if the node was evicted, or if each request has its own Fill
+	// node whose field fill is this Fill; nil if the node was evicted, or if each request has its own Fill
 	node    *node
 	old     *Page // the page to replace or confirm; nil if none
 	base    []byte
@@ -34,27 +34,27 @@ type Fill struct {
 	page   *Page
 	age    int64 // age of the response at its arrival in seconds; -1 if unknown
 	length int64
-	taken  int64 // bytes that the store counts as used
-	purged bool  // a purge during the fetch may concern the page
+	taken  int64 // bytes of this Fill that Store.used includes
+	purged bool  // a purge during the fetch possibly matches the page
 	ended  bool
 
 	source *Source
 	origin exchange.Exchange
-	// Stream of origin. The Parent of the origin's stream is the client's exchange, which gets the parts. Parent is nil
-	// after the client's exchange was answered.
+	// stream of origin; sub.Parent is the client's exchange, to which parts are forwarded, or nil after the end of its
+	// response
 	sub         exchange.Sub
 	conditional bool // the request to the origin contains the Conditions of old
-	// no client waits: the fetch replaces a stale page that was already sent
+	// the fetch replaces a stale page that was already sent, so no client waits for it
 	alone     bool
 	depth     int
-	requestID string // id of the request that the origin gets; "" for none
+	requestID string // request ID that is sent to the origin; "" if none
 	waiting   list.List
 	begun     int64 // Pages.now at the arrival of the head
 }
 
-// Begin processes the head of the response. Begin returns false if the response will not be kept: the Fill has ended,
-// and waiting requests must be sent to the origin. Begin copies the slices in h; the Page has only the Fields that may
-// be stored.
+// Begin processes the head of the response. If the response will not be kept, Begin returns false, the Fill has ended,
+// and waiting requests must be sent to the origin. Begin copies the slices in h, and omits fields that must not be
+// stored.
 func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 	f.s.now = now
 	read := readFields(h.Fields, now+f.s.ahead)
@@ -90,8 +90,8 @@ func (f *Fill) vary(p *Page, t *terms) {
 	}
 }
 
-// refused records that a response could not be kept. After an error of the handler, the page is kept, because the
-// handler may confirm it later.
+// refused records that a response could not be kept, and removes the older page unless the response is an error of the
+// handler, which may confirm the older page later.
 func (f *Fill) refused(personal bool, status int) {
 	n, now := f.node, f.s.now
 	if !personal && status < 500 && f.old != nil && f.old.in != nil {
@@ -107,8 +107,8 @@ func (f *Fill) refused(personal bool, status int) {
 	}
 }
 
-// Failed ends the Fill without a response. The older page of the Fill, which is sent instead, also answers other
-// requests until the next attempt to fetch.
+// Failed ends the Fill without a response. The older page is sent instead, also for other requests until the next
+// attempt to fetch the page.
 func (f *Fill) Failed(now int64) {
 	f.s.now = now
 	if n := f.node; n != nil {
@@ -117,9 +117,9 @@ func (f *Fill) Failed(now int64) {
 	f.end()
 }
 
-// move determines the key of the response, including the fields in its Vary, and changes the node of f accordingly. A
-// node only gains names of fields and never loses any, so a response without some of these names is stored under
-// several keys.
+// move determines the key of the response, including the fields in its Vary, and changes the node of f accordingly.
+// Names of request fields are only added to a node and never removed, so a response whose Vary omits some of these
+// names is stored under several keys.
 func (f *Fill) move(vary []string) bool {
 	s := f.s
 	s.key = append(s.key[:0], f.base...)
@@ -164,7 +164,7 @@ func (f *Fill) leave() {
 	}
 }
 
-// Write records a piece of the body and returns a permanent copy. ok is false if the body is too long: the Fill has
+// Write records a piece of the body and returns a permanent copy. If the body is too long, ok is false and the Fill has
 // ended.
 func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 	p := f.page
@@ -212,15 +212,15 @@ func (f *Fill) store() {
 	}
 }
 
-// Refuse ends the Fill before Begin, because responses of this kind are not kept. status is the status of the response.
+// Refuse ends the Fill without recording a response with this status, because it must not be kept.
 func (f *Fill) Refuse(status int, now int64) {
 	f.s.now = now
 	f.refused(false, status)
 	f.end()
 }
 
-// For reports, after Finish, whether the page may answer the waiting request r. A page with no-cache must not, because
-// it may have been out of date before r arrived.
+// For reports, after Finish, whether the page may be sent for the waiting request r. A page with no-cache must not be
+// sent, because it may have been generated before r arrived.
 func (f *Fill) For(r *exchange.Request) bool {
 	if f.page.validate || !f.page.public && f.rule.personal(r) {
 		return false

@@ -16,12 +16,12 @@ import (
 // terms contains the conditions for keeping a response. Times are in nanoseconds.
 type terms struct {
 	keep bool
-	// Only fields of this request forbid storing the response. Responses to other requests may be stored.
+	// the response is not stored because of fields in this request; responses to other requests may be stored
 	personal bool
 
 	// the response is for all clients, even for requests with Cookie or Authorization
 	public   bool
-	fresh    int64 // lifetime in nanoseconds, like the following durations
+	fresh    int64 // lifetime in nanoseconds
 	stale    int64
 	ifError  int64
 	down     int64
@@ -38,21 +38,22 @@ const (
 	maxVaryName = 64
 	maxTags     = 32
 
-	// Maximum length of all directives, in bytes, because parsing them takes time of the loop.
+	// maximum length of all cache directives in bytes, which limits the time for parsing them on the event loop
 	maxDirectives = 4 << 10
 
-	// downFor is how long a stale page answers while its origin is unreachable (RFC 9111 §4.2.4 has no limit).
+	// downFor is how long a stale page is sent while its origin is unreachable (RFC 9111 §4.2.4 has no limit).
 	downFor = int64(24 * time.Hour)
 )
 
 // understood contains the statuses whose caching requirements are implemented, for must-understand (RFC 9111 §5.2.2.3).
-// Responses with the heuristic statuses may be kept without an explicit lifetime (RFC 9110 §15.1).
+// The list heuristic contains the statuses of responses that may be kept without an explicit lifetime (RFC 9110 §15.1).
 var (
 	understood = []int{200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 451, 501}
 	heuristic  = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
 )
 
-// judge decides whether and how long a response to a request, which may be personal, is kept (RFC 9111 §3, §3.5, §4.2).
+// judge decides whether and how long a response is kept (RFC 9111 §3, §3.5, §4.2). The parameter personal is the result
+// of Compiled.personal for the request.
 func (c *Compiled) judge(personal bool, status int, f *answerFields) (t terms) {
 	cc := f.control
 	if status < 200 || status == 206 || status == 304 || f.never || cc.has("private") || f.setCookie || f.stream {
@@ -101,7 +102,7 @@ func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok boo
 	case cc.has("no-cache"): // fresh for no time, but it may be confirmed
 		return 0, true
 	case c.Heuristic > 0 && (cc.has("public") || slices.Contains(heuristic, status)):
-		// A tenth of the time since its last change (RFC 9111 §4.2.2).
+		// use a tenth of the time since the last change (RFC 9111 §4.2.2)
 		if changed, ok := http1.ParseDate(f.date); ok {
 			return min(max(f.made-changed, 0)*second/10, int64(c.Heuristic)), true
 		}
@@ -110,8 +111,9 @@ func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok boo
 }
 
 // staleness returns how long a response may be sent after its lifetime: while a new response is fetched (stale),
-// instead of an error (ifError), and instead of no response (down). must-revalidate and proxy-revalidate forbid stale
-// responses, and so does s-maxage unless the same response specifies the time (RFC 9111 §4.2.4, §5.2.2.10; RFC 5861).
+// instead of an error (ifError), and instead of no response (down). Stale responses are forbidden by must-revalidate
+// and proxy-revalidate, and by s-maxage unless the response also has stale-while-revalidate or stale-if-error (RFC 9111
+// §4.2.4, §5.2.2.10; RFC 5861).
 func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 	switch {
 	case cc.has("must-revalidate", "proxy-revalidate"):
@@ -128,16 +130,16 @@ func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 	return stale, ifError, down
 }
 
-// control contains the cache directives of a response (RFC 9111 §5.2.2, RFC 5861) by their names in lower case, with
-// their seconds. Directives without seconds have any value.
+// control maps the names of a response's cache directives (RFC 9111 §5.2.2, RFC 5861), in lower case, to their seconds.
+// The value of a directive without seconds is undefined.
 type control map[string]int64
 
 func (c control) has(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { _, there := c[name]; return there })
 }
 
-// directive matches the first directive of a list: "name", "name=token" or "name="quoted, string"". An argument without
-// an end extends to the end of the list.
+// directive matches the first directive of a list: "name", "name=token" or "name="quoted, string"". A quoted argument
+// without a closing quote extends to the end of the list.
 var directive = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?s)^\s*([^,=]*?)\s*(?:=[ \t]*("(?:[^"\\]|\\.)*"?[^,]*|[^,]*))?(?:,|$)`)
 })
@@ -160,8 +162,7 @@ func (c control) add(value []byte) {
 	}
 }
 
-// seconds parses a number of seconds. seconds returns 0 for an invalid value, and MaxTTL for a larger value (RFC 9111
-// §1.2.2).
+// seconds parses a number of seconds. seconds returns 0 for an invalid value, and at most MaxTTL (RFC 9111 §1.2.2).
 func seconds(arg []byte) int64 {
 	n, _ := static.ParseDigits(arg)
 	return min(n, int64(MaxTTL)/second)
@@ -182,16 +183,16 @@ func (p *Page) Conditions() (fields []byte) {
 	return fields
 }
 
-// names reports whether a 304 with etag confirms the page. A 304 with another strong tag is about another
-// representation (RFC 9111 §4.3.4).
+// names reports whether a 304 with etag confirms the page. A 304 with a strong tag that differs from the page's tag
+// refers to a different representation (RFC 9111 §4.3.4).
 func (p *Page) names(etag []byte) bool {
 	return len(etag) == 0 || len(p.etag) == 0 || bytes.HasPrefix(etag, []byte("W/")) ||
 		bytes.Equal(etag, bytes.TrimPrefix(p.etag, []byte("W/")))
 }
 
 // update returns the fields of a page after a 304 (RFC 9111 §3.2). Fields of the 304 replace the page's fields of the
-// same name, except for fields that describe the kept content. The Date of the page is never kept, because it would
-// make the page as old as before. Without a Date, the 304 was made when it arrived (RFC 9110 §6.6.1).
+// same name, except for fields that describe the kept content. The Date of the page is never kept, because the age of
+// the page is counted from the 304. A 304 without Date counts as generated when it arrived (RFC 9110 §6.6.1).
 func (p *Page) update(fields []byte) []byte {
 	stored := p.Fields[:p.own]
 	merged := make([]byte, 0, len(stored)+len(fields))
@@ -215,8 +216,9 @@ func (p *Page) fixed(name []byte) bool {
 		len(p.etag) > 0 && isOne(name, "etag")
 }
 
-// Confirm ends the Fill of a page whose Conditions the handler has answered with h, a 304. Confirm returns the updated
-// page, which is kept if h allows it. shared is false if waiting requests must be sent to the handler.
+// Confirm ends the Fill after the handler has responded with h, a 304, to a request with Conditions. Confirm returns
+// the updated page, which is kept if h allows it. The result shared is false if waiting requests must be sent to the
+// handler.
 func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 	s, old := f.s, f.old
 	s.now = now

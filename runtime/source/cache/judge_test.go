@@ -68,7 +68,7 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 		{rule: obey, status: 200, fields: "Cache-Control: max-age=10, no-store, must-understand", keep: true,
 			fresh: 10},
 
-		// Pages that are kept and confirmed for each request.
+		// pages that are kept, and that the handler must confirm for each request
 		{rule: obey, fields: `Cache-Control: no-cache|ETag: "a"`, keep: true, validate: true},
 		{rule: obey, fields: `Cache-Control: no-cache, max-age=10, stale-while-revalidate=5|ETag: W/"a"`, keep: true,
 			validate: true},

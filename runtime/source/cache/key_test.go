@@ -9,8 +9,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A response to a known client is sent to other clients only if its fields permit this. A client with a password is
-// also known.
+// A response to a client that has logged in or has a certificate is sent to other clients only if the response's fields
+// permit this.
 func TestClientWithALoginOrCertificateIsKnown(t *testing.T) {
 	c := compile(t, Rule{IgnoreCookies: true})
 	for want, peers := range map[bool][]exchange.Peer{

@@ -12,8 +12,8 @@ import (
 
 func decoded(r *exchange.Request) string { return string(http1.MergeSlashes(nil, r.Path)) }
 
-// personal reports whether the response to a request is for one person by default: the client has logged in, has a
-// certificate or sends a Cookie.
+// personal reports whether a response may contain personal data by default: the client has logged in, has a certificate
+// or sends a Cookie.
 func (c *Compiled) personal(r *exchange.Request) bool {
 	return r.Peer.User != "" || r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 ||
 		slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
@@ -22,8 +22,8 @@ func (c *Compiled) personal(r *exchange.Request) bool {
 		})
 }
 
-// appendKey appends the key of a request, without the fields of Vary: scheme, host, target and fields, separated by
-// NUL, which heads never contain.
+// appendKey appends the key of a request, without the fields named by Vary: scheme, host, target and the fields of
+// Rule.Vary. They are separated by NUL, which heads never contain.
 func (c *Compiled) appendKey(key []byte, r *exchange.Request) []byte {
 	key = append(append(key, cmp.Or(r.Peer.Scheme, "http")...), 0)
 	host := len(key)
@@ -59,7 +59,7 @@ func appendVary(key []byte, r *exchange.Request, names []string) []byte {
 // appendMembers appends the value of a field without white space around commas, which has no meaning in a list (RFC
 // 9110 §5.6.1), and in lower case if fold is set.
 func appendMembers(key, value []byte, fold bool) []byte {
-	quoted, space, after := false, -1, true // after is true at the start of the list and after a comma
+	quoted, space, after := false, -1, true // the variable after is true at the start of the list and after a comma
 	for i, b := range value {
 		if (b == ' ' || b == '\t') && !quoted {
 			if space < 0 {
@@ -104,8 +104,8 @@ func appendCodings(key []byte, r *exchange.Request) []byte {
 
 var codings = [...]string{"gzip", "br", "zstd", "deflate", "*"}
 
-// saysMore reports whether a request names codings that appendCodings omits: unknown codings, or codings with weight 0.
-// An application may interpret such codings.
+// saysMore reports whether a request names codings that appendCodings omits, namely unknown codings and codings with
+// weight 0, although an application may interpret them.
 func saysMore(r *exchange.Request) bool {
 	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
 		for item := range bytes.SplitSeq(list, []byte{','}) {
@@ -120,19 +120,19 @@ func saysMore(r *exchange.Request) bool {
 type Verdict uint8
 
 const (
-	Bypass Verdict = iota // the handler must answer, and the response is not stored
+	Bypass Verdict = iota // the handler must respond, and the response is not stored
 	Hit                   // Page is the response
-	// Page is the response. If Fill is not nil, the caller must also fetch a new page for the Fill.
+	// Found.Found.Page is the response. If Found.Fill is not nil, the caller must also start this Fill.
 	Stale
 	Miss
-	// like Miss, but with an older Page, whose Conditions must be sent
+	// like Miss, but Found.Page is an older page, whose Conditions must be sent to the handler
 	Expired
-	Wait // another request is fetching the page into Fill
-	// page is the response, which the handler has just confirmed; Look does not return this verdict
+	Wait // Found.Fill is already fetching the page for another request
+	// the response is a page that the handler has just confirmed; Look never returns this verdict
 	Revalidated
 )
 
-// addTo returns fields with the field for v, which replaces an earlier one.
+// addTo returns fields with the Fapws-Cache field for v, which replaces an earlier Fapws-Cache field.
 func (v Verdict) addTo(fields []byte) []byte {
 	if fields == nil {
 		return verdictFields[v]
@@ -156,8 +156,8 @@ type Found struct {
 	Fill    *Fill
 }
 
-// Look finds the response to a request, which must be a GET or HEAD without a body. Look allocates nothing for a page
-// that exists.
+// Look finds the response to a request, which must be a GET or HEAD without a body. For a page in the store, Look
+// allocates no memory.
 func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	s.now = now
 	defer func() { s.count[f.Verdict]++ }()
@@ -175,7 +175,7 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 		s.use(n)
 		p = n.page
 	}
-	fetched := r.Parsed.Head || only(r) // the response to this request would not suit other clients
+	fetched := r.Parsed.Head || only(r) // the response to this request would not suit other requests
 	if p != nil {
 		switch late := p.late(now); {
 		case personal && !p.public:
@@ -183,7 +183,7 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 		case late < 0:
 			return Found{Verdict: Hit, Page: p}
 		case p.validate && !fetched:
-			// Other requests cannot use the result, so they must not wait for it.
+			// The confirmation applies only to this request, so other requests must not wait for it.
 			return Found{Verdict: Expired, Page: p, Fill: s.begin(nil, p, c, r, personal, base)}
 		case late < p.stale, now < n.excused:
 			f = Found{Verdict: Stale, Page: p}
@@ -219,8 +219,9 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	return f
 }
 
-// only reports whether the response to a request does not suit other clients: it is a range, it depends on the client's
-// copy, or a proxy may have removed a field of the key, because Connection names it.
+// The function only reports whether the response to a request does not suit other requests: the request asks for a
+// range, its conditions refer to the client's copy, or Connection names a field, so that a proxy may have removed a
+// field of the key.
 func only(r *exchange.Request) bool {
 	return slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)
@@ -230,7 +231,7 @@ func only(r *exchange.Request) bool {
 	})
 }
 
-// namesFields reports whether the value of a Connection field contains names other than the usual ones.
+// namesFields reports whether the value of a Connection field contains names other than the usual hop-by-hop options.
 func namesFields(connection []byte) bool {
 	for option := range bytes.SplitSeq(connection, []byte{','}) {
 		if !isOne(bytes.TrimSpace(option), "", "close", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade",
@@ -241,7 +242,7 @@ func namesFields(connection []byte) bool {
 	return false
 }
 
-// begin makes a Fill for a page. n is the node of the page, or nil.
+// begin creates a Fill for a page. n is the page's node, or nil if each request has its own Fill.
 func (s *Store) begin(n *node, old *Page, c *Compiled, r *exchange.Request, personal bool, base int) *Fill {
 	parsed := *r.Parsed
 	parsed.Fields = slices.Clone(parsed.Fields)

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// A Page is a stored response. A Page does not change, except that Coded adds forms, and remains valid after its
+// A Page is a stored response. A Page is immutable except for its forms in content codings, and remains valid after its
 // eviction while it is being sent.
 type Page struct {
 	Status int
@@ -23,9 +23,9 @@ type Page struct {
 
 	HasDate, HasServer bool
 
-	terms       // conditions on which the page is kept
-	since int64 // time when the terms begin to apply
-	// length of the handler's part of Fields; the cache has added the rest
+	terms       // conditions under which the page is kept
+	since int64 // time when the response arrived, in nanoseconds since 1970
+	// length of the fields from the handler at the front of Fields; the cache has added the rest
 	own  int
 	etag []byte
 	date []byte
@@ -35,14 +35,14 @@ type Page struct {
 	coded *coded // nil if the page has no forms in other codings
 }
 
-// Age returns the age of the page in seconds (RFC 9111 §4.2.3), rounded up, because now and the time of its creation
-// may be late.
+// Age returns the age of the page in seconds (RFC 9111 §4.2.3), rounded up, because both now and since may be slightly
+// in the past.
 func (p *Page) Age(now int64) int64 { return (max(now-p.since+p.age, 0) + second - 1) / second }
 
 func (p *Page) late(now int64) int64 { return now - p.since - p.fresh }
 
-// Instead reports whether the page may be sent instead of a response with that status (RFC 5861 §4). unreachable means
-// that the origin has sent no response, and the status is the server's own (RFC 9111 §4.2.4).
+// Instead reports whether the page may be sent instead of a response with that status (RFC 5861 §4). The parameter
+// unreachable is set if the origin has sent no response, so that the status was chosen by the server (RFC 9111 §4.2.4).
 func (p *Page) Instead(status int, unreachable bool, now int64) bool {
 	failed := status == 500 || status >= 502 && status <= 504
 	return failed && p.late(now) < p.ifError || unreachable && p.late(now) < p.down
@@ -54,8 +54,8 @@ func (p *Page) Unchanged(r *exchange.Request) bool {
 	return p.Status == 200 && c.Unchanged(p.etag, p.date)
 }
 
-// Range returns the Range field of a GET if it applies to the page in its original form, otherwise nil. A request with
-// other conditions, or with a repeated field, gets the whole page.
+// Range returns the Range field of a GET if it applies to the page in its original form, otherwise nil. For requests
+// with conditions other than If-Range, or with a repeated field, the result is nil and the whole page is sent.
 func (p *Page) Range(r *exchange.Request) (wanted []byte) {
 	c := static.ReadConditions(r.Head, r.Parsed.Fields)
 	wanted = c.Range(p.etag, p.date)
@@ -86,18 +86,18 @@ func appendSlim(dst, fields []byte) []byte {
 	return dst
 }
 
-// coded contains the forms of a page in content codings, which are made at their first use. coded is the only mutable
-// part of a Page.
+// coded contains the forms of a page in content codings, which are compressed when they are first requested. coded is
+// the only mutable part of a Page.
 type coded struct {
 	can coding.Set // codings in which the page may become smaller
-	// The compressed forms of the page. The uncompressed page stands for a form that is being made, or for which there
-	// was no room.
+	// The compressed forms of the page. An element is the uncompressed page while the form is being compressed, or if
+	// there was no room for the form.
 	pages [coding.Codings]*Page
 	size  int64
 }
 
-// codable reports whether a page may be sent compressed and is worth compressing, by its type and length. The parameter
-// on is Rule.Compress.
+// codable reports whether a page may be sent compressed and whether its type and length make compression worthwhile.
+// The parameter on is Rule.Compress.
 func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 	if !on || !t.plain || h.Status != 200 {
 		return false
@@ -108,8 +108,9 @@ func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 	return coding.Compressible(kind)
 }
 
-// Coded returns the form of a page that a client prefers. If this form does not exist yet, wanted is its coding
-// (otherwise Identity): the caller must compress the body and call SetCoded once. Coded allocates nothing.
+// Coded returns the form of a page that a client prefers. If this form does not exist yet, Coded returns the
+// uncompressed page and, as wanted, the coding of the form; the caller must then compress the body and call SetCoded
+// once. Otherwise wanted is Identity.
 func (p *Page) Coded(r *exchange.Request) (form *Page, wanted coding.Coding) {
 	if p.coded == nil {
 		return p, coding.Identity
@@ -123,8 +124,8 @@ func (p *Page) Coded(r *exchange.Request) (form *Page, wanted coding.Coding) {
 	return p, c
 }
 
-// SetCoded stores the body of a page in a content coding, if the page is still stored and there is room. ok is false if
-// the form is not worth storing.
+// SetCoded stores the compressed body of a page, if the page is still stored and there is room. The parameter ok is
+// false if compression did not make the body smaller.
 func (s *Store) SetCoded(p *Page, c coding.Coding, body []byte, ok bool) {
 	if !ok {
 		p.coded.can[c] = false
@@ -149,7 +150,8 @@ func (p *Page) form(body []byte, c coding.Coding) *Page {
 		name, value, _ := bytes.Cut(line, []byte{':'})
 		value = bytes.TrimLeft(value, " \t")
 		if http1.EqualFold(name, "etag") && !bytes.HasPrefix(value, []byte("W/")) {
-			// The form is another representation; the weak tag is valid for both (RFC 9110 §8.8.3.3).
+			// The compressed form and the page need different strong tags, but may share a weak tag (RFC 9110
+			// §8.8.3.3).
 			form.Fields = append(append(form.Fields, "ETag: W/"...), value...)
 			continue
 		}

@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Pages answers exchanges from a Store. The methods of Pages must be called on the event loop.
+// Pages responds to exchanges from a Store. The methods of Pages must be called on the event loop.
 type Pages struct {
 	Store       *Store
 	flush       func()
@@ -29,13 +29,14 @@ type Pages struct {
 	fields []byte
 }
 
-// NewPages returns the Pages of s. flush sends the output of the event loop. invalidated is called when a request has
-// made pages out of date, to notify other processes. limits are the limits of requests.
+// NewPages returns the Pages for the store s. The function flush sends the event loop's output; invalidated is called
+// when a request has made pages out of date, to notify other processes.
 func NewPages(s *Store, flush func(), invalidated func(Pattern), conns *conn.Set, limits *http1.Limits) *Pages {
 	return &Pages{Store: s, flush: flush, invalidated: invalidated, conns: conns, limits: limits}
 }
 
-// now returns the time in nanoseconds since 1970 by the clock as it was set at the start. now may be a tick late.
+// now returns the start time of the server in nanoseconds since 1970, plus the monotonic time since the start as of the
+// last tick of the event loop.
 func (p *Pages) now() int64 {
 	now := p.conns.Start.UnixNano() + p.conns.Now
 	p.Store.ahead = p.conns.Unix()*second - now
@@ -73,13 +74,13 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 		s.newFetch(x, found)
 		f.alone, f.sub.Parent = true, nil
 		p.send(x, r, found.Page, found.Verdict)
-		p.flush() // send the page first, because the handler may run on the loop
+		p.flush() // send the page first, because the handler may run on the event loop and block it
 		f.ask()
 	case Miss, Expired:
 		s.fetch(x, found)
 	case Wait:
-		// A page may need subrequests. A request waits only for fetches of its own depth or a larger depth, so that no
-		// request waits for itself.
+		// A page may need subrequests. A request waits only for fetches of its own depth or a larger depth, because
+		// otherwise it could wait for itself.
 		if turns == maxTurns || f.depth < r.Depth() {
 			s.bypass(x)
 			return
@@ -101,8 +102,8 @@ func cacheable(r *exchange.Request) bool {
 	return plain && (r.Origin == nil || r.Origin.Value == nil) && (q.Host.Len > 0 || q.Authority.Len > 0)
 }
 
-// send answers x with page. The parameter asked is the client's request, which determines the coding, the range, and
-// whether the client already has the page.
+// send sends page as the response to x. The parameter asked is the client's request, which determines the coding, the
+// range, and whether the client already has the page.
 func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, v Verdict) {
 	// range to send, in bytes of the page; the whole page if count is 0
 	var from, count int64
@@ -154,8 +155,8 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 	x.Sink.Send(part)
 }
 
-// coded returns the form of a page that a client prefers. A missing form is made on another goroutine, for later
-// requests.
+// coded returns the form of a page that a client prefers. If this form does not exist yet, another goroutine compresses
+// it for later requests, and coded returns the uncompressed page.
 func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	form, c := page.Coded(asked)
 	if c != coding.Identity {
@@ -172,7 +173,7 @@ func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	return form
 }
 
-// patternOf returns the pattern of the pages that a request invalidates (RFC 9111 §4.4).
+// patternOf returns a pattern that matches the pages that a request invalidates (RFC 9111 §4.4).
 func patternOf(r *exchange.Request) Pattern {
 	path := route.AppendPath(nil, http1.MergeSlashes(nil, r.Path))
 	return Pattern{Exact: true, Path: string(path), Host: string(r.Peer.AppendHost(nil, r.Parsed, r.Head))}
@@ -207,28 +208,28 @@ type Rule struct {
 	// TTL is the lifetime of responses that specify no lifetime. 0 means that these responses are not stored.
 	TTL time.Duration `key:"ttl" short:"a time such as \"60s\""`
 
-	// Stale is how long a response is sent after its lifetime, while one request fetches a new one.
-	// stale-while-revalidate of the response overrides it.
+	// Stale is how long a response is sent after its lifetime, while one request fetches a new response. The directive
+	// stale-while-revalidate in a response overrides Stale.
 	Stale time.Duration `key:"stale"`
 
-	// Heuristic, if not 0, stores responses that have a Last-Modified but no lifetime, for a tenth of their age and at
-	// most this long (RFC 9111 §4.2.2).
+	// Heuristic is the maximum lifetime of responses that have Last-Modified but no lifetime: they are stored for a
+	// tenth of the time since their last change (RFC 9111 §4.2.2). 0 means that they are not stored.
 	Heuristic time.Duration `key:"heuristic"`
 
 	// Status contains the statuses to which TTL applies. nil means 200, 301 and 308.
 	Status []int `key:"status" range:"200-599"`
 
-	// Vary contains request fields that distinguish responses, in addition to the Vary of a response.
+	// Vary lists request fields on which the response depends, in addition to the fields in the response's Vary.
 	Vary []string `key:"vary"`
 
-	// IgnoreQuery uses one response for all queries.
+	// IgnoreQuery makes requests that differ only in the query share one response.
 	IgnoreQuery bool `json:"ignore_query" key:"query" is:"not"`
 
-	// Compress sends pages compressed to clients that accept a coding, if compression makes them smaller.
+	// Compress enables compression for clients that accept it, if it makes a page smaller.
 	Compress bool
 
-	// IgnoreCookies treats requests with a Cookie like other requests. Otherwise the cache answers these requests, and
-	// stores their responses, only if the response is for all clients: public or s-maxage.
+	// IgnoreCookies makes the cache treat requests with a Cookie like requests without a Cookie. Otherwise responses to
+	// requests with a Cookie are stored and sent from the cache only if they have the directive public or s-maxage.
 	IgnoreCookies bool `json:"ignore_cookies" key:"cookies" is:"one bypass ignore"`
 }
 

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Store keeps pages within a number of bytes. The least recently used pages are evicted first.
+// Store keeps pages within a limit of bytes, and evicts the least recently used pages first.
 type Store struct {
 	limit, most int64
 	used        int64
@@ -20,8 +20,8 @@ type Store struct {
 	pages       int
 	fills       map[*Fill]struct{}
 	now         int64
-	// by how much the machine's clock is ahead of now, if it was set since the start; origins date responses by that
-	// clock
+	// how far the system clock is ahead of now, because it was set since the start; needed because origins use the
+	// system clock for Date
 	ahead int64
 	count [len(verdictFields)]int64
 	key   []byte
@@ -30,13 +30,13 @@ type Store struct {
 type Stats struct {
 	Hits, Stale, Misses, Bypassed, Waited int64
 
-	Revalidated int64 // number of misses for which a 304 has confirmed the page
+	Revalidated int64 // number of 304 responses from handlers that confirmed a page
 	Entries     int
 	Bytes, Most int64
 }
 
-// New returns a store of at most limit bytes, with pages of at most page bytes. 0 for page means an eighth of limit, at
-// most 1 MiB.
+// New returns a store for at most limit bytes. The parameter page limits the size of a page in bytes; 0 means an eighth
+// of limit, at most 1 MiB.
 func New(limit, page int64) *Store {
 	if page == 0 {
 		page = min(limit/8, 1<<20)
@@ -45,8 +45,8 @@ func New(limit, page int64) *Store {
 		fills: map[*Fill]struct{}{}}
 }
 
-// A node is the state of a key. A node has no page while the first response is being fetched, or if the response could
-// not be stored.
+// A node contains what the store knows about a key. A node has no page while the first response is being fetched, or if
+// the response could not be stored.
 type node struct {
 	key  string
 	host string
@@ -55,14 +55,15 @@ type node struct {
 	page *Page
 	fill *Fill // running fetch of the page, or nil
 
-	// vary contains names of request fields that distinguish responses. The pages are in nodes with longer keys.
+	// vary contains the names of request fields on which the response depends. If vary is not empty, the pages are in
+	// other nodes, whose keys include the values of these fields.
 	vary []string
 
-	pass         int64 // until this time requests do not wait for each other
+	pass         int64 // requests for the page do not wait for each other until this time
 	passPersonal int64 // like pass, for requests with Cookie or Authorization
 	// time of the next attempt to store a response, or to refresh a stale page
 	again int64
-	// until this time a stale page is the response, because a fetch has failed
+	// a stale page is sent until this time, because a fetch has failed
 	excused int64
 
 	size  int64
@@ -70,14 +71,14 @@ type node struct {
 }
 
 const (
-	// Memory of a node or a page in addition to its bytes: structures and map entries. A test compares these numbers
-	// with the heap.
+	// memory for the structures and map entries of a node or page, in addition to its contents, in bytes; compared with
+	// the heap by a test
 	nodeOverhead  = 432
 	pageOverhead  = 512
 	codedOverhead = 64
 
 	// passFor is how long the store remembers that a response could not be stored. tryEvery is the interval between
-	// further attempts.
+	// attempts to store a response meanwhile.
 	passFor  = 60 * second
 	tryEvery = second
 )
@@ -89,7 +90,7 @@ func (s *Store) Stats() Stats {
 		Entries:     s.pages, Bytes: s.used, Most: s.limit}
 }
 
-// grow makes room for n bytes. grow returns false if that is impossible.
+// grow makes room for n bytes, or returns false if that is impossible.
 func (s *Store) grow(n int64) bool {
 	for s.used+n > s.limit {
 		oldest := s.recent.Back()
@@ -102,7 +103,7 @@ func (s *Store) grow(n int64) bool {
 	return true
 }
 
-// node makes a missing node, or returns nil if there is no room.
+// node returns the node for a key, and creates it if necessary, or returns nil if there is no room.
 func (s *Store) node(key []byte, path string) *node {
 	if n := s.nodes[string(key)]; n != nil {
 		return n
@@ -159,8 +160,8 @@ func (p *Page) size() int64 {
 
 func (s *Store) use(n *node) { s.recent.MoveToFront(n.place) }
 
-// growFor makes room for n bytes more of the node n. growFor returns false if there is no room, or if n was evicted to
-// make room.
+// growFor makes room for size additional bytes of the node n. growFor returns false if there is no room, or if n itself
+// was evicted to make room.
 func (s *Store) growFor(n *node, size int64) bool {
 	s.use(n)
 	if !s.grow(size) {
@@ -174,12 +175,13 @@ func (s *Store) growFor(n *node, size int64) bool {
 }
 
 type Pattern struct {
-	// Host, with a port unless it is the scheme's default; "" means all hosts.
+	// Host is the host name, with a port unless it is the scheme's default port; "" means all hosts.
 	Host string `json:"host,omitempty"`
-	// Path is "/page" with any query, "/page?a=1" with this query, "/blog/*" for a prefix, or "*" for all.
+	// Path is a path ("/page", with any query), a path with a query ("/page?a=1"), a prefix ("/blog/*"), or "*" for all
+	// pages.
 	Path  string `json:"path,omitempty"`
 	Exact bool   `json:"exact,omitempty"` // "*" and "?" in Path have no special meaning
-	// Tag is a tag in the field Fapws-Cache-Tags of responses. Tag is used instead of Path.
+	// Tag matches pages with this tag in the field Fapws-Cache-Tags, and is used instead of Path.
 	Tag string `json:"tag,omitempty"`
 }
 
@@ -203,8 +205,8 @@ func (p *Pattern) Check() error {
 	return nil
 }
 
-// PurgeNow evicts pages, and returns their number. Pages that are being fetched will not be kept. PurgeNow iterates
-// over all pages at most once, even if many patterns have tags or prefixes.
+// PurgeNow evicts the pages that match a pattern, and returns their number. Matching pages that are being fetched will
+// not be kept. PurgeNow iterates over all pages at most once, even if many patterns have tags or prefixes.
 func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	before := s.pages
 	tags, prefixes := map[string][]*Pattern{}, map[string][]*Pattern{}
@@ -212,7 +214,8 @@ func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	for i := range all {
 		p := &all[i]
 		path, query, wide, queried := p.parts()
-		// Compare only the paths. As a result, a page that does not match the whole pattern may not be stored.
+		// For running fetches, compare only the paths. As a result, a fetched page may not be stored although it does
+		// not match the whole pattern.
 		for f := range s.fills {
 			f.purged = f.purged || p.Tag != "" || f.path == path || wide && strings.HasPrefix(f.path, path)
 		}
@@ -249,8 +252,8 @@ func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	return before - s.pages
 }
 
-// parts returns the path of a pattern as nodes store it, and the query. wide reports whether the path is a prefix.
-// queried reports whether the pattern matches only pages with this query.
+// parts returns the path of a pattern, in the form that nodes contain, and the query. The result wide is true if the
+// path is a prefix. The result queried is true if the pattern matches only pages with this query.
 func (p *Pattern) parts() (path, query string, wide, queried bool) {
 	path = p.Path
 	if !p.Exact {

@@ -82,7 +82,7 @@ func look(t testing.TB, s *Store, c *Compiled, r *exchange.Request, now int64, w
 	return f
 }
 
-// B is evicted after requests for A B C A D, with room for three pages.
+// The store has room for three pages. After requests for A, B, C, A and D, the least recently used page B is evicted.
 func TestLeastRecentlyUsedPageIsEvicted(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	one := New(1<<20, 0)
@@ -201,7 +201,7 @@ func TestRequestsWaitForAFetchOfTheSamePage(t *testing.T) {
 	}
 	look(t, s, c, logged, 1, Bypass)
 
-	// Requests do not wait for an uncacheable page. At intervals, one response is examined.
+	// Requests do not wait for an uncacheable page, but after each interval tryEvery, one response is examined again.
 	r = get(t, "/private")
 	if put(t, s, c, r, answer{fields: "Cache-Control: private"}, 1) {
 		t.Error("kept")
@@ -222,7 +222,7 @@ func TestRequestsWaitForAFetchOfTheSamePage(t *testing.T) {
 	look(t, s, c, get(t, "/shop"), 3, Hit)
 	look(t, s, c, logged, 3, Bypass)
 
-	// A client with a password also gets a public page.
+	// A page with the directive public is also sent to a client with a password.
 	logged = get(t, "/logo", "Authorization: Basic x")
 	if !put(t, s, c, logged, answer{fields: "Cache-Control: public, max-age=9", body: "logo"}, 1) {
 		t.Error("not kept")
@@ -248,14 +248,14 @@ func TestVarySelectsThePageOfARequest(t *testing.T) {
 	if put(t, s, c, get(t, "/star"), answer{fields: "Vary: *"}, 1) {
 		t.Error("Vary: * was kept")
 	}
-	// These requests waited for the German page before Vary was known.
+	// Both requests wait for the same page until its Vary field is known.
 	first := look(t, s, c, get(t, "/new", "Accept-Language: de"), 1, Miss).Fill
 	look(t, s, c, get(t, "/new", "Accept-Language: en"), 1, Wait)
 	feed(first, answer{fields: "Vary: Accept-Language", body: "neu"}, 1)
 	if first.For(en) || !first.For(de) {
 		t.Error("who may have the page?")
 	}
-	// Lists of codings are compared by their meaning.
+	// Accept-Encoding fields are compared by their meaning.
 	put(t, s, c, get(t, "/z", "Accept-Encoding: gzip, br"), answer{fields: "Vary: Accept-Encoding", body: "z"}, 1)
 	look(t, s, c, get(t, "/z", "Accept-Encoding: BR;q=0.5,gzip;q=1.0"), 1, Hit)
 	look(t, s, c, get(t, "/z", "Accept-Encoding: gzip, br;q=0"), 1, Miss).Fill.end()
@@ -458,7 +458,7 @@ func TestPageHasCodedForms(t *testing.T) {
 	}
 }
 
-// A path may have many pages with different queries, and one form can invalidate all of them.
+// One path can have many pages with different queries, and submitting one form can invalidate all of them.
 func TestPurgeOfManyQueriesIsNoSlowerThanMakingThem(t *testing.T) {
 	s, c := New(256<<20, 0), compile(t, Rule{TTL: time.Hour})
 	made := waittest.ProcessorTime(t, func() {

@@ -63,19 +63,19 @@ func TestPageIsFreshAgainAfterA304(t *testing.T) {
 		{`ETag: "a"|Cache-Control: max-age=5`, "Vary: *", `ETag: "a"|Cache-Control: max-age=5|Vary: *|`, Bypass, false},
 		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 3", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
 		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 5", `ETag: "a"|Cache-Control: max-age=5|`, Expired, false},
-		// The age is counted from the 304, not from the previous Date.
+		// The age of a page is counted from the last 304, not from the previous Date.
 		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, "", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
 		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, day(6), `ETag: "a"|Cache-Control: max-age=5|` + day(6) + "|",
 			Hit, true},
 		{`ETag: "a"|Cache-Control: max-age=5`, day(5), `ETag: "a"|Cache-Control: max-age=5|` + day(5) + "|", Expired,
 			false},
-		// Fields that describe the content are kept.
+		// A 304 does not replace fields that describe the page's content.
 		{`ETag: "a"|Cache-Control: max-age=5|Content-Type: text/css`,
 			`Content-Type: text/html|Content-Encoding: br|Content-Range: x|Content-Location: /a`,
 			`ETag: "a"|Cache-Control: max-age=5|Content-Type: text/css|Content-Location: /a|`, Hit, true},
 		{`ETag: W/"a"|Cache-Control: max-age=5`, `ETag: "a"`, `ETag: W/"a"|Cache-Control: max-age=5|`, Hit, true},
 		{`ETag: "a"|Cache-Control: max-age=5`, `ETag: W/"b"`, `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
-		// A 304 about another representation changes nothing.
+		// A 304 with a different strong tag changes nothing.
 		{`ETag: "a"|X: 1|Cache-Control: max-age=5`, `ETag: "b"|X: 2`, `ETag: "a"|X: 1|Cache-Control: max-age=5|`,
 			Expired, false},
 	} {
@@ -129,7 +129,7 @@ func TestCodedFormsAreValidatedWithTheirPage(t *testing.T) {
 			t.Errorf("%d bytes became %d", before.Bytes, now.Bytes)
 		}
 	}
-	// A form of the previous page is not kept.
+	// A compressed form of the previous page is not kept for the new page.
 	s.SetCoded(old, coding.Zstd, []byte("late"), true)
 	s.PurgeNow(Pattern{Path: "*"})
 	if st := s.Stats(); st.Bytes != 0 {
@@ -197,7 +197,7 @@ func keyOf(c *Compiled, r *exchange.Request) []byte {
 	return key
 }
 
-// The page must be validated for each request. A late validation does not replace a newer page.
+// If the page must be confirmed for each request, a late confirmation does not replace a newer page.
 func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 	c := compile(t, Rule{Stale: time.Minute})
 	s := New(1<<20, 0)
@@ -219,7 +219,7 @@ func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 	} else {
 		f.Fill.end()
 	}
-	// An error keeps the page; another response that cannot be stored removes it.
+	// If the handler fails, the page is kept. A successful response that cannot be stored removes the page.
 	third.Fill.Refuse(503, 5)
 	f := look(t, s, c, r, 6, Expired)
 	if f.Page.Instead(503, true, 6) {
@@ -227,7 +227,7 @@ func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 	}
 	f.Fill.Begin(&exchange.Head{Status: 200, Fields: []byte("Cache-Control: no-store\r\n")}, 7)
 	look(t, s, c, r, 8, Miss).Fill.end()
-	// The handler answers HEAD and ranges.
+	// HEAD requests and range requests are sent to the handler, because a page with no-cache must be confirmed.
 	put(t, s, c, r, answer{fields: `ETag: "1"|Cache-Control: no-cache`, body: "one"}, 9)
 	look(t, s, c, ask(t, "HEAD / HTTP/1.1", "Host: a.example"), 10, Bypass)
 	look(t, s, c, get(t, "/", "Range: bytes=0-1"), 10, Bypass)
@@ -238,7 +238,8 @@ func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 	for _, tt := range []struct {
 		control string
 		at      int64
-		// failed is a 503 from the handler, down a 502 because the handler is unreachable, refused a 404
+		// whether the page replaces a 503 from the handler (failed), a 502 because the handler is unreachable (down),
+		// and a 404 (refused)
 		failed, down, refused bool
 	}{
 		{"max-age=5", 10, false, true, false},
@@ -269,7 +270,7 @@ func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 			continue
 		}
 		f.Fill.Failed(tt.at * second)
-		// Other requests get the page as well.
+		// The page is sent for other requests, too.
 		if again := look(t, s, c, r, tt.at*second+1, Stale); again.Fill != nil {
 			t.Errorf("%s: another request is tried at once", tt.control)
 		}
