@@ -12,15 +12,15 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// MaxWord bounds the type and the id of an event, in bytes. A client returns the id in a header field.
+// MaxWord limits the type and the id of an event, in bytes. A client that reconnects sends the id in a header field.
 const MaxWord = 1024
 
 type Message struct {
 	Name string
 	Data string // UTF-8
-	// type of the event; empty if none, which is "message" for browsers
+	// type of the event; "" means "message" in browsers
 	Event string
-	// ID from the application. If the ID is empty, MakeID makes an ID from Seq.
+	// ID from the application. If the ID is empty, MakeID makes one from Event.Seq.
 	ID string
 }
 
@@ -31,8 +31,8 @@ func (m *Message) Check() error {
 	return cmp.Or(CheckChannelName(m.Name), checkWord("type", m.Event), checkWord("id", m.ID))
 }
 
-// checkWord returns an error if a word cannot be the type or id of an event. The HTML specification (§9.2.6) allows
-// clients to ignore an id with NUL.
+// checkWord returns an error if a word is not permitted as the type or id of an event. NUL is not permitted, because
+// clients ignore an id with NUL (HTML §9.2.6).
 func checkWord(what, word string) error {
 	switch {
 	case len(word) > MaxWord:
@@ -42,20 +42,20 @@ func checkWord(what, word string) error {
 	case !utf8.ValidString(word):
 		return fmt.Errorf("the %s of an event is not UTF-8: %.60q", what, word)
 	case strings.Trim(word, " \t") != word:
-		// Blanks are lost in a header field, and clients remove a blank after the colon.
+		// A header field loses blanks at both ends, and clients remove a blank after the colon.
 		return fmt.Errorf("the %s of an event may not begin or end with a blank: %.60q", what, word)
 	}
 	return nil
 }
 
-// An Event does not change, except for Variant; any goroutine may use it.
+// An Event is immutable, except for its variants (Variant). Any goroutine may use an Event.
 type Event struct {
-	Seq  uint64 // numbers increase across all channels
+	Seq  uint64 // number of the event; numbers increase across all channels
 	Name string
 	ID   string
 	Op   exchange.Op // OpText or OpBinary if NewFrame made the event
 
-	wire       []byte // transmitted form: a chunk of HTTP/1.1, or a WebSocket frame
+	wire       []byte // the bytes to send: a chunk of HTTP/1.1, or a WebSocket frame
 	start, end int
 	variants   map[uint8][]byte
 
@@ -77,8 +77,8 @@ func NewEvent(m *Message, seq uint64, epoch string) *Event {
 	return e
 }
 
-// appendData appends a line for each line of data, which may end with CR, LF or CRLF. Clients accept each of them as
-// the end of a line, and join lines with LF.
+// appendData appends a line for each line of data, which may end with CR, LF or CRLF. Clients accept each of these line
+// ends, and join the lines with LF.
 func appendData(text []byte, data string) []byte {
 	for {
 		text = append(text, "data: "...)
@@ -106,8 +106,8 @@ func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) 
 	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}
 }
 
-// Variant returns another transmitted form of the event. The parameter compress makes this form at the first call for
-// key. Later calls for key return the stored form. Variant must be called on the loop.
+// Variant returns a compressed form of the event. The first call for a key calls the function compress and stores its
+// result. Later calls for the same key return the stored result. Variant must be called on the loop.
 func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 	wire, made := e.variants[key]
 	if !made {
@@ -122,7 +122,7 @@ func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 
 func (e *Event) size() int { return e.end - e.start }
 
-// frame formats text as a chunk (RFC 9112 §7.1) and sets the position of the text.
+// frame sets Event.wire to text in the form of a chunk (RFC 9112 §7.1), and sets the position of the text in the chunk.
 func (e *Event) frame(text []byte) {
 	e.wire = make([]byte, 0, len(text)+12)
 	e.wire = strconv.AppendInt(e.wire, int64(len(text)), 16)
@@ -133,10 +133,11 @@ func (e *Event) frame(text []byte) {
 	e.wire = append(e.wire, '\r', '\n')
 }
 
-// Text returns the event in the form of an event stream. The caller must not change it.
+// Text returns the event in the form of an event stream. The caller must not change the bytes.
 func (e *Event) Text() []byte { return e.wire[e.start:e.end] }
 
-// Wire returns the transmitted form for a client of HTTP/1.minor. The caller must not change it.
+// Wire returns the bytes to send to a client of HTTP/1.0 (minor 0) or HTTP/1.1 (minor 1). The caller must not change
+// the bytes.
 func (e *Event) Wire(minor uint8) []byte {
 	if minor == 0 {
 		return e.Text()
@@ -148,7 +149,7 @@ func MakeID(epoch string, seq uint64) string {
 	return epoch + "-" + strconv.FormatUint(seq, 10)
 }
 
-// ParseID is the inverse of MakeID with the same epoch.
+// ParseID returns the number in an id that MakeID made. ok is false unless the id has the same epoch.
 func ParseID(epoch, id string) (seq uint64, ok bool) {
 	seq, err := strconv.ParseUint(strings.TrimPrefix(id, epoch+"-"), 10, 64)
 	if err != nil || MakeID(epoch, seq) != id {
@@ -157,11 +158,11 @@ func ParseID(epoch, id string) (seq uint64, ok bool) {
 	return seq, true
 }
 
-// MakeEpoch returns a word that differs each time a server begins to number events, made of the milliseconds since
-// 1970.
+// MakeEpoch makes an epoch from the time in milliseconds since 1970. The epoch distinguishes events of this server from
+// events that were numbered before a restart.
 func MakeEpoch(millis int64) string { return strconv.FormatInt(millis, 36) }
 
-// ChannelLimits bounds the past events that are kept.
+// ChannelLimits limits the past events that are kept.
 type ChannelLimits struct {
 	Events int
 	Bytes  int
@@ -169,7 +170,7 @@ type ChannelLimits struct {
 	Age    int64 // maximum age in nanoseconds
 }
 
-// overhead is the memory of an event in addition to its bytes, including its share of the ring.
+// overhead is the memory that an event needs in addition to its bytes, including its share of the ring.
 const overhead = 400
 
 type ring struct {
@@ -183,7 +184,7 @@ type history struct {
 	rings  map[string]*ring
 	all    []*Event
 	bytes  int
-	// until this time, only limits.Total makes the history forget events
+	// end of Hold; until this time, only limits.Total limits the history
 	hold int64
 	lost uint64 // number of the last event that was forgotten
 }
@@ -194,7 +195,7 @@ func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }
 
-// without removes e from events. Usually e is the first event, and no other event is moved.
+// The function without removes e from events. Usually e is the first event, so no other event must be moved.
 func without(events []*Event, e *Event) []*Event {
 	if events[0] == e {
 		events[0] = nil
@@ -205,7 +206,7 @@ func without(events []*Event, e *Event) []*Event {
 	return slices.Delete(events, at, at+1)
 }
 
-// cost returns the bytes of memory that the event counts for, while it waits or is stored.
+// cost returns how many bytes the event counts for in the memory limits, while it waits or is stored.
 func (e *Event) cost() int { return len(e.wire) + len(e.ID) + overhead }
 
 func (h *history) keep(e *Event, now int64) {
@@ -270,7 +271,8 @@ func (h *history) drop(e *Event) {
 	e.in = nil
 }
 
-// Expire forgets events that are too old, and events above the limits after Hold. Expire must be called regularly.
+// Expire removes events that are too old from the history. After the end of Hold, Expire also removes events above the
+// limits. Expire must be called regularly.
 func (h *history) Expire(now int64) {
 	if now < h.hold {
 		return
@@ -283,7 +285,7 @@ func (h *history) Expire(now int64) {
 		for _, r := range h.rings {
 			h.trim(r, h.drop)
 		}
-		// remove them in one pass, because there may be very many
+		// remove these events in one pass, because there can be very many
 		h.all = slices.DeleteFunc(h.all, func(e *Event) bool { return e.in == nil })
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Each client that is handed over restarts the ten seconds.
+// Each hand-over of a client restarts the ten seconds.
 func TestExportWaitsTenSecondsForAHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, sweeps := time.Now(), 0

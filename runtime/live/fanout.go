@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// Fanout gives events to subscribers in batches. Each turn of the loop serves some subscribers of a batch, and ends
-// when the loop has other work, so that pages do not wait for ten thousand subscribers. All subscribers of a batch get
-// it before the next batch begins. Therefore a subscriber of several channels gets events in the order of their
-// numbers, and its Position tells which events it has received.
+// Fanout gives events to subscribers in batches. In each turn of the loop, Fanout serves some of the subscribers, and
+// stops if the loop has other work, so that requests do not wait for ten thousand subscribers. All subscribers of a
+// batch get it before the next batch begins. Therefore a subscriber of several channels gets events in the order of
+// their numbers, and has received exactly the events up to its Position.
 //
 // The methods of Fanout must be called on the loop, except for Publish and Waiting.
 type Fanout struct {
@@ -24,8 +24,8 @@ type Fanout struct {
 	wake  func()
 	start time.Time
 
-	// batchBytes bounds the bytes of a batch with several events. batchBytes should be less than the kernel keeps for a
-	// connection, so that a client that reads at once is never treated as slow.
+	// batchBytes limits the bytes of a batch, unless the batch consists of a single event. batchBytes should be smaller
+	// than the kernel's buffer for a connection, so that a client that reads at once is never treated as slow.
 	batchBytes int
 
 	backlog []*Event
@@ -44,9 +44,9 @@ type Fanout struct {
 const (
 	batchEvents = 64
 
-	// sliceMost and sliceTime bound a turn of the loop. After sliceLeast subscribers, and after each sliceAsk more,
-	// Turn checks whether the loop is busy. The older a batch is, the more subscribers it serves before the check (one
-	// more for each sliceAge), so that it also ends on a busy server.
+	// A turn serves at most sliceMost subscribers, for at most sliceTime. Turn checks whether the loop is busy after
+	// sliceLeast subscribers, and then again after every sliceAsk subscribers. The first check comes one subscriber
+	// later for each sliceAge since the batch began, so that a batch also ends on a busy server.
 	sliceMost  = 256
 	sliceTime  = 500 * time.Microsecond
 	sliceLeast = 4
@@ -58,25 +58,27 @@ func NewFanout(busy func() bool, batchBytes int) *Fanout {
 	return &Fanout{Hub: NewHub(), busy: busy, batchBytes: batchBytes, start: time.Now(), pacer: newPacer()}
 }
 
-// now returns the time for the Hub. The time of the loop does not advance while no client is connected, but events may
-// arrive.
+// The method now returns the time for the Hub. It reads the clock, because the time of the loop does not advance while
+// no client is connected.
 func (f *Fanout) now() int64 { return int64(time.Since(f.start)) }
 
-// Hold keeps all events for a while, except events above the limit of all channels together. A server that will import
-// subscribers needs it from the first event until the import.
+// Hold keeps all events for the duration d, up to the limit for all channels together. A server that will import
+// subscribers must hold its events until the import.
 func (f *Fanout) Hold(d time.Duration) { f.Hub.Hold(f.now() + int64(d)) }
 
-// Expire forgets events that are too old, and events above the limits after Hold. Expire must be called regularly.
+// Expire removes events that are too old from the history. After the end of Hold, Expire also removes events above the
+// limits. Expire must be called regularly.
 func (f *Fanout) Expire() { f.Hub.Expire(f.now()) }
 
-// WakeBy sets the function that makes the loop call Turn soon. WakeBy must be called once, before the first event is
-// published. wake must be safe for concurrent use.
+// WakeBy sets the function wake, which must make the loop call Turn soon and must be safe for concurrent use. WakeBy
+// must be called once, before the first event is published.
 func (f *Fanout) WakeBy(wake func()) { f.wake = wake }
 
-// Sending reports whether some subscribers still need some of the taken events.
+// Sending reports whether Take has taken events that some subscribers have not got yet.
 func (f *Fanout) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
 
-// Turn schedules another turn after other work of the loop if some work is left.
+// Turn gives events to subscribers. If more subscribers must be served, Turn schedules another turn, which follows the
+// other work of the loop.
 func (f *Fanout) Turn() {
 	f.Take()
 	f.turning = false
@@ -91,8 +93,8 @@ func (f *Fanout) Turn() {
 	}
 }
 
-// Reached returns the number up to which s has received all events of its channels. The Position of s only has the
-// number of the last batch with events for s, which may be much lower.
+// Reached returns the number up to which s has received all events of its channels. This number can be much higher than
+// the Position of s, which advances only with batches that contain events for s.
 func (f *Fanout) Reached(s Subscriber) uint64 { return max(s.Position().Seq, f.given()) }
 
 func (f *Fanout) given() uint64 {
@@ -107,8 +109,8 @@ func (f *Fanout) given() uint64 {
 
 const finishWithin = time.Second
 
-// Finish gives all events to all subscribers at once, for at most the duration within. Later turns of the loop give the
-// rest.
+// Finish gives the waiting events to all subscribers now, and stops after the duration within. Later turns of the loop
+// continue where Finish has stopped.
 func (f *Fanout) Finish(within time.Duration) {
 	f.Take()
 	for until := time.Now().Add(within); f.Sending() && time.Now().Before(until); {
@@ -117,8 +119,9 @@ func (f *Fanout) Finish(within time.Duration) {
 	}
 }
 
-// step serves as many subscribers as the parameter most allows. After the number least of subscribers, step ends if the
-// loop has other work. The result more reports whether step can serve further subscribers now.
+// step serves subscribers, up to the number in the parameter most, and until the time in the parameter until. After the
+// number of subscribers in the parameter least, step ends if the loop has other work. The result more reports whether
+// step can serve further subscribers now.
 func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	for n := 0; n < most; n++ {
 		if f.batch == nil {
@@ -187,7 +190,8 @@ func (f *Fanout) give(s Subscriber) {
 	p := s.Position()
 	f.mine = f.mine[:0]
 	for _, e := range f.batch {
-		// skip events before s joined, and events that s has received as a subscriber of another channel
+		// skip events that s has received or that are older than its subscription, and events of channels that s has
+		// not joined
 		if e.Seq > p.Seq && p.In(e.Name) {
 			f.mine = append(f.mine, e)
 		}
@@ -233,7 +237,7 @@ const maxBacklog = 16 << 20 // in bytes
 
 var ErrBacklog = errors.New("too many events wait to be sent")
 
-// inbox contains numbered events for the loop. inbox is safe for concurrent use.
+// inbox contains the published events that the loop has not taken yet. It is safe for concurrent use.
 type inbox struct {
 	mu     sync.Mutex
 	events []*Event
@@ -242,9 +246,10 @@ type inbox struct {
 	called atomic.Bool
 }
 
-// Publish calls make, adds the returned event to the inbox, and wakes the loop. If seq is 0, the event gets the next
-// number. Otherwise another process has numbered the event, and Publish drops it unless seq is larger than all earlier
-// numbers. The error is from make, or ErrBacklog. Publish does not wait, and is safe for concurrent use.
+// Publish calls the function make, adds the returned event to the inbox, and wakes the loop. If seq is 0, the event
+// gets the next number. Otherwise another process has numbered the event, and Publish drops it unless seq is larger
+// than all earlier numbers. The error is the error of make, or ErrBacklog. Publish does not wait, and is safe for
+// concurrent use.
 func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uint64, error) {
 	in := &f.inbox
 	if in.bytes.Load() > maxBacklog {
@@ -276,7 +281,8 @@ func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uin
 // concurrent use.
 func (f *Fanout) Waiting() int64 { return f.inbox.bytes.Load() }
 
-// Take moves published events to the rings and to the backlog. Subscribers that join later do not get these events.
+// Take moves published events from the inbox to the rings and to the backlog. Subscribers that join later do not get
+// these events.
 func (f *Fanout) Take() {
 	in := &f.inbox
 	if !in.called.Load() {
@@ -298,23 +304,23 @@ func (f *Fanout) Take() {
 }
 
 // The next batch waits for subscribers that have not read the last batch, because a burst of events must not disconnect
-// a client that reads as quickly as it can. The batch waits for leastPatience, and longer if additional patience is
-// saved. A wait that ends without success is deducted from the saved patience, which refills at a tenth of real time. A
-// client that does not read thus delays other clients for at most a tenth of the time.
+// a client that reads as quickly as it can. The batch waits for leastPatience, or longer if there is saved patience. A
+// wait without success is deducted from the saved patience, which grows at a tenth of real time. A client that does not
+// read thus delays other clients for at most a tenth of the time.
 //
-// Waits are measured in pauses. A pause counts with its nominal length even if it takes longer, because on a busy
-// machine the clients are also delayed.
+// Waits are measured in pauses. A pause counts with its nominal length even if it takes longer, because a busy machine
+// also delays the clients.
 const (
 	pause         = 2 * time.Millisecond
 	leastPatience = 10 * time.Millisecond
-	mostPatience  = 250 * time.Millisecond // maximum time that one wait adds to the patience
+	mostPatience  = 250 * time.Millisecond // maximum saved patience that one wait may use
 	savedPatience = time.Second
 )
 
-// A pacer decides how long batches wait for slow subscribers. A pacer belongs to the loop.
+// A pacer decides how long batches wait for slow subscribers. A pacer may be used only on the loop.
 type pacer struct {
 	young map[Subscriber]bool
-	// subscribers that are still behind after the loop has waited for them
+	// subscribers that have not caught up although a batch has waited for them
 	old map[Subscriber]bool
 
 	waiting bool // a batch is waiting for the subscribers in young
@@ -345,8 +351,8 @@ func (f *Fanout) Continue() {
 	}
 }
 
-// waits reports whether the next batch must wait. In this case wake is called later, so that the loop calls waits
-// again.
+// The method waits reports whether the next batch must wait. If so, the function wake is called after a pause, so that
+// the loop calls the method again.
 func (p *pacer) waits(wake func()) bool {
 	if len(p.young) == 0 {
 		p.waiting = false

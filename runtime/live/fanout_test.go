@@ -84,7 +84,7 @@ func TestSubscriberGetsEachEventOnceAndInOrder(t *testing.T) {
 	}
 }
 
-// A pause counts with its nominal length even if it takes longer. Saved patience refills at a tenth of real time.
+// A pause counts with its nominal length even if it takes longer. Saved patience grows at a tenth of real time.
 func TestPacerWaitsForSubscribersUntilPatienceIsUsedUp(t *testing.T) {
 	for _, late := range []time.Duration{0, time.Second} { // late is the delay of the loop on a busy machine
 		synctest.Test(t, func(t *testing.T) {

@@ -14,10 +14,10 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A server that retires hands over WebSockets whose mounts have a group: the descriptor, the request, and the state of
-// the handler. The loop stops reading, and sends the handler exchange.OpHandOver after all messages. The handler
-// answers after all of its output, so no data is in transit in either direction. A WebSocket is closed with 1012 if its
-// handler refuses or does not answer in time.
+// A server that retires hands over WebSockets whose mounts have a group. The successor gets the descriptor, the
+// request, and the state of the handler. The loop stops reading, and sends exchange.OpHandOver to the handler after all
+// messages. The handler's answer follows all of its output, so no data is in transit between the loop and the handler.
+// If the handler refuses or does not answer in time, the WebSocket is closed with 1012.
 //
 // Compression has no state between two messages, because it is negotiated without context takeover.
 
@@ -31,17 +31,17 @@ const (
 type departed struct {
 	state any // *SocketState or *StreamState
 	fd    int
-	// back returns the client to this server if the hand-over failed. back owns fd. back must not be called on the
-	// loop.
+	// The function back returns the client to this server after a failed hand-over. It must not be called on the loop.
 	back func()
 }
 
-// export gives clients away, one after the other. give gets the state and the descriptor of a client. After give
-// returns, the descriptor is closed, without shutting down the connection, and this server no longer knows the client.
-// do runs a function on the loop, unless the loop has ended. sweep removes clients from the loop, and reports whether
-// others will follow. If the parameter late is true, sweep ends clients that cannot leave now. The parameter late is
-// true after an error, and if no client has left for the time patience. release is called after the last client. export
-// returns the number of clients that were given away, and the first error of give or ctx.
+// export hands over clients, one after the other. The function give gets the state and the descriptor of a client.
+// After give returns, export closes the descriptor without shutting down the connection, and this server no longer
+// knows the client. The function do runs a function on the loop, unless the loop has ended. The function sweep removes
+// clients from the loop, and reports whether further clients will follow. If the parameter late is true, sweep ends the
+// clients that cannot leave now; export sets late after an error, and if no client has left for the duration patience.
+// The function release is called after the last client. export returns the number of clients that were handed over, and
+// the first error of give or ctx.
 //
 // export must not be called on the loop; give runs on the caller's goroutine, sweep and release on the loop.
 func export(ctx context.Context, give func(d any, fd int) error, do func(func()), patience time.Duration,
@@ -80,8 +80,9 @@ func export(ctx context.Context, give func(d any, fd int) error, do func(func())
 	return n, err
 }
 
-// Export hands over WebSockets while the server retires, as export describes. Other WebSockets are closed with 1012.
-// All WebSockets are closed if the function give is nil or has failed. StreamConfig.HandOver must be set.
+// Export hands over the movable WebSockets while the server retires (see export), and closes the remaining ones with
+// 1012. If the function give is nil or returns an error, Export closes all remaining WebSockets. StreamConfig.HandOver
+// must be set.
 func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
 	if give == nil {
 		a.loop.Do(a.release)
@@ -92,7 +93,7 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 }
 
 // sweep sends OpHandOver to the handlers of movable WebSockets, and returns the WebSockets whose handlers have agreed.
-// The result more reports whether other handlers may still agree. If the parameter late is true, sweep closes the
+// The result more reports whether further handlers may still agree. If the parameter late is true, sweep closes the
 // remaining movable WebSockets.
 func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	if !late && a.given() < a.last {
@@ -150,7 +151,8 @@ func (a *Sockets) release() {
 	a.conns.Flush()
 }
 
-// answered handles the handler's answer to OpHandOver. If p is the last part, the handler has released the WebSocket.
+// The method answered handles p, the handler's answer to OpHandOver. If p is the last part, the handler has released
+// the WebSocket.
 func (s *Socket) answered(p *exchange.Part) {
 	if !p.Last() {
 		s.release(p)
@@ -167,7 +169,7 @@ func (s *Socket) answered(p *exchange.Part) {
 	}
 	if s.offer == nil {
 		s.offer = describe(s)
-		if !s.left { // the other server sends later messages to its groups
+		if !s.left { // the other server will send later messages to the groups of s
 			s.offer.Seq = s.all.Reached(s)
 			for _, name := range s.position.Names() {
 				s.offer.Groups = append(s.offer.Groups, []byte(name))
@@ -216,10 +218,10 @@ func (a *Sockets) depart(s *Socket, p *exchange.Part) {
 
 const mostResuming = 64
 
-// Import serves a WebSocket that Export has given away, perhaps in another process. Import owns fd unless it returns an
-// error. After an error the caller must return the WebSocket to the other server, which calls TakeBack, or call
-// Dismiss. Import waits while too many WebSockets are being resumed. Import must not be called on the loop, nor before
-// the server serves.
+// Import serves a WebSocket that Export has handed over, usually in another process. Import owns fd unless it returns
+// an error. After an error the caller must either return the WebSocket to the other server, which calls TakeBack, or
+// call Dismiss. Import waits while too many WebSockets are being resumed. Import must not be called on the loop, nor
+// before the server has started.
 func (a *Sockets) Import(d *exchange.SocketState, fd int) error {
 	err := errStopped
 	for busy := true; busy; {
@@ -266,7 +268,7 @@ func (a *Sockets) resumed(x *exchange.Exchange, d *exchange.SocketState, c *conn
 	a.resuming++
 	s.take(c)
 	s.Input(d.Input)
-	// The groups' messages continue from the point where the other server stopped.
+	// Messages to the groups continue from the point where the other server stopped.
 	s.position.Seq = d.Seq
 	names := make([]string, len(d.Groups))
 	for i := range names {
@@ -286,17 +288,18 @@ func (s *Socket) notResumed() {
 	s.control(s.closeFrame(websocket.ServiceRestart, ""))
 }
 
-// TakeBack serves a WebSocket again after a failed hand-over, in order to close it with 1012 and notify the handler.
+// TakeBack serves a WebSocket again after a failed hand-over, to close the WebSocket with 1012 and notify the handler.
 // TakeBack owns fd. TakeBack must not be called on the loop.
 func (a *Sockets) TakeBack(d *exchange.SocketState, fd int) {
 	a.loop.Do(func() { a.serveAgain(d, fd) })
 }
 
 func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
-	d.Groups = nil // the other server sends messages of groups to this client
+	// the WebSocket is about to be closed, so it gets no more messages to its groups
+	d.Groups = nil
 	s, err := a.serve(d, fd)
 	if s != nil {
-		s.group = "" // prevents a second departure
+		s.group = "" // prevents a second hand-over of s
 	}
 	if err != nil {
 		a.dismiss(fd)
@@ -306,8 +309,8 @@ func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
 }
 
 // takeBack returns a WebSocket to the handler that has released it with p. takeBack is called if the client has
-// disconnected or the state is too large to be handed over. The handler gets the WebSocket with a connection that ends
-// at once, so that it is notified of the end.
+// disconnected or the state is too large to be handed over. The connection of the returned WebSocket ends at once,
+// which notifies the handler of the end.
 func (a *Sockets) takeBack(s *Socket, p *exchange.Part) {
 	d := s.offer
 	if d == nil {

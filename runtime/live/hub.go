@@ -11,13 +11,13 @@ import (
 type Subscriber interface {
 	Position() *Position
 
-	// Give passes at least one event to the subscriber. Give may end this subscriber, but no other. The slice is valid
-	// until Give returns.
+	// Give passes one or more events to the subscriber. Give may end this subscriber, but no other subscriber. The
+	// slice is valid until Give returns.
 	Give(events []*Event)
 }
 
 // Position contains the channels of a subscriber, and the number of the last event that the subscriber received. The
-// zero value has joined no channel.
+// zero value contains no channel.
 type Position struct {
 	subs []subscription
 	// the subscriber has received all events of its channels up to this number
@@ -31,7 +31,7 @@ type subscription struct {
 
 type Channel struct {
 	Name string
-	// Join appends a subscriber. A subscriber that leaves is replaced by the last one.
+	// Join appends a subscriber. If a subscriber leaves, the last subscriber of the slice takes its index.
 	Subscribers []Subscriber
 }
 
@@ -49,7 +49,7 @@ func NewHub() *Hub {
 
 func (h *Hub) Limit(limits ChannelLimits) { h.limits = limits }
 
-// Join makes s a subscriber of the channels called names. s must not have joined before.
+// Join makes s a subscriber of the channels in names. s must not be a subscriber of any channel yet.
 func (h *Hub) Join(s Subscriber, names []string) {
 	s.Position().subs = make([]subscription, 0, len(names))
 	for _, name := range names {
@@ -64,7 +64,7 @@ func (h *Hub) Add(s Subscriber, name string) {
 	}
 	c := h.channels[name]
 	if c == nil {
-		// name may be a part of a larger string, which would stay in memory
+		// a part of a larger string would keep the whole string in memory
 		name = strings.Clone(name)
 		c = &Channel{Name: name}
 		h.channels[name] = c
@@ -134,8 +134,8 @@ func (p *Position) In(name string) bool {
 // Tip returns the number of the last event that Take has accepted.
 func (h *Hub) Tip() uint64 { return h.tip }
 
-// Take stores e in the history. Take returns false if it has accepted an event with this number or a larger number
-// before. The parameter now is the time in nanoseconds since any fixed time.
+// Take stores e in the history. Take returns false and does nothing if it has already accepted an event with the same
+// or a larger number. The parameter now is a time in nanoseconds since any fixed start.
 func (h *Hub) Take(e *Event, now int64) bool {
 	if e.Seq <= h.tip {
 		return false
@@ -145,30 +145,31 @@ func (h *Hub) Take(e *Event, now int64) bool {
 	return true
 }
 
-// Restore stores an event of another process in the history, without Take: if the same event is taken later,
-// subscribers still get it.
+// Restore stores an event of another process in the history. Unlike Take, Restore does not advance Tip: if Take gets
+// the same event later, subscribers still receive it.
 func (h *Hub) Restore(e *Event, now int64) { h.keep(e, now) }
 
-// Hold keeps all events until the time until, except above ChannelLimits.Total.
+// Hold keeps all events, up to ChannelLimits.Total, until the time in the parameter until.
 func (h *Hub) Hold(until int64) { h.hold = max(h.hold, until) }
 
-// Complete reports whether the history of all channels still has every event with a number above the number after.
+// Complete reports whether the history still contains every event, of all channels, whose number is larger than the
+// parameter after.
 func (h *Hub) Complete(after uint64) bool { return after >= h.lost }
 
-// Since returns the stored events of the channels called names with numbers above the number after, in the order of
-// their numbers. During Hold there may be more events than the limits of a channel allow.
+// Since returns the stored events of the channels in names whose numbers are larger than the parameter after, in the
+// order of their numbers. During Hold the result can exceed the limits of a channel.
 func (h *Hub) Since(names []string, after uint64) []*Event {
 	return h.since(names, after, func(*ring) int { return 0 })
 }
 
-// Replay returns the events of Since that are within the limits of each channel, even during Hold. The parameter now is
-// the time as for Take.
+// Replay returns the same events as Since, but applies the limits of each channel even during Hold. The parameter now
+// is a time as for Take.
 func (h *Hub) Replay(names []string, after uint64, now int64) []*Event {
 	return h.since(names, after, func(r *ring) int { return h.within(r, now) })
 }
 
-// since returns the events of each channel with numbers above the number after, beginning at the index that first
-// returns.
+// The method since returns the events of the channels in names whose numbers are larger than the parameter after. In
+// each ring, events before the index that the function first returns are left out.
 func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events []*Event) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
@@ -182,12 +183,12 @@ func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events
 	return events
 }
 
-// Position returns the number of the event with this id, the last event that a client has seen in one of the channels.
-// The number is the argument for Since. Position returns 0 for an unknown id, for example of an event that is too old
-// or from before a restart: the client then gets all stored events.
+// Position returns the number of the event with this id, which is the last event that a client received from one of the
+// channels. The number can be passed to Since. Position returns 0 for an unknown id, for example if the event is too
+// old or if the server was restarted. The client then gets all stored events.
 //
-// The number in an id may exceed Tip by at most maxAhead, because another process may be ahead. An id with a larger
-// number is invalid: the client would get no event until the server has reached this number.
+// Another process can be ahead of this process, so the number in an id may exceed Tip, but only by maxAhead. A larger
+// number is invalid, because the client would get no event until the server has reached this number.
 func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
@@ -201,7 +202,7 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	if seq == 0 {
 		seq, _ = ParseID(epoch, id)
 		tip := h.tip
-		// A process that was started later has got its events by Restore.
+		// A process that was started later got its events from Restore, which does not advance Tip.
 		if n := len(h.all); n > 0 {
 			tip = max(tip, h.all[n-1].Seq)
 		}
@@ -212,8 +213,8 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	return seq
 }
 
-// maxAhead is the maximum number of events by which a process may be ahead of another process. maxAhead is larger than
-// the number of events that can wait to be sent.
+// maxAhead is the maximum number of events by which a process may be ahead of another process. maxAhead must be larger
+// than the number of events that can wait to be sent.
 const maxAhead = 1 << 20
 
 // Kept returns all stored events in the order of their numbers.
@@ -225,8 +226,8 @@ const (
 	MaxNames = 16
 )
 
-// CheckChannelName returns an error of one line unless name is valid for a channel: 1 to MaxName letters and digits of
-// ASCII and . _ ~ : / @ -, beginning with a letter or digit.
+// CheckChannelName returns a one-line error unless name is a valid channel name: 1 to MaxName ASCII letters, digits and
+// the characters . _ ~ : / @ -, of which the first must be a letter or a digit.
 func CheckChannelName(name string) error {
 	switch {
 	case name == "":
@@ -245,7 +246,7 @@ func CheckChannelName(name string) error {
 const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 // ParseNames parses the value of a field Fapws-Channel: names separated by commas and optional blanks (RFC 9110
-// §5.6.1). A repeated name counts once. The error is one line.
+// §5.6.1). The result contains each name once. The error has one line.
 func ParseNames(list string) (names []string, err error) {
 	for one := range strings.SplitSeq(list, ",") {
 		one = strings.Trim(one, " \t")

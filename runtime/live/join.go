@@ -16,13 +16,13 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// admit makes the client of r a subscriber of the channels called names. Events for it wait until begin. The error is
-// one line that names the exceeded limit.
+// admit makes the client of r a subscriber of the channels in names. Events for the subscriber wait until begin is
+// called. The error has one line that names the exceeded limit.
 func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscriber, error) {
 	addr, _ := netip.ParseAddr(r.Peer.Addr)
 	port, _ := strconv.ParseUint(r.Peer.Port, 10, 16)
 	p := &StreamSubscriber{s: s, addr: addr, port: uint16(port), number: s.next}
-	if r.Parsed.Version == http1.HTTP11 { // only HTTP/1.1 needs the framing of chunks
+	if r.Parsed.Version == http1.HTTP11 { // only HTTP/1.1 uses chunks
 		p.minor = 1
 	}
 	if err := s.full(names, p); err != nil {
@@ -61,7 +61,7 @@ func (s *Subscribers) full(names []string, p *StreamSubscriber) error {
 	if p.addr.IsValid() && int(s.addresses[p.network()]) >= s.cfg.PerAddress {
 		return errors.New("too many subscribers from one address")
 	}
-	// Subscribers stay for a long time. If they had all connections, other clients would never be served.
+	// Subscribers stay connected for a long time. If they used all connections, no other client could connect.
 	if s.most > 1 && s.joined >= s.most-max(s.most/16, 1) {
 		return errors.New("too few connections are left for other clients")
 	}
@@ -84,8 +84,8 @@ func (s *Subscribers) join(p *StreamSubscriber, names []string) {
 	}
 }
 
-// limit bounds the unsent data that the kernel keeps for a subscriber, and how long the kernel keeps it. On unix
-// sockets the options have no effect.
+// The method limit sets how much unsent data the kernel keeps for a subscriber, and for how long. The time limit has no
+// effect on unix sockets.
 func (s *Subscribers) limit(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, s.cfg.Buffer)
 	conn.GiveUpAfter(fd, min(2*s.cfg.Heartbeat, mostSilence))
@@ -109,7 +109,7 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	}
 }
 
-// History returns the stored events, for Encode. History must not be called on the loop.
+// History returns the stored events, to be passed to Encode. History must not be called on the loop.
 func (s *Subscribers) History() (events []*Event) {
 	s.loop.Do(func() {
 		s.Take()
@@ -118,9 +118,9 @@ func (s *Subscribers) History() (events []*Event) {
 	return events
 }
 
-// ImportHistory stores the past events in text, which Encode has made, for clients that reconnect. ImportHistory
-// ignores events with numbers above last, because invented numbers from another server would hide future events.
-// ImportHistory must not be called on the loop.
+// ImportHistory stores past events, which Encode wrote to text, for clients that reconnect. ImportHistory ignores
+// events whose number is larger than the parameter last: if another server sent wrong, too large numbers, clients would
+// miss future events. ImportHistory must not be called on the loop.
 func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	events, err := Decode(text)
 	s.loop.Do(func() {
@@ -133,11 +133,11 @@ func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	return err
 }
 
-// Subscribe is an exchange.Continuation: it makes the client of x a subscriber of channels, whose names are separated
-// by commas. p is the first part of the handler's response. Subscribe sends the head of the stream, so that p is no
-// longer the first part. The stream consists of the body of the response, followed by events.
+// Subscribe is an exchange.Continuation that makes the client of x a subscriber of the channels in a comma-separated
+// list. p is the first part of the handler's response. Subscribe sends the head of the stream, and p continues as a
+// later part. The stream consists of the body of the response, followed by events.
 //
-// A client that reads no stream (HEAD, a subrequest) gets only the response.
+// A client that cannot read a stream (a HEAD request or a subrequest) gets only the response.
 func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
 	channels []byte) exchange.Outcome {
 	names, err := ParseNames(string(channels))
@@ -171,7 +171,7 @@ func streamHead(h *exchange.Head) exchange.Head {
 	if !http1.HasField(own, []byte("Cache-Control")) {
 		fields = append(fields, "Cache-Control: no-store\r\n"...)
 	}
-	if !http1.HasField(own, []byte("X-Accel-Buffering")) { // nginx would buffer events
+	if !http1.HasField(own, []byte("X-Accel-Buffering")) { // without this field, nginx would buffer events
 		fields = append(fields, "X-Accel-Buffering: no\r\n"...)
 	}
 	return exchange.Head{

@@ -7,10 +7,10 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// Up to these limits, in bytes, input in memory does not count for the share of the client.
+// Input in memory counts for the client's share only above these limits, in bytes.
 const (
 	smallMessage = 16 << 10
-	// usual maximum size of the messages that a handler has not yet processed
+	// total size of the messages that a handler has not yet processed; usually the maximum
 	smallInput = 2 * exchange.InputWindow
 )
 
@@ -22,7 +22,8 @@ type largeInput struct {
 var errShare = &websocket.Error{Code: websocket.TooBig, Text: "too many bytes of messages of this client are in memory"}
 
 // weigh counts the input of s in memory: the incomplete message, the messages that the handler has, and a message of n
-// bytes that the handler will get. If the client would exceed its share, weigh returns false and counts nothing.
+// bytes that the handler will get. If the message would exceed the client's share, weigh returns false and does not
+// count the input.
 func (a *Sockets) weigh(s *Socket, n int) bool {
 	bytes := int64(n) + int64(s.outstanding)
 	if bytes <= smallInput {

@@ -22,8 +22,8 @@ func (h *handler) Release(p *exchange.Part) {
 	h.released = append(h.released, fmt.Sprintf("%s %v", p.Body, p.Last()))
 }
 
-// answer makes a handler answer a request with parts, and calls done on the loop with the client. answer gives the
-// first part the head of a response that subscribes the client.
+// The method answer makes a handler answer a request with parts. The first part gets the head of a response that
+// subscribes the client. Afterwards the function done is called on the loop with the client.
 func (h *host) answer(request string, done func(x *exchange.Exchange, client *exchangetest.Client, handler *handler),
 	parts ...exchange.Part) {
 	h.t.Helper()
@@ -98,7 +98,7 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 					" true") {
 					t.Errorf("the handler got back %q", handler.released)
 				}
-				// the test client releases the last part without calling Upgrade
+				// this client releases the last part without calling Upgrade, so it must not become a subscriber
 				if handler.gone != 0 || h.s.joined != 0 || len(h.s.addresses) != 0 {
 					t.Errorf("told %d times, %d subscribers", handler.gone, h.s.joined)
 				}
@@ -107,7 +107,7 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 	}
 }
 
-// The client disconnects before the handler has ended, and the handler is notified.
+// The client disconnects before the handler has ended. The handler is notified.
 func TestClientThatDisconnectsEarlyIsNoSubscriber(t *testing.T) {
 	h := serve(t, StreamConfig{})
 	h.answer(get, func(x *exchange.Exchange, client *exchangetest.Client, handler *handler) {

@@ -23,7 +23,7 @@ func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 	if p.state == idle {
 		s.flush(p)
 	}
-	// A single event may exceed the limit.
+	// A single event may exceed StreamConfig.Buffer.
 	if q := p.queue; q != nil && q.bytes > s.cfg.Buffer && len(q.events)-q.free > 1 {
 		s.drop(p, "reads too slowly")
 	}
@@ -87,10 +87,10 @@ func (p *StreamSubscriber) taken(n int) {
 	}
 }
 
-// drop disconnects p and discards its unsent data, also in the kernel.
+// drop disconnects p and discards the unsent data in the queue of p and in the kernel.
 func (s *Subscribers) drop(p *StreamSubscriber, why string) {
 	if p.state == joining {
-		s.abandon(p) // serve closes the connection later
+		s.abandon(p) // the method serve closes the connection later
 		return
 	}
 	if s.mayReport() {
@@ -112,11 +112,11 @@ func (s *Subscribers) abandon(p *StreamSubscriber) {
 	}
 }
 
-// end is called when the connection has accepted all data.
+// The method end is called after all data of p was written to the connection.
 func (s *Subscribers) end(p *StreamSubscriber) {
 	s.remove(p, true)
 	s.account(p)
-	if !p.conn.Writing() { // If the connection is still writing, Room finishes it later.
+	if !p.conn.Writing() { // otherwise Room calls Finish later
 		p.conn.Finish()
 	}
 }
@@ -147,7 +147,7 @@ func (s *Subscribers) remove(p *StreamSubscriber, tell bool) {
 	}
 }
 
-// tell calls report, if it is not nil, for each of the channels with these names.
+// tell calls the function report, which may be nil, for each channel in names.
 func (p *StreamSubscriber) tell(report func(name string, client *StreamClient), names []string) {
 	if report == nil {
 		return
@@ -160,7 +160,7 @@ func (p *StreamSubscriber) tell(report func(name string, client *StreamClient), 
 
 var finalChunk = &Event{wire: []byte("0\r\n\r\n")}
 
-// finish ends the stream of p, so that its client reconnects after a while.
+// finish ends the stream of p. The client then reconnects after a while.
 func (s *Subscribers) finish(p *StreamSubscriber) {
 	if p.state == ending {
 		return
@@ -178,7 +178,7 @@ func (s *Subscribers) finish(p *StreamSubscriber) {
 	}
 }
 
-// all yields the subscribers that get events. The loop body may end subscribers.
+// The iterator all yields the subscribers that get events. The loop body may end subscribers.
 func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 	for _, c := range s.conns.All() {
 		if p, ok := c.Protocol().(*StreamSubscriber); ok && p.state != joining && p.state != gone && !yield(p) {
@@ -187,8 +187,8 @@ func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 	}
 }
 
-// Drain sends all published events and then ends the streams of all subscribers. Streams that begin later end as well.
-// If retire and StreamConfig.HandOver are set, movable subscribers stay until Export has handled them.
+// Drain sends all published events and then ends the streams of all subscribers, including streams that begin after
+// this call. If retire and StreamConfig.HandOver are true, movable subscribers stay until Export.
 func (s *Subscribers) Drain(retire bool) {
 	s.retiring, s.stay = true, retire && s.stay
 	if !s.stay {
@@ -204,11 +204,12 @@ func (s *Subscribers) Drain(retire bool) {
 // movable reports whether p can move to another process. A TLS connection cannot, because its keys are in this process.
 func (p *StreamSubscriber) movable() bool { return p.conn.Transport() == nil }
 
-// serve begins to send events to p, unless data of the handler's response is still unsent.
+// serve begins to send events to p, unless a part of the handler's response is still unsent.
 func (s *Subscribers) serve(p *StreamSubscriber) {
 	switch c := p.conn; {
 	case c.Writing() || c.Gathers():
-	case p.state == gone: // the queue has exceeded its limit while the response was sent
+	// the queue exceeded its limit while the response was being sent
+	case p.state == gone:
 		s.reset(p, "it reads too slowly")
 	case c.Half:
 		c.Close("the client has shut down its side")
@@ -221,8 +222,8 @@ func (s *Subscribers) serve(p *StreamSubscriber) {
 	}
 }
 
-// takeSocket moves the socket from the HTTP connection c to a new connection of p. The new connection needs less
-// memory, and p may stay for a long time.
+// takeSocket moves the socket from the HTTP connection c to a new Conn, which needs less memory. Memory matters because
+// p can stay connected for a long time.
 func (s *Subscribers) takeSocket(p *StreamSubscriber, c *conn.Conn) bool {
 	p.conn, c.Holder = nil, nil
 	c.Unwatch()

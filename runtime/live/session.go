@@ -22,13 +22,14 @@ const (
 	handlerGrace = time.Second
 )
 
-// ignores reports whether the handler has ended or has closed the WebSocket (RFC 6455 §1.4).
+// The method ignores reports whether further messages of the client are ignored, because the handler has ended or has
+// closed the WebSocket (RFC 6455 §1.4).
 func (s *Socket) ignores() bool { return s.answer != answering || s.told || s.closing && s.away == 0 }
 
 func (s *Socket) ends() bool { return s.closing || s.broken != nil }
 
-// frames processes frames from the front of data while the handler has room for their messages, and returns the number
-// of used bytes.
+// The method frames processes the frames at the front of data while the handler has room for messages. The result is
+// the number of processed bytes.
 func (s *Socket) frames(data []byte) (used int) {
 	for used < len(data) && s.here() && s.broken == nil && !s.conn.Stopped() {
 		s.decoder.Discard = s.ignores()
@@ -63,8 +64,8 @@ func (s *Socket) message(m *websocket.Message) {
 		}
 	case websocket.Pong:
 	case websocket.Close:
-		// Earlier messages of the client may still be answered, so the frame is answered when the handler has ended, or
-		// after a short time.
+		// The handler may still be answering earlier messages, so the answer to the close frame is sent when the
+		// handler has ended, or after a short time.
 		s.broken = &websocket.Error{Code: m.Code}
 		if s.answer == answering && s.away == 0 {
 			s.proper = true
@@ -77,8 +78,8 @@ func (s *Socket) message(m *websocket.Message) {
 	}
 }
 
-// control sends a control frame, or keeps it while a transfer is running. control keeps only the last frame, which is
-// allowed for pongs (RFC 6455 §5.5.3) and sufficient for other frames.
+// control sends a control frame, or keeps the frame until the end of a transfer. control keeps only the last frame, as
+// RFC 6455 §5.5.3 permits for pongs; for close frames and pings the last one is sufficient.
 func (s *Socket) control(frame []byte) {
 	if s.conn.Writing() {
 		s.after = frame
@@ -87,8 +88,8 @@ func (s *Socket) control(frame []byte) {
 	s.write(frame)
 }
 
-// fail ends a WebSocket whose client has violated the protocol. The handler is notified after all earlier messages. As
-// after a close frame, the handler may still answer these messages.
+// fail ends a WebSocket whose client has violated the protocol. The handler is notified after it has got all earlier
+// messages, which it may still answer.
 func (s *Socket) fail(err error) {
 	e := &websocket.Error{Code: websocket.InternalError, Text: err.Error()}
 	errors.As(err, &e)
@@ -101,7 +102,7 @@ func (s *Socket) fail(err error) {
 	s.closeAfterHandler(websocket.Abnormal, nil)
 }
 
-// deadline returns the time of the next call of expired.
+// deadline returns the next time at which Due must call expired.
 func (s *Socket) deadline() int64 {
 	ping := int64(s.all.cfg.Ping)
 	switch {
@@ -120,7 +121,7 @@ func (s *Socket) deadline() int64 {
 func (s *Socket) expired() {
 	pong := s.all.cfg.PingTimeout
 	switch {
-	// messages that the client sent before its close frame still wait for the handler
+	// the handler has not yet got all messages that the client sent before its close frame
 	case s.closing && s.conn.Stopped():
 		s.tellAway()
 		s.resumeReading()
@@ -153,7 +154,7 @@ func (s *Socket) closeFrame(code uint16, reason string) []byte {
 	s.closing = true
 	s.awaitClose()
 	s.conn.Schedule()
-	// the handler had enough input, but the client's close frame must be read
+	// reading was stopped because the handler had enough input, but the client's close frame must be read
 	if s.conn.Stopped() && s.away == 0 {
 		s.resumeReading()
 	}
@@ -174,7 +175,7 @@ func (s *Socket) tell(code uint16, reason []byte) {
 	}
 }
 
-// closeAfterHandler tells the handler that no further messages arrive, and ends the WebSocket when the handler has
+// closeAfterHandler tells the handler that no further messages will arrive. The WebSocket ends when the handler has
 // ended, or after a short time.
 func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
 	if s.answer != answering || s.away != 0 { // the handler has ended, or the server is stopping
@@ -192,9 +193,9 @@ func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
 	s.conn.Schedule()
 }
 
-// end sends the close frame for s.broken unless a close frame was sent, and ends the connection after all output. end
-// discards further input. end also cancels the handler, because a handler that only sends may not have noticed the
-// close frame.
+// The method end sends the close frame for s.broken, unless a close frame was already sent, and ends the connection
+// after all output. It discards further input. It also cancels the handler, because a handler that only sends messages
+// may not notice the close frame.
 func (s *Socket) end() {
 	s.tellAway()
 	if !s.closing {
@@ -205,8 +206,9 @@ func (s *Socket) end() {
 }
 
 // goAway closes a WebSocket because the server stops (websocket.GoingAway) or is replaced (websocket.ServiceRestart;
-// RFC 6455 §7.4.1, IANA); browsers then reconnect. The handler still gets messages that the client sent before it
-// received the close frame; after the client's answer, tellAway notifies the handler of the end.
+// RFC 6455 §7.4.1, IANA); browsers then reconnect. The handler still gets messages that the client sent before the
+// client received the close frame. After the client has answered the close frame, tellAway notifies the handler of the
+// end.
 func (s *Socket) goAway() {
 	if s.all.spared && s.all.leaving == websocket.ServiceRestart {
 		return

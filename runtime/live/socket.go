@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// Socket is a WebSocket, beginning with its handshake. The previous protocol of the connection sends the answer to the
+// Socket is a WebSocket, from its handshake on. The HTTP protocol of the connection sends the response to the
 // handshake. Accept then makes the Socket the protocol of the connection and the Sink of the exchange. Socket
 // implements exchange.Carrier, conn.Protocol and live.Subscriber.
 type Socket struct {
@@ -20,7 +20,8 @@ type Socket struct {
 	x    *exchange.Exchange // nil after the last part was released
 	conn *conn.Conn
 
-	accept      *[28]byte // Sec-WebSocket-Accept; nil after the handshake was answered
+	// value of Sec-WebSocket-Accept; nil after the response to the handshake
+	accept      *[28]byte
 	subprotocol string
 	compression websocket.Compression
 	decoder     websocket.Decoder
@@ -29,7 +30,8 @@ type Socket struct {
 	answer answerState
 	moving moveState
 
-	// error to send if the client has broken the protocol or closed the WebSocket; nil otherwise
+	// content of the close frame to send after the client has violated the protocol or closed the WebSocket; nil
+	// otherwise
 	broken  *websocket.Error
 	closing bool // a close frame was sent, so no data may follow
 	// away is the close code 1001 or 1012 while the server stops or is replaced, otherwise 0. Messages that the client
@@ -38,18 +40,18 @@ type Socket struct {
 	pinged bool // a ping was sent, and no data has arrived since then
 	told   bool
 	proper bool   // both sides have sent a close frame
-	due    int64  // deadline of the client or the handler, in loop time
+	due    int64  // next deadline for the client or the handler, in loop time
 	after  []byte // a control frame that waits for the end of a transfer
 
 	outstanding exchange.Outstanding
-	// counts large input towards the share of the client; nil for small input
+	// memory of large input that counts for the client's share; nil if the input is small
 	large   *largeInput
-	in, out int64 // bytes of frames, for the access log
+	in, out int64 // bytes of received and sent frames, for the access log
 	held    exchange.Parts
-	// the state to hand over, after the handler has released the WebSocket
+	// the state to hand over; nil until the handler has released the WebSocket
 	offer *exchange.SocketState
 
-	// the groups of the WebSocket, which are channels of the Fanout
+	// the groups of the WebSocket (channels of the Fanout) and the number of its last message
 	position Position
 	// group of the mount; "" if the WebSocket cannot be handed over
 	group  string
@@ -79,19 +81,20 @@ type moveState uint8
 
 const (
 	staying moveState = iota
-	// another process has handed the WebSocket over, and the handler has not resumed it yet
+	// another process has handed the WebSocket over, and no handler of this process has resumed it yet
 	resuming
 	asked
 	moved
 )
 
-// maxPending bounds the input that is kept for a WebSocket before it is resumed, in bytes. Beyond it the connection is
-// not read.
+// maxPending limits the input that is kept for a WebSocket until a handler resumes it, in bytes. Above this limit the
+// loop stops reading from the connection.
 const maxPending = 64 << 10
 
-// Offer makes a Socket the Carrier of x, whose request asks for a WebSocket. group is the group of the mount, or "".
-// From now on, the Socket gets the messages to its group. Offer returns false if it has refused x or if x must wait.
-// Input after the request is not parsed before the response, because it may consist of frames.
+// Offer makes a Socket the Carrier of x, whose request asks for a WebSocket. The parameter group is the group of the
+// mount, or "". The Socket gets all messages to its group that are published after this call. Offer returns false if it
+// has rejected x or if x must wait. Input after the request is not parsed before the response, because the input may
+// consist of frames.
 func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 	r := x.Req
 	if !websocket.Asked(r.Parsed, r.Head) {
@@ -107,7 +110,7 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 		return false
 	}
 	s := a.socket(x, h, group)
-	a.Take() // the Socket gets only later messages to its groups
+	a.Take() // the Socket must get only messages that are published later
 	s.position.Seq = a.Tip()
 	if group != "" {
 		s.awaits = true
@@ -119,7 +122,7 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 }
 
 // Accept is the exchange.Continuation of a response that accepts a WebSocket. The later parts of the response are
-// messages. Accept ignores the status and the media type. The parameter subprotocol is the handler's choice, and is
+// messages. Accept ignores the status and the media type. The parameter subprotocol, which the handler has selected, is
 // ignored unless it is a token.
 func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Request,
 	subprotocol []byte) exchange.Outcome {
@@ -189,8 +192,8 @@ func (s *Socket) Reply(exchange.Reply) {
 	s.Refused()
 }
 
-// fields returns the fields of the response that accepts the WebSocket (RFC 6455 §4.2.2), in memory that the next
-// response uses again.
+// The method fields returns the header fields of the response that accepts the WebSocket (RFC 6455 §4.2.2). The result
+// is valid until the next call.
 func (s *Socket) fields(subprotocol []byte) []byte {
 	dst := append(s.all.sites.Heads.Fields[:0],
 		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
@@ -230,8 +233,8 @@ func (s *Socket) opened() {
 	}
 }
 
-// Input implements conn.Protocol. Input processes frames while the handler has room for their messages. Input keeps the
-// remaining input and pauses reading.
+// Input implements conn.Protocol. Input processes frames while the handler has room for messages. If the handler has no
+// room, Input keeps the remaining bytes and pauses reading.
 func (s *Socket) Input(data []byte) {
 	c := s.conn
 	switch {
@@ -240,7 +243,8 @@ func (s *Socket) Input(data []byte) {
 		return
 	case s.state == socketClosed || s.broken != nil:
 		return
-	case s.state == socketOpening || s.moving == asked: // keep the bytes, because they must be handed over, too
+	// keep the bytes: the WebSocket is not accepted yet, or the bytes must be handed over
+	case s.state == socketOpening || s.moving == asked:
 		c.Keep(data)
 		if s.state == socketOpening && len(c.Pending()) > maxPending && !c.Paused() {
 			c.Pause(conn.PauseForReset)
@@ -274,8 +278,8 @@ func (s *Socket) Input(data []byte) {
 	}
 }
 
-// EOF implements conn.Protocol. A client may shut down its side together with its close frame, as Chromium does over
-// HTTP/2; the answer must still be sent.
+// EOF implements conn.Protocol. A client can shut down its side together with its close frame, as Chromium does over
+// HTTP/2. The answer to the close frame must still be sent.
 func (s *Socket) EOF() (stays bool) {
 	return s.broken != nil && (s.state != socketLingering || s.conn.Writing() || s.conn.Gathers())
 }
@@ -311,7 +315,7 @@ func (s *Socket) Due() (next int64) {
 	if at := s.deadline(); at > now {
 		return at
 	}
-	if !s.ends() && s.conn.Unread() { // an inline handler has kept the loop from reading
+	if !s.ends() && s.conn.Unread() { // unread input: an inline handler has blocked the loop
 		return now + eventloop.Tick
 	}
 	s.expired()
@@ -325,7 +329,8 @@ func (s *Socket) Closed() {
 	s.cancel()
 }
 
-// Drain closes the WebSocket because the server stops or, if retire is set, because it is replaced (Sockets.Drain).
+// Drain closes the WebSocket because the server stops or, if retire is true, because the server is replaced (see
+// Sockets.Drain).
 func (s *Socket) Drain(retire bool) {
 	if s.here() && !(retire && s.stays()) {
 		s.goAway()
@@ -369,7 +374,7 @@ func (s *Socket) resumeReading() {
 
 func (s *Socket) Position() *Position { return &s.position }
 
-// Join adds s to a group. Join does nothing if s has left all groups.
+// Join adds s to a group. Join does nothing after s has left its groups because it ends.
 func (s *Socket) Join(group string) {
 	if !s.left {
 		s.all.Add(s, group)
@@ -417,7 +422,8 @@ func (s *Socket) report(line string) {
 	}
 }
 
-// in returns the loop time d from now. in reads the clock, and is therefore more precise than conn.Set.Now.
+// The method in returns the loop time after the duration d. It reads the clock, and is therefore more precise than
+// conn.Set.Now.
 func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start) + d) }
 
 // deliver passes a message to the handler, which must not have ended, and pauses reading if the handler has enough

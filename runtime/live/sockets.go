@@ -14,17 +14,18 @@ type SocketConfig struct {
 	// WebSocket with 1009.
 	MaxSize int
 	// Ping is how long a client may be silent before it gets a ping. PingTimeout is how long the client may take to
-	// answer. 0 or less means no limit.
+	// answer the ping. Values of 0 or less mean no limit.
 	Ping, PingTimeout time.Duration
 
 	NoDeflate bool // messages are not compressed (permessage-deflate)
 
-	// ReloadGrace is how long WebSockets stay open after the server was replaced, before they are closed with 1012.
+	// ReloadGrace is how long WebSockets stay open after another process has replaced the server. Then they are closed
+	// with 1012.
 	ReloadGrace time.Duration
 }
 
-// Sockets contains the WebSockets of an event loop, and their shared state. Methods must be called on the loop, unless
-// they say otherwise.
+// Sockets contains the WebSockets of an event loop, and their shared state. Its methods must be called on the loop,
+// unless their comments say otherwise.
 type Sockets struct {
 	*Fanout
 	loop     Loop
@@ -32,19 +33,19 @@ type Sockets struct {
 	conns    *conn.Set
 	cfg      SocketConfig
 	maxEvent int
-	// nil if there are no WebSockets
+	// nil before the first WebSocket and after Trim
 	codec *codec
 
-	// close code while the server stops or is replaced; 0 while it serves
+	// close code while the server stops or is replaced; 0 in normal operation
 	leaving uint16
-	// WebSockets that can be handed over stay while the server retires
+	// movable WebSockets stay open until Export
 	stay bool
-	// the server was replaced less than SocketConfig.ReloadGrace ago
+	// WebSockets stay open until the end of SocketConfig.ReloadGrace
 	spared bool
 	// number of the last message before the server began to retire; WebSockets get all messages up to this number
 	// before they are handed over
 	last uint64
-	// number of movable WebSockets whose handshake the handler has not answered
+	// number of movable WebSockets whose handler has not answered the handshake yet
 	awaited  int
 	resuming int
 	departed []departed
@@ -57,7 +58,8 @@ func NewSockets(loop Loop, sites *exchange.Server, conns *conn.Set) *Sockets {
 	return a
 }
 
-// Configure sets the configuration. WebSockets use MaxEvent, HandOver and Counted of groups.
+// Configure sets the configuration. Of the parameter groups, WebSockets use only the fields MaxEvent, HandOver and
+// Counted.
 func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 	a.cfg, a.maxEvent = cfg, groups.MaxEvent
 	a.onCount = groups.Counted
@@ -66,10 +68,10 @@ func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 
 func (a *Sockets) Trim() { a.codec = nil }
 
-// Drain begins the end of all WebSockets. If retire is set, the server is replaced, and WebSockets are closed with 1012
-// (service restart), unless they may stay for Export. Otherwise they are closed with 1001 (RFC 6455 §7.4.1, IANA).
-// Browsers then reconnect. Messages to groups are sent first, for a limited time; WebSockets that stay get the rest
-// before they are handed over. conn.Set.Drain then calls Socket.Drain of each Socket.
+// Drain prepares the end of all WebSockets. If retire is true, the server is replaced, and WebSockets are closed with
+// 1012 (service restart), unless they may stay until Export. Otherwise WebSockets are closed with 1001 (RFC 6455
+// §7.4.1, IANA). Drain first sends waiting messages to groups, for a limited time; WebSockets that stay get the
+// remaining messages before they are handed over. Afterwards conn.Set.Drain calls Socket.Drain of each Socket.
 func (a *Sockets) Drain(retire bool) {
 	a.leaving = websocket.GoingAway
 	within := finishWithin
@@ -102,8 +104,8 @@ func (a *Sockets) each(do func(*Socket)) {
 	}
 }
 
-// mostHandedOver bounds the total size of Head, Data and Input, so that all of them fit into a message of 160 KiB in
-// base64.
+// mostHandedOver limits the total size of Head, Data and Input, so that their base64 encoding fits into a message of
+// 160 KiB.
 const mostHandedOver = 80 << 10
 
 func describe(s *Socket) *exchange.SocketState {
@@ -113,7 +115,7 @@ func describe(s *Socket) *exchange.SocketState {
 	}
 }
 
-// keep copies the handler's state into d. p is the part with which the handler has released the WebSocket.
+// keep copies the handler's state from p into d. p is the part with which the handler has released the WebSocket.
 func keep(d *exchange.SocketState, p *exchange.Part) {
 	d.Head, d.Data = append([]byte(nil), p.Head.Fields...), append([]byte(nil), p.Body...)
 }
@@ -121,17 +123,17 @@ func keep(d *exchange.SocketState, p *exchange.Part) {
 type GroupMessage struct {
 	Group  string
 	Binary bool
-	Data   string // the message, in UTF-8 unless Binary is set
+	Data   string // the message, in UTF-8 unless Binary is true
 }
 
 const (
 	groupBatch = 64 << 10 // in bytes
 
-	// leastBehind is the minimum of mostBehind, in bytes. A client that is further behind is closed with 1013 (try
-	// again later; RFC 6455 §7.4, IANA).
+	// leastBehind is the minimum of mostBehind, in bytes. If more bytes wait for a client, its WebSocket is closed with
+	// 1013 (try again later; RFC 6455 §7.4, IANA).
 	leastBehind = 1 << 20
 
-	// groupHistory bounds the stored messages for WebSockets that another process will hand over (Hold), in bytes.
+	// groupHistory limits the messages that Hold stores for WebSockets from another process, in bytes.
 	groupHistory    = 16 << 20
 	groupHistoryAge = time.Hour
 
@@ -140,9 +142,9 @@ const (
 	tooSlow = "too slow"
 )
 
-// Broadcast sends a message to the WebSockets in its group. If seq is not 0, another process has numbered the message,
-// and Broadcast drops it unless seq is larger than all earlier numbers. Broadcast does not wait. The error is
-// ErrBacklog. Broadcast is safe for concurrent use, also on the loop.
+// Broadcast sends a message to all WebSockets of the group that the message names. If seq is not 0, another process has
+// numbered the message, and Broadcast drops it unless seq is larger than all earlier numbers. Broadcast does not wait.
+// The error is ErrBacklog. Broadcast is safe for concurrent use, and may also be called on the loop.
 func (a *Sockets) Broadcast(seq uint64, m *GroupMessage) error {
 	_, err := a.Publish(seq, func(seq uint64) (*Event, error) { return m.event(seq), nil })
 	return err

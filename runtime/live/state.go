@@ -16,18 +16,19 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A server that retires hands its subscribers over to its successor: the descriptor of each subscriber, and the number
-// of the last event for this subscriber. Events have the same numbers in both servers, so the new server sends only
-// later events. No event is lost or sent twice if
+// A server that retires hands over its subscribers to its successor: the descriptor of each subscriber, and the number
+// of the subscriber's last event. Events have the same numbers in both servers, so the new server sends only events
+// with larger numbers. No event is lost or sent twice if
 //
 //   - the old server takes all events below some number K before it exports, and the new server takes all events from K
 //     on (Publish);
 //   - the new server keeps these events until the import (Hold).
 //
-// If the new server no longer has an event, the new server ends the stream: the client reconnects, and gets the stored
-// events after its Last-Event-ID. Either server may be ahead of the other.
+// If the new server no longer has an event that a subscriber needs, the new server ends the stream. The client then
+// reconnects, and gets the stored events after its Last-Event-ID. Both conditions allow either server to be ahead of
+// the other one.
 
-// StreamState is at most 70 KiB as JSON.
+// StreamState describes a subscriber that is handed over. Its JSON form has at most 70 KiB.
 type StreamState struct {
 	Names []string
 	// the subscriber has received all events of its channels up to this number
@@ -51,9 +52,9 @@ const (
 	exportPatience = time.Second
 )
 
-// Export gives all subscribers away, one after the other, as export describes. After a second, subscribers with unread
-// data are disconnected. Clients that subscribe later must reconnect, and so must all others if give has failed or ctx
-// ends. StreamConfig.HandOver must be set.
+// Export hands over all subscribers, one after the other (see export). After a second, it disconnects subscribers with
+// unread data. If the function give returns an error or ctx ends, Export disconnects all remaining subscribers. Clients
+// that subscribe after Export are disconnected and must reconnect. StreamConfig.HandOver must be set.
 func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
 	return export(ctx, give, s.loop.Do, exportPatience, func(late, stop bool) (list []departed, more bool) {
 		if stop {
@@ -63,12 +64,12 @@ func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error
 	}, s.release)
 }
 
-// sweep removes some subscribers and returns them. The result more reports whether other subscribers are left. If the
-// parameter late is true, subscribers with unread data are disconnected.
+// sweep removes some subscribers from this server and returns them. The result more reports whether more subscribers
+// remain. If the parameter late is true, sweep disconnects subscribers with unread data.
 func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	s.Take()
 	if !late && s.Sending() {
-		// send these events first, so that the new server need not send them
+		// first send the events that wait here, so that the new server need not send them
 		return nil, true
 	}
 	for p := range s.all {
@@ -133,8 +134,9 @@ var (
 	errStopped = errors.New("the server has stopped")
 )
 
-// Import serves a subscriber that Export has given away, perhaps in another process. Import owns fd, even if it returns
-// an error. After an error, the client reconnects. Import must not be called on the loop, nor before the server serves.
+// Import serves a subscriber that Export has handed over, usually in another process. Import owns fd, even if it
+// returns an error. After an error, the client reconnects. Import must not be called on the loop, nor before the server
+// has started.
 func (s *Subscribers) Import(d *StreamState, fd int) error {
 	names, err := ParseNames(strings.Join(d.Names, ","))
 	if err == nil {

@@ -11,40 +11,41 @@ import (
 
 type StreamConfig struct {
 	// Subscribers limits the subscribers of one channel. PerAddress limits the subscribers of one IP address, or of one
-	// /64 network for IPv6. Further clients get status 503. A sixteenth of all connections
-	// (conn.AcceptConfig.MaxClients) is reserved for other clients.
+	// /64 network for IPv6. Clients beyond a limit get status 503. Subscribers cannot use the last sixteenth of all
+	// connections (conn.AcceptConfig.MaxClients).
 	Subscribers int
 	PerAddress  int
 
 	// Buffer limits the bytes of events that wait for a subscriber. A subscriber that exceeds the limit is
-	// disconnected. The kernel keeps about as many bytes in addition.
+	// disconnected. In addition, the kernel can keep about as many bytes.
 	Buffer int
 
-	// History is the number of events that each channel keeps for clients that reconnect. The kept events have at most
-	// 256 KiB in a channel, and 16 MiB in all channels.
+	// History is the number of events that each channel keeps for clients that reconnect. The kept events need at most
+	// 256 KiB for each channel, and 16 MiB for all channels.
 	History int
 
-	// A client that acknowledges nothing for two intervals has disconnected.
+	// Heartbeat is the interval between heartbeats. The kernel disconnects a client that acknowledges nothing for two
+	// intervals.
 	Heartbeat time.Duration
 
-	// Retry is how long clients wait before they reconnect.
+	// Retry is how long clients should wait before they reconnect.
 	Retry time.Duration
 
 	// MaxEvent limits an event, in bytes.
 	MaxEvent int
 
-	// Epoch is a part of the ids of events and changes with a restart. Processes that serve the same subscribers, one
-	// after the other or at the same time, must have the same Epoch. An empty ID is replaced by an ID made from the
-	// time.
+	// Epoch is a part of the ids of events. It changes when the server is restarted, but processes that serve the same
+	// subscribers, one after the other or at the same time, must have the same Epoch. "" means an epoch made from the
+	// current time.
 	Epoch string
 
-	// HandOver lets subscribers, and WebSockets with a group, stay while the server retires, for Subscribers.Export and
-	// Sockets.Export.
+	// If HandOver is true, subscribers, and WebSockets with a group, stay while the server retires, until
+	// Subscribers.Export and Sockets.Export.
 	HandOver bool
 
-	// Joined and Left are called when a subscriber has joined or left, once for each of its channels. Counted is called
-	// with the number of subscribers of a channel, or members of a group, after each change. All these functions are
-	// called on the loop and must not block. A function may be nil.
+	// The functions Joined and Left are called when a subscriber has joined or left, once for each of its channels. The
+	// function Counted is called after the number of subscribers of a channel, or of members of a group, has changed.
+	// These functions are called on the loop and must not block. Each of them may be nil.
 	Joined, Left func(name string, client *StreamClient)
 	Counted      func(name string, subscribers int)
 }
@@ -55,34 +56,35 @@ type StreamClient struct {
 	Port        string
 	User        string
 	LastEventID string
-	// Number of the subscriber: unique on this machine, unchanged by a hand-over, below 2^53.
+	// unique number of the subscriber on this machine, below 2^53; does not change during a hand-over
 	Number uint64
 }
 
-// Loop is the event loop of subscribers and WebSockets. The methods of Loop are called on the loop, except for Do.
+// Loop is the event loop that runs subscribers and WebSockets. All methods except Do are called on the loop.
 type Loop interface {
 	// Do runs f on the loop, and returns after f has returned. Do must not be called on the loop.
 	Do(f func())
 
 	Full() bool
 
-	// Count adds n to the number of clients: 1 for a client whose socket the server did not accept itself, -1 for a
-	// client that has left.
+	// Count adds n to the number of clients. n is 1 for a client whose socket this server did not accept itself, and -1
+	// for a client that has left.
 	Count(n int)
 
-	// Resume continues the WebSocket d of another process on fd: see exchange.Server.Resume. The caller keeps fd if
-	// there is an error.
+	// Resume continues the WebSocket that d describes, from another process, on fd (see exchange.Server.Resume). After
+	// an error, fd still belongs to the caller.
 	Resume(d *exchange.SocketState, fd int,
 		resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error)
 
-	// Dismiss sends the last bytes to a client without a handler, and closes fd after the client has read them.
+	// Dismiss sends the bytes in last to a client that has no handler, and closes fd after the client has read the
+	// bytes.
 	Dismiss(fd int, last []byte)
 }
 
-var emptyLine = []byte("\n\n") // ends an incomplete line, and adds an empty one
+var emptyLine = []byte("\n\n") // ends an incomplete line, and adds an empty line
 
-// response is a handler's response to a client that is already a subscriber. response is the Sink of the handler and
-// the Source of the connection. After the last part it hands the connection over to the subscriber.
+// The type response is a handler's response to a client that is already a subscriber. It is the Sink of the handler and
+// the Source of the connection. After the last part, the response hands the connection over to the subscriber.
 type response struct {
 	exchange.Source
 	sink   exchange.Sink
@@ -119,7 +121,7 @@ func (r *response) end(p *exchange.Part) {
 	body.End, body.Owner = exchange.NotLast, r
 	r.sink.Send(&body)
 	// An empty line must separate the body from the first event. Otherwise the first event would continue the last line
-	// of the body, which may be "{}" or "null" from a framework. Clients ignore a second empty line.
+	// of the body; some frameworks send the body "{}" or "null". Clients ignore a second empty line.
 	separator := emptyLine
 	if r.closed || !r.text {
 		separator = nil
@@ -153,7 +155,7 @@ func (r *response) upgrade(c *conn.Conn, log *logfile.Record, sent, framed int64
 	r.begun = true
 	p.sent, p.framed, p.log, p.conn = sent, uint32(framed), log, c
 	c.Upgrade(p)
-	// in the other case, c calls serve after it has written its output.
+	// otherwise c calls serve after it has written its output
 	if !c.Gathers() && !c.Writing() {
 		c.Again()
 	}

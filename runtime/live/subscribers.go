@@ -19,7 +19,7 @@ const (
 	historyTotal = 16 << 20
 	historyAge   = time.Hour
 
-	// less than the send buffer of a subscriber, in bytes
+	// maximum size of a batch, in bytes; smaller than the send buffer of a subscriber
 	batchBytes = 16 << 10
 
 	mostNamed = 8
@@ -39,24 +39,24 @@ type Subscribers struct {
 	// number of subscribers, including subscribers whose response is not complete yet
 	joined    int
 	addresses map[string]int32
-	// Number of the next subscriber. The upper bits are the process ID.
+	// number of the next subscriber, whose upper bits are the process ID
 	next     uint64
 	retry    *Event
 	reported int
-	// drain was called: new subscribers end, too
+	// Drain was called, so streams that begin later also end
 	retiring bool
 	stay     bool
 	pieces   [][]byte
 }
 
-// An eventFormat does not change.
+// An eventFormat is immutable.
 type eventFormat struct {
 	epoch string
 	limit int
 }
 
 // NewSubscribers returns a Subscribers for the connections in conns and the requests of sites. Configure must be called
-// before other methods.
+// before all other methods.
 func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscribers {
 	s := &Subscribers{loop: loop, sites: sites, conns: conns, addresses: map[string]int32{},
 		next: uint64(os.Getpid())<<30 + 1}
@@ -65,7 +65,8 @@ func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscri
 	return s
 }
 
-// Configure sets the configuration. clients is the maximum number of client connections of the whole server.
+// Configure sets the configuration. The parameter clients is the maximum number of client connections of the whole
+// server.
 func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 	s.cfg, s.most = cfg, clients
 	s.onCount = cfg.Counted
@@ -86,7 +87,7 @@ func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 
 // Publish sends an event to all subscribers of its channel, and returns its number. If seq is not 0, another process
 // has numbered the event, and Publish drops it unless seq is larger than all earlier numbers. Publish does not wait.
-// The error is one line about the message, or ErrBacklog. Publish is safe for concurrent use.
+// The error is a one-line description of an invalid message, or ErrBacklog. Publish is safe for concurrent use.
 func (s *Subscribers) Publish(seq uint64, m *Message) (uint64, error) {
 	if err := m.Check(); err != nil {
 		return 0, err
@@ -126,20 +127,21 @@ func (s *Subscribers) mayReport() bool {
 	return s.reported <= mostNamed
 }
 
-// StreamSubscriber is a client of channels. StreamSubscriber implements conn.Protocol, and owns its connection after
-// the handler has ended its response. StreamSubscriber belongs to the loop.
+// StreamSubscriber is a client that gets the events of channels. It implements conn.Protocol, and owns its connection
+// after the handler has ended its response. A StreamSubscriber may be used only on the loop.
 type StreamSubscriber struct {
-	s        *Subscribers
-	conn     *conn.Conn // nil before the handler has ended its response
-	minor    uint8
-	state    state
-	input    uint16 // Bytes received from the client, which should send nothing.
+	s     *Subscribers
+	conn  *conn.Conn // nil until the handler has ended its response
+	minor uint8
+	state state
+	// number of bytes received from the client, which should not send any
+	input    uint16
 	port     uint16
 	framed   uint32
 	sent     int64
 	position Position
 	addr     netip.Addr
-	queue    *queue // nil if no data waits for the client
+	queue    *queue // unsent data; nil if there is none
 	log      *logfile.Record
 	extra    *extra
 	number   uint64
@@ -158,7 +160,7 @@ const (
 	gone
 )
 
-// queue contains the unsent data of a subscriber. All subscribers share the events.
+// queue contains the unsent data of a subscriber. The events are shared by all subscribers.
 type queue struct {
 	events []*Event
 	off    int
@@ -171,10 +173,11 @@ func (p *StreamSubscriber) Position() *Position { return &p.position }
 
 func (p *StreamSubscriber) Give(events []*Event) { p.s.send(p, events) }
 
-// maxInput is how many bytes a subscriber may send, although all input is ignored.
+// maxInput limits the bytes that a subscriber may send. They are ignored.
 const maxInput = 16 << 10
 
-// Input implements conn.Protocol. Input ignores the input of a subscriber, and disconnects after too much input.
+// Input implements conn.Protocol. Input ignores the input of a subscriber, but disconnects the subscriber after more
+// than maxInput bytes.
 func (p *StreamSubscriber) Input(b []byte) {
 	switch {
 	case p.state == joining:
@@ -206,7 +209,7 @@ func (p *StreamSubscriber) Room(ended bool) {
 
 const lookAgain = int64(time.Minute)
 
-// Due implements conn.Protocol. Due sends a heartbeat if the client has not received data for a long time.
+// Due implements conn.Protocol. Due sends a heartbeat if no data was sent to the client for nearly an interval.
 func (p *StreamSubscriber) Due() (next int64) {
 	now := p.s.conns.Now
 	if p.state != idle {
@@ -221,7 +224,7 @@ func (p *StreamSubscriber) Due() (next int64) {
 
 const beats = 64
 
-// nextBeat returns the time of the next heartbeat of a subscriber, at least half an interval after the last data.
+// nextBeat returns the time of the subscriber's next heartbeat, which is at least half an interval after the last data.
 func (p *StreamSubscriber) nextBeat() int64 {
 	every := int64(p.s.cfg.Heartbeat)
 	return p.conn.Stamp + every - every/2/beats*int64(p.number%beats)

@@ -54,7 +54,7 @@ func (s *Socket) hold(p *exchange.Part) {
 	}
 }
 
-// dropHeld discards the held parts. dropHeld reports whether one of them was the last part, which ends the exchange.
+// dropHeld discards the held parts. It reports whether one of these parts was the last part of the exchange.
 func (s *Socket) dropHeld() (ended bool) {
 	held := s.held.TakeAll()
 	for i := range held {
@@ -109,7 +109,7 @@ func (s *Socket) send(p *exchange.Part) {
 	}
 }
 
-// put appends the remaining frames of p to the output, and releases p after all of it is sent.
+// put appends the remaining frames of p to the output. p is released after its frames were sent.
 func (s *Socket) put(p *exchange.Part, body, tail []byte) {
 	out := s.conn.Use()
 	if len(body) > conn.CopyLimit {
@@ -123,7 +123,7 @@ func (s *Socket) put(p *exchange.Part, body, tail []byte) {
 	}
 }
 
-// endCode returns the close code of a WebSocket whose handler has ended without sending one.
+// endCode returns the close code for a WebSocket whose handler has ended without sending a close code.
 func endCode(p *exchange.Part) uint16 {
 	if p.End == exchange.Incomplete {
 		return websocket.InternalError
@@ -159,8 +159,8 @@ func (s *Socket) Give(events []*Event) {
 	}
 }
 
-// queue keeps a message to a group until the WebSocket is accepted and the earlier output was sent. queue preserves the
-// order with messages of the handler.
+// queue keeps a message to a group until the WebSocket is accepted and the earlier output was sent. Messages to groups
+// and messages of the handler keep their order.
 func (s *Socket) queue(e *Event) {
 	p := exchange.Part{Op: e.Op, Body: e.Text()}
 	switch most := s.all.mostBehind(); {
@@ -170,12 +170,12 @@ func (s *Socket) queue(e *Event) {
 		if s.state != socketOpening && s.behind > most/2 {
 			s.all.Lag(s)
 		}
-	case s.state != socketOpening: // a WebSocket that is not accepted yet is dropped later
+	case s.state != socketOpening: // a WebSocket that is not accepted yet cannot be closed now
 		s.drop()
 	}
 }
 
-// drop closes a WebSocket whose client does not read. Output that waits is sent before the close frame.
+// drop closes a WebSocket whose client does not read. The waiting output is sent before the close frame.
 func (s *Socket) drop() {
 	s.leave()
 	s.hold(&exchange.Part{Op: exchange.OpClose, Number: websocket.TryAgainLater, Body: []byte(tooSlow)})
@@ -183,14 +183,14 @@ func (s *Socket) drop() {
 	s.advance()
 }
 
-// codec makes the frames of messages, and compresses messages. codec processes one message at a time.
+// codec makes frames from messages and compresses messages, one message at a time.
 type codec struct {
 	inflater websocket.Inflater
 	deflater websocket.Deflater
 }
 
-// frame appends the header of a message to the buffer out, or the whole frame if compression makes the message smaller.
-// body is the unsent part of the message.
+// frame appends a frame for message to the buffer out. If compression makes the message smaller, frame appends the
+// whole compressed frame and returns nil. Otherwise frame appends only the header, and returns the message as body.
 func (k *codec) frame(c *websocket.Compression, out *[]byte, op websocket.Opcode, message []byte) (body []byte) {
 	if packed, ok := k.pack(c, message); ok {
 		*out = append(websocket.AppendHeader(*out, op, true, len(packed)), packed...)
@@ -200,7 +200,8 @@ func (k *codec) frame(c *websocket.Compression, out *[]byte, op websocket.Opcode
 	return message
 }
 
-// pack compresses a message. ok is false if the message must be sent uncompressed. packed is valid until the next call.
+// pack compresses a message. ok is false if the message must be sent uncompressed. The result packed is valid until the
+// next call.
 func (k *codec) pack(c *websocket.Compression, message []byte) (packed []byte, ok bool) {
 	if !compresses(c, len(message)) {
 		return nil, false
@@ -208,8 +209,8 @@ func (k *codec) pack(c *websocket.Compression, message []byte) (packed []byte, o
 	return k.deflater.Deflate(message, c.Bits)
 }
 
-// frameOf returns the frame of a message for a client. A compressed frame is made once for all clients with the same
-// window.
+// frameOf returns the WebSocket frame of an event for a client. A compressed frame is made once for all clients with
+// the same window size.
 func (k *codec) frameOf(c *websocket.Compression, e *Event) []byte {
 	if !compresses(c, len(e.Text())) {
 		return e.Wire(1)
