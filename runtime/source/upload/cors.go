@@ -9,8 +9,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// permit returns an error if a page of another site has sent the request, because browsers add cookies and passwords
-// that the page does not know.
+// permit returns an error if a page of another site has sent the request, because the browser may have added cookies
+// and passwords that the page does not know.
 func (u *Upload) permit(r *backend.Request) error {
 	if !u.allows(r.Field("Origin")) && auth.FromElsewhere(r.Head, r.Parsed.Fields, r.Host()) {
 		return refuse(403, "pages of other sites may not upload")
@@ -24,12 +24,12 @@ func (u *Upload) allows(origin string) bool {
 	})
 }
 
-// readable are the response fields that scripts of Options.Origins can read.
+// readable lists the response fields that scripts from Options.Origins may read.
 const readable = "Location, Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length, " +
 	"Upload-Metadata, Upload-Offset"
 
-// share adds the fields with which a browser lets scripts of Options.Origins read the response to r (CORS, Fetch
-// standard §3.3). Browsers send no cookies or passwords of fapws with these requests.
+// share adds the response fields with which a browser permits scripts from Options.Origins to read the response to r
+// (CORS, Fetch standard §3.3). share does not permit the browser to send cookies or passwords with such requests.
 func (u *Upload) share(w *backend.Response, r *backend.Request) {
 	if len(u.options.Origins) == 0 {
 		return
@@ -40,7 +40,8 @@ func (u *Upload) share(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// answersPreflight responds to the request with which a browser asks whether a script may send r.
+// answersPreflight responds to a CORS preflight request, with which a browser asks whether a script may send a request.
+// answersPreflight reports whether r is such a request.
 func (u *Upload) answersPreflight(w *backend.Response, r *backend.Request) bool {
 	if r.Method() != "OPTIONS" || r.Field("Access-Control-Request-Method") == "" || !u.allows(r.Field("Origin")) {
 		return false

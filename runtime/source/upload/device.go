@@ -17,11 +17,12 @@ import (
 	"fapws/runtime/backend"
 )
 
-// A device is a target: a device or a FIFO that is written in place. Writing begins at the beginning, if there is one.
+// A device is a target for a device file or a FIFO, which is written in place. A block device is written from its
+// beginning.
 type device struct {
 	options *Options
 	path    string
-	block   bool // a block device, which has a known size and may be mounted
+	block   bool // path is a block device, which has a known size and may be mounted
 }
 
 func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, error) {
@@ -46,8 +47,8 @@ func (t *device) begin(_ *backend.Response, _ string, file stored) (*draft, erro
 	return d, nil
 }
 
-// ready locks the device, so that the bytes of two uploads do not mix, and returns an error if the device has not
-// enough space for a file.
+// ready locks the device, so that the bytes of two uploads do not mix, and returns an error if the device is too small
+// for the file.
 func (t *device) ready(f *os.File, file stored) error {
 	if err := lock(f); err != nil || !t.block {
 		return ignoreUnsupported(err)
@@ -63,8 +64,8 @@ func (t *device) ready(f *os.File, file stored) error {
 }
 
 // A single is a target for one upload at a time: a descriptor that the script has opened, or the handler. All uploads
-// share the position of the descriptor. The handler is for storage without a file, such as flash that is erased and
-// written in blocks (MTD). A single receives a line of JSON (inquiry), followed by a piece of the upload.
+// share the file position of the descriptor. The handler is for storage without a file, such as flash memory that is
+// erased and written in blocks (MTD). The handler receives a line of JSON (inquiry), followed by a piece of the upload.
 type single struct {
 	options *Options
 	f       *os.File // nil if the target is the handler
@@ -102,7 +103,7 @@ func (t *single) begin(w *backend.Response, id string, file stored) (*draft, err
 
 const maxPiece = 1 << 20 // in bytes
 
-// An inquiry is the line of JSON before a piece. contrib/fapws/_upload.py parses it.
+// An inquiry is the line of JSON before a piece of an upload, which contrib/fapws/_upload.py parses.
 type inquiry struct {
 	Op   string  `json:"op"`
 	ID   string  `json:"id"`
@@ -127,7 +128,7 @@ type pieces struct {
 }
 
 func (p *pieces) add(data []byte) (n int, err error) {
-	for part := range slices.Chunk(data, p.size) { // split data, because the Writer does not
+	for part := range slices.Chunk(data, p.size) { // split data, because bufio.Writer passes on a large slice unsplit
 		if k, err := p.full.Write(part); err != nil {
 			return n + k, err
 		}
@@ -140,7 +141,7 @@ func (p *pieces) Write(piece []byte) (int, error) {
 	return len(piece), p.ask(inquiry{Op: opPiece}, piece)
 }
 
-// end passes the rest of the file to the handler and reports that the file is complete.
+// end passes the rest of the file to the handler, and tells the handler that the file is complete.
 func (p *pieces) end() error {
 	if err := p.full.Flush(); err != nil {
 		return err

@@ -5,8 +5,8 @@
 //
 // A file has a temporary name in its directory until it is complete, matches its digest, and is synchronized to disk.
 // Then it is renamed. The temporary name is derived from the final name, and the file is locked (flock(2)) while a
-// process writes it. Therefore a second simultaneous upload with the same name is rejected, even by another worker, and
-// a file that a killed server left differs from a file that is being written.
+// process writes it. Therefore any worker rejects a second simultaneous upload with the same name, and a file that a
+// killed server has left, which is not locked, differs from a file that is being written.
 //
 //	upload.go     a request, options, refusals
 //	transfer.go   its body: a file, or a form with files; digests

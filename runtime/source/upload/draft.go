@@ -17,19 +17,19 @@ import (
 type draft struct {
 	file   stored
 	f      *os.File
-	pieces *pieces // replaces f if the handler receives the file; otherwise nil
-	// dir contains temp and name. dir is nil if f is written in place.
+	pieces *pieces // passes the file to the handler; nil if the file is written to f
+	// dir is the directory of the files temp and name. dir is nil if f is written in place.
 	dir     *os.Root
 	temp    string
 	name    string
 	path    string
 	options *Options
 	hash    hash.Hash
-	// Number of bytes that hash contains. If the number differs from size, hashAll reads the file.
+	// number of bytes written to hash; if it differs from size, hashAll reads the file
 	hashed   int64
 	size     int64
 	unsynced int64
-	// releases the single whose file is f; nil if the draft owns f
+	// ends the use of f, which belongs to a single; nil if the draft owns f
 	release func()
 }
 
@@ -124,13 +124,13 @@ func (d *draft) publish() error {
 	return ignoreUnsupported(dir.Sync())
 }
 
-// abort removes the file, but not the bytes on a device. d must not be used afterwards.
+// abort removes the file, but not bytes that were written to a device. The draft d must not be used afterwards.
 func (d *draft) abort() {
 	switch {
 	case d.pieces != nil:
-		_ = d.pieces.ask(inquiry{Op: opAbort}, nil) // the handler's own errors are in the log
+		_ = d.pieces.ask(inquiry{Op: opAbort}, nil) // errors of the handler are already logged
 	case d.dir != nil && d.temp != "":
-		// the lock is still held, so that no other upload owns the name
+		// remove the file before releasing its lock: afterwards, another upload may use the name
 		_ = d.dir.Remove(d.temp)
 	}
 	_ = d.close()
@@ -147,7 +147,7 @@ func (d *draft) close() error {
 	return d.f.Close()
 }
 
-// ignoreUnsupported returns err, or nil if err means that the file, such as a pipe, cannot be synchronized.
+// ignoreUnsupported returns err, or nil if err says that a file, such as a pipe, does not support the operation.
 func ignoreUnsupported(err error) error {
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
 		return nil
@@ -155,15 +155,15 @@ func ignoreUnsupported(err error) error {
 	return err
 }
 
-// openLocked opens and locks a file. openLocked returns errBusy if another upload, possibly of another process, holds
-// the lock.
+// openLocked opens and locks a file. openLocked returns errBusy if another upload holds the lock, in this process or
+// another one.
 func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 	for {
 		f, err := dir.OpenFile(name, flags|os.O_RDWR, 0o600)
 		if err != nil {
 			return nil, err
 		}
-		// The upload that held the lock may have renamed or removed the file after it was opened here.
+		// After the file was opened here, the upload that held the lock may have renamed or removed it.
 		var opened, named fs.FileInfo
 		if err = lock(f); err == nil {
 			opened, err = f.Stat()
@@ -172,7 +172,7 @@ func openLocked(dir *os.Root, name string, flags int) (*os.File, error) {
 			named, err = dir.Lstat(name)
 		}
 		switch {
-		// The file may have been replaced, for example by a symbolic link.
+		// The name may now belong to something else, for example to a symbolic link.
 		case err == nil && !named.Mode().IsRegular():
 			err = &os.PathError{Op: "open", Path: name, Err: errors.New("not a regular file")}
 		case err == nil && os.SameFile(opened, named):

@@ -84,7 +84,7 @@ func TestFormHasTheSameContentsHoweverItIsSplit(t *testing.T) {
 	}
 }
 
-// The error has one line. Some of the forms are incomplete.
+// Each of these forms is invalid or incomplete, and results in an error of one line.
 func TestInvalidFormIsAnErrorAndNotACompleteFile(t *testing.T) {
 	file := part(`form-data; name="a"; filename="x"`, "", "content")
 	for name, c := range map[string]struct {
@@ -140,7 +140,7 @@ func FuzzForm(f *testing.F) {
 	f.Add(whole, 20)
 	f.Add(part(`form-data; name="a"; filename="x"`, "", "y")+tail, 1)
 	f.Fuzz(func(t *testing.T, body string, at int) {
-		// The limit of a header includes bytes that the parser has read ahead.
+		// The parser reads ahead, so the limit for the header of a part includes other bytes.
 		if len(body) > maxHeader/2 {
 			return
 		}

@@ -15,17 +15,18 @@ import (
 	"time"
 )
 
-// A resumable upload consists of two files in the directory of its target: the bytes so far, which are locked while a
-// process writes them, and a description. The description does not change; it is created after the file with the bytes
-// and removed before it. Therefore any worker can resume the upload, even after a restart. The size of the file with
-// the bytes is the offset at which the client continues, and its modification time is the time of the last activity.
+// A resumable upload consists of two files in the directory of its target. One file contains the bytes received so far,
+// and is locked while a process writes to it. The other file contains the description, which does not change; it is
+// created after the file with the bytes and removed before it. Therefore any worker can resume the upload, even after a
+// restart. The size of the file with the bytes is the offset at which the client continues, and its modification time
+// is the time of the last activity.
 const (
 	partialSuffix     = ".tus"
 	descriptionSuffix = ".tus.json"
 )
 
-// maxPartial limits the unfinished uploads of a directory, and maxOwned the unfinished uploads of a client (see
-// makeRoom).
+// maxPartial limits the number of unfinished uploads for a directory, and maxOwned limits this number for each client
+// (see makeRoom).
 const (
 	maxPartial = 100
 	maxOwned   = 25
@@ -50,8 +51,8 @@ type partial struct {
 	touched time.Time
 }
 
-// shown returns the name of the upload for reports, which all clients may see. The id is secret, because it permits
-// resuming the upload.
+// shown returns an identifier of the upload for reports, which all clients may read. The id itself is secret, because
+// it permits resuming the upload.
 func (p *partial) shown() string {
 	sum := sha256.Sum256([]byte(p.id))
 	return hex.EncodeToString(sum[:12])
@@ -107,8 +108,8 @@ func (t *directory) admit(owner string) error {
 	return nil
 }
 
-// makeRoom removes an upload of the client with the most uploads, unless this client has at most own+1. Without it, a
-// few clients that send a byte a day could lock out all other clients.
+// makeRoom removes an unfinished upload of the client that has the most, if this client has at least two more than the
+// parameter own. Without makeRoom, a few clients that each send a byte a day could lock out all other clients.
 func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
 	slices.SortStableFunc(t.unfinished, func(a, b unfinished) int { return owned[b.owner] - owned[a.owner] })
 	for i, one := range t.unfinished {
@@ -123,8 +124,8 @@ func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
 	return false
 }
 
-// find updates t.unfinished. find searches the whole directory for uploads of other processes, but spends at most a
-// fiftieth of the time on it.
+// find updates t.unfinished. find searches the whole directory, because other processes create uploads, too, but spends
+// at most 2 % of the time on these searches.
 func (t *directory) find(dir *os.Root) {
 	now := time.Now()
 	if now.Before(t.until) {
@@ -200,7 +201,7 @@ func (t *directory) expireLater() {
 		t.looks.Store(false)
 		dir, err := t.open()
 		if err != nil {
-			return // the next upload reports the error
+			return // ignore the error, because the next upload reports it
 		}
 		defer dir.Close()
 		if len(t.expire(dir)) > 0 {
@@ -242,7 +243,7 @@ func discard(dir *os.Root, id string) bool {
 	return err == nil
 }
 
-// remove removes the files of p, which must not be used afterwards.
+// remove removes the files of p. The partial p must not be used afterwards.
 func (p *partial) remove() {
 	_ = p.dir.Remove(hiddenPrefix + p.id + descriptionSuffix)
 	p.abort()

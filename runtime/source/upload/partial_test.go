@@ -64,7 +64,7 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 	has(t, dir, "a=one")
 }
 
-// Not all existing files are read for each upload.
+// An upload must not require reading all existing files.
 func TestSimultaneousUploadsDoNotExceedTheShareOfAClient(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	for i := range 5000 {
@@ -134,7 +134,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 	}
 }
 
-// An abandoned upload, even of a previous server, is removed without the begin of another upload.
+// An abandoned upload is removed even if no other upload begins, and even if a previous server has received it.
 func TestAbandonedUploadIsRemovedInTime(t *testing.T) {
 	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
 	p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})

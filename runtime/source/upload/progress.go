@@ -17,7 +17,7 @@ const mostEnded = 8
 type report struct {
 	ID   string `json:"id"`
 	Name string `json:"name"` // as named by the client; empty if not yet known
-	// bytes of the body that were written or, for a form, processed
+	// number of bytes of the body that were written or, for a form, processed
 	Received int64  `json:"received"`
 	Size     int64  `json:"size"` // size of the body in bytes; -1 if unknown
 	State    string `json:"state"`
@@ -34,17 +34,18 @@ const (
 type progress struct {
 	of     *Upload
 	client string
-	token  string // id with which the client resumes the upload
-	// ends the wait for the body, so that another request can take the upload over; nil if the upload cannot be resumed
+	token  string // secret id with which the client can resume the upload
+	// stops waiting for the body, so that another request can take over the upload; nil if the upload cannot be resumed
 	interrupt func()
-	report    report // guarded by Upload.mu, as is received
+	report    report // report and received are guarded by Upload.mu
 	received  time.Time
 	ended     chan struct{}
 	// time of the last event about the upload; used only on the upload's goroutine
 	published time.Time
 }
 
-// begin registers an upload. A client may have at most half of all uploads. The error is a *refusal.
+// begin registers an upload. A client gets at most half of the places for simultaneous uploads. The error is a
+// *refusal.
 func (u *Upload) begin(p *progress) error {
 	p.of, p.report.State, p.received, p.ended = u, stateReceiving, time.Now(), make(chan struct{})
 	u.mu.Lock()
@@ -79,11 +80,11 @@ func (p *progress) named(name string) {
 	p.tell()
 }
 
-// silent is how long an upload must receive no bytes before another request may take it over.
+// If an upload has received no bytes for the time silent, another request may take it over.
 const silent = 2 * time.Second
 
-// takeOver ends the upload with this token if it receives no bytes: its client has lost the connection and resumes the
-// upload on another connection. takeOver reports whether the upload has ended.
+// takeOver ends the upload with this token if it receives no bytes, because its client has lost the connection and
+// resumes the upload on another connection. takeOver reports whether the upload has ended.
 func (u *Upload) takeOver(token string) bool {
 	u.mu.Lock()
 	i := slices.IndexFunc(u.active, func(p *progress) bool {
@@ -112,7 +113,8 @@ func (p *progress) tell() {
 	o.Group.Publish(o.Channel, string(data))
 }
 
-// end records the end of the upload. The parameter state is the outcome, and text is the reason of a failure.
+// end records the end of the upload. The parameter state is the outcome, and the parameter text is the reason for a
+// failure.
 func (p *progress) end(state, text string) {
 	u := p.of
 	u.mu.Lock()
@@ -137,25 +139,27 @@ func (u *Upload) list() []report {
 	return all
 }
 
-// A Group contains the Uploads of a process. A Group exchanges questions with the Groups of other processes, so that
-// clients can watch and resume their uploads in any process. A Group is safe for concurrent use.
+// A Group contains each Upload of a process, and exchanges messages with the Groups of other processes, so that clients
+// can watch and resume their uploads through any process. A Group is safe for concurrent use.
 type Group struct {
 	Publish func(channel, data string) // publishes an event; nil if there are no channels
-	// Others returns the Answers of other processes without a long delay; nil if there are no other processes
+	// Others sends a request to all other processes, and returns the results of their method Answer after a short
+	// timeout at most; nil if there are no other processes.
 	Others func(question string) []string
 
 	mu  sync.Mutex
 	all []*Upload
 }
 
-// Questions, followed by the key of a mount. After opTakeOver, the id of an upload precedes the key.
+// A request to other processes consists of one of these words and the key of a mount. After opTakeOver, the id of an
+// upload precedes the key.
 const (
 	opList     = "list "
 	opTakeOver = "take "
 	opFinished = "done "
 )
 
-// Processes with the same configuration add Uploads in the same order, so that equal keys belong to the same mount.
+// Processes with the same configuration call add in the same order, so that equal keys belong to the same mount.
 func (g *Group) add(u *Upload) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -198,7 +202,8 @@ func (u *Upload) ask(question string) []string {
 	return nil
 }
 
-// askEvery is how long the reports of other processes are reused, so that many clients do not cause many questions.
+// askEvery is how long the reports of other processes are reused, so that many clients do not cause many requests to
+// other processes.
 const askEvery = publishEvery
 
 func (u *Upload) others() []report {
@@ -218,11 +223,11 @@ func (u *Upload) others() []report {
 	return u.answered
 }
 
-// merge merges the reports of all processes, active uploads last. merge omits a paused upload if another process has
-// resumed it.
+// merge returns the reports of all processes, with active uploads last. merge omits a paused upload if another process
+// has resumed it.
 func merge(own, others []report) []report {
 	all := slices.Concat(others, own)
-	shown := append([]report{}, all...) // JSON requires a list instead of null
+	shown := append([]report{}, all...) // not nil, because clients expect a list in JSON, not null
 	shown = slices.DeleteFunc(shown, func(r report) bool {
 		goesOn := func(other report) bool { return other.ID == r.ID && other.State != statePaused }
 		return r.State == statePaused && slices.ContainsFunc(all, goesOn)

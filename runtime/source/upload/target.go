@@ -25,12 +25,12 @@ import (
 
 // target is a destination for files. target is safe for concurrent use.
 type target interface {
-	// begin opens a file for the upload id. file contains the name, type, field and size from the client; a negative
-	// size is unknown. The error is a *refusal or an error of the file system.
+	// begin opens a file for the upload id. The parameter file contains the name, type, form field and size from the
+	// client; a negative size is unknown. The error is a *refusal or an error of the file system.
 	begin(w *backend.Response, id string, file stored) (*draft, error)
 }
 
-// newTarget returns the target of o. The error has one line.
+// newTarget returns the target that the options describe.
 func newTarget(o *Options) (target, error) {
 	switch {
 	case o.Pieces > 0:
@@ -68,7 +68,7 @@ func newTarget(o *Options) (target, error) {
 	return &directory{options: o, path: path, only: name}, err
 }
 
-// Place returns the directory or device to which uploads to a path are written.
+// Place returns the directory that contains the uploads for Options.Path, or the device to which they are written.
 func Place(path string) string {
 	if full, err := filepath.Abs(path); err == nil {
 		path = resolved(full)
@@ -79,8 +79,8 @@ func Place(path string) string {
 	return filepath.Dir(path)
 }
 
-// resolved returns the file that a symbolic link leads to, because a rename would replace the link itself. resolved
-// does not resolve a link that an application in the sandbox could have created; opening the directory then fails.
+// resolved returns the target of a symbolic link, because a rename would replace the link itself. resolved does not
+// follow a link that an application in the sandbox could have created; opening the directory then fails.
 func resolved(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil && !system.Replaceable(path) {
 		return real
@@ -88,7 +88,7 @@ func resolved(path string) string {
 	return path
 }
 
-// inside converts a path to the path after the process has entered o.Root.
+// inside converts a path to the path that is valid after the process has entered o.Root with chroot.
 func (o *Options) inside(full string) (string, error) {
 	if o.Root == "" {
 		return full, nil
@@ -104,22 +104,22 @@ func (o *Options) inside(full string) (string, error) {
 	return "/" + strings.TrimPrefix(below, "/"), nil
 }
 
-// directory is a target for the files of a directory, or for a single file. A directory is opened for each upload,
+// directory is a target for files in a directory, or for a single file. The directory is opened for each upload,
 // because a file system may be mounted on it while the server runs.
 type directory struct {
 	options *Options
 	path    string
 	only    string // name of the single file; empty if clients choose names
 	swept   atomic.Bool
-	looks   atomic.Bool // the next removal of expired uploads is scheduled
+	looks   atomic.Bool // a removal of expired uploads is scheduled
 
-	// creating guards the following fields while a resumable upload is created.
+	// creating is held while a resumable upload is created, and guards unfinished and until.
 	creating   sync.Mutex
 	unfinished []unfinished
 	until      time.Time
 }
 
-// Names of incomplete files consist of a prefix, digits derived from the final name, and a suffix.
+// The name of an incomplete file consists of hiddenPrefix, digits derived from the final name, and partSuffix.
 const (
 	hiddenPrefix = ".fapws-"
 	partSuffix   = ".part"
@@ -130,7 +130,7 @@ func temporary(name string) string {
 	return hiddenPrefix + hex.EncodeToString(sum[:12]) + partSuffix
 }
 
-// open opens the directory. The first call of open also removes the files of a killed server.
+// open opens the directory. The first call of open also removes incomplete files that a killed server has left.
 func (t *directory) open() (*os.Root, error) {
 	dir, err := system.OpenRoot(t.path)
 	if err == nil && !t.swept.Swap(true) {
@@ -140,7 +140,8 @@ func (t *directory) open() (*os.Root, error) {
 	return dir, err
 }
 
-// entries yields the names with this suffix. entries is an iterator, because the directory may have a million files.
+// entries yields the middle parts of the names with hiddenPrefix and this suffix. entries is an iterator, because the
+// directory may contain a million files.
 func entries(dir *os.Root, suffix string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		d, err := dir.Open(".")
@@ -180,7 +181,7 @@ func (t *directory) begin(_ *backend.Response, _ string, file stored) (*draft, e
 	if err != nil {
 		return nil, err
 	}
-	if err = d.f.Truncate(0); err == nil { // the file of a killed server may contain bytes
+	if err = d.f.Truncate(0); err == nil { // a killed server may have left a file that is not empty
 		err = d.room(file)
 	}
 	if err != nil {
@@ -190,7 +191,8 @@ func (t *directory) begin(_ *backend.Response, _ string, file stored) (*draft, e
 	return d, nil
 }
 
-// draft opens and locks the temporary file of an upload. With O_CREATE in flags, name must be available.
+// draft opens and locks the temporary file of an upload. If flags contains O_CREATE, draft also checks that the final
+// name is available.
 func (t *directory) draft(name, temp string, flags int) (*draft, error) {
 	dir, err := t.open()
 	if err != nil {
@@ -228,8 +230,8 @@ func (t *directory) vacant(dir *os.Root, name string) error {
 	return nil
 }
 
-// room returns an error if there is not enough space for a file. No space is reserved, because clients could announce
-// any size.
+// room returns an error if there is not enough space for a file. room does not reserve the space, because clients could
+// announce any size.
 func (d *draft) room(file stored) error {
 	if free, ok := system.FreeSpaceOf(d.f); ok && file.announced() > free {
 		return errNoSpace
@@ -239,8 +241,8 @@ func (d *draft) room(file stored) error {
 
 const maxName = 255 // in bytes; most file systems support 255
 
-// checkName returns why a name from a client is invalid, or "". A valid name is an entry of the directory itself and is
-// not hidden, because partial uploads have hidden names.
+// checkName returns why a file name from a client is invalid, or "". A valid name contains no path and is not hidden,
+// because partial uploads have hidden names.
 func checkName(name string) (wrong string) {
 	switch {
 	case name == "":
@@ -259,7 +261,7 @@ func checkName(name string) (wrong string) {
 	return ""
 }
 
-// renameNew renames a file; it returns EEXIST if the new name exists.
+// renameNew renames a file, or returns EEXIST if the new name exists.
 func renameNew(dir int, from, to string) error {
 	err := unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
 	if err == unix.EINVAL || err == unix.ENOSYS {

@@ -135,7 +135,7 @@ func TestDescriptorIsWrittenByOneUploadAtATime(t *testing.T) {
 	}
 }
 
-// Files are opened after the process has entered the chroot.
+// The process enters the chroot before it opens the files.
 func TestPathsAreRelativeToTheChroot(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.MkdirAll(filepath.Join(dir, "jail", "in"), 0o700); err != nil {

@@ -29,7 +29,7 @@ type transfer struct {
 	drafts   []*draft
 	total    int64
 	limit    int64
-	tooLarge error // the error if total exceeds limit
+	tooLarge error // error to return if total exceeds limit
 	fields   url.Values
 }
 
@@ -78,7 +78,7 @@ func (t *transfer) nameOfPath() (string, error) {
 }
 
 func (t *transfer) form(boundary string) error {
-	// least is the minimum number of bytes of the body that belong to files.
+	// The variable least is the minimum number of bytes in the body that belong to files.
 	least := t.r.Size - maxFields - maxParts*maxHeader
 	if err := t.fits(least); err != nil {
 		return err
@@ -125,7 +125,7 @@ func (t *transfer) formFile(f *form, file stored, content io.Reader) error {
 	return d.seal()
 }
 
-// fits returns an error if size more bytes would exceed the limit; a negative size is unknown.
+// fits returns an error if size additional bytes would exceed the limit. A negative size is unknown.
 func (t *transfer) fits(size int64) error {
 	if t.total+max(size, 0) > t.limit {
 		return t.tooLarge
@@ -140,7 +140,7 @@ func (t *transfer) begin(file stored) (d *draft, err error) {
 	if err == nil {
 		d.file = file
 		t.drafts = append(t.drafts, d)
-		// A write to a FIFO may wait for its reader after the client has disconnected.
+		// A write to a FIFO may block. Stop it when the client disconnects.
 		if d.release == nil {
 			context.AfterFunc(t.r.Context, func() { _ = d.f.SetWriteDeadline(time.Unix(1, 0)) })
 		}
@@ -174,9 +174,9 @@ func (t *transfer) abort() {
 	}
 }
 
-// announcedDigest returns the SHA-256 from the request fields Content-Digest and Repr-Digest (RFC 9530) in hexadecimal
-// digits, or "". The two fields describe the same bytes, because an upload has no content coding. The error is a
-// *refusal.
+// announcedDigest returns the SHA-256 hash from the request field Content-Digest or Repr-Digest (RFC 9530) in
+// hexadecimal digits, or "". Both fields describe the same bytes, because an upload has no content coding. The error is
+// a *refusal.
 func announcedDigest(r *backend.Request) (sum string, err error) {
 	for _, name := range [...]string{"Content-Digest", "Repr-Digest"} {
 		value := r.Field(name)
@@ -228,7 +228,7 @@ func (d *draft) checkSum(announced string) error {
 const (
 	maxFields = 64 << 10 // maximum size of the names and values of all fields, in bytes
 	maxParts  = 100
-	maxFiles  = 16 // limit of the files of a form; each uses two descriptors
+	maxFiles  = 16 // maximum number of files in a form, each of which uses two descriptors
 	// maximum number of bytes between the contents of two parts, including the parser's buffer
 	maxHeader    = 32 << 10
 	writeSize    = 64 << 10 // in bytes
@@ -238,7 +238,7 @@ const (
 // form reads the parts of multipart/form-data (RFC 7578) from a body.
 type form struct {
 	body *bodyReader
-	// limits the bytes that are read from body between the contents of parts
+	// limits how many bytes are read from the body between the contents of two parts
 	ahead  *io.LimitedReader
 	parts  *multipart.Reader
 	count  int
@@ -263,7 +263,8 @@ func newForm(next func() ([]byte, error), boundary string) *form {
 	return &form{body: body, ahead: ahead, parts: multipart.NewReader(ahead, boundary), Fields: url.Values{}}
 }
 
-// copy copies the content of a part. copy returns errors of the writer unchanged, and other errors like nextFile.
+// copy copies the content of a part. copy returns errors of the writer unchanged; all other errors are converted as in
+// nextFile.
 func (f *form) copy(to io.Writer, content io.Reader) error {
 	out := bufio.NewWriterSize(to, writeSize)
 	_, err := io.Copy(out, content)
@@ -309,7 +310,7 @@ func (f *form) nextFile() (file stored, content io.Reader, err error) {
 			return file, nil, refuse(400, "a file of the form has no name")
 		case f.text > maxFields:
 			return file, nil, refuse(413, "the fields of the form have more than %d bytes", maxFields)
-		case !isFile: // ignore a file input without a file
+		case !isFile: // ignore a file input of the form for which no file was chosen
 			f.Fields.Add(params["name"], string(value))
 		}
 	}

@@ -91,8 +91,8 @@ var extensionFields = map[string]string{
 	"upload-defer-length": "creation-defer-length",
 }
 
-// onlyOffered refuses unsupported extensions and unknown Upload- fields. Ignoring such a field could change the meaning
-// of the body: a part would be stored as the whole file.
+// onlyOffered rejects requests with unsupported extensions or unknown Upload- fields. If such a field were ignored, a
+// part of a file could be stored as the whole file.
 func onlyOffered(r *backend.Request) error {
 	for _, f := range r.Parsed.Fields {
 		name := strings.ToLower(string(f.Name.In(r.Head)))
@@ -108,8 +108,9 @@ func onlyOffered(r *backend.Request) error {
 	return nil
 }
 
-// onlyWhole refuses a body that is only a part of a file, sent by another protocol than tus. Clients of the IETF's
-// protocol (draft-ietf-httpbis-resumable-upload) send whole files to servers that do not support it.
+// onlyWhole rejects a request without tus whose body is only a part of a file. Clients that use the IETF protocol
+// (draft-ietf-httpbis-resumable-upload) are not affected, because they send whole files to servers without this
+// protocol.
 func onlyWhole(r *backend.Request) error {
 	for _, f := range r.Parsed.Fields {
 		name, value := strings.ToLower(string(f.Name.In(r.Head))), string(f.Value.In(r.Head))
@@ -180,7 +181,8 @@ func (x *tus) create() error {
 	return x.receive(p, 201, location)
 }
 
-// resume opens an unfinished upload. If an earlier request has locked it and receives no bytes, resume takes it over.
+// resume opens an unfinished upload. If an earlier request has locked the upload and receives no bytes, resume takes
+// over the upload.
 func (x *tus) resume(id string) (*partial, error) {
 	p, err := x.u.resumes.resume(id)
 	if err == errBusy && (x.u.takeOver(id) || slices.Contains(x.u.ask(opTakeOver+id+" "), "true")) {
@@ -260,7 +262,7 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 		err = x.u.begin(progress)
 	}
 	if err != nil && status == 201 {
-		p.remove() // remove the upload, because the client does not get its id
+		p.remove() // remove the upload, because the client does not learn its id
 		return err
 	}
 	if err != nil {
@@ -300,8 +302,8 @@ func (x *tus) finish(p *partial, progress *progress, status int, fields string) 
 	return nil
 }
 
-// finished is an upload that was stored completely. A client that has not received the last response sends HEAD for the
-// upload; after a 404 it would send the file again.
+// finished is an upload that was stored completely. It is remembered, because a client that has not received the last
+// response sends a HEAD request for the upload, and would send the file again after a 404.
 type finished struct {
 	ID     string    `json:"id"`
 	Length int64     `json:"length"`
@@ -313,7 +315,7 @@ const (
 	mostFinished = 100
 )
 
-// keepFinished remembers uploads that this process or another one has stored.
+// keepFinished remembers uploads that any process has stored completely.
 func (u *Upload) keepFinished(all ...finished) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -333,7 +335,7 @@ func (u *Upload) allFinished() []finished {
 	return slices.Clone(u.finished)
 }
 
-// inherit learns from other processes which uploads they have stored. A new process asks before the old ones end.
+// inherit requests the finished uploads of other processes. A new process calls inherit before the old processes end.
 func (u *Upload) inherit() {
 	for _, text := range u.ask(opFinished) {
 		var all []finished
@@ -394,7 +396,8 @@ func checksum(r *backend.Request) (check hash.Hash, sum []byte, err error) {
 	return check, sum, nil
 }
 
-// store writes the body. Bytes that were written before an error are kept, unless the client has announced a checksum.
+// store writes the body to the file. After an error, store keeps the bytes that were written, unless the client has
+// announced a checksum.
 func (x *tus) store(p *partial, progress *progress, check hash.Hash, sum []byte) error {
 	begun := p.size
 	t := &transfer{r: x.r, progress: progress, drafts: []*draft{p.draft}, total: p.size, limit: p.Length,

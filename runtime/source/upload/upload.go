@@ -20,14 +20,14 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// An Upload handles the requests of a mount, which must stream bodies (backend.Request.Next).
+// An Upload handles the requests for a mount, which must stream request bodies (backend.Request.Next).
 type Upload struct {
 	options Options
 	target  target
-	resumes *directory // the target if uploads can be resumed; otherwise nil
-	key     string     // identifies the mount in questions to other processes
+	resumes *directory // same as target if uploads can be resumed; otherwise nil
+	key     string     // identifies the mount in requests to other processes
 
-	asking   sync.Mutex // held during a question to other processes
+	asking   sync.Mutex // held during a request to other processes
 	asked    time.Time
 	answered []report
 
@@ -38,7 +38,7 @@ type Upload struct {
 	finished []finished // the most recently stored tus uploads; guarded by mu
 }
 
-// New returns an Upload. The error has one line.
+// New returns an Upload.
 func New(o Options) (*Upload, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -61,7 +61,8 @@ func New(o Options) (*Upload, error) {
 
 const closeWithin = 5 * time.Second
 
-// Close waits until uploads have ended and removed their files. The server must have disconnected their clients.
+// Close waits until all uploads have ended and removed their temporary files. Before that, the server must have
+// disconnected the clients.
 func (u *Upload) Close() error {
 	u.mu.Lock()
 	active := slices.Clone(u.active)
@@ -77,7 +78,7 @@ func (u *Upload) Close() error {
 	return nil
 }
 
-// stored describes a file to its client and to the handler. contrib/fapws/_upload.py parses its JSON.
+// stored describes a file to the client and to the handler, as JSON, which contrib/fapws/_upload.py parses.
 type stored struct {
 	Name   string `json:"name"`
 	Path   string `json:"path,omitempty"`
@@ -117,7 +118,7 @@ func (u *Upload) respond(w *backend.Response, r *backend.Request) error {
 	}
 	switch r.Method() {
 	case "GET", "HEAD":
-		// Ask other processes first, so that the reports of this process are newer.
+		// Request the reports of other processes first, so that the reports of this process are newer.
 		others := u.others()
 		respondJSON(w, 200, "Cache-Control: no-store\r\n", map[string]any{"uploads": merge(u.list(), others)})
 		return nil
@@ -166,7 +167,7 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 		Then: exchange.Refusal{}})
 }
 
-// named reports whether clients choose the names of files. Otherwise the target is a single file.
+// named reports whether clients choose file names. Otherwise the target is a single file.
 func (u *Upload) named() bool {
 	t, ok := u.target.(*directory)
 	return ok && t.only == ""
@@ -211,7 +212,7 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	if err == nil {
 		files, err = t.commit()
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) { // transfer.begin sets this deadline
+	if errors.Is(err, os.ErrDeadlineExceeded) { // transfer.begin sets a deadline when the client disconnects
 		err = backend.ErrGone
 	}
 	if err != nil {
@@ -228,7 +229,7 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	return nil
 }
 
-// tooLarge returns an error for an upload of size bytes; size is negative if unknown.
+// tooLarge returns the error for an upload of size bytes that exceeds the limit. A negative size is unknown.
 func (u *Upload) tooLarge(size int64) error {
 	return refuse(413, "the upload is too large: size %d or more, limit %d (max-size)", max(size, u.options.MaxSize+1),
 		u.options.MaxSize)
@@ -268,7 +269,7 @@ func idOf(r *backend.Request) string {
 type refusal struct {
 	status int
 	text   string
-	// cause, which is logged for the operator; nil for mistakes of clients
+	// cause of the error, which is logged for the operator; nil for mistakes of clients
 	cause error
 }
 
@@ -289,7 +290,7 @@ var (
 	errNoSpace = &refusal{status: 507, text: "not enough space for the upload"}
 )
 
-// refusalOf converts an error to a refusal. Errors of the file system get a cause for the log.
+// refusalOf converts an error to a refusal. For an error of the file system, the refusal has a cause, which is logged.
 func refusalOf(err error) *refusal {
 	var r *refusal
 	switch {
@@ -301,19 +302,21 @@ func refusalOf(err error) *refusal {
 	return &refusal{status: 500, text: "cannot store the upload", cause: err}
 }
 
-// Options configure an Upload: as JSON in scripts, and by the tag "key" in a configuration file.
+// Options configure an Upload. Scripts pass Options as JSON. In a configuration file, the tag "key" of a field is its
+// name.
 type Options struct {
-	// Path is a directory, in which clients choose file names, or the path of a single file that each upload
-	// replaces, or a device or FIFO to which uploads are written. Path need not exist if its directory exists.
+	// Path is a directory in which clients choose file names, a single file that each upload replaces, or a device or
+	// FIFO to which uploads are written. Path need not exist if its parent directory exists.
 	Path string `json:"path" key:"to" is:"path" needs:"the path of a directory or file" short:"a directory, the path of a file"`
 
-	// Descriptor is the target if Path is empty. Descriptor is duplicated.
+	// Descriptor is the file descriptor to which uploads are written if Path is empty. New duplicates the descriptor.
 	Descriptor int `json:"descriptor"`
 
-	// Pieces, if not 0, passes the bytes to the handler in pieces of this size, in bytes (see device.go).
+	// Pieces is the size, in bytes, of the pieces in which uploads are passed to the handler (see device.go). 0 means
+	// that uploads are written to Path or Descriptor.
 	Pieces int `json:"pieces"`
 
-	// MaxSize limits the files of a request, in bytes; 0 means no limit.
+	// MaxSize limits the total size of the files in a request, in bytes; 0 means no limit.
 	MaxSize int64 `json:"max_size" key:"max-size"`
 	// MaxActive limits the number of simultaneous uploads; 0 means defaultMaxActive.
 	MaxActive int `json:"max_active" key:"max-active" range:"1-1000"`
@@ -323,19 +326,19 @@ type Options struct {
 	Mode    int   `json:"mode" key:"mode" is:"mode"`
 	// Channel receives events about the progress of uploads; empty for none.
 	Channel string `json:"channel" key:"channel"`
-	// Resumable enables the tus protocol; only for a directory or a file.
+	// Resumable enables the tus protocol. This requires that Path is a directory or a file.
 	Resumable bool `json:"resumable" key:"resumable"`
 	// Expires is how long an upload that the client does not resume is kept.
 	Expires time.Duration `json:"expires" key:"expires"`
-	// Key proves to the handler that a description is from the server and not from a client.
+	// Key is a secret that proves to the handler that the server, not a client, has sent a description.
 	Key     string `json:"key"`
 	HandsOn bool   `json:"hands_on"` // a handler receives finished uploads and responds
 
-	// Origins are the origins of pages that may upload in addition to pages of the same host: "https://example.org".
-	// "*" permits all.
+	// Origins lists origins, such as "https://example.org", whose pages may upload, in addition to pages of the same
+	// host. "*" permits all origins.
 	Origins []string `json:"origins" key:"origins"`
 
-	// Root is the directory that the process enters before it serves (chroot); empty for none.
+	// Root is the directory that the process enters with chroot before it serves requests; empty for none.
 	Root  string                    `json:"-"`
 	Group *Group                    `json:"-"` // the group to join; nil for none
 	Log   func(client, line string) `json:"-"` // logs a line for the operator on any goroutine
@@ -352,7 +355,7 @@ const (
 	defaultExpires   = 24 * time.Hour
 )
 
-// ParseOptions parses options in JSON. The error has one line.
+// ParseOptions parses options in JSON.
 func ParseOptions(text string) (o Options, err error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
