@@ -18,17 +18,17 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// alone is the role of a service without a supervisor.
+// alone is the role of a process that serves without a supervisor.
 type alone struct {
 	s     *service
 	bound Early[*conn.Listener]
 	files ownCertificates
-	// the server that accepts on the listeners of bound; nil before it accepts
+	// server that accepts connections on the listeners in the field bound; nil before it accepts
 	accepting atomic.Pointer[runtime.Server]
 }
 
-// RunAlone serves in this process, which has no supervisor, until told to stop, and returns the exit code. instance has
-// its pid file and control socket. RunAlone must be called on the main thread.
+// RunAlone serves in this process, without a supervisor, until the server is stopped. RunAlone returns the exit code.
+// The parameter instance holds the pid file and the control socket. RunAlone must be called on the main thread.
 func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err error) {
 	a := &alone{}
 	s := newService(p, instance, stderr, a)
@@ -63,8 +63,8 @@ func (a *alone) configure(*runtime.Config) {}
 
 func (a *alone) tell(*pool.Message) {}
 
-// startMemory is the memory that Python and a small application need to start, in bytes, if none of their files are in
-// the page cache. With less, the process reads the same pages repeatedly or is killed.
+// startMemory is the memory, in bytes, that Python and a small application need to start if none of their files are in
+// the page cache. With less memory, the kernel evicts pages that the process must read again, or kills the process.
 const startMemory = 20 << 20
 
 // begin listens on the addresses that are known before the application is loaded.
@@ -78,7 +78,7 @@ func (a *alone) begin() (early bool, err error) {
 			"less; raise the limit (MemoryMax of systemd, memory limit of the container)",
 			limit>>20, startMemory>>20))
 	}
-	if want := s.plan.Certificates(&s.conf); want != nil { // read them before the application is loaded
+	if want := s.plan.Certificates(&s.conf); want != nil { // read the certificates before the application is loaded
 		if _, err := s.https.read(want); err != nil {
 			return false, process.ExitNotStarted("%v", err)
 		}
@@ -127,8 +127,8 @@ func (a *alone) enter() (listeners []*conn.Listener, err error) {
 	return listeners, err
 }
 
-// serve reports the addresses to the user and the service manager. From then on, it notifies the watchdog of the
-// service manager as long as requests are answered.
+// serve reports the addresses to the user and to the service manager. Afterwards, as long as requests are answered,
+// serve regularly notifies the watchdog of the service manager.
 func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
 	s := a.s
 	if err := install(); err != nil {
@@ -159,8 +159,8 @@ func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
 	return nil
 }
 
-// tellViewers publishes an event at intervals that makes viewers of the status page refresh it. With workers, the
-// supervisor publishes this event.
+// tellViewers regularly publishes an event that makes open status pages refresh. A supervisor publishes this event
+// itself.
 func (r *relay) tellViewers() {
 	for range time.Tick(ctl.ViewEvery) {
 		if pybridge.HasSubscribers(ctl.StatusChannel) {
@@ -171,8 +171,8 @@ func (r *relay) tellViewers() {
 
 const descriptorsEvery = 2 * time.Second
 
-// watchDescriptors ends the process if the application has closed a descriptor that every request needs. A supervisor
-// checks its workers by messages instead.
+// watchDescriptors ends the process if the application has closed a descriptor that every request needs. In a worker,
+// this function is not needed, because the supervisor detects the failure (pool.Check).
 func (a *alone) watchDescriptors() {
 	s := a.s
 	for !s.relay.over.Load() {

@@ -24,7 +24,7 @@ func TestBannerShowsAddressesThreadsAndApplication(t *testing.T) {
 		name    string
 		addrs   []Address
 		threads int
-		open    bool // reachable from other machines without a password
+		open    bool // clients on other machines can use the server without a password
 		want    string
 	}{
 		{"one address", []Address{tcp("10.0.0.1:8888")}, 8, true,

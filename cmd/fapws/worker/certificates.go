@@ -12,7 +12,7 @@ import (
 
 type https struct {
 	log func(logfile.Level, string)
-	// reads the files, or asks the supervisor for their contents
+	// reads the files, or requests their contents from the supervisor
 	read func(*certificates.Want) (*certificates.Bundle, error)
 	tls  certificates.Server
 	want atomic.Pointer[certificates.Want] // nil if HTTPS is not used
@@ -21,7 +21,7 @@ type https struct {
 	authority []byte
 }
 
-// use creates the TLS configuration. use is called once. The parameter want is nil if HTTPS is not used.
+// use creates the TLS configuration. It is called only once. The parameter want is nil if HTTPS is not used.
 func (h *https) use(want *certificates.Want) error {
 	if want == nil || h.want.Load() != nil {
 		return nil
@@ -53,7 +53,7 @@ func (h *https) token() func(string) ([]byte, error) {
 	return func(token string) ([]byte, error) { return certificates.TokenACME(dir, token) }
 }
 
-// renew replaces the contents of the files after a change. renew is safe for concurrent use.
+// renew replaces the certificates after their files have changed. renew is safe for concurrent use.
 func (h *https) renew(b *certificates.Bundle) {
 	want := h.want.Load()
 	if want == nil {
@@ -100,7 +100,7 @@ func (c *ownCertificates) reread() bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// Bundle cannot fail, because the reader keeps the last valid contents.
+	// Bundle cannot fail here, because the reader keeps the last valid certificates.
 	if b, err := c.reader.Bundle(want); err == nil {
 		c.to.renew(b)
 	}

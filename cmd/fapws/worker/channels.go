@@ -40,7 +40,7 @@ func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 		User: client.User, LastID: client.LastEventID}
 	switch h, late := r.s.python.running(), r.s.late; {
 	case late != nil && (h == nil || len(late.presence) > 0):
-		// earlier presence events are queued, so queue this event as well
+		// Earlier presence events are still queued, or the application is not running, so queue this event.
 		late.keepPresence(n)
 	case h != nil && !h.NotifyPresence(n):
 		r.s.warn(slowPresence)
@@ -49,16 +49,16 @@ func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 
 const slowPresence = "on_join and on_leave take too long; dropping calls"
 
-// took reports to the handler that events were dealt, so that it may publish more. took is safe for concurrent use.
-// cost is in bytes.
+// took reports to the handler that the server has delivered events, so that the handler may publish new events. The
+// parameter cost is the size of the delivered events, in bytes. took is safe for concurrent use.
 func (r *relay) took(cost int64) {
 	if h := r.s.python.running(); h != nil {
 		h.Dealt(cost)
 	}
 }
 
-// publishOne sends an event to the clients of this process when the queue has room. seq is the event's number in the
-// order of all processes, or 0 without other processes.
+// publishOne waits until the queue of the event loop has room, and then sends an event to the clients of this process.
+// seq is the number that the supervisor has given the event, or 0 without a supervisor.
 func (r *relay) publishOne(seq uint64, e *pybridge.Event) {
 	err := r.tryPublish(seq, e)
 	for errors.Is(err, live.ErrBacklog) && !r.over.Load() {
@@ -68,8 +68,8 @@ func (r *relay) publishOne(seq uint64, e *pybridge.Event) {
 	r.complain(err)
 }
 
-// publishFrom is pybridge.RunConfig.Publish. publishFrom counts as a use of the application, so that an open page with
-// live values keeps the application awake.
+// publishFrom implements pybridge.RunConfig.Publish. If a channel has subscribers, publishing counts as a use of the
+// application, so that an open page with live values keeps the application awake.
 func (r *relay) publishFrom(events []pybridge.Event) {
 	if r.s.conf.IdleStop > 0 && slices.ContainsFunc(events, func(e pybridge.Event) bool {
 		return pybridge.HasSubscribers(e.Name)
@@ -79,7 +79,7 @@ func (r *relay) publishFrom(events []pybridge.Event) {
 	r.publish(events)
 }
 
-// announce publishes an event of the server itself. announce is safe for concurrent use.
+// announce publishes an event that the server itself has created. announce is safe for concurrent use.
 func (r *relay) announce(channel, data string) {
 	e := pybridge.Event{Name: channel, Data: data}
 	if h := r.s.python.running(); h != nil {
@@ -88,8 +88,8 @@ func (r *relay) announce(channel, data string) {
 	r.publish([]pybridge.Event{e})
 }
 
-// complain logs the error of an event, unless it is nil. complain logs at most once a minute, because other programs
-// can write any number of events to a broker.
+// complain logs err, the reason why an event was not delivered, unless err is nil. complain logs at most once a minute,
+// because programs other than fapws can write any number of invalid events to a broker.
 func (r *relay) complain(err error) {
 	if err != nil && !r.over.Load() && r.complained.Once(time.Minute) {
 		const line = "an event cannot be sent: %v; further errors of events are not logged for a minute"
@@ -117,36 +117,36 @@ var viewEvent = pybridge.Event{Name: ctl.StatusChannel, Data: "look"}
 func ViewEvent() []byte { return appendEvent(nil, &viewEvent) }
 
 const (
-	batchBytes = 64 << 10 // approximate limit of the events in one message
+	batchBytes = 64 << 10 // approximate limit of the size of the events in one message, in bytes
 
 	// in bytes
 	mostDown = 64 << 20
 
-	// countsEvery is how often the supervisor gets the numbers of subscribers.
+	// countsEvery is the interval at which a worker sends its numbers of subscribers to the supervisor.
 	countsEvery = 250 * time.Millisecond
 )
 
-// A relay sends the events and purges of handlers to all processes of the server. The supervisor numbers the events of
-// all workers. Without a supervisor, a goroutine publishes the events, because it must wait if the queue of the event
-// loop is full. The methods are safe for concurrent use.
+// A relay sends events and purges from handlers to all processes of the server. The supervisor numbers the events of
+// all workers. Without a supervisor, a separate goroutine publishes the events, because publishing waits if the queue
+// of the event loop is full. The methods of a relay are safe for concurrent use.
 type relay struct {
 	s          *service
-	channel    *pool.Channel // channel to the supervisor, or nil
+	channel    *pool.Channel // channel to the supervisor; nil without a supervisor
 	up         *eventloop.Queue[pybridge.Event]
 	down       *eventloop.Queue[func()]
 	purges     *eventloop.Queue[string]
 	purged     *eventloop.Queue[cache.Pattern] // purges that other workers have requested
-	said       atomic.Int64                    // cost of the events sent to the supervisor
-	dealt      atomic.Int64                    // cost of the events that the supervisor has returned
-	waiting    atomic.Int64                    // bytes of events in down
-	overflowed atomic.Bool                     // lost events were reported
+	said       atomic.Int64                    // total cost of all events sent to the supervisor
+	dealt      atomic.Int64                    // total cost of the sent events that the supervisor has returned
+	waiting    atomic.Int64                    // number of bytes of the events in the queue down
+	overflowed atomic.Bool                     // lost events were logged
 	history    chan giver
 	taking     sync.WaitGroup
 	over       atomic.Bool
 	complained logfile.Seldom
 
 	mu sync.Mutex
-	// channels with a changed number of local subscribers, and the number
+	// map from a channel whose number of local subscribers has changed to the new number
 	counts map[string]int64
 }
 
@@ -159,7 +159,7 @@ func newRelay(s *service) *relay {
 	return r
 }
 
-// connect sets the channel to the supervisor. Events wait until join.
+// connect sets the channel to the supervisor. Events are queued until the method join is called.
 func (r *relay) connect(c *pool.Channel) {
 	r.channel = c
 	r.up.Hold(true)
@@ -174,7 +174,7 @@ func runAll(all []func()) {
 // publish queues events for all processes. publish may be called on the event loop.
 func (r *relay) publish(events []pybridge.Event) { r.up.Add(events...) }
 
-// flush waits until all events were sent to other processes, at most for limit.
+// flush waits until all queued events were sent, but no longer than limit.
 func (r *relay) flush(limit time.Duration) { r.up.Wait(limit) }
 
 func (r *relay) sendUp(events []pybridge.Event) {
@@ -209,10 +209,10 @@ func (r *relay) awaitOwn(end time.Time) {
 	}
 }
 
-// arrived is called on the goroutine of Parent.listen.
+// arrived handles events from the supervisor. It is called on the goroutine of Parent.listen.
 func (r *relay) arrived(m *pool.Message) {
 	switch {
-	case m.Text == pool.Dropped: // only the ID is needed, which permits new events
+	case m.Text == pool.Dropped: // the ID alone permits the publisher to send new events
 	case r.waiting.Load() > mostDown:
 		if !r.overflowed.Swap(true) {
 			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events",
@@ -221,7 +221,7 @@ func (r *relay) arrived(m *pool.Message) {
 		if m.ID == 0 {
 			return
 		}
-		m = &pool.Message{ID: m.ID} // the ID permits new events
+		m = &pool.Message{ID: m.ID} // the ID alone permits the publisher to send new events
 	}
 	r.waiting.Add(int64(len(m.Raw)))
 	r.down.Add(func() { r.deal(m) })
@@ -235,8 +235,8 @@ func (r *relay) deal(m *pool.Message) {
 	}
 }
 
-// counted records the number of local subscribers of a channel, or of WebSockets in a group, and schedules a report to
-// the supervisor.
+// counted records how many local subscribers a channel has, or how many local WebSockets a group has. counted also
+// schedules a report to the supervisor.
 func (r *relay) counted(name string, n int) {
 	pybridge.CountSubscribers(name, false, int64(n))
 	if r.channel == nil {
@@ -258,9 +258,9 @@ func (r *relay) tell() {
 	pool.EachCounts(counts, func(m *pool.Message) { _ = r.channel.Send(m) }) // listen notices the end of the channel
 }
 
-// join joins the channels of all workers and waits for their past events. The event loop must be running. join waits at
-// most half of this worker's time to load. join ends earlier if the other worker ends, or sends nothing for a quarter
-// of this time because its event loop is blocked.
+// join connects this worker to the channels of all workers and waits until another worker has sent its history. The
+// event loop must be running. join waits for at most half of the setting load-timeout. If the sending worker ends, or
+// sends nothing for a quarter of load-timeout because its event loop is blocked, join returns earlier.
 func (r *relay) join() {
 	silence := r.s.conf.LoadTimeout / 4
 	defer func() {
@@ -278,7 +278,8 @@ func (r *relay) join() {
 			return
 		}
 		defer other.from.Close()
-		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor) // a retiring worker may hand its subscribers over
+		// a retiring worker may hand its subscribers over to this worker
+		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor)
 		if err := takeHistory(r.s.server, other.from, other.last, silence); err != nil {
 			r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d did not receive all past events: %v", os.Getpid(), err))
 		}

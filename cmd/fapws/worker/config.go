@@ -27,7 +27,7 @@ func (s *service) config() runtime.Config {
 	c := s.conf.Server
 	c.Private = s.private()
 	c.MaxUnsent = s.maxUnsent()
-	// 0, which means the default, if the memory limit is unknown
+	// 0 if the memory limit is unknown; the HTTP/2 server then uses its default
 	c.HTTP2.MaxUnread = min(memoryLimit()/8, 12*int64(c.HTTP2.ConnectionWindow))
 	c.Sites.MaxBodyMemory = min(memoryLimit()/8, 96<<20)
 	c.OnIdle = s.memory.Quiet
@@ -70,9 +70,9 @@ func (s *service) maxUnsent() int64 {
 	return int64(limit) / 4 / int64(Workers(&s.conf))
 }
 
-// leastProcessors is the minimum of GOMAXPROCS. With 1, Go's monitor thread wakes up often, and takes the processor
-// from every system call or inline handler that lasts 20 µs. With an idle second processor, the function waits for 10
-// ms first.
+// leastProcessors is the minimum value for GOMAXPROCS. If GOMAXPROCS is 1, Go's monitor thread wakes up often and
+// interrupts every system call or inline handler that lasts longer than 20 µs. With a second, idle processor, the
+// monitor thread waits for 10 ms instead.
 const leastProcessors = 2
 
 func useProcessors() {
@@ -81,12 +81,12 @@ func useProcessors() {
 	}
 }
 
-// processors returns the number of processors that this process and its workers may use, as limited by the machine and
-// its control groups. processors is the number of workers for --workers 0.
+// processors returns the number of processors that this process and its workers can use. The machine and the control
+// groups limit this number. --workers 0 starts as many workers.
 func processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }
 
-// openRates returns the table of the rate limits in p, or nil if p has none. openRates takes over shared, the table of
-// all workers; nil creates a table for this process.
+// openRates returns the table of the rate limits in p, or nil if p has none. The parameter shared is the file with the
+// table of all workers, which openRates takes over. If shared is nil, openRates creates a table for this process alone.
 func openRates(p *plan.Plan, shared *os.File) (t *ratelimit.Table, err error) {
 	if p.Site.LimitsRates() {
 		if shared == nil {
@@ -112,8 +112,8 @@ func Workers(conf *settings.Config) int {
 	return conf.Workers
 }
 
-// enterSandbox enters the sandbox of --sandbox, after all files from outside were loaded. The supervisor determines
-// whether there is a sandbox, even if the configuration file has changed.
+// enterSandbox enters the sandbox if the supervisor was started with --sandbox, even if the configuration file has
+// changed since then. enterSandbox is called after all files outside the sandbox were loaded.
 func (s *service) enterSandbox() error {
 	if os.Getenv(confine.SandboxVariable) == "" {
 		return nil

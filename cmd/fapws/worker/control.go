@@ -18,7 +18,8 @@ import (
 
 const stackWait = 2 * time.Second
 
-// command implements ctl.Server for a process without a supervisor. A worker uses command to answer its supervisor.
+// command executes a command from the control socket in a process without a supervisor (see ctl.Server). A worker uses
+// the method command to reply to its supervisor.
 func (s *service) command(c ctl.Command, p cache.Pattern) (a ctl.Answer, err error) {
 	switch c {
 	case ctl.Status, ctl.CA:
@@ -52,7 +53,8 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (a ctl.Answer, err err
 	return a, err
 }
 
-// report describes this process. For a worker, the supervisor adds the facts about the server.
+// report returns a description of this process. If this process is a worker, the supervisor adds data about the whole
+// server.
 func (s *service) report() *ctl.Report {
 	r := ctl.Report{PID: os.Getpid()}
 	if shown := s.shown.Load(); shown != nil {
@@ -92,15 +94,15 @@ func (s *service) statusPage() backend.Responder {
 	return ctl.NewPage(ask, s.ask != nil, s.log.LogClient)
 }
 
-// measureIfShown calls measure if the settings enable the status page or metrics, or if the supervisor has counted
-// requests before.
+// measureIfShown calls measure if the settings enable the status page or metrics, or if the workers already counted
+// requests before this worker started.
 func (s *service) measureIfShown() {
 	if s.conf.Status != "" || s.counts {
 		s.measure()
 	}
 }
 
-// measure makes the server count requests. measure must not be called on the loop.
+// measure makes the server start to count requests. measure must not be called on the event loop.
 func (s *service) measure() {
 	s.measured.Lock()
 	defer s.measured.Unlock()
@@ -111,7 +113,7 @@ func (s *service) measure() {
 	}
 }
 
-// metrics returns the metrics of this process. The first call of metrics makes the server count requests.
+// metrics returns the metrics of this process. Counting of requests starts with the first call.
 func (s *service) metrics() []metrics.Family {
 	s.measure()
 	all := s.server.Metrics()
@@ -148,8 +150,8 @@ func (s *service) metrics() []metrics.Family {
 	return append(all, LostLines(s.logs.Lost()+s.log.Lost()), Memory("worker"))
 }
 
-// certificateEnds returns the metric of certificate expiry. All workers report the same certificates, except during a
-// renewal.
+// certificateEnds returns the metric with the expiry time of each certificate. All workers report the same
+// certificates, except during a renewal.
 func certificateEnds(list []certificates.Expiry) metrics.Family {
 	f := metrics.Family{Name: "fapws_tls_certificate_expiry_timestamp_seconds", Kind: metrics.Gauge, Unit: "seconds",
 		Over: metrics.Min,
@@ -182,7 +184,8 @@ func (s *service) sayLastWords() {
 	s.measured.Lock()
 	counted := s.measures
 	s.measured.Unlock()
-	// With idle-stop, counters must survive even if nobody has requested them yet.
+	// With the setting idle-stop, workers are often replaced, so counters must be kept even if no client has requested
+	// metrics yet.
 	if !counted && s.conf.IdleStop == 0 {
 		return
 	}

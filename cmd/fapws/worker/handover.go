@@ -18,22 +18,22 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Workers pass the state of channels to each other: past events to a new worker, and subscribers to a successor. The
+// A worker sends past events to a new worker, and a retiring worker sends its subscribers to its successor. The
 // supervisor only connects the two workers.
 
 const (
-	// holdFor is how long a worker keeps all events after the start of its generation. A subscriber that is handed over
-	// during this time may lack some of these events.
+	// holdFor is the time after the start of its generation during which a worker keeps all events. During this time, a
+	// retiring worker can hand over subscribers that have missed events.
 	holdFor = time.Minute
 
-	// ownWithin limits how long WebSockets wait, before they are handed over, for published events to return from the
-	// supervisor.
+	// ownWithin limits how long a retiring worker waits for its own events to return from the supervisor before it
+	// hands over WebSockets.
 	ownWithin = 2 * time.Second
 
 	pieceWithin = 20 * time.Second
 )
 
-// give sends a history to another worker. files contains the channel to this worker.
+// give sends the history to another worker, through the channel in the parameter files.
 func (r *relay) give(files []*os.File) {
 	to, err := pool.ChannelOf(files[0])
 	if err != nil {
@@ -42,8 +42,8 @@ func (r *relay) give(files []*os.File) {
 	r.down.Add(func() { go giveHistory(to, r.s.server.Subscribers().History()) })
 }
 
-// giveHistory sends events to another worker. If that fails, the worker continues without them. giveHistory runs on a
-// separate goroutine, so that this worker's clients do not wait.
+// giveHistory sends events to another worker. If sending fails, the receiving worker continues without these events.
+// giveHistory runs on a separate goroutine, so that clients of this worker need not wait.
 func giveHistory(to *pool.Channel, events []*live.Event) {
 	defer to.Close()
 	_ = to.Send(&pool.Message{Kind: pool.Piece, Raw: live.Encode(events)})
@@ -54,8 +54,8 @@ type giver struct {
 	last uint64
 }
 
-// takeHistory receives the history from giveHistory: events up to the number last. takeHistory ends when the other
-// worker has ended or has sent nothing for the limit.
+// takeHistory receives the history that another worker sends with giveHistory: events up to the number last.
+// takeHistory also returns if the sending worker has ended or has sent nothing for the duration of the limit.
 func takeHistory(s *runtime.Server, from *pool.Channel, last uint64, silence time.Duration) error {
 	m, _, err := from.ReceiveWithin(silence)
 	if err != nil {
@@ -74,10 +74,12 @@ func (r *relay) take(m *pool.Message, files []*os.File) {
 	}
 	switch {
 	case m.Text == pool.History:
-		r.history <- giver{from, m.Seq} // does not block, because the supervisor sends only one Take
+		// sending does not block, because the supervisor sends Take for the history only once
+		r.history <- giver{from, m.Seq}
 	case from != nil:
 		r.taking.Add(1)
-		r.down.Add(func() { r.s.server.HoldHistory(holdFor) }) // later events may be for these clients
+		// clients that are handed over may have missed events that this worker receives from now on
+		r.down.Add(func() { r.s.server.HoldHistory(holdFor) })
 		go r.takeSubscribers(from)
 	}
 }
@@ -126,7 +128,7 @@ func clientOf(m *pool.Message, files []*os.File, state any) (fd int, err error) 
 }
 
 // takeClient serves an idle connection, a subscriber or a WebSocket from another worker. A WebSocket that this worker
-// cannot serve is returned to the other worker.
+// cannot serve is returned to the worker that sent it.
 func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
 	if m.Text == pool.Idle {
 		var idle http1conn.ClientState
@@ -175,8 +177,8 @@ func (p *Parent) inherit(files []*os.File) {
 
 var errNoSuccessor = errors.New("no process replaces this one")
 
-// wait waits until all received events are published in this process and all clients from other workers have arrived,
-// or until ctx ends.
+// wait returns when all received events are published in this process and all clients from other workers have arrived,
+// or when ctx ends.
 func (r *relay) wait(ctx context.Context) {
 	settled := make(chan struct{})
 	r.down.Add(func() {
@@ -210,7 +212,7 @@ func (p *Parent) takeBack(to *pool.Channel) {
 	}
 }
 
-// handIdleOver gives idle connections to the successor of this process. Without a successor, handIdleOver does nothing.
+// handIdleOver sends idle connections to the successor of this process. Without a successor, handIdleOver does nothing.
 // Only one call runs at a time.
 func (p *Parent) handIdleOver() {
 	to := p.successor.Load()
@@ -234,13 +236,13 @@ func (p *Parent) handIdleOver() {
 		fmt.Sprintf("worker %d has handed over %s", os.Getpid(), pool.Count(n, "idle connection")))
 }
 
-// handClientsOver gives all subscribers and, where possible, WebSockets to the successor of this process. Without a
-// successor, clients receive a request to reconnect. handClientsOver runs on a separate goroutine.
+// handClientsOver sends all subscribers and, if possible, WebSockets to the successor of this process. Without a
+// successor, the clients are told to reconnect. handClientsOver runs on a separate goroutine.
 func (p *Parent) handClientsOver(ctx context.Context) {
 	s := p.s
 	to := p.successor.Load()
 	if to != nil {
-		p.handIdleOver() // connections that had an active request before
+		p.handIdleOver() // connections that became idle since the last call
 		s.relay.wait(ctx)
 	}
 	var ordered time.Time
@@ -251,7 +253,8 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		text := ""
 		if _, ok := d.(*exchange.SocketState); ok {
 			text = pool.WebSocket
-			// a client's events in this process must precede its events in the successor
+			// Events that a WebSocket client caused here must be numbered before events that it causes in the
+			// successor.
 			s.relay.awaitOwn(ordered)
 		}
 		raw, err := json.Marshal(d)
@@ -278,7 +281,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 	if err == nil {
 		err = failed
 	}
-	_ = to.Send(&pool.Message{Kind: pool.Piece}) // after an error, the other worker has ended
+	_ = to.Send(&pool.Message{Kind: pool.Piece}) // an error means that the successor has ended
 	<-returned
 	if err != nil && ctx.Err() == nil {
 		s.log.Log(logfile.Warning, fmt.Sprintf("worker %d cannot hand all clients over: %v; the others must reconnect",

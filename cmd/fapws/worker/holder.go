@@ -18,8 +18,9 @@ import (
 )
 
 // holder returns the name and process ID of the program that listens on an address in the form of conn.Listen: "nginx,
-// pid 812". If the process is fapws, holder adds the command that stops the server. If /proc does not show the program,
-// which may belong to another user, holder returns that user: "of user root". holder returns "" if nothing listens.
+// pid 812". If the process is fapws, holder adds the command that stops the server. If /proc hides the program because
+// it belongs to a different user, holder returns that user: "of user root". holder returns "" if no program listens on
+// the address.
 func holder(addr string) string {
 	sockets, owner := map[string]bool{}, ""
 	for _, table := range []string{"tcp", "tcp6", "unix"} {
@@ -63,8 +64,8 @@ func holder(addr string) string {
 	return owner
 }
 
-// inodeOf returns the inode and the user of a line of /proc/net/tcp or unix if its socket listens on addr. The user of
-// a unix socket is the owner of its file.
+// inodeOf returns the inode and the uid of the socket that a line of /proc/net/tcp or /proc/net/unix describes, if the
+// socket listens on addr. For a unix socket, the uid is the owner of the socket's file.
 func inodeOf(line []string, addr string) (inode string, uid int) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		const listens = "00010000"

@@ -32,7 +32,7 @@ type Instance struct {
 	Warning  string
 }
 
-// LogTo sets the log, and logs a pending warning.
+// LogTo sets the log, and logs the warning that arose before the log was set, if any.
 func (f *Instance) LogTo(log func(logfile.Level, string)) {
 	f.log = log
 	if f.Warning != "" {
@@ -62,7 +62,8 @@ func (f *Instance) TakePid(left []*os.File) {
 	}
 }
 
-// Withdraw removes the pid file and the control socket. Withdraw is safe for concurrent use and may be called again.
+// Withdraw removes the pid file and the control socket. Withdraw is safe for concurrent use and can be called more than
+// once.
 func (f *Instance) Withdraw() {
 	if err := f.Pid.Load().Remove(); err != nil {
 		f.log(logfile.Warning, err.Error())
@@ -83,8 +84,8 @@ func (f *Instance) LogNotifyError(err error) {
 	}
 }
 
-// OpenControl opens the control socket. A failure is an error only if the settings name the socket, because a server
-// can serve without it.
+// OpenControl opens the control socket. A failure is an error only if the settings name the socket. Otherwise the
+// server serves without a control socket.
 func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, server ctl.Server) error {
 	if conf.ControlSocket == ctl.Off {
 		return nil
@@ -140,9 +141,10 @@ func BannerOf(listeners []*conn.Listener) []Address {
 	return addrs
 }
 
-// Banner returns the text that fapws prints when it serves: the Python and the mode, the addresses and the application.
-// Banner warns of addresses that other machines can reach if the server is open. workers is their number for users; ""
-// without a supervisor. In colors, the addresses stand out.
+// Banner returns the text that fapws prints when it starts to serve: the version of Python, the mode, the addresses and
+// the application. If the server requires no password, Banner warns of addresses that other machines can reach. The
+// parameter workers is a text with the number of workers, or "" without a supervisor. If colors is true, the addresses
+// are highlighted.
 func (shown *Shown) Banner(workers string, colors bool) string {
 	return shown.banner(workers, colors, localAddresses())
 }
@@ -217,8 +219,8 @@ func BannerMode(conf *settings.Config) string {
 	return fmt.Sprintf("up to %d threads", conf.Threads)
 }
 
-// urlsOf returns a URL of a listener on a that works on this machine. If a is a wildcard address, others are URLs that
-// work on other machines.
+// urlsOf returns a URL of a listener on a that works on this machine. If a is a wildcard address, the result others
+// contains URLs that work on other machines.
 func urlsOf(a Address, local []netip.Addr) (url string, others []string) {
 	tcp, ok := a.Addr.(*net.TCPAddr)
 	if !ok {

@@ -44,8 +44,8 @@ func SetSecure(ln *conn.Listener, addr string) {
 	ln.Secure = secure && tcp
 }
 
-// Listen opens a listener for each address in the form of settings.Config.Bind. Listeners for HTTPS are Secure, except
-// on unix sockets. After an error, which is one line with advice, no listener is open.
+// Listen opens a listener for each address in addrs, which have the form of settings.Config.Bind. Listeners for HTTPS
+// are Secure, except on unix sockets. If Listen fails, no listener stays open; the error is one line with advice.
 func Listen(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
 	var listeners []*conn.Listener
 	for _, addr := range addrs {
@@ -88,8 +88,8 @@ func listenHint(addr string, err error) string {
 	return ""
 }
 
-// Addresses inserts the inherited sockets into the addresses of conf. source is the place of the setting. log receives
-// a line for each unused socket.
+// Addresses inserts the inherited sockets into the addresses in conf. The parameter source is the place where the
+// addresses were set. The parameter log receives a line for each inherited socket that is not used.
 func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(logfile.Level, string)) ([]string,
 	error) {
 	addrs, err := a.addresses(conf.Bind, given(conf, source))
@@ -121,9 +121,9 @@ func given(conf *settings.Config, source settings.Source) bool {
 	return source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere
 }
 
-// Early returns the addresses to listen on before the application is loaded, so that clients are answered or wait in
-// the listen queue instead of being refused. certain reports that the application cannot change the addresses, so an
-// error can be reported at once. The result is nil if the addresses are not known yet.
+// Early returns the addresses to listen on before the application is loaded, so that clients are not refused while it
+// loads. The result is nil if the addresses are not known yet. The result certain is true if the application cannot
+// change the addresses, so that errors can be reported at once.
 func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.Application) (addrs []string,
 	certain bool) {
 	source := set.Source("bind")
@@ -141,7 +141,7 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.A
 	}
 	addrs, err := a.addresses(bind, chosen)
 	if err != nil || firstSecure(addrs) != "" && !conf.HTTPS() {
-		return nil, false // Addresses reports the error
+		return nil, false // the method Addresses reports the error later
 	}
 	return addrs, certain
 }
@@ -149,7 +149,7 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.A
 // Early holds sockets that are opened before the application is loaded. The methods of Early are safe for concurrent
 // use, because a signal may end the process at any time.
 type Early[S syscall.Conn] struct {
-	// The function opens sockets. After an error it returns the sockets that are already open.
+	// The function Open opens sockets. If Open fails, it returns the sockets that it has opened so far.
 	Open  func(addrs []string, o conn.ListenOptions) ([]S, error)
 	Close func([]S)
 
@@ -159,7 +159,7 @@ type Early[S syscall.Conn] struct {
 	sockets []S
 }
 
-// Listen opens sockets for addrs. Listen returns an error only if the addresses are certain (Passed.Early).
+// Listen opens sockets for addrs. Listen returns an error only if the parameter certain is true (see Passed.Early).
 func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -175,15 +175,15 @@ func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) er
 	return nil
 }
 
-// Sockets returns the early sockets, which e owns until Take.
+// Sockets returns the early sockets. e owns them until the method Take is called.
 func (e *Early[S]) Sockets() []S {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.sockets
 }
 
-// Take returns sockets for addrs, which the caller must close even after an error: the early sockets, or new ones if
-// the addresses have changed.
+// Take returns the sockets for addrs: the early sockets, and new sockets for addresses that have changed. The caller
+// must close the sockets even if Take returns an error.
 func (e *Early[S]) Take(addrs []string, o conn.ListenOptions) ([]S, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -216,8 +216,8 @@ type Passed []string
 
 const firstPassed = 3
 
-// TakePassed returns the sockets that a service manager has passed, and removes its variables from the environment.
-// Child processes inherit neither the variables nor the sockets.
+// TakePassed returns the sockets that a service manager has passed, and removes the variables of the service manager
+// from the environment. Child processes inherit neither the variables nor the sockets.
 func TakePassed() Passed {
 	passed := passedSockets(os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES"), os.Getpid())
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"} {
@@ -229,8 +229,8 @@ func TakePassed() Passed {
 	return passed
 }
 
-// KeepFromWorkers sets close-on-exec for the descriptors in bind ("fd://3"). Workers get the sockets later, when they
-// may accept.
+// KeepFromWorkers sets close-on-exec for the descriptors in bind, such as "fd://3". Workers receive these sockets in a
+// message when they may accept connections.
 func KeepFromWorkers(bind []string) {
 	for _, addr := range bind {
 		plain, _ := settings.SplitSecure(addr)
@@ -242,11 +242,13 @@ func KeepFromWorkers(bind []string) {
 	}
 }
 
-// httpsName is the name of a socket for HTTPS: FileDescriptorName= of its unit (systemd.socket(5)).
+// httpsName is the name that marks a socket for HTTPS. A systemd unit sets the name with FileDescriptorName=
+// (systemd.socket(5)).
 const httpsName = "https"
 
-// passedSockets parses the variables of a service manager; names are separated by colons. passedSockets returns nil if
-// forPID is another process, whose variables were inherited.
+// passedSockets parses the variables of a service manager. Colons separate the socket names in the parameter names. If
+// forPID is not the ID of this process, the variables were meant for a different process, and passedSockets returns
+// nil.
 func passedSockets(forPID, number, names string, pid int) (a Passed) {
 	if forPID != strconv.Itoa(pid) {
 		return nil
@@ -266,8 +268,9 @@ func passedSockets(forPID, number, names string, pid int) (a Passed) {
 	return a
 }
 
-// addresses replaces "systemd" in bind by the inherited sockets, and uses them if no address is given. All sockets of
-// an HTTPS address use HTTPS, unless one of them is named https.
+// addresses replaces "systemd" in bind by the inherited sockets. If given is false, addresses returns the inherited
+// sockets instead of bind. All sockets of an HTTPS address use HTTPS, unless one of the sockets is named https: then
+// only sockets with this name use HTTPS.
 func (a Passed) addresses(bind []string, given bool) (list []string, err error) {
 	if !given && len(a) > 0 {
 		_, secure := settings.SplitSecure(bind[0])
@@ -288,7 +291,7 @@ func (a Passed) addresses(bind []string, given bool) (list []string, err error) 
 	return list, nil
 }
 
-// as returns the addresses of the sockets. If secure is true and no name is "https", all sockets use HTTPS.
+// as returns the addresses of the sockets. If secure is true and no socket is named "https", all sockets use HTTPS.
 func (a Passed) as(secure bool) []string {
 	if !secure || firstSecure(a) != "" {
 		return a

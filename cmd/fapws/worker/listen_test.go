@@ -31,7 +31,8 @@ func TestListenErrorHasAHint(t *testing.T) {
 	}
 }
 
-// The listener never accepts. For a unix socket, the kernel queues one connection more than the backlog.
+// The listener never accepts connections. The kernel's queue for a unix socket holds one connection more than the
+// backlog.
 func TestBacklogLimitsTheQueueOfAListener(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.sock")
 	listeners, err := Listen([]string{"unix:" + path}, conn.ListenOptions{Backlog: 2})

@@ -24,12 +24,12 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// loaderVariable is the environment variable that makes a process the loader of its parent (--fork). The value of
-// loaderVariable is the first of the two descriptors (programs.OpenLoader).
+// loaderVariable is the environment variable that makes a process the loader for its parent process (--fork). Its value
+// is the first of the two descriptors that programs.OpenLoader passes.
 const loaderVariable = "_FAPWS_LOADER"
 
-// TakeLoader reports whether this process was started as a loader, and removes the variable from the environment. fd is
-// the argument for RunLoader.
+// TakeLoader reports whether this process was started as a loader, and removes the variable from the environment. The
+// result fd is the argument for RunLoader.
 func TakeLoader() (fd int, is bool) {
 	fd, err := strconv.Atoi(takeVariable(loaderVariable))
 	return fd, err == nil
@@ -43,7 +43,7 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(fd + 1)
 	control, loaded := os.NewFile(uintptr(fd), "control"), os.NewFile(uintptr(fd+1), "loaded")
-	// notify the supervisor only once, and not after the description
+	// report a failure only once, and only before the description was sent
 	failing := func(err error) {
 		if text, _, _ := strings.Cut(err.Error(), "\n"); !strings.HasPrefix(text, "{") {
 			_, _ = loaded.WriteString(text)
@@ -96,8 +96,8 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	return app.Close(), nil
 }
 
-// endWithServer ends the loader if the server ends before the application has loaded. Later, fapws._fork notices that
-// the server has ended.
+// endWithServer ends the loader if the server ends before the application has loaded. After the application has loaded,
+// the Python module fapws._fork notices the end of the server.
 func endWithServer(control int, hasLoaded *atomic.Bool) {
 	for !hasLoaded.Load() {
 		if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(control)}}, 200); n > 0 && !hasLoaded.Load() {
@@ -135,7 +135,7 @@ func (y *python) openLoader(s *service) error {
 	return nil
 }
 
-// useLoader starts to use the loader. useLoader is called once, when the settings and the log files are known.
+// useLoader starts to use the loader. It is called only once, when the settings and the log files are known.
 func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	loader := y.loader.Load()
 	if loader == nil {
@@ -151,7 +151,8 @@ func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	})
 }
 
-// followErrors makes the loader use the reopened error log. followErrors is safe for concurrent use.
+// followErrors makes the loader write to the error log after the log was reopened. followErrors is safe for concurrent
+// use.
 func (y *python) followErrors() {
 	if loader := y.loader.Load(); loader != nil {
 		loader.FollowStderr()

@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// listen handles the messages of the supervisor on its own goroutine. listen must never stop reading, because the
-// supervisor kills a sleeping worker with unread messages.
+// listen handles messages from the supervisor on a separate goroutine. listen must never stop reading, because the
+// supervisor kills a worker that sleeps and leaves messages unread.
 func (p *Parent) listen() {
 	go func() {
 		<-p.died
@@ -44,8 +44,8 @@ func (p *Parent) listen() {
 	}
 }
 
-// check reports to the supervisor whether this process can serve requests, even if its event loop is busy or the
-// machine is slow.
+// check reports to the supervisor whether this process can serve requests. A process whose event loop is busy counts as
+// able to serve.
 func (p *Parent) check() {
 	s := p.s
 	m := &pool.Message{Kind: pool.Checked}
@@ -60,21 +60,21 @@ func (p *Parent) check() {
 	p.tell(m)
 }
 
-// After the death of the supervisor, a worker that does not serve yet is killed after loadEnd, and a serving worker
-// endMargin after the graceful timeout. The parts of the shutdown have separate, shorter limits.
+// After the supervisor has died, the kernel kills a worker that does not end by itself: after loadEnd if the worker
+// does not serve yet, otherwise endMargin after the graceful timeout. Each step of the shutdown has a shorter limit.
 const (
 	loadEnd   = 5 * time.Second
 	endMargin = 7 * time.Second
 )
 
-// lost ends this process because the supervisor has died, or has closed the channel. If that fails, the kernel kills
-// the process.
+// lost ends this process because the supervisor has died or has closed the channel. If this process does not end in
+// time, the kernel kills it.
 func (p *Parent) lost(err error) {
 	s := p.s
 	p.over.Do(func() {
 		process.EndOrphan()
 		logged := make(chan struct{})
-		go func() { // standard error may be a pipe that is full
+		go func() { // on a separate goroutine, because writing blocks if standard error is a full pipe
 			defer close(logged)
 			if err != nil && !errors.Is(err, io.EOF) {
 				s.log.Log(logfile.Error, err.Error())
@@ -123,7 +123,8 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	case pool.Take:
 		s.relay.take(m, files)
 	case pool.Purge:
-		if pattern, err := cache.ParsePattern(m.Text); err == nil { // another worker has validated the pattern
+		// The worker that sent the pattern has already validated it.
+		if pattern, err := cache.ParsePattern(m.Text); err == nil {
 			s.relay.purged.Add(pattern)
 		}
 	case pool.Certificates:
@@ -135,7 +136,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	}
 }
 
-// accept accepts connections on the sockets of a Listen. accept waits until the server serves.
+// accept accepts connections on the sockets from a Listen message. accept first waits until the server serves.
 func (p *Parent) accept(m *pool.Message, files []*os.File) {
 	s := p.s
 	if m.Text == pool.Instead {
@@ -200,8 +201,8 @@ func (p *Parent) loopRuns(within time.Duration) bool {
 	return p.s.server.Ping(ctx) == nil
 }
 
-// answer answers a question of the supervisor. Arguments follow the question after a space. The supervisor asks only
-// loaded workers.
+// answer replies to a request from the supervisor. The text of the request is its name, optionally followed by a space
+// and arguments. The supervisor sends requests only to workers that have loaded.
 func (p *Parent) answer(m *pool.Message) {
 	s, text := p.s, ""
 	question, about, _ := strings.Cut(m.Text, " ")
@@ -215,15 +216,15 @@ func (p *Parent) answer(m *pool.Message) {
 			text = g.Answer(about)
 		}
 	default:
-		pattern, _ := cache.ParsePattern(about) // pattern of Purge, which the supervisor has validated
+		pattern, _ := cache.ParsePattern(about) // the supervisor has already validated the pattern of Purge
 		text = asJSON(ctl.Server(s.command).Answer(ctl.Command(question), pattern))
 	}
 	p.tell(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)})
 }
 
-// current implements exchange.Config.Current with --dev: changed files are loaded before a request is handled, perhaps
-// by a new process, which then receives the waiting connections. If the worker has not loaded, or shows a failure page,
-// current only calls done.
+// current implements exchange.Config.Current with --dev: changed files are loaded before the request is handled. If a
+// new process loads the files, waiting connections move to that process. If this worker has not loaded, or shows a
+// failure page, current only calls the function done.
 func (p *Parent) current(done func()) {
 	go func() {
 		if p.s.python.is(appRunning) || p.Role == pool.PageOnly {
@@ -235,13 +236,14 @@ func (p *Parent) current(done func()) {
 	}()
 }
 
-// recycle asks the supervisor to replace this worker. recycle is safe for concurrent use. The parameter why follows
-// "worker N" in the log.
+// recycle asks the supervisor to replace this worker. In the log, the parameter why follows "worker N". recycle is safe
+// for concurrent use.
 func (p *Parent) recycle(why string) {
 	p.tell(&pool.Message{Kind: pool.Recycle, Text: why})
 }
 
-// Failing tells the supervisor why this process ends, if err has a text. A nil Parent does nothing.
+// Failing reports err to the supervisor as the reason why this process ends, unless err is without text. If p is nil,
+// Failing does nothing.
 func (p *Parent) Failing(err error) {
 	if p != nil {
 		tellFailing(p, err)
@@ -257,7 +259,8 @@ func tellFailing(r role, err error) {
 
 const hungWithin = 2 * time.Second
 
-// onStuck is pybridge.RunConfig.Stuck. An inline handler may be blocking the event loop.
+// onStuck implements pybridge.RunConfig.Stuck. onStuck must not wait for the event loop, because an inline handler may
+// be blocking it.
 func (p *Parent) onStuck(why string) {
 	hung := p.s.conf.Threads == 0 && !p.loopRuns(hungWithin)
 	p.tell(&pool.Message{Kind: pool.Recycle, Text: "stuck (" + why + ")", Hung: hung})

@@ -27,25 +27,25 @@ import (
 type Parent struct {
 	s       *service
 	channel *pool.Channel
-	died    <-chan os.Signal // signals of the kernel about the death of the supervisor
+	died    <-chan os.Signal // receives the signal that the kernel sends if the supervisor dies
 	over    sync.Once
 	pool.Start
-	root string // directory of --chroot, which is entered after loading, or ""
+	root string // directory from --chroot, which the worker enters after the application has loaded; "" if not set
 
 	mu        sync.Mutex
 	listeners []*conn.Listener
 	serves    bool   // the server has sites, so it may accept connections
-	join      func() // joins the channels of all workers once
+	join      func() // calls relay.join, but only once
 	departs   chan struct{}
-	depart    func() // called when the workers that replace this one serve
+	depart    func() // called when the workers that replace this worker serve
 	questions pool.Questions
 	idle      sync.Mutex
 	counts    bool
-	successor atomic.Pointer[pool.Channel] // channel to the worker that gets the subscribers, or nil
+	successor atomic.Pointer[pool.Channel] // channel to the worker that receives the subscribers; nil if there is none
 }
 
-// TakeParent returns the supervisor that started this process, or nil. TakeParent removes the variable from the
-// environment, because children must not inherit it.
+// TakeParent returns the supervisor that started this process, or nil if no supervisor did. TakeParent removes
+// pool.Variable from the environment, because child processes must not inherit this variable.
 func TakeParent() (*Parent, error) {
 	text := takeVariable(pool.Variable)
 	if text == "" {
@@ -77,7 +77,7 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 		life = s.late.run
 	}
 	system.Distrust(what.Changeable(&what.Conf))
-	// If Stderr is set, the supervisor reads and logs the output of this process.
+	// Otherwise the supervisor reads and logs the standard error of this process.
 	if p.Stderr < 0 {
 		s.log.OpenAsWorker(&what.Conf)
 	} else {
@@ -106,11 +106,12 @@ func (p *Parent) begin() (early bool, err error) {
 	return p.Role != "" && p.root == "" && !p.checksFirst(), nil
 }
 
-// tell sends a message to the supervisor. tell ignores errors, because listen notices the end of the channel if the
-// supervisor has ended.
+// tell sends a message to the supervisor. tell ignores errors: if the supervisor has ended, the method listen notices
+// the end of the channel.
 func (p *Parent) tell(m *pool.Message) { _ = p.channel.Send(m) }
 
-// enter implements role: it enters the sandbox and the directory of --chroot. The supervisor sends the listeners.
+// enter implements the interface role. It enters the sandbox and the directory from --chroot. The returned listeners
+// are nil, because a worker receives them from the supervisor.
 func (p *Parent) enter() ([]*conn.Listener, error) {
 	s := p.s
 	if p.root != "" && s.python.app != nil { // Python loads modules that it could not find inside
@@ -122,7 +123,7 @@ func (p *Parent) enter() ([]*conn.Listener, error) {
 	}
 	p.configured()
 	p.tell(&pool.Message{Kind: pool.Confined})
-	if err := s.enterSandbox(); err != nil { // before EnterChroot, because the sandbox needs /proc
+	if err := s.enterSandbox(); err != nil { // enter the sandbox before EnterChroot, because this needs /proc
 		return nil, err
 	}
 	if p.root != "" {
@@ -155,7 +156,7 @@ func (p *Parent) configure(c *runtime.Config) {
 	}
 }
 
-// joinEarly joins the channels before waiting clients become subscribers, because these clients must not receive past
+// joinEarly joins the channels before waiting clients become subscribers. Otherwise these clients would receive past
 // events as new events.
 func (p *Parent) joinEarly() {
 	if p.s.early != nil {
@@ -165,10 +166,10 @@ func (p *Parent) joinEarly() {
 
 func (p *Parent) serveEarly() { p.served() }
 
-// serve makes requests reach the application, and tells the supervisor that this worker serves, after the request of
-// --reload-check was answered.
+// serve makes requests reach the application. When the request of --reload-check was answered, serve tells the
+// supervisor that this worker can serve.
 func (p *Parent) serve(_ []*conn.Listener, install func() error) error {
-	// If true, clients wait until the request of --reload-check was answered.
+	// If checks is true, clients wait until the request of --reload-check was answered.
 	checks := p.checksFirst()
 	if !checks {
 		p.started()
@@ -223,13 +224,13 @@ func takeVariable(name string) string {
 
 func (p *Parent) restoreStderr() {
 	if p.Stderr >= 0 {
-		_ = unix.Dup3(p.Stderr, 2, 0) // ignore an error: standard error then stays the same
+		_ = unix.Dup3(p.Stderr, 2, 0) // if Dup3 fails, standard error stays the same
 		unix.Close(p.Stderr)
 		p.Stderr = -1
 	}
 }
 
-// present shows the page of a Notice. present runs on a separate goroutine.
+// present serves the page from a Notice message. It runs on a separate goroutine.
 func (p *Parent) present() {
 	s := p.s
 	if p.checksFirst() {
@@ -254,8 +255,7 @@ func (p *Parent) configured() {
 	p.tell(&pool.Message{Kind: pool.Configured, Raw: []byte(asJSON(p.s.settled()))})
 }
 
-// checksFirst reports whether this worker sends the request of --reload-check before it serves clients. Otherwise the
-// requests of clients could fail.
+// checksFirst reports whether this worker must answer the request of --reload-check before it serves clients.
 func (p *Parent) checksFirst() bool { return p.s.conf.ReloadCheck != "" && p.Role != pool.Asleep }
 
 func (p *Parent) started() { p.tell(&pool.Message{Kind: pool.Started}) }

@@ -19,23 +19,24 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// Questions of a supervisor to its workers (pool.Pool.Ask). Every other question is a ctl.Command, answered by a
-// ctl.Answer in JSON. The command Purge is followed by a space and a pattern in JSON.
+// The Ask constants are requests that the supervisor sends to workers (pool.Pool.Ask). Apart from these requests, a
+// supervisor sends a ctl.Command, and the reply is a ctl.Answer in JSON. After the command Purge, the request contains
+// a space and a pattern in JSON.
 const (
 	AskAlive = "alive" // Alive, if the event loop runs
 
 	Alive = "yes"
 )
 
-// QueryCurrent asks the supervisor to answer when the current files of the application have loaded or have failed to
-// load.
+// QueryCurrent is a request to which the supervisor replies when the current files of the application have loaded or
+// have failed to load.
 const QueryCurrent = "current"
 
-// AnswerWithin is how long a supervisor waits for the answers of its workers.
+// AnswerWithin limits how long a supervisor waits for replies from its workers.
 const AnswerWithin = stackWait + time.Second
 
-// Between processes, a broadcast is an event whose channel is placeMark and the place of the WebSocket, which is not a
-// valid name of a channel, and whose id is the group.
+// A broadcast to WebSockets is sent to other processes as an event. Its channel name is placeMark followed by the place
+// of the WebSocket, so that it differs from every valid channel name. The event's id is the group.
 const (
 	textType   = "text"
 	binaryType = "binary"
@@ -58,8 +59,8 @@ func appendEvent(raw []byte, e *pybridge.Event) []byte {
 
 var errEvents = errors.New("cannot read what another worker or a broker has sent")
 
-// eachEvent calls f with the events of a message and their numbers. eachEvent ignores events beyond the number that the
-// sending worker announced to the supervisor, because these would get the numbers of other events.
+// eachEvent calls f with each event in m and its number. If m contains more events than its sender has announced,
+// eachEvent ignores the excess events, because their numbers belong to different events.
 func eachEvent(m *pool.Message, f func(seq uint64, e *pybridge.Event)) error {
 	raw := m.Raw
 	for i := 0; i < m.N && len(raw) > 0; i++ {
@@ -93,7 +94,8 @@ func cutEvent(raw []byte) (e pybridge.Event, rest []byte, err error) {
 	return e, raw, nil
 }
 
-// query asks the supervisor a question. query must not be called on the goroutine of listen, nor on the loop.
+// query sends a request to the supervisor and returns the reply. query must not be called on the goroutine of the
+// method listen or on the event loop.
 func (p *Parent) query(ctx context.Context, what string) (string, error) {
 	answer := p.questions.Ask(ctx, pool.Message{Kind: pool.Ask, Text: what}, p.tell)
 	if answer == nil {
@@ -116,7 +118,7 @@ func (r *relay) purgeAll(texts []string) {
 	r.s.server.Purge(all...)
 }
 
-const mostPurges = 4096 // above this number, all pages are purged
+const mostPurges = 4096 // if more purges are queued, all pages are purged instead
 
 func (r *relay) purge(p cache.Pattern) {
 	if r.channel == nil {
@@ -150,14 +152,16 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 	}
 }
 
-// QueryUploads asks the supervisor about uploads in the other workers. QueryUploads is followed by a space and a
-// question of upload.Group. The answer is a list in JSON: the answers of the workers to AskUploads with this question.
+// QueryUploads asks the supervisor about uploads in all other workers. In the request, QueryUploads is followed by a
+// space and a question from upload.Group. The supervisor sends AskUploads with this question to the workers, and
+// replies with a JSON list of their replies.
 const (
 	QueryUploads = "uploads"
 	AskUploads   = "uploads"
 )
 
-// UploadsWithin limits the wait for the answers of the workers. The answer of a busy worker is omitted.
+// UploadsWithin limits how long the supervisor waits for these replies. The list omits workers that are too busy to
+// reply in time.
 const UploadsWithin = time.Second
 
 func (p *Parent) uploads(question string) (answers []string) {
@@ -165,7 +169,8 @@ func (p *Parent) uploads(question string) (answers []string) {
 	defer cancel()
 	text, err := p.query(ctx, QueryUploads+" "+question)
 	if err == nil {
-		_ = json.Unmarshal([]byte(text), &answers) // a supervisor of another version sends no list
+		// after an error, answers is empty: a supervisor of a different version sends no list
+		_ = json.Unmarshal([]byte(text), &answers)
 	}
 	return answers
 }
@@ -178,13 +183,14 @@ func (p *Parent) ask(ctx context.Context, c ctl.Command) (a ctl.Answer, err erro
 	return a, err
 }
 
-// certificates asks the supervisor to read certificates, because this process may not be allowed to read the keys.
+// certificates requests certificates from the supervisor, because this process may lack the permission to read the
+// keys.
 func (p *Parent) certificates(w *certificates.Want) (*certificates.Bundle, error) {
 	text, err := json.Marshal(w)
 	if err != nil {
 		return nil, err
 	}
-	// if the channel ends, listen ends this process
+	// Background is sufficient: if the channel ends, the method listen ends this process
 	m := p.questions.Ask(context.Background(), pool.Message{Kind: pool.Certificates, Raw: text}, p.tell)
 	if m.Text != "" {
 		return nil, errors.New(m.Text)

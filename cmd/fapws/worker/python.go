@@ -16,10 +16,10 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// python is the application of a service, in this process or, with --fork, in a loader. There may also be no
-// application.
+// python is the application of a service. The application runs in this process or, with --fork, in a loader. A service
+// can also be without an application.
 type python struct {
-	// server whose loop runs on Python's main thread if handlers run inline
+	// the server; if handlers run inline, its event loop runs on Python's main thread
 	server   *runtime.Server
 	inline   bool
 	app      *pybridge.App                   // nil unless Python is in this process
@@ -27,7 +27,7 @@ type python struct {
 	contents *pybridge.Contents              // contents of the applications; nil if there are none
 	handler  *pybridge.Handler               // nil unless Python is in this process
 	state    atomic.Uint32
-	// time of the last use other than by requests; nil before the application has loaded
+	// time of the last use that was not a request, such as a published event; nil before the application has loaded
 	lastUse atomic.Pointer[time.Time]
 }
 
@@ -35,20 +35,20 @@ type appState uint32
 
 const (
 	appLoading appState = iota
-	appAsleep           // the application loads when a request needs it
-	// the application failed to load after its sleep, or the server has no application
+	appAsleep           // the application will be loaded when a request needs it
+	// the application was asleep and has then failed to load, or the server has no application
 	appFailed
 	appRunning // the sites are complete, even if they contain no application
 )
 
-// String is the reason why no handler runs in this process.
+// String returns the reason why no handler runs in this process.
 func (a appState) String() string {
 	return [...]string{"the application is loading", "the application is asleep", "the application is asleep",
 		"this server runs no Python"}[a]
 }
 
-// become changes the state of the application and reports whether the state has changed. The state appFailed never
-// changes. become is safe for concurrent use.
+// become changes the state of the application and reports whether the state has changed. The state appFailed is final.
+// become is safe for concurrent use.
 func (y *python) become(to appState) bool {
 	for {
 		was := y.state.Load()
@@ -61,15 +61,15 @@ func (y *python) become(to appState) bool {
 	}
 }
 
-// is reports whether the application is in this state. is is safe for concurrent use.
+// is reports whether the application is in the state named by the parameter. It is safe for concurrent use.
 func (y *python) is(state appState) bool { return appState(y.state.Load()) == state }
 
 // asleep reports whether the application has not been loaded because no request needed it. asleep is safe for
 // concurrent use.
 func (y *python) asleep() bool { return y.is(appAsleep) || y.is(appFailed) }
 
-// running returns the handler of the applications, or nil without applications and while they load. running is safe for
-// concurrent use.
+// running returns the handler for the applications, or nil if there are none or they are still loading. running is safe
+// for concurrent use.
 func (y *python) running() *pybridge.Handler {
 	if !y.is(appRunning) {
 		return nil
@@ -134,7 +134,8 @@ func (y *python) used() {
 	y.lastUse.Store(&now)
 }
 
-// unused reports whether the application was not used for idleStop; false if idleStop is 0.
+// unused reports whether the application was unused for at least the duration idleStop. If idleStop is 0, the result is
+// false.
 func (y *python) unused(idleStop time.Duration) bool {
 	if idleStop == 0 || !y.is(appRunning) || y.contents == nil {
 		return false
@@ -146,7 +147,7 @@ func (y *python) unused(idleStop time.Duration) bool {
 	return idle >= idleStop
 }
 
-// backlog returns the numbers of waiting requests and threads. backlog is safe for concurrent use.
+// backlog returns the number of waiting requests and the number of threads. backlog is safe for concurrent use.
 func (y *python) backlog() pybridge.Backlog {
 	if h := y.running(); h != nil {
 		return h.Backlog()
@@ -154,7 +155,7 @@ func (y *python) backlog() pybridge.Backlog {
 	return pybridge.Backlog{}
 }
 
-// stalledAfter is how long requests wait for a thread until the process reports that it is busy.
+// If requests have waited for a thread longer than stalledAfter, the process reports that it is busy.
 const stalledAfter = 5 * time.Second
 
 func (y *python) isStalled() bool { return y.backlog().Stalled >= stalledAfter }
@@ -168,7 +169,7 @@ func (y *python) stack() string {
 			fmt.Fprintln(&b, line)
 		}
 	} else if h := y.running(); h != nil {
-		_ = h.Stack(&b, stackWait) // ignore the error: the text names the missing parts
+		_ = h.Stack(&b, stackWait) // the error is ignored, because the text in b names the missing parts
 	} else {
 		fmt.Fprintln(&b, appState(y.state.Load()))
 	}
@@ -177,7 +178,8 @@ func (y *python) stack() string {
 
 const profileWithin = ctl.ProfileTime + stackWait
 
-// profile samples the Python stacks of this process for ctl.ProfileTime. The error is the reason for missing stacks.
+// profile samples the Python stacks of this process for ctl.ProfileTime. If stacks are missing, the error is the
+// reason.
 func (y *python) profile() (all []ctl.StatusStack, err error) {
 	h := y.running()
 	switch {
@@ -195,7 +197,7 @@ func (y *python) profile() (all []ctl.StatusStack, err error) {
 	return all, err
 }
 
-// activeWait limits the wait for the GIL to read the position of Python.
+// activeWait limits how long the process waits for the GIL to find out which line Python is executing.
 const activeWait = 300 * time.Millisecond
 
 func (y *python) active() (list []ctl.Active) {

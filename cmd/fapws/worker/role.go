@@ -11,45 +11,48 @@ import (
 	"fapws/runtime/ratelimit"
 )
 
-// A role contains the differences between the processes that serve. A service has one role: alone serves without a
-// supervisor, Parent is the supervisor of a worker, and sandboxCheck is the command "check --sandbox". The methods are
-// called in this order, on the main thread, except that tell is safe for concurrent use.
+// A role implements the steps that differ between kinds of serving processes. The role alone serves without a
+// supervisor, the role Parent serves as a worker, and the role sandboxCheck executes "check --sandbox". The methods are
+// called in the order of their declaration, on the main thread. Only the method tell is safe for concurrent use.
 type role interface {
-	// configure adds to the settings of the event loop. configure is called again when all settings are known.
+	// configure adds settings for the event loop. configure is called a second time when all settings are known.
 	configure(c *runtime.Config)
 
-	// begin prepares for clients before the applications load, and reports whether they may be answered meanwhile.
+	// begin prepares for clients before the applications load. The result early reports whether clients may be answered
+	// while the applications load.
 	begin() (early bool, err error)
 
-	// enter restricts the process and completes the startup of the applications. enter returns the listeners for serve.
+	// enter restricts the process and completes the startup of the applications. It returns the listeners for the
+	// method serve.
 	enter() ([]*conn.Listener, error)
 
-	// serveEarly accepts clients after the server has the sites that serve while the applications load.
+	// serveEarly accepts clients while the applications load. It is called when the server has the sites that need no
+	// application.
 	serveEarly()
 
-	// serve calls install, which makes requests reach the applications, and accepts clients.
+	// serve calls the function install, which makes requests reach the applications. Then serve accepts clients.
 	serve(listeners []*conn.Listener, install func() error) error
 
-	// tell sends a message to the supervisor of a worker; other roles ignore the message.
+	// tell sends a message to the supervisor. In roles without a supervisor, tell does nothing.
 	tell(m *pool.Message)
 }
 
-// traits are the values that depend on the role.
+// traits contains the values that depend on the role.
 type traits struct {
-	// level of log lines about orders; Debug if another process logs the orders, too
+	// level of log lines about orders to reload or stop; Debug if the supervisor also logs the orders
 	level    logfile.Level
 	stopping string // format of the log line about a graceful stop
-	runID    string // identifies this run of the server
+	runID    string // a text that identifies this run of the server
 	counts   bool   // requests are counted from the start
 
-	// ask asks the supervisor for the contents of the status page; nil without a supervisor
+	// The function ask requests the contents of the status page from the supervisor; nil without a supervisor.
 	ask func(context.Context, ctl.Command) (ctl.Answer, error)
 
-	// otherUploads is upload.Group.Others; nil without a supervisor
+	// The function otherUploads implements upload.Group.Others; nil without a supervisor.
 	otherUploads func(question string) []string
 
 	rates *ratelimit.Table // nil if the configuration has no rate limits
 
-	// stuck is pybridge.RunConfig.Stuck; nil without a supervisor
+	// The function stuck implements pybridge.RunConfig.Stuck; nil without a supervisor.
 	stuck func(why string)
 }

@@ -18,8 +18,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// sandboxCheck is "check --sandbox": its service has no listeners, and requests the paths of the applications and the
-// configuration file itself.
+// sandboxCheck is the role of a service that executes "check --sandbox". The service has no listeners. Instead it sends
+// itself a request for each path in the applications and the configuration file.
 type sandboxCheck struct {
 	alone
 	out     io.Writer
@@ -27,11 +27,12 @@ type sandboxCheck struct {
 	denied  map[string]bool
 }
 
-// CheckSandbox makes a GET request for each known path of p in a sandbox, and prints the status of each response and
-// the denials of the sandbox. CheckSandbox returns the exit code, which is 1 if anything was denied. os.TempDir() must
-// be the directory of the sandbox. CheckSandbox must be called on the main thread.
+// CheckSandbox sends a GET request for each known path of p in a sandbox. CheckSandbox prints the status of each
+// response and each access that the sandbox has denied. The exit code is 1 if any access was denied. os.TempDir() must
+// return the sandbox's own directory for temporary files. CheckSandbox must be called on the main thread.
 func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
-	p.Conf.Fork, p.Conf.IdleStop = false, 0 // run handlers in this process, which can observe the denials
+	// run handlers in this process, because only this process can observe denied accesses
+	p.Conf.Fork, p.Conf.IdleStop = false, 0
 	r := &sandboxCheck{out: stdout, denied: map[string]bool{}}
 	s := newService(p, &Instance{}, stderr, r)
 	r.use(s)
@@ -104,7 +105,8 @@ func (r *sandboxCheck) report() {
 	}
 }
 
-// checkSelf sends a GET request to server. target has the form of --reload-check. The error is one line.
+// checkSelf sends a GET request to server. The parameter target has the form of the value of --reload-check. The error
+// is a single line.
 func checkSelf(ctx context.Context, server *runtime.Server, target string) error {
 	status, err := server.Try(ctx, target)
 	switch {

@@ -38,22 +38,22 @@ type service struct {
 	python   python
 	https    https
 	relay    *relay
-	uploads  atomic.Pointer[upload.Group] // uploads of the sites; nil before the sites exist
+	uploads  atomic.Pointer[upload.Group] // the uploads of all sites; nil before the sites exist
 	late     *lateLoad                    // nil unless the worker was started asleep
-	startup  atomic.Pointer[startup]      // startup of the application; nil before it begins
+	startup  atomic.Pointer[startup]      // startup of the application; nil before the startup begins
 	built    *plan.Built
-	early    *plan.Built // sites that serve while the applications load, or nil
+	early    *plan.Built // sites that serve while the applications load; nil if there are none
 	access   *logfile.AccessLog
 	logs     plan.LogFiles
 	memory   confine.Trimmer
 	programs plan.Programs
 	instance *Instance
-	shown    atomic.Pointer[Shown] // nil in a worker, and before the addresses are known
-	stops    atomic.Bool           // --health reports that the server is not ready
+	shown    atomic.Pointer[Shown] // nil in a worker; otherwise nil until the addresses are known
+	stops    atomic.Bool           // true makes the path of --health report that the server is not ready
 	deadline time.Time             // end of the graceful timeout; zero before the server stops
 
 	measured sync.Mutex
-	measures bool // requests are counted
+	measures bool // the server counts requests
 	traits
 }
 
@@ -69,7 +69,7 @@ func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *ser
 
 // run runs a service and returns the exit code. run must be called on the main thread.
 func (s *service) run(life func() (code int, err error)) (code int, err error) {
-	// In advance, because memoryLimit reads several files and its result is needed soon.
+	// Compute the memory limit in advance, because memoryLimit reads several files and its result is needed soon.
 	go memoryLimit()
 	if err := s.plan.Find(); err != nil {
 		return 0, process.ExitFrom(err)
@@ -90,8 +90,8 @@ func (s *service) run(life func() (code int, err error)) (code int, err error) {
 	if err := s.buildEarly(early); err != nil {
 		return 0, err
 	}
-	// Make the loop before the script is loaded, because an inline script is loaded on the loop, and because any script
-	// could otherwise close the descriptors of the loop.
+	// Create the event loop before the script is loaded, because an inline script is loaded on the thread of the event
+	// loop. Any script could otherwise close the descriptors of the event loop.
 	if s.server, err = runtime.New(s.config()); err != nil {
 		return 0, process.ExitNotStarted("%v", err)
 	}
@@ -107,7 +107,7 @@ func (s *service) run(life func() (code int, err error)) (code int, err error) {
 	return life()
 }
 
-// loadAndServe loads the applications and serves until told to stop. loadAndServe returns the exit code.
+// loadAndServe loads the applications and serves until the service is stopped. loadAndServe returns the exit code.
 func (s *service) loadAndServe() (code int, err error) {
 	err = s.load(func(err error) int {
 		s.giveUp()
@@ -137,7 +137,8 @@ func (s *service) finish(code int) int {
 	return code
 }
 
-// load loads the applications. load calls report to log an error of Python; the function report returns the exit code.
+// load loads the applications. If Python fails, load calls the function report, which logs the error and returns the
+// exit code.
 func (s *service) load(report func(error) int) (err error) {
 	switch {
 	case s.plan.FirstApp() == nil:
@@ -157,7 +158,7 @@ func (s *service) exit(code int) {
 	s.instance.Exit(code)
 }
 
-// reopenLog reopens the log files. files contains the error log if another process has opened it.
+// reopenLog reopens the log files. The parameter files contains the error log if the supervisor has already opened it.
 func (s *service) reopenLog(files ...*os.File) {
 	s.log.Log(s.level, "reopening the log files")
 	s.log.Follow(files...)
@@ -183,7 +184,7 @@ func (s *service) start() (err error) {
 	}
 	s.log.Configure(&s.conf, s.conf.Server.Debug)
 	system.Distrust(s.plan.Changeable(&s.conf, uploads(s.python.contents)...))
-	// check again, because a reload or the script may have changed settings or added PATHS
+	// repeat this check, because the script may have changed settings or added PATHS since the first check
 	if err := s.plan.CheckOutside(&s.conf, s.python.contents); err != nil {
 		return err
 	}
@@ -232,7 +233,8 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 	return s.https.use(s.plan.Certificates(&s.conf))
 }
 
-// sends returns the functions that continue responses of responders. The server need not exist yet.
+// sends returns the functions with which responders continue their responses. sends can be called before the server
+// exists.
 func (s *service) sends() (sends backend.Sends) {
 	files := func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, text []byte) exchange.Outcome {
 		return s.server.Dispatcher().SendFiles(x, p, r, text)
@@ -287,7 +289,7 @@ func (s *service) startAsync() (err error) {
 	slow.Stop()
 	switch {
 	case u.canceled.Load():
-		select {} // endAsleep ends the process
+		select {} // the function endAsleep ends the process during this wait
 	case <-stopped:
 		return process.ExitSilently(process.OK)
 	case err != nil:
@@ -313,12 +315,12 @@ func (s *service) runConfig() pybridge.RunConfig {
 
 func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
 
-// buildEarly builds the sites that serve clients while the applications load, with everything except the applications,
-// if the role allows early answers. Requests for applications wait (exchange.Mount.Pending). If a script may change
-// settings, or before a sandbox is entered, clients wait in the listen queue of the kernel instead. A worker that is
-// asleep knows the settings. Before it enters a sandbox or the directory of --chroot, buildEarly answers only health
-// checks, because another program may have prepared links to files that it could not read itself. With pool.PageOnly,
-// all requests are refused.
+// buildEarly builds sites that serve clients while the applications load, if the role allows early responses. The sites
+// contain everything except the applications; requests for applications wait (exchange.Mount.Pending). If the script
+// may change settings, or if the process will enter a sandbox, buildEarly builds no sites, and clients wait in the
+// listen queue of the kernel. A worker that is asleep already knows the settings. If such a worker will enter a sandbox
+// or the directory from --chroot, the sites answer only health checks. Otherwise they could serve files outside the
+// sandbox through links that a different program has prepared. With pool.PageOnly, all requests are refused.
 func (s *service) buildEarly(early bool) error {
 	open, asleep := early && !s.conf.Sandboxed(), s.python.asleep()
 	switch {
@@ -343,7 +345,7 @@ func (s *service) buildEarly(early bool) error {
 	return err
 }
 
-// install replaces the sites of buildEarly, if there are any, by the sites with the applications.
+// install makes the server use the sites with the applications, instead of the sites from buildEarly if there are any.
 func (s *service) install() error {
 	var guest app.Interpreter
 	if s.python.handler != nil {
@@ -359,7 +361,7 @@ func (s *service) install() error {
 	return nil
 }
 
-// acceptAll makes the server accept on listeners, which the server owns from then on.
+// acceptAll makes the server accept connections on the listeners. The server then owns the listeners.
 func (s *service) acceptAll(listeners []*conn.Listener) {
 	for _, ln := range listeners {
 		s.server.Accept(ln)

@@ -12,7 +12,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// The test sends a sequence of signals and compares the effects. "serve" means that serving begins, "later" is a pause.
+// Each test case is a sequence of signals with the expected effects. In a sequence, "serve" marks the moment when
+// serving begins, and "later" stands for a pause.
 func TestSignalsStopReloadAndForceTheExit(t *testing.T) {
 	const (
 		serve = syscall.Signal(0)

@@ -12,9 +12,10 @@ import (
 	"fapws/pybridge"
 )
 
-// With --idle-stop, a worker with the role pool.Asleep serves the sites of service.go and loads the application when
-// the first request needs it. A worker that is awake reports when its application was unused for the time of idle-stop.
-// When all are unused, the supervisor replaces the workers.
+// With --idle-stop, a worker with the role pool.Asleep serves the sites from service.buildEarly, and loads the
+// application when the first request needs it. A worker with a loaded application reports to the supervisor when the
+// application was unused for the time in idle-stop. When the applications of all workers are unused, the supervisor
+// replaces the workers.
 
 type lateLoad struct {
 	p       *Parent
@@ -25,7 +26,7 @@ type lateLoad struct {
 	presence []pybridge.PresenceEvent
 }
 
-// mostPresence limits the events that wait for an application that is asleep.
+// mostPresence limits the number of presence events that are queued while the application is asleep.
 const mostPresence = 20000
 
 func newLateLoad(p *Parent) *lateLoad {
@@ -46,15 +47,15 @@ func remembered(conf *settings.Config, contents *pybridge.Contents) string {
 	return asJSON(contents.Apps[0].Settings)
 }
 
-// settings returns the settings including the globals of the script, which another worker has read.
+// settings returns all settings, including the settings from the script, which another worker has read.
 func (z *lateLoad) settings() (settings.Config, error) {
 	var globals pybridge.Settings
-	_ = json.Unmarshal([]byte(z.p.Script), &globals) // cannot fail, because a worker of this program wrote it
+	_ = json.Unmarshal([]byte(z.p.Script), &globals) // cannot fail, because a worker of the same program wrote the JSON
 	return z.p.s.plan.Recall(globals)
 }
 
-// run serves without the application until a request needs the application, loads it, and continues to serve. run
-// returns the exit code.
+// run serves without the application until a request needs the application. Then run loads the application and
+// continues to serve. run returns the exit code.
 func (z *lateLoad) run() (code int, err error) {
 	s, p := z.p.s, z.p
 	s.signals.serve()
@@ -94,8 +95,8 @@ func (z *lateLoad) wake() {
 	<-z.settled
 }
 
-// fail reports once why the application has not loaded, and requests a replacement of this worker, which serves until
-// then. Requests for the application get 503, or with --dev the page of the supervisor.
+// fail reports once why the application has failed to load, and asks the supervisor to replace this worker. Until then,
+// requests for the application get status 503, or with --dev the failure page.
 func (z *lateLoad) fail(err error) (code int) {
 	s := z.p.s
 	if !s.python.become(appFailed) {

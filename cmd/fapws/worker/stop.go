@@ -20,29 +20,30 @@ import (
 )
 
 // signals converts signals to shutdown requests. While the application loads, TERM, INT and QUIT stop the process at
-// once. Later, the first TERM or INT requests a graceful stop, and QUIT a quick stop. A second TERM or INT, unless it
-// is an echo of the first, ends the process at once.
+// once. After loading, the first TERM or INT requests a graceful stop, and QUIT requests a quick stop. A second TERM or
+// INT ends the process at once, unless it is an echo of the first signal (pool.Echo).
 //
-// A worker ignores these signals, because its supervisor handles them, except TERM, which no terminal sends. TERM ends
-// only this worker, after another worker has replaced it.
+// A worker ignores INT and QUIT, because its supervisor handles them. TERM to a worker ends only that worker, after a
+// new worker has replaced it.
 //
-// If a script handles a signal with signal.signal, signals no longer receives it.
+// If a script handles a signal with signal.signal, the type signals no longer receives that signal.
 type signals struct {
 	caught chan os.Signal
 	log    func(logfile.Level, string)
 	exit   func(code int)
 	reopen func()
 
-	// reread reads the certificates again and reports whether there are any; nil if another process reads them.
+	// The function reread reads the certificates again and reports whether there are any; nil if the supervisor reads
+	// them.
 	reread func() bool
 
-	// replace asks the supervisor of a worker to replace the worker; nil without a supervisor.
+	// The function replace asks the supervisor to replace this worker; nil without a supervisor.
 	replace func(why string)
 
-	// HUP means that the terminal that started the server was closed
+	// the signal HUP means that the terminal that started the server was closed
 	terminal bool
 
-	// before anything is served, signals end the process as they end python3
+	// until the process serves, signals end it in the same way as they end python3
 	checks bool
 
 	registered chan struct{}
@@ -54,14 +55,14 @@ type signals struct {
 	orders   chan shutdownRequest
 }
 
-// begun waits until signals are watched. Call it before Python starts.
+// begun waits until signals are watched. begun must be called before Python starts.
 func (s *signals) begun() { <-s.registered }
 
-// watch handles the signals, concurrently with the start.
+// watch handles signals while the process starts.
 func (s *signals) watch() {
 	for _, sig := range []os.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGUSR1,
 		syscall.SIGUSR2} {
-		if !signal.Ignored(sig) { // ignored under nohup, or in a background job of a script
+		if !signal.Ignored(sig) { // nohup, or a shell that starts a background job, makes a process ignore some signals
 			signal.Notify(s.caught, sig)
 		}
 	}
@@ -121,8 +122,8 @@ func (s *signals) handle(sig os.Signal) {
 	}
 }
 
-// askReplace handles a signal to end a worker. If the supervisor received a signal as well, for example to the process
-// group, askReplace stops the worker within pool.Echo.
+// askReplace handles TERM in a worker. If the signal was sent to the whole process group, the supervisor stops this
+// worker within pool.Echo. Otherwise askReplace asks the supervisor to replace this worker.
 func (s *signals) askReplace() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +143,8 @@ func (s *signals) askReplace() {
 
 const stoppedLoading = "stopping immediately: the application has not loaded yet"
 
-// end forwards a request to stop, or ends the process before anything is served. code is the exit code of a check.
+// end forwards a request to stop if the process serves. Otherwise end ends the process. The parameter code is the exit
+// code of a process that only performs a check.
 func (s *signals) end(o shutdownRequest, code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -170,30 +172,29 @@ func (s *signals) end(o shutdownRequest, code int) {
 	}
 }
 
-// scriptGrace is used instead of the graceful timeout after a signal handler of the script has called sys.exit, because
-// Python no longer serves requests.
+// scriptGrace replaces the graceful timeout if the script's own signal handler has called sys.exit, because Python then
+// no longer serves requests.
 const scriptGrace = time.Second
 
 // cutTime is longer than the event loop needs to close the connections, and shorter than the wait of Shutdown for a
 // blocked loop.
 const cutTime = 500 * time.Millisecond
 
-// retiredIdle is how long a client that has been silent may still use a
-// connection to a worker that retires.
+// retiredIdle is how long a retiring worker keeps an idle connection open for the client's next request.
 const retiredIdle = 5 * time.Second
 
 type shutdownMode uint8
 
 const (
 	gracefully shutdownMode = iota
-	// like gracefully, but without effect for clients, because other workers accept their connections
+	// like gracefully, but clients notice nothing, because other workers accept new connections
 	quietly
 	quickly
 )
 
-// lastNotices is how long on_leave may take when all subscribers have left, and lastEvents is how long the supervisor
-// may take to number published events. stderrWithin exceeds the time for which the output of a program is read after
-// its end.
+// lastNotices limits how long the process waits for on_leave when all subscribers have left. lastEvents limits how long
+// it waits until the supervisor has numbered published events. stderrWithin is longer than the time for which a
+// program's output is read after the program has ended.
 const (
 	lastNotices  = time.Second
 	lastEvents   = time.Second
@@ -204,12 +205,12 @@ type shutdownRequest struct {
 	how   shutdownMode
 	grace time.Duration // 0 means the graceful timeout
 	code  int
-	// the supervisor if other workers replace this process; otherwise nil
+	// the supervisor if new workers have replaced this process; otherwise nil
 	parent *Parent
 }
 
-// obeyOrders stops serving after a signal or a message of the supervisor. The returned channel then receives the exit
-// code. A process that is asleep or still loading ends instead.
+// obeyOrders waits for a signal or a message from the supervisor and then stops serving. The returned channel then
+// receives the exit code. If the application is asleep or still loading, obeyOrders ends the process instead.
 func (s *service) obeyOrders() <-chan int {
 	ended := make(chan int, 1)
 	go func() {
@@ -220,8 +221,8 @@ func (s *service) obeyOrders() <-chan int {
 	return ended
 }
 
-// serve returns the exit code after a stop by obeyOrders, whose channel is ended, or by the script. All active requests
-// have then ended.
+// serve waits until obeyOrders or the script has stopped the service, and returns the exit code. When serve returns,
+// all active requests have ended. The parameter ended is the channel from obeyOrders.
 func (s *service) serve(ended <-chan int) (code int) {
 	if s.python.app == nil {
 		return <-ended
@@ -233,8 +234,9 @@ func (s *service) serve(ended <-chan int) (code int) {
 	return <-ended
 }
 
-// delayed continues to serve for the time of --shutdown-delay, so that clients and load balancers notice that this
-// server will stop. delayed returns o, or a shutdown request that arrives during this time.
+// delayed continues to serve for the time in --shutdown-delay, so that clients and load balancers notice that this
+// server will stop. If a new shutdown request arrives during this time, delayed returns that request; otherwise it
+// returns o.
 func (s *service) delayed(o shutdownRequest) shutdownRequest {
 	delay := s.conf.ShutdownDelay
 	if o.how != gracefully || delay == 0 {
@@ -250,14 +252,14 @@ func (s *service) delayed(o shutdownRequest) shutdownRequest {
 	return o
 }
 
-// stop finishes active requests and ends the Python threads. A handler that does not return cannot be stopped from
-// outside: then stop does not return either, but runs the atexit functions of the script and ends the process.
+// stop finishes active requests and ends the Python threads. A handler that does not return cannot be stopped. In this
+// case, stop runs the script's atexit functions and ends the process instead of returning.
 func (s *service) stop(o shutdownRequest) {
 	grace := s.graceOf(o)
 	s.sayStopping(o.how, grace)
 	if o.how == quietly {
 		s.server.StopAccepting()
-		go func() { // on a goroutine, because an inline handler may block the loop
+		go func() { // on a separate goroutine, because an inline handler may block the event loop
 			o.parent.handIdleOver()
 			o.parent.tell(&pool.Message{Kind: pool.Closed})
 		}()
@@ -274,7 +276,7 @@ func (s *service) stop(o shutdownRequest) {
 				grace))
 		}
 	}()
-	stuck := time.NewTimer(grace + cutTime) // an inline handler may block the loop
+	stuck := time.NewTimer(grace + cutTime) // an inline handler may be blocking the event loop
 	for waiting := true; waiting; {
 		select {
 		case <-quiet:
@@ -314,8 +316,8 @@ func (s *service) stop(o shutdownRequest) {
 	}
 }
 
-// stopStartup cancels the startup of the application if a request to stop arrives before ended is closed. Applications
-// whose startup is complete are then shut down. The returned channel receives true if the startup was canceled.
+// stopStartup cancels the startup of the applications if a shutdown request arrives before the channel ended is closed.
+// In this case, applications that have already started are shut down, and the channel stopped receives true.
 func (s *service) stopStartup(ended <-chan struct{}) (stopped <-chan bool) {
 	was := make(chan bool, 1)
 	if !s.signals.start() {
@@ -342,15 +344,15 @@ func (s *service) stopStartup(ended <-chan struct{}) (stopped <-chan bool) {
 	return was
 }
 
-// startup is the startup of an application's lifespans and of the other parts that the application needs before
-// requests.
+// startup is the start of everything that an application needs before it can handle requests, such as its ASGI
+// lifespan.
 type startup struct {
 	ended    chan struct{} // closed when the startup has ended
 	canceled atomic.Bool
 }
 
-// endAsleep ends the process of an application that is asleep, or is waking up. Then its startup is canceled, and parts
-// that have started are shut down.
+// endAsleep ends a process whose application is asleep or is being woken. If the application is being woken, endAsleep
+// cancels its startup and shuts down the parts that have started.
 func (s *service) endAsleep(code int) {
 	if u := s.startup.Load(); u != nil {
 		u.canceled.Store(true)
@@ -374,7 +376,8 @@ func (s *service) graceOf(o shutdownRequest) time.Duration {
 	return s.conf.GracefulTimeout
 }
 
-// endConnections waits until all connections are closed or handed over, or returns the error of ctx.
+// endConnections waits until all connections are closed or handed over. If ctx ends first, endConnections returns the
+// error of ctx.
 func (s *service) endConnections(ctx context.Context, o shutdownRequest) error {
 	if o.how != quietly {
 		return s.server.Shutdown(ctx)
@@ -389,7 +392,7 @@ func (s *service) endConnections(ctx context.Context, o shutdownRequest) error {
 		o.parent.handClientsOver(ctx)
 	}()
 	err := s.server.Retire(ctx, retiredIdle)
-	// the last connection may have moved with a subscriber before the successor received the final message
+	// Wait for handClientsOver, too: all connections may be gone before the successor has received the final message.
 	select {
 	case <-handed:
 	case <-ctx.Done():
@@ -406,7 +409,7 @@ func (s *service) sayStopping(how shutdownMode, grace time.Duration) {
 	s.instance.LogNotifyError(s.instance.Notifier.Stopping())
 }
 
-// leave ends the process, although a handler has not returned.
+// leave ends the process even though a handler has not returned.
 func (s *service) leave(code int) {
 	what := "a handler did not return"
 	if !s.python.is(appRunning) {

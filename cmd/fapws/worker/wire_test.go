@@ -38,7 +38,8 @@ func TestPublisherWhoseEventsAreDroppedMayPublishOthers(t *testing.T) {
 	}
 }
 
-// FuzzCutEvent checks that any bytes are an event or an error, and that an event is unchanged when it is sent again.
+// FuzzCutEvent checks that any bytes are decoded to an event or an error, and that a decoded event does not change if
+// it is encoded and decoded again.
 func FuzzCutEvent(f *testing.F) {
 	f.Add(appendEvent(nil, &pybridge.Event{Name: "news", ID: "7", Data: "x"}))
 	f.Add(appendEvent(nil, &pybridge.Event{Place: "p", Name: "g", Data: "x", Binary: true}))
