@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// readChunked decodes the chunked body at the start of src. readChunked passes src in pieces whose lengths repeat
-// steps, or as a whole if steps is nil. n is the number of bytes of the encoded body.
+// readChunked decodes the chunked body at the start of src. It passes src to a ChunkedReader in pieces, whose lengths
+// cycle through steps, or as a whole if steps is nil. The result n is the length of the encoded body.
 func readChunked(src []byte, steps []byte) (body []byte, n int, err error) {
 	var d ChunkedReader
 	for i := 0; ; i++ {
@@ -151,7 +151,7 @@ func TestLargestChunkIsAccepted(t *testing.T) {
 	}
 }
 
-// Appending to a piece of data cannot overwrite the following bytes.
+// A caller that appends to the returned data cannot overwrite the following bytes of the source.
 func TestChunkDataIsAPartOfTheSource(t *testing.T) {
 	src := []byte("5\r\nhello\r\n0\r\n\r\n")
 	var d ChunkedReader

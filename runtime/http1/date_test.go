@@ -6,7 +6,7 @@ import (
 )
 
 func TestDatesOfAllFormatsAreParsed(t *testing.T) {
-	const want = 784111777 // the example of RFC 9110 §5.6.7
+	const want = 784111777 // the example in RFC 9110 §5.6.7, in seconds since 1970
 	for _, text := range []string{
 		"Sun, 06 Nov 1994 08:49:37 GMT", "sun, 06 NOV 1994 08:49:37 gMT", "Sunday, 06-Nov-94 08:49:37 GMT",
 		"SUNDAY, 06-nov-94 08:49:37 gmt",

@@ -13,8 +13,9 @@ type Edit struct {
 	fields []byte
 }
 
-// NewEdit returns an Edit, or nil if there is nothing to change. The fields of set replace existing fields of the same
-// name; the fields of add are added to the existing fields. The error has one line.
+// NewEdit returns an Edit, or nil if there is nothing to change. The fields in set replace existing fields with the
+// same names. The fields in add are added to the existing fields. Fields whose names are in remove are removed. The
+// error has one line.
 func NewEdit(set, add []HeaderField, remove []string) (*Edit, error) {
 	if len(set)+len(add)+len(remove) == 0 {
 		return nil, nil
@@ -38,11 +39,10 @@ func NewEdit(set, add []HeaderField, remove []string) (*Edit, error) {
 	return e, nil
 }
 
-// Edits are applied in order: the edits of the site, then the edits of the mount.
+// Edits are the changes that apply to a response, in order: first the edits of the site, then the edits of the mount.
 type Edits []*Edit
 
-// Apply changes the fields of a response. Apply writes the new fields to buf, and returns buf so that the next call can
-// reuse it.
+// Apply changes the fields of r. Apply writes the new fields to buf and returns buf, which the next call can reuse.
 func (all Edits) Apply(buf []byte, r *Response) []byte {
 	buf = AppendFields(buf[:0], r.Fields, all.replace)
 	for i, e := range all {
@@ -63,7 +63,7 @@ func (all Edits) replace(name []byte) bool {
 	})
 }
 
-// Without returns a copy of the edits that leaves fields with these names unchanged.
+// Without returns a copy of the edits that does not change fields with these names.
 func (all Edits) Without(names ...string) (out Edits) {
 	none := &Edit{}
 	for _, name := range names {
@@ -77,9 +77,9 @@ func (all Edits) Without(names ...string) (out Edits) {
 	return out
 }
 
-// MergeFields returns the fields of a response followed by more, the fields from the handler that forwarded the
-// request. If both contain a field, the response has precedence. Exceptions are Cache-Control, which is taken from
-// more, and Vary and Set-Cookie, which are taken from both.
+// MergeFields merges the fields of a response with more, the fields that the handler set when it forwarded the request.
+// If both contain a field, the result contains only the field of the response, with two exceptions: Cache-Control is
+// taken from more, and Vary and Set-Cookie are taken from both.
 func MergeFields(fields, more []byte) []byte {
 	out := AppendFields(make([]byte, 0, len(fields)+len(more)), fields, func(name []byte) bool {
 		return bytes.EqualFold(name, cacheControl) && HasField(more, name)
@@ -97,7 +97,7 @@ var (
 
 type HeaderField struct{ Name, Value string }
 
-// Check returns an error of one line if f is invalid, or if only the server may set it.
+// Check returns a one-line error if f is invalid, or if f is a field that only the server may set.
 func (f HeaderField) Check() error {
 	if err := CheckFieldName(f.Name); err != nil {
 		return err
@@ -132,7 +132,7 @@ func FieldName(line []byte) []byte {
 	return name
 }
 
-// AppendFields appends the lines of fields to dst, except those whose name drop selects.
+// AppendFields appends the lines of fields to dst. It omits lines for whose name the function drop returns true.
 func AppendFields(dst, fields []byte, drop func(name []byte) bool) []byte {
 	for line := range bytes.Lines(fields) {
 		if !drop(FieldName(line)) {
@@ -142,7 +142,7 @@ func AppendFields(dst, fields []byte, drop func(name []byte) bool) []byte {
 	return dst
 }
 
-// HasField reports whether fields contains a field with this name, in any case.
+// HasField reports whether fields contains a field with this name. Case does not matter.
 func HasField(fields, name []byte) bool {
 	for line := range bytes.Lines(fields) {
 		if bytes.EqualFold(FieldName(line), name) {
@@ -166,6 +166,6 @@ func WithoutField(fields, name []byte) []byte {
 	return AppendFields(nil, fields, func(n []byte) bool { return bytes.EqualFold(n, name) })
 }
 
-// UpstreamCookie begins the names of cookies that name the upstream of a client. A cache keeps a response without these
-// cookies.
+// UpstreamCookie is the prefix of the cookies that record which upstream serves a client. A cache removes these cookies
+// from the responses that it keeps.
 const UpstreamCookie = "fapws-upstream-"

@@ -77,10 +77,10 @@ func (r *Request) field(head []byte, pos, end int, k *known) error {
 	return nil
 }
 
-// RemoteUser is the field that names the user for ASGI applications and applications behind a proxy.
+// RemoteUser is the field that tells ASGI applications and upstreams the name of the logged-in user.
 const RemoteUser = "remote-user"
 
-// IsForwarding reports whether name is a field with which proxies describe their client: Forwarded, X-Forwarded-*,
+// IsForwarding reports whether proxies use the field called name to describe a client: Forwarded, X-Forwarded-*,
 // X-Real-IP, X-Ingress-Path or Remote-User.
 func IsForwarding(name []byte) bool {
 	const any = "x-forwarded-"
@@ -89,8 +89,8 @@ func IsForwarding(name []byte) bool {
 		IsSpelled(name, RemoteUser)
 }
 
-// IsSpelled reports whether applications may treat name as the field lower. Applications ignore case, and CGI replaces
-// "-" by "_".
+// IsSpelled reports whether an application can mistake the field called name for the field called lower: applications
+// ignore case, and CGI replaces "-" by "_".
 func IsSpelled(name []byte, lower string) bool {
 	if len(name) != len(lower) {
 		return false
@@ -117,14 +117,14 @@ func (k *known) connection(list []byte) {
 	}
 }
 
-// te parses transfer codings and "trailers" (RFC 9110 §10.1.4).
+// te evaluates a TE field: transfer codings and "trailers" (RFC 9110 §10.1.4).
 func (k *known) te(list []byte) {
 	for coding := range members(list) {
 		k.trailers = k.trailers || EqualFold(coding, "trailers")
 	}
 }
 
-// members yields the members of a list, including empty members (RFC 9110 §5.6.1).
+// members yields the members of a comma-separated list, including empty members (RFC 9110 §5.6.1).
 func members(list []byte) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for rest, more := list, true; more; {
@@ -148,8 +148,8 @@ func namesHTML(list []byte) bool {
 	return false
 }
 
-// AppendWithout appends head, from which r was parsed, to dst. AppendWithout omits the fields for which drop returns
-// true, and the final empty line. Afterwards the spans of r refer to the appended bytes, but HeadLen is unchanged. dst
+// AppendWithout appends head, from which r was parsed, to dst. It omits the final empty line, and the fields for which
+// the function drop returns true. Afterwards the spans of r refer to the appended bytes, but HeadLen is unchanged. dst
 // must not share memory with head.
 func (r *Request) AppendWithout(dst, head []byte, drop func(Field) bool) []byte {
 	if len(r.Fields) == 0 {
@@ -177,12 +177,13 @@ func (r *Request) AppendWithout(dst, head []byte, drop func(Field) bool) []byte 
 	return dst
 }
 
-// A single table for all classes occupies only four cache lines.
+// One table contains all character classes, because 256 bytes occupy only four cache lines.
 const (
-	isToken  = 1 << iota // tchar, RFC 9110 §5.6.2
-	isValue              // field-vchar, obs-text, SP, HTAB, RFC 9110 §5.5
-	isTarget             // visible ASCII except "#" (RFC 3986 §2), and {|}, which browsers send
-	// isTarget except "?" and the characters that affect Request.Plain: "%", "/" and a backslash
+	isToken = 1 << iota // tchar, RFC 9110 §5.6.2
+	isValue             // field-vchar, obs-text, SP, HTAB, RFC 9110 §5.5
+	// visible ASCII except "#" (RFC 3986 §2), including {, | and }, which browsers send
+	isTarget
+	// the bytes of isTarget except "?" and the characters that affect Request.Plain: "%", "/" and a backslash
 	isPlain
 	isHost // unreserved and sub-delims, RFC 3986 §3.2.2
 	isHex
@@ -220,8 +221,8 @@ const (
 	every80 = 0x80 * every01
 )
 
-// validValue reports whether b contains only valid bytes of a field value. validValue checks eight bytes at once and
-// uses the slow path only for HTAB, which is rare.
+// validValue reports whether b contains only bytes that are valid in a field value. validValue checks eight bytes at
+// once, or one byte at a time if they include HTAB, which is rare.
 func validValue(b []byte) bool {
 	if len(b) < 8 {
 		return all(b, isValue)
@@ -233,9 +234,9 @@ func validValue(b []byte) bool {
 	return controls&every80 == 0 || all(b, isValue)
 }
 
-// controlsIn sets the top bit of each of the eight bytes that is below 0x20 or DEL. The sums do not carry into the
-// next byte because the top bits are cleared first: 0x7f+1 sets the top bit, and c+0x60 does not set it for c below
-// 0x20.
+// controlsIn returns a word in which the top bit of a byte is set if the byte at the same position in b is below 0x20
+// or DEL. The top bits are cleared before the additions, so no sum carries into the next byte. 0x7f+1 sets the top bit,
+// and c+0x60 does not set the top bit for c below 0x20.
 func controlsIn(b []byte) uint64 {
 	w := binary.LittleEndian.Uint64(b)
 	low := w & every7f
@@ -251,8 +252,9 @@ func all(b []byte, bits uint8) bool {
 	return true
 }
 
-// EqualFold reports whether b equals lower in any case. lower may contain only lower-case letters, digits, "-", "/"
-// and "*". b must not contain control characters, because setting bit 5 turns some of them into these characters.
+// EqualFold reports whether b equals lower if case is ignored. lower may contain only lower-case letters, digits, "-",
+// "/" and "*". b must not contain control characters, because EqualFold sets bit 5 of each byte, which turns some
+// control characters into characters of lower.
 func EqualFold(b []byte, lower string) bool {
 	if len(b) != len(lower) {
 		return false
@@ -271,7 +273,7 @@ func HasPrefixFold(b []byte, lower string) bool {
 
 func (f Field) isNamed(head []byte, lower string) bool { return EqualFold(f.Name.In(head), lower) }
 
-// Values yields the values of all fields with the name lower, which is in lower case.
+// Values yields the values of all fields with the name lower, which must be in lower case.
 func Values(head []byte, fields []Field, lower string) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, f := range fields {
@@ -282,8 +284,8 @@ func Values(head []byte, fields []Field, lower string) iter.Seq[[]byte] {
 	}
 }
 
-// First returns the value of the first field with the name lower, which is in lower case. ok is false if the field is
-// missing.
+// First returns the value of the first field with the name lower, which must be in lower case. ok is false if the field
+// is missing.
 func First(head []byte, fields []Field, lower string) (value []byte, ok bool) {
 	for value := range Values(head, fields, lower) {
 		return value, true

@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// framing determines how the body is delimited (RFC 9112 §6.3) and processes Expect. framing is called only for heads
-// with one of these fields.
+// framing determines how the body is delimited (RFC 9112 §6.3) and evaluates the Expect field. framing is called only
+// for heads that contain Content-Length, Transfer-Encoding or Expect.
 func (r *Request) framing(head []byte) error {
 	var length []byte
-	// chunked is set if the last coding is chunked, unknown if some coding is not.
+	// chunked is true if the last transfer coding is "chunked". unknown is true if some coding is not "chunked".
 	var coded, chunked, unknown, expect bool
 	kept := r.Fields[:0]
 	for _, f := range r.Fields {
 		name, value := f.Name.In(head), f.Value.In(head)
 		switch {
 		case EqualFold(name, "content-length"):
-			// A server may accept repeated values if they are equal (RFC 9112 §6.3). Here the values must be equal
-			// bytes, and Fields keeps one value.
+			// A server may accept repeated Content-Length values if they are equal (RFC 9112 §6.3). Here the values
+			// must be equal byte by byte, and Request.Fields keeps only one of them.
 			again := length != nil
 			for member := range members(value) {
 				switch {
@@ -36,10 +36,11 @@ func (r *Request) framing(head []byte) error {
 				continue
 			}
 			f.Value.Len = uint32(len(length))
-		case EqualFold(name, "transfer-encoding"): // all such fields form one list
+		case EqualFold(name, "transfer-encoding"): // all Transfer-Encoding fields form one list
 			coded = true
 			for member := range members(value) {
-				if len(member) == 0 || chunked { // chunked may occur once, as the last coding (RFC 9112 §6.1)
+				// "chunked" may occur only once, as the last coding (RFC 9112 §6.1)
+				if len(member) == 0 || chunked {
 					return errCoding
 				}
 				chunked = EqualFold(member, "chunked")
@@ -56,12 +57,13 @@ func (r *Request) framing(head []byte) error {
 	r.Fields = kept
 
 	switch {
-	// Two lengths, or a coding in HTTP/1.0, may be an attempt at request smuggling (RFC 9112 §6.1, §11.2).
+	// A length together with a coding, or a coding in HTTP/1.0, can be an attempt at request smuggling (RFC 9112 §6.1,
+	// §11.2).
 	case coded && length != nil:
 		return errLengthAndCoding
 	case coded && r.Version == HTTP10:
 		return errCodingOn10
-	case coded && !chunked: // the length is unknown (RFC 9112 §6.3)
+	case coded && !chunked: // the length of the body is unknown (RFC 9112 §6.3)
 		return errCoding
 	case unknown: // RFC 9112 §6.1
 		return errUnknownCoding
@@ -97,22 +99,23 @@ const (
 	lastLF
 	chunkDone
 
-	// Bytes before the following states count toward maxChunkOverhead.
-	chunkSpace     // whitespace after a size, which an extension must follow
+	// The bytes that lead to one of the following states count toward maxChunkOverhead.
+	chunkSpace     // whitespace after a chunk size; an extension must follow
 	chunkExtension // ";" and the text after it
 	trailerName
 	trailerValue
 	trailerLF
 )
 
-// chunkStep permits the bytes of a class and the bytes in chars, and names the state after them.
+// chunkStep is a permitted step of the chunk parser: the bytes of a class, and the bytes in chars, lead to the state
+// next.
 type chunkStep struct {
 	class uint8
 	chars string
 	next  chunkState
 }
 
-// chunkRules lists the permitted steps from each state, and the error for any other byte.
+// chunkRules lists the permitted steps from each state, and the error for a byte that no step permits.
 var chunkRules = [...]struct {
 	err   *StatusError
 	steps []chunkStep
@@ -120,7 +123,7 @@ var chunkRules = [...]struct {
 	chunkStart: {errChunkSize, []chunkStep{{isHex, "", chunkSize}}},
 	chunkSize: {errChunkSize, []chunkStep{{isHex, "", chunkSize}, {0, "\r", chunkSizeLF}, {0, ";", chunkExtension},
 		{0, " \t", chunkSpace}}},
-	// BWS (RFC 9112 §7.1.1)
+	// "bad whitespace" (RFC 9112 §7.1.1)
 	chunkSpace:     {errChunkSize, []chunkStep{{0, " \t", chunkSpace}, {0, ";", chunkExtension}}},
 	chunkExtension: {errChunkEnd, []chunkStep{{isValue, "", chunkExtension}, {0, "\r", chunkSizeLF}}},
 	chunkSizeLF:    {errChunkEnd, []chunkStep{{0, "\n", chunkData}}},
@@ -137,7 +140,7 @@ var chunkRules = [...]struct {
 // extensions, and checks and discards trailer fields (§7.1.2). Chunk extensions and trailer fields are limited in
 // number and size. The zero value is ready for a body.
 type ChunkedReader struct {
-	// remaining bytes of the current chunk or, while the size of a chunk arrives, the size so far
+	// number of bytes missing from the current chunk; while a chunk size arrives, the value of the digits so far
 	left     int64
 	overhead int32
 	trailers int16
@@ -149,15 +152,15 @@ func (d *ChunkedReader) Done() bool { return d.state == chunkDone }
 
 func (d *ChunkedReader) Left() int64 {
 	if d.state != chunkData {
-		return 0 // the number in left may be incomplete
+		return 0 // more digits of the chunk size may follow
 	}
 	return d.left
 }
 
-// Next decodes the start of src. Next returns the next piece of the body, which is part of src and may be empty, and
-// the number of consumed bytes. Call it again with the rest until Done. ErrNeedMore means that all of src was consumed,
-// data is empty, and the body continues. Other errors are *StatusErrors. Next never consumes bytes after the end of the
-// body.
+// Next decodes the start of src. The result data is the next piece of the body: a slice of src, which may be empty. The
+// result n is the number of consumed bytes. The caller must call Next again with the remaining bytes until Done.
+// ErrNeedMore means that all of src was consumed, data is empty, and the body continues. All other errors have the type
+// *StatusError. Next never consumes bytes after the end of the body.
 func (d *ChunkedReader) Next(src []byte) (data []byte, n int, err error) {
 	for n < len(src) {
 		if d.state == chunkData {
@@ -214,24 +217,24 @@ func (d *ChunkedReader) step(c byte) error {
 	return nil
 }
 
-// AppendChunkHeader appends the line before size bytes of data in a chunked body (RFC 9112 §7.1). The parameter size
-// must be greater than 0, because an empty chunk ends the body.
+// AppendChunkHeader appends the line that precedes a chunk of size bytes (RFC 9112 §7.1). The parameter size must be
+// greater than 0, because an empty chunk ends the body.
 func AppendChunkHeader(dst []byte, size int64) []byte {
 	dst = strconv.AppendInt(dst, size, 16)
 	return append(dst, '\r', '\n')
 }
 
-// Limits of trailer fields (RFC 9110 §6.5) in requests and responses. WSGI_TRAILERS_MAX in pybridge/wsgi.h and the
-// constant after it must be equal.
+// Limits for trailer fields (RFC 9110 §6.5) in requests and responses. WSGI_TRAILERS_MAX and the next constant in
+// pybridge/wsgi.h must have the same values.
 const (
 	MaxTrailers = 100
-	// bytes of all names and values, including ": " and CRLF
+	// total size of the trailer fields in bytes, including ": " and CRLF
 	MaxTrailerBytes = 16 << 10
 )
 
-// NotTrailers lists the fields that a response must not have as trailers, in lower case: fields for framing, routing,
-// authentication, caches, the content, and the server itself (RFC 9110 §6.5.1). A name that ends with "-" is a
-// prefix. pybridge/asgi_http.c has the same list.
+// NotTrailers lists the fields, in lower case, that a response must not send as trailer fields: fields for framing,
+// routing, authentication and caches, fields that describe the content, and fields that only the server sets (RFC 9110
+// §6.5.1). A name that ends with "-" is a prefix. pybridge/asgi_http.c contains the same list.
 var NotTrailers = []string{
 	"age", "authorization", "cache-control", "connection", "content-", "cookie", "date", "expect", "expires",
 	"fapws-channel", "host", "if-",
@@ -240,7 +243,7 @@ var NotTrailers = []string{
 	"transfer-encoding", "upgrade", "vary", "warning", "www-authenticate", "x-accel-redirect", "x-sendfile",
 }
 
-// ValidTrailer reports whether name is a token that NotTrailers does not exclude.
+// ValidTrailer reports whether name is a token and is not in NotTrailers.
 func ValidTrailer(name string) bool {
 	if name == "" || !all([]byte(name), isToken) {
 		return false

@@ -10,12 +10,13 @@ import (
 	"sync"
 )
 
-// An Identity names a request in logs, in traces and to the handlers of the request. The zero value names nothing.
+// An Identity identifies a request in logs, in traces and for its handlers. The zero value means that the request has
+// no identity.
 type Identity struct {
-	Request string // the request id; "" for none
+	Request string // the request id; "" if there is none
 	Trace   TraceID
-	Span    SpanID // this server's part of the trace
-	// the client's span, or the zero value if the client sent no valid traceparent
+	Span    SpanID // id of the span of this server in the trace
+	// id of the client's span; zero if the client sent no valid traceparent
 	Parent SpanID
 	Flags  byte // trace-flags (§3.2.2.5)
 }
@@ -33,8 +34,8 @@ func (id TraceID) String() string {
 	return hex.EncodeToString(id[:])
 }
 
-// Name returns the name of a client for error logs: "192.0.2.7:4711 request 7c1e... trace 4bf9...", or only client for
-// the zero value.
+// Name returns the text that identifies a client and its request in error logs, such as "192.0.2.7:4711 request 7c1e...
+// trace 4bf9...". For the zero value, Name returns client.
 func (id *Identity) Name(client string) string {
 	if id.Request != "" {
 		client += requestMark + id.Request
@@ -45,7 +46,7 @@ func (id *Identity) Name(client string) string {
 	return client
 }
 
-// Unname is the inverse of Name: it returns the client, the request id and the digits of the trace. Each may be "".
+// Unname splits the result of Name into the client, the request id and the hexadecimal trace id. Each result can be "".
 func Unname(name string) (client, request, trace string) {
 	name, trace, _ = strings.Cut(name, traceMark)
 	client, request, _ = strings.Cut(name, requestMark)
@@ -56,7 +57,7 @@ const requestMark, traceMark = " request ", " trace "
 
 const (
 	requestID = "x-request-id"
-	// mostRequestID limits the length of a request id, which a trusted proxy may choose, in bytes.
+	// mostRequestID limits the length of a request id from a trusted proxy, in bytes.
 	mostRequestID = 128
 
 	parent = "traceparent"
@@ -73,12 +74,12 @@ const (
 	OwnLines  = len(requestID) + mostRequestID + len(parent) + valueLen + 2*len(": \r\n")
 )
 
-// sampled is the only flag that is passed on (§3.2.2.5). New traces have the flag, because logs record every request,
-// and libraries of applications may record nothing without the flag.
+// sampled is the only trace flag that is forwarded (§3.2.2.5). New traces have the flag: logs record every request, and
+// without the flag, tracing libraries in applications may record nothing.
 const sampled = 1
 
-// ParseTraceparent parses the value of a traceparent field. The result has no Span. ok is false if the value is invalid
-// (§3.2.2).
+// ParseTraceparent parses the value of a traceparent field. The Span of the result is zero. ok is false if the value is
+// invalid (§3.2.2).
 func ParseTraceparent(value []byte) (id Identity, ok bool) {
 	if len(value) < valueLen {
 		return id, false
@@ -102,7 +103,7 @@ func ParseTraceparent(value []byte) (id Identity, ok bool) {
 	return id, true
 }
 
-// OwnIdentity returns the identity that Rewrite has written into the last n fields of head, without the Parent.
+// OwnIdentity returns the identity that Rewrite wrote into the last n fields of head. The Parent of the result is zero.
 func OwnIdentity(head []byte, r *Request, n int) (id Identity) {
 	for _, f := range r.Fields[len(r.Fields)-n:] {
 		if f.isNamed(head, requestID) {
@@ -115,7 +116,7 @@ func OwnIdentity(head []byte, r *Request, n int) (id Identity) {
 	return id
 }
 
-// isRequestID reports whether a trusted proxy may give a request this id.
+// isRequestID reports whether value is a valid request id from a trusted proxy.
 func isRequestID(value []byte) bool {
 	for _, c := range value {
 		letter := '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z'
@@ -129,7 +130,8 @@ func isRequestID(value []byte) bool {
 // An Identifier gives requests their identity. An Identifier is not safe for concurrent use.
 type Identifier struct {
 	traces, requests bool
-	random           *rand.PCG // ids must differ, but need not be secret (§3.2.2.3)
+	// source of ids, which must be unique but need not be secret (§3.2.2.3)
+	random *rand.PCG
 }
 
 // NewIdentifier returns nil if requests get neither a trace nor a request id.
@@ -140,11 +142,12 @@ func NewIdentifier(traces, requests bool) *Identifier {
 	return &Identifier{traces, requests, rand.NewPCG(rand.Uint64(), rand.Uint64())}
 }
 
-// Rewrite appends head to dst, with own fields of its identity as the last ones, and stores the identity in id. If the
-// client's traceparent is valid, Rewrite continues the trace with a new parent-id, the span of this server; otherwise
-// it starts a new trace. A tracestate is kept if both fields are valid (§3.3.1.4, §4.3). The only x-request-id of a
-// trusted client is kept if it is valid; otherwise the request id is the id of the new trace, or random. r is updated
-// for the new head, which is at most OwnLines bytes longer. dst must not share memory with head.
+// Rewrite gives the request r an identity. Rewrite stores the identity in id, and appends head to dst, followed by the
+// fields with the identity. If the client's traceparent is valid, Rewrite continues the trace with a new parent-id, the
+// span of this server. Otherwise Rewrite starts a new trace. The client's tracestate is kept if traceparent and
+// tracestate are valid (§3.3.1.4, §4.3). The x-request-id of a trusted client is kept if it is valid and the only one.
+// Otherwise the request id is the id of the new trace, or random. Rewrite updates r for the new head, which is at most
+// OwnLines bytes longer than head. dst must not share memory with head.
 func (n *Identifier) Rewrite(dst, head []byte, r *Request, trusted bool, id *Identity) (_ []byte, own int) {
 	var given, request []byte
 	parents, states, requests := 0, 0, 0
@@ -225,13 +228,14 @@ func (n *Identifier) number() uint64 {
 
 const mostMembers = 32
 
-// stateMember matches a member of a tracestate (§3.3.1.3): a key of up to 256 bytes, which may contain "@" after the
-// name of a tenant, and a value of up to 256 bytes. stateMember is compiled when the first tracestate arrives.
+// stateMember matches a member of a tracestate (§3.3.1.3): a key of up to 256 bytes, in which "@" can separate a tenant
+// from the system, and a value of up to 256 bytes. stateMember is compiled when the first tracestate arrives.
 var stateMember = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[a-z0-9][a-z0-9_*/-]*(@[a-z0-9_*/-]+)?=[ -+\--<>-~]{1,256}$`)
 })
 
-// validState reports whether all tracestate fields together are valid (§3.3.1). No fields at all are valid.
+// validState reports whether all tracestate fields together are valid (§3.3.1). validState returns true if there are no
+// such fields.
 func validState(head []byte, fields []Field) bool {
 	n := 0
 	for list := range Values(head, fields, state) {

@@ -6,12 +6,11 @@ import (
 	"strings"
 )
 
-// defaultType is the type of files with an unknown extension. Recipients should not guess the type (RFC 9110 §8.3),
-// and do not guess with nosniff.
+// defaultType is the media type of files with an unknown extension.
 const defaultType = "application/octet-stream"
 
-// MediaTypeByName returns the media type for the extension of a file name or path, with a charset if applicable. The
-// type of an unknown extension is application/octet-stream. MediaTypeByName is safe for concurrent use, and does not
+// MediaTypeByName returns the media type for the extension of a file name or path, with a charset if applicable. For an
+// unknown extension, the result is application/octet-stream. MediaTypeByName is safe for concurrent use, and does not
 // allocate if the extension is in lower case.
 func MediaTypeByName[Name string | []byte](name Name) string {
 	end := string(name[max(0, len(name)-1-maxExtension):])
@@ -29,8 +28,9 @@ const maxExtension = len("webmanifest")
 
 type mediaTypeOf struct{ extension, mediaType string }
 
-// types is sorted by extension, in lower case. types uses IANA's names (https://www.iana.org/assignments/media-types),
-// or the names that browsers expect. A sorted array needs no initialization and is in read-only memory.
+// The array types is sorted by the extensions, which are in lower case. The media types are registered by IANA
+// (https://www.iana.org/assignments/media-types), or have names that browsers expect. A sorted array needs no
+// initialization and is in read-only memory.
 var types = [...]mediaTypeOf{
 	{"3g2", "video/3gpp2"},
 	{"3gp", "video/3gpp"},

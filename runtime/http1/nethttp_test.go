@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// FuzzAgainstNetHTTP checks that net/http and this package read the same request, and end it at the same byte, if both
-// accept the bytes. In cases of deliberate differences, only one of them accepts the bytes.
+// FuzzAgainstNetHTTP checks that net/http and this package read the same request, and find its end at the same byte, if
+// both accept the bytes. Where the two deliberately differ, only one of them accepts the bytes.
 func FuzzAgainstNetHTTP(f *testing.F) {
 	for _, in := range seeds() {
 		line, rest, _ := strings.Cut(strings.TrimLeft(in, "\r\n"), "\r\n")
@@ -25,7 +25,7 @@ func FuzzAgainstNetHTTP(f *testing.F) {
 		f.Add(line, strings.TrimSuffix(rest, "\r\n\r\n"), "5\r\nhello\r\n0\r\n\r\n")
 	}
 	f.Add("0 http://%80 HTTP/1.0", "", "")
-	// The input is split into parts, because most changes to a whole request make it invalid.
+	// The fuzzed input consists of parts of a request, because most changes to a whole request make it invalid.
 	f.Fuzz(func(t *testing.T, line, fields, body string) {
 		in := []byte(line + "\r\n" + fields + "\r\n\r\n" + body)
 		var r Request
@@ -120,10 +120,10 @@ func compareHeads(t *testing.T, r *Request, head []byte, std *http.Request) {
 	}
 }
 
-// decodedHost returns the authority of an absolute-form target as net/http decodes it: net/http decodes octets that
-// are not ASCII, but leaves them encoded in a Host field. A Request keeps both as received: RFC 3986 §3.2.2 permits
-// percent-encoding in a registered name, and the decoded octet is not valid in a Host field (RFC 9110 §7.2), which
-// applications and upstreams receive.
+// decodedHost returns the authority of an absolute-form target in the form of net/http, which decodes octets outside
+// ASCII in a target but not in a Host field. A Request keeps the authority as received. RFC 3986 §3.2.2 permits
+// percent-encoding in a registered name, but the decoded octet would be invalid in the Host field that applications and
+// upstreams receive (RFC 9110 §7.2).
 func decodedHost(t *testing.T, authority string) string {
 	t.Helper()
 	host, err := url.PathUnescape(authority)
@@ -153,7 +153,8 @@ func readBody(r *Request, src []byte) (body []byte, n int, err error) {
 	return nil, 0, nil
 }
 
-// FuzzChunkedAgainstNetHTTP checks that net/http decodes every body that this package accepts to the same data.
+// FuzzChunkedAgainstNetHTTP checks that net/http accepts every chunked body that this package accepts, and decodes the
+// same data.
 func FuzzChunkedAgainstNetHTTP(f *testing.F) {
 	for _, in := range chunkedSeeds {
 		f.Add([]byte(in))
@@ -174,7 +175,7 @@ func FuzzChunkedAgainstNetHTTP(f *testing.F) {
 }
 
 func laxOnPurpose(body []byte, err error) bool {
-	// Whitespace before ";" must be ignored (RFC 9112 §7.1.1).
+	// net/http rejects whitespace before ";", which recipients must ignore (RFC 9112 §7.1.1).
 	if bytes.Contains(body, []byte(" ;")) || bytes.Contains(body, []byte("\t;")) {
 		return true
 	}

@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// StatusPage returns the server's HTML page for an error status. text explains the error; if it is empty or only
-// repeats the status, the page has a sentence about the status instead. home is the path of the site, without a
-// trailing slash.
+// StatusPage returns the server's HTML page for an error status. The parameter text explains the error. If text is
+// empty or only repeats the status, the page has a sentence about the status instead. The parameter home is the path of
+// the site, without a trailing slash.
 func StatusPage(status int, text, home string) []byte {
 	phrase := cmp.Or(StatusText(status), "Error")
 	title := fmt.Sprintf("%d %s", status, phrase)
@@ -60,7 +60,7 @@ func sentence(status int) string {
 	return "The server does not accept this request."
 }
 
-// Sentence returns a text with a capital letter at its beginning and a mark at its end. The parameter text must not be
+// Sentence returns text with a capital first letter and a punctuation mark at its end. The parameter text must not be
 // empty.
 func Sentence(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
@@ -71,9 +71,9 @@ func Sentence(text string) string {
 	return text
 }
 
-// Style is the style sheet of all pages of the server. The variables of the style sheet (colors and the radius of
-// corners) follow the browser's light or dark mode. A main element with the class card is a page with one message, in
-// the middle of the window. contrib/fapws/_errors.py has the same text, and samples/console the same colors.
+// Style is the style sheet of all pages of the server. The colors follow the browser's light or dark mode. A main
+// element with the class card shows a message in the middle of the window. contrib/fapws/_errors.py contains the same
+// style sheet, and samples/console uses the same colors.
 const Style = `:root{color-scheme:light dark;--bg:#f5f6f8;--box:#fff;--fg:#14171f;--dim:#596070;--line:#e2e5eb;
 --red:#b3241c;--do:#2b5be0;--on:#fff;--round:8px}
 @media(prefers-color-scheme:dark){:root{--bg:#0e1014;--box:#171a20;--fg:#e9ebf0;--dim:#9ba3b2;--line:#272b34;
@@ -92,8 +92,8 @@ border:1px solid var(--line);border-radius:var(--round);text-decoration:none}
 .do:first-child{border-color:var(--do);background:var(--do);color:var(--on)}
 `
 
-// Document returns an HTML document in the style of the server. title is HTML; head and body are HTML that is added to
-// the elements of that name.
+// Document returns an HTML document in the style of the server. All parameters are HTML: title is the title of the
+// page, and head and body are added to the head and body elements.
 func Document(title, head, body string) []byte {
 	return []byte(
 		`<!doctype html><html lang="en"><head><meta charset="utf-8">` +
@@ -101,8 +101,8 @@ func Document(title, head, body string) []byte {
 			"</title><style>" + Style + "</style>" + head + "</head><body>\n" + body + "\n</body></html>\n")
 }
 
-// Page returns an HTML page of the server that has one message, with title as its heading. The parameter head is added
-// to the head element.
+// Page returns an HTML page of the server that shows a single message, body, below the heading title. The parameter
+// head is added to the head element.
 func Page(title, body, head string) []byte {
 	return Document(title, head, `<main class="card"><h1>`+title+"</h1>\n"+body+"</main>")
 }

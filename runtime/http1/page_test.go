@@ -21,7 +21,7 @@ func TestBrowserIsRecognizedByItsAcceptField(t *testing.T) {
 	}
 }
 
-// A sentence about the status replaces a text that only repeats it.
+// If the text only repeats the status, the page has a sentence about the status instead.
 func TestErrorPageHasASentenceAndALinkHome(t *testing.T) {
 	for status := 400; status < 600; status++ {
 		text := string(StatusPage(status, StatusText(status), "/a\"b"))

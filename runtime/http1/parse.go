@@ -6,7 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// Span is the range buf[Off : Off+Len] of a head buffer. Offsets are passed to C unchanged, so their size is fixed.
+// Span is the range buf[Off : Off+Len] of a head buffer. C code uses the same structure, so the integers have a fixed
+// size.
 type Span struct {
 	Off, Len uint32
 }
@@ -18,12 +19,13 @@ type Field struct {
 	Name, Value Span
 }
 
-// Framing is how the length of a body is determined (RFC 9112 §6.3).
+// Framing is the way in which the length of a body is determined (RFC 9112 §6.3).
 type Framing uint8
 
 const (
 	NoBody Framing = iota
-	Sized          // Content-Length, in Request.Length, which may be 0
+	// the body has Request.Length bytes, which may be 0 (Content-Length)
+	Sized
 	Chunked
 	UntilClose // only in responses: the end of the connection ends the body
 )
@@ -39,9 +41,9 @@ const (
 
 func (v Version) String() string { return [...]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}[v] }
 
-// Request is a parsed request head. The spans of Request are offsets into the head, which begins with the first byte of
-// the method: after Parse returns n, the head is buf[n-HeadLen : n]. The zero value is ready for use, and a Request can
-// be reused (Fields keeps its capacity).
+// Request is a parsed request head. The spans of a Request are offsets into the head, which begins with the first byte
+// of the method: after Parse returns n, the head is buf[n-HeadLen : n]. The zero value is ready for use. A Request can
+// be reused, and Fields then keeps its capacity.
 type Request struct {
 	Method Span
 	Target Span
@@ -58,39 +60,40 @@ type Request struct {
 	Length  int64 // Content-Length if Body is Sized, otherwise 0
 	Body    Framing
 	Version Version
-	// the client requested a persistent connection by its version and Connection field
+	// the version and the Connection field allow a persistent connection
 	KeepAlive bool
-	Upgrade   bool // Connection lists "upgrade" (RFC 9110 §7.8)
+	Upgrade   bool // a Connection field contains "upgrade" (RFC 9110 §7.8)
 	HasBody   bool
-	Expect100 bool // Expect: 100-continue in HTTP/1.1 with a body
+	Expect100 bool // the request has a body, HTTP/1.1 and "Expect: 100-continue"
 	// the response may have trailer fields: HTTP/2, or HTTP/1.1 with TE: trailers (RFC 9110 §6.5.1)
 	Trailers bool
 	Get      bool
 	Head     bool
 	Safe     bool // the method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
-	// Accept contains text/html (RFC 9110 §12.5.1), so that the client is a browser. Tools and scripts do not name
-	// text/html.
+	// an Accept field contains text/html (RFC 9110 §12.5.1), so the client probably is a browser
 	Codings   bool // the request has a field Accept-Encoding
 	HTML      bool
-	Forwarded bool // at least one field satisfies IsForwarding
-	Raw       bool // Target contains UTF-8 outside ASCII (see AppendEncoded)
+	Forwarded bool // IsForwarding is true for at least one field
+	// Target contains non-ASCII characters in UTF-8 (see AppendEncoded)
+	Raw bool
 	// Path is canonical (see ResolvePath): it has no "%", no backslash, no "//" and no "/."
 	Plain bool
 
 	// Resume is the point at which Parse continues after ErrNeedMore. If several connections share a Request, set
-	// Resume to the value of the connection before Parse, and save it afterwards.
+	// Resume to the connection's value before Parse, and save the new value for the connection afterwards.
 	Resume Resume
 }
 
 // Resume says how much of an incomplete head was examined, so that no byte of the head is examined twice. The zero
 // value is for a new head.
 type Resume struct {
-	line   uint32 // start of the first incomplete line
-	seen   uint32 // number of bytes known to contain no line end after line
+	line uint32 // start of the first incomplete line
+	// number of bytes after line that are known not to contain a line end
+	seen   uint32
 	fields uint32
 }
 
-// Limits are in bytes, except Fields, the number of fields (431 if exceeded).
+// Limits are the limits for a request head, in bytes. Fields is the maximum number of fields (431 if exceeded).
 type Limits struct {
 	RequestLine int // method, target and version without CRLF; 414 if exceeded
 	FieldLine   int // name, colon and value of a field without CRLF; 431 if exceeded
@@ -98,11 +101,11 @@ type Limits struct {
 	Fields      int
 }
 
-// DefaultLimits must not be changed.
+// DefaultLimits are the limits without other settings. They must not be changed.
 var DefaultLimits = Limits{RequestLine: 8 << 10, FieldLine: 32 << 10, Head: 64 << 10, Fields: 100}
 
-// Plus returns l with room for fields that the server has added to a head. The parameter size is their total size in
-// bytes.
+// Plus returns l increased for fields that the server has added to a head. The parameter fields is the number of these
+// fields, and size is their total size in bytes.
 func (l Limits) Plus(fields, size int) Limits {
 	l.Fields, l.Head, l.FieldLine = l.Fields+fields, l.Head+size, max(l.FieldLine, size)
 	return l
@@ -112,9 +115,9 @@ func (l Limits) Plus(fields, size int) Limits {
 // two empty lines before it (RFC 9112 §2.2), and fills in r. Spans count from the first byte of the method, that is
 // from buf[n-r.HeadLen]. Bytes after the head are not examined.
 //
-// ErrNeedMore means that buf holds the beginning of a head. Call Parse again with the same bytes followed by more (see
-// Request.Resume). Parse examines only whole lines, so that the result does not depend on how the bytes were split.
-// Every other error is a *StatusError. After an error, only Resume of r is valid.
+// ErrNeedMore means that buf contains an incomplete head. When more bytes have arrived, call Parse again with all bytes
+// of the head (see Request.Resume). Parse examines only whole lines, so that the result does not depend on how the
+// bytes were split. Every other error is a *StatusError. After an error, only Resume of r is valid.
 //
 // If RFC 9112 leaves a choice, Parse is strict: a line ends with CRLF, one space separates the parts of the request
 // line, and a target has only visible ASCII, or UTF-8 that old clients do not encode (see Request.Raw).
@@ -127,7 +130,8 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	if len(head) == 0 || len(head) == 1 && head[0] == '\r' && start < 4 {
 		return 0, ErrNeedMore
 	}
-	// The first byte is checked before the line is complete, because TLS on this port might never send a LF.
+	// The first byte is checked before the line is complete, because a client that wrongly speaks TLS might never send
+	// a LF.
 	if class[head[0]]&isToken == 0 {
 		r.Resume = Resume{}
 		return 0, errNoRequest
@@ -135,8 +139,8 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	resumed := r.Resume != Resume{}
 	err = r.lines(head, lim, false)
 	if err == nil && resumed {
-		// Earlier calls checked the lines before Resume but did not keep the results. Parsing them twice still costs
-		// O(n).
+		// Earlier calls checked the lines before Resume but did not keep the results. Every line is therefore parsed at
+		// most twice, which still costs O(n).
 		r.Resume = Resume{}
 		err = r.lines(head, lim, false)
 	}
@@ -150,10 +154,9 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	return start + r.HeadLen, nil
 }
 
-// ParseWhole parses a complete head. Unlike in Parse, the version may be HTTP/2.0: the head is an HTTP/2 request that
-// was rewritten as HTTP/1, or a request that was parsed before. The rules and limits are otherwise those of Parse,
-// except that a field may be as long as the head, because the Cookie of HTTP/2 is joined from many fields. The error
-// is a *StatusError.
+// ParseWhole parses a complete head. The head is an HTTP/2 request that was rewritten as HTTP/1, or a request that was
+// parsed before. There are two differences from Parse: the version may be HTTP/2.0, and a field may be as long as the
+// head, because the Cookie of an HTTP/2 request can be joined from many fields. The error is a *StatusError.
 func (r *Request) ParseWhole(head []byte, lim *Limits) error {
 	r.Resume = Resume{}
 	whole := *lim
@@ -165,9 +168,9 @@ func (r *Request) ParseWhole(head []byte, lim *Limits) error {
 	return err
 }
 
-// lines parses the lines of head from r.Resume. At the empty line, the method sets r.HeadLen and checks the whole head
-// (complete), unless earlier lines were parsed by a previous call. If the parameter http2 is true, the version HTTP/2.0
-// is allowed.
+// The method lines parses the lines of head from r.Resume. At the empty line, it sets r.HeadLen and calls complete to
+// check the whole head, unless a previous call parsed earlier lines. If the parameter http2 is true, the version
+// HTTP/2.0 is allowed.
 func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 	at := r.Resume
 	*r = Request{Fields: r.Fields[:0], Resume: at}
@@ -177,7 +180,7 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 		i := bytes.IndexByte(head[seen:], '\n')
 		if i < 0 {
 			r.Resume.seen = uint32(len(head))
-			if len(head)-1 > min(lim.RequestLine, lim.Head) { // the last byte may be CR
+			if len(head)-1 > min(lim.RequestLine, lim.Head) { // the last byte can be CR, which does not count
 				return errLineTooLong
 			}
 			return ErrNeedMore
@@ -207,7 +210,8 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 		if err := tooLong(pos, eol, lim); err != nil {
 			return err
 		}
-		if head[eol-1] != '\r' { // if this line is only LF, eol-1 is the LF of the previous line
+		// if the line consists only of LF, eol-1 is the LF of the previous line
+		if head[eol-1] != '\r' {
 			return errBareLF
 		}
 		if eol == pos+1 {
@@ -231,7 +235,7 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 // tooLong checks a field line that begins at pos. The parameter end is the offset of the LF of the line or, if the line
 // is incomplete, the number of received bytes of the head.
 func tooLong(pos, end int, lim *Limits) error {
-	// Report whichever limit the line exceeds first.
+	// Report the limit that the line exceeds first.
 	if end-1-pos > lim.FieldLine && pos+lim.FieldLine+2 <= lim.Head {
 		return errFieldTooLong
 	}
@@ -241,7 +245,7 @@ func tooLong(pos, end int, lim *Limits) error {
 	return nil
 }
 
-// complete checks the rules for the head as a whole.
+// complete checks the rules that concern several lines of the head.
 func (r *Request) complete(head []byte, k *known) error {
 	if k.hosts != 1 {
 		if k.hosts > 1 {
@@ -253,7 +257,7 @@ func (r *Request) complete(head []byte, k *known) error {
 	} else if h := r.Host.In(head); len(h) > 0 && !ValidHost(h) {
 		return errHost
 	}
-	// "close" overrides the default of the version (RFC 9112 §9.3).
+	// "close" overrides everything else; the default depends on the version (RFC 9112 §9.3).
 	r.KeepAlive = !k.close && (r.Version > HTTP10 || k.keepAlive)
 	r.Upgrade = k.upgrade
 	r.Trailers = r.Version == HTTP2 || k.trailers && r.Version == HTTP11
@@ -283,8 +287,8 @@ func (r *Request) requestLine(line []byte, http2 bool) error {
 	for m < len(line) && class[line[m]]&isToken != 0 {
 		m++
 	}
-	// At least " / HTTP/1.1" must follow the method. The target and the version are located from both ends. A third
-	// space is an invalid character of the target.
+	// At least " / HTTP/1.1" must follow the method. The method ends at the first space, and the version has a fixed
+	// length at the end of the line. A third space is an invalid character of the target.
 	version := len(line) - 8
 	if m == len(line) || line[m] != ' ' || version < m+3 || line[version-1] != ' ' {
 		return errRequestLine
@@ -330,7 +334,7 @@ func (r *Request) requestLine(line []byte, http2 bool) error {
 	return r.absoluteForm(line, pos, end)
 }
 
-// otherVersion checks "HTTP/" DIGIT "." DIGIT other than 1.0 and 1.1. A higher minor version is treated as 1.1 (RFC
+// otherVersion checks a version other than HTTP/1.0 and HTTP/1.1. HTTP/1.2 to HTTP/1.9 are treated as HTTP/1.1 (RFC
 // 9110 §2.5).
 func otherVersion(v []byte) error {
 	if string(v[:5]) != "HTTP/" || v[5] < '0' || v[5] > '9' || v[6] != '.' || v[7] < '0' || v[7] > '9' {
@@ -342,8 +346,8 @@ func otherVersion(v []byte) error {
 	return nil
 }
 
-// absoluteForm parses an http or https URI (RFC 9112 §3.2.2). Other forms, such as authority-form or "*" without
-// OPTIONS, are errors.
+// absoluteForm parses a target that is an http or https URI (RFC 9112 §3.2.2). Any other target, such as an authority
+// or "*" without OPTIONS, is an error.
 func (r *Request) absoluteForm(line []byte, pos, end int) error {
 	t := line[pos:end]
 	var scheme int
@@ -370,7 +374,7 @@ func (r *Request) absoluteForm(line []byte, pos, end int) error {
 	if a < len(t) && t[a] == '/' {
 		return r.pathAndQuery(line, pos+a, end)
 	}
-	// An empty path means "/" (RFC 9110 §4.2.3). Path refers to the slash before the authority.
+	// An empty path means "/" (RFC 9110 §4.2.3). Path is then the second slash before the authority.
 	if err := r.pathAndQuery(line, pos+a, end); err != nil {
 		return err
 	}
@@ -378,8 +382,8 @@ func (r *Request) absoluteForm(line []byte, pos, end int) error {
 	return nil
 }
 
-// pathAndQuery parses line[pos:end], "path [?query]". Percent-encoding is checked in the path, which will be decoded,
-// but not in the query, which is passed on unchanged: browsers send "?q=100%" as typed.
+// pathAndQuery parses line[pos:end], a path with an optional query. Percent-encoding must be valid in the path, which
+// the server decodes, but not in the query, which is forwarded unchanged: browsers send "?q=100%" as typed.
 func (r *Request) pathAndQuery(line []byte, pos, end int) error {
 	line = line[:end]
 	r.Plain = true
@@ -431,7 +435,7 @@ scan:
 	return nil
 }
 
-// AppendEncoded appends head, the head of r, and percent-encodes the characters of its target outside ASCII (RFC 3987
+// AppendEncoded appends head, the head of r, to dst, and percent-encodes non-ASCII characters in the target (RFC 3987
 // §3.1).
 func (r *Request) AppendEncoded(dst, head []byte) []byte {
 	const hex = "0123456789ABCDEF"

@@ -167,7 +167,7 @@ func TestInvalidHeadsAreRejectedWithAStatus(t *testing.T) {
 		name, in string
 		code     int
 	}{
-		// Before and between lines, RFC 9112 §2.2.
+		// Empty lines and line ends, RFC 9112 §2.2.
 		{"three empty lines", "\r\n\r\n\r\n" + helloRequest, 400},
 		{"third empty line, not ended", "\r\n\r\n\r", 400},
 		{"empty line of LF", "\n" + helloRequest, 400},
@@ -347,7 +347,7 @@ func TestInvalidHeadsAreRejectedWithAStatus(t *testing.T) {
 		{"second expectation", on11("POST /", "Expect: 100-continue\r\nExpect: tea\r\n"), 417},
 		{"empty expectation", on11("POST /", "Expect:\r\n"), 417},
 
-		// Limits, RFC 9110 §5.4, RFC 9112 §3; 6585 §5.
+		// Limits, RFC 9110 §5.4, RFC 9112 §3, RFC 6585 §5.
 		{"long target", on11("GET /"+strings.Repeat("a", DefaultLimits.RequestLine), ""), 414},
 		{"long target, not ended", "GET /" + strings.Repeat("a", DefaultLimits.RequestLine), 414},
 		{"long method, not ended", strings.Repeat("A", DefaultLimits.RequestLine+2), 414},
@@ -380,7 +380,7 @@ func TestInvalidHeadsAreRejectedWithAStatus(t *testing.T) {
 	}
 }
 
-// The texts are logged and sent to the client. This test covers errors that depend on several lines.
+// The text of an error is logged and sent to the client. This test covers errors that depend on several lines.
 func TestRejectionNamesTheCause(t *testing.T) {
 	for _, c := range []struct {
 		in   string

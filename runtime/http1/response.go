@@ -14,26 +14,27 @@ const Continue = "HTTP/1.1 100 Continue\r\n\r\n"
 // Response holds the parameters of AppendHead, which does not validate them.
 type Response struct {
 	Status int
-	Reason []byte // empty for the registered phrase
-	// "Name: value\r\n" ..., without Content-Length, Transfer-Encoding, Connection and Keep-Alive
+	Reason []byte // reason phrase; empty for the registered phrase
+	// lines of the form "Name: value\r\n", without Content-Length, Transfer-Encoding, Connection and Keep-Alive
 	Fields []byte
-	Length int64 // bytes of the body, or -1 if unknown
-	// Content-Type to add; empty for none, and ignored if the status permits no body
+	Length int64 // length of the body in bytes; -1 if unknown
+	// value of the Content-Type field; "" means no such field. Type is ignored if the status permits no body
 	Type      string
 	HasDate   bool
 	HasServer bool
 	Version   Version
 	Head      bool
 
-	// KeepAlive requests a persistent connection. AppendHead clears it if the body must be delimited by closing.
+	// KeepAlive says that the connection stays open after the response. AppendHead clears KeepAlive if only the end of
+	// the connection can delimit the body.
 	KeepAlive bool
 
-	// Body is set by AppendHead and says how to send the body. NoBody means that no body may be sent (HEAD, 1xx, 204,
+	// Body is set by AppendHead and says how to send the body. If Body is NoBody, no body may be sent (HEAD, 1xx, 204,
 	// 205, 304).
 	Body Framing
 }
 
-// Template creates response heads. Template caches the bytes that are equal in all responses of the same second. The
+// Template creates response heads. A Template caches the bytes that are the same in all responses within a second. The
 // zero value is not usable; call NewTemplate.
 type Template struct {
 	ok     []byte
@@ -43,8 +44,8 @@ type Template struct {
 
 const okLine = "HTTP/1.1 200 OK\r\n"
 
-// NewTemplate returns a Template with server in the Server field, or without this field if server is empty. unix is
-// the time for the Date field, in seconds since 1970.
+// NewTemplate returns a Template with the parameter server as the value of the Server field, or without this field if
+// server is empty. The parameter unix is the time for the Date field, in seconds since 1970.
 func NewTemplate(server string, unix int64) *Template {
 	t := &Template{second: unix - 1}
 	t.ok = append(t.ok, okLine...)
@@ -100,7 +101,8 @@ func (r *Response) appendFraming(dst []byte) []byte {
 	r.Body = NoBody
 	switch {
 	case r.Status < 200 || r.Status == 204 || r.Status == 304:
-		return dst // neither length nor coding (RFC 9110 §8.6, RFC 9112 §6.1)
+		// neither Content-Length nor Transfer-Encoding (RFC 9110 §8.6, RFC 9112 §6.1)
+		return dst
 	case r.Status == 205:
 		return append(dst, "Content-Length: 0\r\n"...) // RFC 9110 §15.3.6
 	}
@@ -146,8 +148,9 @@ func StatusText(code int) string {
 	return http.StatusText(code)
 }
 
-// AppendStatusLine appends "HTTP/1.1 code reason\r\n", with the registered phrase if reason is empty. code must have
-// three digits. The version is always HTTP/1.1, even in a response to HTTP/1.0 (RFC 9110 §2.5).
+// AppendStatusLine appends a line of the form "HTTP/1.1 code reason\r\n". If reason is empty, the line contains the
+// registered phrase. The parameter code must have three digits. The version is always HTTP/1.1, even in a response to
+// HTTP/1.0 (RFC 9110 §2.5).
 func AppendStatusLine(dst []byte, code int, reason []byte) []byte {
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(code), 10)
@@ -163,11 +166,12 @@ func AppendStatusLine(dst []byte, code int, reason []byte) []byte {
 var ErrNeedMore = errors.New("http1: need more bytes")
 
 // StatusError is the reason for rejecting a message. After the response, the connection must be closed, because the
-// start of the next message is unknown. Values are predeclared, so that a rejection does not allocate.
+// start of the next message is unknown. All StatusErrors are package variables, so that a rejection does not allocate
+// memory.
 type StatusError struct {
 	Status int
 	Text   string // short reason in ASCII for the client
-	// flag of the limit that the request exceeds; empty if the error is not about a limit
+	// command-line flag of the limit that the request exceeds; "" if the error is not about a limit
 	Setting string
 }
 
@@ -219,14 +223,14 @@ func AppendDate(dst []byte, unix int64) []byte {
 	return time.Unix(unix, 0).UTC().AppendFormat(dst, DateFormat)
 }
 
-// dateLayouts are the date formats that HTTP accepts (RFC 9110 §5.6.7). The last format appears twice, because a
-// space or a zero may precede its day of the month.
+// dateLayouts are the date formats that HTTP accepts (RFC 9110 §5.6.7). The last format appears twice, because a day of
+// the month below 10 can begin with a space or a zero.
 var dateLayouts = [...]string{DateFormat, "Monday, 02-Jan-06 15:04:05 GMT", time.ANSIC, "Mon Jan 02 15:04:05 2006"}
 
 const maxDate = len("Wednesday, 02-Jan-06 15:04:05 GMT")
 
-// ParseDate parses the three date formats that HTTP accepts and returns seconds since 1970. Digits and separators
-// must match exactly. The case of letters and the day of the week are ignored.
+// ParseDate parses a date in one of the three formats that HTTP accepts, and returns seconds since 1970. Digits and
+// separators must match the format exactly. ParseDate ignores the case of letters and the day of the week.
 func ParseDate(value []byte) (unix int64, ok bool) {
 	if len(value) > maxDate {
 		return 0, false
@@ -245,7 +249,7 @@ func ParseDate(value []byte) (unix int64, ok bool) {
 		if err != nil {
 			continue
 		}
-		// time.Parse is lenient about spaces and digits.
+		// time.Parse also accepts extra spaces and missing digits, so the printed date must equal the value.
 		if _, exact, _ := bytes.Cut(t.AppendFormat(printed[:0], layout), []byte{' '}); bytes.EqualFold(exact, rest) {
 			return t.Unix(), true
 		}

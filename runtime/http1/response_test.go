@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	testTime = 784111777 // the example of RFC 9110 §5.6.7
+	testTime = 784111777 // the example in RFC 9110 §5.6.7, in seconds since 1970
 	testDate = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
 )
 

@@ -26,13 +26,13 @@ func parseInSteps(r *Request, buf []byte, lim *Limits, steps []byte) (n int, err
 	}
 }
 
-// Parse does not examine bytes before the last line again, and searches no byte twice for a line end. Therefore a head
-// that arrives byte by byte costs O(n).
+// Parse does not examine bytes before the last line again, and does not search a byte twice for a line end. Therefore a
+// head that arrives byte by byte costs O(n).
 func TestParseExaminesEachByteOnce(t *testing.T) {
 	head := largeHead(DefaultLimits.Head / 4)
 	var r Request
 	for n := 1; n < len(head); n++ {
-		// The following changes make Parse fail if it examines these bytes again: invalid lines, and a new line end.
+		// Make the examined lines invalid and insert a line end, so that Parse fails if it examines these bytes again.
 		before := bytes.Clone(head[:n])
 		for i := 1; i < int(r.Resume.line); i++ {
 			before[i] = 0
@@ -71,7 +71,7 @@ func TestExceededLimitDoesNotDependOnSplits(t *testing.T) {
 	}
 }
 
-// Each connection saves its Resume, as the event loop does.
+// The test saves Resume for each connection, as the event loop does.
 func TestConnectionsCanShareARequest(t *testing.T) {
 	a, b := []byte(browserRequest), []byte(postRequest)
 	var r Request
@@ -103,7 +103,7 @@ func TestConnectionsCanShareARequest(t *testing.T) {
 	}
 }
 
-// largeHead returns a valid head of exactly size bytes, which must be at least 64. The lines are well below the
+// largeHead returns a valid head of exactly size bytes; size must be at least 64. All lines are much shorter than the
 // default limit.
 func largeHead(size int) []byte {
 	head := []byte("GET / HTTP/1.1\r\nHost: a\r\n")
@@ -132,7 +132,7 @@ func FuzzParseSplit(f *testing.F) {
 		f.Add([]byte(in), []byte{3, 17, 1}, uint8(7))
 	}
 	f.Fuzz(func(t *testing.T, in, steps []byte, small uint8) {
-		// With small limits, the input probably exceeds a limit.
+		// The limits are small, so that the input probably exceeds one of them.
 		lim := DefaultLimits
 		if small != 0 {
 			lim = Limits{RequestLine: 10 + int(small), FieldLine: 5 + int(small)/2, Head: 20 + 2*int(small),

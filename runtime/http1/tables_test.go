@@ -47,7 +47,7 @@ func TestValidValueAgreesWithTheTableAtEveryPosition(t *testing.T) {
 	}
 }
 
-// Adjacent bytes must not hide each other in the check of a machine word.
+// The check of eight bytes must find an invalid byte regardless of the adjacent bytes.
 func TestValidValueChecksAdjacentBytes(t *testing.T) {
 	b := make([]byte, 12)
 	for i := range 1 << 16 {

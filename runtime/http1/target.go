@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// A resource has many spellings: "/a/b", "//a/b", "/a/./b", "/%61/b", "/a%2fb". Every decision that depends on the
-// path (routes, rules, files, programs) must use the single canonical form. Otherwise a request could circumvent a
-// rule with another spelling. To compute the form:
+// The same resource has many spellings: "/a/b", "//a/b", "/a/./b", "/%61/b", "/a%2fb". Every decision that depends on
+// the path (routes, rules, files, programs) must use the canonical form of the path. Otherwise a request could
+// circumvent a rule with a different spelling. The canonical form is computed in three steps:
 //
 // 1. percent-encoding is decoded once, including "%2F" (PEP 3333; RFC 3986 §6.2.2.2);
 // 2. dot segments are resolved (RFC 3986 §6.2.2.3), which gives the resolved form;
 // 3. empty segments are removed, which gives the canonical form.
 //
-// Applications receive the resolved form, because "//" and "/" may differ for them (RFC 3986 §3.3), as in
-// "/go/http://example.org". Servers agree on 1 and 2; nginx (merge_slashes), Apache (MergeSlashes) and Go's ServeMux
-// also do 3.
+// Applications receive the resolved form, because an application may distinguish "//" from "/" (RFC 3986 §3.3), as in
+// "/go/http://example.org". Servers agree on steps 1 and 2; nginx (merge_slashes), Apache (MergeSlashes) and Go's
+// ServeMux also perform step 3.
 //
 // An ambiguous path has no canonical form and results in a 400:
 //
@@ -39,7 +39,7 @@ func ResolvePath(dst, raw []byte) (path []byte, ok bool) {
 	if !bytes.Contains(decoded, []byte("/.")) && bytes.IndexByte(decoded, '\\') < 0 {
 		return dst, true
 	}
-	// The output is never longer than the input that was read so far.
+	// The output can overwrite the input, because the output is never longer than the input that was already read.
 	out := decoded[:0]
 	folder := false
 	for rest := decoded; len(rest) > 0; {
@@ -70,8 +70,8 @@ func ResolvePath(dst, raw []byte) (path []byte, ok bool) {
 	return dst[:start+len(out)], true
 }
 
-// hidesDots reports whether another server could find a dot segment in segment, because it treats backslashes as
-// slashes or removes parameters.
+// hidesDots reports whether segment would be or contain a dot segment for a server that treats backslashes as slashes
+// or removes parameters.
 func hidesDots(segment []byte) bool {
 	for part := range bytes.SplitSeq(segment, []byte{'\\'}) {
 		name, _, cut := bytes.Cut(part, []byte{';'})
@@ -83,7 +83,7 @@ func hidesDots(segment []byte) bool {
 }
 
 // MergeSlashes removes the empty segments of a path, but keeps a trailing slash. MergeSlashes returns path itself if it
-// has no empty segments, and otherwise builds the result in buf. If path is resolved, the result is canonical.
+// has no empty segments; otherwise it builds the result in buf. If path has the resolved form, the result is canonical.
 func MergeSlashes(buf, path []byte) []byte {
 	if !bytes.Contains(path, []byte("//")) {
 		return path
@@ -107,7 +107,7 @@ func IsCanonicalPath(path string) bool {
 	return ok && string(MergeSlashes(nil, resolved)) == path
 }
 
-// IsCanonicalPrefix reports whether canonical paths can begin with prefix. A mount at any other prefix would never
+// IsCanonicalPrefix reports whether canonical paths can begin with prefix. If not, a mount at this prefix would never
 // match.
 func IsCanonicalPrefix(prefix string) bool { return prefix == "" || IsCanonicalPath(prefix+"x") }
 
@@ -117,9 +117,9 @@ func IsBelow(path []byte, root string) bool {
 	return len(path) >= n && string(path[:n]) == root && (len(path) == n || path[n] == '/')
 }
 
-// DecodePath appends raw to dst and decodes percent-encoding, as PEP 3333 requires for SCRIPT_NAME and PATH_INFO:
-// "%2F" becomes "/", and dot segments and double slashes remain. Invalid encodings are copied; a path from Parse has
-// no invalid encodings and no "%00".
+// DecodePath decodes the percent-encoding of raw and appends the result to dst, as PEP 3333 requires for SCRIPT_NAME
+// and PATH_INFO: "%2F" becomes "/", and dot segments and double slashes remain. DecodePath copies invalid encodings
+// unchanged; a path from Parse has neither invalid encodings nor "%00".
 func DecodePath(dst, raw []byte) []byte {
 	for {
 		i := bytes.IndexByte(raw, '%')
@@ -144,8 +144,8 @@ func unhex(c byte) byte {
 	return c&0xf + 9
 }
 
-// ValidHost reports whether b is uri-host [":" port] (RFC 9110 §7.2) with a nonempty host. The only permitted IP
-// literals are IPv6 addresses, of which only the characters are checked; IPvFuture and zones are rejected.
+// ValidHost reports whether b is a nonempty host with an optional port (RFC 9110 §7.2). The only permitted IP literals
+// are IPv6 addresses; IPvFuture and zones are rejected. ValidHost checks only the characters of an IPv6 address.
 func ValidHost(b []byte) bool {
 	i := 0
 	if len(b) > 0 && b[0] == '[' {
@@ -177,8 +177,9 @@ func validPort(b []byte) bool {
 	return len(b) == 0 || err == nil
 }
 
-// LocalHost reports whether host, which may have a port, is a name of this machine that DNS cannot assign: localhost, a
-// name below localhost, or a loopback address. LocalHost also accepts "", which browsers never send.
+// LocalHost reports whether host, with or without a port, always means this machine: localhost, a name that ends with
+// ".localhost", or a loopback address. DNS cannot assign these names to a different machine. LocalHost also accepts "",
+// which browsers never send.
 func LocalHost(host string) bool {
 	host = strings.ToLower((&url.URL{Host: host}).Hostname())
 	if host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") {

@@ -52,7 +52,7 @@ func rewrite(t *testing.T, fields string) (string, string) {
 	return strings.TrimPrefix(string(out), "GET /a?b HTTP/1.1\r\n"), made.Trace.String()
 }
 
-// The parent-id is new. Invalid traces are replaced, as in the W3C test suite.
+// The parent-id of a continued trace is new. An invalid traceparent is replaced, as in the W3C test suite.
 func TestTraceparentContinuesAValidTrace(t *testing.T) {
 	field := func(value string) string { return "traceparent: " + value + "\r\n" }
 	for _, tt := range []struct {
@@ -160,7 +160,7 @@ func TestTraceIDsDiffer(t *testing.T) {
 	}
 }
 
-// FuzzRewrite checks that Rewrite gives every head exactly one valid trace and keeps all other fields.
+// FuzzRewrite checks that Rewrite gives every head exactly one valid traceparent and keeps all other fields.
 func FuzzRewrite(f *testing.F) {
 	f.Add("traceparent: " + valid + "\r\ntracestate: a=b\r\n")
 	f.Add("Tracestate: a=b\r\nHost: x\r\ntraceparent: cc-" + id + "-1234567890123456-01-\r\n")
@@ -195,7 +195,7 @@ func FuzzRewrite(f *testing.F) {
 	})
 }
 
-// Only the field of a trusted client is kept, if it is the only one and valid.
+// The field x-request-id is kept only if a trusted client sent it, if it is valid, and if it is the only one.
 func TestRewriteGivesEachRequestOneID(t *testing.T) {
 	field := func(value string) string { return "X-Request-ID: " + value + "\r\n" }
 	long := strings.Repeat("a", 128)
