@@ -14,12 +14,13 @@ import (
 
 const MaxWindow = 15 // maximum window size, in bits
 
-// Compression is the negotiated compression: permessage-deflate (RFC 7692) without context takeover on either side,
-// so that an idle connection needs no window.
+// Compression contains the negotiated parameters of permessage-deflate (RFC 7692). Neither side uses context takeover,
+// so an idle connection needs no window.
 type Compression struct {
-	On     bool
-	Bits   uint8 // window of the server's messages: 8 to MaxWindow
-	Limits bool  // the client requested Bits
+	On   bool
+	Bits uint8 // window size for the server's messages: 8 to MaxWindow
+	// the client's offer contained Bits, so the response must confirm it
+	Limits bool
 }
 
 func (c Compression) AppendTo(dst []byte) []byte {
@@ -32,7 +33,7 @@ func (c Compression) AppendTo(dst []byte) []byte {
 
 // negotiate accepts the first valid offer of permessage-deflate in the value of Sec-WebSocket-Extensions. negotiate
 // declines other extensions, and offers with parameters that RFC 7692 §7.1 does not permit. valid reports whether the
-// value has the syntax of RFC 6455 §9.1, in which quoted strings contain neither commas nor semicolons.
+// value has the syntax of RFC 6455 §9.1, in which quoted strings do not contain commas or semicolons.
 func negotiate(value []byte) (c Compression, valid bool) {
 	for member := range strings.SplitSeq(string(value), ",") {
 		if strings.Trim(member, " \t") == "" {
@@ -59,16 +60,17 @@ func negotiate(value []byte) (c Compression, valid bool) {
 	return c, true
 }
 
-const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]" // a character of a token (RFC 9110 §5.6.2)
+const token = "[!#$%&'*+.^_`|~0-9A-Za-z-]" // matches a character of a token (RFC 9110 §5.6.2)
 
-// The value is a token, which may be quoted and then contain backslashes.
+// parameter matches a parameter of an extension. The value must be a token, with or without quotes; between quotes,
+// backslashes can escape characters.
 var parameter = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[ \t]*(` + token + `+)[ \t]*(=[ \t]*(?:(` + token + `+)|"((?:\\?` + token +
 		`)+)")[ \t]*)?$`)
 })
 
-// set applies a parameter of an offer. set returns false if the offer must be declined. value is empty if the parameter
-// has none.
+// set applies a parameter of an offer. set returns false if the offer must be declined. The parameter value is "" if
+// the parameter has no value.
 func (c *Compression) set(name, value string) bool {
 	switch name {
 	case "server_no_context_takeover", "client_no_context_takeover":
@@ -76,13 +78,14 @@ func (c *Compression) set(name, value string) bool {
 	case "server_max_window_bits":
 		c.Bits, c.Limits = windowBits(value), true
 		return c.Bits > 0
-	case "client_max_window_bits": // messages of the client may have any window
+	// the server accepts every window size in messages from the client
+	case "client_max_window_bits":
 		return value == "" || windowBits(value) > 0
 	}
 	return false
 }
 
-// windowBits parses a number from 8 to 15 without leading zeros; it returns 0 for any other text.
+// windowBits parses a number from 8 to 15 without leading zeros. It returns 0 if text is anything else.
 func windowBits(text string) uint8 {
 	n, _ := strconv.Atoi(text)
 	if n < 8 || n > MaxWindow || text[0] == '0' {
@@ -91,17 +94,18 @@ func windowBits(text string) uint8 {
 	return uint8(n)
 }
 
-// IsToken reports whether b is a token (RFC 9110 §5.6.2), as subprotocols must be.
+// IsToken reports whether b is a token (RFC 9110 §5.6.2). Subprotocols must be tokens.
 func IsToken(b []byte) bool { return httpguts.ValidHeaderFieldName(string(b)) }
 
-// tail consists of the bytes that a sender removes from each message (RFC 7692 §7.2.1), and an empty final block, which
-// ends the decompression.
+// tail is appended to a received message. It consists of the four bytes that a sender removes from each message (RFC
+// 7692 §7.2.1), and of an empty final block, which ends the decompression.
 const tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
-const keepScratch = 64 << 10 // maximum size of a buffer that is reused, in bytes
+const keepScratch = 64 << 10 // larger buffers are released after use, in bytes
 
-// Inflater decompresses messages (RFC 7692 §7.2.2) that do not refer to earlier messages: client_no_context_takeover.
-// The zero value is ready for use. An Inflater occupies about 50 KiB after the first use.
+// Inflater decompresses messages (RFC 7692 §7.2.2). The messages must not refer to earlier messages
+// (client_no_context_takeover). The zero value is ready for use. After its first use, an Inflater occupies about 50
+// KiB.
 type Inflater struct {
 	packed  []byte
 	in      bytes.Reader
@@ -110,9 +114,11 @@ type Inflater struct {
 	out     bytes.Buffer
 }
 
-// inflate returns the decompressed message, which is valid until the next call, or an *Error. max limits its length.
+// inflate returns the decompressed message, which is valid until the next call, or an *Error. The parameter max limits
+// the length of the decompressed message.
 func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
-	if len(b) == 0 { // RFC 7692 §7.2.3.6 requires a byte, but zlib accepts this, too
+	// RFC 7692 §7.2.3.6 requires at least one byte, but zlib also accepts an empty message
+	if len(b) == 0 {
 		return nil, nil
 	}
 	if cap(f.packed) > keepScratch {
@@ -131,8 +137,8 @@ func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 	f.out.Reset()
 	f.limited = io.LimitedReader{R: f.r, N: int64(max) + 1}
 	_, err := f.out.ReadFrom(&f.limited)
-	// The client's data may itself contain the final block. At most the beginning of an empty block may follow (RFC
-	// 7692 §7.2.3.5).
+	// The client's data can itself contain the final block (RFC 7692 §7.2.3.5). In this case, only the beginning of an
+	// empty block may follow.
 	switch {
 	case f.out.Len() > max:
 		return nil, errTooBig
@@ -142,29 +148,30 @@ func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 	return f.out.Bytes(), nil
 }
 
-// Deflater compresses messages that do not refer to earlier messages: server_no_context_takeover. The zero value is
-// ready for use. Each window size in use takes about 1 MiB.
+// Deflater compresses messages. A compressed message does not refer to earlier messages (server_no_context_takeover).
+// The zero value is ready for use. A Deflater needs about 1 MiB for each window size that it has used.
 type Deflater struct {
 	writers [16]*flate.Writer
 	out     bytes.Buffer
 }
 
-// DeflateFrom and DeflateUpTo are the minimum and maximum size of messages that are compressed, in bytes. Smaller
-// messages gain nothing, and larger messages would block the loop.
+// DeflateFrom and DeflateUpTo are the minimum and maximum size of messages that are compressed, in bytes. Compression
+// does not make smaller messages shorter, and compressing larger messages would block the loop.
 const (
 	DeflateFrom = 256
 	DeflateUpTo = 1 << 20
 )
 
-// Deflate compresses b for a client with a window of the given bits. The result is valid until the next call. ok
-// reports whether the result is shorter than b.
+// Deflate compresses b for a client whose window has 1<<bits bytes. The result out is valid until the next call. ok
+// reports whether out is shorter than b.
 func (f *Deflater) Deflate(b []byte, bits uint8) (out []byte, ok bool) {
 	w := f.writers[bits]
 	if f.out.Cap() > keepScratch {
 		f.out = bytes.Buffer{}
 	}
 	f.out.Reset()
-	switch { // choose between two compressors: both support these sizes
+	// the errors are nil, because both functions support these window sizes
+	switch {
 	case w != nil:
 		w.Reset(&f.out)
 	case bits == MaxWindow:

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// ErrNeedMore means that all bytes were consumed but no message is complete.
+// ErrNeedMore is the error of Next if all bytes were consumed but no message is complete.
 var ErrNeedMore = errors.New("incomplete")
 
 var (
@@ -21,18 +21,18 @@ var (
 
 type Message struct {
 	Op Opcode // never Continuation
-	// the reason in a Close frame; valid until the next call of the Decoder
+	// content of the message, or the reason in a Close frame; valid until the next call of the Decoder
 	Data []byte
-	Code uint16 // the code of a Close; NoStatus if it has none
+	Code uint16 // the code in a Close frame; NoStatus if the frame has no code
 }
 
-// Decoder decodes the frames of a client. Max must be set; otherwise the zero value is ready for use. Decoder needs
-// additional memory only for an incomplete message.
+// Decoder decodes the frames of a client. Only Max must be set before use. A Decoder allocates memory only for an
+// incomplete message.
 type Decoder struct {
 	Max      int       // maximum size of a message after decompression, in bytes
 	Inflater *Inflater // nil if compression was not negotiated
-	TooBig   int       // known size of the message that exceeded Max
-	// return messages without their bytes, which are neither stored nor decompressed nor checked
+	TooBig   int       // known size of a message that exceeds Max, in bytes
+	// Next returns messages without their data, which it neither stores nor decompresses nor checks
 	Discard bool
 
 	head [14]byte
@@ -42,19 +42,20 @@ type Decoder struct {
 	fin     bool
 	payload bool
 	key     uint32 // masking key for the next byte
-	left    int    // missing bytes of the payload
+	left    int    // number of payload bytes that have not arrived
 
-	message Opcode // type of the incomplete message; Continuation if none
+	// type of the incomplete message; Continuation if there is none
+	message Opcode
 	packed  bool
-	buf     []byte // bytes of the message so far
-	checked int    // bytes in buf that were checked as UTF-8
+	buf     []byte // data of the incomplete message
+	checked int    // number of bytes in buf that were checked as UTF-8
 	control []byte
 }
 
-// Next consumes bytes from the front of data and unmasks payloads in place. n is the number of consumed bytes. m is
-// the message or control frame that became complete. Otherwise the error is ErrNeedMore, and all of data was
-// consumed. Any other error is an *Error: the connection must be closed, and Next must not be called again. Data may
-// be split anywhere.
+// Next consumes bytes from the front of data and unmasks payloads in place. The result n is the number of consumed
+// bytes. If a message or control frame became complete, m is this message. Otherwise the error is ErrNeedMore, and all
+// of data was consumed. All other errors have the type *Error: the connection must be closed, and Next must not be
+// called again. The stream of frames can be split at any byte.
 func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 	for {
 		if !d.payload {
@@ -86,11 +87,11 @@ func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 	}
 }
 
-// Buffered returns the size of the memory for an incomplete message in bytes.
+// Buffered returns how many bytes of memory are allocated for an incomplete message.
 func (d *Decoder) Buffered() int { return cap(d.buf) }
 
-// Idle reports whether no message or control frame has begun, except for the first bytes of a header, which it returns.
-// The returned bytes are valid until the next call of the Decoder.
+// Idle reports whether there is no incomplete message or frame, except possibly an incomplete frame header. The result
+// begun contains the received bytes of this header and is valid until the next call of the Decoder.
 func (d *Decoder) Idle() (begun []byte, idle bool) {
 	return d.head[:d.have], !d.payload && d.message == Continuation
 }
@@ -155,7 +156,7 @@ func (d *Decoder) parse(b []byte) (size int, err error) {
 	}
 	if !op.control() && length > uint64(d.Max-len(d.buf)) {
 		d.TooBig = len(d.buf) + int(min(length, 1<<31-1))
-		return 0, errTooBig // reject the message before memory is allocated for it
+		return 0, errTooBig // reject the message before allocating memory
 	}
 	if len(b) < size+4 {
 		return 0, ErrNeedMore
@@ -172,7 +173,7 @@ func (d *Decoder) allowed(op Opcode, fin bool, reserved byte) error {
 	switch {
 	case !op.known():
 		return &Error{ProtocolError, "a reserved opcode"}
-	// Compression is signaled only in the first frame of a message (RFC 7692 §6).
+	// Only the first frame of a compressed message may have the bit RSV1 (RFC 7692 §6).
 	case reserved != 0 && (reserved != rsv1 || d.Inflater == nil || op != Text && op != Binary):
 		return &Error{ProtocolError, "a reserved bit is set"}
 	case op.control():
@@ -195,7 +196,7 @@ func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err
 	}
 	ends := whole && d.fin
 	text := piece
-	if !ends || len(d.buf) > 0 { // copy data, unless it is a whole message
+	if !ends || len(d.buf) > 0 { // copy data into d.buf, unless data is a whole message
 		d.grow(len(piece))
 		d.buf = append(d.buf, piece...)
 		text = d.buf[d.checked:]
@@ -219,14 +220,15 @@ func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err
 	return d.end(piece)
 }
 
-// grow makes room for n more bytes. grow allocates according to the bytes that have arrived, not the announced length.
+// grow makes room for n more bytes of the message. grow allocates for the bytes that have arrived, not for the
+// announced length.
 func (d *Decoder) grow(n int) {
 	need := len(d.buf) + n
 	if need <= cap(d.buf) {
 		return
 	}
 	size := max(need, 2*cap(d.buf))
-	if d.fin { // the size is known at the last frame
+	if d.fin { // the size of the message is known in its last frame
 		size = min(size, need+d.left)
 	}
 	d.buf = append(make([]byte, 0, min(size, d.Max)), d.buf...)

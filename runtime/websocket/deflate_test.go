@@ -40,7 +40,7 @@ func TestMessagesAreCompressedAndRestored(t *testing.T) {
 			if got, err := f.inflate(packed, 2<<20); err != nil || string(got) != text {
 				t.Errorf("%d bits: %d bytes became %d: %v", bits, len(text), len(got), err)
 			}
-			// Repetitions at a distance beyond the window are not compressed.
+			// A repetition is not compressed if its distance exceeds the window.
 			if repeats := strings.Repeat(string(noise[:300]), 100); text == repeats &&
 				(len(packed) < 2000) != (bits >= 9) {
 				t.Errorf("%d bits: %d bytes became %d", bits, len(text), len(packed))
@@ -91,7 +91,7 @@ func TestCompressedBlocksAreInflated(t *testing.T) {
 }
 
 func TestDecompressionBombIsInflatedOnlyToTheLimit(t *testing.T) {
-	bomb := pack(strings.Repeat("\x00", 100<<20)) // 100 KB
+	bomb := pack(strings.Repeat("\x00", 100<<20)) // 100 MiB of zeros compress to about 100 KB
 	d := Decoder{Max: 1 << 20, Inflater: new(Inflater)}
 	if got := decode(&d, frame(0xc2, string(bomb)), 0); got != "error 1009 a message is too big;" {
 		t.Error(got)
@@ -101,7 +101,7 @@ func TestDecompressionBombIsInflatedOnlyToTheLimit(t *testing.T) {
 	}
 }
 
-// Discarded messages have no handler, and are not checked.
+// Invalid data in discarded messages is not an error.
 func TestDiscardedMessagesAreNeitherDecompressedNorStored(t *testing.T) {
 	d := Decoder{Max: 1 << 20, Inflater: new(Inflater), Discard: true}
 	got := decode(&d, cat(frame(0xc1, "no deflate"), frame(0x01, "\xff"), frame(0x80, "\xff"), frame(0x89, "p")), 3)

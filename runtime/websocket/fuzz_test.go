@@ -65,7 +65,7 @@ func FuzzAgainstGobwas(f *testing.F) {
 	})
 }
 
-// gobwas reads the frames with package gobwas/ws, and assembles the messages itself.
+// gobwas reads the frames with package gobwas/ws, assembles the messages, and returns them as text.
 func gobwas(data []byte) (string, error) {
 	var out strings.Builder
 	r := bytes.NewReader(data)

@@ -97,7 +97,7 @@ func TestHandshakesAreValidated(t *testing.T) {
 	}
 }
 
-// See RFC 7692 §7.1, and RFC 6455 §9.1 for the syntax.
+// RFC 7692 §7.1 defines the negotiation, and RFC 6455 §9.1 the syntax.
 func TestExtensionsAreNegotiated(t *testing.T) {
 	const (
 		plain = "permessage-deflate; server_no_context_takeover; client_no_context_takeover"

@@ -44,13 +44,14 @@ const (
 	TryAgainLater  = 1013
 )
 
-// ValidCode reports whether a close frame may have this code. Valid are the codes that RFC 6455 §7.4.1 and IANA's
-// registry define for close frames, and the codes for libraries and applications.
+// ValidCode reports whether a close frame may have this code. The valid codes are the codes that RFC 6455 §7.4.1 and
+// IANA's registry define for close frames, and the codes 3000 to 4999, which are for libraries and applications.
 func ValidCode(code uint16) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }
 
-// Error is a client's violation of the protocol or a limit. Error ends the connection and is sent in a close frame.
+// Error says how a client has violated the protocol or a limit. An Error is sent in a close frame and ends the
+// connection.
 type Error struct {
 	Code uint16
 	Text string // human-readable, and short enough for a close frame
@@ -93,8 +94,8 @@ func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	return append(AppendHeader(dst, op, false, len(payload)), payload...)
 }
 
-// AppendClose appends a close frame. The payload is empty if code is NoStatus or 0. A code that must not be sent
-// becomes InternalError. A reason that is too long is truncated, and a reason that is not UTF-8 is omitted.
+// AppendClose appends a close frame. If code is NoStatus or 0, the payload is empty. AppendClose replaces a code that
+// must not be sent by InternalError. It truncates a reason that is too long, and omits a reason that is not UTF-8.
 func AppendClose(dst []byte, code uint16, reason []byte) []byte {
 	if code == NoStatus || code == 0 {
 		return AppendFrame(dst, Close, nil)
@@ -121,7 +122,8 @@ type Handshake struct {
 type Refusal struct {
 	Status int // 400 or 426
 	Text   string
-	Fields string // header fields of the response: "Name: value\r\n" ...
+	// header fields of the response, as lines of the form "Name: value\r\n"
+	Fields string
 }
 
 func bad(text string) *Refusal { return &Refusal{Status: 400, Text: text} }
@@ -129,11 +131,11 @@ func bad(text string) *Refusal { return &Refusal{Status: 400, Text: text} }
 var refuseVersion = &Refusal{
 	Status: 426, // RFC 6455 §4.4, RFC 9110 §15.5.22
 	Text:   "Sec-WebSocket-Version must be 13",
-	Fields: "Sec-WebSocket-Version: 13\r\n", // every 426 has an Upgrade field in addition
+	Fields: "Sec-WebSocket-Version: 13\r\n", // the server adds an Upgrade field to every 426
 }
 
-// Asked reports whether a request asks for a WebSocket. The Upgrade field counts only in a GET (RFC 6455 §4.1) of
-// HTTP/1.1 with "Connection: upgrade" (RFC 9110 §7.8).
+// Asked reports whether a request asks for a WebSocket. Asked ignores the Upgrade field unless the request is an
+// HTTP/1.1 GET (RFC 6455 §4.1) with "Connection: upgrade" (RFC 9110 §7.8).
 func Asked(r *http1.Request, head []byte) bool {
 	if r.Version == http1.HTTP10 || !r.Upgrade || !r.Get {
 		return false
@@ -168,7 +170,7 @@ func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *R
 	if n, err := base64.StdEncoding.Decode(nonce[:], key[:min(len(key), 24)]); err != nil || n != 16 || len(key) != 24 {
 		return h, bad("Sec-WebSocket-Key is not the base64 of 16 bytes")
 	}
-	// Several fields form one list (RFC 6455 §9.1).
+	// Several Sec-WebSocket-Extensions fields form one list (RFC 6455 §9.1).
 	compression, valid := negotiate(bytes.Join(extensions, []byte(",")))
 	if !valid {
 		return h, bad("Sec-WebSocket-Extensions is malformed")

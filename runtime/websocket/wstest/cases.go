@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// Case is a case of the Autobahn test suite for echo servers: frames that a client sends, and the response that RFC
+// Case is a case of the Autobahn test suite for echo servers: the frames that a client sends, and the response that RFC
 // 6455 requires.
 type Case struct {
-	ID   string // number in the suite
+	ID   string // number of the case in the Autobahn suite
 	send []piece
-	// how many bytes are written at once; 0 means all bytes, -1 one frame
+	// how many bytes are written at once; 0 means all bytes, and -1 means one frame
 	chop int
-	// want lists the expected messages and control frames in the format of show, and "close N" at the end if the server
-	// closes.
+	// want lists the expected messages and control frames in the format of the function show. The last element is
+	// "close N" if the server closes the WebSocket with code N.
 	want []string
 }
 
 type piece struct {
 	first   byte
 	payload string
-	// send the piece after the server has read the previous frames
+	// send this piece only after the server has read the previous frames
 	pause bool
 }
 
@@ -70,9 +70,9 @@ func echoed(messages ...piece) (want []string) {
 	return want
 }
 
-// Cases returns the cases of the suite about connections, and some cases of each kind of frame; the tests of package
-// websocket contain all of these. Compression covers sections 12 and 13. The server must accept messages of exactly up
-// to 1 MiB.
+// Cases returns all cases of the Autobahn suite that concern connections, and some of the cases for each kind of frame.
+// The tests of package websocket contain the remaining cases for frames, and the function Compression covers sections
+// 12 and 13. The server's maximum message size must be exactly 1 MiB.
 func Cases() []Case {
 	return slices.Concat(framingCases(), pingCases(), reservedCases(), fragmentCases(), utf8Cases(), closeCases(),
 		limitCases())

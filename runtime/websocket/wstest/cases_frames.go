@@ -108,7 +108,7 @@ func utf8Cases() []Case {
 			want: echoed(text("\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"))},
 		{ID: "6.3.1", send: []piece{text(invalid)}, want: []string{invalidData}},
 		{ID: "6.3.2", send: fragments(Text, invalid, 1), want: []string{invalidData}},
-		// The text is rejected before the message ends: section 6.4 requires failing fast.
+		// Section 6.4 requires the server to reject the text before the end of the message.
 		{ID: "6.4.1", send: []piece{frame(Text, start), frame(Continuation, illegal)}, want: []string{invalidData}},
 		{ID: "6.4.2", send: []piece{frame(Text, start+illegal[:2])}, want: []string{invalidData}},
 	}
@@ -179,7 +179,7 @@ func limitCases() (cases []Case) {
 		Case{ID: "10.1.1", send: fragments(Text, m.payload, 1300), want: echoed(m)})
 }
 
-// Section 13 of the Autobahn suite has some of these offers.
+// Offers lists values of Sec-WebSocket-Extensions. Some of them are from section 13 of the Autobahn suite.
 var Offers = []string{
 	"permessage-deflate",
 	"permessage-deflate; client_no_context_takeover; client_max_window_bits",
@@ -190,8 +190,8 @@ var Offers = []string{
 	"permessage-deflate; mode=other, permessage-deflate; server_max_window_bits=12",
 }
 
-// Compression sends compressed messages of many sizes, whole and in fragments, to an echo server: sections 12 and 13
-// of the Autobahn suite. The error describes a wrong response.
+// Compression sends compressed messages of many sizes, whole and in fragments, to an echo server, as sections 12 and 13
+// of the Autobahn suite do. The error describes a wrong response.
 func Compression(addr, path, offer string) error {
 	json := bytes.Repeat([]byte(`{"name": "Ürsula", "age": 42, "list": [1, 2, 3, 4]}, `), 3000)
 	noise := make([]byte, len(json))

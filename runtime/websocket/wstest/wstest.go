@@ -34,7 +34,8 @@ const (
 	RSV3 = 0x10
 )
 
-// Key is the Sec-WebSocket-Key that Dial sends (RFC 6455 §1.3), and Accept is the value that answers it.
+// Key is the Sec-WebSocket-Key that Dial sends (RFC 6455 §1.3). Accept is the Sec-WebSocket-Accept that the server must
+// answer.
 const (
 	Key    = "dGhlIHNhbXBsZSBub25jZQ=="
 	Accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -51,7 +52,8 @@ type Client struct {
 	z        *flate.Writer
 }
 
-// Handshake returns the head of a handshake. fields have the form "Name: value".
+// Handshake returns the head of a request that asks for a WebSocket. Each of the parameters fields has the form "Name:
+// value".
 func Handshake(path string, fields ...string) string {
 	head := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: " + Key + "\r\nSec-WebSocket-Version: 13\r\n"
@@ -84,11 +86,12 @@ type Denied struct {
 
 func (d *Denied) Error() string { return "denied: " + d.Response.Status + ": " + d.Body }
 
-// Patience limits the lifetime of a client, so that a hanging test ends. Patience suffices for machines that are many
-// times slower. Tests with an emulated server raise it before the first Dial.
+// Patience limits the lifetime of a client, so that a hanging test ends. The limit is also sufficient on very slow
+// machines. Tests with an emulated server increase Patience before the first Dial.
 var Patience = 2 * time.Minute
 
-// Open opens a WebSocket on an existing connection, whose deadline becomes Patience from now.
+// Open opens a WebSocket on an existing connection. The deadline of the connection becomes the current time plus
+// Patience.
 func Open(conn net.Conn, path string, fields ...string) (*Client, error) {
 	conn.SetDeadline(time.Now().Add(Patience))
 	if _, err := io.WriteString(conn, Handshake(path, fields...)); err != nil {
@@ -168,7 +171,7 @@ type Frame struct {
 
 func (f Frame) Op() byte { return f.First & 0x0f }
 
-// Code returns the code and the reason of a close frame; 1005 if it has no code.
+// Code returns the code and the reason of a close frame. The code is 1005 if the frame has no code.
 func (f Frame) Code() (code int, reason string) {
 	if len(f.Payload) < 2 {
 		return 1005, ""
@@ -176,7 +179,7 @@ func (f Frame) Code() (code int, reason string) {
 	return int(binary.BigEndian.Uint16(f.Payload)), string(f.Payload[2:])
 }
 
-// ReadFrame reads a frame and checks that it conforms to the protocol.
+// ReadFrame reads a frame and checks that the frame conforms to the protocol.
 func (c *Client) ReadFrame() (f Frame, err error) {
 	var h [10]byte
 	if _, err = io.ReadFull(c.R, h[:2]); err != nil {
@@ -219,8 +222,8 @@ type Closed struct {
 
 func (e *Closed) Error() string { return fmt.Sprintf("closed with %d %q", e.Code, e.Reason) }
 
-// Receive reads the next message. Receive assembles fragments, decompresses, answers pings and ignores pongs. Receive
-// answers a close frame and returns it as an error of type *Closed.
+// Receive reads the next message. Receive assembles fragments, decompresses messages, answers pings and ignores pongs.
+// If the server sends a close frame, Receive answers it and returns an error of type *Closed.
 func (c *Client) Receive() (op byte, message []byte, err error) {
 	packed := false
 	for {
