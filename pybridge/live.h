@@ -1,7 +1,7 @@
-/* live_: WebSockets with callbacks, broadcasts and groups, channels, messages between processes, and module _fapws,
- * which puts all parts together.
+/* The part live_ of the C code: WebSockets with callbacks, broadcasts and groups, channels, messages between processes,
+ * and module _fapws.
  *
- * On any thread with the GIL, unless a comment says otherwise. */
+ * The functions can be called on any thread that has the GIL, unless the comment of a function says otherwise. */
 #pragma once
 
 #include "asgi.h"
@@ -10,23 +10,24 @@
  * WebSockets with callbacks, and broadcasts to all WebSockets: live_websocket.c, live_state.c, live_handover.c,
  * live_object.c and live_groups.c.
  *
- * The record owns a reference to its live_ws_object, and the application may hold others: the object's rec becomes
- * NULL at the end. One thread at a time runs a record; any thread with the GIL may send and close. */
+ * The record owns a reference to its live_ws_object, to which the application can have further references. Therefore
+ * the member rec of the object becomes NULL when the exchange ends. Only one thread at a time runs a record, but any
+ * thread with the GIL can send messages and close the WebSocket. */
 
 /* --- live_state.c -------------------------------------------------------------- */
 
 enum { LIVE_WS_OPENING, LIVE_WS_OPEN, LIVE_WS_CLOSING, LIVE_WS_CLOSED };
 
-/* The argument of the callbacks: a fapws.WebSocketConnection. A fapws.WebSocketConnection owns its objects; any thread
- * with the GIL may use it. */
+/* A fapws.WebSocketConnection, which is the argument of the callbacks. It owns the objects in its members, and can be
+ * used on any thread that has the GIL. */
 typedef struct {
   PyObject_HEAD core_record *rec; /* borrowed; NULL after the exchange has ended */
   PyObject *environ;
   PyObject *protocol;
   PyObject *data;
-  PyObject *refusal; /* the HTTPError with which reject() refuses the WebSocket, or NULL */
-  PyObject *reason;  /* a str, the reason of close(), or NULL */
-  PyObject *groups;  /* a set of str, the names of the groups that the WebSocket has joined, or NULL */
+  PyObject *refusal; /* the fapws.HTTPError that reject() has set, or NULL */
+  PyObject *reason;  /* the close reason, a str, or NULL */
+  PyObject *groups;  /* names of the groups that the WebSocket has joined, a set of str, or NULL */
   PyObject *weak;
   uint16_t code;
   uint8_t state; /* atomic; changed while the object is held (CORE_BEGIN_HOLD) */
@@ -39,10 +40,10 @@ static inline void live_ws_set_state(live_ws_object *ws, int state) {
 
 int live_ws_accept(live_ws_object *ws);
 void live_ws_publish(core_part *p);
-/* Closes the WebSocket with code and schedules on_close. reason is a str or NULL. */
+/* Closes the WebSocket with a close code, and makes on_close run. The parameter reason is a str or NULL. */
 int live_ws_shut(live_ws_object *ws, int code, PyObject *reason);
 
-/* Detaches the object from its record, after all threads have stopped sending. */
+/* Waits until no thread is in send(), and detaches the object from its record. */
 void live_ws_detach(live_ws_object *ws);
 
 /* --- live_websocket.c -------------------------------------------------------- */
@@ -51,10 +52,10 @@ extern const core_kind live_websockets;
 
 /* --- live_handover.c ----------------------------------------------------------- */
 
-/* Answers CORE_OP_HAND_OVER. Returns 1 if the WebSocket was handed over and its record belongs to the event loop, 0
- * if the WebSocket stays. */
+/* Handles the request CORE_OP_HAND_OVER of the event loop. Returns 1 if the WebSocket was handed over, so that the
+ * event loop owns the record again. Returns 0 if the WebSocket stays in this process. */
 int live_ws_hand_over(core_thread *t, live_ws_object *ws);
-/* Takes over a WebSocket that another process has accepted. -1 with an exception. */
+/* Takes over a WebSocket that a different process has accepted. Returns 0, or -1 with an exception. */
 int live_ws_resume(live_ws_object *ws);
 
 /* --- live_object.c ------------------------------------------------------------- */
@@ -66,10 +67,10 @@ PyObject *live_ws_broadcast(PyObject *module, PyObject *args);
 
 /* --- live_groups.c ------------------------------------------------------------ */
 
-/* Maximum bytes of a broadcast, or of an event in its transmitted form. */
+/* Returns the maximum size in bytes of a broadcast, and of an event in its transmitted form. */
 int live_largest_event(void);
-/* Sends a broadcast to the event loop. Returns the result of core_publish_event, or NULL with an exception if the
- * message has more than most bytes. */
+/* Sends a broadcast to the event loop, and returns the result of core_publish_event. If the message has more bytes than
+ * the parameter most, returns NULL with an exception. */
 PyObject *live_broadcast_to(const char *place, const core_message *message, const core_bytes *group, int most);
 
 extern PyMethodDef live_group_methods[];
@@ -82,7 +83,7 @@ extern PyMethodDef live_user_methods[];
 
 /* --- users.go ---------------------------------------------------------------- */
 
-/* Does the work of a function of fapws.users. Returns a text that the caller frees. Without the GIL. */
+/* Implements the functions of fapws.users. Returns a text, which the caller must free. Called without the GIL. */
 char *live_change_users(const char *action, const char *file, const char *name, const char *password, int *error);
 
 /* --- live_channels.c -------------------------------------------------------- */

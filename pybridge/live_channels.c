@@ -1,12 +1,12 @@
-/* Channels for Python: publication of events, the response that makes a client a subscriber, numbers of subscribers,
- * and presence callbacks. contrib/fapws/_channels.py has the public names and checks their arguments. */
+/* Channels for Python code: publishing events, counting subscribers, and presence callbacks. contrib/fapws/_channels.py
+ * has the public functions, which check their arguments. */
 #include "live.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define P core_the_pool
-#define LONGEST_ID 32 /* maximum length of an id that the server assigns */
+#define LONGEST_ID 32 /* maximum length of an event ID that the server assigns */
 
 static int text_of(PyObject *o, core_bytes *out) {
   Py_ssize_t n;
@@ -51,7 +51,8 @@ static PyObject *channel_publish(PyObject *module, PyObject *args) {
 
 /* --- numbers of subscribers ---------------------------------------------------
  *
- * A table by name. The event loop writes it; Python reads it under the GIL. */
+ * A hash table from the name of a channel to its numbers of subscribers. The event loop changes the table, and threads
+ * that run Python read it. */
 
 typedef struct entry {
   struct entry *next;
@@ -70,7 +71,8 @@ static uint32_t hash_of(const char *name, size_t len) {
   return h;
 }
 
-/* Returns the place of the entry for name. table_mu is held, and buckets is greater than 0. */
+/* Returns the address of the pointer to the entry for name, or the address at which to insert the entry. The caller
+ * must hold table_mu, and buckets must not be 0. */
 static entry **find(const char *name, size_t len, uint32_t hash) {
   entry **at = &table[hash & (buckets - 1)];
   while (*at && ((*at)->hash != hash || (*at)->len != len || memcmp((*at)->name, name, len) != 0)) at = &(*at)->next;
@@ -80,7 +82,7 @@ static entry **find(const char *name, size_t len, uint32_t hash) {
 static int widen(void) {
   size_t more = buckets ? 2 * buckets : 64;
   entry **wider = calloc(more, sizeof *wider);
-  if (!wider) return buckets ? 0 : -1; /* Without memory, the table keeps its size and its chains become longer. */
+  if (!wider) return buckets ? 0 : -1; /* if memory is exhausted, the table keeps its size */
   for (size_t i = 0; i < buckets; i++) {
     for (entry *e = table[i], *next; e; e = next) {
       next = e->next;
@@ -140,8 +142,8 @@ static PyObject *channel_watch(PyObject *module, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-/* The callable of the mount for presence events. The event loop submits the events as requests, so callbacks run
- * where handlers run. */
+/* The handler of the mount for presence events. The event loop submits these events as requests, so on_join and
+ * on_leave run on the threads that run handlers. */
 static PyObject *noticed(PyObject *self, PyObject *args) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "O!O", &PyDict_Type, &environ, &start)) return NULL;
@@ -157,11 +159,9 @@ PyObject *live_presence_handler(void) {
   return PyCFunction_New(&method, NULL);
 }
 
-/* --- the cache -----------------------------------------------------------
- *
- * fapws.cache.purge. */
+/* --- the cache: fapws.cache.purge --------------------------------------- */
 
-#define MOST (1 << 17) /* maximum size of the waiting patterns in bytes; beyond it, the whole cache is purged */
+#define MOST (1 << 17) /* maximum size in bytes of the patterns that wait; above it, the whole cache is purged */
 
 static PyObject *cache_purge(PyObject *module, PyObject *arg) {
   static const char everything[] = "{\"path\":\"*\"}";
@@ -170,9 +170,9 @@ static PyObject *cache_purge(PyObject *module, PyObject *arg) {
   if (!text) return NULL;
   if (core_forked) return PyErr_Format(PyExc_RuntimeError, "purge: not available in a child process of the server");
   uint32_t waiting =
-      /* Other threads increase the number, and the event loop resets it. */
+      /* The size of the waiting patterns; the event loop sets it to 0. */
       __atomic_load_n(&P.shared.purges, __ATOMIC_RELAXED);
-  if (waiting > MOST) Py_RETURN_NONE; /* the whole cache will be purged */
+  if (waiting > MOST) Py_RETURN_NONE; /* the whole cache will be purged anyway */
   __atomic_fetch_add(&P.shared.purges, (uint32_t)n, __ATOMIC_SEQ_CST);
   core_bytes pattern = {text, (uint32_t)n};
   if (waiting + (size_t)n > MOST) {

@@ -1,5 +1,6 @@
-/* Broadcasts to all WebSockets of an entry of PATHS, in all processes, and groups of WebSockets. The event loop keeps
- * the members (runtime/live/sockets.go); this file sends it the changes. On any thread, with the GIL. */
+/* Broadcasts to all WebSockets of an entry of PATHS in all processes, and to groups of WebSockets. The event loop keeps
+ * the lists of group members (runtime/live/sockets.go), and this file sends the changes of these lists. The functions
+ * can be called on any thread, and need the GIL. */
 #include "live.h"
 
 #include <stdlib.h>
@@ -8,7 +9,7 @@
 #define P core_the_pool
 #define LONGEST_GROUP 128
 #define MOST_GROUPS 1000
-#define LARGEST_EVENT (16 << 20) /* limit in bytes that applies until the settings are known */
+#define LARGEST_EVENT (16 << 20) /* maximum size of an event in bytes until the settings are known */
 
 /* --- messages to the event loop ---------------------------------------------- */
 
@@ -18,8 +19,8 @@ static const core_mount *mount_of(PyObject *websocket) {
   return NULL;
 }
 
-/* Converters of PyArg_ParseTuple: group_of converts the name of a group to core_bytes; the other converter also
- * converts None to an empty name. */
+/* The functions group_of and group_or_all are converters for PyArg_ParseTuple. They convert the name of a group to
+ * core_bytes. group_or_all also converts None, to an empty name. */
 static int group_of(PyObject *group, void *to) {
   core_bytes *out = to;
   if (!PyUnicode_Check(group))
@@ -64,18 +65,18 @@ static PyObject *broadcast_all(PyObject *module, PyObject *args) {
     result = live_broadcast_to(m->place, &message, &name, live_largest_event());
   else if (P.mounts)
     result = unknown();
-  else /* No client is connected while the script loads. */
+  else /* no client is connected while the script loads */
     result = Py_NewRef(Py_True);
   Py_DECREF(message.owner);
   return result;
 }
 
-/* The key of a group in the table of subscriber counts, as in messages.go. The key is short and is never the name of a
- * channel. FNV-1a. */
+/* Makes the key of a group in the table of subscriber counts: a hash (FNV-1a) that is never the name of a channel.
+ * messages.go makes the same key. */
 static void count_key(char key[20], const char *place, const core_bytes *group) {
   uint64_t h = 14695981039346656037u;
   for (size_t i = 0, n = strlen(place); i <= n; i++)
-    h = (h ^ (unsigned char)place[i]) * 1099511628211u; /* including its NUL */
+    h = (h ^ (unsigned char)place[i]) * 1099511628211u; /* up to and including the NUL */
   for (uint32_t i = 0; i < group->len; i++) h = (h ^ (unsigned char)group->text[i]) * 1099511628211u;
   snprintf(key, 20, "#%016llx", (unsigned long long)h);
 }
@@ -103,18 +104,19 @@ static PyObject *tell_group(uint64_t socket, uint8_t kind, const core_bytes *gro
 
 static PyObject *new_set(void) { return PySet_New(NULL); }
 
-/* Returns the key of a group in ws->groups, which is created if necessary: an exact str, because the hash of a
- * subclass may run Python code, and the WebSocket may end meanwhile. NULL with an exception. A new reference. */
+/* Creates ws->groups if necessary, and returns the key of a group in this set: a new reference, or NULL with an
+ * exception. The key is an exact str. The hash of a subclass could run Python code, during which the WebSocket could
+ * end. */
 static PyObject *group_key(live_ws_object *ws, PyObject *group, core_bytes *name) {
   if (core_check_parent() < 0 || !group_of(group, name)) return NULL;
-  /* This may run the garbage collector, and therefore Python code. */
+  /* Must precede the other calls, because the garbage collector can run here, and can run Python code. */
   if (!core_keep_first(&ws->groups, new_set)) return NULL;
   if (!PyUnicode_CheckExact(group)) return PyUnicode_FromStringAndSize(name->text, (Py_ssize_t)name->len);
   return Py_NewRef(group);
 }
 
-/* The event loop receives changes in the order in which the set changes, because these functions never release the
- * GIL. */
+/* The functions join and leave never release the GIL, so the event loop receives the changes in the order in which the
+ * set has changed. */
 static PyObject *join(live_ws_object *ws, PyObject *key, const core_bytes *name) {
   if (live_ws_state(ws) > LIVE_WS_OPEN || !ws->rec || ws->refusal) Py_RETURN_NONE;
   int in = PySet_Contains(ws->groups, key);

@@ -1,8 +1,9 @@
-/* Hands WebSockets with callbacks over to another process, and takes them over. On the thread that runs the record,
- * with the GIL.
+/* Hands WebSockets with callbacks over to a different process, and takes over WebSockets from a different process. All
+ * functions are called with the GIL, on the thread that runs the record.
  *
- * A WebSocket can move if the application does not hold its object, and if ws.data is plain, so that a copy is
- * equal. The event loop sends the request as an input, so it is handled between two callbacks. */
+ * A WebSocket can be handed over if the application has no reference to its object, and if ws.data is plain, so that a
+ * copy of ws.data is equal to it. The event loop requests the handover by an input of the record, so the handover takes
+ * place between two callbacks. */
 #include "live.h"
 
 #include <marshal.h>
@@ -19,12 +20,12 @@ enum { NO_DATA, NAMESPACE, VALUE };
 static int is_plain(PyObject *o, int depth);
 
 static int all_plain(PyObject *sequence, int depth) {
-  PyObject *all = PySequence_Fast(sequence, ""); /* a list or tuple is used as it is */
+  PyObject *all = PySequence_Fast(sequence, ""); /* makes no copy of a list or tuple */
   if (!all) return PyErr_Clear(), 0;
   int plain = 1;
-  CORE_BEGIN_HOLD(all); /* other threads may change the data */
+  CORE_BEGIN_HOLD(all); /* different threads can change the data */
   for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(all); i++) {
-    /* is_plain may end the exclusive use of the list. */
+    /* A new reference, because is_plain can release the list. */
     PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(all, i));
     plain = is_plain(item, depth);
     Py_DECREF(item);
@@ -34,7 +35,8 @@ static int all_plain(PyObject *sequence, int depth) {
   return plain;
 }
 
-/* Whether marshal makes an equal object of o. Marshal also accepts buffers, but turns them into bytes. */
+/* Whether marshal can make a copy of o that is equal to o. Buffers are not plain, because marshal turns a buffer into
+ * bytes. */
 static int is_plain(PyObject *o, int depth) {
   if (o == Py_None || PyBool_Check(o) || PyLong_CheckExact(o) || PyFloat_CheckExact(o) || PyUnicode_CheckExact(o) ||
       PyBytes_CheckExact(o))
@@ -43,7 +45,7 @@ static int is_plain(PyObject *o, int depth) {
   if (PyList_CheckExact(o) || PyTuple_CheckExact(o) || PyAnySet_CheckExact(o)) return all_plain(o, depth + 1);
   if (!PyDict_CheckExact(o)) return 0;
   PyObject *pairs = PyDict_Items(o);
-  int plain = pairs && all_plain(pairs, depth); /* Keys and values therefore have a depth of depth + 1. */
+  int plain = pairs && all_plain(pairs, depth); /* the pairs add 1 to the depth of keys and values */
   Py_XDECREF(pairs);
   return plain;
 }
@@ -61,7 +63,8 @@ static PyObject *data_of(live_ws_object *ws, int *kind) {
   return Py_NewRef(ws->data);
 }
 
-/* Returns the data to hand over. NULL, perhaps without an exception, if the WebSocket must stay. */
+/* Returns the state of the WebSocket to hand over, as bytes. Returns NULL, with or without an exception, if the
+ * WebSocket must stay in this process. */
 static PyObject *pack(live_ws_object *ws) {
   int kind;
   PyObject *state = NULL, *data = data_of(ws, &kind);
@@ -77,7 +80,8 @@ static PyObject *pack(live_ws_object *ws) {
   return state;
 }
 
-/* Stops further inputs and returns 1. Returns 0 if an input has arrived or the client has disconnected. */
+/* Makes the record take no further inputs, and returns 1. Returns 0 if an input has arrived, a thread waits in send(),
+ * or the client has disconnected. */
 static int closes_inbox(core_record *rec) {
   core_lock();
   int empty = !rec->inputs.first && !rec->run.batch && !rec->inputs.senders && !core_is_cancelled(rec);
@@ -89,7 +93,7 @@ static int closes_inbox(core_record *rec) {
 static void refuse(core_record *rec) {
   core_part *p = core_part_new(rec, 0);
   if (!p) {
-    PyErr_Clear(); /* The event loop waits only for a limited time. */
+    PyErr_Clear(); /* the event loop waits for the part for a limited time only */
     return;
   }
   p->op = CORE_OP_HAND_OVER;
@@ -107,7 +111,7 @@ static void count_references(void *count) {
 
 static int is_alone(live_ws_object *ws) {
   struct count count = {(PyObject *)ws, 0};
-  core_alone(count_references, &count); /* other threads must not change the count meanwhile */
+  core_alone(count_references, &count); /* no other thread can change the number of references */
   return count.references == 1;
 }
 
@@ -119,7 +123,8 @@ int live_ws_hand_over(core_thread *t, live_ws_object *ws) {
   core_part *p = state ? core_body_part(rec, state, PyBytes_AS_STRING(state), (size_t)PyBytes_GET_SIZE(state)) : NULL;
   PyErr_Clear();
   Py_XDECREF(state);
-  if (p && (!is_alone(ws) || !closes_inbox(rec))) { /* garbage collection may have run code of the application */
+  /* Checked again, because garbage collection can have run code of the application. */
+  if (p && (!is_alone(ws) || !closes_inbox(rec))) {
     core_part_free((uintptr_t)p);
     p = NULL;
   }

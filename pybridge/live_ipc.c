@@ -1,13 +1,13 @@
-/* Messages between the Python code of all processes of the server (fapws._ipc). Messages are sent like broadcasts, so
- * that all processes receive them in the same order. The event loop queues received messages, and the asyncio thread
- * passes all of them to Python in one call. */
+/* Messages between the Python code of all processes of the server (fapws._ipc). Messages are sent as broadcasts, so all
+ * processes receive them in the same order. The event loop queues received messages, and the asyncio thread passes all
+ * queued messages to Python in one call. */
 #include "live.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define LARGEST (2 << 20)
-#define MOST_WAITING (32 << 20) /* maximum bytes that wait for the asyncio thread */
+#define MOST_WAITING (32 << 20) /* maximum memory of the queued messages, in bytes */
 
 typedef struct message {
   struct message *next;
@@ -17,8 +17,8 @@ typedef struct message {
 
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static message *first, *last; /* guarded by mu */
-static size_t waiting;        /* guarded by mu: memory of the queued messages */
-static int losing;            /* guarded by mu: messages were lost since the queue was empty */
+static size_t waiting;        /* guarded by mu: memory of the queued messages, in bytes */
+static int losing;            /* guarded by mu: messages were dropped since the queue was last empty */
 
 int live_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n) {
   if (!__atomic_load_n(&asgi_the_thread.messages, __ATOMIC_RELAXED) || asgi_the_thread.event <= 0) return 1;

@@ -1,5 +1,5 @@
-/* Puts all parts together: the built-in module _fapws, on which package fapws builds, the kinds of handlers, and the
- * pool with its mounts. */
+/* Puts all parts of the C code together: the built-in module _fapws, which package fapws uses, the kinds of handlers,
+ * and the pool with its mounts. */
 #include "live.h"
 
 #include <stdlib.h>
@@ -75,7 +75,7 @@ static void mount_bind(core_mount *m, int protocol) {
 }
 int live_start_python(const core_start_options *o, const char **why) { return core_start(o, make_module, why); }
 
-/* Makes the mounts, and after them the mount of presence events. -1 with an exception. */
+/* Creates the mounts of the options, followed by the mount of presence events. Returns 0, or -1 with an exception. */
 static int make_mounts(const core_options *o) {
   P.nmounts = o->mounts + 1;
   P.mounts = calloc((size_t)P.nmounts, sizeof *P.mounts);
@@ -89,13 +89,14 @@ static int make_mounts(const core_options *o) {
     m->start = o->targets[i].start;
     m->name = PyUnicode_FromString(o->names[i]);
     m->place = o->targets[i].place ? strdup(o->targets[i].place) : NULL;
-    /* A handler that was never called counts as slow. */
+    /* A handler counts as slow until it has been called. */
     m->run_ns = m->wait_ns = m->close_ns = m->chunk_ns = 10 * CORE_SLOW_NS;
   }
   core_mount *presence = &P.mounts[o->mounts];
   presence->callable = live_presence_handler();
   presence->name = PyUnicode_FromString("on_join and on_leave");
-  presence->run_ns = presence->wait_ns = 10 * CORE_HEAVY_NS; /* requests must not wait for presence callbacks */
+  /* Counts as slow, so that requests do not wait for presence callbacks. */
+  presence->run_ns = presence->wait_ns = 10 * CORE_HEAVY_NS;
   mount_bind(presence, CORE_WSGI);
   return presence->callable && presence->name ? 0 : -1;
 }
@@ -106,7 +107,8 @@ core_shared *live_start_pool(const core_options *o) {
   return P.mode->prepare() < 0 || P.coroutines->prepare() < 0 ? NULL : &P.shared;
 }
 
-/* Returns the class called name in globals if it is a subclass of base, but not base itself. A new reference. */
+/* Returns a new reference to the class that is called name in the dict globals, or NULL unless it is a proper subclass
+ * of base. */
 static PyObject *script_class(PyObject *globals, const char *name, PyTypeObject *base) {
   PyObject *o = PyDict_GetItemString(globals, name);
   if (!o || o == (PyObject *)base || !PyType_Check(o) || !PyType_IsSubtype((PyTypeObject *)o, base)) return NULL;

@@ -1,12 +1,14 @@
-/* fapws.WebSocketConnection, the argument of WebSocket callbacks. On any thread with the GIL. */
+/* The class fapws.WebSocketConnection, whose objects are the argument of WebSocket callbacks. The methods can be called
+ * on any thread that has the GIL. */
 #include "live.h"
 
 #include <stddef.h>
 #include <structmember.h>
 
 #define P core_the_pool
-#define UNPACED_BYTES (4 << 20) /* maximum size of messages that wait for a client if send() must not wait */
-#define BEHIND_BYTES (1 << 20)  /* If more waits for a client, a broadcast closes its connection. */
+/* Maximum bytes of messages that wait for a client in modes in which send() must not wait. */
+#define UNPACED_BYTES (4 << 20)
+#define BEHIND_BYTES (1 << 20) /* a broadcast closes the WebSocket of a client for which more bytes wait */
 
 live_ws_object *live_ws_new(core_record *rec) {
   live_ws_object *ws = (live_ws_object *)live_WebSocketConnection_Type.tp_alloc(&live_WebSocketConnection_Type, 0);
@@ -36,7 +38,7 @@ static int is_closed(const live_ws_object *ws) {
   return live_ws_state(ws) > LIVE_WS_OPEN || !ws->rec || ws->refusal || core_is_cancelled(ws->rec);
 }
 
-/* Returns -1 with BrokenPipeError if send() is not possible. */
+/* Returns 0, or -1 with BrokenPipeError if nothing can be sent. */
 static int check_open(live_ws_object *ws) {
   if (core_check_parent() < 0) return -1;
   if (LIKELY(!is_closed(ws))) return 0;
@@ -45,7 +47,8 @@ static int check_open(live_ws_object *ws) {
   return core_raise(PyExc_BrokenPipeError, ws->refusal ? "the WebSocket was refused" : "the WebSocket is closed");
 }
 
-/* Waits for a slow client. Returns -1 with an exception if its messages still exceed the limit after seconds. */
+/* Waits for a slow client. Returns 0, or -1 with TimeoutError if too many bytes still wait for the client after the
+ * given seconds. */
 static int wait_for_client(live_ws_object *ws, double seconds) {
   core_thread *t = core_this_thread;
   int room;
@@ -96,7 +99,7 @@ static int send_held(live_ws_object *ws, const core_message *m) {
   return publish_message(ws->rec, m) < 0 ? -1 : 1;
 }
 
-/* Returns 1 if m will be sent, 0 if not, -1 with an exception. */
+/* Returns 1 if the message m was sent, 0 if it was dropped, or -1 with an exception. */
 static int send_one(live_ws_object *ws, const core_message *m) { return CORE_HELD(ws, send_held(ws, m)); }
 
 PyObject *live_ws_broadcast(PyObject *module, PyObject *args) {
@@ -104,7 +107,7 @@ PyObject *live_ws_broadcast(PyObject *module, PyObject *args) {
   core_message m;
   if (!PyArg_ParseTuple(args, "OO:broadcast", &given, &text) || core_check_parent() < 0) return NULL;
   if (core_read_message(text, &m) < 0) return NULL;
-  PyObject *all = PySequence_List(given); /* another thread may change it meanwhile */
+  PyObject *all = PySequence_List(given); /* a copy, because a different thread can change the list */
   long sent = 0;
   int bad = !all;
   for (Py_ssize_t i = 0; !bad && i < PyList_GET_SIZE(all); i++) {

@@ -1,4 +1,5 @@
-/* The states of a WebSocket with callbacks: accepted, closed, detached from its record. Any thread with the GIL. */
+/* Changes the state of a WebSocket with callbacks: accepts it, closes it, and detaches it from its record. The
+ * functions can be called on any thread that has the GIL. */
 #include "live.h"
 
 #define P core_the_pool
@@ -6,20 +7,20 @@
 void live_ws_publish(core_part *p) {
   core_thread *t = core_this_thread;
   const core_record *mine = t ? t->current : NULL;
-  if (!mine) { /* On a thread of the application, nothing else would wake the event loop later. */
+  if (!mine) { /* not on a thread that runs a record, so nothing would wake the event loop later */
     core_push_part(p);
     core_wake_loop();
     return;
   }
   core_publish(t, p);
-  /* A slow handler must not delay the message. The monitor notices a handler that is slow only once, unless the
-   * monitor sleeps. */
+  /* The message must not wait until a slow handler has returned. If a handler is usually quick, the monitor wakes the
+   * event loop when necessary, unless the monitor sleeps. */
   if (core_run_ns(core_mount_of(mine)) > CORE_SLOW_NS || __atomic_load_n(&P.monitor_parked, __ATOMIC_RELAXED))
     core_notify(t);
 }
 
 static int accept_held(live_ws_object *ws) {
-  /* Another thread has accepted the WebSocket by sending the first message. */
+  /* A different thread has accepted the WebSocket by sending the first message. */
   if (live_ws_state(ws) != LIVE_WS_OPENING) return 0;
   wsgi_start_object no_fields = {.status = 101, .length = -1};
   core_record *rec = ws->rec;
@@ -35,8 +36,8 @@ static int accept_held(live_ws_object *ws) {
 
 int live_ws_accept(live_ws_object *ws) { return CORE_HELD(ws, accept_held(ws)); }
 
-/* Takes code and reason from the client's close frame if the inputs contain it. Holding ws and the pool's mutex
- * guards both lists. */
+/* Stores the code and the reason of the client's close frame, if the record has received it. The caller holds the
+ * object ws, which guards the list run.batch; the pool's mutex guards the list of inputs. */
 static void take_close(live_ws_object *ws) {
   ws->code = 1006;
   core_lock();
@@ -54,7 +55,7 @@ static int shut_held(live_ws_object *ws, int code, PyObject *reason) {
   core_record *rec = ws->rec;
   if (live_ws_state(ws) == LIVE_WS_OPENING && live_ws_accept(ws) < 0) return -1;
   if (live_ws_state(ws) != LIVE_WS_OPEN) return 0;
-  if (core_is_cancelled(rec)) { /* the client disconnected, and on_close will be called */
+  if (core_is_cancelled(rec)) { /* the client has disconnected, so on_close will be called anyway */
     live_ws_set_state(ws, LIVE_WS_CLOSING);
     take_close(ws);
     return 0;

@@ -1,8 +1,8 @@
 /* WebSockets with callbacks. A WebSocket occupies a thread only while a callback runs, and runs one callback at a time,
- * in the order of its inputs. With the GIL.
+ * in the order of its inputs. All functions need the GIL.
  *
- * A record with inputs is queued (core_flow.c); its turn lasts until no input is left, or other records have waited for
- * a while. */
+ * A record with inputs is queued (core_flow.c). A thread that takes the record runs callbacks until no input remains,
+ * or until other records have waited for a while. */
 #include "live.h"
 
 #include <stdlib.h>
@@ -13,8 +13,9 @@ enum { ON_OPEN, ON_MESSAGE, ON_CLOSE, ON_RESUME, CALLBACKS };
 static const char *const names[CALLBACKS] = {"on_open", "on_message", "on_close", "on_resume"};
 static PyObject *name[CALLBACKS];
 
-/* Calls a callback with ws and, unless they are NULL, two more arguments, whose references it takes. Returns its
- * result, None if there is no callback of this kind, or NULL with an exception. A new reference. */
+/* Calls a callback with ws and with those of the arguments second and third that are not NULL. Steals the references to
+ * second and third. Returns a new reference to the result, or to None if the application has no such callback, or NULL
+ * with an exception. */
 static PyObject *call(live_ws_object *ws, int which, PyObject *second, PyObject *third) {
   PyObject *f = PyObject_GetAttr(core_mount_of(ws->rec)->callable, name[which]),
            *args[] = {(PyObject *)ws, second, third};
@@ -27,7 +28,8 @@ static PyObject *call(live_ws_object *ws, int which, PyObject *second, PyObject 
   return result;
 }
 
-/* Called between two callbacks, because a Timeout for the first callback must not hit the second one. */
+/* Called between two callbacks. Withdraws a Timeout for the first callback, which must not be raised in the second
+ * callback. */
 static void next_callback(core_thread *t) {
   core_count_job(t);
   if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
@@ -35,19 +37,19 @@ static void next_callback(core_thread *t) {
 
 static void failed(core_thread *t, live_ws_object *ws, const char *what) {
   core_record *rec = ws->rec;
-  int late = t->raised && PyErr_ExceptionMatches(core_timeout); /* The stack was logged when Timeout was raised. */
-  /* send() has raised the exception because the client has disconnected. */
+  int late = t->raised && PyErr_ExceptionMatches(core_timeout); /* the stack was logged when the Timeout was raised */
+  /* the exception comes from send(), because the client has disconnected */
   int gone =
       (live_ws_state(ws) > LIVE_WS_OPEN || core_is_cancelled(rec)) && PyErr_ExceptionMatches(PyExc_BrokenPipeError);
   if (late || gone)
     PyErr_Clear();
   else
     core_report(what, rec);
-  /* If this fails, the end of the exchange closes the WebSocket. */
+  /* If live_ws_shut fails, the WebSocket is closed when the exchange ends. */
   if (live_ws_shut(ws, 1011, NULL) < 0) PyErr_Clear();
 }
 
-/* Calls on_close. Takes the reference to reason, which may be NULL. */
+/* Calls on_close. Steals the reference to reason, which can be NULL. */
 static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
   core_record *rec = ws->rec;
   CORE_BEGIN_HOLD(ws);
@@ -62,17 +64,17 @@ static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject
     core_report("on_close", rec);
 }
 
-/* Returns the close code. Stores a new reference to the reason in *reason, or NULL. */
+/* Returns the close code, and stores a new reference to the close reason, or NULL, in *reason. */
 static int close_code(live_ws_object *ws, PyObject **reason) {
   int code;
-  CORE_BEGIN_HOLD(ws); /* Another thread may still be in close(). */
+  CORE_BEGIN_HOLD(ws); /* a different thread can still be in close() */
   code = ws->code;
   *reason = Py_XNewRef(ws->reason);
   CORE_END_HOLD();
   return code;
 }
 
-/* Ends the WebSocket: calls on_close and publishes the last part. Takes the reference to reason, which may be NULL. */
+/* Ends the WebSocket: calls on_close and publishes the last part. Steals the reference to reason, which can be NULL. */
 static void end(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
   core_record *rec = ws->rec;
   if (t->unsignalled && core_run_ns(core_mount_of(rec)) > CORE_SLOW_NS) core_notify(t);
@@ -104,7 +106,7 @@ static void on_message(core_thread *t, live_ws_object *ws, const core_input *in)
 
 static core_input *next_input(core_record *rec) {
   core_input *in;
-  CORE_BEGIN_HOLD(rec->run.ws); /* Another thread may look for the close frame meanwhile. */
+  CORE_BEGIN_HOLD(rec->run.ws); /* a different thread can search for the close frame in the list */
   if (!rec->run.batch) {
     core_lock();
     rec->run.batch = core_take_inputs(rec);
@@ -116,8 +118,8 @@ static core_input *next_input(core_record *rec) {
   return in;
 }
 
-/* Takes the record out of the queue after its last input, unless an input has arrived or another thread has closed the
- * WebSocket meanwhile. Returns whether the record was taken out. */
+/* Marks the record as not queued after its last input, and returns 1. Returns 0 if an input has arrived, the client has
+ * disconnected, or a different thread has closed the WebSocket. */
 static int comes_to_rest(core_record *rec) {
   core_lock();
   int rests = !rec->inputs.first && !core_is_cancelled(rec) && live_ws_state(rec->run.ws) <= LIVE_WS_OPEN;
@@ -161,7 +163,7 @@ static void run_inputs(core_thread *t, core_record *rec) {
       if (live_ws_hand_over(t, ws)) return;
       continue;
     }
-    if (spent) { /* For the first callback, run_job has already done this. */
+    if (spent) { /* run_job has already done this before the first callback */
       t->unsignalled_ns += core_run_ns(m);
       if (t->unsignalled && (t->unsignalled_ns > CORE_UNSIGNALLED_NS || core_run_ns(m) > CORE_SLOW_NS)) core_notify(t);
     }
@@ -173,8 +175,8 @@ static void run_inputs(core_thread *t, core_record *rec) {
 
 static PyObject *refusal_of(live_ws_object *ws) { return CORE_HELD(ws, Py_XNewRef(ws->refusal)); }
 
-/* Refuses the WebSocket, unless another thread has opened it by sending the first message. Returns whether the
- * WebSocket was refused. */
+/* Refuses the WebSocket, unless it was already accepted, which happens when a thread sends a message. Returns whether
+ * the WebSocket was refused. */
 static int keep_closed(live_ws_object *ws) {
   int closed;
   CORE_BEGIN_HOLD(ws);
@@ -184,15 +186,16 @@ static int keep_closed(live_ws_object *ws) {
   return closed;
 }
 
-/* Raises the HTTPError that refuses the WebSocket: refusal, or an HTTPError without text if refusal is NULL. */
+/* Raises the fapws.HTTPError with which the WebSocket is refused: the object refusal, or a new object with status 403
+ * if refusal is NULL. */
 static void refuse(PyObject *refusal) {
   PyObject *error = refusal ? Py_NewRef(refusal) : core_call("fapws._errors", "HTTPError", "(i)", 403);
   if (error) PyErr_SetObject((PyObject *)Py_TYPE(error), error);
   Py_XDECREF(error);
 }
 
-/* Calls on_open, and accepts or rejects the WebSocket. Returns -1 with an exception. Sets *called if on_open was
- * called. */
+/* Calls on_open, and raises an exception if the application rejects the WebSocket. Sets *called if on_open was called.
+ * Returns 0, or -1 with an exception. */
 static int admit(live_ws_object *ws, int *called) {
   core_record *rec = ws->rec;
   PyObject *protocol = PyObject_CallMethod(core_mount_of(rec)->callable, "_admit", "O", (PyObject *)rec->run.environ);
@@ -207,7 +210,7 @@ static int admit(live_ws_object *ws, int *called) {
   if (result == Py_False || refusal) {
     if (keep_closed(ws))
       refuse(refusal);
-    else if (live_ws_shut(ws, 1008, NULL) < 0) /* The first send() in on_open has accepted the WebSocket already. */
+    else if (live_ws_shut(ws, 1008, NULL) < 0) /* a send() in on_open has already accepted the WebSocket */
       PyErr_Clear();
   }
   Py_XDECREF(refusal);
@@ -219,7 +222,7 @@ static void reject(core_thread *t, live_ws_object *ws, int called) {
   core_record *rec = ws->rec;
   PyObject *type, *value, *tb;
   core_fetch_exception(&type, &value, &tb);
-  /* on_close lets the application undo what on_open did. */
+  /* If on_open has failed, on_close lets the application undo what on_open has done. */
   if (called && !core_is_http_error(value)) call_on_close(t, ws, 1011, NULL);
   live_ws_detach(ws);
   Py_DECREF(ws);
@@ -257,7 +260,7 @@ static void open_websocket(core_thread *t, core_record *rec) {
   if (bad) failed(t, ws, rec->req.handed ? "on_resume" : "on_open");
   PyObject *environ = rec->run.environ;
   CORE_BEGIN_HOLD(ws);
-  rec->run.environ = NULL; /* ws makes a new environ if the application reads it */
+  rec->run.environ = NULL; /* the object ws makes a new environ if the application reads its attribute environ */
   CORE_END_HOLD();
   Py_XDECREF(environ);
   run_inputs(t, rec);
