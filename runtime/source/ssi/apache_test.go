@@ -24,7 +24,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// differences lists the pages that fapws and Apache 2.4 process differently, with the reason.
+// differences maps the names of pages that fapws and Apache 2.4 process differently to the reasons.
 var differences = map[string]string{
 	"captures.shtml": "with the expressions of 2.4, Apache has $0 but forgets how many groups there were, so " +
 		"that $1 is undefined",
@@ -38,14 +38,15 @@ var differences = map[string]string{
 		"relative to the top",
 }
 
-// badConditions lists the pages with conditions that cannot be evaluated. Like fapws, Apache omits all branches of
-// these conditions since 2.4.68; older versions continue as if there were no condition.
+// badConditions lists the pages with conditions that cannot be evaluated. For such a condition, fapws and Apache since
+// 2.4.68 omit all branches, whereas older versions of Apache continue as if there were no condition.
 var badConditions = []string{"expressions.shtml", "iferror.shtml", "legacy.shtml"}
 
-// behindError matches the rest of a line after its last error message.
+// behindError matches a line with an error message, and its group matches the line up to the end of the last error
+// message.
 var behindError = regexp.MustCompile(`(?m)^(.*this directive\]).*$`)
 
-// showsBadConditions reports whether apache2 is older than 2.4.68.
+// showsBadConditions reports whether apache2 is older than 2.4.68 and therefore shows the branches of such conditions.
 func showsBadConditions(t *testing.T) bool {
 	text, err := exec.Command("apache2", "-v").Output()
 	if err != nil {
@@ -103,7 +104,7 @@ func comparePage(t *testing.T, page, theirs, ours string) {
 	}
 }
 
-// own matches lines of printenv that only one of the two servers prints, or that contain ports and times.
+// own matches lines in the output of printenv that only one of the two servers prints, or that contain ports or times.
 var own = regexp.MustCompile(`(?m)^(PATH|SERVER_SIGNATURE|SERVER_SOFTWARE|SERVER_ADMIN|CONTEXT_\w+|HTTP_HOST|` +
 	`\w+_PORT|DATE_\w+)=.*\n`)
 

@@ -13,8 +13,8 @@ import (
 
 type kind struct {
 	run func(*page, *element)
-	// An element without one of these arguments is an error. In hidden text the element is skipped. If arguments is
-	// nil, run checks the arguments itself.
+	// Names of the permitted arguments. An element without any of them is an error, except in hidden text, where it is
+	// skipped. If arguments is nil, the function run is called in hidden text, too, and checks the arguments.
 	arguments []string
 }
 
@@ -53,8 +53,8 @@ func (p *page) carryOut(e *element) {
 	}
 }
 
-// arguments yields the arguments of an element, up to the first argument without a value, as in mod_include, or with an
-// unknown name.
+// arguments yields the arguments of an element, up to the first argument with an unknown name or, as in mod_include,
+// without a value.
 func (p *page) arguments(e *element) iter.Seq[argument] {
 	return func(yield func(argument) bool) {
 		for _, a := range e.args {
@@ -115,8 +115,8 @@ func (p *page) echo(e *element) {
 	}
 }
 
-// recode applies two lists of codings, such as "url" or "base64,entity", to a value: it decodes and then encodes. ok is
-// false if a list is invalid; errors of both lists are reported.
+// recode decodes a value and then encodes it, as two lists of codings specify, such as "url" or "base64,entity". If a
+// list is invalid, ok is false, but recode processes both lists, so that errors in both are reported.
 func (p *page) recode(s, decoding, encoding string) (result string, ok bool) {
 	ok = true
 	for _, step := range []struct {
@@ -182,8 +182,8 @@ func (p *page) printenv(e *element) {
 	}
 }
 
-// conditional executes an if. Within hidden text the if is only counted; within shown text the outer condition is true
-// and need not be remembered.
+// conditional executes an if element. In hidden text, the if is only counted; in shown text, the condition of the
+// enclosing if is known to be true and need not be stored.
 func (p *page) conditional(e *element) {
 	if !p.printing {
 		p.hidden++
@@ -203,7 +203,7 @@ func (p *page) elif(e *element) {
 	p.ask(e)
 }
 
-// ask evaluates the condition of an element. If that fails, no branch is shown.
+// ask evaluates the condition of an element. If the condition is invalid, no branch is shown.
 func (p *page) ask(e *element) {
 	if e.holds == nil {
 		p.printing = true // show the error message even in hidden text

@@ -9,8 +9,8 @@ import (
 
 type condition = func(*page) bool
 
-// maxExpression bounds expressions, in bytes. The time of a regular expression is proportional to the text it is
-// compared with (RE2), and its memory to its own length.
+// maxExpression limits the length of an expression in bytes, because the memory of a regular expression is proportional
+// to its length. The time for matching is proportional to the length of the text (RE2).
 const maxExpression = 8192
 
 func (e *element) compile() {
@@ -38,8 +38,8 @@ func (e *element) compile() {
 // comparison = text [ ( "=" | "==" | "!=" | "<" | "<=" | ">" | ">=" ) text | ( "=" | "!=" | "=~" | "!~" ) "/" pattern
 // "/" [ "i" ] ]
 //
-// A text is one or several words, strings and variables: v('NAME'), %{NAME}, or $NAME also inside of words and strings.
-// A text alone is true if it is not empty.
+// A text is a sequence of words, strings and variables: v('NAME'), or %{NAME} or $NAME, also within words and strings.
+// A text without a comparison is true if it is not empty.
 type exprParser struct {
 	s string // the rest of the expression
 }
@@ -73,7 +73,7 @@ func (p *exprParser) peek() string {
 	return p.s
 }
 
-// take consumes the text that a pattern matches, and returns the groups; nil if it does not match.
+// take consumes the input that a pattern matches, and returns the groups, or nil if the pattern does not match.
 func (p *exprParser) take(wanted func() *regexp.Regexp) []string {
 	found := wanted().FindStringSubmatch(p.peek())
 	if found != nil {
@@ -89,7 +89,8 @@ func (p *exprParser) near() string {
 	return fmt.Sprintf("%.20q", p.s)
 }
 
-// pattern returns a function that compiles text at its first call, which saves time and memory at startup.
+// pattern returns a function that compiles a regular expression when it is first called, which saves time and memory at
+// startup.
 func pattern(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
@@ -104,15 +105,15 @@ var (
 	constant   = pattern(`^(?:true|false)\s*(?:\)|&&|\|\||$)`)
 	comparison = pattern(`^(?:=~|!~|[=!<>]=|[=<>])`)
 	expression = pattern(`(?s)^/((?:\\.|[^/\\])*)/(i?)`)
-	// a function whose argument is a variable.
+	// a function call whose argument is the name of a variable
 	function    = pattern(`^(?:v|env|reqenv)\(\s*(?:'(\w+)'|"(\w+)")\s*\)`)
 	quoted      = pattern(`(?s)^(?:'((?:\\.|[^'\\])*)'|"((?:\\.|[^"\\])*)")`)
 	word        = pattern(`(?s)^(?:((?:[&|]?(?:\\.|\\$|[^\s\v()=!<>&|\\'"])['"]*)+)|([&|])(?:\s|$))`)
 	percent     = pattern(`%\{(\w+)\}`)
 	backslashed = pattern(`(?s)\\([^$])`) // substitute handles \$
 
-	// unknown matches operators of Apache 2.4 that are not supported. Treated as words, they would silently change the
-	// meaning of an expression.
+	// unknown matches operators of Apache 2.4 that are not supported. They are errors, because treating them as words
+	// would silently change the meaning of an expression.
 	unknown = pattern(`^(?:-[A-Za-z]\w*|and|or|not|in|eq|ne|lt|le|gt|ge)$`)
 )
 
@@ -186,7 +187,7 @@ func (p *exprParser) comparison(a, sign string) condition {
 	b := p.text()
 	return func(pg *page) bool {
 		order := "<=>"[strings.Compare(pg.substitute(a), pg.substitute(b))+1]
-		// sign contains the characters of order for which the comparison is true.
+		// The string sign contains each character of "<=>" for which the comparison is true.
 		return (strings.IndexByte(sign, order) >= 0) != negate
 	}
 }

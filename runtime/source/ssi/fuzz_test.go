@@ -104,7 +104,7 @@ func FuzzPage(f *testing.F) {
 		p := testPage()
 		p.s.opt.Files = files
 		p.printing, p.found = true, true
-		// No output is sent, because the page has no client.
+		// The page has no client, so limit its output to less than bufferSize, which is never sent.
 		p.left.Store(bufferSize - 1000)
 		p.vars.putQuery(query)
 		for _, n := range parse(text).nodes {

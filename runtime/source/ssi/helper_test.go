@@ -26,8 +26,7 @@ type site struct {
 	log []string
 }
 
-// newSite starts a server: pages are below /p/, plain files below /p/f/, and dynamic responses (answer) below
-// /dynamic/.
+// newSite starts a server with pages below /p/, plain files below /p/f/, and the application answer below /dynamic/.
 func newSite(t *testing.T, o Options, files map[string]string) *site {
 	t.Helper()
 	s := &site{t: t, root: t.TempDir()}
@@ -60,8 +59,8 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 	return s
 }
 
-// answer is an application: /dynamic/status/404, /dynamic/echo?text,
-// /dynamic/cookie, /dynamic/slow, /dynamic/big.
+// answer is an application for the paths /dynamic/status/404, /dynamic/echo?text, /dynamic/cookie, /dynamic/slow and
+// /dynamic/big.
 func answer(w *backend.Response, r *backend.Request) {
 	text := func(status int, body string) {
 		w.Start(exchange.Head{Status: status, Fields: []byte("Content-Type: text/plain\r\nSet-Cookie: a=b\r\n"),

@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// include executes an include. After a failed response it ignores all arguments except onerror, until a response
-// succeeds.
+// include executes an include element. After an argument whose response has failed, include ignores all arguments
+// except onerror, until a response succeeds.
 func (p *page) include(e *element) {
 	failed := false
 	for a := range p.arguments(e) {
@@ -104,7 +104,7 @@ func withoutDots(s string) string {
 
 var errOutside = errors.New("the file must be in the directory of the page or under it")
 
-// below resolves a name relative to the page's directory. The name must not lead out of that directory.
+// below resolves a name relative to the page's directory, or returns an error if the name leads outside that directory.
 func below(base, name string) (string, error) {
 	if !filepath.IsLocal(name) {
 		return "", errOutside
@@ -112,7 +112,8 @@ func below(base, name string) (string, error) {
 	return directory(base) + path.Clean(name), nil
 }
 
-// fileTarget returns the target for a file, which must exist. The server decides what it sends for this path.
+// fileTarget returns the URL path that includes a file, which must exist. The include then sends whatever the server
+// sends for this path.
 func (p *page) fileTarget(name string) (string, error) {
 	onDisk, err := below(p.f.name, name)
 	if err != nil {
@@ -124,7 +125,7 @@ func (p *page) fileTarget(name string) (string, error) {
 	return escapeURL(directory(p.r.Path) + path.Clean(name)), nil
 }
 
-// stat returns information about a file. name is a decoded path below the root.
+// stat returns information about a file. The parameter name is a decoded path below the document root.
 func (p *page) stat(name string) (fs.FileInfo, error) {
 	f, info, err := p.s.opt.Files.OpenPath(name)
 	if err != nil {
@@ -196,7 +197,7 @@ func (p *page) exec(e *element) {
 	})
 }
 
-// cgiTarget returns the target for a program, with the query of the page.
+// cgiTarget returns the URL that includes the output of a program, with the query of the page.
 func (p *page) cgiTarget(name string) string {
 	path, _, _ := strings.Cut(p.target(name), "?")
 	if q := p.r.Query(); q != "" {
@@ -205,10 +206,10 @@ func (p *page) cgiTarget(name string) string {
 	return path
 }
 
-// command runs a shell command in the page's directory. The variables become the command's environment, and the groups
-// of the last pattern its arguments: values from clients must not become a part of the command. As in mod_include, \$
-// is a dollar sign for the shell. The standard error of the command is logged. When the command ends, its child
-// processes are ended, too.
+// command runs a shell command in the page's directory. Values from clients must not become part of the command: it
+// gets the variables as its environment, and the groups of the last matched pattern as its arguments. As in
+// mod_include, \$ is a dollar sign for the shell. The standard error of the command is logged. When the command ends,
+// its child processes are ended, too.
 func (p *page) command(line string) error {
 	if err := p.s.gate.Enter(p.ctx, p.r.Account()); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// TestPagesAreProcessedLikeApache cannot compare includes of dynamic responses.
+// This test checks includes of dynamic responses, which TestPagesAreProcessedLikeApache cannot compare.
 func TestIncludesOfDynamicResponses(t *testing.T) {
 	s := newSite(t, Options{}, map[string]string{
 		"f/plain.txt":   "plain & text",
@@ -111,7 +111,7 @@ func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 	})
 }
 
-// In every form of a reference, the input is only data for the command.
+// In every form of a reference to the client's input, the shell must treat the input only as data.
 func TestClientInputIsNeverPartOfACommand(t *testing.T) {
 	const groups = `<!--#if expr="$QUERY_STRING = /(a)(.*)/" --><!--#endif -->`
 	for name, page := range map[string]string{

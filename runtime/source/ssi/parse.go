@@ -18,15 +18,15 @@ const (
 	endTag   = "-->"
 )
 
-// A document is a parsed page. A document is immutable and may be used by any number of goroutines.
+// A document is a parsed page. A document is immutable and safe for concurrent use.
 type document struct {
 	nodes []node
-	size  int // approximate bytes of memory
+	size  int // approximate memory in bytes
 }
 
 type node struct {
 	text    string
-	element *element // nil for text
+	element *element // nil if the node is text
 }
 
 type element struct {
@@ -36,17 +36,17 @@ type element struct {
 	bad  string // why the element cannot be executed; "" if it is valid
 
 	asks  bool
-	holds condition // condition of if and elif; nil if wrong contains an error
+	holds condition // condition of an if or elif element; nil if the string wrong contains an error
 	wrong string
 }
 
 type argument struct {
 	name     string
-	value    string // without quotes and their escapes
+	value    string // without the enclosing quotes and the backslashes that escape them
 	hasValue bool
 }
 
-// Limits of a page. Exceeding them is an error.
+// A page that exceeds these limits is an error.
 const (
 	maxElements = 10_000
 	maxArgs     = 100
@@ -90,7 +90,7 @@ const space = " \t\n\v\f\r"
 
 var (
 	nameEnd = pattern(endTag + `|[\s\v]`)
-	// includes the "=" or the space after the name
+	// matches the name, and the "=" or the space after it
 	argumentName = pattern("^([^\\s\\v=\"'`][^\\s\\v=]*|)([\\s\\v]*=[\\s\\v]*|[\\s\\v]+)")
 
 	// A value is quoted, or ends at the next space. A backslash escapes only the quotes that enclose the value.
@@ -99,8 +99,8 @@ var (
 )
 
 // parse parses an element after its start tag and returns the element's length, including its end tag. As in
-// mod_include, the end tag counts only where an argument may begin: text that directly follows a name or an unquoted
-// value belongs to it.
+// mod_include, the end tag is recognized only where an argument can begin: directly after a name or an unquoted value,
+// it is part of the name or value.
 func (e *element) parse(s string) int {
 	const unfinished = "an element is not finished at the end of the page"
 	end := nameEnd().FindStringIndex(s)
@@ -153,7 +153,7 @@ type file struct {
 	doc      *document
 }
 
-// load returns the page from memory if its file has not changed.
+// load returns a parsed page. load parses the file only if it has changed since the page was cached.
 func (s *Pages) load(name string) (*file, error) {
 	opened, info, err := s.opt.Files.OpenPath(name)
 	if err != nil {
@@ -182,7 +182,7 @@ func (s *Pages) load(name string) (*file, error) {
 	return f, nil
 }
 
-// cache removes all parsed pages if they are too large.
+// cache contains parsed pages, and removes all of them if their size exceeds the limit.
 type cache struct {
 	limit int // in bytes
 

@@ -20,55 +20,57 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Options determine which pages exist and which elements they may use. All fields except Files and Root may be zero.
+// Options determine which pages exist and which elements the pages may use. All fields except Files and Root may be
+// zero.
 type Options struct {
 	// Files is the document root, which pages cannot leave.
 	Files *static.Files
 
-	// Root is the path of Files, for DOCUMENT_ROOT and SCRIPT_FILENAME.
+	// Root is the path of the document root, for DOCUMENT_ROOT and SCRIPT_FILENAME.
 	Root string
 
-	// Prefix is the decoded path, below a root path, that corresponds to Files: "/docs". "" means all paths.
+	// Prefix is the decoded URL path that corresponds to Files, below a root path: "/docs". "" means all paths.
 	Prefix string
 
-	// Patterns contains the names of pages with elements, by default "*.shtml". Pages treats other files as missing.
+	// Patterns contains patterns for the names of pages with elements, by default "*.shtml". All other files are
+	// treated as missing.
 	Patterns []string `key:"patterns" is:"pattern" short:"names such as [\"*.shtml\"]"`
 
-	// Index contains the names that are tried in order for a directory. Only names that match Patterns count.
+	// Index contains the names of index files, in order of preference. Only names that match Patterns are used.
 	Index []string
 
-	// Charset is the charset of Content-Type. "" means utf-8, "off" none.
+	// Charset is the charset parameter of Content-Type; "" means utf-8, and "off" means no parameter.
 	Charset string
 
 	// Software is SERVER_SOFTWARE. "" means fapws.
 	Software string
 
-	// AllowExec permits pages to run programs: exec cmd and exec cgi.
+	// AllowExec permits pages to run programs with the elements exec cmd and exec cgi.
 	AllowExec bool `key:"exec"`
 
-	// TimeFormat is the strftime format of times, unless a page changes it by "config timefmt". "" means "%A, %d-%b-%Y
-	// %H:%M:%S %Z".
+	// TimeFormat is the strftime format for times, unless a page changes the format with "config timefmt". "" means
+	// "%A, %d-%b-%Y %H:%M:%S %Z".
 	TimeFormat string `key:"timefmt"`
 
-	// ErrorMessage is shown instead of an element that has failed, unless a page changes it by "config errmsg". ""
-	// means "[an error occurred while processing this directive]".
+	// ErrorMessage is shown instead of an element that has failed, unless a page changes the message with "config
+	// errmsg". "" means "[an error occurred while processing this directive]".
 	ErrorMessage string `key:"errmsg"`
 
-	// UndefinedEcho is shown instead of a variable that does not exist, unless a page changes it by "config echomsg".
-	// "" means "(none)".
+	// UndefinedEcho is shown instead of a variable that does not exist, unless a page changes this text with "config
+	// echomsg". "" means "(none)".
 	UndefinedEcho string `key:"echomsg"`
 
-	// Depth is the maximum depth of included pages, at most exchange.MaxDepth. 0 means exchange.MaxDepth.
+	// Depth is the maximum depth of nested includes, at most exchange.MaxDepth, which is the default.
 	Depth int `key:"depth" range:"1-10"`
 
 	// MaxOutput limits the size of a page with its includes, in bytes. 0 means 64 MiB.
 	MaxOutput int64 `key:"max-output"`
 
-	// Timeout limits the time for a page with its includes. 0 means 30 s.
+	// Timeout limits the time for processing a page with its includes. 0 means 30 s.
 	Timeout time.Duration
 
-	// Log is called on any goroutine with a line about an error in a page, and the client that requested the page, or
-	// "".
+	// Log is called on any goroutine with a line about an error in a page, and the address of the client that requested
+	// the page, or "".
 	Log func(client, line string)
 }
 
@@ -83,14 +85,14 @@ type Pages struct {
 	gate  *programs.Gate
 }
 
-// maxPrograms limits the programs of exec cmd that run at the same time. The number of waiting programs is not limited,
+// maxPrograms limits the commands of exec cmd that run at the same time. The number of waiting commands is not limited,
 // because each of them belongs to a request.
 const (
 	maxPrograms = 32
 	maxWaiting  = 1 << 30
 )
 
-// New returns a responder for pages. The error has one line.
+// New returns a responder for pages.
 func New(o Options) (*Pages, error) {
 	if len(o.Patterns) == 0 {
 		o.Patterns = []string{"*.shtml"}
@@ -167,11 +169,11 @@ func (s *Pages) find(path string) (f *file, err error) {
 // shared is the state of a page and of the pages that it includes.
 type shared struct {
 	vars  *variables
-	left  atomic.Int64 // number of bytes that may still be sent
+	left  atomic.Int64 // number of bytes that may still be sent (Options.MaxOutput)
 	lines atomic.Int32
 }
 
-// maxLines is the maximum number of log lines of a request, maxLine the maximum length of a line in bytes.
+// maxLines limits the number of log lines for a request, and maxLine limits the length of each line in bytes.
 const (
 	maxLines = 20
 	maxLine  = 500
@@ -190,16 +192,16 @@ type page struct {
 	timefmt, errmsg, echomsg string
 	bytes                    bool
 
-	// state of if elements: printing is set if text is shown, found if a branch of the innermost if was true. hidden
-	// counts the ifs that began within hidden text
+	// State of if elements: printing is set while text is shown, found is set after a branch of the innermost if was
+	// true, and hidden counts the enclosing if elements that began in hidden text.
 	printing, found bool
 	hidden          int
 
-	rest    []node // nodes after the current one
+	rest    []node // nodes after the current node
 	element *element
-	// text of the last comparison with a regular expression that has groups
+	// text that was last compared with a regular expression with groups
 	text string
-	// position of the match and its groups in text; nil without a match
+	// positions of that match and its groups in the string text; nil if there was no match
 	captured []int
 
 	buf     []byte
@@ -226,7 +228,7 @@ func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page 
 	return p
 }
 
-// sharedBy returns the state of the pages that include the page for r, or nil.
+// sharedBy returns the state shared by the pages that include the page for r, or nil if no page includes it.
 func sharedBy(r *backend.Request) *shared {
 	if r.Origin == nil {
 		return nil
@@ -272,8 +274,8 @@ func (p *page) write(text string) {
 	}
 }
 
-// start sends the head. If the page exceeds bufferSize, later elements may depend on any field of the request, so the
-// response gets "Vary: *".
+// start sends the head. If the page exceeds bufferSize, the rest may depend on any request field, so start adds "Vary:
+// *".
 func (p *page) start(length int64) {
 	contentType := "text/html"
 	if p.s.opt.Charset != "off" {
@@ -302,13 +304,14 @@ func (p *page) stop(why string) {
 		return
 	}
 	p.stopped = true
-	if p.r.Context.Err() == nil { // nil unless the client has disconnected
+	if p.r.Context.Err() == nil { // the client has not disconnected
 		p.log(why)
 	}
 	p.buf = append(p.buf, p.errmsg...)
 }
 
-// finish aborts a page that has begun and cannot be completed, so that its client notices.
+// finish sends the rest of the page. If an incomplete page was already partly sent, finish aborts the response, so that
+// the client notices.
 func (p *page) finish() {
 	broken := p.stopped && p.w.Started()
 	p.start(int64(len(p.buf)))
@@ -341,8 +344,8 @@ func (p *page) fail(format string, args ...any) {
 	p.write(p.errmsg)
 }
 
-// match compares text with a regular expression. If the expression has groups, match sets $0 to $9, even if it does not
-// match.
+// match compares text with a regular expression. If the expression has groups, match also sets $0 to $9, or clears them
+// if the text does not match.
 func (p *page) match(re *regexp.Regexp, text string) bool {
 	if re.NumSubexp() == 0 {
 		return re.MatchString(text)
@@ -351,7 +354,7 @@ func (p *page) match(re *regexp.Regexp, text string) bool {
 	return p.captured != nil
 }
 
-// capture returns group n of the last match. capture returns false if the group did not take part in the match.
+// capture returns group n of the last match, or false if the group did not take part in the match.
 func (p *page) capture(n int) (string, bool) {
 	if 2*n >= len(p.captured) || p.captured[2*n] < 0 {
 		return "", false
@@ -366,7 +369,8 @@ func (p *page) variable(name string) (string, bool) {
 	return p.vars.get(name)
 }
 
-// substitute replaces $name and ${name} in a value. \$ is a dollar sign; other backslashes are kept.
+// substitute replaces $name and ${name} in a value by the value of the variable, and \$ by a dollar sign. All other
+// backslashes are kept.
 func (p *page) substitute(s string) string {
 	size := 0
 	return reference().ReplaceAllStringFunc(s, func(text string) string {
@@ -389,5 +393,5 @@ func (p *page) substitute(s string) string {
 	})
 }
 
-// A reference without its closing brace extends to the end.
+// A reference without a closing brace extends to the end of the value.
 var reference = pattern(`\\\$|\$(?:\w+|\{[^}]+\}|\{[^}]*$)`)

@@ -16,22 +16,23 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// maxVariables limits the bytes of all names and values, because a page could double the size of a value repeatedly.
+// maxVariables limits the total size of all names and values in bytes, because a page could double the size of a value
+// repeatedly.
 const maxVariables = 1 << 20
 
-// variables are shared by a page and the pages that it includes. Names are case-insensitive; the variables are in the
-// order of their creation.
+// variables contains the variables that a page and the pages that it includes share, in the order of their creation.
+// Names are case-insensitive.
 type variables struct {
 	began    time.Time
 	modified time.Time // modification time of the outermost page
 
-	// guards the following fields, because an included page may still run after its timeout while the outer page
-	// continues
+	// mu guards all fields below it: the goroutine of an included page may continue after a timeout, at the same time
+	// as the outer page.
 	mu    sync.Mutex
 	list  []variableEntry
 	index map[string]int
 	size  int
-	// request fields on which the page depends; "*" if there are other dependencies
+	// request fields on which the page depends; "*" if it depends on other things than fields
 	vary []string
 }
 
@@ -76,7 +77,7 @@ func (v *variables) get(name string) (string, bool) {
 	return v.list[i].value, true
 }
 
-// depend records that the page depends on a field. The caller holds v.mu.
+// depend records that the page depends on a request field. The caller must hold v.mu.
 func (v *variables) depend(field string) {
 	const most = 20
 	field = textproto.CanonicalMIMEHeaderKey(field)
@@ -89,7 +90,7 @@ func (v *variables) depend(field string) {
 	}
 }
 
-// dependOn adds the dependencies of an included response, from its Vary fields. Accept-Encoding does not count, because
+// dependOn adds the request fields in the Vary field of an included response. dependOn omits Accept-Encoding, because
 // includes are requested without codings.
 func (v *variables) dependOn(vary []string) {
 	v.mu.Lock()
@@ -116,7 +117,7 @@ func (v *variables) each(f func(name, value string)) {
 	}
 }
 
-// greenwich is formatted as GMT by %Z.
+// greenwich is the time zone that the format %Z shows as GMT.
 var greenwich = time.FixedZone("GMT", 0)
 
 func (v *variables) setTimes(format string) {
@@ -125,13 +126,13 @@ func (v *variables) setTimes(format string) {
 	v.put("LAST_MODIFIED", formatTime(format, v.modified.Local()))
 }
 
-// order lists the variables of a request after its fields, in the order of Apache.
+// order lists the variables that follow the request fields in the output of printenv, in Apache's order.
 var order = strings.Fields("SERVER_SOFTWARE SERVER_NAME SERVER_ADDR SERVER_PORT REMOTE_ADDR DOCUMENT_ROOT " +
 	"REQUEST_SCHEME SCRIPT_FILENAME " +
 	"REMOTE_PORT REMOTE_USER AUTH_TYPE GATEWAY_INTERFACE SERVER_PROTOCOL REQUEST_METHOD QUERY_STRING REQUEST_URI " +
 	"SCRIPT_NAME")
 
-// newVariables returns the variables that a program would get, without secrets, and the variables of pages.
+// newVariables returns the variables of a CGI program, without secrets, and the special variables of pages.
 func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *variables {
 	v := &variables{began: now, modified: f.modified, index: map[string]int{}}
 	values := map[string]string{"SERVER_ADDR": r.Peer.ServerName}
@@ -161,7 +162,8 @@ func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *varia
 	return v
 }
 
-// putQuery sets the variables of a query string, which remain set after an included page, as in mod_include.
+// putQuery sets the variables that contain the query string. As in mod_include, an included page leaves its own query
+// string in them.
 func (v *variables) putQuery(q string) {
 	v.put("QUERY_STRING", q)
 	v.put("QUERY_STRING_UNESCAPED", escapeShell(unescapeURL(q)))
@@ -189,7 +191,7 @@ func escapeHTML(s string) string { return htmlEscaper.Replace(s) }
 
 func escapeURL(s string) string { return escapePercent(s, "$-_.+!*'(),:;@&=/~", false) }
 
-// escapeForm encodes for application/x-www-form-urlencoded.
+// escapeForm encodes a value for application/x-www-form-urlencoded.
 func escapeForm(s string) string { return escapePercent(s, ".-*_", true) }
 
 func escapePercent(s, keep string, plus bool) string {
@@ -212,8 +214,8 @@ func isAlnum(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' || isDigit(c) 
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// unescapeURL decodes percent-encoding. unescapeURL keeps a "%" without two hexadecimal digits. A NUL ends the text, as
-// for programs in C.
+// unescapeURL decodes percent-encoding. unescapeURL keeps a "%" without two hexadecimal digits. As in C programs, a NUL
+// ends the text.
 func unescapeURL(s string) string {
 	text, _, _ := strings.Cut(string(http1.DecodePath(nil, []byte(s))), "\x00")
 	return text
@@ -232,7 +234,8 @@ func decodeBase64(s string) string {
 	return text
 }
 
-// References must end with ";". Browsers also accept references without it, but these are usually parts of a query.
+// A character reference must end with ";", because a reference without ";", which browsers also accept, is usually part
+// of a query.
 var character = pattern(`&#?\w+;`)
 
 func unescapeHTML(s string) string { return character().ReplaceAllStringFunc(s, html.UnescapeString) }
