@@ -293,14 +293,14 @@ type opens struct{}
 
 func (opens) Continue(*exchange.Exchange, *exchange.Part) exchange.Outcome { return exchange.Opened }
 
-// sendsFile is the Then of a handler that names a file. sendsFile returns the head of the request to the loop.
+// sendsFile is the field Then of a response whose handler names a file.
 type sendsFile struct{ d *Dispatcher }
 
 func (f sendsFile) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
 	return f.d.SendFiles(x, p, &exchange.Request{Head: []byte("GET /a HTTP/1.1\r\nHost: x\r\n\r\n")}, []byte("a"))
 }
 
-// The exchange ends if the client disconnects during the wait.
+// If the client disconnects while the file waits, the exchange ends.
 func TestFileWaitsUntilItsResponseIsFirstOfItsConnection(t *testing.T) {
 	for _, gone := range []bool{false, true} {
 		r := newRig(t, Options{}, Config{})

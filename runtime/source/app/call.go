@@ -11,24 +11,24 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A call is the state of an exchange of a handler, from Submit until its last part is released. A call is the Source of
-// the exchange and the Owner of all parts. Calls are reused, so that a request needs no allocation.
+// A call is the state of an exchange that was submitted to a handler, until its last part is released. A call is the
+// Source of the exchange and the Owner of all parts, and is reused, so that a request needs no allocation.
 type call struct {
-	x      *exchange.Exchange // nil after the exchange has ended: later parts are discarded
+	x      *exchange.Exchange // nil after the exchange has ended, when later parts are discarded
 	source *Source            // nil if the call is in the free list
 	ticket exchange.Ticket
-	parts  int32 // parts that were delivered and not yet released
+	parts  int32 // number of parts that were delivered and not yet released
 	next   *call
 
-	peer   *exchange.Peer // the client; nil after the first part
+	peer   *exchange.Peer // peer of the client; nil after the first part
 	origin *exchange.Origin
-	extra  []byte // fields that a handler adds to another handler's response
-	// the first part of the response while its Then waits for the turn of the exchange; otherwise nil
+	extra  []byte // response fields from a handler that has forwarded the request to this call's handler
+	// the first part of the response while it waits for the turn of the exchange to call its Then; otherwise nil
 	waiting *exchange.Part
 	// the last part of the response if it was released before other parts; otherwise nil
 	last  *exchange.Part
 	limit int64 // Options.Timeout
-	// conn.Set.Now when the wait for the handler's next part of the response began
+	// value of conn.Set.Now when the timeout for the handler's next part began
 	since int64
 
 	occupies exchange.Occupancy
@@ -36,35 +36,35 @@ type call struct {
 	sent     sent
 	detached bool // the handler has a duplicate of the connection's descriptor (exchange.Request.Socket)
 	gone     bool
-	placed   bool // the call has a place of Options.Gate
-	// the request if it waits for a place of Options.Gate; otherwise nil
+	placed   bool // the call has a place in Options.Gate
+	// the request while it waits for a place in Options.Gate; otherwise nil
 	held     *held
 	outdated bool // the call began before the last Serve
 }
 
-// work is what the handler of a call does.
+// work is the state of a call's handler.
 type work uint8
 
 const (
-	idle  work = iota // the handler may make a part at any time, or is overdue
-	owing             // the handler must make the next part before the timeout
+	idle  work = iota // the handler may deliver a part at any time, or is overdue
+	owing             // the handler must deliver the next part before the timeout
 	// the handler has not started the request (exchange.OpDeferred)
 	deferred
 	queued // the request waits for a place (Gate)
-	ended  // the handler has made the last part
+	ended  // the handler has delivered the last part
 )
 
-// sent is how much of the response the sink of a call has received.
+// sent is how much of the response was passed to the sink of a call.
 type sent uint8
 
 const (
 	unsent sent = iota
 	begun
-	eventStream // the head of an event stream, whose client would reconnect
+	eventStream // the head of an event stream, whose client reconnects after a disconnect
 )
 
-// restart restarts the timeout of the part that the handler must send next. The timeout begins at the next tick,
-// because the clock may be a tick late.
+// restart restarts the timeout for the handler's next part. The timeout begins a tick after conn.Set.Now, which may be
+// a tick late.
 func (c *call) restart() { c.since = c.source.d.set.Now + eventloop.Tick }
 
 func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
@@ -104,7 +104,7 @@ func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
 	}
 }
 
-// begin sends the first part, or calls the Then of its head.
+// begin sends the first part, or calls Then if the part's head has this field.
 func (c *call) begin(p *exchange.Part) {
 	if then := p.Head.Then; then != nil {
 		switch then.Continue(c.x, p) {
@@ -118,7 +118,7 @@ func (c *call) begin(p *exchange.Part) {
 			return
 		case exchange.Opened:
 			if c.work == owing {
-				c.work = idle // messages have no timeout
+				c.work = idle // the handler's messages are not subject to the timeout
 			}
 			if c.occupies == exchange.OccupiesUntilEnd {
 				c.frees()
@@ -127,7 +127,7 @@ func (c *call) begin(p *exchange.Part) {
 	}
 	c.sent = begun
 	c.mergeExtra(p)
-	// Only the first part can name a program or a channel, for which the peer is needed.
+	// Only a first part that names a program or a channel needs the peer.
 	c.peer = nil
 	x := c.x
 	if !p.Last() && x.Safe && http1.HasPrefixFold([]byte(http1.FieldValue(p.Head.Fields, contentType)),
@@ -135,16 +135,16 @@ func (c *call) begin(p *exchange.Part) {
 		c.sent = eventStream
 	}
 	x.Sink.Send(p)
-	if c.sent == eventStream && c.source.d.endsEvents { // the calls above may have ended c
+	if c.sent == eventStream && c.source.d.endsEvents { // check that c has not ended
 		c.endEvents()
 	}
 }
 
 var contentType = []byte("content-type")
 
-// EndEvents ends all event streams, and each new event stream after its first part: a stream that waits for an event
-// would delay the end of the server. Clients reconnect. A response to a POST may finish, because clients do not request
-// it again.
+// EndEvents ends all event streams, and each new event stream after its first part, because a stream that waits for an
+// event would delay the end of the server. Clients reconnect, except after a POST request, whose response is therefore
+// not ended.
 func (d *Dispatcher) EndEvents() {
 	d.endsEvents = true
 	for _, c := range d.calls {
@@ -153,7 +153,7 @@ func (d *Dispatcher) EndEvents() {
 }
 
 // endEvents ends the response if it is an event stream, and reports a disconnect to the handler. OpClose with GoingAway
-// means that the application must end soon, even if it does not notice the disconnect.
+// tells the handler to end soon, even if the application does not notice the disconnect.
 func (c *call) endEvents() {
 	x := c.x
 	if c.sent != eventStream || x == nil || c.work == ended || c.gone {
@@ -165,8 +165,8 @@ func (c *call) endEvents() {
 	x.Stop(false)
 }
 
-// Release releases the parts of the call and passes them to the handler, the last part after all others: when a client
-// disconnects, the part that is being written is released late.
+// Release passes a released part to the handler. The last part of a call is passed after all other parts, although they
+// may be released later: when a client disconnects, the part that is being written is released late.
 func (c *call) Release(p *exchange.Part) {
 	c.parts--
 	if p.Last() && c.parts > 0 {
@@ -185,7 +185,7 @@ func (c *call) Release(p *exchange.Part) {
 	}
 }
 
-// Start is called when the exchange is in turn, or shortly before.
+// Start is called when the exchange is in turn, or shortly before it is in turn.
 func (c *call) Start(*exchange.Exchange) {
 	switch p := c.waiting; {
 	case p != nil:
@@ -212,13 +212,13 @@ func (c *call) OnGone(x *exchange.Exchange) {
 		c.resume()
 	}
 	if c.detached {
-		// The application notices the disconnect through its descriptor.
+		// Restart the timeout: the application notices the disconnect through its descriptor, and may need time to end.
 		c.restart()
 	}
 	c.cancel(0)
 }
 
-// cancel reports to the handler that no client needs its response. took is as in Handler.Cancel.
+// cancel reports to the handler that no client needs its response. The parameter took is described at Handler.Cancel.
 func (c *call) cancel(took time.Duration) {
 	d := c.source.d
 	d.set.Tracef("exchange %d is cancelled", c.ticket)
@@ -258,7 +258,7 @@ func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
 
 func (c *call) putBack() {
 	c.work = deferred
-	if c.x == nil || c.gone { // the handler must still make the last part
+	if c.x == nil || c.gone { // let the handler run, because it must deliver the last part
 		c.resume()
 		return
 	}
@@ -274,16 +274,17 @@ func (c *call) resume() {
 }
 
 const (
-	// attendEvery is the maximum delay of a finished part while its inline handler makes the next part.
+	// attendEvery is the maximum delay of a finished part while its inline handler produces the next part.
 	attendEvery = time.Millisecond
 
-	// attendFor is the number of checks without a finished part after which the sending ends.
+	// attendFor is the number of consecutive checks without a finished part after which SendDuringTurns waits for the
+	// next AskForSender.
 	attendFor = 50
 )
 
-// SendDuringTurns sends finished parts of an inline handler while the handler makes more. A hundred quick chunks are
-// then sent together, and a chunk before a slow chunk does not wait (PEP 3333). SendDuringTurns must be called on a
-// separate goroutine, and returns when ended is closed.
+// SendDuringTurns sends finished parts of an inline handler while the handler produces more parts. Therefore a chunk
+// does not wait for a slow next chunk (PEP 3333), and quick chunks are sent together. SendDuringTurns must be called on
+// a separate goroutine, and returns when the channel ended is closed.
 func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
 	for {
 		select {
@@ -299,13 +300,13 @@ func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
 			}
 		}
 		d.app.Attend(false)
-		// Send the parts that were finished before the handler noticed the end.
+		// Send the parts that the handler finished before Attend(false).
 		d.sendMeanwhile()
 	}
 }
 
-// sendMeanwhile sends finished parts if the handler is running on the loop, and reports whether there were any.
-// sendMeanwhile must not be called on the loop.
+// sendMeanwhile sends finished parts while the handler is running on the event loop, and reports whether there were
+// any. It must not be called on the event loop.
 func (d *Dispatcher) sendMeanwhile() (sent bool) {
 	if !d.state.TryLock() {
 		return false // the loop is running and sends the parts itself
@@ -320,8 +321,8 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 	return sent
 }
 
-// Tick ends the exchanges whose handler has owed a part for too long. Tick checks all calls, so that a request need
-// only store call.since.
+// Tick ends exchanges whose handler has not delivered a part in time. Tick checks all calls, so that a request only has
+// to store call.since.
 func (d *Dispatcher) Tick() {
 	now, held := d.set.Now, d.app != nil && d.app.Held()
 	for _, c := range d.calls {
@@ -331,15 +332,15 @@ func (d *Dispatcher) Tick() {
 			g.refuse(c.giveUp())
 		case c.work != owing || c.limit == 0:
 		case held, c.waitsForClient():
-			c.restart() // a developer or the client is the reason for the delay
+			c.restart() // the handler waits for a developer or for the client
 		case now-c.since >= d.limitOf(c):
 			c.overdue(time.Duration(now - c.since))
 		}
 	}
 }
 
-// limitOf returns the limit of c, which is longer by a tick in development: Interpreter.Held may notice a developer one
-// tick late.
+// limitOf returns the timeout of c. In development, the timeout is one tick longer, because Interpreter.Held may notice
+// a waiting debugger one tick late.
 func (d *Dispatcher) limitOf(c *call) int64 {
 	if d.set.Debug > 0 {
 		return c.limit + eventloop.Tick
@@ -347,7 +348,8 @@ func (d *Dispatcher) limitOf(c *call) int64 {
 	return c.limit
 }
 
-// AwaitsPart returns the number of exchanges that may become overdue, with or without a client.
+// AwaitsPart returns the number of exchanges that may become overdue, including exchanges whose client has
+// disconnected.
 func (d *Dispatcher) AwaitsPart() (n int) {
 	for _, c := range d.calls {
 		if c.work == owing && c.limit > 0 {
@@ -357,9 +359,9 @@ func (d *Dispatcher) AwaitsPart() (n int) {
 	return n
 }
 
-// Stalled ends an overdue exchange whose inline handler blocks the event loop. Further requests still wait for the
-// handler. Stalled must be called on another goroutine at every tick: while the handler runs, that goroutine may access
-// the state of the loop.
+// Stalled ends an overdue exchange whose inline handler blocks the event loop. All other requests must still wait for
+// the handler. Stalled must be called at every tick on a goroutine other than the event loop's; this goroutine may
+// access the state of the event loop while the handler runs.
 func (d *Dispatcher) Stalled() {
 	if !d.state.TryLock() {
 		return
@@ -380,14 +382,14 @@ func (d *Dispatcher) Stalled() {
 	}
 }
 
-// waitsForClient reports whether the handler may be waiting for its client, which is always possible with a detached
-// descriptor.
+// waitsForClient reports whether the handler may be waiting for its client, for example because it has a duplicate of
+// the client's descriptor.
 func (c *call) waitsForClient() bool {
 	return c.x != nil && !c.gone && (c.detached || c.x.WaitsForClient())
 }
 
-// overdue sends 504 instead of the handler's response, or aborts the response if it has begun. Later parts of the
-// handler are discarded.
+// overdue sends 504 instead of the handler's response, or aborts the response if it has begun. Parts that the handler
+// delivers later are discarded.
 func (c *call) overdue(took time.Duration) {
 	if c.work == owing {
 		c.work = idle
@@ -407,8 +409,8 @@ func (c *call) overdue(took time.Duration) {
 	c.cancel(took)
 }
 
-// ExcludeBlockedTime excludes gap from all timeouts: the time, in nanoseconds, in which an inline handler has blocked
-// the loop.
+// ExcludeBlockedTime extends all timeouts by gap, the time in nanoseconds during which an inline handler has blocked
+// the event loop.
 func (d *Dispatcher) ExcludeBlockedTime(gap int64) {
 	for _, c := range d.calls {
 		c.since = min(c.since+gap, d.set.Now+eventloop.Tick)

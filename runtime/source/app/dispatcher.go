@@ -11,56 +11,59 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Interpreter is the Handler of the application, which the loop polls for parts; other handlers use exchange.Services.
-// Interpreter may run on the loop, defer requests and receive signals. On the loop it makes the pieces of a response
-// one after the other while another thread sends them.
+// Interpreter is the Handler of the application. The event loop polls an Interpreter for parts, whereas all other
+// handlers post parts with exchange.Services. An Interpreter may run on the event loop (inline), defer requests and
+// receive signals.
 type Interpreter interface {
 	exchange.Handler
 
-	// Flush starts the submitted requests. An inline handler runs within Flush, on the loop. The loop calls Next after
-	// every Flush and on every wake-up.
+	// Flush starts the submitted requests. An inline handler runs within Flush, on the event loop. The event loop calls
+	// Next after each Flush and each wake-up.
 	Flush()
 
-	// Next stores the next finished part and returns the ticket of its exchange. ok is false if no part is finished.
+	// Next stores the next finished part and returns the ticket of the part's exchange. ok is false if no part is
+	// finished.
 	Next(*exchange.Part) (t exchange.Ticket, ok bool)
 
-	// Attach is called once before the first Submit. The Interpreter must use w when parts wait and the loop may be
-	// asleep.
+	// Attach is called once before the first Submit. The Interpreter must wake the event loop with w when parts are
+	// finished and the event loop may be asleep.
 	Attach(w *eventloop.Waker)
 
 	// Resume starts a deferred request. A request with exchange.Request.Pipeline is deferred (exchange.OpDeferred)
 	// while the responses to earlier requests of its connection are large. Resume is called on the loop.
 	Resume(exchange.Ticket)
 
-	// Attend sets whether another goroutine sends finished parts during Flush. Parts that were finished before
-	// Attend(false) are still sent. Attend may be called on any goroutine.
+	// Attend tells the Interpreter whether another goroutine sends finished parts during Flush. Parts that were
+	// finished before Attend(false) are still sent. Attend may be called on any goroutine.
 	Attend(bool)
 
-	// InTurn reports whether Flush is in a state in which the holder of Dispatcher.state may call Next on another
-	// goroutine. InTurn is safe for concurrent use.
+	// InTurn reports whether Flush is in a state in which another goroutine may call Next while it holds the mutex
+	// Dispatcher.state. InTurn is safe for concurrent use.
 	InTurn() bool
 
 	// Stalled is called on another goroutine at every tick during Flush. Stalled returns the exchange that runs inline,
-	// and how long it has been running since the first call that found it; 0 if none runs. Stalled must not block.
+	// and the time since the first call that returned this exchange; 0 if no exchange runs inline. Stalled must not
+	// block.
 	Stalled() (exchange.Ticket, time.Duration)
 
-	// Held reports whether a debugger or a console waits for a developer. A call may return the state at the time of
-	// the call before. Held is safe for concurrent use and must not block.
+	// Held reports whether a debugger or a console waits for a developer, now or at the time of the previous call. Held
+	// is safe for concurrent use and must not block.
 	Held() bool
 
-	// Signalled reports a signal for the application. Signalled is called on the loop.
+	// Signalled tells the Interpreter that the application has received a signal. Signalled is called on the event
+	// loop.
 	Signalled()
 }
 
-// Loop is called on the event loop or, while an inline handler blocks the event loop, on a goroutine that holds
-// Dispatcher.state.
+// The methods of a Loop are called on the event loop or, while an inline handler blocks the event loop, on a goroutine
+// that holds the mutex Dispatcher.state.
 type Loop interface {
 	Flush()
 
 	Occupied(n int)
 
-	// Recover must be deferred where the event loop would not catch a panic: it logs the panic and ends the interrupted
-	// work.
+	// Recover must be deferred on goroutines other than the event loop's. After a panic, Recover logs the panic and
+	// ends the interrupted work.
 	Recover()
 }
 
@@ -69,15 +72,15 @@ type Config struct {
 	Limits *http1.Limits
 	Waker  *eventloop.Waker // passed to Interpreter.Attach
 
-	// Take answers x with files that a handler names (static.Handed.Take). x must be in turn. p may be released when
-	// Take returns.
+	// Take responds to x with a file that a handler names (static.Handed.Take). x must be in turn. The caller may
+	// release p when Take returns.
 	Take func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte)
 
 	// Subscribe makes the client of an exchange a subscriber of channels (live.Subscribers.Subscribe).
 	Subscribe exchange.Continuation
 
-	// Programs returns the Handler of the programs that other handlers name. Programs is called once, on the event
-	// loop, for the first program. If it is nil, such requests get 500.
+	// Programs returns the Handler that runs programs which other handlers name. Programs is called once, on the event
+	// loop, for the first program. If Programs is nil, such requests are answered with status 500.
 	Programs func() exchange.Handler
 }
 
@@ -87,17 +90,17 @@ type Dispatcher struct {
 	loop        Loop
 	set         *conn.Set
 	cfg         Config
-	app         Interpreter       // set by Serve; nil if the application has none
-	used        int64             // conn.Set.Now when the last call of an Interpreter ended
+	app         Interpreter       // set by Serve; nil if there is no application
+	used        int64             // value of conn.Set.Now when the application's last call ended
 	programs    *Source           // source of Config.Programs; nil before its first use
-	services    exchange.Services // services for handlers, except those of a Receiving
+	services    exchange.Services // services for handlers, except the first handler of a Receiving
 	senderAsked chan struct{}
 
 	calls []*call
 	free  *call
 	part  exchange.Part
 
-	gates []*Gate // with places for calls that wait
+	gates []*Gate // gates with free places for waiting calls
 
 	// Due makes the next Run call Interpreter.Flush.
 	Due bool
@@ -107,14 +110,14 @@ type Dispatcher struct {
 	endsEvents bool
 
 	// The event loop holds the mutex state, except during Interpreter.Flush, in which a handler may block. The holder
-	// of the mutex may access all state of the loop (see Stalled).
+	// of the mutex may access all data of the event loop (see Stalled).
 	state   sync.Mutex
 	running bool
 	hinted  bool // an early hint waits in the output of a connection
 }
 
-// New returns a Dispatcher without handlers for the connections of set. Handlers make subrequests with ask. New may be
-// called before the event loop runs.
+// New returns a Dispatcher without handlers for the connections in set. Handlers use the function ask for subrequests.
+// New may be called before the event loop runs.
 func New(h Loop, set *conn.Set, ask exchange.Asker) *Dispatcher {
 	d := &Dispatcher{loop: h, set: set, senderAsked: make(chan struct{}, 1)}
 	d.services.Ask, d.services.Publish = ask, func(t exchange.Ticket, p *exchange.Part) {
@@ -130,8 +133,8 @@ func New(h Loop, set *conn.Set, ask exchange.Asker) *Dispatcher {
 // Configure sets the configuration for the handlers of the next Serve.
 func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 
-// Serve attaches the interpreter of the application, which may be nil. A later call may attach the first interpreter;
-// calls of earlier handlers continue.
+// Serve attaches the interpreter of the application; nil means no application. After a later Serve, even the first with
+// an interpreter, active calls of earlier handlers continue.
 func (d *Dispatcher) Serve(app Interpreter) {
 	d.programs = nil
 	for _, c := range d.calls {
@@ -147,8 +150,8 @@ func (d *Dispatcher) HasFormer() bool {
 	return slices.ContainsFunc(d.calls, func(c *call) bool { return c.outdated })
 }
 
-// takenMost is how many requests and messages are submitted before Interpreter.Flush is called, because more of them
-// would not fit into the processor's cache.
+// takenMost limits how many requests and messages are submitted before Interpreter.Flush is called, because a larger
+// batch would not fit into the processor's cache.
 const takenMost = 256
 
 // took counts a submitted request or message. After takenMost of them, took makes the loop call Interpreter.Flush soon.
@@ -196,7 +199,7 @@ func (d *Dispatcher) flush() {
 	if d.app == nil {
 		return
 	}
-	if d.hinted { // send the hint now, because an inline handler would delay it
+	if d.hinted { // send the early hint now, because an inline handler would delay it
 		d.hinted = false
 		d.loop.Flush()
 	}
@@ -240,14 +243,14 @@ func (d *Dispatcher) put(c *call) {
 		d.used = d.set.Now
 	}
 	ticket := c.ticket
-	// the compiler would copy a composite literal
+	// set the fields separately, because the compiler would copy a composite literal
 	*c = call{}
 	c.ticket, c.next = ticket, d.free
 	d.free = c
 }
 
-// LastUse returns the time, by conn.Set.Now, when the last call of the application ended. The result used reports
-// whether a call is active, such as a WebSocket.
+// LastUse returns the value of conn.Set.Now when the application's last call ended. The result used reports whether a
+// call is active, for example a WebSocket.
 func (d *Dispatcher) LastUse() (at int64, used bool) {
 	return d.used, slices.ContainsFunc(d.calls, func(c *call) bool { return c.source != nil && c.source.options.Main })
 }

@@ -12,38 +12,41 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A Gate limits the active calls of its sources. Further requests wait for a place, without a thread and outside the
-// queue of the handler, so that slow requests of a route leave threads to other requests. A call has its place until
-// its handler has made the last part. The methods of a Gate must be called on the event loop.
+// A Gate limits the active calls of its sources. Requests beyond the limit wait for a place, without a thread and
+// outside the handler's queue, so that slow requests of one route do not occupy all threads. A call occupies its place
+// until its handler has delivered the last part. The methods of a Gate must be called on the event loop.
 type Gate struct {
 	most     int
 	active   int
-	waiting  []*call // in the order of their arrival
+	waiting  []*call // waiting calls in the order of their arrival
 	warnings logfile.Seldom
 }
 
-// NewGate returns a Gate for most active calls.
+// NewGate returns a Gate for at most the number most of active calls.
 func NewGate(most int) *Gate { return &Gate{most: most} }
 
 const (
-	// mostWaiting limits the requests that wait for a place of a Gate. Further requests get 503.
+	// mostWaiting limits the requests that wait for a place in a Gate. Requests beyond this limit are answered with
+	// status 503.
 	mostWaiting = 100
 
-	// gateTimeout limits the wait for a place if the source has no timeout.
+	// gateTimeout is how long a request waits for a place at most, if the source has no timeout.
 	gateTimeout = 30 * time.Second
 )
 
-// A held request waits for a place of a Gate.
+// A held is a request that waits for a place in a Gate.
 type held struct {
-	request exchange.Request // independent of the input of the connection
-	// pieces of the request body that arrived while the request waits, at most exchange.InputWindow bytes
+	request exchange.Request // copied from the connection's input buffer
+	// pieces of the request body that have arrived while the request waits, at most exchange.InputWindow bytes
 	input []exchange.Input
 }
 
-// gated reports whether r counts for a Gate. A WebSocket does not: it may last, and needs no thread.
+// gated reports whether r needs a place in a Gate. A WebSocket needs no place, because it may be open for long and
+// occupies no thread.
 func gated(r *exchange.Request) bool { return !r.Upgrade && r.Socket == 0 && r.Resumed == nil }
 
-// enter reports whether c has a place and may start. Otherwise c waits, or x is answered.
+// enter reports whether c gets a place and may start. Otherwise c waits or, if too many calls wait, the request is
+// answered with status 503.
 func (g *Gate) enter(c *call, r *exchange.Request) bool {
 	switch {
 	case g.active < g.most:
@@ -67,7 +70,7 @@ func (g *Gate) enter(c *call, r *exchange.Request) bool {
 	return false
 }
 
-// drop closes the descriptors of a request that no handler gets.
+// drop closes the spool of a request that will not be passed to a handler.
 func drop(r *exchange.Request) {
 	if r.Spool >= 0 {
 		unix.Close(r.Spool)
@@ -82,8 +85,8 @@ func (g *Gate) refuse(x *exchange.Exchange) {
 	x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter, Text: "too many active requests"})
 }
 
-// leave gives up the place of c, if it has one. The next call gets the place in Dispatcher.Run, because an inline
-// handler may be running.
+// leave releases the place of c, if c has a place. Dispatcher.Run gives the place to the next call, because an inline
+// handler may be running now.
 func (c *call) leave() {
 	if !c.placed {
 		return
@@ -95,7 +98,7 @@ func (c *call) leave() {
 	}
 }
 
-// admit starts the calls for which there is a place.
+// admit starts waiting calls while there are free places.
 func (g *Gate) admit() {
 	for g.active < g.most && len(g.waiting) > 0 {
 		c := g.waiting[0]
@@ -122,7 +125,8 @@ func (c *call) begins() {
 	}
 }
 
-// giveUp removes c, which waits, from its Gate. The caller answers the exchange.
+// giveUp removes the waiting call c from its Gate, and returns the exchange, for which the caller must send the
+// response.
 func (c *call) giveUp() *exchange.Exchange {
 	g, x := c.source.options.Gate, c.x
 	g.waiting = slices.DeleteFunc(g.waiting, func(other *call) bool { return other == c })

@@ -22,7 +22,7 @@ type Source struct {
 }
 
 type Options struct {
-	// maximum time that the handler may owe a part; 0 means no limit
+	// maximum time until the handler must deliver the next part; 0 means no limit
 	Timeout  time.Duration
 	Occupies exchange.Occupancy // how long each exchange occupies the application
 	Main     bool               // the handler is the application (see Dispatcher.LastUse)
@@ -30,7 +30,7 @@ type Options struct {
 	Gate     *Gate              // limits the active calls; nil means no limit
 }
 
-// Source returns a Source whose exchanges h answers. Source is safe for concurrent use.
+// Source returns a Source that passes its exchanges to the handler h. Source is safe for concurrent use.
 func (d *Dispatcher) Source(h exchange.Handler, o Options) *Source {
 	return &Source{d: d, handler: h, options: o, services: &d.services}
 }
@@ -68,7 +68,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 
 func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 	d := s.d
-	if d.set.Debug >= 2 { // avoid the allocation of the arguments
+	if d.set.Debug >= 2 { // avoid allocating memory for the arguments
 		d.set.Tracef("exchange %d goes to the application", c.ticket)
 	}
 	if s.options.Hints != nil && !r.Upgrade && r.TakesHints() {
@@ -87,7 +87,7 @@ func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 		c.occupies = s.options.Occupies
 		d.loop.Occupied(1)
 	}
-	// No timeout for a resumed WebSocket, which is open for its client: a 504 could not be sent.
+	// A resumed WebSocket has no timeout, because it is already open for its client, so that a 504 could not be sent.
 	if r.Resumed == nil {
 		c.work = owing
 	}
@@ -95,17 +95,17 @@ func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 	d.took()
 }
 
-// Receiving is a Source whose first handler receives the body of a request as it arrives. When the handler forwards the
-// request (exchange.Services.Next), a second source answers it, with a body that the handler has made. Uploads use
-// it: an application gets a description of the stored files.
+// Receiving is a Source whose handler receives the request body as it arrives, and then forwards the request with a new
+// body (exchange.Services.Next) to a second source, which responds. For uploads, the new body is a description of the
+// stored files, and the second source is the application.
 type Receiving struct {
 	exchange.Memory
 	first *Source
 	then  exchange.Source
 }
 
-// Receiving returns a Source in which the handler first receives the bodies and the source then answers. Receiving is
-// safe for concurrent use.
+// Receiving returns a Source in which the handler first receives the body, and the source in the parameter then
+// responds. Receiving is safe for concurrent use.
 func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Receiving {
 	s := &Receiving{first: d.Source(first, Options{}), then: then}
 	s.first.services = &exchange.Services{Publish: d.services.Publish, Ask: d.services.Ask, Next: s,
@@ -145,8 +145,8 @@ func (d *Dispatcher) SendFiles(x *exchange.Exchange, p *exchange.Part, r *exchan
 	return outcome
 }
 
-// RunProgram is the exchange.Continuation of responses for which a handler names a program. r has Options, Path and
-// Script of the program. Body, or File, of p is the body of the request.
+// RunProgram is the exchange.Continuation of responses for which a handler names a program. r contains Options, Path
+// and Script of the program. The request body for the program is p.Body or p.File.
 func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
 	_ []byte) exchange.Outcome {
 	outcome, ready := d.prepare(x, r)
@@ -161,7 +161,7 @@ func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *excha
 		d.programs = d.Source(d.cfg.Programs(), Options{})
 	}
 	c := p.Owner.(*call)
-	r.Root = min(r.Root, r.Script) // a middleware may have changed SCRIPT_NAME
+	r.Root = min(r.Root, r.Script) // the application's middleware may have changed SCRIPT_NAME
 	r.Body, r.Spool, r.Size = p.Body, -1, int64(len(p.Body))
 	r.Peer, r.Origin = c.peer, c.origin
 	if p.File != nil {
@@ -196,8 +196,8 @@ func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchan
 	return d.cfg.Subscribe(x, p, r, channels)
 }
 
-// prepare reports whether r is parsed and x may be answered now. If not, outcome is the result for the caller, a
-// Continuation.
+// prepare parses r, and reports whether the response to x can be sent now. Otherwise the calling Continuation must
+// return outcome.
 func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome exchange.Outcome, ready bool) {
 	if !x.InTurn() {
 		return exchange.Later, false
@@ -205,8 +205,8 @@ func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome
 	return exchange.Taken, d.parse(x, r)
 }
 
-// parse parses a request that a handler has given back, unless the handler has kept the parsed form. If that fails,
-// parse answers x.
+// parse parses a request that a handler has returned, unless r.Parsed is set. If parsing fails, parse responds to x
+// with status 500 and returns false.
 func (d *Dispatcher) parse(x *exchange.Exchange, r *exchange.Request) bool {
 	if r.Parsed != nil {
 		return true
@@ -219,31 +219,31 @@ func (d *Dispatcher) parse(x *exchange.Exchange, r *exchange.Request) bool {
 	return err == nil
 }
 
-// fail answers 500 because of a bug of the server.
+// fail responds with status 500 because of a bug in the server.
 func (d *Dispatcher) fail(x *exchange.Exchange, line string) {
 	d.set.Log(logfile.Error, "bug: %s", line)
 	x.Answer(exchange.Reply{Status: 500})
 }
 
-// mergeExtra adds the fields of the handler that has forwarded the request to the response.
+// mergeExtra adds the response fields from a handler that has forwarded the request.
 func (c *call) mergeExtra(p *exchange.Part) {
 	if c.extra != nil {
 		p.Head.Fields, c.extra = http1.MergeFields(p.Head.Fields, c.extra), nil
 	}
 }
 
-// passOn makes another source answer x. passOn returns the call of the other source, or nil.
+// passOn starts x with another source, and returns the new call, or nil if the source does not use calls.
 func (c *call) passOn(x *exchange.Exchange, to exchange.Source) (next *call) {
 	to.Start(x)
 	if next, _ = x.Source.(*call); next != nil {
-		// an application receives an upload even if its client has disconnected
+		// if the client has disconnected, the application must nevertheless receive the upload
 		next.gone = c.gone
 	}
 	return next
 }
 
-// An inquiry is an exchange without a client that the handler of a Receiving makes with the second source, for example
-// about a piece of an upload. An inquiry is its own Sink and records the response for the handler.
+// An inquiry is an exchange without a client, which the handler of a Receiving starts with the second source, for
+// example to pass a piece of an upload. An inquiry is its own Sink and records the response for the handler.
 type inquiry struct {
 	exchange.Exchange
 	done   func(status int, answer []byte)
@@ -251,7 +251,7 @@ type inquiry struct {
 	body   []byte
 }
 
-const maxInquiry = 64 << 10 // maximum size of the recorded answer, in bytes
+const maxInquiry = 64 << 10 // maximum size of the recorded response, in bytes
 
 // inquire implements exchange.Services.Inquire.
 func (s *Receiving) inquire(t exchange.Ticket, body []byte, done func(status int, answer []byte)) {
@@ -264,7 +264,7 @@ func (s *Receiving) inquire(t exchange.Ticket, body []byte, done func(status int
 		i := &inquiry{done: done, status: 500}
 		r := *x.Req
 		r.Body, r.More, r.Size, r.Pipeline = body, false, int64(len(body)), 0
-		i.Exchange = x.Sub(&r, s.then, i, new(exchange.Sub)) // a Sub without a Parent never waits for a client
+		i.Exchange = x.Sub(&r, s.then, i, new(exchange.Sub)) // a Sub without Parent never waits for a client
 		i.Source.Start(&i.Exchange)
 		i.Req = nil
 	})
