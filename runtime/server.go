@@ -370,12 +370,8 @@ func (l *loop) boundUnsent() {
 			float64(unsent)/(1<<20), others, l.cfg.MaxUnsent>>20))
 }
 
-// SetOverridePage makes the server answer every request of a browser (whose Accept names text/html) with status and
-// page, an uncacheable HTML document in UTF-8. Other requests are answered as before. A nil page ends the override.
-// With local, only requests for http1.LocalHost get the page.
-//
-// The call returns before the loop uses the page, which must not be changed afterwards. SetOverridePage may be called
-// on any goroutine except the loop's.
-func (s *Server) SetOverridePage(status int, page []byte, local bool) {
-	s.loop.post(func() { s.loop.sites.Override(status, page, local) })
+// Override makes the server answer requests with o. Nil ends the override. The call returns before the loop uses o,
+// which must not be changed afterwards. Override may be called on any goroutine except the loop's.
+func (s *Server) Override(o *exchange.Override) {
+	s.loop.post(func() { s.loop.sites.Override(o) })
 }

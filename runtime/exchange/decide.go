@@ -20,13 +20,12 @@ func (s *Server) decide(x *Exchange) {
 		s.settleRules(x)
 		switch q.Outcome {
 		case route.Found:
+			if s.override != nil && (q.mount.Pending || q.mount.Handler != nil) && s.overridden(x, q) {
+				return
+			}
 			if q.mount.Pending {
 				s.note(x)
-				if s.gaveUp && s.override != nil && x.html {
-					x.Refuse(*s.override)
-				} else {
-					s.await(x)
-				}
+				s.await(x)
 				return
 			}
 			if q.mount.Handler != nil {
@@ -128,20 +127,30 @@ func (s *Server) settleRules(x *Exchange) {
 	x.MaxBody = cmp.Or(x.MaxBody, usualBody)
 }
 
-// Override answers each request whose Accept field names text/html with page, an HTML document in UTF-8, and status.
-// Clients must not store the page. A nil page ends the override. If local is set, only requests for http1.LocalHost are
-// overridden.
-func (s *Server) Override(status int, page []byte, local bool) {
-	s.override, s.overrideLocal = nil, local
-	if page != nil {
-		s.override = &Reply{Status: status, Body: page, Type: htmlType, Fields: []byte("Cache-Control: no-store\r\n"),
-			Whole: true, Override: true}
-	}
+// An Override replaces responses while the application cannot serve. Clients must not store it.
+type Override struct {
+	Status int
+	Page   []byte // an HTML document in UTF-8, for each request whose Accept field names text/html
+	Text   []byte // in UTF-8, for other requests for the application
+	Local  bool   // only requests for http1.LocalHost are overridden
 }
 
-func (s *Server) overrides(q *request) bool {
-	return q.parsed.HTML && (!s.overrideLocal || http1.LocalHost(string(q.parsed.Host.In(q.Head))) &&
-		q.parsed.Authority.Len == 0)
+// Override answers requests with o from now on. Nil ends the override.
+func (s *Server) Override(o *Override) { s.override = o }
+
+// overridden answers x, an exchange of q, with the override. It returns false if the override is not for the host of q.
+func (s *Server) overridden(x *Exchange, q *request) bool {
+	o := s.override
+	if o.Local && (!http1.LocalHost(string(q.parsed.Host.In(q.Head))) || q.parsed.Authority.Len != 0) {
+		return false
+	}
+	s.note(x)
+	r := Reply{Status: o.Status, Body: o.Text, Type: TextType, Fields: []byte("Cache-Control: no-store\r\n"), Whole: true}
+	if q.parsed.HTML {
+		r.Body, r.Type, r.Override = o.Page, htmlType, true
+	}
+	x.Refuse(r)
+	return true
 }
 
 // notFoundCache remembers paths without a file, so that a request for a page of an application does not always need the
@@ -260,10 +269,7 @@ func (s *Server) Tick() {
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q, x.client.reports())
-	if s.override != nil && s.overrides(q) {
-		s.note(x)
-		x.Refuse(*s.override)
-	} else {
+	if s.override == nil || !q.parsed.HTML || !s.overridden(x, q) {
 		s.route(x)
 		s.decide(x)
 	}

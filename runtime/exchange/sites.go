@@ -120,7 +120,7 @@ type Server struct {
 	loop     Loop
 	offer    func(*Exchange, *Mount) bool
 	table    *Table
-	override *Reply
+	override *Override // nil if the application can serve
 	secure   *conn.TLSServer
 
 	// functions of AwaitCurrent that wait for the next call of Config.Current
@@ -135,8 +135,6 @@ type Server struct {
 	memory    conn.Shares
 
 	descriptors conn.Shares // descriptors of connections and of HTTP/2 streams, by client
-
-	overrideLocal bool // only requests for http1.LocalHost are overridden
 
 	gaveUp bool
 	End    Ending // call conn.Set.Drain after a change to Leaving or Draining

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// With Options.FailurePage, browsers see an error page after code has failed to load. Workers that serve receive the
-// page as a Notice. If no worker has ever loaded, a worker without an application serves the page.
+// With Options.FailureNotice, clients see why code fails to load. Serving workers receive the Notice. Before the first
+// successful load, a worker without an application serves it.
 
 const keptStderr = 32 << 10 // in bytes
 

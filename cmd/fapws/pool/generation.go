@@ -265,7 +265,7 @@ func (g *generation) complete() {
 	for _, w := range p.workers {
 		w.depart()
 	}
-	p.failure, p.page = "", nil
+	p.failure, p.notice = "", nil
 	switch {
 	case g.sleep:
 		p.o.Log(logfile.Info, g.why)
@@ -339,21 +339,20 @@ func (g *generation) fail(w *worker, how string, code int, said bool) {
 	p.maybeBegin()
 }
 
-// showFailure creates the page about the failure of w and sends the page to the workers. w is nil if no worker could be
-// started.
+// showFailure creates the notice about the failure of w and sends it to the workers. w may be nil.
 func (p *Pool) showFailure(w *worker) {
-	if p.o.FailurePage == nil {
+	if p.o.FailureNotice == nil {
 		return
 	}
 	var said []byte
 	if w != nil {
 		said = w.stderrCapture.tail()
 	}
-	p.page = p.o.FailurePage(p.failure, said)
+	p.notice = p.o.FailureNotice(p.failure, said)
 	shown := false
 	for _, w := range p.workers {
 		if w.state == Serving {
-			w.sendPage()
+			w.sendNotice()
 		}
 		shown = shown || w.page
 	}
@@ -373,7 +372,7 @@ func (p *Pool) servePage(w *worker) {
 		return
 	}
 	w.setState(Serving)
-	w.sendPage()
+	w.sendNotice()
 	p.share()
 	p.o.Event(PageUp, "")
 }

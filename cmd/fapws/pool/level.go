@@ -120,7 +120,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		start.Rates = pass(p.rates)
 	}
 	var heard *stderrCapture
-	if p.o.FailurePage != nil && role != PageOnly {
+	if p.o.FailureNotice != nil && role != PageOnly {
 		heard = new(stderrCapture)
 		cmd.Stderr, cmd.WaitDelay = heard, stderrWithin
 		start.Stderr = pass(os.Stderr)
@@ -148,7 +148,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 
 func (p *Pool) promote(w *worker) {
 	w.setState(Serving)
-	w.sendPage()
+	w.sendNotice()
 	if p.handing {
 		w.channel.interrupt() // beginHandOver has interrupted the channels of all other workers
 	}
@@ -279,19 +279,19 @@ func (p *Pool) awake(w *worker) {
 	for _, other := range p.workers {
 		p.asleep = p.asleep || other.state == Serving && other.asleep
 	}
-	if p.page == nil { // if a page about a failed reload is shown, keep the failure
+	if p.notice == nil { // do not hide the notice about a failed reload
 		p.failure = ""
 	}
 	p.o.Log(logfile.Info, fmt.Sprintf("worker %d: the application is awake", w.pid))
 }
 
 // notAwake replaces w, a worker with the role Asleep that could not load its application, by a new worker with the role
-// Asleep. With Options.FailurePage, the clients of w see the reason.
+// Asleep. With Options.FailureNotice, the clients of w see the reason.
 func (p *Pool) notAwake(w *worker) {
 	p.failure = fmt.Sprintf("worker %d failed to load: %s", w.pid, w.reason)
 	p.o.Log(logfile.Error, fmt.Sprintf("worker %d failed to load the application; the next request tries again", w.pid))
-	if p.o.FailurePage != nil {
-		w.send(&Message{Kind: Notice, Raw: p.o.FailurePage(p.failure, w.stderrCapture.tail())})
+	if p.o.FailureNotice != nil {
+		w.send(p.o.FailureNotice(p.failure, w.stderrCapture.tail()))
 	}
 	w.replaced = true
 	p.level()

@@ -30,7 +30,8 @@ const (
 	// Answer: Raw is the reply to the message Ask or Certificates with the same ID. If the request failed, Text is the
 	// reason.
 	Answer Kind = "answer"
-	// Notice: Raw is a page. Browsers receive it instead of every other page.
+	// Notice: code has failed to load. Browsers receive the page in Raw instead of all other pages, and other clients
+	// the Text instead of responses of the application.
 	Notice Kind = "notice"
 	// Purge: remove the cached responses that match Text. A worker sends Purge to the supervisor, which forwards it to
 	// all other workers.

@@ -46,7 +46,7 @@ type Pool struct {
 	failure  string
 	deaths   int
 	recycled int
-	page     []byte
+	notice   *Message // Notice about the failed reload, or nil
 	rates    *os.File // the table of rate limits (package ratelimit); nil if it could not be created
 	relay    relay
 }
@@ -473,10 +473,10 @@ type Options struct {
 	// upgrade, because the workers already served under the previous program.
 	Up func(addresses []Address, resumed bool)
 
-	// The function FailurePage returns a page for browsers after code has failed to load. The parameter how is the
-	// reason, and the parameter said is the end of the worker's standard error. With Stay, the page is also served if
-	// the first workers fail to load. FailurePage is called on the goroutine of Run. Optional.
-	FailurePage func(how string, said []byte) []byte
+	// FailureNotice returns a Notice to clients after new code has failed to load. The parameter how is the reason, and
+	// the parameter said is the end of the worker's standard error. With Stay, the Notice is also served after a failed
+	// first start. FailureNotice is called on Run's goroutine. Optional.
+	FailureNotice func(how string, said []byte) *Message
 
 	Attributes func() *syscall.SysProcAttr
 

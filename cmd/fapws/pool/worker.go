@@ -405,9 +405,9 @@ func (w *worker) servesEarly() bool {
 	return w.handles && w.listens && w.state < Serving && w.batch != nil && w.batch == w.pool.batch
 }
 
-func (w *worker) sendPage() {
-	if w.pool.page != nil {
-		w.send(&Message{Kind: Notice, Raw: w.pool.page})
+func (w *worker) sendNotice() {
+	if w.pool.notice != nil {
+		w.send(w.pool.notice)
 	}
 }
 

@@ -340,10 +340,10 @@ const failureHead = `<meta http-equiv="refresh" content="1">` +
 	`<style>body{border-top:6px solid var(--red)}header,main{max-width:70rem;margin:auto;padding:1rem}` +
 	`h1{color:var(--red)}pre{white-space:pre-wrap}</style>`
 
-// failurePage is the HTML document for browsers while new code does not load: the application, the error in one line,
-// and the standard error of the worker, usually a traceback. All text is escaped and limited. The document refers to no
-// other resource.
-func failurePage(app, how string, said []byte) []byte {
+// failureNotice returns what clients receive while new code does not load: the application, the error in one line, and
+// the standard error of the worker, usually a traceback. Its length is limited. The HTML document for browsers refers to
+// no other resource.
+func failureNotice(app, how string, said []byte) *pool.Message {
 	said = bytes.TrimRight(escapes().ReplaceAll(said, nil), "\n")
 	if len(said) > pageText {
 		said = said[len(said)-pageText:]
@@ -355,6 +355,13 @@ func failurePage(app, how string, said []byte) []byte {
 	title := cmp.Or(strings.TrimPrefix(lastError(text), "fapws: "), how)
 	text, remedy := cutRemedy(text, title)
 	failed := app + " failed to load"
+	plain := failed + ": " + title + "\n"
+	if remedy != "" {
+		plain += http1.Sentence(remedy) + "\n"
+	}
+	if text != "" {
+		plain += "\n" + text + "\n"
+	}
 	if !strings.Contains(how, title) {
 		failed += ": " + how
 	}
@@ -367,9 +374,9 @@ func failurePage(app, how string, said []byte) []byte {
 	if text != "" {
 		output = "<pre>" + html.EscapeString(text) + "</pre>\n"
 	}
-	return http1.Document(title, failureHead, header+"</header><main>"+output+"<p class=dim>Only browsers see this page; "+
-		"other clients still reach the previous version, if there was one. This page refreshes itself once the code "+
-		"loads.</p></main>")
+	page := http1.Document(title, failureHead, header+"</header><main>"+output+
+		"<p class=dim>This page refreshes itself once the code loads.</p></main>")
+	return &pool.Message{Kind: pool.Notice, Raw: page, Text: plain}
 }
 
 // cutRemedy removes the last line of a worker's output if fapws has written it about the error title, and returns what

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestFailurePageShowsTheTracebackEscaped(t *testing.T) {
+func TestFailureNoticeShowsTheTracebackEscaped(t *testing.T) {
 	const traceback = `Traceback (most recent call last):
   File "app.py", line 1, in <module>
     x = "<b>" + 1
@@ -33,7 +33,8 @@ TypeError: can only concatenate str (not "int") to str
 		{"bytes", "\xff\xfe\n", []string{"\uFFFD"}, []string{"\xff"}},
 		{"much", "oldest\n" + strings.Repeat("a line that is repeated\n", 10000), []string{"a line"}, []string{"oldest"}},
 	} {
-		page := string(failurePage("app.py", "worker 7 exited with status 1", []byte(tt.said)))
+		notice := failureNotice("app.py", "worker 7 exited with status 1", []byte(tt.said))
+		page := string(notice.Raw)
 		for _, want := range tt.has {
 			if !strings.Contains(page, want) {
 				t.Errorf("%s: no %q in %.1500s", tt.name, want, page)
@@ -44,7 +45,10 @@ TypeError: can only concatenate str (not "int") to str
 				t.Errorf("%s: %q in %.1500s", tt.name, bad, page)
 			}
 		}
-		if len(page) > 2*pageText {
+		if !strings.HasPrefix(notice.Text, "app.py failed to load: ") || strings.Contains(notice.Text, "\x1b") {
+			t.Errorf("%s: the text is %.1500s", tt.name, notice.Text)
+		}
+		if len(page) > 2*pageText || len(notice.Text) > 2*pageText {
 			t.Errorf("%s: %d bytes", tt.name, len(page))
 		}
 	}

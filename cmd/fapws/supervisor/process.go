@@ -118,28 +118,28 @@ func (p *supervisor) run() (code int, err error) {
 		}
 	}
 	p.pool = pool.New(pool.Options{
-		Dir:          folder,
-		Workers:      worker.Workers(&p.conf),
-		Kept:         p.plan.Settings.KeptFromFile(),
-		LoadTimeout:  p.conf.LoadTimeout,
-		MaxRSS:       p.conf.MaxRSS,
-		HangupStops:  p.conf.Dev && process.AtTerminal(),
-		Stay:         p.conf.Reload || p.conf.Dev,
-		Early:        p.early.Sockets,
-		Open:         p.open,
-		Fits:         p.fits,
-		Up:           p.up,
-		Attributes:   p.attributes,
-		Event:        p.event,
-		BeforeExec:   p.beforeExec,
-		FailurePage:  p.failurePage(),
-		Certificates: p.keyring.bundle,
-		LastWords:    p.lastWords,
-		Query:        p.query,
-		Broker:       p.broker,
-		Reopen:       func() { p.log.Follow() },
-		PassStderr:   p.log.Redirected() && p.conf.Chroot != "",
-		Log:          p.log.Log,
+		Dir:           folder,
+		Workers:       worker.Workers(&p.conf),
+		Kept:          p.plan.Settings.KeptFromFile(),
+		LoadTimeout:   p.conf.LoadTimeout,
+		MaxRSS:        p.conf.MaxRSS,
+		HangupStops:   p.conf.Dev && process.AtTerminal(),
+		Stay:          p.conf.Reload || p.conf.Dev,
+		Early:         p.early.Sockets,
+		Open:          p.open,
+		Fits:          p.fits,
+		Up:            p.up,
+		Attributes:    p.attributes,
+		Event:         p.event,
+		BeforeExec:    p.beforeExec,
+		FailureNotice: p.failureNotice(),
+		Certificates:  p.keyring.bundle,
+		LastWords:     p.lastWords,
+		Query:         p.query,
+		Broker:        p.broker,
+		Reopen:        func() { p.log.Follow() },
+		PassStderr:    p.log.Redirected() && p.conf.Chroot != "",
+		Log:           p.log.Log,
 	})
 	p.started.Store(true)
 	p.settled = pool.Settled{Config: p.conf, Debug: p.conf.Server.Debug, App: p.plan.Label(&p.conf),
@@ -267,12 +267,12 @@ func (p *supervisor) fits(s *pool.Settled) string {
 	return ""
 }
 
-func (p *supervisor) failurePage() func(string, []byte) []byte {
+func (p *supervisor) failureNotice() func(string, []byte) *pool.Message {
 	if !p.conf.Dev {
 		return nil
 	}
-	return func(how string, said []byte) []byte {
-		return failurePage(filepath.Base(p.plan.Label(&p.conf)), how, said)
+	return func(how string, said []byte) *pool.Message {
+		return failureNotice(filepath.Base(p.plan.Label(&p.conf)), how, said)
 	}
 }
 

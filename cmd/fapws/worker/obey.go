@@ -15,6 +15,7 @@ import (
 	"fapws/pybridge"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
+	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/cache"
 )
@@ -108,7 +109,8 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	case pool.Reopen:
 		s.reopenLog(files...)
 	case pool.Notice:
-		s.server.SetOverridePage(500, m.Raw, s.conf.Dev && !s.conf.DevAnywhere)
+		s.server.Override(&exchange.Override{Status: 500, Page: m.Raw, Text: []byte(m.Text),
+			Local: s.conf.Dev && !s.conf.DevAnywhere})
 		if s.python.is(appFailed) {
 			s.server.GiveUp()
 		}

@@ -2,6 +2,7 @@ package process_test
 
 import (
 	"fmt"
+	"html"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -10,9 +11,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// If changed code does not load, browsers get a page with the error. Other clients get responses of the old code. After
-// the code has been fixed, all clients get the new code.
-func TestDevShowsCodeThatDoesNotLoadInTheBrowser(t *testing.T) {
+// If changed code does not load, browsers get a page with the error, and other clients get text. After the code has
+// been fixed, all clients get the new code.
+func TestDevShowsCodeThatDoesNotLoad(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Threads, saying("one"), "--dev")
 	s.comes(browser, 200, "one")
@@ -33,8 +34,10 @@ func TestDevShowsCodeThatDoesNotLoadInTheBrowser(t *testing.T) {
 		if strings.Contains(page, "<b>") {
 			t.Errorf("what is not escaped in %s", page)
 		}
-		if status, body := s.ask(tool); status != 200 || body != "one" {
-			t.Errorf("a tool gets %d %q from the old code", status, body)
+		want := html.UnescapeString(strings.TrimSuffix(strings.TrimPrefix(broken.want, "<h1>"), "</h1>"))
+		if status, body := s.ask(tool); status != 500 || !strings.HasPrefix(body, "app.py failed to load: ") ||
+			!strings.Contains(body, want) {
+			t.Errorf("a tool gets %d %q, want %q", status, body, want)
 		}
 	}
 	fapwstest.Write(t, s.path, saying("two"))
@@ -49,8 +52,8 @@ func TestDevShowsAFailedFirstStartInTheBrowser(t *testing.T) {
 	s := &workbench{c.Start(t), path}
 	s.Address = s.Says(`see why in a browser: http://(\S+)/`)[1]
 	s.comes(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;nosuchmodule&#39;</h1>")
-	if status, body := s.ask(tool); status != 503 {
-		t.Errorf("a tool gets %d %q, want 503", status, body)
+	if status, body := s.ask(tool); status != 500 || !strings.Contains(body, "No module named 'nosuchmodule'") {
+		t.Errorf("a tool gets %d %q", status, body)
 	}
 	fapwstest.Write(t, path, "import otherwise\n")
 	s.comes(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;otherwise&#39;</h1>")
@@ -113,7 +116,12 @@ func TestDevHidesTracebacksFromReboundNames(t *testing.T) {
 	shows(s, "evil.test", "ask for this page at localhost", true)
 	fapwstest.Write(t, s.path, "import nosuchmodule\n")
 	s.comes(browser, 500, "nosuchmodule")
-	shows(s, "evil.test", "nosuchmodule", false)
+	for _, accept := range []string{browser, tool} {
+		a := s.Ask("GET / HTTP/1.1\r\nHost: evil.test\r\nAccept: " + accept + "\r\n\r\n")
+		if strings.Contains(a.Text, "nosuchmodule") {
+			t.Errorf("%s: %s", accept, a.Text)
+		}
+	}
 	s = edited(t, fapwstest.Mode{}, raising, "--dev", "--dev-anywhere")
 	shows(s, "evil.test", "raise ValueError", true)
 }

@@ -153,7 +153,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 }
 
 // Requests get the response for an application that does not start, and the next request tries to start it again. With
-// --dev, browsers get the reason. Meanwhile, the server answers requests for files and keeps subscribers.
+// --dev, clients get the reason. Meanwhile, the server answers requests for files and keeps subscribers.
 func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline,
 		{Name: "dev", Flags: []string{"--dev", "--bind", "127.0.0.1:0"}}}
@@ -180,9 +180,17 @@ func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
 		s.Says("failed to load the application; the next request tries again")
 		if m.Name == "dev" {
 			// If the start takes more than a second, the page may say that the application is starting.
-			fapwstest.Eventually(t, "a browser sees the reason", func() bool {
-				return strings.Contains(s.Ask(fapwstest.Get("/", page)).Text, "no database")
-			})
+			for _, accept := range []string{browser, tool} {
+				fapwstest.Eventually(t, accept+" gets the reason", func() bool {
+					a := s.Ask("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: " + accept + "\r\n\r\n")
+					return strings.Contains(a.Text, "RuntimeError: no database")
+				})
+			}
+			for range 3 { // another name that resolves to this machine (DNS rebinding)
+				if a := s.Ask(fapwstest.Get("/", page)); strings.Contains(a.Text, "no database") {
+					t.Error("the reason is shown at the name test")
+				}
+			}
 		}
 		s.Get("/files/a.txt", 200).Is(t, "a file")
 		goOn(t, file, "")
