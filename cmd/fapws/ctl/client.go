@@ -20,7 +20,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// Run runs a command of fapws ctl. The error has one line, and is a process.ExitError if the server was not contacted.
+// Run runs a command of "fapws ctl". An error has only one line. If the server was not contacted, the error is a
+// process.ExitError.
 func Run(args []string, stdout io.Writer) error {
 	o, err := parse(args)
 	if errors.Is(err, pflag.ErrHelp) {
@@ -44,7 +45,7 @@ func Run(args []string, stdout io.Writer) error {
 		command = Status
 	}
 	within := answerWithin
-	if command == Reload { // no limit, because the application may load for a long time
+	if command == Reload { // Reload has no time limit, because the application can take long to load
 		within = 0
 	}
 	c, a, err := converse(path, &request{Command: command, Purge: o.purge}, within)
@@ -149,13 +150,14 @@ func parse(args []string) (o options, err error) {
 		return o, errors.New("--json requires status or top")
 	}
 	if name := os.Getenv("FAPWS_CTL_SOCKET"); o.pid == 0 && o.socket == "" && name != Auto && name != Off {
-		o.socket = name // ignore the variable, which may be for a server
+		o.socket = name // ignore the environment variable, which may be meant for a server
 	}
 	return o, nil
 }
 
-// choose returns the socket of the server with this pid. If pid is 0, choose returns the socket of the only running
-// server, of all users for root.
+// choose returns the socket path of the server whose process ID is pid. If pid is 0, exactly one server must be
+// running, and choose returns its socket path. For root, choose searches the servers of all users; otherwise only the
+// servers of the current user.
 func choose(pid int) (string, error) {
 	uid := os.Getuid()
 	running := search(uid, pid)
@@ -200,8 +202,8 @@ func describe(path string) string {
 	return visible("  " + a.Status.App + "  " + strings.Join(a.Status.Addresses, "  "))
 }
 
-// visible removes control characters from text of a server before it is written to the terminal, because the text may
-// come from clients.
+// visible removes control characters from a text that a server has sent. Otherwise a client of the server could send
+// control sequences to the terminal.
 func visible(text string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
@@ -235,7 +237,7 @@ func (c *Cache) Add(o *Cache) {
 
 func (c *Cache) asked() int64 { return c.Hits + c.Stale + c.Misses + c.Bypassed }
 
-// rate returns which percentage of the requests for cacheable pages the cache has answered.
+// rate returns the percentage of requests for cacheable pages that the cache has answered.
 func (c *Cache) rate() float64 { return 100 * float64(c.Hits+c.Stale) / float64(max(1, c.asked())) }
 
 func (c *Cache) String() string {

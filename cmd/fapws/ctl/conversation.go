@@ -18,26 +18,26 @@ import (
 )
 
 const (
-	// connectWithin limits how long a client waits for the server to accept.
+	// connectWithin limits how long a client waits until the server accepts the connection.
 	connectWithin = 2 * time.Second
 
-	// answerWithin limits the wait for quick answers, and exceeds the server's limits for workers and clients, because
-	// the machine may be busy.
+	// answerWithin limits how long a client waits for the response to a quick command. It is longer than the server's
+	// own time limits, because the machine may be busy.
 	answerWithin = 45 * time.Second
 
 	// lookEvery is the interval at which a waiting client checks that the server is alive.
 	lookEvery = time.Second
 )
 
-// conversation is a client's connection to a server. conversation ends when the server process ends, even if forks of
-// the application keep the socket open.
+// conversation is a client's connection to a server. The conversation ends when the server process ends, even if
+// children that the application has forked keep the socket open.
 type conversation struct {
 	*net.UnixConn
 	pid int // process ID of the server; 0 if unknown
 }
 
-// dialWithin connects to a server. dialWithin retries while the queue of the socket is full (EAGAIN, connect(2)). A
-// process that has only inherited the socket does not count as a server.
+// dialWithin connects to a server. If the listen queue of the socket is full (EAGAIN, connect(2)), dialWithin retries.
+// dialWithin fails if the process that called listen has ended, even if a different process has inherited the socket.
 func dialWithin(path string, d time.Duration) (*conversation, error) {
 	for until := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
 		raw, err := net.DialTimeout("unix", path, time.Until(until))
@@ -57,8 +57,8 @@ func dialWithin(path string, d time.Duration) (*conversation, error) {
 
 const findSocket = "start the server, or name its socket as the server's --ctl-socket does"
 
-// converse sends a request and returns the conversation and the answer. The error may come from the server; without an
-// error, the connection stays open.
+// converse connects to a server, sends a request, and returns the conversation and the response. The error can also be
+// an error in the response. If the error is nil, the connection stays open.
 func converse(path string, r *request, within time.Duration) (*conversation, Answer, error) {
 	c, err := dialWithin(path, connectWithin)
 	switch {
@@ -84,7 +84,7 @@ func converse(path string, r *request, within time.Duration) (*conversation, Ans
 	return nil, a, err
 }
 
-// ask sends a request and waits for the answer. If within is 0, ask waits as long as the server is alive.
+// ask sends a request and waits for the response. If within is 0, ask waits as long as the server is alive.
 func (c *conversation) ask(r *request, within time.Duration) (a Answer, err error) {
 	_ = c.SetWriteDeadline(time.Now().Add(answerWithin))
 	if err := json.NewEncoder(c).Encode(r); err != nil {
@@ -99,7 +99,7 @@ func (c *conversation) ask(r *request, within time.Duration) (a Answer, err erro
 
 type patience struct {
 	c *conversation
-	// remaining time; 0 means no limit as long as the server is alive
+	// remaining time for the response; 0 means no time limit as long as the server is alive
 	left time.Duration
 }
 
@@ -116,14 +116,14 @@ func (p *patience) Read(b []byte) (n int, err error) {
 		case p.left > 0 && time.Now().After(until):
 			return 0, fmt.Errorf("no answer within %v", answerWithin)
 		}
-		over = p.c.pid > 0 && ended(p.c.pid) // the server has ended; the next round reads its last bytes
+		over = p.c.pid > 0 && ended(p.c.pid) // if the server has ended, the next iteration reads its last bytes
 	}
 }
 
 const suffix = ".sock"
 
-// places returns the directories for the sockets of a user, best first. A user may have servers inside and outside of a
-// session.
+// places returns the directories in which a user's control sockets can be, in order of preference. There are several,
+// because a user can start servers inside and outside of a login session.
 func places(uid int) (list []string) {
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) && owned(dir, uid, 0) == nil {
 		list = append(list, filepath.Join(dir, "fapws"))
@@ -134,7 +134,7 @@ func places(uid int) (list []string) {
 	return append(list, fmt.Sprintf("/run/fapws-%d", uid), fmt.Sprintf("/tmp/fapws-%d", uid))
 }
 
-// openPlace opens a directory for sockets, to which only this user may write.
+// openPlace creates a directory for control sockets if it is missing, and checks that only this user can access it.
 func openPlace(path string, uid int) error {
 	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
@@ -144,8 +144,8 @@ func openPlace(path string, uid int) error {
 
 func private(path string, uid int) error { return owned(path, uid, 0o077) }
 
-// owned returns an error unless path is a directory of the user, not a link, and without the permissions in the
-// parameter others.
+// owned returns nil if path is a directory, not a symbolic link, that belongs to the user uid and has none of the
+// permission bits in the parameter others.
 func owned(path string, uid int, others uint32) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
@@ -162,8 +162,8 @@ func owned(path string, uid int, others uint32) error {
 	return nil
 }
 
-// bindInFirst makes the socket in the first possible directory. bindInFirst skips directories that are read-only, or
-// whose path is too long for a socket (unix(7)).
+// bindInFirst creates the control socket in the first directory of the parameter list that works. A directory does not
+// work, for example, if it is read-only or if its path is too long for a socket (unix(7)).
 func bindInFirst(list []string, uid int) (ln *net.UnixListener, path string, err error) {
 	var reasons []string
 	for _, p := range list {
@@ -181,8 +181,8 @@ func bindInFirst(list []string, uid int) (ln *net.UnixListener, path string, err
 	return nil, "", errors.New(strings.Join(reasons, ", "))
 }
 
-// Prepare creates the first directory for the sockets of a user before root becomes this user, who could not create it.
-// If that fails, the next place is used.
+// Prepare creates the directory in /run for a user's control sockets while this process is still root, because the user
+// could not create the directory. If Prepare fails, the server uses the next directory from the function places.
 func Prepare(user *syscall.Credential) {
 	path := fmt.Sprintf("/run/fapws-%d", user.Uid)
 	if os.Mkdir(path, 0o700) == nil {
@@ -195,7 +195,8 @@ type found struct {
 	path string
 }
 
-// search returns the server of a user with this pid; if pid is 0, all servers of the user.
+// search returns the server that belongs to the user uid and has the process ID pid. If pid is 0, search returns all
+// servers that belong to the user.
 func search(uid, pid int) (running []found) {
 	for _, p := range places(uid) {
 		if private(p, uid) != nil {
@@ -221,7 +222,7 @@ func socketsIn(folder string) (list []found) {
 	return list
 }
 
-// users returns the users who have or had a server on this machine.
+// users returns the uids of all users who have or had a server on this machine.
 func users() (uids []int) {
 	for _, pattern := range []string{"/run/user/*/fapws", "/run/fapws-*", "/tmp/fapws-*"} {
 		folders, _ := filepath.Glob(pattern)
@@ -238,7 +239,8 @@ func users() (uids []int) {
 	return uids
 }
 
-// clean removes the sockets of ended servers from a directory. clean keeps sockets of processes that do not listen yet.
+// clean removes the sockets of servers that have ended from a directory. A socket on which a starting process does not
+// listen yet is kept.
 func clean(folder string) {
 	for _, f := range socketsIn(folder) {
 		err := syscall.Kill(f.pid, 0)
@@ -249,7 +251,8 @@ func clean(folder string) {
 	}
 }
 
-// answers reports whether a server listens at path. The result is false if a process has only inherited the socket.
+// answers reports whether a server listens at path. The result is false if the server has ended and a different process
+// has inherited the socket.
 func answers(path string) bool {
 	c, err := dialWithin(path, time.Second)
 	if err == nil {

@@ -265,7 +265,7 @@ func TestCloseDoesNotWaitForABlockingSocket(t *testing.T) {
 	}
 }
 
-// Other users may have prepared its files and directories.
+// Other users may have prepared files and directories in the shared directory.
 func TestSharedDirectoryOfOtherUsersIsNotUsed(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
@@ -303,7 +303,7 @@ func TestSharedDirectoryOfOtherUsersIsNotUsed(t *testing.T) {
 	}
 }
 
-// A directory that passes all checks may still reject a socket.
+// Creating a socket can fail even in a directory that passes all checks.
 func TestNextDirectoryIsUsedIfASocketIsRejected(t *testing.T) {
 	dir := t.TempDir()
 	list := []string{filepath.Join(dir, "none", "x"), filepath.Join(dir, strings.Repeat("long", 40)),

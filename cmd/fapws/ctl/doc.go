@@ -1,16 +1,16 @@
-// Package ctl is the control socket of a server and its client, the command "fapws ctl": the owner of a server, and
-// root, can ask for the server's state on a unix socket. A server has one such socket, in a directory that only its
-// user can enter. The package does not depend on Python: the answers come from functions of package worker or
-// supervisor, which run on a goroutine of the socket. Start reading at listen.go.
+// Package ctl implements the control socket of a server and its client, the command "fapws ctl". On this unix socket,
+// the server's user and root can request the server's state and send commands. Each server has one control socket, in a
+// directory that only its user can enter. The package does not depend on Python: functions in package worker or package
+// supervisor compute the responses, on a goroutine of the control socket. Start reading at listen.go.
 //
 // # The status page
 //
-// page.go answers below the path of the setting status: a page for people, its figures as JSON, and the metrics for
-// Prometheus. The page is a responder written in Go, so it answers while Python hangs. Only clients on this machine may
-// request the page, and clients that have logged in if the host requires a password. The page shows paths, but no
-// query, header, cookie or environment variable.
+// Below the path in the setting `status`, page.go serves a status page, its data as JSON, and metrics for Prometheus.
+// The page is served by Go code, so it works even while Python hangs. Only clients on this machine may request the
+// page; if the host requires a password, clients that have logged in may request it, too. The page shows paths, but no
+// queries, header fields, cookies or environment variables.
 //
-// Viewers subscribe to StatusChannel, whose empty events make them request the data, so a viewer receives nothing after
-// a logout. With a broker there are no events: the page requests the data after two seconds without an event. The page
-// also works without JavaScript (page_body.go).
+// Open pages subscribe to StatusChannel. The events on this channel are empty and make each page request the data, so
+// that a viewer receives no data after logging out. With a broker, no events are sent. A page requests the data
+// whenever two seconds have passed without an event. The page also works without JavaScript (page_body.go).
 package ctl

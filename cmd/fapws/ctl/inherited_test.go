@@ -13,8 +13,8 @@ import (
 
 const pathVariable = "CTL_TEST_SERVER"
 
-// TestServer is the server of TestClientDoesNotWaitForAServerThatHasEnded. TestServer exits while a client waits, and
-// leaves a process that has inherited its socket and the connection, like a fork of an application.
+// TestServer is the server for TestClientDoesNotWaitForAServerThatHasEnded. TestServer exits while a client waits. It
+// leaves a child process, as an application might, that has inherited the socket and the connection.
 func TestServer(t *testing.T) {
 	path := os.Getenv(pathVariable)
 	if path == "" {

@@ -19,7 +19,7 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// A request is one line of JSON.
+// A request is sent as one line of JSON.
 type request struct {
 	Command Command
 	Purge   cache.Pattern `json:",omitzero"`
@@ -47,7 +47,8 @@ var Commands = []Command{Stack, Status, Top, Metrics, Reload, Purge, Rotate, Sto
 
 var pageCommands = []Command{Top, Metrics, Log, Stack, Reload, Profile}
 
-// An Answer is one line of JSON. After the answer to Stop, the connection stays open until the server process ends.
+// An Answer is sent as one line of JSON. After the Answer to the command Stop, the connection stays open until the
+// server process ends.
 type Answer struct {
 	Error    string           `json:",omitempty"`
 	Text     string           `json:",omitempty"`
@@ -61,7 +62,7 @@ type Answer struct {
 
 type Report struct {
 	PID int `json:"pid"` // ID of the process that takes signals
-	// application in the form of the command line, or the served directory or configuration file
+	// the application as written on the command line, or the served directory, or the configuration file
 	App       string   `json:"app"`
 	Version   string   `json:"version"`
 	Python    string   `json:"python"` // version; "" for a site without an application
@@ -88,30 +89,32 @@ type Worker struct {
 }
 
 type Counters struct {
-	// -1 if the process did not report. In this case, the other fields of Counters are 0.
+	// number of requests; -1 if the process did not report, and then all other fields are 0
 	Requests int64 `json:"requests"`
-	// bytes of responses that are queued for clients outside of the kernel
+	// bytes of responses that this process has queued and not yet passed to the kernel
 	Unsent int64 `json:"unsent"`
 	Cut    int64 `json:"cut"` // responses aborted because of too many queued bytes
 
-	// the application is stopped until a request needs it (idle-stop)
+	// the application is not loaded until a request needs it (setting `idle-stop`)
 	Asleep bool `json:"asleep,omitempty"`
 
 	Queued int     `json:"queued,omitempty"`
 	First  float64 `json:"first_wait,omitempty"` // wait of the oldest queued request in seconds
-	// number of threads that do not count for --threads, because their handlers wait for long or have timed out
+	// number of threads that do not count toward --threads, because their handlers have been waiting for a long time or
+	// have timed out
 	Waiting int `json:"threads_waiting,omitempty"`
 }
 
 const (
 	Asleep = "asleep"
-	// state of a worker in which a request has waited for a thread for busyAfter seconds
+	// state of a worker in which a request has waited for a free thread for at least busyAfter seconds
 	busy = "busy"
 
 	busyAfter = 1
 )
 
-// StateOf refines a state such as "serving" by the counters.
+// StateOf returns Asleep or busy if the counters show one of these states. Otherwise StateOf returns its argument, such
+// as "serving".
 func (c *Counters) StateOf(state string) string {
 	switch {
 	case c.Asleep:
@@ -122,16 +125,17 @@ func (c *Counters) StateOf(state string) string {
 	return state
 }
 
-// NotCounted are the Counters of a process that did not report.
+// NotCounted is the Counters value for a process that did not report.
 var NotCounted = Counters{Requests: -1}
 
 // A Server is a function that executes a command. Only the command Purge uses the cache.Pattern. The command Reload
-// returns when the new code serves requests. The error message has one line. A Server must be safe for concurrent use.
+// returns when the new code serves requests. The text of the error has only one line. A Server must be safe for
+// concurrent use.
 type Server func(Command, cache.Pattern) (Answer, error)
 
 var ErrUnknown = errors.New("unknown command")
 
-// Answer executes a command. The Answer contains the error.
+// Answer executes a command. If the command fails, the returned Answer contains the error.
 func (s Server) Answer(c Command, p cache.Pattern) Answer {
 	a, err := s(c, p)
 	if err != nil {
@@ -147,14 +151,16 @@ func (s Server) answer(c Command, p cache.Pattern, allowed []Command) Answer {
 	return s.Answer(c, p)
 }
 
-// AnswerPage executes a command of the status page and refuses other commands, because the page may be in a worker.
+// AnswerPage executes a command from the status page. AnswerPage refuses commands that the status page does not send,
+// because an attacker may control the worker that serves the page.
 func (s Server) AnswerPage(c Command) Answer { return s.answer(c, cache.Pattern{}, pageCommands) }
 
 const (
-	// time limit for receiving a request and for sending the answer
+	// time limit for receiving a request and for sending the response
 	askWithin = 30 * time.Second
 
-	// maximum number of connected clients. At the limit, a new client replaces the newest client without a request.
+	// maximum number of connected clients. At the limit, a new client replaces the most recent client that has not sent
+	// a request.
 	atOnce = 32
 
 	longestRequest = 4 << 10
@@ -180,7 +186,7 @@ const (
 	Off  = "off"
 )
 
-// Listen makes the control socket, and removes sockets of servers that have ended.
+// Listen creates the control socket. In the same directory, it removes the sockets of servers that have ended.
 func Listen(path string, server Server) (*Socket, error) {
 	var ln *net.UnixListener
 	var err error
@@ -211,7 +217,7 @@ func bind(path string) (*net.UnixListener, error) {
 			return nil, err
 		}
 	}
-	// The mode is set before the file exists, because its path could name another file later.
+	// Set the mode before bind creates the file: afterwards, a different file could be at the path.
 	private := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
 		return c.Control(func(fd uintptr) { _ = unix.Fchmod(int(fd), 0o600) })
 	}}
@@ -229,11 +235,12 @@ func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.ln.SyscallCon
 // Close closes the socket. Clients that wait for the end of the server stay connected.
 func (s *Socket) Close() {
 	if c, err := s.ln.SyscallConn(); err == nil {
-		// accept would block until the next client if an application has made the socket blocking.
+		// If an application has made the socket blocking, accept would otherwise block until the next client connects.
 		_ = c.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
 	s.ln.Close()
-	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.file) { // the path may belong to a successor
+	// a different server may have created a new socket at the path
+	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.file) {
 		_ = os.Remove(s.path)
 	}
 }
@@ -245,7 +252,7 @@ func (s *Socket) serve() {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
-			time.Sleep(100 * time.Millisecond) // the process probably has no free descriptor
+			time.Sleep(100 * time.Millisecond) // accept has probably failed because the process has no free descriptor
 			continue
 		}
 		one := &client{c, true}
@@ -262,7 +269,8 @@ func (s *Socket) serve() {
 	}
 }
 
-// admit reports whether c may stay. If there are too many clients, c replaces a client without a request.
+// admit reports whether the client c may stay connected. If too many clients are connected, c replaces a client that
+// has not sent a request.
 func (s *Socket) admit(c *client) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -296,9 +304,10 @@ func (s *Socket) talk(c *client) {
 	s.mu.Unlock()
 	_ = c.SetReadDeadline(time.Time{})
 	if r.Command == Stop {
-		reply(c, Answer{}) // answer first, because the process may end at any time
+		reply(c, Answer{}) // respond first, because the process can end at any time
 		_, _ = s.server(Stop, cache.Pattern{})
-		_, _ = c.Read(make([]byte, 1)) // waits until the client disconnects or this process ends
+		// Read returns when the client disconnects; the connection also ends when this process ends
+		_, _ = c.Read(make([]byte, 1))
 		return
 	}
 	if err := r.Purge.Check(); r.Command == Purge && err != nil {
@@ -320,7 +329,7 @@ func allowed(c *net.UnixConn, uids ...int) error {
 	return nil
 }
 
-// short returns the cause of an error of package net, without operation and address.
+// short returns the cause of an error from package net, without the operation and the address.
 func short(err error) error {
 	if op, ok := err.(*net.OpError); ok {
 		if call, ok := op.Err.(*os.SyscallError); ok && call.Err == syscall.EINVAL { // unix(7)

@@ -22,12 +22,12 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// StatusChannel is the channel to which viewers of the status page subscribe. The events of StatusChannel are empty and
-// make viewers request the data, so that only authorized clients receive data.
+// StatusChannel is the channel to which open status pages subscribe. Its events are empty and make the pages request
+// the data, so that only authorized clients receive the data.
 const StatusChannel = "fapws.status"
 
 const (
-	ViewEvery   = time.Second // interval of events while there are viewers
+	ViewEvery   = time.Second // interval of events while a status page is open
 	ProfileTime = 5 * time.Second
 )
 
@@ -38,9 +38,9 @@ type Line struct {
 
 const (
 	within   = 10 * time.Second
-	slowly   = 2 * time.Minute        // limit for a reload
-	fresh    = 900 * time.Millisecond // how long all viewers share a result
-	history  = 60                     // number of rates in the curve
+	slowly   = 2 * time.Minute        // time limit for a reload
+	fresh    = 900 * time.Millisecond // time for which a result is reused for all viewers
+	history  = 60                     // number of request rates that the page shows as a curve
 	logLines = 50
 )
 
@@ -50,7 +50,7 @@ type Page struct {
 	log      func(level logfile.Level, client, line string)
 	refusals logfile.Seldom
 
-	mu     sync.Mutex // look holds mu, even while it asks the source
+	mu     sync.Mutex // the method look holds mu even while it waits for the function source
 	before *Answer
 	at     time.Time
 	view   *View
@@ -58,14 +58,15 @@ type Page struct {
 	rates  []float64
 }
 
-// NewPage returns the status page of a server. source queries the server and must be safe for concurrent use. reloads
-// is true if there is a supervisor; otherwise Reload fails. log writes a line about a client to the error log.
+// NewPage returns the status page of a server. The function source queries the server and must be safe for concurrent
+// use. The parameter reloads is true if the server can execute the command Reload, which needs a supervisor. The
+// function log writes a line about a client to the error log.
 func NewPage(source func(context.Context, Command) (Answer, error), reloads bool,
 	log func(level logfile.Level, client, line string)) *Page {
 	return &Page{source: source, reloads: reloads, log: log}
 }
 
-// ask sends a command to the server. An error in the answer is returned as err.
+// ask sends a command to the server. If the Answer contains an error, ask returns the error as err.
 func (p *Page) ask(ctx context.Context, c Command) (Answer, error) {
 	a, err := p.source(ctx, c)
 	if err == nil && a.Error != "" {
@@ -100,7 +101,8 @@ func (p *Page) Respond(w *backend.Response, r *backend.Request) {
 func (p *Page) get(ctx context.Context, w *backend.Response, r *backend.Request, path string) {
 	switch path {
 	case "":
-		// Do not use the path of the client: "//_fapws/" would be another host.
+		// Do not redirect to the path that the client has sent: in a path such as "//_fapws/", browsers would take
+		// _fapws for a host.
 		there := &url.URL{Path: r.Path + "/"}
 		w.Start(exchange.Head{Status: 308, Length: 0, Fields: []byte("Location: " + there.EscapedPath() + "\r\n")})
 	case "/metrics":
@@ -187,7 +189,7 @@ func send(w *backend.Response, kind, text string, err error) {
 	_, _ = w.Write([]byte(text)) // an error means that the client has disconnected
 }
 
-// look returns the state of the server, which is at most fresh old.
+// look returns the state of the server. The state is at most as old as the constant fresh.
 func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -214,7 +216,7 @@ func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 
 var query = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(/[^\s?"]*)\?[^\s"]+`) })
 
-// withoutQueries removes queries, because they may contain secrets.
+// withoutQueries removes the queries from all URLs in text, because queries can contain secrets.
 func withoutQueries(text string) string { return query().ReplaceAllString(text, "$1?…") }
 
 func refused(r *backend.Request) string {
@@ -228,7 +230,7 @@ func refused(r *backend.Request) string {
 	if r.Parsed.Forwarded || r.Field("Via") != "" { // from anywhere, although the proxy is on this machine
 		return "this page is not for requests through a proxy, unless the host asks for a password"
 	}
-	// A foreign page may make its own name resolve to this machine (DNS rebinding).
+	// A foreign website could make its own host name resolve to this machine (DNS rebinding).
 	if !http1.LocalHost(r.Host()) {
 		return "ask for this page at localhost or 127.0.0.1"
 	}

@@ -39,8 +39,9 @@ svg{display:block;width:100%;height:3rem;stroke:var(--bar);fill:none}
 @media(max-width:34rem){th,td{padding-right:.4rem;font-size:.8rem}.l{min-width:5rem}}
 `
 
-// script requests the figures at each event of Channel and after two seconds without an event, and shows the results of
-// buttons on the page. Without JavaScript, the page is reloaded every few seconds, and buttons lead to other pages.
+// script requests new data after each event on the channel, and after two seconds without an event. It also shows the
+// results of buttons on the same page. Without JavaScript, the browser reloads the page every few seconds, and each
+// button leads to a separate page.
 const script = `(()=>{
 const d=document,m=d.querySelector("main"),o=d.querySelector("#out"),s=d.querySelector("#state");
 let busy=0,looked=0;
@@ -230,18 +231,19 @@ type StatusStack struct {
 const (
 	mostNodes = 120
 	mostDepth = 40
-	leastPart = 0.01 // minimum share of a shown function in all samples
+	leastPart = 0.01 // a function is shown only if at least this share of all samples contains it
 	mostLeafs = 10
 )
 
-// A node is a function in the flame graph, called by the functions above it.
+// A node is a function in the flame graph. The nodes above it are its callers.
 type node struct {
 	name     string
 	n        int
 	children []*node
 }
 
-// flame draws a flame graph: functions are as wide as their share of the samples, and below their callers.
+// flame draws a flame graph. The width of a function is its share of the samples, and each function is drawn below its
+// caller.
 func flame(stacks []StatusStack) string {
 	root, leafs := &node{name: "all"}, map[string]int{}
 	nodes := []*node{}
@@ -265,7 +267,7 @@ func flame(stacks []StatusStack) string {
 	if root.n == 0 {
 		return "<p>No Python code has run.</p>"
 	}
-	// sort callers before the functions that they call
+	// sort each caller before the functions that it calls
 	slices.SortStableFunc(nodes, func(x, y *node) int { return cmp.Compare(y.n, x.n) })
 	least := max(1, int(leastPart*float64(root.n)))
 	if len(nodes) > mostNodes {
@@ -286,8 +288,8 @@ func flame(stacks []StatusStack) string {
 	return b.String()
 }
 
-// write writes the node and its children with at least as many samples as the parameter least. The parameter all is the
-// number of all samples.
+// write writes the node x and those of its children that have at least as many samples as the parameter least. The
+// parameter all is the total number of samples.
 func (x *node) write(b *strings.Builder, all, least int) {
 	name, _, _ := strings.Cut(x.name, " (")
 	fmt.Fprintf(b, `<b title="%s, %.1f %%">%s</b>`, clip(x.name, 100), 100*float64(x.n)/float64(all), clip(name, 30))

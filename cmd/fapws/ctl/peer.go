@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peer returns the process at the other end of c; for a server, the process that called listen. pid is 0 if the process
-// is in another PID namespace.
+// peer returns the uid and the process ID of the process at the other end of c. If c is a client's connection, the
+// process is the one that called listen. If the process is in a different PID namespace, pid is 0.
 func peer(c *net.UnixConn) (uid, pid int, err error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -24,7 +24,7 @@ func peer(c *net.UnixConn) (uid, pid int, err error) {
 	return uid, pid, cmp.Or(failed, err)
 }
 
-// ended reports whether a process has ended. A zombie process has ended.
+// ended reports whether a process has ended. A zombie counts as ended.
 func ended(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil { // pidfd_open is missing before Linux 5.3

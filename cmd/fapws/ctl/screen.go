@@ -18,17 +18,17 @@ const (
 	plain = "\x1b[0m"
 )
 
-// A screen is the output of "fapws ctl top". On a terminal, each text replaces the previous text. keys receives
-// keystrokes; nil unless the terminal is also standard input.
+// A screen is the output of "fapws ctl top". On a terminal, each new text replaces the previous text. The channel keys
+// receives keystrokes. It is nil unless standard input is the same terminal.
 type screen struct {
 	w        io.Writer
-	terminal *os.File // nil if w is no terminal
+	terminal *os.File // nil if w is not a terminal
 	color    bool
 	keys     chan byte
-	restore  func() // restores the mode of the terminal
+	restore  func() // the function restores the terminal mode
 }
 
-// openScreen returns a screen. The caller must call screen.restore when it no longer uses the screen.
+// openScreen returns a screen that writes to w. When the caller no longer uses the screen, it must call screen.restore.
 func openScreen(w io.Writer) *screen {
 	s := &screen{w: w, restore: func() {}}
 	f, ok := w.(*os.File)
@@ -69,7 +69,7 @@ func openScreen(w io.Writer) *screen {
 	return s
 }
 
-// width returns the number of columns, or 0 if lines may have any length.
+// width returns the number of columns, or 0 if lines can have any length.
 func (s *screen) width() int {
 	_, columns := s.size()
 	return columns
@@ -86,7 +86,8 @@ func (s *screen) size() (rows, columns int) {
 	return int(size.Row), int(size.Col)
 }
 
-// paint returns text in a style if the terminal supports styles.
+// paint returns text with control sequences for the style. If the terminal does not support styles, paint returns text
+// unchanged.
 func (s *screen) paint(style, text string) string {
 	if !s.color || style == "" || text == "" {
 		return text
@@ -94,7 +95,8 @@ func (s *screen) paint(style, text string) string {
 	return style + text + plain
 }
 
-// show writes the lines, shortened to the width, and on a terminal hint in the last row.
+// show writes the lines and shortens each line to the width of the screen. On a terminal, show also writes the
+// parameter hint in the last row.
 func (s *screen) show(lines []string, hint string) error {
 	rows, columns := s.size()
 	var b strings.Builder
@@ -114,7 +116,7 @@ func (s *screen) show(lines []string, hint string) error {
 	return err
 }
 
-// fit shortens text to at most n characters; n must not be negative.
+// fit shortens text to at most n characters. The parameter n must not be negative.
 func fit(text string, n int) string {
 	if utf8.RuneCountInString(text) <= n {
 		return text
@@ -125,7 +127,7 @@ func fit(text string, n int) string {
 	return string([]rune(text)[:n-1]) + "…"
 }
 
-// wrap splits text at spaces into lines of at most n characters; n == 0 means any length.
+// wrap splits text at spaces into lines of at most n characters. If n is 0, wrap returns one line of any length.
 func wrap(text string, n int) (lines []string) {
 	for n > 0 && utf8.RuneCountInString(text) > n {
 		head := string([]rune(text)[:n+1])

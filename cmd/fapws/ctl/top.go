@@ -16,14 +16,14 @@ import (
 const (
 	topEvery = time.Second
 
-	// returnsWithin is how long a server may be absent during an upgrade or restart.
+	// returnsWithin is how long "fapws ctl top" waits for a server that does not respond, for example during a restart.
 	returnsWithin = 5 * time.Second
 
-	// figuresWidth limits a line of figures, in bytes.
+	// figuresWidth limits the length of a line with figures, in bytes.
 	figuresWidth = 100
 )
 
-// top shows the activity of the server at path until the user ends it.
+// top shows the activity of the server at path until the user quits.
 func (o *options) top(path string, w io.Writer) error {
 	before, err := look(path, 0)
 	if err != nil {
@@ -71,7 +71,7 @@ func (o *options) top(path string, w io.Writer) error {
 	}
 }
 
-// orders lists the columns by which the table of routes can be sorted. The key s selects the next column.
+// orders lists the columns by which the routes can be sorted. The user selects the next column with the key s.
 var orders = []struct {
 	name string
 	head int
@@ -91,7 +91,8 @@ func hint(order int, paused bool) string {
 	return "q: quit  s: sort, now by " + orders[order].name + "  " + pause
 }
 
-// look returns the answer to Top. If the server does not answer, look tries again for the time away.
+// look sends the command Top and returns the Answer. If the server does not respond, look retries for the duration in
+// the parameter away.
 func look(path string, away time.Duration) (*Answer, error) {
 	for end := time.Now().Add(away); ; time.Sleep(100 * time.Millisecond) {
 		c, a, err := converse(path, &request{Command: Top}, answerWithin)
@@ -151,7 +152,8 @@ func (v *View) lines(s *screen, order int) (lines []string) {
 	if len(t.rows) > 0 {
 		lines = append(append(lines, ""), t.lines(s)...)
 	}
-	// Active requests are worth more than the last routes. The last row of the screen has the hint.
+	// Active requests are more important than the last routes in the table. The last row of the screen is reserved for
+	// the hint.
 	rows, _ := s.size()
 	if over := len(lines) + len(below) - (rows - 1); rows > 0 && over > 0 && len(t.rows) > over+1 {
 		lines = append(lines[:len(lines)-over-1], fmt.Sprintf("and %d more routes", over+1))
@@ -217,18 +219,19 @@ func (v *View) figures() (all []figure) {
 	return all
 }
 
-// A table consists of columns of numbers, followed by columns of text; words is the number of text columns.
+// A table consists of columns with numbers, followed by columns with text. The field words is the number of text
+// columns.
 type table struct {
 	title string
-	most  int // maximum number of rows on the page
+	most  int // maximum number of rows that the status page shows
 	heads []string
 	words int
 	rows  [][]string
-	// for each row the column to show in red, or -1; nil if no row has one
+	// for each row, the index of the column to show in red, or -1; nil if no cell is red
 	hot []int
 }
 
-// hotIn returns the column of a row to show in red, or -1.
+// hotIn returns the index of the column to show in red in a row, or -1.
 func (t *table) hotIn(row int) int {
 	if t.hot == nil {
 		return -1
@@ -286,8 +289,8 @@ const (
 	leastText   = 8
 )
 
-// lines returns the rows of the table. Columns are as wide as their longest cell; if a row is too long for s, the
-// longest columns of text are shortened.
+// lines returns the rows of the table. Each column is as wide as its longest cell. If a row is wider than the screen s,
+// the widest text columns are shortened.
 func (t *table) lines(s *screen) (lines []string) {
 	numbers, total := len(t.heads)-t.words, 0
 	widths := make([]int, len(t.heads))

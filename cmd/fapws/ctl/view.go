@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// View is the activity between two answers to Top. Times are in seconds.
+// View describes the activity between two Answers to the command Top. All times are in seconds.
 type View struct {
 	Interval    float64            `json:"interval"` // in seconds
 	Report      Report             `json:"report"`
@@ -42,7 +42,7 @@ type RouteView struct {
 	Quantiles
 }
 
-// Quantiles describe the values in the interval; N is the number of values.
+// Quantiles contains the quantiles of the values in the interval. N is the number of values.
 type Quantiles struct {
 	N   int64   `json:"n"`
 	P50 float64 `json:"p50"`
@@ -50,13 +50,13 @@ type Quantiles struct {
 	P99 float64 `json:"p99"`
 }
 
-// Compare returns the activity between two answers to Top from the same server. seconds is the time between both
-// answers.
+// Compare returns the activity between two Answers to the command Top from the same server. The parameter seconds is
+// the time between the Answers.
 func Compare(before, now *Answer, seconds float64) *View {
 	v := &View{
 		Interval: seconds, Report: *now.Status, Active: append([]Active{}, now.Active...),
 		Threads: values(now, "fapws_threads", "state"), Connections: values(now, "fapws_connections", "kind"),
-		// The loop cannot begin to count while an inline handler blocks it.
+		// the event loop cannot begin to count requests while an inline handler blocks it
 		InFlight: max(value(now, "fapws_requests_in_flight"), float64(len(now.Active))),
 		Queue:    value(now, "fapws_queue_length"),
 		Upstream: value(now, "fapws_upstream_errors"),
@@ -127,8 +127,9 @@ func quantilesOf(bounds []float64, counts []int64) Quantiles {
 	}
 }
 
-// recent returns a histogram with the counts between two answers. The histogram has no series if it is missing in the
-// answers. A series with smaller counts than before was reset, for example by an upgrade.
+// recent returns a histogram of the values counted between two Answers. If the Answers do not contain the histogram,
+// the result has no series. If the counts of a series are smaller than before, the series was reset, for example by an
+// upgrade.
 func recent(before, now *Answer, name string) *metrics.Family {
 	var f metrics.Family
 	if found := metrics.Find(now.Families, name); found != nil {
@@ -239,7 +240,7 @@ type TLSView struct {
 	Rate        float64            `json:"handshake_rate"` // successful handshakes per second
 	Handshakes  map[string]float64 `json:"handshakes"`     // by kind: full, resumed
 	Failures    map[string]float64 `json:"failures"`       // by reason
-	// seconds until expiry, by the first name in the certificate
+	// map from the first name in a certificate to the seconds until it expires
 	Certificates map[string]float64 `json:"certificates"`
 }
 
