@@ -22,7 +22,7 @@ import (
 //
 // An ambiguous path has no canonical form and results in a 400:
 //
-//  - a path that leads above the root, such as "/../a", which nginx and Apache reject as well;
+//  - a path that leads above the root, such as "/../a", which nginx and Apache also reject;
 //  - ".." after an empty segment: "/a//.." is "/a/" according to RFC 3986, but "/" if "//" is merged first;
 //  - dot segments between backslashes, "/a/..\b", because some servers treat backslashes as slashes;
 //  - dot segments with parameters, "/a/..;x/b", because some servers remove parameters first.

@@ -13,15 +13,15 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A byteStream carries another protocol over a stream, as the transport of a virtual connection. After an accepted
-// extended CONNECT (RFC 8441) bytes flow in both directions, in an endless response (exchange.Upgrade) only to the
-// client. byteStream is also the protocol of the virtual connection until Upgrade.
+// A byteStream is the transport of a virtual connection, whose bytes a stream carries. After an accepted extended
+// CONNECT (RFC 8441), bytes flow in both directions. In an endless response (exchange.Upgrade), bytes flow only to the
+// client. Until Upgrade, the byteStream is also the protocol of the virtual connection.
 type byteStream struct {
 	conn conn.Conn
 	st   *stream
 	in   []byte // received bytes that were not read yet
 	said bool
-	// AwaitRoom was called: room must be called when the stream may send
+	// AwaitRoom was called, so the method room must be called when the stream may send
 	awaits bool
 }
 
@@ -88,7 +88,7 @@ func (b *byteStream) drop(n int) {
 	b.in = nil
 }
 
-// openWindow enlarges the window as long as all input is read.
+// openWindow enlarges the window of the stream if all input has been read.
 func (b *byteStream) openWindow() {
 	st := b.st
 	if len(b.in) == 0 && st.window < st.target/2 {
@@ -109,7 +109,8 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 			break
 		}
 		k := st.appendData(p[n:], false)
-		// small frames earn no points for the budget, or a client could cause work by opening its window in small steps
+		// small frames earn no points for the budget; otherwise a client could cause work by opening its window in
+		// small steps
 		if n += k; k >= smallPiece || n == len(p) {
 			c.budget.sent()
 		}
@@ -136,7 +137,7 @@ func (b *byteStream) AwaitRoom() {
 	c := st.c
 	c.enqueue(st)
 	if st.queued && c.credit > 0 && !c.conn.Writing() && !c.pumping {
-		c.conn.Again() // no other event will call room
+		c.conn.Again() // no further event will call the method room
 	}
 }
 
@@ -188,7 +189,7 @@ const lookAgain = int64(time.Minute)
 
 func (b *byteStream) Due() (next int64) { return b.st.c.s.Set.Now + lookAgain }
 
-// The following methods of conn.Protocol do nothing. These methods are not called after Upgrade.
+// The following methods of conn.Protocol do nothing. They are needed only until Upgrade.
 
 func (b *byteStream) Input([]byte) {}
 func (b *byteStream) EOF() bool    { return false }

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// maxFrame is the maximum payload of a frame that a client may send, in bytes: the smallest value that the protocol
+	// maxFrame is the maximum payload of a frame from a client, in bytes. It is the smallest maximum that the protocol
 	// allows.
 	maxFrame = 16 << 10
 
@@ -25,31 +25,30 @@ const (
 
 	tableSize = 4 << 10
 
-	// maxLate limits the frames that wait for the client to read, in bytes. Above maxLate, the client's input is
-	// paused.
+	// maxLate limits the waiting control frames (Conn.late), in bytes. Above this limit, the connection is not read.
 	maxLate = 64 << 10
 )
 
-// A Conn is an HTTP/2 connection. A Conn belongs to the event loop.
+// A Conn is an HTTP/2 connection. It may be used only on the event loop.
 type Conn struct {
 	s      *Server
 	client *exchange.Client
 	conn   *conn.Conn
 
 	streams map[uint32]*stream
-	last    uint32 // highest stream number that the client has opened
-	// streams that the server reset recently: the client may still send frames for them
+	last    uint32 // number of the last stream that the client has opened
+	// numbers of streams that the server reset recently, for which the client may still send frames
 	reset []uint32
 
 	decoder *hpack.Decoder
 	arrives *headerBlock // the incomplete header block; nil if none
 	// bytes of the incomplete header block that are counted in Server.heads
 	block int64
-	// the client has changed its table size, so the next header block must announce an empty table
+	// the client has changed its table size, so the next header block must set the table size to 0
 	resized bool
 
 	expected map[uint32]priority // priorities of streams that are not open yet
-	// streams that can send, by urgency, in the order of their turns
+	// for each urgency, the streams that can send, in the order of their turns
 	ready    [urgencies][]*stream
 	late     []byte  // frames that wait until a transfer has ended
 	credit   int64   // send window of the connection
@@ -59,16 +58,17 @@ type Conn struct {
 	sent     int64   // time of the last DATA frame sent
 	gather   *stream // the stream whose small pieces of the body are in gathered
 	gathered []byte
-	// limits the goroutines that read files; nil before the first goroutine
+	// semaphore for the goroutines that read files; nil before the first goroutine
 	loads chan struct{}
-	// streams whose responses wait until less output waits for the client
+	// numbers of streams whose responses begin when less output waits for the client
 	delayed []uint32
 	resumed uint32 // number of the last stream whose delayed response has begun
 	budget  budget
-	// cost of this turn: sent bytes, turnFrame and turnStream (see yield)
+	// cost of the current turn: the sent bytes, plus turnFrame for each frame, plus turnStream for each request (see
+	// yield)
 	used int
 
-	gate    gate // used only with Config.Current
+	gate    gate // not used if Config.Current is nil
 	settled bool
 	pumping bool
 	leaving leaving
@@ -80,12 +80,13 @@ type leaving uint8
 
 const (
 	stays leaving = iota
-	// the client was told that the connection will end; the server still accepts requests
+	// the server has announced the end of the connection, but still accepts requests
 	notified
-	refuses // the client was told the last accepted stream
+	// the server has announced the last accepted stream, and ignores later streams
+	refuses
 )
 
-// Begin makes HTTP/2 the protocol of client's connection. The preface has been consumed.
+// Begin makes HTTP/2 the protocol of the client's connection. The caller must have consumed the preface.
 func (s *Server) Begin(client *exchange.Client) {
 	on := &client.Conn
 	c := &Conn{s: s, client: client, conn: on}
@@ -120,7 +121,7 @@ func (c *Conn) Input(data []byte) {
 		c.conn.Linger = c.conn.Linger || len(data) > 0
 		c.conn.DropInput()
 	case len(c.conn.Pending()) == 0:
-		if c.used < turnBytes { // the last turn was not interrupted
+		if c.used < turnBytes { // the last turn was not interrupted by yield
 			c.used = 0
 		}
 		if n := c.consume(data); n < len(data) && !c.dead {
@@ -148,7 +149,7 @@ func (c *Conn) Input(data []byte) {
 	c.settle()
 }
 
-// consume handles the frames at the front of buf and returns their size in bytes.
+// consume handles the complete frames at the front of buf and returns their size in bytes.
 func (c *Conn) consume(buf []byte) (n int) {
 	for !c.dead && !c.closed {
 		rest := buf[n:]
@@ -163,7 +164,7 @@ func (c *Conn) consume(buf []byte) (n int) {
 		if len(rest) < frameHeader+size {
 			break
 		}
-		// c.late grows if the client does not read the answers to its control frames
+		// the size of c.late grows if the client does not read the answers to its control frames
 		if len(c.late) > maxLate || c.used >= turnBytes {
 			c.conn.Pause(conn.PauseForReset)
 			break
@@ -190,8 +191,9 @@ func (c *Conn) output() *[]byte {
 	return c.conn.Use()
 }
 
-// frames returns a Framer that writes to the output of c, for frames other than HEADERS and DATA. The Framer is valid
-// until the next call of a method. The errors of the Framer need no check, because the frames are valid.
+// The method frames returns a Framer that writes to the output of c, for frames other than HEADERS and DATA. The Framer
+// is valid until the next call of a method of c. Callers may ignore the errors of the Framer, because they write only
+// valid frames.
 func (c *Conn) frames() *http2.Framer {
 	c.s.written.to = c.output()
 	return c.s.framer
@@ -215,7 +217,8 @@ func (c *Conn) Room(ended bool) {
 		*out = append(*out, c.late...)
 		c.late = nil
 	}
-	if len(c.conn.Pending()) > 0 { // Input unpauses the connection when few bytes are left
+	// the method Input unpauses the connection when few bytes are left
+	if len(c.conn.Pending()) > 0 {
 		c.conn.Again()
 	}
 	c.pump()
@@ -241,18 +244,18 @@ func (c *Conn) Closed() {
 
 type Config struct {
 	MaxStreams int
-	// maximum number of streams that a client may reset in a row (see budget)
+	// number of streams that a client may reset in a row (see budget)
 	MaxResets int
-	// maximum window of a streamed body in bytes, which is at least 64 KiB
+	// maximum window of a streamed body in bytes, at least 64 KiB
 	MaxWindow int
 
-	// ConnectionWindow limits the bytes of bodies on all streams of a connection: the window together with the bytes in
-	// memory. ConnectionWindow is at least 64 KiB.
+	// ConnectionWindow limits the sum of the connection's window and of the bytes of request bodies that are in memory,
+	// for each connection. The minimum is 64 KiB.
 	ConnectionWindow int
 
-	// MaxUnread limits the windows and the bytes in memory of all connections together. The first 64 KiB of each
-	// connection do not count. A client gets at most a third (see conn.Shares). A second limit of the same size applies
-	// to the heads of active requests that exceed 4 KiB. 0 means twelve times ConnectionWindow.
+	// MaxUnread limits the sum of the windows and of the bytes in memory for all connections together. The first 64 KiB
+	// of each connection do not count. A single client gets at most a third (see conn.Shares). A second limit of the
+	// same size applies to the request heads that are larger than 4 KiB. 0 means twelve times ConnectionWindow.
 	MaxUnread int64
 }
 
@@ -260,11 +263,11 @@ type Server struct {
 	*exchange.Server
 	cfg    Config
 	memory conn.Shares // shares of Config.MaxUnread for bodies
-	heads  conn.Shares // shares of the same size for large heads
+	heads  conn.Shares // shares of Config.MaxUnread for large heads
 
 	maxList int
-	// Maximum size of a header block, in bytes. A larger block ends the connection; a smaller block whose head is too
-	// large gets 431.
+	// maximum size of a header block, in bytes. A larger block ends the connection. A request whose block is smaller,
+	// but whose head is too large, gets 431
 	maxBlock int
 
 	input   bytes.Reader
@@ -275,7 +278,7 @@ type Server struct {
 	text       []byte
 	piece      [maxFrame]byte
 	block      []byte
-	encoder    *hpack.Encoder // encodes lines into coded
+	encoder    *hpack.Encoder // writes HPACK code to the field coded
 	coded      bytes.Buffer
 	known      [256]knownLine
 	other      knownLine
@@ -289,13 +292,13 @@ type Server struct {
 
 const tick = eventloop.Tick
 
-// Init initializes s. HTTP/1 connections use the same exchange.Server.
+// Init initializes s. The parameter of is the exchange.Server that HTTP/1 connections also use.
 func (s *Server) Init(of *exchange.Server) {
 	s.Server = of
 	s.framer = http2.NewFramer(&s.written, &s.input)
 	s.framer.SetReuseFrames()
 	s.framer.SetMaxReadFrameSize(maxFrame)
-	// The framer would check the order of frames, but all connections share it.
+	// The framer must not check the order of frames, because all connections share the framer.
 	s.framer.AllowIllegalReads = true
 	s.makeEncoder()
 	s.emit = func(f hpack.HeaderField) { s.target.add(f) }
@@ -314,12 +317,13 @@ func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, f
 const look = int64(time.Second)
 
 // lingerTimeout is how long a stream stays open after its response while its request is incomplete. If the server reset
-// the stream at once, clients would report an error and lose the response. The window of the stream is not opened
-// meanwhile.
+// the stream at once, clients would report an error and lose the response. During this time the window of the stream is
+// not opened.
 const lingerTimeout = 2 * int64(time.Second)
 
 // leavingPing is the content of the PING before the first GOAWAY. Almost all requests that the client sends before it
-// receives GOAWAY arrive before its answer to the PING. Python's h2 reports an error if a PING follows GOAWAY.
+// receives the GOAWAY arrive before its answer to the PING. The PING precedes the GOAWAY because Python's h2 reports an
+// error if a PING follows a GOAWAY.
 var leavingPing = [8]byte{'l', 'e', 'a', 'v', 'i', 'n', 'g'}
 
 // fail ends c with a connection error (RFC 9113 §5.4.1).
@@ -341,11 +345,12 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 	c.settle()
 }
 
-// Drain implements conn.Protocol. Drain announces the end of the connection with one GOAWAY, or two if retire is true
-// (RFC 9113 §6.8).
+// Drain implements conn.Protocol. Drain announces the end of the connection with one GOAWAY or, if retire is true, with
+// two (RFC 9113 §6.8).
 //
-// A client that has been silent after a request gets one GOAWAY. Clients retry a request that crosses the GOAWAY.
-// Python's httpx reads frames only with its next request, and would not retry this request after a second GOAWAY.
+// A client that has been silent since its last request always gets a single GOAWAY. If it sends a request before it has
+// received the GOAWAY, it retries the request. Python's httpx reads frames only when it sends its next request, and
+// would not retry this request after two GOAWAYs.
 func (c *Conn) Drain(retire bool) {
 	silent := c.last > 0 && len(c.streams) == 0 && c.s.Set.Now-c.conn.Stamp > look
 	switch {
@@ -363,9 +368,9 @@ func (c *Conn) Drain(retire bool) {
 	c.settle()
 }
 
-// refuse tells the client the last stream that the server processes. An idle connection then closes. While the server
-// runs, the connection lingers before it closes, because a request may be on its way. While the server stops, refuse
-// does not linger, because the server must not wait for a sleeping client.
+// refuse tells the client the number of the last stream that the server processes, and closes an idle connection. While
+// the server runs, the connection lingers before it closes, because a request may be on its way. While the server
+// stops, the connection does not linger, because the server must not wait for a sleeping client.
 func (c *Conn) refuse() {
 	c.leaving = refuses
 	c.frames().WriteGoAway(c.last, http2.ErrCodeNo, nil)
@@ -432,14 +437,15 @@ func (c *Conn) Due() (next int64) {
 	}
 	expire()
 	if !c.closed {
-		c.openWindow() // other connections of the client may have returned shares
+		// other connections of the client may have given back a part of its share
+		c.openWindow()
 	}
 	at, _ = c.deadline()
 	return at
 }
 
-// Idle reports whether c has no stream, and since when it has been idle. An incomplete header block does not count as a
-// stream.
+// Idle reports whether c has no stream. The result since is the time since which c has been idle. An incomplete header
+// block does not count as a stream.
 func (c *Conn) Idle() (since int64, idle bool) {
 	if c.arrives != nil {
 		since = c.arrives.since

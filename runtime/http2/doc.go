@@ -1,57 +1,63 @@
-// Package http2 implements the protocol of an HTTP/2 connection (RFC 9113): frames become exchanges, and the parts that
-// sources send become frames. Each stream carries one exchange, which never waits for another exchange's response.
-// golang.org/x/net/http2 parses frames, and its package hpack encodes fields.
+// Package http2 implements HTTP/2 connections (RFC 9113). It makes exchanges from the frames that clients send, and
+// frames from the parts that sources send. Each stream carries one exchange, which never waits for the response of a
+// different exchange. The package golang.org/x/net/http2 parses frames, and golang.org/x/net/http2/hpack encodes
+// fields.
 //
 // All methods must be called on the event loop. The connections of a loop share a Server.
 //
 // # One form of a request
 //
 // The fields of a request are rewritten as an HTTP/1 head (head.go), which package runtime/http1 parses with the rules
-// and limits of HTTP/1. Sources, environ, CGI, proxies and logs therefore see one kind of request. Input that HTTP/1
-// refuses cannot pass as HTTP/2: line ends in values, invalid names, connection-specific fields, two hosts, a wrong
-// length. The head of a response is made as for HTTP/1, and its lines become fields (head.go). The HPACK code of these
-// fields is the same for all connections, because responses use no dynamic table.
+// and limits of HTTP/1. Sources, WSGI and ASGI applications, CGI programs, proxies and logs therefore get requests in
+// only one form. Requests that are invalid in HTTP/1 are also rejected in HTTP/2, for example requests with line ends
+// in values, invalid names, connection-specific fields, two hosts, or a wrong length. The head of a response is made as
+// for HTTP/1, and each of its lines becomes an HTTP/2 field (head.go). The HPACK code of these fields is the same for
+// all connections, because responses use no dynamic table.
 //
 // # Output
 //
-// Heads and control frames are sent at once. The body of a response waits in its stream until the client's windows and
-// the socket have room; the exchange holds further parts. Streams that can send take turns of one frame, in the order
-// of urgency (RFC 9218). Incremental streams of equal urgency alternate; other streams are sent one after the other. A
-// request without a priority is incremental, so that a long response does not block others.
+// Heads and control frames are sent at once. The next part of a response's body waits in the stream until the client's
+// windows and the socket have room; the exchange holds the later parts. Streams that can send take turns of one frame
+// each, in the order of their urgency (RFC 9218). Incremental streams of equal urgency alternate; non-incremental
+// streams are sent one after the other. A request without a priority is incremental, so that a long response does not
+// block the client's other responses.
 //
 // # WebSockets
 //
-// An extended CONNECT (RFC 8441) is rewritten as an HTTP/1 WebSocket request with a key that the server makes, so all
-// code for WebSockets handles it, including programs and upstreams. After it is accepted, the stream is the transport
-// of a virtual connection (bytestream.go) for a WebSocket (package live) or a tunnel (package conn). The window of the
-// stream opens as the virtual connection is read. END_STREAM ends the virtual connection, and RST_STREAM resets the
-// virtual connection. A 2xx response that does not accept a WebSocket would look like an acceptance and becomes a 501.
+// An extended CONNECT (RFC 8441) is rewritten as an HTTP/1 WebSocket request. The server makes the key of this request.
+// All code for WebSockets, including programs and upstreams, therefore handles both kinds of requests in the same way.
+// After the CONNECT is accepted, the stream carries a virtual connection (bytestream.go) for a WebSocket (package live)
+// or a tunnel (package conn). Reading from the virtual connection opens the window of the stream. END_STREAM ends the
+// virtual connection, and RST_STREAM resets the virtual connection. If a source answers an extended CONNECT with an
+// ordinary 2xx response, the client gets 501 instead, because a 2xx would accept the WebSocket.
 //
 // # Files
 //
-// Files are read on the loop if they are in memory, and otherwise by a goroutine, up to 256 KiB at a time and with at
-// most four goroutines for each connection.
+// The loop reads parts of files that are in memory. A goroutine reads all other parts, up to 256 KiB at a time. Each
+// connection has at most four of these goroutines.
 //
 // # Input
 //
-// The window of the connection starts at 64 KiB and grows with use, up to the sum of the windows of its streams and at
-// most to Config.ConnectionWindow, minus the bytes in memory (window.go). Above 64 KiB all connections share a limit
-// (conn.Shares).
+// The window of the connection starts at 64 KiB and grows with use (window.go). Its maximum is the sum of the windows
+// of its streams or Config.ConnectionWindow, whichever is smaller, minus the bytes in memory. The bytes above 64 KiB
+// count for a limit that all connections share (conn.Shares).
 //
-// The window of a stream starts at 64 KiB. The first 64 KiB of a collected body stay in memory. A longer body goes to a
-// file, with a window of 1 MiB; the window stays closed while the client has its maximum number of files. A body also
-// goes to a file if the connection would otherwise hold more than an eighth of its window in memory. The window of a
-// streamed body opens when the handler has given credit for half of exchange.InputWindow. The window grows up to
-// Config.MaxWindow as long as the handler uses all input. A stream whose handler uses no input occupies at most its
-// window in memory, and all streams together at most the window of the connection.
+// The window of a stream starts at 64 KiB. A collected body of up to 64 KiB stays in memory. A longer body is stored in
+// a file, and its window is 1 MiB; the window stays closed while the client has the maximum number of files. A body is
+// also stored in a file if the connection would otherwise have more than an eighth of Config.ConnectionWindow in
+// memory. The window of a streamed body opens when the handler has given credit for half of exchange.InputWindow. The
+// window grows up to Config.MaxWindow as long as the handler uses all input. A stream whose handler uses no input needs
+// memory only up to the size of its window, and all streams of a connection together only up to the size of the
+// connection's window.
 //
 // # Hostile clients
 //
-// A connection has at most Config.MaxStreams exchanges. Exchanges of streams that the client has reset count until
-// their handlers have ended (CVE-2023-44487), as do streams that it made the server reset (CVE-2025-8671). Frames that
-// cost work without progress (resets, pings, settings, acknowledgments, priorities, empty frames, small window updates)
-// take points from a budget (window.go). The budget refills with time and with sent data. A client that exhausts it
-// gets GOAWAY with ENHANCE_YOUR_CALM. Header blocks are decoded as they arrive, and only as many bytes are kept as a
-// head may have. A larger block gets 431; a much larger block ends the connection. While too many control frames wait
-// for a client that does not read, its input is paused.
+// A connection has at most Config.MaxStreams exchanges. The exchange of a stream that was reset counts until its
+// handler has ended, both if the client has reset the stream (CVE-2023-44487) and if the client has made the server
+// reset it (CVE-2025-8671). Frames that cost work without progress (resets, pings, settings, acknowledgments,
+// priorities, empty frames, small window updates) take points from a budget (window.go). The budget refills with time
+// and with sent data. A client that exhausts the budget gets GOAWAY with ENHANCE_YOUR_CALM. Header blocks are decoded
+// as they arrive, and the decoded bytes are kept only up to the maximum size of a head. A request with a larger block
+// gets 431; a much larger block ends the connection. If too many control frames wait for a client that does not read,
+// the loop stops reading from the connection.
 package http2

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// Each encoding of a head gives the same fields, independent of the client's table. Connection-specific fields and
-// fields with invalid names are removed.
+// Encoding the same head again gives the same fields, regardless of the size of the client's table. Connection-specific
+// fields and fields with invalid names are removed.
 func TestHeadLinesBecomeFields(t *testing.T) {
 	s := new(Server)
 	s.makeEncoder()

@@ -74,7 +74,7 @@ func (c *Conn) malformed(h http2.FrameHeader, err error) {
 	var stream http2.StreamError
 	switch {
 	case errors.As(err, &stream):
-		// the dynamic table lacks the fields of the block (RFC 9113 §4.3)
+		// the block was not decoded, so the dynamic table would be wrong for later blocks (RFC 9113 §4.3)
 		if h.Type == http2.FrameHeaders {
 			c.fail(stream.Code, "a malformed header block")
 			return
@@ -91,8 +91,8 @@ func (c *Conn) malformed(h http2.FrameHeader, err error) {
 	}
 }
 
-// unopened reports whether a stream was never opened. After refuse, streams that the client opens are ignored (RFC 9113
-// §6.8).
+// unopened reports whether the client has not opened the stream. After refuse, unopened returns false, because new
+// streams are ignored (RFC 9113 §6.8).
 func (c *Conn) unopened(id uint32) bool { return id > c.last && c.leaving != refuses }
 
 // charge takes points from the budget of c, and ends c if the budget is exhausted.
@@ -134,7 +134,7 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 		return nil
 	})
 	if err == nil {
-		// The windows are resized only once, even if the frame contains the setting several times.
+		// The windows are resized once, for the last value, even if the frame contains the setting several times.
 		err = c.resize(initial)
 	}
 	if err != nil {
@@ -230,7 +230,8 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 	}
 }
 
-// onPriorityUpdate changes the priority of a stream, or records it until the stream is opened (RFC 9218 §7.1).
+// onPriorityUpdate changes the priority of an open stream, or records the priority for a stream that is not open yet
+// (RFC 9218 §7.1).
 func (c *Conn) onPriorityUpdate(f *http2.PriorityUpdateFrame) {
 	id := f.PrioritizedStreamID
 	st := c.streams[id]
@@ -339,12 +340,12 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 	s.spare = b
 }
 
-// countBlock counts a large incomplete header block in Server.heads. countBlock returns false, and counts nothing, if
-// the client would exceed its share.
+// countBlock counts a large incomplete header block in Server.heads. If the client would exceed its share, countBlock
+// returns false and does not count the block.
 func (c *Conn) countBlock() bool {
 	n := int64(0)
 	if b := c.arrives; b != nil {
-		// The decoder may keep an unfinished field in a buffer of twice its size.
+		// The decoder can keep an incomplete field in a buffer of twice the size of the field.
 		if n = int64(2*b.coded + len(b.fields) + len(b.cookie)); n <= 2*smallHead {
 			n = 0
 		}

@@ -15,29 +15,29 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A headerBlock collects the fields of a header block in the form of HTTP/1.
+// A headerBlock collects the fields of a header block as the lines of an HTTP/1 head.
 type headerBlock struct {
 	id     uint32
 	use    blockUse
 	end    bool
-	since  int64 // time of its first frame
+	since  int64 // time of the first frame of the block
 	frames int
-	coded  int // number of received bytes, encoded
+	coded  int // number of received bytes, in HPACK code
 	max    int
 
 	size int // size of the fields, as defined in RFC 9113 §6.5.2
-	// why the request is malformed (RFC 9113 §8.1.1); "" if the request is valid
+	// reason why the request is malformed (RFC 9113 §8.1.1); "" if the request is valid
 	fault string
-	// The size of the head is above max, so further fields are ignored.
+	// the head is larger than max, so further fields are ignored
 	tooLarge bool
-	// length of the longest field as an HTTP/1 line; cookies count one by one, as they were received
+	// length of the longest field as an HTTP/1 line; each received cookie field counts separately
 	longest int
 
 	method, scheme, authority, path string
 	protocol                        string // :protocol of an extended CONNECT (RFC 8441)
 	extended                        bool
 	regular                         bool   // a field other than a pseudo-header field was received
-	fields                          []byte // "name: value\r\n" ...
+	fields                          []byte // lines of the form "name: value\r\n"
 	host                            string
 	cookie                          []byte // joined values of all Cookie fields
 	expects                         bool
@@ -49,7 +49,7 @@ type blockUse uint8
 const (
 	ofRequest blockUse = iota
 	ofTrailers
-	// the stream has ended, but the block must be decoded to update the dynamic table
+	// of a stream that has ended; the block must be decoded to update the dynamic table
 	ofNothing
 )
 
@@ -143,7 +143,7 @@ func (b *headerBlock) addField(name, value string) {
 		b.cookie = append(b.cookie, value...)
 		return
 	case "sec-websocket-key":
-		if b.extended { // appendUpgrade adds a field Connection
+		if b.extended { // appendUpgrade adds a Connection field
 			return
 		}
 	case "expect":
@@ -172,7 +172,7 @@ func (b *headerBlock) check() {
 		b.fault = "the end of a stream that is to carry another protocol"
 	case b.authority != "" && b.host != "" && !strings.EqualFold(b.authority, b.host): // RFC 9113 §8.3.1
 		b.fault = "Host differs from :authority"
-	// a request without scheme and path, which package runtime/http1 refuses
+	// a CONNECT request has neither scheme nor path; package runtime/http1 rejects it
 	case b.method == "CONNECT" && !b.extended:
 		b.path = "/"
 	case b.scheme == "":
@@ -208,8 +208,8 @@ func (b *headerBlock) appendHead(dst []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// appendUpgrade appends the HTTP/1 fields of a request to switch to another protocol, such as WebSocket. The
-// Sec-WebSocket-Key is random: HTTP/2 clients send no key, but the upstream of a proxy needs a key (RFC 8441 §5).
+// appendUpgrade appends the fields with which an HTTP/1 request asks for protocol, such as "websocket". The
+// Sec-WebSocket-Key is random, because HTTP/2 clients do not send a key (RFC 8441 §5), but HTTP/1 upstreams need one.
 func appendUpgrade(dst []byte, protocol string) []byte {
 	var key [16]byte
 	rand.Read(key[:])
@@ -218,7 +218,7 @@ func appendUpgrade(dst []byte, protocol string) []byte {
 	return appendField(dst, "sec-websocket-key", base64.StdEncoding.EncodeToString(key[:]))
 }
 
-// validName reports whether a name is a token without upper case (RFC 9113 §8.2.1).
+// validName reports whether a name is a token without upper-case letters (RFC 9113 §8.2.1).
 func validName(name string) bool {
 	for i := 0; i < len(name); i++ {
 		if c := name[i]; c >= 'A' && c <= 'Z' || !http1.IsTokenByte(c) {
@@ -228,7 +228,7 @@ func validName(name string) bool {
 	return name != ""
 }
 
-// validValue reports whether a value contains no CR, LF or NUL, and no surrounding white space (RFC 9113 §8.2.1).
+// validValue reports whether a value is free of CR, LF, NUL and surrounding white space (RFC 9113 §8.2.1).
 func validValue(value string) bool {
 	if value == "" {
 		return true
@@ -239,7 +239,7 @@ func validValue(value string) bool {
 	return !strings.ContainsAny(value, "\r\n\x00")
 }
 
-// validPseudo reports whether a value can be a part of a request line.
+// validPseudo reports whether the value of a pseudo-header field can be a part of an HTTP/1 request line.
 func validPseudo(value string) bool {
 	for i := 0; i < len(value); i++ {
 		if c := value[i]; c <= ' ' || c == 0x7f {
@@ -249,11 +249,11 @@ func validPseudo(value string) bool {
 	return true
 }
 
-// A knownLine caches the HPACK code of a line of a head, because most lines recur in many responses. Responses use no
-// dynamic table, so that the code is the same for all connections.
+// A knownLine caches the HPACK code of a line in a response head, because most lines recur in many responses. Responses
+// use no dynamic table, so the code is the same for all connections.
 type knownLine struct {
 	text string // the line in the form of HTTP/1, without CRLF
-	// HPACK code (RFC 7541); empty if HTTP/2 does not have the field
+	// HPACK code (RFC 7541); empty if HTTP/2 does not permit the field
 	coded []byte
 }
 
@@ -261,7 +261,7 @@ var seed = maphash.MakeSeed()
 
 const maxKnown = 200
 
-// code returns the HPACK code of a line of a head. The code is valid until the next call of the function code.
+// The method code returns the HPACK code of a line in a response head. The result is valid until the next call.
 func (s *Server) code(line []byte) []byte {
 	known := &s.other
 	if len(line) <= maxKnown {
@@ -280,15 +280,15 @@ func (s *Server) code(line []byte) []byte {
 
 const emptyTable = 0x20 // sets the size of the dynamic table to 0 (RFC 7541 §6.3)
 
-// makeEncoder makes an encoder without a dynamic table. makeEncoder encodes a first field, because the code of this
-// field contains the change of the table size.
+// makeEncoder makes an encoder without a dynamic table. It encodes and drops a first field, because the code of the
+// first field also contains the change of the table size.
 func (s *Server) makeEncoder() {
 	s.encoder = hpack.NewEncoder(&s.coded)
 	s.encoder.SetMaxDynamicTableSizeLimit(0)
 	s.encoder.WriteField(hpack.HeaderField{})
 }
 
-// fieldOf parses a line of a head. The name is empty if HTTP/2 does not have the field.
+// fieldOf parses a line of a response head. The name of the result is empty if HTTP/2 does not permit the field.
 func fieldOf(line string) hpack.HeaderField {
 	if status, ok := strings.CutPrefix(line, "HTTP/1.1 "); ok {
 		if status = status[:3]; status == "101" { // RFC 8441 §5
@@ -303,21 +303,23 @@ func fieldOf(line string) hpack.HeaderField {
 		"sec-websocket-accept": // RFC 8441 §5
 		return hpack.HeaderField{}
 	}
-	if !validName(f.Name) { // clients treat an invalid name as a connection error
+	if !validName(f.Name) { // clients would treat an invalid name as a connection error
 		return hpack.HeaderField{}
 	}
 	switch f.Name {
-	case "set-cookie", // proxies must not index it, or its value could be guessed
-		"ratelimit", "server-timing", "x-request-id": // each response has another value, which would only fill the table
+	// sensitive: proxies must not add the value to a dynamic table, or an attacker could guess it
+	case "set-cookie",
+		// these values differ in each response and would only fill a dynamic table
+		"ratelimit", "server-timing", "x-request-id":
 		f.Sensitive = true
 	}
 	return f
 }
 
-// sendHead sends the head of a response to x, which may be interim. head has the form of HTTP/1. If ends is set, the
-// head ends the stream.
+// sendHead sends the head of a final or interim response to x. The parameter head has the form of HTTP/1. If ends is
+// true, the head ends the stream.
 func (st *stream) sendHead(x *exchange.Exchange, head []byte, ends bool) {
-	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // AppendHead has counted the size in the form of HTTP/1
+	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // AppendHead has counted the size of the HTTP/1 head
 }
 
 func (st *stream) sendBlock(lines []byte, ends bool) (size int) {

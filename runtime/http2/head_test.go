@@ -103,7 +103,7 @@ func TestFieldsThatAreTooLargeAreNotKept(t *testing.T) {
 	}
 }
 
-// FuzzHead checks that package http1 parses a rewritten head into the fields of the request, and no other fields.
+// FuzzHead checks that package http1 parses a rewritten head into exactly the fields of the HTTP/2 request.
 func FuzzHead(f *testing.F) {
 	f.Add("GET", "http", "example.org", "/a?b", "x", "y", "cookie", "a=b")
 	f.Add("POST", "https", "", "/", "host", "a", "content-length", "5")

@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// A host answers a request with a copy of it. A host does not answer requests whose path begins with /later, and passes
-// streams whose path begins with /bytes to an echo.
+// A host answers each request with a copy of the request, with two exceptions: it does not answer requests whose path
+// begins with /later, and it passes streams whose path begins with /bytes to an echo.
 type host struct {
 	exchangetest.Host
 	http2  Server

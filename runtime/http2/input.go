@@ -9,32 +9,32 @@ import (
 )
 
 const (
-	// initialWindow is the initial window of a stream, in bytes. Until the client has received the settings, the window
-	// is a byte smaller.
+	// initialWindow is the initial window of a stream, in bytes. Until the client has received the server's settings,
+	// the client uses the default of HTTP/2, which is a byte smaller.
 	initialWindow = 64 << 10
 
-	// storeWindow is the window, in bytes, of a collected body that is stored in a file.
+	// storeWindow is the window for a collected body that is stored in a file, in bytes.
 	storeWindow = 1 << 20
 
-	// storeMemory is the maximum size of a collected body in memory, in bytes. A longer body goes to a file. The limit
-	// is small because a connection may have many bodies.
+	// storeMemory is the maximum size of a collected body in memory, in bytes. A longer body is stored in a file. The
+	// limit is small because a connection can have many bodies.
 	storeMemory = 64 << 10
 
-	// smallPiece is the size, in bytes, below which consecutive pieces of a streamed body are joined.
+	// smallPiece is the size below which consecutive pieces of a streamed body are joined, in bytes.
 	smallPiece = 4 << 10
 )
 
 type incoming struct {
 	body  exchange.Body
-	early []byte // received bytes of the body before routing was complete
-	// announced bytes of the body that have not arrived; negative if the length is unknown
+	early []byte // bytes of the body that arrived before routing was complete
+	// number of bytes of the body that must still arrive; negative if the length is unknown
 	missing  int64
-	window   int64 // how many bytes the client may send
-	held     int64 // bytes in memory (see holds)
+	window   int64 // how many bytes the client may send now
+	held     int64 // number of input bytes in memory (see holds)
 	target   int64
 	received int64
 	admitted bool // routing is complete, so the destination of the body is known
-	arriving bool // the body is collected or streamed, and incomplete
+	arriving bool // the body is being collected or streamed, and is incomplete
 	unwanted bool // the rest of the body is discarded
 	ended    bool
 }
@@ -45,7 +45,7 @@ func (st *stream) Read(x *exchange.Exchange) {
 		st.readMore(x)
 	case x.Choice == nil:
 		st.drop()
-	case st.extended: // the other protocol reads the input
+	case st.extended: // the protocol of the virtual connection reads the input
 		st.submit(x)
 	default:
 		st.admit(x)
@@ -103,7 +103,7 @@ func (st *stream) admit(x *exchange.Exchange) {
 	st.openWindow()
 }
 
-// askForBody sends 100 Continue to a waiting client. The timeout of the body begins then.
+// askForBody sends 100 Continue to a waiting client, and starts the timeout of the body.
 func (st *stream) askForBody(x *exchange.Exchange) {
 	if st.body.Expects {
 		st.received = st.c.s.Set.Now
@@ -112,7 +112,8 @@ func (st *stream) askForBody(x *exchange.Exchange) {
 	}
 }
 
-// drop discards the rest of the body. If the request is incomplete after the response, the stream is reset.
+// drop discards the rest of the body. If the request is still incomplete when the response ends, the server resets the
+// stream.
 func (st *stream) drop() {
 	st.unwanted, st.arriving, st.early = true, false, nil
 	st.body.Arrived()
@@ -250,7 +251,8 @@ func (c *Conn) feedGathered() {
 	}
 	c.gather = nil
 	piece := c.gathered
-	c.gathered = nil // receive may close the connection and reset c.gathered
+	// the method receive may close the connection and reset c.gathered
+	c.gathered = nil
 	if len(piece) > 0 {
 		st.receive(piece, false)
 	}
@@ -271,7 +273,8 @@ func (st *stream) receive(piece []byte, last bool) {
 		}
 	}
 	switch {
-	case st.bytes != nil && !st.extended: // ignore the rest of the request
+	// ignore the rest of the request if bytes flow only to the client
+	case st.bytes != nil && !st.extended:
 	case st.bytes != nil:
 		st.bytes.receive(piece)
 	case st.x == nil && last: // the response has already ended
@@ -326,7 +329,7 @@ func (st *stream) feed(piece []byte, last bool) {
 	if last {
 		st.body.Arrived()
 	}
-	// If the handler has enough input, the window stays closed until it returns some.
+	// If the handler has enough input, the window stays closed until the handler has used some of it.
 	x.Feed(piece, last)
 	if st.x != x {
 		return
@@ -337,7 +340,7 @@ func (st *stream) feed(piece []byte, last bool) {
 	}
 }
 
-// refuseBody ends the exchange of st with r while its body is arriving. If the response of the stream has begun,
+// refuseBody ends the exchange of st with the response r while its body is arriving. If a response has already begun,
 // refuseBody resets the stream.
 func (st *stream) refuseBody(r exchange.Reply) {
 	x, streamed := st.x, st.body.Streamed
@@ -366,23 +369,24 @@ func (st *stream) late(now int64) bool {
 	return now-st.received > int64(cfg.BodyTimeout)+tick || st.body.TooSlow(now, cfg.BodyTimeout, cfg.BodyRate)
 }
 
-// A gate determines which streams may be opened. A gate is used only with Config.Current.
+// A gate delays the opening of streams until Config.Current permits it. A gate is not used if Config.Current is nil.
 type gate struct {
-	// Current was called, and the frame that opens the next stream waits in the pending input with all later frames
+	// Config.Current was called and has not answered yet; the frame that opens the next stream waits in the pending
+	// input with all later frames
 	asking bool
-	// number of bytes at the front of the pending input that Config.Current allows to be processed: they arrived before
-	// its call
+	// number of bytes at the front of the pending input that may be processed, because they arrived before
+	// Config.Current was called
 	current int
 }
 
-// mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current. mustAsk
-// calls Current if necessary. If another process replaces this one before Current calls done, the client must open the
-// stream on another connection (RFC 9113 §6.8).
+// mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current, and calls
+// Current unless an earlier call is pending. If another process replaces this process during the wait, the client must
+// open the stream on a new connection (RFC 9113 §6.8).
 func (c *Conn) mustAsk(input []byte) bool {
 	switch id := binary.BigEndian.Uint32(input[5:]) &^ (1 << 31); {
 	case c.gate.current > 0 || c.leaving == refuses:
 		return false
-	// Only HEADERS that open a stream are a request; HEADERS of an open stream are trailers.
+	// Only a HEADERS frame that opens a stream is a request. HEADERS for an open stream are trailers.
 	case http2.FrameType(input[3]) != http2.FrameHeaders || id <= c.last:
 		return false
 	case c.gate.asking:

@@ -18,7 +18,7 @@ const (
 	turnBytes = 1 << 20
 
 	// turnFrame is the minimum cost of a sent or received frame, in bytes. turnStream is the additional cost of a
-	// request, because thousands of small requests may arrive together.
+	// request: a client can send thousands of small requests at once.
 	turnFrame  = 2 << 10
 	turnStream = 14 << 10
 )
@@ -26,20 +26,21 @@ const (
 type outgoing struct {
 	credit int64
 	part   exchange.Part
-	// the unsent rest of part: bytes, followed by a range of the file
+	// the unsent rest of part: bytes, followed by a range of a file
 	left conn.Item
-	// counts the sent bytes of the part; nil if they are not counted
+	// counts the unsent bytes of part; nil if they are not counted
 	unsent *conn.Unsent
-	// time when the last bytes of the part were sent, or when the part began
+	// time when bytes of part were last sent, or when part began
 	stamp   int64
 	writing bool
-	broken  bool // part is the last part, and the body is incomplete
+	broken  bool // part is the last part, but the body is incomplete
 	// a goroutine is reading the file of part, which must stay open
 	loading bool
-	orphan  *exchange.Exchange // the exchange of part if the stream has ended while loading
+	// the exchange of part, if the stream has ended while a goroutine was reading the file
+	orphan *exchange.Exchange
 }
 
-// sends reports whether st has output and an open window.
+// The method sends reports whether st has output and an open window.
 func (st *stream) sends() bool {
 	return (st.writing && !st.loading || st.bytes != nil && st.bytes.awaits) && st.credit > 0
 }
@@ -86,7 +87,8 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 		return
 	}
 	if p.First && st.extended && p.Head.Status/100 == 2 {
-		x.FailWith(exchange.Reply{Status: 501, Text: "no WebSocket at this path"}, p) // the source knows none
+		// the source does not support WebSockets
+		x.FailWith(exchange.Reply{Status: 501, Text: "no WebSocket at this path"}, p)
 		return
 	}
 	mayHold := p.File == nil || x.HoldDescriptor()
@@ -102,7 +104,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 	if p.First {
 		st.sendHead(x, s.text, ends)
 		if s.End >= exchange.Discouraged {
-			c.Drain(true) // like "Connection: close" of HTTP/1
+			c.Drain(true) // as for "Connection: close" in HTTP/1
 		}
 	} else if ends {
 		st.sendEnd(x, x.Out.Trailers(p))
@@ -190,8 +192,8 @@ func (c *Conn) pump() {
 	c.pumping = false
 }
 
-// yield ends the turn of c if its cost has reached turnBytes. Room(true) begins the next turn. yield does not use
-// conn.Conn.Again, because the loop would then call Input before other connections have had their turns.
+// yield ends the turn of c if its cost has reached turnBytes. The call Room(true) begins the next turn. yield does not
+// use conn.Conn.Again, because the loop would then call Input before it has served other connections.
 func (c *Conn) yield() {
 	if c.used < turnBytes {
 		return
@@ -245,8 +247,8 @@ func (st *stream) write() {
 
 func (st *stream) limit() int { return int(min(st.credit, st.c.credit, int64(st.c.frame))) }
 
-// appendData appends a DATA frame with as many bytes of b as the windows allow, and returns their number. If last is
-// set, b ends the stream.
+// appendData appends a DATA frame with as many bytes of b as the windows allow, and returns the number of these bytes.
+// If last is true, the end of b ends the stream.
 func (st *stream) appendData(b []byte, last bool) (n int) {
 	c := st.c
 	var flags http2.Flags
@@ -264,7 +266,7 @@ func (st *stream) appendData(b []byte, last bool) (n int) {
 
 func (st *stream) written() {
 	x, s := st.x, st.c.s
-	// from a free list, because partWritten may send further parts recursively
+	// allocated from a free list, because partWritten may call the function recursively
 	var part *exchange.Part
 	if n := len(s.parts); n > 0 {
 		part, s.parts = s.parts[n-1], s.parts[:n-1]
@@ -286,7 +288,7 @@ func (st *stream) endPart() {
 	st.writing, st.part, st.left, st.unsent = false, exchange.Part{}, conn.Item{}, nil
 }
 
-// giveUp discards the part that is being sent. giveUp reports whether it was the last part of x.
+// giveUp discards the part that is being sent. It reports whether this part was the last part of x.
 func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 	if !st.writing {
 		return false
@@ -308,19 +310,19 @@ func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 
 const urgencies = 8 // RFC 9218 §4.1
 
-// priority is defined in RFC 9218.
+// The type priority is the priority of a stream (RFC 9218).
 type priority struct {
-	urgency uint8 // from 0, the most urgent, to 7
-	// the stream alternates with other incremental streams of its urgency
+	urgency uint8 // from 0 (most urgent) to 7
+	// the stream alternates with other incremental streams of the same urgency
 	incremental bool
 }
 
-// defaultPriority is the priority of a request without a Priority field. Unlike the default of RFC 9218, it is
-// incremental, so that a long response does not block the other responses to a client that sends no priorities.
+// defaultPriority is the priority of a request without a Priority field. Unlike the default in RFC 9218, it is
+// incremental, so that a long response does not block other responses to the same client.
 var defaultPriority = priority{urgency: 3, incremental: true}
 
-// parse parses a Priority field: a dictionary (RFC 8941) with the members u and i. parse ignores malformed and unknown
-// members.
+// parse sets p from a Priority field, which is a dictionary (RFC 8941) with the members u and i. parse ignores
+// malformed and unknown members.
 func (p *priority) parse(value string) {
 	*p = priority{urgency: 3}
 	for member := range strings.SplitSeq(value, ",") {
@@ -369,11 +371,12 @@ func (c *Conn) turned(st *stream) {
 	}
 }
 
-// maxExpected limits the priorities of streams that are not open yet. Browsers send a priority just before the request.
+// maxExpected limits the recorded priorities of streams that are not open yet. Browsers send a priority just before the
+// request.
 const maxExpected = 16
 
 // expect records the priority of a stream that is not open yet. If too many priorities are recorded, expect drops the
-// one with the lowest stream number.
+// priority with the lowest stream number.
 func (c *Conn) expect(id uint32, p priority) {
 	if c.expected == nil {
 		c.expected = make(map[uint32]priority)
@@ -383,8 +386,8 @@ func (c *Conn) expect(id uint32, p priority) {
 	}
 }
 
-// priorityOf returns the priority of a new stream. A recorded priority replaces p, the priority in the request (RFC
-// 9218 §7).
+// priorityOf returns the priority of a new stream: the recorded priority if there is one, otherwise p, the priority in
+// the request (RFC 9218 §7).
 func (c *Conn) priorityOf(id uint32, p priority) priority {
 	if expected, ok := c.expected[id]; ok {
 		p = expected

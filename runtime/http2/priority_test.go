@@ -80,7 +80,8 @@ func equal(a, b []uint32) bool {
 	return len(a) == len(b)
 }
 
-// RFC 9218 §7.1 allows this. The server keeps the latest priorities.
+// A client may send a priority before it opens the stream (RFC 9218 §7.1). The server keeps a limited number of these
+// priorities.
 func TestPriorityMayPrecedeItsStream(t *testing.T) {
 	c := new(Conn)
 	own, other := priority{urgency: 1}, priority{urgency: 5}

@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// a connection with at most this number of streams may have responses of any size
+	// if a connection has at most this number of streams, its responses are not delayed
 	fewStreams = 4
 
-	// smallHead is the maximum size of a head that does not count for Config.MaxUnread. Because of compression, a few
-	// bytes may produce a large head (RFC 7541).
+	// smallHead is the maximum size of a head that does not count for Config.MaxUnread. Because of HPACK compression
+	// (RFC 7541), a few received bytes can become a large head.
 	smallHead = 4 << 10
 
-	// maxUnsent limits the bytes that wait for a client in all its responses except the largest. Above this limit,
-	// further responses are delayed.
+	// maxUnsent limits the bytes that wait for a client in the responses of a connection; the largest response does not
+	// count. Above this limit, further responses are delayed.
 	maxUnsent = 16 << 20
 )
 
@@ -33,16 +33,18 @@ type stream struct {
 
 	incoming
 	outgoing
-	bytes *byteStream // the other protocol that the stream carries; nil if none
+	// transport of the virtual connection that the stream carries; nil if there is none
+	bytes *byteStream
 
-	// the request is an extended CONNECT (RFC 8441): a 2xx response would accept it
+	// the request is an extended CONNECT (RFC 8441), so a 2xx response would accept the WebSocket
 	extended bool
 
-	head     int64 // counted bytes of the request's head; 0 if it is small
+	// size of the request's head that Server.heads counts; 0 if the head is small
+	head     int64
 	priority priority
 	queued   bool
 	woken    bool
-	// error code of the reset after the response, if the request is incomplete
+	// error code of the RST_STREAM after the response, if the request is incomplete
 	ends http2.ErrCode
 }
 
@@ -107,7 +109,8 @@ func (c *Conn) open(b *headerBlock) {
 		return
 	}
 	switch {
-	// RFC 9113 §8.1.1; the data of an extended CONNECT is no content (RFC 9110 §9.3.6)
+	// a request without content must not announce content (RFC 9113 §8.1.1), and data after an extended CONNECT is not
+	// content (RFC 9110 §9.3.6)
 	case (b.end || st.extended) && req.Length > 0:
 		st.ends = http2.ErrCodeProtocol
 		st.refuse(exchange.Reply{Status: 400, Text: "Content-Length without a body", Close: true})
@@ -116,7 +119,8 @@ func (c *Conn) open(b *headerBlock) {
 	case req.Body == http1.Sized:
 		st.missing = req.Length
 	default:
-		req.Body, req.Expect100 = http1.Chunked, b.expects // other code treats an unknown length like a chunked body
+		// all other code treats a body of unknown length as a chunked body
+		req.Body, req.Expect100 = http1.Chunked, b.expects
 	}
 	r.Head = s.head
 	st.x = s.New(c.client, st)
@@ -132,7 +136,8 @@ func (st *stream) countHead(n int64) {
 
 const maxSpare = 64
 
-// stream returns a new stream, in the memory of an ended stream if no list or goroutine needs it any longer.
+// The method stream returns a new stream. It reuses the memory of an ended stream that no list or goroutine needs any
+// longer.
 func (s *Server) stream() *stream {
 	for n := len(s.ended); n > 0; n = len(s.ended) {
 		st := s.ended[n-1]
@@ -179,8 +184,8 @@ func (c *Conn) forget(st *stream) {
 	}
 }
 
-// abandon ends the exchange of st without a response. The stream must be removed from its connection, or the connection
-// must be closed.
+// abandon ends the exchange of st without a response. The caller must remove the stream from its connection, or close
+// the connection.
 func (st *stream) abandon() {
 	st.c.dequeue(st)
 	st.countHead(0)
@@ -204,8 +209,9 @@ func (c *Conn) resetStream(st *stream, code http2.ErrCode) {
 	st.abandon()
 }
 
-// protocolError resets a stream because its client has violated the protocol. The stream may have ended. protocolError
-// costs as many points as a reset by the client, because the request has caused the same work (CVE-2025-8671).
+// protocolError resets a stream because its client has violated the protocol. The stream may already have ended.
+// protocolError takes as many points from the budget as a reset by the client, because it causes the same work
+// (CVE-2025-8671).
 func (c *Conn) protocolError(id uint32, code http2.ErrCode) {
 	if st := c.streams[id]; st != nil {
 		c.resetStream(st, code)
@@ -260,8 +266,8 @@ func (st *stream) goOn() {
 	}
 }
 
-// beginDelayed begins delayed responses in order, one at a time, while at most maxUnsent bytes of the other responses
-// wait for the client. The largest response does not count.
+// beginDelayed begins delayed responses in order, one at a time, as long as at most maxUnsent bytes wait for the
+// client. The bytes of the largest response do not count.
 func (c *Conn) beginDelayed() {
 	for len(c.delayed) > 0 && !c.closed {
 		if st := c.streams[c.resumed]; st != nil && st.x != nil && !st.x.Out.Begun {
@@ -298,8 +304,8 @@ func (st *stream) Replace(_, y *exchange.Exchange, _ bool) {
 
 const maxLoads = 4
 
-// cached returns the next bytes of the file of part. The bytes are valid until the next call. The error is unix.EAGAIN
-// if the bytes are not in memory.
+// cached returns the next bytes of the file in st.part. The bytes are valid until the next call. The error is
+// unix.EAGAIN if the bytes are not in memory.
 func (st *stream) cached() (piece []byte, err error) {
 	s, left := st.c.s, &st.left
 	if !s.Set.IsWarm(left) {

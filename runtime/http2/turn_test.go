@@ -21,7 +21,7 @@ func (p *peer) requests(first uint32, n int) []byte {
 	return out.Bytes()
 }
 
-// A client sends all requests at once. The number of waiting requests is bounded, too.
+// A client sends all requests at once. The number of waiting requests is also limited.
 func TestManySmallRequestsLeaveTurnsToOthers(t *testing.T) {
 	const all = 20_000
 	h := newHost(t)
@@ -54,7 +54,8 @@ func TestLargeResponseLeavesTurnsToOthers(t *testing.T) {
 	const size = 4 * turnBytes
 	h := newHost(t)
 	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2 * size})
-	// Only root can enlarge the buffer this much. With a smaller buffer, the socket may be full before the turn ends.
+	// Only root can enlarge the socket's buffer this much. With a smaller buffer, the socket may be full before the
+	// turn ends.
 	takesAll := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size) == nil
 	p.framer.WriteWindowUpdate(0, 2*size)
 	p.request(1, "/later", true)
@@ -105,7 +106,7 @@ func TestSmallWindowUpdatesDoNotMakeATurnLonger(t *testing.T) {
 	const size, updates = 4 * turnBytes, 400
 	h := newHost(t)
 	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 2 * size})
-	// Only root can enlarge the buffer this much. Otherwise the socket may be full before the turn ends.
+	// Only root can enlarge the socket's buffer this much. If this fails, the socket may be full before the turn ends.
 	takesAll := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size) == nil
 	p.request(1, "/later", true)
 	for n := 0; n < 1; {

@@ -6,21 +6,22 @@ import (
 
 const minUpdate = 4 << 10 // minimum increment of a window, in bytes
 
-// inflow is the receive window of a connection (RFC 9113 §5.2) and counts the input of its streams in memory.
+// inflow is the receive window of a connection (RFC 9113 §5.2). It also counts the input that the streams of the
+// connection have in memory.
 type inflow struct {
 	window int64
-	held   int64  // bytes of input in memory
+	held   int64  // number of input bytes in memory
 	opened int64  // sum of window and held when the window was last opened
-	client string // key of the client in Shares
+	client string // key of the client in conn.Shares
 	moved  bool
-	// bytes counted in Server.memory: the sum of window and held above initialWindow
+	// bytes counted in Server.memory: the part of window + held that exceeds initialWindow
 	shared int64
 	closed bool // the window has been closed since the time in since
 	since  int64
 }
 
-// holds records that n bytes of the input of st are in memory. If n has decreased, the window of the connection may
-// open.
+// The method holds records that n bytes of the input of st are in memory. If the number has decreased, the window of
+// the connection may open.
 func (st *stream) holds(n int64) {
 	c := st.c
 	less := n < st.held
@@ -31,8 +32,8 @@ func (st *stream) holds(n int64) {
 	}
 }
 
-// holdsGiven calls holds with the number of bytes that the handler of x has not returned. Less than an eighth of its
-// window counts as 0, because the handler may have used these bytes without giving credit yet.
+// holdsGiven calls the method holds with the number of input bytes that the handler of x has not used yet. Less than an
+// eighth of exchange.InputWindow counts as 0, because the handler may have used these bytes without giving credit yet.
 func (st *stream) holdsGiven(x *exchange.Exchange) {
 	n := int64(x.Outstanding)
 	if n < exchange.InputWindow/8 {
@@ -42,28 +43,29 @@ func (st *stream) holdsGiven(x *exchange.Exchange) {
 }
 
 // mayHold reports whether n more bytes of collected bodies may stay in memory. Collected bodies may use an eighth of
-// the window while it is open or can be opened, because incomplete bodies must not block each other.
+// Config.ConnectionWindow. While the connection's window is closed and cannot be opened, they may not use more memory,
+// because incomplete bodies would block each other.
 func (c *Conn) mayHold(n int) bool {
 	in := &c.inflow
 	return in.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/8 && (in.window > 0 || c.room() > 0)
 }
 
-// blocks reports whether the window of the connection has been closed for at most timeout. Requests that wait for input
-// do not time out during this time. Afterwards they time out, because the requests that occupy the window may be
-// waiting for them.
+// The method blocks reports whether the window of the connection is closed, but for less than the duration timeout. In
+// this case, a request that waits for input does not time out. After this duration it does, because the requests that
+// occupy the window may themselves be waiting for this request.
 func (in *inflow) blocks(now, timeout int64) bool {
 	return in.closed && now-in.since <= timeout+tick
 }
 
-// room returns by how many bytes the window of the connection should grow; 0 if the increment is not worth a frame. The
-// window grows with use, up to the sum of the streams' windows. Bytes above initialWindow count for the share of the
-// client.
+// room returns the number of bytes by which the window of the connection should grow, or 0 if the increment is not
+// worth a frame. The window grows with use, up to the sum of the streams' windows. Bytes above initialWindow count for
+// the client's share.
 func (c *Conn) room() int64 {
 	in := &c.inflow
 	if in.window > in.opened/2 {
 		return 0
 	}
-	most := int64(initialWindow) // for new streams
+	most := int64(initialWindow) // room for new streams
 	for _, st := range c.streams {
 		if !st.ended {
 			most += st.target
@@ -89,8 +91,8 @@ func (c *Conn) share() {
 	}
 }
 
-// openWindow enlarges the window of the connection if the increment is worth a frame. The time with a closed window
-// does not count for the timeouts of bodies.
+// openWindow enlarges the window of the connection if the increment is worth a frame. The time during which the window
+// was closed does not count for the timeouts of bodies.
 func (c *Conn) openWindow() {
 	c.share()
 	in, grow := &c.inflow, c.room()
@@ -120,9 +122,9 @@ func (c *Conn) openWindow() {
 	in.closed = false
 }
 
-// Costs of frames without progress, in points of a budget.
+// Costs of frames that cause work without progress, in points of a budget.
 const (
-	// A reset of a stream by the client or because of the client, or a malformed request.
+	// a reset of a stream by the client, a reset that the client caused, or a malformed request
 	costReset    = 10
 	costSettings = 10
 	costPing     = 5
@@ -130,20 +132,21 @@ const (
 	costEmpty  = 5
 	costUpdate = 1 // an update of a window or of a priority, or an unknown frame
 
-	// points earned by each sent DATA frame, because clients answer with window updates
+	// points that each sent DATA frame earns, because clients answer it with window updates
 	budgetFrame = 2
 )
 
-// budget limits the work that a client causes without progress of its requests.
+// The type budget limits the work that a client can cause without progress of its requests.
 type budget struct {
 	points int64
 	full   int64
 	since  int64 // time of the last refill
-	// free window updates, because clients may answer much data at once and late
+	// number of window updates without cost, because a client may send many updates late and at once
 	updates int64
 }
 
-// begin fills the budget for a number of resets at the time now. The budget refills by 3 % a second.
+// begin fills the budget, at the time now, with the points for the number of resets in the parameter resets. The budget
+// refills by 3 % each second.
 func (b *budget) begin(resets int, now int64) {
 	b.full = int64(resets) * costReset
 	b.points, b.since = b.full, now
@@ -154,7 +157,7 @@ func (b *budget) sent() {
 	b.updates += budgetFrame
 }
 
-// updated charges a window update, and reports whether the budget is sufficient.
+// updated takes the cost of a window update from the budget, and reports whether the budget had enough points.
 func (b *budget) updated(now int64) bool {
 	if b.updates > 0 {
 		b.updates--

@@ -47,7 +47,8 @@ func (u *uploads) fill(id uint32) {
 	}
 }
 
-// begin opens streams with these numbers and sends n bytes on each. begin waits only while a window is closed.
+// begin opens the streams with the numbers from first to last and sends n bytes on each stream. begin waits only while
+// a window is closed.
 func (u *uploads) begin(path string, n, first, last int) {
 	u.t.Helper()
 	for id := uint32(first); id <= uint32(last); id += 2 {
@@ -82,8 +83,8 @@ func (h *host) openUploads(t *testing.T, window int) (*client, *uploads) {
 	return c, &uploads{peer: p, window: http2InitialWindow, streams: map[uint32]int{}}
 }
 
-// Handlers that read nothing get bodies up to the size of the window. When one of them reads its bytes, the same number
-// of bytes follows.
+// Handlers that read nothing get bodies up to the size of the connection's window. When a handler reads bytes, the same
+// number of bytes follows.
 func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	const window, each = 128 << 10, 32 << 10
 	h := newHost(t)
@@ -140,7 +141,7 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	}
 }
 
-// A large head may need only a few bytes on the wire. The limit applies to each client.
+// A few received bytes can become a large head. The limit for large heads applies to each client.
 func TestLargeHeadsWithoutAResponseAreBounded(t *testing.T) {
 	const most, streams = 256 << 10, 40
 	h := newHost(t)
