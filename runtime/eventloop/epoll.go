@@ -28,17 +28,17 @@ func readiness(e netpoll.IOEvent) (r Readiness) {
 	return r
 }
 
-// gnet's poller has no method for its descriptors.
+// descriptors are the descriptors of a poller, for which gnet has no method.
 type descriptors struct {
 	epoll int
 	event int
-	// inode of both descriptors and of the loop's eventfd: all anonymous files have the same inode
+	// inode of both descriptors and of the loop's eventfd, because all anonymous files have the same inode
 	inode uint64
 }
 
-// find searches the process for the descriptors of a poller: gnet's eventfd is the only one whose registration the
-// poller can change, and its epoll is the only one that watches this eventfd. Both registrations are set to their
-// current values.
+// find searches all descriptors of the process for the two descriptors of a poller. gnet's eventfd is the only
+// descriptor whose registration the poller can change, and gnet's epoll descriptor is the only one that watches this
+// eventfd. The search sets registrations only to their current values.
 func find(g *netpoll.Poller) (d descriptors, err error) {
 	all := system.Descriptors()
 	event := slices.IndexFunc(all, func(fd int) bool { return g.ModRead(&netpoll.PollAttachment{FD: fd}, true) == nil })
@@ -71,26 +71,26 @@ func (p *poller) intact(event int) error {
 	return nil
 }
 
-// watches reports whether fd is still registered, with the same file: epoll rejects a second registration of the same
-// file and number.
+// The method watches reports whether fd is still registered and still refers to the same file. It tries a second
+// registration, which epoll rejects for the same file and number.
 func (p *poller) watches(fd int) bool {
 	err := p.add(fd)
-	if err == nil { // fd or the epoll descriptor is another file now
+	if err == nil { // fd or the epoll descriptor now refers to a different file
 		p.remove(fd)
 	}
 	return errors.Is(err, unix.EEXIST)
 }
 
-// BatchAllocations is how many objects the poller itself allocates for a batch (gnet's list of tasks).
+// BatchAllocations is the number of objects that gnet's poller allocates for each batch (for its list of tasks).
 const BatchAllocations = 1
 
-// endBehind calls the function end after all ready events, as a task of gnet.
+// endBehind adds the function end as a task of gnet, which runs after all ready events.
 func (p *poller) endBehind(end queue.Func) {
 	_ = p.gnet.Trigger(queue.HighPriority, end, nil) // an error means that the descriptor was closed (see intact)
 }
 
-// wait waits until there are events, so that gnet finds some. Otherwise gnet would call Gosched before it waits, and Go
-// would move the loop to another thread.
+// wait returns when there are events, so that gnet does not wait. Otherwise gnet would call Gosched before it waits,
+// and Go would move the loop to a different thread.
 func (p *poller) wait() {
 	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
 	_, _ = unix.Poll(fds[:], -1)

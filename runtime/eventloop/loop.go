@@ -17,11 +17,11 @@ type Loop struct {
 	wake    wake
 	end     queue.Func // the function endOfEvents, for the poller; nil before Run
 	events  uint
-	begun   bool     // a batch has begun, and its end is a task of gnet
-	watches []*Watch // indexed by descriptor
+	begun   bool     // a batch has begun, and the task for its end was added
+	watches []*Watch // watches, indexed by descriptor
 	again   []*Watch
 	added   []*Watch // watches of AddNew that the poller does not know yet
-	settled int      // length of added at the end of the last batch
+	settled int      // length of the field added at the end of the last batch
 	turns   []*Watch
 	posts   posts
 
@@ -51,21 +51,23 @@ func New() (*Loop, error) {
 	return l, nil
 }
 
-// OnWake makes the loop call f when a thread has woken it (Waker.Wake) or a function was posted. f runs before handlers
-// and posted functions, so that finished responses of threads do not wait for new requests.
+// OnWake makes the loop call f when a thread has woken the loop (Waker.Wake) or a function was posted. f runs before
+// handlers and posted functions, so that responses that threads have finished do not wait for new requests. OnWake must
+// be called before Run.
 func (l *Loop) OnWake(f func()) { l.onWake = f }
 
-// AtEndOfBatch and OnWake must be called before Run.
+// AtEndOfBatch makes the loop call f at the end of each batch. AtEndOfBatch must be called before Run.
 func (l *Loop) AtEndOfBatch(f func()) { l.endOfBatch = f }
 
-// OnPanic makes the loop call f, instead of ending the program, when a handler has panicked with p. h is nil if the
-// panic was in a posted function or in a function of OnWake or AtEndOfBatch. Call it before Run.
+// OnPanic makes the loop call f when the handler h has panicked with p; the program continues. h is nil if a posted
+// function has panicked, or a function of OnWake or AtEndOfBatch. OnPanic must be called before Run.
 func (l *Loop) OnPanic(f func(h Handler, p any, stack []byte)) { l.onPanic = f }
 
 var ErrLeft = errors.New("another goroutine runs the event loop")
 
-// Run returns nil after Stop, ErrLeft after Leave, and otherwise the error that ended it. Functions that were posted
-// before Run returns have run. Functions that are posted later are refused, except after Leave.
+// Run runs the loop. Run returns nil after Stop, ErrLeft after Leave, and otherwise the error that ended the loop. All
+// functions that were posted before Run returns have run. After Run has returned, Post refuses functions, except after
+// Leave.
 func (l *Loop) Run() error {
 	err := l.poll()
 	if l.left && err == nil && !l.stopped {
@@ -78,11 +80,11 @@ func (l *Loop) Run() error {
 	return err
 }
 
-// Stop is safe for concurrent use.
+// Stop makes Run return nil. Stop is safe for concurrent use.
 func (l *Loop) Stop() { l.Post(func() { l.stopped = true }) }
 
-// Leave makes Run return, so that another goroutine can call it. No event is lost in between. Leave must be called on
-// the loop.
+// Leave makes Run return, so that a different goroutine can call Run again. No event is lost in between. Leave must be
+// called on the loop.
 func (l *Loop) Leave() { l.left = true }
 
 // Close closes the descriptors of a loop that does not run. Threads must no longer use its Waker. Close is safe for
@@ -93,19 +95,19 @@ func (l *Loop) Close() error {
 	return err
 }
 
-// Intact returns an error of one line if one of the loop's descriptors was closed or refers to another file, because
-// applications may close descriptors of the server (os.closerange). Intact is safe for concurrent use, between New and
-// Close.
+// Intact returns a one-line error if one of the loop's descriptors was closed or refers to a different file.
+// Applications can cause this if they close descriptors of the server (os.closerange). Intact is safe for concurrent
+// use, between New and Close.
 func (l *Loop) Intact() error { return l.poller.intact(l.wake.waker.Event) }
 
-// Post makes the loop call f soon, after all functions that were posted before. Post returns false if the loop has
+// Post makes the loop call f soon, after all functions that were posted earlier. Post returns false if the loop has
 // ended. Post is safe for concurrent use.
 func (l *Loop) Post(f func()) bool {
 	return l.posts.add(f, &l.wake.waker)
 }
 
-// Once returns a function that posts f, at most once until f begins. Once and the function that it returns are safe for
-// concurrent use.
+// Once returns a function that posts f unless f is already posted and has not begun. Once and the returned function are
+// safe for concurrent use.
 func (l *Loop) Once(f func()) (ask func()) {
 	var asked atomic.Bool
 	run := func() {
@@ -124,7 +126,7 @@ func (l *Loop) Waker() Waker { return l.wake.waker }
 
 func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.hasEvents() }
 
-// begin makes it unnecessary for threads to wake the loop until the end of the batch.
+// begin marks the loop as awake, so that threads need not write to the eventfd until the end of the batch.
 func (l *Loop) begin() {
 	if atomic.SwapInt32(l.wake.waker.State, Awake) == Called {
 		l.call(l.onWake)
@@ -162,14 +164,15 @@ func (l *Loop) ready(h Handler, r Readiness) {
 	h.Ready(r)
 }
 
-// recovered recovers from a panic, which would end the poller and lose events that are not reported again.
+// recovered recovers from a panic. Without recovery, the panic would end the poller, and events would be lost that are
+// not reported again.
 func (l *Loop) recovered(h Handler) {
 	if p := recover(); p != nil {
 		l.onPanic(h, p, debug.Stack())
 	}
 }
 
-// yieldEvery is the interval at which a busy loop calls Gosched. Otherwise Go's monitor preempts a loop that calls C:
-// it takes its processor away 10 ms after the last scheduling, and polls every 20 µs for a while, which causes
-// thousands of thread switches a second.
+// yieldEvery is the interval at which a busy loop calls Gosched. Otherwise Go's monitor thread preempts a loop that
+// calls C code: 10 ms after the last Gosched, it gives the loop's P to another thread, and then it polls every 20 µs
+// for a while, which causes thousands of thread switches each second.
 const yieldEvery = 4 * time.Millisecond

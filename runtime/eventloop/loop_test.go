@@ -84,7 +84,7 @@ func write(t *testing.T, fd int) {
 	}
 }
 
-// -1 without input
+// The function read returns -1 if there is no input.
 func read(fd int) int {
 	var b [64]byte
 	n, err := unix.Read(fd, b[:])
@@ -134,7 +134,8 @@ func TestReadinessIsReportedOncePerChange(t *testing.T) {
 	})
 }
 
-// The descriptor is closed and reused within a batch. The kernel then reports no data.
+// A descriptor is closed and its number is reused within a batch. The new descriptor gets an event, but the kernel has
+// no data for it.
 func TestReusedDescriptorMayGetAnEventOfItsPredecessor(t *testing.T) {
 	l := start(t, nil)
 	first, firstPeer := pair(t)
@@ -185,7 +186,7 @@ func TestReusedDescriptorMayGetAnEventOfItsPredecessor(t *testing.T) {
 	}
 }
 
-// Work of other threads is checked long before a large batch ends.
+// The loop checks for work from threads several times during a large batch.
 func TestReadyDescriptorsAreOneBatchWithAnEnd(t *testing.T) {
 	const n = 1000
 	var limit unix.Rlimit
@@ -254,7 +255,7 @@ func TestReadyDescriptorsAreOneBatchWithAnEnd(t *testing.T) {
 	}
 }
 
-// A function that posts itself again and again does not block others, either.
+// A function that posts itself again and again does not block other handlers either.
 func TestEndlessTurnsOfAHandlerDoNotBlockOthers(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
@@ -360,7 +361,7 @@ func TestOnceRunsAFunctionOnceForSeveralRequests(t *testing.T) {
 	}
 }
 
-// A tick that runs first would time out a response that a thread has finished.
+// If a posted tick ran first, it would time out a response that a thread has already finished.
 func TestFinishedResponsesPrecedePostedFunctions(t *testing.T) {
 	var order []string
 	recording := false
@@ -466,7 +467,7 @@ func TestBusyReportsPostsCallsAndEvents(t *testing.T) {
 	})
 	waker := l.Waker()
 	var idle, posted, called, event bool
-	// A Post whose function has run may still be setting the word.
+	// Wait until the loop is not busy: a Post whose function has run may still be setting the word.
 	for !idle {
 		do(t, l, func() { idle = !l.Busy() })
 	}

@@ -14,8 +14,8 @@ type poller struct {
 	own  descriptors
 }
 
-// lookEvery is the number of events after which a long batch checks for calls of threads, so that finished responses do
-// not wait.
+// lookEvery is the number of events after which a long batch checks whether a thread has set the word (Waker), so that
+// finished responses do not wait for the end of the batch.
 const lookEvery = 32
 
 func (p *poller) open() (err error) {
@@ -43,7 +43,7 @@ func (p *poller) wantRoom(fd int, want bool) error {
 // remove ignores the error, which means that fd is not registered.
 func (p *poller) remove(fd int) { _ = p.gnet.Delete(fd) }
 
-// poll returns nil after Stop and after Leave.
+// poll runs gnet's poller until Stop or Leave, and then returns nil.
 func (l *Loop) poll() error {
 	if l.end == nil {
 		l.end = l.endOfEvents
@@ -57,18 +57,18 @@ func (l *Loop) poll() error {
 	return err
 }
 
-// goOn restores the events that the previous Polling dropped. Modifying a registration makes epoll report its events
-// again (epoll_ctl(2)).
+// goOn makes epoll report all events again, because the previous run of the poller may have dropped some. epoll does so
+// after a registration is modified (epoll_ctl(2)).
 func (l *Loop) goOn() {
 	for _, w := range l.watches {
 		if w != nil && !w.waits {
-			_ = l.poller.wantRoom(int(w.fd), w.room) // on an error the descriptor is not registered
+			_ = l.poller.wantRoom(int(w.fd), w.room) // an error means that the descriptor is not registered
 		}
 	}
 	l.wake.ring()
 }
 
-// event is called by gnet's poller. An error ends poll.
+// gnet's poller calls the method event for each event. An error ends the poller.
 func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	if !l.begun && (l.stopped || l.left) {
 		return gneterrors.ErrEngineShutdown
@@ -78,7 +78,7 @@ func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 		l.poller.endBehind(l.end)
 		l.begin()
 	}
-	// Another descriptor was removed in this batch, or is the eventfd.
+	// There is no watch if the descriptor was removed in this batch, or if it is the eventfd.
 	if fd < len(l.watches) && l.watches[fd] != nil {
 		l.ready(l.watches[fd].handler, readiness(e))
 	}
@@ -92,7 +92,7 @@ func (l *Loop) endOfEvents(any) error {
 	l.begun = false
 	l.turn()
 	if l.stopped || l.left || len(l.again) > 0 || !atomic.CompareAndSwapInt32(l.wake.waker.State, Awake, Asleep) {
-		// begin another batch, because threads that called meanwhile have not woken the loop
+		// begin a new batch, because threads that have set the word since the last check did not write to the eventfd
 		l.wake.ring()
 		return nil
 	}
@@ -104,7 +104,7 @@ func (l *Loop) endOfEvents(any) error {
 	return nil
 }
 
-// quiet is a logger for gnet that drops everything, because Run returns the error.
+// The type quiet is a logger for gnet that drops all messages, because Run returns the error.
 type quiet struct{}
 
 func (quiet) Debugf(string, ...any) {}

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Queue calls carry with all waiting items, in order, on a goroutine that exists only while there are items. Queue is
-// safe for concurrent use. The number of items is not limited.
+// Queue calls the function carry with all waiting items, in order, on a goroutine that exists only while there are
+// items. Queue is safe for concurrent use. The number of items is not limited.
 type Queue[T any] struct {
 	carry func([]T)
 
@@ -19,7 +19,8 @@ type Queue[T any] struct {
 
 func NewQueue[T any](carry func([]T)) *Queue[T] { return &Queue[T]{carry: carry} }
 
-// Add adds items and reports whether carry will receive them; the result is false after Close. Add does not block.
+// Add adds items to the queue. Add returns false after Close, because the function carry does not receive the items.
+// Add does not block.
 func (q *Queue[T]) Add(items ...T) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -31,7 +32,7 @@ func (q *Queue[T]) Add(items ...T) bool {
 	return true
 }
 
-// The caller holds q.mu.
+// start starts the goroutine if necessary. The caller must hold q.mu.
 func (q *Queue[T]) start() {
 	if q.idle == nil && !q.held && len(q.waiting) > 0 {
 		q.idle = make(chan struct{})
@@ -53,8 +54,7 @@ func (q *Queue[T]) run() {
 	q.mu.Unlock()
 }
 
-// Hold stops calls of the function carry if the parameter on is true, and otherwise continues these calls. A call that
-// has begun continues.
+// Hold(true) suspends calls of the function carry, but does not interrupt a call. Hold(false) resumes the calls.
 func (q *Queue[T]) Hold(on bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -62,7 +62,7 @@ func (q *Queue[T]) Hold(on bool) {
 	q.start()
 }
 
-// Close drops the waiting items, and returns when carry has returned.
+// Close drops the waiting items, and waits until the function carry has returned.
 func (q *Queue[T]) Close() {
 	q.mu.Lock()
 	q.closed, q.waiting = true, nil
@@ -73,7 +73,7 @@ func (q *Queue[T]) Close() {
 	}
 }
 
-// Wait returns when no item waits and carry does not run, or after limit.
+// Wait returns when no item waits and the function carry does not run, or after the duration limit.
 func (q *Queue[T]) Wait(limit time.Duration) {
 	q.mu.Lock()
 	idle := q.idle

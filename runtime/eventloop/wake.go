@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wake is the eventfd that ends the sleep of the loop, with the word that tells whether it must be written.
+// The type wake contains the eventfd that wakes the loop, and the word that says whether a thread must write to the
+// eventfd.
 type wake struct {
 	waker Waker
 	page  []byte
@@ -34,7 +35,7 @@ func (w *wake) open(p *poller) (err error) {
 	return nil
 }
 
-// close leaves the word mapped, because threads that end late may set it.
+// close closes the eventfd. The word stays mapped, because threads that end later may still set it.
 func (w *wake) close() { unix.Close(w.waker.Event) }
 
 func (w *wake) ring() { writeEvent(w.waker.Event) }
@@ -49,8 +50,8 @@ type posts struct {
 	closed bool
 }
 
-// add returns false if the loop has ended. add holds the mutex until it has woken the loop, because later the eventfd
-// may be closed.
+// add appends f to the posted functions, or returns false if the loop has ended. add holds the mutex until it has woken
+// the loop, because the eventfd may be closed afterwards.
 func (q *posts) add(f func(), w *Waker) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -63,7 +64,7 @@ func (q *posts) add(f func(), w *Waker) bool {
 	return true
 }
 
-// take returns functions that are valid until its next call.
+// take removes and returns the posted functions. The slice is valid until the next call.
 func (q *posts) take() []func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -82,31 +83,33 @@ func (q *posts) close() []func() {
 
 // Waker wakes the loop from any thread.
 //
-// A thread sets *State to Called and, if it was Asleep before, writes to Event once. A loop that is awake checks *State
-// before it sleeps.
+// A thread sets *State to Called. If the old value was Asleep, the thread also writes to Event. A loop that is awake
+// checks *State before it sleeps.
 type Waker struct {
-	Event int    // eventfd, non-blocking
-	State *int32 // outside of Go's heap, so that C may keep the pointer
+	Event int // eventfd, non-blocking
+	// memory outside of Go's heap, so that C code can keep the pointer
+	State *int32
 	// non-blocking stream socket; each received byte other than zero calls Handler.Signalled
 	Signals int
 
-	// SendNow, if not nil, sends finished parts. An inline handler calls it on the loop, within Handler.Flush, if a
-	// part must not wait for the rest of the handler.
+	// SendNow sends finished parts; it may be nil. An inline handler calls SendNow on the loop, within Handler.Flush,
+	// if a part must not wait for the rest of the handler.
 	SendNow func()
 
-	// AskForSender, if not nil, makes another goroutine send finished parts during the next calls of Handler.Flush. An
-	// inline handler calls it on the loop after a Flush whose response would have been sent earlier that way.
+	// AskForSender makes a second goroutine send finished parts during the next calls of Handler.Flush; it may be nil.
+	// An inline handler calls AskForSender on the loop, after a Flush in which the second goroutine could have sent a
+	// part earlier.
 	AskForSender func()
 }
 
-// The values of *Waker.State. CORE_LOOP_ in pybridge/core_pool.h has the same values.
+// The values of *Waker.State. The constants CORE_LOOP_... in pybridge/core_pool.h must have the same values.
 const (
 	Awake  = 0
 	Asleep = 1
 	Called = 2 // the loop must check for work before it sleeps
 )
 
-// Wake is safe for concurrent use.
+// Wake makes the loop call the function of OnWake. Wake is safe for concurrent use.
 func (w *Waker) Wake() {
 	if atomic.SwapInt32(w.State, Called) != Asleep {
 		return
@@ -114,7 +117,7 @@ func (w *Waker) Wake() {
 	writeEvent(w.Event)
 }
 
-// openEvent returns an edge-triggered eventfd that is never read: each write is an event.
+// openEvent returns an eventfd that is never read. Its registration is edge-triggered, so each write is an event.
 func openEvent() (int, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	return fd, os.NewSyscallError("eventfd", err)

@@ -1,24 +1,25 @@
 package eventloop
 
-// Readiness has bits that are hints (see the package comment).
+// Readiness is a set of bits for the events of a descriptor. The bits are hints (see the package comment).
 type Readiness uint8
 
 const (
-	Readable Readiness = 1 << iota // or the end of the input
-	// the descriptor has room for output; reported only after WantRoom(true)
+	Readable Readiness = 1 << iota // input, or the end of the input, can be read
+	// the descriptor has room for output; not reported before WantRoom(true)
 	Writable
 	// the peer has shut down its sending side or disconnected, or the connection is broken
 	MaybeGone
-	// more input may follow a short read: recv stops at urgent data
+	// more input can follow a short read, because recv stops at urgent data
 	Urgent
 	// the descriptor could not be watched, and the watch has ended (see AddNew)
 	Unwatched
 )
 
-// Ready is called on the loop, must not block, and may remove its watch.
+// Handler handles the events of a descriptor. Ready is called on the loop, must not block, and may remove the handler's
+// watch.
 type Handler interface{ Ready(r Readiness) }
 
-// The zero value of a Watch is unused. The methods must be called on the loop.
+// A Watch makes a Loop watch a descriptor. The zero value is unused. The methods of Watch must be called on the loop.
 type Watch struct {
 	loop    *Loop
 	handler Handler
@@ -28,7 +29,8 @@ type Watch struct {
 	waits   bool
 }
 
-// Add watches a non-blocking descriptor with w, which must be unused. Earlier events are reported, too.
+// Add makes the loop watch a non-blocking descriptor with w, which must be unused. Input or room that already exists is
+// also reported.
 func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 	if err := l.poller.add(fd); err != nil {
 		return err
@@ -37,10 +39,10 @@ func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 	return nil
 }
 
-// AddNew is Add for a descriptor that may be closed soon, like a connection with a single request. The handler of the
-// descriptor has a turn in this batch, as if the descriptor were readable. The loop registers the descriptor with the
-// poller when it is idle, at the latest at the end of the next batch. If the poller refuses, the handler receives
-// Unwatched.
+// AddNew does the same as Add, but later, which saves work if the descriptor is closed soon, like a connection with a
+// single request. In the current batch, the loop calls the handler once, as if the descriptor were readable. The loop
+// registers the descriptor with the poller when the loop is idle, or at the end of the next batch. If the registration
+// fails, the handler receives Unwatched.
 func (l *Loop) AddNew(w *Watch, fd int, h Handler) error {
 	l.put(w, fd, h)
 	w.waits = true
@@ -49,7 +51,7 @@ func (l *Loop) AddNew(w *Watch, fd int, h Handler) error {
 	return nil
 }
 
-// AddVirtual begins a watch without a descriptor. w must be unused. The handler of w is called only after Again.
+// AddVirtual begins a watch without a descriptor. w must be unused. The loop calls h only after Again.
 func (l *Loop) AddVirtual(w *Watch, h Handler) {
 	*w = Watch{loop: l, handler: h, fd: -1, queued: w.queued}
 }
@@ -85,7 +87,7 @@ func (w *Watch) register() {
 	}
 }
 
-// WantRoom sets whether Writable is reported, including room that already exists.
+// WantRoom sets whether Writable is reported. Room that already exists is also reported.
 func (w *Watch) WantRoom(want bool) error {
 	if w.loop == nil || w.room == want {
 		return nil
@@ -97,7 +99,8 @@ func (w *Watch) WantRoom(want bool) error {
 	return w.loop.poller.wantRoom(int(w.fd), want)
 }
 
-// Again gives the handler another turn, as if the descriptor were readable, after other handlers have had theirs.
+// Again makes the loop call the handler once more, as if the descriptor were readable, after it has called other
+// handlers.
 func (w *Watch) Again() {
 	if w.loop == nil || w.queued {
 		return
@@ -106,7 +109,7 @@ func (w *Watch) Again() {
 	w.loop.again = append(w.loop.again, w)
 }
 
-// Remove must be called before the descriptor is closed.
+// Remove ends the watch. Remove must be called before the descriptor is closed.
 func (w *Watch) Remove() {
 	l := w.loop
 	if l == nil {
@@ -121,7 +124,7 @@ func (w *Watch) Remove() {
 	*w = Watch{queued: w.queued}
 }
 
-// runAgain gives handlers the turns that they requested. Handlers that request another turn meanwhile have it after the
+// runAgain calls the handlers that have called Again. A handler that calls Again during runAgain is called after the
 // next batch.
 func (l *Loop) runAgain() {
 	l.turns, l.again = l.again, l.turns[:0]

@@ -2,25 +2,27 @@ package eventloop
 
 const Tick = int64(500e6) // in nanoseconds
 
-// slots is the range of a wheel, in ticks. An entry with a later time comes up early, and its owner must add it again.
+// The constant slots is the range of a wheel, in ticks. An entry with a later time is returned early, and its owner
+// must add it again.
 const slots = 256
 
-// Wheel stores things by time, in nanoseconds since it was made. The zero value of Wheel is empty. Wheel is not safe
-// for concurrent use.
+// Wheel stores objects by time, in nanoseconds since the wheel was made. The zero value is an empty wheel. A Wheel is
+// not safe for concurrent use.
 type Wheel[T any] struct {
 	slots [slots]*Entry[T]
-	tick  int64 // the last swept tick
+	tick  int64 // the last tick whose slot was emptied
 }
 
-// Entry is a field of a thing that a wheel can store. The zero value of Entry is in no wheel.
+// Entry is a field of an object, with which a wheel can store the object. The zero value is not in a wheel.
 type Entry[T any] struct {
 	thing *T
 	next  *Entry[T]
-	// nil if the entry is in no wheel; otherwise the slot, or next of the previous entry
+	// the slot, or the field next of the previous entry, that points to this entry; nil if the entry is not in a wheel
 	at **Entry[T]
 }
 
-// Add stores thing, whose entry is e, at the time at, or at the latest time in range. e must not be in a wheel.
+// Add stores the object thing, whose entry is e, at the time in the parameter at, or at the latest time in the range of
+// the wheel if that is earlier. e must not be in a wheel.
 func (w *Wheel[T]) Add(e *Entry[T], thing *T, at int64) {
 	t := (at + Tick - 1) / Tick
 	t = min(max(t, w.tick+1), w.tick+slots-1)
@@ -43,7 +45,7 @@ func (w *Wheel[T]) Remove(e *Entry[T]) {
 	*e = Entry[T]{}
 }
 
-// Next removes and returns a thing whose time has passed, or returns nil.
+// Next removes and returns an object whose time has passed, or returns nil if there is none.
 func (w *Wheel[T]) Next(now int64) *T {
 	for {
 		if e := w.slots[w.tick%slots]; e != nil {

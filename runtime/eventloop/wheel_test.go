@@ -7,7 +7,7 @@ type thing struct {
 	due   int64
 }
 
-// An entry that is returned early is added again.
+// The test adds an entry that is returned early again.
 func TestWheelReturnsEntriesWhenTheyAreDue(t *testing.T) {
 	var w Wheel[thing]
 	left := map[*thing]bool{}

@@ -1,2 +1,2 @@
-// Package looptest runs an event loop for a test, calls functions on it and waits for what they report.
+// Package looptest runs an event loop for a test, calls functions on the loop, and waits for their results.
 package looptest

@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// New returns a loop that does not run yet.
+// New returns a loop for Run.
 func New(t testing.TB) *eventloop.Loop {
 	t.Helper()
 	loop, err := eventloop.New()
@@ -17,7 +17,7 @@ func New(t testing.TB) *eventloop.Loop {
 	return loop
 }
 
-// Run runs a loop until the end of the test, and calls the function end on the loop before the loop stops.
+// Run runs a loop until the end of the test. Before the loop stops, it calls the function end.
 func Run(t testing.TB, loop *eventloop.Loop, end func()) {
 	ended := make(chan error)
 	go func() { ended <- loop.Run() }()
