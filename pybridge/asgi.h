@@ -50,10 +50,10 @@ typedef struct {
 
 extern asgi_thread asgi_the_thread;
 extern const core_mode asgi_mode;
-/* Adds events (ASGI_EVENT_...) to rec, puts rec into the list, and wakes the asyncio thread. Can be called on any
+/* Adds events (ASGI_EVENT_...) to rec, puts rec into the list, and wakes the asyncio thread; can be called on any
  * thread, without the GIL. */
 void asgi_post_event(core_record *rec, unsigned events);
-/* Wakes the asyncio thread if it sleeps. Can be called on any thread, without the GIL. */
+/* Wakes the asyncio thread if it sleeps; can be called on any thread, without the GIL. */
 void asgi_thread_wake(void);
 /* Wakes the server's event loop for published parts, unless a caller of the current function will wake the loop
  * later. */

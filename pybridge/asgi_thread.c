@@ -373,7 +373,7 @@ char *asgi_thread_start(const char *loop, const char *lifespan, void *const *app
   return wrong;
 }
 
-/* Waits until the thread has ended, but at most until the time from plus ms. Returns whether the thread still runs. The
+/* Waits until the thread has ended, but at most until the time from plus ms. Returns whether the thread still runs; the
  * caller must hold the pool's mutex. */
 static int runs_until(uint64_t from, int ms) {
   while (running && core_wait_until(&ended, from + (uint64_t)ms * 1000000u)) {

@@ -29,11 +29,11 @@ int core_system_exit(void);
 /* --- core_signals.c -------------------------------------------------------------- */
 
 extern pthread_t core_main_thread;
-/* Makes Python import _signal before site and sitecustomize run. Must be called before Python is initialised. */
+/* Makes Python import _signal before site and sitecustomize run; must be called before Python is initialised. */
 void core_import_signals_early(void);
 /* Implements _fapws.signals_on_stack(), which makes signal handlers of libraries run on the alternate stack. */
 PyObject *core_signals_on_stack(PyObject *module, PyObject *none);
-/* Runs the application's signal handlers for signals that have arrived. Must be called on Python's main thread. */
+/* Runs the application's signal handlers for signals that have arrived; must be called on Python's main thread. */
 void core_check_signals(void);
 /* Returns whether value is a SystemExit or KeyboardInterrupt that a signal handler of the application has raised. If
  * so, also stops the server. */
@@ -48,11 +48,11 @@ void core_watch_signals(int fd);
 /* Replaces sys.stdout or sys.stderr by a stream on which no write fails. */
 int core_stdio_init(const char *name, int fd);
 /* Removes the last n bytes of a regular file, after a write that was incomplete. Returns whether the bytes were
- * removed. Can be called on any thread, without the GIL. */
+ * removed; can be called on any thread, without the GIL. */
 int core_take_back(int fd, size_t n);
 void core_stdio_flush(void);
-/* Writes to standard error. If that fails, counts the lost lines, whose number the next successful write reports. Can
- * be called on any thread, without the GIL. */
+/* Writes to standard error. If that fails, counts the lost lines, and a later write reports their number. Can be called
+ * on any thread, without the GIL. */
 void core_write_stderr(const char *text, size_t n);
 
 /* --- core_fork.c ----------------------------------------------------------------- */
@@ -111,7 +111,7 @@ int core_pool_state_of(core_record *rec, int *thread);
 PyObject *core_stacks(PyObject *module, PyObject *none);
 
 int core_dump_init(void);
-/* Disables core_dump_stacks. Must be called before Python ends, because Python then frees the data of faulthandler's
+/* Disables core_dump_stacks; must be called before Python ends, because Python then frees the data of faulthandler's
  * signal handler. */
 void core_dump_end(void);
 

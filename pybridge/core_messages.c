@@ -18,7 +18,7 @@ static char *all; /* the buffer, allocated by malloc; the caller of core_message
 static size_t used, room;
 static size_t lines;
 
-/* Returns room for n further bytes in the buffer, or NULL if memory is exhausted. The caller must hold mu. */
+/* Returns room for n further bytes in the buffer, or NULL if memory is exhausted; the caller must hold mu. */
 static char *grow(size_t n) {
   if (used + n > room) {
     size_t more = 2 * room > used + n ? 2 * room : used + n + 4096;

@@ -31,28 +31,26 @@ typedef struct core_mode {
   /* Called once by live_start_pool, with the GIL, on Python's main thread. Returns 0, or -1 with errno. */
   int (*prepare)(void);
 
-  /* --- records; without the GIL */
+  /* --- records; without the GIL, on any thread, and without the pool's mutex unless a comment says otherwise */
 
-  /* Queues the chain of records from first to last, of which n records are new requests. Can be called on any thread;
-   * the caller must hold the pool's mutex, and then call the function start or wake. */
+  /* Queues the chain of records from first to last, of which n records are new requests. The caller must hold the
+   * pool's mutex, and must then call the function start or wake. */
   void (*enqueue)(core_record *first, core_record *last, int n);
   /* Starts the records that the event loop has queued. In inline mode, takes the GIL and runs the records. Called on
-   * the event loop, without the mutex. Returns -1, or an exit status like core_serve. */
+   * the event loop. Returns -1, or an exit status like core_serve. */
   int (*start)(void);
-  /* Makes queued records run soon. Can be called on any thread, without the mutex. */
+  /* Makes queued records run soon. */
   void (*wake)(void);
-  /* Makes the thread of rec continue rec's iterator. Can be called on any thread, without the mutex. */
+  /* Makes the thread of rec continue rec's iterator. */
   void (*resume)(core_record *rec);
-  /* Removes rec from the queue, and returns whether rec was in the queue. Can be called on any thread; the caller must
-   * hold the mutex. */
+  /* Removes rec from the queue, and returns whether rec was in the queue. The caller must hold the mutex. */
   int (*dequeue)(core_record *rec);
-  /* Adds an input to rec, and takes ownership of the input. Called on the event loop, without the mutex. The caller
-   * must then call the function start. */
+  /* Adds an input to rec, and takes ownership of the input. Called on the event loop. The caller must then call the
+   * function start. */
   void (*deliver)(core_record *rec, core_input *in);
-  /* Called after the client of rec has disconnected, on any thread, without the mutex. */
+  /* Called after the client of rec has disconnected. */
   void (*cancelled)(core_record *rec);
-  /* Returns the state of rec, a record that a thread has taken: CORE_RUNNING or one of the next values in shim.h. Can
-   * be called on any thread. */
+  /* Returns the state of rec, a record that a thread has taken: CORE_RUNNING or one of the next values in shim.h. */
   int (*state_of)(core_record *rec, int *thread);
   /* Called before the last part of rec is published, to release the objects that the mode keeps for rec. Called on the
    * thread of rec, with the GIL. NULL if the mode keeps no objects. */
@@ -72,19 +70,16 @@ typedef struct core_mode {
    * callbacks have taken. */
   int (*messages_yield)(const struct core_thread *t, uint64_t ns);
 
-  /* --- only in modes of the pool */
+  /* --- only in modes of the pool; on any thread, without the pool's mutex unless a comment says otherwise */
 
   /* Called when the event loop begins to run, on the event loop, without the GIL. A write to the descriptor signals
    * wakes the event loop. */
   void (*attached)(int signals);
-  /* Makes Python's main thread run the application's signal handlers. Can be called on any thread, without the
-   * mutex. */
+  /* Makes Python's main thread run the application's signal handlers. */
   void (*signalled)(void);
-  /* Makes a thread free the objects of released parts (core_output.c). Can be called on any thread, without the
-   * mutex. */
+  /* Makes a thread free the objects of released parts (core_output.c). */
   void (*collect)(void);
-  /* Makes a second thread replace t, which does not return from its job. Can be called on any thread; the caller must
-   * hold the mutex. */
+  /* Makes a second thread replace t, which does not return from its job. The caller must hold the mutex. */
   void (*replace)(struct core_thread *t);
 } core_mode;
 
@@ -134,7 +129,7 @@ typedef struct core_thread {
   } seen;
 } core_thread;
 
-/* Returns the thread that has taken rec, or NULL. Can be called on any thread. */
+/* Returns the thread that has taken rec, or NULL; can be called on any thread. */
 static inline core_thread *core_thread_of(const core_record *rec) {
   return __atomic_load_n(&rec->run.thread, __ATOMIC_RELAXED);
 }
@@ -142,7 +137,7 @@ static inline void core_give_to(core_record *rec, core_thread *t) {
   __atomic_store_n(&rec->run.thread, t, __ATOMIC_RELAXED);
 }
 
-/* Returns the number of jobs that t has taken. Can be called on any thread. */
+/* Returns the number of jobs that t has taken; can be called on any thread. */
 static inline unsigned long core_jobs_of(const core_thread *t) { return __atomic_load_n(&t->jobs, __ATOMIC_RELAXED); }
 static inline void core_count_job(core_thread *t) { __atomic_store_n(&t->jobs, t->jobs + 1, __ATOMIC_RELAXED); }
 
@@ -238,8 +233,8 @@ typedef struct {
 extern core_pool core_the_pool;
 static inline core_mount *core_mount_of(const core_record *rec) { return &core_the_pool.mounts[rec->req.mount]; }
 
-/* Creates the pool, but not its mounts. The parameters coroutines and thread_ends become members of the pool. Must be
- * called with the GIL, on Python's main thread. */
+/* Creates the pool, but not its mounts, with the GIL, on Python's main thread. The parameters coroutines and
+ * thread_ends become members of the pool. */
 void core_pool_start(const core_options *o, const core_mode *coroutines, void (*thread_ends)(void));
 /* Gives up rec, whose handler never ran, and releases its objects. Returns the part0 of rec, which the caller must
  * publish as the last part. */
@@ -251,18 +246,18 @@ void core_cond_init(pthread_cond_t *c);
 void core_lock(void);
 void core_unlock(void);
 /* Wait until c is signalled. core_wait_until returns 0 if the time until (in ns, like core_now_ns) has passed before,
- * otherwise 1. The caller must hold the mutex. */
+ * otherwise 1; the caller must hold the mutex. */
 void core_wait(pthread_cond_t *c);
 int core_wait_until(pthread_cond_t *c, uint64_t until);
-/* If t is idle, ends its idle state, and selects t to be woken when the mutex is released. The caller must hold the
+/* If t is idle, ends its idle state, and selects t to be woken when the mutex is released; the caller must hold the
  * mutex. */
 void core_wake_thread(core_thread *t);
-/* Returns the number of threads that count for core_pool.max. The caller must hold the mutex. */
+/* Returns the number of threads that count for core_pool.max; the caller must hold the mutex. */
 static inline int core_counted_threads(void) {
   const int *aside = core_the_pool.aside;
   return core_the_pool.live - aside[CORE_WAITS_FOR_CLIENT] - aside[CORE_WAITS] - aside[CORE_STUCK];
 }
-/* Whether a further thread would empty the queue earlier. The caller must hold the mutex. */
+/* Whether a further thread would empty the queue earlier; the caller must hold the mutex. */
 static inline int core_queue_is_long(void) {
   const core_pool *p = &core_the_pool;
   return p->shared.parallel && p->queue.first &&
@@ -301,7 +296,7 @@ void core_continue_thread(void);
 
 /* Starts the monitor unless it already runs. Returns 0, or -1 with errno. */
 int core_start_monitor(void);
-/* Wakes the monitor if it sleeps. The caller must hold the mutex. */
+/* Wakes the monitor if it sleeps; the caller must hold the mutex. */
 void core_wake_monitor(void);
 /* Returns the time since which no thread has taken a record although the queue is not empty, in ns like core_now_ns.
  * Returns 0 if the queue is empty. The caller must hold the mutex. */
@@ -322,7 +317,7 @@ void core_loop_send_now(void);
 
 /* --- core_run.c ------------------------------------------------------------------ */
 
-/* Adds a sample, in ns, to a moving average. Can be called on any thread, without a lock. */
+/* Adds a sample, in ns, to a moving average; can be called on any thread, without a lock. */
 void core_average(uint64_t *average, uint64_t sample);
 /* Gives rec, a request, to the thread t, and initializes the members of rec that the Python side uses. Returns 1, or 0
  * if the request must not run and the event loop owns rec again. */
@@ -412,7 +407,7 @@ extern int core_counts_waits; /* atomic */
 /* Counts the time for which rec has waited. Called when the handler of rec is about to run. */
 void core_count_queue_wait(const core_record *rec);
 /* Takes the GIL for the current thread, whose Python thread state is the parameter state, and counts the time that this
- * took. Called without the GIL. */
+ * took; called without the GIL. */
 void core_take_gil_counted(PyThreadState *state);
 extern PyMethodDef core_metric_methods[];
 
@@ -464,7 +459,7 @@ int64_t core_fit_body(core_record *rec, int64_t n);
  * the error log. */
 int core_body_is_short(core_record *rec);
 /* Creates a part that closes the WebSocket of rec, with a copy of the text reason. Returns NULL without an exception if
- * memory is exhausted. Can be called on any thread, without the GIL. */
+ * memory is exhausted; can be called on any thread, without the GIL. */
 core_part *core_close_frame(core_record *rec, int code, const char *reason, size_t n);
 
 /* Whether a close frame is permitted to contain the code (RFC 6455 §7.4). */
@@ -490,9 +485,9 @@ void core_collect_garbage(void);
 
 /* The following functions can be called without the GIL. */
 
-/* Wakes the event loop if it sleeps (eventloop.Waker). Can be called on any thread. */
+/* Wakes the event loop if it sleeps (eventloop.Waker); can be called on any thread. */
 void core_signal_loop(void);
-/* Adds a part to the list of finished parts, without waking the event loop. Can be called on any thread. */
+/* Adds a part to the list of finished parts, without waking the event loop; can be called on any thread. */
 void core_push_part(core_part *p);
 /* Publishes a part. From then on, the event loop can read and release the part at any time. */
 void core_publish(core_thread *t, core_part *p);
@@ -508,7 +503,7 @@ uint64_t core_notify_after(const core_mount *m);
 void core_flow_init(void);
 /* Returns rec, a request that the thread t has taken, to the event loop if earlier responses on its connection still
  * wait for the client, or if too many requests of the connection run. The result is 1 if the event loop now owns rec,
- * until it resumes rec. Can be called with or without the GIL. */
+ * until it resumes rec. */
 int core_defer(core_thread *t, core_record *rec);
 static inline int core_may_defer(core_record *rec) { return rec->req.pipeline != NULL; }
 /* Whether new requests must not begin before the event loop has handled published parts. */
@@ -524,44 +519,44 @@ int core_park(core_record *rec);
  * WebSocket ends. Waits for at most the given seconds; a negative number means no limit. Returns whether more data can
  * be sent. */
 int core_wait_for_client(core_record *rec, double seconds);
-/* Makes all calls of core_wait_for_client for rec end, and waits until they have returned. The caller must hold the
+/* Makes all calls of core_wait_for_client for rec end, and waits until they have returned; the caller must hold the
  * mutex. */
 void core_release_senders(core_record *rec);
 /* Waits after write() until the client of rec has received enough of the response, or until *ends is set. */
 void core_wait_for_room(core_record *rec, const uint8_t *ends);
-/* Wakes all threads in core_wait_for_room, and waits until *writers, which is atomic, is 0. Releases the GIL while it
+/* Wakes all threads in core_wait_for_room, and waits until *writers, which is atomic, is 0; releases the GIL while it
  * waits. */
 void core_wait_for_writers(const uint32_t *writers);
 void core_writer_left(void);
 void core_pool_cancelled(core_record *rec);
-/* Whether the client of rec has disconnected. Can be called on any thread. */
+/* Whether the client of rec has disconnected; can be called on any thread. */
 int core_is_cancelled(core_record *rec);
 
 /* The following functions are called without the GIL, unless the comment of a function says otherwise. */
 
 /* Implements core_mode.deliver for the pool. */
 void core_pool_deliver(core_record *rec, core_input *in);
-/* Queues the records to which core_pool_deliver has added inputs. Must be called on the event loop, without the
+/* Queues the records to which core_pool_deliver has added inputs; must be called on the event loop, without the
  * mutex. */
 void core_enqueue_delivered(void);
-/* Queues rec for a job CORE_INPUTS, unless rec is already queued, already runs, or no longer takes inputs. Can be
+/* Queues rec for a job CORE_INPUTS, unless rec is already queued, already runs, or no longer takes inputs; can be
  * called on any thread, without the mutex. */
 void core_schedule(core_record *rec);
 /* Adds rec, which is running, to the end of the queue. */
 void core_give_way(core_record *rec);
-/* Adds an input to the inputs of rec. The caller must hold the mutex. */
+/* Adds an input to the inputs of rec; the caller must hold the mutex. */
 static inline void core_append_input(core_record *rec, core_input *in) {
   in->next = NULL;
   *(rec->inputs.first ? &rec->inputs.last->next : &rec->inputs.first) = in;
   rec->inputs.last = in;
 }
-/* Removes all inputs of rec, and returns them as a list. The caller must hold the mutex. */
+/* Removes all inputs of rec, and returns them as a list; the caller must hold the mutex. */
 static inline core_input *core_take_inputs(core_record *rec) {
   core_input *in = rec->inputs.first;
   rec->inputs.first = rec->inputs.last = NULL;
   return in;
 }
-/* Returns the message in an input of a WebSocket, as str or bytes. Needs the GIL. */
+/* Returns the message in an input of a WebSocket, as str or bytes; needs the GIL. */
 PyObject *core_input_message(const core_input *in);
 /* Counts an input as taken by the application, so that the client can send the same number of bytes again. Returns a
  * part that tells this to the event loop, which the caller must publish, or NULL while the number of bytes is still

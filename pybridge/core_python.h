@@ -89,8 +89,7 @@ static inline int core_done(PyObject *result) {
   Py_XDECREF(result);
   return result ? 0 : -1;
 }
-/* Appends item to list, and steals the reference to item. If list or item is NULL, an exception must be set already.
- * Returns 0, or -1 with an exception. */
+/* Appends item to list, and steals the reference to item. If list or item is NULL, an exception must be set already. */
 static inline int core_append(PyObject *list, PyObject *item) {
   int bad = list && item ? PyList_Append(list, item) : -1;
   Py_XDECREF(item);

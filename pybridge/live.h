@@ -55,7 +55,7 @@ extern const core_kind live_websockets;
 /* Handles the request CORE_OP_HAND_OVER of the event loop. Returns 1 if the WebSocket was handed over, so that the
  * event loop owns the record again. Returns 0 if the WebSocket stays in this process. */
 int live_ws_hand_over(core_thread *t, live_ws_object *ws);
-/* Takes over a WebSocket that a different process has accepted. Returns 0, or -1 with an exception. */
+/* Takes over a WebSocket that a different process has accepted. */
 int live_ws_resume(live_ws_object *ws);
 
 /* --- live_object.c ------------------------------------------------------------- */
@@ -83,7 +83,7 @@ extern PyMethodDef live_user_methods[];
 
 /* --- users.go ---------------------------------------------------------------- */
 
-/* Implements the functions of fapws.users. Returns a text, which the caller must free. Called without the GIL. */
+/* Implements the functions of fapws.users. Returns a text, which the caller must free; called without the GIL. */
 char *live_change_users(const char *action, const char *file, const char *name, const char *password, int *error);
 
 /* --- live_channels.c -------------------------------------------------------- */

@@ -1,5 +1,5 @@
 /* WebSockets with callbacks. A WebSocket occupies a thread only while a callback runs, and runs one callback at a time,
- * in the order of its inputs. All functions need the GIL.
+ * in the order of its inputs; all functions need the GIL.
  *
  * A record with inputs is queued (core_flow.c). A thread that takes the record runs callbacks until no input remains,
  * or until other records have waited for a while. */
@@ -194,8 +194,8 @@ static void refuse(PyObject *refusal) {
   Py_XDECREF(error);
 }
 
-/* Calls on_open, and raises an exception if the application rejects the WebSocket. Sets *called if on_open was called.
- * Returns 0, or -1 with an exception. */
+/* Calls on_open, and raises an exception if the application rejects the WebSocket. Sets *called if on_open was
+ * called. */
 static int admit(live_ws_object *ws, int *called) {
   core_record *rec = ws->rec;
   PyObject *protocol = PyObject_CallMethod(core_mount_of(rec)->callable, "_admit", "O", (PyObject *)rec->run.environ);

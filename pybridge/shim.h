@@ -309,7 +309,7 @@ int core_run_script(const char *path, int *code, char **line);
  * with an exception: the parameter raised, or the current exception if raised is NULL. The results are those of
  * core_run_script, with name as the application in *line. The parameter line can be NULL. */
 int core_script_ended(int ok, void *raised, const char *name, int *code, char **line);
-/* Converts bytes from the operating system to a str. Returns a new reference, or NULL. Needs the GIL. */
+/* Converts bytes from the operating system to a str. Returns a new reference, or NULL; needs the GIL. */
 void *core_text(const char *bytes);
 /* Return Python's version, such as "3.11.2", or "3.14.0t" for a free-threaded build, and the path of libpython, for
  * messages. */
@@ -320,9 +320,9 @@ void core_release_gil(void);
 /* Takes the GIL again, on the thread that has called core_release_gil. */
 void core_take_gil(void);
 /* Returns a text with the file, line and function that Python's main thread executes, which the caller must free, or
- * NULL if they are unknown. Can be called without the GIL while Python runs. */
+ * NULL if they are unknown; can be called without the GIL while Python runs. */
 char *core_executing(void);
-/* Runs the atexit functions, finalises Python, and returns the result of Py_FinalizeEx. Must be called on Python's main
+/* Runs the atexit functions, finalises Python, and returns the result of Py_FinalizeEx; must be called on Python's main
  * thread. */
 int core_finish(void);
 /* Runs the atexit functions on the current thread, if Python's main thread is stuck. */
@@ -354,18 +354,18 @@ typedef struct {
   const char *const *names;
 } core_options;
 
-/* Sets how the event loop is woken (eventloop.Waker). Must be called once, before the first core_flush. */
+/* Sets how the event loop is woken (eventloop.Waker); must be called once, before the first core_flush. */
 void core_pool_attach(int signals, int event, int32_t *state);
 /* Queues the chain of records that begins with the record first (0 means none), and the records that have received
  * inputs by core_deliver. In inline mode, runs all queued records, and returns the same result as core_serve. In
  * threads mode, returns -1 without waiting for the GIL. Must be called on the event loop. */
 int core_flush(uintptr_t first);
-/* Starts requests that were waiting because of CORE_UNSEEN_MAX. Must be called on the event loop. */
+/* Starts requests that were waiting because of CORE_UNSEEN_MAX; must be called on the event loop. */
 void core_loop_has_seen(void);
 /* Ends core_serve, and waits for at most ms milliseconds until all threads have ended. Returns the number of threads
  * that still run. */
 int core_pool_stop(int ms);
-/* Makes thread 0 run the application's signal handlers. Must be called on the event loop. */
+/* Makes thread 0 run the application's signal handlers; must be called on the event loop. */
 void core_signalled(void);
 /* If no thread has taken rec, removes rec from the queue and ends it. Returns whether rec was in the queue. */
 int core_dequeue_expired(uintptr_t rec);
@@ -408,7 +408,7 @@ void core_wake_loop(void);
 
 /* Initialises Python. Returns 0, or -1 after setting *why to a static text. */
 int live_start_python(const core_start_options *o, const char **why);
-/* Creates the pool. Returns the shared counters, or NULL with errno or an exception. Must be called with the GIL, on
+/* Creates the pool. Returns the shared counters, or NULL with errno or an exception; must be called with the GIL, on
  * Python's main thread. */
 core_shared *live_start_pool(const core_options *o);
 /* Return a new reference to the class Environ in the dict globals if it is a subclass of dict, and to the class
@@ -473,7 +473,7 @@ void core_errorlog_write(int number, const char *text, size_t n);
 /* Sets the number of subscribers that a channel has in this process or, if elsewhere is 1, in all other processes.
  * fapws.subscribers returns the sum. */
 void live_count_subscribers(const char *name, size_t len, int elsewhere, int64_t subscribers);
-/* Returns the number of subscribers that a channel has in all processes. Can be called with or without the GIL. */
+/* Returns the number of subscribers that a channel has in all processes; can be called with or without the GIL. */
 int64_t live_subscriber_count(const char *name, size_t len);
 
 /* --- live_ipc.c ---------------------------------------------------------------- */
@@ -526,7 +526,7 @@ typedef struct {
 
 void core_read_waits(core_waits *out);
 /* Returns the metrics that the application has declared, in their order, as JSON for package metrics: *n bytes
- * allocated by malloc, which the caller must free, or NULL if no metric was declared. Only one thread at a time is
+ * allocated by malloc, which the caller must free, or NULL if no metric was declared; only one thread at a time is
  * permitted to call the function. */
 char *core_application_metrics(size_t *n);
 
@@ -551,20 +551,20 @@ typedef struct {
  * application was loaded. Only one thread at a time is permitted to call the function. */
 void core_crash_watch(const char *name);
 /* Makes a crash also send its line to the socket fd, in a message that begins with the len bytes of the parameter
- * before, at most 64 bytes. Must be called once, before core_crash_watch. */
+ * before, at most 64 bytes; must be called once, before core_crash_watch. */
 void core_crash_tell(int fd, const void *before, size_t len);
 
 /* --- core_gocrash.c -------------------------------------------------------------- */
 
-/* Returns a descriptor for debug.SetCrashOutput, which the caller owns, or -1 on failure. Must be called once. */
+/* Returns a descriptor for debug.SetCrashOutput, which the caller owns, or -1 on failure; must be called once. */
 int core_gocrash_watch(void);
-/* Registers fd as a descriptor that Go's runtime needs. Must be called before the application is loaded. */
+/* Registers fd as a descriptor that Go's runtime needs; must be called before the application is loaded. */
 void core_gocrash_needs(int fd);
 
 /* --- core_fork.c ---------------------------------------------------------------- */
 
 /* Makes processes that the application forks close fd and, if fd is a listener, all connections that were accepted from
- * it. Only one thread at a time is permitted to call the function. */
+ * it; only one thread at a time is permitted to call the function. */
 void core_keep_from_children(int fd);
 
 /* =============================================================================
@@ -602,10 +602,10 @@ int core_running_callbacks(core_snapshot *out, int max);
 enum { CORE_QUEUED, CORE_RUNNING, CORE_WAITING, CORE_PARKED, CORE_ANSWERED, CORE_OPEN, CORE_MESSAGES, CORE_AWAITING };
 int core_record_state(uintptr_t rec, int *thread);
 /* Begins a profile that ends after the given seconds, and returns 1. Returns 0 if a profile is already being recorded,
- * or -1 after printing an exception. Takes the GIL as core_raise_timeout does. */
+ * or -1 after printing an exception; takes the GIL as core_raise_timeout does. */
 int core_profile_begin(double seconds);
 /* Returns the stacks of the profile as JSON, [{"frames": [...], "n": 1}, ...], which the caller must free, or NULL
- * after printing an exception. Takes the GIL as core_raise_timeout does. */
+ * after printing an exception; takes the GIL as core_raise_timeout does. */
 char *core_profile_stacks(void);
 /* Writes the stacks of all Python threads to a file without taking the GIL, as faulthandler does. Returns the
  * descriptor of the file, which contains the stacks from offset 0 on, and which the caller must not close. Returns -1
@@ -615,15 +615,15 @@ int core_dump_stacks(void);
 
 /* --- asgi_stack.c ---------------------------------------------------------- */
 
-/* Fills in a snapshot for each thread and task that runs a record, at most max snapshots, and returns their number.
- * Takes the GIL as core_raise_timeout does. */
+/* Fills in a snapshot for each thread and task that runs a record, at most max snapshots, and returns their number;
+ * takes the GIL as core_raise_timeout does. */
 int asgi_sample_stacks(core_snapshot *out, int max);
 /* If the task of rec has not ended, fills in *out, and ends the task. Returns 1 if the task will be cancelled, 2 if the
  * task is running, so that fapws.Timeout is raised, or 0 if the task has ended. Takes the GIL as core_raise_timeout
  * does. */
 int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out);
 /* Whether the asyncio thread has made no progress since asgi_raise_timeout returned the value how: the task still runs,
- * or is not cancelled yet. Called without the GIL. */
+ * or is not cancelled yet; called without the GIL. */
 int asgi_is_stuck(uintptr_t rec, uint32_t serial, int how, unsigned long jobs);
 /* Returns a number that changes whenever the asyncio thread makes progress. */
 unsigned long asgi_progress(void);
@@ -634,5 +634,5 @@ int asgi_is_stalled(unsigned long progress);
 /* Abandons the asyncio thread: unless the thread makes progress again, a shutdown does not wait until the thread has
  * ended. */
 void asgi_give_up(void);
-/* Fills in the stack of the asyncio thread. Takes the GIL as core_raise_timeout does. */
+/* Fills in the stack of the asyncio thread; takes the GIL as core_raise_timeout does. */
 void asgi_take_snapshot(core_snapshot *out);

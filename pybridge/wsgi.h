@@ -1,10 +1,10 @@
-/* wsgi_: requests of synchronous handlers: environ, start_response, return values, and the parts made of them. asgi_
- * and live_ also use its heads and fields of responses.
+/* The part wsgi_ of the C code: environ, start_response, and the responses of synchronous handlers. asgi_ and live_
+ * also use the functions for heads and header fields of responses.
  *
- * With the GIL, on the thread that runs the record, unless a comment says otherwise. Caches belong to their thread
- * (CORE_PER_THREAD). The record owns its environ, input, start and iterator; wsgi_drop releases them before the last
- * part is published. A function that publishes the last part returns the record to the event loop: the caller must
- * no longer use it. */
+ * The functions must be called with the GIL, on the thread that runs the record, unless the comment of a function says
+ * otherwise. Each thread has its own caches (CORE_PER_THREAD). The record owns its environ, input, start and iterator,
+ * which wsgi_drop releases before the last part is published. A function that publishes the last part returns the
+ * record to the event loop, so its caller must not use the record after the call. */
 #pragma once
 
 #include <sys/stat.h>
@@ -14,22 +14,24 @@
 /* =============================================================================
  * Python objects of a request: wsgi_environ.c, wsgi_cache.c and wsgi_input.c.
  *
- * Objects that may outlive their request are detached from its record first (wsgi_drop). */
+ * An object that can outlive its request is detached from the record before the record is reused (wsgi_drop). */
 
 /* --- wsgi_environ.c -------------------------------------------------------------- */
 
 int wsgi_environ_init(const core_options *o);
-/* Creates environ for rec: a dict, or an instance of cls unless cls is NULL. input is NULL without a body. */
+/* Creates environ for rec: an instance of the class cls, or a dict if cls is NULL. The parameter input is NULL if the
+ * request has no body. */
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
 extern PyTypeObject wsgi_Disconnected_Type;
-/* Detaches fapws.disconnected from rec, which will be reused: its result no longer changes. */
+/* Detaches the function fapws.disconnected from rec, because rec will be reused. The result of the function no longer
+ * changes. */
 void wsgi_detach_disconnected(core_record *rec);
-/* Frees the caches of the calling thread, which is about to end. */
+/* Frees all caches of the current thread, which is about to end. */
 void wsgi_forget_caches(void);
 PyObject *wsgi_method(const core_record *rec);
 
-/* Iterates over the variables of mod_ssl in rec->req.tls. *at begins with 0. Returns 0 after the last variable. Works
- * without the GIL. */
+/* Iterates over the variables of mod_ssl in rec->req.tls. Before the first call, *at must be 0. Returns 0 after the
+ * last variable; does not need the GIL. */
 int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value);
 
 /* --- wsgi_cache.c --------------------------------------------------------- */
@@ -37,43 +39,46 @@ int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, co
 typedef struct wsgi_head wsgi_head;
 #define WSGI_HEAD_SLOTS 16
 typedef PyObject *wsgi_dict_of_fields(core_record *rec);
-/* A dict from make with the request line that put_line adds. The dict comes from the cache slots if the last requests
- * had the same head. slots is NULL if the head must not be cached. */
+/* Returns a dict for the head of rec: the function make creates it, and the function put_line adds the values of the
+ * request line. If a recent request had the same head, the dict is a copy from the cache slots. The parameter slots is
+ * NULL if the head must not be cached. */
 PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fields *make,
                             int (*put_line)(PyObject *, const core_record *));
 void wsgi_forget_heads(wsgi_head **slots);
 
 enum {
-  WSGI_FIELD_HEADER, /* as HTTP_... */
-  WSGI_FIELD_TYPE,   /* as CONTENT_TYPE */
-  WSGI_FIELD_DROP,   /* the server has the field elsewhere, or the field is dangerous */
+  WSGI_FIELD_HEADER, /* the key in environ is HTTP_ and the name */
+  WSGI_FIELD_TYPE,   /* the key in environ is CONTENT_TYPE */
+  WSGI_FIELD_DROP,   /* not in environ, because a different key has the value, or because the field is dangerous */
 };
 
 typedef struct {
-  const char *name; /* name of the field, which is compared without regard to case */
+  const char *name; /* name of the field; its case is ignored in comparisons */
   PyObject *key;
   uint8_t len, role, joined_by_semicolon;
 } wsgi_known_field;
 
 int wsgi_field_names_init(void);
-/* Returns the entry of a name of n bytes, or NULL if the table lacks it. Sets no exception. */
+/* Returns the entry for a field name of n bytes, or NULL without an exception if the field is not known. */
 const wsgi_known_field *wsgi_find_field(const char *name, size_t n);
-/* Returns the key of environ for a name of n bytes, which must be ASCII, such as HTTP_USER_AGENT. */
+/* Returns the key in environ for a field name of n bytes, such as HTTP_USER_AGENT. The name must be ASCII. */
 PyObject *wsgi_field_key(const char *name, size_t n);
 
 /* --- wsgi_input.c ---------------------------------------------------------------- */
 
 extern PyTypeObject wsgi_Input_Type;
-/* Creates wsgi.input for rec; rec is NULL for requests without a body. */
+/* Creates wsgi.input for rec, or the wsgi.input for requests without a body if rec is NULL. */
 PyObject *wsgi_input_new(core_record *rec);
-/* Reads n existing bytes of a body in a file, from offset at. Releases the GIL while it reads. */
+/* Reads n bytes from a file, beginning at the offset at. The file must contain these bytes. Releases the GIL while it
+ * reads. */
 PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
-/* Detaches wsgi.input from its record, which will be reused. */
+/* Detaches wsgi.input from its record, because the record will be reused. */
 void wsgi_input_detach(PyObject *input);
 int wsgi_expose_socket(core_record *rec);
-/* Whether the application has used the socket, so that the server sends no response. */
+/* Whether the application has used its socket to the client, so that the server must not send a response. */
 int wsgi_socket_was_used(core_record *rec);
-/* Closes the socket unless the application owns it. Sets rec->run.taken if the application has used it. */
+/* Closes the socket to the client, unless the application owns the socket. Sets rec->run.taken if the application has
+ * used the socket. */
 void wsgi_close_socket(core_record *rec);
 
 /* --- wsgi_hints.c ---------------------------------------------------------------- */
@@ -81,80 +86,86 @@ void wsgi_close_socket(core_record *rec);
 extern PyMethodDef wsgi_early_hints_method;
 /* Whether the client understands 103 (Early Hints). */
 int wsgi_takes_hints(const core_record *rec);
-/* Adds a value of Link to *part, which is created if needed. Hints are ignored if there are too many, if it is too
- * late, or if the client does not understand them. -1 with an exception for a wrong value. */
+/* Adds a value of the field Link to *part, which is created if necessary. The hint is ignored if the request already
+ * has too many hints, if the response has begun, or if the client does not understand hints. Returns -1 with an
+ * exception if the value is invalid. */
 int wsgi_add_hint(core_record *rec, core_part **part, const char *value, Py_ssize_t n);
-/* Sends p at once, unless it is NULL. */
+/* Sends the part p with early hints at once, unless p is NULL. */
 void wsgi_send_hints(core_thread *t, core_record *rec, core_part *p);
 
 /* =============================================================================
  * Return values of handlers, and the parts made of them: wsgi_start.c, wsgi_stream.c, wsgi_head.c, wsgi_fields.c,
  * wsgi_result.c, wsgi_file.c and wsgi_run.c.
  *
- * Return values of handlers are borrowed; the record takes a reference to objects that must live longer (iterators,
- * objects with close()). */
+ * The functions borrow the return values of handlers. The record owns references to objects that are needed after the
+ * call: iterators, and objects with close(). */
 
 /* --- wsgi_start.c ---------------------------------------------------------------- */
 
 extern PyTypeObject wsgi_Start_Type;
 
-/* Status and fields of a response: start_response, and the head of an ASGI exchange. */
+/* Status and header fields of a response. This is the object start_response, and part of an asgi_exchange. */
 typedef struct {
   PyObject_HEAD vectorcallfunc vectorcall;
   core_record *rec; /* borrowed; NULL outside a request */
-  PyObject *sink;   /* Owned: gets the arguments of write() in a process of --fork, otherwise NULL. */
+  PyObject *sink;   /* owned: function to which a process of --fork passes the arguments of write(), otherwise NULL */
   int status;
-  PyObject *reason; /* owned: reason phrase of the status, a str, or NULL */
-  char *buf;        /* Allocated by malloc, freed with the object: the header fields as they are sent. */
+  PyObject *reason; /* owned: status with its reason phrase, a str, or NULL */
+  /* The header fields in the form in which they are sent; allocated by malloc, freed with the object. */
+  char *buf;
   size_t len, cap;
-  PyObject *list; /* Owned: the list response_headers after the application has read it, otherwise NULL. */
-  int64_t length; /* Content-Length, or -1 if there is none */
+  PyObject *list; /* owned: the list response_headers, or NULL before the application has read that attribute */
+  int64_t length; /* Content-Length, or -1 without this field */
   uint8_t called, sent, has_type, has_date, has_server, close_conn;
   uint8_t sends; /* CORE_SENDFILE and CORE_ACCEL, if buf contains these fields */
   uint8_t joins;
-  uint8_t ends;     /* atomic: write() raises RuntimeError on threads other than that of rec */
-  uint32_t writers; /* atomic: number of other threads that are in write() */
+  uint8_t ends;     /* atomic: write() raises RuntimeError, except on the thread of the record */
+  uint32_t writers; /* atomic: number of threads in write(), without the thread of the record */
 } wsgi_start_object;
 
-/* Returns a new or recycled object for rec. cls NULL means the built-in type. */
+/* Returns a start_response for rec, which can be a recycled object. The parameter cls is the class of the object, or
+ * NULL for the built-in class. */
 PyObject *wsgi_start_for(core_thread *t, core_record *rec, PyObject *cls);
-/* Releases the reference after the exchange; t may keep the object to use it again. */
+/* Releases the reference to start after the exchange. The thread t can keep the object to use it for a later
+ * request. */
 void wsgi_start_done(core_thread *t, PyObject *start);
-/* Updates buf from response_headers. */
+/* If the application has read response_headers, replaces the fields in buf by this list. */
 int wsgi_start_settle(wsgi_start_object *s);
 
 /* --- wsgi_head.c: heads, in rec->part0; see core_output.c for bodies --------------------- */
 
-/* Whether a field of the response makes the server send a file; -1 with an exception. */
+/* Whether a field of the response makes the server send a file. Returns -1 with an exception on failure. */
 int wsgi_sends_file(core_record *rec);
-/* Writes the head of a response with the status and fields of s. whole is the length of the body in bytes, -1 if
- * unknown. type is the WSGI_TYPE_ of the body if s has no type. NULL with an exception. */
+/* Writes the head of a response with the status and the fields of s, and returns the part0 of rec. The parameter whole
+ * is the length of the body in bytes, or -1 if the length is unknown. The parameter type determines the Content-Type
+ * (CORE_TYPE_...) if s lacks this field. */
 core_part *wsgi_write_head(core_record *rec, wsgi_start_object *s, int64_t whole, int type);
-/* Writes the head that accepts a WebSocket. NULL with an exception. */
+/* Writes the head that accepts a WebSocket, and returns the part0 of rec. */
 core_part *wsgi_write_accept(core_record *rec, wsgi_start_object *s, const char *subprotocol, size_t n);
 void wsgi_write_page(core_record *rec, int status, const char *page, size_t n);
-/* The limits are the same as http1.MaxTrailers and http1.MaxTrailerBytes. */
+/* The same limits as http1.MaxTrailers and http1.MaxTrailerBytes. */
 #define WSGI_TRAILERS_MAX 100
 #define WSGI_TRAILERS_BYTES (16 << 10)
-/* Whether a token may be the name of a trailer, as in http1.ValidTrailer. With or without the GIL. */
+/* Whether a token is permitted as the name of a trailer, as in http1.ValidTrailer; can be called with or without the
+ * GIL. */
 int wsgi_valid_trailer(const char *name, size_t n);
 
 /* --- wsgi_fields.c --------------------------------------------------------------- */
 
-/* Returns the latin-1 bytes of a str, which live as long as o, or NULL with an exception whose message begins with
- * what. */
+/* Returns the latin-1 bytes of the str o, which are valid as long as o lives. If o is invalid, returns NULL with an
+ * exception whose message begins with the text what. */
 const char *wsgi_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
-/* Whether s, n bytes, has no control characters but tabs (RFC 9110 §5.5). */
+/* Whether the n bytes of s contain no control characters except tabs (RFC 9110 §5.5). */
 int wsgi_clean_value(const char *s, Py_ssize_t n);
-/* Validates and appends a field, or all fields of an iterable of pairs. */
+/* Validate a field, or all fields of an iterable of pairs (name, value), and append them to s->buf. */
 int wsgi_add_field(wsgi_start_object *s, PyObject *name, PyObject *value);
 int wsgi_add_fields(wsgi_start_object *s, PyObject *headers);
-/* Does the same with pairs of bytes (ASGI). */
+/* Like wsgi_add_fields, for pairs of bytes objects (ASGI). */
 int wsgi_add_byte_fields(wsgi_start_object *s, PyObject *headers);
-/* Does the same for trailers. Raises ValueError also for a field that must not be a trailer. */
+/* Like wsgi_add_byte_fields, for trailers. Also raises ValueError for a field that is not permitted as a trailer. */
 int wsgi_add_trailers(wsgi_start_object *s, PyObject *headers);
 void wsgi_forget_fields(wsgi_start_object *s);
-/* Frees the cache of the calling thread, which is about to end. */
+/* Frees the cache of header fields of the current thread, which is about to end. */
 void wsgi_forget_lines(void);
 int wsgi_take_sent(wsgi_start_object *s, core_part *p);
 int wsgi_take_channel(wsgi_start_object *s, core_part *p);
@@ -162,9 +173,9 @@ void wsgi_forget_channel(wsgi_start_object *s);
 
 /* --- wsgi_result.c --------------------------------------------------------------- */
 
-/* Answers with a return value. Returns 0 if the response is published, 1 if wsgi_stream must drive rec->run.iter, -1
- * with an exception. After an exception, published parts remain published, and result.close() has been or will be
- * called. */
+/* Makes the response from the return value of a handler. Returns 0 if the whole response was published, 1 if the caller
+ * must call wsgi_stream to run rec->run.iter, or -1 with an exception. After an exception, published parts remain
+ * published, and result.close() was called or will be called. */
 int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 
 /* --- wsgi_stream.c --------------------------------------------------------------- */
@@ -172,37 +183,38 @@ int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 static inline int wsgi_read_chunk(PyObject *item, core_message *m) {
   return core_read_text(item, m, "a response must consist of str or bytes, not %.100s: %.200R");
 }
-/* Calls o.close() if o has one. Returns the result of close() or None: a new reference, or NULL with an exception. */
+/* Calls o.close(), and returns a new reference to its result. Returns None if o has no close(), or NULL with an
+ * exception. */
 PyObject *wsgi_close(PyObject *o);
 void wsgi_close_result(core_record *rec, PyObject *result);
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);
-/* Runs rec->run.iter until it ends, must wait, or yields the thread. */
+/* Runs the iterator rec->run.iter until it ends, must wait for the client, or must yield the thread. */
 void wsgi_stream(core_thread *t, core_record *rec);
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed);
-/* Releases all objects of rec, before its last part is published. */
+/* Releases all objects of rec; must be called before the last part of rec is published. */
 void wsgi_drop(core_thread *t, core_record *rec);
-/* Whether a response to rec with that status has no body (RFC 9110 §6.4.1). */
+/* Whether a response with this status to the request rec has no body (RFC 9110 §6.4.1). */
 int wsgi_bodyless(const core_record *rec, int status);
 /* Implements write() of a wsgi_start_object (METH_O). */
 PyObject *wsgi_write(PyObject *start, PyObject *data);
-/* Ends write() on other threads after the handler of rec has returned, and waits for running calls. May release the
- * GIL. */
+/* Called after the handler of rec has returned. Makes calls of write() on different threads end, and waits until they
+ * have returned. Can release the GIL. */
 void wsgi_end_writes(core_record *rec);
 
 /* --- wsgi_answers.c --------------------------------------------------------- */
 
 typedef struct {
-  PyObject_HEAD PyObject *options; /* owned: a str in JSON */
-  PyObject *path;                  /* owned: PATH_INFO as bytes; for a program, SCRIPT_NAME followed by PATH_INFO */
+  PyObject_HEAD PyObject *options; /* owned: a str that contains JSON */
+  PyObject *path;                  /* owned: bytes of PATH_INFO; for a program, of SCRIPT_NAME followed by PATH_INFO */
   int program;
   uint32_t script_len;
 } wsgi_static_object;
 extern PyTypeObject wsgi_StaticAnswer_Type;
-/* A return value that makes the client a subscriber of channels. */
+/* A return value of handlers that makes the client a subscriber of channels. */
 typedef struct {
-  PyObject_HEAD PyObject *names; /* owned: a str in the format of Fapws-Channel */
-  PyObject *start;               /* owned: bytes that begin the stream */
-  PyObject *headers;             /* owned: header fields, a tuple of (name, value) */
+  PyObject_HEAD PyObject *names; /* owned: names of the channels, a str in the format of the field Fapws-Channel */
+  PyObject *start;               /* owned: bytes with which the stream begins */
+  PyObject *headers;             /* owned: header fields, a tuple of pairs (name, value) */
 } wsgi_channel_object;
 extern PyTypeObject wsgi_ChannelAnswer_Type;
 extern PyMethodDef wsgi_answer_methods[];
@@ -211,23 +223,23 @@ int wsgi_channel_head(wsgi_start_object *s, PyObject *answer);
 /* --- wsgi_file.c ----------------------------------------------------------------- */
 
 extern PyTypeObject wsgi_FileWrapper_Type;
-/* Makes p a part with a file. Returns 1 if result is, or wraps, a regular file of known size, otherwise 0; -1 with
- * an exception. If the result is 0 and the Content-Length in s is a wrong size that the file reports, removes it
- * from s. */
+/* If the parameter result is, or wraps, a regular file of known size, adds the file to the part p and returns 1.
+ * Otherwise returns 0, or -1 with an exception. If the file reports a wrong size, also removes a Content-Length with
+ * that size from s. */
 int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p);
 
-/* Whether a regular file has as many bytes as its size says, unlike files of /proc and /sys. Also true for sparse
- * and empty files, which may have no blocks. */
+/* Whether a regular file contains as many bytes as its size, which files of /proc and /sys do not. The result is also 1
+ * for sparse and empty files, which can have no blocks. */
 int wsgi_has_size(int fd, const struct stat *st);
-/* Makes an iterator over blocks of a file-like object, a new reference, or NULL without an exception if obj has no
+/* Returns a new reference to an iterator over blocks of a file-like object, or NULL without an exception if obj has no
  * read(). */
 PyObject *wsgi_blocks(PyObject *obj);
 
 /* --- wsgi_run.c ---------------------------------------------------------------- */
 
 extern const core_kind wsgi_handlers;
-/* Calls the handler of rec with environ and start_response, which rec then owns. Returns its result, a new
- * reference, or NULL with an exception. */
+/* Creates environ and start_response, which rec then owns, and calls the handler of rec. Returns a new reference to the
+ * result of the handler, or NULL with an exception. */
 static inline PyObject *wsgi_call(core_thread *t, core_record *rec) {
   const core_mount *m = core_mount_of(rec);
   if (rec->req.has_body && !(rec->run.input = wsgi_input_new(rec))) return NULL;
@@ -238,8 +250,8 @@ static inline PyObject *wsgi_call(core_thread *t, core_record *rec) {
   return PyObject_Vectorcall(m->callable, args, 2, NULL);
 }
 void wsgi_resume(core_thread *t, core_record *rec);
-/* Logs the current exception with the request line, and answers 500, or aborts the response if it has begun. Clears the
- * exception. */
+/* Logs and clears the current exception of the handler of rec. Sends a response of status 500, or aborts the response
+ * if it has begun. */
 void wsgi_fail(core_thread *t, core_record *rec);
-/* Does the same for an error without an exception; detail is one line about the error. */
+/* Like wsgi_fail, for an error without an exception. The parameter detail is one line about the error. */
 void wsgi_fail_line(core_thread *t, core_record *rec, const char *detail);

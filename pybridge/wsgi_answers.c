@@ -1,8 +1,10 @@
-/* Return values that make the server answer: Staticfile, CGIApplication and channel(). */
+/* Return values of handlers that make the server send the response itself: those of Staticfile, CGIApplication and
+ * channel(). */
 #include "wsgi.h"
 
 static PyObject *environ_bytes(PyObject *environ, const char *name) {
-  PyObject *value = PyMapping_GetItemString(environ, name); /* A middleware may have set the value. */
+  /* Not necessarily a str, because a middleware can have set the value. */
+  PyObject *value = PyMapping_GetItemString(environ, name);
   PyObject *bytes = value && PyUnicode_Check(value)
                         ? PyUnicode_AsLatin1String(value)
                         : PyErr_Format(PyExc_TypeError, "static_answer: environ['%s'] must be a str", name);
@@ -10,8 +12,9 @@ static PyObject *environ_bytes(PyObject *environ, const char *name) {
   return bytes;
 }
 
-/* static_answer(options, environ, program=False): the return value of a Staticfile or CGIApplication that another
- * handler calls. The event loop then sends the file or runs the program. */
+/* Implements static_answer(options, environ, program=False), which makes the return value of a Staticfile or
+ * CGIApplication when a handler calls it. If the handler returns this value, the event loop sends the file or runs the
+ * program. */
 static PyObject *static_answer(PyObject *module, PyObject *args) {
   PyObject *options, *environ;
   int program = 0;
@@ -60,8 +63,8 @@ static PyObject *channel_answer(PyObject *module, PyObject *args) {
   return (PyObject *)c;
 }
 
-/* Implements the call of the object as a WSGI application in PATHS. Returns the object itself, or rejects the
- * method. */
+/* Implements the call of the object as a WSGI application in PATHS. Returns the object itself if the method is GET or
+ * HEAD, otherwise rejects the request. */
 static PyObject *channel_call(PyObject *self, PyObject *args, PyObject *kw) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "OO:channel", &environ, &start)) return NULL;

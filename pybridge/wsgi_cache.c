@@ -1,24 +1,25 @@
-/* Caches the environs and ASGI scopes of the last heads.
+/* Caches the environ or the ASGI scope of recent heads.
  *
- * A client on a kept-alive connection repeats the same fields, and often the same request line. A slot has the last
- * fields with their dict, and the dict of the whole request after a request line was repeated. Values are immutable,
- * so requests may share them. */
+ * A client on a persistent connection sends the same fields in each request, and often the same request line. A slot of
+ * the cache contains the last fields, and the dict that was made from them. When a request line is repeated, the slot
+ * also contains the dict of the whole head. Requests can share the values in a dict, because the values are
+ * immutable. */
 #include "wsgi.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#define TEXT 2048 /* maximum size of a head in a cache */
+#define TEXT 2048 /* maximum size in bytes of a head in a cache */
 
 struct wsgi_head {
-  char text[TEXT]; /* the fields, the peer, and the request line, in this order */
+  char text[TEXT]; /* the fields, the peer and the request line, in this order */
   size_t fields, peer, line;
-  /* Size of the body. The size may differ from Content-Length, because a description replaces the body of an upload. */
+  /* Size of the body, which differs from Content-Length if a description has replaced the body of an upload. */
   int64_t size;
   uint32_t mount, script, log;
   PyObject *of_fields; /* environ without the values of the request line */
-  /* A copy of of_fields with the values of the last request line; NULL before a line is repeated. */
+  /* A copy of of_fields, with the values of the last request line added. NULL until a request line is repeated. */
   PyObject *of_request;
 };
 
@@ -31,8 +32,9 @@ static unsigned slot_of(const char *fields, size_t n) {
   return (unsigned)(((a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull) >> 60);
 }
 
-/* Returns the entry for a head with these fields. NULL with an exception, or without one if the head must not be
- * cached: an absolute-form target sets HTTP_HOST, and a rewritten query follows the identity of the request. */
+/* Returns the cache entry for the fields of rec, or NULL, without an exception if the head must not be cached. A head
+ * with an absolute-form target must not be cached, because the target determines HTTP_HOST. A head with a rewritten
+ * query must not be cached, because the query follows the identity of the request. */
 static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t line, wsgi_dict_of_fields *make) {
   const char *fields = rec->req.data + line, *peer = rec->req.data + rec->req.addr.off;
   size_t n = core_shared_head(rec) - line;
@@ -75,7 +77,7 @@ PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fi
     h->of_request = PyDict_Copy(dict);
     PyErr_Clear();
   } else if (h) {
-    /* Text has enough room, because fields, peer and line together are the head. */
+    /* There is enough room in h->text, because find_head has checked the size of the head and the peer. */
     memcpy(text, rec->req.data, line);
     h->line = line;
     h->mount = rec->req.mount;
@@ -98,8 +100,8 @@ void wsgi_forget_heads(wsgi_head **slots) {
 
 /* --- names of fields -----------------------------------------------------
  *
- * Names of header fields as keys of environ (RFC 3875 §4.1.18): a hash table of the fields that browsers and proxies
- * send, whose keys are interned; other keys are made on demand. */
+ * Keys in environ for the names of header fields (RFC 3875 §4.1.18). A hash table has interned keys for the fields that
+ * browsers and proxies send. Keys for the remaining fields are made on demand. */
 
 static const char *const known_names[] = {"Host",
                                           "User-Agent",

@@ -1,12 +1,13 @@
-/* environ (PEP 3333, RFC 3875), mostly one copy of a dict.
+/* Makes environ (PEP 3333, RFC 3875), in most cases by copying a dict.
  *
- * Strings are latin-1 (PEP 3333, "Unicode Issues"). Fields with an underscore in their name are dropped, because
- * applications would confuse them with fields with a hyphen. Proxy is dropped, too (httpoxy). */
+ * Strings are latin-1 (PEP 3333, "Unicode Issues"). A field with an underscore in its name is dropped, because
+ * applications would confuse it with the field that has a hyphen instead. The field Proxy is also dropped (httpoxy). */
 #include "wsgi.h"
 
 #include <string.h>
 
-/* Keys of every request, up to K_INPUT, whose values the templates have, and keys of some requests. */
+/* Keys in environ. The keys up to K_INPUT are in every environ, and the templates have their values; the keys after
+ * K_INPUT are in some environs. */
 #define KEY_TEXTS(X)                                                                                                   \
   X(K_METHOD, "REQUEST_METHOD")                                                                                        \
   X(K_SCRIPT, "SCRIPT_NAME")                                                                                           \
@@ -53,12 +54,12 @@ static const char *const texts[T_COUNT] = {"",     "on",   "Basic", "form",   "H
                                            "POST", "HEAD", "PUT",   "DELETE", "OPTIONS",  "PATCH",    "TRACE"};
 static PyObject *text[T_COUNT];
 
-enum { SMALL, LARGE, TEMPLATES }; /* LARGE has room for the fields that a browser sends. */
+enum { SMALL, LARGE, TEMPLATES }; /* The template LARGE has room for the fields that a browser sends. */
 static const Py_ssize_t room_of[TEMPLATES] = {[LARGE] = 42};
 static CORE_PER_THREAD PyObject *templates[TEMPLATES];
 static CORE_PER_THREAD wsgi_head *heads[WSGI_HEAD_SLOTS];
 
-/* Newer Pythons do not declare the function, but all Pythons have it. */
+/* Later versions of Python do not declare the function, but all versions have it. */
 extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
 
 static struct {
@@ -98,8 +99,8 @@ static PyObject *make_template(Py_ssize_t room) {
   return d;
 }
 
-/* Whether the calling thread has caches. Threads of the application have no caches, because nothing would free the
- * caches. */
+/* Whether the current thread has caches. In a free-threaded Python, threads of the application have no caches, because
+ * nothing would free their caches. */
 static int has_caches(void) { return !CORE_PARALLEL || core_this_thread; }
 
 static PyObject *from_template(int which) {
@@ -141,8 +142,8 @@ PyObject *wsgi_method(const core_record *rec) {
   return span_text(rec, rec->req.method);
 }
 
-/* Repeated fields are joined with a comma (RFC 9110 §5.3), Cookie with a semicolon, as other servers do (RFC 6265
- * §5.4). */
+/* Adds a field to env. The values of repeated fields are joined with a comma (RFC 9110 §5.3), but the values of Cookie
+ * with a semicolon (RFC 6265 §5.4). */
 static int put_field(PyObject *env, PyObject *k, PyObject *value, int semicolon) {
   PyObject *old = PyDict_GetItem(env, k);
   if (LIKELY(!old)) return core_put(env, k, value);
@@ -171,7 +172,7 @@ static int put_fields(PyObject *env, const core_record *rec) {
     Py_DECREF(k);
     if (bad) return -1;
   }
-  /* The authority of an absolute-form target replaces Host (RFC 9112 §3.2.2). */
+  /* The authority in an absolute-form target replaces the field Host (RFC 9112 §3.2.2). */
   if (rec->req.authority.len && core_put(env, key_host, span_text(rec, rec->req.authority)) < 0) return -1;
   return rec->req.has_length ? core_put(env, key[K_LENGTH], PyUnicode_FromFormat("%lld", (long long)rec->req.size)) : 0;
 }
@@ -181,7 +182,7 @@ static int put_target(PyObject *env, const core_record *rec) {
   size_t script = rec->req.script_len, info = rec->req.path.len - script;
   PyObject *path_info = latin1(path + script, info);
   if (!path_info) return -1;
-  /* Often the target is the path, so one object serves three keys. */
+  /* In most requests the target is equal to the path, so one str object is the value of three keys. */
   int same = script == 0 && rec->req.target.len == info && memcmp(rec->req.data + rec->req.target.off, path, info) == 0;
   PyObject *raw = same ? path_info : span_text(rec, rec->req.target);
   if (!raw) {
@@ -197,7 +198,6 @@ static int put_target(PyObject *env, const core_record *rec) {
   return rec->req.query.len ? core_put(env, key[K_QUERY], span_text(rec, rec->req.query)) : 0;
 }
 
-/* Returns 0 after the last variable, otherwise moves *at to the next one. */
 int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value) {
   const char *s = rec->req.data + rec->req.tls.off + *at;
   size_t left = rec->req.tls.len - *at;
@@ -220,8 +220,8 @@ static int put_variables(PyObject *env, const core_record *rec) {
   return 0;
 }
 
-/* Adds the user (RFC 3875 §4.1.1, §4.1.11), and the request as a trusted proxy received it. HTTPS is not in RFC
- * 3875, but all servers set it and libraries use it. */
+/* Adds the authenticated user (RFC 3875 §4.1.1, §4.1.11), and the scheme and the host with which a trusted proxy has
+ * received the request. The variable HTTPS is not in RFC 3875, but all servers set it, and libraries use it. */
 static int put_outside(PyObject *env, const core_record *rec) {
   if (rec->req.host.len && core_put(env, key_host, span_text(rec, rec->req.host)) < 0) return -1;
   if (rec->req.user.len && (core_put(env, key[K_USER], span_text(rec, rec->req.user)) < 0 ||
@@ -238,7 +238,7 @@ static int put_errors(PyObject *env, const core_record *rec) {
   return stream ? PyDict_SetItem(env, key[K_ERRORS], stream) : 0;
 }
 
-/* Returns an environ without the values of the request line, and without other values that differ in each request. */
+/* Returns an environ without the values of the request line, and without the values that differ in each request. */
 static PyObject *of_fields(core_record *rec) {
   PyObject *env = from_template(rec->req.nfields > 2 ? LARGE : SMALL);
   if (env && (core_put(env, key[K_SERVER_NAME], span_text(rec, rec->req.server_name)) < 0 ||
@@ -260,7 +260,7 @@ static PyObject *ascii(const core_record *rec, core_span s) {
   return text;
 }
 
-/* Adds the identity of the request, which is not in the cache because it differs in each request. */
+/* Adds the identity of the request, which differs in each request, and is therefore not in the cache. */
 static int put_identity(PyObject *env, const core_record *rec) {
   for (uint32_t i = rec->req.nfields - rec->req.own; UNLIKELY(i < rec->req.nfields); i++) {
     core_field f = rec->req.fields[i];
@@ -274,14 +274,14 @@ static int put_identity(PyObject *env, const core_record *rec) {
 
 /* --- fapws.disconnected ------------------------------------------------------
  *
- * A function that belongs to one request, so that any thread can call it, also after the response. */
+ * The function fapws.disconnected of a request. Any thread can call the function, even after the response was sent. */
 
 typedef struct {
   PyObject_HEAD core_record *rec; /* borrowed; NULL after the end of the response */
   int left;                       /* result of the function after the end of the response */
 } disconnected;
 
-/* An object for the next request, because nearly no request keeps its own object. */
+/* An object to reuse for the next request. Few requests keep a reference to their object. */
 static CORE_PER_THREAD disconnected *spare;
 
 static int has_left(core_record *rec) {
@@ -294,7 +294,7 @@ static PyObject *disconnected_call(PyObject *self, PyObject *args, PyObject *kw)
     return PyErr_Format(PyExc_TypeError, "disconnected() takes no arguments");
   core_record *rec = __atomic_load_n(&d->rec, __ATOMIC_ACQUIRE);
   int left = rec && has_left(rec);
-  /* Without the GIL, the record may serve another request by now. */
+  /* Without the GIL, the record could meanwhile belong to a different request, so d->rec is checked again. */
   return PyBool_FromLong(rec && __atomic_load_n(&d->rec, __ATOMIC_ACQUIRE) ? left : d->left);
 }
 

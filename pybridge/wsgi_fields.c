@@ -1,4 +1,4 @@
-/* Header fields of a response, validated once and stored as they are sent. */
+/* Header fields of a response. Fields are validated once, and stored in the form in which they are sent. */
 #include "wsgi.h"
 
 #include <stdlib.h>
@@ -46,7 +46,7 @@ static int is_name(const char *name, size_t n, const char *known) {
   return strlen(known) == n && strncasecmp(name, known, n) == 0;
 }
 
-/* Finds the line of a field and stores the next line in *next. NULL if s lacks the field. */
+/* Returns the line of a field in s->buf, or NULL if s lacks the field, and stores the next line in *next. */
 static char *find_line(const wsgi_start_object *s, const char *name, char **next) {
   size_t n = strlen(name);
   for (char *line = s->buf, *end = s->buf + s->len; line < end; line = *next) {
@@ -83,14 +83,15 @@ int wsgi_take_sent(wsgi_start_object *s, core_part *p) {
 static const char *const channel = "Fapws-Channel";
 
 int wsgi_take_channel(wsgi_start_object *s, core_part *p) {
-  if (s->status != 200) { /* This may be an error page of an application that always sets the field. */
+  if (s->status != 200) { /* for example an error page of an application that sets the field in all responses */
     wsgi_forget_channel(s);
     return 0;
   }
   for (char *next, *line; (line = find_line(s, channel, &next));) {
     const char *value = line + strlen(channel) + 2;
     size_t n = (size_t)(next - value) - 2;
-    if (core_part_reserve(p, s->len + n + 2) < 0) return -1; /* There is enough room for all values of the field. */
+    /* Enough room for all values of the field, so the buffer does not move. */
+    if (core_part_reserve(p, s->len + n + 2) < 0) return -1;
     if (!p->channel_len) p->channel_off = p->used;
     if (p->channel_len) memcpy(p->buf + p->used, ", ", 2), p->used += 2;
     memcpy(p->buf + p->used, value, n);
@@ -98,7 +99,7 @@ int wsgi_take_channel(wsgi_start_object *s, core_part *p) {
     p->channel_len = p->used - p->channel_off;
     remove_field(s, channel);
   }
-  remove_field(s, "Content-Type"); /* the event loop writes Content-Type of server-sent events */
+  remove_field(s, "Content-Type"); /* the event loop writes the Content-Type of server-sent events */
   s->joins = 0;
   return 0;
 }
@@ -108,8 +109,8 @@ void wsgi_forget_channel(wsgi_start_object *s) {
   s->joins = 0;
 }
 
-/* Records a field that makes the server send a file. The last field of this name counts. An empty value has no
- * effect. Returns whether the value is not empty. */
+/* Records a field that makes the server send a file, and returns whether its value is not empty. A field with an empty
+ * value has no effect. The field replaces an earlier field of the same name. */
 static int note_sent(wsgi_start_object *s, const char *name, int which, const char *text, Py_ssize_t len) {
   if (s->sends & which) remove_field(s, name);
   s->sends &= (uint8_t)~which;
@@ -140,11 +141,12 @@ static int has_token(const char *value, Py_ssize_t n, const char *token) {
   return 0;
 }
 
-/* OURS are fields that the server sets itself: hop-by-hop fields (RFC 9110 §7.6.1), which PEP 3333 forbids
- * applications. Lines of SINGLE and TYPE fields depend on other fields, or are not cached. */
+/* Kinds of fields. OURS: the server sets the field itself, such as a hop-by-hop field (RFC 9110 §7.6.1), which PEP 3333
+ * forbids to applications. SINGLE and TYPE: the field replaces an earlier field of the same name, or must not be
+ * cached. */
 enum { PLAIN, TYPE, SINGLE, OURS, BAD };
 
-/* Removes an earlier field of this name, because only the last field counts. Returns kind. */
+/* Removes an earlier field of the same name, because only the last field counts, and returns kind. */
 static inline int only(wsgi_start_object *s, uint8_t *has, const char *name, int kind) {
   if (*has) remove_field(s, name);
   *has = 1;
@@ -174,7 +176,7 @@ static int special_field(wsgi_start_object *s, const char *name, size_t n, PyObj
                    is_name(name, n, "TE")
                ? OURS
                : PLAIN;
-  case 'p': /* These fields are only between a client and its proxy (RFC 2616 §13.5.1, to which PEP 3333 refers). */
+  case 'p': /* hop-by-hop fields between a client and its proxy (RFC 2616 §13.5.1, to which PEP 3333 refers) */
     return is_name(name, n, "Proxy-Authenticate") || is_name(name, n, "Proxy-Authorization") ||
                    is_name(name, n, "Proxy-Connection")
                ? OURS
@@ -207,12 +209,12 @@ static int put_line(wsgi_start_object *s, const char *name, size_t n, const char
   return 0;
 }
 
-/* Most fields are constants in the application's code: the same two objects in each response. A slot has the two
- * objects with their validated line. */
+/* Cache of validated lines. Most fields are constants in the application's code, so their name and their value are the
+ * same two objects in each response. A slot contains the two objects and their line. */
 #define LINE_SLOTS 64
 #define LINE_BYTES 112
 static CORE_PER_THREAD struct {
-  PyObject *name, *value; /* owned, so that no other object can have the same address */
+  PyObject *name, *value; /* owned, so that no new object can have the same address */
   uint8_t is_type, len;
   char line[LINE_BYTES];
 } lines[LINE_SLOTS];
@@ -234,15 +236,15 @@ static int known_line(wsgi_start_object *s, PyObject *name, PyObject *value, uns
   if (lines[slot].is_type && s->has_type) return 0;
   if (reserve(s, LINE_BYTES) < 0) return -1;
   s->has_type |= lines[slot].is_type;
-  memcpy(s->buf + s->len, lines[slot].line, LINE_BYTES); /* a fixed size compiles to a few move instructions */
+  memcpy(s->buf + s->len, lines[slot].line, LINE_BYTES); /* the fixed size compiles to a few move instructions */
   s->len += lines[slot].len;
   return 1;
 }
 
 static int is_plain(PyObject *o) { return PyUnicode_CheckExact(o) || PyBytes_CheckExact(o); }
 
-/* Caches the last n bytes of s, unless the objects are of subclasses. Cookies are not cached, because they are for
- * one client. */
+/* Caches the line in the last n bytes of s->buf, unless the type of an object is a subclass of str or bytes. Cookies
+ * are not cached, because each cookie is for one client. */
 static void remember_line(wsgi_start_object *s, PyObject *name, PyObject *value, unsigned slot, size_t n, int is_type) {
   if (n > LINE_BYTES || !is_plain(name) || !is_plain(value) || !core_this_thread) return;
   Py_XSETREF(lines[slot].name, Py_NewRef(name));
@@ -295,7 +297,7 @@ static const char *bytes_text(PyObject *o, const char *what, Py_ssize_t *len) {
   return PyBytes_AS_STRING(o);
 }
 
-/* Checks a trailer with the rules of add_field. */
+/* Converts an object as bytes_text does, and by its address tells add_field that the field is a trailer. */
 static const char *trailer_text(PyObject *o, const char *what, Py_ssize_t *len) { return bytes_text(o, what, len); }
 
 void wsgi_forget_fields(wsgi_start_object *s) {
@@ -304,8 +306,8 @@ void wsgi_forget_fields(wsgi_start_object *s) {
   s->has_type = s->has_date = s->has_server = s->close_conn = s->sends = s->joins = 0;
 }
 
-/* Adds a field that is not a tuple. Fields of bytes may be in any iterable of two items (ASGI), other fields only in
- * a list. */
+/* Adds a field whose pair is not a tuple. A pair of bytes objects can be any iterable of two items (ASGI), but a pair
+ * of str objects must be a list. */
 static int add_pair(wsgi_start_object *s, PyObject *pair, text_of *text) {
   PyObject *two = text == bytes_text || text == trailer_text || PyList_Check(pair) ? PySequence_Tuple(pair) : NULL;
   int bad = !two || PyTuple_GET_SIZE(two) != 2 ? NOT_A_PAIR
@@ -314,15 +316,17 @@ static int add_pair(wsgi_start_object *s, PyObject *pair, text_of *text) {
   return bad;
 }
 
-/* Adds all fields. wrong and wrong_item are the messages of TypeError for headers and for an item. */
+/* Adds all fields. The parameters wrong and wrong_item are the messages of TypeError if headers is not an iterable, or
+ * an item is not a pair. */
 static inline int add_fields(wsgi_start_object *s, PyObject *headers, text_of *text, const char *wrong,
                              const char *wrong_item) {
   PyObject *fast = PySequence_Fast(headers, wrong);
   if (!fast) return -1;
   int bad = 0;
-  CORE_BEGIN_HOLD_IF(PyList_CheckExact(fast) ? fast : NULL); /* other threads may change the list */
+  CORE_BEGIN_HOLD_IF(PyList_CheckExact(fast) ? fast : NULL); /* a different thread can change the list */
   for (Py_ssize_t i = 0; !bad && i < PySequence_Fast_GET_SIZE(fast); i++) {
-    PyObject *pair = Py_NewRef(PySequence_Fast_GET_ITEM(fast, i)); /* repr() may run code that changes the list */
+    /* A new reference, because repr() can run code that changes the list. */
+    PyObject *pair = Py_NewRef(PySequence_Fast_GET_ITEM(fast, i));
     if (LIKELY(PyTuple_Check(pair) && PyTuple_GET_SIZE(pair) == 2))
       bad = add_field(s, PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1), text);
     else if ((bad = add_pair(s, pair, text)) == NOT_A_PAIR)

@@ -1,4 +1,4 @@
-/* Files as responses: the event loop sends regular files by their descriptor, other file-like objects are read in
+/* Files as responses. The event loop sends a regular file by its descriptor. Other file-like objects are read in
  * blocks. */
 #include "wsgi.h"
 
@@ -53,7 +53,7 @@ static PyObject *wrapper_next(PyObject *self) {
   Py_ssize_t n = PyObject_Size(block);
   if (n > 0) return block;
   Py_DECREF(block);
-  return NULL; /* This is the end of the file, or the exception of PyObject_Size. */
+  return NULL; /* end of the file, or exception of PyObject_Size */
 }
 
 static PyObject *wrapper_close(PyObject *self, PyObject *none) {
@@ -94,27 +94,28 @@ PyObject *wsgi_blocks(PyObject *obj) {
 static int is_exactly(PyObject *o, const char *name, PyObject **cache) {
   PyObject *type = __atomic_load_n(cache, __ATOMIC_ACQUIRE);
   if (!type) {
-    type = core_import("_io", name); /* Another thread may store the same type. */
+    type = core_import("_io", name); /* a different thread can store the same type at the same time */
     PyErr_Clear();
     __atomic_store_n(cache, type, __ATOMIC_RELEASE);
   }
   return (PyObject *)Py_TYPE(o) == type;
 }
 
-/* Returns the attribute of o, a new reference, or NULL with an exception. Takes the reference to o. */
+/* Returns a new reference to an attribute of o, or NULL with an exception. Steals the reference to o. */
 static PyObject *inside(PyObject *o, const char *name) {
   PyObject *inner = PyObject_GetAttrString(o, name);
   Py_DECREF(o);
   return inner;
 }
 
-/* Returns the object of module io that reads directly from a descriptor, or NULL without an exception. Only exact
- * types of io count: the file of a GzipFile, for example, contains other bytes. A new reference. */
+/* Returns a new reference to the file object o, or to the file that o wraps, if it is an object of module io that reads
+ * directly from a descriptor. Otherwise returns NULL without an exception. Classes other than those of module io are
+ * not accepted, because their read() can return different bytes than the descriptor, such as that of a GzipFile. */
 static PyObject *real_file(PyObject *o) {
   static PyObject *file_io, *reader, *random_, *text;
   if (Py_TYPE(o) == &wsgi_FileWrapper_Type) o = ((wrapper_object *)o)->filelike;
   Py_INCREF(o);
-  if (strcmp(Py_TYPE(o)->tp_name, "_TemporaryFileWrapper") == 0) o = inside(o, "file"); /* a class of tempfile */
+  if (strcmp(Py_TYPE(o)->tp_name, "_TemporaryFileWrapper") == 0) o = inside(o, "file"); /* class of module tempfile */
   PyObject *bottom = Py_XNewRef(o);
   if (bottom && is_exactly(bottom, "TextIOWrapper", &text)) bottom = inside(bottom, "buffer");
   if (bottom && (is_exactly(bottom, "BufferedReader", &reader) || is_exactly(bottom, "BufferedRandom", &random_)))
@@ -162,7 +163,7 @@ int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p) {
   int is_real = is_regular(fd, at, &st), copy = -1;
   if (is_real && !wsgi_has_size((int)fd, &st)) {
     is_real = 0;
-    /* Frameworks set Content-Length to the size from fstat. */
+    /* Frameworks set Content-Length to the size that fstat returns. */
     if (s->length == st.st_size || s->length == st.st_size - at) s->length = -1;
   }
   if (is_real) copy = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);

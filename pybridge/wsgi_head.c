@@ -1,4 +1,4 @@
-/* Writes heads of responses into parts. No other file does. */
+/* Writes heads of responses into parts. All heads are written in this file. */
 #include "wsgi.h"
 
 #include <string.h>
@@ -41,10 +41,11 @@ core_part *wsgi_write_head(core_record *rec, wsgi_start_object *s, int64_t whole
   if (!s->has_type && s->status != 204 && s->status != 304) p->type = (uint8_t)type;
   rec->run.declared = s->length;
   rec->run.bodyless = (uint8_t)wsgi_bodyless(rec, s->status);
-  /* The response to HEAD has the Content-Length of GET, but an empty body of the handler does not show that length. */
+  /* The response to HEAD must have the same Content-Length as the response to GET. The length is unknown if the handler
+   * returns an empty body. */
   int unknown = rec->run.bodyless && (whole == 0 || !rec->req.head_only);
   p->length = s->length >= 0 || unknown ? s->length : whole;
-  if (UNLIKELY(p->send_len)) { /* the event loop completes the head with the data of the file */
+  if (UNLIKELY(p->send_len)) { /* the event loop adds the length and the type of the file to the head */
     rec->run.declared = p->length = -1;
     p->type = CORE_TYPE_SET;
   }
@@ -75,7 +76,7 @@ void wsgi_write_page(core_record *rec, int status, const char *page, size_t n) {
 
 /* --- trailer fields ------------------------------------------------------ */
 
-/* These are the names of http1.NotTrailers. */
+/* The same names as in http1.NotTrailers. */
 static const char *const not_trailers[] = {"age",
                                            "authorization",
                                            "cache-control",
@@ -108,7 +109,7 @@ static const char *const not_trailers[] = {"age",
                                            "x-sendfile"};
 
 int wsgi_valid_trailer(const char *name, size_t n) {
-  static const char digest[] = "content-digest"; /* RFC 9530 §2 allows this field as a trailer. */
+  static const char digest[] = "content-digest"; /* RFC 9530 §2 permits this field as a trailer */
   if (n == sizeof digest - 1 && strncasecmp(name, digest, n) == 0) return 1;
   for (size_t i = 0; i < sizeof not_trailers / sizeof *not_trailers; i++) {
     size_t len = strlen(not_trailers[i]);

@@ -1,16 +1,16 @@
-/* Early hints: an interim response 103 with fields Link, which a browser loads while the handler makes the response
- * (RFC 8297). */
+/* Early hints (RFC 8297): interim responses of status 103 with fields Link. A browser loads the links while the handler
+ * makes the final response. */
 #include "wsgi.h"
 
 #include <string.h>
 #include <strings.h>
 
-#define HINTS_MAX 16 /* limits for the early hints of a request */
+#define HINTS_MAX 16 /* maximum number, and maximum size in bytes, of the early hints of a request */
 #define BYTES_MAX 8192
 
 static const char link_name[] = "Link: ", mode_name[] = "sec-fetch-mode", navigate[] = "navigate";
 
-/* The rule is the same as in exchange.Request.TakesHints. */
+/* Has the same rule as exchange.Request.TakesHints. */
 int wsgi_takes_hints(const core_record *rec) {
   if (rec->req.websocket || rec->req.version == CORE_HTTP10) return 0;
   if (rec->req.version == CORE_HTTP2) return 1;
@@ -46,7 +46,7 @@ void wsgi_send_hints(core_thread *t, core_record *rec, core_part *p) {
   t->mode->written(t, rec, &(uint8_t){0});
 }
 
-/* Adds one pair of wsgi.early_hints. Only the field Link is for early hints. */
+/* Adds a pair (name, value) of wsgi.early_hints. Fields that are not Link are ignored. */
 static int add_pair(core_record *rec, core_part **p, PyObject *item) {
   PyObject *pair = PySequence_Fast(item, "early_hints() takes pairs (name, value)");
   if (!pair) return -1;

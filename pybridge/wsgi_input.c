@@ -1,4 +1,4 @@
-/* wsgi.input: the body of a request, in the memory of its record or in a file. */
+/* The class of wsgi.input, which reads the body of a request from the memory of its record or from a file. */
 #include "wsgi.h"
 
 #include <errno.h>
@@ -10,10 +10,11 @@
 typedef struct {
   PyObject_HEAD core_record *rec;
   int64_t pos;
-  PyObject *block; /* owned: the last bytes of a file that were searched for lines, or NULL */
+  PyObject *block; /* owned: block of the file that was last searched for the end of a line, or NULL */
   int64_t block_at;
-  int readers; /* number of threads that read the file without the GIL */
-  /* File of an exchange that has ended while threads were reading, otherwise -1. The last reader closes the file. */
+  int readers; /* number of threads that are reading the file without the GIL */
+  /* Descriptor of the file if the exchange ended while threads were reading the file, otherwise -1. The last of these
+   * threads closes the descriptor. */
   int left;
 } input_object;
 
@@ -25,7 +26,7 @@ static int64_t limit_of(const input_object *in, int64_t size) {
 }
 
 PyObject *wsgi_read_spool(int file, int64_t at, int64_t n) {
-  if (n > PY_SSIZE_T_MAX) return PyErr_NoMemory(); /* The body exceeds 2 GiB on a 32-bit machine. */
+  if (n > PY_SSIZE_T_MAX) return PyErr_NoMemory(); /* more than 2 GiB on a 32-bit machine */
   PyObject *bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
   if (!bytes) return NULL;
   char *out = PyBytes_AS_STRING(bytes);
@@ -74,12 +75,12 @@ static PyObject *take(input_object *in, int64_t n) {
   return bytes;
 }
 
-/* Reads the optional argument size: None and negative numbers mean "all". */
+/* Stores the optional argument size in *size. None and negative numbers mean that all bytes are read. */
 static int size_argument(PyObject *const *args, Py_ssize_t nargs, const char *name, int64_t *size) {
   *size = -1;
   if (nargs > 1) return core_raise(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, nargs);
   if (nargs == 0 || args[0] == Py_None) return 0;
-  *size = PyNumber_AsSsize_t(args[0], NULL); /* A larger number counts as the maximum. */
+  *size = PyNumber_AsSsize_t(args[0], NULL); /* a number that is too large becomes the maximum */
   return *size == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
@@ -97,7 +98,8 @@ static int64_t line_length(input_object *in, int64_t limit) {
     const char *nl = memchr(start, '\n', (size_t)limit);
     return nl ? nl - start + 1 : limit;
   }
-  for (int64_t seen = 0; seen < limit && seen < remaining(in);) { /* the request may end meanwhile */
+  /* remaining() becomes 0 if the request ends during a read. */
+  for (int64_t seen = 0; seen < limit && seen < remaining(in);) {
     int64_t at = in->pos + seen, n = in_block(in, at);
     if (!n) {
       PyObject *block = read_file(in, at, rec->req.size - at < BLOCK ? rec->req.size - at : BLOCK);
@@ -198,7 +200,7 @@ void wsgi_input_detach(PyObject *input) {
 
 /* --- a socket to the client -------------------------------------------------
  *
- * environ['werkzeug.socket']: a socket to the client, for an application that implements WebSocket itself
+ * environ['werkzeug.socket'] is a socket to the client, for an application that implements WebSocket itself
  * (contrib/fapws/_detachedsocket.py). */
 
 int wsgi_expose_socket(core_record *rec) {

@@ -47,7 +47,7 @@ static int answer_items(core_thread *t, core_record *rec, PyObject *const *items
   return 0;
 }
 
-/* Sends the return value of a handler that has called write(). */
+/* Sends the items that a handler has returned after it has called write(). */
 static int answer_more(core_thread *t, core_record *rec, PyObject *const *items, Py_ssize_t n) {
   for (Py_ssize_t i = 0; i < n && !rec->run.whole; i++)
     if (wsgi_send_chunk(t, rec, items[i]) < 0) return -1;
@@ -55,7 +55,7 @@ static int answer_more(core_thread *t, core_record *rec, PyObject *const *items,
   return 0;
 }
 
-/* Returns the method encode of a JSON encoder. json.dumps would create an encoder for each call. */
+/* Returns the method encode of a JSON encoder, because json.dumps would create an encoder for each call. */
 static PyObject *json_encoder(void) {
   PyObject *kw = Py_BuildValue("{s:O,s:(ss)}", "ensure_ascii", Py_False, "separators", ",", ":");
   PyObject *encoder = core_call_with(core_import("json", "JSONEncoder"), PyTuple_New(0), kw);
@@ -74,8 +74,8 @@ static int answer_json(core_thread *t, core_record *rec, PyObject *result) {
   return bad;
 }
 
-/* If result is a file, answers with this file and returns 1. Otherwise returns 0. The descriptor is duplicated, and
- * result is closed at once. */
+/* If the parameter result is a file, publishes a response with this file and returns 1, otherwise returns 0. The
+ * descriptor is duplicated, so result can be closed at once. */
 static int answer_file(core_thread *t, core_record *rec, PyObject *result) {
   core_part probe = {.file = -1};
   int is_file = wsgi_file_part(result, rec->run.start, &probe);
@@ -117,7 +117,7 @@ static int answer_static(core_thread *t, core_record *rec, PyObject *result) {
     p->count = rec->req.size;
     rec->run.spool = -1;
   } else if (p->program && rec->req.size > 0) {
-    p->body = rec->req.data + rec->req.body_off; /* The record is not reused before Release. */
+    p->body = rec->req.data + rec->req.body_off; /* the memory is valid until Handler.Release */
     p->body_len = (size_t)rec->req.size;
   }
   p->length = -1;
@@ -128,7 +128,7 @@ static int answer_static(core_thread *t, core_record *rec, PyObject *result) {
   return 0;
 }
 
-/* Whether len(result) is 1. The first chunk then determines Content-Length (PEP 3333). */
+/* Whether len(result) is 1, so that the length of the first chunk is the Content-Length (PEP 3333). */
 static uint8_t is_single(PyObject *result) {
   const PySequenceMethods *sequence = Py_TYPE(result)->tp_as_sequence;
   if (!sequence || !sequence->sq_length) return 0;
@@ -161,7 +161,7 @@ static int answer_iterable(core_thread *t, core_record *rec, PyObject *result) {
 
 static int answer(core_thread *t, core_record *rec, PyObject *result);
 
-/* Copies the items, because other threads may change a list meanwhile. */
+/* Makes the response from a copy of the list, because a different thread can change the list. */
 static int answer_list(core_thread *t, core_record *rec, PyObject *list) {
   PyObject *items = PyList_AsTuple(list);
   int how = items ? answer(t, rec, items) : -1;
@@ -179,7 +179,8 @@ static int answer(core_thread *t, core_record *rec, PyObject *result) {
     return 0;
   }
   if (UNLIKELY(rec->run.whole) && !rec->run.started)
-    /* write() dropped its data because of a field that makes the server send a file, and the field was removed. */
+    /* The handler had set a field that makes the server send a file, and called write(), whose data was dropped. Then
+     * the handler removed the field. */
     rec->run.whole = 0;
   PyObject *const *items = &result;
   Py_ssize_t n = 1;
@@ -204,7 +205,7 @@ static int answer(core_thread *t, core_record *rec, PyObject *result) {
 int wsgi_answer(core_thread *t, core_record *rec, PyObject *result) {
   int how = answer(t, rec, result);
   if (UNLIKELY(how < 0) && !rec->run.result && !PyDict_Check(result) && !PyList_CheckExact(result)) {
-    PyObject *type, *value, *tb; /* close() is called in any case. */
+    PyObject *type, *value, *tb; /* close() must also be called after an exception */
     PyErr_Fetch(&type, &value, &tb);
     wsgi_close_result(rec, result);
     PyErr_Restore(type, value, tb);

@@ -1,10 +1,10 @@
-/* Runs requests of synchronous handlers, and answers for handlers that fail. */
+/* Runs requests of synchronous handlers, and sends error responses for handlers that fail. */
 #include "wsgi.h"
 
 #include <string.h>
 
-/* Whether the application has used the socket of the client, and has returned or reported the end of the connection
- * by one of the exceptions that WSGI servers expect in this case. Clears the exception. */
+/* Whether the application has used its socket to the client, and has then returned or raised one of the exceptions by
+ * which WSGI servers expect to learn that the connection has ended. If so, clears the exception. */
 static int socket_ended(core_record *rec) {
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);
@@ -30,12 +30,12 @@ static void run_request(core_thread *t, core_record *rec) {
   core_exit_child();
   wsgi_end_writes(rec);
   if (UNLIKELY(rec->run.socket_object) && socket_ended(rec)) {
-    rec->run.result = result; /* The result will be closed, but not sent. */
+    rec->run.result = result; /* the result is closed, but not sent */
     wsgi_stream_end(t, rec, 1);
     core_end_timing(&timing, m);
     return;
   }
-  CORE_BEGIN_HOLD_IF(rec->run.start); /* other threads may change the head */
+  CORE_BEGIN_HOLD_IF(rec->run.start); /* different threads could change the head */
   int how = result ? wsgi_answer(t, rec, result) : -1;
   core_end_timing(&timing, m);
   if (UNLIKELY(how < 0)) {
@@ -59,7 +59,8 @@ static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, P
   PyObject *page = core_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None, tb ? tb : Py_None,
                              rec->run.environ ? (PyObject *)rec->run.environ : Py_None, core_mount_of(rec)->name);
   if (page && !PyBytes_Check(page)) Py_CLEAR(page);
-  /* If package fapws cannot be imported, for example, the client gets a page without details. */
+  /* If the page cannot be made, for example because package fapws cannot be imported, the client receives a page
+   * without details. */
   if (PyErr_Occurred()) PyErr_WriteUnraisable(core_mount_of(rec)->name);
   return page;
 }
@@ -75,8 +76,8 @@ static void give_up_result(core_thread *t, core_record *rec) {
   }
 }
 
-/* Answers with page, bytes, or with the server's page for status if page is NULL. Aborts the response if it has
- * begun. */
+/* Sends the bytes object page, or the server's page for the status if page is NULL. If the response has begun, aborts
+ * it. */
 static void answer_failure(core_thread *t, core_record *rec, int status, PyObject *page) {
   if (rec->run.started) {
     wsgi_stream_end(t, rec, 1);
@@ -94,7 +95,7 @@ void wsgi_fail_line(core_thread *t, core_record *rec, const char *detail) {
   answer_failure(t, rec, 500, NULL);
 }
 
-/* Answers with value, an HTTPError, which is a WSGI application. -1 with an exception. */
+/* Makes the response by calling value, a fapws.HTTPError, which is a WSGI application. */
 static int answer_with(core_thread *t, core_record *rec, PyObject *value) {
   if (core_the_pool.debug >= 1) {
     PyObject *line = PyObject_CallMethod(value, "_log", NULL);
@@ -104,7 +105,7 @@ static int answer_with(core_thread *t, core_record *rec, PyObject *value) {
     PyErr_Clear();
   }
   give_up_result(t, rec);
-  /* Earlier arguments of start_response do not apply to this response. */
+  /* The response must not contain what the handler has passed to start_response before. */
   if (rec->run.start) wsgi_start_done(t, rec->run.start);
   if (!(rec->run.start = wsgi_start_for(t, rec, NULL))) return -1;
   PyObject *result = PyObject_CallFunctionObjArgs(value, rec->run.environ ? (PyObject *)rec->run.environ : Py_None,
@@ -129,18 +130,19 @@ void wsgi_fail(core_thread *t, core_record *rec) {
     if (!bad) return;
     core_fetch_exception(&type, &value, &tb);
   }
-  /* The stack was logged when Timeout was raised. */
+  /* The stack was logged when the Timeout was raised. */
   int late = t->raised && type && PyErr_GivenExceptionMatches(type, core_timeout);
   if (!late && !rec->run.started && core_the_pool.debug >= 1 && !rec->req.foreign)
     page = debug_page(rec, type, value, tb);
   int left = core_is_cancelled(rec) && type && PyErr_GivenExceptionMatches(type, PyExc_BrokenPipeError);
   PyErr_Restore(type, value, tb);
-  /* write() has raised the exception because the client has disconnected, or the timeout was logged. */
+  /* An exception that write() has raised because the client has disconnected is not logged. A timeout was already
+   * logged. */
   if (left || late)
     PyErr_Clear();
   else
     core_report("", rec);
-  /* Status 504 is for inline handlers only: in threads mode the event loop has answered already. */
+  /* Status 504 is sent in inline mode only. In threads mode the event loop has already sent a response. */
   answer_failure(t, rec, late ? 504 : 500, page);
   Py_XDECREF(page);
 }

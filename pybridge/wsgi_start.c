@@ -1,7 +1,7 @@
-/* start_response: the callable of PEP 3333 with the methods of Fapws4.
+/* The class of start_response, which is the callable of PEP 3333, and has the methods of Fapws4.
  *
- * Fields are validated at once and stored in their transmitted form, without Python objects. response_headers
- * becomes a list when the application reads it. After that the list has the fields. */
+ * Fields are validated at once, and stored in the form in which they are sent, without Python objects. When the
+ * application reads the attribute response_headers, they become a list. From then on, the list contains the fields. */
 #include "wsgi.h"
 
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static PyMethodDef write_method = {
     "write", wsgi_write, METH_O,
     "write(data): sends bytes (or str, as UTF-8) immediately, before the handler's return value."};
 
-/* Raises the exception in exc_info. Returns -1. */
+/* Raises the exception in exc_info, and returns -1. */
 static int raise_exc_info(PyObject *exc_info) {
   int shaped = PyTuple_Check(exc_info) && PyTuple_GET_SIZE(exc_info) == 3;
   PyObject *type = shaped ? PyTuple_GET_ITEM(exc_info, 0) : NULL, *tb = shaped ? PyTuple_GET_ITEM(exc_info, 2) : NULL;
@@ -51,7 +51,8 @@ static int raise_exc_info(PyObject *exc_info) {
   return core_raise_given(type, PyTuple_GET_ITEM(exc_info, 1), tb);
 }
 
-/* PEP 3333: exc_info raises its exception if the head was sent, otherwise the application may replace the head. */
+/* Applies the parameter exc_info of start_response (PEP 3333): if the head was sent, its exception is raised. Otherwise
+ * the application is permitted to replace the head. */
 static int apply_exc_info(wsgi_start_object *s, PyObject *exc_info) {
   if (UNLIKELY(exc_info && exc_info != Py_None)) {
     if (s->sent) return raise_exc_info(exc_info);
@@ -69,8 +70,8 @@ static int apply_exc_info(wsgi_start_object *s, PyObject *exc_info) {
   return 0;
 }
 
-/* A call that fails changes nothing, so that the application can answer with an error page and the fields that it
- * had set before. */
+/* Sets the status and the fields. If that fails, nothing is changed, so that the application can send an error page
+ * with the fields that it has set before. */
 static int begin_head(wsgi_start_object *s, PyObject *status, PyObject *headers) {
   wsgi_start_object before = *s;
   char *kept = NULL;
@@ -141,7 +142,7 @@ static PyObject *start_add_header(PyObject *self, PyObject *const *args, Py_ssiz
   Py_RETURN_NONE;
 }
 
-/* fapws._cookies implements RFC 6265; the first cookie imports it. */
+/* Calls a function of fapws._cookies, which implements RFC 6265. The module is imported for the first cookie. */
 static PyObject *add_cookie(PyObject *self, const char *function, PyObject *args, PyObject *kw) {
   PyObject *text = core_call_with(core_import("fapws._cookies", function), Py_NewRef(args), Py_XNewRef(kw));
   PyObject *done = text ? PyObject_CallMethod(self, "add_header", "sO", "Set-Cookie", text) : NULL;
@@ -165,8 +166,8 @@ static PyObject *start_serve(PyObject *self, PyObject *sink) {
   Py_RETURN_NONE;
 }
 
-/* _head(channel): the head, which will be sent now, as (status, reason, fields, length, has_type, body). channel is
- * None or a ChannelAnswer, which has a body. */
+/* Implements _head(channel), which returns the head as a tuple (status, reason, fields, length, has_type, body), and
+ * marks the head as sent. The parameter channel is a ChannelAnswer, which has a body, or None. */
 static PyObject *start_head(PyObject *self, PyObject *channel) {
   wsgi_start_object *s = (wsgi_start_object *)self;
   int joins = Py_TYPE(channel) == &wsgi_ChannelAnswer_Type;

@@ -1,7 +1,8 @@
 /* Responses in several chunks: iterables, generators and write().
  *
- * Each chunk is published at once, so that the event loop sends it while the next one is made (PEP 3333, "Buffering and
- * Streaming"). If record.run.unacked is too large, the client is slow, and the iterator is parked (core_flow.c). */
+ * Each chunk is published at once, so that the event loop sends it while the next chunk is made (PEP 3333, "Buffering
+ * and Streaming"). If the client is slow, record.run.unacked becomes too large, and the iterator is parked
+ * (core_flow.c). */
 #include "wsgi.h"
 
 #include <unistd.h>
@@ -11,12 +12,12 @@ int wsgi_bodyless(const core_record *rec, int status) { return rec->req.head_onl
 static int make_head(core_record *rec, int is_text, Py_ssize_t len) {
   core_part *p = wsgi_write_head(rec, rec->run.start, -1, is_text ? CORE_TYPE_HTML : CORE_TYPE_BINARY);
   if (!p) return -1;
-  /* PEP 3333, "Handling the Content-Length Header", explains this rule. */
+  /* The rule is from PEP 3333, "Handling the Content-Length Header". */
   if (rec->run.single && rec->run.declared < 0 && !p->send_len) rec->run.declared = p->length = len;
   return 0;
 }
 
-/* Publishes a chunk, with the head before the first one (PEP 3333). */
+/* Publishes a chunk. Before the first chunk, also publishes the head (PEP 3333). */
 static int publish_chunk(core_thread *t, core_record *rec, const core_message *m) {
   core_chain c = {rec, NULL, NULL};
   if (!rec->run.started) {
@@ -33,7 +34,7 @@ int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item) {
   core_message m;
   if (wsgi_read_chunk(item, &m) < 0) return -1;
   int bad = wsgi_sends_file(rec);
-  if (UNLIKELY(bad)) /* A file replaces the body. The head is sent at the end. */
+  if (UNLIKELY(bad)) /* a file replaces the body, and the head is published at the end */
     rec->run.whole = 1;
   else if (m.len)
     bad = publish_chunk(t, rec, &m);
@@ -81,13 +82,13 @@ void wsgi_close_result(core_record *rec, PyObject *result) {
 }
 
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed) {
-  int empty = !failed && !rec->run.started; /* All chunks were empty, so only the head is sent. */
+  int empty = !failed && !rec->run.started; /* all chunks were empty, so only the head is sent */
   if (empty && make_head(rec, 1, 0) < 0) {
     wsgi_fail(t, rec);
     return;
   }
   if (!failed) failed = core_body_is_short(rec);
-  /* An error after the last byte of the declared Content-Length does not affect the client. */
+  /* If the client receives the whole Content-Length, a later error does not affect the client. */
   if (rec->run.started && rec->run.declared >= 0 && rec->run.sent == rec->run.declared) failed = 0;
   if (rec->run.iter) {
     t->streams--;
@@ -97,7 +98,8 @@ void wsgi_stream_end(core_thread *t, core_record *rec, int failed) {
     PyObject *result = rec->run.result;
     rec->run.result = NULL;
     core_mount *m = core_mount_of(rec);
-    if (rec->run.started && core_average_of(&m->close_ns) > CORE_SLOW_NS) core_notify(t); /* close() may be slow */
+    /* Parts must not wait for a slow close(). */
+    if (rec->run.started && core_average_of(&m->close_ns) > CORE_SLOW_NS) core_notify(t);
     uint64_t began = core_now_ns();
     wsgi_close_result(rec, result);
     core_average(&m->close_ns, core_now_ns() - began);
@@ -124,7 +126,7 @@ void wsgi_stream(core_thread *t, core_record *rec) {
     }
     if (core_must_wait(rec)) {
       core_notify(t);
-      if (core_park(rec)) return; /* Another thread may already run rec. */
+      if (core_park(rec)) return; /* a different thread can already run rec */
     }
     PyObject *item = PyIter_Next(rec->run.iter);
     core_exit_child();
@@ -159,8 +161,8 @@ void wsgi_stream(core_thread *t, core_record *rec) {
 
 /* --- write() -------------------------------------------------------------
  *
- * write() of PEP 3333, which start_response returns. Any thread of the application may call it while the handler runs;
- * wsgi_end_writes waits for calls of other threads. With the GIL. */
+ * The function write() of PEP 3333, which start_response returns. Any thread of the application can call it while the
+ * handler runs, so wsgi_end_writes waits until such calls on different threads have returned. */
 
 static PyObject *write_to(core_record *rec, const wsgi_start_object *s, PyObject *data) {
   core_thread *t = core_thread_of(rec);
