@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OpenPoll makes Go's runtime open the descriptors of its poller, which it otherwise opens at the first use.
+// OpenPoll makes Go's runtime open the descriptors of its poller now and not at the first use.
 func OpenPoll() {
 	if r, w, err := os.Pipe(); err == nil {
 		r.Close()
@@ -19,11 +19,12 @@ func OpenPoll() {
 	}
 }
 
-// high is the lowest number of the descriptors of OpenHigh: above the numbers that applications close by mistake, and
-// below 64, at which the kernel enlarges the table.
+// high is the lowest descriptor that OpenHigh uses. It is above the descriptors that applications close by mistake, and
+// below 64, because the kernel would enlarge the process's table for higher descriptors.
 const high = 60
 
-// OpenHigh calls open. Descriptors that open opens get numbers from 60 on, unless the limit of open files is lower.
+// OpenHigh calls the function open. Descriptors that open opens get numbers from 60 on, unless the limit of open files
+// is lower.
 func OpenHigh(open func()) {
 	var low []int
 	closeLow := func() {
@@ -43,14 +44,15 @@ func OpenHigh(open func()) {
 	open()
 }
 
-// Conn owns fd even after an error. name is for messages.
+// Conn returns the socket fd as a net.Conn. Conn owns fd, even if it returns an error. The parameter name is used in
+// error messages.
 func Conn(fd int, name string) (net.Conn, error) {
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
 	return net.FileConn(f)
 }
 
-// SocketpairNonblock makes stream sockets that no child inherits.
+// SocketpairNonblock makes a pair of non-blocking stream sockets that child processes do not inherit.
 func SocketpairNonblock() (fds [2]int, err error) {
 	return unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 }
@@ -61,7 +63,7 @@ func OpenFiles() uint64 {
 	return uint64(limit.Cur)
 }
 
-// Inode returns 0 if fd is not open.
+// Inode returns the inode number of an open file, or 0 if fd is not open.
 func Inode(fd int) uint64 {
 	var st unix.Stat_t
 	if unix.Fstat(fd, &st) != nil {
@@ -70,7 +72,7 @@ func Inode(fd int) uint64 {
 	return st.Ino
 }
 
-// Polls returns the open epoll descriptors, including those of Go's runtime.
+// Polls returns the open epoll descriptors, including the epoll descriptor of Go's runtime.
 func Polls() (fds []int) {
 	for _, fd := range Descriptors() {
 		if name, err := os.Readlink("/proc/self/fd/" + strconv.Itoa(fd)); err == nil &&
@@ -81,8 +83,8 @@ func Polls() (fds []int) {
 	return fds
 }
 
-// Directories returns names by which this process can reopen its open directories, such as document roots:
-// /proc/self/fd/N. The result omits the root directory.
+// Directories returns a path of the form /proc/self/fd/N for each open directory of this process, such as a document
+// root. The process can reopen the directories by these paths. The result omits the root directory.
 func Directories() (names []string) {
 	var top unix.Stat_t
 	_ = unix.Stat("/", &top)
@@ -96,7 +98,7 @@ func Directories() (names []string) {
 	return names
 }
 
-// Descriptors finds only those below 1024 without /proc.
+// Descriptors returns the open descriptors. Without /proc, Descriptors finds only descriptors below 1024.
 func Descriptors() (fds []int) {
 	list, err := os.Open("/proc/self/fd")
 	if err != nil {
@@ -117,8 +119,8 @@ func Descriptors() (fds []int) {
 	return fds
 }
 
-// Cause returns the cause of a failed system call, without the name of the call and without the path or address, which
-// messages contain anyway.
+// Cause returns the cause of a failed system call. It removes the name of the call and the path or address from the
+// error, because the messages that contain the error name them.
 func Cause(err error) error {
 	var errno syscall.Errno
 	var path *fs.PathError

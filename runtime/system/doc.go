@@ -1,8 +1,8 @@
-// Package system wraps system calls for several packages: open descriptors (descriptors.go), and files that are opened
-// without following a symbolic link of the application (files.go).
+// Package system contains system calls that several packages need: functions for open descriptors (descriptors.go), and
+// functions that open files without following symbolic links that the application could have made (files.go).
 //
 // All functions are safe for concurrent use. No child process inherits the descriptors that they open.
 //
-// A descriptor that must survive an application that closes descriptors of others gets a high number (OpenHigh).
-// runtime.Server.Intact notices that such a descriptor was closed.
+// Applications may close descriptors that they did not open. Descriptors that must stay open therefore get high numbers
+// (OpenHigh), and runtime.Server.Intact notices if one of them was closed.
 package system

@@ -27,17 +27,17 @@ func OpenAt(dir int, name string, flags int, mode uint32) (fd int, err error) {
 	return fd, err
 }
 
-// distrusted are directories that a sandboxed application may change.
+// distrusted contains the directories that a sandboxed application may change.
 var distrusted atomic.Pointer[[]string]
 
-// Distrust replaces the list of directories that a sandboxed application may change; the paths are absolute. A process
-// outside of the sandbox then follows no symbolic link below them (Open, OpenRoot), because the application could have
-// made it. The name of a directory may itself be a link only if it ends with a slash here.
+// Distrust replaces the list of directories that a sandboxed application may change; the paths are absolute. Below
+// these directories, Open and OpenRoot follow no symbolic links in a process outside of the sandbox, because the
+// application could have made the links. If the name of a directory in the list ends with a slash, the directory itself
+// may be a symbolic link.
 func Distrust(directories []string) { distrusted.Store(&directories) }
 
-// border returns the outermost directory of path that the application may change, and the rest of path. border returns
-// "" if the application may change no directory of path. The application cannot replace anything above the returned
-// directory.
+// border returns the first directory in path that the application may change, and the rest of path; "" if there is no
+// such directory. The application cannot replace anything above the returned directory.
 func border(path string) (directory, rest string) {
 	list := distrusted.Load()
 	if list == nil {
@@ -59,7 +59,7 @@ func border(path string) (directory, rest string) {
 	return directory, rest
 }
 
-// RealPath returns path without symbolic links, or path itself if it does not exist.
+// RealPath returns path with all symbolic links resolved, or path itself if it does not exist.
 func RealPath(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		return real
@@ -67,13 +67,14 @@ func RealPath(path string) string {
 	return path
 }
 
-// Replaceable reports whether a sandboxed application can replace the file at path, or a directory above it, by a link.
+// Replaceable reports whether a sandboxed application can replace the file at path, or a directory above the file, by a
+// symbolic link.
 func Replaceable(path string) bool {
 	directory, _ := border(path)
 	return directory != ""
 }
 
-// Open uses O_PATH, for an absolute path. The caller must close fd.
+// Open opens an absolute path with O_PATH. The caller must close fd.
 func Open(path string) (fd int, err error) {
 	directory, rest := border(path)
 	if directory == "" {
@@ -114,8 +115,8 @@ func open(at int, name, path string, flags int) (fd int, err error) {
 	return fd, nil
 }
 
-// MayCreate returns an error if the user of this process may not create or replace the file at path. errors.Is reports
-// its cause (unix.EACCES, unix.EROFS, fs.ErrNotExist for a missing directory).
+// MayCreate returns an error if this process has no permission to create or replace the file at path. The error wraps
+// its cause, such as unix.EACCES, unix.EROFS or, if the directory is missing, fs.ErrNotExist.
 func MayCreate(path string) error {
 	return unix.Faccessat(unix.AT_FDCWD, filepath.Dir(path), unix.W_OK|unix.X_OK, unix.AT_EACCESS)
 }
@@ -140,7 +141,7 @@ func UnnamedFile(dir string) (fd int, err error) {
 	return fd, nil
 }
 
-// unnamed uses the directory for temporary files if dir is "".
+// unnamed opens a file without a name in dir, or in the directory for temporary files if dir is "".
 func unnamed(dir string) (fd int, err error) {
 	f, err := os.CreateTemp(dir, "fapws-")
 	if err != nil {
@@ -153,8 +154,8 @@ func unnamed(dir string) (fd int, err error) {
 	return unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
 }
 
-// FreeSpace returns how many bytes an unprivileged process can write to the file system of path. ok is false if that is
-// unknown.
+// FreeSpace returns how many bytes an unprivileged process can write to the file system that contains path. ok is false
+// if this number is unknown.
 func FreeSpace(path string) (free int64, ok bool) {
 	var st unix.Statfs_t
 	return freeSpace(&st, unix.Statfs(path, &st))

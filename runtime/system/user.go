@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// UserName returns the number if the user database has no entry.
+// UserName returns the name of the user with the numeric uid, or the uid as text if the user database has no entry.
 func UserName(uid int) string {
 	if entry, err := user.LookupId(strconv.Itoa(uid)); err == nil {
 		return entry.Username

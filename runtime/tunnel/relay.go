@@ -16,10 +16,10 @@ import (
 	"fapws/runtime/system"
 )
 
-// A relay is the server's end of a socketpair whose other end belongs to the application. A relay is the Carrier and
-// the Sink of the exchange. A tunnel between the relay and the client begins when the application writes to its end,
-// unless the application returns an ordinary response instead. The application writes an HTTP/1 response. If the client
-// uses HTTP/2, the relay first converts the head of this response.
+// A relay is the server's end of a socketpair; the application has the second end. A relay is the Carrier and the Sink
+// of the exchange. If the application writes an HTTP/1 response to its end, a tunnel between the relay and the client
+// begins. If the client uses HTTP/2, the relay first converts the head of this response. If the application returns an
+// ordinary response, there is no tunnel.
 type relay struct {
 	link
 	// descriptor of the server's end; -1 after the tunnel has received it, or if it is closed
@@ -29,7 +29,8 @@ type relay struct {
 	over     bool // the tunnel has ended
 }
 
-// newRelay gives the request of x a descriptor. newRelay returns nil if no sockets can be made.
+// newRelay makes a relay and sets the Socket of the request of x to the application's end. If no socketpair can be made
+// or watched, newRelay logs the error and returns nil.
 func (s *Server) newRelay(x *exchange.Exchange) *relay {
 	r := &relay{link: link{s: s, x: x}}
 	r.ended = r.cut
@@ -53,8 +54,8 @@ func (s *Server) newRelay(x *exchange.Exchange) *relay {
 const maxAnswer = 16 << 10
 
 // readAnswer reads the head of the response that the application has written to its socket, and no later bytes.
-// readAnswer returns nil if the head is incomplete or does not accept a WebSocket. In the latter case, the client was
-// answered.
+// readAnswer returns nil if the head is incomplete or does not accept a WebSocket. If it does not accept a WebSocket,
+// readAnswer has sent an error response to the client.
 func (r *relay) readAnswer() *http1.Response {
 	head := make([]byte, maxAnswer)
 	n, _, err := unix.Recvfrom(r.fd, head, unix.MSG_PEEK|unix.MSG_DONTWAIT)
@@ -67,7 +68,8 @@ func (r *relay) readAnswer() *http1.Response {
 		r.malformed("it has no head of at most 16 KiB")
 		return nil
 	}
-	unix.Recvfrom(r.fd, head[:size], unix.MSG_DONTWAIT) // removes the bytes of the head, which have arrived
+	// remove the head from the socket; its bytes have already arrived
+	unix.Recvfrom(r.fd, head[:size], unix.MSG_DONTWAIT)
 	answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head[:size])), nil)
 	switch {
 	case err != nil:
@@ -88,13 +90,14 @@ func (r *relay) readAnswer() *http1.Response {
 	}
 }
 
-// malformed refuses a WebSocket if the head that its application has written does not accept the WebSocket.
+// malformed rejects a WebSocket because the application's response does not accept it. The parameter why is the reason
+// for the error log.
 func (r *relay) malformed(why string) {
 	r.x.Log(logfile.Error, "the application's response to a request for a WebSocket is malformed: "+why)
 	r.x.FailWith(exchange.Reply{Status: 502}, nil)
 }
 
-// Ready is called when the application wrote to its end of the pair, or closed this end.
+// Ready is called when the application has written to its end of the socketpair or has closed it.
 func (r *relay) Ready(eventloop.Readiness) {
 	var b [1]byte
 	if n, _, err := unix.Recvfrom(r.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); err == nil && n > 0 {
@@ -119,7 +122,7 @@ func (r *relay) open() {
 	upstream := new(conn.Conn)
 	upstream.Init(r.fd, nil, nil)
 	r.fd = -1
-	// Errors are not logged, because the application itself ends the tunnel.
+	// Errors are not logged, because the application itself has ended the tunnel.
 	r.begin(r, upstream, 0, func(error) {}, head, nil)
 }
 
@@ -170,7 +173,7 @@ func (r *relay) cut() {
 	r.end()
 }
 
-// end ends the exchange when both of its sides have ended.
+// The method end ends the exchange after the tunnel has ended and the last part was received.
 func (r *relay) end() {
 	if r.over && r.answered {
 		r.x.End()

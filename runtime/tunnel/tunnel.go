@@ -14,15 +14,16 @@ type Server struct {
 	Set *conn.Set
 	TLS *conn.TLSServer
 
-	// Full reports whether the number of clients has reached conn.AcceptConfig.MaxClients. Count adds n to this number,
-	// because a tunnel over an HTTP/2 stream counts as a client: 1 when it begins, -1 when it ends.
+	// Full reports whether the number of clients has reached conn.AcceptConfig.MaxClients. Count adds n to the number
+	// of clients: a tunnel over an HTTP/2 stream counts as a client, so n is 1 when the tunnel begins and -1 when it
+	// ends.
 	Full  func() bool
 	Count func(n int)
 }
 
-// Offer makes a Carrier of x if its request asks for a WebSocket. If detaches is set, the handler gets a descriptor
-// (exchange.Request.Socket); otherwise it may answer with a Tunnel. Offer returns false if it has refused x or if x
-// must wait.
+// Offer makes a Carrier for x if the request asks for a WebSocket. If detaches is true, the handler gets a descriptor
+// (exchange.Request.Socket). Otherwise the handler may answer with a Tunnel. Offer returns false if it has rejected x
+// or if x must wait.
 func (s *Server) Offer(x *exchange.Exchange, detaches bool) bool {
 	r := x.Req
 	if !websocket.Asked(r.Parsed, r.Head) || detaches && r.Parsed.HasBody {
@@ -61,7 +62,7 @@ func (s *Server) Offer(x *exchange.Exchange, detaches bool) bool {
 	return true
 }
 
-// link is the Carrier of an exchange that may become a tunnel.
+// The type link is the Carrier of an exchange that can become a tunnel.
 type link struct {
 	s      *Server
 	x      *exchange.Exchange
@@ -79,8 +80,8 @@ func (l *link) Carried() (in, out int64, proper bool) {
 	return in, out, l.proper
 }
 
-// begin makes the connection one end of a tunnel to upstream. The client gets r first, unless it is nil, and then
-// ahead.
+// begin begins a tunnel between the client's connection and upstream. The client first gets the response r, unless r is
+// nil, and then the bytes in ahead.
 func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response,
 	ahead []byte) {
 	x := l.x
@@ -100,8 +101,8 @@ func (l *link) end(proper bool) {
 	l.ended()
 }
 
-// halfClosed reports whether the client has shut down its side. In this case it closes the connection, because a tunnel
-// could not forward the shutdown to the upstream.
+// halfClosed reports whether the client has shut down its sending side. If so, halfClosed closes the connection,
+// because a tunnel could not forward the shutdown to the upstream.
 func (l *link) halfClosed() bool {
 	c := l.x.Conn()
 	if c.Half {
@@ -110,18 +111,19 @@ func (l *link) halfClosed() bool {
 	return c.Half
 }
 
-// Tunnel is the Then of a response that accepts another protocol: a last part with the status 101 and the fields
-// Connection and Upgrade.
+// Tunnel is the exchange.Then of a response that accepts a protocol other than HTTP. The response consists of a single
+// part with the status 101 and the fields Connection and Upgrade.
 type Tunnel struct {
-	// Upstream is the connection to the upstream: see conn.NewUpstream. The event loop sets Upstream to nil when the
-	// loop takes the connection over. Otherwise the handler must close it when the part is released.
+	// Upstream is the connection to the upstream (see conn.NewUpstream). The event loop sets Upstream to nil when it
+	// takes ownership of the connection. If Upstream is not nil when the part is released, the handler must close the
+	// connection.
 	Upstream *conn.Conn
 
-	// bytes from the upstream that were already read, after its head
+	// bytes that the handler has already read from the upstream, after the head of the response
 	Ahead []byte
 	Idle  time.Duration // maximum time without a byte in either direction; 0 means no limit
 
-	// Ended is called when the tunnel has ended for a reason that an operator should see. Ended is called on the loop,
+	// Ended is called if the tunnel has ended with an error that an operator should know. Ended is called on the loop,
 	// and must not block.
 	Ended func(error)
 }
