@@ -9,59 +9,63 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Request is the input of a decision. The slices of Request must stay valid as long as the Decision.
+// Request is the input of Table.Decide. The slices of a Request must stay valid as long as the Decision.
 type Request struct {
 	Parsed *http1.Request
 	Head   []byte     // the spans of Parsed point into Head
 	Client *conn.Peer // the client, according to trusted proxies
 
-	// Host is the host that the client requested according to a trusted proxy; nil means the host of Parsed.
+	// Host is the host that the client requested, as reported by a trusted proxy; nil means the host in Parsed.
 	Host []byte
-	// Root is the decoded path below which clients reach the server, "" or "/a/b". A proxy may have stripped this
-	// prefix.
+	// Root is the decoded path prefix below which clients reach the server: "" or "/a/b". A proxy may have removed this
+	// prefix from the request.
 	Root string
-	// Index is the name of the index file of the requested folder, which is appended to the path.
+	// Index is the name of an index file, which is appended to the path of the requested directory; "" if there is
+	// none.
 	Index string
 }
 
 type Outcome uint8
 
 const (
-	// Found: the mount handles the request.
+	// Found means that the mount handles the request.
 	Found Outcome = iota
 
-	// Refused: the response is Decision.Status with Fields and Text.
+	// Refused means that no mount handles the request; the response is Decision.Status with Fields and Text.
 	Refused
 
-	// NeedsAdmission: the request is accepted if the password of the client and the limits permit it (Admit).
+	// NeedsAdmission means that the mount handles the request if the caller finds the client's password right and the
+	// limits not exceeded. The caller then calls Admit.
 	NeedsAdmission
 
-	// NeedsLookup: the Optional mount handles the request if it has a file for the path; otherwise call Skip.
+	// NeedsLookup means that the mount, which is Optional, handles the request if it has a file for the path. Otherwise
+	// the caller must call Skip.
 	NeedsLookup
 )
 
-// A Decision is the result of Decide. The slices of a Decision refer to Request.Head until Keep is called; the next
-// call of Decide reuses the memory.
+// A Decision is the result of Decide. Its slices refer to Request.Head until Keep is called. The next call of Decide
+// reuses the memory of the Decision.
 type Decision struct {
 	Outcome Outcome
 
-	Site  int // index of the site; -1 if no site has the host
+	Site  int // index of the site; -1 if no site has the requested host
 	Mount int
 
-	Status int    // one of 204, 400, 403, 404, 405, 421, 500 if Refused
-	Fields []byte // "Name: value\r\n" ...
-	Text   string // empty for the phrase of Status
-	Fault  string // reason of status 500 in one line, for the error log
+	// status if the Outcome is Refused: 204, 400, 403, 404, 405, 421 or 500
+	Status int
+	Fields []byte // lines of the form "Name: value\r\n"
+	Text   string // explanation for the client; "" means the phrase of Status
+	Fault  string // reason for a status 500, in one line for the error log
 	// reason why the client certificate was rejected, in one line for the error log
 	Cert string
 
-	// canonical path as clients see it, or the rewritten path
+	// canonical path including Root, or the rewritten path
 	Path []byte
-	// path including the empty segments that the client sent; nil if equal to Path
+	// the same path with the empty segments that the client sent; nil if equal to Path
 	Resolved []byte
-	Root     int // length of the part of Path before the server's own path
-	Script   int // length of SCRIPT_NAME, including Root
-	// path begins with Root, which the proxy has stripped from its request
+	Root     int // length of the prefix Request.Root at the start of Path
+	Script   int // length of SCRIPT_NAME, including Request.Root
+	// Path begins with Request.Root, which the proxy had removed from the request
 	Hidden bool
 
 	Rewritten bool
@@ -116,7 +120,7 @@ func (t *Table) Decide(d *Decision, r Request) {
 
 func (d *Decision) Of(t *Table) bool { return d.table == t }
 
-// Admit is called after NeedsAdmission, when the client has access.
+// Admit is called after NeedsAdmission if the client has access.
 func (d *Decision) Admit() {
 	if d.Mount < 0 {
 		d.refuse(404)
@@ -125,7 +129,7 @@ func (d *Decision) Admit() {
 	}
 }
 
-// Skip is called after NeedsLookup, when the mount has nothing for the path.
+// Skip is called after NeedsLookup if the mount has nothing for the path. Skip continues with the next mount.
 func (d *Decision) Skip() { d.follow() }
 
 // Keep copies Head and Path, so that d no longer depends on Request.Head. Request.Parsed must stay valid as long as
@@ -140,7 +144,7 @@ func (d *Decision) refuse(status int) bool {
 	return false
 }
 
-// canonical sets Path to the canonical path. canonical returns false if the path has no canonical form.
+// canonical sets d.Path to the canonical path. It returns false if the path has no canonical form.
 func (d *Decision) canonical() bool {
 	resolved, ok := http1.ResolvePath(d.scratch.resolved[:0], d.Path)
 	if !ok {
@@ -170,7 +174,7 @@ func (d *Decision) follow() {
 	site := &d.table.sites[d.Site]
 	for d.Mount++; d.Mount < len(site.mounts); d.Mount++ {
 		m := &site.mounts[d.Mount]
-		// The root itself may be requested with or without a slash.
+		// A request for Root itself may end with a slash or not.
 		own := d.Path[d.Root:]
 		if d.Root > 0 && len(own) == 0 {
 			own = slash
@@ -204,7 +208,7 @@ func (d *Decision) pass(g *Guard) bool {
 	return !g.Admission
 }
 
-// enter selects the current mount and returns true if routing must continue.
+// enter selects the current mount. It returns true if routing must continue with the next mount.
 func (d *Decision) enter() bool {
 	m := &d.table.sites[d.Site].mounts[d.Mount]
 	switch {
@@ -218,8 +222,8 @@ func (d *Decision) enter() bool {
 	return false
 }
 
-// Asked returns the path for an application. Asked includes the empty segments that the client sent, except those in
-// SCRIPT_NAME.
+// Asked returns the path for an application. The result contains the empty segments that the client sent, except empty
+// segments in SCRIPT_NAME.
 func (d *Decision) Asked() []byte {
 	if d.Resolved != nil && bytes.HasPrefix(d.Resolved, d.Path[:d.Script]) {
 		return d.Resolved
@@ -227,9 +231,9 @@ func (d *Decision) Asked() []byte {
 	return d.Path
 }
 
-// AppendForwarded appends the host and the forwarding fields of a request, in the form that Believe reads. Callers
-// compare the result with the result for the previous request, because most requests of a connection have the same
-// fields.
+// AppendForwarded appends the host and the forwarding fields of a request to dst, in the form that Believe reads. Most
+// requests of a connection have the same fields, so callers compare the result with the result for the previous
+// request.
 func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 	host := r.Authority // Authority overrides Host (RFC 9112 §3.2.2)
 	if host.Len == 0 {
@@ -249,8 +253,8 @@ func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 	return dst
 }
 
-// Believe evaluates the output of AppendForwarded for a request from a trusted proxy. Believe returns the client
-// according to the trustworthy fields, and the host that the request itself names.
+// Believe evaluates the output of AppendForwarded for a request from a trusted proxy. Believe returns the client that
+// the trustworthy fields describe, and the host in the Host field or the target of the request.
 func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host string) {
 	var f forwarding
 	for line := range bytes.Lines(forwarded) {
@@ -267,23 +271,23 @@ func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host st
 
 // ClientCert is the requirement of a client certificate (TLS client authentication, RFC 8446 §4.3.2).
 type ClientCert struct {
-	// Authorities names the authorities that must have signed the certificate, as in conn.TLSState; empty if no
+	// Authorities is the name of the authorities that must have signed the certificate, as in conn.TLSState; "" if no
 	// certificate is requested.
 	Authorities string
 	Need        CertNeed
 }
 
-// CertNeed determines which clients pass, depending on their certificate.
+// CertNeed determines which clients are admitted, depending on their certificates.
 type CertNeed uint8
 
 const (
-	AnyClient CertNeed = iota // all clients pass, even with a rejected certificate
+	AnyClient CertNeed = iota // all clients are admitted, even with a rejected certificate
 	NoBadCert
 	VerifiedCert
 )
 
-// check returns the status and the text with which the client is refused; 0 means that the client passes. If the
-// connection was made for a host with other authorities, the status is 421, after which a browser opens another
+// check returns 0 if the client is admitted. Otherwise check returns the status and the text of the response. If the
+// connection was made for a host with different authorities, the status is 421, after which a browser opens a new
 // connection (RFC 9110 §15.5.20).
 func (n *ClientCert) check(client *conn.Peer) (status int, text string) {
 	t := client.TLS

@@ -107,7 +107,7 @@ func TestRequestsAreRoutedToMountsAndRejected(t *testing.T) {
 	}
 }
 
-// The memory of the request's head may be reused for another request.
+// After Keep, the memory of the request's head may be reused.
 func TestDecisionStaysValidAfterKeep(t *testing.T) {
 	table := guarded(t)
 	for _, head := range []string{
@@ -177,7 +177,7 @@ func TestMountWithHavingNeedsASegmentThatMatches(t *testing.T) {
 	}
 }
 
-// This holds for every spelling of the path, but not for rewritten requests.
+// Routing does not allocate memory for any spelling of the path, unless the request is rewritten.
 func TestRoutingDoesNotAllocate(t *testing.T) {
 	table := guarded(t)
 	r, _ := parse("GET //files/%41 HTTP/1.1\r\nHost: example.org")
@@ -220,7 +220,7 @@ func FuzzDecide(f *testing.F) {
 		}
 		canonical, ok := parse("GET " + string(AppendPath(nil, d.Path)) + " HTTP/1.1\r\nHost: " + host)
 		if !ok {
-			return // a path can exceed the limits when it is encoded
+			return // percent-encoding can make a path longer than the limits
 		}
 		canonical.Root = root
 		table.Decide(&again, canonical)

@@ -25,29 +25,29 @@ const (
 	host
 	port
 	prefix
-	ingress // the path prefix, in the field of Home Assistant
+	ingress // X-Ingress-Path, the path prefix from Home Assistant
 )
 
 type forwarding [len(forwardFields)][]string
 
-// Origin is the client according to trusted proxies. A string is empty if no trusted proxy sent the value.
+// Origin is the client as trusted proxies describe it. A string is empty if no trusted proxy sent the value.
 type Origin struct {
 	addr, port     string
 	proto          string
 	host, hostPort string
 
-	// decoded path below which clients see the application: "/a/b"
+	// decoded path prefix below which clients reach the server, such as "/a/b"
 	Prefix             string
 	BadField, BadValue string
 }
 
 const maxPrefix = 256 // maximum length of a path prefix, in bytes
 
-// origin walks the chain of forwarding fields from the nearest proxy, which is trusted, to the first untrusted
-// address. Everything beyond that address may be forged.
+// origin walks the chain of forwarding fields from the nearest proxy, which is trusted, to the first untrusted address.
+// Everything beyond this address can be forged.
 //
-// X-Forwarded-For takes precedence over Forwarded: nearly every proxy sets X-Forwarded-For, and these proxies pass
-// the client's Forwarded on unchanged.
+// X-Forwarded-For takes precedence over Forwarded, because nearly every proxy sets X-Forwarded-For, and most of them
+// forward the client's Forwarded field unchanged.
 func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 	hops, found := 0, false
 	if len(f[client]) == 0 {
@@ -74,7 +74,8 @@ func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 	return o
 }
 
-// followFor evaluates X-Forwarded-For. followFor returns the number of proxies that appended to the field, at least 1.
+// followFor evaluates X-Forwarded-For. The result is the number of proxies that appended to the field; it is at least
+// 1.
 func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops int) {
 	for member := range backwards(lines) {
 		hops++
@@ -88,7 +89,7 @@ func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops 
 func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	addr, port, ok := parseNode(node)
 	if !ok {
-		// Nothing beyond a node without a readable address can be trusted.
+		// If the address of a node is unknown or hidden, nothing beyond this node can be trusted.
 		if node != "unknown" && !strings.HasPrefix(node, "_") {
 			o.bad(field, node)
 		}
@@ -98,9 +99,8 @@ func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	return trusted(addr)
 }
 
-// followForwarded evaluates Forwarded. followForwarded returns false if it could parse no part of the field. The scheme
-// and host of an outer trusted proxy override the scheme and host of an inner proxy, because the outer proxy is nearer
-// to the client.
+// followForwarded evaluates Forwarded. It returns false if it could not parse any element of the field. If several
+// trusted proxies sent a scheme or host, the values from the proxy that is nearest to the client apply.
 func (o *Origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
 	for _, line := range slices.Backward(lines) {
 		for rest, more := line, true; more; {
@@ -140,7 +140,7 @@ func (o *Origin) set(to *string, field, value string, valid bool) {
 	}
 }
 
-// setProto sets the scheme. setProto accepts wss and ws, which Traefik sends for WebSocket handshakes.
+// setProto sets the scheme. It also accepts wss and ws, which Traefik sends for WebSocket handshakes.
 func (o *Origin) setProto(field, s string) {
 	switch strings.ToLower(s) {
 	case "https", "wss":
@@ -166,8 +166,8 @@ func cleanPrefix(s string) (prefix string, ok bool) {
 	return strings.TrimSuffix(path, "/"), true
 }
 
-// Peer returns the client for applications. The parameter connected is the peer of the connection, and host is the host
-// in the request itself.
+// Peer returns the client that applications see. The parameter connected is the peer of the connection, and host is the
+// host in the request itself.
 func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	if o.addr == "" && o.proto == "" && o.host == "" && o.hostPort == "" {
 		return connected
@@ -204,8 +204,8 @@ func splitHost(host string) (name, port string) {
 	return host, ""
 }
 
-// parseNode parses an address such as 192.0.2.1, 192.0.2.1:4711 or [2001:db8::1]:4711. The port is "" if it is missing
-// or obfuscated (RFC 7239 §6.3).
+// parseNode parses an address such as 192.0.2.1, 192.0.2.1:4711 or [2001:db8::1]:4711. The result port is "" if the
+// port is missing or obfuscated (RFC 7239 §6.3).
 func parseNode(s string) (addr netip.Addr, port string, ok bool) {
 	host, hasPort := s, false
 	if strings.HasPrefix(s, "[") {
@@ -247,8 +247,8 @@ func backwards(lines []string) iter.Seq[string] {
 	}
 }
 
-// fromRight returns the n-th member of a list from its end, or the first member of a shorter list. Proxies that
-// maintain a list append one member each; most proxies overwrite the field.
+// fromRight returns the n-th member of a list, counted from the end, or the first member if the list is shorter. Some
+// proxies append a member to the list; most proxies replace the field.
 func fromRight(lines []string, n int) (member string) {
 	for one := range backwards(lines) {
 		if n == 0 {
@@ -260,14 +260,14 @@ func fromRight(lines []string, n int) (member string) {
 	return member
 }
 
-// element has the parameters that one proxy added (RFC 7239 §4).
+// An element of a Forwarded field contains the parameters that one proxy has added (RFC 7239 §4).
 type element struct{ node, proto, host string }
 
 const maxReach = 16
 
-// lastElement removes the last element from a list. lastElement tries the shortest suffix first, so that text from the
-// client, such as an unclosed quote, cannot hide the element that a proxy has appended. The result more reports whether
-// a comma precedes the element.
+// lastElement splits the last element from a list and returns the element and the rest. lastElement tries the shortest
+// suffix first, so that text from the client, such as an unclosed quote, cannot hide the element that a proxy has
+// appended. The result more reports whether a comma precedes the element.
 func lastElement(list string) (e element, rest string, more, ok bool) {
 	comma := len(list)
 	for range maxReach {
@@ -282,7 +282,8 @@ func lastElement(list string) (e element, rest string, more, ok bool) {
 	return element{}, "", false, false
 }
 
-// forwardedPair also accepts values without the quotes that they need, such as an address with its port.
+// forwardedPair matches a parameter of a Forwarded field. It also accepts values that should be quoted but are not,
+// such as an address with a port.
 var forwardedPair = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^([^=;, \t"]+)=(?:"((?:[^"\\]|\\.)*)"|([^";, \t\\]+))[ \t]*(?:;|$)`)
 })
@@ -305,7 +306,7 @@ func parseElement(s string) (e element, ok bool) {
 		default:
 			continue
 		}
-		if *to != "" { // each parameter may occur once (§4)
+		if *to != "" { // each parameter may occur only once (§4)
 			return e, false
 		}
 		*to = pair[3] + unescape.Replace(pair[2])

@@ -34,7 +34,7 @@ func TestHostsSelectTheirSite(t *testing.T) {
 		"a.b.example.org":                 2,
 		"deep.example.org":                2,
 		"x.deep.example.org":              3,
-		"www.example.org":                 2, // precedes example.*, as in nginx
+		"www.example.org":                 2, // *.example.org precedes www.example.*, as in nginx
 		"www.example.net":                 4,
 		"www.example.co.uk:80":            4,
 		"www.example":                     -1,

@@ -15,8 +15,9 @@ type Rewrite struct {
 	keepQuery   bool
 }
 
-// NewRewrite returns a Rewrite. target is an absolute, percent-encoded path, which may contain ${path}, ${rest} or $1,
-// and ${query} after a "?". Without a "?", the query does not change. The error is one line.
+// NewRewrite returns a Rewrite. The parameter target is an absolute, percent-encoded path, which may contain the
+// variables ${path}, ${rest} or $1 and, after a "?", ${query}. If target has no "?", the query does not change. The
+// error has one line.
 func NewRewrite(target string) (*Rewrite, error) {
 	path, query, found := strings.Cut(target, "?")
 	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "${path}") {
@@ -36,7 +37,7 @@ func NewRewrite(target string) (*Rewrite, error) {
 
 const maxRounds = 10
 
-// rewrite replaces the path. rewrite returns false if the new path is invalid or too long.
+// rewrite replaces the path of the request. It returns false if the new path is invalid or too long.
 func (d *Decision) rewrite(m *compiled) bool {
 	parsed := d.request.Parsed
 	if d.rounds++; d.rounds > maxRounds {
@@ -99,19 +100,19 @@ type Template []piece
 type piece struct {
 	text     string
 	variable bool
-	inHost   bool // the piece follows directly after the authority of a URL
+	inHost   bool // the piece directly follows the authority of a URL
 }
 
 const (
 	VarPath   = "path"   // the path of the request, as received
 	VarRest   = "rest"   // the path after the prefix of the mount
-	VarQuery  = "query"  // without "?"
-	VarHost   = "host"   // without port
-	VarScheme = "scheme" // http or https
+	VarQuery  = "query"  // the query of the request, without "?"
+	VarHost   = "host"   // the requested host, without the port
+	VarScheme = "scheme" // the scheme: http or https
 )
 
-// ParseTemplate parses text, which consists of literals and ${name}. $1 is short for ${rest}, and $$ for "$". The
-// error is one line.
+// ParseTemplate parses text, which consists of literal characters and variables such as ${path}; names are the
+// permitted variables. $1 means ${rest}, and $$ means "$". The error has one line.
 func ParseTemplate(text string, names ...string) (Template, error) {
 	var t Template
 	for i := 0; i < len(text); i++ {
@@ -119,7 +120,7 @@ func ParseTemplate(text string, names ...string) (Template, error) {
 			return nil, fmt.Errorf("%q has a character that must be percent-encoded in a URL: %q", text, c)
 		}
 	}
-	sample := "" // a possible value of t
+	sample := "" // a possible result of t
 	for rest := text; rest != ""; {
 		p := piece{text: rest}
 		switch literal, after, found := strings.Cut(rest, "$"); {
@@ -158,8 +159,8 @@ type Values struct {
 
 func (v *Values) Query() []byte { return v.query }
 
-// Append appends the template with the values in v. Append never appends a byte that ends a header field, and v cannot
-// change the host of the template.
+// Append appends the template, filled in with the values in v, to dst. Append never appends a byte that ends a header
+// field, and the values cannot change the host of the template.
 func (t Template) Append(dst []byte, v *Values) []byte {
 	begin := len(dst)
 	for _, p := range t {
@@ -206,7 +207,8 @@ func AppendURL(dst, part []byte) []byte { return appendEncoded(dst, part, notInU
 
 func AppendPath(dst, path []byte) []byte { return appendEncoded(dst, path, notInURL+"{}#%?") }
 
-// appendEncoded percent-encodes the characters in encoded, and all characters that are not visible.
+// appendEncoded appends text to dst. It percent-encodes the characters in the parameter encoded and all characters that
+// are not visible ASCII.
 func appendEncoded(dst, text []byte, encoded string) []byte {
 	const hex = "0123456789ABCDEF"
 	for _, c := range text {

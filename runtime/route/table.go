@@ -14,28 +14,30 @@ import (
 
 type Site struct {
 	// Names are the hosts, in any case and without a port: "example.org", "*.example.org" (any depth), "example.*" or
-	// "[2001:db8::1]". Only the first site may have no names. A first site without names serves every host that no site
-	// names, unless New is strict.
+	// "[2001:db8::1]". Only the first site may have no names. Unless the parameter strict of New is true, the first
+	// site also serves every host that no site names.
 	Names []string
 
 	Mounts []Mount // the first mount that matches handles the request
-	Guard  Guard   // guard of requests that match no mount
+	Guard  Guard   // guard for requests that match no mount
 }
 
 type Mount struct {
 	// Prefix is a prefix of the canonical path and must be canonical itself.
 	Prefix string
-	// Within is another prefix that the path must have. The prefix Within is not part of SCRIPT_NAME.
+	// Within is a second prefix that the path must have. It is not part of SCRIPT_NAME.
 	Within string
-	// Having, if not empty, is a pattern like Match that some segment of the path below Within must match.
+	// Having, if not empty, is a pattern in the syntax of Match. At least one segment of the path below Within must
+	// match it.
 	Having string
 
-	// Match, if not empty, is a pattern for names as in path.Match, without a slash: "*.php". The last segment must
-	// match. If Inner is set, any segment below Prefix may match, and SCRIPT_NAME ends with that segment.
+	// Match, if not empty, is a pattern for a segment in the syntax of path.Match, such as "*.php". If Inner is false,
+	// the last segment of the path must match. If Inner is true, any segment below Prefix may match, and SCRIPT_NAME
+	// ends with the matching segment.
 	Match string
 	Inner bool
 
-	// Plain restricts the mount to requests that did not arrive over HTTPS, according to trusted proxies.
+	// Plain restricts the mount to requests without HTTPS; a trusted proxy can report the scheme.
 	Plain bool
 
 	Except []string // prefixes that the path must not have
@@ -50,20 +52,21 @@ type Mount struct {
 
 // A Guard checks requests. The zero value of a Guard admits every client.
 type Guard struct {
-	// Allow and Deny are networks of clients. Clients in Allow are admitted, other clients in Deny are refused (403),
-	// and the remaining clients are admitted unless only Allow is set. A client of a unix socket has no address and
-	// belongs only to networks that contain all addresses.
+	// Allow and Deny are networks of clients. A client in Allow is admitted. A client in Deny but not in Allow is
+	// rejected (403). A client in neither is admitted, unless Allow is set and Deny is empty. A client of a unix socket
+	// has no address and belongs only to networks that contain all addresses.
 	Allow, Deny []netip.Prefix
 
-	// Cert is the certificate that the client must present (403, or 421 on a connection for another host).
+	// Cert is the certificate that the client must present. A client without it gets 403, or 421 if its connection was
+	// made for a different host.
 	Cert ClientCert
 
-	// Methods are the permitted methods; GET includes HEAD, and empty means all methods. Other methods get 405 with
-	// AllowField, a line "Allow: ...".
+	// Methods are the permitted methods. GET includes HEAD. If Methods is empty, all methods are permitted. A request
+	// with a different method gets 405 with AllowField, a line of the form "Allow: ...".
 	Methods    []string
 	AllowField []byte
 
-	// Admission means that the caller also decides (NeedsAdmission).
+	// Admission means that the caller must also check the client (NeedsAdmission).
 	Admission bool
 }
 
@@ -71,7 +74,7 @@ func (g *Guard) restricts() bool {
 	return len(g.Allow)+len(g.Deny)+len(g.Methods) > 0 || g.Cert.Authorities != "" || g.Admission
 }
 
-// A Table contains the sites. A Table belongs to one goroutine.
+// A Table contains the sites. A Table is not safe for concurrent use.
 type Table struct {
 	sites []site
 	hosts *hosts // nil if there is only one site
@@ -87,7 +90,8 @@ type compiled struct {
 	guarded bool
 }
 
-// New requires at least one site. strict rejects hosts that no site names. The error is one line.
+// New returns a Table for sites, which must not be empty. If strict is true, the Table rejects requests for hosts that
+// no site names. The error has one line.
 func New(sites []Site, strict bool) (*Table, error) {
 	t := &Table{sites: make([]site, len(sites))}
 	for i := range sites {
@@ -107,7 +111,7 @@ func New(sites []Site, strict bool) (*Table, error) {
 }
 
 func (t *Table) site(host []byte) int {
-	if t.hosts == nil || len(host) == 0 { // a request in HTTP/1.0 may have no host
+	if t.hosts == nil || len(host) == 0 { // an HTTP/1.0 request may have no host
 		return 0
 	}
 	if i := t.hosts.find(host); i >= 0 || t.hosts.strict {
@@ -133,8 +137,8 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 			return end, true
 		}
 	}
-	// SCRIPT_NAME is the prefix, shortened to whole segments of the path and without a trailing slash, because
-	// PATH_INFO is empty or begins with a slash (PEP 3333).
+	// SCRIPT_NAME is the prefix of the mount, shortened to whole segments and without a trailing slash, because
+	// PATH_INFO must be empty or begin with a slash (PEP 3333).
 	n := len(m.Prefix)
 	if n > 0 && m.Prefix[n-1] != '/' && (len(path) == n || path[n] == '/') {
 		return n, true
@@ -146,8 +150,8 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 	return n, true
 }
 
-// check returns the status with which the request is refused, and a text if the reason is the client certificate. 0
-// means that the request is allowed. The function check does not check the password.
+// check returns 0 if the guard admits the request. Otherwise check returns the status of the response, and a text if
+// the reason is the client certificate. check does not check the password.
 func (g *Guard) check(d *Decision) (status int, text string) {
 	if len(g.Allow)+len(g.Deny) > 0 && !g.admits(d.request.Client.Addr) {
 		return 403, ""
@@ -163,7 +167,7 @@ func (g *Guard) check(d *Decision) (status int, text string) {
 	return 0, ""
 }
 
-// admits reports whether addr may access the mount; "" is a client of a unix socket.
+// admits reports whether a client with the address addr may access the mount. "" is a client of a unix socket.
 func (g *Guard) admits(addr string) bool {
 	a, _ := netip.ParseAddr(addr)
 	a = a.Unmap().WithZone("")
@@ -185,8 +189,9 @@ func (g *Guard) takes(method []byte) bool {
 	})
 }
 
-// Foreign returns the first character of text that other servers treat as a regular expression or a path parameter, but
-// that is literal here; "" if there is none. The parameter text is a prefix or a pattern for names.
+// Foreign returns the first character of text that other servers treat as a part of a regular expression or of a path
+// parameter, but that this package treats literally; "" if there is none. The parameter text is a prefix or, if
+// isPrefix is false, a pattern.
 func Foreign(text string, isPrefix bool) string {
 	signs := "^$|(){}<>"
 	if isPrefix {
@@ -198,7 +203,7 @@ func Foreign(text string, isPrefix bool) string {
 	return ""
 }
 
-// checkPattern returns an error of one line if a pattern is invalid.
+// checkPattern returns a one-line error if the pattern is invalid.
 func checkPattern(pattern string) error {
 	if _, err := path.Match(pattern, ""); err != nil || strings.Contains(pattern, "/") {
 		return fmt.Errorf("%q is not a file name pattern: %w", pattern, path.ErrBadPattern)
@@ -206,7 +211,7 @@ func checkPattern(pattern string) error {
 	return nil
 }
 
-// find returns the end of the first segment of name[from:] that matches a pattern, or -1. If whole is set, only the
+// find returns the end of the first segment in name[from:] that matches the pattern, or -1. If whole is true, only the
 // last segment counts.
 func find(pattern string, name []byte, from int, whole bool) int {
 	end := from - 1
@@ -222,8 +227,8 @@ func find(pattern string, name []byte, from int, whole bool) int {
 	return -1
 }
 
-// hosts maps host names to the indexes of sites, in the order of nginx: an exact name, then the longest
-// "*.example.org", then "example.*".
+// The type hosts maps host names to the indexes of sites. As in nginx, an exact name precedes the longest matching
+// "*.example.org", which precedes "example.*".
 type hosts struct {
 	exact   map[string]int
 	wild    map[string]int
@@ -231,10 +236,10 @@ type hosts struct {
 	scratch [256]byte
 }
 
-// maxHost limits the length of a host, in bytes; names in DNS have up to 253.
+// maxHost limits the length of a host, in bytes. Names in DNS have at most 253 bytes.
 const maxHost = 255
 
-// newHosts returns nil if there is only one site to choose. The error is one line.
+// newHosts returns nil if every request belongs to the first site. The error has one line.
 func newHosts(sites []Site, strict bool) (*hosts, error) {
 	h := &hosts{exact: map[string]int{}, wild: map[string]int{}}
 	for i := range sites {
@@ -273,7 +278,7 @@ func (h *hosts) add(name string, site int) error {
 	return nil
 }
 
-// HostName normalizes a name for Site.Names, so that equivalent names are equal. The error is one line.
+// HostName normalizes a name for Site.Names, so that equivalent names become equal. The error has one line.
 func HostName(name string) (string, error) {
 	key := strings.TrimSuffix(strings.ToLower(name), ".")
 	bare := strings.TrimPrefix(key, "*.")
@@ -322,8 +327,8 @@ func (h *hosts) find(host []byte) int {
 	return -1
 }
 
-// NormalHost appends the value of a Host field without port and trailing dot, in lower case. An IPv6 literal gets its
-// shortest form. A value that is too long yields "".
+// NormalHost appends host, the value of a Host field, to dst in lower case, without the port and the trailing dot. An
+// IPv6 literal gets its shortest form. If host is too long, NormalHost appends nothing.
 func NormalHost(dst, host []byte) []byte {
 	if len(host) > maxHost {
 		return dst
