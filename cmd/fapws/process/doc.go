@@ -1,50 +1,50 @@
-// Package process starts the program again, which may be an executable or a library. No other package uses os.Args,
-// os.Executable or /proc/self/exe.
+// Package process starts the running program again, whether the program is an executable or a library. No other package
+// uses os.Args, os.Executable or /proc/self/exe.
 //
-// As an executable (executable.go), which build.sh makes, the program has Python linked into it. As a library
-// (library.go, build tag library) in a wheel, the program runs in the Python that installed the wheel: `python -m
-// fapws` (contrib/fapws/__main__.py) starts Python again with the library preloaded, which replaces the main function
-// of Python (preload.c). So the Python executable serves as libpython and matches the installed extension modules.
-// Everything else is the same as in the executable: this program initializes Python, on the main thread, when and how
-// it needs to.
+// The executable (executable.go), which build.sh makes, has Python linked into it. The library (library.go, build tag
+// library) is part of a wheel and runs in the Python that installed the wheel. `python -m fapws`
+// (contrib/fapws/__main__.py) starts Python again with the library preloaded, and the library replaces the main
+// function of Python (preload.c). The Python executable thus takes the place of libpython, and it matches the installed
+// extension modules. In both forms, the program itself initializes Python, on the main thread, when and how it needs
+// to.
 //
-// The alternative is an extension module, imported by a running Python. An extension module has disadvantages: handlers
-// run two frames deeper, the importing script occupies Python's main thread, Python's handlers receive signals first,
-// and a supervisor keeps an unused Python in memory.
+// The alternative to a preloaded library is an extension module that a running Python imports. It has disadvantages:
+// handlers run two frames deeper, the importing script occupies Python's main thread, Python's own handlers receive
+// signals first, and a supervisor keeps an unused Python in memory.
 //
 // # Exit codes
 //
-// exit.go has the exit codes of fapws, the errors that carry them to main, and the limit on how long an ending process
-// may take. Start reading at ExitError and ExitReport.
+// The file exit.go defines the exit codes of fapws and the errors that carry an exit code to the function main. It also
+// limits how long a process may take to end. Start reading at ExitError and ExitReport.
 //
 // # Blocked signals
 //
-// signals.go handles signals that are blocked when a process starts. Importing the package has effects before Go's
-// runtime starts. A worker unblocks the control signals of a supervisor. A supervisor that takes over during an upgrade
-// records the signals that arrive before it catches them: HUP, TTIN and TTOU must not end it, and TERM, INT and QUIT
-// must end it gracefully.
+// The file signals.go handles signals that are blocked when a process starts. Importing this package installs C code
+// that runs before Go's runtime starts. In a worker, this code unblocks the signals that control the supervisor. A
+// supervisor that takes over during an upgrade records the signals that arrive before it catches them: HUP, TTIN and
+// TTOU must not end the supervisor, and TERM, INT and QUIT must end it gracefully.
 //
-// A short time remains between the start of Go's signal handling and the initialization of this package. A TERM or INT
-// then ends the supervisor at once with status 0, and its workers end gracefully, as if it had died. A QUIT ends it
-// with Go's dump, and a HUP is lost.
+// Signals are not recorded in the short time between the start of Go's signal handling and the initialization of this
+// package. During this time, TERM or INT ends the supervisor at once with status 0, and its workers end gracefully, as
+// after any death of the supervisor. QUIT ends the supervisor with Go's dump of all goroutines. HUP is lost.
 //
 // # Orphans
 //
-// A process whose parent has died ends. A worker calls WatchParent, once, on the main thread.
+// A worker must end if its parent dies. For this purpose, it calls WatchParent once, on the main thread.
 //
-// Reading the end of a pipe or socket would not suffice: the application may have closed the descriptor, or all threads
-// may be blocked. So the kernel sends a signal (PR_SET_PDEATHSIG), which starts a kernel timer that kills the worker
-// after the graceful timeout (orphan.c).
+// It would not suffice to wait for the end of a pipe or socket, because the application may have closed the descriptor,
+// or all threads may be blocked. Instead, the kernel sends a signal when the parent dies (PR_SET_PDEATHSIG). The signal
+// handler starts a kernel timer that kills the worker after the graceful timeout (orphan.c).
 //
 // # Service manager, pid file, version
 //
-// A Notifier reports the state of the server to a service manager, by the protocol of sd_notify(3): datagrams to a unix
-// socket whose address is in the environment. The Notifier also notifies the manager's watchdog while the server
-// responds. Only the process that the manager has started uses a Notifier.
+// A Notifier reports the state of the server to a service manager with the protocol of sd_notify(3): it sends datagrams
+// to a unix socket whose address is in the environment. While the server responds, the Notifier also notifies the
+// manager's watchdog. Only the process that the manager has started uses a Notifier.
 //
-// A PIDFile writes the ID of this process to a file for scripts and service managers. The file of another running
-// process is not changed.
+// A PIDFile writes the ID of this process to a file for scripts and service managers. If the file contains the ID of a
+// different running process, it is not changed.
 //
-// Version names the program in banners, in the field Server and in environments. build.sh sets the version when it
-// links the executable.
+// Version is part of the banner, of the header field Server, and of the environment variable SERVER_SOFTWARE. build.sh
+// sets Version when it links the executable.
 package process

@@ -14,8 +14,8 @@ import (
 // expect to run on that thread.
 func init() { runtime.LockOSThread() }
 
-// started is the absolute path by which the executable was called; "" if it is unknown. An upgrade finds a new version
-// there. The path is determined before the program changes its working directory.
+// started is the absolute path by which the executable was called; "" if it is unknown. An upgrade starts the new
+// version at this path. The path is determined before the program changes its working directory.
 var started = func() string {
 	path, err := exec.LookPath(os.Args[0])
 	if err == nil || errors.Is(err, exec.ErrDot) {
@@ -27,8 +27,8 @@ var started = func() string {
 	return path
 }()
 
-// File returns the file of the running program: the executable or the library, which is in the same directory as the
-// Python package. File is "" if the system cannot provide it. File is safe for concurrent use.
+// File returns the path of the running program: the executable, or the library in the directory of the Python package.
+// If the path is unknown, File returns "". File is safe for concurrent use.
 func File() string {
 	path, _ := os.Executable()
 	return path
@@ -38,13 +38,13 @@ func Interpreter() string { return "" }
 
 func LowPorts() string { return "sudo setcap cap_net_bind_service=+ep " + File() }
 
-// TakeName names the process "fapws", because the kernel has named a process started by Again after /proc/self/exe.
-// TakeName must be called on the main thread.
+// TakeName sets the name of the process to "fapws". Otherwise a process that Again has started would be named exe,
+// after /proc/self/exe. TakeName must be called on the main thread.
 func TakeName() { _ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0) }
 
 // Again returns a command that starts the running program, even if its file was replaced or removed since the start. If
-// the parameter newest is set, the command starts the program that is installed now. Callers may append to ExtraFiles,
-// which need not be empty.
+// the parameter newest is true, the command starts the program that is now installed at the same path. The field
+// ExtraFiles of the command may already contain files, so callers must append to it.
 func Again(newest bool, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	if newest {

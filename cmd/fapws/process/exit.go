@@ -16,15 +16,15 @@ import (
 
 func Arguments() []string { return os.Args[1:] }
 
-// Exit codes of fapws. A script that exits may use other codes.
+// These are the exit codes of fapws. A script that calls sys.exit can use any code.
 const (
 	OK       = 0
-	Failed   = 1 // a failure while running, or a second stop signal
+	Failed   = 1 // the server failed while it was running, or received a second stop signal
 	BadUsage = 2 // wrong usage or setting, or a missing file
 	NoStart  = 3
 )
 
-// ExitError ends fapws with lines for the user and an exit code.
+// ExitError is an error that ends fapws with an exit code and lines for the user.
 type ExitError struct {
 	Code int
 	// lines for the user, separated by newlines; "" if the error was already reported
@@ -53,7 +53,8 @@ func ExitNotStarted(format string, args ...any) error {
 	return &ExitError{code, err.Error(), err}
 }
 
-// ExitFrom returns err as an ExitError with the code of the first *ExitError in err, or BadUsage.
+// ExitFrom returns an ExitError that wraps err. Its code is the code of the first *ExitError in the chain of err, or
+// BadUsage if there is none.
 func ExitFrom(err error) error {
 	code := BadUsage
 	if f := (*ExitError)(nil); errors.As(err, &f) {
@@ -65,7 +66,8 @@ func ExitFrom(err error) error {
 // ExitSilently returns an ExitError without text, for an error that was already reported.
 func ExitSilently(code int) error { return &ExitError{Code: code} }
 
-// ExitLines returns the lines of an error for the user. ExitLines adds advice to errors of the operating system.
+// ExitLines returns the lines that report err to the user. If err comes from the operating system, ExitLines adds
+// advice.
 func ExitLines(err error) []string {
 	text := ExitPlain(err).Error()
 	if text == "" {
@@ -97,16 +99,16 @@ func ExitReport(w io.Writer, err error) int {
 	return Failed
 }
 
-// closingTime is the minimum time that Python has, after serving has ended, for the script's atexit functions and
-// threads. python3 waits without a limit, but a supervisor cannot.
+// closingTime is the minimum time that the script's atexit functions and threads get after serving has ended. python3
+// has no such limit, but a supervisor cannot wait forever.
 const closingTime = 5 * time.Second
 
-// ClosingTime returns how long Python may take to end: until deadline, which also limits the requests, but at least
-// closingTime.
+// ClosingTime returns how long Python may take to end: until deadline, but at least closingTime. The same deadline
+// limits active requests.
 func ClosingTime(deadline time.Time) time.Duration { return max(closingTime, time.Until(deadline)) }
 
-// ExitAfterClosingTime ends the process with code, after a warning, if Python takes longer than ClosingTime to end.
-// Stop the timer if the process continues after Python has ended.
+// ExitAfterClosingTime starts a timer that logs a warning and ends the process with code if Python takes longer than
+// ClosingTime to end. If the process continues after Python has ended, the caller must stop the timer.
 func ExitAfterClosingTime(deadline time.Time, code int, warn func(string)) *time.Timer {
 	return time.AfterFunc(ClosingTime(deadline), func() {
 		warn("threads or atexit functions of the script did not end; exiting without them")
@@ -122,8 +124,9 @@ type plain struct {
 func (p plain) Error() string { return p.text }
 func (p plain) Unwrap() error { return p.error }
 
-// ExitPlain returns err with a text for users. An error of the packages os or net becomes the file or host and the
-// reason, without the name of the call ("open x: "). A next step is appended if the text has none.
+// ExitPlain returns err with a text for users. For an error from package os or net, the text contains the file or host
+// and the reason, but not the name of the system call (such as "open"). If the text suggests no next step, ExitPlain
+// appends one.
 func ExitPlain(err error) error {
 	var file *fs.PathError
 	var name *net.DNSError
@@ -131,9 +134,9 @@ func ExitPlain(err error) error {
 	var done plain
 	raw, text := "", ""
 	switch {
-	case errors.As(err, &done): // the error already has a text for users
+	case errors.As(err, &done): // the text of the error is already meant for users
 		return err
-	case errors.As(err, &name): // check this before net.OpError, which wraps it
+	case errors.As(err, &name): // This case must precede net.OpError, because a net.OpError can wrap this error.
 		raw, text = name.Error(), "host "+name.Name+" is not known"
 		if !name.IsNotFound {
 			text = "host " + name.Name + " cannot be looked up: " + name.Err
@@ -167,7 +170,7 @@ func ExitPlainArgs(args []any) []any {
 	return args
 }
 
-// forUser returns " for user NAME"; "" for root, because root may read nearly all files.
+// forUser returns " for user NAME", or "" for root, because root can read nearly all files.
 func forUser() string {
 	if os.Geteuid() == 0 {
 		return ""

@@ -1,7 +1,7 @@
-/* Makes the linker use the oldest versions of libc's functions for the library in a wheel. Every glibc since 2.17
- * provides these versions (manylinux_2_17, PEP 600). glibc 2.34 moved most of these functions to libc.so under a new
- * version with the same behaviour. scripts/package.sh includes this file before every C file. preload.c defines stat
- * and memfd_create, which glibc 2.17 lacks. */
+/* Makes the linker use the oldest symbol versions of libc's functions, so that the library in a wheel runs with every
+ * glibc since 2.17 (manylinux_2_17, PEP 600). Most of these functions have a second symbol version, with the same
+ * behaviour, since glibc 2.34 moved them to libc.so. scripts/package.sh includes this file before every C file. glibc
+ * 2.17 lacks stat and memfd_create, so preload.c defines them. */
 #if !defined(FAPWS_GLIBC_H) && !defined(__ASSEMBLER__)
 #define FAPWS_GLIBC_H
 
@@ -42,7 +42,7 @@ FAPWS_OLD(sem_timedwait);
 FAPWS_OLD(sem_trywait);
 FAPWS_OLD(sem_wait);
 FAPWS_AS(fcntl64, fcntl, FAPWS_OLDEST("GLIBC_2.2.5", "GLIBC_2.4"));
-/* the C23 version also accepts numbers such as 0b1, which this program does not need */
+/* the C23 versions also accept binary numbers such as 0b1, which this program does not need */
 FAPWS_AS(__isoc23_sscanf, sscanf, FAPWS_OLDEST("GLIBC_2.2.5", "GLIBC_2.4"));
 FAPWS_AS(__isoc23_strtol, strtol, FAPWS_OLDEST("GLIBC_2.2.5", "GLIBC_2.4"));
 FAPWS_AS(__isoc23_strtoull, strtoull, FAPWS_OLDEST("GLIBC_2.2.5", "GLIBC_2.4"));

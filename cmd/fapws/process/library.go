@@ -12,8 +12,8 @@ import (
 	"path/filepath"
 )
 
-// A process with the library has the arguments of `python -m fapws`; remove the first arguments. If Python has not
-// preloaded the library, the module reports that.
+// A process with the library was started as `python -m fapws`, so remove the first arguments. If Python has not
+// preloaded the library, the Python module fapws reports this error.
 func init() {
 	const own = 3 // the interpreter, -m, fapws
 	if file != nil && len(os.Args) >= own {
@@ -21,22 +21,22 @@ func init() {
 	}
 }
 
-// An installed library may be replaced or removed while this process runs.
+// The library is kept open, because its file may be replaced or removed while this process runs.
 var file = os.NewFile(uintptr(C.fapws_preload.fd), "libfapws.so")
 
 func File() string { return C.GoString(C.fapws_preload.path) }
 
 func Interpreter() string { return C.GoString(C.fapws_preload.interpreter) }
 
-// LowPorts returns a command that allows low ports. LowPorts does not suggest capabilities, because the dynamic loader
-// preloads no library into an interpreter with capabilities.
+// LowPorts returns a command that allows low ports. LowPorts does not suggest file capabilities, because the dynamic
+// loader does not preload libraries into an interpreter that has them.
 func LowPorts() string { return "sudo sysctl net.ipv4.ip_unprivileged_port_start=80" }
 
-// TakeName does nothing, because the constructor of the library has named the process.
+// TakeName does nothing, because a constructor in the library has already set the name of the process.
 func TakeName() {}
 
-// Again returns a command that starts the newest program as a user does. Again does not use -m, which would search the
-// working directory first.
+// Again returns a command that starts the installed program in the same way as a user does. Again does not use -m,
+// because Python would then search the working directory first.
 func Again(newest bool, args ...string) *exec.Cmd {
 	if newest {
 		cmd := exec.Command(Interpreter(), append([]string{filepath.Join(filepath.Dir(File()), "__main__.py")},
@@ -50,7 +50,7 @@ func Again(newest bool, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", append([]string{"-m", "fapws"}, args...)...)
 	cmd.Args[0] = Interpreter()
 	cmd.ExtraFiles = []*os.File{file}
-	// the library by its descriptor, because another library may have its path by now
+	// Name the library by its descriptor, because a different library may have replaced it at its path.
 	preload := "/proc/self/fd/3"
 	if others, ok := os.LookupEnv("LD_PRELOAD"); ok {
 		preload += ":" + others

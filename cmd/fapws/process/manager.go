@@ -25,17 +25,18 @@ var Version = "dev"
 // Software returns the value of SERVER_SOFTWARE (RFC 3875 §4.1.17).
 func Software() string { return "fapws/" + Version }
 
-// A PIDFile is the file with the ID of this process; nil if there is no file.
+// A PIDFile is the file with the ID of this process. A nil *PIDFile stands for no file.
 type PIDFile struct {
-	path string // absolute, because the process may change its directory
+	path string // an absolute path, because the process may change its working directory
 	file *os.File
 	once sync.Once
 }
 
 func line() string { return strconv.Itoa(os.Getpid()) + "\n" }
 
-// WritePIDFile creates the file as a whole or not at all, and replaces a symbolic link instead of following it. path is
-// absolute. If the file names another running process, WritePIDFile returns an error. Errors are one line.
+// WritePIDFile creates the pid file atomically. If path is a symbolic link, the file replaces the link. The parameter
+// path must be absolute. If the file contains the ID of a different running process, WritePIDFile returns an error. The
+// text of an error has one line.
 func WritePIDFile(path string) (*PIDFile, error) {
 	pid := os.Getpid()
 	other, err := owner(path)
@@ -53,8 +54,8 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	return &PIDFile{path: path, file: f}, nil
 }
 
-// MayWritePIDFile returns an error if WritePIDFile would fail, although no other process runs. The error of a missing
-// directory is fs.ErrNotExist.
+// MayWritePIDFile returns an error if WritePIDFile would fail for a reason other than a running process. If the
+// directory is missing, the error is fs.ErrNotExist.
 func MayWritePIDFile(path string) error {
 	if _, err := owner(path); err != nil {
 		return err
@@ -69,8 +70,8 @@ func cannotWrite(path string, err error) error {
 	return fmt.Errorf("cannot write the pid file %s: %w", path, system.Cause(err))
 }
 
-// Left returns the file for TakeOverPIDFile in a program that replaces this program in the same process; nil if there
-// is no pid file.
+// Left returns the open pid file, which a program that replaces this program in the same process passes to
+// TakeOverPIDFile. Left returns nil if there is no pid file.
 func (f *PIDFile) Left() *os.File {
 	if f == nil {
 		return nil
@@ -78,8 +79,8 @@ func (f *PIDFile) Left() *os.File {
 	return f.file
 }
 
-// TakeOverPIDFile returns the pid file that the previous program has written in this process, perhaps as root. The
-// parameter left is the result of Left, and belongs to the PIDFile.
+// TakeOverPIDFile returns the pid file that the previous program in this process has written, perhaps as root. The
+// parameter left is the result of Left in that program. The PIDFile takes over left.
 func TakeOverPIDFile(path string, left *os.File) *PIDFile { return &PIDFile{path: path, file: left} }
 
 func replace(path string) (*os.File, error) {
@@ -102,8 +103,8 @@ func replace(path string) (*os.File, error) {
 	return f, nil
 }
 
-// Remove removes the file unless it has been replaced. A process that has given up root may lack the permission: then
-// Remove empties the file. Remove is safe for concurrent use. Only the first call of Remove has an effect.
+// Remove removes the file unless it has been replaced. If the process has given up root and lacks the permission to
+// remove the file, Remove empties the file. Remove is safe for concurrent use. Only the first call has an effect.
 func (f *PIDFile) Remove() (err error) {
 	if f != nil {
 		f.once.Do(func() {
@@ -119,7 +120,7 @@ func (f *PIDFile) remove() error {
 	mine, _ := f.file.Stat()
 	there, err := os.Lstat(f.path)
 	if string(text) != line() || errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(mine, there) {
-		return nil // the file was removed, or belongs to another process by now
+		return nil // the file was removed, or a different process has replaced it
 	}
 	if err = os.Remove(f.path); errors.Is(err, fs.ErrPermission) {
 		err = f.file.Truncate(0)
@@ -139,10 +140,11 @@ func owner(path string) (pid int, err error) {
 			err = fmt.Errorf("cannot use the pid file %s: %w", path, err)
 		}
 	}()
-	// do not wait for the writer of a FIFO
+	// O_NONBLOCK: if path is a FIFO, do not wait until a process writes to it
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP): // a missing file has no owner, and a link is replaced
+	// a missing file has no owner, and a symbolic link will be replaced
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP):
 		return 0, nil
 	case err != nil:
 		return 0, system.Cause(err)
@@ -179,15 +181,16 @@ const (
 )
 
 // Notifier sends messages to a service manager. The methods of Notifier are safe for concurrent use and do nothing for
-// a nil Notifier. Messages are best effort, as sd_notify(3) recommends: an error should only be logged.
+// a nil Notifier. A failure to send a message should only be logged, as sd_notify(3) recommends.
 type Notifier struct {
 	address *net.UnixAddr
-	// interval in which the manager expects Alive before it restarts the service; 0 means no watchdog
+	// maximum time between calls of Alive, after which the manager restarts the service; 0 means no watchdog
 	watchdog time.Duration
 }
 
-// TakeNotifier creates a Notifier from environment variables, which it removes, because child processes must not send
-// messages for the service. TakeNotifier returns nil if there is no manager or its unix socket cannot be reached.
+// TakeNotifier creates a Notifier from environment variables. It removes these variables, because child processes must
+// not send messages for the service. TakeNotifier returns nil if there is no service manager or if the manager's unix
+// socket cannot be reached.
 func TakeNotifier() *Notifier {
 	name, watched, text := os.Getenv(socketVariable), os.Getenv(pidVariable), os.Getenv(usecVariable)
 	for _, variable := range []string{socketVariable, usecVariable, pidVariable} {
@@ -236,8 +239,8 @@ func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 
 func (n *Notifier) Alive() error { return n.send("WATCHDOG=1") }
 
-// send sends a message. send connects each time, because the manager may have restarted with another socket at the same
-// address.
+// send sends a message. Each call of send connects again, because the manager may have restarted and created a new
+// socket at the same address.
 func (n *Notifier) send(assignments ...string) error {
 	if n == nil {
 		return nil
@@ -247,15 +250,16 @@ func (n *Notifier) send(assignments ...string) error {
 		return err
 	}
 	defer c.Close()
-	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err != nil { // the manager may have stopped reading
+	// without a deadline, Write would block if the manager has stopped reading
+	if err := c.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
 		return err
 	}
 	_, err = c.Write([]byte(strings.Join(assignments, "\n")))
 	return err
 }
 
-// Watch notifies the watchdog at half its interval, as long as ping succeeds within this time. Watch returns when ctx
-// ends, or at once if there is no watchdog.
+// Watch notifies the watchdog twice in each watchdog interval, as long as the function ping succeeds in time. Watch
+// returns when ctx ends, or at once if there is no watchdog.
 func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) {
 	if n == nil || n.watchdog == 0 {
 		return
@@ -268,7 +272,7 @@ func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) 
 		err := ping(trial)
 		cancel()
 		if err == nil {
-			_ = n.Alive() // ignore an error: the manager then restarts the service
+			_ = n.Alive() // errors are ignored: the manager then restarts the service
 		}
 		select {
 		case <-ticks.C:
@@ -278,7 +282,7 @@ func (n *Notifier) Watch(ctx context.Context, ping func(context.Context) error) 
 	}
 }
 
-// monotonic returns systemd's time: the time since the machine was started.
+// monotonic returns the time in the form that systemd expects: the time since the machine was started.
 func monotonic() (time.Duration, error) {
 	var now unix.Timespec
 	err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now)

@@ -1,6 +1,6 @@
-/* Ends a process whose parent has died, without a descriptor, a lock or another thread: the application may have
- * closed descriptors of fapws, a handler may hold the GIL, and Go may block forever while it writes a crash report to a
- * full pipe. */
+/* Ends a process whose parent has died. This code needs no descriptor, no lock and no second thread: the application
+ * may have closed descriptors that fapws has opened, a handler may hold the GIL, and Go may block forever while it
+ * writes a crash report to a full pipe. */
 #define _GNU_SOURCE
 #include "orphan.h"
 
@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* These system calls are made directly, because their functions need librt before glibc 2.34. */
+/* These system calls are made directly, because the library functions are in librt before glibc 2.34. */
 struct kernel_time {
   long interval_seconds, interval_nanoseconds, seconds, nanoseconds; /* struct __kernel_old_itimerspec */
 };
@@ -32,7 +32,7 @@ void fapws_orphan_end(void) {
 
 static void on_signal(int sig, siginfo_t *info, void *context) {
   int kept = errno;
-  if (getppid() != parent) { /* if the parent is the same, only one of its threads has ended */
+  if (getppid() != parent) { /* if the parent is still the same process, only one of its threads has ended */
     fapws_orphan_end();
     if (before.sa_flags & SA_SIGINFO) before.sa_sigaction(sig, info, context);
   }

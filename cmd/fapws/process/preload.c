@@ -2,7 +2,7 @@
 //go:build library
 /* clang-format on */
 
-/* Makes a Python process with the preloaded library run this program. */
+/* Makes a Python process that has preloaded this library run fapws instead of Python's main function. */
 #define _GNU_SOURCE
 #include "preload.h"
 
@@ -19,8 +19,8 @@
 
 struct fapws_preload fapws_preload = {-1, "", ""};
 
-/* Removes NAME from the environment, which children inherit, and returns its value, which remains valid; NULL if not
- * set. */
+/* Removes the variable name from the environment, so that child processes do not inherit it. Returns the value, which
+ * remains valid, or NULL if the variable is not set. */
 static char *take(const char *name) {
   char *value = getenv(name);
   if (value) value = strdup(value);
@@ -28,8 +28,8 @@ static char *take(const char *name) {
   return value;
 }
 
-/* Removes the library, the first entry, from LD_PRELOAD. Entries of the user remain. The string is modified in place,
- * because Go uses the original environment of the process. */
+/* Removes the first entry, which is this library, from LD_PRELOAD, and keeps the user's own entries. The string is
+ * modified in place, because Go uses the original environment of the process. */
 static void take_library(void) {
   const char *value = getenv("LD_PRELOAD"), *others = value ? strpbrk(value, ": ") : NULL;
   if (others)
@@ -38,15 +38,15 @@ static void take_library(void) {
     unsetenv("LD_PRELOAD");
 }
 
-/* Writes the library's path into the dynamic loader's list of libraries, for gdb. The list contains /proc/self/fd/3,
- * for which gdb would open its own descriptor 3, which may be a pipe. */
+/* Writes the library's path into the dynamic loader's list of libraries, for gdb. Otherwise the list contains
+ * /proc/self/fd/3, and gdb would read its own descriptor 3, which may be a pipe. */
 static void show_path(void) {
   Dl_info info;
   struct link_map *self;
   if (dladdr1(&fapws_preload, &info, (void **)&self, RTLD_DL_LINKMAP)) self->l_name = (char *)fapws_preload.path;
 }
 
-/* The priority makes this constructor run before the constructors of the other packages and of Go. */
+/* The priority makes this constructor run before the constructors in the other packages and in Go's runtime. */
 __attribute__((constructor(102))) static void start(void) {
   char *library = take(FAPWS_LIBRARY), *interpreter = take(FAPWS_INTERPRETER);
   int path = 0;
@@ -56,7 +56,7 @@ __attribute__((constructor(102))) static void start(void) {
   fapws_preload.path = library + path;
   fapws_preload.interpreter = interpreter;
   show_path();
-  signal(SIGPIPE, SIG_DFL); /* restore the default, because Python has ignored both signals */
+  signal(SIGPIPE, SIG_DFL); /* restore the default actions, because Python has made the process ignore both signals */
   signal(SIGXFSZ, SIG_DFL);
   prctl(PR_SET_NAME, "fapws");
 }
@@ -71,7 +71,8 @@ static int main_of_library(int argc, char **argv, char **envp) {
 typedef int main_function(int, char **, char **);
 typedef int libc_start_main(main_function *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
 
-/* Replaces the function of libc that the first instructions of the interpreter call with its main function. */
+/* Replaces libc's function __libc_start_main, to which the first instructions of the interpreter pass its main
+ * function. */
 __attribute__((visibility("default"))) int __libc_start_main(main_function *main, int argc, char **argv,
                                                              void (*init)(void), void (*fini)(void),
                                                              void (*loaded)(void), void *stack) {

@@ -1,5 +1,6 @@
 /* Handles signals that are blocked when a process starts. During an upgrade, control signals are blocked, so that
- * signals between the two programs are not lost. This code runs before Go's runtime, which unblocks some signals. */
+ * signals that arrive between the old and the new program are not lost. This code runs before Go's runtime unblocks
+ * some of these signals. */
 #include "sigmask.h"
 
 #include <signal.h>
@@ -8,7 +9,7 @@
 
 static const int controls[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGTTIN, SIGTTOU};
 
-/* Control signals that must not end or stop the process by their default action before it catches them. */
+/* Control signals whose default action must not end or stop the process before it catches them. */
 static const int harmless[] = {SIGHUP, SIGTTIN, SIGTTOU};
 
 static const int ending[] = {SIGTERM, SIGINT, SIGQUIT};
@@ -17,8 +18,8 @@ static sigset_t arrived;
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-/* Unblocks the control signals in a worker, which has inherited the mask. Programs that the application starts would
- * also inherit it and could not be terminated. */
+/* Unblocks the control signals in a worker, which has inherited the signal mask. Programs that the application starts
+ * would otherwise inherit the mask, too, and could not be terminated with a signal. */
 static void unblock(void) {
   sigset_t set;
   sigemptyset(&set);
@@ -26,18 +27,18 @@ static void unblock(void) {
   pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* Handles a signal that ends the process, from the moment when Go unblocks it. If Go has installed its handler but does
- * not catch the signal yet, Go's handler calls this handler and then lets the signal end the process. Service managers
- * would report a failure, so this handler exits with 0. The workers notice this and end gracefully. */
+/* Records TERM, INT and QUIT until Go installs its own signal handler. From then until Go catches the signal, Go's
+ * handler calls this handler and would then let the signal end the process, which a service manager reports as a
+ * failure. Therefore this handler exits with status 0. The workers notice the end of the process and end gracefully. */
 static void note(int sig) {
   struct sigaction now;
   sigaddset(&arrived, sig);
   if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != note) _exit(0);
 }
 
-/* The kernel discards pending signals that become ignored, so they are recorded first. A HUP between this call and the
- * moment when Go catches HUP, some milliseconds later, is lost: Go unblocks HUP, which would end the process if it were
- * not ignored. */
+/* The signals are ignored until Go catches them, because Go's runtime unblocks HUP, which would otherwise end the
+ * process. The kernel discards pending signals when they become ignored, so pending signals are recorded first. A HUP
+ * that arrives in the few milliseconds until Go catches HUP is lost. */
 static void note_early(void) {
   sigpending(&arrived);
   for (size_t i = 0; i < COUNT(harmless); i++) signal(harmless[i], SIG_IGN);

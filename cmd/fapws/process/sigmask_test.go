@@ -15,7 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// before is the variable that makes the test binary a program that ends while a signal is pending for the next program.
+// before is the environment variable that makes the test binary the first of two programs: it executes the second
+// program while a signal is pending.
 const before = "FAPWS_TEST_BEFORE"
 
 func TestMain(m *testing.M) {
@@ -66,7 +67,8 @@ func execWithPending(signals ...syscall.Signal) error {
 	return syscall.Exec("/proc/self/exe", os.Args[:1], []string{"_FAPWS_HANDOVER=1"})
 }
 
-// The second program may still be starting. Before Go catches TERM, the signal ends the second program with status 0.
+// TERM may arrive while the second program is still starting. If Go does not catch TERM yet, the second program ends
+// with status 0.
 func TestSignalsBetweenTwoProgramsReachTheSecond(t *testing.T) {
 	for variable, want := range map[string]string{
 		before + "=1": "[hangup terminated]", "_FAPWS_HANDOVER=late": "[terminated quit]", "_FAPWS_HANDOVER=1": "[]",

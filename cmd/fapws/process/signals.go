@@ -25,15 +25,16 @@ func catchEarly() chan os.Signal {
 	return c
 }
 
-// AtTerminal reports whether the process was started at a terminal. AtTerminal reports false if the process ignores
-// HUP, which a terminal sends when it closes.
+// AtTerminal reports whether the process was started at a terminal. The result is false if the process ignores HUP, the
+// signal that a terminal sends when it closes.
 func AtTerminal() bool {
 	_, err := unix.IoctlGetTermios(0, unix.TCGETS)
 	return err == nil && !signal.Ignored(syscall.SIGHUP)
 }
 
-// SignalsArrived returns the distinct signals that arrived between two programs of an upgrade. Call it once, after the
-// program catches signals itself: a signal that arrives during the call may be caught twice.
+// SignalsArrived returns the distinct signals that arrived between the old and the new program of an upgrade. It must
+// be called once, after the program has started to catch signals. A signal that arrives during the call may be
+// delivered twice.
 func SignalsArrived() (signals []syscall.Signal) {
 	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGTERM,
 		syscall.SIGINT, syscall.SIGQUIT} {
@@ -57,8 +58,8 @@ func SignalsArrived() (signals []syscall.Signal) {
 // 34) nor Python uses.
 const deathSignal = syscall.Signal(50)
 
-// WatchParent returns a channel that receives when the parent of this process has died. After a further limit, the
-// kernel kills this process in any state. WatchParent must be called once, on the main thread.
+// WatchParent returns a channel that receives a value when the parent of this process has died. If this process has not
+// ended after limit, the kernel kills it. WatchParent must be called once, on the main thread.
 func WatchParent(limit time.Duration) (died <-chan os.Signal, err error) {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, deathSignal)
@@ -68,11 +69,12 @@ func WatchParent(limit time.Duration) (died <-chan os.Signal, err error) {
 	return c, nil
 }
 
-// LimitOrphan changes the time between the death of the parent and the end of this process. LimitOrphan is safe for
-// concurrent use.
+// LimitOrphan changes the time after which the kernel kills this process if its parent has died. LimitOrphan is safe
+// for concurrent use.
 func LimitOrphan(limit time.Duration) { C.fapws_orphan_limit(seconds(limit)) }
 
-// EndOrphan makes the kernel kill this process after the limit. EndOrphan is safe for concurrent use.
+// EndOrphan makes the kernel kill this process after the limit, as if the parent had died. EndOrphan is safe for
+// concurrent use.
 func EndOrphan() { C.fapws_orphan_end() }
 
 func seconds(d time.Duration) C.int { return C.int((d + time.Second - 1) / time.Second) }

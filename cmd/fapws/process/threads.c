@@ -1,6 +1,6 @@
-/* A container whose seccomp profile is older than clone3 may refuse this system call with EPERM. glibc then cannot
- * start a thread, because it tries clone only after ENOSYS, and Go's runtime would abort before the program could
- * report the reason. */
+/* A container with an old seccomp profile may refuse the system call clone3 with EPERM. glibc then cannot start a
+ * thread, because glibc tries clone only after ENOSYS. Go's runtime would abort before the program could report the
+ * reason. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -18,7 +18,8 @@ static const char refused[] =
 
 static void *nothing(void *argument) { return argument; }
 
-/* Runs before Go's runtime. The call of clone3 always fails; EINVAL means that the system supports it. */
+/* This constructor runs before Go's runtime. Its call of clone3 always fails; EINVAL means that the system supports
+ * clone3. */
 __attribute__((constructor(101))) static void check(void) {
   pthread_t thread;
   if (syscall(SYS_clone3, NULL, 0) != -1 || errno != EPERM) return;

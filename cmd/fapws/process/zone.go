@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// ZoneDoubts contains a warning if TZ is neither the name of a zone nor a rule.
+// ZoneDoubts contains a warning if the environment variable TZ is neither the name of a time zone nor a valid rule.
 var ZoneDoubts []string
 
-// Package time searches for the value of TZ only among the names of time zone files, and uses UTC for a POSIX rule (XBD
-// §8.3), as on OpenWrt and embedded systems. The C library, and so Python, supports rules. Go and Python must have the
-// same local time in logs, messages and pages, and for the rotation of logs.
+// If TZ is a POSIX rule (XBD §8.3) instead of the name of a time zone file, as on OpenWrt and embedded systems, Go's
+// package time uses UTC. The C library, and therefore Python, supports rules. Go and Python must use the same local
+// time in logs, messages and pages, and for the rotation of logs.
 func init() {
 	value := os.Getenv("TZ")
 	zone := zoneOf(value)
@@ -28,8 +28,8 @@ func init() {
 	}
 }
 
-// zoneOf returns the zone of a rule, or nil if value is empty, a path or the name of a zone. If the rule cannot be
-// parsed, all times of the zone have the name unread.
+// zoneOf returns the time zone for a rule. The result is nil if value is empty, a path, or the name of a time zone. If
+// the rule cannot be parsed, all times in the result have the zone name in the constant unread.
 func zoneOf(value string) *time.Location {
 	rule := strings.TrimPrefix(value, ":")
 	if rule == "" || rule[0] == '/' {
@@ -47,7 +47,8 @@ func zoneOf(value string) *time.Location {
 
 const unread = "?" // POSIX requires three letters or digits for the name of a zone
 
-// zoneFile returns a time zone file (RFC 8536) with a rule that applies since 1901. Earlier times are UTC.
+// zoneFile returns the contents of a time zone file (RFC 8536) in which the rule applies from 1901 on. Times before
+// 1901 are in UTC.
 func zoneFile(rule string) []byte {
 	header := func(transitions uint32) []byte {
 		b := append([]byte("TZif2"), make([]byte, 15)...)
@@ -57,7 +58,7 @@ func zoneFile(rule string) []byte {
 		return b
 	}
 	const utc = "\x00\x00\x00\x00\x00\x00" + unread + "\x00" // offset, no summer time, index of its name; names
-	b := append(header(0), utc...)                           // version 1, which readers of version 2 skip
+	b := append(header(0), utc...)                           // data block of version 1, which readers of version 2 skip
 	b = append(b, header(1)...)
 	b = binary.BigEndian.AppendUint64(b, 1<<64-1<<31) // the time -1<<31, which is in December 1901
 	b = append(b, 0)
