@@ -1,10 +1,10 @@
-/* Before Go starts, gives the right to chroot(2) to another process.
+/* Before Go starts, this code passes the right to call chroot(2) to a second process, the keeper.
  *
- * A worker must load the application outside the new root directory, as the user of the worker, and enter the directory
- * afterwards. The application must not have the right to chroot(2) while it loads. Capabilities belong to threads, and
- * Go cannot remove them from all of its threads. Therefore this code runs while the process has one thread. The code
- * starts a second process that keeps the capability and waits for a byte. Both processes share only the root and the
- * working directory (CLONE_FS).
+ * A worker loads the application outside the new root directory, as an ordinary user, and enters the directory
+ * afterwards. While the application loads, it must not have the right to call chroot(2). Capabilities belong to
+ * threads, and Go cannot remove them from all of its threads, so this code runs while the process has only one thread.
+ * It starts the keeper, which retains the capability and waits for a byte. Both processes share only the root directory
+ * and the working directory (CLONE_FS).
  */
 #define _GNU_SOURCE
 #include "chroot.h"
@@ -30,7 +30,7 @@ static void die(const char *what) {
 }
 
 static void close_all_but(int fd) {
-  /* Close all other descriptors, some of which are inherited from the supervisor. */
+  /* Close all descriptors except fd, because some are inherited from the supervisor. */
   for (int other = 0; other < 64; other++)
     if (other != fd) close(other);
 }
@@ -49,7 +49,7 @@ static void drop_capabilities(void) {
   struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   struct __user_cap_data_struct none[2];
   memset(none, 0, sizeof none);
-  /* A program with a set-user-ID bit could become root if a user owns /etc of the new root directory. */
+  /* Otherwise a user who owns /etc in the new root directory could become root through a set-user-ID program. */
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) die("PR_SET_NO_NEW_PRIVS");
   prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
   if (syscall(SYS_capset, &header, none) != 0) die("capset");
@@ -60,7 +60,8 @@ __attribute__((constructor(103))) static void part(void) {
   int pair[2];
   if (!dir || !getenv("_FAPWS_WORKER")) return;
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) die("socketpair");
-  /* The keeper sends no signal when it ends, so that the application does not wait for it like for its own child. */
+  /* The keeper is cloned without an exit signal, so that an application that waits for its own children does not wait
+   * for the keeper. */
   keeper = (pid_t)syscall(SYS_clone, (unsigned long)CLONE_FS, 0, 0, 0, 0);
   if (keeper < 0) die("clone");
   if (keeper == 0) keep(dir, pair[1]);

@@ -14,13 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ChrootVariable is the environment variable with the root directory for a worker. The worker is started with the
-// capability CAP_SYS_CHROOT.
+// ChrootVariable is the environment variable that contains the root directory for a worker. A worker with this variable
+// is started with the capability CAP_SYS_CHROOT.
 const ChrootVariable = C.FAPWS_WORKER_ROOT
 
-// EnterChroot makes the directory root the root of this process. EnterChroot returns an error of one line if an open
-// descriptor leads out of the directory, or if a file could not be opened again inside. EnterChroot may be called once,
-// on any goroutine.
+// EnterChroot makes root the root directory of this process. EnterChroot returns an error if an open descriptor leads
+// out of the directory, or if a file that is open for writing could not be reopened inside the directory. The text of
+// the error has one line. EnterChroot may be called only once, on any goroutine.
 func EnterChroot(root string) error {
 	if err := nothingLeadsOut(root); err != nil {
 		return err
@@ -36,8 +36,9 @@ func EnterChroot(root string) error {
 	return nil
 }
 
-// nothingLeadsOut returns an error if this process has an open directory outside of root, through which an attacker
-// could leave root, or writes to a file outside, such as a log, which could not be reopened.
+// nothingLeadsOut returns an error in two cases: this process has an open directory outside of root, through which an
+// attacker could leave root; or this process writes to a file outside of root, such as a log, which it could not reopen
+// later.
 func nothingLeadsOut(root string) error {
 	const folder = "/proc/self/fd"
 	open, err := os.ReadDir(folder)
@@ -48,7 +49,7 @@ func nothingLeadsOut(root string) error {
 		fd, _ := strconv.Atoi(entry.Name())
 		path, err := os.Readlink(filepath.Join(folder, entry.Name()))
 		if err != nil || fd <= 2 || !filepath.IsAbs(path) || below(root, path) {
-			// the descriptor was closed, or was inherited from the process that started the server
+			// the descriptor was closed meanwhile, or was inherited from the process that started the server
 			continue
 		}
 		var st unix.Stat_t

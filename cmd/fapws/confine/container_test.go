@@ -30,7 +30,7 @@ func TestContainerIsDetected(t *testing.T) {
 	normal := map[string]string{"proc/self/ns/pid": "pid:[4026531836]", "proc/self/ns/user": "user:[4026531837]",
 		"proc/self/ns/uts": "uts:[4026531838]", "proc/self/ns/ipc": "ipc:[4026531839]",
 		"proc/self/ns/cgroup": "cgroup:[4026531835]"}
-	hostPIDs := maps.Clone(normal) // docker run --pid=host
+	hostPIDs := maps.Clone(normal) // the namespaces of a container started by "docker run --pid=host"
 	hostPIDs["proc/self/ns/uts"] = "uts:[4026532200]"
 	for _, c := range []struct {
 		name  string

@@ -1,61 +1,67 @@
-// Package confine removes rights that a process does not need: root, files outside of a directory (chroot), and most
-// other rights by the sandbox. Package confine also adapts to limits of the system: processes, descriptors, memory,
-// processors.
+// Package confine removes rights that a process does not need: it gives up root, enters a root directory (chroot) so
+// that other files are inaccessible, and enters a sandbox. Package confine also adapts the process to limits on
+// processes, memory and processors.
 //
 // # User and group
 //
-// Names of users and groups are converted to numbers, and root is given up permanently by setgroups, setgid and setuid
-// in all threads. Then /proc is checked: no thread may be root or able to become root (Assume).
+// The names of the user and the group are converted to numeric IDs. All threads then give up root permanently with
+// setgroups, setgid and setuid. Finally, Assume checks in /proc that no thread is root or can become root.
 //
-// Without --user or --allow-root, root is refused, except in a container or if no other user exists (identity.go). Then
-// a warning is logged.
+// Without --user or --allow-root, a process does not start as root. In a container, or if the system has no user except
+// root, it starts and logs a warning (identity.go).
 //
 // # Chroot
 //
-// A worker enters a chroot(2) after it has loaded its application outside. The supervisor, which may chroot, calls
-// FurnishChroot and sets ChrootVariable; a worker is prepared before Go starts in it (chroot.c) and calls EnterChroot,
-// on any goroutine, once.
+// A worker first loads its application outside the new root directory and then enters the directory with chroot(2). The
+// supervisor calls FurnishChroot and sets ChrootVariable for its workers. In a worker, C code prepares the step before
+// Go starts (chroot.c). After loading, the worker calls EnterChroot once.
 //
 // The application must not have the capability that chroot(2) needs. Capabilities belong to threads, and neither Go nor
-// glibc can remove one from all threads of a program with cgo. So a constructor, which runs while the new process has
-// one thread, clones a keeper that shares only root and working directory with the process (CLONE_FS), and drops the
-// capability. When the application has loaded, the worker writes a byte; the keeper calls chroot(2) for both, and ends.
-// In the supervisor, only the main thread keeps CAP_SYS_CHROOT for later workers, in its permitted set. The supervisor
-// stays outside, with pid file, control socket and listeners.
+// glibc can remove a capability from all threads of a program with cgo. Therefore a C constructor runs while the new
+// process has only one thread. The constructor clones a second process, the keeper, and then drops the capability from
+// the worker. The keeper shares only the root directory and the working directory with the worker (CLONE_FS). When the
+// application has loaded, the worker writes a byte to the keeper. The keeper then calls chroot(2), which affects both
+// processes, and ends. In the supervisor, only the main thread keeps CAP_SYS_CHROOT, in its permitted set, to start
+// further workers. The supervisor itself stays outside the new root directory, with the pid file, the control socket
+// and the listeners.
 //
-// Paths below the new root stay the same: FurnishChroot makes a link inside the root from the path of the root to the
-// root itself, so /srv/www/log is valid both inside and outside, and no code translates paths. contrib/fapws/_chroot.py
-// imports modules that Python and handlers import late, and keeps the source of all modules for tracebacks; TZ gets the
-// value of /etc/localtime (identity.go). EnterChroot fails if the process has an open directory outside, through which
-// it could leave the root directory, or writes to a file outside.
+// Paths below the new root directory stay valid, so no code translates paths: FurnishChroot creates a symbolic link
+// inside the root directory, such as /srv/www, that leads to the root directory itself. Python cannot import modules or
+// read source files outside the root directory. Therefore contrib/fapws/_chroot.py imports, before the chroot, modules
+// that are usually imported late, and keeps the source of all modules for tracebacks. TZ is set to the rule in
+// /etc/localtime (identity.go). EnterChroot fails if the process has an open directory outside the root directory, or
+// writes to a file outside.
 //
 // # Sandbox
 //
-// The sandbox removes rights that a web application does not need: files outside a list (Landlock), TCP ports outside a
-// list, unix sockets, signals to other processes, root's capabilities, new privileges (no_new_privs), and system calls
-// that administer the machine (seccomp). A worker, or the loader of --fork, calls EnterSandbox once, when it has loaded
-// its application. Children of a sandboxed process inherit the sandbox and cannot leave it. The supervisor stays
-// outside, so that a reload can load other code. MissingInSandbox returns the restrictions that the kernel does not
-// support; the supervisor logs them before it starts a worker.
+// The sandbox removes rights that a web application does not need. It denies access to files and TCP ports that are not
+// listed (Landlock), and to unix sockets. It denies signals to processes outside the sandbox, root's capabilities, new
+// privileges (no_new_privs), and system calls that administer the machine (seccomp). A worker, or with --fork the
+// loader, calls EnterSandbox once, after it has loaded its application. Child processes inherit the sandbox and cannot
+// leave it. The supervisor stays outside the sandbox, so that a reload can load new code. MissingInSandbox returns the
+// restrictions that the kernel does not support; the supervisor logs them before it starts a worker.
 //
-// Landlock restricts a thread. go-landlock applies it to all threads of the process. Before Linux 7.0, it sends a
-// signal to each thread (libpsx, signal 33, which programs cannot block with glibc).
+// Landlock restricts only the calling thread. The package go-landlock therefore applies Landlock to every thread of the
+// process. Before Linux 7.0, go-landlock does so with a signal to each thread (libpsx, signal 33, which glibc does not
+// let programs block).
 //
 // # Limits of the process
 //
-// A constructor in C (limits.c) ends the process with one line if a limit of the process (ulimit, setrlimit(2), pids or
-// memory cgroup) leaves too little for Go's runtime and Python, which would end in a dump of all threads, often before
-// main, or a traceback. It runs before Go's runtime starts, in every process that imports this package.
+// If a limit on the process (ulimit, setrlimit(2), or a control group for pids or memory) is too low for Go's runtime
+// and Python, the start would fail with a traceback or a dump of all threads, often before the function main. To
+// prevent this, a C constructor (limits.c) checks the limits and ends the process with a one-line message. The
+// constructor runs before Go's runtime starts, in every process that imports this package.
 //
-// It maps the memory that a start needs, most of which Go's allocator only reserves. If the limit of processes is low,
-// the code also starts and ends the necessary threads. It writes the line if that fails. Under a limit of memory, glibc
-// uses two arenas instead of one for each thread, because each reserves 64 MiB of address space. If the limit of the
-// stack or data is too low for the executable, the kernel ends the process before any of its code runs.
+// To check the memory limit, the constructor maps as much memory as a start needs; Go's allocator only reserves most of
+// this memory. If the limit on processes is low, the constructor also starts and ends as many threads as a start needs.
+// If the memory is limited, the constructor makes glibc use only two arenas instead of one for each thread, because
+// each arena reserves 64 MiB of address space. If the limit on the stack or on data is too low for the executable, the
+// kernel ends the process before any of its code runs.
 //
 // # Control groups and memory
 //
-// memory.go finds the control groups of this process (cgroups(7)), of version 1 and 2, the processors that they let it
-// use, and their limits of memory. All these functions are safe for concurrent use.
+// The file memory.go finds the control groups of this process, in version 1 and version 2 (cgroups(7)). Its functions
+// return the number of processors that this process can use, and the memory limit. They are safe for concurrent use.
 //
 // UseLittleMemory configures the garbage collector for small machines (memory.go). A Trimmer returns memory to the
 // kernel while no client is connected, and after a burst of work.

@@ -17,7 +17,7 @@ type call struct {
 
 func (c call) result(t *testing.T, vm *bpf.VM) unix.Errno {
 	t.Helper()
-	// bpf.VM reads numbers in network byte order.
+	// The emulator bpf.VM reads numbers in network byte order.
 	data := make([]byte, 64)
 	binary.BigEndian.PutUint32(data[offNumber:], uint32(c.number))
 	binary.BigEndian.PutUint32(data[offArch:], c.arch)

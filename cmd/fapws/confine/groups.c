@@ -1,4 +1,4 @@
-/* Reads limits of control groups, before Go's runtime starts. */
+/* Reads the limits that control groups set, before Go's runtime starts. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Returns the number at the beginning of a file, or ULLONG_MAX if there is none. */
+/* Returns the number at the beginning of the file at path, or ULLONG_MAX if the file does not begin with a number. */
 static unsigned long long number_in(const char *path) {
   char text[32];
   int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -22,8 +22,8 @@ static unsigned long long number_in(const char *path) {
   return strtoull(text, NULL, 10);
 }
 
-/* Returns the lowest limit in file of a control group and of the groups above it. group is the path of the control
- * group below top in root. The function shortens group. */
+/* Returns the lowest limit in the files named file of a control group and of all groups above it. The parameter group
+ * is the path of the control group below the directory top in root. lowest_in shortens group. */
 static unsigned long long lowest_in(const char *root, const char *top, char *group, const char *file) {
   unsigned long long lowest = ULLONG_MAX;
   for (char *end = group + strlen(group);; *end = 0) {

@@ -18,10 +18,11 @@ import (
 	"fapws/runtime/system"
 )
 
-// nobody is the group of a user without an entry in the user database. By convention, this group owns no files.
+// nobody is the group ID for a user without an entry in the user database. By convention, this group owns no files.
 const nobody = "65534"
 
-// Identity is a user with its groups, as numbers of the kernel, and the environment variables that programs expect.
+// Identity contains the numeric uid and group IDs of a user, and the values for the environment variables that programs
+// expect.
 type Identity struct {
 	UID, GID int
 	Groups   []int
@@ -29,21 +30,22 @@ type Identity struct {
 	Home     string
 }
 
-// LookupIdentity returns the identity for a process that will run as a user and a group, each a name or a number. If
-// group is empty, the result has the user's group and supplementary groups, or the group 65534 for a user without an
-// entry in the user database. If username is empty, the result has the user of this process, and only the given group.
-// For a process that is not root, every other identity is an error. The error has one line.
+// LookupIdentity returns the identity for a process that will run as a user and a group. Both parameters can be names
+// or numbers. If group is empty, the result contains the user's group and supplementary groups, or only the group 65534
+// if the user has no entry in the user database. If username is empty, the result contains the user of this process and
+// only the given group. A process that is not root gets an error for every identity except its own. The text of an
+// error has one line.
 func LookupIdentity(username, group string) (*Identity, error) {
 	return lookup(username, group, os.Geteuid(), os.Getegid())
 }
 
-// MayBecome reports whether a process of this user may run as a user and a group.
+// MayBecome reports whether this process has the permission to change to the given user and group.
 func MayBecome(username, group string) bool {
 	_, err := LookupIdentity(username, group)
 	return err == nil
 }
 
-// CheckIdentity returns the error that LookupIdentity would return to root.
+// CheckIdentity returns the error that LookupIdentity would return if this process were root.
 func CheckIdentity(username, group string) error {
 	_, err := lookup(username, group, 0, 0)
 	return err
@@ -116,10 +118,11 @@ func (id *Identity) username() string {
 	return cmp.Or(id.Name, strconv.Itoa(id.UID))
 }
 
-// Credential returns the identity for a child process of os/exec; nil if this process already has the identity.
+// Credential returns the identity in the form that os/exec needs for a child process. Credential returns nil if this
+// process already has the identity.
 func (id *Identity) Credential() *syscall.Credential {
 	if os.Geteuid() != 0 {
-		// For a process that is not root, LookupIdentity accepts only its own user.
+		// LookupIdentity has ensured that a process that is not root already has this identity.
 		return nil
 	}
 	c := &syscall.Credential{Uid: uint32(id.UID), Gid: uint32(id.GID)}
@@ -129,9 +132,9 @@ func (id *Identity) Credential() *syscall.Credential {
 	return c
 }
 
-// become changes all threads of this process, which must be root.
+// become changes the user and groups of all threads to the identity. The process must be root.
 func (id *Identity) become() error {
-	// Set the groups first, because only root may change them.
+	// Set the groups before the user, because only root may change groups.
 	if err := syscall.Setgroups(id.Groups); err != nil {
 		return fmt.Errorf("cannot set the groups of %s: %w", id, err)
 	}
@@ -144,7 +147,8 @@ func (id *Identity) become() error {
 	return nil
 }
 
-// borrowed runs f as the identity (see Borrow) or, if this is impossible, as the current user.
+// borrowed runs f with the identity (see Borrow). If the identity cannot be borrowed, borrowed runs f as the current
+// user.
 func (id *Identity) borrowed(f func()) {
 	if os.Geteuid() != 0 {
 		return
@@ -155,10 +159,11 @@ func (id *Identity) borrowed(f func()) {
 	}
 }
 
-// Enter returns an error if the identity may not enter folder or a directory above it (path_resolution(7)); the error
-// names the first of these directories. folder is an absolute path. Enter asks the kernel, which respects access
-// control lists. If the kernel cannot answer, or if this process is not root, the result is nil: an error then appears
-// when the folder is used. The caller must have locked its goroutine to its thread.
+// Enter returns an error if the identity lacks the permission to enter folder or a directory above it
+// (path_resolution(7)). The error names the topmost such directory. The parameter folder must be an absolute path.
+// Enter lets the kernel check the permission, because the kernel respects access control lists. If this check is
+// impossible, or if this process is not root, Enter returns nil; an error then appears when the folder is used. The
+// caller must have locked its goroutine to its thread.
 func (id *Identity) Enter(folder string) (err error) {
 	id.borrowed(func() {
 		way := "/"
@@ -174,8 +179,8 @@ func (id *Identity) Enter(folder string) (err error) {
 	return err
 }
 
-// MayRead reports whether the identity may read a file. Like Enter, MayRead asks the kernel. The result is true if the
-// kernel cannot answer or the file does not exist.
+// MayRead reports whether the identity has the permission to read a file. Like Enter, MayRead lets the kernel check the
+// permission. The result is also true if this check is impossible or if the file does not exist.
 func (id *Identity) MayRead(name string) (may bool) {
 	may = true
 	id.borrowed(func() {
@@ -188,7 +193,7 @@ func (id *Identity) MayRead(name string) (may bool) {
 	return may
 }
 
-// SetEnviron sets the environment variables that programs of the identity expect.
+// SetEnviron sets the environment variables, such as HOME, that programs expect to match the identity.
 func (id *Identity) SetEnviron() error {
 	err := os.Setenv("HOME", id.Home)
 	for _, name := range []string{"USER", "LOGNAME"} {
@@ -201,7 +206,8 @@ func (id *Identity) SetEnviron() error {
 	return err
 }
 
-// Owner parses "user", "user:group" or ":group", each as name or number. A missing part is -1, as for chown(2).
+// Owner parses a text of the form "user", "user:group" or ":group". The user and the group can be names or numbers. The
+// result for a missing part is -1, which chown(2) leaves unchanged.
 func Owner(text string) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	username, group, _ := strings.Cut(text, ":")
@@ -220,7 +226,8 @@ func Owner(text string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// userEntry looks up a user by name or number. For a number without an entry, userEntry returns a user without a name.
+// userEntry looks up a user by name or uid. For a uid without an entry in the user database, userEntry returns a user
+// without a name.
 func userEntry(text string) (*user.User, error) {
 	entry, err := user.Lookup(text)
 	if err == nil {
@@ -252,8 +259,7 @@ func groupNumber(text string) (int, error) {
 	return -1, fmt.Errorf("cannot look up group %q: %w", text, err)
 }
 
-// number parses the number of a user or group. number rejects the largest number, which the kernel uses for "no
-// change".
+// number parses a numeric uid or group ID. The largest number is invalid, because the kernel uses it for "no change".
 func number(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n == 1<<32-1 {
@@ -262,8 +268,8 @@ func number(text string) (int, error) {
 	return int(n), nil
 }
 
-// RootReason returns why a process may need to run as root, for the log: "this is a container" or "this system has no
-// other user"; "" on a normal system.
+// RootReason returns a text for the log that explains why a process may need to run as root: "this is a container" or
+// "this system has no other user". On a normal system, RootReason returns "".
 func RootReason() string {
 	switch {
 	case inContainer("/", os.Getenv):
@@ -274,16 +280,16 @@ func RootReason() string {
 	return ""
 }
 
-// containerFiles are made by container engines: Docker, Podman and CRI-O, systemd and LXC. A virtual machine whose disk
-// was made from an image has these files as well.
+// containerFiles lists files that container engines create: Docker, Podman and CRI-O, systemd and LXC. A virtual
+// machine whose disk was created from a container image contains these files, too.
 var containerFiles = []string{".dockerenv", "run/.containerenv", "run/systemd/container"}
 
-// containerGroups are parts of the names of control groups for containers. Only version 1 shows these names inside a
-// container.
+// containerGroups lists texts that the control groups of containers have in their names. Inside a container, these
+// names are visible only with version 1 of control groups.
 var containerGroups = []string{"/docker", "/kubepods", "/lxc", "/libpod", "/containerd"}
 
-// initialNamespaces are the links in /proc/self/ns of the initial namespaces. The kernel fixes their numbers
-// (include/linux/proc_ns.h).
+// initialNamespaces maps each kind of namespace to the link in /proc/self/ns that a process in the initial namespace
+// has. The numbers are constants in the kernel (include/linux/proc_ns.h).
 var initialNamespaces = map[string]string{"pid": "pid:[4026531836]", "user": "user:[4026531837]",
 	"uts": "uts:[4026531838]", "ipc": "ipc:[4026531839]", "cgroup": "cgroup:[4026531835]"}
 
@@ -298,8 +304,8 @@ func inContainer(root string, getenv func(string) string) bool {
 			separate[name] = is != initial
 		}
 	}
-	// Services of a normal system may have their own uts or ipc namespace. Root in another user namespace is not the
-	// root of the machine.
+	// On a normal system, a service can have its own uts or ipc namespace. A root user in a separate user namespace is
+	// not root on the machine.
 	unusual := !known || separate["uts"] || separate["ipc"] || separate["cgroup"]
 	environ, groups := "\x00"+string(readFile(root, "proc/1/environ")), string(readFile(root, "proc/1/cgroup"))
 	switch {
@@ -335,8 +341,8 @@ func onlyRoot(passwd string) bool {
 	return true
 }
 
-// KeepZone sets TZ, unless it is set, to the rule in this machine's /etc/localtime, because the new root directory
-// lacks this file. KeepZone must be called before Python starts.
+// If the environment variable TZ is not set, KeepZone sets it to the rule in this machine's /etc/localtime, because the
+// new root directory lacks this file. KeepZone must be called before Python starts.
 func KeepZone() error {
 	if _, set := os.LookupEnv("TZ"); set {
 		return nil
@@ -348,8 +354,8 @@ func KeepZone() error {
 	return os.Setenv("TZ", rule)
 }
 
-// zoneRule returns the last line of a time zone file (RFC 8536 §3.3), a rule for future times in the format of TZ:
-// "CET-1CEST,M3.5.0,M10.5.0/3".
+// zoneRule returns the last line of a time zone file (RFC 8536 §3.3). This line is a rule for future times in the
+// format of the variable TZ, such as "CET-1CEST,M3.5.0,M10.5.0/3".
 func zoneRule(path string) string {
 	content, err := os.ReadFile(path)
 	if err != nil || !bytes.HasPrefix(content, []byte("TZif")) || !bytes.HasSuffix(content, []byte("\n")) {

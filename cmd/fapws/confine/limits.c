@@ -1,6 +1,6 @@
 /* Checks the limits of the process in a constructor, which runs before Go's runtime and Python. Existing mappings and
- * threads count toward a limit, so each check allocates the amount that the start needs, and releases it. If the limit
- * is not tight, a check needs one system call. */
+ * threads count toward a limit, so a check does not compare numbers: it allocates the amount that the start needs, and
+ * releases it. If a limit is high enough, its check needs only one system call. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -19,12 +19,12 @@
 
 #define MIB ((size_t)1 << 20)
 
-/* Resources that a start needs, measured with Go 1.26 and Python 3.11, rounded up. */
+/* The resources that a start needs were measured with Go 1.26 and Python 3.11, and are rounded up. */
 #define FILES 32
 #define THREADS 12
 #define STACK (MIB / 4)
 #if UINTPTR_MAX > 0xffffffffu
-#define RESERVED (1536 * MIB) /* 1,120 MiB of it are reserved for tables of Go's allocator and stay unused */
+#define RESERVED (1536 * MIB) /* Go's allocator reserves 1,120 MiB of this for tables, but does not use them */
 #define LARGE_STACK (256 * MIB)
 #else
 #define RESERVED (192 * MIB)
@@ -32,11 +32,11 @@
 #endif
 #define WRITABLE (96 * MIB)
 
-/* with less, even a server without Python reads the pages of its program repeatedly */
+/* with less memory, the kernel keeps evicting pages of the program, even in a server without Python */
 #define MEMORY (14 * MIB)
 
-/* To save time, threads are started as a test only if the limit of processes is lower, or if stacks exceed
- * LARGE_STACK. */
+/* To save time, threads are started as a test only if the limit on processes is lower than this number, or if stacks
+ * are larger than LARGE_STACK. */
 #define PLENTY_OF_PROCESSES 2000
 
 #define FAIL(...) (fprintf(stderr, "fapws: " __VA_ARGS__), _exit(3))
@@ -103,7 +103,7 @@ static void check_threads(rlim_t stack) {
 }
 
 __attribute__((constructor(101))) static void check_limits(void) {
-/* another program may have loaded the library (package process) */
+/* a program other than fapws may have loaded the library (package process) */
 #ifdef FAPWS_FORM_LIBRARY
   if (!getenv("_FAPWS_LIBRARY")) return;
 #endif
@@ -122,7 +122,7 @@ __attribute__((constructor(101))) static void check_limits(void) {
   if (space != RLIM_INFINITY || data != RLIM_INFINITY) {
     check_memory(space, data);
 #ifdef __GLIBC__
-    /* Each arena reserves 64 MiB; glibc would use one for each thread. */
+    /* Each arena reserves 64 MiB, and by default glibc would use one arena for each thread. */
     mallopt(M_ARENA_MAX, 2);
 #endif
   }

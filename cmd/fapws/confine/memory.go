@@ -19,13 +19,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupDirs returns the directories of the control group that limits a resource of this process, and of the groups
-// above it. Version 1 has hierarchies for one or several controllers: "4:memory:/a", "3:cpu,cpuacct:/a" in
-// /proc/self/cgroup; version 2 has a single hierarchy: "0::/a". In a container the directory of the group is missing,
-// and the top directory contains the limits. root is the root directory.
+// cgroupDirs returns the directory of the control group that limits a resource of this process, and the directories of
+// all groups above it. In version 1, each hierarchy has one or several controllers, with lines in /proc/self/cgroup
+// such as "4:memory:/a" and "3:cpu,cpuacct:/a". Version 2 has only one hierarchy: "0::/a". In a container, the
+// directory of the group is missing, and the top directory contains the limits. The parameter root is the root
+// directory.
 func cgroupDirs(root fs.FS, controller string) (dirs []string) {
 	text, _ := fs.ReadFile(root, "proc/self/cgroup")
-	// the group in the controller's hierarchy (version 1) and in the unified hierarchy (version 2)
+	// the group of this process in the controller's hierarchy (version 1) and in the unified hierarchy (version 2)
 	own, unified := "", ""
 	for line := range strings.Lines(string(text)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -50,8 +51,8 @@ func cgroupDirs(root fs.FS, controller string) (dirs []string) {
 	return dirs
 }
 
-// Processors returns how many of n processors this process can keep busy under the limits of its control groups, at
-// least one. A limit of 1.5 counts as two. root is the root directory.
+// Processors returns how many of n processors this process can keep busy under the limits of its control groups. A
+// limit of 1.5 counts as two, and the result is at least one. The parameter root is the root directory.
 func Processors(root fs.FS, n int) int {
 	for _, dir := range cgroupDirs(root, "cpu") {
 		quota, period := cgroupNumber(root, dir+"/cpu.cfs_quota_us"), cgroupNumber(root, dir+"/cpu.cfs_period_us")
@@ -65,15 +66,16 @@ func Processors(root fs.FS, n int) int {
 	return max(n, 1)
 }
 
-// cgroupNumber returns the number in a file; 0 if the file is missing or contains no number, such as "max".
+// cgroupNumber returns the number in a file, or 0 if the file is missing or contains a word such as "max" instead of a
+// number.
 func cgroupNumber(root fs.FS, name string) int64 {
 	text, _ := fs.ReadFile(root, name)
 	return numberAfter(text, "")
 }
 
-// UseLittleMemory configures the garbage collector for small machines, once. UseLittleMemory calls idle after each
-// burst of collections. GOGC in the environment takes precedence. Call it after the start, because collections during
-// the start free no memory.
+// UseLittleMemory configures the garbage collector for small machines. After each burst of collections, the function
+// idle is called. If the environment variable GOGC is set, it takes precedence. UseLittleMemory must be called only
+// once, after the start, because collections during the start free no memory.
 func UseLittleMemory(idle func()) {
 	if os.Getenv("GOGC") != "" {
 		return
@@ -82,7 +84,7 @@ func UseLittleMemory(idle func()) {
 		set:  func(percent int) { debug.SetGCPercent(percent) },
 		idle: idle,
 		wait: func(d time.Duration, check func()) { time.AfterFunc(d, check) },
-		// so that collections during the start do not count as too fast
+		// so that the first collection does not count as too soon after a previous collection
 		last: -slow,
 	}
 	p.set(littlePercent)
@@ -91,7 +93,8 @@ func UseLittleMemory(idle func()) {
 }
 
 // MemoryLimit returns the memory that this process can use, in bytes: the minimum of the machine's memory and the
-// limits of its control groups; 0 if unknown. root is the root directory.
+// limits of the control groups. MemoryLimit returns 0 if the memory is unknown. The parameter root is the root
+// directory.
 func MemoryLimit(root fs.FS) int64 {
 	text, _ := fs.ReadFile(root, "proc/meminfo")
 	limit := numberAfter(text, "MemTotal:") << 10 // memory of the machine; 0 if unknown
@@ -105,8 +108,9 @@ func MemoryLimit(root fs.FS) int64 {
 	return limit
 }
 
-// MemoryKills returns how many processes of this control group the kernel has killed because memory ran out.
-// MemoryKills returns 0 if there is no limit or the number is unknown. root is the root directory.
+// MemoryKills returns how many processes in this control group the kernel has killed because the group had no more
+// memory. MemoryKills returns 0 if there is no limit or the number is unknown. The parameter root is the root
+// directory.
 func MemoryKills(root fs.FS) int {
 	for _, dir := range cgroupDirs(root, "memory") {
 		for _, name := range []string{"memory.events", "memory.oom_control"} {
@@ -118,8 +122,9 @@ func MemoryKills(root fs.FS) int {
 	return 0
 }
 
-// MemoryExceeded describes the memory limit if the kernel has killed processes of the control group for lack of memory
-// since MemoryKills returned the number before; otherwise "". root is the root directory.
+// MemoryExceeded describes the memory limit if the kernel has killed processes in the control group since an earlier
+// call of MemoryKills, whose result is the parameter before. Otherwise MemoryExceeded returns "". The parameter root is
+// the root directory.
 func MemoryExceeded(root fs.FS, before int) string {
 	if MemoryKills(root) <= before {
 		return ""
@@ -137,9 +142,10 @@ func numberAfter(text []byte, key string) int64 {
 	return n
 }
 
-// dropProgramPages removes pages of program files from the resident memory of the process. Most were needed only during
-// the start (import machinery, initializers, tables). Pages that are needed again are mapped from the page cache. If
-// small is true, the pages are then mapped in small pieces. dropProgramPages is safe for concurrent use.
+// dropProgramPages removes the pages of program files from the resident memory of the process. Most of these pages were
+// needed only during the start (import machinery, initializers, tables). If a page is needed again, the kernel maps it
+// from the page cache. If small is true, later page faults map only small pieces of a file. dropProgramPages is safe
+// for concurrent use.
 func dropProgramPages(small bool) error {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -159,9 +165,9 @@ func dropProgramPages(small bool) error {
 	return nil
 }
 
-// programPages calls drop for each mapping of a program file in smaps (proc(5)) that has resident pages but no modified
-// pages. The mapping must be in maps, too, because qemu-user before 8.2 shows addresses of the emulator itself in
-// smaps.
+// programPages calls the function drop for each mapping of a program file in smaps (proc(5)) that has resident pages
+// but no modified pages. Mappings that are not in maps are skipped, because smaps of qemu-user before version 8.2 shows
+// addresses in the emulator itself.
 func programPages(smaps io.Reader, maps []byte, drop func(start, end uint64)) {
 	known := map[string]bool{}
 	for line := range bytes.Lines(maps) {
@@ -191,8 +197,8 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint64)) {
 	}
 }
 
-// place returns the addresses, the offset and the file of a mapping. place omits the rights, which differ between maps
-// and smaps of an emulator.
+// place returns the addresses, the offset and the file of a mapping, but not its access rights, because an emulator
+// shows different rights in maps and in smaps.
 func place(line []byte) string {
 	f := bytes.Fields(line)
 	if len(f) < 5 {
@@ -203,18 +209,19 @@ func place(line []byte) string {
 
 const divided = 256 << 10
 
-// programFile reads the head line of a mapping, such as
+// programFile parses the first line of a mapping, such as
 //
 //	00400000-00f00000 r-xp 00000000 fe:00 1234   /usr/bin/fapws
 //
-// and reports whether it is a file that the process only reads or executes.
+// and reports whether the mapping is a file that the process only reads or executes.
 func programFile(line []byte) (start, end uint64, ok bool) {
 	f := bytes.Fields(line)
 	if len(f) < 6 || string(f[4]) == "0" {
 		return 0, 0, false
 	}
 	from, to, _ := bytes.Cut(f[0], []byte("-"))
-	start, err1 := strconv.ParseUint(string(from), 16, strconv.IntSize) // an emulator may show its own addresses
+	// ParseUint fails if an emulator shows its own, larger addresses
+	start, err1 := strconv.ParseUint(string(from), 16, strconv.IntSize)
 	end, err2 := strconv.ParseUint(string(to), 16, strconv.IntSize)
 	private := string(f[1]) == "r-xp" || string(f[1]) == "r--p"
 	return start, end, private && err1 == nil && err2 == nil
@@ -224,38 +231,39 @@ func madvise(start, length uintptr, advice int) {
 	unix.Syscall(unix.SYS_MADVISE, start, length, uintptr(advice))
 }
 
-// AnonymousMemory returns the resident memory of a process in bytes, without pages of files (RssAnon of proc(5),
-// status). AnonymousMemory returns 0 if the value is unknown.
+// AnonymousMemory returns the resident memory of a process in bytes, without the pages of files (RssAnon in
+// /proc/PID/status, proc(5)). AnonymousMemory returns 0 if the value is unknown.
 func AnonymousMemory(pid int) int64 {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	return numberAfter(text, "RssAnon:") << 10
 }
 
-// ResidentMemory returns the resident memory of a process in bytes (proc(5), statm), or 0 if it is unknown.
+// ResidentMemory returns the resident memory of a process in bytes (/proc/PID/statm, proc(5)), or 0 if it is unknown.
 func ResidentMemory(pid int) int64 {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/statm")
 	return numberAfter(text, " ") * int64(os.Getpagesize())
 }
 
 const (
-	// littleMemoryAfter is how long the first collection is delayed, because it would delay the first responses.
+	// littleMemoryAfter is the time from the start until the first garbage collection, which would otherwise delay the
+	// first responses.
 	littleMemoryAfter = 20 * time.Millisecond
 
-	// startPagesAfter is the time from the start until pages that only the start needed are returned to the kernel.
+	// startPagesAfter is the time after the start at which pages that only the start needed are returned to the kernel.
 	startPagesAfter = time.Second
 
-	// memoryEvery is the minimum interval between returns of memory to the kernel, unless the memory has grown by
-	// memoryGrowth bytes, so that clients that connect one after the other do not cause a return each time.
+	// Memory is returned to the kernel at most once in memoryEvery, unless it has grown by memoryGrowth bytes.
+	// Otherwise each of several clients that connect one after the other could cause a return.
 	memoryEvery  = 4 * time.Second
 	memoryGrowth = 2 << 20
 )
 
 type Trimmer struct {
-	// TrimHeap returns free memory of the C heap to the kernel; nil if not available.
+	// The function TrimHeap returns free memory of the C heap to the kernel; nil if the C library has no such function.
 	TrimHeap func()
 
-	// Small splits the mappings of the program (see divide), for a process that does little. Small must be set before
-	// Started.
+	// Small is set in a process that does little work: the mappings of the program are split (see divide). It must be
+	// set before Started is called.
 	Small bool
 
 	mu    sync.Mutex
@@ -284,7 +292,7 @@ func (t *Trimmer) Started() {
 	t.soon(startPagesAfter)
 }
 
-// Quiet returns memory to the kernel soon. Quiet is runtime.Config.OnIdle.
+// Quiet returns memory to the kernel soon. It implements runtime.Config.OnIdle.
 func (t *Trimmer) Quiet() { t.soon(0) }
 
 func (t *Trimmer) give() {
@@ -292,7 +300,7 @@ func (t *Trimmer) give() {
 	if t.TrimHeap != nil {
 		t.TrimHeap()
 	}
-	// An error means that the kernel has no smaps. The pages then stay in memory.
+	// An error means that the kernel has no /proc/self/smaps. The pages then stay in memory.
 	_ = dropProgramPages(t.Small)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -300,14 +308,16 @@ func (t *Trimmer) give() {
 }
 
 const (
-	// littlePercent replaces GOGC, so that the small heap of Go is collected before it reaches Go's minimum of 4 MB.
+	// littlePercent is the usual value for GOGC. It is so small that the Go heap is collected before it reaches 4 MB,
+	// the minimum with Go's default.
 	littlePercent = 25
 
-	// busyPercent replaces GOGC while collections would follow each other too fast, for example during TLS handshakes.
+	// busyPercent is the value for GOGC while collections would otherwise follow each other too fast, for example
+	// during TLS handshakes.
 	busyPercent = 100
 
-	// If the time between two collections is below tooFast, the heap may grow; if it is above slow, the heap is reduced
-	// again.
+	// If the time between two collections is below tooFast, the heap is allowed to grow. After the time slow without a
+	// collection, the heap is reduced again.
 	tooFast = 200 * time.Millisecond
 	slow    = 2 * time.Second
 )
@@ -336,8 +346,8 @@ func (p *pacer) collected(at time.Duration) {
 	}
 }
 
-// look reduces the limit of the heap after some time without a collection. Otherwise the garbage of a burst would
-// remain while clients keep their connections open.
+// look reduces the heap limit after some time without a collection. Otherwise the garbage from a burst of work would
+// stay in memory as long as clients keep their connections open.
 func (p *pacer) look(at time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -352,9 +362,10 @@ func (p *pacer) look(at time.Duration) {
 
 // afterCollection calls f after each garbage collection, on a goroutine of the runtime.
 func afterCollection(f func()) {
-	// An object without a pointer would share its memory with others.
+	// The object must contain a pointer: small objects without pointers share memory, so their cleanup could be
+	// delayed.
 	runtime.AddCleanup(new(*int), func(struct{}) {
-		// Register again first, because the next collection may follow at once.
+		// Register for the next collection before calling f, because that collection may follow at once.
 		afterCollection(f)
 		f()
 	}, struct{}{})

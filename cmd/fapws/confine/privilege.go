@@ -20,14 +20,14 @@ import (
 // that every thread has the new user and groups, and that no thread can become root again. After an error the process
 // must end, because only some threads may have changed. Assume does nothing if the process already has the identity.
 //
-// With chroot, the calling thread, which must be locked, keeps the capability CAP_SYS_CHROOT in its permitted set only.
-// This thread can pass the capability to the processes that it starts (syscall.SysProcAttr.AmbientCaps).
+// If chroot is true, the calling thread, which must be locked, keeps the capability CAP_SYS_CHROOT, but only in its
+// permitted set. This thread can pass the capability to processes that it starts (syscall.SysProcAttr.AmbientCaps).
 func (id *Identity) Assume(chroot bool) error {
 	wasRoot, keeper := os.Geteuid() == 0, 0
 	if wasRoot {
 		if chroot {
 			keeper = unix.Gettid()
-			// KEEPCAPS applies only to this thread, and ends with execve(2).
+			// PR_SET_KEEPCAPS applies only to this thread, and only until execve(2).
 			if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
 				return fmt.Errorf("cannot keep the right to chroot: %w", err)
 			}
@@ -48,7 +48,7 @@ func (id *Identity) Assume(chroot bool) error {
 }
 
 // keepChroot drops all capabilities of the calling thread except CAP_SYS_CHROOT. If inherited is true, a program that
-// replaces this one by execve(2) keeps the capability.
+// replaces this program by execve(2) keeps the capability.
 func keepChroot(inherited bool) error {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := [2]unix.CapUserData{{Permitted: 1 << unix.CAP_SYS_CHROOT}}
@@ -65,19 +65,19 @@ func keepChroot(inherited bool) error {
 	return nil
 }
 
-// PassChroot makes the next program that replaces this one by execve(2) keep the capability that Assume has kept.
+// PassChroot makes a program that replaces this program by execve(2) keep the capability that Assume has kept.
 // PassChroot must be called on the thread that called Assume.
 func PassChroot() error { return keepChroot(true) }
 
-// MayChroot reports whether the calling thread or its child processes may use chroot(2).
+// MayChroot reports whether the calling thread or its child processes have the right to call chroot(2).
 func MayChroot() bool {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	return unix.Capget(&head, &data[0]) == nil && data[0].Permitted&(1<<unix.CAP_SYS_CHROOT) != 0
 }
 
-// verify checks the kernel's view of every thread. Only the thread with the ID keeper has CAP_SYS_CHROOT; 0 means no
-// thread.
+// verify checks, in /proc, the user, groups and capabilities of every thread. Only the thread with the ID keeper may
+// have CAP_SYS_CHROOT. If keeper is 0, no thread may have it.
 func (id *Identity) verify(groups bool, keeper int) error {
 	const tasks = "/proc/self/task"
 	threads, err := os.ReadDir(tasks)
@@ -106,8 +106,9 @@ func (id *Identity) verify(groups bool, keeper int) error {
 	return nil
 }
 
-// matches compares /proc/PID/status of a thread (proc_pid_status(5)) with the identity: real, effective, saved and file
-// system IDs, capabilities, and the groups if they were set. permitted are the allowed capabilities.
+// matches compares a thread's status file (proc_pid_status(5)) with the identity: the real, effective, saved and file
+// system IDs, the capabilities, and the groups if the parameter groups is true. The parameter permitted is the set of
+// allowed capabilities.
 func (id *Identity) matches(status string, groups bool, permitted uint64) error {
 	found := map[string][]string{}
 	for line := range strings.Lines(status) {
@@ -140,9 +141,9 @@ func (id *Identity) matches(status string, groups bool, permitted uint64) error 
 	return nil
 }
 
-// Borrow gives the calling thread the groups and the file system identity (setfsuid(2)) of id until restore is called.
-// Borrow makes the system calls directly, because package syscall would change all threads. The caller must be root and
-// must have locked its goroutine to its thread.
+// Borrow sets the groups and the file system identity (setfsuid(2)) of the calling thread to those of id, until the
+// function restore is called. Borrow makes the system calls directly, because the functions in package syscall would
+// change all threads. The caller must be root and must have locked its goroutine to its thread.
 func (id *Identity) Borrow() (restore func(), err error) {
 	groups, err := unix.Getgroups()
 	if err != nil {
@@ -160,7 +161,7 @@ func (id *Identity) Borrow() (restore func(), err error) {
 	}, nil
 }
 
-// FindChroot returns the absolute path of dir without symbolic links. The error has one line.
+// FindChroot returns the absolute path of dir without symbolic links. The text of the error has one line.
 func FindChroot(dir string) (string, error) {
 	path, err := filepath.Abs(dir)
 	if err == nil {
@@ -181,8 +182,8 @@ func FindChroot(dir string) (string, error) {
 	return path, nil
 }
 
-// FurnishChroot makes missing files in root that a worker needs: a link from the path of root to root itself, tmp for
-// large request bodies, and dev/null. The error has one line.
+// FurnishChroot creates files that a worker needs in root unless they exist: a symbolic link at the path of root that
+// leads to root itself, the directory tmp for large request bodies, and dev/null. The text of the error has one line.
 func FurnishChroot(root string) error {
 	tmp := filepath.Join(root, "tmp") // first: the link may lie in it
 	if err := os.Mkdir(tmp, 0o777); err == nil {
@@ -215,13 +216,13 @@ func FurnishChroot(root string) error {
 	return nil
 }
 
-// divide splits a mapping into small parts, by giving every other part another advice. Since Linux 6.18, a page fault
-// maps a whole folio of the page cache, up to 2 MiB, as far as the mapping reaches, so an executable that was just
-// written would need far more memory. Kernels without these folios reject the advice.
+// divide splits a mapping into small parts by calling madvise(2) for every second part. Since Linux 6.18, a page fault
+// maps a whole folio of the page cache, up to 2 MiB, but not beyond the end of the mapping. Without the split, a
+// program whose file was written recently would therefore need far more memory. Kernels without such folios reject the
+// call of madvise.
 func divide(start, end uintptr) {
 	if end-start <= divided {
-		// Do not divide the small parts of an earlier division again, because the kernel would merge them with the next
-		// part.
+		// Do not divide a part again that was divided earlier, because the kernel would merge it with the next part.
 		return
 	}
 	for at := start; at < end; at += 2 * divided {

@@ -2,8 +2,8 @@ package confine
 
 import "path/filepath"
 
-// Rules are the permissions of a process after EnterSandbox. A path means the file or directory at the time of the call
-// and everything below. Missing paths are ignored.
+// Rules contains the permissions of a process after EnterSandbox. A path stands for the file or directory that exists
+// when EnterSandbox is called, and for everything below it. Missing paths are ignored.
 type Rules struct {
 	Read  []string
 	Write []string
@@ -12,31 +12,33 @@ type Rules struct {
 	Connect []uint16
 	Bind    []uint16
 
-	// Programs allows running and reading the programs of the system, because the server runs programs (CGI, PHP).
+	// Programs allows the process to read and run the programs that are installed on the system, because the server
+	// runs programs (CGI, PHP).
 	Programs bool
 
-	// Unix allows unix sockets. The kernel cannot restrict them to a list, so a service manager or container engine may
-	// start programs outside of the sandbox for any client.
+	// Unix allows the process to use all unix sockets, because the kernel cannot restrict them to a list. The process
+	// can then ask a service manager or container engine to start programs outside the sandbox.
 	Unix bool
 
-	// AbstractSockets allows connections to unix sockets with a name that begins with "@".
+	// AbstractSockets allows connections to abstract unix sockets, whose names begin with "@".
 	AbstractSockets bool
 }
 
 func (r *Rules) executes() bool { return r.Programs || len(r.Exec) > 0 }
 
-// SandboxVariable names the temporary directory in the environment of processes that will enter the sandbox, and of the
-// successor of a supervisor.
+// SandboxVariable is the environment variable with the path of the temporary directory. It is set for processes that
+// will enter the sandbox, and for a supervisor that replaces this supervisor.
 const SandboxVariable = "_FAPWS_SANDBOX_TMP"
 
-// libraries are directories of shared libraries, of Python's standard library and of data: time zones, media types.
+// libraries lists directories that contain shared libraries, Python's standard library, and data such as time zones and
+// media types.
 var libraries = []string{
 	"/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64",
 	"/usr/share", "/usr/local/share",
 }
 
-// readable lists the paths that Python and the C library may open at any time. /proc shows little about processes
-// outside the sandbox, which Landlock treats like processes of another user.
+// readable lists the paths that Python and the C library may open at any time. It contains /proc, which shows little
+// about processes outside the sandbox, because Landlock treats them like processes owned by a different user.
 var readable = []string{
 	"/proc",
 	"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
@@ -57,7 +59,7 @@ var programs = []string{
 	"/etc/alternatives", "/etc/php", "/etc/perl",
 }
 
-// loaders returns the dynamic loaders, which the kernel runs with each program.
+// loaders returns the paths of the dynamic loaders, which the kernel runs with each program.
 func loaders() (paths []string) {
 	for _, pattern := range []string{"/lib*/ld-*.so*", "/usr/lib*/ld-*.so*", "/lib/*/ld-*.so*"} {
 		found, _ := filepath.Glob(pattern)

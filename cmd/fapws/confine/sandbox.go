@@ -18,9 +18,10 @@ import (
 	"fapws/runtime/system"
 )
 
-// EnterSandbox permanently restricts this process with all of its threads and child processes. Restrictions that the
-// kernel does not support are omitted: see MissingInSandbox. The error is one line. After an error the process must
-// end, because parts of the sandbox may be in force. EnterSandbox must be called once, on any goroutine.
+// EnterSandbox permanently restricts all threads of this process and all future child processes. Restrictions that the
+// kernel does not support are omitted (see MissingInSandbox). The text of the error has one line. After an error, the
+// process must end, because parts of the sandbox may already be in force. EnterSandbox must be called only once, on any
+// goroutine.
 func EnterSandbox(r *Rules) error {
 	if err := restrict(r); err != nil {
 		return err
@@ -31,8 +32,8 @@ func EnterSandbox(r *Rules) error {
 	return filterSyscalls(r)
 }
 
-// MissingInSandbox describes, in words for one line, which restrictions the kernel does not support; "" if it supports
-// all.
+// MissingInSandbox describes, in one line, which restrictions the kernel does not support. MissingInSandbox returns ""
+// if the kernel supports all restrictions.
 func MissingInSandbox() string { return missing(landlockABI(), hasFilters()) }
 
 func missing(abi int, filters bool) string {
@@ -61,15 +62,15 @@ func missing(abi int, filters bool) string {
 	return strings.Join(without, ", ")
 }
 
-// fileCapabilities are the capabilities that root keeps: access to files of other users, within the limits of Landlock,
-// and low ports. Without the other capabilities, root cannot inspect other processes. CAP_PERFMON would be sufficient
-// since Linux 6.16.
+// fileCapabilities is the set of capabilities that root keeps: access to files owned by other users, within the limits
+// of Landlock, and low ports. Root drops all other capabilities and then cannot inspect other processes. Since Linux
+// 6.16, even CAP_PERFMON alone would be sufficient to inspect them.
 const fileCapabilities = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH |
 	1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID |
 	1<<unix.CAP_NET_BIND_SERVICE
 
-// dropCapabilities removes the capabilities of root, except fileCapabilities, from all threads. Programs cannot gain
-// more because of no_new_privs.
+// dropCapabilities removes root's capabilities, except fileCapabilities, from all threads. Programs that the process
+// starts cannot regain them because of no_new_privs.
 func dropCapabilities() error {
 	head := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := new([2]unix.CapUserData)
@@ -99,7 +100,7 @@ func dropCapabilities() error {
 
 const (
 	abiFiles = 1 // Linux 5.13
-	// Linux 5.19: renaming to another directory, which is never possible in earlier versions
+	// Linux 5.19: rules can allow renaming to a different directory, which was always denied before
 	abiRefer    = 2
 	abiTruncate = 3 // 6.2
 	abiTCP      = 4 // 6.7
@@ -107,8 +108,7 @@ const (
 	abiScopes   = 6 // 6.12
 )
 
-// landlockABI returns the version of Landlock. A result below abiFiles means that Landlock is not available or
-// disabled.
+// landlockABI returns the version of Landlock. If Landlock is unavailable or disabled, the result is below abiFiles.
 func landlockABI() int {
 	version, _ := ll.LandlockGetABIVersion()
 	return version
@@ -124,7 +124,7 @@ const (
 	everything = 1<<16 - 1
 )
 
-// restrict applies Landlock to all threads, as far as the version of the kernel supports it.
+// restrict applies the Landlock rules that this version of the kernel supports to all threads.
 func restrict(r *Rules) error {
 	abi := landlockABI()
 	if abi < abiFiles {
@@ -147,7 +147,8 @@ func restrict(r *Rules) error {
 			if abs, err := filepath.Abs(path); err == nil {
 				path = abs
 			}
-			// do not follow links that the application may have made, which would grant access to their targets
+			// do not follow symbolic links: the application may have created them, and following would grant access to
+			// their targets
 			fd, err := system.Open(path)
 			if err != nil {
 				if !errors.As(err, new(*os.PathError)) {

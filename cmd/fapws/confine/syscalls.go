@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// administration lists system calls that web applications do not need: calls for root, debuggers and container engines,
-// and calls with many known vulnerabilities.
+// administration lists system calls that web applications do not need: system calls for root, debuggers and container
+// engines, and system calls in which many vulnerabilities were found.
 var administration = []uintptr{
 	unix.SYS_ACCT, unix.SYS_ADD_KEY, unix.SYS_ADJTIMEX, unix.SYS_BPF, unix.SYS_CHROOT, unix.SYS_CLOCK_ADJTIME,
 	unix.SYS_CLOCK_SETTIME,
@@ -31,8 +31,8 @@ var administration = []uintptr{
 	unix.SYS_UMOUNT2, unix.SYS_UNSHARE, unix.SYS_USERFAULTFD, unix.SYS_VHANGUP,
 }
 
-// shared lists system calls for shared memory, semaphores and queues. Landlock does not restrict them, and they reach
-// all processes of the same user.
+// shared lists system calls for shared memory, semaphores and queues. Landlock does not restrict these system calls,
+// although they affect all processes with the same user.
 var shared = []uintptr{
 	unix.SYS_MQ_OPEN, unix.SYS_MQ_UNLINK, unix.SYS_MSGCTL, unix.SYS_MSGGET, unix.SYS_MSGRCV, unix.SYS_MSGSND,
 	unix.SYS_SEMCTL,
@@ -43,8 +43,8 @@ const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUT
 	unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
-// filterOf returns the filter for r. filterOf denies system calls of another architecture (32 bits on a 64-bit
-// machine), because they have other numbers.
+// filterOf returns the filter for r. The filter denies system calls in the numbering of a different architecture, such
+// as 32-bit system calls on a 64-bit machine, because all rules use this machine's numbers.
 func filterOf(r *Rules) *filter {
 	f := &filter{[]bpf.Instruction{
 		bpf.LoadAbsolute{Off: offArch, Size: 4},
@@ -57,11 +57,11 @@ func filterOf(r *Rules) *filter {
 	for _, number := range slices.Concat(administration, shared, more) {
 		f.when(number)
 	}
-	if !r.executes() { // Landlock does not prevent the execution of files in memory.
+	if !r.executes() { // Landlock does not prevent a process from executing a file in memory.
 		f.deny(unix.SYS_EXECVE, unix.EACCES)
 		f.deny(unix.SYS_EXECVEAT, unix.EACCES)
 	}
-	// a filter cannot read the flags of clone3, which are in memory; after ENOSYS the C library calls clone
+	// the flags of clone3 are in memory, which a filter cannot read; after ENOSYS, the C library calls clone instead
 	f.deny(unix.SYS_CLONE3, unix.ENOSYS)
 	f.when(unix.SYS_CLONE, hasAny(0, newNamespaces))
 	for _, call := range ofProcesses {
@@ -77,8 +77,8 @@ func filterOf(r *Rules) *filter {
 	return f
 }
 
-// ofProcesses lists system calls for the limits and priorities of processes. The first own arguments are 0 if the
-// caller means itself.
+// ofProcesses lists system calls that change the limits or the priority of a process. The field own is the number of
+// leading arguments that are 0 if the process changes itself.
 var ofProcesses = []struct {
 	number uintptr
 	own    uint32
@@ -93,14 +93,15 @@ type modeCall struct {
 	mode   uint32
 }
 
-// modeCalls always set a file mode. openCalls set a mode only if the previous argument requests it.
+// modeCalls lists system calls that always set a file mode. openCalls lists system calls that set the mode only if the
+// argument before the mode requests it.
 var (
 	modeCalls = []modeCall{{unix.SYS_FCHMOD, 1}, {unix.SYS_FCHMODAT, 2}, {unix.SYS_FCHMODAT2, 2}, {unix.SYS_MKNODAT, 2}}
 	openCalls = []modeCall{{unix.SYS_OPENAT, 3}}
 )
 
-// privilegedFiles denies making set-user-ID and set-group-ID files, because users outside of the sandbox could run them
-// with the rights of the application.
+// privilegedFiles makes the filter deny the creation of set-user-ID and set-group-ID files, because users outside the
+// sandbox could run such files with the rights of the application.
 func privilegedFiles(f *filter) {
 	const bits, creates = unix.S_ISUID | unix.S_ISGID, unix.O_CREAT | unix.O_TMPFILE&^unix.O_DIRECTORY
 	for _, c := range append(modeCalls, olderModeCalls...) {
@@ -109,27 +110,29 @@ func privilegedFiles(f *filter) {
 	for _, c := range append(openCalls, olderOpenCalls...) {
 		f.when(c.number, hasAny(c.mode-1, creates), hasAny(c.mode, bits))
 	}
-	// a filter cannot read the mode of openat2, which is in memory; after ENOSYS callers use openat
+	// the mode of openat2 is in memory, which a filter cannot read; after ENOSYS, callers use openat instead
 	f.deny(unix.SYS_OPENAT2, unix.ENOSYS)
 }
 
-// sockets denies kinds of sockets that no web application needs, and ways to connect over TCP that Landlock does not
-// restrict.
+// sockets makes the filter deny kinds of sockets that no web application needs, and ways to connect over TCP that
+// Landlock does not restrict.
 func sockets(f *filter, r *Rules) {
 	if !r.Unix {
 		f.when(unix.SYS_SOCKET, equals(0, unix.AF_UNIX))
-		// A datagram socket of a pair can send to any other socket.
+		// A datagram socket from socketpair can send to any unix socket.
 		f.when(unix.SYS_SOCKETPAIR, hasAny(1, unix.SOCK_DGRAM))
-		if len(r.Bind) == 0 { // listen(2) binds a socket without an address to any port
+		// listen(2) binds a socket that has no address to a random port, which is not allowed here
+		if len(r.Bind) == 0 {
 			f.deny(unix.SYS_LISTEN, unix.EACCES)
 		}
 	}
 	f.when(unix.SYS_SOCKET, differs(0, unix.AF_UNIX), differs(0, unix.AF_INET), differs(0, unix.AF_INET6),
 		differs(0, unix.AF_NETLINK))
-	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} { // Multipath TCP, SCTP and others
+	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} { // deny Multipath TCP, SCTP and similar protocols
 		f.when(unix.SYS_SOCKET, equals(0, family), differs(2, 0), differs(2, unix.IPPROTO_TCP),
 			differs(2, unix.IPPROTO_UDP), differs(2, unix.IPPROTO_ICMP), differs(2, unix.IPPROTO_ICMPV6))
-		// This denies SOCK_SEQPACKET (SCTP) and SOCK_DCCP, which contain the bit SOCK_RDM, even if the protocol is 0.
+		// This rule denies SOCK_SEQPACKET (SCTP) and SOCK_DCCP even if the protocol is 0, because both contain the bit
+		// SOCK_RDM.
 		f.when(unix.SYS_SOCKET, equals(0, family), hasAny(1, unix.SOCK_RDM))
 	}
 	f.when(unix.SYS_SOCKET, equals(0, unix.AF_NETLINK), differs(2, unix.NETLINK_ROUTE),
@@ -160,7 +163,7 @@ func hasFilters() bool {
 	return architecture != 0 && errno == 0
 }
 
-// The lowest byte of a number is the first in struct seccomp_data (seccomp(2)).
+// In struct seccomp_data (seccomp(2)), the first byte of a number is its lowest byte.
 const (
 	offNumber = 0
 	offArch   = 4
@@ -171,18 +174,19 @@ func deny(errno unix.Errno) bpf.RetConstant {
 	return bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(errno)}
 }
 
-// A filter allows the system calls that no rule denies.
+// A filter is a list of rules that deny system calls. System calls that match no rule are allowed.
 type filter struct {
 	program []bpf.Instruction
 }
 
-// when denies a system call with EPERM if all of conds hold. when may be called several times for the same system call.
+// when adds a rule that denies a system call with EPERM if all conditions in conds are true. when can be called several
+// times for the same system call.
 func (f *filter) when(number uintptr, conds ...cond) { f.deny(number, unix.EPERM, conds...) }
 
 func (f *filter) deny(number uintptr, errno unix.Errno, conds ...cond) {
 	var body []bpf.Instruction
 	for i, c := range conds {
-		left := uint8(2*(len(conds)-i) - 1) // number of instructions after this test in body
+		left := uint8(2*(len(conds)-i) - 1) // number of instructions in body that follow this test
 		c.test.SkipTrue, c.test.SkipFalse = c.test.SkipTrue*left, c.test.SkipFalse*left
 		body = append(body, bpf.LoadAbsolute{Off: offArgs + 8*c.arg, Size: 4}, c.test)
 	}
@@ -192,8 +196,8 @@ func (f *filter) deny(number uintptr, errno unix.Errno, conds ...cond) {
 	f.program = append(f.program, deny(errno), bpf.LoadAbsolute{Off: offNumber, Size: 4})
 }
 
-// A cond is a condition for the lower 32 bits of an argument. The kernel ignores the upper bits in all of these system
-// calls.
+// A cond is a condition for the lower 32 bits of a system call's argument. In all system calls that use a cond, the
+// kernel ignores the upper bits.
 type cond struct {
 	arg  uint32
 	test bpf.JumpIf
@@ -211,8 +215,8 @@ func hasAny(arg, bits uint32) cond {
 	return cond{arg, bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: bits, SkipFalse: 1}}
 }
 
-// install applies the filter to all threads of the process, and sets no_new_privs, which seccomp requires. The errors
-// are the errors of seccomp(2).
+// install applies the filter to all threads of the process, and sets no_new_privs, which seccomp requires. The error is
+// the error from seccomp(2).
 func (f *filter) install() error {
 	raw, err := bpf.Assemble(append(f.program, bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW}))
 	if err != nil {

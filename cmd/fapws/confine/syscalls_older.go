@@ -4,7 +4,8 @@ package confine
 
 import "golang.org/x/sys/unix"
 
-// System calls like modeCalls and openCalls that newer architectures do not have.
+// olderModeCalls and olderOpenCalls extend modeCalls and openCalls by system calls that newer architectures do not
+// have.
 var (
 	olderModeCalls = []modeCall{{unix.SYS_CHMOD, 1}, {unix.SYS_CREAT, 1}, {unix.SYS_MKNOD, 1}}
 	olderOpenCalls = []modeCall{{unix.SYS_OPEN, 2}}

@@ -2,7 +2,7 @@
 
 package confine
 
-// architecture is 0: there is no filter for this processor.
+// architecture is 0, because there is no system call filter for this processor.
 const architecture = 0
 
 var more []uintptr
