@@ -21,8 +21,8 @@ import (
 	"fapws/runtime/tunnel"
 )
 
-// Respond is called on a separate goroutine for each request. The response ends when Respond returns; the parameters w
-// and r must not be used afterwards. A panic in Respond is logged and causes a 500.
+// A Responder handles requests. Respond is called on a separate goroutine for each request, and w and r must not be
+// used after it returns. After a panic in Respond, the response has status 500 or is aborted.
 type Responder interface {
 	Respond(w *Response, r *Request)
 }
@@ -32,7 +32,7 @@ type Func func(w *Response, r *Request)
 func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 
 // Request is a request whose body has arrived completely, unless the mount streams (see Next). Request embeds a copy of
-// an exchange.Request. If the copy has Upgrade set, Response.Tunnel may be used.
+// an exchange.Request. Response.Tunnel may be used only if the field Upgrade of the copy is set.
 type Request struct {
 	exchange.Request
 	Context context.Context
@@ -46,9 +46,9 @@ type Request struct {
 	spool   *os.File
 	share   any
 
-	// Pool.mu guards the following fields.
+	// The fields below are guarded by Pool.mu.
 	changed sync.Cond
-	// memory of the response parts that the loop has not released, in bytes
+	// memory of the response parts that the event loop has not released, in bytes
 	unacked int
 	gone    bool
 	overdue func(time.Duration)
@@ -64,25 +64,26 @@ func (r *Request) Target() string { return string(r.Parsed.Target.In(r.Head)) }
 
 func (r *Request) Query() string { return string(r.Parsed.Query.In(r.Head)) }
 
-// Host returns the requested host and port, or "" if the request has no host (HTTP/1.0).
+// Host returns the host and port that the client requested, or "" if the request has no host (HTTP/1.0).
 func (r *Request) Host() string {
 	return string(r.Peer.AppendHost(nil, r.Parsed, r.Head))
 }
 
-// Client returns the name of the client for error logs: "192.0.2.7:4711", or "" for a client of a unix socket. Client
-// includes the identity of the request.
+// Client returns the client's address for error logs, such as "192.0.2.7:4711", with the request's identity if it has
+// one. For a client of a unix socket, the address is empty.
 func (r *Request) Client() string {
 	id := http1.OwnIdentity(r.Head, r.Parsed, r.Own)
 	return id.Name(r.Peer.String())
 }
 
-// Field returns the value of the field name, in any case, or "".
+// Field returns the value of a header field, or "". The case of name is ignored.
 func (r *Request) Field(name string) string {
 	value, _ := http1.First(r.Head, r.Parsed.Fields, strings.ToLower(name))
 	return string(value)
 }
 
-// Account returns the key of the client for limits per client: its user, or its network, or "" if both are unknown.
+// Account returns a key for limits per client: the client's user if the client is logged in, otherwise the client's
+// network, or "" if the network is unknown.
 func (r *Request) Account() string {
 	if r.Peer.User != "" {
 		return "user " + r.Peer.User
@@ -98,21 +99,20 @@ func (r *Request) Body() io.Reader {
 	return bytes.NewReader(r.Request.Body)
 }
 
-// BodyFile returns the unlinked file that holds the body, at an undefined position, or nil if the body is in memory.
-// The Request closes the file.
+// BodyFile returns the unlinked file that contains the body, or nil if the body is in memory. The position of the file
+// is undefined, and the caller must not close it.
 func (r *Request) BodyFile() *os.File { return r.spool }
 
-// OnOverdue registers f, which is called if the response exceeds the server's time limit and the client has received
-// a 504. took is the elapsed time. f is called at most once, on a separate goroutine, and possibly after Respond has
-// returned.
+// OnOverdue registers f, which is called with the elapsed time if the response exceeds the server's time limit, so that
+// a 504 is sent to the client. f is called at most once, on a separate goroutine, possibly after Respond has returned.
 func (r *Request) OnOverdue(f func(took time.Duration)) {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
 	r.overdue = f
 }
 
-// OnClose registers f, which is called on a separate goroutine when the client has shut down its sending side and has
-// probably disconnected. f may be called after Respond has returned.
+// OnClose registers a function f that is called when the client has shut down its sending side, because the client has
+// then probably disconnected. f is called on a separate goroutine, possibly after Respond has returned.
 func (r *Request) OnClose(f func()) {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
@@ -133,18 +133,19 @@ var ErrGone = errors.New("the client has disconnected")
 type Response struct {
 	r       *Request
 	head    exchange.Head
-	added   []byte // fields of Add
+	added   []byte // header fields from Add
 	started bool
 	sent    bool
 	failed  bool
 	buf     []byte
-	spool   *spool // nil unless Spools was called
+	spool   *spool // nil if Spools was not called
 
 	trailers exchange.Trailers
 }
 
-// Start sets the head and must be called before Write. Further calls are ignored. Slices in head must not change
-// afterwards. Head.Length is -1 if the length is unknown. Head.Fields must not contain CR, LF or NUL within a field.
+// Start sets the head, and must be called before Write. Only the first call has an effect. Slices in head must not
+// change afterwards. Head.Length is -1 if the length is unknown. Head.Fields must not contain CR, LF or NUL within a
+// field.
 func (w *Response) Start(head exchange.Head) {
 	if !w.started {
 		w.started, w.head = true, head
@@ -154,11 +155,11 @@ func (w *Response) Start(head exchange.Head) {
 	}
 }
 
-// Add adds fields, "Name: value\r\n" ..., to the head of any later Start, Refuse or HandOn.
+// Add adds header fields, "Name: value\r\n" ..., to the head that a later call of Start, Refuse or HandOn sets.
 func (w *Response) Add(fields string) { w.added = append(w.added, fields...) }
 
-// Interim sends the head of a 1xx response (RFC 9110 §15.2) if the client supports it. Only Status, Reason and Fields
-// of head are used. Interim must be called before Start, and may block like Write.
+// Interim sends the head of a 1xx response (RFC 9110 §15.2) if the client supports such responses. In head, only
+// Status, Reason and Fields are used. Interim must be called before Start, and may block like Write.
 func (w *Response) Interim(head exchange.Head) error {
 	if head.Status == http.StatusEarlyHints && !w.r.TakesHints() {
 		return nil
@@ -169,8 +170,8 @@ func (w *Response) Interim(head exchange.Head) error {
 	return w.r.wait()
 }
 
-// Refuse responds with the server's own page for status, which a site may replace. The parameter text is added to the
-// page unless it is empty. Refuse must be called before Start.
+// Refuse responds with the site's error page for status or, if the site has none, with the server's own page, to which
+// it adds the parameter text. Refuse must be called before Start.
 func (w *Response) Refuse(status int, text string) {
 	if !w.started && (status == 502 || status == 504) {
 		w.r.pool.failed.Add(1)
@@ -178,8 +179,8 @@ func (w *Response) Refuse(status int, text string) {
 	w.Start(exchange.Head{Status: status, Length: -1, Then: exchange.Refusal{}, Reason: []byte(text)})
 }
 
-// Unavailable responds with 503 and asks the client to try again after the duration wait. Unavailable must be called
-// before Start.
+// Unavailable responds with status 503, and requests that the client retry after the duration wait. Unavailable must be
+// called before Start.
 func (w *Response) Unavailable(text string, wait time.Duration) {
 	w.r.pool.failed.Add(1)
 	seconds := int(math.Ceil(wait.Seconds()))
@@ -188,8 +189,8 @@ func (w *Response) Unavailable(text string, wait time.Duration) {
 }
 
 // HandOn forwards the request to the mount's own handler, with body as the request body. HandOn is for responders of
-// exchange.Mount.Receives. fields, "Name: value\r\n" ..., are added to the response. HandOn must be called before
-// Start, and Write must not be called.
+// exchange.Mount.Receives. The parameter fields, "Name: value\r\n" ..., is added to the head of the response. HandOn
+// must be called before Start, and Write must not be called.
 func (w *Response) HandOn(body, fields []byte) {
 	w.Start(exchange.Head{Status: 200, Fields: fields, Then: w.r.Services.Next})
 	w.buf = body
@@ -197,12 +198,12 @@ func (w *Response) HandOn(body, fields []byte) {
 
 func (w *Response) Sends() Sends { return w.r.pool.Sends }
 
-// Then returns an exchange.Then that calls do with the value of a response field.
+// Then returns an exchange.Then that calls the function do with the value of a response field.
 func (w *Response) Then(do exchange.Continuation, field string, value []byte) exchange.Then {
 	return &continued{do, exchange.Request{Head: w.r.Head, Parsed: w.r.Parsed, Options: field}, value}
 }
 
-// continued is the Then of Response.Then.
+// continued is the result of Response.Then.
 type continued struct {
 	do    exchange.Continuation
 	r     exchange.Request
@@ -215,7 +216,8 @@ func (c *continued) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Ou
 
 func (w *Response) Started() bool { return w.started }
 
-// Write blocks while too much of the response waits for the client. The error is ErrGone if the client disconnected.
+// Write blocks while too much of the response waits to be sent to the client. The error is ErrGone if the client has
+// disconnected.
 func (w *Response) Write(p []byte) (int, error) {
 	n := 0
 	for len(p) > 0 {
@@ -231,8 +233,8 @@ func (w *Response) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// Flush sends buffered output. Flush is needed only before a pause in the output; the end of the response is flushed
-// automatically.
+// Flush sends buffered output. Flush is needed only before a pause in the output, because the end of the response is
+// flushed automatically.
 func (w *Response) Flush() error {
 	if w.spool != nil && w.sent && len(w.buf) > 0 {
 		if stored, err := w.spool.store(w.r, w.buf); stored || err != nil {
@@ -246,17 +248,17 @@ func (w *Response) Flush() error {
 		}
 	}
 	if w.spool != nil {
-		// Keep the buffer. The next Flush checks whether the client is slow.
+		// Do not wait for the client, because the next Flush checks whether the client is slow.
 		return nil
 	}
 	return w.r.wait()
 }
 
-// Trailers sets the trailer fields (see exchange.Part). The bytes of the trailer fields must not change afterwards.
-// Trailers may be called only if Request.Parsed.Trailers is set.
+// Trailers sets the trailer fields (see exchange.Part), whose bytes must not change afterwards. Trailers may be called
+// only if Request.Parsed.Trailers is set.
 func (w *Response) Trailers(t exchange.Trailers) { w.trailers = t }
 
-// Fail aborts the response, so that the client notices the missing rest. Before Start, Fail is equivalent to
+// Fail aborts the response, so that the client notices that the rest is missing. Before Start, Fail is equivalent to
 // Refuse(502, "").
 func (w *Response) Fail() {
 	if w.started {
@@ -282,7 +284,7 @@ func (w *Response) end() {
 		w.failed = true
 	}
 	if len(w.trailers) > 0 && !w.sent {
-		// Without a known length, the response is chunked and can have trailers.
+		// Only a chunked response can have trailers, so do not set the length.
 		w.Flush()
 	}
 	p := &part{Part: exchange.Part{End: exchange.Complete}}
@@ -297,13 +299,14 @@ func (w *Response) end() {
 
 const (
 	chunkSize = 32 << 10
-	// number of unsent bytes of a response in memory above which Write blocks
+	// Write blocks while a response has more than this number of unsent bytes in memory
 	unackedMax = 256 << 10
 )
 
-// Ask sends a request to the mount's own handler, with the client's request head and the parameter body, and returns
-// the status and the first bytes of the response. Ask is for responders of exchange.Mount.Receives. Ask may be called
-// any number of times before Start, even if the client has disconnected. body must not change until Ask returns.
+// Ask sends a request, which consists of the client's request head and the parameter body, to the mount's own handler.
+// Ask returns the status and the first bytes of the response. Ask is for responders of exchange.Mount.Receives. Ask may
+// be called any number of times before Start, even if the client has disconnected. The bytes of body must not change
+// until Ask returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	done := make(chan struct{})
 	w.r.Services.Inquire(w.r.ticket, body, func(s int, a []byte) {
@@ -314,9 +317,9 @@ func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	return status, answer
 }
 
-// Tunnel responds to a request for another protocol (Upgrade) with head, whose status is 101. The server then passes
-// bytes between the client and t.Upstream, which it owns from now on, and Respond may return. If the client has
-// disconnected, t.Upstream is closed. Tunnel must be called before Start, and the Response must not be used afterwards.
+// Tunnel accepts a request to change the protocol (Upgrade) by sending head, whose status must be 101. The server then
+// passes bytes between the client and t.Upstream, and closes t.Upstream when either side disconnects; Respond may
+// return before. Tunnel must be called before Start, and the Response must not be used afterwards.
 func (w *Response) Tunnel(head exchange.Head, t *tunnel.Tunnel) {
 	head.Then = t
 	w.Start(head)
@@ -326,12 +329,12 @@ const maxAnswer = 8 << 20 // maximum size of the response to Sub, in bytes
 
 var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 
-// Sub sends a GET request for target to the server itself and waits for the whole response. The request is routed like
-// a request from r's client and can reach any mount, including the application. target is an absolute path as clients
-// see it, percent-encoded and with an optional query. The request has the header fields of r, except those about r's
-// body, ranges, conditions and codings. The access log has no line for the subrequest. A status such as 404 is not an
-// error. The error is exchange.ErrTooDeep, the error of ctx, or the reason why the response is missing or too large.
-// Sub must be called on the goroutine of Respond.
+// Sub sends a GET request for target to the server itself and waits for the whole response. The subrequest is routed
+// like a request from r's client and can reach any mount, including the application. The parameter target is an
+// absolute path as in a client's request, percent-encoded and with an optional query. The subrequest has the header
+// fields of r, except fields for r's body, ranges, conditions and codings. The access log contains no line for the
+// subrequest. A status such as 404 is not an error. The error is exchange.ErrTooDeep, the error of ctx, or says why
+// there is no response or that it is too large. Sub must be called on the goroutine of Respond.
 func (r *Request) Sub(ctx context.Context, target string) (status int, header http.Header, body []byte, err error) {
 	a, err := r.ask(ctx, target)
 	if err != nil {
@@ -351,19 +354,20 @@ func (r *Request) Sub(ctx context.Context, target string) (status int, header ht
 	return a.StatusCode, a.Header, body, err
 }
 
-// Share sets the Value of requests that Sub makes. Share must be called before the first Sub.
+// Share sets Origin.Value for the subrequests of r, and must be called before the first Sub.
 func (r *Request) Share(v any) { r.share = v }
 
-// Relay makes a subrequest for target, like Sub, and sends its response to the client as it arrives, in any size. Relay
-// must be called before Start and must be the last call. If the server has not responded, Relay returns an error, and
-// Respond may call Refuse.
+// Relay sends a subrequest for target, like Sub, and forwards the response to the client as it arrives, without a limit
+// of its size. Relay must be called before Start and must be the last call. If there is no response, Relay returns an
+// error, and Respond may call Refuse.
 func (w *Response) Relay(r *Request, target string) error {
 	a, err := r.ask(r.Context, target)
 	if err != nil {
 		return err
 	}
 	defer a.Body.Close()
-	// The loop sets these fields itself, or they describe only the connection.
+	// Delete fields that the server sets for the client's response, and fields that describe only the connection of the
+	// subrequest.
 	for _, name := range [...]string{"Connection", "Content-Length", "Date", "Keep-Alive", "Server"} {
 		a.Header.Del(name)
 	}
@@ -375,7 +379,7 @@ func (w *Response) Relay(r *Request, target string) error {
 	to := io.Writer(w)
 	if a.ContentLength < 0 {
 		to = flusher{w}
-		_ = w.Flush() // ignore the error: Copy fails as well
+		_ = w.Flush() // ignore the error, because Copy fails as well
 	}
 	if _, err := io.Copy(to, a.Body); err != nil {
 		w.Fail()
@@ -398,7 +402,7 @@ func (r *Request) ask(ctx context.Context, target string) (*http.Response, error
 	return r.Services.Ask(ctx, o, target, r.inheritance())
 }
 
-// inheritance returns the header fields of r that also apply to its subrequests.
+// inheritance returns the header fields of r that its subrequests also contain.
 func (r *Request) inheritance() []byte {
 	var out []byte
 	for _, f := range r.Parsed.Fields {
@@ -409,8 +413,8 @@ func (r *Request) inheritance() []byte {
 	return out
 }
 
-// own reports whether a field applies only to a single request: to its framing, connection, body, conditions, ranges
-// or codings.
+// own reports whether a field must not be copied to subrequests, because it describes the framing, connection, body,
+// conditions, ranges or codings of a single request.
 func own(name []byte) bool {
 	switch string(bytes.ToLower(name)) {
 	case "host", "connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade",

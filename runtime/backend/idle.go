@@ -15,7 +15,7 @@ import (
 type Idle[C any] struct {
 	After time.Duration
 	Most  int
-	// Quiet reports whether the connection is open and has no unread data, like the function Quiet.
+	// Quiet reports whether a connection is open and has no unread data, like the function Quiet of this package.
 	Quiet func(C) bool
 	Drop  func(C)
 
@@ -48,13 +48,14 @@ func (p *Idle[C]) Take() (c C, ok bool) {
 	}
 }
 
-// The caller holds p.mu.
+// The caller must hold p.mu.
 func (p *Idle[C]) remove(at int) {
 	p.kept[at].timer.Stop()
 	p.kept = slices.Delete(p.kept, at, at+1)
 }
 
-// Put keeps an idle connection. If there are too many idle connections, Put drops the oldest connection.
+// Put keeps an idle connection. If there are too many idle connections, Put drops the connection that was used least
+// recently.
 func (p *Idle[C]) Put(c C) {
 	one := &kept[C]{conn: c}
 	p.mu.Lock()

@@ -20,18 +20,18 @@ import (
 	"fapws/runtime/tunnel"
 )
 
-// Sends contains functions that continue a response if it has a certain field. A field whose function is nil has no
-// effect.
+// Sends contains functions that continue a response which has a certain header field. If the function is nil, the
+// header field has no effect.
 type Sends struct {
 	File      exchange.Continuation // for a response with X-Sendfile
 	Accel     exchange.Continuation // for a response with X-Accel-Redirect
 	Subscribe exchange.Continuation // for a response with Fapws-Channel
 }
 
-// Pool runs responders and limits their number. A single responder can use at most three quarters of the limit, so that
-// a hanging upstream leaves room for other responders.
+// Pool runs responders and limits the number of requests that they handle at the same time. Each responder can use at
+// most three quarters of the limit, so that a hanging upstream leaves room for other responders.
 type Pool struct {
-	// Sends applies to responders that forward responses of programs and servers. Sends must not change while the
+	// Sends is for responders that forward the responses of programs or upstreams. Sends must not change while the
 	// server runs.
 	Sends Sends
 
@@ -53,10 +53,11 @@ type part struct {
 	cost int
 }
 
-const partCost = 512 // memory of a part in addition to its data, in bytes
+const partCost = 512 // memory for a part without its data, in bytes
 
-// New returns a Pool that runs at most max requests at a time; further requests get 503. Complete responses that wait
-// for their clients do not count. log receives lines for the operator on any goroutine.
+// New returns a Pool that runs at most max requests at a time, and responds with status 503 to requests beyond this
+// limit. Complete responses that wait to be sent to their clients do not count. The function log is called with lines
+// for the operator on any goroutine.
 func New(max int, log func(line string)) *Pool {
 	return &Pool{max: max, log: log, open: map[exchange.Ticket]*Request{}}
 }
@@ -75,8 +76,9 @@ func (p *Pool) Active() int {
 	return len(p.open)
 }
 
-// Failed returns the number of responses that failed because of an upstream or a program: 502 and 504, 503 while all
-// upstreams have failed, and aborted responses. Failed is safe for concurrent use.
+// Failed returns the number of responses that have failed because of an upstream or a program: aborted responses, and
+// responses with status 502 or 504, or with status 503 while all upstreams have failed. Failed is safe for concurrent
+// use.
 func (p *Pool) Failed() int64 { return p.failed.Load() }
 
 func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
@@ -143,7 +145,7 @@ func (r *Request) respond(to Responder) {
 		w.end()
 		r.cancel()
 	}()
-	if r.Context.Err() == nil { // false if no client needs the response any longer
+	if r.Context.Err() == nil { // check that a client still needs the response
 		to.Respond(w, r)
 	}
 }
@@ -193,7 +195,7 @@ func (p *Pool) Release(one *exchange.Part) {
 	}
 	p.mu.Unlock()
 	if t, ok := mine.Head.Then.(*tunnel.Tunnel); ok && t.Upstream != nil {
-		unix.Close(t.Upstream.Fd()) // the loop has not taken over the descriptor
+		unix.Close(t.Upstream.Fd()) // the event loop has not taken over the descriptor
 	}
 }
 
@@ -210,22 +212,22 @@ func (p *Pool) Cancel(t exchange.Ticket, took time.Duration) {
 	}
 }
 
-// A stream is a body that arrives while its Responder runs (exchange.Mount.Streams). Pool.mu guards the fields, except
-// spare, which the Responder's goroutine owns.
+// A stream is a request body that arrives while the Responder runs (exchange.Mount.Streams). The fields are guarded by
+// Pool.mu, except spare, which belongs to the Responder's goroutine.
 type stream struct {
 	waiting []byte
-	spare   []byte // memory of the last piece that Next has returned
-	due     int64  // credit to give when the pieces in waiting were read
+	spare   []byte // buffer of the last piece that Next has returned, to be reused
+	due     int64  // credit to give to the client after the data in waiting was read
 	last    bool
-	// the first credit was given, which requests the body from the client (100 Continue)
+	// the first credit was given, so that the body was requested from the client (100 Continue)
 	asked   bool
 	stopped bool
 }
 
-// Next returns the next piece of the body of a streamed request, which may still arrive. The piece is valid until the
-// next call. If the client waits for 100 Continue, the first call requests the body; if the Responder refuses the
-// request without calling Next, the connection is closed. While pieces wait, the server does not read from the client,
-// which limits the memory.
+// Next returns the next piece of the request body, and waits until it arrives. The piece is valid until the next call.
+// If the client waits for 100 Continue, the first call requests the body; if the Responder rejects the request without
+// calling Next, the connection is closed. While pieces wait for Next, the server does not read from the client, which
+// limits the memory.
 //
 // The error is io.EOF after the last piece, ErrGone if the client disconnects earlier, and ErrInterrupted after
 // Interrupt. Next must be called on the goroutine of Respond.
@@ -243,7 +245,7 @@ func (r *Request) Next() ([]byte, error) {
 	for len(s.waiting) == 0 && !s.last && !s.stopped && !r.gone {
 		r.changed.Wait()
 	}
-	// Even if the client has disconnected, the Responder may store the waiting data.
+	// Return waiting data even if the client has disconnected, because the Responder may store it.
 	if len(s.waiting) > 0 {
 		piece := s.waiting
 		s.waiting, s.spare = s.spare[:0], piece
@@ -262,7 +264,8 @@ func (r *Request) Next() ([]byte, error) {
 
 var ErrInterrupted = errors.New("the request was interrupted")
 
-// Interrupt makes Next return if no data is available. Interrupt may be called on any goroutine until Respond returns.
+// Interrupt makes Next return ErrInterrupted instead of waiting for data. Interrupt may be called on any goroutine
+// until Respond returns.
 func (r *Request) Interrupt() {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()

@@ -61,7 +61,7 @@ func (r *rig) release() {
 	r.all = nil
 }
 
-// The body files of rejected requests are closed. A panic in a responder is logged; the response is a 500 or is
+// The body files of rejected requests are closed. After a panic in a responder, the response has status 500 or is
 // aborted.
 func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 	begun, goOn := false, make(chan bool)
@@ -95,7 +95,7 @@ func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 	}
 }
 
-// The parts are small pieces or interim responses.
+// The test sends small pieces of a body, and then interim responses.
 func TestSmallPartsDoNotAccumulateForASlowClient(t *testing.T) {
 	for what, send := range map[string]func(w *Response) error{
 		"pieces": func(w *Response) error {

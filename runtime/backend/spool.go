@@ -8,34 +8,36 @@ import (
 	"fapws/runtime/system"
 )
 
-// Limits of the files that store responses for slow clients, in bytes. At a limit, Write waits for the client.
+// Limits for the files that store responses for slow clients, in bytes. When a limit is reached, Write waits for the
+// client.
 const (
 	maxSpool    = 256 << 20
-	maxSpoolAll = 1 << 30 // for all responses of a Pool
+	maxSpoolAll = 1 << 30 // total for all responses of a Pool
 )
 
-// spoolAfter is how long a client may be too slow before its response is stored in a file.
+// After the time spoolAfter, the response to a client that is too slow is stored in a file.
 const spoolAfter = 20 * time.Millisecond
 
-// A spool stores output for a slow client in an unnamed file. A goroutine passes the output to the loop.
+// A spool stores output for a slow client in an unnamed file, from which a goroutine passes the output to the event
+// loop.
 type spool struct {
 	file *os.File
 
-	// Pool.mu guards the following fields. The field size is the number of bytes in file, and passed is the number of
-	// these bytes that were passed to the loop.
+	// The fields below are guarded by Pool.mu. The field size is the number of bytes in file, and passed is how many of
+	// these bytes were passed to the event loop.
 	size, passed int64
-	most         int64 // maximum of size so far, which is counted in Pool.spooled
+	most         int64 // largest value of size so far, which Pool.spooled includes
 	passing      bool
 	failed       bool
 }
 
 // Spools makes the Response store output in a file, in the directory for request bodies, if the client is slow. The
-// program or upstream of the Responder can then end before the client has read the response. Spools must be called
-// before Start.
+// program or upstream that produces the output can then end before the client has read the response. Spools must be
+// called before Start.
 func (w *Response) Spools() { w.spool = &spool{} }
 
-// store appends piece, which is output of r, to the file if the client is slow. If the file would exceed a limit,
-// store waits for the client.
+// store appends a piece of the response to r to the file if the client is slow. If the file would exceed a limit, store
+// waits for the client.
 func (s *spool) store(r *Request, piece []byte) (stored bool, err error) {
 	p := r.pool
 	p.mu.Lock()

@@ -13,9 +13,9 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// Apache starts Apache at an address with the given modules and configuration lines. stop ends it before the test
-// does. root must contain a file of media types, "types". The log is the file "apache.error" in root, and is shown if
-// the test fails.
+// Apache starts an Apache server at an address with the given modules and configuration lines. The server ends at the
+// end of the test, or when stop is called. The directory root must contain a file of media types, "types", and gets the
+// error log, "apache.error", which is shown if the test fails.
 func Apache(t testing.TB, root, address string, modules []string, lines string) (stop func()) {
 	t.Helper()
 	if _, err := exec.LookPath("apache2"); err != nil {
@@ -38,7 +38,7 @@ func Apache(t testing.TB, root, address string, modules []string, lines string) 
 	}
 	cmd := exec.Command("apache2", "-f", filepath.Join(root, "apache.conf"), "-D", "FOREGROUND")
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Apache signals its process group when it ends
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // when Apache ends, it sends a signal to its process group
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

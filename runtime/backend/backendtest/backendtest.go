@@ -13,8 +13,9 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// Unused returns an address "host:port" for a server that cannot choose its port. The host is a random loopback
-// address, so that other tests do not use it. The port is below the kernel's range of client ports.
+// Unused returns an address "host:port" for a server that cannot choose a free port itself. The host is a random
+// loopback address, which other tests are unlikely to use. The port is below the range of ports from which the kernel
+// chooses ports for clients.
 func Unused(t testing.TB) string {
 	t.Helper()
 	address := fmt.Sprintf("127.%d.%d.%d:%d", 1+rand.N(254), rand.N(256), 1+rand.N(254), 20000+rand.N(10000))
@@ -26,8 +27,8 @@ func Unused(t testing.TB) string {
 	return address
 }
 
-// Serve accepts connections until the end of the test and returns the address. Serve calls serve for each connection on
-// a separate goroutine, with the number of the connection, and closes the connection when serve returns.
+// Serve accepts connections until the end of the test and returns the address. For each connection, Serve calls the
+// function serve on a separate goroutine with the connection's number, and closes the connection when serve returns.
 func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
