@@ -18,7 +18,7 @@ var (
 )
 
 type progress struct {
-	of      refresher // the file that was read, or whose user is being checked
+	of      refresher // the file that was read for the exchange, or against which the password is checked
 	check   *Check
 	verdict Verdict
 }
@@ -35,15 +35,15 @@ func (p *progress) Defer() {
 	}
 }
 
-// A refresher identifies clients by a file that it reads in the background.
+// A refresher identifies clients with the help of a file, and reads the file in the background when it has changed.
 type refresher interface {
 	// Fresh reports whether the file is unchanged since it was read. Fresh does not block.
 	Fresh() bool
 	Refresh()
 }
 
-// progressOf returns the progress of x with the file of a refresher, or nil. If the file must be read first, ok is
-// false, and x resumes after the file was read.
+// progressOf returns the progress of x with the refresher in the parameter of, or nil if there is none. If the
+// refresher's file has changed, ok is false, and x resumes after the file was read.
 func progressOf(x *exchange.Exchange, of refresher) (p *progress, ok bool) {
 	if p, ok = x.Check.(*progress); ok && p.of == of {
 		return p, true
@@ -90,8 +90,8 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	case Busy:
 		return &exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, true
 	}
-	// Ends asks the kernel whether the client has disconnected, because the event loop may not have noticed it yet.
-	// Otherwise, checks of disconnected clients would displace other checks.
+	// Ends asks the kernel whether the client has disconnected, because the event loop may not have noticed this yet.
+	// Otherwise, checks for disconnected clients would delay other checks.
 	c, post := x.Conn(), x.Poster()
 	p = &progress{of: b}
 	x.Check = p
@@ -109,8 +109,8 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 
 func (*Login) By() exchange.Login { return exchange.Form }
 
-// Named implements exchange.Access. Named returns "", because a request with a cookie does not contain the name of its
-// user.
+// Named implements exchange.Access. Named returns "", because a request with a session cookie does not contain the
+// user's name.
 func (*Login) Named([]byte, []http1.Field) string { return "" }
 
 // Admit checks the session in the cookie of the request.
@@ -127,7 +127,7 @@ func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 		return nil, true
 	case session == nil && (changes || !r.Parsed.HTML):
 		return &exchange.Reply{Status: 401, Fields: []byte(loginChallenge)}, true
-	case session == nil: // a browser that requests a page gets the form
+	case session == nil: // redirect a browser that requests a page to the form
 		root := string(r.Path[:r.Root])
 		location := loginLocation(root, x.Prefix+string(r.Parsed.Target.In(r.Head)))
 		return &exchange.Reply{Status: 303, Whole: true,
@@ -156,7 +156,7 @@ type Basic struct {
 
 const maxText = 1 << 10 // maximum length of decoded credentials, in bytes
 
-// NewBasic returns a Basic for a realm, which browsers display; "" means "restricted". The error is one line.
+// NewBasic returns a Basic for a realm, which browsers display; "" means "restricted".
 func NewBasic(realm string, users *Users) (*Basic, error) {
 	realm = cmp.Or(realm, "restricted")
 	if strings.ContainsFunc(realm, func(c rune) bool { return c < ' ' || c >= 0x7f }) {
@@ -166,7 +166,7 @@ func NewBasic(realm string, users *Users) (*Basic, error) {
 	return &Basic{users, []byte(`WWW-Authenticate: Basic realm="` + realm + `", charset="UTF-8"` + "\r\n")}, nil
 }
 
-// known decodes credentials, the value of an Authorization field, into buf. known returns the pair "user:password" and
+// known decodes credentials, the value of an Authorization field, into buf, and returns the pair "user:password" and
 // the remembered verdict. known does not block.
 func (b *Basic) known(buf, credentials []byte) (pair []byte, v Verdict) {
 	pair, ok := decode(buf, credentials)
@@ -176,7 +176,7 @@ func (b *Basic) known(buf, credentials []byte) (pair []byte, v Verdict) {
 	return pair, b.Known(pair)
 }
 
-// decode follows RFC 7617 §2.
+// decode decodes the value of an Authorization field (RFC 7617 §2).
 func decode(buf, credentials []byte) (pair []byte, ok bool) {
 	if len(credentials) > maxText || len(credentials) < 6 || !bytes.EqualFold(credentials[:6], []byte("basic ")) {
 		return nil, false

@@ -63,7 +63,7 @@ func TestHashesOfAllKindsAreVerified(t *testing.T) {
 	}
 }
 
-// Ubuntu 24.04 lacks Apache's flags -2 and -5, so OpenSSL makes these hashes.
+// Apache's htpasswd in Ubuntu 24.04 does not support the flags -2 and -5, so OpenSSL computes these hashes.
 func TestHashesOfHtpasswdAndOpenSSLAreAccepted(t *testing.T) {
 	for program, name := range map[string]string{"htpasswd": "apache2-utils", "openssl": "openssl"} {
 		if _, err := exec.LookPath(program); err != nil {

@@ -10,9 +10,9 @@ import (
 	"fapws/runtime/conn"
 )
 
-// Checker computes password hashes, a few at a time. Checks run in the order of arrival, except that clients and
-// accounts with many wrong passwords are delayed (penalty). A process needs only one Checker. Checker is safe for
-// concurrent use.
+// Checker checks passwords against hashes, a few at a time. Checks run in the order of arrival, but checks for clients
+// and accounts with many wrong passwords are delayed (penalty). One Checker is sufficient for a process. Checker is
+// safe for concurrent use.
 type Checker struct {
 	now func() time.Duration
 
@@ -27,10 +27,11 @@ type Checker struct {
 
 type Origin struct {
 	Addr string // "" if the client has no IP address
-	// Conn is a comparable value that identifies the connection; nil if it is unknown. Checks of one connection wait
-	// for each other.
+	// Conn is a comparable value that identifies the connection, or nil if the connection is unknown. Each waiting
+	// check from a connection delays the next check from this connection.
 	Conn any
-	// Ends is set if the client closed its side and has probably disconnected. The check is deferred as by Defer.
+	// Ends is set if the client has shut down its sending side, and has therefore probably disconnected. The check then
+	// runs after all other checks, as after Defer.
 	Ends bool
 }
 
@@ -58,7 +59,7 @@ const (
 	Unknown Verdict = iota // the password must be checked
 	Right
 	Wrong
-	Busy // Too many password checks wait. The client may retry later.
+	Busy // too many checks wait; the client may retry later
 )
 
 type Check struct {
@@ -74,11 +75,11 @@ type Check struct {
 	cancelled bool
 }
 
-// Check starts a check. Check calls the function done once, on another goroutine, with Right, Wrong or Busy, unless the
-// check is cancelled.
+// Check starts checking a password. Check calls the function done once, on another goroutine, with Right, Wrong or
+// Busy, unless the check is cancelled.
 //
-// A wrong password is reported with a delay, which grows with the recent number of wrong passwords from the client's
-// network and for the account. Guesses on many connections at once thus leave time for other checks.
+// A wrong password is reported after a delay, which grows with the number of recent wrong passwords from the client's
+// network and for the account. Therefore guessing on many connections at once leaves time for other checks.
 func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *Check {
 	c := u.checker
 	k := &Check{checker: c, users: u, client: conn.Network(from.Addr), conn: from.Conn, user: user, password: password,
@@ -105,7 +106,7 @@ func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *C
 	return k
 }
 
-// Cancel may be called while done runs.
+// Cancel cancels the check, and may be called while the function done is running.
 func (k *Check) Cancel() {
 	c := k.checker
 	c.mu.Lock()
@@ -117,7 +118,7 @@ func (k *Check) Cancel() {
 	}
 }
 
-// Defer moves the check behind all other checks, because its client has probably disconnected.
+// Defer makes the check run after all other checks; call Defer if the client has probably disconnected.
 func (k *Check) Defer() {
 	c := k.checker
 	c.mu.Lock()
@@ -131,7 +132,7 @@ func (k *Check) Defer() {
 // longAfter exceeds the delay of every other check.
 const longAfter = time.Hour
 
-// The caller holds c.mu.
+// The caller must hold c.mu.
 func (c *Checker) enqueue(k *Check) {
 	at := slices.IndexFunc(c.waiting, func(other *Check) bool { return other.due > k.due })
 	if at < 0 {
@@ -140,7 +141,7 @@ func (c *Checker) enqueue(k *Check) {
 	c.waiting = slices.Insert(c.waiting, at, k)
 }
 
-// The caller holds c.mu.
+// The caller must hold c.mu.
 func (c *Checker) dequeue(k *Check) bool {
 	at := slices.Index(c.waiting, k)
 	if at < 0 {
@@ -187,8 +188,8 @@ func (c *Checker) work() {
 	}
 }
 
-// failed returns the delay of the verdict on a wrong password. If counts is set, failed also counts the password, which
-// was not tried before.
+// failed returns how long the verdict on a wrong password is delayed. If the parameter counts is set, failed also
+// counts the wrong password.
 func (c *Checker) failed(k *Check, counts bool) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -200,13 +201,14 @@ func (c *Checker) failed(k *Check, counts bool) time.Duration {
 	return max(c.ofClient(k), c.ofAccount(k))
 }
 
-// The caller holds c.mu.
+// The caller must hold c.mu.
 func (c *Checker) ofClient(k *Check) time.Duration { return c.addresses.penalty(k.client, c.now()) }
 
 func (c *Checker) ofAccount(k *Check) time.Duration { return c.accounts.penalty(k.account(), c.now()) }
 
-// ofQueue returns the delay of k that results from the checks of its network and its connection that already wait.
-// Networks share the processors, and a connection that has sent many requests at once waits behind other connections.
+// ofQueue returns the delay for the check k that depends on the waiting checks from the same network and from the same
+// connection. As a result, networks share the processors, and a connection that has sent many requests at once waits
+// longer than other connections.
 func (c *Checker) ofQueue(k *Check) time.Duration {
 	var ofNetwork, ofConn time.Duration
 	for _, other := range c.waiting {
@@ -230,8 +232,8 @@ func (k *Check) account() account { return account{k.users, clip(k.user)} }
 
 func clip(name string) string { return name[:min(len(name), 64)] }
 
-// failures counts wrong passwords by client or account. The counts halve every minute, so that no client is penalized
-// for long.
+// failures counts wrong passwords for each client or account. The counts halve every minute, so that no client is
+// penalized for long.
 type failures[K comparable] struct{ recent[K, tally] }
 
 type tally struct {
@@ -242,9 +244,9 @@ type tally struct {
 const (
 	halfLife   = time.Minute
 	freeOfCost = 5                      // number of wrong passwords without a penalty
-	eachCosts  = 250 * time.Millisecond // penalty for each further wrong password
+	eachCosts  = 250 * time.Millisecond // penalty for each wrong password beyond freeOfCost
 	maxPenalty = 10 * time.Second
-	// Maximum number of clients or accounts in each of two maps, an older and a newer map.
+	// maximum number of clients or accounts in each map of the type recent
 	maxFailures = 2048
 )
 

@@ -20,7 +20,8 @@ func fixed(now *time.Duration) *Checker {
 	return c
 }
 
-// userFile makes a file with users. The password of a user is the reversed name, with a cheap hash.
+// userFile creates a file with users. Each user's password is the reversed user name, with a hash that is cheap to
+// compute.
 func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "users")
@@ -106,7 +107,7 @@ func (c *Checker) fail(u *Users, client, user string, n int) {
 	}
 }
 
-// A few clients guess passwords of a few accounts. No guess is rejected while the queue has room.
+// Many clients guess passwords for a few accounts. No guess is rejected while the queue has room.
 func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -120,13 +121,13 @@ func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	for i := range 80 {
 		r.check(u, fmt.Sprintf("192.0.2.%d", i), "admin", fmt.Sprint("guess", i))
 	}
-	// A check from the network of the guesses, for the account of the guesses.
+	// This check is from a network that guesses, and for the account whose password it guesses.
 	r.check(u, "192.0.2.1", "admin", "right")
 	r.check(u, "198.51.100.1", "admin", "right")
 	r.check(u, "2001:db8::ffff", "ann", "right") // the network of a guesser
 	r.check(u, "198.51.100.1", "ann", "right")
 	r.check(u, "192.0.2.1", "bob", "right")
-	// After this time, the earlier checks are due before new checks with a smaller penalty.
+	// After this time, the checks above are due before a new check, although its penalty is smaller.
 	now += 2*maxPenalty + time.Second
 	r.check(u, "198.51.100.2", "bob", "right")
 	release()
@@ -162,13 +163,13 @@ func TestManyChecksOfOneNetworkDoNotDelayOthers(t *testing.T) {
 		r.checkOn("one", u, fmt.Sprintf("2001:db8:0:1::%x", i), "eve", "right")
 	}
 	gone := r.check(u, "192.0.2.3", "eve", "right")
-	// A check from another network, for an account whose password others guess.
+	// This check is from a network that does not guess, but for an account whose password is guessed.
 	r.check(u, "198.51.100.200", "admin", "right")
 	now += 400 * time.Millisecond
 	r.check(u, "192.0.2.4", "ann", "right")
-	// A check from the network of a connection with many checks.
+	// This check is from the network of a connection with many checks, but on a different connection.
 	r.checkOn("two", u, "2001:db8:0:1::ffff", "bob", "right")
-	// A check from a network where admin has logged in before.
+	// This check is from a network from which admin has logged in before.
 	r.check(u, "192.0.2.9", "admin", "right")
 	gone.Defer()
 	r.order = nil
@@ -226,7 +227,8 @@ func TestLastChecksInAFullQueueAreRejected(t *testing.T) {
 	}
 }
 
-// Checks of clients that have probably disconnected make room for checks of other clients, even from the same network.
+// When the queue is full, checks for clients that have probably disconnected are removed first, even in favor of checks
+// from the same network.
 func TestChecksOfDisconnectedClientsAreReplacedFirst(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -276,7 +278,8 @@ func TestRepeatedWrongPasswordIsComputedAndCountedOnce(t *testing.T) {
 		t.Errorf("%v failures, want %v", f.n, freeOfCost)
 	}
 	c.mu.Unlock()
-	// From here on, verdicts are delayed. A client does not get a verdict earlier by repeating its request.
+	// From here on, verdicts on wrong passwords are delayed, and a client that repeats a request does not get the
+	// verdict earlier.
 	held := r.check(u, "192.0.2.1", "admin", "held")
 	eventually(t, "it was computed", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return held.answer != nil })
 	if v := u.Known([]byte("admin:held")); v != Unknown {

@@ -1,22 +1,27 @@
 // Package auth checks names and passwords against files in the format of Apache's htpasswd, and provides the form
 // with which users log in.
 //
-// Good hashes are slow by design, so a check has two steps: Known answers from memory on the event loop, and
-// Checker.Check computes in the background. The verdict is remembered until the file changes. Known does not report a
-// wrong pair before the delay of its verdict has passed; otherwise a client could guess faster by sending each guess
-// twice.
+// Good hashes are slow by design, so a check has two steps: Users.Known returns a remembered verdict on the event loop,
+// and Users.Check computes the hash in the background. The verdict is remembered until the file changes. Known reports
+// that a password is wrong only after the delay of this verdict; otherwise a client could guess faster by sending each
+// guess twice.
 //
 // # Guessing
 //
 // A Checker limits the cost of all checks together: it uses half of the processors. A Checker never locks an account,
-// because then any client could lock out the owner. Instead, a check is due at its arrival, plus a penalty for recent
-// failures of its client's network and of its account (checker.go), plus a delay for the checks of its network and its
-// connection that already wait. Therefore a flood of guesses waits behind all other logins, requests that one
-// connection sends at once wait behind other connections, and a network from which the user has logged in is not
-// penalized for the failures of other networks. The first check of a connection is delayed by at most 30 s, in addition
-// to the wait for its turn. The 401 for a guess is delayed by the larger of both penalties. A check is cancelled if its
-// client disconnects, and runs last if its client closed its side. If more than 1,024 checks wait, the check with the
-// latest due time gets 503.
+// because then any client could lock out the owner. Instead, the check with the earliest due time runs next (checker.go):
+//
+//	due = arrival + penalty for recent failures of the client's network
+//	              + penalty for recent failures of the account
+//	              + delay for waiting checks from the same network
+//	              + delay for waiting checks from the same connection
+//
+// Therefore a flood of guesses waits behind all other logins, and many requests on one connection wait behind requests
+// on other connections. A network from which the user has logged in gets no penalty for the account. The first check
+// from a connection is delayed by at most 30 s, in addition to the wait for its turn. The 401 for a wrong password is
+// delayed by the larger of both penalties. A check is cancelled if its client disconnects, and runs last if its client
+// has shut down its sending side. If more than 1,024 checks wait, the check with the latest due time is rejected with
+// status 503.
 //
 // # Files
 //
@@ -47,11 +52,12 @@
 //
 // # Other sites
 //
-// The cookie is SameSite=Lax. A request with a session that changes something, or opens a WebSocket, must come from a
-// page of the same origin (login.go). The form contains a token that is bound to another cookie, so that another site
-// cannot log a visitor in as a different user.
+// The cookie is SameSite=Lax. A request with a session must come from a page of the same origin if its method is not
+// safe or if it opens a WebSocket (login.go). The form contains a token that is bound to another cookie, so that
+// another site cannot log a visitor in as a different user.
 //
 // # The first user
 //
-// If there are no users, the form creates the first user, for a client that has the code from the log (respond.go).
+// If there are no users, a client that enters the code from the log can create the first user with the form
+// (respond.go).
 package auth

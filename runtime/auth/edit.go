@@ -20,7 +20,7 @@ func invalid(format string, args ...any) error { return &InvalidError{fmt.Sprint
 
 const minPassword = 8
 
-// CheckName returns an *InvalidError if name cannot be the name of a user.
+// CheckName returns an *InvalidError if name is not a valid user name.
 func CheckName(name string) error {
 	if name == "" || len(name) > 64 || strings.HasPrefix(name, "-") || strings.ContainsAny(name, ":#") ||
 		!utf8.ValidString(name) || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
@@ -29,7 +29,7 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Add creates the file if it is missing.
+// Add adds a user, and creates the file if it is missing.
 func Add(path, name, password string) error {
 	return setPassword(path, name, password, func(t *table) error {
 		if t.hashes[name] != "" {
@@ -71,8 +71,9 @@ func Set(path, name, password string) error {
 	return setPassword(path, name, password, func(*table) error { return nil })
 }
 
-// Act implements the functions of the Python module fapws.users; action is the name of the function. For "list" it
-// returns the names, one on each line. For "check" it returns the name, or "" if the name or the password is wrong.
+// Act implements the function of the Python module fapws.users whose name is in the parameter action. For "list", the
+// result contains the user names, one on each line. For "check", the result is the user name, or "" if the name or the
+// password is wrong.
 func Act(action, path, name, password string) (string, error) {
 	switch action {
 	case "set":
@@ -141,8 +142,8 @@ func nameOf(line string) string {
 	return name
 }
 
-// edit replaces the line of a user, or removes the line if hash is "". Servers that use the file detect the change.
-// fits returns an error if the change is not permitted.
+// edit replaces the line of a user in the file, or removes the line if hash is "". Servers that use the file detect the
+// change. The function fits returns an error if the change is not permitted.
 func edit(path, name, hash string, fits func(*table) error) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
@@ -168,8 +169,9 @@ func edit(path, name, hash string, fits func(*table) error) error {
 	})
 }
 
-// change atomically replaces the text of a file by the result of f, and excludes other processes from changing files
-// of the directory. The text of a missing file is empty. If f returns nil, the file does not change.
+// change atomically replaces the text of a file by the result of f, which is called with the old text, or with an empty
+// text if the file is missing. If f returns nil, the file does not change. The directory is locked until change
+// returns.
 func change(path string, f func(text []byte) ([]byte, error)) error {
 	return exclusively(filepath.Dir(path), func() error {
 		text, err := os.ReadFile(path)
@@ -183,7 +185,7 @@ func change(path string, f func(text []byte) ([]byte, error)) error {
 	})
 }
 
-// replaceFile writes a file atomically, even if the machine loses power. replaceFile keeps the owner and the mode; a
+// replaceFile writes a file atomically, even if the machine loses power. replaceFile keeps the file's owner and mode; a
 // new file can be read only by the owner of the directory. replaceFile blocks for the disk.
 func replaceFile(path string, text []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // with mode 0600
@@ -194,12 +196,12 @@ func replaceFile(path string, text []byte) error {
 	if missing == nil {
 		err = f.Chmod(info.Mode().Perm())
 	} else {
-		// A server that may write to the directory must be able to read the file.
+		// use the directory's owner, so that a server that may write to the directory can read the file
 		info, err = os.Stat(filepath.Dir(path))
 	}
 	if err == nil {
 		st := info.Sys().(*syscall.Stat_t)
-		// Only root can change the owner. Otherwise the current user becomes the owner.
+		// Ignore the error: only root can change the owner, and otherwise the current user remains the owner.
 		_ = f.Chown(int(st.Uid), int(st.Gid))
 	}
 	_, failed := f.Write(text)
@@ -211,7 +213,8 @@ func replaceFile(path string, text []byte) error {
 		return err
 	}
 	if dir, err := os.Open(filepath.Dir(path)); err == nil {
-		// Some file systems do not support Sync for directories and do not need it.
+		// Ignore the error of file systems that do not support Sync for directories, because these file systems do not
+		// need it.
 		_ = dir.Sync()
 		dir.Close()
 	}

@@ -18,7 +18,7 @@ import (
 
 const bcryptCost = 10
 
-// Hash returns the bcrypt hash of a password, for the text after the name in a file of users. The error is one line
+// Hash returns the bcrypt hash of a password, as a file of users contains it after the name. The error is one line
 // about the password.
 func Hash(password string) (string, error) {
 	if password == "" {
@@ -37,7 +37,7 @@ const (
 	maxRounds = 1_000_000
 	// maximum cost of bcrypt
 	maxCost = 17
-	minSum  = 22 // length of an MD5 checksum in characters, the shortest of all
+	minSum  = 22 // length of an MD5 checksum in characters, the shortest supported checksum
 )
 
 var errKind = errors.New("unknown kind of hash; supported are bcrypt (htpasswd -B), SHA-256 and SHA-512 crypt, " +
@@ -76,7 +76,7 @@ func isBcrypt(hash string) bool {
 	return strings.HasPrefix(hash, "$2y$") || strings.HasPrefix(hash, "$2a$") || strings.HasPrefix(hash, "$2b$")
 }
 
-// verify reports whether password has this hash. How long it takes depends on the kind of hash.
+// verify reports whether password has this hash. The kind of hash determines how long verify takes.
 func verify(hash, password string) bool {
 	switch {
 	case isBcrypt(hash):

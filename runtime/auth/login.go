@@ -39,11 +39,11 @@ type Login struct {
 	announced atomic.Bool
 
 	verifying sync.Mutex
-	// verified caches sessions by token, because computing two MACs takes as long as a small response. Guarded by
-	// verifying.
+	// verified caches sessions by token, because verifying a token takes as long as a small response. The cache is
+	// guarded by verifying.
 	verified recent[string, verifiedToken]
 
-	// connections with a login form whose password is being checked
+	// connections for which a password from the form is being checked
 	checking sync.Map
 	failures logfile.Seldom
 }
@@ -56,13 +56,14 @@ type LoginOptions struct {
 	Age  time.Duration
 
 	Title string
-	// URL of an image above the heading, "data:image/png;base64,..."; empty for none
+	// data URL of an image above the heading, such as "data:image/png;base64,..."; empty for none
 	Logo string
 
-	// ByCommand is set if the form cannot write the file of users. A command must then create the first user.
+	// ByCommand is set if the form cannot write the file of users, so that the first user must be created with a
+	// command.
 	ByCommand bool
 
-	// identifies this run of the server, in all processes of the server
+	// identifies this run of the server; the same in all processes of the server
 	Run   string
 	Log   func(line string)         // logs how the operator creates the first user
 	Event func(client, line string) // logs that a user has logged in or out, or failed to log in
@@ -73,7 +74,7 @@ const (
 	OutPath  = "/_fapws/logout"
 )
 
-// NewLogin returns a Login. The error has one line.
+// NewLogin returns a Login.
 func NewLogin(o LoginOptions) (*Login, error) {
 	if o.Idle <= 0 || o.Age <= 0 {
 		return nil, errors.New("a session has to live for some time")
@@ -89,8 +90,8 @@ func NewLogin(o LoginOptions) (*Login, error) {
 	}, nil
 }
 
-// Fresh reports whether the files of users and sessions are unchanged. Otherwise call Refresh before Session. Fresh
-// does not block.
+// Fresh reports whether the files of users and of ended sessions are unchanged. If they have changed, Refresh must be
+// called before Session. Fresh does not block.
 func (l *Login) Fresh() bool { return l.o.Users.Fresh() && l.o.State.ended.Fresh() }
 
 func (l *Login) Refresh() {
@@ -100,8 +101,8 @@ func (l *Login) Refresh() {
 	}
 }
 
-// Session returns the session of a request, or nil. secure is set if the request arrived over HTTPS. Session does not
-// block.
+// Session returns the session of a request, or nil if the request has no valid session. The parameter secure is set if
+// the request arrived over HTTPS. Session does not block.
 func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session {
 	for token := range cookies(head, fields, l.cookieName("", secure), minToken) {
 		if s := l.open(token); s != nil {
@@ -111,8 +112,9 @@ func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session
 	return nil
 }
 
-// Renew returns the value of a Set-Cookie field that updates the time of the last use, or "" if that is not necessary
-// yet. Renew renews a session after 1/8 of Idle, so that a session expires after at least 7/8 of Idle without requests.
+// Renew returns the value of a Set-Cookie field that updates the session's time of last use, or "" if this is not
+// necessary yet. An update is necessary after 1/8 of Idle, so that a session expires after at least 7/8 of Idle without
+// requests.
 func (l *Login) Renew(s *Session, secure bool) string {
 	now := l.now()
 	if now.Sub(time.Unix(s.Seen, 0)) <= l.o.Idle/8 {
@@ -123,7 +125,7 @@ func (l *Login) Renew(s *Session, secure bool) string {
 	return l.setSession(l.token(&later), secure)
 }
 
-// loginLocation returns the field that redirects to the form. root is the path prefix at which clients see the site.
+// loginLocation returns the URL path of the form. The parameter root is the path prefix at which clients see the site.
 func loginLocation(root, target string) string {
 	to := root + FormPath
 	if local(target) {
@@ -132,11 +134,11 @@ func loginLocation(root, target string) string {
 	return to
 }
 
-// Browsers do not know the scheme Cookie, so they do not show a password dialog.
+// Browsers do not know the authentication scheme Cookie, so they do not show a password dialog.
 const loginChallenge = `WWW-Authenticate: Cookie realm="login"` + "\r\n"
 
-// local reports whether every browser interprets target as a path of this site. Browsers interpret "//host" and
-// "/\host" as other sites, and ignore control characters.
+// local reports whether every browser interprets target as a path on this site. Browsers interpret "//host" and
+// "/\host" as URLs of other sites, and ignore control characters.
 func local(target string) bool {
 	if len(target) > maxTarget || !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
 		return false
@@ -146,8 +148,8 @@ func local(target string) bool {
 
 const maxTarget = 2048
 
-// FromElsewhere reports whether a page of another origin caused a browser to send the request, according to
-// Sec-Fetch-Site, or to Origin if the request lacks Sec-Fetch-Site. host is the host that the client requested.
+// FromElsewhere reports whether a page of another origin caused a browser to send the request, according to the field
+// Sec-Fetch-Site or, if this field is missing, Origin. The parameter host is the host that the client requested.
 func FromElsewhere(head []byte, fields []http1.Field, host string) bool {
 	if site, _ := http1.First(head, fields, "sec-fetch-site"); len(site) > 0 {
 		return string(site) != "same-origin" && string(site) != "none"
@@ -171,24 +173,25 @@ func plainHost(host, scheme string) string {
 }
 
 // LoginState is a directory with data that must outlive a process: the key that signs cookies, and the list of sessions
-// that were ended early. All processes of a server share it. LoginState is safe for concurrent use.
+// that were ended early. All processes of a server share the directory. LoginState is safe for concurrent use.
 type LoginState struct {
 	dir   string
 	key   []byte
 	ended ended
 }
 
-// File names. Only the user of the server may read the files.
+// Names of files, which only the server's user may read.
 const (
 	KeyFile   = "key"
 	EndedFile = "ended"
 	AsideFile = "key.damaged"
-	// CodeFile maps files of users to the runs that last showed a code for the first user (see Login.Announce).
+	// CodeFile contains, for each file of users, the run of the server that last logged a code for the first user (see
+	// Login.Announce).
 	CodeFile = "first"
 )
 
-// OpenLoginState opens a directory. A missing file is created with access for this user only. age is the maximum
-// duration of a session. warn receives a line if the key was damaged and therefore replaced. The error is one line.
+// OpenLoginState opens a directory. Missing files are created, with access only for the current user. The parameter age
+// is the maximum duration of a session. The function warn is called if the key was damaged and therefore replaced.
 func OpenLoginState(dir string, age time.Duration, warn func(line string)) (*LoginState, error) {
 	s := &LoginState{dir: dir, ended: ended{age: age}}
 	s.ended.path, s.ended.flags = filepath.Join(dir, EndedFile), os.O_CREATE|unix.O_NOFOLLOW
@@ -232,7 +235,7 @@ func (s *LoginState) Close() {
 
 var errDamaged = errors.New("the file is damaged")
 
-// The error is errDamaged if the file does not contain a key.
+// readKey reads the key that signs cookies, or returns errDamaged if the file does not contain a key.
 func readKey(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -263,17 +266,18 @@ func makeKey(path string) ([]byte, error) {
 	return key, replaceFile(path, []byte(hex.EncodeToString(key)+"\n"))
 }
 
-// derive returns a key for one purpose (RFC 5869).
+// derive derives a key for the given purpose from the key of the directory (RFC 5869).
 func (s *LoginState) derive(purpose string) []byte {
 	out, err := hkdf.Expand(sha256.New, s.key, "fapws login: "+purpose, sha256.Size)
 	if err != nil {
-		// Only a length of more than 255 hashes causes an error.
+		// Expand fails only if the requested length exceeds 255 hashes.
 		panic(err)
 	}
 	return out
 }
 
-// exclusively calls f while no other process runs a function of exclusively for the same directory.
+// exclusively calls f while it holds a lock on the directory, so that no other process calls a function with
+// exclusively for this directory at the same time.
 func exclusively(dir string, f func() error) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -286,7 +290,8 @@ func exclusively(dir string, f func() error) error {
 	return f()
 }
 
-// A verifiedToken is a session whose MAC was checked. A verifiedToken is valid while the user has this hash.
+// A verifiedToken is a session whose MAC was checked. A verifiedToken is valid while the hash of the user's password is
+// hash.
 type verifiedToken struct {
 	session *Session
 	hash    string
@@ -294,8 +299,8 @@ type verifiedToken struct {
 
 const maxVerified = 256
 
-// style adds the form to the style of the server's pages. Fields use 16 px, because browsers on telephones zoom in on
-// smaller ones.
+// style is the style sheet of the server's pages with additions for the form. Input fields have a font size of 16 px,
+// because browsers on telephones zoom in on fields with smaller text.
 const style = http1.Style + `.card{max-width:22rem}img{display:block;max-width:100%;max-height:6rem;margin:0 0 .8rem}
 label{display:block;margin:.8rem 0 0}
 input{display:block;width:100%;margin-top:.2rem;padding:.55rem;border:1px solid var(--dim);
@@ -305,7 +310,7 @@ background:var(--do);color:var(--on);font:inherit;cursor:pointer}
 form+form button{margin-top:.6rem;border:1px solid var(--line);background:none;color:var(--do)}
 `
 
-// policy permits the style, images in the page, and the form. policy forbids scripts, frames and external resources.
+// policy is a Content-Security-Policy that permits only the style sheet, images with data URLs, and the form.
 var policy = func() string {
 	sum := sha256.Sum256([]byte(style))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
@@ -319,8 +324,8 @@ type content struct {
 	next    string // path to which the browser is redirected after the login
 	name    string
 	first   bool
-	code    string // the right code that the user entered; empty otherwise
-	// name of the user who may log out; empty if the form is for logging in
+	code    string // code that the user has entered, if it is right; otherwise empty
+	// user who is logged in and may log out; empty if the page is for logging in
 	user string
 	out  bool
 }

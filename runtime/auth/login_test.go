@@ -26,7 +26,7 @@ type place struct {
 func newPlace(t testing.TB) place {
 	dir := t.TempDir()
 	p := place{filepath.Join(dir, "state"), filepath.Join(dir, "users"), &clock{time.Unix(1_800_000_000, 0)}}
-	// All passwords are "secret".
+	// Each user's password is "secret".
 	p.write(t, "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\nbob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")
 	return p
 }
@@ -123,7 +123,7 @@ func TestSessionIsKnownToOtherProcessesAndCannotBeForged(t *testing.T) {
 		}
 		p.clock.Time = start
 	}
-	// Each use extends the session, up to its maximum duration.
+	// Each request extends the session, up to its maximum duration.
 	used := 0
 	for range 20 {
 		p.clock.Time = p.clock.Add(5 * time.Minute)
@@ -146,8 +146,8 @@ func TestSessionIsKnownToOtherProcessesAndCannotBeForged(t *testing.T) {
 	}
 }
 
-// This includes processes that start later, sessions of removed users, and sessions of users with a new password. Other
-// sessions stay valid.
+// Processes that start later reject ended sessions, too. The sessions of a user also end when the user is removed or
+// gets a new password.
 func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 	p := newPlace(t)
 	l, other := p.open(t), p.open(t)
@@ -169,7 +169,7 @@ func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(" ann bob")
-	// The line is incomplete, as after a power failure.
+	// Append an incomplete line, as it can remain after a power failure.
 	f, err := os.OpenFile(filepath.Join(p.dir, EndedFile), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +220,7 @@ func TestEndedSessionsStayInvalidIfTheClockIsSetBack(t *testing.T) {
 	}
 }
 
-// A client that logs in and out repeatedly does not end the sessions of other clients.
+// A client that logs in and out repeatedly does not end the sessions of other accounts.
 func TestFileOfEndedSessionsStaysSmall(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
@@ -330,7 +330,7 @@ func TestSessionCookiesAreFound(t *testing.T) {
 	}
 }
 
-// The server starts with a new key, and reports this once.
+// If the key is damaged, the server starts with a new key, and reports this once.
 func TestDamagedKeyIsReplacedAndKept(t *testing.T) {
 	good := strings.Repeat("ab", 32)
 	for _, text := range []string{"", good[:17], good[:60], good + good, strings.Repeat("\x00", 65), "not a key\n"} {

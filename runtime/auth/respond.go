@@ -60,7 +60,7 @@ func (l *Login) Form(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// Out is the responder of OutPath. Out ends the session of the client.
+// Out is the responder of OutPath, and ends the client's session.
 func (l *Login) Out(w *backend.Response, r *backend.Request) {
 	v := l.visit(w, r)
 	s := l.Session(r.Head, r.Parsed.Fields, v.secure)
@@ -91,8 +91,8 @@ func (l *Login) Out(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// values returns the values of a form that a page of this site submitted. If the form is from another site or invalid,
-// values responds and returns nil.
+// values returns the values of a form that was submitted from a page of this site. If the form is invalid or from a
+// page of another site, values sends an error response and returns nil.
 func (v *visit) values() url.Values {
 	if FromElsewhere(v.r.Head, v.r.Parsed.Fields, v.r.Host()) {
 		v.w.Refuse(403, "this form was sent by a page of another site")
@@ -183,11 +183,11 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	return ""
 }
 
-// check returns the verdict on a password, or Unknown if the client has disconnected. check permits one check at a time
-// for each connection, because a flood of requests over HTTP/2 could fill the queue; a browser submits only one form at
-// a time.
+// check returns the verdict on a password, or Unknown if the client has disconnected. check permits only one check at a
+// time for each connection, because otherwise a flood of requests over HTTP/2 could fill the queue; a browser submits
+// only one form at a time.
 func (v *visit) check(name, password string) Verdict {
-	if len(name) > maxUser || len(password) > maxText { // SHA-crypt is slow for long passwords
+	if len(name) > maxUser || len(password) > maxText { // reject long passwords, because SHA-crypt is slow for them
 		return Wrong
 	}
 	if conn := v.r.Peer.String(); v.r.Peer.Port != "" {
@@ -213,7 +213,7 @@ func (l *Login) tell(r *backend.Request, line string) {
 	l.o.Event(r.Client(), "login: "+line)
 }
 
-// tellFailure calls tell at a limited rate, for events that a client can repeat at will.
+// tellFailure calls tell, but at a limited rate, because clients can repeat failures at will.
 func (l *Login) tellFailure(r *backend.Request, line string) {
 	if l.failures.Now() {
 		l.tell(r, line)
@@ -274,20 +274,21 @@ func (v *visit) other() {
 	v.answer(405, "")
 }
 
-// answer sends a response that must not be cached. The referrer policy is not "no-referrer", which would hide the
-// origin of the forms of these pages.
+// answer sends a response that must not be cached. Its referrer policy is not "no-referrer", because then browsers
+// would not send the Origin of a submitted form.
 func (v *visit) answer(status int, body string) {
 	v.fields = append(v.fields, "Cache-Control: no-store", "Referrer-Policy: same-origin")
 	v.w.Start(exchange.Head{Status: status, Fields: []byte(strings.Join(v.fields, "\r\n") + "\r\n"),
 		Length: int64(len(body))})
 	if v.r.Method() != "HEAD" {
-		// An error means that the client has disconnected.
+		// Ignore the error, because it only says that the client has disconnected.
 		fmt.Fprint(v.w, body)
 	}
 }
 
-// Announce logs how to create the first user if the file of users is empty. The operator needs a code that only the log
-// shows. All processes of a server run share the code. A file in the state directory names the last run that logged it.
+// Announce logs how to create the first user if the file of users is empty. The first user must enter a code that only
+// the log contains. All processes in a run of the server have the same code. A file in the state directory names the
+// last run that logged its code.
 func (l *Login) Announce() {
 	if !l.o.Users.Empty() || l.announced.Swap(true) {
 		return
@@ -295,7 +296,7 @@ func (l *Login) Announce() {
 	news := true
 	err := change(filepath.Join(l.o.State.dir, CodeFile), func(text []byte) ([]byte, error) {
 		runs, of := map[string]string{}, fmt.Sprintf("%x", l.account(""))
-		// A damaged file counts as empty.
+		// Ignore the error, so that a damaged file is treated like an empty file.
 		_ = json.Unmarshal(text, &runs)
 		if news = runs[of] != l.o.Run; !news {
 			return nil, nil
@@ -313,7 +314,7 @@ func (l *Login) Announce() {
 	}
 }
 
-// AddCommand returns the command that adds a user to the file users, for any working directory.
+// AddCommand returns a command that adds a user to the file users, and that can be run in any working directory.
 func AddCommand(users string) string {
 	path, err := filepath.Abs(users)
 	if err != nil {
@@ -327,7 +328,7 @@ func AddCommand(users string) string {
 	return "fapws user add -f " + path
 }
 
-// letters omits letters and digits that look alike.
+// letters encodes codes without letters and digits that look alike.
 var letters = base32.NewEncoding("ABCDEFGHJKLMNPQRSTUVWXYZ23456789")
 
 func (l *Login) firstCode() string {
@@ -335,7 +336,7 @@ func (l *Login) firstCode() string {
 	return text[:4] + "-" + text[4:8] + "-" + text[8:12]
 }
 
-// plainCode normalizes a code before it is compared: it ignores case, spaces and hyphens.
+// plainCode normalizes a code before it is compared, so that case, spaces and hyphens are ignored.
 func plainCode(s string) string {
 	return strings.ToUpper(strings.NewReplacer("-", "", " ", "").Replace(s))
 }

@@ -28,8 +28,8 @@ type sessionID [16]byte
 
 type loginAccount [8]byte
 
-// A token is the base64 of a tokenHead, the user name, and a MAC of both. The key of the MAC depends on the hash of
-// the user's password, so that a token becomes invalid if the user gets another password or is removed.
+// A token is the base64 encoding of a tokenHead, the user name, and a MAC of both. The key of the MAC depends on the
+// hash of the user's password, so that a token becomes invalid if the user's password changes or the user is removed.
 const (
 	version  = 1
 	headSize = 1 + 8 + 8 + 8 + 16
@@ -51,8 +51,8 @@ type tokenHead struct {
 
 var encoding = base64.RawURLEncoding.Strict()
 
-// A clock that was set back, for example on a device without a battery, may show a time before the end of earlier
-// sessions. Order must not depend on the clock alone.
+// Order must not depend on the clock alone: after the clock was set back, for example on a device without a battery, a
+// new session would otherwise count as already ended.
 func (l *Login) newSession(user string) *Session {
 	now := l.now()
 	s := &Session{user, l.account(user), tokenHead{Version: version, Start: now.Unix(), Seen: now.Unix()}}
@@ -78,7 +78,7 @@ func (l *Login) seal(b []byte, user string) []byte {
 	return mac.Sum(b)
 }
 
-// open returns the session of a token; nil if the token is invalid or has expired.
+// open returns the session of a token, or nil if the token is invalid or has expired.
 func (l *Login) open(token []byte) *Session {
 	l.verifying.Lock()
 	one, ok := l.verified.get(string(token))
@@ -99,7 +99,7 @@ func (l *Login) open(token []byte) *Session {
 	return one.session
 }
 
-// verify returns the session of a token; nil unless this server has signed the token.
+// verify returns the session of a token, or nil if this server has not signed the token.
 func (l *Login) verify(token []byte) *Session {
 	var buf, sealed [maxToken]byte
 	if len(token) > encoding.EncodedLen(maxToken) {
@@ -119,7 +119,8 @@ func (l *Login) verify(token []byte) *Session {
 	return found
 }
 
-// fromFuture limits how far in the future the time of a token may be, because the clock may have been set back.
+// fromFuture limits how far in the future the time of a token may be, which is possible because the clock may have been
+// set back.
 const fromFuture = 5 * time.Minute
 
 func (l *Login) expired(s *Session) bool {
@@ -134,12 +135,12 @@ func (l *Login) account(user string) loginAccount {
 	return loginAccount(sum[:8])
 }
 
-// maxCookies limits the number of cookies of one name that are checked, because each check computes a MAC. A page of
-// another host in the same domain can set cookies with this name, which a browser may send first.
+// maxCookies limits how many cookies with the same name are checked, because each check computes a MAC. A page of
+// another host in the same domain can set cookies with this name, too, and the browser may send these first.
 const maxCookies = 64
 
 // cookieName returns the name of the session cookie, or of the form's cookie if suffix is "-form". Browsers accept a
-// cookie with the prefix __Host- only from this host and only over HTTPS (RFC 6265bis §4.1.3.2).
+// cookie whose name has the prefix __Host- only from this host and only over HTTPS (RFC 6265bis §4.1.3.2).
 func (l *Login) cookieName(suffix string, secure bool) string {
 	if secure {
 		return "__Host-" + l.cookie + suffix
@@ -164,8 +165,8 @@ func set(name, value, sameSite string, secure bool) string {
 	return s
 }
 
-// cookies returns the values of the cookies with a name in a request (RFC 6265 §4.2.1). cookies skips values with fewer
-// bytes than the parameter least and stops after maxCookies.
+// cookies returns the values of all cookies with a name in a request (RFC 6265 §4.2.1), but at most maxCookies values.
+// cookies skips values with fewer bytes than the parameter least.
 func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		found := 0
@@ -186,8 +187,9 @@ func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq
 // ended is the list of sessions that were ended early, in a file that all processes share. Each line is "ACCOUNT
 // ORDER ID" for one session, or "ACCOUNT ORDER *" for all sessions of an account up to ORDER (tokenHead.Order).
 //
-// The file stays small: the lines of expired sessions, and of all except the latest sessions of an account, are merged
-// into one line with "*". A client that logs in and out repeatedly therefore ends only sessions of its own account.
+// To keep the file small, only the latest ended sessions of an account have their own lines; the lines of older and
+// expired sessions are merged into one line with "*". A client that logs in and out repeatedly therefore ends only
+// sessions of its own account.
 type ended struct {
 	watched[endedSet]
 	age time.Duration
@@ -240,8 +242,8 @@ func parseEnded(text []byte) *endedSet {
 	return set
 }
 
-// end ends a session, or all sessions of its account that have begun. After it returns nil, every process rejects
-// them.
+// end ends a session or, if all is set, all current sessions of its account. When end returns nil, every process
+// rejects these sessions.
 func (l *Login) end(s *Session, all bool) error {
 	e, now := &l.o.State.ended, l.now()
 	err := change(e.path, func(text []byte) ([]byte, error) {
@@ -258,7 +260,7 @@ func (l *Login) end(s *Session, all bool) error {
 	return cmp.Or(err, e.read())
 }
 
-// text returns the lines of the file. Sessions with an order below oldest have expired.
+// text returns the lines of the file. Sessions whose order is less than the parameter oldest have expired.
 func (s *endedSet) text(oldest int64) []byte {
 	latestFirst := func(a, b endedSession) int { return cmp.Compare(b.order, a.order) }
 	kept := map[loginAccount]int{}
@@ -270,8 +272,8 @@ func (s *endedSet) text(oldest int64) []byte {
 			fmt.Fprintf(&out, "%x %d %x\n", one.account, one.order, one.id)
 		}
 	}
-	// These lines are kept regardless of their age, because the clock of the machine may be wrong. Only accounts with
-	// ended sessions have such a line.
+	// Keep lines with "*" regardless of their age, because the system clock may be wrong. The file contains at most one
+	// such line for each account.
 	for of, order := range s.upTo {
 		fmt.Fprintf(&out, "%x %d *\n", of, order)
 	}

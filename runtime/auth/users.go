@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// Users holds the names and hashes of a file, which is read again after a change. Users is safe for concurrent use.
+// Users contains the user names and hashes of a file, which is read again after a change. Users is safe for concurrent
+// use.
 type Users struct {
 	watched[table]
 	checker *Checker
@@ -21,14 +22,15 @@ type Users struct {
 }
 
 const (
-	// Maximum number of remembered pairs in each of two maps, an older and a newer map.
+	// maximum number of remembered pairs in each map of the type recent
 	maxRight = 1024
 	maxWrong = 2048
 )
 
 // NewUsers reads a file with a line "user:hash" for each user. If optional is set, the file may be missing at first,
-// and the list of users is then empty. The directory must exist. log, unless nil, receives a line if the changed file
-// is invalid; the previous users remain valid. The error is one line that names the file and the line.
+// and the list of users is then empty. The directory must exist. If the file is invalid after a change, the previous
+// users remain valid, and the function log, unless nil, is called. The error has one line, which names the file and the
+// line in the file.
 func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*Users, error) {
 	u := &Users{checker: c, log: log}
 	u.path, u.optional = path, optional
@@ -50,7 +52,7 @@ func (u *Users) Path() string { return u.path }
 // Empty reports whether the file contains no users. Empty does not block.
 func (u *Users) Empty() bool { return len(u.value.Load().hashes) == 0 }
 
-// Hash returns the hash of a user, or "" if the user does not exist. Hash does not block.
+// Hash returns the hash of a user's password, or "" if the user does not exist. Hash does not block.
 func (u *Users) Hash(name string) string { return u.value.Load().hashes[name] }
 
 func (u *Users) Refresh() {
@@ -60,14 +62,14 @@ func (u *Users) Refresh() {
 }
 
 // Known returns the remembered verdict on a pair "user:password": Right, Wrong or Unknown. Known does not block or
-// allocate.
+// allocate memory.
 func (u *Users) Known(pair []byte) Verdict {
 	return u.value.Load().recall(u.key(pair), u.checker.now())
 }
 
-// verify compares a password with the hash of the user, unless another check has just compared the same pair. For a
-// wrong password, verify calls the function held, which returns the delay of the verdict. The result computed reports
-// whether this call of verify has computed the hash.
+// verify returns the verdict on a password, and computes the hash of the password unless the verdict is already known.
+// For a wrong password, verify calls the function held, which returns how long the verdict must be delayed; its
+// argument computed is true if verify has computed the hash.
 func (u *Users) verify(user, password string, held func(computed bool) time.Duration) (v Verdict, delay time.Duration) {
 	if !u.Fresh() {
 		u.Refresh()
@@ -85,13 +87,13 @@ func (u *Users) verify(user, password string, held func(computed bool) time.Dura
 	return Wrong, delay
 }
 
-// A key is a keyed hash of a pair, because a memory dump must not contain passwords.
+// A key is a keyed hash of a pair of user name and password, so that a memory dump does not contain passwords.
 type key [32]byte
 
 func (u *Users) key(pair []byte) key {
 	var buf [32 + maxText]byte
 	n := copy(buf[:], u.secret[:])
-	if len(pair) > maxText { // only a form can send a longer pair, so this is rare
+	if len(pair) > maxText { // rare, because only the form permits longer pairs
 		pair := sha256.Sum256(pair)
 		n += copy(buf[n:], pair[:])
 	} else {
@@ -100,14 +102,15 @@ func (u *Users) key(pair []byte) key {
 	return sha256.Sum256(buf[:n])
 }
 
-// table holds the lines of a file, which do not change, and verdicts on pairs of a name and a password.
+// A table contains the lines of a file, which do not change, and the verdicts on pairs of user name and password.
 type table struct {
 	hashes map[string]string
-	// dummy is a hash to compare if the user does not exist, so that the check takes equally long.
+	// dummy is a hash against which a password is checked if the user does not exist, so that the check takes equally
+	// long.
 	dummy string
 
 	mu sync.Mutex
-	// verdicts by pair, and the time from which clients may learn them
+	// keys of pairs with the verdict right or wrong, and the time from which the verdict may be reported
 	right, wrong recent[key, time.Duration]
 }
 
@@ -130,7 +133,7 @@ func (t *table) remember(in *recent[key, time.Duration], k key, from time.Durati
 }
 
 // parseTable parses the text of a file of users. parseTable ignores empty lines, lines that begin with "#", and text
-// after a second colon. The error names path and the line.
+// after a second colon. The error names the path and the line.
 func parseTable(path string, text []byte) (*table, error) {
 	u, line := &table{hashes: map[string]string{}}, 0
 	u.right.size, u.wrong.size = maxRight, maxWrong
@@ -143,7 +146,7 @@ func parseTable(path string, text []byte) (*table, error) {
 		name, rest, found := strings.Cut(s, ":")
 		hash, _, _ := strings.Cut(rest, ":")
 		err := checkHash(hash)
-		// The file may be of another kind, so do not report a name that could disturb a terminal.
+		// The path may be that of a wrong file, so do not report a name with characters that could disturb a terminal.
 		if !found || name == "" || hash == "" || err != nil && CheckName(name) != nil {
 			return nil, fmt.Errorf("%s:%d: not user:hash", path, line)
 		}
@@ -166,8 +169,8 @@ func (u *table) verify(name, password string) bool {
 	return verify(hash, password) && ok
 }
 
-// recent remembers at least the last size used values. When the map newer is full, its pairs move to the map older, and
-// the map newer is emptied.
+// recent is a map that remembers at least the most recently used entries, whose number is size. When the map newer is
+// full, it replaces the map older.
 type recent[K comparable, V any] struct {
 	size         int
 	newer, older map[K]V

@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// watched is the parsed content of a file, which is read again after a change. The file stays open, so that the event
-// loop can detect a change at once: fstat(2) of an open file does not access the disk. watched is safe for concurrent
-// use.
+// watched contains the parsed content of a file, which is read again after a change. The file stays open, so that the
+// event loop can detect a change at once: fstat(2) of an open file does not access the disk. watched is safe for
+// concurrent use.
 type watched[T any] struct {
 	path     string
 	flags    int
-	optional bool // the file may be missing at first
+	optional bool // the file may be missing when it is first read
 	parse    func(text []byte) (*T, error)
 	value    atomic.Pointer[T]
 	looked   atomic.Int64
@@ -30,18 +30,18 @@ type watched[T any] struct {
 }
 
 const (
-	// Interval between checks whether the path leads to another file.
+	// interval between checks whether the path now belongs to a different file
 	lookEvery = time.Second
 	maxFile   = 16 << 20 // maximum size of a file, in bytes
 )
 
 var started = time.Now()
 
-// now is monotonic, in nanoseconds.
+// now returns the monotonic time in nanoseconds.
 func now() int64 { return int64(time.Since(started)) }
 
-// Fresh reports whether the value is up to date. If not, call Refresh first. An invalid file is read once a second, not
-// for each request. Fresh does not block, because it does not read the disk.
+// Fresh reports whether the value is up to date. If it is not, Refresh must be called first. An invalid file is read
+// again once a second, not for each request. Fresh does not block, because it does not read the disk.
 func (w *watched[T]) Fresh() bool {
 	if now()-w.looked.Load() > int64(lookEvery) || !w.reading.TryLock() {
 		return false
@@ -50,12 +50,13 @@ func (w *watched[T]) Fresh() bool {
 	return w.complaint != "" || w.unchanged()
 }
 
-// refresh reads the file if it has changed. refresh reports each error only once and then keeps the previous value.
+// refresh reads the file if it has changed. After an error, refresh keeps the previous value, and returns the same
+// error only once.
 func (w *watched[T]) refresh() error {
 	asked := now()
 	w.reading.Lock()
 	defer w.reading.Unlock()
-	if w.looked.Load() > asked { // another goroutine has checked the file since then
+	if w.looked.Load() > asked { // another goroutine has checked the file meanwhile
 		return nil
 	}
 	w.looked.Store(now())
@@ -70,7 +71,7 @@ func (w *watched[T]) refresh() error {
 	return err
 }
 
-// The caller holds w.reading.
+// The caller must hold w.reading.
 func (w *watched[T]) look() error {
 	if found, err := os.Stat(w.path); err == nil && w.unchanged() && os.SameFile(found, w.info) {
 		return nil
@@ -82,7 +83,8 @@ func (w *watched[T]) look() error {
 	return err
 }
 
-// unchanged reports whether the open file still exists and has not changed since it was read. reading must be held.
+// unchanged reports whether the open file still exists and has not changed since it was read. The caller must hold
+// w.reading.
 func (w *watched[T]) unchanged() bool {
 	if w.file == nil {
 		return false
@@ -92,7 +94,7 @@ func (w *watched[T]) unchanged() bool {
 		stampOf(&st) == stampOf(w.info.Sys().(*syscall.Stat_t))
 }
 
-// A stamp identifies a version of a file. Writing, renaming and replacing the file change the time of its last status
+// A stamp identifies a version of a file: writing, renaming or replacing the file changes the time of its last status
 // change.
 type stamp struct{ size, changed int64 }
 
@@ -132,7 +134,7 @@ func (w *watched[T]) read() error {
 	return nil
 }
 
-// The caller holds w.reading.
+// The caller must hold w.reading.
 func (w *watched[T]) close() {
 	if w.file != nil {
 		w.file.Close()
