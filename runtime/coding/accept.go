@@ -9,7 +9,7 @@ import (
 
 type Coding uint8
 
-// Codings, in ascending order of preference for equal weights.
+// The codings are in ascending order of preference for equal weights.
 const (
 	Identity Coding = iota
 	Gzip
@@ -25,11 +25,11 @@ func (c Coding) String() string { return names[c] }
 // A Set is a set of codings. A Set always contains Identity.
 type Set [Codings]bool
 
-// Made contains the codings that Compress makes.
+// Made contains the codings that Compress supports.
 var Made = Set{Gzip: true, Zstd: true}
 
-// Accepted holds the weights from the Accept-Encoding fields of a request. Several fields form one list. The zero value
-// is for a request without the field, and accepts no coding.
+// Accepted contains the weights from the Accept-Encoding fields of a request. Several fields form one list. The zero
+// value is for a request without Accept-Encoding, and accepts no coding.
 type Accepted struct {
 	// 1 plus the weight in thousandths; 0 if the client does not name the coding
 	weights [Codings]int16
@@ -63,11 +63,12 @@ func (a *Accepted) Add(value []byte) {
 	}
 }
 
-// Choose returns the coding with the highest weight in the set has. If weights are equal, Choose prefers brotli, then
-// zstd, then gzip. Choose returns Identity if nothing else is acceptable, even if the client excludes Identity: RFC
-// 9110 §12.5.3 leaves this to the server, and a 406 would not help the client.
+// Choose returns the coding with the highest weight among the codings in the set has. If weights are equal, Choose
+// prefers brotli to zstd, and zstd to gzip. Choose returns Identity if no other coding is acceptable, even if the
+// client excludes Identity: RFC 9110 §12.5.3 permits this, and a 406 would not help the client.
 func (a *Accepted) Choose(has *Set) Coding {
-	// Identity needs no weight to be acceptable, and is the last choice.
+	// Identity is acceptable without a weight, and is chosen only if no other coding is acceptable or Identity has a
+	// higher weight.
 	best, bestWeight := Identity, a.weights[Identity]
 	for c := Gzip; c < Codings; c++ {
 		weight := cmp.Or(a.weights[c], a.others)

@@ -12,25 +12,27 @@ import (
 )
 
 const (
-	// Least is the minimum size of bodies that are compressed, in bytes. A smaller body fits into one packet with its
-	// head.
+	// Least is the minimum size of bodies that are compressed, in bytes. A smaller body fits into one packet together
+	// with the response head.
 	Least = 1 << 10
 
-	// Most limits the size of bodies that are compressed as a whole, in bytes, and so the memory and the time.
+	// Most limits the size of bodies that are compressed as a whole, in bytes, and thereby the memory and time for
+	// compression.
 	Most = 8 << 20
 
 	// zstdWindow limits the memory that a client needs for decompression (RFC 9659 permits 8 MiB).
 	zstdWindow = 1 << 20
 )
 
-// Worth reports whether a body is likely to become smaller and is not too large. mediaType may have parameters; size is
-// in bytes. Worth is safe for concurrent use, and does not allocate if the type is in lower case.
+// Worth reports whether a body is likely to become smaller and is not too large. The parameter mediaType may contain
+// parameters of the type; size is in bytes. Worth is safe for concurrent use, and does not allocate memory if the type
+// is in lower case.
 func Worth(mediaType string, size int64) bool {
 	return size >= Least && size <= Most && Compressible(mediaType)
 }
 
-// Compressible reports whether bodies of a media type usually become smaller: text, formats based on text, and some
-// simple binary formats.
+// Compressible reports whether compression usually makes bodies of a media type smaller: text, formats based on text,
+// and some simple binary formats.
 func Compressible(mediaType string) bool {
 	kind, _, _ := strings.Cut(mediaType, ";")
 	switch kind = strings.ToLower(strings.TrimRight(kind, " \t")); kind {
@@ -47,10 +49,10 @@ func Compressible(mediaType string) bool {
 // Turns is a semaphore: its capacity limits how many goroutines work at the same time.
 type Turns chan struct{}
 
-// Processors has turns for half of the processors. The other processors serve requests during compression.
+// Processors permits compression on half of the processors. The other processors can serve requests at the same time.
 var Processors = make(Turns, max(1, runtime.GOMAXPROCS(0)/2))
 
-// Take waits for a turn, and returns false after a second without one.
+// Take waits for a turn, and returns false if there is no free turn within a second.
 func (t Turns) Take() bool {
 	select {
 	case t <- struct{}{}:
@@ -60,7 +62,7 @@ func (t Turns) Take() bool {
 	}
 }
 
-// Try takes a turn only if one is free.
+// Try takes a turn without waiting, or returns false if no turn is free.
 func (t Turns) Try() bool {
 	select {
 	case t <- struct{}{}:
@@ -85,9 +87,9 @@ var zstds = sync.OnceValue(func() *zstd.Encoder {
 	return w
 })
 
-// Compress returns body in a coding of Made. Compress returns false if the result is not smaller by at least an eighth,
-// or if the coding is not supported. Equal bodies give equal results. The caller must have a turn of Processors, and
-// must not be on the event loop.
+// Compress compresses body with a coding. Compress returns false if the result is not smaller by at least an eighth, or
+// if Made does not contain the coding. Equal bodies always have equal results. The caller must have a turn of
+// Processors, and must not be on the event loop.
 func Compress(coding Coding, body []byte) ([]byte, bool) {
 	if !Made[coding] {
 		return nil, false
@@ -100,7 +102,7 @@ func Compress(coding Coding, body []byte) ([]byte, bool) {
 		buf.Grow(len(body) / 3)
 		w := gzips.Get().(*gzip.Writer)
 		w.Reset(&buf)
-		_, _ = w.Write(body) // a Buffer does not return errors
+		_, _ = w.Write(body) // ignore the error, which bytes.Buffer never returns
 		_ = w.Close()
 		w.Reset(nil)
 		gzips.Put(w)
@@ -112,7 +114,8 @@ func Compress(coding Coding, body []byte) ([]byte, bool) {
 	return bytes.Clone(out), true
 }
 
-// Textual reports whether a type consists of characters and may have a charset: text, JavaScript, JSON and XML.
+// Textual reports whether a media type consists of characters, so that it may have a charset parameter: text,
+// JavaScript, JSON and XML.
 func Textual(kind string) bool {
 	kind = strings.ToLower(kind)
 	if strings.HasPrefix(kind, "text/") || strings.HasSuffix(kind, "+xml") || strings.HasSuffix(kind, "+json") {

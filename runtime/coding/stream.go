@@ -9,7 +9,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// streamWindow limits the memory of a Stream and of its client.
+// streamWindow limits the memory that a Stream and the client's decoder need.
 const streamWindow = 128 << 10
 
 // Stream compresses a body in pieces. Stream belongs to one goroutine at a time.
@@ -44,8 +44,8 @@ func NewStream(c Coding) *Stream {
 	return s
 }
 
-// Encode returns the coded form of pieces. The client can decode it without later pieces. If last is set, the pieces
-// are the end of the body. The caller owns the result.
+// Encode compresses pieces of the body. The client can decode the result without later pieces. The parameter last is
+// set for the last pieces of the body. The caller owns the result.
 func (s *Stream) Encode(pieces [][]byte, last bool) []byte {
 	for _, piece := range pieces {
 		_, _ = s.Write(piece) // a Buffer does not return errors
@@ -60,7 +60,7 @@ func (s *Stream) Encode(pieces [][]byte, last bool) []byte {
 	return out
 }
 
-// Free makes the memory of s available to later streams.
+// Free makes the memory of s available to a later NewStream.
 func (s *Stream) Free() {
 	s.reset(nil)
 	streams[s.coding].Put(s)

@@ -8,26 +8,27 @@
 // # Which responses
 //
 // A response is compressed if its type is text or similar, its length is at least 1 KiB or unknown, and its fields
-// permit it. The fields forbid compression if the response has a coding, a range, no-transform, a digest, or Vary:
-// Accept-Encoding, because the application has then chosen the form itself. Event streams are not compressed: idle
-// streams would keep encoders, and channels send one copy to all subscribers.
+// permit it. The fields forbid compression if they contain a content coding, a range, no-transform, a digest, or "Vary:
+// Accept-Encoding", because the application has then chosen the representation itself. Event streams are not
+// compressed, because idle streams would occupy encoders, and because channels send the same copy of an event to all
+// subscribers.
 //
 // # Guessing secrets
 //
-// If a page contains a secret and text of an attacker, its compressed length reveals whether the text occurs in the
-// secret (BREACH). Over HTTPS, the response to a request with a cookie, a password or a client certificate is therefore
-// compressed only if the browser reports that the same site or the user caused the request (Sec-Fetch-Site,
+// If a page contains both a secret and text from an attacker, the compressed length reveals whether the text occurs in
+// the secret (BREACH). Over HTTPS, the response to a request with a cookie, a password or a client certificate is
+// therefore compressed only if the browser reports that the same site or the user caused the request (Sec-Fetch-Site,
 // Sec-Fetch-User).
 //
 // # Back-pressure
 //
-// A compressed part owns the original parts, and releases them when it is sent, so a handler waits for its client as
-// without compression. Parts wait in the filter while a goroutine compresses, and while compressed bytes wait for the
-// client.
+// A compressed part owns the original parts, and releases them when it is sent, so that a handler waits for its client
+// in the same way as without compression. Parts wait in the filter while a goroutine compresses earlier parts, or while
+// too many compressed bytes wait for the client.
 //
 // # Limits
 //
 // A request never waits for compression: if no turn of coding.Processors is free for a whole body, or 64 streams are
 // open, the response is sent uncompressed. The entity tag of a compressed response is weak, so that clients do not
-// combine ranges of different forms; therefore If-Match fails.
+// combine ranges of the compressed and the uncompressed form. As a consequence, If-Match never matches this tag.
 package compress

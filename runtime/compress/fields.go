@@ -39,13 +39,13 @@ func noTransform(value []byte) bool {
 	return bytes.Contains(bytes.ToLower(value), []byte("no-transform"))
 }
 
-// suits reports whether the status and the fields of h permit compression.
+// suits reports whether the status, type and fields of h permit compression.
 func suits(h *exchange.Head) bool {
 	if h.Status < 200 || h.Status == 204 || h.Status == 206 {
 		return false
 	}
 	kind := h.Type
-	if h.Status == 304 { // a 304 usually has no type
+	if h.Status == 304 { // a 304 usually has no Content-Type
 		kind = "text/plain"
 	}
 	for line := range bytes.Lines(h.Fields) {
@@ -71,8 +71,8 @@ func withVary(fields []byte) []byte {
 	return append(append(make([]byte, 0, len(fields)+len(varies)+40), fields...), varies...)
 }
 
-// codedFields returns a copy of fields, changed for a response with the coding c. c is Identity if the response has no
-// body.
+// codedFields returns a copy of fields, changed for a response with the coding c. For a response without a body, c must
+// be Identity.
 func codedFields(fields []byte, c coding.Coding) []byte {
 	out := make([]byte, 0, len(fields)+len(varies)+40)
 	for line := range bytes.Lines(fields) {
@@ -90,7 +90,7 @@ func codedFields(fields []byte, c coding.Coding) []byte {
 	return append(out, varies...)
 }
 
-// weakened returns an ETag line with a weak tag (RFC 9110 §8.8.1).
+// weakened returns the ETag field in line with a weak entity tag (RFC 9110 §8.8.1).
 func weakened(line []byte) []byte {
 	name, tag, _ := bytes.Cut(line, []byte(":"))
 	if tag = bytes.TrimLeft(tag, " \t"); bytes.HasPrefix(tag, []byte("W/")) {

@@ -9,20 +9,21 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A Compressor makes the filters of an event loop. The methods of a Compressor must be called on the loop.
+// A Compressor creates a filter for each response. The methods of a Compressor must be called on the event loop.
 type Compressor struct {
 	conns *conn.Set
 	open  int     // number of responses with a coding.Stream
 	spare *filter // list of unused filters
 
-	undecided []*filter // filters that decide must be called for
+	undecided []*filter // filters whose responses decide must examine
 }
 
 func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }
 
 func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
-	// Without Accept-Encoding, the response is not compressed. The response needs no Vary, because every client accepts
-	// the uncompressed form. The response to a subrequest is not compressed, because the outer response is.
+	// A request without Accept-Encoding needs no filter: the response is not compressed, and needs no Vary field,
+	// because every client accepts the uncompressed form. Nor does a subrequest, because the outer response is
+	// compressed.
 	if !x.Req.Parsed.Codings || x.Version < http1.HTTP11 || x.Req.Depth() > 0 {
 		return next
 	}
@@ -43,13 +44,13 @@ type filter struct {
 	c    *Compressor
 	x    *exchange.Exchange
 	next exchange.Sink
-	// Coding of the response. With the coding Identity, only Vary is added.
+	// coding of the response; with Identity, the filter only adds Vary
 	coding coding.Coding
 	head   bool
 
-	// parts are kept for compression; otherwise they are sent unchanged
+	// the filter keeps parts for compression, instead of sending them unchanged
 	holds   bool
-	waiting []exchange.Part // parts that are not yet compressed
+	waiting []exchange.Part // parts that were not yet compressed
 	busy    bool
 	stream  *stream // nil if the body is not compressed in pieces
 
@@ -75,7 +76,7 @@ func (f *filter) Reply(r exchange.Reply) {
 	next.Reply(r)
 }
 
-// pass sends a part unchanged. f must not be used after the last part.
+// pass sends a part unchanged. After the last part, f must not be used.
 func (f *filter) pass(p *exchange.Part) {
 	next := f.next
 	if p.Last() {
@@ -86,12 +87,12 @@ func (f *filter) pass(p *exchange.Part) {
 
 func (f *filter) release() {
 	c := f.c
-	f.x.Sink = f.next // send the page of the server to the client unchanged
+	f.x.Sink = f.next // send the server's error page to the client without this filter
 	*f = filter{free: c.spare}
 	c.spare = f
 }
 
-// begin decides by the first part of a response whether it is compressed.
+// begin decides whether a response is compressed. p is the first part of the response.
 func (f *filter) begin(p *exchange.Part) {
 	own := *p
 	h := &own.Head
@@ -102,7 +103,7 @@ func (f *filter) begin(p *exchange.Part) {
 	case f.coding == coding.Identity:
 		h.Fields = withVary(h.Fields)
 		f.pass(&own)
-	// A 304 must have the fields that the compressed 200 would have (RFC 9110 §15.4.5).
+	// A 304 must have the same fields as a compressed response with status 200 (RFC 9110 §15.4.5).
 	case h.Status == 304:
 		h.Fields = codedFields(h.Fields, coding.Identity)
 		f.pass(&own)
@@ -138,8 +139,8 @@ func (f *filter) complete() bool {
 	return n == size(&f.waiting[0])
 }
 
-// decideLater calls decide at the end of the batch, because a handler often sends the head and a large body immediately
-// after each other.
+// decideLater makes the event loop call decide at the end of the batch, because a handler often sends a large body
+// immediately after the head.
 func (c *Compressor) decideLater(f *filter) {
 	if c.undecided = append(c.undecided, f); len(c.undecided) == 1 {
 		c.conns.Soon(c.decide)
@@ -151,7 +152,8 @@ func (c *Compressor) decide() {
 	c.undecided = nil
 	for _, f := range undecided {
 		switch {
-		// The filter was decided before, or belongs to another response now.
+		// Skip filters for which the decision was made earlier, and filters that are already used for a different
+		// response.
 		case !f.holds || f.busy || f.stream != nil:
 		case f.x.Conn() == nil:
 			f.drop()
@@ -179,7 +181,7 @@ func (f *filter) hold(p *exchange.Part) {
 	}
 }
 
-// whole compresses the waiting body if a processor is free.
+// whole compresses a body that has arrived completely, or sends it uncompressed if no processor is free.
 func (f *filter) whole() {
 	first, n := &f.waiting[0], len(f.waiting)
 	if !coding.Processors.Try() {
@@ -243,7 +245,7 @@ func (f *filter) drop() {
 	f.passAll()
 }
 
-// owned releases the original parts when their compressed part is sent.
+// owned is the owner of a compressed part. owned releases the original parts when the compressed part was sent.
 type owned struct {
 	parts  []exchange.Part
 	stream *stream

@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// mostStreams limits the encoders of a process. Each needs about 1 MiB.
+	// mostStreams limits the number of encoders in a process, each of which needs about 1 MiB.
 	mostStreams = 64
 
-	// window limits the compressed bytes of a response that wait for the client.
+	// window limits how many compressed bytes of a response wait for the client.
 	window = 256 << 10
 
-	// step is the number of bytes that a goroutine compresses before the result is sent.
+	// step is how many bytes a goroutine compresses at most before the result is sent.
 	step = 256 << 10
 )
 
@@ -23,13 +23,14 @@ const (
 type stream struct {
 	f       *filter
 	encoder *coding.Stream // nil after free
-	// missing bytes of the announced length; negative if no length was announced
+	// number of bytes that are missing until the announced Content-Length; negative if there is none
 	left   int64
-	off    int // how many bytes of the first waiting part were compressed
-	unsent int // compressed bytes that wait for the client
+	off    int // number of bytes of the first waiting part that were already compressed
+	unsent int // number of compressed bytes that wait for the client
 }
 
-// begins sends the head of a response that is compressed in pieces. own is the first part from the handler.
+// begins sends the head of a response that is compressed in pieces. The parameter own is the first part from the
+// handler.
 func (f *filter) begins(own *exchange.Part) {
 	if f.c.open == mostStreams {
 		own.Head.Fields = withVary(own.Head.Fields)
@@ -46,7 +47,7 @@ func (f *filter) begins(own *exchange.Part) {
 	f.hold(own)
 }
 
-// goOn compresses the next step if parts wait and the client reads.
+// goOn compresses the next step bytes if parts wait and the client does not read too slowly.
 func (s *stream) goOn() {
 	f := s.f
 	switch {
@@ -60,7 +61,7 @@ func (s *stream) goOn() {
 	}
 	pieces, took, last := s.take()
 	if last && took[len(took)-1].End == exchange.Incomplete {
-		last = false // the client must notice that the body is incomplete
+		last = false // do not end the encoding, so that the client notices that the body is incomplete
 	}
 	f.busy = true
 	var coded []byte
@@ -77,8 +78,8 @@ func (s *stream) goOn() {
 	})
 }
 
-// take returns the bytes of the next step from the waiting parts. take removes the parts that are used up and returns
-// them in took. last reports whether the step ends the body.
+// take returns at most step bytes from the waiting parts. take removes parts whose bytes were all returned, and returns
+// these parts in took. The result last reports whether the body ends with these bytes.
 func (s *stream) take() (pieces [][]byte, took []exchange.Part, last bool) {
 	f := s.f
 	for n := 0; len(f.waiting) > 0 && n < step; {
@@ -106,7 +107,7 @@ func (s *stream) take() (pieces [][]byte, took []exchange.Part, last bool) {
 	return pieces, took, last
 }
 
-// announced truncates piece at the end of the announced length.
+// announced truncates piece if the body would exceed its Content-Length.
 func (s *stream) announced(piece []byte) []byte {
 	if s.left >= 0 {
 		piece = piece[:min(int64(len(piece)), s.left)]

@@ -24,15 +24,16 @@ const (
 	Min Over = "min"
 )
 
-// Family is exchanged by processes as JSON.
+// A Family is a metric with all its series, which processes exchange as JSON.
 type Family struct {
-	// Name has no suffix "_total", but ends with Unit, if any.
+	// Name has no suffix "_total", but ends with Unit if Unit is not empty.
 	Name string `json:"name"`
 	Kind Kind   `json:"kind"`
 	Unit string `json:"unit,omitempty"` // "seconds", "bytes" or ""
 	Help string `json:"help"`
 	Over Over   `json:"over,omitempty"`
-	// Bounds are the upper bounds of a histogram's buckets, ascending, in Unit. The last bucket has no bound.
+	// Bounds are the upper bounds of a histogram's buckets in ascending order, in Unit. The last bucket has no upper
+	// bound.
 	Bounds []float64 `json:"bounds,omitempty"`
 	Series []Series  `json:"series"`
 }
@@ -41,7 +42,7 @@ type Series struct {
 	Labels string  `json:"labels,omitempty"` // `route="/",code="2xx"`, as returned by Labels
 	Value  float64 `json:"value,omitempty"`  // unused in a histogram
 
-	// Counts holds the number of values in each bucket of a histogram. Counts is one longer than Bounds.
+	// Counts contains the number of values in each bucket of a histogram, and has one element more than Bounds.
 	Counts []int64 `json:"counts,omitempty"`
 	Total  float64 `json:"total,omitempty"` // sum of all values in a histogram
 }
@@ -53,7 +54,7 @@ func (s *Series) Count() (n int64) {
 	return n
 }
 
-// Labels takes pairs of names and values.
+// Labels formats labels, which are passed as alternating names and values.
 func Labels(pairs ...string) string {
 	var all []string
 	for pair := range slices.Chunk(pairs, 2) {
@@ -67,8 +68,9 @@ func One(name string, kind Kind, unit, help string, value float64) Family {
 	return Family{Name: name, Kind: kind, Unit: unit, Help: help, Series: []Series{{Value: value}}}
 }
 
-// Merge keeps the order of the first occurrence. Merge omits a family whose kind or bounds differ, for example because
-// the application has a new version.
+// Merge adds up the families of several processes, in the order of their first occurrence. Merge omits a family whose
+// kind or bounds differ from an earlier family with the same name, for example because the processes run different
+// versions of the application.
 func Merge(processes ...[]Family) (all []Family) {
 	at := map[string]int{}
 	for _, families := range processes {
@@ -90,12 +92,12 @@ func Merge(processes ...[]Family) (all []Family) {
 
 func (f *Family) Fits(g *Family) bool { return f.Kind == g.Kind && slices.Equal(f.Bounds, g.Bounds) }
 
-// Lasting returns the families that remain true after their process has ended: all except gauges.
+// Lasting returns the families whose values remain valid after their process has ended: all families except gauges.
 func Lasting(families []Family) []Family {
 	return slices.DeleteFunc(slices.Clone(families), func(f Family) bool { return f.Kind == Gauge })
 }
 
-// add requires that g has the same kind and bounds.
+// add adds the series of g to f, and requires that both have the same kind and bounds.
 func (f *Family) add(g *Family) {
 	at := make(map[string]int, len(f.Series))
 	for i := range f.Series {
@@ -156,8 +158,8 @@ func (s *Series) Label(name string) string {
 	return ""
 }
 
-// Quantile interpolates within a bucket, as Prometheus does, for q from 0 to 1. Quantile returns 0 without values, and
-// the last bound if the quantile is beyond that bound.
+// Quantile returns the quantile q, from 0 to 1, of a histogram's values. Like Prometheus, Quantile interpolates within
+// a bucket. The result is 0 if there are no values, and the last bound if the quantile is beyond the last bound.
 func Quantile(bounds []float64, counts []int64, q float64) float64 {
 	all := (&Series{Counts: counts}).Count()
 	if all == 0 || len(bounds) == 0 || len(counts) != len(bounds)+1 {
@@ -179,12 +181,12 @@ func Quantile(bounds []float64, counts []int64, q float64) float64 {
 
 const (
 	mostFamilies = 1000
-	mostSeries   = 20_000 // of all families together
+	mostSeries   = 20_000 // total for all families
 )
 
-// Sound returns the families that Merge and the text formats can process, because another process may send arbitrary
-// data: families with well-formed names, labels and buckets, at most 1,000 families and 20,000 series. Sound may change
-// the slices of families.
+// Sound returns only families with well-formed names, labels and buckets, at most 1,000 families with together 20,000
+// series. Merge and the text formats require such families, but another process may send arbitrary data. Sound may
+// change the slices in families.
 func Sound(families []Family) (sound []Family) {
 	left := mostSeries
 	for _, f := range families {
@@ -227,7 +229,8 @@ func OpenMetrics(families []Family) string { return text(families, true) + "# EO
 // Plain returns families in the text format of Prometheus, version 0.0.4, which older programs read.
 func Plain(families []Family) string { return text(families, false) }
 
-// text writes units, and names without a suffix, only for OpenMetrics.
+// text formats families; the parameter open selects the format of OpenMetrics, which has units and names without a
+// suffix.
 func text(families []Family, open bool) string {
 	var b strings.Builder
 	for i := range families {
@@ -287,7 +290,7 @@ func sample(b *strings.Builder, name, labels, more, value string) {
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
-// bucket returns a float, as OpenMetrics requires.
+// bucket formats the bound of a bucket with a decimal point or an exponent, as OpenMetrics requires.
 func bucket(v float64) string {
 	text := number(v)
 	if !strings.ContainsAny(text, ".e") {

@@ -57,7 +57,7 @@ func TestRequestsOfOneTurnShareTheClock(t *testing.T) {
 	if n := len(Find(r.Families(), "fapws_request_duration_seconds").Series); n != 0 {
 		t.Errorf("%d series before the turn", n)
 	}
-	// On a busy machine, this request is in another bucket, which adds the first two at once.
+	// On a busy machine, the third request is in a different bucket from the first two requests.
 	r.End(third, route, 200)
 	r.Turn()
 	s := Find(r.Families(), "fapws_request_duration_seconds").Series[0]

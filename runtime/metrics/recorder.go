@@ -21,7 +21,7 @@ func Seconds() []float64 {
 	return out
 }
 
-// durations may be written by one goroutine and read by any goroutine.
+// durations is a histogram, which only one goroutine may change, and which any goroutine may read.
 type durations struct {
 	counts [len(Bounds) + 1]atomic.Int64
 	sum    atomic.Int64
@@ -36,26 +36,27 @@ func (d *durations) series(labels string) (Series, bool) {
 	return s, s.Count() > 0
 }
 
-// classes are the values of the label code, by the first digit of the status. "gone" means that the client
+// classes contains the values of the label code, indexed by the first digit of the status. "gone" means that the client
 // disconnected before the response began.
 var classes = [...]string{"gone", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
-// mostRoutes limits the routes with their own series; requests of further routes are counted in the route "other".
+// mostRoutes limits the number of routes with their own series. Requests for all other routes are counted in the route
+// "other".
 const mostRoutes = 250
 
-// Recorder counts the requests of a server. Begin, Turn, End and Route must be called on the event loop; Families may
-// be called anywhere. Reading the clock and an atomic addition cost more than everything else, so requests share them
-// until the next call of Turn.
+// Recorder counts a server's requests. Begin, Turn, End and Route must be called on the event loop; Families may be
+// called on any goroutine. The most expensive operations are reading the clock and atomic additions, so requests share
+// their results until the next Turn.
 type Recorder struct {
 	start time.Time
-	// number of requests that have begun, including requests that have ended
+	// number of requests that had begun at the last Turn, including requests that have ended
 	begun atomic.Int64
 
-	// number of requests at the last Turn
+	// number of requests that have begun, used only on the event loop
 	arrived int64
-	// the result of Begin until the next Turn; 0 if the clock was not read yet
+	// the result of Begin until the next Turn; 0 if the clock must be read first
 	at     int64
-	over   int64 // the time for End; 0 if the clock was not read yet
+	over   int64 // the time used by End; 0 if the clock must be read first
 	shared int   // number of calls of End for which over was used
 	alike  alike
 
@@ -77,7 +78,8 @@ func NewRecorder() *Recorder {
 	return &Recorder{start: time.Now(), byName: map[[2]string]*Route{}}
 }
 
-// Route takes "" as the default host. name is from the configuration.
+// Route returns the counters for a route. The parameter host is "" for the default host, and name is the route's name
+// in the configuration.
 func (r *Recorder) Route(host, name string) *Route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -96,7 +98,7 @@ func (r *Recorder) Route(host, name string) *Route {
 
 // alike collects consecutive requests with the same route, class and bucket that have ended but were not added yet.
 type alike struct {
-	in     *durations // nil if there are none
+	in     *durations // nil if there are no such requests
 	bucket int
 	n, sum int64
 }
@@ -109,12 +111,13 @@ func (a *alike) add() {
 	}
 }
 
-// mostShared limits the number of calls of End that share one time. Requests end a few microseconds after each other,
-// and the first bucket covers 100 µs.
+// mostShared limits how many calls of End use the same reading of the clock. The error is small compared with the first
+// bucket, 100 µs, because requests that end in one turn end a few microseconds after each other.
 const mostShared = 8
 
-// Turn must be called before handlers run and before responses are sent. All requests that begin between two turns
-// had arrived when the event loop woke up. Families returns the counts as of the last Turn.
+// Turn must be called before handlers run and before responses are sent. Between two calls of Turn, all calls of Begin
+// return the same time, because their requests had arrived when the event loop woke up. Families returns the counts as
+// of the last Turn.
 func (r *Recorder) Turn() {
 	r.at, r.over = 0, 0
 	if r.begun.Load() != r.arrived {
@@ -134,18 +137,18 @@ func (r *Recorder) Begin() int64 {
 	return r.at
 }
 
-// earlier is the start time of a request that began before the Recorder was created.
+// earlier stands for the unknown start time of a request that began before the Recorder was created.
 const earlier = -1
 
-// BeganEarlier is Begin for a request that is already active. Histograms omit the request, because its duration is
-// unknown.
+// BeganEarlier is called instead of Begin for a request that began before the Recorder was created. Histograms omit the
+// request, because its duration is unknown.
 func (r *Recorder) BeganEarlier() int64 {
 	r.arrived++
 	return earlier
 }
 
-// End counts the end of a request. began is the result of Begin or BeganEarlier. status is 0 if the client
-// disconnected before the response began. route is nil if the request was not routed.
+// End counts the end of a request. The parameter began is the result of Begin or BeganEarlier. The status is 0 if the
+// client disconnected before the response began, and route is nil if the request was not routed.
 func (r *Recorder) End(began int64, route *Route, status int) {
 	if began == earlier {
 		r.arrived--

@@ -15,13 +15,13 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Rate allows Burst requests at once, and then one request in each Interval.
+// Rate permits Burst requests at once, and then one request in each Interval.
 type Rate struct {
 	Interval time.Duration
 	Burst    int
 }
 
-// Most is the maximum of the numbers of a rate. With this maximum, times of a limit stay below 2^63 nanoseconds.
+// Most limits the numbers in a rate, so that times of a limit stay below 2^63 nanoseconds.
 const Most = 1_000_000
 
 var (
@@ -31,8 +31,8 @@ var (
 	errRate = fmt.Errorf(`a rate such as "20/s", "100/m" or "20/s burst 40", with numbers from 1 to %d`, Most)
 )
 
-// ParseRate parses a rate such as "20/s burst 40". Without a burst, the burst is the requests of a second. The error
-// describes the allowed texts.
+// ParseRate parses a rate such as "20/s burst 40". The default burst is the number of requests that the rate permits in
+// a second. The error describes the permitted texts.
 func ParseRate(text string) (r Rate, err error) {
 	part := rateText.FindStringSubmatch(text)
 	if part == nil {
@@ -53,34 +53,34 @@ func ParseRate(text string) (r Rate, err error) {
 	return r, nil
 }
 
-// Options describe a limit. Limits with the same Options share their counts in all processes that use the Table,
-// including later generations of workers.
+// Options describe a limit. All processes that use the Table, including later generations of workers, share the counts
+// of limits with the same Options.
 type Options struct {
 	Rate
 	Number int    // number of the limit in the configuration, counted from 1
-	Policy string // name of the limit for clients
-	// The limit applies to each user. Requests without a user count for their client's address.
+	Policy string // name of the limit in response fields
+	// the limit applies to each user or, for requests without a user, to each client address
 	User bool
-	// name of a request field in lower case. The limit applies to each value of the field. The name is "" if the limit
-	// is by address or user.
+	// lower-case name of a request field to whose values the limit applies; "" if the limit applies to addresses or
+	// users
 	Header string
-	// all responses, not only 429, have the fields RateLimit and RateLimit-Policy
+	// all responses, not only those with status 429, have the fields RateLimit and RateLimit-Policy
 	Fields bool
 	DryRun bool
 	Text   string // describes the limit in log lines
 }
 
-// limiter implements a limit of a Table. limiter is used on the event loop.
+// limiter implements a limit. limiter must be used on the event loop.
 type limiter struct {
 	Options
 	t *Table
 
-	policy   string // the field RateLimit-Policy
+	policy   string // the header field RateLimit-Policy
 	lines    logfile.Seldom
 	unlogged int
 }
 
-// Limit returns the limit for o. Limit always returns the same limit for the same o.
+// Limit returns the limit for o, and always returns the same limit for the same o.
 func (t *Table) Limit(o Options) *exchange.RateLimit {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -102,7 +102,7 @@ func (l *limiter) take(x *exchange.Exchange) *exchange.Reply {
 	ahead, ok := l.t.take(l.hash(by, who), l.Rate, l.t.now())
 	if ok {
 		if l.Fields {
-			used := int((ahead-1)/l.Interval) + 1 // in intervals, rounded up
+			used := int((ahead-1)/l.Interval) + 1 // number of used intervals, rounded up
 			x.Fields = append(x.Fields, l.fields(l.Burst-used, (ahead-1)%l.Interval+1)...)
 		}
 		return nil
@@ -113,7 +113,8 @@ func (l *limiter) take(x *exchange.Exchange) *exchange.Reply {
 		Fields: append(fmt.Appendf(nil, "Retry-After: %d\r\n", seconds(wait)), l.fields(0, wait)...)}
 }
 
-// client returns what the request of x counts for, and the kind of it.
+// client returns the identity for which the request of x counts, and its kind: header value ('h'), user ('u') or
+// address ('a').
 func (l *limiter) client(x *exchange.Exchange) (by byte, who string) {
 	r := x.Req
 	if l.Header != "" {
@@ -130,8 +131,8 @@ func (l *limiter) client(x *exchange.Exchange) (by byte, who string) {
 	return 'a', "" // a unix socket
 }
 
-// hash returns the key of a client in the Table, which is never 0. The key depends on the rate, so that a change of the
-// rate resets the counts of all clients.
+// hash returns the hash of a client and the limit for the Table, which is never 0. The hash depends on the rate, so
+// that a new rate resets the counts of all clients.
 func (l *limiter) hash(by byte, who string) uint64 {
 	text := append(make([]byte, 0, 128), l.t.key[:]...)
 	for _, n := range [...]int64{int64(l.Number), int64(l.Interval), int64(l.Burst)} {
@@ -142,13 +143,13 @@ func (l *limiter) hash(by byte, who string) uint64 {
 	return cmp.Or(binary.LittleEndian.Uint64(sum[:]), 1)
 }
 
-// The response fields follow draft-ietf-httpapi-ratelimit-headers-11. The parameter more is the time until the client
-// may send one request more.
+// fields returns the response fields of draft-ietf-httpapi-ratelimit-headers-11. The parameter left is how many
+// requests the client may send now, and more is the time until it may send an additional request.
 func (l *limiter) fields(left int, more time.Duration) []byte {
 	return fmt.Appendf([]byte(l.policy), "RateLimit: %q;r=%d;t=%d\r\n", l.Policy, left, seconds(more))
 }
 
-// log writes at most one line a second.
+// log logs a rejected request, but at most one line a second.
 func (l *limiter) log(x *exchange.Exchange) {
 	if !l.lines.Now() {
 		l.unlogged++

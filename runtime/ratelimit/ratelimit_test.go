@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// open returns the tables of n processes with one file.
+// open returns n tables that share one file, as in n processes.
 func open(t testing.TB, n int) (all []*Table) {
 	t.Helper()
 	f, err := Create()
@@ -110,10 +110,10 @@ func TestProcessesCountTogether(t *testing.T) {
 	}
 }
 
-// A new client that finds all its slots used replaces the client with the earliest time.
+// If a new client finds no free slot, it replaces the client with the earliest time.
 func TestFullTableForgetsClientsInsteadOfRejecting(t *testing.T) {
 	table, r, now := open(t, 1)[0], rate(t, "1/h burst 2"), int64(time.Hour)
-	for i := range uint64(ways + 1) { // all in one bucket
+	for i := range uint64(ways + 1) { // all clients have the same bucket
 		for range 2 {
 			if _, ok := table.take(1+i*buckets, r, now+int64(i)); !ok {
 				t.Fatalf("client %d is rejected", i)
@@ -149,7 +149,7 @@ func TestMillionClientsNeedSixteenMegabytes(t *testing.T) {
 	}
 }
 
-// A process with a mapping would crash.
+// If the file were shortened, a process that has mapped the file would crash.
 func TestFileCannotBeShortened(t *testing.T) {
 	f, err := Create()
 	if err != nil {
@@ -223,7 +223,7 @@ func TestFieldsTellTheClientWhatIsLeft(t *testing.T) {
 	}
 }
 
-// The client of a unix socket is only known by another key.
+// A client of a unix socket has no address.
 func TestClientWithoutAddressIsNotLimitedByAddress(t *testing.T) {
 	table := open(t, 1)[0]
 	limit := table.Limit(Options{Rate: rate(t, "1/h"), Policy: "default"})

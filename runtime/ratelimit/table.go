@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	ways = 8 // slots that a client may use
-	// Number of groups of slots. All groups have room for a million clients, and need up to 16 MiB.
+	ways = 8 // number of slots in a bucket, of which a client can use any
+	// number of buckets; all together have room for a million clients, and need up to 16 MiB
 	buckets = 1 << 17
-	header  = 64 // bytes before the slots, which begin with the key of the hash
+	header  = 64 // number of bytes before the slots; the first bytes are the key of the hash
 	size    = header + buckets*ways*16
 
 	keySize = 32 // bytes
@@ -40,7 +40,7 @@ type Table struct {
 	limits map[Options]*exchange.RateLimit
 }
 
-// Create returns the file of a new Table. The caller must close the file.
+// Create creates a file for a new Table, which the caller must close.
 func Create() (*os.File, error) {
 	fd, err := unix.MemfdCreate("fapws rate limits", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
@@ -60,8 +60,8 @@ func Create() (*os.File, error) {
 	return f, nil
 }
 
-// Open returns the Table in a file of Create. The file may be closed afterwards. The Table stays until the process
-// ends.
+// Open returns the Table in a file that Create has returned. Afterwards the file may be closed. The Table exists until
+// the process ends.
 func Open(f *os.File) (*Table, error) {
 	if st, err := f.Stat(); err != nil || st.Size() != size {
 		return nil, fmt.Errorf("rate limits: not a table of this version (%v)", err)
@@ -80,11 +80,11 @@ func Open(f *os.File) (*Table, error) {
 func clock() func() int64 {
 	var at unix.Timespec
 	start := time.Now()
-	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &at) // this clock always exists
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &at) // no error, because this clock always exists
 	return func() int64 { return at.Nano() + int64(time.Since(start)) }
 }
 
-// find returns the slot for hash, which is not 0. If no slot is free, find replaces the client whose time is the
+// find returns the slot for hash, which must not be 0. If no slot is free, find replaces the client whose time is the
 // earliest.
 func (t *Table) find(hash uint64) *slot {
 	bucket := t.slots[hash%buckets*ways:][:ways]
@@ -101,7 +101,7 @@ func (t *Table) find(hash uint64) *slot {
 			if earliest == nil || h == 0 || n < next {
 				earliest, was, next = s, h, n
 			}
-			if h == 0 { // later slots are unused
+			if h == 0 { // all later slots are unused
 				break
 			}
 		}
@@ -111,8 +111,8 @@ func (t *Table) find(hash uint64) *slot {
 	}
 }
 
-// take counts a request of a client at the time now. The result ahead is the time by which the client is then ahead of
-// the rate. If that would exceed the burst, take does not count the request, and ok is false.
+// take counts a request from a client at the time now. The result ahead is how far the theoretical arrival time is then
+// after now. If it would exceed the burst, take does not count the request, and ok is false.
 func (t *Table) take(hash uint64, r Rate, now int64) (ahead time.Duration, ok bool) {
 	s := t.find(hash)
 	for {
