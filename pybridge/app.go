@@ -24,16 +24,17 @@ import (
 	"fapws/runtime/system"
 )
 
-// interpreter is the Python for which fapws was built; build.sh sets it.
+// interpreter is the path of the Python executable for which fapws was built, which build.sh sets.
 var interpreter = ""
 
 var otherPython = "build fapws with ./build.sh --python %s build"
 
-// program is the file of this program. Package fapws is in the same directory as the program.
+// program is the path of the executable, from which packagePlaces finds package fapws.
 var program string
 
-// RunFrom sets the file of the program. If file is a library in the process of a Python, python is the path of that
-// Python, otherwise "". RunFrom must be called before other functions.
+// RunFrom sets the path of the executable. If fapws is a library in a Python process, file is the path of the library,
+// and python is the path of the Python executable; otherwise python is "". RunFrom must be called before the other
+// functions of the package.
 func RunFrom(file, python string) {
 	program = file
 	if python != "" {
@@ -42,48 +43,49 @@ func RunFrom(file, python string) {
 }
 
 type Options struct {
-	// Apps are the applications, at least one. The applications share an interpreter and are loaded in this order. Only
-	// the first application may be run as __main__, and sys.argv[0] is the path of this application.
+	// Apps lists the applications, of which there must be at least one. The applications share an interpreter and are
+	// loaded in this order. Only the first application can be run as __main__, and sys.argv[0] is the path of the first
+	// application.
 	//
-	// Each has its directory first on sys.path while it is loaded, and a separate name in sys.modules, even if two
-	// scripts are called app.py. Two applications that import a module of the same name get the same module: if two
-	// directories have a models.py, both applications get the one that was imported first. Such modules belong in
-	// packages with different names, or in separate servers.
+	// While an application is loaded, its directory is the first on sys.path. Each application has a separate name in
+	// sys.modules, even if two scripts are called app.py. If two applications import a module of the same name, both
+	// receive the module that was imported first, even if each directory has its own file with that name.
 	Apps []Application
 
 	Args []string
-	// Globals lists the names of globals that Content.Settings contains.
+	// Globals lists the names of the globals to copy into Content.Settings.
 	Globals []string
-	// directories that follow the directory of the script on sys.path.
+	// directories to add to sys.path, after the directory of the script
 	Path []string
-	// Venv is the directory of a virtual environment. If it is "", the packages of the Python for which fapws was built
-	// are used.
+	// Venv is the directory of a virtual environment, or "" to use the packages of the Python for which fapws was
+	// built.
 	Venv string
 	// Dev makes Django serve the static files of its applications itself.
 	Dev bool
 	// Fork means that a separate process serves each request (ServeForks).
 	Fork bool
-	// Users implements the function of fapws.users with the name action. Users may be called on any Python thread.
+	// Users implements the functions of fapws.users; the parameter action is the name of the function. Users can be
+	// called on any thread that runs Python.
 	Users func(action, file, name, password string) (string, error)
-	// Failed, if not nil, is called on the thread of Load with its error. Failed is called before Python is finalized,
-	// which waits for the threads of the script. The Contents are empty, or have only the globals of the first
-	// application if its PATHS are wrong.
+	// Failed, if not nil, is called with the error of Load before Python is finalized, because that waits until the
+	// threads of the script have ended. The Contents are empty, or contain only the Settings of the first application
+	// if its PATHS are wrong.
 	Failed func(error, *Contents)
 }
 
-// Application names an application or a script with PATHS. Equal applications are loaded once and have the same mounts.
-// Several objects of a script or module may be served.
+// Application names an application, or a script with PATHS. An Application that occurs twice in Options.Apps is loaded
+// once, and has the same mounts in both places.
 type Application struct {
 	Script string // path as the user wrote it; "" if Module is set
 	Module string // dotted name of a module to import
-	// Folder is the directory where Module is searched first. "" means the current directory.
+	// Folder is the directory that is searched first for Module; "" means the current directory.
 	Folder string
-	// Import imports the script as a module with its stem as name; otherwise the script is run as __main__. All
-	// applications but the first are always imported.
+	// Import imports the script as a module, whose name is the file name without its extension. Otherwise the script is
+	// run as __main__, if it is the first application.
 	Import bool
-	// "name.attribute" to serve; "" looks for PATHS, application and app
+	// object to serve, such as "name.attribute"; "" to look for PATHS, application or app
 	Object string
-	// Interface is "paths", "wsgi" or "asgi" to allow only this interface. "" and "auto" allow all.
+	// Interface is "paths", "wsgi" or "asgi" to permit only that interface, or "" or "auto" to permit all interfaces.
 	Interface string
 	Factory   bool // the object is a function that returns the application
 }
@@ -106,10 +108,10 @@ func (a *Application) fullName() string {
 // ExitError is the error of user code that failed during loading: it raised an exception, whose traceback is on stderr,
 // or called sys.exit.
 type ExitError struct {
-	Code int // the exit status of python3
-	// "FILE:LINE: REASON", perhaps with "; NEXT STEP"; "" if not known
+	Code int // exit status with which python3 would have ended
+	// "FILE:LINE: REASON", perhaps followed by "; NEXT STEP"; "" if unknown
 	Line    string
-	Stopped bool // a handler of the application for SIGTERM or SIGINT ended it, so this is a stop
+	Stopped bool // the application's handler for SIGTERM or SIGINT has ended the code, so this is no failure
 }
 
 func (e *ExitError) Error() string { return fmt.Sprintf("the script exited with status %d", e.Code) }
@@ -123,11 +125,11 @@ type App struct {
 	stop    chan int
 }
 
-// Load starts Python on the calling OS thread, which must be locked and becomes Python's main thread, and runs or
-// imports each application. Load must be called once.
+// Load starts Python, and runs or imports each application. The current goroutine must be locked to its OS thread,
+// which becomes Python's main thread. Load must be called once.
 //
-// The error is an *ExitError if user code failed, otherwise one line for the user that names the application. After an
-// error Python is finalized.
+// The error is an *ExitError if user code has failed, otherwise one line for the user that names the application. If
+// Load fails, it also finalizes Python.
 func Load(o Options) (*App, error) {
 	paths := make([]string, len(o.Apps))
 	for i, app := range o.Apps {
@@ -161,7 +163,8 @@ func Load(o Options) (*App, error) {
 	return a, nil
 }
 
-// load fills a.loaded and a.mounts; paths are the absolute paths of the scripts. Main thread, GIL held.
+// load loads the applications, with the GIL, on Python's main thread. The parameter paths has the absolute paths of the
+// scripts.
 func (a *App) load(o Options, paths []string) error {
 	if err := checkPackage(); err != nil {
 		return err
@@ -175,7 +178,7 @@ func (a *App) load(o Options, paths []string) error {
 	seen := map[string]int{}
 	for i, app := range o.Apps {
 		if app.Script != "" {
-			app.Script = place(paths[i]) // Two hosts may use different paths for the same script.
+			app.Script = place(paths[i]) // two hosts can have different paths for the same script
 		}
 		found := known[app]
 		if found == nil {
@@ -211,8 +214,8 @@ func readable(path string) error {
 	return errors.Unwrap(err)
 }
 
-// absolute returns the path that Python stores in __file__. Unlike filepath.Abs it does not use $PWD and keeps "..",
-// because ".." after a symbolic link is not the preceding directory.
+// absolute returns the path that Python stores in __file__. Unlike filepath.Abs, absolute does not use $PWD, and keeps
+// "..", which after a symbolic link does not lead to the directory that contains the link.
 func absolute(path string) (string, error) {
 	if filepath.IsAbs(path) {
 		return path, nil
@@ -257,15 +260,15 @@ func start(o Options) error {
 	return nil
 }
 
-// Serve runs Python thread 0 on the thread of Load. Serve returns -1 after Stop, or the exit status after a signal
-// handler of the script has called sys.exit. In inline mode, where the event loop runs Python, Serve only waits, and
-// may be called on any thread.
+// Serve runs handlers on the thread of Load. Serve returns -1 after Stop, or an exit status after a signal handler of
+// the script has called sys.exit. In inline mode, where the event loop runs handlers, Serve only waits, and can be
+// called on any thread.
 func (a *App) Serve() int {
 	return a.mode.serve(a)
 }
 
-// Stop ends Serve and the other Python threads, and returns the number of threads that still run after a second. Stop
-// is safe for concurrent use.
+// Stop makes Serve and all threads that run handlers end, and returns the number of threads that still run after a
+// second. Stop is safe for concurrent use.
 func (a *App) Stop() int {
 	return a.mode.stop(a)
 }
@@ -277,9 +280,9 @@ func (a *App) exit(code int) {
 	}
 }
 
-// Close runs the queued jobs of inline mode, waits for threads of the script, runs its atexit functions and finalizes
-// Python. Close returns the exit status: 0, or 120 if output could not be flushed. Close must be called once, on the
-// thread of Load.
+// Close runs the queued jobs of inline mode, waits until the threads of the script have ended, runs the atexit
+// functions, and finalizes Python. The exit status is 0, or 120 if output could not be flushed. Close must be called
+// once, on the thread of Load.
 func (a *App) Close() int {
 	if a.handler != nil {
 		a.handler.gilCalls.Close()
@@ -292,12 +295,11 @@ func (a *App) Close() int {
 	return 0
 }
 
-// RunAtexit runs the atexit functions if the thread of Load is stuck in a handler. RunAtexit may be called on any
-// thread, and returns after the functions.
+// RunAtexit runs the atexit functions on the current thread, for use when the thread of Load is stuck in a handler.
 func (a *App) RunAtexit() { C.core_run_atexit() }
 
-// Executing returns the place of the code that Python's main thread executes, "FILE:LINE FUNCTION", or "" if it is
-// unknown. Executing waits for the GIL, and may be called on any goroutine while Load runs.
+// Executing returns the place that Python's main thread executes as "FILE:LINE FUNCTION", or "" if the place is
+// unknown. Executing waits for the GIL, and can be called on any goroutine while Load runs.
 func Executing() string {
 	place := C.core_executing()
 	defer C.free(unsafe.Pointer(place))
@@ -329,7 +331,7 @@ func (a *cArena) strs(list []string) **C.char {
 
 func (a *cArena) free() { a.Unpin() }
 
-// cString returns s as a C string for a call that does not keep it, or nil for "".
+// cString returns s as a C string, or nil for "", for a call of C that does not keep the pointer.
 func cString(s string) *C.char {
 	if s == "" {
 		return nil
@@ -337,18 +339,19 @@ func cString(s string) *C.char {
 	return bytesOf(s + "\x00")
 }
 
-// bytesOf returns the address of the text, for a call that does not keep it.
+// bytesOf returns the address of text, for a call of C that does not keep the pointer.
 func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
 
-// CheckVenv returns an error of one line if a directory is not a virtual environment for the Python that fapws links.
-// CheckVenv is safe for concurrent use.
+// CheckVenv returns an error of one line unless the directory venv is a virtual environment for the Python to which
+// fapws is linked. CheckVenv is safe for concurrent use.
 func CheckVenv(venv string) error {
 	_, _, err := findInterpreter(venv)
 	return err
 }
 
-// findInterpreter returns the Python whose packages are used, which is the Python of the virtual environment or the
-// linked Python, and its prefix. home is "" if Python finds the prefix itself.
+// findInterpreter returns the path of the Python executable whose packages are used: that of the virtual environment
+// or, if venv is "", of the linked Python. The result home is the prefix of Python, or "" if Python must find the
+// prefix.
 func findInterpreter(venv string) (executable, home string, err error) {
 	if venv == "" {
 		return interpreter, "", nil
@@ -371,8 +374,9 @@ func findInterpreter(venv string) (executable, home string, err error) {
 	return executable, ownHome(string(text)), nil
 }
 
-// ownHome returns the prefix of the linked Python if another Python made the environment. Otherwise Python would use
-// the standard library of that Python, whose extension modules may not fit: another bugfix release may lack functions.
+// ownHome returns the prefix of the linked Python if a different Python has created the virtual environment, otherwise
+// "". Without this prefix, the linked Python would use the standard library of the different Python, whose extension
+// modules can lack functions in an older bugfix release.
 func ownHome(cfg string) string {
 	m := regexp.MustCompile(`(?m)^\s*home\s*=\s*(.*?)\s*$`).FindStringSubmatch(cfg)
 	if m == nil || interpreter == "" {
@@ -384,7 +388,7 @@ func ownHome(cfg string) string {
 	}
 	prefix := filepath.Dir(own)
 	if !isFile(filepath.Join(prefix, "lib", "python"+minor(Version()), "os.py")) {
-		return "" // the standard library is elsewhere
+		return "" // the standard library is not below the prefix
 	}
 	return prefix
 }
@@ -395,14 +399,15 @@ func venvPython(folder string) string {
 			return exe
 		}
 	}
-	return filepath.Join(folder, "bin", "python3") // Python only uses its directory
+	return filepath.Join(folder, "bin", "python3") // Python uses only the directory of this path
 }
 
-// venvVersion returns the version of the environment's Python according to its pyvenv.cfg or its directories, or "".
-// venvVersion appends "t" for a free-threaded Python, which only the directory of its packages shows.
+// venvVersion returns the version of Python in a virtual environment, according to its pyvenv.cfg or its directories,
+// or "" if the version is unknown. The version of a free-threaded Python ends with "t", which is only visible in the
+// name of the directory for packages.
 func venvVersion(folder, cfg string) string {
 	lib := filepath.Join(folder, "lib", "python")
-	// virtualenv and uv write version_info
+	// virtualenv and uv write version_info instead of version
 	line := regexp.MustCompile(`(?m)^\s*version(?:_info)?\s*=\s*(\d+\.\d+(?:\.\d+)?)`)
 	if m := line.FindStringSubmatch(cfg); m != nil {
 		_, plain := os.Stat(lib + minor(m[1]))

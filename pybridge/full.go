@@ -12,13 +12,13 @@ import (
 	"unsafe"
 )
 
-// Backlog describes how requests wait for threads. The zero value of Backlog means that none waits.
+// Backlog describes how requests wait for threads. The zero value means that no request waits.
 type Backlog struct {
 	Queued int
 	First  time.Duration
-	// how long no thread has taken a request although requests wait
+	// time since which requests wait and no thread has taken one
 	Stalled time.Duration
-	// threads whose handlers have waited for a long time, or have timed out
+	// number of threads whose handlers have waited for a long time or have timed out
 	Waiting int
 }
 
@@ -39,9 +39,9 @@ func fullOf(text string) (full C.core_full) {
 }
 
 const (
-	// Maximum time for reading the Python stacks. If reading takes longer, a handler holds the GIL.
+	// Maximum time for reading the stacks, after which the log says that a handler holds the GIL.
 	tellWait = 5 * time.Second
-	tellMost = 5 // maximum number of handlers in the log line
+	tellMost = 5 // maximum number of handlers that the log line names
 )
 
 // tellFull logs that requests wait although all threads run handlers, and names the handlers.

@@ -27,38 +27,39 @@ import (
 const keepBytes = 64 << 10
 
 type RunConfig struct {
-	// maximum number of Python threads; 0 runs handlers inline on the event loop
+	// maximum number of threads that run handlers; 0 means inline mode, on the event loop
 	Threads int
-	// processors for the threads; 0 means all processors of the machine
+	// number of processors that the threads can use; 0 means all processors of the machine
 	Processors int
 	// maximum number of requests that wait for a thread; 0 means 1024
 	Queue int
-	Debug int // 1 or more: browsers get the traceback of a failed handler
+	Debug int // 1 or more: the client receives the traceback of a handler that fails
 
-	// DebugLocal limits tracebacks to requests for http1.LocalHost, because another site can make its name resolve to
-	// this machine (DNS rebinding).
+	// DebugLocal limits tracebacks to requests for http1.LocalHost, because a foreign site can make its own host name
+	// resolve to this machine (DNS rebinding).
 	DebugLocal bool
 
-	// standard error is an error log: reports have a date, a level and the client
+	// standard error is an error log, so reports contain a date, a level and the client's address
 	Stamped bool
 
 	Multiprocess bool   // other processes serve the same application
-	Software     string // SERVER_SOFTWARE, a product with a version
+	Software     string // SERVER_SOFTWARE, a product name with a version
 
 	// Stuck, if not nil, is called at most once, on a separate goroutine, when a handler has timed out and does not
-	// end. The caller should then replace the process.
+	// end. The function should make the process be replaced.
 	Stuck func(why string)
 
-	// Purge, if not nil, is called on the event loop with the arguments of fapws.cache.purge in JSON. Purge is called
-	// before Next returns a part that was finished later.
+	// Purge, if not nil, is called on the event loop with the arguments of fapws.cache.purge, as JSON. The call
+	// precedes the parts that were finished after fapws.cache.purge was called.
 	Purge func(patterns []string)
 
-	// Timeout is the maximum duration of a WebSocket callback; 0 means no limit. The event loop checks the duration of
-	// other handlers itself, and calls Overdue.
+	// Timeout is the maximum duration of a WebSocket callback; 0 means no limit. The event loop itself checks the
+	// duration of requests, and calls Cancel.
 	Timeout time.Duration
 
-	// Publish, if not nil, is called on the event loop with published events, in order. Publish is called before Next
-	// returns a part that was finished later. Handler.Dealt must be called after the server has handled the events.
+	// Publish, if not nil, is called on the event loop with published events, in order. The call precedes the parts
+	// that were finished after the events were published. Handler.Dealt must be called after the server has handled the
+	// events.
 	Publish func([]Event)
 	// maximum bytes of an event in its transmitted form; 0 means 64 KiB
 	MaxEvent int
@@ -71,29 +72,29 @@ type RunConfig struct {
 	Accel    bool // the field X-Accel-Redirect makes the server send a file
 }
 
-// Handler has methods of app.Interpreter, whose comments say on which goroutine they may be called.
+// Handler implements app.Interpreter, whose comments say on which goroutine each method must be called.
 type Handler struct {
 	app    *App
 	config RunConfig
 	shared *C.core_shared
 
-	// requests that were submitted, but not passed to C by Flush yet.
+	// records of requests that were submitted, but that Flush has not passed to C yet
 	first, last *C.core_record
 	pending     int
 	delivered   bool
 	ready       *C.core_part
-	// bytes of the last part from Next that are counted in shared.unseen.
+	// bytes for which the last part that Next has returned counts in shared.unseen
 	given int64
 
-	mu      sync.Mutex // needed because Release may run on any goroutine
+	mu      sync.Mutex // guards the following three fields, because Release can be called on any goroutine
 	free    *C.core_record
 	records []*C.core_record // active records, indexed by ticket
-	times   []*logfile.Times // what to measure of them; nil if nothing
+	times   []*logfile.Times // times to measure for each record, indexed by ticket; nil if not measured
 
 	// indexed by exchange.Request.Pipeline; used only on the event loop
 	pipelines []*C.core_pipeline
 
-	askForSender func() // eventloop.Waker.AskForSender; nil if handlers run on threads
+	askForSender func() // eventloop.Waker.AskForSender in inline mode, otherwise nil
 	presence     presenceQueue
 	gilCalls     *eventloop.Queue[func()]
 	held         inlineWatchdog
@@ -104,13 +105,13 @@ type Handler struct {
 	atConsole     atomic.Bool // result of the last core_is_at_console
 
 	timeoutPolicy      // guarded by mu
-	sockets       int  // open WebSockets of synchronous code; guarded by mu
+	sockets       int  // number of open WebSockets with callbacks; guarded by mu
 	watching      bool // guarded by mu
 	asksForEnd    bool // guarded by mu
 }
 
-// Start starts the threads that run handlers. Start returns an error if no thread can be started. Start must be called
-// on the thread of Load; in inline mode, any thread may call it.
+// Start starts the threads that run handlers, or returns an error if no thread can be started. Start must be called on
+// the thread of Load, except in inline mode, in which it can be called on any thread.
 func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.Queue <= 0 {
 		c.Queue = 1024
@@ -132,8 +133,8 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 	return h, nil
 }
 
-// Warning returns a line for the log if Python could run handlers on several threads at the same time, but does not,
-// otherwise "".
+// Warning returns a line for the log if a free-threaded Python runs with the GIL, so that threads cannot run handlers
+// at the same time, otherwise "".
 func (h *Handler) Warning() string {
 	if h.config.Threads < 2 || !strings.HasSuffix(Version(), "t") || h.shared.parallel != 0 {
 		return ""
@@ -142,7 +143,7 @@ func (h *Handler) Warning() string {
 		"module that needs it (Python's warning names it)"
 }
 
-// startPool starts the pool of C. startPool must be called on Python's main thread.
+// startPool creates the pool in C. startPool must be called on Python's main thread.
 func (h *Handler) startPool() error {
 	arena := &cArena{}
 	defer arena.free()
@@ -188,11 +189,11 @@ func (h *Handler) Attach(w *eventloop.Waker) {
 	C.core_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
 }
 
-// sendNow is eventloop.Waker.SendNow of the event loop that runs handlers inline. A process has at most one such loop.
+// sendNow is the function eventloop.Waker.SendNow of the event loop in inline mode.
 var sendNow = func() {}
 
-// core_loop_send_now makes the event loop send data of write() before the handler continues. It is called
-// on the event loop, during a call from Go to C.
+// core_loop_send_now makes the event loop send the data of write() before the handler continues. C calls it on the
+// event loop, during a call from Go to C.
 //
 //export core_loop_send_now
 func core_loop_send_now() { sendNow() }
@@ -200,7 +201,7 @@ func core_loop_send_now() { sendNow() }
 func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
 	for tries := 0; h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue; tries++ {
 		if tries == 0 {
-			h.Flush() // Threads may take the requests that were submitted so far.
+			h.Flush() // the threads can take the requests that were submitted
 			continue
 		}
 		if r.Spool >= 0 {
@@ -211,7 +212,7 @@ func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
 		}
 		return false
 	}
-	h.mu.Lock() // The mutex is held until the record can be read.
+	h.mu.Lock() // held until the record is complete, because other goroutines read the records
 	rec := h.free
 	if rec != nil {
 		h.free = rec.next
@@ -277,7 +278,7 @@ func (h *Handler) Resume(t exchange.Ticket) {
 	h.add(rec)
 }
 
-// record returns the active record of t, or nil. The mutex is held.
+// record returns the active record with the ticket t, or nil. The caller must hold h.mu.
 func (h *Handler) record(t exchange.Ticket) *C.core_record {
 	if int(t) < len(h.records) {
 		return h.records[t]
@@ -289,7 +290,7 @@ func (h *Handler) Flush() {
 	if h.pending > 0 || h.delivered || atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
 		first := h.first
 		h.first, h.last, h.pending, h.delivered = nil, nil, 0, false
-		// a signal handler of the script has called sys.exit
+		// The code is not negative if a signal handler of the script has called sys.exit.
 		if code := C.core_flush(C.uintptr_t(uintptr(unsafe.Pointer(first)))); code >= 0 {
 			h.app.exit(int(code))
 		}
@@ -314,7 +315,8 @@ func (h *Handler) Deliver(in exchange.Input) {
 	h.delivered = true
 }
 
-// Held implements app.Interpreter: it reports whether a developer's debugger stops a thread. Only --debug can have one.
+// Held implements app.Interpreter: Held reports whether a developer's debugger has stopped a thread, which is checked
+// with --debug only.
 func (h *Handler) Held() bool {
 	if h.config.Debug == 0 {
 		return false
@@ -341,8 +343,8 @@ func (h *Handler) Cancel(t exchange.Ticket, took time.Duration) {
 	}
 }
 
-// In inline mode an iterator makes several chunks in a turn only if they are sent meanwhile: a chunk must not wait for
-// the next one (PEP 3333).
+// In inline mode, a chunk must be sent before the iterator makes the next chunk (PEP 3333). If Attend(true) was called,
+// a second goroutine sends chunks during a turn, so the iterator can make several chunks in a turn.
 
 func (h *Handler) Attend(on bool) {
 	atomic.StoreUint32((*uint32)(&h.shared.attended), uint32(boolByte(on)))
@@ -354,21 +356,21 @@ type ActiveRequest struct {
 	Request string // method and path, without the query
 	Handler string
 	Age     time.Duration
-	State   string // "running on thread 0", "queued"
-	// Position of the Python code, such as `app.py:12 in view`; "" if unknown, or if no Python code runs.
+	State   string // for example "running on thread 0" or "queued"
+	// line that Python executes for the request, such as `app.py:12 in view`; "" if unknown, or if no code runs
 	At string
-	// the handler has run, or waited to run, for longer than the timeout of requests
+	// the handler has waited and run for longer than the timeout
 	Late bool
 }
 
-// Active returns the active requests. Active waits for the GIL for at most the duration wait. Without the GIL, the At
-// of each request is "". Active is safe for concurrent use.
+// Active returns the active requests. Active waits for the GIL for at most the duration wait, and sets the field At
+// only if the GIL was available. Active is safe for concurrent use.
 func (h *Handler) Active(wait time.Duration) []ActiveRequest {
 	active, _ := h.sampleActive(wait)
 	return active
 }
 
-// sampleActive implements Active. sampleActive returns false if it could not take the GIL.
+// sampleActive implements Active. The second result is false if sampleActive could not take the GIL.
 func (h *Handler) sampleActive(wait time.Duration) ([]ActiveRequest, bool) {
 	list, ok := h.sample(wait)
 	active := make([]ActiveRequest, len(list))

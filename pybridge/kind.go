@@ -3,30 +3,30 @@ package pybridge
 // #include "shim.h"
 import "C"
 
-// MountKind is the protocol by which an application is called. live_module.c has the other half of the table.
+// MountKind is the protocol by which an application is called. live_module.c has a table of the kinds for C.
 type MountKind int
 
 const (
 	WSGI         MountKind = C.CORE_WSGI
 	ASGI         MountKind = C.CORE_ASGI
-	AsyncHandler MountKind = C.CORE_ASYNC_HANDLER // async def, called like WSGI
+	AsyncHandler MountKind = C.CORE_ASYNC_HANDLER // an async function with the arguments of WSGI
 	WebSocket    MountKind = C.CORE_WEBSOCKET     // an instance of fapws.WebSocket
 )
 
-// kinds contains all differences between kinds in Go. Other code uses the table and does not compare kinds.
+// kinds contains all differences between the kinds in Go, so that no code outside this table compares kinds.
 var kinds = [...]struct {
 	name, article string
 	arguments     []string
-	mode          mode // mode of these mounts; nil means the mode of the pool
+	mode          mode // mode in which mounts of this kind run; nil means the mode of the pool
 	lifespan      bool
 	webSocket     bool
-	// callbacks on the threads of handlers serve WebSockets of this kind
+	// WebSockets of this kind are served by callbacks, on the threads that run handlers
 	callbacks bool
-	// the application may receive the socket of a WebSocket handshake.
+	// the application can receive the socket of a WebSocket handshake (werkzeug.socket)
 	detaches bool
 	streams  bool
-	pep3333  bool // --dev warns if the application violates PEP 3333
-	// a process may answer one request of the application and end (--fork)
+	pep3333  bool // with --dev, violations of PEP 3333 are logged
+	// with --fork, a process can serve one request of the application and end
 	forks bool
 }{
 	WSGI: {name: "WSGI", article: "a WSGI application", arguments: wsgiArguments, detaches: true, forks: true,
@@ -47,11 +47,11 @@ func (k MountKind) String() string { return kinds[k].name }
 
 func (k MountKind) WebSockets() bool { return kinds[k].webSocket }
 
-// Detaches reports whether the application may receive the socket of a handshake (werkzeug.socket).
+// Detaches reports whether the application can receive the socket of a WebSocket handshake (werkzeug.socket).
 func (k MountKind) Detaches() bool { return kinds[k].detaches }
 
-// OnThreads reports whether the handler runs on the threads of the pool, or inline. OnThreads returns false for the
-// asyncio thread.
+// OnThreads reports whether handlers of this kind run on the threads of the pool or inline, and not on the asyncio
+// thread.
 func (k MountKind) OnThreads() bool { return kinds[k].mode == nil }
 
 func (k MountKind) Streams() bool { return kinds[k].streams }

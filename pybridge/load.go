@@ -20,8 +20,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// find loads application i of o; paths are the absolute paths of the scripts. A script with PATHS is run;
-// contrib/fapws/_load.py loads other applications. Main thread, GIL held.
+// find loads the application o.Apps[i], with the GIL, on Python's main thread. The parameter paths has the absolute
+// paths of the scripts. A script with PATHS is run here; contrib/fapws/_load.py loads all other applications.
 func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	app := &o.Apps[i]
 	f = &Content{name: app.name()}
@@ -42,7 +42,7 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 			return f, f.take(table, "PATHS", app.Interface)
 		}
 	case app.Script != "" && !first.Import && place(path) == place(paths[0]):
-		main = mainGlobals() // app names another object of the script that was run
+		main = mainGlobals() // app names an object of the script that was already run for the first application
 	}
 	result, err := search(app, path, f.name, o.Dev, main)
 	if err != nil {
@@ -56,8 +56,9 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	return f, err
 }
 
-// warnOfBreaches makes a WSGI application log how it violates PEP 3333 (contrib/fapws/_pep3333.py). PATHS, and
-// applications that fapws itself makes, may use more than WSGI. Main thread, GIL held.
+// warnOfBreaches wraps a WSGI application so that its violations of PEP 3333 are logged (contrib/fapws/_pep3333.py).
+// Handlers in PATHS and applications that fapws itself makes are not wrapped, because they can use more than PEP 3333
+// defines. The caller must hold the GIL.
 func (f *Content) warnOfBreaches() (err error) {
 	m := &f.Table[0]
 	if f.Class == "" || !kinds[m.Kind].pep3333 || m.Static+m.CGI+m.Upload != "" || m.callable != m.entry {
@@ -71,8 +72,8 @@ func mainGlobals() *python3.PyObject {
 	return python3.PyModule_GetDict(python3.PyImport_AddModule("__main__"))
 }
 
-// lazyViews reports whether package fapws must import the views of an application, which Django would import at the
-// first request.
+// lazyViews reports whether the script uses Django, which would import the views of the application at the first
+// request. Therefore package fapws must import the views during loading.
 func lazyViews() bool {
 	return python3.PyDict_GetItemString(python3.PyImport_GetModuleDict(), "django.core.handlers.wsgi") != nil
 }
@@ -98,9 +99,9 @@ func (f *Content) take(served *python3.PyObject, name, iface string) (err error)
 	return nil
 }
 
-// callPackage calls a function of a module of package fapws, and returns its result, a new reference. If the function
-// raises, the result and the error are nil, and the exception is set. The error reports that the package cannot be
-// imported. Main thread, GIL held.
+// callPackage calls a function of a module of package fapws, with the GIL, and returns a new reference to the result.
+// If the function raises an exception, the result and the error are nil, and the exception is set. The error reports
+// that the module cannot be imported.
 func callPackage(module, function string, args ...*python3.PyObject) (*python3.PyObject, error) {
 	m := python3.PyImport_ImportModule("fapws." + module)
 	if m == nil {
@@ -111,8 +112,8 @@ func callPackage(module, function string, args ...*python3.PyObject) (*python3.P
 	return m.CallMethodArgs(function, args...), nil
 }
 
-// search calls the function load of fapws._load and returns its tuple. The tuple and the arguments live as long as the
-// process. name is the name of the application in messages.
+// search calls the function load of fapws._load, and returns the resulting tuple. The tuple and the arguments live as
+// long as the process. The parameter name is the name of the application in messages.
 func search(app *Application, script, name string, dev bool, main *python3.PyObject) (*python3.PyObject, error) {
 	result, err := callPackage("_load", "load", text(script), text(app.Module), text(app.Folder), text(app.Object),
 		text(app.Interface), python3.PyBool_FromLong(int(boolByte(app.Factory))), text(name),
@@ -132,8 +133,8 @@ func search(app *Application, script, name string, dev bool, main *python3.PyObj
 	return result, nil
 }
 
-// Tool calls main of a module of package fapws ("_shell") with a list of the applications, each with its name, globals
-// and mounts, and returns the exit status. Tool must be called on the thread of Load, before Start.
+// Tool calls the function main of a module of package fapws, such as "_shell", with the list that the method entries
+// makes, and returns the exit status. Tool must be called on the thread of Load, before Start.
 func (a *App) Tool(module string) int {
 	C.core_take_gil()
 	defer C.core_release_gil()
@@ -147,8 +148,8 @@ func (a *App) Tool(module string) int {
 	return 0
 }
 
-// ended returns the error of user code called name. ok reports whether the code returned the right value; result is its
-// exception, or nil for the current exception.
+// ended returns the error of user code whose name in messages is name, or nil. The parameter ok tells whether the code
+// has returned a valid value. If ok is false, result is the exception, or nil if the exception is the current one.
 func ended(result *python3.PyObject, ok bool, name string) *ExitError {
 	if ok {
 		result = nil
@@ -162,8 +163,8 @@ func ended(result *python3.PyObject, ok bool, name string) *ExitError {
 	return exitError(how, status, line)
 }
 
-// entries makes the list of applications for Tool: tuples (name, globals, [(prefix, object, name), ...]). entries lives
-// as long as the process. Main thread, GIL held.
+// entries makes a list of tuples (name, globals, [(prefix, object, name), ...]), one for each application. The list
+// lives as long as the process. The caller must hold the GIL.
 func (a *App) entries() *python3.PyObject {
 	apps := python3.PyList_New(0)
 	for _, f := range a.loaded {
@@ -209,15 +210,15 @@ func packagePlaces() []string {
 	exe := system.RealPath(program)
 	return []string{
 		filepath.Join(exe, "../../lib/python"+minor(Version())+"/site-packages"),
-		filepath.Join(exe, "../../lib/fapws"), // of a package of the distribution
+		filepath.Join(exe, "../../lib/fapws"), // in a package of a Linux distribution
 		filepath.Join(exe, "../../contrib"),
 		filepath.Join(exe, "../../../contrib"),
 		filepath.Join(exe, "../../../../contrib"), // build/cross/ARCH/fapws
-		filepath.Join(exe, "../.."),               // of a library in package fapws
+		filepath.Join(exe, "../.."),               // for a library in package fapws
 	}
 }
 
-// contrib returns the directory of package fapws of this executable, or "" if it does not exist.
+// contrib returns the directory that contains the package fapws of this executable, or "" if there is no such package.
 var contrib = sync.OnceValue(func() string {
 	for _, folder := range packagePlaces() {
 		if isFile(filepath.Join(folder, "fapws", "__init__.py")) {
@@ -227,8 +228,8 @@ var contrib = sync.OnceValue(func() string {
 	return ""
 })
 
-// checkPackage returns an error if Python cannot find package fapws, because the executable was copied without it.
-// Without the check, scripts would fail at their first request. Main thread, GIL held.
+// checkPackage returns an error if Python cannot find package fapws, for example because the executable was copied
+// without it. Without this check, the first request would fail. The caller must hold the GIL.
 func checkPackage() error {
 	if contrib() != "" {
 		return nil
@@ -251,29 +252,28 @@ func isFile(path string) bool {
 	return err == nil && st.Mode().IsRegular()
 }
 
-// Contents is the result of loading, without the interpreter. Another process may have loaded the applications and sent
-// the Contents as JSON. Contents does not change and is safe for concurrent use.
+// Contents is the result of loading applications, which can be sent as JSON to a process that has not loaded them.
+// Contents does not change, and is safe for concurrent use.
 type Contents struct {
-	// The index is the position of the application in Options.Apps.
+	// the applications, in the order of Options.Apps
 	Apps []Content
 }
 
 type Content struct {
 	Settings Settings
-	// Table has the PATHS in their order, or one mount with the prefix "". The Index of a mount is for
-	// exchange.Mount.Index.
+	// Table contains a mount for each entry of PATHS, in the same order, or one mount with the prefix "".
 	Table []Mount
-	// text for the log: "PATHS, 3 entries" or "WSGI app:application"
+	// text for the log, such as "PATHS, 3 entries" or "WSGI app:application"
 	What string
-	// type of the application, such as "flask.app.Flask" or "module.function"; "" with PATHS
+	// type or name of the application, such as "flask.app.Flask" or "module.function"; "" with PATHS
 	Class string
 
 	name    string
 	globals *python3.PyObject
 }
 
-// Settings contains globals of a script, as valueOf returns them. In settings that another process has sent as JSON,
-// numbers are json.Number, and an Object is a string.
+// Settings maps the names of globals of a script to the values that valueOf returns. In Settings that were received as
+// JSON, numbers are json.Number, and an Object is a string.
 type Settings map[string]any
 
 func (s *Settings) UnmarshalJSON(text []byte) error {

@@ -22,19 +22,19 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Event is an argument of fapws.publish, or of fapws.broadcast if it has a Place.
+// Event is an event of fapws.publish or, if Place is not "", of fapws.broadcast.
 type Event struct {
-	Place  string // "" if the event is for a channel
+	Place  string // place of WebSockets (placeMounts); "" if the event is for a channel
 	Binary bool
 
-	// name of the channel, or of the group; "" for all WebSockets of Place
+	// name of the channel or of the group; "" for all WebSockets of Place
 	Name string
-	ID   string // ID of the event; if it is "", the server assigns one
+	ID   string // ID of the event; if the ID is "", the server assigns an ID
 	Type string
 	Data string
 }
 
-// eventCost is CORE_EVENT_COST: bytes that each event counts in addition to its texts.
+// eventCost has the value of CORE_EVENT_COST: the bytes counted for each event, in addition to its texts.
 const eventCost = 64
 
 func (e *Event) Cost() int64 {
@@ -45,17 +45,17 @@ func (e *Event) Cost() int64 {
 	return n
 }
 
-// Dealt reports that the server has handled events of RunConfig.Publish with that total cost, which permits new events.
-// Dealt is safe for concurrent use.
+// Dealt reports that the server has handled events of RunConfig.Publish with this total cost, so that the application
+// can publish further events. Dealt is safe for concurrent use.
 func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), -cost) }
 
-// Published counts an event that the server itself publishes. Dealt must be called for this event, too. Published is
-// safe for concurrent use.
+// Published counts an event that the server itself publishes, for which Dealt must be called as well. Published is safe
+// for concurrent use.
 func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), cost) }
 
-// listen handles the messages of the application. listen must be called on the event loop.
+// listen handles the messages of the application, on the event loop.
 func (h *Handler) listen() {
-	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // This precedes taking the messages (live_channels.c).
+	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before the messages are taken, as live_channels.c expects
 	var events []Event
 	var purges []string
 	eachMessage(func(kind byte, texts []string) {
@@ -89,13 +89,13 @@ func (h *Handler) listen() {
 	}
 }
 
-// eachMessage takes the waiting messages, and calls f with the kind and the texts of each message. f must not keep the
-// slice.
+// eachMessage takes the waiting messages, and calls f with the kind and the texts of each message. The function f must
+// not keep the slice texts.
 func eachMessage(f func(kind byte, texts []string)) {
 	var n C.size_t
 	all := C.core_messages(&n)
 	defer C.free(unsafe.Pointer(all))
-	cut := func(from *[]byte) (part []byte) { // Each part begins with its length.
+	cut := func(from *[]byte) (part []byte) { // removes a part, which begins with its length
 		end := 4 + binary.NativeEndian.Uint32(*from)
 		part, *from = (*from)[4:end], (*from)[end:]
 		return part
@@ -111,8 +111,8 @@ func eachMessage(f func(kind byte, texts []string)) {
 	}
 }
 
-// CountSubscribers sets the number of subscribers of a channel in this process, or in other processes if elsewhere is
-// set. fapws.subscribers returns the sum. CountSubscribers is safe for concurrent use.
+// CountSubscribers sets the number of subscribers that a channel has in this process or, if elsewhere is true, in all
+// other processes. fapws.subscribers returns the sum. CountSubscribers is safe for concurrent use.
 func CountSubscribers(name string, elsewhere bool, n int64) {
 	C.live_count_subscribers(bytesOf(name), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
 }
@@ -122,14 +122,14 @@ func HasSubscribers(name string) bool {
 	return C.live_subscriber_count(bytesOf(name), C.size_t(len(name))) > 0
 }
 
-// The event loop keeps groups of WebSockets (live.Sockets.Broadcast). The name of a group is a place and a name that
-// the application chooses. The place of a fapws.WebSocket is the same in all processes; all ASGI applications share one
-// place.
+// The event loop keeps the groups of WebSockets (live.Sockets.Broadcast). The full name of a group consists of a place
+// and of the name that the application has chosen. A fapws.WebSocket has the same place in all processes, and all ASGI
+// applications share a place.
 
-// placeMounts gives each WebSocket a place that is the same in all processes, also after a reload. A place consists of
-// the name of the application in the configuration, the prefix, the callbacks, and the position among WebSockets that
-// are equal in these values. The map seen counts these WebSockets. Therefore a different WebSocket in newer code has a
-// different place. A WebSocket that is mounted twice has the place of its first mount.
+// placeMounts sets the place of each fapws.WebSocket, which is the same in all processes and after a reload. The place
+// consists of the name of the application in the configuration, the prefix, the name of the callbacks and, for the
+// second and each later WebSocket with the same values, a number. The map seen counts the WebSockets with the same
+// values. A WebSocket that is mounted twice has the place of its first mount.
 func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	first := map[*python3.PyObject]string{}
 	for i := range mounts {
@@ -162,25 +162,25 @@ func (e *Event) Group() string { return groupAt(e.Place, e.Name) }
 
 func IsGroup(name string) bool { return strings.Contains(name, "\x00") }
 
-// GroupKey returns the short name of a group for CountSubscribers, as count_key of live_groups.c does.
+// GroupKey returns the key of a group for CountSubscribers, which is the same as from count_key in live_groups.c.
 func GroupKey(group string) string {
 	key := fnv.New64a()
 	_, _ = io.WriteString(key, group)
 	return fmt.Sprintf("#%016x", key.Sum64())
 }
 
-// ForPython reports whether e is for the Python code of all processes (fapws._ipc), and not for clients. TakeMessage
-// handles such events.
+// ForPython reports whether e is for the Python code of all processes (fapws._ipc) and not for clients, so that it must
+// be passed to TakeMessage.
 func (e *Event) ForPython() bool { return e.Place == C.CORE_PLACE_PYTHON }
 
 // TakeMessage passes an event to the Python code of this process. TakeMessage returns false for the first event that is
-// dropped because too many wait. TakeMessage is safe for concurrent use.
+// dropped because too many events wait. TakeMessage is safe for concurrent use.
 func (h *Handler) TakeMessage(e *Event) bool {
 	return C.live_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data))) != 0
 }
 
-// changeGroup handles ws.join, ws.leave and fapws.groups; socket is the core_socket_number of the WebSocket.
-// changeGroup must be called on the event loop.
+// changeGroup handles ws.join, ws.leave and fapws.groups, on the event loop. The parameter socket is the
+// core_socket_number of the WebSocket.
 func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
 	ticket, serial := uint32(socket), uint32(socket>>32)
 	place := ""
@@ -198,11 +198,11 @@ func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
 	}
 }
 
-// PresenceEvent tells the application that a client has subscribed or unsubscribed.
+// PresenceEvent reports that a client has become a subscriber of a channel, or has left the channel.
 type PresenceEvent struct {
 	Left    bool   `json:"left"`
 	Name    string `json:"name"`
-	Number  uint64 `json:"number"` // number of the client, the same for both events
+	Number  uint64 `json:"number"` // number of the client, which is the same in both of its events
 	Address string `json:"address"`
 	User    string `json:"user"`
 	LastID  string `json:"last"`
@@ -213,22 +213,21 @@ const (
 	atOnce      = 500
 )
 
-// presenceQueue contains events for the callbacks of fapws.on_join and on_leave. presenceQueue submits them as requests
-// without a client, one at a time, to a mount after the mounts of the application. Therefore callbacks run where
-// handlers run, in order, and one at a time.
+// presenceQueue contains events for the callbacks of fapws.on_join and on_leave. The events are submitted as requests
+// without a client, one request at a time, to the mount that follows the mounts of the application. Therefore callbacks
+// run on the threads that run handlers, in order, and one at a time.
 type presenceQueue struct {
 	waiting []PresenceEvent
-	// number of events that were dropped because the queue was full.
+	// number of events that were dropped since the queue became full
 	lost int
 	rec  *C.core_record
 	busy bool
-	// Events wait, or busy is set. Any goroutine may read this field.
+	// events wait, or the field busy is true; can be read on any goroutine
 	active atomic.Bool
 }
 
 // NotifyPresence queues an event if the application has registered a callback. NotifyPresence returns false for the
-// first event that is dropped because the queue is full. NotifyPresence does not block, and must be called on the event
-// loop.
+// first event that is dropped because the queue is full. NotifyPresence must be called on the event loop.
 func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	if !h.WatchesPresence() {
 		return true
@@ -241,7 +240,7 @@ func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	q.lost = 0
 	q.waiting = append(q.waiting, n)
 	if !q.active.Swap(true) {
-		C.core_wake_loop() // makes the event loop call step when it can run handlers
+		C.core_wake_loop() // makes the event loop call the method step
 	}
 	return true
 }
@@ -252,7 +251,7 @@ func (h *Handler) WatchesPresence() bool {
 	return h.shared != nil && atomic.LoadUint32((*uint32)(&h.shared.watched)) != 0
 }
 
-// step submits waiting events as a request, unless one is running. step must be called on the event loop.
+// step submits waiting events as a request, unless such a request is running. step must be called on the event loop.
 func (q *presenceQueue) step(h *Handler) {
 	if q.busy {
 		return
@@ -262,7 +261,7 @@ func (q *presenceQueue) step(h *Handler) {
 		return
 	}
 	some := q.waiting[:min(len(q.waiting), atOnce)]
-	body, _ := json.Marshal(some) // These values contain only strings and numbers.
+	body, _ := json.Marshal(some) // cannot fail, because the events contain only strings and numbers
 	if q.waiting = q.waiting[len(some):]; len(q.waiting) == 0 {
 		q.waiting = nil
 	}
@@ -280,7 +279,7 @@ func (q *presenceQueue) step(h *Handler) {
 	if code := C.core_flush(number(q.rec)); code >= 0 {
 		h.app.exit(int(code))
 	}
-	// in inline mode the request has run; the event loop takes its parts and calls step again
+	// In inline mode the request has already run, so the event loop must take its parts, and call step again.
 	C.core_wake_loop()
 }
 
@@ -294,7 +293,8 @@ func parsedNotice() (r http1.Request) {
 	return r
 }
 
-// Notified returns after all events have been handled, or after limit. Notified must not be called on the event loop.
+// Notified waits until all events have been handled, or until the duration limit has passed. Notified must not be
+// called on the event loop.
 func (h *Handler) Notified(limit time.Duration) {
 	for end := time.Now().Add(limit); h.presence.active.Load() && time.Now().Before(end); time.Sleep(noticedTick) {
 	}
@@ -302,7 +302,7 @@ func (h *Handler) Notified(limit time.Duration) {
 
 const noticedTick = 5 * time.Millisecond
 
-// release releases the part p. After the last part, release submits the next request.
+// release frees the part p. After the last part, release also submits the next request.
 func (q *presenceQueue) release(h *Handler, p *C.core_part) {
 	last := p.last != 0
 	if p != &q.rec.part0 {

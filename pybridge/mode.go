@@ -14,24 +14,25 @@ import (
 	"fapws/runtime/eventloop"
 )
 
-// mode is the way to run requests of a mount: on threads, inline or on the asyncio thread. core_pool.h has the other
-// half of the table. The methods of mode are safe for concurrent use.
+// mode is a way to run the requests of a mount: on threads, inline, or on the asyncio thread. core_mode in core_pool.h
+// has the functions of a mode for C. The methods of mode are safe for concurrent use.
 type mode interface {
 	place() string
 	expired(h *Handler)
-	// raise raises an exception in the handler of t, which has timed out. raise takes the GIL. The result how is 0 if
-	// the handler does not run; otherwise s has its stack, and note is additional text for the line about t. No line is
-	// written if note is "".
+	// raise takes the GIL, and raises an exception in the handler of t, which has timed out. The result how is 0 if the
+	// handler does not run, otherwise s has its stack. The result note is text to add to the log line about t, or "" to
+	// write no line.
 	raise(t *task) (how C.int, s C.core_snapshot, note string)
-	// stuck returns why t still runs after a grace period that started at the time began, or "" if t has ended.
+	// stuck returns a text with the reason why t counts as stuck after a grace period that started at the time began,
+	// or "" if t has ended.
 	stuck(h *Handler, t *task, how C.int, began time.Time) (why string)
-	// giveUp is called before the process is replaced because a handler keeps the GIL.
+	// giveUp is called if a handler keeps the GIL, before the process is replaced.
 	giveUp()
 }
 
 type poolMode interface {
 	mode
-	// start prepares the pool if the mode prepares it on the thread of Load.
+	// start creates the pool, unless the method attach of the mode creates it.
 	start(h *Handler) error
 	// attach is called on the event loop before its first request.
 	attach(h *Handler, w *eventloop.Waker)
@@ -39,8 +40,8 @@ type poolMode interface {
 	stop(a *App) int
 	// finish is called by App.Close, on the thread of Load, before Python ends.
 	finish()
-	// onLoop returns the record that runs on the loop, 0 if none, and the number of its job. onLoop may be called on
-	// any goroutine.
+	// onLoop returns the record that the event loop runs, or 0, and the number of its job. onLoop can be called on any
+	// goroutine.
 	onLoop() (rec C.uintptr_t, jobs C.ulong)
 }
 
@@ -60,7 +61,8 @@ func (threaded) raise(t *task) (how C.int, s C.core_snapshot, note string) {
 	if how = C.core_raise_timeout(number(t.rec), t.serial, t.jobs, &s); how == 0 {
 		return how, s, ", which is not running now"
 	}
-	C.core_mark_thread_stuck(s.thread, number(t.rec), s.jobs) // Another thread may replace the stuck thread at once.
+	// Permits a second thread to replace the overdue thread at once.
+	C.core_mark_thread_stuck(s.thread, number(t.rec), s.jobs)
 	return how, s, fmt.Sprintf(" (thread %d)", s.thread)
 }
 
@@ -115,7 +117,7 @@ func (a asyncio) stuck(h *Handler, t *task, how C.int, began time.Time) string {
 	if C.asgi_is_stuck(number(t.rec), t.serial, how, t.jobs) == 0 {
 		return ""
 	}
-	if how == 1 { // In the other case, the stack was logged already.
+	if how == 1 { // otherwise the stack was already logged
 		h.logAsync(began)
 	}
 	a.giveUp()
@@ -123,9 +125,9 @@ func (a asyncio) stuck(h *Handler, t *task, how C.int, began time.Time) string {
 }
 
 type AsyncConfig struct {
-	// "asyncio", "uvloop", or "auto" for uvloop if it can be imported
+	// "asyncio", "uvloop", or "auto" to use uvloop if it can be imported
 	Loop string
-	// for ASGI applications: "on", "off", or "auto" to detect whether they support it
+	// "on", "off", or "auto" to detect whether an ASGI application supports lifespans
 	Lifespan string
 }
 
@@ -134,11 +136,11 @@ func (a *App) IsAsync() bool {
 	return slices.ContainsFunc(a.mounts, func(m Mount) bool { return kinds[m.Kind].mode != nil })
 }
 
-// Startup starts the asyncio thread if a mount needs it, and the lifespans of ASGI applications. Startup waits without
+// Startup starts the asyncio thread, if a mount needs it, and the lifespans of ASGI applications. Startup waits without
 // a limit until the lifespans have started. Startup must be called once, on the thread of Load, before the first
 // Submit.
 //
-// The error is one line for the user. A traceback may precede this line on stderr.
+// The error is one line for the user, which can follow a traceback on stderr.
 func (a *App) Startup(c AsyncConfig) error {
 	if !a.IsAsync() {
 		return nil
@@ -159,14 +161,14 @@ func (a *App) Startup(c AsyncConfig) error {
 	return errors.New(C.GoString(wrong))
 }
 
-// Shutdown ends the asyncio thread: after grace it cancels tasks, and then it shuts down lifespans. Shutdown reports
-// whether the thread has ended. Shutdown may be called on any goroutine, after the last Submit.
+// Shutdown makes the asyncio thread cancel its tasks after the duration grace, then shut down its lifespans, and end.
+// Shutdown reports whether the thread has ended. Shutdown can be called on any goroutine, after the last Submit.
 func (a *App) Shutdown(grace time.Duration) bool {
 	return C.asgi_thread_stop(C.int(max(grace, 0).Milliseconds())) != 0
 }
 
-// checkAsync checks whether the asyncio thread makes progress, after a request has waited too long for it. Code that
-// belongs to no request, such as a task of the application, may block the thread.
+// checkAsync is called after a request has waited too long for the asyncio thread, and checks whether the thread makes
+// progress. Code that belongs to no request, such as a task of the application, can block the thread.
 func (h *Handler) checkAsync() {
 	if !h.checksAsync.CompareAndSwap(false, true) {
 		return
@@ -186,7 +188,7 @@ func (h *Handler) checkAsync() {
 	h.stuck("requests wait for the asyncio thread, which is stuck")
 }
 
-// logAsync logs that the asyncio thread has made no progress since began, with its stack.
+// logAsync logs that the asyncio thread has made no progress since the time began, and logs its stack.
 func (h *Handler) logAsync(began time.Time) <-chan struct{} {
 	return h.withGIL(func() {
 		var s C.core_snapshot

@@ -15,29 +15,29 @@ import (
 )
 
 type Mount struct {
-	// index among the mounts of all applications, for exchange.Request.Mount
+	// index among the mounts of all applications, for exchange.Request.Mount and exchange.Mount.Index
 	Index  int
 	Prefix string
-	Name   string // "module.function", for log lines
+	Name   string // name in log lines, such as "module.function"
 	Kind   MountKind
-	// options of a Staticfile, which the event loop serves (JSON); "" for other mounts
+	// JSON options of a Staticfile, whose files the event loop sends, or ""
 	Static string
-	CGI    string // options of a CGIApplication (JSON); "" for other mounts
-	Upload string // options of a fapws.upload (JSON); "" for other mounts
-	Cache  string // rule of fapws.cache.cached (JSON); "" if none
-	Login  string // arguments of fapws.Login (JSON); "" if none
-	Place  string // name of a WebSocket in all processes; "" for other mounts
+	CGI    string // JSON options of a CGIApplication, or ""
+	Upload string // JSON options of a fapws.upload, or ""
+	Cache  string // JSON rule of fapws.cache.cached, or ""
+	Login  string // JSON arguments of fapws.Login, or ""
+	Place  string // name of a fapws.WebSocket that is the same in all processes, or "" (placeMounts)
 
-	relative bool // ASGI: the path in the scope does not contain root_path
+	relative bool // ASGI: scope['path'] does not begin with scope['root_path']
 	entry    *python3.PyObject
 	callable *python3.PyObject
-	// environ and start are the classes called Environ and Start_response of its application, nil for the built-in
-	// classes.
+	// environ and start are the classes Environ and Start_response that the application defines, or nil for the
+	// built-in classes.
 	environ, start unsafe.Pointer
 }
 
-// readPaths validates and copies a table called name in the script with the name where. The error has a line for each
-// wrong entry. Main thread, GIL held.
+// readPaths validates the table with this name in the script called where, and makes a mount for each entry. The error
+// has a line for each wrong entry. The caller must hold the GIL.
 func readPaths(table *python3.PyObject, where, name string) ([]Mount, error) {
 	if table == nil {
 		return nil, fmt.Errorf("%s has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = "+
@@ -111,8 +111,8 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 	return m, m.decide(iface)
 }
 
-// isPlain reports whether callable can only be WSGI: a function with two arguments that is not async. self is an
-// argument of a bound method.
+// isPlain reports whether callable can only be a WSGI application, because it is a function, not async, with exactly
+// two arguments. Bound methods are excluded, because their self counts as an argument.
 func isPlain(callable *python3.PyObject) bool {
 	if callable.HasAttrString("__self__") {
 		return false
@@ -121,8 +121,8 @@ func isPlain(callable *python3.PyObject) bool {
 		codeNumber(callable, "co_flags")&(coroutine|varargs) == 0
 }
 
-// decide sets the kind and the callable of m (contrib/fapws/_kinds.py). decide returns an error if the callable does
-// not have the arguments of its kind (contrib/fapws/_arguments.py).
+// decide sets the kind and the callable of m (contrib/fapws/_kinds.py), or returns an error if the callable does not
+// take the arguments of its kind (contrib/fapws/_arguments.py).
 func (m *Mount) decide(iface string) error {
 	found, err := inspect(m.entry, "_kinds", "kind_of", m.callable, text(iface))
 	if err != nil {
@@ -160,8 +160,8 @@ func (m *Mount) decide(iface string) error {
 	return nil
 }
 
-// inspect is callPackage for a function that inspects entry. inspect returns an error if the function raises, because a
-// property or a metaclass may raise.
+// inspect calls a function that inspects entry, by callPackage. If the function raises an exception, for example from a
+// property or a metaclass of entry, inspect returns an error.
 func inspect(entry *python3.PyObject, module, function string, args ...*python3.PyObject) (*python3.PyObject, error) {
 	result, err := callPackage(module, function, args...)
 	if err == nil && result == nil {
@@ -188,8 +188,8 @@ func codeNumber(function *python3.PyObject, name string) int {
 	return n
 }
 
-// adaptVerbs makes an application of a class or object with methods get, post and so on (contrib/fapws/_verbs.py).
-// adaptVerbs returns any other entry unchanged.
+// adaptVerbs makes an application from a class or an object with methods such as get and post
+// (contrib/fapws/_verbs.py). All other entries are returned unchanged.
 func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
 	if !python3.PyType_Check(entry) && python3.PyCallable_Check(entry) {
 		return entry, nil
@@ -220,7 +220,7 @@ func handlerName(callable *python3.PyObject) string {
 	return name
 }
 
-// readSettings reads the globals with these names. Main thread, GIL held.
+// readSettings copies the globals with these names to f.Settings. The caller must hold the GIL.
 func (f *Content) readSettings(names []string) {
 	f.Settings = Settings{}
 	for _, name := range names {
@@ -230,8 +230,8 @@ func (f *Content) readSettings(names []string) {
 	}
 }
 
-// finish numbers the mounts from index on, and reads the settings, which are globals with these names, and the classes
-// of the application. Main thread, GIL held.
+// finish numbers the mounts from index on, copies the globals with these names to f.Settings, and finds the classes of
+// the application. The caller must hold the GIL.
 func (f *Content) finish(names []string, index int) {
 	f.readSettings(names)
 	environ := unsafe.Pointer(C.live_environ_class(unsafe.Pointer(f.globals)))
@@ -248,12 +248,12 @@ func (f *Content) finish(names []string, index int) {
 	}
 }
 
-// environAskedFor returns the class Environ for a script that uses its keys without importing it
-// (contrib/fapws/_asked.py), otherwise nil. Main thread, GIL held.
+// environAskedFor returns the class Environ for a script that uses the additional keys of Environ without importing the
+// class (contrib/fapws/_asked.py), otherwise nil.
 func (f *Content) environAskedFor() unsafe.Pointer {
 	class, _ := callPackage("_asked", "environ_for", f.globals)
 	switch {
-	case class == nil: // An attribute of a module has raised an exception.
+	case class == nil: // an attribute of a module has raised an exception
 		python3.PyErr_Clear()
 		return nil
 	case class == python3.Py_None:
@@ -263,7 +263,7 @@ func (f *Content) environAskedFor() unsafe.Pointer {
 	return unsafe.Pointer(class) // lives as long as the process
 }
 
-// isSimple reports whether entry wraps no other object: a class, or a function without a closure, as in most scripts.
+// isSimple reports whether entry cannot wrap an application, because entry is a class or a function without a closure.
 func isSimple(entry *python3.PyObject) bool {
 	if python3.PyType_Check(entry) {
 		return true
@@ -280,11 +280,11 @@ func isSimple(entry *python3.PyObject) bool {
 	return closure == python3.Py_None
 }
 
-// wantsDict reports whether an application needs a plain dict, even if its script has an Environ
+// wantsDict reports whether an application needs a plain dict as environ, even if its script has a class Environ
 // (contrib/fapws/_framework.py).
 func wantsDict(entry *python3.PyObject) bool {
 	answer, _ := callPackage("_framework", "wants_dict", entry)
-	if answer == nil { // a property of the object raised an exception
+	if answer == nil { // a property of the object has raised an exception
 		python3.PyErr_Clear()
 		return false
 	}

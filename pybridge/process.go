@@ -32,9 +32,9 @@ import (
 
 var keeping sync.Mutex
 
-// KeepFromChildren hides c from processes that the application forks (os.fork, multiprocessing): each child closes c
-// and all connections accepted from c. c must be a descriptor that the server never closes, such as a listener. For
-// other descriptors close-on-exec is sufficient. KeepFromChildren is safe for concurrent use.
+// KeepFromChildren makes each process that the application forks (os.fork, multiprocessing) close the descriptor of c
+// and, if c is a listener, all connections that were accepted from it. The server must never close c. KeepFromChildren
+// is safe for concurrent use.
 func KeepFromChildren(c syscall.Conn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -47,10 +47,11 @@ func KeepFromChildren(c syscall.Conn) error {
 	})
 }
 
-// ServeForks forks a child for each order of package runtime/source/programs on control (contrib/fapws/_fork.py), and
-// returns after the other end is closed. The children serve the mounts of this App with the Timeout, Debug, SendFile
-// and Accel of c. ServeForks must be called instead of Start, on the thread of Load, in a process without other work,
-// because Go's threads do not exist in a child, which never returns to Go. The error is one line.
+// ServeForks forks a child for each request that package runtime/source/programs sends on the socket control
+// (contrib/fapws/_fork.py), and returns after the peer has closed the socket. The children serve the mounts of this App
+// with the Timeout, Debug, SendFile and Accel of c. ServeForks must be called instead of Start, on the thread of Load.
+// The process must have no other work, because a child has none of Go's threads, and never returns to Go. The error is
+// one line.
 func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	C.core_take_gil()
 	defer C.core_release_gil()
@@ -63,7 +64,7 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	_, err := callPackage("_fork", "serve", python3.PyLong_FromLong(int(control.Fd())), mounts,
 		python3.PyFloat_FromDouble(c.Timeout.Seconds()), python3.PyLong_FromLong(c.Debug),
 		python3.PyBool_FromLong(int(boolByte(c.SendFile || c.Accel))))
-	runtime.KeepAlive(control) // keeps Go's garbage collector from closing control
+	runtime.KeepAlive(control) // prevents Go's garbage collector from closing control
 	if err == nil && python3.PyErr_Occurred() != nil {
 		python3.PyErr_Print()
 		err = errors.New("the loader of --fork has failed; see the traceback above")
@@ -78,8 +79,8 @@ func orNone(class unsafe.Pointer) *python3.PyObject {
 	return (*python3.PyObject)(class)
 }
 
-// Forkable returns an error that names the first mount that a process for each request cannot serve. Forkable is safe
-// for concurrent use.
+// Forkable returns an error that names the first mount that --fork cannot serve, or nil. Forkable is safe for
+// concurrent use.
 func (c *Contents) Forkable() error {
 	for i := range c.Apps {
 		for _, m := range c.Apps[i].Table {
@@ -92,8 +93,8 @@ func (c *Contents) Forkable() error {
 	return nil
 }
 
-// Hidden returns a line for each entry of PATHS that never receives a request because the path of an earlier entry is
-// its prefix. Hidden is safe for concurrent use.
+// Hidden returns a line for each entry of PATHS that never receives a request, because its path begins with the path of
+// an earlier entry. Hidden is safe for concurrent use.
 func (c *Contents) Hidden() (lines []string) {
 	for _, one := range c.Apps {
 		for n, m := range one.Table {
@@ -113,31 +114,32 @@ func (c *Contents) Hidden() (lines []string) {
 	return lines
 }
 
-// Paths returns the absolute paths of directories and archives from which Python and the applications may read files
-// after loading: the search path of modules, and where modules were found. Paths must be called on the thread of Load.
+// Paths returns the absolute paths of directories and archives from which Python and the applications can read files
+// after loading: the search path for modules, and the places of loaded modules. Paths must be called on the thread of
+// Load.
 func (a *App) Paths() ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()
 	return packageTexts("_sandbox", "paths")
 }
 
-// Targets returns the paths of the applications that a client can request without parameters. Targets must be called on
-// the thread of Load.
+// Targets returns the URL paths of the applications that have no parameters, so that a test can request them. Targets
+// must be called on the thread of Load.
 func (a *App) Targets() ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()
 	return packageTexts("_sandbox_check", "targets", a.entries())
 }
 
-// Warnings returns lines about packages that cannot work as the applications use them with that number of threads.
-// Warnings must be called on the thread of Load.
+// Warnings returns lines about packages that do not work in the way in which the applications use them, with this
+// number of threads. Warnings must be called on the thread of Load.
 func (a *App) Warnings(threads int) ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()
 	return packageTexts("_framework", "warnings", python3.PyBool_FromLong(min(threads, 1)))
 }
 
-// packageTexts calls a function of package fapws that returns a list of str. packageTexts needs the GIL.
+// packageTexts calls a function of package fapws that returns a list of str. The caller must hold the GIL.
 func packageTexts(module, function string, args ...*python3.PyObject) ([]string, error) {
 	result, err := callPackage(module, function, args...)
 	if err != nil {
@@ -153,24 +155,24 @@ func packageTexts(module, function string, args ...*python3.PyObject) ([]string,
 		if text := python3.PyUnicode_AsUTF8(one); text != "" {
 			list = append(list, text)
 		} else {
-			python3.PyErr_Clear() // The text is not UTF-8.
+			python3.PyErr_Clear() // the text is not valid UTF-8
 		}
 	}
 	return list, nil
 }
 
-// TrimHeap returns free memory of malloc to the kernel. TrimHeap is safe for concurrent use.
+// TrimHeap makes malloc return its free memory to the kernel. TrimHeap is safe for concurrent use.
 func TrimHeap() { C.trim() }
 
-// Measure makes the interpreter count how long requests and threads wait. Measure may be called again, but not at the
-// same time.
+// Measure starts to count how long requests and threads wait. Later calls have no effect. Only one goroutine at a time
+// can call Measure.
 func (h *Handler) Measure() {
 	bounds := metrics.Bounds
 	C.core_count_waits((*C.int64_t)(unsafe.Pointer(&bounds[0])), C.int(len(bounds)))
 }
 
-// Metrics returns the counted waits and the metrics of the application (fapws.metrics). Metrics is safe for concurrent
-// use and needs no GIL.
+// Metrics returns the counted waits and the metrics of the application (fapws.metrics). Metrics does not need the GIL,
+// and is safe for concurrent use.
 func (h *Handler) Metrics() []metrics.Family {
 	var w C.core_waits
 	C.core_read_waits(&w)

@@ -20,8 +20,8 @@ func newRecord() *C.core_record { return (*C.core_record)(C.calloc(1, C.sizeof_c
 
 const peerTexts = 10
 
-// copyRequest fills in the members of rec that the event loop owns. certificate is the server's certificate, "" if the
-// handler does not need it.
+// copyRequest fills in the members of rec that the event loop owns. The parameter certificate is the server's
+// certificate, or "" if the handler does not need it.
 func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	p, peer := r.Parsed, r.Peer
 	head := len(r.Head)
@@ -54,7 +54,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	}
 	rec.req.method, rec.req.target, rec.req.query, rec.req.authority = span(p.Method), span(p.Target), span(p.Query),
 		span(p.Authority)
-	// The path is in the head unless the head writes it differently, or a proxy has removed its beginning.
+	// If the path is in the head in the same form, it need not be copied.
 	if p.Plain && p.Authority.Len == 0 && string(p.Path.In(r.Head)) == string(r.Path) {
 		rec.req.path = span(p.Path)
 	} else {
@@ -66,7 +66,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.req.socket_path = add(peer.Socket)
 	rec.req.scheme, rec.req.host, rec.req.user, rec.req.tls = add(peer.Scheme), add(peer.Host), add(peer.User),
 		add(variables)
-	if r.Routed { // the head does not contain the path
+	if r.Routed { // the head does not contain the path, which the server has rewritten
 		n += copy(data[n:], r.Path)
 	}
 	n += copy(data[n:], r.Path[:r.Root])
@@ -83,7 +83,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 		rec.req.fields = (*C.core_field)(C.malloc(C.size_t(size) * C.sizeof_core_field))
 		rec.req.fields_cap = C.uint32_t(size)
 	}
-	// Copy the fields without conversion, because http1.Field has the layout of core_field.
+	// The fields are copied without conversion, because http1.Field has the layout of core_field.
 	copy(unsafe.Slice((*http1.Field)(unsafe.Pointer(rec.req.fields)), int(rec.req.fields_cap)), p.Fields)
 	rec.req.nfields = C.uint32_t(len(p.Fields))
 	rec.req.mount = C.uint32_t(r.Mount)
@@ -143,7 +143,8 @@ func (h *Handler) Next(out *exchange.Part) (exchange.Ticket, bool) {
 	}
 }
 
-// dealtWith reports that the event loop has handled the last part of Next, and starts requests that waited for it.
+// dealtWith reports that the event loop has handled the part that Next returned last, and starts requests that waited
+// for this.
 func (h *Handler) dealtWith() {
 	left := atomic.AddInt64((*int64)(&h.shared.unseen), -h.given)
 	if left <= C.CORE_UNSEEN_MAX && left+h.given > C.CORE_UNSEEN_MAX {
@@ -152,8 +153,8 @@ func (h *Handler) dealtWith() {
 	h.given = 0
 }
 
-// collect takes all finished parts from the shared list. collect clears wake_pending first, because a part that is
-// published after the swap must wake the event loop again.
+// collect takes all finished parts from the shared list. Before collect takes the list, it clears wake_pending, so that
+// a part that is published later wakes the event loop again.
 func (h *Handler) collect() bool {
 	done := (*unsafe.Pointer)(unsafe.Pointer(&h.shared.done))
 	pending := (*uint32)(&h.shared.wake_pending)
@@ -170,7 +171,7 @@ func (h *Handler) collect() bool {
 		newest = next
 	}
 	if atomic.LoadUint32((*uint32)(&h.shared.messages)) != 0 {
-		h.listen() // Messages of handlers precede their parts.
+		h.listen() // messages of handlers must be handled before the parts of their responses
 	}
 	if h.presence.active.Load() {
 		h.presence.step(h)
@@ -178,9 +179,9 @@ func (h *Handler) collect() bool {
 	return h.ready != nil
 }
 
-// mediaTypes are the types of responses whose handler has set none, by CORE_TYPE_.
+// mediaTypes maps from CORE_TYPE_ to the Content-Type of a response whose handler has set no Content-Type.
 var mediaTypes = [...]string{
-	C.CORE_TYPE_SET:     "", // the handler has set it, or the response must not have one
+	C.CORE_TYPE_SET:     "", // the handler has set the type, or the response must not have a type
 	C.CORE_TYPE_HTML:    "text/html; charset=utf-8",
 	C.CORE_TYPE_BINARY:  "application/octet-stream",
 	C.CORE_TYPE_JSON:    "application/json",
@@ -245,19 +246,19 @@ func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
 	}
 }
 
-// Then contains continuations for responses of Python that have more than a head and a body, each with the kind of
-// response. All these functions are called on the event loop.
+// Then contains continuations for the kinds of responses that consist of more than a head and a body. The functions are
+// called on the event loop.
 type Then struct {
-	// for X-Sendfile and X-Accel-Redirect, and for a Staticfile whose path is in Request.Path
+	// for X-Sendfile and X-Accel-Redirect, and for a Staticfile, whose path is in Request.Path
 	SendFiles exchange.Continuation
-	// for CGIApplication, with Path, Script and Options of the Request.
+	// for a CGIApplication, with the fields Path, Script and Options of the Request
 	RunProgram exchange.Continuation
 	Subscribe  exchange.Continuation // for Fapws-Channel
-	// for an accepted WebSocket, with the subprotocol and without a Request.
+	// for an accepted WebSocket, with the subprotocol, and with nil as Request
 	Accept exchange.Continuation
 }
 
-// Continue implements exchange.Then for all responses that Python makes.
+// Continue implements exchange.Then for the responses that handlers make.
 func (h *Handler) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
 	part, then := p.Ref.(*C.core_part), &h.config.Then
 	switch {
@@ -317,10 +318,10 @@ func (h *Handler) Release(part *exchange.Part) {
 		}
 		return
 	}
-	if rec.req.pipeline != nil { // the rest of unacked belongs to the last part
+	if rec.req.pipeline != nil { // the remaining bytes of unacked belong to the last part
 		atomic.AddInt64((*int64)(&rec.req.pipeline.unacked), -int64(rec.run.unacked))
 	}
-	h.mu.Lock() // Handler.describe reads this data.
+	h.mu.Lock() // because Handler.describe reads the following data
 	if rec.req.cap > keepBytes {
 		C.free(unsafe.Pointer(rec.req.data))
 		rec.req.data, rec.req.cap = nil, 0

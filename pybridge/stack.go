@@ -26,9 +26,9 @@ import (
 	"fapws/runtime/http1"
 )
 
-// withGIL calls f, which needs the GIL, on another goroutine, after earlier calls. Callers may stop waiting if a
-// handler holds the GIL. The channel is closed after f has returned; it is nil if Python is ending and f will not run.
-// withGIL is safe for concurrent use.
+// withGIL calls f, which needs the GIL, on a separate goroutine, after earlier calls. The channel is closed after f has
+// returned, so that a caller can stop waiting if a handler holds the GIL. The channel is nil if Python is ending and f
+// will not run. withGIL is safe for concurrent use.
 func (h *Handler) withGIL(f func()) <-chan struct{} {
 	done := make(chan struct{})
 	if !h.gilCalls.Add(func() { defer close(done); f() }) {
@@ -53,9 +53,9 @@ type task struct {
 	ticket int
 	since  uint64 // ns of CLOCK_MONOTONIC_COARSE
 	line   string
-	addr   string // address of the client without its port; "" if there is none
+	addr   string // address of the client without its port, or ""
 	port   string
-	// request id and trace-id; "" for none
+	// request ID and trace ID, or ""
 	request, trace string
 
 	log    int
@@ -63,13 +63,12 @@ type task struct {
 	run    mode
 	where  C.int
 	thread int
-	jobs   C.ulong // number of the thread's job; 0 means any job of rec
-	// stack is set by sample, or after a timeout. stack is nil if the request is not in Python, or its stack is
-	// unknown.
+	jobs   C.ulong // number of the job (core_jobs_of); 0 means any job of rec
+	// Python stack, set by sample or after a timeout; nil if no Python code runs, or the stack is unknown
 	stack callStack
 }
 
-// describe returns a task for a record. h.mu must be held.
+// describe returns a task for a record. The caller must hold h.mu.
 func (h *Handler) describe(rec *C.core_record) task {
 	data := unsafe.Slice((*byte)(unsafe.Pointer(rec.req.data)), int(rec.req.cap))
 	text := func(s C.core_span) string { return printable(data[s.off : s.off+s.len]) }
@@ -108,10 +107,10 @@ func (t *task) String() string {
 }
 
 func (t *task) age() time.Duration {
-	var ts unix.Timespec // The value remains 0 if the clock cannot be read.
+	var ts unix.Timespec // remains 0 if the clock cannot be read
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC_COARSE, &ts)
 	now := uint64(ts.Nano())
-	if t.since == 0 || now < t.since { // since may have been read from a more precise clock.
+	if t.since == 0 || now < t.since { // t.since can be later than now, because it can be from a more precise clock
 		return 0
 	}
 	return time.Duration(now - t.since)
@@ -133,11 +132,11 @@ func (h *Handler) tasks() (list []task) {
 
 var errNoGIL = errors.New("a handler holds the GIL in C code")
 
-// Stack writes a line with the state of each active request, and the Python stack if a thread or task runs the request.
-// The server continues meanwhile. Stack is safe for concurrent use.
+// Stack writes a line with the state of each active request, and the Python stack of each request that a thread or task
+// runs. The server is not stopped. Stack is safe for concurrent use.
 //
-// If the GIL is not available within the duration wait, Stack writes the stacks of all Python threads that are
-// available without the GIL, and returns an error.
+// If Stack cannot take the GIL within the duration wait, Stack writes the stacks of all Python threads as far as they
+// are available without the GIL, and returns an error.
 func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	out := new(bytes.Buffer)
 	list, ok := h.sample(wait)
@@ -161,8 +160,8 @@ func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	return err
 }
 
-// running is the beginning of the state of a request whose handler runs, and onThread is the beginning for a handler on
-// a thread of the pool.
+// The states of requests whose handlers run begin with the text running. If the handler runs on a thread of the pool,
+// the state begins with the text onThread.
 const (
 	running  = "running on "
 	onThread = running + "thread "
@@ -212,8 +211,8 @@ type frame struct {
 	function string
 }
 
-// sample returns all active requests, the oldest first, with the stacks of requests that a thread or task runs. ok is
-// false if the stacks are missing because sample cannot take the GIL in time: a handler holds it, or Python is ending.
+// sample returns all active requests, beginning with the oldest, and the stacks of the requests that a thread or task
+// runs. The result ok is false if the stacks are missing, because a handler holds the GIL, or Python is ending.
 func (h *Handler) sample(wait time.Duration) (list []task, ok bool) {
 	const tasks = 256
 	found := map[job]callStack{}
@@ -225,7 +224,7 @@ func (h *Handler) sample(wait time.Duration) (list []task, ok bool) {
 	})
 	ok = done != nil && endsWithin(done, wait)
 	list = h.tasks()
-	if ok { // If this is false, found may still be written.
+	if ok { // otherwise the goroutine can still be writing to the map found
 		for i := range list {
 			list[i].stack = found[list[i].job]
 		}
@@ -266,14 +265,15 @@ func (s callStack) text() string {
 		first := i
 		for i--; i >= 0 && s[i] == f; i-- {
 		}
-		if more := first - i - 1; more > 0 { // a recursive function
+		if more := first - i - 1; more > 0 { // repeated frames of a recursive function
 			fmt.Fprintf(&out, "  [the same %d times more]\n", more)
 		}
 	}
 	return out.String()
 }
 
-// sourceLine replaces Python's linecache, which would need the GIL, and locks that other threads may hold.
+// sourceLine returns a line of a source file. Python's linecache would need the GIL, and locks that a different thread
+// can hold.
 func sourceLine(name string, line int) string {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -291,8 +291,8 @@ func sourceLine(name string, line int) string {
 
 var dumping sync.Mutex
 
-// dumpStacks returns the stacks of all threads from faulthandler. dumpStacks is safe for concurrent use and does not
-// need the GIL.
+// dumpStacks returns the stacks of all threads that faulthandler writes. dumpStacks does not need the GIL, and is safe
+// for concurrent use.
 func dumpStacks() []byte {
 	dumping.Lock()
 	defer dumping.Unlock()
@@ -306,14 +306,14 @@ func dumpStacks() []byte {
 }
 
 type ProfileStack struct {
-	Frames []string `json:"frames"` // "function (file)", the outermost first
+	Frames []string `json:"frames"` // each as "function (file)", beginning with the outermost frame
 	N      int      `json:"n"`
 }
 
 var errProfiles = errors.New("a profile is being recorded already")
 
-// Profile samples the stacks of all Python threads for a time, a hundred times a second, on a thread of
-// fapws.contrib.profile, which ends by itself. Profile is safe for concurrent use, but records one profile at a time.
+// Profile samples the stacks of all Python threads a hundred times a second, for the duration d, by a thread of
+// fapws.contrib.profile. Profile is safe for concurrent use, but returns an error while a profile is being recorded.
 func (h *Handler) Profile(ctx context.Context, d time.Duration) (stacks []ProfileStack, err error) {
 	began := -1
 	if err := h.whenFree(ctx, func() { began = int(C.core_profile_begin(C.double(d.Seconds()))) }); err != nil {
@@ -344,7 +344,8 @@ func (h *Handler) Profile(ctx context.Context, d time.Duration) (stacks []Profil
 	return stacks, err
 }
 
-// whenFree runs f, which needs the GIL, and returns after f has returned. If ctx ends first, f may still run later.
+// whenFree runs f, which needs the GIL, and returns after f has returned or ctx has ended. In the second case, f can
+// still run later.
 func (h *Handler) whenFree(ctx context.Context, f func()) error {
 	done := h.withGIL(f)
 	if done == nil {

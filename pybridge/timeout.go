@@ -12,8 +12,9 @@ import (
 )
 
 type timeoutPolicy struct {
-	forGIL time.Duration // time after which a handler is suspected of holding the GIL
-	// time from the exception, or from this suspicion, until the handler counts as stuck
+	// Time for which the GIL is not available before a handler is suspected of holding it in C code.
+	forGIL time.Duration
+	// time from the raising of the exception, or from the suspicion, until the handler counts as stuck
 	grace time.Duration
 }
 
@@ -22,7 +23,7 @@ var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
 func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	h.mu.Lock()
 	rec := h.record(ticket)
-	// The WebSocket was accepted after its time was over.
+	// The second condition means that a WebSocket was accepted after its time had passed.
 	if rec == nil || rec.inputs.open != 0 && rec.run.started != 0 {
 		h.mu.Unlock()
 		return
@@ -38,15 +39,15 @@ func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	go h.interrupt(t, took)
 }
 
-// inlineWatchdog remembers the last job that the event loop ran in inline mode. Only the goroutine that calls Stalled
-// uses an inlineWatchdog.
+// inlineWatchdog contains the job of the event loop in inline mode that Stalled last saw. Only the goroutine that calls
+// Stalled uses an inlineWatchdog.
 type inlineWatchdog struct {
 	rec   C.uintptr_t
 	jobs  C.ulong
 	since time.Time
 }
 
-// Stalled implements app.Interpreter. Stalled ignores callbacks of WebSockets, which watchCallbacks checks.
+// Stalled implements app.Interpreter for all handlers except callbacks of WebSockets, which watchCallbacks checks.
 func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	s := &h.held
 	rec, jobs := h.app.mode.onLoop()
@@ -62,8 +63,8 @@ func (h *Handler) Stalled() (exchange.Ticket, time.Duration) {
 	return 0, 0
 }
 
-// interrupt logs the stack of the handler of a request that has timed out, raises an exception in the handler, and
-// checks whether the handler ends.
+// interrupt is called for a request that has timed out. interrupt logs the stack of the handler, raises an exception in
+// the handler, and checks whether the handler ends.
 func (h *Handler) interrupt(t task, took time.Duration) {
 	var how C.int
 	began, policy := time.Now(), h.policy()
@@ -93,16 +94,16 @@ func (h *Handler) policy() timeoutPolicy {
 	return h.timeoutPolicy
 }
 
-// reach calls f with the GIL, for the overdue request t, and returns after f has returned. reach does not call f if
-// Python ends. If a handler keeps the GIL, reach logs the stacks of all threads, and after the grace period calls
-// giveUp and stuck.
+// reach calls f with the GIL, for the overdue request t, and returns after f has returned. If Python is ending, reach
+// does not call f. If a handler keeps the GIL, reach logs the stacks of all threads and, after the grace period, calls
+// giveUp and h.stuck.
 func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, giveUp func()) {
 	began := time.Now()
 	done := h.withGIL(f)
 	if done == nil || endsWithin(done, policy.forGIL) {
 		return
 	}
-	// This is in the server's log, because the message concerns all hosts.
+	// The message is written to the server's log, because it concerns all hosts.
 	say("%s timed out after %s in handler %s; %v, so no exception can be raised; all threads:\n%s",
 		t, seconds(took), t.name, errNoGIL, dumpStacks())
 	if !endsWithin(done, policy.grace) {
@@ -113,7 +114,7 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 }
 
 type gilProbe struct {
-	// closed when the probe has taken the GIL; nil if there is no probe.
+	// closed when the probe has taken the GIL; nil without a probe
 	done   <-chan struct{}
 	checks int // number of checks since the probe began
 }
@@ -121,9 +122,9 @@ type gilProbe struct {
 // gilChecks is the number of checks after which a handler that holds the GIL counts as stuck.
 const gilChecks = 10
 
-// CheckGIL finds handlers that hold the GIL in C code, so that no other request of the process runs. RunConfig.Timeout
-// replaces these checks. CheckGIL must be called about once a second, by one goroutine at a time. CheckGIL counts calls
-// instead of time, because a signal may have stopped the process meanwhile.
+// CheckGIL finds a handler that holds the GIL in C code, so that no other handler of the process can run. The checks
+// are not made if RunConfig.Timeout is set. CheckGIL must be called about once a second, by one goroutine at a time.
+// CheckGIL counts calls instead of measuring time, because a signal can have stopped the process in between.
 func (h *Handler) CheckGIL() {
 	p := &h.gilProbe
 	if p.done != nil && !endsWithin(p.done, 0) {
@@ -157,8 +158,9 @@ func (h *Handler) stuck(why string) {
 
 const checkEvery = 500 * time.Millisecond
 
-// watchSockets starts the goroutine that limits callbacks of WebSockets to RunConfig.Timeout, because the event loop
-// does not know how long they run. The goroutine ends with the last WebSocket. h.mu is held.
+// watchSockets starts the goroutine that limits the duration of WebSocket callbacks to RunConfig.Timeout, because the
+// event loop does not know the duration. The goroutine ends after the last WebSocket was closed. The caller must hold
+// h.mu.
 func (h *Handler) watchSockets() {
 	if h.config.Timeout > 0 && !h.watching {
 		h.watching = true
@@ -168,10 +170,10 @@ func (h *Handler) watchSockets() {
 
 func (h *Handler) watchCallbacks() {
 	found := make([]C.core_snapshot, C.CORE_MAX_THREADS)
-	// time when the job of a thread was first seen; the zero time if the job is overdue
+	// map from a job to the time at which it was first seen, or the zero time if the job is overdue
 	began := map[C.core_snapshot]time.Time{}
 	limit := h.config.Timeout
-	if h.config.Debug > 0 { // The result of Held may be late by one check.
+	if h.config.Debug > 0 { // because the result of Held can be late by one check
 		limit += checkEvery
 	}
 	for {

@@ -9,13 +9,13 @@ import (
 
 type Object string
 
-// maxDepth limits nested lists. Settings need one level, and a list may contain itself.
+// maxDepth limits the depth of nested lists, because a list can contain itself. Settings need a depth of one.
 const maxDepth = 3
 
-// valueOf copies o, a global of the script: a bool, an int64, which is saturated if it does not fit, a float64, a
-// string, []any for a list or tuple, or an Object. Main thread, GIL held.
+// valueOf returns the value of o, a global of the script, as a bool, an int64 (saturated), a float64, a string, []any
+// for a list or tuple, or an Object for all other types. The caller must hold the GIL.
 func valueOf(o *python3.PyObject, depth int) any {
-	defer python3.PyErr_Clear() // A str with surrogates has no UTF-8.
+	defer python3.PyErr_Clear() // a str with surrogates cannot be converted to UTF-8
 	switch {
 	case o.Type() == python3.Bool:
 		return o.IsTrue() != 0
@@ -44,7 +44,7 @@ func valueOf(o *python3.PyObject, depth int) any {
 	return Object(repr(o))
 }
 
-// items returns the items of a list or tuple, as borrowed references.
+// items returns borrowed references to the items of a list or tuple.
 func items(o *python3.PyObject) []*python3.PyObject {
 	var all []*python3.PyObject
 	if python3.PyList_Check(o) {
@@ -102,15 +102,15 @@ func repr(o *python3.PyObject) string {
 	return text
 }
 
-// unwrap returns the object that fapws.cache.cached and fapws.Login have wrapped, in any order, and their settings for
-// the server in JSON, "" if none. unwrap returns any other entry unchanged.
+// unwrap returns the object that fapws.cache.cached and fapws.Login have wrapped, in any order. The results cache and
+// login are the JSON settings of these functions, or "". An entry without such a wrapper is returned unchanged.
 func unwrap(entry *python3.PyObject) (_ *python3.PyObject, cache, login string) {
 	for {
 		rule, arguments := attrString(entry, "_fapws_cache"), attrString(entry, "_fapws_login")
 		if rule == "" && arguments == "" {
 			return entry, cache, login
 		}
-		inner := entry.GetAttrString("__wrapped__") // lives as long as the process, like entry
+		inner := entry.GetAttrString("__wrapped__") // lives as long as the process, as entry does
 		if inner == nil {
 			python3.PyErr_Clear()
 			return entry, cache, login
