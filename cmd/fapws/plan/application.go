@@ -29,8 +29,8 @@ type Application struct {
 	Source []byte
 }
 
-// findApplication resolves APP. A name that ends in .py, contains a slash or is a file is the path of a script. Other
-// names are modules, which are searched in folder first.
+// findApplication resolves the argument APP. A name that ends in .py, contains a slash, or is an existing file is the
+// path of a script. Every other name is a module, which is searched for in the directory folder first.
 func findApplication(name, folder string, conf settings.Config) (a Application, err error) {
 	place, object := settings.SplitApp(name)
 	a.Object, a.Interface, a.Factory, a.Import = object, conf.Interface, conf.Factory, true
@@ -40,7 +40,8 @@ func findApplication(name, folder string, conf settings.Config) (a Application, 
 	if isScript(place) {
 		a.Script = place
 		a.Source, err = readScript(place)
-		// A script with PATHS must not be imported. Other scripts must not be run, because they may end in app.run().
+		// A script with PATHS must be run, not imported. A script without PATHS must be imported, not run, because it
+		// may end with a call of app.run().
 		a.Import = !a.HasPATHS()
 		return a, err
 	}
@@ -62,8 +63,9 @@ func isScript(place string) bool {
 		!settings.IsFile(filepath.Join(place, "__init__.py"))
 }
 
-// moduleSource returns the source of a module if the module is a file in the directory first or in the directories
-// others. first may be "", which means the current directory. The result is nil if only Python can find the module.
+// moduleSource returns the source of a module if the module is a file in the directory first or in one of the
+// directories others. If first is "", it stands for the current directory. If only Python can find the module, the
+// result is nil.
 func moduleSource(name, first string, others []string) []byte {
 	path := strings.ReplaceAll(name, ".", "/")
 	for _, folder := range append([]string{first}, others...) {
@@ -76,8 +78,8 @@ func moduleSource(name, first string, others []string) []byte {
 	return nil
 }
 
-// HasPATHS reports whether PATHS of the script or module is the application: the source seems to define PATHS, and
-// neither APP nor the settings select another object or interface.
+// HasPATHS reports whether the application is the global variable PATHS of the script or module. The source must seem
+// to define PATHS, and neither APP nor the settings may select a different object or an interface.
 func (a *Application) HasPATHS() bool {
 	return a.Object == "" && !a.Factory && a.Interface != "wsgi" && a.Interface != "asgi" && settings.HasWord(a.Source,
 		"PATHS")
@@ -116,7 +118,8 @@ func readScript(name string) ([]byte, error) {
 	return nil, process.ExitNotStarted("cannot read %s: %v%s", name, system.Cause(err), hint)
 }
 
-// packageOf returns the arguments of fapws for the Python package whose directory is name: "pkg", or "-C DIR pkg".
+// packageOf returns the arguments that make fapws serve the Python package in the directory name: "pkg", or "-C DIR
+// pkg".
 func packageOf(name string) (args string, ok bool) {
 	if !settings.IsFile(filepath.Join(name, "__init__.py")) {
 		return "", false
@@ -142,16 +145,17 @@ func nearFile(name string) string {
 
 var _ app.Interpreter = (*pybridge.Handler)(nil)
 
-// appMounts returns the mounts of a route's application, one for each entry of PATHS. appMounts opens the document
-// roots among them, so that the event loop can serve files without Python, and the directories of programs. The route
-// inherits the application's limit for request bodies unless it has its own limit.
+// appMounts returns the mounts of a route's application, one for each entry of PATHS. If an entry is a document root,
+// appMounts opens the directory, so that the event loop can serve its files without Python. appMounts also opens
+// directories that contain programs. Unless the route sets its own limit for request bodies, it inherits the
+// application's limit.
 func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 	contents := b.parts.Contents
 	switch {
 	case b.parts.Pending:
 		return []exchange.Mount{{Pending: true}}, nil
 	case contents == nil:
-		return nil, nil // Check validates everything else without applications
+		return nil, nil // without loaded applications, Check validates everything except their entries
 	}
 	names := b.plan.Site.Apps()
 	i := slices.IndexFunc(names, func(a SiteApplication) bool { return a.Name == r.App.Name })
@@ -210,12 +214,12 @@ func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
 	switch {
 	case m.Kind.WebSockets():
 		mount.Upgrades = exchange.ToMessages
-	// inline, a WebSocket would block the event loop
+	// if handlers run inline, a WebSocket handler would block the event loop
 	case b.conf.Threads > 0 && m.Kind.Detaches() && b.parts.Loader == nil:
 		mount.Upgrades = exchange.ToDescriptor
 	}
 	if m.Cache != "" {
-		var rule cache.Rule // the rule was encoded by fapws.cache.cached
+		var rule cache.Rule // fapws.cache.cached has encoded the rule, so decoding cannot fail
 		if err = json.Unmarshal([]byte(m.Cache), &rule); err == nil {
 			mount.Cache, err = cache.Compile(rule)
 		}
@@ -280,9 +284,9 @@ func (b *builder) storeUploads(mount *exchange.Mount, text string) error {
 	return nil
 }
 
-// loginOf decodes pybridge.Mount.Login. The result for "" is the zero value, except for Enabled.
+// loginOf decodes pybridge.Mount.Login. If text is "", only the field Enabled of the result is set.
 func loginOf(text string) (l Login) {
-	_ = json.Unmarshal([]byte(text), &l) // the text was encoded by contrib/fapws/_login.py
+	_ = json.Unmarshal([]byte(text), &l) // contrib/fapws/_login.py has encoded the text, so decoding cannot fail
 	l.Enabled = true
 	return l
 }

@@ -18,26 +18,26 @@ import (
 )
 
 type Parts struct {
-	Contents *pybridge.Contents // contents of the loaded applications; nil if there are none
-	Pending  bool               // requests wait until the applications are loaded
-	Asleep   bool               // applications are loaded when a request needs them
+	Contents *pybridge.Contents // contents of the loaded applications; nil if no applications are loaded
+	Pending  bool               // requests for applications wait until the applications have loaded
+	Asleep   bool               // applications are loaded only when a request needs them
 	// the loader whose child processes run the handlers; nil if handlers run in this process
 	Loader   *programs.Loader
 	Programs *Programs
 
-	// Token returns the response to a public authority that requests a token. nil if no certificates are ordered. Token
-	// must be safe for concurrent use.
+	// The function Token returns the response to a public authority that requests a token. It is nil if no certificates
+	// are ordered. Token must be safe for concurrent use.
 	Token func(token string) ([]byte, error)
 
 	// certificate of the machine's own authority in PEM; nil if none
 	Authority []byte
-	Logs      *LogFiles // nil if nothing must be started or created (Check)
+	Logs      *LogFiles // nil for Check, which must not start or create anything
 	// writes a line for the operator and is safe for concurrent use
 	Log func(logfile.Level, string)
-	// name of this run of the server, shared by its processes; empty for a single process
+	// name of this run of the server, which all of its processes share; "" for a single process
 	Run   string
 	Stops *atomic.Bool
-	// reports whether requests wait for a stuck application; nil if there is no application
+	// reports whether requests wait because the application is stuck; nil if there is no application
 	Stalled func() bool
 	Status  backend.Responder // nil if there is no status page
 	Uploads *upload.Group
@@ -50,7 +50,7 @@ func (p *Parts) logClient(level logfile.Level, client, line string) {
 	}
 }
 
-// Build creates the sites of a process that serves with the settings conf. The error is a *process.ExitError.
+// Build creates the sites for a process that serves with the settings conf. An error is a *process.ExitError.
 func (p *Plan) Build(conf *settings.Config, parts Parts) (*Built, error) {
 	built, err := p.build(conf, parts)
 	if err != nil {
@@ -59,8 +59,8 @@ func (p *Plan) Build(conf *settings.Config, parts Parts) (*Built, error) {
 	return built, nil
 }
 
-// Check finds mistakes in the sites that Build would create. contents are the loaded applications; nil skips them. The
-// error is a *process.ExitError or lists mistakes in the file.
+// Check finds mistakes in the sites that Build would create. The parameter contents holds the loaded applications; if
+// it is nil, applications are not checked. An error is a *process.ExitError, or lists mistakes in the file.
 func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log func(logfile.Level, string)) error {
 	built, err := p.build(conf, Parts{Contents: contents, Programs: &Programs{}, Log: log})
 	if err != nil {
@@ -112,10 +112,11 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 type Built struct {
 	Sites []exchange.Site
 
-	// Private lists files that no site serves.
+	// Private lists files that no site may serve.
 	Private *static.Private
 
-	// Reads and Writes are directories of users and sessions, in which files are replaced while the sites are served.
+	// Reads and Writes list the directories that contain users and sessions. Files in these directories are replaced
+	// while the sites are served.
 	Reads, Writes []string
 
 	pool    *backend.Pool
@@ -123,7 +124,7 @@ type Built struct {
 	closers []func()
 }
 
-// Close closes the sources of the sites. Close may be called when no request is active.
+// Close closes the sources of the sites. Close must not be called while a request is active.
 func (b *Built) Close() {
 	for _, f := range b.closers {
 		f()
@@ -132,12 +133,12 @@ func (b *Built) Close() {
 
 type Upstreams struct {
 	Active int
-	Failed int64 // requests without a complete response
+	Failed int64 // number of requests that got no complete response
 	Idle   int
 }
 
-// Upstreams returns the statistics of all responders. The result some is false if there are none. Upstreams is safe for
-// concurrent use.
+// Upstreams returns statistics about all responders. If there are no responders, the result some is false. Upstreams is
+// safe for concurrent use.
 func (b *Built) Upstreams() (u Upstreams, some bool) {
 	if b.pool == nil {
 		return u, false
@@ -161,22 +162,23 @@ type builder struct {
 	// authorities of the client certificates for the current host; empty if none
 	cas string
 
-	auths     map[*Auth]*auth.Basic
-	rates     map[*Rate]int // numbers of the limits, in the order of the configuration
+	auths map[*Auth]*auth.Basic
+	// map from each rate limit to its number; limits are numbered in the order of the configuration
+	rates     map[*Rate]int
 	passwords *auth.Checker
 	state     *auth.LoginState // state directory of logins; nil if no host has a login
 	page      exchange.Handler // handler of the status page for all hosts; nil until needed
-	loginHere *hostLogin       // login of the current host, or nil
-	// patterns of the current host's programs, which are never sent as files
+	loginHere *hostLogin       // login of the current host; nil if none
+	// file patterns of the current host's programs; matching files are never sent to clients
 	hidden []string
 	index  []string
-	routed []string // file patterns of the current host's routes
+	routed []string // file patterns for which the current host has routes
 	opened []opened
 	// mounts of the current host for paths without a file in its root
 	behind []exchange.Mount
 }
 
-// wrong records a mistake. A mistake that several routes inherit from their host is recorded once.
+// wrong records a mistake. A mistake that several routes inherit from their host is recorded only once.
 func (b *builder) wrong(err error) {
 	for _, other := range b.errs {
 		if other.Error() == err.Error() {
@@ -186,8 +188,8 @@ func (b *builder) wrong(err error) {
 	b.errs = append(b.errs, err)
 }
 
-// misused records a wrong value. The error names the place where the key is set: a table, its host, the top of the
-// file, or the command line.
+// misused records a wrong value for a key. The error names the place where the key is set: the table at, its host, the
+// top of the file, or the command line.
 func (b *builder) misused(at *settings.TOMLTable, key string, err error) {
 	for _, one := range [...]*settings.TOMLTable{at, b.at, b.plan.Site.At} {
 		if one.Set(key) {

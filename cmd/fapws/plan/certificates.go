@@ -105,13 +105,13 @@ func (p *Plan) checkACME() error {
 	return nil
 }
 
-// OwnCA returns the file and the fingerprint of the machine's own authority. path is "" if there is none.
+// OwnCA returns the file and the fingerprint of the machine's own authority. If there is no such authority, path is "".
 func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 	if conf.TLS != "auto" {
 		return "", ""
 	}
 	dir := p.stateDir
-	if filepath.IsAbs(conf.StateDir) { // StateDir may have changed in a reload
+	if filepath.IsAbs(conf.StateDir) { // a reload may have changed StateDir
 		dir = conf.StateDir
 	}
 	path = filepath.Join(dir, "tls", certificates.CAFile)
@@ -123,7 +123,8 @@ func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 	return path, fingerprint
 }
 
-// KeepStateDir passes the state directory to child processes, which may run as another user.
+// KeepStateDir passes the state directory to child processes. They can run as a different user, whose default directory
+// would differ.
 func (p *Plan) KeepStateDir() error {
 	if p.Conf.StateDir != "" || p.StateDirs(nil) == nil {
 		return nil
@@ -131,8 +132,8 @@ func (p *Plan) KeepStateDir() error {
 	return os.Setenv("FAPWS_STATE_DIR", p.stateDir)
 }
 
-// StateDirs returns the directories for files that the server creates; nil if none. Entries of PATHS, which only
-// workers know, may need the directory of sessions as well. contents may be nil.
+// StateDirs returns the directories for files that the server creates, or nil if there are none. An entry in PATHS can
+// require the directory for sessions, too; only a worker knows PATHS. The parameter contents may be nil.
 func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 	if p.Conf.TLS != "off" {
 		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir,
@@ -144,8 +145,8 @@ func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 	return dirs
 }
 
-// mayKeep returns an error, and the directory that causes it, if the user of this process may not keep files in dir,
-// which need not exist.
+// mayKeep returns an error if this process lacks the permission to keep files in dir. The result cause is the directory
+// that lacks the permission. dir need not exist.
 func (p *Plan) mayKeep(dir string) (cause string, err error) {
 	if !confine.MayBecome(p.Conf.User, p.Conf.Group) {
 		return "", nil // another user is checking the settings
@@ -180,14 +181,14 @@ func addHost(w *certificates.Want, h *Host) {
 var clientAuth = map[string]tls.ClientAuthType{"none": tls.RequestClientCert, "optional": tls.VerifyClientCertIfGiven,
 	"required": tls.RequireAndVerifyClientCert}
 
-// CheckCertificates reads the certificates that a server would use. The error has a line for each mistake.
+// CheckCertificates reads the certificates that a server would use. The error contains a line for each mistake.
 func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) error {
 	w := p.Certificates(conf)
 	if w == nil || p.KeysRead {
 		return nil
 	}
 	if dir := cmp.Or(w.Auto, w.ACME.Dir); dir != "" {
-		// An existing directory of a read-only file system may have all that a start needs.
+		// A directory on a read-only file system may already contain all files that a start needs.
 		if cause, err := p.mayKeep(dir); err != nil && !(cause == dir && errors.Is(err, unix.EROFS)) {
 			return process.ExitNotStarted("%v", certificates.CannotUse(dir, err))
 		}
@@ -211,14 +212,15 @@ func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) er
 	return nil
 }
 
-// Values of client-cert, in addition to "optional" and "unverified".
+// The key client-cert can have these values, "optional" or "unverified".
 const (
 	certRequired = "required"
 	certNone     = "none"
 )
 
-// certNeed translates a value of client-cert. If rule is empty, cert-reqs applies. Over HTTPS, the handshake already
-// enforces cert-reqs. Clients of plain HTTP and unix sockets are rejected later.
+// certNeed translates a value of the key client-cert. If rule is empty, the setting cert-reqs applies. Over HTTPS, the
+// handshake already enforces cert-reqs. The result of certNeed enforces it for clients that use plain HTTP or a unix
+// socket.
 func (b *builder) certNeed(rule string) route.CertNeed {
 	if rule == "" {
 		rule = b.conf.CertReqs
@@ -234,12 +236,12 @@ func (b *builder) certNeed(rule string) route.CertNeed {
 
 type Asked struct {
 	*Host
-	CAs   string // "" if no certificates are requested
-	First bool   // the host also serves requests for unknown names
+	CAs   string // "" if the host does not request client certificates
+	First bool   // the host also serves requests for unknown host names
 }
 
-// Asks returns the client certificates that each host requests. A rule of a route applies to the whole host, because
-// the handshake precedes the request.
+// Asks returns, for each host, which client certificates the host requests. A rule in a route applies to the whole
+// host, because the handshake takes place before the server knows the route.
 func (c *SiteConfig) Asks(conf *settings.Config) (all []Asked) {
 	wants := func(rule string) bool { return rule != "" && rule != certNone }
 	for _, h := range c.all(conf) {

@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// CGI is the value of the key cgi: a directory, true for the programs in the root of the host, or a table.
+// CGI is the value of the key cgi. The value is a directory, a table, or true for the programs in the host's root.
 type CGI struct {
 	Enabled  bool           `short:"true"`
 	Folder   string         `key:"folder" is:"path" short:"a directory"` // empty for the root
@@ -56,8 +56,8 @@ const (
 	phpIndex   = "index.php"
 )
 
-// scripts returns the options for scripts. The parameter folder is mapped to the prefix of the route. If folder is "",
-// the root is mapped to "/".
+// scripts returns the options for running scripts. The directory folder is served below the prefix of the route. If
+// folder is "", the root of the host is served below "/".
 func (r *Route) scripts(h *Host, folder string) (o programs.ScriptOptions, err error) {
 	o = programs.ScriptOptions{Root: cmp.Or(folder, r.Root, h.Root), Base: programs.Below(r.Prefix)}
 	if o.Links, err = static.ParseSymlinks(r.Symlinks); err != nil {
@@ -131,10 +131,10 @@ func (b *builder) php(h *Host, r *Route) ([]exchange.Mount, error) {
 	return b.behindFiles(r, p, scripts.Index), nil
 }
 
-const phpGrace = 5 * time.Second // how long a shutdown waits for active requests of PHP
+const phpGrace = 5 * time.Second // how long a shutdown waits until PHP has finished active requests
 
-// fastcgi adds mounts for a FastCGI server. If the key match is set, the mounts run matching programs under the root;
-// otherwise they serve all paths.
+// fastcgi adds mounts for a FastCGI server. If the key match is set, the mounts pass only matching programs in the root
+// to the server. Otherwise the mounts pass all paths.
 func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	o := r.FastCGI.FastCGIOptions
 	root := r.Root
@@ -183,8 +183,9 @@ func (b *builder) scriptIndex(r *Route, name string) (index []string) {
 	return index
 }
 
-// behindFiles adds mounts of a responder for matching scripts. behindFiles also adds the responder to b.behind, for
-// paths without a file in the host's root, such as directories with an index script and pages of a front controller.
+// behindFiles adds mounts that pass matching scripts to the responder to. behindFiles also adds the responder to
+// b.behind, because some of its paths have no file in the host's root: directories with an index script, and pages of a
+// front controller.
 func (b *builder) behindFiles(r *Route, to backend.Responder, index []string) []exchange.Mount {
 	mounts := b.responder(r, to)
 	if r.Match != "" {

@@ -12,7 +12,7 @@ import (
 
 type SiteConfig struct {
 	At    *settings.TOMLTable
-	Files // defaults of all hosts
+	Files // defaults for all hosts
 	TopRules
 
 	App         SiteApplication `key:"app" value:"'app.py'"`
@@ -28,10 +28,12 @@ func FileKeys() []string {
 	})
 }
 
-// inherited lists the keys of Files that are settings at the top of the file: all except types.
+// inherited lists the keys in the type Files that are settings if they are at the top of the configuration file: all
+// keys except types.
 var inherited = slices.DeleteFunc(settings.KeysOf(Files{}), func(key string) bool { return key == "types" })
 
-// readSites decodes the sites in a file. f may be nil. report is called for each mistake.
+// readSites decodes the sites in a configuration file. The parameter f may be nil. readSites calls the function report
+// for each mistake.
 func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	c := &SiteConfig{}
 	if f == nil {
@@ -39,7 +41,7 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	}
 	ours := &settings.TOMLTable{File: f}
 	keys := FileKeys()
-	for _, v := range f.Top.Entries { // package settings checks the other keys
+	for _, v := range f.Top.Entries { // package settings checks all remaining keys
 		if slices.Contains(keys, v.Key) && (v.Key != "host" || v.IsTables()) {
 			ours.Entries = append(ours.Entries, v)
 		}
@@ -53,8 +55,8 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	return c
 }
 
-// shareApp gives the application at the top of the file to the hosts that have neither an application nor a root. These
-// hosts may have had the application before, which shareApp replaces.
+// shareApp sets the application at the top of the file for all hosts that have neither an application nor a root. If a
+// previous call has set the application before for a host, shareApp replaces it.
 func (c *SiteConfig) shareApp(before SiteApplication) {
 	for _, h := range c.Hosts {
 		if h.Root == "" && h.App.Name == before.Name && !h.At.Set("app") {
@@ -63,7 +65,7 @@ func (c *SiteConfig) shareApp(before SiteApplication) {
 	}
 }
 
-// checkNames checks that no name belongs to two hosts, and that only one host serves all other names.
+// checkNames checks that no host name belongs to two hosts, and that only one host serves unknown host names.
 func (c *SiteConfig) checkNames(report func(error)) {
 	owners := map[string]*Host{}
 	for _, h := range c.Hosts {
@@ -85,12 +87,13 @@ func (c *SiteConfig) checkNames(report func(error)) {
 	}
 }
 
-// Serve replaces app and root at the top of the file by values of the command line. Either root or app is "".
+// Serve replaces the keys app and root at the top of the file by values from the command line. One of the parameters
+// root and app is "".
 func (c *SiteConfig) Serve(root, app string) {
 	before := c.App
 	c.Root, c.App = root, SiteApplication{Name: app}
 	c.shareApp(before)
-	if t := c.At; t != nil { // treat the keys as not set by the file
+	if t := c.At; t != nil { // treat both keys as if the file did not set them
 		t.Entries = slices.DeleteFunc(t.Entries, func(v settings.TOMLValue) bool {
 			return v.Key == "root" || v.Key == "app" || v.Key == "args"
 		})
@@ -148,11 +151,11 @@ func (c *SiteConfig) Apps() (apps []SiteApplication) {
 
 type Reach struct {
 	Ports    []uint16
-	Unix     bool // an upstream, such as PHP, has a unix socket
-	Abstract bool // an upstream has an abstract unix socket ("@name")
+	Unix     bool // an upstream, such as PHP, is reached through a unix socket
+	Abstract bool // an upstream is reached through an abstract unix socket ("@name")
 	Programs bool
 	Uploads  []string
-	Files    []string // files of users
+	Files    []string // files that contain users
 }
 
 func (c *SiteConfig) Reach() (r Reach) {
@@ -195,7 +198,7 @@ func (r *Reach) server(address string) {
 	r.Abstract = r.Abstract || strings.Contains(address, "unix:@")
 }
 
-// Targets returns sample requests for the routes without a pattern: "/prefix", or "http://name/prefix" for a host with
+// Targets returns a sample request for each route without a pattern: "/prefix", or "http://name/prefix" if the host has
 // a name.
 func (c *SiteConfig) Targets() (targets []string) {
 	if c.Root != "" {

@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// Label returns the name of the server for users: the application or directory from the command line or the top of the
-// file, otherwise the name of the file.
+// Label returns the name of the server for users. The name is the application or directory from the command line or
+// from the top of the configuration file. If there is neither, the name is the name of the configuration file.
 func (p *Plan) Label(conf *settings.Config) string {
 	switch {
 	case p.Site.App.Name != "":
@@ -78,16 +78,16 @@ func (p *Plan) Python() string {
 	return pybridge.Version()
 }
 
-// IsOpen reports whether anyone may use the server: no rule, no login and no trusted proxy restricts clients. A login
-// restricts clients if all entries of PATHS require it. contents may be nil.
+// IsOpen reports whether anyone may use the server, because no rule, login or trusted proxy restricts clients. A login
+// in PATHS counts only if all entries of PATHS require it. The parameter contents may be nil.
 func (p *Plan) IsOpen(conf *settings.Config, contents *pybridge.Contents) bool {
 	users, entries := p.users(contents)
 	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.restricts() && (entries == 0 ||
 		len(users) < entries)
 }
 
-// WorkDir returns the directory of --chdir as an absolute path. WorkDir keeps symbolic links, which may point to
-// another directory later.
+// WorkDir returns the directory of --chdir as an absolute path. WorkDir does not resolve symbolic links, because they
+// may point to a different directory later.
 func (p *Plan) WorkDir() string {
 	if filepath.IsAbs(p.Conf.Chdir) {
 		return p.Conf.Chdir
@@ -102,9 +102,9 @@ func (p *Plan) Folders() (dirs []string) {
 	return eachOnce(dirs)
 }
 
-// Changeable returns the directories that the application can change, for system.Distrust: the directories of
-// sandbox-write, of logs, and of uploads in the configuration and in the argument. Changeable returns nil if there is
-// no sandbox.
+// Changeable returns the directories in which the application can change files, for system.Distrust: the directories in
+// sandbox-write, and the directories of logs and uploads. The parameter uploads lists directories for uploads that the
+// configuration does not contain. Changeable returns nil if there is no sandbox.
 func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []string) {
 	if !conf.Sandboxed() {
 		return nil
@@ -156,8 +156,8 @@ func (p *Plan) setting(name string) string {
 	return fmt.Sprintf("%s (%s)", name, p.Settings.Source(name))
 }
 
-// CheckOutside returns an error if a file that is used outside of the sandbox is in a directory that the application
-// could replace by a link. Call system.Distrust first. contents may be nil.
+// CheckOutside returns an error if a file that is used outside the sandbox is in a directory that the application could
+// replace by a symbolic link. The caller must call system.Distrust first. The parameter contents may be nil.
 func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) error {
 	dirs := map[string][]string{p.setting("state-dir"): p.StateDirs(contents)}
 	for name, files := range p.outside(conf, contents) {
@@ -176,8 +176,8 @@ func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) 
 	return nil
 }
 
-// private returns the files that must not be published: the server's own files from the configuration, and the scripts
-// of applications. contents may be nil.
+// private returns the files that must not be sent to clients: files that the configuration names for the server's own
+// use, and the scripts of applications. The parameter contents may be nil.
 func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *static.Private {
 	files := slices.Concat([]string{p.Path}, conf.EnvFiles, conf.CertFiles, conf.KeyFiles, p.Site.LogFiles(conf))
 	for _, named := range p.outside(conf, contents) {
@@ -201,7 +201,8 @@ func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *stat
 	return static.NewPrivate(files...)
 }
 
-// users returns the files of users of the entries of PATHS, and the number of entries. contents may be nil.
+// users returns the user files that the entries of PATHS name, and the number of entries. The parameter contents may be
+// nil.
 func (p *Plan) users(contents *pybridge.Contents) (files []string, entries int) {
 	if contents == nil {
 		return nil, 0
@@ -230,8 +231,8 @@ func (c *SiteConfig) Count() string {
 	return pool.Count(len(c.Hosts), "host") + ", " + pool.Count(routes, "route")
 }
 
-// Write writes the sites for --print-config: keys at the top that are not settings, then the hosts with their routes,
-// each with its place in the file.
+// Write writes the sites for --print-config. It writes the keys at the top that are not settings, and then the hosts
+// with their routes. Each table is written with its place in the file.
 func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 	var b strings.Builder
 	keys(&b, "", c.At, "root", "app", "host")

@@ -1,48 +1,53 @@
-// Package plan determines what a process serves from the command line and the configuration file, before anything is
-// loaded. Package plan then loads the applications and builds the sites from the configuration file and the tables of
-// paths. Load and the functions before it must be called on the main thread.
+// Package plan determines, from the command line and the configuration file, what a process serves. Package plan then
+// loads the applications, and builds the sites from the configuration file and from the PATHS tables in applications.
+// Load and all functions that are called before Load must be called on the main thread.
 //
-// envfile.go parses files of environment variables as for --env-file of Flask, Uvicorn and Docker: NAME=value,
-// optionally with export, and comments. ${NAME} is replaced by an earlier variable, except in single quotes,
-// ${NAME:-default} by default if the variable is unset or empty, and ${NAME:+text} by text if it is neither. Without
-// the colon, an empty variable counts as set. Defaults and texts may have references, too. A quoted value may span
-// lines.
+// The file envfile.go parses files with environment variables, in the same format as --env-file in Flask, Uvicorn and
+// Docker. A line is a comment or NAME=value, optionally after the word export. A value can refer to earlier variables,
+// except in single quotes. ${NAME} is replaced by the value of the variable. ${NAME:-default} is replaced by default if
+// the variable is unset or empty. ${NAME:+text} is replaced by text if the variable is neither unset nor empty. Without
+// the colon, an empty variable counts as set. A default or a text can contain references, too. A quoted value can span
+// several lines.
 //
-// All mistakes in the file are collected, and the command check builds the sites to find more. The table of a host
-// contains first its routes, then the files of its root, which may decline a path (exchange.Optional), and last the
-// application. A route to the host's own application keeps the paths (Mount.Within), so that a cache or a password can
-// apply to some of the paths. Another application is mounted at the prefix.
+// All mistakes in the configuration file are collected. The command check also builds the sites, to find further
+// mistakes. The table of a host contains its routes first, then the files in its root, and the application last. The
+// files can decline a path that does not exist (exchange.Optional). If a route names the host's own application, the
+// application sees the same paths as without the route (Mount.Within), so that a cache or a password can apply to only
+// some paths. If a route names a different application, that application is mounted at the route's prefix.
 //
-// Without an application, Python is not initialized, which saves memory. Python must start on its final thread, so
-// inline mode must be known before the script runs: settings/peek.go searches its text for THREADS = 0, and
-// Plan.ReadScript checks the result afterwards. Workers read the file themselves, so a bad file is a generation that
-// fails to load. The supervisor reads it again only to report which settings require a restart.
+// Without an application, Python is not initialized, to save memory. Python must start on its final thread, so it must
+// be known before the script runs whether handlers run inline. Therefore settings/peek.go searches the text of the
+// script for THREADS = 0. Plan.ReadScript checks this result after the script has run. Each worker reads the
+// configuration file itself, so a reload with an invalid file fails like a reload with broken code. The supervisor
+// rereads the file only to report which changed settings require a restart.
 //
 // # The application
 //
-// findApplication resolves APP: a script, a module, or an object in a module. findApplication reads the source of the
-// application if possible, because some decisions precede Python: a script with PATHS is run as __main__, others are
-// imported. findApplication does not start Python; contrib/fapws/_load.py resolves names later.
+// findApplication resolves the argument APP, which is a script, a module, or an object in a module. If possible,
+// findApplication reads the source of the application, because some decisions must be made before Python starts: a
+// script with PATHS is run as __main__, and a script without PATHS is imported. findApplication does not start Python;
+// contrib/fapws/_load.py later resolves the name of the object.
 //
 // # Sites
 //
-// readSites converts the hosts and routes of the configuration file and the command line to the []exchange.Site of a
+// readSites decodes the hosts and routes in the configuration file. Build converts them to the []exchange.Site of a
 // server. This part does not depend on Python.
 //
-//   - config.go: keys at the top of the file that are not settings.
-//   - host.go: the tables [[host]] and [[host.route]], one field for each key. Decoding checks types and names and
-//     finds unknown keys.
-//   - keys.go: types of fields for which settings has no kind, and the description of all keys.
-//   - build.go: Build creates the sites and reports all mistakes with file and line. Built has the resources that the
-//     sites need while they serve.
-//   - files.go, cgi.go and kinds.go: the kinds of routes. rules.go, rates.go and logs.go: rules for all kinds.
+//   - config.go decodes keys at the top of the file that are not settings.
+//   - host.go defines the tables [[host]] and [[host.route]], with one field for each key. Decoding checks types and
+//     names, and finds unknown keys.
+//   - keys.go defines types for fields that package settings does not know, and describes all keys.
+//   - build.go contains Build, which creates the sites and reports each mistake with its file and line. Built holds the
+//     resources that the sites need while they serve.
+//   - files.go, cgi.go and kinds.go implement the kinds of routes. rules.go, rates.go and logs.go implement rules that
+//     apply to all kinds.
 //
 // To add a kind of route, write a function of the type kind.build and add it to kinds (host.go). Responders are mounted
 // with builder.responder. Rules for every kind are applied to mounts in builder.rules (rules.go).
 //
 // # Logs
 //
-// A Logger writes lines to standard error or to a file that replaces it. LogFiles are the access logs and error logs of
-// hosts. Lines of the error log look like Apache's; lines on standard error are shorter. Package runtime/logfile writes
-// and rotates the files and formats the lines of requests.
+// A Logger writes lines to standard error or to the file that replaces standard error. LogFiles contains the access
+// logs and error logs of hosts. Error logs have the format of Apache's error log; lines on standard error are shorter.
+// Package runtime/logfile writes and rotates the files and formats the lines of requests.
 package plan

@@ -20,8 +20,8 @@ var (
 	escapes = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$", `\}`, "}")
 )
 
-// parseEnvFile parses the content text of the file name. If a variable is set twice, the last value applies. lookup is
-// os.LookupEnv. The error is one line, "name:3: ...".
+// parseEnvFile parses the content text of the file name. If a variable is set twice, the last value applies. The
+// parameter lookup is os.LookupEnv. The text of the error is one line, such as "name:3: ...".
 func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[string]string, error) {
 	variables := map[string]string{}
 	e := expander{lookup: func(name string) (string, bool) {
@@ -60,21 +60,22 @@ func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[st
 	return variables, nil
 }
 
-// maxNested limits the references inside the default of a reference.
+// maxNested limits how deep references can be nested in the default or text of a reference.
 const maxNested = 10
 
-// expander replaces ${NAME}, ${NAME:-default} and ${NAME:+text} in values. Defaults and texts may contain references.
+// expander replaces the references ${NAME}, ${NAME:-default} and ${NAME:+text} in a value. A default or text can
+// contain references, too.
 type expander struct {
 	lookup func(name string) (string, bool)
-	quoted bool // the value was in double quotes, where a backslash escapes the next character
+	quoted bool // the value was in double quotes, in which a backslash escapes the next character
 }
 
-// expand returns s with its references replaced. ok is false if they are nested too deep.
+// expand returns s with its references replaced. If the references are nested too deep, ok is false.
 func (e *expander) expand(s string, depth int) (text string, ok bool) {
 	if depth > maxNested {
 		return "", false
 	}
-	literal := 0 // start of the text that is not copied yet
+	literal := 0 // index in s of the first byte that is not copied yet
 	for i := 0; i < len(s); i++ {
 		if e.escapes(s[i]) {
 			i++
@@ -104,8 +105,8 @@ func (e *expander) expand(s string, depth int) (text string, ok bool) {
 	return text + e.unescape(s[literal:]), true
 }
 
-// closing returns the index of the closing brace of a reference, or -1. The default or text of the reference begins at
-// i.
+// closing returns the index of the brace that closes a reference, or -1 if there is none. The default or text of the
+// reference begins at index i.
 func (e *expander) closing(s string, i int) int {
 	for open := 0; i < len(s); i++ {
 		switch {

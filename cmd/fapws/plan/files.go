@@ -17,14 +17,14 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Files are the keys about serving files. Files can be set at the top of the configuration file, in hosts and in
-// routes, which inherit missing keys.
+// Files contains the keys about serving files. These keys can be at the top of the configuration file, in hosts and in
+// routes. A host inherits keys from the top, and a route inherits keys from its host.
 type Files = static.Options
 
 func (b *builder) files(h *Host, r *Route) ([]exchange.Mount, error) { return b.folder(r, false), nil }
 
-// folder adds a mount for a directory. If fall is true, the next mount handles missing files. Another mount handles
-// names that match programs.
+// folder adds a mount that serves the files in a directory. If fall is true, the next mount handles requests for
+// missing files. File names that match a pattern in the parameter programs are left to a separate mount.
 func (b *builder) folder(r *Route, fall bool, programs ...string) []exchange.Mount {
 	o := options(r.Files, r.Folder)
 	o.Fall, o.Routed, o.Programs = fall, b.routed, slices.Concat(b.hidden, programs)
@@ -61,8 +61,8 @@ type opened struct {
 	static.Options
 }
 
-// checkFallbacks finds settings about files without effect: a spa that no directory contains, and spa or mime-types if
-// no directory is served.
+// checkFallbacks finds keys about files that have no effect: a file in the key spa that no directory contains, and the
+// keys spa and mime-types if no directory is served.
 func (b *builder) checkFallbacks() {
 	roots, found := map[string][]string{}, map[string]bool{}
 	for _, one := range b.opened {
@@ -88,7 +88,8 @@ func (b *builder) checkFallbacks() {
 	}
 }
 
-// withPages adds a mount for the files of a directory that also has SSI pages. Another mount serves the SSI pages.
+// withPages adds a mount for the files in a directory that also contains SSI pages. A separate mount serves the SSI
+// pages.
 func (b *builder) withPages(r *Route, pages *SSI, fall bool) []exchange.Mount {
 	names := pages.names()
 	for _, name := range names {
@@ -105,7 +106,7 @@ func (b *builder) withPages(r *Route, pages *SSI, fall bool) []exchange.Mount {
 func options(o Files, root string) Files {
 	o.Root, o.MaxAge = root, -1
 	if o.CacheBytes == 0 {
-		// 0 in the configuration means no cache, but in Options the default.
+		// In the configuration, 0 stands for no cache. In static.Options, 0 stands for the default.
 		o.CacheBytes = -1
 	}
 	return o
@@ -123,8 +124,8 @@ func (s *SSI) names() []string {
 	return s.Patterns
 }
 
-// ssi adds mounts for SSI pages. If the key files is set, the mounts also serve the other files of its directory;
-// otherwise the pages are under the root.
+// ssi adds mounts for SSI pages. If the key files is set, its directory contains the pages, and the mounts also serve
+// all files in this directory that are not pages. Otherwise the pages are in the root.
 func (b *builder) ssi(h *Host, r *Route) ([]exchange.Mount, error) {
 	if r.Match != "" {
 		if len(r.SSI.Patterns) > 0 {

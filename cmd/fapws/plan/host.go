@@ -95,9 +95,8 @@ type part struct {
 	mounts []exchange.Mount
 }
 
-// table returns the mounts of the parts. A route that has only rules applies these rules to the mounts of all later
-// parts, for paths under the prefix of the route. For this, table adds copies of these mounts with the rules of the
-// route.
+// table returns the mounts of the parts. A route that has only rules applies them to the mounts of all later parts, for
+// paths under the prefix of the route. To do so, table adds copies of those mounts with the rules.
 func (b *builder) table(parts []part) (table []exchange.Mount) {
 	for i, p := range parts {
 		table = append(table, p.mounts...)
@@ -110,8 +109,8 @@ func (b *builder) table(parts []part) (table []exchange.Mount) {
 	return table
 }
 
-// ruledCopy returns the mounts of p with the rules of r, limited to paths under the prefix of r that match its pattern.
-// The pattern may match a directory or a script in the path.
+// ruledCopy returns copies of the mounts of p with the rules of the route r. The copies apply only to paths under the
+// prefix of r that match the pattern of r. The pattern can match a directory or a script within the path.
 func (b *builder) ruledCopy(r *Route, p part) []exchange.Mount {
 	copied := Route{At: r.At, Files: p.route.Files, Rules: r.Rules}
 	copied.Rules.inherit(p.route.Rules, r.At)
@@ -130,7 +129,7 @@ func (b *builder) ruledCopy(r *Route, p part) []exchange.Mount {
 		case m.Within == "" || strings.HasPrefix(prefix, m.Within):
 			m.Within = prefix
 		case !strings.HasPrefix(m.Within, prefix):
-			continue // skip mounts that share no path with the prefix of r
+			continue // skip mounts that have no paths under the prefix of r
 		}
 		m.Having = r.Match
 		if r.Cache != nil {
@@ -158,8 +157,8 @@ func (h *Host) routed() (names []string) {
 	return names
 }
 
-// root adds mounts for the files of a host. Unless the host has an application, scripts for missing files follow. Index
-// scripts of directories are used in both cases.
+// root adds mounts for the files in a host's root. If the host has no application, mounts for scripts that handle
+// missing files follow. Index scripts in directories are used with and without an application.
 func (b *builder) root(h *Host, r *Route) []exchange.Mount {
 	var behind []exchange.Mount
 	if h.App.Name == "" {
@@ -177,14 +176,14 @@ func (b *builder) rootFiles(h *Host, r *Route, fall bool) []exchange.Mount {
 	return b.folder(r, fall)
 }
 
-// filesUnder adds mounts with the keys of a route without a kind, for the files of the host that match the route. Later
-// parts handle missing files.
+// filesUnder adds mounts for a route without a kind. The mounts apply the route's keys to the host's files that match
+// the route. Later parts of the table handle missing files.
 func (b *builder) filesUnder(h *Host, r *Route) []exchange.Mount {
 	under := *r
 	under.Prefix, under.Folder = "", h.Root
 	settings.InheritTable(&under.Files, &h.Files, r.At)
 	under.Rules.inherit(h.Rules, r.At)
-	// Use only the route's own spa: the host's spa applies to paths without another source.
+	// Use only the spa of the route itself: the spa of the host applies only to paths without any source.
 	under.SPA = r.SPA
 	mounts := b.rootFiles(h, &under, true)
 	for i := range mounts {
@@ -193,8 +192,8 @@ func (b *builder) filesUnder(h *Host, r *Route) []exchange.Mount {
 	return b.rules(&under, mounts)
 }
 
-// Route is a table [[host.route]]: the source for some paths. A route without a kind applies its rules and keys about
-// files to the other sources of its paths.
+// Route is a table [[host.route]], which defines a source for some paths. A route without a kind defines no source: it
+// applies its rules and its keys about files to the sources that serve its paths.
 type Route struct {
 	At *settings.TOMLTable
 	Files
@@ -228,9 +227,9 @@ type Route struct {
 type kind struct {
 	key   string
 	given func(*Route) bool
-	what  func(*Route) string // describes the value for users
-	// The function adds the mounts of the route. It returns an error about the key of this kind, and passes mistakes in
-	// other keys to builder.wrong.
+	what  func(*Route) string // the function describes the value of the key for users
+	// The function adds the mounts of the route. It returns an error if the key of this kind has a wrong value, and
+	// passes mistakes in all other keys to builder.wrong.
 	build func(*builder, *Host, *Route) ([]exchange.Mount, error)
 }
 
@@ -276,8 +275,8 @@ func (r *Route) onlyRules() bool {
 		(len(r.At.SetAmong(r.Rules)) > 0 || r.AccessLog != nil || r.At.Set(maxActiveKey) || r.At.Set(compressKey))
 }
 
-// limitActive returns the gate of the route, or nil. All mounts of the route share the gate, including mounts that have
-// only rules.
+// limitActive returns the gate that limits the active requests of the route, or nil if they are not limited. All mounts
+// of the route share the gate, including mounts that have only rules.
 func (r *Route) limitActive() *app.Gate {
 	if r.gate == nil && r.MaxActive > 0 {
 		r.gate = app.NewGate(r.MaxActive)
@@ -285,12 +284,13 @@ func (r *Route) limitActive() *app.Gate {
 	return r.gate
 }
 
-// compressKey is a key about files that also applies to the responses of other sources.
+// compressKey is a key about files that also applies to responses from all other sources.
 const compressKey = "compress"
 
 const maxActiveKey = "max-active"
 
-// filesOfRoot returns the keys about files in a route without a kind, which apply to the files of its host.
+// filesOfRoot returns the keys about files that a route without a kind has. These keys apply to the files in the host's
+// root.
 func (r *Route) filesOfRoot() []string {
 	if len(r.given()) > 0 {
 		return nil
@@ -339,7 +339,7 @@ func (r *Route) check(h *Host, report func(error)) {
 		strings.Join(all, ", ")))
 }
 
-// What returns a description of the route for users: "files /srv/x".
+// What returns a description of the route for users, such as "files /srv/x".
 func (r *Route) What() string {
 	of := r.given()
 	if len(of) == 0 {

@@ -1,6 +1,7 @@
 package plan
 
-// keyHelp contains the keys of fapws.toml, each after its table if it has one, and their descriptions.
+// keyHelp lists pairs of a key in fapws.toml and its description. If a key belongs to a table, the name of the table
+// precedes the key.
 var keyHelp = [][2]string{
 	{"app", "the application, as APP on the command line"},
 	{"root", "a directory of files; with app, existing files are served first"},

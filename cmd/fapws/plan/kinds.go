@@ -27,7 +27,7 @@ import (
 )
 
 type SiteApplication struct {
-	// APP as on the command line, but with an absolute path if APP is a script
+	// the argument APP as on the command line; if APP is a script, its absolute path
 	Name string
 	At   settings.TOMLValue
 }
@@ -48,8 +48,8 @@ func (a *SiteApplication) FromFile(v settings.TOMLValue) error {
 	return nil
 }
 
-// Folder returns the directory of the configuration file, which is searched for modules first; "" if no file names the
-// application.
+// Folder returns the directory that is searched for modules first: the directory of the configuration file. Folder
+// returns "" if no configuration file names the application.
 func (a *SiteApplication) Folder() string {
 	if a.At.File == nil {
 		return ""
@@ -64,9 +64,9 @@ func (a *SiteApplication) dir() string {
 	return cmp.Or(a.Folder(), ".")
 }
 
-// app adds mounts for a Python application. If the host has the same application, the paths of the application stay the
-// same, and the rules of the route apply to the paths under its prefix. Otherwise the application is mounted at the
-// prefix of the route.
+// app adds mounts for a Python application. If the host has the same application, the application keeps its paths, and
+// the rules of the route apply to paths under the route's prefix. Otherwise the application is mounted at the prefix of
+// the route.
 func (b *builder) app(h *Host, r *Route) ([]exchange.Mount, error) {
 	mounts, err := b.appMounts(r)
 	if err != nil {
@@ -97,8 +97,8 @@ func (r *Route) mounts(m exchange.Mount) []exchange.Mount {
 	return []exchange.Mount{m}
 }
 
-// isFolder reports whether name, from the command line, is a directory of files to serve. A Python package is no such
-// directory, and neither is a directory next to a script of the same name.
+// isFolder reports whether name, from the command line, is a directory of files to serve. The result is false for a
+// Python package, and for a directory next to a script with the same name.
 func isFolder(name string) bool {
 	st, err := os.Stat(name)
 	if err != nil || !st.IsDir() {
@@ -126,7 +126,7 @@ func (b *builder) status(_ *Host, r *Route) ([]exchange.Mount, error) {
 	return r.mounts(exchange.Mount{Source: answer}), err
 }
 
-// Proxying are the keys about upstream servers. Routes inherit these keys from their host.
+// Proxying contains the keys about upstream servers. Routes inherit these keys from their host.
 type Proxying struct{ proxy.Options }
 
 func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
@@ -134,7 +134,9 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	given := func(key string) bool { return r.At.Set(key) || h.At.Set(key) }
 	o := r.Proxying.Options
 	o.Targets, o.Timeout, o.Log = r.Proxy, r.Timeout, b.clientLog(logfile.Warning)
-	if len(o.Targets) > 1 || o.Streams { // the time applies to each upstream, after the body, so the mount has no limit
+	// the time limit starts again for each upstream, after the body was received, so the mount has no time limit of its
+	// own
+	if len(o.Targets) > 1 || o.Streams {
 		o.Timeout, r.Timeout = cmp.Or(r.Timeout, b.conf.Server.Timeout), -1
 	}
 	if o.TunnelTimeout == 0 && given("proxy-tunnel-timeout") {
@@ -173,7 +175,7 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	return mounts, nil
 }
 
-// lookUp warns if DNS cannot resolve the names of upstreams. Only the command check makes queries.
+// lookUp warns if DNS cannot resolve the names of upstreams. Only the command check sends DNS queries.
 func (b *builder) lookUp(r *Route, names []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
@@ -204,7 +206,7 @@ type Upload struct {
 	upload.Options
 }
 
-// defaultUpload is the default limit of an upload, in bytes, as in contrib/fapws/_upload.py.
+// defaultUpload is the default size limit of an upload, in bytes. It equals the default in contrib/fapws/_upload.py.
 const defaultUpload = 1 << 30
 
 func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
@@ -222,7 +224,7 @@ func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	// only a warning, because the file system of the directory may be mounted later
+	// report only a warning, because the directory's file system may be mounted later
 	if err := b.cannotWrite(upload.Place(r.Upload.Path)); err != nil {
 		b.parts.Log(logfile.Warning, r.At.Errorf("upload", "%v", err).Error())
 	}
@@ -231,11 +233,13 @@ func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
 	return mounts, nil
 }
 
-// Programs are the CGI programs that Python names with CGIApplication: in PATHS or as the result of a handler.
+// Programs contains the CGI programs that Python code names with CGIApplication, in PATHS or as the result of a
+// handler.
 type Programs struct {
 	Gate  *programs.Gate
 	Sends backend.Sends
-	Log   func(number int, level logfile.Level, client, line string) // writes to an error log (LogFiles.Client)
+	// the function writes to an error log (LogFiles.Client)
+	Log func(number int, level logfile.Level, client, line string)
 
 	mu  sync.Mutex
 	all map[namedProgram]*programs.CGI
@@ -247,11 +251,12 @@ type namedProgram struct {
 	log     int
 }
 
-// maxPrograms limits the program files that stay open. Further program files are opened again for each request.
-// Applications usually name only a few programs.
+// maxPrograms limits the number of program files that stay open. If an application names more programs, which is
+// unusual, the excess files are opened again for each request.
 const maxPrograms = 64
 
-// open opens the program of a CGIApplication. The error is one line. open is safe for concurrent use.
+// open opens the program that a CGIApplication names. The text of the error is one line. open is safe for concurrent
+// use.
 func (p *Programs) open(n namedProgram) (*programs.CGI, error) {
 	o, err := programs.ParseCGIOptions(n.options)
 	if err != nil {
@@ -263,8 +268,8 @@ func (p *Programs) open(n namedProgram) (*programs.CGI, error) {
 	return programs.NewCGI(o)
 }
 
-// mounted returns a Responder for a program in PATHS. The error has one line; if check is true, a program that cannot
-// run is also an error.
+// mounted returns a Responder for a program in PATHS. The text of the error is one line. If check is true, mounted also
+// returns an error for a program that cannot run.
 func (p *Programs) mounted(options string, check bool) (backend.Responder, error) {
 	program, err := p.open(namedProgram{options: options})
 	if err == nil && check {

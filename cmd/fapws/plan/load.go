@@ -26,7 +26,8 @@ func (p *Plan) IsInline() bool {
 	return found && n == 0 || !found && p.Conf.Threads == 0
 }
 
-// ForeignGlobals returns a line for each global variable of a script with PATHS that was probably meant as a setting.
+// ForeignGlobals returns a line for each global variable in a script with PATHS that is not a setting but was probably
+// meant to be one.
 func (p *Plan) ForeignGlobals() []string {
 	// Ignore the error, because loading the applications reports it.
 	_ = p.Find()
@@ -36,15 +37,15 @@ func (p *Plan) ForeignGlobals() []string {
 	return nil
 }
 
-// IsSettled reports whether the settings are known before the applications are loaded, because the text of the script
-// mentions no setting.
+// IsSettled reports whether the settings are already known before the applications are loaded. This is the case if the
+// text of the script mentions no setting.
 func (p *Plan) IsSettled() bool {
 	first := p.FirstApp()
 	return first == nil || !first.HasPATHS() || !p.Settings.MentionedIn(first.Source)
 }
 
-// SetVariables sets the variables of --env-file before Python starts. With debug, SetVariables also sets FLASK_DEBUG,
-// so that Flask passes exceptions on and browsers show tracebacks.
+// SetVariables sets the variables of --env-file before Python starts. With the setting debug, SetVariables also sets
+// FLASK_DEBUG, so that Flask passes exceptions to fapws and browsers show tracebacks.
 func (p *Plan) SetVariables() error {
 	for _, name := range p.Conf.EnvFiles {
 		text, err := os.ReadFile(name)
@@ -68,7 +69,7 @@ func (p *Plan) SetVariables() error {
 	return nil
 }
 
-// options returns the options for pybridge.Load. There must be at least one application.
+// options returns the options for pybridge.Load. The plan must have at least one application.
 func (p *Plan) options() pybridge.Options {
 	o := pybridge.Options{
 		Args:    p.Command.Args,
@@ -88,7 +89,7 @@ func (p *Plan) options() pybridge.Options {
 	return o
 }
 
-// SlowLoad is the time after which the log has a line about an application that is still loading or starting.
+// SlowLoad is the time after which a line is logged if an application is still loading or starting.
 const SlowLoad = 10 * time.Second
 
 func stillLoading() string {
@@ -100,14 +101,14 @@ func stillLoading() string {
 		if at != "" {
 			line += ": it executes " + at
 		}
-	case <-time.After(time.Second): // do not wait forever, because C code may be holding the GIL
+	case <-time.After(time.Second): // do not wait forever, because C code may be holding Python's GIL
 	}
 	return line + "; if this does not end, remove calls that wait or serve, such as app.run(), from its top level"
 }
 
-// Load loads the applications, after Find, on the calling thread, which becomes Python's main thread. report logs an
-// error before Python is finalized; the returned error contains only the exit code. warn is called on another
-// goroutine.
+// Load loads the applications on the calling thread, which becomes Python's main thread. Find must be called before
+// Load. The function report logs an error before Python is finalized, so the error that Load returns contains only the
+// exit code. The function warn is called on a separate goroutine.
 func (p *Plan) Load(report func(error) int, warn func(line string)) (*pybridge.App, error) {
 	var failed error
 	code := process.NoStart
@@ -164,8 +165,8 @@ func (p *Plan) notLoaded(err error, first *pybridge.Application) error {
 	return process.ExitNotStarted("%s; correct it, then test with fapws check %s", ended.Line, p.Command.Script)
 }
 
-// ReadScript adds the settings of a script with PATHS and returns all settings. Other applications have no settings for
-// fapws: they may run under several servers and use names such as TIMEOUT themselves.
+// ReadScript adds the settings in a script with PATHS and returns all settings. Applications without PATHS contain no
+// settings for fapws: they are written for several servers and can use a name such as TIMEOUT for their own purposes.
 func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err error) {
 	script, inline := p.Command.ScriptName(), p.IsInline()
 	if app.Apps[0].Class == "" {
@@ -188,9 +189,10 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 		script, conf.Threads, conf.Threads))
 }
 
-// Recall adds the settings of the script like ReadScript, from globals that another process has read.
+// Recall adds the settings of the script in the same way as ReadScript. The parameter globals contains settings that a
+// different process has read from the script.
 func (p *Plan) Recall(globals pybridge.Settings) (conf settings.Config, err error) {
-	// On a copy, because the script may define other values when it runs in this process.
+	// Change a copy of the settings, because the script may define different values when it runs in this process.
 	set := p.Settings.Clone()
 	if err = set.ReadScript(p.Command.ScriptName(), globals); err == nil {
 		conf, err = set.Config()

@@ -22,12 +22,12 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Logger writes the error log of a process, to standard error as lines such as
+// Logger writes the error log of a process. Lines on standard error look like this:
 //
 //	2026-01-31 15:04:05.123 +0100 warning text
 //
-// in colors at a terminal, without the time for systemd's journal, which adds one, or to the file of --error-log in the
-// format of Apache's error log:
+// At a terminal, the lines are colored. For systemd's journal, which adds the time itself, the time is omitted. With
+// --error-log, a Logger writes to a file instead, in the format of Apache's error log:
 //
 //	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] [request 7c1e] [trace 4bf9] text
 //
@@ -35,7 +35,7 @@ import (
 type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
-	file  *logfile.Errors // file of --error-log; nil means standard error
+	file  *logfile.Errors // the file from --error-log; nil if the Logger writes to standard error
 	look  look            // format of lines on standard error
 	least atomic.Int32
 	now   func() time.Time
@@ -43,7 +43,7 @@ type Logger struct {
 	tail  []ctl.Line
 	lost  int64
 
-	chrooted bool // this process cannot open the path of the file in the chroot
+	chrooted bool // this process has called chroot(2) and cannot open the path of the file
 }
 
 func (p *Plan) Logger(stderr io.Writer) *Logger {
@@ -56,8 +56,8 @@ func newLogger(w io.Writer, level string, debug int) *Logger {
 	return l
 }
 
-// SetLevel sets the minimum level of written lines, as in settings.Config.LogLevel. If debug, from
-// runtime.Config.Debug, is above 0, all lines are written.
+// SetLevel sets the minimum level of lines to write. The parameter level has the form of settings.Config.LogLevel, and
+// debug has the form of runtime.Config.Debug. If debug is above 0, all lines are written.
 func (l *Logger) SetLevel(level string, debug int) {
 	least := slices.Index(settings.LogLevels, level)
 	if debug > 0 {
@@ -77,7 +77,8 @@ func (l *Logger) Shows(level logfile.Level) bool { return int32(level) >= l.leas
 
 func (l *Logger) Log(level logfile.Level, text string) { l.LogClient(level, "", text) }
 
-// TakeLibraries redirects the standard logger of Go to l. For example, net/http logs unexpected bytes of an upstream.
+// TakeLibraries redirects Go's standard logger to l. For example, net/http logs unexpected bytes from an upstream
+// there.
 func (l *Logger) TakeLibraries() {
 	golog.SetFlags(0)
 	golog.SetOutput(libraries{l})
@@ -90,8 +91,8 @@ func (w libraries) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// LogClient writes a line about a client, such as "192.0.2.7:4711", optionally with the identity of a request
-// (http1.Unname). LogClient escapes control characters, so that a client cannot forge lines.
+// LogClient writes a line about a client. The parameter client is an address such as "192.0.2.7:4711", optionally with
+// the identity of a request (http1.Unname). LogClient escapes control characters, so that a client cannot forge lines.
 func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	if !l.Shows(level) {
 		return
@@ -107,12 +108,13 @@ func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	if l.file == nil {
 		l.line = l.look.dress(l.line, level)
 	}
-	if _, err := l.w.Write(l.line); err != nil { // a failure of standard error cannot be reported
+	if _, err := l.w.Write(l.line); err != nil { // a failure to write to standard error cannot be reported anywhere
 		l.lost++
 	}
 }
 
-// tailLines is the number of lines kept for the status page; tailBytes limits the length of each.
+// tailLines is the number of lines that are kept for the status page. tailBytes limits the length of each line, in
+// bytes.
 const (
 	tailLines = 100
 	tailBytes = 1000
@@ -145,7 +147,7 @@ func appendLogLine(dst []byte, now time.Time, level logfile.Level, client, text 
 	return append(appendPrintable(dst, text), '\n')
 }
 
-// appendPrintable escapes control characters as in Go strings.
+// appendPrintable appends text to dst, with control characters escaped as in Go strings.
 func appendPrintable(dst []byte, text string) []byte {
 	for len(text) > 0 {
 		r, n := utf8.DecodeRuneInString(text)
@@ -160,7 +162,8 @@ func appendPrintable(dst []byte, text string) []byte {
 	return dst
 }
 
-// Open redirects standard error to the error log of the settings, if any. moved is called after each rotation.
+// Open redirects standard error to the error log in the settings, if any. After each rotation, the function moved is
+// called.
 func (l *Logger) Open(conf *settings.Config, moved func()) error {
 	if err := l.redirect(conf, moved); err != nil {
 		return process.ExitNotStarted("cannot write the %v", err)
@@ -168,8 +171,8 @@ func (l *Logger) Open(conf *settings.Config, moved func()) error {
 	return nil
 }
 
-// OpenAsWorker is Open for a worker: the supervisor rotates the file. A worker that must not open the file keeps its
-// inherited standard error.
+// OpenAsWorker does the same as Open for a worker, except that the supervisor rotates the file. A worker that lacks the
+// permission to open the file keeps its inherited standard error.
 func (l *Logger) OpenAsWorker(conf *settings.Config) {
 	l.chrooted = conf.Chroot != ""
 	if err := l.redirect(conf, nil); err != nil {
@@ -203,15 +206,15 @@ func (l *Logger) Report(err error) int {
 		for _, line := range process.ExitLines(err) {
 			l.file.Write(appendLogLine(nil, time.Now(), logfile.Error, "", line, true))
 		}
-		if people == io.Writer(os.Stderr) { // the console is the log file, which already has the lines
+		if people == io.Writer(os.Stderr) { // if standard error is the log file, the line was already written
 			people = io.Discard
 		}
 	}
 	return process.ExitReport(people, err)
 }
 
-// Follow opens the file again after it was renamed. A worker may receive the new file in files, opened by another
-// process. Follow is safe for concurrent use.
+// Follow opens the file again after it was renamed. If the supervisor has opened the new file for a worker, the
+// parameter files contains it. Follow is safe for concurrent use.
 func (l *Logger) Follow(files ...*os.File) {
 	switch {
 	case l.file == nil:
@@ -222,8 +225,8 @@ func (l *Logger) Follow(files ...*os.File) {
 	}
 }
 
-// RotateAll rotates the error log, the access log and the logs of hosts. Other processes that write to them notice the
-// rotation, at the latest when they reopen the logs. RotateAll is safe for concurrent use.
+// RotateAll rotates the error log, the access log and the logs of hosts. All processes that write to these logs notice
+// the rotation, at the latest when they reopen the logs. RotateAll is safe for concurrent use.
 func (l *Logger) RotateAll(conf *settings.Config, site *SiteConfig) error {
 	if l.file != nil {
 		l.file.Rotate()
@@ -252,8 +255,8 @@ func isErrorLog(conf *settings.Config, path string) bool {
 	return err == nil && os.SameFile(a, b)
 }
 
-// Lost returns the number of lines that the log files have dropped, without the lines of Logger.Lost. Lost is safe for
-// concurrent use.
+// Lost returns the number of lines that the log files have dropped. It does not include the number from Logger.Lost.
+// Lost is safe for concurrent use.
 func (l *LogFiles) Lost() (n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -267,7 +270,7 @@ func (l *LogFiles) Lost() (n int64) {
 //
 //	2026-01-31 15:04:05.123 +0100 GET /path?query 200 1234 bytes 1.2ms
 //
-// The line is colored at a terminal. The function must be called on the event loop.
+// At a terminal, the line is colored. The returned function must be called on the event loop.
 func (l *Logger) Requests() func(*logfile.Entry) {
 	return func(r *logfile.Entry) {
 		if !l.Shows(logfile.Info) {
@@ -291,7 +294,7 @@ func appendAnswered(dst []byte, r *logfile.Entry, colour bool) []byte {
 	}
 	dst = appendPrintable(dst, string(line))
 	paint, plain := "", ""
-	if colour { // green, cyan, yellow or red (ECMA-48 §8.3.117, SGR)
+	if colour { // green, cyan, yellow or red, depending on the status (ECMA-48 §8.3.117, SGR)
 		paint, plain = fmt.Sprintf("\x1b[%dm", cmp.Or(map[int]int{2: 32, 3: 36, 4: 33}[r.Status/100], 31)), "\x1b[0m"
 	}
 	return fmt.Appendf(dst, " %s%d%s %d bytes %s\n", paint, r.Status, plain, r.BytesSent, rounded(r.Duration))

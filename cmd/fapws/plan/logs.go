@@ -55,12 +55,12 @@ func (b *builder) clientLog(level logfile.Level) func(client, line string) {
 
 const off = "off"
 
-// LogFiles are the access logs and error logs of the hosts. Logs with equal paths share a file.
+// LogFiles contains the access logs and error logs of the hosts. Logs with the same path share a file.
 type LogFiles struct {
 	conf *settings.Config
 	main *Logger
 
-	// Error logs of hosts. The index is the number of the log minus 1. The slice does not change while the server
+	// the error logs of hosts; the log with the number n has the index n-1. The slice does not change while the server
 	// serves.
 	writers []hostLog
 	numbers map[string]int
@@ -69,8 +69,8 @@ type LogFiles struct {
 	files map[string]*logfile.File
 }
 
-// Configure sets the settings of the logs. Configure must be called before the first file is opened. main logs problems
-// of the files.
+// Configure sets the settings of the logs. Configure must be called before the first file is opened. The parameter main
+// logs errors that concern the log files.
 func (l *LogFiles) Configure(conf *settings.Config, main *Logger) {
 	if l.conf, l.main = conf, main; l.files == nil {
 		l.numbers, l.files = map[string]int{}, map[string]*logfile.File{}
@@ -111,7 +111,7 @@ func (l *LogFiles) open(o logfile.Options) (*logfile.File, error) {
 	return f, err
 }
 
-// Access returns an access log, or nil if path is "off". The setting is used instead of an empty path or format.
+// Access returns an access log, or nil if path is "off". If path or format is "", the setting is used instead.
 func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 	if path == "" {
 		path = l.conf.AccessLog
@@ -126,7 +126,7 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Refuse the error log, which is written without the lock of access logs.
+	// The error log cannot be used as an access log, too, because it is written without the lock of access logs.
 	if isErrorLog(l.conf, path) {
 		return nil, fmt.Errorf("access log: %s is the error log", path)
 	}
@@ -139,8 +139,8 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 
 const errorFlush = time.Second
 
-// Errors returns a function that logs lines about clients to path, and the number of this log for handlers
-// (exchange.Site.ErrorLogNumber). The number is 0 for the error log of the settings.
+// Errors returns a function that writes lines about clients to the error log at path. The result number identifies this
+// log for handlers (exchange.Site.ErrorLogNumber). It is 0 for the error log in the settings.
 func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 	if path == "-" || path != off && isErrorLog(l.conf, path) {
 		return l.main.LogClient, 0, nil
@@ -161,7 +161,7 @@ func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 			file.Flush()
 		}
 		if o.Every != (logfile.Schedule{}) {
-			python.Until = time.Unix(0, 0) // makes the first writer check whether a rotation is due
+			python.Until = time.Unix(0, 0) // a time in the past makes the first write check whether a rotation is due
 		}
 	}
 	if number, err = pybridge.AddErrorLog(python); err != nil {
@@ -197,7 +197,7 @@ func (l *LogFiles) Client(number int, level logfile.Level, client, line string) 
 	l.writers[number-1](level, client, line)
 }
 
-// Reopen opens the files again by name after they were renamed. Reopen is safe for concurrent use.
+// Reopen opens the log files again at their paths, after the old files were renamed. Reopen is safe for concurrent use.
 func (l *LogFiles) Reopen() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -206,7 +206,7 @@ func (l *LogFiles) Reopen() {
 	}
 }
 
-// Close is safe for concurrent use and may be called again.
+// Close is safe for concurrent use and can be called more than once.
 func (l *LogFiles) Close() {
 	pybridge.EndErrorLogs()
 	l.mu.Lock()
@@ -219,8 +219,8 @@ func (l *LogFiles) Close() {
 	}
 }
 
-// GiveLogs changes the owner of log files from root to the user of the workers, as nginx does. To rotate logs, the user
-// must also be allowed to write to the directory.
+// GiveLogs changes the owner of log files from root to the user of the workers, as nginx does. To rotate the logs, this
+// user also needs write permission for their directory.
 func GiveLogs(names []string, to *confine.Identity, log *Logger) {
 	for _, name := range names {
 		if err := giveLog(name, to); err != nil {
@@ -229,9 +229,9 @@ func GiveLogs(names []string, to *confine.Identity, log *Logger) {
 	}
 }
 
-// giveLog changes the owner of a log file, if root owns the file and only root may write to its directory. In a
-// directory of the user, giveLog only creates a missing file, as this user: by renaming files, the user could otherwise
-// make root give away other files.
+// giveLog changes the owner of a log file if root owns the file and only root may write to its directory. In a
+// directory that the new owner may write to, giveLog only creates a missing file, as that user. Otherwise the user
+// could rename files and make root change the owner of a different file.
 func giveLog(name string, to *confine.Identity) error {
 	if os.Geteuid() != 0 {
 		return nil

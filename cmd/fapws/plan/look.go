@@ -17,9 +17,10 @@ type look int
 
 const (
 	simple look = iota
-	// with colors: at a terminal, unless NO_COLOR is set (no-color.org)
+	// lines have colors; used at a terminal, unless NO_COLOR is set (no-color.org)
 	colored
-	// for systemd's journal, which adds the time and reads a priority (sd-daemon(3))
+	// lines begin with a priority instead of the time, because systemd's journal reads a priority and adds the time
+	// (sd-daemon(3))
 	journal
 )
 
@@ -42,8 +43,8 @@ func lookAs(st *syscall.Stat_t) look {
 	return simple
 }
 
-// LookAs formats lines for the standard error fd instead of descriptor 2, which is a pipe to the supervisor while the
-// application loads.
+// LookAs formats lines for the file with descriptor fd instead of descriptor 2. While the application loads, descriptor
+// 2 is a pipe to the supervisor, and fd is the actual standard error.
 func (l *Logger) LookAs(fd int) {
 	var st syscall.Stat_t
 	if syscall.Fstat(fd, &st) == nil {
@@ -53,13 +54,14 @@ func (l *Logger) LookAs(fd int) {
 
 func (l *Logger) Colors() bool { return lookOf(l.People()) == colored }
 
-// paints are colors (ECMA-48 §8.3.117, SGR), and priorities are those of syslog, by level.
+// paints maps levels to colors (ECMA-48 §8.3.117, SGR), and priorities maps levels to syslog priorities.
 var (
 	paints     = [...]int{logfile.Debug: 2, logfile.Info: 36, logfile.Warning: 33, logfile.Error: 31}
 	priorities = [...]int{logfile.Debug: 7, logfile.Info: 6, logfile.Warning: 4, logfile.Error: 3}
 )
 
-// dress formats a line that begins with a stamp for the look k. In lines of the log, the level follows the stamp.
+// dress formats a line for the look k. The line must begin with a time in the format of the constant stamp. In a line
+// of the error log, the level follows the time.
 func (k look) dress(line []byte, level logfile.Level) []byte {
 	at, rest := line[:len(stamp)], line[len(stamp):]
 	switch k {

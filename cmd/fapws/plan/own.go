@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// own completes the host that the command line and the top of the file describe. The directories of --static precede
-// the routes of the host.
+// own completes the host that the command line and the top of the configuration file describe. Directories from
+// --static take precedence over the routes of this host.
 func (b *builder) own(c *SiteConfig, h *Host) {
 	ssi := b.conf.SSI
 	if ssi && c.Root == "" && len(b.conf.Static) == 0 && len(c.Hosts) == 0 {
@@ -33,7 +33,8 @@ func (b *builder) own(c *SiteConfig, h *Host) {
 	}
 }
 
-// What returns a description of the application or root from the top of the file and the command line, for users.
+// What returns a description, for users, of the application or root that the command line or the top of the
+// configuration file names.
 func (c *SiteConfig) What(conf *settings.Config) string {
 	var what []string
 	if c.Root != "" {
@@ -50,9 +51,9 @@ func (c *SiteConfig) What(conf *settings.Config) string {
 	return strings.Join(what, " and ")
 }
 
-// health returns the mounts for health checks under prefix; nil if prefix is "". The mounts for health checks precede
-// all other mounts of each host and need no login or HTTPS, because a load balancer uses plain HTTP, the address of the
-// machine, and no password. Health checks are not logged, because a probe comes every few seconds.
+// health returns the mounts for health checks under prefix, or nil if prefix is "". These mounts precede all other
+// mounts of each host. They require neither login nor HTTPS, because a load balancer uses plain HTTP, the machine's
+// address, and no password. Health checks are not logged, because a load balancer sends one every few seconds.
 func health(prefix string, pending bool, stops *atomic.Bool, stalled func() bool) []exchange.Mount {
 	if prefix == "" {
 		return nil
@@ -72,14 +73,13 @@ func health(prefix string, pending bool, stops *atomic.Bool, stalled func() bool
 		{Prefix: prefix, Source: alive, Open: true, NoAccessLog: true}}
 }
 
-// Waiting returns a site at which every request except health checks waits, for a process that is asleep.
+// Waiting returns a site for a process that is asleep. On this site, every request except health checks waits.
 func Waiting(conf *settings.Config, stops *atomic.Bool) *Built {
 	mounts := health(conf.Health, false, stops, nil)
 	return &Built{Sites: []exchange.Site{{Table: append(mounts, exchange.Mount{Prefix: "/", Pending: true})}}}
 }
 
-// readiness is the response to a health check: whether the server should receive requests. readiness implements
-// exchange.Source.
+// readiness responds to health checks with whether the server should receive requests. It implements exchange.Source.
 type readiness struct {
 	exchange.Memory
 	serves, stopping, busy *static.Fixed
@@ -102,19 +102,19 @@ func (r *readiness) Start(x *exchange.Exchange) {
 const maxStatus = 64
 
 // statusPage returns the mount of the status page, which precedes all mounts of the host except health checks. The
-// rules of the host apply. If the host has a login form, local clients need not log in, because the page has its own
-// rules for them. The parameter rest contains the mounts of the host.
+// rules of the host apply to the status page. If the host has a login form, clients on this machine need not log in,
+// because the page has its own rules for local clients. The parameter rest contains all other mounts of the host.
 func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 	if b.parts.Status == nil || b.conf.Status == "" {
 		return nil
 	}
 	if b.page == nil {
-		// a separate pool, which Upstreams does not count
+		// use a separate pool, which Upstreams does not count
 		pool := backend.New(maxStatus, func(line string) { b.parts.Log(logfile.Error, line) })
 		pool.Sends = b.parts.Programs.Sends
 		b.page = pool.Handler(b.parts.Status)
 	}
-	// A profile or a reload may take longer than --timeout.
+	// no time limit, because a profile or a reload can take longer than --timeout
 	rules := &exchange.Rules{Timeout: -1}
 	m := exchange.Mount{Prefix: b.conf.Status, Rules: rules, Except: []string{auth.FormPath, auth.OutPath},
 		LocalWithoutLogin: true, OwnPolicy: true, Handler: b.page}
@@ -124,12 +124,12 @@ func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 	return []exchange.Mount{m}
 }
 
-// challenges is the path prefix of the tokens that an authority requests over plain HTTP (RFC 8555 §8.3).
+// challenges is the path prefix of the tokens that a certificate authority requests over plain HTTP (RFC 8555 §8.3).
 const challenges = "/.well-known/acme-challenge/"
 
-// redirectToHTTPS returns the mount that redirects plain HTTP to HTTPS, before all other mounts and before login.
-// redirectToHTTPS returns nil if the settings disable it. Status 308 keeps the method and the body, unlike 301 (RFC
-// 9110 §15.4.9). Browsers cache both.
+// redirectToHTTPS returns the mount that redirects plain HTTP to HTTPS. The mount precedes all other mounts and the
+// login. redirectToHTTPS returns nil if the settings disable the redirect. The redirect has status 308, which keeps the
+// method and the body, unlike status 301 (RFC 9110 §15.4.9).
 func (b *builder) redirectToHTTPS(h *Host) []exchange.Mount {
 	port := b.conf.HTTPSRedirect
 	if on := h.HTTPSRedirect; on != nil {
@@ -157,7 +157,8 @@ func (b *builder) redirectToHTTPS(h *Host) []exchange.Mount {
 	return []exchange.Mount{{Prefix: "/", Except: []string{challenges}, Plain: true, Open: true, Source: to}}
 }
 
-// authorityPath is the path of the certificate of the machine's own authority, also over plain HTTP.
+// authorityPath is the path at which clients can download the certificate of the machine's own authority, even over
+// plain HTTP.
 const authorityPath = "/.well-known/fapws-ca.crt"
 
 func (b *builder) authority() []exchange.Mount {

@@ -25,19 +25,19 @@ type Plan struct {
 	File     *settings.TOMLFile
 	Path     string
 	Site     *SiteConfig
-	Broker   *pool.BrokerAddress // nil without --channels
+	Broker   *pool.BrokerAddress // nil if --channels is not set
 	Mistakes error
-	// root has checked the certificates, because this process may not read the keys
+	// root has checked the certificates, because this process may lack the permission to read the keys
 	KeysRead bool
 	Dir      string // working directory before --chdir
 
 	stateDir string
-	named    string        // application or site from the command line, or ""
-	apps     []Application // applications of Site.Apps in the same order; nil before Find
+	named    string        // application or site that the command line names; "" if none
+	apps     []Application // the applications in Site.Apps, in the same order; nil before Find
 }
 
-// Make reads the configuration file, changes to the directory of --chdir, and finds the application or site there.
-// doubts are warnings about settings that are probably mistakes.
+// Make reads the configuration file, changes to the directory from --chdir, and finds the application or site there.
+// The result doubts contains warnings about settings that are probably mistakes.
 func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []string, err error) {
 	if p, err = Read(cmd, set); err != nil {
 		return nil, nil, err
@@ -69,7 +69,8 @@ func Make(cmd *settings.Command, set *settings.Settings) (p *Plan, doubts []stri
 	if doubt := p.findVenv(); doubt != "" {
 		doubts = append(doubts, doubt)
 	}
-	if p.Conf, err = set.Config(); err != nil { // read the settings again, with the virtual environment
+	// read the settings again, because they now include the virtual environment
+	if p.Conf, err = set.Config(); err != nil {
 		return nil, nil, process.ExitUsage(err)
 	}
 	return p, doubts, nil
@@ -113,8 +114,8 @@ func misplaced(set *settings.Settings, table, key string) string {
 	return ""
 }
 
-// choose determines the application or site, relative to the working directory. The command line overrides app and root
-// of the file.
+// choose determines the application or site. Paths are relative to the working directory. The command line overrides
+// the keys app and root in the configuration file.
 func (p *Plan) choose() error {
 	cmd := p.Command
 	p.named = cmd.Script
@@ -163,7 +164,8 @@ func (p *Plan) checkSomething() error {
 	return nothingNamed(p.Command)
 }
 
-// Find finds the applications. Find may be called again. The error describes a failure or a mistake in the file.
+// Find finds the applications. Find can be called more than once. The error describes a failure or a mistake in the
+// configuration file.
 func (p *Plan) Find() error {
 	for _, app := range p.Site.Apps()[len(p.apps):] {
 		a, err := findApplication(app.Name, app.Folder(), p.Conf)
@@ -203,7 +205,8 @@ func usualStateDir() string {
 	return "fapws-state"
 }
 
-// readBroker parses the URL of the broker, so that the command check finds mistakes. Only the supervisor connects.
+// readBroker parses the URL of the broker, so that the command check finds mistakes in the URL. Only the supervisor
+// connects to the broker.
 func (p *Plan) readBroker() (err error) {
 	if p.Conf.Channels == "" {
 		return nil
@@ -256,8 +259,9 @@ func appsIn(folder string) (found, apps []string) {
 	return found, apps
 }
 
-// findVenv searches for a virtual environment, venv or .venv, in the directory of the first application and in the
-// working directory, if no setting names one. doubt is a warning about an environment that this Python cannot use.
+// If no setting names a virtual environment, findVenv searches for a directory venv or .venv in the directory of the
+// first application and in the working directory. The result doubt is a warning about a virtual environment that this
+// Python cannot use.
 func (p *Plan) findVenv() (doubt string) {
 	if len(p.Site.Apps()) == 0 || p.Settings.Source("venv").Level > settings.FromDefault {
 		return ""
@@ -281,8 +285,9 @@ func (p *Plan) findVenv() (doubt string) {
 	return doubt
 }
 
-// doubts returns warnings about directories of files that look like projects, routes that look like regular
-// expressions, and a configuration file that serves other hosts in addition to the application on the command line.
+// doubts returns warnings about three kinds of probable mistakes: a served directory that looks like a project, a route
+// that looks like a regular expression, and a configuration file with hosts in addition to the application on the
+// command line.
 func (p *Plan) doubts() (lines []string) {
 	for _, folder := range p.Site.Roots() {
 		if len(p.Site.Apps()) > 0 {
@@ -346,7 +351,7 @@ func (p *Plan) checkPaths() error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			// This process may not examine the file, but the user of the workers may.
+			// This process may lack the permission to examine the file although the user of the workers has it.
 			return nil
 		}
 		check("sandbox-read", conf.SandboxRead, exists)

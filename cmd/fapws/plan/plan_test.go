@@ -10,7 +10,7 @@ import (
 	"fapws/pybridge"
 )
 
-// Restrictions are a trusted proxy, auth, allow and deny, and a login of all entries of PATHS.
+// The restrictions are a trusted proxy, the keys auth, allow and deny, and a login that all entries of PATHS require.
 func TestServerIsOpenWithoutRestrictionsOfClients(t *testing.T) {
 	for text, want := range map[string]bool{
 		"":                                   true,

@@ -30,7 +30,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Rules are the keys that apply to every kind of route. Routes inherit missing keys from their host.
+// Rules contains the keys that apply to every kind of route. A route inherits missing keys from its host.
 type Rules struct {
 	TopRules
 	Cache       *Cache        `key:"cache" value:"'60s', true, false or { ttl = '60s', stale = '30s' }"`
@@ -39,8 +39,8 @@ type Rules struct {
 	Timeout     time.Duration `key:"timeout" value:"'30s'"`
 }
 
-// TopRules are the rules that may also be at the top of the file and that hosts inherit from there. At the top, the
-// other rules are settings.
+// TopRules contains the rules that can also be at the top of the configuration file. Hosts inherit these rules from
+// there. All other rules are settings if they are at the top.
 type TopRules struct {
 	HSTS          *HSTS          `key:"hsts" value:"'1y' or { max-age = '1y', subdomains = true }"`
 	Headers       settings.Pairs `key:"headers" value:"{ 'X-Frame-Options' = 'DENY' }"`
@@ -54,8 +54,8 @@ type TopRules struct {
 	Methods       []string       `key:"methods" is:"some" value:"['GET', 'HEAD']"`
 }
 
-// inherit adds the rules of from that are not set in the table at. If at sets auth or login, neither of them is
-// inherited.
+// inherit copies rules from the parameter from, except rules that the table at sets itself. If the table sets the key
+// auth or login, neither key is inherited.
 func (r *Rules) inherit(from Rules, at *settings.TOMLTable) {
 	if at.Set("auth") || at.Set("login") {
 		from.Auth, from.Login = nil, nil
@@ -146,8 +146,8 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 	return nil
 }
 
-// limits returns nil if the key rate is not set. Rules that inherit a limit share the limit. The parameter at is the
-// table of the rules.
+// limits returns the rate limits for the value of the key rate, or nil if the key is not set. Tables that inherit a
+// limit share it. The parameter at is the table that contains the rules.
 func (b *builder) limits(at *settings.TOMLTable, rates Rates) (limits []*exchange.RateLimit) {
 	if rates == nil {
 		return nil
@@ -234,7 +234,7 @@ func (b *builder) errorPages(h *Host) func(*exchange.Exchange, exchange.Reply) {
 		pages[status] = page
 		if _, err := os.Stat(filepath.Join(h.Root, page)); err != nil && b.parts.Logs == nil && h.Root != "" &&
 			strings.HasPrefix(page, "/") {
-			// only check reports this: a running server sends its default page instead
+			// only the command check reports this error; a running server sends its default page instead
 			b.wrong(h.At.Errorf("error-page", "%d: %v", status, err))
 		}
 		if strings.HasPrefix(page, "/") && static.FitsAny(programs, page) {
@@ -258,15 +258,15 @@ func (b *builder) errorPages(h *Host) func(*exchange.Exchange, exchange.Reply) {
 	return made.Answer
 }
 
-// Cache is the value of the key cache: which responses of a route are cached. If Enabled is false, no response is
-// cached.
+// Cache is the value of the key cache, which defines the responses of a route that are cached. If Enabled is false, no
+// response is cached.
 type Cache struct {
 	Enabled bool `short:"true, false"`
 	cache.Rule
 }
 
-// cache applies the cache rule of a route, or of --cache, to its mounts. The rule of an entry of PATHS takes
-// precedence.
+// cache applies the cache rule of a route, or the rule from --cache, to the route's mounts. A rule in an entry of PATHS
+// takes precedence.
 func (b *builder) cache(r *Route, mounts []exchange.Mount) {
 	rule := cache.Rule{}
 	switch {
@@ -291,7 +291,7 @@ func (b *builder) cache(r *Route, mounts []exchange.Mount) {
 type Login struct {
 	Enabled bool `short:"false"` // false if users need not log in
 	At      *settings.TOMLTable
-	// file of users in htpasswd format, which may be missing
+	// file with users in htpasswd format; the file may be missing
 	Users string `key:"users" is:"path" needs:"the name of a file such as \"users\"" short:"a file of users such as \"users\""`
 	Title string `key:"title"`
 	Logo  string `key:"logo" is:"path"`
@@ -314,7 +314,7 @@ func (c *SiteConfig) UserFiles(conf *settings.Config) (files []string) {
 }
 
 type hostLogin struct {
-	login *auth.Login // nil if Check calls the builder
+	login *auth.Login // nil if the builder works for Check
 	users string
 }
 
@@ -414,7 +414,7 @@ func (b *builder) checkState() error {
 
 const loginDir = "login"
 
-// Maximum size in bytes of the logo, which each page contains.
+// Maximum size of the logo, in bytes. Each page contains the whole logo.
 const maxLogo = 32 << 10
 
 func logo(path string) (string, error) {
@@ -440,7 +440,8 @@ func logo(path string) (string, error) {
 	return "data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(image), nil
 }
 
-// maxForms limits the concurrent requests for the form. Most of these requests wait for a password check.
+// maxForms limits the number of concurrent requests for the login form. Most of these requests wait for a password
+// check.
 const maxForms = 1024
 
 func (b *builder) loginPages() []exchange.Mount {
@@ -448,7 +449,7 @@ func (b *builder) loginPages() []exchange.Mount {
 		return nil
 	}
 	body, _ := exchange.NewRules(exchange.Rules{MaxBodySize: auth.MaxLoginBody})
-	// a separate pool from proxies and programs
+	// use a pool that is separate from proxies and programs
 	pool := backend.New(maxForms, func(line string) { b.parts.Log(logfile.Error, line) })
 	return []exchange.Mount{
 		{Prefix: auth.FormPath, ToLogIn: true, OwnPolicy: true, Rules: body,

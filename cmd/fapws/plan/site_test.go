@@ -28,7 +28,7 @@ func settled(t testing.TB, dir, text string) (*SiteConfig, *settings.Settings, e
 	return c, set, settings.JoinPath(wrong...)
 }
 
-// build builds the sites of a configuration file. The PATHS of each application contain /x and /.
+// build builds the sites from the text of a configuration file. For each application, PATHS contains /x and /.
 func build(t testing.TB, dir, text string) (*Built, error) {
 	t.Helper()
 	c, set, err := settled(t, dir, text)
@@ -183,7 +183,8 @@ func TestConfigurationErrorsNameLineAndCause(t *testing.T) {
 	}
 }
 
-// FuzzConfig checks that no file causes a panic, and that each mistake is one line with a position.
+// FuzzConfig checks that no configuration file causes a panic, and that each mistake is reported in one line with its
+// position.
 func FuzzConfig(f *testing.F) {
 	f.Add("bind = ':80'\nworkers = 2\napp = 'app.py'\nstatic = ['/s=.']\ntypes = { a = 'b/c' }\n")
 	f.Add("[[host]]\nname = ['a.lan', '*.b']\nroot = '.'\nautoindex = true\nexpires = ['*=1h']\nerror-page = { 404 = " +
