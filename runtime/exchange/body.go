@@ -13,42 +13,46 @@ import (
 	"fapws/runtime/system"
 )
 
-// Body is the body of a request while it arrives. If Mount.Streams is set, the handler gets the request at once.
-// Otherwise it gets the request when the body is complete, so that a slow client never occupies an application.
+// Body is the body of a request, while the body arrives. If Mount.Streams is true, the handler gets the request at
+// once. Otherwise the handler gets the request when the body is complete, so that a slow client never occupies an
+// application.
 type Body struct {
-	X *Exchange // the exchange; nil if the rest of the body is dropped
-	// pieces are delivered to X as they arrive; otherwise the body is collected
+	X *Exchange // the exchange; nil if the rest of the body is discarded
+	// X gets pieces of the body as they arrive; if false, the body is collected
 	Streamed bool
 	// the client waits for 100 Continue before it sends a streamed body
 	Expects bool
 
-	max  int64 // limit in bytes; negative means no limit
+	max  int64 // limit of the body in bytes; negative means no limit
 	size int64
-	// time of the first byte plus the length of all pauses
+	// time of the first byte, plus the duration of all pauses
 	begun int64
-	// the server does not read the body now, so the client cannot be late
+	// the server does not read the body now, so the timeout of the body is suspended
 	Paused bool
 	paused int64 // time of the last Pause
 
-	data  []byte // the stored bytes, until the body moves to a file
-	spool int    // descriptor of the file with the whole body, or -1
-	waits bool   // the body waits for a file because its client has the maximum number of files
+	// the stored bytes in memory; empty after the body has moved to a file
+	data []byte
+	// descriptor of the file that contains the body; -1 if there is none
+	spool int
+	waits bool // the body waits for a file because its client has the maximum number of files
 }
 
-// CollectedBody is the default limit, in bytes, of bodies that are collected for an application. A stored body may also
-// use at most a quarter of the free space.
+// CollectedBody is the default limit for bodies that are collected for an application, in bytes. In addition, a
+// collected body may use at most a quarter of the free disk space.
 const CollectedBody = 1 << 30
 
-// usualBody is the default limit, in bytes, of other bodies. Only longer bodies need a check of the free space.
+// usualBody is the default limit for all other bodies, in bytes. Collected bodies are checked against the free disk
+// space only if they are longer than usualBody.
 const usualBody = 10 << 20
 
-// errTooLarge means that a body exceeds Body.max, errNoRoom that it exceeds its share of the free space.
+// errTooLarge means that a body exceeds Body.max. errNoRoom means that a body exceeds its share of the free disk space.
 var (
 	errTooLarge = errors.New("input body too big")
 	errNoRoom   = errors.New("not enough free space for the request body")
 )
 
-// admits returns nil if a body of size bytes may continue, or errTooLarge or errNoRoom.
+// admits returns nil if a body of size bytes is permitted. Otherwise it returns errTooLarge or errNoRoom.
 func (s *Server) admits(size, max int64) error {
 	switch {
 	case TooLarge(size, max):
@@ -64,8 +68,8 @@ func (s *Server) admits(size, max int64) error {
 
 func hasRoom(free, size int64) bool { return size <= free/4 }
 
-// Admits reports whether x may have a body of size bytes. If the body is not allowed, Admits refuses x. Call it before
-// the routing of x is complete.
+// Admits reports whether x may have a body of size bytes. If not, Admits rejects x. Admits must be called before the
+// routing of x is complete.
 func (x *Exchange) Admits(size int64) bool {
 	err := x.s.admits(size, x.MaxBody)
 	if err != nil {
@@ -77,10 +81,11 @@ func (x *Exchange) Admits(size int64) bool {
 // TooLarge reports whether size exceeds max. A negative max means no limit.
 func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 
-// Begin begins a body with a limit of max bytes at the time now. A negative max means no limit.
+// Begin initializes b for a body of at most max bytes that begins at the time now. A negative max means no limit.
 func (b *Body) Begin(max, now int64) { *b = Body{max: max, begun: now, spool: -1} }
 
-// Collect makes b the body of x, to be collected. b must have begun, and the routing of x must not be complete.
+// Collect makes b the body of x and collects it. Begin must have been called, and the routing of x must not be
+// complete.
 func (b *Body) Collect(x *Exchange) {
 	x.req.keep()
 	x.enter(receiving, nothing)
@@ -89,14 +94,14 @@ func (b *Body) Collect(x *Exchange) {
 
 func (b *Body) Stream(x *Exchange) { b.X, b.Streamed, x.body = x, true, b }
 
-// Arrived removes b from its exchange, which no longer waits for b.
+// Arrived removes b from its exchange, which then no longer waits for b.
 func (b *Body) Arrived() {
 	if x := b.X; x != nil && x.body == b {
 		x.body = nil
 	}
 }
 
-// End puts b into the request of its exchange. b must be complete and collected.
+// End stores b in the request of its exchange. b must be a complete, collected body.
 func (b *Body) End() {
 	b.Arrived()
 	r := b.X.Req
@@ -107,8 +112,8 @@ func (b *Body) End() {
 
 func (b *Body) Size() int64 { return b.size }
 
-// Count adds n received bytes to the size of b. coming is the minimum number of bytes that the client will still send.
-// The error is errTooLarge.
+// Count adds n received bytes to the size of b. The parameter coming is the minimum number of bytes that the client
+// will still send. Count returns errTooLarge if the body exceeds its limit with these bytes.
 func (b *Body) Count(n int, coming int64) error {
 	b.size += int64(n)
 	if least := b.size + coming; least < 0 || TooLarge(least, b.max) {
@@ -117,20 +122,20 @@ func (b *Body) Count(n int, coming int64) error {
 	return nil
 }
 
-// Store keeps a counted piece in memory, or in a file if the body has more than memory bytes (see Spill). The error is
-// from the file system.
+// Store stores a piece that Count has counted: in memory or, if the body has more bytes than the parameter memory, in a
+// file (see Spill). The error is an error of the file system.
 func (b *Body) Store(piece []byte, memory int) error {
 	if b.spool >= 0 {
 		const look = 1 << 20 // number of bytes between two checks of the free space
 		if before := b.size - int64(len(piece)); before/look != b.size/look {
-			// The written part of b already reduces the free space.
+			// Check only the size of the new piece: the free space already excludes the written part of b.
 			if err := b.X.s.admits(b.size-before, b.max); err != nil {
 				return err
 			}
 		}
 		return writeAll(b.spool, piece)
 	}
-	// Grow with the received bytes: the announced length may be wrong.
+	// The buffer grows with the received bytes, because the announced length may be wrong.
 	b.data = append(b.data, piece...)
 	if b.size <= int64(memory) {
 		return nil
@@ -138,8 +143,8 @@ func (b *Body) Store(piece []byte, memory int) error {
 	return b.Spill()
 }
 
-// Spill moves b from memory to a file without a name. If its client has reached its limit of files, b waits, and the
-// caller should not read further. The error is from the file system.
+// Spill moves b from memory to a file without a name. If the client has reached its limit of files, b waits for a file,
+// and the caller should stop reading. The error is an error of the file system.
 func (b *Body) Spill() (err error) {
 	x := b.X
 	files, client := &x.s.files, accountOf(x.from)
@@ -157,14 +162,15 @@ func (b *Body) Spill() (err error) {
 	return writeAll(b.spool, data)
 }
 
-// Waits reports whether b waits until it may use a file. Stream.Read is called when a file may be available.
+// Waits reports whether b waits for a file (see Spill). Stream.Read is called when a file may be available.
 func (b *Body) Waits() bool { return b.waits }
 
 func (b *Body) InFile() bool { return b.spool >= 0 }
 
 func (b *Body) InMemory() int { return len(b.data) }
 
-// stored returns the body in memory, or a file that the caller must close. spool is -1 without a file.
+// stored returns the body in memory, or the descriptor of the file that contains the body. The caller must close the
+// file. The result spool is -1 if there is no file.
 func (b *Body) stored() (data []byte, spool int) {
 	data, spool = b.data, b.spool
 	b.data, b.spool = nil, -1
@@ -182,7 +188,7 @@ func (b *Body) Drop() {
 	}
 }
 
-// Asked records that the client gets 100 Continue at the time now.
+// Asked records that the server sends 100 Continue at the time now. The timeout of the body then begins.
 func (b *Body) Asked(now int64) { b.Expects, b.begun = false, now }
 
 func (b *Body) Pause(now int64) { b.Paused, b.paused = true, now }
@@ -192,7 +198,8 @@ func (b *Body) Resume(now int64) {
 	b.Paused = false
 }
 
-// TooSlow reports whether the timeout has passed and b has arrived at less than rate bytes per second.
+// TooSlow reports whether the timeout has passed and the average rate of b is below the parameter rate, in bytes per
+// second.
 func (b *Body) TooSlow(now int64, timeout time.Duration, rate int64) bool {
 	age := now - b.begun
 	return age > int64(timeout) && float64(b.size) < float64(rate)*float64(age)/1e9
@@ -230,20 +237,20 @@ func writeAll(fd int, data []byte) error {
 	return nil
 }
 
-// Pieces of bodies and messages wait in memory until the application takes them. Each exchange counts their bytes.
-// Above InputWindow the server does not read from the client until the handler has given credit for half of the window.
-// This limits the memory for a client.
+// Pieces of bodies and messages wait in memory until the application takes them. To limit the memory for a client, each
+// exchange counts the bytes of these pieces. At InputWindow the server stops reading from the client until the handler
+// has given credit for half of the window.
 
-// Feed delivers a piece of a body and counts it. enough reports whether the handler must give credit before it gets
-// more.
+// Feed delivers a piece of a body to the handler and counts the piece. The result enough reports whether the handler
+// must give credit before it gets the next piece.
 func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	x.Received += int64(len(piece))
 	x.Source.Input(x, Input{Data: piece, Last: last})
 	return x.Outstanding.Add(piece) && !last
 }
 
-// InputMemory returns the Shares that divide the memory for input among clients: bodies of HTTP/1, and large messages
-// of WebSockets.
+// InputMemory returns the Shares that divide the memory for input among the clients. The input consists of HTTP/1
+// bodies and large WebSocket messages.
 func (s *Server) InputMemory() *conn.Shares { return &s.memory }
 
 // Account returns the key of the client of x in Shares, or "" if the client's address is unknown.
@@ -251,8 +258,8 @@ func (x *Exchange) Account() string {
 	return accountOf(cmp.Or(x.from, x.client.direct()))
 }
 
-// A claim is a file or a descriptor that an exchange has taken from Shares. The zero value is an exchange without a
-// claim.
+// A claim is a file or a descriptor that an exchange has taken from Shares. The zero value means that the exchange has
+// taken nothing.
 type claim struct {
 	shares *conn.Shares
 	client string // key of the client in shares

@@ -65,12 +65,13 @@ func TestBodyAboveItsLimitIsTooLarge(t *testing.T) {
 	if err := b.Count(5, 0); err != nil {
 		t.Error(err)
 	}
-	if err := b.Count(0, 1); err != errTooLarge { // Count rejects a body before its bytes have arrived
+	// Count rejects a body as soon as its announced length is too large
+	if err := b.Count(0, 1); err != errTooLarge {
 		t.Error(err)
 	}
 }
 
-// While a body is paused, the server does not read it.
+// Pauses do not count for the rate of a body, because the server does not read during a pause.
 func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 	const second = int64(time.Second)
 	for _, c := range []struct {

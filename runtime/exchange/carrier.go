@@ -13,41 +13,44 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A Carrier is another protocol that may carry an exchange instead of HTTP: a WebSocket or a tunnel. The function offer
-// of Server.Init makes a Carrier when the request asks for another protocol. The handler then accepts the protocol, or
-// sends an ordinary response.
+// A Carrier is a protocol that can carry an exchange instead of HTTP: a WebSocket or a tunnel. The function offer of
+// Server.Init makes a Carrier if the request asks for such a protocol. The handler then accepts the protocol or sends
+// an ordinary response.
 type Carrier interface {
-	// Begun reports whether the protocol has the connection. The Sink of the exchange then belongs to the Carrier.
+	// Begun reports whether the protocol has taken over the connection. If so, the Carrier is also the Sink of the
+	// exchange.
 	Begun() bool
 
 	// Refused is called before the protocol has begun, if the response is an ordinary HTTP response or the client has
 	// disconnected.
 	Refused()
 
-	// Carried returns the numbers of bytes that were received from the client and sent to the client. proper reports
-	// whether the protocol is open or ended without an error.
+	// Carried returns the number of bytes that were received from the client (in) and sent to the client (out). The
+	// result proper is false if the protocol has ended with an error.
 	Carried() (in, out int64, proper bool)
 }
 
-// SocketState is the state of an open WebSocket that one server hands over to another. SocketState is sent as JSON.
+// SocketState is the state of an open WebSocket that one server hands over to its successor, as JSON.
 type SocketState struct {
-	Group         []byte // Mount.Group of its mount
-	Head          []byte // head of the request
-	Local, Remote string // addresses with ports; "" for a unix socket
+	Group []byte // Mount.Group of the WebSocket's mount
+	Head  []byte // head of the request
+	// addresses of the server and of the client, with ports; "" for a unix socket
+	Local, Remote string
 	User          string `json:",omitempty"`
 	Subprotocol   string `json:",omitempty"`
 	Compression   websocket.Compression
 	Groups        [][]byte // the groups that the WebSocket has joined
-	// number of the last message to Groups that the client was sent
+	// number of the last message to Groups that was sent to the client
 	Seq          uint64
 	Data         []byte // data of the handler, from the last part with OpHandOver
 	Input        []byte // the received part of an incomplete message
 	Sent, Framed int64
 
-	Log *logfile.State `json:",omitempty"` // state of the unwritten line of the access log
+	// state of the line for the access log, which is not written yet
+	Log *logfile.State `json:",omitempty"`
 }
 
-// dropCarrier removes a Carrier that has not begun, and calls its Refused.
+// dropCarrier removes a Carrier that has not begun, and calls Carrier.Refused.
 func (x *Exchange) dropCarrier() {
 	if c := x.Carrier; c != nil && !c.Begun() {
 		x.Carrier = nil
@@ -55,13 +58,13 @@ func (x *Exchange) dropCarrier() {
 	}
 }
 
-// ChangeProtocol gives the connection of x to its Carrier. From now on, sink gets the parts of x. r is the response
-// with the status 101; nil if another response was sent before. ChangeProtocol returns the connection and the head that
-// the Carrier must send first: see Stream.
+// ChangeProtocol gives the connection of x to its Carrier. The parameter sink becomes the Sink of x. The parameter r is
+// the response with the status 101; nil if a different response was already sent. ChangeProtocol returns the
+// connection, and the head that the Carrier must send first (see Stream.SwitchProtocols).
 func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
 	x.Sink = sink
 	c, head = x.Stream.SwitchProtocols(x, r)
-	// Release the memory of the peer, which the method direct creates again.
+	// Release the memory of the peer. The method direct creates the peer again if it is needed.
 	if x.from == x.client.peer {
 		x.from, x.client.peer = nil, nil
 	}
@@ -75,10 +78,11 @@ func (x *identity) User() string {
 	return x.from.User
 }
 
-// Resume continues on client a WebSocket that another process has handed over as d. Resume submits the request again,
-// with Request.Resumed. If a mount accepts the request, Resume calls the function open, which adds the connection to
-// the event loop, and then the function resumed, which makes the Carrier and the Sink of the exchange. The returned
-// Carrier is nil if the connection is already closed. If Resume returns an error, the function open was not called.
+// Resume continues the WebSocket that d describes, which another process has handed over, on the connection of client.
+// Resume submits the request again, with Request.Resumed. If a mount accepts the request, Resume calls the function
+// open, which adds the connection to the event loop, and then the function resumed, which makes the Carrier and the
+// Sink of the exchange. The returned Carrier is nil if the connection is already closed. If Resume returns an error, it
+// has not called the function open.
 func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func(),
 	resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
 	q := newRequest()
@@ -88,12 +92,12 @@ func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func
 	}
 	q.handed.Head = d.Head
 	x := s.New(client, stream)
-	s.begins(x, q, true) // by the other process
+	s.begins(x, q, true) // the other process has identified the request
 	if !s.findSocket(x, string(d.Group)) {
 		x.End()
 		return nil, errOtherMount
 	}
-	// The event loop cannot watch the connection, or the server is stopping.
+	// The connection is closed if the event loop cannot watch it, or if the server is stopping.
 	if open(); client.IsClosed() {
 		x.End()
 		return nil, nil
@@ -129,7 +133,8 @@ func AddressText(a net.Addr) string {
 	return ""
 }
 
-// AddressOf is the inverse of AddressText. For "", AddressOf returns the address of a unix socket.
+// AddressOf returns the address that AddressText has converted to text. For "", AddressOf returns the address of a unix
+// socket.
 func AddressOf(text string) net.Addr {
 	if a, err := netip.ParseAddrPort(text); err == nil {
 		return net.TCPAddrFromAddrPort(a)
@@ -137,8 +142,8 @@ func AddressOf(text string) net.Addr {
 	return &net.UnixAddr{Net: "unix"}
 }
 
-// findSocket routes the request of x and reports whether it leads to a mount for WebSockets with this group. findSocket
-// checks no password and asks no limit, because the other process has done so.
+// findSocket routes the request of x and reports whether a mount for WebSockets with this group handles the request.
+// findSocket checks neither passwords nor limits, because the other process has checked them.
 func (s *Server) findSocket(x *Exchange, group string) bool {
 	q := x.req
 	s.route(x)

@@ -15,7 +15,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// accountOf returns the key of a client for all limits per client, or "" if its address is unknown.
+// accountOf returns the key by which all limits count a client, or "" if the client's address is unknown.
 func accountOf(p *Peer) string {
 	if p == nil || p.Addr == "" {
 		return ""
@@ -23,9 +23,9 @@ func accountOf(p *Peer) string {
 	return conn.Network(p.Addr)
 }
 
-// Client is the state that the exchanges of a connection share: the address of the client, and the reports of a trusted
-// proxy. An HTTP/1 connection embeds a Client. An HTTP/2 connection keeps the Client of the HTTP/1 connection that it
-// replaces. Client belongs to the event loop.
+// Client is the state that the exchanges of a connection share: the address of the client, and the client that a
+// trusted proxy has reported. An HTTP/1 connection embeds a Client. An HTTP/2 connection keeps the Client of the HTTP/1
+// connection that it replaces. A Client may be used only on the event loop.
 type Client struct {
 	conn.Conn
 
@@ -43,8 +43,8 @@ type Client struct {
 	Active int32
 }
 
-// InitClient initializes the empty c with the socket fd. c owns fd from now on. awaitsHeader reports whether the
-// connection must begin with a header of the PROXY protocol if its client is a proxy.
+// InitClient initializes c, a zero Client, with the socket fd, which c then owns. If awaitsHeader is true and the
+// client is a trusted proxy, the connection must begin with a header of the PROXY protocol.
 func (s *Server) InitClient(c *Client, fd int, local, remote net.Addr, awaitsHeader bool) {
 	c.proxy, c.Counts = s.Config.proxy(remote), conn.Take
 	if c.proxy != nil && !awaitsHeader {
@@ -53,8 +53,8 @@ func (s *Server) InitClient(c *Client, fd int, local, remote net.Addr, awaitsHea
 	c.Init(fd, local, remote)
 }
 
-// InitSubrequest initializes the empty c with the socket fd, for requests of the server to itself on behalf of o. c
-// owns fd from now on. InitSubrequest is safe for concurrent use.
+// InitSubrequest initializes c, a zero Client, with the socket fd, which c then owns. The connection carries requests
+// that the server sends to itself on behalf of the request o. InitSubrequest is safe for concurrent use.
 func (c *Client) InitSubrequest(fd int, o *Origin) {
 	peer := o.Peer
 	c.peer, c.subrequest = &peer, o
@@ -69,7 +69,8 @@ func (s *Server) Arrived(c *Client) { s.loop.Arrived(c) }
 // Gone tells the acceptor that c is no longer counted as a connection.
 func (s *Server) Gone(c *Client) { s.loop.Gone(c) }
 
-// Account returns the key of the last request's client for all limits per client, or "" if its address is unknown.
+// Account returns the key by which all limits count the client of the last request, or "" if the client's address is
+// unknown.
 func (c *Client) Account() string {
 	if c.IsProxy() {
 		return accountOf(c.proxy.peer)
@@ -77,7 +78,7 @@ func (c *Client) Account() string {
 	return accountOf(c.direct())
 }
 
-// IsProxy reports whether the forwarding fields of c are used.
+// IsProxy reports whether c is a trusted proxy, whose forwarding fields are used.
 func (c *Client) IsProxy() bool { return c.proxy != nil && c.proxy.trusted }
 
 func (c *Client) Subrequest() bool { return c.subrequest != nil }
@@ -93,7 +94,8 @@ func (c *Client) direct() *Peer {
 	return c.peer
 }
 
-// Discard the peer, so that the method direct makes a new peer with the scheme https.
+// Secured is called after the TLS handshake. It discards the peer, so that the method direct makes a new peer with the
+// scheme https.
 func (c *Client) Secured() { c.peer = nil }
 
 // LocalPeer is the client of a unix socket. SERVER_NAME and SERVER_PORT must not be empty (PEP 3333).
@@ -117,12 +119,12 @@ func newPeer(local, remote net.Addr) *Peer {
 
 func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String() }
 
-// trustedProxy is the state of a connection that is not a plain client: a proxy, or any client if the server has a path
-// prefix.
+// trustedProxy is additional state of a connection: of every connection from a proxy and, if the server has a path
+// prefix, of all connections.
 type trustedProxy struct {
 	// the connection must begin with a header of the PROXY protocol
 	awaits  bool
-	trusted bool // use the forwarding fields of the connection
+	trusted bool // the server uses the forwarding fields of this connection
 
 	root string // path prefix of the application in the last request
 	peer *Peer  // the client of the last request, if the proxy is trusted
@@ -150,11 +152,11 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 
 func (c *Client) AwaitsProxyHeader() bool { return c.proxy != nil && c.proxy.awaits }
 
-// Trusted reports whether c is a trusted proxy, or a client without a proxy.
+// Trusted reports whether c is a trusted proxy, or an ordinary client without the state of a trustedProxy.
 func (c *Client) Trusted() bool { return c.proxy == nil || c.proxy.trusted }
 
-// reports reports whether the fields of requests that only a trusted proxy may set are believed. A subrequest has the
-// remaining fields of its client.
+// The method reports reports whether the server believes the fields that only a trusted proxy may set. A subrequest
+// keeps such fields only if they were believed in the client's request.
 func (c *Client) reports() bool { return c.subrequest != nil || c.IsProxy() }
 
 func (c *Client) Distrust() {
@@ -163,8 +165,9 @@ func (c *Client) Distrust() {
 	}
 }
 
-// ApplyProxyHeader sets the addresses of c from a header of the PROXY protocol. The forwarding fields then belong to
-// the announced client, and are used only if it is a trusted proxy itself.
+// ApplyProxyHeader sets the addresses of c from a header of the PROXY protocol. The forwarding fields on this
+// connection are then from the announced client. The server uses the fields only if this client is itself a trusted
+// proxy.
 func (s *Server) ApplyProxyHeader(c *Client, h *conn.ProxyHeader) {
 	switch h.Kind {
 	case conn.ProxyLocal:
@@ -186,8 +189,8 @@ func (s *Server) ApplyProxyHeader(c *Client, h *conn.ProxyHeader) {
 	}
 }
 
-// applyForwarded sets the client of a request from a trusted proxy. A proxy usually repeats the same fields on a
-// connection, so applyForwarded first compares them.
+// applyForwarded sets the client of a request from a trusted proxy. Most requests of a connection have the same
+// forwarding fields, so applyForwarded parses the fields only if they differ from the fields of the previous request.
 func (s *Server) applyForwarded(x *Exchange) {
 	q, c := x.req, x.client
 	f := c.proxy
@@ -225,9 +228,9 @@ func (s *Server) warnUnread(c *Client, field string) {
 		" of a trusted proxy; let the proxy send a value that RFC 7239 allows")
 }
 
-// dropForged removes the fields that only a trusted proxy may set (http1.IsForwarding). If some site or mount has
-// users, a proxy must not set Remote-User either, because an application may read it on a path without a password.
-// dropForged changes the head itself, because other processes and workers parse the head again.
+// dropForged removes the fields that only a trusted proxy may set (http1.IsForwarding). If a site or mount has users,
+// not even a trusted proxy may set Remote-User, because an application could believe the field on a path without a
+// password. dropForged changes the head itself, because workers and other processes parse the head again.
 func (s *Server) dropForged(x *Exchange) {
 	q, c := x.req, x.client
 	untrusted := !c.reports()
@@ -248,7 +251,7 @@ func (s *Server) dropForged(x *Exchange) {
 	q.parsed.HeadLen = len(q.Head)
 }
 
-// warnUndeclared tells the operator which option to set if c is a proxy.
+// warnUndeclared logs which option the operator must set if c is a proxy.
 func (s *Server) warnUndeclared(c *Client) {
 	addr := c.direct().Addr
 	if addr == "" {

@@ -12,8 +12,8 @@ import (
 	"fapws/runtime/route"
 )
 
-// decide finds the source of x and starts it. If x must wait first, for the disk, a password check or its turn, decide
-// returns and is called again later.
+// decide finds the source of x and starts the source. If x must first wait for the disk, a password check or its turn,
+// decide returns and is called again after the wait.
 func (s *Server) decide(x *Exchange) {
 	q := x.req
 	for {
@@ -153,16 +153,17 @@ func (s *Server) overridden(x *Exchange, q *request) bool {
 	return true
 }
 
-// notFoundCache remembers paths without a file, so that a request for a page of an application does not always need the
-// disk.
+// notFoundCache contains paths without a file, so that not every request for a page of an application needs a lookup on
+// the disk.
 type notFoundCache struct {
-	since map[string]int64 // time (conn.Set.Now) of the failed lookup by path
+	// map from a path to the time of its failed lookup (conn.Set.Now)
+	since map[string]int64
 }
 
 const (
 	missesMax = 4096
-	missesLen = 256 // longest path that is remembered, in bytes
-	// the loop's clock may be a tick late; new files are served within a second
+	missesLen = 256 // maximum length of a path in the cache, in bytes
+	// half a second, because the loop's clock may be a tick late and new files must be served within a second
 	missesAge = int64(1_000_000_000) / 2
 )
 
@@ -181,7 +182,7 @@ func (s *notFoundCache) add(path []byte, now int64) {
 	s.since[string(path)] = now
 }
 
-// skipsFileMount reports whether the files of the mount are known to have no file for x.
+// skipsFileMount reports whether the mount is known to have no file for the path of x.
 func (s *Server) skipsFileMount(x *Exchange) bool {
 	q := x.req
 	if q.parsed.HasBody || !q.parsed.Get && !q.parsed.Head {
@@ -190,9 +191,9 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 	return q.mount.missing.has(q.Path[q.Script:], s.Set.Now)
 }
 
-// While an application loads, its mounts are Pending. Rules about clients, passwords and methods apply already, but the
-// request waits until the next Use, and its body is not read. After a short wait, a browser gets a page that reloads
-// itself.
+// While an application loads, its mounts are Pending. Rules for clients, passwords and methods already apply to a
+// request for such a mount, but the request waits until the next Use, and the server does not read its body. After a
+// short wait, a browser gets a page that reloads itself.
 
 func (s *Server) await(x *Exchange) {
 	now := s.Set.Now
@@ -203,7 +204,8 @@ func (s *Server) await(x *Exchange) {
 		}
 		x.until = now + int64(wait)
 		if x.req.time.IsZero() {
-			x.req.time = time.Now() // the sites of the next Use may log the request
+			// the request may get a log line from the sites of the next Use
+			x.req.time = time.Now()
 		}
 	}
 	switch {
@@ -221,12 +223,13 @@ func (s *Server) await(x *Exchange) {
 	}
 }
 
-// loadsPage reports whether a browser requests a page and can repeat the request.
+// loadsPage reports whether a browser requests a page with a method that the browser can repeat.
 func (q *request) loadsPage() bool {
 	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.parsed.HTML
 }
 
-// replaced resumes exchanges that wait for the next sites, and marks all other exchanges as begun before this Use.
+// The method replaced resumes exchanges that wait for new sites, and marks all other exchanges as begun before this
+// Use.
 func (s *Server) replaced() {
 	for x := range s.begun() {
 		if x.wait == forSites {
@@ -243,13 +246,14 @@ func (s *Server) HasFormer() bool {
 	return slices.ContainsFunc(s.exchanges, func(x *Exchange) bool { return x.replaced })
 }
 
-// GiveUp answers all requests for Pending mounts with 503 from now on, because the application failed to start.
+// GiveUp makes the server answer 503 to all waiting and future requests for Pending mounts, because the application has
+// failed to start.
 func (s *Server) GiveUp() {
 	s.gaveUp = true
 	s.Tick()
 }
 
-// Tick resumes requests whose wait has timed out. After GiveUp it resumes all requests that wait for sites.
+// Tick resumes requests whose wait has timed out. After GiveUp, Tick resumes all requests that wait for new sites.
 func (s *Server) Tick() {
 	if !s.table.pending && !s.descriptors.Awaited {
 		return
@@ -264,8 +268,8 @@ func (s *Server) Tick() {
 	}
 }
 
-// Decide makes x the exchange of the request that Server.Request returned, after its head has arrived, and routes it.
-// Decide then calls one of Submit, Start, Refuse, suspend and AwaitTurn.
+// Decide makes x the exchange of the request that Server.Request returned, and routes the request. The head of the
+// request must have arrived. Decide then calls one of Submit, Start, Refuse, suspend and AwaitTurn.
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q, x.client.reports())
@@ -280,8 +284,8 @@ func (x *Exchange) Decide() {
 	}
 }
 
-// begins initializes x for the request q after its head has arrived. A request id in the head is kept if identified is
-// set.
+// The method begins initializes x for the request q, whose head has arrived. If identified is true, a request id in the
+// head is kept.
 func (s *Server) begins(x *Exchange, q *request, identified bool) {
 	r, parsed := &q.handed, &q.parsed
 	x.Req, x.req, q.Head = r, q, r.Head
@@ -304,15 +308,16 @@ func (s *Server) begins(x *Exchange, q *request, identified bool) {
 	}
 }
 
-// AwaitCurrent calls f on the loop when Config.Current allows the server to answer the requests that have arrived.
-// Config.Current must not be nil.
+// AwaitCurrent calls f on the loop when Config.Current permits the server to answer the requests that have arrived so
+// far. Config.Current must not be nil.
 func (s *Server) AwaitCurrent(f func()) {
 	if s.unasked = append(s.unasked, f); !s.asked {
 		s.askCurrent()
 	}
 }
 
-// askCurrent calls Config.Current for the requests that have arrived so far. Later requests need another call.
+// askCurrent calls Config.Current for the requests that have arrived so far. Requests that arrive later need a new
+// call.
 func (s *Server) askCurrent() {
 	list := s.unasked
 	s.unasked, s.asked = nil, true

@@ -8,17 +8,19 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A connection of HTTP/2 carries many requests, and each may need a second descriptor: a file, a connection to an
-// upstream, a pipe to a program. Server.descriptors counts these descriptors together with all open connections. A
-// request of HTTP/1 needs no share: its connection counts for --max-clients.
+// An HTTP/2 connection carries many requests, and each of them may need an additional descriptor, for example for a
+// file, a connection to an upstream, or a pipe to a program. Server.descriptors counts these descriptors together with
+// all open connections. The descriptors of HTTP/1 requests are not counted, because --max-clients already limits the
+// HTTP/1 connections.
 
-// fewDescriptors is how many descriptors the streams of a client may always have.
+// fewDescriptors is the number of descriptors that the streams of a client can always have, even above the client's
+// share.
 const fewDescriptors = 8
 
 // HoldDescriptor reserves a descriptor for x, in addition to the descriptor of the connection, until x ends.
 // HoldDescriptor reports whether x may use a descriptor.
 func (x *Exchange) HoldDescriptor() bool {
-	// an exchange made by Sub has no Version, and uses the claim of its parent
+	// an exchange made by Sub has no Version, and uses the claim of its parent exchange
 	if x.descriptor.shares != nil || x.Version != http1.HTTP2 {
 		return true
 	}
@@ -35,7 +37,7 @@ func (s *Server) roomForStreams(client string) int64 {
 	return max(s.descriptors.Room(client), fewDescriptors-s.descriptors.Of(client))
 }
 
-// AwaitDescriptor suspends x until its client may have another descriptor. AwaitDescriptor refuses x after a timeout.
+// AwaitDescriptor suspends x until its client may use one more descriptor. After a timeout, AwaitDescriptor rejects x.
 // The routing of x must not be complete.
 func (x *Exchange) AwaitDescriptor() {
 	now, timeout := x.s.Set.Now, 2*int64(x.s.Config.BodyTimeout)
@@ -50,7 +52,7 @@ func (x *Exchange) AwaitDescriptor() {
 	x.suspend(forDescriptor)
 }
 
-// NoDescriptor logs that the client of x has reached its limit of descriptors, and returns the reply.
+// NoDescriptor logs that the client of x has reached its limit of descriptors, and returns the reply to the request.
 func (x *Exchange) NoDescriptor() Reply {
 	if s := x.s; s.descriptorWarnings.Once(time.Minute) {
 		x.Log(logfile.Warning, fmt.Sprintf("sent 503: requests over HTTP/2 hold too many files and connections "+
@@ -61,7 +63,7 @@ func (x *Exchange) NoDescriptor() Reply {
 	return Reply{Status: 503, Text: "too many active requests", Fields: RetryAfter}
 }
 
-// easeDescriptors resumes exchanges that wait for a descriptor and may now use one, and tells the loop to accept
+// easeDescriptors resumes the exchanges that wait for a descriptor and can now get one, and tells the loop to accept
 // connections again.
 func (s *Server) easeDescriptors() {
 	room := map[string]int64{}
@@ -83,11 +85,11 @@ func (s *Server) easeDescriptors() {
 	s.loop.Freed()
 }
 
-// Opened counts n more open connections; n may be negative.
+// Opened adds n, which may be negative, to the number of open connections.
 func (s *Server) Opened(n int64) { s.descriptors.Add("", n) }
 
-// HasRoom reports whether a descriptor for another connection is free. If not, Loop.Freed is called when a descriptor
-// may be free.
+// HasRoom reports whether a descriptor for a new connection is free. If HasRoom returns false, Loop.Freed is called
+// when a descriptor may be free.
 func (s *Server) HasRoom() bool {
 	free := s.descriptors.Room("") > 0
 	s.descriptors.Awaited = s.descriptors.Awaited || !free

@@ -1,52 +1,53 @@
-// Package exchange answers requests. A connection of HTTP/1 (package http1conn) or a stream of HTTP/2 (package http2)
-// makes an Exchange of each request. The sites choose the mount that answers the request. The Source of the mount sends
-// the response in parts, and the connection or stream writes the parts. Stream (stream.go) hides the differences
-// between HTTP/1 and HTTP/2. Client (client.go) is the state that the exchanges of a connection share. Other packages
-// implement sources, pages for errors (Site.Pages), users (Access) and other protocols (Carrier). The other packages do
-// not depend on the version of HTTP.
+// Package exchange answers requests. An HTTP/1 connection (package http1conn) or an HTTP/2 stream (package http2) makes
+// an Exchange of each request. The sites select the mount that answers the request. The Source of the mount sends the
+// response in parts, and the connection or stream writes the parts. The interface Stream (stream.go) hides the
+// differences between HTTP/1 and HTTP/2. Client (client.go) is the state that the exchanges of a connection share.
+// Separate packages implement sources, error pages (Site.Pages), users (Access), and protocols other than HTTP
+// (Carrier). These packages do not depend on the version of HTTP.
 //
-// A request passes exchange.go (the steps of an exchange), decide.go (the decision), response.go (the head of the
-// response) and log.go (the line in the access log). The Sink of an exchange keeps early parts, frames the other parts,
-// and gives each part back to its Owner when the bytes are sent. A source may pass an exchange to another source until
-// the head is sent. Work that may wait for a disk runs in Exchange.Offload.
+// The code for a request is in exchange.go (the steps of an exchange), decide.go (the decision), response.go (the head
+// of the response) and log.go (the line in the access log). The Sink of an exchange holds parts that are not in turn,
+// frames parts that are in turn, and returns each part to its Owner when the bytes are sent. Until the head is sent, a
+// source can pass the exchange to a different source. Work that can wait for a disk runs in Exchange.Offload.
 //
-// Everything belongs to the event loop, except for Release of parts (Owner) and where a comment says otherwise. A
-// Server has the state that connections share. Start reading at Exchange (exchange.go), Source and Sink (source.go),
-// then sites.go for hosts, mounts and rules, Request and Part.
+// Functions and methods must be called on the event loop unless their comments say otherwise. A Server contains the
+// state that connections share. Start reading at Exchange (exchange.go), then at Source and Sink (source.go), then at
+// sites.go for hosts, mounts and rules, and finally at Request and Part.
 //
 // # Fields
 //
-// Edits (part.go) change the fields of responses: rules set, add and remove fields. Edits are safe for concurrent use.
+// Rules can set, add and remove header fields of responses (http1.Edit). Edits are safe for concurrent use.
 //
 // # Decisions
 //
-// request.go has the request and the decision. A Decision of package route may need two results that take long: whether
-// a file exists (NeedsLookup), and whether the limits and the login allow the request (NeedsAdmission). While an
-// application loads, exchanges for it wait for other sites (decide.go), and the decision is then made again. Other
-// exchanges wait for their turn, for the rest of a body, or for a page that another exchange fetches. A waiting
-// exchange keeps a copy of head and path, so its head is parsed and routed only once. Two kinds of head are parsed
-// again, which costs less than the memory for the parsed fields: heads that arrive while earlier requests are active,
-// and heads of requests for which Python names a file. All exchanges that do not wait share one request structure,
-// which saves allocations.
+// request.go contains the request and the decision. A decision of package route can need two results that take time:
+// whether a file exists (NeedsLookup), and whether the limits and the login permit the request (NeedsAdmission). While
+// an application loads, the exchanges for it wait for new sites (decide.go), and then the decision is made again.
+// Exchanges can also wait for their turn, for the rest of a body, or for a page that another exchange fetches. A
+// waiting exchange keeps a copy of the head and the path, so its head is parsed and routed only once. There are two
+// exceptions, in which parsing again costs less than the memory for the parsed fields: heads that arrive while earlier
+// requests are active, and heads of requests that Python answers with the name of a file. All exchanges that do not
+// wait share one request structure, which saves allocations.
 //
 // # Clients that do not read
 //
-// A Ledger of package conn lists the responses that wait in memory: large parts that are being written or that wait for
-// an earlier response (exchange.go). Only slow clients have such parts. If more than Config.MaxUnsent bytes wait, the
-// server cuts responses off (Exchange.Cut). A request may wait until its own client has read earlier bytes
-// (Exchange.Delayed), but never for the client of another connection. No request starts while the loop still has more
-// than 8 MiB of finished parts, because the size of a response is unknown at its start.
+// A conn.Ledger lists the responses that wait in memory: responses with large parts that are being written or that wait
+// for an earlier response (exchange.go). Only responses to slow clients have such parts. If more than Config.MaxUnsent
+// bytes wait, the server ends responses early (Exchange.Cut). A request can wait until its own client has read earlier
+// bytes (Exchange.Delayed), but never waits for the client of a different connection. No request starts while the loop
+// has more than 8 MiB of finished parts, because the size of the response would be unknown.
 //
 // # Bodies
 //
-// A body is collected, above 256 KiB in an unlinked file, and only complete requests continue. So a slow client never
-// occupies an application. Clients share the files (body.go). A body that waits for a file is not read, and gets 503
-// after twice Config.BodyTimeout. If a mount streams (ASGI), the request is submitted with Request.More, and the source
-// gets the rest as it is read (Source.Input). A request that exceeds a limit gets a 4xx response, or the response
-// breaks off if it has begun.
+// A body is collected: up to 256 KiB in memory, and larger bodies in an unlinked file. The application gets only
+// complete requests, so a slow client never occupies an application. The clients share a limited number of files
+// (body.go). While a body waits for a file, the server does not read the body, and answers 503 after twice
+// Config.BodyTimeout. If the mount streams (ASGI), the request is submitted with Request.More, and the source gets the
+// rest of the body as it is read (Source.Input). A request that exceeds a limit gets a 4xx response. If the response
+// has already begun, the server breaks it off.
 //
-// The exchange counts the bytes that were delivered to the handler and not yet returned by OpCredit parts; each piece
-// counts 64 bytes more for its overhead. Above 64 KiB the client must wait until the handler has returned half of them.
-// Time without reading does not count against the client, and time spent waiting for the client does not count against
-// the handler.
+// The exchange counts the bytes that the handler has got and not yet returned with OpCredit parts; each piece counts 64
+// additional bytes. At 64 KiB the server stops reading from the client until the handler has returned half of these
+// bytes. The timeout of the client does not run while the server does not read, and the timeout of the handler does not
+// run while it waits for the client.
 package exchange

@@ -12,19 +12,19 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// Exchange is a request with its response. Exchange begins when the head of the request has arrived, and ends when its
-// source has sent the last part and the bytes are released, even if the client disconnects earlier. Exchange belongs to
-// the event loop. The memory of an Exchange is reused, so only its Source, its Sink and its Stream may keep a pointer,
-// until it ends. Exchange implements Sink for its client.
+// Exchange is a request with its response. An Exchange begins when the head of the request has arrived. It ends when
+// its source has sent the last part and the bytes are released, even if the client disconnects earlier. An Exchange may
+// be used only on the event loop. The memory of an Exchange is reused after its end, so only its Source, its Sink and
+// its Stream may keep a pointer to it until then. An Exchange is the Sink of its client.
 type Exchange struct {
-	// the request; valid until the method Start of its Source returns, or until the end of Offload
+	// the request; valid until Source.Start returns, or until the end of Offload
 	Req    *Request
-	Prefix string // path prefix that a proxy stripped: "" or "/a/b"
+	Prefix string // path prefix that a proxy has removed: "" or "/a/b"
 	Sink   Sink
 	By     string // name of the source in access logs, such as "application" or "files"; may be empty
-	// Source of the response. Another source may replace it until the head is sent.
+	// the source of the response; until the head is sent, a different source may replace it
 	Source Source
-	Fields []byte // "Name: value\r\n" ... appended to the head of the response, except for replies (Sink.Reply)
+	Fields []byte // lines "Name: value\r\n" for the head of the response, except for replies (Sink.Reply)
 
 	s *Server
 	// the client, even after it has disconnected; nil if Sub made x
@@ -34,59 +34,66 @@ type Exchange struct {
 
 	progress
 	beside bool
-	until  int64 // deadline of a wait for other sites or a descriptor, by conn.Set.Now; 0 without a wait
+	// deadline of a wait for new sites or a descriptor, by conn.Set.Now; 0 without a deadline
+	until int64
 
 	// Fields for the request.
 	identity
-	req     *request // nil after the source has received the request
-	Check   Check    // the check of the client's login; nil if no check has started
-	MaxBody int64    // limit of the body in bytes; negative means no limit
+	req *request // nil after the source has received the request
+	// running or finished check of the client's login; nil if no check has started
+	Check   Check
+	MaxBody int64 // limit of the body in bytes; negative means no limit
 
 	// Fields for the source.
-	Choice      *Mount      // the mount that gets the request; nil if none, or not yet known
-	body        *Body       // the body that is arriving, or nil
-	Outstanding Outstanding // delivered bytes that the source has not returned (OpCredit)
+	// the mount that gets the request; nil if there is none or if it is not known yet
+	Choice *Mount
+	body   *Body // the body that is arriving; nil if there is none
+	// delivered bytes that the source has not yet returned (OpCredit)
+	Outstanding Outstanding
 	file        claim
-	descriptor  claim // claim of a descriptor for a request of HTTP/2, in addition to its connection
+	descriptor  claim // claim of a descriptor for an HTTP/2 request, in addition to its connection
 
 	// Fields for the response.
 	KeepAlive bool  // the connection stays open after the response
-	Held      Parts // parts that were sent before their turn
+	Held      Parts // parts that wait for earlier responses
 	Out       Response
 
-	Carrier Carrier // another protocol that carries the exchange or may carry it; nil if HTTP carries it
+	// the protocol that carries the exchange instead of HTTP, or is about to; nil if HTTP carries the exchange
+	Carrier Carrier
 }
 
-// identity is the part of an exchange that FailWith copies.
+// The type identity contains the fields of an exchange that FailWith copies to the new exchange.
 type identity struct {
 	Version  http1.Version
 	IsHead   bool
 	Safe     bool  // the method is safe (RFC 9110 §9.2.1)
-	html     bool  // the client is a browser: for replies when req is nil
-	replaced bool  // the exchange began before Server.Use
-	Received int64 // bytes of the request
-	// address and login of the client, from the connection or from a trusted proxy; nil if an open WebSocket does not
-	// keep it
-	from    *Peer
-	rules   *rules      // rules of the mount or of the site, or noRules
-	renewal *http1.Edit // renewed cookie of the session; nil if the cookie is unchanged
+	html     bool  // the client is a browser; needed for replies when req is nil
+	replaced bool  // the exchange began before the last Server.Use
+	Received int64 // size of the request in bytes, as far as it has arrived
+	// address and login of the client, from the connection or from a trusted proxy; nil for an open WebSocket whose
+	// connection can create the peer again
+	from  *Peer
+	rules *rules // rules of the mount or of the site; noRules before routing
+	// sets the renewed session cookie; nil if the cookie does not change
+	renewal *http1.Edit
 
 	// Fields for counters and the access log. FailWith moves Record and began to the new exchange.
 	Record *logfile.Record // nil if the request has no line in the access log
-	// from Recorder.Begin or BeganEarlier; 0 if the request is not counted
+	// result of Recorder.Begin or BeganEarlier; 0 if the request is not counted
 	began  int64
 	counts *metrics.Route
 	ID     http1.Identity
 }
 
-// Answer sends r instead of the response of the source. Answer must be called before the first part.
+// Answer sends r instead of the source's response. Answer must be called before the first part.
 func (x *Exchange) Answer(r Reply) {
 	x.Source = Memory{}
 	x.Sink.Reply(r)
 }
 
-// Stop ends the response of x after the parts that were sent. If failed is set, the client must notice that the rest is
-// missing. Otherwise the response ends normally and the connection closes.
+// Stop ends the response of x after the parts that were already sent. If failed is true, the response ends in a way
+// that shows the client that the rest is missing. Otherwise the response ends normally, and the connection closes
+// afterwards.
 func (x *Exchange) Stop(failed bool) {
 	x.Source, x.KeepAlive = Memory{}, x.KeepAlive && failed
 	end := Complete
@@ -96,8 +103,8 @@ func (x *Exchange) Stop(failed bool) {
 	x.Sink.Send(&Part{End: end})
 }
 
-// Sub returns an exchange in which source answers r, as a piece of the response of x. The exchange has no client: its
-// parts and its reply go to the Sink to. c is a *Sub.
+// Sub returns an exchange in which source answers r, as a piece of the response of x. The exchange has no client: the
+// Sink in the parameter to gets its parts or its reply. The parameter c is a *Sub.
 func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
 	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Stream: c,
 		progress: progress{state: answering}}
@@ -111,7 +118,8 @@ func (x *Exchange) Conn() *conn.Conn {
 	return &x.client.Conn
 }
 
-// New returns an exchange of client and stream c, without a request. New reuses ended exchanges to save allocations.
+// New returns an exchange without a request for the client and the stream c. New reuses ended exchanges to save
+// allocations.
 func (s *Server) New(client *Client, c Stream) *Exchange {
 	x := s.free
 	if x == nil {
@@ -148,7 +156,8 @@ func (x *Exchange) End() {
 	}
 	x.client.Active--
 	held := x.Held.queue[:0]
-	*x = Exchange{} // the compiler would copy a composite literal
+	// with fields in this literal, the compiler would make a temporary copy
+	*x = Exchange{}
 	x.Sink = x
 	x.s, x.Held.queue, x.Next = s, held, s.free
 	s.free = x
@@ -172,11 +181,11 @@ func (s *Server) Active() int {
 	return n
 }
 
-// Submit passes x to the source of its Choice. Size, Body and Pipeline of its request must be set.
+// Submit passes x to the source of x.Choice. Size, Body and Pipeline of the request must be set.
 func (x *Exchange) Submit() {
 	r := x.Req
 	x.enter(answering, nothing)
-	// The size of a chunked body excludes the framing. The rest of a streamed body is added as it arrives.
+	// For a chunked body, Size does not include the framing. The rest of a streamed body is added as it arrives.
 	if x.Received += r.Size; r.More {
 		x.Received += int64(len(r.Body)) - r.Size
 	}
@@ -199,7 +208,8 @@ func (x *Exchange) Hold(p *Part) {
 	}
 }
 
-// PartWaits implements PartOwner. The parts of a subrequest are not counted here, but for the client of the whole page.
+// PartWaits implements PartOwner. The parts of a subrequest are not counted for the subrequest, but for the client that
+// gets the whole page.
 func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
 	if x.Stream == nil || x.client.Subrequest() {
 		return x.Held.unsent
@@ -215,7 +225,7 @@ func (x *Exchange) Cut() (client string) {
 	return client
 }
 
-// Begin starts the source of x if x is Delayed.
+// Begin starts the source of x if x.Delayed returns true.
 func (x *Exchange) Begin() {
 	if x.Delayed() {
 		x.enter(answering, nothing)
@@ -231,8 +241,8 @@ func (x *Exchange) Refuse(r Reply) {
 	x.Sink.Reply(r)
 }
 
-// FailWith ends x for its client, who gets r in a new exchange instead. The handler of x continues without a client. p
-// is the part of x that r replaces, or nil.
+// FailWith replaces the response of x by r. The client gets r in a new exchange, and the handler of x continues without
+// a client. The parameter p is the part of x that r replaces, or nil.
 func (x *Exchange) FailWith(r Reply, p *Part) {
 	y := x.s.New(x.client, x.Stream)
 	x.Stream.Replace(x, y, false)
@@ -260,7 +270,7 @@ func (x *Exchange) Send(p *Part) {
 	}
 	c := x.Stream
 	switch {
-	// HTTP/1.0 clients and subrequests do not understand interim responses
+	// there is no client, or the client does not understand interim responses (HTTP/1.0, subrequests)
 	case c == nil, p.Interim && (x.Version < http1.HTTP11 || x.client.Subrequest()):
 		x.Release(p)
 	default:
@@ -268,14 +278,15 @@ func (x *Exchange) Send(p *Part) {
 	}
 }
 
-// InTurn reports whether a part of x would be written immediately. In this case Sink.Send needs the memory of a part
-// without an Owner only until it returns, except Body.
+// InTurn reports whether a part of x would be written immediately. If so, Sink.Send needs the memory of a part without
+// an Owner only until Send returns, except Part.Body.
 func (x *Exchange) InTurn() bool {
 	return x.Stream == nil || x.Stream.InTurn(x)
 }
 
-// AwaitTurn calls Source.Start again when the response of x is the next one for the client. If early is set, Start may
-// be called earlier, when few bytes wait for the client. Until then the source must not send anything.
+// AwaitTurn makes x wait until its response is the next one for the client, and then calls Source.Start again. If early
+// is true, the wait can end earlier, when few bytes wait for the client. During the wait the source must not send
+// anything.
 func (x *Exchange) AwaitTurn(early bool) {
 	switch {
 	case early && x.Stream == nil:
@@ -292,8 +303,8 @@ func (x *Exchange) AwaitTurn(early bool) {
 	}
 }
 
-// TakeTurn returns the next held part. Without a held part it starts the source if the source waits for its turn. ok is
-// false if neither is possible.
+// TakeTurn returns the next held part. If there is none and the source waits for its turn, TakeTurn starts the source
+// and returns nil. ok is false if there was nothing to do.
 func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 	switch {
 	case !x.Held.Empty():
@@ -316,15 +327,15 @@ func (x *Exchange) Keep() {
 	}
 }
 
-// WaitsForClient reports whether the response waits for the client: the client must read parts or earlier responses, or
-// send the rest of the body.
+// WaitsForClient reports whether the response cannot continue until the client reads parts or earlier responses, or
+// sends the rest of the body.
 func (x *Exchange) WaitsForClient() bool {
 	return !x.Held.Empty() || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
 }
 
-// Offload runs the function work on a goroutine, and then the function done on the loop. Until done returns, Req is
-// valid and the connection handles no later request. The parameter gone of the function done reports whether the client
-// has disconnected. In this case the exchange ends after the call of done.
+// Offload runs the function work on a goroutine, and then the function done on the loop. Until done returns, x.Req
+// stays valid, and the connection handles no later request. The parameter gone reports whether the client has
+// disconnected. If so, the exchange ends after the call of done.
 func (x *Exchange) Offload(work func(), done func(gone bool)) {
 	if x.Deciding() {
 		source := x.Source
@@ -335,7 +346,7 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 	x.s.Set.Offload(work, func(bug bool) {
 		c := x.Conn()
 		if bug && c != nil {
-			c.Close("internal error") // abandons x
+			c.Close("internal error") // also calls x.Abandon
 		}
 		x.beside = false
 		switch {
@@ -358,7 +369,8 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 	})
 }
 
-// Poster returns a function that runs its argument on the event loop. The returned function is safe for concurrent use.
+// Poster returns a function that makes the event loop run its argument. The returned function is safe for concurrent
+// use.
 func (x *Exchange) Poster() func(func()) bool { return x.s.Set.Events.Post }
 
 // Release returns a part of x to its Owner. Release ends x after the last part.
@@ -373,7 +385,7 @@ func (x *Exchange) Release(p *Part) {
 	}
 }
 
-// Abandon ends x without the rest of its response.
+// Abandon ends x without sending the rest of the response.
 func (x *Exchange) Abandon() {
 	x.Stream = nil
 	x.dropCarrier()
@@ -386,7 +398,7 @@ func (x *Exchange) Abandon() {
 		x.Release(&held[0])
 	}
 	switch {
-	case ended || x.beside: // Release or Offload ends x later
+	case ended || x.beside: // the method Release or Offload ends x later
 	case x.state != answering:
 		x.End()
 	default:
@@ -429,8 +441,9 @@ func (x *Exchange) Reply(r Reply) {
 	}
 }
 
-// Decline makes routing continue with the next mount or, if index is not empty, with index appended to the path of a
-// directory. Call it before the first part. Decline returns false, and does nothing, if an index was already appended.
+// Decline continues the routing of x. If index is "", routing continues with the next mount. Otherwise x is routed
+// again, with index appended to the path of a directory. Decline must be called before the first part. If an index was
+// already appended, Decline returns false and does nothing.
 func (x *Exchange) Decline(index string) bool {
 	s, q := x.s, x.req
 	switch {

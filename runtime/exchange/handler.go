@@ -5,27 +5,28 @@ import (
 	"time"
 )
 
-// A Handler answers requests. The loop passes requests to the handler and receives parts of responses. Neither side
-// ever waits for the other.
+// A Handler answers requests. The loop passes requests to the handler and receives parts of responses from it. Neither
+// of the two ever waits for the other.
 //
 // All methods except Release are called on the loop.
 type Handler interface {
-	// Submit passes a request to the handler. The handler names the exchange by t. Submit returns false if too many
-	// requests wait: the loop then answers 503.
+	// Submit passes a request to the handler. The ticket t identifies the exchange in later calls. Submit returns false
+	// if too many requests wait; the loop then answers 503.
 	Submit(t Ticket, r *Request) bool
 
-	// Deliver passes input to an exchange. A handler drops input that arrives after it has made the last part. Deliver
-	// must not wait and cannot fail: the loop stops reading at InputWindow.
+	// Deliver passes input for an exchange to the handler. A handler must ignore input that arrives after the handler
+	// has made the last part. Deliver must not wait and cannot fail, because the loop stops reading at InputWindow.
 	Deliver(Input)
 
 	// Release returns a part to the handler after its bytes were sent or discarded. Any goroutine may call Release.
-	// Handlers limit the number of bytes that are not released yet. The release of the last part ends the exchange.
+	// Handlers must limit the number of bytes that are not released yet. The release of the last part ends the
+	// exchange.
 	Release(*Part)
 
-	// Cancel reports that no client waits for this exchange. The handler drops waiting work and closes iterators. The
-	// handler still sends the last part of the response. took is the duration of the exchange if it exceeds the time
-	// limit of its Source, otherwise 0. After a timeout the client has received an answer, and Cancel may be called a
-	// second time. Cancel must not block.
+	// Cancel tells the handler that no client waits for the exchange any longer. The handler should drop waiting work
+	// and close iterators, but must still send the last part of the response. If the exchange has exceeded its timeout,
+	// took is its duration; otherwise took is 0. After a timeout the client has received an error response, and Cancel
+	// can be called a second time. Cancel must not block.
 	Cancel(t Ticket, took time.Duration)
 }
 
@@ -35,12 +36,13 @@ const (
 	// OccupiesNothing means that the application can run any number of requests at once.
 	OccupiesNothing Occupancy = iota
 
-	// OccupiesUntilHead ends when the response begins. Handlers that run on the loop use it, because the loop gets the
-	// rest of the response in small steps.
+	// OccupiesUntilHead means that an exchange occupies the application until the response begins. It is for handlers
+	// that run on the loop, because the loop gets the rest of the response in small steps.
 	OccupiesUntilHead
 
-	// OccupiesUntilEnd ends when the response is complete or a WebSocket has begun. Handlers that run on threads use
-	// it, because a thread that runs a generator cannot do other work.
+	// OccupiesUntilEnd means that an exchange occupies the application until the response is complete or a WebSocket
+	// has begun. It is for handlers that run on threads, because a thread that runs a generator cannot do any other
+	// work.
 	OccupiesUntilEnd
 )
 
@@ -55,17 +57,17 @@ func (o Occupancy) EndsWith(p *Part) bool {
 	return false
 }
 
-// A Then continues a response for which the handler named something other than a body: a file, a program, a page of the
-// server or another protocol. A Then is called on the event loop.
+// A Then continues a response for which the handler did not send a body, but named a file, a program, a page of the
+// server or a protocol other than HTTP. A Then is called on the event loop.
 type Then interface {
-	// Continue is called with p, the first part of the response to x, before the Sink of x gets p.
+	// Continue is called with p, the first part of the response to x, before the Sink of x gets the part.
 	Continue(x *Exchange, p *Part) Outcome
 }
 
 type Outcome uint8
 
 const (
-	// Goes means that p and the following parts go to the Sink of x. Goes is also the Outcome if no client needs the
+	// Goes means that the Sink of x must get p and the following parts. Goes is also the Outcome if no client needs the
 	// response.
 	Goes Outcome = iota
 
@@ -73,19 +75,20 @@ const (
 	// (Exchange.AwaitTurn).
 	Later
 
-	// Opened is like Goes, but the client then sends messages, so the handler may make parts at any time.
+	// Opened means the same as Goes. In addition, the client then sends messages, so the handler may make parts at any
+	// time.
 	Opened
 
-	// Taken means that another source answers x. p is the handler's last part.
+	// Taken means that a different source answers x, and that p is the handler's last part.
 	Taken
 )
 
-// A Continuation has the task of Then.Continue. r has Head, and Parsed if the parsed head was kept. The kind of
-// continuation determines the other fields of r and the meaning of text.
+// A Continuation is a function with the task of Then.Continue. The request r contains Head, and also Parsed if the
+// parsed head was kept. The kind of continuation determines which other fields of r are set, and the meaning of text.
 type Continuation func(x *Exchange, p *Part, r *Request, text []byte) Outcome
 
-// Refusal replaces the response of a handler by a page of the server with Head.Status and Head.Fields. Head.Reason is
-// an explanation for the page, and may be empty.
+// Refusal is a Then that replaces a handler's response by a page of the server with Head.Status and Head.Fields. The
+// page contains the explanation in Head.Reason, which may be empty.
 type Refusal struct{}
 
 func (Refusal) Continue(x *Exchange, p *Part) Outcome {

@@ -7,13 +7,14 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Limits of the early hints of a route. Handlers have the same limits for each request.
+// Limits for the early hints of a mount. The same limits apply to the early hints that a handler sends for a request.
 const (
 	maxHints     = 16
 	maxHintBytes = 8 << 10
 )
 
-// newHints returns a field Link for each of the values in links, or nil if links is empty. The error has one line.
+// newHints returns header lines with a Link field for each value in links, or nil if links is empty. The error has one
+// line.
 func newHints(links []string) (fields []byte, err error) {
 	size := 0
 	for _, link := range links {
@@ -34,7 +35,7 @@ func newHints(links []string) (fields []byte, err error) {
 }
 
 // TakesHints reports whether the client understands 103 (Early Hints, RFC 8297). Over HTTP/1.1, only a browser that
-// navigates to a page gets a 103: other clients, such as Python's http.client, would take the 103 for the final
+// navigates to a page gets a 103, because other clients, such as Python's http.client, treat the 103 as the final
 // response.
 func (r *Request) TakesHints() bool {
 	switch r.Parsed.Version {

@@ -2,5 +2,6 @@
 
 package exchange
 
-// invariants enables the checks of enter. invariants is true in builds with the race detector and for fuzzing.
+// The constant invariants enables the checks in the method enter. It is true in builds with the race detector and for
+// fuzzing.
 const invariants = true

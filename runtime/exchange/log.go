@@ -12,8 +12,8 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// Malformed prepares x, whose request is invalid, for a refusal with the pages and rules of the first site. received is
-// the input.
+// Malformed prepares x, whose request is invalid, for an error response with the pages and rules of the first site. The
+// parameter received is the invalid input.
 func (x *Exchange) Malformed(received []byte) {
 	s := x.s
 	x.html = bytes.Contains(received, []byte("text/html"))
@@ -35,7 +35,7 @@ func (x *Exchange) Malformed(received []byte) {
 	}
 }
 
-// note stores the data of the request for the log line of x. The mount of x must be known.
+// note stores what the access log needs to know about the request in the log record of x. The mount of x must be known.
 func (s *Server) note(x *Exchange) {
 	if !s.timed {
 		return
@@ -47,7 +47,7 @@ func (s *Server) note(x *Exchange) {
 	case x.from.User != "":
 		e.User = x.from.User
 	case x.rules.access != nil:
-		// Like Apache, log the name even if the password is wrong.
+		// Log the user name even if the password is wrong, as Apache does.
 		e.User = x.rules.access.Named(q.Head, q.parsed.Fields)
 	}
 	e.Time, e.Earlier = q.time, int(q.earlier)
@@ -85,7 +85,7 @@ func (s *Server) beginEntry(x *Exchange) {
 	}
 }
 
-// noteHead notes that the response with these fields begins, and adds Server-Timing to its head.
+// noteHead records that the response with these fields begins, and adds the field Server-Timing to the head.
 func (s *Server) noteHead(head []byte, e *logfile.Record, fields []byte) []byte {
 	t := e.Times
 	t.FirstByte.Store(max(int64(time.Since(e.Time)), 1))
@@ -171,15 +171,15 @@ func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
 	return state.Record(log)
 }
 
-// LogSubscriber writes the log line of a subscriber. The parameter sent is the number of body bytes, and framed is the
-// number of other bytes.
+// LogSubscriber writes the access log line of a subscriber. The parameter sent is the number of body bytes, and framed
+// is the number of all other sent bytes.
 func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 	r.Status, r.BytesSent, r.WireOut, r.Handler = 200, sent, sent+framed, "application"
 	s.writeLine(r)
 }
 
-// TakeRecord removes the log record from x and returns it, so that another protocol or process writes the line; nil if
-// the request has no line.
+// TakeRecord removes the log record from x and returns it, so that a different protocol or process can write the line.
+// TakeRecord returns nil if the request has no line.
 func (x *identity) TakeRecord() *logfile.Record {
 	e := x.Record
 	if e != nil {
@@ -189,15 +189,15 @@ func (x *identity) TakeRecord() *logfile.Record {
 	return e
 }
 
-// PassOn gives the connection or stream of x to another protocol after the response was written or gathered. The
-// protocol writes the line of the access log.
+// PassOn gives the connection or stream of x to the protocol to, after the response was written or gathered. This
+// protocol must write the line for the access log.
 func (x *Exchange) PassOn(to Upgrade) {
 	log, sent, framed := x.TakeRecord(), x.Out.Sent, x.Out.Framed
 	c, _ := x.Stream.SwitchProtocols(x, nil)
 	to(c, log, sent, framed)
 }
 
-// Measure makes the server count requests in r from now on. Requests that have already begun count only as active.
+// Measure makes the server count requests in r. Requests that have begun before this call count only as active.
 func (s *Server) Measure(r *metrics.Recorder) {
 	s.metrics = r
 	for x := range s.begun() {
@@ -208,8 +208,8 @@ func (s *Server) Measure(r *metrics.Recorder) {
 	s.nameRoutes()
 }
 
-// nameRoutes finds the counter of each mount. Mounts with the same name, such as files and an application at one path,
-// share a counter.
+// nameRoutes sets the counter of each mount. Mounts with the same label, such as files and an application at the same
+// path, share a counter.
 func (s *Server) nameRoutes() {
 	if s.metrics == nil {
 		return
@@ -227,7 +227,7 @@ func (s *Server) nameRoutes() {
 	}
 }
 
-// label returns the name of the mount for operators: its paths as in the configuration.
+// label returns the name of the mount for operators. The name consists of the paths in the configuration of the mount.
 func (m *Mount) label() string {
 	name := cmp.Or(m.Within, m.Prefix, "/")
 	for _, pattern := range [...]string{m.Having, m.Match} {

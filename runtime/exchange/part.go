@@ -4,19 +4,20 @@ import (
 	"fapws/runtime/conn"
 )
 
-// Head is the head of a response from the handler. The loop adds the HTTP version and the fields Date, Server,
-// Content-Length or Transfer-Encoding, and Connection.
+// Head is the head of a handler's response. The loop adds the HTTP version and the fields Date, Server, Connection, and
+// either Content-Length or Transfer-Encoding.
 type Head struct {
-	Status int    // 100..999
+	Status int    // from 100 to 999
 	Reason []byte // may be empty
-	// "Name: value\r\n" ..., without CR, LF and NUL inside, and without Content-Length, Transfer-Encoding, Connection
-	// and Keep-Alive
+	// lines of the form "Name: value\r\n". Names and values must not contain CR, LF or NUL. Fields must not contain
+	// Content-Length, Transfer-Encoding, Connection or Keep-Alive
 	Fields []byte
-	Length int64 // length of the body, or -1 if it is unknown
-	// Content-Type that the loop adds. If empty, Fields contains the Content-Type, or the response must not have one.
+	Length int64 // length of the body in bytes; -1 if it is unknown
+	// value of the Content-Type that the loop adds; "" if Fields contains the Content-Type or the response must not
+	// have one
 	Type string
 
-	// Then continues the response; nil if the parts are the whole response. Caches do not store a response with a Then.
+	// Then continues the response; nil if the parts are the whole response. Caches do not store responses with a Then.
 	Then Then
 
 	HasDate   bool
@@ -31,46 +32,49 @@ const (
 	OpBody   Op = iota // bytes of the body of a request or response
 	OpText             // a whole message of a WebSocket in valid UTF-8
 	OpBinary           // a whole message of a WebSocket
-	OpClose            // The WebSocket is closed. The reason has up to 123 bytes.
-	OpCredit           // no bytes; only in a Part: see Part.Number
-	// no bytes; only in a Part: the handler did not start the request, see Request.Pipeline
+	// the end of a WebSocket; its bytes are the reason, at most 123 bytes
+	OpClose
+	OpCredit // no bytes; returns input (see Part.Number); only in a Part
+	// no bytes; the handler has not started the request (see Request.Pipeline); only in a Part
 	OpDeferred
-	// see Input; in an Input a question without bytes, in a Part the answer
+	// in an Input the request to hand over a WebSocket, without bytes; in a Part the handler's answer (see Input)
 	OpHandOver
 )
 
-// Input is data that arrives for an exchange after Submit: more of its body, or messages of its WebSocket. OpClose is
-// the last Input; a Cancel may follow. If the client breaks the connection or violates the protocol, only Cancel is
-// called. After OpClose the handler should end soon. The handler's answers to earlier messages and the last part are
-// sent before the close frame.
+// Input is data that arrives for an exchange after Submit: a piece of its body, or a message of its WebSocket. OpClose
+// is the last Input; a Cancel may follow. If the client disconnects without a close frame or violates the protocol,
+// Cancel is called without an OpClose. After OpClose the handler should end soon. The handler's answers to earlier
+// messages and its last part are sent before the close frame.
 //
 // OpHandOver asks whether a WebSocket can move to another process after all earlier messages. To agree, a handler sends
-// its last part with this Op, and does not tell the application that the WebSocket is closed. Body of the part is data
-// for the handler in the other process (Request.Resumed), and Head.Fields is the head of the request as submitted. To
-// refuse, a handler sends a part with this Op that is not the last part.
+// its last part with this Op, and does not tell the application that the WebSocket is closed. The Body of this part is
+// data for the handler in the other process (Request.Resumed), and Head.Fields is the head of the submitted request. To
+// refuse, a handler sends a part with this Op that is not its last part.
 //
-// For other requests, OpClose means that the client sends no more data and has probably disconnected. The response is
-// still sent, and the Cancel follows later. With the code websocket.GoingAway, the server ends an endless response, and
-// the Cancel follows immediately: a handler that does not stop must be interrupted.
+// For requests without a WebSocket, OpClose means that the client sends no more data and has probably disconnected. The
+// server still tries to send the response, and Cancel follows later. The Code websocket.GoingAway means that the server
+// ends an endless response. In this case Cancel follows immediately, because a handler that does not stop must be
+// interrupted.
 type Input struct {
 	Ticket Ticket
 	Op     Op
-	Data   []byte // valid until Deliver returns
-	Last   bool   // only with OpBody: the body is complete
-	// only with OpClose: the close code (RFC 6455 §7.4). The client's code, or 1005 if the client sent none; 1001 or
-	// 1012 if the server closes.
+	Data   []byte // bytes of the body or message; valid until Deliver returns
+	Last   bool   // the body is complete; only with OpBody
+	// close code (RFC 6455 §7.4), only with OpClose: the client's code, 1005 if the client sent no code, or 1001 or
+	// 1012 if the server closes the WebSocket
 	Code uint16
 }
 
-// InputWindow limits the bytes of Input that a handler has received and not returned by OpCredit. Each Input counts
-// InputCost bytes more. At the limit the loop stops reading from the client. A handler must return bytes when it has
-// used an eighth of the window, or earlier.
+// InputWindow limits the bytes of Input that a handler has received and not returned with OpCredit. Each Input counts
+// InputCost additional bytes. At the limit the loop stops reading from the client. A handler must return bytes at the
+// latest when it has used an eighth of the window.
 const (
 	InputWindow = 64 << 10
 	InputCost   = 64
 )
 
-// Outstanding is the input that a handler has received and not yet consumed, in bytes with InputCost for each piece.
+// Outstanding is the size of the input that a handler has received and not yet returned, in bytes, including InputCost
+// for each piece.
 type Outstanding int64
 
 // Add counts a delivered piece of input. Add reports whether the handler has reached InputWindow.
@@ -88,7 +92,8 @@ func (o *Outstanding) Credit(n int64) (more bool) {
 	return o.Low()
 }
 
-// Trailers are fields after a body, in the form of Head.Fields. http1.ValidTrailer must accept them (RFC 9110 §6.5).
+// Trailers are the fields after a body (RFC 9110 §6.5), in the form of Head.Fields. http1.ValidTrailer must accept
+// their names.
 type Trailers []byte
 
 type Owner interface {
@@ -97,37 +102,40 @@ type Owner interface {
 	Release(*Part)
 }
 
-// Part is a piece of a response. The first part of a response has First set, the last part has an End; a short response
-// is a single part with both. Each response has exactly one last part, even after Cancel or a failure of the handler.
-// Parts with Interim may precede the first part. Slices must stay valid until Owner releases the part.
+// Part is a piece of a response. In the first part of a response, First is true; in the last part, End is not zero. A
+// short response is a single part with both. Each response has exactly one last part, even after Cancel or a failure of
+// the handler. Parts with Interim may precede the first part. The slices of a Part must stay valid until Owner releases
+// the part.
 type Part struct {
-	// gets the part when its bytes are no longer needed; nil if the bytes never change and are garbage-collected
+	// gets the part back when its bytes are no longer needed; nil if the bytes never change and are garbage-collected
 	Owner Owner
 	Ref   any
 
 	First bool
 	End   End // not zero if this is the last part
 
-	// Interim means that Head, which has only Status, Reason and Fields, is the head of a 1xx response (RFC 9110
-	// §15.2).
+	// Interim means that Head is the head of a 1xx response (RFC 9110 §15.2), in which only Status, Reason and Fields
+	// are set.
 	Interim bool
 
-	// Op, if not OpBody, makes the part a message, the end of a WebSocket, or a report without bytes. If a WebSocket
-	// ends without OpClose, the close code is 1000, or 1011 if the last part is Incomplete.
+	// Op says what Body contains. With an Op other than OpBody, the part is a message, the end of a WebSocket, or a
+	// report without bytes. If a WebSocket ends without OpClose, the close code is 1000, or 1011 if the last part is
+	// Incomplete.
 	Op Op
-	// for OpClose the close code (RFC 6455 §7.4), for OpCredit the number of returned bytes of Input
+	// with OpClose, the close code (RFC 6455 §7.4); with OpCredit, the number of returned bytes of Input
 	Number int64
 
-	Head Head   // only if First or Interim is set
-	Body []byte // unframed bytes, may be empty
-	// sent after Body; nil if there is no file; Release closes its descriptor
+	Head Head   // not used unless First or Interim is true
+	Body []byte // bytes without framing; may be empty
+	// file that is sent after Body; nil if there is none; Release closes its descriptor
 	File *conn.File
 
-	// Trailers, in the last part, are fields after the body, or nil. Trailers are dropped if they cannot be sent: see
-	// http1.Request.Trailers.
+	// Trailers are the fields after the body, or nil. Only the last part may have Trailers. They are dropped if they
+	// cannot be sent (see http1.Request.Trailers).
 	Trailers *Trailers
 
-	// Upgrade, in the last part, gets the connection after the response, whose body has no end. Upgrade is usually nil.
+	// Upgrade gets the connection after a response whose body has no end; usually nil. Only the last part may have an
+	// Upgrade.
 	Upgrade Upgrade
 }
 
@@ -136,11 +144,12 @@ type End uint8
 const (
 	NotLast End = iota
 	Complete
-	// the last part of a response whose body is incomplete, which the connection must show
+	// the last part of a response whose body is incomplete; the connection must show the client that the rest is
+	// missing
 	Incomplete
 
-	// Detached is the last part of a response that the application has sent itself, over Request.Socket. The part is
-	// dropped, and the connection closes.
+	// the last part of a response that the application itself has sent, over Request.Socket; the part is dropped, and
+	// the connection closes
 	Detached
 )
 
@@ -170,11 +179,11 @@ func (p *Part) Release() {
 
 // PartOwner owns the parts that a connection sends. Exchange implements PartOwner.
 type PartOwner interface {
-	// PartSent returns p to its owner when the body of p is no longer needed. See conn.Owner for err.
+	// PartSent is called when the connection no longer needs the body of p. For err see conn.Owner.
 	PartSent(p *Part, err error)
 
-	// PartWaits is called if the socket has not accepted all bytes of p. The parameter left is the number of the other
-	// bytes. PartWaits returns the Unsent that counts the waiting bytes, or nil.
+	// PartWaits is called if the socket has not accepted all bytes of p. The parameter left is the number of bytes that
+	// were not accepted. PartWaits returns the Unsent that counts these bytes, or nil.
 	PartWaits(p *Part, left int) *conn.Unsent
 }
 
@@ -185,8 +194,9 @@ type sentPart struct {
 
 func (p *sentPart) Sent(err error) { p.of.PartSent(&p.part, err) }
 
-// SendPart writes the gathered output of c, then body and tail, without copying them. Bytes that the socket does not
-// accept become a transfer. When all bytes are sent, SendPart or the transfer calls of.PartSent with p.
+// SendPart writes the gathered output of c, followed by body and tail, without copying these two. Bytes that the socket
+// does not accept become a transfer. When all bytes are sent, SendPart or the transfer calls PartSent with p on the
+// owner in the parameter of.
 func SendPart(c *conn.Conn, p *Part, of PartOwner, body, tail []byte) {
 	rest, err := c.Write(c.TakeGathered(), body, tail)
 	if rest != nil {

@@ -2,8 +2,8 @@ package exchange
 
 import "testing"
 
-// The last piece may exceed InputWindow. The handler gets more input when it has returned half of the window. Returning
-// too many bytes has no effect.
+// The last piece before the limit may exceed InputWindow. The handler gets more input after it has returned half of the
+// window. Returning more bytes than it has received has no effect.
 func TestHandlerGetsInputUpToItsWindow(t *testing.T) {
 	var o Outstanding
 	piece := make([]byte, InputWindow/4)

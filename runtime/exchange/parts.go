@@ -6,11 +6,11 @@ import (
 	"fapws/runtime/conn"
 )
 
-// Parts is a queue of the parts of a response that wait until earlier output was sent. The ledger of the server counts
-// their bytes.
+// Parts is a queue of parts of a response, which wait until earlier output was sent. The ledger of the server counts
+// the bytes of these parts.
 type Parts struct {
 	queue []Part
-	// number of parts at the front of the queue that Take has returned; always less than half of the queue
+	// number of elements at the front of queue that Take has already returned; always less than half of len(queue)
 	taken  int
 	unsent *conn.Unsent
 }
@@ -26,7 +26,7 @@ func (q *Parts) PutFirst(p *Part) { q.queue = slices.Insert(q.queue, q.taken, *p
 // Take removes the first part. q must not be empty.
 func (q *Parts) Take() Part {
 	p := q.queue[q.taken]
-	if q.taken++; 2*q.taken >= len(q.queue) { // not for each part, because a thousand parts may wait
+	if q.taken++; 2*q.taken >= len(q.queue) { // move the queue rarely, because a thousand parts can wait
 		q.queue, q.taken = slices.Delete(q.queue, 0, q.taken), 0
 	}
 	if q.Empty() && cap(q.queue) > 16 {
@@ -45,7 +45,7 @@ func (q *Parts) TakeAll() []Part {
 func (q *Parts) Unsent() int64 { return q.unsent.Size() }
 
 // Count adds p to the ledger if p is large. The parameter left is the number of unwritten bytes of p. Count returns the
-// Unsent of q; nil if no part was counted.
+// Unsent of q, or nil if no part of q was counted.
 func (q *Parts) Count(in *conn.Set, of conn.Response, p *Part, left int) *conn.Unsent {
 	if len(p.Body) >= conn.CountedPart {
 		q.begin()
@@ -54,7 +54,8 @@ func (q *Parts) Count(in *conn.Set, of conn.Response, p *Part, left int) *conn.U
 	return q.unsent
 }
 
-// Uncount removes p from the ledger if p is large. The parameter left is the number of bytes of p that are discarded.
+// Uncount removes p from the ledger if p is large. The parameter left is the number of bytes of p that are discarded
+// without being sent.
 func (q *Parts) Uncount(in *conn.Set, p *Part, left int) {
 	if q.unsent != nil {
 		in.Unsent.Drop(q.unsent, p.Body, left)
@@ -67,7 +68,8 @@ func (q *Parts) begin() {
 	}
 }
 
-// hold appends p to q and counts p even if it is small. The caller must call unheld when it removes p from q.
+// hold appends p to q and adds p to the ledger even if p is small. The caller must call unheld when it removes p from
+// q.
 func (q *Parts) hold(in *conn.Set, of conn.Response, p *Part) {
 	q.Put(p)
 	if q.Count(in, of, p, len(p.Body)); len(p.Body) < conn.CountedPart {

@@ -14,15 +14,15 @@ const (
 	htmlType = "text/html; charset=utf-8"
 )
 
-// SendReply answers x with r, without a page of the site.
+// SendReply answers x with r as it is, without an error page of the site.
 func (x *Exchange) SendReply(r *Reply) {
 	p := Part{First: true, End: Complete}
 	p.Body = fillHead(&p.Head, r, x.html, x.Prefix)
 	x.Sink.Send(&p)
 }
 
-// fillHead sets h and returns the body for r. If html is set, the body of an error is an HTML page. prefix is the path
-// prefix that a proxy has stripped.
+// fillHead sets the head h for the reply r and returns the body. If html is true, the body for an error is an HTML
+// page. The parameter prefix is the path prefix that a proxy has removed.
 func fillHead(h *Head, r *Reply, html bool, prefix string) (body []byte) {
 	h.Status, h.Fields, h.HasDate, h.HasServer = r.Status, r.Fields, r.Date, r.Server
 	h.Close = r.Close
@@ -39,11 +39,13 @@ func fillHead(h *Head, r *Reply, html bool, prefix string) (body []byte) {
 	return body
 }
 
-// pageWait is how long a browser waits before it gets the page of Starting. Most applications load in less time.
+// pageWait is how long a browser's request waits before the response is the page of Starting. Most applications load in
+// less time.
 const pageWait = time.Second
 
-// Starting returns the answer to a browser while the application of its site loads: a page that reloads itself after a
-// second. since is how long the application has been loading. The page needs no JavaScript and no other resources.
+// Starting returns the reply to a browser while an application loads: a page that reloads itself after a second. The
+// parameter since is how long the application has been loading. The page needs neither JavaScript nor further
+// resources.
 func Starting(since time.Duration) Reply {
 	seconds := "1 second"
 	if n := int(since.Seconds()); n > 1 {

@@ -8,28 +8,29 @@ import (
 	"fapws/runtime/route"
 )
 
-// request is the request of an exchange, with the decision.
+// The type request is the request of an exchange, together with the decision about it.
 //
-// All exchanges that do not wait share one request. The slices of request refer to the input of the connection. keep
-// makes the request of a waiting exchange permanent.
+// All exchanges that do not wait share one request, whose slices refer to the input of the connection. If an exchange
+// must wait, the method keep copies these slices.
 type request struct {
-	route.Decision // Decision.Head is the head as it was received
+	route.Decision // Decision.Head is the received head
 	parsed         http1.Request
 	mount          *Mount       // the mount of the decision; nil if none
 	limits         []*RateLimit // limits that have counted the request
-	// keep was called: the slices no longer refer to the input of the connection
+	// the method keep was called, so the slices no longer refer to the input of the connection
 	kept    bool
-	lasting bool // the request remains valid until End of its exchange
+	lasting bool // the request stays valid until Exchange.End
 
-	time    time.Time // arrival of the head, if Server.timed is set
-	earlier uint32    // logged requests of its connection before this one
+	time time.Time // time when the head arrived; zero unless Server.timed is true
+	// number of logged requests on the connection before this request
+	earlier uint32
 
 	// name of the directory index that Decline appended to the path, or ""
 	index string
 
-	handed Request // the request in the form that sources get (see hand)
+	handed Request // the request in the form for sources (see the method hand)
 
-	// Reused memory for the forwarding fields, and for a head with the fields of an identity.
+	// Reused memory: for the forwarding fields, and for a head with the fields of an Identity.
 	forwarded  []byte
 	identified []byte
 }
@@ -42,7 +43,7 @@ func newRequest() *request {
 
 func (q *request) reset() {
 	q.mount, q.limits, q.index = nil, q.limits[:0], ""
-	// The compiler would copy a composite literal.
+	// With fields in this literal, the compiler would make a temporary copy.
 	q.handed = Request{}
 	q.handed.Parsed, q.handed.Spool = &q.parsed, -1
 }
@@ -58,7 +59,7 @@ func (q *request) keep() {
 	r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
 }
 
-// identify gives the request its identity, with fields at the end of the head.
+// identify gives the request an Identity, and appends the fields of the Identity to the head.
 func (q *request) identify(n *http1.Identifier, trusted bool, id *http1.Identity) {
 	r := &q.handed
 	q.identified, r.Own = n.Rewrite(q.identified[:0], r.Head, &q.parsed, trusted, id)

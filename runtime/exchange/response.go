@@ -17,20 +17,22 @@ import (
 type Response struct {
 	Status int // 0 before the response begins
 	Sent   int64
-	Framed int64 // other sent bytes: head and framing
-	// unsent bytes of the announced Content-Length; 0 if no length was announced
+	// number of sent bytes that do not belong to the body: head and framing
+	Framed int64
+	// number of unsent body bytes according to Content-Length; 0 if no length was announced
 	Left int64
 
 	Framing http1.Framing // framing of the body
 	Begun   bool
-	cut     bool // the body was longer than its Content-Length
+	cut     bool // the handler's body was longer than its Content-Length
 
-	trailers bool // the client accepts trailers: see http1.Request.Trailers
+	trailers bool // the client accepts trailers (see http1.Request.Trailers)
 }
 
-// Take returns how much of p may be sent: nothing if the response has no body, otherwise no more than its
-// Content-Length. count is the number of bytes of the file. broken reports that p is the last part and the body is
-// incomplete. Take logs a wrong Content-Length of a handler.
+// Take returns the bytes of p that may be sent: nothing if the response has no body, and otherwise no more than its
+// Content-Length. The result body is from p.Body, and count is the number of bytes to send from p.File. The result
+// broken is true if p is the last part and the body is incomplete. If a handler's Content-Length is wrong, Take logs
+// this.
 func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	r := &x.Out
 	if r.Framing != http1.NoBody {
@@ -55,14 +57,14 @@ func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	return body, count, p.End == Incomplete
 }
 
-// LogShort logs err if it is the error of a file, for example of a file that was shorter than announced.
+// LogShort logs err if it is the error of a file, for example because the file was shorter than announced.
 func (x *Exchange) LogShort(err error) {
 	if errors.As(err, new(*conn.FileError)) {
 		x.Log(logfile.Warning, "response aborted: "+err.Error())
 	}
 }
 
-// Refused returns the reply to a request whose body b has failed with err.
+// Refused returns the reply to a request whose body b was rejected with the error err.
 func (b *Body) Refused(s *Server, err error) Reply { return s.refused(err, b.size, b.max) }
 
 func (s *Server) refused(err error, size, max int64) Reply {
@@ -111,8 +113,8 @@ func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 	return r
 }
 
-// limitWarnings returns the rate limits for the warnings of NoteLimit, by the name of the setting; "" for limits
-// without a setting.
+// limitWarnings returns the rate limits for the warnings of NoteLimit, as a map from the name of the setting; "" is the
+// key for limits without a setting.
 func limitWarnings() map[string]*logfile.Seldom {
 	all := map[string]*logfile.Seldom{}
 	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size",
@@ -123,7 +125,8 @@ func limitWarnings() map[string]*logfile.Seldom {
 	return all
 }
 
-// NoteLimit logs that a client exceeds a limit, once a minute for each limit. The parameter sent describes the answer.
+// NoteLimit logs that a client has exceeded the limit l, at most once a minute for each limit. The parameter sent
+// describes the response.
 func (x *Exchange) NoteLimit(sent string, l Limit) {
 	if !x.s.limitWarnings[l.Setting].Once(time.Minute) {
 		return
@@ -134,18 +137,18 @@ func (x *Exchange) NoteLimit(sent string, l Limit) {
 	x.Log(logfile.Warning, sent)
 }
 
-// Heads makes the heads of all responses of an event loop.
+// Heads makes the heads of all responses that an event loop sends.
 type Heads struct {
-	// Fields is memory in which callers may build the fields of a response. Fields may be reused when AppendHead has
-	// returned.
+	// Fields is memory in which callers can build the fields of a response. After AppendHead has returned, the memory
+	// can be reused.
 	Fields []byte
 
 	*http1.Template
 	edited []byte
 }
 
-// AppendHead appends the head of r, the response to x, to dst in the form of HTTP/1. AppendHead sets the framing of the
-// body in x.
+// AppendHead appends the head of the response r to dst as an HTTP/1 head. AppendHead sets the framing of the body in
+// x.Out.
 func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	h, before := &x.s.Heads, len(dst)
 	if len(x.rules.headers) > 0 || x.renewal != nil {
@@ -180,8 +183,8 @@ var crlf, requestID = []byte("\r\n"), []byte("X-Request-Id")
 
 const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"
 
-// AppendHeadOf calls AppendHead for the head of p, which is the first part of x or an interim response (1xx). keepAlive
-// reports whether the connection can stay open.
+// AppendHeadOf calls AppendHead for the head of p, which is the first part of x or an interim response (1xx). The
+// parameter keepAlive says whether the connection can stay open.
 func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	s, h := x.s, &p.Head
 	if p.Interim {
@@ -198,14 +201,14 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	if r.Status < 100 || r.Status > 999 {
 		r.Status, r.Reason = 500, nil
 	}
-	// Handlers cannot set Upgrade, which a 426 requires (RFC 9110 §15.5.22).
+	// A 426 must have an Upgrade field (RFC 9110 §15.5.22), which handlers cannot set.
 	if r.Status == 426 {
 		r.Fields = append(r.Fields[:len(r.Fields):len(r.Fields)], upgradeConnection...)
 		if http1.FieldValue(h.Fields, []byte("upgrade")) == "" {
 			r.Fields = append(r.Fields, upgradeField...)
 		}
 	}
-	// Close after a 1xx, because clients expect a final response after it.
+	// If the last response is a 1xx, close the connection, because clients expect a final response after a 1xx.
 	r.KeepAlive = keepAlive && !h.Close && r.Status >= 200
 	if r.Length < 0 && p.End == Complete {
 		if size := p.Size(); size > 0 || !x.IsHead {
@@ -219,8 +222,8 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	return x.AppendHead(dst, &r)
 }
 
-// Trailers returns the trailers to send after p. Trailers returns nil if p has no trailers, the client does not accept
-// trailers, or the response has no body. HTTP/1 sends trailers only after a chunked body.
+// Trailers returns the trailers to send after p. It returns nil if p has no trailers, if the client does not accept
+// trailers, or if the response has no body. Callers of HTTP/1 must send the result only after a chunked body.
 func (r *Response) Trailers(p *Part) []byte {
 	if p.Trailers == nil || p.End != Complete || p.First || !r.trailers || r.Framing == http1.NoBody {
 		return nil

@@ -2,7 +2,7 @@ package exchange
 
 import "testing"
 
-// The server checks the free space only for bodies above usualBody.
+// The server checks the free space only for bodies that are longer than usualBody.
 func TestBodyMayUseAQuarterOfTheFreeSpace(t *testing.T) {
 	for size, want := range map[int64]bool{10 << 20: true, 10<<20 + 1: false} {
 		if got := hasRoom(40<<20, size); got != want {

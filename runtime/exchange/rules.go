@@ -12,46 +12,49 @@ import (
 	"fapws/runtime/route"
 )
 
-// Rules apply to requests independent of their source. Rules of a mount override those of its site. The zero value of
-// each field has no effect. Use NewRules to create Rules.
+// Rules apply to requests regardless of the source that answers them. The rules of a mount override the rules of its
+// site. The zero value of each field has no effect. Use NewRules to create Rules.
 type Rules struct {
-	// Fields of all responses, including errors. These fields replace fields of the same name.
-	Set    []http1.HeaderField
-	Add    []http1.HeaderField // fields that do not replace others of the same name
-	Remove []string            // names of fields that are removed from responses
+	// Set contains fields for all responses, including errors. These fields replace fields of the same name.
+	Set []http1.HeaderField
+	// fields for all responses, which do not replace fields of the same name
+	Add    []http1.HeaderField
+	Remove []string // names of fields that are removed from responses
 
-	// SetSecure is like Set, for requests over HTTPS. The scheme may be from a trusted proxy.
+	// SetSecure has the same effect as Set, but only for requests over HTTPS. A trusted proxy can report the scheme.
 	SetSecure []http1.HeaderField
 
-	// Allow and Deny are networks of the client, which a trusted proxy may report. A client in Allow is allowed. A
-	// client only in Deny gets 403. Clients in neither are allowed, unless only Allow is set. A client of a unix socket
-	// has no address; only a network of all addresses contains it.
+	// Allow and Deny are networks of clients; a trusted proxy can report the client. A client in Allow is allowed. A
+	// client in Deny but not in Allow gets 403. A client in neither is allowed, unless Allow is set and Deny is empty.
+	// A client of a unix socket has no address and belongs only to networks that contain all addresses.
 	Allow, Deny []netip.Prefix
 
-	// Methods are the allowed methods. Requests with other methods get 405. GET allows HEAD.
+	// Methods are the allowed methods; GET also allows HEAD. A request with a method that is not allowed gets 405.
 	Methods []string
 
 	Cert route.ClientCert
 
-	Limits []*RateLimit // limits of the number of requests; nil means the limits of the site
+	// limits for the number of requests; nil means the limits of the site
+	Limits []*RateLimit
 
-	Access  Access // users that are allowed; nil allows everybody
+	Access  Access // decides which users are allowed; nil allows everybody
 	NoLogin bool   // users need not log in, even if the site requires a login
 
 	MaxBodySize int64
-	Timeout     time.Duration // 0 means Config.Timeout; negative means no timeout
+	// timeout of a request; 0 means Config.Timeout, and a negative value means no timeout
+	Timeout time.Duration
 
-	// EarlyHints are values of Link in a 103 response that is sent when a request for a Handler arrives, if the client
-	// understands it.
+	// EarlyHints are values of Link fields. When a request for a Handler arrives, the server sends these fields in a
+	// 103 response, if the client understands it.
 	EarlyHints []string
 
-	edit       *http1.Edit // made from Set, Add and Remove, or nil
+	edit       *http1.Edit // made from Set, Add and Remove; nil if all three are empty
 	editSecure *http1.Edit
-	allow      []byte // value of the field Allow in a 405
-	hints      []byte // the fields Link made from EarlyHints
+	allow      []byte // line with the field Allow for a 405
+	hints      []byte // lines with the Link fields for EarlyHints
 }
 
-// NewRules returns r ready for use. The error has one line.
+// NewRules returns Rules with the exported fields of r, ready for use. The error has one line.
 func NewRules(r Rules) (_ *Rules, err error) {
 	if r.edit, err = http1.NewEdit(r.Set, r.Add, r.Remove); err != nil {
 		return nil, err
@@ -77,28 +80,29 @@ func NewRules(r Rules) (_ *Rules, err error) {
 	return &r, nil
 }
 
-// rules are the merged rules of a mount and its site.
+// The type rules contains the merged rules of a mount and its site.
 type rules struct {
 	site    *Site
-	headers http1.Edits  // the edits of the site, then the edits of the mount
-	plain   int          // the first plain headers apply without HTTPS
+	headers http1.Edits // the edits of the site, then the edits of the mount
+	// number of elements at the front of headers that apply to requests without HTTPS
+	plain   int
 	guard   route.Guard  // the rules that package route checks
-	limits  []*RateLimit // in addition to the guard
-	access  Access       // nil allows everybody
-	local   bool         // clients on this machine need no session
-	quiet   bool         // requests have no line in an access log
+	limits  []*RateLimit // limits for the number of requests, in addition to the guard
+	access  Access       // decides which users are allowed; nil allows everybody
+	local   bool         // clients on this machine need not log in
+	quiet   bool         // requests get no line in an access log
 	timeout time.Duration
 	maxBody int64
-	hints   []byte // the fields Link of early hints, or nil
+	hints   []byte // lines with the Link fields for early hints, or nil
 }
 
 var noRules = &rules{site: new(Site)}
 
-// onlyForUser keeps responses out of shared caches. Responses to requests with Basic authentication do not need it
-// (RFC 9111 §3.5).
+// onlyForUser keeps responses to logged-in users out of shared caches. Shared caches never store responses to requests
+// with Basic authentication (RFC 9111 §3.5), so these responses do not need onlyForUser.
 var onlyForUser, _ = http1.NewEdit(nil, []http1.HeaderField{{Name: "Cache-Control", Value: "private"}}, nil)
 
-// rulesOf returns the merged rules of site s and mount m. m is nil for requests that no mount accepts.
+// rulesOf returns the merged rules of the site s and the mount m. The mount is nil for requests that no mount accepts.
 func rulesOf(s *Site, m *Mount) *rules {
 	if m == nil {
 		m = new(Mount)
@@ -161,16 +165,19 @@ func (s *Site) ownsLog() bool { return s.AccessLog != nil || s.NoAccessLog }
 
 // A RateLimit limits how often a client may send requests. A RateLimit is a pointer so that mounts can share it.
 type RateLimit struct {
-	// Take counts the request of x, and returns the reply to a request that exceeds the limit, or nil. Take is called
-	// on the event loop once for each request of a client. Take uses Head, Parsed, Path and Peer of x.Req.
+	// Take counts the request of x. If the request exceeds the limit, Take returns the reply; otherwise Take returns
+	// nil. Take is called on the event loop, once for each request of a client. Take uses the fields Head, Parsed, Path
+	// and Peer of x.Req.
 	Take func(x *Exchange) *Reply
 
-	OfUser bool // Take is called after the login, otherwise before
-	DryRun bool // requests that exceed the limit are only counted and logged
+	// Take is called after the login; if false, Take is called before the login
+	OfUser bool
+	// requests that exceed the limit are counted and logged, but not rejected
+	DryRun bool
 }
 
-// admit decides whether the client of x has access. Limits come before the login, because a password check is slow.
-// refusal and known are as in Access.Admit.
+// admit decides whether the client of x has access. It checks limits before the login, because a password check is
+// slow. The results are the same as for Access.Admit.
 func (r *rules) admit(x *Exchange) (refusal *Reply, known bool) {
 	if refusal = r.exceeded(x, false); refusal != nil {
 		return refusal, true
@@ -184,7 +191,9 @@ func (r *rules) admit(x *Exchange) (refusal *Reply, known bool) {
 	return r.exceeded(x, true), true
 }
 
-// exceeded asks the limits that were not asked yet: x may have been suspended, or several mounts may have them.
+// exceeded calls Take for each limit that has not counted the request yet, and returns the reply of the first exceeded
+// limit, or nil. A limit may already have counted the request, because x was suspended, or because several mounts have
+// the limit.
 func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
 	for _, l := range r.limits {
 		if l.OfUser != ofUser || x.client.Subrequest() || slices.Contains(x.req.limits, l) {
@@ -207,20 +216,20 @@ func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
 
 // Access decides which users may use a mount. The methods of Access are called on the event loop.
 type Access interface {
-	// Admit decides whether the client of x has access. Admit uses Head, Parsed, Path and Peer of x.Req. refusal is the
-	// reply to a client without access, or nil. Before Admit accepts a user, Admit calls Exchange.LogIn. The result
-	// known is false if a file must be read or a password checked first. This check happens on another goroutine.
-	// Afterwards the loop resumes x and calls Admit again.
+	// Admit decides whether the client of x has access. Admit uses the fields Head, Parsed, Path and Peer of x.Req. The
+	// result refusal is the reply to a client without access; nil if the client has access. Before Admit accepts a
+	// user, it calls Exchange.LogIn. If a file must first be read or a password checked, the result known is false, and
+	// a goroutine does this work. Afterwards the loop resumes x and calls Admit again.
 	Admit(x *Exchange) (refusal *Reply, known bool)
 
 	// By returns the kind of login.
 	By() Login
 
-	// Named returns the user name in a request without checking the password, or "".
+	// Named returns the user name in a request, or "" if there is none. Named does not check the password.
 	Named(head []byte, fields []http1.Field) string
 }
 
-// Check is a running check or a result of an Access: see Exchange.Check.
+// Check is a running check of an Access, or its result (see Exchange.Check).
 type Check interface {
 	Cancel() // the client has disconnected
 	Defer()  // the client has probably disconnected
@@ -233,7 +242,7 @@ func (x *identity) LogIn(user string, by Login) {
 }
 
 func (x *identity) SetCookie(value string) {
-	// cookies of the server are valid
+	// the error is nil, because the server's cookies are valid fields
 	x.renewal, _ = http1.NewEdit(nil, []http1.HeaderField{{Name: "Set-Cookie", Value: value}}, nil)
 }
 

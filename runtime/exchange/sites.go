@@ -14,41 +14,45 @@ import (
 	"fapws/runtime/route"
 )
 
-// A Loop is the event loop as the Server sees it. The methods of a Loop are called on the event loop.
+// A Loop is the event loop that runs a Server. The Server calls the methods of the Loop on the event loop.
 type Loop interface {
 	// Arrived is called when c has sent its first request, or was closed without a request. Gone is called when c is no
 	// longer counted as a connection.
 	Arrived(c *Client)
 	Gone(c *Client)
 
-	// Freed is called when a descriptor is free, so that waiting connections can be accepted.
+	// Freed is called when a descriptor has become free, so that waiting connections can be accepted.
 	Freed()
 }
 
 type Config struct {
-	Limits http1.Limits // limits of the head of a request; longer heads get 414 or 431
-	// time limit of a head, from its first byte or from the start of the connection
+	// limits for the head of a request; a longer head gets 414 or 431
+	Limits http1.Limits
+	// time limit for a head, from its first byte or from the start of the connection
 	HeadTimeout time.Duration
 	BodyTimeout time.Duration // how long a client may pause in a body
 	// minimum average rate of a body after BodyTimeout, in bytes per second; 0 or less means no minimum
 	BodyRate  int64
 	KeepAlive time.Duration // how long a connection may be idle
 
-	SpoolSize int // maximum size of a body in memory, in bytes; 0 means 256 KiB
-	// directory for the unlinked files of longer bodies; "" means os.TempDir
+	// maximum size of a collected body in memory, in bytes; 0 means 256 KiB
+	SpoolSize int
+	// directory of the unlinked files for longer bodies; "" means os.TempDir
 	SpoolDir string
 
-	// MaxSpools limits the number of these files. A client gets at most a third of these files. Further bodies of this
-	// client are not read before a file is free. 0 means an eighth of the limit of open files of the process.
+	// MaxSpools limits the number of files for collected bodies. A client gets at most a third of these files. The
+	// server does not read a further body of this client until a file is free. 0 means an eighth of the process's limit
+	// of open files.
 	MaxSpools int
 
-	// MaxDescriptors limits the descriptors of open connections and the additional descriptors of HTTP/2 requests. The
-	// requests of a client use at most a third of them; further requests wait. 0 means three quarters of the limit of
-	// open files of the process, or conn.AcceptConfig.MaxClients if it is larger.
+	// MaxDescriptors limits the sum of the descriptors of open connections and of the additional descriptors of HTTP/2
+	// requests. The requests of a client use at most a third of these descriptors; further requests wait. 0 means three
+	// quarters of the process's limit of open files or, if that is larger, conn.AcceptConfig.MaxClients.
 	MaxDescriptors int
 
 	// MaxBodyMemory limits the memory for incomplete HTTP/1 bodies, in bytes. The first 16 KiB of each body do not
-	// count. A client uses at most a third of this memory. Further bodies of the client are in files. 0 means 96 MiB.
+	// count. A client uses at most a third of this memory; further bodies of this client are stored in files. 0 means
+	// 96 MiB.
 	MaxBodyMemory int64
 
 	// MaxBodySize limits the body of a request in bytes. A client that sends more gets 413, and the connection closes.
@@ -58,39 +62,40 @@ type Config struct {
 	// StartWait limits how long a request waits for a Pending mount. 0 means no wait.
 	StartWait time.Duration
 
-	// Proxies are the networks of trusted proxies, whose fields Forwarded and X-Forwarded-* the server uses. ProxyUnix
-	// makes clients of unix sockets trusted proxies.
+	// Proxies are the networks of trusted proxies. The server uses the fields Forwarded and X-Forwarded-* in their
+	// requests. If ProxyUnix is true, clients of unix sockets are also trusted proxies.
 	Proxies   []netip.Prefix
 	ProxyUnix bool
 
 	// ProxyProtocol requires connections from Proxies to begin with a header of the PROXY protocol, version 1 or 2.
 	ProxyProtocol bool
 
-	// RefuseUnknownHosts answers 421 (RFC 9110 §15.5.20) to requests for a host without a site. Otherwise the first
-	// site gets these requests. The first site always gets requests without a host (HTTP/1.0).
+	// If RefuseUnknownHosts is true, requests for a host without a site get 421 (RFC 9110 §15.5.20). Otherwise the
+	// first site gets these requests. The first site always gets requests without a host (HTTP/1.0).
 	RefuseUnknownHosts bool
 
-	// RootPath, "" or "/a/b", is the path prefix of the whole server. RootPath is removed from the beginning of paths
-	// and begins SCRIPT_NAME.
+	// RootPath, "" or "/a/b", is the path prefix of the whole server. The server removes RootPath from the beginning of
+	// paths, and SCRIPT_NAME begins with RootPath.
 	RootPath string
 
-	// OnMaxRequests is called once after MaxRequests requests, on a separate goroutine. 0 means never.
+	// OnMaxRequests is called once, after MaxRequests requests, on a separate goroutine. If MaxRequests is 0,
+	// OnMaxRequests is never called.
 	MaxRequests   int
 	OnMaxRequests func()
 
-	// Current is called on the loop and must not block. Current calls the function done, on any goroutine, when the
-	// requests that arrived before the call may be answered. Requests of the server to itself do not wait. If Current
-	// is nil, no request waits.
+	// Current delays requests: those that arrived before a call of Current are answered only after Current has called
+	// the function done, on any goroutine. Current is called on the loop and must not block. Requests of the server to
+	// itself do not wait. If Current is nil, no request waits.
 	Current func(done func())
 
-	// Needed, if not nil, is called on the loop for each request that waits at a Pending mount. Needed must not block.
+	// Needed is called on the loop for each request that waits for a Pending mount. It must not block, and may be nil.
 	Needed func()
 
-	// H2C allows HTTP/2 without TLS if the client begins with the preface of HTTP/2.
+	// H2C allows HTTP/2 without TLS for clients that begin with the HTTP/2 preface.
 	H2C bool
 
-	// Trace adds a field traceparent to each request, which continues the trace of the client or begins one (W3C Trace
-	// Context).
+	// Trace adds a field traceparent to each request. The field continues the client's trace or begins a new one (W3C
+	// Trace Context).
 	Trace bool
 
 	// RequestID adds a field x-request-id to each request and its response: the id of a trusted proxy, or a new id.
@@ -99,11 +104,11 @@ type Config struct {
 	// ServerTiming adds the field Server-Timing to responses (https://www.w3.org/TR/server-timing/).
 	ServerTiming bool
 
-	// Answered, if not nil, is called on the loop for each answered request, except those with an override page. The
-	// entry is valid until it returns.
+	// Answered is called on the loop for each answered request, except requests that got the override page. The entry
+	// is valid until Answered returns. Answered may be nil.
 	Answered func(*logfile.Entry)
 
-	// AccessLog gets a line for each request. nil means no log and has no cost.
+	// AccessLog gets a line for each request; nil means no log.
 	AccessLog *logfile.AccessLog
 
 	// LogClient writes a line about a client, such as "192.0.2.7:4711", to the error log.
@@ -123,48 +128,53 @@ type Server struct {
 	override *Override // nil if the application can serve
 	secure   *conn.TLSServer
 
-	// functions of AwaitCurrent that wait for the next call of Config.Current
+	// functions from AwaitCurrent that wait for the next call of Config.Current
 	unasked []func()
-	asked   bool // Config.Current will still call done
+	// Config.Current was called and has not yet called its parameter done
+	asked bool
 
-	exchanges []*Exchange // all exchanges, including ended exchanges
+	exchanges []*Exchange // all exchanges that were allocated, including ended ones
 	free      *Exchange
 	next      *request
 	records   []*logfile.Record
 	files     conn.Shares
 	memory    conn.Shares
 
-	descriptors conn.Shares // descriptors of connections and of HTTP/2 streams, by client
+	// number of descriptors for connections and HTTP/2 streams, by client
+	descriptors conn.Shares
 
 	gaveUp bool
-	End    Ending // call conn.Set.Drain after a change to Leaving or Draining
+	// after a change to Leaving or Draining, the caller must call conn.Set.Drain
+	End Ending
 
 	spoolWarnings logfile.Seldom
 
 	descriptorWarnings logfile.Seldom
 	limitWarnings      map[string]*logfile.Seldom
-	undeclared         logfile.Seldom  // limits lines about clients that send forwarding fields
-	unread             map[string]bool // fields of trusted proxies that warnUnread has logged
+	// limits log lines about clients that send forwarding fields but are not trusted proxies
+	undeclared logfile.Seldom
+	unread     map[string]bool // fields of trusted proxies that warnUnread has logged
 
 	metrics    *metrics.Recorder // nil if requests are not counted
-	identifier *http1.Identifier // nil if requests get no identity
-	timed      bool              // the access log or Debug needs the times of requests
-	served     int64
+	identifier *http1.Identifier // adds identities to requests; nil if requests get none
+	// the access log or the setting Debug needs the times of requests
+	timed  bool
+	served int64
 }
 
-// Table is a set of sites from Prepare.
+// Table is the set of sites that Prepare returns and Use installs.
 type Table struct {
 	sites []Site
 	route *route.Table
 
-	pending bool // some mount is Pending
-	logged  bool // some site has its own setting for the access log
-	users   bool // some site or mount has users: see dropForged
+	pending bool // at least one mount is Pending
+	logged  bool // at least one site has its own setting for the access log
+	users   bool // at least one site or mount has users (see dropForged)
 }
 
-// Init initializes s for the connections in set. tls reports failed handshakes. name is the value of the field Server
-// of responses. offer gives an exchange a Carrier if its request asks for a supported protocol at a mount with
-// Upgrades. offer returns false if it has refused the exchange or the exchange must wait.
+// Init initializes s for the connections in set. The parameter tls logs failed handshakes, and name is the value of the
+// field Server in responses. The function offer makes a Carrier for an exchange whose request asks for a protocol that
+// Mount.Upgrades allows. It returns false if it has rejected the exchange or if the exchange must wait.
 func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
 	s.loop, s.Set, s.secure, s.offer = h, set, tls, offer
 	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), limitWarnings(), map[string]bool{}
@@ -185,17 +195,17 @@ type Ending uint8
 
 const (
 	Serving Ending = iota
-	// responses close their connections, so that clients change to other servers
+	// each response closes its connection, so that clients reconnect to other servers
 	Discouraged
-	// in addition, no connection is accepted. Open connections stay until their next response or idle timeout
+	// in addition, no connections are accepted; an open connection stays until its next response or its idle timeout
 	Leaving
-	// in addition, connections close after the requests that have arrived
+	// in addition, connections close after the requests that have already arrived
 	Draining
 )
 
-// Prepare copies sites and makes their table. In the copy, mounts without a source or handler get the handler h. source
-// makes the Source of a mount with a handler. unbounded sets Mount.Unbounded. The error has one line. Prepare may be
-// called on any goroutine, after Configure.
+// Prepare returns the Table for copies of the sites in given. In the copies, mounts without a source or handler get the
+// handler h. The function source makes the Source for a mount with a handler; its result unbounded becomes
+// Mount.Unbounded. The error has one line. Prepare may be called on any goroutine, after Configure.
 func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source, unbounded bool)) (*Table, error) {
 	t := &Table{sites: slices.Clone(given)}
 	routes := make([]route.Site, len(t.sites))
@@ -228,7 +238,7 @@ func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source,
 	return t, err
 }
 
-// Use makes t answer all requests from now on, including waiting requests. Active exchanges end with the former Table.
+// Use makes t answer all new and all waiting requests. Active exchanges keep the previous Table until they end.
 func (s *Server) Use(t *Table) {
 	s.table = t
 	s.Configure(s.Config)
@@ -243,102 +253,110 @@ func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, f
 type Site struct {
 	// Names are hosts in any case and without a port: "example.org", "*.example.org" (any depth), "example.*" or
 	// "[2001:db8::1]". Only the first site may have no names. The first site also answers requests for unknown hosts,
-	// unless Config.RefuseUnknownHosts is set.
+	// unless Config.RefuseUnknownHosts is true.
 	Names []string
 
-	// Table lists the mounts. The first mount that fits the path answers.
+	// Table lists the mounts. The first mount that matches the request answers it.
 	Table []Mount
 
 	Rules *Rules // rules for all responses; may be nil
-	// Pages answers x with r, or with the site's page for the status of r, on the event loop. nil means the pages of
-	// the server.
+	// Pages answers x with the site's page for the status of r, or with r if there is no such page. Pages is called on
+	// the event loop. nil means the pages of the server.
 	Pages func(x *Exchange, r Reply)
 
 	// AccessLog gets a line for each request of the site. nil means Config.AccessLog.
 	AccessLog   *logfile.AccessLog
-	NoAccessLog bool // requests of the site have no line
+	NoAccessLog bool // requests for the site get no line in an access log
 
-	// ErrorLog gets lines about clients of the site. nil means Config.LogClient.
+	// ErrorLog writes a line about a client of the site. nil means Config.LogClient.
 	ErrorLog func(level logfile.Level, client, line string)
 
-	// ErrorLogNumber is the number of this log for handlers: see Request.ErrorLog.
+	// ErrorLogNumber identifies the site's error log for handlers (see Request.ErrorLog).
 	ErrorLogNumber int
 
-	// name for logs: the first of Names that is not a pattern, or ""
+	// name of the site in logs: the first element of Names that is not a pattern, or ""
 	name   string
 	rules  *rules         // rules for requests that no mount accepts
 	counts *metrics.Route // counter of requests that no mount accepts, or nil
 }
 
-// Mount maps paths to the first of Source, Rewrite and Handler that is not nil.
+// Mount maps paths to a source, a rewrite or a handler: to the first of Source, Rewrite and Handler that is not nil.
 type Mount struct {
-	// Pending means that the source is not ready: requests wait for other sites (Server.Use).
+	// Pending means that the source is not ready. Requests for the mount wait until the next Server.Use.
 	Pending bool
 
-	Prefix string // must begin the canonical path (http1.ResolvePath)
+	Prefix string // prefix of the canonical path (http1.ResolvePath)
 
-	// Within, if not empty, is a second prefix of the path. Within is not part of SCRIPT_NAME.
+	// Within, if not empty, is a second prefix that the path must have. It is not part of SCRIPT_NAME.
 	Within string
 
-	// Having, if not empty, is a pattern like Match. At least one segment of the path below Within must match Having,
-	// too.
+	// Having, if not empty, is a pattern in the syntax of Match. At least one segment of the path below Within must
+	// match it.
 	Having string
 
-	// Match, if not empty, is a pattern for names without a slash, as for path.Match: "*.php". For a Handler any
-	// segment below Prefix may match, and SCRIPT_NAME ends with that segment. For others the last segment must match.
+	// Match, if not empty, is a pattern for a segment in the syntax of path.Match, such as "*.php". For a Handler, any
+	// segment below Prefix may match, and SCRIPT_NAME ends with the matching segment. For a Source or a Rewrite, the
+	// last segment of the path must match.
 	Match string
 
 	Except []string // prefixes that the path must not have
 
-	// serves only requests without HTTPS; a trusted proxy may report the scheme
+	// the mount serves only requests without HTTPS; a trusted proxy can report the scheme
 	Plain bool
-	// serves all clients, without a password, even if the site has rules
+	// the mount serves all clients without a password, even if the rules of the site require one
 	Open bool
 
-	// rules do not replace Content-Security-Policy and Referrer-Policy of its responses
+	// rules do not replace the fields Content-Security-Policy and Referrer-Policy of responses from this mount
 	OwnPolicy bool
 
-	// requests of the mount have no line in an access log
+	// requests for the mount get no line in an access log
 	NoAccessLog bool
 
-	// a login page: clients that the site allows may use it without a password and may send forms
+	// the mount is a login page: clients in the allowed networks of the site may use it without a password and may send
+	// forms
 	ToLogIn bool
 
-	Source  Source         // a static.Source, a static.Fixed, a redirect.Redirect
-	Rewrite *route.Rewrite // routing continues with the next mounts
+	// for example a static.Source, a static.Fixed or a redirect.Redirect
+	Source Source
+	// changes the path; routing then continues with the next mounts
+	Rewrite *route.Rewrite
 
-	Handler Handler // nil means the Handler of Serve
-	Cache   any     // a *cache.Compiled for answers of the Handler, or nil
+	Handler Handler // nil means the default handler (see Server.Prepare)
+	Cache   any     // a *cache.Compiled for responses of the Handler, or nil
 	// responses of the Handler may be compressed
 	Compress bool
 	Gate     any // an *app.Gate that limits the active requests of the Handler, or nil
-	// the number of this mount that the Handler gets in Request.Mount
+	// number of this mount in Request.Mount
 	Index int
 
-	// Filters change the responses of the Handler. The first one is next to the client. Upgraded connections, detached
-	// sockets and exchanges made by Sub are not filtered.
+	// Filters change the responses of the Handler. The first filter is the one nearest to the client, so it changes a
+	// response last. Upgraded connections, detached sockets and exchanges made by Sub are not filtered.
 	Filters []Filter
 
-	// Abilities of the Handler beyond answering whole requests.
-	Occupies Occupancy // how long each of its requests counts for conn.AcceptConfig.Concurrency
-	Streams  bool      // the Handler accepts requests before their body has arrived (Request.More)
-	// limit of bodies in bytes if Rules and Config.MaxBodySize set none; 0 means 10 MiB; negative means no limit
+	// Properties of the Handler.
+	Occupies Occupancy // how long a request counts for conn.AcceptConfig.Concurrency
+	// the Handler accepts requests whose body has not arrived completely (Request.More)
+	Streams bool
+	// limit for request bodies, in bytes, if neither Rules nor Config.MaxBodySize sets one. 0 means 10 MiB, and a
+	// negative value means no limit
 	MaxBody int64
-	// in addition to Streams: the Handler requests the body (100 Continue) by its first credit, limits the size itself,
-	// and may read slowly
+	// the Handler requests the body (100 Continue) with its first credit, limits the size of the body itself, and may
+	// read slowly; requires Streams
 	Asks     bool
-	Upgrades Upgrades // the other protocol that the Handler may speak
-	Group    string   // the group that each WebSocket of the mount joins; "" if none
+	Upgrades Upgrades // the protocol other than HTTP that the Handler can use
+	// the group that each WebSocket of the mount joins; "" if there is none
+	Group string
 
-	// set by Prepare: a response of the Handler may grow to any size before the loop receives it
+	// a response of the Handler can grow to any size before the loop receives it; set by Prepare
 	Unbounded bool
 
-	// Resolved gives the Handler the resolved path (http1.ResolvePath) with the empty segments that the client has
-	// sent, instead of the canonical one. Applications and servers decide themselves what these segments mean.
+	// If Resolved is true, the Handler gets the resolved path (http1.ResolvePath), which contains the empty segments
+	// that the client has sent. Otherwise the Handler gets the canonical path. Applications and upstreams decide
+	// themselves what empty segments mean.
 	Resolved bool
 
-	// Receives, if not nil, gets requests before the Handler, and their bodies as they arrive. The Handler gets only
-	// the requests that Receives forwards (Services.Next).
+	// Receives, if not nil, gets each request before the Handler, and gets the body as it arrives. The Handler gets
+	// only the requests that Receives forwards (Services.Next).
 	Receives Handler
 
 	Rules  *Rules // rules in addition to the rules of the site; may be nil
@@ -352,15 +370,16 @@ type Mount struct {
 	missing notFoundCache
 }
 
-// Upgrades is the way in which a Handler may speak a protocol other than HTTP.
+// Upgrades is the way in which a Handler can use a protocol other than HTTP.
 type Upgrades uint8
 
 const (
 	NoUpgrades Upgrades = iota
-	// the Handler gets WebSocket messages as Input, and sends messages as Parts
+	// the Handler gets WebSocket messages as Inputs, and sends messages as Parts
 	ToMessages
-	ToUpstream   // the Handler may connect the client to an upstream
-	ToDescriptor // the Handler gets Request.Socket
+	ToUpstream // the Handler may connect the client to an upstream
+	// the Handler gets a descriptor that is connected to the client (Request.Socket)
+	ToDescriptor
 )
 
 func (m *Mount) route() route.Mount {
@@ -379,7 +398,8 @@ func (m *Mount) route() route.Mount {
 	}
 }
 
-// Timeout returns the timeout of the rules of m or of its site; 0 means Config.Timeout. Call it in or after Prepare.
+// Timeout returns the timeout in the rules of m or of its site. 0 means Config.Timeout. Timeout must not be called
+// before Prepare.
 func (m *Mount) Timeout() time.Duration { return m.rules.timeout }
 
 func (m *Mount) Hints() []byte { return m.rules.hints }

@@ -10,14 +10,14 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A Source answers exchanges. A source that needs state for an exchange replaces Exchange.Source with its own value for
+// A Source answers exchanges. A source that needs state for an exchange sets Exchange.Source to a separate value for
 // this exchange. All methods are called on the event loop and must not block.
 type Source interface {
 	// Start begins to answer x, immediately or later. Start is called again after Exchange.AwaitTurn.
 	Start(x *Exchange)
 
-	// Input passes the next input of x: a piece of its body, or a message of its WebSocket. Input cannot fail. At
-	// InputWindow the server stops reading from the client until the source returns bytes by OpCredit.
+	// Input passes the next input of x to the source: a piece of the body, or a WebSocket message. Input cannot fail.
+	// At InputWindow the server stops reading from the client until the source returns bytes with OpCredit.
 	Input(x *Exchange, in Input)
 
 	// OnGone is called if no client needs the response and the source has not sent the last part. The source must still
@@ -29,13 +29,13 @@ type Source interface {
 type Optional interface {
 	Source
 
-	// Declines reports whether the source calls Exchange.Decline for a path that it does not have. Declines is safe for
+	// Declines reports whether the source calls Exchange.Decline for paths that it cannot serve. Declines is safe for
 	// concurrent use.
 	Declines() bool
 }
 
-// Memory is embedded by sources that ignore input and disconnected clients. An exchange whose Source is a Memory has
-// already sent its response.
+// Memory is the Source of an exchange whose response is already sent. Sources that ignore input and disconnected
+// clients embed Memory.
 type Memory struct{}
 
 func (Memory) Start(*Exchange) {}
@@ -44,72 +44,77 @@ func (Memory) Input(*Exchange, Input) {}
 
 func (Memory) OnGone(*Exchange) {}
 
-// A Sink receives the response of an exchange. A Sink is the exchange itself or a filter. All methods must be called on
-// the event loop and do not block.
+// A Sink receives the response of an exchange. The Sink is the exchange itself, a filter or a Carrier. All methods must
+// be called on the event loop and do not block.
 type Sink interface {
 	// Send sends the next part of the response, and calls p.Owner.Release when the bytes are no longer needed. The sink
-	// keeps bytes that the client cannot receive yet. The caller may reuse *p when Send returns. If p is the last part,
-	// the exchange may have ended by then.
+	// keeps bytes that the client cannot receive yet. After Send has returned, the caller may reuse *p. If p is the
+	// last part, the exchange may have ended when Send returns.
 	Send(p *Part)
 
 	// Reply answers the exchange with r, or with the site's page for the status of r, instead of the source's response.
-	// Call it before the first part.
+	// Reply must be called before the first part.
 	Reply(r Reply)
 }
 
-// A Filter returns a Sink that may change the response of x and forwards it to the Sink next, or returns next itself. A
-// Filter is called before the Source of x starts, while x.Req is valid.
+// A Filter returns a Sink that changes the response of x and forwards it to next. If the response needs no change, a
+// Filter returns next itself. A Filter is called before the Source of x starts, while x.Req is valid.
 type Filter func(x *Exchange, next Sink) Sink
 
 // Reply is a whole response in memory. Only Status is required.
 type Reply struct {
 	Status int
-	Text   string // "" means the phrase of the status
-	Body   []byte // body of the response; nil means a page with Text
-	// Length of the body if Body is omitted because the method is HEAD.
-	Length   int64
-	Type     string // Content-Type of Body
-	Fields   []byte // "Name: value\r\n" ...
-	Date     bool   // Fields contains Date
-	Server   bool   // Fields contains Server
-	Whole    bool   // a page of the site must not replace Body
-	Override bool   // the browser repeats the request, so it has no log line
-	// Close the connection, because the rest of the input cannot be parsed.
+	// explanation for the client; "" means the phrase of the status
+	Text string
+	Body []byte // body of the response; nil means a page with Text
+	// length of the body in bytes, if Body is omitted because the method is HEAD
+	Length int64
+	Type   string // Content-Type of Body
+	Fields []byte // "Name: value\r\n" ...
+	Date   bool   // Fields contains Date
+	Server bool   // Fields contains Server
+	Whole  bool   // a page of the site must not replace this reply
+	// the reply is the override page: the browser repeats the request, so it gets no line in the access log
+	Override bool
+	// the server closes the connection, because the rest of the input cannot be parsed
 	Close bool
 	Limit Limit
 }
 
 type Limit struct {
-	Setting   string // name of the setting, such as "max-body-size"
-	Max, Size int64  // the limit, and the size of the received part of the request
+	// name of the setting that contains the limit, such as "max-body-size"
+	Setting   string
+	Max, Size int64 // the limit, and the size of the received part of the request
 }
 
-// RetryAfter is the field of a 503 if the client may try again soon.
+// RetryAfter is the field for a 503 response if the client can try again soon.
 var RetryAfter = []byte("Retry-After: 1\r\n")
 
-// An Upgrade begins another protocol on the connection c after the response to an exchange (Part.Upgrade). The protocol
-// writes log, which may be nil, to the access log. The parameter sent is the number of body bytes of the response, and
-// framed is the number of its other bytes. Some of these bytes may still wait to be written. The exchange ends when
-// Upgrade has returned. If the response cannot be sent, the part is released and Upgrade is not called.
+// An Upgrade begins a protocol other than HTTP on the connection c after the response to an exchange (Part.Upgrade).
+// The new protocol must write the parameter log, which may be nil, to the access log. The parameter sent is the number
+// of body bytes in the response, and framed is the number of bytes in its head and framing. Some of these bytes may
+// still wait to be written. The exchange ends when Upgrade has returned. If the response cannot be sent, the part is
+// released and Upgrade is not called.
 type Upgrade func(c *conn.Conn, log *logfile.Record, sent, framed int64)
 
-// Origin describes a request on whose behalf a handler sends a subrequest to the server itself, for an included page or
-// the target of a local redirect.
+// Origin describes the request on whose behalf a handler sends a subrequest to the server itself. The subrequest asks
+// for an included page or for the target of a local redirect.
 type Origin struct {
-	Peer Peer // client that gets the answers
-	// host and port that the client asked for; "" means the default site
+	Peer Peer // client that gets the responses
+	// host and port that the client requested; "" means the default site
 	Host string
-	// path prefix from a proxy or Config.RootPath, decoded: "" or "/a/b"
+	// decoded path prefix from a proxy or from Config.RootPath: "" or "/a/b"
 	Root  string
 	Depth int
-	Value any  // data for the handlers of subrequests
-	Own   bool // the server tests itself, without a password or session
+	Value any // data for the handlers of subrequests
+	// the server tests itself, and needs neither a password nor a session
+	Own bool
 }
 
-// Asker sends a GET request to the server itself on behalf of another request. target is a percent-encoded path with an
-// optional query, as clients send it. fields are "Name: value\r\n" ... without Host, Connection and the fields that
-// frame a body. The caller must close the Body of the response. The error is ErrTooDeep, the error of ctx, or an error
-// because the server is stopping.
+// Asker sends a GET request to the server itself on behalf of the request that o describes. The parameter target is a
+// percent-encoded path with an optional query. The parameter fields contains lines of the form "Name: value\r\n",
+// without Host, Connection and the fields that frame a body. The caller must close the Body of the response. The error
+// is ErrTooDeep, the error of ctx, or an error because the server is stopping.
 type Asker func(ctx context.Context, o Origin, target string, fields []byte) (*http.Response, error)
 
 const MaxDepth = 10
@@ -120,60 +125,66 @@ var ErrTooDeep = errors.New("requests within requests go too deep")
 // after the release of the last part.
 type Ticket uint32
 
-// Request is a request whose body is complete, unless More is set. Slices are valid until Submit returns.
+// Request is a request whose body is complete, unless More is true. The slices of a Request are valid until Submit
+// returns.
 type Request struct {
-	Mount int // number of the mount in the table of the handler
-	// Request line and fields as received. The spans of Parsed are offsets into Head.
+	Mount int // number of the mount (see Mount.Index)
+	// request line and fields as received; the spans of Parsed are offsets into Head
 	Head   []byte
 	Parsed *http1.Request // valid as long as Head
 	Path   []byte         // percent-decoded path as the client sees it
-	// length of Path[:Root], the part of SCRIPT_NAME from a proxy or Config.RootPath
-	Root   int
-	Prefix int // length of Path[:Prefix], the prefix of the mount, with Root
+	// Path[:Root] is the part of SCRIPT_NAME that is from a proxy or Config.RootPath
+	Root int
+	// Path[:Prefix] is the prefix of the mount, including Path[:Root]
+	Prefix int
 	// SCRIPT_NAME is Path[:Script], and PATH_INFO is Path[Script:]
 	Script int
 	Body   []byte // the decoded body if it is in memory
-	// Descriptor of an unlinked file with the body from offset 0, or -1. The handler must close the file, even if
-	// Submit returns false.
-	Spool  int
-	Size   int64
-	Own    int     // number of the last fields of Head that the server has added (http1.Identity)
-	Routed bool    // the server has rewritten Path and perhaps the query
-	Origin *Origin // origin of a subrequest (see Asker); nil for a client
+	// descriptor of an unlinked file that contains the body from offset 0; -1 if there is none. The handler must close
+	// the file, even if Submit returns false
+	Spool int
+	Size  int64
+	// number of fields at the end of Head that the server has added (http1.Identity)
+	Own    int
+	Routed bool // the server has rewritten Path and perhaps the query
+	// origin of a subrequest (see Asker); nil if a client sent the request
+	Origin *Origin
 	Peer   *Peer
 
-	// More means that the body is incomplete. Body, which may be empty, is its beginning, and the rest follows as
-	// Input. Size is the announced length, or -1 if no length was announced. More is set only if Mount.Streams is set.
+	// More means that the body is incomplete. Body contains its beginning and may be empty; the rest follows as Input.
+	// Size is the announced length, or -1 if no length was announced. More is never true unless Mount.Streams is true.
 	More bool
 
-	// Upgrade is set if the client asks for another protocol that Mount.Upgrades allows, such as a WebSocket (RFC 6455
-	// §4.2.1). The handler accepts it with the Then of its response.
+	// Upgrade means that the client asks for a protocol that Mount.Upgrades allows, such as WebSocket (RFC 6455
+	// §4.2.1). To accept the protocol, the handler sets Head.Then in its response.
 	Upgrade bool
 
-	// Resumed is the state of a WebSocket that another process has accepted; nil for other requests. The handler
-	// accepts the WebSocket again and continues it. The fields of its response are ignored. Resumed is valid until
-	// Submit returns.
+	// Resumed is the state of a WebSocket that another process has handed over; otherwise nil. The handler accepts the
+	// WebSocket again and continues it. The server ignores the header fields of the handler's response. Resumed is
+	// valid until Submit returns.
 	Resumed *SocketState
 
-	// Socket, if not 0, is a descriptor that is connected to the client. The handler must close it, even if Submit
-	// returns false. The application may use it for another protocol (ToDescriptor, Detached).
+	// Socket, if not 0, is a descriptor that is connected to the client. The handler must close the descriptor, even if
+	// Submit returns false. The application can use it for a protocol other than HTTP (ToDescriptor, Detached).
 	Socket int
 
-	// ErrorLog is the number of this request's error log (Site.ErrorLogNumber). 0 means the log of the server.
+	// ErrorLog is the number of the error log for this request (Site.ErrorLogNumber). 0 means the error log of the
+	// server.
 	ErrorLog int
 
-	// Pipeline, if not 0, means that responses to earlier requests of the connection are unfinished (RFC 9112 §9.3.2,
-	// RFC 9113 §5). Requests with the same number share a connection. A handler may defer such requests (OpDeferred).
+	// Pipeline, if not 0, is a number of the connection, and means that earlier requests of this connection are still
+	// active (RFC 9112 §9.3.2, RFC 9113 §5). Requests with the same number share a connection. A handler may defer
+	// requests with a Pipeline (OpDeferred).
 	Pipeline int
 
-	// Options for the program that another handler has named (Continuation); otherwise "".
+	// options for the program, if an earlier handler has named a program (Continuation); otherwise ""
 	Options string
 
 	Services *Services
 }
 
-// Depth returns how deeply a subrequest is nested: 0 for the request of a client, 1 for a subrequest made by its
-// handler.
+// Depth returns how deeply a subrequest is nested: 0 for the request of a client, 1 for a subrequest that the handler
+// of this request makes, and so on.
 func (r *Request) Depth() int {
 	if r.Origin == nil {
 		return 0
@@ -181,26 +192,26 @@ func (r *Request) Depth() int {
 	return r.Origin.Depth + 1
 }
 
-// Services are the functions of the loop that the handler of a request may call on any thread, also after Submit has
-// returned.
+// Services contains the functions of the loop that the handler of a request may call on any thread, even after Submit
+// has returned.
 type Services struct {
 	Publish func(Ticket, *Part) // passes a part of the response to the loop
 	Ask     Asker
 
-	Times *logfile.Times // what the handler should measure; nil if nothing
+	Times *logfile.Times // times that the handler should measure; nil if there are none
 
-	// Next forwards the request to the mount's own source after a handler has received the body (app.Receiving). The
-	// handler's last part has this Then: its Body is the new request body, and its fields are added to the response of
-	// the source. nil for other handlers.
+	// Next is the Then with which a handler that receives the body (app.Receiving) forwards the request to the mount's
+	// own source; nil for all other handlers. The handler sets Next in its last part. The Body of this part is the new
+	// request body, and its fields are added to the source's response.
 	Next Then
 
-	// Inquire sends the request to the mount's own source with another body. The client does not get the answer:
-	// Inquire calls the function done on the loop with the beginning of the answer. Inquire is nil if the Handler does
-	// not offer this.
+	// Inquire sends the request, with body as its new body, to the mount's own source. The client does not get the
+	// response. Inquire calls the function done on the loop with the status and the beginning of the response. Inquire
+	// is nil if the Handler does not support this.
 	Inquire func(t Ticket, body []byte, done func(status int, answer []byte))
 }
 
-// Peer is the client of an exchange. Login is the kind of login of its user.
+// Peer is the client of an exchange. Login is the way in which the user of the client has logged in.
 type (
 	Peer  = conn.Peer
 	Login = conn.Login

@@ -5,13 +5,15 @@ import (
 	"slices"
 )
 
-// A state is the phase of an exchange. End sets the state to routing for the next request.
+// A state is the phase of an exchange. Exchange.End sets the state to routing, for the next request that uses the
+// memory.
 type state uint8
 
 const (
-	// The source is not known yet, or the client is not admitted yet.
-	routing   state = iota
-	receiving       // the source gets the request when the body is complete
+	// the source is not known yet, or the client is not admitted yet
+	routing state = iota
+	// the body is arriving; the source gets the request when the body is complete
+	receiving
 	answering
 )
 
@@ -19,15 +21,15 @@ type wait uint8
 
 const (
 	nothing   wait = iota
-	forReady       // routing: the stream calls Continue soon
-	forResume      // routing: Resume must be called
-	forSites       // routing: Server.Use must be called
-	// routing: another request of the client must release a descriptor.
+	forReady       // state routing: the stream calls Continue soon
+	forResume      // state routing: Resume must be called
+	forSites       // state routing: Server.Use must be called
+	// state routing: another request of the client must release a descriptor
 	forDescriptor
-	// routing: a goroutine checks whether the source has a response.
+	// state routing: a goroutine checks whether the source has a response
 	forWork
-	forTurn // earlier responses of the connection must be sent
-	// answering: the client must read some bytes of earlier responses.
+	forTurn // earlier responses on the connection must be sent
+	// state answering: the client must read some bytes of earlier responses
 	forEarlier
 )
 
@@ -37,7 +39,7 @@ func (w wait) String() string {
 	return [...]string{"nothing", "ready", "resume", "sites", "descriptor", "work", "turn", "earlier"}[w]
 }
 
-// progress is the state of an exchange and the event for which it waits.
+// The type progress contains the state of an exchange and the event for which the exchange waits.
 type progress struct {
 	state state
 	wait  wait
@@ -49,7 +51,7 @@ var follows = [...][]state{
 	answering: {answering, routing},
 }
 
-// waits lists the possible waits in each state.
+// The variable waits lists the possible waits in each state.
 var waits = [...][]wait{
 	routing:   {nothing, forReady, forResume, forSites, forDescriptor, forWork, forTurn},
 	receiving: {nothing},
@@ -66,10 +68,10 @@ func (x *progress) enter(s state, w wait) {
 
 func (x *progress) Deciding() bool { return x.state == routing && x.wait == nothing }
 
-// Suspended reports whether the routing of x was interrupted and has not continued.
+// Suspended reports whether the routing of x was interrupted and has not continued yet.
 func (x *progress) Suspended() bool { return x.state == routing && x.wait != nothing }
 
-// Waits reports whether the suspended x cannot continue yet.
+// Waits reports whether x, which is suspended, cannot continue yet.
 func (x *Exchange) Waits() bool {
 	if x.wait == forTurn {
 		return !x.InTurn()
@@ -82,7 +84,7 @@ func (x *progress) AwaitsSites() bool { return x.wait == forSites }
 // Delayed reports whether the source of x waits until the client has read earlier responses (see Begin).
 func (x *progress) Delayed() bool { return x.wait == forEarlier }
 
-// suspend interrupts the routing of x until the reason w ends. The stream reads no later request until then.
+// suspend interrupts the routing of x until the wait w ends. Until then, the stream reads no later request.
 func (x *Exchange) suspend(w wait) {
 	x.req.keep()
 	x.enter(routing, w)
@@ -99,7 +101,7 @@ func (x *Exchange) Resume() {
 func (x *Exchange) Continue() {
 	s, q := x.s, x.req
 	x.enter(routing, nothing)
-	if !q.Of(s.table.route) { // the request was routed by the sites before Use
+	if !q.Of(s.table.route) { // the request was routed by the previous sites
 		s.route(x)
 	}
 	s.decide(x)

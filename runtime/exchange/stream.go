@@ -5,49 +5,50 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A Stream carries exchanges between a client and the server: an HTTP/1 connection or a stream of HTTP/2. All methods
-// are called on the event loop with an exchange that the Stream carries.
+// A Stream carries exchanges between a client and the server. It is an HTTP/1 connection or an HTTP/2 stream. All
+// methods are called on the event loop with an exchange that the Stream carries.
 type Stream interface {
 	// Read is first called when routing has set Exchange.Choice. If Choice is nil, the stream discards the body.
-	// Otherwise it calls Exchange.Submit when the body is complete, or immediately if Choice streams. Later calls
-	// report that the source has used input or that a file for the body is free, so that the stream may read more from
-	// the client.
+	// Otherwise the stream calls Exchange.Submit when the body is complete or, if Choice.Streams is true, immediately.
+	// Later calls report that the source has used input or that a file for the body is free, so that the stream can
+	// read more from the client.
 	Read(x *Exchange)
 
-	// Wait is called when x begins to wait, and again when x no longer waits. The stream continues x soon: by
-	// Exchange.Continue if x is Suspended, by Exchange.Begin if it is Delayed, otherwise by Exchange.TakeTurn when x is
-	// in turn.
+	// Wait is called when x begins to wait, and again when x no longer waits. The stream then soon continues x: with
+	// Exchange.Continue if x is Suspended, with Exchange.Begin if x is Delayed, and otherwise with Exchange.TakeTurn
+	// when x is in turn.
 	Wait(x *Exchange)
 
 	// InTurn reports whether a part of x would be written immediately.
 	InTurn(x *Exchange) bool
 
-	// Write writes a part of x when there is room, and releases the part when it is sent; the exchange x may have ended
-	// when Write returns. Parts that must wait for earlier responses are passed to Exchange.Hold.
+	// Write writes a part of x when there is room, and releases the part when it is sent. x may have ended when Write
+	// returns. If the part must wait for earlier responses, Write passes it to Exchange.Hold.
 	Write(x *Exchange, p *Part)
 
-	// Replace is called when the server itself answers instead of the source of x: in the exchange y, which may be x.
-	// The stream then discards the rest of the body of x. closes reports that the rest of the input cannot be parsed.
-	// If y is nil, the server sends no answer, and the stream must show the client that the response is incomplete.
+	// Replace is called when the server itself answers instead of the source of x. The exchange y, which may be x
+	// itself, carries the server's response. The stream then discards the rest of the body of x. The parameter closes
+	// says that the rest of the input cannot be parsed. If y is nil, the server sends no response, and the stream must
+	// show the client that the response of x is incomplete.
 	Replace(x, y *Exchange, closes bool)
 
-	// SwitchProtocols gives the connection or stream of x to another protocol. SwitchProtocols returns a connection for
-	// the protocol, and the response head that must be sent on it first; the result head is nil if the stream has
-	// already sent the head. r is the response with the status 101. If r is nil, another response was sent before, and
-	// x continues (Upgrade).
+	// SwitchProtocols gives the connection or stream of x to a protocol other than HTTP. SwitchProtocols returns a
+	// connection for this protocol, and the response head that the protocol must send first; head is nil if the stream
+	// has already sent the head. The parameter r is the response with the status 101. If r is nil, a different response
+	// was already sent, and x continues (Upgrade).
 	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
 }
 
-// Sub is the Stream of an exchange that Exchange.Sub made. The Sink of the exchange gets all parts and the reply.
+// Sub is the Stream of an exchange that Exchange.Sub made. The Sink of the exchange gets all parts or the reply.
 type Sub struct {
-	// the exchange whose response includes this one; nil if there is none or its client has disconnected
+	// the exchange whose response includes this response; nil if there is none or if its client has disconnected
 	Parent *Exchange
 }
 
 func (s *Sub) InTurn(*Exchange) bool { return s.Parent == nil || s.Parent.InTurn() }
 
-// Wait implements Stream. If x waits for its turn, Parent waits for its own turn. The source of Parent then calls
-// x.TakeTurn.
+// Wait implements Stream. If x must wait for its turn, Parent waits for its own turn, and the source of Parent then
+// calls x.TakeTurn.
 func (s *Sub) Wait(x *Exchange) {
 	if x.Delayed() {
 		x.Begin()

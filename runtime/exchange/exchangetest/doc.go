@@ -1,4 +1,4 @@
-// Package exchangetest helps to test sources and protocols. A Client collects the parts of a response without a
-// connection or an event loop, for tests of sources. A Host is a server with one site on its own loop, for tests of
-// protocols: a source of the test answers all requests.
+// Package exchangetest helps to test sources and protocols. For tests of sources, a Client collects the parts of a
+// response without a connection or an event loop. For tests of protocols, a Host is a server on its own loop with one
+// site, whose source belongs to the test and answers all requests.
 package exchangetest

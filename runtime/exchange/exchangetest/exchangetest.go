@@ -11,21 +11,24 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A Client replaces the connection of an exchange: it implements exchange.Sink and exchange.Stream, and collects the
+// A Client replaces the connection of an exchange. It implements exchange.Sink and exchange.Stream, and collects the
 // parts that a source sends.
 type Client struct {
-	Parts   []exchange.Part // the received parts, already released; Body is a copy
+	// the received parts. They are already released, so Body is a copy
+	Parts   []exchange.Part
 	Replies []exchange.Reply
 	Logged  []string
-	Waits   bool            // an earlier response is not complete
-	Loop    *eventloop.Loop // the loop for Exchange.Offload; nil if Offload is not called
+	// InTurn returns false, as if an earlier response were not complete
+	Waits bool
+	// the loop for Exchange.Offload; may be nil if the test does not call Offload
+	Loop *eventloop.Loop
 
-	Delayed  int // number of calls of AwaitTurn with early set
+	Delayed  int // number of calls of AwaitTurn in which early is true
 	Credited int64
 }
 
-// Exchange returns an exchange of c for request, the text of a head. The mount of the exchange is at prefix. Exchange
-// panics if the request is invalid.
+// Exchange returns an exchange of c for a request. The parameter request is the head of the request, and prefix is the
+// prefix of the mount. Exchange panics if the request is invalid.
 func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 	head, parsed := []byte(request), new(http1.Request)
 	limits := http1.DefaultLimits

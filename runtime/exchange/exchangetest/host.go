@@ -15,13 +15,14 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// Host is a server with one site and one mount. Host implements exchange.Source except Start, which a test adds.
+// Host is a server with one site and one mount. It implements exchange.Source without the method Start, which a test
+// must add.
 type Host struct {
 	exchange.Server
 	exchange.Memory
 	Held    []*exchange.Exchange
 	Gone    int
-	Streams bool                                         // set by Stream: the server streams request bodies
+	Streams bool                                         // the server streams request bodies; set by the method Stream
 	Pages   func(x *exchange.Exchange, r exchange.Reply) // Pages of the site; may be nil
 	Filters []exchange.Filter
 
@@ -42,17 +43,18 @@ func (h *Host) OnGone(x *exchange.Exchange) {
 	Answer(x, "")
 }
 
-// around implements exchange.Loop.
+// The type around implements exchange.Loop.
 type around struct{}
 
 func (around) Arrived(*exchange.Client) {}
 func (around) Gone(*exchange.Client)    {}
 func (around) Freed()                   {}
 
-// application is the Handler of the mount, and makes the mount accept bodies.
+// application is the Handler of the mount. A mount accepts request bodies only if it has a Handler.
 type application struct{ exchange.Handler }
 
-// Run runs a loop for h until the test ends. source answers all requests. Run sets limits and times of cfg.
+// Run runs h on a new loop until the test ends. The parameter source answers all requests. Run fills in the limits and
+// timeouts of cfg.
 func (h *Host) Run(t testing.TB, source exchange.Source, cfg exchange.Config) {
 	t.Helper()
 	loop := looptest.New(t)
@@ -94,7 +96,7 @@ func (h *Host) use(t testing.TB) {
 	h.Use(table)
 }
 
-// Stream makes the server stream bodies of any size.
+// Stream makes the server stream request bodies of any size.
 func (h *Host) Stream(t testing.TB) {
 	h.Do(func() {
 		h.Streams, h.Config.MaxBodySize = true, -1
@@ -102,7 +104,8 @@ func (h *Host) Stream(t testing.TB) {
 	})
 }
 
-// Flush writes the gathered output and continues with delayed input. The loop calls Flush after each batch of events.
+// Flush writes the gathered output and continues with input that a connection has delayed. The loop calls Flush after
+// each batch of events.
 func (h *Host) Flush() {
 	for {
 		h.Set.Flush()
@@ -123,7 +126,7 @@ func (h *Host) Do(run func()) {
 	})
 }
 
-// Sockets returns the server's non-blocking descriptor and the client's side of a connection.
+// Sockets makes a connection. It returns the server's side, as a non-blocking descriptor, and the client's side.
 func Sockets(t testing.TB) (fd int, client net.Conn) {
 	t.Helper()
 	fds, err := system.SocketpairNonblock()
