@@ -12,22 +12,22 @@ import (
 	"fapws/runtime/http1"
 )
 
-// An AccessLog formats entries and appends them to a File. Several access logs may share a File, which the caller
-// closes. The methods are safe for concurrent use.
+// An AccessLog formats entries and appends the lines to a File, which several access logs may share, and which the
+// caller must close. The methods of an AccessLog are safe for concurrent use.
 type AccessLog struct {
 	File   *File
 	Format *Format
 }
 
-// Append adds a line. Append never waits for the disk and does not allocate. If the disk cannot keep up, lines are
-// dropped, counted and reported.
+// Append adds a line for an entry. Append never waits for the disk, and allocates no memory. If the disk is too slow,
+// lines are dropped, counted and reported.
 func (l *AccessLog) Append(e *Entry) {
 	if dst, ok := l.File.Begin(); ok {
 		l.File.End(l.Format.appendLine(dst, e))
 	}
 }
 
-// A timestamp caches the formatted time of the last second. A timestamp is safe for concurrent use.
+// A timestamp caches a formatted time for one second. A timestamp is safe for concurrent use.
 type timestamp struct{ last atomic.Pointer[second] }
 
 type second struct {
@@ -46,9 +46,9 @@ func (s *timestamp) of(t time.Time) string {
 
 const hex = "0123456789abcdef"
 
-// appendEscaped appends text from a client so that it cannot end a quoted field or a line, or send control sequences
-// to a terminal. Like Apache, it writes \" \\ \n and so on, and \xhh for every other byte that is not printable
-// ASCII.
+// appendEscaped escapes text from a client, so that the text cannot end a quoted field or a line, or send control
+// sequences to a terminal. Like Apache, appendEscaped writes escapes such as \" \\ and \n, and \xhh for every other
+// byte that is not printable ASCII.
 func appendEscaped(dst, s []byte) []byte {
 	plain := 0
 	for i, c := range s {
@@ -66,8 +66,8 @@ func appendEscaped(dst, s []byte) []byte {
 	return append(dst, s[plain:]...)
 }
 
-// IsControl reports whether r may affect a terminal or a viewer of logs: a control character, an end of a line, or a
-// change of the direction of text.
+// IsControl reports whether r may affect a terminal or a log viewer: a control character, a line end, or a character
+// that changes the text direction.
 func IsControl(r rune) bool {
 	return unicode.IsControl(r) || r > unicode.MaxASCII && unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
 }
@@ -92,16 +92,16 @@ func appendJSON(dst, s []byte) []byte {
 
 type Record struct {
 	Entry
-	Log    *AccessLog // the log that gets the line, or nil
-	Client string     // name of the client, for debugging; may be empty
+	Log    *AccessLog // the log to which the line is written; nil for none
+	Client string     // address of the client, for debugging; may be empty
 
-	// the response is an override page, and the browser repeats the request
+	// the response is an override page, after which the browser repeats the request
 	Overridden bool
 }
 
 var noFormat = new(Format)
 
-// Format returns the format of the line, or an empty format if no log gets the line.
+// Format returns the format of the line, or an empty format if Log is nil.
 func (r *Record) Format() *Format {
 	if r.Log == nil {
 		return noFormat
@@ -109,7 +109,7 @@ func (r *Record) Format() *Format {
 	return r.Log.Format
 }
 
-// State is a Record in the form for another process. As JSON it has at most 48 KiB.
+// State is a Record in a form that can be passed to another process as JSON, in at most 48 KiB.
 type State struct {
 	Entry Entry
 	// names of the header fields in Entry.Request and Entry.Response
@@ -123,7 +123,8 @@ const (
 	mostFields      = 32 << 10
 )
 
-// State returns the Record in the form for another process. Header fields that are too long for a message are omitted.
+// State converts the Record for another process. If the header fields together are too long for a message, State omits
+// all of them.
 func (r *Record) State() *State {
 	s := &State{Entry: r.Entry, Request: r.Format().Request, Response: r.Format().Response, Client: r.Client,
 		Unlogged: r.Log == nil}
@@ -140,8 +141,8 @@ func (r *Record) State() *State {
 	return s
 }
 
-// Record returns a Record for log. The line goes to no log if log is nil or s is Unlogged. Header fields that the other
-// process did not collect are empty.
+// Record converts s to a Record for log. No line is written if log is nil or s.Unlogged is set. If log needs other
+// header fields than the previous process has collected, the header fields are empty.
 func (s *State) Record(log *AccessLog) *Record {
 	r := &Record{Entry: s.Entry, Log: log, Client: s.Client}
 	if s.Unlogged {
@@ -157,56 +158,56 @@ func (s *State) Record(log *AccessLog) *Record {
 	return r
 }
 
-// Entry describes one request and its response. Append does not keep its slices.
+// Entry describes a request and its response. Append does not keep the slices of an Entry.
 type Entry struct {
 	Addr, Port           string // address of the client; written as "-" if empty (unix socket)
-	PeerAddr             string // address of the peer of the connection: a proxy or the client
-	LocalAddr, LocalPort string // address that the client connected to
+	PeerAddr             string // address from which the connection was opened: a proxy or the client
+	LocalAddr, LocalPort string // local address of the connection
 	Site                 string // canonical host name of the site; LocalAddr if empty
 	Scheme               string // http if empty
 	User                 string
 	// ID of the request from the server or from a trusted proxy; written as "-" if empty
 	RequestID   string
-	RequestLine []byte // as received, without CRLF; empty if none arrived
+	RequestLine []byte // request line as received, without CRLF; empty if no line has arrived
 	Handler     string // kind of source that responded; written as "-" if empty
 	File        []byte // path of the requested file; written as "-" if empty
 
-	// Time is when the request arrived. Time is written in its own zone, which must be the same for all entries.
+	// Time is when the request arrived. Time is written in its own time zone, which must be the same for all entries.
 	Time time.Time
 	// Duration is the time until the last byte of the response was passed to the kernel.
 	Duration time.Duration
 
 	Status    int   // status of the response, or StatusGone
-	BytesSent int64 // bytes of the response body, without framing
-	WireIn    int64 // received bytes, including the head
-	WireOut   int64 // sent bytes, including head and framing
+	BytesSent int64 // number of bytes in the response body, without framing
+	WireIn    int64 // number of received bytes, including the head
+	WireOut   int64 // number of sent bytes, including head and framing
 	Earlier   int
 	Aborted   bool // the client disconnected before the end of the response
 	KeepAlive bool
 
-	// Request and Response hold the header fields that the Format names, in the order of Format.Request and
+	// Request and Response contain the header fields that the Format names, in the order of Format.Request and
 	// Format.Response.
 	Request, Response []Value
 
 	Times *Times `json:"-"` // nil unless something needs them
 }
 
-// Times are parts of the time of a request, in nanoseconds; 0 if unknown. Times are safe for concurrent use, because a
-// handler may set them on any goroutine, also after the end of the request.
+// Times contains the durations of the phases of a request, in nanoseconds; 0 if unknown. Times is safe for concurrent
+// use, because a handler may set the fields on any goroutine, even after the end of the request.
 type Times struct {
-	Wait      atomic.Int64 // until Python runs the handler
-	Python    atomic.Int64 // from then until the last part of the response of the handler
-	Upstream  atomic.Int64 // of another server or a program
-	FirstByte atomic.Int64 // from the arrival of the request until the head of the response
+	Wait      atomic.Int64 // from the arrival of the request until Python runs the handler
+	Python    atomic.Int64 // from the start of the handler until the last part of its response
+	Upstream  atomic.Int64 // waiting for an upstream or a program
+	FirstByte atomic.Int64 // from the arrival of the request until the response head
 }
 
-// Value is the value of a header field. There is false if the field is missing.
+// Value is the value of a header field. The field There is false if the header field is missing.
 type Value struct {
 	Text  []byte
 	There bool
 }
 
-// Add adds the value of a field. Values of a repeated field are joined with commas (RFC 9110 §5.3).
+// Add adds the value of a header field. The values of a repeated field are joined with commas (RFC 9110 §5.3).
 func (v *Value) Add(text []byte) {
 	if v.There {
 		v.Text = append(v.Text, ", "...)
@@ -231,7 +232,7 @@ func cleared(values []Value, n int) []Value {
 	return values
 }
 
-// StatusGone is logged for a request whose client disconnected before the response, as in nginx.
+// StatusGone is logged as the status if the client disconnected before the response began, as in nginx.
 const StatusGone = 499
 
 func (r *Record) End() {
@@ -240,7 +241,8 @@ func (r *Record) End() {
 	}
 }
 
-// NoteRequest stores the request line and the request fields that the log needs. fields must be the fields of head.
+// NoteRequest stores the request line and the request fields that the log's format names. The parameter fields must
+// contain the fields in head.
 func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
 	if i := bytes.IndexByte(head, '\r'); i > 0 {
 		r.RequestLine = append(r.RequestLine, head[:i]...)
@@ -254,14 +256,15 @@ func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
 	}
 }
 
-// NoteResponse keeps the response fields that the format needs.
+// NoteResponse stores the response fields that the log's format names.
 func (r *Record) NoteResponse(head []byte) {
 	_, fields, _ := bytes.Cut(head, []byte("\n"))
 	collectLines(r.Response, r.Format().Response, fields)
 }
 
 // Malformed stores an invalid request as Apache does: the first line up to a NUL and, if the line looks like a request
-// line, the fields before the first malformed field. limit is the maximum length of the line, in bytes.
+// line, the fields before the first malformed field. The parameter limit is the maximum length of the first line in
+// bytes.
 func (r *Record) Malformed(received []byte, limit int) {
 	line, rest, _ := bytes.Cut(bytes.TrimLeft(received, "\r\n"), []byte("\n"))
 	line, _, _ = bytes.Cut(bytes.TrimSuffix(line[:min(len(line), limit)], []byte("\r")), []byte{0})
@@ -271,7 +274,7 @@ func (r *Record) Malformed(received []byte, limit int) {
 	}
 }
 
-// collectLines calls collect for each line of fields, up to the first malformed line.
+// collectLines calls collect for each header field in lines, up to the first malformed line.
 func collectLines(values []Value, wanted []string, lines []byte) {
 	if len(wanted) == 0 {
 		return
@@ -285,7 +288,7 @@ func collectLines(values []Value, wanted []string, lines []byte) {
 	}
 }
 
-// collect adds the value of a field to values, at the index of its name in the list wanted.
+// collect adds the value of a header field to the slice values, at the index of the field's name in the list wanted.
 func collect(values []Value, wanted []string, name, value []byte) {
 	for i := range wanted {
 		if len(name) == len(wanted[i]) && bytes.EqualFold(name, []byte(wanted[i])) {

@@ -20,20 +20,20 @@ import (
 	"fapws/runtime/system"
 )
 
-// To rotate a log, a process appends ".rotated-" and the time to the file's name. Later the file is compressed to
-// log.1.gz, after log.1.gz was renamed to log.2.gz and so on. The gzip comment contains the name of the rotated file,
-// so that the next process can continue after an interruption. Only the process that holds the lock on the oldest
+// To rotate a log, a process appends ".rotated-" and the time to the file's name. Later, log.1.gz is renamed to
+// log.2.gz and so on, and the rotated file is compressed to log.1.gz. The gzip comment contains the name of the rotated
+// file, so that another process can continue after an interruption. Only the process that holds the lock on the oldest
 // rotated file compresses and renumbers files.
 
 const rotatedMark = ".rotated-"
 
 const retryRename = time.Minute
 
-// gentleMax limits the pause between two pieces of a file that is being compressed.
+// gentleMax is the longest pause in the compression of a file.
 const gentleMax = 50 * time.Millisecond
 
-// The first and the longest delay before another attempt to compress a rotated file that is still in use: by a process
-// that has not noticed the rotation, or by a child that has inherited the file.
+// The delay before the next attempt to compress a rotated file grows from firstDelay to lastDelay. The file may still
+// be in use by a process that has not noticed the rotation, or by a child that has inherited the file.
 const (
 	firstDelay = 20 * time.Millisecond
 	lastDelay  = time.Minute
@@ -44,16 +44,16 @@ const (
 type archive struct {
 	o    *Options
 	keep atomic.Int64
-	wait time.Time // time of the next attempt after a failed rename
+	wait time.Time // time of the next attempt to rotate after a failed rename
 
 	mu    sync.Mutex
 	delay time.Duration
-	again *time.Timer // timer of the next attempt; nil before the first delay
+	again *time.Timer // timer for the next attempt to compress; nil before the first delay
 }
 
 func (a *archive) able() bool { return time.Now().After(a.wait) }
 
-// rename renames the log file to the name of a rotated file. The caller must hold the lock of the log file.
+// rename renames the log file to the name of a rotated file. The caller must hold the lock on the log file.
 func (a *archive) rename() error {
 	dir, err := a.o.folder()
 	if err == nil {
@@ -101,7 +101,7 @@ func (a *archive) compress() {
 
 func pending(dir *os.Root, o *Options) (list []string) {
 	prefix := filepath.Base(o.Path) + rotatedMark
-	// Ignore the error: a file that cannot be listed could not be compressed, either.
+	// Ignore the error, because files that cannot be listed could not be compressed, either.
 	entries, _ := fs.ReadDir(dir.FS(), ".")
 	for _, e := range entries {
 		at, isRotated := strings.CutPrefix(e.Name(), prefix)
@@ -114,8 +114,8 @@ func pending(dir *os.Root, o *Options) (list []string) {
 
 var errBusy = errors.New("in use")
 
-// compressAll compresses the rotated files of a log and removes files beyond Keep. compressAll returns errBusy if a
-// file is still in use.
+// compressAll compresses the rotated files of a log, and removes the oldest files if there are more than Keep.
+// compressAll returns errBusy if a file is still in use.
 func compressAll(o *Options) error {
 	dir, err := o.folder()
 	if err != nil {
@@ -124,8 +124,8 @@ func compressAll(o *Options) error {
 	defer dir.Close()
 	for {
 		list := pending(dir, o)
-		// Uncompressed files count toward Keep. Otherwise they would accumulate if the disk is full, or if a process
-		// that inherited a rotated file never ends.
+		// Count uncompressed files toward Keep. Otherwise they would accumulate if the disk is full, or if a process
+		// that has inherited a rotated file never ends.
 		beyond := max(0, len(list)-o.Keep)
 		for _, raw := range list[:beyond] {
 			_ = dir.Remove(raw)
@@ -135,7 +135,7 @@ func compressAll(o *Options) error {
 			return removeOld(dir, filepath.Base(o.Path), o.Keep)
 		}
 		err := compressOne(dir, o, list[0])
-		// Another process may have compressed or removed the file.
+		// Ignore the error if another process has compressed or removed the file.
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
@@ -144,7 +144,7 @@ func compressAll(o *Options) error {
 
 func compressOne(dir *os.Root, o *Options, raw string) error {
 	open, stat, path := dir.OpenFile, dir.Lstat, raw
-	// The name may be a symbolic link, because the log may have been one.
+	// The rotated file may be a symbolic link, because the log may have been a symbolic link.
 	if !o.Plain {
 		open, stat, path = os.OpenFile, os.Stat, filepath.Join(filepath.Dir(o.Path), raw)
 	}
@@ -202,7 +202,7 @@ func shift(dir *os.Root, name string, keep int) error {
 	return nil
 }
 
-// removeOld removes compressed files whose number exceeds keep, because Keep was reduced.
+// removeOld removes compressed files whose number exceeds keep, which exist if Keep was reduced.
 func removeOld(dir *os.Root, name string, keep int) error {
 	for n := keep + 1; ; n++ {
 		if err := dir.Remove(numbered(name, n)); errors.Is(err, os.ErrNotExist) {
@@ -213,9 +213,9 @@ func removeOld(dir *os.Root, name string, keep int) error {
 	}
 }
 
-// compress writes in to a new file and syncs it, because the caller then removes the original.
+// compress compresses the file in to a new file, and syncs the new file, because the caller then removes the original.
 func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) error {
-	// The file may exist after an interruption. Remove does not follow a symbolic link.
+	// The file may exist if an earlier compression was interrupted. Remove does not follow a symbolic link.
 	_ = dir.Remove(name)
 	out, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, st.Mode().Perm())
 	if err != nil {
@@ -234,9 +234,9 @@ func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) erro
 	return out.Close()
 }
 
-// gently copies from the reader in to the writer out and uses at most half of a CPU. gently does not lower the priority
-// of its thread: on a busy machine, the thread could be suspended for long while it holds a Go processor or a lock that
-// the rest of the process needs.
+// gently copies from the reader in to the writer out, and pauses so that it uses at most half of a CPU. gently does not
+// lower the priority of its thread: on a busy machine, a thread with low priority could be suspended for long while it
+// holds a lock or a processor of the Go scheduler that other threads need.
 func gently(out io.Writer, in io.Reader) error {
 	piece := make([]byte, 32<<10)
 	for {
@@ -268,8 +268,8 @@ func comment(dir *os.Root, name string) string {
 	return z.Comment
 }
 
-// Rotate rotates a log now, unless it is empty or not a regular file. Processes that write to the log continue in the
-// new file. Rotate may block.
+// Rotate rotates a log immediately, unless it is empty or not a regular file. Processes that write to the log continue
+// with the new file. Rotate may block.
 func Rotate(o Options) error {
 	o = o.withDefaults()
 	if o.Path == "-" {
@@ -296,11 +296,11 @@ func Rotate(o Options) error {
 
 // A Schedule determines when files are rotated by time: at the beginning of each hour, day or week (Monday) in local
 // time, or at the multiples of a duration since 1970. The zero value means never. A file is rotated before the first
-// line of a new period is written.
+// line in a new period is written.
 type Schedule struct {
-	// length of a calendar period: 1, 24 or 168; 0 for other periods
+	// length of a calendar period: 1, 24 or 168; 0 if the field each is used
 	hours int
-	each  time.Duration // length of another period; 0 means never
+	each  time.Duration // length of any other period; 0 means never
 }
 
 var (
@@ -311,15 +311,16 @@ var (
 
 func Each(d time.Duration) Schedule { return Schedule{each: d} }
 
-// period returns the beginning of the period that contains t, and of the next period. The zero time means that there
-// is no such period.
+// period returns the beginning of the period that contains t, and the beginning of the next period. Both are the zero
+// time if the Schedule means never.
 func (s Schedule) period(t time.Time) (begin, next time.Time) {
 	switch {
 	case s.each > 0:
 		n := t.UnixNano()
 		begin = time.Unix(0, n-n%int64(s.each))
 		return begin, begin.Add(s.each)
-	// When summer time ends, time.Date could not distinguish the two hours with the same number.
+	// Do not use time.Date for hours, because it cannot distinguish the two hours with the same number at the end of
+	// summer time.
 	case s.hours == 1:
 		begin = t.Add(-time.Duration(t.Minute())*time.Minute - time.Duration(t.Second())*time.Second - time.Duration(
 			t.Nanosecond()))
@@ -335,7 +336,7 @@ func (s Schedule) period(t time.Time) (begin, next time.Time) {
 	return midnight(day), midnight(day + s.hours/24)
 }
 
-// Next returns the start of the period after the period of t, or the zero time.
+// Next returns the beginning of the period after t, or the zero time for never.
 func (s Schedule) Next(t time.Time) time.Time {
 	_, next := s.period(t)
 	return next

@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// textOf returns an atom for a text; an empty text counts as missing.
+// textOf returns an atom for a text, which counts as missing if it is empty.
 func textOf[T string | []byte](of func(*Entry) T) atom {
 	return func(dst []byte, e *Entry) ([]byte, bool) {
 		text := of(e)
@@ -24,7 +24,7 @@ func numberOf(of func(*Entry) int64) atom {
 	return func(dst []byte, e *Entry) ([]byte, bool) { return strconv.AppendInt(dst, of(e), 10), true }
 }
 
-// bytesOrDash returns an atom for an integer in the common log format, which writes 0 as "-".
+// bytesOrDash returns an atom for a number of bytes in the common log format, in which "-" means 0.
 func bytesOrDash(of func(*Entry) int64) atom {
 	return func(dst []byte, e *Entry) ([]byte, bool) { return strconv.AppendInt(dst, of(e), 10), of(e) != 0 }
 }
@@ -50,8 +50,8 @@ func partOf(part int) atom {
 	return textOf(func(e *Entry) []byte { return split(e.RequestLine)[part] })
 }
 
-// target returns the authority of a target in absolute-form (RFC 9112 §3.2.2), and the rest of the target. The
-// authority is nil in other forms.
+// target returns the authority in the request target and the text after the authority. If the request target is not in
+// absolute-form (RFC 9112 §3.2.2), the authority is nil, and rest is the whole request target.
 func (e *Entry) target() (authority, rest []byte) {
 	rest = split(e.RequestLine)[targetPart]
 	i := bytes.Index(rest, []byte("://"))
@@ -148,12 +148,12 @@ func (f *Format) cookie(name string) atom {
 	}
 }
 
-// hostOf returns the atom %V: the host that the client requested, without its port and in normal form: "localhost"
-// for "LocalHost.:80", "::1" for "[::1]".
+// hostOf returns the atom %V: the host that the client requested, without its port and in normal form, such as
+// "localhost" for "LocalHost.:80" and "::1" for "[::1]".
 func (f *Format) hostOf() atom {
 	i := index(&f.Request, "host")
 	return func(dst []byte, e *Entry) ([]byte, bool) {
-		host, _ := e.target() // the target overrides the Host field (RFC 9112 §3.2.2)
+		host, _ := e.target() // a host in the request target overrides the Host field (RFC 9112 §3.2.2)
 		if host == nil {
 			host = e.Request[i].Text
 		}
@@ -174,7 +174,8 @@ func (f *Format) hostOf() atom {
 	}
 }
 
-// userOf returns gunicorn's atom for the user: the logged-in user, otherwise the user name in the request (RFC 7617).
+// userOf returns gunicorn's atom for the user: the logged-in user, or otherwise the user name in the Authorization
+// field (RFC 7617).
 func (f *Format) userOf() atom {
 	i := index(&f.Request, "authorization")
 	return func(dst []byte, e *Entry) ([]byte, bool) {
@@ -192,7 +193,7 @@ func (f *Format) userOf() atom {
 	}
 }
 
-// trace returns an atom for the trace-id of a valid traceparent, which the server or the client set.
+// trace returns an atom for the trace-id in a valid traceparent, which the server or the client has set.
 func (f *Format) trace() atom {
 	i := index(&f.Request, "traceparent")
 	return func(dst []byte, e *Entry) ([]byte, bool) {
@@ -240,7 +241,7 @@ var variables = map[string]atom{
 	"FAPWS.REQUEST_ID": requestID,
 }
 
-// times are the atoms for parts of the time of a request, which need Entry.Times, in nanoseconds; 0 if unknown.
+// times maps the names of atoms that need Entry.Times to durations in nanoseconds, which are 0 if unknown.
 var times = map[string]func(*Entry) int64{
 	"fapws.wait":       func(e *Entry) int64 { return e.Times.Wait.Load() },
 	"fapws.python":     func(e *Entry) int64 { return e.Times.Python.Load() },

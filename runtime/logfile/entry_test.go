@@ -121,7 +121,7 @@ func TestAtomsAreReplacedByTheirValues(t *testing.T) {
 	}
 }
 
-// The host of the target overrides the Host field (RFC 9112 §3.2.2).
+// The host in the request target overrides the Host field (RFC 9112 §3.2.2).
 func TestTargetsOfAllFormsAreSplit(t *testing.T) {
 	for request, want := range map[string]string{
 		"GET http://One.example:81/x?y HTTP/1.1": "one.example /x ?y",
@@ -282,7 +282,7 @@ func TestAppendingALineDoesNotAllocate(t *testing.T) {
 		}
 		l, e := &AccessLog{file, f}, entry(f)
 		e.User = ""
-		for range 2000 { // until both buffers have grown to their final size
+		for range 2000 { // let both buffers grow to their final size
 			l.Append(e)
 		}
 		if n := testing.AllocsPerRun(3000, func() { l.Append(e) }); n != 0 {

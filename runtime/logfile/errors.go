@@ -19,20 +19,20 @@ const (
 	unsaidMax = 64 << 10 // maximum size of Errors.unsaid, in bytes
 )
 
-// lookEvery is the interval at which the size and age of an error log are checked, even without an event that reports
-// growth. Tests change this interval.
+// lookEvery is the interval at which the size and age of an error log are checked, even if no event reports growth.
+// Tests change this interval.
 var lookEvery = 5 * time.Second
 
-// Errors is an error log: a file that is descriptor 2 of the process. Therefore it also receives the output of an
-// interpreter, a library or a child, and the last lines of a crashing process.
+// Errors is an error log: a file that is descriptor 2 of the process. Therefore the file also contains the output of
+// interpreters, libraries and children, and the last lines of a crashing process.
 //
 // Writers take no lock. Instead, each process holds a shared lock on the file while the file is its descriptor 2;
-// children inherit the lock. A rotated file is compressed when no process holds it. One process rotates and tells the
-// others to call Follow.
+// children inherit the lock. A rotated file is compressed when no process holds this lock. One process rotates the
+// file, and notifies the other processes, which must call Follow.
 type Errors struct {
-	// its function Report writes to the console, because the log itself may be unusable
+	// o.Report writes to the console, because the log itself may be unusable
 	o Options
-	// descriptor 2 before the redirection; nil if it already was this file
+	// descriptor 2 before the redirection; nil if descriptor 2 already was this file
 	console *os.File
 	moved   func()
 	end     chan struct{}
@@ -41,14 +41,14 @@ type Errors struct {
 	mu     sync.Mutex
 	size   int64
 	every  Schedule
-	out    sink // writes errors about the path to the log itself
+	out    sink // its errors about the path are written to the log itself
 	looked time.Time
-	unsaid []byte // pending bytes: whole lines, except the first
+	unsaid []byte // bytes to be written; the first line may lack its beginning
 	lost   int64  // number of lines dropped because the buffer was full
 }
 
-// RedirectErrors makes the file of o descriptor 2 of this process, unless it is already. moved is called on a goroutine
-// of the log after each rotation; nil if another process rotates the file.
+// RedirectErrors opens the file o.Path as descriptor 2 of this process, unless descriptor 2 already is this file. After
+// each rotation, moved is called on a goroutine of the log; moved must be nil if another process rotates the file.
 func RedirectErrors(o Options, moved func()) (*Errors, error) {
 	o.Report = nil
 	log := o.withDefaults()
@@ -86,15 +86,16 @@ func RedirectErrors(o Options, moved func()) (*Errors, error) {
 
 func makeStandardError(file *os.File) error {
 	fd := int(file.Fd())
-	// A file system without locks does not prevent rotation.
+	// Ignore the error, so that the log can be used on a file system without locks.
 	_ = system.Flock(fd, unix.LOCK_SH|unix.LOCK_NB)
-	// The file was opened nonblocking in case it is a pipe, but other writers expect a blocking descriptor.
+	// The file was opened nonblocking, because it may be a pipe, but other writers to descriptor 2 expect a blocking
+	// descriptor.
 	_ = unix.SetNonblock(fd, false)
 	return unix.Dup3(fd, 2, 0)
 }
 
-// Console returns the standard error from before the redirection, which the user who started the server can see. If
-// the file already was standard error, Console returns os.Stderr.
+// Console returns the original standard error, which the user who has started the server can see. If there was no
+// redirection, because the file already was standard error, Console returns os.Stderr.
 func (e *Errors) Console() io.Writer {
 	if e.console == nil {
 		return os.Stderr
@@ -108,8 +109,8 @@ func (e *Errors) tellConsole(msg string) {
 	}
 }
 
-// Write writes one or more lines. Lines that the disk rejects are kept in memory for a while; if the buffer is full,
-// lines are dropped and counted. The error is always nil. Write is safe for concurrent use.
+// Write writes one or more lines. If the disk is full, lines are kept in memory; if the buffer is full, too, lines are
+// dropped and counted. The error is always nil. Write is safe for concurrent use.
 func (e *Errors) Write(lines []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -148,16 +149,16 @@ func (e *Errors) again() {
 	}
 }
 
-// Follow reopens the path as descriptor 2 after another process has renamed the file. Follow is safe for concurrent
-// use.
+// Follow opens the path as descriptor 2 again, after another process has renamed the file. Follow is safe for
+// concurrent use.
 func (e *Errors) Follow() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.out.look()
 }
 
-// FollowTo makes file descriptor 2, for a process that cannot access the path. Another process has opened file at the
-// path. The caller closes file. FollowTo is safe for concurrent use.
+// FollowTo duplicates file to descriptor 2. Processes that cannot access the path call FollowTo instead of Follow, with
+// a file that another process has opened. The caller must close file. FollowTo is safe for concurrent use.
 func (e *Errors) FollowTo(file *os.File) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -186,8 +187,8 @@ func (e *Errors) rotates() bool {
 
 const growEvery = 100 * time.Millisecond
 
-// watch rotates the file when it is due. The kernel reports growth, because a flood could fill a small disk between
-// two periodic checks. Without inotify, only the periodic checks remain.
+// watch rotates the file when a rotation is due. In addition to periodic checks, watch uses inotify if possible,
+// because a flood of lines could fill a small disk between two checks.
 func (e *Errors) watch(tick <-chan time.Time) {
 	for !e.rotates() {
 		select {
@@ -204,11 +205,11 @@ func (e *Errors) watch(tick <-chan time.Time) {
 	}
 	for {
 		if none == nil {
-			_ = kernel.Add(e.o.Path) // after a rotation, the path leads to another file
+			_ = kernel.Add(e.o.Path) // after a rotation, the path leads to a new file
 		}
 		select {
 		case <-kernel.Events:
-			time.Sleep(growEvery) // wait, to handle several writes at once
+			time.Sleep(growEvery) // let several writes cause only one check
 		case <-kernel.Errors:
 		case <-e.set:
 		case <-tick:
@@ -232,8 +233,8 @@ func (e *Errors) look() {
 	}
 }
 
-// Rotate rotates the file now, unless it is empty. Only the process that rotates the log may call Rotate. Rotate is
-// safe for concurrent use.
+// Rotate rotates the file immediately, unless it is empty. Only the process that was given moved in RedirectErrors may
+// call Rotate. Rotate is safe for concurrent use.
 func (e *Errors) Rotate() {
 	e.mu.Lock()
 	e.out.look()
@@ -268,17 +269,17 @@ const (
 
 func (v Level) String() string { return [...]string{"debug", "info", "warning", "error"}[v] }
 
-// Seldom limits the rate of events that clients can trigger at will, such as log lines. The zero value is ready for
-// use. Seldom is safe for concurrent use.
+// Seldom limits the rate of events, such as log lines, that clients can cause at will. The zero value is ready for use.
+// Seldom is safe for concurrent use.
 type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
 func (s *Seldom) Now() bool { return s.Once(time.Second) }
 
-// Once returns true at most once in the duration a.
+// Once returns true at most once within the duration a.
 func (s *Seldom) Once(a time.Duration) bool {
 	now := time.Now().UnixNano()
 	last := s.last.Load()
-	if since := now - last; since >= 0 && since < int64(a) { // false if the clock was set back
+	if since := now - last; since >= 0 && since < int64(a) { // negative if the clock was set back
 		return false
 	}
 	return s.last.CompareAndSwap(last, now)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rotated waits for a number of rotations and returns the lines of the newest rotated file.
+// rotated waits for a number of rotations, and returns the lines of the newest rotated file.
 func rotated(t *testing.T, path string, times int) []string {
 	t.Helper()
 	eventually(t, "rotated", func() bool {

@@ -12,48 +12,50 @@ import (
 )
 
 const (
-	// Maximum size in bytes of the buffered lines. Further lines are dropped.
+	// maximum size of the buffered lines, in bytes; lines beyond this limit are dropped
 	memoryMax = 4 << 20
-	keepMax   = 1 << 20 // maximum size of a buffer that is reused, in bytes
+	keepMax   = 1 << 20 // maximum size of a buffer that is kept for reuse, in bytes
 
 	closeWithin = 5 * time.Second
 )
 
 // Options determine where and how lines are written. All fields except Path may be zero.
 type Options struct {
-	// Path is the file, which is created if necessary (mode 0640). "-" means standard output. Only regular files are
-	// rotated.
+	// Path is the path of the file, which is created if necessary (mode 0640). "-" means standard output. Only regular
+	// files are rotated.
 	Path string
 
-	// Name is a prefix of reports and errors: "access log".
+	// Name is the prefix of error messages, such as "access log".
 	Name string
 
-	// MaxSize limits the size of a file in bytes: the file is rotated before a line would exceed it. Only a single
-	// line may be longer. 0 means no limit.
+	// MaxSize limits the size of a file in bytes: the file is rotated before a line that would exceed the limit. Only a
+	// file with a single line can be larger. 0 means no limit.
 	MaxSize int64
 
-	// Every is the schedule of rotations that do not depend on the size.
+	// Every is the schedule for rotations that do not depend on the size.
 	Every Schedule
 
-	// Keep is the number of rotated files that are kept, in compressed form; Path.1.gz is the newest. 0 means none.
+	// Keep is the number of rotated files that are kept in compressed form; Path.1.gz is the newest. 0 means that no
+	// file is kept.
 	Keep int
 
-	// Plain must be set if other users may write to the directory of the file. So that they cannot choose the file that
-	// is written or read, Path must then lead to a regular file, and its last element must not be a symbolic link.
+	// Plain must be set if other users may write to the directory that contains the file. Path must then lead to a
+	// regular file, and its last element must not be a symbolic link, so that these users cannot choose which file is
+	// written or read.
 	Plain bool
 
-	// Buffer is the number of bytes that triggers a write; 0 means 32 KiB. Flush is the maximum time that a line
-	// waits; 0 means one second.
+	// The buffered lines are written when they have Buffer bytes (0 means 32 KiB), or when a line has waited for the
+	// time Flush (0 means one second).
 	Buffer int
 	Flush  time.Duration
 
-	// Written is called on the writer's goroutine after buffered lines were written, with the time at which the write
-	// began. A log rotation that was due at this time is complete. Lines that were added later may still be waiting
-	// (Waits). Written may be nil.
+	// Written, if not nil, is called on the writer's goroutine after buffered lines were written. The parameter at is
+	// the time when this write began; a log rotation that was due at this time is complete. Lines that were added after
+	// this time may still be waiting (Waits).
 	Written func(at time.Time)
 
-	// Report receives an error message of one line if a log cannot be written or rotated, or if lines were dropped. Any
-	// goroutine may call Report. If Report is nil, the messages are written to standard error.
+	// Report is called with an error message of one line if a log cannot be written or rotated, or if lines were
+	// dropped. Report is called on any goroutine. If Report is nil, the messages are written to standard error.
 	Report func(msg string)
 }
 
@@ -94,13 +96,13 @@ type File struct {
 
 	reopen atomic.Bool
 
-	timer  *time.Timer   // calls Flush when the oldest line has waited for Options.Flush
-	urgent chan struct{} // tells the writer to write now
+	timer  *time.Timer   // calls File.Flush when the oldest line has waited for Options.Flush
+	urgent chan struct{} // makes the writer write now
 	done   chan struct{}
 	lost   error // valid after done is closed
 }
 
-// Open opens a file for appending. Open also compresses rotated files that an earlier process left uncompressed.
+// Open opens a file for appending. Open also compresses rotated files that an earlier process has left uncompressed.
 func Open(o Options) (*File, error) {
 	o = o.withDefaults()
 	out, err := openSink(&o)
@@ -119,9 +121,9 @@ func Open(o Options) (*File, error) {
 	return f, nil
 }
 
-// Begin locks the buffer and returns it, so that the caller can append lines. Each line needs its line end, unless a
-// later call appends the rest of the line. The caller must soon call End with the extended buffer; other goroutines
-// wait until End is called. If the buffer is full, ok is false, a line is counted as dropped, and End must not be
+// Begin locks and returns the buffer, so that the caller can append lines. Each line must have a line end, unless a
+// later call appends the rest of the line. The caller must soon call End with the extended buffer, because other
+// goroutines wait for End. If the buffer is full, ok is false, a line is counted as dropped, and End must not be
 // called.
 func (f *File) Begin() (dst []byte, ok bool) {
 	return f.begin(1)
@@ -137,8 +139,8 @@ func (f *File) begin(lines int) (dst []byte, ok bool) {
 	return f.filling, true
 }
 
-// End stores the buffer that Begin returned, with the appended lines. End never waits for the disk, and does not
-// allocate once the buffers have grown to their final size.
+// End unlocks the buffer, which must be the result of Begin with the appended lines. End never waits for the disk, and
+// allocates no memory once the buffers have grown to their final size.
 func (f *File) End(dst []byte) {
 	before := len(f.filling)
 	f.filling = dst
@@ -158,7 +160,7 @@ func (f *File) Write(lines []byte) (int, error) {
 	return len(lines), nil
 }
 
-// Flush tells the writer to write the buffered lines at once. Flush does not wait for the write.
+// Flush makes the writer write the buffered lines at once, and does not wait for the write.
 func (f *File) Flush() {
 	select {
 	case f.urgent <- struct{}{}:
@@ -166,14 +168,14 @@ func (f *File) Flush() {
 	}
 }
 
-// Waits reports whether there are lines that the writer has not begun to write.
+// Waits reports whether the buffer contains lines that the writer has not begun to write.
 func (f *File) Waits() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.filling) > 0
 }
 
-// Reopen writes the buffered lines, and creates the file again if it was renamed. External log rotation requires
+// Reopen writes the buffered lines, and creates the file again if it was renamed. Programs such as logrotate require
 // this.
 func (f *File) Reopen() {
 	f.reopen.Store(true)
@@ -187,7 +189,8 @@ func (f *File) Dropped() int64 {
 }
 
 // Close writes the buffered lines and closes the file. Close waits up to a few seconds for a disk or for the reader of
-// a pipe. The error reports lost lines. If a file is being compressed, the next process completes the compression.
+// a pipe. The error says that lines were lost. If a file is being compressed, Close does not wait, because the next
+// process completes the compression.
 func (f *File) Close() error {
 	f.mu.Lock()
 	f.closed = true
@@ -201,7 +204,7 @@ func (f *File) Close() error {
 	}
 }
 
-const reportEvery = 10 * time.Second // a slow disk must not fill another log with reports
+const reportEvery = 10 * time.Second // a limit, because reports about a slow disk must not fill a different log
 
 type writer struct {
 	file     *File
@@ -239,12 +242,12 @@ func (w *writer) run() {
 			if lines > 0 {
 				f.lost = fmt.Errorf("%s: %s: %d lines not written", f.o.Name, f.o.Path, lines)
 			}
-			return // keep f.filling: nothing uses it after Close
+			return // f.filling need not be emptied, because nothing uses it after Close
 		}
 	}
 }
 
-// countLines also counts a last line without a line end.
+// countLines returns the number of lines, including a last line without a line end.
 func countLines(b []byte) int {
 	n := bytes.Count(b, []byte{'\n'})
 	if len(b) > 0 && b[len(b)-1] != '\n' {
@@ -282,7 +285,7 @@ func (w *writer) flush() (closed bool) {
 	}
 }
 
-// tell reports the beginning and the end of a failure. tell also reports dropped lines, at a limited rate.
+// tell reports the beginning and the end of a failure and, at a limited rate, the number of dropped lines.
 func (w *writer) tell(dropped int64, err error) {
 	if err != nil {
 		if !w.failing {

@@ -214,7 +214,7 @@ func TestAppendNeverWaitsAndLossesAreReported(t *testing.T) {
 		t.Errorf("%d bytes were taken", held)
 	}
 
-	// When the reader returns, the buffered lines arrive complete and the loss is reported.
+	// When the reader reads again, it receives the complete buffered lines, and the dropped lines are reported.
 	var got bytes.Buffer
 	read := make(chan struct{})
 	go func() {

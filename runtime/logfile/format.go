@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// combined and common are from Apache's manual, vhost_combined is from Debian.
+// The formats combined and common are from Apache's manual, and vhost_combined is from Debian.
 var named = map[string]string{
 	"combined":       `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`,
 	"common":         `%h %l %u %t "%r" %>s %b`,
@@ -31,7 +31,7 @@ var jsonLine = [][2]string{
 	{"request_id", "%{fapws.request_id}e"},
 }
 
-// jsonTimes are the pairs that the format json_timed has in addition.
+// jsonTimes contains the pairs that the format json_timed has in addition to the pairs of the format json.
 var jsonTimes = [][2]string{
 	{"wait_us", "%{fapws.wait}e"}, {"python_us", "%{fapws.python}e"}, {"first_byte_us", "%{fapws.first_byte}e"},
 	{"send_us", "%{fapws.send}e"}, {"upstream_us", "%{fapws.upstream}e"},
@@ -41,7 +41,7 @@ var jsonNumbers = []string{"%>s", "%B", "%D"}
 
 // Format is a compiled format of log lines. Format is immutable.
 type Format struct {
-	// Request and Response are the lower-case names of the header fields that a line needs.
+	// Request and Response are the lower-case names of the header fields that the format names.
 	Request, Response []string
 
 	Timed bool // a line needs Entry.Times
@@ -53,15 +53,15 @@ type Format struct {
 type value struct {
 	text string
 	atom atom
-	only statuses                      // statuses of the responses for which the value is written
+	only statuses                      // statuses for which the value is written
 	form func(dst, text []byte) []byte // appends the value in escaped form
 	none string
 }
 
-// atom appends an unescaped value. ok is false if the value is missing.
+// An atom appends a value without escaping it. ok is false if the value is missing.
 type atom func(dst []byte, e *Entry) (out []byte, ok bool)
 
-// statuses is a condition such as "!200,304". The zero value is always true.
+// statuses is a condition on the status, such as "!200,304". The zero value matches every status.
 type statuses struct {
 	list []int
 	not  bool
@@ -184,7 +184,7 @@ func (p *parser) gunicorn() error {
 	if n := len(name); n > 2 && name[0] == '{' && name[n-2] == '}' {
 		argument, letter := name[1:n-2], name[n-1]
 		if letter == 'e' {
-			argument = strings.ToUpper(argument) // gunicorn ignores the case
+			argument = strings.ToUpper(argument) // gunicorn ignores the case of names
 		}
 		var err error
 		if a, err = p.f.field(argument, letter); err != nil {
@@ -231,8 +231,8 @@ func (p *parser) apache() error {
 	return nil
 }
 
-// parseStatuses parses the condition before an atom. parseStatuses ignores "<" and ">", because a request is never
-// redirected internally and has only one status and one user.
+// parseStatuses parses the condition before an atom. parseStatuses ignores "<" and ">", which in Apache select the
+// original or the final request of an internal redirect: here, every request has only one status and one user.
 func parseStatuses(text string) (s statuses, err error) {
 	text, s.not = strings.CutPrefix(strings.Trim(text, "<>"), "!")
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '<' || r == '>' }) {
@@ -245,7 +245,7 @@ func parseStatuses(text string) (s statuses, err error) {
 	return s, nil
 }
 
-// index appends name to the list if it is missing.
+// index returns the index of name in the list, and appends name if it is missing.
 func index(list *[]string, name string) int {
 	name = strings.ToLower(name)
 	i := slices.Index(*list, name)
@@ -258,7 +258,7 @@ func index(list *[]string, name string) int {
 
 var pid = strconv.Itoa(os.Getpid())
 
-// apacheAtom returns the atom for a letter and the argument in braces before it
+// apacheAtom returns the atom for a letter and the argument in the braces before the letter
 // (https://httpd.apache.org/docs/2.4/mod/mod_log_config.html).
 func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error) {
 	key := string(letter)
@@ -282,8 +282,8 @@ func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error
 
 var bracketed = "<" + pid + ">"
 
-// apacheAtoms holds the atoms that need no header field. Keys are the text in braces and the letters; keys in
-// parentheses are gunicorn's atoms that differ from Apache's.
+// apacheAtoms contains the atoms that need no header field. A key consists of the text in braces and the letter. Keys
+// in parentheses are gunicorn's atoms that differ from Apache's atoms.
 var apacheAtoms = map[string]atom{
 	"a": textOf(func(e *Entry) string { return e.Addr }),
 	"A": textOf(func(e *Entry) string { return e.LocalAddr }),
@@ -340,7 +340,7 @@ var apacheAtoms = map[string]atom{
 }
 
 // timeAtom returns the atom for %{argument}t. The argument is sec, msec, usec, msec_frac, usec_frac or a format of
-// strftime(3). timeAtom is the time when the request began or, after "end:", when it ended.
+// strftime(3). The time is the beginning of the request or, after "end:", its end.
 func timeAtom(argument string) (atom, error) {
 	of := func(e *Entry) time.Time { return e.Time }
 	rest, atEnd := strings.CutPrefix(argument, "end:")

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzParse checks that every format is rejected with one line, or yields lines that a client cannot end: every request
-// gives the same number of line ends and NULs.
+// FuzzParse checks that every format is either rejected with an error of one line, or has lines that a client cannot
+// end: the number of line ends and NULs does not depend on the request.
 func FuzzParse(f *testing.F) {
 	for _, format := range []string{"combined", "json", "%h %(a)s", "%!200,304{Referer}i", "%{%F %T}t%{usec_frac}t",
 		`\n%%`, "%{a}C%V%U%q%(u)s", "%{%0n}t"} {

@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// The log in the other process may have any format.
+// The log in the new process may have a different format.
 func TestStateCarriesALineToAnotherProcess(t *testing.T) {
 	parse := func(text string) *AccessLog {
 		f, err := ParseFormat(text)
@@ -53,7 +53,7 @@ func TestStateCarriesALineToAnotherProcess(t *testing.T) {
 	}
 }
 
-// These include the request line, and fields of the request and the response.
+// The format names the request line, and fields of the request and of the response.
 func TestLineHasTheFieldsOfItsFormat(t *testing.T) {
 	f, err := ParseFormat(`%r %{x-a}i %{X-B}o %{Status}o`)
 	if err != nil {

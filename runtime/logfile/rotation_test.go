@@ -29,7 +29,7 @@ func TestFileIsRotatedAtASize(t *testing.T) {
 		t.Errorf("dropped: %d", f.Dropped())
 	}
 	settled(t, path)
-	// Lines 0 to 19 have been removed, 50 and 51 are in the log.
+	// Lines 0 to 19 were removed with old files, and lines 50 and 51 are in the current log.
 	if got := files(t, path); !slices.Equal(got, []string{"log", "log.1.gz", "log.2.gz", "log.3.gz"}) {
 		t.Fatalf("%q", got)
 	}
@@ -97,7 +97,7 @@ func TestScheduleSaysWhenToRotate(t *testing.T) {
 	}
 }
 
-// A process is killed during a rotation. The next process completes the rotation without duplicate lines.
+// If a process is killed during a rotation, the next process completes the rotation without duplicate lines.
 func TestNextProcessCompletesARotation(t *testing.T) {
 	const stamp, later = "0000000000000000001", "0000000000000000002"
 	for _, c := range []struct {
@@ -175,7 +175,7 @@ func TestRotatedFileIsCompressedAfterItsWritersClose(t *testing.T) {
 	}
 }
 
-// A process may keep an inherited rotated file open forever.
+// Rotated files may stay uncompressed, because a process keeps an inherited file open forever.
 func TestUncompressedRotatedFilesAreLimitedToKeep(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	for n := range 7 {

@@ -14,14 +14,14 @@ import (
 	"fapws/runtime/system"
 )
 
-// pipeBuf limits a write to a pipe in bytes, so that the kernel does not interleave it with other output (PIPE_BUF of
-// Linux; POSIX guarantees 512).
+// pipeBuf limits the size of a write to a pipe in bytes, so that the kernel does not interleave the bytes with output
+// of other processes (PIPE_BUF of Linux; POSIX guarantees 512).
 const pipeBuf = 4096
 
-// After a rotation, the new file gets the mode of its predecessor.
+// fileMode is the mode of the first file; after a rotation, the new file has the mode of the rotated file.
 const fileMode = 0o640
 
-// sink writes lines to a file, a pipe or a terminal. sink uses the descriptor directly, because os.File ends the
+// sink writes lines to a file, a pipe or a terminal. sink uses the descriptor directly, because os.File would end the
 // process with SIGPIPE if standard output has no reader.
 type sink struct {
 	o        *Options
@@ -29,7 +29,7 @@ type sink struct {
 	file     *os.File
 	standard bool
 	regular  bool
-	whole    bool // a regular file: one write can append any number of lines
+	whole    bool // a regular file, to which a single write can append any number of lines
 	archive  archive
 	said     string
 }
@@ -66,7 +66,7 @@ func (s *sink) open(mode fs.FileMode) error {
 	return nil
 }
 
-// A new file gets exactly the given mode, except that umask applies to fileMode.
+// openPath creates a missing file with exactly the given mode, but applies the umask to fileMode.
 func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 	open, name := os.OpenFile, o.Path
 	if o.Plain {
@@ -85,10 +85,10 @@ func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 	file, err := open(name, flags, 0)
 	if os.IsNotExist(err) {
 		if file, err = open(name, flags|os.O_CREATE, mode); err == nil && mode != fileMode {
-			_ = file.Chmod(mode) // on an error, the mode that umask permits remains
+			_ = file.Chmod(mode) // ignore the error: the file then has the mode that the umask permits
 		}
 	}
-	if err == nil && o.Plain && !o.at(file) { // the path may have become a symbolic link since the check
+	if err == nil && o.Plain && !o.at(file) { // the path may have been replaced by a symbolic link since the check
 		file.Close()
 		return nil, o.notPlain()
 	}
@@ -128,10 +128,10 @@ func (s *sink) look() {
 	}
 }
 
-// lock locks the file that the path leads to. After an error it continues without a lock, for example if the folder was
-// removed or the file system has no locks.
+// lock locks the file to which the path leads. After an error, lock returns without a lock, for example if the folder
+// was removed or the file system has no locks.
 func (s *sink) lock() {
-	// Other processes may rotate the file during an attempt, so the number of attempts is limited.
+	// Other processes may rotate the file during each attempt, so limit the number of attempts.
 	for range 100 {
 		if system.Flock(s.fd, unix.LOCK_EX) != nil || s.o.at(s.file) {
 			return
@@ -139,7 +139,7 @@ func (s *sink) lock() {
 		file := s.file
 		s.look()
 		if s.file == file {
-			// The file cannot be opened again, so the old file and its lock remain in use.
+			// The path cannot be opened again, so continue to use the old file, which is locked.
 			return
 		}
 	}
@@ -166,11 +166,11 @@ func (s *sink) write(lines []byte) (n int, err error) {
 	return n, nil
 }
 
-// errNoRoom is the error if the kernel has accepted only a part of a line. The kernel itself reports an error only if
-// it accepts no bytes.
+// errNoRoom is the error if the kernel has accepted only a part of a line. In this case, write(2) itself reports no
+// error.
 var errNoRoom = errors.New("no space left for a whole line")
 
-// append appends as many lines to a regular file as fit, but at least one. The last line may lack its line end.
+// append appends as many lines to a regular file as fit, but at least one line. The last line may lack its line end.
 func (s *sink) append(lines []byte) (n int, err error) {
 	s.lock()
 	defer s.unlock()
@@ -206,9 +206,9 @@ func (s *sink) append(lines []byte) (n int, err error) {
 	return n, err
 }
 
-// shorten removes the given number of bytes from the end of the file, and reports whether it succeeded. Another process
-// may have emptied the file to free space, so the size is checked first. Otherwise Ftruncate would extend the file with
-// zeros.
+// shorten removes the given number of bytes from the end of the file, and reports whether it succeeded. shorten checks
+// the size first, because another process may have emptied the file to free space, so that Ftruncate would extend the
+// file with zeros.
 func (s *sink) shorten(bytes int64) bool {
 	var st unix.Stat_t
 	if unix.Fstat(s.fd, &st) != nil {
@@ -273,8 +273,8 @@ func firstLine(lines []byte) int {
 	return len(lines)
 }
 
-// folder opens the directory of the log, which may have been renamed or created again since the last use. The caller
-// must close the file.
+// folder opens the directory of the log, which may have been replaced since folder was last called. The caller must
+// close the result.
 func (o *Options) folder() (*os.Root, error) {
 	dir, err := system.OpenRoot(filepath.Dir(o.Path))
 	var failed *fs.PathError

@@ -11,8 +11,8 @@ import (
 	"github.com/itchyny/timefmt-go"
 )
 
-// conversion matches a conversion of strftime(3): flags, width, E and O, which have no effect, and the letter, which
-// is empty at the end of the format.
+// conversion matches a conversion of strftime(3): flags, width, a modifier E or O, which has no effect, and a letter,
+// which may be missing at the end of the format.
 var conversion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?s)%([-_0^#]*[0-9]*)[EO]*(.?)`) })
 
 const conversions = "aAbBcCdDeFgGhHIjklmMnpPrRsStTuUVwWxXyYzZ%"
@@ -24,8 +24,8 @@ func AppendTime(dst []byte, format string, t time.Time) []byte {
 
 func withoutEO(format string) string { return conversion().ReplaceAllString(format, "%$1$2") }
 
-// CheckTimeFormat returns an error if AppendTime does not support a conversion in format. The error is one line that
-// continues after the name of the format: "has %Q, …".
+// CheckTimeFormat returns an error if AppendTime does not support a conversion in format. The error is a line such as
+// "has %Q, …", before which the caller puts the name of the format.
 func CheckTimeFormat(format string) error {
 	for _, c := range conversion().FindAllStringSubmatch(format, -1) {
 		switch {
