@@ -27,14 +27,14 @@ type connection struct {
 	number  uint64             // sequence number among the connections to the upstream
 	opened  time.Time
 	overdue *time.Timer
-	// limit for each write, for the response head after the request was written, and for each pause in the response
-	// body
+	// maximum duration of each write, of the wait for the response head after the request was written, and of each
+	// pause in the response body
 	timeout time.Duration
 	in      *bufio.Reader // reads from Conn; nil while the connection is idle
 	reused  bool
 	last    bool
-	unbind  func() bool // detaches the connection from the context of the current request
-	// result of write; nil after it was received
+	unbind  func() bool // separates the connection from the context of the current request
+	// receives the result of write; nil afterwards
 	written chan error
 	over    atomic.Bool // the whole response was read, so writing must stop
 	// interrupts reading the body of the current request; nil unless the body is streamed
@@ -47,9 +47,9 @@ const maxInterim = 100
 
 var errStale = errors.New("the upstream closed the connection before it answered")
 
-// ask sends a request and returns the head of its final response. The body reads from the connection, which is closed
-// when the request's context ends. w, if not nil, receives each 1xx response (RFC 9110 §15.2) except 101, which is
-// final, and 100, because this server already has the whole request body.
+// ask sends a request and returns the head of the final response. The body of the response reads from the connection,
+// which is closed when the request's context ends. If w is not nil, ask forwards each 1xx response (RFC 9110 §15.2) to
+// w, except 101, which is final, and 100, because the server itself requests the body from the client.
 func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Response, error) {
 	c.unbind = context.AfterFunc(request.Context(), func() { c.under.Close() })
 	c.in = readers.Get().(*bufio.Reader)
@@ -64,7 +64,7 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 	if request.Body == nil {
 		c.write(request)
 	} else {
-		// On a goroutine, because the upstream may respond before it has read the body.
+		// Write on a separate goroutine, because the upstream may respond before it has read the body.
 		go c.write(request)
 	}
 	for n := range maxInterim {
@@ -90,7 +90,7 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 				}
 			}
 		}
-		if response.StatusCode != http.StatusEarlyHints { // do not restart the timeout after hints
+		if response.StatusCode != http.StatusEarlyHints { // early hints do not restart the timeout
 			c.awaitInput()
 		}
 	}
@@ -99,8 +99,8 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 
 func (c *connection) awaitInput() { c.SetReadDeadline(time.Now().Add(c.timeout)) }
 
-// short is by how long a head, or a piece of a body with a known length, is delayed, because more data usually follows
-// at once.
+// short is how long a head, or a piece of a body with a known length, is delayed, because more data usually follows at
+// once and can then be sent together with it.
 const short = 2 * time.Millisecond
 
 func (c *connection) pauses() bool {
@@ -117,8 +117,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// write writes the request. An error counts only if there is no response, because an upstream may reject a body without
-// reading it.
+// write writes the request and sends the error to c.written. An upstream may reject a body without reading it, so the
+// error is ignored if there is a response.
 func (c *connection) write(request *http.Request) {
 	size := 4 << 10
 	if request.Body != nil {
@@ -137,7 +137,8 @@ func (c *connection) write(request *http.Request) {
 	c.written <- err
 }
 
-// A deadlineWriter also moves the read deadline, because the upstream need not respond during a write.
+// A deadlineWriter postpones the write deadline before each write, and also the read deadline, because the upstream
+// need not respond during a write.
 type deadlineWriter struct{ c *connection }
 
 func (w deadlineWriter) Write(b []byte) (int, error) {
@@ -148,10 +149,10 @@ func (w deadlineWriter) Write(b []byte) (int, error) {
 	return w.c.Conn.Write(b)
 }
 
-// stopWriting ends the writing of the request without waiting for the upstream. stopWriting returns nil if the request
-// was written completely.
+// stopWriting stops writing the request without waiting for the upstream, and returns nil if the request was written
+// completely.
 func (c *connection) stopWriting() error {
-	// Set c.over before the deadline. The writing goroutine sets its own deadline first and checks c.over afterwards.
+	// Set c.over before the deadline, because the writing goroutine first sets its own deadline and then checks c.over.
 	c.over.Store(true)
 	c.SetWriteDeadline(time.Unix(1, 0))
 	if c.interrupt != nil {
@@ -162,7 +163,7 @@ func (c *connection) stopWriting() error {
 	return err
 }
 
-// close closes the connection. close returns when the request is no longer in use.
+// close closes the connection, and returns when the writing goroutine no longer uses the request.
 func (c *connection) close() {
 	c.under.Close()
 	if c.unbind != nil {
@@ -186,9 +187,8 @@ func (c *connection) putReader() {
 	}
 }
 
-// settle reports whether the connection can be reused. surplus contains bytes after the response, which the next
-// request would receive as its response: an upstream may send a body after HEAD, 204 or 304, or a body that is longer
-// than announced.
+// settle reports whether the connection can be reused. The result surplus contains bytes after the response, for
+// example a body after HEAD, 204 or 304, which would become the response to the next request on a reused connection.
 func (c *connection) settle() (again bool, surplus []byte) {
 	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
 	surplus = bytes.Clone(surplus)
@@ -203,8 +203,8 @@ func (c *connection) settle() (again bool, surplus []byte) {
 const maxSurplus = 80 // in bytes
 
 // delimited reports whether the end of a response is certain. The end is never certain after HEAD, because an upstream
-// that sends a body by mistake may send it later than the head. A 204 that announces a body probably has one (RFC 9110
-// §8.6).
+// may send a body by mistake, later than the head. If a 204 announces a body, a body probably follows, although RFC
+// 9110 §8.6 forbids it.
 func delimited(request *http.Request, response *http.Response) bool {
 	if request.Method == http.MethodHead {
 		return false
@@ -224,7 +224,7 @@ func (c *connection) quiet() bool {
 	if c.secure == nil {
 		return true
 	}
-	// TLS may have buffered data. With an expired deadline, only the buffers are read.
+	// The TLS layer may have buffered data. With an expired deadline, a read returns only buffered data.
 	c.SetReadDeadline(time.Unix(1, 0))
 	n, err := c.Read(make([]byte, 1))
 	c.SetReadDeadline(time.Time{})
@@ -236,16 +236,16 @@ func (c *connection) quiet() bool {
 // closely.
 const (
 	maxIdle  = 64
-	keepIdle = 100 * time.Millisecond // maximum time between two requests
+	keepIdle = 100 * time.Millisecond // maximum idle time between two requests
 	keepAge  = time.Second            // maximum age of the connection
-	// time for the response to the first request of a connection (see watch)
+	// maximum time from opening a connection to its first response (see watch)
 	patience = 20 * time.Millisecond
 )
 
 type waiting struct {
 	opened   atomic.Uint64
 	answered atomic.Uint64
-	// number of the latest connection that got no response within patience
+	// number of the latest connection without a response within patience
 	overdue atomic.Uint64
 }
 
@@ -254,7 +254,8 @@ func raise(n *atomic.Uint64, v uint64) {
 	}
 }
 
-// watch closes all idle connections if no response begins within patience of opening c.
+// watch closes all idle connections if no response arrives on c within patience after c was opened, because the idle
+// connections may occupy all processes of the upstream.
 func (up *upstream) watch(c *connection) {
 	c.opened, c.number = time.Now(), up.waiting.opened.Add(1)
 	c.overdue = time.AfterFunc(patience, func() {
@@ -263,17 +264,17 @@ func (up *upstream) watch(c *connection) {
 	})
 }
 
-// keeps reports whether c may become idle. The result is false while a newer connection waits until the upstream
-// accepts that connection. An upstream accepts connections in order, so it has accepted all connections that are older
-// than one with a response.
+// keeps reports whether c may be kept idle. The result is false while the upstream probably has not accepted a newer
+// connection. An upstream accepts connections in order, so a response on a connection shows that all older connections
+// were accepted.
 func (up *upstream) keeps(c *connection) bool {
 	w := &up.waiting
 	return w.overdue.Load() <= w.answered.Load() && (up.opt.Idle > 0 || time.Since(c.opened) < keepAge)
 }
 
-// roundTrip sends a request. roundTrip returns the head of the response, and the connection with the body, which the
-// caller owns. roundTrip retries the request only if the upstream closed a reused connection before responding, and the
-// method is safe (RFC 9110 §9.2.2). The error is a notSent if no connection could be opened. A WebSocket handshake
+// roundTrip sends a request, and returns the head of the response and the connection that delivers the body, which the
+// caller owns. roundTrip retries the request only if the upstream closed a reused connection before responding, and if
+// the method is safe (RFC 9110 §9.2.2). If no connection could be opened, the error is a notSent. A WebSocket handshake
 // always uses a new connection, which is never reused, because only the upstream's response determines whether the next
 // bytes are a request.
 func (up *upstream) roundTrip(w *backend.Response, r *backend.Request) (*http.Response, *connection, error) {
@@ -281,7 +282,7 @@ func (up *upstream) roundTrip(w *backend.Response, r *backend.Request) (*http.Re
 	var c *connection
 	if r.Upgrade {
 		w = nil
-	} else if !r.More { // a body that arrives cannot be sent again if a kept connection is closed
+	} else if !r.More { // a body that is still arriving could not be sent again
 		c, _ = up.idle.Take()
 	}
 	for {

@@ -21,7 +21,7 @@ func (c lateConn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// The response is read before the goroutine that has written the request is scheduled again.
+// The test reads the response before the goroutine that has written the request runs again.
 func TestConnectionIsReusedAfterAnEarlyResponse(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

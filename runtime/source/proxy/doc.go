@@ -1,35 +1,36 @@
-// Package proxy is a reverse proxy: it answers requests with the responses of another HTTP server, the upstream. The
-// proxy is a responder of package backend, so that each request has a goroutine; a WebSocket becomes a tunnel on the
-// event loop (conn.Tunnel).
+// Package proxy is a reverse proxy: it forwards requests to an HTTP server, the upstream, and forwards the responses to
+// clients. The proxy is a responder of package backend, so that each request has a goroutine; a WebSocket becomes a
+// tunnel on the event loop (conn.Tunnel).
 //
 // # Connections
 //
-// It reads and writes with net/http's ReadResponse and Request.Write, but manages its own connections. net/http's
-// Transport reuses a connection before it is known to be empty: if an upstream sends a body after a HEAD, other clients
-// receive the body as their response. Here a connection is reused only if its reader is empty at the end of the
-// response (settle) and its socket has no data (quiet), both at the end of the response and before the next request.
-// After HEAD the connection is always closed, because a body may arrive late. Idle connections have neither a goroutine
-// nor a buffer.
+// Package proxy reads and writes messages with net/http's ReadResponse and Request.Write, but manages its own
+// connections. net/http's Transport would reuse a connection before it is known to be empty: if an upstream sends a
+// body after a HEAD, a different client would receive the body as its response. Package proxy reuses a connection only
+// if its reader is empty at the end of the response (settle), and if its socket has no data at the end of the response
+// and before the next request (quiet). After HEAD the connection is always closed, because a body may arrive late. Idle
+// connections have neither a goroutine nor a buffer.
 //
-// The head of a response must fit into the reader, 64 KiB. readHead parses Connection again if net/http may have
-// removed the field.
+// The head of a response must fit into the reader, 64 KiB. readHead parses the field Connection again if net/http may
+// have removed it.
 //
-// A safe request is retried if a reused connection is closed before the first byte of the response; other requests
-// result in a 502. A request path with a ".." segment, in any spelling that some server resolves, results in a 400
-// (climbs), even if routing resolved it.
+// If a reused connection is closed before the first byte of the response, a request with a safe method is retried, and
+// any other request results in a 502. A request path with a ".." segment, in any spelling that some server resolves,
+// results in a 400 (climbs), even if routing resolved it.
 //
 // # Several upstreams
 //
-// Proxy.take chooses an upstream by least active requests, and Proxy.try gives a request to it. Each process has its
-// own counts and failures. Proxy.failed determines which failures count: a client must not be able to disable upstreams
-// with a request that they do not answer. Health checks (checkHealth) begin with the first request, because New is also
-// called to check a configuration. With Options.Sticky, a cookie names the upstream of a client.
+// Proxy.take chooses the upstream with the fewest active requests, and Proxy.try sends a request to an upstream. Each
+// process has its own counts and failures. Proxy.failed determines which failures count, because a client must not be
+// able to disable upstreams with a request to which they do not respond. Health checks (checkHealth) begin with the
+// first request, because New is also called to check a configuration. With Options.Sticky, a cookie names the upstream
+// of a client.
 //
 // # TLS to the upstream
 //
 // The connection is a conn.TLSTransport over a blocking connection (Proxy.dial) until a tunnel takes it over. HTTP/2 is
-// not offered. Certificates of authorities are read with the configuration, before a chroot. A rejected certificate is
-// logged as one line in the error log of the host, and results in a 502.
+// not offered. Certificates of authorities are read with the configuration, before a chroot. If the upstream's
+// certificate is rejected, the host's error log gets one line, and the response is a 502.
 //
 // # WebSockets
 //

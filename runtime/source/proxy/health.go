@@ -11,10 +11,11 @@ import (
 
 const (
 	checkEvery = 10 * time.Second
-	checkLimit = 5 * time.Second // for the whole health check
+	checkLimit = 5 * time.Second // maximum duration of a health check
 )
 
-// checkHealth checks each upstream until the Proxy is closed. The checks of several workers spread over time.
+// checkHealth checks each upstream at random intervals until the Proxy is closed, so that the checks of several workers
+// spread over time.
 func (p *Proxy) checkHealth() {
 	for _, up := range p.upstreams {
 		go func() {
@@ -29,7 +30,7 @@ func (p *Proxy) checkHealth() {
 	}
 }
 
-// check returns nil if up responds to Options.Health with a status from 200 to 399.
+// check returns nil if up responds to a request for Options.Health with a status from 200 to 399.
 func check(ctx context.Context, up *upstream) error {
 	limited, cancel := context.WithTimeout(ctx, checkLimit)
 	defer cancel()
@@ -59,7 +60,7 @@ func check(ctx context.Context, up *upstream) error {
 	return nil
 }
 
-// checked notes the result of a health check.
+// checked records the result of a health check.
 func (p *Proxy) checked(up *upstream, err error) {
 	if errors.Is(p.ctx.Err(), context.Canceled) {
 		return

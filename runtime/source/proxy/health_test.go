@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// The upstream responds to other requests at any time.
+// The sick upstream responds to health checks with status 503, but to all other requests with status 200.
 func TestUpstreamThatFailsItsHealthCheckGetsNoRequests(t *testing.T) {
 	t.Parallel()
 	var sick atomic.Bool

@@ -17,7 +17,8 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-// upstream starts a server that sends the pieces from answer. Without pieces it closes the connection.
+// upstream starts a server that sends the pieces that the function answer returns. If there are no pieces, the server
+// closes the connection.
 func upstream(t *testing.T, answer func(r *http.Request) []string) (url string, connections *atomic.Int64) {
 	t.Helper()
 	return server(t, func(c *net.TCPConn, in *bufio.Reader, request *http.Request) {
@@ -58,7 +59,7 @@ func get(t *testing.T, address, request string) (*http.Response, string) {
 	return response, string(body)
 }
 
-// The bytes arrive with the response or later, for several kinds of requests.
+// The surplus bytes arrive together with the response, or later.
 func TestBytesAfterAResponseNeverBecomeAnotherResponse(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 	for _, test := range []struct{ name, method, head string }{
@@ -73,8 +74,8 @@ func TestBytesAfterAResponseNeverBecomeAnotherResponse(t *testing.T) {
 		{"too long", "OPTIONS", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"},
 		{"too many chunks", "OPTIONS", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"},
 	} {
-		// Late bytes may arrive when another request already uses the connection. The proxy prevents this only if the
-		// head shows that bytes may follow.
+		// Late bytes can arrive when the next request already uses the connection. The proxy prevents this only if the
+		// method or the head shows that bytes may follow.
 		apart := test.method == "HEAD" || test.name == "204" || strings.Contains(test.name, "chunked")
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -173,7 +174,7 @@ func TestUpstreamMayRespondBeforeItHasReadTheBody(t *testing.T) {
 	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
 		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
 		c.CloseWrite()
-		// Bytes that remain unread cause a reset of the connection.
+		// Read the body, because unread bytes would cause a reset of the connection.
 		io.Copy(io.Discard, io.LimitReader(c, 1<<20))
 	})
 	address, _ := front(t, "/", proxy.Options{Targets: []string{url}})
@@ -185,7 +186,7 @@ func TestUpstreamMayRespondBeforeItHasReadTheBody(t *testing.T) {
 	}
 }
 
-// The upstream closes a reused connection during the request.
+// The upstream closes a reused connection before it responds.
 func TestOnlySafeRequestsAreRetriedOnAClosedConnection(t *testing.T) {
 	for method, want := range map[string]int{"GET": 200, "POST": 502, "DELETE": 502} {
 		var seen atomic.Int64
@@ -206,7 +207,7 @@ func TestOnlySafeRequestsAreRetriedOnAClosedConnection(t *testing.T) {
 	}
 }
 
-// The response is rejected if the field affects framing (RFC 9112 §5.1).
+// White space before the colon is removed, but if the field affects framing, the response is rejected (RFC 9112 §5.1).
 func TestWhiteSpaceBeforeAColonIsRemovedOrRejected(t *testing.T) {
 	for _, test := range []struct{ fields, want string }{
 		{"X-A : b\r\nContent-Length: 2\r\n", "X-A: b\r\n"},
@@ -234,7 +235,8 @@ func TestWhiteSpaceBeforeAColonIsRemovedOrRejected(t *testing.T) {
 	}
 }
 
-// Connection may contain other values, in any spelling (RFC 9110 §7.6.1). Other fields are forwarded.
+// Fields that Connection names in any spelling are removed, whatever else it contains (RFC 9110 §7.6.1). All other
+// fields are forwarded.
 func TestFieldsNamedByConnectionAreNotForwarded(t *testing.T) {
 	for _, fields := range []string{
 		"Connection: X-Hop\r\n",
@@ -314,7 +316,7 @@ func TestPathCannotLeaveTheDirectoryOfTheUpstream(t *testing.T) {
 	}
 }
 
-// TLS may have sent other records, and may have buffered surplus bytes.
+// A TLS server also sends records without data, and a TLS client may have buffered surplus bytes.
 func TestTLSConnectionsAreReusedUnlessBytesAreLeft(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {

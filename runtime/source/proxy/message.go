@@ -23,7 +23,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// hopByHop are the fields for a single connection (RFC 9110 §7.6.1), in addition to the fields that Connection names.
+// hopByHop lists fields that apply to a single connection (RFC 9110 §7.6.1), in addition to the fields that Connection
+// names.
 var hopByHop = []string{
 	"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer",
 	"Transfer-Encoding", "Upgrade",
@@ -52,12 +53,12 @@ func (up *upstream) request(r *backend.Request) *http.Request {
 	h := http.Header{}
 	for _, f := range r.Parsed.Fields {
 		if bytes.IndexByte(f.Name.In(r.Head), '_') >= 0 {
-			continue // many applications treat X_Real_IP like X-Real-IP
+			continue // omit the field, because many applications treat X_Real_IP like X-Real-IP
 		}
 		name := textproto.CanonicalMIMEHeaderKey(string(f.Name.In(r.Head)))
 		h[name] = append(h[name], string(f.Value.In(r.Head)))
 	}
-	// An upstream may send trailers even without TE (RFC 9110 §10.1.4).
+	// Forward "TE: trailers" if the client accepts trailers (RFC 9110 §10.1.4).
 	trailers := h["Te"] != nil && takesTrailers(r) && !r.Upgrade
 	drop(h)
 	if trailers {
@@ -103,8 +104,8 @@ func (up *upstream) request(r *backend.Request) *http.Request {
 	return request.WithContext(r.Context)
 }
 
-// introduce adds fields that describe the client. Fields of this kind from the client itself were already removed.
-// r.Peer includes the values from trusted proxies.
+// introduce adds fields that describe the client. The values come from r.Peer, which includes values from trusted
+// proxies; such fields from the client itself were already removed.
 func (up *upstream) introduce(h http.Header, r *backend.Request, host string) {
 	scheme := cmp.Or(r.Peer.Scheme, "http")
 	client, node := r.Peer.Addr, r.Peer.Addr
@@ -119,12 +120,13 @@ func (up *upstream) introduce(h http.Header, r *backend.Request, host string) {
 	h["X-Real-Ip"] = []string{client}
 	if host != "" {
 		h["X-Forwarded-Host"] = []string{host}
-		// http1.ValidHost permits only characters that need no escape.
+		// No escapes are needed, because http1.ValidHost permits only characters without a special meaning in a quoted
+		// string.
 		forwarded += `;host="` + host + `"`
 	}
 	h["Forwarded"] = []string{forwarded}
 	if r.Peer.User != "" {
-		// If there are users, package exchange has removed the client's own field.
+		// The client itself cannot set Remote-User, because package exchange has removed this field if there are users.
 		h["Remote-User"] = []string{r.Peer.User}
 	}
 	if t := r.Peer.TLS; up.opt.ClientCert && t != nil && t.Verified {
@@ -132,8 +134,8 @@ func (up *upstream) introduce(h http.Header, r *backend.Request, host string) {
 	}
 }
 
-// showCertificates adds the fields with the client's certificates (RFC 9440). The client's own certificate is the first
-// of chain.
+// showCertificates adds the fields with the client's certificates (RFC 9440). The first certificate in chain is the
+// client's own certificate.
 func showCertificates(h http.Header, chain []*x509.Certificate) {
 	item := func(c *x509.Certificate) string { return ":" + base64.StdEncoding.EncodeToString(c.Raw) + ":" }
 	h["Client-Cert"] = []string{item(chain[0])}
@@ -165,10 +167,10 @@ func (up *upstream) url(r *backend.Request) *url.URL {
 	return u
 }
 
-// climbs reports whether a server could resolve a path to a path outside its first directory: whether the path,
-// which was decoded once, has a ".." segment in any spelling that servers are known to resolve: between slashes or
-// backslashes; before the ";" of a path parameter ("..;/"); before NUL, "?" or "#", for servers that decode a path
-// before parsing it; and percent-encoded again, for servers that decode twice.
+// climbs reports whether the path, which was decoded once, has a ".." segment in any spelling that some server is known
+// to resolve. These spellings are: ".." between slashes or backslashes; before the ";" of a path parameter ("..;/");
+// before NUL, "?" or "#", because some servers decode a path before parsing it; and percent-encoded again, because some
+// servers decode a path twice.
 func climbs(path string) bool {
 	for range 3 {
 		for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {
@@ -185,9 +187,9 @@ func climbs(path string) bool {
 	return false
 }
 
-// readHead reads the head of a response and keeps all values of Connection. net/http removes the field if it contains
-// "close", although it names the fields that must not be forwarded (RFC 9110 §7.6.1). The error is
-// bufio.ErrBufferFull if the head is larger than the buffer of in.
+// readHead reads the head of a response. readHead restores the field Connection, which net/http removes if it contains
+// "close", because this field names the fields that must not be forwarded (RFC 9110 §7.6.1). If the head is larger than
+// the buffer of in, the error is bufio.ErrBufferFull.
 func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 	head, err := wholeHead(in)
 	if err != nil {
@@ -195,7 +197,7 @@ func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 	}
 	response, err := http.ReadResponse(in, request)
 	if err == nil && response.Close {
-		// head is still valid, because the buffer was not refilled
+		// the slice head is still valid, because the buffer was not refilled
 		again := textproto.NewReader(bufio.NewReader(bytes.NewReader(head)))
 		_, _ = again.ReadLine()
 		fields, _ := again.ReadMIMEHeader()
@@ -204,8 +206,8 @@ func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// wholeHead waits for the whole head and returns the contents of in's buffer without consuming them; bytes after the
-// head may follow. If the first line is not HTTP, wholeHead does not wait.
+// wholeHead waits for the whole head, and returns the contents of in's buffer without consuming them, which may include
+// bytes after the head. If the first line is not HTTP, wholeHead does not wait for the rest.
 func wholeHead(in *bufio.Reader) (head []byte, err error) {
 	for {
 		head, _ = in.Peek(in.Buffered())
@@ -228,7 +230,7 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	}
 	drop(response.Header)
 	response.Header.Del("Content-Length")
-	// Only the application of this server may decide which clients join a channel, not an upstream.
+	// Only this server's application may make clients subscribers of a channel, not an upstream.
 	response.Header.Del("Fapws-Channel")
 	if response.StatusCode >= 200 {
 		response.Header["Via"] = append(response.Header["Via"], via(response.Proto))
@@ -246,12 +248,12 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 	return head, true
 }
 
-// via returns the entry of this server (RFC 9110 §7.6.3).
+// via returns this server's entry for the field Via (RFC 9110 §7.6.3).
 func via(version string) string { return strings.TrimPrefix(version, "HTTP/") + " fapws" }
 
-// net/http keeps white space between field names and colons (RFC 9112 §5.1). trimNames removes it. trimNames returns
-// false if a name is invalid, or if white space follows the name of a framing field, which net/http has therefore
-// ignored.
+// trimNames removes white space between field names and colons, which net/http keeps (RFC 9112 §5.1). trimNames returns
+// false if a name is invalid, or if white space follows the name of a framing field, because net/http has then ignored
+// this field.
 func trimNames(response *http.Response) bool {
 	for name, values := range response.Header {
 		trimmed := textproto.CanonicalMIMEHeaderKey(strings.TrimRight(name, " "))
@@ -267,8 +269,8 @@ func trimNames(response *http.Response) bool {
 	return true
 }
 
-// spelling returns the name of a WebSocket field as RFC 6455 spells it. net/http spells it differently, and some
-// programs compare names exactly.
+// spelling returns a field name, but the names of WebSocket fields in the spelling of RFC 6455. net/http spells these
+// names differently, and some programs compare names exactly.
 func spelling(name string) string {
 	if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
 		return "Sec-WebSocket-" + rest
@@ -294,7 +296,7 @@ func announced(r *backend.Request, response *http.Response) string {
 }
 
 // trailers returns the trailers of a response whose body was read, without trailers that must not be forwarded.
-// net/http limits their size to its buffer.
+// net/http limits the size of the trailers.
 func trailers(response *http.Response) (fields exchange.Trailers, err error) {
 	n := 0
 	for name, values := range response.Trailer {

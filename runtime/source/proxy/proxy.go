@@ -28,47 +28,50 @@ import (
 // Options configures a Proxy. Only Targets is required.
 type Options struct {
 	// Targets are the upstreams. Each is "http://host:port", "https://host:port" or "unix:/path/of/socket", optionally
-	// followed by a path ("http://host:port/base/", "unix:/path/of/socket:/base/"). The path replaces the part of the
-	// request path that the prefix of the mount matched. If the target has no path, the request path does not change.
+	// followed by a path ("http://host:port/base/", "unix:/path/of/socket:/base/"). The path replaces the prefix of the
+	// mount in the request path. If the target has no path, the request path does not change.
 	Targets []string
 
-	// The following options are for https. CA is a file of certificates (PEM) that New reads; one of them must have
-	// signed the server's certificate. If it is "", the authorities of the system are used. TLSName is the name that
-	// the certificate must contain, and is sent as SNI; "" means the host of the target. NoVerify accepts every
-	// certificate: the connection is encrypted, but the server is not authenticated.
+	// CA, TLSName and NoVerify are for https targets. CA is a file of PEM certificates, one of which must have signed
+	// the upstream's certificate; "" means the system's certificate authorities. TLSName is the name that the
+	// upstream's certificate must contain, and is sent as SNI; "" means the host of the target. With NoVerify, every
+	// certificate is accepted, so that the connection is encrypted, but the upstream is not authenticated.
 	CA       string `key:"proxy-tls-ca" is:"path" value:"'ca.pem'"`
 	TLSName  string `key:"proxy-tls-name" is:"server" value:"'api.example.org'"`
 	NoVerify bool   `key:"proxy-tls-verify" is:"not" value:"true"`
 
-	// ClientCert forwards the client's certificates, if they were verified, in the fields of RFC 9440. Clients cannot
+	// ClientCert enables the fields of RFC 9440 with the client's certificates, if these were verified. Clients cannot
 	// set these fields.
 	ClientCert bool `key:"proxy-client-cert" value:"true"`
 
-	// ReplaceHost sends the host of the target instead of the host that the client requested.
+	// ReplaceHost makes the proxy send the target's host instead of the host that the client requested.
 	ReplaceHost bool `key:"proxy-preserve-host" is:"not" value:"true"`
 
-	// Streams means that Mount.Streams of package exchange is set: bodies are forwarded as they arrive.
+	// Streams is set if request bodies are forwarded as they arrive. exchange.Mount.Streams must then be set, too.
 	Streams bool `key:"proxy-request-buffering" is:"not" value:"true"`
 
-	// Connect limits connecting, including the TLS handshake; 0 means 5 s.
+	// Connect limits the time for opening a connection, including the TLS handshake; 0 means 5 s.
 	Connect time.Duration
-	// Timeout limits the wait for the response head, and each pause in the body; 0 means 60 s.
+	// Timeout limits the wait for the response head, and each pause in the response body; 0 means 60 s.
 	Timeout time.Duration
 
 	TunnelTimeout time.Duration `key:"proxy-tunnel-timeout" value:"'1h'"`
 
-	// Idle is how long an idle connection is kept, regardless of its age. 0 means keepIdle, up to the age keepAge.
+	// Idle is how long an idle connection is kept, regardless of its age. 0 means that a connection is kept for
+	// keepIdle, and only until the age keepAge.
 	Idle time.Duration `key:"proxy-idle" value:"'20s'"`
 
-	// Health is the path of the health check of each upstream; "" means none. The checks begin with the first request.
+	// Health is the path that health checks request from each upstream; "" means no health checks. The checks begin
+	// with the first request.
 	Health string `key:"proxy-health" value:"'/healthz'"`
 
-	// Sticky sends all requests of a client to the upstream that has answered it first, while this upstream works. The
-	// client has a cookie.
+	// Sticky makes the proxy send all requests of a client to the same upstream, which a cookie names, while this
+	// upstream works.
 	Sticky bool `key:"proxy-sticky" value:"true"`
 
-	// Log writes a line when an upstream cannot be reached or fails, at most once a second for each upstream, and when
-	// it responds again. client is the client of the request, or "". Log may be nil. Log is called on any goroutine.
+	// Log, if not nil, is called with a line when an upstream cannot be reached or fails, at most once a second for
+	// each upstream, and when the upstream responds again. The parameter client is the address of the request's client,
+	// or "". Log is called on any goroutine.
 	Log func(client, line string)
 }
 
@@ -76,11 +79,11 @@ type Proxy struct {
 	opt       Options
 	upstreams []*upstream
 
-	cookie string // name of the cookie that names the upstream of a client; "" without Options.Sticky
+	cookie string // name of the cookie whose value names the client's upstream; "" without Options.Sticky
 
 	mu sync.Mutex // guards the state of the upstreams
 
-	begin sync.Once       // begins the health checks
+	begin sync.Once       // starts the health checks
 	ctx   context.Context // ends with Close
 	end   context.CancelFunc
 }
@@ -93,7 +96,8 @@ const (
 	bufferSize     = 32 << 10
 )
 
-// New returns a Proxy without connecting to the upstreams. The error has one line; it is a *CAError if it concerns CA.
+// New returns a Proxy, without connecting to the upstreams. The error has one line, and is a *CAError if Options.CA is
+// invalid.
 func New(o Options) (*Proxy, error) {
 	o.Connect = cmp.Or(o.Connect, connectDefault)
 	o.Timeout = cmp.Or(o.Timeout, timeoutDefault)
@@ -141,7 +145,7 @@ func (up *upstream) dial(ctx context.Context) (*connection, error) {
 	return c, nil
 }
 
-// Close closes the idle connections; other connections are closed after their response.
+// Close closes idle connections at once, and active connections after their response.
 func (p *Proxy) Close() error {
 	p.end()
 	for _, up := range p.upstreams {
@@ -182,7 +186,8 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// forward sends the response whose head was read from c. forward closes c, or keeps it for other requests.
+// forward sends a response, whose head was read from c, to the client. Afterwards forward closes c, or keeps c for
+// later requests.
 func (up *upstream) forward(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
 	if r.Upgrade && response.StatusCode == http.StatusSwitchingProtocols {
 		up.tunnel(w, r, response, c)
@@ -204,7 +209,7 @@ func (up *upstream) forward(w *backend.Response, r *backend.Request, response *h
 	}
 }
 
-// pass sends the response to the client. pass reports whether the response was read from c completely.
+// pass sends the response to the client, and reports whether the response was read from c completely.
 func (up *upstream) pass(w *backend.Response, r *backend.Request, response *http.Response, c *connection) bool {
 	if response.StatusCode < 200 || response.StatusCode > 999 {
 		up.complain(r.Client(), "status %d", response.StatusCode)
@@ -247,7 +252,8 @@ func (up *upstream) head(w *backend.Response, r *backend.Request, response *http
 
 var errPaused = errors.New("idle timeout exceeded")
 
-// copy sends the body to the client. The time spent waiting for the client does not count as a pause in the body.
+// copy sends the response body to the client. The timeout for a pause in the body does not run while copy waits for the
+// client.
 func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	if response.Body == http.NoBody {
 		return nil
@@ -267,7 +273,7 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 			}
 			if kept = left > 0; kept {
 				left -= int64(n)
-				// Send the buffered piece, because the next piece may take long.
+				// The length is unknown: send the buffered piece, because the next piece may take long.
 			} else if gone := w.Flush(); gone != nil {
 				return gone
 			}
@@ -283,7 +289,7 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	}
 }
 
-// complain logs an error of up. client is the result of backend.Request.Client.
+// complain logs an error of up, at a limited rate. The parameter client is the result of backend.Request.Client.
 func (up *upstream) complain(client, format string, args ...any) {
 	if up.lines.Now() {
 		up.log(client, fmt.Sprintf(format, args...))
@@ -298,14 +304,14 @@ func (up *upstream) log(client, line string) {
 
 type target struct {
 	network, address string
-	// replaces the part of the path that the mount matched; empty to keep the path
+	// replaces the mount's prefix in the request path; empty to keep the path
 	base string
 	host string
 	tls  *tls.Config // nil without TLS
 }
 
-// newTarget parses a target of Options. newTarget reads the certificates of authorities immediately, because the
-// process may enter a chroot later.
+// newTarget parses an element of Options.Targets, and reads Options.CA immediately, because the process may enter a
+// chroot later.
 func newTarget(o *Options, name string) (t target, err error) {
 	bad := fmt.Errorf("%q is not one of http://host:port, https://host:port, unix:/path", name)
 	if path, ok := strings.CutPrefix(name, "unix:"); ok {
@@ -361,7 +367,7 @@ func authorities(file string) (*x509.CertPool, error) {
 
 type CAError struct{ error }
 
-// Lookup returns the names of hosts that DNS must resolve.
+// Lookup returns the host names of upstreams that must be resolved with DNS.
 func (p *Proxy) Lookup() (names []string) {
 	for _, up := range p.upstreams {
 		host, _, _ := net.SplitHostPort(up.target.address)

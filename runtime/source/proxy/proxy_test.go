@@ -59,7 +59,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 	return address, logged
 }
 
-// patience exceeds the duration of a test on a machine that is many times slower.
+// patience is longer than any test takes on a machine that is many times slower.
 const patience = waittest.Patience
 
 func talk(t *testing.T, address, request string) string {

@@ -13,8 +13,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// nameUpstreams sets the cookie of Options.Sticky, and its value for each upstream. Lists of other targets have other
-// cookies, because routes of a host share the path "/".
+// nameUpstreams sets the cookie name for Options.Sticky, and the cookie value for each upstream. The cookie name
+// depends on the list of targets, because all routes of a host share the path "/".
 func (p *Proxy) nameUpstreams() {
 	key := machineKey()
 	p.cookie = http1.UpstreamCookie + keyed(key, strings.Join(p.opt.Targets, " "))[:8]
@@ -23,8 +23,8 @@ func (p *Proxy) nameUpstreams() {
 	}
 }
 
-// machineKey returns a key that clients do not know and that all processes of this machine can read, also after a
-// restart. machineKey is used for keyed hashes only (machine-id(5)).
+// machineKey returns a key that clients do not know, and that all processes on this machine can read, also after a
+// restart. The key must be used only for keyed hashes (machine-id(5)).
 func machineKey() []byte {
 	for _, name := range []string{"/etc/machine-id", "/proc/sys/kernel/random/boot_id"} {
 		if id, err := os.ReadFile(name); err == nil && len(bytes.TrimSpace(id)) > 0 {
@@ -40,7 +40,7 @@ func keyed(key []byte, text string) string {
 	return hex.EncodeToString(mac.Sum(nil)[:8])
 }
 
-// previous returns the upstream that the cookie of the client names, or nil.
+// previous returns the upstream that the client's cookie names, or nil.
 func (p *Proxy) previous(r *backend.Request) *upstream {
 	if p.cookie == "" {
 		return nil
@@ -61,7 +61,7 @@ func (p *Proxy) previous(r *backend.Request) *upstream {
 	return nil
 }
 
-// stick adds the cookie to a response of up.
+// stick adds the cookie that names up to a response.
 func (p *Proxy) stick(up *upstream, r *backend.Request, response *http.Response) {
 	c := http.Cookie{Name: p.cookie, Value: up.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: r.Peer.Scheme == "https"}

@@ -82,7 +82,7 @@ func TestClientMovesIfTheUpstreamOfItsCookieFails(t *testing.T) {
 	before := proxy.Options{Targets: []string{works, "http://" + failing}, Sticky: true}
 	address, _ := front(t, "/", before)
 	_, of := visit(t, address, "")
-	// The cookie of the failing upstream is not known to clients. Any other client gets that of the working upstream.
+	// A client with an unknown cookie value gets the cookie value of the working upstream.
 	for range 5 {
 		if _, c := visit(t, address, "Cookie: "+of.Name+"=of-another\r\n"); c == nil || c.Value != of.Value {
 			t.Fatalf("cookie %+v, want %+v", c, of)

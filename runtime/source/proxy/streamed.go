@@ -6,14 +6,14 @@ import (
 	"fapws/runtime/backend"
 )
 
-// A streamedBody is the body of a request that arrives while it is sent to the upstream (Options.Streams).
+// A streamedBody is a request body that is sent to the upstream while it arrives from the client (Options.Streams).
 type streamedBody struct {
 	r    *backend.Request
-	out  *bufio.Writer // the output of the connection
+	out  *bufio.Writer // output buffer of the connection to the upstream
 	rest []byte
 }
 
-// Read sends what has arrived before it waits for more.
+// Read flushes the bytes that have arrived to the upstream before it waits for more bytes.
 func (b *streamedBody) Read(p []byte) (int, error) {
 	for len(b.rest) == 0 {
 		err := b.out.Flush()
@@ -31,7 +31,7 @@ func (b *streamedBody) Read(p []byte) (int, error) {
 
 func (b *streamedBody) Close() error { return nil }
 
-// A plainWriter hides bufio.Writer.ReadFrom, which does not permit Flush during Read.
+// A plainWriter hides the method ReadFrom of bufio.Writer, during which Read must not call Flush.
 type plainWriter struct{ out *bufio.Writer }
 
 func (w plainWriter) Write(b []byte) (int, error) { return w.out.Write(b) }

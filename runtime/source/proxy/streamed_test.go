@@ -25,7 +25,7 @@ func TestPiecesOfAStreamedBodyAreForwardedAtOnce(t *testing.T) {
 		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%s%s, %v", first, rest, err)
 	})
 	refuses := "http://" + backendtest.Unused(t)
-	for range 3 { // the upstream that refuses connections is chosen first or not at all
+	for range 3 { // repeat the test, because the proxy chooses the first upstream at random
 		address, _ := front(t, "/", proxy.Options{Targets: []string{refuses, works}, Streams: true})
 		for _, parts := range [][3]string{
 			{"Content-Length: 10", "01234", "56789"},
@@ -41,7 +41,7 @@ func TestPiecesOfAStreamedBodyAreForwardedAtOnce(t *testing.T) {
 	}
 }
 
-// The client waits for the response with the rest of the body.
+// The client sends the rest of the body only after it has received the response.
 func TestUpstreamMayRejectAStreamedBodyEarly(t *testing.T) {
 	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) {
 		if _, err := io.ReadFull(r.Body, make([]byte, 5)); err != nil {
@@ -54,7 +54,7 @@ func TestUpstreamMayRejectAStreamedBodyEarly(t *testing.T) {
 	reads(t, status(t, r, 413).Body, "big")
 }
 
-// Each upstream closes the connection after it has received the head.
+// Each upstream closes the connection after it has received the request head.
 func TestStreamedBodyIsSentOnce(t *testing.T) {
 	closes := func(*net.TCPConn, *bufio.Reader, *http.Request) {}
 	one, first := server(t, closes)

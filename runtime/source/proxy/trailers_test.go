@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-// The head names the announced trailers. Fields that must not be trailers are dropped.
+// The head of the client's response names the announced trailers. Fields that must not be trailers are dropped.
 func TestTrailersReachClientsThatAcceptThem(t *testing.T) {
 	const (
 		field = "Trailer: Content-Digest, X-Sum\r\n"

@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// Package conn tests how bytes and their end are forwarded.
+// The tests of package conn check that bytes, and the end of the input, are forwarded.
 func TestTunnelClosesTheOtherSide(t *testing.T) {
 	t.Run("client, before the answer", func(t *testing.T) {
 		asked, ended := make(chan bool), make(chan bool)

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// tunnel begins a tunnel after a 101 of the upstream.
+// tunnel starts a tunnel after the upstream has responded with status 101.
 func (up *upstream) tunnel(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
 	if wrong := switches(response, r); wrong != "" {
 		up.complain(r.Client(), "its answer to a request for a WebSocket is 101 %s", wrong)

@@ -142,7 +142,8 @@ func TestHandshakeUsesItsOwnConnection(t *testing.T) {
 	}
 }
 
-// The status is 504 if the upstream does not respond in time. A response that has begun is aborted.
+// If the upstream does not respond in time, the status is 504. If the upstream stops during a response, the response is
+// aborted.
 func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 	ok, upgrade := accepted(key), strings.Replace(handshake, "keep-alive", "close", 1)+"\r\n"
 	const plain, large = "GET / HTTP/1.0\r\n\r\n", 100 << 10

@@ -21,16 +21,16 @@ type upstream struct {
 	waiting waiting
 	lines   logfile.Seldom
 
-	// Proxy.mu guards the following fields.
-	active   int       // number of requests without a complete response
+	// The fields below are guarded by Proxy.mu.
+	active   int       // number of active requests
 	answered time.Time // time when the latest response began
-	// time when the upstream may get a request again after a failure; zero if the upstream works
+	// time when a request may be sent to the upstream again after a failure; zero if the upstream works
 	trial time.Time
 
 	unhealthy bool // the latest health check failed
 }
 
-// rest returns how long up gets no requests.
+// rest returns how long no requests will be sent to up; 0 if up works.
 func rest(up *upstream, now time.Time) time.Duration {
 	if up.unhealthy {
 		return checkEvery
@@ -39,22 +39,22 @@ func rest(up *upstream, now time.Time) time.Duration {
 }
 
 const (
-	// pause is how long a failed upstream gets no requests, as in nginx (fail_timeout).
+	// pause is how long no requests are sent to a failed upstream, as in nginx (fail_timeout).
 	pause = 10 * time.Second
-	// maxTries is the number of upstreams to which a request may be sent.
+	// maxTries limits the number of upstreams to which a request is sent.
 	maxTries = 3
 )
 
-// notSent is the error of a request that no upstream received.
+// notSent is the error if a request was not sent, because no connection could be opened.
 type notSent struct{ error }
 
 func (e notSent) Unwrap() error { return e.error }
 
-// take returns previous, the upstream of the client's cookie or nil, or the upstream with the fewest active requests.
-// take excepts upstreams in tried and failed upstreams. Among equal upstreams it chooses at random, because other
-// workers choose as well. After the pause of a failed upstream, one request tests it (trial); a request that another
-// upstream has failed to answer is never such a test. If take returns nil, wait is the time until the next trial.
-// Otherwise the caller must call leave.
+// take chooses an upstream that works and is not in tried: the upstream previous, which the client's cookie names, or
+// otherwise the upstream with the fewest active requests. If several upstreams have equally few, take chooses at
+// random, because other workers choose at the same time. After the pause of a failed upstream, take chooses it for one
+// request as a trial, but never for a request that was already sent to an upstream. If take returns nil, wait is the
+// time until the next trial; otherwise the caller must call leave.
 func (p *Proxy) take(tried []*upstream, previous *upstream) (best *upstream, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,7 +77,7 @@ func (p *Proxy) take(tried []*upstream, previous *upstream) (best *upstream, wai
 	if best == nil {
 		return nil, wait
 	}
-	// This request tests the upstream. Further requests wait for the result.
+	// This request is a trial. All other requests wait for its result.
 	if !best.trial.IsZero() {
 		best.trial = now.Add(pause)
 	}
@@ -91,8 +91,8 @@ func (p *Proxy) leave(up *upstream) {
 	p.mu.Unlock()
 }
 
-// try sends the request to up. try returns an error if up did not respond, and whether the request may be sent to
-// another upstream.
+// try sends the request to up, and forwards the response. If up does not respond, try returns an error, and reports in
+// again whether the request may be sent to a different upstream.
 func (p *Proxy) try(up, previous *upstream, w *backend.Response, r *backend.Request) (again bool, err error) {
 	defer p.leave(up)
 	began := time.Now()
@@ -119,16 +119,17 @@ func (p *Proxy) try(up, previous *upstream, w *backend.Response, r *backend.Requ
 	return !sent || idempotent(r) && !r.More && (counts || !isTimeout(err)), err
 }
 
-// idempotent reports whether a request that an upstream has received may be sent to another upstream (RFC 9110 §9.2.2).
+// idempotent reports whether a request that an upstream has received may be sent again to a different upstream (RFC
+// 9110 §9.2.2).
 func idempotent(r *backend.Request) bool {
 	return r.Parsed.Safe || r.Method() == http.MethodPut || r.Method() == http.MethodDelete
 }
 
-// responded records that up has responded to a request that it received at the time began.
+// responded records that up has responded to a request that was sent at the time began.
 func (p *Proxy) responded(up *upstream, began time.Time) {
 	p.mu.Lock()
 	up.answered = time.Now()
-	// A response to a request that is older than the failure does not show that the upstream works again.
+	// If the request was sent before the failure, its response does not show that the upstream works again.
 	again := !up.trial.IsZero() && !began.Before(up.trial.Add(-pause))
 	if again {
 		up.trial = time.Time{}
@@ -139,11 +140,11 @@ func (p *Proxy) responded(up *upstream, began time.Time) {
 	}
 }
 
-// failed reports whether an error counts, so that up gets no requests for a pause, and whether it is the first error
-// that counts. A single upstream always gets requests. If the request was sent, its page may be the reason of the
-// error, for example because it takes too long. Clients must not be able to disable all upstreams with such a page.
-// Therefore an error after sending counts only if another upstream is left, and if up sent no response to other clients
-// in the second half of the time that the request took.
+// failed reports whether an error counts, so that no requests are sent to up for a pause, and whether this is the first
+// error that counts. Errors of a single upstream never count. If the request was sent, the requested page may have
+// caused the error, for example because the page takes too long, and clients must not be able to disable all upstreams
+// with such a page. Therefore an error after sending counts only if a different upstream works, and if up sent no
+// response to other requests in the second half of the time that the request took.
 func (p *Proxy) failed(up *upstream, began time.Time, sent bool, err error) (counts, first bool) {
 	if len(p.upstreams) == 1 || err == errStale {
 		return false, false

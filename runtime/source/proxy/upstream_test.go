@@ -37,7 +37,7 @@ func TestUpstreamWithTheFewestActiveRequestsGetsTheNext(t *testing.T) {
 	}
 }
 
-// The first of two upstreams does not respond to these requests for a minute.
+// Here an upstream fails to respond to a request for a minute, while it may respond to other requests.
 func TestUpstreamThatAnswersOtherRequestsIsNotDisabled(t *testing.T) {
 	for _, test := range []struct {
 		name     string
