@@ -80,11 +80,11 @@ _modules = {
 
 __all__ = list(_modules)
 
-# A type checker would accept any name for a name of this package.
+# With __getattr__, a type checker would accept any name as a member of this package.
 if not TYPE_CHECKING:
 
     def __getattr__(name):
-        """Imports a module of the package when a script first uses it."""
+        """Imports a module of the package when a script first uses one of its names."""
         if name not in _modules:
             raise AttributeError(f"module 'fapws' has no attribute {name!r}")
         from importlib import import_module

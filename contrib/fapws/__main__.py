@@ -1,21 +1,21 @@
 """Starts the server of the wheel: the command ``fapws``, and ``python -m fapws``.
 
-The server is a library in the folder of this file, and runs in a process of this Python. The dynamic loader preloads it
-there, and it takes over before Python begins: see cmd/fapws/process in the source.
+The server is a library in the folder of this file. It runs in a process of this Python interpreter: the dynamic loader
+preloads the library, which takes over before Python begins (see cmd/fapws/process in the source).
 """
 
 import os
 import sys
-# A debugger may have replaced os.execv by a function that adds arguments.
+# A debugger may have replaced os.execv by a function that adds arguments, so use the original function.
 from posix import execv
 
-# The names of these variables are the same as in cmd/fapws/process/preload.h.
+# cmd/fapws/process/preload.h defines the same variable names.
 _LIBRARY, _INTERPRETER = "_FAPWS_LIBRARY", "_FAPWS_INTERPRETER"
 
 
 def main() -> None:
-    """Replace this process by the server, with the arguments of this one. It exits with 3 and one line if that is
-    impossible."""
+    """Replaces this process by the server, with the same arguments. If that is impossible, the process exits with
+    status 3 and an error message of one line."""
     if getattr(sys, "frozen", False) or not sys.executable:
         sys.exit(_failed(
             "this program brings its own Python (PyInstaller), and the server needs the interpreter itself: start"
@@ -41,9 +41,9 @@ def main() -> None:
     if not os.path.exists("/proc/self/fd"):
         sys.exit(_failed("/proc is missing, as in a new chroot; mount it: mount -t proc proc /proc"))
     os.set_inheritable(fd, True)
-    # Spaces and colons separate the libraries, and the loader expands $ORIGIN: a path with one of these characters is
-    # replaced by a descriptor. Other paths stay: a debugger of this program would open its own descriptor of that
-    # number.
+    # The loader separates the paths of libraries at spaces and colons, and expands $ORIGIN, so replace a path with one
+    # of these characters by a path in /proc/self/fd. Keep all other paths, because a debugger of this program would
+    # open its own descriptor of that number.
     preload = "/proc/self/fd/%d" % fd if set(library) & set(" :$") else library
     others = os.environ.get("LD_PRELOAD")
     os.environ["LD_PRELOAD"] = preload + ":" + others if others else preload
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _recorder() -> str:
-    """Returns the name of a profiler or debugger that was started with this program and would not run in the server, or
+    """Returns the name of a profiler or debugger that was started with this program but would not run in the server, or
     ""."""
     found = [_name(hook) for hook in (sys.gettrace(), sys.getprofile()) if hook]
     monitoring = getattr(sys, "monitoring", None)  # Python 3.12
@@ -70,15 +70,15 @@ def _recorder() -> str:
     try:
         with open("/proc/%d/comm" % os.getppid()) as parent:
             found += {"austin", "py-spy"} & {parent.read().strip()}
-    except OSError:  # The parent process is not in this container.
+    except OSError:  # The parent process is outside this container.
         pass
-    # Coverage starts in each Python process that has a variable like this.
+    # With one of these variables, coverage starts in every Python process, so it also runs in the server.
     configured = any(name.startswith("COVERAGE_PROCESS_") for name in os.environ)
     return next((name for name in found if not (configured and name.startswith("coverage"))), "")
 
 
 def _name(hook: object) -> str:
-    """Returns the package of a function that was passed to sys.settrace or sys.setprofile."""
+    """Returns the name of the package with a function that was passed to sys.settrace or sys.setprofile."""
     owner = getattr(hook, "__self__", hook)
     module = getattr(owner, "__module__", None) or type(owner).__module__
     package = module.partition(".")[0]

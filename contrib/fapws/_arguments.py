@@ -1,6 +1,6 @@
-"""Finds out, without a call, whether a callable accepts the arguments of the server.
+"""Determines, without a call, whether a callable accepts the arguments that the server passes.
 
-The executable asks for each entry of PATHS that is not a plain function of two arguments.
+The executable checks each entry of PATHS that is not a plain function with two arguments.
 """
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _DEPTH = 16  # maximum depth of nested wrappers
 def misfit(called: Any, *names: str) -> str:
     """Returns why called cannot be called with len(names) positional arguments, "" if it can.
 
-    Python functions, also below bound methods, functools.partial, classes and objects with
-    ``__call__``, are judged by their own code. A signature that a decorator copies from the
-    function below it says nothing about the call. Built-in functions are judged by
-    inspect.signature. Other objects count as callable, because they may accept any arguments.
+    Python functions are judged by their own code, also within bound methods, functools.partial, classes and objects
+    with ``__call__``. The signature that a decorator copies from the wrapped function is ignored, because it says
+    nothing about the decorator's own function. Built-in functions are judged by inspect.signature. All other objects
+    count as callable, because they may accept any arguments.
     """
     for function, given, keywords in functions(called):
         problem = _judge(function, given, keywords, len(names))
@@ -36,7 +36,7 @@ def misfit(called: Any, *names: str) -> str:
 
 
 def functions(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:
-    """Yields the functions that a call runs at once, each with the number and the keywords of the arguments that are
+    """Returns the functions that a call runs directly, each with the number and the keywords of the arguments that are
     already bound."""
     given, keywords = 0, frozenset()  # type: Tuple[int, FrozenSet[str]]
     for _ in range(_DEPTH):
@@ -48,7 +48,7 @@ def functions(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:
             called, given, keywords = called.func, given + len(called.args), keywords | frozenset(called.keywords)
         elif isinstance(called, type):
             if type(called).__call__ is not type.__call__:
-                return []  # A metaclass determines the arguments.
+                return []  # The metaclass determines which arguments are accepted.
             makers = (called.__new__, called.__init__)
             return [(maker, given + 1, keywords) for maker in makers if isinstance(maker, FunctionType)]
         elif isinstance(getattr(type(called), "__call__", None), FunctionType):
@@ -64,7 +64,7 @@ def _is_partial(called: Any) -> bool:
 
 
 def _judge(function: Any, given: int, keywords: FrozenSet[str], wanted: int) -> str:
-    """Returns the reason why a function cannot be called with wanted further arguments, "" if it can."""
+    """Returns why a function cannot be called with the number wanted of additional arguments, or "" if it can."""
     if isinstance(function, BuiltinFunctionType):
         return _judge_builtin(function, given, wanted)
     code = function.__code__

@@ -1,7 +1,7 @@
-"""Detects scripts with PATHS that use the keys of :class:`fapws.base.Environ` without importing it.
+"""Detects scripts with PATHS that use the keys of :class:`fapws.base.Environ` without importing this class.
 
-A plain dict is the fastest environ for a handler, so only scripts that name a key of Environ get an Environ. The check
-reads the text of the script and of its imported modules in the same directory.
+A plain dict is the fastest environ for a handler, so the handlers of a script get an Environ only if its source text
+contains a key of Environ. The check reads the script and the modules that it imports from the same directory.
 """
 import os
 import sys
@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Dict, Iterator, Optional
 
-#: The keys of Environ, as source text.
+#: The keys of Environ, in the form in which source text contains them.
 KEYS = (b"fapws.params", b"fapws.remote_addr", b"fapws.uri", b"fapws.raw_path", b"fapws.raw_header")
 
 
@@ -24,7 +24,7 @@ def environ_for(names: "Dict[str, Any]") -> "Optional[type]":
 
 
 def _files(names: "Dict[str, Any]") -> "Iterator[str]":
-    """Yields the script, then modules below its directory that are not installed packages."""
+    """Yields the script, and then the modules below its directory that are not installed packages."""
     script = names.get("__file__")
     if not isinstance(script, str):
         return

@@ -1,6 +1,6 @@
-"""The asyncio thread: its event loop, the lifespans of ASGI applications, its end.
+"""The asyncio thread: its event loop, the lifespans of ASGI applications, and its end.
 
-The executable imports this when something that it serves is async.
+The executable imports this module if a handler or application is async.
 """
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _CLOSING = 1.0  # maximum time in seconds until cancelled tasks have ended
 
 
 def start(loop: str, lifespan: str, applications: List[Any], functions: Functions) -> Union[str, List[Tuple[Any, Any]]]:
-    """Starts the thread and the lifespan of each application, and waits for their startup.
+    """Starts the thread and the lifespan of each application, and waits until the applications have started.
 
     loop      -- "auto", "asyncio" or "uvloop"
     lifespan  -- "auto", "on" or "off"
     functions -- begin, turn, tasks and end of the executable (pybridge/asgi_thread.c)
 
     Returns [(application, state)], or one line about an error. Must be called on the thread that has loaded the
-    applications: all tasks inherit its context variables.
+    applications, because all tasks inherit its context variables.
     """
     global _thread
     try:
@@ -51,7 +51,8 @@ def start(loop: str, lifespan: str, applications: List[Any], functions: Function
 
 
 def stop(seconds: float) -> None:
-    """Ends the thread when the requests have ended, or after the given seconds. Must be called on the thread itself."""
+    """Ends the thread when all requests have ended, but at the latest after the given number of seconds. Must be called
+    on the thread itself."""
     if _thread is not None and not _thread.stopped.done():
         _thread.stopped.set_result(seconds)
 
@@ -84,7 +85,7 @@ class _Thread:
 
     def run(self) -> None:
         if logging.lastResort:
-            tame(logging.lastResort)  # asyncio logs exceptions that no task has retrieved.
+            tame(logging.lastResort)  # asyncio logs exceptions that were never retrieved.
         try:
             loop = self.make_loop()
             asyncio.set_event_loop(loop)
@@ -132,8 +133,8 @@ class _Thread:
 def _run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
     """Runs loop until task has ended, even if other code stops the loop.
 
-    SystemExit and KeyboardInterrupt of any other task pass through the loop, like stop(), but
-    one request must not end the service.
+    A SystemExit or KeyboardInterrupt in any other task would also stop the loop, but one request must not end the
+    server.
     """
     while True:
         try:
@@ -146,7 +147,7 @@ def _run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
 
 
 async def _end(tasks: List[asyncio.Task[Any]], seconds: float) -> None:
-    """Waits for tasks until seconds have passed, then cancels the other tasks."""
+    """Waits for tasks for the given number of seconds, and then cancels the tasks that have not ended."""
     left: Set[asyncio.Task[Any]] = set(tasks)
     if left and seconds > 0:
         _, left = await asyncio.wait(left, timeout=seconds)
@@ -157,7 +158,7 @@ async def _end(tasks: List[asyncio.Task[Any]], seconds: float) -> None:
 
 
 def _close(loop: asyncio.AbstractEventLoop) -> None:
-    """Closes the loop like asyncio.run(), but waits only for a limited time."""
+    """Closes the loop like asyncio.run(), but limits the wait for threads and generators."""
     try:
         loop.run_until_complete(_end([task for task in asyncio.all_tasks(loop)], 0))
         loop.run_until_complete(asyncio.wait_for(loop.shutdown_asyncgens(), _CLOSING))
@@ -182,13 +183,13 @@ class _Lifespan:
         self.wanted = mode == "on"
         self.state: Dict[str, Any] = {}
         self.task: Optional[asyncio.Task[None]] = None
-        # asked: the application has called receive(); refused: send() has raised an exception
+        # asked is set if the application has called receive(), and refused if send() has raised an exception
         self.asked = self.refused = False
         self.answer: Tuple[str, str] = ("", "")
         self.error: Optional[BaseException] = None
 
     async def startup(self) -> Optional[str]:
-        """Starts the lifespan. Returns None, or one line about the failure, for which a traceback is on stderr."""
+        """Starts the lifespan. Returns None, or one line about the failure, whose traceback was written to stderr."""
         self.inbox: asyncio.Queue[Dict[str, str]] = asyncio.Queue()
         self.changed = asyncio.Event()
         self.inbox.put_nowait({"type": "lifespan.startup"})
@@ -211,7 +212,7 @@ class _Lifespan:
             _show(self.error)
             return describe(self.error, "the application") + _STARTUP
         message = message.strip()
-        if "\n" in message:  # Frameworks send a traceback as the message.
+        if "\n" in message:  # Frameworks send the traceback of the failure as the message.
             sys.stderr.write(message + "\n")
             return describe_text(message, "the application") + _STARTUP
         return f"the application: {message or 'lifespan.startup.failed'}{_STARTUP}"
@@ -239,8 +240,7 @@ class _Lifespan:
         await asyncio.wait({self.task}, timeout=_CLOSING)
 
     async def cancel(self, seconds: float) -> None:
-        """Cancels a startup. An application that completes it nevertheless receives the
-        shutdown event.
+        """Cancels the startup. If the application nevertheless completes the startup, it receives the shutdown event.
         """
         assert self.task is not None
         self.inbox.put_nowait({"type": "lifespan.shutdown"})

@@ -1,6 +1,7 @@
-"""Short texts of any value, for the pages about failures.
+"""Short descriptions of values for pages about failures. repr() of a value can be endless, can raise an exception, and
+can contain control characters.
 
-repr() of a value can be endless, can raise, and can contain control characters. All of that is bounded here.
+This module limits, catches or escapes all of these.
 """
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ _DEPTH = 3
 
 
 def is_secret(name: str) -> bool:
-    """Whether the value of this name is probably a secret."""
+    """Whether a variable with this name probably contains a secret."""
     return _SECRET.search(name) is not None
 
 
@@ -32,7 +33,7 @@ class Brief:
     """Formats values without showing the secrets of one request."""
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
-        #: Texts to mask, the longest first, because one may be part of another.
+        #: Secrets to mask, the longest first, because a secret may contain a shorter secret.
         self.secrets = sorted(_secret_texts(environ), key=len, reverse=True)
 
     def masked(self, text: str) -> str:
@@ -41,13 +42,13 @@ class Brief:
         return text
 
     def value(self, value: Any, name: str = "") -> str:
-        """Returns a text of at most about 200 characters. Never raises."""
+        """Returns a description of at most about 200 characters. Never raises an exception."""
         if name and is_secret(name):
             return MASK
         try:
-            # A cut could leave the first half of a secret, so mask first.
+            # Mask before truncating, because a truncated secret would not be found.
             text = self.masked(_text(value, _DEPTH))
-        except BaseException as error:  # __repr__ may be code of the application.
+        except BaseException as error:  # __repr__ may be defined by the application.
             return f"<{_type_name(value)}: no repr, {type(error).__name__}>"
         return text if len(text) <= _CHARS else text[: _CHARS - 1] + "…"
 
@@ -57,16 +58,16 @@ def _secret_texts(environ: Mapping[str, Any]) -> Set[str]:
     for key, value in environ.items():
         if isinstance(value, str) and isinstance(key, str) and is_secret(key):
             texts.add(value)
-            # handlers have the parts in variables: cookie values, "Basic" credentials
+            # mask parts, too, because handlers have them in variables: cookie values, "Basic" credentials
             for part in value.replace(";", " ").replace(",", " ").split():
                 texts.add(part)
                 texts.add(part.partition("=")[2])
-    # Masking short texts would mask single letters all over the page.
+    # Do not mask short texts, because then single letters would be masked all over the page.
     return {text for text in texts if len(text) >= 6}
 
 
 def _text(value: Any, depth: int) -> str:
-    """Like repr(), but limits containers and texts, which can be endless."""
+    """Like repr(), but limits the length of containers and texts, which can be endless."""
     kind: Any = type(value)
     if isinstance(value, dict):
         # also environ, and other mappings whose keys show which values are secret
@@ -77,7 +78,7 @@ def _text(value: Any, depth: int) -> str:
         body = _joined((_text(item, depth - 1) for item in islice(value, _ITEMS)), len(value), depth)
         return left + body + ("," if kind is tuple and len(value) == 1 else "") + right
     if kind in (str, bytes, bytearray):
-        # twice the shown length, so that a secret at the cut is complete
+        # twice the shown length, so that a secret is complete where the text is truncated
         if len(value) > 2 * _CHARS:
             return f"{value[:2 * _CHARS]!r}… ({len(value)})"
         return repr(value)

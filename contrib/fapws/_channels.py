@@ -44,7 +44,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:/@-]{0,127}")
 _PATTERN = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._~:/@*-]{0,127}")
 _MOST_NAMES = 16
 _LONGEST = 128
-_PATIENCE = 1.0  # seconds for which publish waits while the server is behind
+_PATIENCE = 1.0  # maximum time in seconds that publish waits while the server is overloaded
 _MOST_TASKS = 1000  # maximum number of async callbacks that run at once
 
 
@@ -85,13 +85,14 @@ def channel(
         raise TypeError(f"channel: start must be bytes or str, not {start!r}")
     start = bytes(start)
     if start and not start.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
-        # The empty line ends the event, so that later events are separate.
+        # An empty line ends the event, which separates it from later events.
         start += b"\n\n"
     return _native("channel").channel_answer(", ".join(dict.fromkeys(names)), start, _fields(headers))
 
 
 def _refuse(environ: Mapping[str, Any], start_response: Any) -> Any:
-    """Answers with 405 for a channel in PATHS if the method is neither GET nor HEAD. The executable calls it."""
+    """Responds with status 405 for a channel in PATHS if the method is neither GET nor HEAD. The executable calls this
+    method."""
     from fapws._errors import HTTPError
 
     return HTTPError(405, headers=[("Allow", "GET, HEAD")])(environ, start_response)
@@ -270,7 +271,7 @@ _publish: Any = None
 
 
 def _native(function: str) -> Any:
-    """Returns a function of the executable, which is missing in other Pythons."""
+    """Returns a function that only the Python interpreter of the server has."""
     global _publish
     try:
         from fapws import _native as native
@@ -327,7 +328,8 @@ def _register(decorator: str, pattern: Any, table: List[Tuple[Pattern[str], Call
 
 
 def _noticed(text: bytes) -> None:
-    """Calls the callbacks for JSON of the server: a list of clients that have subscribed and unsubscribed, in order."""
+    """Calls the callbacks for a JSON list from the server: the clients that have subscribed and unsubscribed, in this
+    order."""
     from json import loads
 
     for one in loads(text):
@@ -344,7 +346,7 @@ def _call(what: str, function: Callback, name: str, client: Client) -> None:
         result = function(name, client)
         if hasattr(result, "__await__"):
             _spawn(result, where)
-    except BaseException:  # also SystemExit, which would end the thread, not the server
+    except BaseException:  # including SystemExit, which would end only this thread and not the server
         _report(where)
 
 
@@ -379,11 +381,11 @@ def _spawn(awaitable: Any, where: str) -> None:
 
 
 def _report(where: str) -> None:
-    """Reports the exception that is being handled on stderr."""
+    """Writes the exception that is being handled to stderr."""
     try:
         from fapws._failure import log_line
         from fapws._traceback import text
 
         sys.stderr.write(log_line("error", f"error in {where}") + text(*sys.exc_info()))
     except Exception:
-        pass  # the error cannot be reported
+        pass  # stderr cannot be written

@@ -1,5 +1,4 @@
-"""Loads modules and files that Python would otherwise read during a request, before
-``--chroot`` hides them.
+"""Loads, before ``--chroot`` hides them, modules and files that Python would otherwise read during a request.
 
 The executable calls main after it has loaded the application.
 """
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-# Modules that handlers, frameworks and Python itself import at their first use.
+# Modules that handlers, frameworks and Python itself import when they first need them.
 _LATE = """
     _strptime argparse ast asyncio base64 binascii bisect bz2 calendar cgi cmath code codecs collections.abc
     concurrent.futures.process concurrent.futures.thread configparser contextlib contextvars copy copyreg csv ctypes
@@ -38,7 +37,7 @@ _LATE = """
 
 
 def main(apps: List[App]) -> None:
-    """Imports modules and reads files that the loaded apps could not find later."""
+    """Imports modules and reads files that the loaded applications could not find in the chroot."""
     import warnings
 
     with warnings.catch_warnings():
@@ -57,12 +56,12 @@ def main(apps: List[App]) -> None:
 def _imported(name: str) -> None:
     try:
         import_module(name)
-    except ImportError:  # this Python lacks the module
+    except ImportError:
         pass
 
 
 def _lines() -> None:
-    """Keeps the source of all modules in memory, so that module traceback can show it."""
+    """Keeps the source of all modules in memory, so that tracebacks contain source lines."""
     import linecache
 
     for module in list(sys.modules.values()):
@@ -71,7 +70,7 @@ def _lines() -> None:
             continue
         lines = linecache.getlines(file)
         if lines:
-            # Without a time, linecache does not compare the entry with the file.
+            # If the time is None, linecache does not compare the entry with the file.
             linecache.cache[file] = (sum(map(len, lines)), None, lines, file)
 
 
@@ -85,7 +84,7 @@ def _other_files() -> None:
     time.tzset()
     locale.getpreferredencoding()
     try:
-        socket.getaddrinfo("localhost", 80)  # This call loads the libraries that resolve names.
+        socket.getaddrinfo("localhost", 80)  # The C library then loads the libraries for resolving names.
     except OSError:
         pass
     "example".encode("idna")

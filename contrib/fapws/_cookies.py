@@ -14,7 +14,7 @@ __all__ = ["cookie", "deleted_cookie", "http_date"]
 _ALNUM = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _TOKEN = _ALNUM | frozenset("!#$%&'*+-.^_`|~")  # RFC 9110 §5.6.2
 _OCTETS = _TOKEN | frozenset("(/:<=>?@[]{)}")  # cookie-octet, RFC 6265 §4.1.1
-# characters that may be unescaped between quotes, as in http.cookies
+# characters that need no escape within quotes, as in http.cookies
 _PLAIN = _OCTETS | {" "}
 _DOMAIN = _ALNUM | frozenset("-.")
 _SAMESITE = {"strict": "Strict", "lax": "Lax", "none": "None"}

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["page"]
 
 _CONTEXT = 5  # number of source lines shown above and below a line
-_FRAMES = 40  # maximum number of frames; a recursion may have a thousand
+_FRAMES = 40  # maximum number of frames; a recursion can have a thousand frames
 _LOCALS = 40
 _CHAIN = 10
 _MESSAGE = 2000  # maximum number of characters of an exception's message
 _PLAIN = 32 * 1024  # maximum number of characters of the plain traceback
 
-# even if the escaping missed something, the browser runs and loads nothing
+# The policy prevents the browser from running or loading anything, even if a text were not escaped.
 _HEAD = """\
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <style>
@@ -56,14 +56,15 @@ def page(
     environ: Mapping[str, Any],
     handler_name: str,
 ) -> bytes:
-    """An HTML document, in UTF-8, about an exception that a handler raised.
+    """Returns an HTML document, in UTF-8, about an exception that a handler has raised.
 
-    Everything in it is escaped and bounded; credentials in environ, and in variables with a name such as password, are
-    masked. It never raises; values that cannot be shown are left out. It is called on the thread that ran the handler.
+    All texts are escaped and limited in length; credentials in environ, and variables with a name such as password, are
+    masked. Never raises an exception, and omits values that cannot be shown. Must be called on the thread that has run
+    the handler.
     """
     try:
         text = _Page(environ).build(exc if exc is not None else exc_type(), theirs(tb) or tb, handler_name)
-    # An error here must not replace the failure that the page shows.
+    # An error in this function must not replace the exception that the page shows.
     except BaseException as error:
         text = document(
             "Error", _HEAD,
@@ -97,7 +98,7 @@ class _Page:
     def message(self, exc: BaseException) -> str:
         try:
             text = self.brief.masked(str(exc))
-        except BaseException:  # __str__ may be code of the application.
+        except BaseException:  # __str__ may be defined by the application.
             return "<span>: (its text cannot be read)</span>"
         if len(text) > _MESSAGE:
             text = text[:_MESSAGE] + "…"
@@ -149,16 +150,16 @@ class _Page:
         """Returns the HTML of a source line in which the failing expression is underlined."""
         if columns is None or len(text) > 500:
             return self.escaped(text[:500])
-        raw = text.encode("utf-8")  # columns count bytes
+        raw = text.encode("utf-8")  # the columns are numbers of bytes
         start, end = columns
         if raw[start:end] == raw.strip():
-            return self.escaped(text)  # To mark the whole line would show nothing.
+            return self.escaped(text)  # Do not mark the whole line, because this would add no information.
         before, hot, after = (piece.decode("utf-8", "replace") for piece in (raw[:start], raw[start:end], raw[end:]))
         return f"{self.escaped(before)}<mark>{self.escaped(hot)}</mark>{self.escaped(after)}"
 
     def locals(self, frame: FrameType, is_open: bool) -> str:
         variables = frame.f_locals
-        # variables of a module are its functions and imports, which would not help
+        # omit the variables of a module, which are mostly functions and imports
         if not variables or frame.f_code.co_name == "<module>":
             return ""
         rows = [(name, self.brief.value(value, name)) for name, value in islice(variables.items(), _LOCALS)]
@@ -167,7 +168,7 @@ class _Page:
     def request(self) -> str:
         rows = []
         for key in sorted(map(str, self.environ.keys()))[:200]:
-            # dict.get, because Environ would compute its own keys
+            # use dict.get, because Environ would compute keys such as fapws.params
             value = dict.get(self.environ, key) if isinstance(self.environ, dict) else self.environ.get(key)
             shown = value if isinstance(value, str) else self.brief.value(value)
             rows.append((key, MASK if is_secret(key) else self.brief.masked(shown)[:1000]))
@@ -184,7 +185,7 @@ class _Page:
 
 
 def _chain(exc: BaseException, tb: Optional[TracebackType]) -> List[Tuple[str, BaseException, Optional[TracebackType]]]:
-    """Returns exc and the exceptions that caused it, the last one first."""
+    """Returns exc and the exceptions that have caused it, beginning with exc."""
     chain = [("", exc, tb)]
     seen = {id(exc)}
     while len(chain) < _CHAIN:
@@ -203,7 +204,8 @@ def _chain(exc: BaseException, tb: Optional[TracebackType]) -> List[Tuple[str, B
 
 
 def _columns(code: CodeType, instruction: int, line: int) -> Optional[Tuple[int, int]]:
-    """Returns the bytes at which an instruction begins and ends in its line; None before Python 3.11."""
+    """Returns the positions in bytes at which an instruction begins and ends in its source line, or None before Python
+    3.11."""
     positions = getattr(code, "co_positions", None)
     if positions is None or instruction < 0:
         return None

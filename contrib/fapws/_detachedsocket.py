@@ -1,7 +1,8 @@
-"""``environ['werkzeug.socket']``: a socket to the client, for libraries that speak WebSocket by themselves.
+"""``environ['werkzeug.socket']``: a socket connected to the client, for libraries that implement the WebSocket protocol
+themselves.
 
-The server puts one into the environ of a WSGI handler when a client asks for a WebSocket
-(simple-websocket, and with it Flask-Sock and Flask-SocketIO, look for this key).
+The server adds this key to the environ of a WSGI handler if a client requests a WebSocket. simple-websocket uses the
+key, and so do Flask-Sock and Flask-SocketIO, which are based on simple-websocket.
 """
 from __future__ import annotations
 
@@ -18,28 +19,29 @@ _USES = (
     "send sendall sendmsg sendto sendfile recv recv_into recvfrom recvfrom_into recvmsg recvmsg_into"
     " makefile fileno dup detach shutdown"
 ).split()
-# The connection of a client that stops reading is closed after this time, in seconds.
+# If a client stops reading, its connection is closed after this time, in seconds.
 _STUCK = 60
 
 
 class Socket(socket.socket):
     """A blocking socket that records whether the application uses it."""
 
-    #: Whether the handler uses the socket: the server then sends nothing.
+    #: Whether the handler uses the socket, so that the server must send nothing.
     used = False
 
     def _use(self) -> None:
         self.used = True
         if self.gettimeout() is None:
-            self.setblocking(True)  # The server has made the socket non-blocking.
+            self.setblocking(True)  # Make the socket blocking again, because the server has made it non-blocking.
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _STUCK, 0))
 
     def end(self) -> bool:
-        """Closes the socket, and returns whether it was used. The server calls this when the handler has returned."""
+        """Closes the socket, and returns whether the handler has used it. The server calls this method when the handler
+        has returned."""
         socket.socket._real_close(self)  # type: ignore[attr-defined]  # also if files are made of it
         return self.used
 
-    # socket.__repr__ would call fileno, which counts as a use.
+    # Do not use socket.__repr__, which would call fileno and thereby count as using the socket.
     def __repr__(self) -> str:
         return "<the socket of a client that asks for a WebSocket>"
 
@@ -62,6 +64,6 @@ for _name in _USES:
 
 
 def offer(environ: Dict[str, Any], descriptor: int) -> Socket:
-    """Puts a socket into environ, which owns the descriptor from now on."""
+    """Adds a socket to environ, which owns the descriptor and closes it."""
     made = environ["werkzeug.socket"] = Socket(fileno=descriptor)
     return made

@@ -1,7 +1,7 @@
 """Environ: PEP 3333's environment with the keys of Fapws, computed on demand."""
 from __future__ import annotations
 
-TYPE_CHECKING = False  # typing takes longer to import than this package
+TYPE_CHECKING = False  # do not import typing, which takes longer than importing this package
 if TYPE_CHECKING:
     from typing import Any, Callable, Dict, List
 
@@ -91,8 +91,8 @@ def _too_much(status: int, text: str) -> Exception:
 
 
 def _add_fields(params: Dict[str, List[str]], data: bytes, most: int, status: int) -> int:
-    """Adds urlencoded data to params. Returns the number of fields that may still follow. urllib.parse does the same,
-    but costs more to import than most scripts."""
+    """Adds URL-encoded data to params, and returns how many additional fields are permitted. urllib.parse is not used,
+    because importing it takes longer than importing most scripts."""
     fields = data.split(b"&", most)
     if len(fields) > most and fields.pop():
         raise _too_much(status, "too many parameters")
@@ -109,9 +109,9 @@ def _unquote(data: bytes) -> str:
 
 
 def _percent_decode(data: bytes) -> bytes:
-    """Replaces each %XX. Other text stays unchanged, as the URL standard requires."""
+    """Decodes each %XX, and leaves all other text unchanged, as the URL standard requires."""
     first, *rest = data.split(b"%")
-    known: Dict[bytes, bytes] = {}  # both digits are equal
+    known: Dict[bytes, bytes] = {}  # with equal digits, the spelling is unambiguous
     out = [first]
     for piece in rest:
         digits = piece[:2]
@@ -135,11 +135,11 @@ def _decoded(digits: bytes) -> bytes:
 def _body(environ: Environ) -> bytes:
     stream = environ["wsgi.input"]
     try:
-        # the input of fapws returns the whole body, at any position
+        # the input stream of fapws can return the whole body, even after parts were read
         return stream.getvalue()  # type: ignore[no-any-return]
     except AttributeError:
         pass
-    # A middleware has replaced the stream: read the stream, and replace it by a new one.
+    # A middleware has replaced the stream, so read it, and replace it by a new stream with the same bytes.
     from io import BytesIO
 
     data: bytes = stream.read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -153,7 +153,7 @@ def _remote_addr(environ: Environ) -> str:
 
 def _uri(environ: Environ) -> str:
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    # PEP 3333 encodes the bytes of the path as latin-1; here they are UTF-8
+    # PEP 3333 decodes the bytes of the path as latin-1, but they are UTF-8
     uri = path.encode("latin-1").decode("utf-8", "replace")
     query = environ.get("QUERY_STRING", "")
     return uri + "?" + query if query else uri  # type: ignore[no-any-return]
@@ -164,7 +164,7 @@ def _raw_path(environ: Environ) -> str:
     path = target.partition("?")[0]
     if path.startswith("/") or path == "*":
         return path
-    # absolute-form, http://host/path (RFC 9112 §3.2.2): the path may be missing
+    # in absolute-form, http://host/path (RFC 9112 §3.2.2), the path may be missing
     _, _, rest = path.partition("://")
     _, slash, tail = rest.partition("/")
     return slash + tail or "/"

@@ -1,6 +1,6 @@
-"""wsgi.errors of a host that has an error log of its own (PEP 3333, "Input and Error Streams").
+"""The stream wsgi.errors (PEP 3333, "Input and Error Streams") for a host with its own error log.
 
-The executable makes one for each such log, when the application has loaded.
+The executable creates a stream for each such log after the application was loaded.
 """
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ErrorLog"]
 
-#: Maximum characters of an incomplete line that are held back.
+#: Maximum number of characters of an incomplete line that are held back.
 _MOST_BEGUN = 8192
 
 
@@ -25,7 +25,7 @@ class ErrorLog(io.TextIOBase):
     """A text stream that encodes as UTF-8 and escapes unencodable characters with backslashes, like stderr.
 
     Any thread may write. The text of a call is not mixed with other texts. A line that a thread writes in pieces, as
-    ``print`` does, is held until its end, ``flush()`` or the end of the process. Writing does not fail.
+    ``print`` does, is held until its end, ``flush()`` or the end of the process. Writing never raises an exception.
     """
 
     encoding = "utf-8"
@@ -33,7 +33,7 @@ class ErrorLog(io.TextIOBase):
 
     def __init__(self, number: int) -> None:
         self._number = number
-        self._begun: Dict[int, str] = {}  # incomplete lines, by the identifier of the thread
+        self._begun: Dict[int, str] = {}  # incomplete lines by thread identifier
         atexit.register(self._flush_all)
         os.register_at_fork(after_in_child=self._begun.clear)
 
@@ -61,7 +61,7 @@ class ErrorLog(io.TextIOBase):
             _fapws.error_lines(self._number, begun)
 
     def close(self) -> None:
-        """Only flushes, because other code also writes to the stream."""
+        """Does not close the stream, because other code also writes to it."""
         self.flush()
 
     def _flush_all(self) -> None:

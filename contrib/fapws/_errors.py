@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["HTTPError"]
 
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")  # RFC 9110 §5.6.2
-_IN_A_LOG = 200  # characters of the text in a log line
+_IN_A_LOG = 200  # maximum number of characters of the text in a log line
 
 
 class HTTPError(Exception):
@@ -68,7 +68,7 @@ class HTTPError(Exception):
         return [body.encode("utf-8", "replace")]
 
     def _log(self) -> str:
-        """One line for the log; the text may be a client's."""
+        """Returns one line for the log, in which the text, which may come from a client, is escaped."""
         line = str(self)[:_IN_A_LOG]
         return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 

@@ -1,8 +1,8 @@
 """The ``atexit`` functions that a process of ``--fork`` runs.
 
-The application has registered its own before the fork, to clean up when it ends: they run in the loader. A package that
-sends what it has collected (Sentry, OpenTelemetry) has registered before the fork, too, but its thread and its queue
-are in the process of the request.
+The functions that the application has registered before the fork clean up when the application ends, so they run in the
+loader; packages that send collected data, such as Sentry and OpenTelemetry, have also registered before the fork, but
+their thread and their queue are in the process that handles the request.
 """
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _registered: List[Tuple[int, Callable[..., Any], Tuple[Any, ...], Dict[str, Any]
 
 
 def watch() -> None:
-    """Records the functions that are registered from now on, because the module does not list them."""
+    """Starts recording registered functions, because module atexit does not list them."""
     register, unregister = atexit.register, atexit.unregister
 
     def recorded(func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Callable[..., Any]:
@@ -40,8 +40,8 @@ def watch() -> None:
 
 
 def run() -> None:
-    """Runs the functions that this process has registered, and those of packages with a running thread, in reverse
-    order.
+    """Runs the functions that this process has registered, and functions from packages with a running thread, in
+    reverse order.
     """
     here, packages = os.getpid(), _packages()
     wanted = [each for each in reversed(_registered) if each[0] == here or _package(each[1]) in packages]

@@ -39,7 +39,8 @@ def describe_text(text: str, name: str) -> str:
 
 
 def executing() -> str:
-    """Return "FILE:LINE FUNCTION" of the user's code in the main thread, and of the library function that it called."""
+    """Return "FILE:LINE FUNCTION" for the user's code that the main thread executes, and for the library function that
+    this code has called."""
     import threading
 
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
@@ -55,8 +56,8 @@ def executing() -> str:
 
 
 def is_of_signal(error: BaseException) -> bool:
-    """Whether a signal handler has raised error. Python calls it with the frame that the signal has interrupted, which
-    is also its caller."""
+    """Whether a signal handler has raised error. Python passes the interrupted frame to a signal handler, and this
+    frame is also its caller."""
     import signal
 
     if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -72,12 +73,12 @@ def is_of_signal(error: BaseException) -> bool:
 
 
 def log_line(level: str, text: str) -> str:
-    """Return a line for stderr that begins as those of the server do, with the time and the level."""
+    """Return a line for stderr that, like the server's own lines, begins with the time and the level."""
     try:
         import _fapws
 
         return _fapws.log_line(level, text)
-    # This is not the executable, or the text contains a NUL or a surrogate.
+    # This process is not the server, or the text contains a NUL or a surrogate.
     except (ImportError, ValueError):
         return f"fapws: {text}\n"
 
@@ -178,7 +179,7 @@ def _missing(name: str) -> str:
 
 
 def _neighbours() -> Iterator[str]:
-    """Yields folders that may contain a module that was not found, because they are not on sys.path."""
+    """Yields folders that are not on sys.path and may contain the missing module."""
     first = sys.path[0] if sys.path else ""
     for folder in (os.getcwd(), os.path.dirname(first), os.path.join(first, "src"), os.path.join(os.getcwd(), "src")):
         if folder and folder not in sys.path:

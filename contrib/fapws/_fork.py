@@ -1,9 +1,9 @@
-"""The processes of ``--fork``: the loader, which has the application, and its child for each request.
+"""The processes of ``--fork``: the loader, which has loaded the application, and a child for each request.
 
-The server sends the loader an order with a socket and two pipes. The child gets the request from the socket as SCGI and
-writes the response as a CGI program does; one pipe is its standard error. The loader writes the id of the process and
-its exit status to the other pipe. The child runs only Python, without Go, and therefore needs none of the loader's
-threads.
+For each request, the server sends an order to the loader, with a socket and two pipes. The child reads the request from
+the socket as SCGI, and writes the response to the socket like a CGI program; one pipe is its standard error. The loader
+writes the child's process id and exit status to the other pipe. The child runs only Python, without Go, and therefore
+does not need the loader's threads, which a fork does not copy.
 
 The child reads the last byte of the request after it has sent the response. If the child dies earlier, the kernel
 reports unread data to the server (ECONNRESET) instead of an end, so the server notices that the response is incomplete.
@@ -34,14 +34,15 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-# A report is a process id or -errno, and later a status as of waitpid(2). An order without descriptors is the id of a
-# process to kill, or -ms, the last order: the time that the loader has to end.
+# The first report about a child is its process id, or -errno if the fork has failed; the second report is its wait
+# status (waitpid(2)). An order without descriptors is the id of a process to kill or, as the last order, -ms, if the
+# loader must end within ms milliseconds.
 _NUMBER = struct.Struct("=i")
 
-# milliseconds between two checks of children, if the kernel has no pidfd.
+# interval between checks of children in milliseconds, if the kernel does not support pidfd_open
 _LOOK = 20
 _END = 2.0
-# maximum size of a body in memory; a larger body is read while the handler runs.
+# maximum size of a request body that is read into memory before the handler runs, in bytes
 _MEMORY = 1 << 20
 _BLOCK = 1 << 16
 # exit status of a child that has reported its failure
@@ -65,7 +66,7 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
     poller.register(descriptor, select.POLLIN)
     children: Dict[int, Tuple[int, int]] = {}  # process id → pipe for reports, pidfd (-1 if none)
     gc.collect()
-    # Otherwise, the garbage collector would write to pages that children share.
+    # Prevent the garbage collector from writing to memory pages that children share.
     gc.freeze()
     left: Optional[float] = None
     try:
@@ -73,7 +74,7 @@ def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, send
             left = _obey(control, poller, children, mounts, timeout, debug, sends)
     except ConnectionError:
         pass  # the server has died
-    # This also includes the atexit functions and the threads of this process.
+    # The time limit also applies to the atexit functions and the threads of this process.
     if left:
         faulthandler.dump_traceback_later(left, exit=True, file=2)
     _end(children, left or 0)
@@ -83,8 +84,8 @@ def _obey(
     control: socket.socket, poller: select.poll, children: Dict[int, Tuple[int, int]], mounts: List[Mount],
     timeout: float, debug: int, sends: bool,
 ) -> Optional[float]:
-    """Waits for an order or the end of a child. Returns None while the server runs. After the last order of the server,
-    returns the seconds until the end, or 0 if the server has died."""
+    """Waits for an order or the end of a child. Returns None for any order except the last. For the last order, returns
+    the number of seconds until this process must end, or 0 if the server has died."""
     ready = poller.poll(_LOOK if any(pidfd < 0 for _, pidfd in children.values()) else None)
     _reap(children, poller)
     if all(fd != control.fileno() for fd, _ in ready):
@@ -132,7 +133,7 @@ def _report(pipe: int, number: int) -> None:
 
 
 def _fork() -> int:
-    with warnings.catch_warnings():  # Python 3.12 warns because of threads
+    with warnings.catch_warnings():  # Python 3.12 warns about forking a process with threads
         warnings.simplefilter("ignore")
         return os.fork()
 
@@ -147,12 +148,12 @@ def _watch(pid: int, poller: select.poll) -> int:
 
 
 def _reap(children: Dict[int, Tuple[int, int]], poller: Optional[select.poll] = None) -> None:
-    """Reports children that have ended to the server, and forgets them. The application itself waits for its other
-    children."""
+    """Reports children that have ended to the server, and removes them from children. Does not reap processes that the
+    application itself has started."""
     for pid, (reports, pidfd) in list(children.items()):
         try:
             ended, status = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:  # The application has already waited for all its children.
+        except ChildProcessError:  # The application has already reaped all children of this process.
             ended, status = pid, 0
         if not ended:
             continue
@@ -166,7 +167,8 @@ def _reap(children: Dict[int, Tuple[int, int]], poller: Optional[select.poll] = 
 
 
 def _end(children: Dict[int, Tuple[int, int]], left: float) -> None:
-    """Waits for children that still send queued data after their response, and ends them in time."""
+    """Waits for children that still run, for example to send queued data after their response, and ends them when the
+    time is over."""
     until = time.monotonic() + max(left - 2 * _END, 0)
     for sig in signal.SIGTERM, signal.SIGKILL:
         while children and time.monotonic() < until:
@@ -181,16 +183,16 @@ def _end(children: Dict[int, Tuple[int, int]], left: float) -> None:
 
 
 class _Gone(SystemExit):
-    """Raised when the client has disconnected, by reading the body of the request or between two parts of a
+    """Raised if the client has disconnected, when the handler reads the request body or between two parts of a
     response."""
 
 
 class _Broken(SystemExit):
-    """Raised to end a response that cannot be completed, after the reason was logged."""
+    """Raised to abort a response that cannot be completed, after the reason was logged."""
 
 
 def _run(connection: int, errors: int, mounts: List[Mount], timeout: float, debug: int, sends: bool) -> NoReturn:
-    """Answers one request, and ends the process."""
+    """Handles one request, and ends the process."""
     status = _REPORTED
     try:
         os.dup2(errors, 2)
@@ -200,7 +202,7 @@ def _run(connection: int, errors: int, mounts: List[Mount], timeout: float, debu
             status = 0
         if child.parent():
             _finish()
-    except SystemExit as error:  # This may be a child that the handler has forked.
+    except SystemExit as error:  # This process may be a child that the handler itself has forked.
         status = error.code if isinstance(error.code, int) else int(bool(error.code))
     except BaseException:
         traceback.print_exc()
@@ -213,7 +215,7 @@ def _run(connection: int, errors: int, mounts: List[Mount], timeout: float, debu
 
 
 def _finish() -> None:
-    """Waits for deferred calls and for threads of the handler, as python3 does on exit, and runs atexit functions."""
+    """Waits for deferred calls, waits for threads as Python does on exit, and runs atexit functions."""
     later, threading = sys.modules.get("fapws._later"), sys.modules.get("threading")
     if later:
         later._finish()
@@ -245,7 +247,7 @@ class _Body(io.RawIOBase):
 
 
 class _Child:
-    """The request of this process, and the state of its response."""
+    """The request that this process handles, and the state of the response."""
 
     def __init__(self, connection: socket.socket, timeout: float) -> None:
         self.connection = connection
@@ -256,19 +258,19 @@ class _Child:
         self.whole = False
         self.single = False
         self.declared = -1
-        self.unsized: Optional[int] = None  # unsized: the wrong size that the file reports, or None
+        self.unsized: Optional[int] = None  # the wrong size that the sent file reports, or None
         self.sent = 0
         self.body = _Body(connection, 0)
         connection.setblocking(True)
         os.register_at_fork(after_in_child=connection.close)
-        if timeout:  # otherwise the application may use the signal
-            # At the alarm, faulthandler writes all stacks, and the signal then ends the process.
+        if timeout:  # without a timeout, the application may use SIGALRM
+            # When the timer expires, faulthandler writes all stacks, and then the signal ends the process.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             faulthandler.register(signal.SIGALRM, 2, all_threads=True, chain=True)
         self.alarm(timeout)
 
     def parent(self) -> bool:
-        """Whether this process is the child of the loader, and not a child that the handler has forked."""
+        """Whether this process was forked by the loader, and not by the handler."""
         return os.getpid() == self.pid
 
     def alarm(self, seconds: float) -> None:
@@ -302,7 +304,7 @@ class _Child:
         return dict(zip(texts[::2], texts[1::2]))
 
     def answer(self, mounts: List[Mount], debug: int, sends: bool) -> bool:
-        """Answers the request. Returns False if the response was aborted."""
+        """Calls the handler and sends the response. Returns False if the response was aborted."""
         aborted = False
         try:
             self._answer(mounts, debug, sends)
@@ -372,7 +374,7 @@ class _Child:
         self.start._serve(self._chunk)
 
     def _fail(self, environ: Any, debug: int) -> None:
-        """Answers a request whose handler has raised an exception, with its HTTPError or with 500."""
+        """Responds if the handler has raised an exception: with the HTTPError, or else with status 500."""
         kind, error, trace = sys.exc_info()
         known = sys.modules.get("fapws._errors")
         if known and isinstance(error, known.HTTPError) and not self.started:
@@ -444,7 +446,7 @@ class _Child:
             try:
                 self.single = len(result) == 1
             except Exception:
-                # PEP 3333 allows the length of the first item only in this case
+                # only in this case, PEP 3333 permits using the length of the first item as Content-Length
                 pass
         else:
             raise TypeError(
@@ -459,7 +461,7 @@ class _Child:
                 raise _Gone
 
     def _chunk(self, item: Any) -> None:
-        """Sends a piece of the body, with the head before the first one (PEP 3333)."""
+        """Sends a piece of the body, and the head before the first piece (PEP 3333)."""
         data = _bytes(item)
         if not data:
             return
@@ -467,7 +469,7 @@ class _Child:
         self._send(head + self._fit(data))
 
     def _file(self, result: Any) -> bool:
-        """Sends the rest of a regular file of known length. Returns False if result is not one."""
+        """Sends the rest of a regular file with a known length. Returns False if result is not such a file."""
         file = result.filelike if type(result) is FileWrapper else result
         inner = file.file if type(file).__name__ == "_TemporaryFileWrapper" else file
         if type(inner) not in (io.FileIO, io.BufferedReader, io.BufferedRandom, io.TextIOWrapper):
@@ -499,18 +501,19 @@ class _Child:
         return True
 
     def _head(self, whole: int, kind: str, channel: Any = None) -> bytes:
-        """Returns the head of the response. whole is the length of the body, -1 if unknown."""
+        """Returns the head of the response. The parameter whole is the length of the body, or -1 if it is unknown."""
         status, reason, fields, length, typed, start = self.start._head(channel)
         if self.sends and any(
             line.lower().startswith((b"x-sendfile:", b"x-accel-redirect:")) for line in fields.split(b"\n")
         ):
             raise RuntimeError("X-Sendfile and X-Accel-Redirect are not available with --fork: return the open file")
         if length == self.unsized:
-            length = -1  # frameworks copy it from fstat
+            length = -1  # ignore the wrong size, which frameworks copy from fstat to Content-Length
         self.started = True
         self.bodyless = self.head_only or status in (204, 304)
         self.declared = length
-        # The response to HEAD has the Content-Length of GET, but an empty body does not show that length.
+        # The response to HEAD must have the Content-Length of the response to GET, which is unknown if the body is
+        # empty.
         unknown = self.bodyless and (whole == 0 or not self.head_only)
         if self.declared < 0 and not unknown:
             self.declared = whole
@@ -522,7 +525,7 @@ class _Child:
         return b"".join(lines) + b"\r\n" + start
 
     def _fit(self, data: bytes) -> bytes:
-        """Returns the part of data that does not exceed the Content-Length."""
+        """Returns data, truncated if the body would exceed its Content-Length."""
         if self.bodyless:
             return b""
         if self.declared >= 0 and self.sent <= self.declared < self.sent + len(data):
@@ -532,7 +535,7 @@ class _Child:
         return data
 
     def _send(self, data: bytes) -> None:
-        self.alarm(0)  # The client may be slow, so no timeout applies.
+        self.alarm(0)  # Stop the timer, because the client may be slow.
         try:
             self.connection.sendall(data)
         except OSError:
@@ -540,13 +543,13 @@ class _Child:
         self.alarm(self.timeout)
 
     def _end(self, aborted: bool) -> None:
-        """Tells the server that the response is complete, or was aborted. A complete response without a head means that
-        the handler has failed, and that the reason was logged.
+        """Tells the server that the response is complete, or was aborted. If the response is complete without a head,
+        the handler has failed, and the reason was logged.
         """
         self.alarm(0)
         if not self.parent():
             return
-        # sent by the loader when the server ends; the rest of the handler has _END seconds
+        # Ignore SIGTERM, which the loader sends when the server ends: the rest of the handler has _END seconds.
         signal.signal(signal.SIGTERM, lambda *_: None)
         if aborted:
             self.connection.close()
@@ -561,7 +564,7 @@ class _Child:
 
 
 def _has_size(fd: int, found: os.stat_result) -> bool:
-    """Whether a file ends at its size. Files of /proc and /sys do not."""
+    """Whether a file ends at the size that it reports, unlike files in /proc and /sys."""
     size = found.st_size
     return found.st_blocks > 0 or not os.pread(fd, 1, size) and (not size or bool(os.pread(fd, 1, size - 1)))
 

@@ -1,7 +1,7 @@
-"""Which framework an application is made with.
+"""Determines the framework of an application.
 
-The executable imports this when a script with an ``Environ`` of its own mixes
-in applications, and the tools do.
+The executable imports this module for a script that has its own ``Environ`` and serves applications of frameworks, and
+for commands such as fapws routes.
 """
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KINDS = {
     "pyramid.router.Router",
     "starlette.applications.Starlette",  # also the base of FastAPI
 }
-_STRICT = ("webob", "wsgiref")  # packages that reject subclasses of dict, as PEP 3333 permits
+_STRICT = ("webob", "wsgiref")  # packages that reject subclasses of dict as environ, which PEP 3333 permits
 # attributes in which middlewares keep the wrapped application
 _INNER = ("wsgi_app", "app", "application", "wrapped", "wrap_app", "_app")
 _DEPTH = 16
@@ -47,10 +47,10 @@ def wants_dict(entry: Any) -> bool:
 
 
 def import_views(served: Any) -> None:
-    """Makes Django import its URLconf, with the views, for an application or a table like PATHS.
+    """Makes Django import its URLconf, and thereby the views, for an application or a table like PATHS.
 
-    Django would import the views at the first request. A reload could then replace working code by code that cannot be
-    imported.
+    Otherwise Django would import the views for the first request, and a reload could replace working code by code that
+    cannot be imported.
     """
     entries = [served]
     if isinstance(served, (list, tuple)):
@@ -65,14 +65,14 @@ def import_views(served: Any) -> None:
 
 
 def warnings(threads: bool) -> List[str]:
-    """Returns lines about packages that cannot work as the application uses them. threads means that handlers run on
-    threads of the server."""
+    """Returns a line for each package that cannot work in the way in which the application uses it. The parameter
+    threads is set if handlers run on threads of the server."""
     lines = []
     patched = ("_thread", "start_new_thread"), ("time", "sleep"), ("subprocess", "Popen"), ("queue", "SimpleQueue")
     for module, name in patched:
         function = getattr(sys.modules.get(module), name, None)
         package = (getattr(function, "__module__", "") or "").partition(".")[0]
-        # debuggers such as debugpy also patch the module.
+        # Check the package, because debuggers such as debugpy patch this module, too.
         if threads and package in ("gevent", "eventlet") and not lines:
             lines.append(
                 f"{package} has patched Python's standard library (monkey patching), which fails on the threads of the"
@@ -94,7 +94,7 @@ def warnings(threads: bool) -> List[str]:
 
 
 def with_static_files(served: Any) -> Any:
-    """Returns served or, for an application of Django in debug mode with the app staticfiles, an application that also
+    """Returns served or, for a Django application in debug mode with the app staticfiles, an application that also
     serves the static files of all apps, like Django's runserver."""
     from django.apps import apps
     from django.conf import settings
@@ -140,7 +140,7 @@ def _enclosed(app: Any) -> List[Any]:
     for cell in app.__closure__ or ():
         try:
             value = cell.cell_contents
-        except ValueError:  # The cell of the closure is empty.
+        except ValueError:  # The closure has an empty cell.
             continue
         if callable(value) and not isinstance(value, type):
             found.append(value)

@@ -1,8 +1,8 @@
 """Messages between the Python code of all processes of this server.
 
-A message that one process posts arrives in all processes, including its sender, in the same
-order. The asyncio thread calls the function that was registered for the topic, so processes
-without an asyncio thread receive no messages.
+A posted message arrives in all processes, including the sender, and in the same order as all other messages. The
+asyncio thread calls the function that was registered for the topic, so processes without an asyncio thread receive no
+messages.
 """
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _receivers: Dict[str, Callable[[bytes], object]] = {}
 
 
 def post(topic: str, data: bytes) -> Optional[bool]:
-    """Posts data, at most 2 MiB. It does not wait. Any thread.
+    """Posts data, at most 2 MiB, without waiting.
 
-    Returns True if the message is on its way. Returns False if events of 8 MiB wait, and the
-    caller may retry. Returns None in the same case if there will be no room while this thread
-    waits. RuntimeError: this is a child of the server.
+    May be called on any thread. Returns True if the message was posted. If 8 MiB of events are already waiting, returns
+    False, and the caller may retry, or None if the server cannot send events while this thread waits. RuntimeError:
+    this process is a child of the server.
     """
     return _native.ipc_post(topic, data)
 
 
 def receive(topic: str, function: Callable[[bytes], object]) -> None:
-    """Registers the function that gets messages to topic from now on. It is called on the asyncio thread, and must not
-    block."""
+    """Registers a function that is called with each later message to topic. The function is called on the asyncio
+    thread, and must not block."""
     _receivers[topic] = function
     _native.ipc_watch()
 

@@ -1,7 +1,7 @@
 """Determines whether an entry of PATHS, or a whole application, is WSGI, ASGI, or an async
 handler.
 
-The executable calls it for entries that are not plain functions of two arguments.
+The executable checks each entry that is not a plain function with two arguments.
 """
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _DEPTH = 16
 
 
 def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
-    """Returns ("wsgi", "asgi" or "handler", the object to call). A callable is ASGI if it takes three arguments, or
-    belongs to a known ASGI framework. A class that is made with one argument, and whose objects are called with two, is
-    ASGI 2 and is adapted. A callable with two arguments and ``async def`` is a handler (environ, start_response). All
-    other callables are WSGI. If the signature permits both, interface "wsgi" or "asgi" decides."""
+    """Returns ("wsgi", "asgi" or "handler", the object to call). A callable is ASGI if it accepts three arguments, or
+    belongs to a known ASGI framework. A class whose constructor accepts one argument, and whose objects accept two
+    arguments, is ASGI 2 and is adapted. A callable with two arguments and ``async def`` is a handler (environ,
+    start_response). All other callables are WSGI. If the signature permits both, interface "wsgi" or "asgi" decides."""
     if interface == "wsgi":
         return "wsgi", entry
     flags, least, most = _signature(entry)
@@ -30,12 +30,12 @@ def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
     if isinstance(entry, type):
         return ("asgi", _adapted(entry)) if _is_double(entry) else ("wsgi", entry)
     if least <= 3 <= most and (least == 3 or flags & _COROUTINE and (most == 3 or _first_name(entry) == "scope")):
-        # A function (environ, start_response, db) is a handler with one argument too many.
+        # A function (environ, start_response, db) is not ASGI, but a handler with one argument too many.
         return "wsgi" if _first_name(entry) == "environ" else "asgi", entry
     if _is_double(entry):
         return "asgi", _adapted(entry)
     if flags & _COROUTINE and most == 2 and _first_name(entry) == "scope":
-        return "asgi", entry  # The argument send is missing, which misfit reports.
+        return "asgi", entry  # The argument send is missing, which is reported later.
     if flags & (_COROUTINE | _GENERATOR) and least <= 2 <= most:
         return "handler", entry
     if _is_framework(entry):
@@ -44,7 +44,7 @@ def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
 
 
 def relative(entry: Any) -> bool:
-    """Whether an ASGI application needs the path without root_path: Starlette before 0.33 does."""
+    """Whether an ASGI application needs the path without root_path, like Starlette before 0.33."""
     from fapws._framework import chain
 
     for app in chain(entry):
@@ -57,7 +57,7 @@ def relative(entry: Any) -> bool:
 
 
 def _function(entry: Any) -> Tuple[Any, int]:
-    """Returns the function that a call of entry runs, and the number of its arguments that are already bound."""
+    """Returns the function that a call of entry runs, and how many of its arguments are already bound."""
     given = 0
     for _ in range(_DEPTH):
         if hasattr(entry, "__self__") and hasattr(entry, "__func__"):
@@ -80,7 +80,8 @@ def _function(entry: Any) -> Tuple[Any, int]:
 
 
 def _without(entry: Any, names: Any) -> Any:
-    """Describes entry like a function without the arguments in names. Returns None if its code is not known."""
+    """Describes the arguments that a call of entry must pass in addition to the arguments in names. Returns None if the
+    code of entry is unknown."""
     function, _ = _function(entry)
     code = getattr(function, "__code__", None)
     if code is None:
@@ -97,7 +98,8 @@ def _without(entry: Any, names: Any) -> Any:
 
 
 def _signature(entry: Any) -> Tuple[int, int, int]:
-    """Returns co_flags, and the minimum and maximum number of positional arguments of a call; (0, 0, 0) if unknown."""
+    """Returns co_flags, and the minimum and maximum number of positional arguments of a call, or (0, 0, 0) if
+    unknown."""
     function, given = _function(entry)
     if function is None:
         return 0, 0, 0
@@ -130,7 +132,7 @@ def _first_name(entry: Any) -> str:
 
 
 def _is_framework(entry: Any) -> bool:
-    """Whether entry is of a class that is known to be ASGI, although its __call__ does not show it."""
+    """Whether the class of entry is known to be ASGI, although the arguments of its __call__ do not show this."""
     known = (
         "starlette.applications", "fastapi.applications", "quart.app", "django.core.handlers.asgi", "falcon.asgi.app",
         "litestar.app", "sanic.app", "channels.routing", "blacksheep.server.application",

@@ -29,19 +29,19 @@ MOST_WAITING = 100_000
 
 
 class _Runner:
-    """The thread that runs the functions, and its work. The lock ``changed`` guards all members."""
+    """The thread that runs the functions, and the functions to run. The lock ``changed`` guards all members."""
 
     def __init__(self) -> None:
-        # Reentrant, because comparing arguments may call code of the application.
+        # The lock is reentrant, because comparing arguments may call code of the application.
         self.changed = threading.Condition(threading.RLock())
         self.calls: Deque[Call] = deque()
-        # a heap of (time, id, timer), in which each timer is at most once.
+        # a heap of (time, id, timer), which contains each timer at most once
         self.due: List[Tuple[float, int, Timer]] = []
         self.thread: Optional[threading.Thread] = None
         self.ending = False
 
     def wake(self) -> None:
-        """Wakes the thread. ``changed`` must be held."""
+        """Wakes the thread. The caller must hold ``changed``."""
         if self.thread is None:
             thread = threading.Thread(target=self.run, name="fapws-later", daemon=True)
             thread.start()
@@ -74,7 +74,7 @@ class _Runner:
         while True:
             with self.changed:
                 timer = self.next_timer() if timers_turn or not self.calls else None
-                timers_turn = timer is None  # timers and deferred calls alternate
+                timers_turn = timer is None  # alternate between timers and deferred calls
                 if timer is None and not self.calls:
                     if self.ending:
                         return
@@ -84,7 +84,7 @@ class _Runner:
                     continue
                 call = self.calls.popleft() if timer is None else (timer.function, timer.args, timer.kwargs)
             _run("timer" if timer else "deferred call", call)
-            del call, timer  # releases the objects while the thread waits
+            del call, timer  # release the objects before the thread waits
 
     def finish(self) -> None:
         """Runs the remaining calls after the server has stopped serving."""
@@ -101,7 +101,7 @@ def _run(what: str, call: Call) -> None:
     function, args, kwargs = call
     try:
         function(*args, **kwargs)
-    except BaseException:  # also SystemExit, which would end this thread, not the server
+    except BaseException:  # including SystemExit, which would end only this thread and not the server
         name = getattr(function, "__qualname__", type(function).__qualname__)
         try:
             from fapws._failure import log_line

@@ -1,4 +1,4 @@
-"""Imports the object that the command line names (``app.py:obj``, ``pkg.mod``) and that the server serves.
+"""Imports the object that the command line names (``app.py:obj``, ``pkg.mod``), which the server then serves.
 
 The executable imports this module for scripts without PATHS. Mistakes of the user are returned as a line of text, and
 exceptions of the user's code are returned unchanged.
@@ -90,15 +90,15 @@ def load(
         return space, served, f"{called}:{obj or name}"
     except _Wrong as wrong:
         return str(wrong)
-    except BaseException as error:  # also SystemExit, because the user's code ended the program
+    except BaseException as error:  # including SystemExit, with which the user's code ends the program
         error.__traceback__ = theirs(error.__traceback__)
         return error
 
 
 
 class _Uncached(SourceFileLoader):
-    """A loader that neither reads nor writes __pycache__, because two changes of a file within a second look the same
-    there. Python itself does this for a script that it runs."""
+    """A loader that neither reads nor writes __pycache__, because the cache does not distinguish two changes of a file
+    within a second. Python itself does not use the cache for the script that it runs either."""
 
     def path_stats(self, path: Any) -> NoReturn:
         raise OSError
@@ -109,7 +109,7 @@ def _stem(script: str) -> str:
 
 
 def _place(file: str) -> Tuple[str, str]:
-    """Identifies a file, even if different paths lead to its folder."""
+    """Identifies a file, regardless of which path leads to its folder."""
     folder, name = os.path.split(file)
     return os.path.realpath(folder), name
 
@@ -120,7 +120,8 @@ def _put_first(*folders: str) -> None:
 
 
 def _import_script(script: str) -> ModuleType:
-    """Imports the file as a module. Its name is the stem of the file, or pkg.stem if the file is in a package."""
+    """Imports the file as a module. The module's name is the file's name without extension, preceded by the package if
+    the file is in a package."""
     real = os.path.realpath(script)
     folder = os.path.dirname(real)
     name, top = _stem(script), folder
@@ -133,7 +134,8 @@ def _import_script(script: str) -> ModuleType:
     parent = name.rpartition(".")[0]
     if parent:
         __import__(parent)
-    # A script called types.py must not replace Python's module types, nor app.py another application's.
+    # A script types.py must not replace Python's module types, and app.py must not replace the module app of a
+    # different application.
     stem, number = name, 1
     while name in sys.modules:
         if _place(getattr(sys.modules[name], "__file__", None) or "") == _place(script):
@@ -153,7 +155,7 @@ def _import_script(script: str) -> ModuleType:
 def _import_module(name: str, here: str) -> ModuleType:
     own = os.path.join(here, name + ".py")
     if name in sys.modules and os.path.isfile(own):
-        # A module of Python, or of another application, has this name.
+        # A module of Python, or of an application loaded earlier, already has this name.
         return _import_script(own)
     top = name.partition(".")[0]
     package = os.path.join(here, top)
@@ -186,8 +188,8 @@ def _home(module: ModuleType) -> str:
 
 
 def _set_aside(home: str) -> Dict[str, ModuleType]:
-    """Removes modules of other applications that have a namesake in folder, so that an
-    application imports its own modules.
+    """Removes modules of applications loaded earlier from sys.modules if the directory home contains modules with the
+    same names, so that an application imports its own modules.
     """
     names = set()
     for name, module in list(sys.modules.items()) if _homes else ():
@@ -222,7 +224,8 @@ def _no_module(name: str, missing: str, here: str) -> str:
             )
         found = f"no module named {missing} in package {parent} ({', '.join(folders)})"
         for folder in folders:
-            # The user may have named the folder above the right one, such as above Django's manage.py.
+            # The user may have named the parent of the right folder, such as the parent of the folder with Django's
+            # manage.py.
             if os.path.isfile(os.path.join(folder, *missing.split(".")) + ".py"):
                 return f"{found}; type fapws -C {os.path.relpath(folder, here)} {name}"
         return found + _near(last, _modules(folders), parent + ".")
@@ -297,7 +300,7 @@ def _usual(module: Any, space: Namespace, where: str, interface: str, factory: b
     names = _MADE_BY * factory + _CALLED
     if interface != "paths":
         for name in names:
-            # Submodules do not count: Flask has flask.app.
+            # Ignore submodules, because flask.app, for example, is not an application.
             if name in space and not isinstance(space[name], type(sys)):
                 return name, space[name]
         for name in names if "__getattr__" in space else ():
@@ -330,7 +333,7 @@ def _attribute(module: Any, space: Namespace, where: str, obj: str) -> Any:
     except AttributeError as error:
         tb = theirs(error.__traceback__)
         if tb is not None and tb.tb_next is not None:
-            # __getattr__ of the module (PEP 562) knows the name, but fails to create the object.
+            # The module's __getattr__ (PEP 562) knows the name, but has failed to create the object.
             raise
         raise _Wrong(f"{where} has no object `{first}`{_hints(space, _near(first, _names(space)))}") from None
     for name in rest:
@@ -339,7 +342,7 @@ def _attribute(module: Any, space: Namespace, where: str, obj: str) -> Any:
         except AttributeError:
             others = dir(value)
             if name in others:
-                raise  # The attribute exists, but its creation fails.
+                raise  # The attribute exists, but creating its value has failed.
             near = _near(name, [other for other in others if not other.startswith("_")])
             raise _Wrong(f"{where}: `{path}`, {_a(value)}, has no `{name}`{near}") from None
         path += "." + name
@@ -349,7 +352,7 @@ def _attribute(module: Any, space: Namespace, where: str, obj: str) -> Any:
 def _made(
     where: str, name: str, factory: Any, args: Optional[List[Any]] = None, named: Optional[Dict[str, Any]] = None
 ) -> Any:
-    """Returns the result of factory. args is None if --factory calls it."""
+    """Returns the result of factory. args is None if factory is called because of --factory."""
     try:
         made = factory(*args or (), **named or {})
     except TypeError as error:
@@ -370,7 +373,7 @@ def _required(factory: Any) -> List[str]:
 
     try:
         parameters = inspect.signature(factory).parameters.values()
-    except (TypeError, ValueError):  # code written in C
+    except (TypeError, ValueError):  # a function written in C has no signature
         return []
     needed = [p for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
     return [(p.name + "=") * (p.kind is p.KEYWORD_ONLY) + repr(p.name.upper()) for p in needed]
@@ -382,7 +385,7 @@ def _how_to_call(where: str, name: str, factory: Any) -> str:
 
 
 def _names(space: Namespace) -> List[str]:
-    """Returns globals of a module that the user may mean: neither modules nor imported names."""
+    """Returns the names of globals that the user may have meant, without modules and imported names."""
     own = space.get("__name__")
 
     def meant(name: str, value: Any) -> bool:
@@ -447,7 +450,7 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
             " ASGI application (scope, receive, send)"
         )
     if isinstance(served, type) or interface == "asgi":
-        # Only a call shows whether the metaclass, __new__ or __init__ gets the arguments.
+        # Accept the class, because only a call shows whether its metaclass, __new__ or __init__ receives the arguments.
         return
     function = served if hasattr(served, "__code__") else type(served).__call__
     code = getattr(function, "__code__", None)

@@ -51,7 +51,7 @@ class Login:
 
     @property
     def _fapws_login(self) -> str:
-        """The arguments for the server."""
+        """The options of the login as JSON, which the server reads."""
         from json import dumps
 
         return dumps(self._options)

@@ -1,7 +1,7 @@
 """Imports threading on a thread other than the main thread, for Python before 3.13.
 
-Before 3.13, module threading regards the thread that imports it as the main thread. Most scripts import it on the main
-thread while they are loaded. Other scripts save its memory.
+Before 3.13, module threading regards the thread that imports it as the main thread. Most scripts import threading on
+the main thread while they are loaded. It is not imported for all scripts, in order to save memory.
 """
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def spec_of_threading(ident: int, native_id: int, pid: int) -> Any:
-    """The spec of a module threading for which the thread ident is the main thread of process pid. None in a child,
-    because the thread that has forked it is the main thread there.
+    """Returns a module spec for threading in which the thread ident is the main thread of the process pid. Returns None
+    in a forked child, whose main thread is the thread that has forked it.
 
-    The server's finder asks for it on other threads.
+    The server's module finder calls this function on threads other than the main thread.
     """
     if os.getpid() != pid:
         return None

@@ -1,4 +1,5 @@
-"""Warnings about a WSGI application that breaks PEP 3333: fapws serves it, and other servers may not.
+"""Warnings about a WSGI application that violates PEP 3333, because servers other than fapws may reject the
+application.
 
 The executable imports this with --dev only.
 """
@@ -25,9 +26,9 @@ _DATA = (str, bytes, bytearray, memoryview)
 
 
 def checked(application: Callable[..., Any]) -> Callable[..., Any]:
-    """Returns application with checks of its calls and results, which stay as they are.
+    """Returns an application that checks the calls and results of application without changing them.
 
-    Each kind of breach is logged once, with the file and the line. Any thread may call the result.
+    Each kind of violation is logged once, with the file and the line. Any thread may call the result.
     """
     warned: Set[str] = set()
 
@@ -44,7 +45,7 @@ def checked(application: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Call:
-    """A request, and the rules of PEP 3333 that its application has broken."""
+    """A request, whose checks log violations of PEP 3333."""
 
     def __init__(self, application: Any, environ: Any, warned: Set[str]) -> None:
         self.application, self.environ, self.warned = application, environ, warned
@@ -61,8 +62,9 @@ class _Call:
         self.environ["wsgi.errors"].write(log_line("warning", line))
 
     def checked(self, result: Any) -> Any:
-        """Returns result. An iterable is wrapped, so that its items are checked when they are made."""
-        if type(result).__module__ == "_fapws":  # The object was made for this server.
+        """Checks the result of an application, and returns it. An iterable is wrapped, so that its items are checked
+        when it yields them."""
+        if type(result).__module__ == "_fapws":  # Only fapws has objects of this kind.
             return result
         if isinstance(result, (list, tuple)):
             for item in result:
@@ -93,13 +95,13 @@ class _Call:
             self.warn("item", f"an item of the body is {_a(item)}; it must be bytes", place)
 
     def end(self) -> None:
-        # A WebSocket library answers through the socket of the client.
+        # A WebSocket library does not call start_response, but responds through the client's socket.
         if not self.started and "HTTP_UPGRADE" not in self.environ:
             self.warn("start", "start_response was not called; it must be called before the first item of the body")
 
 
 class _Start:
-    """Replaces start_response for a request, with the same attributes."""
+    """Replaces start_response for a request, and has the same attributes."""
 
     def __init__(self, start: Any, call: _Call) -> None:
         vars(self).update(_start=start, _call=call)
@@ -147,12 +149,12 @@ def _check_headers(call: _Call, headers: Any, place: str) -> None:
         if type(pair) is not tuple:
             call.warn("header", f"a header is {_a(pair)}; it must be a tuple (name, value)", place)
         name = pair[0] if isinstance(pair, (list, tuple)) and pair else None
-        if isinstance(name, str) and is_hop_by_hop(name):  # The server rejects other types itself.
+        if isinstance(name, str) and is_hop_by_hop(name):  # The server itself rejects names that are not str.
             call.warn("hop", f"the header {name!a} is about the connection and belongs to the server", place)
 
 
 class _Body:
-    """The result of an application, which checks its items when the server iterates."""
+    """Replaces the result of an application, and checks its items while the server iterates."""
 
     def __init__(self, result: Any, call: _Call) -> None:
         self._result, self._call = result, call
@@ -163,7 +165,7 @@ class _Body:
 
     def __next__(self) -> Any:
         try:
-            item = next(self._iterator, self)  # The iterator itself stands for its end.
+            item = next(self._iterator, self)  # The result is self at the end of the iterator.
         except BaseException as error:
             _end_at_call(error)
             raise
@@ -184,8 +186,8 @@ class _SizedBody(_Body):
 
 
 def _end_at_call(error: BaseException) -> None:
-    """Ends the traceback of an exception at the application's call of start_response or write, without the frame of
-    this module."""
+    """Removes the frame of this module from the end of a traceback, so that it ends where the application has called
+    start_response or write."""
     frame = error.__traceback__
     while frame and frame.tb_next:
         if not frame.tb_next.tb_next and frame.tb_next.tb_frame.f_code.co_filename == __file__:
@@ -205,8 +207,8 @@ def _place(code: CodeType, line: Optional[int]) -> str:
 
 
 def _caller() -> str:
-    """Returns the place in the handler, a function with environ, that has called a method of this module, directly or
-    indirectly."""
+    """Returns the line of the handler that has called a method of this module, directly or indirectly. The handler is
+    the function that has environ as an argument."""
     first = sys._getframe(2)
     frame: Optional[FrameType] = first
     while frame and frame.f_code.co_filename != __file__:
@@ -219,7 +221,8 @@ def _caller() -> str:
 
 
 def _at(iterator: Any) -> str:
-    """Returns the line of the yield at which a generator waits; "" for another iterator."""
+    """Returns the line of the yield at which a generator is suspended, or "" for an iterator that is not a
+    generator."""
     while getattr(getattr(iterator, "gi_yieldfrom", None), "gi_frame", None):
         iterator = iterator.gi_yieldfrom
     frame = getattr(iterator, "gi_frame", None)
@@ -227,7 +230,8 @@ def _at(iterator: Any) -> str:
 
 
 def _definition(application: Any) -> str:
-    """Returns the place of the innermost function of an application, without the functions around it."""
+    """Returns the line at which the innermost function of an application is defined, without the functions that wrap
+    it."""
     for app in reversed(chain(application)):
         while hasattr(app, "__wrapped__"):
             app = app.__wrapped__

@@ -31,7 +31,7 @@ __all__ = ["main", "rows"]
 
 _ANY = "any"
 _WEBSOCKET = "WEBSOCKET"
-_QUIET = {"HEAD", "OPTIONS"}  # methods that are implied by GET
+_QUIET = {"HEAD", "OPTIONS"}  # methods that every route with GET also has
 
 
 def main(apps: List[App]) -> None:
@@ -46,17 +46,17 @@ def main(apps: List[App]) -> None:
             for row in table:
                 print(f"{row.path:{widths[0]}}  {row.methods:{widths[1]}}  {row.handler}")
         sys.stdout.flush()
-    except BrokenPipeError:  # fapws routes app.py | head
+    except BrokenPipeError:  # the output was closed, as in "fapws routes app.py | head"
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def rows(prefix: str, entry: Any, name: str) -> List[Row]:
-    """The rows of one entry of PATHS, or of a whole application (prefix "")."""
+    """Returns the rows for an entry of PATHS, or for a whole application (prefix "")."""
     app, kind = framework(entry)
     if kind:
         try:
             found = [Row(prefix.rstrip("/") + path, methods, handler) for path, methods, handler in _READERS[kind](app)]
-        # Another version of the framework stores its routes elsewhere.
+        # This version of the framework stores its routes in other attributes.
         except AttributeError:
             found = []
         if found:
@@ -90,7 +90,7 @@ def _text(entry: Any, name: str) -> str:
 
 
 def _named(function: Any, otherwise: str = "") -> str:
-    """The name "module.function" of a function, or of the function that an object wraps."""
+    """Returns the name "module.function" of a function, or of the function that an object wraps."""
     function = getattr(function, "func", function)  # functools.partial
     name = getattr(function, "__qualname__", "")
     if not name or "<lambda>" in name and otherwise:
@@ -161,20 +161,20 @@ def _pyramid(app: Any) -> Iterator[Row]:
             if view.get("attr"):
                 handler += f".{view['attr']}"
             yield Row(path, _listed([methods] if isinstance(methods, str) else methods), handler)
-    for view in views.get("", ()):  # These views are found by traversal, for a context.
+    for view in views.get("", ()):  # These views have no path, because Pyramid finds them by traversal.
         handler = _named(view.get("callable"))
         if not view.get("exception_only") and not handler.startswith("pyramid."):
             yield Row(f"(traversal) {view.get('name') or '/'}", _ANY, handler)
 
 
 def _starlette(app: Any) -> Iterator[Row]:
-    """Routes of Starlette and FastAPI."""
+    """Yields the routes of Starlette and FastAPI."""
     return _starlette_routes(app.routes, "")
 
 
 def _starlette_routes(routes: Iterable[Any], prefix: str) -> Iterator[Row]:
     for route in routes:
-        path = prefix + getattr(route, "path", "")  # a Host of Starlette has no path
+        path = prefix + getattr(route, "path", "")  # a Starlette Host has no path
         if hasattr(route, "endpoint"):
             methods = _listed(route.methods or ()) if hasattr(route, "methods") else _WEBSOCKET
             yield Row(path, methods, _named(route.endpoint, route.name))

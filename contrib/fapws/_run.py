@@ -33,7 +33,7 @@ def run(app: object = None, **settings: object) -> None:
 
 
 def serving() -> bool:
-    """Whether this process is one of the server."""
+    """Whether this process belongs to the server."""
     try:
         import fapws._native  # noqa: F401
     except ImportError:
@@ -42,7 +42,8 @@ def serving() -> bool:
 
 
 def command() -> List[str]:
-    """The program and arguments that start the server: of the wheel that has this package, or the first in PATH."""
+    """The command that starts the server: the server in the wheel that contains this package, or the first fapws in
+    PATH."""
     from shutil import which
 
     if os.path.exists(os.path.join(os.path.dirname(os.path.abspath(__file__)), "libfapws.so")):
@@ -54,7 +55,7 @@ def command() -> List[str]:
 
 
 def name(app: object, caller: Dict[str, Any]) -> str:
-    """The argument APP for an application, for a name, or for the script with the globals caller."""
+    """Returns the argument APP for an application, for a name, or for the script whose globals are caller."""
     if isinstance(app, str):
         return app
     script = caller.get("__file__")
@@ -74,7 +75,7 @@ def name(app: object, caller: Dict[str, Any]) -> str:
 
 
 def flags(settings: Dict[str, object]) -> List[str]:
-    """The flags of the command line for settings."""
+    """Returns the command line flags for settings."""
     words = []
     for key, value in settings.items():
         flag = "--" + key.replace("_", "-")

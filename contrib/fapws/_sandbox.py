@@ -1,6 +1,6 @@
-"""The directories that Python and the applications read after ``--sandbox`` has taken away all others.
+"""The directories that Python and the applications may still read under ``--sandbox``.
 
-The executable calls paths when the applications have loaded.
+The executable calls paths after the applications were loaded.
 """
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["paths"]
 
 
 def paths() -> List[str]:
-    """Absolute paths of directories, and of archives: the search path of modules, the standard library, and the
-    directories of the modules that were found elsewhere. The root directory is not among them."""
+    """Returns the absolute paths of directories and archives: the module search path, the standard library, and the
+    directories of modules that were loaded from other places. The root directory is omitted."""
     found: Set[str] = set()
     for path in sys.path:
         found.add(os.path.abspath(path or os.curdir))

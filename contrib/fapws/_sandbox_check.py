@@ -1,5 +1,5 @@
-"""``fapws check --sandbox``: notes what the sandbox denies to the applications while the executable requests their
-paths."""
+"""``fapws check --sandbox``: records what the sandbox denies to the applications while the executable sends requests
+for their paths."""
 from __future__ import annotations
 
 import errno
@@ -21,15 +21,15 @@ _inside = local()
 
 
 def main(apps: List[App]) -> None:
-    """Starts to write the file "denied" in the directory for temporary files. It gets a line for each denied file,
-    program and port, with a setting that allows it."""
+    """Starts recording. For each denied file, program and port, a line with the setting that permits it is written to
+    the file "denied" in the directory for temporary files."""
     global _output
     _output = os.open(os.path.join(os.environ["TMPDIR"], "denied"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     sys.addaudithook(_hook)
 
 
 def targets(apps: List[App]) -> List[str]:
-    """Returns the paths for which a GET request can be made without knowledge of the application."""
+    """Returns the paths to which a GET request can be sent without knowledge of the application."""
     from fapws._routes import rows
 
     found: List[str] = []
@@ -51,14 +51,14 @@ def _hook(event: str, args: Tuple[Any, ...]) -> None:
         line = _LOOKS[event](*args)
         if line:
             os.write(_output, os.fsencode(f"{_caller()}: {line}\n"))
-    except Exception:  # The caller gets an error for this argument anyway.
+    except Exception:  # Ignore an invalid argument, for which the audited function raises an exception.
         pass
     finally:
         _inside.hook = False
 
 
 def _caller() -> str:
-    """Returns the innermost line of code that is neither in the standard library nor in this package."""
+    """Returns the innermost executing line that is neither in the standard library nor in this package."""
     here = os.path.dirname(os.__file__)
     frame = sys._getframe(2)
     inner = frame
@@ -77,7 +77,7 @@ def _caller() -> str:
 
 
 def _refused(path: Any, flags: int) -> bool:
-    """Whether the sandbox, and not the owner of the file, refuses to open it."""
+    """Whether the sandbox, and not the permissions of the file, forbids opening it."""
     try:
         os.close(os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC))
     except OSError as error:
@@ -128,7 +128,7 @@ def _run(executable: Any, *_: Any) -> Optional[str]:
 
     name = which(os.fsdecode(executable)) or os.fsdecode(executable)
     try:
-        # the sandbox refuses the call before the kernel looks up the file
+        # the sandbox rejects the call before the kernel looks up the file
         os.execve("/nonexistent/fapws", ["fapws"], {})
     except OSError as error:
         if error.errno == errno.EACCES or os.path.isfile(name) and _refused(name, os.O_RDONLY):
@@ -151,7 +151,7 @@ def _bind(connection: socket.socket, address: Any) -> Optional[str]:
         return None
     port = address[1]
     if port == 0 or (port < 1024 and os.geteuid() != 0):
-        # The system chooses a port, or the user may lack the privilege.
+        # Ignore ports that the kernel chooses, and ports for which the user may lack the privilege.
         return None
     with socket.socket(connection.family, socket.SOCK_STREAM) as probe:
         try:
@@ -164,7 +164,7 @@ def _bind(connection: socket.socket, address: Any) -> Optional[str]:
 
 
 def _unix(connection: socket.socket, family: int, *_: Any) -> Optional[str]:
-    # If fileno is an argument of socket.__init__, the socket exists already, for example as one of a pair.
+    # If socket.__init__ was called with fileno, the socket already exists, for example as part of a socket pair.
     made = sys._getframe(2).f_locals.get("fileno")
     if family != getattr(socket, "AF_UNIX", None) or made is not None:
         return None

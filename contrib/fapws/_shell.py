@@ -39,7 +39,7 @@ def main(apps: List[App]) -> Optional[BaseException]:
             _dialogue(space, apps)
         elif sys.stdin is not None:
             exec(compile(sys.stdin.read(), "<stdin>", "exec"), space)
-    except BaseException as error:  # also SystemExit, which has the exit code
+    except BaseException as error:  # including SystemExit, which contains the exit code
         error.__traceback__ = theirs(error.__traceback__)
         return error
     return None
@@ -55,7 +55,7 @@ def _dialogue(space: Dict[str, Any], apps: List[App]) -> None:
         from IPython import start_ipython
     except ImportError:
         start_ipython = None
-    # not in the except clause, because each error would show that exception as its context
+    # outside the except clause, because otherwise each later error would show that exception as its context
     if start_ipython is None:
         _plain(space, banner)
     else:
@@ -66,7 +66,7 @@ def _dialogue(space: Dict[str, Any], apps: List[App]) -> None:
 def _plain(space: Dict[str, Any], banner: str) -> None:
     import code
 
-    hook = getattr(sys, "__interactivehook__", None)  # module site sets it for readline and its history
+    hook = getattr(sys, "__interactivehook__", None)  # set by module site, for readline and its history
     if hook is not None:
         hook()
     try:

@@ -1,8 +1,8 @@
 """Support for processes that multiprocessing starts with the methods spawn and forkserver.
 
-They are plain Pythons that import the script again, under another name, to find the functions
-to run. So that a script that imports fapws can be imported there, the folder of fapws is passed
-on, and placeholders replace the classes of the executable, which serve no clients there.
+These processes are plain Python interpreters, which import the script again, under a different name, to find the
+functions to run. To make scripts that import fapws importable there, the folder of fapws is added to their sys.path,
+and placeholders replace the classes of the executable, because these processes serve no clients.
 """
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def in_one() -> bool:
 
 
 def spec_of_spawn(folder: str, path: Any, target: Any) -> Any:
-    """The spec of a module multiprocessing.spawn that adds folder to sys.path of the processes.
+    """Returns a module spec for multiprocessing.spawn that adds folder to sys.path in the started processes.
 
-    The server's finder asks for it when multiprocessing is first used.
+    The server's module finder calls this function when multiprocessing is first used.
     """
     from importlib.machinery import PathFinder
 
@@ -35,7 +35,7 @@ def spec_of_spawn(folder: str, path: Any, target: Any) -> Any:
         def get_preparation_data(name: str) -> Any:
             data = get_data(name)
             if folder not in data.setdefault("sys_path", list(sys.path)):
-                # The folder is the last one, so that it hides no other module.
+                # Append the folder, so that it hides no other module.
                 data["sys_path"].append(folder)
             return data
 
@@ -94,7 +94,7 @@ def channel_subscribers(name: str) -> int:
 
 def channel_publish(name: str, id: str, type: str, data: str) -> bool:
     if in_one():
-        # The server has already published the events of the script's import.
+        # Publish nothing, because the server has already published these events when it imported the script.
         return True
     raise RuntimeError(f"publish: {_NOT_SERVED}")
 
@@ -104,7 +104,7 @@ def channel_watch() -> None:
 
 
 class WebSocketConnection:
-    """Replaces the class of the server."""
+    """Replaces the server's class in this process."""
 
 
 def broadcast(websockets: Iterable[WebSocketConnection], message: Any) -> int:
@@ -113,7 +113,7 @@ def broadcast(websockets: Iterable[WebSocketConnection], message: Any) -> int:
 
 def broadcast_all(websocket: Any, message: Any, group: Any) -> bool:
     if in_one():
-        return True  # broadcasts during the import of the script reach no client
+        return True  # does nothing, because this process has no clients
     raise RuntimeError("WebSockets are not available in a process of multiprocessing")
 
 

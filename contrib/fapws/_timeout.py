@@ -1,7 +1,7 @@
-"""Exceptions of the server in handlers: ``fapws.Timeout`` and ``fapws.ClientDisconnected``."""
+"""Exceptions that the server raises in handlers: ``fapws.Timeout`` and ``fapws.ClientDisconnected``."""
 try:
     from fapws._native import ClientDisconnected, Timeout
-# outside the executable, for tests of code that catches them
+# outside the server, for tests of code that catches these exceptions
 except ImportError:
 
     class ClientDisconnected(BrokenPipeError):  # type: ignore[no-redef]

@@ -1,7 +1,7 @@
 """Tracebacks for the error log.
 
-The message of an exception may have text of a client, which must neither end up in a terminal as a control sequence nor
-look like another line of the log.
+The message of an exception may contain text from a client, which must neither reach a terminal as a control sequence
+nor look like a separate line of the log.
 """
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _ESCAPES = {
 
 
 def harmless(some: str) -> str:
-    """Returns text with control characters escaped. A later line of the result cannot look like the beginning of
-    another line of the log."""
+    """Returns text with control characters escaped. All lines after the first are indented if they could look like the
+    beginning of a log line."""
     first, *others = some.translate(_ESCAPES).split("\n")
     return "\n".join([first, *("  " + line if line[:1].isdigit() or line[:1] == "[" else line for line in others)])
 
@@ -38,7 +38,8 @@ def harmless(some: str) -> str:
 def text(
     kind: "Optional[Type[BaseException]]", error: "Optional[BaseException]", trace: "Optional[TracebackType]"
 ) -> str:
-    """Return a traceback as Python writes it, with the further lines of messages indented, from the user's code on."""
+    """Return a traceback in Python's format, beginning with the user's code, in which all lines of a message after the
+    first are indented."""
     return "".join(map(_piece, traceback.format_exception(kind, error, theirs(trace) or trace)))
 
 
@@ -52,7 +53,7 @@ def _piece(piece: str) -> str:
 
 
 def tame(handler: "logging.Handler") -> None:
-    """Makes a handler of module logging without a formatter write harmless text."""
+    """Makes a logging handler escape control characters, unless it has its own formatter."""
     import logging
 
     class Formatter(logging.Formatter):

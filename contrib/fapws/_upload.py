@@ -126,7 +126,7 @@ class upload:
         if handler is not None:
             kind, handler = _called(handler)
             if kind is not upload:
-                self.__class__ = kind  # not in __new__, which would hide the arguments from help()
+                self.__class__ = kind  # Do this here and not in __new__, which would hide the arguments from help().
                 self.app = handler  # frameworks are detected through this attribute
             # Log lines use this name, because objects have no names.
             self.__module__ = getattr(handler, "__module__", None) or type(handler).__module__
@@ -149,7 +149,7 @@ class upload:
             "origins": _origins(origins),
         }
         self._consumer = to if callable(to) else None
-        self._running: Dict[str, Generator[None, Optional[bytes], None]] = {}  # generators by the id of the upload
+        self._running: Dict[str, Generator[None, Optional[bytes], None]] = {}  # running generators by upload id
         if self._consumer is not None:
             _check_consumer(to)
             if type(self) is not upload:
@@ -171,13 +171,13 @@ class upload:
 
     @property
     def _fapws_upload(self) -> str:
-        """The arguments for the server."""
+        """The options of the upload as JSON, which the server reads."""
         from json import dumps
 
         return dumps(self._rule)
 
     def __call__(self, environ: Dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        """Called by the server when an upload is complete, with a description of the upload instead of a body."""
+        """Called by the server when an upload is complete, with a description of the upload as the request body."""
         given, piece = self._given(environ["wsgi.input"].read())
         if "op" in given:
             try:
@@ -199,12 +199,13 @@ class upload:
         return self.handler(environ, start_response)
 
     def _given(self, body: bytes) -> Tuple[Dict[str, Any], bytes]:
-        """Returns the description that the server sends instead of a body, and the piece of a file that follows it."""
+        """Parses a body from the server: returns the description in its first line, and the piece of a file after that
+        line."""
         from json import loads
 
         line, _, piece = body.partition(b"\n")
         given: Dict[str, Any] = {}
-        if self._rule["key"].encode() in line:  # Without the key, a client has sent the field.
+        if self._rule["key"].encode() in line:  # A body without the key comes from a client, not from the server.
             given = loads(line)
         if given.pop("key", "") != self._rule["key"]:
             raise RuntimeError(
@@ -217,7 +218,7 @@ class upload:
         return Upload(given["id"], [_file(file) for file in given["files"]], given.get("fields") or {})
 
     def _consume(self, given: Dict[str, Any], piece: bytes) -> None:
-        """Runs the generator of an upload up to its next yield."""
+        """Runs the generator for an upload up to its next yield."""
         op, id = given["op"], given["id"]
         if op == "begin":
             assert self._consumer is not None
@@ -240,7 +241,7 @@ class upload:
 
 
 def _key() -> str:
-    """Returns a key that proves that the server has made a description."""
+    """Returns a random key that proves that a description comes from the server."""
     return os.urandom(16).hex()
 
 
@@ -255,7 +256,7 @@ _REASONS = {201: "201 Created", 204: "204 No Content"}
 
 
 class BareStart:
-    """Replaces start_response for a tus client that expects this status and no body if the handler succeeds."""
+    """Replaces start_response for a tus client, which expects a certain status and no body if the handler succeeds."""
 
     def __init__(self, start_response: Callable[..., Any]) -> None:
         self._start_response = start_response
@@ -269,8 +270,8 @@ class BareStart:
         return getattr(self._start_response, name)
 
     def finish(self, result: Any, status: int) -> Any:
-        """The response to a handler that has returned result."""
-        # A generator begins to run here, and may call start_response.
+        """Returns the response for the result of a handler."""
+        # This line starts a generator, which may call start_response.
         if hasattr(result, "__next__"):
             result = list(result)
         if not str(self.given[0]).startswith("2"):
@@ -285,8 +286,7 @@ class BareStart:
 
 
 def _called(handler: Any) -> Tuple[type, Any]:
-    """The class of an upload for a handler, which determines how the server calls the handler, and the object to
-    call."""
+    """Returns the class of the upload, which determines how the server calls the handler, and the object to call."""
     from fapws._arguments import misfit
     from fapws._kinds import kind_of
 

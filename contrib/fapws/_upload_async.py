@@ -1,4 +1,4 @@
-"""Uploads whose handler is async: a function or an ASGI application. Their handlers run on the asyncio thread."""
+"""Uploads whose handler is async: a function or an ASGI application, which runs on the asyncio thread."""
 from __future__ import annotations
 
 from fapws._upload import BareStart, upload
@@ -26,7 +26,7 @@ class AsyncUpload(upload):
 
 
 class ASGIUpload(upload):
-    """An upload whose handler is an ASGI application, which finds it in ``scope["fapws.upload"]``."""
+    """An upload whose handler is an ASGI application, for which ``scope["fapws.upload"]`` describes the upload."""
 
     async def __call__(self, scope: Dict[str, Any], receive: Any, send: Any) -> None:  # type: ignore[override]
         assert self.handler is not None
@@ -62,7 +62,7 @@ class _Behind:
 
 
 class _Bare:
-    """Replaces send() for a tus client that expects this status and no body if the application succeeds."""
+    """Replaces send() for a tus client, which expects a certain status and no body if the application succeeds."""
 
     def __init__(self, send: Any, status: int) -> None:
         self.send = send

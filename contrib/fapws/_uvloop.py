@@ -1,4 +1,4 @@
-"""The event loop of uvloop, if that is installed."""
+"""The event loop of uvloop, if uvloop is installed."""
 from __future__ import annotations
 
 from types import coroutine
@@ -14,8 +14,8 @@ __all__ = ["Loop"]
 
 
 class Loop(uvloop.Loop):  # type: ignore[misc]
-    """An event loop of uvloop whose signal handler for SIGCHLD runs on the alternate stack. libuv installs this handler
-    when it starts a program. The stack of a goroutine is too small for the handler."""
+    """An event loop of uvloop whose signal handler for SIGCHLD runs on the alternate signal stack, because the stack of
+    a goroutine is too small for the handler. libuv installs this handler when it starts a program."""
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
         return await _told(super().subprocess_exec(*args, **kwargs))
@@ -26,7 +26,7 @@ class Loop(uvloop.Loop):  # type: ignore[misc]
 
 @coroutine
 def _told(starting: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Awaits starting. After each step, makes the signal handlers run on the alternate stack."""
+    """Awaits starting. After each step, makes the signal handlers run on the alternate signal stack."""
     step: Any = starting.send
     value: Any = None
     while True:

@@ -21,12 +21,12 @@ _VERBS = ("get", "head", "post", "put", "patch", "delete", "options")
 
 
 def adapt(entry: Any) -> Union[Application, str, None]:
-    """A WSGI application that calls the method of entry for the method of the request.
+    """Returns a WSGI application that calls the method of entry for the HTTP method of the request.
 
-    If entry is a class, a new object is made for each request, without arguments. An object is used directly, by
-    several threads at once. Methods are called ``method(environ, start_response)``. HEAD falls back to ``get``, OPTIONS
-    is answered with the allowed methods, and every other method with 405. When a method is async, so is the
-    application.
+    If entry is a class, a new object is created without arguments for each request. An object is used directly, by
+    several threads at once. Methods are called ``method(environ, start_response)``. If entry has no method for the
+    request, ``get`` is called for HEAD, the response to OPTIONS lists the allowed methods, and the response to any
+    other method has status 405. If a method is async, the application is async, too.
 
     Returns None if entry has no methods for HTTP, or is a WSGI application itself (a class with ``__iter__`` or
     ``__call__``, PEP 3333) or a container. A str says why entry cannot be used.
@@ -49,7 +49,8 @@ def adapt(entry: Any) -> Union[Application, str, None]:
 
 
 def _uncallable(cls: Any) -> Optional[str]:
-    """Returns why cls is not a WSGI application either, if this is certain: object() takes no arguments."""
+    """Returns why cls is not a WSGI application either, because its constructor accepts no arguments, or None if it may
+    be one."""
     if cls.__init__ is object.__init__ and cls.__new__ is object.__new__ and type(cls).__call__ is type.__call__:
         return (
             f"the class {cls.__qualname__} has no method {', '.join(_VERBS[:-1])} or {_VERBS[-1]}, and does not take"
@@ -59,7 +60,7 @@ def _uncallable(cls: Any) -> Optional[str]:
 
 
 def _arguments(cls: Any) -> str:
-    """Returns the arguments that are required to make an object of cls."""
+    """Returns the arguments that are required to create an object of cls."""
     code = getattr(cls.__init__, "__code__", None)
     if code is None:
         return ""
@@ -74,7 +75,7 @@ def _arguments(cls: Any) -> str:
 
 
 def _misfit(owner: type, methods: Dict[str, str]) -> str:
-    """Returns why one of the methods cannot be called with (environ, start_response), "" if all can."""
+    """Returns why a method cannot be called with (environ, start_response), or "" if all methods can."""
     for verb in methods.values():
         method = next((vars(base)[verb] for base in owner.__mro__ if verb in vars(base)), None)
         bound = MethodType(method, owner) if isinstance(method, FunctionType) else getattr(owner, verb, None)

@@ -11,11 +11,11 @@ from fapws._errors import HTTPError
 try:
     from fapws import _native
     from fapws._native import WebSocketConnection
-# outside the executable, for tests of code that makes a WebSocketConnection
+# outside the server, for tests of code that creates a WebSocketConnection
 except ImportError:
 
     class WebSocketConnection:  # type: ignore[no-redef]
-        """What callbacks get; the server makes it."""
+        """A WebSocket as callbacks see it; only the server creates such objects."""
 
         def __init__(self) -> None:
             raise TypeError("only the server creates WebSocket connections")
@@ -95,15 +95,15 @@ class WebSocket:
                 setattr(self, name, given)
             _check_callback(name, getattr(self, name))
         called = next(filter(None, (on_message, on_open, on_close)), None)
-        if called is not None:  # for log lines: instances have no names
+        if called is not None:  # for log lines, because instances have no names
             self.__module__ = getattr(called, "__module__", None) or type(called).__module__
             self.__qualname__ = f"WebSocket({getattr(called, '__qualname__', type(called).__qualname__)})"
         self.subprotocols = _checked_names(subprotocols)
         self.origins = _checked_origins(origins)
-        self._told = False  # whether the log already has a line about a rejected origin
+        self._told = False  # whether a rejected origin was already logged
 
     def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> List[bytes]:
-        """Answers a request that does not ask for a WebSocket (RFC 9110 §15.5.22)."""
+        """Responds to a request that does not request a WebSocket (RFC 9110 §15.5.22)."""
         start_response(
             "426 Upgrade Required", [("Upgrade", "websocket"), ("Content-Type", "text/plain; charset=utf-8")]
         )
@@ -111,7 +111,7 @@ class WebSocket:
 
     def _admit(self, environ: Mapping[str, Any]) -> Optional[str]:
         """Returns the subprotocol for a client, or None. Raises HTTPError if the client may not connect. The server
-        calls it."""
+        calls this method."""
         origin = environ.get("HTTP_ORIGIN")
         if origin is not None and "*" not in self.origins and not self._knows(origin, environ.get("HTTP_HOST", "")):
             self._tell(origin, environ)
@@ -128,7 +128,7 @@ class WebSocket:
         if page is None:
             return origin in self.origins  # "null" is the origin of a file, or of a page in a sandbox
         scheme, name, port = page
-        # TLS may end in a proxy that does not report it, so a Host without a port matches both schemes.
+        # A Host without a port matches both schemes, because TLS may end at a proxy that does not report the scheme.
         if _place(f"{scheme}://{host}") == page:
             return True
         for allowed in self.origins:

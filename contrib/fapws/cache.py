@@ -92,7 +92,7 @@ class cached:
 
     @property
     def _fapws_cache(self) -> str:
-        """The arguments for the server."""
+        """The options of the cache as JSON, which the server reads."""
         from json import dumps
 
         return dumps(self._rule)

@@ -43,7 +43,7 @@ __all__ = ["Counter", "Gauge", "Histogram", "counter", "gauge", "histogram"]
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _RESERVED = ("_total", "_bucket", "_count", "_sum", "_created", "_info")
-_MOST = 200  # maximum number of combinations of labels of a metric
+_MOST = 200  # maximum number of series, that is combinations of label values, in a metric
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 _declared: Dict[str, _Metric] = {}
@@ -69,11 +69,11 @@ class _Metric:
             head["bounds"] = bounds
         self._number: int = _native.metric_family(json.dumps(head)[:-1], bounds) if _native else -1
         if not self.labels and _native:
-            # This makes the series visible before its first change.
+            # A metric without labels has a single series, which must exist before its first change.
             self._find({})
 
     def _find(self, given: Dict[str, Any]) -> int:
-        """Returns the number of the series with these values of the labels."""
+        """Returns the number that identifies the series with these label values."""
         if len(given) != len(self.labels):
             raise self._wrong(given)
         try:

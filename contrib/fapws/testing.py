@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Server", "serve"]
 
-_PATIENCE = 60  # seconds until a server that does not end is killed
+_PATIENCE = 60  # time in seconds after which a server that does not end is killed
 
 
 class Server:
@@ -47,8 +47,8 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def __init__(self, words: List[str], env: Optional[Mapping[str, str]], cwd: Optional[str]) -> None:
-        # The socket listens before the program starts: a request waits in its queue, and no port can be taken by
-        # another program meanwhile.
+        # Open the listening socket before the server starts, so that requests wait in its queue and no other program
+        # can use the port meanwhile.
         with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
             self.port = listener.getsockname()[1]
             self.url = "http://127.0.0.1:%d" % self.port

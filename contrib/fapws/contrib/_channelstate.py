@@ -1,4 +1,4 @@
-"""The state that the layers of fapws.contrib.channels share in a process: channels and groups."""
+"""Channels and groups, which all layers of fapws.contrib.channels in a process share."""
 from __future__ import annotations
 
 import asyncio
@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 
-    Id = Tuple[str, int]  # id of a message: the process that sent it, and a number
+    Id = Tuple[str, int]  # id of a message: the id of the sending process, and a number
     Waiter = Tuple[asyncio.AbstractEventLoop, "asyncio.Future[None]"]
 
 try:
@@ -26,10 +26,10 @@ except ImportError:  # outside the executable
 
 __all__ = ["MARSHAL", "Shared", "shared_of"]
 
-MARSHAL = 4  # a version that all Pythons can read
-# the name of a channel of one process contains the id of the process
+MARSHAL = 4  # a format version that all supported versions of Python can read
+# the name of a channel that belongs to one process contains the id of the process
 _OWNED = re.compile(r"\.([0-9a-f]{16})!")
-_PAUSE = 0.002  # seconds between two attempts while the server is behind
+_PAUSE = 0.002  # interval between two attempts to post while the server is overloaded, in seconds
 _PATIENCE = 1.0
 
 _all: Dict[str, Shared] = {}
@@ -48,11 +48,10 @@ def shared_of(name: str, capacity: Callable[[str], int]) -> Shared:
 class Shared:
     """Channels and groups of this process.
 
-    Changes are posted to all processes, which apply them in the same order. If the name of a
-    channel contains the id of a process, this process keeps the channel and its memberships.
-    All processes keep all other channels with their messages, until a *claim* arrives, by which
-    a process with a receiver claims a message. The first claim is the same everywhere, so
-    exactly one receiver gets the message.
+    Changes are posted to all processes, which apply them in the same order. If the name of a channel contains the id of
+    a process, only this process stores the channel and its memberships. All other channels are stored by all processes.
+    A process with a receiver for such a channel posts a *claim* for a message. The first claim is the same in all
+    processes, so exactly one receiver gets the message.
     """
 
     def __init__(self, name: str) -> None:
@@ -62,14 +61,14 @@ class Shared:
         self.lock = threading.Lock()
         self.numbers = count(1)
         self.looked = 0.0
-        # messages for receivers in this process: time of expiry, position, message
+        # messages for receivers in this process: (time of expiry, sequence number, message)
         self.waiting: Dict[str, Deque[Tuple[float, int, bytes]]] = {}
         self.unclaimed: Dict[str, Dict[Id, Tuple[float, bytes]]] = {}
-        # claims of this process, before it is known whether another process was first.
+        # claims from this process, until it is known whether a different process was first
         self.claimed: Dict[str, Set[Id]] = {}
-        self.coming: Dict[str, int] = {}  # messages from this process that have not arrived yet
+        self.coming: Dict[str, int] = {}  # number of posted messages that have not arrived yet
         self.receivers: Dict[str, Deque[Waiter]] = {}
-        self.groups: Dict[str, Dict[str, float]] = {}  # channels of each group, with the times when they leave it
+        self.groups: Dict[str, Dict[str, float]] = {}  # group → channel → time when it leaves the group
         self.member_of: Dict[str, Set[str]] = {}
         self.settling: Dict[int, Waiter] = {}
         if _ipc is None:
@@ -83,7 +82,7 @@ class Shared:
             _ipc.receive(self.topic, self.arrived)
 
     def push(self, *event: Any) -> bool:
-        """Posts an event, unless the server is behind."""
+        """Posts an event. Returns False if the server is overloaded."""
         data = marshal.dumps(event, MARSHAL)
         if _ipc is None:
             self.arrived(data)
@@ -91,7 +90,7 @@ class Shared:
         return bool(_ipc.post(self.topic, data))
 
     async def post(self, *event: Any) -> None:
-        """Posts an event when the server has room again. Raises ChannelFull after a second."""
+        """Posts an event, and waits while the server is overloaded. Raises ChannelFull after a second."""
         end = time.monotonic() + _PATIENCE
         while not self.push(*event):
             if time.monotonic() > end:
@@ -152,7 +151,8 @@ class Shared:
                 await me[1]
             except BaseException:
                 with self.lock:
-                    # The server has woken this receiver, but another receiver may need its message.
+                    # A message has woken this receiver, which is cancelled, so wake a different receiver for the
+                    # message.
                     if not self.forget(channel, me):
                         self.wake(channel)
                 raise
@@ -189,7 +189,7 @@ class Shared:
         self.wake(channel)
 
     def wake(self, channel: str) -> None:
-        """Wakes a receiver of channel if a message waits."""
+        """Wakes a receiver of channel if a message is waiting."""
         prefix = channel[: channel.find("!") + 1]
         if not channel.endswith("!") and channel not in self.waiting:
             return
@@ -212,7 +212,7 @@ class Shared:
         return True
 
     def claims(self, channel: str) -> List[Tuple[Any, ...]]:
-        """Returns the claims to post, so that each waiting receiver gets a message."""
+        """Returns the claims to post so that each waiting receiver gets a message."""
         mine = self.claimed.get(channel, set())
         room = len(self.receivers.get(channel, ())) - len(mine)
         claims = []
@@ -226,7 +226,7 @@ class Shared:
         return claims
 
     def expire(self, now: float) -> None:
-        """Drops messages that are too old, at most four times a second."""
+        """Drops expired messages, at most four times a second."""
         if now - self.looked < 0.25:
             return
         self.looked = now
@@ -266,7 +266,7 @@ class Shared:
             self.member_of.pop(channel, None)
 
     def leave_all(self, channel: str) -> None:
-        """Removes channel from all groups, because a message in it was not received in time."""
+        """Removes channel, in which a message has expired, from all groups."""
         if _OWNED.search(channel):
             for group in tuple(self.member_of.get(channel, ())):
                 self.leave(group, channel)
@@ -280,7 +280,7 @@ class Shared:
             self.answer(answer)
 
     def answer(self, event: Tuple[Any, ...]) -> None:
-        """Posts an event now, or soon. It may be called on any event loop."""
+        """Posts an event at once or, if the server is overloaded, soon. May be called on any event loop."""
         if not self.push(*event):
             asyncio.get_running_loop().call_later(_PAUSE, self.answer, event)
 
@@ -324,7 +324,7 @@ class Shared:
             elif self.is_mine(channel):
                 if self.length(channel) < self.capacity(channel):
                     self.put(channel, data, now + expiry)
-            elif sender == self.id:  # Exactly one process, the sender, forwards the message.
+            elif sender == self.id:  # Only the process that has sent the message forwards it.
                 sends.append(("send", (self.id + "/group", next(self.numbers)), channel, data, expiry))
         return sends
 
@@ -339,7 +339,7 @@ class Shared:
 
 
 def _arrives() -> bool:
-    """Whether this process also receives the messages that it posts."""
+    """Whether this process receives the messages that it posts itself."""
     return _ipc is None or _ipc.arrives()
 
 

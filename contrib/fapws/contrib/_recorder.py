@@ -16,15 +16,15 @@ __all__ = ["Recorder"]
 class Recorder(Start_response):
     """Replaces a handler's start_response, and sends nothing before send().
 
-    A generator may call start_response after send(), when it yields its first piece. This call
-    is passed on.
+    If a generator calls start_response after send(), before it yields its first piece, the call is passed on to the
+    server.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.line = ""
         self.written: List[bytes] = []
-        self.target: Optional[Callable[..., Callable[[bytes], object]]] = None  # the real start_response, after send()
+        self.target: Optional[Callable[..., Callable[[bytes], object]]] = None
 
     def __call__(
         self, status: str, response_headers: Iterable[Tuple[str, str]], exc_info: Optional[Tuple[Any, Any, Any]] = None
@@ -36,7 +36,7 @@ class Recorder(Start_response):
         return self.written.append
 
     def status(self) -> str:
-        """The status line, with the number that the handler may have set later."""
+        """Returns the status line, with the status that the handler may have set after start_response."""
         if self.line[:3] == str(self.status_code):
             return self.line
         try:
@@ -54,7 +54,8 @@ class Recorder(Start_response):
                 write(piece)
 
     def begun(self, result: Any) -> Any:
-        """Returns result. A generator makes its first piece here, because it calls start_response before that piece."""
+        """Returns result. If result is a generator, it runs up to its first piece, because it calls start_response
+        before this piece."""
         return _Begun(result) if not self.line and hasattr(result, "send") else result
 
     def get(self, name: str) -> str:
@@ -63,7 +64,7 @@ class Recorder(Start_response):
 
 
 class _Begun:
-    """An iterator that has already made its first piece."""
+    """An iterator that has already yielded its first piece."""
 
     def __init__(self, pieces: Any) -> None:
         self.close: Callable[[], object] = getattr(pieces, "close", lambda: None)

@@ -59,7 +59,7 @@ class CGIApplication:
 
     @property
     def _fapws_cgi(self) -> str:
-        """The options with which the server runs the programs without Python."""
+        """The options with which the server itself runs the programs, without calling Python."""
         if type(self).__call__ is not CGIApplication.__call__:
             # The subclass may check access, so the server must not bypass it.
             raise AttributeError("_fapws_cgi")

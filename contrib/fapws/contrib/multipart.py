@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["File", "Form", "MultipartError", "parse"]
 
-# small, because the rest of a block is moved after each line
+# in bytes; small, because the rest of a block is moved in memory after each line
 _BLOCK = 16 * 1024
 _MOST = 20
 _BOUNDARY_CHARS = frozenset(
@@ -177,14 +177,14 @@ def _read_file(
 
 
 class _Source:
-    """Reads the parts of a body. ``buffer`` holds bytes that were read and not yet used."""
+    """Reads the parts of a body. ``buffer`` contains bytes that were read but not yet processed."""
 
     def __init__(self, stream: Any, length: Optional[str], boundary: bytes) -> None:
         self.stream = stream
-        # PEP 3333 forbids reading beyond CONTENT_LENGTH, where some servers would wait
+        # do not read beyond CONTENT_LENGTH, which PEP 3333 forbids, and where some servers would wait
         self.left = int(length) if length else None
         self.delimiter = b"\r\n--" + boundary
-        # The first delimiter has no preceding line, so add the end of a line.
+        # No line precedes the first delimiter, so add the line end that is part of a delimiter.
         self.buffer = b"\r\n"
 
     def fill(self) -> None:
@@ -205,7 +205,7 @@ class _Source:
             self.fill()
         if self.buffer.startswith(b"--"):
             return False
-        # RFC 2046 §5.1.1 allows blanks here; clients send few
+        # RFC 2046 §5.1.1 permits white space here
         if self.line(64, "a line after a boundary is too long").strip(b" \t"):
             raise MultipartError("a boundary of the form is followed by other data")
         return True
@@ -276,12 +276,12 @@ def _part_head(lines: List[bytes]) -> Tuple[str, Optional[str], str]:
     disposition, params = _header_value(fields.get("content-disposition", ""))
     if disposition != "form-data" or "name" not in params:
         raise MultipartError("a part has no field name")
-    # RFC 7578 §4.7 deprecates this field, and base64 would be stored undecoded
+    # reject this field, which RFC 7578 §4.7 deprecates, because base64 would be stored undecoded
     if fields.get("content-transfer-encoding", "binary").lower() not in ("7bit", "8bit", "binary"):
         raise MultipartError("a part has a transfer encoding")
     filename = params.get("filename")
     if filename is not None:
-        # some clients send their path (RFC 7578 §4.2)
+        # omit the directory that some clients send (RFC 7578 §4.2)
         filename = filename.replace("\\", "/").rpartition("/")[2]
     return params["name"], filename, fields.get("content-type", "")
 

@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
-    Place = Tuple[str, str, int]  # file, function, line
+    Place = Tuple[str, str, int]  # (file, function, line)
 
 __all__ = ["Profile"]
 
 _LONGEST = 60  # in seconds
 _DEEPEST = 200
-# maximum number of counted places; a program has fewer hot lines
+# maximum number of counted places, more than the number of hot lines in a program
 _PLACES = 50_000
-# Seconds until a thread that computes yields to the sampling thread. With longer times short handlers would never be
-# seen.
+# Seconds after which a thread that computes must yield to the sampling thread. With a longer time, short handlers would
+# never be seen.
 _SLICE = 0.0005
 _STACKS = 5_000
 _SHOWN = 1_000
@@ -46,12 +46,13 @@ tr:nth-child(even){background:var(--box)}code{font:13px ui-monospace,monospace}<
 
 
 class _Look:
-    """The counts of one profile. The thread of the profile writes them. Other threads read them after its end."""
+    """The counts of one profile. Only the sampling thread changes them, and other threads read them after the profile
+    has ended."""
 
     def __init__(self, seconds: float, hertz: int, whole: bool = False) -> None:
         self.seconds, self.hertz = seconds, hertz
         self.samples = 0
-        self.busy = 0  # number of stacks in all samples
+        self.busy = 0  # number of stacks in all samples together
         self.own: Dict[Place, int] = {}  # number of stacks whose innermost frame is at this place
         self.all: Dict[Tuple[str, str], int] = {}  # number of stacks that contain this function
         self.stacks: Optional[Dict[Tuple[Tuple[str, str], ...], int]] = {} if whole else None  # innermost frame first
@@ -75,7 +76,7 @@ class _Look:
 
     def count(self, places: List[Place]) -> None:
         if any(place[0] == _OWN_FILE for place in places):
-            return  # This is the thread that starts the profile.
+            return  # Ignore the thread that has started the profile.
         place = places[0]
         if place in self.own or len(self.own) < _PLACES:
             self.own[place] = self.own.get(place, 0) + 1
@@ -95,7 +96,7 @@ class _Look:
 
 
 def _places_of(frame: Optional[FrameType]) -> List[Place]:
-    """Returns the stack of a thread, the innermost frame first. Only this frame has its line."""
+    """Returns the stack of a thread, the innermost frame first. Only the innermost frame has a line number."""
     places: List[Place] = []
     while frame is not None and len(places) < _DEEPEST:
         code = frame.f_code
@@ -105,12 +106,12 @@ def _places_of(frame: Optional[FrameType]) -> List[Place]:
 
 
 def _stacks() -> List[Tuple[int, List[Place]]]:
-    """Returns the stacks of all threads, by their identifiers."""
+    """Returns (identifier, stack) for each thread."""
     return [(ident, _places_of(frame)) for ident, frame in sys._current_frames().items()]
 
 
 try:
-    from _fapws import stacks as _native_stacks  # without the GIL, frames change while they are read
+    from _fapws import stacks as _native_stacks  # without the GIL, a frame may change while it is read
 except ImportError:
     pass
 else:
@@ -130,8 +131,7 @@ _FRAME_OF_THREADS = frozenset((threading.__file__, name) for name in ("_bootstra
 
 
 def _waits_for_events(stack: List[Tuple[str, str]]) -> bool:
-    """Whether a stack, innermost first, is that of an idle event loop: the one of the server, or another one of
-    asyncio."""
+    """Whether a stack, the innermost frame first, belongs to an idle asyncio event loop."""
     file = stack[0][0]
     return (
         file.endswith("/fapws/_async.py")
@@ -144,8 +144,8 @@ _served: Optional[_Look] = None  # the profile of the status page
 
 
 def _begin_served(seconds: float) -> bool:
-    """Begins a profile for the status page. Returns False while a profile is being recorded.
-    The server calls it, one call at a time.
+    """Begins a profile for the status page. Returns False while a profile is already being recorded. The server makes
+    only one such call at a time.
     """
     global _served
     if _served is not None and not _served.done:
@@ -156,7 +156,8 @@ def _begin_served(seconds: float) -> bool:
 
 
 def _served_stacks() -> str:
-    """The stacks of that profile as JSON: lists of functions, the outermost first, each with its number."""
+    """Returns the stacks in the profile for the status page as JSON: lists of functions, the outermost first, each with
+    the number of samples."""
     import json
 
     stacks = _served.stacks if _served else None
@@ -271,7 +272,7 @@ def _percent(n: int, of: int) -> str:
 
 
 def _short(file: str) -> str:
-    """Returns a path without the folder of sys.path that contains it."""
+    """Returns a path relative to the folder in sys.path that contains it."""
     for folder in sorted((entry for entry in sys.path if entry), key=len, reverse=True):
         if file.startswith(os.path.join(folder, "")):
             return file[len(folder) :].lstrip(os.sep)

@@ -102,7 +102,7 @@ class _Data(Dict[str, Any] if TYPE_CHECKING else dict):
     def __init__(self, sessions: Sessions, key: str) -> None:
         self._sessions, self._key, self._old = sessions, "", ""
         stored = sessions._load(key) if key else None
-        if stored is not None:  # An unknown identifier from a client is never used.
+        if stored is not None:  # Never use an unknown identifier from a client.
             self._key, self._old = key, stored
             super().__init__(json.loads(stored))
 
@@ -114,7 +114,8 @@ class _Data(Dict[str, Any] if TYPE_CHECKING else dict):
         self._key = self._old = ""
 
     def _save(self) -> Optional[str]:
-        """Stores the changes. Returns the identifier for the cookie, "" to delete it, None to leave it."""
+        """Stores the changes. Returns the identifier for the cookie, "" to delete the cookie, or None to keep the
+        cookie."""
         if not self:
             if not self._old:
                 return None
@@ -179,8 +180,8 @@ class Sessions:
         return ""
 
     def _do(self, statement: str, *values: Any) -> Any:
-        """Executes one statement and returns the first row of its result. Each thread has its own connection to the
-        database."""
+        """Executes a statement on the thread's own connection to the database, and returns the first row of the
+        result."""
         connection = sqlite3.connect(self.path, timeout=10)
         try:
             with connection:
@@ -193,12 +194,12 @@ class Sessions:
         return row[0] if row else None
 
     def _due(self, key: str) -> bool:
-        """Whether enough time has passed to store the session only to extend its lifetime."""
+        """Whether an unchanged session must be stored to extend its lifetime."""
         row = self._do("SELECT expires FROM session WHERE key = ?", key)
         return row is not None and row[0] < time() + self.max_age * 0.9
 
     def _store(self, key: str, text: str, known: bool) -> None:
-        """Stores a session. If a known session was deleted meanwhile, by logging out, it stays deleted."""
+        """Stores a session, unless it was loaded earlier and was deleted meanwhile, for example by logging out."""
         self._do("DELETE FROM session WHERE expires <= ?", time())
         new, old = (
             "INSERT INTO session (expires, data, key) VALUES (?, ?, ?)",

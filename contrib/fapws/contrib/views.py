@@ -93,7 +93,7 @@ class Staticfile:
 
     @property
     def _fapws_static(self) -> str:
-        """The options with which the server sends the files without Python."""
+        """The options with which the server itself sends the files, without calling Python."""
         if type(self).__call__ is not Staticfile.__call__:
             # The subclass may check access, so the server must not bypass it.
             raise AttributeError("_fapws_static")

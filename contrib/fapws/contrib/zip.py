@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Gzip"]
 
-_GZIP = 16 + zlib.MAX_WBITS  # zlib writes the header and the trailer of gzip, RFC 1952
+_GZIP = 16 + zlib.MAX_WBITS  # makes zlib write the header and trailer of gzip (RFC 1952)
 _TEXTS = (
     "text/", "application/json", "application/javascript", "application/xml", "application/xhtml+xml", "image/svg+xml",
 )
@@ -50,7 +50,7 @@ class Gzip:
         def compressed(environ: Dict[str, Any], start_response: Any) -> Any:
             head = Recorder()
             result = handler(environ, head)
-            if isinstance(result, dict) and not head.written:  # the server would convert it to JSON
+            if isinstance(result, dict) and not head.written:  # the server converts a dict to JSON
                 result = json.dumps(result)
                 if not head.get("content-type"):
                     head.add_header("Content-Type", "application/json")
@@ -58,7 +58,7 @@ class Gzip:
             if not _suits(head) or hasattr(result, "fileno"):
                 head.send(start_response)
                 return result
-            # Responses that are not compressed also depend on Accept-Encoding.
+            # Add Vary to uncompressed responses, too, because they also depend on Accept-Encoding.
             if not _varies(head):
                 head.add_header("Vary", "Accept-Encoding")
             if environ["REQUEST_METHOD"] == "HEAD" or not _accepts(environ.get("HTTP_ACCEPT_ENCODING", "")):
@@ -86,7 +86,7 @@ class Gzip:
 
 
 class _Pieces:
-    """Yields the compressed pieces of an iterable. The server closes it, like any iterable of a handler."""
+    """Yields the compressed pieces of an iterable. The server calls close(), as for any iterable from a handler."""
 
     def __init__(self, written: List[bytes], pieces: Iterable[Any], level: int) -> None:
         self.close: Callable[[], object] = getattr(pieces, "close", lambda: None)
@@ -109,7 +109,8 @@ def _bytes(piece: Any) -> bytes:
 
 
 def _accepts(value: str) -> bool:
-    """Whether an Accept-Encoding field allows gzip (RFC 9110 §12.5.3): by name, or else by ``*``."""
+    """Whether an Accept-Encoding field permits gzip (RFC 9110 §12.5.3), by its name or, if the name is missing, by
+    ``*``."""
     allowed: Dict[str, bool] = {}
     for member in value.lower().split(","):
         coding, _, weight = member.partition(";")
