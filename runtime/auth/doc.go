@@ -9,7 +9,7 @@
 // # Guessing
 //
 // A Checker limits the cost of all checks together: it uses half of the processors. A Checker never locks an account,
-// because then any client could lock out the owner. Instead, the check with the earliest due time runs next (checker.go):
+// because then any client could lock out the owner. Instead, the check that is due first runs next (checker.go):
 //
 //	due = arrival + penalty for recent failures of the client's network
 //	              + penalty for recent failures of the account
