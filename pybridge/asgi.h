@@ -81,7 +81,7 @@ typedef struct {
    * exchange has ended. */
   PyObject *(*begin)(asgi_exchange *x);
   /* Stores the message that receive() returns next in *message. Returns 1 if there is a message, 0 if receive() must
-   * wait for one, or -1 with an exception. */
+   * wait, or -1 with an exception. */
   int (*receive)(asgi_exchange *x, PyObject **message);
   int (*send)(asgi_exchange *x, PyObject *message);
   /* Called with the result of the awaitable. Returns the awaitable that the task runs next, or NULL, as the function
@@ -198,23 +198,22 @@ PyObject *asgi_task_new(asgi_exchange *x);
 void asgi_exchange_cancel(asgi_exchange *x);
 /* Sends value into an iterator, as PyIter_Send does. */
 PySendResult asgi_iter_send(PyObject *iterator, PyObject *value, PyObject **result);
-/* Stores the value of the current StopIteration in *result, or None if no exception is set, and returns PYGEN_RETURN.
- * If a different exception is set, returns PYGEN_ERROR. */
+/* Stores the value of the current StopIteration in *result, or None if no exception is set, and returns PYGEN_RETURN;
+ * with a different exception, returns PYGEN_ERROR. */
 PySendResult asgi_returned_value(PyObject **result);
-/* Returns the iterator of an awaitable, for asgi_iter_send. If the object cannot be awaited, returns NULL with
- * TypeError. */
+/* Returns the iterator of an awaitable for asgi_iter_send, or NULL with TypeError if the object cannot be awaited. */
 PyObject *asgi_await(PyObject *awaitable);
 
 /* --- asgi_waiter.c ----------------------------------------------------------- */
 
 extern PyTypeObject asgi_Waiter_Type;
 int asgi_waiter_init(void);
-/* Creates a coroutine that waits. The parameter what is the reason (ASGI_FOR_...). */
+/* Creates a coroutine that waits for the reason what (ASGI_FOR_...). */
 PyObject *asgi_waiter_new(asgi_exchange *x, int what);
-/* Returns a coroutine that sends message when it is awaited, and then waits for room. If the application calls send()
- * on a thread that is not the asyncio thread, send() returns such a coroutine. */
+/* Returns a coroutine that sends message when it is awaited, and then waits for room. For calls of send() on threads
+ * other than the asyncio thread. */
 PyObject *asgi_send_when_awaited(asgi_exchange *x, PyObject *message);
-/* A coroutine that ends at once when it is awaited. All exchanges share it. */
+/* A coroutine that ends at once when it is awaited, shared by all exchanges. */
 extern PyObject *asgi_done;
 /* Converts a result of asgi_iter_send to a result of tp_iternext: if how is PYGEN_RETURN, raises StopIteration with
  * result as its value. Steals the reference to result. */
@@ -243,23 +242,22 @@ int asgi_init(void);
 /* Removes the first input of rec and returns it, or returns NULL if rec has no input. The caller must free the input.
  * The client is permitted to send as many further bytes as the input has. */
 core_input *asgi_take_input(core_record *rec);
-/* Calls the application. Steals the reference to scope. Returns the awaitable of the application, or NULL with an
- * exception. If scope is NULL, returns NULL, and keeps the current exception. */
+/* Calls the application, and steals the reference to scope. Returns the awaitable of the application, or NULL with an
+ * exception. If scope is NULL, an exception must be set already. */
 PyObject *asgi_call(asgi_exchange *x, PyObject *scope);
-/* Sends message at once. Returns a new reference to a coroutine that waits for room, or to asgi_done if there is room.
- * On failure, returns NULL with an exception. */
+/* Sends message at once. Returns a coroutine that waits for room, or asgi_done if there is room. */
 PyObject *asgi_send(asgi_exchange *x, PyObject *message);
 /* Returns the index in texts of the type of a message that the application passes to send(). Only types with an index
  * from first to last are valid. The array text has the same elements as texts, as str objects, and its element 0 must
- * be "type". Returns -1 with an exception. */
+ * be "type". */
 int asgi_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last);
 /* Calls the function f with the values of the keys first and second in message. A value is NULL if message lacks its
- * key. Returns -1 with an exception. */
+ * key. */
 int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObject *second,
                      int (*f)(asgi_exchange *, PyObject *, PyObject *));
 /* Makes a message for receive(): a dict that maps "type" to type, and contains the further arguments, which are pairs
- * of key and value. NULL must follow the last pair. Steals the references to the values. Returns 1, or -1 with an
- * exception, as asgi_kind.receive does. */
+ * of key and value. NULL must follow the last pair. Steals the references to the values. Returns 1 or -1, as
+ * asgi_kind.receive does. */
 int asgi_message(PyObject **message, PyObject *type, ...);
 /* Reports the current exception, and ends the exchange: with a response of status 500, or by aborting the response if
  * it has begun. */
@@ -273,7 +271,7 @@ int asgi_left(asgi_exchange *x, PyObject *message);
 
 extern const asgi_kind asgi_http;
 int asgi_http_init(void);
-/* The two functions send http.response.start and http.response.body. They return -1 with an exception. */
+/* Send http.response.start and http.response.body. */
 int asgi_send_start(asgi_exchange *x, PyObject *message);
 int asgi_send_body(asgi_exchange *x, PyObject *message);
 /* Publishes p, a part of x. */
@@ -291,6 +289,5 @@ int asgi_scope_init(void);
 /* Returns the scope of rec (ASGI 3, "Connection Scope") as a new dict. */
 PyObject *asgi_scope(core_record *rec);
 
-/* If the client uses TLS, adds the TLS extension of ASGI to the dict extensions with the key "tls". Returns -1 with an
- * exception. */
+/* If the client uses TLS, adds the TLS extension of ASGI to the dict extensions with the key "tls". */
 int asgi_put_tls(PyObject *extensions, const core_record *rec);

@@ -1,6 +1,6 @@
-/* Handlers of the form async def handler(environ, start_response), which run on the asyncio thread. Such a handler can
- * return what a synchronous handler can return, or an async iterable. It can also be an async generator: each chunk is
- * sent when the generator yields it. */
+/* Handlers of the form async def handler(environ, start_response), which run on the asyncio thread. An async handler
+ * can return the same values as a synchronous handler, or an async iterable. If the handler is an async generator, each
+ * chunk is sent when the generator yields the chunk. */
 #include "asgi.h"
 
 #define A asgi_the_thread

@@ -372,12 +372,12 @@ static int http_send(asgi_exchange *x, PyObject *message) {
 
 /* --- send, after the client disconnected --- */
 
-/* Discards most messages to a disconnected client. Many frameworks implement an ASGI before 2.4, in which an
- * application learns from receive() that its client has disconnected, and send() never raises. After its response, such
- * an application runs background tasks and cleans up its dependencies, which an exception would prevent. An application
- * that would send forever must still end. Therefore send() raises OSError in three cases: in a task that has received
- * http.disconnect, in a task that sends a part of a body that is not the last while no other task waits in receive()
- * and could cancel it, and after ASGI_LAST_WORDS messages. */
+/* Discards most messages to a disconnected client. Many frameworks implement an ASGI before 2.4, in which applications
+ * learn from receive() that the client has disconnected, and send() never raises. An exception would prevent the
+ * background tasks and the cleanup that follow the response. To end an application that would send forever, send()
+ * still raises OSError in three cases: in a task that has received http.disconnect, in a task that sends a part of a
+ * body that is not the last while no other task waits in receive() and could cancel it, and after ASGI_LAST_WORDS
+ * messages. */
 static int http_too_late(asgi_exchange *x, PyObject *message) {
   if (!message) return 0; /* send() accepted its message before the client disconnected */
   int which = asgi_message_type(message, text, texts, T_START, T_RESPONSE_TRAILERS), more = 0;

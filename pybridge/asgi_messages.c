@@ -89,8 +89,8 @@ void asgi_raised(asgi_exchange *x) {
   PyErr_Fetch(&type, &value, &tb);
   PyErr_NormalizeException(&type, &value, &tb);
   int gone = x->gone || (rec && core_is_cancelled(rec));
-  /* The task of the application was cancelled. The exception is not reported if the client has disconnected, if the
-   * request has timed out, which was logged, or if the server stops. */
+  /* A cancelled task is not reported if the client has disconnected, if the request has timed out, which was logged, or
+   * if the server stops. */
   int cancelled = type && (PyErr_GivenExceptionMatches(type, asgi_cancelled_error) ||
                            PyErr_GivenExceptionMatches(type, PyExc_GeneratorExit));
   int quiet = (cancelled && (gone || x->overdue || asgi_the_thread.stopping)) || (gone && is_of_gone(value)) ||
@@ -157,8 +157,8 @@ int asgi_message_type(PyObject *message, PyObject *const *text, const char *cons
 
 /* --- inputs --------------------------------------------------------------
  *
- * Takes inputs of an exchange that has begun. An input is a part of the request body, or a message of the WebSocket.
- * The event loop delivers at most exchange.InputWindow bytes that the application has not taken yet. */
+ * Takes inputs of an exchange that has begun: parts of the request body, or messages of the WebSocket. The event loop
+ * delivers at most exchange.InputWindow bytes that the application has not taken. */
 
 core_input *asgi_take_input(core_record *rec) {
   core_lock();

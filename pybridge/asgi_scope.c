@@ -46,9 +46,9 @@ int asgi_scope_init(void) {
   if (PyDict_SetItem(scope, text[K_TYPE], text[T_HTTP]) < 0 || PyDict_SetItem(scope, text[K_ROOT], text[T_EMPTY]) < 0 ||
       core_put(scope, text[K_QUERY], PyBytes_FromStringAndSize(NULL, 0)) < 0)
     return -1;
-  /* The version is 2.3. With version 2.4 or later, frameworks such as Starlette do not wait for http.disconnect, but
-   * expect that send() raises OSError. An application that waits for an event, and does not call send(), would then
-   * continue after its client has disconnected. */
+  /* The version is 2.3, because with version 2.4 or later, frameworks such as Starlette do not wait for
+   * http.disconnect, but expect that send() raises OSError. An application that waits for an event, and does not call
+   * send(), would then continue after its client has disconnected. */
   the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.3");
   if (the_asgi) the_scope = scope;
   return the_asgi ? 0 : -1;
@@ -95,16 +95,15 @@ static PyObject *with_field(PyObject *list, Py_ssize_t at_index, const char *nam
 }
 
 /* Reports whether applications receive a field. As in environ, applications receive neither the field Proxy (httpoxy),
- * nor a field with an underscore in its name: applications and gateways could confuse such a field with the field that
- * has a hyphen instead. */
+ * nor a field with an underscore in its name, because it could be confused with the field that has a hyphen instead. */
 static int is_for_application(const char *name, size_t n) {
   return !memchr(name, '_', n) && (n != 5 || strncasecmp(name, "proxy", 5) != 0);
 }
 
 /* Returns a list of the pairs (name, value), in the order of the request. The value of host is the host that the server
  * uses, which can come from an absolute-form target (RFC 9112 §3.2.2) or from a trusted proxy. ASGI has no key for the
- * name of an authenticated user, so frameworks read the field remote-user. If a user is authenticated, the server sets
- * this field, and the field of the client was removed (package exchange). */
+ * name of an authenticated user, so the server sets the field remote-user, which frameworks read; a client cannot set
+ * it (package exchange). */
 static PyObject *headers_of(const core_record *rec) {
   core_span host = rec->req.host.len ? rec->req.host : rec->req.authority;
   uint32_t n = rec->req.nfields - rec->req.own;

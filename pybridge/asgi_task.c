@@ -14,8 +14,8 @@ void asgi_exchange_cancel(asgi_exchange *x) {
 }
 
 #if PY_VERSION_HEX < 0x030c0000
-/* Before Python 3.12, a new Task passes its first step to loop.call_soon. This file intercepts that call, and runs the
- * step at once. */
+/* Before Python 3.12, a new Task passes its first step to loop.call_soon, which this file intercepts to run the step at
+ * once. */
 static PyObject *caught, *caught_context, *catcher;
 static asgi_exchange *starting;
 
@@ -29,8 +29,8 @@ static int is_first_step(PyObject *f) {
   return is;
 }
 
-/* Calls the call_soon of asyncio's event loop for a callback that is not the first step of the Task. Such a call can
- * come from a finalizer, because the garbage collector can run while the Task is created. */
+/* Calls the call_soon of asyncio's event loop for a callback that is not the first step of the Task, for example from a
+ * finalizer that the garbage collector runs while the Task is created. */
 static PyObject *pass_on(PyObject *const *args, Py_ssize_t n, PyObject *names) {
   PyObject *f = PyObject_GetAttr((PyObject *)Py_TYPE(A.loop), text[T_CALL_SOON]),
            *bound = f ? PyMethod_New(f, A.loop) : NULL;
@@ -108,8 +108,8 @@ int asgi_task_init(void) {
 
 /* --- awaitables ----------------------------------------------------------
  *
- * Functions for iterators that receive and return values, and for the iterator of an awaitable (PEP 492). They work
- * with all supported versions of Python, and need the GIL. */
+ * Functions for iterators that receive and return values, and for the iterator of an awaitable (PEP 492), with all
+ * supported versions of Python. */
 
 PySendResult asgi_returned_value(PyObject **result) {
   if (!PyErr_Occurred()) {

@@ -18,7 +18,7 @@
 /* Time in ms that asgi_thread_stop adds to its timeout while the thread has not read the request to stop. */
 #define UNHEARD_MS 1000
 /* Time in ms that asgi_thread_stop adds to its timeout so that cancelled tasks, lifespans and asyncio's event loop can
- * end. It is less than the 7 s for which a supervisor waits. */
+ * end; less than the 7 s for which a supervisor waits. */
 #define CLOSING_MS 5000
 #define GOING_AWAY 1001 /* code of CORE_OP_CLOSE for an event stream that the server has ended */
 /* Delays in seconds before the server cancels an application whose event stream it has ended. After UNNOTICED_S, the

@@ -1,10 +1,9 @@
 /* Waiters: the coroutines that receive() and send() of an application return.
  *
  * receive() takes a message only when its coroutine is awaited or runs in a task (asyncio.create_task, wait_for).
- * Therefore a receive() that the application abandons loses no message. send() sends its message when it is called. If
- * a thread other than the asyncio thread calls send(), the message is sent when the coroutine is awaited, because such
- * threads pass the coroutine to asyncio.run_coroutine_threadsafe. Each waiter has a separate future, because a task
- * that is cancelled cancels the future for which it waits. */
+ * Therefore a receive() that the application abandons loses no message. send() sends its message when it is called or,
+ * if a different thread calls send() for asyncio.run_coroutine_threadsafe, when the coroutine is awaited. Each waiter
+ * has a separate future, because a task that is cancelled cancels the future for which it waits. */
 #include "asgi.h"
 
 #define A asgi_the_thread
@@ -47,7 +46,7 @@ static void set_result(PyObject *future) {
 }
 
 /* Finds the first waiter with the reason what that is not woken yet, and marks it as woken. Returns a new reference to
- * its future, or NULL if there is no such waiter. */
+ * its future, or NULL if no waiter was found. */
 static PyObject *next_future(asgi_exchange *x, int what) {
   PyObject *future = NULL;
   CORE_BEGIN_HOLD(x);

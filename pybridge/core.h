@@ -51,8 +51,8 @@ int core_stdio_init(const char *name, int fd);
  * removed; can be called on any thread, without the GIL. */
 int core_take_back(int fd, size_t n);
 void core_stdio_flush(void);
-/* Writes to standard error. If that fails, counts the lost lines, and a later write reports their number. Can be called
- * on any thread, without the GIL. */
+/* Writes to standard error. If that fails, counts the lost lines, and a later write reports their number. No GIL is
+ * needed. */
 void core_write_stderr(const char *text, size_t n);
 
 /* --- core_fork.c ----------------------------------------------------------------- */
@@ -99,8 +99,8 @@ void core_write_stack(FILE *out, PyThreadState *state);
 /* Fills in a snapshot for each thread of the pool that runs a job, at most max snapshots, and returns their number.
  * Must be called through core_alone. */
 int core_sample_threads(core_snapshot *out, int max);
-/* Fills in a snapshot except for its stack, and returns a file, or NULL on failure. The caller must write the stack to
- * the file, and close the file. */
+/* Fills in a snapshot except for its stack, and returns a file to which the caller must write the stack, and which the
+ * caller must close, or NULL on failure. */
 FILE *core_begin_snapshot(core_snapshot *out, core_record *rec, int thread, unsigned long jobs);
 /* Fills in a snapshot of the job that the thread t runs. The caller must free out->stack. */
 void core_take_snapshot(core_thread *t, core_snapshot *out);
@@ -156,23 +156,23 @@ typedef struct {
 /* Copies a message of n texts into the buffer, and wakes the event loop. Returns 1, or 0 if memory is exhausted or the
  * maximum size is reached. */
 int core_try_enqueue(uint8_t kind, const core_bytes *texts, int n);
-/* Calls core_try_enqueue with the GIL. Returns 0, or -1 with MemoryError. */
+/* Calls core_try_enqueue with the GIL, and returns 0, or -1 with MemoryError. */
 int core_enqueue_message(uint8_t kind, const core_bytes *texts, int n);
 
 #define CORE_EVENT_COST 64 /* bytes counted for each waiting event, in addition to its texts */
 
-/* Sends an event of n texts to the event loop. Returns a new reference to True if the event was accepted. If the queue
- * is full, returns False if the caller should retry, or None if a retry cannot succeed, because only the current thread
- * could empty the queue. On failure, returns NULL with an exception. */
+/* Sends an event of n texts to the event loop. Returns True if the event was accepted. If the queue is full, returns
+ * False if the caller should retry, or None if a retry cannot succeed, because only the current thread could empty the
+ * queue. */
 PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n);
 
 /* --- core_errorlog.c ------------------------------------------------------------- */
 
-/* Writes a str, which must consist of whole lines, to the error log with this number. Can set an exception. */
+/* Writes a str, which must consist of whole lines, to the error log with this number; can set an exception. */
 void core_errorlog_say(int number, PyObject *text);
 PyObject *core_errorlog_method(PyObject *module, PyObject *args);
-/* Returns the object wsgi.errors for requests with the error log of this number: a borrowed reference, or NULL without
- * an exception if there is no such log. */
+/* Returns a borrowed reference to wsgi.errors for requests with the error log of this number, or NULL without an
+ * exception if the number is unknown. */
 PyObject *core_errorlog_stream(int number);
 int core_errorlog_init(void);
 /* Called in every forked child. */
@@ -183,8 +183,7 @@ void core_errorlog_forked(void);
 
 /* --- core_crash.c ------------------------------------------------------------ */
 
-/* Removes the signal handlers of core_crash.c in a child of fork(). The function is async-signal-safe. */
+/* Removes the signal handlers of core_crash.c in a child of fork(); async-signal-safe. */
 void core_crash_forked(void);
-/* Writes "fapws: " and the three texts on a new line, and exits with the status of a crash. The function is
- * async-signal-safe. */
+/* Writes "fapws: " and the three texts on a new line, and exits with the status of a crash; async-signal-safe. */
 void core_crash_exit(const char *text, const char *more, const char *rest) __attribute__((noreturn));

@@ -5,13 +5,13 @@
  * This file writes the stacks of the Python threads and one line instead.
  *
  * The signals SIGSEGV, SIGBUS and SIGFPE can come from Go code, where they become panics. Therefore on_signal passes
- * such a signal to Go's handler. If the signal comes from C code, Go's handler calls the function crash, which was
+ * these signals to Go's handler. If the signal comes from C code, Go's handler calls the function crash, which was
  * installed before Go's runtime started (package os/signal, "Go programs that use cgo"). SIGABRT and SIGILL never
  * become panics, so on_signal calls the function crash itself, as it does for signals sent by raise(), with which
  * faulthandler ends the process.
  *
- * If the application crashes while it loads, the process exits with status 3, as after any failure to start. After
- * that, a crash ends the process by the signal, so that the kernel can write a core file. */
+ * If the application crashes while it loads, the process exits with status 3, as after any failure to start. A later
+ * crash ends the process by the signal, so that the kernel can write a core file. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -81,7 +81,7 @@ static void tell(const char *line, size_t n) {
 }
 
 /* Writes pieces, which NULL must end, as one line to stderr and to the supervisor. The parameter before is "" or a line
- * feed. It is written in the same system call as the line, because Go can write words of a dump at the same time. */
+ * feed, which is written in the same system call, because Go can write words of a dump at the same time. */
 static void report(const char *before, const char *const *pieces) {
   char text[1024];
   char *line = stpcpy(text, before);

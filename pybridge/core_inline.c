@@ -7,8 +7,8 @@
 
 static int over;
 
-/* Makes the event loop begin a turn. Wakes the event loop even if wake_pending is set: the event loop first checks the
- * member turn and then clears wake_pending, so a turn that is requested in between would be lost. */
+/* Makes the event loop begin a turn. Ignores wake_pending, because the event loop clears it after it has checked the
+ * member turn, so a turn that is requested in between would be lost. */
 static void request_turn(void) {
   __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
   core_signal_loop();

@@ -41,8 +41,8 @@ static void observe(core_durations *d, int64_t ns) {
   add(&d->sum_ns, ns);
 }
 
-/* Reading the clock for each request would take a large part of the time of a quick handler. After a quick handler, the
- * last reading of the clock plus the handler's usual time is precise enough, unless rec arrived later. */
+/* After a quick handler, the last reading of the clock plus the handler's usual time is precise enough, unless rec
+ * arrived later. */
 void core_count_queue_wait(const core_record *rec) {
   static CORE_PER_THREAD uint64_t now;
   /* Number of requests for which the last reading of the clock can still be used. */
@@ -90,7 +90,7 @@ void core_read_waits(core_waits *out) {
 #define FAMILIES_MAX 1000
 #define SERIES_MAX 20000
 
-/* A value of a metric, with its labels. A series lives as long as the process. */
+/* A value of a metric, with its labels, which lives as long as the process. */
 typedef struct series {
   struct series *next;
   struct family *family;
@@ -114,7 +114,7 @@ static series *all[SERIES_MAX];
 static int nfamilies, nseries; /* atomic, because threads read the arrays without the mutex: elements never change */
 
 static int count_of(const int *n) { return __atomic_load_n(n, __ATOMIC_ACQUIRE); }
-/* Increments *n, which makes the element that was written last visible to readers. Returns the index of the element. */
+/* Increments *n, which makes the element that was written last visible to readers, and returns its index. */
 static int grow(int *n) { return __atomic_fetch_add(n, 1, __ATOMIC_RELEASE); }
 
 static PyObject *family_add(PyObject *module, PyObject *args) {

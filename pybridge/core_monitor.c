@@ -1,7 +1,6 @@
 /* The monitor, a thread that watches the pool in threads mode. If the drainer is stuck in a job, the monitor makes a
  * different thread the drainer. The monitor also starts threads, finds handlers that wait for a long time, and wakes
- * the event loop for finished parts if no other thread has woken it. The monitor sleeps while the server is idle, and
- * never takes the GIL. */
+ * the event loop for finished parts. It sleeps while the server is idle, and never takes the GIL. */
 #include "core.h"
 
 #include <errno.h>
@@ -35,8 +34,8 @@
 
 static int may_spawn(void) { return core_counted_threads() < P.max; }
 
-/* Whether a thread is between two jobs. Such a thread takes the next job as soon as it has a processor and the GIL, for
- * which it can wait longer than a tick on a busy machine. The caller must hold P.mu. */
+/* Whether a thread is between two jobs, which it remains until it has a processor and the GIL, on a busy machine for
+ * longer than a tick. The caller must hold P.mu. */
 static int one_returns(void) {
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];
@@ -121,7 +120,7 @@ static int waits(core_thread *t, uint64_t now, uint64_t interval) {
   }
   uint64_t waited = now - t->seen.since_ns, others = used_ns - t->seen.others_ns;
   if (t->aside || waited < patience) return 0;
-  /* On a busy machine, a handler that computes can wait for a processor for that time. Such a handler is runnable. */
+  /* On a busy machine, a handler that computes can wait for a processor for that time, but is runnable. */
   if (others < waited / 100) return !one_is_runnable();
   int asleep = waited > ASLEEP_NS && cpu - t->seen.own_ns < waited / 5000;
   int had_turns = others > TURNS * SWITCH_NS * (unsigned)P.max;
@@ -140,8 +139,8 @@ static int set_waiting_aside(uint64_t now, uint64_t interval) {
   return n;
 }
 
-/* Starts threads in place of those that wait. They are started at once, because one thread in each tick would be too
- * slow if many handlers wait. */
+/* Starts threads in place of the waiting threads at once, because one thread in each tick would be too slow if many
+ * handlers wait. */
 static void spawn_successors(void) {
   uint32_t n = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED);
   while (n-- && may_spawn() && core_spawn_thread()) {

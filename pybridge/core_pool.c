@@ -14,8 +14,8 @@ core_pool core_the_pool = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
 static core_thread main_thread;
 
-/* The value of P.loop_state before core_pool_attach. It means that no event loop sleeps, for code such as the asyncio
- * thread, which can publish a part before core_pool_attach. */
+/* The value of P.loop_state before core_pool_attach, when the asyncio thread can already publish a part: no event loop
+ * sleeps. */
 static int32_t no_loop;
 static __thread core_thread *to_wake;
 
@@ -49,8 +49,8 @@ static void post(void) {
   if (t) sem_post(&t->sleep);
 }
 
-/* Releases the mutex, and then wakes the selected thread. In the opposite order, the woken thread could run at once on
- * the same CPU, and would wait for the mutex. */
+/* Releases the mutex, and then wakes the selected thread, which in the opposite order could run at once and wait for
+ * the mutex. */
 void core_unlock(void) {
   pthread_mutex_unlock(&P.mu);
   post();
@@ -174,7 +174,7 @@ void core_signalled(void) {
 /* --- requests and threads that are given up ------------------------------
  *
  * Gives up requests that have waited too long, and threads that do not return from a job. The functions can be called
- * on any thread. They do not take the GIL, because a thread that is given up can hold it. */
+ * on any thread, and do not take the GIL, which a thread that is given up can hold. */
 
 core_part *core_give_up(core_record *rec) {
   if (rec->run.spool >= 0) close(rec->run.spool);

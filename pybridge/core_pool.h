@@ -494,8 +494,8 @@ void core_publish(core_thread *t, core_part *p);
 void core_publish_chain(core_thread *t, const core_chain *c);
 void core_notify(core_thread *t);
 /* Returns the maximum time, in ns, for which finished parts wait until the event loop is woken, before and after a job
- * of the mount m. The time is a quarter of the time for which queued requests have to wait, within limits. This delay
- * saves most wake-ups. */
+ * of the mount m. The time is a quarter of the time for which queued requests wait, within limits, which saves most
+ * wake-ups. */
 uint64_t core_notify_after(const core_mount *m);
 
 /* --- core_flow.c ------------------------------------------------------------- */

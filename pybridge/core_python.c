@@ -15,8 +15,8 @@ static int run_alone(PyObject *any, void *call) {
   return 0;
 }
 
-/* PyUnstable_GC_VisitObjects is the only public function that stops all other threads. It visits all objects, which
- * core_alone does not need: run_alone ends the visit at the first object. */
+/* PyUnstable_GC_VisitObjects is the only public function that stops all other threads. Its visit of all objects, which
+ * is not needed, ends at the first object. */
 void core_alone(void (*f)(void *), void *arg) { PyUnstable_GC_VisitObjects(run_alone, &(alone_call){f, arg}); }
 #endif
 

@@ -42,12 +42,11 @@ static inline PyObject *core_new_ref(PyObject *o) {
 /* =============================================================================
  * Checks of the callers, in builds with AddressSanitizer or ThreadSanitizer: a function that Go or Python calls begins
  * with CORE_CHECK. The argument of CORE_CHECK lists the permitted states of the GIL, the permitted threads, and the
- * permitted phases of the process. In any other situation CORE_CHECK aborts the process. If the argument contains no
- * state, any state is permitted, and the same applies to threads and phases. A forked child is not checked.
+ * permitted phases of the process. If the argument contains no state, thread or phase, any state, thread or phase is
+ * permitted. In other situations CORE_CHECK aborts the process, unless it is a forked child.
  *
- * While one thread is in a function with CORE_ON_LOOP, a second thread must not call such a function. In inline mode a
- * handler can call the event loop (core_loop_send_now), which then holds the GIL while it calls functions with
- * CORE_NO_GIL. CORE_CHECK permits this. */
+ * Only one thread at a time can be in a function with CORE_ON_LOOP. In inline mode a handler can call the event loop
+ * (core_loop_send_now), which is then permitted to call functions with CORE_NO_GIL although it holds the GIL. */
 
 enum { CORE_GIL = 1, CORE_NO_GIL = 2, CORE_ON_MAIN = 4, CORE_ON_LOOP = 8, CORE_ON_ASYNCIO = 16 };
 /* Phases of the process: before Python starts, before the pool starts, with the pool, and after Python has ended. */
@@ -62,7 +61,7 @@ enum { CORE_BEFORE = 32, CORE_LOADING = 64, CORE_SERVING = 128, CORE_ENDED = 256
 #define CORE_CHECK(expected) ((void)0)
 #endif
 
-/* Takes the GIL until the end of the block. The thread need not have been created by Python. */
+/* Takes the GIL until the end of the block, on any thread. */
 #define CORE_WITH_GIL(phases)                                                                                          \
   CORE_CHECK(CORE_NO_GIL | (phases));                                                                                  \
   __attribute__((cleanup(core_end_gil))) PyGILState_STATE core_gil = PyGILState_Ensure()
@@ -80,10 +79,10 @@ PyObject *core_import(const char *module, const char *name);
 /* Imports a module and calls its attribute with this name. The parameter format is a format of Py_BuildValue that makes
  * the tuple of arguments, such as "(Oi)" or "()". */
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
-/* Raises an exception whose text is formatted as by PyErr_Format. Returns -1. */
+/* Raises an exception with a text formatted as by PyErr_Format, and returns -1. */
 int core_raise(PyObject *type, const char *format, ...);
-/* Raises an exception as PyErr_Restore does, but borrows the references. For value and tb, None has the same effect as
- * NULL. Returns -1. */
+/* Raises an exception as PyErr_Restore does, but borrows the references, and returns -1. For value and tb, None has the
+ * same effect as NULL. */
 int core_raise_given(PyObject *type, PyObject *value, PyObject *tb);
 static inline int core_done(PyObject *result) {
   Py_XDECREF(result);
@@ -99,15 +98,14 @@ static inline int core_append(PyObject *list, PyObject *item) {
  * already, returns NULL without calling f. */
 PyObject *core_call_with(PyObject *f, PyObject *args, PyObject *kw);
 /* Returns a borrowed reference to the object that *slot owns. If *slot is NULL, first sets *slot to the result of the
- * function make. If make fails, returns NULL with the exception of make. */
+ * function make. */
 PyObject *core_keep_first(PyObject **slot, PyObject *(*make)(void));
 /* Whether several threads can run Python at the same time, because a free-threaded Python has disabled the GIL. */
 int core_is_parallel(void);
-/* Sets the elements of out that are NULL to interned str objects, which live as long as the process. There are n
- * texts. */
+/* Sets those of the n elements of out that are NULL to interned str objects, which live as long as the process. */
 int core_intern(PyObject **out, const char *const *texts, int n);
 /* Sets *value to a new reference to dict[key], and returns 1. If the dict lacks the key, sets *value to NULL and
- * returns 0. On failure, returns -1 with an exception. */
+ * returns 0. */
 #if PY_VERSION_HEX < 0x030d0000
 static inline int core_get(PyObject *dict, PyObject *key, PyObject **value) {
   *value = Py_XNewRef(PyDict_GetItemWithError(dict, key));

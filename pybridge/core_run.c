@@ -26,8 +26,7 @@ static unsigned count_call(core_mount *m) {
 }
 
 void core_begin_timing(core_timing *x, core_mount *m) {
-  /* Most calls of a quick handler are not timed, because reading the clock would take a large part of the time of such
-   * a call. */
+  /* Most calls of a quick handler are not timed, because reading the clock would make the calls noticeably slower. */
   uint64_t usual = core_run_ns(m);
   x->timed = usual > CORE_QUICK_NS || (count_call(m) & 15) == 0;
   /* Only slow handlers are watched: whether they wait decides whether a second thread helps, because the GIL permits

@@ -148,19 +148,18 @@ int core_is_at_console(void) {
   return found;
 }
 
-/* The signal that interrupts an overdue handler in inline mode, or 0. A thread notices an exception that a different
- * thread has set only when it executes bytecode, and not while it waits in Lock.acquire, sleep or recv. In inline mode
- * handlers run on Python's main thread, where a signal interrupts the wait: Python calls its signal handler, whose
- * exception ends the call. */
+/* The signal that interrupts an overdue handler in inline mode, or 0. A thread does not notice an exception that a
+ * different thread has set while it waits in Lock.acquire, sleep or recv. In inline mode handlers run on Python's main
+ * thread, where a signal interrupts the wait, and the exception of the Python handler for the signal ends the call. */
 static int timeout_signal;
 
-/* Handles the signal, on Python's main thread. The job can have ended since the signal was sent. */
+/* Handles the signal on Python's main thread, perhaps after the job has ended. */
 static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
   CORE_CHECK(CORE_GIL | CORE_ON_MAIN);
   core_thread *t = P.threads[0];
   if (!t->signalled || !t->current) Py_RETURN_NONE;
   t->signalled = 0;
-  /* The thread has executed bytecode, and has therefore raised the exception already. */
+  /* the thread has executed bytecode, and has therefore raised the exception already */
   if (!t->python->async_exc) Py_RETURN_NONE;
   PyThreadState_SetAsyncExc(t->python->thread_id, NULL);
   PyErr_SetNone(core_timeout);
@@ -228,8 +227,8 @@ struct find {
   void (*find)(void *);
 };
 
-/* Finds the thread, and announces the Timeout in the member raised. When its job ends, the thread therefore waits until
- * the Timeout has been set, and withdraws it. */
+/* Finds the thread, and sets its member raised, so that the thread withdraws the Timeout if its job has already
+ * ended. */
 static void announce_alone(void *arg) {
   struct find *f = arg;
   f->find(f->o);
@@ -337,10 +336,10 @@ PyObject *core_stacks(PyObject *module, PyObject *none) {
  *
  * Writes the stacks of all Python threads without the GIL.
  *
- * The module faulthandler contains the code that writes stacks, but most builds of Python do not export its functions.
- * The signal handler that faulthandler.register installs runs this code. Therefore core_dump_init registers a signal,
- * keeps the address of the handler, and restores the signal's previous handler at once. core_dump_stacks later calls
- * the handler of faulthandler as a function. */
+ * Most builds of Python do not export the functions of faulthandler that write stacks, but the signal handler that
+ * faulthandler.register installs runs them. Therefore core_dump_init registers a signal, keeps the address of the
+ * handler, and restores the previous handler of the signal at once. core_dump_stacks later calls the handler of
+ * faulthandler as a function. */
 
 /* Handler of faulthandler, which writes stacks to the file; NULL if not available. */
 static void (*_Atomic write_stacks)(int signal);

@@ -3,7 +3,7 @@
  * The GIL permits one thread to run at a time, so one thread, the drainer, runs quick handlers one after the other.
  * Moving averages show which handlers are slow. Before the drainer runs a slow handler, a different thread becomes the
  * drainer, so that queued requests do not wait for the slow handler. If a handler is slow unexpectedly, the monitor
- * replaces the drainer within two ticks. The averages also determine when the event loop is woken (core_output.c).
+ * replaces the drainer within two ticks.
  *
  * Without the GIL, each thread that is awake takes records and wakes another thread if much work is left in the
  * queue. */
@@ -23,9 +23,9 @@ static __thread PyThreadState *saved_state;
 
 /* --- idle threads; the mutex is held ----------------------------------------- */
 
-/* Sleeps until core_wake_thread is called. Threads other than thread 0 sleep for at most RETIRE_S. The caller must hold
- * P.mu, which is released during the sleep. The function uses a semaphore, because a condition variable of glibc marks
- * its mutex as contended, so that each release costs a system call. */
+/* Sleeps until core_wake_thread is called, on threads other than thread 0 for at most RETIRE_S. The caller must hold
+ * P.mu, which is released during the sleep. A condition variable of glibc would mark its mutex as contended, so that
+ * each release costs a system call. */
 static void sleep_idle(core_thread *t) {
   struct timespec until;
   t->state = CORE_THREAD_IDLE;
@@ -78,8 +78,8 @@ static int is_slow(const core_record *rec) {
          (runs > CORE_SLOW_NS && (P.shared.parallel || core_average_of(&m->wait_ns) > CORE_SLOW_NS));
 }
 
-/* Takes the next record for t, from its inbox or from the queue. Iterators in the inbox and new requests alternate, so
- * that both make progress. The caller must hold P.mu. */
+/* Takes the next record for t, alternately from its inbox and from the queue, so that iterators and new requests both
+ * make progress. The caller must hold P.mu. */
 static core_record *take(core_thread *t) {
   int mine = P.shared.parallel || P.drainer == NULL || P.drainer == t;
   int may_drain = P.queue.first && mine && core_counted_threads() - P.idle <= P.max && !core_loop_is_behind();
@@ -104,9 +104,8 @@ static core_record *take(core_thread *t) {
   return rec;
 }
 
-/* If too many parts were published since rec was taken, returns rec to the head of the queue. Returns whether rec is in
- * the queue again. The caller must hold the GIL, because handlers that held the GIL before have then published their
- * parts. */
+/* If too many parts were published since rec was taken, returns rec to the head of the queue, and returns 1. The caller
+ * must hold the GIL, because handlers that held the GIL before have then published their parts. */
 static int put_back(core_record *rec) {
   if (LIKELY(rec->job != CORE_RUN || !core_loop_is_behind())) return 0;
   CORE_LOCKED();
@@ -176,8 +175,8 @@ static void thread_loop(core_thread *t) {
   core_unlock();
 }
 
-/* Installs the functions that the application has passed to threading.settrace and threading.setprofile, as threads of
- * Python do. Otherwise coverage tools, profilers and debuggers would not notice the thread. */
+/* Installs the functions that the application has passed to threading.settrace and threading.setprofile, so that
+ * coverage tools, profilers and debuggers notice the thread. */
 static void begin_traced(void) {
   static const char *const hooks[][2] = {{"_trace_hook", "settrace"}, {"_profile_hook", "setprofile"}};
   PyObject *threading = PyDict_GetItemString(PyImport_GetModuleDict(), "threading");

@@ -18,8 +18,7 @@
 
 enum { LIVE_WS_OPENING, LIVE_WS_OPEN, LIVE_WS_CLOSING, LIVE_WS_CLOSED };
 
-/* A fapws.WebSocketConnection, which is the argument of the callbacks. It owns the objects in its members, and can be
- * used on any thread that has the GIL. */
+/* A fapws.WebSocketConnection, which is the argument of the callbacks, and owns the objects in its members. */
 typedef struct {
   PyObject_HEAD core_record *rec; /* borrowed; NULL after the exchange has ended */
   PyObject *environ;
@@ -53,7 +52,7 @@ extern const core_kind live_websockets;
 /* --- live_handover.c ----------------------------------------------------------- */
 
 /* Handles the request CORE_OP_HAND_OVER of the event loop. Returns 1 if the WebSocket was handed over, so that the
- * event loop owns the record again. Returns 0 if the WebSocket stays in this process. */
+ * event loop owns the record again, or 0 if the WebSocket stays in this process. */
 int live_ws_hand_over(core_thread *t, live_ws_object *ws);
 /* Takes over a WebSocket that a different process has accepted. */
 int live_ws_resume(live_ws_object *ws);
@@ -83,7 +82,7 @@ extern PyMethodDef live_user_methods[];
 
 /* --- users.go ---------------------------------------------------------------- */
 
-/* Implements the functions of fapws.users. Returns a text, which the caller must free; called without the GIL. */
+/* Implements the functions of fapws.users, without the GIL. Returns a text, which the caller must free. */
 char *live_change_users(const char *action, const char *file, const char *name, const char *password, int *error);
 
 /* --- live_channels.c -------------------------------------------------------- */

@@ -19,8 +19,8 @@ static const core_mount *mount_of(PyObject *websocket) {
   return NULL;
 }
 
-/* The functions group_of and group_or_all are converters for PyArg_ParseTuple. They convert the name of a group to
- * core_bytes. group_or_all also converts None, to an empty name. */
+/* The functions group_of and group_or_all are converters for PyArg_ParseTuple, from the name of a group to core_bytes.
+ * group_or_all also converts None, to an empty name. */
 static int group_of(PyObject *group, void *to) {
   core_bytes *out = to;
   if (!PyUnicode_Check(group))

@@ -72,8 +72,8 @@ func mainGlobals() *python3.PyObject {
 	return python3.PyModule_GetDict(python3.PyImport_AddModule("__main__"))
 }
 
-// lazyViews reports whether the script uses Django, which would import the views of the application at the first
-// request. Therefore package fapws must import the views during loading.
+// lazyViews reports whether the script uses Django, whose views package fapws must import, because Django would import
+// them at the first request.
 func lazyViews() bool {
 	return python3.PyDict_GetItemString(python3.PyImport_GetModuleDict(), "django.core.handlers.wsgi") != nil
 }
@@ -148,8 +148,8 @@ func (a *App) Tool(module string) int {
 	return 0
 }
 
-// ended returns the error of user code whose name in messages is name, or nil. The parameter ok tells whether the code
-// has returned a valid value. If ok is false, result is the exception, or nil if the exception is the current one.
+// ended returns the error of user code, or nil if the code has returned a valid value, which the parameter ok tells. If
+// ok is false, result is the exception, or nil for the current exception.
 func ended(result *python3.PyObject, ok bool, name string) *ExitError {
 	if ok {
 		result = nil

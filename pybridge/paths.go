@@ -112,7 +112,7 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 }
 
 // isPlain reports whether callable can only be a WSGI application, because it is a function, not async, with exactly
-// two arguments. Bound methods are excluded, because their self counts as an argument.
+// two arguments. Bound methods are excluded, because their first argument is self.
 func isPlain(callable *python3.PyObject) bool {
 	if callable.HasAttrString("__self__") {
 		return false
@@ -160,8 +160,8 @@ func (m *Mount) decide(iface string) error {
 	return nil
 }
 
-// inspect calls a function that inspects entry, by callPackage. If the function raises an exception, for example from a
-// property or a metaclass of entry, inspect returns an error.
+// inspect calls a function that inspects entry. If the function raises an exception, for example from a property or a
+// metaclass of entry, inspect returns an error.
 func inspect(entry *python3.PyObject, module, function string, args ...*python3.PyObject) (*python3.PyObject, error) {
 	result, err := callPackage(module, function, args...)
 	if err == nil && result == nil {
@@ -189,7 +189,7 @@ func codeNumber(function *python3.PyObject, name string) int {
 }
 
 // adaptVerbs makes an application from a class or an object with methods such as get and post
-// (contrib/fapws/_verbs.py). All other entries are returned unchanged.
+// (contrib/fapws/_verbs.py), and returns all other entries unchanged.
 func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
 	if !python3.PyType_Check(entry) && python3.PyCallable_Check(entry) {
 		return entry, nil

@@ -50,8 +50,7 @@ func KeepFromChildren(c syscall.Conn) error {
 // ServeForks forks a child for each request that package runtime/source/programs sends on the socket control
 // (contrib/fapws/_fork.py), and returns after the peer has closed the socket. The children serve the mounts of this App
 // with the Timeout, Debug, SendFile and Accel of c. ServeForks must be called instead of Start, on the thread of Load.
-// The process must have no other work, because a child has none of Go's threads, and never returns to Go. The error is
-// one line.
+// The process must have no other work, because a child has none of Go's threads, and never returns to Go.
 func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	C.core_take_gil()
 	defer C.core_release_gil()
@@ -164,8 +163,7 @@ func packageTexts(module, function string, args ...*python3.PyObject) ([]string,
 // TrimHeap makes malloc return its free memory to the kernel. TrimHeap is safe for concurrent use.
 func TrimHeap() { C.trim() }
 
-// Measure starts to count how long requests and threads wait. Later calls have no effect. Only one goroutine at a time
-// can call Measure.
+// Measure starts to count how long requests and threads wait. Only one goroutine at a time can call Measure.
 func (h *Handler) Measure() {
 	bounds := metrics.Bounds
 	C.core_count_waits((*C.int64_t)(unsafe.Pointer(&bounds[0])), C.int(len(bounds)))

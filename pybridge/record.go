@@ -153,8 +153,8 @@ func (h *Handler) dealtWith() {
 	h.given = 0
 }
 
-// collect takes all finished parts from the shared list. Before collect takes the list, it clears wake_pending, so that
-// a part that is published later wakes the event loop again.
+// collect takes all finished parts from the shared list. wake_pending is cleared before, so that a part that is
+// published later wakes the event loop again.
 func (h *Handler) collect() bool {
 	done := (*unsafe.Pointer)(unsafe.Pointer(&h.shared.done))
 	pending := (*uint32)(&h.shared.wake_pending)

@@ -412,7 +412,7 @@ int live_start_python(const core_start_options *o, const char **why);
  * Python's main thread. */
 core_shared *live_start_pool(const core_options *o);
 /* Return a new reference to the class Environ in the dict globals if it is a subclass of dict, and to the class
- * Start_response if it is a subclass of the built-in class, or NULL. They need the GIL. */
+ * Start_response if it is a subclass of the built-in class, or NULL; with the GIL. */
 void *live_environ_class(void *globals);
 void *live_start_class(void *globals);
 
@@ -431,8 +431,8 @@ int asgi_thread_stop(int ms);
 /* =============================================================================
  * Messages between Go and the Python side, in addition to requests and responses.
  *
- * All functions can be called on any thread without the GIL, unless the comment of a function says otherwise. They copy
- * the texts that they are given. */
+ * All functions can be called on any thread without the GIL, unless the comment of a function says otherwise. Texts are
+ * copied. */
 
 /* --- core_messages.c ------------------------------------------------------------ */
 

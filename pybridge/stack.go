@@ -133,7 +133,7 @@ func (h *Handler) tasks() (list []task) {
 var errNoGIL = errors.New("a handler holds the GIL in C code")
 
 // Stack writes a line with the state of each active request, and the Python stack of each request that a thread or task
-// runs. The server is not stopped. Stack is safe for concurrent use.
+// runs. Stack is safe for concurrent use.
 //
 // If Stack cannot take the GIL within the duration wait, Stack writes the stacks of all Python threads as far as they
 // are available without the GIL, and returns an error.
@@ -272,8 +272,7 @@ func (s callStack) text() string {
 	return out.String()
 }
 
-// sourceLine returns a line of a source file. Python's linecache would need the GIL, and locks that a different thread
-// can hold.
+// sourceLine returns a line of a source file, without Python's linecache, which would need the GIL.
 func sourceLine(name string, line int) string {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -344,8 +343,8 @@ func (h *Handler) Profile(ctx context.Context, d time.Duration) (stacks []Profil
 	return stacks, err
 }
 
-// whenFree runs f, which needs the GIL, and returns after f has returned or ctx has ended. In the second case, f can
-// still run later.
+// whenFree runs f, which needs the GIL, and returns after f has returned or ctx has ended, after which f can still
+// run.
 func (h *Handler) whenFree(ctx context.Context, f func()) error {
 	done := h.withGIL(f)
 	if done == nil {

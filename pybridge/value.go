@@ -9,7 +9,7 @@ import (
 
 type Object string
 
-// maxDepth limits the depth of nested lists, because a list can contain itself. Settings need a depth of one.
+// maxDepth limits the depth of nested lists, because a list can contain itself.
 const maxDepth = 3
 
 // valueOf returns the value of o, a global of the script, as a bool, an int64 (saturated), a float64, a string, []any
@@ -102,8 +102,8 @@ func repr(o *python3.PyObject) string {
 	return text
 }
 
-// unwrap returns the object that fapws.cache.cached and fapws.Login have wrapped, in any order. The results cache and
-// login are the JSON settings of these functions, or "". An entry without such a wrapper is returned unchanged.
+// unwrap returns the object that fapws.cache.cached and fapws.Login have wrapped, or entry itself, and the JSON
+// settings of these functions, or "".
 func unwrap(entry *python3.PyObject) (_ *python3.PyObject, cache, login string) {
 	for {
 		rule, arguments := attrString(entry, "_fapws_cache"), attrString(entry, "_fapws_login")

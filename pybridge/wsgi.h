@@ -23,15 +23,14 @@ int wsgi_environ_init(const core_options *o);
  * request has no body. */
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
 extern PyTypeObject wsgi_Disconnected_Type;
-/* Detaches the function fapws.disconnected from rec, because rec will be reused. The result of the function no longer
- * changes. */
+/* Detaches the function fapws.disconnected from rec, so that its result no longer changes when rec is reused. */
 void wsgi_detach_disconnected(core_record *rec);
 /* Frees all caches of the current thread, which is about to end. */
 void wsgi_forget_caches(void);
 PyObject *wsgi_method(const core_record *rec);
 
-/* Iterates over the variables of mod_ssl in rec->req.tls. Before the first call, *at must be 0. Returns 0 after the
- * last variable; does not need the GIL. */
+/* Iterates over the variables of mod_ssl in rec->req.tls, and returns 0 after the last variable. Before the first call,
+ * *at must be 0. */
 int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value);
 
 /* --- wsgi_cache.c --------------------------------------------------------- */
@@ -61,7 +60,7 @@ typedef struct {
 int wsgi_field_names_init(void);
 /* Returns the entry for a field name of n bytes, or NULL without an exception if the field is not known. */
 const wsgi_known_field *wsgi_find_field(const char *name, size_t n);
-/* Returns the key in environ for a field name of n bytes, such as HTTP_USER_AGENT. The name must be ASCII. */
+/* Returns the key in environ for a field name of n ASCII bytes, such as HTTP_USER_AGENT. */
 PyObject *wsgi_field_key(const char *name, size_t n);
 
 /* --- wsgi_input.c ---------------------------------------------------------------- */
@@ -69,8 +68,7 @@ PyObject *wsgi_field_key(const char *name, size_t n);
 extern PyTypeObject wsgi_Input_Type;
 /* Creates wsgi.input for rec, or the wsgi.input for requests without a body if rec is NULL. */
 PyObject *wsgi_input_new(core_record *rec);
-/* Reads n bytes from a file, beginning at the offset at. The file must contain these bytes. Releases the GIL while it
- * reads. */
+/* Reads n existing bytes of a file from the offset at on, and releases the GIL while it reads. */
 PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
 /* Detaches wsgi.input from its record, because the record will be reused. */
 void wsgi_input_detach(PyObject *input);
@@ -86,9 +84,8 @@ void wsgi_close_socket(core_record *rec);
 extern PyMethodDef wsgi_early_hints_method;
 /* Whether the client understands 103 (Early Hints). */
 int wsgi_takes_hints(const core_record *rec);
-/* Adds a value of the field Link to *part, which is created if necessary. The hint is ignored if the request already
- * has too many hints, if the response has begun, or if the client does not understand hints. Returns -1 with an
- * exception if the value is invalid. */
+/* Adds a value of the field Link to *part, which is created if necessary. The value is ignored if the request already
+ * has too many hints, if the response has begun, or if the client does not understand hints. */
 int wsgi_add_hint(core_record *rec, core_part **part, const char *value, Py_ssize_t n);
 /* Sends the part p with early hints at once, unless p is NULL. */
 void wsgi_send_hints(core_thread *t, core_record *rec, core_part *p);
@@ -104,7 +101,7 @@ void wsgi_send_hints(core_thread *t, core_record *rec, core_part *p);
 
 extern PyTypeObject wsgi_Start_Type;
 
-/* Status and header fields of a response. This is the object start_response, and part of an asgi_exchange. */
+/* Status and header fields of a response: the object start_response, and a member of each asgi_exchange. */
 typedef struct {
   PyObject_HEAD vectorcallfunc vectorcall;
   core_record *rec; /* borrowed; NULL outside a request */
@@ -123,18 +120,16 @@ typedef struct {
   uint32_t writers; /* atomic: number of threads in write(), without the thread of the record */
 } wsgi_start_object;
 
-/* Returns a start_response for rec, which can be a recycled object. The parameter cls is the class of the object, or
- * NULL for the built-in class. */
+/* Returns a new or recycled start_response for rec. The parameter cls is its class, or NULL for the built-in class. */
 PyObject *wsgi_start_for(core_thread *t, core_record *rec, PyObject *cls);
-/* Releases the reference to start after the exchange. The thread t can keep the object to use it for a later
- * request. */
+/* Releases the reference to start after the exchange, unless the thread t keeps the object for a later request. */
 void wsgi_start_done(core_thread *t, PyObject *start);
 /* If the application has read response_headers, replaces the fields in buf by this list. */
 int wsgi_start_settle(wsgi_start_object *s);
 
 /* --- wsgi_head.c: heads, in rec->part0; see core_output.c for bodies --------------------- */
 
-/* Whether a field of the response makes the server send a file. Returns -1 with an exception on failure. */
+/* Whether a field of the response makes the server send a file. */
 int wsgi_sends_file(core_record *rec);
 /* Writes the head of a response with the status and the fields of s, and returns the part0 of rec. The parameter whole
  * is the length of the body in bytes, or -1 if the length is unknown. The parameter type determines the Content-Type
@@ -152,8 +147,8 @@ int wsgi_valid_trailer(const char *name, size_t n);
 
 /* --- wsgi_fields.c --------------------------------------------------------------- */
 
-/* Returns the latin-1 bytes of the str o, which are valid as long as o lives. If o is invalid, returns NULL with an
- * exception whose message begins with the text what. */
+/* Returns the latin-1 bytes of the str o, which are valid as long as o lives. If o cannot be converted, the text of the
+ * exception begins with what. */
 const char *wsgi_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
 /* Whether the n bytes of s contain no control characters except tabs (RFC 9110 §5.5). */
 int wsgi_clean_value(const char *s, Py_ssize_t n);
@@ -162,7 +157,7 @@ int wsgi_add_field(wsgi_start_object *s, PyObject *name, PyObject *value);
 int wsgi_add_fields(wsgi_start_object *s, PyObject *headers);
 /* Like wsgi_add_fields, for pairs of bytes objects (ASGI). */
 int wsgi_add_byte_fields(wsgi_start_object *s, PyObject *headers);
-/* Like wsgi_add_byte_fields, for trailers. Also raises ValueError for a field that is not permitted as a trailer. */
+/* Like wsgi_add_byte_fields, for trailers; also raises ValueError for a field that is not permitted as a trailer. */
 int wsgi_add_trailers(wsgi_start_object *s, PyObject *headers);
 void wsgi_forget_fields(wsgi_start_object *s);
 /* Frees the cache of header fields of the current thread, which is about to end. */
@@ -174,8 +169,8 @@ void wsgi_forget_channel(wsgi_start_object *s);
 /* --- wsgi_result.c --------------------------------------------------------------- */
 
 /* Makes the response from the return value of a handler. Returns 0 if the whole response was published, 1 if the caller
- * must call wsgi_stream to run rec->run.iter, or -1 with an exception. After an exception, published parts remain
- * published, and result.close() was called or will be called. */
+ * must call wsgi_stream to run rec->run.iter, or -1 with an exception, after which result.close() was called or will be
+ * called. */
 int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 
 /* --- wsgi_stream.c --------------------------------------------------------------- */
@@ -183,8 +178,7 @@ int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 static inline int wsgi_read_chunk(PyObject *item, core_message *m) {
   return core_read_text(item, m, "a response must consist of str or bytes, not %.100s: %.200R");
 }
-/* Calls o.close(), and returns a new reference to its result. Returns None if o has no close(), or NULL with an
- * exception. */
+/* Calls o.close(), and returns its result, or None if o has no close(). */
 PyObject *wsgi_close(PyObject *o);
 void wsgi_close_result(core_record *rec, PyObject *result);
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);
@@ -198,7 +192,7 @@ int wsgi_bodyless(const core_record *rec, int status);
 /* Implements write() of a wsgi_start_object (METH_O). */
 PyObject *wsgi_write(PyObject *start, PyObject *data);
 /* Called after the handler of rec has returned. Makes calls of write() on different threads end, and waits until they
- * have returned. Can release the GIL. */
+ * have returned, perhaps without the GIL. */
 void wsgi_end_writes(core_record *rec);
 
 /* --- wsgi_answers.c --------------------------------------------------------- */
@@ -223,13 +217,11 @@ int wsgi_channel_head(wsgi_start_object *s, PyObject *answer);
 /* --- wsgi_file.c ----------------------------------------------------------------- */
 
 extern PyTypeObject wsgi_FileWrapper_Type;
-/* If the parameter result is, or wraps, a regular file of known size, adds the file to the part p and returns 1.
- * Otherwise returns 0, or -1 with an exception. If the file reports a wrong size, also removes a Content-Length with
- * that size from s. */
+/* If the parameter result is, or wraps, a regular file of known size, adds the file to the part p and returns 1,
+ * otherwise returns 0. If the file reports a wrong size, also removes a Content-Length with that size from s. */
 int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p);
 
-/* Whether a regular file contains as many bytes as its size, which files of /proc and /sys do not. The result is also 1
- * for sparse and empty files, which can have no blocks. */
+/* Whether a regular file contains as many bytes as its size, unlike files of /proc and /sys. */
 int wsgi_has_size(int fd, const struct stat *st);
 /* Returns a new reference to an iterator over blocks of a file-like object, or NULL without an exception if obj has no
  * read(). */
@@ -238,8 +230,7 @@ PyObject *wsgi_blocks(PyObject *obj);
 /* --- wsgi_run.c ---------------------------------------------------------------- */
 
 extern const core_kind wsgi_handlers;
-/* Creates environ and start_response, which rec then owns, and calls the handler of rec. Returns a new reference to the
- * result of the handler, or NULL with an exception. */
+/* Creates environ and start_response, which rec then owns, calls the handler of rec, and returns its result. */
 static inline PyObject *wsgi_call(core_thread *t, core_record *rec) {
   const core_mount *m = core_mount_of(rec);
   if (rec->req.has_body && !(rec->run.input = wsgi_input_new(rec))) return NULL;
@@ -250,8 +241,7 @@ static inline PyObject *wsgi_call(core_thread *t, core_record *rec) {
   return PyObject_Vectorcall(m->callable, args, 2, NULL);
 }
 void wsgi_resume(core_thread *t, core_record *rec);
-/* Logs and clears the current exception of the handler of rec. Sends a response of status 500, or aborts the response
- * if it has begun. */
+/* Logs and clears the current exception, and sends a response of status 500, or aborts the response if it has begun. */
 void wsgi_fail(core_thread *t, core_record *rec);
-/* Like wsgi_fail, for an error without an exception. The parameter detail is one line about the error. */
+/* Like wsgi_fail, for an error without an exception, which the line detail describes. */
 void wsgi_fail_line(core_thread *t, core_record *rec, const char *detail);

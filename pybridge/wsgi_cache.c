@@ -1,9 +1,8 @@
 /* Caches the environ or the ASGI scope of recent heads.
  *
  * A client on a persistent connection sends the same fields in each request, and often the same request line. A slot of
- * the cache contains the last fields, and the dict that was made from them. When a request line is repeated, the slot
- * also contains the dict of the whole head. Requests can share the values in a dict, because the values are
- * immutable. */
+ * the cache contains the last fields, the dict that was made from them and, after a request line was repeated, the dict
+ * of the whole head. Requests can share the values in a dict, because the values are immutable. */
 #include "wsgi.h"
 
 #include <stdlib.h>
@@ -33,8 +32,8 @@ static unsigned slot_of(const char *fields, size_t n) {
 }
 
 /* Returns the cache entry for the fields of rec, or NULL, without an exception if the head must not be cached. A head
- * with an absolute-form target must not be cached, because the target determines HTTP_HOST. A head with a rewritten
- * query must not be cached, because the query follows the identity of the request. */
+ * must not be cached if it has an absolute-form target, which determines HTTP_HOST, or a rewritten query, which follows
+ * the identity of the request. */
 static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t line, wsgi_dict_of_fields *make) {
   const char *fields = rec->req.data + line, *peer = rec->req.data + rec->req.addr.off;
   size_t n = core_shared_head(rec) - line;
@@ -101,7 +100,7 @@ void wsgi_forget_heads(wsgi_head **slots) {
 /* --- names of fields -----------------------------------------------------
  *
  * Keys in environ for the names of header fields (RFC 3875 §4.1.18). A hash table has interned keys for the fields that
- * browsers and proxies send. Keys for the remaining fields are made on demand. */
+ * browsers and proxies send; keys for all other fields are made on demand. */
 
 static const char *const known_names[] = {"Host",
                                           "User-Agent",

@@ -99,8 +99,8 @@ static PyObject *make_template(Py_ssize_t room) {
   return d;
 }
 
-/* Whether the current thread has caches. In a free-threaded Python, threads of the application have no caches, because
- * nothing would free their caches. */
+/* Whether the current thread has caches. In a free-threaded Python, threads of the application have none, because
+ * nothing would free them. */
 static int has_caches(void) { return !CORE_PARALLEL || core_this_thread; }
 
 static PyObject *from_template(int which) {
@@ -274,14 +274,14 @@ static int put_identity(PyObject *env, const core_record *rec) {
 
 /* --- fapws.disconnected ------------------------------------------------------
  *
- * The function fapws.disconnected of a request. Any thread can call the function, even after the response was sent. */
+ * The function fapws.disconnected of a request, which any thread can call, even after the response was sent. */
 
 typedef struct {
   PyObject_HEAD core_record *rec; /* borrowed; NULL after the end of the response */
   int left;                       /* result of the function after the end of the response */
 } disconnected;
 
-/* An object to reuse for the next request. Few requests keep a reference to their object. */
+/* An object to reuse for the next request, because few requests keep their object. */
 static CORE_PER_THREAD disconnected *spare;
 
 static int has_left(core_record *rec) {

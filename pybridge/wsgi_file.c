@@ -1,5 +1,5 @@
-/* Files as responses. The event loop sends a regular file by its descriptor. Other file-like objects are read in
- * blocks. */
+/* Files as responses: the event loop sends regular files by their descriptor, and all other file-like objects are read
+ * in blocks. */
 #include "wsgi.h"
 
 #include <errno.h>

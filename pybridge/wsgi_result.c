@@ -179,8 +179,8 @@ static int answer(core_thread *t, core_record *rec, PyObject *result) {
     return 0;
   }
   if (UNLIKELY(rec->run.whole) && !rec->run.started)
-    /* The handler had set a field that makes the server send a file, and called write(), whose data was dropped. Then
-     * the handler removed the field. */
+    /* The handler has set a field that makes the server send a file, has called write(), whose data was dropped, and
+     * has then removed the field. */
     rec->run.whole = 0;
   PyObject *const *items = &result;
   Py_ssize_t n = 1;

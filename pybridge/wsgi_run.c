@@ -76,8 +76,8 @@ static void give_up_result(core_thread *t, core_record *rec) {
   }
 }
 
-/* Sends the bytes object page, or the server's page for the status if page is NULL. If the response has begun, aborts
- * it. */
+/* Sends the bytes object page, or the server's page for the status if page is NULL, or aborts a response that has
+ * begun. */
 static void answer_failure(core_thread *t, core_record *rec, int status, PyObject *page) {
   if (rec->run.started) {
     wsgi_stream_end(t, rec, 1);
@@ -136,13 +136,13 @@ void wsgi_fail(core_thread *t, core_record *rec) {
     page = debug_page(rec, type, value, tb);
   int left = core_is_cancelled(rec) && type && PyErr_GivenExceptionMatches(type, PyExc_BrokenPipeError);
   PyErr_Restore(type, value, tb);
-  /* An exception that write() has raised because the client has disconnected is not logged. A timeout was already
-   * logged. */
+  /* A timeout was already logged, and an exception that write() has raised because the client has disconnected is no
+   * error. */
   if (left || late)
     PyErr_Clear();
   else
     core_report("", rec);
-  /* Status 504 is sent in inline mode only. In threads mode the event loop has already sent a response. */
+  /* Status 504 is sent in inline mode only, because in threads mode the event loop has already sent a response. */
   answer_failure(t, rec, late ? 504 : 500, page);
   Py_XDECREF(page);
 }

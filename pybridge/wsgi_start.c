@@ -1,4 +1,4 @@
-/* The class of start_response, which is the callable of PEP 3333, and has the methods of Fapws4.
+/* The class of start_response, the callable of PEP 3333 with the methods of Fapws4.
  *
  * Fields are validated at once, and stored in the form in which they are sent, without Python objects. When the
  * application reads the attribute response_headers, they become a list. From then on, the list contains the fields. */
@@ -51,8 +51,8 @@ static int raise_exc_info(PyObject *exc_info) {
   return core_raise_given(type, PyTuple_GET_ITEM(exc_info, 1), tb);
 }
 
-/* Applies the parameter exc_info of start_response (PEP 3333): if the head was sent, its exception is raised. Otherwise
- * the application is permitted to replace the head. */
+/* Applies the parameter exc_info of start_response (PEP 3333): if the head was sent, raises the exception, otherwise
+ * permits the application to replace the head. */
 static int apply_exc_info(wsgi_start_object *s, PyObject *exc_info) {
   if (UNLIKELY(exc_info && exc_info != Py_None)) {
     if (s->sent) return raise_exc_info(exc_info);
@@ -70,8 +70,8 @@ static int apply_exc_info(wsgi_start_object *s, PyObject *exc_info) {
   return 0;
 }
 
-/* Sets the status and the fields. If that fails, nothing is changed, so that the application can send an error page
- * with the fields that it has set before. */
+/* Sets the status and the fields. After a failure they are as before, so that the application can send an error page
+ * with its earlier fields. */
 static int begin_head(wsgi_start_object *s, PyObject *status, PyObject *headers) {
   wsgi_start_object before = *s;
   char *kept = NULL;
@@ -142,7 +142,7 @@ static PyObject *start_add_header(PyObject *self, PyObject *const *args, Py_ssiz
   Py_RETURN_NONE;
 }
 
-/* Calls a function of fapws._cookies, which implements RFC 6265. The module is imported for the first cookie. */
+/* Calls a function of fapws._cookies, which implements RFC 6265, and is imported for the first cookie. */
 static PyObject *add_cookie(PyObject *self, const char *function, PyObject *args, PyObject *kw) {
   PyObject *text = core_call_with(core_import("fapws._cookies", function), Py_NewRef(args), Py_XNewRef(kw));
   PyObject *done = text ? PyObject_CallMethod(self, "add_header", "sO", "Set-Cookie", text) : NULL;
