@@ -79,6 +79,8 @@ def type_name(kind):
     if arguments and arguments[0] is Ellipsis:
         arguments = ...,  # the parameters of Callable[..., X] are not a list
         arguments += typing.get_args(kind)[1:]
+    if name == "AbstractContextManager":
+        arguments = arguments[:1]  # Python 3.13 adds the result of __exit__
     return "%s[%s]" % (name, ", ".join(map(type_name, arguments))) if arguments else name
 
 

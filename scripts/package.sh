@@ -414,6 +414,7 @@ test_wheel_tools() (
     # Frontends use the existing library, because compiling it again would take minutes.
     FAPWS_WHEEL_LIBRARY=$root/build/wheel/$py_version/libfapws.so FAPWS_WHEEL_TAG=$(basename "$wheel" | cut -d- -f3,4)
     export FAPWS_WHEEL_LIBRARY FAPWS_WHEEL_TAG UV_CACHE_DIR=$folder/uv UV_PYTHON=$python
+    export UV_SYSTEM_CERTS=1 # uv has its own list of CAs; pip uses the list of the system
     "$tools/uv" build -q --out-dir "$folder/built" "$root" # the wheel of the sdist
     [[ -e $folder/built/$(basename "$wheel") ]] || die "uv build made $(ls "$folder/built")"
     "$tools/uv" tool run -q --from "$wheel" fapws --version

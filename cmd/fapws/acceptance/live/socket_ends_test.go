@@ -24,7 +24,7 @@ func TestRawSocketMayEndByAnExceptionThatIsNotLogged(t *testing.T) {
 	s.Says("FileNotFoundError: at the end\n")
 	s.Says("ValueError: at the end\n")
 	s.Stop()
-	if said := s.Stderr.String(); strings.Count(said, "at the end") != 2 {
+	if said := s.Stderr.String(); strings.Count(said, ": at the end\n") != 2 {
 		t.Errorf("%s", said)
 	}
 }
