@@ -27,11 +27,12 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
 // room reports whether a connection of ln can be accepted. At the limit of clients it closes the connection that has
-// been idle for longest.
+// been idle for longest, and requests may no longer wait for a descriptor.
 func (l *loop) room(ln *conn.Listener) bool {
 	scarce := !l.sites.HasRoom()
 	if (scarce || l.accepting.Full()) && ln.Queued() {
 		l.conns.CloseIdlest()
+		l.sites.MakeRoom()
 		scarce = scarce && !l.sites.HasRoom()
 	}
 	if scarce && !l.accepting.Full() {

@@ -15,7 +15,6 @@ import (
 	"sync"
 	"time"
 
-	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/tunnel"
@@ -82,13 +81,13 @@ func (r *Request) Field(name string) string {
 	return string(value)
 }
 
-// Account returns a key for limits per client: the client's user if the client is logged in, otherwise the client's
-// network, or "" if the network is unknown.
+// Account returns a key for limits per client: the client's user if the client is logged in, otherwise the account of
+// the client's address (conn.Peer.Account).
 func (r *Request) Account() string {
 	if r.Peer.User != "" {
 		return "user " + r.Peer.User
 	}
-	return conn.Network(r.Peer.Addr)
+	return r.Peer.Account()
 }
 
 // Body returns a reader of the body. Each call returns an independent reader.

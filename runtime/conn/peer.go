@@ -11,6 +11,7 @@ import (
 // unless a trusted proxy describes the client in each request.
 type Peer struct {
 	Addr       string // REMOTE_ADDR: an IP address; "" for a unix socket
+	Balances   bool   // Addr belongs to a trusted proxy, which does not forward the address of its client
 	Port       string // REMOTE_PORT; "" for a unix socket
 	ServerName string // SERVER_NAME: address that accepted the connection
 	ServerPort string
@@ -31,6 +32,15 @@ func (p *Peer) String() string {
 		return p.Addr
 	}
 	return net.JoinHostPort(p.Addr, p.Port)
+}
+
+// Account returns the key of the client for all limits per client, or "" if the limits do not apply to the client,
+// because its address is unknown. p may be nil.
+func (p *Peer) Account() string {
+	if p == nil || p.Addr == "" || p.Balances {
+		return ""
+	}
+	return Network(p.Addr)
 }
 
 // AppendHost appends the requested host and port to dst. AppendHost uses the first source that exists: the host that a

@@ -147,7 +147,7 @@ func (b *Body) Store(piece []byte, memory int) error {
 // and the caller should stop reading. The error is an error of the file system.
 func (b *Body) Spill() (err error) {
 	x := b.X
-	files, client := &x.s.files, accountOf(x.from)
+	files, client := &x.s.files, x.from.Account()
 	if b.waits = files.Room(client) < 1; b.waits {
 		files.Awaited = true
 		return nil
@@ -253,9 +253,9 @@ func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 // bodies and large WebSocket messages.
 func (s *Server) InputMemory() *conn.Shares { return &s.memory }
 
-// Account returns the key of the client of x in Shares, or "" if the client's address is unknown.
+// Account returns the account of the client of x (conn.Peer.Account).
 func (x *Exchange) Account() string {
-	return accountOf(cmp.Or(x.from, x.client.direct()))
+	return cmp.Or(x.from, x.client.direct()).Account()
 }
 
 // A claim is a file or a descriptor that an exchange has taken from Shares. The zero value means that the exchange has

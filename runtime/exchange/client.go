@@ -15,14 +15,6 @@ import (
 	"fapws/runtime/route"
 )
 
-// accountOf returns the key by which all limits count a client, or "" if the client's address is unknown.
-func accountOf(p *Peer) string {
-	if p == nil || p.Addr == "" {
-		return ""
-	}
-	return conn.Network(p.Addr)
-}
-
 // Client is the state that the exchanges of a connection share: the address of the client, and the client that a
 // trusted proxy has reported. An HTTP/1 connection embeds a Client. An HTTP/2 connection keeps the Client of the HTTP/1
 // connection that it replaces. A Client may be used only on the event loop.
@@ -69,13 +61,12 @@ func (s *Server) Arrived(c *Client) { s.loop.Arrived(c) }
 // Gone tells the acceptor that c is no longer counted as a connection.
 func (s *Server) Gone(c *Client) { s.loop.Gone(c) }
 
-// Account returns the key by which all limits count the client of the last request, or "" if the client's address is
-// unknown.
+// Account returns the account of the last request's client (conn.Peer.Account).
 func (c *Client) Account() string {
 	if c.IsProxy() {
-		return accountOf(c.proxy.peer)
+		return c.proxy.peer.Account()
 	}
-	return accountOf(c.direct())
+	return c.direct().Account()
 }
 
 // IsProxy reports whether c is a trusted proxy, whose forwarding fields are used.

@@ -261,10 +261,16 @@ func (s *Server) Tick() {
 	now := s.Set.Now
 	for x := range s.begun() {
 		switch {
-		case x.wait == forSites && (s.gaveUp || now >= x.until),
-			x.wait == forDescriptor && now >= x.until:
+		case x.wait == forSites && (s.gaveUp || now >= x.until):
+			x.Resume()
+		case x.wait == forDescriptor && yields(x):
+			x.until = now
 			x.Resume()
 		}
+	}
+	if s.crowded {
+		s.crowded = false
+		s.loop.Freed() // the loop calls MakeRoom again if a client still waits
 	}
 }
 

@@ -8,24 +8,26 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// An HTTP/2 connection carries many requests, and each of them may need an additional descriptor, for example for a
-// file, a connection to an upstream, or a pipe to a program. Server.descriptors counts these descriptors together with
-// all open connections. The descriptors of HTTP/1 requests are not counted, because --max-clients already limits the
-// HTTP/1 connections.
+// A request may need a descriptor in addition to its connection, for example for a file, a connection to an upstream,
+// or a pipe to a program. Server.descriptors counts these descriptors together with all open connections. Static files
+// over HTTP/1 are not counted.
 
-// fewDescriptors is the number of descriptors that the streams of a client can always have, even above the client's
+// fewDescriptors is the number of descriptors that the requests of a client can always have, even above the client's
 // share.
 const fewDescriptors = 8
 
 // HoldDescriptor reserves a descriptor for x, in addition to the descriptor of the connection, until x ends.
 // HoldDescriptor reports whether x may use a descriptor.
 func (x *Exchange) HoldDescriptor() bool {
-	// an exchange made by Sub has no Version, and uses the claim of its parent exchange
-	if x.descriptor.shares != nil || x.Version != http1.HTTP2 {
+	if sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil {
+		return sub.Parent.HoldDescriptor()
+	}
+	// A page waits for its subrequests, which must not wait for the page.
+	if x.descriptor.shares != nil || x.client == nil || x.client.Subrequest() {
 		return true
 	}
 	all, client := &x.s.descriptors, x.Account()
-	if x.s.roomForStreams(client) < 1 {
+	if x.s.descriptorsFor(client) < 1 {
 		return false
 	}
 	x.descriptor.take(all, client)
@@ -33,16 +35,21 @@ func (x *Exchange) HoldDescriptor() bool {
 	return true
 }
 
-func (s *Server) roomForStreams(client string) int64 {
-	return max(s.descriptors.Room(client), fewDescriptors-s.descriptors.Of(client))
+func (s *Server) descriptorsFor(client string) int64 {
+	room := s.descriptors.Room(client)
+	if client == "" {
+		return room
+	}
+	return max(room, fewDescriptors-s.descriptors.Of(client))
 }
 
 // AwaitDescriptor suspends x until its client may use one more descriptor. After a timeout, AwaitDescriptor rejects x.
-// The routing of x must not be complete.
+// A WebSocket over HTTP/1 is rejected at once, because WebSockets keep their descriptors for a long time. The routing
+// of x must not be complete.
 func (x *Exchange) AwaitDescriptor() {
 	now, timeout := x.s.Set.Now, 2*int64(x.s.Config.BodyTimeout)
 	switch {
-	case x.until == 0:
+	case x.until == 0 && (x.Version == http1.HTTP2 || !x.req.parsed.Upgrade):
 		x.until = now + timeout
 	case now >= x.until:
 		x.Refuse(x.NoDescriptor())
@@ -52,15 +59,28 @@ func (x *Exchange) AwaitDescriptor() {
 	x.suspend(forDescriptor)
 }
 
+// MakeRoom makes the next Tick reject the HTTP/1 requests that have waited for a descriptor for a second, because
+// another client needs the descriptors of their connections.
+func (s *Server) MakeRoom() { s.crowded = true }
+
+// yields reports whether x, which waits for a descriptor, must stop waiting.
+func yields(x *Exchange) bool {
+	s, patience := x.s, int64(0)
+	if s.crowded && x.Version != http1.HTTP2 {
+		patience = 2*int64(s.Config.BodyTimeout) - int64(time.Second)
+	}
+	return s.Set.Now >= x.until-patience
+}
+
 // NoDescriptor logs that the client of x has reached its limit of descriptors, and returns the reply to the request.
 func (x *Exchange) NoDescriptor() Reply {
 	if s := x.s; s.descriptorWarnings.Once(time.Minute) {
-		x.Log(logfile.Warning, fmt.Sprintf("sent 503: requests over HTTP/2 hold too many files and connections "+
+		x.Log(logfile.Warning, fmt.Sprintf("sent 503: active requests hold too many files and connections "+
 			"(at most a third of %d for one address); raise the limit of open files (ulimit -n, LimitNOFILE "+
 			"of systemd)",
 			s.descriptors.Max))
 	}
-	return Reply{Status: 503, Text: "too many active requests", Fields: RetryAfter}
+	return Reply{Status: 503, Text: "too many active requests", Fields: RetryAfter, Close: x.Version != http1.HTTP2}
 }
 
 // easeDescriptors resumes the exchanges that wait for a descriptor and can now get one, and tells the loop to accept
@@ -74,7 +94,7 @@ func (s *Server) easeDescriptors() {
 		client := x.Account()
 		left, known := room[client]
 		if !known {
-			left = s.roomForStreams(client)
+			left = s.descriptorsFor(client)
 		}
 		if room[client] = left - 1; left > 0 {
 			x.Resume()

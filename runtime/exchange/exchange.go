@@ -51,7 +51,7 @@ type Exchange struct {
 	// delivered bytes that the source has not yet returned (OpCredit)
 	Outstanding Outstanding
 	file        claim
-	descriptor  claim // claim of a descriptor for an HTTP/2 request, in addition to its connection
+	descriptor  claim // claim of a descriptor in addition to the connection
 
 	// Fields for the response.
 	KeepAlive bool  // the connection stays open after the response

@@ -69,7 +69,8 @@ func (q *request) identify(n *http1.Identifier, trusted bool, id *http1.Identity
 func (s *Server) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
 	q.hand(x)
-	if m.Unbounded && !x.HoldDescriptor() {
+	// over HTTP/1, a page of the cache claims nothing
+	if m.Unbounded && (m.Cache == nil || x.Version == http1.HTTP2) && !x.HoldDescriptor() {
 		x.AwaitDescriptor()
 		return
 	}

@@ -45,9 +45,9 @@ type Config struct {
 	// of open files.
 	MaxSpools int
 
-	// MaxDescriptors limits the sum of the descriptors of open connections and of the additional descriptors of HTTP/2
-	// requests. The requests of a client use at most a third of these descriptors; further requests wait. 0 means three
-	// quarters of the process's limit of open files or, if that is larger, conn.AcceptConfig.MaxClients.
+	// MaxDescriptors limits the sum of the descriptors of open connections and of the additional descriptors of requests.
+	// The requests of a client use at most a third of these descriptors; further requests wait. 0 means three quarters
+	// of the process's limit of open files or, if that is larger, conn.AcceptConfig.MaxClients.
 	MaxDescriptors int
 
 	// MaxBodyMemory limits the memory for incomplete HTTP/1 bodies, in bytes. The first 16 KiB of each body do not
@@ -140,8 +140,9 @@ type Server struct {
 	files     conn.Shares
 	memory    conn.Shares
 
-	// number of descriptors for connections and HTTP/2 streams, by client
+	// number of descriptors for connections and requests, by client
 	descriptors conn.Shares
+	crowded     bool // MakeRoom was called after the last Tick
 
 	gaveUp bool
 	// after a change to Leaving or Draining, the caller must call conn.Set.Drain

@@ -166,15 +166,16 @@ func cleanPrefix(s string) (prefix string, ok bool) {
 	return strings.TrimSuffix(path, "/"), true
 }
 
-// Peer returns the client that applications see. The parameter connected is the peer of the connection, and host is the
-// host in the request itself.
+// Peer returns the client that applications see. The parameter connected is the peer of the connection, which is a
+// trusted proxy, and host is the host in the request itself.
 func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
-	if o.addr == "" && o.proto == "" && o.host == "" && o.hostPort == "" {
-		return connected
-	}
 	p := *connected
+	p.Balances = o.addr == ""
+	if p.Balances && o.proto == "" && o.host == "" && o.hostPort == "" {
+		return &p
+	}
 	p.TLS = nil // the TLS state describes the proxy
-	if o.addr != "" {
+	if !p.Balances {
 		p.Addr, p.Port = o.addr, o.port
 	}
 	p.Scheme = cmp.Or(o.proto, p.Scheme)

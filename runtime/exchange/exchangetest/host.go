@@ -68,7 +68,7 @@ func (h *Host) Run(t testing.TB, source exchange.Source, cfg exchange.Config) {
 	h.clients.Init(&h.Server, secure, nil, nil)
 
 	cfg.Limits, cfg.HeadTimeout, cfg.BodyTimeout, cfg.KeepAlive = http1.DefaultLimits, time.Hour, time.Hour, time.Hour
-	cfg.SpoolSize, cfg.SpoolDir, cfg.MaxBodySize = 1<<20, t.TempDir(), 1<<20
+	cfg.SpoolSize, cfg.SpoolDir, cfg.MaxBodySize, cfg.MaxDescriptors = 1<<20, t.TempDir(), 1<<20, 1<<10
 	cfg.LogClient = func(_ logfile.Level, client, line string) { t.Log(client, line) }
 	h.Configure(cfg)
 	h.use(t)

@@ -292,7 +292,7 @@ func (s *Source) Start(x *exchange.Exchange) {
 	}
 	hit := s.files.Hit(started.UnixNano()+int64(time.Since(started)), &a.request, a)
 	switch {
-	case (!hit || a.file != nil) && !x.HoldDescriptor():
+	case x.Version == http1.HTTP2 && (!hit || a.file != nil) && !x.HoldDescriptor():
 		a.drop()
 		x.AwaitDescriptor()
 		return

@@ -81,7 +81,6 @@ proxy = %q
 			w.Fetch("/files/299.bin").Is(t, large)
 			w.Close()
 		}
-		s.Get("/page", 200)
 		if n := len(s.Descriptors()) - before; n > limit/2 {
 			t.Errorf("%s: %d descriptors", c.name, n)
 		}

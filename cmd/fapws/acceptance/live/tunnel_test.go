@@ -241,7 +241,7 @@ func TestTunnelsContinueWithoutDescriptors(t *testing.T) {
 	if refused == 0 || len(clients) < 10 {
 		t.Errorf("%d tunnels, %d refused", len(clients), refused)
 	}
-	s.Says("too many open files")
+	s.Says("sent 503: active requests hold too many files and connections")
 	for _, c := range clients {
 		says(t, c, "echo still there")
 		fapwstest.Hears(t, c, "echo still there")
