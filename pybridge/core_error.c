@@ -51,30 +51,43 @@ static void identify(char *buf, const core_record *rec, const char *format) {
   }
 }
 
-/* Writes the beginning of a line of an error log in the format of cmd/fapws/plan/logger.go, independent of the
- * locale. In a file: "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; human-readable:
- * "2026-11-20 15:01:02.123 +0100 error ". what is the text after it; in a human-readable line, its first word may be
- * the level. buf has room for STAMP bytes. */
+/* Writes the beginning of a line of an error log in the formats of runtime/logfile/look.go, independent of the locale.
+ * In a file: "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; human-readable:
+ * "2026-11-20 15:01:02.123 +0100 error ", with colors at a terminal, and with a priority in place of the time for the
+ * journal. what is the text after it; in a human-readable line, its first word may be the level. Returns the rest of
+ * what, which the caller writes. buf has room for STAMP bytes. */
 #define STAMP 512
-static void stamp(char *buf, int log, core_record *rec, const char *level, const char *what) {
+static const char *stamp(char *buf, int log, core_record *rec, const char *level, const char *what) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   static const char month[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   struct timespec now;
   struct tm tm;
   clock_gettime(CLOCK_REALTIME, &now);
-  int offset = local_time(now.tv_sec, &tm), minutes = abs(offset) / 60;
-  if (!core_the_pool.stamped && !log) {
+  int offset = local_time(now.tv_sec, &tm), minutes = abs(offset) / 60, look = core_the_pool.look;
+  if (look != CORE_FILED && !log) {
+    int error = *level == 'e', warning = *level == 'w', colored = look == CORE_COLORED;
+    char at[80], name[40], ids[320] = "";
+    if (look == CORE_JOURNAL)
+      snprintf(at, sizeof at, "<%d>", error ? 3 : warning ? 4 : 6);
+    else
+      snprintf(at, sizeof at, "%s%d-%02d-%02d %02d:%02d:%02d.%03ld %c%02d%02d %s", colored ? "\x1b[2m" : "",
+               tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+               (long)now.tv_nsec / 1000000, offset < 0 ? '-' : '+', minutes / 60, minutes % 60,
+               colored ? "\x1b[0m" : "");
+    if (colored)
+      snprintf(name, sizeof name, "\x1b[%dm%.16s\x1b[0m", error ? 31 : warning ? 33 : 36, level);
+    else
+      snprintf(name, sizeof name, "%.16s", level);
+    identify(ids, rec, "%s %.*s: ");
     int said = strncmp(what, level, strlen(level)) == 0;
-    int n = snprintf(buf, 80, "%d-%02d-%02d %02d:%02d:%02d.%03ld %c%02d%02d %s%s", tm.tm_year + 1900, tm.tm_mon + 1,
-                     tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000000, offset < 0 ? '-' : '+',
-                     minutes / 60, minutes % 60, said ? "" : level, said ? "" : " ");
-    identify(buf + n, rec, "%s %.*s: ");
-    return;
+    snprintf(buf, STAMP, "%s%s%s%s%s", at, said ? "" : name, said ? "" : " ", ids, said ? name : "");
+    return said ? what + strlen(level) : what;
   }
   int n = snprintf(buf, 80, "[%s %s %02d %02d:%02d:%02d.%06ld %d] [%s] ", day[tm.tm_wday], month[tm.tm_mon], tm.tm_mday,
                    tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000, tm.tm_year + 1900, level);
   if (rec && rec->req.addr.len) n += client(buf + n, rec);
   identify(buf + n, rec, "[%s %.*s] ");
+  return what;
 }
 
 /* Returns a text such as "error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1 (thread 2): detail", with date
@@ -84,7 +97,7 @@ static PyObject *heading(core_record *rec, const char *level, const char *what, 
   PyObject *line = core_request_line(rec), *text = NULL;
   PyObject *addr = PyUnicode_DecodeLatin1(rec->req.data + rec->req.addr.off, rec->req.addr.len, NULL);
   char start[STAMP];
-  stamp(start, (int)rec->req.log, rec, level, what);
+  what = stamp(start, (int)rec->req.log, rec, level, what);
   if (line && addr)
     text = PyUnicode_FromFormat("%s%s handler %U, %U%s%U%s%s%s\n", start, what, core_mount_of(rec)->name, line,
                                 rec->req.addr.len ? " from " : "", addr, thread, *detail ? ": " : "", detail);
@@ -107,10 +120,9 @@ static void say(int log, PyObject *text) {
 /* Writes intro and an exception with its traceback, as one message so that other lines cannot separate them. Text of
  * clients is escaped. Takes the reference to intro, a str. */
 static void say_exception(int log, PyObject *intro, PyObject *type, PyObject *value, PyObject *tb) {
-  PyObject *lines =
-      intro ? core_call("fapws._traceback", "text", "(OOO)", type, value ? value : Py_None, tb ? tb : Py_None) : NULL;
-  PyObject *all = lines ? PyUnicode_Concat(intro, lines) : NULL;
-  Py_XDECREF(lines);
+  PyObject *all =
+      intro ? core_call("fapws._traceback", "report", "(OOOO)", intro, type, value ? value : Py_None, tb ? tb : Py_None)
+            : NULL;
   PyErr_Clear();
   if (all) {
     Py_DECREF(intro);
@@ -145,8 +157,8 @@ static PyObject *error_heading(int log, const char *what, core_record *rec) {
   const core_thread *t = core_this_thread;
   if (t) snprintf(thread, sizeof thread, t->index < 0 ? " (asyncio thread)" : " (thread %d)", t->index);
   if (rec) return heading(rec, "error", *what ? text : "error in", thread, "");
-  stamp(start, log, NULL, "error", "error in");
-  return PyUnicode_FromFormat("%serror in %s\n", start, what);
+  const char *rest = stamp(start, log, NULL, "error", "error in");
+  return PyUnicode_FromFormat("%s%s %s\n", start, rest, what);
 }
 
 static void report(int log, const char *what, core_record *rec) {
@@ -162,9 +174,10 @@ static void report(int log, const char *what, core_record *rec) {
 PyObject *core_log_line(PyObject *module, PyObject *args) {
   (void)module;
   const char *level, *text;
-  if (!PyArg_ParseTuple(args, "ss:log_line", &level, &text)) return NULL;
+  int log;
+  if (!PyArg_ParseTuple(args, "ssi:log_line", &level, &text, &log)) return NULL;
   char start[STAMP];
-  stamp(start, 0, NULL, level, text);
+  text = stamp(start, log, NULL, level, text);
   return PyUnicode_FromFormat("%s%s\n", start, text);
 }
 

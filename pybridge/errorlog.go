@@ -15,6 +15,7 @@ import (
 	"unsafe"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
 
@@ -95,14 +96,15 @@ func keepZone() {
 	}
 }
 
-var stamped atomic.Bool
+var look atomic.Int32 // a logfile.Look
 
 func say(format string, args ...any) { new(task).say(format, args...) }
 
 // say writes a message about t to the error log of its host in one call, so that other lines cannot separate it. The
 // message begins like the messages of the C function stamp.
 func (t *task) say(format string, args ...any) {
-	file, stamp := t.log != 0 || stamped.Load(), "2006-01-02 15:04:05.000 -0700 error "
+	look := logfile.Look(look.Load())
+	file, stamp := t.log != 0 || look == logfile.Filed, logfile.Stamp+"error "
 	if file {
 		stamp = "[Mon Jan 02 15:04:05.000000 2006] [error] "
 	}
@@ -121,7 +123,7 @@ func (t *task) say(format string, args ...any) {
 	}
 	lines = fmt.Appendf(lines, format, args...)
 	if t.log == 0 {
-		os.Stderr.Write(lines)
+		os.Stderr.Write(look.Dress(lines, logfile.Error))
 		return
 	}
 	C.core_errorlog_write(C.int(t.log), (*C.char)(unsafe.Pointer(unsafe.SliceData(lines))), C.size_t(len(lines)))

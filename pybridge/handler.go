@@ -39,8 +39,7 @@ type RunConfig struct {
 	// resolve to this machine (DNS rebinding).
 	DebugLocal bool
 
-	// standard error is an error log, so reports contain a date, a level and the client's address
-	Stamped bool
+	Look logfile.Look // format of reports on standard error
 
 	Multiprocess bool   // other processes serve the same application
 	Software     string // SERVER_SOFTWARE, a product name with a version
@@ -157,13 +156,13 @@ func (h *Handler) startPool() error {
 		out[i] = C.core_target{kind: C.int(m.Kind), place: arena.str(m.Place), relative: C.int(boolByte(m.relative)),
 			callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
 	}
-	stamped.Store(h.config.Stamped)
+	look.Store(int32(h.config.Look))
 	C.core_take_gil()
 	shared, err := C.live_start_pool(&C.core_options{
 		threads:      C.int(h.config.Threads),
 		cpus:         C.int(h.config.Processors),
 		debug:        C.int(h.config.Debug),
-		stamped:      C.int(boolByte(h.config.Stamped)),
+		look:         C.int(h.config.Look),
 		send_fields:  C.int(boolByte(h.config.SendFile)*C.CORE_SENDFILE | boolByte(h.config.Accel)*C.CORE_ACCEL),
 		multiprocess: C.int(boolByte(h.config.Multiprocess)),
 		max_event:    C.int(h.config.MaxEvent),

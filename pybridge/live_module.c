@@ -12,7 +12,7 @@ static PyMethodDef functions[] = {
     {"error_lines", core_errorlog_method, METH_VARARGS,
      "error_lines(number, text): writes text to the error log of a host."},
     {"log_line", core_log_line, METH_VARARGS,
-     "log_line(level, text) -> str: a line as in the error log of the server."},
+     "log_line(level, text, log) -> str: a line as in the error log of the server, or the log of a host."},
     {"signals_on_stack", core_signals_on_stack, METH_NOARGS,
      "signals_on_stack(): must be called after a library has set signal handlers."},
 #if CORE_PARALLEL

@@ -108,6 +108,9 @@ typedef struct core_input {
   char data[]; /* the data, which Go expects directly after the other members */
 } core_input;
 
+/* The format of lines on stderr, with the same values as logfile.Look. */
+enum { CORE_PLAIN, CORE_COLORED, CORE_JOURNAL, CORE_FILED };
+
 /* The kinds of mounts, with the same values as MountKind. */
 enum { CORE_WSGI, CORE_ASGI, CORE_ASYNC_HANDLER, CORE_WEBSOCKET };
 
@@ -344,7 +347,7 @@ typedef struct {
   int threads; /* maximum number of threads; 0 means inline mode */
   int cpus;
   int debug;       /* 1 or more: browsers get tracebacks */
-  int stamped;     /* stderr is an error log: lines have a date, a level and a client */
+  int look;        /* the format of lines on stderr, CORE_PLAIN to CORE_FILED */
   int send_fields; /* bits CORE_SENDFILE and CORE_ACCEL: the fields that have an effect */
   int multiprocess;
   int max_event;        /* maximum bytes of an event of a channel, in its transmitted form */

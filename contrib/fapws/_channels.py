@@ -384,8 +384,8 @@ def _report(where: str) -> None:
     """Writes the exception that is being handled to stderr."""
     try:
         from fapws._failure import log_line
-        from fapws._traceback import text
+        from fapws._traceback import report
 
-        sys.stderr.write(log_line("error", f"error in {where}") + text(*sys.exc_info()))
+        sys.stderr.write(report(log_line("error", f"error in {where}"), *sys.exc_info()))
     except Exception:
         pass  # stderr cannot be written

@@ -72,12 +72,15 @@ def is_of_signal(error: BaseException) -> bool:
     return False
 
 
-def log_line(level: str, text: str) -> str:
-    """Return a line for stderr that, like the server's own lines, begins with the time and the level."""
+def log_line(level: str, text: str, stream: object = None) -> str:
+    """Return a line for stderr that, like the server's own lines, begins with the time and the level.
+
+    stream -- the wsgi.errors that gets the line, which may be the log file of a host
+    """
     try:
         import _fapws
 
-        return _fapws.log_line(level, text)
+        return _fapws.log_line(level, text, getattr(stream, "_number", 0))
     # This process is not the server, or the text contains a NUL or a surrogate.
     except (ImportError, ValueError):
         return f"fapws: {text}\n"

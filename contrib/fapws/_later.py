@@ -105,9 +105,9 @@ def _run(what: str, call: Call) -> None:
         name = getattr(function, "__qualname__", type(function).__qualname__)
         try:
             from fapws._failure import log_line
-            from fapws._traceback import text
+            from fapws._traceback import report
 
-            sys.stderr.write(log_line("error", f"error in {what} {name}") + text(*sys.exc_info()))
+            sys.stderr.write(report(log_line("error", f"error in {what} {name}"), *sys.exc_info()))
         except Exception:
             pass
 

@@ -59,7 +59,8 @@ class _Call:
             f"{place or self.started or _definition(self.application)}: {text}; other servers may fail (PEP 3333,"
             " logged once)"
         )
-        self.environ["wsgi.errors"].write(log_line("warning", line))
+        errors = self.environ["wsgi.errors"]
+        errors.write(log_line("warning", line, errors))
 
     def checked(self, result: Any) -> Any:
         """Checks the result of an application, and returns it. An iterable is wrapped, so that its items are checked

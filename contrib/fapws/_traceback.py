@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Optional, Type
 
-__all__ = ["harmless", "text", "tame"]
+__all__ = ["harmless", "report", "tame", "text"]
 
 # All control characters but tab and line feed, the other ends of lines, and the characters that change the direction of
 # text.
@@ -41,6 +41,17 @@ def text(
     """Return a traceback in Python's format, beginning with the user's code, in which all lines of a message after the
     first are indented."""
     return "".join(map(_piece, traceback.format_exception(kind, error, theirs(trace) or trace)))
+
+
+def report(
+    intro: str,
+    kind: "Optional[Type[BaseException]]",
+    error: "Optional[BaseException]",
+    trace: "Optional[TracebackType]",
+) -> str:
+    """Return a line of the log with a traceback. For the journal, each line begins with the priority of the first."""
+    lines = intro + text(kind, error, trace)
+    return lines[:-1].replace("\n", "\n" + intro[:3]) + "\n" if intro[:1] == "<" else lines
 
 
 def _piece(piece: str) -> str:

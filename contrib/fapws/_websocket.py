@@ -150,7 +150,8 @@ class WebSocket:
         from fapws._failure import log_line  # imported here because most scripts do not need it
 
         line += "; WebSocket(origins=[...]) allows pages of other hosts (logged once)"
-        environ.get("wsgi.errors", sys.stderr).write(log_line("warning", line))
+        errors = environ.get("wsgi.errors", sys.stderr)
+        errors.write(log_line("warning", line, errors))
 
 
 def broadcast(

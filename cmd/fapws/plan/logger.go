@@ -36,7 +36,7 @@ type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
 	file  *logfile.Errors // the file from --error-log; nil if the Logger writes to standard error
-	look  look            // format of lines on standard error
+	look  logfile.Look
 	least atomic.Int32
 	now   func() time.Time
 	line  []byte
@@ -105,9 +105,7 @@ func (l *Logger) LogClient(level logfile.Level, client, text string) {
 		l.tail = append(l.tail, ctl.Line{At: now.UnixNano(), Text: string(l.line[:min(len(l.line)-1, tailBytes)])})
 		l.tail = l.tail[max(0, len(l.tail)-tailLines):]
 	}
-	if l.file == nil {
-		l.line = l.look.dress(l.line, level)
-	}
+	l.line = l.look.Dress(l.line, level)
 	if _, err := l.w.Write(l.line); err != nil { // a failure to write to standard error cannot be reported anywhere
 		l.lost++
 	}
@@ -134,7 +132,7 @@ func (l *Logger) Lost() int64 {
 
 func appendLogLine(dst []byte, now time.Time, level logfile.Level, client, text string, file bool) []byte {
 	client, request, trace := http1.Unname(client)
-	at, rank, about := stamp, "%s ", "%s %s: "
+	at, rank, about := logfile.Stamp, "%s ", "%s %s: "
 	if file {
 		at, rank, about = "[Mon Jan 02 15:04:05.000000 2006] ", "[%s] ", "[%s %s] "
 	}
@@ -186,7 +184,7 @@ func (l *Logger) redirect(conf *settings.Config, moved func()) error {
 	}
 	file, err := logfile.RedirectErrors(fileOptions(conf, conf.ErrorLog, "error log"), moved)
 	if err == nil {
-		l.w, l.file = file, file
+		l.w, l.file, l.look = file, file, logfile.Filed
 	}
 	return err
 }
@@ -278,8 +276,8 @@ func (l *Logger) Requests() func(*logfile.Entry) {
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.line = l.now().AppendFormat(l.line[:0], stamp)
-		l.line = l.look.dress(appendAnswered(l.line, r, l.look == colored), logfile.Info)
+		l.line = l.now().AppendFormat(l.line[:0], logfile.Stamp)
+		l.line = l.look.Dress(appendAnswered(l.line, r, l.look == logfile.Colored), logfile.Info)
 		l.w.Write(l.line)
 	}
 }

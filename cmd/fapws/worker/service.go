@@ -304,7 +304,7 @@ func (s *service) runConfig() pybridge.RunConfig {
 		Queue:        s.conf.MaxQueue,
 		Debug:        s.conf.Debug,
 		DebugLocal:   s.conf.Dev && !s.conf.DevAnywhere,
-		Stamped:      s.log.Redirected(),
+		Look:         s.log.Look(),
 		Multiprocess: Workers(&s.conf) > 1,
 		Software:     process.Software(),
 		SendFile:     len(s.conf.Server.SendfileRoots) > 0,

@@ -124,6 +124,13 @@ func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 		fapwstest.Must(t, c.SendText("x"))
 		fapwstest.FileSays(t, one, "ValueError: on a message\n")
 		c.Close()
+		other := s.Dial()
+		other.Send("GET /socket HTTP/1.1\r\nHost: one.lan\r\nOrigin: http://other.lan\r\nUpgrade: websocket\r\n" +
+			"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+		refused := regexp.MustCompile(`(?m)^` + errorDate + `\[warning\] a page of 'http://other\.lan' asked for `)
+		fapwstest.Eventually(t, "the log has the refused page", func() bool {
+			return refused.MatchString(textOf(t, one))
+		})
 
 		for _, path := range []string{"/raises", "/nothing", "/short", "/after"} {
 			asks(s, "asgi.lan", path+"?asgi")
