@@ -9,7 +9,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// AwaitTLS makes c begin with TLS, after the header of the PROXY protocol if there is one. Call it before Open.
+// AwaitTLS says that c begins with TLS, after the header of the PROXY protocol if there is one. AwaitTLS must be called
+// before Open.
 func (c *Conn) AwaitTLS() { c.awaitsTLS = true }
 
 func (c *Conn) Speaks() conn.Protocol {
@@ -36,8 +37,9 @@ func (c *Conn) handshake() conn.Protocol {
 	return c.s.tls.Handshake(&c.Client.Conn, c, c.secured)
 }
 
-// helloReader is the protocol of a connection before its TLS handshake if Config.Current is set. The handshake waits
-// for Current, because another process can take over a connection only before the handshake.
+// helloReader is the protocol of a connection before its TLS handshake. It is used only if Config.Current is not nil.
+// The handshake waits for Config.Current, because a different process can take over the connection only before the
+// handshake.
 type helloReader struct{ *Conn }
 
 func (h helloReader) Input(data []byte) {
@@ -46,7 +48,7 @@ func (h helloReader) Input(data []byte) {
 	if c.mustAsk() {
 		return
 	}
-	c.gate = closed // the first request must wait for Config.Current again
+	c.gate = closed // the first request must also wait for Config.Current
 	c.setState(StateNew)
 	p := c.handshake()
 	c.Upgrade(p)
@@ -87,11 +89,11 @@ func (h proxyHeader) Input(data []byte) {
 	}
 }
 
-// preface is sent first by every HTTP/2 client (RFC 9113 §3.4).
+// preface contains the first bytes that every HTTP/2 client sends (RFC 9113 §3.4).
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
-// prefaceReader is the protocol of a connection whose first bytes select HTTP/1 or HTTP/2. If ALPN has selected HTTP/2,
-// bytes other than the preface close the connection (RFC 9113 §3.4).
+// prefaceReader is the protocol of a connection whose first bytes select HTTP/1 or HTTP/2. If ALPN has selected HTTP/2
+// and the first bytes are not the preface, the connection closes (RFC 9113 §3.4).
 type prefaceReader struct{ *Conn }
 
 func (p prefaceReader) Input(data []byte) {

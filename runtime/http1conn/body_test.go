@@ -28,7 +28,8 @@ func newExchange(cfg exchange.Config) *exchange.Exchange {
 	return exchangeFrom(newServer(cfg), "192.0.2.1")
 }
 
-// Small bodies stay in memory. Complete bodies no longer count.
+// A client's bodies are stored in files when they exceed its share of memory, except small bodies. Complete bodies no
+// longer count for the share.
 func TestBodiesOfAClientMoveToFilesAboveItsMemory(t *testing.T) {
 	cfg := exchange.Config{SpoolDir: t.TempDir(), SpoolSize: 256 << 10, MaxSpools: 1000, MaxBodyMemory: 3 << 20}
 	s := newServer(cfg)

@@ -14,9 +14,10 @@ func TestResponseIsFramedAsItsHeadSays(t *testing.T) {
 	for _, c := range []struct {
 		framing http1.Framing
 		length  int64
-		// Pieces are separated by spaces. A number is a piece with this many bytes of a file. Trailers follow "|".
+		// pieces of the body, separated by spaces. A number stands for a piece with this number of bytes from a file.
+		// Trailers follow after "|"
 		pieces string
-		want   string // The sent bytes. Each byte of a file is written as a dot.
+		want   string // the sent bytes, with a dot for each byte of a file
 		cuts   int
 		short  int64
 	}{

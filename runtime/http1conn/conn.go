@@ -22,9 +22,9 @@ const (
 	// the connection expects the next request; earlier requests may be active
 	StateReady
 	StateWaiting // the next request waits for the active requests
-	// accepts no further request and closes after the last response
+	// the connection accepts no further request and closes after the last response
 	StateEnding
-	StateUpgraded // another protocol has the connection
+	StateUpgraded // a protocol other than HTTP/1 has taken over the connection
 	StateClosed
 )
 
@@ -32,8 +32,8 @@ func (s State) String() string {
 	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "upgraded", "closed"}[s]
 }
 
-// A Server is the state that the HTTP/1 connections of an event loop share. The methods of a Server must be called on
-// the event loop, unless their comments say otherwise.
+// A Server contains the state that the HTTP/1 connections of an event loop share. The methods of a Server must be
+// called on the event loop, unless their comments say otherwise.
 type Server struct {
 	*exchange.Server
 
@@ -45,30 +45,32 @@ type Server struct {
 	bulk  []byte // buffer of readOn; nil until it is needed
 	items []conn.Item
 
-	replaced bool // TakeIdle was called, so another process serves
+	// TakeIdle was called, so another process has replaced this server
+	replaced bool
 
 	// limits log lines about proxies that send no header of the PROXY protocol
 	unannounced logfile.Seldom
 }
 
-// Init initializes s. tls performs the handshakes of connections with TLS. http2 continues connections that begin with
-// the preface of HTTP/2. open makes the event loop serve a connection, or closes it.
+// Init initializes s. The parameter tls performs TLS handshakes. The function http2 continues connections that begin
+// with the HTTP/2 preface. The function open makes the event loop serve a connection, or closes the connection.
 func (s *Server) Init(of *exchange.Server, tls *conn.TLSServer, open func(*Conn), http2 func(*exchange.Client)) {
 	s.Server, s.tls, s.open, s.http2 = of, tls, open, http2
 }
 
 func (s *Server) Trim() { s.bulk = nil }
 
-// Conn is a client's connection that speaks HTTP/1, and the exchange.Stream of its exchanges. Conn belongs to the event
-// loop. Fields that only a busy connection needs are behind pointers, because thousands of connections may be idle.
+// Conn is a client's HTTP/1 connection, and the exchange.Stream of its exchanges. A Conn may be used only on the event
+// loop. Fields that only a busy connection needs are behind pointers, because thousands of connections can be idle.
 type Conn struct {
 	exchange.Client
 	s *Server
 
-	first, last *exchange.Exchange // active exchanges in the order of their responses
+	// list of the active exchanges, in the order of their responses
+	first, last *exchange.Exchange
 	body        *framedBody
 
-	resume http1.Resume // how much of the head in the pending input was parsed
+	resume http1.Resume // how much of the head in the pending input has been parsed
 
 	state     State
 	awaitsTLS bool
@@ -80,8 +82,8 @@ var (
 	_ exchange.Stream = (*Conn)(nil)
 )
 
-// NewClient returns a connection with the socket fd, which it owns. awaitsHeader reports whether the connection must
-// begin with a header of the PROXY protocol if its client is a proxy.
+// NewClient returns a connection with the socket fd, which the connection owns. If awaitsHeader is true and the client
+// is a trusted proxy, the connection must begin with a header of the PROXY protocol.
 func (s *Server) NewClient(fd int, local, remote net.Addr, awaitsHeader bool) *Conn {
 	c := &Conn{s: s}
 	c.Holder = c
@@ -89,8 +91,8 @@ func (s *Server) NewClient(fd int, local, remote net.Addr, awaitsHeader bool) *C
 	return c
 }
 
-// NewSubrequest returns a connection of the server to itself with the socket fd, which it owns, for requests on behalf
-// of o. NewSubrequest is safe for concurrent use.
+// NewSubrequest returns a connection with the socket fd, which the connection owns. The server uses the connection for
+// requests to itself on behalf of o. NewSubrequest is safe for concurrent use.
 func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
 	c := &Conn{s: s}
 	c.Holder = c
@@ -98,8 +100,8 @@ func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
 	return c
 }
 
-// Open registers c with the event loop. p is the first protocol of the connection: c itself, or a protocol that
-// precedes HTTP/1. The caller must then set Stamp and call Schedule.
+// Open registers c with the event loop. The parameter p is the first protocol of the connection: c itself, or a
+// protocol that precedes HTTP/1. Afterwards the caller must set Stamp and call Schedule.
 func (c *Conn) Open(p conn.Protocol) error {
 	if err := c.Client.Open(c.s.Set, p); err != nil {
 		c.state = StateClosed
@@ -112,10 +114,10 @@ func (c *Conn) Gone() { c.s.Gone(&c.Client) }
 
 func (c *Conn) State() State { return c.state }
 
-// Busy reports whether a response is being sent, or waits for an earlier one.
+// Busy reports whether c has an active exchange or a transfer.
 func (c *Conn) Busy() bool { return c.first != nil || c.Writing() }
 
-// Dismiss makes c accept no request. The connection closes when its client has read all output.
+// Dismiss makes c accept no further requests. c closes after the client has read all output.
 func (c *Conn) Dismiss() {
 	c.Linger = true
 	c.setState(StateEnding)
@@ -131,13 +133,13 @@ func (c *Conn) shift() {
 	}
 }
 
-// tick is the precision of deadlines in nanoseconds.
+// tick is the precision of deadlines, in nanoseconds.
 const tick = eventloop.Tick
 
-// EOF implements conn.Protocol. A client may shut down its sending side and still read (printf ... | nc host port). EOF
-// cannot distinguish this client from a client that has disconnected. EOF keeps the connection for a short time (Due)
-// if no active exchange has begun its response. Otherwise it cancels the response, because this is how clients end
-// streams. EOF also cancels over TLS, where no client shuts down only its sending side.
+// EOF implements conn.Protocol. A client can shut down its sending side and still read (printf ... | nc host port). EOF
+// cannot distinguish such a client from a client that has disconnected. If no active exchange has begun its response,
+// EOF keeps the connection for a short time (see Due). Otherwise EOF cancels the response, because clients end streams
+// in this way. Over TLS, EOF always cancels the response, because no client shuts down only its sending side.
 func (c *Conn) EOF() (stays bool) {
 	if c.gate == asking {
 		return true
@@ -147,8 +149,8 @@ func (c *Conn) EOF() (stays bool) {
 		return false
 	}
 	// Notify sources that the client sends no more data and has probably disconnected (http.disconnect of ASGI). The
-	// responses to the requests of this client are still sent. For an unanswered WebSocket handshake, the input means
-	// that the client has disconnected.
+	// responses to this client are still sent. If a WebSocket handshake is unanswered, OpClose means that the client
+	// has disconnected.
 	for x := c.first; x != nil; x = x.Next {
 		if x.Check != nil {
 			x.Check.Defer()
@@ -168,17 +170,17 @@ func (c *Conn) Closed() {
 	c.cancelAll()
 }
 
-// Drain implements conn.Protocol. Idle connections close, or stay if retire is set.
+// Drain implements conn.Protocol. If retire is false, an idle connection closes.
 func (c *Conn) Drain(retire bool) {
 	s, idle := c.s, !c.Busy() && !c.Yields()
-	defer c.Schedule() // the deadline may be earlier now
+	defer c.Schedule() // the deadline may have become earlier
 	switch {
 	case retire:
 		if idle && (c.state == StateReady || c.state == StateNew) {
 			c.Stamp = s.Set.Now
 		}
 	case idle && (c.state == StateReady || c.state == StateNew || c.state == StateHead):
-		if c.Unread() { // a request has arrived, but was not read yet
+		if c.Unread() { // a request has arrived, but the loop has not read it yet
 			c.Stamp = s.Set.Now
 			return
 		}
@@ -188,7 +190,8 @@ func (c *Conn) Drain(retire bool) {
 	}
 }
 
-// Idle reports whether c has no complete request and no active exchange. since is the time when it became idle.
+// Idle reports whether c has neither a complete request nor an active exchange. The result since is the time when c
+// became idle.
 func (c *Conn) Idle() (since int64, idle bool) {
 	if c.Counts != conn.Take {
 		return 0, false // a subrequest does not count for --max-clients
@@ -200,15 +203,15 @@ func (c *Conn) Idle() (since int64, idle bool) {
 }
 
 const (
-	// halfTimeout is how long a connection waits after its client has shut down its sending side. Most handlers answer
-	// in this time.
+	// halfTimeout is how long a connection stays open after its client has shut down the sending side. Most handlers
+	// answer within this time.
 	halfTimeout = 2 * time.Second
 
 	bodyLook = time.Second
 )
 
-// unread reports whether bytes of the client are still in the socket. The client is then not late: a handler that runs
-// inline has delayed the loop.
+// unread reports whether the socket contains input that the loop has not read, for example because an inline handler
+// has blocked the loop. In this case the client has not missed its deadline.
 func (c *Conn) unread() bool {
 	return c.reading() && c.Unread()
 }
@@ -228,7 +231,8 @@ func (c *Conn) deadline() int64 {
 	s := c.s
 	switch {
 	case c.gate == asking, c.Half && c.last != nil && c.last.AwaitsSites():
-		return s.Set.Now + int64(halfTimeout) // the client is waiting for the server
+		// the client waits for the server, so the client has no deadline
+		return s.Set.Now + int64(halfTimeout)
 	case c.Half && !c.Writing():
 		return c.Stamp + int64(halfTimeout)
 	case c.Half:
@@ -274,5 +278,5 @@ func (c *Conn) Due() (next int64) {
 	return c.deadline()
 }
 
-// headTimedOut answers a request whose head is incomplete (RFC 9110 §15.5.9).
+// headTimedOut is the reply to a request whose head is still incomplete at its deadline (RFC 9110 §15.5.9).
 var headTimedOut = exchange.Reply{Status: 408, Text: "timed out waiting for the request", Close: true}

@@ -7,8 +7,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// FuzzDecode checks that splitting a chunked body anywhere gives the same content, or the same error, as the whole
-// body.
+// FuzzDecode checks that a chunked body that is split at any byte gives the same content, or the same error, as the
+// whole body.
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte("5\r\nhello\r\n5\r\n, wor\r\n2\r\nld\r\n0\r\n\r\n"), uint16(3), uint16(9))
 	f.Add([]byte("5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\nGET"), uint16(1), uint16(1))

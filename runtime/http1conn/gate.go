@@ -8,17 +8,19 @@ import (
 	"fapws/runtime/route"
 )
 
-// A gate determines whether the next request of a connection may be parsed. A gate is used only with Config.Current.
+// A gate determines whether the next request of a connection may be parsed. A gate has no effect if Config.Current is
+// nil.
 type gate uint8
 
 const (
-	closed gate = iota // Config.Current must be called
-	// Config.Current was called, and the request waits in the pending input
+	closed gate = iota // Config.Current must be called before the next request
+	// Config.Current was called and has not answered yet; the request waits in the pending input
 	asking
 	open
 )
 
-// mustAsk reports whether the arriving request must wait for Config.Current. mustAsk calls Current if necessary.
+// mustAsk reports whether the arriving request must wait for Config.Current. If Config.Current has not been called for
+// this request yet, mustAsk calls it.
 func (c *Conn) mustAsk() bool {
 	s := c.s
 	if s.Config.Current == nil || c.gate == open || c.Busy() || c.Subrequest() {
@@ -40,9 +42,9 @@ func (c *Conn) mustAsk() bool {
 	return true
 }
 
-// redirect redirects a request to its own URL. Another process has the new code, but only this process has the keys of
-// the TLS connection, so the client must send the request again on a new connection. Several leading slashes are
-// reduced to one, because "//" would begin a host name.
+// redirect redirects a request to its own URL. A new process has the new code of the application, but only this process
+// has the keys of the TLS connection, so the client must send the request again on a new connection. If the path begins
+// with several slashes, redirect keeps only one of them, because "//" would begin a host name.
 func (c *Conn) redirect(req *http1.Request, head []byte) {
 	fields := append([]byte("Location: "), '/')
 	fields = route.AppendURL(fields, bytes.TrimLeft(req.Path.In(head), `/\`))

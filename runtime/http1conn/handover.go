@@ -10,24 +10,27 @@ import (
 
 // ClientState describes an idle HTTP/1 connection for the process that takes it over.
 type ClientState struct {
-	Local, Remote string // addresses with ports; "" for a unix socket
+	// addresses of the server and of the client, with ports; "" for a unix socket
+	Local, Remote string
 	// the client is a proxy that is not trusted; its forwarding fields are ignored
-	Untrusted   bool   `json:",omitempty"`
-	Unannounced bool   `json:",omitempty"` // the connection must begin with a header of the PROXY protocol
-	TLS         bool   `json:",omitempty"` // the connection must begin with TLS, perhaps after that header
-	Used        bool   `json:",omitempty"` // the connection has carried a request
-	Input       []byte `json:",omitempty"` // first bytes of a request that waits for Config.Current
+	Untrusted   bool `json:",omitempty"`
+	Unannounced bool `json:",omitempty"` // the connection must begin with a header of the PROXY protocol
+	// the connection must begin with TLS, after the header of the PROXY protocol if Unannounced is true
+	TLS   bool   `json:",omitempty"`
+	Used  bool   `json:",omitempty"` // the connection has carried a request
+	Input []byte `json:",omitempty"` // received bytes of a request that waits for Config.Current
 }
 
 type IdleClient struct {
 	State ClientState
-	FD    int // descriptor of the connection, owned by the receiver
+	// descriptor of the connection, which the caller of TakeIdle owns
+	FD int
 }
 
 // TakeIdle removes the idle HTTP/1 connections from the loop and returns them for another process. Connections after a
-// TLS handshake cannot move, because the keys stay in this process. TakeIdle closes the connections with TLS that have
-// carried a request: their clients retry on another connection (RFC 9110 §9.2.2). A connection whose next request has
-// arrived stays.
+// TLS handshake cannot move, because the keys stay in this process. TakeIdle closes idle TLS connections that have
+// carried a request; their clients retry a lost request on a new connection (RFC 9110 §9.2.2). A connection whose next
+// request has already arrived stays.
 func (s *Server) TakeIdle() (list []IdleClient) {
 	s.replaced = true
 	s.Set.Each(func(p conn.Protocol) {
@@ -57,9 +60,9 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 	return list
 }
 
-// maxUnused is how long a connection with TLS may wait for its first request before TakeIdle closes it, if
-// Config.Current is set. Browsers open connections in advance, and open another one if the server closes an unused
-// connection.
+// maxUnused is how long a TLS connection may wait for its first request before TakeIdle closes the connection; it
+// applies only if Config.Current is not nil. Browsers open connections in advance. If the server closes an unused
+// connection, browsers open a new one.
 const maxUnused = int64(2 * time.Second)
 
 func (c *Conn) depart(unannounced bool) IdleClient {
@@ -74,7 +77,7 @@ func (c *Conn) depart(unannounced bool) IdleClient {
 	return d
 }
 
-// Arrive serves an idle connection that TakeIdle has returned in another process. Arrive owns fd.
+// Arrive serves an idle connection that TakeIdle returned in a different process. Arrive owns fd.
 func (s *Server) Arrive(d *ClientState, fd int) {
 	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), d.Unannounced)
 	if d.Untrusted {
@@ -93,8 +96,8 @@ func (s *Server) Arrive(d *ClientState, fd int) {
 	}
 }
 
-// ResumeSocket makes a connection with the socket fd, and continues the WebSocket d of another process: see
-// exchange.Server.Resume. If it returns an error, fd still belongs to the caller.
+// ResumeSocket makes a connection with the socket fd, and continues on it the WebSocket d from another process (see
+// exchange.Server.Resume). If ResumeSocket returns an error, fd still belongs to the caller.
 func (s *Server) ResumeSocket(d *exchange.SocketState, fd int,
 	resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
 	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), false)

@@ -7,17 +7,17 @@ import (
 )
 
 const (
-	// MaxActive is the limit of active requests of a connection.
+	// MaxActive limits the active requests of a connection.
 	MaxActive = 32
 
-	// MaxAhead limits how many responses of unlimited size are made before their turn.
+	// MaxAhead limits the responses of a connection that begin before their turn although they can grow to any size.
 	MaxAhead = 2
 
-	// MaxPending limits the bytes of pipelined requests that a connection keeps. Above the limit the connection is not
-	// read.
+	// MaxPending limits the bytes of pipelined requests that a connection keeps. Above this limit the loop does not
+	// read from the connection.
 	MaxPending = 64 << 10
 
-	// maxTurn is the limit of requests that a connection begins before other connections continue.
+	// maxTurn limits the requests that a connection begins before other connections get a turn.
 	maxTurn = 128
 )
 
@@ -89,15 +89,15 @@ func (c *Conn) consume(buf []byte) int {
 		goOn = c.next(s.rest)
 	}
 	used := len(buf)
-	if c.state != StateEnding { // a connection that ends discards the rest
+	if c.state != StateEnding { // a connection that is ending discards the rest of the input
 		used -= len(s.rest)
 	}
 	s.rest = nil
 	return used
 }
 
-// next handles one request at the front of buf, which is Server.rest. next returns false if c cannot continue now. The
-// reason is in c.state.
+// The method next handles one request at the front of buf, which is Server.rest. It returns false if c cannot handle
+// further input now; c.state says why.
 func (c *Conn) next(buf []byte) bool {
 	s := c.s
 	r := s.Request()
@@ -120,7 +120,7 @@ func (c *Conn) next(buf []byte) bool {
 	head := buf[max(n-req.HeadLen, 0):n]
 	if err == nil && req.Raw {
 		head = req.AppendEncoded(nil, head)
-		err = req.ParseWhole(head, &s.Config.Limits) // the encoded head may be too long
+		err = req.ParseWhole(head, &s.Config.Limits) // percent-encoding can make the head too long
 	}
 	if err != nil {
 		s.rest = nil
@@ -143,8 +143,8 @@ func (c *Conn) next(buf []byte) bool {
 			c.redirect(req, head)
 			return false
 		}
-		// close after the response: another process may have to answer the next request, but cannot take over this TLS
-		// connection
+		// close after the response: perhaps a different process must answer the next request, but it cannot take over
+		// this TLS connection
 		req.KeepAlive = false
 	}
 	c.newExchange().Decide()
@@ -179,14 +179,15 @@ type framedBody struct {
 	exchange.Body
 	chunked bool
 	chunks  http1.ChunkedReader
-	missing int64 // missing bytes of a body that is not chunked
+	// number of bytes that must still arrive, if the body is not chunked
+	missing int64
 
 	s       *Server
-	counted int64 // bytes that are counted in Server.InputMemory
+	counted int64 // number of bytes that are counted in Server.InputMemory
 	of      string
 }
 
-// smallBody is how many bytes of each body always stay in memory.
+// smallBody is the number of bytes of each body that may always stay in memory.
 const smallBody = 16 << 10
 
 // store keeps a piece of a collected body in memory or, if the client has used its share of memory, in a file.
@@ -201,7 +202,7 @@ func (b *framedBody) store(piece []byte) error {
 	return err
 }
 
-// count updates Server.InputMemory. Call count after each change of the bytes that b has in memory.
+// count updates Server.InputMemory. It must be called after each change of the number of bytes that b has in memory.
 func (b *framedBody) count() {
 	if n := int64(b.InMemory()); n != b.counted {
 		b.s.InputMemory().Add(b.of, n-b.counted)
@@ -209,7 +210,7 @@ func (b *framedBody) count() {
 	}
 }
 
-// Drop and End extend the methods of Body.
+// Drop and End call the methods of exchange.Body with the same names, and also update Server.InputMemory.
 func (b *framedBody) Drop() {
 	b.Body.Drop()
 	b.count()
@@ -220,21 +221,22 @@ func (b *framedBody) End() {
 	b.count()
 }
 
-// Begin makes b the body of the request r. The body may have max bytes. A negative max means no limit.
+// Begin makes b the body of the request r. The body may have at most max bytes. A negative max means no limit.
 func (b *framedBody) Begin(s *Server, r *http1.Request, max, now int64) {
 	*b = framedBody{s: s, chunked: r.Body == http1.Chunked, missing: r.Length}
 	b.Body.Begin(max, now)
 }
 
-// Decode decodes the bytes of b at the front of data. piece is the content, a slice of data in which Decode has joined
-// the chunks. The result rest is the input after a complete body. The error is errTooLarge or a *http1.StatusError.
+// Decode decodes the bytes of b at the front of data. The result piece is the content, a slice of data in which Decode
+// has joined the chunks. The result rest is the input after the body if the body is complete (whole). The error is
+// errTooLarge or a *http1.StatusError.
 func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err error) {
 	if !b.chunked {
 		k := min(b.missing, int64(len(data)))
 		b.missing -= k
 		return data[:k], data[k:], b.missing == 0, b.Count(int(k), 0)
 	}
-	// data[from:to] is the decoded content so far, and data[:at] is the input that was decoded
+	// data[from:to] contains the content that was decoded so far, and data[:at] is the decoded input
 	from, to, at := 0, 0, 0
 	for {
 		next, n, err := b.chunks.Next(data[at:])
@@ -256,8 +258,8 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 	}
 }
 
-// beginBody begins to receive the body of x. If the mount streams, beginBody submits x and delivers the body piece by
-// piece. Otherwise x is submitted when the body is complete.
+// beginBody begins to receive the body of x. If the mount streams, beginBody submits x at once, and the handler gets
+// the body piece by piece. Otherwise x is submitted when the body is complete.
 func (c *Conn) beginBody(x *exchange.Exchange) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	b, streams, asks := new(framedBody), x.Choice.Streams, x.Choice.Asks
@@ -294,8 +296,8 @@ func (c *Conn) beginBody(x *exchange.Exchange) {
 	}
 }
 
-// receive processes the bytes of the body at the front of data and returns the rest. receive changes the state of c
-// when the body is complete or refused.
+// receive processes the bytes of the body at the front of data and returns the rest of data. receive changes the state
+// of c when the body is complete or rejected.
 func (c *Conn) receive(data []byte) (rest []byte) {
 	s, b := c.s, c.body
 	x := b.X
@@ -358,7 +360,7 @@ func (c *Conn) refuseBody(r exchange.Reply) {
 		x.FailWith(r, nil)
 		return
 	}
-	// a reset, because the client would take an ordinary close for the end of the body
+	// reset the connection, because an ordinary close would look like the regular end of the response body
 	c.Reset = x.Out.Framing == http1.UntilClose
 	c.cancelAll()
 	c.Room(false)
@@ -370,7 +372,8 @@ func (c *Conn) bodyDeadline() int64 {
 	if c.Stopped() && c.body.Waits() {
 		return c.body.WaitsUntil(s.Config.BodyTimeout)
 	}
-	if c.Stopped() || c.body.Expects { // the client is not late
+	// the server does not read now, or the client waits for 100 Continue: the client is not late
+	if c.Stopped() || c.body.Expects {
 		return s.Set.Now + int64(bodyLook)
 	}
 	if c.body.TooSlow(s.Set.Now, s.Config.BodyTimeout, s.Config.BodyRate) {
@@ -410,8 +413,8 @@ func (c *Conn) Read(x *exchange.Exchange) {
 	c.submit(x)
 }
 
-// submit passes x to its source. If x asks for a WebSocket, later input waits for the response, because it may consist
-// of frames.
+// submit passes x to its source. If x asks for a WebSocket, later input waits for the response, because the input may
+// consist of frames.
 func (c *Conn) submit(x *exchange.Exchange) {
 	r := x.Req
 	switch {
@@ -427,7 +430,7 @@ func (c *Conn) submit(x *exchange.Exchange) {
 	x.Submit()
 }
 
-// Wait implements exchange.Stream. An exchange that is still being routed is always the last exchange of c.
+// Wait implements exchange.Stream. If x is still being routed, x is the last exchange of c.
 func (c *Conn) Wait(x *exchange.Exchange) {
 	if x.Delayed() {
 		c.advance()
@@ -470,14 +473,15 @@ func (c *Conn) readMore(x *exchange.Exchange) {
 	}
 }
 
-// pauseReading stops reading from c until resumeReading is called. The pause does not count as a delay of the client.
+// pauseReading stops reading from c until resumeReading is called. The pause does not count for the timeout of the
+// body.
 func (c *Conn) pauseReading() {
 	if c.Stop(conn.PauseForReset) && c.body != nil {
 		c.body.Pause(c.s.Set.Now)
 	}
 }
 
-// resumeReading ends a pause by pauseReading, or another pause because no input was needed.
+// resumeReading continues reading from c, after pauseReading or after a pause in which no input was needed.
 func (c *Conn) resumeReading() {
 	if c.Stopped() && c.body != nil {
 		c.body.Resume(c.s.Set.Now)

@@ -26,7 +26,8 @@ func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
 	}
 }
 
-// advance sends held parts in the order of the exchanges, until the next part is not available or a transfer begins.
+// advance sends held parts in the order of the exchanges. It stops when the next part is not available yet or when a
+// transfer begins.
 func (c *Conn) advance() {
 	for c.first != nil && !c.Writing() {
 		x := c.first
@@ -86,7 +87,7 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	c.Room(false)
 }
 
-// upgrade hands the connection over to another protocol and releases x. The response of x must be written or gathered.
+// upgrade gives the connection to the protocol to and releases x. The response of x must be written or gathered.
 func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 	c.shift()
 	c.cancelAll()
@@ -94,7 +95,7 @@ func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 	x.PassOn(to)
 }
 
-// SwitchProtocols implements exchange.Stream. The input after the request stays for the other protocol.
+// SwitchProtocols implements exchange.Stream. The input after the request stays pending for the new protocol.
 func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
 	if r != nil {
 		head = x.AppendHead(nil, r)
@@ -105,8 +106,9 @@ func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *con
 	return &c.Client.Conn, head
 }
 
-// complete removes x from the list of c after its last bytes were gathered. If broken is set, the response is
-// incomplete, and the connection closes in a way that shows this to the client. x ends when its last part is released.
+// complete removes x from the list of c after the last bytes of its response were gathered. If broken is true, the
+// response is incomplete, and the connection closes in a way that shows the client that the rest is missing. x ends
+// when its last part is released.
 func (c *Conn) complete(x *exchange.Exchange, broken bool) {
 	c.shift()
 	if broken {
@@ -149,7 +151,7 @@ func (c *Conn) newErrorExchange(buf []byte) *exchange.Exchange {
 	return x
 }
 
-// Replace implements exchange.Stream. If y is nil, c closes, and the exchanges after x end, too.
+// Replace implements exchange.Stream. If y is nil, c closes, and the exchanges after x also end.
 func (c *Conn) Replace(x, y *exchange.Exchange, closes bool) {
 	if y == nil {
 		c.Reset = true
@@ -176,8 +178,8 @@ func (c *Conn) Replace(x, y *exchange.Exchange, closes bool) {
 	}
 }
 
-// sendFile sends the gathered bytes of c, then body, count bytes of the file of p, and tail. Bytes that the socket does
-// not accept become a transfer. sendFile releases p.
+// sendFile sends, in this order, the gathered bytes of c, body, count bytes of the file of p, and tail. Bytes that the
+// socket does not accept become a transfer. sendFile releases p.
 func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, count int64, tail []byte) {
 	s := c.s
 	buf := c.TakeGathered()
@@ -200,14 +202,14 @@ func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, cou
 		c.Room(false)
 	default:
 		if len(left) == len(s.items) {
-			left[0].Data = bytes.Clone(left[0].Data) // The data is in Set.Buf, which will be reused.
+			left[0].Data = bytes.Clone(left[0].Data) // Copy the data, because it is in Set.Buf, which is reused.
 		}
 		exchange.QueuePart(&c.Client.Conn, p, x, slices.Clone(left), full)
 	}
 }
 
-// Room implements conn.Protocol. Room sends output that has waited for a transfer, and closes c after the last
-// response.
+// Room implements conn.Protocol. Room sends output that has waited for the end of a transfer, and closes c after the
+// last response.
 func (c *Conn) Room(ended bool) {
 	s := c.s
 	if ended {
@@ -221,7 +223,7 @@ func (c *Conn) Room(ended bool) {
 	case c.state == StateReady && s.End < exchange.Draining && !c.Half:
 	case c.Busy() || c.gate == asking || c.Gathers() || c.reading() && c.WaitsForAgain() && s.End < exchange.Draining:
 	case s.End == exchange.Draining && (c.state == StateReady || c.state == StateWaiting):
-		// The response has already announced that the connection stays open.
+		// The response did not announce that the connection closes, but the server now stops.
 		c.setState(StateEnding)
 		c.Finish()
 	case s.End == exchange.Draining && c.skipping():
@@ -249,8 +251,8 @@ func appendChunk(dst []byte, r *exchange.Response, size int64) []byte {
 	return dst
 }
 
-// chunkTail returns the bytes that follow a chunk of size bytes. If last is set, the bytes include the end of the body
-// with trailers. The caller must not change the returned bytes.
+// chunkTail returns the bytes that follow a chunk of size bytes. If last is true, the result includes the end of the
+// body with the trailers. The caller must not change the result.
 func chunkTail(r *exchange.Response, size int64, last bool, trailers []byte) (tail []byte) {
 	switch {
 	case last && size > 0:

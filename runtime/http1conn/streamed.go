@@ -5,10 +5,11 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A streamed body (Mount.Streams) is delivered to the handler in pieces of the read buffer. Until the body is complete,
-// its exchange is the only one of the connection, and later input waits. The response may begin and end earlier.
+// The handler gets a streamed body (Mount.Streams) in pieces of the read buffer. Until the body is complete, the
+// connection has no further exchange, and later input waits. The response can begin and end before the body is
+// complete.
 
-// askForBody sends 100 Continue if the client expects it. The timeout of the body begins now.
+// askForBody sends 100 Continue if the client expects it, and starts the timeout of the body.
 func (c *Conn) askForBody() {
 	b, s := c.body, c.s
 	if !b.Expects {
@@ -23,9 +24,9 @@ func (c *Conn) askForBody() {
 // maxPiece limits the bytes of a body that a handler gets in one piece.
 const maxPiece = 256 << 10
 
-// readOn returns data. If data has filled the loop's buffer, readOn reads further bytes of the body from the socket and
-// appends them, up to maxPiece, because a read costs less than waking a thread again. Chunked bodies are not read
-// ahead. conn.Conn.Ready reads the remaining bytes.
+// readOn returns data, which is a piece of the body. If data fills the loop's buffer, readOn appends further bytes of
+// the body from the socket, up to maxPiece, because a read costs less than waking a thread again. readOn does not read
+// ahead in chunked bodies. conn.Conn.Ready reads the remaining bytes.
 func (c *Conn) readOn(data []byte) []byte {
 	s := c.s
 	b := c.body
@@ -41,7 +42,7 @@ func (c *Conn) readOn(data []byte) []byte {
 }
 
 // maxSkip limits the bytes of an unwanted body that are read and discarded to keep the connection open. A client that
-// sends the body in a separate packet has usually sent this much by now.
+// sends the body in a separate packet has usually sent at most this number of bytes when the response begins.
 const maxSkip = 64 << 10
 
 // giveUpBody is called when no source needs the rest of the body of x.
@@ -59,7 +60,7 @@ func (c *Conn) giveUpBody(x *exchange.Exchange) {
 }
 
 // cutBody makes the connection close after the response to x, because the body of x stays incomplete. Until then, c
-// drops the input.
+// discards its input.
 func (c *Conn) cutBody(x *exchange.Exchange) {
 	c.body.Arrived()
 	c.body = nil
@@ -77,13 +78,13 @@ func (c *Conn) endSkip() {
 	c.Room(false)
 }
 
-// A client that does not read could fill memory with the responses to its pipelined requests (RFC 9112 §9.3.2). At most
-// MaxAhead+1 requests of a connection therefore run if their responses may grow to any size (canPipeline). The
-// application gets more requests in one batch, because most responses are small, but starts them only while few bytes
-// wait for the client (OpDeferred).
+// A client that does not read could fill the server's memory with the responses to its pipelined requests (RFC 9112
+// §9.3.2). If responses can grow to any size, at most MaxAhead+1 requests of a connection therefore run at once
+// (canPipeline). A Python application gets more requests in one batch, because most responses are small, but starts
+// them only while few bytes wait for the client (OpDeferred).
 
-// beginDelayed begins delayed exchanges of c in their order: the first exchange always, others while at most MaxAhead
-// have begun.
+// beginDelayed begins delayed exchanges of c in order. It always begins the first exchange of c, and further exchanges
+// while at most MaxAhead exchanges have begun.
 func (c *Conn) beginDelayed() {
 	if c.Writing() {
 		return
