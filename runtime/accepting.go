@@ -13,11 +13,11 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Accept gives ln to the server, which owns it. Call Accept after Serve; after Shutdown or Retire, Accept only closes
-// ln. Accept is safe for concurrent use.
+// Accept makes the server accept connections on ln, which the server then owns. Accept must not be called before Serve.
+// After Shutdown or Retire, Accept only closes ln. Accept is safe for concurrent use.
 func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
 
-// Unlisten closes ln before it returns. Do not call Unlisten on the loop.
+// Unlisten stops accepting on ln and closes ln before it returns. Unlisten must not be called on the loop.
 func (s *Server) Unlisten(ln *conn.Listener) {
 	s.do(func() { s.loop.accepting.Unlisten(ln) })
 }
@@ -26,8 +26,8 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 // StopAccepting is safe for concurrent use.
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
-// room reports whether a connection of ln can be accepted. At the limit of clients it closes the connection that has
-// been idle for longest, and requests may no longer wait for a descriptor.
+// room reports whether the server can accept a connection of ln. If the number of clients has reached its limit, room
+// closes the connection that has been idle for longest. Requests may then no longer wait for a descriptor.
 func (l *loop) room(ln *conn.Listener) bool {
 	scarce := !l.sites.HasRoom()
 	if (scarce || l.accepting.Full()) && ln.Queued() {
@@ -67,12 +67,12 @@ func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 	}
 }
 
-// crowds reports whether c counts for AcceptConfig.MaxPerAddress.
+// The method crowds reports whether c counts for AcceptConfig.MaxPerAddress.
 func (l *loop) crowds(c *http1conn.Conn) bool {
 	return l.cfg.Accept.MaxPerAddress > 0 && c.Counts == conn.Take && !c.Subrequest() && !c.IsProxy()
 }
 
-// crowded reports whether c would exceed AcceptConfig.MaxPerAddress.
+// The method crowded reports whether c would exceed AcceptConfig.MaxPerAddress.
 func (l *loop) crowded(c *http1conn.Conn) bool {
 	most := int64(l.cfg.Accept.MaxPerAddress)
 	if !l.crowds(c) || l.addresses.Of(conn.NetworkOf(c.Remote)) < most {
@@ -85,8 +85,8 @@ func (l *loop) crowded(c *http1conn.Conn) bool {
 	return true
 }
 
-// reject sends last, which may be empty, to a client that is not served, and closes the connection. reject waits a
-// moment for the client to close first.
+// reject sends the bytes in last, which may be empty, to a client that the server does not serve, and closes the
+// connection. Before that, reject waits a moment so that the client can close first.
 func (l *loop) reject(c *http1conn.Conn, last []byte) {
 	c.Counts = conn.Reject
 	l.Open(c)

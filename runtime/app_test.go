@@ -106,8 +106,8 @@ func serve(t testing.TB, cfg Config) *testServer {
 	return start(t, patient(cfg), &instant{body: []byte("hello")}, exchange.Mount{Prefix: "/"})
 }
 
-// start starts a server with one site on a free port. At the end of the test it closes the server and fails if a bug
-// was logged.
+// start starts a server with one site on a free port. At the end of the test, the server is closed, and the test fails
+// if the server has logged a bug.
 func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount) *testServer {
 	t.Helper()
 	ts := &testServer{log: &logRecorder{}}
@@ -138,7 +138,7 @@ func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount
 	return ts
 }
 
-// patient sets long timeouts for busy machines, unless cfg has timeouts.
+// patient returns cfg with long timeouts for busy machines. Timeouts that cfg already contains do not change.
 func patient(cfg Config) Config {
 	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive,
 		&cfg.WriteTimeout, &cfg.WebSockets.Ping,

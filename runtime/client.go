@@ -19,9 +19,9 @@ import (
 
 var errBadTarget = errors.New("not an absolute path of a URL")
 
-// subrequest implements exchange.Services.Ask. The request arrives on a connection like those of clients and passes all
-// rules. The connection does not count as a client, has no line in the access log, and may begin while the server
-// stops, because its parent request began before.
+// The method subrequest implements exchange.Services.Ask. The request arrives on a connection in the same way as
+// requests of clients, and all rules apply to it. The connection does not count as a client and gets no line in the
+// access log. It can begin even while the server stops, because its parent request began earlier.
 func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte) (*http.Response,
 	error) {
 	return subrequest(ctx, o, target, fields, func(fd int) error {
@@ -33,8 +33,9 @@ func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target strin
 	})
 }
 
-// Try makes a GET request for a path or the URL of a site, as if a client of a unix socket sent it, and returns the
-// status of the complete response. Try needs neither a password nor a session, but other rules apply.
+// Try sends a GET request to the server itself, as if from a client of a unix socket, and returns the status after the
+// complete response. The parameter target is a path or the URL of a site. Try needs neither a password nor a session,
+// but all other rules apply.
 func (s *Server) Try(ctx context.Context, target string) (status int, err error) {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -55,8 +56,8 @@ func (s *Server) Try(ctx context.Context, target string) (status int, err error)
 
 var errStopped = errors.New("the server has stopped")
 
-// subrequest sends a request over a socketpair. serve passes the other end to the server, which owns it unless serve
-// returns an error.
+// The function subrequest sends a request over a socketpair. The function serve passes the second end of the socketpair
+// to the server, which owns it unless serve returns an error.
 func subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte,
 	serve func(fd int) error) (*http.Response, error) {
 	if o.Depth >= exchange.MaxDepth {
@@ -97,7 +98,7 @@ func subrequest(ctx context.Context, o exchange.Origin, target string, fields []
 	return r, nil
 }
 
-// body is a response body that closes its connection.
+// The type body is a response body. Closing it closes the connection.
 type body struct {
 	io.Reader
 	end func()

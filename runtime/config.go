@@ -25,15 +25,15 @@ type Config struct {
 	Accept     conn.AcceptConfig
 	WebSockets live.SocketConfig
 
-	// Channels configures channels. The HandOver of Channels also allows WebSockets of mounts with a Group to continue
-	// in another process (Sockets.Export), and its Counted also reports groups.
+	// Channels configures channels. Channels.HandOver also allows WebSockets of mounts with a Group to continue in
+	// another process (Sockets.Export), and Channels.Counted is also called for groups.
 	Channels live.StreamConfig
 
 	Private *static.Private
 
-	// TLS is the configuration of listeners with Secure: certificates, versions, protocols (ALPN), tickets. TLS must
-	// not be changed, but GetConfigForClient may return another configuration for each connection. If TLS is nil,
-	// handshakes fail.
+	// TLS is the configuration for listeners with Secure: certificates, versions, protocols (ALPN), tickets. The
+	// tls.Config must not be changed, but its GetConfigForClient may return a different configuration for each
+	// connection. If TLS is nil, handshakes fail.
 	TLS *tls.Config
 
 	// TLSTimeout is the timeout of TLS handshakes. 0 means 10 s.
@@ -43,25 +43,26 @@ type Config struct {
 	// 1024.
 	TLSHandshakes int
 
-	// WriteTimeout is how long a client may read no byte of a response before it is disconnected.
+	// WriteTimeout is how long a client may read nothing while it gets a response. Then the server disconnects the
+	// client.
 	WriteTimeout time.Duration
 
-	// MaxUnsent limits the bytes of responses that wait for clients; the largest response does not count. Above it, the
-	// responses of the slowest clients are aborted (conn.Ledger). 0 means 64 MiB.
+	// MaxUnsent limits the bytes of responses that wait for clients; the largest response does not count. Above this
+	// limit, the server aborts the responses of the slowest clients (conn.Ledger). 0 means 64 MiB.
 	MaxUnsent int64
 
 	// Timeout limits the time from Submit to the first part of a response, and from each sent part to the next part.
-	// After a timeout the Handler is cancelled, and the client gets 504, or an aborted response if it has begun. 0
-	// means no limit.
+	// After a timeout the Handler is cancelled. The client gets 504 or, if the response has begun, the response is
+	// aborted. 0 means no limit.
 	Timeout time.Duration
 
-	// SendfileRoots are the directories from which a handler may send files by X-Sendfile, and AccelRoots are the
+	// SendfileRoots are the directories from which a handler may send files with X-Sendfile. AccelRoots are the
 	// directories for X-Accel-Redirect.
 	SendfileRoots []string
 	AccelRoots    []static.AccelRoot
 
-	// Programs returns the Handler of the programs that other handlers name. Programs is called once, on the loop, for
-	// the first program. If it is nil, such requests get 500.
+	// Programs returns the Handler that runs programs which other handlers have named in a response. Programs is called
+	// once, on the loop, for the first program. If Programs is nil, such requests get 500.
 	Programs func() exchange.Handler
 
 	// ReadBuffer is the size of the buffer for input, in bytes. 0 means 64 KiB.
@@ -71,19 +72,19 @@ type Config struct {
 	CacheSize int64
 
 	// Purged is called on the loop when a request has invalidated pages of the cache, so that other processes can purge
-	// theirs. Purged must not block. Purged may be nil.
+	// the same pages. Purged must not block. Purged may be nil.
 	Purged func(cache.Pattern)
 
-	// Debug is the debug level of the log: 1 logs connections and requests with their timings, 2 also events of the
-	// loop and hand-offs, 3 also bytes. 0 logs nothing.
+	// Debug is the debug level of the log. Level 1 logs connections and requests with their timings, level 2 also
+	// events of the loop and hand-offs, and level 3 also bytes. 0 means no debug lines.
 	Debug int
 
-	// OnIdle is called on a goroutine of the server a moment after the last connection has closed.
+	// OnIdle is called a moment after the last connection has closed, on a goroutine other than the loop's.
 	OnIdle func()
 
-	// Log receives lines for the operator, from any goroutine, one line at a time without its end. nil means standard
-	// error, without debug lines. Lines about a client go to Sites.LogClient or, if that is nil, to Log with the client
-	// as prefix.
+	// Log receives lines for the operator, one line in each call, without the line end. Any goroutine may call Log. nil
+	// means standard error, without debug lines. Lines about a client go to Sites.LogClient or, if Sites.LogClient is
+	// nil, to Log with the client as prefix.
 	Log func(logfile.Level, string)
 }
 
@@ -117,13 +118,13 @@ const (
 	// tickLength is the interval between checks of the deadlines, in nanoseconds.
 	tickLength = eventloop.Tick
 
-	// quietAfter is how long the server must be without connections before it counts as idle, because clients may
-	// connect one after the other.
+	// quietAfter is how long the server must be without connections before it counts as idle. The server is not idle
+	// between clients that connect one after the other.
 	quietAfter = 100 * time.Millisecond
 )
 
-// watch makes the loop check the time while there are connections; an idle server does nothing. loop.timer calls it at
-// each tick and quietAfter after the last connection has closed.
+// The method watch makes the loop check the time while there are connections; an idle server does nothing. loop.timer
+// calls the method at each tick, and quietAfter after the last connection has closed.
 func (l *loop) watch() {
 	select {
 	case <-l.ended:
@@ -136,14 +137,15 @@ func (l *loop) watch() {
 		}
 		return
 	}
-	if l.ticking.CompareAndSwap(false, true) { // post no further tick while the loop is blocked
+	if l.ticking.CompareAndSwap(false, true) { // post no second tick while the loop is blocked
 		l.post(l.ticked)
 	}
 	l.app.Stalled()
 	l.timer.Reset(time.Duration(tickLength))
 }
 
-// now returns the loop's time: nanoseconds since its start, at most tickLength late.
+// The method now returns the loop's time: nanoseconds since the start of the loop. The result is at most tickLength
+// behind the clock.
 func (l *loop) now() int64 { return l.conns.Now }
 
 func (l *loop) clock(t time.Time) {
@@ -157,12 +159,13 @@ func (l *loop) ticked() {
 	l.clock(time.Now())
 	switch late := l.now() - before - tickLength; {
 	case late > tickLength:
-		// An inline handler has blocked the loop: timestamps taken since the last tick have the time of that tick.
+		// An inline handler has blocked the loop. Timestamps that were taken since the last tick contain the time of
+		// that tick and are too old.
 		l.conns.Restamp(before, l.now())
 		l.app.ExcludeBlockedTime(l.now() - before)
 	case late > tickLength/8:
-		// Timestamps taken since the last tick have the time of that tick, which is further back than deadlines allow
-		// for.
+		// Timestamps that were taken since the last tick contain the time of that tick. Deadlines allow for an error of
+		// only one tick, so the timestamps are too old.
 		l.conns.Restamp(before, l.now()-tickLength)
 	}
 	l.sites.Tick()
@@ -175,6 +178,6 @@ func (l *loop) ticked() {
 	l.subscribers.Tick()
 	l.sockets.Expire()
 	l.conns.Tick()
-	// a handshake may now be old enough to be closed to make room for another client
+	// a handshake may now be old enough to be closed, which makes room for a waiting client
 	l.accepting.Resume()
 }

@@ -127,8 +127,9 @@ func memory() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// eachCosts returns how many bytes of memory each of n things uses. eachCosts waits until the result does not exceed
-// the parameter most, because the goroutines that made the things may still hold memory.
+// eachCosts returns how many bytes of memory each of n objects uses, given the bytes in use before they were made.
+// eachCosts waits until the result does not exceed the parameter most, because the goroutines that made the objects may
+// still hold memory.
 func eachCosts(t *testing.T, what string, before, n, most int64) (each int64) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("at most %d bytes for %s", most, what), func() bool {

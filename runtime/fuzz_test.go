@@ -25,7 +25,8 @@ var mixture = []string{
 	"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 }
 
-// FuzzConnection sends arbitrary data in two packets. The server must answer with complete responses and close.
+// FuzzConnection sends arbitrary data in two packets. The server must answer with complete responses and close the
+// connection.
 func FuzzConnection(f *testing.F) {
 	for _, m := range mixture {
 		f.Add([]byte(m), uint16(20))
@@ -50,7 +51,7 @@ func FuzzConnection(f *testing.F) {
 				t.Fatalf("no end after %.200q", all)
 			}
 		}
-		// The end of a response is unknown after HEAD, and for streams over HTTP/1.0.
+		// The test cannot find the end of a response to HEAD, or of a stream over HTTP/1.0.
 		if !bytes.Contains(data, []byte("HEAD")) {
 			checkResponses(t, all)
 		}

@@ -10,7 +10,7 @@ import (
 func (s *Server) Subscribers() *live.Subscribers { return s.loop.subscribers }
 
 // HoldHistory keeps all events and messages to groups for the duration d, up to the limit of memory. A server that will
-// import clients must keep them from its first event until the import. HoldHistory must not be called on the loop.
+// import clients must keep its events and messages until the import. HoldHistory must not be called on the loop.
 func (s *Server) HoldHistory(d time.Duration) {
 	s.do(func() {
 		s.loop.subscribers.Hold(d)
@@ -18,8 +18,8 @@ func (s *Server) HoldHistory(d time.Duration) {
 	})
 }
 
-// TakePublished takes the published events and messages: clients that subscribe later do not receive them.
-// TakePublished must not be called on the loop.
+// TakePublished takes all events and messages that were published so far. Clients that subscribe later do not receive
+// them. TakePublished must not be called on the loop.
 func (s *Server) TakePublished() {
 	s.do(func() {
 		s.loop.subscribers.Take()
@@ -32,7 +32,7 @@ func (l *loop) giveEvents() {
 	l.subscribers.Turn()
 	l.sockets.Turn()
 	l.conns.Flush()
-	if l.app.Due { // notify handlers of closed WebSockets
+	if l.app.Due { // the handlers of closed WebSockets must be notified
 		l.flushBatch()
 	}
 }
@@ -57,7 +57,7 @@ func (s *Server) ChangeGroup(t exchange.Ticket, group string, joins bool) {
 	}
 }
 
-// offer makes the Carrier of x if its request asks for another protocol that m supports (exchange.Server.Init).
+// offer makes a Carrier for x if the request asks for a protocol that m supports (see exchange.Server.Init).
 func (l *loop) offer(x *exchange.Exchange, m *exchange.Mount) bool {
 	if m.Upgrades == exchange.ToMessages {
 		return l.sockets.Offer(x, m.Group)

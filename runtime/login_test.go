@@ -36,8 +36,8 @@ func mustAuth(t testing.TB) *auth.Basic {
 	return a
 }
 
-// A client that has shut down its side has probably disconnected. The response to a wrong password is delayed longer
-// with each wrong password.
+// The response to a wrong password is delayed, longer with each wrong password. A client that has shut down its side
+// has probably disconnected, so its connection closes without this delay.
 func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
@@ -56,7 +56,7 @@ func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 	}
 }
 
-// The request needs no header of the PROXY protocol, either.
+// The request also needs no header of the PROXY protocol.
 func TestRequestOfTheProcessToItselfNeedsNoPassword(t *testing.T) {
 	t.Parallel()
 	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})

@@ -28,7 +28,8 @@ import (
 
 const serverName = "fapws"
 
-// loop is the state of the event loop and its callbacks. loop belongs to the loop unless a comment says otherwise.
+// The type loop contains the state and the callbacks of the event loop. It may be used only on the event loop unless a
+// comment says otherwise.
 type loop struct {
 	s     *Server
 	cfg   *Config
@@ -46,9 +47,9 @@ type loop struct {
 	compressor *compress.Compressor
 	counts     *metrics.Recorder // nil if requests are not counted
 	timer      *time.Timer
-	// number of open connections; written on the loop, read by watch
+	// number of open connections; written on the loop, read by the method watch
 	live atomic.Int64
-	// number of exchanges that may become overdue, as of the last tick or of the close of the last connection
+	// number of exchanges that can time out; updated at each tick and when the last connection closes
 	owed    atomic.Int64
 	busyNow bool
 	shut    bool
@@ -58,7 +59,8 @@ type loop struct {
 	// number of responses that were aborted since the last log line
 	cut int
 
-	addresses       conn.Shares // open connections of each address, if Config.Accept limits them
+	// number of open connections for each address, if Config.Accept limits it
+	addresses       conn.Shares
 	crowdedWarnings logfile.Seldom
 
 	subscribers *live.Subscribers
@@ -66,9 +68,10 @@ type loop struct {
 	tunnels     tunnel.Server
 
 	ticking atomic.Bool // a tick was posted
-	unused  func()      // argument of Replace that must still be called
+	// the parameter unused of Replace, if it was not called yet; otherwise nil
+	unused func()
 
-	gone    bool // the server is leaving, and the last connection has closed
+	gone    bool // the server is stopping, and the last connection has closed
 	drained chan struct{}
 	tellEnd func()
 	ended   chan struct{}
@@ -103,11 +106,11 @@ func newLoop(s *Server) *loop {
 	return l
 }
 
-// post runs f on the loop soon, and returns false if the loop has ended. post is safe for concurrent use.
+// post makes the loop run f soon, or returns false if the loop has ended. post is safe for concurrent use.
 func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
 
-// recovered closes the connections whose work a panic has interrupted: the connection h or, after a panic in
-// flushBatch, every connection that waits for a response.
+// recovered closes the connections whose work a panic has interrupted. Usually this is the connection h. After a panic
+// in flushBatch, recovered closes every connection that waits for a response.
 func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	c, ok := h.(*conn.Conn)
 	l.s.logf(logfile.Error, "bug: %v in %s", p, stack)
@@ -129,7 +132,7 @@ func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	}
 }
 
-// Open adds c to the loop, which owns its descriptor from now on.
+// Open adds c to the loop, which then owns the descriptor of c.
 func (l *loop) Open(c *http1conn.Conn) {
 	if err := c.Open(c.Speaks()); err != nil {
 		l.s.logf(logfile.Error, "cannot watch %s: %v", c, err)
@@ -161,11 +164,11 @@ func (l *loop) connectionOpened() {
 	}
 }
 
-// flushBatch ends a batch of events: it starts submitted requests, delivers finished parts, writes output, and
-// continues with pending input.
+// flushBatch is called at the end of a batch of events. It starts submitted requests, delivers finished parts, writes
+// output, and continues with pending input.
 func (l *loop) flushBatch() {
 	if l.busyNow {
-		// A recursive call while a connection closes. The outer call of flushBatch continues.
+		// This is a recursive call, from the closing of a connection. The outer call of flushBatch does the work.
 		return
 	}
 	l.busyNow = true
@@ -196,11 +199,11 @@ func (l *loop) Flush() {
 	l.conns.Flush()
 }
 
-// Serve starts to accept connections on the listeners, which it owns from now on, and returns at once. A request is
-// routed to the site with its host (the first site if none matches), and there to the first mount whose prefix matches.
-// h is the handler of mounts without another handler; it may be nil if every mount has one. Call Serve once; Accept
-// adds listeners, and Replace changes the sites. The error has one line. The error is about the directories of
-// Config.SendfileRoots and AccelRoots, or about names of sites.
+// Serve starts to accept connections on the listeners, which the server then owns, and returns at once. A request is
+// routed to the site that names its host (or the first site if no site does), and there to the first mount whose prefix
+// matches. The parameter h is the handler for mounts without a handler; it may be nil if every mount has a handler.
+// Serve must be called only once; Accept adds listeners, and Replace changes the sites. The error has one line. It
+// concerns the directories in Config.SendfileRoots and AccelRoots, or the names of sites.
 func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
 	err := s.Replace(all, h, nil)
 	if err == nil {
@@ -212,9 +215,9 @@ func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.In
 }
 
 // Replace replaces the sites and their handler. The new sites also answer waiting requests (exchange.Mount.Pending);
-// active requests continue with the previous sites. unused is called on a goroutine when the last of these active
-// requests has ended. Call Replace after Serve, after an earlier call has returned, and not on the loop. The errors are
-// the same as for Serve.
+// active requests continue with the previous sites. The function unused is called on a goroutine when the last of these
+// active requests has ended. Replace must not be called on the loop, before Serve, or before an earlier call has
+// returned. The errors are the same as for Serve.
 func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) error {
 	handed := new(static.Handed)
 	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
@@ -235,15 +238,15 @@ func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) 
 	return nil
 }
 
-// GiveUp answers waiting and future requests of pending mounts (exchange.Mount.Pending) with 503, because the
-// application failed to load. GiveUp returns when they have been answered.
+// GiveUp makes the server answer 503 to all waiting and future requests for pending mounts (exchange.Mount.Pending),
+// because the application has failed to load. GiveUp returns when the waiting requests have been answered.
 func (s *Server) GiveUp() {
 	s.do(s.loop.sites.GiveUp)
-	// Returns after the end of the batch in which the requests were answered.
+	// Wait for the end of the batch in which the requests were answered.
 	s.do(func() {})
 }
 
-// dismiss calls unused, an argument of Replace, when no request of the previous sites is left.
+// dismiss calls the function unused, a parameter of Replace, if no request of the previous sites is active.
 func (l *loop) dismiss() {
 	if l.unused != nil && !l.sites.HasFormer() && !l.app.HasFormer() {
 		go l.unused()
@@ -285,7 +288,7 @@ func (w *wake) Ready(eventloop.Readiness) {
 	l := w.l
 	var b [64]byte
 	n, err := conn.Receive(w.signals, b[:])
-	if n == 0 || err != nil && err != unix.EAGAIN { // the application has closed a descriptor of the server
+	if n == 0 || err != nil && err != unix.EAGAIN { // the application has closed one of the server's descriptors
 		w.watch.Remove()
 		l.s.logf(logfile.Error, "signal handlers of the application will not run: their socket was closed")
 		return
@@ -302,9 +305,9 @@ func (w *wake) Ready(eventloop.Readiness) {
 	l.app.Due = true
 }
 
-// Intact returns an error of one line if the application keeps the server from answering: it closed, replaced or made
-// blocking a required descriptor (os.closerange), or lowered the limit of open files. A busy loop is intact. Intact is
-// safe for concurrent use, between Serve and Close.
+// Intact returns a one-line error if the server can no longer answer because of the application. The application may
+// have closed, replaced or made blocking a descriptor of the server (os.closerange), or lowered the limit of open
+// files. If the loop is only busy, Intact returns nil. Intact is safe for concurrent use, between Serve and Close.
 func (s *Server) Intact() error {
 	if err := s.loop.conns.Events.Intact(); err != nil {
 		return err
@@ -312,7 +315,7 @@ func (s *Server) Intact() error {
 	return s.loop.accepting.Intact()
 }
 
-// A besideJob is long work on the thread of the loop. Meanwhile another goroutine runs the loop.
+// A besideJob is long work that must run on the loop's thread. During this work, a second goroutine runs the loop.
 type besideJob struct {
 	do   func()
 	done chan struct{}
@@ -342,7 +345,7 @@ func (s *Server) run() error {
 	}
 }
 
-// DoBeside runs f on the loop's thread like Do, while another goroutine runs the loop. DoBeside is for long work,
+// DoBeside runs f on the loop's thread, as Do does, while a second goroutine runs the loop. DoBeside is for long work
 // before the Handler of Serve depends on the thread. Until DoBeside has returned, neither Do nor DoBeside may be
 // called.
 func (s *Server) DoBeside(f func()) {

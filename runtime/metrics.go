@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// Measure makes the server count requests. Measure is safe for concurrent use and may be called again, but not on the
-// loop.
+// Measure makes the server count requests. Later calls have no effect. Measure is safe for concurrent use, but must not
+// be called on the loop.
 func (s *Server) Measure() {
 	if s.measuring.Load() == nil && s.measuring.CompareAndSwap(nil, metrics.NewRecorder()) {
 		s.loop.post(func() {
@@ -22,8 +22,8 @@ func (s *Server) Measure() {
 	}
 }
 
-// Metrics returns the metrics of the server. If a handler blocks the loop, the loop's metrics are the latest known
-// ones. Metrics must not be called on the loop.
+// Metrics returns the metrics of the server. If a handler blocks the loop, Metrics returns the loop's metrics from an
+// earlier call. Metrics must not be called on the loop.
 func (s *Server) Metrics() (all []metrics.Family) {
 	ask(s, answersWithin, s.noteMetrics)
 	if r := s.measuring.Load(); r != nil {
@@ -35,11 +35,11 @@ func (s *Server) Metrics() (all []metrics.Family) {
 	return all
 }
 
-// answersWithin is how long callers wait for a function on the loop. answersWithin is enough unless the loop is
+// answersWithin is how long callers wait until a function has run on the loop. A longer wait means that the loop is
 // blocked.
 const answersWithin = 20 * time.Millisecond
 
-// noteMetrics must be called on the loop.
+// noteMetrics stores and returns the current metrics of the loop. noteMetrics must be called on the loop.
 func (s *Server) noteMetrics() []metrics.Family {
 	if r := s.loop.counts; r != nil {
 		r.Turn()
@@ -90,15 +90,15 @@ func (l *loop) metrics() []metrics.Family {
 	return all
 }
 
-// Purge must be called on the loop.
+// Purge removes the matching pages from the cache. Purge must be called on the loop.
 func (s *Server) Purge(all ...cache.Pattern) {
 	if store := s.store.Load(); store != nil {
 		store.PurgeNow(all...)
 	}
 }
 
-// PurgeNow purges pages and returns their number, or -1 if the loop is blocked for too long. PurgeNow must not be
-// called on the loop.
+// PurgeNow removes the matching pages from the cache and returns their number, or -1 if the loop is blocked for too
+// long. PurgeNow must not be called on the loop.
 func (s *Server) PurgeNow(all ...cache.Pattern) int {
 	store := s.store.Load()
 	if store == nil {
@@ -112,7 +112,7 @@ func (s *Server) PurgeNow(all ...cache.Pattern) int {
 
 const purgedWithin = 2 * time.Second
 
-// CacheStats returns the counters of the cache. ok is false if there is no cache or the loop is blocked. CacheStats
+// CacheStats returns the counters of the cache. ok is false if there is no cache or if the loop is blocked. CacheStats
 // must not be called on the loop.
 func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	store := s.store.Load()
@@ -122,7 +122,7 @@ func (s *Server) CacheStats() (st cache.Stats, ok bool) {
 	return ask(s, countedWithin, store.Stats)
 }
 
-// kindOf returns the kind of a connection for metrics, or "" for subrequests and other connections without a client.
+// kindOf returns the kind of a connection for the metrics, or "" if the connection has no client, as for subrequests.
 func kindOf(p conn.Protocol) string {
 	switch p := p.(type) {
 	case *http2.Conn:
@@ -135,7 +135,7 @@ func kindOf(p conn.Protocol) string {
 		if p.IsClient() {
 			return "tunnel"
 		}
-	// http1conn.Conn, or a client that has not sent the preface of HTTP/2 yet
+	// an http1conn.Conn, or a connection that has not yet received the HTTP/2 preface
 	case interface{ Subrequest() bool }:
 		if !p.Subrequest() {
 			return "http"

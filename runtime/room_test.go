@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// all returns the HTTP/1 connections. Call it on the loop.
+// The method all returns the HTTP/1 connections. It must be called on the loop.
 func (l *loop) all() (list []*http1conn.Conn) {
 	for _, c := range l.conns.All() {
 		if own, ok := c.Protocol().(*http1conn.Conn); ok {
@@ -34,8 +34,8 @@ func (s *testServer) waiting() (list []*http1conn.Conn) {
 	return list
 }
 
-// A client that shuts down its side of the connection receives the whole file. When a client disconnects, its file and
-// its connection are closed.
+// A client that shuts down its sending side receives the whole file. When a client disconnects, its file and its
+// connection are closed.
 func TestFilesOnDiskAreSentByOtherGoroutinesInOrder(t *testing.T) {
 	t.Parallel()
 	body := pattern(8 << 20)
@@ -127,7 +127,7 @@ func TestConnectionThatThePollerRejectsIsClosed(t *testing.T) {
 	}
 }
 
-// recv(2) stops at urgent data.
+// recv(2) stops at urgent data, but the server must also read the bytes after it.
 func TestBytesAfterUrgentDataAreRead(t *testing.T) {
 	t.Parallel()
 	s := serve(t, Config{})
@@ -170,7 +170,8 @@ func TestPanicOnTheLoopClosesOnlyTheConnection(t *testing.T) {
 	}
 }
 
-// After the last connection has closed, subrequests fail, even while the loop still runs.
+// While the server stops, subrequests succeed until the last connection has closed. Afterwards they fail, although the
+// loop still runs.
 func TestSubrequestsAreAnsweredWhileTheServerStops(t *testing.T) {
 	t.Parallel()
 	ending := serve(t, Config{})

@@ -21,21 +21,22 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// A Server is an HTTP server with its event loop. The methods of a Server may be called on any goroutine except the
-// loop's.
+// A Server is an HTTP server with an event loop. The methods of a Server may be called on any goroutine except the
+// goroutine of the loop.
 type Server struct {
-	cfg   Config
-	again http1.Limits // limits for heads that are parsed a second time
+	cfg Config
+	// limits for heads that are parsed a second time, after fields were added
+	again http1.Limits
 	loop  *loop
 	over  chan struct{}
 
 	lock      sync.Once
 	besideJob besideJob
-	handed    *static.Handed              // files of Config.SendfileRoots and AccelRoots
+	handed    *static.Handed              // the files in Config.SendfileRoots and AccelRoots
 	store     atomic.Pointer[cache.Store] // nil if there is no cache
-	stored    int64                       // Config.CacheSize with which store was made
+	stored    int64                       // value of Config.CacheSize when the field store was set
 
-	// Functions of the first Config, which other goroutines call, too.
+	// Functions from the first Config. Goroutines other than the loop also call them.
 	log       func(logfile.Level, string)
 	logClient func(level logfile.Level, client, line string)
 	onIdle    func()
@@ -44,7 +45,7 @@ type Server struct {
 	lastMetrics atomic.Pointer[[]metrics.Family]
 }
 
-// New makes a server without listeners and starts its loop.
+// New returns a server without listeners, whose loop runs.
 func New(cfg Config) (*Server, error) {
 	s := &Server{handed: new(static.Handed)}
 	s.loop = newLoop(s)
@@ -93,7 +94,7 @@ func (s *Server) begin() (err error) {
 }
 
 // Configure replaces the Config except ReadBuffer, Log, LogClient and OnIdle. Configure is for settings from a script
-// that is loaded on the loop after New. Call it before Serve or Replace.
+// that is loaded on the loop after New. Configure must be called before Serve or Replace.
 func (s *Server) Configure(cfg Config) {
 	s.do(func() {
 		cfg.Log, cfg.Sites.LogClient, cfg.OnIdle = s.log, s.logClient, s.onIdle
@@ -125,9 +126,9 @@ func (s *Server) configure(cfg Config) {
 	s.loop.sockets.Configure(s.cfg.WebSockets, s.cfg.Channels)
 }
 
-// Do runs f on the loop's goroutine and returns when f has returned. The first Do locks the loop to its thread:
-// thread-local state that f creates, such as an inline interpreter, exists in all later calls of the Handler. Do must
-// not be called on the loop.
+// Do runs f on the loop's goroutine and returns when f has returned. The first call of Do locks the loop to its thread.
+// Therefore thread-local state that f creates, such as an inline interpreter, exists in all later calls of the Handler.
+// Do must not be called on the loop.
 func (s *Server) Do(f func()) {
 	s.do(func() {
 		s.lock.Do(goruntime.LockOSThread)
@@ -135,7 +136,8 @@ func (s *Server) Do(f func()) {
 	})
 }
 
-// Ping returns nil when the loop has responded, or the error of ctx: an inline handler may block the loop.
+// Ping waits until the loop responds. If ctx ends earlier, for example because an inline handler blocks the loop, Ping
+// returns the error of ctx.
 func (s *Server) Ping(ctx context.Context) error {
 	answered := make(chan struct{})
 	s.loop.post(func() { close(answered) })
@@ -147,7 +149,7 @@ func (s *Server) Ping(ctx context.Context) error {
 	}
 }
 
-// do waits until f has returned on the loop, and does nothing if the loop has ended.
+// The method do runs f on the loop and waits until f has returned. If the loop has ended, the method does nothing.
 func (s *Server) do(f func()) {
 	done := make(chan struct{})
 	if s.loop.post(func() {
@@ -164,23 +166,25 @@ func (s *Server) Discourage() {
 	s.loop.post(func() { s.loop.sites.End = max(s.loop.sites.End, exchange.Discouraged) })
 }
 
-// Shutdown accepts the connections in the listen queues and no others, finishes the requests that have arrived until
-// ctx ends, then closes the remaining connections and returns ctx's error. The loop continues for Do until Close.
+// Shutdown accepts only the connections that already wait in the listen queues, and finishes the requests that have
+// arrived. If ctx ends earlier, Shutdown closes the remaining connections and returns the error of ctx. The loop
+// continues to run, for Do, until Close.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.loop.accepting.Stop(true)
 	return s.end(ctx, s.loop.drain)
 }
 
-// Retire ends the server like Shutdown while another process continues to accept on the same sockets. Idle connections
-// close with the response to their next request, or after the duration idle without a request.
+// Retire ends the server as Shutdown does, but while another process continues to accept on the same sockets. An idle
+// connection closes after the response to its next request, or after the duration idle without a request.
 func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 	return s.end(ctx, func() { s.loop.leave(exchange.Leaving, idle) })
 }
 
-// HandIdle removes the idle HTTP/1 connections without TLS for Arrive in another process, and closes idle TLS
-// connections that have carried a request. Other connections close with the response to their next request. The
-// function give receives the state and the descriptor of a connection, which is closed when give returns. After an
-// error of give, the remaining connections are closed. HandIdle must not be called on the loop.
+// HandIdle hands over the idle HTTP/1 connections without TLS to another process, which calls Arrive. HandIdle closes
+// idle TLS connections that have carried a request. All other connections close after the response to their next
+// request. The function give receives the state and the descriptor of a connection; HandIdle closes the descriptor when
+// give returns. After an error of give, HandIdle closes the remaining connections. HandIdle must not be called on the
+// loop.
 func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n int, err error) {
 	var list []http1conn.IdleClient
 	s.do(func() {
@@ -198,8 +202,8 @@ func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n 
 	return n, err
 }
 
-// Arrive serves a connection from HandIdle of another process. Arrive owns fd, and closes it if there is no room. Call
-// it after Serve, and not on the loop.
+// Arrive serves a connection that HandIdle of another process has handed over. Arrive owns fd, and closes fd if the
+// server has no room for the connection. Arrive must not be called on the loop or before Serve.
 func (s *Server) Arrive(d *http1conn.ClientState, fd int) {
 	arrives := func() { unix.Close(fd) }
 	s.do(func() {
@@ -211,8 +215,8 @@ func (s *Server) Arrive(d *http1conn.ClientState, fd int) {
 	arrives()
 }
 
-// end stops accepting, runs begin on the loop, and waits until all connections have closed. When ctx ends, end closes
-// the remaining connections.
+// The method end stops accepting, runs the function begin on the loop, and waits until all connections have closed.
+// When ctx ends, the method closes the remaining connections.
 func (s *Server) end(ctx context.Context, begin func()) error {
 	s.StopAccepting()
 	s.loop.post(begin)
@@ -229,14 +233,14 @@ func (s *Server) end(ctx context.Context, begin func()) error {
 	return ctx.Err()
 }
 
-// HoldEnd makes Shutdown and Retire wait until release is called or their ctx ends, because clients that were handed
-// over may return (Sockets.TakeBack). Neither HoldEnd nor release may be called on the loop.
+// HoldEnd makes Shutdown and Retire wait until the function release is called or their ctx ends, because clients that
+// were handed over can return (Sockets.TakeBack). Neither HoldEnd nor release may be called on the loop.
 func (s *Server) HoldEnd() (release func()) {
 	s.do(s.loop.connectionOpened)
 	return func() { s.do(func() { s.loop.makeRoom(conn.Wait) }) }
 }
 
-// closeWithin is how long Shutdown waits for a blocked loop after ctx has ended.
+// closeWithin is how long Shutdown waits for a blocked loop after its ctx has ended.
 const closeWithin = time.Second
 
 func (s *Server) Close() error {
@@ -255,16 +259,16 @@ func (s *Server) Close() error {
 	return s.loop.conns.Events.Close()
 }
 
-// Counters are totals since the start of the server; Unsent is the current value.
+// Counters contains totals since the start of the server, except Unsent, which is the current value.
 type Counters struct {
 	Requests int64
-	// bytes of responses that wait for clients, without the kernel's buffers
+	// number of bytes that wait for clients, without the bytes in the kernel's buffers
 	Unsent int64
 	// number of responses that were aborted because of Config.MaxUnsent
 	Cut int64
 }
 
-// Counters returns the counters of the loop. ok is false if the loop is blocked. Counters must not be called on the
+// Counters returns the counters of the server. ok is false if the loop is blocked. Counters must not be called on the
 // loop.
 func (s *Server) Counters() (c Counters, ok bool) {
 	return ask(s, countedWithin, func() Counters {
@@ -275,7 +279,7 @@ func (s *Server) Counters() (c Counters, ok bool) {
 
 const countedWithin = 200 * time.Millisecond
 
-// Unused returns for how long neither a request nor a WebSocket has needed the handler of Serve. Unused is 0 while any
+// Unused returns how long neither a request nor a WebSocket has needed the handler of Serve. The result is 0 while a
 // response is being sent, and if the loop is blocked. Unused must not be called on the loop.
 func (s *Server) Unused() time.Duration {
 	unused, _ := ask(s, countedWithin, func() time.Duration {
@@ -289,8 +293,8 @@ func (s *Server) Unused() time.Duration {
 	return unused
 }
 
-// ask runs f on the loop and returns its result. ok is false if the loop has not run f within the given duration. ask
-// must not be called on the loop.
+// ask runs f on the loop and returns the result of f. ok is false if the loop has not run f within the duration within.
+// ask must not be called on the loop.
 func ask[T any](s *Server, within time.Duration, f func() T) (answer T, ok bool) {
 	said := make(chan T, 1)
 	s.loop.post(func() { said <- f() })
@@ -306,9 +310,11 @@ func (s *Server) logf(level logfile.Level, format string, args ...any) {
 	s.log(level, fmt.Sprintf(format, args...))
 }
 
-// makeRoom is called after a connection has closed. v is how the acceptor counted it.
+// makeRoom is called after a connection has closed. The parameter v is the verdict with which the acceptor counted the
+// connection.
 func (l *loop) makeRoom(v conn.Verdict) {
-	if l.live.Load() == 1 { // ticks continue only for overdue handlers
+	// after the last connection, ticks are needed only for handlers that can time out
+	if l.live.Load() == 1 {
 		l.owed.Store(int64(l.app.AwaitsPart()))
 	}
 	live := l.live.Add(-1)
@@ -321,7 +327,7 @@ func (l *loop) makeRoom(v conn.Verdict) {
 	l.secure.Trim()
 	l.sockets.Trim()
 	l.timer.Reset(quietAfter)
-	// tellEnd is called at the end of the batch, after the application was notified
+	// flushBatch calls tellEnd at the end of the batch, after the application was notified
 	l.gone = l.sites.End >= exchange.Leaving
 }
 
@@ -330,8 +336,8 @@ const headWithin = 2 * time.Second
 
 func (l *loop) drain() { l.leave(exchange.Draining, headWithin) }
 
-// leave begins a stage of the shutdown, unless it has already begun. If end is Leaving, connections may stay idle for
-// the duration idle, because a client may just be sending a request.
+// leave begins a stage of the shutdown, unless this stage or a later one has already begun. If end is Leaving,
+// connections may stay idle for the duration idle, because a request may be on its way.
 func (l *loop) leave(end exchange.Ending, idle time.Duration) {
 	if l.sites.End >= end {
 		return

@@ -9,13 +9,13 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// The following methods implement the Loop of package app and of package cache.
+// The following methods implement app.Loop, and provide functions for package cache.
 
 func (s *Server) Dispatcher() *app.Dispatcher { return s.loop.app }
 
 func (l *loop) Occupied(n int) { l.accepting.Occupied(n) }
 
-// Recover logs a panic outside of the loop's callbacks, and ends the interrupted work.
+// Recover logs a panic that did not occur in a callback of the loop, and ends the interrupted work.
 func (l *loop) Recover() {
 	if p := recover(); p != nil {
 		l.recovered(nil, p, debug.Stack())
@@ -38,8 +38,9 @@ func (s *Server) appConfig() app.Config {
 	}
 }
 
-// source returns the source of a mount with a Handler. unbounded reports whether its responses may grow to any size
-// before the loop receives them. Only the application's handler delays responses while too many bytes wait for clients.
+// The method source returns the source for a mount with a Handler. The result unbounded reports whether the handler's
+// responses can grow to any size before the loop receives them. Only the application's handler delays responses while
+// too many bytes wait for clients.
 func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bool) {
 	o := app.Options{Timeout: max(0, cmp.Or(m.Timeout(), s.cfg.Timeout))}
 	if m.Asks && m.Receives == nil {

@@ -31,7 +31,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { file.Close() })
-			// no pings, because these clients send no pong
+			// no pings, because these clients would not answer them
 			cfg := Config{Sites: exchange.Config{AccessLog: &logfile.AccessLog{File: file, Format: format}},
 				WebSockets: live.SocketConfig{Ping: time.Hour}}
 			ts := start(t, settled(cfg), &echoing{}, exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages})
@@ -39,7 +39,7 @@ func TestIdleWebSocketsAreSmall(t *testing.T) {
 			var clients []rawClient
 			open := func() {
 				c := dialRaw(t, ts.addr)
-				// an incomplete request, which the server must keep for a while
+				// an incomplete request, which the server must keep until the rest arrives
 				unix.Write(c.fd, []byte(request[:20]))
 				unix.Write(c.fd, []byte(request[20:]))
 				c.read(buf)
