@@ -52,15 +52,16 @@ var (
 	errNoRoom   = errors.New("not enough free space for the request body")
 )
 
-// admits returns nil if a body of size bytes is permitted. Otherwise it returns errTooLarge or errNoRoom.
-func (s *Server) admits(size, max int64) error {
+// admits returns nil if a body of size bytes is permitted. Otherwise it returns errTooLarge or errNoRoom. The parameter
+// written is the number of bytes that are already on the disk.
+func (s *Server) admits(size, written, max int64) error {
 	switch {
 	case TooLarge(size, max):
 		return errTooLarge
 	case max != CollectedBody || size <= usualBody:
 		return nil
 	}
-	if free, ok := system.FreeSpace(s.Config.SpoolDir); ok && !hasRoom(free, size) {
+	if free, ok := system.FreeSpace(s.Config.SpoolDir); ok && !hasRoom(free+written, size) {
 		return errNoRoom
 	}
 	return nil
@@ -71,7 +72,7 @@ func hasRoom(free, size int64) bool { return size <= free/4 }
 // Admits reports whether x may have a body of size bytes. If not, Admits rejects x. Admits must be called before the
 // routing of x is complete.
 func (x *Exchange) Admits(size int64) bool {
-	err := x.s.admits(size, x.MaxBody)
+	err := x.s.admits(size, 0, x.MaxBody)
 	if err != nil {
 		x.Refuse(x.s.refused(err, size, x.MaxBody))
 	}
@@ -128,8 +129,7 @@ func (b *Body) Store(piece []byte, memory int) error {
 	if b.spool >= 0 {
 		const look = 1 << 20 // number of bytes between two checks of the free space
 		if before := b.size - int64(len(piece)); before/look != b.size/look {
-			// Check only the size of the new piece: the free space already excludes the written part of b.
-			if err := b.X.s.admits(b.size-before, b.max); err != nil {
+			if err := b.X.s.admits(b.size, before, b.max); err != nil {
 				return err
 			}
 		}

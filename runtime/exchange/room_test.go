@@ -15,7 +15,7 @@ func TestBodyMayUseAQuarterOfTheFreeSpace(t *testing.T) {
 		want      error
 	}{{1 << 40, -1, nil}, {11, 10, errTooLarge}, {CollectedBody + 1, CollectedBody, errTooLarge},
 		{usualBody, CollectedBody, nil}} {
-		if got := s.admits(c.size, c.max); got != c.want {
+		if got := s.admits(c.size, 0, c.max); got != c.want {
 			t.Errorf("%d of %d: %v", c.size, c.max, got)
 		}
 	}

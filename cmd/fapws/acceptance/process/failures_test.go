@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -57,6 +58,30 @@ func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The length of a chunked body is unknown at its start, so the server checks the free space again while the body grows.
+func TestChunkedBodyMayUseAQuarterOfTheFreeSpace(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	script := fapwstest.Write(t, folder+"/app.py", `
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"%d bytes" % len(environ["wsgi.input"].read())]
+`)
+	tmp := folder + "/tmp"
+	fapwstest.Must(t, os.Mkdir(tmp, 0o700))
+	s := fapwstest.Command{Script: script, Complains: true, Env: []string{"TMPDIR=" + tmp},
+		Shell: smallDisk(t, 64<<10)(tmp)}.Serve(t, fapwstest.Threads)
+	s.Ask(fapwstest.Chunked("POST", "/", strings.Repeat("f", 15<<20), 100_000)).Is(t, fmt.Sprint(15<<20, " bytes"))
+	w := s.Dial()
+	w.Send(fapwstest.Chunked("POST", "/", strings.Repeat("l", 17<<20), 100_000))
+	if a := w.Answer().Want(t, 507); !a.Close {
+		t.Errorf("507 with %q", a.Header)
+	}
+	w.Closed()
+	s.Says("sent 507: a request body of .* does not fit into a quarter of the free space of " + tmp)
+	s.Ask(fapwstest.Request("POST", "/", "small")).Is(t, "5 bytes")
 }
 
 // smallDisk returns a shell command that mounts a file system of some KiB at a directory. Only this process sees it.
