@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A package of rooms, which are ordered by dependency, imports only from lines before its own.
+// rooms lists packages in the order of their dependencies. A package may import only packages from earlier lines.
 var rooms = []string{
 	"runtime/http1 runtime/metrics runtime/system",
 	"runtime/coding runtime/eventloop runtime/logfile runtime/websocket",
@@ -60,7 +60,8 @@ func TestRuntimePackagesImportOnlyEarlierLayers(t *testing.T) {
 	}
 }
 
-// A package of layers, which are ordered by dependency, imports only from layers before its own.
+// layers lists the packages of package runtime, grouped into layers in the order of their dependencies. A package may
+// import only packages from earlier layers.
 var layers = []string{
 	"confine pool/redistest watch",
 	"process",

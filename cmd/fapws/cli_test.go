@@ -28,8 +28,8 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// The test runs testdata/*.txtar against the real executable: the one in FAPWS_BIN, or build/fapws. The commands
-// in addition to those of testscript are
+// The test runs the scripts testdata/*.txtar against a real executable, whose path is in FAPWS_BIN or is build/fapws.
+// In addition to the commands of testscript, a script can contain these commands:
 //
 //	code N [ARGS...]  runs fapws to its end, and checks the exit status N
 //	start [ARGS...]   runs fapws in the background and waits for its banner;
@@ -45,7 +45,7 @@ import (
 //	occupy            listens on a free port of 127.0.0.1 and sets $TAKEN to it
 //	say TEXT          waits until fapws has written TEXT (a regular expression)
 func TestCommandLineWorksAsTheScriptsSay(t *testing.T) {
-	// The servers get HUP even if nohup(1) started the tests, as in fapwstest.Main.
+	// Servers receive HUP even if the tests were started with nohup(1). See fapwstest.Main.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	bin := filepath.Dir(executable(t))
 	testscript.Run(t, testscript.Params{

@@ -5,8 +5,9 @@ package main
 import "C"
 import "runtime"
 
-// fapws_main is main in the form of a library (package process). fapws_main runs on the main thread and stays there: a
-// locked goroutine starts no thread that would inherit privileges of the main thread.
+// fapws_main is the main function if the program is a library (package process). fapws_main runs on the main thread and
+// stays there. Its goroutine is locked to the thread, so that Go starts no new thread from the main thread, which would
+// inherit its privileges.
 //
 //export fapws_main
 func fapws_main() {

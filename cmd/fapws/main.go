@@ -1,5 +1,4 @@
-// Fapws serves Python applications over HTTP: the PATHS of a script, and WSGI and ASGI
-// applications.
+// Fapws serves Python applications over HTTP: WSGI and ASGI applications, and scripts that define PATHS.
 package main
 
 import (

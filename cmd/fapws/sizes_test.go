@@ -14,14 +14,14 @@ import (
 	"testing"
 )
 
-// mostFields limits the fields of the types that all features use. A feature that needs another field belongs
-// elsewhere.
+// mostFields limits the number of fields in types that all features use. A feature that needs an additional field must
+// keep it in a type of its own.
 var mostFields = map[string]int{"Exchange": 38, "Head": 9, "Part": 12, "Request": 22}
 
-// groups lists the structs that only group fields of these types. Each field of a group counts.
+// groups lists structs that only group fields of the types in mostFields. Each field in such a struct counts.
 var groups = []string{"identity", "Identity", "flags", "waiting", "response", "origin"}
 
-// mostMethods limits the methods of a type, except the types in mostMethodsOf.
+// mostMethods limits the number of methods per type. Types in mostMethodsOf have their own limit.
 const mostMethods = 62
 
 var mostMethodsOf = map[string]int{
@@ -31,7 +31,7 @@ var mostMethodsOf = map[string]int{
 	"cmd/fapws/pool.Pool":       60,
 }
 
-// mostFiles limits the files that contain methods of a type, except the types in mostFilesOf.
+// mostFiles limits the number of files that contain a type's methods. Types in mostFilesOf have their own limit.
 const mostFiles = 4
 
 var mostFilesOf = map[string]int{
@@ -52,7 +52,7 @@ var mostFilesOf = map[string]int{
 	"runtime/source/static.Files": 7,
 }
 
-// mostInterfaces limits the interfaces of the product, except those of one line.
+// mostInterfaces limits the number of interfaces in the product. Interfaces that are declared in one line do not count.
 const mostInterfaces = 31
 
 func product(t *testing.T, do func(dir string, text []byte, f *ast.File)) {
@@ -91,7 +91,7 @@ func product(t *testing.T, do func(dir string, text []byte, f *ast.File)) {
 	}
 }
 
-// receiverOf returns the name of the type of a method, or "".
+// receiverOf returns the name of the type to which a method belongs. For a function, receiverOf returns "".
 func receiverOf(d ast.Decl) string {
 	method, ok := d.(*ast.FuncDecl)
 	if !ok || method.Recv == nil {
@@ -147,7 +147,7 @@ func TestTypesHaveFewMethodsInFewFiles(t *testing.T) {
 	check("files with methods", files, mostFiles, mostFilesOf)
 }
 
-// fieldsOf returns the number of fields of the struct name, including the fields of its groups.
+// fieldsOf returns the number of fields in the struct with the given name, including fields in its groups.
 func fieldsOf(structs map[string]*ast.StructType, name string) (n int) {
 	for _, field := range structs[name].Fields.List {
 		of, _ := field.Type.(*ast.Ident)

@@ -24,9 +24,9 @@ var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[:
 	`"fd://3" or "systemd"`)
 
 // parseAddress converts an address to the form of conn.Listen: "host:port", ":port", "[ipv6]:port", "unix:path" or
-// "fd://number". A path that begins with "/", "./" or "../" is a unix socket. The word "systemd" means all sockets that
-// a service manager passes. HTTPS is specified by the prefix "https://" or "https+" (SplitSecure). A missing host or
-// port is taken from the default 0.0.0.0:8888. SERVER of Fapws4 may end after the host or the colon.
+// "fd://number". A path that begins with "/", "./" or "../" stands for a unix socket. The word "systemd" stands for all
+// sockets that a service manager passes. The prefix "https://" or "https+" selects HTTPS (SplitSecure). A missing host
+// or port is taken from the default 0.0.0.0:8888. As in Fapws4, SERVER can end after the host or the colon.
 func parseAddress(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	plain, secure := SplitSecure(text)
@@ -41,7 +41,8 @@ func parseAddress(text string) (string, error) {
 	return addr, err
 }
 
-// parsePlain parses an address without the prefix for HTTPS. usual is the port if the address has none.
+// parsePlain parses an address without the prefix for HTTPS. If the address contains no port, the port is the parameter
+// usual.
 func parsePlain(s, usual string) (string, error) {
 	if path, ok := socketPath(s); ok {
 		if path == "" || strings.ContainsRune(path, 0) {
@@ -110,7 +111,8 @@ func joinAddress(host, port string) (string, error) {
 	return net.JoinHostPort(host, strconv.Itoa(n)), nil
 }
 
-// parseHost returns an IP address or a host name without brackets; "" and "*" mean all addresses of the machine.
+// parseHost returns an IP address or a host name, without brackets. The texts "" and "*" stand for all addresses of the
+// machine.
 func parseHost(s string) (string, error) {
 	if s == "" || s == "*" {
 		return "", nil
@@ -133,21 +135,22 @@ var domain = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^(?:` + label + `\.)*(` + label + `)\.?$`)
 })
 
-// hostName follows RFC 1123 §2.1. A name whose last label is a number was meant to be an IPv4 address.
+// hostName reports whether s is a host name (RFC 1123 §2.1). If the last label is a number, the result is false,
+// because s was meant to be an IPv4 address.
 func hostName(s string) bool {
 	parts := domain().FindStringSubmatch(s)
 	return parts != nil && len(s) <= 253 && !digitsOnly(parts[1])
 }
 
-// changeAddress replaces parts of the first TCP address and drops the other addresses: --host and --port describe one
-// address.
+// changeAddress replaces the host or the port of the first TCP address, as --host and --port demand. All further
+// addresses are dropped, because --host and --port describe only one address.
 func (s *Settings) changeAddress(c *Config) {
 	if s.addressPart() == "" {
 		return
 	}
 	list := c.Bind
 	if c.Dev {
-		list = append(slices.Clone(list), devBind) // used if no address has host and port
+		list = append(slices.Clone(list), devBind) // use the default of --dev if no address has a host and a port
 	}
 	host, port, https := defaultHost, defaultPort, false
 	for _, a := range list {
@@ -172,12 +175,12 @@ func digitsOnly(s string) bool {
 	return s != "" && strings.Trim(s, "0123456789") == ""
 }
 
-// Addresses for HTTPS begin with secureTCP, before "host:port", or with securePrefix, before "fd://N" and "systemd".
+// An address for HTTPS has a prefix: secureTCP before "host:port", and securePrefix before "fd://N" or "systemd".
 const (
 	secureTCP    = "https://"
 	securePrefix = "https+"
 
-	// port of URLs that contain no port
+	// the port that an https URL without a port refers to
 	HTTPSPort = "443"
 )
 
@@ -191,7 +194,7 @@ func SplitSecure(addr string) (plain string, secure bool) {
 	return addr, false
 }
 
-// Secure returns an address in the form for HTTPS. The address of a unix socket is returned unchanged.
+// Secure returns an address with the prefix for HTTPS. Secure returns the address of a unix socket unchanged.
 func Secure(addr string) string {
 	_, secure := SplitSecure(addr)
 	switch {
@@ -279,7 +282,8 @@ func (s *Settings) settleRedirect(c *Config) error {
 	return nil
 }
 
-// HTTPSPort returns the port of the first address for HTTPS, otherwise of a trusted proxy, otherwise "".
+// HTTPSPort returns the port of the first address for HTTPS. If there is none, HTTPSPort returns the port at which a
+// trusted proxy serves HTTPS, or "" without a trusted proxy.
 func (c *Config) HTTPSPort() string {
 	for _, addr := range c.Bind {
 		if _, port, secure, ok := splitTCP(addr); secure && ok {

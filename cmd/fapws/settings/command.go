@@ -16,9 +16,10 @@ import (
 
 type Word string
 
-// The commands. WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion precede APP; help and version are
-// also flags. Package ctl parses the arguments of WordCtl, and package bench parses the arguments of WordBench.
-// WordImport has a file as argument, WordHash a user, WordUser an action, and WordNew a sample and a directory.
+// These are the commands. APP follows WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion; help and
+// version are also flags. Package ctl parses the arguments of WordCtl, and package bench parses the arguments of
+// WordBench. The argument of WordImport is a file, the argument of WordHash is a user, and the argument of WordUser is
+// an action. The arguments of WordNew are a sample and a directory.
 const (
 	WordRun         Word = "run"
 	WordCheck       Word = "check"
@@ -44,12 +45,12 @@ func IsWord(name string) bool { return slices.Contains(typedWords, name) }
 
 type Command struct {
 	Word Word
-	// argument of WordHelp (a topic or "") or of WordInternal (the name of a text)
+	// the argument of WordHelp, which is a topic or "", or the argument of WordInternal, which is the name of a text
 	Topic string
-	// APP as typed (see SplitApp); "" for commands without APP, and if the configuration file names the application
+	// APP as typed (see SplitApp); "" if the command has no APP, or if the configuration file names the application
 	Script string
-	// arguments after "--", sys.argv[1:] of the application; or arguments of WordCtl, WordBench, WordImport, WordHash,
-	// WordUser or WordNew
+	// the arguments after "--", which become sys.argv[1:] in the application; or the arguments of WordCtl, WordBench,
+	// WordImport, WordHash, WordUser or WordNew
 	Args  []string
 	Flags Flags
 }
@@ -74,7 +75,8 @@ func isObject(text string) bool {
 	return IsDotted(name) && (!called || strings.HasSuffix(arguments, ")"))
 }
 
-// SplitApp splits APP into the path of a script or the name of a module, and the object in it; object may be "".
+// SplitApp splits APP into a place, which is the path of a script or the name of a module, and the object in the script
+// or module. If APP names no object, the result object is "".
 func SplitApp(app string) (place, object string) {
 	name, _, _ := strings.Cut(app, "(") // arguments may have colons, and directories parentheses
 	for _, part := range []string{name, app} {
@@ -85,18 +87,18 @@ func SplitApp(app string) (place, object string) {
 	return app, ""
 }
 
-// internalTopics are the texts that "fapws internal TOPIC" writes for build.sh.
+// internalTopics lists the topics for which "fapws internal TOPIC" writes a text for build.sh.
 var internalTopics = []string{"man", "completion", "settings", "keys"}
 
-// ParseCommand parses a command line without the program's name. Flags may precede and follow APP. Arguments after "--"
-// are for the application. Every error is one line for the user.
+// ParseCommand parses a command line without the program's name. Flags can precede and follow APP. Arguments after "--"
+// are passed to the application. The text of an error is one line for the user.
 func ParseCommand(args []string) (*Command, error) {
 	p := newParser(table(), args)
 	rest, dashes, err := p.flags(args, false)
 	if err != nil {
 		return nil, err
 	}
-	if dashes >= 0 { // no APP precedes "--": the configuration file may name one
+	if dashes >= 0 { // APP may be missing before "--", because the configuration file can name the application
 		return p.finish(WordRun, nil, rest)
 	}
 	word := WordRun
@@ -139,7 +141,7 @@ func (p *parser) finish(word Word, words, args []string) (*Command, error) {
 	}
 	switch {
 	case p.help != "" || word == WordHelp:
-		if at := slices.IndexFunc(words, isHost); at >= 0 { // flask run -h HOST
+		if at := slices.IndexFunc(words, isHost); at >= 0 { // users of Flask type: flask run -h HOST
 			return nil, fmt.Errorf("-h shows the help; for an address use --host %s", words[at])
 		}
 		cmd.Word = WordHelp
@@ -206,8 +208,9 @@ func newParser(rows []*Setting, typed []string) *parser {
 	return p
 }
 
-// flags parses flags and returns the other words. Unless interspersed is true, flags stops at the first word. dashes is
-// the number of words before "--", or -1 if there is no "--"; in this case flags may be called again.
+// flags parses flags and returns the arguments that are not flags. Unless interspersed is true, flags stops at the
+// first such argument. The result dashes is the number of words before "--". If there is no "--", dashes is -1, and
+// flags can be called again.
 func (p *parser) flags(args []string, interspersed bool) (words []string, dashes int, err error) {
 	set := p.set
 	set.SetInterspersed(interspersed)
@@ -218,8 +221,8 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 	for errors.As(err, &unknown) {
 		typed := typedName(unknown)
 		wrong = append(wrong, p.unknown(typed))
-		// Ignore the unknown flag, because later flags may be unknown, too. The value of an unknown flag looks like a
-		// word.
+		// Ignore the unknown flag for now, because further flags can be unknown, too. The value of an unknown flag is
+		// taken for a word.
 		f := pflag.Flag{Name: strings.TrimLeft(typed, "-"), Value: ignored{}, NoOptDefVal: "x", Hidden: true}
 		if !strings.HasPrefix(typed, "--") {
 			f.Name, f.Shorthand = "unknown flag "+typed, f.Name
@@ -240,8 +243,8 @@ func (ignored) Set(string) error { return nil }
 func (ignored) String() string   { return "" }
 func (ignored) Type() string     { return "" }
 
-// ParseFlags parses the flags of a command such as bench. ParseFlags returns the other words, which may be between the
-// flags. The error is a line for the user, or pflag.ErrHelp.
+// ParseFlags parses the flags of a command such as bench. ParseFlags returns the arguments that are not flags, even if
+// they are between flags. The error is pflag.ErrHelp, or its text is a line for the user.
 func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	set.SetOutput(io.Discard)
 	set.Usage = func() {}
@@ -286,8 +289,8 @@ func nearestFlag(set *pflag.FlagSet, typed string) *pflag.Flag {
 	return set.Lookup(Nearest(name, names))
 }
 
-// TookApp returns a flag that has probably taken the application as its value, and the value: app:app in "--access-log
-// app:app". TookApp returns "" if there is none.
+// TookApp returns a flag that has probably taken the application as its value, and this value. In "--access-log
+// app:app", the value is app:app. TookApp returns "" if there is no such flag.
 func (f Flags) TookApp() (flag, value string) {
 	for _, one := range f {
 		place, object := SplitApp(one.text)
@@ -376,7 +379,7 @@ func (p *parser) explain(err error) error {
 		return fmt.Errorf("--%s needs a value: --%s %s", f.Name, f.Name, f.Value.Type())
 	case errors.As(err, &invalid):
 		f := invalid.GetFlag()
-		// the value is valid in other servers
+		// other servers accept a value after this flag
 		if _, ours := f.Value.(*recorder); ours && !errors.Is(err, errTakesNoValue) {
 			return fmt.Errorf("%s %s: %w", p.asTyped(f), shorten(invalid.GetValue()), errors.Unwrap(invalid))
 		}

@@ -9,8 +9,8 @@ import (
 
 // Config holds the final value of every setting. Sizes are in bytes.
 //
-// Each setting is declared in one of the files table_*.go. Fields of other packages, such as runtime.Config, hold some
-// settings.
+// Each setting is declared in one of the files table_*.go. Some settings are stored in embedded types from different
+// packages, such as runtime.Config.
 type Config struct {
 	Server runtime.Config `json:"-"` // unused by the supervisor
 
@@ -22,10 +22,10 @@ type Config struct {
 	Host    string `json:"-"`
 	Port    int    `json:"-"`
 	Backlog int
-	// SocketMode is -1 if umask decides.
+	// SocketMode is -1 if the umask determines the mode.
 	SocketMode  int
 	SocketOwner string
-	// Proxies are the addresses as typed; Server.Sites has these addresses as networks.
+	// Proxies contains the addresses of trusted proxies as typed. Server.Sites contains the same addresses as networks.
 	Proxies []string
 
 	CertFiles []string
@@ -37,7 +37,7 @@ type Config struct {
 	StateDir  string
 	CACerts   string
 	CertReqs  string
-	// TLSMin is the number of the version in crypto/tls.
+	// TLSMin is the minimum TLS version, as a constant of package crypto/tls.
 	TLSMin       uint16
 	TLSStrictSNI bool
 	// HTTPSRedirect is "no", "yes" or a port; "yes" is replaced by a port when all settings are known.
@@ -89,11 +89,11 @@ type Config struct {
 	SandboxRead       []string
 	SandboxWrite      []string
 	SandboxExec       []string
-	// SandboxConnect lists ports; 0 means unix sockets.
+	// SandboxConnect lists ports. The value 0 stands for unix sockets.
 	SandboxConnect []uint16
 	SandboxBind    []uint16
 	Name           string // name of the processes; "" means the name of the executable
-	// Umask is -1 if the mask of the process is kept.
+	// Umask is -1 if the process keeps its umask.
 	Umask         int
 	PidFile       string
 	ControlSocket string

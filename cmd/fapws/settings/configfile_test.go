@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// The file of the service is used only without an application. The other files are used with an application as well.
+// The configuration file of the service is used only if the command line names no application. All other configuration
+// files are also used with an application.
 func TestConfigurationFileOfTheServiceIsForNoApplication(t *testing.T) {
 	home, service := t.TempDir(), t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", home)

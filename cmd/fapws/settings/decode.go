@@ -13,17 +13,17 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A TableReader decodes itself from a value. The error describes the allowed values and follows "must be ", unless
-// Errorf has created it.
+// A TableReader decodes itself from a value. The error describes the allowed values, and the caller prints "must be "
+// before it. An error that Errorf has created is printed unchanged.
 type TableReader interface {
 	FromFile(v TOMLValue) error
 }
 
 // DecodeTOML fills the fields of the struct that to points at from t. The tag `key:"name"` of a field names its key.
-// The type of a field is a type that single or into supports, a struct, a pointer to a struct, a slice of pointers to
-// structs ([[key]]), or a TableReader. The keys of embedded structs are in the same table. The field At, a *TOMLTable,
-// gets the table, which has the lines of its keys. The field Enabled is true if the key has any value but false.
-// Further tags:
+// The type of a field can be a type that the functions single or into support, a struct, a pointer to a struct, a slice
+// of pointers to structs ([[key]]), or a TableReader. The keys of an embedded struct are in the same table. The field
+// At, a *TOMLTable, is set to the table, which contains the lines of its keys. The field Enabled is set to true if the
+// key has a value other than false. Further tags:
 //
 //   - is: the kind of the value: one of textKinds; "expiries" for a list; "age" for a time, "mode" for permissions of
 //     files, "sync" for Upload.Sync; "one" and the allowed words, and same for their synonyms; "not" for the opposite
@@ -33,7 +33,7 @@ type TableReader interface {
 //   - short: the field of a struct for a value that is not a table; the text describes the value.
 //   - value, help: an example and the text for the man page and docs/settings.md (DescribeKeys).
 //
-// report is called for each mistake, in the order of the file.
+// DecodeTOML calls the function report for each mistake, in the order of the lines in the file.
 func DecodeTOML(t *TOMLTable, to any, report func(error)) {
 	s := reflect.ValueOf(to).Elem()
 	place(s, t)
@@ -59,8 +59,8 @@ func DecodeTOML(t *TOMLTable, to any, report func(error)) {
 	}
 }
 
-// keyFields returns the fields of a struct that have a key, including fields of embedded structs. Unlike
-// reflect.VisibleFields, it supports several fields with the same name.
+// keyFields returns all fields of a struct, including its embedded structs, that have the tag key. Unlike
+// reflect.VisibleFields, keyFields supports several fields with the same name.
 func keyFields(of reflect.Type) (fields []reflect.StructField) {
 	for i := range of.NumField() {
 		f := of.Field(i)
@@ -83,9 +83,9 @@ func KeysOf(of any) (keys []string) {
 	return keys
 }
 
-// DescribeKeys returns the descriptions of the keys of a struct, but not of embedded structs. The values are from the
-// tag value, which contains "'" instead of '"'. help contains "TABLE KEY", or "KEY" for the top of
-// the file, and the description.
+// DescribeKeys returns the descriptions of the keys of a struct, but not of embedded structs. The values come from the
+// tag value, which contains "'" instead of '"'. The parameter help lists pairs of a key and its description. Each key
+// has the form "TABLE KEY", or "KEY" for a key at the top of the file.
 func DescribeKeys(table string, of any, help [][2]string) (docs []KeyDoc) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		if len(f.Index) == 1 {
@@ -104,8 +104,8 @@ func descriptionOf(key string, help [][2]string) string {
 	return ""
 }
 
-// InheritTable copies fields from the struct from to the struct to, unless at, the table of to, contains their keys.
-// The parameters from and to are pointers to the same type.
+// InheritTable copies fields from one struct to another struct of the same type, to which the parameters from and to
+// point. InheritTable does not copy a field whose key is set in at, which is the table of the struct to.
 func InheritTable(to, from any, at *TOMLTable) {
 	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
 	for _, f := range keyFields(into.Type()) {
@@ -132,7 +132,8 @@ func (t *TOMLTable) Wants(key string) bool {
 	return ok && v.Any != false
 }
 
-// Errorf returns an error with the line of a key, or with the line of the table if the table lacks the key.
+// Errorf returns an error with the line of a key. If the table does not contain the key, the error has the line of the
+// table.
 func (t *TOMLTable) Errorf(key, format string, args ...any) error {
 	if v, ok := t.value(key); ok {
 		return v.Errorf(key+": "+format, args...)
@@ -173,7 +174,7 @@ func (t *TOMLTable) SetAmong(of any) []string {
 	return slices.DeleteFunc(KeysOf(of), func(key string) bool { return !t.Set(key) })
 }
 
-// Resolve returns path; a relative path is relative to the directory of the file.
+// Resolve returns path. If path is relative, Resolve joins it to the directory of the file.
 func (f *TOMLFile) Resolve(path string) string {
 	if filepath.IsAbs(path) || f.Dir == "" {
 		return path
@@ -181,7 +182,7 @@ func (f *TOMLFile) Resolve(path string) string {
 	return filepath.Join(f.Dir, path)
 }
 
-// Unknown returns the error for an unknown key. names are the known keys of the table.
+// Unknown returns the error for an unknown key. The parameter names lists the known keys of the table.
 func (v TOMLValue) Unknown(table string, names []string) error {
 	where := ""
 	if table != "" {
@@ -267,7 +268,8 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 	return v.elements(field, of, report)
 }
 
-// list reads a list or a table of strings. The kind of the strings of a list is in the tag is.
+// list reads a list of strings or a table of strings. The parameter is, from the tag is, determines which strings a
+// list may contain.
 func (v TOMLValue) list(to *[]string, is string) error {
 	if is == "pairs" {
 		var pairs Pairs
@@ -295,7 +297,7 @@ func (v TOMLValue) list(to *[]string, is string) error {
 	return err
 }
 
-// Pairs is a table of strings in the order of the file, such as headers or types.
+// Pairs contains a table of strings, such as headers or types, in the order of the file.
 type Pairs []http1.HeaderField
 
 func (p *Pairs) FromFile(v TOMLValue) error {
@@ -380,7 +382,8 @@ func (v TOMLValue) elements(field reflect.Value, of reflect.StructField, report 
 	return nil
 }
 
-// Strings returns the value as a list of strings. A string is a list with one element. The error is a complete line.
+// Strings returns the value as a list of strings. A single string is returned as a list with one element. The text of
+// the error is a complete line.
 func (v TOMLValue) Strings() ([]string, error) {
 	list, isList := v.Any.([]TOMLValue)
 	if _, isString := v.Any.(string); isString {

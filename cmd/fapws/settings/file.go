@@ -21,8 +21,9 @@ const maxBytes = 1 << 20
 
 var serviceDir = "/etc/fapws"
 
-// FindFile returns the name of the configuration file: the file of --config, otherwise the first existing file, even if
-// it is unreadable, otherwise "". The file of the service is not used if the command line names an application.
+// FindFile returns the name of the configuration file. Without --config, this is the first candidate that exists, even
+// if it is unreadable, or "" if none exists. If the command line names an application, the configuration file of the
+// service is no candidate.
 func FindFile(set *Settings, appNamed bool) string {
 	switch name := set.File(); name {
 	case "off":
@@ -85,8 +86,8 @@ func ReadFileLimited(name string) ([]byte, error) {
 	return text, nil
 }
 
-// formatHint returns a hint for a configuration file that cannot be parsed, if its name or text shows that it has
-// another format.
+// formatHint returns a hint about a configuration file that cannot be parsed, if its name or text shows that it is not
+// in TOML.
 func formatHint(name string, text []byte) string {
 	ext := filepath.Ext(name)
 	begin := ext + "\n" + strings.TrimSpace(string(text[:min(len(text), 512)]))
@@ -109,8 +110,8 @@ func formatHint(name string, text []byte) string {
 const maxMistakes = 50
 
 // ReadFile reads the settings at the top of a configuration file. The keys are the names of the flags. Flags and
-// environment take precedence. The parameter others are keys that are not settings. The error has a line for each
-// mistake, with the line of the file, the key, its value, and the allowed values.
+// environment variables take precedence. The parameter others lists valid keys that are not settings. The error
+// contains a line for each mistake, with the line number, the key, its value, and the allowed values.
 func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 	var wrong []error
 	seen := map[string]TOMLValue{}
@@ -121,7 +122,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 		}
 		row := keys[v.Key].row
 		if slices.Contains(others, v.Key) && (row == nil || v.IsTables()) {
-			continue // host is a setting in host = "127.0.0.1", but not in [[host]]
+			continue // the key host is a setting in host = "127.0.0.1", but not in [[host]]
 		}
 		if row == nil {
 			wrong = append(wrong, v.Unknown("", slices.Concat(slices.Sorted(maps.Keys(keys)), others)))
@@ -138,7 +139,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 		seen[row.Name] = v
 		if err := row.fromFile(row.value(&s.conf), v, keys[v.Key].as); err != nil {
 			if _, isSwitch := v.Any.(bool); isSwitch && v.Key == "login" {
-				continue // the rules of the site, which have this key, too, report a better error
+				continue // this key is also a rule of the site, whose decoder reports a better error
 			}
 			wrong = append(wrong, v.Must(err))
 			continue
@@ -148,8 +149,8 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 	return errors.Join(wrong...)
 }
 
-// Kept returns the names of the settings that have another value in the settings later, but that a reload does not
-// change.
+// Kept returns the names of the settings that a reload does not change, although their value in the parameter later
+// differs from their value in s.
 func (s *Settings) Kept(later *Settings) (names []string) {
 	for _, row := range table() {
 		if row.kept && row.value(&s.conf).show() != row.value(&later.conf).show() {
@@ -159,17 +160,17 @@ func (s *Settings) Kept(later *Settings) (names []string) {
 	return names
 }
 
-// KeptVariable is an environment variable for processes of a supervisor and for its successor. The value of
-// KeptVariable is the text of KeptFromFile.
+// KeptVariable is the environment variable in which a supervisor passes the result of KeptFromFile to its worker
+// processes and to its successor.
 const KeptVariable = "_FAPWS_KEPT"
 
 type keptValue struct {
-	Text string // the value as text for parse
+	Text string // the value as text, for the function parse
 	From string // Source.Name
 }
 
-// KeptFromFile returns the settings from the file that a reload does not change, as a text for TakeKept in the
-// processes of this supervisor.
+// KeptFromFile returns those settings from the configuration file that a reload does not change. The result is a text,
+// which TakeKept decodes in the processes of this supervisor.
 func (s *Settings) KeptFromFile() string {
 	kept := map[string]keptValue{}
 	for _, row := range table() {
@@ -181,11 +182,13 @@ func (s *Settings) KeptFromFile() string {
 	return string(text)
 }
 
-// TakeKept stores the settings of a text of KeptFromFile for Keep. An empty text has no settings.
+// TakeKept decodes a text that KeptFromFile has returned, and stores its settings for the method Keep. An empty text
+// contains no settings.
 func (s *Settings) TakeKept(text string) { _ = json.Unmarshal([]byte(text), &s.kept) }
 
-// Keep sets the settings that a supervisor keeps to the values that the supervisor has read from the file. Keep is
-// called after this process has read the file, which may have changed since then.
+// Keep sets each setting that a reload does not change to the value that the supervisor has read from the configuration
+// file. Keep is called after this process has read the file, because the file may have changed since the supervisor
+// read it.
 func (s *Settings) Keep() {
 	for _, row := range table() {
 		kept, given := s.kept[row.Name]
@@ -226,8 +229,8 @@ func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
-// fromFile reads a value from the file. The parameter as is the name under which the file has the setting. The error
-// follows "must be ".
+// fromFile reads a value from the file. The parameter as is the name that the file uses for the setting. The caller
+// prints "must be " before the error.
 func (s *Setting) fromFile(to *value, v TOMLValue, as variant) error {
 	if as.fixed != "" {
 		if v.Any != true {

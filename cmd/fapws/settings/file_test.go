@@ -27,7 +27,7 @@ func read(t *testing.T, text string, flags ...string) (*Settings, error) {
 	return s, s.ReadFile(f, []string{"app", "host"})
 }
 
-// samples are values in a file. Each setting accepts at least one sample.
+// samples lists values as they appear in a configuration file. Each setting accepts at least one of them.
 var samples = []string{"true", "5", "100000", "1.5", `"text"`, `"027"`, `["a.test", "b.test"]`,
 	`["127.0.0.1:80", "unix:x"]`, `["10.0.0.0/8", "unix"]`,
 	`["/a=b", "/c=/d"]`, `["*.css=30d", "*=1h"]`, `"/app"`, `"::1"`, `"redis://a.test"`, `"https://a.test"`}
@@ -45,7 +45,7 @@ func sample(t *testing.T, row *Setting) string {
 	return `""`
 }
 
-// examples.toml contains the settings of a file in the order of the tables, with valid values.
+// examples.toml contains all settings that a configuration file can set, with valid values, in the order of the tables.
 func TestEachExampleCanBeSet(t *testing.T) {
 	var want, have []string
 	for _, row := range table() {
@@ -221,7 +221,7 @@ func TestReloadKeepsSettingsThatNeedARestart(t *testing.T) {
 	}
 }
 
-// The tables mark each setting that is a path.
+// In the tables of settings, each setting that is a path is marked as a path.
 func TestPathSettingsAreRelativeToTheFile(t *testing.T) {
 	for _, row := range table() {
 		names := strings.HasSuffix(row.Arg, "FILE") || strings.HasSuffix(row.Arg, "FILES") ||

@@ -14,18 +14,20 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// foreign lists words that users of gunicorn, uvicorn, hypercorn, daphne, waitress, granian, flask, uWSGI, http.server,
-// php -S, nginx and caddy type or set, each with a line of advice. If a word has several rows, the first row with a
-// matching condition applies. Flags with the same meaning in fapws are aliases in the tables of settings.
+// foreign lists words that users of different servers type or set, each with a line of advice. The servers are
+// gunicorn, uvicorn, hypercorn, daphne, waitress, granian, flask, uWSGI, http.server, php -S, nginx and caddy. If
+// several rows contain a word, the first row with a matching condition applies. A flag that has the same meaning in
+// fapws is not listed here, but is an alias in the tables of settings.
 var foreign = []struct {
-	// names, separated by spaces: flags ("--name", "-n"), keys of a configuration file ("key="), files ("/Caddyfile",
-	// or a pattern), commands, and globals of a script in capitals.
+	// words, separated by spaces: flags ("--name", "-n"), keys in a configuration file ("key="), files ("/Caddyfile",
+	// or a pattern), commands, and global variables in a script (in capitals).
 	names string
-	// when is a regular expression for the whole value of the flag, which is "" without a value. An empty when matches
-	// any value. Rows for flags of fapws must have a condition.
+	// when is the condition: a regular expression that must match the whole value of the flag. A missing value is "".
+	// If when is empty, it matches every value. A row for a word that is also a flag of fapws must have a condition.
 	when string
-	// answer follows "unknown flag --name: ", and for a file its name and "is". %s is replaced by the value, the word
-	// after the command, or the file; %d by the directory of the file, and %m by the module of its Django site.
+	// answer is the advice. It is printed after "unknown flag --name: " or, for a file, after the name of the file and
+	// "is". In answer, %s is replaced by the value, the word after the command, or the file. %d is replaced by the
+	// directory of the file, and %m by the module of its Django site.
 	answer string
 }{
 	{"-t --timeout", `|-[^0-9].*|.*\.(conf|toml|ini|py)`,
@@ -261,7 +263,8 @@ var foreign = []struct {
 	{"passwd htpasswd password", "", "for a user of auth, type fapws hash-password USER"},
 }
 
-// foreignAnswer returns the advice about a word in foreign, or "". value is the value of the word or the next word.
+// foreignAnswer returns the advice about a word, or "" if the table foreign contains no matching row. The parameter
+// value is the value of the flag, or the word that follows the command.
 func foreignAnswer(word, value string) string {
 	if word == "" {
 		return ""
@@ -291,8 +294,8 @@ func fits(name, word string) bool {
 	return ok
 }
 
-// ForeignFile returns a description of a file by its name, if the file belongs to another server or fapws serves it by
-// another command; otherwise "".
+// ForeignFile returns advice about a file whose name shows that it belongs to a different server, or that a different
+// command makes fapws serve it. For all other files, ForeignFile returns "".
 func ForeignFile(name string) string { return foreignAnswer("/"+filepath.Base(name), name) }
 
 func foreignKey(key string) string {
@@ -302,8 +305,9 @@ func foreignKey(key string) string {
 	return foreignAnswer("--"+key, "VALUE")
 }
 
-// UnknownWord returns advice about a word that the user has typed as a command, if it is a command of another tool or
-// resembles one of typedWords; otherwise "". app is the next word, or "".
+// UnknownWord returns advice about a word that the user has typed as a command, if the word is a command of a different
+// tool or resembles a word in typedWords. Otherwise UnknownWord returns "". The parameter app is the word that follows,
+// or "".
 func UnknownWord(word, app string) string {
 	if app == "" {
 		app = "APP"
@@ -321,7 +325,7 @@ func UnknownWord(word, app string) string {
 	return ""
 }
 
-// unexpected returns the error for words after APP. APP is words[0].
+// unexpected returns the error about superfluous words after APP. The element words[0] is APP.
 func (p *parser) unexpected(word Word, words []string) error {
 	for _, one := range words {
 		if toggle := p.toggleBefore(one); toggle != "" {
@@ -369,8 +373,8 @@ func (p *parser) toggleBefore(word string) string {
 	return ""
 }
 
-// notAnApp returns an error if APP is an address or a port, as users of php -S and http.server type it; otherwise nil.
-// next is the next word, or "".
+// notAnApp returns an error if APP is an address or a port, which users of php -S and http.server type in this place.
+// Otherwise notAnApp returns nil. The parameter next is the word that follows, or "".
 func notAnApp(app, next string) error {
 	if next == "" {
 		next = "APP"
@@ -402,13 +406,13 @@ func isHost(s string) bool {
 
 const foreignArguments = "GUNICORN_CMD_ARGS"
 
-// foreignPrefixes are the prefixes of environment variables of other servers. The rest of a variable's name is the name
-// of a flag.
+// foreignPrefixes lists the prefixes of environment variables that different servers read. The rest of such a
+// variable's name is the name of a flag.
 var foreignPrefixes = []string{"UVICORN_", "HYPERCORN_", "GRANIAN_", "FLASK_RUN_"}
 
-// TakeForeign sets settings that still have their default from variables of other servers in environ ("NAME=value").
-// Settings for fapws take precedence, including those of the file and the script. TakeForeign returns a line for each
-// flag or value that fapws does not support.
+// TakeForeign reads variables of different servers, such as UVICORN_PORT, from environ ("NAME=value"). It only sets
+// settings that still have their default, so settings for fapws take precedence, including settings in the file and the
+// script. TakeForeign returns a line for each flag or value that fapws does not support.
 func (s *Settings) TakeForeign(environ []string) (lines []string) {
 	environ = slices.Sorted(slices.Values(environ))
 	for _, one := range environ {
@@ -427,7 +431,7 @@ func (s *Settings) TakeForeign(environ []string) (lines []string) {
 	return lines
 }
 
-// shellWords splits text like a shell, but supports only quotes.
+// shellWords splits text into words as a shell does. Of the shell's syntax, it supports only quotes.
 func shellWords(text string) []string {
 	words := regexp.MustCompile(`(?:[^\s"']|"[^"]*"|'[^']*')+`).FindAllString(text, -1)
 	for i := range words {
@@ -440,7 +444,7 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 	refuse := func(what any) { lines = append(lines, fmt.Sprintf("%s in the environment: ignored: %v", name, what)) }
 	rows := slices.DeleteFunc(slices.Clone(table()), func(row *Setting) bool { return !row.inFile() })
 	p := newParser(rows, words)
-	// Words that are not flags are values of unknown flags, or the application.
+	// A word that is not a flag is the value of an unknown flag, or the application.
 	for n := 1; len(words) > 0; words, n = words[n:], 1 {
 		err := p.set.Parse(words[:1])
 		if bare := new(pflag.ValueRequiredError); errors.As(err, &bare) && len(words) > 1 {
@@ -468,8 +472,8 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 	return lines
 }
 
-// ForeignGlobals finds unused globals in the source of a script with PATHS that look like settings, although scripts
-// have no such setting. ForeignGlobals returns a line of advice for each global.
+// ForeignGlobals finds global variables in the source of a script with PATHS that look like settings but are not, and
+// that the script does not use. ForeignGlobals returns a line of advice for each of these variables.
 func (s *Settings) ForeignGlobals(script string, source []byte) (lines []string) {
 	ours := s.Globals()
 	for statement := range statements(source) {

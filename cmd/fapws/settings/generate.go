@@ -11,8 +11,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// WriteInternal writes one of internalTopics: the man page (roff), which contains helps, the texts of the commands; the
-// completion for bash; or, for docs/settings.md, the descriptions of the settings or of the keys.
+// WriteInternal writes the text for a topic in internalTopics. The text is the man page in roff, the completion for
+// bash, or the descriptions of the settings or of the keys for docs/settings.md. The man page contains the parameter
+// helps, which are the help texts of commands.
 func WriteInternal(w io.Writer, topic, version string, keys []KeyDoc, helps ...string) {
 	switch topic {
 	case "man":
@@ -103,10 +104,11 @@ the archive below its prefix.
 `)
 }
 
-// helpEntry matches a line of a list in a text of --help: a flag or command, and what it does.
+// helpEntry matches a line in a help text that consists of a flag or command and its description.
 var helpEntry = regexp.MustCompile(`^ {2,6}(\S(?:.*?\S)?) {2,}(\S.*)$`)
 
-// writeHelpMan writes a text of --help with a heading for its command. Lines become paragraphs, which fit any width.
+// writeHelpMan writes a help text in roff, with a heading for its command. Lines become paragraphs, so that the text
+// fits any width.
 func writeHelpMan(w io.Writer, help string) {
 	usage, text, _ := strings.Cut(help, "\n")
 	usage = strings.TrimPrefix(usage, "Usage: ")

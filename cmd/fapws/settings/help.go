@@ -9,7 +9,7 @@ import (
 
 const (
 	helpWidth  = 79
-	helpIndent = 27 // column where the sentences start
+	helpIndent = 27 // column in which the descriptions start
 )
 
 const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app or a directory
@@ -18,8 +18,8 @@ const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app o
        fapws help TOPIC               a page of the docs; help topics lists them
 `
 
-// WriteHelp writes the text of --help: the common flags, which fit on one screen. If all is true, WriteHelp writes all
-// flags with their names in other servers.
+// WriteHelp writes the text of --help, which lists the common flags and fits on one screen. If all is true, WriteHelp
+// writes all flags with their aliases from different servers.
 func WriteHelp(w io.Writer, all bool) {
 	fmt.Fprint(w, usage)
 	group := ""
@@ -47,8 +47,8 @@ func WriteHelp(w io.Writer, all bool) {
 	}
 }
 
-// wordHelp contains the help of version and of the commands with APP. Other packages contain the help of the other
-// commands.
+// wordHelp contains the help texts for the command version and for the commands with APP. The packages that implement
+// the remaining commands contain their help texts.
 var wordHelp = map[Word]string{
 	WordCheck: `Usage: fapws check [FLAGS] [APP [-- ARGS...]]
 Loads the application, or what the configuration file names, as a server would,
@@ -89,14 +89,14 @@ Prints the versions of fapws, Python and Go. Exit status: 0.
 `,
 }
 
-// WriteWordHelp writes the help of a command. WriteWordHelp returns false if another package contains this help.
+// WriteWordHelp writes the help text for a command. The result is false if this package does not contain the text.
 func WriteWordHelp(w io.Writer, word Word) bool {
 	text, found := wordHelp[word]
 	_, _ = io.WriteString(w, text)
 	return found
 }
 
-// notes are printed after the flags in --help all and in the man page.
+// notes contains texts that "--help all" and the man page print after the flags.
 var notes = []struct{ about, text string }{
 	{"Values",
 		`SIZE is in bytes or takes K, M, G (K is 1024); TIME is in seconds or takes ms, s, m, h, d. A flag without a

@@ -34,7 +34,8 @@ func TestHelpFitsTheScreenAndNamesExitCodes(t *testing.T) {
 	}
 }
 
-// Each row has help and a unique name, and appears in all texts that are generated from the tables.
+// Each row in the tables of settings has a help text and a unique name, and appears in all texts that are generated
+// from the tables.
 func TestTableRowsReadTheirDefaultsAndAreDocumented(t *testing.T) {
 	rows := table()
 	written := map[string]string{}

@@ -6,7 +6,8 @@ import (
 )
 
 type KeyDoc struct {
-	// table of the key: "" for the top, "host", "host.route", or "rules" for both tables
+	// the table that contains the key: "" for the top of the file, "host", "host.route", or "rules" for a key in both
+	// tables
 	Table string
 	Key   string
 	Value string

@@ -13,7 +13,8 @@ import (
 	"fapws/runtime/route"
 )
 
-// single returns the value that reads a field: a text, number, time, boolean or list of texts; nil for other fields.
+// single returns the value that reads a field if the field is a text, number, time, boolean, or list of texts.
+// Otherwise single returns nil.
 func single(field any, tag reflect.StructTag) *value {
 	is, words, _ := strings.Cut(tag.Get("is"), " ")
 	from, to, _ := strings.Cut(cmp.Or(tag.Get("range"), "1-1024T"), "-")
@@ -62,7 +63,8 @@ func single(field any, tag reflect.StructTag) *value {
 	return nil
 }
 
-// like returns a kind of text. fits reports whether a text is allowed; allowed describes the allowed texts.
+// like returns a kind of value for a text. The function fits reports whether a text is allowed. The parameter allowed
+// describes the allowed texts.
 func like(allowed string, fits func(string) bool) func(*string) *value {
 	return func(to *string) *value {
 		v := of(to, isText, func(s string) (string, error) {
@@ -155,14 +157,15 @@ var (
 	})
 )
 
-// each returns a kind of list. check returns an error if a text is not allowed.
+// each returns a kind of value for a list of texts. The function check returns an error if a text is not allowed.
 func each(check func(one string) error) func(*[]string) *value {
 	return func(to *[]string) *value {
 		return list(to, func(one string) (string, error) { return one, check(one) }, itself)
 	}
 }
 
-// age is a duration in whole seconds, of up to 100 times longest, such as the age of HSTS.
+// age returns the kind of value for a duration in whole seconds, such as the max-age of HSTS. The maximum is 100 times
+// the constant longest.
 func age(to *time.Duration) *value {
 	return of(to, isText|isNumber, func(text string) (time.Duration, error) {
 		d, ok := ParseDuration(text)
@@ -173,7 +176,7 @@ func age(to *time.Duration) *value {
 	}, showDuration)
 }
 
-// syncing is a number of bytes, or a word: "end" is 0 and "none" is -1.
+// syncing returns the kind of value for a number of bytes or a word. The word "end" is stored as 0, and "none" as -1.
 func syncing(to *int64) *value {
 	return of(to, isText|isNumber, func(text string) (int64, error) {
 		if n, named := map[string]int64{"end": 0, "none": -1}[text]; named {

@@ -9,16 +9,16 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// A walker makes tables with line numbers from a text that the TOML library has accepted, because the library returns
-// no line numbers. A walker only finds the ends of values and does not check them.
+// A walker creates tables with line numbers from a text that the TOML library has accepted, because the library returns
+// no line numbers. A walker only finds where values end and does not check the values.
 type walker struct {
 	token string // "" at the end of the text
 	line  int
 	text  string // the rest of the text, which begins with token
 }
 
-// token matches a string of one of the four kinds, a comment, the end of a line, a sign, or a word. Up to two quotes
-// may precede the three that end a string.
+// token matches a string of one of the four kinds, a comment, the end of a line, a sign, or a word. A string with three
+// quotes can contain one or two quotes directly before its end.
 var token = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(
 		`(?s)"""(?:[^\\]|\\.)*?"{3,5}|'''.*?'{3,5}|"(?:[^"\\]|\\.)*"|'[^']*'|#[^\n]*|\n|[\[\]{}=,.]|[^\s\[\]{}=,.#"']+`)
@@ -71,8 +71,8 @@ func (w *walker) header(t *TOMLTable) *TOMLTable {
 	return t
 }
 
-// enter returns the table of a key. In an array of tables it returns the last element or, if another is true, appends a
-// new element.
+// enter returns the table of a key. If the key is an array of tables, enter returns its last element or, if the
+// parameter another is true, appends a new element.
 func (t *TOMLTable) enter(key string, line int, another bool) *TOMLTable {
 	i := slices.IndexFunc(t.Entries, func(v TOMLValue) bool { return v.Key == key })
 	if i < 0 {
@@ -122,7 +122,7 @@ func (w *walker) keys() (parts []string) {
 	}
 }
 
-// value reads the value of v; if the value is a table, name becomes its name.
+// value reads the value of v. If the value is a table, the parameter name becomes the name of the table.
 func (w *walker) value(v *TOMLValue, name string) {
 	switch w.token {
 	case "[":
@@ -158,15 +158,15 @@ func (w *walker) more() bool {
 	return w.token != ""
 }
 
-// scalar parses a string, number, boolean or time. A comment may follow the value.
+// scalar parses a string, number, boolean or time. The text can contain a comment after the value.
 func scalar(text string) any {
 	var holder struct{ X any }
 	_, _ = toml.Decode("X = "+strings.TrimSpace(text), &holder) // the library has accepted it
 	return holder.X
 }
 
-// Nearest returns the name that a misspelt name most likely means, or "" if no name is similar enough. Separators are
-// ignored: maxbody is the beginning of max-body-size.
+// Nearest returns the name that the user most likely meant with a misspelt name, or "" if no name is similar enough.
+// Separators are ignored, so that maxbody counts as the beginning of max-body-size.
 func Nearest(wrong string, names []string) string {
 	typed, best, bestLetters := letters(wrong), "", ""
 	// allow one wrong letter in three, so that --foo does not mean --loop
@@ -179,14 +179,15 @@ func Nearest(wrong string, names []string) string {
 		}
 		more := begin(typed, known) - begin(typed, bestLetters)
 		closer := best == "" || more > 0 || more == 0 && len(known) < len(bestLetters)
-		if len(name) > 2 && (d < least || d == least && closer) { // a name of two letters is similar to every word
+		// skip names of two letters, which would be similar to every word
+		if len(name) > 2 && (d < least || d == least && closer) {
 			best, bestLetters, least = name, known, d
 		}
 	}
 	return best
 }
 
-// letters returns a name in lower case without separators.
+// letters returns a name in lower case and without separators.
 func letters(name string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
 }

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-// examples contains a line of a configuration file for each setting.
+// examples contains, for each setting, an example line for a configuration file.
 //
 //go:embed examples.toml
 var examples string
@@ -81,7 +81,7 @@ func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {
 	}
 }
 
-// tomlValue matches a value in KeyDoc.Value, which may have several.
+// tomlValue matches a value in KeyDoc.Value, which can contain several values.
 var tomlValue = regexp.MustCompile(`\[\[.*\]\]|"[^"]*"|\{[^}]*\}|\[[^\]]*\]|true|false|\d+`)
 
 func (k *KeyDoc) example() string {
@@ -95,8 +95,8 @@ func (k *KeyDoc) example() string {
 	return strings.Join(lines, ", ")
 }
 
-// asSentence returns a text of the help as a sentence in Markdown, in lines of at most 120 columns. Words that Markdown
-// would change become code.
+// asSentence returns a help text as a sentence in Markdown, in lines of at most 120 columns. Words that Markdown would
+// change are formatted as code.
 func asSentence(text string) string {
 	words := strings.Split(text, " ")
 	for i, word := range words {
@@ -107,6 +107,6 @@ func asSentence(text string) string {
 	return strings.Join(wrap(string(unicode.ToUpper(first))+text[size:], 120), "\n")
 }
 
-// codeWord matches a word with characters that paths, patterns, flags, variables and keys have, and the brackets and
-// punctuation around it.
+// codeWord matches a word that contains characters typical of paths, patterns, flags, variables and keys. The match
+// includes brackets and punctuation around the word.
 var codeWord = regexp.MustCompile(`^(\(?)((?:--|~|/)\S*?|\S*?[*_=<>@[\]${}]\S*?|\S+://\S*?|FAPWS\S*?)(\)?[,;:.]?)$`)

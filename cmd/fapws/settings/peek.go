@@ -14,9 +14,9 @@ import (
 	"sync"
 )
 
-// PeekThreads searches the source of a script for "THREADS = N" without running it, and returns the N of the last such
-// line at the top level. Inline mode determines on which thread Python starts, so it must be known before the script
-// runs. found is false if there is no assignment, or if the last assignment is not a plain number.
+// PeekThreads searches the source of a script for "THREADS = N" without running it, and returns N from the last such
+// line at the top level. The number of threads determines on which thread Python starts, so it must be known before the
+// script runs. If there is no assignment, or if the value in the last assignment is not a plain number, found is false.
 func PeekThreads(source []byte) (n int, found bool) {
 	for statement := range statements(source) {
 		if value, ok := assignment(statement, "THREADS"); ok {
@@ -32,8 +32,8 @@ var plainString = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompi
 var errServer = errors.New("SERVER is not a plain string")
 
 // PeekServer searches the source of a script for SERVER = "ADDRESS" without running it, so that fapws can listen on the
-// address while the script runs. found is false if the source does not mention SERVER. err means that its value is
-// unknown until the script has run.
+// address while the script runs. If the source does not mention SERVER, found is false. If err is not nil, the value of
+// SERVER is unknown until the script has run.
 func PeekServer(source []byte) (address string, found bool, err error) {
 	if !bytes.Contains(source, []byte("SERVER")) {
 		return "", false, nil
@@ -56,7 +56,7 @@ func PeekServer(source []byte) (address string, found bool, err error) {
 	return address, true, err
 }
 
-// peeked are the globals whose values are known before the script runs.
+// peeked lists the global variables whose values can be known before the script runs.
 var peeked = []string{"SERVER", "THREADS"}
 
 // MentionedIn reports whether the source of a script contains the name of a setting whose value is unknown until the
@@ -67,7 +67,7 @@ func (s *Settings) MentionedIn(source []byte) bool {
 	})
 }
 
-// HasWord reports whether source contains a word as a name: outside of comments, not as an attribute, and not next to a
+// HasWord reports whether source contains a word as a name: outside comments, not as an attribute, and not next to a
 // quote.
 func HasWord(source []byte, word string) bool {
 	const beside = `\w"'\x{80}-\x{10FFFF}`
@@ -75,7 +75,8 @@ func HasWord(source []byte, word string) bool {
 		regexp.MustCompile(`(?:^|[\r\n])(?:[^#\r\n]*[^#\r\n.`+beside+`])?`+word+`(?:[^`+beside+`]|$)`).Match(source)
 }
 
-// assignment returns the right side of "name = value" or "name: type = value".
+// assignment returns the value in a statement of the form "name = value" or "name: type = value". Otherwise ok is
+// false.
 func assignment(statement, name string) (value string, ok bool) {
 	rest, ok := strings.CutPrefix(statement, name)
 	if !ok {
@@ -133,9 +134,9 @@ func statements(source []byte) iter.Seq[string] {
 	}
 }
 
-// skipString returns the index after the string literal whose quote is at i.
-// A single quote is closed by the next quote or by the end of the line, a triple quote by a triple quote. After a
-// backslash, a quote does not close the string, even in raw strings.
+// skipString returns the index after the string literal whose quote is at i. A literal with a single quote ends at the
+// next quote or at the end of the line; a literal with a triple quote ends at the next triple quote. After a backslash,
+// a quote does not close the string, even in raw strings.
 func skipString(src []byte, i int) int {
 	quote := src[i : i+1]
 	long := bytes.Repeat(quote, 3)
@@ -156,13 +157,13 @@ func skipString(src []byte, i int) int {
 	return len(src)
 }
 
-// settingsModule matches the name of the settings in manage.py of a Django site.
+// settingsModule matches the name of the settings module in the file manage.py of a Django site.
 var settingsModule = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
 })
 
-// djangoModule returns the WSGI or ASGI module of the Django site whose manage.py is in
-// folder, "mysite.wsgi", or "".
+// djangoModule returns the WSGI or ASGI module, such as "mysite.wsgi", of the Django site whose manage.py is in folder.
+// If there is no such site, djangoModule returns "".
 func djangoModule(folder string) string {
 	source, err := os.ReadFile(filepath.Join(folder, "manage.py"))
 	if err != nil {
@@ -181,8 +182,9 @@ func djangoModule(folder string) string {
 	return ""
 }
 
-// DjangoArguments returns the arguments of fapws for the Django site of a manage.py: "mysite.wsgi", or "-C DIR
-// mysite.wsgi". If manage.py does not name the module, unknown is used. The result is "" if unknown is "", too.
+// DjangoArguments returns the arguments that make fapws serve the Django site to which a manage.py belongs:
+// "mysite.wsgi", or "-C DIR mysite.wsgi". If manage.py does not name a module, DjangoArguments uses the module in the
+// parameter unknown. If unknown is "", too, the result is "".
 func DjangoArguments(manage, unknown string) string {
 	folder := filepath.Dir(manage)
 	module := cmp.Or(djangoModule(folder), unknown)

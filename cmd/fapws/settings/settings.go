@@ -17,24 +17,25 @@ var LogLevels = []string{"debug", "info", "warning", "error"}
 type Setting struct {
 	Name    string // name of the flag, without dashes, and key of fapws.toml
 	Arg     string // placeholder for the value in the help; empty means value.arg
-	Default string // default in the form that a user types
-	// replaces Default in the help if the default depends on the machine
+	Default string // default value in the form that a user types
+	// text that replaces Default in the help, because the default depends on the machine; otherwise ""
 	Note  string
 	Brief string
 	// longer help for --help all, the man page and docs/settings.md, without a full stop; may be empty
 	Help   string
-	Env    string // a variable that other tools set, in addition to FAPWS_<NAME>
-	Global string // global of a script with this setting; empty if scripts cannot set it
+	Env    string // an environment variable, set by common tools, that is read in addition to FAPWS_<NAME>
+	Global string // global variable in a script that sets this setting; "" if scripts cannot set it
 
-	// other names of the flag, as in other servers, separated by spaces: "-b" is a letter, "uds=unix:*" adds a prefix
-	// to the value, "no-access-log=off" has a fixed value
+	// aliases of the flag, such as its names in different servers, separated by spaces. "-b" is a one-letter alias.
+	// "uds=unix:*" defines an alias uds that adds the prefix unix: to its value. "no-access-log=off" defines an alias
+	// with the fixed value off.
 	also string
 	// value of the flag if it is typed without a value, as in --debug
 	alone string
-	// values are paths, relative to the configuration file that contains them
+	// the values are paths; if a configuration file sets them, they are relative to the directory of the file
 	path  bool
-	kept  bool // a supervisor does not change the value while it runs
-	sugar bool // another form of a setting, which --print-config omits
+	kept  bool // a reload does not change the value, because the supervisor keeps it
+	sugar bool // only an alternative form of a different setting; --print-config omits it
 
 	value func(c *Config) *value
 
@@ -51,8 +52,8 @@ func (s *Setting) shownDefault() string { return cmp.Or(s.Note, s.Default) }
 
 func (s *Setting) explanation() string { return cmp.Or(s.Help, s.Brief) }
 
-// option returns the value of an option of static.Options, for all directories of files. The tags of static.Options
-// determine its kind, because the option is also a key of hosts and routes.
+// option returns the value for a field of static.Options. The setting applies to all served directories. The kind of
+// the value comes from the tags in static.Options, because the field is also a key of hosts and routes.
 func option(key string) func(*Config) *value {
 	fields := keyFields(reflect.TypeFor[static.Options]())
 	field := fields[slices.IndexFunc(fields, func(f reflect.StructField) bool { return f.Tag.Get("key") == key })]
@@ -61,7 +62,7 @@ func option(key string) func(*Config) *value {
 	}
 }
 
-var unset Config // only the addresses of its fields are used
+var unset Config // only the addresses of the fields of unset are used
 
 // table returns all settings in the order of the help. The settings in the table must not be changed.
 var table = sync.OnceValue(func() (rows []*Setting) {
@@ -99,8 +100,8 @@ func (s *Setting) prepare() {
 	}
 }
 
-// defaultClients returns the default of max-clients. defaultClients reserves descriptors for the script, for files that
-// are sent, and for logs, so that accept never reaches the limit of open files.
+// defaultClients returns the default for the setting max-clients. It reserves descriptors for the script, for files
+// that are sent, and for logs, so that accepting a client never reaches the limit of open files.
 func defaultClients(openFiles uint64) int {
 	const (
 		unknown = 1024
@@ -121,7 +122,7 @@ func (c *Config) Sandboxed() bool { return c.Sandbox == "on" || c.Sandbox == "st
 // A variant is one of the names of a setting, for the flag and for the file.
 type variant struct {
 	name   string
-	prefix string // text that is inserted before the value
+	prefix string // text to insert before the value
 	fixed  string
 }
 

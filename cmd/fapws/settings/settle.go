@@ -13,11 +13,11 @@ import (
 
 type Level int
 
-// The sources of values. A higher level takes precedence.
+// These are the sources of a setting's value. A higher level takes precedence.
 const (
 	FromDefault Level = iota
 	FromSurroundings
-	FromForeign // variables of other servers
+	FromForeign // environment variables that are meant for different servers
 	FromScript
 	FromFile
 	FromEnvironment
@@ -26,7 +26,7 @@ const (
 
 type Source struct {
 	Level Level
-	Name  string // "--bind", "FAPWS_BIND", "fapws.toml:12", "app.py (SERVER)"
+	Name  string // for example "--bind", "FAPWS_BIND", "fapws.toml:12" or "app.py (SERVER)"
 }
 
 // String returns a text for --print-config, such as "flag --bind".
@@ -35,12 +35,12 @@ func (s Source) String() string {
 	return kinds[s.Level] + s.Name
 }
 
-// Settings collects the values of the settings: from flags and environment, then from the file, and after the script
-// has run, from its globals.
+// Settings collects the values of the settings. The values come from flags and environment variables first, then from
+// the configuration file and, after the script has run, from global variables in the script.
 type Settings struct {
 	conf Config
 	from map[string]Source
-	kept map[string]keptValue // settings of TakeKept; nil if there is no supervisor
+	kept map[string]keptValue // settings from TakeKept; nil if there is no supervisor
 }
 
 func (s *Settings) Clone() *Settings {
@@ -56,8 +56,8 @@ func (s *Settings) Globals() (names []string) {
 	return names
 }
 
-// New returns the settings of flags and environment. lookup is os.LookupEnv. The error has a line for each wrong value,
-// with the flag or variable, the value, and the allowed values.
+// New returns the settings from flags and environment variables. The parameter lookup is os.LookupEnv. The error
+// contains a line for each wrong value, with the flag or variable, the value, and the allowed values.
 func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 	s := &Settings{from: map[string]Source{}}
 	var wrong []error
@@ -92,8 +92,8 @@ func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 	return s, errors.Join(wrong...)
 }
 
-// environment returns the first variable that is set. An empty variable counts as not set, because compose files and
-// unit files cannot unset a variable.
+// environment returns the first environment variable for this setting that is set. A variable with an empty value
+// counts as not set, because compose files and unit files cannot unset a variable.
 func (row *Setting) environment(lookup func(string) (string, bool)) (name, given string) {
 	for _, name := range []string{row.EnvName(), row.Env} {
 		if given, ok := lookup(name); ok && name != "" && given != "" {
@@ -103,8 +103,8 @@ func (row *Setting) environment(lookup func(string) (string, bool)) (name, given
 	return "", ""
 }
 
-// UnknownVariables returns a line for each variable of environ ("NAME=value", as from os.Environ) that looks like a
-// setting of fapws but is not. Variables that begin with _FAPWS_ are internal.
+// UnknownVariables returns a line for each variable that looks like a setting of fapws but is not. The parameter
+// environ has the form of os.Environ. Internal variables, whose names begin with _FAPWS_, are skipped.
 func UnknownVariables(environ []string) (lines []string) {
 	var known []string
 	for _, row := range table() {
@@ -132,8 +132,9 @@ func UnknownVariables(environ []string) (lines []string) {
 	return lines
 }
 
-// ReadScript applies the globals of the script to settings that neither flag nor environment nor file has set. Values
-// have the types of value.read. The error has a line for each wrong value, with the variable and the allowed values.
+// ReadScript applies global variables from the script to settings that neither a flag nor an environment variable nor
+// the configuration file has set. The values have the types that value.read accepts. The error contains a line for each
+// wrong value, with the variable and the allowed values.
 func (s *Settings) ReadScript(script string, globals map[string]any) error {
 	var wrong []error
 	for _, row := range table() {
@@ -156,8 +157,9 @@ func (s *Settings) ReadScript(script string, globals map[string]any) error {
 
 func pythonBool(on bool) string { return map[bool]string{true: "True", false: "False"}[on] }
 
-// BodyLimit returns the MAX_BODY_SIZE of an application other than the first, for the paths of this application.
-// BodyLimit is 0 if not set, or if flag, environment or file set the limit.
+// BodyLimit returns the value of MAX_BODY_SIZE in an application that is not the first one. This limit applies to the
+// paths of that application. BodyLimit returns 0 if the application sets no limit, or if a flag, an environment
+// variable or the configuration file sets it.
 func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, error) {
 	own := s.Clone()
 	own.conf.Server.Sites.MaxBodySize = 0
@@ -167,14 +169,14 @@ func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, erro
 	return own.conf.Server.Sites.MaxBodySize, err
 }
 
-// TakeVenv uses a virtual environment that was found without a setting. The parameter where is the origin of the
-// virtual environment, for messages.
+// TakeVenv sets the virtual environment to one that was found although no setting names it. The parameter where
+// describes, for messages, where it was found.
 func (s *Settings) TakeVenv(venv, where string) {
 	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, where}
 }
 
-// Anchor makes the paths of flags and environment relative to dir, because the script has changed the working
-// directory.
+// Anchor makes paths from flags and environment variables relative to dir. It is called because the script has changed
+// the working directory.
 func (s *Settings) Anchor(dir string) {
 	for _, row := range table() {
 		v := row.value(&s.conf)
@@ -207,8 +209,8 @@ func (s *Settings) Wrong(name string, err error) error {
 
 func (s *Settings) File() string { return s.conf.File }
 
-// Config returns the current values. The error, which has one line, means that values of settings contradict each
-// other.
+// Config returns the current values. If the values of settings contradict each other, Config returns an error with a
+// text of one line.
 func (s *Settings) Config() (Config, error) {
 	c := s.conf
 	c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix, _ = trusted(c.Proxies) // parse has already checked the values
@@ -262,8 +264,9 @@ func (s *Settings) idleSandbox(c *Config) string {
 	return ""
 }
 
-// fitHead makes the limit of the head at least as large as the limit of the request line, by changing the one that the
-// user has not set. fitHead returns an error if the user has set both.
+// fitHead ensures that the limit for the request head is at least as large as the limit for the request line. It
+// changes the limit that the user has not set. If the user has set both limits so that they do not fit, fitHead returns
+// an error.
 func (s *Settings) fitHead(c *Config) error {
 	const line, head = "limit-request-line", "limit-request-head"
 	switch {
@@ -279,8 +282,8 @@ func (s *Settings) fitHead(c *Config) error {
 	return nil
 }
 
-// addressPart returns the setting, host or port, that changes a part of the address, or "". A part has an effect only
-// if its level is above the level of the address.
+// addressPart returns the name of the setting, host or port, that changes a part of the address, or "" if neither does.
+// The setting has an effect only if its level is above the level of the address.
 func (s *Settings) addressPart() string {
 	best := ""
 	for _, part := range []string{"host", "port"} {
@@ -291,8 +294,8 @@ func (s *Settings) addressPart() string {
 	return best
 }
 
-// AddressSettled reports whether SERVER of a script cannot change the address, because bind, or both host and port,
-// have a higher level.
+// AddressSettled reports whether the global variable SERVER cannot change the address any further. This is the case if
+// the setting bind, or both host and port, have a higher level than a script.
 func (s *Settings) AddressSettled() bool {
 	above := func(name string) bool { return s.from[name].Level > FromScript }
 	return above("bind") || above("host") && above("port")
@@ -314,7 +317,7 @@ const devBind = "127.0.0.1:" + defaultPort
 
 // settleDev applies the settings that Dev implies, unless they are set explicitly.
 func (s *Settings) settleDev(c *Config) {
-	c.Server.Debug = c.Debug // --dev does not change the debug level of the loop
+	c.Server.Debug = c.Debug // --dev does not change the debug level of the event loop
 	if s.byDev("reload") {
 		c.Reload = true
 	}
@@ -341,7 +344,8 @@ func (s *Settings) byDev(name string) bool {
 	return false
 }
 
-// checkDev returns an error if other machines can reach an address, because tracebacks show the code and its variables.
+// checkDev returns an error if clients on different machines can reach an address, because the tracebacks that --dev
+// shows contain code and the values of variables.
 func (s *Settings) checkDev(c *Config) error {
 	if !c.Dev || c.DevAnywhere {
 		return nil
@@ -358,6 +362,7 @@ func (s *Settings) checkDev(c *Config) error {
 // isLocal reports whether an address of Config.Bind can be reached only from this machine. isLocal does not look up
 // host names.
 func isLocal(addr string) bool {
-	host, port, _, tcp := splitTCP(addr) // tcp is false for systemd and fd://3, which may be any socket
+	// for addresses such as systemd and fd://3, which can be any socket, tcp is false
+	host, port, _, tcp := splitTCP(addr)
 	return strings.HasPrefix(addr, "unix:") || tcp && host != "" && http1.LocalHost(net.JoinHostPort(host, port))
 }

@@ -212,7 +212,7 @@ func TestDebugOnAndOffAre1And0InEveryPlace(t *testing.T) {
 	}
 }
 
-// IPv4 addresses in IPv6 notation become IPv4 networks.
+// An IPv4 address in IPv6 notation becomes an IPv4 network.
 func TestTrustedAddressIsANetworkOfItsOwn(t *testing.T) {
 	for list, want := range map[string]string{
 		"unix":                "[] true",

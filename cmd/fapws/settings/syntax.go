@@ -10,8 +10,9 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// syntaxWords lists common mistakes in the syntax of a file. The first row is used whose patterns match the message of
-// the TOML library and the line of the mistake. In words, $1 and $2 are groups of the pattern of the line.
+// syntaxWords lists common mistakes in the syntax of a TOML file. The first matching row is used: its field message
+// must match the message of the TOML library, and its field line must match the line with the mistake. In the field
+// words, $1 and $2 are the groups that line has matched.
 var syntaxWords = []struct{ message, line, words string }{
 	{`already`, `^\s*\[+([^\]]+)`,
 		`$1 is set above; remove one, or write [[$1]] for each of several tables`},
@@ -48,7 +49,8 @@ var syntaxWords = []struct{ message, line, words string }{
 	{`'='|blank`, ``, `write key = value`},
 }
 
-// syntaxError converts an error of the TOML library to one line: "name:3:14: …". Columns are counted in characters.
+// syntaxError converts an error from the TOML library to one line, such as "name:3:14: …". Columns are counted in
+// characters.
 func syntaxError(name, text string, err error) error {
 	var at toml.ParseError
 	if !errors.As(err, &at) {
@@ -59,7 +61,7 @@ func syntaxError(name, text string, err error) error {
 		message = at.Error()
 	}
 	start := placeOf(text, min(max(at.Position.Start, 0), len(text)), message)
-	// If the end of a line is wrong, the library reports the next line.
+	// If the end of a line is wrong, the TOML library reports the next line.
 	begin := strings.LastIndexByte(text[:start], '\n') + 1
 	line, _, _ := strings.Cut(text[begin:], "\n")
 	words := strings.TrimSuffix(message, ".")
@@ -75,8 +77,8 @@ func syntaxError(name, text string, err error) error {
 		utf8.RuneCountInString(text[begin:start])+1, OneLine(words))
 }
 
-// placeOf returns the offset of a mistake that the TOML library has reported at the offset at: the offset of the
-// unclosed quote or bracket, the backslash, or the control character.
+// placeOf returns the actual offset of a mistake that the TOML library has reported at the offset at. The result is the
+// offset of the unclosed quote or bracket, of the backslash, or of the control character.
 func placeOf(text string, at int, message string) int {
 	rest := text[at:]
 	switch escape := regexp.MustCompile(`'(\\.)'`).FindStringSubmatch(message); {
@@ -94,8 +96,8 @@ func placeOf(text string, at int, message string) int {
 	return at + len(rest) - len(strings.TrimLeft(rest, " \t"))
 }
 
-// unclosed returns the offset of the last unclosed quote or bracket. If all are closed, unclosed returns the length of
-// the text without trailing white space.
+// unclosed returns the offset of the last unclosed quote or bracket. If all quotes and brackets are closed, unclosed
+// returns the length of the text without trailing white space.
 func unclosed(text string) int {
 	var open []int
 	end := 0
@@ -105,7 +107,8 @@ func unclosed(text string) int {
 		}
 		switch end = at[1]; text[at[0]:end] {
 		case `""`, "''":
-			if strings.HasPrefix(text[end:], text[at[0]:at[0]+1]) { // three quotes begin a text of several lines
+			// three quotes begin a string that can span several lines
+			if strings.HasPrefix(text[end:], text[at[0]:at[0]+1]) {
 				return at[0]
 			}
 		case "[", "{":

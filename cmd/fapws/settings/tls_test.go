@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// If an address specifies HTTPS, the other TCP addresses use HTTP.
+// If at least one address specifies HTTPS, all TCP addresses that do not specify HTTPS use HTTP.
 func TestCertificateMakesTCPAddressesHTTPS(t *testing.T) {
 	for _, c := range []struct{ flags, want string }{
 		{"--certfile c", "https://0.0.0.0:8888"},

@@ -17,31 +17,31 @@ type TOMLFile struct {
 	Dir  string
 	Top  *TOMLTable
 
-	// Misplaced returns advice about a key that is unknown in a table, or "". The table is "host.route", for example,
-	// or "" for the top. Misplaced may be nil.
+	// The function Misplaced returns advice about a key that is unknown in a table, or "" if there is no advice. The
+	// parameter table is, for example, "host.route", or "" for the top of the file. Misplaced may be nil.
 	Misplaced func(table, key string) string
 }
 
-// A TOMLTable is a table of a file, which may be inline.
+// A TOMLTable is a table in a file. It can be an inline table.
 type TOMLTable struct {
 	File    *TOMLFile
-	Name    string // name in the file: "host.route"; "" at the top
-	Line    int    // first line; 0 at the top
+	Name    string // the name of the table in the file, such as "host.route"; "" for the top of the file
+	Line    int    // the first line of the table; 0 for the top of the file
 	Entries []TOMLValue
 }
 
-// TOMLValue is a key with its value, or an element of an array.
+// TOMLValue is a key with its value, or an element in an array.
 type TOMLValue struct {
 	File *TOMLFile
 	// key relative to the enclosing tables; for an element of an array, the key of the array
 	Key  string
 	Line int
-	// string, int64, float64, bool, []TOMLValue, *TOMLTable or a time
+	// the value: a string, int64, float64, bool, []TOMLValue, *TOMLTable or time
 	Any any
 }
 
-// ParseTOML reads text, the content of the file called name. The error is one line:
-// "name:3:14: …", line and column.
+// ParseTOML parses text, which is the content of the file name. The text of an error is one line with the line number
+// and the column, such as "name:3:14: …".
 func ParseTOML(name, dir string, text []byte) (*TOMLFile, error) {
 	if _, err := toml.Decode(string(text), &map[string]any{}); err != nil {
 		return nil, syntaxError(name, string(text), err)
@@ -90,15 +90,15 @@ type Mistake struct {
 	File string
 	Line int
 	Text string
-	err  error // wrapped error; nil if the format contained no %w
+	err  error // the wrapped error; nil if the format contains no %w
 }
 
 func (m *Mistake) Unwrap() error { return m.err }
 
 func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Text) }
 
-// JoinPath joins errors. Errors without a place in the file come first, followed by mistakes in the file in the order
-// of lines.
+// JoinPath joins errors. Errors without a place in the file come first. Mistakes in the file follow, in the order of
+// their lines.
 func JoinPath(errs ...error) error {
 	var all []error
 	for _, err := range errs {
@@ -119,8 +119,8 @@ func JoinPath(errs ...error) error {
 	return errors.Join(all...)
 }
 
-// Must returns an error that shows v and describes the allowed values: "file:3: key = 5, an integer: must be …". For a
-// table, the type is omitted.
+// Must returns an error that shows v and describes the allowed values, such as "file:3: key = 5, an integer: must be
+// …". If v is a table, the type is omitted.
 func (v TOMLValue) Must(be error) error {
 	note := ""
 	if _, isTable := v.Any.(*TOMLTable); !isTable {

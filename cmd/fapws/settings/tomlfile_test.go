@@ -102,8 +102,8 @@ func TestTOMLSyntaxErrorsAreReportedWithPosition(t *testing.T) {
 	}
 }
 
-// FuzzParse checks that every key of a valid file has a line number, and that the error of an invalid file is one line
-// with the position.
+// FuzzParse checks that every key in a valid file has a line number. For an invalid file, it checks that the error is
+// one line with the position of the mistake.
 func FuzzParse(f *testing.F) {
 	f.Add("a = 1\n[[h]]\nn = ['x', \"y\"]\n[h.t]\nq = { a.b = 1 }\n")
 	f.Add("a = \"\"\"\n\"\"\"\"\n'b' = '''x'''''\n\"\\u0041\" = [[1], [{x = 1}]]")

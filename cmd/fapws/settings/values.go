@@ -12,20 +12,21 @@ import (
 	"time"
 )
 
-// value reads one setting into its field of a Config. The errors of parse name the allowed values. The text of an error
+// value reads one setting into its field in a Config. An error from the function parse describes the allowed values: it
 // is the end of a sentence that begins with "must be ".
 type value struct {
 	parse func(text string) error
-	show  func() string // returns the current value as text for parse
+	show  func() string // the function returns the current value as text, in the form that parse accepts
 
-	// placeholder in the help; "" for a toggle, or if the setting defines a placeholder
+	// placeholder for the value in the help; "" for a toggle, or if Setting.Arg contains a placeholder
 	arg  string
 	kind kind
-	// allowed values, for errors about values of another type in a file; "" if parse describes them
+	// description of the allowed values, for the error about a value of the wrong type in a file; "" if parse describes
+	// them
 	file   string
 	script string
 	clear  func()
-	// clears the list, to override a default; nil if an empty list is not allowed
+	// the function clears the list, to override a default; nil if an empty list is not allowed
 	empty func()
 	words []string
 }
@@ -37,7 +38,7 @@ const (
 	isBool
 	isNumber
 	isFloat
-	isList // a list, which may also be given as repeated flags
+	isList // a list, for which the flag can also be repeated
 )
 
 func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T) string) *value {
@@ -54,7 +55,8 @@ func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T)
 
 func itself(s string) string { return s }
 
-// reads makes v accept synonyms: the map same contains, for each synonym, in lower case, to the text to parse.
+// reads makes v accept synonyms. The parameter same maps each synonym, in lower case, to the text that is parsed
+// instead.
 func (v *value) reads(same map[string]string) *value {
 	parse := v.parse
 	v.parse = func(text string) error {
@@ -78,7 +80,7 @@ func (v *value) wrong(allowed string) error {
 	return v.parse("\x00") // which is never right
 }
 
-// single converts a value of a file or a script to text, unless it is a list.
+// single converts a value from a file or a script to text. If the value is a list, ok is false.
 func (v *value) single(x any) (text string, ok bool) {
 	switch x := x.(type) {
 	case string:
@@ -89,14 +91,14 @@ func (v *value) single(x any) (text string, ok bool) {
 		return strconv.FormatInt(x, 10), v.kind&isNumber != 0
 	case float64:
 		return strconv.FormatFloat(x, 'f', -1, 64), v.kind&isFloat != 0
-	case json.Number: // a number in the globals that another worker has read
+	case json.Number: // a number from the script, as read by a different worker
 		return x.String(), v.kind&isNumber != 0
 	}
 	return "", false
 }
 
-// read reads x from a file or a script: an int64, float64, string, bool, []any, or a value that no setting allows. read
-// applies edit to each text.
+// read reads the value x, which comes from a file or a script. Its type is int64, float64, string, bool, []any, or a
+// type that no setting allows. read applies the function edit to each text.
 func (v *value) read(x any, allowed string, edit func(string) string) error {
 	list, isArray := x.([]any)
 	switch {
@@ -133,7 +135,8 @@ func count(to *int, least, most int) *value {
 	}, strconv.Itoa).called("N")
 }
 
-// debugLevel is a number from 0 to 3. on is 1 and off is 0, as in other servers.
+// debugLevel returns the kind of value for a number from 0 to 3. As in other servers, the word on stands for 1 and off
+// for 0.
 func debugLevel(to *int) *value {
 	v := count(to, 0, 3).reads(switches("1", "0"))
 	v.kind |= isBool
@@ -171,7 +174,7 @@ func text(to *string) *value {
 	return v
 }
 
-// shown returns a value of a file or a script for an error message. boolean formats a boolean.
+// shown formats a value from a file or a script for an error message. The function boolean formats booleans.
 func shown(x any, boolean func(bool) string) string {
 	switch x := x.(type) {
 	case float64:
@@ -207,7 +210,7 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s[:enough], "") + "..."
 }
 
-// parseSize parses a number of bytes: "500", "64K", "10M", "1.5G", also "10MB" and "10MiB". K is 1024.
+// parseSize parses a number of bytes, such as "500", "64K", "10M", "1.5G", "10MB" or "10MiB". K is 1024.
 func parseSize(s string) (int64, bool) {
 	number, factor := strings.ToUpper(strings.TrimSpace(s)), 1.0
 	number = strings.TrimSuffix(strings.TrimSuffix(number, "B"), "I")
@@ -235,12 +238,12 @@ func showSize(n int64) string {
 	return strconv.FormatInt(n, 10)
 }
 
-// longUnits are units in addition to the units of time.ParseDuration, in seconds.
+// longUnits maps units of time that time.ParseDuration does not know to their length in seconds.
 var longUnits = map[byte]float64{'y': 365 * 86400, 'w': 7 * 86400, 'd': 86400}
 
 var long = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9.]+[ywd]`) })
 
-// ParseDuration parses seconds without a unit, or numbers with units: y (365 days), w, d, and the units of
+// ParseDuration parses a number of seconds, or numbers with units. The units are y (365 days), w, d, and the units of
 // time.ParseDuration. Examples are "75", "500ms" and "1d12h".
 func ParseDuration(s string) (d time.Duration, ok bool) {
 	s = strings.ToLower(strings.TrimSpace(s))
@@ -251,7 +254,7 @@ func ParseDuration(s string) (d time.Duration, ok bool) {
 		end := len(part) - 1
 		n, err := strconv.ParseFloat(part[:end], 64)
 		if err != nil {
-			return part // a number with two points; time.ParseDuration rejects it
+			return part // time.ParseDuration rejects this number, which contains two points
 		}
 		return strconv.FormatFloat(n*longUnits[part[end]], 'f', 6, 64) + "s"
 	})
@@ -271,8 +274,8 @@ func showDuration(d time.Duration) string {
 	return d.String()
 }
 
-// plainNumber reports whether s consists of digits and points. strconv also accepts signs, exponents, hexadecimal,
-// "inf" and "_".
+// plainNumber reports whether s consists only of digits and points. Package strconv would also accept signs, exponents,
+// hexadecimal numbers, "inf" and "_".
 func plainNumber(s string) bool {
 	return strings.Trim(s, "0123456789.") == "" && strings.Trim(s, ".") != "" && strings.Count(s, ".") < 2
 }

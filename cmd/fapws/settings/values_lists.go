@@ -33,7 +33,8 @@ func yesNo(on bool) string {
 	return "no"
 }
 
-// toggle is a setting that is on or off, whose flag needs no value. The field is set to yes if the setting is on.
+// toggle returns the kind of value for a setting that is on or off. The flag of such a setting needs no value. If the
+// setting is on, the field is set to the parameter yes.
 func toggle(to *bool, yes bool) *value {
 	v := of(to, isBool, func(text string) (bool, error) {
 		on, err := onOff(text)
@@ -103,7 +104,8 @@ func mappings(to *[]static.AccelRoot) *value {
 	}, static.AccelRoot.String)
 }
 
-// octal is a file mode. The parameter word, if not "", is a text that means -1. If word is "", 0 is not allowed.
+// octal returns the kind of value for a file mode. If the parameter word is not "", it is allowed, too, and stored as
+// -1. If word is "", the mode 0 is not allowed.
 func octal(to *int, word string) *value {
 	v := of(to, isText, func(text string) (int, error) {
 		if text = strings.TrimSpace(text); text == word && word != "" {
@@ -124,7 +126,8 @@ func octal(to *int, word string) *value {
 	return v
 }
 
-// brokerURL is the URL of a broker, which package plan checks. brokerURL is shown without passwords.
+// brokerURL returns the kind of value for the URL of a broker. Package plan checks the URL. The URL is shown without
+// passwords.
 func brokerURL(to *string) *value {
 	v := text(to)
 	v.show = func() string { return HidePassword(*to) }
@@ -163,7 +166,7 @@ func addresses(to *[]string) *value {
 	return v
 }
 
-// networks is a list of IP addresses and networks, "unix" and "*": see trusted.
+// networks returns the kind of value for a list of IP addresses, networks, and the words "unix" and "*" (see trusted).
 func networks(to *[]string) *value {
 	v := of(to, isText|isList, func(text string) ([]string, error) {
 		all := strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
@@ -175,7 +178,7 @@ func networks(to *[]string) *value {
 	return v
 }
 
-// trusted returns the networks in names, and whether names include unix sockets.
+// trusted returns the networks that the parameter names lists. The result unix is true if names includes unix sockets.
 func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
 	for _, one := range names {
 		unix = unix || one == "unix" || one == "*"
@@ -191,8 +194,8 @@ func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
 	return all, unix, nil
 }
 
-// ParseNetworks parses an address, a network, or the word "all" for all addresses. IPv4 addresses in IPv6 notation
-// become IPv4.
+// ParseNetworks parses an address, a network, or the word "all" for all addresses. IPv4 addresses in IPv6 notation are
+// converted to IPv4.
 func ParseNetworks(text, all string) ([]netip.Prefix, error) {
 	if text == all {
 		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0),
@@ -210,7 +213,7 @@ func ParseNetworks(text, all string) ([]netip.Prefix, error) {
 	return []netip.Prefix{network.Masked()}, nil
 }
 
-// isTarget reports whether s is valid as the target of a GET request: "/path", or "http://host/path" to set Host.
+// isTarget reports whether s is a valid target for a GET request: "/path", or "http://host/path" to set the field Host.
 func isTarget(s string) bool {
 	host, path := "localhost", s
 	if rest, named := strings.CutPrefix(s, "http://"); named {

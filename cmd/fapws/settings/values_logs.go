@@ -65,7 +65,7 @@ func statusPrefix(to *string, example string) *value {
 	}, func(prefix string) string { return cmp.Or(prefix, "off") })
 }
 
-// processName is a name for the kernel (PR_SET_NAME).
+// processName returns the kind of value for the name of a process (PR_SET_NAME).
 func processName(to *string) *value {
 	return of(to, isText, func(name string) (string, error) {
 		if len(name) > 15 || strings.ContainsFunc(name, unicode.IsControl) {
@@ -75,7 +75,8 @@ func processName(to *string) *value {
 	}, func(name string) string { return name })
 }
 
-// ports is a list of ports. The word in unix, if not "", is allowed as well and stored as 0.
+// ports returns the kind of value for a list of ports. If the parameter unix is not "", this word is allowed, too, and
+// stored as 0.
 func ports(to *[]uint16, unix string) *value {
 	v := list(to, func(one string) (uint16, error) {
 		n, err := strconv.ParseUint(one, 10, 16)
