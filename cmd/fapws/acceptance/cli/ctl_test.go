@@ -23,7 +23,6 @@ func readAll(r *http.Response) string {
 	return string(body)
 }
 
-// The server also serves a client of its control socket that needs some time to send its request.
 func TestSilentControlClientsDelayNoOtherClient(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(fapwstest.PublicFolder(t), "ctl")

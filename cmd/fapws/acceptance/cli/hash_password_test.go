@@ -15,7 +15,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The terminal shows input again after the command, however the command ends.
 func TestHashPasswordOnATerminalAsksTwiceAndShowsNothing(t *testing.T) {
 	t.Parallel()
 	echoes := func(f *os.File) bool {

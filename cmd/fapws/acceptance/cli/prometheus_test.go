@@ -114,7 +114,6 @@ prefix = "/"
 app = "%s"
 `
 
-// The metrics of prometheus_client include all workers. The server must not add them for each worker.
 func TestPrometheusClientMetricsAreServedByTheApplication(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "prometheus_client")

@@ -39,7 +39,6 @@ func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, strin
 	return a, readAll(a)
 }
 
-// The status page does not show the queries of requests. The server sends the page while a handler runs.
 func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 	t.Parallel()
 	release := filepath.Join(t.TempDir(), "release")

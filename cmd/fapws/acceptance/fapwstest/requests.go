@@ -28,7 +28,7 @@ func (s *Server) Until504(target, pattern string) (match []string) {
 	s.T.Helper()
 	Eventually(s.T, pattern+" in the log", func() bool {
 		s.Get(target, 504)
-		for range 2000 { // The server may write to the log some seconds later.
+		for range 2000 {
 			if match = regexp.MustCompile(pattern).FindStringSubmatch(s.Stderr.String()); match != nil {
 				break
 			}

@@ -341,7 +341,6 @@ compress = true
 	}
 }
 
-// Responses of an upstream that have a coding are not compressed again.
 func TestCurlReadsCompressedResponsesOfUpstreams(t *testing.T) {
 	t.Parallel()
 	upstream := fapwstest.Serve(t, fapwstest.Threads, "compress.py")

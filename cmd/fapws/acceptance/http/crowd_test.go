@@ -37,7 +37,6 @@ func TestHandlersRunInParallelOnThreadsOfOneProcess(t *testing.T) {
 	}
 }
 
-// A response in pieces occupies its worker to its end.
 func TestIdleWorkerAcceptsANewConnection(t *testing.T) {
 	t.Parallel()
 	const workers = 3
@@ -95,7 +94,6 @@ func TestLoadBeyondMaxClientsWaitsInOrderOfArrival(t *testing.T) {
 		if n, _ := strconv.Atoi(at); n < 1 || n > most {
 			t.Errorf("%s handlers ran at the same time, with --max-clients %d", at, most)
 		}
-		// The order of clients that are served at the same time may differ.
 		came := strings.Split(order, ",")
 		if len(came) != clients || (most == 1 && !slices.Equal(came, want)) {
 			t.Errorf("with --max-clients %d they were served in the order %s", most, order)

@@ -60,7 +60,6 @@ func TestDefaultBodyLimitDependsOnTheKindOfApplication(t *testing.T) {
 	w.Answer().Is(t, "takes it")
 }
 
-// The line of the log also has the size of the request head, and the flag that sets the limit.
 func TestLogNamesTheLimitThatARequestHeadExceeds(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "entered.py")

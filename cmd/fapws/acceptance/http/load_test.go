@@ -53,7 +53,6 @@ func TestLoadRaisesTheSoftLimitOfOpenFilesInAllProcesses(t *testing.T) {
 	}
 }
 
-// Many CGI programs do not support descriptors above 1024 (select(2)).
 func TestLoadLeavesProgramsTheOriginalLimitOfOpenFiles(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -65,7 +64,6 @@ func TestLoadLeavesProgramsTheOriginalLimitOfOpenFiles(t *testing.T) {
 	s.Get("/cgi-bin/limit", 200).Is(t, "100\n")
 }
 
-// Responses with status 503 have Retry-After. The server accepts connections again when descriptors are free.
 func TestLoadWithoutDescriptorsIsAnswered503WithoutSpinning(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -n 64",

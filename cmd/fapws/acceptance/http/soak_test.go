@@ -71,7 +71,7 @@ func measure(s *fapwstest.Server) (f figures) {
 	fapwstest.Eventually(s.T, "all connections are closed", func() bool {
 		f = figures{map[string]int{}, s.Threads(), s.RSS()}
 		for _, target := range s.Descriptors() {
-			if name, _, found := strings.Cut(target, ":["); found { // socket:[123], pipe:[124]
+			if name, _, found := strings.Cut(target, ":["); found {
 				target = name
 			}
 			f.kinds[target]++
@@ -133,7 +133,7 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 			w.Answer().Is(s.T, "text 5")
 			sent += 4
 		case what == 5:
-			body := strings.Repeat("0123456789", 30_000) // the body becomes a file
+			body := strings.Repeat("0123456789", 30_000)
 			w.Send(fapwstest.Chunked("POST", "/echo", body, 7000))
 			if a := w.Answer().Want(s.T, 200); a.Text != body {
 				s.T.Errorf("echo of %d bytes has %d", len(body), len(a.Text))

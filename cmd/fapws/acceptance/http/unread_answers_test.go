@@ -103,7 +103,6 @@ func TestSlowReaderDoesNotDelayOtherRequestsOfItsAddress(t *testing.T) {
 	})
 }
 
-// The slow client reads a response in many small chunks. Other clients do not wait.
 func TestUnreadSmallChunksDoNotFillMemory(t *testing.T) {
 	const size, bound = 1 << 20, 16 << 20
 	inProtocols(t, func(t *testing.T, newReader readers) {
@@ -169,7 +168,6 @@ func TestMemoryThatIsSentToSeveralClientsCountsOnce(t *testing.T) {
 	})
 }
 
-// The server completes even a larger response if the client reads.
 func TestUnreadResponsesAreAbortedIfTooMuchDataWaits(t *testing.T) {
 	const most = 32 << 20
 	inProtocols(t, func(t *testing.T, newReader readers) {

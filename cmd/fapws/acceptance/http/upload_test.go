@@ -253,7 +253,6 @@ func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 	}
 }
 
-// The clients disconnect or are too slow. Afterwards, another upload can use the same file name.
 func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1h", "--body-min-rate", "0")
@@ -371,7 +370,6 @@ func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	}
 }
 
-// The result is the same if a limit forbids the file to grow.
 func TestUploadToAFullDiskGets507AndLeavesNoFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -473,7 +471,7 @@ func TestUploadProgressIsPublishedByAnyWorker(t *testing.T) {
 	events := s.Dial()
 	events.Get("/progress")
 	events.Head("GET")
-	for line := ""; !strings.HasPrefix(line, "retry: "); { // the subscription exists
+	for line := ""; !strings.HasPrefix(line, "retry: "); {
 		var err error
 		if line, err = events.In.ReadString('\n'); err != nil {
 			t.Fatal(err)

@@ -138,7 +138,6 @@ func chunkTo(path, body string) string {
 	return "POST " + path + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body
 }
 
-// The test sends bodies that a handler reads late, and further requests while a request is active.
 func TestInputIsReadWhileThereIsRoom(t *testing.T) {
 	t.Parallel()
 	const most, more = 40 << 20, 64 << 20

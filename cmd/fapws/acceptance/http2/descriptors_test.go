@@ -11,8 +11,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Each client may use only a share of the file descriptors. A stream above the share waits, or gets 503. The test
-// covers all sources.
 func TestStreamsOfAClientHoldOnlyAShareOfTheDescriptors(t *testing.T) {
 	t.Parallel()
 	const limit, streams = 256, 100

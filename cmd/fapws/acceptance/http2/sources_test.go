@@ -40,7 +40,6 @@ func TestSiteAnswersHTTP2Streams(t *testing.T) {
 		"#!/bin/sh\nprintf 'Content-Type: text/plain\\n\\n'\necho \"$SERVER_PROTOCOL $REQUEST_METHOD $CONTENT_LENGTH "+
 			"$HTTP_X_A\"\ncat\n")
 	fapwstest.Write(t, folder+"/site/index.html", "<p>index")
-	// bcrypt hash of the password "secret"
 	fapwstest.Write(t, folder+"/users", "me:$2y$10$lP4Z66de1F0UBU/3dt5Az.fX1o55Ghm9TrPJwJKwQh1sJ11PpmfMK\n")
 	fapwstest.Write(t, folder+"/site/404.html", "<p>none of it")
 	file := fapwstest.Write(t, folder+"/fapws.toml", `

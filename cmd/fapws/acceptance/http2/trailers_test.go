@@ -10,7 +10,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The test sends trailers after bodies of several sizes: some fit into the flow-control window, others are larger.
 func TestApplicationsEndResponsesWithTrailers(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "asgi.py:app")

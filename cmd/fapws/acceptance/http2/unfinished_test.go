@@ -69,8 +69,6 @@ func (f *frames) unfinished(n int, path string, size int) (sent int) {
 	}
 }
 
-// The server stores waiting bodies in fewer files than it has descriptors. The other descriptors remain for other
-// requests.
 func TestUnfinishedBodiesLeaveDescriptorsToOtherRequests(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Shell: "ulimit -n 256",
@@ -101,7 +99,6 @@ func TestUnfinishedBodiesLeaveDescriptorsToOtherRequests(t *testing.T) {
 	}
 }
 
-// The limit of memory applies to all connections of a client together, including closed connections.
 func TestUnreadBodiesNeedBoundedMemoryPerClient(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "asgi.py:app", "--max-queue", "10000")
@@ -166,7 +163,6 @@ func (f *frames) settle() {
 	}
 }
 
-// The limit of memory applies to a client, however many connections it has.
 func TestUnfinishedHeaderBlocksNeedBoundedMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t,

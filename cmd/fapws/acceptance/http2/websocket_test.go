@@ -25,7 +25,6 @@ func TestWebSocketStreamsPassTheAutobahnCases(t *testing.T) {
 	})
 }
 
-// The results are the same as over HTTP/1, for each kind of application.
 func TestApplicationsAcceptAndRejectWebSocketStreams(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off"},

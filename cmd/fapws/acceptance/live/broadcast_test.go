@@ -244,7 +244,6 @@ func TestBroadcastsThatWaitCountAsMemoryHoweverSmall(t *testing.T) {
 	}
 }
 
-// If the path of a broadcast is no WebSocket in the new code, the new worker does not get the broadcast.
 func TestBroadcastsAtAReloadReachOldAndNewWorkers(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "broadcast.py")
@@ -338,7 +337,6 @@ func TestReloadCallsOnCloseOnceForAWebSocketWithoutAPlace(t *testing.T) {
 	}
 }
 
-// A sender that would exceed the queue waits. In inline mode, it gets an error instead.
 func TestBroadcastSenderThatExceedsTheQueueWaits(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
@@ -379,8 +377,6 @@ func TestBroadcastsThatAreLargePassBetweenWorkersInPieces(t *testing.T) {
 	}
 }
 
-// Every worker closes clients that do not read. Other clients are not delayed, and a sender that would exceed the queue
-// gets an error.
 func TestBroadcastClosesAClientThatDoesNotReadWith1013(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "broadcast.py")
@@ -423,7 +419,6 @@ func TestBroadcastClosesAClientThatDoesNotReadWith1013(t *testing.T) {
 	})
 }
 
-// Messages without bytes wait while an asyncio thread is blocked. If messages are lost, the log has a line.
 func TestMessagesWithoutBytesCountAsMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "letters.py:application", "--lifespan", "off")

@@ -65,7 +65,6 @@ func numbers(from, to int) (all []string) {
 
 const redisPassword = "a secret"
 
-// Subscribers, WebSockets and caches of all servers with the same broker get the same messages.
 func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t, "--requirepass", redisPassword)
@@ -99,7 +98,6 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	r.Kill()
 	b.Says(`error channels: redis://:xxxxx@` + r.Address + `\?prefix=test is away`)
 	a.Says(`error channels: .* is away \(.*\); events wait for it, up to 64 MB`)
-	// An upgrade of the program works even if the broker is not available.
 	b.Upgrade()
 	send(a, numbers(0, 50)...)
 	send(b, "from-b")
@@ -247,7 +245,6 @@ func TestBrokerErrorIsReportedInOneLine(t *testing.T) {
 	}
 }
 
-// Another program has sent invalid events to the broker. The invalid events cause only few lines in the log.
 func TestInvalidEventsOnABrokerDoNotBlockOtherEvents(t *testing.T) {
 	t.Parallel()
 	r := redistest.Start(t)

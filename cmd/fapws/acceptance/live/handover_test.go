@@ -15,7 +15,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The test publishes events continuously. The order of the events remains the same.
 func TestSubscribersGetEachEventOnceThroughReloadsAndUpgrade(t *testing.T) {
 	t.Parallel()
 	const subscribers, reloads = 60, 3
@@ -261,7 +260,6 @@ func TestSubscribersStayInTheirWorkersIfAReloadFails(t *testing.T) {
 	s.EndsWith(0)
 }
 
-// The test publishes thousands of events at once. Each subscriber gets each event once.
 func TestPublishersOfAllWorkersReachSubscribersInOneOrder(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "channels.py", "--channel-history", "6000", "--channel-buffer", "8M")

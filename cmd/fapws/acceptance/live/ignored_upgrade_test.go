@@ -21,7 +21,6 @@ def wsgi(environ, start_response):
     return [environ["REQUEST_METHOD"].encode()]
 `
 
-// The application also gets the body of such a request (RFC 9110 §7.8).
 func TestRequestWithoutAValidWebSocketHandshakeIsAPlainRequest(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, filepath.Join(t.TempDir(), "plain.py"), plainRequests)

@@ -38,7 +38,6 @@ func TestStoppedSupervisorDelaysEventsButNotResponses(t *testing.T) {
 	events.gets2(append(kinds, "before")...)
 }
 
-// A publisher waits while too many events are queued. In inline mode, it gets an error instead.
 func TestBackPressureOfChannelsMakesPublishersWait(t *testing.T) {
 	const script = `
 from time import monotonic

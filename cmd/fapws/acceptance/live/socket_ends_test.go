@@ -74,7 +74,6 @@ def ask(data):
 	}
 }
 
-// Libraries for WebSockets find the socket of the connection in environ.
 func TestRawSocketSupportsTheCallsOfLibraries(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Asleep},
 		func(t *testing.T, m fapwstest.Mode) {

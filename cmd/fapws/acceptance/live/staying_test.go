@@ -154,8 +154,6 @@ func TestWebSocketsThatCannotMoveAreClosedWith1012(t *testing.T) {
 	closesWith(t, waits.Client, 1012, "")
 }
 
-// The test replaces workers continuously. 80 clients send messages and get their responses in order. All clients get
-// all broadcasts in the same order, and no WebSocket is closed. The use of memory and descriptors does not grow.
 func TestWebSocketsAnswerEachMessageThroughReloads(t *testing.T) {
 	t.Parallel()
 	for _, m := range []fapwstest.Mode{

@@ -89,7 +89,6 @@ func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	}
 }
 
-// The server waits until the last tunnel has ended, or until the graceful timeout.
 func TestServerThatStopsWaitsForTunnels(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--graceful-timeout",
@@ -103,7 +102,6 @@ func TestServerThatStopsWaitsForTunnels(t *testing.T) {
 	s.EndsWith(0)
 }
 
-// Existing tunnels stay in the old worker until the graceful timeout. New tunnels use the new worker.
 func TestTunnelsStayInTheirWorkerAtAReload(t *testing.T) {
 	for _, grace := range []string{"1h", "1s"} {
 		t.Run(grace, func(t *testing.T) {
@@ -199,7 +197,6 @@ func TestSilentTunnelTimesOut(t *testing.T) {
 	s.Says(`proxy http://\S+: WebSocket closed: idle timeout of 1s exceeded\n`)
 }
 
-// The request timeout of the route does not limit the duration of a tunnel.
 func TestRequestTimeoutEndsWithTheHandshake(t *testing.T) {
 	t.Parallel()
 	upstream := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
@@ -217,8 +214,6 @@ func TestRequestTimeoutEndsWithTheHandshake(t *testing.T) {
 	fapwstest.Hears(t, c, "echo hello")
 }
 
-// Without free descriptors, new clients get an error, and existing tunnels continue. When tunnels have ended, new
-// tunnels are possible.
 func TestTunnelsContinueWithoutDescriptors(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -18,7 +18,6 @@ func serveChildren(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder 
 	return fapwstest.Command{Script: "children.py", Args: []string{folder}}.Serve(t, m), folder
 }
 
-// Handlers start processes in every way that Python offers. No process may remain as a zombie.
 func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 	cases := []struct{ path, body string }{
 		{"/at-import", "[0, 2, 4, 6, 8]"},
@@ -136,7 +135,6 @@ func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 	})
 }
 
-// While a forked child runs, connections of clients end as usual. After the server has exited, its address is free.
 func TestLingeringChildKeepsNoConnectionOrAddressOpen(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := serveChildren(t, m)

@@ -28,7 +28,6 @@ func TestThreadThatCannotStartLaterIsReportedInOneLine(t *testing.T) {
 	})
 }
 
-// The kernel kills a process of the group because the memory is used up.
 func TestLogSaysThatAControlGroupHasNoMemoryLeft(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "64M", "memory.swap.max": "0",

@@ -32,8 +32,6 @@ const (
 	refresh = `http-equiv="refresh"`
 )
 
-// The server sends files and the status page while the application loads. Requests for the application wait, and none
-// is lost.
 func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks, fapwstest.Asleep},
 		func(t *testing.T, m fapwstest.Mode) {

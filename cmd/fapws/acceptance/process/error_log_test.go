@@ -112,8 +112,6 @@ func TestErrorLogHasTheLastOutputOfACrashedProcess(t *testing.T) {
 	}
 }
 
-// Another program has renamed the log file. After USR1, all processes write to the new file, even after an upgrade of
-// the supervisor.
 func TestErrorLogIsReopenedOnUSR1(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/error_log"
@@ -142,7 +140,6 @@ func TestErrorLogIsReopenedOnUSR1(t *testing.T) {
 	})
 }
 
-// The server reports the full disk on the terminal. Handlers continue, and lines of the server wait.
 func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/error_log"
@@ -185,7 +182,6 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 	})
 }
 
-// After a reload, a supervisor also uses the new settings.
 func TestErrorLogIsRotatedBySettingsOfTheScript(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name, script := t.TempDir()+"/error_log", fapwstest.Copied(t, "logs.py")

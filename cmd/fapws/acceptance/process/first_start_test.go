@@ -8,7 +8,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// During the first start, one worker ends or hangs in a request while others still load. The start continues.
 func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

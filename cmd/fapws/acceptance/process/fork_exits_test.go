@@ -55,7 +55,6 @@ PATHS = [
 ]
 `
 
-// Some handlers fail before or after they have begun the response.
 func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 	t.Parallel()
 	packages, err := filepath.Glob(fapwstest.Today(t) + "/lib/python3*/site-packages")

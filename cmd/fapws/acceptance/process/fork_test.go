@@ -53,7 +53,6 @@ func TestForkServesEachRequestInASeparateProcess(t *testing.T) {
 	}
 }
 
-// Further requests wait in order. If the queue is full, a request gets 503.
 func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads, "--max-forks", "3", "--max-queue", "2")
@@ -81,8 +80,6 @@ func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
 	}
 }
 
-// The child has the socket of its request, but no listening sockets and no other connections. After 40 requests, the
-// server has as many descriptors as before.
 func TestForkedChildHasNoDescriptorsOfTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Workers)
@@ -123,7 +120,6 @@ func TestForkedChildHasNoDescriptorsOfTheServer(t *testing.T) {
 	})
 }
 
-// Many child processes end at the same time. The application itself waits for the processes that it has started.
 func TestForkedChildrenLeaveNoZombies(t *testing.T) {
 	t.Parallel()
 	const n = 24
@@ -180,7 +176,6 @@ func TestForkedChildrenEndWithTheServer(t *testing.T) {
 	}
 }
 
-// A loader that is stopped is also replaced. No later request fails.
 func TestForkLoaderThatDiesIsReplaced(t *testing.T) {
 	t.Parallel()
 	for _, with := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSTOP} {
@@ -265,7 +260,6 @@ func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
 	s.Get("/who", 200)
 }
 
-// The client gets 504 and the log has the stack, even if the process is stopped.
 func TestForkTimeoutEndsTheProcessInAnyState(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads, "--timeout", "1s", "--max-forks", "1")
@@ -286,7 +280,6 @@ func TestForkTimeoutEndsTheProcessInAnyState(t *testing.T) {
 	}
 }
 
-// The generator waits for the client. When the client disconnects, the generator is closed.
 func TestForkSendsChunksAsTheyAreMade(t *testing.T) {
 	t.Parallel()
 	s, folder := forked(t, fapwstest.Threads)

@@ -6,7 +6,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The server counts the lines that it could not write, and logs their number when there is space again.
 func TestFullLogFailsNoRequest(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "fulllog.py", Complains: true}.Serve(t, fapwstest.Threads)

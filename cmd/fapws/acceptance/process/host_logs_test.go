@@ -190,8 +190,6 @@ func TestHostLogReportsHandlersThatTimeOut(t *testing.T) {
 	})
 }
 
-// A line is lost if neither the log of the host nor the log of the server has space. The server logs the number of lost
-// lines later.
 func TestHostLogCountsLostLines(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-max-size = \"50K\"")
@@ -266,7 +264,6 @@ func TestHostLogIsRotatedWithoutLosingLines(t *testing.T) {
 	}
 }
 
-// The server notices that the log was renamed, and creates a new log without USR1.
 func TestHostLogThatIsRenamedIsReopenedAtOnce(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "")
@@ -283,7 +280,6 @@ func TestHostLogThatIsRenamedIsReopenedAtOnce(t *testing.T) {
 	}
 }
 
-// Lines wait until the disk has space. No line is split.
 func TestHostLogOnAFullDiskKeepsWaitingLines(t *testing.T) {
 	t.Parallel()
 	c := hostLogsCommand(t, "log-max-size = 0")
@@ -362,7 +358,6 @@ func TestHostLogWithAnIncompleteLineIsRotated(t *testing.T) {
 	}
 }
 
-// If two hosts name the same file, they share it. A host may have no log.
 func TestHostsHaveTheirOwnLogsAndFormats(t *testing.T) {
 	for _, workers := range []string{"1", "2"} {
 		t.Run(workers+" workers", func(t *testing.T) {

@@ -97,7 +97,6 @@ func TestForgedSettingsNameNoFileOrAddress(t *testing.T) {
 		})
 }
 
-// The forged message may be of any kind and arrive at any time.
 func TestForgedMessageEndsAtMostItsSender(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		x := serveTakenOver(t, m, strings.Join(harmless, ","), "--sandbox")

@@ -9,7 +9,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Idle connections stay open at a reload and at an upgrade. The new code answers their next requests.
 func TestIdleConnectionsMoveToTheNewWorkers(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks, fapwstest.Inline,
 		{Name: "proxy"}}, func(t *testing.T, m fapwstest.Mode) {

@@ -16,8 +16,6 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// The process with the application ends. The next request may have to wait for a new process. Meanwhile, the server
-// answers requests for files and keeps subscribers.
 func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads,
 		{Name: fapwstest.Workers.Name, Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
@@ -202,8 +200,6 @@ func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
 	})
 }
 
-// Commands arrive while the application starts again. TERM ends a server at once if the application is stopped or
-// starting.
 func TestIdleStopAnswersWaitingRequestsThroughCommands(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		file := t.TempDir() + "/loads"
@@ -294,7 +290,6 @@ func TestIdleStopKeepsTheSettingsOfTheScript(t *testing.T) {
 	s.Get(long, 200).Is(t, "hello")
 }
 
-// The supervisor also gets the new log level of the configuration file.
 func TestIdleStopIsSetByAReload(t *testing.T) {
 	t.Parallel()
 	file := fapwstest.Write(t, t.TempDir()+"/fapws.toml", "")
@@ -308,7 +303,6 @@ func TestIdleStopIsSetByAReload(t *testing.T) {
 			`until there is one`)
 }
 
-// A browser that shows live values gets new values for longer than the time of --idle-stop.
 func TestIdleStopWaitsForEventsWithASubscriber(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "handlers.py", Flags: []string{"--workers", "1", "--idle-stop", "500ms",
@@ -382,8 +376,6 @@ func answerTo(t *testing.T, c *wstest.Client, message string) string {
 	return string(answer)
 }
 
-// A reload and an upgrade load new code even if the application is stopped. Subscribers and WebSockets with callbacks
-// stay connected, and active requests continue.
 func TestIdleStopLoadsNewCodeAtAReload(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "handlers.py")

@@ -39,7 +39,6 @@ func TestStopWhileLoadingRemovesTheSocketFile(t *testing.T) {
 	})
 }
 
-// The handlers of the application call sys.exit, as those of programs without a server do.
 func TestStopWhileLoadingByHandlersOfTheApplication(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers}
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {

@@ -9,8 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// In a container, the server may be process 1, which gets orphans as its children. Without reaping, orphans would
-// remain zombies. The kernel delivers TERM and INT to process 1 only if it handles them.
+// The kernel delivers TERM and INT to process 1 only if it handles them.
 func TestProcess1ReapsOrphansAndStopsOnTERMAndINT(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/orphans.py", `

@@ -63,7 +63,6 @@ func TestRootIsRejectedUnlessAllowed(t *testing.T) {
 	}
 }
 
-// The main process logs the warning. If the server does not run as root, there is no warning.
 func TestRootInAContainerServesWithOneWarning(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "service.py", Env: []string{"FAPWS_ALLOW_ROOT=", "container=test"}}.Serve(t, m)
@@ -80,8 +79,6 @@ func TestRootInAContainerServesWithOneWarning(t *testing.T) {
 	})
 }
 
-// Each thread of each process permanently has the user nobody and its groups. Log files are still rotated. Without
-// root, --user fails.
 func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 	t.Parallel()
 	nobody, err := user.Lookup("nobody")

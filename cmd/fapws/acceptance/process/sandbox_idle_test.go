@@ -38,8 +38,6 @@ def link(environ, start_response):
 PATHS = [("/file", file), ("/program", program), ("/link", link)]
 `
 
-// Requests that arrive while the application is stopped or starting are also answered inside the sandbox. Only health
-// checks are answered earlier.
 func TestSandboxAppliesWhileTheApplicationSleepsOrWakes(t *testing.T) {
 	for _, mode := range []string{"on", "strict"} {
 		t.Run(mode, func(t *testing.T) {

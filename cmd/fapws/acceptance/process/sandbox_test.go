@@ -178,7 +178,6 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 	}
 }
 
-// The sandbox also applies after a reload and an upgrade, in threads that existed before, and in child processes.
 func TestSandboxAllowsTheApplicationOnlyItsWork(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks},
 		func(t *testing.T, m fapwstest.Mode) {
@@ -232,7 +231,6 @@ func everyThreadIsFiltered(t *testing.T, pid int) {
 	}
 }
 
-// Without Landlock, the sandbox still denies system calls. With "strict", the server does not start.
 func TestSandboxWithoutLandlockSaysSoInOneLine(t *testing.T) {
 	t.Parallel()
 	without := "this system cannot restrict files, TCP ports and signals (no Landlock; Linux 5.13 or later, started " +
@@ -399,8 +397,6 @@ func TestSandboxSettingsThatConflictAreReportedInOneLine(t *testing.T) {
 	}
 }
 
-// "check --sandbox" requests the paths of an application. For each denial, it names the line of the code and the flag
-// that allows the access.
 func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)

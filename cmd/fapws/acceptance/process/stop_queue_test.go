@@ -8,7 +8,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Requests in the listen queue are answered even if all handlers are busy, or if the connections exceed --max-clients.
 func TestQueuedRequestsAreAnsweredAtStop(t *testing.T) {
 	for signal, sig := range map[string]syscall.Signal{"TERM": syscall.SIGTERM, "INT": syscall.SIGINT} {
 		for _, flags := range [][]string{nil, {"--workers", "1"}, {"--max-clients", "1"},

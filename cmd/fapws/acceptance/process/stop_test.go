@@ -13,8 +13,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// After SIGTERM, the server accepts no connections, but completes active requests for handlers, streams, and large
-// bodies to slow clients.
 func TestStopFinishesActiveRequestsAndClosesIdleConnections(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := fapwstest.ServeSlow(t, m)
@@ -121,7 +119,6 @@ func TestStopLogsMessagesOfProgramsAfterTheirResponse(t *testing.T) {
 	}
 }
 
-// During --shutdown-delay, the server still answers requests, and its responses ask clients to use other connections.
 func TestShutdownDelayServesButIsNotReady(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "workers.py", "--shutdown-delay", "1h", "--health", "/healthz")

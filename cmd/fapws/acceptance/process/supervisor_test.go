@@ -180,7 +180,6 @@ func TestKilledWorkerLosesOnlyItsActiveRequests(t *testing.T) {
 	s.Says(`worker \d+ was killed by SIGKILL; starting a new one`)
 }
 
-// A worker that another process has killed by a signal is replaced, too.
 func TestWorkerThatExitsIsReplaced(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
@@ -319,7 +318,6 @@ func TestUpgradeRunsAnotherProgramInTheSameProcess(t *testing.T) {
 	l.unharmed()
 }
 
-// A worker has died, and its replacement is still loading when the upgrade begins.
 func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "workers.py")
@@ -428,7 +426,6 @@ func TestStoppedWorkersEndAfterTheirSupervisorWasKilled(t *testing.T) {
 	s.Ended()
 }
 
-// HUP also reloads after an upgrade. A single process, without a supervisor, ignores HUP.
 func TestNohupLetsASupervisorReloadOnHUP(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "workers.py", Shell: "trap '' HUP"}.Serve(t, m)

@@ -10,7 +10,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A server that has a supervisor and no --dev continues. A server that was started by nohup also continues.
 func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
@@ -67,7 +66,6 @@ func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 	}
 }
 
-// If the other process is a fapws server, the error has the command that stops it.
 func TestAddressInUseErrorNamesTheProcessThatListens(t *testing.T) {
 	t.Parallel()
 	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {

@@ -70,7 +70,6 @@ func TestASGIContextVariablesBelongToTheirRequest(t *testing.T) {
 	})
 }
 
-// Some responses have a status without a body, others have another length than announced.
 func TestASGIResponsesHaveValidBodiesLengthsAndFields(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/files.py:app", Complains: true}.Serve(t, m)

@@ -116,7 +116,6 @@ func TestASGILifespanThatHangsIsCancelledByTERM(t *testing.T) {
 	})
 }
 
-// A request wakes the application after --idle-stop. TERM arrives during the startup of the application.
 func TestASGILifespanThatHangsAtAWakeIsCancelledByTERM(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
 		for _, test := range []struct{ name, grace, says string }{
@@ -183,7 +182,6 @@ func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 	})
 }
 
-// If the startup of the new code fails, the old code keeps running.
 func TestASGILifespanOfNewCodeStartsBeforeTheOldOneEnds(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

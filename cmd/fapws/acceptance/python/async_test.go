@@ -32,7 +32,6 @@ func TestAsyncHandlersMayBeEntriesOfPATHS(t *testing.T) {
 	})
 }
 
-// The log says where the task waited. Other tasks continue.
 func TestAsyncHandlerThatTimesOutIsCancelled(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Flags: []string{"--timeout", "2s"}, Script: "async.py", Complains: true}.Serve(t, m)

@@ -119,7 +119,6 @@ PATHS = [("/", handler)]
 	}
 }
 
-// The handler waits for the editor for longer than --timeout.
 func TestHandlerThatWaitsForAnEditorDoesNotTimeOut(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -214,8 +214,6 @@ func TestLostThreadsAreReplaced(t *testing.T) {
 	}
 }
 
-// The handlers wait or poll in an entry of PATHS, a WSGI application or Flask-SocketIO. The log names each handler that
-// hangs.
 func TestHungHandlersDoNotBlockOtherRequests(t *testing.T) {
 	for _, tt := range []struct {
 		script, target string
@@ -291,7 +289,6 @@ func TestComputingHandlersAreLimitedToThreads(t *testing.T) {
 	}
 }
 
-// The server has one thread for handlers. The health check, the status page and other reports show that requests wait.
 func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 	t.Parallel()
 	for _, flags := range [][]string{nil, {"--workers", "1"}} {
@@ -347,7 +344,6 @@ func TestTimeoutOfAHandlerThatKeepsTheGILIsLogged(t *testing.T) {
 	})
 }
 
-// Other requests that the client has already sent do not run.
 func TestClientThatDisconnectsEndsItsRequest(t *testing.T) {
 	t.Parallel()
 	t.Run("waiting", func(t *testing.T) {

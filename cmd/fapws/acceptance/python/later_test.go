@@ -8,8 +8,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Deferred calls and timers also run while the server has no requests. When the server stops, it waits for calls that
-// are running.
 func TestDeferredCallsAndTimersRunDuringRequests(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()

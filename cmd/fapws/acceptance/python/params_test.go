@@ -7,7 +7,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Parameters that are too large are also an error of the client. The log has no traceback.
 func TestTooManyParametersAreAClientError(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/form.py", `

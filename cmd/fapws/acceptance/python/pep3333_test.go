@@ -41,8 +41,6 @@ var breaches = []breach{
 	{"routed", "items", "ok(", "an item of the body is a str;"},
 }
 
-// Each application causes one warning, which names a line. The response of the application is the same without --dev,
-// but the warning is missing.
 func TestDevWarnsOfEachBreachOfPEP3333(t *testing.T) {
 	t.Parallel()
 	const name = "testdata/pep3333.py"

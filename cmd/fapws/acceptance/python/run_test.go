@@ -81,7 +81,6 @@ func TestScriptWithAnApplicationThatCannotBeImportedIsToldSo(t *testing.T) {
 	}
 }
 
-// The pytest fixture stops the server after the test. If the server cannot start, the test gets its messages.
 func TestServerRunsInTestsOfPytest(t *testing.T) {
 	t.Parallel()
 	venv, dir := fapwstest.Today(t), t.TempDir()

@@ -37,8 +37,6 @@ func TestApplicationsWithModulesOfTheSameNameAreRejected(t *testing.T) {
 	}
 }
 
-// Hosts and routes name the applications. Each application has its own modules and classes. Messages contain the name
-// of the application, even if two scripts are both called app.py.
 func TestSeveralApplicationsRunInOnePython(t *testing.T) {
 	t.Parallel()
 	const app = `

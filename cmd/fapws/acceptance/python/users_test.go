@@ -11,7 +11,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A script checks, sets, lists and removes the users of a file. "fapws user" can use the same file.
 func TestScriptChangesUsers(t *testing.T) {
 	fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
 		file := filepath.Join(t.TempDir(), "users")
@@ -63,7 +62,6 @@ func TestScriptChangesUsers(t *testing.T) {
 	})
 }
 
-// Threads and another program change the file at the same time. No user may be lost.
 func TestUsersSetAtTheSameTimeAreAllKept(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "users")

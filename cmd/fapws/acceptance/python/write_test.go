@@ -36,8 +36,6 @@ func TestWriteSendsBeforeTheResult(t *testing.T) {
 		})
 }
 
-// On threads, write() waits for the client. Memory does not grow, and the server answers other requests. When the
-// client disconnects, write() raises an exception, which ends the handler without a log line.
 func TestWriteWaitsForAClientThatDoesNotRead(t *testing.T) {
 	// Inline, write() cannot wait, because the event loop that sends the data runs the handler.
 	t.Parallel()
@@ -68,7 +66,6 @@ func TestWriteWaitsForAClientThatDoesNotRead(t *testing.T) {
 	s.Get("/", 200).Is(t, "quick")
 }
 
-// Clients that do not read, however many, do not delay other responses.
 func TestWriteThatWaitsDoesNotCountForThreads(t *testing.T) {
 	t.Parallel()
 	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {
@@ -96,7 +93,6 @@ func TestWriteThatWaitsDoesNotCountForThreads(t *testing.T) {
 	}
 }
 
-// Calls of write() that wait for clients may occupy only a limited number of threads.
 func TestWriteThatWaitsLeavesThreadsForOthers(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Flags: []string{"--threads", "2"}, Script: "write.py", Args: []string{t.TempDir()},

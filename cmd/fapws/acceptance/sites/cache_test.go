@@ -65,7 +65,6 @@ func (p *pages) called(path string) int {
 	return strings.Count(string(text), " "+path+"\n")
 }
 
-// The tests of package cache cover all header fields.
 func TestCacheKeepsPagesThatARuleAndTheirFieldsAllow(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)
@@ -148,7 +147,6 @@ func TestCachedResponseHasFieldsAndBodyOfThePage(t *testing.T) {
 	}
 }
 
-// See RFC 9111 §4.4.
 func TestUnsafeRequestInvalidatesThePageInAllWorkers(t *testing.T) {
 	t.Parallel()
 	const workers = 2
@@ -334,7 +332,6 @@ func TestCacheFlagKeepsOnlyResponsesWithALifetime(t *testing.T) {
 	p.saysOf("/ttl", "miss hit")
 }
 
-// Clients that accept compression get compressed pages, usually from the second request on.
 func TestCacheCompressesPages(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)

@@ -179,7 +179,6 @@ func TestCGIRunsPrograms(t *testing.T) {
 	}
 }
 
-// The test runs 500 programs at the same time. The programs must inherit no descriptors of the server.
 func TestProgramsLeaveNeitherProcessesNorDescriptors(t *testing.T) {
 	t.Parallel()
 	s, _ := configured(t, fapwstest.Threads, cgiBin, map[string]string{

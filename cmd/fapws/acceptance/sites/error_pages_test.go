@@ -22,7 +22,6 @@ func ownPage(t *testing.T, a *fapwstest.Answer) {
 	}
 }
 
-// The errors come from handlers, programs, upstreams, and HTTPError. Clients other than browsers get plain text.
 func TestErrorsOfAllSourcesHaveTheSamePage(t *testing.T) {
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	fapwstest.Must(t, err)

@@ -313,7 +313,6 @@ func TestSinglePageApplicationAnswersMissingPaths(t *testing.T) {
 	}
 }
 
-// The tests of package static cover other arguments.
 func TestInvalidDirectoryArgumentsEndTheStartInOneLine(t *testing.T) {
 	root := t.TempDir()
 	for _, c := range []struct {
@@ -329,8 +328,6 @@ func TestInvalidDirectoryArgumentsEndTheStartInOneLine(t *testing.T) {
 	}
 }
 
-// A host in the configuration file can set media types, directory listings, the policy for links, times, and one page
-// for all paths.
 func TestStaticfileArgumentsAreKeysOfAHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

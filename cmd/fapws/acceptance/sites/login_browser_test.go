@@ -41,8 +41,6 @@ PATHS = [
 ]
 `
 
-// A browser without a session gets the login form, and after the login the requested page, over HTTPS and HTTP/2. The
-// requests, events and WebSockets of this page have the session.
 func TestLoginWorksInABrowserUntilLogout(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -128,7 +128,6 @@ func users(t *testing.T, file, password string, args ...string) string {
 	return string(out)
 }
 
-// The command keeps the other lines of the file and the mode of the file. After an error, the file is unchanged.
 func TestUserCommandAddsAndRemovesUsers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -263,7 +262,6 @@ func TestServerStartsWithADamagedLoginKey(t *testing.T) {
 	again.get("/a").want(t, 200, "")
 }
 
-// A session also ends when the password of the user changes. A reload and a restart do not end it.
 func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -213,7 +213,6 @@ func TestPHPIndexAnswersForItsDirectoryOnly(t *testing.T) {
 	s.Get("/", 200).Is(t, "app /")
 }
 
-// The page says how to install PHP. Pages without PHP work.
 func TestMissingPHPIsReportedOnItsPages(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

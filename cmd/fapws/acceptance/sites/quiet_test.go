@@ -11,7 +11,6 @@ import (
 
 var loggedPath = regexp.MustCompile(`"GET (\S+) HTTP/[12]`)
 
-// The access log does not contain health checks either. A route without access log may contain a route with access log.
 func TestRouteWithoutAccessLogIsCountedButNotLogged(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -81,7 +81,6 @@ func TestClientThatExceedsTheRateGets429(t *testing.T) {
 	}
 }
 
-// A request may pass several mounts, and may wait for a file. Includes are requests of the server to itself.
 func TestRequestCountsOnceForEachLimit(t *testing.T) {
 	t.Parallel()
 	s := limited(t, "[[host]]\nroot = \"site\"\napp = \"app:app\"\nssi = true\nrate = \"1/h burst 4\"\n"+
@@ -161,7 +160,6 @@ func TestUploadThatExceedsTheRateGets429(t *testing.T) {
 	}
 }
 
-// The limit counts neither for each worker nor from the beginning after a reload.
 func TestWorkersShareTheRateThroughReloadsAndUpgrades(t *testing.T) {
 	t.Parallel()
 	const burst, clients = 600, 6

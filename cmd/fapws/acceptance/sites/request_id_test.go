@@ -98,7 +98,6 @@ func idOf(t *testing.T, text string) string {
 	return first
 }
 
-// The ids of other clients are replaced. Logs have the id.
 func TestRequestIDOfATrustedProxyReachesTheSourceAndTheClient(t *testing.T) {
 	t.Parallel()
 	for _, trusted := range []bool{true, false} {
@@ -149,7 +148,6 @@ func TestRequestIDOfATrustedProxyReachesTheSourceAndTheClient(t *testing.T) {
 	}
 }
 
-// A cached page has the id of the request that it answers. A response keeps the id that the application has set.
 func TestRequestIDOfAResponseIsNotCached(t *testing.T) {
 	t.Parallel()
 	s, _ := identified(t, "127.0.0.1", false)
@@ -210,7 +208,6 @@ func TestEveryModeGivesRequestsAnID(t *testing.T) {
 	})
 }
 
-// The field passes unchanged, and logs do not believe it.
 func TestRequestIDIsAnOrdinaryFieldWithoutTheSetting(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -97,7 +97,7 @@ func TestXSendfileOfAProgramIsRemovedWithoutTheSetting(t *testing.T) {
 	need(t, "/usr/bin/php-cgi")
 	s, folder := sendPrograms(t, fapwstest.Threads, "")
 	file := folder + "/files/one.txt"
-	s.Get("/bin/send?"+file, 502) // a body without a type is an error
+	s.Get("/bin/send?"+file, 502)
 	for _, path := range []string{"/send.php?" + file, "/bin/form", "/bin/empty", "/bin/nph-x"} {
 		a := s.Ask(fapwstest.Get(path)).Field(t, "X-Sendfile", "")
 		if text := fmt.Sprint(a.Header, a.Text); strings.Contains(text, "one.txt") {
@@ -105,5 +105,5 @@ func TestXSendfileOfAProgramIsRemovedWithoutTheSetting(t *testing.T) {
 		}
 	}
 	s.Get("/send.php?"+file, 200).Is(t, "not sent")
-	s.Get("/bin/accel?/p/one.txt", 200).Is(t, "body").Field(t, "X-Accel-Redirect", "/p/one.txt") // for a proxy in front
+	s.Get("/bin/accel?/p/one.txt", 200).Is(t, "body").Field(t, "X-Accel-Redirect", "/p/one.txt")
 }

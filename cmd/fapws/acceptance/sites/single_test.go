@@ -39,7 +39,6 @@ func begin(t *testing.T, program *exec.Cmd) (line string) {
 	return strings.TrimSpace(line)
 }
 
-// The upstream serves only one connection at a time. The server has one or two workers.
 func TestIdleUpstreamConnectionDelaysNoOtherRequest(t *testing.T) {
 	t.Parallel()
 	for _, workers := range []string{"1", "2"} {

@@ -141,7 +141,6 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 	}
 }
 
-// The fields are forwarded unchanged. A log has the ID of the trace only if the ID is valid.
 func TestTraceFieldsAreForwardedWithoutTheSetting(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

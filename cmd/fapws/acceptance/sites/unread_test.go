@@ -9,8 +9,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// While a client does not read its response, other clients can use the programs and connections to upstreams. When the
-// client reads, it gets the whole response.
 func TestUnreadResponsesHoldNeitherProgramsNorUpstreams(t *testing.T) {
 	t.Parallel()
 	const size = 8_000_000

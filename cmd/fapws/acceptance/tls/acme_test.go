@@ -20,7 +20,7 @@ import (
 // pebble runs Pebble, the test server of Let's Encrypt for certificates. pebble needs no DNS: every name is this
 // machine.
 type pebble struct {
-	directory   string // URL
+	directory   string
 	trust       string
 	http, https string
 }
@@ -113,8 +113,6 @@ func issued(t *testing.T, s *fapwstest.Server, name string) (c *x509.Certificate
 	return c
 }
 
-// The server orders certificates after it has started, uses the same certificates after the next start, and renews them
-// after two thirds of their lifetime. All workers use the same certificates.
 func TestACMECertificatesAreOrderedKeptRenewedAndShared(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		p := startPebble(t)
@@ -149,7 +147,6 @@ func TestACMECertificatesAreOrderedKeptRenewedAndShared(t *testing.T) {
 	})
 }
 
-// If the authority can connect to neither port, a line of the log has the reason, and a reload tries again.
 func TestACMEAuthorityFallsBackFromHTTPSToHTTP(t *testing.T) {
 	t.Parallel()
 	p := startPebble(t)
@@ -179,7 +176,6 @@ func TestACMEAuthorityFallsBackFromHTTPSToHTTP(t *testing.T) {
 	}
 }
 
-// The changed settings may enable ACME, or name another authority.
 func TestACMESettingsChangeAtAReload(t *testing.T) {
 	t.Parallel()
 	p := startPebble(t)

@@ -35,8 +35,6 @@ func TestCurlAcceptsTheCertificate(t *testing.T) {
 	}
 }
 
-// The server notices new certificate files, and also reads them on HUP. If the files are invalid, the log has one line,
-// and the previous certificate remains in use.
 func TestReplacedCertificateIsUsedWithoutARestart(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		ca := certtest.NewAuthority(t)
@@ -68,8 +66,6 @@ func TestReplacedCertificateIsUsedWithoutARestart(t *testing.T) {
 	})
 }
 
-// A reload fails if the certificate for an HTTPS address is missing. If there is a new certificate for an HTTP address,
-// the log asks for a restart.
 func TestReloadDoesNotSwitchAnAddressBetweenHTTPAndHTTPS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -209,7 +205,6 @@ func TestKeysThatOnlyRootMayReadAreReadWithUserFlag(t *testing.T) {
 	})
 }
 
-// The test searches the environment and the command line of each process for the keys.
 func TestKeysAreNeitherInProcessesNorInStaticFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -10,8 +10,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// At the limit --tls-max-handshakes, a new client waits for a second, then the server disconnects a client whose
-// handshake is not complete.
 func TestClientWithoutAHandshakeIsDisconnectedForAnotherClient(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Threads, "--tls-max-handshakes", "1", "--tls-timeout", "1h")
@@ -26,8 +24,6 @@ func TestClientWithoutAHandshakeIsDisconnectedForAnotherClient(t *testing.T) {
 	w.Answer().Want(t, 200)
 }
 
-// At the limit --tls-max-handshakes, the server disconnects the client with most handshakes, even if the handshake of
-// another client is older.
 func TestClientWithMostHandshakesIsDisconnectedFirst(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Threads, "--tls-max-handshakes", "3", "--tls-timeout", "1h")

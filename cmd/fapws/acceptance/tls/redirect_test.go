@@ -7,8 +7,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Responses over HTTPS have Strict-Transport-Security (HSTS). Requests for the tokens of an ACME authority are not
-// redirected.
 func TestHTTPSRedirectPrecedesThePassword(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

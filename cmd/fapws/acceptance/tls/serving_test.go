@@ -190,8 +190,6 @@ func TestNewConnectionOverTLSStaysOpenAtAReload(t *testing.T) {
 	})
 }
 
-// A connection with TLS cannot move to another worker. The TLS connection is closed, and the new code answers the next
-// request over a new connection. The test covers HTTP/1 and HTTP/2.
 func TestIdleConnectionsOverTLSCloseAtAReload(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, config := secured(t, m, "--max-requests", "1000000", "--keep-alive", "1h", "--graceful-timeout", "1h")
@@ -236,7 +234,6 @@ func TestIdleConnectionsOverTLSCloseAtAReload(t *testing.T) {
 	})
 }
 
-// A client that uses TLS on a port for plain HTTP causes one line in the log.
 func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
 	t.Parallel()
 	s, _ := secured(t, fapwstest.Threads)
