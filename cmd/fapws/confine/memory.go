@@ -283,7 +283,7 @@ func (t *Trimmer) soon(wait time.Duration) {
 	if t.timer == nil {
 		t.timer = time.AfterFunc(wait, t.give)
 	} else {
-		t.timer.Reset(wait) // the timer must not be delayed further
+		t.timer.Reset(wait)
 	}
 }
 

@@ -157,7 +157,7 @@ type builder struct {
 	built  *Built
 	errs   []error
 	at     *settings.TOMLTable
-	errors func(level logfile.Level, client, line string) // error log of the current host
+	errors func(level logfile.Level, client, line string)
 
 	// authorities of the client certificates for the current host; empty if none
 	cas string
@@ -166,9 +166,9 @@ type builder struct {
 	// map from each rate limit to its number; limits are numbered in the order of the configuration
 	rates     map[*Rate]int
 	passwords *auth.Checker
-	state     *auth.LoginState // state directory of logins; nil if no host has a login
+	state     *auth.LoginState
 	page      exchange.Handler // handler of the status page for all hosts; nil until needed
-	loginHere *hostLogin       // login of the current host; nil if none
+	loginHere *hostLogin
 	// file patterns of the current host's programs; matching files are never sent to clients
 	hidden []string
 	index  []string

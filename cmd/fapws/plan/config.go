@@ -151,7 +151,7 @@ func (c *SiteConfig) Apps() (apps []SiteApplication) {
 
 type Reach struct {
 	Ports    []uint16
-	Unix     bool // an upstream, such as PHP, is reached through a unix socket
+	Unix     bool
 	Abstract bool // an upstream is reached through an abstract unix socket ("@name")
 	Programs bool
 	Uploads  []string

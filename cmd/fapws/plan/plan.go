@@ -29,7 +29,7 @@ type Plan struct {
 	Mistakes error
 	// root has checked the certificates, because this process may lack the permission to read the keys
 	KeysRead bool
-	Dir      string // working directory before --chdir
+	Dir      string
 
 	stateDir string
 	named    string        // application or site that the command line names; "" if none

@@ -281,7 +281,7 @@ type BrokerState struct {
 	// duration of the current outage; 0 if the broker is reachable
 	Away    time.Duration
 	Waiting int
-	Lost    int // number of events lost since the server started
+	Lost    int
 }
 
 func (c *Broker) State() BrokerState {

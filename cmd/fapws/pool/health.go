@@ -122,7 +122,7 @@ func inStates(pid int, states string) bool {
 	for _, name := range threads {
 		text, err := os.ReadFile(name)
 		if err != nil {
-			continue // the thread has ended
+			continue
 		}
 		_, rest, _ := bytes.Cut(text, []byte(") "))
 		if len(rest) == 0 || !strings.ContainsRune(states, rune(rest[0])) {

@@ -23,7 +23,7 @@ type relay struct {
 	news map[string]struct{}
 	due  *time.Timer
 
-	congested *atomic.Int32 // number of outboxes in which more than muchWaiting bytes are queued
+	congested *atomic.Int32
 }
 
 // countsEvery is the minimum interval between two Counts messages to a worker.

@@ -108,7 +108,7 @@ type worker struct {
 	counts     map[string]int64
 	// sum of countCost of all counts
 	counted   int
-	uncounted bool // a warning about uncounted channels was logged
+	uncounted bool
 	questions Questions
 	querying  int
 }
@@ -168,7 +168,7 @@ func (w *worker) receive() {
 			return
 		}
 		switch m.Kind {
-		case Publish, Purge, Counts: // these messages go to other workers
+		case Publish, Purge, Counts:
 			w.pool.relay.throttle(w.pool.o.Broker)
 		}
 		w.pool.post(func() { w.pool.heard(w, m) })

@@ -221,7 +221,7 @@ func (r *relay) arrived(m *pool.Message) {
 		if m.ID == 0 {
 			return
 		}
-		m = &pool.Message{ID: m.ID} // the ID alone permits the publisher to send new events
+		m = &pool.Message{ID: m.ID}
 	}
 	r.waiting.Add(int64(len(m.Raw)))
 	r.down.Add(func() { r.deal(m) })
@@ -255,7 +255,7 @@ func (r *relay) tell() {
 	counts := r.counts
 	r.counts = map[string]int64{}
 	r.mu.Unlock()
-	pool.EachCounts(counts, func(m *pool.Message) { _ = r.channel.Send(m) }) // listen notices the end of the channel
+	pool.EachCounts(counts, func(m *pool.Message) { _ = r.channel.Send(m) })
 }
 
 // join connects this worker to the channels of all workers and waits until another worker has sent its history. The
@@ -269,7 +269,7 @@ func (r *relay) join() {
 		r.s.server.TakePublished()
 	}()
 	if r.channel.Send(&pool.Message{Kind: pool.Join}) != nil {
-		return // listen notices the end of the channel
+		return
 	}
 	r.up.Hold(false)
 	select {

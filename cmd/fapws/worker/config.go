@@ -150,7 +150,7 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 	for _, one := range conf.Server.AccelRoots {
 		r.Read = append(r.Read, one.Root)
 	}
-	if r.Programs { // the served directories contain CGI programs
+	if r.Programs {
 		r.Exec = append(slices.Clone(r.Read), r.Exec...)
 	}
 	var logs []string

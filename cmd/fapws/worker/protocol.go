@@ -136,7 +136,7 @@ func (r *relay) sendPurges(patterns []string) {
 		patterns = []string{`{"path":"*"}`}
 	}
 	for _, text := range patterns {
-		_ = r.channel.Send(&pool.Message{Kind: pool.Purge, Text: text}) // listen notices the end of the channel
+		_ = r.channel.Send(&pool.Message{Kind: pool.Purge, Text: text})
 	}
 }
 

@@ -53,7 +53,7 @@ type service struct {
 	deadline time.Time             // end of the graceful timeout; zero before the server stops
 
 	measured sync.Mutex
-	measures bool // the server counts requests
+	measures bool
 	traits
 }
 

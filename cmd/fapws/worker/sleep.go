@@ -82,7 +82,7 @@ func (z *lateLoad) run() (code int, err error) {
 		if app := s.python.app; app != nil {
 			s.python.do(func() { app.Close() })
 		}
-		select {} // serve until another worker has replaced this worker
+		select {}
 	}
 	s.server.Do(z.tellPresence)
 	close(z.settled)

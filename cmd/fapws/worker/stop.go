@@ -276,7 +276,7 @@ func (s *service) stop(o shutdownRequest) {
 				grace))
 		}
 	}()
-	stuck := time.NewTimer(grace + cutTime) // an inline handler may be blocking the event loop
+	stuck := time.NewTimer(grace + cutTime)
 	for waiting := true; waiting; {
 		select {
 		case <-quiet:
