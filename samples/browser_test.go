@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -124,14 +123,7 @@ func value[T any](p *tab, expression string) (result T) {
 
 func (p *tab) await(condition string) {
 	p.t.Helper()
-	poll := chromedp.Poll(condition, nil, chromedp.WithPollingInterval(30*time.Millisecond),
-		chromedp.WithPollingTimeout(fapwstest.Patience))
-	err := chromedp.Run(p.ctx, poll)
-	for end := time.Now().Add(fapwstest.Patience); err != nil && strings.Contains(err.Error(), "Cannot find context") &&
-		time.Now().Before(end); {
-		err = chromedp.Run(p.ctx, poll) // This runs after the parallel subtests have ended.
-	}
-	if err != nil {
+	if err := chromedp.Run(p.ctx, fapwstest.Shows(condition)); err != nil {
 		var text string
 		_ = chromedp.Run(p.ctx, chromedp.Evaluate("document.body.innerText", &text))
 		p.t.Fatalf("never true: %s (%v)\n%s", condition, err, text)

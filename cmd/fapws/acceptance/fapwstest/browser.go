@@ -4,7 +4,9 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -64,6 +66,21 @@ func chromium(t *testing.T, options []chromedp.ExecAllocatorOption) context.Cont
 	return ctx
 }
 
+// Shows waits until the expression is true in the page, also if the tab loads another page meanwhile.
 func Shows(expression string) chromedp.Action {
-	return chromedp.Poll(expression, nil, chromedp.WithPollingTimeout(Patience))
+	poll := chromedp.Poll(expression, nil, chromedp.WithPollingInterval(30*time.Millisecond),
+		chromedp.WithPollingTimeout(Patience))
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		err := poll.Do(ctx)
+		for end := time.Now().Add(Patience); hasNavigated(err) && time.Now().Before(end); {
+			err = poll.Do(ctx)
+		}
+		return err
+	})
+}
+
+// hasNavigated reports whether err means that the page of an expression is no longer in the tab.
+func hasNavigated(err error) bool {
+	return err != nil && (strings.Contains(err.Error(), "Cannot find context") ||
+		strings.Contains(err.Error(), "Inspected target navigated"))
 }
