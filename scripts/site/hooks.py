@@ -22,7 +22,7 @@ CODE = {".css": "css", ".html": "html", ".js": "js", ".py": "python", ".sh": "sh
 OUTSIDE = "project/"
 
 # A search for a message finds the page about messages first, and documents for contributors last.
-BOOST = {"trouble.md": 5}
+BOOST = {"trouble.md": 10}
 
 FENCED = re.compile(r"(^ *```.*?^ *```$)", re.M | re.S)
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\]\([^)]*\))*)\]\(([^)\s]+)\)")
