@@ -20,7 +20,7 @@ func (s *Server) decide(x *Exchange) {
 		s.settleRules(x)
 		switch q.Outcome {
 		case route.Found:
-			if s.override != nil && (q.mount.Pending || q.mount.Handler != nil) && s.overridden(x, q) {
+			if s.override != nil && (q.mount.Pending || q.mount.Application) && s.overridden(x, q) {
 				return
 			}
 			if q.mount.Pending {

@@ -323,7 +323,9 @@ type Mount struct {
 	Rewrite *route.Rewrite
 
 	Handler Handler // nil means the default handler (see Server.Prepare)
-	Cache   any     // a *cache.Compiled for responses of the Handler, or nil
+	// the Handler runs code of the user, whose responses an Override replaces
+	Application bool
+	Cache       any // a *cache.Compiled for responses of the Handler, or nil
 	// responses of the Handler may be compressed
 	Compress bool
 	Gate     any // an *app.Gate that limits the active requests of the Handler, or nil

@@ -210,6 +210,8 @@ func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
 		Group:    m.Group(),
 		Occupies: b.occupies(m),
 		Streams:  m.Kind.Streams(),
+
+		Application: m.CGI == "" && m.Upload == "",
 	}
 	switch {
 	case m.Kind.WebSockets():

@@ -3,6 +3,8 @@ package process_test
 import (
 	"fmt"
 	"html"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -43,6 +45,32 @@ func TestDevShowsCodeThatDoesNotLoad(t *testing.T) {
 	fapwstest.Write(t, s.path, saying("two"))
 	s.comes(browser, 200, "two")
 	s.comes(tool, 200, "two")
+}
+
+// Scripts and styles of a page can come from a development server behind a proxy route, such as Vite.
+func TestDevServesUpstreamsAndItsOwnPagesWhileCodeDoesNotLoad(t *testing.T) {
+	t.Parallel()
+	vite := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, "script of ", r.URL.Path)
+	}))
+	defer vite.Close()
+	dir := t.TempDir()
+	path := fapwstest.Write(t, dir+"/app.py", saying("one"))
+	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/vite/\"\nproxy = \""+vite.URL+
+		"\"\n[[host.route]]\nprefix = \"/\"\napp = \"app.py\"\n")
+	flags := []string{"--dev", "--bind", "127.0.0.1:0", "--status", "/_fapws", "-c", file}
+	c := fapwstest.Command{Flags: flags, Complains: true}
+	s := &workbench{c.Start(t), path}
+	s.Address = s.Says(`http://(\S+)/`)[1]
+	s.comes(tool, 200, "one")
+	fapwstest.Write(t, path, "def <b>\n")
+	s.comes(tool, 500, "failed to load: SyntaxError")
+	for target, want := range map[string]string{"/vite/main.js": "script of", "/_fapws/metrics": "fapws_requests"} {
+		a := s.Ask("GET " + target + " HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n")
+		if a.StatusCode != 200 || !strings.Contains(a.Text, want) {
+			t.Errorf("%s: %d %s", target, a.StatusCode, a.Text)
+		}
+	}
 }
 
 func TestDevShowsAFailedFirstStartInTheBrowser(t *testing.T) {
