@@ -130,7 +130,7 @@ static int received_close(asgi_exchange *x, core_input *in, PyObject **message) 
 
 static int ws_receive(asgi_exchange *x, PyObject **message) {
   core_record *rec = x->rec;
-  if (UNLIKELY(!x->received)) { /* the first message is websocket.connect */
+  if (UNLIKELY(!x->received)) {
     int made = asgi_message(message, text[T_CONNECT], NULL);
     x->received = made > 0;
     return made;

@@ -143,8 +143,6 @@ core_part *core_close_frame(core_record *rec, int code, const char *reason, size
   return p;
 }
 
-/* --- messages of WebSockets ---------------------------------------------- */
-
 int core_read_text(PyObject *o, core_message *m, const char *wrong) {
   m->op = CORE_OP_BINARY;
   m->owner = NULL;

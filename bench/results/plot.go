@@ -23,7 +23,7 @@ type barOf struct {
 	value float64
 	low   float64 // the lowest and the highest measurement
 	high  float64
-	text  string // text behind the bar
+	text  string
 	own   bool
 }
 

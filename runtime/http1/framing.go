@@ -91,7 +91,7 @@ type chunkState uint8
 const (
 	chunkStart chunkState = iota
 	chunkSize
-	chunkSizeLF // LF, after a CR
+	chunkSizeLF
 	chunkData
 	chunkDataCR
 	chunkDataLF

@@ -87,7 +87,6 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 		return
 	}
 	if p.First && st.extended && p.Head.Status/100 == 2 {
-		// the source does not support WebSockets
 		x.FailWith(exchange.Reply{Status: 501, Text: "no WebSocket at this path"}, p)
 		return
 	}
