@@ -61,7 +61,8 @@
 // # Control groups and memory
 //
 // The file memory.go finds the control groups of this process, in version 1 and version 2 (cgroups(7)). Its functions
-// return the number of processors that this process can use, and the memory limit. They are safe for concurrent use.
+// return the number of processors that this process can use, and the memory limit. Their parameter root is the root
+// directory. They are safe for concurrent use.
 //
 // UseLittleMemory configures the garbage collector for small machines (memory.go). A Trimmer returns memory to the
 // kernel while no client is connected, and after a burst of work.

@@ -118,8 +118,8 @@ func (id *Identity) username() string {
 	return cmp.Or(id.Name, strconv.Itoa(id.UID))
 }
 
-// Credential returns the identity in the form that os/exec needs for a child process. Credential returns nil if this
-// process already has the identity.
+// Credential returns the identity in the form that os/exec needs for a child process, or nil if this process already
+// has the identity.
 func (id *Identity) Credential() *syscall.Credential {
 	if os.Geteuid() != 0 {
 		// LookupIdentity has ensured that a process that is not root already has this identity.
@@ -268,8 +268,8 @@ func number(text string) (int, error) {
 	return int(n), nil
 }
 
-// RootReason returns a text for the log that explains why a process may need to run as root: "this is a container" or
-// "this system has no other user". On a normal system, RootReason returns "".
+// RootReason returns a text for the log that explains why a process may need to run as root, "this is a container" or
+// "this system has no other user", or "" on a normal system.
 func RootReason() string {
 	switch {
 	case inContainer("/", os.Getenv):
@@ -288,8 +288,8 @@ var containerFiles = []string{".dockerenv", "run/.containerenv", "run/systemd/co
 // names are visible only with version 1 of control groups.
 var containerGroups = []string{"/docker", "/kubepods", "/lxc", "/libpod", "/containerd"}
 
-// initialNamespaces maps each kind of namespace to the link in /proc/self/ns that a process in the initial namespace
-// has. The numbers are constants in the kernel (include/linux/proc_ns.h).
+// initialNamespaces maps each kind of namespace to the link in /proc/self/ns of a process in the initial namespace. The
+// numbers are constants in the kernel (include/linux/proc_ns.h).
 var initialNamespaces = map[string]string{"pid": "pid:[4026531836]", "user": "user:[4026531837]",
 	"uts": "uts:[4026531838]", "ipc": "ipc:[4026531839]", "cgroup": "cgroup:[4026531835]"}
 

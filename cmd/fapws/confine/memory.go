@@ -22,8 +22,7 @@ import (
 // cgroupDirs returns the directory of the control group that limits a resource of this process, and the directories of
 // all groups above it. In version 1, each hierarchy has one or several controllers, with lines in /proc/self/cgroup
 // such as "4:memory:/a" and "3:cpu,cpuacct:/a". Version 2 has only one hierarchy: "0::/a". In a container, the
-// directory of the group is missing, and the top directory contains the limits. The parameter root is the root
-// directory.
+// directory of the group is missing, and the top directory contains the limits.
 func cgroupDirs(root fs.FS, controller string) (dirs []string) {
 	text, _ := fs.ReadFile(root, "proc/self/cgroup")
 	// the group of this process in the controller's hierarchy (version 1) and in the unified hierarchy (version 2)
@@ -52,7 +51,7 @@ func cgroupDirs(root fs.FS, controller string) (dirs []string) {
 }
 
 // Processors returns how many of n processors this process can keep busy under the limits of its control groups. A
-// limit of 1.5 counts as two, and the result is at least one. The parameter root is the root directory.
+// limit of 1.5 counts as two, and the result is at least one.
 func Processors(root fs.FS, n int) int {
 	for _, dir := range cgroupDirs(root, "cpu") {
 		quota, period := cgroupNumber(root, dir+"/cpu.cfs_quota_us"), cgroupNumber(root, dir+"/cpu.cfs_period_us")
@@ -92,9 +91,8 @@ func UseLittleMemory(idle func()) {
 	afterCollection(func() { p.collected(time.Since(begin)) })
 }
 
-// MemoryLimit returns the memory that this process can use, in bytes: the minimum of the machine's memory and the
-// limits of the control groups. MemoryLimit returns 0 if the memory is unknown. The parameter root is the root
-// directory.
+// MemoryLimit returns the memory that this process can use, in bytes, or 0 if it is unknown: the minimum of the
+// machine's memory and the limits of the control groups.
 func MemoryLimit(root fs.FS) int64 {
 	text, _ := fs.ReadFile(root, "proc/meminfo")
 	limit := numberAfter(text, "MemTotal:") << 10 // memory of the machine; 0 if unknown
@@ -109,8 +107,7 @@ func MemoryLimit(root fs.FS) int64 {
 }
 
 // MemoryKills returns how many processes in this control group the kernel has killed because the group had no more
-// memory. MemoryKills returns 0 if there is no limit or the number is unknown. The parameter root is the root
-// directory.
+// memory, or 0 if there is no limit or the number is unknown.
 func MemoryKills(root fs.FS) int {
 	for _, dir := range cgroupDirs(root, "memory") {
 		for _, name := range []string{"memory.events", "memory.oom_control"} {
@@ -123,8 +120,7 @@ func MemoryKills(root fs.FS) int {
 }
 
 // MemoryExceeded describes the memory limit if the kernel has killed processes in the control group since an earlier
-// call of MemoryKills, whose result is the parameter before. Otherwise MemoryExceeded returns "". The parameter root is
-// the root directory.
+// call of MemoryKills, whose result is the parameter before. Otherwise MemoryExceeded returns "".
 func MemoryExceeded(root fs.FS, before int) string {
 	if MemoryKills(root) <= before {
 		return ""
@@ -232,7 +228,7 @@ func madvise(start, length uintptr, advice int) {
 }
 
 // AnonymousMemory returns the resident memory of a process in bytes, without the pages of files (RssAnon in
-// /proc/PID/status, proc(5)). AnonymousMemory returns 0 if the value is unknown.
+// /proc/PID/status, proc(5)), or 0 if it is unknown.
 func AnonymousMemory(pid int) int64 {
 	text, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	return numberAfter(text, "RssAnon:") << 10

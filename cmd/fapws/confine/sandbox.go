@@ -32,8 +32,8 @@ func EnterSandbox(r *Rules) error {
 	return filterSyscalls(r)
 }
 
-// MissingInSandbox describes, in one line, which restrictions the kernel does not support. MissingInSandbox returns ""
-// if the kernel supports all restrictions.
+// MissingInSandbox describes, in one line, which restrictions the kernel does not support, or returns "" if the kernel
+// supports all restrictions.
 func MissingInSandbox() string { return missing(landlockABI(), hasFilters()) }
 
 func missing(abi int, filters bool) string {
@@ -108,7 +108,7 @@ const (
 	abiScopes   = 6 // 6.12
 )
 
-// landlockABI returns the version of Landlock. If Landlock is unavailable or disabled, the result is below abiFiles.
+// landlockABI returns the version of Landlock, which is below abiFiles if Landlock is unavailable or disabled.
 func landlockABI() int {
 	version, _ := ll.LandlockGetABIVersion()
 	return version

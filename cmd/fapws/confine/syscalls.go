@@ -142,7 +142,6 @@ func sockets(f *filter, r *Rules) {
 	f.when(unix.SYS_SENDMMSG, hasAny(3, unix.MSG_FASTOPEN))
 }
 
-// filterSyscalls installs the filter in all threads.
 func filterSyscalls(r *Rules) error {
 	if !hasFilters() {
 		return nil

@@ -113,8 +113,8 @@ const (
 	busyAfter = 1
 )
 
-// StateOf returns Asleep or busy if the counters show one of these states. Otherwise StateOf returns its argument, such
-// as "serving".
+// StateOf returns Asleep or busy if the counters show one of these states, and otherwise its argument, such as
+// "serving".
 func (c *Counters) StateOf(state string) string {
 	switch {
 	case c.Asleep:
@@ -135,7 +135,7 @@ type Server func(Command, cache.Pattern) (Answer, error)
 
 var ErrUnknown = errors.New("unknown command")
 
-// Answer executes a command. If the command fails, the returned Answer contains the error.
+// Answer executes a command. A failure of the command is part of the returned Answer.
 func (s Server) Answer(c Command, p cache.Pattern) Answer {
 	a, err := s(c, p)
 	if err != nil {
@@ -186,7 +186,7 @@ const (
 	Off  = "off"
 )
 
-// Listen creates the control socket. In the same directory, it removes the sockets of servers that have ended.
+// Listen creates the control socket, and removes the sockets of ended servers from its directory.
 func Listen(path string, server Server) (*Socket, error) {
 	var ln *net.UnixListener
 	var err error
@@ -269,8 +269,7 @@ func (s *Socket) serve() {
 	}
 }
 
-// admit reports whether the client c may stay connected. If too many clients are connected, c replaces a client that
-// has not sent a request.
+// admit reports whether the client c may stay connected.
 func (s *Socket) admit(c *client) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -22,8 +22,7 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// StatusChannel is the channel to which open status pages subscribe. Its events are empty and make the pages request
-// the data, so that only authorized clients receive the data.
+// StatusChannel is the channel to which open status pages subscribe.
 const StatusChannel = "fapws.status"
 
 const (
@@ -66,7 +65,7 @@ func NewPage(source func(context.Context, Command) (Answer, error), reloads bool
 	return &Page{source: source, reloads: reloads, log: log}
 }
 
-// ask sends a command to the server. If the Answer contains an error, ask returns the error as err.
+// ask sends a command to the server, and returns an error in the Answer as err.
 func (p *Page) ask(ctx context.Context, c Command) (Answer, error) {
 	a, err := p.source(ctx, c)
 	if err == nil && a.Error != "" {
@@ -189,7 +188,7 @@ func send(w *backend.Response, kind, text string, err error) {
 	_, _ = w.Write([]byte(text)) // an error means that the client has disconnected
 }
 
-// look returns the state of the server. The state is at most as old as the constant fresh.
+// look returns the state of the server, which is at most as old as the constant fresh.
 func (p *Page) look(ctx context.Context) (*View, []Line, []float64, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

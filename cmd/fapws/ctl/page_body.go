@@ -235,7 +235,7 @@ const (
 	mostLeafs = 10
 )
 
-// A node is a function in the flame graph. The nodes above it are its callers.
+// A node is a function in the flame graph.
 type node struct {
 	name     string
 	n        int

@@ -86,8 +86,7 @@ func (s *screen) size() (rows, columns int) {
 	return int(size.Row), int(size.Col)
 }
 
-// paint returns text with control sequences for the style. If the terminal does not support styles, paint returns text
-// unchanged.
+// paint adds control sequences for the style to text if the terminal supports styles.
 func (s *screen) paint(style, text string) string {
 	if !s.color || style == "" || text == "" {
 		return text
@@ -95,8 +94,8 @@ func (s *screen) paint(style, text string) string {
 	return style + text + plain
 }
 
-// show writes the lines and shortens each line to the width of the screen. On a terminal, show also writes the
-// parameter hint in the last row.
+// show writes the lines, shortened to the width of the screen. On a terminal, show also writes the parameter hint in
+// the last row.
 func (s *screen) show(lines []string, hint string) error {
 	rows, columns := s.size()
 	var b strings.Builder
@@ -127,7 +126,7 @@ func fit(text string, n int) string {
 	return string([]rune(text)[:n-1]) + "…"
 }
 
-// wrap splits text at spaces into lines of at most n characters. If n is 0, wrap returns one line of any length.
+// wrap splits text at spaces into lines of at most n characters; 0 means any length.
 func wrap(text string, n int) (lines []string) {
 	for n > 0 && utf8.RuneCountInString(text) > n {
 		head := string([]rune(text)[:n+1])

@@ -53,8 +53,8 @@ func ExitNotStarted(format string, args ...any) error {
 	return &ExitError{code, err.Error(), err}
 }
 
-// ExitFrom returns an ExitError that wraps err. Its code is the code of the first *ExitError in the chain of err, or
-// BadUsage if there is none.
+// ExitFrom returns an ExitError that wraps err, with the code of the first *ExitError in the chain of err, or with
+// BadUsage.
 func ExitFrom(err error) error {
 	code := BadUsage
 	if f := (*ExitError)(nil); errors.As(err, &f) {
