@@ -45,7 +45,7 @@ import (
 //	occupy            listens on a free port of 127.0.0.1 and sets $TAKEN to it
 //	say TEXT          waits until fapws has written TEXT (a regular expression)
 func TestCommandLineWorksAsTheScriptsSay(t *testing.T) {
-	// Servers receive HUP even if the tests were started with nohup(1). See fapwstest.Main.
+	// Servers receive HUP even if the tests were started with nohup(1).
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	bin := filepath.Dir(executable(t))
 	testscript.Run(t, testscript.Params{

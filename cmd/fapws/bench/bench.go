@@ -32,7 +32,8 @@ type Result struct {
 	stopped bool
 }
 
-// Run ends when all requests are sent or ctx ends. Errors are lines for the user, without a result.
+// Run sends requests until all have been sent or ctx ends. The text of an error is a line for the user; the result is
+// then nil.
 func Run(ctx context.Context, o *Options) (*Result, error) {
 	t, err := newTarget(o)
 	if err != nil {
@@ -87,7 +88,7 @@ type target struct {
 	timeout          time.Duration
 }
 
-// newTarget parses the target. Errors are lines for the user.
+// The text of an error is a line for the user.
 func newTarget(o *Options) (*target, error) {
 	socket, u, err := parseURL(o.URL)
 	if err != nil {
@@ -108,7 +109,7 @@ func newTarget(o *Options) (*target, error) {
 	return t, t.makeRequest(u, o)
 }
 
-// parseURL parses the typed URL. socket is "" unless the URL names a unix socket.
+// socket is "" unless the URL names a unix socket.
 func parseURL(typed string) (socket string, u *url.URL, err error) {
 	socket, text := onSocket(typed)
 	if u, err = url.Parse(text); err != nil {
@@ -175,7 +176,7 @@ func tlsConfig(host string, o *Options) (*tls.Config, error) {
 	return c, nil
 }
 
-// makeRequest makes the request. Fields from the user replace default fields.
+// Header fields that the user has given replace default fields.
 func (t *target) makeRequest(u *url.URL, o *Options) (err error) {
 	var body io.Reader
 	if o.Body != nil {

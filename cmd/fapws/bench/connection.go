@@ -180,7 +180,7 @@ type http2Session struct {
 	limit int
 }
 
-// newHTTP2 begins a session. newHTTP2 waits until the server has announced its limit of concurrent requests.
+// newHTTP2 waits until the server has announced its limit of concurrent requests.
 func newHTTP2(ctx context.Context, g *generator, w *wire) (session, error) {
 	c, err := g.http2.NewClientConn(w)
 	if err != nil {

@@ -128,7 +128,7 @@ func (g *generator) take() (due time.Duration) {
 	return due
 }
 
-// pause ends the run if no connection was open for too long.
+// pause ends the run if no connection has been open for the time limit.
 func (g *generator) pause() {
 	g.await(g.now() + tick)
 	g.locked(func(now time.Duration) {
@@ -147,7 +147,8 @@ func (g *generator) await(at time.Duration) {
 	}
 }
 
-// wanted reports whether further requests need a connection. holding is true if the caller has reserved a request.
+// wanted reports whether further requests need a connection. The parameter holding is true if the caller has reserved a
+// request.
 func (g *generator) wanted(holding bool) (wanted bool) {
 	g.locked(func(now time.Duration) { wanted = g.ctx.Err() == nil && (holding || g.schedule.next(now) != never) })
 	return wanted
@@ -197,8 +198,8 @@ func (c *connection) open() bool {
 	return true
 }
 
-// get returns an open session; nil if no further requests can be sent. get pauses before it reopens a connection that
-// was closed before its first request.
+// get returns an open session, or nil if no further requests can be sent. get pauses before it reopens a connection
+// that was closed before its first request.
 func (c *connection) get(holding bool) session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -223,8 +224,8 @@ func (c *connection) get(holding bool) session {
 	return nil
 }
 
-// send sends requests. The latency of a request begins when the request was due. If c was idle at that time, the
-// latency begins when the request was sent. i numbers the senders of a connection.
+// send measures the latency of a request from the time when it was due, or from the time when it was sent if c was
+// idle. The parameter i numbers the senders of a connection.
 func (c *connection) send(i int) {
 	g := c.g
 	for g.wanted(false) {

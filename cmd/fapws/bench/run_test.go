@@ -131,7 +131,7 @@ func TestResponsesOfAllKindsAreRead(t *testing.T) {
 	}
 }
 
-// A field of the user takes precedence over the URL. The report does not show the password.
+// A header field of the user takes precedence over the URL. The report does not show the password.
 func TestUserOfAURLLogsIn(t *testing.T) {
 	s := serve(t, false, func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "me" || password != "a:b" {

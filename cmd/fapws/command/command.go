@@ -213,7 +213,7 @@ func prepareProcess(p *plan.Plan) {
 	if p.Conf.Name != "" {
 		_ = os.WriteFile("/proc/self/comm", []byte(p.Conf.Name), 0) // not on a system without /proc
 	}
-	// Like python3: writing to a closed pipe, or beyond RLIMIT_FSIZE, becomes an error that handlers can catch.
+	// As in python3, writing to a closed pipe or beyond RLIMIT_FSIZE becomes an error that handlers can catch.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
 }
 
@@ -236,7 +236,7 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 }
 
 // isSupervised reports whether the settings require workers under a supervisor. Process 1 of a container must reap all
-// orphans, and only a supervisor can distinguish these from children of the application.
+// orphans, and only a supervisor can distinguish orphans from children of the application.
 func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
 		conf.Channels != "" || conf.IdleStop > 0 || conf.Fork || conf.MaxRequests > 0 || conf.MaxRSS > 0 ||
@@ -246,8 +246,8 @@ func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 var errRoot = errors.New("refusing to run as root: choose a user with --user NAME, or pass --allow-root " +
 	"(FAPWS_ALLOW_ROOT=1)")
 
-// judgeRoot checks a process that root has started. The result is an error if the process would remain root without
-// permission, or only a warning if the system has no other user.
+// judgeRoot returns an error if a process that root has started would remain root without permission, or only a warning
+// if the system has no other user.
 func judgeRoot(conf *settings.Config) (warning string, err error) {
 	if os.Geteuid() != 0 || conf.AllowRoot {
 		return "", nil
@@ -266,8 +266,8 @@ func judgeRoot(conf *settings.Config) (warning string, err error) {
 		"; choose another user with --user NAME, or silence this with --allow-root", nil
 }
 
-// checkSandbox is the second part of "check --sandbox". Another process makes the requests in the sandbox, because this
-// process must remove the directory of temporary files, which the sandbox forbids.
+// checkSandbox runs the second part of "check --sandbox". A separate process makes the requests in the sandbox, because
+// this process must remove the directory of temporary files, which the sandbox forbids.
 func checkSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if os.Getenv(confine.SandboxVariable) != "" {
 		return worker.CheckSandbox(p, stdout, stderr)
@@ -302,7 +302,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		wrong = p.Find()
 	}
 	if wrong != nil {
-		// Check finds the other mistakes without the applications.
+		// Check finds further mistakes without loading the applications.
 		others := p.Check(&p.Conf, nil, log)
 		var f *process.ExitError
 		if errors.As(wrong, &f) && others == nil {
@@ -333,7 +333,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	return max(code, app.Close()), nil
 }
 
-// show prints the routes. contents is nil if there is no application.
+// contents is nil if there is no application.
 func show(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer, log func(logfile.Level, string)) error {
 	switch {
 	case p.Command.Word == settings.WordShell && contents == nil:
@@ -350,7 +350,7 @@ func show(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer, log func(
 	return nil
 }
 
-// writeOwn prints the pages of the server itself, which precede the routes of all hosts. contents may be nil.
+// writeOwn prints the pages of the server itself, which precede the routes of all hosts.
 func writeOwn(p *plan.Plan, contents *pybridge.Contents, stdout io.Writer) {
 	var lines []string
 	if path := p.Conf.Status; path != "" {
@@ -403,15 +403,14 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 	return p.CheckCertificates(conf, log)
 }
 
-// made is a file that the server makes.
 type made struct {
 	name string
-	err  error // of the attempt to make the file; nil if the user of this process may
-	// failure returns the error of the start
+	err  error // error of creating the file; nil if the user of this process may create it
+	// failure returns the error that ends the start
 	failure func(err error) error
 }
 
-// madeAtStart returns the files that a server of root makes before it becomes another user.
+// madeAtStart returns the files that a server started by root creates before it changes its user.
 func madeAtStart(conf *settings.Config) (files []made) {
 	if name := conf.ErrorLog; name != "" && name != "-" {
 		files = append(files, made{name, mayLog(name, false), func(err error) error { return cannotLog(name, err) }})
@@ -435,8 +434,8 @@ func cannotLog(name string, err error) error {
 	return process.ExitNotStarted("cannot write the log %s: %v", name, err)
 }
 
-// judgeFiles returns the first error, unless another user is checking the settings. A missing directory is a warning,
-// because a service manager may make it.
+// judgeFiles returns the first error, unless this process cannot become the server's user. A missing directory is a
+// warning, because a service manager may make it.
 func judgeFiles(files []made, conf *settings.Config, log func(logfile.Level, string)) (first error) {
 	mine := confine.MayBecome(conf.User, conf.Group)
 	for _, f := range files {
@@ -451,8 +450,8 @@ func judgeFiles(files []made, conf *settings.Config, log func(logfile.Level, str
 	return first
 }
 
-// mayLog returns an error if the user of this process may not write a log. If given is set, root creates logs in
-// its own directories, and gives them to that user.
+// mayLog returns an error if the user of this process may not write a log. If given is set, root creates logs in its
+// own directories and passes their ownership to that user.
 func mayLog(name string, given bool) error {
 	dir := filepath.Dir(name)
 	var st unix.Stat_t

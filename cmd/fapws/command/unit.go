@@ -17,7 +17,7 @@ import (
 	"fapws/contrib"
 )
 
-// writeUnit writes a unit that starts the typed command in its directory. args are the arguments of fapws.
+// writeUnit writes a unit that starts the typed command in its directory.
 func writeUnit(p *plan.Plan, args []string, stdout, stderr io.Writer) error {
 	name := unitName(cmp.Or(p.Conf.Name, filepath.Base(p.Dir)))
 	account := p.Conf.User
@@ -78,7 +78,7 @@ func writeUnit(p *plan.Plan, args []string, stdout, stderr io.Writer) error {
 	return err
 }
 
-// programOfUnit returns the program that a user types, as an absolute path.
+// programOfUnit returns the absolute path of the program that the user typed.
 func programOfUnit() []string {
 	python := process.Interpreter()
 	if python == "" {

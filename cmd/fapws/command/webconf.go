@@ -40,7 +40,7 @@ type conf struct {
 }
 
 // convertWebconf returns the configuration file, and a note for each line that was left out or changed, "web.conf:3:
-// …". The error, one line, is that text has no host.
+// …". If text has no host, convertWebconf returns an error of one line.
 func convertWebconf(name string, text []byte) (file string, notes []string, err error) {
 	c := &conf{name: name, site: site{Types: map[string]string{}}, lines: map[string]int{}}
 	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n") {

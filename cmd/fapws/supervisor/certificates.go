@@ -20,16 +20,16 @@ import (
 	"fapws/cmd/fapws/process"
 )
 
-// keyring reads the certificates for the workers. The fields of keyring belong to the goroutine of pool.Pool.Run,
-// except the Follower.
+// keyring reads the certificates for the workers. Its fields, except the Follower, belong to the goroutine of
+// pool.Pool.Run.
 type keyring struct {
 	p      *supervisor
 	reader certificates.Reader
-	// process that reads files that this process may not read, or nil
+	// a process that reads files that this process may not read; nil if there is none
 	root *KeyReader
-	// decoded questions of the workers that serve or load, by their texts
+	// map from a request message of a worker that serves or loads to its decoded form
 	wants    map[string]*certificates.Want
-	latest   string // latest question; empty before the first question of a worker
+	latest   string // latest request message; empty before a worker has sent the first
 	follower *certificates.Follower
 	orders   *certificates.Orders // nil until workers serve, or if no certificate is ordered
 }
@@ -41,8 +41,8 @@ type inherited struct {
 }
 
 // open reads the certificates of the settings before any worker is started, so that mistakes are reported at once, by a
-// process that may still be root. state and left come from the previous program in this process; they are nil if there
-// was none. open returns the files in left that do not belong to k.
+// process that may still be root. The parameters state and left come from the previous program in this process; they
+// are nil if there was none. open returns the files in left that do not belong to k.
 func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err error) {
 	k.wants = map[string]*certificates.Want{}
 	k.reader.Log, k.reader.Read = k.p.log.Log, k.read
@@ -101,7 +101,7 @@ func (k *keyring) needsRoot(w *certificates.Want) bool {
 	})
 }
 
-// read reads a file. read asks the process with more rights if this process may not read the file.
+// read asks the process with more rights for the file if this process may not read it.
 func (k *keyring) read(name string) ([]byte, fs.FileMode, error) {
 	data, mode, err := certificates.ReadFile(name)
 	if errors.Is(err, fs.ErrPermission) && k.root != nil {
@@ -128,7 +128,8 @@ func (k *keyring) bundle(text string, again bool) ([]byte, error) {
 	return json.Marshal(b)
 }
 
-// serving begins the orders when workers serve, because only then can the authority request tokens.
+// serving begins the orders of certificates when workers serve, because the authority can request tokens only from a
+// server.
 func (k *keyring) serving() {
 	w := k.p.plan.Certificates(&k.p.conf)
 	if w == nil {
@@ -141,7 +142,6 @@ func (k *keyring) serving() {
 	k.order(w)
 }
 
-// order updates the orders if they have begun.
 func (k *keyring) order(w *certificates.Want) {
 	if w.ACME.Dir != "" && k.orders == nil {
 		k.orders = certificates.NewOrders(&w.ACME, k.p.pool.RenewCertificates, k.p.log.Log)
@@ -163,8 +163,7 @@ func (k *keyring) follow(text string, w *certificates.Want) {
 	k.follower.Files(slices.Compact(names), auto)
 }
 
-// reloaded discards the certificates.Want of each replaced worker. reloaded orders new certificates and repeats failed
-// orders.
+// reloaded discards the certificates.Want of each replaced worker, orders new certificates and repeats failed orders.
 func (k *keyring) reloaded() {
 	if k.orders != nil {
 		k.orders.Retry()
@@ -184,8 +183,8 @@ func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
 	return text, files, err
 }
 
-// inherit restores the state of leave. The files of the keyring are the first elements of the slice left. inherit
-// returns the other files.
+// inherit restores the state of leave, whose files are the first elements of the slice left. inherit returns the other
+// files.
 func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err error) {
 	var state inherited
 	if err := json.Unmarshal(text, &state); err != nil {
@@ -206,8 +205,8 @@ func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err 
 // variable is the environment variable with the descriptor of the channel, in a process that reads keys.
 const variable = "_FAPWS_KEYREADER"
 
-// read is the kind of a message that asks for the file in its text. The answer contains the contents, and the
-// permissions as its ID, or an error as its text.
+// read is the kind of a request message whose text names a file. The reply contains the contents, and the permissions
+// as its ID, or an error as its text.
 const read pool.Kind = "read"
 
 const answerWithin = 5 * time.Second
@@ -218,8 +217,8 @@ type KeyReader struct {
 	channel *pool.Channel
 }
 
-// StartKeyReader starts a process with the rights of this process. The arguments are the files that the process may
-// read. The paths may be relative to the working directory.
+// StartKeyReader starts a process with the rights of this process, which reads only the given files. The paths may be
+// relative to the working directory.
 func StartKeyReader(files []string) (*KeyReader, error) {
 	channel, theirs, err := pool.Pair()
 	if err != nil {

@@ -34,7 +34,7 @@ func (p *supervisor) command(c ctl.Command, pattern cache.Pattern) (a ctl.Answer
 		a.Families = p.metrics(p.ask(ctl.Metrics, worker.AnswerWithin))
 	case ctl.Stack:
 		a.Text = p.stack(p.ask(ctl.Stack, worker.AnswerWithin))
-	// Answered here, because this process has the lines of all processes.
+	// The supervisor executes this command itself, because it has the log lines of all processes.
 	case ctl.Log:
 		a.Lines = p.log.Lines()
 		for _, one := range p.ask(ctl.Log, worker.AnswerWithin) {
@@ -137,7 +137,7 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 		failures[one.pid] = one.Error
 		n += one.Pages
 	}
-	for _, w := range p.pool.Status().Workers { // a worker that is being replaced may end before its answer
+	for _, w := range p.pool.Status().Workers { // a worker that is being replaced may end before it replies
 		if !serves(w) || !slices.ContainsFunc(asked, func(a pool.WorkerStatus) bool {
 			return a.Pid == w.Pid && serves(a)
 		}) {
@@ -154,8 +154,8 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 
 func serves(w pool.WorkerStatus) bool { return w.State == pool.Ready || w.State == pool.Serving }
 
-// query answers a worker's questions about uploads and for the status page. If the setting status is off, questions for
-// the status page get no answer.
+// query replies to a worker's request messages about uploads and for the status page. If the setting `status` is off,
+// request messages for the status page get no reply.
 func (p *supervisor) query(pid int, what string) string {
 	if question, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
 		return p.uploads(pid, question)
@@ -189,7 +189,7 @@ func (p *supervisor) awaitCurrent() {
 	}
 }
 
-// pageCommand runs a command of the status page. pageCommand allows one reload in each reloadPause.
+// pageCommand runs a command of the status page, and allows one reload in each reloadPause.
 func (p *supervisor) pageCommand(c ctl.Command, pattern cache.Pattern) (ctl.Answer, error) {
 	switch {
 	case c != ctl.Reload:
@@ -257,8 +257,8 @@ func (l *ledger) said(pid int, families []metrics.Family) int {
 	return len(l.known)
 }
 
-// sum returns the total of all workers, including workers that have ended. The parameter live contains the running
-// workers.
+// sum returns the total of all workers, including workers that have ended. The parameter live contains the process IDs
+// of the running workers.
 func (l *ledger) sum(live []int) []metrics.Family {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -293,9 +293,9 @@ func pids(st pool.Status) []int {
 	return all
 }
 
-// metrics returns the metrics of the server. For a worker that did not answer in time, the previous answer is used.
+// metrics returns the metrics of the server. For a worker that did not reply in time, metrics uses its previous reply.
 func (p *supervisor) metrics(answers []reply) []metrics.Family {
-	os.Setenv(pool.CountVariable, "1") // later workers report without a question
+	os.Setenv(pool.CountVariable, "1") // workers that start later report without a request
 	st := p.pool.Status()
 	live := pids(st)
 	for _, one := range answers {
@@ -379,8 +379,8 @@ func failureNotice(app, how string, said []byte) *pool.Message {
 	return &pool.Message{Kind: pool.Notice, Raw: page, Text: plain}
 }
 
-// cutRemedy removes the last line of a worker's output if fapws has written it about the error title, and returns what
-// the line says after the error: the remedy, "" if none.
+// cutRemedy removes the last line of a worker's output if that line is the message of fapws about the error title. The
+// result remedy is the advice in this message, or "".
 func cutRemedy(text, title string) (output, remedy string) {
 	at := strings.LastIndexByte(text, '\n') + 1
 	_, after, found := strings.Cut(text[at:], title)

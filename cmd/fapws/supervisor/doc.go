@@ -11,11 +11,11 @@
 // # Private keys
 //
 // A KeyReader reads private keys for a supervisor that has given up root (--user): a separate process stays root and
-// reads files for the supervisor, but only those that were named at its start. So keys that only root may read, such as
-// those of certbot, can be replaced while the server runs. The process is not started if the user of the server may
-// read the files.
+// reads files for the supervisor, but only files that were named at its start. So keys that only root may read, such as
+// the keys that certbot writes, can be replaced while the server runs. The process is not started if the user of the
+// server may read the files.
 //
 // StartKeyReader is called while the process is root; use a KeyReader on one goroutine at a time. RunKeyReader runs in
-// the other process, the key reader. The key reader ends with the supervisor and ignores signals of a terminal or a
+// the separate process, the key reader. The key reader ends with the supervisor and ignores signals of a terminal or a
 // service manager, which are for the supervisor.
 package supervisor

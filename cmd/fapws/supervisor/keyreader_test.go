@@ -22,7 +22,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Another process reads the files, any number of times.
 func TestKeyReaderReadsOnlyTheNamedFiles(t *testing.T) {
 	dir := t.TempDir()
 	key, other := filepath.Join(dir, "key.pem"), filepath.Join(dir, "other.pem")

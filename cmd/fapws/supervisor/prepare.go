@@ -35,8 +35,8 @@ func (p *supervisor) findIdentity() (err error) {
 	return p.identity.SetEnviron()
 }
 
-// BecomeWorker switches this process from root to the user and the directory of the workers, to check what workers may
-// read. BecomeWorker must be called on a locked thread.
+// BecomeWorker switches this process from root to the user and the directory of the workers, to check which files
+// workers may read. BecomeWorker must be called on a locked thread.
 func BecomeWorker(what *plan.Plan) error {
 	p := &supervisor{plan: what, conf: what.Conf}
 	if err := p.findIdentity(); err != nil {
@@ -56,8 +56,8 @@ func BecomeWorker(what *plan.Plan) error {
 }
 
 // Workers start in the directory where fapws was started, because the command line and the configuration file may
-// contain paths relative to it. If the user may not enter that directory and no other path is relative, workers start
-// in the directory of --chdir.
+// contain paths relative to it. If the user may not enter that directory, and the paths of --chdir and the
+// configuration file are absolute, workers start in the directory of --chdir.
 func (p *supervisor) workerFolder() (string, error) {
 	if p.identity == nil {
 		return p.plan.Dir, nil
@@ -85,7 +85,7 @@ func (p *supervisor) workerFolder() (string, error) {
 	if err := p.identity.Enter(p.conf.Chdir); err != nil {
 		return refuse(err, "name another one with --chdir")
 	}
-	// no file, because workers would search another directory for it
+	// no configuration file, because workers would search for one in a different directory
 	file := "off"
 	if p.plan.File != nil {
 		file = p.plan.Path

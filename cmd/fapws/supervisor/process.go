@@ -27,8 +27,6 @@ import (
 	"fapws/runtime/system"
 )
 
-// supervisor is the state of the process. The supervisor uses the settings of flags and environment until a worker
-// reports the settings of the script.
 type supervisor struct {
 	plan *plan.Plan
 	// A reload has begun, so settings may have changed. Only the function event uses this field.
@@ -181,7 +179,7 @@ func (p *supervisor) reopenWorkerLogs() {
 	}
 }
 
-// open performs every action that requires the rights of the user who started the server. From the worker it accepts
+// open performs every action that requires the rights of the user who started the server. open accepts from the worker
 // only settings that a script may set, because the worker may run as a user with fewer rights.
 func (p *supervisor) open(first *pool.Settled) (addresses []pool.Address, err error) {
 	defer func() {
@@ -238,8 +236,8 @@ func (p *supervisor) show() *worker.Shown {
 	return shown
 }
 
-// fits returns why the open sockets do not suit the settings of a worker, or "". fits ignores HTTPS, which cannot
-// change after an address was opened.
+// fits returns the reason why the open sockets do not suit the settings of a worker, or "". fits ignores HTTPS, which
+// cannot change after an address was opened.
 func (p *supervisor) fits(s *pool.Settled) string {
 	open := slices.EqualFunc(s.Bind, p.served, func(name string, a pool.Address) bool { return name == a.Name })
 	if !open && !slices.Equal(s.Bind, p.settled.Bind) {

@@ -214,8 +214,7 @@ func parsePatterns(texts, from []string) (list []pattern, err error) {
 	return list, nil
 }
 
-// file reports whether a file is watched. A pattern without wildcards includes its file even if another pattern
-// excludes it.
+// file reports whether a file is watched.
 func (p *patterns) file(path string) bool {
 	included := false
 	for i := range p.include {

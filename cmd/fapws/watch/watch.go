@@ -136,7 +136,7 @@ func (w *Watcher) abs(path string) string {
 	return filepath.Join(w.base, path)
 }
 
-// Watch replaces the watched directories and does not wait. Only one goroutine may call Watch.
+// Watch replaces the watched directories without waiting. Only one goroutine may call Watch.
 func (w *Watcher) Watch(dirs []string) {
 	for i, dir := range dirs {
 		dirs[i] = w.abs(dir)

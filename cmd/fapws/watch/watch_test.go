@@ -88,7 +88,7 @@ func next(t *testing.T, w *Watcher) string {
 	return ""
 }
 
-// An ignored change is followed by a change of another file, which must be reported first.
+// If a test case expects no report, it makes a second change, of the file sign, which must be reported first.
 func TestEachChangeIsReportedOnce(t *testing.T) {
 	const sign = "app/sign.py"
 	for _, tt := range []struct {
@@ -336,7 +336,6 @@ func TestWatcherRejectsInvalidOptions(t *testing.T) {
 	}
 }
 
-// Symbolic links to directories in the path of a file, and the file itself, may be replaced repeatedly.
 func TestReplacedLinksInAPathAreNoticed(t *testing.T) {
 	d := newDir(t, "store/a/tls/one.pem", "store/b/tls/one.pem", "links/x")
 	d.link("../store/a", "links/current")
