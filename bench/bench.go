@@ -163,7 +163,7 @@ func (b *bench) measureEach(w *workload, of func(*server, *workload) (sample, er
 	return who, nil
 }
 
-// idleOf measures the memory of idle connections. Each connection has carried a request.
+// idleOf measures the memory of idle connections, each of which has carried a request.
 func (b *bench) idleOf(s *server, w *workload) (sample, error) {
 	p, err := start(s, w, &b.settings)
 	if err != nil {

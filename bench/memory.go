@@ -21,8 +21,7 @@ func removeControlGroup() {
 	_ = os.Remove(group) // This fails if no server had limited memory.
 }
 
-// limitMemory returns a command that runs command in a control group with a limit of memory, in bytes. limitMemory
-// needs root.
+// limitMemory returns a command that runs command, as root, in a control group with a limit of memory, in bytes.
 func limitMemory(command []string, bytes int64) ([]string, error) {
 	group, limit := controlGroup()
 	err := os.MkdirAll(group, 0o755)

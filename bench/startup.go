@@ -86,8 +86,8 @@ func askOnce(port int, request []byte) error {
 		return err
 	}
 	defer unix.Close(fd)
-	// Use another address than the server: otherwise one of many attempts would use the server's port, and connect to
-	// itself.
+	// Use an address that differs from the server's: otherwise one of many attempts would use the server's port, and
+	// connect to itself.
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ const maxStolen = 0.03
 const maxTries = 20
 
 // undisturbed takes samples until the share of other machines is at most maxStolen. After maxTries samples, undisturbed
-// returns the one with the smallest share.
+// returns the sample with the smallest share.
 func undisturbed(take func() (sample, error)) (best sample, err error) {
 	for try := range maxTries {
 		if try > 0 {

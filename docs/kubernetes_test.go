@@ -12,7 +12,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The manifest on cluster.md is valid, and its numbers agree with the settings of fapws.
 func TestKubernetesManifestHasConsistentNumbers(t *testing.T) {
 	page := read(t, "cluster.md")
 	find := func(pattern string) string {

@@ -37,7 +37,7 @@ func TestPagesWorkAsWritten(t *testing.T) {
 var framework = regexp.MustCompile(`(?m)^(?:from|import) (flask|fastapi|django)\b`)
 
 // needFrameworks fails the test if a framework of a page is missing, or skips the test if Python is not the system's,
-// because another Python has its own packages.
+// because every other Python has its own packages.
 func needFrameworks(t *testing.T, text string) {
 	t.Helper()
 	for _, found := range framework.FindAllStringSubmatch(text, -1) {

@@ -81,7 +81,7 @@ func (p *tab) hear(event any) {
 		if event.Type == network.ResourceTypeEventSource {
 			p.streams = append(p.streams, event.RequestID)
 		}
-	// This event contains the sent fields. This event may precede or follow the other event of the same request.
+	// This event contains the sent fields. It may arrive before or after EventRequestWillBeSent for the same request.
 	case *network.EventRequestWillBeSentExtraInfo:
 		for name, value := range event.Headers {
 			if strings.EqualFold(name, "Last-Event-ID") {

@@ -84,7 +84,7 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 			ann.hears("Bob ☕", strings.Repeat("é", 2000))
 			bob.hears("Bob ☕", strings.Repeat("é", 2000))
 
-			// A later member gets the stored messages. A member of another room does not.
+			// A later member gets the stored messages; a member of a different room does not.
 			kim := s.talk(chatPath("den", "Kim"))
 			kim.hears("Ann", "Hello")
 			kim.people("Ann", "Bob ☕", "Kim")

@@ -31,8 +31,8 @@ type device struct {
 	dir string
 }
 
-// This systemctl has three services, and a file with the names of running services. One of the services ends directly
-// after its start. Most machines that run the tests have no systemd.
+// This systemctl has three services, one of which ends directly after its start, and a file with the names of running
+// services. Most machines that run the tests have no systemd.
 const systemctl = `#!/bin/sh
 cd "${0%/*}/.."
 case "$*" in

@@ -101,8 +101,8 @@ func (d *device) backup(p *tab) {
 	d.unapplied(p)
 }
 
-// unapplied saves settings that the command refuses. The form still shows the settings, and the page does not say
-// that the settings are in effect.
+// unapplied saves settings that the command refuses. The form still shows the settings, and does not say that they are
+// in effect.
 func (d *device) unapplied(p *tab) {
 	d.write(p.t, "bin/apply", "#!/bin/sh\necho no such network >&2; exit 1\n", 0o755)
 	p.fill("[name=hostname]", "other")

@@ -13,7 +13,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// start starts a server with a script. The server ends with t.
+// start starts a server with a script, which ends with t.
 func start(t *testing.T, script string, args ...string) *server {
 	t.Helper()
 	return startServer(t, nil, script, args)
@@ -88,7 +88,7 @@ func (s *server) do(req *http.Request) *reply {
 	return &reply{resp, s, string(body)}
 }
 
-// open sends a request and returns the response. The caller reads the body.
+// open sends a request and returns the response, whose body the caller reads.
 func (s *server) open(req *http.Request) *http.Response {
 	s.T.Helper()
 	resp, err := s.client.Do(req)

@@ -15,7 +15,7 @@ type webSocket struct {
 	*wstest.Client
 }
 
-// dial opens a WebSocket. dial returns the status if the server rejects the WebSocket.
+// dial opens a WebSocket, and returns the status if the server rejects it.
 func (s *server) dial(path string, protocols ...string) (_ *webSocket, chosen string, status int) {
 	s.T.Helper()
 	var fields []string

@@ -259,7 +259,7 @@ const pythonPass = "python3 -c pass"
 // noise is the largest difference that is not significant.
 const noise = 0.03
 
-// better lists the measurements in which another server is better than fapws.
+// better lists the measurements in which a server is better than fapws.
 func (p *page) better() string {
 	var lines []string
 	for i := range p.Workloads {

@@ -68,7 +68,7 @@ def sign(environ, start_response):
     return redirect(start_response, "/", status=303)
 
 
-# This runs once, before the first request. WAL lets visitors read while another visitor writes.
+# This runs once, before the first request. WAL lets visitors read while a visitor writes.
 book().execute("PRAGMA journal_mode = WAL")
 book().execute("CREATE TABLE IF NOT EXISTS entry (id INTEGER PRIMARY KEY, name TEXT, text TEXT, at REAL)")
 

@@ -173,8 +173,7 @@ func TestAppIsSplitIntoPlaceObjectAndName(t *testing.T) {
 	}
 }
 
-// Each row of the table foreign that concerns a flag of fapws has a condition. No two rows have the same word and the
-// same condition.
+// Each row of the table foreign that concerns a flag of fapws has a condition.
 func TestForeignFlagsAreAnsweredWithFlagsThatExist(t *testing.T) {
 	ours := map[string]bool{"--": true, "--json": true, "--system": true}
 	for _, row := range append(commands, table()...) {

@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// The configuration file of the service is used only if the command line names no application. All other configuration
-// files are also used with an application.
+// All other configuration files are also used with an application.
 func TestConfigurationFileOfTheServiceIsForNoApplication(t *testing.T) {
 	home, service := t.TempDir(), t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", home)

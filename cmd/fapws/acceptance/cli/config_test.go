@@ -10,8 +10,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// An empty source, list of addresses or list of methods is an error, in "fapws check" and at the start. Without this
-// error, another page would answer, or every client would be allowed.
+// Without the error, an empty setting could select a different page, or allow every client.
 func TestEmptySettingIsAnErrorInOneLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -175,7 +174,6 @@ func TestReloadReadsTheChangedConfiguration(t *testing.T) {
 	}
 }
 
-// An upgrade keeps the same settings as a reload, even if the configuration file no longer has them.
 func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -191,7 +189,7 @@ func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
 	s.Says("changes of bind take effect after a restart")
 }
 
-// If the changed script names another address, the log reports once that the address stays the same.
+// If the changed script names a new address, the log reports once that the address stays the same.
 func TestReloadKeepsTheAddressOfAScript(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -68,7 +68,7 @@ func promtool(t *testing.T, text string) {
 	}
 }
 
-// The metrics include requests to the application in all workers. Prometheus parses the output.
+// The metrics include requests to the application in all workers.
 func TestCtlMetricsCountRequestsByRouteAndStatus(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "metrics.py")
@@ -233,8 +233,8 @@ func TestCtlTopExitsWhenTheServerStops(t *testing.T) {
 	}
 }
 
-// One thread has a request and waits for another handler, which holds the GIL. In builds without the GIL, the other
-// handler stops all other threads.
+// One thread has a request and waits for the handler that holds the GIL. In builds without the GIL, that handler stops
+// all other threads.
 func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")

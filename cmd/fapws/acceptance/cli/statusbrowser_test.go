@@ -142,7 +142,6 @@ func TestStatusPageInABrowserIsLive(t *testing.T) {
 	}
 }
 
-// A browser without JavaScript gets the flame graph of the profile as a page.
 func TestStatusPageRecordsOneProfileAtATime(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Inline, "metrics.py", "--status", "/_fapws")

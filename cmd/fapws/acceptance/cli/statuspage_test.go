@@ -106,8 +106,6 @@ func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 	})
 }
 
-// The server rejects requests for the status page that come through a proxy, for another host, or from another site. A
-// line of the log reports each rejection.
 func TestStatusPageRejectsRemoteAndCrossSiteRequests(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Workers, "metrics.py", "--status", "/_fapws")

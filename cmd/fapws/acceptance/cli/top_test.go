@@ -68,8 +68,7 @@ func TestProfileMayTakeLongerThanTheTimeout(t *testing.T) {
 	}
 }
 
-// Rows of "fapws ctl top" are never wider than the terminal. The key s sorts by the next column, p pauses, q ends the
-// command and restores the mode of the terminal.
+// The key s sorts by the next column, p pauses, q ends the command and restores the mode of the terminal.
 func TestTopFitsTheTerminalAndObeysKeys(t *testing.T) {
 	t.Parallel()
 	release := filepath.Join(t.TempDir(), "release")

@@ -12,7 +12,7 @@ import (
 
 func Get(target string, fields ...string) string { return Request("GET", target, "", fields...) }
 
-// Request returns the text of a request. Request adds Host, and Content-Length if there is a body.
+// Request returns the text of a request with the field Host, and with Content-Length if there is a body.
 func Request(method, target, body string, fields ...string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: test\r\n", method, target)

@@ -30,8 +30,8 @@ func (m Mode) Forks() bool { return m.Name == Forks.Name }
 
 func (m Mode) Workers() bool { return m.Name == Workers.Name }
 
-// InOneProcess runs a test with threads and inline. InOneProcess is for tests of the bridge, of the process, or of what
-// a script remembers in the process. Tests of code in Go alone need one mode, usually Threads.
+// InOneProcess runs a test with threads and inline, for tests of the bridge, of the process, or of what a script
+// remembers in the process.
 func InOneProcess(t *testing.T, test func(t *testing.T, m Mode)) {
 	t.Helper()
 	InEach(t, Modes[:2], test)

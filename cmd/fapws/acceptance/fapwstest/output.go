@@ -53,7 +53,7 @@ func (o *Output) Await(t *testing.T, pattern *regexp.Regexp) []string {
 	return match
 }
 
-// Find waits for a match of pattern. Find returns nil if the output ends without a match, or after Patience.
+// Find waits for a match of pattern, and returns nil if the output ends without a match, or after Patience.
 func (o *Output) Find(pattern *regexp.Regexp) []string {
 	late := time.After(Patience)
 	for {

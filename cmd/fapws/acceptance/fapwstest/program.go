@@ -27,7 +27,7 @@ func ReplaceProgram(t *testing.T, at, with string) {
 	Must(t, copyFile(Image(at), Image(with)))
 }
 
-// startsCopy is the command of a copied wheel. The command imports the copied package instead of the installed one.
+// startsCopy is the command of a copied wheel, which imports the copied package instead of the installed one.
 const startsCopy = `#!%s
 import os, sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/contrib")
@@ -74,8 +74,7 @@ func InstalledPython(t *testing.T) string {
 	return Python
 }
 
-// Maps reports whether the server still runs the file of program. Maps returns false if the file was replaced after the
-// start.
+// Maps reports whether the server still runs the file that is now at program.
 func (s *Server) Maps(program string) bool {
 	s.T.Helper()
 	return strings.Contains(Read(s.T, s.Proc("maps")), " "+Image(program)+"\n")

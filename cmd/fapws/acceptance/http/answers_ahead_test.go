@@ -10,8 +10,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The client does not read at first: the application begins only the response that is being sent and two more. When the
-// client reads, it gets all responses.
+// The client does not read at first: the application begins only the response that is being sent and two more.
 func TestApplicationBeginsFewResponsesForAClientThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	const requests, size = 6, 8 << 20

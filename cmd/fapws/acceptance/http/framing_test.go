@@ -10,7 +10,7 @@ import (
 )
 
 // hostile lists messages that a proxy could parse differently (RFC 9112), and bytes that are not HTTP. The messages are
-// examples of those that package http1 rejects. After each message another request follows, which must not be answered.
+// examples of those that package http1 rejects. A second request follows each message, and must not be answered.
 var hostile = []struct {
 	name, text string
 	status     int

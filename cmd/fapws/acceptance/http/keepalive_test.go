@@ -52,7 +52,6 @@ func TestClientThatExpectsContinueGets100BeforeItsBody(t *testing.T) {
 	}
 	w.Send("2\r\nab\r\n0\r\n\r\n")
 	w.Answer().Is(t, "2 bytes")
-	// One client does not wait for 100 (Continue), and another sends a request without a body.
 	w.Send("POST", head, "Content-Length: 4\r\n\r\nbody")
 	if a := w.Answer(); a.StatusCode == 100 {
 		w.Answer().Is(t, "4 bytes")

@@ -75,8 +75,6 @@ func TestSlowSocketGetsEveryByte(t *testing.T) {
 	})
 }
 
-// The keep-alive timeout may be very short, because the client always sends. TestEachWaitForAClientIsLimited tests
-// silent clients.
 func TestClientThatKeepsSendingRequestsIsNotDisconnected(t *testing.T) {
 	t.Parallel()
 	inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {

@@ -19,7 +19,6 @@ func dialFrom(t *testing.T, from, to string) *fapwstest.Client {
 	return fapwstest.NewClient(t, c)
 }
 
-// The server ignores these fields if a client that is no trusted proxy sends them.
 func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")

@@ -32,7 +32,7 @@ func (c *tusClient) ask(method, target, body string, fields ...string) *fapwstes
 	return a
 }
 
-// create begins an upload. metadata contains pairs of names and values.
+// metadata contains pairs of names and values.
 func (c *tusClient) create(target string, length int64, metadata ...string) *fapwstest.Answer {
 	c.s.T.Helper()
 	var pairs []string
@@ -253,8 +253,7 @@ func TestTusClientUploadsAndContinuesAFile(t *testing.T) {
 	stored(t, filepath.Join(dir, "files"), map[string]string{"by tuspy.bin": text})
 }
 
-// The server limits the number of unfinished uploads of each client. Reports do not contain the id that resumes an
-// upload.
+// The server limits the number of unfinished uploads of each client.
 func TestAnnouncedUploadTakesNoSpaceFromOtherClients(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads, "--body-timeout", "1h", "--body-min-rate", "0")

@@ -47,7 +47,7 @@ func client(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// send sends a request. fields contains names and values, in turn.
+// fields contains names and values, in turn.
 func send(t *testing.T, c *http.Client, method, url string, body io.Reader, fields ...string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequest(method, url, body)

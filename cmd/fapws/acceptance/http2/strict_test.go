@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// head sends a request head. Each line is "name value".
+// head sends a request head, whose lines are "name value".
 func (f *frames) head(id uint32, end bool, lines ...string) error {
 	f.block.Reset()
 	for _, line := range lines {

@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// Clients send messages while workers are replaced repeatedly. The application must get the messages that a client sent
-// before it received a close frame. FAPWS_LIVE_RELOADS is the number of reloads (default 3).
+// The application must get the messages that a client sent before it received a close frame. FAPWS_LIVE_RELOADS is the
+// number of reloads (default 3).
 func TestEachMessageReachesTheApplicationThroughReloads(t *testing.T) {
 	t.Parallel()
 	reloads := 3
@@ -99,8 +99,8 @@ func replaced(err error) bool {
 	return errors.As(err, &closed) && (closed.Code == 1012 || closed.Code == 1001)
 }
 
-// sends sends messages until it receives a close frame. sends answers the close frame, and continues with a new
-// connection. sends returns the messages that it has sent.
+// sends sends messages until it receives a close frame, which it answers, and continues with a new connection. It
+// returns the messages that it has sent.
 func (p *livePeer) sends() (said []string) {
 	for !p.stopped() {
 		c := p.connect()

@@ -54,8 +54,8 @@ func staying(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, script string
 	return fapwstest.Command{Script: script}.Serve(t, m), script
 }
 
-// The WebSocket uses synchronous callbacks. The WebSocket keeps its groups, data, subprotocol, compression, and an
-// incomplete frame.
+// The WebSocket uses synchronous callbacks, and keeps its groups, data, subprotocol, compression, and an incomplete
+// frame.
 func TestWebSocketsMoveToTheNewWorkerAtAReload(t *testing.T) {
 	asleep := fapwstest.Mode{Name: fapwstest.Asleep.Name,
 		Flags: slices.Concat(fapwstest.Asleep.Flags, fapwstest.Workers.Flags)}

@@ -14,8 +14,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The server loads the application outside of the chroot, as the user of --user and never as root. Afterwards, each
-// worker can access only the directory. Only root can use --chroot.
+// The server loads the application as the user of --user and never as root. Only root can use --chroot.
 func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	t.Parallel()
 	daemon, err := user.Lookup("daemon")
@@ -166,8 +165,7 @@ func TestChrootThatCanBeLeftIsRejectedInOneLine(t *testing.T) {
 	}
 }
 
-// The log is rotated by size, by ctl and by other programs, although workers cannot access its path. All workers write
-// to the new file. No line is lost.
+// The log is rotated by size, by ctl and by other programs, although workers cannot access its path. No line is lost.
 func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -253,7 +251,6 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 func TestLoginFilesMustBeInsideTheChroot(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		// TestChrootLoadsOutsideAndServesInside tests users other than root.
 		return
 	}
 	folder := fapwstest.PublicFolder(t)

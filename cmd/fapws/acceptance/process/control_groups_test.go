@@ -88,8 +88,7 @@ var groups atomic.Int64
 
 // controlGroup creates a control group (cgroups(7)) of version 2 or 1, and writes those files that the version
 // supports. dir is the directory of the group. enter is a shell command that moves its process into the group. ok is
-// false if no group can be created, which requires root on most machines. The tests of packages confine and pool need
-// no group.
+// false if no group can be created, which requires root on most machines.
 func controlGroup(t *testing.T, controller string, files map[string]string) (dir, enter string, ok bool) {
 	t.Helper()
 	top := "/sys/fs/cgroup"

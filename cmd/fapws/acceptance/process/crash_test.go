@@ -23,7 +23,6 @@ var crashes = []struct {
 	{"succeed", `\S+crashes\.py:\d+: os\._exit\(0\) was called`, false},
 }
 
-// The line comes after the output of Python. The exit status is 3.
 func TestCrashWhileLoadingIsReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	for _, tt := range crashes {

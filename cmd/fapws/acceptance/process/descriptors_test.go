@@ -9,8 +9,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The application closes descriptors of Go's runtime. The log has one line instead of a dump. A supervisor replaces the
-// worker.
 func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "descriptors.py", Complains: true, Crashes: true}.Serve(t, m)
@@ -35,7 +33,7 @@ func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 }
 
 // The application closes descriptors of the server, or changes them. The process ends with one line, because it could
-// not answer requests, and a supervisor starts another worker.
+// not answer requests, and the supervisor starts a new worker.
 func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 	ways := []struct{ name, says string }{
 		{"epoll", `the application closed descriptor \d+, which belongs to the event loop`},
@@ -57,7 +55,7 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 		}
 		s := serve()
 		for _, w := range ways {
-			// After the shutdown, the kernel selects another port if it had selected the first one.
+			// If the kernel had selected the port, it selects a new port after the shutdown.
 			if m.Workers() && w.name == "shutdown" {
 				continue
 			}

@@ -13,8 +13,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// If changed code does not load, browsers get a page with the error, and other clients get text. After the code has
-// been fixed, all clients get the new code.
+// If changed code does not load, browsers get a page with the error, and other clients get text.
 func TestDevShowsCodeThatDoesNotLoad(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Threads, saying("one"), "--dev")
@@ -169,8 +168,7 @@ func TestDevNoticesChangedTemplates(t *testing.T) {
 	s.comes(browser, 200, "two")
 }
 
-// If the new code does not load, the response is the page with the error. The test uses new and existing connections,
-// requests with bodies, and several workers.
+// If the new code does not load, the response is the page with the error.
 func TestDevAnswersTheFirstRequestAfterAChangeByNewCode(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers},
 		func(t *testing.T, m fapwstest.Mode) {

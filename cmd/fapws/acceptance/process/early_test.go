@@ -92,7 +92,7 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 		})
 }
 
-// All workers have died. No request is lost, even if a reload begins at the same time.
+// All workers have died, and a reload may begin at the same time.
 func TestServerAnswersWhileAllWorkersAreReplaced(t *testing.T) {
 	inline := fapwstest.Mode{Name: "inline", Flags: []string{"--threads", "0", "--workers", "1"}}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, inline}, func(t *testing.T, m fapwstest.Mode) {

@@ -18,8 +18,7 @@ func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string)
 	return fapwstest.Command{Script: "failures.py", Args: []string{folder}, Flags: flags, Complains: true}, folder
 }
 
-// The server logs the reason once and sends it to the client. The server continues to answer other requests, also with
-// files.
+// The server logs the reason once and sends it to the client.
 func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -111,7 +110,7 @@ func TestMissingProcIsReported(t *testing.T) {
 	})
 }
 
-// The signal SIGXFSZ does not end the server. The signal does not end python3 either.
+// As in python3, the signal SIGXFSZ does not end the process.
 func TestFileSizeLimitIsAnOSErrorForHandlers(t *testing.T) {
 	t.Parallel()
 	c, _ := failing(t)

@@ -328,7 +328,7 @@ func TestForkedChildEndsAfterItsThreadsAndDeferredCalls(t *testing.T) {
 	})
 }
 
-// In a forked child, such calls raise exceptions. But its client can become a subscriber.
+// Calls of these features raise exceptions in a forked child, but the client of the child can become a subscriber.
 func TestForkedChildCannotUseFeaturesOfTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads, "--x-sendfile", "/")

@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// hostLogs serves hostlogs.py for three hosts: one.lan has its own error log, two.lan has none, and the log of off.lan
-// is disabled. hostLogs serves an ASGI application for asgi.lan.
+// hostLogs serves hostlogs.py for three hosts, and an ASGI application for asgi.lan: one.lan has its own error log,
+// two.lan has none, and the log of off.lan is disabled.
 func hostLogs(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	c := hostLogsCommand(t, top)
@@ -206,8 +206,7 @@ func TestHostLogCountsLostLines(t *testing.T) {
 }
 
 // Threads and processes write lines at the same time, while the file is rotated continuously by size and by "fapws
-// ctl". No line is lost, duplicated, or mixed with another line. The lines of a traceback stay together, unless the
-// file is full within the traceback.
+// ctl". The lines of a traceback stay together, unless the file is full within the traceback.
 func TestHostLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Workers, "log-max-size = \"50K\"\nlog-keep = 10000\nctl-socket = \"ctl\"")

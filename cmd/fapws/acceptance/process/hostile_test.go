@@ -17,8 +17,7 @@ type takenOver struct {
 	place string
 }
 
-// serveTakenOver starts a server with a hostile application. The application sends messages of kinds before it sends
-// Loaded.
+// serveTakenOver starts a server with a hostile application, which sends messages of kinds before it sends Loaded.
 func serveTakenOver(t *testing.T, m fapwstest.Mode, kinds string, flags ...string) *takenOver {
 	t.Helper()
 	folder := fapwstest.PublicFolder(t)
@@ -69,8 +68,8 @@ var (
 	fatal = []string{"configured", "confined", "certificates", "closed"}
 )
 
-// Messages from inside the sandbox cannot make the supervisor write a file or bind an address. This holds after the
-// start, a reload, an upgrade and a sleep.
+// Messages from inside the sandbox cannot make the supervisor write a file or bind an address: after the start, a
+// reload, an upgrade and a sleep.
 func TestForgedSettingsNameNoFileOrAddress(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Asleep},
 		func(t *testing.T, m fapwstest.Mode) {

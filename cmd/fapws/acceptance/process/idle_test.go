@@ -65,7 +65,7 @@ func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
 }
 
 // While no request needs Python, no process has Python loaded, both with threads and inline. Subscribers stay
-// connected. A WebSocket keeps the application running. A process that dies is replaced.
+// connected. A WebSocket keeps the application running.
 func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "handlers.py", Complains: true,
@@ -151,7 +151,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 }
 
 // Requests get the response for an application that does not start, and the next request tries to start it again. With
-// --dev, clients get the reason. Meanwhile, the server answers requests for files and keeps subscribers.
+// --dev, clients get the reason.
 func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline,
 		{Name: "dev", Flags: []string{"--dev", "--bind", "127.0.0.1:0"}}}

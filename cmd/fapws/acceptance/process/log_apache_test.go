@@ -64,7 +64,7 @@ var recorded = []string{
 	"PUT /a.txt HTTP/1.1\r\nHost: LOCALHOST.\r\nContent-Length: 4\r\n\r\nbody",
 }
 
-// quirks lists requests for which fapws deliberately writes another line than Apache, with the reason. formats says
+// quirks lists requests for which the line of fapws deliberately differs from Apache's, with the reason. formats says
 // whether this concerns all formats, or only the format with all atoms.
 var quirks = map[string]struct{ formats, why string }{
 	"HEAD /none.txt HTTP/1.1\r\nHost: localhost\r\n\r\n": {"atoms",
@@ -110,8 +110,8 @@ func logSite(t *testing.T, folder string) (date string) {
 // errorStatuses lists the errors for which both servers get a page of their own, because their default pages differ.
 var errorStatuses = []int{400, 401, 403, 404, 405, 414, 416, 431, 501, 505}
 
-// apache starts Debian's apache2 with three logs in different formats. apache returns the address and a function that
-// stops apache2.
+// apache starts Debian's apache2 with three logs in different formats, and returns its address and a function that
+// stops it.
 func apache(t *testing.T, folder string, formats map[string]string) (address string, stop func()) {
 	t.Helper()
 	address = backendtest.Unused(t)
@@ -163,7 +163,7 @@ func record(t *testing.T, address, date string) {
 
 var logTime = regexp.MustCompile(`\[\d\d/\w{3}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]`)
 
-// Both servers have the same files and get the same requests. Only the times in the lines may differ.
+// Only the times in the lines may differ.
 func TestAccessLogLinesEqualApachesLines(t *testing.T) {
 	t.Parallel()
 	folder := fapwstest.PublicFolder(t)

@@ -31,7 +31,7 @@ func logLines(t *testing.T, path string) []string {
 	return lines
 }
 
-// readLog is like logLines, but the log may be written or rotated at the same time. readLog may then return an error.
+// readLog is like logLines, but may return an error, because the log may be written or rotated at the same time.
 func readLog(path string) (lines []string, err error) {
 	if left, _ := filepath.Glob(path + ".rotated-*"); len(left) > 0 {
 		return nil, fmt.Errorf("%q are not compressed yet", left)
@@ -118,8 +118,8 @@ func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 	}
 }
 
-// Three workers log as many requests as possible while the file is rotated continuously. Each line must be in one file,
-// complete, and no .gz file may be damaged. The number of files stays within its limit.
+// Three workers log as many requests as possible while the file is rotated continuously. The number of files stays
+// within its limit.
 func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"

@@ -41,8 +41,8 @@ def deferred(environ, start_response):
 PATHS = [("/broken", broken), ("/short", short), ("/late", late), ("/deferred", deferred)]
 `
 
-// outputOf runs a server for a script until it ends. Before that, it requests each of paths, whose line matches the
-// value. The parameter out is the standard error of the server. The result is the text that can be read from in.
+// outputOf runs a server for a script, requests each path in paths, and waits for a line that matches the pattern of
+// the path. The server writes its standard error to out, and outputOf returns the text that arrives at in.
 func outputOf(t *testing.T, in, out *os.File, script, env string, paths map[string]string, flags ...string) string {
 	t.Helper()
 	folder, said, copied := t.TempDir(), fapwstest.NewOutput(), make(chan struct{})
@@ -71,7 +71,7 @@ func outputOf(t *testing.T, in, out *os.File, script, env string, paths map[stri
 
 const lookHello = "PATHS = [('/', lambda environ, start_response: 'hello')]\n"
 
-// The address has its own line. All text is dim except levels. A message says when the server has stopped.
+// The address has its own line. All text is dim except levels.
 func TestTerminalShowsAddressAndLevelsInColors(t *testing.T) {
 	t.Parallel()
 	const stamp = `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d{4} `

@@ -182,7 +182,7 @@ func (m *manager) silent(long time.Duration) {
 	}
 }
 
-// A message contains the addresses. The server notifies the watchdog while its event loop responds.
+// The server notifies the watchdog while its event loop responds.
 func TestServiceManagerIsNotifiedOfStartAndStop(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		manager := newManager(t)
@@ -252,7 +252,7 @@ func TestUmaskFlagAppliesToTheApplication(t *testing.T) {
 	fapwstest.Serve(t, fapwstest.Threads, "service.py", "--umask", "027").Get("/umask", 200).Is(t, "027")
 }
 
-// The workers do not inherit the variables of the manager. The supervisor reports a reload.
+// The workers do not inherit the variables of the manager.
 func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 	t.Parallel()
 	manager := newManager(t)
@@ -277,7 +277,7 @@ func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 	s.Signal(syscall.SIGHUP)
 	manager.hears(`^RELOADING=1\nMONOTONIC_USEC=[0-9]+$`)
 	manager.hears(`^READY=1`)
-	s.Signal(syscall.SIGUSR2) // USR2 starts another program in the same process.
+	s.Signal(syscall.SIGUSR2) // USR2 replaces the program that the process runs.
 	s.Says("upgraded")
 	manager.hears(serving)
 	manager.hears(`^WATCHDOG=1$`)
@@ -360,7 +360,7 @@ func TestSocketActivationOfAnotherProcessIsIgnored(t *testing.T) {
 				t.Error("it serves the socket of another")
 			}
 			s.Get("/environment", 200).Is(t, "clean")
-			s.Get("/child", 200) // the server may not close a descriptor of another process
+			s.Get("/child", 200) // the server must not close a descriptor that is not from its manager
 			if tt.says != "" {
 				s.Says(regexp.QuoteMeta(tt.says))
 			}

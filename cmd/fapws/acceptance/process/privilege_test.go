@@ -12,8 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Root binds the address. Afterwards, no thread of any process runs as root, or can become root again. Only root can
-// use --user.
+// Root binds the address. Afterwards, no thread of any process can become root again. Only root can use --user.
 func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 	t.Parallel()
 	daemon, err := user.Lookup("daemon")
@@ -53,8 +52,8 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 				noThreadIs(t, pid, tt.uid, tt.gid)
 			}
 
-			// After a reload, the worker runs as the same user. This is also true after an upgrade, because the new
-			// program does not start as root.
+			// After a reload, and after an upgrade, whose new program does not start as root, the worker runs as the
+			// same user.
 			s.Reload()
 			s.Get("/identity", 200).Is(t, want)
 			s.Upgrade()

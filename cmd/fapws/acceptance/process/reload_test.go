@@ -130,8 +130,8 @@ func TestReloadWaitsAfterAFailedFirstStart(t *testing.T) {
 	s.comes(tool, 200, "mended")
 }
 
-// --chdir names a link. When the link points to another directory, the server loads the code there, and notices later
-// changes.
+// --chdir names a link. When the target of the link changes, the server loads the code in the new directory, and
+// notices later changes there.
 func TestReloadFollowsASwitchedLink(t *testing.T) {
 	t.Parallel()
 	for _, relative := range []bool{false, true} {

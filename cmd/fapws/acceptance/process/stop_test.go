@@ -147,9 +147,9 @@ func TestShutdownDelayServesButIsNotReady(t *testing.T) {
 	})
 }
 
-// A tool handles SIGTERM and SIGINT in sitecustomize, and then removes its modules, as ddtrace does. In another case,
-// the application handles the signals. Both call the previous handler of the signal. A tool that finds none ends the
-// process at once.
+// In one case, a tool handles SIGTERM and SIGINT in sitecustomize, and then removes its modules, as ddtrace does. In
+// the other case, the application handles the signals. Both handlers call the previous handler of the signal. A tool
+// that finds no previous handler ends the process at once.
 func TestStopWorksIfAToolHandlesTheSignal(t *testing.T) {
 	const tool = `
 import sys

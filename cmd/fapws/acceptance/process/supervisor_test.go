@@ -382,8 +382,8 @@ func TestWorkersFinishRequestsAfterTheirSupervisorWasKilled(t *testing.T) {
 	s.Ended()
 }
 
-// A worker that starts waits for the past events of the other workers. If one of them is stopped (SIGSTOP), it starts
-// without these events after some seconds.
+// A worker that starts waits for the past events of the other workers. If one of these is stopped (SIGSTOP), the new
+// worker starts without its events after some seconds.
 func TestStoppedWorkerDelaysItsReplacementByItsPastEvents(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)

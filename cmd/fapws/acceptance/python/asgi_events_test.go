@@ -17,7 +17,7 @@ const (
 )
 
 // The test sends the events of a response in every order, and every kind of invalid event (ASGI 3, "HTTP & WebSocket
-// ASGI Message Format"). The test checks the response and the exceptions that the application gets.
+// ASGI Message Format").
 func TestASGIEventsInTheWrongOrderRaiseInTheApplication(t *testing.T) {
 	const (
 		none   = "500"

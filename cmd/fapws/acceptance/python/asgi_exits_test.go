@@ -24,7 +24,6 @@ func TestASGIThreadSurvivesExitsOfBackgroundTasks(t *testing.T) {
 	})
 }
 
-// The client has shut down its sending side. The log stays empty.
 func TestASGIApplicationMayReturnAfterAHalfClose(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/exits.py:app"}.Serve(t, m)

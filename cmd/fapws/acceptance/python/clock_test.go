@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The application sets another time zone, as Django does. Log lines keep the time zone of the server.
+// The application sets a different time zone, as Django does.
 func TestLogKeepsTheZoneOfTheServer(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import os, time

@@ -6,8 +6,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Django serves its static files as with runserver. Django does not serve static files without --dev, DEBUG, or the app
-// staticfiles.
+// Django does not serve static files without --dev, DEBUG, or the app staticfiles.
 func TestDjangoServesItsStaticFilesWithDev(t *testing.T) {
 	t.Parallel()
 	venv := fapwstest.Today(t)

@@ -421,8 +421,7 @@ func TestSteadyThreadsRunHandlers(t *testing.T) {
 	fapwstest.Eventually(t, "they end", func() bool { return pythonThreads(s) == 0 })
 }
 
-// pythonThreads counts the threads that run handlers. pythonThreads excludes the threads of Go, which start at any time
-// and never end.
+// pythonThreads counts the threads that run handlers, without the threads of Go, which start at any time and never end.
 func pythonThreads(s *fapwstest.Server) (n int) {
 	s.T.Helper()
 	tasks, err := os.ReadDir(s.Proc("task"))
@@ -447,7 +446,7 @@ func socketOf(s *fapwstest.Server, client net.Addr) string {
 	if err != nil {
 		s.T.Fatal(err)
 	}
-	// A client of another server may have the same port.
+	// A client of a different server may have the same port.
 	local, remote := fmt.Sprintf("0100007F:%04X", server.Port), fmt.Sprintf("0100007F:%04X", client.(*net.TCPAddr).Port)
 	for line := range strings.Lines(text) {
 		if f := strings.Fields(line); len(f) > 9 && f[1] == local && f[2] == remote {

@@ -104,7 +104,7 @@ func TestClientThatClosesItsSideOfTLSHasDisconnected(t *testing.T) {
 	fapwstest.FileSays(t, folder+"/left", "yes\nyes\n")
 }
 
-// Since then, other requests have used the thread and the memory of the request.
+// Since the earlier request, other requests have used its thread and its memory.
 func TestFunctionOfAnEarlierRequestKeepsItsLastResult(t *testing.T) {
 	t.Parallel()
 	s, folder := leaving(t, fapwstest.Threads, "--threads", "1")

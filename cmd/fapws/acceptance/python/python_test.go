@@ -97,7 +97,7 @@ func TestVirtualEnvIsUsed(t *testing.T) {
 	}
 }
 
-// The script exits while it is loaded. The messages are the same as with python3, and the exit status is 3.
+// The messages are the same as with python3, and the exit status is 3.
 func TestScriptThatEndsIsReportedWithItsPosition(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, text string }{

@@ -41,7 +41,6 @@ func TestReturnValuesBecomeBodiesAndMediaTypes(t *testing.T) {
 			for _, c := range cases {
 				s.Get(c.path, 200).Is(t, c.body).Field(t, "Content-Type", c.mediaType)
 			}
-			// TestIterablesAreChunkedUnlessTheirLengthIsKnown tests HTTP/1.0.
 			for path, chunked := range map[string]bool{
 				"/str": false, "/list": false, "/file": false, "/dict": false, "/empty": false, "/generator": true,
 				"/map": true, "/written": true,

@@ -70,8 +70,8 @@ app = "two/app.py"
 `
 	dir := t.TempDir()
 	for _, name := range []string{"one", "two"} {
-		// The settings of the first application apply to all applications. The settings of another application apply to
-		// its own paths.
+		// The settings of the first application apply to all applications. The settings of each other application apply
+		// to its own paths.
 		limit := map[string]string{"one": "MAX_BODY_SIZE = 2000\n", "two": "MAX_BODY_SIZE = '1K'\n"}[name]
 		fapwstest.Write(t, dir+"/"+name+"/app.py", limit+strings.ReplaceAll(app, "WHO", name))
 		fapwstest.Write(t, dir+"/"+name+"/neighbour_"+name+".py", "OF = '"+name+"'")

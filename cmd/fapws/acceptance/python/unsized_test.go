@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Files of /proc and /sys report a wrong size. The server sends them completely, even if the application has set
-// Content-Length to the wrong size. Sparse files, and empty files without blocks, have the right size.
+// Files of /proc and /sys report a wrong size, which the application may use as Content-Length. Sparse files, and empty
+// files without blocks, have the right size.
 func TestFilesWithAWrongSizeAreSentCompletely(t *testing.T) {
 	t.Parallel()
 	const sys, proc = "/sys/devices/system/cpu/online", "/proc/sys/kernel/ostype"

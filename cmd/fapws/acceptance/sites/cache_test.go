@@ -163,7 +163,6 @@ func TestUnsafeRequestInvalidatesThePageInAllWorkers(t *testing.T) {
 	p.saysOf("/ttl/c", "hit")
 }
 
-// The page may be a file. Inline mode is tested, too.
 func TestStalePageDoesNotWaitForTheNewPage(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		p := servePages(t, m, "--x-sendfile", os.TempDir())

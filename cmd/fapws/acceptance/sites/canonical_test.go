@@ -140,8 +140,8 @@ headers = { "X-Frame-Options" = "SAMEORIGIN" }
 	}
 }
 
-// The rule that protects a path is an entry of PATHS or belongs to a route. However the framework interprets the path,
-// the rule applies. The framework gets the target of the request as the client has sent it.
+// The rule that protects a path is an entry of PATHS or belongs to a route. The framework gets the target of the
+// request as the client has sent it.
 func TestSpellingsOfPathsDoNotBypassGuardsOfFrameworks(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "django")

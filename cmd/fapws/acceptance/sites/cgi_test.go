@@ -151,8 +151,8 @@ func TestCGIRunsPrograms(t *testing.T) {
 	}
 	s.Get("/page.txt", 200).Is(t, "the page")
 	all.Wait()
-	// Three programs for requests of one connection run at the same time. The responses of the programs are sent in the
-	// order of the requests.
+	// Three programs for requests of one connection run at the same time, and their responses are sent in the order of
+	// the requests.
 	w = s.Dial()
 	for i := range 8 {
 		w.Get(fmt.Sprint("/slow/turn?", i))

@@ -9,8 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// ownPageForm matches pages that the server itself makes for browsers. The server's own pages have a sentence and a
-// link back.
+// ownPageForm matches pages that the server itself makes for browsers, which have a sentence and a link back.
 var ownPageForm = regexp.MustCompile(`(?s)^<!doctype html>.*color-scheme:light dark.*<h1>[A-Z][^<]+</h1>\n` +
 	`<p>[^<]+</p>\n<p>(<a class="do" href="">Try again</a> )?<a class="do" href="/">Home page</a></p>`)
 

@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The server serves the directory of an application. The server hides all files that the configuration names, under any
-// name. The server also hides source files, backups and databases, unless a setting allows them.
+// The server serves the directory of an application, and hides all files that the configuration names, under any name.
+// The server also hides source files, backups and databases, unless a setting allows them.
 func TestPrivateFilesOfAnApplicationAreHidden(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, top, app string }{

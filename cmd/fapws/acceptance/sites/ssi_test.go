@@ -80,8 +80,7 @@ def application(environ, start_response):
 	}
 }
 
-// The directory has no application, so the server does not start Python. Without the flag, the server sends the pages
-// unchanged.
+// The directory has no application, so the server does not start Python.
 func TestSSIFlagProcessesPagesOfADirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

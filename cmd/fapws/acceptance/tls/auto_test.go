@@ -18,8 +18,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The client trusts the authority of the machine. The client has fetched the certificate of the authority over plain
-// HTTP and compared it. After a restart, the authority remains the same, even if the file system has become read-only.
+// The client trusts the authority of the machine, whose certificate it has fetched over plain HTTP and compared. After
+// a restart, the authority remains the same, even if the file system has become read-only.
 func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -171,7 +171,7 @@ text = "c"
 			{"b.test", "b.test", nil, "/health", 200, "healthy"},
 			{"c.test", "c.test", &ann, "/", 200, "c"},
 
-			// Clients of the other host need another certificate, so they must open another connection.
+			// Clients of the other host need a different certificate, so they must open a new connection.
 			{"a.test", "b.test", &ann, "/", 421, "this connection was opened for another host"},
 			{"c.test", "b.test", &bob, "/", 421, "this connection was opened for another host"},
 			{"c.test", "a.test", &ann, "/admin/", 421, "this connection was opened for another host"},

@@ -12,7 +12,7 @@ import (
 )
 
 // The service manager (systemd) has opened the sockets, and the socket called https is for HTTPS. The names of the
-// certificate files are symbolic links. A renewal replaces the links.
+// certificate files are symbolic links, which a renewal replaces.
 func TestCertificatesOfSystemdCertbotAndKubernetesAreServed(t *testing.T) {
 	t.Parallel()
 	ca := certtest.NewAuthority(t)

@@ -17,8 +17,7 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// The first requests after a change wait until the new code has loaded. The test sends several at the same time, over
-// new and existing connections, with and without bodies.
+// The first requests after a change wait until the new code has loaded.
 func TestDevAnswersByNewCodeOverTLSAndHTTP2(t *testing.T) {
 	const text = "import time; time.sleep(0.3)\n" +
 		"def handler(environ, start_response):\n    return '%s ' + environ['wsgi.input'].read().decode()\nPATHS = " +

@@ -48,8 +48,7 @@ func TestUnfinishedClientHelloNeedsOneDescriptorAndLittleMemory(t *testing.T) {
 	descriptors, memory := len(s.Descriptors()), s.RSS()
 	for i := range 1000 {
 		c := s.Dial()
-		// The TLS record has 16,000 bytes. The record contains the beginning of a ClientHello of 60,000 or 16,380
-		// bytes.
+		// The TLS record has 16,000 bytes, and contains the beginning of a ClientHello of 60,000 or 16,380 bytes.
 		size := [2][2]byte{{0xea, 0x60}, {0x3f, 0xfc}}[i%2]
 		record := append([]byte{22, 3, 1, 0x3e, 0x80, 1, 0, size[0], size[1]}, make([]byte, 16000-4)...)
 		for range 3 - 2*(i%2) {

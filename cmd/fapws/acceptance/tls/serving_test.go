@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// secured starts a server with serving.py. secured also returns a TLS configuration for clients, which trusts the
+// secured starts a server with serving.py, and returns it with a TLS configuration for clients, which trusts the
 // server.
 func secured(t *testing.T, m fapwstest.Mode, flags ...string) (*fapwstest.Server, *tls.Config) {
 	t.Helper()
@@ -175,7 +175,7 @@ func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
 	}
 }
 
-// Such a connection has not had a request yet. Clients do not repeat the first request of a connection if it fails.
+// The connection has not had a request yet. Clients do not repeat the first request of a connection if it fails.
 func TestNewConnectionOverTLSStaysOpenAtAReload(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, config := secured(t, m, "--max-requests", "1000000")
