@@ -110,7 +110,7 @@ func (w *wire) handshake() {
 	_ = w.conn.Wake(nil)
 }
 
-// feed takes over the bytes that have arrived. feed reports whether the handshake has ended.
+// feed takes over the bytes that have arrived, and reports whether the handshake has ended.
 func (w *wire) feed(input []byte) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -91,7 +91,7 @@ func product(t *testing.T, do func(dir string, text []byte, f *ast.File)) {
 	}
 }
 
-// receiverOf returns the name of the type to which a method belongs. For a function, receiverOf returns "".
+// receiverOf returns the name of the type to which a method belongs, or "" for a function.
 func receiverOf(d ast.Decl) string {
 	method, ok := d.(*ast.FuncDecl)
 	if !ok || method.Recv == nil {

@@ -65,8 +65,8 @@ func keepChroot(inherited bool) error {
 	return nil
 }
 
-// PassChroot makes a program that replaces this program by execve(2) keep the capability that Assume has kept.
-// PassChroot must be called on the thread that called Assume.
+// PassChroot makes a program that replaces this program by execve(2) keep the capability that Assume has kept, and must
+// be called on the thread that called Assume.
 func PassChroot() error { return keepChroot(true) }
 
 // MayChroot reports whether the calling thread or its child processes have the right to call chroot(2).

@@ -195,8 +195,8 @@ type found struct {
 	path string
 }
 
-// search returns the server that belongs to the user uid and has the process ID pid. If pid is 0, search returns all
-// servers that belong to the user.
+// search returns the server that belongs to the user uid and has the process ID pid, or all servers that belong to the
+// user if pid is 0.
 func search(uid, pid int) (running []found) {
 	for _, p := range places(uid) {
 		if private(p, uid) != nil {

@@ -25,8 +25,8 @@ type Parts struct {
 	Loader   *programs.Loader
 	Programs *Programs
 
-	// The function Token returns the response to a public authority that requests a token. It is nil if no certificates
-	// are ordered. Token must be safe for concurrent use.
+	// The function Token returns the response to a public authority that requests a token, and is nil if no
+	// certificates are ordered. Token must be safe for concurrent use.
 	Token func(token string) ([]byte, error)
 
 	// certificate of the machine's own authority in PEM; nil if none
@@ -124,7 +124,7 @@ type Built struct {
 	closers []func()
 }
 
-// Close closes the sources of the sites. Close must not be called while a request is active.
+// Close closes the sources of the sites, and must not be called while a request is active.
 func (b *Built) Close() {
 	for _, f := range b.closers {
 		f()

@@ -86,8 +86,8 @@ func (p *Plan) IsOpen(conf *settings.Config, contents *pybridge.Contents) bool {
 		len(users) < entries)
 }
 
-// WorkDir returns the directory of --chdir as an absolute path. WorkDir does not resolve symbolic links, because they
-// may point to a different directory later.
+// WorkDir returns the directory of --chdir as an absolute path, and does not resolve symbolic links, because they may
+// point to a different directory later.
 func (p *Plan) WorkDir() string {
 	if filepath.IsAbs(p.Conf.Chdir) {
 		return p.Conf.Chdir

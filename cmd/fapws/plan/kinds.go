@@ -48,8 +48,8 @@ func (a *SiteApplication) FromFile(v settings.TOMLValue) error {
 	return nil
 }
 
-// Folder returns the directory that is searched for modules first: the directory of the configuration file. Folder
-// returns "" if no configuration file names the application.
+// Folder returns the directory that is searched for modules first: the directory of the configuration file, or "" if no
+// configuration file names the application.
 func (a *SiteApplication) Folder() string {
 	if a.At.File == nil {
 		return ""

@@ -253,7 +253,7 @@ func isErrorLog(conf *settings.Config, path string) bool {
 	return err == nil && os.SameFile(a, b)
 }
 
-// Lost returns the number of lines that the log files have dropped. It does not include the number from Logger.Lost.
+// Lost returns the number of lines that the log files have dropped, and does not include the number from Logger.Lost.
 // Lost is safe for concurrent use.
 func (l *LogFiles) Lost() (n int64) {
 	l.mu.Lock()

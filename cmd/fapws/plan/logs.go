@@ -69,8 +69,8 @@ type LogFiles struct {
 	files map[string]*logfile.File
 }
 
-// Configure sets the settings of the logs. Configure must be called before the first file is opened. The parameter main
-// logs errors that concern the log files.
+// Configure sets the settings of the logs, and must be called before the first file is opened. The parameter main logs
+// errors that concern the log files.
 func (l *LogFiles) Configure(conf *settings.Config, main *Logger) {
 	if l.conf, l.main = conf, main; l.files == nil {
 		l.numbers, l.files = map[string]int{}, map[string]*logfile.File{}
@@ -188,7 +188,7 @@ func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 	return write, number, nil
 }
 
-// Client writes a line about a client to the error log with the given number. Client is safe for concurrent use.
+// Client writes a line about a client to the error log with the given number, and is safe for concurrent use.
 func (l *LogFiles) Client(number int, level logfile.Level, client, line string) {
 	if number == 0 {
 		l.main.LogClient(level, client, line)
@@ -197,7 +197,7 @@ func (l *LogFiles) Client(number int, level logfile.Level, client, line string) 
 	l.writers[number-1](level, client, line)
 }
 
-// Reopen opens the log files again at their paths, after the old files were renamed. Reopen is safe for concurrent use.
+// Reopen opens the log files again at their paths, after the old files were renamed, and is safe for concurrent use.
 func (l *LogFiles) Reopen() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -164,7 +164,7 @@ func (p *Plan) checkSomething() error {
 	return nothingNamed(p.Command)
 }
 
-// Find finds the applications. Find can be called more than once. The error describes a failure or a mistake in the
+// Find finds the applications, and can be called more than once. The error describes a failure or a mistake in the
 // configuration file.
 func (p *Plan) Find() error {
 	for _, app := range p.Site.Apps()[len(p.apps):] {

@@ -235,7 +235,7 @@ func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 
 var errTooLong = errors.New("a message is too long")
 
-// join adds a datagram to the parts of a message. join returns the complete message, or nil if more parts follow.
+// join adds a datagram to the parts of a message, and returns the complete message, or nil if more parts follow.
 func (c *Channel) join(datagram []byte) (*Message, error) {
 	if len(datagram) == 0 || datagram[0] != partMark && datagram[0] != endMark {
 		return decode(datagram)

@@ -67,7 +67,7 @@ func New(o Options) *Pool {
 	return p
 }
 
-// Run starts the workers, or takes over the workers of handover. Run returns when the last worker has ended. The result
+// Run starts the workers, or takes over the workers of handover, and returns when the last worker has ended. The result
 // is nil after Stop, and a *process.ExitError if the first start failed. The parameter signals is the channel that
 // delivers the signals to this process.
 func (p *Pool) Run(signals *Signals, handover *Handover) error {
@@ -142,7 +142,7 @@ func (p *Pool) checkWorkers() {
 	}
 }
 
-// post runs f on the goroutine of Run. post returns false if Run has returned.
+// post runs f on the goroutine of Run, and returns false if Run has returned.
 func (p *Pool) post(f func()) bool {
 	select {
 	case p.events <- f:
@@ -407,7 +407,7 @@ func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 	return replies
 }
 
-// Status returns the current status, or the zero Status after Run has returned. Status is safe for concurrent use.
+// Status returns the current status, or the zero Status after Run has returned, and is safe for concurrent use.
 func (p *Pool) Status() (st Status) {
 	p.do(func() {
 		st = Status{Since: p.since, Reloads: max(0, p.adopted-1), Failure: p.failure, Lost: p.deaths,
@@ -450,7 +450,7 @@ type Options struct {
 	// a worker is replaced if its resident memory exceeds this number of bytes; 0 means no limit
 	MaxRSS int64
 
-	// HangupStops makes the signal HUP stop the server. It is set if HUP means that the terminal was closed.
+	// HangupStops makes the signal HUP stop the server, and is set if HUP means that the terminal was closed.
 	HangupStops bool
 
 	// Stay keeps the supervisor running if the first workers fail to load, so that a reload can succeed.
@@ -504,7 +504,7 @@ type Options struct {
 	// goroutine of Run.
 	LastWords func(pid int, text []byte)
 
-	// The function Reopen reopens the supervisor's log files. It is called before the workers reopen their log files.
+	// The function Reopen reopens the supervisor's log files, and is called before the workers reopen their log files.
 	Reopen func()
 
 	// PassStderr is true if workers cannot open the file of the supervisor's standard error. The supervisor then

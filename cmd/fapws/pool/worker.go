@@ -150,7 +150,7 @@ func (w *worker) ends(status unix.WaitStatus) {
 	}()
 }
 
-// receive passes the worker's messages to the goroutine of Run. receive runs on a separate goroutine.
+// receive passes the worker's messages to the goroutine of Run, and runs on a separate goroutine.
 func (w *worker) receive() {
 	for {
 		m, files, err := w.channel.Receive()
@@ -210,7 +210,7 @@ func (w *worker) within(d time.Duration, why string) {
 	})
 }
 
-// send queues m for w with duplicates of the descriptors of files, which stay open. send is safe for concurrent use.
+// send queues m for w with duplicates of the descriptors of files, which stay open, and is safe for concurrent use.
 func (w *worker) send(m *Message, files ...*os.File) {
 	var own []int
 	for _, f := range files {

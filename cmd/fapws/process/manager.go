@@ -71,7 +71,7 @@ func cannotWrite(path string, err error) error {
 }
 
 // Left returns the open pid file, which a program that replaces this program in the same process passes to
-// TakeOverPIDFile. Left returns nil if there is no pid file.
+// TakeOverPIDFile, and returns nil if there is no pid file.
 func (f *PIDFile) Left() *os.File {
 	if f == nil {
 		return nil
@@ -188,7 +188,7 @@ type Notifier struct {
 	watchdog time.Duration
 }
 
-// TakeNotifier creates a Notifier from environment variables. It removes these variables, because child processes must
+// TakeNotifier creates a Notifier from environment variables, and removes these variables, because child processes must
 // not send messages for the service. TakeNotifier returns nil if there is no service manager or if the manager's unix
 // socket cannot be reached.
 func TakeNotifier() *Notifier {

@@ -32,7 +32,7 @@ func AtTerminal() bool {
 	return err == nil && !signal.Ignored(syscall.SIGHUP)
 }
 
-// SignalsArrived returns the distinct signals that arrived between the old and the new program of an upgrade. It must
+// SignalsArrived returns the distinct signals that arrived between the old and the new program of an upgrade, and must
 // be called once, after the program has started to catch signals. A signal that arrives during the call may be
 // delivered twice.
 func SignalsArrived() (signals []syscall.Signal) {

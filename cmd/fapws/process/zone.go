@@ -28,8 +28,8 @@ func init() {
 	}
 }
 
-// zoneOf returns the time zone for a rule. The result is nil if value is empty, a path, or the name of a time zone. If
-// the rule cannot be parsed, all times in the result have the zone name in the constant unread.
+// zoneOf returns the time zone for a rule, or nil if value is empty, a path, or the name of a time zone. If the rule
+// cannot be parsed, all times in the result have the zone name in the constant unread.
 func zoneOf(value string) *time.Location {
 	rule := strings.TrimPrefix(value, ":")
 	if rule == "" || rule[0] == '/' {

@@ -194,7 +194,7 @@ func SplitSecure(addr string) (plain string, secure bool) {
 	return addr, false
 }
 
-// Secure returns an address with the prefix for HTTPS. Secure returns the address of a unix socket unchanged.
+// Secure returns an address with the prefix for HTTPS, and returns the address of a unix socket unchanged.
 func Secure(addr string) string {
 	_, secure := SplitSecure(addr)
 	switch {

@@ -243,8 +243,8 @@ func (ignored) Set(string) error { return nil }
 func (ignored) String() string   { return "" }
 func (ignored) Type() string     { return "" }
 
-// ParseFlags parses the flags of a command such as bench. ParseFlags returns the arguments that are not flags, even if
-// they are between flags. The error is pflag.ErrHelp, or its text is a line for the user.
+// ParseFlags parses the flags of a command such as bench, and returns the arguments that are not flags, even if they
+// are between flags. The error is pflag.ErrHelp, or its text is a line for the user.
 func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	set.SetOutput(io.Discard)
 	set.Usage = func() {}

@@ -175,7 +175,7 @@ func (s *Settings) TakeVenv(venv, where string) {
 	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, where}
 }
 
-// Anchor makes paths from flags and environment variables relative to dir. It is called because the script has changed
+// Anchor makes paths from flags and environment variables relative to dir, and is called because the script has changed
 // the working directory.
 func (s *Settings) Anchor(dir string) {
 	for _, row := range table() {
@@ -209,8 +209,8 @@ func (s *Settings) Wrong(name string, err error) error {
 
 func (s *Settings) File() string { return s.conf.File }
 
-// Config returns the current values. If the values of settings contradict each other, Config returns an error with a
-// text of one line.
+// Config returns the current values, or an error with a text of one line if the values of settings contradict each
+// other.
 func (s *Settings) Config() (Config, error) {
 	c := s.conf
 	c.Server.Sites.Proxies, c.Server.Sites.ProxyUnix, _ = trusted(c.Proxies) // parse has already checked the values

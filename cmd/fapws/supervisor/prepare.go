@@ -36,7 +36,7 @@ func (p *supervisor) findIdentity() (err error) {
 }
 
 // BecomeWorker switches this process from root to the user and the directory of the workers, to check which files
-// workers may read. BecomeWorker must be called on a locked thread.
+// workers may read, and must be called on a locked thread.
 func BecomeWorker(what *plan.Plan) error {
 	p := &supervisor{plan: what, conf: what.Conf}
 	if err := p.findIdentity(); err != nil {

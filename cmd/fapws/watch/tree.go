@@ -19,7 +19,7 @@ type tree struct {
 	full     bool // the number of folders exceeds maxFolders
 }
 
-// look scans all files, nearest directories first. look returns the files that have changed since the last scan, with a
+// look scans all files, nearest directories first, and returns the files that have changed since the last scan, with a
 // word for the change. enter is called for each directory before its files are examined.
 func (t *tree) look(enter func(folder string)) map[string]string {
 	old := t.files
@@ -120,7 +120,7 @@ func idOf(info os.FileInfo) fileID {
 // racy is the age below which a file may still change without a new size or time.
 const racy = 2 * time.Second
 
-// take returns the stamp of a file. take does not read the file if its metadata is equal to the stamp old and no change
+// take returns the stamp of a file, and does not read the file if its metadata is equal to the stamp old and no change
 // is likely.
 func take(path string, old stamp) (s stamp, there bool) {
 	info, err := os.Stat(path)

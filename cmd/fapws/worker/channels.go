@@ -31,7 +31,7 @@ func (r *relay) configure(c *live.StreamConfig) {
 	c.Left = func(name string, client *live.StreamClient) { r.notify(name, client, true) }
 }
 
-// notify reports to the application that a subscriber has joined or left. notify must be called on the event loop.
+// notify reports to the application that a subscriber has joined or left, and must be called on the event loop.
 func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 	if name == ctl.StatusChannel {
 		return
@@ -171,7 +171,7 @@ func runAll(all []func()) {
 	}
 }
 
-// publish queues events for all processes. publish may be called on the event loop.
+// publish queues events for all processes, and may be called on the event loop.
 func (r *relay) publish(events []pybridge.Event) { r.up.Add(events...) }
 
 // flush waits until all queued events were sent, but no longer than limit.
@@ -209,7 +209,7 @@ func (r *relay) awaitOwn(end time.Time) {
 	}
 }
 
-// arrived handles events from the supervisor. It is called on the goroutine of Parent.listen.
+// arrived handles events from the supervisor, and is called on the goroutine of Parent.listen.
 func (r *relay) arrived(m *pool.Message) {
 	switch {
 	case m.Text == pool.Dropped: // the ID alone permits the publisher to send new events
@@ -235,7 +235,7 @@ func (r *relay) deal(m *pool.Message) {
 	}
 }
 
-// counted records how many local subscribers a channel has, or how many local WebSockets a group has. counted also
+// counted records how many local subscribers a channel has, or how many local WebSockets a group has, and also
 // schedules a report to the supervisor.
 func (r *relay) counted(name string, n int) {
 	pybridge.CountSubscribers(name, false, int64(n))

@@ -102,7 +102,7 @@ func (s *service) measureIfShown() {
 	}
 }
 
-// measure makes the server start to count requests. measure must not be called on the event loop.
+// measure makes the server start to count requests, and must not be called on the event loop.
 func (s *service) measure() {
 	s.measured.Lock()
 	defer s.measured.Unlock()

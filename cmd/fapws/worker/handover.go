@@ -84,7 +84,7 @@ func (r *relay) take(m *pool.Message, files []*os.File) {
 	}
 }
 
-// takeSubscribers serves the clients that another worker hands over. takeSubscribers runs on a separate goroutine.
+// takeSubscribers serves the clients that another worker hands over, and runs on a separate goroutine.
 func (r *relay) takeSubscribers(from *pool.Channel) {
 	defer r.taking.Done()
 	defer from.Close()

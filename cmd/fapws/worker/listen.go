@@ -159,7 +159,7 @@ type Early[S syscall.Conn] struct {
 	sockets []S
 }
 
-// Listen opens sockets for addrs. Listen returns an error only if the parameter certain is true (see Passed.Early).
+// Listen opens sockets for addrs, and returns an error only if the parameter certain is true (see Passed.Early).
 func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -135,7 +135,7 @@ func (y *python) openLoader(s *service) error {
 	return nil
 }
 
-// useLoader starts to use the loader. It is called only once, when the settings and the log files are known.
+// useLoader starts to use the loader, and is called only once, when the settings and the log files are known.
 func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	loader := y.loader.Load()
 	if loader == nil {
@@ -151,8 +151,7 @@ func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	})
 }
 
-// followErrors makes the loader write to the error log after the log was reopened. followErrors is safe for concurrent
-// use.
+// followErrors makes the loader write to the error log after the log was reopened, and is safe for concurrent use.
 func (y *python) followErrors() {
 	if loader := y.loader.Load(); loader != nil {
 		loader.FollowStderr()

@@ -62,7 +62,7 @@ func TakeParent() (*Parent, error) {
 	return p, nil
 }
 
-// Run runs a worker and returns its exit code. Run must be called on the main thread.
+// Run runs a worker and returns its exit code, and must be called on the main thread.
 func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	s := newService(what, &Instance{}, stderr, p)
 	p.s, p.join = s, sync.OnceFunc(s.relay.join)
@@ -106,7 +106,7 @@ func (p *Parent) begin() (early bool, err error) {
 	return p.Role != "" && p.root == "" && !p.checksFirst(), nil
 }
 
-// tell sends a message to the supervisor. tell ignores errors: if the supervisor has ended, the method listen notices
+// tell sends a message to the supervisor, and ignores errors: if the supervisor has ended, the method listen notices
 // the end of the channel.
 func (p *Parent) tell(m *pool.Message) { _ = p.channel.Send(m) }
 
@@ -230,7 +230,7 @@ func (p *Parent) restoreStderr() {
 	}
 }
 
-// present serves the page from a Notice message. It runs on a separate goroutine.
+// present serves the page from a Notice message, and runs on a separate goroutine.
 func (p *Parent) present() {
 	s := p.s
 	if p.checksFirst() {

@@ -61,7 +61,7 @@ func (y *python) become(to appState) bool {
 	}
 }
 
-// is reports whether the application is in the state named by the parameter. It is safe for concurrent use.
+// is reports whether the application is in the state named by the parameter, and is safe for concurrent use.
 func (y *python) is(state appState) bool { return appState(y.state.Load()) == state }
 
 // asleep reports whether the application has not been loaded because no request needed it. asleep is safe for
@@ -128,7 +128,7 @@ func (y *python) close(code int, deadline time.Time) int {
 	return code
 }
 
-// used records a use of the application. used is safe for concurrent use.
+// used records a use of the application, and is safe for concurrent use.
 func (y *python) used() {
 	now := time.Now()
 	y.lastUse.Store(&now)
@@ -147,7 +147,7 @@ func (y *python) unused(idleStop time.Duration) bool {
 	return idle >= idleStop
 }
 
-// backlog returns the number of waiting requests and the number of threads. backlog is safe for concurrent use.
+// backlog returns the number of waiting requests and the number of threads, and is safe for concurrent use.
 func (y *python) backlog() pybridge.Backlog {
 	if h := y.running(); h != nil {
 		return h.Backlog()

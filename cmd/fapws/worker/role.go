@@ -15,14 +15,14 @@ import (
 // supervisor, the role Parent serves as a worker, and the role sandboxCheck executes "check --sandbox". The methods are
 // called in the order of their declaration, on the main thread. Only the method tell is safe for concurrent use.
 type role interface {
-	// configure adds settings for the event loop. configure is called a second time when all settings are known.
+	// configure adds settings for the event loop, and is called a second time when all settings are known.
 	configure(c *runtime.Config)
 
 	// begin prepares for clients before the applications load. The result early reports whether clients may be answered
 	// while the applications load.
 	begin() (early bool, err error)
 
-	// enter restricts the process and completes the startup of the applications. It returns the listeners for the
+	// enter restricts the process and completes the startup of the applications, and returns the listeners for the
 	// method serve.
 	enter() ([]*conn.Listener, error)
 

@@ -67,7 +67,7 @@ func newService(p *plan.Plan, instance *Instance, stderr io.Writer, r role) *ser
 	return s
 }
 
-// run runs a service and returns the exit code. run must be called on the main thread.
+// run runs a service and returns the exit code, and must be called on the main thread.
 func (s *service) run(life func() (code int, err error)) (code int, err error) {
 	// Compute the memory limit in advance, because memoryLimit reads several files and its result is needed soon.
 	go memoryLimit()
@@ -233,7 +233,7 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 	return s.https.use(s.plan.Certificates(&s.conf))
 }
 
-// sends returns the functions with which responders continue their responses. sends can be called before the server
+// sends returns the functions with which responders continue their responses, and can be called before the server
 // exists.
 func (s *service) sends() (sends backend.Sends) {
 	files := func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, text []byte) exchange.Outcome {

@@ -115,7 +115,7 @@ func (z *lateLoad) fail(err error) (code int) {
 
 const noticeWithin = 2 * time.Second
 
-// keepPresence queues a presence event and wakes the application. keepPresence must be called on the event loop.
+// keepPresence queues a presence event and wakes the application, and must be called on the event loop.
 func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 	if z.p.Watches && len(z.presence) < mostPresence {
 		z.presence = append(z.presence, e)
@@ -123,7 +123,7 @@ func (z *lateLoad) keepPresence(e pybridge.PresenceEvent) {
 	}
 }
 
-// tellPresence passes the queued presence events to the application. tellPresence must be called on the event loop.
+// tellPresence passes the queued presence events to the application, and must be called on the event loop.
 func (z *lateLoad) tellPresence() {
 	for _, e := range z.presence {
 		z.p.s.python.handler.NotifyPresence(e)

@@ -129,8 +129,8 @@ func Binary(t *testing.T) string {
 
 const allowRoot = "FAPWS_ALLOW_ROOT=1"
 
-// CleanEnviron returns the environment without the variables that change fapws or Python. CleanEnviron keeps
-// PYTHONMALLOC, which AddressSanitizer needs.
+// CleanEnviron returns the environment without the variables that change fapws or Python, and keeps PYTHONMALLOC, which
+// AddressSanitizer needs.
 func CleanEnviron() (env []string) {
 	for _, pair := range os.Environ() {
 		name, _, _ := strings.Cut(pair, "=")

@@ -17,8 +17,7 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// pebble runs Pebble, the test server of Let's Encrypt for certificates. pebble needs no DNS: every name is this
-// machine.
+// pebble runs Pebble, the test server of Let's Encrypt for certificates, and needs no DNS: every name is this machine.
 type pebble struct {
 	directory   string
 	trust       string
