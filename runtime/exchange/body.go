@@ -17,25 +17,19 @@ import (
 // once. Otherwise the handler gets the request when the body is complete, so that a slow client never occupies an
 // application.
 type Body struct {
-	X *Exchange // the exchange; nil if the rest of the body is discarded
-	// X gets pieces of the body as they arrive; if false, the body is collected
-	Streamed bool
-	// the client waits for 100 Continue before it sends a streamed body
-	Expects bool
+	X        *Exchange // the exchange; nil if the rest of the body is discarded
+	Streamed bool      // X gets pieces as they arrive; if false, the body is collected
+	Expects  bool      // the client waits for 100 Continue before it sends a streamed body
 
-	max  int64 // limit of the body in bytes; negative means no limit
-	size int64
-	// time of the first byte, plus the duration of all pauses
-	begun int64
-	// the server does not read the body now, so the timeout of the body is suspended
-	Paused bool
+	max    int64 // limit of the body in bytes; negative means no limit
+	size   int64
+	begun  int64 // time of the first byte, plus the duration of all pauses
+	Paused bool  // the server does not read the body, so its timeout is suspended
 	paused int64 // time of the last Pause
 
-	// the stored bytes in memory; empty after the body has moved to a file
-	data []byte
-	// descriptor of the file that contains the body; -1 if there is none
-	spool int
-	waits bool // the body waits for a file because its client has the maximum number of files
+	data  []byte // the stored bytes in memory; empty after the body has moved to a file
+	spool int    // descriptor of the file that contains the body, or -1
+	waits bool   // the body waits for a file because its client has the maximum number of files
 }
 
 // CollectedBody is the default limit for bodies that are collected for an application, in bytes. In addition, a
@@ -52,7 +46,7 @@ var (
 	errNoRoom   = errors.New("not enough free space for the request body")
 )
 
-// admits returns nil if a body of size bytes is permitted. Otherwise it returns errTooLarge or errNoRoom. The parameter
+// admits returns nil if a body of size bytes is permitted, and otherwise errTooLarge or errNoRoom. The parameter
 // written is the number of bytes that are already on the disk.
 func (s *Server) admits(size, written, max int64) error {
 	switch {
@@ -69,7 +63,7 @@ func (s *Server) admits(size, written, max int64) error {
 
 func hasRoom(free, size int64) bool { return size <= free/4 }
 
-// Admits reports whether x may have a body of size bytes. If not, Admits rejects x. Admits must be called before the
+// Admits reports whether x may have a body of size bytes, and otherwise rejects x. Admits must be called before the
 // routing of x is complete.
 func (x *Exchange) Admits(size int64) bool {
 	err := x.s.admits(size, 0, x.MaxBody)
@@ -79,10 +73,10 @@ func (x *Exchange) Admits(size int64) bool {
 	return err == nil
 }
 
-// TooLarge reports whether size exceeds max. A negative max means no limit.
+// TooLarge reports whether size exceeds max, if max is not negative.
 func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 
-// Begin initializes b for a body of at most max bytes that begins at the time now. A negative max means no limit.
+// Begin initializes b for a body of at most max bytes that begins at the time now.
 func (b *Body) Begin(max, now int64) { *b = Body{max: max, begun: now, spool: -1} }
 
 // Collect makes b the body of x and collects it. Begin must have been called, and the routing of x must not be
@@ -123,8 +117,8 @@ func (b *Body) Count(n int, coming int64) error {
 	return nil
 }
 
-// Store stores a piece that Count has counted: in memory or, if the body has more bytes than the parameter memory, in a
-// file (see Spill). The error is an error of the file system.
+// Store stores a piece that Count has counted: in memory or, if the body has more than memory bytes, in a file. The
+// error is an error of the file system.
 func (b *Body) Store(piece []byte, memory int) error {
 	if b.spool >= 0 {
 		const look = 1 << 20 // number of bytes between two checks of the free space
@@ -144,7 +138,7 @@ func (b *Body) Store(piece []byte, memory int) error {
 }
 
 // Spill moves b from memory to a file without a name. If the client has reached its limit of files, b waits for a file,
-// and the caller should stop reading. The error is an error of the file system.
+// and the caller should stop reading.
 func (b *Body) Spill() (err error) {
 	x := b.X
 	files, client := &x.s.files, x.from.Account()
@@ -169,8 +163,8 @@ func (b *Body) InFile() bool { return b.spool >= 0 }
 
 func (b *Body) InMemory() int { return len(b.data) }
 
-// stored returns the body in memory, or the descriptor of the file that contains the body. The caller must close the
-// file. The result spool is -1 if there is no file.
+// stored returns the body in memory and spool -1, or the descriptor spool of the file that contains the body. The
+// caller must close the file.
 func (b *Body) stored() (data []byte, spool int) {
 	data, spool = b.data, b.spool
 	b.data, b.spool = nil, -1
@@ -188,7 +182,7 @@ func (b *Body) Drop() {
 	}
 }
 
-// Asked records that the server sends 100 Continue at the time now. The timeout of the body then begins.
+// Asked begins the timeout of the body, because the server sends 100 Continue at the time now.
 func (b *Body) Asked(now int64) { b.Expects, b.begun = false, now }
 
 func (b *Body) Pause(now int64) { b.Paused, b.paused = true, now }
@@ -221,8 +215,7 @@ func (b *Body) TimedOut() Reply {
 	return Reply{Status: 408, Text: "timed out waiting for the request body", Close: true}
 }
 
-// writeAll writes data to a file. writeAll may be called on the event loop, because the kernel only copies the bytes to
-// its page cache.
+// writeAll may be called on the event loop, because the kernel only copies the bytes to its page cache.
 func writeAll(fd int, data []byte) error {
 	for len(data) > 0 {
 		n, err := unix.Write(fd, data)
@@ -253,7 +246,6 @@ func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 // bodies and large WebSocket messages.
 func (s *Server) InputMemory() *conn.Shares { return &s.memory }
 
-// Account returns the account of the client of x (conn.Peer.Account).
 func (x *Exchange) Account() string {
 	return cmp.Or(x.from, x.client.direct()).Account()
 }

@@ -14,8 +14,7 @@ import (
 )
 
 // A Carrier is a protocol that can carry an exchange instead of HTTP: a WebSocket or a tunnel. The function offer of
-// Server.Init makes a Carrier if the request asks for such a protocol. The handler then accepts the protocol or sends
-// an ordinary response.
+// Server.Init makes a Carrier if the request asks for such a protocol.
 type Carrier interface {
 	// Begun reports whether the protocol has taken over the connection. If so, the Carrier is also the Sink of the
 	// exchange.
@@ -33,18 +32,17 @@ type Carrier interface {
 // SocketState is the state of an open WebSocket that one server hands over to its successor, as JSON.
 type SocketState struct {
 	Group []byte // Mount.Group of the WebSocket's mount
-	Head  []byte // head of the request
+	Head  []byte
 	// addresses of the server and of the client, with ports; "" for a unix socket
 	Local, Remote string
 	User          string `json:",omitempty"`
 	Subprotocol   string `json:",omitempty"`
 	Compression   websocket.Compression
-	Groups        [][]byte // the groups that the WebSocket has joined
-	// number of the last message to Groups that was sent to the client
-	Seq          uint64
-	Data         []byte // data of the handler, from the last part with OpHandOver
-	Input        []byte // the received part of an incomplete message
-	Sent, Framed int64
+	Groups        [][]byte
+	Seq           uint64 // number of the last message to Groups that was sent to the client
+	Data          []byte // data of the handler, from the last part with OpHandOver
+	Input         []byte // the received part of an incomplete message
+	Sent, Framed  int64
 
 	// state of the line for the access log, which is not written yet
 	Log *logfile.State `json:",omitempty"`
@@ -64,7 +62,7 @@ func (x *Exchange) dropCarrier() {
 func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
 	x.Sink = sink
 	c, head = x.Stream.SwitchProtocols(x, r)
-	// Release the memory of the peer. The method direct creates the peer again if it is needed.
+	// The method direct creates the peer again if it is needed.
 	if x.from == x.client.peer {
 		x.from, x.client.peer = nil, nil
 	}
@@ -133,8 +131,7 @@ func AddressText(a net.Addr) string {
 	return ""
 }
 
-// AddressOf returns the address that AddressText has converted to text. For "", AddressOf returns the address of a unix
-// socket.
+// AddressOf is the inverse of AddressText. For "", it returns the address of a unix socket.
 func AddressOf(text string) net.Addr {
 	if a, err := netip.ParseAddrPort(text); err == nil {
 		return net.TCPAddrFromAddrPort(a)

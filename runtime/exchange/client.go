@@ -16,23 +16,20 @@ import (
 )
 
 // Client is the state that the exchanges of a connection share: the address of the client, and the client that a
-// trusted proxy has reported. An HTTP/1 connection embeds a Client. An HTTP/2 connection keeps the Client of the HTTP/1
-// connection that it replaces. A Client may be used only on the event loop.
+// trusted proxy has reported. An HTTP/1 connection embeds a Client, which an HTTP/2 connection takes over. A Client may
+// be used only on the event loop.
 type Client struct {
 	conn.Conn
 
 	subrequest *Origin
-	// nil if the client is not a proxy and the server has no path prefix
-	proxy *trustedProxy
-	// the peer of the connection itself; nil until the method direct sets this field
-	peer *Peer
+	proxy      *trustedProxy // nil if the client is not a proxy and the server has no path prefix
+	peer       *Peer         // the peer of the connection itself; set by the method direct
 
 	Expected conn.Expected // result of conn.Acceptor.Expect
 	Counts   conn.Verdict  // how the acceptor counts the connection
 	Crowds   bool          // the connection counts for conn.AcceptConfig.MaxPerAddress
 	requests uint32        // number of logged requests
-	// number of exchanges that have not ended, including exchanges of streams that were reset
-	Active int32
+	Active   int32         // number of active exchanges, including those of reset streams
 }
 
 // InitClient initializes c, a zero Client, with the socket fd, which c then owns. If awaitsHeader is true and the
@@ -58,7 +55,6 @@ func (c *Client) InitSubrequest(fd int, o *Origin) {
 
 func (s *Server) Arrived(c *Client) { s.loop.Arrived(c) }
 
-// Gone tells the acceptor that c is no longer counted as a connection.
 func (s *Server) Gone(c *Client) { s.loop.Gone(c) }
 
 // Account returns the account of the last request's client (conn.Peer.Account).
@@ -85,8 +81,7 @@ func (c *Client) direct() *Peer {
 	return c.peer
 }
 
-// Secured is called after the TLS handshake. It discards the peer, so that the method direct makes a new peer with the
-// scheme https.
+// Secured discards the peer after the TLS handshake, so that the method direct makes a new peer with the scheme https.
 func (c *Client) Secured() { c.peer = nil }
 
 // LocalPeer is the client of a unix socket. SERVER_NAME and SERVER_PORT must not be empty (PEP 3333).
@@ -113,14 +108,12 @@ func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String()
 // trustedProxy is additional state of a connection: of every connection from a proxy and, if the server has a path
 // prefix, of all connections.
 type trustedProxy struct {
-	// the connection must begin with a header of the PROXY protocol
-	awaits  bool
+	awaits  bool // the connection must begin with a header of the PROXY protocol
 	trusted bool // the server uses the forwarding fields of this connection
 
 	root string // path prefix of the application in the last request
 	peer *Peer  // the client of the last request, if the proxy is trusted
-	// forwarding fields of the last request, as formatted by route.AppendForwarded
-	key []byte
+	key  []byte // forwarding fields of the last request, as formatted by route.AppendForwarded
 }
 
 const maxForwardKey = 1 << 10

@@ -130,12 +130,12 @@ func (s *Server) settleRules(x *Exchange) {
 // An Override replaces responses while the application cannot serve. Clients must not store it.
 type Override struct {
 	Status int
-	Page   []byte // an HTML document in UTF-8, for each request whose Accept field names text/html
-	Text   []byte // in UTF-8, for other requests for the application
+	Page   []byte // an HTML document, for requests whose Accept field names text/html
+	Text   []byte // for all other requests for the application
 	Local  bool   // only requests for http1.LocalHost are overridden
 }
 
-// Override answers requests with o from now on. Nil ends the override.
+// Override answers requests with o from now on; nil ends the override.
 func (s *Server) Override(o *Override) { s.override = o }
 
 // overridden answers x, an exchange of q, with the override. It returns false if the override is not for the host of q.
@@ -156,8 +156,7 @@ func (s *Server) overridden(x *Exchange, q *request) bool {
 // notFoundCache contains paths without a file, so that not every request for a page of an application needs a lookup on
 // the disk.
 type notFoundCache struct {
-	// map from a path to the time of its failed lookup (conn.Set.Now)
-	since map[string]int64
+	since map[string]int64 // map from a path to the time of its failed lookup (conn.Set.Now)
 }
 
 const (
@@ -192,8 +191,7 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 }
 
 // While an application loads, its mounts are Pending. Rules for clients, passwords and methods already apply to a
-// request for such a mount, but the request waits until the next Use, and the server does not read its body. After a
-// short wait, a browser gets a page that reloads itself.
+// request for such a mount, but the request waits until the next Use, and the server does not read its body.
 
 func (s *Server) await(x *Exchange) {
 	now := s.Set.Now
@@ -275,7 +273,7 @@ func (s *Server) Tick() {
 }
 
 // Decide makes x the exchange of the request that Server.Request returned, and routes the request. The head of the
-// request must have arrived. Decide then calls one of Submit, Start, Refuse, suspend and AwaitTurn.
+// request must have arrived.
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q, x.client.reports())
@@ -322,8 +320,7 @@ func (s *Server) AwaitCurrent(f func()) {
 	}
 }
 
-// askCurrent calls Config.Current for the requests that have arrived so far. Requests that arrive later need a new
-// call.
+// askCurrent calls Config.Current for the requests that have arrived so far.
 func (s *Server) askCurrent() {
 	list := s.unasked
 	s.unasked, s.asked = nil, true

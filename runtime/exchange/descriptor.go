@@ -9,15 +9,14 @@ import (
 )
 
 // A request may need a descriptor in addition to its connection, for example for a file, a connection to an upstream,
-// or a pipe to a program. Server.descriptors counts these descriptors together with all open connections. Static files
-// over HTTP/1 are not counted.
+// or a pipe to a program. Server.descriptors counts these descriptors together with all open connections.
 
 // fewDescriptors is the number of descriptors that the requests of a client can always have, even above the client's
 // share.
 const fewDescriptors = 8
 
-// HoldDescriptor reserves a descriptor for x, in addition to the descriptor of the connection, until x ends.
-// HoldDescriptor reports whether x may use a descriptor.
+// HoldDescriptor reserves a descriptor for x until x ends, and reports whether x may use it. The descriptor of the
+// connection is not included.
 func (x *Exchange) HoldDescriptor() bool {
 	if sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil {
 		return sub.Parent.HoldDescriptor()

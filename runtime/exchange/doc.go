@@ -3,16 +3,15 @@
 // response in parts, and the connection or stream writes the parts. The interface Stream (stream.go) hides the
 // differences between HTTP/1 and HTTP/2. Client (client.go) is the state that the exchanges of a connection share.
 // Separate packages implement sources, error pages (Site.Pages), users (Access), and protocols other than HTTP
-// (Carrier). These packages do not depend on the version of HTTP.
+// (Carrier).
 //
-// The code for a request is in exchange.go (the steps of an exchange), decide.go (the decision), response.go (the head
-// of the response) and log.go (the line in the access log). The Sink of an exchange holds parts that are not in turn,
-// frames parts that are in turn, and returns each part to its Owner when the bytes are sent. Until the head is sent, a
-// source can pass the exchange to a different source. Work that can wait for a disk runs in Exchange.Offload.
+// The Sink of an exchange holds parts that are not in turn, frames parts that are in turn, and returns each part to its
+// Owner when the bytes are sent. Until the head is sent, a source can pass the exchange to a different source. Work
+// that can wait for a disk runs in Exchange.Offload.
 //
-// Functions and methods must be called on the event loop unless their comments say otherwise. A Server contains the
-// state that connections share. Start reading at Exchange (exchange.go), then at Source and Sink (source.go), then at
-// sites.go for hosts, mounts and rules, and finally at Request and Part.
+// Functions and methods must be called on the event loop unless their comments say otherwise. Start reading at Exchange
+// (exchange.go), then at Source and Sink (source.go), then at sites.go for hosts, mounts and rules, and finally at
+// Request and Part.
 //
 // # Fields
 //
@@ -20,34 +19,30 @@
 //
 // # Decisions
 //
-// request.go contains the request and the decision. A decision of package route can need two results that take time:
-// whether a file exists (NeedsLookup), and whether the limits and the login permit the request (NeedsAdmission). While
-// an application loads, the exchanges for it wait for new sites (decide.go), and then the decision is made again.
-// Exchanges can also wait for their turn, for the rest of a body, or for a page that another exchange fetches. A
-// waiting exchange keeps a copy of the head and the path, so its head is parsed and routed only once. There are two
-// exceptions, in which parsing again costs less than the memory for the parsed fields: heads that arrive while earlier
-// requests are active, and heads of requests that Python answers with the name of a file. All exchanges that do not
-// wait share one request structure, which saves allocations.
+// A decision of package route can need two results that take time: whether a file exists (NeedsLookup), and whether the
+// limits and the login permit the request (NeedsAdmission). While an application loads, the exchanges for it wait for
+// new sites (decide.go), and then the decision is made again. Exchanges can also wait for their turn, for the rest of a
+// body, or for a page that another exchange fetches. A waiting exchange keeps a copy of the head and the path, so its
+// head is parsed and routed only once. There are two exceptions, in which parsing again costs less than the memory for
+// the parsed fields: heads that arrive while earlier requests are active, and heads of requests that Python answers
+// with the name of a file.
 //
 // # Clients that do not read
 //
 // A conn.Ledger lists the responses that wait in memory: responses with large parts that are being written or that wait
-// for an earlier response (exchange.go). Only responses to slow clients have such parts. If more than Config.MaxUnsent
-// bytes wait, the server ends responses early (Exchange.Cut). A request can wait until its own client has read earlier
-// bytes (Exchange.Delayed), but never waits for the client of a different connection. No request starts while the loop
-// has more than 8 MiB of finished parts, because the size of the response would be unknown.
+// for an earlier response (exchange.go). If more than Config.MaxUnsent bytes wait, the server ends responses early
+// (Exchange.Cut). A request can wait until its own client has read earlier bytes (Exchange.Delayed), but never waits
+// for the client of a different connection. No request starts while the loop has more than 8 MiB of finished parts,
+// because the size of the response would be unknown.
 //
 // # Bodies
 //
-// A body is collected: up to 256 KiB in memory, and larger bodies in an unlinked file. The application gets only
-// complete requests, so a slow client never occupies an application. The clients share a limited number of files
-// (body.go). While a body waits for a file, the server does not read the body, and answers 503 after twice
-// Config.BodyTimeout. If the mount streams (ASGI), the request is submitted with Request.More, and the source gets the
-// rest of the body as it is read (Source.Input). A request that exceeds a limit gets a 4xx response. If the response
-// has already begun, the server breaks it off.
+// A body is collected: up to 256 KiB in memory, and larger bodies in an unlinked file. The clients share a limited
+// number of files (body.go). While a body waits for a file, the server does not read the body, and answers 503 after
+// twice Config.BodyTimeout. If the mount streams (ASGI), the request is submitted with Request.More, and the source
+// gets the rest of the body as it is read (Source.Input). A request that exceeds a limit gets a 4xx response. If the
+// response has already begun, the server breaks it off.
 //
-// The exchange counts the bytes that the handler has got and not yet returned with OpCredit parts; each piece counts 64
-// additional bytes. At 64 KiB the server stops reading from the client until the handler has returned half of these
-// bytes. The timeout of the client does not run while the server does not read, and the timeout of the handler does not
-// run while it waits for the client.
+// The timeout of the client does not run while the server does not read, and the timeout of the handler does not run
+// while it waits for the client.
 package exchange

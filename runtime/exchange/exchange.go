@@ -17,43 +17,35 @@ import (
 // be used only on the event loop. The memory of an Exchange is reused after its end, so only its Source, its Sink and
 // its Stream may keep a pointer to it until then. An Exchange is the Sink of its client.
 type Exchange struct {
-	// the request; valid until Source.Start returns, or until the end of Offload
-	Req    *Request
-	Prefix string // path prefix that a proxy has removed: "" or "/a/b"
+	Req    *Request // the request; valid until Source.Start returns, or until the end of Offload
+	Prefix string   // path prefix that a proxy has removed: "" or "/a/b"
 	Sink   Sink
 	By     string // name of the source in access logs, such as "application" or "files"; may be empty
 	// the source of the response; until the head is sent, a different source may replace it
 	Source Source
 	Fields []byte // lines "Name: value\r\n" for the head of the response, except for replies (Sink.Reply)
 
-	s *Server
-	// the client, even after it has disconnected; nil if Sub made x
-	client *Client
+	s      *Server
+	client *Client   // the client, even after it has disconnected; nil if Sub made x
 	Stream Stream    // nil if no client waits for the response
 	Next   *Exchange // next exchange in a list of the stream, or in the free list of the Server
 
 	progress
 	beside bool
-	// deadline of a wait for new sites or a descriptor, by conn.Set.Now; 0 without a deadline
-	until int64
+	until  int64 // deadline of suspend, by conn.Set.Now; 0 if there is none
 
-	// Fields for the request.
 	identity
-	req *request // nil after the source has received the request
-	// running or finished check of the client's login; nil if no check has started
-	Check   Check
-	MaxBody int64 // limit of the body in bytes; negative means no limit
+	req     *request // nil after the source has received the request
+	Check   Check    // check of the client's login; nil if no check has started
+	MaxBody int64    // limit of the body in bytes; negative means no limit
 
-	// Fields for the source.
 	// the mount that gets the request; nil if there is none or if it is not known yet
-	Choice *Mount
-	body   *Body // the body that is arriving; nil if there is none
-	// delivered bytes that the source has not yet returned (OpCredit)
-	Outstanding Outstanding
+	Choice      *Mount
+	body        *Body       // the body that is arriving; nil if there is none
+	Outstanding Outstanding // delivered bytes that the source has not yet returned (OpCredit)
 	file        claim
 	descriptor  claim // claim of a descriptor in addition to the connection
 
-	// Fields for the response.
 	KeepAlive bool  // the connection stays open after the response
 	Held      Parts // parts that wait for earlier responses
 	Out       Response
@@ -72,15 +64,13 @@ type identity struct {
 	Received int64 // size of the request in bytes, as far as it has arrived
 	// address and login of the client, from the connection or from a trusted proxy; nil for an open WebSocket whose
 	// connection can create the peer again
-	from  *Peer
-	rules *rules // rules of the mount or of the site; noRules before routing
-	// sets the renewed session cookie; nil if the cookie does not change
-	renewal *http1.Edit
+	from    *Peer
+	rules   *rules      // rules of the mount or of the site; noRules before routing
+	renewal *http1.Edit // sets the renewed session cookie; nil if the cookie does not change
 
-	// Fields for counters and the access log. FailWith moves Record and began to the new exchange.
+	// FailWith moves Record and began to the new exchange.
 	Record *logfile.Record // nil if the request has no line in the access log
-	// result of Recorder.Begin or BeganEarlier; 0 if the request is not counted
-	began  int64
+	began  int64           // result of Recorder.Begin or BeganEarlier; 0 if the request is not counted
 	counts *metrics.Route
 	ID     http1.Identity
 }
@@ -118,8 +108,7 @@ func (x *Exchange) Conn() *conn.Conn {
 	return &x.client.Conn
 }
 
-// New returns an exchange without a request for the client and the stream c. New reuses ended exchanges to save
-// allocations.
+// New returns an exchange without a request for the client and the stream c.
 func (s *Server) New(client *Client, c Stream) *Exchange {
 	x := s.free
 	if x == nil {
@@ -369,11 +358,10 @@ func (x *Exchange) Offload(work func(), done func(gone bool)) {
 	})
 }
 
-// Poster returns a function that makes the event loop run its argument. The returned function is safe for concurrent
-// use.
+// Poster returns a function that makes the event loop run its argument. Any goroutine may call it.
 func (x *Exchange) Poster() func(func()) bool { return x.s.Set.Events.Post }
 
-// Release returns a part of x to its Owner. Release ends x after the last part.
+// Release returns a part of x to its Owner, and ends x after the last part.
 func (x *Exchange) Release(p *Part) {
 	last := p.Last()
 	x.Held.Uncount(x.s.Set, p, 0)

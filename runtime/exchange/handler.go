@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// A Handler answers requests. The loop passes requests to the handler and receives parts of responses from it. Neither
-// of the two ever waits for the other.
+// A Handler answers requests. The loop and the handler never wait for each other.
 //
 // All methods except Release are called on the loop.
 type Handler interface {
@@ -75,7 +74,7 @@ const (
 	// (Exchange.AwaitTurn).
 	Later
 
-	// Opened means the same as Goes. In addition, the client then sends messages, so the handler may make parts at any
+	// Opened means the same as Goes, and that the client then sends messages, so that the handler may make parts at any
 	// time.
 	Opened
 

@@ -32,9 +32,8 @@ const (
 	OpBody   Op = iota // bytes of the body of a request or response
 	OpText             // a whole message of a WebSocket in valid UTF-8
 	OpBinary           // a whole message of a WebSocket
-	// the end of a WebSocket; its bytes are the reason, at most 123 bytes
-	OpClose
-	OpCredit // no bytes; returns input (see Part.Number); only in a Part
+	OpClose            // the end of a WebSocket; its bytes are the reason, at most 123 bytes
+	OpCredit           // no bytes; returns input (see Part.Number); only in a Part
 	// no bytes; the handler has not started the request (see Request.Pipeline); only in a Part
 	OpDeferred
 	// in an Input the request to hand over a WebSocket, without bytes; in a Part the handler's answer (see Input)
@@ -43,8 +42,8 @@ const (
 
 // Input is data that arrives for an exchange after Submit: a piece of its body, or a message of its WebSocket. OpClose
 // is the last Input; a Cancel may follow. If the client disconnects without a close frame or violates the protocol,
-// Cancel is called without an OpClose. After OpClose the handler should end soon. The handler's answers to earlier
-// messages and its last part are sent before the close frame.
+// Cancel is called without an OpClose. The handler's answers to earlier messages and its last part are sent before the
+// close frame.
 //
 // OpHandOver asks whether a WebSocket can move to another process after all earlier messages. To agree, a handler sends
 // its last part with this Op, and does not tell the application that the WebSocket is closed. The Body of this part is
@@ -77,7 +76,7 @@ const (
 // for each piece.
 type Outstanding int64
 
-// Add counts a delivered piece of input. Add reports whether the handler has reached InputWindow.
+// Add counts a delivered piece of input, and reports whether the handler has reached InputWindow.
 func (o *Outstanding) Add(data []byte) (enough bool) {
 	*o += Outstanding(len(data)) + InputCost
 	return *o > InputWindow
@@ -86,7 +85,7 @@ func (o *Outstanding) Add(data []byte) (enough bool) {
 // Low reports whether the handler should get more input.
 func (o Outstanding) Low() bool { return o < InputWindow/2 }
 
-// Credit subtracts n bytes that the handler has returned. Credit reports whether the handler should get more input.
+// Credit subtracts n bytes that the handler has returned, and reports whether the handler should get more input.
 func (o *Outstanding) Credit(n int64) (more bool) {
 	*o = max(0, *o-Outstanding(n))
 	return o.Low()
@@ -102,10 +101,9 @@ type Owner interface {
 	Release(*Part)
 }
 
-// Part is a piece of a response. In the first part of a response, First is true; in the last part, End is not zero. A
-// short response is a single part with both. Each response has exactly one last part, even after Cancel or a failure of
-// the handler. Parts with Interim may precede the first part. The slices of a Part must stay valid until Owner releases
-// the part.
+// Part is a piece of a response. In the first part of a response, First is true; in the last part, End is not zero.
+// Each response has exactly one last part, even after Cancel or a failure of the handler. Parts with Interim may
+// precede the first part. The slices of a Part must stay valid until Owner releases the part.
 type Part struct {
 	// gets the part back when its bytes are no longer needed; nil if the bytes never change and are garbage-collected
 	Owner Owner
@@ -118,9 +116,8 @@ type Part struct {
 	// are set.
 	Interim bool
 
-	// Op says what Body contains. With an Op other than OpBody, the part is a message, the end of a WebSocket, or a
-	// report without bytes. If a WebSocket ends without OpClose, the close code is 1000, or 1011 if the last part is
-	// Incomplete.
+	// Op says what Body contains. If a WebSocket ends without OpClose, the close code is 1000, or 1011 if the last part
+	// is Incomplete.
 	Op Op
 	// with OpClose, the close code (RFC 6455 §7.4); with OpCredit, the number of returned bytes of Input
 	Number int64
@@ -177,7 +174,7 @@ func (p *Part) Release() {
 	}
 }
 
-// PartOwner owns the parts that a connection sends. Exchange implements PartOwner.
+// PartOwner owns the parts that a connection sends.
 type PartOwner interface {
 	// PartSent is called when the connection no longer needs the body of p. For err see conn.Owner.
 	PartSent(p *Part, err error)

@@ -8,7 +8,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Values of Content-Type.
 const (
 	TextType = "text/plain; charset=utf-8"
 	htmlType = "text/html; charset=utf-8"
@@ -44,8 +43,7 @@ func fillHead(h *Head, r *Reply, html bool, prefix string) (body []byte) {
 const pageWait = time.Second
 
 // Starting returns the reply to a browser while an application loads: a page that reloads itself after a second. The
-// parameter since is how long the application has been loading. The page needs neither JavaScript nor further
-// resources.
+// parameter since is how long the application has been loading.
 func Starting(since time.Duration) Reply {
 	seconds := "1 second"
 	if n := int(since.Seconds()); n > 1 {

@@ -13,20 +13,18 @@ import (
 // All exchanges that do not wait share one request, whose slices refer to the input of the connection. If an exchange
 // must wait, the method keep copies these slices.
 type request struct {
-	route.Decision // Decision.Head is the received head
+	route.Decision // Head is the received head
 	parsed         http1.Request
-	mount          *Mount       // the mount of the decision; nil if none
+	mount          *Mount       // the mount of the decision; nil if there is none
 	limits         []*RateLimit // limits that have counted the request
 	// the method keep was called, so the slices no longer refer to the input of the connection
 	kept    bool
 	lasting bool // the request stays valid until Exchange.End
 
-	time time.Time // time when the head arrived; zero unless Server.timed is true
-	// number of logged requests on the connection before this request
-	earlier uint32
+	time    time.Time // time when the head arrived; zero unless Server.timed is true
+	earlier uint32    // number of logged requests on the connection before this request
 
-	// name of the directory index that Decline appended to the path, or ""
-	index string
+	index string // directory index that Decline appended to the path, or ""
 
 	handed Request // the request in the form for sources (see the method hand)
 

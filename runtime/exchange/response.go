@@ -17,12 +17,10 @@ import (
 type Response struct {
 	Status int // 0 before the response begins
 	Sent   int64
-	// number of sent bytes that do not belong to the body: head and framing
-	Framed int64
-	// number of unsent body bytes according to Content-Length; 0 if no length was announced
-	Left int64
+	Framed int64 // number of sent bytes outside the body: head and framing
+	Left   int64 // number of unsent body bytes, by Content-Length; 0 without one
 
-	Framing http1.Framing // framing of the body
+	Framing http1.Framing
 	Begun   bool
 	cut     bool // the handler's body was longer than its Content-Length
 
@@ -125,8 +123,8 @@ func limitWarnings() map[string]*logfile.Seldom {
 	return all
 }
 
-// NoteLimit logs that a client has exceeded the limit l, at most once a minute for each limit. The parameter sent
-// describes the response.
+// NoteLimit logs, at most once a minute for each limit, that a client has exceeded the limit l; sent describes the
+// response.
 func (x *Exchange) NoteLimit(sent string, l Limit) {
 	if !x.s.limitWarnings[l.Setting].Once(time.Minute) {
 		return
@@ -139,8 +137,7 @@ func (x *Exchange) NoteLimit(sent string, l Limit) {
 
 // Heads makes the heads of all responses that an event loop sends.
 type Heads struct {
-	// Fields is memory in which callers can build the fields of a response. After AppendHead has returned, the memory
-	// can be reused.
+	// Fields is memory for the fields of a response, which callers can reuse after AppendHead has returned.
 	Fields []byte
 
 	*http1.Template

@@ -16,10 +16,9 @@ import (
 // site. The zero value of each field has no effect. Use NewRules to create Rules.
 type Rules struct {
 	// Set contains fields for all responses, including errors. These fields replace fields of the same name.
-	Set []http1.HeaderField
-	// fields for all responses, which do not replace fields of the same name
-	Add    []http1.HeaderField
-	Remove []string // names of fields that are removed from responses
+	Set    []http1.HeaderField
+	Add    []http1.HeaderField // for all responses; do not replace fields of the same name
+	Remove []string            // names of fields that are removed from responses
 
 	// SetSecure has the same effect as Set, but only for requests over HTTPS. A trusted proxy can report the scheme.
 	SetSecure []http1.HeaderField
@@ -34,8 +33,7 @@ type Rules struct {
 
 	Cert route.ClientCert
 
-	// limits for the number of requests; nil means the limits of the site
-	Limits []*RateLimit
+	Limits []*RateLimit // nil means the limits of the site
 
 	Access  Access // decides which users are allowed; nil allows everybody
 	NoLogin bool   // users need not log in, even if the site requires a login
@@ -44,8 +42,8 @@ type Rules struct {
 	// timeout of a request; 0 means Config.Timeout, and a negative value means no timeout
 	Timeout time.Duration
 
-	// EarlyHints are values of Link fields. When a request for a Handler arrives, the server sends these fields in a
-	// 103 response, if the client understands it.
+	// EarlyHints are values of Link fields that the server sends in a 103 response to clients that understand it, when
+	// a request for a Handler arrives.
 	EarlyHints []string
 
 	edit       *http1.Edit // made from Set, Add and Remove; nil if all three are empty
@@ -84,16 +82,15 @@ func NewRules(r Rules) (_ *Rules, err error) {
 type rules struct {
 	site    *Site
 	headers http1.Edits // the edits of the site, then the edits of the mount
-	// number of elements at the front of headers that apply to requests without HTTPS
-	plain   int
-	guard   route.Guard  // the rules that package route checks
-	limits  []*RateLimit // limits for the number of requests, in addition to the guard
-	access  Access       // decides which users are allowed; nil allows everybody
-	local   bool         // clients on this machine need not log in
-	quiet   bool         // requests get no line in an access log
+	plain   int         // number of edits for requests without HTTPS, at the front of headers
+	guard   route.Guard // the rules that package route checks
+	limits  []*RateLimit
+	access  Access
+	local   bool // clients on this machine need not log in
+	quiet   bool // requests get no line in an access log
 	timeout time.Duration
 	maxBody int64
-	hints   []byte // lines with the Link fields for early hints, or nil
+	hints   []byte
 }
 
 var noRules = &rules{site: new(Site)}
@@ -163,17 +160,14 @@ func rulesOf(s *Site, m *Mount) *rules {
 
 func (s *Site) ownsLog() bool { return s.AccessLog != nil || s.NoAccessLog }
 
-// A RateLimit limits how often a client may send requests. A RateLimit is a pointer so that mounts can share it.
+// A RateLimit limits how often a client may send requests. Several mounts can share a RateLimit.
 type RateLimit struct {
-	// Take counts the request of x. If the request exceeds the limit, Take returns the reply; otherwise Take returns
-	// nil. Take is called on the event loop, once for each request of a client. Take uses the fields Head, Parsed, Path
-	// and Peer of x.Req.
+	// Take counts the request of x, and returns a reply if the request exceeds the limit, or nil. Take is called on the
+	// event loop, once for each request of a client. Take uses the fields Head, Parsed, Path and Peer of x.Req.
 	Take func(x *Exchange) *Reply
 
-	// Take is called after the login; if false, Take is called before the login
-	OfUser bool
-	// requests that exceed the limit are counted and logged, but not rejected
-	DryRun bool
+	OfUser bool // Take is called after the login instead of before
+	DryRun bool // requests that exceed the limit are counted and logged, but not rejected
 }
 
 // admit decides whether the client of x has access. It checks limits before the login, because a password check is
@@ -222,7 +216,6 @@ type Access interface {
 	// a goroutine does this work. Afterwards the loop resumes x and calls Admit again.
 	Admit(x *Exchange) (refusal *Reply, known bool)
 
-	// By returns the kind of login.
 	By() Login
 
 	// Named returns the user name in a request, or "" if there is none. Named does not check the password.

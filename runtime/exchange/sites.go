@@ -26,19 +26,14 @@ type Loop interface {
 }
 
 type Config struct {
-	// limits for the head of a request; a longer head gets 414 or 431
-	Limits http1.Limits
-	// time limit for a head, from its first byte or from the start of the connection
-	HeadTimeout time.Duration
+	Limits      http1.Limits  // a longer head gets 414 or 431
+	HeadTimeout time.Duration // time limit for a head, from its first byte or the start of the connection
 	BodyTimeout time.Duration // how long a client may pause in a body
-	// minimum average rate of a body after BodyTimeout, in bytes per second; 0 or less means no minimum
-	BodyRate  int64
-	KeepAlive time.Duration // how long a connection may be idle
+	BodyRate    int64         // minimum average after BodyTimeout, in bytes per second; 0 or less means none
+	KeepAlive   time.Duration // how long a connection may be idle
 
-	// maximum size of a collected body in memory, in bytes; 0 means 256 KiB
-	SpoolSize int
-	// directory of the unlinked files for longer bodies; "" means os.TempDir
-	SpoolDir string
+	SpoolSize int    // maximum size of a collected body in memory, in bytes; 0 means 256 KiB
+	SpoolDir  string // directory of the unlinked files for longer bodies; "" means os.TempDir
 
 	// MaxSpools limits the number of files for collected bodies. A client gets at most a third of these files. The
 	// server does not read a further body of this client until a file is free. 0 means an eighth of the process's limit
@@ -58,17 +53,14 @@ type Config struct {
 	// MaxBodySize limits the body of a request in bytes. A client that sends more gets 413, and the connection closes.
 	// A negative value means no limit. 0 means Mount.MaxBody.
 	MaxBodySize int64
-
-	// StartWait limits how long a request waits for a Pending mount. 0 means no wait.
-	StartWait time.Duration
+	StartWait   time.Duration // how long a request waits for a Pending mount; 0 means no wait
 
 	// Proxies are the networks of trusted proxies. The server uses the fields Forwarded and X-Forwarded-* in their
 	// requests. If ProxyUnix is true, clients of unix sockets are also trusted proxies.
 	Proxies   []netip.Prefix
 	ProxyUnix bool
 
-	// ProxyProtocol requires connections from Proxies to begin with a header of the PROXY protocol, version 1 or 2.
-	ProxyProtocol bool
+	ProxyProtocol bool // connections from Proxies must begin with a PROXY header, version 1 or 2
 
 	// If RefuseUnknownHosts is true, requests for a host without a site get 421 (RFC 9110 §15.5.20). Otherwise the
 	// first site gets these requests. The first site always gets requests without a host (HTTP/1.0).
@@ -88,35 +80,27 @@ type Config struct {
 	// itself do not wait. If Current is nil, no request waits.
 	Current func(done func())
 
-	// Needed is called on the loop for each request that waits for a Pending mount. It must not block, and may be nil.
+	// Needed, if not nil, is called on the loop for each request that waits for a Pending mount, and must not block.
 	Needed func()
+	H2C    bool // allows HTTP/2 without TLS for clients that begin with the HTTP/2 preface
 
-	// H2C allows HTTP/2 without TLS for clients that begin with the HTTP/2 preface.
-	H2C bool
-
-	// Trace adds a field traceparent to each request. The field continues the client's trace or begins a new one (W3C
-	// Trace Context).
+	// Trace adds to each request a field traceparent that continues the client's trace or begins a new one (W3C Trace
+	// Context).
 	Trace bool
-
 	// RequestID adds a field x-request-id to each request and its response: the id of a trusted proxy, or a new id.
 	RequestID bool
-
 	// ServerTiming adds the field Server-Timing to responses (https://www.w3.org/TR/server-timing/).
 	ServerTiming bool
 
-	// Answered is called on the loop for each answered request, except requests that got the override page. The entry
-	// is valid until Answered returns. Answered may be nil.
-	Answered func(*logfile.Entry)
-
-	// AccessLog gets a line for each request; nil means no log.
-	AccessLog *logfile.AccessLog
-
+	// Answered, if not nil, is called on the loop for each answered request, except requests that got the override
+	// page. The entry is valid until Answered returns.
+	Answered  func(*logfile.Entry)
+	AccessLog *logfile.AccessLog // it gets a line for each request; nil means no log
 	// LogClient writes a line about a client, such as "192.0.2.7:4711", to the error log.
 	LogClient func(level logfile.Level, client, line string)
 }
 
-// A Server answers the requests of HTTP connections. The methods of a Server must be called on the event loop, unless
-// their comments say otherwise.
+// A Server answers the requests of HTTP connections.
 type Server struct {
 	Heads  Heads
 	Set    *conn.Set
@@ -128,10 +112,8 @@ type Server struct {
 	override *Override // nil if the application can serve
 	secure   *conn.TLSServer
 
-	// functions from AwaitCurrent that wait for the next call of Config.Current
-	unasked []func()
-	// Config.Current was called and has not yet called its parameter done
-	asked bool
+	unasked []func() // functions from AwaitCurrent that wait for the next call of Config.Current
+	asked   bool     // Config.Current was called and has not yet called its parameter done
 
 	exchanges []*Exchange // all exchanges that were allocated, including ended ones
 	free      *Exchange
@@ -140,27 +122,23 @@ type Server struct {
 	files     conn.Shares
 	memory    conn.Shares
 
-	// number of descriptors for connections and requests, by client
 	descriptors conn.Shares
 	crowded     bool // MakeRoom was called after the last Tick
 
 	gaveUp bool
-	// after a change to Leaving or Draining, the caller must call conn.Set.Drain
-	End Ending
+	End    Ending // after a change to Leaving or Draining, the caller must call conn.Set.Drain
 
 	spoolWarnings logfile.Seldom
 
 	descriptorWarnings logfile.Seldom
 	limitWarnings      map[string]*logfile.Seldom
-	// limits log lines about clients that send forwarding fields but are not trusted proxies
-	undeclared logfile.Seldom
-	unread     map[string]bool // fields of trusted proxies that warnUnread has logged
+	undeclared         logfile.Seldom  // limits log lines about clients that send forwarding fields
+	unread             map[string]bool // fields of trusted proxies that warnUnread has logged
 
 	metrics    *metrics.Recorder // nil if requests are not counted
-	identifier *http1.Identifier // adds identities to requests; nil if requests get none
-	// the access log or the setting Debug needs the times of requests
-	timed  bool
-	served int64
+	identifier *http1.Identifier // nil if requests get no identities
+	timed      bool              // the access log or the setting Debug needs the times of requests
+	served     int64
 }
 
 // Table is the set of sites that Prepare returns and Use installs.
@@ -195,13 +173,11 @@ func (s *Server) Configure(cfg Config) {
 type Ending uint8
 
 const (
-	Serving Ending = iota
-	// each response closes its connection, so that clients reconnect to other servers
-	Discouraged
+	Serving     Ending = iota
+	Discouraged        // each response closes its connection, so that clients reconnect to other servers
 	// in addition, no connections are accepted; an open connection stays until its next response or its idle timeout
 	Leaving
-	// in addition, connections close after the requests that have already arrived
-	Draining
+	Draining // in addition, connections close after the requests that have already arrived
 )
 
 // Prepare returns the Table for copies of the sites in given. In the copies, mounts without a source or handler get the
@@ -257,7 +233,7 @@ type Site struct {
 	// unless Config.RefuseUnknownHosts is true.
 	Names []string
 
-	// Table lists the mounts. The first mount that matches the request answers it.
+	// Table lists the mounts. The first mount that matches a request answers the request.
 	Table []Mount
 
 	Rules *Rules // rules for all responses; may be nil
@@ -265,15 +241,12 @@ type Site struct {
 	// the event loop. nil means the pages of the server.
 	Pages func(x *Exchange, r Reply)
 
-	// AccessLog gets a line for each request of the site. nil means Config.AccessLog.
-	AccessLog   *logfile.AccessLog
-	NoAccessLog bool // requests for the site get no line in an access log
-
+	AccessLog   *logfile.AccessLog // it gets a line for each request of the site; nil means Config.AccessLog
+	NoAccessLog bool               // requests for the site get no line in an access log
 	// ErrorLog writes a line about a client of the site. nil means Config.LogClient.
 	ErrorLog func(level logfile.Level, client, line string)
 
-	// ErrorLogNumber identifies the site's error log for handlers (see Request.ErrorLog).
-	ErrorLogNumber int
+	ErrorLogNumber int // number of ErrorLog for handlers (see Request.ErrorLog)
 
 	// name of the site in logs: the first element of Names that is not a pattern, or ""
 	name   string
@@ -283,13 +256,10 @@ type Site struct {
 
 // Mount maps paths to a source, a rewrite or a handler: to the first of Source, Rewrite and Handler that is not nil.
 type Mount struct {
-	// Pending means that the source is not ready. Requests for the mount wait until the next Server.Use.
-	Pending bool
+	Pending bool   // the source is not ready; requests wait until the next Server.Use
+	Prefix  string // prefix of the canonical path (http1.ResolvePath)
 
-	Prefix string // prefix of the canonical path (http1.ResolvePath)
-
-	// Within, if not empty, is a second prefix that the path must have. It is not part of SCRIPT_NAME.
-	Within string
+	Within string // if not empty, a second prefix that the path must have; not part of SCRIPT_NAME
 
 	// Having, if not empty, is a pattern in the syntax of Match. At least one segment of the path below Within must
 	// match it.
@@ -298,60 +268,44 @@ type Mount struct {
 	// Match, if not empty, is a pattern for a segment in the syntax of path.Match, such as "*.php". For a Handler, any
 	// segment below Prefix may match, and SCRIPT_NAME ends with the matching segment. For a Source or a Rewrite, the
 	// last segment of the path must match.
-	Match string
-
+	Match  string
 	Except []string // prefixes that the path must not have
-
-	// the mount serves only requests without HTTPS; a trusted proxy can report the scheme
-	Plain bool
-	// the mount serves all clients without a password, even if the rules of the site require one
-	Open bool
-
+	Plain  bool     // the mount serves only requests without HTTPS; a trusted proxy can report the scheme
+	Open   bool     // all clients are served without a password, even if the rules of the site require one
 	// rules do not replace the fields Content-Security-Policy and Referrer-Policy of responses from this mount
-	OwnPolicy bool
-
-	// requests for the mount get no line in an access log
-	NoAccessLog bool
-
+	OwnPolicy   bool
+	NoAccessLog bool // requests for the mount get no line in an access log
 	// the mount is a login page: clients in the allowed networks of the site may use it without a password and may send
 	// forms
 	ToLogIn bool
 
-	// for example a static.Source, a static.Fixed or a redirect.Redirect
-	Source Source
-	// changes the path; routing then continues with the next mounts
-	Rewrite *route.Rewrite
+	Source  Source         // for example a static.Source, a static.Fixed or a redirect.Redirect
+	Rewrite *route.Rewrite // changes the path; routing then continues with the next mounts
 
-	Handler Handler // nil means the default handler (see Server.Prepare)
-	// the Handler runs code of the user, whose responses an Override replaces
-	Application bool
-	Cache       any // a *cache.Compiled for responses of the Handler, or nil
-	// responses of the Handler may be compressed
-	Compress bool
-	Gate     any // an *app.Gate that limits the active requests of the Handler, or nil
-	// number of this mount in Request.Mount
-	Index int
+	Handler     Handler // nil means the default handler (see Server.Prepare)
+	Application bool    // the Handler runs code of the user, whose responses an Override replaces
+	Cache       any     // a *cache.Compiled for responses of the Handler, or nil
+	Compress    bool    // responses of the Handler may be compressed
+	Gate        any     // an *app.Gate that limits the active requests of the Handler, or nil
+	Index       int     // number of this mount in Request.Mount
 
 	// Filters change the responses of the Handler. The first filter is the one nearest to the client, so it changes a
 	// response last. Upgraded connections, detached sockets and exchanges made by Sub are not filtered.
 	Filters []Filter
 
-	// Properties of the Handler.
 	Occupies Occupancy // how long a request counts for conn.AcceptConfig.Concurrency
 	// the Handler accepts requests whose body has not arrived completely (Request.More)
 	Streams bool
-	// limit for request bodies, in bytes, if neither Rules nor Config.MaxBodySize sets one. 0 means 10 MiB, and a
-	// negative value means no limit
+	// limit for request bodies in bytes, if neither Rules nor Config.MaxBodySize sets one; 0 means 10 MiB, negative no
+	// limit
 	MaxBody int64
 	// the Handler requests the body (100 Continue) with its first credit, limits the size of the body itself, and may
 	// read slowly; requires Streams
 	Asks     bool
 	Upgrades Upgrades // the protocol other than HTTP that the Handler can use
-	// the group that each WebSocket of the mount joins; "" if there is none
-	Group string
+	Group    string   // the group that each WebSocket of the mount joins; "" if there is none
 
-	// a response of the Handler can grow to any size before the loop receives it; set by Prepare
-	Unbounded bool
+	Unbounded bool // a response can grow to any size before the loop receives it; set by Prepare
 
 	// If Resolved is true, the Handler gets the resolved path (http1.ResolvePath), which contains the empty segments
 	// that the client has sent. Otherwise the Handler gets the canonical path. Applications and upstreams decide
@@ -362,11 +316,9 @@ type Mount struct {
 	// only the requests that Receives forwards (Services.Next).
 	Receives Handler
 
-	Rules  *Rules // rules in addition to the rules of the site; may be nil
-	Access Access // replaces the Access of the rules; may be nil
-
-	// LocalWithoutLogin allows clients on this machine to use the mount without a login.
-	LocalWithoutLogin bool
+	Rules             *Rules // additional rules to those of the site; may be nil
+	Access            Access // replaces the Access of the rules; may be nil
+	LocalWithoutLogin bool   // clients on this machine need no login
 
 	rules   *rules
 	counts  *metrics.Route
@@ -378,9 +330,8 @@ type Upgrades uint8
 
 const (
 	NoUpgrades Upgrades = iota
-	// the Handler gets WebSocket messages as Inputs, and sends messages as Parts
-	ToMessages
-	ToUpstream // the Handler may connect the client to an upstream
+	ToMessages          // the Handler gets WebSocket messages as Inputs, and sends messages as Parts
+	ToUpstream          // the Handler may connect the client to an upstream
 	// the Handler gets a descriptor that is connected to the client (Request.Socket)
 	ToDescriptor
 )

@@ -64,11 +64,9 @@ type Filter func(x *Exchange, next Sink) Sink
 // Reply is a whole response in memory. Only Status is required.
 type Reply struct {
 	Status int
-	// explanation for the client; "" means the phrase of the status
-	Text string
-	Body []byte // body of the response; nil means a page with Text
-	// length of the body in bytes, if Body is omitted because the method is HEAD
-	Length int64
+	Text   string // explanation for the client; "" means the phrase of the status
+	Body   []byte // body of the response; nil means a page with Text
+	Length int64  // length of the omitted body of a response to HEAD, in bytes
 	Type   string // Content-Type of Body
 	Fields []byte // "Name: value\r\n" ...
 	Date   bool   // Fields contains Date
@@ -82,9 +80,8 @@ type Reply struct {
 }
 
 type Limit struct {
-	// name of the setting that contains the limit, such as "max-body-size"
-	Setting   string
-	Max, Size int64 // the limit, and the size of the received part of the request
+	Setting   string // name of the setting that contains the limit, such as "max-body-size"
+	Max, Size int64  // the limit, and the size of the received part of the request
 }
 
 // RetryAfter is the field for a 503 response if the client can try again soon.
@@ -92,23 +89,18 @@ var RetryAfter = []byte("Retry-After: 1\r\n")
 
 // An Upgrade begins a protocol other than HTTP on the connection c after the response to an exchange (Part.Upgrade).
 // The new protocol must write the parameter log, which may be nil, to the access log. The parameter sent is the number
-// of body bytes in the response, and framed is the number of bytes in its head and framing. Some of these bytes may
-// still wait to be written. The exchange ends when Upgrade has returned. If the response cannot be sent, the part is
-// released and Upgrade is not called.
+// of body bytes in the response, and framed is the number of bytes in its head and framing. The exchange ends when
+// Upgrade has returned. If the response cannot be sent, the part is released and Upgrade is not called.
 type Upgrade func(c *conn.Conn, log *logfile.Record, sent, framed int64)
 
-// Origin describes the request on whose behalf a handler sends a subrequest to the server itself. The subrequest asks
-// for an included page or for the target of a local redirect.
+// Origin describes the request on whose behalf a handler sends a subrequest to the server itself.
 type Origin struct {
-	Peer Peer // client that gets the responses
-	// host and port that the client requested; "" means the default site
-	Host string
-	// decoded path prefix from a proxy or from Config.RootPath: "" or "/a/b"
-	Root  string
+	Peer  Peer   // client that gets the responses
+	Host  string // host and port that the client requested; "" means the default site
+	Root  string // decoded path prefix from a proxy or from Config.RootPath: "" or "/a/b"
 	Depth int
-	Value any // data for the handlers of subrequests
-	// the server tests itself, and needs neither a password nor a session
-	Own bool
+	Value any  // data for the handlers of subrequests
+	Own   bool // the server tests itself, and needs neither a password nor a session
 }
 
 // Asker sends a GET request to the server itself on behalf of the request that o describes. The parameter target is a
@@ -121,8 +113,7 @@ const MaxDepth = 10
 
 var ErrTooDeep = errors.New("requests within requests go too deep")
 
-// Ticket is the number of an active exchange. Tickets are small numbers that index a table. The loop reuses a ticket
-// after the release of the last part.
+// Ticket is the number of an active exchange. The loop reuses a ticket after the release of the last part.
 type Ticket uint32
 
 // Request is a request whose body is complete, unless More is true. The slices of a Request are valid until Submit
@@ -133,22 +124,17 @@ type Request struct {
 	Head   []byte
 	Parsed *http1.Request // valid as long as Head
 	Path   []byte         // percent-decoded path as the client sees it
-	// Path[:Root] is the part of SCRIPT_NAME that is from a proxy or Config.RootPath
-	Root int
-	// Path[:Prefix] is the prefix of the mount, including Path[:Root]
-	Prefix int
-	// SCRIPT_NAME is Path[:Script], and PATH_INFO is Path[Script:]
-	Script int
-	Body   []byte // the decoded body if it is in memory
+	Root   int            // Path[:Root] is from a proxy or Config.RootPath; it is part of SCRIPT_NAME
+	Prefix int            // Path[:Prefix] is the prefix of the mount, including Path[:Root]
+	Script int            // SCRIPT_NAME is Path[:Script], and PATH_INFO is Path[Script:]
+	Body   []byte         // the decoded body if it is in memory
 	// descriptor of an unlinked file that contains the body from offset 0; -1 if there is none. The handler must close
 	// the file, even if Submit returns false
-	Spool int
-	Size  int64
-	// number of fields at the end of Head that the server has added (http1.Identity)
-	Own    int
-	Routed bool // the server has rewritten Path and perhaps the query
-	// origin of a subrequest (see Asker); nil if a client sent the request
-	Origin *Origin
+	Spool  int
+	Size   int64
+	Own    int     // number of fields at the end of Head that the server has added (http1.Identity)
+	Routed bool    // the server has rewritten Path and perhaps the query
+	Origin *Origin // origin of a subrequest (see Asker); nil if a client sent the request
 	Peer   *Peer
 
 	// More means that the body is incomplete. Body contains its beginning and may be empty; the rest follows as Input.
@@ -165,20 +151,15 @@ type Request struct {
 	Resumed *SocketState
 
 	// Socket, if not 0, is a descriptor that is connected to the client. The handler must close the descriptor, even if
-	// Submit returns false. The application can use it for a protocol other than HTTP (ToDescriptor, Detached).
-	Socket int
-
-	// ErrorLog is the number of the error log for this request (Site.ErrorLogNumber). 0 means the error log of the
-	// server.
-	ErrorLog int
+	// Submit returns false.
+	Socket   int
+	ErrorLog int // number of the error log (Site.ErrorLogNumber); 0 means that of the server
 
 	// Pipeline, if not 0, is a number of the connection, and means that earlier requests of this connection are still
-	// active (RFC 9112 §9.3.2, RFC 9113 §5). Requests with the same number share a connection. A handler may defer
-	// requests with a Pipeline (OpDeferred).
+	// active (RFC 9112 §9.3.2, RFC 9113 §5). A handler may defer requests with a Pipeline (OpDeferred).
 	Pipeline int
 
-	// options for the program, if an earlier handler has named a program (Continuation); otherwise ""
-	Options string
+	Options string // options for the program, if an earlier handler has named a program (Continuation); otherwise ""
 
 	Services *Services
 }
@@ -192,8 +173,8 @@ func (r *Request) Depth() int {
 	return r.Origin.Depth + 1
 }
 
-// Services contains the functions of the loop that the handler of a request may call on any thread, even after Submit
-// has returned.
+// Services contains functions of the loop that the handler of a request may call on any thread, even after Submit has
+// returned.
 type Services struct {
 	Publish func(Ticket, *Part) // passes a part of the response to the loop
 	Ask     Asker

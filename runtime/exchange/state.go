@@ -20,17 +20,14 @@ const (
 type wait uint8
 
 const (
-	nothing   wait = iota
-	forReady       // state routing: the stream calls Continue soon
-	forResume      // state routing: Resume must be called
-	forSites       // state routing: Server.Use must be called
-	// state routing: another request of the client must release a descriptor
-	forDescriptor
-	// state routing: a goroutine checks whether the source has a response
-	forWork
-	forTurn // earlier responses on the connection must be sent
-	// state answering: the client must read some bytes of earlier responses
-	forEarlier
+	nothing       wait = iota
+	forReady           // state routing: the stream calls Continue soon
+	forResume          // state routing: Resume must be called
+	forSites           // state routing: Server.Use must be called
+	forDescriptor      // state routing: a request of the client must release a descriptor
+	forWork            // state routing: a goroutine checks whether the source has a response
+	forTurn            // earlier responses on the connection must be sent
+	forEarlier         // state answering: the client must read some bytes of earlier responses
 )
 
 func (s state) String() string { return [...]string{"routing", "receiving", "answering"}[s] }
@@ -51,7 +48,6 @@ var follows = [...][]state{
 	answering: {answering, routing},
 }
 
-// The variable waits lists the possible waits in each state.
 var waits = [...][]wait{
 	routing:   {nothing, forReady, forResume, forSites, forDescriptor, forWork, forTurn},
 	receiving: {nothing},
@@ -68,7 +64,7 @@ func (x *progress) enter(s state, w wait) {
 
 func (x *progress) Deciding() bool { return x.state == routing && x.wait == nothing }
 
-// Suspended reports whether the routing of x was interrupted and has not continued yet.
+// Suspended reports whether the routing of x was interrupted.
 func (x *progress) Suspended() bool { return x.state == routing && x.wait != nothing }
 
 // Waits reports whether x, which is suspended, cannot continue yet.
@@ -92,7 +88,6 @@ func (x *Exchange) suspend(w wait) {
 	x.Stream.Wait(x)
 }
 
-// Resume makes the stream call Continue soon.
 func (x *Exchange) Resume() {
 	x.enter(routing, forReady)
 	x.Stream.Wait(x)

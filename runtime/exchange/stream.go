@@ -32,14 +32,13 @@ type Stream interface {
 	// show the client that the response of x is incomplete.
 	Replace(x, y *Exchange, closes bool)
 
-	// SwitchProtocols gives the connection or stream of x to a protocol other than HTTP. SwitchProtocols returns a
-	// connection for this protocol, and the response head that the protocol must send first; head is nil if the stream
-	// has already sent the head. The parameter r is the response with the status 101. If r is nil, a different response
-	// was already sent, and x continues (Upgrade).
+	// SwitchProtocols returns a connection for a protocol other than HTTP, and the response head that the protocol must
+	// send first; head is nil if the stream has already sent the head. The parameter r is the response with the status
+	// 101. If r is nil, a different response was already sent, and x continues (Upgrade).
 	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
 }
 
-// Sub is the Stream of an exchange that Exchange.Sub made. The Sink of the exchange gets all parts or the reply.
+// Sub is the Stream of an exchange that Exchange.Sub made.
 type Sub struct {
 	// the exchange whose response includes this response; nil if there is none or if its client has disconnected
 	Parent *Exchange
