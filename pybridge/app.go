@@ -43,17 +43,16 @@ func RunFrom(file, python string) {
 }
 
 type Options struct {
-	// Apps lists the applications, of which there must be at least one. The applications share an interpreter and are
-	// loaded in this order. Only the first application can be run as __main__, and sys.argv[0] is the path of the first
+	// Apps lists the applications, of which there must be at least one. They share an interpreter and are loaded in
+	// this order. Only the first application can be run as __main__, and sys.argv[0] is the path of the first
 	// application.
 	//
-	// While an application is loaded, its directory is the first on sys.path. Each application has a separate name in
-	// sys.modules, even if two scripts are called app.py. If two applications import a module of the same name, both
-	// receive the module that was imported first, even if each directory has its own file with that name.
+	// Each application has a separate name in sys.modules, even if two scripts are called app.py. If two applications
+	// import a module of the same name, both receive the module that was imported first, even if each directory has its
+	// own file with that name.
 	Apps []Application
 
-	Args []string
-	// Globals lists the names of the globals to copy into Content.Settings.
+	Args    []string
 	Globals []string
 	// directories to add to sys.path, after the directory of the script
 	Path []string
@@ -163,8 +162,8 @@ func Load(o Options) (*App, error) {
 	return a, nil
 }
 
-// load loads the applications, with the GIL, on Python's main thread. The parameter paths has the absolute paths of the
-// scripts.
+// load loads the applications, whose scripts have the absolute paths in the parameter paths, with the GIL, on Python's
+// main thread.
 func (a *App) load(o Options, paths []string) error {
 	if err := checkPackage(); err != nil {
 		return err
@@ -295,11 +294,10 @@ func (a *App) Close() int {
 	return 0
 }
 
-// RunAtexit runs the atexit functions on the current thread, for use when the thread of Load is stuck in a handler.
 func (a *App) RunAtexit() { C.core_run_atexit() }
 
 // Executing returns the place that Python's main thread executes as "FILE:LINE FUNCTION", or "" if the place is
-// unknown. Executing waits for the GIL, and can be called on any goroutine while Load runs.
+// unknown.
 func Executing() string {
 	place := C.core_executing()
 	defer C.free(unsafe.Pointer(place))

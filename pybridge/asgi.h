@@ -14,7 +14,6 @@
  * list and the events of the records in the list. Only the asyncio thread uses the remaining members of asgi_thread,
  * with the GIL, unless a member is marked atomic. */
 
-/* Events of a record, for the asyncio thread to handle; bits of core_record.inputs.events. */
 enum {
   ASGI_EVENT_RUN = 1,
   ASGI_EVENT_NEXT = 2,
@@ -70,24 +69,24 @@ void asgi_thread_notify(void);
 
 typedef struct asgi_exchange asgi_exchange;
 
-/* A kind whose handlers are coroutines. Its function core_kind.run is asgi_exchange_run. */
+/* A kind whose handlers are coroutines, so that its function core_kind.run is asgi_exchange_run. */
 typedef struct {
   core_kind kind;
 
   /* A function of this struct that publishes the last part of the response sets the member rec of its exchange to
    * NULL. */
 
-  /* Makes the awaitable that the task runs. Returns NULL with an exception, or NULL without an exception if the
-   * exchange has ended. */
+  /* Makes the awaitable that the task runs, or returns NULL: with an exception, or without one if the exchange has
+   * ended. */
   PyObject *(*begin)(asgi_exchange *x);
-  /* Stores the message that receive() returns next in *message. Returns 1 if there is a message, 0 if receive() must
-   * wait, or -1 with an exception. */
+  /* Stores the message that receive() returns next in *message and returns 1, or returns 0 if receive() must wait, or
+   * -1 with an exception. */
   int (*receive)(asgi_exchange *x, PyObject **message);
   int (*send)(asgi_exchange *x, PyObject *message);
   /* Called with the result of the awaitable. Returns the awaitable that the task runs next, or NULL, as the function
    * begin does. */
   PyObject *(*returned)(asgi_exchange *x, PyObject *result);
-  /* Called if the awaitable has raised an exception, which is still set. Clears the exception, and ends the
+  /* Called if the awaitable has raised an exception, which is still set: clears the exception, and ends the
    * exchange. */
   void (*raised)(asgi_exchange *x);
   /* Called once when the client disconnects, before the waiting tasks are woken. */
@@ -116,7 +115,6 @@ typedef struct asgi_waiter {
   PyObject *future;
   /* Owned: the message to send if the member what is ASGI_TO_SEND, otherwise NULL. */
   PyObject *message;
-  /* Neighbours in the list exchange.waiters, which contains waiters with a future. */
   struct asgi_waiter *next, *prev;
   uint8_t what, ended;
   uint8_t woken; /* the future has its result, so the task will continue */
@@ -148,7 +146,7 @@ struct asgi_exchange {
   PyObject *iterator;                 /* owned: yields the body of an async handler's response */
   PyObject *told;                     /* owned: the task that has received http.disconnect, or NULL */
   asgi_waiter *waiters, *last_waiter; /* borrowed: waiters are owned by the coroutines that await them */
-  asgi_exchange *next, *prev;         /* neighbours in the list asgi_thread.live */
+  asgi_exchange *next, *prev;
   uint8_t state;
   uint8_t begun;
   uint8_t running;
@@ -173,8 +171,7 @@ struct asgi_exchange {
    * message. */
   uint8_t unheard;
   int64_t taken; /* bytes of the body that receive() has returned */
-  /* Beginning of the request line, and address of the client. Error reports contain both after the member rec has
-   * become NULL. */
+  /* Beginning of the request line, and address of the client, for reports after the member rec has become NULL. */
   char line[160], addr[46];
   uint8_t line_len, addr_len;
   uint32_t log; /* number of the error log for reports after the member rec has become NULL */
@@ -185,14 +182,13 @@ struct asgi_exchange {
 
 int asgi_exchange_init(void);
 extern PyObject *asgi_cancelled_error;
-/* Creates an exchange and a task for rec, and runs the task until it waits or ends. All kinds with coroutines use this
- * function as core_kind.run. */
+/* Creates an exchange and a task for rec, and runs the task until it waits or ends. */
 void asgi_exchange_run(core_thread *t, core_record *rec);
 
 /* --- asgi_task.c ------------------------------------------------------------- */
 
 int asgi_task_init(void);
-/* Creates the task of x and runs it until it waits or ends. Returns a new reference, or NULL on failure. An exception
+/* Creates the task of x, runs it until it waits or ends, and returns a new reference, or NULL on failure. An exception
  * can be set in both cases, because a step of the task has raised it. */
 PyObject *asgi_task_new(asgi_exchange *x);
 void asgi_exchange_cancel(asgi_exchange *x);
@@ -218,10 +214,9 @@ extern PyObject *asgi_done;
 /* Converts a result of asgi_iter_send to a result of tp_iternext: if how is PYGEN_RETURN, raises StopIteration with
  * result as its value. Steals the reference to result. */
 PyObject *asgi_send_result(PySendResult how, PyObject *result);
-/* Raises the exception that the arguments of throw(type[, value[, traceback]]) describe. Returns NULL. */
+/* Raises the exception that the arguments of throw(type[, value[, traceback]]) describe, and returns NULL. */
 PyObject *asgi_raise_thrown(PyObject *args);
 void asgi_wake_waiters(asgi_exchange *x, int what);
-/* Whether a task of the application waits for a message. */
 int asgi_listens(asgi_exchange *x);
 
 /* --- asgi_handler.c ---------------------------------------------------------- */
@@ -239,20 +234,20 @@ int asgi_state_of(core_record *rec, int *thread);
 /* --- asgi_messages.c --------------------------------------------------------- */
 
 int asgi_init(void);
-/* Removes the first input of rec and returns it, or returns NULL if rec has no input. The caller must free the input.
- * The client is permitted to send as many further bytes as the input has. */
+/* Removes and returns the first input of rec, or returns NULL if rec has no input. The caller must free the input, as
+ * many bytes of which the client can then send again. */
 core_input *asgi_take_input(core_record *rec);
 /* Calls the application, and steals the reference to scope. Returns the awaitable of the application, or NULL with an
  * exception. If scope is NULL, an exception must be set already. */
 PyObject *asgi_call(asgi_exchange *x, PyObject *scope);
-/* Sends message at once. Returns a coroutine that waits for room, or asgi_done if there is room. */
+/* Sends message at once, and returns a coroutine that waits for room, or asgi_done if there is room. */
 PyObject *asgi_send(asgi_exchange *x, PyObject *message);
 /* Returns the index in texts of the type of a message that the application passes to send(). Only types with an index
  * from first to last are valid. The array text has the same elements as texts, as str objects, and its element 0 must
  * be "type". */
 int asgi_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last);
-/* Calls the function f with the values of the keys first and second in message. A value is NULL if message lacks its
- * key. */
+/* Calls the function f with the values of the keys first and second in message, or with NULL for a key that is
+ * missing. */
 int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObject *second,
                      int (*f)(asgi_exchange *, PyObject *, PyObject *));
 /* Makes a message for receive(): a dict that maps "type" to type, and contains the further arguments, which are pairs
@@ -264,17 +259,15 @@ int asgi_message(PyObject **message, PyObject *type, ...);
 void asgi_raised(asgi_exchange *x);
 /* Maximum number of messages that send() discards after the client has disconnected. */
 #define ASGI_LAST_WORDS 64
-/* Raises OSError, as ASGI 2.4 requires of send() after the client has disconnected. Returns -1. */
+/* Raises OSError, as ASGI 2.4 requires of send() after the client has disconnected, and returns -1. */
 int asgi_left(asgi_exchange *x, PyObject *message);
 
 /* --- asgi_http.c ------------------------------------------------------------- */
 
 extern const asgi_kind asgi_http;
 int asgi_http_init(void);
-/* Send http.response.start and http.response.body. */
 int asgi_send_start(asgi_exchange *x, PyObject *message);
 int asgi_send_body(asgi_exchange *x, PyObject *message);
-/* Publishes p, a part of x. */
 void asgi_exchange_publish(asgi_exchange *x, core_part *p);
 
 /* --- asgi_websocket.c -------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* An exchange on the asyncio thread: a coroutine that a Task of asyncio runs. The exchange itself runs the coroutine of
- * the application, and thereby notices when the application has ended. A done-callback of the Task would notice it only
- * in the next iteration of asyncio's event loop. */
+ * the application, and therefore notices its end earlier than a done-callback of the Task, which asyncio would call in
+ * its next iteration. */
 #include "asgi.h"
 
 #include <stdlib.h>
@@ -94,7 +94,7 @@ static PySendResult first_step(asgi_exchange *x, PyObject **result) {
   return drive(x, asgi_iter_send(inner, Py_None, result), result);
 }
 
-/* Whether the application tries to resume the coroutine that is running it. If so, sets ValueError, as coroutines of
+/* Whether the application tries to resume the coroutine that is running it; if so, sets ValueError, as coroutines of
  * Python do. */
 static int reentered(const asgi_exchange *x) {
   if (UNLIKELY(x->running)) PyErr_SetString(PyExc_ValueError, "coroutine already executing");
@@ -184,7 +184,7 @@ static PyObject *exchange_close(PyObject *self, PyObject *none) {
 static PyTypeObject exchange_type;
 
 #define SPARE 64
-static asgi_exchange *spare[SPARE]; /* objects of exchanges that have ended, for reuse */
+static asgi_exchange *spare[SPARE];
 static int nspare;
 
 static asgi_exchange *exchange_new(core_record *rec) {

@@ -12,8 +12,7 @@ static PyObject *next_item(asgi_exchange *x) {
   return inner;
 }
 
-/* Returns an awaitable that closes the async generator, or NULL if x has an iterator without aclose(). The result of
- * the awaitable is ignored. */
+/* Returns an awaitable that closes the async generator, or NULL if x has an iterator without aclose(). */
 static PyObject *closing(asgi_exchange *x) {
   PyObject *iterator = x->iterator;
   x->iterator = NULL;
@@ -28,7 +27,8 @@ static PyObject *closing(asgi_exchange *x) {
   return inner;
 }
 
-/* Makes the response from the result of the handler. Returns the next awaitable, or NULL, as asgi_kind.begin does. */
+/* Makes the response from the result of the handler, and returns the next awaitable, or NULL, as asgi_kind.begin
+ * does. */
 static PyObject *answer(asgi_exchange *x, PyObject *result) {
   core_record *rec = x->rec;
   const PyAsyncMethods *methods = Py_TYPE(result)->tp_as_async;
@@ -59,7 +59,7 @@ static PyObject *handler_begin(asgi_exchange *x) {
   return inner;
 }
 
-/* Sends a chunk of the response. Returns the next awaitable, or NULL. */
+/* Sends a chunk of the response, and returns the next awaitable, or NULL. */
 static PyObject *piece(asgi_exchange *x, PyObject *item) {
   core_record *rec = x->rec;
   if (wsgi_send_chunk(&A.thread, rec, item) < 0) {
@@ -81,7 +81,7 @@ static PyObject *handler_returned(asgi_exchange *x, PyObject *result) {
     wsgi_stream_end(&A.thread, rec, 1);
     return closing(x);
   }
-  if (x->waits) { /* the client can receive more of the response again */
+  if (x->waits) {
     x->waits = 0;
     return next_item(x);
   }

@@ -108,7 +108,7 @@ static int http_receive(asgi_exchange *x, PyObject **message) {
   return request_message(body, !x->received, message);
 }
 
-/* Discards the inputs of a disconnected client. From now on, receive() returns only http.disconnect. */
+/* Discards the inputs of a disconnected client, so that receive() returns only http.disconnect from now on. */
 static void http_gone(asgi_exchange *x) {
   core_lock();
   core_input *in = core_take_inputs(x->rec);
@@ -128,7 +128,7 @@ static void publish_chain(asgi_exchange *x, const core_chain *c) {
 
 void asgi_exchange_publish(asgi_exchange *x, core_part *p) { publish_chain(x, &(core_chain){x->rec, p, p}); }
 
-/* Whether the response continues after this message. The parameter more is the value of "more_body". */
+/* Whether the response continues after a message with the value more of "more_body". */
 static int goes_on(const asgi_exchange *x, int more) { return more || (x->trailers && x->rec->req.trailers); }
 
 static void discard(asgi_exchange *x, int more) {

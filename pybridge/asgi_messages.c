@@ -157,8 +157,7 @@ int asgi_message_type(PyObject *message, PyObject *const *text, const char *cons
 
 /* --- inputs --------------------------------------------------------------
  *
- * Takes inputs of an exchange that has begun: parts of the request body, or messages of the WebSocket. The event loop
- * delivers at most exchange.InputWindow bytes that the application has not taken. */
+ * Takes inputs of an exchange that has begun: parts of the request body, or messages of the WebSocket. */
 
 core_input *asgi_take_input(core_record *rec) {
   core_lock();

@@ -51,7 +51,6 @@ func same(t testing.TB, got, want string) {
 	}
 }
 
-// The name may be in upper or lower case. No trailer of its message is sent.
 func TestASGITrailerThatHTTPForbidsIsAnError(t *testing.T) {
 	var names []string
 	for _, name := range append([]string{"X-Sum", "Content-Digest", "Server-Timing", "ETag", "Iff", "Aged"},
@@ -171,7 +170,7 @@ func TestAsyncLeavesNothing(t *testing.T) {
 				return
 			}
 			blocks, refs = moreBlocks, moreRefs
-			// On a busy machine, temporary objects live longer. With more rounds they count less.
+			// On a busy machine, temporary objects live longer, but count less in more rounds.
 			rounds += rounds / 2
 		}
 		t.Errorf("blocks or references that stay, per round: %.2f", grown)

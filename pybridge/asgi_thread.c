@@ -2,8 +2,7 @@
  *
  * contrib/fapws/_async.py creates the thread, which sleeps in asyncio's event loop. The server's event loop puts
  * records with events into a list and, if the thread sleeps, writes to an eventfd. asyncio then calls the function
- * turn, the reader of that eventfd, which handles the whole list in one call. At its end, turn wakes the server's event
- * loop once for all published parts. */
+ * turn, the reader of that eventfd, which handles the whole list in one call. */
 #include "asgi.h"
 
 #include <errno.h>
@@ -21,9 +20,9 @@
  * end; less than the 7 s for which a supervisor waits. */
 #define CLOSING_MS 5000
 #define GOING_AWAY 1001 /* code of CORE_OP_CLOSE for an event stream that the server has ended */
-/* Delays in seconds before the server cancels an application whose event stream it has ended. After UNNOTICED_S, the
- * server cancels the application unless receive() has reported the end of the stream. If receive() has reported it, the
- * server waits for NOTICED_S more, in which the application can clean up and run background tasks. */
+/* After UNNOTICED_S, in seconds, the server cancels an application whose event stream it has ended, unless receive()
+ * has reported the end of the stream. If receive() has reported it, the server waits for NOTICED_S more, in which the
+ * application can clean up and run background tasks. */
 #define UNNOTICED_S 0.5
 #define NOTICED_S 2.5
 
@@ -373,8 +372,8 @@ char *asgi_thread_start(const char *loop, const char *lifespan, void *const *app
   return wrong;
 }
 
-/* Waits until the thread has ended, but at most until the time from plus ms. Returns whether the thread still runs; the
- * caller must hold the pool's mutex. */
+/* Waits until the thread has ended, but at most until the time from plus ms, and returns whether the thread still runs;
+ * the caller must hold the pool's mutex. */
 static int runs_until(uint64_t from, int ms) {
   while (running && core_wait_until(&ended, from + (uint64_t)ms * 1000000u)) {
   }

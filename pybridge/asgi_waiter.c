@@ -45,8 +45,8 @@ static void set_result(PyObject *future) {
   if (PyErr_Occurred()) PyErr_WriteUnraisable(future);
 }
 
-/* Finds the first waiter with the reason what that is not woken yet, and marks it as woken. Returns a new reference to
- * its future, or NULL if no waiter was found. */
+/* Marks the first waiter with the reason what that is not woken yet as woken, and returns a new reference to its
+ * future, or NULL if there is no waiter. */
 static PyObject *next_future(asgi_exchange *x, int what) {
   PyObject *future = NULL;
   CORE_BEGIN_HOLD(x);
@@ -77,7 +77,7 @@ void asgi_wake_waiters(asgi_exchange *x, int what) {
   }
 }
 
-/* Sends the message of w. Returns 1 if w must now wait for room, 0 if w is done, or -1 with an exception. */
+/* Sends the message of w, and returns 1 if w must now wait for room, 0 if w is done, or -1 with an exception. */
 static int send_it(asgi_waiter *w) {
   PyObject *sent = asgi_send(w->exchange, w->message);
   int waits = sent ? sent != asgi_done : -1;
@@ -94,7 +94,7 @@ static int lacks_room(asgi_exchange *x) {
   return x->kind->too_late(x, NULL) < 0 ? -1 : 0;
 }
 
-/* Checks whether w can continue. Returns 1 and stores *result, 0 if w must wait, or -1 with an exception. */
+/* Checks whether w can continue: returns 1 and stores *result, or returns 0 if w must wait, or -1 with an exception. */
 static int look(asgi_waiter *w, PyObject **result) {
   asgi_exchange *x = w->exchange;
   if (w->what == ASGI_FOR_MESSAGE) return x->kind->receive(x, result);
@@ -111,8 +111,8 @@ static PyObject *new_future(void) {
   return future;
 }
 
-/* If a second task awaits the same waiter, that task gets an exception, as with any coroutine. The first task continues
- * to wait. */
+/* A second task that awaits the same waiter gets an exception, as with any coroutine, and the first task continues to
+ * wait. */
 static PyObject *already_awaited(void) {
   return PyErr_Format(PyExc_RuntimeError, "coroutine is already being awaited");
 }

@@ -64,7 +64,7 @@ func (s *saying) take(t *testing.T, n int) (all []string) {
 	}
 }
 
-// Many events arrive at once. Events beyond the limit are dropped.
+// Many events arrive at once, and events beyond the limit are dropped.
 func TestCallbacksOfChannelsRunInOrder(t *testing.T) {
 	loop.get(t, "/tells")
 	CountSubscribers("one", false, 2)

@@ -35,7 +35,7 @@ static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
 
 static struct sigaction go_handlers[FAULTS];
 static char loading[256];
-static volatile sig_atomic_t watching; /* the application has begun to load */
+static volatile sig_atomic_t watching;
 /* Process ID of the server, by which is_server recognizes child processes. */
 static pid_t server;
 
@@ -73,8 +73,7 @@ static void say(const char *text, size_t n) {
 /* Sends the last line of the process to the supervisor, without BEGIN and without the line feed. */
 static void tell(const char *line, size_t n) {
   struct stat now;
-  if (told.fd < 0 || fstat(told.fd, &now) != 0 || now.st_ino != told.inode)
-    return; /* The application has closed the socket. */
+  if (told.fd < 0 || fstat(told.fd, &now) != 0 || now.st_ino != told.inode) return;
   struct iovec parts[] = {{told.before, told.len}, {(char *)line + sizeof BEGIN - 1, n - sizeof BEGIN}};
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
   while (sendmsg(told.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
@@ -228,8 +227,7 @@ static void write_caller(FILE *out, void *caller) {
  * process ID must be compared as well. */
 static int is_server(void) { return !core_forked && getpid() == server; }
 
-/* Replaces the function _exit of libc, because the dynamic linker prefers functions of the executable. Go itself exits
- * by a system call, without this function. */
+/* Replaces the function _exit of libc, because the dynamic linker prefers functions of the executable. */
 void _exit(int status) {
   if (watching && is_server()) {
     char *line = NULL;

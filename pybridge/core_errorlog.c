@@ -2,10 +2,10 @@
  *
  * Each thread writes its messages to the log file itself, without Go. Therefore the file contains the last message
  * before a crash, and a forked child, in which Go does not run, can write messages. This file follows the protocol of
- * package logfile: take the lock, check that the path still leads to the open file, append. This file does not rotate
- * or create log files. If a log file must be rotated or created, if the disk is full, or if the lock is not available
- * soon, the message is sent through the event loop to the logfile.File of the log. Until that message has been written,
- * later messages are also sent through the event loop, so that the order is kept. */
+ * package logfile: take the lock, check that the path still leads to the open file, append. If a log file must be
+ * rotated or created, if the disk is full, or if the lock is not available soon, the message is sent through the event
+ * loop to the logfile.File of the log. Until that message has been written, later messages are also sent through the
+ * event loop, so that the order is kept. */
 #include "core.h"
 
 #include <errno.h>
@@ -19,7 +19,7 @@
 
 typedef struct {
   pthread_mutex_t mu; /* a thread that holds this mutex must not wait for the GIL */
-  char *path;         /* path of the log file; NULL if messages are dropped */
+  char *path;         /* path of the log file, or NULL if messages are dropped */
   int fd;
   int64_t max;   /* maximum size of the file in bytes; 0 for no limit */
   int64_t until; /* guarded by mu: time of the next rotation, in seconds since 1970 */
@@ -49,7 +49,7 @@ void core_errorlog_written(int number, uint64_t written, int64_t until) {
   errorlog *l = &logs[number - 1];
   pthread_mutex_lock(&l->mu);
   l->until = until;
-  if (l->kept == written) l->away = 0; /* no earlier message waits in the event loop */
+  if (l->kept == written) l->away = 0;
   pthread_mutex_unlock(&l->mu);
 }
 
@@ -81,7 +81,7 @@ static int lock(int fd) {
   return 0;
 }
 
-/* Opens and locks the file to which the path of the log leads, and stores its status in *here. Returns 0 on failure. If
+/* Opens and locks the file to which the path of the log leads, and stores its status in *here; returns 0 on failure. If
  * alone is not 0, the file is created if it does not exist, because the event loop cannot create it. */
 static int take(errorlog *l, struct stat *here, int alone) {
   for (int i = 0; i < 10; i++) { /* repeated if a different process rotates the file at the same time */

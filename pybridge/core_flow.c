@@ -1,4 +1,4 @@
-/* Flow control. An iterator that is too far ahead of its client is parked, and then occupies no thread. In contrast,
+/* Flow control: an iterator that is too far ahead of its client is parked, and then occupies no thread. In contrast,
  * write() and the send() of a WebSocket wait on their thread, because the handler must continue when the call returns.
  * While a thread waits, a second thread of the pool replaces it. */
 #include "core.h"

@@ -66,8 +66,8 @@ static struct {
 } kept[MOST_KEPT];
 static int nkept;
 
-/* Stores the local address of a stream socket, and returns the length of the address. Returns 0 if the descriptor is
- * not a stream socket, or if the socket has no name. */
+/* Stores the local address of a stream socket and returns its length, or returns 0 if the descriptor is not a stream
+ * socket, or if the socket has no name. */
 static socklen_t local_address(int fd, address *at) {
   int type = 0;
   socklen_t len = sizeof type;

@@ -50,7 +50,7 @@ static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
 
 static int start(void) {
   if (over || !__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
-  if (P.shared.turning) { /* called within a turn, by the function written: the turn must end first */
+  if (P.shared.turning) {
     request_turn();
     return -1;
   }
@@ -67,7 +67,7 @@ static int start(void) {
 
 void core_inline_finish(void) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_MAIN);
-  const core_thread *t = P.threads[0]; /* NULL before the pool was started */
+  const core_thread *t = P.threads[0];
   unsigned long before;
   /* Repeated until a turn runs no job. Records can remain, because a request does not begin while too many parts wait
    * for the event loop, which no longer takes parts. */
@@ -88,8 +88,7 @@ static int prepare(void) { return 0; }
 static void enqueue(core_record *first, core_record *last, int n) {
   core_list_append(&P.threads[0]->inbox, first, last);
   core_count_queued(n);
-  /* The store tells the function start that a turn must begin. The caller of enqueue then calls the function start or
-   * wake. */
+  /* The store tells the function start that a turn must begin. */
   __atomic_store_n(&P.shared.turn, 1, __ATOMIC_RELAXED);
 }
 
@@ -125,7 +124,7 @@ static void attached(int signals) {
   core_take_gil();
   core_watch_signals(signals);
   core_take_timeout_signal();
-  signalled(); /* handles signals that have arrived before */
+  signalled();
   core_release_gil();
 }
 

@@ -99,7 +99,6 @@ static int install_finder(const char *folder) {
   return core_done(done);
 }
 
-/* Inserts folder into sys.path, and steals the reference to folder. */
 static int insert_folder(int at, PyObject *folder) {
   PyObject *sys_path = PySys_GetObject("path");
   int bad = !folder || !sys_path || PyList_Insert(sys_path, at, folder) < 0;
@@ -206,8 +205,8 @@ int core_run_script(const char *path, int *code, char **line) {
 
 void *core_text(const char *bytes) { return PyUnicode_DecodeFSDefault(bytes); }
 
-/* Returns one line about the current exception (fapws._failure), or NULL on failure. The exception remains set. The
- * caller must free the line. */
+/* Returns one line about the current exception (fapws._failure), which the caller must free, or NULL on failure. The
+ * exception remains set. */
 static char *describe(const char *name) {
   PyObject *type, *value, *tb;
   core_fetch_exception(&type, &value, &tb);

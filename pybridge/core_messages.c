@@ -51,8 +51,7 @@ int core_try_enqueue(uint8_t kind, const core_bytes *texts, int n) {
     __atomic_store_n(&P.shared.messages, 1, __ATOMIC_SEQ_CST);
   }
   pthread_mutex_unlock(&mu);
-  if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_SEQ_CST) > 0)
-    core_wake_loop(); /* not needed before the event loop has started */
+  if (to && __atomic_load_n(&P.signal_fd, __ATOMIC_SEQ_CST) > 0) core_wake_loop();
   return to != NULL;
 }
 

@@ -90,12 +90,11 @@ void core_read_waits(core_waits *out) {
 #define FAMILIES_MAX 1000
 #define SERIES_MAX 20000
 
-/* A value of a metric, with its labels, which lives as long as the process. */
 typedef struct series {
   struct series *next;
   struct family *family;
   double value;
-  /* Number of values in each bucket, and number of larger values, allocated by malloc. NULL if the metric is not a
+  /* Number of values in each bucket, and number of larger values, allocated by malloc; NULL if the metric is not a
    * histogram. */
   int64_t *counts;
   char labels[]; /* labels of the series, as JSON */
@@ -104,7 +103,7 @@ typedef struct series {
 typedef struct family {
   series *first, *last;
   int nbounds;
-  double *bounds; /* upper limits of the buckets, allocated by malloc; NULL if the metric is not a histogram */
+  double *bounds; /* upper limits of the buckets, allocated by malloc, or NULL if the metric is not a histogram */
   char head[];    /* description of the metric: a JSON object without its last brace */
 } family;
 
@@ -169,8 +168,8 @@ static PyObject *series_add(PyObject *module, PyObject *args) {
 
 enum change { ADD, SET, OBSERVE };
 
-/* Changes a value. A child of os.fork changes nothing: the server never reads the child's copy, and the lock on mu
- * would never return if a different thread held mu during the fork. */
+/* A child of os.fork changes nothing: the server never reads the child's copy, and the lock on mu would never return if
+ * a different thread held mu during the fork. */
 static PyObject *change(PyObject *args, enum change how) {
   int number;
   double value;

@@ -34,8 +34,8 @@
 
 static int may_spawn(void) { return core_counted_threads() < P.max; }
 
-/* Whether a thread is between two jobs, which it remains until it has a processor and the GIL, on a busy machine for
- * longer than a tick. The caller must hold P.mu. */
+/* Whether a thread is between two jobs, where it waits for a processor and the GIL, on a busy machine for longer than a
+ * tick; the caller must hold P.mu. */
 static int one_returns(void) {
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];
@@ -82,7 +82,7 @@ static uint64_t cpu_of(const core_thread *t) {
   return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }
 
-/* Reports whether t runs or waits for a processor. A thread that waits for the GIL is not runnable. */
+/* Reports whether t runs or waits for a processor. */
 static int is_runnable(const core_thread *t) {
   char path[64], stat[128];
   snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)t->tid);
@@ -127,7 +127,6 @@ static int waits(core_thread *t, uint64_t now, uint64_t interval) {
   return (asleep || had_turns) && !is_runnable(t);
 }
 
-/* Stops counting the threads of handlers that have waited for a long time, and returns their number. */
 static int set_waiting_aside(uint64_t now, uint64_t interval) {
   int n = 0;
   for (int i = 0; i < P.nthreads; i++) {

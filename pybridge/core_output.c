@@ -67,8 +67,8 @@ static int append_body(core_part *p, const char *data, size_t n) {
   return 0;
 }
 
-/* Returns a part whose body is a copy of n bytes, in the same allocation as the part. Returns NULL without an exception
- * if memory is exhausted. */
+/* Returns a part whose body is a copy of n bytes, in the same allocation as the part, or NULL without an exception if
+ * memory is exhausted. */
 static core_part *part_with_copy(core_record *rec, const char *data, size_t n) {
   core_part *p = malloc(sizeof *p + n);
   if (!p) return NULL;

@@ -39,7 +39,7 @@ void core_wake_thread(core_thread *t) {
   if (t->state != CORE_THREAD_IDLE) return;
   t->state = CORE_THREAD_BUSY;
   P.idle--;
-  if (to_wake) sem_post(&to_wake->sleep); /* a second thread is selected while the mutex is held, which is rare */
+  if (to_wake) sem_post(&to_wake->sleep);
   to_wake = t;
 }
 
@@ -108,7 +108,7 @@ void core_pool_attach(int signals, int event, int32_t *state) {
                     * the other members. */
                    __ATOMIC_SEQ_CST);
   __atomic_store_n(&P.shared.wake_pending, 0, __ATOMIC_SEQ_CST);
-  core_wake_loop(); /* for messages and parts that were published before */
+  core_wake_loop();
   P.mode->attached(signals);
 }
 

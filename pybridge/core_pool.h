@@ -28,7 +28,7 @@ typedef struct core_mode {
    * can send data to clients does not permit it, because the wait would never end. */
   int may_wait;
 
-  /* Called once by live_start_pool, with the GIL, on Python's main thread. Returns 0, or -1 with errno. */
+  /* Called once by live_start_pool, with the GIL, on Python's main thread; returns 0, or -1 with errno. */
   int (*prepare)(void);
 
   /* --- records; without the GIL, on any thread, and without the pool's mutex unless a comment says otherwise */
@@ -39,29 +39,28 @@ typedef struct core_mode {
   /* Starts the records that the event loop has queued. In inline mode, takes the GIL and runs the records. Called on
    * the event loop. Returns -1, or an exit status like core_serve. */
   int (*start)(void);
-  /* Makes queued records run soon. */
   void (*wake)(void);
   /* Makes the thread of rec continue rec's iterator. */
   void (*resume)(core_record *rec);
   /* Removes rec from the queue, and returns whether rec was in the queue. The caller must hold the mutex. */
   int (*dequeue)(core_record *rec);
-  /* Adds an input to rec, and takes ownership of the input. Called on the event loop. The caller must then call the
-   * function start. */
+  /* Adds an input to rec, on the event loop, and takes ownership of the input. The caller must then call the function
+   * start. */
   void (*deliver)(core_record *rec, core_input *in);
   /* Called after the client of rec has disconnected. */
   void (*cancelled)(core_record *rec);
   /* Returns the state of rec, a record that a thread has taken: CORE_RUNNING or one of the next values in shim.h. */
   int (*state_of)(core_record *rec, int *thread);
-  /* Called before the last part of rec is published, to release the objects that the mode keeps for rec. Called on the
-   * thread of rec, with the GIL. NULL if the mode keeps no objects. */
+  /* Called on the thread of rec, with the GIL, before the last part of rec is published, to release the objects that
+   * the mode keeps for rec. NULL if the mode keeps no objects. */
   void (*forget)(core_record *rec);
 
   /* --- threads; called on the thread t itself, with the GIL */
 
   /* Wakes the event loop for parts that the current thread has published. */
   void (*wake_loop)(void);
-  /* Called when the handler on t has called write(). Sends the published parts. If threads of the mode are permitted to
-   * wait, waits until the client has received enough or *ends, which is atomic, is set. */
+  /* Called when the handler on t has called write(). Sends the published parts and, if threads of the mode are
+   * permitted to wait, waits until the client has received enough or *ends, which is atomic, is set. */
   void (*written)(struct core_thread *t, core_record *rec, const uint8_t *ends);
   /* Whether the iterator of rec must yield its thread after a chunk. The parameter ns is the time for which the
    * iterator has used the thread. */
@@ -72,14 +71,14 @@ typedef struct core_mode {
 
   /* --- only in modes of the pool; on any thread, without the pool's mutex unless a comment says otherwise */
 
-  /* Called when the event loop begins to run, on the event loop, without the GIL. A write to the descriptor signals
-   * wakes the event loop. */
+  /* Called on the event loop when it begins to run, without the GIL; a write to the descriptor signals wakes the event
+   * loop. */
   void (*attached)(int signals);
   /* Makes Python's main thread run the application's signal handlers. */
   void (*signalled)(void);
   /* Makes a thread free the objects of released parts (core_output.c). */
   void (*collect)(void);
-  /* Makes a second thread replace t, which does not return from its job. The caller must hold the mutex. */
+  /* Makes a second thread replace t, which does not return from its job; the caller must hold the mutex. */
   void (*replace)(struct core_thread *t);
 } core_mode;
 
@@ -95,8 +94,7 @@ enum core_thread_state { CORE_THREAD_NEW, CORE_THREAD_IDLE, CORE_THREAD_BUSY, CO
 
 /* Reasons why a thread does not count for core_pool.max during its job, so that a second thread is permitted to run in
  * its place. CORE_WAITS_FOR_CLIENT: write() or send() waits for a slow client. CORE_WAITS: the handler has waited for a
- * long time, but not for its client (core_monitor.c). CORE_STUCK: the request has timed out. A thread with CORE_COUNTS
- * counts. */
+ * long time, but not for its client (core_monitor.c). CORE_STUCK: the request has timed out. */
 typedef enum { CORE_COUNTS, CORE_WAITS_FOR_CLIENT, CORE_WAITS, CORE_STUCK, CORE_ASIDE_REASONS } core_aside;
 
 typedef struct core_thread {
@@ -175,7 +173,7 @@ typedef struct {
   PyObject *state; /* ASGI: the dict scope['state'] that the lifespan has filled */
   PyObject *callable;
   PyObject *name; /* owned: name of the handler in log lines */
-  /* Name of the mount's WebSocket that is the same in all processes, allocated by malloc. NULL if the mount has no
+  /* Name of the mount's WebSocket that is the same in all processes, allocated by malloc, or NULL if the mount has no
    * WebSocket. */
   char *place;
   PyObject *environ; /* borrowed, immortal: the class of environ, or NULL for a dict */
@@ -194,7 +192,7 @@ static inline uint64_t core_run_ns(const core_mount *m) { return core_average_of
 
 typedef struct {
   core_shared shared;
-  const core_mode *mode;       /* &core_threads or &core_inline */
+  const core_mode *mode;
   const core_mode *coroutines; /* &asgi_mode, the mode of mounts whose handlers are coroutines */
   void (*thread_ends)(void);   /* called with the GIL by a thread that is about to end, to free its caches */
   pthread_mutex_t mu;          /* guards the following members, up to and including the member pops */
@@ -236,8 +234,8 @@ static inline core_mount *core_mount_of(const core_record *rec) { return &core_t
 /* Creates the pool, but not its mounts, with the GIL, on Python's main thread. The parameters coroutines and
  * thread_ends become members of the pool. */
 void core_pool_start(const core_options *o, const core_mode *coroutines, void (*thread_ends)(void));
-/* Gives up rec, whose handler never ran, and releases its objects. Returns the part0 of rec, which the caller must
- * publish as the last part. */
+/* Gives up rec, whose handler never ran, releases its objects, and returns its part0, which the caller must publish as
+ * the last part. */
 core_part *core_give_up(core_record *rec);
 uint64_t core_now_ns(void);
 void core_cond_init(pthread_cond_t *c);
@@ -281,7 +279,7 @@ extern const core_mode core_threads;
  * many Python objects can be used only on Python's main thread, and because the threads with higher indices can end
  * when they stay idle. */
 void core_appoint_drainer(void);
-/* Starts a further thread, if possible. Returns whether the thread was started. */
+/* Starts a further thread, if possible, and returns whether the thread was started. */
 int core_spawn_thread(void);
 /* Sets the reason why t does not count. A thread that does not count is not the drainer, so an idle thread becomes the
  * drainer instead. */
@@ -294,15 +292,15 @@ void core_continue_thread(void);
 
 /* --- core_monitor.c --------------------------------------------------------------- */
 
-/* Starts the monitor unless it already runs. Returns 0, or -1 with errno. */
+/* Starts the monitor unless it already runs; returns 0, or -1 with errno. */
 int core_start_monitor(void);
 /* Wakes the monitor if it sleeps; the caller must hold the mutex. */
 void core_wake_monitor(void);
-/* Returns the time since which no thread has taken a record although the queue is not empty, in ns like core_now_ns.
- * Returns 0 if the queue is empty. The caller must hold the mutex. */
+/* Returns the time since which no thread has taken a record although the queue is not empty, in ns like core_now_ns, or
+ * 0 if the queue is empty. The caller must hold the mutex. */
 uint64_t core_stalled_since(void);
-/* Returns for how many ns the first request of the queue has waited at the time now. Returns 0 if the queue is empty or
- * a thread is idle. The caller must hold the mutex. */
+/* Returns for how many ns the first request of the queue has waited at the time now, or 0 if the queue is empty or a
+ * thread is idle. The caller must hold the mutex. */
 uint64_t core_first_waits(uint64_t now);
 
 /* --- core_inline.c ----------------------------------------------------------- */
@@ -311,8 +309,7 @@ extern const core_mode core_inline;
 
 /* --- handler.go ------------------------------------------------------------- */
 
-/* Makes the event loop send finished parts while a handler runs, without starting a further handler. Called in inline
- * mode, on the event loop. */
+/* Makes the event loop send finished parts while a handler runs, without starting a further handler. */
 void core_loop_send_now(void);
 
 /* --- core_run.c ------------------------------------------------------------------ */
@@ -347,9 +344,9 @@ typedef struct core_kind {
   /* Runs the handler of rec, a request that has just begun on the thread t. The response can be incomplete when the
    * function returns. */
   void (*run)(core_thread *t, core_record *rec);
-  /* Continues the iterator of rec. NULL if handlers of this kind do not return iterators. */
+  /* Continues the iterator of rec, or is NULL if handlers of this kind do not return iterators. */
   void (*resume)(core_thread *t, core_record *rec);
-  /* Runs the callbacks for the inputs of rec. NULL if core_mode.deliver does not queue records of this kind. */
+  /* Runs the callbacks for the inputs of rec, or is NULL if core_mode.deliver does not queue records of this kind. */
   void (*run_inputs)(core_thread *t, core_record *rec);
 } core_kind;
 
@@ -398,13 +395,13 @@ static inline int core_list_unlink(core_list *list, core_record *rec) {
 }
 
 /* =============================================================================
- * Measures how long requests and threads wait. The functions are called with the GIL. */
+ * Measures how long requests and threads wait, with the GIL. */
 
 /* --- core_metrics.c ---------------------------------------------------------- */
 
 extern int core_counts_waits; /* atomic */
 
-/* Counts the time for which rec has waited. Called when the handler of rec is about to run. */
+/* Counts the time for which rec has waited, when the handler of rec is about to run. */
 void core_count_queue_wait(const core_record *rec);
 /* Takes the GIL for the current thread, whose Python thread state is the parameter state, and counts the time that this
  * took; called without the GIL. */
@@ -418,13 +415,13 @@ static inline int core_waits_are_counted(void) {
 /* =============================================================================
  * Parts for the event loop, and inputs from the event loop.
  *
- * The thread that makes a part owns the part until it is published. Then the event loop owns the part. The first part
- * of a response is the member part0 of its record. A part owns its members buf and file, and a reference to its member
- * owner. The record owns an input until a thread takes the input. */
+ * The thread that makes a part owns the part until it is published, and then the event loop owns the part. The first
+ * part of a response is the member part0 of its record. A part owns its members buf and file, and a reference to its
+ * member owner. The record owns an input until a thread takes the input. */
 
 /* --- core_output.c ----------------------------------------------------------- */
 
-/* Creates a part for rec whose member buf has the given room, in bytes. The caller must publish or free the part. */
+/* Creates a part for rec whose member buf has the given room, in bytes; the caller must publish or free the part. */
 core_part *core_part_new(core_record *rec, size_t room);
 void core_part_reset(core_part *p, core_record *rec);
 /* Makes room for n further bytes in p->buf. */
@@ -436,11 +433,10 @@ int core_part_put(core_part *p, const char *data, size_t n, uint32_t *off, uint3
 
 /* Bodies with fewer bytes are copied, because copying them is cheaper than keeping their object. */
 #define CORE_COPY_BELOW 16384
-/* Creates a part whose body is n bytes of the object owner. The part has a copy of the bytes, or owns a reference to
- * owner. */
+/* Creates a part whose body is n bytes of the object owner: a copy of the bytes, or a reference to owner. */
 core_part *core_body_part(core_record *rec, PyObject *owner, const char *data, size_t n);
-/* Parts of a response that are published together, linked by their member next. The member first is NULL if the chain
- * is empty. The caller owns all parts except part0. */
+/* Parts of a response that are published together, linked by their member next. The caller owns all parts except
+ * part0. */
 typedef struct {
   core_record *rec;
   core_part *first, *last;
@@ -455,7 +451,7 @@ void core_chain_abandon(core_chain *c);
  * exceeds its Content-Length, the result is less than n, and a line is written to the error log. Must be called after
  * wsgi_write_head. */
 int64_t core_fit_body(core_record *rec, int64_t n);
-/* Whether the response body of rec, which is complete, is shorter than its Content-Length. If so, also writes a line to
+/* Whether the response body of rec, which is complete, is shorter than its Content-Length; if so, also writes a line to
  * the error log. */
 int core_body_is_short(core_record *rec);
 /* Creates a part that closes the WebSocket of rec, with a copy of the text reason. Returns NULL without an exception if
@@ -512,8 +508,8 @@ static inline int core_loop_is_behind(void) {
 }
 /* Whether so much of the response waits for the client that the handler must not send more. */
 int core_must_wait(core_record *rec);
-/* Parks rec until its client has received enough of the response, and returns 1. If the client has already received
- * enough, returns 0. */
+/* Parks rec until its client has received enough of the response, and returns 1, or returns 0 if the client has already
+ * received enough. */
 int core_park(core_record *rec);
 /* Releases the GIL, and waits until the client of rec has received enough for more data to be sent, or until the
  * WebSocket ends. Waits for at most the given seconds; a negative number means no limit. Returns whether more data can
@@ -558,8 +554,8 @@ static inline core_input *core_take_inputs(core_record *rec) {
 }
 /* Returns the message in an input of a WebSocket, as str or bytes; needs the GIL. */
 PyObject *core_input_message(const core_input *in);
-/* Counts an input as taken by the application, so that the client can send the same number of bytes again. Returns a
- * part that tells this to the event loop, which the caller must publish, or NULL while the number of bytes is still
- * small. Needs the GIL. */
+/* With the GIL, counts an input as taken by the application, so that the client can send the same number of bytes
+ * again. Returns a part that tells this to the event loop, which the caller must publish, or NULL while the number of
+ * bytes is still small. */
 core_part *core_credit_part(core_record *rec, const core_input *in);
 void core_free_inputs(core_input *in);

@@ -81,8 +81,7 @@ PyObject *core_import(const char *module, const char *name);
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
 /* Raises an exception with a text formatted as by PyErr_Format, and returns -1. */
 int core_raise(PyObject *type, const char *format, ...);
-/* Raises an exception as PyErr_Restore does, but borrows the references, and returns -1. For value and tb, None has the
- * same effect as NULL. */
+/* Raises an exception as PyErr_Restore does, but borrows the references, and returns -1. */
 int core_raise_given(PyObject *type, PyObject *value, PyObject *tb);
 static inline int core_done(PyObject *result) {
   Py_XDECREF(result);
@@ -104,8 +103,8 @@ PyObject *core_keep_first(PyObject **slot, PyObject *(*make)(void));
 int core_is_parallel(void);
 /* Sets those of the n elements of out that are NULL to interned str objects, which live as long as the process. */
 int core_intern(PyObject **out, const char *const *texts, int n);
-/* Sets *value to a new reference to dict[key], and returns 1. If the dict lacks the key, sets *value to NULL and
- * returns 0. */
+/* Sets *value to a new reference to dict[key] and returns 1, or sets *value to NULL and returns 0 if the dict lacks the
+ * key. */
 #if PY_VERSION_HEX < 0x030d0000
 static inline int core_get(PyObject *dict, PyObject *key, PyObject **value) {
   *value = Py_XNewRef(PyDict_GetItemWithError(dict, key));
@@ -114,7 +113,7 @@ static inline int core_get(PyObject *dict, PyObject *key, PyObject **value) {
 #else
 #define core_get PyDict_GetItemRef
 #endif
-/* Sets dict[key] to value, and steals the reference to value. If value is NULL, returns -1 and keeps the current
+/* Sets dict[key] to value and steals the reference to value, or returns -1 if value is NULL, with the current
  * exception. */
 static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
   if (!value) return -1;

@@ -18,7 +18,7 @@ void core_average(uint64_t *average, uint64_t sample) {
   __atomic_store_n(average, before - before / 8 + sample / 8, __ATOMIC_RELAXED);
 }
 
-/* Counts a call of the handler. Two simultaneous calls can count as one call. */
+/* Counts a call of the handler; two simultaneous calls can count as one call. */
 static unsigned count_call(core_mount *m) {
   unsigned n = __atomic_load_n(&m->calls, __ATOMIC_RELAXED) + 1;
   __atomic_store_n(&m->calls, n, __ATOMIC_RELAXED);
@@ -58,7 +58,7 @@ int core_record_begin(core_thread *t, core_record *rec) {
   /* A WebSocket that a different process has handed over must run even if its client has disconnected, because on_close
    * must still be called. */
   if (LIKELY(!__atomic_load_n(&rec->cancelled, __ATOMIC_RELAXED)) || rec->req.handed) return 1;
-  if (t->mode->forget) t->mode->forget(rec); /* the client has disconnected, so the handler does not run */
+  if (t->mode->forget) t->mode->forget(rec);
   core_publish(t, core_give_up(rec));
   return 0;
 }

@@ -170,7 +170,6 @@ void core_take_timeout_signal(void) {
   static PyMethodDef method = {"overdue", on_timeout_signal, METH_VARARGS,
                                "Raises fapws.Timeout in an overdue handler."};
   PyObject *handler = PyCFunction_New(&method, NULL);
-  /* Chooses the highest real-time signal that the application does not use. */
   for (int sig = SIGRTMAX; handler && !timeout_signal && sig > SIGRTMIN; sig--) {
     PyObject *now = core_call("_signal", "getsignal", "(i)", sig);
     int is_free = now && !PyCallable_Check(now);
@@ -341,7 +340,7 @@ PyObject *core_stacks(PyObject *module, PyObject *none) {
  * handler, and restores the previous handler of the signal at once. core_dump_stacks later calls the handler of
  * faulthandler as a function. */
 
-/* Handler of faulthandler, which writes stacks to the file; NULL if not available. */
+/* Handler of faulthandler, which writes stacks to the file, or NULL if it is not available. */
 static void (*_Atomic write_stacks)(int signal);
 static int file = -1;
 static struct stat identity; /* shows whether the application has closed the descriptor of the file */

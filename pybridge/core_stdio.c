@@ -34,8 +34,7 @@ static size_t at_once(int fd, size_t n) {
   return n <= PIPE_BUF || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) ? n : PIPE_BUF;
 }
 
-/* Writes the whole text and returns 1, or returns 0. Waits for at most ms milliseconds until a slow reader has made
- * room. */
+/* Writes the whole text and returns 1, or returns 0 if a slow reader has not made room within ms milliseconds. */
 static int put(int fd, const char *text, size_t n, int ms) {
   struct pollfd room = {.fd = fd, .events = POLLOUT};
   for (size_t done = 0; done < n;) {
@@ -123,7 +122,7 @@ static void share_counts(void) {
 int core_stdio_init(const char *name, int fd) {
   share_counts();
   PyObject *old = PySys_GetObject(name);
-  if (!old || old == Py_None) return 0; /* the descriptor is closed */
+  if (!old || old == Py_None) return 0;
   PyObject *base = core_import("io", "FileIO");
   PyObject *bases = base ? PyTuple_Pack(1, base) : NULL,
            *type = bases ? PyType_FromSpecWithBases(&raw_spec, bases) : NULL;

@@ -79,7 +79,7 @@ static int is_slow(const core_record *rec) {
 }
 
 /* Takes the next record for t, alternately from its inbox and from the queue, so that iterators and new requests both
- * make progress. The caller must hold P.mu. */
+ * make progress; the caller must hold P.mu. */
 static core_record *take(core_thread *t) {
   int mine = P.shared.parallel || P.drainer == NULL || P.drainer == t;
   int may_drain = P.queue.first && mine && core_counted_threads() - P.idle <= P.max && !core_loop_is_behind();
@@ -269,7 +269,7 @@ int core_serve(void) {
   core_take_gil();
   core_watch_signals(P.signal_fd);
   __atomic_store_n(&P.serving, 1, __ATOMIC_RELAXED);
-  core_check_signals(); /* for signals that have arrived before */
+  core_check_signals();
   thread_loop(P.threads[0]);
   return P.exit_code;
 }
@@ -286,7 +286,7 @@ static void enqueue(core_record *first, core_record *last, int n) {
   core_wake_monitor();
 }
 
-static int start(void) { return -1; } /* the function enqueue has already woken the drainer */
+static int start(void) { return -1; }
 
 static void wake(void) {
   CORE_LOCKED();

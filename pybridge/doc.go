@@ -7,11 +7,10 @@
 //
 // The C code has four parts. The name of a part is the prefix of its files and functions: core_ (the interpreter,
 // threads, records and parts), wsgi_ (requests of synchronous handlers), asgi_ (the asyncio thread) and live_
-// (WebSockets with callbacks, channels, module _fapws). Each part has one header, except core_, which has three. A
-// header begins with the rules for the ownership of memory and for the threads that can call its functions, and has a
-// section for each .c file, with the names in the file that are used in other files. A part calls functions of lower
-// parts only, in the order live_, asgi_, wsgi_, core_; core_ calls the parts above it through tables and pointers in
-// core_pool.h.
+// (WebSockets with callbacks, channels, module _fapws). A header begins with the rules for the ownership of memory and
+// for the threads that can call its functions, and has a section for each .c file, with the names in the file that are
+// used in other files. A part calls functions of lower parts only, in the order live_, asgi_, wsgi_, core_; core_ calls
+// the parts above it through tables and pointers in core_pool.h.
 //
 // Only .c files use Python objects, under the GIL; Go uses the flat structs of shim.h. Go calls C once for each batch
 // of requests, and takes finished parts from a list in shared memory without a call. Structs contain numbers and
@@ -47,17 +46,15 @@
 //
 // # Applications
 //
-// A script with PATHS runs as __main__. An application without PATHS is imported (contrib/fapws/_load.py) and becomes
-// one mount with the prefix "". Several applications (Options.Apps) share the interpreter. All applications except the
-// first are imported under separate names, and the directory of an application is the first on sys.path during the
-// import. If two applications contain different modules of the same name, both would receive the module that was
-// imported first, so _load.py reports an error. Mounts are numbered across applications (exchange.Mount.Index), and
+// A script with PATHS runs as __main__. Several applications (Options.Apps) share the interpreter. All applications
+// except the first are imported under separate names, and the directory of an application is the first on sys.path
+// during the import. If two applications contain different modules of the same name, both would receive the module that
+// was imported first, so _load.py reports an error. Mounts are numbered across applications (exchange.Mount.Index), and
 // each mount has the environ and the start_response of its application.
 //
 // # Threads and inline
 //
-// core_threads.c explains the drainer, and how slow handlers are recognized. core_monitor.c corrects wrong decisions,
-// and core_output.c wakes the event loop. The reasons for this design:
+// The reasons for this design:
 //
 //   - Waking a thread takes longer than a quick handler, so one thread runs quick handlers one after the other.
 //   - Threads sleep on semaphores, because a condition variable of glibc marks its mutex as contended, so that each
@@ -84,11 +81,9 @@
 //
 // # WebSockets with callbacks
 //
-// The files are live_websocket.c, core_flow.c, live_state.c and live_object.c. Delivered inputs are added to a list in
-// the record. A record with inputs is in the queue once, as the record of a request is. The thread that takes the
-// record runs callbacks until the list is empty, or until other records have waited for a millisecond. Therefore the
-// callbacks of a WebSocket run in order without a lock, and the drainer and the monitor treat callbacks like handlers.
-// Queued messages do not count for --max-queue, because the number of connections limits the number of their records.
+// Records with inputs are queued like requests, so the callbacks of a WebSocket run in order without a lock, and the
+// drainer and the monitor treat callbacks like handlers. Queued messages do not count for --max-queue, because the
+// number of connections limits the number of their records.
 //
 //   - send() makes a part on any thread that has the GIL, and the GIL also determines the order of messages. The record
 //     counts the threads that wait in send() (senders), and is not reused before they have returned.
@@ -115,10 +110,8 @@
 // # asyncio
 //
 // A process has at most one asyncio thread, which is started if a mount needs it (asgi_thread.c,
-// contrib/fapws/_async.py, asgi.h). The server's event loop puts each record with events into a list once, and writes
-// to an eventfd only if the thread sleeps. The function turn handles the whole list in one call. It wakes the server's
-// event loop at its end, and earlier if finished parts have waited for the time of core_notify_after. Therefore one
-// iteration of asyncio's event loop handles many requests, and uvloop makes little difference.
+// contrib/fapws/_async.py, asgi.h). Each call of the function turn handles all records with events, so one iteration of
+// asyncio's event loop handles many requests, and uvloop makes little difference.
 //
 //   - Each request has a Task with a copy of the context. The Task runs at once until it first waits, from Python 3.12
 //     on by eager_start, and with earlier versions by intercepting the call_soon of the Task. The Task runs a C object,
@@ -145,19 +138,18 @@
 //
 // # Timeouts
 //
-// The files are core_stack.c and timeout.go. When the event loop notices that an exchange is overdue, a goroutine takes
-// the GIL, logs the stack, and raises fapws.Timeout in the thread if the thread still runs that exchange
-// (thread.current changes under the GIL only). After five further seconds the thread counts as stuck: a second thread
-// can start in its place, and the process is replaced. If the goroutine cannot take the GIL within a second, it writes
-// the stacks without the GIL, as faulthandler does (core_stack.c). In inline mode a real-time signal raises the
-// exception (on_timeout_signal), because Python calls signal handlers on its main thread even during Lock.acquire,
-// sleep or recv, where the exception of PyThreadState_SetAsyncExc would be raised only after the call.
+// When the event loop notices that an exchange is overdue, a goroutine takes the GIL, logs the stack, and raises
+// fapws.Timeout in the thread if the thread still runs that exchange (thread.current changes under the GIL only). After
+// five further seconds the thread counts as stuck: a second thread can start in its place, and the process is replaced.
+// If the goroutine cannot take the GIL within a second, it writes the stacks without the GIL, as faulthandler does
+// (core_stack.c). In inline mode a real-time signal raises the exception (on_timeout_signal), because Python calls
+// signal handlers on its main thread even during Lock.acquire, sleep or recv, where the exception of
+// PyThreadState_SetAsyncExc would be raised only after the call.
 //
 // # Messages to the server
 //
 // Purges, events, broadcasts and lines for error logs wait in a buffer of C (core.h), because Go does not run in a
-// forked child. The event loop takes these messages before it takes finished parts, so a page that a handler has purged
-// is removed from the cache before the client receives the response of the handler.
+// forked child.
 //
 //   - If a client publishes two events through different workers, subscribers can receive them in the opposite order,
 //     because handlers do not wait until the supervisor has numbered an event.
@@ -170,9 +162,9 @@
 //
 // # Error logs
 //
-// core_errorlog.c writes to the error logs of hosts. Hosts can share an application, so each request has the number of
-// its error log (Request.ErrorLog); 0 means the server's log. Messages that concern all hosts, such as a stuck thread,
-// are written to the server's log. core_stdio.c implements sys.stdout and sys.stderr, on which writes never fail.
+// Hosts can share an application, so each request has the number of its error log (Request.ErrorLog); 0 means the
+// server's log. Messages that concern all hosts, such as a stuck thread, are written to the server's log. core_stdio.c
+// implements sys.stdout and sys.stderr, on which writes never fail.
 //
 // # Children and crashes
 //
@@ -181,6 +173,5 @@
 // passed to KeepFromChildren, so that children close the socket.
 //
 // core_crash.c and core_gocrash.c write the last line of a process that crashes, for example because the application
-// has closed descriptors of the server. Package runtime/source/programs, ServeForks and contrib/fapws/_fork.py together
-// implement --fork.
+// has closed descriptors of the server.
 package pybridge

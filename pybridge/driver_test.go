@@ -48,7 +48,7 @@ func TestApplicationNamedTwiceIsLoadedOnce(t *testing.T) {
 
 func init() { goruntime.LockOSThread() }
 
-// generous limits tests that hang. A machine may be many times slower than usual.
+// generous limits tests that hang.
 const generous = waittest.Patience
 
 func TestMain(m *testing.M) {

@@ -20,7 +20,7 @@ import (
 )
 
 // ErrorLog is an error log for some hosts, in addition to the server's log on stderr. Messages about requests of these
-// hosts are appended to the file at once. The process that rotates the file writes messages that do not fit.
+// hosts are appended to the file at once, or by the process that rotates the file if they do not fit.
 type ErrorLog struct {
 	// absolute path of an existing file; "" means that messages are dropped
 	Path    string
@@ -96,7 +96,7 @@ func keepZone() {
 	}
 }
 
-var look atomic.Int32 // a logfile.Look
+var look atomic.Int32
 
 func say(format string, args ...any) { new(task).say(format, args...) }
 

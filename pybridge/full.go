@@ -12,7 +12,7 @@ import (
 	"unsafe"
 )
 
-// Backlog describes how requests wait for threads. The zero value means that no request waits.
+// Backlog describes how requests wait for threads.
 type Backlog struct {
 	Queued int
 	First  time.Duration

@@ -100,7 +100,7 @@ type Handler struct {
 	gilProbe
 
 	checksAsync   atomic.Bool
-	looksAtStacks atomic.Bool // see Held
+	looksAtStacks atomic.Bool
 	atConsole     atomic.Bool // result of the last core_is_at_console
 
 	timeoutPolicy      // guarded by mu
@@ -142,7 +142,7 @@ func (h *Handler) Warning() string {
 		"module that needs it (Python's warning names it)"
 }
 
-// startPool creates the pool in C. startPool must be called on Python's main thread.
+// startPool must be called on Python's main thread.
 func (h *Handler) startPool() error {
 	arena := &cArena{}
 	defer arena.free()
@@ -200,7 +200,7 @@ func core_loop_send_now() { sendNow() }
 func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
 	for tries := 0; h.pending+int(atomic.LoadUint32((*uint32)(&h.shared.queued))) >= h.config.Queue; tries++ {
 		if tries == 0 {
-			h.Flush() // the threads can take the requests that were submitted
+			h.Flush()
 			continue
 		}
 		if r.Spool >= 0 {
@@ -277,7 +277,7 @@ func (h *Handler) Resume(t exchange.Ticket) {
 	h.add(rec)
 }
 
-// record returns the active record with the ticket t, or nil. The caller must hold h.mu.
+// record returns the active record with the ticket t, or nil; the caller must hold h.mu.
 func (h *Handler) record(t exchange.Ticket) *C.core_record {
 	if int(t) < len(h.records) {
 		return h.records[t]
@@ -314,7 +314,7 @@ func (h *Handler) Deliver(in exchange.Input) {
 	h.delivered = true
 }
 
-// Held implements app.Interpreter: Held reports whether a developer's debugger has stopped a thread, which is checked
+// Held implements app.Interpreter: it reports whether a developer's debugger has stopped a thread, which is checked
 // with --debug only.
 func (h *Handler) Held() bool {
 	if h.config.Debug == 0 {
@@ -369,7 +369,7 @@ func (h *Handler) Active(wait time.Duration) []ActiveRequest {
 	return active
 }
 
-// sampleActive implements Active. The second result is false if sampleActive could not take the GIL.
+// The second result is false if sampleActive could not take the GIL.
 func (h *Handler) sampleActive(wait time.Duration) ([]ActiveRequest, bool) {
 	list, ok := h.sample(wait)
 	active := make([]ActiveRequest, len(list))

@@ -7,9 +7,8 @@ import (
 	"testing"
 )
 
-// A header has a section for each .c file. A section begins with a line such as "--- core_flow.c ---" and lists the
-// functions and variables of that file that other files use. All other functions and variables are static, and no .c
-// file declares what another file defines.
+// A section begins with a line such as "--- core_flow.c ---" and lists the functions and variables of that file that
+// other files use. All other functions and variables are static, and no .c file declares what another file defines.
 func TestHeadersListWhatTheirFilesDefine(t *testing.T) {
 	defines, mentions := map[string][]string{}, map[string]int{}
 	word := regexp.MustCompile(`\w+`)

@@ -10,7 +10,7 @@ const (
 	WSGI         MountKind = C.CORE_WSGI
 	ASGI         MountKind = C.CORE_ASGI
 	AsyncHandler MountKind = C.CORE_ASYNC_HANDLER // an async function with the arguments of WSGI
-	WebSocket    MountKind = C.CORE_WEBSOCKET     // an instance of fapws.WebSocket
+	WebSocket    MountKind = C.CORE_WEBSOCKET
 )
 
 // kinds contains all differences between the kinds in Go, so that no code outside this table compares kinds.
@@ -26,8 +26,7 @@ var kinds = [...]struct {
 	detaches bool
 	streams  bool
 	pep3333  bool // with --dev, violations of PEP 3333 are logged
-	// with --fork, a process can serve one request of the application and end
-	forks bool
+	forks    bool
 }{
 	WSGI: {name: "WSGI", article: "a WSGI application", arguments: wsgiArguments, detaches: true, forks: true,
 		pep3333: true},
@@ -47,7 +46,6 @@ func (k MountKind) String() string { return kinds[k].name }
 
 func (k MountKind) WebSockets() bool { return kinds[k].webSocket }
 
-// Detaches reports whether the application can receive the socket of a WebSocket handshake (werkzeug.socket).
 func (k MountKind) Detaches() bool { return kinds[k].detaches }
 
 // OnThreads reports whether handlers of this kind run on the threads of the pool or inline, and not on the asyncio

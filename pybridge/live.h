@@ -10,9 +10,9 @@
  * WebSockets with callbacks, and broadcasts to all WebSockets: live_websocket.c, live_state.c, live_handover.c,
  * live_object.c and live_groups.c.
  *
- * The record owns a reference to its live_ws_object, to which the application can have further references. Therefore
- * the member rec of the object becomes NULL when the exchange ends. Only one thread at a time runs a record, but any
- * thread with the GIL can send messages and close the WebSocket. */
+ * The record owns a reference to its live_ws_object, to which the application can have further references, so the
+ * member rec of the object becomes NULL when the exchange ends. Only one thread at a time runs a record, but any thread
+ * with the GIL can send messages and close the WebSocket. */
 
 /* --- live_state.c -------------------------------------------------------------- */
 
@@ -39,7 +39,7 @@ static inline void live_ws_set_state(live_ws_object *ws, int state) {
 
 int live_ws_accept(live_ws_object *ws);
 void live_ws_publish(core_part *p);
-/* Closes the WebSocket with a close code, and makes on_close run. The parameter reason is a str or NULL. */
+/* Closes the WebSocket with a close code and a reason, a str or NULL, and makes on_close run. */
 int live_ws_shut(live_ws_object *ws, int code, PyObject *reason);
 
 /* Waits until no thread is in send(), and detaches the object from its record. */
@@ -54,7 +54,6 @@ extern const core_kind live_websockets;
 /* Handles the request CORE_OP_HAND_OVER of the event loop. Returns 1 if the WebSocket was handed over, so that the
  * event loop owns the record again, or 0 if the WebSocket stays in this process. */
 int live_ws_hand_over(core_thread *t, live_ws_object *ws);
-/* Takes over a WebSocket that a different process has accepted. */
 int live_ws_resume(live_ws_object *ws);
 
 /* --- live_object.c ------------------------------------------------------------- */
@@ -82,7 +81,7 @@ extern PyMethodDef live_user_methods[];
 
 /* --- users.go ---------------------------------------------------------------- */
 
-/* Implements the functions of fapws.users, without the GIL. Returns a text, which the caller must free. */
+/* Implements the functions of fapws.users, without the GIL, and returns a text, which the caller must free. */
 char *live_change_users(const char *action, const char *file, const char *name, const char *password, int *error);
 
 /* --- live_channels.c -------------------------------------------------------- */

@@ -82,7 +82,7 @@ static entry **find(const char *name, size_t len, uint32_t hash) {
 static int widen(void) {
   size_t more = buckets ? 2 * buckets : 64;
   entry **wider = calloc(more, sizeof *wider);
-  if (!wider) return buckets ? 0 : -1; /* if memory is exhausted, the table keeps its size */
+  if (!wider) return buckets ? 0 : -1;
   for (size_t i = 0; i < buckets; i++) {
     for (entry *e = table[i], *next; e; e = next) {
       next = e->next;
@@ -142,8 +142,8 @@ static PyObject *channel_watch(PyObject *module, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-/* The handler of the mount for presence events. The event loop submits these events as requests, so on_join and
- * on_leave run on the threads that run handlers. */
+/* The handler of the mount for presence events, which the event loop submits as requests, so that on_join and on_leave
+ * run on the threads that run handlers. */
 static PyObject *noticed(PyObject *self, PyObject *args) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "O!O", &PyDict_Type, &environ, &start)) return NULL;
@@ -172,7 +172,7 @@ static PyObject *cache_purge(PyObject *module, PyObject *arg) {
   uint32_t waiting =
       /* The size of the waiting patterns; the event loop sets it to 0. */
       __atomic_load_n(&P.shared.purges, __ATOMIC_RELAXED);
-  if (waiting > MOST) Py_RETURN_NONE; /* the whole cache will be purged anyway */
+  if (waiting > MOST) Py_RETURN_NONE;
   __atomic_fetch_add(&P.shared.purges, (uint32_t)n, __ATOMIC_SEQ_CST);
   core_bytes pattern = {text, (uint32_t)n};
   if (waiting + (size_t)n > MOST) {

@@ -1,6 +1,5 @@
 /* Broadcasts to all WebSockets of an entry of PATHS in all processes, and to groups of WebSockets. The event loop keeps
- * the lists of group members (runtime/live/sockets.go), and this file sends the changes of these lists. The functions
- * can be called on any thread, and need the GIL. */
+ * the lists of group members (runtime/live/sockets.go), and this file sends the changes of these lists. */
 #include "live.h"
 
 #include <stdlib.h>
@@ -105,8 +104,8 @@ static PyObject *tell_group(uint64_t socket, uint8_t kind, const core_bytes *gro
 static PyObject *new_set(void) { return PySet_New(NULL); }
 
 /* Creates ws->groups if necessary, and returns the key of a group in this set: a new reference, or NULL with an
- * exception. The key is an exact str. The hash of a subclass could run Python code, during which the WebSocket could
- * end. */
+ * exception. The key is an exact str, because the hash of a subclass could run Python code, during which the WebSocket
+ * could end. */
 static PyObject *group_key(live_ws_object *ws, PyObject *group, core_bytes *name) {
   if (core_check_parent() < 0 || !group_of(group, name)) return NULL;
   /* Must precede the other calls, because the garbage collector can run here, and can run Python code. */

@@ -55,7 +55,7 @@ static PyObject *as_list(message *l) {
   return list;
 }
 
-/* Passes the queued messages to Python. Called on the asyncio thread. */
+/* Passes the queued messages to Python, on the asyncio thread. */
 static void deliver(void) {
   pthread_mutex_lock(&mu);
   message *all = first;

@@ -75,7 +75,6 @@ static void mount_bind(core_mount *m, int protocol) {
 }
 int live_start_python(const core_start_options *o, const char **why) { return core_start(o, make_module, why); }
 
-/* Creates the mounts of the options, followed by the mount of presence events. */
 static int make_mounts(const core_options *o) {
   P.nmounts = o->mounts + 1;
   P.mounts = calloc((size_t)P.nmounts, sizeof *P.mounts);

@@ -1,4 +1,4 @@
-/* The class fapws.WebSocketConnection, whose objects are the argument of WebSocket callbacks. The methods can be called
+/* The class fapws.WebSocketConnection, whose objects are the argument of WebSocket callbacks; its methods can be called
  * on any thread that has the GIL. */
 #include "live.h"
 
@@ -47,7 +47,7 @@ static int check_open(live_ws_object *ws) {
   return core_raise(PyExc_BrokenPipeError, ws->refusal ? "the WebSocket was refused" : "the WebSocket is closed");
 }
 
-/* Waits for a slow client. Returns 0, or -1 with TimeoutError if too many bytes still wait for the client after the
+/* Waits for a slow client, and returns 0, or -1 with TimeoutError if too many bytes still wait for the client after the
  * given seconds. */
 static int wait_for_client(live_ws_object *ws, double seconds) {
   core_thread *t = core_this_thread;
@@ -99,7 +99,6 @@ static int send_held(live_ws_object *ws, const core_message *m) {
   return publish_message(ws->rec, m) < 0 ? -1 : 1;
 }
 
-/* Returns 1 if the message m was sent, 0 if it was dropped, or -1 with an exception. */
 static int send_one(live_ws_object *ws, const core_message *m) { return CORE_HELD(ws, send_held(ws, m)); }
 
 PyObject *live_ws_broadcast(PyObject *module, PyObject *args) {

@@ -1,8 +1,7 @@
 /* WebSockets with callbacks. A WebSocket occupies a thread only while a callback runs, and runs one callback at a time,
  * in the order of its inputs; all functions need the GIL.
  *
- * A record with inputs is queued (core_flow.c). A thread that takes the record runs callbacks until no input remains,
- * or until other records have waited for a while. */
+ * A record with inputs is queued (core_flow.c). */
 #include "live.h"
 
 #include <stdlib.h>
@@ -28,8 +27,7 @@ static PyObject *call(live_ws_object *ws, int which, PyObject *second, PyObject 
   return result;
 }
 
-/* Called between two callbacks. Withdraws a Timeout for the first callback, which must not be raised in the second
- * callback. */
+/* Called between two callbacks, to withdraw a Timeout for the first callback. */
 static void next_callback(core_thread *t) {
   core_count_job(t);
   if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
@@ -49,7 +47,7 @@ static void failed(core_thread *t, live_ws_object *ws, const char *what) {
   if (live_ws_shut(ws, 1011, NULL) < 0) PyErr_Clear();
 }
 
-/* Calls on_close. Steals the reference to reason, which can be NULL. */
+/* Calls on_close, and steals the reference to reason, which can be NULL. */
 static void call_on_close(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
   core_record *rec = ws->rec;
   CORE_BEGIN_HOLD(ws);
@@ -74,7 +72,8 @@ static int close_code(live_ws_object *ws, PyObject **reason) {
   return code;
 }
 
-/* Ends the WebSocket: calls on_close and publishes the last part. Steals the reference to reason, which can be NULL. */
+/* Ends the WebSocket: calls on_close, publishes the last part, and steals the reference to reason, which can be
+ * NULL. */
 static void end(core_thread *t, live_ws_object *ws, int code, PyObject *reason) {
   core_record *rec = ws->rec;
   if (t->unsignalled && core_run_ns(core_mount_of(rec)) > CORE_SLOW_NS) core_notify(t);
@@ -118,8 +117,8 @@ static core_input *next_input(core_record *rec) {
   return in;
 }
 
-/* Marks the record as not queued after its last input, and returns 1. Returns 0 if an input has arrived, the client has
- * disconnected, or a different thread has closed the WebSocket. */
+/* Marks the record as not queued after its last input and returns 1, or returns 0 if an input has arrived, the client
+ * has disconnected, or a different thread has closed the WebSocket. */
 static int comes_to_rest(core_record *rec) {
   core_lock();
   int rests = !rec->inputs.first && !core_is_cancelled(rec) && live_ws_state(rec->run.ws) <= LIVE_WS_OPEN;
@@ -175,8 +174,8 @@ static void run_inputs(core_thread *t, core_record *rec) {
 
 static PyObject *refusal_of(live_ws_object *ws) { return CORE_HELD(ws, Py_XNewRef(ws->refusal)); }
 
-/* Refuses the WebSocket, unless it was already accepted, which happens when a thread sends a message. Returns whether
- * the WebSocket was refused. */
+/* Refuses the WebSocket, unless a thread that sent a message has already accepted it, and returns whether it was
+ * refused. */
 static int keep_closed(live_ws_object *ws) {
   int closed;
   CORE_BEGIN_HOLD(ws);
@@ -194,8 +193,7 @@ static void refuse(PyObject *refusal) {
   Py_XDECREF(error);
 }
 
-/* Calls on_open, and raises an exception if the application rejects the WebSocket. Sets *called if on_open was
- * called. */
+/* Calls on_open, and raises an exception if the application rejects the WebSocket. */
 static int admit(live_ws_object *ws, int *called) {
   core_record *rec = ws->rec;
   PyObject *protocol = PyObject_CallMethod(core_mount_of(rec)->callable, "_admit", "O", (PyObject *)rec->run.environ);

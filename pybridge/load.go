@@ -20,8 +20,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// find loads the application o.Apps[i], with the GIL, on Python's main thread. The parameter paths has the absolute
-// paths of the scripts. A script with PATHS is run here; contrib/fapws/_load.py loads all other applications.
+// find loads the application o.Apps[i], with the GIL, on Python's main thread; paths has the absolute paths of the
+// scripts. A script with PATHS is run here; contrib/fapws/_load.py loads all other applications.
 func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	app := &o.Apps[i]
 	f = &Content{name: app.name()}
@@ -56,9 +56,9 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	return f, err
 }
 
-// warnOfBreaches wraps a WSGI application so that its violations of PEP 3333 are logged (contrib/fapws/_pep3333.py).
-// Handlers in PATHS and applications that fapws itself makes are not wrapped, because they can use more than PEP 3333
-// defines. The caller must hold the GIL.
+// warnOfBreaches wraps a WSGI application, with the GIL, so that its violations of PEP 3333 are logged
+// (contrib/fapws/_pep3333.py). Handlers in PATHS and applications that fapws itself makes are not wrapped, because they
+// can use more than PEP 3333 defines.
 func (f *Content) warnOfBreaches() (err error) {
 	m := &f.Table[0]
 	if f.Class == "" || !kinds[m.Kind].pep3333 || m.Static+m.CGI+m.Upload != "" || m.callable != m.entry {
@@ -113,7 +113,7 @@ func callPackage(module, function string, args ...*python3.PyObject) (*python3.P
 }
 
 // search calls the function load of fapws._load, and returns the resulting tuple. The tuple and the arguments live as
-// long as the process. The parameter name is the name of the application in messages.
+// long as the process.
 func search(app *Application, script, name string, dev bool, main *python3.PyObject) (*python3.PyObject, error) {
 	result, err := callPackage("_load", "load", text(script), text(app.Module), text(app.Folder), text(app.Object),
 		text(app.Interface), python3.PyBool_FromLong(int(boolByte(app.Factory))), text(name),
@@ -164,7 +164,7 @@ func ended(result *python3.PyObject, ok bool, name string) *ExitError {
 }
 
 // entries makes a list of tuples (name, globals, [(prefix, object, name), ...]), one for each application. The list
-// lives as long as the process. The caller must hold the GIL.
+// lives as long as the process, and the caller must hold the GIL.
 func (a *App) entries() *python3.PyObject {
 	apps := python3.PyList_New(0)
 	for _, f := range a.loaded {
@@ -229,7 +229,7 @@ var contrib = sync.OnceValue(func() string {
 })
 
 // checkPackage returns an error if Python cannot find package fapws, for example because the executable was copied
-// without it. Without this check, the first request would fail. The caller must hold the GIL.
+// without it. Without this check, which needs the GIL, the first request would fail.
 func checkPackage() error {
 	if contrib() != "" {
 		return nil

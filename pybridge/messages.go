@@ -46,14 +46,13 @@ func (e *Event) Cost() int64 {
 }
 
 // Dealt reports that the server has handled events of RunConfig.Publish with this total cost, so that the application
-// can publish further events. Dealt is safe for concurrent use.
+// can publish further events.
 func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), -cost) }
 
-// Published counts an event that the server itself publishes, for which Dealt must be called as well. Published is safe
-// for concurrent use.
+// Published counts an event that the server itself publishes, for which Dealt must be called as well.
 func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), cost) }
 
-// listen handles the messages of the application, on the event loop.
+// listen handles the messages of the application.
 func (h *Handler) listen() {
 	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before the messages are taken, as live_channels.c expects
 	var events []Event
@@ -117,7 +116,7 @@ func CountSubscribers(name string, elsewhere bool, n int64) {
 	C.live_count_subscribers(bytesOf(name), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
 }
 
-// HasSubscribers reports whether a channel has subscribers in any process. HasSubscribers is safe for concurrent use.
+// HasSubscribers reports whether a channel has subscribers in any process, and is safe for concurrent use.
 func HasSubscribers(name string) bool {
 	return C.live_subscriber_count(bytesOf(name), C.size_t(len(name))) > 0
 }
@@ -129,7 +128,7 @@ func HasSubscribers(name string) bool {
 // placeMounts sets the place of each fapws.WebSocket, which is the same in all processes and after a reload. The place
 // consists of the name of the application in the configuration, the prefix, the name of the callbacks and, for the
 // second and each later WebSocket with the same values, a number. The map seen counts the WebSockets with the same
-// values. A WebSocket that is mounted twice has the place of its first mount.
+// values.
 func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	first := map[*python3.PyObject]string{}
 	for i := range mounts {
@@ -214,8 +213,8 @@ const (
 )
 
 // presenceQueue contains events for the callbacks of fapws.on_join and on_leave. The events are submitted as requests
-// without a client, one request at a time, to the mount that follows the mounts of the application. Therefore callbacks
-// run on the threads that run handlers, in order, and one at a time.
+// without a client, one at a time, to the mount that follows the mounts of the application, so callbacks run in order
+// on the threads that run handlers.
 type presenceQueue struct {
 	waiting []PresenceEvent
 	// number of events that were dropped since the queue became full
@@ -240,13 +239,13 @@ func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	q.lost = 0
 	q.waiting = append(q.waiting, n)
 	if !q.active.Swap(true) {
-		C.core_wake_loop() // makes the event loop call the method step
+		C.core_wake_loop()
 	}
 	return true
 }
 
-// WatchesPresence reports whether the application has registered a callback of fapws.on_join or on_leave.
-// WatchesPresence is safe for concurrent use.
+// WatchesPresence reports whether the application has registered a callback of fapws.on_join or on_leave. Any goroutine
+// may call it.
 func (h *Handler) WatchesPresence() bool {
 	return h.shared != nil && atomic.LoadUint32((*uint32)(&h.shared.watched)) != 0
 }
@@ -261,7 +260,7 @@ func (q *presenceQueue) step(h *Handler) {
 		return
 	}
 	some := q.waiting[:min(len(q.waiting), atOnce)]
-	body, _ := json.Marshal(some) // cannot fail, because the events contain only strings and numbers
+	body, _ := json.Marshal(some)
 	if q.waiting = q.waiting[len(some):]; len(q.waiting) == 0 {
 		q.waiting = nil
 	}
@@ -302,7 +301,7 @@ func (h *Handler) Notified(limit time.Duration) {
 
 const noticedTick = 5 * time.Millisecond
 
-// release frees the part p. After the last part, release also submits the next request.
+// release frees the part p and, after the last part, submits the next request.
 func (q *presenceQueue) release(h *Handler, p *C.core_part) {
 	last := p.last != 0
 	if p != &q.rec.part0 {

@@ -34,11 +34,9 @@ type poolMode interface {
 	mode
 	// start creates the pool, unless the method attach of the mode creates it.
 	start(h *Handler) error
-	// attach is called on the event loop before its first request.
 	attach(h *Handler, w *eventloop.Waker)
 	serve(a *App) int
 	stop(a *App) int
-	// finish is called by App.Close, on the thread of Load, before Python ends.
 	finish()
 	// onLoop returns the record that the event loop runs, or 0, and the number of its job. onLoop can be called on any
 	// goroutine.
@@ -188,7 +186,6 @@ func (h *Handler) checkAsync() {
 	h.stuck("requests wait for the asyncio thread, which is stuck")
 }
 
-// logAsync logs that the asyncio thread has made no progress since the time began, and logs its stack.
 func (h *Handler) logAsync(began time.Time) <-chan struct{} {
 	return h.withGIL(func() {
 		var s C.core_snapshot

@@ -42,7 +42,7 @@ func TestSharedObjectsOfARequestMayBeUsedOnOtherThreads(t *testing.T) {
 	}
 }
 
-// The thread waits in write() for the client. The record of the request must not be used after the request.
+// The thread waits in write() for the client, and must not use the record of the request after the request.
 func TestWriteOnAnotherThreadEndsWithItsHandler(t *testing.T) {
 	if loop.inline() {
 		return

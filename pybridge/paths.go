@@ -28,11 +28,9 @@ type Mount struct {
 	Login  string // JSON arguments of fapws.Login, or ""
 	Place  string // name of a fapws.WebSocket that is the same in all processes, or "" (placeMounts)
 
-	relative bool // ASGI: scope['path'] does not begin with scope['root_path']
-	entry    *python3.PyObject
-	callable *python3.PyObject
-	// environ and start are the classes Environ and Start_response that the application defines, or nil for the
-	// built-in classes.
+	relative       bool // ASGI: scope['path'] does not begin with scope['root_path']
+	entry          *python3.PyObject
+	callable       *python3.PyObject
 	environ, start unsafe.Pointer
 }
 
@@ -220,7 +218,7 @@ func handlerName(callable *python3.PyObject) string {
 	return name
 }
 
-// readSettings copies the globals with these names to f.Settings. The caller must hold the GIL.
+// readSettings copies the globals with these names to f.Settings, with the GIL.
 func (f *Content) readSettings(names []string) {
 	f.Settings = Settings{}
 	for _, name := range names {
@@ -231,7 +229,7 @@ func (f *Content) readSettings(names []string) {
 }
 
 // finish numbers the mounts from index on, copies the globals with these names to f.Settings, and finds the classes of
-// the application. The caller must hold the GIL.
+// the application, with the GIL.
 func (f *Content) finish(names []string, index int) {
 	f.readSettings(names)
 	environ := unsafe.Pointer(C.live_environ_class(unsafe.Pointer(f.globals)))
@@ -263,7 +261,7 @@ func (f *Content) environAskedFor() unsafe.Pointer {
 	return unsafe.Pointer(class) // lives as long as the process
 }
 
-// isSimple reports whether entry cannot wrap an application, because entry is a class or a function without a closure.
+// isSimple reports whether entry cannot wrap an application: it is a class or a function without a closure.
 func isSimple(entry *python3.PyObject) bool {
 	if python3.PyType_Check(entry) {
 		return true

@@ -138,7 +138,7 @@ func (a *App) Warnings(threads int) ([]string, error) {
 	return packageTexts("_framework", "warnings", python3.PyBool_FromLong(min(threads, 1)))
 }
 
-// packageTexts calls a function of package fapws that returns a list of str. The caller must hold the GIL.
+// packageTexts calls a function of package fapws that returns a list of str, with the GIL.
 func packageTexts(module, function string, args ...*python3.PyObject) ([]string, error) {
 	result, err := callPackage(module, function, args...)
 	if err != nil {
@@ -154,13 +154,13 @@ func packageTexts(module, function string, args ...*python3.PyObject) ([]string,
 		if text := python3.PyUnicode_AsUTF8(one); text != "" {
 			list = append(list, text)
 		} else {
-			python3.PyErr_Clear() // the text is not valid UTF-8
+			python3.PyErr_Clear()
 		}
 	}
 	return list, nil
 }
 
-// TrimHeap makes malloc return its free memory to the kernel. TrimHeap is safe for concurrent use.
+// TrimHeap makes malloc return its free memory to the kernel, and is safe for concurrent use.
 func TrimHeap() { C.trim() }
 
 // Measure starts to count how long requests and threads wait. Only one goroutine at a time can call Measure.
