@@ -105,7 +105,7 @@ func (p *Plan) checkACME() error {
 	return nil
 }
 
-// OwnCA returns the file and the fingerprint of the machine's own authority. If there is no such authority, path is "".
+// OwnCA returns the file and the fingerprint of the machine's own authority; path is "" if there is none.
 func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 	if conf.TLS != "auto" {
 		return "", ""
@@ -133,7 +133,7 @@ func (p *Plan) KeepStateDir() error {
 }
 
 // StateDirs returns the directories for files that the server creates, or nil if there are none. An entry in PATHS can
-// require the directory for sessions, too; only a worker knows PATHS. The parameter contents may be nil.
+// require the directory for sessions, too; only a worker knows PATHS.
 func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 	if p.Conf.TLS != "off" {
 		dirs = append(dirs, p.stateDir, filepath.Join(p.stateDir,

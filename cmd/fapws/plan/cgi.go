@@ -16,7 +16,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// CGI is the value of the key cgi. The value is a directory, a table, or true for the programs in the host's root.
+// CGI is the value of the key cgi: a directory, a table, or true for the programs in the host's root.
 type CGI struct {
 	Enabled  bool           `short:"true"`
 	Folder   string         `key:"folder" is:"path" short:"a directory"` // empty for the root

@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// Label returns the name of the server for users. The name is the application or directory from the command line or
-// from the top of the configuration file. If there is neither, the name is the name of the configuration file.
+// Label returns the name of the server for users: the application or directory from the command line or from the top of
+// the configuration file, or the name of the configuration file.
 func (p *Plan) Label(conf *settings.Config) string {
 	switch {
 	case p.Site.App.Name != "":
@@ -79,7 +79,7 @@ func (p *Plan) Python() string {
 }
 
 // IsOpen reports whether anyone may use the server, because no rule, login or trusted proxy restricts clients. A login
-// in PATHS counts only if all entries of PATHS require it. The parameter contents may be nil.
+// in PATHS counts only if all entries of PATHS require it.
 func (p *Plan) IsOpen(conf *settings.Config, contents *pybridge.Contents) bool {
 	users, entries := p.users(contents)
 	return len(conf.Proxies) == 0 && conf.LoginUsers == "" && !p.Site.restricts() && (entries == 0 ||
@@ -157,7 +157,7 @@ func (p *Plan) setting(name string) string {
 }
 
 // CheckOutside returns an error if a file that is used outside the sandbox is in a directory that the application could
-// replace by a symbolic link. The caller must call system.Distrust first. The parameter contents may be nil.
+// replace by a symbolic link. The caller must call system.Distrust first.
 func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) error {
 	dirs := map[string][]string{p.setting("state-dir"): p.StateDirs(contents)}
 	for name, files := range p.outside(conf, contents) {
@@ -177,7 +177,7 @@ func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) 
 }
 
 // private returns the files that must not be sent to clients: files that the configuration names for the server's own
-// use, and the scripts of applications. The parameter contents may be nil.
+// use, and the scripts of applications.
 func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *static.Private {
 	files := slices.Concat([]string{p.Path}, conf.EnvFiles, conf.CertFiles, conf.KeyFiles, p.Site.LogFiles(conf))
 	for _, named := range p.outside(conf, contents) {
@@ -201,8 +201,8 @@ func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *stat
 	return static.NewPrivate(files...)
 }
 
-// users returns the user files that the entries of PATHS name, and the number of entries. The parameter contents may be
-// nil.
+// users returns the user files that the entries of PATHS name, and the number of entries. In all functions, a nil
+// parameter contents stands for no loaded applications.
 func (p *Plan) users(contents *pybridge.Contents) (files []string, entries int) {
 	if contents == nil {
 		return nil, 0
@@ -231,8 +231,8 @@ func (c *SiteConfig) Count() string {
 	return pool.Count(len(c.Hosts), "host") + ", " + pool.Count(routes, "route")
 }
 
-// Write writes the sites for --print-config. It writes the keys at the top that are not settings, and then the hosts
-// with their routes. Each table is written with its place in the file.
+// Write writes the sites for --print-config: the keys at the top that are not settings, and then the hosts with their
+// routes, each table with its place in the file.
 func (c *SiteConfig) Write(w io.Writer, conf *settings.Config) error {
 	var b strings.Builder
 	keys(&b, "", c.At, "root", "app", "host")

@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	// assignment matches a line NAME=value. The value may be in double quotes, in single quotes, or unquoted.
+	// assignment matches a line NAME=value, with the value in double quotes, in single quotes, or unquoted.
 	assignment = sync.OnceValue(func() *regexp.Regexp {
 		return regexp.MustCompile(`^[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*` +
 			`(?:"((?:[^"\\]|\\(?s:.))*)"[ \t]*(?:#.*)?|'([^']*)'[ \t]*(?:#.*)?|(.*?)(?:[ \t]+#.*)?)[ \t]*(?:\n|$)`)
@@ -63,14 +63,13 @@ func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[st
 // maxNested limits how deep references can be nested in the default or text of a reference.
 const maxNested = 10
 
-// expander replaces the references ${NAME}, ${NAME:-default} and ${NAME:+text} in a value. A default or text can
-// contain references, too.
+// expander replaces the references ${NAME}, ${NAME:-default} and ${NAME:+text} in a value.
 type expander struct {
 	lookup func(name string) (string, bool)
 	quoted bool // the value was in double quotes, in which a backslash escapes the next character
 }
 
-// expand returns s with its references replaced. If the references are nested too deep, ok is false.
+// expand returns s with its references replaced; ok is false if they are nested too deep.
 func (e *expander) expand(s string, depth int) (text string, ok bool) {
 	if depth > maxNested {
 		return "", false

@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Files contains the keys about serving files. These keys can be at the top of the configuration file, in hosts and in
-// routes. A host inherits keys from the top, and a route inherits keys from its host.
+// Files contains the keys about serving files, at the top of the configuration file, in hosts and in routes. A host
+// inherits keys from the top, and a route inherits keys from its host.
 type Files = static.Options
 
 func (b *builder) files(h *Host, r *Route) ([]exchange.Mount, error) { return b.folder(r, false), nil }
@@ -88,8 +88,7 @@ func (b *builder) checkFallbacks() {
 	}
 }
 
-// withPages adds a mount for the files in a directory that also contains SSI pages. A separate mount serves the SSI
-// pages.
+// withPages adds a mount for the files in a directory that also contains SSI pages, which a separate mount serves.
 func (b *builder) withPages(r *Route, pages *SSI, fall bool) []exchange.Mount {
 	names := pages.names()
 	for _, name := range names {

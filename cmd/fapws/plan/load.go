@@ -37,8 +37,8 @@ func (p *Plan) ForeignGlobals() []string {
 	return nil
 }
 
-// IsSettled reports whether the settings are already known before the applications are loaded. This is the case if the
-// text of the script mentions no setting.
+// IsSettled reports whether the settings are already known before the applications are loaded, because the text of the
+// script mentions no setting.
 func (p *Plan) IsSettled() bool {
 	first := p.FirstApp()
 	return first == nil || !first.HasPATHS() || !p.Settings.MentionedIn(first.Source)
@@ -69,7 +69,7 @@ func (p *Plan) SetVariables() error {
 	return nil
 }
 
-// options returns the options for pybridge.Load. The plan must have at least one application.
+// The plan must have at least one application.
 func (p *Plan) options() pybridge.Options {
 	o := pybridge.Options{
 		Args:    p.Command.Args,

@@ -212,7 +212,7 @@ func (l *Logger) Report(err error) int {
 }
 
 // Follow opens the file again after it was renamed. If the supervisor has opened the new file for a worker, the
-// parameter files contains it. Follow is safe for concurrent use.
+// parameter files contains it.
 func (l *Logger) Follow(files ...*os.File) {
 	switch {
 	case l.file == nil:
@@ -224,7 +224,7 @@ func (l *Logger) Follow(files ...*os.File) {
 }
 
 // RotateAll rotates the error log, the access log and the logs of hosts. All processes that write to these logs notice
-// the rotation, at the latest when they reopen the logs. RotateAll is safe for concurrent use.
+// the rotation, at the latest when they reopen the logs.
 func (l *Logger) RotateAll(conf *settings.Config, site *SiteConfig) error {
 	if l.file != nil {
 		l.file.Rotate()

@@ -79,7 +79,7 @@ func Waiting(conf *settings.Config, stops *atomic.Bool) *Built {
 	return &Built{Sites: []exchange.Site{{Table: append(mounts, exchange.Mount{Prefix: "/", Pending: true})}}}
 }
 
-// readiness responds to health checks with whether the server should receive requests. It implements exchange.Source.
+// readiness responds to health checks with whether the server should receive requests.
 type readiness struct {
 	exchange.Memory
 	serves, stopping, busy *static.Fixed
@@ -127,9 +127,9 @@ func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 // challenges is the path prefix of the tokens that a certificate authority requests over plain HTTP (RFC 8555 §8.3).
 const challenges = "/.well-known/acme-challenge/"
 
-// redirectToHTTPS returns the mount that redirects plain HTTP to HTTPS. The mount precedes all other mounts and the
-// login. redirectToHTTPS returns nil if the settings disable the redirect. The redirect has status 308, which keeps the
-// method and the body, unlike status 301 (RFC 9110 §15.4.9).
+// redirectToHTTPS returns the mount that redirects plain HTTP to HTTPS, or nil if the settings disable the redirect.
+// The mount precedes all other mounts and the login. The redirect has status 308, which keeps the method and the body,
+// unlike status 301 (RFC 9110 §15.4.9).
 func (b *builder) redirectToHTTPS(h *Host) []exchange.Mount {
 	port := b.conf.HTTPSRedirect
 	if on := h.HTTPSRedirect; on != nil {

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/ratelimit"
 )
 
-// Rates is the value of the key rate: a limit, several limits, or false. Rates is nil if the key is not set.
+// Rates is the value of the key rate: a limit, several limits, or false; nil if the key is not set.
 type Rates []*Rate
 
 type Rate struct {

@@ -294,7 +294,7 @@ func (c *Broker) State() BrokerState {
 	return s
 }
 
-// Close waits until the queue is empty, but no longer than limit. Then Close closes the connection.
+// Close closes the connection when the queue is empty, or after limit.
 func (c *Broker) Close(limit time.Duration) {
 	for end := time.Now().Add(limit); time.Now().Before(end) && !c.Idle(); {
 		time.Sleep(10 * time.Millisecond)

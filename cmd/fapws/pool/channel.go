@@ -199,8 +199,8 @@ func (c *Channel) Receive() (m *Message, files []*os.File, err error) {
 	return m, files, err
 }
 
-// receive reads one datagram without blocking. If no datagram is available, the error is EAGAIN. receive returns the
-// message that the datagram completes, or nil if more parts follow.
+// receive reads one datagram without blocking; the error is EAGAIN if there is none. receive returns the message that
+// the datagram completes, or nil if more parts follow.
 func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	b := buffers.Get().(*buffer)
 	defer buffers.Put(b)

@@ -198,7 +198,7 @@ func (g *generation) prepared(w *worker) bool {
 	return true
 }
 
-// open opens the sockets. If a socket cannot be opened, the server stops.
+// open opens the sockets, or stops the server if a socket cannot be opened.
 func (p *Pool) open(w *worker) (ok bool) {
 	var err error
 	if p.addresses, err = p.o.Open(w.settled); err != nil {

@@ -185,8 +185,7 @@ func (p *Pool) ReloadChanged(why string) {
 }
 
 // PublishOwn publishes an event from the supervisor if the channel has subscribers. With a broker, PublishOwn does
-// nothing, because the broker would send the event to all servers although it concerns only this server. PublishOwn is
-// safe for concurrent use.
+// nothing, because the broker would send the event to all servers although it concerns only this server.
 func (p *Pool) PublishOwn(channel string, raw []byte) {
 	p.post(func() {
 		if p.relay.subscribers(channel) > 0 && p.o.Broker == nil {
@@ -383,7 +382,7 @@ func (p *Pool) died(w *worker, status unix.WaitStatus) {
 }
 
 // Ask sends a request to every loaded worker and returns the replies, sorted by process ID. If ctx ends early, Ask
-// returns the replies that have arrived. Ask is safe for concurrent use.
+// returns the replies that have arrived.
 func (p *Pool) Ask(ctx context.Context, what string) (replies []Reply) {
 	var asked sync.WaitGroup
 	var mu sync.Mutex

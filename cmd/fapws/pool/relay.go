@@ -263,7 +263,7 @@ func (r *relay) sendKept(w *worker) {
 	}
 }
 
-// purge sends a pattern to all workers except the worker but. If but is nil, purge sends the pattern to all workers.
+// purge sends a pattern to all workers except the worker but, which may be nil.
 func (r *relay) purge(but *worker, pattern string) {
 	for _, w := range r.p.workers {
 		if w != but && w.state >= Ready && w.state < Dead {

@@ -84,7 +84,7 @@ var trust = map[Kind][phases]verdict{
 	Purge:        {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
 }
 
-// trusts reports whether the supervisor may handle m. If m is forged, trusts kills the sender.
+// trusts reports whether the supervisor may handle m, and kills the sender of a forged message.
 func (w *worker) trusts(m *Message) bool {
 	if w.distrusted {
 		return false
@@ -120,8 +120,8 @@ func (w *worker) distrust(did string) {
 	w.kill(did)
 }
 
-// believes reports whether m has at most limit bytes. If m is larger, believes kills the worker w. The parameter what
-// describes m in the log.
+// believes reports whether m has at most limit bytes, and otherwise kills the worker w. The parameter what describes m
+// in the log.
 func (w *worker) believes(what string, m *Message, limit int) bool {
 	if len(m.Raw) <= limit {
 		return true

@@ -18,7 +18,7 @@ import (
 )
 
 // handoverVariable is the environment variable that is set if this program has replaced another program in the same
-// process. Its value is the descriptor of a file that contains a Handover.
+// process, to the descriptor of a file that contains a Handover.
 const handoverVariable = "_FAPWS_HANDOVER"
 
 // Handover is the state that a supervisor passes to the program that replaces it. The process, its children and its

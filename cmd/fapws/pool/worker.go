@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Variable is the environment variable that makes a process a worker. The value of Variable is a Start in JSON.
+// Variable is the environment variable that makes a process a worker. Its value is a Start in JSON.
 const Variable = "_FAPWS_WORKER"
 
 type Start struct {
@@ -291,7 +291,7 @@ func (w *worker) depart() {
 	}
 }
 
-// end sends w the message kind, which is Retire, Stop or Quit. end attaches files to the message and then closes them.
+// end sends w the message kind (Retire, Stop or Quit) with files attached, which it then closes.
 func (w *worker) end(kind Kind, files ...*os.File) {
 	defer CloseFiles(files)
 	if w.state == Dead || w.state == Ending && kind != Quit {
@@ -319,8 +319,8 @@ func howEnded(status unix.WaitStatus) string {
 	return fmt.Sprintf("exited with status %d", status.ExitStatus())
 }
 
-// ended returns a line for the log. The line contains the parameter how (how the worker has ended), the reason if
-// known, and the parameter next (what happens next).
+// ended returns a line for the log with the parameter how (how the worker has ended), the reason if known, and the
+// parameter next (what happens next).
 func (w *worker) ended(how, next string) string {
 	if cause, _, _ := strings.Cut(w.reason, "; "); cause != "" {
 		return fmt.Sprintf("worker %d %s: %s; %s", w.pid, how, cause, next)

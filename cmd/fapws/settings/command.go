@@ -76,7 +76,7 @@ func isObject(text string) bool {
 }
 
 // SplitApp splits APP into a place, which is the path of a script or the name of a module, and the object in the script
-// or module. If APP names no object, the result object is "".
+// or module, or "" if APP names no object.
 func SplitApp(app string) (place, object string) {
 	name, _, _ := strings.Cut(app, "(") // arguments may have colons, and directories parentheses
 	for _, part := range []string{name, app} {

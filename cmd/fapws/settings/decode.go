@@ -132,8 +132,7 @@ func (t *TOMLTable) Wants(key string) bool {
 	return ok && v.Any != false
 }
 
-// Errorf returns an error with the line of a key. If the table does not contain the key, the error has the line of the
-// table.
+// Errorf returns an error with the line of a key, or with the line of the table if the table does not contain the key.
 func (t *TOMLTable) Errorf(key, format string, args ...any) error {
 	if v, ok := t.value(key); ok {
 		return v.Errorf(key+": "+format, args...)
@@ -174,7 +173,7 @@ func (t *TOMLTable) SetAmong(of any) []string {
 	return slices.DeleteFunc(KeysOf(of), func(key string) bool { return !t.Set(key) })
 }
 
-// Resolve returns path. If path is relative, Resolve joins it to the directory of the file.
+// Resolve returns path, joined to the directory of the file if path is relative.
 func (f *TOMLFile) Resolve(path string) string {
 	if filepath.IsAbs(path) || f.Dir == "" {
 		return path

@@ -295,7 +295,7 @@ func fits(name, word string) bool {
 }
 
 // ForeignFile returns advice about a file whose name shows that it belongs to a different server, or that a different
-// command makes fapws serve it. For all other files, ForeignFile returns "".
+// command makes fapws serve it, or "" for all other files.
 func ForeignFile(name string) string { return foreignAnswer("/"+filepath.Base(name), name) }
 
 func foreignKey(key string) string {
@@ -325,7 +325,7 @@ func UnknownWord(word, app string) string {
 	return ""
 }
 
-// unexpected returns the error about superfluous words after APP. The element words[0] is APP.
+// unexpected returns the error about superfluous words after APP, which is words[0].
 func (p *parser) unexpected(word Word, words []string) error {
 	for _, one := range words {
 		if toggle := p.toggleBefore(one); toggle != "" {

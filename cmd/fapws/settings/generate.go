@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// WriteInternal writes the text for a topic in internalTopics. The text is the man page in roff, the completion for
-// bash, or the descriptions of the settings or of the keys for docs/settings.md. The man page contains the parameter
-// helps, which are the help texts of commands.
+// WriteInternal writes the text for a topic in internalTopics: the man page in roff, the completion for bash, or the
+// descriptions of the settings or of the keys for docs/settings.md. The man page contains the parameter helps, which
+// are the help texts of commands.
 func WriteInternal(w io.Writer, topic, version string, keys []KeyDoc, helps ...string) {
 	switch topic {
 	case "man":

@@ -75,7 +75,7 @@ func HasWord(source []byte, word string) bool {
 		regexp.MustCompile(`(?:^|[\r\n])(?:[^#\r\n]*[^#\r\n.`+beside+`])?`+word+`(?:[^`+beside+`]|$)`).Match(source)
 }
 
-// assignment returns the value in a statement of the form "name = value" or "name: type = value". Otherwise ok is
+// assignment returns the value in a statement of the form "name = value" or "name: type = value"; otherwise ok is
 // false.
 func assignment(statement, name string) (value string, ok bool) {
 	rest, ok := strings.CutPrefix(statement, name)
@@ -162,8 +162,8 @@ var settingsModule = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)\.settings`)
 })
 
-// djangoModule returns the WSGI or ASGI module, such as "mysite.wsgi", of the Django site whose manage.py is in folder.
-// If there is no such site, djangoModule returns "".
+// djangoModule returns the WSGI or ASGI module, such as "mysite.wsgi", of the Django site whose manage.py is in folder,
+// or "" if there is none.
 func djangoModule(folder string) string {
 	source, err := os.ReadFile(filepath.Join(folder, "manage.py"))
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 type Level int
 
-// These are the sources of a setting's value. A higher level takes precedence.
+// These are the sources of a setting's value, in ascending order of precedence.
 const (
 	FromDefault Level = iota
 	FromSurroundings
@@ -175,8 +175,8 @@ func (s *Settings) TakeVenv(venv, where string) {
 	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, where}
 }
 
-// Anchor makes paths from flags and environment variables relative to dir, and is called because the script has changed
-// the working directory.
+// Anchor makes paths from flags and environment variables relative to dir, because the script has changed the working
+// directory.
 func (s *Settings) Anchor(dir string) {
 	for _, row := range table() {
 		v := row.value(&s.conf)
@@ -294,8 +294,8 @@ func (s *Settings) addressPart() string {
 	return best
 }
 
-// AddressSettled reports whether the global variable SERVER cannot change the address any further. This is the case if
-// the setting bind, or both host and port, have a higher level than a script.
+// AddressSettled reports whether the global variable SERVER cannot change the address any further, because the setting
+// bind, or both host and port, have a higher level than a script.
 func (s *Settings) AddressSettled() bool {
 	above := func(name string) bool { return s.from[name].Level > FromScript }
 	return above("bind") || above("host") && above("port")
@@ -359,8 +359,8 @@ func (s *Settings) checkDev(c *Config) error {
 	return nil
 }
 
-// isLocal reports whether an address of Config.Bind can be reached only from this machine. isLocal does not look up
-// host names.
+// isLocal reports whether an address of Config.Bind can be reached only from this machine, without looking up host
+// names.
 func isLocal(addr string) bool {
 	// for addresses such as systemd and fd://3, which can be any socket, tcp is false
 	host, port, _, tcp := splitTCP(addr)

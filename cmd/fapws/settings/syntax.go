@@ -96,8 +96,8 @@ func placeOf(text string, at int, message string) int {
 	return at + len(rest) - len(strings.TrimLeft(rest, " \t"))
 }
 
-// unclosed returns the offset of the last unclosed quote or bracket. If all quotes and brackets are closed, unclosed
-// returns the length of the text without trailing white space.
+// unclosed returns the offset of the last unclosed quote or bracket, or else the length of the text without trailing
+// white space.
 func unclosed(text string) int {
 	var open []int
 	end := 0

@@ -22,7 +22,7 @@ type TOMLFile struct {
 	Misplaced func(table, key string) string
 }
 
-// A TOMLTable is a table in a file. It can be an inline table.
+// A TOMLTable is a table in a file, possibly an inline table.
 type TOMLTable struct {
 	File    *TOMLFile
 	Name    string // the name of the table in the file, such as "host.route"; "" for the top of the file
@@ -97,8 +97,8 @@ func (m *Mistake) Unwrap() error { return m.err }
 
 func (m *Mistake) Error() string { return fmt.Sprintf("%s:%d: %s", m.File, m.Line, m.Text) }
 
-// JoinPath joins errors. Errors without a place in the file come first. Mistakes in the file follow, in the order of
-// their lines.
+// JoinPath joins errors: first errors without a place in the file, then mistakes in the file in the order of their
+// lines.
 func JoinPath(errs ...error) error {
 	var all []error
 	for _, err := range errs {

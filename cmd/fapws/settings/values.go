@@ -80,7 +80,7 @@ func (v *value) wrong(allowed string) error {
 	return v.parse("\x00") // which is never right
 }
 
-// single converts a value from a file or a script to text. If the value is a list, ok is false.
+// single converts a value from a file or a script to text; ok is false for a list.
 func (v *value) single(x any) (text string, ok bool) {
 	switch x := x.(type) {
 	case string:
@@ -243,8 +243,8 @@ var longUnits = map[byte]float64{'y': 365 * 86400, 'w': 7 * 86400, 'd': 86400}
 
 var long = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9.]+[ywd]`) })
 
-// ParseDuration parses a number of seconds, or numbers with units. The units are y (365 days), w, d, and the units of
-// time.ParseDuration. Examples are "75", "500ms" and "1d12h".
+// ParseDuration parses a number of seconds, or numbers with units, such as "75", "500ms" and "1d12h". The units are y
+// (365 days), w, d, and the units of time.ParseDuration.
 func ParseDuration(s string) (d time.Duration, ok bool) {
 	s = strings.ToLower(strings.TrimSpace(s))
 	if plainNumber(s) {

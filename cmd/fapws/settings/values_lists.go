@@ -33,8 +33,8 @@ func yesNo(on bool) string {
 	return "no"
 }
 
-// toggle returns the kind of value for a setting that is on or off. The flag of such a setting needs no value. If the
-// setting is on, the field is set to the parameter yes.
+// toggle returns the kind of value for a setting that is on or off, whose flag needs no value. If the setting is on,
+// the field is set to the parameter yes.
 func toggle(to *bool, yes bool) *value {
 	v := of(to, isBool, func(text string) (bool, error) {
 		on, err := onOff(text)
@@ -126,8 +126,8 @@ func octal(to *int, word string) *value {
 	return v
 }
 
-// brokerURL returns the kind of value for the URL of a broker. Package plan checks the URL. The URL is shown without
-// passwords.
+// brokerURL returns the kind of value for the URL of a broker, which is shown without passwords. Package plan checks
+// the URL.
 func brokerURL(to *string) *value {
 	v := text(to)
 	v.show = func() string { return HidePassword(*to) }
@@ -178,7 +178,7 @@ func networks(to *[]string) *value {
 	return v
 }
 
-// trusted returns the networks that the parameter names lists. The result unix is true if names includes unix sockets.
+// trusted returns the networks that the parameter names lists, and whether names includes unix sockets.
 func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
 	for _, one := range names {
 		unix = unix || one == "unix" || one == "*"

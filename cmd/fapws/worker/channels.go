@@ -50,7 +50,7 @@ func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 const slowPresence = "on_join and on_leave take too long; dropping calls"
 
 // took reports to the handler that the server has delivered events, so that the handler may publish new events. The
-// parameter cost is the size of the delivered events, in bytes. took is safe for concurrent use.
+// parameter cost is the size of the delivered events, in bytes.
 func (r *relay) took(cost int64) {
 	if h := r.s.python.running(); h != nil {
 		h.Dealt(cost)

@@ -242,7 +242,7 @@ func KeepFromWorkers(bind []string) {
 	}
 }
 
-// httpsName is the name that marks a socket for HTTPS. A systemd unit sets the name with FileDescriptorName=
+// httpsName is the name that marks a socket for HTTPS, set with FileDescriptorName= in a systemd unit
 // (systemd.socket(5)).
 const httpsName = "https"
 
@@ -268,9 +268,9 @@ func passedSockets(forPID, number, names string, pid int) (a Passed) {
 	return a
 }
 
-// addresses replaces "systemd" in bind by the inherited sockets. If given is false, addresses returns the inherited
-// sockets instead of bind. All sockets of an HTTPS address use HTTPS, unless one of the sockets is named https: then
-// only sockets with this name use HTTPS.
+// addresses replaces "systemd" in bind by the inherited sockets, or returns only the inherited sockets if given is
+// false. All sockets of an HTTPS address use HTTPS, unless one of the sockets is named https: then only sockets with
+// this name use HTTPS.
 func (a Passed) addresses(bind []string, given bool) (list []string, err error) {
 	if !given && len(a) > 0 {
 		_, secure := settings.SplitSecure(bind[0])

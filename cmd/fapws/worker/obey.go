@@ -138,7 +138,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	}
 }
 
-// accept accepts connections on the sockets from a Listen message. accept first waits until the server serves.
+// accept accepts connections on the sockets from a Listen message, after the server serves.
 func (p *Parent) accept(m *pool.Message, files []*os.File) {
 	s := p.s
 	if m.Text == pool.Instead {

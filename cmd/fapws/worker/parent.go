@@ -110,8 +110,8 @@ func (p *Parent) begin() (early bool, err error) {
 // the end of the channel.
 func (p *Parent) tell(m *pool.Message) { _ = p.channel.Send(m) }
 
-// enter implements the interface role. It enters the sandbox and the directory from --chroot. The returned listeners
-// are nil, because a worker receives them from the supervisor.
+// enter enters the sandbox and the directory from --chroot. The returned listeners are nil, because a worker receives
+// them from the supervisor.
 func (p *Parent) enter() ([]*conn.Listener, error) {
 	s := p.s
 	if p.root != "" && s.python.app != nil { // Python loads modules that it could not find inside

@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// python is the application of a service. The application runs in this process or, with --fork, in a loader. A service
-// can also be without an application.
+// python is the application of a service, in this process or, with --fork, in a loader. A service can also be without
+// an application.
 type python struct {
 	// the server; if handlers run inline, its event loop runs on Python's main thread
 	server   *runtime.Server
@@ -134,8 +134,7 @@ func (y *python) used() {
 	y.lastUse.Store(&now)
 }
 
-// unused reports whether the application was unused for at least the duration idleStop. If idleStop is 0, the result is
-// false.
+// unused reports whether the application was unused for at least the duration idleStop, and false if idleStop is 0.
 func (y *python) unused(idleStop time.Duration) bool {
 	if idleStop == 0 || !y.is(appRunning) || y.contents == nil {
 		return false

@@ -33,7 +33,7 @@ type role interface {
 	// serve calls the function install, which makes requests reach the applications. Then serve accepts clients.
 	serve(listeners []*conn.Listener, install func() error) error
 
-	// tell sends a message to the supervisor. In roles without a supervisor, tell does nothing.
+	// tell sends a message to the supervisor, if any.
 	tell(m *pool.Message)
 }
 

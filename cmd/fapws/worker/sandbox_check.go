@@ -18,8 +18,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// sandboxCheck is the role of a service that executes "check --sandbox". The service has no listeners. Instead it sends
-// itself a request for each path in the applications and the configuration file.
+// sandboxCheck is the role of a service that executes "check --sandbox". Without listeners, the service sends itself a
+// request for each path in the applications and the configuration file.
 type sandboxCheck struct {
 	alone
 	out     io.Writer

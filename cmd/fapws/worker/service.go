@@ -107,7 +107,7 @@ func (s *service) run(life func() (code int, err error)) (code int, err error) {
 	return life()
 }
 
-// loadAndServe loads the applications and serves until the service is stopped. loadAndServe returns the exit code.
+// loadAndServe loads the applications, serves until the service is stopped, and returns the exit code.
 func (s *service) loadAndServe() (code int, err error) {
 	err = s.load(func(err error) int {
 		s.giveUp()
@@ -361,7 +361,7 @@ func (s *service) install() error {
 	return nil
 }
 
-// acceptAll makes the server accept connections on the listeners. The server then owns the listeners.
+// acceptAll makes the server accept connections on the listeners, which the server then owns.
 func (s *service) acceptAll(listeners []*conn.Listener) {
 	for _, ln := range listeners {
 		s.server.Accept(ln)

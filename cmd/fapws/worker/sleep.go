@@ -54,8 +54,8 @@ func (z *lateLoad) settings() (settings.Config, error) {
 	return z.p.s.plan.Recall(globals)
 }
 
-// run serves without the application until a request needs the application. Then run loads the application and
-// continues to serve. run returns the exit code.
+// run serves without the application until a request needs the application. Then run loads the application, continues
+// to serve, and returns the exit code.
 func (z *lateLoad) run() (code int, err error) {
 	s, p := z.p.s, z.p
 	s.signals.serve()
@@ -95,8 +95,8 @@ func (z *lateLoad) wake() {
 	<-z.settled
 }
 
-// fail reports once why the application has failed to load, and asks the supervisor to replace this worker. Until then,
-// requests for the application get status 503, or with --dev the failure page.
+// fail reports once why the application has failed to load, and asks the supervisor to replace this worker. Until the
+// replacement, requests for the application get status 503, or with --dev the failure page.
 func (z *lateLoad) fail(err error) (code int) {
 	s := z.p.s
 	if !s.python.become(appFailed) {

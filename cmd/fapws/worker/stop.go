@@ -143,7 +143,7 @@ func (s *signals) askReplace() {
 
 const stoppedLoading = "stopping immediately: the application has not loaded yet"
 
-// end forwards a request to stop if the process serves. Otherwise end ends the process. The parameter code is the exit
+// end forwards a request to stop if the process serves, and otherwise ends the process. The parameter code is the exit
 // code of a process that only performs a check.
 func (s *signals) end(o shutdownRequest, code int) {
 	s.mu.Lock()
@@ -376,8 +376,7 @@ func (s *service) graceOf(o shutdownRequest) time.Duration {
 	return s.conf.GracefulTimeout
 }
 
-// endConnections waits until all connections are closed or handed over. If ctx ends first, endConnections returns the
-// error of ctx.
+// endConnections waits until all connections are closed or handed over, or returns the error of ctx if ctx ends first.
 func (s *service) endConnections(ctx context.Context, o shutdownRequest) error {
 	if o.how != quietly {
 		return s.server.Shutdown(ctx)

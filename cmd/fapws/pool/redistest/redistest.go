@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Server is a redis-server of the Debian package. The redis-server stores nothing on disk, and ends with the test.
+// Server is a redis-server of the Debian package, which stores nothing on disk and ends with the test.
 type Server struct {
 	Address string
 
