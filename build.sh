@@ -118,7 +118,6 @@ word_env() {
 
 # --- building ---------------------------------------------------------------
 
-# changelog_version prints the changelog's newest version.
 changelog_version() { sed -n '/^## /{ s/^## \([^ ]*\).*/\1/p; q }' "$root/CHANGELOG.md"; }
 
 # home_url prints FAPWS_HOME_URL, or the address of the project in pyproject.toml, or nothing.
@@ -128,8 +127,8 @@ home_url() {
     printf '%s' "${url%/}"
 }
 
-# ask_git COMMAND... runs git in the repository of this source, if there is one. It may belong to another user, because
-# root also builds.
+# ask_git COMMAND... runs git in the repository of this source, if there is one. The repository may belong to a
+# different user, because root also builds.
 ask_git() { [[ -e $root/.git ]] && git -C "$root" -c "safe.directory=$root" "$@" 2>/dev/null; }
 
 # clone_source FOLDER clones the last commit of this repository, which may belong to another user.
@@ -137,7 +136,6 @@ clone_source() {
     git -c "safe.directory=*" clone -q --no-hardlinks --upload-pack "git -c safe.directory='*' upload-pack" "$root" "$1"
 }
 
-# is_modified reports whether files differ from the last commit.
 is_modified() { ask_git rev-parse -q --verify HEAD >/dev/null && ! ask_git diff --quiet HEAD --; }
 
 # version_text is the changelog's newest version, with the commit unless that

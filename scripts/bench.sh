@@ -35,9 +35,9 @@ install_tools() {
 # PyPI has these only as a source.
 readonly compiled_peers=(uWSGI==2.0.31 bjoern==3.2.2 fastwsgi==0.0.9)
 
-# make_peers installs the servers and frameworks of bench/peers.txt into build/peers, unless it has these, and compiles
-# the others, without the cache of pip, which may have them compiled for another Python. bench leaves out servers that
-# could not be installed.
+# make_peers installs the servers and frameworks of bench/peers.txt into build/peers, unless they are installed, and
+# compiles compiled_peers without the cache of pip, which may contain builds for a different Python. bench leaves out
+# servers that could not be installed.
 make_peers() {
     local venv=$root/build/peers pinned=$root/bench/peers.txt peer
     cmp -s "$pinned" "$venv/installed.txt" &&

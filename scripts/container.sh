@@ -1,7 +1,6 @@
 # Sourced by build.sh: container builds the image of bin/run.sh.
 # shellcheck shell=bash
 
-# container_engine prints the program that builds images.
 container_engine() {
     local engine
     for engine in ${CONTAINER_ENGINE:-podman buildah docker}; do
@@ -94,7 +93,6 @@ assert os.readlink("/proc/1/exe") == "/usr/bin/fapws", os.readlink("/proc/1/exe"
     [[ $status == 0 ]] || die "mode $1 ended with code $status: $(<"$log")"
 }
 
-# try_shell types a line into the mode shell.
 try_shell() { [[ $("$root/bin/run.sh" shell <<<'print(callable(app))') == True ]]; }
 
 # try_limits checks that a limit of processors limits the number of workers.

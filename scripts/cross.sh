@@ -5,7 +5,7 @@
 # other architecture, unpacked into a sysroot under build/cross/ARCH.
 
 readonly cross_folder=$root/build/cross cross_architectures="arm64 and armhf"
-cross='' # the architecture to build for, if it is another one
+cross='' # the architecture to build for; empty for this machine's
 
 # machine_architecture prints this machine's architecture as Debian calls it.
 machine_architecture() {
@@ -70,7 +70,6 @@ use_cross() {
     python=/usr/bin/python3 # of the machine on which fapws will run
 }
 
-# make_sysroot makes cross_root.
 make_sysroot() {
     local new=$cross_root.new deb pc link
     fetch_packages libpython3-dev libc6-dev

@@ -32,7 +32,6 @@ need_go() {
     GOTOOLCHAIN=local
 }
 
-# go_candidates prints the paths at which Go may be installed.
 go_candidates() {
     type -aP go || true
     printf '%s\n' /usr/local/go/bin/go /usr/lib/go-1.*/bin/go "$root/build/go/$go_fetched/bin/go"
@@ -105,7 +104,8 @@ unpack_go() (
         mv "$module" "$go_fetched"
 )
 
-# word_outdated prints the modules of go.mod that have newer versions. -e goes on where a proxy does not know them.
+# word_outdated prints the modules of go.mod that have newer versions. With -e, go continues if a proxy does not know a
+# module.
 word_outdated() {
     use_python
     cd "$root"
@@ -113,5 +113,4 @@ word_outdated() {
     go list -m -e -u -f '{{with .Update}}{{$.Path}} {{$.Version}}: {{.Version}}{{end}}' $(go_modules) | sed '/^$/d'
 }
 
-# go_modules prints the modules of go.mod.
 go_modules() { sed -n 's/^\t\([^ ]*\) v.*/\1/p' "$root/go.mod"; }

@@ -26,7 +26,6 @@ check_shell() {
     printf '%s\0' build.sh make.sh bin/*.sh .ci/run .ci/*-test | xargs -0 -n 1 -P "$(nproc)" shellcheck -x -a
 }
 
-# check_c_format compares the C with .clang-format.
 check_c_format() { source_files '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror; }
 
 # check_python runs pyflakes on all Python files; flake8 adds "# noqa". The package exports what __init__.py imports.

@@ -15,7 +15,8 @@ fix_circumstances() {
     ! is_modified || say "warning: the source has uncommitted changes; the version ends with .dirty"
 }
 
-# build_for ARCH builds for this machine or, with cross, for another one, and sets arch, and built to the executable.
+# build_for ARCH builds for this machine or, with cross, for a different architecture, and sets arch, and built to the
+# executable.
 build_for() {
     arch=${1:-$(machine_architecture)} built=$root/build/fapws
     mkdir -p "$dist_folder"

@@ -71,7 +71,7 @@ readonly frameworks="flask=python3-flask django=python3-django channels=python3-
     websockets=python3-websockets uvloop=python3-uvloop tusclient=python3-tuspy
     prometheus_client=python3-prometheus-client"
 
-# need_frameworks installs the frameworks for the system's Python. Another Python has its own packages.
+# need_frameworks installs the frameworks for the system's Python. Every other Python has its own packages.
 need_frameworks() {
     local pair absent modules=() packages=()
     # shellcheck disable=SC2086 # several words
@@ -96,7 +96,6 @@ readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi ab=apache2-util
     h2load=nghttp2-client systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble
     redis-server=redis-server haproxy=haproxy testssl=testssl.sh npm=npm xz=xz-utils readelf=binutils"
 
-# Commands for lint.
 readonly lint_tools="clang-format=clang-format shellcheck=shellcheck flake8=flake8 codespell=codespell"
 
 need_lint_tools() {
@@ -156,7 +155,6 @@ install_packages() {
         cp "$3" "$2/installed.txt"
 }
 
-# word_today makes build/today for tests that are run by hand.
 word_today() {
     use_python
     make_today

@@ -177,8 +177,8 @@ use_python() {
 link_with_python() {
     link_python
     write_pc
-    # Go's build cache ignores pkg-config's answer and compat.h, and would link another Python: a macro makes the flags
-    # differ.
+    # Go's build cache ignores pkg-config's answer and compat.h, and would link a different Python: a macro makes the
+    # flags differ.
     local id
     id=$(printf '%s\n' "$py_include" "$py_link" | cat - "$root/pybridge/python/"* | cksum)
     CGO_CFLAGS="${CFLAGS:--O2 -g} -DFAPWS_PY_${py_minor/./_} -DFAPWS_PY_BUILD=${id%% *}"

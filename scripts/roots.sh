@@ -69,7 +69,7 @@ in_fresh_root() {
     make_root "$1" "$folder"
     chroot "$folder" useradd -m user
     [[ $2 == user ]] || home=/root
-    clone_source "$folder$home/fapws" # its files get another owner
+    clone_source "$folder$home/fapws" # the owner of its files changes
     chroot "$folder" chown -R "$2:" "$home/fapws"
     "${@:3}" "$folder" "$2"
     rm -rf "$folder"
@@ -136,8 +136,9 @@ in_root() {
         cd "$folder"
         pivot_root . .
         umount -l .
-        # This shell stays process 1: the kernel ends all others with it, but does not end a process with its parent
-        # that has become another user, nor send process 1 a signal that it does not ask for.
+        # This shell stays process 1, because the kernel ends all other processes of the namespace with process 1. The
+        # kernel does not end a process with its parent after the process has become another user, and does not send
+        # process 1 a signal that process 1 does not handle.
         trap "exit 1" INT TERM
         env -i "${settings[@]}" chroot --userspec="$user:$user" / "$@" &
         wait $!' - "$@" </dev/null
