@@ -120,7 +120,8 @@ class _Thread:
             await lifespan.shutdown(max(until - loop.time(), _CLOSING))
 
     async def startup(self) -> Optional[str]:
-        """Starts the lifespans. Returns None, or one line about the failure, after which all lifespans have ended."""
+        """Starts the lifespans, and returns None, or one line about the failure, after which all lifespans have
+        ended."""
         for number, lifespan in enumerate(self.lifespans):
             wrong = await lifespan.startup()
             if wrong is not None:
@@ -189,7 +190,8 @@ class _Lifespan:
         self.error: Optional[BaseException] = None
 
     async def startup(self) -> Optional[str]:
-        """Starts the lifespan. Returns None, or one line about the failure, whose traceback was written to stderr."""
+        """Starts the lifespan, and returns None, or one line about the failure, whose traceback was written to
+        stderr."""
         self.inbox: asyncio.Queue[Dict[str, str]] = asyncio.Queue()
         self.changed = asyncio.Event()
         self.inbox.put_nowait({"type": "lifespan.startup"})

@@ -25,7 +25,6 @@ _DEPTH = 3
 
 
 def is_secret(name: str) -> bool:
-    """Whether a variable with this name probably contains a secret."""
     return _SECRET.search(name) is not None
 
 

@@ -123,7 +123,7 @@ def _frames(tb: Optional[TracebackType]) -> Iterator[Tuple[str, int]]:
 
 
 def _last(frames: List[Tuple[str, int]]) -> str:
-    """Returns the innermost frame of the user's own code. If there is none, returns the innermost frame."""
+    """Returns the innermost frame of the user's own code or, if there is none, the innermost frame."""
     for file, line in reversed(frames):
         if not _is_library(file):
             return _shown(file, line)

@@ -304,7 +304,7 @@ class _Child:
         return dict(zip(texts[::2], texts[1::2]))
 
     def answer(self, mounts: List[Mount], debug: int, sends: bool) -> bool:
-        """Calls the handler and sends the response. Returns False if the response was aborted."""
+        """Calls the handler, sends the response, and returns False if the response was aborted."""
         aborted = False
         try:
             self._answer(mounts, debug, sends)
@@ -469,7 +469,7 @@ class _Child:
         self._send(head + self._fit(data))
 
     def _file(self, result: Any) -> bool:
-        """Sends the rest of a regular file with a known length. Returns False if result is not such a file."""
+        """Sends the rest of a regular file with a known length, or returns False if result is not such a file."""
         file = result.filelike if type(result) is FileWrapper else result
         inner = file.file if type(file).__name__ == "_TemporaryFileWrapper" else file
         if type(inner) not in (io.FileIO, io.BufferedReader, io.BufferedRandom, io.TextIOWrapper):

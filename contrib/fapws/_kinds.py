@@ -80,8 +80,8 @@ def _function(entry: Any) -> Tuple[Any, int]:
 
 
 def _without(entry: Any, names: Any) -> Any:
-    """Describes the arguments that a call of entry must pass in addition to the arguments in names. Returns None if the
-    code of entry is unknown."""
+    """Describes the arguments that a call of entry must pass in addition to the arguments in names, or returns None if
+    the code of entry is unknown."""
     function, _ = _function(entry)
     code = getattr(function, "__code__", None)
     if code is None:

@@ -41,7 +41,7 @@ class _Runner:
         self.ending = False
 
     def wake(self) -> None:
-        """Wakes the thread. The caller must hold ``changed``."""
+        """The caller must hold ``changed``."""
         if self.thread is None:
             thread = threading.Thread(target=self.run, name="fapws-later", daemon=True)
             thread.start()

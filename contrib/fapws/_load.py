@@ -120,8 +120,8 @@ def _put_first(*folders: str) -> None:
 
 
 def _import_script(script: str) -> ModuleType:
-    """Imports the file as a module. The module's name is the file's name without extension, preceded by the package if
-    the file is in a package."""
+    """Imports the file as a module with the name of the file without extension, preceded by the package if the file is
+    in a package."""
     real = os.path.realpath(script)
     folder = os.path.dirname(real)
     name, top = _stem(script), folder

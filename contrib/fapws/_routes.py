@@ -168,7 +168,6 @@ def _pyramid(app: Any) -> Iterator[Row]:
 
 
 def _starlette(app: Any) -> Iterator[Row]:
-    """Yields the routes of Starlette and FastAPI."""
     return _starlette_routes(app.routes, "")
 
 

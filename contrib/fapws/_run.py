@@ -75,7 +75,6 @@ def name(app: object, caller: Dict[str, Any]) -> str:
 
 
 def flags(settings: Dict[str, object]) -> List[str]:
-    """Returns the command line flags for settings."""
     words = []
     for key, value in settings.items():
         flag = "--" + key.replace("_", "-")

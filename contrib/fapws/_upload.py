@@ -270,7 +270,6 @@ class BareStart:
         return getattr(self._start_response, name)
 
     def finish(self, result: Any, status: int) -> Any:
-        """Returns the response for the result of a handler."""
         # This line starts a generator, which may call start_response.
         if hasattr(result, "__next__"):
             result = list(result)

@@ -1,4 +1,3 @@
-"""Tests of fapws._asked."""
 import os
 import tempfile
 import unittest

@@ -12,7 +12,7 @@ from fapws._channels import Client, channel, subscribers, on_join, on_leave, pub
 
 
 class Native:
-    """Replaces the functions of the executable. It has room for a number of events."""
+    """Replaces the functions of the executable, with room for a number of events."""
 
     def __init__(self, room=1000, full=False):
         self.events, self.room, self.full, self.watched = [], room, full, 0

@@ -61,7 +61,7 @@ class Starlette:
 
 
 class Changed(Bottle):
-    """A version that stores its routes under another name."""
+    """A version that stores its routes under a different name."""
 
     routes = property()
 

@@ -153,7 +153,7 @@ class Arguments(unittest.TestCase):
 
 
 class Broadcast(unittest.TestCase):
-    """Checks calls of the server. Acceptance tests check their effect."""
+    """Checks calls of the server, whose effect acceptance tests check."""
 
     def setUp(self):
         self.native = mock.Mock(

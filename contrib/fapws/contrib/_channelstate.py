@@ -82,7 +82,7 @@ class Shared:
             _ipc.receive(self.topic, self.arrived)
 
     def push(self, *event: Any) -> bool:
-        """Posts an event. Returns False if the server is overloaded."""
+        """Posts an event, or returns False if the server is overloaded."""
         data = marshal.dumps(event, MARSHAL)
         if _ipc is None:
             self.arrived(data)
@@ -90,7 +90,7 @@ class Shared:
         return bool(_ipc.post(self.topic, data))
 
     async def post(self, *event: Any) -> None:
-        """Posts an event, and waits while the server is overloaded. Raises ChannelFull after a second."""
+        """Posts an event, and waits while the server is overloaded, or raises ChannelFull after a second."""
         end = time.monotonic() + _PATIENCE
         while not self.push(*event):
             if time.monotonic() > end:
@@ -344,7 +344,7 @@ def _arrives() -> bool:
 
 
 def _wake(waiter: Waiter) -> bool:
-    """Ends the wait of a task in any event loop. Returns whether the task was waiting."""
+    """Ends the wait of a task in any event loop, and returns whether the task was waiting."""
     loop, future = waiter
     if future.done():
         return False

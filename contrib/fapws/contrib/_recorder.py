@@ -54,12 +54,12 @@ class Recorder(Start_response):
                 write(piece)
 
     def begun(self, result: Any) -> Any:
-        """Returns result. If result is a generator, it runs up to its first piece, because it calls start_response
-        before this piece."""
+        """Returns result, after running a generator up to its first piece, because it calls start_response before this
+        piece."""
         return _Begun(result) if not self.line and hasattr(result, "send") else result
 
     def get(self, name: str) -> str:
-        """Returns the value of a header field, or "". Several values are joined by commas."""
+        """Returns the value of a header field, with several values joined by commas, or ""."""
         return ", ".join(value for field, value in self.response_headers if field.lower() == name)
 
 

@@ -96,7 +96,7 @@ class _Look:
 
 
 def _places_of(frame: Optional[FrameType]) -> List[Place]:
-    """Returns the stack of a thread, the innermost frame first. Only the innermost frame has a line number."""
+    """Returns the stack of a thread, the innermost frame first, which alone has a line number."""
     places: List[Place] = []
     while frame is not None and len(places) < _DEEPEST:
         code = frame.f_code
@@ -144,9 +144,8 @@ _served: Optional[_Look] = None  # the profile of the status page
 
 
 def _begin_served(seconds: float) -> bool:
-    """Begins a profile for the status page. Returns False while a profile is already being recorded. The server makes
-    only one such call at a time.
-    """
+    """Begins a profile for the status page, or returns False while a profile is being recorded. The server makes only
+    one such call at a time."""
     global _served
     if _served is not None and not _served.done:
         return False
