@@ -5,9 +5,9 @@
 # own limits.
 readonly test_limit=180m
 
-# Most tests wait for servers, so more tests than CPUs run at once, and one more package than CPUs. Where page faults are
-# slow, as on some virtual machines, a client then misses a limit of its server. Therefore limits are longer here, and at
-# most five tests of a package run at once.
+# Most tests wait for servers, so more tests than CPUs run at once, and one more package than CPUs. Where page faults
+# are slow, as on some virtual machines, a client then misses a limit of its server. Therefore limits are longer here,
+# and at most five tests of a package run at once.
 test_go() {
     (cd "$root" && FAPWS_TEST_SLOWNESS=${FAPWS_TEST_SLOWNESS:-3} go test -timeout "$test_limit" \
         -p "$(($(nproc) + 1))" -parallel 5 -ldflags "$(interpreter_flag)" "$@")
