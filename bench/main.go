@@ -17,7 +17,7 @@ import (
 type settings struct {
 	apps    string
 	work    string
-	rounds  int           // number of rounds for each server and workload
+	rounds  int
 	length  time.Duration // length of a measurement in whole seconds, as wrk requires
 	filters []string      // names of workloads and servers; empty means all
 	json    string

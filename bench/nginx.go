@@ -29,7 +29,7 @@ func nginxConfig(port int, w *workload, s *settings) string {
 		lines = append(lines, "  upstream php { server unix:"+phpSocket(s)+"; keepalive 2; }")
 	}
 	origin := "unix:" + s.work + "/origin.sock"
-	os.Remove(s.work + "/origin.sock") // from a run that was killed
+	os.Remove(s.work + "/origin.sock") // the socket is left if a run was killed
 	lines = append(lines,
 		"  proxy_cache_path "+s.work+"/nginx-cache keys_zone=pages:1m;",
 		"  server { listen "+origin+"; root "+s.work+"/origin; default_type text/html; }",

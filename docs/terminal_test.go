@@ -51,7 +51,7 @@ func newTerminal(t *testing.T) *terminal {
 	term.environ = []string{
 		"HOME=" + home, "XDG_RUNTIME_DIR=" + filepath.Join(home, "run"), "LANG=C.UTF-8", "FAPWS_ALLOW_ROOT=1",
 		"FAPWS_CTL_SOCKET=" + filepath.Join(home, "run", "ctl"), "PYTHONDONTWRITEBYTECODE=1",
-		"STATE_DIRECTORY=" + filepath.Join(home, ".local/state/fapws"), // also for root
+		"STATE_DIRECTORY=" + filepath.Join(home, ".local/state/fapws"), // otherwise root would use a system directory
 		"PATH=" + filepath.Dir(program) + ":" + filepath.Join(home, "bin") + ":" + os.Getenv("PATH"),
 	}
 	t.Cleanup(term.stop)
@@ -237,7 +237,7 @@ exit $status`
 	p.cmd.Env = append([]string{"STATE=" + term.state}, term.environ...)
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	p.cmd.WaitDelay = time.Second // a child may keep the pipe
+	p.cmd.WaitDelay = time.Second // a child may keep the pipe open
 	ready = make(chan struct{})
 	if server {
 		p.cmd.Env = append(p.cmd.Env, "NOTIFY_SOCKET="+term.awaitReady(ready))

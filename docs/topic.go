@@ -22,7 +22,7 @@ func Page(topic string) string {
 
 // Topics returns the names of all pages in alphabetical order, without the index.
 func Topics() []string {
-	names, _ := fs.Glob(files, "*.md") // the pattern is right
+	names, _ := fs.Glob(files, "*.md") // the pattern is valid
 	for i, name := range names {
 		names[i] = strings.TrimSuffix(name, ".md")
 	}

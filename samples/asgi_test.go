@@ -108,6 +108,6 @@ func TestFastAPISampleManagesTasks(t *testing.T) {
 		}
 		s.do(req).want(c.status, c.texts...)
 	}
-	s.Stdout.Await(t, regexp.MustCompile(`done: Learn FastAPI ☕`)) // in the background
+	s.Stdout.Await(t, regexp.MustCompile(`done: Learn FastAPI ☕`)) // the task runs in the background
 	s.fails("/fails", "RuntimeError: this operation always fails")
 }

@@ -133,7 +133,7 @@ func (p *tab) await(condition string) {
 func TestSamplesWorkInABrowser(t *testing.T) {
 	t.Parallel()
 	b := startBrowser(t)
-	t.Run("pages", func(t *testing.T) { // returns when the parallel ones have ended
+	t.Run("pages", func(t *testing.T) { // returns when its parallel subtests have ended
 		t.Run("clock", func(t *testing.T) { t.Parallel(); b.clockAndReload(t) })
 		t.Run("clock after a restart", func(t *testing.T) { t.Parallel(); b.clockAndRestart(t) })
 		for _, script := range chats {
@@ -156,7 +156,7 @@ func (b *browser) clockAndReload(t *testing.T) {
 	before := value[[2]int64](p, "[last, ticks]")
 
 	format := "%H:%M:%S"
-	for _, changed := range []string{"%H_%M_%S", "%H-%M-%S"} { // the new code writes the time in another way
+	for _, changed := range []string{"%H_%M_%S", "%H-%M-%S"} { // the new code writes the time in a different format
 		fapwstest.Change(t, script, format, changed)
 		format = changed
 		s.Reload()

@@ -79,7 +79,7 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 				}
 				last = number
 			}
-			bob.send(" \n ") // nothing
+			bob.send(" \n ") // an empty line is ignored
 			bob.send(strings.Repeat("é", 3000) + "!")
 			ann.hears("Bob ☕", strings.Repeat("é", 2000))
 			bob.hears("Bob ☕", strings.Repeat("é", 2000))

@@ -120,7 +120,7 @@ func (d *device) work(t *testing.T) {
 		d.write(t, "proc/stat.new", fmt.Sprintf("cpu  %d 0 0 %d 0 0 0 0 0 0\n", n*23, n*77), 0o644)
 		d.write(t, "proc/net/dev.new", fmt.Sprintf("Inter-|\n face |\n    lo: 1 1 0 0 0 0 0 0 1\n  eth0: %d 1 0 0 "+
 			"0 0 0 0 %d\n", n*8560, n*1470), 0o644)
-		for _, name := range []string{"stat", "net/dev"} { // whole, as the kernel's
+		for _, name := range []string{"stat", "net/dev"} { // replace each file as a whole, like the kernel
 			if err := os.Rename(d.dir+"/proc/"+name+".new", d.dir+"/proc/"+name); err != nil {
 				t.Error(err)
 			}
@@ -216,14 +216,12 @@ func (p *tab) shows(text string) {
 	p.await(fmt.Sprintf(`document.body.innerText.includes(%q)`, text))
 }
 
-// visit opens a page through the menu, as on a phone.
 func (p *tab) visit(page string) {
 	p.t.Helper()
 	p.run(chromedp.Click(".menu", chromedp.ByQuery))
 	p.follow(fmt.Sprintf(`nav a[href="/%s"]`, page))
 }
 
-// visitAccount opens a page through the menu of the user.
 func (p *tab) visitAccount(page string) {
 	p.t.Helper()
 	p.run(chromedp.Click(".user", chromedp.ByQuery))

@@ -21,7 +21,6 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// The test uses the console like the owner of a device, with a phone.
 func TestConsoleWorksFromTheLoginToTheReboot(t *testing.T) {
 	d := startConsole(t)
 	b := startBrowser(t)
@@ -302,7 +301,7 @@ func (d *device) terminal(p *tab) {
 	}
 	kind("trap '' HUP; echo stay''ing\r") // until the shell is killed
 	p.await(screen + `.includes("staying")`)
-	if d.processes(p.t, "-s "+d.dir) != 2 { // with its helper
+	if d.processes(p.t, "-s "+d.dir) != 2 { // the process and its helper
 		p.t.Error("the shell does not run")
 	}
 	d.fifthShell(p)
@@ -445,7 +444,6 @@ func TestConsoleSourceStaysSmall(t *testing.T) {
 	}
 }
 
-// Each rule of the style sheet has its own lines, and no line is longer than 120 characters.
 func TestConsoleStyleIsReadable(t *testing.T) {
 	text, err := os.ReadFile("console/www/console.css")
 	if err != nil {

@@ -26,7 +26,6 @@ func TestFlaskSampleServesSessionsUploadsAndStreams(t *testing.T) {
 	})
 }
 
-// The session is in a cookie of the client.
 func (s *server) flaskSession(t *testing.T) {
 	s.get("/").want(200, "Hello stranger.")
 	greet := func(name string) {

@@ -84,7 +84,6 @@ func (s *server) run(name string, test func(t *testing.T)) {
 	})
 }
 
-// location checks that the response is a redirect, and returns its path.
 func (r *reply) location() string {
 	r.s.T.Helper()
 	target, err := r.Location()

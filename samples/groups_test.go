@@ -80,7 +80,6 @@ func scriptOnPage(t *testing.T, text string) string {
 	return fapwstest.Write(t, t.TempDir()+"/chat.py", onPage(t, text))
 }
 
-// The tested code is that of docs/live.md.
 func TestGroupsOfTheDocsReachClientsOfAllWorkers(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "fastapi")

@@ -98,7 +98,6 @@ func (s *server) open(req *http.Request) *http.Response {
 	return resp
 }
 
-// want checks that the response has this status, and that its body contains each text.
 func (r *reply) want(status int, texts ...string) *reply {
 	r.s.T.Helper()
 	what := fmt.Sprintf("%s %s", r.Request.Method, r.Request.URL.RequestURI())

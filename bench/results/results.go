@@ -161,7 +161,6 @@ func failed(s Sample) float64 { return float64(s.Errors) }
 func start(s Sample) float64  { return s.Start }
 func each(s Sample) float64   { return float64(s.Each) }
 
-// perCPU is the number of requests for each second of CPU time.
 func perCPU(s Sample) float64 {
 	if s.CPU == 0 {
 		return 0

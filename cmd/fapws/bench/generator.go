@@ -167,7 +167,6 @@ func (g *generator) finished(since time.Duration, status int) {
 	})
 }
 
-// failed counts a failure by its reason, including connections that could not be opened.
 func (g *generator) failed(in map[string]int64, reason string) {
 	g.locked(func(time.Duration) {
 		if g.ctx.Err() == nil {

@@ -17,7 +17,6 @@ import (
 	"fapws/contrib"
 )
 
-// writeUnit writes a unit that starts the typed command in its directory.
 func writeUnit(p *plan.Plan, args []string, stdout, stderr io.Writer) error {
 	name := unitName(cmp.Or(p.Conf.Name, filepath.Base(p.Dir)))
 	account := p.Conf.User

@@ -269,7 +269,6 @@ func (s *Socket) serve() {
 	}
 }
 
-// admit reports whether the client c may stay connected.
 func (s *Socket) admit(c *client) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

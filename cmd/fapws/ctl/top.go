@@ -23,7 +23,6 @@ const (
 	figuresWidth = 100
 )
 
-// top shows the activity of the server at path until the user quits.
 func (o *options) top(path string, w io.Writer) error {
 	before, err := look(path, 0)
 	if err != nil {

@@ -178,7 +178,7 @@ type builder struct {
 	behind []exchange.Mount
 }
 
-// wrong records a mistake. A mistake that several routes inherit from their host is recorded only once.
+// wrong records a mistake, but only once if several routes inherit the mistake from their host.
 func (b *builder) wrong(err error) {
 	for _, other := range b.errs {
 		if other.Error() == err.Error() {

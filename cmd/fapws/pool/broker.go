@@ -212,7 +212,7 @@ func (c *Broker) Start(deliver func(Batch)) (last uint64) {
 	return last
 }
 
-// try calls the function step until step succeeds or Close is called. The pauses between calls grow.
+// try calls the function step, with growing pauses, until step succeeds or Close is called.
 func (c *Broker) try(in direction, step func() error) {
 	for pause := againAfter; c.ctx.Err() == nil; pause = min(2*pause, againAtMost) {
 		err := step()

@@ -192,7 +192,6 @@ func (r *relay) tellSoon(name string) {
 	}
 }
 
-// tell sends each worker the changed numbers of subscribers of all other workers.
 func (r *relay) tell() {
 	r.due = nil
 	for _, w := range r.p.workers {

@@ -148,7 +148,6 @@ func TestWorkerWithManyChannelsIsNotKilled(t *testing.T) {
 	}
 }
 
-// In each phase, a worker sends each kind of message.
 func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 	process := ended(t)
 	settled := fmt.Appendf(nil, `{"Protocol":%d,"GracefulTimeout":7,"App":"forged"}`, Protocol)

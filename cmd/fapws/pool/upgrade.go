@@ -65,7 +65,6 @@ type handoverWorker struct {
 	Parts   []byte // the parts of an incomplete message that were received (see Channel.parts)
 }
 
-// stateOf returns the state of a worker for the Handover to the next program.
 func stateOf(w *worker) handoverWorker {
 	return handoverWorker{Pid: w.pid, State: w.state, Started: w.started, Listens: w.listens, Joined: w.joined,
 		Wants: w.wants, Counts: w.counts, Parts: w.channel.parts}

@@ -85,7 +85,8 @@ func parsePlain(s, usual string) (string, error) {
 func splitTCP(addr string) (host, port string, secure, ok bool) {
 	plain, secure := SplitSecure(addr)
 	host, port, err := net.SplitHostPort(plain)
-	return host, port, secure, err == nil && digitsOnly(port) && !strings.HasPrefix(plain, "unix:") // nor fd://3
+	// fd://3 is not TCP, either.
+	return host, port, secure, err == nil && digitsOnly(port) && !strings.HasPrefix(plain, "unix:")
 }
 
 func socketPath(s string) (path string, ok bool) {

@@ -188,7 +188,7 @@ func (v TOMLValue) Unknown(table string, names []string) error {
 		where = " of [" + table + "]"
 	}
 	near, hint := Nearest(v.Key, names), ""
-	small := !slices.Contains([]string{"", "host", "host.route"}, table) // such as host.auth
+	small := !slices.Contains([]string{"", "host", "host.route"}, table) // a table such as host.auth
 	if small && near != "" {
 		return v.Errorf("unknown key %s%s, did you mean %s?", v.Key, where, near)
 	}

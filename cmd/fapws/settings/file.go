@@ -241,7 +241,6 @@ func (s *Setting) fromFile(to *value, v TOMLValue, as variant) error {
 	return to.read(v.plain(), to.file, func(text string) string { return s.resolve(v.File, as.prefix+text) })
 }
 
-// resolve makes a path in text relative to the directory of the file.
 func (s *Setting) resolve(f *TOMLFile, text string) string {
 	if path, ok := socketPath(text); ok && s.Name == "bind" && !strings.HasPrefix(path, "@") && path != "" {
 		return "unix:" + f.Resolve(path)

@@ -187,7 +187,6 @@ func Nearest(wrong string, names []string) string {
 	return best
 }
 
-// letters returns a name in lower case and without separators.
 func letters(name string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
 }
@@ -203,7 +202,6 @@ func isPart(wrong, name string) bool {
 	return len(words) > 1 && !slices.ContainsFunc(words, func(word string) bool { return !slices.Contains(has, word) })
 }
 
-// begin returns the length of the common beginning of a and b.
 func begin(a, b string) (n int) {
 	for n < min(len(a), len(b)) && a[n] == b[n] {
 		n++

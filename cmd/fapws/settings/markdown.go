@@ -56,7 +56,7 @@ func (s *Setting) writeFacts(w io.Writer) {
 	}
 	fact("other names", append([]string{short}, s.otherFlags()...)...)
 	switch d := s.shownDefault(); {
-	case d == "" && s.Arg == "": // a switch
+	case d == "" && s.Arg == "": // a setting that is on or off
 		fact("default", "no")
 	case d == "" && !strings.Contains(s.explanation(), "default"):
 		fmt.Fprintln(w, "- default: none")

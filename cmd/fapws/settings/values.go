@@ -77,7 +77,7 @@ func (v *value) wrong(allowed string) error {
 	if allowed != "" {
 		return errors.New(allowed)
 	}
-	return v.parse("\x00") // which is never right
+	return v.parse("\x00") // a text that no setting accepts
 }
 
 // single converts a value from a file or a script to text; ok is false for a list.
@@ -267,7 +267,7 @@ func showDuration(d time.Duration) string {
 		letter string
 		is     time.Duration
 	}{{"d", 24 * time.Hour}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}} {
-		if n := d / u.is; n > 0 && d%u.is == 0 && (n > 1 || u.letter != "m") { // "60s" reads as well
+		if n := d / u.is; n > 0 && d%u.is == 0 && (n > 1 || u.letter != "m") { // prefer "60s" to "1m"
 			return strconv.FormatInt(int64(n), 10) + u.letter
 		}
 	}

@@ -214,7 +214,6 @@ func parsePatterns(texts, from []string) (list []pattern, err error) {
 	return list, nil
 }
 
-// file reports whether a file is watched.
 func (p *patterns) file(path string) bool {
 	included := false
 	for i := range p.include {

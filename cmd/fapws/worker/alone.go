@@ -18,7 +18,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// alone is the role of a process that serves without a supervisor.
 type alone struct {
 	s     *service
 	bound Early[*conn.Listener]

@@ -197,7 +197,7 @@ func (r *relay) sendUp(events []pybridge.Event) {
 		}
 		m.ID = uint64(r.said.Load())
 		if r.channel.Send(m) != nil {
-			return // listen notices the end of the channel
+			return // the method listen notices the end of the channel
 		}
 	}
 }

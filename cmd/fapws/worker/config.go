@@ -158,7 +158,7 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 		logs = append(logs, filepath.Dir(log))
 	}
 	r.Write = append(r.Write, logs...)
-	if dir := s.https.acmeDir(); dir != "" { // with the tokens that the authority asks for
+	if dir := s.https.acmeDir(); dir != "" { // the directory contains the tokens for the certificate authority
 		r.Read = append(r.Read, dir)
 	}
 	r.Connect = append(r.Connect, conf.SandboxConnect...)

@@ -196,7 +196,6 @@ func URLs(addrs []Address) string {
 	return strings.Join(urls, " ")
 }
 
-// bannerURL returns a URL that works on this machine for a listener on a.
 func bannerURL(a Address) string {
 	url, _ := urlsOf(a, nil)
 	return url

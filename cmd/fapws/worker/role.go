@@ -37,7 +37,6 @@ type role interface {
 	tell(m *pool.Message)
 }
 
-// traits contains the values that depend on the role.
 type traits struct {
 	// level of log lines about orders to reload or stop; Debug if the supervisor also logs the orders
 	level    logfile.Level

@@ -96,7 +96,7 @@ func (r *sandboxCheck) run() {
 const checkWithin = 10 * time.Second
 
 func (r *sandboxCheck) report() {
-	text, _ := os.ReadFile(filepath.Join(os.TempDir(), "denied")) // missing: Python does not run here
+	text, _ := os.ReadFile(filepath.Join(os.TempDir(), "denied")) // the file is missing if this process runs no Python
 	for line := range strings.Lines(string(text)) {
 		if !r.denied[line] {
 			r.denied[line] = true

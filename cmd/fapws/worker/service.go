@@ -107,7 +107,6 @@ func (s *service) run(life func() (code int, err error)) (code int, err error) {
 	return life()
 }
 
-// loadAndServe loads the applications, serves until the service is stopped, and returns the exit code.
 func (s *service) loadAndServe() (code int, err error) {
 	err = s.load(func(err error) int {
 		s.giveUp()

@@ -68,7 +68,6 @@ func promtool(t *testing.T, text string) {
 	}
 }
 
-// The metrics include requests to the application in all workers.
 func TestCtlMetricsCountRequestsByRouteAndStatus(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "metrics.py")

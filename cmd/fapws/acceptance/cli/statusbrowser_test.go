@@ -57,7 +57,6 @@ func colors(scheme string, into *string) chromedp.Action {
 	}
 }
 
-// keepBusy repeats requests for a page until done is closed or the server has exited.
 func keepBusy(url string, done <-chan struct{}) {
 	for {
 		select {

@@ -11,7 +11,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// unquoted returns the words of a command line of systemd.
 func unquoted(line string) (words []string) {
 	for _, m := range regexp.MustCompile(`"((?:\\.|[^"\\])*)"|(\S+)`).FindAllStringSubmatch(line, -1) {
 		words = append(words, strings.NewReplacer(`\\`, `\`, `\"`, `"`, "%%", "%", "$$", "$").Replace(m[1]+m[2]))

@@ -56,7 +56,6 @@ func overHTTP2(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// inProtocols runs a test with HTTP/1.1 and with HTTP/2, in parallel with other tests.
 func inProtocols(t *testing.T, test func(t *testing.T, newReader readers)) {
 	t.Parallel()
 	for name, newReader := range map[string]readers{"1.1": overHTTP1, "2": overHTTP2} {

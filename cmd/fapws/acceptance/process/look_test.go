@@ -71,7 +71,6 @@ func outputOf(t *testing.T, in, out *os.File, script, env string, paths map[stri
 
 const lookHello = "PATHS = [('/', lambda environ, start_response: 'hello')]\n"
 
-// The address has its own line. All text is dim except levels.
 func TestTerminalShowsAddressAndLevelsInColors(t *testing.T) {
 	t.Parallel()
 	const stamp = `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d{4} `

@@ -182,7 +182,6 @@ func (m *manager) silent(long time.Duration) {
 	}
 }
 
-// The server notifies the watchdog while its event loop responds.
 func TestServiceManagerIsNotifiedOfStartAndStop(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		manager := newManager(t)
@@ -252,7 +251,6 @@ func TestUmaskFlagAppliesToTheApplication(t *testing.T) {
 	fapwstest.Serve(t, fapwstest.Threads, "service.py", "--umask", "027").Get("/umask", 200).Is(t, "027")
 }
 
-// The workers do not inherit the variables of the manager.
 func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 	t.Parallel()
 	manager := newManager(t)

@@ -112,7 +112,6 @@ auth = { users = "users", realm = "x" }
 	}
 }
 
-// The application replaces an uploaded file by a link to a directory in which it may not write.
 func TestSandboxedApplicationCannotRedirectUploads(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)

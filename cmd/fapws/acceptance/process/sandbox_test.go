@@ -219,7 +219,6 @@ func TestSandboxAllowsTheApplicationOnlyItsWork(t *testing.T) {
 		})
 }
 
-// everyThreadIsFiltered checks in /proc/PID/status of each thread that a filter of system calls is active.
 func everyThreadIsFiltered(t *testing.T, pid int) {
 	t.Helper()
 	for name, text := range threadsOf(t, pid) {

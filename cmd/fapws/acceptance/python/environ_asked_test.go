@@ -7,7 +7,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The script has PATHS, and may import Environ.
 func TestScriptThatUsesKeysOfEnvironHasThem(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()

@@ -114,7 +114,6 @@ func TestEventStreamsEndWithTheServer(t *testing.T) {
 	}
 }
 
-// Event streams end when a stop begins, after background tasks and the cleanup of dependencies.
 func TestTodaysFrameworksEndEventStreamsWithTheServer(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)},

@@ -143,7 +143,7 @@ func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {
 	clients.Wait()
 }
 
-// ready reports whether the server at this address is ready. The address may be of HAProxy.
+// ready reports whether the server, or HAProxy, at this address is ready.
 func ready(address string) bool {
 	r, err := http.Get("http://" + address + "/healthz/ready")
 	if err != nil {

@@ -33,7 +33,6 @@ func limited(t *testing.T, toml string, flags ...string) *fapwstest.Server {
 	return fapwstest.Command{Flags: flags, Dir: dir}.Started(t)
 }
 
-// statuses returns the statuses of curl's requests for the paths, one after the other.
 func statuses(t *testing.T, s *fapwstest.Server, paths string, flags ...string) string {
 	t.Helper()
 	args := append([]string{"-sS", "-w", "%{http_code} "}, flags...)

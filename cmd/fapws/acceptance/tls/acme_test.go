@@ -85,7 +85,7 @@ func run(t *testing.T, address, program string, args ...string) {
 	})
 }
 
-// serve starts a server at two ports. The server orders certificates from p for example.org and www.example.org.
+// serve starts a server at two ports, which orders certificates from p for example.org and www.example.org.
 func (p *pebble) serve(t *testing.T, m fapwstest.Mode, state, http, https string) *fapwstest.Server {
 	t.Helper()
 	c := fapwstest.Command{Script: "environ.py", Env: []string{"SSL_CERT_FILE=" + p.trust}}

@@ -28,7 +28,7 @@ func flagsFor(c *certtest.Certificate, dir string) []string {
 	return []string{"--certfile", cert, "--keyfile", key}
 }
 
-// dial connects to s with TLS. The name of the server is example.org unless config has another name.
+// dial connects to s with TLS, for the server name example.org unless config has another name.
 func dial(t *testing.T, s *fapwstest.Server, config *tls.Config) (*fapwstest.Client, tls.ConnectionState) {
 	t.Helper()
 	c, err := tryDial(t, s, config)
