@@ -31,7 +31,7 @@ def application(environ, start_response):
 			s.Get("/", 200).Is(t, "None\n")
 		}
 		s.Stop()
-		if said := s.Stderr.String(); strings.Contains(said, "warning") {
+		if said := s.Stderr.String(); strings.Contains(said, "gevent has patched") {
 			t.Errorf("%s", said)
 		}
 	})
