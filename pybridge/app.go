@@ -294,10 +294,11 @@ func (a *App) Close() int {
 	return 0
 }
 
+// RunAtexit runs the atexit functions on the current thread, for use when the thread of Load is stuck in a handler.
 func (a *App) RunAtexit() { C.core_run_atexit() }
 
 // Executing returns the place that Python's main thread executes as "FILE:LINE FUNCTION", or "" if the place is
-// unknown.
+// unknown. Executing waits for the GIL, and can be called on any goroutine while Load runs.
 func Executing() string {
 	place := C.core_executing()
 	defer C.free(unsafe.Pointer(place))

@@ -2,7 +2,7 @@
  * called on any thread. */
 #include "asgi.h"
 
-#include <frameobject.h>
+#include <frameobject.h> /* declares PyFrame_Check before Python 3.11 */
 
 #define A asgi_the_thread
 #define DEEPEST 200

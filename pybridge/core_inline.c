@@ -50,7 +50,7 @@ static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
 
 static int start(void) {
   if (over || !__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
-  if (P.shared.turning) {
+  if (P.shared.turning) { /* called within a turn, by the function written: the turn must end first */
     request_turn();
     return -1;
   }
@@ -67,7 +67,7 @@ static int start(void) {
 
 void core_inline_finish(void) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_MAIN);
-  const core_thread *t = P.threads[0];
+  const core_thread *t = P.threads[0]; /* NULL before the pool was started */
   unsigned long before;
   /* Repeated until a turn runs no job. Records can remain, because a request does not begin while too many parts wait
    * for the event loop, which no longer takes parts. */

@@ -99,6 +99,7 @@ static int install_finder(const char *folder) {
   return core_done(done);
 }
 
+/* Inserts folder into sys.path, and steals the reference to folder. */
 static int insert_folder(int at, PyObject *folder) {
   PyObject *sys_path = PySys_GetObject("path");
   int bad = !folder || !sys_path || PyList_Insert(sys_path, at, folder) < 0;

@@ -82,7 +82,7 @@ static uint64_t cpu_of(const core_thread *t) {
   return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }
 
-/* Reports whether t runs or waits for a processor. */
+/* Reports whether t runs or waits for a processor, but not for the GIL. */
 static int is_runnable(const core_thread *t) {
   char path[64], stat[128];
   snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)t->tid);

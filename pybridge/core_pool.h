@@ -309,7 +309,7 @@ extern const core_mode core_inline;
 
 /* --- handler.go ------------------------------------------------------------- */
 
-/* Makes the event loop send finished parts while a handler runs, without starting a further handler. */
+/* In inline mode, on the event loop, sends finished parts while a handler runs, without starting a further handler. */
 void core_loop_send_now(void);
 
 /* --- core_run.c ------------------------------------------------------------------ */

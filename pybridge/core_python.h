@@ -81,7 +81,8 @@ PyObject *core_import(const char *module, const char *name);
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
 /* Raises an exception with a text formatted as by PyErr_Format, and returns -1. */
 int core_raise(PyObject *type, const char *format, ...);
-/* Raises an exception as PyErr_Restore does, but borrows the references, and returns -1. */
+/* Raises an exception as PyErr_Restore does, but borrows the references, and returns -1; value and tb can be None or
+ * NULL. */
 int core_raise_given(PyObject *type, PyObject *value, PyObject *tb);
 static inline int core_done(PyObject *result) {
   Py_XDECREF(result);

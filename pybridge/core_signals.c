@@ -76,6 +76,7 @@ static PyObject *set_handler(PyObject *self, PyObject *args) {
 static PyMethodDef set_method = {"signal", set_handler, METH_VARARGS,
                                  "signal(signalnum, handler, /)\n--\n\nSet the action for the given signal."};
 
+/* Sets the flag for signal handlers that libraries have installed. */
 PyObject *core_signals_on_stack(PyObject *module, PyObject *none) {
   for (int sig = 1; sig < NSIG; sig++) {
     struct sigaction sa;

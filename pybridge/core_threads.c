@@ -286,7 +286,7 @@ static void enqueue(core_record *first, core_record *last, int n) {
   core_wake_monitor();
 }
 
-static int start(void) { return -1; }
+static int start(void) { return -1; } /* the function enqueue has already woken the drainer */
 
 static void wake(void) {
   CORE_LOCKED();

@@ -12,7 +12,7 @@ import (
 	"unsafe"
 )
 
-// Backlog describes how requests wait for threads.
+// Backlog describes how requests wait for threads; the zero value means that no request waits.
 type Backlog struct {
 	Queued int
 	First  time.Duration

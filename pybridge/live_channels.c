@@ -82,7 +82,7 @@ static entry **find(const char *name, size_t len, uint32_t hash) {
 static int widen(void) {
   size_t more = buckets ? 2 * buckets : 64;
   entry **wider = calloc(more, sizeof *wider);
-  if (!wider) return buckets ? 0 : -1;
+  if (!wider) return buckets ? 0 : -1; /* if memory is exhausted, the table keeps its size */
   for (size_t i = 0; i < buckets; i++) {
     for (entry *e = table[i], *next; e; e = next) {
       next = e->next;

@@ -45,7 +45,7 @@ static int is_plain(PyObject *o, int depth) {
   if (PyList_CheckExact(o) || PyTuple_CheckExact(o) || PyAnySet_CheckExact(o)) return all_plain(o, depth + 1);
   if (!PyDict_CheckExact(o)) return 0;
   PyObject *pairs = PyDict_Items(o);
-  int plain = pairs && all_plain(pairs, depth);
+  int plain = pairs && all_plain(pairs, depth); /* the pairs add 1 to the depth of keys and values */
   Py_XDECREF(pairs);
   return plain;
 }
@@ -93,7 +93,7 @@ static int closes_inbox(core_record *rec) {
 static void refuse(core_record *rec) {
   core_part *p = core_part_new(rec, 0);
   if (!p) {
-    PyErr_Clear();
+    PyErr_Clear(); /* the event loop waits for the part for a limited time only */
     return;
   }
   p->op = CORE_OP_HAND_OVER;

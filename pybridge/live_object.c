@@ -99,6 +99,7 @@ static int send_held(live_ws_object *ws, const core_message *m) {
   return publish_message(ws->rec, m) < 0 ? -1 : 1;
 }
 
+/* Returns 1 if the message m was sent, 0 if it was dropped, or -1 with an exception. */
 static int send_one(live_ws_object *ws, const core_message *m) { return CORE_HELD(ws, send_held(ws, m)); }
 
 PyObject *live_ws_broadcast(PyObject *module, PyObject *args) {

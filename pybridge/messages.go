@@ -46,13 +46,14 @@ func (e *Event) Cost() int64 {
 }
 
 // Dealt reports that the server has handled events of RunConfig.Publish with this total cost, so that the application
-// can publish further events.
+// can publish further events. Any goroutine may call Dealt.
 func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), -cost) }
 
-// Published counts an event that the server itself publishes, for which Dealt must be called as well.
+// Published counts an event that the server itself publishes, for which Dealt must be called as well. Any goroutine may
+// call Published.
 func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), cost) }
 
-// listen handles the messages of the application.
+// listen handles the messages of the application, on the event loop.
 func (h *Handler) listen() {
 	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before the messages are taken, as live_channels.c expects
 	var events []Event
@@ -260,7 +261,7 @@ func (q *presenceQueue) step(h *Handler) {
 		return
 	}
 	some := q.waiting[:min(len(q.waiting), atOnce)]
-	body, _ := json.Marshal(some)
+	body, _ := json.Marshal(some) // cannot fail, because the events contain only strings and numbers
 	if q.waiting = q.waiting[len(some):]; len(q.waiting) == 0 {
 		q.waiting = nil
 	}

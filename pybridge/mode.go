@@ -34,9 +34,11 @@ type poolMode interface {
 	mode
 	// start creates the pool, unless the method attach of the mode creates it.
 	start(h *Handler) error
+	// attach is called on the event loop before its first request.
 	attach(h *Handler, w *eventloop.Waker)
 	serve(a *App) int
 	stop(a *App) int
+	// finish is called by App.Close, on the thread of Load, before Python ends.
 	finish()
 	// onLoop returns the record that the event loop runs, or 0, and the number of its job. onLoop can be called on any
 	// goroutine.

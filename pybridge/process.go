@@ -154,7 +154,7 @@ func packageTexts(module, function string, args ...*python3.PyObject) ([]string,
 		if text := python3.PyUnicode_AsUTF8(one); text != "" {
 			list = append(list, text)
 		} else {
-			python3.PyErr_Clear()
+			python3.PyErr_Clear() // the text is not valid UTF-8
 		}
 	}
 	return list, nil
