@@ -20,8 +20,8 @@ func newRecord() *C.core_record { return (*C.core_record)(C.calloc(1, C.sizeof_c
 
 const peerTexts = 10
 
-// copyRequest fills in the members of rec that the event loop owns. The parameter certificate is the server's
-// certificate, or "" if the handler does not need it.
+// copyRequest fills in the members of rec that the event loop owns, with the server's certificate, or "" if the handler
+// does not need it.
 func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	p, peer := r.Parsed, r.Peer
 	head := len(r.Head)
@@ -143,8 +143,7 @@ func (h *Handler) Next(out *exchange.Part) (exchange.Ticket, bool) {
 	}
 }
 
-// dealtWith reports that the event loop has handled the part that Next returned last, and starts requests that waited
-// for this.
+// dealtWith starts requests that waited until the event loop has handled the part that Next returned last.
 func (h *Handler) dealtWith() {
 	left := atomic.AddInt64((*int64)(&h.shared.unseen), -h.given)
 	if left <= C.CORE_UNSEEN_MAX && left+h.given > C.CORE_UNSEEN_MAX {
@@ -258,7 +257,6 @@ type Then struct {
 	Accept exchange.Continuation
 }
 
-// Continue implements exchange.Then for the responses that handlers make.
 func (h *Handler) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {
 	part, then := p.Ref.(*C.core_part), &h.config.Then
 	switch {

@@ -68,7 +68,7 @@ type task struct {
 	stack callStack
 }
 
-// describe returns a task for a record. The caller must hold h.mu.
+// describe returns a task for a record; the caller must hold h.mu.
 func (h *Handler) describe(rec *C.core_record) task {
 	data := unsafe.Slice((*byte)(unsafe.Pointer(rec.req.data)), int(rec.req.cap))
 	text := func(s C.core_span) string { return printable(data[s.off : s.off+s.len]) }
@@ -160,8 +160,7 @@ func (h *Handler) Stack(w io.Writer, wait time.Duration) error {
 	return err
 }
 
-// The states of requests whose handlers run begin with the text running. If the handler runs on a thread of the pool,
-// the state begins with the text onThread.
+// If the handler runs on a thread of the pool, the state begins with the text onThread.
 const (
 	running  = "running on "
 	onThread = running + "thread "
@@ -224,7 +223,7 @@ func (h *Handler) sample(wait time.Duration) (list []task, ok bool) {
 	})
 	ok = done != nil && endsWithin(done, wait)
 	list = h.tasks()
-	if ok { // otherwise the goroutine can still be writing to the map found
+	if ok {
 		for i := range list {
 			list[i].stack = found[list[i].job]
 		}
@@ -290,8 +289,7 @@ func sourceLine(name string, line int) string {
 
 var dumping sync.Mutex
 
-// dumpStacks returns the stacks of all threads that faulthandler writes. dumpStacks does not need the GIL, and is safe
-// for concurrent use.
+// dumpStacks does not need the GIL, and is safe for concurrent use.
 func dumpStacks() []byte {
 	dumping.Lock()
 	defer dumping.Unlock()

@@ -37,7 +37,7 @@ func TestModesAndKindsAreComparedOnlyToSelectATable(t *testing.T) {
 var prose = regexp.MustCompile(`"(\\.|[^"\\])*"|/\*.*|^ *\*( .*)?$|//.*`)
 
 // A function, type or macro has the prefix of the part that defines it, so a part must not mention a higher prefix.
-// There are four parts. Each part has one header, which includes the header of the part below.
+// Each of the four parts has one header, which includes the header of the part below.
 func TestPartsOfTheCCallOnlyLowerParts(t *testing.T) {
 	parts := []string{"core", "wsgi", "asgi", "live"}
 	includes := map[string][]string{"core_python.h": {}, "core_pool.h": {"core_python.h", "shim.h"},

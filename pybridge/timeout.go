@@ -39,8 +39,8 @@ func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	go h.interrupt(t, took)
 }
 
-// inlineWatchdog contains the job of the event loop in inline mode that Stalled last saw. Only the goroutine that calls
-// Stalled uses an inlineWatchdog.
+// inlineWatchdog contains the job of the event loop in inline mode that Stalled last saw, and is used only by the
+// goroutine that calls Stalled.
 type inlineWatchdog struct {
 	rec   C.uintptr_t
 	jobs  C.ulong

@@ -64,7 +64,7 @@ func TestInterpreterOfAnEnvironmentIsFound(t *testing.T) {
 	}
 }
 
-// Another Python of this version made the environment. The extension modules of its library may not fit.
+// Another Python of this version made the environment, and the extension modules of its library may not fit.
 func TestEnvironmentOfAnotherPythonUsesOurStandardLibrary(t *testing.T) {
 	before := interpreter
 	defer func() { interpreter = before }()

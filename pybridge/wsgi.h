@@ -19,8 +19,8 @@
 /* --- wsgi_environ.c -------------------------------------------------------------- */
 
 int wsgi_environ_init(const core_options *o);
-/* Creates environ for rec: an instance of the class cls, or a dict if cls is NULL. The parameter input is NULL if the
- * request has no body. */
+/* Creates environ for rec: an instance of the class cls, or a dict if cls is NULL; input is NULL if the request has no
+ * body. */
 PyObject *wsgi_environ(core_record *rec, PyObject *cls, PyObject *input);
 extern PyTypeObject wsgi_Disconnected_Type;
 /* Detaches the function fapws.disconnected from rec, so that its result no longer changes when rec is reused. */
@@ -29,8 +29,8 @@ void wsgi_detach_disconnected(core_record *rec);
 void wsgi_forget_caches(void);
 PyObject *wsgi_method(const core_record *rec);
 
-/* Iterates over the variables of mod_ssl in rec->req.tls, and returns 0 after the last variable. Before the first call,
- * *at must be 0. */
+/* Iterates over the variables of mod_ssl in rec->req.tls from *at, at first 0, and returns 0 after the last
+ * variable. */
 int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value);
 
 /* --- wsgi_cache.c --------------------------------------------------------- */
@@ -75,14 +75,13 @@ void wsgi_input_detach(PyObject *input);
 int wsgi_expose_socket(core_record *rec);
 /* Whether the application has used its socket to the client, so that the server must not send a response. */
 int wsgi_socket_was_used(core_record *rec);
-/* Closes the socket to the client, unless the application owns the socket. Sets rec->run.taken if the application has
- * used the socket. */
+/* Closes the socket to the client, unless the application owns it; sets rec->run.taken if the application has used
+ * it. */
 void wsgi_close_socket(core_record *rec);
 
 /* --- wsgi_hints.c ---------------------------------------------------------------- */
 
 extern PyMethodDef wsgi_early_hints_method;
-/* Whether the client understands 103 (Early Hints). */
 int wsgi_takes_hints(const core_record *rec);
 /* Adds a value of the field Link to *part, which is created if necessary. The value is ignored if the request already
  * has too many hints, if the response has begun, or if the client does not understand hints. */
@@ -120,7 +119,7 @@ typedef struct {
   uint32_t writers; /* atomic: number of threads in write(), without the thread of the record */
 } wsgi_start_object;
 
-/* Returns a new or recycled start_response for rec. The parameter cls is its class, or NULL for the built-in class. */
+/* Returns a new or recycled start_response for rec, of the class cls, or of the built-in class if cls is NULL. */
 PyObject *wsgi_start_for(core_thread *t, core_record *rec, PyObject *cls);
 /* Releases the reference to start after the exchange, unless the thread t keeps the object for a later request. */
 void wsgi_start_done(core_thread *t, PyObject *start);
@@ -129,7 +128,6 @@ int wsgi_start_settle(wsgi_start_object *s);
 
 /* --- wsgi_head.c: heads, in rec->part0; see core_output.c for bodies --------------------- */
 
-/* Whether a field of the response makes the server send a file. */
 int wsgi_sends_file(core_record *rec);
 /* Writes the head of a response with the status and the fields of s, and returns the part0 of rec. The parameter whole
  * is the length of the body in bytes, or -1 if the length is unknown. The parameter type determines the Content-Type
@@ -147,15 +145,14 @@ int wsgi_valid_trailer(const char *name, size_t n);
 
 /* --- wsgi_fields.c --------------------------------------------------------------- */
 
-/* Returns the latin-1 bytes of the str o, which are valid as long as o lives. If o cannot be converted, the text of the
- * exception begins with what. */
+/* Returns the latin-1 bytes of the str o, which are valid as long as o lives, or raises an exception whose text begins
+ * with what. */
 const char *wsgi_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
 /* Whether the n bytes of s contain no control characters except tabs (RFC 9110 §5.5). */
 int wsgi_clean_value(const char *s, Py_ssize_t n);
 /* Validate a field, or all fields of an iterable of pairs (name, value), and append them to s->buf. */
 int wsgi_add_field(wsgi_start_object *s, PyObject *name, PyObject *value);
 int wsgi_add_fields(wsgi_start_object *s, PyObject *headers);
-/* Like wsgi_add_fields, for pairs of bytes objects (ASGI). */
 int wsgi_add_byte_fields(wsgi_start_object *s, PyObject *headers);
 /* Like wsgi_add_byte_fields, for trailers; also raises ValueError for a field that is not permitted as a trailer. */
 int wsgi_add_trailers(wsgi_start_object *s, PyObject *headers);
@@ -178,7 +175,7 @@ int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 static inline int wsgi_read_chunk(PyObject *item, core_message *m) {
   return core_read_text(item, m, "a response must consist of str or bytes, not %.100s: %.200R");
 }
-/* Calls o.close(), and returns its result, or None if o has no close(). */
+/* Calls o.close(), if o has it, and returns its result or None. */
 PyObject *wsgi_close(PyObject *o);
 void wsgi_close_result(core_record *rec, PyObject *result);
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);
@@ -189,10 +186,9 @@ void wsgi_stream_end(core_thread *t, core_record *rec, int failed);
 void wsgi_drop(core_thread *t, core_record *rec);
 /* Whether a response with this status to the request rec has no body (RFC 9110 §6.4.1). */
 int wsgi_bodyless(const core_record *rec, int status);
-/* Implements write() of a wsgi_start_object (METH_O). */
 PyObject *wsgi_write(PyObject *start, PyObject *data);
-/* Called after the handler of rec has returned. Makes calls of write() on different threads end, and waits until they
- * have returned, perhaps without the GIL. */
+/* After the handler of rec has returned, makes calls of write() on different threads end, and waits until they have
+ * returned, perhaps without the GIL. */
 void wsgi_end_writes(core_record *rec);
 
 /* --- wsgi_answers.c --------------------------------------------------------- */

@@ -63,8 +63,8 @@ static PyObject *channel_answer(PyObject *module, PyObject *args) {
   return (PyObject *)c;
 }
 
-/* Implements the call of the object as a WSGI application in PATHS. Returns the object itself if the method is GET or
- * HEAD, otherwise rejects the request. */
+/* Implements the call of the object as a WSGI application in PATHS: returns the object itself for GET and HEAD,
+ * otherwise rejects the request. */
 static PyObject *channel_call(PyObject *self, PyObject *args, PyObject *kw) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "OO:channel", &environ, &start)) return NULL;

@@ -2,7 +2,7 @@
  *
  * A client on a persistent connection sends the same fields in each request, and often the same request line. A slot of
  * the cache contains the last fields, the dict that was made from them and, after a request line was repeated, the dict
- * of the whole head. Requests can share the values in a dict, because the values are immutable. */
+ * of the whole head. */
 #include "wsgi.h"
 
 #include <stdlib.h>
@@ -18,7 +18,7 @@ struct wsgi_head {
   int64_t size;
   uint32_t mount, script, log;
   PyObject *of_fields; /* environ without the values of the request line */
-  /* A copy of of_fields, with the values of the last request line added. NULL until a request line is repeated. */
+  /* A copy of of_fields, with the values of the last request line added; NULL until a request line is repeated. */
   PyObject *of_request;
 };
 
@@ -99,8 +99,8 @@ void wsgi_forget_heads(wsgi_head **slots) {
 
 /* --- names of fields -----------------------------------------------------
  *
- * Keys in environ for the names of header fields (RFC 3875 §4.1.18). A hash table has interned keys for the fields that
- * browsers and proxies send; keys for all other fields are made on demand. */
+ * A hash table has interned keys for the fields that browsers and proxies send; keys for all other fields are made on
+ * demand. */
 
 static const char *const known_names[] = {"Host",
                                           "User-Agent",

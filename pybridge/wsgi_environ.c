@@ -1,13 +1,13 @@
 /* Makes environ (PEP 3333, RFC 3875), in most cases by copying a dict.
  *
- * Strings are latin-1 (PEP 3333, "Unicode Issues"). A field with an underscore in its name is dropped, because
- * applications would confuse it with the field that has a hyphen instead. The field Proxy is also dropped (httpoxy). */
+ * Strings are latin-1 (PEP 3333, "Unicode Issues"). The field Proxy (httpoxy) is dropped, and each field with an
+ * underscore in its name, because applications would confuse it with the field that has a hyphen instead. */
 #include "wsgi.h"
 
 #include <string.h>
 
-/* Keys in environ. The keys up to K_INPUT are in every environ, and the templates have their values; the keys after
- * K_INPUT are in some environs. */
+/* The keys up to K_INPUT are in every environ, and the templates have their values; the keys after K_INPUT are in some
+ * environs. */
 #define KEY_TEXTS(X)                                                                                                   \
   X(K_METHOD, "REQUEST_METHOD")                                                                                        \
   X(K_SCRIPT, "SCRIPT_NAME")                                                                                           \
@@ -54,7 +54,7 @@ static const char *const texts[T_COUNT] = {"",     "on",   "Basic", "form",   "H
                                            "POST", "HEAD", "PUT",   "DELETE", "OPTIONS",  "PATCH",    "TRACE"};
 static PyObject *text[T_COUNT];
 
-enum { SMALL, LARGE, TEMPLATES }; /* The template LARGE has room for the fields that a browser sends. */
+enum { SMALL, LARGE, TEMPLATES };
 static const Py_ssize_t room_of[TEMPLATES] = {[LARGE] = 42};
 static CORE_PER_THREAD PyObject *templates[TEMPLATES];
 static CORE_PER_THREAD wsgi_head *heads[WSGI_HEAD_SLOTS];
@@ -142,7 +142,7 @@ PyObject *wsgi_method(const core_record *rec) {
   return span_text(rec, rec->req.method);
 }
 
-/* Adds a field to env. The values of repeated fields are joined with a comma (RFC 9110 §5.3), but the values of Cookie
+/* Adds a field to env, and joins the values of repeated fields with a comma (RFC 9110 §5.3), but the values of Cookie
  * with a semicolon (RFC 6265 §5.4). */
 static int put_field(PyObject *env, PyObject *k, PyObject *value, int semicolon) {
   PyObject *old = PyDict_GetItem(env, k);
@@ -260,7 +260,6 @@ static PyObject *ascii(const core_record *rec, core_span s) {
   return text;
 }
 
-/* Adds the identity of the request, which differs in each request, and is therefore not in the cache. */
 static int put_identity(PyObject *env, const core_record *rec) {
   for (uint32_t i = rec->req.nfields - rec->req.own; UNLIKELY(i < rec->req.nfields); i++) {
     core_field f = rec->req.fields[i];

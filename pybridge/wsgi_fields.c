@@ -1,4 +1,4 @@
-/* Header fields of a response. Fields are validated once, and stored in the form in which they are sent. */
+/* Validates the header fields of a response once, and stores them in the form in which they are sent. */
 #include "wsgi.h"
 
 #include <stdlib.h>
@@ -109,8 +109,8 @@ void wsgi_forget_channel(wsgi_start_object *s) {
   s->joins = 0;
 }
 
-/* Records a field that makes the server send a file, and returns whether its value is not empty. A field with an empty
- * value has no effect. The field replaces an earlier field of the same name. */
+/* Records a field that makes the server send a file, and returns whether its value is not empty. The field replaces an
+ * earlier field of the same name. */
 static int note_sent(wsgi_start_object *s, const char *name, int which, const char *text, Py_ssize_t len) {
   if (s->sends & which) remove_field(s, name);
   s->sends &= (uint8_t)~which;
@@ -141,9 +141,8 @@ static int has_token(const char *value, Py_ssize_t n, const char *token) {
   return 0;
 }
 
-/* Kinds of fields. OURS: the server sets the field itself, such as a hop-by-hop field (RFC 9110 §7.6.1), which PEP 3333
- * forbids to applications. SINGLE and TYPE: the field replaces an earlier field of the same name, or must not be
- * cached. */
+/* OURS: the server sets the field itself, such as a hop-by-hop field (RFC 9110 §7.6.1), which PEP 3333 forbids to
+ * applications. SINGLE and TYPE: the field replaces an earlier field of the same name, or must not be cached. */
 enum { PLAIN, TYPE, SINGLE, OURS, BAD };
 
 /* Removes an earlier field of the same name, because only the last field counts, and returns kind. */
@@ -210,7 +209,7 @@ static int put_line(wsgi_start_object *s, const char *name, size_t n, const char
 }
 
 /* Cache of validated lines. Most fields are constants in the application's code, so their name and their value are the
- * same two objects in each response. A slot contains the two objects and their line. */
+ * same two objects in each response. */
 #define LINE_SLOTS 64
 #define LINE_BYTES 112
 static CORE_PER_THREAD struct {
@@ -306,8 +305,7 @@ void wsgi_forget_fields(wsgi_start_object *s) {
   s->has_type = s->has_date = s->has_server = s->close_conn = s->sends = s->joins = 0;
 }
 
-/* Adds a field whose pair is not a tuple. A pair of bytes objects can be any iterable of two items (ASGI), but a pair
- * of str objects must be a list. */
+/* A pair of bytes objects can be any iterable of two items (ASGI), but a pair of str objects must be a list. */
 static int add_pair(wsgi_start_object *s, PyObject *pair, text_of *text) {
   PyObject *two = text == bytes_text || text == trailer_text || PyList_Check(pair) ? PySequence_Tuple(pair) : NULL;
   int bad = !two || PyTuple_GET_SIZE(two) != 2 ? NOT_A_PAIR
@@ -316,8 +314,8 @@ static int add_pair(wsgi_start_object *s, PyObject *pair, text_of *text) {
   return bad;
 }
 
-/* Adds all fields. The parameters wrong and wrong_item are the messages of TypeError if headers is not an iterable, or
- * an item is not a pair. */
+/* Adds all fields, or raises TypeError with the message wrong if headers is not an iterable, or wrong_item if an item
+ * is not a pair. */
 static inline int add_fields(wsgi_start_object *s, PyObject *headers, text_of *text, const char *wrong,
                              const char *wrong_item) {
   PyObject *fast = PySequence_Fast(headers, wrong);

@@ -53,7 +53,7 @@ static PyObject *wrapper_next(PyObject *self) {
   Py_ssize_t n = PyObject_Size(block);
   if (n > 0) return block;
   Py_DECREF(block);
-  return NULL; /* end of the file, or exception of PyObject_Size */
+  return NULL;
 }
 
 static PyObject *wrapper_close(PyObject *self, PyObject *none) {
@@ -101,7 +101,7 @@ static int is_exactly(PyObject *o, const char *name, PyObject **cache) {
   return (PyObject *)Py_TYPE(o) == type;
 }
 
-/* Returns a new reference to an attribute of o, or NULL with an exception. Steals the reference to o. */
+/* Returns a new reference to an attribute of o, or NULL with an exception, and steals the reference to o. */
 static PyObject *inside(PyObject *o, const char *name) {
   PyObject *inner = PyObject_GetAttrString(o, name);
   Py_DECREF(o);

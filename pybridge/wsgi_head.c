@@ -1,4 +1,4 @@
-/* Writes heads of responses into parts. All heads are written in this file. */
+/* Writes all heads of responses into parts. */
 #include "wsgi.h"
 
 #include <string.h>

@@ -10,7 +10,6 @@
 
 static const char link_name[] = "Link: ", mode_name[] = "sec-fetch-mode", navigate[] = "navigate";
 
-/* Has the same rule as exchange.Request.TakesHints. */
 int wsgi_takes_hints(const core_record *rec) {
   if (rec->req.websocket || rec->req.version == CORE_HTTP10) return 0;
   if (rec->req.version == CORE_HTTP2) return 1;

@@ -13,8 +13,8 @@ typedef struct {
   PyObject *block; /* owned: block of the file that was last searched for the end of a line, or NULL */
   int64_t block_at;
   int readers; /* number of threads that are reading the file without the GIL */
-  /* Descriptor of the file if the exchange ended while threads were reading the file, otherwise -1. The last of these
-   * threads closes the descriptor. */
+  /* Descriptor of the file if the exchange ended while threads were reading the file, the last of which closes it,
+   * otherwise -1. */
   int left;
 } input_object;
 
@@ -75,12 +75,12 @@ static PyObject *take(input_object *in, int64_t n) {
   return bytes;
 }
 
-/* Stores the optional argument size in *size. None and negative numbers mean that all bytes are read. */
+/* Stores the optional argument size in *size; None and negative numbers mean that all bytes are read. */
 static int size_argument(PyObject *const *args, Py_ssize_t nargs, const char *name, int64_t *size) {
   *size = -1;
   if (nargs > 1) return core_raise(PyExc_TypeError, "%s() takes at most 1 argument (%zd given)", name, nargs);
   if (nargs == 0 || args[0] == Py_None) return 0;
-  *size = PyNumber_AsSsize_t(args[0], NULL); /* a number that is too large becomes the maximum */
+  *size = PyNumber_AsSsize_t(args[0], NULL);
   return *size == -1 && PyErr_Occurred() ? -1 : 0;
 }
 

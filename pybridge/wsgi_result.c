@@ -1,4 +1,3 @@
-/* Turns the return value of a handler into parts. */
 #include "wsgi.h"
 
 #include <stdlib.h>
@@ -47,7 +46,6 @@ static int answer_items(core_thread *t, core_record *rec, PyObject *const *items
   return 0;
 }
 
-/* Sends the items that a handler has returned after it has called write(). */
 static int answer_more(core_thread *t, core_record *rec, PyObject *const *items, Py_ssize_t n) {
   for (Py_ssize_t i = 0; i < n && !rec->run.whole; i++)
     if (wsgi_send_chunk(t, rec, items[i]) < 0) return -1;

@@ -1,10 +1,9 @@
-/* Runs requests of synchronous handlers, and sends error responses for handlers that fail. */
 #include "wsgi.h"
 
 #include <string.h>
 
-/* Whether the application has used its socket to the client, and has then returned or raised one of the exceptions by
- * which WSGI servers expect to learn that the connection has ended. If so, clears the exception. */
+/* Whether the application has used its socket to the client, and has then returned, or raised an exception by which
+ * WSGI servers learn that the connection has ended, which is then cleared. */
 static int socket_ended(core_record *rec) {
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);

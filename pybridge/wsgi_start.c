@@ -1,7 +1,7 @@
 /* The class of start_response, the callable of PEP 3333 with the methods of Fapws4.
  *
  * Fields are validated at once, and stored in the form in which they are sent, without Python objects. When the
- * application reads the attribute response_headers, they become a list. From then on, the list contains the fields. */
+ * application reads the attribute response_headers, they become a list, which contains the fields from then on. */
 #include "wsgi.h"
 
 #include <stdlib.h>
@@ -41,7 +41,6 @@ static PyMethodDef write_method = {
     "write", wsgi_write, METH_O,
     "write(data): sends bytes (or str, as UTF-8) immediately, before the handler's return value."};
 
-/* Raises the exception in exc_info, and returns -1. */
 static int raise_exc_info(PyObject *exc_info) {
   int shaped = PyTuple_Check(exc_info) && PyTuple_GET_SIZE(exc_info) == 3;
   PyObject *type = shaped ? PyTuple_GET_ITEM(exc_info, 0) : NULL, *tb = shaped ? PyTuple_GET_ITEM(exc_info, 2) : NULL;
@@ -70,8 +69,8 @@ static int apply_exc_info(wsgi_start_object *s, PyObject *exc_info) {
   return 0;
 }
 
-/* Sets the status and the fields. After a failure they are as before, so that the application can send an error page
- * with its earlier fields. */
+/* Sets the status and the fields, or leaves both unchanged after a failure, so that the application can send an error
+ * page with its earlier fields. */
 static int begin_head(wsgi_start_object *s, PyObject *status, PyObject *headers) {
   wsgi_start_object before = *s;
   char *kept = NULL;

@@ -17,7 +17,7 @@ static int make_head(core_record *rec, int is_text, Py_ssize_t len) {
   return 0;
 }
 
-/* Publishes a chunk. Before the first chunk, also publishes the head (PEP 3333). */
+/* Publishes a chunk, and before the first chunk also the head (PEP 3333). */
 static int publish_chunk(core_thread *t, core_record *rec, const core_message *m) {
   core_chain c = {rec, NULL, NULL};
   if (!rec->run.started) {
@@ -82,7 +82,7 @@ void wsgi_close_result(core_record *rec, PyObject *result) {
 }
 
 void wsgi_stream_end(core_thread *t, core_record *rec, int failed) {
-  int empty = !failed && !rec->run.started; /* all chunks were empty, so only the head is sent */
+  int empty = !failed && !rec->run.started;
   if (empty && make_head(rec, 1, 0) < 0) {
     wsgi_fail(t, rec);
     return;
@@ -161,8 +161,8 @@ void wsgi_stream(core_thread *t, core_record *rec) {
 
 /* --- write() -------------------------------------------------------------
  *
- * The function write() of PEP 3333, which start_response returns. Any thread of the application can call it while the
- * handler runs, so wsgi_end_writes waits until such calls on different threads have returned. */
+ * The function write() of PEP 3333. Any thread of the application can call it while the handler runs, so
+ * wsgi_end_writes waits until such calls on different threads have returned. */
 
 static PyObject *write_to(core_record *rec, const wsgi_start_object *s, PyObject *data) {
   core_thread *t = core_thread_of(rec);
