@@ -28,7 +28,6 @@ const (
 	// starvedFor is how long the process may be out of descriptors before waiting clients get 503.
 	starvedFor = 5 * time.Second
 
-	// warnsEvery is the minimum interval between two warnings about a limit.
 	warnsEvery = time.Minute
 )
 
@@ -41,7 +40,7 @@ const (
 	Reject // the connection is accepted and gets a 503 response
 )
 
-// An Acceptor accepts connections from listeners. The exported fields of an Acceptor must be set before its first use.
+// An Acceptor accepts connections from listeners.
 type Acceptor struct {
 	Events *eventloop.Loop
 	Log    func(level logfile.Level, format string, args ...any)
@@ -52,7 +51,7 @@ type Acceptor struct {
 
 	// Accepted passes an accepted connection to the server, which then owns the descriptor fd. If v is Reject, the
 	// server must send ServiceUnavailable and close the connection; otherwise v is Take. The server calls Opened now,
-	// and Closed when the connection closes. Accepted is called on the loop.
+	// and Closed when the connection closes.
 	Accepted func(ln *Listener, fd int, local, remote net.Addr, v Verdict)
 
 	// The fields from cfg to openFiles may be used only on the loop.
@@ -64,7 +63,6 @@ type Acceptor struct {
 	starved time.Time
 	retries bool
 
-	// limit the warnings about failures and about AcceptConfig.MaxClients
 	warnings, fullWarnings logfile.Seldom
 
 	// spare descriptor that refuseQueued closes; -1 if there is none
@@ -83,8 +81,7 @@ type Acceptor struct {
 	failed error
 }
 
-// A socket is a listening socket with edge-triggered events. It therefore remembers whether its queue may contain
-// connections.
+// A socket is a listening socket with edge-triggered events, so it remembers whether its queue may contain connections.
 type socket struct {
 	a  *Acceptor
 	ln *Listener
@@ -164,7 +161,7 @@ func (a *Acceptor) Intact() error {
 	return a.openFilesIntact()
 }
 
-// Resume accepts waiting connections if the server now has room. Resume must be called on the loop.
+// Resume, called on the loop, accepts waiting connections if the server now has room.
 func (a *Acceptor) Resume() {
 	for _, s := range a.sockets {
 		if s.pending {
@@ -204,7 +201,6 @@ func (s *socket) Ready(eventloop.Readiness) {
 	s.accept()
 }
 
-// accept accepts waiting connections until the queue is empty or the server has no room.
 func (s *socket) accept() {
 	a := s.a
 	for range acceptsAtOnce {
@@ -222,7 +218,7 @@ func (s *socket) accept() {
 	s.watch.Again()
 }
 
-// take accepts one connection. The result more reports whether the queue may contain another one.
+// take accepts one connection and reports whether the queue may contain another one.
 func (s *socket) take(v Verdict) (more bool) {
 	a := s.a
 	fd, remote, err := acceptNonblock(s.fd)

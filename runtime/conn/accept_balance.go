@@ -29,7 +29,6 @@ const (
 // Expected is the result of Expect that is passed to Arrived; 0 if Expect did not count the connection.
 type Expected uint32
 
-// Expect counts a connection that was just accepted and has sent nothing yet.
 func (a *Acceptor) Expect() Expected {
 	b := &a.balance
 	if a.cfg.Concurrency == 0 {
@@ -50,7 +49,6 @@ func (a *Acceptor) Arrived(e Expected) {
 	}
 }
 
-// Occupied adds n, which may be negative, to the number of requests that occupy the application.
 func (a *Acceptor) Occupied(n int) {
 	a.balance.running += n
 	if n < 0 {

@@ -56,17 +56,16 @@ func (a *Acceptor) Configure(c AcceptConfig) {
 	a.cfg = c
 }
 
-// Opened counts an open connection by its verdict: Take for a client, Reject for a client that receives 503. v is Wait
-// if the server did not accept the connection but made it; connections with Wait do not count for any limit.
+// Opened counts an open connection by its verdict: Take for a client, Reject for a client that receives 503, or Wait
+// for a connection that the server made, which counts for no limit.
 func (a *Acceptor) Opened(v Verdict) { a.open[v]++ }
 
-// Closed must be called when a connection that Opened counted has closed. Closed resumes accepting.
+// Closed must be called when a connection that Opened counted has closed; it resumes accepting.
 func (a *Acceptor) Closed(v Verdict) {
 	a.open[v]--
 	a.Resume()
 }
 
-// Rejects reports whether fewer than rejectedAtOnce connections are getting 503.
 func (a *Acceptor) Rejects() bool { return a.open[Reject] < rejectedAtOnce }
 
 func (a *Acceptor) Full() bool { return a.open[Take] >= a.cfg.MaxClients }
@@ -85,7 +84,7 @@ func (a *Acceptor) admit() Verdict {
 }
 
 // openFilesIntact returns a one-line error if no client can connect because the application lowered the limit of open
-// files. openFilesIntact is safe for concurrent use.
+// files. Any goroutine may call it.
 func (a *Acceptor) openFilesIntact() error {
 	if now := system.OpenFiles(); a.short.Load() && now < a.openFiles {
 		return fmt.Errorf("the application lowered the limit of open files (RLIMIT_NOFILE) from %d to %d, so no "+

@@ -56,8 +56,8 @@ func (a *Acceptor) refuseQueued(listener int) {
 	a.KeepReserve(a.reserveOf)
 }
 
-// The application may close standard input, output or error by a direct system call. The next client's socket would
-// then get such a descriptor, and the client would receive the error log.
+// If the application has closed standard input, output or error by a direct system call, the next client's socket would
+// get the descriptor, and the client would receive the error log.
 
 // aboveStandard replaces fd, which is 0, 1 or 2, by a higher descriptor and opens /dev/null as fd.
 func (a *Acceptor) aboveStandard(fd int) (int, error) {
@@ -74,7 +74,6 @@ func (a *Acceptor) aboveStandard(fd int) (int, error) {
 	return high, err
 }
 
-// standardIntact returns an error if the application has closed standard input, output or error.
 func (a *Acceptor) standardIntact() error {
 	closed := int(a.closed.Load()) - 1
 	for fd := 0; fd <= 2 && closed < 0; fd++ {

@@ -7,8 +7,6 @@ import (
 	"fapws/runtime/eventloop/looptest"
 )
 
-// newBalanced returns an Acceptor without listeners whose AcceptConfig.Concurrency is 1 and whose AcceptConfig.Moment
-// never ends.
 func newBalanced(t *testing.T) *Acceptor {
 	loop := looptest.New(t)
 	t.Cleanup(func() { loop.Close() })
@@ -24,7 +22,6 @@ func (a *Acceptor) expect(t *testing.T, what string, want Verdict) {
 	}
 }
 
-// A process that expects a request also leaves new connections to other processes.
 func TestBusyProcessLeavesConnectionsToOthers(t *testing.T) {
 	a := newBalanced(t)
 	a.expect(t, "idle", Take)

@@ -11,7 +11,6 @@ import (
 	"fapws/runtime/eventloop"
 )
 
-// Protocol is called only by the loop.
 type Protocol interface {
 	// Input passes received bytes to the protocol. The bytes are valid until Input returns. If Input is called because
 	// of Again, b is nil, and the protocol continues with the pending input.
@@ -21,12 +20,12 @@ type Protocol interface {
 	// the two cases. The result reports whether the connection stays open for more output.
 	EOF() (stays bool)
 
-	// Room is called after gathered output was written or has become a transfer, with ended set to false. Room is also
-	// called after a transfer has ended and the connection is still open, with ended set to true.
+	// Room is called after gathered output was written or has become a transfer, and, with ended set to true, after a
+	// transfer has ended while the connection is open.
 	Room(ended bool)
 
 	// Due handles the deadlines that have passed by the clock of the Set, and returns the next deadline. Due is called
-	// at the next deadline and on the tick after Schedule. Due may close the connection.
+	// at the next deadline and on the tick after Schedule, and may close the connection.
 	Due() (next int64)
 
 	// Drain is called when the server stops accepting connections. Active requests continue. If retire is false, an
@@ -39,12 +38,12 @@ type Protocol interface {
 	Closed()
 }
 
-// Holder owns the memory of a Conn. Gone is called once, after Protocol.Closed and after the end of the last transfer.
-// The owner may then reuse the memory.
+// Holder owns the memory of a Conn. Gone is called once, after Protocol.Closed and after the end of the last transfer,
+// so that the owner can reuse the memory.
 type Holder interface{ Gone() }
 
-// A Conn is a connection with a socket, or a virtual connection. Protocols embed a Conn in larger structures. A Conn is
-// small, because many thousand connections can be idle.
+// A Conn is a connection with a socket, or a virtual connection. A Conn is small, because many thousand connections can
+// be idle.
 type Conn struct {
 	set   *Set
 	proto Protocol
@@ -78,16 +77,15 @@ type Conn struct {
 	closed    bool
 	lingering bool // the sending side is shut down, and input is discarded
 	paused    bool
-	stopped   bool      // paused by Stop, not only by Pause
-	pauseMode PauseMode // events that are watched while c is paused
-	readable  bool      // unread input may have arrived
+	stopped   bool // paused by Stop, not only by Pause
+	pauseMode PauseMode
+	readable  bool // unread input may have arrived
 	// c stays readable until recv returns EAGAIN, because a short read does not prove that the socket is empty: urgent
 	// data may end a read early, and the end of the input may follow other data
 	untilEmpty bool
 	tcp        bool // the socket is TCP, regardless of Remote
 }
 
-// Init sets the socket and the addresses of c, a zero Conn. c owns the socket.
 func (c *Conn) Init(fd int, local, remote net.Addr) {
 	c.fd, c.Local, c.Remote = int32(fd), local, remote
 	_, c.tcp = remote.(*net.TCPAddr)
@@ -124,7 +122,7 @@ func (c *Conn) String() string {
 	return "unix client " + strconv.Itoa(c.Fd())
 }
 
-// Schedule calls Protocol.Due on the next tick. Call it when a deadline may be earlier than before.
+// Schedule calls Protocol.Due on the next tick, because a deadline may be earlier than before.
 func (c *Conn) Schedule() {
 	if !c.closed || c.transfer != nil {
 		c.scheduleAt(c.set.Now)
@@ -167,7 +165,7 @@ type Virtual interface {
 	Transport
 
 	// AwaitRoom makes the transport call Conn.Ready with eventloop.Writable as soon as there is room for output. The
-	// call also happens if there is room already. A Write that returns unix.EAGAIN has the same effect.
+	// call also happens if there is room already.
 	AwaitRoom()
 }
 
@@ -195,7 +193,7 @@ func (c *Conn) Stop(mode PauseMode) bool {
 	return true
 }
 
-// Stopped reports whether Stop paused c. Stopped is false after Upgrade.
+// Stopped reports whether Stop paused c, unless Upgrade was called since.
 func (c *Conn) Stopped() bool { return c.stopped }
 
 // Continue ends a Stop or another pause and restarts the client's deadline. Continue does not call Protocol.Input for
@@ -236,8 +234,7 @@ func (c *Conn) Finish() {
 	c.Schedule()
 }
 
-// Close closes c. If c has a transfer, the transfer continues, and the descriptor stays open until the transfer has
-// ended.
+// Close closes c, but the descriptor stays open until a transfer of c has ended.
 func (c *Conn) Close(why string) {
 	if c.closed {
 		return
@@ -246,10 +243,8 @@ func (c *Conn) Close(why string) {
 	c.shut()
 }
 
-// IsClosed reports whether c is closed, even if a transfer still uses the descriptor.
 func (c *Conn) IsClosed() bool { return c.closed }
 
-// Unwatch removes the descriptor of c from the event loop, before Detach or Close.
 func (c *Conn) Unwatch() { c.watch.Remove() }
 
 // Detach closes c but leaves its descriptor to the caller. c must not have a transfer.
@@ -313,8 +308,7 @@ const (
 
 func (c *Conn) Writing() bool { return c.transfer != nil }
 
-// Lingers reports whether c has sent its last response and only waits until the client closes. The result since is the
-// start of lingering.
+// Lingers reports whether c has sent its last response and only waits, from the time since on, until the client closes.
 func (c *Conn) Lingers() (since int64, lingers bool) {
 	return int64(c.lingerEnd)*tick - maxLinger, c.lingering
 }
@@ -329,8 +323,8 @@ func (c *Conn) setTransport(t Transport) {
 	c.watch.Again()
 }
 
-// Transport returns the transport of c, or nil if the socket carries the bytes unchanged. Only a Conn without a
-// transport can be passed to another process.
+// Transport returns the transport of c, or nil if the socket carries the bytes unchanged, so that c can be passed to
+// another process.
 func (c *Conn) Transport() Transport {
 	if c.transport == nil {
 		return nil
@@ -338,8 +332,8 @@ func (c *Conn) Transport() Transport {
 	return c.transport.Transport
 }
 
-// sayEnd makes the transport announce the end of the output. If the socket is full, sayEnd returns false. Protocol.Room
-// is then called when there is room, and the caller must call Finish again.
+// sayEnd makes the transport announce the end of the output, or returns false if the socket is full. Protocol.Room is
+// then called when there is room, and the caller must call Finish again.
 func (c *Conn) sayEnd() bool {
 	if c.transport == nil || c.Reset {
 		return true

@@ -110,8 +110,8 @@ func pattern(n int) []byte {
 	return b
 }
 
-// The client shuts down its sending side while the server has paused reading. The kernel reports this end of the input
-// only once.
+// The kernel reports only once that the client has shut down its sending side, here while the server has paused
+// reading.
 func TestDataBeforeAHalfCloseIsReadAfterAPause(t *testing.T) {
 	for _, pauseMode := range []PauseMode{PauseForReset, PauseForHandover} {
 		s := newSet(t, 1000)
@@ -323,7 +323,6 @@ func TestKeptInputStaysInOrderAndReusesMemory(t *testing.T) {
 	})
 }
 
-// After Upgrade, a stopped connection is only paused.
 func TestStoppedConnectionIsNotReadUntilContinue(t *testing.T) {
 	s := newSet(t, 1000)
 	r, _ := s.open()

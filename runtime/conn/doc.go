@@ -20,16 +20,14 @@
 // # Virtual connections
 //
 // A stream of HTTP/2 may become a connection of another protocol (RFC 8441). Such a virtual connection is a Conn with a
-// transport and without a socket. The comment of Virtual describes the duties of the transport. The output of a virtual
-// connection is gathered for the connection that carries it.
+// transport and without a socket.
 //
 // # Files
 //
 // A disk must not block the loop. Before it sends 2 MiB of a file, the loop asks the kernel whether this part of the
 // file is in memory (preadv2 with RWF_NOWAIT). If the part is not in memory, or if the kernel cannot tell, a goroutine
 // reads the next 256 KiB into the page cache. The loop sends them from the page cache: with sendfile or, over TLS and
-// HTTP/2, in pieces that the loop reads when there is room for them. A slow client therefore keeps no part of a file in
-// the server's memory. The loop continues to read from the connection and notices when the client disconnects.
+// HTTP/2, in pieces that the loop reads when there is room for them.
 //
 // # Listening
 //
@@ -90,8 +88,7 @@
 // reads no input while output waits, because crypto/tls may have to answer the input (KeyUpdate).
 //
 // Input is read into memory of the TLSServer and passed to crypto/tls one record at a time. For each connection,
-// crypto/tls keeps an input buffer as large as the largest read. A read of several records would make this buffer
-// larger.
+// crypto/tls keeps an input buffer as large as the largest read.
 //
 // # Tunnels
 //

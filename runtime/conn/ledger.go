@@ -7,13 +7,12 @@ import (
 	"unsafe"
 )
 
-// Ledger tracks the responses that wait in memory for their clients, and limits the memory of these responses. Memory
-// that several responses share counts once. The methods of Ledger must be called on the loop.
+// Ledger tracks the responses that wait in memory for their clients, and limits the memory of these responses. The
+// methods of Ledger must be called on the loop.
 //
 // The largest response does not count for the limit, so a single response or a large download always continues. Above
 // the limit, the responses with the longest expected wait end first. The expected wait is the number of unsent bytes
-// divided by the pace of the client. A response to a fast client therefore continues when slower clients hold more
-// memory. Among the responses whose clients have read nothing, the oldest ends first.
+// divided by the pace of the client. Among the responses whose clients have read nothing, the oldest ends first.
 type Ledger struct {
 	Max int64
 	// Exceeded is called when more than Max bytes wait. The server should then call Bound.
@@ -38,7 +37,7 @@ type Response interface {
 
 type Unsent struct {
 	of    Response
-	place int // index in Ledger.waiting
+	place int
 	parts []*memory
 	small int64
 	left  int64 // unsent bytes of all parts
@@ -57,8 +56,7 @@ const CountedPart = 4 << 10
 // smallCost is the memory, in bytes, that the server and the handler need for a small part in addition to its data.
 const smallCost = 512
 
-// Add counts body as a part of the response r that waits in u for the client. The parameter left is the number of
-// unwritten bytes of body.
+// Add counts body, of which left bytes are unwritten, as a part of the response r that waits in u for the client.
 func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	if len(body) < CountedPart {
 		return
@@ -112,8 +110,7 @@ func (l *Ledger) enter(u *Unsent, r Response, now int64) {
 	u.last = now
 }
 
-// Drop removes body from u. The parameter left is the number of unwritten bytes of body. Drop does nothing if body did
-// not wait.
+// Drop removes body, of which left bytes are unwritten, from u. Drop does nothing if body did not wait.
 func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	key := unsafe.SliceData(body)
 	m := l.memory[key]
@@ -130,7 +127,6 @@ func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	l.leave(u)
 }
 
-// DropSmall removes a part that AddSmall counted, after the part was written or discarded.
 func (l *Ledger) DropSmall(u *Unsent, n int, now int64) {
 	u.small -= int64(n) + smallCost
 	l.total -= int64(n) + smallCost
@@ -153,7 +149,7 @@ func (l *Ledger) Total() int64 { return l.total }
 func (l *Ledger) Ended() int64 { return l.ended }
 
 // If more than Max bytes wait, Bound ends responses until a sixteenth of Max is free. The results client and unsent
-// describe the first response that Bound ended; the result ended is the number of responses that it ended.
+// describe the first of the ended responses.
 func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 	l.grown = false
 	spared := l.largest()

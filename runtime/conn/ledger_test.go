@@ -21,7 +21,7 @@ func (w *waiting) Cut() string {
 	return w.name
 }
 
-// More bytes wait than Max permits. The largest response continues, because all other responses together are below Max.
+// The largest response continues, because all other responses together are below Max.
 func TestLedgerAbortsResponsesInOrderOfTheirExpectedWait(t *testing.T) {
 	const mib, second = 1 << 20, int64(time.Second)
 	for _, c := range []struct {

@@ -17,7 +17,7 @@ import (
 )
 
 // keepAliveIdle is the silence after which the kernel probes a connection, in seconds. The probes find clients that
-// vanished while the server has nothing to write, for example during server-sent events.
+// vanished while the server has nothing to write.
 const keepAliveIdle = 60
 
 // ListenOptions are the options of a listening socket. An inherited socket uses only Backlog.
@@ -42,7 +42,7 @@ type Listener struct {
 	// address of the unix socket whose file Close must remove; "" if there is no such file
 	made string
 
-	// Secure says that clients must use TLS. Secure must be set before Acceptor.Accept.
+	// Secure says that clients must use TLS, and must be set before Acceptor.Accept.
 	Secure bool
 }
 
@@ -90,10 +90,9 @@ func ListenerFromFile(f *os.File) (*Listener, error) {
 
 func (ln *Listener) Addr() net.Addr { return ln.addr }
 
-// Fd returns the descriptor, which the listener owns.
 func (ln *Listener) Fd() int { return int(ln.file.Fd()) }
 
-// Queued reports whether a connection waits to be accepted. Queued makes a system call.
+// Queued reports, by a system call, whether a connection waits to be accepted.
 func (ln *Listener) Queued() bool { return poll(ln.Fd(), unix.POLLIN) != 0 }
 
 // Intact returns a one-line error if the application has closed the descriptor, has reused its number for another file,
@@ -111,7 +110,7 @@ func (ln *Listener) Intact() error {
 
 func (ln *Listener) SyscallConn() (syscall.RawConn, error) { return ln.file.SyscallConn() }
 
-// Close closes this copy of the socket. The error of a second call is os.ErrClosed.
+// Close closes this copy of the socket; a second call returns os.ErrClosed.
 func (ln *Listener) Close() error {
 	if err := ln.file.Close(); err != nil {
 		return err
@@ -119,10 +118,8 @@ func (ln *Listener) Close() error {
 	return RemoveSocketFile(ln.made)
 }
 
-// ListeningSocket makes a listening socket that several processes can share. The address has one of the forms that
-// Listen accepts. The socket has its options, owner and mode before a client can connect. Calling os.File.Fd does not
-// make the socket blocking. The caller must remove the file of a unix socket (RemoveSocketFile). Errors have the same
-// form as errors of Listen.
+// ListeningSocket makes a listening socket that several processes can share. The socket has its options, owner and mode
+// before a client can connect. The caller must remove the file of a unix socket (RemoveSocketFile).
 func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
 	var fd int
 	var err error
@@ -144,15 +141,15 @@ func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
 }
 
 // hold moves the non-blocking fd into an os.File that treats it as a blocking descriptor. Otherwise os.File.Fd, which
-// os/exec calls, would make the socket blocking in all processes that share it. An event loop that loses the race for a
-// connection would then block in accept.
+// os/exec calls, would make the socket blocking in all processes that share it, and an event loop could block in
+// accept.
 func hold(fd int, name string) (*os.File, error) {
 	defer unix.Close(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, err
 	}
-	// A new TCP socket reserves the descriptor's number. A directory cannot reserve it, because EnterChroot would
-	// reject its descriptor; a unix socket cannot, because a sandbox denies unix sockets.
+	// A directory cannot reserve it, because EnterChroot would reject its descriptor; a unix socket cannot, because a
+	// sandbox denies unix sockets.
 	place, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -196,7 +193,7 @@ func inheritedSocket(number string, o ListenOptions) (int, error) {
 	}
 	unix.CloseOnExec(fd)
 	setForAccepted(fd) // has no effect on a unix socket
-	if o.Backlog > 0 { // 0 keeps the backlog of the inherited socket
+	if o.Backlog > 0 {
 		if err := unix.Listen(fd, o.Backlog); err != nil {
 			return -1, err
 		}

@@ -61,19 +61,17 @@ func setForAccepted(fd int) {
 	setKeepIdle(fd, keepAliveIdle)
 }
 
-// Paces reports whether the kernel's congestion control paces packets, as BBR does. Later calls return the result of
-// the first call. Paces is safe for concurrent use.
+// Paces reports whether the kernel's congestion control paces packets, as BBR does. Paces is safe for concurrent use.
 //
 // Between two programs on the same machine, pacing only costs time: every pause needs a timer and a wake-up.
-// Connections from the same machine, for example from a proxy, therefore use Reno. Every kernel has Reno, and every
-// user is permitted to select it.
+// Connections from the same machine, for example from a proxy, therefore use Reno.
 var Paces = sync.OnceValue(func() bool {
 	name, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
 	return err == nil && strings.HasPrefix(string(name), "bbr")
 })
 
-// Unpace disables pacing for a TCP socket. An accepted socket that began with BBR keeps some of the pacing. Connections
-// of an unpaced listener have no pacing.
+// Unpace disables pacing for a TCP socket. An accepted socket that began with BBR keeps some of the pacing, so
+// listeners should be unpaced.
 func Unpace(fd int) {
 	// Ignore errors, because the connection also works with BBR.
 	_ = setCongestion(fd, "reno")
@@ -105,8 +103,7 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 			}
 		}
 	}()
-	// The file gets the mode of the socket minus the umask. The mode of the file never allows more than o.File.Mode,
-	// even before setOwnerAndMode.
+	// The file gets the mode of the socket minus the umask, so that never more than o.File.Mode is allowed.
 	if o.File != nil && o.File.Mode >= 0 {
 		if err := unix.Fchmod(fd, uint32(o.File.Mode)); err != nil {
 			return -1, err
@@ -153,7 +150,7 @@ func MayListen(path string) error {
 	return system.MayCreate(path)
 }
 
-// existing reports whether path is a socket file. The error is not nil if no socket file can be made at path.
+// existing reports whether path is a socket file, with an error if no socket file can be made at path.
 func existing(path string) (bool, error) {
 	if len(path) > maxSocketPath {
 		return false, fmt.Errorf("the path has %d bytes; the maximum for a socket is %d", len(path), maxSocketPath)

@@ -28,7 +28,6 @@ type Item struct {
 	More bool
 }
 
-// File is a range of bytes of an open file.
 type File struct {
 	FD            int
 	Offset, Count int64
@@ -38,7 +37,7 @@ type File struct {
 // Owner is notified when an output is no longer needed.
 type Owner interface {
 	// Sent tells the owner that the connection no longer uses the memory of the output. err is nil if the whole output
-	// was written. Otherwise the connection is closed or about to be closed.
+	// was written; otherwise the connection is about to be closed.
 	Sent(err error)
 }
 
@@ -49,8 +48,6 @@ type gathered struct {
 	out *Conn
 }
 
-// gathered returns the buffer in which output for c is gathered: one for virtual connections, another for connections
-// with sockets.
 func (c *Conn) gathered() *gathered {
 	if c.fd < 0 {
 		return &c.set.carried
@@ -59,9 +56,9 @@ func (c *Conn) gathered() *gathered {
 }
 
 // Use makes c the connection for which output is gathered, and returns the buffer: Set.Buf, or a separate buffer for
-// virtual connections. Use first writes the output that was gathered for another connection. Output of a virtual
-// connection is written to the gathered output of the connection that carries it. Streams that write alternately
-// therefore need only one system call.
+// virtual connections. Use first writes the output that was gathered for another connection; output of a virtual
+// connection goes into the gathered output of the connection that carries it. Streams that write alternately therefore
+// need only one system call.
 func (c *Conn) Use() *[]byte {
 	g := c.gathered()
 	for s := c.set; g.out != nil && g.out != c; {
@@ -89,7 +86,6 @@ func (s *Set) Flush() {
 	}
 }
 
-// flush reports whether output was gathered for a connection.
 func (g *gathered) flush() bool {
 	c := g.out
 	if c == nil {
@@ -137,7 +133,7 @@ const (
 	FlushLimit = 64 << 10
 )
 
-// Send is send(2) with flags (unix.MSG_MORE or 0). Send never blocks: it returns unix.EAGAIN if the socket is full, and
+// Send is send(2) with flags (unix.MSG_MORE or 0). It never blocks: it returns unix.EAGAIN if the socket is full, and
 // never unix.EINTR.
 func Send(fd int, b []byte, flags uintptr) (int, error) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
@@ -158,7 +154,6 @@ func (c *Conn) send(b []byte, flags uintptr) (int, error) {
 	return c.transport.Write(b)
 }
 
-// encode writes pieces to the transport until it has no room, at most roomTurn bytes.
 func (c *Conn) encode(pieces [][]byte) (n int, err error) {
 	for _, b := range pieces {
 		k, err := c.transport.Write(b[:min(len(b), roomTurn-n)])
@@ -230,7 +225,7 @@ func clientGone(err error) bool {
 	return false
 }
 
-// sendfileRefused logs that sendfile(2) failed. The server then reads and sends the file itself. A seccomp filter or an
+// sendfileRefused logs that sendfile(2) failed, and makes the server read and send files itself. A seccomp filter or an
 // old kernel refuses sendfile for all files; some file systems refuse it for the files that they contain.
 func (s *Set) sendfileRefused(err error) {
 	s.copies = s.copies || err == unix.EPERM || err == unix.ENOSYS
@@ -255,7 +250,6 @@ func (c *Conn) Queue(o Output, full bool) {
 	c.Schedule()
 }
 
-// AwaitsRoom reports whether a transfer waits for the client.
 func (c *Conn) AwaitsRoom() bool {
 	t := c.transfer
 	return t != nil && !t.loading && !t.again
@@ -273,8 +267,8 @@ func (c *Conn) Abort() {
 }
 
 // WriteItems writes items until the socket is full or a file is not in memory, at most cachedMost bytes. WriteItems
-// removes the written bytes from items. The caller must pass the results left and full to Queue. After an error the
-// caller must close the connection.
+// removes the written bytes from items. The caller must pass left and full to Queue, or close the connection after an
+// error.
 func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	_, next, err := c.writeItems(items, cachedMost)
 	if full = err == unix.EAGAIN; full || err == errCold {
@@ -299,7 +293,6 @@ func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 	return sent, next, err
 }
 
-// putItems does the work of writeItems, but does not flush the transport.
 func (c *Conn) putItems(items []Item, most int) (sent, next int, err error) {
 	for next < len(items) {
 		it := &items[next]

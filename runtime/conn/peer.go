@@ -7,8 +7,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A Peer describes a client: its addresses, TLS and login. A Peer is immutable. The requests of a connection share it,
-// unless a trusted proxy describes the client in each request.
+// A Peer describes a client: its addresses, TLS and login. A Peer is immutable, and shared by the requests of a
+// connection, unless a trusted proxy describes the client in each request.
 type Peer struct {
 	Addr       string // REMOTE_ADDR: an IP address; "" for a unix socket
 	Balances   bool   // Addr belongs to a trusted proxy, which does not forward the address of its client
@@ -23,7 +23,7 @@ type Peer struct {
 	// host of the request that a trusted proxy received; "" if the proxy did not send one
 	Host  string
 	User  string // REMOTE_USER; "" without a login
-	Login Login  // AUTH_TYPE
+	Login Login
 }
 
 // String returns the client's address and port, such as "192.0.2.7:4711", or only the address if the port is unknown.

@@ -30,7 +30,7 @@ const (
 const (
 	proxySignature = "\r\n\r\n\x00\r\nQUIT\n" // of version 2
 	MaxProxyLine   = 107                      // maximum size in bytes of a version 1 header with its CRLF
-	// Maximum length of a version 2 header with its TLVs, in bytes. The limit is not part of the protocol.
+	// Maximum length of a version 2 header with its TLVs, in bytes.
 	maxProxyHeader = 4 << 10
 )
 
@@ -92,7 +92,7 @@ func proxyAddrPort(addr, port string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(a, p), err == nil && a.Zone() == "" && ok
 }
 
-// parseProxyBinary parses a PROXY header of version 2, whose signature is at the start of buf. TLVs are skipped.
+// parseProxyBinary parses a PROXY header of version 2, whose signature is at the start of buf.
 func parseProxyBinary(buf []byte) (h ProxyHeader, n int, err error) {
 	const fixed = len(proxySignature) + 4
 	if len(buf) < fixed {
@@ -114,11 +114,11 @@ func parseProxyBinary(buf []byte) (h ProxyHeader, n int, err error) {
 	}
 	size := 0
 	switch family {
-	case 0x11: // TCP over IPv4
+	case 0x11:
 		size = 4
-	case 0x21: // TCP over IPv6
+	case 0x21:
 		size = 16
-	case 0x31: // unix stream
+	case 0x31:
 		if len(rest) < 2*108 {
 			return h, 0, errProxyAddress
 		}

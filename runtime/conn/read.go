@@ -41,7 +41,7 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 			return
 		}
 	}
-	if c.Half || c.paused { // the bytes stay in the kernel
+	if c.Half || c.paused {
 		if c.paused && c.pauseMode == PauseForHandover {
 			c.readable = true
 		} else if r&eventloop.MaybeGone != 0 {
@@ -90,7 +90,8 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 // loop reads.
 const readsAtOnce = 16
 
-// ReadMore reads more input while Protocol.Input runs. The next ordinary read reports errors and the end of input.
+// ReadMore reads more input while Protocol.Input runs, and leaves errors and the end of input to the next ordinary
+// read.
 func (c *Conn) ReadMore(b []byte) (n int) {
 	n, _ = c.receive(b)
 	if n > 0 && c.set.Debug >= 3 {
@@ -105,7 +106,7 @@ func (c *Conn) ReadAgain() {
 	c.watch.Again()
 }
 
-// Pause stops reading from c. Further input stays in the kernel until the TCP window stops the client.
+// Pause stops reading from c.
 func (c *Conn) Pause(mode PauseMode) {
 	c.paused, c.pauseMode = true, mode
 	c.set.Tracef("%s is paused, %d bytes ahead", c, len(c.Pending()))
@@ -120,8 +121,8 @@ func (c *Conn) Unpause() {
 
 func (c *Conn) Paused() bool { return c.paused }
 
-// Ends reports whether the client has shut down its sending side, even if the loop has not read all input yet. Ends
-// makes a system call.
+// Ends reports, by a system call, whether the client has shut down its sending side, even if the loop has not read all
+// input yet.
 func (c *Conn) Ends() bool { return c.Half || poll(c.Fd(), pollEnd)&pollEnd != 0 }
 
 // Unread reports whether the kernel holds input that the loop has not read, for example because an inline handler ran
@@ -141,7 +142,7 @@ func (c *Conn) Unread() bool {
 	return err == nil && n > 0
 }
 
-// The method leaves is called when the client of c has disconnected or shut down its sending side.
+// The method leaves is called when the client has disconnected or shut down its sending side.
 func (c *Conn) leaves(err error) {
 	if err == io.EOF && !c.Half && !c.lingering && c.proto.EOF() {
 		c.Half = true
@@ -172,7 +173,7 @@ func (c *Conn) Keep(b []byte) {
 	if len(b) == 0 {
 		return
 	}
-	if c.off > 0 { // make room at the front
+	if c.off > 0 {
 		c.in = c.in[:copy(c.in, c.Pending())]
 		c.off = 0
 	}
@@ -197,16 +198,14 @@ func (c *Conn) Again() {
 }
 
 // Yield makes the loop call Protocol.Input for the pending input in its next turn, after it has served other
-// connections. The loop does not read from c until then.
+// connections.
 func (c *Conn) Yield() {
 	c.yields = true
 	c.watch.Again()
 }
 
-// Yields reports whether Input has not been called since Yield.
 func (c *Conn) Yields() bool { return c.yields }
 
-// WaitsForAgain reports whether Input has not been called since Again.
 func (c *Conn) WaitsForAgain() bool { return c.again }
 
 func (c *Conn) DropInput() {
@@ -225,8 +224,7 @@ func (s *Set) takeBuffer() []byte {
 	return make([]byte, 0, smallBuffer)
 }
 
-// Receive is recv(2). Receive returns 0 and no error at the end of the stream, and unix.EAGAIN if no input is
-// available.
+// Receive is recv(2): it returns 0 and no error at the end of the stream, and unix.EAGAIN if no input is available.
 func Receive(fd int, b []byte) (int, error) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0)
@@ -236,8 +234,7 @@ func Receive(fd int, b []byte) (int, error) {
 	return int(n), nil
 }
 
-// receive reads from the transport or the socket. At the end of the input, receive returns 0 and either no error or
-// io.EOF.
+// receive reads from the transport or the socket, and at the end of the input returns 0 and either no error or io.EOF.
 func (c *Conn) receive(b []byte) (n int, err error) {
 	if c.transport == nil || c.lingering && !c.virtual() {
 		return Receive(int(c.fd), b)

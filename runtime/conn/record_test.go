@@ -19,8 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// half is one direction of a TLS 1.3 connection with known keys (RFC 8446 §5.2, §7.3). With a half, a test can send
-// records that crypto/tls never sends.
+// half is one direction of a TLS 1.3 connection with known keys (RFC 8446 §5.2, §7.3).
 type half struct {
 	secret []byte
 	aead   cipher.AEAD
@@ -51,7 +50,6 @@ func expand(secret []byte, label string, n int) []byte {
 	return key
 }
 
-// update changes to the next keys, as a KeyUpdate does.
 func (h *half) update() { *h = *newHalf(expand(h.secret, "traffic upd", 32)) }
 
 func (h *half) nonce() []byte {
@@ -153,8 +151,7 @@ func TestKeyUpdateIsAnsweredHoweverItsRecordsAreSplit(t *testing.T) {
 	}
 }
 
-// The client keeps sending KeyUpdate requests and reads nothing. When the client reads at last, it receives every
-// answer.
+// The client keeps sending KeyUpdate requests without reading, and at last receives every answer.
 func TestKeyUpdateFloodNeedsBoundedMemory(t *testing.T) {
 	s := newServer(t, func() *peer { return &peer{} })
 	c, out, in := s.raw()

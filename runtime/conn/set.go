@@ -69,7 +69,7 @@ func (s *Set) ReadSize() int { return len(s.input) }
 // All returns all connections in no particular order, including closed connections whose output is still being sent.
 func (s *Set) All() []*Conn { return s.wheel.All() }
 
-// Tick handles the deadlines that have passed. Call it after SetTime, at least every eventloop.Tick.
+// Tick handles the deadlines that have passed, and must be called after SetTime, at least every eventloop.Tick.
 func (s *Set) Tick() {
 	for c := s.wheel.Next(s.Now); c != nil; c = s.wheel.Next(s.Now) {
 		c.due()
@@ -97,8 +97,8 @@ func (s *Set) CloseAll(why string) {
 
 func (s *Set) Soon(f func()) { s.soon = append(s.soon, f) }
 
-// Resume calls Input for the connections that called Again, and the functions passed to Soon. The result any reports
-// whether Resume called a function, which may have gathered output.
+// Resume calls Input for the connections that called Again, and the functions passed to Soon, and reports whether it
+// called any, which may have gathered output.
 func (s *Set) Resume() (any bool) {
 	any = len(s.again)+len(s.soon) > 0
 	for i := 0; i < len(s.again); i++ {
@@ -135,7 +135,6 @@ func (s *Set) Restamp(since, at int64) {
 
 func (s *Set) tracef(format string, args ...any) { s.Log(logfile.Debug, format, args...) }
 
-// Tracef logs a line at debug level 2.
 func (s *Set) Tracef(format string, args ...any) {
 	if s.Debug >= 2 {
 		s.tracef(format, args...)
@@ -173,8 +172,7 @@ func (s *Set) try(f func()) (bug bool) {
 
 // idler is a Protocol whose connection may be closed to make room for another client.
 type idler interface {
-	// Idle reports whether the connection waits for a request or for the rest of a head. The result since is the start
-	// of this wait.
+	// Idle reports whether the connection waits for a request or for the rest of a head, and since when.
 	Idle() (since int64, idle bool)
 }
 
@@ -188,7 +186,6 @@ type idleConn struct {
 const idleGrace = int64(time.Second)
 
 // CloseIdlest closes the connection that has been idle for longest, if any, to make room for another client.
-// CloseIdlest examines all connections at most once in a tick.
 func (s *Set) CloseIdlest() {
 	if len(s.idle) == 0 && s.Now-s.idleAt >= tick {
 		s.findIdle()
@@ -217,8 +214,6 @@ func (s *Set) findIdle() {
 	slices.SortFunc(s.idle, func(a, b idleConn) int { return cmp.Compare(b.since, a.since) })
 }
 
-// idleSince reports whether c may be closed to make room for another client. The result since is the time since which c
-// has been idle.
 func idleSince(c *Conn) (since int64, idle bool) {
 	if p, ok := c.proto.(idler); ok && !c.closed {
 		return p.Idle()

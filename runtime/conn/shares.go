@@ -14,7 +14,7 @@ type Shares struct {
 	clients map[string]int64
 }
 
-// Room returns how much more a client may take. Room is negative if the client has more than its share.
+// Room returns how much more a client may take, or a negative number if the client has more than its share.
 func (s *Shares) Room(client string) int64 {
 	free := s.Max - s.used
 	if client == "" {
@@ -23,7 +23,6 @@ func (s *Shares) Room(client string) int64 {
 	return (free+1)/2 - s.clients[client]
 }
 
-// Of returns how much the client with this address has taken, or 0 for "".
 func (s *Shares) Of(client string) int64 { return s.clients[client] }
 
 func (s *Shares) Add(client string, n int64) {

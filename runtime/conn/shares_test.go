@@ -2,7 +2,6 @@ package conn
 
 import "testing"
 
-// A single client gets a third of the resource, and the next client still finds a share.
 func TestClientMayTakeHalfOfTheFreeShares(t *testing.T) {
 	s := Shares{Max: 30}
 	fill := func(client string) (n int64) {

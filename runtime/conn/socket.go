@@ -23,7 +23,7 @@ func resetOnClose(fd int) {
 	_ = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 }
 
-// ReadFile is pread(2), which can wait for the disk. At the end of the file, ReadFile returns 0 and no error. All
+// ReadFile is pread(2), which can wait for the disk. At the end of the file, ReadFile returns 0 and no error; all
 // errors are of type *FileError.
 func ReadFile(from int, b []byte, offset int64) (int, error) {
 	for {
@@ -37,14 +37,14 @@ func ReadFile(from int, b []byte, offset int64) (int, error) {
 	}
 }
 
-// FileError is an error of reading a file that is being sent. Errors of the connection have other types.
+// FileError is an error of reading a file that is being sent.
 type FileError struct{ text string }
 
 func (e *FileError) Error() string { return e.text }
 
 const MaxPieces = 64
 
-// A vector sends several pieces with one system call. The zero value of a vector is ready for use.
+// A vector sends several pieces with one system call, and is ready for use as zero value.
 type vector struct {
 	msg unix.Msghdr
 	iov [MaxPieces]unix.Iovec

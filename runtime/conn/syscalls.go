@@ -11,13 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// GiveUpAfter makes the kernel close a TCP connection if the peer acknowledges no data for the duration d. Errors are
-// ignored.
+// GiveUpAfter makes the kernel close a TCP connection if the peer acknowledges no data for the duration d, and ignores
+// errors.
 func GiveUpAfter(fd int, d time.Duration) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 }
 
-// setKeepIdle sets the silence, in seconds, after which the kernel probes a TCP connection.
 func setKeepIdle(fd, seconds int) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 type TLSServer struct {
-	// LogClient writes a line about a client, "192.0.2.7:4711", to the error log. LogClient is called on the loop.
+	// LogClient writes a line about a client, "192.0.2.7:4711", to the error log, and is called on the loop.
 	LogClient func(level logfile.Level, client, line string)
 
 	// Freed is called on the loop when Room returns true again.
@@ -51,8 +51,8 @@ const (
 
 	tlsSpareBuffers = 8
 
-	// bufferSize is the capacity of an output buffer, in bytes. A buffer has room for two pieces and for the overhead
-	// of their records; records are small at the beginning of a connection, so the overhead is large.
+	// bufferSize is the capacity of an output buffer, in bytes: two pieces and the overhead of their records, which are
+	// small at the beginning of a connection.
 	bufferSize = 2*pieceSize + 4<<10
 )
 
@@ -70,7 +70,7 @@ func (s *TLSServer) Configure(timeout time.Duration, most int) {
 	s.places.Max = int64(min(uint64(cmp.Or(most, defaultMost)), max(1, system.OpenFiles()/8)))
 }
 
-// SetConfig sets the configuration for new handshakes. The caller must not change c afterwards. If c is nil, handshakes
+// SetConfig sets the configuration for new handshakes. The caller must not change c afterwards; if c is nil, handshakes
 // fail. SetConfig is safe for concurrent use.
 func (s *TLSServer) SetConfig(c *tls.Config) { s.config.Store(c) }
 
@@ -86,7 +86,7 @@ func (s *TLSServer) takeBuffer() []byte {
 	return make([]byte, 0, bufferSize)
 }
 
-// giveBuffer adds b to the spare buffers. No other slice may refer to b.
+// giveBuffer adds b, to which no other slice may refer, to the spare buffers.
 func (s *TLSServer) giveBuffer(b []byte) {
 	if len(s.spare) < tlsSpareBuffers && cap(b) >= bufferSize && cap(b) < 2*bufferSize {
 		s.spare = append(s.spare, b[:0])
@@ -94,16 +94,15 @@ func (s *TLSServer) giveBuffer(b []byte) {
 }
 
 const (
-	// defaultMost is the default maximum of handshakes in progress. Nearly all handshakes in progress wait for their
-	// clients.
+	// defaultMost is the default maximum of handshakes in progress.
 	defaultMost = 1024
 
 	// leastTime is the minimum age of a handshake that cutOff may close.
 	leastTime = int64(time.Second)
 )
 
-// Room reports whether another handshake may begin. If Room returns false, connections must stay in the queue of their
-// listener until Freed is called.
+// Room reports whether another handshake may begin; otherwise connections must stay in the queue of their listener
+// until Freed is called.
 func (s *TLSServer) Room() bool { return s.places.Room("") > 0 }
 
 // MakeRoom is called when a connection waits in the queue of a listener. If Room returns false, MakeRoom closes a

@@ -52,13 +52,11 @@ const (
 	isHandshake  = 22
 )
 
-// maxHello limits the ClientHello, in bytes. The records that contain the ClientHello may have twice as many bytes.
-// Browsers send up to 4 KiB.
+// maxHello limits the ClientHello, in bytes.
 const maxHello = 16 << 10
 
 // clientHello examines the TLS records at the front of b. The result whole is true if they contain the complete
-// ClientHello, or bytes that crypto/tls rejects at once. The result size is the size of the ClientHello in bytes, or 0
-// if the size is not known yet.
+// ClientHello, or bytes that crypto/tls rejects at once; size is its size in bytes, or 0 if it is not known yet.
 func clientHello(b []byte) (size int, whole bool) {
 	var message []byte
 	for len(b) >= recordHeader {
@@ -84,8 +82,8 @@ func clientHello(b []byte) (size int, whole bool) {
 func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[1] == 3 }
 
 // Handshake returns a protocol that performs the TLS handshake of c. After the handshake, the function done is called,
-// and next becomes the protocol of the connection. If c is closed during the handshake, next.Closed is called. The
-// timeout of the handshake begins with this call.
+// and next becomes the protocol of the connection; if c is closed before, next.Closed is called. The timeout of the
+// handshake begins with this call.
 func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *Handshake {
 	c.Stamp = s.set.Now
 	h := &Handshake{s: s, c: c, client: NetworkOf(c.Remote), next: next, done: done}
@@ -121,7 +119,6 @@ func (h *Handshake) look() {
 	}
 }
 
-// Room is called after the response to a plain HTTP request was sent.
 func (h *Handshake) Room(ended bool) {
 	if ended {
 		h.c.Finish()
@@ -147,8 +144,8 @@ func (h *Handshake) Due() (next int64) {
 	return now
 }
 
-// Drain implements Protocol. The handshake continues if another process accepts on the listener, or if the client has
-// sent its ClientHello. Otherwise the connection closes.
+// The handshake continues if another process accepts on the listener, or if the client has sent its ClientHello.
+// Otherwise the connection closes.
 func (h *Handshake) Drain(retire bool) {
 	if !retire && !h.c.Unread() {
 		h.known = true // do not count this as a failed handshake
@@ -157,7 +154,7 @@ func (h *Handshake) Drain(retire bool) {
 }
 
 func (h *Handshake) Closed() {
-	if h.stage == making { // h stays in the list until its goroutine has ended
+	if h.stage == making {
 		h.closed.Store(true)
 		h.over.SetDeadline(time.Unix(0, 0))
 		h.count(disconnected)
@@ -171,7 +168,7 @@ func (h *Handshake) Closed() {
 
 var errNoConfig = errors.New("there is no certificate")
 
-// run starts the goroutine of the handshake. The goroutine has its own, blocking descriptor of the socket.
+// run starts the goroutine of the handshake, which has its own, blocking descriptor of the socket.
 func (h *Handshake) run() {
 	s, c := h.s, h.c
 	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 0)
@@ -199,7 +196,7 @@ func (h *Handshake) run() {
 	})
 }
 
-// try performs the handshake. try runs on the goroutine.
+// try runs on the goroutine of the handshake.
 func (h *Handshake) try() error {
 	defer h.over.Close()
 	h.s.turns <- struct{}{}
@@ -255,8 +252,7 @@ func (h *Handshake) conclude(err error) {
 	}
 	t.wire.over = nil
 	// In TLS 1.3 the client sends the last message, and Nagle's algorithm may delay the client's request until the
-	// kernel acknowledges this message. Other servers send session tickets now, and the acknowledgment with them;
-	// crypto/tls sent the tickets earlier.
+	// kernel acknowledges this message.
 	if c.TCP() {
 		acknowledge(c.Fd())
 	}
@@ -268,7 +264,6 @@ func (h *Handshake) conclude(err error) {
 	c.Schedule()
 }
 
-// Idle reports whether the handshake waits for the rest of the ClientHello. The result since is the start of this wait.
 func (h *Handshake) Idle() (since int64, idle bool) { return h.c.Stamp, h.stage == collecting }
 
 func (h *Handshake) leave() {
@@ -324,7 +319,7 @@ func (h *Handshake) fail(r reason, level logfile.Level, why string) {
 	h.end()
 }
 
-// count counts the result of h in the metrics. Later calls have no effect.
+// count counts the result of h in the metrics once.
 func (h *Handshake) count(r reason) {
 	if !h.known {
 		h.known = true

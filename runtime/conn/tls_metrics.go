@@ -17,8 +17,8 @@ const (
 	disconnected
 	// the client sent an alert, for example because it rejects the server's certificate
 	refused
-	plainHTTP      // an HTTP request without TLS
-	notTLS         // other bytes without TLS
+	plainHTTP
+	notTLS
 	incompatible   // no common version, cipher suite or group
 	unknownHost    // no certificate for the requested host
 	badCertificate // the client's certificate is missing or invalid
@@ -54,7 +54,7 @@ func reasonOf(err error) reason {
 }
 
 // Metrics returns the metrics of TLS, or nil if TLS is not configured. The parameter open is the number of connections
-// with TLS. Metrics must be called on the loop.
+// with TLS; Metrics must be called on the loop.
 func (s *TLSServer) Metrics(open int) []metrics.Family {
 	if s.config.Load() == nil {
 		return nil

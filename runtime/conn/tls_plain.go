@@ -14,7 +14,6 @@ import (
 
 const maxPlain = 8 << 10 // in bytes
 
-// answerPlain waits until the head of b is complete or too long.
 func (h *Handshake) answerPlain(b []byte) {
 	if !bytes.Contains(b, []byte("\r\n\r\n")) && len(b) < maxPlain {
 		return

@@ -21,7 +21,7 @@ type choice struct {
 // Chosen records what a callback of the tls.Config has selected for the client. certificate is the server's certificate
 // in PEM. authorities is the file with the authorities for client certificates. The function verify verifies the
 // client's chain; it is nil if crypto/tls verifies the chain. Chosen must be called during the handshake, on its
-// goroutine. The callback gets the wire as tls.ClientHelloInfo.Conn.
+// goroutine, with the wire from tls.ClientHelloInfo.Conn.
 func (w *wire) Chosen(certificate, authorities string, verify func(chain []*x509.Certificate) error) {
 	if h, ok := w.over.(*Handshake); ok {
 		h.choice = choice{certificate, authorities, verify}
@@ -45,7 +45,6 @@ func checkChain(chain []*x509.Certificate) error {
 	return nil
 }
 
-// describe verifies the client's certificate and returns the TLSState of the connection.
 func describe(state *tls.ConnectionState, c *choice) *TLSState {
 	d := &TLSState{
 		Version: state.Version, CipherSuite: state.CipherSuite, Server: c.certificate, Authorities: c.authorities,
@@ -65,7 +64,6 @@ func describe(state *tls.ConnectionState, c *choice) *TLSState {
 var protocols = map[uint16]string{tls.VersionTLS10: "TLSv1", tls.VersionTLS11: "TLSv1.1", tls.VersionTLS12: "TLSv1.2",
 	tls.VersionTLS13: "TLSv1.3"}
 
-// signatures and keys map algorithms to their OpenSSL names.
 var (
 	signatures = map[x509.SignatureAlgorithm]string{
 		x509.SHA1WithRSA: "sha1WithRSAEncryption", x509.SHA256WithRSA: "sha256WithRSAEncryption",
@@ -162,7 +160,7 @@ var nameParts = []struct {
 }
 
 // The method name sets the variables for a distinguished name (RFC 4514) and for its usual parts. If a part occurs
-// several times, the first variable has no number, and the next ones are numbered from 1.
+// several times, the variables from the second on are numbered from 1.
 func (v *variables) name(prefix string, n pkix.Name) {
 	v.set(prefix, n.String())
 	for _, part := range nameParts {
@@ -185,8 +183,8 @@ var (
 	userPrincipalName = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}
 )
 
-// principals returns the Active Directory user principal names in a certificate. They are alternative names of the kind
-// otherName (RFC 5280 §4.2.1.6), which crypto/x509 ignores.
+// principals returns the Active Directory user principal names in a certificate, which have the kind otherName (RFC
+// 5280 §4.2.1.6) that crypto/x509 ignores.
 func principals(c *x509.Certificate) (names []string) {
 	for _, e := range c.Extensions {
 		if !e.Id.Equal(subjectAltName) {
@@ -199,7 +197,7 @@ func principals(c *x509.Certificate) (names []string) {
 		for _, one := range all {
 			var other struct {
 				Kind asn1.ObjectIdentifier
-				Name asn1.RawValue // element [0], which contains the name
+				Name asn1.RawValue
 			}
 			if one.Class != asn1.ClassContextSpecific || one.Tag != 0 {
 				continue
@@ -230,7 +228,7 @@ type TLSState struct {
 	Authorities string
 
 	// Certificates are the client's certificates, its own first; nil if it sent none. Verified reports whether the
-	// configured authorities signed them. If Verified is false, Refused is the reason.
+	// configured authorities signed them; otherwise Refused is the reason.
 	Certificates []*x509.Certificate
 	Verified     bool
 	Refused      string

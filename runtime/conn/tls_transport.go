@@ -19,8 +19,8 @@ var _ Transport = (*TLSTransport)(nil)
 
 const pieceSize = 32 << 10 // in bytes of plaintext
 
-// NewTLSClient returns the transport of a TLS connection to an upstream. The parameter over is the connection below
-// TLS. Until NewUpstream is called, any goroutine may use the Conn of the transport.
+// NewTLSClient returns the transport of a TLS connection to an upstream. Until NewUpstream is called, any goroutine may
+// use the Conn of the transport.
 func NewTLSClient(over net.Conn, config *tls.Config) *TLSTransport {
 	t := &TLSTransport{wire: wire{Conn: over, over: over}}
 	t.tls = tls.Client(&t.wire, config)
@@ -34,8 +34,8 @@ func (t *TLSTransport) Client() *TLSState { return t.client }
 // HTTP2 reports whether the client negotiated HTTP/2 (ALPN, RFC 9113 §3.2).
 func (t *TLSTransport) HTTP2() bool { return t.http2 }
 
-// Read implements Transport. After a complete record without further input, Read returns and does not call crypto/tls
-// again, which saves time for small records.
+// After a complete record without further input, Read does not call crypto/tls again, which saves time for small
+// records.
 func (t *TLSTransport) Read(b []byte) (n int, err error) {
 	defer t.wire.keep()
 	t.wire.records = 0

@@ -41,7 +41,7 @@ func (notYet) Timeout() bool { return true }
 
 func (notYet) Temporary() bool { return true }
 
-// Read implements net.Conn. Read does not read beyond the end of a record.
+// Read does not read beyond the end of a record.
 func (w *wire) Read(b []byte) (n int, err error) {
 	if w.over == nil && w.records >= turnRecords && w.frames.between() {
 		return 0, errNotYet
@@ -98,7 +98,7 @@ func (w *wire) keep() {
 	w.shared, w.drained, w.empty = false, false, false
 }
 
-// Write implements net.Conn. Write buffers all of b, because crypto/tls does not support partial writes of a record.
+// Write buffers all of b, because crypto/tls does not support partial writes of a record.
 func (w *wire) Write(b []byte) (int, error) {
 	if w.over != nil {
 		return w.over.Write(b)
@@ -112,7 +112,6 @@ func (w *wire) Write(b []byte) (int, error) {
 
 func (w *wire) waiting() int { return len(w.out) - w.sent }
 
-// shrink releases memory that the waiting records do not need.
 func (w *wire) shrink() {
 	if w.waiting() < cap(w.out)/2 {
 		rest := append([]byte(nil), w.out[w.sent:]...)
@@ -129,7 +128,7 @@ func (w *wire) LocalAddr() net.Addr {
 }
 
 // unopened is the net.Conn in the wires of clients. crypto/tls sets a deadline for close_notify, which unopened rejects
-// with an error. Deadlines are not needed here, because a Conn has its own.
+// with an error.
 var unopened net.Conn = new(net.TCPConn)
 
 // framing tracks record boundaries (RFC 8446 §5.1), so that crypto/tls receives one record at a time. Otherwise its

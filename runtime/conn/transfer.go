@@ -23,7 +23,7 @@ type transfer struct {
 	next     int
 	progress int64 // when the client last read data
 
-	again   bool // the transfer continues in the next turn of the loop
+	again   bool
 	loading bool // a goroutine reads the file, which must stay open
 	aborted bool // the transfer ends when the goroutine has read the file
 }
@@ -34,7 +34,7 @@ var (
 	errAborted = errors.New("the server is shutting down")
 )
 
-// end ends t. err is nil if everything was written.
+// err is nil if everything was written.
 func (t *transfer) end(err error) {
 	c, closed := t.c, t.c.closed
 	if c.transfer != t { // c is virtual, and its carrier broke while t was writing
@@ -82,12 +82,10 @@ const (
 	maxReading = 1024
 )
 
-// reading is the semaphore for maxReading.
 var reading = make(chan struct{}, maxReading)
 
 const leavesTimeout = 2 * time.Second
 
-// awaitRoom makes the loop write t when there is room.
 func (t *transfer) awaitRoom() {
 	if t.c.virtual() {
 		t.c.transport.Transport.(Virtual).AwaitRoom()
@@ -131,7 +129,7 @@ func (it *Item) flags() uintptr {
 	return 0
 }
 
-// IsWarm reports whether the next bytes of a file are in memory. IsWarm asks the kernel, unless an earlier call covered
+// IsWarm reports whether the next bytes of a file are in memory, and asks the kernel unless an earlier call covered
 // these bytes.
 func (s *Set) IsWarm(it *Item) bool {
 	if it.Warm <= it.Offset {

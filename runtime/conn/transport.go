@@ -1,24 +1,22 @@
 package conn
 
-// A Transport encrypts and decrypts the bytes between a connection and its socket. The methods of a Transport are
-// called on the loop and do not block.
+// A Transport encrypts and decrypts the bytes between a connection and its socket, on the loop and without blocking.
 type Transport interface {
 	// Read reads decrypted input into b. Read returns io.EOF after the last byte, and unix.EAGAIN if no input is
 	// available. A read that does not fill b has emptied the socket. If Read returns bytes and an error, the next call
 	// returns the error again.
 	Read(b []byte) (int, error)
 
-	// Write accepts bytes of b while there is room, and may keep some of them in memory. Write returns unix.EAGAIN if
-	// it did not accept all of b.
+	// Write accepts bytes of b while there is room, may keep some of them in memory, and returns unix.EAGAIN if it did
+	// not accept all of b.
 	Write(b []byte) (int, error)
 
-	// Flush writes the bytes in memory. Flush returns unix.EAGAIN until all of them are written.
+	// Flush writes the bytes in memory, and returns unix.EAGAIN until all of them are written.
 	Flush() error
 
-	// CloseWrite announces the end of the output and must be called only once. The caller must call Flush afterwards.
+	// CloseWrite announces the end of the output, must be called only once, and must be followed by Flush.
 	CloseWrite() error
 }
 
-// secured contains a Transport. A Conn points to secured instead of containing the interface, which saves a word in
-// connections without a transport.
+// A Conn points to secured instead of containing the interface, which saves a word in connections without a transport.
 type secured struct{ Transport }

@@ -81,7 +81,6 @@ func (g *gatherer) send() error {
 	return nil
 }
 
-// The client still receives the response and the close_notify of the server.
 func TestCloseNotifyEndsTheInputOfAClient(t *testing.T) {
 	s := newServer(t, func() *peer { return &peer{stays: true} })
 	c := s.dial(nil, nil)
@@ -118,7 +117,6 @@ func TestEndWithoutCloseNotifyEndsTheInput(t *testing.T) {
 	}
 }
 
-// The input of the client is discarded until the client closes.
 func TestFinishSendsCloseNotifyWhileTheClientSends(t *testing.T) {
 	for _, linger := range []bool{false, true} {
 		s := newServer(t, func() *peer {

@@ -57,10 +57,10 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 	return upstream, nil
 }
 
-// NewTunnel makes a tunnel to an upstream. The connection upstream must not be open yet, and belongs to the tunnel from
-// now on. The tunnel ends after the duration idle without a byte in either direction; 0 means no limit. The function
-// failed is called if the tunnel ends with an error that an operator should know. The function ended is called once, on
-// the loop; proper reports whether the client received all bytes from the upstream. The caller must call Begin at once.
+// The connection upstream must not be open yet, and belongs to the tunnel from now on. The tunnel ends after the
+// duration idle without a byte in either direction; 0 means no limit. The function failed is called if the tunnel ends
+// with an error that an operator should know. The function ended is called once, on the loop; proper reports whether
+// the client received all bytes from the upstream. The caller must call Begin at once.
 func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time.Duration, failed func(error)) *Tunnel {
 	t := &Tunnel{set: s.set, secure: s, ended: ended, idle: int64(idle), failed: failed}
 	t.client = TunnelEnd{t: t, other: &t.upstream}
@@ -69,9 +69,8 @@ func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time
 	return t
 }
 
-// Begin starts the tunnel between c, the connection of a client, and the upstream. Begin sends the slice first to the
-// client; head is the length of the response head at the start of this slice. Begin sends the pending input of c to the
-// upstream.
+// Begin starts the tunnel between c, the connection of a client, and the upstream. Begin sends the pending input of c
+// to the upstream, and the slice first, which begins with a response head of head bytes, to the client.
 func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	upstream := t.upstream.conn
 	t.client.conn, t.before = c, c.Protocol()
@@ -99,8 +98,7 @@ func (t *Tunnel) Carried() (in, out int64) { return t.client.received, t.upstrea
 
 func (e *TunnelEnd) IsClient() bool { return e == &e.t.client }
 
-// Input implements Protocol. Bytes that do not fit into the other end's socket are kept, and e is paused until they are
-// sent.
+// Bytes that do not fit into the other end's socket are kept, and e is paused until they are sent.
 func (e *TunnelEnd) Input(b []byte) {
 	if len(b) == 0 || e.ended {
 		return
@@ -139,8 +137,8 @@ func (e *TunnelEnd) send(b []byte) (n int) {
 	return len(b)
 }
 
-// pause stops reading from e. The loop still notices when the client resets its connection, unless the client has
-// received all output and may close.
+// pause stops reading from e, but notices when the client resets its connection, unless the client has received all
+// output and may close.
 func (e *TunnelEnd) pause() {
 	pauseMode := PauseForHandover
 	if e.IsClient() && e.conn.tcp && !e.over {
@@ -149,8 +147,7 @@ func (e *TunnelEnd) pause() {
 	e.conn.Pause(pauseMode)
 }
 
-// refuse is called when the socket of e no longer accepts data. The client still receives the bytes that an upstream
-// sent before it closed.
+// refuse is called when the socket of e no longer accepts data.
 func (e *TunnelEnd) refuse() {
 	if e.IsClient() {
 		e.conn.Close("the client has disconnected")
@@ -176,7 +173,7 @@ func (e *TunnelEnd) shut() {
 	e.settle()
 }
 
-// settle ends the tunnel if both directions have ended. Otherwise settle reschedules the deadline, which may be earlier
+// settle ends the tunnel if both directions have ended, and otherwise reschedules the deadline, which may be earlier
 // after one direction has ended.
 func (e *TunnelEnd) settle() {
 	if e.other.over {
@@ -186,8 +183,8 @@ func (e *TunnelEnd) settle() {
 	}
 }
 
-// The method end closes the upstream connection. The client's connection lingers, so that the client receives the last
-// bytes.
+// The method end closes the upstream connection, and makes the client's connection linger, so that the client receives
+// the last bytes.
 func (t *Tunnel) end() {
 	t.close()
 	c := t.client.conn
@@ -216,7 +213,7 @@ func (e *TunnelEnd) Room(ended bool) {
 	}
 }
 
-// EOF implements Protocol. If e is paused, EOF means that the client has reset the connection.
+// If e is paused, EOF means that the client has reset the connection.
 func (e *TunnelEnd) EOF() (stays bool) {
 	if e.conn.Paused() {
 		return false
@@ -236,8 +233,7 @@ func (e *TunnelEnd) Broke(err error) {
 	}
 }
 
-// Due implements Protocol. If there is unread input, for example because an inline handler blocked the loop, Due
-// extends the deadline.
+// Due extends the deadline if there is unread input, for example because an inline handler blocked the loop.
 func (e *TunnelEnd) Due() (next int64) {
 	t, now := e.t, e.t.set.Now
 	due := now + lookAgain

@@ -63,7 +63,7 @@ func (f *tunnelTest) waits(side int) bool { return f.ends[side].conn.Writing() }
 func TestTunnelSideThatDoesNotReadStopsTheOtherSide(t *testing.T) {
 	for slow := range 2 {
 		f := openTunnel(t, "", "")
-		data := bytes.Repeat([]byte("0123456789abcdef"), 2<<20) // larger than the buffers of the sockets
+		data := bytes.Repeat([]byte("0123456789abcdef"), 2<<20)
 		written := make(chan error, 1)
 		go func() {
 			_, err := f.peers[1-slow].Write(data)

@@ -17,8 +17,8 @@ func (c carried) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Virtual connections that write alternately share the gathered output of the carrying connection. A connection that
-// closes discards only its own output.
+// Virtual connections that write alternately share the gathered output of the carrying connection, and closing one
+// discards only its own output.
 func TestOutputOfVirtualConnectionsIsWrittenTogetherInOrder(t *testing.T) {
 	s := newSet(t, 1000)
 	carrier, client := s.open()
