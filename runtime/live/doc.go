@@ -42,20 +42,18 @@
 // sends events as soon as the response was written (Subscribers.serve in send.go). Without TLS, the StreamSubscriber
 // moves the socket to a new Conn, which needs less memory than a connection with requests.
 //
-// One sendmsg sends several events to a subscriber. All subscribers share the bytes of an event.
+// One sendmsg sends several events to a subscriber.
 //
 // # Slow and vanished clients
 //
 // A subscriber is disconnected with RST if more than --channel-buffer bytes wait for it, or if it reads nothing for
-// --write-timeout. SO_SNDBUF limits the bytes that the kernel keeps in addition. TCP_USER_TIMEOUT is two heartbeat
-// intervals: the kernel closes a connection whose client acknowledges nothing for this time. A heartbeat is sent after
-// at least half an interval without other data. Different subscribers get heartbeats at different times.
+// --write-timeout. TCP_USER_TIMEOUT is two heartbeat intervals: the kernel closes a connection whose client
+// acknowledges nothing for this time. A heartbeat is sent after at least half an interval without other data.
 //
 // A client gets status 503 if its channel or its address has reached the limit of StreamConfig. Subscribers cannot use
 // the last sixteenth of --max-clients, because they could otherwise occupy all connections for a long time. An error
-// page never becomes a stream, even if the response has the field Fapws-Channel. CGI and FastCGI programs may send this
-// field. The field is removed from responses of proxied servers, because an upstream must not decide who receives the
-// events of this server.
+// page never becomes a stream, even if the response has the field Fapws-Channel. The field is removed from responses of
+// proxied servers, because an upstream must not decide who receives the events of this server.
 //
 // # Hand-over of subscribers
 //
@@ -74,10 +72,9 @@
 // Package fapws/runtime/websocket implements frames, permessage-deflate and handshakes, without input or output. The
 // type Sockets contains all WebSockets of a loop.
 //
-// A WebSocket is a long exchange. It consists of a request, a part that accepts the request, and messages: the handler
-// gets messages as inputs and sends messages as parts, until the last part. A handler gets whole messages. The
-// handshake waits until the responses to earlier requests are complete. Data after the request stays unparsed until the
-// handler's answer, because the data may consist of frames.
+// A WebSocket is a long exchange: a request, a part that accepts the request, and messages, which the handler gets as
+// inputs and sends as parts, until the last part. The handshake waits until the responses to earlier requests are
+// complete. Data after the request stays unparsed until the handler's answer, because the data may consist of frames.
 //
 //   - Reading. A message in one frame that arrives in one read is unmasked in place and delivered from the read buffer.
 //     All other messages are assembled in a buffer that grows with the received bytes, not with the announced length.

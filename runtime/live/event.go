@@ -12,7 +12,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// MaxWord limits the type and the id of an event, in bytes. A client that reconnects sends the id in a header field.
+// MaxWord limits the type and the id of an event, in bytes, because a client that reconnects sends the id in a header
+// field.
 const MaxWord = 1024
 
 type Message struct {
@@ -20,7 +21,7 @@ type Message struct {
 	Data string // UTF-8
 	// type of the event; "" means "message" in browsers
 	Event string
-	// ID from the application. If the ID is empty, MakeID makes one from Event.Seq.
+	// ID from the application; if it is empty, MakeID makes one from Event.Seq.
 	ID string
 }
 
@@ -31,8 +32,8 @@ func (m *Message) Check() error {
 	return cmp.Or(CheckChannelName(m.Name), checkWord("type", m.Event), checkWord("id", m.ID))
 }
 
-// checkWord returns an error if a word is not permitted as the type or id of an event. NUL is not permitted, because
-// clients ignore an id with NUL (HTML §9.2.6).
+// checkWord returns an error if a word is not permitted as the type or id of an event, for example because clients
+// ignore an id with NUL (HTML §9.2.6).
 func checkWord(what, word string) error {
 	switch {
 	case len(word) > MaxWord:
@@ -48,7 +49,7 @@ func checkWord(what, word string) error {
 	return nil
 }
 
-// An Event is immutable, except for its variants (Variant). Any goroutine may use an Event.
+// An Event is immutable, except for its variants (Variant), and may be used by any goroutine.
 type Event struct {
 	Seq  uint64 // number of the event; numbers increase across all channels
 	Name string
@@ -77,8 +78,7 @@ func NewEvent(m *Message, seq uint64, epoch string) *Event {
 	return e
 }
 
-// appendData appends a line for each line of data, which may end with CR, LF or CRLF. Clients accept each of these line
-// ends, and join the lines with LF.
+// appendData appends a line for each line of data, which may end with CR, LF or CRLF.
 func appendData(text []byte, data string) []byte {
 	for {
 		text = append(text, "data: "...)
@@ -94,7 +94,7 @@ func appendData(text []byte, data string) []byte {
 	}
 }
 
-// NewText returns an event that is a comment or a retry time. The event has no number and is not stored in the history.
+// NewText returns an event that is a comment or a retry time, has no number, and is not stored in the history.
 func NewText(text string) *Event {
 	e := &Event{}
 	e.frame([]byte(text))
@@ -106,8 +106,8 @@ func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) 
 	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}
 }
 
-// Variant returns a compressed form of the event. The first call for a key calls the function compress and stores its
-// result. Later calls for the same key return the stored result. Variant must be called on the loop.
+// Variant returns a compressed form of the event. The first call for a key calls the function compress; later calls
+// return the stored result. Variant must be called on the loop.
 func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 	wire, made := e.variants[key]
 	if !made {
@@ -133,7 +133,7 @@ func (e *Event) frame(text []byte) {
 	e.wire = append(e.wire, '\r', '\n')
 }
 
-// Text returns the event in the form of an event stream. The caller must not change the bytes.
+// Text returns the event in the form of an event stream, which the caller must not change.
 func (e *Event) Text() []byte { return e.wire[e.start:e.end] }
 
 // Wire returns the bytes to send to a client of HTTP/1.0 (minor 0) or HTTP/1.1 (minor 1). The caller must not change
@@ -162,7 +162,6 @@ func ParseID(epoch, id string) (seq uint64, ok bool) {
 // events that were numbered before a restart.
 func MakeEpoch(millis int64) string { return strconv.FormatInt(millis, 36) }
 
-// ChannelLimits limits the past events that are kept.
 type ChannelLimits struct {
 	Events int
 	Bytes  int
@@ -189,13 +188,13 @@ type history struct {
 	lost uint64 // number of the last event that was forgotten
 }
 
-// find returns the index of the event seq in events. If the event is missing, the result at is the index at which the
-// event must be inserted.
+// find returns the index of the event seq in events. If the event is missing, the result at is the index at which it
+// must be inserted.
 func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }
 
-// The function without removes e from events. Usually e is the first event, so no other event must be moved.
+// The function without removes e from events.
 func without(events []*Event, e *Event) []*Event {
 	if events[0] == e {
 		events[0] = nil
@@ -271,8 +270,8 @@ func (h *history) drop(e *Event) {
 	e.in = nil
 }
 
-// Expire removes events that are too old from the history. After the end of Hold, Expire also removes events above the
-// limits. Expire must be called regularly.
+// Expire removes events that are too old from the history and, after the end of Hold, events above the limits. Expire
+// must be called regularly.
 func (h *history) Expire(now int64) {
 	if now < h.hold {
 		return

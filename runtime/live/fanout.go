@@ -12,9 +12,7 @@ import (
 )
 
 // Fanout gives events to subscribers in batches. In each turn of the loop, Fanout serves some of the subscribers, and
-// stops if the loop has other work, so that requests do not wait for ten thousand subscribers. All subscribers of a
-// batch get it before the next batch begins. Therefore a subscriber of several channels gets events in the order of
-// their numbers, and has received exactly the events up to its Position.
+// stops if the loop has other work, so that requests do not wait for ten thousand subscribers.
 //
 // The methods of Fanout must be called on the loop, except for Publish and Waiting.
 type Fanout struct {
@@ -31,12 +29,11 @@ type Fanout struct {
 	backlog []*Event
 	batch   []*Event
 	begun   time.Time
-	// channels of the batch whose subscribers must still be served. The last channel in due is served now.
+	// channels of the batch whose subscribers must still be served; the last of them is served now
 	due []*Channel
-	// number of subscribers of the current channel that must still be served. These subscribers are at the front of the
-	// channel's list of subscribers.
+	// number of subscribers, at the front of the list of the current channel, that must still be served
 	left    int
-	mine    []*Event // reused buffer for the events of one subscriber
+	mine    []*Event
 	turning bool
 	pacer
 }
@@ -44,9 +41,9 @@ type Fanout struct {
 const (
 	batchEvents = 64
 
-	// A turn serves at most sliceMost subscribers, for at most sliceTime. Turn checks whether the loop is busy after
-	// sliceLeast subscribers, and then again after every sliceAsk subscribers. The first check comes one subscriber
-	// later for each sliceAge since the batch began, so that a batch also ends on a busy server.
+	// A turn serves at most sliceMost subscribers, for at most sliceTime, and checks after sliceLeast subscribers, and
+	// then after every sliceAsk subscribers, whether the loop is busy. The first check comes one subscriber later for
+	// each sliceAge since the batch began, so that a batch also ends on a busy server.
 	sliceMost  = 256
 	sliceTime  = 500 * time.Microsecond
 	sliceLeast = 4
@@ -58,27 +55,23 @@ func NewFanout(busy func() bool, batchBytes int) *Fanout {
 	return &Fanout{Hub: NewHub(), busy: busy, batchBytes: batchBytes, start: time.Now(), pacer: newPacer()}
 }
 
-// The method now returns the time for the Hub. It reads the clock, because the time of the loop does not advance while
-// no client is connected.
+// It reads the clock, because the time of the loop does not advance while no client is connected.
 func (f *Fanout) now() int64 { return int64(time.Since(f.start)) }
 
 // Hold keeps all events for the duration d, up to the limit for all channels together. A server that will import
 // subscribers must hold its events until the import.
 func (f *Fanout) Hold(d time.Duration) { f.Hub.Hold(f.now() + int64(d)) }
 
-// Expire removes events that are too old from the history. After the end of Hold, Expire also removes events above the
-// limits. Expire must be called regularly.
 func (f *Fanout) Expire() { f.Hub.Expire(f.now()) }
 
-// WakeBy sets the function wake, which must make the loop call Turn soon and must be safe for concurrent use. WakeBy
-// must be called once, before the first event is published.
+// WakeBy sets, once before the first event is published, the function wake, which must make the loop call Turn soon and
+// must be safe for concurrent use.
 func (f *Fanout) WakeBy(wake func()) { f.wake = wake }
 
 // Sending reports whether Take has taken events that some subscribers have not got yet.
 func (f *Fanout) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
 
-// Turn gives events to subscribers. If more subscribers must be served, Turn schedules another turn, which follows the
-// other work of the loop.
+// Turn gives events to subscribers.
 func (f *Fanout) Turn() {
 	f.Take()
 	f.turning = false
@@ -93,8 +86,7 @@ func (f *Fanout) Turn() {
 	}
 }
 
-// Reached returns the number up to which s has received all events of its channels. This number can be much higher than
-// the Position of s, which advances only with batches that contain events for s.
+// Reached returns the number up to which s has received all events of its channels.
 func (f *Fanout) Reached(s Subscriber) uint64 { return max(s.Position().Seq, f.given()) }
 
 func (f *Fanout) given() uint64 {
@@ -109,8 +101,7 @@ func (f *Fanout) given() uint64 {
 
 const finishWithin = time.Second
 
-// Finish gives the waiting events to all subscribers now, and stops after the duration within. Later turns of the loop
-// continue where Finish has stopped.
+// Finish gives the waiting events to all subscribers now, and stops after the duration within.
 func (f *Fanout) Finish(within time.Duration) {
 	f.Take()
 	for until := time.Now().Add(within); f.Sending() && time.Now().Before(until); {
@@ -120,8 +111,8 @@ func (f *Fanout) Finish(within time.Duration) {
 }
 
 // step serves subscribers, up to the number in the parameter most, and until the time in the parameter until. After the
-// number of subscribers in the parameter least, step ends if the loop has other work. The result more reports whether
-// step can serve further subscribers now.
+// number of subscribers in the parameter least, step ends if the loop has other work, and reports whether further
+// subscribers can be served now.
 func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	for n := 0; n < most; n++ {
 		if f.batch == nil {
@@ -161,8 +152,7 @@ func (f *Fanout) nextChannel() {
 	f.batch, f.due, f.mine = nil, nil, f.mine[:0]
 }
 
-// nextBatch makes the next batch from the backlog. nextBatch returns false if there are no events, or if the batch must
-// wait for subscribers.
+// nextBatch returns false if there are no events, or if the batch must wait for subscribers.
 func (f *Fanout) nextBatch() bool {
 	if len(f.backlog) == 0 || f.waits(f.wake) {
 		return false
@@ -237,7 +227,7 @@ const maxBacklog = 16 << 20 // in bytes
 
 var ErrBacklog = errors.New("too many events wait to be sent")
 
-// inbox contains the published events that the loop has not taken yet. It is safe for concurrent use.
+// inbox contains the published events that the loop has not taken yet, and is safe for concurrent use.
 type inbox struct {
 	mu     sync.Mutex
 	events []*Event
@@ -277,12 +267,11 @@ func (f *Fanout) Publish(seq uint64, make func(seq uint64) (*Event, error)) (uin
 	return seq, nil
 }
 
-// Waiting returns the cost of the published events that are not yet given to all subscribers. Waiting is safe for
+// Waiting returns the cost of the published events that are not yet given to all subscribers, and is safe for
 // concurrent use.
 func (f *Fanout) Waiting() int64 { return f.inbox.bytes.Load() }
 
-// Take moves published events from the inbox to the rings and to the backlog. Subscribers that join later do not get
-// these events.
+// Take moves published events from the inbox to the rings and to the backlog.
 func (f *Fanout) Take() {
 	in := &f.inbox
 	if !in.called.Load() {
@@ -305,8 +294,8 @@ func (f *Fanout) Take() {
 
 // The next batch waits for subscribers that have not read the last batch, because a burst of events must not disconnect
 // a client that reads as quickly as it can. The batch waits for leastPatience, or longer if there is saved patience. A
-// wait without success is deducted from the saved patience, which grows at a tenth of real time. A client that does not
-// read thus delays other clients for at most a tenth of the time.
+// wait without success is deducted from the saved patience, which grows at a tenth of real time, so a client that does
+// not read delays other clients for at most a tenth of the time.
 //
 // Waits are measured in pauses. A pause counts with its nominal length even if it takes longer, because a busy machine
 // also delays the clients.
@@ -317,7 +306,7 @@ const (
 	savedPatience = time.Second
 )
 
-// A pacer decides how long batches wait for slow subscribers. A pacer may be used only on the loop.
+// A pacer, used only on the loop, decides how long batches wait for slow subscribers.
 type pacer struct {
 	young map[Subscriber]bool
 	// subscribers that have not caught up although a batch has waited for them
@@ -325,7 +314,7 @@ type pacer struct {
 
 	waiting bool // a batch is waiting for the subscribers in young
 	pausing atomic.Bool
-	paused  time.Duration // length of the current wait: the sum of its pauses
+	paused  time.Duration
 	budget  time.Duration
 	saved   time.Duration // saved additional patience
 	counted time.Time
@@ -351,8 +340,8 @@ func (f *Fanout) Continue() {
 	}
 }
 
-// The method waits reports whether the next batch must wait. If so, the function wake is called after a pause, so that
-// the loop calls the method again.
+// The method waits reports whether the next batch must wait, until the function wake makes the loop call the method
+// again.
 func (p *pacer) waits(wake func()) bool {
 	if len(p.young) == 0 {
 		p.waiting = false

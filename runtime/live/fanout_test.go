@@ -16,7 +16,7 @@ func eventOf(name, data string) func(uint64) (*Event, error) {
 	return func(seq uint64) (*Event, error) { return NewEvent(&Message{Name: name, Data: data}, seq, "e"), nil }
 }
 
-// Subscribers join and leave at random times. Each gets the events that its channels publish after it has joined.
+// Subscribers join and leave at random times, and each gets the events that its channels publish after it has joined.
 func TestSubscriberGetsEachEventOnceAndInOrder(t *testing.T) {
 	type got struct {
 		name string
@@ -84,9 +84,9 @@ func TestSubscriberGetsEachEventOnceAndInOrder(t *testing.T) {
 	}
 }
 
-// A pause counts with its nominal length even if it takes longer. Saved patience grows at a tenth of real time.
+// A pause counts with its nominal length even if it takes longer.
 func TestPacerWaitsForSubscribersUntilPatienceIsUsedUp(t *testing.T) {
-	for _, late := range []time.Duration{0, time.Second} { // late is the delay of the loop on a busy machine
+	for _, late := range []time.Duration{0, time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPacer()
 			woken := make(chan struct{}, 1)

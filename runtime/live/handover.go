@@ -14,10 +14,10 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A server that retires hands over WebSockets whose mounts have a group. The successor gets the descriptor, the
-// request, and the state of the handler. The loop stops reading, and sends exchange.OpHandOver to the handler after all
-// messages. The handler's answer follows all of its output, so no data is in transit between the loop and the handler.
-// If the handler refuses or does not answer in time, the WebSocket is closed with 1012.
+// A server that retires hands over WebSockets whose mounts have a group. The loop stops reading, and sends
+// exchange.OpHandOver to the handler after all messages. The handler's answer follows all of its output, so no data is
+// in transit between the loop and the handler. If the handler refuses or does not answer in time, the WebSocket is
+// closed with 1012.
 //
 // Compression has no state between two messages, because it is negotiated without context takeover.
 
@@ -31,7 +31,7 @@ const (
 type departed struct {
 	state any // *SocketState or *StreamState
 	fd    int
-	// The function back returns the client to this server after a failed hand-over. It must not be called on the loop.
+	// The function back returns the client to this server after a failed hand-over, and must not be called on the loop.
 	back func()
 }
 
@@ -81,7 +81,7 @@ func export(ctx context.Context, give func(d any, fd int) error, do func(func())
 }
 
 // Export hands over the movable WebSockets while the server retires (see export), and closes the remaining ones with
-// 1012. If the function give is nil or returns an error, Export closes all remaining WebSockets. StreamConfig.HandOver
+// 1012. If the function give is nil or returns an error, Export closes all remaining WebSockets; StreamConfig.HandOver
 // must be set.
 func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
 	if give == nil {
@@ -93,8 +93,8 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 }
 
 // sweep sends OpHandOver to the handlers of movable WebSockets, and returns the WebSockets whose handlers have agreed.
-// The result more reports whether further handlers may still agree. If the parameter late is true, sweep closes the
-// remaining movable WebSockets.
+// The result more reports whether further handlers may still agree; if late is true, sweep closes the remaining movable
+// WebSockets.
 func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	if !late && a.given() < a.last {
 		return nil, true
@@ -151,8 +151,8 @@ func (a *Sockets) release() {
 	a.conns.Flush()
 }
 
-// The method answered handles p, the handler's answer to OpHandOver. If p is the last part, the handler has released
-// the WebSocket.
+// The method answered handles the handler's answer to OpHandOver; a last part means that the handler has released the
+// WebSocket.
 func (s *Socket) answered(p *exchange.Part) {
 	if !p.Last() {
 		s.release(p)
@@ -161,7 +161,7 @@ func (s *Socket) answered(p *exchange.Part) {
 		}
 		return
 	}
-	if s.moving != asked { // the WebSocket was closed before the answer
+	if s.moving != asked {
 		s.leave()
 		s.proper, s.answer = true, finished
 		s.release(p)
@@ -213,14 +213,11 @@ func (a *Sockets) depart(s *Socket, p *exchange.Part) {
 	s.release(p)
 }
 
-// The following functions take over the WebSockets of another server, and close WebSockets that this server cannot
-// serve.
-
 const mostResuming = 64
 
 // Import serves a WebSocket that Export has handed over, usually in another process. Import owns fd unless it returns
 // an error. After an error the caller must either return the WebSocket to the other server, which calls TakeBack, or
-// call Dismiss. Import waits while too many WebSockets are being resumed. Import must not be called on the loop, nor
+// call Dismiss. Import waits while too many WebSockets are being resumed, so it must be called neither on the loop nor
 // before the server has started.
 func (a *Sockets) Import(d *exchange.SocketState, fd int) error {
 	err := errStopped
@@ -238,7 +235,7 @@ func (a *Sockets) Import(d *exchange.SocketState, fd int) error {
 	return err
 }
 
-// resume serves a WebSocket of another server. resume owns fd unless there is an error.
+// resume owns fd unless there is an error.
 func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 	switch {
 	case a.loop.Full():
@@ -252,7 +249,7 @@ func (a *Sockets) resume(d *exchange.SocketState, fd int) error {
 	return err
 }
 
-// serve submits the request of d again. The returned Socket is nil if the connection has already ended.
+// serve submits the request of d again, and returns nil if the connection has already ended.
 func (a *Sockets) serve(d *exchange.SocketState, fd int) (*Socket, error) {
 	again, err := a.loop.Resume(d, fd, func(x *exchange.Exchange, c *conn.Conn) exchange.Carrier {
 		return a.resumed(x, d, c)
@@ -289,7 +286,7 @@ func (s *Socket) notResumed() {
 }
 
 // TakeBack serves a WebSocket again after a failed hand-over, to close the WebSocket with 1012 and notify the handler.
-// TakeBack owns fd. TakeBack must not be called on the loop.
+// TakeBack owns fd, and must not be called on the loop.
 func (a *Sockets) TakeBack(d *exchange.SocketState, fd int) {
 	a.loop.Do(func() { a.serveAgain(d, fd) })
 }
@@ -309,8 +306,7 @@ func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
 }
 
 // takeBack returns a WebSocket to the handler that has released it with p. takeBack is called if the client has
-// disconnected or the state is too large to be handed over. The connection of the returned WebSocket ends at once,
-// which notifies the handler of the end.
+// disconnected or the state is too large to be handed over.
 func (a *Sockets) takeBack(s *Socket, p *exchange.Part) {
 	d := s.offer
 	if d == nil {
@@ -329,7 +325,7 @@ func (a *Sockets) takeBack(s *Socket, p *exchange.Part) {
 	}
 }
 
-// Dismiss closes a WebSocket without a handler, with 1012. Dismiss owns fd. Dismiss must not be called on the loop.
+// Dismiss closes a WebSocket without a handler, with 1012. Dismiss owns fd, and must not be called on the loop.
 func (a *Sockets) Dismiss(fd int) {
 	err := errStopped
 	a.loop.Do(func() {

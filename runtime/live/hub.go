@@ -11,13 +11,13 @@ import (
 type Subscriber interface {
 	Position() *Position
 
-	// Give passes one or more events to the subscriber. Give may end this subscriber, but no other subscriber. The
+	// Give passes one or more events to the subscriber. Give may end this subscriber, but no other subscriber; the
 	// slice is valid until Give returns.
 	Give(events []*Event)
 }
 
-// Position contains the channels of a subscriber, and the number of the last event that the subscriber received. The
-// zero value contains no channel.
+// Position contains the channels of a subscriber, at first none, and the number of the last event that the subscriber
+// received.
 type Position struct {
 	subs []subscription
 	// the subscriber has received all events of its channels up to this number
@@ -31,7 +31,7 @@ type subscription struct {
 
 type Channel struct {
 	Name string
-	// Join appends a subscriber. If a subscriber leaves, the last subscriber of the slice takes its index.
+	// Join appends a subscriber, and the last subscriber replaces one that leaves.
 	Subscribers []Subscriber
 }
 
@@ -131,7 +131,6 @@ func (p *Position) In(name string) bool {
 	return slices.ContainsFunc(p.subs, func(sub subscription) bool { return sub.of.Name == name })
 }
 
-// Tip returns the number of the last event that Take has accepted.
 func (h *Hub) Tip() uint64 { return h.tip }
 
 // Take stores e in the history. Take returns false and does nothing if it has already accepted an event with the same
@@ -157,13 +156,12 @@ func (h *Hub) Hold(until int64) { h.hold = max(h.hold, until) }
 func (h *Hub) Complete(after uint64) bool { return after >= h.lost }
 
 // Since returns the stored events of the channels in names whose numbers are larger than the parameter after, in the
-// order of their numbers. During Hold the result can exceed the limits of a channel.
+// order of their numbers.
 func (h *Hub) Since(names []string, after uint64) []*Event {
 	return h.since(names, after, func(*ring) int { return 0 })
 }
 
-// Replay returns the same events as Since, but applies the limits of each channel even during Hold. The parameter now
-// is a time as for Take.
+// Replay returns the same events as Since, but applies the limits of each channel even during Hold.
 func (h *Hub) Replay(names []string, after uint64, now int64) []*Event {
 	return h.since(names, after, func(r *ring) int { return h.within(r, now) })
 }
@@ -184,8 +182,7 @@ func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events
 }
 
 // Position returns the number of the event with this id, which is the last event that a client received from one of the
-// channels. The number can be passed to Since. Position returns 0 for an unknown id, for example if the event is too
-// old or if the server was restarted. The client then gets all stored events.
+// channels. Position returns 0 for an unknown id, for example if the event is too old or if the server was restarted.
 //
 // Another process can be ahead of this process, so the number in an id may exceed Tip, but only by maxAhead. A larger
 // number is invalid, because the client would get no event until the server has reached this number.
@@ -217,7 +214,6 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 // than the number of events that can wait to be sent.
 const maxAhead = 1 << 20
 
-// Kept returns all stored events in the order of their numbers.
 func (h *Hub) Kept() []*Event { return slices.Clone(h.all) }
 
 const (
@@ -246,7 +242,7 @@ func CheckChannelName(name string) error {
 const alphanumeric = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 // ParseNames parses the value of a field Fapws-Channel: names separated by commas and optional blanks (RFC 9110
-// §5.6.1). The result contains each name once. The error has one line.
+// §5.6.1). The result contains each name once; the error has one line.
 func ParseNames(list string) (names []string, err error) {
 	for one := range strings.SplitSeq(list, ",") {
 		one = strings.Trim(one, " \t")

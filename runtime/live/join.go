@@ -17,7 +17,7 @@ import (
 )
 
 // admit makes the client of r a subscriber of the channels in names. Events for the subscriber wait until begin is
-// called. The error has one line that names the exceeded limit.
+// called; the error has one line that names the exceeded limit.
 func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscriber, error) {
 	addr, _ := netip.ParseAddr(r.Peer.Addr)
 	port, _ := strconv.ParseUint(r.Peer.Port, 10, 16)
@@ -61,7 +61,7 @@ func (s *Subscribers) full(names []string, p *StreamSubscriber) error {
 	if p.addr.IsValid() && int(s.addresses[p.network()]) >= s.cfg.PerAddress {
 		return errors.New("too many subscribers from one address")
 	}
-	// Subscribers stay connected for a long time. If they used all connections, no other client could connect.
+	// Subscribers stay connected for a long time, and must not use all connections.
 	if s.most > 1 && s.joined >= s.most-max(s.most/16, 1) {
 		return errors.New("too few connections are left for other clients")
 	}
@@ -109,7 +109,7 @@ func (s *Subscribers) begin(p *StreamSubscriber) {
 	}
 }
 
-// History returns the stored events, to be passed to Encode. History must not be called on the loop.
+// History returns the stored events, to be passed to Encode, and must not be called on the loop.
 func (s *Subscribers) History() (events []*Event) {
 	s.loop.Do(func() {
 		s.Take()

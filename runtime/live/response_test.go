@@ -22,8 +22,8 @@ func (h *handler) Release(p *exchange.Part) {
 	h.released = append(h.released, fmt.Sprintf("%s %v", p.Body, p.Last()))
 }
 
-// The method answer makes a handler answer a request with parts. The first part gets the head of a response that
-// subscribes the client. Afterwards the function done is called on the loop with the client.
+// The method answer makes a handler answer a request with parts. Afterwards the function done is called on the loop
+// with the client.
 func (h *host) answer(request string, done func(x *exchange.Exchange, client *exchangetest.Client, handler *handler),
 	parts ...exchange.Part) {
 	h.t.Helper()
@@ -107,7 +107,7 @@ func TestPartsOfAHandlerBeginAStream(t *testing.T) {
 	}
 }
 
-// The client disconnects before the handler has ended. The handler is notified.
+// The client disconnects before the handler has ended, and the handler is notified.
 func TestClientThatDisconnectsEarlyIsNoSubscriber(t *testing.T) {
 	h := serve(t, StreamConfig{})
 	h.answer(get, func(x *exchange.Exchange, client *exchangetest.Client, handler *handler) {

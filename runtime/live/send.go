@@ -90,7 +90,7 @@ func (p *StreamSubscriber) taken(n int) {
 // drop disconnects p and discards the unsent data in the queue of p and in the kernel.
 func (s *Subscribers) drop(p *StreamSubscriber, why string) {
 	if p.state == joining {
-		s.abandon(p) // the method serve closes the connection later
+		s.abandon(p)
 		return
 	}
 	if s.mayReport() {
@@ -160,7 +160,7 @@ func (p *StreamSubscriber) tell(report func(name string, client *StreamClient), 
 
 var finalChunk = &Event{wire: []byte("0\r\n\r\n")}
 
-// finish ends the stream of p. The client then reconnects after a while.
+// finish ends the stream of p, so that the client reconnects after a while.
 func (s *Subscribers) finish(p *StreamSubscriber) {
 	if p.state == ending {
 		return
@@ -178,7 +178,7 @@ func (s *Subscribers) finish(p *StreamSubscriber) {
 	}
 }
 
-// The iterator all yields the subscribers that get events. The loop body may end subscribers.
+// The iterator all yields the subscribers that get events, and allows the loop body to end subscribers.
 func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 	for _, c := range s.conns.All() {
 		if p, ok := c.Protocol().(*StreamSubscriber); ok && p.state != joining && p.state != gone && !yield(p) {
@@ -201,14 +201,13 @@ func (s *Subscribers) Drain(retire bool) {
 	}
 }
 
-// movable reports whether p can move to another process. A TLS connection cannot, because its keys are in this process.
+// movable reports whether p can move to another process, unlike a TLS connection, whose keys are in this process.
 func (p *StreamSubscriber) movable() bool { return p.conn.Transport() == nil }
 
 // serve begins to send events to p, unless a part of the handler's response is still unsent.
 func (s *Subscribers) serve(p *StreamSubscriber) {
 	switch c := p.conn; {
 	case c.Writing() || c.Gathers():
-	// the queue exceeded its limit while the response was being sent
 	case p.state == gone:
 		s.reset(p, "it reads too slowly")
 	case c.Half:
@@ -222,8 +221,8 @@ func (s *Subscribers) serve(p *StreamSubscriber) {
 	}
 }
 
-// takeSocket moves the socket from the HTTP connection c to a new Conn, which needs less memory. Memory matters because
-// p can stay connected for a long time.
+// takeSocket moves the socket from the HTTP connection c to a new Conn, which needs less memory while p stays
+// connected.
 func (s *Subscribers) takeSocket(p *StreamSubscriber, c *conn.Conn) bool {
 	p.conn, c.Holder = nil, nil
 	c.Unwatch()

@@ -28,8 +28,8 @@ func (s *Socket) ignores() bool { return s.answer != answering || s.told || s.cl
 
 func (s *Socket) ends() bool { return s.closing || s.broken != nil }
 
-// The method frames processes the frames at the front of data while the handler has room for messages. The result is
-// the number of processed bytes.
+// The method frames processes the frames at the front of data while the handler has room for messages, and returns the
+// number of processed bytes.
 func (s *Socket) frames(data []byte) (used int) {
 	for used < len(data) && s.here() && s.broken == nil && !s.conn.Stopped() {
 		s.decoder.Discard = s.ignores()
@@ -51,7 +51,7 @@ func (s *Socket) frames(data []byte) (used int) {
 	}
 	if used > 0 {
 		s.conn.Stamp = s.all.conns.Now
-		s.pinged = false // any frame shows that the client is alive
+		s.pinged = false
 	}
 	return used
 }
@@ -88,8 +88,7 @@ func (s *Socket) control(frame []byte) {
 	s.write(frame)
 }
 
-// fail ends a WebSocket whose client has violated the protocol. The handler is notified after it has got all earlier
-// messages, which it may still answer.
+// fail ends a WebSocket whose client has violated the protocol.
 func (s *Socket) fail(err error) {
 	e := &websocket.Error{Code: websocket.InternalError, Text: err.Error()}
 	errors.As(err, &e)
@@ -102,7 +101,6 @@ func (s *Socket) fail(err error) {
 	s.closeAfterHandler(websocket.Abnormal, nil)
 }
 
-// deadline returns the next time at which Due must call expired.
 func (s *Socket) deadline() int64 {
 	ping := int64(s.all.cfg.Ping)
 	switch {
@@ -112,7 +110,7 @@ func (s *Socket) deadline() int64 {
 		return s.due
 	case ping <= 0:
 		return s.all.conns.Now + lookAgain
-	case s.conn.Stopped(): // the client waits for the handler
+	case s.conn.Stopped():
 		return s.all.conns.Now + ping
 	}
 	return s.conn.Stamp + eventloop.Tick + ping
@@ -175,10 +173,10 @@ func (s *Socket) tell(code uint16, reason []byte) {
 	}
 }
 
-// closeAfterHandler tells the handler that no further messages will arrive. The WebSocket ends when the handler has
+// closeAfterHandler tells the handler that no further messages will arrive; the WebSocket ends when the handler has
 // ended, or after a short time.
 func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
-	if s.answer != answering || s.away != 0 { // the handler has ended, or the server is stopping
+	if s.answer != answering || s.away != 0 {
 		s.end()
 		return
 	}
@@ -194,8 +192,8 @@ func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
 }
 
 // The method end sends the close frame for s.broken, unless a close frame was already sent, and ends the connection
-// after all output. It discards further input. It also cancels the handler, because a handler that only sends messages
-// may not notice the close frame.
+// after all output. It discards further input, and cancels the handler, because a handler that only sends messages may
+// not notice the close frame.
 func (s *Socket) end() {
 	s.tellAway()
 	if !s.closing {
@@ -205,10 +203,10 @@ func (s *Socket) end() {
 	s.linger()
 }
 
-// goAway closes a WebSocket because the server stops (websocket.GoingAway) or is replaced (websocket.ServiceRestart;
-// RFC 6455 §7.4.1, IANA); browsers then reconnect. The handler still gets messages that the client sent before the
-// client received the close frame. After the client has answered the close frame, tellAway notifies the handler of the
-// end.
+// goAway closes a WebSocket because the server stops (websocket.GoingAway) or is replaced (websocket.ServiceRestart,
+// RFC 6455 §7.4.1, IANA), after which browsers reconnect. The handler still gets messages that the client sent before
+// the client received the close frame. After the client has answered the close frame, tellAway notifies the handler of
+// the end.
 func (s *Socket) goAway() {
 	if s.all.spared && s.all.leaving == websocket.ServiceRestart {
 		return
@@ -234,6 +232,6 @@ func (s *Socket) tellAway() {
 		s.tell(s.away, nil)
 	}
 	s.leave()
-	s.answer, s.proper = finished, true // further parts are released without effect
+	s.answer, s.proper = finished, true
 	s.dropHeld()
 }

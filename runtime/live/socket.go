@@ -13,8 +13,7 @@ import (
 )
 
 // Socket is a WebSocket, from its handshake on. The HTTP protocol of the connection sends the response to the
-// handshake. Accept then makes the Socket the protocol of the connection and the Sink of the exchange. Socket
-// implements exchange.Carrier, conn.Protocol and live.Subscriber.
+// handshake, and Accept then makes the Socket the protocol of the connection and the Sink of the exchange.
 type Socket struct {
 	all  *Sockets
 	x    *exchange.Exchange // nil after the last part was released
@@ -51,7 +50,6 @@ type Socket struct {
 	// the state to hand over; nil until the handler has released the WebSocket
 	offer *exchange.SocketState
 
-	// the groups of the WebSocket (channels of the Fanout) and the number of its last message
 	position Position
 	// group of the mount; "" if the WebSocket cannot be handed over
 	group  string
@@ -87,14 +85,12 @@ const (
 	moved
 )
 
-// maxPending limits the input that is kept for a WebSocket until a handler resumes it, in bytes. Above this limit the
-// loop stops reading from the connection.
+// maxPending limits the input that is kept for a WebSocket until a handler resumes it, in bytes; above it the loop
+// stops reading.
 const maxPending = 64 << 10
 
-// Offer makes a Socket the Carrier of x, whose request asks for a WebSocket. The parameter group is the group of the
-// mount, or "". The Socket gets all messages to its group that are published after this call. Offer returns false if it
-// has rejected x or if x must wait. Input after the request is not parsed before the response, because the input may
-// consist of frames.
+// Offer makes a Socket the Carrier of x, whose request asks for a WebSocket. The Socket gets all messages to its group
+// that are published after this call. Offer returns false if it has rejected x or if x must wait.
 func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 	r := x.Req
 	if !websocket.Asked(r.Parsed, r.Head) {
@@ -122,7 +118,7 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 }
 
 // Accept is the exchange.Continuation of a response that accepts a WebSocket. The later parts of the response are
-// messages. Accept ignores the status and the media type. The parameter subprotocol, which the handler has selected, is
+// messages, and its status and media type are ignored. The parameter subprotocol, which the handler has selected, is
 // ignored unless it is a token.
 func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Request,
 	subprotocol []byte) exchange.Outcome {
@@ -130,7 +126,7 @@ func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Req
 	switch {
 	case s == nil || s.answer != answering:
 		return exchange.Goes
-	case s.conn != nil: // another process has handed the WebSocket over
+	case s.conn != nil:
 		if s.state == socketOpening {
 			s.opened()
 		}
@@ -178,7 +174,7 @@ func (s *Socket) settled() {
 func (s *Socket) Refused() {
 	s.answer = finished
 	s.leave()
-	if s.conn != nil { // no handler has resumed the WebSocket of another process
+	if s.conn != nil {
 		s.x = nil
 		s.notResumed()
 	}
@@ -186,14 +182,14 @@ func (s *Socket) Refused() {
 
 func (s *Socket) Begun() bool { return s.conn != nil }
 
-// Reply implements exchange.Sink. Reply ends the WebSocket, because an HTTP response is no longer possible.
+// Reply ends the WebSocket, because an HTTP response is no longer possible.
 func (s *Socket) Reply(exchange.Reply) {
 	s.x.End()
 	s.Refused()
 }
 
-// The method fields returns the header fields of the response that accepts the WebSocket (RFC 6455 §4.2.2). The result
-// is valid until the next call.
+// The method fields returns the header fields of the response that accepts the WebSocket (RFC 6455 §4.2.2), valid until
+// the next call.
 func (s *Socket) fields(subprotocol []byte) []byte {
 	dst := append(s.all.sites.Heads.Fields[:0],
 		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
@@ -233,8 +229,8 @@ func (s *Socket) opened() {
 	}
 }
 
-// Input implements conn.Protocol. Input processes frames while the handler has room for messages. If the handler has no
-// room, Input keeps the remaining bytes and pauses reading.
+// Input processes frames while the handler has room for messages. Otherwise it keeps the remaining bytes and pauses
+// reading.
 func (s *Socket) Input(data []byte) {
 	c := s.conn
 	switch {
@@ -278,8 +274,8 @@ func (s *Socket) Input(data []byte) {
 	}
 }
 
-// EOF implements conn.Protocol. A client can shut down its side together with its close frame, as Chromium does over
-// HTTP/2. The answer to the close frame must still be sent.
+// A client can shut down its side together with its close frame, as Chromium does over HTTP/2, and must still get the
+// answer.
 func (s *Socket) EOF() (stays bool) {
 	return s.broken != nil && (s.state != socketLingering || s.conn.Writing() || s.conn.Gathers())
 }
@@ -329,8 +325,6 @@ func (s *Socket) Closed() {
 	s.cancel()
 }
 
-// Drain closes the WebSocket because the server stops or, if retire is true, because the server is replaced (see
-// Sockets.Drain).
 func (s *Socket) Drain(retire bool) {
 	if s.here() && !(retire && s.stays()) {
 		s.goAway()
@@ -341,7 +335,7 @@ func (s *Socket) stays() bool {
 	return s.all.stay && s.movable() && s.all.leaving != websocket.GoingAway
 }
 
-// movable reports whether s can move to another process. A TLS connection cannot, because its keys are in this process.
+// movable reports whether s can move to another process, unlike a TLS connection, whose keys are in this process.
 func (s *Socket) movable() bool {
 	return s.group != "" && (s.conn == nil || s.conn.Transport() == nil)
 }
@@ -374,7 +368,7 @@ func (s *Socket) resumeReading() {
 
 func (s *Socket) Position() *Position { return &s.position }
 
-// Join adds s to a group. Join does nothing after s has left its groups because it ends.
+// Join adds s to a group, unless s has left its groups because it ends.
 func (s *Socket) Join(group string) {
 	if !s.left {
 		s.all.Add(s, group)
@@ -402,7 +396,7 @@ func (s *Socket) Carried() (in, out int64, proper bool) {
 	return s.in, s.out, s.proper || s.answer != cancelled && s.state != socketClosed
 }
 
-// write sends a control frame after all earlier output. write must not be called during a transfer.
+// write must not be called during a transfer.
 func (s *Socket) write(frame []byte) {
 	s.out += int64(len(frame))
 	out := s.conn.Use()
@@ -422,8 +416,7 @@ func (s *Socket) report(line string) {
 	}
 }
 
-// The method in returns the loop time after the duration d. It reads the clock, and is therefore more precise than
-// conn.Set.Now.
+// The method in returns the loop time after the duration d by the clock, more precisely than conn.Set.Now.
 func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start) + d) }
 
 // deliver passes a message to the handler, which must not have ended, and pauses reading if the handler has enough

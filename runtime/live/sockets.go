@@ -10,21 +10,21 @@ import (
 )
 
 type SocketConfig struct {
-	// MaxSize is the maximum size of a message in bytes, before and after decompression. A larger message closes the
+	// MaxSize is the maximum size of a message in bytes, before and after decompression; a larger message closes the
 	// WebSocket with 1009.
 	MaxSize int
-	// Ping is how long a client may be silent before it gets a ping. PingTimeout is how long the client may take to
-	// answer the ping. Values of 0 or less mean no limit.
+	// Ping is how long a client may be silent before it gets a ping, which it must answer within PingTimeout. Values of
+	// 0 or less mean no limit.
 	Ping, PingTimeout time.Duration
 
 	NoDeflate bool // messages are not compressed (permessage-deflate)
 
-	// ReloadGrace is how long WebSockets stay open after another process has replaced the server. Then they are closed
-	// with 1012.
+	// ReloadGrace is how long WebSockets stay open after another process has replaced the server, before they are
+	// closed with 1012.
 	ReloadGrace time.Duration
 }
 
-// Sockets contains the WebSockets of an event loop, and their shared state. Its methods must be called on the loop,
+// Sockets contains the WebSockets of an event loop, and their shared state; its methods must be called on the loop,
 // unless their comments say otherwise.
 type Sockets struct {
 	*Fanout
@@ -58,8 +58,7 @@ func NewSockets(loop Loop, sites *exchange.Server, conns *conn.Set) *Sockets {
 	return a
 }
 
-// Configure sets the configuration. Of the parameter groups, WebSockets use only the fields MaxEvent, HandOver and
-// Counted.
+// Configure sets the configuration; WebSockets use only the fields MaxEvent, HandOver and Counted of groups.
 func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 	a.cfg, a.maxEvent = cfg, groups.MaxEvent
 	a.onCount = groups.Counted
@@ -68,10 +67,9 @@ func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 
 func (a *Sockets) Trim() { a.codec = nil }
 
-// Drain prepares the end of all WebSockets. If retire is true, the server is replaced, and WebSockets are closed with
-// 1012 (service restart), unless they may stay until Export. Otherwise WebSockets are closed with 1001 (RFC 6455
-// §7.4.1, IANA). Drain first sends waiting messages to groups, for a limited time; WebSockets that stay get the
-// remaining messages before they are handed over. Afterwards conn.Set.Drain calls Socket.Drain of each Socket.
+// If retire is true, the server is replaced, and WebSockets are closed with 1012 (service restart), unless they may
+// stay until Export. Otherwise WebSockets are closed with 1001 (RFC 6455 §7.4.1, IANA). Drain first sends waiting
+// messages to groups, for a limited time; WebSockets that stay get the rest before they are handed over.
 func (a *Sockets) Drain(retire bool) {
 	a.leaving = websocket.GoingAway
 	within := finishWithin
@@ -90,7 +88,6 @@ func (a *Sockets) Drain(retire bool) {
 	a.conns.Flush()
 }
 
-// spare closes the WebSockets that have stayed open for ReloadGrace.
 func (a *Sockets) spare() {
 	a.spared = false
 	a.each(func(s *Socket) { s.Drain(true) })
@@ -115,7 +112,7 @@ func describe(s *Socket) *exchange.SocketState {
 	}
 }
 
-// keep copies the handler's state from p into d. p is the part with which the handler has released the WebSocket.
+// p is the part with which the handler has released the WebSocket.
 func keep(d *exchange.SocketState, p *exchange.Part) {
 	d.Head, d.Data = append([]byte(nil), p.Head.Fields...), append([]byte(nil), p.Body...)
 }
@@ -129,8 +126,8 @@ type GroupMessage struct {
 const (
 	groupBatch = 64 << 10 // in bytes
 
-	// leastBehind is the minimum of mostBehind, in bytes. If more bytes wait for a client, its WebSocket is closed with
-	// 1013 (try again later; RFC 6455 §7.4, IANA).
+	// leastBehind is the minimum of mostBehind, in bytes, above which a client's WebSocket is closed with 1013 (try
+	// again later; RFC 6455 §7.4, IANA).
 	leastBehind = 1 << 20
 
 	// groupHistory limits the messages that Hold stores for WebSockets from another process, in bytes.
@@ -143,8 +140,8 @@ const (
 )
 
 // Broadcast sends a message to all WebSockets of the group that the message names. If seq is not 0, another process has
-// numbered the message, and Broadcast drops it unless seq is larger than all earlier numbers. Broadcast does not wait.
-// The error is ErrBacklog. Broadcast is safe for concurrent use, and may also be called on the loop.
+// numbered the message, and Broadcast drops it unless seq is larger than all earlier numbers. Broadcast does not wait,
+// may be called on any goroutine, and returns ErrBacklog if too many bytes wait.
 func (a *Sockets) Broadcast(seq uint64, m *GroupMessage) error {
 	_, err := a.Publish(seq, func(seq uint64) (*Event, error) { return m.event(seq), nil })
 	return err

@@ -25,10 +25,9 @@ import (
 //   - the new server keeps these events until the import (Hold).
 //
 // If the new server no longer has an event that a subscriber needs, the new server ends the stream. The client then
-// reconnects, and gets the stored events after its Last-Event-ID. Both conditions allow either server to be ahead of
-// the other one.
+// reconnects, and gets the stored events after its Last-Event-ID.
 
-// StreamState describes a subscriber that is handed over. Its JSON form has at most 70 KiB.
+// StreamState describes a subscriber that is handed over.
 type StreamState struct {
 	Names []string
 	// the subscriber has received all events of its channels up to this number
@@ -40,7 +39,7 @@ type StreamState struct {
 	User        string `json:",omitempty"`
 	LastEventID string `json:",omitempty"`
 	Sent        int64
-	Framed      int64 // bytes of the response that do not belong to its body
+	Framed      int64
 
 	Log *logfile.State `json:",omitempty"`
 }
@@ -48,7 +47,6 @@ type StreamState struct {
 const (
 	exportAtOnce = 64
 
-	// exportPatience is how long Export waits for subscribers with unread data.
 	exportPatience = time.Second
 )
 
@@ -64,8 +62,8 @@ func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error
 	}, s.release)
 }
 
-// sweep removes some subscribers from this server and returns them. The result more reports whether more subscribers
-// remain. If the parameter late is true, sweep disconnects subscribers with unread data.
+// sweep removes some subscribers from this server and returns them, and reports whether more subscribers remain. If the
+// parameter late is true, sweep disconnects subscribers with unread data.
 func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	s.Take()
 	if !late && s.Sending() {
@@ -76,7 +74,7 @@ func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 		switch {
 		case len(list) == exportAtOnce:
 			return list, true
-		case !p.movable(): // the stream is ending, or its TLS connection cannot move
+		case !p.movable():
 		case p.state == idle:
 			list = append(list, s.depart(p))
 		case late:
@@ -121,7 +119,6 @@ func (p *StreamSubscriber) describe() *StreamState {
 	return d
 }
 
-// endStream sends the end of the response, without waiting for the client.
 func endStream(fd int, minor uint8) {
 	if minor > 0 {
 		_, _ = conn.Send(fd, finalChunk.Wire(minor), 0)
@@ -135,8 +132,8 @@ var (
 )
 
 // Import serves a subscriber that Export has handed over, usually in another process. Import owns fd, even if it
-// returns an error. After an error, the client reconnects. Import must not be called on the loop, nor before the server
-// has started.
+// returns an error, after which the client reconnects. Import must not be called on the loop, nor before the server has
+// started.
 func (s *Subscribers) Import(d *StreamState, fd int) error {
 	names, err := ParseNames(strings.Join(d.Names, ","))
 	if err == nil {

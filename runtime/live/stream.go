@@ -10,21 +10,20 @@ import (
 )
 
 type StreamConfig struct {
-	// Subscribers limits the subscribers of one channel. PerAddress limits the subscribers of one IP address, or of one
-	// /64 network for IPv6. Clients beyond a limit get status 503. Subscribers cannot use the last sixteenth of all
-	// connections (conn.AcceptConfig.MaxClients).
+	// Subscribers limits the subscribers of one channel, and PerAddress the subscribers of one IP address, or of one
+	// /64 network for IPv6. Clients beyond a limit get status 503.
 	Subscribers int
 	PerAddress  int
 
-	// Buffer limits the bytes of events that wait for a subscriber. A subscriber that exceeds the limit is
-	// disconnected. In addition, the kernel can keep about as many bytes.
+	// Buffer limits the bytes of events that wait for a subscriber, which is otherwise disconnected. In addition, the
+	// kernel can keep about as many bytes.
 	Buffer int
 
 	// History is the number of events that each channel keeps for clients that reconnect. The kept events need at most
 	// 256 KiB for each channel, and 16 MiB for all channels.
 	History int
 
-	// Heartbeat is the interval between heartbeats. The kernel disconnects a client that acknowledges nothing for two
+	// Heartbeat is the interval between heartbeats; the kernel disconnects a client that acknowledges nothing for two
 	// intervals.
 	Heartbeat time.Duration
 
@@ -45,12 +44,11 @@ type StreamConfig struct {
 
 	// The functions Joined and Left are called when a subscriber has joined or left, once for each of its channels. The
 	// function Counted is called after the number of subscribers of a channel, or of members of a group, has changed.
-	// These functions are called on the loop and must not block. Each of them may be nil.
+	// These functions, which may be nil, are called on the loop and must not block.
 	Joined, Left func(name string, client *StreamClient)
 	Counted      func(name string, subscribers int)
 }
 
-// A StreamClient does not change.
 type StreamClient struct {
 	Address     string
 	Port        string
@@ -60,9 +58,9 @@ type StreamClient struct {
 	Number uint64
 }
 
-// Loop is the event loop that runs subscribers and WebSockets. All methods except Do are called on the loop.
+// Loop is the event loop that runs subscribers and WebSockets; all methods except Do are called on the loop.
 type Loop interface {
-	// Do runs f on the loop, and returns after f has returned. Do must not be called on the loop.
+	// Do runs f on the loop, and returns after f has returned; it must not be called on the loop.
 	Do(f func())
 
 	Full() bool
@@ -84,7 +82,7 @@ type Loop interface {
 var emptyLine = []byte("\n\n") // ends an incomplete line, and adds an empty line
 
 // The type response is a handler's response to a client that is already a subscriber. It is the Sink of the handler and
-// the Source of the connection. After the last part, the response hands the connection over to the subscriber.
+// the Source of the connection, which it hands over to the subscriber after the last part.
 type response struct {
 	exchange.Source
 	sink   exchange.Sink
@@ -100,7 +98,7 @@ func (r *response) Send(p *exchange.Part) {
 		r.text, r.closed = true, p.File == nil && bytes.HasSuffix(p.Body, emptyLine)
 	}
 	switch {
-	case p.First: // Subscribe has sent the head
+	case p.First:
 		r.text = false
 		r.sink.Send(p)
 	case !p.Last():
@@ -120,8 +118,8 @@ func (r *response) end(p *exchange.Part) {
 	body := *p
 	body.End, body.Owner = exchange.NotLast, r
 	r.sink.Send(&body)
-	// An empty line must separate the body from the first event. Otherwise the first event would continue the last line
-	// of the body; some frameworks send the body "{}" or "null". Clients ignore a second empty line.
+	// An empty line must separate the body from the first event, which would otherwise continue the last line of the
+	// body, such as "{}" or "null" from some frameworks. Clients ignore a second empty line.
 	separator := emptyLine
 	if r.closed || !r.text {
 		separator = nil
@@ -155,7 +153,6 @@ func (r *response) upgrade(c *conn.Conn, log *logfile.Record, sent, framed int64
 	r.begun = true
 	p.sent, p.framed, p.log, p.conn = sent, uint32(framed), log, c
 	c.Upgrade(p)
-	// otherwise c calls serve after it has written its output
 	if !c.Gathers() && !c.Writing() {
 		c.Again()
 	}

@@ -25,8 +25,8 @@ const (
 	mostNamed = 8
 )
 
-// Subscribers serves the subscribers of all channels of a server. The methods of Subscribers must be called on the loop
-// unless their comments say otherwise.
+// Subscribers serves the subscribers of all channels of a server. Its methods must be called on the loop unless their
+// comments say otherwise.
 type Subscribers struct {
 	*Fanout
 	loop   Loop
@@ -49,14 +49,13 @@ type Subscribers struct {
 	pieces   [][]byte
 }
 
-// An eventFormat is immutable.
 type eventFormat struct {
 	epoch string
 	limit int
 }
 
-// NewSubscribers returns a Subscribers for the connections in conns and the requests of sites. Configure must be called
-// before all other methods.
+// NewSubscribers returns a Subscribers for the connections in conns and the requests of sites, whose Configure must be
+// called first.
 func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscribers {
 	s := &Subscribers{loop: loop, sites: sites, conns: conns, addresses: map[string]int32{},
 		next: uint64(os.Getpid())<<30 + 1}
@@ -65,8 +64,7 @@ func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscri
 	return s
 }
 
-// Configure sets the configuration. The parameter clients is the maximum number of client connections of the whole
-// server.
+// Configure sets the configuration, and the maximum number of client connections of the whole server.
 func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 	s.cfg, s.most = cfg, clients
 	s.onCount = cfg.Counted
@@ -86,8 +84,8 @@ func (s *Subscribers) Configure(cfg StreamConfig, clients int) {
 }
 
 // Publish sends an event to all subscribers of its channel, and returns its number. If seq is not 0, another process
-// has numbered the event, and Publish drops it unless seq is larger than all earlier numbers. Publish does not wait.
-// The error is a one-line description of an invalid message, or ErrBacklog. Publish is safe for concurrent use.
+// has numbered the event, and Publish drops it unless seq is larger than all earlier numbers. Publish does not wait,
+// may be called on any goroutine, and returns ErrBacklog or a one-line description of an invalid message.
 func (s *Subscribers) Publish(seq uint64, m *Message) (uint64, error) {
 	if err := m.Check(); err != nil {
 		return 0, err
@@ -102,7 +100,7 @@ func (s *Subscribers) Publish(seq uint64, m *Message) (uint64, error) {
 	})
 }
 
-// Counts returns the number of subscribers of each channel. Counts must not be called on the loop.
+// Counts returns the number of subscribers of each channel, and must not be called on the loop.
 func (s *Subscribers) Counts() map[string]int {
 	counts := map[string]int{}
 	s.loop.Do(func() {
@@ -160,7 +158,7 @@ const (
 	gone
 )
 
-// queue contains the unsent data of a subscriber. The events are shared by all subscribers.
+// queue contains the unsent data of a subscriber; all subscribers share the events.
 type queue struct {
 	events []*Event
 	off    int
@@ -173,11 +171,10 @@ func (p *StreamSubscriber) Position() *Position { return &p.position }
 
 func (p *StreamSubscriber) Give(events []*Event) { p.s.send(p, events) }
 
-// maxInput limits the bytes that a subscriber may send. They are ignored.
+// maxInput limits the bytes that a subscriber may send, which are ignored.
 const maxInput = 16 << 10
 
-// Input implements conn.Protocol. Input ignores the input of a subscriber, but disconnects the subscriber after more
-// than maxInput bytes.
+// Input ignores the input of a subscriber, but disconnects the subscriber after more than maxInput bytes.
 func (p *StreamSubscriber) Input(b []byte) {
 	switch {
 	case p.state == joining:
@@ -209,11 +206,11 @@ func (p *StreamSubscriber) Room(ended bool) {
 
 const lookAgain = int64(time.Minute)
 
-// Due implements conn.Protocol. Due sends a heartbeat if no data was sent to the client for nearly an interval.
+// Due sends a heartbeat if no data was sent to the client for nearly an interval.
 func (p *StreamSubscriber) Due() (next int64) {
 	now := p.s.conns.Now
 	if p.state != idle {
-		return now + lookAgain // a transfer has its own deadline
+		return now + lookAgain
 	}
 	if at := p.nextBeat(); at > now {
 		return at
@@ -232,7 +229,6 @@ func (p *StreamSubscriber) nextBeat() int64 {
 
 var oneHeartbeat = []*Event{NewText(":\n\n")}
 
-// Drain does nothing, because Subscribers.Drain ends the subscriber.
 func (p *StreamSubscriber) Drain(bool) {}
 
 func (p *StreamSubscriber) Closed() {

@@ -93,7 +93,7 @@ func (h *host) publish(name, data string) {
 	}
 }
 
-// A dropped subscriber is released completely. A subscriber that reads has no queue.
+// A dropped subscriber is released completely, and a subscriber that reads has no queue.
 func TestSubscriberThatDoesNotReadIsDropped(t *testing.T) {
 	h := serve(t, StreamConfig{Buffer: 16 << 10})
 	_, slow, _ := h.subscribe("192.0.2.1", "news")
@@ -129,7 +129,7 @@ func TestSubscribersAreCountedByAddressUntilTheyLeave(t *testing.T) {
 	}{
 		{"192.0.2.1", true}, {"192.0.2.1", false}, {"::ffff:192.0.2.1", false}, {"192.0.2.2", true},
 		{"2001:db8::1", true}, {"2001:db8::ffff:1", false}, {"2001:db8:0:1::1", true},
-		{"", true}, {"", true}, // unix sockets
+		{"", true}, {"", true},
 	} {
 		if _, _, err := h.subscribe(test.address, "a", "b"); test.ok != (err == nil) {
 			t.Errorf("%q: %v", test.address, err)

@@ -21,7 +21,7 @@ func (s *Socket) Send(p *exchange.Part) {
 	case s.answer != answering:
 		s.release(p)
 		return
-	case s.moving == resuming: // the handler has refused to resume the WebSocket
+	case s.moving == resuming:
 		s.notResumed()
 		s.advance()
 	}
@@ -54,7 +54,7 @@ func (s *Socket) hold(p *exchange.Part) {
 	}
 }
 
-// dropHeld discards the held parts. It reports whether one of these parts was the last part of the exchange.
+// dropHeld discards the held parts, and reports whether one of these was the last part of the exchange.
 func (s *Socket) dropHeld() (ended bool) {
 	held := s.held.TakeAll()
 	for i := range held {
@@ -104,7 +104,7 @@ func (s *Socket) send(p *exchange.Part) {
 		s.answer = finished
 	}
 	s.put(p, body, tail)
-	if s.closing && s.broken != nil && s.here() { // the client has closed the WebSocket
+	if s.closing && s.broken != nil && s.here() {
 		s.linger()
 	}
 }
@@ -159,8 +159,7 @@ func (s *Socket) Give(events []*Event) {
 	}
 }
 
-// queue keeps a message to a group until the WebSocket is accepted and the earlier output was sent. Messages to groups
-// and messages of the handler keep their order.
+// queue keeps a message to a group until the WebSocket is accepted and the earlier output was sent.
 func (s *Socket) queue(e *Event) {
 	p := exchange.Part{Op: e.Op, Body: e.Text()}
 	switch most := s.all.mostBehind(); {
@@ -175,7 +174,7 @@ func (s *Socket) queue(e *Event) {
 	}
 }
 
-// drop closes a WebSocket whose client does not read. The waiting output is sent before the close frame.
+// drop closes a WebSocket whose client does not read, after the waiting output.
 func (s *Socket) drop() {
 	s.leave()
 	s.hold(&exchange.Part{Op: exchange.OpClose, Number: websocket.TryAgainLater, Body: []byte(tooSlow)})
@@ -183,14 +182,13 @@ func (s *Socket) drop() {
 	s.advance()
 }
 
-// codec makes frames from messages and compresses messages, one message at a time.
 type codec struct {
 	inflater websocket.Inflater
 	deflater websocket.Deflater
 }
 
 // frame appends a frame for message to the buffer out. If compression makes the message smaller, frame appends the
-// whole compressed frame and returns nil. Otherwise frame appends only the header, and returns the message as body.
+// whole compressed frame; otherwise it appends only the header, and returns the message as body.
 func (k *codec) frame(c *websocket.Compression, out *[]byte, op websocket.Opcode, message []byte) (body []byte) {
 	if packed, ok := k.pack(c, message); ok {
 		*out = append(websocket.AppendHeader(*out, op, true, len(packed)), packed...)
@@ -209,7 +207,7 @@ func (k *codec) pack(c *websocket.Compression, message []byte) (packed []byte, o
 	return k.deflater.Deflate(message, c.Bits)
 }
 
-// frameOf returns the WebSocket frame of an event for a client. A compressed frame is made once for all clients with
+// frameOf returns the WebSocket frame of an event for a client; a compressed frame is made once for all clients with
 // the same window size.
 func (k *codec) frameOf(c *websocket.Compression, e *Event) []byte {
 	if !compresses(c, len(e.Text())) {
