@@ -29,20 +29,19 @@ const (
 	againAfter  = 100 * time.Millisecond
 	againAtMost = 2 * time.Second
 
-	// If more than muchPending bytes are queued, publishers are delayed. If more than mostPending bytes are queued, new
-	// events are dropped.
+	// Above muchPending queued bytes, publishers are delayed; above mostPending, new events are dropped.
 	muchPending = 16 << 20
 	mostPending = 64 << 20
 
-	// mostTogether and togetherBytes limit the batches of one request. A single larger batch is sent alone. The limits
-	// are small enough that a request succeeds within answerWithin on a slow network.
+	// mostTogether and togetherBytes limit the batches of one request. The limits are small enough that a request
+	// succeeds within answerWithin on a slow network; a single larger batch is sent alone.
 	mostTogether  = 64
 	togetherBytes = 256 << 10
 )
 
-// Broker connects a server to Redis or Valkey. Several servers share their channels through one stream in the broker.
-// The broker numbers the events; without a broker, the supervisor numbers them. The methods of Broker are safe for
-// concurrent use. Only the methods History and Close block, for at most a few seconds.
+// Broker connects a server to Redis or Valkey. The broker numbers the events; without a broker, the supervisor numbers
+// them. The methods of Broker are safe for concurrent use. Only the methods History and Close block, for at most a few
+// seconds.
 //
 // # Order
 //
@@ -53,17 +52,17 @@ const (
 //
 // # Outages
 //
-// During an outage, batches stay in memory. When the broker is reachable again, the batches are sent in order. A batch
-// whose response was lost is sent again. Each server counts its batches, so that the script can reject a batch that was
-// already added. Reading continues after the last event that was read. If the broker has lost its data, the first
-// server that notices the loss skips some numbers, so that no number is used twice (placeScript).
+// During an outage, batches stay in memory, to be sent in order afterwards. A batch whose response was lost is sent
+// again. Each server counts its batches, so that the script can reject a batch that was already added. Reading
+// continues after the last event that was read. If the broker has lost its data, the first server that notices the loss
+// skips some numbers, so that no number is used twice (placeScript).
 //
 // The server does not start while the broker is unreachable, because the last event number is unknown. An upgrade is
 // the exception, because the previous program passes the last event number on.
 //
 // # Foreign entries
 //
-// Programs other than fapws can also write to the stream. The first foreign entry is logged. All foreign entries are
+// Programs other than fapws can also write to the stream; the first foreign entry is logged. All foreign entries are
 // ignored, but the next event number is larger than their ids. If an id exceeds maxSeq, the stream is deleted and
 // starts again.
 //
@@ -126,8 +125,8 @@ const (
 )
 
 // ConnectBroker connects to a broker. If epoch is not empty, the Broker continues with the epoch and the last event
-// number of an earlier Broker. In this case, ConnectBroker succeeds even if the broker is unreachable. The error is
-// written for the user.
+// number of an earlier Broker, and ConnectBroker succeeds even if the broker is unreachable. The error is written for
+// the user.
 func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile.Level, string)) (*Broker, error) {
 	quiet()
 	o := *a.options
@@ -188,10 +187,9 @@ func (c *Broker) begin(ctx context.Context) error {
 	return err
 }
 
-// String returns the URL of the broker without the password.
 func (c *Broker) String() string { return c.shown }
 
-// Epoch returns the epoch. Event numbers are comparable only within the same epoch.
+// Epoch returns the epoch, within which event numbers are comparable.
 func (c *Broker) Epoch() string { return c.epoch }
 
 // isEpoch reports whether the parameter text has the form of an epoch: a lower-case number in base 36.
@@ -255,8 +253,7 @@ func (c *Broker) failed(in direction, err error) {
 		mostPending>>20))
 }
 
-// answered records that a read or write has succeeded. The outage ends unless requests in the opposite direction still
-// fail.
+// answered ends the outage after a successful read or write, unless requests in the opposite direction still fail.
 func (c *Broker) answered(in direction) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -129,8 +129,8 @@ func TestBatchThatIsSentAgainIsAddedOnce(t *testing.T) {
 	}
 }
 
-// After a failed batch, the remaining batches of the request must be rejected. Otherwise the failed batch would count
-// as added and be lost.
+// After a failed batch, the remaining batches of the request must be rejected, because otherwise the failed batch would
+// count as added and be lost.
 func TestBatchesAfterAFailedBatchAreNotAdded(t *testing.T) {
 	n := connect(t, redistest.Start(t))
 	some := []Batch{{N: 1, count: 1}, {N: 1, count: 2}, {N: 1, count: 3}}

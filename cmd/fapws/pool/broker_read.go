@@ -15,15 +15,15 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// numberOf returns the event number in the id of an entry. The second part of the id is always 0 and is ignored.
+// numberOf returns the event number in the id of an entry, whose second part is always 0.
 func numberOf(id string) uint64 {
 	number, _, _ := strings.Cut(id, "-")
 	n, _ := strconv.ParseUint(number, 10, 64)
 	return n
 }
 
-// parseBatch parses an entry of the stream. The result ok reports whether the entry is valid, because any program with
-// access to the broker can write entries. The result from is the server that published the batch.
+// parseBatch parses an entry of the stream; ok is false for an invalid entry, which any program with access to the
+// broker can write. The result from is the server that published the batch.
 func parseBatch(entry redis.XMessage) (b Batch, from string, ok bool) {
 	ok = true
 	text := func(name string) string {
@@ -47,8 +47,7 @@ func parseBatch(entry redis.XMessage) (b Batch, from string, ok bool) {
 const (
 	readAtOnce = 64
 
-	// historyEntries and historyBytes limit the history that a server reads from the broker at its start. A worker's
-	// own history has the same limits.
+	// historyEntries and historyBytes limit the history that a server reads from the broker at its start.
 	historyEntries = 1000
 	historyBytes   = 16 << 20
 )
@@ -106,7 +105,6 @@ func (c *Broker) take(entry redis.XMessage) {
 	}
 }
 
-// History returns the most recent events that the broker keeps, in ascending order.
 func (c *Broker) History() ([]Batch, error) {
 	if c.State().Away > 0 {
 		return nil, errors.New("the broker is away")
@@ -152,7 +150,6 @@ return string.format('%%.0f', number)
 `, maxSeq, afterLoss))
 })
 
-// place returns the number of the last entry, which is at least the parameter known (see placeScript).
 func (c *Broker) place(known uint64) (uint64, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, answerWithin)
 	defer cancel()

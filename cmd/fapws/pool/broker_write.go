@@ -89,8 +89,8 @@ return 1
 `, maxSeq, afterLoss, keptEntries, leastEntries, nodeLives))
 })
 
-// Publish queues events for all servers, or a purge pattern for the caches of all servers except this one. The result
-// is false if the queue was full.
+// Publish queues events for all servers, or a purge pattern for all servers except this one, and returns false if the
+// queue was full.
 func (c *Broker) Publish(b Batch) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

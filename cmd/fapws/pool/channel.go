@@ -43,7 +43,7 @@ type Channel struct {
 	parts []byte // the parts of an incomplete message; used only by the method Receive
 }
 
-// A datagram with a part of a split message begins with a mark. The mark of the last part is endMark. No unsplit
+// A datagram with a part of a split message begins with a mark. The mark of the last part is endMark, and no unsplit
 // message begins with the byte of a mark.
 const (
 	partMark = '+'
@@ -63,7 +63,6 @@ func Pair() (c *Channel, theirs *os.File, err error) {
 	return c, theirs, nil
 }
 
-// NewChannel returns a channel that owns the descriptor.
 func NewChannel(fd int) (*Channel, error) {
 	nc, err := system.Conn(fd, "control channel")
 	if err != nil {
@@ -80,7 +79,7 @@ func NewChannel(fd int) (*Channel, error) {
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.SyscallConn() }
 
 // Send sends m and optional descriptors, which stay open. If the socket buffer is full, Send waits until the receiving
-// process reads. With descriptors, Send waits no longer than passWithin.
+// process reads, with descriptors no longer than passWithin.
 func (c *Channel) Send(m *Message, fds ...int) error {
 	texts, err := m.encode()
 	if err != nil {
@@ -164,8 +163,8 @@ func (m *Message) encode() (texts [][]byte, err error) {
 	return texts, nil
 }
 
-// BeforeReason returns the beginning of the datagram in which a crashing process reports its reason. The process
-// appends the text of the reason unchanged.
+// BeforeReason returns the beginning of the datagram in which a crashing process reports its reason, whose text follows
+// unchanged.
 func BeforeReason() []byte {
 	m := Message{Kind: Failing, Raw: []byte{0}}
 	texts, _ := m.encode()
@@ -253,7 +252,7 @@ func (c *Channel) join(datagram []byte) (*Message, error) {
 	return decode(text)
 }
 
-// decode parses a message. The result does not share memory with the parameter datagram.
+// decode parses a message, and shares no memory with the parameter datagram.
 func decode(datagram []byte) (*Message, error) {
 	if isBare(string(datagram)) {
 		return &Message{Kind: Kind(datagram)}, nil
@@ -289,7 +288,7 @@ func filesIn(oob []byte) (files []*os.File, err error) {
 	for i := range messages {
 		fds, err := unix.ParseUnixRights(&messages[i])
 		if err != nil {
-			continue // this control message contains no descriptors
+			continue
 		}
 		for _, fd := range fds {
 			files = append(files, os.NewFile(uintptr(fd), "socket"))
@@ -304,8 +303,8 @@ func CloseFiles(files []*os.File) {
 	}
 }
 
-// descriptor returns the descriptor of c. Unlike the method Fd, descriptor leaves the socket non-blocking. A blocking
-// mode would also apply in all processes that share the socket.
+// descriptor returns the descriptor of c. Unlike the method Fd, it leaves the socket non-blocking in all processes that
+// share the socket.
 func descriptor(c syscall.Conn) (fd int, err error) {
 	rc, err := c.SyscallConn()
 	if err != nil {

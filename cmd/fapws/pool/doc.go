@@ -1,6 +1,6 @@
 // Package pool starts worker processes, which serve clients, and replaces workers that end or fail. The package owns
-// the listening sockets, so workers can be replaced without disturbing clients. The supervisor uses this package to run
-// a Pool. A worker uses it for its end of the Channel.
+// the listening sockets, so workers can be replaced without disturbing clients. The supervisor runs a Pool, and a
+// worker uses its end of the Channel.
 //
 // All decisions are made on the goroutine of Run. Signals, timers, messages and the ends of workers reach that
 // goroutine as functions, which it calls. Start reading at Pool, level.go (number of workers) and generation.go
@@ -37,13 +37,12 @@
 //
 // An attacker may control a worker through its application (trust.go). A worker sends its settings before it enters its
 // sandbox and before any handler runs ("configured", "confined"). The supervisor ignores settings that arrive later. A
-// table defines how each message is treated in each phase of a worker. A message affects only the worker that sent it,
-// except for events, purges and subscriber counts. A worker that sends a forged message or exceeds a bound is killed.
+// message affects only the worker that sent it, except for events, purges and subscriber counts. A worker that sends a
+// forged message or exceeds a bound is killed.
 //
 // # Health
 //
-// Once a second, the supervisor asks each serving worker whether it can serve requests (health.go). A slow reply proves
-// nothing: the machine can be slow, an inline handler can be busy, or a debugger can be attached. A worker is killed
+// Once a second, the supervisor asks each serving worker whether it can serve requests (health.go). A worker is killed
 // and replaced if the descriptors of its event loop have changed (runtime.Server.Intact), or if all of its threads
 // sleep while it reads none of its messages.
 //

@@ -11,8 +11,7 @@ import (
 
 const keptStderr = 32 << 10 // in bytes
 
-// stderrCapture forwards the standard error of a loading worker and keeps its last bytes. A nil stderrCapture is valid
-// and empty.
+// stderrCapture forwards the standard error of a loading worker and keeps its last bytes; nil is empty.
 type stderrCapture struct {
 	mu   sync.Mutex
 	text []byte

@@ -41,8 +41,8 @@ func (r *request) finished(err error) {
 
 var errEnding = errors.New("the server is shutting down")
 
-// begin starts a new generation. If a generation is already loading, begin queues the request. During an upgrade, the
-// next program starts the queued generation.
+// begin starts a new generation. If a generation is already loading, begin queues the request, during an upgrade for
+// the next program.
 func (p *Pool) begin(r request) {
 	if p.stopping {
 		r.finished(errEnding)
@@ -77,8 +77,6 @@ func (p *Pool) begin(r request) {
 
 func (p *Pool) first() bool { return p.adopted == 0 }
 
-// manyRetiring reports whether so many old workers are still finishing requests that the next reload must wait until an
-// old worker ends.
 func (p *Pool) manyRetiring() bool {
 	retiring := 0
 	for _, w := range p.workers {
@@ -128,8 +126,8 @@ func (g *generation) startNext() {
 	}
 }
 
-// early returns the sockets on which the next worker may accept connections while it loads. The result is nil unless
-// that worker is the very first one and the server ends if it fails.
+// early returns the sockets on which the next worker may accept connections while it loads: nil unless that worker is
+// the very first one and the server ends if it fails.
 func (g *generation) early() []Address {
 	p := g.p
 	if p.o.Stay || !p.first() || len(g.workers) > 0 {
@@ -207,8 +205,7 @@ func (p *Pool) open(w *worker) (ok bool) {
 	return err == nil
 }
 
-// adopt makes the workers of g serve. The new workers receive the sockets before the old workers stop accepting
-// connections.
+// The new workers receive the sockets before the old workers stop accepting connections.
 func (g *generation) adopt() {
 	p := g.p
 	p.pace.reset()
@@ -271,7 +268,7 @@ func (g *generation) complete() {
 		p.o.Log(logfile.Info, g.why)
 	case p.adopted == 1:
 		p.o.Up(p.addresses, false)
-	case g.upgrade: // the new program logs that the upgrade has succeeded
+	case g.upgrade:
 	default:
 		p.o.Log(logfile.Info, "reloaded: "+Count(len(g.workers), "worker"))
 	}
@@ -327,7 +324,7 @@ func (g *generation) fail(w *worker, how string, code int, said bool) {
 	case g.sleep:
 		next = "the application stays awake until the next reload"
 	}
-	line := name + " " + how + "; " + next // the worker has logged the reason
+	line := name + " " + how + "; " + next
 	if w != nil && !said {
 		line = w.ended(how, next)
 	}
@@ -339,7 +336,6 @@ func (g *generation) fail(w *worker, how string, code int, said bool) {
 	p.maybeBegin()
 }
 
-// showFailure creates the notice about the failure of w and sends it to the workers. w may be nil.
 func (p *Pool) showFailure(w *worker) {
 	if p.o.FailureNotice == nil {
 		return
@@ -404,7 +400,7 @@ func (p *Pool) maybeHandOver() {
 		time.AfterFunc(handOverAgain, func() { p.post(p.maybeHandOver) })
 		return
 	}
-	err := handOver(p) // handOver returns only after an error
+	err := handOver(p)
 	p.o.Log(logfile.Error, fmt.Sprintf("cannot start the new version: %v; the new workers keep serving under the "+
 		"old program", err))
 	p.handing = false

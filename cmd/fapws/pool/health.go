@@ -23,10 +23,9 @@ const (
 // health records whether a worker responds.
 //
 // A missing reply to a Check does not prove that a worker is broken: a debugger may have stopped the worker, or the
-// machine may be slow. A busy event loop proves nothing either, because inline handlers can run for a long time. A
-// worker is broken in three cases: it reports that its own descriptors are broken (runtime.Server.Intact), all of its
-// threads sleep while it reads none of its messages, or a signal has stopped it. Ctrl-Z in a terminal stops the workers
-// and the supervisor together; the supervisor then counts no checks.
+// machine may be slow. A worker is broken in three cases: it reports that its own descriptors are broken
+// (runtime.Server.Intact), all of its threads sleep while it reads none of its messages, or a signal has stopped it.
+// Ctrl-Z in a terminal stops the workers and the supervisor together; the supervisor then counts no checks.
 //
 // It is not enough that every check finds unread messages, because each check may find new messages while the worker
 // keeps reading. A worker is killed only if it has read none of its messages between two checks.
@@ -36,13 +35,12 @@ const (
 // computing.
 type health struct {
 	asked  bool
-	most   int // the result most of the last call of the method look
+	most   int
 	looks  int
 	sent   int
-	unread int // number of unread bytes at the last call of the method look
+	unread int
 }
 
-// check performs one health check and kills a worker that does not read its messages.
 func (w *worker) check() {
 	h := &w.health
 	most, why := w.look()
@@ -82,8 +80,7 @@ func (w *worker) look() (most int, why string) {
 	return 0, ""
 }
 
-// checked handles a worker's reply to a Check. The parameter why is the reason why the worker cannot serve requests, or
-// "" if it can.
+// checked handles a worker's reply to a Check: the reason why the worker cannot serve requests, or "" if it can.
 func (w *worker) checked(why string) {
 	w.health.asked, w.health.most = false, 0
 	if why != "" && w.answers() {
@@ -106,7 +103,6 @@ func (w *worker) hasRead(enough int) bool {
 	return unread == 0 || unread+enough <= was
 }
 
-// unread returns the kernel memory that the unread messages occupy, in bytes.
 func (c *Channel) unread() (bytes int) {
 	if fd, err := descriptor(c); err == nil {
 		bytes, _ = unix.IoctlGetInt(fd, unix.TIOCOUTQ)

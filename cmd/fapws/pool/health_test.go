@@ -7,8 +7,7 @@ import (
 )
 
 // A worker is killed only if several consecutive checks find it asleep. A stopped worker gets more time, because it may
-// continue, and a computing worker is not killed. If many bytes are queued for a worker, it is killed even if it is
-// stopped or computing.
+// continue, and a computing worker is not killed.
 func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 	for _, c := range []struct {
 		name    string

@@ -27,7 +27,7 @@ type pace struct {
 	last time.Duration
 }
 
-// wait starts a pause before the next worker is started. The pause is twice as long as the last pause. During a pause,
+// wait starts a pause before the next worker is started. The pause is twice as long as the last pause; during a pause,
 // wait does nothing.
 func (a *pace) wait(post func(func()) bool, ended func()) {
 	if a.pause == nil {
@@ -50,7 +50,7 @@ func (a *pace) reset() {
 
 func (p *Pool) level() {
 	if g := p.batch; g != nil && len(g.workers) == 0 && p.pace.pause == nil {
-		g.startNext() // the batch has no workers left
+		g.startNext()
 	}
 	if p.first() || p.stopping {
 		return
@@ -172,8 +172,7 @@ func (p *Pool) lost(w *worker, was State, how string) {
 	p.level()
 }
 
-// recycle replaces w after its successor has loaded. If w was started only recently, its successor starts after a
-// pause.
+// recycle replaces w after its successor has loaded.
 func (p *Pool) recycle(w *worker, why string) {
 	if w.state > Serving || w.replaced {
 		return
@@ -193,7 +192,7 @@ func (p *Pool) recycle(w *worker, why string) {
 	w.replaced = true
 	if w.servesEarly() {
 		p.batch.leave(w)
-		w.setState(Serving) // keep the worker serving until the other workers have loaded
+		w.setState(Serving)
 		p.progress()
 	}
 	p.level()
@@ -205,7 +204,7 @@ func (p *Pool) resize(by int) {
 	}
 	p.want = max(1, p.want+by)
 	p.o.Log(logfile.Info, Count(p.want, "worker"))
-	if p.batch == nil { // otherwise level is called when the loading generation has succeeded or failed
+	if p.batch == nil {
 		p.level()
 	}
 }
@@ -217,9 +216,8 @@ func Count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// share sends the listening sockets to all serving workers that do not have them yet. All workers accept from the same
-// sockets, so any idle worker can accept a waiting connection. If no worker serves, share sends the sockets to a
-// loading worker.
+// share sends the listening sockets to all serving workers that do not have them yet. If no worker serves, share sends
+// the sockets to a loading worker.
 func (p *Pool) share() {
 	serves := false
 	var early, loads *worker
@@ -286,7 +284,7 @@ func (p *Pool) awake(w *worker) {
 }
 
 // notAwake replaces w, a worker with the role Asleep that could not load its application, by a new worker with the role
-// Asleep. With Options.FailureNotice, the clients of w see the reason.
+// Asleep.
 func (p *Pool) notAwake(w *worker) {
 	p.failure = fmt.Sprintf("worker %d failed to load: %s", w.pid, w.reason)
 	p.o.Log(logfile.Error, fmt.Sprintf("worker %d failed to load the application; the next request tries again", w.pid))
@@ -297,7 +295,6 @@ func (p *Pool) notAwake(w *worker) {
 	p.level()
 }
 
-// anyStaying returns a serving worker that is not being replaced, or nil.
 func (p *Pool) anyStaying() *worker {
 	for _, w := range p.workers {
 		if w.state == Serving && !w.replaced {

@@ -14,27 +14,25 @@ type Kind string
 const (
 	// Listen: accept connections on the attached sockets, which Message.Addresses names.
 	Listen Kind = "listen"
-	// Retire: new workers have replaced this worker. Finish the requests of clients and end within Grace.
+	// Retire: new workers have replaced this worker, which must finish the requests of clients and end within Grace.
 	Retire Kind = "retire"
 	// Depart: close or hand over idle connections. The supervisor sends Depart after Retire, when the new workers serve
 	// and no replaced worker accepts connections.
 	Depart Kind = "depart"
 	Stop   Kind = "stop"
 	Quit   Kind = "quit"
-	// Reopen: reopen the log files. An attached file becomes standard error.
+	// Reopen: reopen the log files; an attached file becomes standard error.
 	Reopen Kind = "reopen"
 	Check  Kind = "check"
-	// Ask: a request whose name is in Text. The receiver replies with an Answer that has the same ID. Workers also send
-	// Ask to the supervisor.
+	// Ask: a request whose name is in Text, and whose Answer has the same ID.
 	Ask Kind = "ask"
 	// Answer: Raw is the reply to the message Ask or Certificates with the same ID. If the request failed, Text is the
 	// reason.
 	Answer Kind = "answer"
-	// Notice: code has failed to load. Browsers receive the page in Raw instead of all other pages, and other clients
-	// the Text instead of responses of the application.
+	// Notice: code has failed to load, so browsers receive the page in Raw instead of all other pages, and other
+	// clients the Text instead of responses of the application.
 	Notice Kind = "notice"
-	// Purge: remove the cached responses that match Text. A worker sends Purge to the supervisor, which forwards it to
-	// all other workers.
+	// Purge: remove the cached responses that match Text; the supervisor forwards it to all other workers.
 	Purge Kind = "purge"
 	// Events: Raw contains N events, numbered from Seq in Epoch. All workers receive the events in the same order. In
 	// the copy for the publisher, ID is the ID of its Publish. If N is 0 and Text is the constant Dropped, the events
@@ -59,7 +57,6 @@ const (
 	Subscribers = "subscribers" // connections; the worker that gives them receives Retire
 )
 
-// Dropped is the Text of Events that were dropped because a queue was full.
 const Dropped = "dropped"
 
 const (
@@ -74,24 +71,22 @@ const (
 	// Confined: the worker is about to enter its sandbox, if any, and then to run handlers. After Confined, the worker
 	// must send neither Configured nor Certificates.
 	Confined Kind = "confined"
-	// Started: handlers run from now on. If the worker ends after Started, the supervisor does not treat its end as a
-	// failure to load.
+	// Started: handlers run from now on, so an end of the worker is no longer a failure to load.
 	Started Kind = "started"
 	// Loaded: the worker can serve. N is 1 if subscribers must wake the application (Settled.Watches). Raw is a Settled
 	// in which only the field Protocol is set. A worker with the role Asleep sends Loaded a second time when its
 	// application has loaded.
 	Loaded Kind = "loaded"
-	// Failing: the process is about to end because of an error. The reason, in one line, is in Text. If the process
+	// Failing: the process is about to end because of an error, whose reason, in one line, is in Text. If the process
 	// crashes, the reason is in Raw (see BeforeReason).
 	Failing Kind = "failing"
-	// Checked: the reply to Check. If Text is empty, the worker can serve requests. Otherwise Text is the reason why it
-	// cannot.
+	// Checked: the reply to Check, whose Text is empty, or the reason why the worker cannot serve requests.
 	Checked Kind = "checked"
 	// Unused: the reply to Check if the worker can serve requests and its application was unused for the time in the
 	// setting idle-stop.
 	Unused Kind = "unused"
-	// Recycle: replace the worker that sends this message. Text is the reason, such as "max-requests reached". If Hung
-	// is true, the event loop of the worker is blocked.
+	// Recycle: replace the worker that sends this message, for the reason in Text, such as "max-requests reached". If
+	// Hung is true, the event loop of the worker is blocked.
 	Recycle Kind = "recycle"
 	// Join: send Events to the worker from now on. The supervisor also sends Take, so that the worker receives the
 	// history.
@@ -99,18 +94,17 @@ const (
 	// Publish: Raw contains N events, which the supervisor sends to all workers.
 	Publish Kind = "publish"
 	// Counts: for each channel whose number of subscribers has changed, the new number. A worker sends the numbers of
-	// its own subscribers. The supervisor sends each worker the sums over all other workers.
+	// its own subscribers, and gets the sums over all other workers.
 	Counts Kind = "counts"
 	Closed Kind = "closed"
 	// Certificates, from a worker: Raw lists the certificates that the worker requests (see Options.Certificates). A
 	// worker sends Certificates at most once, before Confined and Loaded.
 
-	// LastWords: the worker is about to end. Raw is state that the supervisor keeps.
+	// LastWords: the worker is about to end; Raw is state that the supervisor keeps.
 	LastWords Kind = "last words"
 )
 
-// A Message is sent from the supervisor to a worker or from a worker to the supervisor. All fields except Raw together
-// must not exceed maxObject bytes.
+// All fields except Raw together must not exceed maxObject bytes.
 type Message struct {
 	Kind      Kind
 	ID        uint64        `json:",omitempty"`
@@ -140,8 +134,8 @@ type Settled struct {
 	Watches bool // subscribers wake the application; always false before Loaded
 }
 
-// Protocol is the version of the message format and of the Handover. A program can replace a running program only if
-// both have the same Protocol.
+// Protocol is the version of the message format and of the Handover, and must be the same in a program and its
+// replacement.
 const Protocol = 9
 
 type Reply struct {
@@ -150,7 +144,7 @@ type Reply struct {
 }
 
 // Questions holds the requests (Ask) to which the process at the other end of a channel has not replied yet. The zero
-// value is empty and ready for use. A Questions is safe for concurrent use.
+// value is ready for use, and safe for concurrent use.
 type Questions struct {
 	last atomic.Uint64
 	// map from the ID of a request to the channel, of type chan *Message, that receives the reply
@@ -201,8 +195,6 @@ type WorkerStatus struct {
 	Since time.Time
 	RSS   int64
 }
-
-// Workers also send requests to the supervisor, for example for a status page with data about all workers.
 
 // A worker may lack the permission to read certificates and their keys, so it requests them from the supervisor. The
 // supervisor sends them in a message, never in the environment or the arguments, and sends them again after a change.

@@ -37,7 +37,7 @@ type outbox struct {
 	closed    atomic.Bool
 }
 
-// add queues the datagrams of a message. The descriptors fds belong to the last datagram. If the worker does not read,
+// add queues the datagrams of a message. The descriptors fds belong to the last datagram; if the worker does not read,
 // add closes o and returns false.
 func (o *outbox) add(texts [][]byte, fds ...int) bool {
 	all := make([]datagram, len(texts))
@@ -61,7 +61,7 @@ func (o *outbox) queued(by int) {
 	}
 }
 
-// deliver sends datagrams, or drops them if the outbox is closed. deliver runs on the goroutine of the outbox.
+// deliver sends datagrams, or drops them if the outbox is closed, on the goroutine of the outbox.
 func (o *outbox) deliver(all []datagram) {
 	for i, d := range all {
 		for sent := false; !sent && !o.closed.Load(); {
@@ -76,7 +76,7 @@ func (o *outbox) deliver(all []datagram) {
 				o.sent.Add(int64(len(d.text)))
 			case errors.Is(err, unix.ENOBUFS):
 				time.Sleep(offerAgain)
-			// The worker has died. The function channelClosed replaces it.
+			// The worker has died, and the function channelClosed replaces it.
 			default:
 				o.closed.Store(true)
 			}

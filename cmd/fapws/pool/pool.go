@@ -72,8 +72,8 @@ func New(o Options) *Pool {
 // delivers the signals to this process.
 func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	if p.o.Broker != nil {
-		// This call is deferred first, so that it runs after the channel over is closed. Otherwise the last deliveries
-		// would wait for this goroutine forever.
+		// Deferred first, so that it runs after the channel over is closed: otherwise the last deliveries would wait
+		// for this goroutine forever.
 		defer p.o.Broker.Close(closingBroker)
 	}
 	defer close(p.over)
@@ -104,7 +104,6 @@ func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	return p.result
 }
 
-// createRates creates the table of rate limits, which occupies no memory until a worker uses it.
 func (p *Pool) createRates() {
 	var err error
 	if p.rates, err = ratelimit.Create(); err != nil {
@@ -113,8 +112,7 @@ func (p *Pool) createRates() {
 }
 
 // reap collects the exit status of every child process that has ended: workers, and orphans that the kernel has
-// assigned to this process, for example because it is process 1 of a container. Orphans that are not collected would
-// remain zombies.
+// assigned to this process, for example because it is process 1 of a container.
 func (p *Pool) reap() {
 	for {
 		var status unix.WaitStatus
@@ -152,8 +150,7 @@ func (p *Pool) post(f func()) bool {
 	}
 }
 
-// do runs f on the goroutine of Run and waits until f has returned. If Run has already returned, do returns without
-// calling f.
+// do runs f on the goroutine of Run and waits until f has returned, unless Run has already returned.
 func (p *Pool) do(f func()) {
 	done := make(chan struct{})
 	posted := p.post(func() {
@@ -177,9 +174,8 @@ func (p *Pool) reopen() {
 
 func (p *Pool) Reopen() { p.post(p.reopen) }
 
-// ReloadChanged starts a reload after files have changed, and does not wait for the reload. ReloadChanged cancels a
-// generation that is still loading the old files, because the old files may never finish loading, for example because
-// of an endless loop.
+// ReloadChanged starts a reload after files have changed, and does not wait for the reload. It cancels a generation
+// that still loads the old files, because those may never finish loading.
 func (p *Pool) ReloadChanged(why string) {
 	p.post(func() { p.begin(request{why: why, newer: true}) })
 }
@@ -214,9 +210,9 @@ func (p *Pool) AwaitReload(ctx context.Context) {
 	}
 }
 
-// ReloadAndWait starts new workers, which replace the old workers when all new workers have loaded. The parameter why
-// is the reason for the log, such as "app.py has changed". ReloadAndWait returns nil when the new workers serve, or an
-// error if the reload fails. All calls during a reload share the next reload.
+// ReloadAndWait starts new workers, which replace the old workers when all new workers have loaded. ReloadAndWait
+// returns nil when the new workers serve, or an error if the reload fails. All calls during a reload share the next
+// reload.
 func (p *Pool) ReloadAndWait(why string) error {
 	asked := make(chan error, 1)
 	if !p.post(func() { p.begin(request{why: why, asked: []chan<- error{asked}}) }) {
@@ -329,7 +325,7 @@ func (p *Pool) loaded(w *worker, m *Message) {
 }
 
 // speaks returns an error if the Protocol of a Settled differs from the constant Protocol, because the types of other
-// fields may differ, too. Callers print "worker N" before the error.
+// fields may differ, too.
 func speaks(text []byte) error {
 	var version struct{ Protocol int }
 	if json.Unmarshal(text, &version) == nil && version.Protocol != Protocol {
@@ -420,7 +416,7 @@ func (p *Pool) Status() (st Status) {
 	return st
 }
 
-// RenewCertificates sends changed certificates to the workers. RenewCertificates is safe for concurrent use.
+// RenewCertificates sends changed certificates to the workers, and is safe for concurrent use.
 func (p *Pool) RenewCertificates() { p.post(p.renewCertificates) }
 
 func (p *Pool) renewCertificates() {
@@ -456,25 +452,24 @@ type Options struct {
 	Stay bool
 
 	// The function Early returns the listening sockets that can be opened before a worker has loaded. The function Open
-	// can return the same sockets. Early is called on the goroutine of Run.
+	// can return the same sockets; both run on the goroutine of Run.
 	Early func() []Address
 
 	// The function Open opens the listening sockets when the first worker has loaded. If that worker serves the failure
 	// page, Open is called a second time, with the settings of the first worker that has loaded an application. The
-	// second call either returns the same sockets or closes them. An error from Open ends the supervisor (see Run).
+	// second call either returns the same sockets or closes them; an error ends the supervisor (see Run).
 	Open func(*Settled) ([]Address, error)
 
 	// The function Fits returns the reason why a generation with these settings cannot use the open sockets, or "" if
 	// it can. Callers print "worker N" before the reason. Fits is called on the goroutine of Run.
 	Fits func(*Settled) string
 
-	// The function Up is called on the goroutine of Run when the workers serve. The parameter resumed is true after an
-	// upgrade, because the workers already served under the previous program.
+	// The function Up is called on the goroutine of Run when the workers serve; after an upgrade, resumed is true.
 	Up func(addresses []Address, resumed bool)
 
 	// FailureNotice returns a Notice to clients after new code has failed to load. The parameter how is the reason, and
 	// the parameter said is the end of the worker's standard error. With Stay, the Notice is also served after a failed
-	// first start. FailureNotice is called on Run's goroutine. Optional.
+	// first start. It may be nil, and is called on Run's goroutine.
 	FailureNotice func(how string, said []byte) *Message
 
 	Attributes func() *syscall.SysProcAttr
@@ -485,29 +480,28 @@ type Options struct {
 	Event func(kind Event, failure string)
 
 	// The function BeforeExec is called before an upgrade replaces this program. BeforeExec closes files and writes
-	// buffered data. The next program gets the results of BeforeExec as Handover.State and from Handover.Left.
+	// buffered data; the next program gets the results as Handover.State and from Handover.Left.
 	BeforeExec func() (state []byte, files []syscall.Conn)
 
-	// The function Certificates returns the certificates that a worker has requested. This package interprets neither
-	// the parameter want nor the result. The parameter again is true if the worker already has certificates.
-	// Certificates is called on the goroutine of Run.
+	// The function Certificates returns the certificates that a worker has requested. This package does not interpret
+	// want and the result; again is true if the worker already has certificates. Certificates is called on the
+	// goroutine of Run.
 	Certificates func(want string, again bool) ([]byte, error)
 
-	// The function Query replies to a worker's request. Query is called on a separate goroutine and may call Pool.Ask.
+	// The function Query replies to a worker's request, on a separate goroutine, and may call Pool.Ask.
 	Query func(pid int, what string) string
 
-	// Broker shares the channels of the workers with other servers. Optional.
+	// Broker, which is optional, shares the channels of the workers with other servers.
 	Broker *Broker
 
-	// The function LastWords receives the state that a worker sends before it ends. LastWords is called on the
-	// goroutine of Run.
+	// The function LastWords receives, on the goroutine of Run, the state that a worker sends before it ends.
 	LastWords func(pid int, text []byte)
 
 	// The function Reopen reopens the supervisor's log files, and is called before the workers reopen their log files.
 	Reopen func()
 
-	// PassStderr is true if workers cannot open the file of the supervisor's standard error. The supervisor then
-	// attaches its descriptor to the message Reopen.
+	// PassStderr is true if workers cannot open the file of the supervisor's standard error, whose descriptor is then
+	// attached to the message Reopen.
 	PassStderr bool
 
 	Log func(logfile.Level, string)

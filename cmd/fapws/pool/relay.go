@@ -58,8 +58,8 @@ func (r *relay) publish(w *worker, m *Message) {
 	}
 }
 
-// deal sends numbered events to all workers. The copy for the publisher also contains the ID of its message. The
-// publisher is nil if no worker of this server published the events.
+// deal sends numbered events to all workers. The publisher, which is nil if no worker of this server published the
+// events, gets the ID of its message.
 func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	out := Message{Kind: Events, Epoch: r.epoch, Seq: seq, N: n, Raw: raw}
 	texts, err := out.encode()

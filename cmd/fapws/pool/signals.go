@@ -97,7 +97,7 @@ func (p *Pool) signal(sig os.Signal) {
 	}
 }
 
-// Stop ends all workers within the graceful timeout. Then Run returns.
+// Stop ends all workers within the graceful timeout, and then Run returns.
 func (p *Pool) Stop() { p.post(func() { p.stop(Stop) }) }
 
 // stop ends all workers with the message kind, Stop or Quit. It closes the sockets first, so that new clients are
@@ -141,7 +141,6 @@ func (p *Pool) fail(err error) {
 	p.stop(Quit)
 }
 
-// closeSockets closes the sockets of this process; workers keep their copies.
 func (p *Pool) closeSockets() {
 	for _, a := range p.addresses {
 		a.Socket.Close()

@@ -6,13 +6,12 @@ import (
 	"time"
 )
 
-// A worker runs the application, which an attacker may control, and keeps its channel inside the sandbox. The
-// supervisor runs outside of the sandbox. The supervisor therefore accepts only settings that a worker sent before
-// Confined, and checks every message against the table named trust. A message affects only its sender, except for
-// events, purges and subscriber counts, which affect all workers. The constants below limit the data that the
-// supervisor keeps for each worker. A worker that exceeds a limit is killed.
+// A worker runs the application, which an attacker may control, inside the sandbox with its channel; the supervisor
+// runs outside of the sandbox. The supervisor therefore accepts only settings that a worker sent before Confined, and
+// checks every message against the table named trust. The constants below limit the data that the supervisor keeps for
+// each worker; a worker that exceeds a limit is killed.
 
-// verdict is how the supervisor treats a message. The zero value is ignored.
+// verdict is how the supervisor treats a message; the zero value is ignored.
 type verdict uint8
 
 const (
@@ -24,7 +23,7 @@ const (
 type phase uint8
 
 const (
-	// No handler has run yet in this worker. A worker without an application has this phase until Loaded.
+	// No handler has run yet in this worker, or it has no application and has not sent Loaded.
 	isLoading  phase = iota
 	isEntering       // after Confined, before Loaded
 	isLoaded         // after Loaded, while its generation is loading
@@ -62,7 +61,6 @@ func (w *worker) phase() phase {
 }
 
 // trust defines how the supervisor treats a worker's message, by the kind of the message and the phase of the worker.
-// Kinds that trust does not contain are ignored.
 var trust = map[Kind][phases]verdict{
 	//             loading  entering loaded   serving  sleeping waking   retiring ending
 	Configured:   {obeyed, forged, forged, forged, obeyed, forged, ignored, ignored},

@@ -12,7 +12,6 @@ import (
 	"fapws/runtime/eventloop"
 )
 
-// ended returns a process that has ended, so that killing it has no effect.
 func ended(t testing.TB) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("true")
@@ -65,7 +64,6 @@ func discard(p *Pool) {
 	}
 }
 
-// The worker is killed before its messages use too much memory in the supervisor or make other workers lose events.
 func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 	process := ended(t)
 	text, large := strings.Repeat("x", 128<<10), make([]byte, 65<<20+1)
@@ -171,7 +169,6 @@ func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 					Counts: map[string]int64{"a": 1}, Raw: settled})
 			}
 			if forges := trust[kind][ph] == forged; forges != strings.Contains(attacker.why, "sent the message") {
-				// These kinds of messages change the phase.
 				if kind != Configured && kind != Confined && kind != Loaded {
 					t.Errorf("%s while it is %s: %q", kind, ph, attacker.why)
 				}
@@ -191,7 +188,6 @@ func TestMessagesChangeOnlyWhatTheTableTrustAllows(t *testing.T) {
 	}
 }
 
-// The worker claims to be unused before the time of idle-stop.
 func TestWorkerCannotPutTheApplicationToSleepEarly(t *testing.T) {
 	p, attacker, victim := suspects(t, ended(t))
 	defer discard(p)
@@ -228,8 +224,7 @@ func TestReasonOfAWorkerIsOneLine(t *testing.T) {
 	}
 }
 
-// The worker is killed before its messages use too much memory. If it sends too many requests, the supervisor answers
-// only some of them.
+// The worker is killed before its messages use too much memory; of too many requests, only some are answered.
 func TestWorkerThatDoesNotReadItsMessagesIsKilled(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	for range 2 * maxQueries {

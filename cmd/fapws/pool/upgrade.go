@@ -21,8 +21,7 @@ import (
 // process, to the descriptor of a file that contains a Handover.
 const handoverVariable = "_FAPWS_HANDOVER"
 
-// Handover is the state that a supervisor passes to the program that replaces it. The process, its children and its
-// descriptors stay the same.
+// Handover is the state that a supervisor passes to the program that replaces it.
 type Handover struct {
 	Protocol  int
 	Since     time.Time
@@ -42,11 +41,11 @@ type Handover struct {
 	Epoch     string
 	Seq       uint64
 	BrokerURL string
-	Rates     int // descriptor of Pool.rates; 0 if there is no table. The field Files also contains the descriptor.
+	Rates     int // descriptor of Pool.rates, which is also in the field Files; 0 if there is no table
 }
 
 // Broker returns the epoch and the last event number of the previous program if that program used the broker with this
-// URL. Otherwise epoch is "". The receiver h may be nil.
+// URL. Otherwise epoch is ""; h may be nil.
 func (h *Handover) Broker(url string) (epoch string, last uint64) {
 	if h == nil || h.BrokerURL != url {
 		return "", 0
@@ -98,7 +97,7 @@ func Inherited() (*Handover, error) {
 	return h, nil
 }
 
-// Left returns the files that Options.BeforeExec of the previous program returned. Left must be called only once.
+// Left returns, once, the files that Options.BeforeExec of the previous program returned.
 func (h *Handover) Left() (files []*os.File) {
 	for _, fd := range h.Files[len(h.Addresses)+len(h.Workers):] {
 		unix.CloseOnExec(fd)

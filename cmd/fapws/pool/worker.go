@@ -32,7 +32,7 @@ type Start struct {
 	Role  string
 	Epoch string
 
-	// Script and Watches are copied from the Settled of another worker. Only a worker with the role Asleep uses them.
+	// Script and Watches are copied from the Settled of another worker, for workers with the role Asleep.
 	Script  string
 	Watches bool
 }
@@ -43,12 +43,10 @@ const CountVariable = "_FAPWS_COUNT"
 // PageOnly is the role of a worker that has no application and serves the page that it receives in a Notice.
 const PageOnly = "page"
 
-// Eager is the role of a worker that can get the sockets before it has loaded, because no other worker serves. While an
-// eager worker loads, it answers only the requests that need no application.
+// Eager is the role of a worker that can get the sockets before it has loaded, because no other worker serves.
 const Eager = "eager"
 
-// Asleep is the role of a worker that loads its application only when a request needs it (setting idle-stop). Until
-// then, it answers the requests that need no application.
+// Asleep is the role of a worker that loads its application only when a request needs it (setting idle-stop).
 const Asleep = "asleep"
 
 // Instead is the Text of a Listen message whose sockets replace all sockets that the worker has. A Listen message with
@@ -59,8 +57,8 @@ const Instead = "instead"
 // worker itself allows for atexit functions and threads.
 const endMargin = 7 * time.Second
 
-// A worker is a worker process, from its start until after its end. Only the goroutine of Run uses a worker, except for
-// the field out.
+// A worker is a worker process, from its start until after its end, and is used only on the goroutine of Run, except
+// for the field out.
 type worker struct {
 	pool     *Pool
 	pid      int
@@ -106,11 +104,10 @@ type worker struct {
 	confined   bool
 	distrusted bool // the worker has sent a forged message and is being killed
 	counts     map[string]int64
-	// sum of countCost of all counts
-	counted   int
-	uncounted bool
-	questions Questions
-	querying  int
+	counted    int
+	uncounted  bool
+	questions  Questions
+	querying   int
 }
 
 func newWorker(p *Pool, cmd *exec.Cmd, channel *Channel) *worker {
@@ -139,7 +136,7 @@ func (w *worker) ends(status unix.WaitStatus) {
 	w.reaped = true
 	echo := w.mayEcho(status)
 	go func() {
-		// Wait also waits for the end of the output. The exit status is already known.
+		// Wait also waits for the end of the output, although the exit status is already known.
 		_ = w.cmd.Wait()
 		select { // wait until the last messages of the worker are handled, so that no events are lost
 		case <-w.silent:
@@ -154,7 +151,7 @@ func (w *worker) ends(status unix.WaitStatus) {
 func (w *worker) receive() {
 	for {
 		m, files, err := w.channel.Receive()
-		CloseFiles(files) // workers send no descriptors
+		CloseFiles(files)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			w.pool.post(func() {
@@ -175,8 +172,8 @@ func (w *worker) receive() {
 	}
 }
 
-// channelClosed handles the end of the channel to w. Usually the process has ended as well, and the function died is
-// called later. Otherwise w can no longer be controlled, so channelClosed kills it.
+// channelClosed handles the end of the channel to w. If the process has not ended as well, w can no longer be
+// controlled, so channelClosed kills it.
 func (w *worker) channelClosed(err error) {
 	p := w.pool
 	w.idle = true
@@ -231,7 +228,6 @@ func (w *worker) send(m *Message, files ...*os.File) {
 	w.queue(texts, own...)
 }
 
-// The descriptors fds belong to the last datagram.
 func (w *worker) queue(texts [][]byte, fds ...int) {
 	if !w.out.add(texts, fds...) {
 		go w.pool.post(func() { w.kill("does not read messages") })
@@ -245,8 +241,7 @@ func (w *worker) kill(why string) {
 	}
 }
 
-// signal sends a signal to w. If w has ended, signal does nothing, because another process may have its process ID by
-// now.
+// signal sends a signal to w, unless w has ended, because another process may have its process ID by now.
 func (w *worker) signal(sig syscall.Signal) {
 	if !w.reaped {
 		_ = w.cmd.Process.Signal(sig) // an error means that the process is about to end
@@ -254,7 +249,7 @@ func (w *worker) signal(sig syscall.Signal) {
 }
 
 // retire makes w stop accepting connections and finish its requests. The subscribers of w stay until the message Depart
-// and then move to the worker named to. If the parameter to is nil, the subscribers must reconnect.
+// and then move to the worker named to, or must reconnect if it is nil.
 func (w *worker) retire(to *worker) {
 	w.end(Retire, w.passSubscribers(to)...)
 }
@@ -352,7 +347,7 @@ func (w *worker) setState(to State) {
 	w.state = to
 }
 
-// configure stores the settings of w. Callers print "worker N" before the error.
+// configure stores the settings of w; callers print "worker N" before its error.
 func (w *worker) configure(text []byte) error {
 	if err := speaks(text); err != nil {
 		return err
@@ -376,7 +371,7 @@ func (w *worker) listenEarly(addresses []Address) {
 	w.early = addresses
 }
 
-// unlisten makes w stop accepting connections. Clients that w has already accepted wait until w has loaded.
+// unlisten makes w stop accepting connections; clients that w has already accepted wait until w has loaded.
 func (w *worker) unlisten() {
 	w.listens = false
 	w.send(&Message{Kind: Listen, Text: Instead})
@@ -399,8 +394,7 @@ func (w *worker) listen(addresses []Address) {
 	}
 }
 
-// servesEarly reports whether w already serves although other workers of its generation are still loading. Only the
-// first worker of the first generation can do so.
+// servesEarly reports whether w already serves although other workers of its generation are still loading.
 func (w *worker) servesEarly() bool {
 	return w.handles && w.listens && w.state < Serving && w.batch != nil && w.batch == w.pool.batch
 }
@@ -411,8 +405,7 @@ func (w *worker) sendNotice() {
 	}
 }
 
-// query replies to a worker's request. The reply is computed on a separate goroutine, because it can depend on all
-// workers.
+// query replies to a worker's request, on a separate goroutine, because the reply can depend on all workers.
 func (w *worker) query(m *Message) {
 	if w.querying == maxQueries {
 		w.send(&Message{Kind: Answer, ID: m.ID})
@@ -428,8 +421,8 @@ func (w *worker) query(m *Message) {
 	}()
 }
 
-// wanted handles the message in which w requests certificates. A worker may request certificates only once, because an
-// attacker who controls the worker later could request other keys.
+// wanted handles the only message in which w may request certificates, because an attacker who controls the worker
+// later could request other keys.
 func (w *worker) wanted(m *Message) {
 	if w.wants != "" {
 		w.distrust("asked for certificates twice")
