@@ -46,7 +46,7 @@ func (b *bench) export(m results.Machine) *results.Results {
 	return r
 }
 
-// stored converts s for the results. Values that only a few workloads measure are omitted.
+// stored converts s for the results, without values that only a few workloads measure.
 func (s *sample) stored() results.Sample {
 	return results.Sample{Rate: math.Round(s.rate*10) / 10, P50: s.p50.Seconds(), P99: s.p99.Seconds(),
 		CPU: s.cpu.Seconds(), Memory: s.memory, Errors: s.errors,

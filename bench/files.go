@@ -127,8 +127,8 @@ func (p *process) slowly(w *workload, length time.Duration) (sample, error) {
 	return s, nil
 }
 
-// ran returns the run time of the tree's threads from the scheduler, which is more precise than user and system time.
-// The sum does not include ended threads.
+// ran returns the run time of the tree's current threads from the scheduler, which is more precise than user and system
+// time.
 func (p *process) ran() (sum time.Duration) {
 	for _, id := range p.tree() {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", id))

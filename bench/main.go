@@ -1,5 +1,4 @@
-// Command bench compares fapws with a bare gnet server and with other servers on the machine. README.md describes the
-// measurements.
+// Command bench compares fapws with a bare gnet server and with other servers on the machine.
 package main
 
 import (

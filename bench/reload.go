@@ -53,7 +53,7 @@ func (b *bench) reloadsOf(s *server, w *workload) (sample, error) {
 }
 
 // The clients of constantLoad send requests without a break. Every second client opens a connection for each request,
-// the other clients keep their connection until the server announces its end. The clients never retry.
+// the other clients keep their connection until the server announces its end.
 type constantLoad struct {
 	clients          sync.WaitGroup
 	ended            atomic.Bool

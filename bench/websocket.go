@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A load generator for WebSockets (RFC 6455) on one thread. The load generator sends the next message on a connection
-// when the previous message was echoed. The load generator offers no extension, so no server compresses.
+// A load generator for WebSockets (RFC 6455) on one thread, without extensions, so that no server compresses. It sends
+// the next message on a connection when the previous message was echoed.
 
 const messageSize = 64 // in bytes
 
@@ -143,7 +143,7 @@ func (s *socket) receive() (whole bool, err error) {
 	}
 }
 
-// echo makes all sockets send and receive until length has passed, or once if length is 0. echo returns the duration of
+// echo makes all sockets send and receive until length has passed, or once if length is 0, and returns the duration of
 // each echo. A wrong echo is an error.
 func echo(sockets []*socket, length time.Duration) (latencies []time.Duration, err error) {
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)

@@ -19,7 +19,8 @@ import (
 
 type browser struct{ ctx context.Context }
 
-// startBrowser makes the browser treat each tab as active. Normally, it slows down the tabs without the focus.
+// startBrowser makes the browser treat each tab as active, because the browser would slow down the tabs without the
+// focus.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
 	return &browser{fapwstest.Chromium(t, chromedp.Flag("disable-background-timer-throttling", true),
@@ -146,7 +147,7 @@ func TestSamplesWorkInABrowser(t *testing.T) {
 	})
 }
 
-// clockAndReload changes the code while a page is open. The stream of the page continues.
+// clockAndReload changes the code while a page is open, whose stream continues.
 func (b *browser) clockAndReload(t *testing.T) {
 	folder := copySample(t, "clock")
 	script := filepath.Join(folder, "clock.py")
@@ -204,7 +205,7 @@ func (b *browser) clockAndRestart(t *testing.T) {
 	}
 }
 
-// chat opens the chat for two people. One person tries to inject a script into the page of the other.
+// chat opens the chat for two people, one of whom tries to inject a script into the page of the other.
 func (b *browser) chat(t *testing.T, script string) {
 	s := startServer(t, nil, script, chatArgs(t, script))
 	enter := func(name string) *tab {

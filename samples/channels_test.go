@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// There are two workers and eight people in the room. The channel layer is fapws itself.
+// There are two workers and eight people in the room, and the channel layer is fapws itself.
 func TestDjangoChatReachesAllPeopleOfARoom(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "channels")

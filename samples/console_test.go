@@ -312,7 +312,7 @@ func (d *device) terminal(p *tab) {
 	})
 }
 
-// fifthShell opens three shells in addition to the shell of the browser. The next shell is rejected.
+// fifthShell opens three shells in addition to the shell of the browser, and expects that the next shell is rejected.
 func (d *device) fifthShell(p *tab) {
 	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP{"Cookie": {p.cookie()}}}
 	for i := range 4 {

@@ -62,7 +62,7 @@ func copySample(t *testing.T, sample string) (folder string) {
 	return folder
 }
 
-// browse gives the client cookies. Each request has a new connection, so any process may answer it.
+// browse gives the client cookies and, for each request, a new connection, so that any process may answer.
 func (s *server) browse() {
 	jar, err := cookiejar.New(nil)
 	if err != nil {

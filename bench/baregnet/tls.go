@@ -33,7 +33,7 @@ func (s *secureServer) OnClose(c gnet.Conn, _ error) gnet.Action {
 	return gnet.None
 }
 
-// OnTraffic answers the requests of every complete record that has arrived. A request must not be divided between
+// OnTraffic answers the requests of every complete record that has arrived, none of which may be divided between
 // records.
 func (s *secureServer) OnTraffic(c gnet.Conn) gnet.Action {
 	w := c.Context().(*wire)

@@ -53,8 +53,7 @@ func TestEmptySettingIsAnErrorInOneLine(t *testing.T) {
 		"fapws: cannot read www: is a directory\n")
 }
 
-// Requests for unknown hosts, and requests without a host, get the default host. Settings that the file lacks have
-// their documented defaults.
+// Requests for unknown hosts, and requests without a host, get the default host.
 func TestHostsHaveTheirOwnRoots(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

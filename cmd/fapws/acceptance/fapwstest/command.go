@@ -20,7 +20,7 @@ type Command struct {
 
 	Program string
 
-	// Complains allows tracebacks in the messages. Without it, a traceback fails the test.
+	// Complains allows tracebacks in the messages, which otherwise fail the test.
 	Complains bool
 	Crashes   bool
 }

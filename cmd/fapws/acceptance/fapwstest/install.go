@@ -30,8 +30,8 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// installed is a copy of the executable and of package fapws that every user may read. The files under test may be
-// below a home directory of mode 0700.
+// installed is a copy of the executable and of package fapws that every user may read, because the files under test may
+// be below a home directory of mode 0700.
 var installed struct {
 	once   sync.Once
 	folder string

@@ -64,7 +64,7 @@ func isScript(program string) bool {
 
 func IsWheel(t *testing.T) bool { return Image(Binary(t)) != Binary(t) }
 
-// InstalledPython returns the interpreter with the packages for scripts. For a wheel, this is the interpreter of its
+// InstalledPython returns the interpreter with the packages for scripts, which for a wheel is the interpreter of its
 // virtual environment.
 func InstalledPython(t *testing.T) string {
 	t.Helper()

@@ -2,7 +2,7 @@ package fapwstest
 
 import "testing"
 
-// ServeSlow serves slow.py. The script and the test exchange files in folder, a new directory.
+// ServeSlow serves slow.py, which exchanges files with the test in folder, a new directory.
 func ServeSlow(t *testing.T, m Mode, flags ...string) (s *Server, folder string) {
 	t.Helper()
 	folder = t.TempDir()

@@ -21,7 +21,7 @@ type Server struct {
 	Exited         chan struct{}
 }
 
-// BannerURL matches the lines that the server prints at its start. The group is the address.
+// BannerURL matches the lines that the server prints at its start, with the address as its group.
 var BannerURL = regexp.MustCompile(`(?m)^fapws .*\n  http://(\S+)/\n`)
 
 func (s *Server) cleanup() {

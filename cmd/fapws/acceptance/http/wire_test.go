@@ -76,8 +76,7 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 	})
 }
 
-// Safe requests of a connection may run at the same time (RFC 9112 §9.3.2). An unsafe request waits for earlier
-// requests, and later requests wait for it.
+// Safe requests of a connection may run at the same time (RFC 9112 §9.3.2).
 func TestUnsafeRequestsRunAlone(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py")

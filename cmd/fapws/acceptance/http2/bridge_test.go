@@ -16,8 +16,7 @@ import (
 )
 
 // bridge starts an HTTP/1 server and returns its address. The server forwards WebSockets to s, as streams of one HTTP/2
-// connection (RFC 8441), so that clients of package wstest can use them. If one side disconnects, the server closes the
-// other side, too.
+// connection (RFC 8441), so that clients of package wstest can use them.
 func bridge(t *testing.T, s *fapwstest.Server) string {
 	t.Helper()
 	c := client(t)

@@ -37,8 +37,7 @@ func (f *frames) connect(id uint32, path string, end bool, others ...hpack.Heade
 		EndStream: end})
 }
 
-// outcome waits until a response on a stream begins, or until the stream is reset. The status is "" if the stream was
-// reset.
+// outcome waits until a response on a stream begins, or until the stream is reset; the status is then "".
 func (f *frames) outcome(id uint32) (status string, code http2.ErrCode) {
 	f.t.Helper()
 	if !f.until(func(frame http2.Frame) bool {
@@ -151,7 +150,6 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 
 // The server ends a WebSocket after --write-timeout if the client opens no window, after --ws-ping-timeout if the
 // client answers no ping, and at once if the client exceeds its window before the application accepts the WebSocket.
-// Waiting data is bounded.
 func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off", "--write-timeout", "1s",
@@ -185,8 +183,8 @@ func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 	for range 6 {
 		f.WriteData(1, false, make([]byte, 16000))
 	}
-	// The data exceeds the window of the stream. The data also exceeds the window of the connection, unless the window
-	// has grown already.
+	// The data exceeds the window of the stream and, unless this window has grown already, the window of the
+	// connection.
 	if !f.until(func(frame http2.Frame) bool {
 		switch frame := frame.(type) {
 		case *http2.RSTStreamFrame:

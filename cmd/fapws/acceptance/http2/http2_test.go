@@ -24,7 +24,7 @@ import (
 
 func digest(data []byte) string { return fmt.Sprintf("%d %x", len(data), sha256.Sum256(data)) }
 
-// SERVER_PROTOCOL in environ is HTTP/2. The same port also serves HTTP/1 clients.
+// SERVER_PROTOCOL in environ is HTTP/2.
 func TestApplicationGetsHTTP2RequestsLikeOthers(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "app.py")
@@ -247,8 +247,8 @@ func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 	all.Wait()
 }
 
-// An HTTP/2 connection closes in two steps. The server answers requests that the client sent before it received the
-// GOAWAY, and ignores later requests. When the server stops, idle connections close at once.
+// The server answers requests that the client sent before it received the GOAWAY, and ignores later requests. When the
+// server stops, idle connections close at once.
 func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	t.Parallel()
 	const last = 1<<31 - 1

@@ -94,8 +94,7 @@ func closesWith(t *testing.T, c *wstest.Client, code int) {
 	c.Conn.Close()
 }
 
-// An HTTP/2 connection cannot move to a new worker. Streams are closed with 1012 at a reload, and with 1001 when the
-// server stops.
+// An HTTP/2 connection cannot move to a new worker. When the server stops, streams are closed with 1001.
 func TestReloadClosesWebSocketStreamsWith1012(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")

@@ -64,8 +64,7 @@ func TestSubscribersGetEachEventOnceThroughReloadsAndUpgrade(t *testing.T) {
 	t.Logf("%d events", published.Load())
 }
 
-// orders contains the ids of events in the order in which each subscriber received them. All subscribers must receive
-// the same order.
+// orders contains the ids of events in the order in which each subscriber received them, which must be the same.
 type orders struct {
 	mu    sync.Mutex
 	first string
@@ -118,8 +117,8 @@ func (l *subscriber) allOf(order *orders) {
 	order.add(l.t, ids.String())
 }
 
-// A client that reconnects gets at most --channel-history past events. A new worker knows more past events for clients
-// that move to it, but does not send them to clients that reconnect.
+// A client that reconnects gets at most --channel-history past events, although a new worker knows more past events for
+// clients that move to it.
 func TestReplayIsLimitedToTheHistory(t *testing.T) {
 	t.Parallel()
 	const published, kept = 50, 10

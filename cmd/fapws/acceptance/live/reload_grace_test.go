@@ -7,8 +7,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// An ASGI WebSocket cannot move to a worker with new code. The application of the WebSocket continues until the time of
-// --reload-grace is over, or until the server stops.
+// The application of an ASGI WebSocket continues until the time of --reload-grace is over, or until the server stops.
 func TestWebSocketsThatCannotMoveOutliveAReloadByTheGrace(t *testing.T) {
 	t.Parallel()
 	open := func(grace string) (*fapwstest.Server, *wstest.Client) {

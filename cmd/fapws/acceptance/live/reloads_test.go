@@ -99,8 +99,8 @@ func replaced(err error) bool {
 	return errors.As(err, &closed) && (closed.Code == 1012 || closed.Code == 1001)
 }
 
-// sends sends messages until it receives a close frame, which it answers, and continues with a new connection. It
-// returns the messages that it has sent.
+// sends sends messages until it receives a close frame, which it answers, and continues with a new connection. The
+// result is the sent messages.
 func (p *livePeer) sends() (said []string) {
 	for !p.stopped() {
 		c := p.connect()

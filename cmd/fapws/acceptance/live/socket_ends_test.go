@@ -9,7 +9,7 @@ import (
 )
 
 // A library that takes over the socket of the connection may end the connection by an exception that WSGI servers do
-// not log. The server logs all other exceptions.
+// not log.
 func TestRawSocketMayEndByAnExceptionThatIsNotLogged(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "rawsocket.py", Complains: true}.Serve(t, fapwstest.Threads)

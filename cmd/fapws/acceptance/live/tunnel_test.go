@@ -64,8 +64,8 @@ func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	c.Conn.Close()
 	const head = `127\.0\.0\.1 "GET /room HTTP/1\.1" 101 `
 	fapwstest.Eventually(t, "a line", func() bool { return strings.Contains(log(), "\n") })
-	// The server sent a message of 10 bytes and a close frame of 4 bytes. A message has 2 bytes of header. Frames of
-	// the client have 4 bytes more.
+	// The server sent a message of 10 bytes and a close frame of 4 bytes. A message has 2 bytes of header, and frames
+	// of the client have 4 bytes more.
 	if !regexp.MustCompile(`^` + head + `16 \d+ \d+ -\n$`).MatchString(log()) {
 		t.Errorf("%q", log())
 	}

@@ -42,7 +42,7 @@ func smallBuffers(c *wstest.Client) *wstest.Client {
 	return c
 }
 
-// kib returns a limit of memory in bytes. With the race detector, the limit is so high that it has no effect.
+// kib returns a limit of memory in bytes, which with the race detector is so high that it has no effect.
 func kib(n int) int {
 	if fapwstest.OnlyMode != "" {
 		return 16 * n

@@ -88,7 +88,7 @@ def show(environ, start_response):
 PATHS = [("/", show)]
 `)
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		// The path has a space. In the list of the dynamic loader, spaces separate libraries.
+		// The path has a space, which separates libraries in the list of the dynamic loader.
 		copied := fapwstest.CopyOfProgram(t)
 		for _, program := range []string{fapwstest.Binary(t), copied} {
 			s := fapwstest.Command{Program: program, Script: script}.Serve(t, m)

@@ -14,7 +14,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The server loads the application as the user of --user and never as root. Only root can use --chroot.
+// The server loads the application as the user of --user and never as root.
 func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	t.Parallel()
 	daemon, err := user.Lookup("daemon")

@@ -32,8 +32,7 @@ func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 	})
 }
 
-// The application closes descriptors of the server, or changes them. The process ends with one line, because it could
-// not answer requests, and the supervisor starts a new worker.
+// The application closes descriptors of the server, or changes them, so that the process could not answer requests.
 func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 	ways := []struct{ name, says string }{
 		{"epoll", `the application closed descriptor \d+, which belongs to the event loop`},
@@ -60,7 +59,7 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 				continue
 			}
 			pid := s.Get("/pid", 200).Text
-			// The client may get no response. The client stays connected until the process ends.
+			// The client stays connected until the process ends, even if it gets no response.
 			saboteur := s.Dial()
 			saboteur.Get("/sabotage?" + w.name)
 			_, _ = saboteur.In.Peek(1)

@@ -123,8 +123,7 @@ func TestDevShowsTheTracebackOfAHandler(t *testing.T) {
 	}
 }
 
-// The Host of the request is a name of another site that resolves to this machine (DNS rebinding). Such requests get
-// neither a traceback nor the page about code that does not load.
+// The Host of the request is a name of another site that resolves to this machine (DNS rebinding).
 func TestDevHidesTracebacksFromReboundNames(t *testing.T) {
 	t.Parallel()
 	const raising = "def handler(environ, start_response):\n    raise ValueError('why')\nPATHS = [('/', handler)]\n"

@@ -83,7 +83,7 @@ def application(environ, start_response):
 	s.Ask(fapwstest.Request("POST", "/", "small")).Is(t, "5 bytes")
 }
 
-// smallDisk returns a shell command that mounts a file system of some KiB at a directory. Only this process sees it.
+// smallDisk returns a shell command that mounts, for its process alone, a file system of some KiB at a directory.
 func smallDisk(t *testing.T, size int) func(folder string) string {
 	t.Helper()
 	unshare := "unshare -m"

@@ -11,7 +11,7 @@ import (
 )
 
 // All processes of the process group or control group get the signal, and workers may get it before their supervisor.
-// Nevertheless, the server stops, and no worker is replaced. On a busy machine, the supervisor may get the signal late.
+// On a busy machine, the supervisor may get the signal late.
 func TestSignalToTheProcessGroupStopsTheServer(t *testing.T) {
 	const own = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *a: " +
 		"sys.exit(5))\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"

@@ -312,7 +312,7 @@ func TestHostLogOnAFullDiskKeepsWaitingLines(t *testing.T) {
 	}
 }
 
-// oldName returns the new name of the n-th file. The last file keeps its name.
+// oldName returns the new name of the n-th file, or the same name for the last file.
 func oldName(name string, n, last int) string {
 	if n == last {
 		return name

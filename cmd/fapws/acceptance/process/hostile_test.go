@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// takenOver is a server whose application in a sandbox has been taken over by an attacker. The application sends forged
-// messages to the supervisor (testdata/hostile.py).
+// takenOver is a server whose application in a sandbox has been taken over by an attacker, and sends forged messages to
+// the supervisor (testdata/hostile.py).
 type takenOver struct {
 	*fapwstest.Server
 	// directory for the files named in forged messages; only the supervisor may write there

@@ -20,8 +20,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// logLines returns the lines of a log and its rotated files, the oldest line first. The files may be compressed. Every
-// file must end with a complete line.
+// logLines returns the lines of a log and its rotated files, which may be compressed, the oldest line first. Every file
+// must end with a complete line.
 func logLines(t *testing.T, path string) []string {
 	t.Helper()
 	lines, err := readLog(path)
@@ -97,8 +97,7 @@ func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 		}
 	}
 	s.Stop()
-	// The next start continues a compression that was interrupted. A file may exist together with its .gz file. The
-	// gzip header contains the name of the file.
+	// The next start continues a compression that was interrupted. A file may exist together with its .gz file.
 	s = c.Serve(t, fapwstest.Workers)
 	compressed(t, name)
 	s.Stop()
@@ -182,14 +181,13 @@ func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 	}
 }
 
-// A full disk affects only the log. When the disk has space again, the server writes waiting lines and the number of
-// lost lines.
+// When the disk has space again, the server writes waiting lines and the number of lost lines.
 func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
 		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--access-log", name, "--log-max-size", "0",
 			"--log-flush", "5ms"},
-			// Files are limited to 20 blocks, which are 10 or 20 KiB. This simulates a full disk.
+			// Files are limited to 20 blocks, which are 10 or 20 KiB, to simulate a full disk.
 			Shell: "ulimit -f 20"}
 		s := c.Serve(t, m)
 		request := func(n int) {
@@ -273,8 +271,7 @@ func TestLogrotateMayRenameOrCopyTheFile(t *testing.T) {
 	}
 }
 
-// Buffered lines spare a flash card many writes. The server writes lines earlier if the buffer is full, and when it
-// stops or reopens its logs.
+// The server writes lines earlier if the buffer is full, and when it stops or reopens its logs.
 func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
@@ -296,8 +293,8 @@ func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 	})
 }
 
-// The directory of the logs belongs to root. If the server may not rename files in the directory of the log, the server
-// reports this once, and continues to write to the same file.
+// If the server may not rename files in the directory of the log, which belongs to root, the server reports this once,
+// and continues to write to the same file.
 func TestLogsAreRotatedAfterRootIsGivenUp(t *testing.T) {
 	// TestUserFlagLeavesNoThreadOfRoot checks the message for other users.
 	if os.Geteuid() != 0 {

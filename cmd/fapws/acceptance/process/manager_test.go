@@ -43,8 +43,7 @@ func listenOn(t *testing.T, network, address string) net.Listener {
 // asManager is a shell command that makes the shell the service manager of fapws. exec keeps the process ID.
 const asManager = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:local"
 
-// The server uses the sockets by default or by name. The application and its child processes inherit neither the
-// sockets nor the variables.
+// The application and its child processes inherit neither the sockets nor the variables.
 func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{"by default": nil, "by name": {"--bind", "systemd"}} {

@@ -73,8 +73,7 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 	}
 }
 
-// The user may not enter the directory in which fapws was started. With --chdir, the server leaves this directory, even
-// after a reload and an upgrade.
+// With --chdir, the server leaves the directory in which fapws was started, even after a reload and an upgrade.
 func TestUserMayNotEnterADirectoryIsReportedAtTheStart(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

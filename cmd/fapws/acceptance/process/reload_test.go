@@ -39,7 +39,7 @@ const (
 	tool    = "*/*"
 )
 
-// comes waits until the response is as wanted. Each request before must get a response, too.
+// comes waits until the response is as wanted, and requires a response to each earlier request.
 func (s *workbench) comes(accept string, wantStatus int, want string) string {
 	s.T.Helper()
 	status, body := 0, ""
@@ -53,8 +53,7 @@ func (s *workbench) comes(accept string, wantStatus int, want string) string {
 	return ""
 }
 
-// If a file changes again while the previous change is loading, it is loaded again. While the file is broken, the
-// server uses the old code.
+// If a file changes again while the previous change is loading, the server loads it again.
 func TestReloadLoadsAChangedFile(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Workers, saying("one"), "--reload")

@@ -48,8 +48,8 @@ PATHS = [
 ]
 `
 
-// The server also runs no programs for the application. When the loader of the forked processes has died, a new loader
-// loads outside of the sandbox, and the server answers requests again.
+// When the loader of the forked processes has died, a new loader loads outside of the sandbox, and the server answers
+// requests again.
 func TestSandboxOfForksDoesNotReadFilesThroughTheServer(t *testing.T) {
 	for _, mode := range [][]string{nil, {"--sandbox=strict"}, {"--idle-stop=10m"}} {
 		t.Run("", func(t *testing.T) {

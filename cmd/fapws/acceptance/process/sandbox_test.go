@@ -276,8 +276,8 @@ func TestSandboxOfRootKeepsOnlyFileCapabilities(t *testing.T) {
 	}
 }
 
-// The application replaces log files and rotated log files by links. The server must not follow the links, not even in
-// its supervisor, which rotates logs outside of the sandbox.
+// The application replaces log files and rotated log files by links. The supervisor, which rotates logs outside of the
+// sandbox, must not follow the links, either.
 func TestSandboxedApplicationCannotRedirectLogsByLinks(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)
@@ -308,8 +308,7 @@ func TestSandboxedApplicationCannotRedirectLogsByLinks(t *testing.T) {
 }
 
 // The application replaces the directory of the logs by a link to another directory. No process writes, renames or
-// removes files there, and the sandbox of the next worker denies it, too. If the directory is created again, the server
-// uses it.
+// removes files there. If the directory is created again, the server uses it.
 func TestSandboxedApplicationCannotRedirectTheLogDirectory(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)

@@ -119,7 +119,7 @@ func TestReloadsUnderLoadFailNoRequest(t *testing.T) {
 				l.goesOn(20)
 				s.Reload()
 			}
-			// Many signals at once cause one reload. Signals that arrive during this reload cause one more reload.
+			// Many signals at once cause one reload, and signals that arrive during this reload cause one more reload.
 			for range 50 {
 				s.Signal(syscall.SIGHUP)
 			}
@@ -340,8 +340,7 @@ func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 	s.Get("/version", 200).Is(t, "2")
 }
 
-// Without its program file, the supervisor can still restart workers. When a program is installed again, it can
-// upgrade.
+// When a program is installed again, the supervisor can upgrade.
 func TestProgramIsRemovedAndTheSupervisorKeepsRunning(t *testing.T) {
 	t.Parallel()
 	program, folder := fapwstest.CopyOfProgram(t), t.TempDir()

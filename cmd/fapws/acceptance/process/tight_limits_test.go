@@ -15,8 +15,7 @@ import (
 // advice.
 const tightLine = `^fapws: [^\n]*%s[^\n]*; [^\n]+\n$`
 
-// The exit status is 3. Without the checks of fapws, Go's runtime would write a dump of all threads, and Python a
-// traceback.
+// Without the checks of fapws, Go's runtime would write a dump of all threads, and Python a traceback.
 func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 	t.Parallel()
 	var users atomic.Int64

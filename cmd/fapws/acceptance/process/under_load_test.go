@@ -26,8 +26,7 @@ func answering(s *fapwstest.Server) (pids []int) {
 	return pids
 }
 
-// load is a group of clients. After a response, each client waits 2 ms before it sends the next request, which leaves
-// time of the processor to the reloads.
+// load is a group of clients, each of which waits 2 ms after a response, to leave time of the processor to the reloads.
 type load struct {
 	t        *testing.T
 	s        *fapwstest.Server

@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// SystemExit and KeyboardInterrupt of a background task also end run_forever() of asyncio. Middlewares start such
-// tasks. An application may also call stop() of the event loop.
+// SystemExit and KeyboardInterrupt of a background task, such as a task of a middleware, also end run_forever() of
+// asyncio. An application may also call stop() of the event loop.
 func TestASGIThreadSurvivesExitsOfBackgroundTasks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, loop := range []string{"asyncio", "auto"} {

@@ -46,8 +46,7 @@ func TestASGIBackPressureBoundsTheMemoryOfADownload(t *testing.T) {
 	})
 }
 
-// Context variables of a request start with the values that they had after the import. Tasks and threads of the request
-// have the same values.
+// Context variables of a request, of its tasks and of its threads start with the values that they had after the import.
 func TestASGIContextVariablesBelongToTheirRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/context.py:app")

@@ -184,8 +184,7 @@ func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 	})
 }
 
-// The body exceeds its limit while the application runs. The application has sent nothing, so the client gets an error,
-// and the application gets http.disconnect.
+// The application has sent nothing, so the client gets an error, and the application gets http.disconnect.
 func TestASGIBrokenBodyGetsAnErrorAndADisconnect(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app", "--max-body-size", "1K")

@@ -10,7 +10,7 @@ import (
 )
 
 // The text of the exception contains data of the client. Control sequences in it must not reach a terminal, wherever
-// the exception is raised. The lines of a message remain separate lines.
+// the exception is raised.
 func TestExceptionTextCannotForgeLogLines(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {

@@ -39,7 +39,7 @@ func unblock(t *testing.T, folder string) {
 	}
 }
 
-// started is a request whose handler runs. If the connection breaks, its status is 0.
+// started is a request whose handler runs; its status is 0 if the connection breaks.
 type started struct {
 	*fapwstest.Client
 	answer chan *fapwstest.Answer
@@ -181,8 +181,7 @@ func TestTimeoutInTheQueueDiscardsTheRequest(t *testing.T) {
 	}
 }
 
-// A thread whose handler hangs counts as lost and is replaced, even if it was the only thread. A lost thread may return
-// later.
+// A thread whose handler hangs counts as lost and is replaced, even if it was the only thread.
 func TestLostThreadsAreReplaced(t *testing.T) {
 	for _, threads := range []string{"1", "2"} {
 		t.Run(threads, func(t *testing.T) {

@@ -9,8 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// closings serves iterables.py and counts calls of close(). The server must call close() of each result exactly once,
-// whatever happens to the response.
+// closings serves iterables.py and counts calls of close(), which the server must make exactly once for each result.
 type closings struct {
 	*fapwstest.Server
 	folder string

@@ -8,7 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// These cases are from public tests of other servers. Each comment names the origin.
+// These cases are from public tests of other servers.
 
 // The cases are from tests/wsgi/headers.py of mod_wsgi, and headers.py of bjoern.
 func TestFieldsOfOtherServersTestsAreSent(t *testing.T) {

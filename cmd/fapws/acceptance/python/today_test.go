@@ -11,7 +11,7 @@ import (
 )
 
 // The client disconnects while a generator waits or produces. Background tasks and the cleanup of dependencies run as
-// after any other response. There is no exception.
+// after any other response.
 func TestTodaysFrameworksEndAStreamWhenItsClientDisconnects(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t,

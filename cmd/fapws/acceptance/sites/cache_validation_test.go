@@ -16,9 +16,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// origin is an upstream server for tests. The responses of origin have the fields in the query of a request, as
-// "Name=value". origin answers 304 to a request with the current ETag or Last-Modified. A response with status 304 has
-// the fields of the query that begin with "304-".
+// origin is an upstream server for tests. Its responses have the fields in the query of the request, as "Name=value";
+// responses with status 304 have the fields that begin with "304-". origin answers 304 to a request with the current
+// ETag or Last-Modified.
 type origin struct {
 	t        *testing.T
 	listener net.Listener

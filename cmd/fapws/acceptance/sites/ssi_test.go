@@ -142,7 +142,7 @@ ssi = { patterns = ["*.html"], exec = true, echomsg = "?", depth = 3 }
 	}
 }
 
-// A parser with quadratic run time would need hours for these pages. Tests of package ssi use random pages.
+// A parser with quadratic run time would need hours for these pages.
 func TestSSIPagesThatAreHostileToParsersAreAnswered(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

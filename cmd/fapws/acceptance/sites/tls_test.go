@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// secure starts an HTTPS server with a certificate for example.com and 127.0.0.1. ca is the file of the certificate.
-// The server returns each request. After a request for a WebSocket, secure echoes all data.
+// secure starts an HTTPS server with a certificate for example.com and 127.0.0.1, which is in the file ca. The server
+// returns each request, and echoes all data of a WebSocket.
 func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atomic.Int64) {
 	t.Helper()
 	connections = new(atomic.Int64)

@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// load sends requests with h2load over HTTP/2 and HTTP/1.1 until stop is called. Each request must get 200. The
+// load sends requests, each of which must get 200, with h2load over HTTP/2 and HTTP/1.1 until stop is called. The
 // function more returns when both programs have ended two more times.
 func load(t *testing.T, url string) (more, stop func()) {
 	t.Helper()
