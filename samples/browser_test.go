@@ -147,7 +147,7 @@ func TestSamplesWorkInABrowser(t *testing.T) {
 	})
 }
 
-// clockAndReload changes the code while a page is open, whose stream continues.
+// clockAndReload changes the code while a page is open, and checks that the page's stream continues.
 func (b *browser) clockAndReload(t *testing.T) {
 	folder := copySample(t, "clock")
 	script := filepath.Join(folder, "clock.py")

@@ -286,7 +286,7 @@ func (b *builder) storeUploads(mount *exchange.Mount, text string) error {
 	return nil
 }
 
-// loginOf decodes pybridge.Mount.Login. If text is "", only the field Enabled of the result is set.
+// loginOf decodes pybridge.Mount.Login; the text "" sets only the field Enabled of the result.
 func loginOf(text string) (l Login) {
 	_ = json.Unmarshal([]byte(text), &l) // contrib/fapws/_login.py has encoded the text, so decoding cannot fail
 	l.Enabled = true

@@ -137,8 +137,8 @@ type Upstreams struct {
 	Idle   int
 }
 
-// Upstreams returns statistics about all responders. If there are no responders, the result some is false. Upstreams is
-// safe for concurrent use.
+// Upstreams returns statistics about all responders; some is false if there are no responders. Upstreams is safe for
+// concurrent use.
 func (b *Built) Upstreams() (u Upstreams, some bool) {
 	if b.pool == nil {
 		return u, false
@@ -188,8 +188,8 @@ func (b *builder) wrong(err error) {
 	b.errs = append(b.errs, err)
 }
 
-// misused records a wrong value for a key. The error names the place where the key is set: the table at, its host, the
-// top of the file, or the command line.
+// misused records a wrong value for a key, with the place where the key is set: the table at, its host, the top of the
+// file, or the command line.
 func (b *builder) misused(at *settings.TOMLTable, key string, err error) {
 	for _, one := range [...]*settings.TOMLTable{at, b.at, b.plan.Site.At} {
 		if one.Set(key) {

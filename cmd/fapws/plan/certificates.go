@@ -123,8 +123,8 @@ func (p *Plan) OwnCA(conf *settings.Config) (path, fingerprint string) {
 	return path, fingerprint
 }
 
-// KeepStateDir passes the state directory to child processes. They can run as a different user, whose default directory
-// would differ.
+// KeepStateDir passes the state directory to child processes, because they can run as a different user with a different
+// default directory.
 func (p *Plan) KeepStateDir() error {
 	if p.Conf.StateDir != "" || p.StateDirs(nil) == nil {
 		return nil

@@ -32,8 +32,8 @@ func FileKeys() []string {
 // keys except types.
 var inherited = slices.DeleteFunc(settings.KeysOf(Files{}), func(key string) bool { return key == "types" })
 
-// readSites decodes the sites in a configuration file. The parameter f may be nil. readSites calls the function report
-// for each mistake.
+// readSites decodes the sites in the configuration file f, which may be nil, and calls the function report for each
+// mistake.
 func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	c := &SiteConfig{}
 	if f == nil {

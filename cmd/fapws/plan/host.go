@@ -176,8 +176,8 @@ func (b *builder) rootFiles(h *Host, r *Route, fall bool) []exchange.Mount {
 	return b.folder(r, fall)
 }
 
-// filesUnder adds mounts for a route without a kind. The mounts apply the route's keys to the host's files that match
-// the route. Later parts of the table handle missing files.
+// filesUnder adds mounts for a route without a kind, which apply the route's keys to the host's files that match the
+// route. Later parts of the table handle missing files.
 func (b *builder) filesUnder(h *Host, r *Route) []exchange.Mount {
 	under := *r
 	under.Prefix, under.Folder = "", h.Root
@@ -289,7 +289,7 @@ const compressKey = "compress"
 
 const maxActiveKey = "max-active"
 
-// filesOfRoot returns the keys about files that a route without a kind has. These keys apply to the files in the host's
+// filesOfRoot returns the keys about files that a route without a kind has, which apply to the files in the host's
 // root.
 func (r *Route) filesOfRoot() []string {
 	if len(r.given()) > 0 {

@@ -48,7 +48,7 @@ func (a *SiteApplication) FromFile(v settings.TOMLValue) error {
 	return nil
 }
 
-// Folder returns the directory that is searched for modules first: the directory of the configuration file, or "" if no
+// Folder returns the directory of the configuration file, which is searched for modules first, or "" if no
 // configuration file names the application.
 func (a *SiteApplication) Folder() string {
 	if a.At.File == nil {

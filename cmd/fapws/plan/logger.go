@@ -77,8 +77,8 @@ func (l *Logger) Shows(level logfile.Level) bool { return int32(level) >= l.leas
 
 func (l *Logger) Log(level logfile.Level, text string) { l.LogClient(level, "", text) }
 
-// TakeLibraries redirects Go's standard logger to l. For example, net/http logs unexpected bytes from an upstream
-// there.
+// TakeLibraries redirects Go's standard logger, in which, for example, net/http logs unexpected bytes from an upstream,
+// to l.
 func (l *Logger) TakeLibraries() {
 	golog.SetFlags(0)
 	golog.SetOutput(libraries{l})

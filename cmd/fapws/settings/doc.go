@@ -16,9 +16,7 @@
 // "file:line: ". TOMLFile does not depend on the settings; packages plan and command use it, too.
 //
 // The TOML library does not report the line of a repeated key, as in [[host]]. Therefore locate.go scans the text again
-// after the library has accepted it. The parser in go-toml 2.2.4 would report positions. However, the decoder of
-// go-toml reports no line for a key or table that is defined twice, and reports a misleading "incomplete number" for a
-// word without quotes.
+// after the library has accepted it.
 //
 // FindFile and ReadFile find and read the configuration file, fapws.toml, up to 1 MiB. If a file has a different
 // format, such as the format of nginx, the error names the format. Package plan calls these functions before anything

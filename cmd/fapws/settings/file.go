@@ -169,8 +169,8 @@ type keptValue struct {
 	From string // Source.Name
 }
 
-// KeptFromFile returns those settings from the configuration file that a reload does not change. The result is a text,
-// which TakeKept decodes in the processes of this supervisor.
+// KeptFromFile returns, as a text for TakeKept, those settings from the configuration file that a reload does not
+// change.
 func (s *Settings) KeptFromFile() string {
 	kept := map[string]keptValue{}
 	for _, row := range table() {

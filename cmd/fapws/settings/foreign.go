@@ -406,8 +406,8 @@ func isHost(s string) bool {
 
 const foreignArguments = "GUNICORN_CMD_ARGS"
 
-// foreignPrefixes lists the prefixes of environment variables that different servers read. The rest of such a
-// variable's name is the name of a flag.
+// foreignPrefixes lists the prefixes of environment variables that different servers read, each followed by the name of
+// a flag.
 var foreignPrefixes = []string{"UVICORN_", "HYPERCORN_", "GRANIAN_", "FLASK_RUN_"}
 
 // TakeForeign reads variables of different servers, such as UVICORN_PORT, from environ ("NAME=value"). It only sets
@@ -431,7 +431,7 @@ func (s *Settings) TakeForeign(environ []string) (lines []string) {
 	return lines
 }
 
-// shellWords splits text into words as a shell does. Of the shell's syntax, it supports only quotes.
+// shellWords splits text into words as a shell does, but of the shell's syntax supports only quotes.
 func shellWords(text string) []string {
 	words := regexp.MustCompile(`(?:[^\s"']|"[^"]*"|'[^']*')+`).FindAllString(text, -1)
 	for i := range words {
@@ -472,8 +472,8 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 	return lines
 }
 
-// ForeignGlobals finds global variables in the source of a script with PATHS that look like settings but are not, and
-// that the script does not use. ForeignGlobals returns a line of advice for each of these variables.
+// ForeignGlobals returns a line of advice for each global variable in the source of a script with PATHS that looks like
+// a setting but is not, and that the script does not use.
 func (s *Settings) ForeignGlobals(script string, source []byte) (lines []string) {
 	ours := s.Globals()
 	for statement := range statements(source) {

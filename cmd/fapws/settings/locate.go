@@ -158,7 +158,7 @@ func (w *walker) more() bool {
 	return w.token != ""
 }
 
-// scalar parses a string, number, boolean or time. The text can contain a comment after the value.
+// scalar parses a string, number, boolean or time, with an optional comment after the value.
 func scalar(text string) any {
 	var holder struct{ X any }
 	_, _ = toml.Decode("X = "+strings.TrimSpace(text), &holder) // the library has accepted it

@@ -107,6 +107,6 @@ func asSentence(text string) string {
 	return strings.Join(wrap(string(unicode.ToUpper(first))+text[size:], 120), "\n")
 }
 
-// codeWord matches a word that contains characters typical of paths, patterns, flags, variables and keys. The match
-// includes brackets and punctuation around the word.
+// codeWord matches a word that contains characters typical of paths, patterns, flags, variables and keys, with brackets
+// and punctuation around the word.
 var codeWord = regexp.MustCompile(`^(\(?)((?:--|~|/)\S*?|\S*?[*_=<>@[\]${}]\S*?|\S+://\S*?|FAPWS\S*?)(\)?[,;:.]?)$`)

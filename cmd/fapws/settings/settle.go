@@ -35,8 +35,8 @@ func (s Source) String() string {
 	return kinds[s.Level] + s.Name
 }
 
-// Settings collects the values of the settings. The values come from flags and environment variables first, then from
-// the configuration file and, after the script has run, from global variables in the script.
+// Settings collects the values of the settings: first from flags and environment variables, then from the configuration
+// file and, after the script has run, from global variables in the script.
 type Settings struct {
 	conf Config
 	from map[string]Source
@@ -157,9 +157,9 @@ func (s *Settings) ReadScript(script string, globals map[string]any) error {
 
 func pythonBool(on bool) string { return map[bool]string{true: "True", false: "False"}[on] }
 
-// BodyLimit returns the value of MAX_BODY_SIZE in an application that is not the first one. This limit applies to the
-// paths of that application. BodyLimit returns 0 if the application sets no limit, or if a flag, an environment
-// variable or the configuration file sets it.
+// BodyLimit returns the value of MAX_BODY_SIZE in an application that is not the first one, as the limit for the paths
+// of that application. BodyLimit returns 0 if the application sets no limit, or if a flag, an environment variable or
+// the configuration file sets it.
 func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, error) {
 	own := s.Clone()
 	own.conf.Server.Sites.MaxBodySize = 0
@@ -264,9 +264,8 @@ func (s *Settings) idleSandbox(c *Config) string {
 	return ""
 }
 
-// fitHead ensures that the limit for the request head is at least as large as the limit for the request line. It
-// changes the limit that the user has not set. If the user has set both limits so that they do not fit, fitHead returns
-// an error.
+// fitHead makes the limit for the request head at least as large as the limit for the request line, by changing the
+// limit that the user has not set. If the user has set both limits and they do not fit, fitHead returns an error.
 func (s *Settings) fitHead(c *Config) error {
 	const line, head = "limit-request-line", "limit-request-head"
 	switch {

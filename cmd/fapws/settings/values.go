@@ -135,8 +135,8 @@ func count(to *int, least, most int) *value {
 	}, strconv.Itoa).called("N")
 }
 
-// debugLevel returns the kind of value for a number from 0 to 3. As in other servers, the word on stands for 1 and off
-// for 0.
+// debugLevel returns the kind of value for a number from 0 to 3, or, as in other servers, the word on for 1 and off for
+// 0.
 func debugLevel(to *int) *value {
 	v := count(to, 0, 3).reads(switches("1", "0"))
 	v.kind |= isBool
@@ -174,7 +174,7 @@ func text(to *string) *value {
 	return v
 }
 
-// shown formats a value from a file or a script for an error message. The function boolean formats booleans.
+// shown formats a value from a file or a script for an error message, with the function boolean for booleans.
 func shown(x any, boolean func(bool) string) string {
 	switch x := x.(type) {
 	case float64:
