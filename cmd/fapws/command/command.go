@@ -180,7 +180,7 @@ func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
 	}
 }
 
-// runBench runs fapws bench. code is process.Failed if a request has failed or a response has an error status.
+// runBench returns process.Failed as code if a request has failed or a response has an error status.
 func runBench(args []string, stdout io.Writer) (code int, err error) {
 	o, err := bench.ParseArgs(args, stdout)
 	switch {

@@ -132,7 +132,7 @@ func (id *Identity) Credential() *syscall.Credential {
 	return c
 }
 
-// become changes the user and groups of all threads to the identity. The process must be root.
+// become changes the user and groups of all threads of this process, which must be root, to the identity.
 func (id *Identity) become() error {
 	// Set the groups before the user, because only root may change groups.
 	if err := syscall.Setgroups(id.Groups); err != nil {
@@ -147,8 +147,7 @@ func (id *Identity) become() error {
 	return nil
 }
 
-// borrowed runs f with the identity (see Borrow). If the identity cannot be borrowed, borrowed runs f as the current
-// user.
+// borrowed runs f with the identity (see Borrow) or, if the identity cannot be borrowed, as the current user.
 func (id *Identity) borrowed(f func()) {
 	if os.Geteuid() != 0 {
 		return
@@ -206,8 +205,8 @@ func (id *Identity) SetEnviron() error {
 	return err
 }
 
-// Owner parses a text of the form "user", "user:group" or ":group". The user and the group can be names or numbers. The
-// result for a missing part is -1, which chown(2) leaves unchanged.
+// Owner parses a text of the form "user", "user:group" or ":group" with names or numbers. The result for a missing part
+// is -1, which chown(2) leaves unchanged.
 func Owner(text string) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	username, group, _ := strings.Cut(text, ":")
@@ -226,8 +225,8 @@ func Owner(text string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// userEntry looks up a user by name or uid. For a uid without an entry in the user database, userEntry returns a user
-// without a name.
+// userEntry looks up a user by name or uid, or returns a user without a name for a uid without an entry in the user
+// database.
 func userEntry(text string) (*user.User, error) {
 	entry, err := user.Lookup(text)
 	if err == nil {
@@ -354,8 +353,8 @@ func KeepZone() error {
 	return os.Setenv("TZ", rule)
 }
 
-// zoneRule returns the last line of a time zone file (RFC 8536 §3.3). This line is a rule for future times in the
-// format of the variable TZ, such as "CET-1CEST,M3.5.0,M10.5.0/3".
+// zoneRule returns the last line of a time zone file (RFC 8536 §3.3): a rule for future times in the format of the
+// variable TZ, such as "CET-1CEST,M3.5.0,M10.5.0/3".
 func zoneRule(path string) string {
 	content, err := os.ReadFile(path)
 	if err != nil || !bytes.HasPrefix(content, []byte("TZif")) || !bytes.HasSuffix(content, []byte("\n")) {

@@ -288,7 +288,7 @@ func (t *Trimmer) Started() {
 	t.soon(startPagesAfter)
 }
 
-// Quiet returns memory to the kernel soon. It implements runtime.Config.OnIdle.
+// Quiet returns memory to the kernel soon, as runtime.Config.OnIdle.
 func (t *Trimmer) Quiet() { t.soon(0) }
 
 func (t *Trimmer) give() {
@@ -296,7 +296,7 @@ func (t *Trimmer) give() {
 	if t.TrimHeap != nil {
 		t.TrimHeap()
 	}
-	// An error means that the kernel has no /proc/self/smaps. The pages then stay in memory.
+	// An error means that the kernel has no /proc/self/smaps, so the pages stay in memory.
 	_ = dropProgramPages(t.Small)
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -76,8 +76,8 @@ func MayChroot() bool {
 	return unix.Capget(&head, &data[0]) == nil && data[0].Permitted&(1<<unix.CAP_SYS_CHROOT) != 0
 }
 
-// verify checks, in /proc, the user, groups and capabilities of every thread. Only the thread with the ID keeper may
-// have CAP_SYS_CHROOT. If keeper is 0, no thread may have it.
+// verify checks, in /proc, the user, groups and capabilities of every thread. Only the thread with the ID keeper, or no
+// thread if keeper is 0, may have CAP_SYS_CHROOT.
 func (id *Identity) verify(groups bool, keeper int) error {
 	const tasks = "/proc/self/task"
 	threads, err := os.ReadDir(tasks)

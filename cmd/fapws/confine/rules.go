@@ -26,8 +26,8 @@ type Rules struct {
 
 func (r *Rules) executes() bool { return r.Programs || len(r.Exec) > 0 }
 
-// SandboxVariable is the environment variable with the path of the temporary directory. It is set for processes that
-// will enter the sandbox, and for a supervisor that replaces this supervisor.
+// SandboxVariable is the environment variable with the path of the temporary directory, for processes that will enter
+// the sandbox, and for a supervisor that replaces this supervisor.
 const SandboxVariable = "_FAPWS_SANDBOX_TMP"
 
 // libraries lists directories that contain shared libraries, Python's standard library, and data such as time zones and

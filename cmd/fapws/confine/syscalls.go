@@ -173,7 +173,7 @@ func deny(errno unix.Errno) bpf.RetConstant {
 	return bpf.RetConstant{Val: unix.SECCOMP_RET_ERRNO | uint32(errno)}
 }
 
-// A filter is a list of rules that deny system calls. System calls that match no rule are allowed.
+// A filter is a list of rules that deny system calls; system calls that match no rule are allowed.
 type filter struct {
 	program []bpf.Instruction
 }

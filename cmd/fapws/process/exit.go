@@ -40,8 +40,8 @@ func ExitUsage(err error) error {
 	return &ExitError{BadUsage, err.Error(), err}
 }
 
-// ExitNotStarted returns an ExitError for a failed start. The exit code is BadUsage if one of args is an error about a
-// missing file.
+// ExitNotStarted returns an ExitError for a failed start, with the exit code BadUsage if one of args is an error about
+// a missing file.
 func ExitNotStarted(format string, args ...any) error {
 	code := NoStart
 	for _, arg := range args {
@@ -66,8 +66,7 @@ func ExitFrom(err error) error {
 // ExitSilently returns an ExitError without text, for an error that was already reported.
 func ExitSilently(code int) error { return &ExitError{Code: code} }
 
-// ExitLines returns the lines that report err to the user. If err comes from the operating system, ExitLines adds
-// advice.
+// ExitLines returns the lines that report err to the user, with advice if err comes from the operating system.
 func ExitLines(err error) []string {
 	text := ExitPlain(err).Error()
 	if text == "" {

@@ -25,7 +25,7 @@ var Version = "dev"
 // Software returns the value of SERVER_SOFTWARE (RFC 3875 §4.1.17).
 func Software() string { return "fapws/" + Version }
 
-// A PIDFile is the file with the ID of this process. A nil *PIDFile stands for no file.
+// A PIDFile is the file with the ID of this process; nil stands for no file.
 type PIDFile struct {
 	path string // an absolute path, because the process may change its working directory
 	file *os.File
@@ -54,8 +54,8 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	return &PIDFile{path: path, file: f}, nil
 }
 
-// MayWritePIDFile returns an error if WritePIDFile would fail for a reason other than a running process. If the
-// directory is missing, the error is fs.ErrNotExist.
+// MayWritePIDFile returns an error if WritePIDFile would fail for a reason other than a running process, or
+// fs.ErrNotExist if the directory is missing.
 func MayWritePIDFile(path string) error {
 	if _, err := owner(path); err != nil {
 		return err
@@ -80,7 +80,7 @@ func (f *PIDFile) Left() *os.File {
 }
 
 // TakeOverPIDFile returns the pid file that the previous program in this process has written, perhaps as root. The
-// parameter left is the result of Left in that program. The PIDFile takes over left.
+// PIDFile takes over left, the result of Left in that program.
 func TakeOverPIDFile(path string, left *os.File) *PIDFile { return &PIDFile{path: path, file: left} }
 
 func replace(path string) (*os.File, error) {

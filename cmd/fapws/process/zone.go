@@ -47,8 +47,8 @@ func zoneOf(value string) *time.Location {
 
 const unread = "?" // POSIX requires three letters or digits for the name of a zone
 
-// zoneFile returns the contents of a time zone file (RFC 8536) in which the rule applies from 1901 on. Times before
-// 1901 are in UTC.
+// zoneFile returns the contents of a time zone file (RFC 8536) in which the rule applies from 1901 on, and UTC before
+// 1901.
 func zoneFile(rule string) []byte {
 	header := func(transitions uint32) []byte {
 		b := append([]byte("TZif2"), make([]byte, 15)...)

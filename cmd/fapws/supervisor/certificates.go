@@ -183,8 +183,7 @@ func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
 	return text, files, err
 }
 
-// inherit restores the state of leave, whose files are the first elements of the slice left. inherit returns the other
-// files.
+// inherit restores the state of leave. It returns the files that follow the files of the keyring in left.
 func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err error) {
 	var state inherited
 	if err := json.Unmarshal(text, &state); err != nil {

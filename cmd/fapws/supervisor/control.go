@@ -154,8 +154,8 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 
 func serves(w pool.WorkerStatus) bool { return w.State == pool.Ready || w.State == pool.Serving }
 
-// query replies to a worker's request messages about uploads and for the status page. If the setting `status` is off,
-// request messages for the status page get no reply.
+// query replies to a worker's request messages about uploads and, unless the setting `status` is off, for the status
+// page.
 func (p *supervisor) query(pid int, what string) string {
 	if question, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
 		return p.uploads(pid, question)
@@ -257,8 +257,8 @@ func (l *ledger) said(pid int, families []metrics.Family) int {
 	return len(l.known)
 }
 
-// sum returns the total of all workers, including workers that have ended. The parameter live contains the process IDs
-// of the running workers.
+// sum returns the total of all workers, including workers that have ended; live contains the process IDs of the running
+// workers.
 func (l *ledger) sum(live []int) []metrics.Family {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -293,7 +293,7 @@ func pids(st pool.Status) []int {
 	return all
 }
 
-// metrics returns the metrics of the server. For a worker that did not reply in time, metrics uses its previous reply.
+// metrics returns the metrics of the server, with the previous reply of a worker that did not reply in time.
 func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	os.Setenv(pool.CountVariable, "1") // workers that start later report without a request
 	st := p.pool.Status()

@@ -149,7 +149,7 @@ func (w *Watcher) Watch(dirs []string) {
 	w.roots <- dirs
 }
 
-// Settle starts a scan at once and sends f to Settled afterwards. Settle stops waiting when ctx ends.
+// Settle starts a scan at once and sends f to Settled afterwards, unless ctx ends first.
 func (w *Watcher) Settle(ctx context.Context, f func()) {
 	select {
 	case w.asks <- f:
@@ -216,7 +216,7 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 				soon = true
 				next.Reset(quiet)
 			}
-		// Kernel events were lost. The periodic scan finds the changes.
+		// Kernel events were lost, so the periodic scan finds the changes.
 		case <-failures:
 		case now := <-next.C:
 			looked, asked = append(looked, asked...), nil

@@ -158,8 +158,7 @@ func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
 	return nil
 }
 
-// tellViewers regularly publishes an event that makes open status pages refresh. A supervisor publishes this event
-// itself.
+// tellViewers regularly publishes an event that makes open status pages refresh, as a supervisor does.
 func (r *relay) tellViewers() {
 	for range time.Tick(ctl.ViewEvery) {
 		if pybridge.HasSubscribers(ctl.StatusChannel) {
@@ -171,7 +170,7 @@ func (r *relay) tellViewers() {
 const descriptorsEvery = 2 * time.Second
 
 // watchDescriptors ends the process if the application has closed a descriptor that every request needs. In a worker,
-// this function is not needed, because the supervisor detects the failure (pool.Check).
+// the supervisor detects the failure (pool.Check).
 func (a *alone) watchDescriptors() {
 	s := a.s
 	for !s.relay.over.Load() {

@@ -53,8 +53,7 @@ func (s *service) command(c ctl.Command, p cache.Pattern) (a ctl.Answer, err err
 	return a, err
 }
 
-// report returns a description of this process. If this process is a worker, the supervisor adds data about the whole
-// server.
+// report returns a description of this process, to which the supervisor of a worker adds data about the whole server.
 func (s *service) report() *ctl.Report {
 	r := ctl.Report{PID: os.Getpid()}
 	if shown := s.shown.Load(); shown != nil {
@@ -113,7 +112,7 @@ func (s *service) measure() {
 	}
 }
 
-// metrics returns the metrics of this process. Counting of requests starts with the first call.
+// metrics returns the metrics of this process; the first call starts the counting of requests.
 func (s *service) metrics() []metrics.Family {
 	s.measure()
 	all := s.server.Metrics()

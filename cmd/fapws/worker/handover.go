@@ -212,8 +212,7 @@ func (p *Parent) takeBack(to *pool.Channel) {
 	}
 }
 
-// handIdleOver sends idle connections to the successor of this process. Without a successor, handIdleOver does nothing.
-// Only one call runs at a time.
+// handIdleOver sends idle connections to the successor of this process, if any. Only one call runs at a time.
 func (p *Parent) handIdleOver() {
 	to := p.successor.Load()
 	if to == nil {

@@ -84,7 +84,7 @@ func (f *Instance) LogNotifyError(err error) {
 	}
 }
 
-// OpenControl opens the control socket. A failure is an error only if the settings name the socket. Otherwise the
+// OpenControl opens the control socket. A failure is an error only if the settings name the socket; otherwise the
 // server serves without a control socket.
 func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, server ctl.Server) error {
 	if conf.ControlSocket == ctl.Off {

@@ -88,8 +88,8 @@ func listenHint(addr string, err error) string {
 	return ""
 }
 
-// Addresses inserts the inherited sockets into the addresses in conf. The parameter source is the place where the
-// addresses were set. The parameter log receives a line for each inherited socket that is not used.
+// Addresses inserts the inherited sockets into the addresses in conf, which were set at source. The parameter log
+// receives a line for each inherited socket that is not used.
 func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(logfile.Level, string)) ([]string,
 	error) {
 	addrs, err := a.addresses(conf.Bind, given(conf, source))

@@ -28,8 +28,8 @@ import (
 // is the first of the two descriptors that programs.OpenLoader passes.
 const loaderVariable = "_FAPWS_LOADER"
 
-// TakeLoader reports whether this process was started as a loader, and removes the variable from the environment. The
-// result fd is the argument for RunLoader.
+// TakeLoader reports whether this process was started as a loader, returns the argument fd for RunLoader, and removes
+// the variable from the environment.
 func TakeLoader() (fd int, is bool) {
 	fd, err := strconv.Atoi(takeVariable(loaderVariable))
 	return fd, err == nil

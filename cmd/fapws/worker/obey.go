@@ -244,8 +244,7 @@ func (p *Parent) recycle(why string) {
 	p.tell(&pool.Message{Kind: pool.Recycle, Text: why})
 }
 
-// Failing reports err to the supervisor as the reason why this process ends, unless err is without text. If p is nil,
-// Failing does nothing.
+// Failing reports err to the supervisor as the reason why this process ends, unless p is nil or err is without text.
 func (p *Parent) Failing(err error) {
 	if p != nil {
 		tellFailing(p, err)

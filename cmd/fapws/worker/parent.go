@@ -166,8 +166,8 @@ func (p *Parent) joinEarly() {
 
 func (p *Parent) serveEarly() { p.served() }
 
-// serve makes requests reach the application. When the request of --reload-check was answered, serve tells the
-// supervisor that this worker can serve.
+// serve makes requests reach the application and, when the request of --reload-check was answered, tells the supervisor
+// that this worker can serve.
 func (p *Parent) serve(_ []*conn.Listener, install func() error) error {
 	// If checks is true, clients wait until the request of --reload-check was answered.
 	checks := p.checksFirst()

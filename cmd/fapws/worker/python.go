@@ -177,8 +177,7 @@ func (y *python) stack() string {
 
 const profileWithin = ctl.ProfileTime + stackWait
 
-// profile samples the Python stacks of this process for ctl.ProfileTime. If stacks are missing, the error is the
-// reason.
+// profile samples the Python stacks of this process for ctl.ProfileTime; an error is the reason why stacks are missing.
 func (y *python) profile() (all []ctl.StatusStack, err error) {
 	h := y.running()
 	switch {

@@ -18,19 +18,18 @@ type role interface {
 	// configure adds settings for the event loop, and is called a second time when all settings are known.
 	configure(c *runtime.Config)
 
-	// begin prepares for clients before the applications load. The result early reports whether clients may be answered
-	// while the applications load.
+	// begin prepares for clients before the applications load, and returns whether clients may be answered while the
+	// applications load.
 	begin() (early bool, err error)
 
 	// enter restricts the process and completes the startup of the applications, and returns the listeners for the
 	// method serve.
 	enter() ([]*conn.Listener, error)
 
-	// serveEarly accepts clients while the applications load. It is called when the server has the sites that need no
-	// application.
+	// serveEarly accepts clients while the applications load, when the server has the sites that need no application.
 	serveEarly()
 
-	// serve calls the function install, which makes requests reach the applications. Then serve accepts clients.
+	// serve calls the function install, which makes requests reach the applications, and then accepts clients.
 	serve(listeners []*conn.Listener, install func() error) error
 
 	// tell sends a message to the supervisor, if any.

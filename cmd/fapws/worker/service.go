@@ -157,7 +157,7 @@ func (s *service) exit(code int) {
 	s.instance.Exit(code)
 }
 
-// reopenLog reopens the log files. The parameter files contains the error log if the supervisor has already opened it.
+// reopenLog reopens the log files; files contains the error log if the supervisor has already opened it.
 func (s *service) reopenLog(files ...*os.File) {
 	s.log.Log(s.level, "reopening the log files")
 	s.log.Follow(files...)

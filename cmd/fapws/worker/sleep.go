@@ -14,8 +14,7 @@ import (
 
 // With --idle-stop, a worker with the role pool.Asleep serves the sites from service.buildEarly, and loads the
 // application when the first request needs it. A worker with a loaded application reports to the supervisor when the
-// application was unused for the time in idle-stop. When the applications of all workers are unused, the supervisor
-// replaces the workers.
+// application was unused for the time in idle-stop.
 
 type lateLoad struct {
 	p       *Parent

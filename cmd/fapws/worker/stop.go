@@ -252,8 +252,8 @@ func (s *service) delayed(o shutdownRequest) shutdownRequest {
 	return o
 }
 
-// stop finishes active requests and ends the Python threads. A handler that does not return cannot be stopped. In this
-// case, stop runs the script's atexit functions and ends the process instead of returning.
+// stop finishes active requests and ends the Python threads. If a handler does not return, stop runs the script's
+// atexit functions and ends the process instead of returning.
 func (s *service) stop(o shutdownRequest) {
 	grace := s.graceOf(o)
 	s.sayStopping(o.how, grace)
