@@ -13,9 +13,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// Body is the body of a request, while the body arrives. If Mount.Streams is true, the handler gets the request at
-// once. Otherwise the handler gets the request when the body is complete, so that a slow client never occupies an
-// application.
+// Body is the body of a request, while the body arrives. Unless Mount.Streams is true, the handler gets the request
+// only when the body is complete, so that a slow client never occupies an application.
 type Body struct {
 	X        *Exchange // the exchange; nil if the rest of the body is discarded
 	Streamed bool      // X gets pieces as they arrive; if false, the body is collected
@@ -32,12 +31,10 @@ type Body struct {
 	waits bool   // the body waits for a file because its client has the maximum number of files
 }
 
-// CollectedBody is the default limit for bodies that are collected for an application, in bytes. In addition, a
-// collected body may use at most a quarter of the free disk space.
+// CollectedBody is the default limit for collected bodies, in bytes. They may use a quarter of the free disk space.
 const CollectedBody = 1 << 30
 
-// usualBody is the default limit for all other bodies, in bytes. Collected bodies are checked against the free disk
-// space only if they are longer than usualBody.
+// usualBody is the default limit for other bodies, in bytes. Only longer bodies need a check of the free disk space.
 const usualBody = 10 << 20
 
 // errTooLarge means that a body exceeds Body.max. errNoRoom means that a body exceeds its share of the free disk space.
@@ -46,8 +43,7 @@ var (
 	errNoRoom   = errors.New("not enough free space for the request body")
 )
 
-// admits returns nil if a body of size bytes is permitted, and otherwise errTooLarge or errNoRoom. The parameter
-// written is the number of bytes that are already on the disk.
+// admits returns nil, errTooLarge or errNoRoom for a body of size bytes, of which written bytes are on the disk.
 func (s *Server) admits(size, written, max int64) error {
 	switch {
 	case TooLarge(size, max):
@@ -63,8 +59,7 @@ func (s *Server) admits(size, written, max int64) error {
 
 func hasRoom(free, size int64) bool { return size <= free/4 }
 
-// Admits reports whether x may have a body of size bytes, and otherwise rejects x. Admits must be called before the
-// routing of x is complete.
+// Admits reports whether x may have a body of size bytes, or rejects x, whose routing must not be complete.
 func (x *Exchange) Admits(size int64) bool {
 	err := x.s.admits(size, 0, x.MaxBody)
 	if err != nil {
@@ -76,11 +71,9 @@ func (x *Exchange) Admits(size int64) bool {
 // TooLarge reports whether size exceeds max, if max is not negative.
 func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 
-// Begin initializes b for a body of at most max bytes that begins at the time now.
 func (b *Body) Begin(max, now int64) { *b = Body{max: max, begun: now, spool: -1} }
 
-// Collect makes b the body of x and collects it. Begin must have been called, and the routing of x must not be
-// complete.
+// Collect makes b the body of x and collects it, after Begin and before the routing of x is complete.
 func (b *Body) Collect(x *Exchange) {
 	x.req.keep()
 	x.enter(receiving, nothing)
@@ -89,7 +82,6 @@ func (b *Body) Collect(x *Exchange) {
 
 func (b *Body) Stream(x *Exchange) { b.X, b.Streamed, x.body = x, true, b }
 
-// Arrived removes b from its exchange, which then no longer waits for b.
 func (b *Body) Arrived() {
 	if x := b.X; x != nil && x.body == b {
 		x.body = nil
@@ -107,8 +99,8 @@ func (b *Body) End() {
 
 func (b *Body) Size() int64 { return b.size }
 
-// Count adds n received bytes to the size of b. The parameter coming is the minimum number of bytes that the client
-// will still send. Count returns errTooLarge if the body exceeds its limit with these bytes.
+// Count adds n received bytes to the size of b, for which at least coming more bytes are expected. The error is
+// errTooLarge.
 func (b *Body) Count(n int, coming int64) error {
 	b.size += int64(n)
 	if least := b.size + coming; least < 0 || TooLarge(least, b.max) {
@@ -163,8 +155,7 @@ func (b *Body) InFile() bool { return b.spool >= 0 }
 
 func (b *Body) InMemory() int { return len(b.data) }
 
-// stored returns the body in memory and spool -1, or the descriptor spool of the file that contains the body. The
-// caller must close the file.
+// stored returns the body in memory and spool -1, or the descriptor of its file, which the caller must close.
 func (b *Body) stored() (data []byte, spool int) {
 	data, spool = b.data, b.spool
 	b.data, b.spool = nil, -1
@@ -192,15 +183,13 @@ func (b *Body) Resume(now int64) {
 	b.Paused = false
 }
 
-// TooSlow reports whether the timeout has passed and the average rate of b is below the parameter rate, in bytes per
-// second.
+// TooSlow reports whether the timeout has passed and the average rate of b is below rate, in bytes per second.
 func (b *Body) TooSlow(now int64, timeout time.Duration, rate int64) bool {
 	age := now - b.begun
 	return age > int64(timeout) && float64(b.size) < float64(rate)*float64(age)/1e9
 }
 
-// WaitsUntil returns the time until which the paused body b may wait for a file: the start of the pause plus twice
-// timeout.
+// WaitsUntil returns the time until which the paused body b may wait for a file: the pause plus twice timeout.
 func (b *Body) WaitsUntil(timeout time.Duration) int64 { return b.paused + 2*int64(timeout) }
 
 func (b *Body) TimedOut() Reply {
@@ -230,28 +219,24 @@ func writeAll(fd int, data []byte) error {
 	return nil
 }
 
-// Pieces of bodies and messages wait in memory until the application takes them. To limit the memory for a client, each
-// exchange counts the bytes of these pieces. At InputWindow the server stops reading from the client until the handler
-// has given credit for half of the window.
+// Each exchange counts the bytes of bodies and messages that wait in memory until the application takes them. At
+// InputWindow the server stops reading from the client until the handler has given credit for half of the window.
 
-// Feed delivers a piece of a body to the handler and counts the piece. The result enough reports whether the handler
-// must give credit before it gets the next piece.
+// Feed delivers a piece of a body and counts it. If enough is true, the handler must give credit for the next piece.
 func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	x.Received += int64(len(piece))
 	x.Source.Input(x, Input{Data: piece, Last: last})
 	return x.Outstanding.Add(piece) && !last
 }
 
-// InputMemory returns the Shares that divide the memory for input among the clients. The input consists of HTTP/1
-// bodies and large WebSocket messages.
+// InputMemory divides the memory for HTTP/1 bodies and large WebSocket messages among the clients.
 func (s *Server) InputMemory() *conn.Shares { return &s.memory }
 
 func (x *Exchange) Account() string {
 	return cmp.Or(x.from, x.client.direct()).Account()
 }
 
-// A claim is a file or a descriptor that an exchange has taken from Shares. The zero value means that the exchange has
-// taken nothing.
+// A claim is a file or a descriptor that an exchange has taken from Shares; the zero value is nothing.
 type claim struct {
 	shares *conn.Shares
 	client string // key of the client in shares

@@ -13,28 +13,23 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A Carrier is a protocol that can carry an exchange instead of HTTP: a WebSocket or a tunnel. The function offer of
-// Server.Init makes a Carrier if the request asks for such a protocol.
+// A Carrier, a WebSocket or a tunnel, carries an exchange instead of HTTP. The function offer of Server.Init makes it.
 type Carrier interface {
-	// Begun reports whether the protocol has taken over the connection. If so, the Carrier is also the Sink of the
-	// exchange.
+	// Begun reports whether the protocol has taken over the connection, so that the Carrier is also the Sink.
 	Begun() bool
 
-	// Refused is called before the protocol has begun, if the response is an ordinary HTTP response or the client has
-	// disconnected.
+	// Refused is called if the response is an ordinary HTTP response, or if the client disconnects before Begun.
 	Refused()
 
-	// Carried returns the number of bytes that were received from the client (in) and sent to the client (out). The
-	// result proper is false if the protocol has ended with an error.
+	// Carried returns the number of received and sent bytes; proper is false if the protocol ended with an error.
 	Carried() (in, out int64, proper bool)
 }
 
 // SocketState is the state of an open WebSocket that one server hands over to its successor, as JSON.
 type SocketState struct {
-	Group []byte // Mount.Group of the WebSocket's mount
-	Head  []byte
-	// addresses of the server and of the client, with ports; "" for a unix socket
-	Local, Remote string
+	Group         []byte // Mount.Group of the WebSocket's mount
+	Head          []byte
+	Local, Remote string // addresses of the server and of the client, with ports; "" for a unix socket
 	User          string `json:",omitempty"`
 	Subprotocol   string `json:",omitempty"`
 	Compression   websocket.Compression
@@ -44,11 +39,9 @@ type SocketState struct {
 	Input         []byte // the received part of an incomplete message
 	Sent, Framed  int64
 
-	// state of the line for the access log, which is not written yet
-	Log *logfile.State `json:",omitempty"`
+	Log *logfile.State `json:",omitempty"` // state of the line for the access log, which is not written yet
 }
 
-// dropCarrier removes a Carrier that has not begun, and calls Carrier.Refused.
 func (x *Exchange) dropCarrier() {
 	if c := x.Carrier; c != nil && !c.Begun() {
 		x.Carrier = nil
@@ -56,9 +49,8 @@ func (x *Exchange) dropCarrier() {
 	}
 }
 
-// ChangeProtocol gives the connection of x to its Carrier. The parameter sink becomes the Sink of x. The parameter r is
-// the response with the status 101; nil if a different response was already sent. ChangeProtocol returns the
-// connection, and the head that the Carrier must send first (see Stream.SwitchProtocols).
+// ChangeProtocol gives the connection of x to its Carrier, and makes sink the Sink of x. Stream.SwitchProtocols
+// describes r and the results.
 func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
 	x.Sink = sink
 	c, head = x.Stream.SwitchProtocols(x, r)

@@ -15,9 +15,8 @@ import (
 	"fapws/runtime/route"
 )
 
-// Client is the state that the exchanges of a connection share: the address of the client, and the client that a
-// trusted proxy has reported. An HTTP/1 connection embeds a Client, which an HTTP/2 connection takes over. A Client may
-// be used only on the event loop.
+// Client is the state that the exchanges of a connection share. An HTTP/1 connection embeds a Client, which an HTTP/2
+// connection takes over. A Client may be used only on the event loop.
 type Client struct {
 	conn.Conn
 
@@ -65,7 +64,6 @@ func (c *Client) Account() string {
 	return c.direct().Account()
 }
 
-// IsProxy reports whether c is a trusted proxy, whose forwarding fields are used.
 func (c *Client) IsProxy() bool { return c.proxy != nil && c.proxy.trusted }
 
 func (c *Client) Subrequest() bool { return c.subrequest != nil }
@@ -105,8 +103,7 @@ func newPeer(local, remote net.Addr) *Peer {
 
 func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String() }
 
-// trustedProxy is additional state of a connection: of every connection from a proxy and, if the server has a path
-// prefix, of all connections.
+// trustedProxy is state of a connection from a proxy or, if the server has a path prefix, of every connection.
 type trustedProxy struct {
 	awaits  bool // the connection must begin with a header of the PROXY protocol
 	trusted bool // the server uses the forwarding fields of this connection
@@ -150,8 +147,7 @@ func (c *Client) Distrust() {
 }
 
 // ApplyProxyHeader sets the addresses of c from a header of the PROXY protocol. The forwarding fields on this
-// connection are then from the announced client. The server uses the fields only if this client is itself a trusted
-// proxy.
+// connection are then from the announced client, and are used only if that client is itself a trusted proxy.
 func (s *Server) ApplyProxyHeader(c *Client, h *conn.ProxyHeader) {
 	switch h.Kind {
 	case conn.ProxyLocal:
@@ -173,8 +169,7 @@ func (s *Server) ApplyProxyHeader(c *Client, h *conn.ProxyHeader) {
 	}
 }
 
-// applyForwarded sets the client of a request from a trusted proxy. Most requests of a connection have the same
-// forwarding fields, so applyForwarded parses the fields only if they differ from the fields of the previous request.
+// applyForwarded sets the client of a request from a trusted proxy. Equal fields of later requests are not parsed.
 func (s *Server) applyForwarded(x *Exchange) {
 	q, c := x.req, x.client
 	f := c.proxy
@@ -235,7 +230,6 @@ func (s *Server) dropForged(x *Exchange) {
 	q.parsed.HeadLen = len(q.Head)
 }
 
-// warnUndeclared logs which option the operator must set if c is a proxy.
 func (s *Server) warnUndeclared(c *Client) {
 	addr := c.direct().Addr
 	if addr == "" {

@@ -153,8 +153,7 @@ func (s *Server) overridden(x *Exchange, q *request) bool {
 	return true
 }
 
-// notFoundCache contains paths without a file, so that not every request for a page of an application needs a lookup on
-// the disk.
+// notFoundCache contains paths without a file, to save a lookup on the disk for pages of an application.
 type notFoundCache struct {
 	since map[string]int64 // map from a path to the time of its failed lookup (conn.Set.Now)
 }
@@ -181,7 +180,6 @@ func (s *notFoundCache) add(path []byte, now int64) {
 	s.since[string(path)] = now
 }
 
-// skipsFileMount reports whether the mount is known to have no file for the path of x.
 func (s *Server) skipsFileMount(x *Exchange) bool {
 	q := x.req
 	if q.parsed.HasBody || !q.parsed.Get && !q.parsed.Head {
@@ -221,13 +219,11 @@ func (s *Server) await(x *Exchange) {
 	}
 }
 
-// loadsPage reports whether a browser requests a page with a method that the browser can repeat.
 func (q *request) loadsPage() bool {
 	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.parsed.HTML
 }
 
-// The method replaced resumes exchanges that wait for new sites, and marks all other exchanges as begun before this
-// Use.
+// The method replaced resumes exchanges that wait for new sites, and marks the others as begun before this Use.
 func (s *Server) replaced() {
 	for x := range s.begun() {
 		if x.wait == forSites {
@@ -239,13 +235,11 @@ func (s *Server) replaced() {
 	}
 }
 
-// HasFormer reports whether an exchange from before the last Use is still active.
 func (s *Server) HasFormer() bool {
 	return slices.ContainsFunc(s.exchanges, func(x *Exchange) bool { return x.replaced })
 }
 
-// GiveUp makes the server answer 503 to all waiting and future requests for Pending mounts, because the application has
-// failed to start.
+// GiveUp makes the server answer 503 for Pending mounts, because the application has failed to start.
 func (s *Server) GiveUp() {
 	s.gaveUp = true
 	s.Tick()
@@ -272,8 +266,7 @@ func (s *Server) Tick() {
 	}
 }
 
-// Decide makes x the exchange of the request that Server.Request returned, and routes the request. The head of the
-// request must have arrived.
+// Decide makes x the exchange of the request that Server.Request returned, whose head has arrived, and routes x.
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q, x.client.reports())
@@ -288,8 +281,7 @@ func (x *Exchange) Decide() {
 	}
 }
 
-// The method begins initializes x for the request q, whose head has arrived. If identified is true, a request id in the
-// head is kept.
+// The method begins initializes x for the request q, and keeps a request id in the head if identified is true.
 func (s *Server) begins(x *Exchange, q *request, identified bool) {
 	r, parsed := &q.handed, &q.parsed
 	x.Req, x.req, q.Head = r, q, r.Head
@@ -312,15 +304,13 @@ func (s *Server) begins(x *Exchange, q *request, identified bool) {
 	}
 }
 
-// AwaitCurrent calls f on the loop when Config.Current permits the server to answer the requests that have arrived so
-// far. Config.Current must not be nil.
+// AwaitCurrent calls f on the loop when Config.Current, which must not be nil, permits responses to earlier requests.
 func (s *Server) AwaitCurrent(f func()) {
 	if s.unasked = append(s.unasked, f); !s.asked {
 		s.askCurrent()
 	}
 }
 
-// askCurrent calls Config.Current for the requests that have arrived so far.
 func (s *Server) askCurrent() {
 	list := s.unasked
 	s.unasked, s.asked = nil, true

@@ -8,15 +8,12 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A request may need a descriptor in addition to its connection, for example for a file, a connection to an upstream,
-// or a pipe to a program. Server.descriptors counts these descriptors together with all open connections.
+// Server.descriptors counts the connections and the descriptors that requests need for files, upstreams and programs.
 
-// fewDescriptors is the number of descriptors that the requests of a client can always have, even above the client's
-// share.
+// fewDescriptors is the number of descriptors that a client's requests can have even above the client's share.
 const fewDescriptors = 8
 
-// HoldDescriptor reserves a descriptor for x until x ends, and reports whether x may use it. The descriptor of the
-// connection is not included.
+// HoldDescriptor reserves a descriptor besides the connection's until x ends, and reports whether x may use it.
 func (x *Exchange) HoldDescriptor() bool {
 	if sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil {
 		return sub.Parent.HoldDescriptor()
@@ -42,9 +39,9 @@ func (s *Server) descriptorsFor(client string) int64 {
 	return max(room, fewDescriptors-s.descriptors.Of(client))
 }
 
-// AwaitDescriptor suspends x until its client may use one more descriptor. After a timeout, AwaitDescriptor rejects x.
-// A WebSocket over HTTP/1 is rejected at once, because WebSockets keep their descriptors for a long time. The routing
-// of x must not be complete.
+// AwaitDescriptor suspends x, whose routing must not be complete, until its client may use one more descriptor, and
+// rejects x after a timeout. A WebSocket over HTTP/1 is rejected at once, because WebSockets keep their descriptors for
+// a long time.
 func (x *Exchange) AwaitDescriptor() {
 	now, timeout := x.s.Set.Now, 2*int64(x.s.Config.BodyTimeout)
 	switch {
@@ -58,8 +55,7 @@ func (x *Exchange) AwaitDescriptor() {
 	x.suspend(forDescriptor)
 }
 
-// MakeRoom makes the next Tick reject the HTTP/1 requests that have waited for a descriptor for a second, because
-// another client needs the descriptors of their connections.
+// MakeRoom makes the next Tick reject HTTP/1 requests that have waited a second for a descriptor, for other clients.
 func (s *Server) MakeRoom() { s.crowded = true }
 
 // yields reports whether x, which waits for a descriptor, must stop waiting.
@@ -71,7 +67,6 @@ func yields(x *Exchange) bool {
 	return s.Set.Now >= x.until-patience
 }
 
-// NoDescriptor logs that the client of x has reached its limit of descriptors, and returns the reply to the request.
 func (x *Exchange) NoDescriptor() Reply {
 	if s := x.s; s.descriptorWarnings.Once(time.Minute) {
 		x.Log(logfile.Warning, fmt.Sprintf("sent 503: active requests hold too many files and connections "+
@@ -82,8 +77,7 @@ func (x *Exchange) NoDescriptor() Reply {
 	return Reply{Status: 503, Text: "too many active requests", Fields: RetryAfter, Close: x.Version != http1.HTTP2}
 }
 
-// easeDescriptors resumes the exchanges that wait for a descriptor and can now get one, and tells the loop to accept
-// connections again.
+// easeDescriptors resumes exchanges that can now get a descriptor, and makes the loop accept connections again.
 func (s *Server) easeDescriptors() {
 	room := map[string]int64{}
 	for _, x := range s.exchanges {
@@ -107,8 +101,7 @@ func (s *Server) easeDescriptors() {
 // Opened adds n, which may be negative, to the number of open connections.
 func (s *Server) Opened(n int64) { s.descriptors.Add("", n) }
 
-// HasRoom reports whether a descriptor for a new connection is free. If HasRoom returns false, Loop.Freed is called
-// when a descriptor may be free.
+// HasRoom reports whether a descriptor for a new connection is free; if not, Loop.Freed is called later.
 func (s *Server) HasRoom() bool {
 	free := s.descriptors.Room("") > 0
 	s.descriptors.Awaited = s.descriptors.Awaited || !free

@@ -12,17 +12,16 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// Exchange is a request with its response. An Exchange begins when the head of the request has arrived. It ends when
-// its source has sent the last part and the bytes are released, even if the client disconnects earlier. An Exchange may
-// be used only on the event loop. The memory of an Exchange is reused after its end, so only its Source, its Sink and
-// its Stream may keep a pointer to it until then. An Exchange is the Sink of its client.
+// Exchange is a request with its response, and the Sink of its client. An Exchange begins when the head of the request
+// has arrived. It ends when its source has sent the last part and the bytes are released, even if the client
+// disconnects earlier. An Exchange may be used only on the event loop. The memory of an Exchange is reused after its
+// end, so only its Source, its Sink and its Stream may keep a pointer to it until then.
 type Exchange struct {
 	Req    *Request // the request; valid until Source.Start returns, or until the end of Offload
 	Prefix string   // path prefix that a proxy has removed: "" or "/a/b"
 	Sink   Sink
 	By     string // name of the source in access logs, such as "application" or "files"; may be empty
-	// the source of the response; until the head is sent, a different source may replace it
-	Source Source
+	Source Source // the source of the response; until the head is sent, a different source may replace it
 	Fields []byte // lines "Name: value\r\n" for the head of the response, except for replies (Sink.Reply)
 
 	s      *Server
@@ -39,8 +38,7 @@ type Exchange struct {
 	Check   Check    // check of the client's login; nil if no check has started
 	MaxBody int64    // limit of the body in bytes; negative means no limit
 
-	// the mount that gets the request; nil if there is none or if it is not known yet
-	Choice      *Mount
+	Choice      *Mount      // the mount that gets the request; nil if there is none or if it is not known yet
 	body        *Body       // the body that is arriving; nil if there is none
 	Outstanding Outstanding // delivered bytes that the source has not yet returned (OpCredit)
 	file        claim
@@ -62,8 +60,7 @@ type identity struct {
 	html     bool  // the client is a browser; needed for replies when req is nil
 	replaced bool  // the exchange began before the last Server.Use
 	Received int64 // size of the request in bytes, as far as it has arrived
-	// address and login of the client, from the connection or from a trusted proxy; nil for an open WebSocket whose
-	// connection can create the peer again
+	// address and login of the client; nil for an open WebSocket whose connection can create the peer again
 	from    *Peer
 	rules   *rules      // rules of the mount or of the site; noRules before routing
 	renewal *http1.Edit // sets the renewed session cookie; nil if the cookie does not change
@@ -81,9 +78,8 @@ func (x *Exchange) Answer(r Reply) {
 	x.Sink.Reply(r)
 }
 
-// Stop ends the response of x after the parts that were already sent. If failed is true, the response ends in a way
-// that shows the client that the rest is missing. Otherwise the response ends normally, and the connection closes
-// afterwards.
+// Stop ends the response of x after the parts that were already sent: if failed is true, so that the client sees that
+// the rest is missing; otherwise normally, and the connection closes.
 func (x *Exchange) Stop(failed bool) {
 	x.Source, x.KeepAlive = Memory{}, x.KeepAlive && failed
 	end := Complete
@@ -108,7 +104,6 @@ func (x *Exchange) Conn() *conn.Conn {
 	return &x.client.Conn
 }
 
-// New returns an exchange without a request for the client and the stream c.
 func (s *Server) New(client *Client, c Stream) *Exchange {
 	x := s.free
 	if x == nil {
@@ -197,8 +192,7 @@ func (x *Exchange) Hold(p *Part) {
 	}
 }
 
-// PartWaits implements PartOwner. The parts of a subrequest are not counted for the subrequest, but for the client that
-// gets the whole page.
+// PartWaits implements PartOwner. Parts of a subrequest count for the client that gets the whole page.
 func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
 	if x.Stream == nil || x.client.Subrequest() {
 		return x.Held.unsent
@@ -214,7 +208,6 @@ func (x *Exchange) Cut() (client string) {
 	return client
 }
 
-// Begin starts the source of x if x.Delayed returns true.
 func (x *Exchange) Begin() {
 	if x.Delayed() {
 		x.enter(answering, nothing)
@@ -273,9 +266,8 @@ func (x *Exchange) InTurn() bool {
 	return x.Stream == nil || x.Stream.InTurn(x)
 }
 
-// AwaitTurn makes x wait until its response is the next one for the client, and then calls Source.Start again. If early
-// is true, the wait can end earlier, when few bytes wait for the client. During the wait the source must not send
-// anything.
+// AwaitTurn makes x wait until its response is the next one for the client or, if early is true, until few bytes wait,
+// and then calls Source.Start again. During the wait the source must not send anything.
 func (x *Exchange) AwaitTurn(early bool) {
 	switch {
 	case early && x.Stream == nil:
@@ -316,15 +308,14 @@ func (x *Exchange) Keep() {
 	}
 }
 
-// WaitsForClient reports whether the response cannot continue until the client reads parts or earlier responses, or
-// sends the rest of the body.
+// WaitsForClient reports whether the client must read, or send the rest of the body, before the response continues.
 func (x *Exchange) WaitsForClient() bool {
 	return !x.Held.Empty() || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
 }
 
 // Offload runs the function work on a goroutine, and then the function done on the loop. Until done returns, x.Req
-// stays valid, and the connection handles no later request. The parameter gone reports whether the client has
-// disconnected. If so, the exchange ends after the call of done.
+// stays valid, and the connection handles no later request. If gone is true, the client has disconnected, and x ends
+// after the call of done.
 func (x *Exchange) Offload(work func(), done func(gone bool)) {
 	if x.Deciding() {
 		source := x.Source
@@ -373,7 +364,6 @@ func (x *Exchange) Release(p *Part) {
 	}
 }
 
-// Abandon ends x without sending the rest of the response.
 func (x *Exchange) Abandon() {
 	x.Stream = nil
 	x.dropCarrier()
@@ -450,7 +440,6 @@ func (x *Exchange) Decline(index string) bool {
 	return true
 }
 
-// Log writes a line about the client to the error log of the site.
 func (x *Exchange) Log(level logfile.Level, line string) {
 	if x.client != nil {
 		x.s.logClient(x, level, "%s", line)

@@ -12,16 +12,13 @@ type Handler interface {
 	// Submit passes a request to the handler. The ticket t identifies the exchange in later calls. Submit returns false
 	// if too many requests wait; the loop then answers 503.
 	Submit(t Ticket, r *Request) bool
-
 	// Deliver passes input for an exchange to the handler. A handler must ignore input that arrives after the handler
 	// has made the last part. Deliver must not wait and cannot fail, because the loop stops reading at InputWindow.
 	Deliver(Input)
-
 	// Release returns a part to the handler after its bytes were sent or discarded. Any goroutine may call Release.
 	// Handlers must limit the number of bytes that are not released yet. The release of the last part ends the
 	// exchange.
 	Release(*Part)
-
 	// Cancel tells the handler that no client waits for the exchange any longer. The handler should drop waiting work
 	// and close iterators, but must still send the last part of the response. If the exchange has exceeded its timeout,
 	// took is its duration; otherwise took is 0. After a timeout the client has received an error response, and Cancel
@@ -35,17 +32,14 @@ const (
 	// OccupiesNothing means that the application can run any number of requests at once.
 	OccupiesNothing Occupancy = iota
 
-	// OccupiesUntilHead means that an exchange occupies the application until the response begins. It is for handlers
-	// that run on the loop, because the loop gets the rest of the response in small steps.
+	// OccupiesUntilHead, for handlers on the loop, ends with the head, because the loop gets the rest in small steps.
 	OccupiesUntilHead
 
-	// OccupiesUntilEnd means that an exchange occupies the application until the response is complete or a WebSocket
-	// has begun. It is for handlers that run on threads, because a thread that runs a generator cannot do any other
-	// work.
+	// OccupiesUntilEnd, for handlers on threads, ends with the response, or when a WebSocket has begun, because a thread
+	// that runs a generator cannot do any other work.
 	OccupiesUntilEnd
 )
 
-// EndsWith reports whether p ends the time in which an exchange occupies the application.
 func (o Occupancy) EndsWith(p *Part) bool {
 	switch o {
 	case OccupiesUntilHead:
@@ -66,28 +60,23 @@ type Then interface {
 type Outcome uint8
 
 const (
-	// Goes means that the Sink of x must get p and the following parts. Goes is also the Outcome if no client needs the
-	// response.
+	// Goes means that the Sink of x must get p and the following parts, or that no client needs the response.
 	Goes Outcome = iota
 
-	// Later means that Continue must be called again when the response of x is the next one for the client
-	// (Exchange.AwaitTurn).
+	// Later means that Continue must be called again when the response of x is in turn (Exchange.AwaitTurn).
 	Later
 
-	// Opened means the same as Goes, and that the client then sends messages, so that the handler may make parts at any
-	// time.
+	// Opened means Goes, and that the client then sends messages, so that the handler may make parts at any time.
 	Opened
 
-	// Taken means that a different source answers x, and that p is the handler's last part.
-	Taken
+	Taken // Taken means that a different source answers x, and that p is the handler's last part.
 )
 
 // A Continuation is a function with the task of Then.Continue. The request r contains Head, and also Parsed if the
 // parsed head was kept. The kind of continuation determines which other fields of r are set, and the meaning of text.
 type Continuation func(x *Exchange, p *Part, r *Request, text []byte) Outcome
 
-// Refusal is a Then that replaces a handler's response by a page of the server with Head.Status and Head.Fields. The
-// page contains the explanation in Head.Reason, which may be empty.
+// Refusal is a Then that replaces a response by a page of the server with the Status, Fields and Reason of its Head.
 type Refusal struct{}
 
 func (Refusal) Continue(x *Exchange, p *Part) Outcome {

@@ -13,10 +13,8 @@ type Head struct {
 	// Content-Length, Transfer-Encoding, Connection or Keep-Alive
 	Fields []byte
 	Length int64 // length of the body in bytes; -1 if it is unknown
-	// value of the Content-Type that the loop adds; "" if Fields contains the Content-Type or the response must not
-	// have one
+	// value of the Content-Type that the loop adds; "" if Fields has one or the response must not have one
 	Type string
-
 	// Then continues the response; nil if the parts are the whole response. Caches do not store responses with a Then.
 	Then Then
 
@@ -29,13 +27,12 @@ type Head struct {
 type Op uint8
 
 const (
-	OpBody   Op = iota // bytes of the body of a request or response
-	OpText             // a whole message of a WebSocket in valid UTF-8
-	OpBinary           // a whole message of a WebSocket
-	OpClose            // the end of a WebSocket; its bytes are the reason, at most 123 bytes
-	OpCredit           // no bytes; returns input (see Part.Number); only in a Part
-	// no bytes; the handler has not started the request (see Request.Pipeline); only in a Part
-	OpDeferred
+	OpBody     Op = iota // bytes of the body of a request or response
+	OpText               // a whole message of a WebSocket in valid UTF-8
+	OpBinary             // a whole message of a WebSocket
+	OpClose              // the end of a WebSocket; its bytes are the reason, at most 123 bytes
+	OpCredit             // no bytes; returns input (see Part.Number); only in a Part
+	OpDeferred           // no bytes; the handler has not started the request (see Request.Pipeline); only in a Part
 	// in an Input the request to hand over a WebSocket, without bytes; in a Part the handler's answer (see Input)
 	OpHandOver
 )
@@ -72,8 +69,7 @@ const (
 	InputCost   = 64
 )
 
-// Outstanding is the size of the input that a handler has received and not yet returned, in bytes, including InputCost
-// for each piece.
+// Outstanding is the size of the input that a handler has not yet returned, in bytes, with InputCost for each piece.
 type Outstanding int64
 
 // Add counts a delivered piece of input, and reports whether the handler has reached InputWindow.
@@ -82,7 +78,6 @@ func (o *Outstanding) Add(data []byte) (enough bool) {
 	return *o > InputWindow
 }
 
-// Low reports whether the handler should get more input.
 func (o Outstanding) Low() bool { return o < InputWindow/2 }
 
 // Credit subtracts n bytes that the handler has returned, and reports whether the handler should get more input.
@@ -96,8 +91,7 @@ func (o *Outstanding) Credit(n int64) (more bool) {
 type Trailers []byte
 
 type Owner interface {
-	// Release returns a part to its owner after its bytes were sent or discarded. A Sink calls Release on the event
-	// loop.
+	// Release, on the event loop, returns a part to its owner after its bytes were sent or discarded.
 	Release(*Part)
 }
 
@@ -111,11 +105,8 @@ type Part struct {
 
 	First bool
 	End   End // not zero if this is the last part
-
-	// Interim means that Head is the head of a 1xx response (RFC 9110 §15.2), in which only Status, Reason and Fields
-	// are set.
+	// Interim means that Head is the head of a 1xx response (RFC 9110 §15.2), with Status, Reason and Fields only.
 	Interim bool
-
 	// Op says what Body contains. If a WebSocket ends without OpClose, the close code is 1000, or 1011 if the last part
 	// is Incomplete.
 	Op Op
@@ -126,13 +117,10 @@ type Part struct {
 	Body []byte // bytes without framing; may be empty
 	// file that is sent after Body; nil if there is none; Release closes its descriptor
 	File *conn.File
-
 	// Trailers are the fields after the body, or nil. Only the last part may have Trailers. They are dropped if they
 	// cannot be sent (see http1.Request.Trailers).
 	Trailers *Trailers
-
-	// Upgrade gets the connection after a response whose body has no end; usually nil. Only the last part may have an
-	// Upgrade.
+	// Upgrade, only in a last part, gets the connection after a response whose body has no end; usually nil.
 	Upgrade Upgrade
 }
 
@@ -141,12 +129,10 @@ type End uint8
 const (
 	NotLast End = iota
 	Complete
-	// the last part of a response whose body is incomplete; the connection must show the client that the rest is
-	// missing
+	// the last part of an incomplete body; the connection must show the client that the rest is missing
 	Incomplete
 
-	// the last part of a response that the application itself has sent, over Request.Socket; the part is dropped, and
-	// the connection closes
+	// the last part if the application has sent a response over Request.Socket; dropped, and the connection closes
 	Detached
 )
 
@@ -178,9 +164,7 @@ func (p *Part) Release() {
 type PartOwner interface {
 	// PartSent is called when the connection no longer needs the body of p. For err see conn.Owner.
 	PartSent(p *Part, err error)
-
-	// PartWaits is called if the socket has not accepted all bytes of p. The parameter left is the number of bytes that
-	// were not accepted. PartWaits returns the Unsent that counts these bytes, or nil.
+	// PartWaits is called if the socket has not accepted left bytes of p. It returns the Unsent for them, or nil.
 	PartWaits(p *Part, left int) *conn.Unsent
 }
 
@@ -191,9 +175,8 @@ type sentPart struct {
 
 func (p *sentPart) Sent(err error) { p.of.PartSent(&p.part, err) }
 
-// SendPart writes the gathered output of c, followed by body and tail, without copying these two. Bytes that the socket
-// does not accept become a transfer. When all bytes are sent, SendPart or the transfer calls PartSent with p on the
-// owner in the parameter of.
+// SendPart writes the gathered output of c, followed by body and tail without copies. The rest becomes a transfer. When
+// all bytes are sent, PartSent is called with p on the owner in the parameter of.
 func SendPart(c *conn.Conn, p *Part, of PartOwner, body, tail []byte) {
 	rest, err := c.Write(c.TakeGathered(), body, tail)
 	if rest != nil {

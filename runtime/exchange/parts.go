@@ -6,8 +6,7 @@ import (
 	"fapws/runtime/conn"
 )
 
-// Parts is a queue of parts of a response, which wait until earlier output was sent. The ledger of the server counts
-// the bytes of these parts.
+// Parts is a queue of parts that wait until earlier output was sent. The ledger of the server counts their bytes.
 type Parts struct {
 	queue []Part
 	// number of elements at the front of queue that Take has already returned; always less than half of len(queue)
@@ -41,7 +40,6 @@ func (q *Parts) TakeAll() []Part {
 	return all
 }
 
-// Unsent returns the number of counted bytes.
 func (q *Parts) Unsent() int64 { return q.unsent.Size() }
 
 // Count adds p to the ledger if p is large. The parameter left is the number of unwritten bytes of p. Count returns the
@@ -54,8 +52,7 @@ func (q *Parts) Count(in *conn.Set, of conn.Response, p *Part, left int) *conn.U
 	return q.unsent
 }
 
-// Uncount removes p from the ledger if p is large. The parameter left is the number of bytes of p that are discarded
-// without being sent.
+// Uncount removes p, of which left bytes are discarded without being sent, from the ledger if p is large.
 func (q *Parts) Uncount(in *conn.Set, p *Part, left int) {
 	if q.unsent != nil {
 		in.Unsent.Drop(q.unsent, p.Body, left)
@@ -68,8 +65,7 @@ func (q *Parts) begin() {
 	}
 }
 
-// hold appends p to q and adds p to the ledger even if p is small. The caller must call unheld when it removes p from
-// q.
+// hold appends p to q, and counts p even if it is small. The caller must call unheld when it removes p from q.
 func (q *Parts) hold(in *conn.Set, of conn.Response, p *Part) {
 	q.Put(p)
 	if q.Count(in, of, p, len(p.Body)); len(p.Body) < conn.CountedPart {

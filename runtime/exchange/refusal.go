@@ -38,12 +38,10 @@ func fillHead(h *Head, r *Reply, html bool, prefix string) (body []byte) {
 	return body
 }
 
-// pageWait is how long a browser's request waits before the response is the page of Starting. Most applications load in
-// less time.
+// pageWait is how long a browser's request waits for an application before it gets the page of Starting.
 const pageWait = time.Second
 
-// Starting returns the reply to a browser while an application loads: a page that reloads itself after a second. The
-// parameter since is how long the application has been loading.
+// Starting returns a page that reloads itself after a second, for an application that has loaded for the time since.
 func Starting(since time.Duration) Reply {
 	seconds := "1 second"
 	if n := int(since.Seconds()); n > 1 {

@@ -10,8 +10,8 @@ import (
 
 // The type request is the request of an exchange, together with the decision about it.
 //
-// All exchanges that do not wait share one request, whose slices refer to the input of the connection. If an exchange
-// must wait, the method keep copies these slices.
+// All exchanges that do not wait share one request, whose slices refer to the input of the connection until keep is
+// called.
 type request struct {
 	route.Decision // Head is the received head
 	parsed         http1.Request
@@ -28,8 +28,7 @@ type request struct {
 
 	handed Request // the request in the form for sources (see the method hand)
 
-	// Reused memory: for the forwarding fields, and for a head with the fields of an Identity.
-	forwarded  []byte
+	forwarded  []byte // Reused memory: for the forwarding fields, and for a head with the fields of an Identity.
 	identified []byte
 }
 
@@ -57,7 +56,6 @@ func (q *request) keep() {
 	r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
 }
 
-// identify gives the request an Identity, and appends the fields of the Identity to the head.
 func (q *request) identify(n *http1.Identifier, trusted bool, id *http1.Identity) {
 	r := &q.handed
 	q.identified, r.Own = n.Rewrite(q.identified[:0], r.Head, &q.parsed, trusted, id)
@@ -97,8 +95,7 @@ func (q *request) hand(x *Exchange) *Request {
 	return r
 }
 
-// Request returns the memory into which the next request is parsed. Each call returns the same memory until an exchange
-// keeps the request.
+// Request returns the memory for the next request, which is the same until an exchange keeps the request.
 func (s *Server) Request() *Request {
 	if s.next.kept {
 		s.next = newRequest()

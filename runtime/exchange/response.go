@@ -62,7 +62,6 @@ func (x *Exchange) LogShort(err error) {
 	}
 }
 
-// Refused returns the reply to a request whose body b was rejected with the error err.
 func (b *Body) Refused(s *Server, err error) Reply { return s.refused(err, b.size, b.max) }
 
 func (s *Server) refused(err error, size, max int64) Reply {
@@ -90,7 +89,6 @@ func (s *Server) refused(err error, size, max int64) Reply {
 	return r
 }
 
-// Malformed returns the reply to a malformed request that begins with received.
 func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 	r := Reply{Status: err.Status, Text: err.Text, Close: true}
 	if err.Setting == "" {
@@ -111,8 +109,7 @@ func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 	return r
 }
 
-// limitWarnings returns the rate limits for the warnings of NoteLimit, as a map from the name of the setting; "" is the
-// key for limits without a setting.
+// limitWarnings returns rate limits for the warnings of NoteLimit, by setting; "" is the key for limits without one.
 func limitWarnings() map[string]*logfile.Seldom {
 	all := map[string]*logfile.Seldom{}
 	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size",
@@ -144,8 +141,7 @@ type Heads struct {
 	edited []byte
 }
 
-// AppendHead appends the head of the response r to dst as an HTTP/1 head. AppendHead sets the framing of the body in
-// x.Out.
+// AppendHead appends the head of r to dst as an HTTP/1 head, and sets the framing of the body in x.Out.
 func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	h, before := &x.s.Heads, len(dst)
 	if len(x.rules.headers) > 0 || x.renewal != nil {
@@ -180,8 +176,7 @@ var crlf, requestID = []byte("\r\n"), []byte("X-Request-Id")
 
 const upgradeField, upgradeConnection = "Upgrade: websocket\r\n", "Connection: Upgrade\r\n"
 
-// AppendHeadOf calls AppendHead for the head of p, which is the first part of x or an interim response (1xx). The
-// parameter keepAlive says whether the connection can stay open.
+// AppendHeadOf calls AppendHead for the head of p; keepAlive says whether the connection can stay open.
 func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 	s, h := x.s, &p.Head
 	if p.Interim {

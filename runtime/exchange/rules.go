@@ -19,15 +19,12 @@ type Rules struct {
 	Set    []http1.HeaderField
 	Add    []http1.HeaderField // for all responses; do not replace fields of the same name
 	Remove []string            // names of fields that are removed from responses
-
 	// SetSecure has the same effect as Set, but only for requests over HTTPS. A trusted proxy can report the scheme.
 	SetSecure []http1.HeaderField
-
 	// Allow and Deny are networks of clients; a trusted proxy can report the client. A client in Allow is allowed. A
 	// client in Deny but not in Allow gets 403. A client in neither is allowed, unless Allow is set and Deny is empty.
 	// A client of a unix socket has no address and belongs only to networks that contain all addresses.
 	Allow, Deny []netip.Prefix
-
 	// Methods are the allowed methods; GET also allows HEAD. A request with a method that is not allowed gets 405.
 	Methods []string
 
@@ -39,9 +36,7 @@ type Rules struct {
 	NoLogin bool   // users need not log in, even if the site requires a login
 
 	MaxBodySize int64
-	// timeout of a request; 0 means Config.Timeout, and a negative value means no timeout
-	Timeout time.Duration
-
+	Timeout     time.Duration // timeout of a request; 0 means Config.Timeout, and a negative value means no timeout
 	// EarlyHints are values of Link fields that the server sends in a 103 response to clients that understand it, when
 	// a request for a Handler arrives.
 	EarlyHints []string
@@ -170,8 +165,7 @@ type RateLimit struct {
 	DryRun bool // requests that exceed the limit are counted and logged, but not rejected
 }
 
-// admit decides whether the client of x has access. It checks limits before the login, because a password check is
-// slow. The results are the same as for Access.Admit.
+// admit decides as Access.Admit does, but checks limits first, because a password check is slow.
 func (r *rules) admit(x *Exchange) (refusal *Reply, known bool) {
 	if refusal = r.exceeded(x, false); refusal != nil {
 		return refusal, true
@@ -185,9 +179,8 @@ func (r *rules) admit(x *Exchange) (refusal *Reply, known bool) {
 	return r.exceeded(x, true), true
 }
 
-// exceeded calls Take for each limit that has not counted the request yet, and returns the reply of the first exceeded
-// limit, or nil. A limit may already have counted the request, because x was suspended, or because several mounts have
-// the limit.
+// exceeded calls Take for each limit that has not counted the request yet, before a suspension or for an earlier mount,
+// and returns the reply of the first exceeded limit, or nil.
 func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
 	for _, l := range r.limits {
 		if l.OfUser != ofUser || x.client.Subrequest() || slices.Contains(x.req.limits, l) {
@@ -217,7 +210,6 @@ type Access interface {
 	Admit(x *Exchange) (refusal *Reply, known bool)
 
 	By() Login
-
 	// Named returns the user name in a request, or "" if there is none. Named does not check the password.
 	Named(head []byte, fields []http1.Field) string
 }
@@ -239,5 +231,4 @@ func (x *identity) SetCookie(value string) {
 	x.renewal, _ = http1.NewEdit(nil, []http1.HeaderField{{Name: "Set-Cookie", Value: value}}, nil)
 }
 
-// LocalNeedsNoLogin reports whether clients on this machine may access the mount of x without a login.
 func (x *identity) LocalNeedsNoLogin() bool { return x.rules.local }

@@ -20,7 +20,6 @@ type Loop interface {
 	// longer counted as a connection.
 	Arrived(c *Client)
 	Gone(c *Client)
-
 	// Freed is called when a descriptor has become free, so that waiting connections can be accepted.
 	Freed()
 }
@@ -34,56 +33,43 @@ type Config struct {
 
 	SpoolSize int    // maximum size of a collected body in memory, in bytes; 0 means 256 KiB
 	SpoolDir  string // directory of the unlinked files for longer bodies; "" means os.TempDir
-
 	// MaxSpools limits the number of files for collected bodies. A client gets at most a third of these files. The
 	// server does not read a further body of this client until a file is free. 0 means an eighth of the process's limit
 	// of open files.
 	MaxSpools int
-
 	// MaxDescriptors limits the sum of the descriptors of open connections and of the additional descriptors of requests.
 	// The requests of a client use at most a third of these descriptors; further requests wait. 0 means three quarters
 	// of the process's limit of open files or, if that is larger, conn.AcceptConfig.MaxClients.
 	MaxDescriptors int
-
 	// MaxBodyMemory limits the memory for incomplete HTTP/1 bodies, in bytes. The first 16 KiB of each body do not
 	// count. A client uses at most a third of this memory; further bodies of this client are stored in files. 0 means
 	// 96 MiB.
 	MaxBodyMemory int64
-
 	// MaxBodySize limits the body of a request in bytes. A client that sends more gets 413, and the connection closes.
 	// A negative value means no limit. 0 means Mount.MaxBody.
 	MaxBodySize int64
 	StartWait   time.Duration // how long a request waits for a Pending mount; 0 means no wait
-
 	// Proxies are the networks of trusted proxies. The server uses the fields Forwarded and X-Forwarded-* in their
 	// requests. If ProxyUnix is true, clients of unix sockets are also trusted proxies.
 	Proxies   []netip.Prefix
 	ProxyUnix bool
 
 	ProxyProtocol bool // connections from Proxies must begin with a PROXY header, version 1 or 2
-
 	// If RefuseUnknownHosts is true, requests for a host without a site get 421 (RFC 9110 §15.5.20). Otherwise the
 	// first site gets these requests. The first site always gets requests without a host (HTTP/1.0).
 	RefuseUnknownHosts bool
-
-	// RootPath, "" or "/a/b", is the path prefix of the whole server. The server removes RootPath from the beginning of
-	// paths, and SCRIPT_NAME begins with RootPath.
+	// RootPath, "" or "/a/b", is the path prefix that the server removes from all paths; SCRIPT_NAME begins with it.
 	RootPath string
-
-	// OnMaxRequests is called once, after MaxRequests requests, on a separate goroutine. If MaxRequests is 0,
-	// OnMaxRequests is never called.
+	// OnMaxRequests is called once, on a separate goroutine, after MaxRequests requests; 0 means never.
 	MaxRequests   int
 	OnMaxRequests func()
-
 	// Current delays requests: those that arrived before a call of Current are answered only after Current has called
 	// the function done, on any goroutine. Current is called on the loop and must not block. Requests of the server to
 	// itself do not wait. If Current is nil, no request waits.
 	Current func(done func())
-
 	// Needed, if not nil, is called on the loop for each request that waits for a Pending mount, and must not block.
 	Needed func()
 	H2C    bool // allows HTTP/2 without TLS for clients that begin with the HTTP/2 preface
-
 	// Trace adds to each request a field traceparent that continues the client's trace or begins a new one (W3C Trace
 	// Context).
 	Trace bool
@@ -91,7 +77,6 @@ type Config struct {
 	RequestID bool
 	// ServerTiming adds the field Server-Timing to responses (https://www.w3.org/TR/server-timing/).
 	ServerTiming bool
-
 	// Answered, if not nil, is called on the loop for each answered request, except requests that got the override
 	// page. The entry is valid until Answered returns.
 	Answered  func(*logfile.Entry)
@@ -232,7 +217,6 @@ type Site struct {
 	// "[2001:db8::1]". Only the first site may have no names. The first site also answers requests for unknown hosts,
 	// unless Config.RefuseUnknownHosts is true.
 	Names []string
-
 	// Table lists the mounts. The first mount that matches a request answers the request.
 	Table []Mount
 
@@ -246,12 +230,10 @@ type Site struct {
 	// ErrorLog writes a line about a client of the site. nil means Config.LogClient.
 	ErrorLog func(level logfile.Level, client, line string)
 
-	ErrorLogNumber int // number of ErrorLog for handlers (see Request.ErrorLog)
-
-	// name of the site in logs: the first element of Names that is not a pattern, or ""
-	name   string
-	rules  *rules         // rules for requests that no mount accepts
-	counts *metrics.Route // counter of requests that no mount accepts, or nil
+	ErrorLogNumber int            // number of ErrorLog for handlers (see Request.ErrorLog)
+	name           string         // name of the site in logs: the first element of Names that is not a pattern, or ""
+	rules          *rules         // rules for requests that no mount accepts
+	counts         *metrics.Route // counter of requests that no mount accepts, or nil
 }
 
 // Mount maps paths to a source, a rewrite or a handler: to the first of Source, Rewrite and Handler that is not nil.
@@ -260,11 +242,8 @@ type Mount struct {
 	Prefix  string // prefix of the canonical path (http1.ResolvePath)
 
 	Within string // if not empty, a second prefix that the path must have; not part of SCRIPT_NAME
-
-	// Having, if not empty, is a pattern in the syntax of Match. At least one segment of the path below Within must
-	// match it.
+	// Having, if not empty, is a pattern like Match that at least one segment of the path below Within must match.
 	Having string
-
 	// Match, if not empty, is a pattern for a segment in the syntax of path.Match, such as "*.php". For a Handler, any
 	// segment below Prefix may match, and SCRIPT_NAME ends with the matching segment. For a Source or a Rewrite, the
 	// last segment of the path must match.
@@ -288,14 +267,12 @@ type Mount struct {
 	Compress    bool    // responses of the Handler may be compressed
 	Gate        any     // an *app.Gate that limits the active requests of the Handler, or nil
 	Index       int     // number of this mount in Request.Mount
-
 	// Filters change the responses of the Handler. The first filter is the one nearest to the client, so it changes a
 	// response last. Upgraded connections, detached sockets and exchanges made by Sub are not filtered.
 	Filters []Filter
 
 	Occupies Occupancy // how long a request counts for conn.AcceptConfig.Concurrency
-	// the Handler accepts requests whose body has not arrived completely (Request.More)
-	Streams bool
+	Streams  bool      // the Handler accepts requests whose body has not arrived completely (Request.More)
 	// limit for request bodies in bytes, if neither Rules nor Config.MaxBodySize sets one; 0 means 10 MiB, negative no
 	// limit
 	MaxBody int64
@@ -306,14 +283,10 @@ type Mount struct {
 	Group    string   // the group that each WebSocket of the mount joins; "" if there is none
 
 	Unbounded bool // a response can grow to any size before the loop receives it; set by Prepare
-
-	// If Resolved is true, the Handler gets the resolved path (http1.ResolvePath), which contains the empty segments
-	// that the client has sent. Otherwise the Handler gets the canonical path. Applications and upstreams decide
-	// themselves what empty segments mean.
+	// If Resolved is true, the Handler gets the resolved path (http1.ResolvePath), and decides itself what the client's
+	// empty segments mean. Otherwise it gets the canonical path.
 	Resolved bool
-
-	// Receives, if not nil, gets each request before the Handler, and gets the body as it arrives. The Handler gets
-	// only the requests that Receives forwards (Services.Next).
+	// Receives, if not nil, gets each request before the Handler, and its body as it arrives (Services.Next).
 	Receives Handler
 
 	Rules             *Rules // additional rules to those of the site; may be nil
@@ -329,11 +302,10 @@ type Mount struct {
 type Upgrades uint8
 
 const (
-	NoUpgrades Upgrades = iota
-	ToMessages          // the Handler gets WebSocket messages as Inputs, and sends messages as Parts
-	ToUpstream          // the Handler may connect the client to an upstream
-	// the Handler gets a descriptor that is connected to the client (Request.Socket)
-	ToDescriptor
+	NoUpgrades   Upgrades = iota
+	ToMessages            // the Handler gets WebSocket messages as Inputs, and sends messages as Parts
+	ToUpstream            // the Handler may connect the client to an upstream
+	ToDescriptor          // the Handler gets a descriptor that is connected to the client (Request.Socket)
 )
 
 func (m *Mount) route() route.Mount {
@@ -352,8 +324,7 @@ func (m *Mount) route() route.Mount {
 	}
 }
 
-// Timeout returns the timeout in the rules of m or of its site. 0 means Config.Timeout. Timeout must not be called
-// before Prepare.
+// Timeout returns the timeout of m or of its site, after Prepare; 0 means Config.Timeout.
 func (m *Mount) Timeout() time.Duration { return m.rules.timeout }
 
 func (m *Mount) Hints() []byte { return m.rules.hints }

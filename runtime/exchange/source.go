@@ -15,27 +15,21 @@ import (
 type Source interface {
 	// Start begins to answer x, immediately or later. Start is called again after Exchange.AwaitTurn.
 	Start(x *Exchange)
-
 	// Input passes the next input of x to the source: a piece of the body, or a WebSocket message. Input cannot fail.
 	// At InputWindow the server stops reading from the client until the source returns bytes with OpCredit.
 	Input(x *Exchange, in Input)
-
-	// OnGone is called if no client needs the response and the source has not sent the last part. The source must still
-	// send the last part, immediately or later.
+	// OnGone is called if no client needs the response. The source must still send the last part, at once or later.
 	OnGone(x *Exchange)
 }
 
 // Optional is a Source that may decline a path.
 type Optional interface {
 	Source
-
-	// Declines reports whether the source calls Exchange.Decline for paths that it cannot serve. Declines is safe for
-	// concurrent use.
+	// Declines reports whether the source calls Exchange.Decline for some paths. Any goroutine may call it.
 	Declines() bool
 }
 
-// Memory is the Source of an exchange whose response is already sent. Sources that ignore input and disconnected
-// clients embed Memory.
+// Memory is a Source, also for embedding, that ignores input and disconnected clients. Its response is already sent.
 type Memory struct{}
 
 func (Memory) Start(*Exchange) {}
@@ -51,9 +45,7 @@ type Sink interface {
 	// keeps bytes that the client cannot receive yet. After Send has returned, the caller may reuse *p. If p is the
 	// last part, the exchange may have ended when Send returns.
 	Send(p *Part)
-
-	// Reply answers the exchange with r, or with the site's page for the status of r, instead of the source's response.
-	// Reply must be called before the first part.
+	// Reply sends r, or the site's page for its status, instead of the source's response, before the first part.
 	Reply(r Reply)
 }
 
@@ -74,9 +66,8 @@ type Reply struct {
 	Whole  bool   // a page of the site must not replace this reply
 	// the reply is the override page: the browser repeats the request, so it gets no line in the access log
 	Override bool
-	// the server closes the connection, because the rest of the input cannot be parsed
-	Close bool
-	Limit Limit
+	Close    bool // the server closes the connection, because the rest of the input cannot be parsed
+	Limit    Limit
 }
 
 type Limit struct {
@@ -116,12 +107,10 @@ var ErrTooDeep = errors.New("requests within requests go too deep")
 // Ticket is the number of an active exchange. The loop reuses a ticket after the release of the last part.
 type Ticket uint32
 
-// Request is a request whose body is complete, unless More is true. The slices of a Request are valid until Submit
-// returns.
+// Request is a request, with its whole body unless More is true. Its slices are valid until Submit returns.
 type Request struct {
-	Mount int // number of the mount (see Mount.Index)
-	// request line and fields as received; the spans of Parsed are offsets into Head
-	Head   []byte
+	Mount  int            // number of the mount (see Mount.Index)
+	Head   []byte         // request line and fields as received; the spans of Parsed are offsets into Head
 	Parsed *http1.Request // valid as long as Head
 	Path   []byte         // percent-decoded path as the client sees it
 	Root   int            // Path[:Root] is from a proxy or Config.RootPath; it is part of SCRIPT_NAME
@@ -136,25 +125,19 @@ type Request struct {
 	Routed bool    // the server has rewritten Path and perhaps the query
 	Origin *Origin // origin of a subrequest (see Asker); nil if a client sent the request
 	Peer   *Peer
-
 	// More means that the body is incomplete. Body contains its beginning and may be empty; the rest follows as Input.
 	// Size is the announced length, or -1 if no length was announced. More is never true unless Mount.Streams is true.
 	More bool
-
 	// Upgrade means that the client asks for a protocol that Mount.Upgrades allows, such as WebSocket (RFC 6455
 	// §4.2.1). To accept the protocol, the handler sets Head.Then in its response.
 	Upgrade bool
-
 	// Resumed is the state of a WebSocket that another process has handed over; otherwise nil. The handler accepts the
 	// WebSocket again and continues it. The server ignores the header fields of the handler's response. Resumed is
 	// valid until Submit returns.
 	Resumed *SocketState
-
-	// Socket, if not 0, is a descriptor that is connected to the client. The handler must close the descriptor, even if
-	// Submit returns false.
+	// Socket, if not 0, is a descriptor to the client that the handler must close even if Submit returns false.
 	Socket   int
 	ErrorLog int // number of the error log (Site.ErrorLogNumber); 0 means that of the server
-
 	// Pipeline, if not 0, is a number of the connection, and means that earlier requests of this connection are still
 	// active (RFC 9112 §9.3.2, RFC 9113 §5). A handler may defer requests with a Pipeline (OpDeferred).
 	Pipeline int
@@ -164,8 +147,7 @@ type Request struct {
 	Services *Services
 }
 
-// Depth returns how deeply a subrequest is nested: 0 for the request of a client, 1 for a subrequest that the handler
-// of this request makes, and so on.
+// Depth returns how deeply a subrequest is nested: 0 for the request of a client, 1 for its subrequests, and so on.
 func (r *Request) Depth() int {
 	if r.Origin == nil {
 		return 0
@@ -173,19 +155,16 @@ func (r *Request) Depth() int {
 	return r.Origin.Depth + 1
 }
 
-// Services contains functions of the loop that the handler of a request may call on any thread, even after Submit has
-// returned.
+// Services contains functions of the loop that a handler may call on any thread, even after Submit has returned.
 type Services struct {
 	Publish func(Ticket, *Part) // passes a part of the response to the loop
 	Ask     Asker
 
 	Times *logfile.Times // times that the handler should measure; nil if there are none
-
 	// Next is the Then with which a handler that receives the body (app.Receiving) forwards the request to the mount's
 	// own source; nil for all other handlers. The handler sets Next in its last part. The Body of this part is the new
 	// request body, and its fields are added to the source's response.
 	Next Then
-
 	// Inquire sends the request, with body as its new body, to the mount's own source. The client does not get the
 	// response. Inquire calls the function done on the loop with the status and the beginning of the response. Inquire
 	// is nil if the Handler does not support this.

@@ -5,15 +5,13 @@ import (
 	"slices"
 )
 
-// A state is the phase of an exchange. Exchange.End sets the state to routing, for the next request that uses the
-// memory.
+// A state is the phase of an exchange; after Exchange.End it is routing.
 type state uint8
 
 const (
 	// the source is not known yet, or the client is not admitted yet
-	routing state = iota
-	// the body is arriving; the source gets the request when the body is complete
-	receiving
+	routing   state = iota
+	receiving       // the body is arriving; the source gets the request when the body is complete
 	answering
 )
 
@@ -67,7 +65,6 @@ func (x *progress) Deciding() bool { return x.state == routing && x.wait == noth
 // Suspended reports whether the routing of x was interrupted.
 func (x *progress) Suspended() bool { return x.state == routing && x.wait != nothing }
 
-// Waits reports whether x, which is suspended, cannot continue yet.
 func (x *Exchange) Waits() bool {
 	if x.wait == forTurn {
 		return !x.InTurn()

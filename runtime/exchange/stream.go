@@ -13,28 +13,23 @@ type Stream interface {
 	// Later calls report that the source has used input or that a file for the body is free, so that the stream can
 	// read more from the client.
 	Read(x *Exchange)
-
 	// Wait is called when x begins to wait, and again when x no longer waits. The stream then soon continues x: with
 	// Exchange.Continue if x is Suspended, with Exchange.Begin if x is Delayed, and otherwise with Exchange.TakeTurn
 	// when x is in turn.
 	Wait(x *Exchange)
-
 	// InTurn reports whether a part of x would be written immediately.
 	InTurn(x *Exchange) bool
-
 	// Write writes a part of x when there is room, and releases the part when it is sent. x may have ended when Write
 	// returns. If the part must wait for earlier responses, Write passes it to Exchange.Hold.
 	Write(x *Exchange, p *Part)
-
 	// Replace is called when the server itself answers instead of the source of x. The exchange y, which may be x
 	// itself, carries the server's response. The stream then discards the rest of the body of x. The parameter closes
 	// says that the rest of the input cannot be parsed. If y is nil, the server sends no response, and the stream must
 	// show the client that the response of x is incomplete.
 	Replace(x, y *Exchange, closes bool)
-
 	// SwitchProtocols returns a connection for a protocol other than HTTP, and the response head that the protocol must
-	// send first; head is nil if the stream has already sent the head. The parameter r is the response with the status
-	// 101. If r is nil, a different response was already sent, and x continues (Upgrade).
+	// send first, or nil if the stream has already sent the head. The response r has the status 101.
+	// If r is nil, a different response was already sent, and x continues (Upgrade).
 	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
 }
 
