@@ -1,11 +1,5 @@
-/* Before Go starts, this code passes the right to call chroot(2) to a second process, the keeper.
- *
- * A worker loads the application outside the new root directory, as an ordinary user, and enters the directory
- * afterwards. While the application loads, it must not have the right to call chroot(2). Capabilities belong to
- * threads, and Go cannot remove them from all of its threads, so this code runs while the process has only one thread.
- * It starts the keeper, which retains the capability and waits for a byte. Both processes share only the root directory
- * and the working directory (CLONE_FS).
- */
+/* Before Go starts, while the process has only one thread, this code passes the right to call chroot(2) to a second
+ * process, the keeper (doc.go). */
 #define _GNU_SOURCE
 #include "chroot.h"
 

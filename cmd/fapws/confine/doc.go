@@ -29,8 +29,7 @@
 // inside the root directory, such as /srv/www, that leads to the root directory itself. Python cannot import modules or
 // read source files outside the root directory. Therefore contrib/fapws/_chroot.py imports, before the chroot, modules
 // that are usually imported late, and keeps the source of all modules for tracebacks. TZ is set to the rule in
-// /etc/localtime (identity.go). EnterChroot fails if the process has an open directory outside the root directory, or
-// writes to a file outside.
+// /etc/localtime (identity.go).
 //
 // # Sandbox
 //
@@ -38,8 +37,7 @@
 // listed (Landlock), and to unix sockets. It denies signals to processes outside the sandbox, root's capabilities, new
 // privileges (no_new_privs), and system calls that administer the machine (seccomp). A worker, or with --fork the
 // loader, calls EnterSandbox once, after it has loaded its application. Child processes inherit the sandbox and cannot
-// leave it. The supervisor stays outside the sandbox, so that a reload can load new code. MissingInSandbox returns the
-// restrictions that the kernel does not support; the supervisor logs them before it starts a worker.
+// leave it. The supervisor stays outside the sandbox, so that a reload can load new code.
 //
 // Landlock restricts only the calling thread. The package go-landlock therefore applies Landlock to every thread of the
 // process. Before Linux 7.0, go-landlock does so with a signal to each thread (libpsx, signal 33, which glibc does not
@@ -52,11 +50,8 @@
 // prevent this, a C constructor (limits.c) checks the limits and ends the process with a one-line message. The
 // constructor runs before Go's runtime starts, in every process that imports this package.
 //
-// To check the memory limit, the constructor maps as much memory as a start needs; Go's allocator only reserves most of
-// this memory. If the limit on processes is low, the constructor also starts and ends as many threads as a start needs.
-// If the memory is limited, the constructor makes glibc use only two arenas instead of one for each thread, because
-// each arena reserves 64 MiB of address space. If the limit on the stack or on data is too low for the executable, the
-// kernel ends the process before any of its code runs.
+// If the limit on the stack or on data is too low for the executable, the kernel ends the process before any of its
+// code runs.
 //
 // # Control groups and memory
 //
@@ -64,6 +59,5 @@
 // return the number of processors that this process can use, and the memory limit. Their parameter root is the root
 // directory. They are safe for concurrent use.
 //
-// UseLittleMemory configures the garbage collector for small machines (memory.go). A Trimmer returns memory to the
-// kernel while no client is connected, and after a burst of work.
+// A Trimmer returns memory to the kernel while no client is connected, and after a burst of work.
 package confine

@@ -12,5 +12,5 @@
 //
 // Open pages subscribe to StatusChannel. The events on this channel are empty and make each page request the data, so
 // that a viewer receives no data after logging out. With a broker, no events are sent. A page requests the data
-// whenever two seconds have passed without an event. The page also works without JavaScript (page_body.go).
+// whenever two seconds have passed without an event.
 package ctl

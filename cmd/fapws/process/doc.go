@@ -32,9 +32,8 @@
 //
 // A worker must end if its parent dies. For this purpose, it calls WatchParent once, on the main thread.
 //
-// It would not suffice to wait for the end of a pipe or socket, because the application may have closed the descriptor,
-// or all threads may be blocked. Instead, the kernel sends a signal when the parent dies (PR_SET_PDEATHSIG). The signal
-// handler starts a kernel timer that kills the worker after the graceful timeout (orphan.c).
+// The kernel sends a signal when the parent dies (PR_SET_PDEATHSIG). The signal handler starts a kernel timer that
+// kills the worker after the graceful timeout (orphan.c).
 //
 // # Service manager, pid file, version
 //
@@ -42,9 +41,7 @@
 // to a unix socket whose address is in the environment. While the server responds, the Notifier also notifies the
 // manager's watchdog. Only the process that the manager has started uses a Notifier.
 //
-// A PIDFile writes the ID of this process to a file for scripts and service managers. If the file contains the ID of a
-// different running process, it is not changed.
+// A PIDFile writes the ID of this process to a file for scripts and service managers.
 //
-// Version is part of the banner, of the header field Server, and of the environment variable SERVER_SOFTWARE. build.sh
-// sets Version when it links the executable.
+// Version is part of the banner, of the header field Server, and of the environment variable SERVER_SOFTWARE.
 package process

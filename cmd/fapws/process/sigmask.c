@@ -1,6 +1,5 @@
-/* Handles signals that are blocked when a process starts. During an upgrade, control signals are blocked, so that
- * signals that arrive between the old and the new program are not lost. This code runs before Go's runtime unblocks
- * some of these signals. */
+/* Handles signals that are blocked when a process starts, before Go's runtime unblocks some of these signals (doc.go).
+ */
 #include "sigmask.h"
 
 #include <signal.h>

@@ -79,7 +79,7 @@ func (r *relay) publishFrom(events []pybridge.Event) {
 	r.publish(events)
 }
 
-// announce publishes an event that the server itself has created. announce is safe for concurrent use.
+// announce publishes an event that the server itself has created.
 func (r *relay) announce(channel, data string) {
 	e := pybridge.Event{Name: channel, Data: data}
 	if h := r.s.python.running(); h != nil {

@@ -49,10 +49,7 @@
 // # Banner, pid file and control socket
 //
 // A Shown contains the facts for the banner, a few lines that the server prints at its start: the addresses, the
-// application, the version of Python and the mode. The banner also warns if other machines can reach a server that
-// requires no password.
+// application, the version of Python and the mode.
 //
-// An Instance contains the pid file, the connection to the service manager, and the control socket (package ctl), by
-// which other programs find and control a server. Only the process that receives the signals has an Instance: the
-// supervisor, or a process without a supervisor.
+// Only the process that receives the signals has an Instance: the supervisor, or a process without a supervisor.
 package worker
