@@ -4,7 +4,7 @@
 //
 // To read, use Request.Parse for a head and ChunkedReader for a chunked body. To write, use Template.AppendHead and
 // AppendChunkHeader. Functions do not keep slices from their callers. Only functions that append to dst allocate
-// memory, and Parse for Request.Fields. Values of this package are not safe for concurrent use.
+// memory, and Parse for Request.Fields.
 //
 //   - Limits contains the limits for a head: a request line that is too long results in a 414, and fields that are too
 //     long or too many in a 431. A head that violates the rules results in a StatusError. The server sends this error

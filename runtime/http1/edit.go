@@ -42,7 +42,7 @@ func NewEdit(set, add []HeaderField, remove []string) (*Edit, error) {
 // Edits are the changes that apply to a response, in order: first the edits of the site, then the edits of the mount.
 type Edits []*Edit
 
-// Apply changes the fields of r. Apply writes the new fields to buf and returns buf, which the next call can reuse.
+// Apply changes the fields of r, and returns buf with the new fields, which the next call can reuse.
 func (all Edits) Apply(buf []byte, r *Response) []byte {
 	buf = AppendFields(buf[:0], r.Fields, all.replace)
 	for i, e := range all {
@@ -132,7 +132,7 @@ func FieldName(line []byte) []byte {
 	return name
 }
 
-// AppendFields appends the lines of fields to dst. It omits lines for whose name the function drop returns true.
+// AppendFields appends the lines of fields to dst, except those for whose name the function drop returns true.
 func AppendFields(dst, fields []byte, drop func(name []byte) bool) []byte {
 	for line := range bytes.Lines(fields) {
 		if !drop(FieldName(line)) {
@@ -142,7 +142,7 @@ func AppendFields(dst, fields []byte, drop func(name []byte) bool) []byte {
 	return dst
 }
 
-// HasField reports whether fields contains a field with this name. Case does not matter.
+// HasField reports whether fields contains a field with this name, in any case.
 func HasField(fields, name []byte) bool {
 	for line := range bytes.Lines(fields) {
 		if bytes.EqualFold(FieldName(line), name) {
@@ -166,6 +166,5 @@ func WithoutField(fields, name []byte) []byte {
 	return AppendFields(nil, fields, func(n []byte) bool { return bytes.EqualFold(n, name) })
 }
 
-// UpstreamCookie is the prefix of the cookies that record which upstream serves a client. A cache removes these cookies
-// from the responses that it keeps.
+// UpstreamCookie is the prefix of the cookies that record which upstream serves a client, and that a cache removes.
 const UpstreamCookie = "fapws-upstream-"

@@ -15,7 +15,6 @@ type known struct {
 	trailers  bool
 }
 
-// field parses a field line (RFC 9112 §5).
 func (r *Request) field(head []byte, pos, end int, k *known) error {
 	line := head[pos:end]
 	n := 0

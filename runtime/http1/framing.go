@@ -136,9 +136,9 @@ var chunkRules = [...]struct {
 	lastLF:         {errTrailer, []chunkStep{{0, "\n", chunkDone}}},
 }
 
-// ChunkedReader decodes a chunked body (RFC 9112 §7.1) that arrives in pieces of any size. ChunkedReader ignores chunk
-// extensions, and checks and discards trailer fields (§7.1.2). Chunk extensions and trailer fields are limited in
-// number and size. The zero value is ready for a body.
+// ChunkedReader decodes a chunked body (RFC 9112 §7.1) that arrives in pieces of any size. Its chunk extensions are
+// ignored, and its trailer fields (§7.1.2) checked and discarded, with a limit for both. The zero value is ready for a
+// body.
 type ChunkedReader struct {
 	// number of bytes missing from the current chunk; while a chunk size arrives, the value of the digits so far
 	left     int64
@@ -157,9 +157,9 @@ func (d *ChunkedReader) Left() int64 {
 	return d.left
 }
 
-// Next decodes the start of src. The result data is the next piece of the body: a slice of src, which may be empty. The
-// result n is the number of consumed bytes. The caller must call Next again with the remaining bytes until Done.
-// ErrNeedMore means that all of src was consumed, data is empty, and the body continues. All other errors have the type
+// Next decodes the start of src. The result data is the next piece of the body: a slice of src, which may be empty; n
+// is the number of consumed bytes. The caller must call Next again with the remaining bytes until Done. ErrNeedMore
+// means that all of src was consumed, data is empty, and the body continues. All other errors have the type
 // *StatusError. Next never consumes bytes after the end of the body.
 func (d *ChunkedReader) Next(src []byte) (data []byte, n int, err error) {
 	for n < len(src) {
@@ -217,8 +217,8 @@ func (d *ChunkedReader) step(c byte) error {
 	return nil
 }
 
-// AppendChunkHeader appends the line that precedes a chunk of size bytes (RFC 9112 §7.1). The parameter size must be
-// greater than 0, because an empty chunk ends the body.
+// AppendChunkHeader appends the line that precedes a chunk of size bytes (RFC 9112 §7.1), more than 0, because an empty
+// chunk ends the body.
 func AppendChunkHeader(dst []byte, size int64) []byte {
 	dst = strconv.AppendInt(dst, size, 16)
 	return append(dst, '\r', '\n')

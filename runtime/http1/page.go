@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// StatusPage returns the server's HTML page for an error status. The parameter text explains the error. If text is
-// empty or only repeats the status, the page has a sentence about the status instead. The parameter home is the path of
-// the site, without a trailing slash.
+// StatusPage returns the server's HTML page for an error status. The parameter text explains the error; without a text,
+// or one that only repeats the status, the page has a sentence about the status. The parameter home is the path of the
+// site, without a trailing slash.
 func StatusPage(status int, text, home string) []byte {
 	phrase := cmp.Or(StatusText(status), "Error")
 	title := fmt.Sprintf("%d %s", status, phrase)
@@ -60,8 +60,7 @@ func sentence(status int) string {
 	return "The server does not accept this request."
 }
 
-// Sentence returns text with a capital first letter and a punctuation mark at its end. The parameter text must not be
-// empty.
+// Sentence returns text, which must not be empty, with a capital first letter and a punctuation mark at its end.
 func Sentence(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	text = string(unicode.ToUpper(first)) + text[size:]
@@ -101,8 +100,8 @@ func Document(title, head, body string) []byte {
 			"</title><style>" + Style + "</style>" + head + "</head><body>\n" + body + "\n</body></html>\n")
 }
 
-// Page returns an HTML page of the server that shows a single message, body, below the heading title. The parameter
-// head is added to the head element.
+// Page returns an HTML page of the server that shows a single message, body, below the heading title, and has head in
+// its head element.
 func Page(title, body, head string) []byte {
 	return Document(title, head, `<main class="card"><h1>`+title+"</h1>\n"+body+"</main>")
 }

@@ -42,8 +42,8 @@ const (
 func (v Version) String() string { return [...]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}[v] }
 
 // Request is a parsed request head. The spans of a Request are offsets into the head, which begins with the first byte
-// of the method: after Parse returns n, the head is buf[n-HeadLen : n]. The zero value is ready for use. A Request can
-// be reused, and Fields then keeps its capacity.
+// of the method: after Parse returns n, the head is buf[n-HeadLen : n]. The zero value is ready for use, and a Request
+// can be reused with the capacity of Fields.
 type Request struct {
 	Method Span
 	Target Span
@@ -84,8 +84,7 @@ type Request struct {
 	Resume Resume
 }
 
-// Resume says how much of an incomplete head was examined, so that no byte of the head is examined twice. The zero
-// value is for a new head.
+// Resume says how much of an incomplete head was examined, so that no byte of the head is examined twice.
 type Resume struct {
 	line uint32 // start of the first incomplete line
 	// number of bytes after line that are known not to contain a line end
@@ -101,11 +100,10 @@ type Limits struct {
 	Fields      int
 }
 
-// DefaultLimits are the limits without other settings. They must not be changed.
+// DefaultLimits are the limits without other settings, and must not be changed.
 var DefaultLimits = Limits{RequestLine: 8 << 10, FieldLine: 32 << 10, Head: 64 << 10, Fields: 100}
 
-// Plus returns l increased for fields that the server has added to a head. The parameter fields is the number of these
-// fields, and size is their total size in bytes.
+// Plus returns l increased for that number of fields, of size bytes together, that the server has added to a head.
 func (l Limits) Plus(fields, size int) Limits {
 	l.Fields, l.Head, l.FieldLine = l.Fields+fields, l.Head+size, max(l.FieldLine, size)
 	return l
@@ -116,8 +114,7 @@ func (l Limits) Plus(fields, size int) Limits {
 // from buf[n-r.HeadLen]. Bytes after the head are not examined.
 //
 // ErrNeedMore means that buf contains an incomplete head. When more bytes have arrived, call Parse again with all bytes
-// of the head (see Request.Resume). Parse examines only whole lines, so that the result does not depend on how the
-// bytes were split. Every other error is a *StatusError. After an error, only Resume of r is valid.
+// of the head (see Request.Resume). Every other error is a *StatusError. After an error, only Resume of r is valid.
 //
 // If RFC 9112 leaves a choice, Parse is strict: a line ends with CRLF, one space separates the parts of the request
 // line, and a target has only visible ASCII, or UTF-8 that old clients do not encode (see Request.Raw).
@@ -139,8 +136,8 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	resumed := r.Resume != Resume{}
 	err = r.lines(head, lim, false)
 	if err == nil && resumed {
-		// Earlier calls checked the lines before Resume but did not keep the results. Every line is therefore parsed at
-		// most twice, which still costs O(n).
+		// Earlier calls checked the lines before Resume without keeping the results, so every line is parsed at most
+		// twice.
 		r.Resume = Resume{}
 		err = r.lines(head, lim, false)
 	}
@@ -267,7 +264,7 @@ func (r *Request) complete(head []byte, k *known) error {
 	return nil
 }
 
-// maxMethod limits the length of a method; longer methods get 501 (RFC 9112 §3). All registered methods are shorter.
+// maxMethod limits the length of a method; longer methods, which are not registered, get 501 (RFC 9112 §3).
 const maxMethod = 32
 
 const (
@@ -374,7 +371,7 @@ func (r *Request) absoluteForm(line []byte, pos, end int) error {
 	if a < len(t) && t[a] == '/' {
 		return r.pathAndQuery(line, pos+a, end)
 	}
-	// An empty path means "/" (RFC 9110 §4.2.3). Path is then the second slash before the authority.
+	// An empty path means "/" (RFC 9110 §4.2.3), so Path is the second slash before the authority.
 	if err := r.pathAndQuery(line, pos+a, end); err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ func TestPathsArePercentDecoded(t *testing.T) {
 		{"/%25%34%31", "/%41"},
 		{"/%2e%2E/x/../y", "/../x/../y"},
 		{"/a+b", "/a+b"},
-		// Parse rejects these paths. DecodePath copies invalid encodings unchanged.
+		// Parse rejects these paths, whose invalid encodings DecodePath copies unchanged.
 		{"/%", "/%"},
 		{"/%4", "/%4"},
 		{"/%zz", "/%zz"},

@@ -18,15 +18,15 @@ type Response struct {
 	// lines of the form "Name: value\r\n", without Content-Length, Transfer-Encoding, Connection and Keep-Alive
 	Fields []byte
 	Length int64 // length of the body in bytes; -1 if unknown
-	// value of the Content-Type field; "" means no such field. Type is ignored if the status permits no body
+	// value of the Content-Type field, "" for none; ignored if the status permits no body
 	Type      string
 	HasDate   bool
 	HasServer bool
 	Version   Version
 	Head      bool
 
-	// KeepAlive says that the connection stays open after the response. AppendHead clears KeepAlive if only the end of
-	// the connection can delimit the body.
+	// KeepAlive says that the connection stays open after the response, which AppendHead clears if only its end can
+	// delimit the body.
 	KeepAlive bool
 
 	// Body is set by AppendHead and says how to send the body. If Body is NoBody, no body may be sent (HEAD, 1xx, 204,
@@ -34,8 +34,8 @@ type Response struct {
 	Body Framing
 }
 
-// Template creates response heads. A Template caches the bytes that are the same in all responses within a second. The
-// zero value is not usable; call NewTemplate.
+// Template creates response heads. It caches the bytes that are the same in all responses within a second, and must be
+// made by NewTemplate.
 type Template struct {
 	ok     []byte
 	server int
@@ -57,8 +57,8 @@ func NewTemplate(server string, unix int64) *Template {
 	return t
 }
 
-// SetTime sets the time of the Date field (RFC 9110 §6.6.1), in seconds since 1970. SetTime returns at once if the
-// second has not changed.
+// SetTime sets the time of the Date field (RFC 9110 §6.6.1), in seconds since 1970, and returns at once if the second
+// has not changed.
 func (t *Template) SetTime(unix int64) {
 	if unix == t.second {
 		return
@@ -68,7 +68,7 @@ func (t *Template) SetTime(unix int64) {
 	t.ok = append(AppendDate(t.ok, unix), '\r', '\n')
 }
 
-// AppendHead appends the head of a response with its empty line. AppendHead sets r.Body and r.KeepAlive.
+// AppendHead appends the head of a response with its empty line, and sets r.Body and r.KeepAlive.
 func (t *Template) AppendHead(dst []byte, r *Response) []byte {
 	if r.Status == 200 && !r.HasDate && !r.HasServer && (len(r.Reason) == 0 || string(r.Reason) == "OK") {
 		dst = append(dst, t.ok...)
@@ -130,8 +130,7 @@ func (r *Response) appendFraming(dst []byte) []byte {
 	return dst
 }
 
-// StatusText returns the reason phrase of a status code, or "". StatusText uses the phrases of net/http, except for
-// those that RFC 9110 renamed.
+// StatusText returns the reason phrase of a status code, or "".
 func StatusText(code int) string {
 	switch code {
 	case 413:
@@ -218,7 +217,7 @@ var (
 // DateFormat is the IMF-fixdate (RFC 9110 §5.6.7), for times in UTC.
 const DateFormat = "Mon, 02 Jan 2006 15:04:05 GMT"
 
-// AppendDate appends an IMF-fixdate for seconds since 1970. The date has 29 bytes for the years 0 to 9999.
+// AppendDate appends an IMF-fixdate for seconds since 1970, with 29 bytes for the years 0 to 9999.
 func AppendDate(dst []byte, unix int64) []byte {
 	return time.Unix(unix, 0).UTC().AppendFormat(dst, DateFormat)
 }
