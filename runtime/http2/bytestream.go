@@ -97,7 +97,7 @@ func (b *byteStream) openWindow() {
 	st.growWindow(st.target - st.window - int64(len(b.in)))
 }
 
-// Write implements conn.Transport. If other streams are ready, Write writes only one frame.
+// Write writes only one frame if other streams are ready.
 func (b *byteStream) Write(p []byte) (n int, err error) {
 	st := b.st
 	if st == nil || b.said {
@@ -147,7 +147,6 @@ func (b *byteStream) room() {
 	b.conn.Ready(eventloop.Writable)
 }
 
-// Flush does nothing, because Write keeps nothing in memory.
 func (b *byteStream) Flush() error { return nil }
 
 // CloseWrite implements conn.Transport with END_STREAM (RFC 8441 §5).
@@ -189,7 +188,7 @@ const lookAgain = int64(time.Minute)
 
 func (b *byteStream) Due() (next int64) { return b.st.c.s.Set.Now + lookAgain }
 
-// The following methods of conn.Protocol do nothing. They are needed only until Upgrade.
+// The following methods of conn.Protocol, which are needed only until Upgrade, do nothing.
 
 func (b *byteStream) Input([]byte) {}
 func (b *byteStream) EOF() bool    { return false }

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// A stream times out if its window stays closed. A request times out if its body arrives too slowly.
+// A stream times out if its window stays closed, and a request if its body arrives too slowly.
 func TestClosedWindowsAndSlowBodiesTimeOut(t *testing.T) {
 	h := newHost(t)
 	h.Set.WriteTimeout = time.Minute

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// maxFrame is the maximum payload of a frame from a client, in bytes. It is the smallest maximum that the protocol
+	// maxFrame is the maximum payload of a frame from a client, in bytes: the smallest maximum that the protocol
 	// allows.
 	maxFrame = 16 << 10
 
@@ -25,11 +25,11 @@ const (
 
 	tableSize = 4 << 10
 
-	// maxLate limits the waiting control frames (Conn.late), in bytes. Above this limit, the connection is not read.
+	// maxLate limits the waiting control frames (Conn.late), in bytes, above which the connection is not read.
 	maxLate = 64 << 10
 )
 
-// A Conn is an HTTP/2 connection. It may be used only on the event loop.
+// A Conn is an HTTP/2 connection, and may be used only on the event loop.
 type Conn struct {
 	s      *Server
 	client *exchange.Client
@@ -86,7 +86,7 @@ const (
 	refuses
 )
 
-// Begin makes HTTP/2 the protocol of the client's connection. The caller must have consumed the preface.
+// Begin makes HTTP/2, whose preface the caller has consumed, the protocol of the client's connection.
 func (s *Server) Begin(client *exchange.Client) {
 	on := &client.Conn
 	c := &Conn{s: s, client: client, conn: on}
@@ -192,8 +192,8 @@ func (c *Conn) output() *[]byte {
 }
 
 // The method frames returns a Framer that writes to the output of c, for frames other than HEADERS and DATA. The Framer
-// is valid until the next call of a method of c. Callers may ignore the errors of the Framer, because they write only
-// valid frames.
+// is valid until the next call of a method of c, and its errors may be ignored, because callers write only valid
+// frames.
 func (c *Conn) frames() *http2.Framer {
 	c.s.written.to = c.output()
 	return c.s.framer
@@ -227,8 +227,7 @@ func (c *Conn) Room(ended bool) {
 	}
 }
 
-// EOF implements conn.Protocol. The connection closes, because a client that has shut down its sending side cannot open
-// windows for responses.
+// The connection closes, because a client that has shut down its sending side cannot open windows for responses.
 func (c *Conn) EOF() (stays bool) { return false }
 
 func (c *Conn) Closed() {
@@ -249,8 +248,8 @@ type Config struct {
 	// maximum window of a streamed body in bytes, at least 64 KiB
 	MaxWindow int
 
-	// ConnectionWindow limits the sum of the connection's window and of the bytes of request bodies that are in memory,
-	// for each connection. The minimum is 64 KiB.
+	// ConnectionWindow limits, for each connection, the sum of its window and of the request bodies in memory; the
+	// minimum is 64 KiB.
 	ConnectionWindow int
 
 	// MaxUnread limits the sum of the windows and of the bytes in memory for all connections together. The first 64 KiB
@@ -292,7 +291,7 @@ type Server struct {
 
 const tick = eventloop.Tick
 
-// Init initializes s. The parameter of is the exchange.Server that HTTP/1 connections also use.
+// Init initializes s with the exchange.Server that HTTP/1 connections also use.
 func (s *Server) Init(of *exchange.Server) {
 	s.Server = of
 	s.framer = http2.NewFramer(&s.written, &s.input)
@@ -345,8 +344,7 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 	c.settle()
 }
 
-// Drain implements conn.Protocol. Drain announces the end of the connection with one GOAWAY or, if retire is true, with
-// two (RFC 9113 §6.8).
+// Drain announces the end of the connection with one GOAWAY or, if retire is true, with two (RFC 9113 §6.8).
 //
 // A client that has been silent since its last request always gets a single GOAWAY. If it sends a request before it has
 // received the GOAWAY, it retries the request. Python's httpx reads frames only when it sends its next request, and
@@ -444,8 +442,7 @@ func (c *Conn) Due() (next int64) {
 	return at
 }
 
-// Idle reports whether c has no stream. The result since is the time since which c has been idle. An incomplete header
-// block does not count as a stream.
+// Idle reports whether c has no stream, and since when. An incomplete header block does not count as a stream.
 func (c *Conn) Idle() (since int64, idle bool) {
 	if c.arrives != nil {
 		since = c.arrives.since

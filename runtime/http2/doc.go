@@ -24,16 +24,15 @@
 //
 // # WebSockets
 //
-// An extended CONNECT (RFC 8441) is rewritten as an HTTP/1 WebSocket request. The server makes the key of this request.
-// All code for WebSockets, including programs and upstreams, therefore handles both kinds of requests in the same way.
-// After the CONNECT is accepted, the stream carries a virtual connection (bytestream.go) for a WebSocket (package live)
-// or a tunnel (package conn). Reading from the virtual connection opens the window of the stream. END_STREAM ends the
-// virtual connection, and RST_STREAM resets the virtual connection. If a source answers an extended CONNECT with an
-// ordinary 2xx response, the client gets 501 instead, because a 2xx would accept the WebSocket.
+// An extended CONNECT (RFC 8441) is rewritten as an HTTP/1 WebSocket request. The server makes the key of this request,
+// and all code for WebSockets handles both kinds of requests in the same way. After the CONNECT is accepted, the stream
+// carries a virtual connection (bytestream.go) for a WebSocket (package live) or a tunnel (package conn). Reading from
+// it opens the window of the stream, END_STREAM ends it, and RST_STREAM resets it. If a source answers an extended
+// CONNECT with an ordinary 2xx response, the client gets 501 instead, because a 2xx would accept the WebSocket.
 //
 // # Files
 //
-// The loop reads parts of files that are in memory. A goroutine reads all other parts, up to 256 KiB at a time. Each
+// The loop reads parts of files that are in memory; a goroutine reads all other parts, up to 256 KiB at a time. Each
 // connection has at most four of these goroutines.
 //
 // # Input
@@ -56,8 +55,8 @@
 // handler has ended, both if the client has reset the stream (CVE-2023-44487) and if the client has made the server
 // reset it (CVE-2025-8671). Frames that cost work without progress (resets, pings, settings, acknowledgments,
 // priorities, empty frames, small window updates) take points from a budget (window.go). The budget refills with time
-// and with sent data. A client that exhausts the budget gets GOAWAY with ENHANCE_YOUR_CALM. Header blocks are decoded
-// as they arrive, and the decoded bytes are kept only up to the maximum size of a head. A request with a larger block
-// gets 431; a much larger block ends the connection. If too many control frames wait for a client that does not read,
-// the loop stops reading from the connection.
+// and with sent data; a client that exhausts it gets GOAWAY with ENHANCE_YOUR_CALM. Header blocks are decoded as they
+// arrive, and the decoded bytes are kept only up to the maximum size of a head. A request with a larger block gets 431;
+// a much larger block ends the connection. If too many control frames wait for a client that does not read, the loop
+// stops reading from the connection.
 package http2

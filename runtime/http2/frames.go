@@ -91,8 +91,7 @@ func (c *Conn) malformed(h http2.FrameHeader, err error) {
 	}
 }
 
-// unopened reports whether the client has not opened the stream. After refuse, unopened returns false, because new
-// streams are ignored (RFC 9113 §6.8).
+// unopened reports whether the client has not opened the stream.
 func (c *Conn) unopened(id uint32) bool { return id > c.last && c.leaving != refuses }
 
 // charge takes points from the budget of c, and ends c if the budget is exhausted.

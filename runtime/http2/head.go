@@ -261,7 +261,7 @@ var seed = maphash.MakeSeed()
 
 const maxKnown = 200
 
-// The method code returns the HPACK code of a line in a response head. The result is valid until the next call.
+// The method code returns the HPACK code of a line in a response head, valid until the next call.
 func (s *Server) code(line []byte) []byte {
 	known := &s.other
 	if len(line) <= maxKnown {
@@ -280,15 +280,15 @@ func (s *Server) code(line []byte) []byte {
 
 const emptyTable = 0x20 // sets the size of the dynamic table to 0 (RFC 7541 §6.3)
 
-// makeEncoder makes an encoder without a dynamic table. It encodes and drops a first field, because the code of the
-// first field also contains the change of the table size.
+// makeEncoder makes an encoder without a dynamic table, and drops a first field, whose code contains the change of the
+// table size.
 func (s *Server) makeEncoder() {
 	s.encoder = hpack.NewEncoder(&s.coded)
 	s.encoder.SetMaxDynamicTableSizeLimit(0)
 	s.encoder.WriteField(hpack.HeaderField{})
 }
 
-// fieldOf parses a line of a response head. The name of the result is empty if HTTP/2 does not permit the field.
+// fieldOf parses a line of a response head; the name is empty if HTTP/2 does not permit the field.
 func fieldOf(line string) hpack.HeaderField {
 	if status, ok := strings.CutPrefix(line, "HTTP/1.1 "); ok {
 		if status = status[:3]; status == "101" { // RFC 8441 §5
@@ -316,8 +316,8 @@ func fieldOf(line string) hpack.HeaderField {
 	return f
 }
 
-// sendHead sends the head of a final or interim response to x. The parameter head has the form of HTTP/1. If ends is
-// true, the head ends the stream.
+// sendHead sends the head, in the form of HTTP/1, of a final or interim response to x. If ends is true, the head ends
+// the stream.
 func (st *stream) sendHead(x *exchange.Exchange, head []byte, ends bool) {
 	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // AppendHead has counted the size of the HTTP/1 head
 }

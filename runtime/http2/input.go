@@ -9,15 +9,14 @@ import (
 )
 
 const (
-	// initialWindow is the initial window of a stream, in bytes. Until the client has received the server's settings,
-	// the client uses the default of HTTP/2, which is a byte smaller.
+	// initialWindow is the initial window of a stream, in bytes.
 	initialWindow = 64 << 10
 
 	// storeWindow is the window for a collected body that is stored in a file, in bytes.
 	storeWindow = 1 << 20
 
-	// storeMemory is the maximum size of a collected body in memory, in bytes. A longer body is stored in a file. The
-	// limit is small because a connection can have many bodies.
+	// storeMemory is the maximum size of a collected body in memory, in bytes. A longer body is stored in a file,
+	// because a connection can have many bodies.
 	storeMemory = 64 << 10
 
 	// smallPiece is the size below which consecutive pieces of a streamed body are joined, in bytes.
@@ -112,8 +111,7 @@ func (st *stream) askForBody(x *exchange.Exchange) {
 	}
 }
 
-// drop discards the rest of the body. If the request is still incomplete when the response ends, the server resets the
-// stream.
+// drop discards the rest of the body; a request that is incomplete when the response ends resets the stream.
 func (st *stream) drop() {
 	st.unwanted, st.arriving, st.early = true, false, nil
 	st.body.Arrived()
@@ -340,8 +338,8 @@ func (st *stream) feed(piece []byte, last bool) {
 	}
 }
 
-// refuseBody ends the exchange of st with the response r while its body is arriving. If a response has already begun,
-// refuseBody resets the stream.
+// refuseBody ends the exchange of st with the response r while its body is arriving, or resets the stream if a response
+// has already begun.
 func (st *stream) refuseBody(r exchange.Reply) {
 	x, streamed := st.x, st.body.Streamed
 	st.drop()
@@ -369,7 +367,7 @@ func (st *stream) late(now int64) bool {
 	return now-st.received > int64(cfg.BodyTimeout)+tick || st.body.TooSlow(now, cfg.BodyTimeout, cfg.BodyRate)
 }
 
-// A gate delays the opening of streams until Config.Current permits it. A gate is not used if Config.Current is nil.
+// A gate delays the opening of streams until Config.Current, which is not nil, permits it.
 type gate struct {
 	// Config.Current was called and has not answered yet; the frame that opens the next stream waits in the pending
 	// input with all later frames
@@ -386,7 +384,7 @@ func (c *Conn) mustAsk(input []byte) bool {
 	switch id := binary.BigEndian.Uint32(input[5:]) &^ (1 << 31); {
 	case c.gate.current > 0 || c.leaving == refuses:
 		return false
-	// Only a HEADERS frame that opens a stream is a request. HEADERS for an open stream are trailers.
+	// Only a HEADERS frame that opens a stream is a request, unlike trailers for an open stream.
 	case http2.FrameType(input[3]) != http2.FrameHeaders || id <= c.last:
 		return false
 	case c.gate.asking:

@@ -246,8 +246,8 @@ func (st *stream) write() {
 
 func (st *stream) limit() int { return int(min(st.credit, st.c.credit, int64(st.c.frame))) }
 
-// appendData appends a DATA frame with as many bytes of b as the windows allow, and returns the number of these bytes.
-// If last is true, the end of b ends the stream.
+// appendData appends a DATA frame with as many bytes of b as the windows allow, and returns their number; if last is
+// true, the end of b ends the stream.
 func (st *stream) appendData(b []byte, last bool) (n int) {
 	c := st.c
 	var flags http2.Flags
@@ -287,7 +287,7 @@ func (st *stream) endPart() {
 	st.writing, st.part, st.left, st.unsent = false, exchange.Part{}, conn.Item{}, nil
 }
 
-// giveUp discards the part that is being sent. It reports whether this part was the last part of x.
+// giveUp discards the part that is being sent, and reports whether it was the last part of x.
 func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 	if !st.writing {
 		return false
@@ -316,8 +316,8 @@ type priority struct {
 	incremental bool
 }
 
-// defaultPriority is the priority of a request without a Priority field. Unlike the default in RFC 9218, it is
-// incremental, so that a long response does not block other responses to the same client.
+// defaultPriority is the priority of a request without a Priority field: unlike in RFC 9218 incremental, so that a long
+// response does not block others to the same client.
 var defaultPriority = priority{urgency: 3, incremental: true}
 
 // parse sets p from a Priority field, which is a dictionary (RFC 8941) with the members u and i. parse ignores
@@ -370,12 +370,12 @@ func (c *Conn) turned(st *stream) {
 	}
 }
 
-// maxExpected limits the recorded priorities of streams that are not open yet. Browsers send a priority just before the
+// maxExpected limits the recorded priorities of streams that are not open yet; browsers send a priority just before the
 // request.
 const maxExpected = 16
 
-// expect records the priority of a stream that is not open yet. If too many priorities are recorded, expect drops the
-// priority with the lowest stream number.
+// expect records the priority of a stream that is not open yet, in place of the lowest stream number if there are too
+// many.
 func (c *Conn) expect(id uint32, p priority) {
 	if c.expected == nil {
 		c.expected = make(map[uint32]priority)

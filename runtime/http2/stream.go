@@ -20,12 +20,12 @@ const (
 	// (RFC 7541), a few received bytes can become a large head.
 	smallHead = 4 << 10
 
-	// maxUnsent limits the bytes that wait for a client in the responses of a connection; the largest response does not
-	// count. Above this limit, further responses are delayed.
+	// maxUnsent limits the bytes that wait for a client in all but the largest response of a connection; above it,
+	// further responses are delayed.
 	maxUnsent = 16 << 20
 )
 
-// A stream is an HTTP/2 stream, from the head of its request to the end of its response. A stream carries one exchange.
+// A stream is an HTTP/2 stream with one exchange, from the head of its request to the end of its response.
 type stream struct {
 	c  *Conn
 	id uint32
