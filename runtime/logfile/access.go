@@ -13,21 +13,21 @@ import (
 )
 
 // An AccessLog formats entries and appends the lines to a File, which several access logs may share, and which the
-// caller must close. The methods of an AccessLog are safe for concurrent use.
+// caller must close. It is safe for concurrent use.
 type AccessLog struct {
 	File   *File
 	Format *Format
 }
 
-// Append adds a line for an entry. Append never waits for the disk, and allocates no memory. If the disk is too slow,
-// lines are dropped, counted and reported.
+// Append adds a line for an entry. Append never waits for the disk: if the disk is too slow, lines are dropped, counted
+// and reported.
 func (l *AccessLog) Append(e *Entry) {
 	if dst, ok := l.File.Begin(); ok {
 		l.File.End(l.Format.appendLine(dst, e))
 	}
 }
 
-// A timestamp caches a formatted time for one second. A timestamp is safe for concurrent use.
+// A timestamp caches a formatted time for one second, and is safe for concurrent use.
 type timestamp struct{ last atomic.Pointer[second] }
 
 type second struct {
@@ -72,7 +72,7 @@ func IsControl(r rune) bool {
 	return unicode.IsControl(r) || r > unicode.MaxASCII && unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
 }
 
-// appendJSON appends s as a JSON string (RFC 8259 §7). Bytes that are not UTF-8 become U+FFFD.
+// appendJSON appends s as a JSON string (RFC 8259 §7), with U+FFFD for bytes that are not UTF-8.
 func appendJSON(dst, s []byte) []byte {
 	dst = append(dst, '"')
 	for len(s) > 0 {
@@ -141,8 +141,8 @@ func (r *Record) State() *State {
 	return s
 }
 
-// Record converts s to a Record for log. No line is written if log is nil or s.Unlogged is set. If log needs other
-// header fields than the previous process has collected, the header fields are empty.
+// Record converts s to a Record for log. No line is written if log is nil or s.Unlogged is set; header fields that the
+// previous process has not collected are empty.
 func (s *State) Record(log *AccessLog) *Record {
 	r := &Record{Entry: s.Entry, Log: log, Client: s.Client}
 	if s.Unlogged {
@@ -158,12 +158,12 @@ func (s *State) Record(log *AccessLog) *Record {
 	return r
 }
 
-// Entry describes a request and its response. Append does not keep the slices of an Entry.
+// Entry describes a request and its response; Append does not keep its slices.
 type Entry struct {
 	Addr, Port           string // address of the client; written as "-" if empty (unix socket)
 	PeerAddr             string // address from which the connection was opened: a proxy or the client
 	LocalAddr, LocalPort string // local address of the connection
-	Site                 string // canonical host name of the site; LocalAddr if empty
+	Site                 string // canonical host name of the site; empty means LocalAddr
 	Scheme               string // http if empty
 	User                 string
 	// ID of the request from the server or from a trusted proxy; written as "-" if empty
@@ -201,13 +201,13 @@ type Times struct {
 	FirstByte atomic.Int64 // from the arrival of the request until the response head
 }
 
-// Value is the value of a header field. The field There is false if the header field is missing.
+// Value is the value of a header field; the field There is false if the header field is missing.
 type Value struct {
 	Text  []byte
 	There bool
 }
 
-// Add adds the value of a header field. The values of a repeated field are joined with commas (RFC 9110 §5.3).
+// Add adds the value of a header field, with a comma between repeated values (RFC 9110 §5.3).
 func (v *Value) Add(text []byte) {
 	if v.There {
 		v.Text = append(v.Text, ", "...)
@@ -241,8 +241,7 @@ func (r *Record) End() {
 	}
 }
 
-// NoteRequest stores the request line and the request fields that the log's format names. The parameter fields must
-// contain the fields in head.
+// NoteRequest stores the request line and the request fields that the log's format names.
 func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
 	if i := bytes.IndexByte(head, '\r'); i > 0 {
 		r.RequestLine = append(r.RequestLine, head[:i]...)
@@ -256,7 +255,6 @@ func (r *Record) NoteRequest(head []byte, fields []http1.Field) {
 	}
 }
 
-// NoteResponse stores the response fields that the log's format names.
 func (r *Record) NoteResponse(head []byte) {
 	_, fields, _ := bytes.Cut(head, []byte("\n"))
 	collectLines(r.Response, r.Format().Response, fields)

@@ -53,7 +53,7 @@ type archive struct {
 
 func (a *archive) able() bool { return time.Now().After(a.wait) }
 
-// rename renames the log file to the name of a rotated file. The caller must hold the lock on the log file.
+// rename renames the log file, whose lock the caller must hold, to the name of a rotated file.
 func (a *archive) rename() error {
 	dir, err := a.o.folder()
 	if err == nil {
@@ -124,8 +124,8 @@ func compressAll(o *Options) error {
 	defer dir.Close()
 	for {
 		list := pending(dir, o)
-		// Count uncompressed files toward Keep. Otherwise they would accumulate if the disk is full, or if a process
-		// that has inherited a rotated file never ends.
+		// Count uncompressed files toward Keep, because they would accumulate if the disk is full, or if a process that
+		// has inherited a rotated file never ends.
 		beyond := max(0, len(list)-o.Keep)
 		for _, raw := range list[:beyond] {
 			_ = dir.Remove(raw)
@@ -184,8 +184,7 @@ func compressOne(dir *os.Root, o *Options, raw string) error {
 
 func numbered(name string, n int) string { return name + "." + strconv.Itoa(n) + ".gz" }
 
-// shift renames the compressed files so that number 1 is free. Every file below the first free number, or below keep,
-// gets the next number.
+// shift frees the number 1: every compressed file below the first free number, or below keep, gets the next number.
 func shift(dir *os.Root, name string, keep int) error {
 	free := 1
 	for free < keep {
@@ -215,7 +214,7 @@ func removeOld(dir *os.Root, name string, keep int) error {
 
 // compress compresses the file in to a new file, and syncs the new file, because the caller then removes the original.
 func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) error {
-	// The file may exist if an earlier compression was interrupted. Remove does not follow a symbolic link.
+	// The file may exist if an earlier compression was interrupted; Remove does not follow a symbolic link.
 	_ = dir.Remove(name)
 	out, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, st.Mode().Perm())
 	if err != nil {
@@ -311,8 +310,8 @@ var (
 
 func Each(d time.Duration) Schedule { return Schedule{each: d} }
 
-// period returns the beginning of the period that contains t, and the beginning of the next period. Both are the zero
-// time if the Schedule means never.
+// period returns the beginning of the period that contains t, and of the next period, or zero values if the Schedule
+// means never.
 func (s Schedule) period(t time.Time) (begin, next time.Time) {
 	switch {
 	case s.each > 0:

@@ -50,8 +50,8 @@ func partOf(part int) atom {
 	return textOf(func(e *Entry) []byte { return split(e.RequestLine)[part] })
 }
 
-// target returns the authority in the request target and the text after the authority. If the request target is not in
-// absolute-form (RFC 9112 §3.2.2), the authority is nil, and rest is the whole request target.
+// target returns the authority in the request target and the text after it; the authority is nil if the target is not
+// in absolute-form (RFC 9112 §3.2.2).
 func (e *Entry) target() (authority, rest []byte) {
 	rest = split(e.RequestLine)[targetPart]
 	i := bytes.Index(rest, []byte("://"))
@@ -133,8 +133,8 @@ func (f *Format) replied(name string) atom {
 	}
 }
 
-// cookie returns an atom for a cookie (RFC 6265 §4.2). As in Apache, names are case-insensitive, and an empty cookie
-// counts as missing.
+// cookie returns an atom for a cookie (RFC 6265 §4.2), with case-insensitive names, and an empty cookie missing, as in
+// Apache.
 func (f *Format) cookie(name string) atom {
 	i := index(&f.Request, "cookie")
 	return func(dst []byte, e *Entry) ([]byte, bool) {

@@ -13,12 +13,12 @@
 // # The error log
 //
 // Descriptor 2 is the file itself, not a pipe to a process that writes the file, because the last lines of a crashing
-// process must not depend on a different process. Writers of descriptor 2 take no lock. Instead, each process holds a
-// shared lock on the file while the file is its descriptor 2. Children inherit the lock. A rotated file is compressed
-// when no process has it as descriptor 2. The supervisor rotates the file and notifies the workers; workers in a chroot
-// receive a descriptor of the new file. The kernel reports growth of the file (inotify), so that the file is rotated
-// early during a flood of lines. Compression pauses regularly but keeps its priority, because a suspended Go thread may
-// hold a lock that other threads need.
+// process must not depend on a different process. Writers of descriptor 2 take no lock, but each process and its
+// children hold a shared lock on the file while it is descriptor 2. A rotated file is compressed when no process has it
+// as descriptor 2. The supervisor rotates the file and notifies the workers; workers in a chroot receive a descriptor
+// of the new file. The kernel reports growth of the file (inotify), so that the file is rotated early during a flood of
+// lines. Compression pauses regularly but keeps its priority, because a suspended Go thread may hold a lock that other
+// threads need.
 //
 // # Times
 //

@@ -19,16 +19,16 @@ const (
 	unsaidMax = 64 << 10 // maximum size of Errors.unsaid, in bytes
 )
 
-// lookEvery is the interval at which the size and age of an error log are checked, even if no event reports growth.
-// Tests change this interval.
+// lookEvery is the interval at which the size and age of an error log are checked, even if no event reports growth;
+// tests change it.
 var lookEvery = 5 * time.Second
 
 // Errors is an error log: a file that is descriptor 2 of the process. Therefore the file also contains the output of
 // interpreters, libraries and children, and the last lines of a crashing process.
 //
-// Writers take no lock. Instead, each process holds a shared lock on the file while the file is its descriptor 2;
-// children inherit the lock. A rotated file is compressed when no process holds this lock. One process rotates the
-// file, and notifies the other processes, which must call Follow.
+// Writers take no lock, but each process and its children hold a shared lock on the file while it is their descriptor
+// 2. A rotated file is compressed when no process holds this lock. One process rotates the file, and notifies the other
+// processes, which must call Follow.
 type Errors struct {
 	// o.Report writes to the console, because the log itself may be unusable
 	o Options
@@ -149,8 +149,8 @@ func (e *Errors) again() {
 	}
 }
 
-// Follow opens the path as descriptor 2 again, after another process has renamed the file. Follow is safe for
-// concurrent use.
+// Follow opens the path as descriptor 2 again, after another process has renamed the file, and is safe for concurrent
+// use.
 func (e *Errors) Follow() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -167,7 +167,7 @@ func (e *Errors) FollowTo(file *os.File) {
 	}
 }
 
-// SetRotation changes Options.MaxSize, Every and Keep. SetRotation is safe for concurrent use.
+// SetRotation changes Options.MaxSize, Every and Keep, and is safe for concurrent use.
 func (e *Errors) SetRotation(size int64, every Schedule, keep int) {
 	e.mu.Lock()
 	e.size, e.every = size, every
@@ -187,8 +187,8 @@ func (e *Errors) rotates() bool {
 
 const growEvery = 100 * time.Millisecond
 
-// watch rotates the file when a rotation is due. In addition to periodic checks, watch uses inotify if possible,
-// because a flood of lines could fill a small disk between two checks.
+// watch rotates the file when a rotation is due. It uses inotify if possible, because a flood of lines could fill a
+// small disk between two periodic checks.
 func (e *Errors) watch(tick <-chan time.Time) {
 	for !e.rotates() {
 		select {
@@ -234,7 +234,7 @@ func (e *Errors) look() {
 }
 
 // Rotate rotates the file immediately, unless it is empty. Only the process that was given moved in RedirectErrors may
-// call Rotate. Rotate is safe for concurrent use.
+// call Rotate, on any goroutine.
 func (e *Errors) Rotate() {
 	e.mu.Lock()
 	e.out.look()
@@ -269,8 +269,8 @@ const (
 
 func (v Level) String() string { return [...]string{"debug", "info", "warning", "error"}[v] }
 
-// Seldom limits the rate of events, such as log lines, that clients can cause at will. The zero value is ready for use.
-// Seldom is safe for concurrent use.
+// Seldom limits the rate of events, such as log lines, that clients can cause at will. The zero value is ready for use,
+// and safe for concurrent use.
 type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
 func (s *Seldom) Now() bool { return s.Once(time.Second) }

@@ -19,7 +19,7 @@ const (
 	closeWithin = 5 * time.Second
 )
 
-// Options determine where and how lines are written. All fields except Path may be zero.
+// Options determine where and how lines are written; all fields except Path may be zero.
 type Options struct {
 	// Path is the path of the file, which is created if necessary (mode 0640). "-" means standard output. Only regular
 	// files are rotated.
@@ -35,8 +35,8 @@ type Options struct {
 	// Every is the schedule for rotations that do not depend on the size.
 	Every Schedule
 
-	// Keep is the number of rotated files that are kept in compressed form; Path.1.gz is the newest. 0 means that no
-	// file is kept.
+	// Keep is the number of rotated files that are kept in compressed form, of which Path.1.gz is the newest; 0 means
+	// none.
 	Keep int
 
 	// Plain must be set if other users may write to the directory that contains the file. Path must then lead to a
@@ -55,7 +55,7 @@ type Options struct {
 	Written func(at time.Time)
 
 	// Report is called with an error message of one line if a log cannot be written or rotated, or if lines were
-	// dropped. Report is called on any goroutine. If Report is nil, the messages are written to standard error.
+	// dropped. Report is called on any goroutine; if it is nil, the messages are written to standard error.
 	Report func(msg string)
 }
 
@@ -84,8 +84,8 @@ func (o *Options) report(format string, args ...any) {
 
 func (o *Options) wrap(err error) error { return fmt.Errorf("%s: %w", o.Name, err) }
 
-// File is an open log file. File is safe for concurrent use. Callers fill one of two buffers while the writer's
-// goroutine writes the other.
+// File is an open log file. It is safe for concurrent use: callers fill one of two buffers while the writer's goroutine
+// writes the other.
 type File struct {
 	o Options
 
@@ -102,7 +102,7 @@ type File struct {
 	lost   error // valid after done is closed
 }
 
-// Open opens a file for appending. Open also compresses rotated files that an earlier process has left uncompressed.
+// Open opens a file for appending, and compresses rotated files that an earlier process has left uncompressed.
 func Open(o Options) (*File, error) {
 	o = o.withDefaults()
 	out, err := openSink(&o)
@@ -175,8 +175,7 @@ func (f *File) Waits() bool {
 	return len(f.filling) > 0
 }
 
-// Reopen writes the buffered lines, and creates the file again if it was renamed. Programs such as logrotate require
-// this.
+// Reopen writes the buffered lines, and creates the file again if it was renamed, for programs such as logrotate.
 func (f *File) Reopen() {
 	f.reopen.Store(true)
 	f.Flush()
@@ -247,7 +246,6 @@ func (w *writer) run() {
 	}
 }
 
-// countLines returns the number of lines, including a last line without a line end.
 func countLines(b []byte) int {
 	n := bytes.Count(b, []byte{'\n'})
 	if len(b) > 0 && b[len(b)-1] != '\n' {

@@ -39,7 +39,7 @@ var jsonTimes = [][2]string{
 
 var jsonNumbers = []string{"%>s", "%B", "%D"}
 
-// Format is a compiled format of log lines. Format is immutable.
+// Format is a compiled format of log lines, and immutable.
 type Format struct {
 	// Request and Response are the lower-case names of the header fields that the format names.
 	Request, Response []string
@@ -61,7 +61,7 @@ type value struct {
 // An atom appends a value without escaping it. ok is false if the value is missing.
 type atom func(dst []byte, e *Entry) (out []byte, ok bool)
 
-// statuses is a condition on the status, such as "!200,304". The zero value matches every status.
+// statuses is a condition on the status, such as "!200,304"; the zero value matches every status.
 type statuses struct {
 	list []int
 	not  bool
@@ -91,7 +91,7 @@ func (f *Format) appendLine(dst []byte, e *Entry) []byte {
 }
 
 // ParseFormat compiles a format: one of FormatNames, or text with atoms of Apache's mod_log_config (%h) or gunicorn
-// (%(h)s). The error is one line.
+// (%(h)s).
 func ParseFormat(text string) (*Format, error) {
 	f := &Format{}
 	switch text {
@@ -282,8 +282,8 @@ func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error
 
 var bracketed = "<" + pid + ">"
 
-// apacheAtoms contains the atoms that need no header field. A key consists of the text in braces and the letter. Keys
-// in parentheses are gunicorn's atoms that differ from Apache's atoms.
+// apacheAtoms contains the atoms that need no header field. A key consists of the text in braces and the letter, or for
+// gunicorn's atoms that differ from Apache's, is in parentheses.
 var apacheAtoms = map[string]atom{
 	"a": textOf(func(e *Entry) string { return e.Addr }),
 	"A": textOf(func(e *Entry) string { return e.LocalAddr }),

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Look is the format of the lines of an error log. C has the same values (CORE_PLAIN and others).
+// Look is the format of the lines of an error log, with the same values in C (CORE_PLAIN and others).
 type Look int32
 
 const (
