@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// variants contains the representations of a file, indexed by content coding. The representation for Identity always
-// exists.
+// variants contains the representations of a file, indexed by content coding; the one for Identity always exists.
 type variants [coding.Codings]*representation
 
 // cache maps clean paths to what is on the disk: the contents of small files, compressed files and listings, and open
@@ -117,9 +116,8 @@ func (c *cache) seen(path []byte, v *variants, now int64) {
 	})
 }
 
-// load replaces the cached representation old by the representation loaded, which contains the content or an open file.
-// If the parameter loaded is nil, load removes the representation old. If the record no longer contains the
-// representation old, nothing changes.
+// load replaces the cached representation old by the representation loaded, or removes old if loaded is nil. If the
+// record no longer contains the representation old, nothing changes.
 func (c *cache) load(path []byte, old, loaded *representation) {
 	c.change(path, func(r *record) {
 		v := r.variants
@@ -148,8 +146,7 @@ func (c *cache) empty() {
 	}
 }
 
-// sweepAfter is how long an unused file stays open. If it stayed open forever, the disk space of a removed file would
-// never be freed.
+// sweepAfter is how long an unused file stays open, because an open file keeps the disk space of a removed file.
 const sweepAfter = 5 * time.Second
 
 // sweep drops open files that were not used since the previous sweep, and schedules the next sweep for the remaining
@@ -239,8 +236,8 @@ func readWhole(file *os.File, s Stamp) []byte {
 	return body
 }
 
-// find returns the representations of the file at a clean path. The parameter key is the path's key in the cache. find
-// uses the cache if the disk was checked within the last second.
+// find returns the representations of the file at a clean path, whose cache key is the parameter key. find uses the
+// cache if the disk was checked within the last second.
 func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
 	known, fresh := f.cache.get(key, now, false)
 	if fresh {
@@ -293,8 +290,8 @@ func (f *Files) warm(v *variants) {
 	}
 }
 
-// load returns a copy of r that contains the content of its file. If the file is large or being written, the copy
-// contains the open file instead, and the caller must release it.
+// load returns a copy of r with the content of its file or, if the file is large or being written, with the open file,
+// which the caller must release.
 func (f *Files) load(file *os.File, r *representation) *representation {
 	if r.stamp.size <= int64(f.opt.CacheFileBytes) {
 		if body := readWhole(file, r.stamp); body != nil {

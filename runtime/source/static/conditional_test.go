@@ -30,7 +30,7 @@ func TestEntityTagsAreMatched(t *testing.T) {
 		{`a"`, false, false},
 		{``, false, false},
 		{`W/`, false, false},
-		// This entity tag contains a comma. The unquoted letter a after it is malformed.
+		// This entity tag contains a comma, and the unquoted letter a after it is malformed.
 		{`"x,"a"`, false, false},
 		{`"b" "a"`, true, true},
 		{`junk, "a"`, false, false},
@@ -49,7 +49,6 @@ var (
 	after  = old.Add(time.Second).Format(http1.DateFormat)
 )
 
-// TAG in a field means the entity tag of the file.
 var conditions = []struct {
 	fields string
 	status int

@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// maxRanges limits the number of ranges in a request. The Range field is ignored if it contains more ranges, or if the
-// sum of the ranges is larger than the file, as RFC 9110 §14.2 permits.
+// maxRanges limits the number of ranges in a request. A Range field with more ranges, or with ranges that together
+// exceed the file, is ignored, as RFC 9110 §14.2 permits.
 const maxRanges = 32
 
 type byteRange struct{ start, count int64 }
@@ -27,7 +27,7 @@ func appendRanges(set []byteRange, value []byte, size int64) (_ []byteRange, ok 
 	seen, total := 0, int64(0)
 	for spec := range bytes.SplitSeq(specs, []byte{','}) {
 		if spec = bytes.Trim(spec, " \t"); len(spec) == 0 {
-			continue // empty list elements are ignored (RFC 9110 §5.6.1)
+			continue
 		}
 		r, ok := parseRange(spec, size)
 		seen++
@@ -80,7 +80,7 @@ func parseRange(spec []byte, size int64) (r byteRange, ok bool) {
 	return byteRange{first, min(last, size-1) - first + 1}, true
 }
 
-// ParseDigits parses 1*DIGIT. A number that is too large becomes the largest int64. n is 0 if ok is false.
+// ParseDigits parses 1*DIGIT, and replaces a number that is too large by the largest int64. n is 0 if ok is false.
 func ParseDigits(s []byte) (n int64, ok bool) {
 	if len(s) == 0 || len(bytes.TrimLeft(s, "0123456789")) > 0 {
 		return 0, false
@@ -187,7 +187,7 @@ func (c *Conditions) Unchanged(etag, modified []byte) bool {
 	return ok && too && changed <= have
 }
 
-// name reports whether a header field lists etag. The parameter field is the lower-case name of the header field.
+// name reports whether a header field, whose lower-case name is the parameter field, lists etag.
 func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	for value := range http1.Values(c.head, c.fields, field) {
 		if matchesTag(value, etag, weakToo) {
@@ -232,7 +232,7 @@ func matchesTag(list, etag []byte, weakToo bool) bool {
 			list = list[2:]
 		}
 		if list[0] != '"' || bytes.IndexByte(list[1:], '"') < 0 {
-			return false // the rest of the list is malformed
+			return false
 		}
 		end := bytes.IndexByte(list[1:], '"') + 2
 		if (!weak || weakToo) && string(list[:end]) == string(etag) {
@@ -249,7 +249,7 @@ type Conditions struct {
 	// These fields contain lists and may be repeated, so only their presence is recorded.
 	acceptEncoding, ifMatch, ifNoneMatch bool
 
-	// These fields must not be repeated. The value of a repeated field is replaced by an empty value, which is invalid.
+	// These fields must not be repeated; a repeated field gets an empty value, which is invalid.
 	ifModifiedSince, ifUnmodifiedSince, ifRange, byteRange single
 }
 

@@ -41,7 +41,7 @@ type listed struct {
 	info fs.FileInfo
 }
 
-// order is the order of a listing. The query of a request selects the order in Apache's form, such as ?C=S;O=D.
+// order is the order of a listing, which the query of a request selects in Apache's form, such as ?C=S;O=D.
 type order struct {
 	column    byte // N (name), M (modified) or S (size)
 	direction byte // A (ascending) or D (descending)
@@ -49,7 +49,7 @@ type order struct {
 
 var byName = order{'N', 'A'}
 
-// order parses the query of a request. If the query is invalid, the listing is sorted by name.
+// order parses the query of a request; an invalid query sorts the listing by name.
 func (f *Files) order(req *Request) order {
 	q := req.Parsed.Query.In(req.Head)
 	if !f.opt.Listing || len(q) != len("C=N;O=A") || string(q[:2]) != "C=" || q[3] != ';' && q[3] != '&' ||
@@ -98,8 +98,8 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	return v, nil
 }
 
-// appendShown appends the requested path in canonical form, as the title of a listing. Otherwise the cache would
-// contain a page for each spelling of the path.
+// appendShown appends the requested path in canonical form, so that the cache does not contain a page for each spelling
+// of the path.
 func (req *Request) appendShown(dst []byte) []byte {
 	dst = append(dst, req.Prefix...)
 	raw, start := req.Parsed.Path.In(req.Head), len(dst)
@@ -157,8 +157,8 @@ func listing(title string, parent bool, entries []listed, more bool, order order
 		letter byte
 		title  string
 	}{{'N', "Name"}, {'S', "Size"}, {'M', "Modified (UTC)"}} {
-		// The heading of each column is a link that sorts the listing by this column. If the listing is already sorted
-		// by this column, the link reverses the order.
+		// The heading of each column is a link that sorts the listing by this column, in reverse if it is already
+		// sorted by it.
 		direction, sorted := 'A', ""
 		if column.letter == order.column {
 			sorted = ` aria-sort="ascending"`

@@ -109,7 +109,8 @@ func TestListingShowsThePathThatItsClientRequested(t *testing.T) {
 	}
 }
 
-// The files of this test have names that are common for private keys. Only files that contain a private key are hidden.
+// The files of this test have names that are common for private keys, but only files that contain a private key are
+// hidden.
 func TestListingDoesNotReadWholeFilesToFindPrivateKeys(t *testing.T) {
 	picture := "\xff\xd8\xff\xe0\x00\x10JFIF" + strings.Repeat("x", 1<<20)
 	files := map[string]string{"id_key": "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"}

@@ -68,7 +68,6 @@ func TestNoByteFromOutsideTheRootIsSent(t *testing.T) {
 			fresh := root + "/.fresh"
 			_ = os.Symlink(targets[random.IntN(len(targets))], fresh)
 			_ = os.Rename(fresh, names[random.IntN(len(names))])
-			// A directory becomes a link that leads outside, and then a directory again.
 			if i%16 == 0 {
 				_ = os.Rename(root+"/spare", root+"/.spare")
 				_ = os.Symlink(targets[random.IntN(len(targets))], root+"/spare")
@@ -144,7 +143,6 @@ func askAnything(t *testing.T, f *Files, seed uint64, n int) (found int) {
 	return found
 }
 
-// content returns the body, which may be truncated if the file was changed during the response.
 func content(out *Response) string {
 	var body strings.Builder
 	for _, s := range out.Segments {

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Answer sends the reply r to x, or the site's error page for the status of r. Call Answer on the event loop.
+// Answer sends the reply r to x, or the site's error page for the status of r, on the event loop.
 func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	location, path := p.targets[r.Status], p.paths[r.Status]
 	switch {

@@ -19,7 +19,7 @@ import (
 
 // Private is a set of files that no document root serves, under any path: files named in the configuration (logs,
 // passwords, the pid file, scripts of applications, the configuration itself). Files are identified by device and
-// inode, so that links and other spellings of the name are hidden, too. A nil Private is empty. Private is safe for
+// inode, so that links and other spellings of the name are hidden, too. A nil Private is empty; a Private is safe for
 // concurrent use.
 type Private struct {
 	paths []string
@@ -27,15 +27,15 @@ type Private struct {
 	files fileSet
 }
 
-// A fileSet is a set of files that is refreshed periodically. A fileSet is safe for concurrent use.
+// A fileSet is a set of files that is refreshed periodically, and safe for concurrent use.
 type fileSet struct {
 	mu    sync.Mutex
 	files map[identifier]bool
 	until time.Time
 }
 
-// has reports whether a file is in the set. The iterator find yields the files of the set when the set is refreshed. To
-// limit the cost, find runs at most 2 % of the time.
+// has reports whether a file is in the set. The iterator find yields the files of the set when it is refreshed, and
+// runs at most 2 % of the time.
 func (s *fileSet) has(info fs.FileInfo, find iter.Seq[fs.FileInfo]) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +56,7 @@ func identifierOf(info fs.FileInfo) identifier {
 	return identifier{uint64(st.Dev), st.Ino}
 }
 
-// NewPrivate returns the set of the files with these paths. Empty paths are ignored; the files need not exist.
+// NewPrivate returns the set of the files with these paths, which may be empty or missing.
 func NewPrivate(paths ...string) *Private {
 	p := &Private{}
 	for _, one := range paths {
@@ -165,8 +165,7 @@ func (g *guard) mayBeKey(name string) bool {
 func hasKey(file *os.File) bool {
 	var beginning [512]byte
 	if n, _ := file.ReadAt(beginning[:], 0); bytes.IndexByte(beginning[:n], 0) >= 0 {
-		// A private key in PEM format is text. Do not read the rest of binary files, because a directory may contain
-		// thousands of pictures.
+		// A private key in PEM format is text, so do not read the rest of binary files, such as thousands of pictures.
 		return false
 	}
 	text, err := io.ReadAll(io.NewSectionReader(file, 0, maxKeyFile))
@@ -176,7 +175,7 @@ func hasKey(file *os.File) bool {
 const maxWalk = 50_000
 
 // hasHiddenName reports whether a file with several hard links has a hidden name. The search walks through the whole
-// root, so it is done only for files with several names.
+// root, so it is done only for files with several hard links.
 func (t *view) hasHiddenName(info fs.FileInfo) bool {
 	if t.guard.links == nil || info.Sys().(*syscall.Stat_t).Nlink < 2 || !info.Mode().IsRegular() {
 		return false

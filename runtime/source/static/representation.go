@@ -28,8 +28,7 @@ type description struct {
 	tag     string // entity tag to use instead of one computed from the file's time; empty if none
 }
 
-// A representation is one form of a file in one state: the original or a compressed variant. A representation is
-// immutable.
+// A representation is one form of a file in one state, the original or a compressed variant, and is immutable.
 type representation struct {
 	description
 	stamp Stamp
@@ -49,7 +48,7 @@ type representation struct {
 	untyped int // fields[:untyped] are all but Content-Type
 }
 
-// newRepresentation returns the representation of a file. The parameter now is the time at which the stamp s was read.
+// newRepresentation returns the representation of a file whose stamp s was read at the time now.
 func newRepresentation(d description, s Stamp, now int64) *representation {
 	r := &representation{description: d, stamp: s, size: s.size}
 	date, dated := s.date()
@@ -104,7 +103,7 @@ func (r *representation) keptOpen(file *os.File) *representation {
 	return &opened
 }
 
-// openCost is the cost of an open file in the cache, in bytes. This cost limits the number of open files.
+// openCost is the cost of an open file in the cache, in bytes, which limits the number of open files.
 const openCost = 64 << 10
 
 func (r *representation) cost() int {
@@ -120,8 +119,7 @@ func (r *representation) cost() int {
 
 var suffixes = [coding.Codings]string{"", ".gz", ".zst", ".br"}
 
-// choose returns the representation that the client prefers. A variant on disk is preferred to one that must be
-// compressed.
+// choose returns the representation that the client prefers, from the disk rather than one that must be compressed.
 func (v *variants) choose(asked *Conditions) *representation {
 	if !asked.acceptEncoding {
 		return v[coding.Identity]
@@ -155,8 +153,8 @@ type Stamp struct {
 	unsized bool
 }
 
-// buildTimes are times that tools for reproducible builds, such as npm, zip, Bazel, flit and hatch, set for all files.
-// These times do not distinguish versions of a file.
+// buildTimes are times that tools for reproducible builds, such as npm, zip, Bazel, flit and hatch, set for all files,
+// so that the times do not distinguish versions.
 var buildTimes = [...]time.Time{
 	time.Date(2010, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2016, 1, 1, 0, 0, 0, 0, time.UTC),
 	time.Date(2020, 2, 2, 0, 0, 0, 0, time.UTC),
@@ -239,8 +237,8 @@ func (s *Stamp) notBefore(original *Stamp) bool {
 	return s.modified >= original.modified
 }
 
-// An openFile is an open file that the cache and responses share. Its last user closes the file. All reads specify an
-// offset, because the users share the file position.
+// An openFile is an open file that the cache and responses share. Its last user closes the file, and all reads specify
+// an offset, because the users share the file position.
 type openFile struct {
 	file *os.File
 	fd   int
@@ -249,7 +247,7 @@ type openFile struct {
 	refs atomic.Int32
 }
 
-// hold adds a reference to the file. hold returns false if the file is already closed.
+// hold adds a reference to the file, or returns false if the file is already closed.
 func (f *openFile) hold() bool {
 	for {
 		n := f.refs.Load()
@@ -270,7 +268,7 @@ func (f *openFile) release() {
 	}
 }
 
-// hold adds a reference to the file. hold returns false if there is no file or it is already closed.
+// hold adds a reference to the file, or returns false if there is no file or it is already closed.
 func (r *representation) hold() bool { return r != nil && r.open != nil && r.open.hold() }
 
 func (v *variants) release() {
@@ -281,8 +279,8 @@ func (v *variants) release() {
 	}
 }
 
-// is reports whether the file still has the stamp s, without blocking or allocating memory. The caller must hold the
-// file.
+// is reports whether the file, which the caller must hold, still has the stamp s, without blocking or allocating
+// memory.
 func (f *openFile) is(s Stamp) bool {
 	var now unix.Stat_t
 	return unix.Fstat(f.fd, &now) == nil && now.Size == s.size &&

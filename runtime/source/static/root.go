@@ -129,7 +129,7 @@ type view struct {
 	guard  guard
 }
 
-// stat returns information about the file with a name: a path without "." and ".." segments, or "." itself. Hidden
+// stat returns information about the file with a name, a path without "." and ".." segments, or "." itself; hidden
 // files count as missing.
 func (t *view) stat(name string) (fs.FileInfo, error) {
 	if t.guard.hides(name) {
@@ -157,7 +157,7 @@ func (t *view) statAny(name string) (fs.FileInfo, error) {
 // that the file is regular.
 const toRead = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
 
-// open opens a file for reading. Hidden files count as missing.
+// open opens a file for reading, unless it is hidden and therefore counts as missing.
 func (t *view) open(name string) (*os.File, fs.FileInfo, error) {
 	if t.guard.hides(name) {
 		return nil, nil, hidden(name)
@@ -170,7 +170,7 @@ func (t *view) open(name string) (*os.File, fs.FileInfo, error) {
 	return file, info, err
 }
 
-// openRegular opens a regular file. Other files count as missing.
+// openRegular opens a regular file; other files count as missing.
 func (t *view) openRegular(name string) (*os.File, fs.FileInfo, error) {
 	file, info, err := t.open(name)
 	if err == nil && !info.Mode().IsRegular() {

@@ -27,7 +27,7 @@ func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	return v.choose(&c).answer(req, &c, out, true)
 }
 
-// Open responds to any request. Open may block for the disk. If out refers to an open file, the file stays open until
+// Open responds to any request, and may block for the disk. If out refers to an open file, the file stays open until
 // Response.Close. Open is safe for concurrent use.
 func (f *Files) Open(req *Request, out *Response) {
 	if !req.Parsed.Head && !req.Parsed.Get {
@@ -85,13 +85,13 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 	}
 }
 
-// key returns the cache key of a path. The key of a listing also contains the order and the title.
+// key returns the cache key of a path, which for a listing also contains the order and the title.
 func (f *Files) key(path []byte, req *Request) []byte {
 	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' {
 		return path
 	}
 	o := f.order(req)
-	return req.appendShown(append(bytes.Clone(path), 0, o.column, o.direction)) // a clean path contains no NUL
+	return req.appendShown(append(bytes.Clone(path), 0, o.column, o.direction))
 }
 
 // answer fills in out with the representation that the client prefers. answer opens, reads or compresses the file if
@@ -116,7 +116,7 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 	}
 	current, before := r, f.wall()
 	if s := stampOf(file, info); s != r.stamp {
-		// The file was replaced since the last check. The response must describe the file that is open.
+		// The file was replaced since the last check, and the response must describe the file that is open.
 		f.cache.forget(key)
 		current = newRepresentation(r.description, s, before)
 	}
@@ -225,8 +225,8 @@ type Segment struct {
 	exchange.File
 }
 
-// Response is filled in by Hit or Open. The zero value is ready for use. Close resets a Response but keeps its buffers,
-// so that an event loop can reuse the Response without allocating memory.
+// Response is filled in by Hit or Open. The zero value is ready for use, and Close keeps its buffers, so that an event
+// loop can reuse the Response.
 type Response struct {
 	// Head is complete except for Date, Server and framing. Length is the length of the body of a GET, even for HEAD,
 	// and -1 for a 304, which has no body. An error has no body yet.
@@ -250,7 +250,7 @@ type Response struct {
 	users   atomic.Int32
 }
 
-// Close releases the file, if any. Head and Segments must not be used afterwards.
+// Close releases the file, if any, after which Head and Segments must not be used.
 func (r *Response) Close() {
 	if r.file != nil {
 		r.file.release()
@@ -320,17 +320,16 @@ func requestOf(x *exchange.Exchange) Request {
 	return Request{Path: r.Path[r.Script:], Prefix: x.Prefix, Head: r.Head, Parsed: r.Parsed}
 }
 
-// The pool responses reuses each Response, so that sending a file from memory does not allocate memory.
 var responses = sync.Pool{New: func() any { return new(Response) }}
 
-// newResponse returns a Response from the pool. The caller must call send or drop.
+// newResponse returns a Response from the pool, for which the caller must call send or drop.
 func newResponse() *Response {
 	a := responses.Get().(*Response)
 	a.users.Store(1)
 	return a
 }
 
-// drop ends one use of the response a. The last drop returns the response to the pool.
+// drop ends one use of the response a; the last drop returns it to the pool.
 func (a *Response) drop() {
 	if a.users.Add(-1) == 0 {
 		a.Close()
@@ -344,7 +343,7 @@ func (a *Response) Release(p *exchange.Part) {
 	}
 }
 
-// send sends the response to x, which must be in turn. If pages is set, the site's page replaces an error.
+// send sends the response to x, which must be in turn, or the site's page instead of an error if pages is set.
 func (a *Response) send(x *exchange.Exchange, pages bool) {
 	if pages && a.Head.Status >= 400 {
 		r := a.reply()

@@ -18,7 +18,7 @@ const (
 	fuseGetattr = 3
 	fuseOpen    = 14
 	fuseRead    = 15
-	fuseFlush   = 25 // close(2)
+	fuseFlush   = 25
 	fuseInit    = 26
 )
 
@@ -82,14 +82,14 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 		}
 	}()
 	revive = sync.OnceFunc(func() {
-		_ = unix.Unmount(dir, unix.MNT_FORCE) // aborts waiting requests
+		_ = unix.Unmount(dir, unix.MNT_FORCE)
 		_ = unix.Unmount(dir, unix.MNT_DETACH)
 		unix.Close(fd)
 	})
 	t.Cleanup(revive)
 	// Opening a file with package os would make the kernel ask this file system whether the file can be polled. If a
-	// garbage collection stopped the goroutine above at that moment, the process would deadlock. The kernel asks only
-	// once, so make it ask here, without the Go poller.
+	// garbage collection stopped the goroutine above at that moment, the process would deadlock, so make the kernel ask
+	// here, without the Go poller.
 	file, err := unix.Open(dir+"/a", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -22,7 +22,7 @@ type Options struct {
 	// by renaming a symbolic link to a new release, requests use the new directory within a second.
 	Root string `json:"root"`
 
-	// Index lists the names of index files in order of preference. If it is empty, directories have no index.
+	// Index lists the names of index files in order of preference; directories have no index if it is empty.
 	Index []string `json:"index" key:"index"`
 
 	// Listing enables pages with the content of directories that have no index.
@@ -34,7 +34,7 @@ type Options struct {
 	SPA string `json:"spa" key:"spa" is:"name"`
 
 	// MaxAge is the number of seconds for which clients and proxies may reuse a file without revalidation
-	// (Cache-Control: public, max-age=N). If it is negative, there is no Cache-Control field.
+	// (Cache-Control: public, max-age=N); a negative number omits Cache-Control.
 	MaxAge int `json:"max_age"`
 
 	// Expires overrides MaxAge for files that match a pattern, in the form "*.css=30d" (see parseExpire). The first
@@ -97,8 +97,8 @@ const (
 	defaultCacheFileBytes = 64 << 10
 )
 
-// maxLooking limits the goroutines that may wait for the disk of a root. Each waiting goroutine blocks a thread, and Go
-// aborts a process with 10,000 threads.
+// maxLooking limits the goroutines that may wait for the disk of a root, because each blocks a thread, and Go aborts a
+// process with 10,000 threads.
 const maxLooking = 256
 
 func ParseOptions(text string) (Options, error) {
@@ -139,7 +139,7 @@ type OptionError struct {
 func (e *OptionError) Error() string { return "static files: " + e.Option + ": " + e.Err.Error() }
 func (e *OptionError) Unwrap() error { return e.Err }
 
-// New opens the document root and reads MimeTypes. The error names the invalid option.
+// New opens the document root and reads MimeTypes; its error names the invalid option.
 func New(o Options) (*Files, error) {
 	f, wrong := NewChecked(o)
 	if len(wrong) > 0 {
@@ -220,7 +220,7 @@ func checkSPA(page string) error {
 	return nil
 }
 
-// Close closes the document root and the cached open files. Responses in progress keep their files.
+// Close closes the document root and the cached open files; responses in progress keep their files.
 func (f *Files) Close() error {
 	f.cache.empty()
 	return f.root.close()
