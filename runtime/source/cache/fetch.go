@@ -76,8 +76,8 @@ var (
 
 func (f *Fill) now() int64 { return f.source.pages.now() }
 
-// The function instead reports whether to send the older page instead of a response with this status. The parameter
-// unreachable is set if the origin has sent no response.
+// The function instead reports whether to send the older page instead of a response with this status; unreachable is
+// set if the origin has sent no response.
 func (f *Fill) instead(status int, unreachable bool) bool {
 	return f.old != nil && f.old.Instead(status, unreachable, f.now())
 }
@@ -173,8 +173,8 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	return f.Write(p.Body)
 }
 
-// pass ends the recording of a response that will not be kept, and sends each waiting request to the origin. The
-// parameter last is set if the response has ended.
+// pass ends the recording of a response that will not be kept, and sends each waiting request to the origin; last is
+// set if the response has ended.
 func (f *Fill) pass(last bool) {
 	if f.sub.Parent != nil {
 		f.sub.Parent.Fields = Bypass.addTo(f.sub.Parent.Fields)
@@ -239,7 +239,7 @@ func (f *Fill) Reply(r exchange.Reply) {
 
 func (f *Fill) Start(*exchange.Exchange) { f.origin.TakeTurn() }
 
-// OnGone implements exchange.Source for the client's exchange. The fetch continues if other clients wait for the page.
+// OnGone implements exchange.Source for the client's exchange; the fetch continues if other clients wait for the page.
 func (f *Fill) OnGone(x *exchange.Exchange) {
 	f.sub.Parent = nil
 	x.Stop(true)
@@ -255,7 +255,6 @@ func (f *Fill) giveUp() {
 	f.origin.Abandon()
 }
 
-// Input implements exchange.Source for the client's exchange, whose client may have disconnected.
 func (f *Fill) Input(_ *exchange.Exchange, in exchange.Input) {
 	if f.ended {
 		f.origin.Source.Input(&f.origin, in)
@@ -297,7 +296,7 @@ func (s *Source) wait(x *exchange.Exchange, f *Fill, turns int) {
 	w.place = f.waiting.PushBack(w)
 }
 
-// OnGone implements exchange.Source. OnGone cancels the fetch if no other client waits for the page.
+// OnGone cancels the fetch if no other client waits for the page.
 func (w *waiter) OnGone(x *exchange.Exchange) {
 	f := w.f
 	w.x, w.f = nil, nil

@@ -142,8 +142,7 @@ func TestClockThatIsSetDoesNotExtendExpires(t *testing.T) {
 	}
 }
 
-// The event loop answers some waiting clients in each turn, and serves other clients between the turns. Disconnecting
-// all waiting clients is quick, too.
+// The event loop answers some waiting clients in each turn, and serves other clients between the turns.
 func TestManyWaitersAreAnsweredInTurns(t *testing.T) {
 	r := newRig(t)
 	loop, err := eventloop.New()

@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// answerFields contains copies of the response fields that matter to the cache.
 type answerFields struct {
 	// Directives of CDN-Cache-Control if it is valid (RFC 9213 §2.2), otherwise of Cache-Control.
 	control control
@@ -38,8 +37,8 @@ type answerFields struct {
 	fields []byte
 }
 
-// readFields reads the fields of a response that arrived at now, in nanoseconds since 1970. A response without a Date
-// field counts as generated at the time now.
+// readFields reads the fields of a response that arrived at now, in nanoseconds since 1970, which also replaces a
+// missing Date.
 func readFields(fields []byte, now int64) answerFields {
 	f := answerFields{control: control{}, age: -1, made: now / second, expires: -1,
 		fields: make([]byte, 0, len(fields))}
@@ -129,7 +128,6 @@ func (f *answerFields) addTags(value []byte) {
 
 func (f *answerFields) validates() bool { return isTag(f.etag) || isDate(f.date) }
 
-// isTag reports whether b is an entity tag (RFC 9110 §8.8.3).
 func isTag(b []byte) bool {
 	b = bytes.TrimPrefix(b, []byte("W/"))
 	return len(b) >= 2 && b[0] == '"' && bytes.IndexByte(b[1:], '"') == len(b)-2
@@ -157,8 +155,8 @@ func appendNames(to []string, value string) ([]string, bool) {
 	return to, true
 }
 
-// ofClient lists request fields that package proxy adds to describe the client. A response whose Vary names such a
-// field is not kept, because the field is not part of the key.
+// ofClient lists request fields that package proxy adds to describe the client, and that are not part of the key, so a
+// response whose Vary names one is not kept.
 var ofClient = []string{"forwarded", "x-forwarded-for", "x-real-ip", "remote-user", "client-cert", "client-cert-chain"}
 
 // setTargeted parses the value of a targeted field: all lines of CDN-Cache-Control joined with commas, a dictionary of

@@ -15,8 +15,6 @@ import (
 // separate exchange, whose Sink is the Fill. The Fill forwards the response to the client that has requested the page.
 // It copies and releases each part at once, because otherwise a slow client would delay all clients that wait for the
 // page.
-//
-// The Fill is the Source of the client's exchange.
 type Fill struct {
 	s        *Store
 	rule     *Compiled
@@ -107,8 +105,7 @@ func (f *Fill) refused(personal bool, status int) {
 	}
 }
 
-// Failed ends the Fill without a response. The older page is sent instead, also for other requests until the next
-// attempt to fetch the page.
+// Failed ends the Fill without a response, so that the older page is sent until the next attempt to fetch the page.
 func (f *Fill) Failed(now int64) {
 	f.s.now = now
 	if n := f.node; n != nil {
@@ -164,8 +161,8 @@ func (f *Fill) leave() {
 	}
 }
 
-// Write records a piece of the body and returns a permanent copy. If the body is too long, ok is false and the Fill has
-// ended.
+// Write records a piece of the body and returns a permanent copy, or ends the Fill with ok false if the body is too
+// long.
 func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 	p := f.page
 	size := int64(len(p.Body) + len(b))
@@ -179,8 +176,7 @@ func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 	return p.Body[len(p.Body)-len(b) : len(p.Body) : len(p.Body)], true
 }
 
-// Finish ends the Fill, stores the page and returns it. If the body differs from the announced length, Finish stores
-// nothing and returns nil.
+// Finish ends the Fill, stores the page and returns it, or returns nil if the body differs from the announced length.
 func (f *Fill) Finish() *Page {
 	p := f.page
 	if f.length >= 0 && int64(len(p.Body)) != f.length {
@@ -219,8 +215,8 @@ func (f *Fill) Refuse(status int, now int64) {
 	f.end()
 }
 
-// For reports, after Finish, whether the page may be sent for the waiting request r. A page with no-cache must not be
-// sent, because it may have been generated before r arrived.
+// For reports, after Finish, whether the page may be sent for the waiting request r: not with no-cache, because the
+// page may have been generated before r arrived.
 func (f *Fill) For(r *exchange.Request) bool {
 	if f.page.validate || !f.page.public && f.rule.personal(r) {
 		return false

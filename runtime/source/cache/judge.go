@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// terms contains the conditions for keeping a response. Times are in nanoseconds.
+// terms contains the conditions for keeping a response, with times in nanoseconds.
 type terms struct {
 	keep bool
 	// the response is not stored because of fields in this request; responses to other requests may be stored
@@ -52,8 +52,8 @@ var (
 	heuristic  = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
 )
 
-// judge decides whether and how long a response is kept (RFC 9111 §3, §3.5, §4.2). The parameter personal is the result
-// of Compiled.personal for the request.
+// judge decides whether and how long a response is kept (RFC 9111 §3, §3.5, §4.2); personal is the result of
+// Compiled.personal for the request.
 func (c *Compiled) judge(personal bool, status int, f *answerFields) (t terms) {
 	cc := f.control
 	if status < 200 || status == 206 || status == 304 || f.never || cc.has("private") || f.setCookie || f.stream {
@@ -130,8 +130,8 @@ func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 	return stale, ifError, down
 }
 
-// control maps the names of a response's cache directives (RFC 9111 §5.2.2, RFC 5861), in lower case, to their seconds.
-// The value of a directive without seconds is undefined.
+// control maps the lower-case names of a response's cache directives (RFC 9111 §5.2.2, RFC 5861) to their seconds,
+// which are undefined for a directive without seconds.
 type control map[string]int64
 
 func (c control) has(names ...string) bool {
@@ -162,14 +162,14 @@ func (c control) add(value []byte) {
 	}
 }
 
-// seconds parses a number of seconds. seconds returns 0 for an invalid value, and at most MaxTTL (RFC 9111 §1.2.2).
+// seconds returns 0 for an invalid number of seconds, and at most MaxTTL (RFC 9111 §1.2.2).
 func seconds(arg []byte) int64 {
 	n, _ := static.ParseDigits(arg)
 	return min(n, int64(MaxTTL)/second)
 }
 
 // Conditions returns the fields that make a request for the page conditional (RFC 9111 §4.3.1): "Name: value\r " ....
-// Conditions returns nil if the page has no validator or its status is not 200.
+// The result is nil if the page has no validator or its status is not 200.
 func (p *Page) Conditions() (fields []byte) {
 	if p.Status != 200 {
 		return nil

@@ -23,7 +23,7 @@ func (c *Compiled) personal(r *exchange.Request) bool {
 }
 
 // appendKey appends the key of a request, without the fields named by Vary: scheme, host, target and the fields of
-// Rule.Vary. They are separated by NUL, which heads never contain.
+// Rule.Vary, separated by NUL.
 func (c *Compiled) appendKey(key []byte, r *exchange.Request) []byte {
 	key = append(append(key, cmp.Or(r.Peer.Scheme, "http")...), 0)
 	host := len(key)
@@ -122,7 +122,7 @@ type Verdict uint8
 const (
 	Bypass Verdict = iota // the handler must respond, and the response is not stored
 	Hit                   // Page is the response
-	// Found.Found.Page is the response. If Found.Fill is not nil, the caller must also start this Fill.
+	// Found.Page is the response, and the caller must start Found.Fill if it is not nil.
 	Stale
 	Miss
 	// like Miss, but Found.Page is an older page, whose Conditions must be sent to the handler
@@ -156,8 +156,7 @@ type Found struct {
 	Fill    *Fill
 }
 
-// Look finds the response to a request, which must be a GET or HEAD without a body. For a page in the store, Look
-// allocates no memory.
+// Look finds the response to a request, a GET or HEAD without a body, and allocates no memory for a page in the store.
 func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	s.now = now
 	defer func() { s.count[f.Verdict]++ }()

@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// A Page is a stored response. A Page is immutable except for its forms in content codings, and remains valid after its
-// eviction while it is being sent.
+// A Page is a stored response, immutable except for its forms in content codings, that remains valid after its eviction
+// while it is being sent.
 type Page struct {
 	Status int
 	Reason []byte
@@ -90,14 +90,14 @@ func appendSlim(dst, fields []byte) []byte {
 // the only mutable part of a Page.
 type coded struct {
 	can coding.Set // codings in which the page may become smaller
-	// The compressed forms of the page. An element is the uncompressed page while the form is being compressed, or if
-	// there was no room for the form.
+	// The compressed forms of the page; the uncompressed page while a form is being compressed, or if there was no room
+	// for it.
 	pages [coding.Codings]*Page
 	size  int64
 }
 
-// codable reports whether a page may be sent compressed and whether its type and length make compression worthwhile.
-// The parameter on is Rule.Compress.
+// codable reports whether a page may be sent compressed and whether its type and length make compression worthwhile; on
+// is Rule.Compress.
 func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 	if !on || !t.plain || h.Status != 200 {
 		return false
@@ -124,8 +124,8 @@ func (p *Page) Coded(r *exchange.Request) (form *Page, wanted coding.Coding) {
 	return p, c
 }
 
-// SetCoded stores the compressed body of a page, if the page is still stored and there is room. The parameter ok is
-// false if compression did not make the body smaller.
+// SetCoded stores the compressed body of a page, if the page is still stored, there is room, and ok says that the body
+// became smaller.
 func (s *Store) SetCoded(p *Page, c coding.Coding, body []byte, ok bool) {
 	if !ok {
 		p.coded.can[c] = false

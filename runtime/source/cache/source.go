@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Pages responds to exchanges from a Store. The methods of Pages must be called on the event loop.
+// Pages responds to exchanges from a Store, on the event loop.
 type Pages struct {
 	Store       *Store
 	flush       func()
@@ -79,8 +79,8 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	case Miss, Expired:
 		s.fetch(x, found)
 	case Wait:
-		// A page may need subrequests. A request waits only for fetches of its own depth or a larger depth, because
-		// otherwise it could wait for itself.
+		// A page may need subrequests, so a request waits only for fetches of its own depth or a larger depth, and
+		// never for itself.
 		if turns == maxTurns || f.depth < r.Depth() {
 			s.bypass(x)
 			return
@@ -102,8 +102,8 @@ func cacheable(r *exchange.Request) bool {
 	return plain && (r.Origin == nil || r.Origin.Value == nil) && (q.Host.Len > 0 || q.Authority.Len > 0)
 }
 
-// send sends page as the response to x. The parameter asked is the client's request, which determines the coding, the
-// range, and whether the client already has the page.
+// send sends page as the response to x; the client's request asked determines the coding, the range, and whether the
+// client already has the page.
 func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, v Verdict) {
 	// range to send, in bytes of the page; the whole page if count is 0
 	var from, count int64
@@ -155,8 +155,8 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 	x.Sink.Send(part)
 }
 
-// coded returns the form of a page that a client prefers. If this form does not exist yet, another goroutine compresses
-// it for later requests, and coded returns the uncompressed page.
+// coded returns the form of a page that a client prefers. If this form does not exist yet, coded returns the
+// uncompressed page, and another goroutine compresses it for later requests.
 func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	form, c := page.Coded(asked)
 	if c != coding.Identity {

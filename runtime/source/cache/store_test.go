@@ -82,7 +82,8 @@ func look(t testing.TB, s *Store, c *Compiled, r *exchange.Request, now int64, w
 	return f
 }
 
-// The store has room for three pages. After requests for A, B, C, A and D, the least recently used page B is evicted.
+// The store has room for three pages, so after requests for A, B, C, A and D, the least recently used page B is
+// evicted.
 func TestLeastRecentlyUsedPageIsEvicted(t *testing.T) {
 	c := compile(t, Rule{TTL: time.Minute})
 	one := New(1<<20, 0)
