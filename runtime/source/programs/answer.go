@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// An Answer forwards the output of a program to the client: first the head, then the body as it arrives. An Answer must
-// be used on the goroutine that calls Respond.
+// An Answer forwards the output of a program to the client, first the head, then the body as it arrives, on the
+// goroutine that calls Respond.
 type Answer struct {
 	W   *backend.Response
 	R   *backend.Request
@@ -74,10 +74,10 @@ func (a *Answer) typeMissing() bool {
 	return !h.HasType && !a.Raw && h.Location == "" && h.Status != 204 && h.Status != 304 && !a.R.Parsed.Head
 }
 
-// passAll forwards output until its end. The function take reads output that arrives within the duration wait. It
-// returns os.ErrDeadlineExceeded if no output arrives, and io.EOF at the end of the output. passAll waits up to timeout
-// for more output. It delays output by the duration short before sending it: most programs end soon after writing, so
-// that the response can have a Content-Length.
+// passAll forwards output until its end. The function take reads output that arrives within the duration wait, and
+// returns os.ErrDeadlineExceeded if there is no output, and io.EOF at its end. passAll waits up to timeout for more
+// output. It delays output by the duration short before sending it: most programs end soon after writing, so that the
+// response can have a Content-Length.
 func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
 	for wait := timeout; ; {
 		switch err := take(wait); {
@@ -98,7 +98,7 @@ func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Durat
 	}
 }
 
-// End processes the end of the output, and returns the same errors as Write. End must be called before Redirect.
+// End processes the end of the output, before Redirect, and returns the same errors as Write.
 func (a *Answer) End() error {
 	switch {
 	case a.head.Status == 0 && len(a.buf) == 0:

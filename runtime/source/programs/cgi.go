@@ -31,8 +31,7 @@ type Common struct {
 	Timeout time.Duration
 
 	// Log writes a line to the error log: a line that a program has written to standard error, or an error. Log is
-	// called on any goroutine. The parameter client is the address of the request's client, such as "192.0.2.7:4711",
-	// or "".
+	// called on any goroutine, with the address of the request's client, such as "192.0.2.7:4711", or "".
 	Log func(client, line string)
 }
 
@@ -55,7 +54,7 @@ type CGIOptions struct {
 	// only the variables that Environment returns.
 	Env []string `key:"env" is:"pairs"`
 
-	// Gate limits the running programs. If Gate is nil, NewCGI creates a Gate with defaultRunning and DefaultWaiting.
+	// Gate limits the running programs; NewCGI replaces nil by a Gate with defaultRunning and DefaultWaiting.
 	Gate *Gate
 }
 
@@ -65,7 +64,7 @@ const (
 	DefaultWaiting = 256
 )
 
-// passed lists the environment variables that programs inherit from the server. Other variables may contain secrets.
+// passed lists the environment variables that programs inherit from the server; other variables may contain secrets.
 var passed = []string{"LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "TMPDIR", "TZ"}
 
 const sanePath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -80,7 +79,6 @@ type CGI struct {
 	env     []string
 }
 
-// NewCGI returns a responder for CGI programs.
 func NewCGI(o CGIOptions) (*CGI, error) {
 	scripts, err := NewScripts(o.ScriptOptions)
 	if err != nil {
@@ -336,7 +334,7 @@ func Settle(d time.Duration) {
 	}
 }
 
-// ParseCGIOptions parses the options of a Python CGIApplication. The caller must set Site, Gate and Log.
+// ParseCGIOptions parses the options of a Python CGIApplication, except Site, Gate and Log.
 func ParseCGIOptions(text string) (o CGIOptions, err error) {
 	var said struct {
 		Path         string

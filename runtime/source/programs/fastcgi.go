@@ -23,8 +23,8 @@ type FastCGIOptions struct {
 	// Address is "unix:/run/app.sock" or "host:port".
 	Address string `key:"address" needs:"such as \"unix:/run/app.sock\"" short:"an address such as \"unix:/run/app.sock\" or \"127.0.0.1:9000\""`
 
-	// Dial, if not nil, opens links instead of connecting to Address. The errors of Dial are logged. If the error has
-	// the type Unavailable, its text is also sent to the client.
+	// Dial, if not nil, opens links instead of connecting to Address. The errors of Dial are logged; the text of an
+	// Unavailable is also sent to the client.
 	Dial func(ctx context.Context) (*Link, error)
 
 	// Scripts finds the script for SCRIPT_FILENAME. If Scripts is nil, the application handles all paths, and
@@ -96,11 +96,10 @@ func parseAddress(text string) (network, address string, err error) {
 	return "tcp", text, nil
 }
 
-// Close closes the idle connections; other connections are closed after their requests. Close may be called on any
-// goroutine.
+// Close closes the idle connections, and others after their requests, and may be called on any goroutine.
 func (f *FastCGI) Close() { f.links.Close() }
 
-// Idle returns the number of idle links. Idle is safe for concurrent use.
+// Idle returns the number of idle links, and is safe for concurrent use.
 func (f *FastCGI) Idle() int { return f.links.Len() }
 
 func (f *FastCGI) Respond(w *backend.Response, r *backend.Request) {
@@ -207,8 +206,8 @@ func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (re
 	return unbind() && whole && err == nil, err
 }
 
-// take processes the next record, for which it waits at most for the duration wait. The error is io.EOF at the end of
-// the response.
+// take processes the next record, for which it waits at most for the duration wait, or returns io.EOF at the end of the
+// response.
 func (c *call) take(wait time.Duration) error {
 	c.Conn.SetReadDeadline(time.Now().Add(wait))
 	kind, content, err := readRecord(c.in)
@@ -235,7 +234,7 @@ func (c *call) take(wait time.Duration) error {
 	return nil
 }
 
-// finish processes the last record. The error is io.EOF if the response is complete.
+// finish processes the last record, and returns io.EOF if the response is complete.
 func (c *call) finish(content []byte) error {
 	if len(content) < 8 {
 		return errors.New("its last record is too short")
@@ -329,8 +328,8 @@ func appendRecord(dst []byte, kind uint8, content []byte) []byte {
 	return append(dst, content...)
 }
 
-// A stream converts the bytes written to it into records of a FastCGI stream, and writes the records to out. After a
-// write error, later calls return the same error.
+// A stream writes the bytes that it gets as records of a FastCGI stream to out, until a write error, which later calls
+// return again.
 type stream struct {
 	out  *bufio.Writer
 	kind uint8

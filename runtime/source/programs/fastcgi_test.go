@@ -23,7 +23,7 @@ func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *site {
 	return s
 }
 
-// script starts a FastCGI application. On each connection, it sends one of these answers for each request, and closes
+// script starts a FastCGI application that, on each connection, sends one of these answers for each request, and closes
 // the connection after the last answer.
 func script(t *testing.T, answers ...string) (address string, asked *atomic.Int32) {
 	t.Helper()

@@ -7,10 +7,10 @@ import (
 	"sync"
 )
 
-// Gate limits the programs that run at the same time. Callers beyond the limit wait. If too many callers wait, Enter
-// returns ErrBusy. A client gets at most three quarters of the places for running programs. The next free place is
-// given to the client with the fewest running programs, and within a client in the order of arrival. Gate is safe for
-// concurrent use.
+// Gate limits the programs that run at the same time. Callers beyond the limit wait, or get ErrBusy if too many callers
+// wait. A client gets at most three quarters of the places for running programs. The next free place is given to the
+// client with the fewest running programs, and within a client in the order of arrival. Gate is safe for concurrent
+// use.
 type Gate struct {
 	most, share, queue int
 
@@ -98,7 +98,6 @@ func (g *Gate) makeRoom(client string) bool {
 	return true
 }
 
-// Active returns the number of running programs and of waiting callers.
 func (g *Gate) Active() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -23,12 +23,11 @@ import (
 const stuckAfter = 10 * time.Second // a loader is killed if a fork takes longer
 
 type LoaderOptions struct {
-	// Killed returns the probable reason why a process was killed by SIGKILL, or "" if the reason is unknown. Killed is
-	// called on any goroutine.
+	// Killed returns the probable reason why a process was killed by SIGKILL, or "", on any goroutine.
 	Killed func() string
 
 	// Died is called on a separate goroutine if the loader process ends before Close is called. The owner of the Loader
-	// should then replace its own process. The parameter how describes how the loader process has ended.
+	// should then replace its own process; how describes how the loader process has ended.
 	Died func(how string)
 }
 
@@ -37,12 +36,12 @@ type Serving struct {
 	Gate    *Gate         // limits the number of children, and of requests that wait for a child
 	Timeout time.Duration // runtime.Config.Timeout; 0 means no timeout
 
-	// Log writes a line about a client's request to an error log. The parameter number is exchange.Request.ErrorLog.
+	// Log writes a line about a client's request to the error log with this number (exchange.Request.ErrorLog).
 	Log func(number int, client, line string)
 }
 
-// A Loader is a process that has loaded the application and forks a child to answer each request. The methods of a
-// Loader are safe for concurrent use.
+// A Loader is a process that has loaded the application and forks a child to answer each request. Its methods are safe
+// for concurrent use.
 type Loader struct {
 	o       LoaderOptions
 	serving Serving
@@ -212,7 +211,7 @@ func (l *Loader) fork(about string) (_ *child, err error) {
 	return c, nil
 }
 
-// report reads a number from the loader. The error is errGone if the loader has ended.
+// report reads a number from the loader, or returns errGone if the loader has ended.
 func (c *child) report() (int, error) {
 	var number int32
 	if binary.Read(c.reports, binary.NativeEndian, &number) != nil {
@@ -277,8 +276,8 @@ func (l *Loader) ending(status syscall.WaitStatus) string {
 	return fmt.Sprintf("was killed by signal %d (%v%s)", int(status.Signal()), status.Signal(), more)
 }
 
-// Close ends the loader process and waits for its end. Its children, its threads and its atexit functions must end
-// within the duration d; otherwise the process is killed.
+// Close ends the loader process, its children, its threads and its atexit functions within the duration d, after which
+// it is killed.
 func (l *Loader) Close(d time.Duration) {
 	l.closed.Store(true)
 	_ = l.cmd.Process.Signal(syscall.SIGCONT) // continue a stopped process, so that it can end

@@ -65,7 +65,7 @@ type PHP struct {
 	manager *manager
 }
 
-// NewPHP returns a responder for PHP scripts. A missing program is not an error (see Missing).
+// NewPHP returns a responder for PHP scripts, even if the program is missing (see Missing).
 func NewPHP(o PHPOptions) (*PHP, error) {
 	defaults(&o)
 	scripts, err := NewScripts(o.ScriptOptions)
@@ -113,8 +113,7 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 	return p, err
 }
 
-// redirectStatus is a variable that tells php-cgi that the server, not the client, has chosen the script. Without it,
-// php-cgi rejects requests (cgi.force_redirect).
+// redirectStatus tells php-cgi that the server, not the client, has chosen the script, as cgi.force_redirect requires.
 const redirectStatus = "REDIRECT_STATUS=200"
 
 func defaults(o *PHPOptions) {
@@ -262,8 +261,8 @@ func (m *manager) start(argv []string) (l *Link, err error) {
 	}}, nil
 }
 
-// privateSocket returns a listening socket and the only connection to this socket. No other process can connect,
-// because the socket's name is removed before the program starts.
+// privateSocket returns a listening socket and the only connection to it, because its name is removed before the
+// program starts.
 func privateSocket() (listener *os.File, conn net.Conn, err error) {
 	dir, err := privateDirectory()
 	if err != nil {
@@ -304,8 +303,8 @@ func (m *manager) await(p *phpProcess) {
 	state, told := p.await()
 	m.mu.Lock()
 	delete(m.running, p)
-	// If a process ends without being told, its connection breaks first, so the server may have sent it a signal before
-	// it was reaped. Therefore check the exit status, too.
+	// If a process ends without being told, its connection breaks first, so the server may have sent it a signal, and
+	// its exit status must be checked, too.
 	alone := !told || failed(state)
 	if alone && !p.answered {
 		m.fails++
@@ -322,7 +321,7 @@ func (m *manager) await(p *phpProcess) {
 }
 
 // failed reports whether a process ended with an error, or by a signal other than SIGTERM and SIGKILL, which the server
-// sends. After SIGTERM, php-cgi usually exits with status 0.
+// sends.
 func failed(state *os.ProcessState) bool {
 	if state == nil {
 		return false
@@ -332,7 +331,7 @@ func failed(state *os.ProcessState) bool {
 		status.Signaled() && status.Signal() != unix.SIGTERM && status.Signal() != unix.SIGKILL
 }
 
-// close ends all processes and waits until they have ended. Processes that do not end within grace are killed.
+// close ends all processes, and kills those that do not end within grace.
 func (m *manager) close(grace time.Duration) {
 	m.mu.Lock()
 	all := slices.Collect(maps.Keys(m.running))

@@ -25,14 +25,14 @@ const (
 	lateOutput = 500 * time.Millisecond
 )
 
-// process is a running program. The program leads its own session, so that the server can end the program together with
-// its child processes, and none of them has a terminal.
+// process is a running program, which leads its own session, so that the server can end it together with its child
+// processes, and none of them has a terminal.
 type process struct {
 	child    *os.Process
 	out, err *os.File // the server's ends of the pipes from the program's standard output and error
 	// the program serves a single request or page, so its child processes are ended with it
 	forOne bool
-	// Closed after the program has ended and was reaped. Afterwards its process ID may belong to another process.
+	// Closed after the program was reaped, when its process ID may belong to another process.
 	ended chan struct{}
 
 	mu   sync.Mutex
@@ -61,7 +61,8 @@ var programThread = sync.OnceValue(func() chan<- func() {
 	return calls
 })
 
-// signal sends a signal to the process or, if pid is negative, to the process group -pid. The process may have ended.
+// signal sends a signal to the process or, if pid is negative, to the process group -pid, even if the process has
+// ended.
 func signal(pid int, sig unix.Signal) {
 	if unix.Kill(pid, sig) == unix.EPERM {
 		onThread(func() { _ = unix.Kill(pid, sig) })
@@ -105,9 +106,9 @@ func (p *process) hasEnded() bool {
 	}
 }
 
-// await waits for the end of the program. The result told reports whether the server has told the program to end. The
-// result state is nil if the application, which runs in this process, has already reaped the program. await is called
-// once, on a separate goroutine.
+// await waits for the end of the program. The result told reports whether the server has told the program to end; state
+// is nil if the application, which runs in this process, has already reaped the program. await is called once, on a
+// separate goroutine.
 func (p *process) await() (state *os.ProcessState, told bool) {
 	awaitExit(p.child.Pid) // the process is not reaped yet, so its process group ID is not reused
 	p.mu.Lock()
@@ -181,8 +182,8 @@ func start(argv, env []string, dir string, stdin *os.File) (p *process, err erro
 	return &process{child: child, out: ours[0], err: ours[1], ended: make(chan struct{})}, nil
 }
 
-// pipe returns a pipe from a program to the server. The reading end supports deadlines, and the writing end is
-// blocking, as programs expect.
+// pipe returns a pipe from a program to the server, whose reading end supports deadlines, and whose writing end is
+// blocking.
 func pipe() (ours, theirs *os.File, err error) {
 	if ours, theirs, err = os.Pipe(); err == nil {
 		theirs.Fd() // Fd makes the writing end blocking
@@ -215,8 +216,8 @@ func input(r *backend.Request) (*os.File, error) {
 	return f, nil
 }
 
-// read reads output, and waits for it at most for the duration wait. The error is os.ErrDeadlineExceeded, or another
-// error at the end of the output, usually io.EOF.
+// read reads output, for which it waits at most for the duration wait, or returns os.ErrDeadlineExceeded, or at the end
+// of the output another error, usually io.EOF.
 func (p *process) read(buf []byte, wait time.Duration) (int, error) {
 	p.out.SetReadDeadline(time.Now().Add(wait))
 	n, err := p.out.Read(buf)
@@ -259,7 +260,6 @@ func logLines(from io.ReadCloser, log func(line string)) {
 	}
 }
 
-// awaitExit waits for the exit of a child without reaping it.
 func awaitExit(pid int) {
 	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
 	}

@@ -18,7 +18,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Scripts finds the program for a path. Scripts is safe for concurrent use.
+// Scripts finds the program for a path, and is safe for concurrent use.
 type Scripts struct {
 	ScriptOptions
 	root      *os.Root
@@ -27,11 +27,11 @@ type Scripts struct {
 }
 
 type ScriptOptions struct {
-	// Root is the directory of the programs. No path or link can lead to a file outside Root.
+	// Root is the directory of the programs, outside which no path or link can lead.
 	Root string
 
-	// Match contains patterns (path.Match) for the names of programs, such as "*.php". If Match is empty, each file
-	// below Root is a program, as in a cgi-bin directory.
+	// Match contains patterns (path.Match) for the names of programs, such as "*.php"; if it is empty, each file below
+	// Root is a program.
 	Match []string
 
 	// Only is the name of the only program in Root that is run. It handles all paths, and its SCRIPT_NAME is the path
@@ -42,11 +42,11 @@ type ScriptOptions struct {
 	// for below Root. If Base is nil, this length is Request.Script.
 	Base func(*backend.Request) int
 
-	// Index contains the names of the programs that handle requests for a directory. If Index is empty, the response
-	// has status 403.
+	// Index contains the names of the programs that handle requests for a directory; if it is empty, the response has
+	// status 403.
 	Index []string
 
-	// Links determines which symbolic links are followed. No link can lead outside Root.
+	// Links determines which symbolic links are followed.
 	Links static.Symlinks
 }
 
@@ -115,14 +115,14 @@ func (s *Scripts) Find(p string) (Script, error) {
 	}
 }
 
-// Below returns a function for ScriptOptions.Base. The parameter prefix is the URL path that corresponds to the
-// directory, such as "/x", or "" for a document root.
+// Below returns a function for ScriptOptions.Base, where prefix is the URL path that corresponds to the directory, such
+// as "/x", or "" for a document root.
 func Below(prefix string) func(*backend.Request) int {
 	n := len(strings.TrimRight(prefix, "/"))
 	return func(r *backend.Request) int { return min(r.Root+n, len(r.Path)) }
 }
 
-// For returns the program for a request. If no program is found, For returns fallback, or an error if fallback is nil.
+// For returns the program for a request, or else fallback, or an error if fallback is nil.
 func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 	base := r.Script
 	if s.Base != nil {
