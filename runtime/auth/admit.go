@@ -37,7 +37,7 @@ func (p *progress) Defer() {
 
 // A refresher identifies clients with the help of a file, and reads the file in the background when it has changed.
 type refresher interface {
-	// Fresh reports whether the file is unchanged since it was read. Fresh does not block.
+	// Fresh reports, without blocking, whether the file is unchanged since it was read.
 	Fresh() bool
 	Refresh()
 }
@@ -91,7 +91,6 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 		return &exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, true
 	}
 	// Ends asks the kernel whether the client has disconnected, because the event loop may not have noticed this yet.
-	// Otherwise, checks for disconnected clients would delay other checks.
 	c, post := x.Conn(), x.Poster()
 	p = &progress{of: b}
 	x.Check = p
@@ -109,8 +108,7 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 
 func (*Login) By() exchange.Login { return exchange.Form }
 
-// Named implements exchange.Access. Named returns "", because a request with a session cookie does not contain the
-// user's name.
+// Named returns "", because a request with a session cookie does not contain the user's name.
 func (*Login) Named([]byte, []http1.Field) string { return "" }
 
 // Admit checks the session in the cookie of the request.
@@ -147,8 +145,7 @@ func isLoopback(addr string) bool {
 	return err == nil && a.Unmap().IsLoopback()
 }
 
-// Basic implements HTTP's Basic authentication (RFC 7617) with the passwords of Users. Basic is safe for concurrent
-// use.
+// Basic implements HTTP's Basic authentication (RFC 7617) with the passwords of Users, and is safe for concurrent use.
 type Basic struct {
 	*Users
 	challenge []byte
@@ -176,7 +173,6 @@ func (b *Basic) known(buf, credentials []byte) (pair []byte, v Verdict) {
 	return pair, b.Known(pair)
 }
 
-// decode decodes the value of an Authorization field (RFC 7617 §2).
 func decode(buf, credentials []byte) (pair []byte, ok bool) {
 	if len(credentials) > maxText || len(credentials) < 6 || !bytes.EqualFold(credentials[:6], []byte("basic ")) {
 		return nil, false

@@ -11,8 +11,8 @@ import (
 )
 
 // Checker checks passwords against hashes, a few at a time. Checks run in the order of arrival, but checks for clients
-// and accounts with many wrong passwords are delayed (penalty). One Checker is sufficient for a process. Checker is
-// safe for concurrent use.
+// and accounts with many wrong passwords are delayed (penalty). One Checker is sufficient for a process, and safe for
+// concurrent use.
 type Checker struct {
 	now func() time.Duration
 
@@ -27,11 +27,11 @@ type Checker struct {
 
 type Origin struct {
 	Addr string // "" if the client has no IP address
-	// Conn is a comparable value that identifies the connection, or nil if the connection is unknown. Each waiting
-	// check from a connection delays the next check from this connection.
+	// Conn is a comparable value that identifies the connection, or nil. Each waiting check from a connection delays
+	// the next check from this connection.
 	Conn any
-	// Ends is set if the client has shut down its sending side, and has therefore probably disconnected. The check then
-	// runs after all other checks, as after Defer.
+	// Ends is set if the client has shut down its sending side, and has therefore probably disconnected, so that the
+	// check runs after all others.
 	Ends bool
 }
 
@@ -79,7 +79,7 @@ type Check struct {
 // Busy, unless the check is cancelled.
 //
 // A wrong password is reported after a delay, which grows with the number of recent wrong passwords from the client's
-// network and for the account. Therefore guessing on many connections at once leaves time for other checks.
+// network and for the account.
 func (u *Users) Check(from Origin, user, password string, done func(Verdict)) *Check {
 	c := u.checker
 	k := &Check{checker: c, users: u, client: conn.Network(from.Addr), conn: from.Conn, user: user, password: password,
@@ -188,8 +188,7 @@ func (c *Checker) work() {
 	}
 }
 
-// failed returns how long the verdict on a wrong password is delayed. If the parameter counts is set, failed also
-// counts the wrong password.
+// failed returns how long the verdict on a wrong password is delayed, and counts the wrong password if counts is set.
 func (c *Checker) failed(k *Check, counts bool) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -207,8 +206,7 @@ func (c *Checker) ofClient(k *Check) time.Duration { return c.addresses.penalty(
 func (c *Checker) ofAccount(k *Check) time.Duration { return c.accounts.penalty(k.account(), c.now()) }
 
 // ofQueue returns the delay for the check k that depends on the waiting checks from the same network and from the same
-// connection. As a result, networks share the processors, and a connection that has sent many requests at once waits
-// longer than other connections.
+// connection.
 func (c *Checker) ofQueue(k *Check) time.Duration {
 	var ofNetwork, ofConn time.Duration
 	for _, other := range c.waiting {
@@ -232,7 +230,7 @@ func (k *Check) account() account { return account{k.users, clip(k.user)} }
 
 func clip(name string) string { return name[:min(len(name), 64)] }
 
-// failures counts wrong passwords for each client or account. The counts halve every minute, so that no client is
+// failures counts wrong passwords for each client or account; the counts halve every minute, so that no client is
 // penalized for long.
 type failures[K comparable] struct{ recent[K, tally] }
 

@@ -20,7 +20,7 @@ func fixed(now *time.Duration) *Checker {
 	return c
 }
 
-// userFile creates a file with users. Each user's password is the reversed user name, with a hash that is cheap to
+// userFile creates a file with users, whose passwords are the reversed user names, with hashes that are cheap to
 // compute.
 func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	t.Helper()
@@ -107,7 +107,7 @@ func (c *Checker) fail(u *Users, client, user string, n int) {
 	}
 }
 
-// Many clients guess passwords for a few accounts. No guess is rejected while the queue has room.
+// Many clients guess passwords for a few accounts, and no guess is rejected while the queue has room.
 func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -124,7 +124,7 @@ func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	// This check is from a network that guesses, and for the account whose password it guesses.
 	r.check(u, "192.0.2.1", "admin", "right")
 	r.check(u, "198.51.100.1", "admin", "right")
-	r.check(u, "2001:db8::ffff", "ann", "right") // the network of a guesser
+	r.check(u, "2001:db8::ffff", "ann", "right")
 	r.check(u, "198.51.100.1", "ann", "right")
 	r.check(u, "192.0.2.1", "bob", "right")
 	// After this time, the checks above are due before a new check, although its penalty is smaller.

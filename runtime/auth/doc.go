@@ -1,10 +1,9 @@
 // Package auth checks names and passwords against files in the format of Apache's htpasswd, and provides the form
 // with which users log in.
 //
-// Good hashes are slow by design, so a check has two steps: Users.Known returns a remembered verdict on the event loop,
-// and Users.Check computes the hash in the background. The verdict is remembered until the file changes. Known reports
-// that a password is wrong only after the delay of this verdict; otherwise a client could guess faster by sending each
-// guess twice.
+// Good hashes are slow by design, so Users.Known returns a remembered verdict on the event loop, and Users.Check
+// computes the hash in the background. The verdict is remembered until the file changes. Known reports that a password
+// is wrong only after the delay of this verdict; otherwise a client could guess faster by sending each guess twice.
 //
 // # Guessing
 //

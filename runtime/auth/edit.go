@@ -20,7 +20,6 @@ func invalid(format string, args ...any) error { return &InvalidError{fmt.Sprint
 
 const minPassword = 8
 
-// CheckName returns an *InvalidError if name is not a valid user name.
 func CheckName(name string) error {
 	if name == "" || len(name) > 64 || strings.HasPrefix(name, "-") || strings.ContainsAny(name, ":#") ||
 		!utf8.ValidString(name) || strings.TrimSpace(name) != name || strings.ContainsFunc(name, unicode.IsControl) {
@@ -29,7 +28,6 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Add adds a user, and creates the file if it is missing.
 func Add(path, name, password string) error {
 	return setPassword(path, name, password, func(t *table) error {
 		if t.hashes[name] != "" {
@@ -66,7 +64,7 @@ func setPassword(path, name, password string, fits func(*table) error) error {
 	return edit(path, name, hash, fits)
 }
 
-// Set adds a user or changes the user's password. Set creates the file if it is missing.
+// Set adds a user or changes the user's password, and creates the file if it is missing.
 func Set(path, name, password string) error {
 	return setPassword(path, name, password, func(*table) error { return nil })
 }
@@ -142,8 +140,8 @@ func nameOf(line string) string {
 	return name
 }
 
-// edit replaces the line of a user in the file, or removes the line if hash is "". Servers that use the file detect the
-// change. The function fits returns an error if the change is not permitted.
+// edit replaces the line of a user in the file, or removes the line if hash is "". The function fits returns an error
+// if the change is not permitted.
 func edit(path, name, hash string, fits func(*table) error) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real

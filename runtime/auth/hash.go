@@ -18,8 +18,7 @@ import (
 
 const bcryptCost = 10
 
-// Hash returns the bcrypt hash of a password, as a file of users contains it after the name. The error is one line
-// about the password.
+// Hash returns the bcrypt hash of a password, as in a file of users, or an error of one line about the password.
 func Hash(password string) (string, error) {
 	if password == "" {
 		return "", errors.New("the password is empty")
@@ -76,7 +75,7 @@ func isBcrypt(hash string) bool {
 	return strings.HasPrefix(hash, "$2y$") || strings.HasPrefix(hash, "$2a$") || strings.HasPrefix(hash, "$2b$")
 }
 
-// verify reports whether password has this hash. The kind of hash determines how long verify takes.
+// verify reports whether password has this hash, whose kind determines how long verify takes.
 func verify(hash, password string) bool {
 	switch {
 	case isBcrypt(hash):

@@ -27,7 +27,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Login authenticates the users of a site with a form and cookies. Login is safe for concurrent use.
+// Login authenticates the users of a site with a form and cookies, and is safe for concurrent use.
 type Login struct {
 	o   LoginOptions
 	now func() time.Time
@@ -39,8 +39,8 @@ type Login struct {
 	announced atomic.Bool
 
 	verifying sync.Mutex
-	// verified caches sessions by token, because verifying a token takes as long as a small response. The cache is
-	// guarded by verifying.
+	// verified caches sessions by token, guarded by verifying, because verifying a token takes as long as a small
+	// response.
 	verified recent[string, verifiedToken]
 
 	// connections for which a password from the form is being checked
@@ -74,7 +74,6 @@ const (
 	OutPath  = "/_fapws/logout"
 )
 
-// NewLogin returns a Login.
 func NewLogin(o LoginOptions) (*Login, error) {
 	if o.Idle <= 0 || o.Age <= 0 {
 		return nil, errors.New("a session has to live for some time")
@@ -90,8 +89,8 @@ func NewLogin(o LoginOptions) (*Login, error) {
 	}, nil
 }
 
-// Fresh reports whether the files of users and of ended sessions are unchanged. If they have changed, Refresh must be
-// called before Session. Fresh does not block.
+// Fresh reports, without blocking, whether the files of users and of ended sessions are unchanged. If they have
+// changed, Refresh must be called before Session.
 func (l *Login) Fresh() bool { return l.o.Users.Fresh() && l.o.State.ended.Fresh() }
 
 func (l *Login) Refresh() {
@@ -125,7 +124,7 @@ func (l *Login) Renew(s *Session, secure bool) string {
 	return l.setSession(l.token(&later), secure)
 }
 
-// loginLocation returns the URL path of the form. The parameter root is the path prefix at which clients see the site.
+// loginLocation returns the URL path of the form for clients that see the site at the path prefix root.
 func loginLocation(root, target string) string {
 	to := root + FormPath
 	if local(target) {
@@ -149,7 +148,7 @@ func local(target string) bool {
 const maxTarget = 2048
 
 // FromElsewhere reports whether a page of another origin caused a browser to send the request, according to the field
-// Sec-Fetch-Site or, if this field is missing, Origin. The parameter host is the host that the client requested.
+// Sec-Fetch-Site or, if this field is missing, Origin.
 func FromElsewhere(head []byte, fields []http1.Field, host string) bool {
 	if site, _ := http1.First(head, fields, "sec-fetch-site"); len(site) > 0 {
 		return string(site) != "same-origin" && string(site) != "none"
@@ -190,8 +189,8 @@ const (
 	CodeFile = "first"
 )
 
-// OpenLoginState opens a directory. Missing files are created, with access only for the current user. The parameter age
-// is the maximum duration of a session. The function warn is called if the key was damaged and therefore replaced.
+// OpenLoginState opens a directory. Missing files are created, with access only for the current user; age is the
+// maximum duration of a session. The function warn is called if the key was damaged and therefore replaced.
 func OpenLoginState(dir string, age time.Duration, warn func(line string)) (*LoginState, error) {
 	s := &LoginState{dir: dir, ended: ended{age: age}}
 	s.ended.path, s.ended.flags = filepath.Join(dir, EndedFile), os.O_CREATE|unix.O_NOFOLLOW
@@ -290,8 +289,7 @@ func exclusively(dir string, f func() error) error {
 	return f()
 }
 
-// A verifiedToken is a session whose MAC was checked. A verifiedToken is valid while the hash of the user's password is
-// hash.
+// A verifiedToken is a session whose MAC was checked, and is valid while the hash of the user's password is hash.
 type verifiedToken struct {
 	session *Session
 	hash    string

@@ -26,7 +26,6 @@ type place struct {
 func newPlace(t testing.TB) place {
 	dir := t.TempDir()
 	p := place{filepath.Join(dir, "state"), filepath.Join(dir, "users"), &clock{time.Unix(1_800_000_000, 0)}}
-	// Each user's password is "secret".
 	p.write(t, "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\nbob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n")
 	return p
 }
@@ -146,8 +145,7 @@ func TestSessionIsKnownToOtherProcessesAndCannotBeForged(t *testing.T) {
 	}
 }
 
-// Processes that start later reject ended sessions, too. The sessions of a user also end when the user is removed or
-// gets a new password.
+// Processes that start later reject ended sessions, too, also after the user was removed or got a new password.
 func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 	p := newPlace(t)
 	l, other := p.open(t), p.open(t)

@@ -37,7 +37,7 @@ func (l *Login) visit(w *backend.Response, r *backend.Request) *visit {
 	return &visit{l: l, w: w, r: r, secure: r.Peer.Scheme == "https"}
 }
 
-// Form is the responder (backend.Func) of FormPath. Form shows the form and processes submitted forms.
+// Form is the responder (backend.Func) of FormPath, which shows the form and processes submitted forms.
 func (l *Login) Form(w *backend.Response, r *backend.Request) {
 	v := l.visit(w, r)
 	query, _ := url.ParseQuery(r.Query())
@@ -91,8 +91,8 @@ func (l *Login) Out(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// values returns the values of a form that was submitted from a page of this site. If the form is invalid or from a
-// page of another site, values sends an error response and returns nil.
+// values returns the values of a form that was submitted from a page of this site, or sends an error response and
+// returns nil.
 func (v *visit) values() url.Values {
 	if FromElsewhere(v.r.Head, v.r.Parsed.Fields, v.r.Host()) {
 		v.w.Refuse(403, "this form was sent by a page of another site")
@@ -274,8 +274,8 @@ func (v *visit) other() {
 	v.answer(405, "")
 }
 
-// answer sends a response that must not be cached. Its referrer policy is not "no-referrer", because then browsers
-// would not send the Origin of a submitted form.
+// answer sends a response that must not be cached, without the referrer policy "no-referrer", with which browsers would
+// not send the Origin of a submitted form.
 func (v *visit) answer(status int, body string) {
 	v.fields = append(v.fields, "Cache-Control: no-store", "Referrer-Policy: same-origin")
 	v.w.Start(exchange.Head{Status: status, Fields: []byte(strings.Join(v.fields, "\r\n") + "\r\n"),
@@ -287,8 +287,8 @@ func (v *visit) answer(status int, body string) {
 }
 
 // Announce logs how to create the first user if the file of users is empty. The first user must enter a code that only
-// the log contains. All processes in a run of the server have the same code. A file in the state directory names the
-// last run that logged its code.
+// the log contains, and that is the same in all processes in a run of the server. A file in the state directory names
+// the last run that logged its code.
 func (l *Login) Announce() {
 	if !l.o.Users.Empty() || l.announced.Swap(true) {
 		return

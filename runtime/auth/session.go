@@ -148,8 +148,8 @@ func (l *Login) cookieName(suffix string, secure bool) string {
 	return l.cookie + suffix
 }
 
-// setSession returns the value of a Set-Cookie field with a token. An empty token removes the cookie. Browsers keep
-// the cookie until they exit.
+// setSession returns the value of a Set-Cookie field with a token. An empty token removes the cookie, which browsers
+// otherwise keep until they exit.
 func (l *Login) setSession(token string, secure bool) string {
 	return set(l.cookieName("", secure), token, "Lax", secure)
 }
@@ -188,8 +188,7 @@ func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq
 // ORDER ID" for one session, or "ACCOUNT ORDER *" for all sessions of an account up to ORDER (tokenHead.Order).
 //
 // To keep the file small, only the latest ended sessions of an account have their own lines; the lines of older and
-// expired sessions are merged into one line with "*". A client that logs in and out repeatedly therefore ends only
-// sessions of its own account.
+// expired sessions are merged into one line with "*".
 type ended struct {
 	watched[endedSet]
 	age time.Duration
@@ -260,7 +259,7 @@ func (l *Login) end(s *Session, all bool) error {
 	return cmp.Or(err, e.read())
 }
 
-// text returns the lines of the file. Sessions whose order is less than the parameter oldest have expired.
+// text returns the lines of the file, without expired sessions, whose order is less than oldest.
 func (s *endedSet) text(oldest int64) []byte {
 	latestFirst := func(a, b endedSession) int { return cmp.Compare(b.order, a.order) }
 	kept := map[loginAccount]int{}
@@ -272,8 +271,7 @@ func (s *endedSet) text(oldest int64) []byte {
 			fmt.Fprintf(&out, "%x %d %x\n", one.account, one.order, one.id)
 		}
 	}
-	// Keep lines with "*" regardless of their age, because the system clock may be wrong. The file contains at most one
-	// such line for each account.
+	// Keep the line with "*" of each account regardless of its age, because the system clock may be wrong.
 	for of, order := range s.upTo {
 		fmt.Fprintf(&out, "%x %d *\n", of, order)
 	}

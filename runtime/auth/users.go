@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Users contains the user names and hashes of a file, which is read again after a change. Users is safe for concurrent
+// Users contains the user names and hashes of a file, which is read again after a change, and is safe for concurrent
 // use.
 type Users struct {
 	watched[table]
@@ -49,10 +49,10 @@ func NewUsers(c *Checker, path string, optional bool, log func(line string)) (*U
 
 func (u *Users) Path() string { return u.path }
 
-// Empty reports whether the file contains no users. Empty does not block.
+// Empty reports, without blocking, whether the file contains no users.
 func (u *Users) Empty() bool { return len(u.value.Load().hashes) == 0 }
 
-// Hash returns the hash of a user's password, or "" if the user does not exist. Hash does not block.
+// Hash returns, without blocking, the hash of a user's password, or "" if the user does not exist.
 func (u *Users) Hash(name string) string { return u.value.Load().hashes[name] }
 
 func (u *Users) Refresh() {
@@ -133,7 +133,7 @@ func (t *table) remember(in *recent[key, time.Duration], k key, from time.Durati
 }
 
 // parseTable parses the text of a file of users. parseTable ignores empty lines, lines that begin with "#", and text
-// after a second colon. The error names the path and the line.
+// after a second colon.
 func parseTable(path string, text []byte) (*table, error) {
 	u, line := &table{hashes: map[string]string{}}, 0
 	u.right.size, u.wrong.size = maxRight, maxWrong
@@ -169,8 +169,8 @@ func (u *table) verify(name, password string) bool {
 	return verify(hash, password) && ok
 }
 
-// recent is a map that remembers at least the most recently used entries, whose number is size. When the map newer is
-// full, it replaces the map older.
+// recent remembers at least the most recently used entries, whose number is size: when the map newer is full, it
+// replaces older.
 type recent[K comparable, V any] struct {
 	size         int
 	newer, older map[K]V

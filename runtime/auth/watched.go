@@ -37,11 +37,10 @@ const (
 
 var started = time.Now()
 
-// now returns the monotonic time in nanoseconds.
 func now() int64 { return int64(time.Since(started)) }
 
-// Fresh reports whether the value is up to date. If it is not, Refresh must be called first. An invalid file is read
-// again once a second, not for each request. Fresh does not block, because it does not read the disk.
+// Fresh reports whether the value is up to date; if not, Refresh must be called first. An invalid file is read again
+// once a second, not for each request. Fresh does not block, because it does not read the disk.
 func (w *watched[T]) Fresh() bool {
 	if now()-w.looked.Load() > int64(lookEvery) || !w.reading.TryLock() {
 		return false
@@ -50,8 +49,7 @@ func (w *watched[T]) Fresh() bool {
 	return w.complaint != "" || w.unchanged()
 }
 
-// refresh reads the file if it has changed. After an error, refresh keeps the previous value, and returns the same
-// error only once.
+// refresh reads the file if it has changed, or keeps the previous value after an error, which it returns only once.
 func (w *watched[T]) refresh() error {
 	asked := now()
 	w.reading.Lock()
@@ -83,7 +81,7 @@ func (w *watched[T]) look() error {
 	return err
 }
 
-// unchanged reports whether the open file still exists and has not changed since it was read. The caller must hold
+// unchanged reports whether the open file still exists and has not changed since it was read; the caller must hold
 // w.reading.
 func (w *watched[T]) unchanged() bool {
 	if w.file == nil {
@@ -103,7 +101,7 @@ func stampOf(st *syscall.Stat_t) stamp {
 	return stamp{st.Size, at.Nano()}
 }
 
-// read reads the file. The error has one line. The caller must hold w.reading if other goroutines can access w.
+// read reads the file; its error has one line. The caller must hold w.reading if other goroutines can access w.
 func (w *watched[T]) read() error {
 	f, err := os.OpenFile(w.path, w.flags, 0o600)
 	if err != nil {
