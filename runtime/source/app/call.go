@@ -11,8 +11,8 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A call is the state of an exchange that was submitted to a handler, until its last part is released. A call is the
-// Source of the exchange and the Owner of all parts, and is reused, so that a request needs no allocation.
+// A call is the state of an exchange that was submitted to a handler, until its last part is released. It is the Source
+// of the exchange and the Owner of all parts, and is reused without an allocation.
 type call struct {
 	x      *exchange.Exchange // nil after the exchange has ended, when later parts are discarded
 	source *Source            // nil if the call is in the free list
@@ -63,8 +63,7 @@ const (
 	eventStream // the head of an event stream, whose client reconnects after a disconnect
 )
 
-// restart restarts the timeout for the handler's next part. The timeout begins a tick after conn.Set.Now, which may be
-// a tick late.
+// restart restarts the timeout for the handler's next part, a tick after conn.Set.Now, which may be a tick late.
 func (c *call) restart() { c.since = c.source.d.set.Now + eventloop.Tick }
 
 func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
@@ -118,7 +117,7 @@ func (c *call) begin(p *exchange.Part) {
 			return
 		case exchange.Opened:
 			if c.work == owing {
-				c.work = idle // the handler's messages are not subject to the timeout
+				c.work = idle
 			}
 			if c.occupies == exchange.OccupiesUntilEnd {
 				c.frees()
@@ -135,7 +134,7 @@ func (c *call) begin(p *exchange.Part) {
 		c.sent = eventStream
 	}
 	x.Sink.Send(p)
-	if c.sent == eventStream && c.source.d.endsEvents { // check that c has not ended
+	if c.sent == eventStream && c.source.d.endsEvents {
 		c.endEvents()
 	}
 }
@@ -218,7 +217,7 @@ func (c *call) OnGone(x *exchange.Exchange) {
 	c.cancel(0)
 }
 
-// cancel reports to the handler that no client needs its response. The parameter took is described at Handler.Cancel.
+// cancel reports to the handler that no client needs its response; Handler.Cancel describes took.
 func (c *call) cancel(took time.Duration) {
 	d := c.source.d
 	d.set.Tracef("exchange %d is cancelled", c.ticket)
@@ -305,8 +304,8 @@ func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
 	}
 }
 
-// sendMeanwhile sends finished parts while the handler is running on the event loop, and reports whether there were
-// any. It must not be called on the event loop.
+// sendMeanwhile, on a different goroutine, sends finished parts while the handler runs on the event loop, and reports
+// whether there were any.
 func (d *Dispatcher) sendMeanwhile() (sent bool) {
 	if !d.state.TryLock() {
 		return false // the loop is running and sends the parts itself
@@ -321,8 +320,7 @@ func (d *Dispatcher) sendMeanwhile() (sent bool) {
 	return sent
 }
 
-// Tick ends exchanges whose handler has not delivered a part in time. Tick checks all calls, so that a request only has
-// to store call.since.
+// Tick ends exchanges whose handler has not delivered a part in time.
 func (d *Dispatcher) Tick() {
 	now, held := d.set.Now, d.app != nil && d.app.Held()
 	for _, c := range d.calls {
@@ -339,8 +337,8 @@ func (d *Dispatcher) Tick() {
 	}
 }
 
-// limitOf returns the timeout of c. In development, the timeout is one tick longer, because Interpreter.Held may notice
-// a waiting debugger one tick late.
+// limitOf returns the timeout of c, which is one tick longer in development, because Interpreter.Held may notice a
+// waiting debugger one tick late.
 func (d *Dispatcher) limitOf(c *call) int64 {
 	if d.set.Debug > 0 {
 		return c.limit + eventloop.Tick
@@ -359,9 +357,9 @@ func (d *Dispatcher) AwaitsPart() (n int) {
 	return n
 }
 
-// Stalled ends an overdue exchange whose inline handler blocks the event loop. All other requests must still wait for
-// the handler. Stalled must be called at every tick on a goroutine other than the event loop's; this goroutine may
-// access the state of the event loop while the handler runs.
+// Stalled ends an overdue exchange whose inline handler blocks the event loop. Stalled must be called at every tick on
+// a goroutine other than the event loop's; this goroutine may access the state of the event loop while the handler
+// runs.
 func (d *Dispatcher) Stalled() {
 	if !d.state.TryLock() {
 		return
@@ -388,8 +386,8 @@ func (c *call) waitsForClient() bool {
 	return c.x != nil && !c.gone && (c.detached || c.x.WaitsForClient())
 }
 
-// overdue sends 504 instead of the handler's response, or aborts the response if it has begun. Parts that the handler
-// delivers later are discarded.
+// overdue sends 504 instead of the handler's response, or aborts the response if it has begun, and discards later
+// parts.
 func (c *call) overdue(took time.Duration) {
 	if c.work == owing {
 		c.work = idle

@@ -17,8 +17,8 @@ import (
 type Interpreter interface {
 	exchange.Handler
 
-	// Flush starts the submitted requests. An inline handler runs within Flush, on the event loop. The event loop calls
-	// Next after each Flush and each wake-up.
+	// Flush starts the submitted requests. An inline handler runs within Flush, on the event loop, which calls Next
+	// after each Flush and each wake-up.
 	Flush()
 
 	// Next stores the next finished part and returns the ticket of the part's exchange. ok is false if no part is
@@ -34,11 +34,11 @@ type Interpreter interface {
 	Resume(exchange.Ticket)
 
 	// Attend tells the Interpreter whether another goroutine sends finished parts during Flush. Parts that were
-	// finished before Attend(false) are still sent. Attend may be called on any goroutine.
+	// finished before Attend(false) are still sent. Any goroutine may call Attend.
 	Attend(bool)
 
-	// InTurn reports whether Flush is in a state in which another goroutine may call Next while it holds the mutex
-	// Dispatcher.state. InTurn is safe for concurrent use.
+	// InTurn reports, on any goroutine, whether Flush is in a state in which another goroutine may call Next while it
+	// holds the mutex Dispatcher.state.
 	InTurn() bool
 
 	// Stalled is called on another goroutine at every tick during Flush. Stalled returns the exchange that runs inline,
@@ -46,12 +46,11 @@ type Interpreter interface {
 	// block.
 	Stalled() (exchange.Ticket, time.Duration)
 
-	// Held reports whether a debugger or a console waits for a developer, now or at the time of the previous call. Held
-	// is safe for concurrent use and must not block.
+	// Held reports, on any goroutine and without blocking, whether a debugger or a console waits for a developer, now
+	// or at the time of the previous call.
 	Held() bool
 
-	// Signalled tells the Interpreter that the application has received a signal. Signalled is called on the event
-	// loop.
+	// Signalled tells the Interpreter, on the event loop, that the application has received a signal.
 	Signalled()
 }
 
@@ -62,8 +61,7 @@ type Loop interface {
 
 	Occupied(n int)
 
-	// Recover must be deferred on goroutines other than the event loop's. After a panic, Recover logs the panic and
-	// ends the interrupted work.
+	// Recover, deferred on goroutines other than the event loop's, logs a panic and ends the interrupted work.
 	Recover()
 }
 
@@ -72,20 +70,20 @@ type Config struct {
 	Limits *http1.Limits
 	Waker  *eventloop.Waker // passed to Interpreter.Attach
 
-	// Take responds to x with a file that a handler names (static.Handed.Take). x must be in turn. The caller may
-	// release p when Take returns.
+	// Take responds to x with a file that a handler names (static.Handed.Take). x must be in turn. The caller may then
+	// release p.
 	Take func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte)
 
 	// Subscribe makes the client of an exchange a subscriber of channels (live.Subscribers.Subscribe).
 	Subscribe exchange.Continuation
 
 	// Programs returns the Handler that runs programs which other handlers name. Programs is called once, on the event
-	// loop, for the first program. If Programs is nil, such requests are answered with status 500.
+	// loop, for the first program; if it is nil, such requests are answered with status 500.
 	Programs func() exchange.Handler
 }
 
-// Dispatcher passes requests to handlers, and their parts to the exchanges. The methods of Dispatcher must be called on
-// the event loop unless their comments say otherwise.
+// Dispatcher passes requests to handlers, and their parts to the exchanges, on the event loop unless the comments of
+// its methods say otherwise.
 type Dispatcher struct {
 	loop        Loop
 	set         *conn.Set
@@ -130,7 +128,6 @@ func New(h Loop, set *conn.Set, ask exchange.Asker) *Dispatcher {
 	return d
 }
 
-// Configure sets the configuration for the handlers of the next Serve.
 func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 
 // Serve attaches the interpreter of the application; nil means no application. After a later Serve, even the first with
@@ -154,7 +151,7 @@ func (d *Dispatcher) HasFormer() bool {
 // batch would not fit into the processor's cache.
 const takenMost = 256
 
-// took counts a submitted request or message. After takenMost of them, took makes the loop call Interpreter.Flush soon.
+// took counts a submitted request or message, and makes the loop call Interpreter.Flush soon after takenMost of them.
 func (d *Dispatcher) took() {
 	d.Due = true
 	if d.taken++; d.taken == takenMost {
@@ -212,7 +209,6 @@ func (d *Dispatcher) flush() {
 	d.app.Flush()
 }
 
-// AskForSender wakes SendDuringTurns.
 func (d *Dispatcher) AskForSender() {
 	select {
 	case d.senderAsked <- struct{}{}:
@@ -249,8 +245,8 @@ func (d *Dispatcher) put(c *call) {
 	d.free = c
 }
 
-// LastUse returns the value of conn.Set.Now when the application's last call ended. The result used reports whether a
-// call is active, for example a WebSocket.
+// LastUse returns the value of conn.Set.Now when the application's last call ended, and reports whether a call is
+// active, for example a WebSocket.
 func (d *Dispatcher) LastUse() (at int64, used bool) {
 	return d.used, slices.ContainsFunc(d.calls, func(c *call) bool { return c.source != nil && c.source.options.Main })
 }

@@ -5,9 +5,9 @@
 // Dispatcher finds the exchange of each part, and sends the part to its sink. A call is the state of one exchange, from
 // Submit until its last part is released.
 //
-// The package does no I/O and does not know connections. All data belongs to the event loop. While an inline handler
-// runs, other goroutines may act for the event loop if they hold the mutex Dispatcher.state: SendDuringTurns sends
-// finished parts, and Stalled ends exchanges whose handler does not return.
+// The package does no I/O, and all data belongs to the event loop. While an inline handler runs, other goroutines may
+// act for the event loop if they hold the mutex Dispatcher.state: SendDuringTurns sends finished parts, and Stalled
+// ends exchanges whose handler does not return.
 //
 // A handler that does not deliver a part in time is overdue (call.go): the client gets a 504 response or an aborted
 // response. The exchange ends, but the ticket stays in use until the handler has returned the last part.

@@ -22,12 +22,10 @@ type Gate struct {
 	warnings logfile.Seldom
 }
 
-// NewGate returns a Gate for at most the number most of active calls.
 func NewGate(most int) *Gate { return &Gate{most: most} }
 
 const (
-	// mostWaiting limits the requests that wait for a place in a Gate. Requests beyond this limit are answered with
-	// status 503.
+	// mostWaiting limits the requests that wait for a place in a Gate; more requests get status 503.
 	mostWaiting = 100
 
 	// gateTimeout is how long a request waits for a place at most, if the source has no timeout.
@@ -41,12 +39,11 @@ type held struct {
 	input []exchange.Input
 }
 
-// gated reports whether r needs a place in a Gate. A WebSocket needs no place, because it may be open for long and
-// occupies no thread.
+// gated reports whether r needs a place in a Gate, unlike a WebSocket, which may be open for long and occupies no
+// thread.
 func gated(r *exchange.Request) bool { return !r.Upgrade && r.Socket == 0 && r.Resumed == nil }
 
-// enter reports whether c gets a place and may start. Otherwise c waits or, if too many calls wait, the request is
-// answered with status 503.
+// enter reports whether c may start; otherwise c waits or, if too many calls wait, gets status 503.
 func (g *Gate) enter(c *call, r *exchange.Request) bool {
 	switch {
 	case g.active < g.most:
@@ -85,8 +82,8 @@ func (g *Gate) refuse(x *exchange.Exchange) {
 	x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter, Text: "too many active requests"})
 }
 
-// leave releases the place of c, if c has a place. Dispatcher.Run gives the place to the next call, because an inline
-// handler may be running now.
+// leave releases the place of c, if any; Dispatcher.Run gives it to the next call, because an inline handler may be
+// running now.
 func (c *call) leave() {
 	if !c.placed {
 		return
@@ -98,7 +95,6 @@ func (c *call) leave() {
 	}
 }
 
-// admit starts waiting calls while there are free places.
 func (g *Gate) admit() {
 	for g.active < g.most && len(g.waiting) > 0 {
 		c := g.waiting[0]
@@ -109,7 +105,6 @@ func (g *Gate) admit() {
 	}
 }
 
-// begins starts a call that has waited.
 func (c *call) begins() {
 	h, x := c.held, c.x
 	c.held, c.work = nil, idle

@@ -32,7 +32,7 @@ func TestRequestWaitsForAPlaceOfTheGate(t *testing.T) {
 	if g.active != 1 || len(g.waiting) != 3 {
 		t.Fatalf("%d are active, %d wait", g.active, len(g.waiting))
 	}
-	all[0].Source.OnGone(all[0]) // the client leaves
+	all[0].Source.OnGone(all[0])
 	piece := []byte("gi")
 	all[1].Source.Input(all[1], exchange.Input{Data: piece})
 	copy(piece, "??")

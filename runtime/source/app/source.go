@@ -30,7 +30,7 @@ type Options struct {
 	Gate     *Gate              // limits the active calls; nil means no limit
 }
 
-// Source returns a Source that passes its exchanges to the handler h. Source is safe for concurrent use.
+// Source returns a Source that passes its exchanges to the handler h, and may be called on any goroutine.
 func (d *Dispatcher) Source(h exchange.Handler, o Options) *Source {
 	return &Source{d: d, handler: h, options: o, services: &d.services}
 }
@@ -104,8 +104,8 @@ type Receiving struct {
 	then  exchange.Source
 }
 
-// Receiving returns a Source in which the handler first receives the body, and the source in the parameter then
-// responds. Receiving is safe for concurrent use.
+// Receiving returns a Source in which the handler first receives the body, and the source then responds. Any goroutine
+// may call it.
 func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Receiving {
 	s := &Receiving{first: d.Source(first, Options{}), then: then}
 	s.first.services = &exchange.Services{Publish: d.services.Publish, Ask: d.services.Ask, Next: s,
@@ -181,7 +181,7 @@ func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *excha
 }
 
 // Subscribe is the exchange.Continuation of responses whose clients become subscribers of channels: see
-// Config.Subscribe. A response with a status other than 200, such as an error page, is sent as usual.
+// Config.Subscribe.
 func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
 	channels []byte) exchange.Outcome {
 	c := p.Owner.(*call)
@@ -196,7 +196,7 @@ func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchan
 	return d.cfg.Subscribe(x, p, r, channels)
 }
 
-// prepare parses r, and reports whether the response to x can be sent now. Otherwise the calling Continuation must
+// prepare parses r, and reports whether the response to x can be sent now; otherwise the calling Continuation must
 // return outcome.
 func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome exchange.Outcome, ready bool) {
 	if !x.InTurn() {
@@ -205,8 +205,8 @@ func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome
 	return exchange.Taken, d.parse(x, r)
 }
 
-// parse parses a request that a handler has returned, unless r.Parsed is set. If parsing fails, parse responds to x
-// with status 500 and returns false.
+// parse parses a request that a handler has returned, unless r.Parsed is set, or responds to x with status 500 and
+// returns false.
 func (d *Dispatcher) parse(x *exchange.Exchange, r *exchange.Request) bool {
 	if r.Parsed != nil {
 		return true
@@ -219,13 +219,11 @@ func (d *Dispatcher) parse(x *exchange.Exchange, r *exchange.Request) bool {
 	return err == nil
 }
 
-// fail responds with status 500 because of a bug in the server.
 func (d *Dispatcher) fail(x *exchange.Exchange, line string) {
 	d.set.Log(logfile.Error, "bug: %s", line)
 	x.Answer(exchange.Reply{Status: 500})
 }
 
-// mergeExtra adds the response fields from a handler that has forwarded the request.
 func (c *call) mergeExtra(p *exchange.Part) {
 	if c.extra != nil {
 		p.Head.Fields, c.extra = http1.MergeFields(p.Head.Fields, c.extra), nil
@@ -253,7 +251,6 @@ type inquiry struct {
 
 const maxInquiry = 64 << 10 // maximum size of the recorded response, in bytes
 
-// inquire implements exchange.Services.Inquire.
 func (s *Receiving) inquire(t exchange.Ticket, body []byte, done func(status int, answer []byte)) {
 	s.first.d.set.Events.Post(func() {
 		x := s.first.d.calls[t].x
