@@ -53,8 +53,7 @@ func ParseRate(text string) (r Rate, err error) {
 	return r, nil
 }
 
-// Options describe a limit. All processes that use the Table, including later generations of workers, share the counts
-// of limits with the same Options.
+// Options describe a limit.
 type Options struct {
 	Rate
 	Number int    // number of the limit in the configuration, counted from 1
@@ -131,8 +130,8 @@ func (l *limiter) client(x *exchange.Exchange) (by byte, who string) {
 	return 'a', "" // a unix socket
 }
 
-// hash returns the hash of a client and the limit for the Table, which is never 0. The hash depends on the rate, so
-// that a new rate resets the counts of all clients.
+// hash returns the hash of a client and the limit for the Table, which is never 0, and depends on the rate, so that a
+// new rate resets all counts.
 func (l *limiter) hash(by byte, who string) uint64 {
 	text := append(make([]byte, 0, 128), l.t.key[:]...)
 	for _, n := range [...]int64{int64(l.Number), int64(l.Interval), int64(l.Burst)} {

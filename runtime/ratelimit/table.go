@@ -30,7 +30,7 @@ type slot struct {
 	next atomic.Int64  // the theoretical arrival time, in nanoseconds of CLOCK_MONOTONIC
 }
 
-// Table stores the times of clients. Table is safe for concurrent use by several processes.
+// Table stores the times of clients, and is safe for concurrent use by several processes.
 type Table struct {
 	slots []slot
 	key   [keySize]byte
@@ -60,7 +60,7 @@ func Create() (*os.File, error) {
 	return f, nil
 }
 
-// Open returns the Table in a file that Create has returned. Afterwards the file may be closed. The Table exists until
+// Open returns the Table in a file that Create has returned. Afterwards the file may be closed; the Table exists until
 // the process ends.
 func Open(f *os.File) (*Table, error) {
 	if st, err := f.Stat(); err != nil || st.Size() != size {
@@ -84,8 +84,7 @@ func clock() func() int64 {
 	return func() int64 { return at.Nano() + int64(time.Since(start)) }
 }
 
-// find returns the slot for hash, which must not be 0. If no slot is free, find replaces the client whose time is the
-// earliest.
+// find returns the slot for hash, which must not be 0, or else the slot of the client whose time is the earliest.
 func (t *Table) find(hash uint64) *slot {
 	bucket := t.slots[hash%buckets*ways:][:ways]
 	for {
