@@ -9,8 +9,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// AwaitTLS says that c begins with TLS, after the header of the PROXY protocol if there is one. AwaitTLS must be called
-// before Open.
+// AwaitTLS says, before Open, that c begins with TLS, after the header of the PROXY protocol if there is one.
 func (c *Conn) AwaitTLS() { c.awaitsTLS = true }
 
 func (c *Conn) Speaks() conn.Protocol {
@@ -37,9 +36,8 @@ func (c *Conn) handshake() conn.Protocol {
 	return c.s.tls.Handshake(&c.Client.Conn, c, c.secured)
 }
 
-// helloReader is the protocol of a connection before its TLS handshake. It is used only if Config.Current is not nil.
-// The handshake waits for Config.Current, because a different process can take over the connection only before the
-// handshake.
+// helloReader is the protocol of a connection before its TLS handshake. It is used only if Config.Current is not nil:
+// the handshake waits, because a different process can take over the connection only before the handshake.
 type helloReader struct{ *Conn }
 
 func (h helloReader) Input(data []byte) {

@@ -28,8 +28,8 @@ func newExchange(cfg exchange.Config) *exchange.Exchange {
 	return exchangeFrom(newServer(cfg), "192.0.2.1")
 }
 
-// A client's bodies are stored in files when they exceed its share of memory, except small bodies. Complete bodies no
-// longer count for the share.
+// A client's bodies, except small ones, are stored in files when they exceed its share of memory; complete bodies no
+// longer count.
 func TestBodiesOfAClientMoveToFilesAboveItsMemory(t *testing.T) {
 	cfg := exchange.Config{SpoolDir: t.TempDir(), SpoolSize: 256 << 10, MaxSpools: 1000, MaxBodyMemory: 3 << 20}
 	s := newServer(cfg)

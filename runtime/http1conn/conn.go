@@ -32,8 +32,8 @@ func (s State) String() string {
 	return [...]string{"new", "head", "body", "ready", "waiting", "ending", "upgraded", "closed"}[s]
 }
 
-// A Server contains the state that the HTTP/1 connections of an event loop share. The methods of a Server must be
-// called on the event loop, unless their comments say otherwise.
+// A Server contains the state that the HTTP/1 connections of an event loop share. Its methods must be called on the
+// event loop, unless their comments say otherwise.
 type Server struct {
 	*exchange.Server
 
@@ -52,16 +52,16 @@ type Server struct {
 	unannounced logfile.Seldom
 }
 
-// Init initializes s. The parameter tls performs TLS handshakes. The function http2 continues connections that begin
-// with the HTTP/2 preface. The function open makes the event loop serve a connection, or closes the connection.
+// Init initializes s: tls performs TLS handshakes, http2 continues connections that begin with the HTTP/2 preface, and
+// open makes the event loop serve a connection, or closes it.
 func (s *Server) Init(of *exchange.Server, tls *conn.TLSServer, open func(*Conn), http2 func(*exchange.Client)) {
 	s.Server, s.tls, s.open, s.http2 = of, tls, open, http2
 }
 
 func (s *Server) Trim() { s.bulk = nil }
 
-// Conn is a client's HTTP/1 connection, and the exchange.Stream of its exchanges. A Conn may be used only on the event
-// loop. Fields that only a busy connection needs are behind pointers, because thousands of connections can be idle.
+// A Conn is a client's HTTP/1 connection, and the exchange.Stream of its exchanges, used only on the event loop. Fields
+// that only a busy connection needs are behind pointers, because thousands of connections can be idle.
 type Conn struct {
 	exchange.Client
 	s *Server
@@ -92,7 +92,7 @@ func (s *Server) NewClient(fd int, local, remote net.Addr, awaitsHeader bool) *C
 }
 
 // NewSubrequest returns a connection with the socket fd, which the connection owns. The server uses the connection for
-// requests to itself on behalf of o. NewSubrequest is safe for concurrent use.
+// requests to itself on behalf of o. Any goroutine may call NewSubrequest.
 func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
 	c := &Conn{s: s}
 	c.Holder = c
@@ -114,7 +114,6 @@ func (c *Conn) Gone() { c.s.Gone(&c.Client) }
 
 func (c *Conn) State() State { return c.state }
 
-// Busy reports whether c has an active exchange or a transfer.
 func (c *Conn) Busy() bool { return c.first != nil || c.Writing() }
 
 // Dismiss makes c accept no further requests. c closes after the client has read all output.
@@ -136,10 +135,10 @@ func (c *Conn) shift() {
 // tick is the precision of deadlines, in nanoseconds.
 const tick = eventloop.Tick
 
-// EOF implements conn.Protocol. A client can shut down its sending side and still read (printf ... | nc host port). EOF
-// cannot distinguish such a client from a client that has disconnected. If no active exchange has begun its response,
-// EOF keeps the connection for a short time (see Due). Otherwise EOF cancels the response, because clients end streams
-// in this way. Over TLS, EOF always cancels the response, because no client shuts down only its sending side.
+// A client can shut down its sending side and still read (printf ... | nc host port). EOF cannot distinguish such a
+// client from a client that has disconnected. If no active exchange has begun its response, EOF keeps the connection
+// for a short time (see Due). Otherwise EOF cancels the response, because clients end streams in this way. Over TLS,
+// EOF always cancels the response, because no client shuts down only its sending side.
 func (c *Conn) EOF() (stays bool) {
 	if c.gate == asking {
 		return true
@@ -170,7 +169,7 @@ func (c *Conn) Closed() {
 	c.cancelAll()
 }
 
-// Drain implements conn.Protocol. If retire is false, an idle connection closes.
+// Drain closes an idle connection if retire is false.
 func (c *Conn) Drain(retire bool) {
 	s, idle := c.s, !c.Busy() && !c.Yields()
 	defer c.Schedule() // the deadline may have become earlier
@@ -190,8 +189,7 @@ func (c *Conn) Drain(retire bool) {
 	}
 }
 
-// Idle reports whether c has neither a complete request nor an active exchange. The result since is the time when c
-// became idle.
+// Idle reports whether c has neither a complete request nor an active exchange, and since when.
 func (c *Conn) Idle() (since int64, idle bool) {
 	if c.Counts != conn.Take {
 		return 0, false // a subrequest does not count for --max-clients
@@ -203,15 +201,14 @@ func (c *Conn) Idle() (since int64, idle bool) {
 }
 
 const (
-	// halfTimeout is how long a connection stays open after its client has shut down the sending side. Most handlers
-	// answer within this time.
+	// halfTimeout is how long a connection stays open after its client has shut down the sending side.
 	halfTimeout = 2 * time.Second
 
 	bodyLook = time.Second
 )
 
 // unread reports whether the socket contains input that the loop has not read, for example because an inline handler
-// has blocked the loop. In this case the client has not missed its deadline.
+// has blocked the loop.
 func (c *Conn) unread() bool {
 	return c.reading() && c.Unread()
 }

@@ -8,8 +8,8 @@
 //
 // # Requests of a connection
 //
-// An exchange begins when its head is parsed. If the exchange cannot begin yet, it is suspended and continues later.
-// The connection parses no further request until then.
+// An exchange begins when its head is parsed. If it cannot begin yet, it is suspended, and the connection parses no
+// further request until it continues.
 //
 // Up to 32 pipelined requests run in parallel if all of them are safe and have no body (RFC 9112 §9.3.2). All other
 // requests wait until earlier requests have ended. Exchanges hold parts until earlier responses are sent. If responses
@@ -21,10 +21,9 @@
 // # Bodies that are streamed
 //
 // A streamed body is delivered from the read buffer, one piece for each read. The data of several chunks is joined in
-// place. No further exchange of the connection begins before the body is complete. If the response ends before the body
-// is complete, the connection reads and discards up to 64 KiB of the body, because clients often send a body in a
-// separate packet and want to keep the connection open. If the rest is longer, the connection closes and lingers, as
-// after a rejected request.
+// place. If the response ends before the body is complete, the connection reads and discards up to 64 KiB of the body,
+// because clients often send a body in a separate packet and want to keep the connection open. If the rest is longer,
+// the connection closes and lingers, as after a rejected request.
 //
 // The loop does not read from the connection while the handler has 64 KiB that it has not used. If a body of known
 // length fills the read buffer, the connection reads further at once, up to 256 KiB, because waking a thread for each

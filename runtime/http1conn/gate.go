@@ -8,8 +8,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// A gate determines whether the next request of a connection may be parsed. A gate has no effect if Config.Current is
-// nil.
+// A gate determines whether the next request of a connection may be parsed; it has no effect if Config.Current is nil.
 type gate uint8
 
 const (
@@ -19,8 +18,8 @@ const (
 	open
 )
 
-// mustAsk reports whether the arriving request must wait for Config.Current. If Config.Current has not been called for
-// this request yet, mustAsk calls it.
+// mustAsk reports whether the arriving request must wait for Config.Current, and calls it unless it was called for this
+// request.
 func (c *Conn) mustAsk() bool {
 	s := c.s
 	if s.Config.Current == nil || c.gate == open || c.Busy() || c.Subrequest() {

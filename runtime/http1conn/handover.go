@@ -61,8 +61,8 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 }
 
 // maxUnused is how long a TLS connection may wait for its first request before TakeIdle closes the connection; it
-// applies only if Config.Current is not nil. Browsers open connections in advance. If the server closes an unused
-// connection, browsers open a new one.
+// applies only if Config.Current is not nil. Browsers open connections in advance, and replace an unused connection
+// that the server closes.
 const maxUnused = int64(2 * time.Second)
 
 func (c *Conn) depart(unannounced bool) IdleClient {
@@ -77,7 +77,7 @@ func (c *Conn) depart(unannounced bool) IdleClient {
 	return d
 }
 
-// Arrive serves an idle connection that TakeIdle returned in a different process. Arrive owns fd.
+// Arrive serves an idle connection that TakeIdle returned in a different process, and owns fd.
 func (s *Server) Arrive(d *ClientState, fd int) {
 	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), d.Unannounced)
 	if d.Untrusted {

@@ -13,15 +13,15 @@ const (
 	// MaxAhead limits the responses of a connection that begin before their turn although they can grow to any size.
 	MaxAhead = 2
 
-	// MaxPending limits the bytes of pipelined requests that a connection keeps. Above this limit the loop does not
-	// read from the connection.
+	// MaxPending limits the bytes of pipelined requests that a connection keeps, above which the loop does not read
+	// from it.
 	MaxPending = 64 << 10
 
 	// maxTurn limits the requests that a connection begins before other connections get a turn.
 	maxTurn = 128
 )
 
-// Input implements conn.Protocol. If data is nil, Input continues with the pending input.
+// Input continues with the pending input if data is nil.
 func (c *Conn) Input(data []byte) {
 	switch c.state {
 	case StateBody:
@@ -151,8 +151,8 @@ func (c *Conn) next(buf []byte) bool {
 	return c.state == StateReady
 }
 
-// canPipeline reports whether req may run in parallel with the active requests. RFC 9112 §9.3.2 allows that if all of
-// them are safe.
+// canPipeline reports whether req may run in parallel with the active requests: RFC 9112 §9.3.2 allows that if all are
+// safe.
 func (c *Conn) canPipeline(req *http1.Request) bool {
 	active, unbounded := 0, 0
 	for x := c.first; x != nil; x = x.Next {
@@ -202,7 +202,7 @@ func (b *framedBody) store(piece []byte) error {
 	return err
 }
 
-// count updates Server.InputMemory. It must be called after each change of the number of bytes that b has in memory.
+// count updates Server.InputMemory, and must be called after each change of the number of bytes that b has in memory.
 func (b *framedBody) count() {
 	if n := int64(b.InMemory()); n != b.counted {
 		b.s.InputMemory().Add(b.of, n-b.counted)
@@ -221,7 +221,7 @@ func (b *framedBody) End() {
 	b.count()
 }
 
-// Begin makes b the body of the request r. The body may have at most max bytes. A negative max means no limit.
+// Begin makes b the body of the request r, of at most max bytes, or without a limit if max is negative.
 func (b *framedBody) Begin(s *Server, r *http1.Request, max, now int64) {
 	*b = framedBody{s: s, chunked: r.Body == http1.Chunked, missing: r.Length}
 	b.Body.Begin(max, now)
@@ -258,8 +258,8 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 	}
 }
 
-// beginBody begins to receive the body of x. If the mount streams, beginBody submits x at once, and the handler gets
-// the body piece by piece. Otherwise x is submitted when the body is complete.
+// beginBody begins to receive the body of x. If the mount streams, x is submitted at once and gets the body piece by
+// piece, otherwise when the body is complete.
 func (c *Conn) beginBody(x *exchange.Exchange) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	b, streams, asks := new(framedBody), x.Choice.Streams, x.Choice.Asks
@@ -366,7 +366,7 @@ func (c *Conn) refuseBody(r exchange.Reply) {
 	c.Room(false)
 }
 
-// bodyDeadline returns the time of the next check of the body. A time in the past means that the body is too slow.
+// bodyDeadline returns the time of the next check of the body, in the past if the body is too slow.
 func (c *Conn) bodyDeadline() int64 {
 	s := c.s
 	if c.Stopped() && c.body.Waits() {
@@ -430,7 +430,7 @@ func (c *Conn) submit(x *exchange.Exchange) {
 	x.Submit()
 }
 
-// Wait implements exchange.Stream. If x is still being routed, x is the last exchange of c.
+// Wait relies on the fact that x, if it is still being routed, is the last exchange of c.
 func (c *Conn) Wait(x *exchange.Exchange) {
 	if x.Delayed() {
 		c.advance()
@@ -473,8 +473,7 @@ func (c *Conn) readMore(x *exchange.Exchange) {
 	}
 }
 
-// pauseReading stops reading from c until resumeReading is called. The pause does not count for the timeout of the
-// body.
+// pauseReading stops reading from c until resumeReading is called, without effect on the timeout of the body.
 func (c *Conn) pauseReading() {
 	if c.Stop(conn.PauseForReset) && c.body != nil {
 		c.body.Pause(c.s.Set.Now)

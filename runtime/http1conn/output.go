@@ -11,7 +11,7 @@ import (
 
 func (c *Conn) InTurn(x *exchange.Exchange) bool { return c.first == x && !c.Writing() }
 
-// Write implements exchange.Stream. Write may close the connection.
+// Write may close the connection.
 func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
 	if p.Last() && c.body != nil {
 		c.giveUpBody(x)
@@ -26,8 +26,8 @@ func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
 	}
 }
 
-// advance sends held parts in the order of the exchanges. It stops when the next part is not available yet or when a
-// transfer begins.
+// advance sends held parts in the order of the exchanges, until the next part is not available yet or a transfer
+// begins.
 func (c *Conn) advance() {
 	for c.first != nil && !c.Writing() {
 		x := c.first
@@ -87,7 +87,7 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	c.Room(false)
 }
 
-// upgrade gives the connection to the protocol to and releases x. The response of x must be written or gathered.
+// upgrade gives the connection to the protocol to and releases x, whose response must be written or gathered.
 func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 	c.shift()
 	c.cancelAll()
@@ -95,7 +95,7 @@ func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 	x.PassOn(to)
 }
 
-// SwitchProtocols implements exchange.Stream. The input after the request stays pending for the new protocol.
+// SwitchProtocols keeps the input after the request pending for the new protocol.
 func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
 	if r != nil {
 		head = x.AppendHead(nil, r)
@@ -143,7 +143,6 @@ func (c *Conn) cancelAll() {
 	}
 }
 
-// newErrorExchange appends an exchange for input that is not a valid request.
 func (c *Conn) newErrorExchange(buf []byte) *exchange.Exchange {
 	x := c.newExchange()
 	x.Version = http1.HTTP11
@@ -151,7 +150,7 @@ func (c *Conn) newErrorExchange(buf []byte) *exchange.Exchange {
 	return x
 }
 
-// Replace implements exchange.Stream. If y is nil, c closes, and the exchanges after x also end.
+// Replace closes c if y is nil, and also ends the exchanges after x.
 func (c *Conn) Replace(x, y *exchange.Exchange, closes bool) {
 	if y == nil {
 		c.Reset = true
@@ -208,8 +207,7 @@ func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, cou
 	}
 }
 
-// Room implements conn.Protocol. Room sends output that has waited for the end of a transfer, and closes c after the
-// last response.
+// Room sends output that has waited for the end of a transfer, and closes c after the last response.
 func (c *Conn) Room(ended bool) {
 	s := c.s
 	if ended {
@@ -251,8 +249,8 @@ func appendChunk(dst []byte, r *exchange.Response, size int64) []byte {
 	return dst
 }
 
-// chunkTail returns the bytes that follow a chunk of size bytes. If last is true, the result includes the end of the
-// body with the trailers. The caller must not change the result.
+// chunkTail returns the bytes that follow a chunk of size bytes and, if last is true, the end of the body with the
+// trailers. The caller must not change them.
 func chunkTail(r *exchange.Response, size int64, last bool, trailers []byte) (tail []byte) {
 	switch {
 	case last && size > 0:

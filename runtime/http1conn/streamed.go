@@ -6,10 +6,8 @@ import (
 )
 
 // The handler gets a streamed body (Mount.Streams) in pieces of the read buffer. Until the body is complete, the
-// connection has no further exchange, and later input waits. The response can begin and end before the body is
-// complete.
+// connection has no further exchange, and later input waits, even if the response has ended.
 
-// askForBody sends 100 Continue if the client expects it, and starts the timeout of the body.
 func (c *Conn) askForBody() {
 	b, s := c.body, c.s
 	if !b.Expects {
@@ -59,8 +57,8 @@ func (c *Conn) giveUpBody(x *exchange.Exchange) {
 	}
 }
 
-// cutBody makes the connection close after the response to x, because the body of x stays incomplete. Until then, c
-// discards its input.
+// cutBody makes the connection close after the response to x, whose body stays incomplete, and discards input until
+// then.
 func (c *Conn) cutBody(x *exchange.Exchange) {
 	c.body.Arrived()
 	c.body = nil
@@ -83,8 +81,8 @@ func (c *Conn) endSkip() {
 // (canPipeline). A Python application gets more requests in one batch, because most responses are small, but starts
 // them only while few bytes wait for the client (OpDeferred).
 
-// beginDelayed begins delayed exchanges of c in order. It always begins the first exchange of c, and further exchanges
-// while at most MaxAhead exchanges have begun.
+// beginDelayed begins the first exchange of c and, in order, further exchanges while at most MaxAhead exchanges have
+// begun.
 func (c *Conn) beginDelayed() {
 	if c.Writing() {
 		return

@@ -21,7 +21,7 @@ func (o *order) Start(x *exchange.Exchange) {
 	exchangetest.Answer(x, "")
 }
 
-// The client sends all requests at once. It gets all responses, even if it has shut down its sending side.
+// The client sends all requests at once, and gets all responses, even if it has shut down its sending side.
 func TestManyRequestsOfAClientDoNotDelayOthers(t *testing.T) {
 	const many = 2000
 	o := new(order)
