@@ -16,21 +16,21 @@ import (
 	"fapws/runtime/system"
 )
 
-// A relay is the server's end of a socketpair; the application has the second end. A relay is the Carrier and the Sink
-// of the exchange. If the application writes an HTTP/1 response to its end, a tunnel between the relay and the client
-// begins. If the client uses HTTP/2, the relay first converts the head of this response. If the application returns an
-// ordinary response, there is no tunnel.
+// A relay is the server's end of a socketpair with the application, and the Carrier and the Sink of the exchange. If
+// the application writes an HTTP/1 response to its end, a tunnel between the relay and the client begins. If the client
+// uses HTTP/2, the relay first converts the head of this response. If the application returns an ordinary response,
+// there is no tunnel.
 type relay struct {
 	link
 	// descriptor of the server's end; -1 after the tunnel has received it, or if it is closed
 	fd       int
 	watch    eventloop.Watch
 	answered bool // the last part of the exchange was received
-	over     bool // the tunnel has ended
+	over     bool
 }
 
-// newRelay makes a relay and sets the Socket of the request of x to the application's end. If no socketpair can be made
-// or watched, newRelay logs the error and returns nil.
+// newRelay makes a relay and sets the Socket of the request of x to the application's end, or logs an error and returns
+// nil.
 func (s *Server) newRelay(x *exchange.Exchange) *relay {
 	r := &relay{link: link{s: s, x: x}}
 	r.ended = r.cut
@@ -90,8 +90,8 @@ func (r *relay) readAnswer() *http1.Response {
 	}
 }
 
-// malformed rejects a WebSocket because the application's response does not accept it. The parameter why is the reason
-// for the error log.
+// malformed rejects a WebSocket because the application's response does not accept it, for the reason why in the error
+// log.
 func (r *relay) malformed(why string) {
 	r.x.Log(logfile.Error, "the application's response to a request for a WebSocket is malformed: "+why)
 	r.x.FailWith(exchange.Reply{Status: 502}, nil)
@@ -126,7 +126,7 @@ func (r *relay) open() {
 	r.begin(r, upstream, 0, func(error) {}, head, nil)
 }
 
-// Send implements exchange.Sink. After the tunnel has begun, parts are discarded.
+// Send discards parts after the tunnel has begun.
 func (r *relay) Send(p *exchange.Part) {
 	x := r.x
 	if p.End == exchange.Detached && !r.Begun() && x.Conn() != nil {
@@ -173,7 +173,6 @@ func (r *relay) cut() {
 	r.end()
 }
 
-// The method end ends the exchange after the tunnel has ended and the last part was received.
 func (r *relay) end() {
 	if r.over && r.answered {
 		r.x.End()

@@ -62,7 +62,6 @@ func (s *Server) Offer(x *exchange.Exchange, detaches bool) bool {
 	return true
 }
 
-// The type link is the Carrier of an exchange that can become a tunnel.
 type link struct {
 	s      *Server
 	x      *exchange.Exchange
@@ -80,8 +79,8 @@ func (l *link) Carried() (in, out int64, proper bool) {
 	return in, out, l.proper
 }
 
-// begin begins a tunnel between the client's connection and upstream. The client first gets the response r, unless r is
-// nil, and then the bytes in ahead.
+// begin begins a tunnel between the client's connection and upstream; the client first gets the response r, unless it
+// is nil, and then the bytes in ahead.
 func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response,
 	ahead []byte) {
 	x := l.x
@@ -101,8 +100,8 @@ func (l *link) end(proper bool) {
 	l.ended()
 }
 
-// halfClosed reports whether the client has shut down its sending side. If so, halfClosed closes the connection,
-// because a tunnel could not forward the shutdown to the upstream.
+// halfClosed reports whether the client has shut down its sending side, and then closes the connection, because a
+// tunnel could not forward the shutdown.
 func (l *link) halfClosed() bool {
 	c := l.x.Conn()
 	if c.Half {
@@ -115,16 +114,15 @@ func (l *link) halfClosed() bool {
 // part with the status 101 and the fields Connection and Upgrade.
 type Tunnel struct {
 	// Upstream is the connection to the upstream (see conn.NewUpstream). The event loop sets Upstream to nil when it
-	// takes ownership of the connection. If Upstream is not nil when the part is released, the handler must close the
-	// connection.
+	// takes ownership. Otherwise the handler must close it when the part is released.
 	Upstream *conn.Conn
 
 	// bytes that the handler has already read from the upstream, after the head of the response
 	Ahead []byte
 	Idle  time.Duration // maximum time without a byte in either direction; 0 means no limit
 
-	// Ended is called if the tunnel has ended with an error that an operator should know. Ended is called on the loop,
-	// and must not block.
+	// Ended is called on the loop, and must not block, if the tunnel has ended with an error that an operator should
+	// know.
 	Ended func(error)
 }
 
