@@ -2,8 +2,8 @@
 //
 // The package waits with gnet's poller (github.com/panjf2000/gnet/v2/pkg/netpoll: epoll), and is the only package of
 // the server that imports gnet. The package adds to the poller: functions that other goroutines post, wake-ups by
-// threads outside of Go, the end of a batch, further turns for handlers, and recovery from panics. The package does not
-// know connections or HTTP. ARCHITECTURE.md, "gnet", describes the cost of the poller.
+// threads outside of Go, the end of a batch, further turns for handlers, and recovery from panics. ARCHITECTURE.md,
+// "gnet", describes the cost of the poller.
 //
 // # A batch
 //
@@ -13,8 +13,8 @@
 // handlers that requested a further turn (Watch.Again), and calls the function of AtEndOfBatch, which writes the output
 // that the batch has produced.
 //
-// gnet does not report the end of a batch. The first event of a batch therefore adds a task, which gnet runs after all
-// events of the batch. This task also waits for the next events, before gnet does (epoll.go).
+// The first event of a batch adds a task, which gnet runs after all events of the batch, because gnet does not report
+// its end. This task also waits for the next events, before gnet does (epoll.go).
 //
 // # Another goroutine
 //
@@ -50,6 +50,5 @@
 // # Queues
 //
 // A Queue passes items to a goroutine, for example events for other processes, messages to a supervisor, or snapshots
-// of Python's stacks. The goroutine exists only while there are items. A Queue does no I/O and is safe for concurrent
-// use.
+// of Python's stacks. The goroutine exists only while there are items. A Queue is safe for concurrent use.
 package eventloop

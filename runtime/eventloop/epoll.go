@@ -71,8 +71,8 @@ func (p *poller) intact(event int) error {
 	return nil
 }
 
-// The method watches reports whether fd is still registered and still refers to the same file. It tries a second
-// registration, which epoll rejects for the same file and number.
+// The method watches reports whether fd is still registered and refers to the same file, for which epoll rejects a
+// second registration.
 func (p *poller) watches(fd int) bool {
 	err := p.add(fd)
 	if err == nil { // fd or the epoll descriptor now refers to a different file
@@ -89,8 +89,8 @@ func (p *poller) endBehind(end queue.Func) {
 	_ = p.gnet.Trigger(queue.HighPriority, end, nil) // an error means that the descriptor was closed (see intact)
 }
 
-// wait returns when there are events, so that gnet does not wait. Otherwise gnet would call Gosched before it waits,
-// and Go would move the loop to a different thread.
+// wait returns when there are events, because gnet would call Gosched before it waits, and Go would move the loop to a
+// different thread.
 func (p *poller) wait() {
 	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
 	_, _ = unix.Poll(fds[:], -1)

@@ -10,8 +10,8 @@ import (
 	"github.com/panjf2000/gnet/v2/pkg/queue"
 )
 
-// Loop calls the handlers of ready descriptors. The methods of Loop must be called on the loop, unless their comments
-// say otherwise.
+// Loop calls the handlers of ready descriptors. Its methods must be called on the loop, unless their comments say
+// otherwise.
 type Loop struct {
 	poller  poller
 	wake    wake
@@ -34,7 +34,7 @@ type Loop struct {
 	yielded time.Time // time of the last Gosched (see yieldEvery)
 }
 
-// New makes a loop without watches. The error has one line. New is safe for concurrent use.
+// New makes a loop without watches, or returns an error of one line. New is safe for concurrent use.
 func New() (*Loop, error) {
 	l := &Loop{
 		onWake:     func() {},
@@ -51,12 +51,12 @@ func New() (*Loop, error) {
 	return l, nil
 }
 
-// OnWake makes the loop call f when a thread has woken the loop (Waker.Wake) or a function was posted. f runs before
-// handlers and posted functions, so that responses that threads have finished do not wait for new requests. OnWake must
-// be called before Run.
+// OnWake makes the loop call f, which is set before Run, when a thread has woken the loop (Waker.Wake) or a function
+// was posted. f runs before handlers and posted functions, so that responses that threads have finished do not wait for
+// new requests.
 func (l *Loop) OnWake(f func()) { l.onWake = f }
 
-// AtEndOfBatch makes the loop call f at the end of each batch. AtEndOfBatch must be called before Run.
+// AtEndOfBatch, called before Run, makes the loop call f at the end of each batch.
 func (l *Loop) AtEndOfBatch(f func()) { l.endOfBatch = f }
 
 // OnPanic makes the loop call f when the handler h has panicked with p; the program continues. h is nil if a posted
@@ -80,10 +80,10 @@ func (l *Loop) Run() error {
 	return err
 }
 
-// Stop makes Run return nil. Stop is safe for concurrent use.
+// Stop makes Run return nil, and is safe for concurrent use.
 func (l *Loop) Stop() { l.Post(func() { l.stopped = true }) }
 
-// Leave makes Run return, so that a different goroutine can call Run again. No event is lost in between. Leave must be
+// Leave makes Run return, so that a different goroutine can call Run again without losing an event. Leave must be
 // called on the loop.
 func (l *Loop) Leave() { l.left = true }
 
@@ -100,7 +100,7 @@ func (l *Loop) Close() error {
 // use, between New and Close.
 func (l *Loop) Intact() error { return l.poller.intact(l.wake.waker.Event) }
 
-// Post makes the loop call f soon, after all functions that were posted earlier. Post returns false if the loop has
+// Post makes the loop call f soon, after all functions that were posted earlier, or returns false if the loop has
 // ended. Post is safe for concurrent use.
 func (l *Loop) Post(f func()) bool {
 	return l.posts.add(f, &l.wake.waker)
@@ -121,7 +121,7 @@ func (l *Loop) Once(f func()) (ask func()) {
 	}
 }
 
-// Waker returns the Waker of the loop. The field Signals of the Waker is not set. Waker is safe for concurrent use.
+// Waker returns the Waker of the loop. Its field Signals is not set. Any goroutine may call Waker.
 func (l *Loop) Waker() Waker { return l.wake.waker }
 
 func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.hasEvents() }
@@ -164,8 +164,7 @@ func (l *Loop) ready(h Handler, r Readiness) {
 	h.Ready(r)
 }
 
-// recovered recovers from a panic. Without recovery, the panic would end the poller, and events would be lost that are
-// not reported again.
+// recovered recovers from a panic, which would end the poller and lose events that are not reported again.
 func (l *Loop) recovered(h Handler) {
 	if p := recover(); p != nil {
 		l.onPanic(h, p, debug.Stack())

@@ -134,8 +134,7 @@ func TestReadinessIsReportedOncePerChange(t *testing.T) {
 	})
 }
 
-// A descriptor is closed and its number is reused within a batch. The new descriptor gets an event, but the kernel has
-// no data for it.
+// A descriptor is closed and its number is reused within a batch, so the new descriptor gets an event without data.
 func TestReusedDescriptorMayGetAnEventOfItsPredecessor(t *testing.T) {
 	l := start(t, nil)
 	first, firstPeer := pair(t)

@@ -43,7 +43,6 @@ func (p *poller) wantRoom(fd int, want bool) error {
 // remove ignores the error, which means that fd is not registered.
 func (p *poller) remove(fd int) { _ = p.gnet.Delete(fd) }
 
-// poll runs gnet's poller until Stop or Leave, and then returns nil.
 func (l *Loop) poll() error {
 	if l.end == nil {
 		l.end = l.endOfEvents
@@ -68,7 +67,7 @@ func (l *Loop) goOn() {
 	l.wake.ring()
 }
 
-// gnet's poller calls the method event for each event. An error ends the poller.
+// gnet's poller calls the method event for each event, and ends after an error.
 func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	if !l.begun && (l.stopped || l.left) {
 		return gneterrors.ErrEngineShutdown

@@ -19,8 +19,8 @@ type Queue[T any] struct {
 
 func NewQueue[T any](carry func([]T)) *Queue[T] { return &Queue[T]{carry: carry} }
 
-// Add adds items to the queue. Add returns false after Close, because the function carry does not receive the items.
-// Add does not block.
+// Add adds items to the queue. Add does not block, and returns false after Close, because the function carry does not
+// receive the items.
 func (q *Queue[T]) Add(items ...T) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -32,7 +32,7 @@ func (q *Queue[T]) Add(items ...T) bool {
 	return true
 }
 
-// start starts the goroutine if necessary. The caller must hold q.mu.
+// start starts the goroutine if necessary; the caller must hold q.mu.
 func (q *Queue[T]) start() {
 	if q.idle == nil && !q.held && len(q.waiting) > 0 {
 		q.idle = make(chan struct{})
@@ -54,7 +54,7 @@ func (q *Queue[T]) run() {
 	q.mu.Unlock()
 }
 
-// Hold(true) suspends calls of the function carry, but does not interrupt a call. Hold(false) resumes the calls.
+// Hold(true) suspends calls of the function carry, but does not interrupt one; Hold(false) resumes the calls.
 func (q *Queue[T]) Hold(on bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -35,7 +35,7 @@ func (w *wake) open(p *poller) (err error) {
 	return nil
 }
 
-// close closes the eventfd. The word stays mapped, because threads that end later may still set it.
+// close closes the eventfd, but not the word, which threads that end later may still set.
 func (w *wake) close() { unix.Close(w.waker.Event) }
 
 func (w *wake) ring() { writeEvent(w.waker.Event) }
@@ -64,7 +64,7 @@ func (q *posts) add(f func(), w *Waker) bool {
 	return true
 }
 
-// take removes and returns the posted functions. The slice is valid until the next call.
+// take removes and returns the posted functions, which are valid until the next call.
 func (q *posts) take() []func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -83,8 +83,8 @@ func (q *posts) close() []func() {
 
 // Waker wakes the loop from any thread.
 //
-// A thread sets *State to Called. If the old value was Asleep, the thread also writes to Event. A loop that is awake
-// checks *State before it sleeps.
+// A thread sets *State to Called and, if the old value was Asleep, also writes to Event. A loop that is awake checks
+// *State before it sleeps.
 type Waker struct {
 	Event int // eventfd, non-blocking
 	// memory outside of Go's heap, so that C code can keep the pointer
@@ -102,14 +102,14 @@ type Waker struct {
 	AskForSender func()
 }
 
-// The values of *Waker.State. The constants CORE_LOOP_... in pybridge/core_pool.h must have the same values.
+// The values of *Waker.State, which are the same as CORE_LOOP_... in pybridge/core_pool.h.
 const (
 	Awake  = 0
 	Asleep = 1
 	Called = 2 // the loop must check for work before it sleeps
 )
 
-// Wake makes the loop call the function of OnWake. Wake is safe for concurrent use.
+// Wake makes the loop call the function of OnWake, and is safe for concurrent use.
 func (w *Waker) Wake() {
 	if atomic.SwapInt32(w.State, Called) != Asleep {
 		return
@@ -117,7 +117,7 @@ func (w *Waker) Wake() {
 	writeEvent(w.Event)
 }
 
-// openEvent returns an eventfd that is never read. Its registration is edge-triggered, so each write is an event.
+// openEvent returns an eventfd that is never read: its registration is edge-triggered, so each write is an event.
 func openEvent() (int, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	return fd, os.NewSyscallError("eventfd", err)

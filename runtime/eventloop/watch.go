@@ -1,6 +1,6 @@
 package eventloop
 
-// Readiness is a set of bits for the events of a descriptor. The bits are hints (see the package comment).
+// Readiness is a set of bits for the events of a descriptor, which are only hints (see the package comment).
 type Readiness uint8
 
 const (
@@ -29,8 +29,8 @@ type Watch struct {
 	waits   bool
 }
 
-// Add makes the loop watch a non-blocking descriptor with w, which must be unused. Input or room that already exists is
-// also reported.
+// Add makes the loop watch a non-blocking descriptor with w, which must be unused, and report input or room that
+// already exists.
 func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 	if err := l.poller.add(fd); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (l *Loop) AddNew(w *Watch, fd int, h Handler) error {
 	return nil
 }
 
-// AddVirtual begins a watch without a descriptor. w must be unused. The loop calls h only after Again.
+// AddVirtual begins a watch without a descriptor, with an unused w, so that the loop calls h only after Again.
 func (l *Loop) AddVirtual(w *Watch, h Handler) {
 	*w = Watch{loop: l, handler: h, fd: -1, queued: w.queued}
 }
@@ -87,7 +87,7 @@ func (w *Watch) register() {
 	}
 }
 
-// WantRoom sets whether Writable is reported. Room that already exists is also reported.
+// WantRoom sets whether Writable is reported, including room that already exists.
 func (w *Watch) WantRoom(want bool) error {
 	if w.loop == nil || w.room == want {
 		return nil
@@ -109,7 +109,7 @@ func (w *Watch) Again() {
 	w.loop.again = append(w.loop.again, w)
 }
 
-// Remove ends the watch. Remove must be called before the descriptor is closed.
+// Remove ends the watch, before the descriptor is closed.
 func (w *Watch) Remove() {
 	l := w.loop
 	if l == nil {
@@ -124,8 +124,7 @@ func (w *Watch) Remove() {
 	*w = Watch{queued: w.queued}
 }
 
-// runAgain calls the handlers that have called Again. A handler that calls Again during runAgain is called after the
-// next batch.
+// runAgain calls the handlers that have called Again before, and leaves later calls of Again to the next batch.
 func (l *Loop) runAgain() {
 	l.turns, l.again = l.again, l.turns[:0]
 	for i, w := range l.turns {

@@ -2,8 +2,8 @@ package eventloop
 
 const Tick = int64(500e6) // in nanoseconds
 
-// The constant slots is the range of a wheel, in ticks. An entry with a later time is returned early, and its owner
-// must add it again.
+// The constant slots is the range of a wheel, in ticks; an entry with a later time is returned early, and must be added
+// again.
 const slots = 256
 
 // Wheel stores objects by time, in nanoseconds since the wheel was made. The zero value is an empty wheel. A Wheel is
@@ -13,7 +13,7 @@ type Wheel[T any] struct {
 	tick  int64 // the last tick whose slot was emptied
 }
 
-// Entry is a field of an object, with which a wheel can store the object. The zero value is not in a wheel.
+// Entry is a field of an object, with which a wheel can store the object; the zero value is not in a wheel.
 type Entry[T any] struct {
 	thing *T
 	next  *Entry[T]
