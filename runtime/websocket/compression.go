@@ -14,8 +14,8 @@ import (
 
 const MaxWindow = 15 // maximum window size, in bits
 
-// Compression contains the negotiated parameters of permessage-deflate (RFC 7692). Neither side uses context takeover,
-// so an idle connection needs no window.
+// Compression contains the negotiated parameters of permessage-deflate (RFC 7692) without context takeover, so an idle
+// connection needs no window.
 type Compression struct {
 	On   bool
 	Bits uint8 // window size for the server's messages: 8 to MaxWindow

@@ -23,10 +23,10 @@ type Message struct {
 	Op Opcode // never Continuation
 	// content of the message, or the reason in a Close frame; valid until the next call of the Decoder
 	Data []byte
-	Code uint16 // the code in a Close frame; NoStatus if the frame has no code
+	Code uint16 // the code in a Close frame, or NoStatus
 }
 
-// Decoder decodes the frames of a client. Only Max must be set before use. A Decoder allocates memory only for an
+// Decoder decodes the frames of a client. Only Max must be set before use, and memory is allocated only for an
 // incomplete message.
 type Decoder struct {
 	Max      int       // maximum size of a message after decompression, in bytes
@@ -44,7 +44,7 @@ type Decoder struct {
 	key     uint32 // masking key for the next byte
 	left    int    // number of payload bytes that have not arrived
 
-	// type of the incomplete message; Continuation if there is none
+	// type of the incomplete message, or Continuation
 	message Opcode
 	packed  bool
 	buf     []byte // data of the incomplete message
@@ -279,7 +279,7 @@ func (d *Decoder) controlFrame(piece []byte, whole bool) (m Message, done bool, 
 }
 
 // unmask applies a masking key (RFC 6455 §5.3) to b in place. The lowest eight bits of key apply to the first byte of
-// b. The result is the key for the byte after b.
+// b; the result is the key for the byte after b.
 func unmask(key uint32, b []byte) uint32 {
 	var keys [128]byte
 	for i := 0; i < len(keys); i += 4 {

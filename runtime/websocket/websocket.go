@@ -13,7 +13,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Opcode is the kind of a frame (RFC 6455 §5.2).
 type Opcode uint8
 
 const (
@@ -50,8 +49,7 @@ func ValidCode(code uint16) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }
 
-// Error says how a client has violated the protocol or a limit. An Error is sent in a close frame and ends the
-// connection.
+// Error says how a client has violated the protocol or a limit, is sent in a close frame, and ends the connection.
 type Error struct {
 	Code uint16
 	Text string // human-readable, and short enough for a close frame
@@ -94,8 +92,8 @@ func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	return append(AppendHeader(dst, op, false, len(payload)), payload...)
 }
 
-// AppendClose appends a close frame. If code is NoStatus or 0, the payload is empty. AppendClose replaces a code that
-// must not be sent by InternalError. It truncates a reason that is too long, and omits a reason that is not UTF-8.
+// AppendClose appends a close frame. The payload is empty if code is NoStatus or 0; another code that must not be sent
+// becomes InternalError. It truncates a reason that is too long, and omits a reason that is not UTF-8.
 func AppendClose(dst []byte, code uint16, reason []byte) []byte {
 	if code == NoStatus || code == 0 {
 		return AppendFrame(dst, Close, nil)
