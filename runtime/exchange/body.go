@@ -59,7 +59,7 @@ func (s *Server) admits(size, written, max int64) error {
 
 func hasRoom(free, size int64) bool { return size <= free/4 }
 
-// Admits reports whether x may have a body of size bytes, or rejects x, whose routing must not be complete.
+// Admits reports whether x, whose routing must not be complete, may have a body of size bytes, or else rejects x.
 func (x *Exchange) Admits(size int64) bool {
 	err := x.s.admits(size, 0, x.MaxBody)
 	if err != nil {
@@ -189,7 +189,7 @@ func (b *Body) TooSlow(now int64, timeout time.Duration, rate int64) bool {
 	return age > int64(timeout) && float64(b.size) < float64(rate)*float64(age)/1e9
 }
 
-// WaitsUntil returns the time until which the paused body b may wait for a file: the pause plus twice timeout.
+// WaitsUntil returns the time until which the body b may wait for a file: the start of its pause plus twice timeout.
 func (b *Body) WaitsUntil(timeout time.Duration) int64 { return b.paused + 2*int64(timeout) }
 
 func (b *Body) TimedOut() Reply {
@@ -236,7 +236,7 @@ func (x *Exchange) Account() string {
 	return cmp.Or(x.from, x.client.direct()).Account()
 }
 
-// A claim is a file or a descriptor that an exchange has taken from Shares; the zero value is nothing.
+// A claim is a file or a descriptor that an exchange has taken from Shares; the zero value is no claim.
 type claim struct {
 	shares *conn.Shares
 	client string // key of the client in shares
