@@ -143,7 +143,6 @@ func TestChannelLayerIsSharedByAllWorkers(t *testing.T) {
 		}
 	}
 
-	// New workers share the channels, too.
 	a.client.CloseIdleConnections()
 	b.client.CloseIdleConnections()
 	s.Reload()

@@ -91,13 +91,11 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 			eve.send("Nobody here?")
 			eve.hears("Eve", "Nobody here?")
 
-			// A member that leaves is removed, with or without a close frame.
 			kim.leave(1000)
 			ann.people("Ann", "Bob ☕")
 			bob.Conn.Close()
 			ann.people("Ann")
 
-			// The chat ignores messages that are not text.
 			if err := ann.Send(wstest.Binary, []byte("bytes")); err != nil {
 				t.Fatal(err)
 			}
@@ -108,7 +106,6 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 			ann = s.talk(chatPath("den", "Ann"), "chat")
 			ann.hears("Ann", "Hello")
 
-			// The room keeps the last hundred messages.
 			for i := range 101 {
 				eve.send(fmt.Sprint(i))
 				eve.hears("Eve", fmt.Sprint(i))

@@ -168,7 +168,7 @@ func (d *device) services(p *tab) {
 	p.visit("services")
 	p.follow(`[aria-label="restart nginx"]`)
 	p.await(`document.querySelector("#service-nginx + tr").innerText.includes("Interactive authentication required.")`)
-	p.await(`/ntpd\s+running/.test(document.body.innerText)`) // the list is still there
+	p.await(`/ntpd\s+running/.test(document.body.innerText)`)
 	p.picture("service-failed")
 	p.follow(`[aria-label="start broken"]`)
 	p.shows("broken did not keep running: it is failed a second after the start.")
@@ -285,7 +285,6 @@ func (d *device) terminal(p *tab) {
 	p.picture("terminal")
 	kind("kept=still; clear; echo; echo rea''dy\r")
 	p.await(screen + `.includes("ready")`)
-	// The shell survives a reload of the server, and a reload of the page.
 	for i, again := range []func(){
 		func() {
 			d.Reload()
@@ -338,7 +337,7 @@ func (d *device) reboot(p *tab) {
 	p.follow("main button")
 	p.shows("Not restarted: restart-device: busy")
 	d.write(p.t, "bin/restart-device", restart, 0o755)
-	p.follow("main button") // the page still has the button
+	p.follow("main button")
 	p.shows("The device restarts.")
 	p.shows("51.5 °C")
 	if d.text(p.t, "restarted") == "" {

@@ -133,7 +133,7 @@ func TestStreamingSampleStopsWhenTheClientDisconnects(t *testing.T) {
 	}
 	s.Stdout.Await(t, regexp.MustCompile(`rows\.csv: 1001 of 1001 rows taken`))
 
-	// The client reads only some of a billion rows. The generator must be closed when it disconnects.
+	// The client reads only some of a billion rows, and the generator must be closed when the client disconnects.
 	endless := s.open(s.request("GET", "/rows.csv?rows=1000000000", nil))
 	if _, err := io.ReadFull(endless.Body, make([]byte, 1<<20)); err != nil {
 		t.Fatal(err)
@@ -182,7 +182,6 @@ func TestServerSentEventsSampleCountsSubscribers(t *testing.T) {
 		}
 	}
 
-	// A second subscriber continues after the event in its Last-Event-ID.
 	second := s.open(s.request("GET", "/events?every=0.05", nil, "Last-Event-ID", "41"))
 	if id, _ := nextTick(t, linesOf(t, second.Body)); id != "42" {
 		t.Errorf("event %s after 41", id)
@@ -237,7 +236,6 @@ func TestSQLiteSampleStoresEntries(t *testing.T) {
 		s.post("/sign", urlencoded, strings.NewReader(form.Encode())).want(303)
 		s.get("/").want(200, "Robert&#x27;); DROP TABLE entry;--", "&lt;b&gt;é&lt;/b&gt;\nsecond line")
 
-		// A form without text, or no form, makes no entry.
 		for _, form := range []string{"name=x&text=", "text=x", "name=+&text=y"} {
 			s.post("/sign", urlencoded, strings.NewReader(form)).want(303)
 		}

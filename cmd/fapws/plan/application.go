@@ -40,8 +40,7 @@ func findApplication(name, folder string, conf settings.Config) (a Application, 
 	if isScript(place) {
 		a.Script = place
 		a.Source, err = readScript(place)
-		// A script with PATHS must be run, not imported. A script without PATHS must be imported, not run, because it
-		// may end with a call of app.run().
+		// A script without PATHS must be imported, not run, because it may end with a call of app.run().
 		a.Import = !a.HasPATHS()
 		return a, err
 	}

@@ -13,8 +13,7 @@ import (
 	"fapws/runtime/auth"
 )
 
-// IsInline reports whether Python runs on the event loop. The result must be known before the script runs, because
-// Python must start on its final thread.
+// IsInline reports whether Python runs on the event loop.
 func (p *Plan) IsInline() bool {
 	switch {
 	case len(p.apps) == 0 || p.Conf.Fork:

@@ -28,7 +28,7 @@ static void unblock(void) {
 
 /* Records TERM, INT and QUIT until Go installs its own signal handler. From then until Go catches the signal, Go's
  * handler calls this handler and would then let the signal end the process, which a service manager reports as a
- * failure. Therefore this handler exits with status 0. The workers notice the end of the process and end gracefully. */
+ * failure. Therefore this handler exits with status 0. */
 static void note(int sig) {
   struct sigaction now;
   sigaddset(&arrived, sig);
@@ -36,8 +36,7 @@ static void note(int sig) {
 }
 
 /* The signals are ignored until Go catches them, because Go's runtime unblocks HUP, which would otherwise end the
- * process. The kernel discards pending signals when they become ignored, so pending signals are recorded first. A HUP
- * that arrives in the few milliseconds until Go catches HUP is lost. */
+ * process. The kernel discards pending signals when they become ignored, so pending signals are recorded first. */
 static void note_early(void) {
   sigpending(&arrived);
   for (size_t i = 0; i < COUNT(harmless); i++) signal(harmless[i], SIG_IGN);

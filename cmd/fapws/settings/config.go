@@ -9,8 +9,7 @@ import (
 
 // Config holds the final value of every setting. Sizes are in bytes.
 //
-// Each setting is declared in one of the files table_*.go. Some settings are stored in embedded types from different
-// packages, such as runtime.Config.
+// Some settings are stored in embedded types from different packages, such as runtime.Config.
 type Config struct {
 	Server runtime.Config `json:"-"` // unused by the supervisor
 

@@ -113,7 +113,6 @@ func (p *supervisor) prepareChroot() error {
 	return os.Setenv(confine.ChrootVariable, folder)
 }
 
-// attributes makes workers start as the user to whom this process switches after binding the addresses.
 func (p *supervisor) attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{}
 	if p.identity != nil {

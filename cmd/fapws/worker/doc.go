@@ -25,12 +25,10 @@
 //
 // # Signals and the end
 //
-// Go owns TERM, INT, QUIT, HUP, USR1 and USR2. While the script loads, TERM and INT end the process as they would end
-// python3; a second signal ends the process at once, unless it is an echo of the first signal (pool.Echo). Python
-// installs no signal handlers, except the handler for timeouts if handlers run inline. If a script handles a signal
-// with signal.signal, core_signals.c passes the signal to Python's main thread, where the signal interrupts the running
-// handler. If that thread is idle, the event loop runs the script's function: Python writes the number of the signal to
-// a socketpair that the event loop watches.
+// Go owns TERM, INT, QUIT, HUP, USR1 and USR2. Python installs no signal handlers, except the handler for timeouts if
+// handlers run inline. If a script handles a signal with signal.signal, core_signals.c passes the signal to Python's
+// main thread, where the signal interrupts the running handler. If that thread is idle, the event loop runs the
+// script's function: Python writes the number of the signal to a socketpair that the event loop watches.
 //
 // A stop closes listeners and idle connections; listeners of workers stay open in the supervisor. Requests that were
 // already received are answered with Connection: close. After --graceful-timeout, the remaining connections are closed.

@@ -211,7 +211,7 @@ func (e *Early[S]) Drop() {
 }
 
 // Passed lists the listening sockets that a service manager has opened for this process (sd_listen_fds(3)), in the form
-// of settings.Config.Bind. Sockets named https use HTTPS.
+// of settings.Config.Bind.
 type Passed []string
 
 const firstPassed = 3

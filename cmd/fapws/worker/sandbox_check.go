@@ -18,8 +18,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// sandboxCheck is the role of a service that executes "check --sandbox". Without listeners, the service sends itself a
-// request for each path in the applications and the configuration file.
+// A service with the role sandboxCheck has no listeners. It sends itself a request for each path in the applications
+// and the configuration file.
 type sandboxCheck struct {
 	alone
 	out     io.Writer

@@ -29,7 +29,7 @@ func TestEachWaitForAClientIsLimited(t *testing.T) {
 			is408(w, w.Answer())
 		}
 	}
-	// The server closes a connection without data after a timeout, without a response. On a slow machine, this may also
+	// The server closes a connection without data after a timeout, without a response, which on a slow machine may also
 	// happen in this test.
 	lateHead := func(text, more string) func(*fapwstest.Server) {
 		return func(s *fapwstest.Server) {

@@ -38,8 +38,8 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 				t.Errorf("%s: %q, want %q", path, got, want)
 			}
 		}
-		// closes reads messages until the close frame and returns the messages. After the client has closed, the server
-		// waits a second for the application. The close frame must arrive soon after this second.
+		// closes returns the messages that precede the close frame. The server waits a second for the application
+		// before it sends this frame.
 		closes := func(c *wstest.Client) (before []string) {
 			t.Helper()
 			for {

@@ -252,7 +252,7 @@ func TestOverdueWebSocketCallbackClosesWith1011(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py", "--timeout", "1")
 		var c *wstest.Client
-		// On a busy machine, even the echo of a message may be late. The client then connects again.
+		// On a busy machine, even the echo of a message may be late, so the client may connect again.
 		echoes := func() bool {
 			if c.SendText("echo hello") != nil {
 				return false

@@ -282,7 +282,7 @@ func TestHostLogThatIsRenamedIsReopenedAtOnce(t *testing.T) {
 func TestHostLogOnAFullDiskKeepsWaitingLines(t *testing.T) {
 	t.Parallel()
 	c := hostLogsCommand(t, "log-max-size = 0")
-	c.Shell = "ulimit -f 20" // as in TestErrorLogOnAFullDiskIsReportedOnce
+	c.Shell = "ulimit -f 20"
 	one := c.Dir + "/one"
 	s := c.Serve(t, fapwstest.Workers)
 	for n := range 4 {
@@ -343,7 +343,7 @@ func TestHostLogWithAnIncompleteLineIsRotated(t *testing.T) {
 	s, folder := hostLogs(t, fapwstest.Threads, "log-rotate = \"weekly\"")
 	one := folder + "/one"
 	x, want := strings.Repeat("x", 9000), ""
-	// The first handler pauses after its text. The server writes the incomplete line during this pause.
+	// The first handler pauses after its text, and the server writes the incomplete line during this pause.
 	for _, seconds := range []string{"0.1", "0", "0"} {
 		asks(s, "one.lan", "/begins?"+seconds)
 		want += "begun " + seconds + x

@@ -130,7 +130,7 @@ DirectoryIndex index.html
 </Location>
 `, folder)
 	for _, status := range errorStatuses {
-		// The error documents are texts. With files, Apache would log values of an internal second request.
+		// The error documents are texts, because with files Apache would log values of an internal second request.
 		fmt.Fprintf(&b, "ErrorDocument %d \"sorry.\"\n", status)
 	}
 	for name, format := range formats {

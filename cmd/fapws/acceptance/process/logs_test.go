@@ -97,7 +97,7 @@ func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 		}
 	}
 	s.Stop()
-	// The next start continues a compression that was interrupted. A file may exist together with its .gz file.
+	// The next start continues an interrupted compression, even if a file exists together with its .gz file.
 	s = c.Serve(t, fapwstest.Workers)
 	compressed(t, name)
 	s.Stop()
@@ -296,7 +296,6 @@ func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 // If the server may not rename files in the directory of the log, which belongs to root, the server reports this once,
 // and continues to write to the same file.
 func TestLogsAreRotatedAfterRootIsGivenUp(t *testing.T) {
-	// TestUserFlagLeavesNoThreadOfRoot checks the message for other users.
 	if os.Geteuid() != 0 {
 		fapwstest.Command{Script: "logs.py", Flags: []string{"--user", "0"}}.Fails(t, 2, "only root can")
 		return

@@ -256,7 +256,6 @@ func TestSandboxWithoutLandlockSaysSoInOneLine(t *testing.T) {
 func TestSandboxOfRootKeepsOnlyFileCapabilities(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
-		// TestSandboxAllowsTheApplicationOnlyItsWork checks that other users have no capabilities.
 		return
 	}
 	s := fapwstest.Command{Script: "attacker.py", Flags: []string{"--sandbox", "--allow-root", "--workers", "1"},

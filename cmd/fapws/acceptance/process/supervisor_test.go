@@ -148,7 +148,7 @@ func TestScaleUnderLoadFailsNoRequest(t *testing.T) {
 		if step.sig == syscall.SIGHUP {
 			old = s.Workers()
 		}
-		// Wait, because the kernel may deliver two signals that are sent at the same time in another order.
+		// Wait, because the kernel may deliver two signals that are sent at the same time in the opposite order.
 		s.Signaled(step.sig, `info (reloaded: )?\d workers?\n`)
 		s.HasWorkers(step.want, old...)
 		l.goesOn(50)
@@ -305,7 +305,6 @@ func TestUpgradeRunsAnotherProgramInTheSameProcess(t *testing.T) {
 	s.Signal(syscall.SIGTTOU)
 	s.HasWorkers(2)
 
-	// If the new program fails, the previous program and its workers continue.
 	old = s.Workers()
 	fapwstest.ReplaceProgram(t, program, "/bin/false")
 	s.Signal(syscall.SIGUSR2)

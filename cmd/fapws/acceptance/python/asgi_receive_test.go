@@ -45,7 +45,7 @@ func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 			if !reflect.DeepEqual(got["events"], any(test.want)) || got["early"] != false {
 				t.Errorf("%q: %v", test.request, got)
 			}
-			// The connection stays open. receive() returns http.disconnect because the response is complete.
+			// receive() returns http.disconnect because the response is complete, although the connection stays open.
 			noted(s, fmt.Sprintf("/twice/%d", i), list{gone, gone, gone})
 			w.Fetch("/ignored").Is(t, `"ignored"`)
 		}
@@ -164,8 +164,7 @@ func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 		w.Answer().Is(t, `"ignored"`)
 		w.Answer().Is(t, `"ignored"`)
 
-		// The body is large. The client gets the response at once, and may continue sending the body until it has read
-		// the response.
+		// The client gets the response at once, and may continue sending the large body until it has read the response.
 		w = s.Dial()
 		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 8000000\r\n\r\n", strings.Repeat("x", 8_000_000))
 		a := w.Answer().Want(t, 403)

@@ -13,7 +13,7 @@ func TestPathsSelectTheFirstEntryThatMatches(t *testing.T) {
 		{"/a/", "/a", "/a", "/", ""},
 		{"/a/b/c?q=1", "/a", "/a", "/b/c", "q=1"},
 		{"/a?", "/a", "/a", "", ""},
-		// The first entry of PATHS that matches answers. SCRIPT_NAME ends at the end of a segment.
+		// The first entry of PATHS that matches answers, and SCRIPT_NAME ends at the end of a segment.
 		{"/abc", "/a", "", "/abc", ""},
 		{"/dir/", "/dir/", "/dir", "/", ""},
 		{"/dir/file", "/dir/", "/dir", "/file", ""},

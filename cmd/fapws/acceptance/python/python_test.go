@@ -87,7 +87,6 @@ func TestVirtualEnvIsUsed(t *testing.T) {
 			t.Parallel()
 			s := fapwstest.Command{Script: "imports.py", Env: []string{"VIRTUAL_ENV=" + venv}}.Serve(t, m)
 			s.Get("/", 200).Is(t, lead)
-			// The flag --venv has priority over VIRTUAL_ENV.
 			s = fapwstest.Command{Script: "identity.py", Flags: []string{"--venv", venv},
 				Env: []string{"VIRTUAL_ENV=/nowhere"}}.Serve(t, m)
 			if got := s.Get("/", 200).Object(t); got["prefix"] != venv || got["base_prefix"] != string(prefix) {

@@ -70,7 +70,7 @@ app = "two/app.py"
 `
 	dir := t.TempDir()
 	for _, name := range []string{"one", "two"} {
-		// The settings of the first application apply to all applications. The settings of each other application apply
+		// The settings of the first application apply to all applications, and the settings of each other application
 		// to its own paths.
 		limit := map[string]string{"one": "MAX_BODY_SIZE = 2000\n", "two": "MAX_BODY_SIZE = '1K'\n"}[name]
 		fapwstest.Write(t, dir+"/"+name+"/app.py", limit+strings.ReplaceAll(app, "WHO", name))

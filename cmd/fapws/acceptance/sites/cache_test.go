@@ -134,7 +134,6 @@ func TestCachedResponseHasFieldsAndBodyOfThePage(t *testing.T) {
 	if n := p.called("/ttl"); n != 1 {
 		t.Errorf("the handler was called %d times", n)
 	}
-	// The cache also answers HTTP/1.0 clients, and clients that send several requests at once.
 	p.Client.Send(fapwstest.Get("/ttl"), fapwstest.Get("/ttl"), fapwstest.Get("/ttl"),
 		"GET /ttl HTTP/1.0\r\nHost: test\r\n\r\n")
 	body := p.Client.Answer().Text
@@ -269,7 +268,7 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 				t.Fatal(stderr)
 			}
 		}
-		// A handler purges a page. When the response of this handler arrives, the page has left the cache.
+		// When the response of a handler that purges a page arrives, the page has left the cache.
 		p.Client = p.Server.Dial()
 		p.saysOf("/ttl/c", "miss hit")
 		p.asks("GET", "/forget?/ttl/c").Is(t, "forgotten")

@@ -200,8 +200,8 @@ func TestCacheUpdatesThePageByA304(t *testing.T) {
 	if requests := o.saw("/page"); len(requests) != 2 || requests[1].Header.Get("X-Asked") != "0" {
 		t.Errorf("%d requests reached the upstream: %v", len(requests), requests)
 	}
-	// The conditions of the client's request (If-None-Match and others) apply to the copy of the client. The cache does
-	// not forward them to the upstream.
+	// The conditions of the client's request (If-None-Match and others) apply to the copy of the client, and are not
+	// forwarded to the upstream.
 	own := target("/own", `ETag: "a"`, "Cache-Control: no-cache", "Last-Modified: "+longAgo)
 	p.asks("GET", own, `If-None-Match: "b"`).Want(t, 200, "page").Field(t, "Fapws-Cache", "miss")
 	p.asks("GET", own, `If-None-Match: "a"`).Want(t, 304).Field(t, "Fapws-Cache", "revalidated").Field(t, "ETag", `"a"`)

@@ -234,7 +234,7 @@ func spellings(s *fapwstest.Server, t *testing.T, shop string) {
 				t.Errorf("%s: %d %.100q", before+shop+path, a.StatusCode, a.Text)
 			}
 		}
-		// Other servers may treat these paths as the same path. fapws does not: a spelling may be another path, or not
+		// Other servers may treat these paths as the same path, but in fapws a spelling may be another path, or not
 		// exist.
 		for _, path := range []string{"/ADMIN/users", "/Admin/users", "/admins/users", "/admin./users",
 			"/admin../users", "/.admin/users", "/admin%20/users", "/%20admin/users",
