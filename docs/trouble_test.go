@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Each message of fapws on trouble.md is in the source. "…" replaces the parts that fapws inserts.
+// In the messages on trouble.md, "…" replaces the parts that fapws inserts.
 func TestQuotedMessagesExist(t *testing.T) {
 	source := messages(t)
 	all, err := blocks("trouble.md", read(t, "trouble.md"))

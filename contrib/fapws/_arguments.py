@@ -1,7 +1,4 @@
-"""Determines, without a call, whether a callable accepts the arguments that the server passes.
-
-The executable checks each entry of PATHS that is not a plain function with two arguments.
-"""
+"""Determines, without a call, whether a callable accepts the arguments that the server passes."""
 from __future__ import annotations
 
 from types import BuiltinFunctionType, FunctionType, MethodType

@@ -1,7 +1,7 @@
 """Imports threading on a thread other than the main thread, for Python before 3.13.
 
-Before 3.13, module threading regards the thread that imports it as the main thread. Most scripts import threading on
-the main thread while they are loaded. It is not imported for all scripts, in order to save memory.
+Before 3.13, module threading regards the thread that imports it as the main thread. To save memory, the server does not
+import threading for scripts that do not use it.
 """
 from __future__ import annotations
 

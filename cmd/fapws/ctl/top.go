@@ -287,8 +287,8 @@ const (
 	leastText   = 8
 )
 
-// lines returns the rows of the table. Each column is as wide as its longest cell. If a row is wider than the screen s,
-// the widest text columns are shortened.
+// lines returns the rows of the table, with columns as wide as their longest cells. If a row is wider than the screen
+// s, the widest text columns are shortened.
 func (t *table) lines(s *screen) (lines []string) {
 	numbers, total := len(t.heads)-t.words, 0
 	widths := make([]int, len(t.heads))

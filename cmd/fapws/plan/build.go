@@ -115,8 +115,8 @@ type Built struct {
 	// Private lists files that no site may serve.
 	Private *static.Private
 
-	// Reads and Writes list the directories that contain users and sessions. Files in these directories are replaced
-	// while the sites are served.
+	// Reads and Writes list the directories that contain users and sessions, whose files are replaced while the sites
+	// are served.
 	Reads, Writes []string
 
 	pool    *backend.Pool

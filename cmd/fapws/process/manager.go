@@ -219,7 +219,7 @@ func (n *Notifier) Leave() {
 	}
 }
 
-// Ready reports that the service is ready. status is one line for users, or "".
+// Ready reports that the service is ready; status is one line for users, or "".
 func (n *Notifier) Ready(status string) error {
 	if status == "" {
 		return n.send("READY=1")

@@ -41,8 +41,7 @@ func parseAddress(text string) (string, error) {
 	return addr, err
 }
 
-// parsePlain parses an address without the prefix for HTTPS. If the address contains no port, the port is the parameter
-// usual.
+// parsePlain parses an address without the prefix for HTTPS, with the port usual if the address contains none.
 func parsePlain(s, usual string) (string, error) {
 	if path, ok := socketPath(s); ok {
 		if path == "" || strings.ContainsRune(path, 0) {

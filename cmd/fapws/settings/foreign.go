@@ -306,8 +306,7 @@ func foreignKey(key string) string {
 }
 
 // UnknownWord returns advice about a word that the user has typed as a command, if the word is a command of a different
-// tool or resembles a word in typedWords. Otherwise UnknownWord returns "". The parameter app is the word that follows,
-// or "".
+// tool or resembles a word in typedWords, and "" otherwise. The parameter app is the word that follows, or "".
 func UnknownWord(word, app string) string {
 	if app == "" {
 		app = "APP"
@@ -374,7 +373,7 @@ func (p *parser) toggleBefore(word string) string {
 }
 
 // notAnApp returns an error if APP is an address or a port, which users of php -S and http.server type in this place.
-// Otherwise notAnApp returns nil. The parameter next is the word that follows, or "".
+// The parameter next is the word that follows, or "".
 func notAnApp(app, next string) error {
 	if next == "" {
 		next = "APP"

@@ -89,7 +89,7 @@ Prints the versions of fapws, Python and Go. Exit status: 0.
 `,
 }
 
-// WriteWordHelp writes the help text for a command. The result is false if this package does not contain the text.
+// WriteWordHelp writes the help text for a command, or returns false if this package does not contain the text.
 func WriteWordHelp(w io.Writer, word Word) bool {
 	text, found := wordHelp[word]
 	_, _ = io.WriteString(w, text)

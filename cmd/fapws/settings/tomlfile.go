@@ -120,7 +120,7 @@ func JoinPath(errs ...error) error {
 }
 
 // Must returns an error that shows v and describes the allowed values, such as "file:3: key = 5, an integer: must be
-// …". If v is a table, the type is omitted.
+// …".
 func (v TOMLValue) Must(be error) error {
 	note := ""
 	if _, isTable := v.Any.(*TOMLTable); !isTable {
