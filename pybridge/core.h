@@ -13,6 +13,8 @@
 
 #include "core_pool.h"
 
+#include <time.h>
+
 /* =============================================================================
  * The interpreter.
  *
@@ -54,6 +56,7 @@ void core_stdio_flush(void);
 /* Writes to standard error. If that fails, counts the lost lines, and a later write reports their number. No GIL is
  * needed. */
 void core_write_stderr(const char *text, size_t n);
+void core_stdio_forked(void);
 
 /* --- core_fork.c ----------------------------------------------------------------- */
 
@@ -123,6 +126,10 @@ void core_fetch_exception(PyObject **type, PyObject **value, PyObject **tb);
 /* Whether value is a fapws.HTTPError, which handlers raise to send a response. Sets no exception. */
 int core_is_http_error(PyObject *value);
 PyObject *core_request_line(const core_record *rec);
+/* Returns the offset of the local time from UTC in seconds. No GIL is needed. */
+int core_local_time(time_t now, struct tm *tm);
+/* The format of lines on stderr: CORE_PLAIN to CORE_OBJECT. */
+extern int core_look;
 /* Logs an exception that the application has raised after its response was complete, when the record no longer exists.
  * The arguments replace the record: number of the error log, name of the handler, beginning of the request, and address
  * of the client. */
@@ -134,7 +141,8 @@ void core_report(const char *what, core_record *rec);
  * handler, and the parameter detail. */
 void core_report_line(core_record *rec, const char *level, const char *what, const char *detail);
 void core_log(core_record *rec, const char *format, ...);
-PyObject *core_log_line(PyObject *module, PyObject *args);
+PyObject *core_log_method(PyObject *module, PyObject *args);
+PyObject *core_errorlog_method(PyObject *module, PyObject *args);
 
 /* =============================================================================
  * Messages of the application to the server, in addition to its responses. Functions with the parameters (module, args)
@@ -166,11 +174,35 @@ int core_enqueue_message(uint8_t kind, const core_bytes *texts, int n);
  * queue. */
 PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n);
 
+/* --- core_object.c: any thread, without the GIL; async-signal-safe ---------------- */
+
+/* The texts of an object in UTF-8. An empty text is null. The last three are members of the exception. */
+enum {
+  CORE_MESSAGE,
+  CORE_CLIENT,
+  CORE_USER,
+  CORE_HOST,
+  CORE_REQUEST,
+  CORE_TRACE,
+  CORE_METHOD,
+  CORE_PATH,
+  CORE_HANDLER,
+  CORE_TYPE,
+  CORE_REASON,
+  CORE_TRACEBACK,
+  CORE_TEXTS
+};
+/* The size of an object without texts. */
+#define CORE_OBJECT_LEAST 1024
+size_t core_object_size(const core_bytes *texts);
+/* Writes an object with a line feed into buf and returns its length. Texts are cut if size is less than
+ * core_object_size, but at least CORE_OBJECT_LEAST. */
+size_t core_object(char *buf, size_t size, const char *level, const core_bytes *texts);
+
 /* --- core_errorlog.c ------------------------------------------------------------- */
 
 /* Writes a str, which must consist of whole lines, to the error log with this number; can set an exception. */
 void core_errorlog_say(int number, PyObject *text);
-PyObject *core_errorlog_method(PyObject *module, PyObject *args);
 /* Returns a borrowed reference to wsgi.errors for requests with the error log of this number, or NULL without an
  * exception if the number is unknown. */
 PyObject *core_errorlog_stream(int number);

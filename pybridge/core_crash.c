@@ -79,23 +79,39 @@ static void tell(const char *line, size_t n) {
   while (sendmsg(told.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
 }
 
+/* Writes text, a line that begins with BEGIN or with a line feed and BEGIN, to stderr. If it is written as an object,
+ * the object contains the stacks in the file from, unless from is negative. */
+static void say_line(const char *text, size_t n, int from) {
+  static char object[CORE_OBJECT_LEAST + (128 << 10)], stacks[64 << 10];
+  if (core_look != CORE_OBJECT) {
+    say(text, n);
+    return;
+  }
+  size_t before = *text == '\n', begin = before + sizeof BEGIN - 1;
+  core_bytes texts[CORE_TEXTS] = {[CORE_MESSAGE] = {text + begin, (uint32_t)(n - begin - 1)}};
+  ssize_t k = from < 0 ? 0 : pread(from, stacks, sizeof stacks, 0);
+  if (k > 0) texts[CORE_TRACEBACK] = (core_bytes){stacks, (uint32_t)k};
+  *object = '\n';
+  core_write_object(object + !before, before + core_object(object + 1, sizeof object - 1, "error", texts));
+}
+
 /* Writes pieces, which NULL must end, as one line to stderr and to the supervisor. The parameter before is "" or a line
  * feed, which is written in the same system call, because Go can write words of a dump at the same time. */
-static void report(const char *before, const char *const *pieces) {
+static void report(const char *before, const char *const *pieces, int from) {
   char text[1024];
   char *line = stpcpy(text, before);
   char *to = stpcpy(line, BEGIN), *end = text + sizeof text - 1;
   for (; *pieces; pieces++)
     for (const char *c = *pieces; *c && to < end; c++) *to++ = *c;
   *to++ = '\n';
-  say(text, (size_t)(to - text));
+  say_line(text, (size_t)(to - text), from);
   tell(line, (size_t)(to - line));
 }
 
-static int say_stacks(void) {
+static int say_stacks(int from) {
   char buf[4096];
-  int from = core_dump_stacks();
   if (from < 0) return 0;
+  if (core_look == CORE_OBJECT) return 1;
   ssize_t n;
   off_t at = 0;
   while ((n = pread(from, buf, sizeof buf, at)) > 0) {
@@ -112,7 +128,7 @@ static void exit_now(int status) {
 
 static void fail(const char *before, const char *const *pieces) __attribute__((noreturn));
 static void fail(const char *before, const char *const *pieces) {
-  report(before, pieces);
+  report(before, pieces, -1);
   exit_now(watching && !*loading ? 1 : 3);
 }
 
@@ -126,13 +142,16 @@ static void crash(int sig, siginfo_t *info, void *context) {
   signal(sig, SIG_DFL); /* a second crash in this function, and raise at its end, must end the process */
   if (!crashing && watching) {
     crashing = 1;
-    int stacks =
-        /* a signal sent by faulthandler: it has already written the stacks */
-        info->si_code <= 0 && sig != SIGABRT ? 1 : say_stacks();
-    report("", (const char *[]){name_of(sig), " in C code", *loading ? " while " : "", loading,
-                                *loading ? " was loading" : "",
-                                ": an extension module or a library of the application has a bug",
-                                stacks ? "; the Python stack above shows where it was called" : "", NULL});
+    /* A signal sent by faulthandler: it has already written the stacks. */
+    int written = info->si_code <= 0 && sig != SIGABRT, from = written ? -1 : core_dump_stacks();
+    const char *where = from >= 0 && core_look == CORE_OBJECT ? "; the Python stack shows where it was called"
+                                                              : "; the Python stack above shows where it was called";
+    report("",
+           (const char *[]){name_of(sig), " in C code", *loading ? " while " : "", loading,
+                            *loading ? " was loading" : "",
+                            ": an extension module or a library of the application has a bug",
+                            written || say_stacks(from) ? where : "", NULL},
+           from);
     if (*loading) exit_now(3);
   }
   sigset_t it;
@@ -240,7 +259,7 @@ void _exit(int status) {
               *loading ? " was loading: the application must not end the process"
                        : ": the application ended the server process, with every request that it was serving");
       fclose(out);
-      say(line, n);
+      say_line(line, n, -1);
       tell(line, n);
     }
     if (*loading) status = 3;

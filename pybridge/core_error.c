@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 PyObject *core_request_line(const core_record *rec) {
@@ -15,13 +16,27 @@ PyObject *core_request_line(const core_record *rec) {
   return whole;
 }
 
+int core_look;
+
+void core_set_look(int look) { core_look = look; }
+
+core_span core_host(const core_record *rec) {
+  core_span host = rec->req.host.len ? rec->req.host : rec->req.authority;
+  for (uint32_t i = 0; !host.len && i < rec->req.nfields; i++) {
+    core_field f = rec->req.fields[i];
+    if (f.name.len == 4 && strncasecmp(rec->req.data + f.name.off, "host", 4) == 0) host = f.value;
+  }
+  return host;
+}
+
+#define CLIENT 80
 static int client(char *buf, const core_record *rec) {
   const char *addr = rec->req.data + rec->req.addr.off;
   int six = memchr(addr, ':', rec->req.addr.len) && rec->req.port.len;
-  return snprintf(buf, 80, "[client %s%.*s%s%s%.*s] ", six ? "[" : "",
-                  (int)(rec->req.addr.len < 50 ? rec->req.addr.len : 50), addr, six ? "]" : "",
-                  rec->req.port.len ? ":" : "", (int)(rec->req.port.len < 5 ? rec->req.port.len : 5),
-                  rec->req.data + rec->req.port.off);
+  if (!rec->req.addr.len) return 0;
+  return snprintf(buf, CLIENT, "%s%.*s%s%s%.*s", six ? "[" : "", (int)(rec->req.addr.len < 50 ? rec->req.addr.len : 50),
+                  addr, six ? "]" : "", rec->req.port.len ? ":" : "",
+                  (int)(rec->req.port.len < 5 ? rec->req.port.len : 5), rec->req.data + rec->req.port.off);
 }
 
 static struct {
@@ -34,8 +49,7 @@ void core_add_zone(int i, int64_t until, int32_t offset) {
   zone[i].offset = offset;
 }
 
-/* Returns the offset from UTC in seconds. */
-static int local_time(time_t now, struct tm *tm) {
+int core_local_time(time_t now, struct tm *tm) {
   int i = 0;
   while (i < CORE_ZONE_CHANGES - 1 && now >= zone[i].until) i++;
   now += zone[i].offset;
@@ -54,16 +68,16 @@ static void identify(char *buf, const core_record *rec, const char *format) {
 /* Writes the beginning of a line of an error log in the formats of runtime/logfile/look.go, independent of the locale.
  * In a file: "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; human-readable:
  * "2026-11-20 15:01:02.123 +0100 error ", with colors at a terminal, and with a priority in place of the time for the
- * journal. what is the text after it; in a human-readable line, its first word may be the level. Returns the rest of
- * what, which the caller writes. buf has room for STAMP bytes. */
+ * journal. A human-readable line has the level only once if text begins with it. Returns the number of characters of
+ * text that the caller omits. buf has room for STAMP bytes. */
 #define STAMP 512
-static const char *stamp(char *buf, int log, core_record *rec, const char *level, const char *what) {
+static Py_ssize_t stamp(char *buf, int log, const core_record *rec, const char *level, PyObject *text) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   static const char month[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
   struct timespec now;
   struct tm tm;
   clock_gettime(CLOCK_REALTIME, &now);
-  int offset = local_time(now.tv_sec, &tm), minutes = abs(offset) / 60, look = core_the_pool.look;
+  int offset = core_local_time(now.tv_sec, &tm), minutes = abs(offset) / 60, look = core_look;
   if (look != CORE_FILED && !log) {
     int error = *level == 'e', warning = *level == 'w', colored = look == CORE_COLORED;
     char at[80], name[40], ids[320] = "";
@@ -79,27 +93,27 @@ static const char *stamp(char *buf, int log, core_record *rec, const char *level
     else
       snprintf(name, sizeof name, "%.16s", level);
     identify(ids, rec, "%s %.*s: ");
-    int said = strncmp(what, level, strlen(level)) == 0;
+    Py_ssize_t said = 0, n = PyUnicode_GET_LENGTH(text);
+    while (level[said] && said < n && PyUnicode_READ_CHAR(text, said) == (Py_UCS4)level[said]) said++;
+    if (level[said]) said = 0;
     snprintf(buf, STAMP, "%s%s%s%s%s", at, said ? "" : name, said ? "" : " ", ids, said ? name : "");
-    return said ? what + strlen(level) : what;
+    return said;
   }
   int n = snprintf(buf, 80, "[%s %s %02d %02d:%02d:%02d.%06ld %d] [%s] ", day[tm.tm_wday], month[tm.tm_mon], tm.tm_mday,
                    tm.tm_hour, tm.tm_min, tm.tm_sec, (long)now.tv_nsec / 1000, tm.tm_year + 1900, level);
-  if (rec && rec->req.addr.len) n += client(buf + n, rec);
+  char from[CLIENT];
+  if (rec && client(from, rec)) n += snprintf(buf + n, CLIENT + 16, "[client %s] ", from);
   identify(buf + n, rec, "[%s %.*s] ");
-  return what;
+  return 0;
 }
 
-/* Returns a text such as "error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1 (thread 2): detail", with date
- * and level in front. A new reference, or NULL without an exception. */
-static PyObject *heading(core_record *rec, const char *level, const char *what, const char *thread,
-                         const char *detail) {
+/* Returns a text such as "error in handler app.view, GET /x HTTP/1.1 from 127.0.0.1 (thread 2): detail". A new
+ * reference, or NULL without an exception. */
+static PyObject *heading(const core_record *rec, const char *what, const char *thread, const char *detail) {
   PyObject *line = core_request_line(rec), *text = NULL;
   PyObject *addr = PyUnicode_DecodeLatin1(rec->req.data + rec->req.addr.off, rec->req.addr.len, NULL);
-  char start[STAMP];
-  what = stamp(start, (int)rec->req.log, rec, level, what);
   if (line && addr)
-    text = PyUnicode_FromFormat("%s%s handler %U, %U%s%U%s%s%s\n", start, what, core_mount_of(rec)->name, line,
+    text = PyUnicode_FromFormat("%s handler %U, %U%s%U%s%s%s", what, core_mount_of(rec)->name, line,
                                 rec->req.addr.len ? " from " : "", addr, thread, *detail ? ": " : "", detail);
   Py_XDECREF(line);
   Py_XDECREF(addr);
@@ -107,36 +121,102 @@ static PyObject *heading(core_record *rec, const char *level, const char *what, 
   return text;
 }
 
-/* Writes text to an error log, and takes the reference to text. */
-static void say(int log, PyObject *text) {
-  if (text && log)
-    core_errorlog_say(log, text);
-  else if (text)
-    PySys_FormatStderr("%U", text);
+static PyObject *with_stamp(int log, const core_record *rec, const char *level, PyObject *text) {
+  char start[STAMP];
+  Py_ssize_t omitted = stamp(start, log, rec, level, text);
+  PyObject *rest = PyUnicode_Substring(text, omitted, PyUnicode_GET_LENGTH(text)), *line = NULL;
+  if (rest) line = PyUnicode_FromFormat("%s%U\n", start, rest);
+  Py_XDECREF(rest);
+  return line;
+}
+
+/* Returns a borrowed text of str, which may be NULL, and in held the owner of the text. */
+static core_bytes utf8(PyObject *str, PyObject **held) {
+  *held = str ? PyUnicode_AsEncodedString(str, "utf-8", "backslashreplace") : NULL;
+  PyErr_Clear();
+  if (!*held) return (core_bytes){0};
+  core_bytes text = {PyBytes_AS_STRING(*held), (uint32_t)PyBytes_GET_SIZE(*held)};
+  while (text.len && text.text[text.len - 1] == '\n') text.len--;
+  return text;
+}
+
+/* Writes the host of a request without its port and in normal form, as appendHostName of runtime/logfile. */
+static core_bytes host_name(char *buf, uint32_t size, const core_record *rec) {
+  core_span host = core_host(rec);
+  const char *s = rec->req.data + host.off, *end = s + host.len, *colon = end;
+  while (colon > s && colon[-1] != ':' && colon[-1] != ']') colon--;
+  if (colon > s && colon[-1] == ':') end = colon - 1;
+  uint32_t n = 0;
+  for (; s < end && n < size; s++)
+    if (*s != '[' && *s != ']') buf[n++] = (char)(*s >= 'A' && *s <= 'Z' ? *s + ('a' - 'A') : *s);
+  if (n && buf[n - 1] == '.') n--;
+  return (core_bytes){buf, n};
+}
+
+static void say_object(int log, const core_record *rec, const char *level, PyObject *text, PyObject *type,
+                       PyObject *value, PyObject *tb) {
+  enum { MOST = 5 };
+  core_bytes texts[CORE_TEXTS] = {{0}};
+  PyObject *held[MOST] = {NULL}, *parts = NULL;
+  char from[CLIENT], host[256];
+  texts[CORE_MESSAGE] = utf8(text, &held[0]);
+  if (rec) {
+    const core_span spans[] = {[CORE_USER] = rec->req.user,
+                               [CORE_REQUEST] = core_request_id(rec),
+                               [CORE_TRACE] = core_trace_id(rec),
+                               [CORE_METHOD] = rec->req.method,
+                               [CORE_PATH] = rec->req.path};
+    for (int i = CORE_USER; i <= CORE_PATH; i++) texts[i] = (core_bytes){rec->req.data + spans[i].off, spans[i].len};
+    texts[CORE_CLIENT] = (core_bytes){from, (uint32_t)client(from, rec)};
+    texts[CORE_HOST] = host_name(host, sizeof host, rec);
+    texts[CORE_HANDLER] = utf8(core_mount_of(rec)->name, &held[1]);
+  }
+  if (type) parts = core_call("fapws._traceback", "parts", "(OOO)", type, value ? value : Py_None, tb ? tb : Py_None);
+  const char *name = type ? ((PyTypeObject *)type)->tp_name : "";
+  texts[CORE_TYPE] = (core_bytes){name, (uint32_t)strlen(name)}; /* if parts is NULL */
+  for (int i = 0; parts && i < 3; i++) texts[CORE_TYPE + i] = utf8(PyTuple_GET_ITEM(parts, i), &held[2 + i]);
+  int empty = !texts[CORE_MESSAGE].len && !type; /* print(file=environ["wsgi.errors"]) */
+  size_t size = core_object_size(texts);
+  char *object = empty ? NULL : malloc(size);
+  if (object) {
+    size_t n = core_object(object, size, level, texts);
+    Py_BEGIN_ALLOW_THREADS core_errorlog_write(log, object, n);
+    Py_END_ALLOW_THREADS
+  }
+  free(object);
+  for (int i = 0; i < MOST; i++) Py_XDECREF(held[i]);
+  Py_XDECREF(parts);
+}
+
+/* Writes a message of package fapws, with the exception type, value, tb unless type is NULL, to the error log with the
+ * number log. Steals the reference to text, which has no stamp, and may be NULL. The message is about rec, unless rec
+ * is NULL. An exception and its traceback are in one message so that no other line separates them. Text that a client
+ * sent is escaped. */
+static void say(int log, const core_record *rec, const char *level, PyObject *text, PyObject *type, PyObject *value,
+                PyObject *tb) {
+  PyErr_Clear();
+  if (core_look == CORE_OBJECT) {
+    say_object(log, rec, level, text, type, value, tb);
+  } else {
+    PyObject *line = text ? with_stamp(log, rec, level, text) : NULL, *all = NULL;
+    if (line && type)
+      all = core_call("fapws._traceback", "report", "(OOOO)", line, type, value ? value : Py_None, tb ? tb : Py_None);
+    PyErr_Clear();
+    if (line && log)
+      core_errorlog_say(log, all ? all : line);
+    else if (line)
+      PySys_FormatStderr("%U", all ? all : line);
+    /* PyErr_Print would end the process for SystemExit. */
+    if (type && !all) PyErr_Display(type, value, tb);
+    Py_XDECREF(all);
+    Py_XDECREF(line);
+  }
   Py_XDECREF(text);
   PyErr_Clear();
 }
 
-/* Writes intro and an exception with its traceback, as one message so that other lines cannot separate them. Text of
- * clients is escaped. Takes the reference to intro, a str. */
-static void say_exception(int log, PyObject *intro, PyObject *type, PyObject *value, PyObject *tb) {
-  PyObject *all =
-      intro ? core_call("fapws._traceback", "report", "(OOOO)", intro, type, value ? value : Py_None, tb ? tb : Py_None)
-            : NULL;
-  PyErr_Clear();
-  if (all) {
-    Py_DECREF(intro);
-    say(log, all);
-    return;
-  }
-  say(log, intro);
-  /* PyErr_Print would end the process for SystemExit. */
-  PyErr_Display(type, value, tb);
-  PyErr_Clear();
-}
-
 void core_report_line(core_record *rec, const char *level, const char *what, const char *detail) {
-  say((int)rec->req.log, heading(rec, level, what, "", detail));
+  say((int)rec->req.log, rec, level, heading(rec, what, "", detail), NULL, NULL, NULL);
 }
 
 void core_log(core_record *rec, const char *format, ...) {
@@ -151,34 +231,51 @@ void core_log(core_record *rec, const char *format, ...) {
   PyErr_Restore(type, value, tb);
 }
 
-static PyObject *error_heading(int log, const char *what, core_record *rec) {
-  char text[96], start[STAMP], thread[32] = "";
+static PyObject *error_heading(const char *what, const core_record *rec) {
+  char text[96], thread[32] = "";
   snprintf(text, sizeof text, "error in %s%sof", what, *what ? " " : "");
   const core_thread *t = core_this_thread;
   if (t) snprintf(thread, sizeof thread, t->index < 0 ? " (asyncio thread)" : " (thread %d)", t->index);
-  if (rec) return heading(rec, "error", *what ? text : "error in", thread, "");
-  const char *rest = stamp(start, log, NULL, "error", "error in");
-  return PyUnicode_FromFormat("%s%s %s\n", start, rest, what);
+  return rec ? heading(rec, *what ? text : "error in", thread, "") : PyUnicode_FromFormat("error in %s", what);
 }
 
 static void report(int log, const char *what, core_record *rec) {
   PyObject *type, *value, *tb;
   core_fetch_exception(&type, &value, &tb);
   if (!type) return;
-  if (!core_is_exit_by_signal(value)) say_exception(log, error_heading(log, what, rec), type, value, tb);
+  if (!core_is_exit_by_signal(value)) say(log, rec, "error", error_heading(what, rec), type, value, tb);
   Py_XDECREF(type);
   Py_XDECREF(value);
   Py_XDECREF(tb);
 }
 
-PyObject *core_log_line(PyObject *module, PyObject *args) {
+/* Returns the request whose handler calls, for an object, or NULL. */
+static const core_record *calling(void) {
+  return core_look == CORE_OBJECT && core_this_thread ? core_this_thread->current : NULL;
+}
+
+PyObject *core_log_method(PyObject *module, PyObject *args) {
   (void)module;
-  const char *level, *text;
+  const char *level;
+  PyObject *text, *type = NULL, *value = NULL, *tb = NULL;
   int log;
-  if (!PyArg_ParseTuple(args, "ssi:log_line", &level, &text, &log)) return NULL;
-  char start[STAMP];
-  text = stamp(start, log, NULL, level, text);
-  return PyUnicode_FromFormat("%s%s\n", start, text);
+  if (!PyArg_ParseTuple(args, "sUi|OOO:log", &level, &text, &log, &type, &value, &tb)) return NULL;
+  say(log, calling(), level, Py_NewRef(text), type, value, tb == Py_None ? NULL : tb);
+  Py_RETURN_NONE;
+}
+
+/* Text of wsgi.errors is raw, or the message of an object. */
+PyObject *core_errorlog_method(PyObject *module, PyObject *args) {
+  (void)module;
+  int log;
+  PyObject *text;
+  if (!PyArg_ParseTuple(args, "iU:error_lines", &log, &text)) return NULL;
+  if (core_look == CORE_OBJECT)
+    say(log, calling(), "error", Py_NewRef(text), NULL, NULL, NULL);
+  else
+    core_errorlog_say(log, text);
+  if (PyErr_Occurred()) return NULL;
+  Py_RETURN_NONE;
 }
 
 void core_report(const char *what, core_record *rec) { report(rec ? (int)rec->req.log : 0, what, rec); }

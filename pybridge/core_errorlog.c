@@ -150,19 +150,10 @@ void core_errorlog_say(int number, PyObject *text) {
   Py_END_ALLOW_THREADS Py_DECREF(bytes);
 }
 
-PyObject *core_errorlog_method(PyObject *module, PyObject *args) {
-  int number;
-  PyObject *text;
-  if (!PyArg_ParseTuple(args, "iU:error_lines", &number, &text)) return NULL;
-  core_errorlog_say(number, text);
-  if (PyErr_Occurred()) return NULL;
-  Py_RETURN_NONE;
-}
-
 PyObject *core_errorlog_stream(int number) { return number > 0 && number <= nlogs ? logs[number - 1].stream : NULL; }
 
 int core_errorlog_init(void) {
   for (int i = 0; i < nlogs; i++)
     if (!(logs[i].stream = core_call("fapws._errorlog", "ErrorLog", "(i)", i + 1))) return -1;
-  return 0;
+  return core_look == CORE_OBJECT ? core_done(core_call("fapws._objects", "install", "()")) : 0;
 }

@@ -39,6 +39,7 @@ static void in_child(void) {
   }
   core_crash_forked();
   core_errorlog_forked();
+  core_stdio_forked();
   after_fork();
 }
 

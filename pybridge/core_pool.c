@@ -81,7 +81,6 @@ void core_pool_start(const core_options *o, const core_mode *coroutines, void (*
   P.shared.parallel = core_is_parallel();
   P.cpus = o->cpus;
   P.debug = o->debug;
-  P.look = o->look;
   P.send_fields = o->send_fields;
   P.signal_fd = P.exit_code = -1;
   P.loop_state = &no_loop;

@@ -218,7 +218,6 @@ typedef struct {
   int max;
   int cpus; /* number of processors that threads can use at the same time */
   int debug;
-  int look; /* format of lines on stderr: CORE_PLAIN to CORE_FILED */
   int send_fields;
   int max_event; /* maximum size of an event in bytes, or 0 before the settings are known */
   core_mount *mounts;

@@ -4,14 +4,17 @@
 #include "core.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#define ROOM_MS 100 /* maximum time to wait, in ms, until the reader of a full pipe has made room */
+#define ROOM_MS 100   /* maximum time to wait, in ms, until the reader of a full pipe has made room */
+#define BEGUN_MS 5000 /* the same for the rest of an object, and until another process has written an object */
 
 /* Atomic: number of lines that were dropped, for each descriptor. Child processes share the counts, because a child
  * that ends (--fork) cannot report its own count. */
@@ -34,38 +37,74 @@ static size_t at_once(int fd, size_t n) {
   return n <= PIPE_BUF || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) ? n : PIPE_BUF;
 }
 
-/* Writes the whole text and returns 1, or returns 0 if a slow reader has not made room within ms milliseconds. */
-static int put(int fd, const char *text, size_t n, int ms) {
+static int broken[3]; /* for each descriptor: the last line has no end */
+
+/* Writes the whole text and returns 1, or returns 0 if a slow reader has not made room within ms milliseconds, or
+ * within BEGUN_MS for the rest of an object. */
+static int put(int fd, const char *text, size_t n, int ms, int object) {
   struct pollfd room = {.fd = fd, .events = POLLOUT};
   for (size_t done = 0; done < n;) {
-    ssize_t k = poll(&room, 1, ms);
+    ssize_t k = poll(&room, 1, object && done ? BEGUN_MS : ms);
     if (k > 0) k = write(fd, text + done, at_once(fd, n - done));
     if (k > 0) {
       done += (size_t)k;
       continue;
     }
     if (k < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (done) core_take_back(fd, done);
+    if (done && !core_take_back(fd, done)) broken[fd] = object;
     return 0;
   }
   return 1;
 }
 
-static void write_or_count(int fd, const char *text, size_t n) {
-  char told[96];
+static int write_or_count(int fd, const char *text, size_t n, int object) {
+  char told[CORE_OBJECT_LEAST + 96], *end = told;
   int64_t before = __atomic_exchange_n(&lost[fd], 0, __ATOMIC_SEQ_CST);
+  if (UNLIKELY(broken[fd])) *end++ = '\n';
   if (UNLIKELY(before)) {
-    int k = snprintf(told, sizeof told, "fapws: lost %lld lines before this one\n", (long long)before);
-    if (!put(fd, told, (size_t)k, 0)) { /* Without a wait for the reader, because the lost lines have already waited. */
-      __atomic_add_fetch(&lost[fd], before + count_lines(text, n), __ATOMIC_SEQ_CST);
-      return;
-    }
+    char what[64];
+    int k = snprintf(what, sizeof what, "lost %lld lines before this one", (long long)before);
+    core_bytes texts[CORE_TEXTS] = {[CORE_MESSAGE] = {what, (uint32_t)k}};
+    end += object ? core_object(end, CORE_OBJECT_LEAST, "warning", texts) : (size_t)sprintf(end, "fapws: %s\n", what);
   }
-  if (!put(fd, text, n, ROOM_MS)) __atomic_add_fetch(&lost[fd], count_lines(text, n), __ATOMIC_SEQ_CST);
+  /* Do not wait again for the reader at each line that reports lost lines. */
+  int done = end == told || put(fd, told, (size_t)(end - told), 0, 0);
+  if (done) {
+    broken[fd] = 0;
+    before = 0;
+    done = put(fd, text, n, ROOM_MS, object);
+  }
+  if (!done) __atomic_add_fetch(&lost[fd], before + count_lines(text, n), __ATOMIC_SEQ_CST);
+  return done;
+}
+
+/* Held while a thread writes to stderr, if it gets objects. */
+static pthread_mutex_t whole = PTHREAD_MUTEX_INITIALIZER;
+
+void core_stdio_forked(void) { pthread_mutex_init(&whole, NULL); }
+
+/* A pipe takes PIPE_BUF bytes at once, and the processes of the server may share it: each locks it as a file. The lock
+ * belongs to the process. A write to a regular file needs no lock. */
+int core_write_object(const char *text, size_t n) {
+  struct stat st;
+  struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  const struct timespec pause = {0, 1000000};
+  pthread_mutex_lock(&whole);
+  int locks = fstat(2, &st) == 0 && !S_ISREG(st.st_mode);
+  for (int i = 0; locks && i < BEGUN_MS && fcntl(2, F_SETLK, &range) < 0 && (errno == EAGAIN || errno == EACCES); i++)
+    nanosleep(&pause, NULL);
+  int done = write_or_count(2, text, n, 1);
+  range.l_type = F_UNLCK;
+  if (locks) fcntl(2, F_SETLK, &range);
+  pthread_mutex_unlock(&whole);
+  return done;
 }
 
 void core_write_stderr(const char *text, size_t n) {
-  if (n) write_or_count(2, text, n);
+  if (n && core_look == CORE_OBJECT)
+    core_write_object(text, n);
+  else if (n)
+    write_or_count(2, text, n, 0);
 }
 
 void core_stdio_flush(void) {
@@ -84,7 +123,8 @@ static PyObject *raw_write(PyObject *self, PyObject *data) {
   int fd = PyObject_AsFileDescriptor(self);
   if (fd < 0 || PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) < 0) return NULL;
   Py_ssize_t n = view.len;
-  Py_BEGIN_ALLOW_THREADS if (n) write_or_count(fd == 1 ? 1 : 2, view.buf, (size_t)n);
+  Py_BEGIN_ALLOW_THREADS if (fd == 1 && n) write_or_count(1, view.buf, (size_t)n, 0);
+  else core_write_stderr(view.buf, (size_t)n);
   Py_END_ALLOW_THREADS PyBuffer_Release(&view);
   return PyLong_FromSsize_t(n);
 }

@@ -166,6 +166,9 @@
 // server's log. Messages that concern all hosts, such as a stuck thread, are written to the server's log. core_stdio.c
 // implements sys.stdout and sys.stderr, on which writes never fail.
 //
+// core_error.c writes lines in the formats of package logfile. core_object.c writes objects of JSON, also for crashes.
+// core_stdio.c writes an object as a whole, even to a pipe that several processes share.
+//
 // # Children and crashes
 //
 // A child of os.fork() can run Python and exit (core_fork.c). Go's runtime does not work in the child, so Go's signal

@@ -6,15 +6,16 @@ import "C"
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
 
-	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
@@ -100,33 +101,35 @@ var look atomic.Int32
 
 func say(format string, args ...any) { new(task).say(format, args...) }
 
-// say writes a message about t to the error log of its host in one call, so that other lines cannot separate it. The
-// message begins like the messages of the C function stamp.
+// say writes a message about t, whose further lines are a stack, to the error log of its host in one call, so that
+// other lines cannot separate it.
 func (t *task) say(format string, args ...any) {
 	look := logfile.Look(look.Load())
-	file, stamp := t.log != 0 || look == logfile.Filed, logfile.Stamp+"error "
-	if file {
-		stamp = "[Mon Jan 02 15:04:05.000000 2006] [error] "
+	if t.log != 0 {
+		look = max(look, logfile.Filed)
 	}
-	lines := time.Now().AppendFormat(nil, stamp)
-	if file && t.addr != "" { // In other logs, the text itself names the client.
-		lines = fmt.Appendf(lines, "[client %s] ", &exchange.Peer{Addr: t.addr, Port: t.port})
+	m := logfile.Message{Time: time.Now(), Level: logfile.Error, About: t.about}
+	if look < logfile.Filed { // the text itself names the client
+		m.Client = ""
 	}
-	about := "%s %s: "
-	if file {
-		about = "[%s %s] "
-	}
-	for _, one := range [...][2]string{{"request", t.request}, {"trace", t.trace}} {
-		if one[1] != "" {
-			lines = fmt.Appendf(lines, about, one[0], one[1])
-		}
-	}
-	lines = fmt.Appendf(lines, format, args...)
-	if t.log == 0 {
-		os.Stderr.Write(look.Dress(lines, logfile.Error))
+	m.Text, m.Traceback, _ = strings.Cut(fmt.Sprintf(format, args...), "\n")
+	lines := look.Append(nil, &m)
+	if t.log == 0 && look != logfile.Object {
+		os.Stderr.Write(lines)
 		return
 	}
 	C.core_errorlog_write(C.int(t.log), (*C.char)(unsafe.Pointer(unsafe.SliceData(lines))), C.size_t(len(lines)))
+}
+
+// Stderr writes objects of the error log to descriptor 2, each as a whole: neither Python nor another process that uses
+// Stderr writes there meanwhile. Stderr is safe for concurrent use.
+type Stderr struct{}
+
+func (Stderr) Write(object []byte) (int, error) {
+	if C.core_write_object((*C.char)(unsafe.Pointer(unsafe.SliceData(object))), C.size_t(len(object))) == 0 {
+		return 0, io.ErrShortWrite
+	}
+	return len(object), nil
 }
 
 func watchLoading(name string) { C.core_crash_watch(cString(name)) }

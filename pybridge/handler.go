@@ -157,12 +157,12 @@ func (h *Handler) startPool() error {
 			callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
 	}
 	look.Store(int32(h.config.Look))
+	C.core_set_look(C.int(h.config.Look))
 	C.core_take_gil()
 	shared, err := C.live_start_pool(&C.core_options{
 		threads:      C.int(h.config.Threads),
 		cpus:         C.int(h.config.Processors),
 		debug:        C.int(h.config.Debug),
-		look:         C.int(h.config.Look),
 		send_fields:  C.int(boolByte(h.config.SendFile)*C.CORE_SENDFILE | boolByte(h.config.Accel)*C.CORE_ACCEL),
 		multiprocess: C.int(boolByte(h.config.Multiprocess)),
 		max_event:    C.int(h.config.MaxEvent),

@@ -11,8 +11,8 @@ static PyMethodDef functions[] = {
     {"broadcast", live_ws_broadcast, METH_VARARGS, "broadcast(websockets, message) -> int: see fapws.broadcast."},
     {"error_lines", core_errorlog_method, METH_VARARGS,
      "error_lines(number, text): writes text to the error log of a host."},
-    {"log_line", core_log_line, METH_VARARGS,
-     "log_line(level, text, log) -> str: a line as in the error log of the server, or the log of a host."},
+    {"log", core_log_method, METH_VARARGS,
+     "log(level, text, log[, type, value, traceback]): writes a message to the error log of the server, or of a host."},
     {"signals_on_stack", core_signals_on_stack, METH_NOARGS,
      "signals_on_stack(): must be called after a library has set signal handlers."},
 #if CORE_PARALLEL

@@ -26,6 +26,7 @@ import (
 
 	python3 "github.com/go-python/cpy3"
 
+	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 	"fapws/runtime/route"
 )
@@ -52,6 +53,10 @@ func KeepFromChildren(c syscall.Conn) error {
 // with the Timeout, Debug, SendFile and Accel of c. ServeForks must be called instead of Start, on the thread of Load.
 // The process must have no other work, because a child has none of Go's threads, and never returns to Go.
 func (a *App) ServeForks(c RunConfig, control *os.File) error {
+	objects := c.Look == logfile.Object
+	if objects { // otherwise the process that logs the output of children adds time and level
+		C.core_set_look(C.CORE_OBJECT)
+	}
 	C.core_take_gil()
 	defer C.core_release_gil()
 	mounts := python3.PyList_New(0)
@@ -62,7 +67,7 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	}
 	_, err := callPackage("_fork", "serve", python3.PyLong_FromLong(int(control.Fd())), mounts,
 		python3.PyFloat_FromDouble(c.Timeout.Seconds()), python3.PyLong_FromLong(c.Debug),
-		python3.PyBool_FromLong(int(boolByte(c.SendFile || c.Accel))))
+		python3.PyBool_FromLong(int(boolByte(c.SendFile || c.Accel))), python3.PyBool_FromLong(int(boolByte(objects))))
 	runtime.KeepAlive(control) // prevents Go's garbage collector from closing control
 	if err == nil && python3.PyErr_Occurred() != nil {
 		python3.PyErr_Print()

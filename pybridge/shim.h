@@ -109,7 +109,7 @@ typedef struct core_input {
 } core_input;
 
 /* The format of lines on stderr, with the same values as logfile.Look. */
-enum { CORE_PLAIN, CORE_COLORED, CORE_JOURNAL, CORE_FILED };
+enum { CORE_PLAIN, CORE_COLORED, CORE_JOURNAL, CORE_FILED, CORE_OBJECT };
 
 /* The kinds of mounts, with the same values as MountKind. */
 enum { CORE_WSGI, CORE_ASGI, CORE_ASYNC_HANDLER, CORE_WEBSOCKET };
@@ -294,12 +294,22 @@ typedef struct {
   const char *const *path; /* first directories of sys.path */
 } core_start_options;
 
-/* --- core_error.c: once, before live_start_python --------------------------------- */
+/* --- core_error.c ----------------------------------------------------------------- */
 
 /* Sets the local time for log lines that C writes, so that time.tzset in the application does not change it. Until the
  * time until, and after the change i - 1, the local time is offset seconds east of UTC. Must be called for each i. */
 #define CORE_ZONE_CHANGES 40
 void core_add_zone(int i, int64_t until, int32_t offset);
+/* Sets the format of lines on stderr. Must be called before handlers run. */
+void core_set_look(int look);
+/* The requested host, which may have a port; empty for HTTP/1.0 without a host. */
+core_span core_host(const core_record *rec);
+
+/* --- core_stdio.c: any thread, without the GIL ----------------------------------- */
+
+/* Writes an object of the error log to stderr as a whole: no thread of this process and no other process that calls
+ * this function writes meanwhile. Returns 0 if the object was dropped. */
+int core_write_object(const char *text, size_t n);
 
 /* --- core_interp.c: on the thread that becomes Python's main thread ------------ */
 
@@ -347,7 +357,6 @@ typedef struct {
   int threads; /* maximum number of threads; 0 means inline mode */
   int cpus;
   int debug;       /* 1 or more: browsers get tracebacks */
-  int look;        /* the format of lines on stderr, CORE_PLAIN to CORE_FILED */
   int send_fields; /* bits CORE_SENDFILE and CORE_ACCEL: the fields that have an effect */
   int multiprocess;
   int max_event;        /* maximum bytes of an event of a channel, in its transmitted form */

@@ -23,7 +23,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
 )
 
 // withGIL calls f, which needs the GIL, on a separate goroutine, after earlier calls. The channel is closed after f has
@@ -55,8 +57,7 @@ type task struct {
 	line   string
 	addr   string // address of the client without its port, or ""
 	port   string
-	// request ID and trace ID, or ""
-	request, trace string
+	about  logfile.About
 
 	log    int
 	name   string
@@ -84,7 +85,10 @@ func (h *Handler) describe(rec *C.core_record) task {
 		port:   text(rec.req.port),
 		log:    int(rec.req.log),
 	}
-	t.request, t.trace = text(C.core_request_id(rec)), text(C.core_trace_id(rec))
+	raw := func(s C.core_span) string { return string(data[s.off : s.off+s.len]) }
+	t.about = logfile.About{Client: (&exchange.Peer{Addr: t.addr, Port: t.port}).String(),
+		Request: raw(C.core_request_id(rec)), Trace: raw(C.core_trace_id(rec)), User: raw(rec.req.user),
+		Host: raw(C.core_host(rec)), Method: raw(rec.req.method), Path: raw(rec.req.path), Handler: m.Name}
 	var thread C.int
 	t.where = C.core_record_state(number(rec), &thread)
 	t.thread = int(thread)

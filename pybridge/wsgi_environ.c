@@ -116,7 +116,9 @@ int wsgi_environ_init(const core_options *o) {
   constants.multithread = o->threads > 1;
   constants.multiprocess = o->multiprocess;
   PyObject *errors = PySys_GetObject("stderr"); /* borrowed */
-  constants.errors = Py_NewRef(errors ? errors : Py_None);
+  constants.errors = core_look == CORE_OBJECT ? core_call("fapws._errorlog", "ErrorLog", "(i)", 0)
+                                              : Py_NewRef(errors ? errors : Py_None);
+  if (!constants.errors) return -1;
   constants.software = PyUnicode_InternFromString(o->software ? o->software : "fapws");
   return constants.software && (templates[SMALL] = make_template(room_of[SMALL])) &&
                  (templates[LARGE] = make_template(room_of[LARGE]))

@@ -109,7 +109,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Sites.LogClient == nil {
 		log := c.Log
-		c.Sites.LogClient = func(level logfile.Level, client, line string) { log(level, "client "+client+": "+line) }
+		c.Sites.LogClient = func(level logfile.Level, client, line string) {
+			log(level, "client "+logfile.AboutOf(client).Client+": "+line)
+		}
 	}
 	return c
 }

@@ -10,7 +10,7 @@ import logging
 import sys
 import threading
 
-from fapws._failure import describe, describe_text, log_line
+from fapws._failure import describe, describe_text, log
 from fapws._traceback import tame, text
 
 TYPE_CHECKING = False
@@ -84,7 +84,7 @@ class _Thread:
         self.stopped: asyncio.Future[float]
 
     def run(self) -> None:
-        if logging.lastResort:
+        if type(logging.lastResort).__module__ == "logging":
             tame(logging.lastResort)  # asyncio logs exceptions that were never retrieved.
         try:
             loop = self.make_loop()
@@ -143,8 +143,7 @@ def _run(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None]) -> None:
         except BaseException as error:
             if task.done() or loop.is_closed():
                 raise
-            sys.stderr.write(log_line("warning", "ignored an attempt to stop the asyncio thread"))
-            _show(error)
+            log("warning", "ignored an attempt to stop the asyncio thread", error=error)
 
 
 async def _end(tasks: List[asyncio.Task[Any]], seconds: float) -> None:
@@ -231,14 +230,14 @@ class _Lifespan:
         try:
             await asyncio.wait_for(self.changed.wait(), seconds)
         except asyncio.TimeoutError:
-            sys.stderr.write(log_line("warning", f"the shutdown of the application took longer than {seconds:.1f} s"))
+            log("warning", f"the shutdown of the application took longer than {seconds:.1f} s")
             self.task.cancel()
         else:
             kind, message = self.answer
             if kind == "lifespan.shutdown.failed":
-                sys.stderr.write(log_line("error", f"the shutdown of the application failed: {message}"))
+                log("error", f"the shutdown of the application failed: {message}")
             elif self.error is not None:
-                _show(self.error)
+                log("error", "the shutdown of the application failed", error=self.error)
         await asyncio.wait({self.task}, timeout=_CLOSING)
 
     async def cancel(self, seconds: float) -> None:
@@ -249,7 +248,7 @@ class _Lifespan:
         self.task.cancel()
         _, left = await asyncio.wait({self.task}, timeout=seconds)
         if left:
-            sys.stderr.write(log_line("warning", f"the startup of the application did not end within {seconds:.1f} s"))
+            log("warning", f"the startup of the application did not end within {seconds:.1f} s")
 
     async def run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}

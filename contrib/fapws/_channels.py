@@ -381,11 +381,10 @@ def _spawn(awaitable: Any, where: str) -> None:
 
 
 def _report(where: str) -> None:
-    """Writes the exception that is being handled to stderr."""
+    """Writes the exception that is being handled to the error log."""
     try:
-        from fapws._failure import log_line
-        from fapws._traceback import report
+        from fapws._failure import log
 
-        sys.stderr.write(report(log_line("error", f"error in {where}"), *sys.exc_info()))
+        log("error", f"error in {where}", error=sys.exc_info()[1])
     except Exception:
         pass  # stderr cannot be written

@@ -1,4 +1,5 @@
-"""The stream wsgi.errors (PEP 3333, "Input and Error Streams") for a host with its own error log.
+"""The stream wsgi.errors (PEP 3333, "Input and Error Streams") for a host with its own error log, and for the server's
+error log if it consists of objects.
 
 The executable creates a stream for each such log after the application was loaded.
 """

@@ -12,9 +12,9 @@ import sysconfig
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Iterator, List, Optional, Tuple
+    from typing import Any, Iterator, List, Optional, Tuple
 
-__all__ = ["describe", "describe_text", "executing", "is_of_signal", "log_line"]
+__all__ = ["describe", "describe_text", "executing", "is_of_signal", "log"]
 
 _LONGEST = 300
 _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
@@ -72,18 +72,21 @@ def is_of_signal(error: BaseException) -> bool:
     return False
 
 
-def log_line(level: str, text: str, stream: object = None) -> str:
-    """Return a line for stderr that, like the server's own lines, begins with the time and the level.
+def log(level: str, text: str, stream: Any = None, error: Optional[BaseException] = None) -> None:
+    """Write a message to the error log, with the traceback of error.
 
-    stream -- the wsgi.errors that gets the line, which may be the log file of a host
+    stream -- the wsgi.errors that gets the message, which may be the log file of a host
     """
+    raised = (type(error), error, error.__traceback__) if error is not None else ()
     try:
         import _fapws
+    except ImportError:  # This process is not the server.
+        from fapws._traceback import report
 
-        return _fapws.log_line(level, text, getattr(stream, "_number", 0))
-    # This process is not the server, or the text contains a NUL or a surrogate.
-    except (ImportError, ValueError):
-        return f"fapws: {text}\n"
+        line = f"fapws: {text}\n"
+        (stream or sys.stderr).write(report(line, *raised) if raised else line)
+        return
+    _fapws.log(level, text, getattr(stream, "_number", 0), *raised)
 
 
 def _reason(error: BaseException) -> str:

@@ -24,6 +24,7 @@ import traceback
 import warnings
 
 from _fapws import ChannelAnswer, ClientDisconnected, FileWrapper, Start_response  # type: ignore[import-not-found]
+from fapws._failure import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,18 +50,22 @@ _BLOCK = 1 << 16
 _REPORTED = 70
 
 
-def serve(descriptor: int, mounts: List[Mount], timeout: float, debug: int, sends: bool) -> None:
+def serve(
+    descriptor: int, mounts: List[Mount], timeout: float, debug: int, sends: bool, objects: bool
+) -> None:
     """Forks a child for each order from descriptor, until the other end of descriptor is closed.
 
     timeout -- maximum seconds without output of a handler; 0 means no limit
     sends   -- the server would send files for X-Sendfile or X-Accel-Redirect
+    objects -- messages are objects (--error-log-format json), to which the server adds the request
     """
-    if getattr(sys.modules.get("fapws.metrics"), "_declared", None):
-        from fapws._failure import log_line
+    if objects:
+        from fapws._objects import install
 
-        sys.stderr.write(
-            log_line("warning", "fapws.metrics does not count what handlers do in the processes of --fork")
-        )
+        install()
+        _Child.objects = True
+    if getattr(sys.modules.get("fapws.metrics"), "_declared", None):
+        log("warning", "fapws.metrics does not count what handlers do in the processes of --fork")
     control = socket.socket(fileno=descriptor)
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)
@@ -249,6 +254,8 @@ class _Body(io.RawIOBase):
 class _Child:
     """The request that this process handles, and the state of the response."""
 
+    objects = False
+
     def __init__(self, connection: socket.socket, timeout: float) -> None:
         self.connection = connection
         self.pid = os.getpid()
@@ -388,10 +395,11 @@ class _Child:
         assert kind
         while trace and trace.tb_next and trace.tb_frame.f_code.co_filename == __file__:
             trace = trace.tb_next
-        self._log(
-            "\n" + "".join(traceback.format_exception(kind, error, trace)),
-            "error in close() of" if self.whole else "error in",
-        )
+        what = "error in close() of" if self.whole else "error in"
+        if self.objects and error is not None:
+            log("error", f"{what} handler {self.name}, {self.line}", error=error.with_traceback(trace))
+        else:
+            self._log("\n" + "".join(traceback.format_exception(kind, error, trace)), what)
         if self.whole or self.started and 0 <= self.declared <= self.sent:
             return
         if not self.started and debug >= 1:

@@ -47,7 +47,7 @@ def _arrived(letters: List[Tuple[str, bytes]]) -> None:
         if function is not None:
             try:
                 function(data)
-            except Exception:
-                from fapws._traceback import text
+            except Exception as error:
+                from fapws._failure import log
 
-                sys.stderr.write(text(*sys.exc_info()))
+                log("error", f"error in receiving messages of {topic}", error=error)

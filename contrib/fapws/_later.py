@@ -11,7 +11,6 @@ from __future__ import annotations
 import atexit
 import heapq
 import os
-import sys
 import threading
 import time
 from collections import deque
@@ -101,13 +100,12 @@ def _run(what: str, call: Call) -> None:
     function, args, kwargs = call
     try:
         function(*args, **kwargs)
-    except BaseException:  # including SystemExit, which would end only this thread and not the server
+    except BaseException as error:  # including SystemExit, which would end only this thread and not the server
         name = getattr(function, "__qualname__", type(function).__qualname__)
         try:
-            from fapws._failure import log_line
-            from fapws._traceback import report
+            from fapws._failure import log
 
-            sys.stderr.write(report(log_line("error", f"error in {what} {name}"), *sys.exc_info()))
+            log("error", f"error in {what} {name}", error=error)
         except Exception:
             pass
 

@@ -11,7 +11,7 @@ import sys
 from wsgiref.util import is_hop_by_hop
 
 from fapws._arguments import functions
-from fapws._failure import log_line
+from fapws._failure import log
 from fapws._framework import chain
 
 TYPE_CHECKING = False
@@ -60,7 +60,7 @@ class _Call:
             " logged once)"
         )
         errors = self.environ["wsgi.errors"]
-        errors.write(log_line("warning", line, errors))
+        log("warning", line, errors)
 
     def checked(self, result: Any) -> Any:
         """Checks the result of an application, and returns it. An iterable is wrapped, so that its items are checked

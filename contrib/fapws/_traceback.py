@@ -13,9 +13,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import logging
     from types import TracebackType
-    from typing import Optional, Type
+    from typing import Optional, Tuple, Type
 
-__all__ = ["harmless", "report", "tame", "text"]
+__all__ = ["harmless", "parts", "report", "tame", "text"]
 
 # All control characters but tab and line feed, the other ends of lines, and the characters that change the direction of
 # text.
@@ -52,6 +52,18 @@ def report(
     """Return a line of the log with a traceback. For the journal, each line begins with the priority of the first."""
     lines = intro + text(kind, error, trace)
     return lines[:-1].replace("\n", "\n" + intro[:3]) + "\n" if intro[:1] == "<" else lines
+
+
+def parts(
+    kind: "Type[BaseException]", error: "Optional[BaseException]", trace: "Optional[TracebackType]"
+) -> "Tuple[str, str, str]":
+    """Return the type, the message and the traceback of an exception."""
+    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        message = str(error)
+    except Exception:
+        message = ""
+    return name, message, text(kind, error, trace)
 
 
 def _piece(piece: str) -> str:

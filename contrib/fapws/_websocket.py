@@ -147,11 +147,11 @@ class WebSocket:
             f"a page of {origin[:200]!a} asked for the WebSocket {environ.get('SCRIPT_NAME', '')!a} of {host[:200]!a}"
             " and was refused"
         )
-        from fapws._failure import log_line  # imported here because most scripts do not need it
+        from fapws._failure import log  # imported here because most scripts do not need it
 
         line += "; WebSocket(origins=[...]) allows pages of other hosts (logged once)"
         errors = environ.get("wsgi.errors", sys.stderr)
-        errors.write(log_line("warning", line, errors))
+        log("warning", line, errors)
 
 
 def broadcast(

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from _thread import RLock
 from time import perf_counter
 
@@ -93,9 +92,9 @@ class _Metric:
         if len(self._series) >= _MOST - 1 and key != full:
             if full in self._series:
                 return self._series[full]
-            sys.stderr.write(
-                f"fapws.metrics: {self.name} has {_MOST} combinations of labels; more are counted as other\n"
-            )
+            from fapws._failure import log
+
+            log("warning", f"metrics: {self.name} has {_MOST} combinations of labels; more are counted as other")
             key = full
         number = -1
         if _native:

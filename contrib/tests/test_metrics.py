@@ -99,7 +99,7 @@ class Metrics(unittest.TestCase):
                 c.add(user=i)
         self.assertEqual(self.native.series, 200)
         self.assertEqual(
-            said.getvalue(), "fapws.metrics: a has 200 combinations of labels; more are counted as other\n"
+            said.getvalue(), "fapws: metrics: a has 200 combinations of labels; more are counted as other\n"
         )
         self.assertEqual(self.native.calls[-1], ("metric_add", 199, 1))
 

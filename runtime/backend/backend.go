@@ -17,6 +17,7 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
 	"fapws/runtime/tunnel"
 )
 
@@ -68,11 +69,13 @@ func (r *Request) Host() string {
 	return string(r.Peer.AppendHost(nil, r.Parsed, r.Head))
 }
 
-// Client returns the client's address for error logs, such as "192.0.2.7:4711", with the request's identity if it has
-// one. For a client of a unix socket, the address is empty.
-func (r *Request) Client() string {
+// Client returns the text that identifies the client and its request in error logs (logfile.AboutOf).
+func (r *Request) Client() string { return r.About().Name() }
+
+func (r *Request) About() logfile.About {
 	id := http1.OwnIdentity(r.Head, r.Parsed, r.Own)
-	return id.Name(r.Peer.String())
+	return logfile.About{Client: r.Peer.String(), Request: id.Request, Trace: id.Trace.String(), User: r.Peer.User,
+		Host: r.Host(), Method: r.Method(), Path: string(r.Path)}
 }
 
 // Field returns the value of a header field, or "". The case of name is ignored.

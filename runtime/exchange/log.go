@@ -150,7 +150,16 @@ func (s *Server) logClient(x *Exchange, level logfile.Level, format string, args
 	if own := x.rules.site.ErrorLog; own != nil {
 		log = own
 	}
-	log(level, x.ID.Name(x.clientText()), fmt.Sprintf(format, args...))
+	about := logfile.About{Client: x.clientText(), Request: x.ID.Request, Trace: x.ID.Trace.String()}
+	if x.from != nil {
+		about.User = x.from.User
+	}
+	if q := x.req; q != nil {
+		peer := cmp.Or(x.from, x.client.direct())
+		about.Host, about.Method = string(peer.AppendHost(nil, &q.parsed, q.Head)), string(q.parsed.Method.In(q.Head))
+		about.Path = string(q.Path)
+	}
+	log(level, about.Name(), fmt.Sprintf(format, args...))
 }
 
 func (x *Exchange) clientText() string {

@@ -34,27 +34,6 @@ func (id TraceID) String() string {
 	return hex.EncodeToString(id[:])
 }
 
-// Name returns the text that identifies a client and its request in error logs, such as "192.0.2.7:4711 request 7c1e...
-// trace 4bf9...". For the zero value, Name returns client.
-func (id *Identity) Name(client string) string {
-	if id.Request != "" {
-		client += requestMark + id.Request
-	}
-	if id.Trace != (TraceID{}) {
-		client += traceMark + id.Trace.String()
-	}
-	return client
-}
-
-// Unname splits the result of Name into the client, the request id and the hexadecimal trace id. Each result can be "".
-func Unname(name string) (client, request, trace string) {
-	name, trace, _ = strings.Cut(name, traceMark)
-	client, request, _ = strings.Cut(name, requestMark)
-	return client, request, trace
-}
-
-const requestMark, traceMark = " request ", " trace "
-
 const (
 	requestID = "x-request-id"
 	// mostRequestID limits the length of a request id from a trusted proxy, in bytes.

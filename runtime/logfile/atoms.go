@@ -157,18 +157,9 @@ func (f *Format) hostOf() atom {
 		if host == nil {
 			host = e.Request[i].Text
 		}
-		if colon := bytes.LastIndexByte(host, ':'); colon >= 0 && bytes.IndexByte(host[colon:], ']') < 0 {
-			host = host[:colon]
-		}
-		host = bytes.TrimSuffix(bytes.Trim(host, "[]"), []byte("."))
-		if len(host) == 0 {
+		before := len(dst)
+		if dst = appendHostName(dst, host); len(dst) == before {
 			return append(dst, e.site()...), e.site() != ""
-		}
-		for _, c := range host {
-			if c >= 'A' && c <= 'Z' {
-				c += 'a' - 'A'
-			}
-			dst = append(dst, c)
 		}
 		return dst, true
 	}

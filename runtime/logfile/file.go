@@ -55,8 +55,10 @@ type Options struct {
 	Written func(at time.Time)
 
 	// Report is called with an error message of one line if a log cannot be written or rotated, or if lines were
-	// dropped. Report is called on any goroutine; if it is nil, the messages are written to standard error.
+	// dropped. Report is called on any goroutine. If Report is nil, the messages are written to standard error, as
+	// objects if Look is Object.
 	Report func(msg string)
+	Look   Look
 }
 
 func (o Options) withDefaults() Options {
@@ -73,7 +75,14 @@ func (o Options) withDefaults() Options {
 		o.Flush = time.Second
 	}
 	if o.Report == nil {
-		o.Report = func(msg string) { fmt.Fprintln(os.Stderr, "fapws: "+msg) }
+		look := o.Look
+		o.Report = func(msg string) {
+			line := []byte("fapws: " + msg + "\n")
+			if look == Object {
+				line = look.Append(nil, &Message{Time: time.Now(), Level: Error, Text: msg})
+			}
+			os.Stderr.Write(line)
+		}
 	}
 	return o
 }

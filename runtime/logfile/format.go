@@ -109,10 +109,12 @@ func ParseFormat(text string) (*Format, error) {
 	return f, f.parse(text)
 }
 
+const jsonTime = "2006-01-02T15:04:05.000000-0700"
+
 func (f *Format) json(line [][2]string) error {
 	f.end = `{"time":"`
 	f.add(func(dst []byte, e *Entry) ([]byte, bool) {
-		return e.Time.AppendFormat(dst, "2006-01-02T15:04:05.000000-0700"), true
+		return e.Time.AppendFormat(dst, jsonTime), true
 	}, statuses{})
 	f.end = `"`
 	for i, pair := range line {

@@ -16,9 +16,11 @@ const (
 	Journal
 	// for a file, in the format of Apache's error log
 	Filed
+	// an object of JSON on one line, also in the error logs of hosts (--error-log-format json)
+	Object
 )
 
-// Stamp is the format of the time at the beginning of a line, except for Filed.
+// Stamp is the format of the time at the beginning of a line, except for Filed and Object.
 const Stamp = "2006-01-02 15:04:05.000 -0700 "
 
 // paints are colors (ECMA-48 §8.3.117, SGR), and priorities are those of syslog, by level.

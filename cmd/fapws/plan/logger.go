@@ -9,16 +9,14 @@ import (
 	golog "log"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
-	"fapws/runtime/http1"
+	"fapws/pybridge"
 	"fapws/runtime/logfile"
 )
 
@@ -31,7 +29,8 @@ import (
 //
 //	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] [request 7c1e] [trace 4bf9] text
 //
-// The client, the request id and the trace are optional. A Logger is safe for concurrent use.
+// With --error-log-format json, both get objects instead. The client, the request id and the trace are optional. A
+// Logger is safe for concurrent use.
 type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -47,7 +46,11 @@ type Logger struct {
 }
 
 func (p *Plan) Logger(stderr io.Writer) *Logger {
-	return newLogger(stderr, p.Conf.LogLevel, p.Conf.Server.Debug)
+	l := newLogger(stderr, p.Conf.LogLevel, p.Conf.Server.Debug)
+	if p.Conf.ErrorLogFormat == "json" {
+		l.look = logfile.Object
+	}
+	return l
 }
 
 func newLogger(w io.Writer, level string, debug int) *Logger {
@@ -92,21 +95,30 @@ func (w libraries) Write(line []byte) (int, error) {
 }
 
 // LogClient writes a line about a client. The parameter client is an address such as "192.0.2.7:4711", optionally with
-// the identity of a request (http1.Unname). LogClient escapes control characters, so that a client cannot forge lines.
+// more about its request (logfile.AboutOf). LogClient escapes control characters, so that a client cannot forge lines.
 func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	if !l.Shows(level) {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.now()
-	l.line = appendLogLine(l.line[:0], now, level, client, text, l.file != nil)
+	m := logfile.Message{Time: l.now(), Level: level, Text: text, About: logfile.AboutOf(client)}
 	if level > logfile.Debug { // debug lines may contain cookies and passwords of clients
-		l.tail = append(l.tail, ctl.Line{At: now.UnixNano(), Text: string(l.line[:min(len(l.line)-1, tailBytes)])})
+		l.line = logfile.Plain.Append(l.line[:0], &m)
+		l.tail = append(l.tail, ctl.Line{At: m.Time.UnixNano(), Text: string(l.line[:min(len(l.line)-1, tailBytes)])})
 		l.tail = l.tail[max(0, len(l.tail)-tailLines):]
 	}
-	l.line = l.look.Dress(l.line, level)
-	if _, err := l.w.Write(l.line); err != nil { // a failure to write to standard error cannot be reported anywhere
+	l.write(&m)
+}
+
+// write requires l.mu.
+func (l *Logger) write(m *logfile.Message) {
+	l.line = l.look.Append(l.line[:0], m)
+	w := l.w
+	if l.look == logfile.Object && w == io.Writer(os.Stderr) {
+		w = pybridge.Stderr{}
+	}
+	if _, err := w.Write(l.line); err != nil { // a failure to write to standard error cannot be reported anywhere
 		l.lost++
 	}
 }
@@ -130,36 +142,6 @@ func (l *Logger) Lost() int64 {
 	return l.lost
 }
 
-func appendLogLine(dst []byte, now time.Time, level logfile.Level, client, text string, file bool) []byte {
-	client, request, trace := http1.Unname(client)
-	at, rank, about := logfile.Stamp, "%s ", "%s %s: "
-	if file {
-		at, rank, about = "[Mon Jan 02 15:04:05.000000 2006] ", "[%s] ", "[%s %s] "
-	}
-	dst = fmt.Appendf(now.AppendFormat(dst, at), rank, level)
-	for _, one := range [...][2]string{{"client", client}, {"request", request}, {"trace", trace}} {
-		if one[1] != "" {
-			dst = fmt.Appendf(dst, about, one[0], one[1])
-		}
-	}
-	return append(appendPrintable(dst, text), '\n')
-}
-
-// appendPrintable appends text to dst, with control characters escaped as in Go strings.
-func appendPrintable(dst []byte, text string) []byte {
-	for len(text) > 0 {
-		r, n := utf8.DecodeRuneInString(text)
-		if logfile.IsControl(r) || r == utf8.RuneError && n == 1 {
-			quoted := strconv.Quote(text[:n])
-			dst = append(dst, quoted[1:len(quoted)-1]...)
-		} else {
-			dst = append(dst, text[:n]...)
-		}
-		text = text[n:]
-	}
-	return dst
-}
-
 // Open redirects standard error to the error log in the settings, if any. After each rotation, the function moved is
 // called.
 func (l *Logger) Open(conf *settings.Config, moved func()) error {
@@ -174,7 +156,7 @@ func (l *Logger) Open(conf *settings.Config, moved func()) error {
 func (l *Logger) OpenAsWorker(conf *settings.Config) {
 	l.chrooted = conf.Chroot != ""
 	if err := l.redirect(conf, nil); err != nil {
-		fmt.Fprintln(os.Stderr, "fapws:", err)
+		l.Log(logfile.Error, err.Error())
 	}
 }
 
@@ -182,9 +164,11 @@ func (l *Logger) redirect(conf *settings.Config, moved func()) error {
 	if conf.ErrorLog == "-" {
 		return nil
 	}
-	file, err := logfile.RedirectErrors(fileOptions(conf, conf.ErrorLog, "error log"), moved)
+	o := fileOptions(conf, conf.ErrorLog, "error log")
+	o.Look = l.look
+	file, err := logfile.RedirectErrors(o, moved)
 	if err == nil {
-		l.w, l.file, l.look = file, file, logfile.Filed
+		l.w, l.file, l.look = file, file, max(l.look, logfile.Filed)
 	}
 	return err
 }
@@ -200,11 +184,13 @@ func (l *Logger) People() io.Writer {
 
 func (l *Logger) Report(err error) int {
 	people := l.People()
-	if l.file != nil {
+	if l.file != nil || l.look == logfile.Object {
+		l.mu.Lock()
 		for _, line := range process.ExitLines(err) {
-			l.file.Write(appendLogLine(nil, time.Now(), logfile.Error, "", line, true))
+			l.write(&logfile.Message{Time: time.Now(), Level: logfile.Error, Text: line})
 		}
-		if people == io.Writer(os.Stderr) { // if standard error is the log file, the line was already written
+		l.mu.Unlock()
+		if l.file == nil || people == io.Writer(os.Stderr) { // if standard error is the log, the lines were already written
 			people = io.Discard
 		}
 	}
@@ -276,6 +262,11 @@ func (l *Logger) Requests() func(*logfile.Entry) {
 		}
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		if l.look == logfile.Object {
+			text := appendAnswered(nil, r, false)
+			l.write(&logfile.Message{Time: l.now(), Level: logfile.Info, Text: string(text[:len(text)-1])})
+			return
+		}
 		l.line = l.now().AppendFormat(l.line[:0], logfile.Stamp)
 		l.line = l.look.Dress(appendAnswered(l.line, r, l.look == logfile.Colored), logfile.Info)
 		l.w.Write(l.line)
@@ -290,7 +281,7 @@ func appendAnswered(dst []byte, r *logfile.Entry, colour bool) []byte {
 	if len(line) == 0 {
 		line = []byte("(no request)")
 	}
-	dst = appendPrintable(dst, string(line))
+	dst = logfile.AppendPrintable(dst, string(line))
 	paint, plain := "", ""
 	if colour { // green, cyan, yellow or red, depending on the status (ECMA-48 §8.3.117, SGR)
 		paint, plain = fmt.Sprintf("\x1b[%dm", cmp.Or(map[int]int{2: 32, 3: 36, 4: 33}[r.Status/100], 31)), "\x1b[0m"

@@ -33,7 +33,7 @@ func TestLoggerFormatsLinesForPeopleAndApache(t *testing.T) {
 			var out bytes.Buffer
 			l := newLogger(&out, tt.least, tt.debug)
 			if file {
-				l.file = new(logfile.Errors)
+				l.look = logfile.Filed
 			}
 			l.now = func() time.Time { return time.Date(2026, 1, 31, 15, 4, 5, 120456e3, time.UTC) }
 			l.LogClient(tt.level, tt.client, tt.text)

@@ -179,7 +179,8 @@ func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 				return
 			}
 			if dst, ok := file.Begin(); ok {
-				file.End(appendLogLine(dst, time.Now(), level, client, line, true))
+				m := logfile.Message{Time: time.Now(), Level: level, Text: line, About: logfile.AboutOf(client)}
+				file.End(max(l.main.look, logfile.Filed).Append(dst, &m))
 			}
 		}
 	}

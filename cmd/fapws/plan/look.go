@@ -32,7 +32,7 @@ func lookAs(st *syscall.Stat_t) logfile.Look {
 // 2 is a pipe to the supervisor, and fd is the actual standard error.
 func (l *Logger) LookAs(fd int) {
 	var st syscall.Stat_t
-	if syscall.Fstat(fd, &st) == nil {
+	if l.look != logfile.Object && syscall.Fstat(fd, &st) == nil {
 		l.look = lookAs(&st)
 	}
 }

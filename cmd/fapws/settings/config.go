@@ -118,6 +118,7 @@ type Config struct {
 	AccessLogFormat string
 	_               struct{}
 	ErrorLog        string
+	ErrorLogFormat  string
 	LogMaxSize      int64
 	LogRotate       string
 	LogKeep         int

@@ -30,6 +30,10 @@ var logsSettings = []*Setting{
 		Help: "write messages, tracebacks and everything else on standard error to this file; \"-\" is standard " +
 			"error",
 		value: func(c *Config) *value { return text(&c.ErrorLog) }},
+	{Name: "error-log-format", Arg: "FORMAT", Default: "text", kept: true,
+		Help: "text, or json: each message of the server, and of wsgi.errors, is one object on one line; other " +
+			"output on standard error stays as it is",
+		value: func(c *Config) *value { return choice(&c.ErrorLogFormat, []string{"text", "json"}, nil) }},
 	{Name: "log-max-size", Default: "1M", Global: "LOG_MAX_SIZE",
 		Help: "rotate a log before it exceeds this size, compressing it to FILE.1.gz and renumbering older " +
 			"files; 0 disables",

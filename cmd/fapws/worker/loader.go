@@ -145,6 +145,7 @@ func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 		Site:    programs.Site{Software: process.Software()},
 		Gate:    programs.NewGate(conf.MaxForks, conf.MaxQueue),
 		Timeout: conf.Server.Timeout,
+		Objects: conf.ErrorLogFormat == "json",
 		Log: func(number int, client, line string) {
 			logs.Client(number, logfile.Error, client, line)
 		},

@@ -210,7 +210,7 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 			log(state.String())
 		}
 	})
-	lastWords.Go(func() { logLines(p.err, log) })
+	lastWords.Go(func() { logLines(p.err, maxLine, log) })
 	stop := context.AfterFunc(r.Context, p.end)
 	defer stop()
 	defer p.out.Close()

@@ -225,7 +225,7 @@ func (c *call) take(wait time.Duration) error {
 		if c.errors == nil {
 			var lines io.ReadCloser
 			lines, c.errors = io.Pipe()
-			lastWords.Go(func() { logLines(lines, c.log) })
+			lastWords.Go(func() { logLines(lines, maxLine, c.log) })
 		}
 		_, _ = c.errors.Write(content)
 	case kind == typeEnd:

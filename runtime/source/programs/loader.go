@@ -36,8 +36,9 @@ type Serving struct {
 	Gate    *Gate         // limits the number of children, and of requests that wait for a child
 	Timeout time.Duration // runtime.Config.Timeout; 0 means no timeout
 
-	// Log writes a line about a client's request to the error log with this number (exchange.Request.ErrorLog).
-	Log func(number int, client, line string)
+	// Log writes a line about a client's request to an error log. The parameter number is exchange.Request.ErrorLog.
+	Log     func(number int, client, line string)
+	Objects bool // messages of children are objects (logfile.ParseObject)
 }
 
 // A Loader is a process that has loaded the application and forks a child to answer each request. Its methods are safe

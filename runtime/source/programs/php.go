@@ -241,8 +241,8 @@ func (m *manager) start(argv []string) (l *Link, err error) {
 	p := &phpProcess{process: started}
 	m.running[p] = true
 	log := func(line string) { m.o.Log("", m.o.Command+": "+line) }
-	go logLines(p.out, log)
-	go logLines(p.err, log)
+	go logLines(p.out, maxLine, log)
+	go logLines(p.err, maxLine, log)
 	go m.await(p)
 	heard := func() {
 		m.mu.Lock()

@@ -2,6 +2,7 @@ package programs
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -145,7 +146,7 @@ func Output(ctx context.Context, argv, env []string, dir string, most int64, log
 	p.forOne, p.told = true, true // make await end the child processes
 	var ended sync.WaitGroup
 	ended.Go(func() { p.await() })
-	ended.Go(func() { logLines(p.err, log) })
+	ended.Go(func() { logLines(p.err, maxLine, log) })
 	defer context.AfterFunc(ctx, p.kill)()
 	out, _ = io.ReadAll(io.LimitReader(p.out, most+1)) // treat an error as the end of the output
 	if int64(len(out)) > most {
@@ -233,7 +234,8 @@ const (
 	maxLines = 200
 )
 
-func logLines(from io.ReadCloser, log func(line string)) {
+// logLines discards the rest of a line that is longer than most bytes.
+func logLines(from io.ReadCloser, most int, log func(line string)) {
 	defer from.Close()
 	in := bufio.NewReaderSize(from, maxLine)
 	for n := 0; ; {
@@ -244,7 +246,12 @@ func logLines(from io.ReadCloser, log func(line string)) {
 			}
 			return
 		}
-		text := strings.TrimRight(string(line), "\r \t")
+		whole := bytes.Clone(line)
+		for more && len(whole) < most {
+			line, more, _ = in.ReadLine()
+			whole = append(whole, line...)
+		}
+		text := strings.TrimRight(string(whole), "\r \t")
 		if more {
 			text += "..."
 		}

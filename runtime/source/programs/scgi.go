@@ -14,6 +14,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
 )
 
 type LoaderMount struct {
@@ -29,6 +30,9 @@ const (
 
 	// endedWithin is how long the server waits for the exit status of a child that has closed its socket.
 	endedWithin = 2 * time.Second
+
+	// maxObject limits the length of an object that a child logs, in bytes.
+	maxObject = 1 << 20
 
 	// reported is the exit status of a child that has logged why it failed.
 	reported = 70
@@ -46,8 +50,9 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	case err != nil:
 		return
 	}
-	line, number, client := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.Client()
-	log := func(text string) { s.Log(number, client, text) }
+	line, number, about := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.About()
+	about.Handler = m.Name
+	log := func(text string) { s.Log(number, about.Name(), text) }
 	c, err := m.Loader.fork(line + " in handler " + m.Name)
 	if err != nil {
 		m.Loader.leave(r.Account())
@@ -60,7 +65,19 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 		m.Loader.leave(r.Account())
 		c.errors.SetReadDeadline(time.Now().Add(endedWithin)) // processes that the child has started may hold the pipe
 	}()
-	go logLines(c.errors, func(text string) { log(m.Name + ": " + text) })
+	longest := maxLine
+	if s.Objects {
+		longest = maxObject
+	}
+	go logLines(c.errors, longest, func(text string) {
+		about := about
+		if o, ok := logfile.ParseObject(text); ok && s.Objects {
+			about.Exception = o.Exception
+			s.Log(number, about.Name(), o.Text)
+			return
+		}
+		log(m.Name + ": " + text)
+	})
 	c.progress.Store(began.UnixNano())
 	late := func() bool {
 		return s.Timeout > 0 && time.Since(time.Unix(0, c.progress.Load())) >= s.Timeout

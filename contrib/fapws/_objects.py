@@ -1,0 +1,51 @@
+"""Messages of Python's library as objects of --error-log-format json.
+
+Python writes exceptions that end a thread, exceptions that nobody can handle, and records of logging without a handler
+to stderr, as text of several lines. Functions that the application has set stay.
+"""
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from types import BuiltinFunctionType
+
+from fapws._failure import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["install"]
+
+
+class _Handler(logging.Handler):
+    """Replaces logging.lastResort, for example for exceptions of asyncio that no task has retrieved."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            level = next(
+                (name for least, name in ((40, "error"), (30, "warning"), (20, "info")) if record.levelno >= least),
+                "debug",
+            )
+            log(level, record.getMessage(), error=(record.exc_info or (None, None))[1])
+        except Exception:
+            self.handleError(record)
+
+
+def _thread(args: Any) -> None:
+    if args.exc_type is not SystemExit:
+        log("error", f"error in thread {args.thread.name if args.thread else ''}".rstrip(), error=args.exc_value)
+
+
+def _unraisable(args: Any) -> None:
+    log("error", f"{args.err_msg or 'Exception ignored in'}: {args.object!r:.500}", error=args.exc_value)
+
+
+def install() -> None:
+    if isinstance(threading.excepthook, BuiltinFunctionType):
+        threading.excepthook = _thread
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _unraisable
+    if type(logging.lastResort).__module__ == "logging":
+        logging.lastResort = _Handler(logging.WARNING)
