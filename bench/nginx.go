@@ -50,7 +50,7 @@ func nginxConfig(port int, w *workload, s *settings) string {
 	return s.write("nginx.conf", lines)
 }
 
-// The cipher is the one that crypto/tls prefers.
+// nginx gets the cipher that crypto/tls prefers.
 func nginxListens(w *workload, s *settings) string {
 	if !w.tls {
 		return ";"

@@ -31,7 +31,7 @@ func (p *process) listen(path string) (*subscriber, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close() // the descriptor was duplicated
+	defer conn.Close() // the duplicate of the descriptor stays open
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, address(p.port))
 	var got []byte

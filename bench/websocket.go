@@ -36,7 +36,7 @@ func (p *process) upgrade(path string) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close() // the descriptor was duplicated
+	defer conn.Close() // the duplicate of the descriptor stays open
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	nonce := make([]byte, 16)
 	binary.LittleEndian.PutUint64(nonce, rand.Uint64())

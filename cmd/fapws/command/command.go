@@ -302,7 +302,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		wrong = p.Find()
 	}
 	if wrong != nil {
-		// Check finds further mistakes without loading the applications.
+		// Check finds mistakes other than wrong without loading the applications.
 		others := p.Check(&p.Conf, nil, log)
 		var f *process.ExitError
 		if errors.As(wrong, &f) && others == nil {

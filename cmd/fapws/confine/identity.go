@@ -18,7 +18,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// nobody is the ID of the group for a user without an entry in the user database, which by convention owns no files.
+// nobody is the ID of the group that by convention owns no files, for a user without an entry in the user database.
 const nobody = "65534"
 
 // Identity contains the numeric uid and group IDs of a user, and the values for the environment variables that programs

@@ -267,7 +267,7 @@ func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 	asked := 1
 	fapwstest.Eventually(t, "a thread waits for the GIL", func() bool {
 		select {
-		// The handler releases the GIL to open the pipe, and the request ended before that.
+		// The request has ended before the handler releases the GIL to open the pipe.
 		case <-bodies:
 			asked--
 		default:

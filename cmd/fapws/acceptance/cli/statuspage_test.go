@@ -154,7 +154,7 @@ func TestStatusPageRejectsRemoteAndCrossSiteRequests(t *testing.T) {
 func TestStatusPageOpensWithThePasswordOfItsHost(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	fapwstest.Write(t, dir+"/htpasswd", "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n") // secret
+	fapwstest.Write(t, dir+"/htpasswd", "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n") // hash of the password "secret"
 	file := fapwstest.Write(t, dir+"/fapws.toml",
 		"status = \"/_fapws\"\nauth = { realm = \"device\", users = \"htpasswd\" }\n[[host]]\nroot = \".\"\n")
 	s := fapwstest.Command{Flags: []string{"-c", file}}.Serve(t, fapwstest.Threads)

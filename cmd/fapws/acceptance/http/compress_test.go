@@ -265,7 +265,7 @@ func TestFurtherOpenResponsesAreSentAsTheyAre(t *testing.T) {
 	})
 }
 
-// Otherwise, the length of a page would reveal whether the guess of another site occurs in a secret.
+// The length of a compressed page must not reveal whether another site's guess occurs in a secret.
 func TestOtherSitesCannotMeasureCompressedSecrets(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py", "--h2c", "--forwarded-allow-ips", "127.0.0.1")

@@ -99,7 +99,7 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 		c = open("/floods/unread")
 		c.Conn.(*net.TCPConn).CloseWrite()
 		noted("/floods/unread", "OSError")
-		// After the client has disconnected, the task that continues does not delay other clients either.
+		// A task that continues after its client has disconnected does not delay other clients, either.
 		c = open("/counts/gone", "x")
 		fapwstest.ResetSocket(c)
 		s.Get("/gone", 200)

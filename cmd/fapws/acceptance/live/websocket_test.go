@@ -518,7 +518,7 @@ func TestWebSocketClientMayDisconnectDuringOnOpen(t *testing.T) {
 
 func TestWebSocketFloodWaitsAtTheClientOfASlowCallback(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py") // inline only the loop is slow
+	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py") // inline, only the event loop would be slow
 	c := smallBuffers(s.Socket("/room"))
 	var n, threads, files, before, after int
 	fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &before)

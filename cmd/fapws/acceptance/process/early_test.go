@@ -98,7 +98,7 @@ func TestServerAnswersWhileAllWorkersAreReplaced(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, inline}, func(t *testing.T, m fapwstest.Mode) {
 		s, file := early(t, m, "--health", "/healthz")
 		goOn(t, file, "")
-		s.Says("http://" + s.Address + "/") // the first worker alone answers before
+		s.Says("http://" + s.Address + "/") // only the first worker answers before
 		fapwstest.Must(t, os.Remove(file+".go"))
 		for _, pid := range s.Workers() {
 			fapwstest.Must(t, syscall.Kill(pid, syscall.SIGKILL))

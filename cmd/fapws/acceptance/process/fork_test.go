@@ -421,7 +421,7 @@ func TestForkRejectsApplicationsThatItCannotServe(t *testing.T) {
 	} {
 		for _, word := range [][]string{{"check"}, nil} {
 			if word != nil && c.script == broken {
-				continue // The check does not report this error without --fork either.
+				continue // Without --fork, the check does not report this error, either.
 			}
 			code, _, stderr := fapwstest.Command{Flags: slices.Concat(word, []string{"--fork", "--bind", "127.0.0.1:0"},
 				c.flags), Script: c.script}.Run(t)

@@ -97,7 +97,7 @@ func logSite(t *testing.T, folder string) (date string) {
 	fapwstest.Write(t, folder+"/site/sub/index.html", "<p>index\n")
 	fapwstest.Write(t, folder+"/site/locked/x.txt", "secret\n")
 	fapwstest.Write(t, folder+"/site/error.txt", "sorry\n")
-	const apr1 = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=" // secret
+	const apr1 = "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=" // hash of the password "secret"
 	fapwstest.Write(t, folder+"/users", "ann:"+apr1+"\n")
 	for _, name := range []string{folder, folder + "/site"} {
 		fapwstest.Must(t, os.Chmod(name, 0o755))

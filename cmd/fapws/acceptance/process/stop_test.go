@@ -70,7 +70,7 @@ func TestStopFinishesARequestWhoseBodyIsArriving(t *testing.T) {
 
 func TestUnixSocketServesRequests(t *testing.T) {
 	t.Parallel()
-	socket := fapwstest.PublicFolder(t) + "/s" // names of sockets are short
+	socket := fapwstest.PublicFolder(t) + "/s" // the kernel limits the length of a socket's path (unix(7))
 	s := fapwstest.Command{Script: "environ.py", Flags: []string{"--bind", "unix:" + socket}}.Start(t)
 	s.Says(`(?m)unix:` + socket)
 	w := fapwstest.Dial(t, "unix", socket)

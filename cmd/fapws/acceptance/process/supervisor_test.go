@@ -194,7 +194,7 @@ func TestWorkerThatExitsIsReplaced(t *testing.T) {
 	w.Get("/enter?" + folder)
 	fapwstest.FileSays(t, folder+"/entered", "yes")
 	for _, pid := range old {
-		// Workers ignore all these signals but the last, because they are meant for the supervisor.
+		// Workers ignore all signals in this list but the last, because these signals are meant for the supervisor.
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTTIN,
 			syscall.SIGTTOU, syscall.SIGTERM} {
 			fapwstest.Must(t, syscall.Kill(pid, sig))

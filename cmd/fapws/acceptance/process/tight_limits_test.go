@@ -47,9 +47,9 @@ func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 				func(t *testing.T, m fapwstest.Mode) {
 					c := fapwstest.Command{Script: "hello.py", Shell: "ulimit " + tt.limit}.ForOtherUsers(t)
 					if n, is := strings.CutPrefix(tt.limit, "-u "); is {
-						c.Shell = "{ ulimit -u " + n + " 2>/dev/null || ulimit -p " + n + "; }" // bash or dash
+						c.Shell = "{ ulimit -u " + n + " 2>/dev/null || ulimit -p " + n + "; }" // for bash, else for dash
 					}
-					if strings.HasPrefix(tt.limit, "-u") && os.Geteuid() == 0 { // root is exempt
+					if strings.HasPrefix(tt.limit, "-u") && os.Geteuid() == 0 { // the limit does not apply to root
 						script := fapwstest.Source(t, c.Script)
 						c.Script = fapwstest.Write(t, fapwstest.PublicFolder(t)+"/app.py", script)
 						// The limit counts the processes of all modes, so each mode gets its own user.

@@ -116,7 +116,7 @@ func TestTimeoutOfAHandlerInCAnswers504(t *testing.T) {
 	})
 }
 
-// This handler catches every exception and continues.
+// The handler of this test catches every exception and continues.
 func TestTimeoutDoesNotWaitForAStubbornInlineHandler(t *testing.T) {
 	t.Parallel()
 	s, folder := hanging(t, fapwstest.Inline, "--timeout", "100ms")

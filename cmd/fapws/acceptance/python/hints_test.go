@@ -59,7 +59,7 @@ func TestEarlyHintsArriveBeforeTheResponse(t *testing.T) {
 				t.Errorf("%s: %d %v", target, r.StatusCode, r.Header)
 			}
 			fapwstest.Write(t, folder+"/go", "")
-			if target == "/asgi/waits" { // the hint behind http.response.start
+			if target == "/asgi/waits" { // the hint that follows http.response.start
 				if r, err := http.ReadResponse(w.In, nil); err != nil || r.StatusCode != 103 {
 					t.Error(r, err)
 				}

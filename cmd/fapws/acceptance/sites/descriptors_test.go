@@ -69,7 +69,7 @@ func TestTrustedProxyThatForwardsNoAddressHasNoShareOfDescriptors(t *testing.T) 
 		"[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \"http://%s\"\n", silent.Addr()))
 	s := fapwstest.Command{Dir: dir, Shell: "ulimit -n 256",
 		Flags: []string{"-c", config, "--forwarded-allow-ips", "127.0.0.1"}}.Serve(t, fapwstest.Mode{})
-	before, clients := len(s.Descriptors()), 85 // the share of one client is 64
+	before, clients := len(s.Descriptors()), 85 // the share of one client is 64 descriptors
 	for range clients {
 		c := s.Dial()
 		defer c.Close()

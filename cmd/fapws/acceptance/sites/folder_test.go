@@ -64,7 +64,7 @@ func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 		"no-cache")
 	if strings.Contains(page.Text, "hidden") || strings.Contains(page.Text, "<script") ||
 		strings.Contains(page.Text, "<i>") || strings.Contains(page.Text, `"./out`) ||
-		strings.Contains(page.Text, "display:none") { // phones show name, size and date, too
+		strings.Contains(page.Text, "display:none") { // on phones, the page shows name, size and date, too
 		t.Errorf("%s", page.Text)
 	}
 	links := listed.FindAllStringSubmatch(page.Text, -1)

@@ -134,7 +134,7 @@ func TestClientsOfATrustedProxyHaveTheirOwnRates(t *testing.T) {
 		{"192.0.2.1", "200 200 429"},
 		{"192.0.2.2", "200 200 429"},
 		{"2001:db8::1", "200 200 429"},
-		{"2001:db8::ffff:2", "429 429 429"}, // of the same /64
+		{"2001:db8::ffff:2", "429 429 429"}, // an address in the same /64 network
 		{"2001:db8:0:1::1", "200 200 429"},
 	} {
 		if got := statuses(t, s, "/a /a /a", "-H", "X-Forwarded-For: "+c.from); got != c.want {

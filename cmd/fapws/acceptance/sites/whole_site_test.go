@@ -67,7 +67,7 @@ files = "www"
 allow = ["all"]
 `, map[string]string{
 		"www/index.html": "index",
-		"htpasswd":       "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // secret
+		"htpasswd":       "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // hash of the password "secret"
 		"app.py": "def handler(environ, start_response):\n    return environ['REMOTE_USER']\n\nPATHS = " +
 			"[('/', handler)]\n",
 	})
@@ -111,7 +111,7 @@ cgi = "bin"
 		"www/index.html": "index", "www/private/a.txt": "secret", "www/public.txt": "public", "www/a.key": "key",
 		"www/dir/index.key": "key",
 		"bin/x.key":         shell(plain, "printf '%s' $PATH_INFO"), "bin/y": shell(plain, "printf '%s' $PATH_INFO"),
-		"htpasswd": "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // secret
+		"htpasswd": "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // hash of the password "secret"
 		"app.py": "def handler(environ, start_response):\n    return environ['PATH_INFO']\n\nPATHS = [('/', " +
 			"handler)]\n",
 	})
