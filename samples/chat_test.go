@@ -102,7 +102,6 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 			if code := ann.closed(); code != 1003 {
 				t.Errorf("closed with %d after bytes", code)
 			}
-			// The room keeps its messages, even if it had no members for a while.
 			ann = s.talk(chatPath("den", "Ann"), "chat")
 			ann.hears("Ann", "Hello")
 

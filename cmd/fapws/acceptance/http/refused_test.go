@@ -79,8 +79,8 @@ func TestConnectionClosesAfterARejectedRequestHoweverItIsSplit(t *testing.T) {
 }
 
 // refuses sends each of requests in two and in three pieces, cut at every byte or at the ends of lines. The pieces of
-// all cuts are sent in rounds. Between the rounds the server answers another request, so that it has most likely read
-// the pieces.
+// all cuts are sent in rounds, between which the server answers another request, so that it has most likely read the
+// pieces.
 func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, everywhere bool) {
 	t.Helper()
 	other := fapwstest.NewClient(t, dial())

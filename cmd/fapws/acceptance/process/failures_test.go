@@ -27,7 +27,7 @@ func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 		why   string
 	}{
 		{"a full disk", smallDisk(t, 800), "no space left on device"},
-		{"a limit of file sizes", func(string) string { return "ulimit -f 1200" }, "file too large"}, // in 512-byte blocks
+		{"a limit of file sizes", func(string) string { return "ulimit -f 1200" }, "file too large"}, // 512-byte blocks
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

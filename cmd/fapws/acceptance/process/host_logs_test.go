@@ -72,8 +72,7 @@ func textOf(t *testing.T, name string) string {
 	return string(text)
 }
 
-// Handlers for the host have caused the output in its log. Several hosts may share an application. If the log is "off",
-// the output is discarded.
+// Handlers for the host have caused the output in its log. If the log is "off", the output is discarded.
 func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "")

@@ -274,7 +274,7 @@ func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 	s.Signal(syscall.SIGHUP)
 	manager.hears(`^RELOADING=1\nMONOTONIC_USEC=[0-9]+$`)
 	manager.hears(`^READY=1`)
-	s.Signal(syscall.SIGUSR2) // USR2 replaces the program that the process runs.
+	s.Signal(syscall.SIGUSR2)
 	s.Says("upgraded")
 	manager.hears(serving)
 	manager.hears(`^WATCHDOG=1$`)

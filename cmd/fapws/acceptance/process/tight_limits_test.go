@@ -47,7 +47,7 @@ func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 				func(t *testing.T, m fapwstest.Mode) {
 					c := fapwstest.Command{Script: "hello.py", Shell: "ulimit " + tt.limit}.ForOtherUsers(t)
 					if n, is := strings.CutPrefix(tt.limit, "-u "); is {
-						c.Shell = "{ ulimit -u " + n + " 2>/dev/null || ulimit -p " + n + "; }" // for bash, else for dash
+						c.Shell = "{ ulimit -u " + n + " 2>/dev/null || ulimit -p " + n + "; }" // bash, else dash
 					}
 					if strings.HasPrefix(tt.limit, "-u") && os.Geteuid() == 0 { // the limit does not apply to root
 						script := fapwstest.Source(t, c.Script)

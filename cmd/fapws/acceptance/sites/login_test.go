@@ -164,7 +164,7 @@ func TestUserCommandAddsAndRemovesUsers(t *testing.T) {
 	}
 }
 
-// The server reads the file again when it has changed. If the new file is damaged, the users remain the same.
+// If the new file is damaged, the users remain the same.
 func TestUsersOfAFileLogInByBasicAuthentication(t *testing.T) {
 	t.Parallel()
 	sha := func(password string) string {

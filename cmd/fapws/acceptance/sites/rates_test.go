@@ -50,7 +50,6 @@ func TestClientThatExceedsTheRateGets429(t *testing.T) {
 	t.Parallel()
 	s := limited(t, "[[host]]\nroot = \"site\"\napp = \"app:app\"\n[[host.route]]\nprefix = \"/api/\"\n"+
 		"rate = \"1/h burst 4\"\n[[host.route]]\nprefix = \"/free/\"\nrate = false\n")
-	// HTTP/1 and HTTP/2 count together.
 	for range 2 {
 		if got := statuses(t, s, "/api/a", "--http2-prior-knowledge"); got != "200" {
 			t.Error(got)

@@ -112,7 +112,7 @@ func TestRawSocketOfALibraryUsesTLS(t *testing.T) {
 }
 
 // Connections with TLS cannot move to another worker. A stream of events ends after a complete event, and its client
-// reconnects and gets the events that it has missed. A WebSocket is closed with 1012.
+// reconnects and gets the events that it has missed.
 func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Workers)
