@@ -43,8 +43,8 @@ const (
 	NeedsLookup
 )
 
-// A Decision is the result of Decide. Its slices refer to Request.Head until Keep is called. The next call of Decide
-// reuses the memory of the Decision.
+// A Decision is the result of Decide. Its slices refer to Request.Head until Keep is called, and its memory is reused
+// by the next call of Decide.
 type Decision struct {
 	Outcome Outcome
 
@@ -82,7 +82,7 @@ var (
 	slash    = []byte("/")
 )
 
-// Decide stores the decision about r in d. Decide changes r.Parsed.Query if it rewrites the path.
+// Decide stores the decision about r in d, and changes r.Parsed.Query if it rewrites the path.
 func (t *Table) Decide(d *Decision, r Request) {
 	d.table, d.request, d.Head = t, r, r.Head
 	d.Outcome, d.Status, d.Fields, d.Text, d.Fault, d.Cert = Found, 0, nil, "", "", ""
@@ -129,11 +129,10 @@ func (d *Decision) Admit() {
 	}
 }
 
-// Skip is called after NeedsLookup if the mount has nothing for the path. Skip continues with the next mount.
+// Skip is called after NeedsLookup if the mount has nothing for the path, and continues with the next mount.
 func (d *Decision) Skip() { d.follow() }
 
-// Keep copies Head and Path, so that d no longer depends on Request.Head. Request.Parsed must stay valid as long as
-// d.
+// Keep copies Head and Path, so that d no longer depends on Request.Head, but still on Request.Parsed.
 func (d *Decision) Keep() {
 	d.Head, d.Path = bytes.Clone(d.Head), bytes.Clone(d.Path)
 	d.request.Head = d.Head
@@ -144,7 +143,7 @@ func (d *Decision) refuse(status int) bool {
 	return false
 }
 
-// canonical sets d.Path to the canonical path. It returns false if the path has no canonical form.
+// canonical sets d.Path to the canonical path, or returns false if the path has none.
 func (d *Decision) canonical() bool {
 	resolved, ok := http1.ResolvePath(d.scratch.resolved[:0], d.Path)
 	if !ok {
@@ -208,7 +207,7 @@ func (d *Decision) pass(g *Guard) bool {
 	return !g.Admission
 }
 
-// enter selects the current mount. It returns true if routing must continue with the next mount.
+// enter selects the current mount, and returns true if routing must continue with the next mount.
 func (d *Decision) enter() bool {
 	m := &d.table.sites[d.Site].mounts[d.Mount]
 	switch {
@@ -222,8 +221,7 @@ func (d *Decision) enter() bool {
 	return false
 }
 
-// Asked returns the path for an application. The result contains the empty segments that the client sent, except empty
-// segments in SCRIPT_NAME.
+// Asked returns the path for an application, with the empty segments that the client sent, except in SCRIPT_NAME.
 func (d *Decision) Asked() []byte {
 	if d.Resolved != nil && bytes.HasPrefix(d.Resolved, d.Path[:d.Script]) {
 		return d.Resolved
@@ -286,9 +284,9 @@ const (
 	VerifiedCert
 )
 
-// check returns 0 if the client is admitted. Otherwise check returns the status and the text of the response. If the
-// connection was made for a host with different authorities, the status is 421, after which a browser opens a new
-// connection (RFC 9110 §15.5.20).
+// check returns 0 if the client is admitted, or the status and the text of the response. If the connection was made for
+// a host with different authorities, the status is 421, after which a browser opens a new connection (RFC 9110
+// §15.5.20).
 func (n *ClientCert) check(client *conn.Peer) (status int, text string) {
 	t := client.TLS
 	switch {

@@ -30,7 +30,7 @@ const (
 
 type forwarding [len(forwardFields)][]string
 
-// Origin is the client as trusted proxies describe it. A string is empty if no trusted proxy sent the value.
+// Origin is the client as trusted proxies describe it; a string is empty if no trusted proxy sent the value.
 type Origin struct {
 	addr, port     string
 	proto          string
@@ -44,10 +44,8 @@ type Origin struct {
 const maxPrefix = 256 // maximum length of a path prefix, in bytes
 
 // origin walks the chain of forwarding fields from the nearest proxy, which is trusted, to the first untrusted address.
-// Everything beyond this address can be forged.
-//
-// X-Forwarded-For takes precedence over Forwarded, because nearly every proxy sets X-Forwarded-For, and most of them
-// forward the client's Forwarded field unchanged.
+// Everything beyond this address can be forged. X-Forwarded-For takes precedence over Forwarded, because nearly every
+// proxy sets X-Forwarded-For, and most of them forward the client's Forwarded field unchanged.
 func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 	hops, found := 0, false
 	if len(f[client]) == 0 {
@@ -74,8 +72,7 @@ func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 	return o
 }
 
-// followFor evaluates X-Forwarded-For. The result is the number of proxies that appended to the field; it is at least
-// 1.
+// followFor evaluates X-Forwarded-For, and returns the number of proxies that appended to the field, at least 1.
 func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops int) {
 	for member := range backwards(lines) {
 		hops++
@@ -99,7 +96,7 @@ func (o *Origin) step(field, node string, trusted func(netip.Addr) bool) bool {
 	return trusted(addr)
 }
 
-// followForwarded evaluates Forwarded. It returns false if it could not parse any element of the field. If several
+// followForwarded evaluates Forwarded, and returns false if it could not parse any element of the field. If several
 // trusted proxies sent a scheme or host, the values from the proxy that is nearest to the client apply.
 func (o *Origin) followForwarded(lines []string, trusted func(netip.Addr) bool) (hops int, found bool) {
 	for _, line := range slices.Backward(lines) {
@@ -140,7 +137,7 @@ func (o *Origin) set(to *string, field, value string, valid bool) {
 	}
 }
 
-// setProto sets the scheme. It also accepts wss and ws, which Traefik sends for WebSocket handshakes.
+// setProto sets the scheme, also from wss and ws, which Traefik sends for WebSocket handshakes.
 func (o *Origin) setProto(field, s string) {
 	switch strings.ToLower(s) {
 	case "https", "wss":
@@ -283,8 +280,8 @@ func lastElement(list string) (e element, rest string, more, ok bool) {
 	return element{}, "", false, false
 }
 
-// forwardedPair matches a parameter of a Forwarded field. It also accepts values that should be quoted but are not,
-// such as an address with a port.
+// forwardedPair matches a parameter of a Forwarded field, even with a value that should be quoted but is not, such as
+// an address with a port.
 var forwardedPair = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^([^=;, \t"]+)=(?:"((?:[^"\\]|\\.)*)"|([^";, \t\\]+))[ \t]*(?:;|$)`)
 })

@@ -25,10 +25,9 @@ type Site struct {
 type Mount struct {
 	// Prefix is a prefix of the canonical path and must be canonical itself.
 	Prefix string
-	// Within is a second prefix that the path must have. It is not part of SCRIPT_NAME.
+	// Within is a second prefix that the path must have, and that is not part of SCRIPT_NAME.
 	Within string
-	// Having, if not empty, is a pattern in the syntax of Match. At least one segment of the path below Within must
-	// match it.
+	// Having, if not empty, is a pattern like Match that at least one segment of the path below Within must match.
 	Having string
 
 	// Match, if not empty, is a pattern for a segment in the syntax of path.Match, such as "*.php". If Inner is false,
@@ -42,7 +41,8 @@ type Mount struct {
 
 	Except []string // prefixes that the path must not have
 
-	// Optional means that the mount may have nothing for a path. Decision.Skip then continues with the next mount.
+	// Optional means that the mount may have nothing for a path, after which Decision.Skip continues with the next
+	// mount.
 	Optional bool
 
 	// Rewrite, if not nil, changes the path, and routing continues with the next mount.
@@ -50,15 +50,14 @@ type Mount struct {
 	Guard   Guard
 }
 
-// A Guard checks requests. The zero value of a Guard admits every client.
+// A Guard checks requests; the zero value admits every client.
 type Guard struct {
 	// Allow and Deny are networks of clients. A client in Allow is admitted. A client in Deny but not in Allow is
 	// rejected (403). A client in neither is admitted, unless Allow is set and Deny is empty. A client of a unix socket
 	// has no address and belongs only to networks that contain all addresses.
 	Allow, Deny []netip.Prefix
 
-	// Cert is the certificate that the client must present. A client without it gets 403, or 421 if its connection was
-	// made for a different host.
+	// Cert is the certificate without which a client gets 403, or 421 if its connection was made for a different host.
 	Cert ClientCert
 
 	// Methods are the permitted methods. GET includes HEAD. If Methods is empty, all methods are permitted. A request
@@ -74,7 +73,7 @@ func (g *Guard) restricts() bool {
 	return len(g.Allow)+len(g.Deny)+len(g.Methods) > 0 || g.Cert.Authorities != "" || g.Admission
 }
 
-// A Table contains the sites. A Table is not safe for concurrent use.
+// A Table contains the sites, and is not safe for concurrent use.
 type Table struct {
 	sites []site
 	hosts *hosts // nil if there is only one site
@@ -150,8 +149,8 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 	return n, true
 }
 
-// check returns 0 if the guard admits the request. Otherwise check returns the status of the response, and a text if
-// the reason is the client certificate. check does not check the password.
+// check returns 0 if the guard admits the request, or else the status of the response, and a text if the reason is the
+// client certificate. check does not check the password.
 func (g *Guard) check(d *Decision) (status int, text string) {
 	if len(g.Allow)+len(g.Deny) > 0 && !g.admits(d.request.Client.Addr) {
 		return 403, ""
@@ -211,7 +210,7 @@ func checkPattern(pattern string) error {
 	return nil
 }
 
-// find returns the end of the first segment in name[from:] that matches the pattern, or -1. If whole is true, only the
+// find returns the end of the first segment in name[from:] that matches the pattern, or -1; if whole is true, only the
 // last segment counts.
 func find(pattern string, name []byte, from int, whole bool) int {
 	end := from - 1
@@ -236,10 +235,10 @@ type hosts struct {
 	scratch [256]byte
 }
 
-// maxHost limits the length of a host, in bytes. Names in DNS have at most 253 bytes.
+// maxHost limits the length of a host, in bytes; names in DNS have at most 253.
 const maxHost = 255
 
-// newHosts returns nil if every request belongs to the first site. The error has one line.
+// newHosts returns nil if every request belongs to the first site, or an error of one line.
 func newHosts(sites []Site, strict bool) (*hosts, error) {
 	h := &hosts{exact: map[string]int{}, wild: map[string]int{}}
 	for i := range sites {
@@ -278,7 +277,7 @@ func (h *hosts) add(name string, site int) error {
 	return nil
 }
 
-// HostName normalizes a name for Site.Names, so that equivalent names become equal. The error has one line.
+// HostName normalizes a name for Site.Names, so that equivalent names become equal, or returns an error of one line.
 func HostName(name string) (string, error) {
 	key := strings.TrimSuffix(strings.ToLower(name), ".")
 	bare := strings.TrimPrefix(key, "*.")
@@ -328,7 +327,7 @@ func (h *hosts) find(host []byte) int {
 }
 
 // NormalHost appends host, the value of a Host field, to dst in lower case, without the port and the trailing dot. An
-// IPv6 literal gets its shortest form. If host is too long, NormalHost appends nothing.
+// IPv6 literal gets its shortest form; a host that is too long is not appended.
 func NormalHost(dst, host []byte) []byte {
 	if len(host) > maxHost {
 		return dst
