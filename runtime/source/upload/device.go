@@ -17,8 +17,7 @@ import (
 	"fapws/runtime/backend"
 )
 
-// A device is a target for a device file or a FIFO, which is written in place. A block device is written from its
-// beginning.
+// A device is a target for a device file, written in place from its beginning, or a FIFO.
 type device struct {
 	options *Options
 	path    string
@@ -63,9 +62,9 @@ func (t *device) ready(f *os.File, file stored) error {
 	return err
 }
 
-// A single is a target for one upload at a time: a descriptor that the script has opened, or the handler. All uploads
-// share the file position of the descriptor. The handler is for storage without a file, such as flash memory that is
-// erased and written in blocks (MTD). The handler receives a line of JSON (inquiry), followed by a piece of the upload.
+// A single is a target for one upload at a time: a descriptor that the script has opened, or the handler. The handler
+// is for storage without a file, such as flash memory that is erased and written in blocks (MTD). The handler receives
+// a line of JSON (inquiry), followed by a piece of the upload.
 type single struct {
 	options *Options
 	f       *os.File // nil if the target is the handler

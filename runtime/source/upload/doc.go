@@ -3,8 +3,8 @@
 // memory as a whole, and is written to disk only once. If the disk is slow, the flow control of the body pauses the
 // client.
 //
-// A file has a temporary name in its directory until it is complete, matches its digest, and is synchronized to disk.
-// Then it is renamed. The temporary name is derived from the final name, and the file is locked (flock(2)) while a
+// A file has a temporary name in its directory until it is complete, matches its digest, and is synchronized to disk,
+// and is then renamed. The temporary name is derived from the final name, and the file is locked (flock(2)) while a
 // process writes it. Therefore any worker rejects a second simultaneous upload with the same name, and a file that a
 // killed server has left, which is not locked, differs from a file that is being written.
 //

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// A draft is a file that is being received. A draft belongs to one goroutine at a time.
+// A draft is a file that is being received, by one goroutine at a time.
 type draft struct {
 	file   stored
 	f      *os.File

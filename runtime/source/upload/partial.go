@@ -51,8 +51,8 @@ type partial struct {
 	touched time.Time
 }
 
-// shown returns an identifier of the upload for reports, which all clients may read. The id itself is secret, because
-// it permits resuming the upload.
+// shown returns an identifier for reports, which all clients may read, unlike the id, which permits resuming the
+// upload.
 func (p *partial) shown() string {
 	sum := sha256.Sum256([]byte(p.id))
 	return hex.EncodeToString(sum[:12])
@@ -88,7 +88,7 @@ func (t *directory) create(id string, what description) (p *partial, err error) 
 
 type unfinished struct{ id, owner string }
 
-// admit returns an error if the directory or the client has too many unfinished uploads. The caller must hold
+// admit returns an error if the directory or the client has too many unfinished uploads; the caller must hold
 // t.creating.
 func (t *directory) admit(owner string) error {
 	dir, err := t.open()
@@ -243,7 +243,7 @@ func discard(dir *os.Root, id string) bool {
 	return err == nil
 }
 
-// remove removes the files of p. The partial p must not be used afterwards.
+// remove removes the files of p, which must not be used afterwards.
 func (p *partial) remove() {
 	_ = p.dir.Remove(hiddenPrefix + p.id + descriptionSuffix)
 	p.abort()

@@ -30,7 +30,6 @@ type target interface {
 	begin(w *backend.Response, id string, file stored) (*draft, error)
 }
 
-// newTarget returns the target that the options describe.
 func newTarget(o *Options) (target, error) {
 	switch {
 	case o.Pieces > 0:
@@ -130,7 +129,7 @@ func temporary(name string) string {
 	return hiddenPrefix + hex.EncodeToString(sum[:12]) + partSuffix
 }
 
-// open opens the directory. The first call of open also removes incomplete files that a killed server has left.
+// open opens the directory, and at first also removes incomplete files that a killed server has left.
 func (t *directory) open() (*os.Root, error) {
 	dir, err := system.OpenRoot(t.path)
 	if err == nil && !t.swept.Swap(true) {
@@ -241,7 +240,7 @@ func (d *draft) room(file stored) error {
 
 const maxName = 255 // in bytes; most file systems support 255
 
-// checkName returns why a file name from a client is invalid, or "". A valid name contains no path and is not hidden,
+// checkName returns why a file name from a client is invalid, or "": a valid name contains no path and is not hidden,
 // because partial uploads have hidden names.
 func checkName(name string) (wrong string) {
 	switch {

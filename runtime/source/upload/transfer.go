@@ -125,7 +125,7 @@ func (t *transfer) formFile(f *form, file stored, content io.Reader) error {
 	return d.seal()
 }
 
-// fits returns an error if size additional bytes would exceed the limit. A negative size is unknown.
+// fits returns an error if size additional bytes, or an unknown number if size is negative, would exceed the limit.
 func (t *transfer) fits(size int64) error {
 	if t.total+max(size, 0) > t.limit {
 		return t.tooLarge
@@ -140,7 +140,7 @@ func (t *transfer) begin(file stored) (d *draft, err error) {
 	if err == nil {
 		d.file = file
 		t.drafts = append(t.drafts, d)
-		// A write to a FIFO may block. Stop it when the client disconnects.
+		// A write to a FIFO may block, so stop it when the client disconnects.
 		if d.release == nil {
 			context.AfterFunc(t.r.Context, func() { _ = d.f.SetWriteDeadline(time.Unix(1, 0)) })
 		}

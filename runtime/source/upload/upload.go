@@ -38,7 +38,6 @@ type Upload struct {
 	finished []finished // the most recently stored tus uploads; guarded by mu
 }
 
-// New returns an Upload.
 func New(o Options) (*Upload, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -61,8 +60,8 @@ func New(o Options) (*Upload, error) {
 
 const closeWithin = 5 * time.Second
 
-// Close waits until all uploads have ended and removed their temporary files. Before that, the server must have
-// disconnected the clients.
+// Close waits until all uploads have ended and removed their temporary files, after the server has disconnected the
+// clients.
 func (u *Upload) Close() error {
 	u.mu.Lock()
 	active := slices.Clone(u.active)
@@ -167,7 +166,7 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 		Then: exchange.Refusal{}})
 }
 
-// named reports whether clients choose file names. Otherwise the target is a single file.
+// named reports whether clients choose file names, unlike for a target that is a single file.
 func (u *Upload) named() bool {
 	t, ok := u.target.(*directory)
 	return ok && t.only == ""
@@ -229,7 +228,8 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	return nil
 }
 
-// tooLarge returns the error for an upload of size bytes that exceeds the limit. A negative size is unknown.
+// tooLarge returns the error for an upload of size bytes, or of unknown size if size is negative, that exceeds the
+// limit.
 func (u *Upload) tooLarge(size int64) error {
 	return refuse(413, "the upload is too large: size %d or more, limit %d (max-size)", max(size, u.options.MaxSize+1),
 		u.options.MaxSize)
@@ -290,7 +290,7 @@ var (
 	errNoSpace = &refusal{status: 507, text: "not enough space for the upload"}
 )
 
-// refusalOf converts an error to a refusal. For an error of the file system, the refusal has a cause, which is logged.
+// refusalOf converts an error to a refusal, whose cause is logged if it is an error of the file system.
 func refusalOf(err error) *refusal {
 	var r *refusal
 	switch {
@@ -309,7 +309,7 @@ type Options struct {
 	// FIFO to which uploads are written. Path need not exist if its parent directory exists.
 	Path string `json:"path" key:"to" is:"path" needs:"the path of a directory or file" short:"a directory, the path of a file"`
 
-	// Descriptor is the file descriptor to which uploads are written if Path is empty. New duplicates the descriptor.
+	// Descriptor is the file descriptor, duplicated by New, to which uploads are written if Path is empty.
 	Descriptor int `json:"descriptor"`
 
 	// Pieces is the size, in bytes, of the pieces in which uploads are passed to the handler (see device.go). 0 means
@@ -326,7 +326,7 @@ type Options struct {
 	Mode    int   `json:"mode" key:"mode" is:"mode"`
 	// Channel receives events about the progress of uploads; empty for none.
 	Channel string `json:"channel" key:"channel"`
-	// Resumable enables the tus protocol. This requires that Path is a directory or a file.
+	// Resumable enables the tus protocol, if Path is a directory or a file.
 	Resumable bool `json:"resumable" key:"resumable"`
 	// Expires is how long an upload that the client does not resume is kept.
 	Expires time.Duration `json:"expires" key:"expires"`
