@@ -112,8 +112,8 @@ var (
 	percent     = pattern(`%\{(\w+)\}`)
 	backslashed = pattern(`(?s)\\([^$])`) // substitute handles \$
 
-	// unknown matches operators of Apache 2.4 that are not supported. They are errors, because treating them as words
-	// would silently change the meaning of an expression.
+	// unknown matches unsupported operators of Apache 2.4, which are errors, because as words they would silently
+	// change the meaning of an expression.
 	unknown = pattern(`^(?:-[A-Za-z]\w*|and|or|not|in|eq|ne|lt|le|gt|ge)$`)
 )
 

@@ -112,8 +112,7 @@ func below(base, name string) (string, error) {
 	return directory(base) + path.Clean(name), nil
 }
 
-// fileTarget returns the URL path that includes a file, which must exist. The include then sends whatever the server
-// sends for this path.
+// fileTarget returns the URL path that includes a file, which must exist, as the server sends it.
 func (p *page) fileTarget(name string) (string, error) {
 	onDisk, err := below(p.f.name, name)
 	if err != nil {
@@ -125,7 +124,7 @@ func (p *page) fileTarget(name string) (string, error) {
 	return escapeURL(directory(p.r.Path) + path.Clean(name)), nil
 }
 
-// stat returns information about a file. The parameter name is a decoded path below the document root.
+// stat returns information about a file at a decoded path below the document root.
 func (p *page) stat(name string) (fs.FileInfo, error) {
 	f, info, err := p.s.opt.Files.OpenPath(name)
 	if err != nil {
@@ -208,8 +207,8 @@ func (p *page) cgiTarget(name string) string {
 
 // command runs a shell command in the page's directory. Values from clients must not become part of the command: it
 // gets the variables as its environment, and the groups of the last matched pattern as its arguments. As in
-// mod_include, \$ is a dollar sign for the shell. The standard error of the command is logged. When the command ends,
-// its child processes are ended, too.
+// mod_include, \$ is a dollar sign for the shell. The standard error of the command is logged, and its child processes
+// end with it.
 func (p *page) command(line string) error {
 	if err := p.s.gate.Enter(p.ctx, p.r.Account()); err != nil {
 		return err

@@ -18,7 +18,7 @@ const (
 	endTag   = "-->"
 )
 
-// A document is a parsed page. A document is immutable and safe for concurrent use.
+// A document is a parsed page, immutable and safe for concurrent use.
 type document struct {
 	nodes []node
 	size  int // approximate memory in bytes

@@ -20,8 +20,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Options determine which pages exist and which elements the pages may use. All fields except Files and Root may be
-// zero.
+// Options determine which pages exist and which elements they may use; all fields except Files and Root may be zero.
 type Options struct {
 	// Files is the document root, which pages cannot leave.
 	Files *static.Files
@@ -85,14 +84,12 @@ type Pages struct {
 	gate  *programs.Gate
 }
 
-// maxPrograms limits the commands of exec cmd that run at the same time. The number of waiting commands is not limited,
-// because each of them belongs to a request.
+// maxPrograms limits the commands of exec cmd that run, but not those that wait, each of which belongs to a request.
 const (
 	maxPrograms = 32
 	maxWaiting  = 1 << 30
 )
 
-// New returns a responder for pages.
 func New(o Options) (*Pages, error) {
 	if len(o.Patterns) == 0 {
 		o.Patterns = []string{"*.shtml"}
@@ -208,7 +205,7 @@ type page struct {
 	stopped bool
 }
 
-// bufferSize is the size of the output buffer, in bytes. A page that fits into it has a Content-Length.
+// bufferSize is the size of the output buffer, in bytes; a page that fits into it has a Content-Length.
 const bufferSize = 64 << 10
 
 func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page {
@@ -369,8 +366,8 @@ func (p *page) variable(name string) (string, bool) {
 	return p.vars.get(name)
 }
 
-// substitute replaces $name and ${name} in a value by the value of the variable, and \$ by a dollar sign. All other
-// backslashes are kept.
+// substitute replaces $name and ${name} in a value by the value of the variable, and \$ by a dollar sign, but keeps
+// other backslashes.
 func (p *page) substitute(s string) string {
 	size := 0
 	return reference().ReplaceAllStringFunc(s, func(text string) string {

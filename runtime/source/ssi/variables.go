@@ -20,8 +20,8 @@ import (
 // repeatedly.
 const maxVariables = 1 << 20
 
-// variables contains the variables that a page and the pages that it includes share, in the order of their creation.
-// Names are case-insensitive.
+// variables contains the variables that a page and its included pages share, by case-insensitive names, in the order of
+// their creation.
 type variables struct {
 	began    time.Time
 	modified time.Time // modification time of the outermost page
@@ -77,7 +77,7 @@ func (v *variables) get(name string) (string, bool) {
 	return v.list[i].value, true
 }
 
-// depend records that the page depends on a request field. The caller must hold v.mu.
+// depend records that the page depends on a request field; the caller must hold v.mu.
 func (v *variables) depend(field string) {
 	const most = 20
 	field = textproto.CanonicalMIMEHeaderKey(field)
@@ -162,8 +162,8 @@ func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *varia
 	return v
 }
 
-// putQuery sets the variables that contain the query string. As in mod_include, an included page leaves its own query
-// string in them.
+// putQuery sets the variables that contain the query string, in which an included page leaves its own, as in
+// mod_include.
 func (v *variables) putQuery(q string) {
 	v.put("QUERY_STRING", q)
 	v.put("QUERY_STRING_UNESCAPED", escapeShell(unescapeURL(q)))
@@ -191,7 +191,6 @@ func escapeHTML(s string) string { return htmlEscaper.Replace(s) }
 
 func escapeURL(s string) string { return escapePercent(s, "$-_.+!*'(),:;@&=/~", false) }
 
-// escapeForm encodes a value for application/x-www-form-urlencoded.
 func escapeForm(s string) string { return escapePercent(s, ".-*_", true) }
 
 func escapePercent(s, keep string, plus bool) string {
