@@ -32,8 +32,7 @@ type Family struct {
 	Unit string `json:"unit,omitempty"` // "seconds", "bytes" or ""
 	Help string `json:"help"`
 	Over Over   `json:"over,omitempty"`
-	// Bounds are the upper bounds of a histogram's buckets in ascending order, in Unit. The last bucket has no upper
-	// bound.
+	// Bounds are the upper bounds, in Unit and ascending, of a histogram's buckets except the last.
 	Bounds []float64 `json:"bounds,omitempty"`
 	Series []Series  `json:"series"`
 }
@@ -159,7 +158,7 @@ func (s *Series) Label(name string) string {
 }
 
 // Quantile returns the quantile q, from 0 to 1, of a histogram's values. Like Prometheus, Quantile interpolates within
-// a bucket. The result is 0 if there are no values, and the last bound if the quantile is beyond the last bound.
+// a bucket. The result is 0 without values, and at most the last bound.
 func Quantile(bounds []float64, counts []int64, q float64) float64 {
 	all := (&Series{Counts: counts}).Count()
 	if all == 0 || len(bounds) == 0 || len(counts) != len(bounds)+1 {

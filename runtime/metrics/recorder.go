@@ -40,7 +40,7 @@ func (d *durations) series(labels string) (Series, bool) {
 // disconnected before the response began.
 var classes = [...]string{"gone", "1xx", "2xx", "3xx", "4xx", "5xx"}
 
-// mostRoutes limits the number of routes with their own series. Requests for all other routes are counted in the route
+// mostRoutes limits the number of routes with their own series; requests for other routes are counted in the route
 // "other".
 const mostRoutes = 250
 
@@ -71,15 +71,13 @@ type Route struct {
 	limited    atomic.Int64
 }
 
-// Limited counts a request that exceeds a rate limit.
 func (r *Route) Limited() { r.limited.Add(1) }
 
 func NewRecorder() *Recorder {
 	return &Recorder{start: time.Now(), byName: map[[2]string]*Route{}}
 }
 
-// Route returns the counters for a route. The parameter host is "" for the default host, and name is the route's name
-// in the configuration.
+// Route returns the counters for the route that the configuration calls name; host is "" for the default host.
 func (r *Recorder) Route(host, name string) *Route {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -140,8 +138,8 @@ func (r *Recorder) Begin() int64 {
 // earlier stands for the unknown start time of a request that began before the Recorder was created.
 const earlier = -1
 
-// BeganEarlier is called instead of Begin for a request that began before the Recorder was created. Histograms omit the
-// request, because its duration is unknown.
+// BeganEarlier replaces Begin for a request that began before the Recorder was created, and whose unknown duration
+// histograms omit.
 func (r *Recorder) BeganEarlier() int64 {
 	r.arrived++
 	return earlier
