@@ -7,7 +7,7 @@
 // a responder never accesses a connection.
 //
 // A responder may request another page from the server itself (Request.Sub). The subrequest is sent over a socket pair
-// that the server treats as a connection. Therefore it is routed like a client's request, and can reach Python. A
-// subrequest does not count toward max-clients, is not logged in the access log, and may begin while the server stops.
-// At most ten subrequests are nested.
+// that the server treats as a connection, so it is routed like a client's request, and can reach Python. A subrequest
+// does not count toward max-clients, is not logged in the access log, and may begin while the server stops. At most ten
+// subrequests are nested.
 package backend

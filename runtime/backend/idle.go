@@ -29,7 +29,7 @@ type kept[C any] struct {
 	timer *time.Timer
 }
 
-// Take returns an idle connection. The result ok is false if no connection is idle.
+// Take returns an idle connection, or false if there is none.
 func (p *Idle[C]) Take() (c C, ok bool) {
 	for {
 		p.mu.Lock()
@@ -54,8 +54,7 @@ func (p *Idle[C]) remove(at int) {
 	p.kept = slices.Delete(p.kept, at, at+1)
 }
 
-// Put keeps an idle connection. If there are too many idle connections, Put drops the connection that was used least
-// recently.
+// Put keeps an idle connection, and drops the least recently used one if there are too many.
 func (p *Idle[C]) Put(c C) {
 	one := &kept[C]{conn: c}
 	p.mu.Lock()
@@ -87,7 +86,7 @@ func (p *Idle[C]) Len() int {
 	return len(p.kept)
 }
 
-// Close drops all idle connections. Later calls of Put drop their connections, too.
+// Close drops all idle connections, and those of later calls of Put.
 func (p *Idle[C]) Close() {
 	p.mu.Lock()
 	p.closed = true

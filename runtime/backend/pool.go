@@ -20,8 +20,7 @@ import (
 	"fapws/runtime/tunnel"
 )
 
-// Sends contains functions that continue a response which has a certain header field. If the function is nil, the
-// header field has no effect.
+// Sends contains functions, or nil, that continue a response which has a certain header field.
 type Sends struct {
 	File      exchange.Continuation // for a response with X-Sendfile
 	Accel     exchange.Continuation // for a response with X-Accel-Redirect
@@ -31,8 +30,8 @@ type Sends struct {
 // Pool runs responders and limits the number of requests that they handle at the same time. Each responder can use at
 // most three quarters of the limit, so that a hanging upstream leaves room for other responders.
 type Pool struct {
-	// Sends is for responders that forward the responses of programs or upstreams. Sends must not change while the
-	// server runs.
+	// Sends, which must not change while the server runs, is for responders that forward the responses of programs or
+	// upstreams.
 	Sends Sends
 
 	spoolFailed logfile.Seldom
@@ -264,8 +263,7 @@ func (r *Request) Next() ([]byte, error) {
 
 var ErrInterrupted = errors.New("the request was interrupted")
 
-// Interrupt makes Next return ErrInterrupted instead of waiting for data. Interrupt may be called on any goroutine
-// until Respond returns.
+// Interrupt makes Next return ErrInterrupted instead of waiting for data, on any goroutine until Respond returns.
 func (r *Request) Interrupt() {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()

@@ -8,8 +8,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Limits for the files that store responses for slow clients, in bytes. When a limit is reached, Write waits for the
-// client.
+// Limits for the files that store responses for slow clients, in bytes, at which Write waits for the client.
 const (
 	maxSpool    = 256 << 20
 	maxSpoolAll = 1 << 30 // total for all responses of a Pool
@@ -36,8 +35,7 @@ type spool struct {
 // called before Start.
 func (w *Response) Spools() { w.spool = &spool{} }
 
-// store appends a piece of the response to r to the file if the client is slow. If the file would exceed a limit, store
-// waits for the client.
+// store appends a piece of the response to r to the file if the client is slow, or waits for the client at a limit.
 func (s *spool) store(r *Request, piece []byte) (stored bool, err error) {
 	p := r.pool
 	p.mu.Lock()
