@@ -9,7 +9,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A Compressor creates a filter for each response. The methods of a Compressor must be called on the event loop.
+// A Compressor creates a filter for each response, on the event loop.
 type Compressor struct {
 	conns *conn.Set
 	open  int     // number of responses with a coding.Stream
@@ -22,8 +22,7 @@ func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }
 
 func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.Sink {
 	// A request without Accept-Encoding needs no filter: the response is not compressed, and needs no Vary field,
-	// because every client accepts the uncompressed form. Nor does a subrequest, because the outer response is
-	// compressed.
+	// because every client accepts the uncompressed form.
 	if !x.Req.Parsed.Codings || x.Version < http1.HTTP11 || x.Req.Depth() > 0 {
 		return next
 	}
@@ -37,8 +36,7 @@ func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.S
 	return f
 }
 
-// A filter is the Sink of a response. After the handler has sent its last part, the filter is also the Source of the
-// exchange.
+// A filter is the Sink of a response and, after the handler's last part, the Source of the exchange.
 type filter struct {
 	exchange.Memory
 	c    *Compressor
@@ -76,7 +74,7 @@ func (f *filter) Reply(r exchange.Reply) {
 	next.Reply(r)
 }
 
-// pass sends a part unchanged. After the last part, f must not be used.
+// pass sends a part unchanged; f must not be used after the last part.
 func (f *filter) pass(p *exchange.Part) {
 	next := f.next
 	if p.Last() {
@@ -222,7 +220,6 @@ func (f *filter) whole() {
 	})
 }
 
-// passAll sends the waiting parts and all later parts unchanged.
 func (f *filter) passAll() {
 	waiting := f.waiting
 	f.waiting, f.holds = nil, false
@@ -237,7 +234,6 @@ func (f *filter) OnGone(*exchange.Exchange) {
 	}
 }
 
-// drop releases the waiting parts after the client has disconnected.
 func (f *filter) drop() {
 	if f.stream != nil {
 		f.stream.free()

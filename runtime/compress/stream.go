@@ -19,7 +19,6 @@ const (
 	step = 256 << 10
 )
 
-// A stream compresses the waiting parts of a filter step by step.
 type stream struct {
 	f       *filter
 	encoder *coding.Stream // nil after free
@@ -29,8 +28,7 @@ type stream struct {
 	unsent int // number of compressed bytes that wait for the client
 }
 
-// begins sends the head of a response that is compressed in pieces. The parameter own is the first part from the
-// handler.
+// begins sends the head of a response that is compressed in pieces, and whose first part is own.
 func (f *filter) begins(own *exchange.Part) {
 	if f.c.open == mostStreams {
 		own.Head.Fields = withVary(own.Head.Fields)
