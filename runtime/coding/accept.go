@@ -22,7 +22,7 @@ var names = [Codings]string{"", "gzip", "zstd", "br"}
 
 func (c Coding) String() string { return names[c] }
 
-// A Set is a set of codings. A Set always contains Identity.
+// A Set is a set of codings that always contains Identity.
 type Set [Codings]bool
 
 // Made contains the codings that Compress supports.
@@ -65,7 +65,7 @@ func (a *Accepted) Add(value []byte) {
 
 // Choose returns the coding with the highest weight among the codings in the set has. If weights are equal, Choose
 // prefers brotli to zstd, and zstd to gzip. Choose returns Identity if no other coding is acceptable, even if the
-// client excludes Identity: RFC 9110 §12.5.3 permits this, and a 406 would not help the client.
+// client excludes Identity, as RFC 9110 §12.5.3 permits, because a 406 would not help the client.
 func (a *Accepted) Choose(has *Set) Coding {
 	// Identity is acceptable without a weight, and is chosen only if no other coding is acceptable or Identity has a
 	// higher weight.
@@ -79,8 +79,8 @@ func (a *Accepted) Choose(has *Set) Coding {
 	return best
 }
 
-// Weighted splits "name;q=0.5" into the name and the weight in thousandths (RFC 9110 §12.4.2). An invalid weight
-// counts as 0.
+// Weighted splits "name;q=0.5" into the name and the weight in thousandths (RFC 9110 §12.4.2), or 0 for an invalid
+// weight.
 func Weighted(item []byte) (name []byte, weight int16) {
 	name, params, found := bytes.Cut(item, []byte{';'})
 	name = bytes.Trim(name, " \t")

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// Least is the minimum size of bodies that are compressed, in bytes. A smaller body fits into one packet together
-	// with the response head.
+	// Least is the minimum size of bodies that are compressed, in bytes: a smaller body fits into one packet with the
+	// head.
 	Least = 1 << 10
 
 	// Most limits the size of bodies that are compressed as a whole, in bytes, and thereby the memory and time for
@@ -49,7 +49,7 @@ func Compressible(mediaType string) bool {
 // Turns is a semaphore: its capacity limits how many goroutines work at the same time.
 type Turns chan struct{}
 
-// Processors permits compression on half of the processors. The other processors can serve requests at the same time.
+// Processors permits compression on half of the processors, so that the others can serve requests.
 var Processors = make(Turns, max(1, runtime.GOMAXPROCS(0)/2))
 
 // Take waits for a turn, and returns false if there is no free turn within a second.

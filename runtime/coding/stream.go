@@ -12,7 +12,7 @@ import (
 // streamWindow limits the memory that a Stream and the client's decoder need.
 const streamWindow = 128 << 10
 
-// Stream compresses a body in pieces. Stream belongs to one goroutine at a time.
+// Stream compresses a body in pieces, on one goroutine at a time.
 type Stream struct {
 	coding Coding
 	coded  bytes.Buffer
