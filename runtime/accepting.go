@@ -17,13 +17,13 @@ import (
 // After Shutdown or Retire, Accept only closes ln. Accept is safe for concurrent use.
 func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
 
-// Unlisten stops accepting on ln and closes ln before it returns. Unlisten must not be called on the loop.
+// Unlisten stops accepting on ln and closes ln before it returns, and must not be called on the loop.
 func (s *Server) Unlisten(ln *conn.Listener) {
 	s.do(func() { s.loop.accepting.Unlisten(ln) })
 }
 
-// StopAccepting stops accepting at once, and closes the listeners on the loop. Shutdown and Retire call StopAccepting.
-// StopAccepting is safe for concurrent use.
+// StopAccepting stops accepting at once, and closes the listeners on the loop. Shutdown and Retire call StopAccepting,
+// which is safe for concurrent use.
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
 // room reports whether the server can accept a connection of ln. If the number of clients has reached its limit, room
@@ -86,7 +86,7 @@ func (l *loop) crowded(c *http1conn.Conn) bool {
 }
 
 // reject sends the bytes in last, which may be empty, to a client that the server does not serve, and closes the
-// connection. Before that, reject waits a moment so that the client can close first.
+// connection after a moment in which the client can close first.
 func (l *loop) reject(c *http1conn.Conn, last []byte) {
 	c.Counts = conn.Reject
 	l.Open(c)

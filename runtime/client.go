@@ -20,8 +20,8 @@ import (
 var errBadTarget = errors.New("not an absolute path of a URL")
 
 // The method subrequest implements exchange.Services.Ask. The request arrives on a connection in the same way as
-// requests of clients, and all rules apply to it. The connection does not count as a client and gets no line in the
-// access log. It can begin even while the server stops, because its parent request began earlier.
+// requests of clients, and all rules apply to it. The connection does not count as a client, gets no line in the access
+// log, and can begin even while the server stops, because its parent request began earlier.
 func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte) (*http.Response,
 	error) {
 	return subrequest(ctx, o, target, fields, func(fd int) error {
@@ -98,7 +98,7 @@ func subrequest(ctx context.Context, o exchange.Origin, target string, fields []
 	return r, nil
 }
 
-// The type body is a response body. Closing it closes the connection.
+// The type body is a response body that closes its connection when it is closed.
 type body struct {
 	io.Reader
 	end func()

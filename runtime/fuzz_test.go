@@ -25,8 +25,8 @@ var mixture = []string{
 	"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 }
 
-// FuzzConnection sends arbitrary data in two packets. The server must answer with complete responses and close the
-// connection.
+// FuzzConnection sends arbitrary data in two packets, to which the server must answer with complete responses before it
+// closes the connection.
 func FuzzConnection(f *testing.F) {
 	for _, m := range mixture {
 		f.Add([]byte(m), uint16(20))

@@ -41,8 +41,8 @@ func (l *loop) Do(f func()) { l.s.do(f) }
 
 func (s *Server) Sockets() *live.Sockets { return s.loop.sockets }
 
-// ChangeGroup makes a WebSocket join or leave a group. ChangeGroup does nothing if the WebSocket has ended. ChangeGroup
-// must be called on the loop.
+// ChangeGroup makes a WebSocket join or leave a group. ChangeGroup does nothing if the WebSocket has ended, and must be
+// called on the loop.
 func (s *Server) ChangeGroup(t exchange.Ticket, group string, joins bool) {
 	x := s.loop.app.Exchange(t)
 	if x == nil {

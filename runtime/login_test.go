@@ -36,8 +36,8 @@ func mustAuth(t testing.TB) *auth.Basic {
 	return a
 }
 
-// The response to a wrong password is delayed, longer with each wrong password. A client that has shut down its side
-// has probably disconnected, so its connection closes without this delay.
+// The response to a wrong password is delayed, but not for a client that has shut down its side, and has therefore
+// probably disconnected.
 func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32

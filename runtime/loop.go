@@ -28,8 +28,8 @@ import (
 
 const serverName = "fapws"
 
-// The type loop contains the state and the callbacks of the event loop. It may be used only on the event loop unless a
-// comment says otherwise.
+// The type loop contains the state and the callbacks of the event loop, and may be used only there unless a comment
+// says otherwise.
 type loop struct {
 	s     *Server
 	cfg   *Config
@@ -109,8 +109,8 @@ func newLoop(s *Server) *loop {
 // post makes the loop run f soon, or returns false if the loop has ended. post is safe for concurrent use.
 func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
 
-// recovered closes the connections whose work a panic has interrupted. Usually this is the connection h. After a panic
-// in flushBatch, recovered closes every connection that waits for a response.
+// recovered closes the connections whose work a panic has interrupted. This is usually the connection h or, after a
+// panic in flushBatch, every connection that waits for a response.
 func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	c, ok := h.(*conn.Conn)
 	l.s.logf(logfile.Error, "bug: %v in %s", p, stack)
@@ -168,7 +168,7 @@ func (l *loop) connectionOpened() {
 // output, and continues with pending input.
 func (l *loop) flushBatch() {
 	if l.busyNow {
-		// This is a recursive call, from the closing of a connection. The outer call of flushBatch does the work.
+		// This is a recursive call, from the closing of a connection, whose outer call of flushBatch does the work.
 		return
 	}
 	l.busyNow = true
@@ -202,8 +202,8 @@ func (l *loop) Flush() {
 // Serve starts to accept connections on the listeners, which the server then owns, and returns at once. A request is
 // routed to the site that names its host (or the first site if no site does), and there to the first mount whose prefix
 // matches. The parameter h is the handler for mounts without a handler; it may be nil if every mount has a handler.
-// Serve must be called only once; Accept adds listeners, and Replace changes the sites. The error has one line. It
-// concerns the directories in Config.SendfileRoots and AccelRoots, or the names of sites.
+// Serve must be called only once; Accept adds listeners, and Replace changes the sites. The error has one line about
+// the directories in Config.SendfileRoots and AccelRoots, or the names of sites.
 func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
 	err := s.Replace(all, h, nil)
 	if err == nil {
@@ -315,7 +315,7 @@ func (s *Server) Intact() error {
 	return s.loop.accepting.Intact()
 }
 
-// A besideJob is long work that must run on the loop's thread. During this work, a second goroutine runs the loop.
+// A besideJob is long work that must run on the loop's thread, while a second goroutine runs the loop.
 type besideJob struct {
 	do   func()
 	done chan struct{}

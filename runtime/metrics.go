@@ -35,8 +35,7 @@ func (s *Server) Metrics() (all []metrics.Family) {
 	return all
 }
 
-// answersWithin is how long callers wait until a function has run on the loop. A longer wait means that the loop is
-// blocked.
+// answersWithin is how long callers wait until a function has run on the loop, after which the loop counts as blocked.
 const answersWithin = 20 * time.Millisecond
 
 // noteMetrics stores and returns the current metrics of the loop. noteMetrics must be called on the loop.
@@ -90,7 +89,7 @@ func (l *loop) metrics() []metrics.Family {
 	return all
 }
 
-// Purge removes the matching pages from the cache. Purge must be called on the loop.
+// Purge removes the matching pages from the cache, and must be called on the loop.
 func (s *Server) Purge(all ...cache.Pattern) {
 	if store := s.store.Load(); store != nil {
 		store.PurgeNow(all...)

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The method all returns the HTTP/1 connections. It must be called on the loop.
+// The method all returns the HTTP/1 connections, on the loop.
 func (l *loop) all() (list []*http1conn.Conn) {
 	for _, c := range l.conns.All() {
 		if own, ok := c.Protocol().(*http1conn.Conn); ok {
@@ -34,8 +34,8 @@ func (s *testServer) waiting() (list []*http1conn.Conn) {
 	return list
 }
 
-// A client that shuts down its sending side receives the whole file. When a client disconnects, its file and its
-// connection are closed.
+// A client that shuts down its sending side receives the whole file; after a disconnect, file and connection are
+// closed.
 func TestFilesOnDiskAreSentByOtherGoroutinesInOrder(t *testing.T) {
 	t.Parallel()
 	body := pattern(8 << 20)
@@ -170,8 +170,8 @@ func TestPanicOnTheLoopClosesOnlyTheConnection(t *testing.T) {
 	}
 }
 
-// While the server stops, subrequests succeed until the last connection has closed. Afterwards they fail, although the
-// loop still runs.
+// While the server stops, subrequests succeed until the last connection has closed, and then fail, although the loop
+// still runs.
 func TestSubrequestsAreAnsweredWhileTheServerStops(t *testing.T) {
 	t.Parallel()
 	ending := serve(t, Config{})

@@ -21,8 +21,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// A Server is an HTTP server with an event loop. The methods of a Server may be called on any goroutine except the
-// goroutine of the loop.
+// A Server is an HTTP server with an event loop, whose methods may be called on any goroutine except that of the loop.
 type Server struct {
 	cfg Config
 	// limits for heads that are parsed a second time, after fields were added
@@ -36,7 +35,7 @@ type Server struct {
 	store     atomic.Pointer[cache.Store] // nil if there is no cache
 	stored    int64                       // value of Config.CacheSize when the field store was set
 
-	// Functions from the first Config. Goroutines other than the loop also call them.
+	// Functions from the first Config, which goroutines other than the loop also call.
 	log       func(logfile.Level, string)
 	logClient func(level logfile.Level, client, line string)
 	onIdle    func()
@@ -93,8 +92,8 @@ func (s *Server) begin() (err error) {
 	return nil
 }
 
-// Configure replaces the Config except ReadBuffer, Log, LogClient and OnIdle. Configure is for settings from a script
-// that is loaded on the loop after New. Configure must be called before Serve or Replace.
+// Configure replaces the Config except ReadBuffer, Log, LogClient and OnIdle. It is for settings from a script that is
+// loaded on the loop after New, and must precede Serve or Replace.
 func (s *Server) Configure(cfg Config) {
 	s.do(func() {
 		cfg.Log, cfg.Sites.LogClient, cfg.OnIdle = s.log, s.logClient, s.onIdle
@@ -126,9 +125,9 @@ func (s *Server) configure(cfg Config) {
 	s.loop.sockets.Configure(s.cfg.WebSockets, s.cfg.Channels)
 }
 
-// Do runs f on the loop's goroutine and returns when f has returned. The first call of Do locks the loop to its thread.
-// Therefore thread-local state that f creates, such as an inline interpreter, exists in all later calls of the Handler.
-// Do must not be called on the loop.
+// Do runs f on the loop's goroutine and returns when f has returned. The first call of Do locks the loop to its thread,
+// so thread-local state that f creates, such as an inline interpreter, exists in all later calls of the Handler. Do
+// must not be called on the loop.
 func (s *Server) Do(f func()) {
 	s.do(func() {
 		s.lock.Do(goruntime.LockOSThread)
@@ -136,8 +135,8 @@ func (s *Server) Do(f func()) {
 	})
 }
 
-// Ping waits until the loop responds. If ctx ends earlier, for example because an inline handler blocks the loop, Ping
-// returns the error of ctx.
+// Ping waits until the loop responds, or returns the error of ctx, for example because an inline handler blocks the
+// loop.
 func (s *Server) Ping(ctx context.Context) error {
 	answered := make(chan struct{})
 	s.loop.post(func() { close(answered) })
@@ -149,7 +148,7 @@ func (s *Server) Ping(ctx context.Context) error {
 	}
 }
 
-// The method do runs f on the loop and waits until f has returned. If the loop has ended, the method does nothing.
+// The method do runs f on the loop and waits until f has returned, or does nothing if the loop has ended.
 func (s *Server) do(f func()) {
 	done := make(chan struct{})
 	if s.loop.post(func() {
@@ -182,9 +181,9 @@ func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 
 // HandIdle hands over the idle HTTP/1 connections without TLS to another process, which calls Arrive. HandIdle closes
 // idle TLS connections that have carried a request. All other connections close after the response to their next
-// request. The function give receives the state and the descriptor of a connection; HandIdle closes the descriptor when
-// give returns. After an error of give, HandIdle closes the remaining connections. HandIdle must not be called on the
-// loop.
+// request. HandIdle closes the descriptor when the function give, which receives the state and the descriptor of a
+// connection, returns. After an error of give, HandIdle closes the remaining connections. HandIdle must not be called
+// on the loop.
 func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n int, err error) {
 	var list []http1conn.IdleClient
 	s.do(func() {
@@ -203,7 +202,7 @@ func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n 
 }
 
 // Arrive serves a connection that HandIdle of another process has handed over. Arrive owns fd, and closes fd if the
-// server has no room for the connection. Arrive must not be called on the loop or before Serve.
+// server has no room. Arrive must not be called on the loop or before Serve.
 func (s *Server) Arrive(d *http1conn.ClientState, fd int) {
 	arrives := func() { unix.Close(fd) }
 	s.do(func() {
@@ -310,8 +309,7 @@ func (s *Server) logf(level logfile.Level, format string, args ...any) {
 	s.log(level, fmt.Sprintf(format, args...))
 }
 
-// makeRoom is called after a connection has closed. The parameter v is the verdict with which the acceptor counted the
-// connection.
+// makeRoom is called after a connection has closed that the acceptor counted with the verdict v.
 func (l *loop) makeRoom(v conn.Verdict) {
 	// after the last connection, ticks are needed only for handlers that can time out
 	if l.live.Load() == 1 {
@@ -376,8 +374,8 @@ func (l *loop) boundUnsent() {
 			float64(unsent)/(1<<20), others, l.cfg.MaxUnsent>>20))
 }
 
-// Override makes the server answer requests with o. Nil ends the override. The call returns before the loop uses o,
-// which must not be changed afterwards. Override may be called on any goroutine except the loop's.
+// Override makes the server answer requests with o, or ends the override if o is nil. The call returns before the loop
+// uses o, which must not be changed afterwards. Override may be called on any goroutine except the loop's.
 func (s *Server) Override(o *exchange.Override) {
 	s.loop.post(func() { s.loop.sites.Override(o) })
 }
