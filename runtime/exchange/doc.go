@@ -13,10 +13,6 @@
 // (exchange.go), then at Source and Sink (source.go), then at sites.go for hosts, mounts and rules, and finally at
 // Request and Part.
 //
-// # Fields
-//
-// Rules can set, add and remove header fields of responses (http1.Edit). Edits are safe for concurrent use.
-//
 // # Decisions
 //
 // A decision of package route can need two results that take time: whether a file exists (NeedsLookup), and whether the

@@ -4,8 +4,7 @@ import (
 	"fapws/runtime/conn"
 )
 
-// Head is the head of a handler's response. The loop adds the HTTP version and the fields Date, Server, Connection, and
-// either Content-Length or Transfer-Encoding.
+// Head is the head of a handler's response. The loop adds the HTTP version, Date, Server, Connection and framing.
 type Head struct {
 	Status int    // from 100 to 999
 	Reason []byte // may be empty
@@ -86,8 +85,7 @@ func (o *Outstanding) Credit(n int64) (more bool) {
 	return o.Low()
 }
 
-// Trailers are the fields after a body (RFC 9110 §6.5), in the form of Head.Fields. http1.ValidTrailer must accept
-// their names.
+// Trailers are fields after a body (RFC 9110 §6.5), as in Head.Fields, with names that http1.ValidTrailer accepts.
 type Trailers []byte
 
 type Owner interface {

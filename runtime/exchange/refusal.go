@@ -20,8 +20,7 @@ func (x *Exchange) SendReply(r *Reply) {
 	x.Sink.Send(&p)
 }
 
-// fillHead sets the head h for the reply r and returns the body. If html is true, the body for an error is an HTML
-// page. The parameter prefix is the path prefix that a proxy has removed.
+// fillHead sets the head h for r and returns the body, in HTML if html is true. A proxy has removed prefix.
 func fillHead(h *Head, r *Reply, html bool, prefix string) (body []byte) {
 	h.Status, h.Fields, h.HasDate, h.HasServer = r.Status, r.Fields, r.Date, r.Server
 	h.Close = r.Close

@@ -120,8 +120,7 @@ func limitWarnings() map[string]*logfile.Seldom {
 	return all
 }
 
-// NoteLimit logs, at most once a minute for each limit, that a client has exceeded the limit l; sent describes the
-// response.
+// NoteLimit logs, at most once a minute for each limit, that a client has exceeded l; sent describes the response.
 func (x *Exchange) NoteLimit(sent string, l Limit) {
 	if !x.s.limitWarnings[l.Setting].Once(time.Minute) {
 		return

@@ -273,9 +273,7 @@ type Mount struct {
 
 	Occupies Occupancy // how long a request counts for conn.AcceptConfig.Concurrency
 	Streams  bool      // the Handler accepts requests whose body has not arrived completely (Request.More)
-	// limit for request bodies in bytes, if neither Rules nor Config.MaxBodySize sets one; 0 means 10 MiB, negative no
-	// limit
-	MaxBody int64
+	MaxBody  int64     // of requests, unless Rules or Config limit it, in bytes; 0 means 10 MiB, negative no limit
 	// the Handler requests the body (100 Continue) with its first credit, limits the size of the body itself, and may
 	// read slowly; requires Streams
 	Asks     bool

@@ -8,6 +8,7 @@ import (
 	"strings"
 )
 
+// Edit sets, adds and removes header fields of responses, and is safe for concurrent use.
 type Edit struct {
 	names  [][]byte
 	fields []byte
