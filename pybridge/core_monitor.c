@@ -29,7 +29,7 @@
 #define TURNS 64ull
 /* A thread that waits for the GIL uses some CPU time within this time, because it wakes after each SWITCH_NS. */
 #define ASLEEP_NS 100000000u
-#define LATE_NS 1000000000u    /* The server logs that a request has waited longer than this. */
+#define LATE_NS 1000000000u    /* The server logs a request that has waited longer than this time. */
 #define SILENT_NS 60000000000u /* minimum time between two such log lines */
 
 static int may_spawn(void) { return core_counted_threads() < P.max; }

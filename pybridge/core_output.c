@@ -1,5 +1,5 @@
-/* Makes parts. Bodies of responses are copied in this file only. The functions need the GIL, unless core_pool.h states
- * otherwise. */
+/* Makes the parts of responses, whose bodies are copied in this file only. The functions need the GIL, unless
+ * core_pool.h states otherwise. */
 #include "core.h"
 
 #include <errno.h>

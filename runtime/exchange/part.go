@@ -160,7 +160,7 @@ func (p *Part) Release() {
 
 // PartOwner owns the parts that a connection sends.
 type PartOwner interface {
-	// PartSent is called when the connection no longer needs the body of p. For err see conn.Owner.
+	// PartSent is called when the connection no longer needs the body of p. The interface conn.Owner describes err.
 	PartSent(p *Part, err error)
 	// PartWaits is called if the socket has not accepted left bytes of p. It returns the Unsent for them, or nil.
 	PartWaits(p *Part, left int) *conn.Unsent

@@ -65,7 +65,7 @@ func (q *request) identify(n *http1.Identifier, trusted bool, id *http1.Identity
 func (s *Server) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
 	q.hand(x)
-	// over HTTP/1, a page of the cache claims nothing
+	// over HTTP/1, a cached response needs no further descriptor
 	if m.Unbounded && (m.Cache == nil || x.Version == http1.HTTP2) && !x.HoldDescriptor() {
 		x.AwaitDescriptor()
 		return

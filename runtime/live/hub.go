@@ -31,7 +31,7 @@ type subscription struct {
 
 type Channel struct {
 	Name string
-	// Join appends a subscriber, and the last subscriber replaces one that leaves.
+	// Join appends a subscriber. The last subscriber takes the index of a subscriber that leaves.
 	Subscribers []Subscriber
 }
 
