@@ -39,6 +39,8 @@ func TestCertificateIsOrderedIfMissingOrTwoThirdsOver(t *testing.T) {
 	put("short.test", -24*time.Hour, 5*24*time.Hour) // of six days
 	put("old.test", -70*time.Hour, 30*time.Hour)
 	put("over.test", -70*time.Hour, -time.Hour)
+	other := ca.For("new.test")
+	certtest.Write(t, dir+"/mixed.test", append(ca.For("mixed.test").Key, other.Chain...))
 	certtest.Write(t, dir+"/damaged.test", []byte("-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"))
 	certtest.Write(t, dir+"/empty.test", nil)
 	a := &ACME{Dir: dir}
@@ -46,8 +48,9 @@ func TestCertificateIsOrderedIfMissingOrTwoThirdsOver(t *testing.T) {
 		"new.test": "", "short.test": "", "old.test": "two thirds of its time are over",
 		"over.test":    "two thirds of its time are over",
 		"damaged.test": "it cannot be read", "empty.test": "it cannot be read", "missing.test": "there is none",
+		"mixed.test": "it cannot be read", "new.test *.new.test": "it does not cover *.new.test",
 	} {
-		if why := a.due(name, time.Now()); why != want {
+		if why := a.due(strings.Fields(name), time.Now()); why != want {
 			t.Errorf("%s: %q, want %q", name, why, want)
 		}
 	}
@@ -67,7 +70,7 @@ func TestOnlyClientsThatOfferACMEAloneAreAuthorities(t *testing.T) {
 func TestReplacedWorkerDoesNotEndThePauseAfterAFailure(t *testing.T) {
 	tries := 0
 	a := ACME{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/"}
-	o := &Orders{wake: make(chan struct{}, 1), log: func(level logfile.Level, line string) {
+	o := &Orders{ctx: t.Context(), wake: make(chan struct{}, 1), log: func(level logfile.Level, line string) {
 		if level == logfile.Error {
 			tries++
 		}

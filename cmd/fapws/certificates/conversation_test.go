@@ -124,7 +124,7 @@ func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			directory := startAuthority(t, c.status, c.order, c.challenge)
 			var line string
-			o := &Orders{wake: make(chan struct{}, 1), log: func(level logfile.Level, text string) {
+			o := &Orders{ctx: t.Context(), wake: make(chan struct{}, 1), log: func(level logfile.Level, text string) {
 				if level == logfile.Error {
 					line += text
 				}

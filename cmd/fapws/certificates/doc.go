@@ -25,6 +25,9 @@
 // token from the workers, over HTTP (http-01) or in a TLS handshake (tls-alpn-01, RFC 8737). TokenACME and
 // challengeACME read the token from the directory. A new certificate is a changed file, like any other.
 //
+// With a hook, Orders orders without autocert (dns.go): the hook adds a record to the DNS, which the authority looks
+// for (dns-01). Certificates and the account are in the same files.
+//
 // All functions are safe for concurrent use.
 //
 // # The machine's own authority

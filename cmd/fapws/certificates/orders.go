@@ -44,15 +44,19 @@ type Orders struct {
 	log    Log
 	wake   chan struct{} // wakes the function run
 
+	ctx, last  context.Context // Close cancels ctx at once, and later also its parent last, for hooks that clean up
+	stop, kill context.CancelFunc
+	proving    sync.Mutex // held while hooks run
+
 	mu    sync.Mutex
 	acme  ACME
 	hosts []*host
 	retry bool
 }
 
-// A host is a host for which certificates are ordered. All fields of a host except name belong to the goroutine of run.
+// A host stands for the names of one ordered certificate. All fields except names belong to the goroutine of run.
 type host struct {
-	name  string
+	names []string      // names of the certificate, the first of which is its file
 	pause time.Duration // pause after the last failure; 0 after a success
 	next  time.Time
 }
@@ -61,9 +65,22 @@ type host struct {
 // directory.
 func NewOrders(a *ACME, issued func(), log Log) *Orders {
 	orders := &Orders{issued: issued, log: log, wake: make(chan struct{}, 1)}
+	orders.last, orders.kill = context.WithCancel(context.Background())
+	orders.ctx, orders.stop = context.WithCancel(orders.last)
 	orders.Order(a)
 	go orders.run()
 	return orders
+}
+
+// Close ends the orders: it kills a hook that adds a record, and waits until the hooks for cleanup have run. Close may
+// be called again, and o may be nil.
+func (o *Orders) Close() {
+	if o != nil {
+		o.stop()
+		defer time.AfterFunc(cleanupWithin, o.kill).Stop()
+		o.proving.Lock()
+		defer o.proving.Unlock()
+	}
 }
 
 // Order replaces the hosts and the authority. Pauses after failures remain.
@@ -72,11 +89,11 @@ func (o *Orders) Order(a *ACME) {
 	defer o.mu.Unlock()
 	before := o.hosts
 	o.acme, o.hosts = *a, nil
-	for _, name := range a.Hosts {
-		if i := slices.IndexFunc(before, func(h *host) bool { return h.name == name }); i >= 0 {
+	for names := range a.Certificates() {
+		if i := slices.IndexFunc(before, func(h *host) bool { return slices.Equal(h.names, names) }); i >= 0 {
 			o.hosts = append(o.hosts, before[i])
 		} else {
-			o.hosts = append(o.hosts, &host{name: name})
+			o.hosts = append(o.hosts, &host{names: names})
 		}
 	}
 	o.rouse()
@@ -100,7 +117,7 @@ func (o *Orders) rouse() {
 // other servers wait until that server ends.
 func (o *Orders) run() {
 	var used *directory
-	for {
+	for o.ctx.Err() == nil {
 		pause := time.NewTimer(lookEvery)
 		if used = o.use(used); used != nil {
 			pause.Reset(o.round(time.Now()))
@@ -108,8 +125,12 @@ func (o *Orders) run() {
 		select {
 		case <-o.wake:
 		case <-pause.C:
+		case <-o.ctx.Done():
 		}
 		pause.Stop()
+	}
+	if used != nil {
+		used.close()
 	}
 }
 
@@ -151,17 +172,20 @@ func (o *Orders) round(now time.Time) (pause time.Duration) {
 			pause = min(pause, h.next.Sub(now))
 			continue
 		}
-		why := a.due(h.name, now)
+		why := a.due(h.names, now)
 		if why == "" {
 			continue
 		}
-		o.log(logfile.Info, fmt.Sprintf("ordering a certificate for %s from %s, because %s", h.name, a.Directory, why))
-		if wait, err := a.order(h.name); err != nil {
+		all := strings.Join(h.names, ", ")
+		o.log(logfile.Info, fmt.Sprintf("ordering a certificate for %s from %s, because %s", all, a.Directory, why))
+		if wait, err := o.order(&a, h.names); o.ctx.Err() != nil {
+			return pause
+		} else if err != nil {
 			h.pause = min(max(2*h.pause, firstPause), longestPause)
 			wait = max(wait, h.pause)
 			h.next = time.Now().Add(wait)
 			pause = min(pause, wait)
-			o.log(logfile.Error, fmt.Sprintf("%s: %v; next try at %s, or at a reload", h.name, err,
+			o.log(logfile.Error, fmt.Sprintf("%s: %v; next try at %s, or at a reload", all, err,
 				h.next.Format(time.DateTime)))
 			continue
 		}
@@ -173,34 +197,61 @@ func (o *Orders) round(now time.Time) (pause time.Duration) {
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-func (a *ACME) due(name string, now time.Time) string {
-	text, err := os.ReadFile(filepath.Join(a.Dir, name))
+func (a *ACME) due(names []string, now time.Time) string {
+	text, err := os.ReadFile(filepath.Join(a.Dir, names[0]))
 	if err != nil {
 		return "there is none"
 	}
-	chain, err := parseChain(text)
+	cert, err := new(Pair).parse(text, text)
 	switch {
 	case err != nil:
 		return "it cannot be read"
-	case isOld(chain[0], now):
+	case isOld(cert.Leaf, now):
 		return "two thirds of its time are over"
+	}
+	for _, name := range names {
+		if !covers(cert.Leaf, name) {
+			return "it does not cover " + name
+		}
 	}
 	return ""
 }
 
 // order orders a certificate and stores it in the directory. After an error, the result wait is the minimum time before
 // the next attempt, as requested by the authority.
-func (a *ACME) order(name string) (wait time.Duration, err error) {
-	talk := &conversation{RoundTripper: http.DefaultTransport}
+func (o *Orders) order(a *ACME, names []string) (wait time.Duration, err error) {
+	talk := &conversation{RoundTripper: http.DefaultTransport, hint: "the name must lead to port 80 or 443 of this " +
+		"machine"}
+	client := &acme.Client{DirectoryURL: a.Directory, UserAgent: "fapws", HTTPClient: &http.Client{Transport: talk},
+		RetryBackoff: retryAfter}
+	ctx, cancel := context.WithTimeout(o.ctx, orderWithin)
+	defer cancel()
+	if a.DNSHook != "" {
+		talk.hint = "acme-dns-hook must end only when all name servers of the domain have the record"
+		err = o.orderByDNS(ctx, client, a, names)
+	} else {
+		err = a.orderByToken(ctx, client, names[0])
+	}
+	switch {
+	case err == nil:
+		return 0, nil
+	case ctx.Err() != nil:
+		return 0, fmt.Errorf("the CA %s did not answer within %v", a.Directory, orderWithin)
+	}
+	wait, _ = acme.RateLimit(err)
+	return wait, talk.explain(err, a.Directory)
+}
+
+// orderByToken orders a certificate with autocert. The authority connects to this machine.
+func (a *ACME) orderByToken(ctx context.Context, client *acme.Client, name string) error {
 	m := &autocert.Manager{
 		Prompt:     autocert.AcceptTOS,
 		Cache:      &without{Cache: autocert.DirCache(a.Dir), name: name},
 		HostPolicy: autocert.HostWhitelist(name),
 		// Orders renews certificates earlier, so that autocert never does
 		RenewBefore: managersMargin,
-		Client: &acme.Client{DirectoryURL: a.Directory, UserAgent: "fapws",
-			HTTPClient: &http.Client{Transport: talk}, RetryBackoff: retryAfter},
-		Email: a.Email,
+		Client:      client,
+		Email:       a.Email,
 	}
 	m.HTTPHandler(nil) // enables http-01, whose tokens are then in the cache
 	done := make(chan error, 1)
@@ -211,13 +262,9 @@ func (a *ACME) order(name string) (wait time.Duration, err error) {
 	}()
 	select {
 	case err := <-done:
-		if err == nil {
-			return 0, nil
-		}
-		wait, _ = acme.RateLimit(err)
-		return wait, talk.explain(err, a.Directory)
-	case <-time.After(orderWithin):
-		return 0, fmt.Errorf("the CA %s did not answer within %v", a.Directory, orderWithin)
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -261,6 +308,7 @@ const maxReason = 1000
 // concurrent use.
 type conversation struct {
 	http.RoundTripper
+	hint string // advice if the authority cannot verify a name
 
 	mu       sync.Mutex
 	orders   map[string]string
@@ -375,7 +423,7 @@ func (c *conversation) explain(err error, directory string) error {
 		p := &c.refusals[i]
 		texts = append(texts, strings.TrimRight(oneLine(p.text()), ". "))
 		if p.is("connection", "dns", "tls", "unauthorized") {
-			hint = "; the name must lead to port 80 or 443 of this machine"
+			hint = "; " + c.hint
 		}
 	}
 	reason := strings.Join(texts, "; ")

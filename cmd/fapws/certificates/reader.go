@@ -73,7 +73,10 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 			break // the order has not created the file yet
 		}
 		c, err := r.pair(p)
-		if p.Later && errors.Is(err, fs.ErrNotExist) {
+		if p.Later && err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				r.tell(p.id(), logfile.Warning, err.Error()+"; another one is ordered")
+			}
 			continue
 		}
 		if err != nil {

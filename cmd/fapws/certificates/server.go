@@ -79,8 +79,9 @@ func (s *Server) Expiries() []Expiry {
 func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) {
 	add := func(cert *tls.Certificate, names []string) {
 		for _, name := range names {
-			key := hostKey(name)
-			c.certs.hosts[key] = append(c.certs.hosts[key], cert)
+			if key := hostKey(name); covers(cert.Leaf, name) {
+				c.certs.hosts[key] = append(c.certs.hosts[key], cert)
+			}
 		}
 	}
 	for i := range w.Pairs {

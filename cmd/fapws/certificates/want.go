@@ -7,7 +7,9 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"iter"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -40,7 +42,7 @@ type Pair struct {
 	Key  string // empty if the key is in Cert
 	// host names that use the certificate, which must cover them; nil means the names in the certificate
 	Names []string
-	Later bool // the files need not exist yet
+	Later bool // ordered: the file need not be valid yet, and need not cover all Names
 	// origin in the configuration for messages: "--certfile" or "fapws.toml:3: certfile"
 	From string
 }
@@ -64,6 +66,26 @@ type Asking struct {
 type ACME struct {
 	Dir, Email, Directory string
 	Hosts                 []string
+
+	// Absolute paths of programs that add and remove records in the DNS (dns.go). If DNSHook is empty, the authority
+	// connects to this machine.
+	DNSHook, DNSCleanup string
+}
+
+// Certificates returns the names of each certificate. A name with "*" shares the certificate of its domain.
+func (a *ACME) Certificates() iter.Seq[[]string] {
+	return func(yield func(names []string) bool) {
+		for _, name := range a.Hosts {
+			domain, star := strings.CutPrefix(name, "*.")
+			names := []string{name}
+			if !star && slices.Contains(a.Hosts, "*."+name) {
+				names = append(names, "*."+name)
+			}
+			if !(star && slices.Contains(a.Hosts, domain)) && !yield(names) {
+				return
+			}
+		}
+	}
 }
 
 func (p *Pair) keyFile() string {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime/route"
+	"fapws/runtime/system"
 )
 
 func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
@@ -71,14 +73,22 @@ func (p *Plan) addAsking(w *certificates.Want, conf *settings.Config) {
 
 func (p *Plan) addACME(w *certificates.Want, conf *settings.Config) {
 	w.ACME = certificates.ACME{Dir: filepath.Join(p.stateDir, acmeDir), Email: conf.ACMEEmail, Directory: conf.ACMEURL,
-		Hosts: p.acmeHosts(conf)}
+		Hosts: p.acmeHosts(conf), DNSHook: absolute(conf.ACMEDNSHook), DNSCleanup: absolute(conf.ACMEDNSCleanup)}
 	if len(conf.ACMEHosts) == 0 {
 		w.Hosts = nil
 	}
-	for _, name := range w.ACME.Hosts {
-		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.ACME.Dir, name), Names: []string{name},
+	for names := range w.ACME.Certificates() {
+		w.Pairs = append(w.Pairs, certificates.Pair{Cert: filepath.Join(w.ACME.Dir, names[0]), Names: names,
 			Later: true, From: p.Settings.Origin("tls")})
 	}
+}
+
+// absolute returns the absolute form of a path, or "" for "".
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil && path != "" {
+		return abs
+	}
+	return path
 }
 
 const acmeDir = "acme"
@@ -89,7 +99,8 @@ func (p *Plan) acmeHosts(conf *settings.Config) (hosts []string) {
 	}
 	for _, h := range p.Site.Hosts {
 		for _, name := range h.Names {
-			if h.CertFile == "" && !strings.ContainsAny(name, "*[") && strings.Contains(name, ".") {
+			if h.CertFile == "" && !strings.ContainsAny(strings.TrimPrefix(name, "*."), "*[") &&
+				strings.Contains(name, ".") {
 				hosts = append(hosts, name)
 			}
 		}
@@ -98,11 +109,47 @@ func (p *Plan) acmeHosts(conf *settings.Config) (hosts []string) {
 }
 
 func (p *Plan) checkACME() error {
-	if p.Conf.TLS == "acme" && len(p.acmeHosts(&p.Conf)) == 0 {
+	conf := &p.Conf
+	if conf.TLS != "acme" {
+		return nil
+	}
+	hosts := p.acmeHosts(conf)
+	if len(hosts) == 0 {
 		return p.Settings.Wrong("tls", errors.New("acme needs the names of the hosts: --acme-hosts example.org, or "+
 			"[[host]] with a name"))
 	}
-	return nil
+	var wrong []error
+	star := slices.IndexFunc(hosts, func(name string) bool { return strings.HasPrefix(name, "*") })
+	if star >= 0 && conf.ACMEDNSHook == "" {
+		wrong = append(wrong, p.Settings.Wrong("tls", fmt.Errorf("a CA gives a certificate for %s only to those who "+
+			"can change its DNS: add acme-dns-hook, or certfile for this host", hosts[star])))
+	}
+	for _, hook := range [][2]string{{"acme-dns-hook", conf.ACMEDNSHook},
+		{"acme-dns-cleanup-hook", conf.ACMEDNSCleanup}} {
+		if hook[1] == "" {
+			continue
+		}
+		if err := p.checkHook(hook[1]); err != nil {
+			wrong = append(wrong, p.Settings.Wrong(hook[0], err))
+		}
+	}
+	return settings.JoinPath(wrong...)
+}
+
+func (p *Plan) checkHook(file string) error {
+	path := absolute(file)
+	link := filepath.Join(system.RealPath(filepath.Dir(path)), filepath.Base(path))
+	for _, dir := range p.Changeable(&p.Conf) {
+		dir = strings.TrimSuffix(dir, "/")
+		within := func(path string) bool {
+			return strings.HasPrefix(path, dir+"/") || strings.HasPrefix(path, system.RealPath(dir)+"/")
+		}
+		if within(path) || within(link) || within(system.RealPath(path)) {
+			return fmt.Errorf("%s: a sandboxed application could change it, but it runs outside of the sandbox; move it",
+				file)
+		}
+	}
+	return certificates.CheckHook(file)
 }
 
 // OwnCA returns the file and the fingerprint of the machine's own authority; path is "" if there is none.

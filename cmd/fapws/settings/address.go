@@ -236,6 +236,11 @@ func (s *Settings) settleTLS(c *Config) error {
 		return fmt.Errorf("tls acme (%s) cannot be combined with chroot (%s): workers would not find the tokens of "+
 			"the CA; use certbot with certfile", s.from["tls"], s.from["chroot"])
 	}
+	for _, name := range []string{"acme-dns-hook", "acme-dns-cleanup-hook"} {
+		if s.from[name].Level > FromDefault && (c.TLS != "acme" || c.ACMEDNSHook == "") {
+			return fmt.Errorf("%s (%s) has no effect without tls acme and acme-dns-hook", name, s.from[name])
+		}
+	}
 	if err := s.settleRedirect(c); err != nil {
 		return err
 	}

@@ -33,9 +33,13 @@ type Config struct {
 	ACMEHosts []string
 	ACMEEmail string
 	ACMEURL   string
-	StateDir  string
-	CACerts   string
-	CertReqs  string
+	// programs that add and remove records in the DNS; empty if the CA connects to this machine
+	ACMEDNSHook    string
+	ACMEDNSCleanup string
+
+	StateDir string
+	CACerts  string
+	CertReqs string
 	// TLSMin is the minimum TLS version, as a constant of package crypto/tls.
 	TLSMin       uint16
 	TLSStrictSNI bool

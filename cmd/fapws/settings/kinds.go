@@ -150,8 +150,8 @@ var (
 		return nil
 	})
 	hostNames = each(func(one string) error {
-		if !hostName(one) || !strings.Contains(one, ".") {
-			return fmt.Errorf("host names such as example.org, separated by commas; not %s", shorten(one))
+		if name := strings.TrimPrefix(one, "*."); !hostName(name) || !strings.Contains(name, ".") {
+			return fmt.Errorf("host names such as example.org or *.example.org, separated by commas; not %s", shorten(one))
 		}
 		return nil
 	})

@@ -55,11 +55,12 @@ var addressSettings = []*Setting{
 		Help: "source of certificates in addition to certfile: off (none); auto: fapws creates a CA in " +
 			"the state directory, and certificates for all names and addresses of this machine; clients " +
 			"download its certificate from /.well-known/fapws-ca.crt and must trust it; acme: a public CA " +
-			"such as Let's Encrypt, which must reach port 80 or 443 of this machine",
+			"such as Let's Encrypt, which must reach port 80 or 443 of this machine, unless there is an " +
+			"acme-dns-hook",
 		value: func(c *Config) *value { return choice(&c.TLS, []string{"off", "auto", "acme"}, nil) }},
 	{Name: "acme-hosts", Arg: "NAMES",
 		Help: "hosts that tls=acme orders certificates for; default: the names of all hosts in the configuration " +
-			"file that have no certfile; repeatable, or separated by commas",
+			"file that have no certfile; names with * need acme-dns-hook; repeatable, or separated by commas",
 		value: func(c *Config) *value { return hostNames(&c.ACMEHosts) }},
 	{Name: "acme-email", Arg: "ADDRESS",
 		Help:  "address that the CA of tls=acme may write to",
@@ -67,6 +68,15 @@ var addressSettings = []*Setting{
 	{Name: "acme-directory", Arg: "URL", Default: "https://acme-v02.api.letsencrypt.org/directory",
 		Help:  "directory URL of the CA of tls=acme, whose terms of service you agree to",
 		value: func(c *Config) *value { return httpsURL(&c.ACMEURL) }},
+	{Name: "acme-dns-hook", Arg: "FILE", path: true,
+		Help: "program that proves to the CA that the hosts are yours: it adds the record _acme-challenge.DOMAIN, of " +
+			"type TXT, for the domain in CERTBOT_DOMAIN, with the value in CERTBOT_VALIDATION, and ends when all " +
+			"name servers have it; a hook of certbot --manual-auth-hook works",
+		value: func(c *Config) *value { return text(&c.ACMEDNSHook) }},
+	{Name: "acme-dns-cleanup-hook", Arg: "FILE", path: true,
+		Help: "program that removes the record of acme-dns-hook, also after a failure; CERTBOT_AUTH_OUTPUT is the " +
+			"output of acme-dns-hook",
+		value: func(c *Config) *value { return text(&c.ACMEDNSCleanup) }},
 	{Name: "state-dir", Arg: "DIR", path: true,
 		Help: "directory for what fapws keeps: keys and certificates that it creates, and ended sessions of " +
 			"login; default: STATE_DIRECTORY of systemd, /var/lib/fapws for root, otherwise " +

@@ -145,6 +145,7 @@ func (k *keyring) serving() {
 func (k *keyring) order(w *certificates.Want) {
 	if w.ACME.Dir != "" && k.orders == nil {
 		k.orders = certificates.NewOrders(&w.ACME, k.p.pool.RenewCertificates, k.p.log.Log)
+		k.p.instance.Orders.Store(k.orders)
 	}
 }
 
@@ -176,6 +177,8 @@ func (k *keyring) reloaded() {
 }
 
 func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
+	k.orders.Close() // the next program would not know a hook that is running
+	k.orders = nil   // if the next program cannot be started, reloaded starts orders again
 	if k.root != nil && k.root.channel != nil {
 		files = append(files, k.root.channel)
 	}

@@ -148,7 +148,7 @@ func (a *alone) serve(listeners []*conn.Listener, install func() error) error {
 	if s.conf.Status != "" {
 		go s.relay.tellViewers()
 	}
-	a.files.order()
+	s.instance.Orders.Store(a.files.order())
 	shown := s.shown.Load()
 	s.instance.LogNotifyError(s.instance.Notifier.Ready("serving " + URLs(shown.Addrs)))
 	go s.instance.Notifier.Watch(context.Background(), s.server.Ping)

@@ -87,10 +87,12 @@ func (c *ownCertificates) read(w *certificates.Want) (*certificates.Bundle, erro
 	return b, nil
 }
 
-func (c *ownCertificates) order() {
-	if c.to.acmeDir() != "" {
-		certificates.NewOrders(&c.to.want.Load().ACME, func() { c.reread() }, c.to.log)
+// order returns the orders of certificates, or nil if none are ordered.
+func (c *ownCertificates) order() *certificates.Orders {
+	if c.to.acmeDir() == "" {
+		return nil
 	}
+	return certificates.NewOrders(&c.to.want.Load().ACME, func() { c.reread() }, c.to.log)
 }
 
 func (c *ownCertificates) reread() bool {

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"fapws/cmd/fapws/certificates"
 	"fapws/cmd/fapws/ctl"
 	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
@@ -20,14 +21,15 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// An Instance holds the pid file and the control socket of the process that receives the signals. The Instance of a
-// worker is empty and does nothing.
+// An Instance holds the pid file, the control socket and the orders of the process that receives the signals. The
+// Instance of a worker is empty and does nothing.
 type Instance struct {
 	Passed   Passed
 	Notifier *process.Notifier
 	PidPath  string
 	Pid      atomic.Pointer[process.PIDFile]
 	Control  atomic.Pointer[ctl.Socket]
+	Orders   atomic.Pointer[certificates.Orders] // nil if this process orders no certificates
 	log      func(logfile.Level, string)
 	Warning  string
 }
@@ -62,9 +64,10 @@ func (f *Instance) TakePid(left []*os.File) {
 	}
 }
 
-// Withdraw removes the pid file and the control socket. Withdraw is safe for concurrent use and can be called more than
-// once.
+// Withdraw removes the pid file and the control socket, and ends the orders of certificates. Withdraw is safe for
+// concurrent use and can be called more than once.
 func (f *Instance) Withdraw() {
+	f.Orders.Load().Close()
 	if err := f.Pid.Load().Remove(); err != nil {
 		f.log(logfile.Warning, err.Error())
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -17,11 +18,14 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// pebble runs Pebble, the test server of Let's Encrypt for certificates, and needs no DNS: every name is this machine.
+// pebble runs Pebble, the test server of Let's Encrypt for certificates, with a server for the DNS, in which every name
+// is this machine.
 type pebble struct {
 	directory   string
 	trust       string
 	http, https string
+	dns         string // address of the server for the DNS
+	records     string // URL at which records are added and removed
 }
 
 func startPebble(t *testing.T) *pebble {
@@ -39,7 +43,7 @@ func startPebble(t *testing.T) *pebble {
 		ports[i] = fapwstest.FreePort(t)
 	}
 	p := &pebble{directory: "https://127.0.0.1:" + ports[0] + "/dir", trust: certtest.Write(t, dir+"/ca.pem", ca.PEM),
-		http: ports[2], https: ports[3]}
+		http: ports[2], https: ports[3], dns: "127.0.0.1:" + ports[4], records: "http://127.0.0.1:" + ports[5]}
 	number := func(port string) int { n, _ := strconv.Atoi(port); return n }
 	config, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": "127.0.0.1:" + ports[0], "managementListenAddress": "127.0.0.1:" + ports[1],
@@ -49,8 +53,7 @@ func startPebble(t *testing.T) *pebble {
 		t.Fatal(err)
 	}
 	fapwstest.Write(t, dir+"/config.json", string(config))
-	dns := "127.0.0.1:" + ports[4]
-	names := []string{"-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", dns, "-http01", "", "-https01", "",
+	names := []string{"-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", p.dns, "-http01", "", "-https01", "",
 		"-tlsalpn01", "", "-management", "127.0.0.1:" + ports[5]}
 	// pebble-challtestsrv has this flag since version 2.10.
 	if usage, _ := exec.Command("pebble-challtestsrv", "-help").CombinedOutput(); !strings.Contains(string(usage),
@@ -58,7 +61,7 @@ func startPebble(t *testing.T) *pebble {
 		names[4] = "-dnsserver"
 	}
 	run(t, "127.0.0.1:"+ports[5], "pebble-challtestsrv", names...)
-	run(t, "127.0.0.1:"+ports[0], "pebble", "-config", dir+"/config.json", "-dnsserver", dns)
+	run(t, "127.0.0.1:"+ports[0], "pebble", "-config", dir+"/config.json", "-dnsserver", p.dns)
 	return p
 }
 
@@ -85,14 +88,17 @@ func run(t *testing.T, address, program string, args ...string) {
 	})
 }
 
-// serve starts a server at two ports, which orders certificates from p for example.org and www.example.org.
-func (p *pebble) serve(t *testing.T, m fapwstest.Mode, state, http, https string) *fapwstest.Server {
+// serve starts a server at two ports, which orders certificates from p for example.org and www.example.org, or as flags
+// say.
+func (p *pebble) serve(t *testing.T, m fapwstest.Mode, state, http, https string, flags ...string) *fapwstest.Server {
 	t.Helper()
-	c := fapwstest.Command{Script: "environ.py", Env: []string{"SSL_CERT_FILE=" + p.trust}}
-	c.Flags = append(append([]string{}, m.Flags...), "--bind", "https://127.0.0.1:"+https, "--bind", "127.0.0.1:"+http,
-		"--https-redirect", "--tls", "acme", "--acme-hosts", "example.org,www.example.org", "--acme-email",
-		"root@example.org", "--acme-directory",
-		p.directory, "--state-dir", state)
+	c := fapwstest.Command{Script: "environ.py", Env: []string{"SSL_CERT_FILE=" + p.trust, "SECRET=of the application"}}
+	if flags == nil {
+		flags = []string{"--acme-hosts", "example.org,www.example.org"}
+	}
+	c.Flags = slices.Concat(m.Flags, flags, []string{"--bind", "https://127.0.0.1:" + https, "--bind",
+		"127.0.0.1:" + http, "--https-redirect", "--tls", "acme", "--acme-email", "root@example.org",
+		"--acme-directory", p.directory, "--state-dir", state})
 	s := c.Start(t)
 	s.Address = s.Says(`(?m)^  https://(\S+)/$`)[1]
 	return s
@@ -205,8 +211,8 @@ func TestACMESettingsThatConflictAreReportedInOneLine(t *testing.T) {
 	for flags, want := range map[string]string{
 		"--tls acme": "--tls: acme needs the names of the hosts: --acme-hosts " +
 			"example.org, or [[host]] with a name",
-		"--tls acme --acme-hosts *.example.org": "--acme-hosts *.example.org: must be host " +
-			"names such as example.org",
+		"--tls acme --acme-hosts *.*.test": "--acme-hosts *.*.test: must be host names such as example.org or " +
+			"*.example.org",
 		"--tls acme --acme-hosts a.test --acme-directory http://a.test": "must be a URL that begins with https://",
 	} {
 		fapwstest.Command{Flags: append([]string{"-p", "0"}, strings.Fields(flags)...), Script: "environ.py"}.Fails(t,

@@ -1,0 +1,147 @@
+package certificates
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"fapws/runtime/conn/certtest"
+	"fapws/runtime/waittest"
+)
+
+func TestNameWithStarSharesTheCertificateOfItsDomain(t *testing.T) {
+	for hosts, want := range map[string]string{
+		"a.test":                           "[[a.test]]",
+		"a.test b.test":                    "[[a.test] [b.test]]",
+		"*.a.test":                         "[[*.a.test]]",
+		"*.a.test b.test a.test":           "[[b.test] [a.test *.a.test]]",
+		"a.test *.b.a.test *.a.test":       "[[a.test *.a.test] [*.b.a.test]]",
+		"www.a.test *.a.test *.www.a.test": "[[www.a.test *.www.a.test] [*.a.test]]",
+	} {
+		a := ACME{Hosts: strings.Fields(hosts)}
+		if got := fmt.Sprint(slices.Collect(a.Certificates())); got != want {
+			t.Errorf("%s: %s, want %s", hosts, got, want)
+		}
+	}
+}
+
+func newHooks(t *testing.T) (o *Orders, log *logged) {
+	log = &logged{}
+	o = &Orders{log: log.log}
+	o.last, o.kill = context.WithCancel(t.Context())
+	o.ctx, o.stop = context.WithCancel(o.last)
+	return o, log
+}
+
+func hookFile(t *testing.T, text string) string {
+	t.Helper()
+	file := certtest.Write(t, t.TempDir()+"/hook", []byte("#!/bin/sh\n"+text))
+	if err := os.Chmod(file, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// A background process of the hook may hold its output.
+func TestHookReturnsItsOutputOrTheReasonOfItsFailure(t *testing.T) {
+	t.Setenv("SECRET", "of the application")
+	t.Setenv("HOME", "/home/of-the-server")
+	for text, want := range map[string]struct{ output, failure string }{
+		"echo $CERTBOT_DOMAIN":                 {output: "a.test"},
+		"printf 'a\\n\\nb'":                    {output: "a\n\nb"},
+		"printf 'a\\000b\\n'":                  {output: "ab"},
+		"true":                                 {},
+		"echo a; sleep 1000 &":                 {output: "a"},
+		"echo $HOME$SECRET":                    {output: "/home/of-the-server"},
+		"echo a; exit 3":                       {output: "a", failure: "exit status 3"},
+		"kill -9 $$":                           {failure: "exit status 137"},
+		"kill -9 $PPID":                        {failure: "was killed"},
+		"head -c 65530 /dev/zero | tr '\\0' a": {output: strings.Repeat("a", 65530)},
+		"while true; do echo 0123456789abcdef; done": {failure: "more than 65536 bytes"},
+		"trap '' TERM; cat /dev/zero":                {failure: "more than 65536 bytes"},
+		"exec >&- 2>&-; exit 5":                      {failure: "exit status 5"},
+	} {
+		o, _ := newHooks(t)
+		file := hookFile(t, text)
+		output, err := o.hook(t.Context(), "acme-dns-hook", file, []string{"CERTBOT_DOMAIN=a.test"})
+		failure := ""
+		if err != nil {
+			failure = strings.TrimPrefix(err.Error(), "acme-dns-hook "+file+": ")
+		}
+		if failure != want.failure || want.failure == "" && output != want.output {
+			t.Errorf("%s: %.100q, %v", text, output, err)
+		}
+	}
+	o, log := newHooks(t)
+	if _, err := o.hook(t.Context(), "acme-dns-hook", t.TempDir()+"/none", nil); err == nil ||
+		!strings.HasSuffix(err.Error(), "/none: exit status 127") {
+		t.Error(err)
+	}
+	log.want(t, "not found")
+}
+
+func TestHookIsKilledWithItsChildrenAtTheEndOfTheOrdersOrOfItsTime(t *testing.T) {
+	for name, end := range map[string]func(*Orders, context.CancelFunc){
+		"close":  func(o *Orders, _ context.CancelFunc) { o.Close() },
+		"cancel": func(_ *Orders, cancel context.CancelFunc) { cancel() },
+	} {
+		o, _ := newHooks(t)
+		ctx, cancel := context.WithCancel(o.ctx)
+		file := hookFile(t, "sleep 1000 & echo $! >$0.new; mv $0.new $0.pid; wait")
+		done := make(chan error, 1)
+		go func() {
+			_, err := o.hook(ctx, "acme-dns-hook", file, nil)
+			done <- err
+		}()
+		waittest.Eventually(t, "the hook runs", func() bool { _, err := os.Stat(file + ".pid"); return err == nil })
+		end(o, cancel)
+		if err := <-done; err == nil || !strings.Contains(err.Error(), "killed, because the server stops") {
+			t.Errorf("%s: %v", name, err)
+		}
+		pid, _ := os.ReadFile(file + ".pid")
+		waittest.Eventually(t, "its child ended", func() bool {
+			status, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/status")
+			return err != nil || strings.Contains(string(status), "State:\tZ")
+		})
+		cancel()
+	}
+}
+
+// A server must start when the certificate of the previous run has expired, because it orders another one.
+func TestOrderedCertificateThatIsNotValidDoesNotPreventTheStart(t *testing.T) {
+	dir := t.TempDir()
+	ca := certtest.NewAuthority(t)
+	put := func(name string, o certtest.Options) string {
+		c := ca.Sign(o)
+		return certtest.Write(t, dir+"/"+name, append(c.Key, c.Chain...))
+	}
+	now := time.Now()
+	w := &Want{ACME: ACME{Dir: dir}, Pairs: []Pair{
+		{Cert: put("over.test", certtest.Options{Names: []string{"over.test"}, Start: now.Add(-9 * time.Hour),
+			End: now.Add(-time.Hour)}), Names: []string{"over.test"}, Later: true},
+		{Cert: certtest.Write(t, dir+"/damaged.test", []byte("damaged")), Names: []string{"damaged.test"}, Later: true},
+		{Cert: put("a.test", certtest.Options{Names: []string{"a.test"}}), Names: []string{"a.test", "*.a.test"},
+			Later: true},
+		{Cert: dir + "/none.test", Names: []string{"none.test"}, Later: true},
+	}}
+	log := &logged{}
+	r := Reader{Log: log.log}
+	b, err := r.Bundle(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.want(t, "the certificate expired on", "damaged.test: no certificate in this file")
+	c, err := newConfigs(w, b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"a.test": true, "*.a.test": false, "over.test": false} {
+		if (c.certs.hosts[name] != nil) != want {
+			t.Errorf("%s has a certificate: %v", name, !want)
+		}
+	}
+}
