@@ -13,8 +13,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// Body is the body of a request, while the body arrives. Unless Mount.Streams is true, the handler gets the request
-// only when the body is complete, so that a slow client never occupies an application.
+// Body is the body of a request while it arrives from the client. Unless Mount.Streams is true, the handler gets the
+// request only when the body is complete, so that a slow client never occupies an application.
 type Body struct {
 	X        *Exchange // the exchange; nil if the rest of the body is discarded
 	Streamed bool      // X gets pieces as they arrive; if false, the body is collected
@@ -31,10 +31,10 @@ type Body struct {
 	waits bool   // the body waits for a file because its client has the maximum number of files
 }
 
-// CollectedBody is the default limit for collected bodies, in bytes. They may use a quarter of the free disk space.
+// CollectedBody is the default limit for collected bodies, in bytes. A body may use a quarter of the free space.
 const CollectedBody = 1 << 30
 
-// usualBody is the default limit for other bodies, in bytes. Only longer bodies need a check of the free disk space.
+// usualBody is the default limit for all other bodies, in bytes. Only longer bodies need a check of the free space.
 const usualBody = 10 << 20
 
 // errTooLarge means that a body exceeds Body.max. errNoRoom means that a body exceeds its share of the free disk space.
@@ -59,7 +59,7 @@ func (s *Server) admits(size, written, max int64) error {
 
 func hasRoom(free, size int64) bool { return size <= free/4 }
 
-// Admits reports whether x, whose routing must not be complete, may have a body of size bytes, or else rejects x.
+// Admits reports whether x may have a body of size bytes, and rejects x if not. The routing of x must not be complete.
 func (x *Exchange) Admits(size int64) bool {
 	err := x.s.admits(size, 0, x.MaxBody)
 	if err != nil {
@@ -99,8 +99,8 @@ func (b *Body) End() {
 
 func (b *Body) Size() int64 { return b.size }
 
-// Count adds n received bytes to the size of b, for which at least coming more bytes are expected. The error is
-// errTooLarge.
+// Count adds n received bytes to the size of b. The parameter coming is the minimum number of bytes that will follow.
+// The error is errTooLarge.
 func (b *Body) Count(n int, coming int64) error {
 	b.size += int64(n)
 	if least := b.size + coming; least < 0 || TooLarge(least, b.max) {
@@ -109,8 +109,8 @@ func (b *Body) Count(n int, coming int64) error {
 	return nil
 }
 
-// Store stores a piece that Count has counted: in memory or, if the body has more than memory bytes, in a file. The
-// error is an error of the file system.
+// Store stores a piece that Count has counted. A body stays in memory up to the size memory, and is otherwise in a
+// file. The error is an error of the file system.
 func (b *Body) Store(piece []byte, memory int) error {
 	if b.spool >= 0 {
 		const look = 1 << 20 // number of bytes between two checks of the free space
@@ -173,7 +173,7 @@ func (b *Body) Drop() {
 	}
 }
 
-// Asked begins the timeout of the body, because the server sends 100 Continue at the time now.
+// Asked begins the timeout of the body at the time now, when the server sends 100 Continue.
 func (b *Body) Asked(now int64) { b.Expects, b.begun = false, now }
 
 func (b *Body) Pause(now int64) { b.Paused, b.paused = true, now }
@@ -189,7 +189,7 @@ func (b *Body) TooSlow(now int64, timeout time.Duration, rate int64) bool {
 	return age > int64(timeout) && float64(b.size) < float64(rate)*float64(age)/1e9
 }
 
-// WaitsUntil returns the time until which the body b may wait for a file: the start of its pause plus twice timeout.
+// WaitsUntil returns the time until which b may wait for a file: twice timeout after the pause of b began.
 func (b *Body) WaitsUntil(timeout time.Duration) int64 { return b.paused + 2*int64(timeout) }
 
 func (b *Body) TimedOut() Reply {
@@ -220,9 +220,10 @@ func writeAll(fd int, data []byte) error {
 }
 
 // Each exchange counts the bytes of bodies and messages that wait in memory until the application takes them. At
-// InputWindow the server stops reading from the client until the handler has given credit for half of the window.
+// InputWindow the server stops reading from the client until the handler has returned half of the window (OpCredit).
 
-// Feed delivers a piece of a body and counts it. If enough is true, the handler must give credit for the next piece.
+// Feed delivers a piece of a body and counts it. If enough is true, no piece may follow until the handler returns
+// bytes.
 func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	x.Received += int64(len(piece))
 	x.Source.Input(x, Input{Data: piece, Last: last})

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A Carrier, a WebSocket or a tunnel, carries an exchange instead of HTTP. The function offer of Server.Init makes it.
+// A Carrier, a WebSocket or a tunnel, carries an exchange instead of HTTP. Server.Init gets the function that makes it.
 type Carrier interface {
 	// Begun reports whether the protocol has taken over the connection, so that the Carrier is also the Sink.
 	Begun() bool
@@ -35,7 +35,7 @@ type SocketState struct {
 	Compression   websocket.Compression
 	Groups        [][]byte
 	Seq           uint64 // number of the last message to Groups that was sent to the client
-	Data          []byte // data of the handler, from the last part with OpHandOver
+	Data          []byte // the Body of the handler's last part, which has OpHandOver
 	Input         []byte // the received part of an incomplete message
 	Sent, Framed  int64
 
@@ -54,7 +54,7 @@ func (x *Exchange) dropCarrier() {
 func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
 	x.Sink = sink
 	c, head = x.Stream.SwitchProtocols(x, r)
-	// The method direct creates the peer again if it is needed.
+	// If the peer is needed again, the method direct makes a new one.
 	if x.from == x.client.peer {
 		x.from, x.client.peer = nil, nil
 	}
@@ -131,8 +131,8 @@ func AddressOf(text string) net.Addr {
 	return &net.UnixAddr{Net: "unix"}
 }
 
-// findSocket routes the request of x and reports whether a mount for WebSockets with this group handles the request.
-// findSocket checks neither passwords nor limits, because the other process has checked them.
+// findSocket routes the request of x and reports whether its mount accepts WebSockets and has this group. findSocket
+// checks neither passwords nor limits, because the other process has checked them.
 func (s *Server) findSocket(x *Exchange, group string) bool {
 	q := x.req
 	s.route(x)

@@ -15,8 +15,8 @@ import (
 	"fapws/runtime/route"
 )
 
-// Client is the state that the exchanges of a connection share. An HTTP/1 connection embeds a Client, which an HTTP/2
-// connection takes over. A Client may be used only on the event loop.
+// Client is the state that the exchanges of a connection share. An HTTP/1 connection embeds a Client. If the connection
+// changes to HTTP/2, it keeps the same Client. A Client may be used only on the event loop.
 type Client struct {
 	conn.Conn
 
@@ -26,7 +26,7 @@ type Client struct {
 
 	Expected conn.Expected // result of conn.Acceptor.Expect
 	Counts   conn.Verdict  // how the acceptor counts the connection
-	Crowds   bool          // the connection counts for conn.AcceptConfig.MaxPerAddress
+	Crowds   bool          // the limit conn.AcceptConfig.MaxPerAddress includes this connection
 	requests uint32        // number of logged requests
 	Active   int32         // number of active exchanges, including those of reset streams
 }
@@ -42,7 +42,7 @@ func (s *Server) InitClient(c *Client, fd int, local, remote net.Addr, awaitsHea
 }
 
 // InitSubrequest initializes c, a zero Client, with the socket fd, which c then owns. The connection carries requests
-// that the server sends to itself on behalf of the request o. InitSubrequest is safe for concurrent use.
+// that the server sends to itself on behalf of the request that o describes. InitSubrequest is safe for concurrent use.
 func (c *Client) InitSubrequest(fd int, o *Origin) {
 	peer := o.Peer
 	c.peer, c.subrequest = &peer, o
@@ -133,7 +133,7 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 
 func (c *Client) AwaitsProxyHeader() bool { return c.proxy != nil && c.proxy.awaits }
 
-// Trusted reports whether c is a trusted proxy, or an ordinary client without the state of a trustedProxy.
+// Trusted reports whether c is a trusted proxy. It also returns true for a client without a trustedProxy.
 func (c *Client) Trusted() bool { return c.proxy == nil || c.proxy.trusted }
 
 // The method reports reports whether the server believes the fields that only a trusted proxy may set. A subrequest
@@ -169,7 +169,8 @@ func (s *Server) ApplyProxyHeader(c *Client, h *conn.ProxyHeader) {
 	}
 }
 
-// applyForwarded sets the client of a request from a trusted proxy. Equal fields of later requests are not parsed.
+// applyForwarded sets the client of a request from a trusted proxy. If the fields equal those of the previous request,
+// they are not parsed again.
 func (s *Server) applyForwarded(x *Exchange) {
 	q, c := x.req, x.client
 	f := c.proxy
@@ -197,7 +198,7 @@ func (s *Server) applyForwarded(x *Exchange) {
 
 const maxUnread = 16
 
-// warnUnread logs an ignored field of the trusted proxy c, once for each value.
+// warnUnread logs that the server ignores a field of the trusted proxy c. Each value is logged once.
 func (s *Server) warnUnread(c *Client, field string) {
 	if s.unread[field] || len(s.unread) == maxUnread {
 		return
@@ -208,8 +209,8 @@ func (s *Server) warnUnread(c *Client, field string) {
 }
 
 // dropForged removes the fields that only a trusted proxy may set (http1.IsForwarding). If a site or mount has users,
-// not even a trusted proxy may set Remote-User, because an application could believe the field on a path without a
-// password. dropForged changes the head itself, because workers and other processes parse the head again.
+// not even a trusted proxy may set Remote-User, because an application could mistake the field for a login on a path
+// without a password. dropForged changes the head itself, because workers and other processes parse the head again.
 func (s *Server) dropForged(x *Exchange) {
 	q, c := x.req, x.client
 	untrusted := !c.reports()

@@ -12,8 +12,8 @@ import (
 	"fapws/runtime/route"
 )
 
-// decide finds the source of x and starts the source. If x must first wait for the disk, a password check or its turn,
-// decide returns and is called again after the wait.
+// decide finds the source of x and starts the source. If x must wait for the disk, a password check or earlier
+// responses, decide returns and is called again later.
 func (s *Server) decide(x *Exchange) {
 	q := x.req
 	for {
@@ -127,7 +127,7 @@ func (s *Server) settleRules(x *Exchange) {
 	x.MaxBody = cmp.Or(x.MaxBody, usualBody)
 }
 
-// An Override replaces responses while the application cannot serve. Clients must not store it.
+// An Override replaces the responses of an application that cannot serve. It has the field Cache-Control: no-store.
 type Override struct {
 	Status int
 	Page   []byte // an HTML document, for requests whose Accept field names text/html
@@ -153,7 +153,7 @@ func (s *Server) overridden(x *Exchange, q *request) bool {
 	return true
 }
 
-// notFoundCache contains paths without a file, to save a lookup on the disk for pages of an application.
+// notFoundCache contains paths without a file, so that requests for an application need no lookup on the disk.
 type notFoundCache struct {
 	since map[string]int64 // map from a path to the time of its failed lookup (conn.Set.Now)
 }
@@ -161,7 +161,7 @@ type notFoundCache struct {
 const (
 	missesMax = 4096
 	missesLen = 256 // maximum length of a path in the cache, in bytes
-	// half a second, because the loop's clock may be a tick late and new files must be served within a second
+	// half a second: a new file must be served within a second, and the loop's clock may be a tick late
 	missesAge = int64(1_000_000_000) / 2
 )
 
@@ -188,8 +188,8 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 	return q.mount.missing.has(q.Path[q.Script:], s.Set.Now)
 }
 
-// While an application loads, its mounts are Pending. Rules for clients, passwords and methods already apply to a
-// request for such a mount, but the request waits until the next Use, and the server does not read its body.
+// While an application loads, its mounts are Pending. A request for such a mount is already checked against the rules
+// for clients, passwords and methods. Then the request waits until the next Use, and the server does not read its body.
 
 func (s *Server) await(x *Exchange) {
 	now := s.Set.Now
@@ -200,7 +200,7 @@ func (s *Server) await(x *Exchange) {
 		}
 		x.until = now + int64(wait)
 		if x.req.time.IsZero() {
-			// the request may get a log line from the sites of the next Use
+			// the sites of the next Use may log the request
 			x.req.time = time.Now()
 		}
 	}
@@ -223,7 +223,7 @@ func (q *request) loadsPage() bool {
 	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.parsed.HTML
 }
 
-// The method replaced resumes exchanges that wait for new sites, and marks the others as begun before this Use.
+// The method replaced resumes exchanges that wait for new sites, and marks all others as begun before this Use.
 func (s *Server) replaced() {
 	for x := range s.begun() {
 		if x.wait == forSites {
@@ -262,7 +262,7 @@ func (s *Server) Tick() {
 	}
 	if s.crowded {
 		s.crowded = false
-		s.loop.Freed() // the loop calls MakeRoom again if a client still waits
+		s.loop.Freed() // if a client still waits, the loop calls MakeRoom again
 	}
 }
 
@@ -304,7 +304,7 @@ func (s *Server) begins(x *Exchange, q *request, identified bool) {
 	}
 }
 
-// AwaitCurrent calls f on the loop when Config.Current, which must not be nil, permits responses to earlier requests.
+// AwaitCurrent calls Config.Current, which must not be nil, and calls f on the loop when Config.Current is done.
 func (s *Server) AwaitCurrent(f func()) {
 	if s.unasked = append(s.unasked, f); !s.asked {
 		s.askCurrent()

@@ -10,10 +10,10 @@ import (
 
 // Server.descriptors counts the connections and the descriptors that requests need for files, upstreams and programs.
 
-// fewDescriptors is the number of descriptors that a client's requests can have even above the client's share.
+// fewDescriptors is the number of descriptors that a client's requests may always have, regardless of its share.
 const fewDescriptors = 8
 
-// HoldDescriptor reserves a descriptor besides the connection's until x ends, and reports whether x may use it.
+// HoldDescriptor reserves an additional descriptor until x ends, and reports whether x may use the descriptor.
 func (x *Exchange) HoldDescriptor() bool {
 	if sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil {
 		return sub.Parent.HoldDescriptor()
@@ -55,7 +55,7 @@ func (x *Exchange) AwaitDescriptor() {
 	x.suspend(forDescriptor)
 }
 
-// MakeRoom makes the next Tick reject HTTP/1 requests that have waited a second for a descriptor, for other clients.
+// MakeRoom frees connections for waiting clients: Tick rejects HTTP/1 requests that waited a second for a descriptor.
 func (s *Server) MakeRoom() { s.crowded = true }
 
 // yields reports whether x, which waits for a descriptor, must stop waiting.
@@ -77,7 +77,7 @@ func (x *Exchange) NoDescriptor() Reply {
 	return Reply{Status: 503, Text: "too many active requests", Fields: RetryAfter, Close: x.Version != http1.HTTP2}
 }
 
-// easeDescriptors resumes exchanges that can now get a descriptor, and makes the loop accept connections again.
+// easeDescriptors resumes exchanges that can now get a descriptor, and tells the loop that it can accept connections.
 func (s *Server) easeDescriptors() {
 	room := map[string]int64{}
 	for _, x := range s.exchanges {

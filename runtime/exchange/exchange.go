@@ -12,10 +12,10 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// Exchange is a request with its response, and the Sink of its client. An Exchange begins when the head of the request
-// has arrived. It ends when its source has sent the last part and the bytes are released, even if the client
-// disconnects earlier. An Exchange may be used only on the event loop. The memory of an Exchange is reused after its
-// end, so only its Source, its Sink and its Stream may keep a pointer to it until then.
+// Exchange is a request with its response. An Exchange is also the Sink that writes to the client. An Exchange begins
+// when the head of the request has arrived. It ends when its source has sent the last part and the bytes are released,
+// even if the client disconnects earlier. An Exchange may be used only on the event loop. The memory of an Exchange is
+// reused after its end, so only its Source, its Sink and its Stream may keep a pointer to it until then.
 type Exchange struct {
 	Req    *Request // the request; valid until Source.Start returns, or until the end of Offload
 	Prefix string   // path prefix that a proxy has removed: "" or "/a/b"
@@ -48,16 +48,16 @@ type Exchange struct {
 	Held      Parts // parts that wait for earlier responses
 	Out       Response
 
-	// the protocol that carries the exchange instead of HTTP, or is about to; nil if HTTP carries the exchange
+	// protocol that carries the exchange instead of HTTP, now or soon; nil if HTTP carries it
 	Carrier Carrier
 }
 
-// The type identity contains the fields of an exchange that FailWith copies to the new exchange.
+// The type identity contains the fields that FailWith copies from an exchange to the exchange that replaces it.
 type identity struct {
 	Version  http1.Version
 	IsHead   bool
 	Safe     bool  // the method is safe (RFC 9110 §9.2.1)
-	html     bool  // the client is a browser; needed for replies when req is nil
+	html     bool  // the client is a browser, so replies are HTML; needed when req is nil
 	replaced bool  // the exchange began before the last Server.Use
 	Received int64 // size of the request in bytes, as far as it has arrived
 	// address and login of the client; nil for an open WebSocket whose connection can create the peer again
@@ -65,7 +65,7 @@ type identity struct {
 	rules   *rules      // rules of the mount or of the site; noRules before routing
 	renewal *http1.Edit // sets the renewed session cookie; nil if the cookie does not change
 
-	// FailWith moves Record and began to the new exchange.
+	// FailWith moves Record and began, so that the request is logged and counted once.
 	Record *logfile.Record // nil if the request has no line in the access log
 	began  int64           // result of Recorder.Begin or BeganEarlier; 0 if the request is not counted
 	counts *metrics.Route
@@ -78,8 +78,8 @@ func (x *Exchange) Answer(r Reply) {
 	x.Sink.Reply(r)
 }
 
-// Stop ends the response of x after the parts that were already sent: if failed is true, so that the client sees that
-// the rest is missing; otherwise normally, and the connection closes.
+// Stop ends the response of x after the parts that were already sent. If failed is true, the client sees that the rest
+// is missing. Otherwise the response ends normally, and the connection closes.
 func (x *Exchange) Stop(failed bool) {
 	x.Source, x.KeepAlive = Memory{}, x.KeepAlive && failed
 	end := Complete
@@ -89,8 +89,8 @@ func (x *Exchange) Stop(failed bool) {
 	x.Sink.Send(&Part{End: end})
 }
 
-// Sub returns an exchange in which source answers r, as a piece of the response of x. The exchange has no client: the
-// Sink in the parameter to gets its parts or its reply. The parameter c is a *Sub.
+// Sub returns an exchange in which source answers r. Its response becomes a piece of the response of x. The exchange
+// has no client: the Sink in the parameter to gets its parts or its reply. The parameter c is a *Sub.
 func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
 	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Stream: c,
 		progress: progress{state: answering}}
@@ -260,14 +260,14 @@ func (x *Exchange) Send(p *Part) {
 	}
 }
 
-// InTurn reports whether a part of x would be written immediately. If so, Sink.Send needs the memory of a part without
-// an Owner only until Send returns, except Part.Body.
+// InTurn reports whether a part of x would be written immediately. If so, a part without an Owner can be reused when
+// Sink.Send has returned, except Part.Body.
 func (x *Exchange) InTurn() bool {
 	return x.Stream == nil || x.Stream.InTurn(x)
 }
 
-// AwaitTurn makes x wait until its response is the next one for the client or, if early is true, until few bytes wait,
-// and then calls Source.Start again. During the wait the source must not send anything.
+// AwaitTurn calls Source.Start again when all earlier responses of the connection are sent. If early is true, the call
+// comes as soon as few of their bytes wait. During the wait the source must not send anything.
 func (x *Exchange) AwaitTurn(early bool) {
 	switch {
 	case early && x.Stream == nil:
@@ -308,7 +308,8 @@ func (x *Exchange) Keep() {
 	}
 }
 
-// WaitsForClient reports whether the client must read, or send the rest of the body, before the response continues.
+// WaitsForClient reports whether the response continues only after the client has read, or has sent the rest of the
+// body.
 func (x *Exchange) WaitsForClient() bool {
 	return !x.Held.Empty() || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
 }

@@ -21,8 +21,8 @@ type Handler interface {
 	Release(*Part)
 	// Cancel tells the handler that no client waits for the exchange any longer. The handler should drop waiting work
 	// and close iterators, but must still send the last part of the response. If the exchange has exceeded its timeout,
-	// took is its duration; otherwise took is 0. After a timeout the client has received an error response, and Cancel
-	// can be called a second time. Cancel must not block.
+	// took is the duration of the exchange; otherwise took is 0. After a timeout the server answers with an error, and
+	// Cancel can be called a second time. Cancel must not block.
 	Cancel(t Ticket, took time.Duration)
 }
 
@@ -32,11 +32,11 @@ const (
 	// OccupiesNothing means that the application can run any number of requests at once.
 	OccupiesNothing Occupancy = iota
 
-	// OccupiesUntilHead, for handlers on the loop, ends with the head, because the loop gets the rest in small steps.
+	// OccupiesUntilHead is for handlers on the loop: after the head, the loop gets the response in small steps.
 	OccupiesUntilHead
 
-	// OccupiesUntilEnd, for handlers on threads, ends with the response, or when a WebSocket has begun, because a thread
-	// that runs a generator cannot do any other work.
+	// OccupiesUntilEnd is for handlers on threads: a thread that runs a generator can do no other work until the
+	// response ends or a WebSocket begins.
 	OccupiesUntilEnd
 )
 
@@ -60,20 +60,21 @@ type Then interface {
 type Outcome uint8
 
 const (
-	// Goes means that the Sink of x must get p and the following parts, or that no client needs the response.
+	// Goes means that the caller must pass p and the following parts to the Sink of x, which discards them if no client
+	// waits.
 	Goes Outcome = iota
 
-	// Later means that Continue must be called again when the response of x is in turn (Exchange.AwaitTurn).
+	// Later means that the caller must call Continue again after the earlier responses (Exchange.AwaitTurn).
 	Later
 
-	// Opened means Goes, and that the client then sends messages, so that the handler may make parts at any time.
+	// Opened requires the same as Goes. A WebSocket has begun, so the handler may make parts at any time.
 	Opened
 
 	Taken // Taken means that a different source answers x, and that p is the handler's last part.
 )
 
-// A Continuation is a function with the task of Then.Continue. The request r contains Head, and also Parsed if the
-// parsed head was kept. The kind of continuation determines which other fields of r are set, and the meaning of text.
+// A Continuation is a function that does the work of Then.Continue. The request r contains Head, and also Parsed if the
+// parsed head was kept. The other fields of r and the meaning of text depend on the Continuation.
 type Continuation func(x *Exchange, p *Part, r *Request, text []byte) Outcome
 
 // Refusal is a Then that replaces a response by a page of the server with the Status, Fields and Reason of its Head.

@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Limits for the early hints of a mount. The same limits apply to the early hints that a handler sends for a request.
+// These limits apply to the early hints of a mount, and to the early hints that a handler sends for a request.
 const (
 	maxHints     = 16
 	maxHintBytes = 8 << 10

@@ -35,7 +35,7 @@ func (x *Exchange) Malformed(received []byte) {
 	}
 }
 
-// note stores what the access log needs to know about the request in the log record of x. The mount of x must be known.
+// note stores the data of the request for the access log in the log record of x. The mount of x must be known.
 func (s *Server) note(x *Exchange) {
 	if !s.timed {
 		return
@@ -85,7 +85,7 @@ func (s *Server) beginEntry(x *Exchange) {
 	}
 }
 
-// noteHead records that the response with these fields begins, and adds the field Server-Timing to the head.
+// noteHead records that the response with these fields begins. If enabled, it adds the field Server-Timing to head.
 func (s *Server) noteHead(head []byte, e *logfile.Record, fields []byte) []byte {
 	t := e.Times
 	t.FirstByte.Store(max(int64(time.Since(e.Time)), 1))
@@ -206,7 +206,8 @@ func (x *Exchange) PassOn(to Upgrade) {
 	to(c, log, sent, framed)
 }
 
-// Measure makes the server count requests in r. Requests that have begun before this call count only as active.
+// Measure makes the server count requests in r. Requests that began before this call are counted only as active
+// requests.
 func (s *Server) Measure(r *metrics.Recorder) {
 	s.metrics = r
 	for x := range s.begun() {

@@ -32,24 +32,23 @@ const (
 	OpClose              // the end of a WebSocket; its bytes are the reason, at most 123 bytes
 	OpCredit             // no bytes; returns input (see Part.Number); only in a Part
 	OpDeferred           // no bytes; the handler has not started the request (see Request.Pipeline); only in a Part
-	// in an Input the request to hand over a WebSocket, without bytes; in a Part the handler's answer (see Input)
+	// an Input without bytes asks to hand over a WebSocket; a Part is the handler's answer (see Input)
 	OpHandOver
 )
 
 // Input is data that arrives for an exchange after Submit: a piece of its body, or a message of its WebSocket. OpClose
 // is the last Input; a Cancel may follow. If the client disconnects without a close frame or violates the protocol,
-// Cancel is called without an OpClose. The handler's answers to earlier messages and its last part are sent before the
-// close frame.
+// Cancel is called without an OpClose. The server sends the handler's remaining parts before it sends the close frame.
 //
-// OpHandOver asks whether a WebSocket can move to another process after all earlier messages. To agree, a handler sends
-// its last part with this Op, and does not tell the application that the WebSocket is closed. The Body of this part is
-// data for the handler in the other process (Request.Resumed), and Head.Fields is the head of the submitted request. To
-// refuse, a handler sends a part with this Op that is not its last part.
+// OpHandOver follows all earlier messages, and asks whether the WebSocket can move to another process. To agree, a
+// handler sends its last part with this Op, and does not tell the application that the WebSocket is closed. The Body of
+// this part is data for the handler in the other process (Request.Resumed), and Head.Fields is the head of the
+// submitted request. To refuse, a handler sends a part with this Op that is not its last part.
 //
 // For requests without a WebSocket, OpClose means that the client sends no more data and has probably disconnected. The
 // server still tries to send the response, and Cancel follows later. The Code websocket.GoingAway means that the server
-// ends an endless response. In this case Cancel follows immediately, because a handler that does not stop must be
-// interrupted.
+// stops and ends a response that would never end. Cancel then follows immediately, to interrupt a handler that does not
+// stop.
 type Input struct {
 	Ticket Ticket
 	Op     Op
@@ -61,8 +60,8 @@ type Input struct {
 }
 
 // InputWindow limits the bytes of Input that a handler has received and not returned with OpCredit. Each Input counts
-// InputCost additional bytes. At the limit the loop stops reading from the client. A handler must return bytes at the
-// latest when it has used an eighth of the window.
+// InputCost additional bytes. At the limit the loop stops reading from the client. A handler must return used bytes at
+// the latest when they are an eighth of the window.
 const (
 	InputWindow = 64 << 10
 	InputCost   = 64
@@ -97,7 +96,7 @@ type Owner interface {
 // Each response has exactly one last part, even after Cancel or a failure of the handler. Parts with Interim may
 // precede the first part. The slices of a Part must stay valid until Owner releases the part.
 type Part struct {
-	// gets the part back when its bytes are no longer needed; nil if the bytes never change and are garbage-collected
+	// gets the part back when its bytes are no longer needed; nil if the bytes never change and need no release
 	Owner Owner
 	Ref   any
 
@@ -115,8 +114,8 @@ type Part struct {
 	Body []byte // bytes without framing; may be empty
 	// file that is sent after Body; nil if there is none; Release closes its descriptor
 	File *conn.File
-	// Trailers are the fields after the body, or nil. Only the last part may have Trailers. They are dropped if they
-	// cannot be sent (see http1.Request.Trailers).
+	// Trailers are the fields after the body, or nil. Only the last part may have Trailers. The server drops them if
+	// the client does not accept trailers (see http1.Request.Trailers).
 	Trailers *Trailers
 	// Upgrade, only in a last part, gets the connection after a response whose body has no end; usually nil.
 	Upgrade Upgrade
@@ -130,7 +129,8 @@ const (
 	// the last part of an incomplete body; the connection must show the client that the rest is missing
 	Incomplete
 
-	// the last part if the application has sent a response over Request.Socket; dropped, and the connection closes
+	// the last part if the application has sent a response over Request.Socket; the part is not sent, and the
+	// connection closes
 	Detached
 )
 
@@ -173,8 +173,8 @@ type sentPart struct {
 
 func (p *sentPart) Sent(err error) { p.of.PartSent(&p.part, err) }
 
-// SendPart writes the gathered output of c, followed by body and tail without copies. The rest becomes a transfer. When
-// all bytes are sent, PartSent is called with p on the owner in the parameter of.
+// SendPart writes the gathered output of c, then body and tail without copying them. Bytes for which the socket has no
+// room become a transfer. When all bytes are sent, SendPart calls of.PartSent with p.
 func SendPart(c *conn.Conn, p *Part, of PartOwner, body, tail []byte) {
 	rest, err := c.Write(c.TakeGathered(), body, tail)
 	if rest != nil {

@@ -20,7 +20,8 @@ func (x *Exchange) SendReply(r *Reply) {
 	x.Sink.Send(&p)
 }
 
-// fillHead sets the head h for r and returns the body, in HTML if html is true. A proxy has removed prefix.
+// fillHead sets the head h for r and returns the body, in HTML if html is true. A proxy has removed prefix from the
+// path.
 func fillHead(h *Head, r *Reply, html bool, prefix string) (body []byte) {
 	h.Status, h.Fields, h.HasDate, h.HasServer = r.Status, r.Fields, r.Date, r.Server
 	h.Close = r.Close
@@ -37,10 +38,10 @@ func fillHead(h *Head, r *Reply, html bool, prefix string) (body []byte) {
 	return body
 }
 
-// pageWait is how long a browser's request waits for an application before it gets the page of Starting.
+// pageWait is how long a browser's request waits for a loading application before it gets the page from Starting.
 const pageWait = time.Second
 
-// Starting returns a page that reloads itself after a second, for an application that has loaded for the time since.
+// Starting returns a page that reloads itself after a second. The application has been loading for the duration since.
 func Starting(since time.Duration) Reply {
 	seconds := "1 second"
 	if n := int(since.Seconds()); n > 1 {

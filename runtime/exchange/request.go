@@ -8,10 +8,9 @@ import (
 	"fapws/runtime/route"
 )
 
-// The type request is the request of an exchange, together with the decision about it.
+// The type request is the request of an exchange with its routing decision.
 //
-// All exchanges that do not wait share one request, whose slices refer to the input of the connection until keep is
-// called.
+// All exchanges that do not wait share one value. Its slices refer to the input of the connection until keep is called.
 type request struct {
 	route.Decision // Head is the received head
 	parsed         http1.Request

@@ -29,8 +29,7 @@ type Response struct {
 
 // Take returns the bytes of p that may be sent: nothing if the response has no body, and otherwise no more than its
 // Content-Length. The result body is from p.Body, and count is the number of bytes to send from p.File. The result
-// broken is true if p is the last part and the body is incomplete. If a handler's Content-Length is wrong, Take logs
-// this.
+// broken is true if p is the last part and the body is incomplete. Take logs a wrong Content-Length.
 func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	r := &x.Out
 	if r.Framing != http1.NoBody {
@@ -55,7 +54,7 @@ func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	return body, count, p.End == Incomplete
 }
 
-// LogShort logs err if it is the error of a file, for example because the file was shorter than announced.
+// LogShort logs err if reading a file failed, for example because the file was shorter than announced.
 func (x *Exchange) LogShort(err error) {
 	if errors.As(err, new(*conn.FileError)) {
 		x.Log(logfile.Warning, "response aborted: "+err.Error())
@@ -109,7 +108,7 @@ func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 	return r
 }
 
-// limitWarnings returns rate limits for the warnings of NoteLimit, by setting; "" is the key for limits without one.
+// limitWarnings returns a map from a setting to the rate limit of its warnings in NoteLimit; "" means no setting.
 func limitWarnings() map[string]*logfile.Seldom {
 	all := map[string]*logfile.Seldom{}
 	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size",
@@ -120,7 +119,7 @@ func limitWarnings() map[string]*logfile.Seldom {
 	return all
 }
 
-// NoteLimit logs, at most once a minute for each limit, that a client has exceeded l; sent describes the response.
+// NoteLimit logs, at most once a minute per limit, that a client has exceeded l. The text sent describes the response.
 func (x *Exchange) NoteLimit(sent string, l Limit) {
 	if !x.s.limitWarnings[l.Setting].Once(time.Minute) {
 		return

@@ -37,8 +37,8 @@ type Rules struct {
 
 	MaxBodySize int64
 	Timeout     time.Duration // timeout of a request; 0 means Config.Timeout, and a negative value means no timeout
-	// EarlyHints are values of Link fields that the server sends in a 103 response to clients that understand it, when
-	// a request for a Handler arrives.
+	// EarlyHints are values of Link fields that the server sends in a 103 response to clients that understand it,
+	// before the Handler of the mount answers.
 	EarlyHints []string
 
 	edit       *http1.Edit // made from Set, Add and Remove; nil if all three are empty
@@ -165,7 +165,7 @@ type RateLimit struct {
 	DryRun bool // requests that exceed the limit are counted and logged, but not rejected
 }
 
-// admit decides as Access.Admit does, but checks limits first, because a password check is slow.
+// admit has the results of Access.Admit, but checks rate limits first, because a password check is slow.
 func (r *rules) admit(x *Exchange) (refusal *Reply, known bool) {
 	if refusal = r.exceeded(x, false); refusal != nil {
 		return refusal, true
@@ -179,8 +179,8 @@ func (r *rules) admit(x *Exchange) (refusal *Reply, known bool) {
 	return r.exceeded(x, true), true
 }
 
-// exceeded calls Take for each limit that has not counted the request yet, before a suspension or for an earlier mount,
-// and returns the reply of the first exceeded limit, or nil.
+// exceeded calls Take for each limit that has not yet counted the request, and returns the reply of the first exceeded
+// limit, or nil. A limit can have counted the request before a suspension or for an earlier mount.
 func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
 	for _, l := range r.limits {
 		if l.OfUser != ofUser || x.client.Subrequest() || slices.Contains(x.req.limits, l) {
@@ -201,7 +201,7 @@ func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
 	return nil
 }
 
-// Access decides which users may use a mount. The methods of Access are called on the event loop.
+// Access determines which users may use a mount. The methods of Access are called on the event loop.
 type Access interface {
 	// Admit decides whether the client of x has access. Admit uses the fields Head, Parsed, Path and Peer of x.Req. The
 	// result refusal is the reply to a client without access; nil if the client has access. Before Admit accepts a

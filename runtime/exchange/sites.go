@@ -37,9 +37,9 @@ type Config struct {
 	// server does not read a further body of this client until a file is free. 0 means an eighth of the process's limit
 	// of open files.
 	MaxSpools int
-	// MaxDescriptors limits the sum of the descriptors of open connections and of the additional descriptors of requests.
-	// The requests of a client use at most a third of these descriptors; further requests wait. 0 means three quarters
-	// of the process's limit of open files or, if that is larger, conn.AcceptConfig.MaxClients.
+	// MaxDescriptors limits the descriptors of open connections plus the additional descriptors of requests. The
+	// requests of a client use at most a third of these descriptors; further requests wait. 0 means three quarters of
+	// the process's limit of open files or, if that is larger, conn.AcceptConfig.MaxClients.
 	MaxDescriptors int
 	// MaxBodyMemory limits the memory for incomplete HTTP/1 bodies, in bytes. The first 16 KiB of each body do not
 	// count. A client uses at most a third of this memory; further bodies of this client are stored in files. 0 means
@@ -63,9 +63,9 @@ type Config struct {
 	// OnMaxRequests is called once, on a separate goroutine, after MaxRequests requests; 0 means never.
 	MaxRequests   int
 	OnMaxRequests func()
-	// Current delays requests: those that arrived before a call of Current are answered only after Current has called
-	// the function done, on any goroutine. Current is called on the loop and must not block. Requests of the server to
-	// itself do not wait. If Current is nil, no request waits.
+	// Current delays requests: the server answers requests that arrived before a call of Current only after Current has
+	// called the function done, on any goroutine. Current is called on the loop and must not block. Requests of the
+	// server to itself do not wait. If Current is nil, no request waits.
 	Current func(done func())
 	// Needed, if not nil, is called on the loop for each request that waits for a Pending mount, and must not block.
 	Needed func()
@@ -77,8 +77,8 @@ type Config struct {
 	RequestID bool
 	// ServerTiming adds the field Server-Timing to responses (https://www.w3.org/TR/server-timing/).
 	ServerTiming bool
-	// Answered, if not nil, is called on the loop for each answered request, except requests that got the override
-	// page. The entry is valid until Answered returns.
+	// Answered, if not nil, is called on the loop for each answered request, except requests that an Override answered.
+	// The entry is valid until Answered returns.
 	Answered  func(*logfile.Entry)
 	AccessLog *logfile.AccessLog // it gets a line for each request; nil means no log
 	// LogClient writes a line about a client, such as "192.0.2.7:4711", to the error log.
@@ -97,7 +97,7 @@ type Server struct {
 	override *Override // nil if the application can serve
 	secure   *conn.TLSServer
 
-	unasked []func() // functions from AwaitCurrent that wait for the next call of Config.Current
+	unasked []func() // parameters of AwaitCurrent; the next call of Config.Current is for them
 	asked   bool     // Config.Current was called and has not yet called its parameter done
 
 	exchanges []*Exchange // all exchanges that were allocated, including ended ones
@@ -165,9 +165,9 @@ const (
 	Draining // in addition, connections close after the requests that have already arrived
 )
 
-// Prepare returns the Table for copies of the sites in given. In the copies, mounts without a source or handler get the
-// handler h. The function source makes the Source for a mount with a handler; its result unbounded becomes
-// Mount.Unbounded. The error has one line. Prepare may be called on any goroutine, after Configure.
+// Prepare returns the Table for copies of the sites in given. In the copies, mounts without a source, a rewrite or a
+// handler get the handler h. The function source makes the Source for a mount with a handler; its result unbounded
+// becomes Mount.Unbounded. The error has one line. Prepare may be called on any goroutine, after Configure.
 func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source, unbounded bool)) (*Table, error) {
 	t := &Table{sites: slices.Clone(given)}
 	routes := make([]route.Site, len(t.sites))

@@ -13,7 +13,7 @@ import (
 // A Source answers exchanges. A source that needs state for an exchange sets Exchange.Source to a separate value for
 // this exchange. All methods are called on the event loop and must not block.
 type Source interface {
-	// Start begins to answer x, immediately or later. Start is called again after Exchange.AwaitTurn.
+	// Start sends the response of x, immediately or later. Start is called again after Exchange.AwaitTurn.
 	Start(x *Exchange)
 	// Input passes the next input of x to the source: a piece of the body, or a WebSocket message. Input cannot fail.
 	// At InputWindow the server stops reading from the client until the source returns bytes with OpCredit.
@@ -64,7 +64,7 @@ type Reply struct {
 	Date   bool   // Fields contains Date
 	Server bool   // Fields contains Server
 	Whole  bool   // a page of the site must not replace this reply
-	// the reply is the override page: the browser repeats the request, so it gets no line in the access log
+	// the reply is from Server.Override: the browser repeats the request, so the access log omits it
 	Override bool
 	Close    bool // the server closes the connection, because the rest of the input cannot be parsed
 	Limit    Limit
@@ -90,14 +90,14 @@ type Origin struct {
 	Host  string // host and port that the client requested; "" means the default site
 	Root  string // decoded path prefix from a proxy or from Config.RootPath: "" or "/a/b"
 	Depth int
-	Value any  // data for the handlers of subrequests
+	Value any  // data for the handlers that answer the subrequests
 	Own   bool // the server tests itself, and needs neither a password nor a session
 }
 
 // Asker sends a GET request to the server itself on behalf of the request that o describes. The parameter target is a
 // percent-encoded path with an optional query. The parameter fields contains lines of the form "Name: value\r\n",
 // without Host, Connection and the fields that frame a body. The caller must close the Body of the response. The error
-// is ErrTooDeep, the error of ctx, or an error because the server is stopping.
+// is ErrTooDeep, the error of ctx, or an error that the server is stopping.
 type Asker func(ctx context.Context, o Origin, target string, fields []byte) (*http.Response, error)
 
 const MaxDepth = 10
@@ -131,18 +131,18 @@ type Request struct {
 	// Upgrade means that the client asks for a protocol that Mount.Upgrades allows, such as WebSocket (RFC 6455
 	// §4.2.1). To accept the protocol, the handler sets Head.Then in its response.
 	Upgrade bool
-	// Resumed is the state of a WebSocket that another process has handed over; otherwise nil. The handler accepts the
-	// WebSocket again and continues it. The server ignores the header fields of the handler's response. Resumed is
-	// valid until Submit returns.
+	// Resumed is the state of a WebSocket that another process has handed over; otherwise nil. The handler must accept
+	// the WebSocket again and then continue it. The server ignores the header fields of the handler's response. Resumed
+	// is valid until Submit returns.
 	Resumed *SocketState
 	// Socket, if not 0, is a descriptor to the client that the handler must close even if Submit returns false.
 	Socket   int
-	ErrorLog int // number of the error log (Site.ErrorLogNumber); 0 means that of the server
+	ErrorLog int // number of the error log (Site.ErrorLogNumber); 0 means the error log of the server
 	// Pipeline, if not 0, is a number of the connection, and means that earlier requests of this connection are still
 	// active (RFC 9112 §9.3.2, RFC 9113 §5). A handler may defer requests with a Pipeline (OpDeferred).
 	Pipeline int
 
-	Options string // options for the program, if an earlier handler has named a program (Continuation); otherwise ""
+	Options string // options for the program that a handler has named in its response (Continuation); otherwise ""
 
 	Services *Services
 }
@@ -171,7 +171,7 @@ type Services struct {
 	Inquire func(t Ticket, body []byte, done func(status int, answer []byte))
 }
 
-// Peer is the client of an exchange. Login is the way in which the user of the client has logged in.
+// Peer is the client of an exchange. Login is the method with which the client's user has logged in.
 type (
 	Peer  = conn.Peer
 	Login = conn.Login

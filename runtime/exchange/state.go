@@ -25,7 +25,7 @@ const (
 	forDescriptor      // state routing: a request of the client must release a descriptor
 	forWork            // state routing: a goroutine checks whether the source has a response
 	forTurn            // earlier responses on the connection must be sent
-	forEarlier         // state answering: the client must read some bytes of earlier responses
+	forEarlier         // state answering: the client must first read some of the earlier output
 )
 
 func (s state) String() string { return [...]string{"routing", "receiving", "answering"}[s] }

@@ -22,14 +22,14 @@ type Stream interface {
 	// Write writes a part of x when there is room, and releases the part when it is sent. x may have ended when Write
 	// returns. If the part must wait for earlier responses, Write passes it to Exchange.Hold.
 	Write(x *Exchange, p *Part)
-	// Replace is called when the server itself answers instead of the source of x. The exchange y, which may be x
-	// itself, carries the server's response. The stream then discards the rest of the body of x. The parameter closes
-	// says that the rest of the input cannot be parsed. If y is nil, the server sends no response, and the stream must
-	// show the client that the response of x is incomplete.
+	// Replace is called when the server sends its own response instead of the response of x's source. The exchange y,
+	// which may be x itself, carries the server's response. The stream then discards the rest of the body of x. The
+	// parameter closes says that the rest of the input cannot be parsed. If y is nil, the server sends no response, and
+	// the stream must show the client that the response of x is incomplete.
 	Replace(x, y *Exchange, closes bool)
 	// SwitchProtocols returns a connection for a protocol other than HTTP, and the response head that the protocol must
-	// send first, or nil if the stream has already sent the head. The response r has the status 101.
-	// If r is nil, a different response was already sent, and x continues (Upgrade).
+	// send first, or nil if the stream has already sent the head. The response r has the status 101. If r is nil, the
+	// response was already sent, and the new protocol continues x (Upgrade).
 	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
 }
 

@@ -18,7 +18,7 @@ type Client struct {
 	Parts   []exchange.Part
 	Replies []exchange.Reply
 	Logged  []string
-	// InTurn returns false, as if an earlier response were not complete
+	// makes InTurn return false, as if an earlier response were incomplete
 	Waits bool
 	// the loop for Exchange.Offload; may be nil if the test does not call Offload
 	Loop *eventloop.Loop

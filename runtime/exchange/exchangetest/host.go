@@ -53,7 +53,7 @@ func (around) Freed()                   {}
 // application is the Handler of the mount. A mount accepts request bodies only if it has a Handler.
 type application struct{ exchange.Handler }
 
-// Run runs h on a new loop until the test ends. The parameter source answers all requests. Run fills in the limits and
+// Run runs h on a new loop until the test ends. The parameter source answers all requests. Run sets the limits and
 // timeouts of cfg.
 func (h *Host) Run(t testing.TB, source exchange.Source, cfg exchange.Config) {
 	t.Helper()
