@@ -10,7 +10,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Without the error, an empty setting could select a different page, or allow every client.
+// If fapws accepted an empty value, a setting could select a wrong page, or allow every client.
 func TestEmptySettingIsAnErrorInOneLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -232,8 +232,8 @@ func TestCtlTopExitsWhenTheServerStops(t *testing.T) {
 	}
 }
 
-// One thread has a request and waits for the handler that holds the GIL. In builds without the GIL, that handler stops
-// all other threads.
+// One handler holds the GIL, and a thread with a different request waits for the GIL. In builds without the GIL, the
+// first handler stops all other threads instead.
 func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 	t.Parallel()
 	pipe := filepath.Join(t.TempDir(), "pipe")
@@ -267,7 +267,7 @@ func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 	asked := 1
 	fapwstest.Eventually(t, "a thread waits for the GIL", func() bool {
 		select {
-		// The request has ended before the handler releases the GIL to open the pipe.
+		// A response here means that the request ran before the other handler took the GIL, so send a new request.
 		case <-bodies:
 			asked--
 		default:

@@ -68,7 +68,8 @@ func TestProfileMayTakeLongerThanTheTimeout(t *testing.T) {
 	}
 }
 
-// The key s sorts by the next column, p pauses, q ends the command and restores the mode of the terminal.
+// The keys of "fapws top" are: s sorts by the next column, p pauses, q ends the command and restores the terminal's
+// mode.
 func TestTopFitsTheTerminalAndObeysKeys(t *testing.T) {
 	t.Parallel()
 	release := filepath.Join(t.TempDir(), "release")

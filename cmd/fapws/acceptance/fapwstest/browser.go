@@ -66,7 +66,7 @@ func chromium(t *testing.T, options []chromedp.ExecAllocatorOption) context.Cont
 	return ctx
 }
 
-// Shows waits until the expression is true in the page, also if the tab loads another page meanwhile.
+// Shows waits until the JavaScript expression is true in the page of the tab. The tab may load another page meanwhile.
 func Shows(expression string) chromedp.Action {
 	poll := chromedp.Poll(expression, nil, chromedp.WithPollingInterval(30*time.Millisecond),
 		chromedp.WithPollingTimeout(Patience))
@@ -79,7 +79,7 @@ func Shows(expression string) chromedp.Action {
 	})
 }
 
-// hasNavigated reports whether err means that the page of an expression is no longer in the tab.
+// hasNavigated reports whether err means that the tab has left the page in which a JavaScript expression was running.
 func hasNavigated(err error) bool {
 	return err != nil && (strings.Contains(err.Error(), "Cannot find context") ||
 		strings.Contains(err.Error(), "Inspected target navigated"))

@@ -11,8 +11,8 @@ type Mode struct {
 	Flags []string
 }
 
-// Each Mode is a way to run handlers. Forks requires synchronous handlers that remember nothing between requests, and
-// Asleep requires handlers that remember nothing after a pause without clients.
+// Each Mode is a way to run handlers. Forks requires synchronous handlers that keep no state between requests. Asleep
+// requires handlers that need no state after a pause without clients.
 var (
 	Threads = Mode{"threads", nil}
 	Inline  = Mode{"inline", []string{"--threads", "0"}}
@@ -21,7 +21,7 @@ var (
 	Asleep  = Mode{"asleep", []string{"--idle-stop", "50ms"}}
 )
 
-// Modes contains the modes whose handlers may remember something between requests.
+// Modes contains the modes in which handlers may keep state in memory between requests.
 var Modes = []Mode{Threads, Inline, Workers}
 
 func (m Mode) Inline() bool { return m.Name == Inline.Name }
@@ -30,18 +30,18 @@ func (m Mode) Forks() bool { return m.Name == Forks.Name }
 
 func (m Mode) Workers() bool { return m.Name == Workers.Name }
 
-// InOneProcess runs a test with threads and inline, for tests of the bridge, of the process, or of what a script
-// remembers in the process.
+// InOneProcess runs a test in the modes Threads and Inline, which have no worker processes. It is for tests of package
+// pybridge and of the server's process, and for scripts that keep state in memory.
 func InOneProcess(t *testing.T, test func(t *testing.T, m Mode)) {
 	t.Helper()
 	InEach(t, Modes[:2], test)
 }
 
 // OnlyMode limits each test to one mode, because the race detector is too slow for all modes. A test that does not
-// support this mode runs in the last of its own modes.
+// support this mode runs in the last mode that it supports.
 var OnlyMode = os.Getenv("FAPWS_ONLY_MODE")
 
-// InEach runs a test in each mode, in parallel with other tests.
+// InEach runs a test in each of the modes, in parallel with other tests.
 func InEach(t *testing.T, modes []Mode, test func(t *testing.T, m Mode)) {
 	t.Helper()
 	t.Parallel()

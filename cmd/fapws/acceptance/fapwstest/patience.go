@@ -13,7 +13,7 @@ import (
 // Patience limits the wait for an immediate event, so that a test fails instead of hanging.
 var Patience = waittest.Patience
 
-// The server may need more time to load on a busy machine than it has by default.
+// On a busy machine, loading a script may take longer than the default of --load-timeout.
 var serverPatience = []string{"FAPWS_LOAD_TIMEOUT=10m"}
 
 // clientTimeouts are settings that end a request or a connection, with their defaults in seconds. In an emulator, or on
@@ -26,9 +26,9 @@ var clientTimeouts = []struct {
 	{"FAPWS_GRACEFUL_TIMEOUT", 30}, {"FAPWS_WS_PING_TIMEOUT", 20},
 }
 
-// scalePatience multiplies the time limits of clients and servers by FAPWS_TEST_SLOWNESS, the factor by which the
-// server is slower than on an idle processor. build.sh sets the variable, higher for the emulator of `cross ARCH
-// --test`.
+// scalePatience multiplies the time limits of clients and servers by FAPWS_TEST_SLOWNESS. The variable contains the
+// factor by which the server is slower than on an idle processor. build.sh sets the variable, higher for the emulator
+// of `cross ARCH --test`.
 func scalePatience() error {
 	text := os.Getenv("FAPWS_TEST_SLOWNESS")
 	if text == "" {

@@ -15,10 +15,10 @@ func (s *Server) Family() []int {
 	return append([]int{s.Cmd.Process.Pid}, s.Workers()...)
 }
 
-// RSS returns the memory of the server without the memory of files, in bytes.
+// RSS returns the resident memory of the server in bytes, without mapped files.
 func (s *Server) RSS() int { return s.Status("RssAnon") << 10 }
 
-// ProcessorTime returns the time that the server has used processors, in steps of 10 ms.
+// ProcessorTime returns the CPU time that the server has used, in steps of 10 ms.
 func (s *Server) ProcessorTime() time.Duration {
 	s.T.Helper()
 	text, err := os.ReadFile(s.Proc("stat"))

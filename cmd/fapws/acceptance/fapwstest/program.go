@@ -27,7 +27,8 @@ func ReplaceProgram(t *testing.T, at, with string) {
 	Must(t, copyFile(Image(at), Image(with)))
 }
 
-// startsCopy is the command of a copied wheel, which imports the copied package instead of the installed one.
+// startsCopy is the start script of a copied wheel. The script imports the copied package instead of the installed
+// package.
 const startsCopy = `#!%s
 import os, sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + "/contrib")
@@ -35,11 +36,11 @@ from fapws.__main__ import main
 main()
 `
 
-// Image returns the file with the code of a program: the executable, or the library of the wheel whose command is
-// program.
+// Image returns the file with the machine code of a program. The file is program itself if it is an executable, or the
+// shared library of the wheel if program is the wheel's start script.
 func Image(program string) string {
 	if !isScript(program) {
-		// The library of an editable installation is next to the package.
+		// In an editable installation of the wheel, the shared library is next to the Python package.
 		return program
 	}
 	for _, packages := range []string{"contrib", "lib/python3*/site-packages"} {
@@ -64,8 +65,8 @@ func isScript(program string) bool {
 
 func IsWheel(t *testing.T) bool { return Image(Binary(t)) != Binary(t) }
 
-// InstalledPython returns the interpreter with the packages for scripts, which for a wheel is the interpreter of its
-// virtual environment.
+// InstalledPython returns the Python interpreter that has the packages for scripts. For a wheel, this is the
+// interpreter of its virtual environment.
 func InstalledPython(t *testing.T) string {
 	t.Helper()
 	if IsWheel(t) {

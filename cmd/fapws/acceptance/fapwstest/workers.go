@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// Signaled sends a signal and waits until stderr has one more match of pattern than before.
+// Signaled sends a signal and waits until the server's stderr has more matches of pattern than before.
 func (s *Server) Signaled(sig syscall.Signal, pattern string) {
 	s.T.Helper()
 	said := func() int { return len(regexp.MustCompile(pattern).FindAllString(s.Stderr.String(), -1)) }

@@ -10,7 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The client does not read at first: the application begins only the response that is being sent and two more.
+// While the client does not read, the application begins only three responses: the response that is being sent, and two
+// more.
 func TestApplicationBeginsFewResponsesForAClientThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	const requests, size = 6, 8 << 20

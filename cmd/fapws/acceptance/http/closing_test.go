@@ -6,7 +6,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Inline mode is not tested, because no other thread could send the response.
+// Inline mode is not tested: there, close() runs on the event loop's thread, so nothing can send the response
+// meanwhile.
 func TestResponseDoesNotWaitForCloseOfItsIterable(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "closing.py")

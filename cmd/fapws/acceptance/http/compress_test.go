@@ -138,7 +138,8 @@ func TestResponsesOfHandlersAreCompressed(t *testing.T) {
 	})
 }
 
-// A client must not combine parts of different forms, so the tag is weak, and Accept-Ranges is missing.
+// A client must not combine ranges of the compressed and the uncompressed body, so the ETag is weak, and Accept-Ranges
+// is missing.
 func TestCompressedResponseHasAWeakTag(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Inline, "compress.py", "--h2c")
@@ -265,7 +266,8 @@ func TestFurtherOpenResponsesAreSentAsTheyAre(t *testing.T) {
 	})
 }
 
-// The length of a compressed page must not reveal whether another site's guess occurs in a secret.
+// An attacker's site can make a browser send text that the page then repeats. The length of the compressed page must
+// not reveal whether this text occurs in a secret of the page (BREACH).
 func TestOtherSitesCannotMeasureCompressedSecrets(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py", "--h2c", "--forwarded-allow-ips", "127.0.0.1")

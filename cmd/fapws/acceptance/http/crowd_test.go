@@ -67,8 +67,8 @@ func TestIdleWorkerAcceptsANewConnection(t *testing.T) {
 				rounds++
 			}
 		}
-		// A busy worker that accepted connections too would make three of four rounds late. On a busy machine, even an
-		// idle worker may be too slow.
+		// If busy workers also accepted connections, three of four rounds would be late. On a busy machine, a round may
+		// be late even if an idle worker accepts the connection.
 		if rounds > 4 {
 			t.Errorf("%s: in %d of 12 rounds a request waited for a worker that was busy", path, rounds)
 		}
@@ -108,7 +108,7 @@ func TestLoadBeyondMaxClientsGets503IfConfigured(t *testing.T) {
 	for range 3 {
 		w := s.Dial()
 		w.Fetch("/hello").Is(t, "hello\n")
-		// An idle connection would close for another client.
+		// Leave the request incomplete, because the server closes idle connections when other clients connect.
 		w.Send("POST /hello HTTP/1.1\r\nHost: test\r\nContent-Length: 1\r\n\r\n")
 		inside = append(inside, w)
 	}

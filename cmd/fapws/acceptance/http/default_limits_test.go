@@ -36,7 +36,8 @@ func announced(n int64) string {
 	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n", n)
 }
 
-// A WSGI application gets larger bodies than a script with PATHS, and an ASGI application gets bodies of any size.
+// The default limit of request bodies is higher for a WSGI application than for a script with PATHS. An ASGI
+// application has no default limit.
 func TestDefaultBodyLimitDependsOnTheKindOfApplication(t *testing.T) {
 	t.Parallel()
 	serve := func(text string) *fapwstest.Server {
@@ -86,7 +87,7 @@ func TestLogNamesTheLimitThatARequestHeadExceeds(t *testing.T) {
 	}
 }
 
-// The server keeps only a few of such messages in memory for each client address.
+// The server keeps only a few messages of this size in memory for each client address.
 func TestWebSocketAcceptsMessagesOf16MiB(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, filepath.Join("..", "live", "testdata", "echo.py"))

@@ -24,7 +24,7 @@ func TestResponseDoesNotDependOnHowRequestBytesAreSplit(t *testing.T) {
 	want(w)
 	for i := 1; i < len(requests); i++ {
 		w.Send(requests[:i])
-		// When the server has answered this other request, it has read the first piece.
+		// The response to this request on a different connection shows that the server has also read the first piece.
 		if i%7 == 0 {
 			s.Get("/say?x", 200)
 		}

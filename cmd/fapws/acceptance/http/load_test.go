@@ -34,8 +34,8 @@ func TestLoadRaisesTheSoftLimitOfOpenFilesInAllProcesses(t *testing.T) {
 	s := fapwstest.Command{Script: "crowd.py", Shell: "ulimit -S -n 100",
 		Flags: []string{"--head-timeout", "120"}}.Serve(t, fapwstest.Workers)
 	for _, pid := range append(s.Handlers(), s.Cmd.Process.Pid) {
-		// Go sets the soft limit to one less than the hard limit, so that it recognizes its own change. The processes
-		// that it starts get the old limit.
+		// Go raises the soft limit of open files to one less than the hard limit. Child processes get the original
+		// limit.
 		soft, hard := openFiles(t, pid)
 		if soft < hard-1 || soft <= 100 {
 			t.Errorf("process %d may open %d files, of %d", pid, soft, hard)

@@ -20,8 +20,8 @@ func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
 	t.Parallel()
 	var lim unix.Rlimit
 	fapwstest.Must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &lim))
-	// Both ends are on this machine, each within its limit of descriptors. The keep-alive timeout is long, so that no
-	// connection closes while the others connect.
+	// The clients and the server run on this machine, and each process has its own limit of descriptors. The keep-alive
+	// timeout is long, so that no connection closes while the others connect.
 	s := fapwstest.Command{Script: "ancestors.py", Flags: []string{"--keep-alive", "1h"}}.Serve(t, fapwstest.Inline)
 	idle := make([]*fapwstest.Client, min(4_000, int(lim.Cur/4*3)-200))
 	for i := range idle {
@@ -36,7 +36,8 @@ func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
 		}
 		return f
 	}
-	// Wait until memory has been released. Ticks of the clock are 0.01 s.
+	// Repeat the check, because the server also uses the CPU while it releases memory. CPU time is counted in steps of
+	// 0.01 s.
 	fapwstest.Eventually(t, fmt.Sprintf("%d idle clients take little of three seconds", len(idle)), func() bool {
 		before := used()
 		time.Sleep(3 * time.Second)

@@ -33,8 +33,8 @@ func TestSoakLeavesNoDescriptorsThreadsOrMemory(t *testing.T) {
 		soak(s, requests)
 		after := measure(s)
 		t.Logf("%d requests: %v, before %v", requests, after, before)
-		// Repeat the check, because the server sometimes reads files of /proc, and ends threads and releases memory
-		// only after some idle time.
+		// Repeat the checks. The server opens files of /proc for a moment, and it ends threads and releases memory only
+		// after some idle time.
 		fapwstest.Eventually(t, "no more descriptors than before", func() bool { return !measure(s).opens(before) })
 		const (
 			moreThreads = 4        // Go and the pool sometimes start a thread
@@ -76,8 +76,8 @@ func measure(s *fapwstest.Server) (f figures) {
 			}
 			f.kinds[target]++
 		}
-		// The sockets are a listener, two for signals with a copy for channels, the reserve for rejections, the socket
-		// of fapws ctl, and two of asyncio without uvloop.
+		// The eight sockets are: one listener, two for signals, one duplicate for channels, one reserved for
+		// rejecting clients, one for fapws ctl, and two for asyncio without uvloop.
 		return connections(s) == 0 && f.kinds["socket"] <= 8
 	})
 	return f

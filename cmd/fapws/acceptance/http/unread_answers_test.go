@@ -19,8 +19,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// unsent returns how many bytes of responses wait in the memory of a server, and how many responses the server has
-// aborted because of the limit.
+// unsent returns how many bytes of unsent responses a server has in memory, and how many responses it has aborted
+// because of --max-unsent.
 func unsent(s *fapwstest.Server) (bytes, cut int) {
 	code, stdout, stderr := s.Ctl("status", "--json")
 	var report struct{ Workers []struct{ Unsent, Cut int } }
@@ -88,7 +88,7 @@ const (
 	hugeSize  = 80 << 20
 )
 
-// The server never aborts the only waiting response of a client, however large it is.
+// The server never aborts a response because of its size if the same client has no other unsent response.
 func TestSlowReaderDoesNotDelayOtherRequestsOfItsAddress(t *testing.T) {
 	inProtocols(t, func(t *testing.T, newReader readers) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ahead.py", "--h2c", "--max-unsent", "12M")

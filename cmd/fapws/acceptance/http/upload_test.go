@@ -520,7 +520,7 @@ func TestUploadContinuesInItsWorkerDuringAReload(t *testing.T) {
 	stored(t, filepath.Join(dir, "files"), map[string]string{"a": text})
 }
 
-// FAPWS_UPLOAD_MIB (default 24) is the size of the upload.
+// The environment variable FAPWS_UPLOAD_MIB (default 24) is the size of the upload in MiB.
 func TestUploadMemoryDoesNotDependOnTheSize(t *testing.T) {
 	t.Parallel()
 	size := 24
@@ -553,7 +553,8 @@ func TestUploadMemoryDoesNotDependOnTheSize(t *testing.T) {
 		"body": func() int { return send(size, "", "") },
 		"form": func() int { return send(size, head, tail, kind) },
 	} {
-		// On a busy machine, the server may need another thread or buffer in some attempts, but not in each attempt.
+		// On a busy machine, the memory grows by a thread or a buffer in some attempts. Only a leak makes it grow in
+		// every attempt.
 		for tries := 1; ; tries++ {
 			before := dirty(t, worker)
 			grown := measure() - before
@@ -569,8 +570,8 @@ func TestUploadMemoryDoesNotDependOnTheSize(t *testing.T) {
 	}
 }
 
-// dirty returns the memory of a process that the kernel cannot drop, in bytes. dirty excludes the pages of the program,
-// which the server reads again after each pause.
+// dirty returns the private memory of a process that the kernel cannot drop, in bytes. The pages of the executable do
+// not count, because the kernel can read them again from the file.
 func dirty(t *testing.T, pid int) int {
 	t.Helper()
 	text := fapwstest.Read(t, fmt.Sprintf("/proc/%d/smaps_rollup", pid))

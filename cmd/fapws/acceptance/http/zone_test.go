@@ -43,8 +43,8 @@ PATHS = [("/zone", zone)]
 	}
 }
 
-// With this time zone, it is now half past midnight. A log that was written an hour ago is therefore of the previous
-// day. In UTC, it would be of the previous day only during the first hour of a day.
+// This time zone makes the local time half past midnight. A log that was written an hour ago is therefore of the
+// previous day. In UTC, it would be of the previous day only during the first hour of a day.
 func TestPOSIXRuleInTZSetsTheDayOfLogsAndTheTimesOfPages(t *testing.T) {
 	t.Parallel()
 	now := time.Now().UTC()

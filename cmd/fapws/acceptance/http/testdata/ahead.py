@@ -35,7 +35,7 @@ def items(environ, start_response):
 def generator(environ, start_response):
     body, thread = begin(), threading.get_ident()
     for i in range(MEBIBYTES):
-        assert threading.get_ident() == thread  # The thread remains the same after a wait for the client.
+        assert threading.get_ident() == thread  # The generator continues on its thread after a wait for the client.
         yield body[i << 20 : (i + 1) << 20]
 
 

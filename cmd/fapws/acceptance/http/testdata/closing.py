@@ -1,4 +1,5 @@
-"""Returns a response with a length. The first hundred calls of its close() return at once, later calls wait."""
+"""Returns a response with a Content-Length. The iterable's close() returns at once for the first hundred requests, and
+waits for all later requests."""
 import threading
 
 go_on = threading.Event()

@@ -8,7 +8,7 @@ made = 0
 
 
 def application(environ, start_response):
-    """Answers with the status and fields that the request names as JSON (X-Asked), and a body of that size."""
+    """Responds with the status, header fields and body size that the request's field X-Asked describes as JSON."""
     path = environ["PATH_INFO"]
     if path == "/lines":
         start_response("200 OK", [("Content-Type", "application/x-ndjson")])

@@ -14,7 +14,7 @@ def echo(environ, start_response):
 
 
 def later(environ, start_response):
-    """Answers a safe request later than the request that follows it."""
+    """Answers a safe request so late that the next request on the connection ends first."""
     time.sleep(0.05)
     ended.append(environ["QUERY_STRING"])
     return "later " + environ["QUERY_STRING"]
