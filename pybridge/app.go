@@ -66,14 +66,14 @@ type Options struct {
 	// Users implements the functions of fapws.users; the parameter action is the name of the function. Users can be
 	// called on any thread that runs Python.
 	Users func(action, file, name, password string) (string, error)
-	// Failed, if not nil, is called with the error of Load before Python is finalized, because that waits until the
-	// threads of the script have ended. The Contents are empty, or contain only the Settings of the first application
-	// if its PATHS are wrong.
+	// Failed, if not nil, is called with the error of Load before Python is finalized, because the finalization waits
+	// until the threads of the script have ended. The Contents are empty, or contain only the Settings of the first
+	// application if the PATHS of that application are wrong.
 	Failed func(error, *Contents)
 }
 
-// Application names an application, or a script with PATHS. An Application that occurs twice in Options.Apps is loaded
-// once, and has the same mounts in both places.
+// Application names an application, or a script with PATHS. If Options.Apps contains the same Application twice, the
+// Application is loaded once, and both entries have the same mounts.
 type Application struct {
 	Script string // path as the user wrote it; "" if Module is set
 	Module string // dotted name of a module to import
@@ -110,7 +110,7 @@ type ExitError struct {
 	Code int // exit status with which python3 would have ended
 	// "FILE:LINE: REASON", perhaps followed by "; NEXT STEP"; "" if unknown
 	Line    string
-	Stopped bool // the application's handler for SIGTERM or SIGINT has ended the code, so this is no failure
+	Stopped bool // a signal handler of the application has ended the code, so the code has not failed
 }
 
 func (e *ExitError) Error() string { return fmt.Sprintf("the script exited with status %d", e.Code) }
@@ -348,9 +348,9 @@ func CheckVenv(venv string) error {
 	return err
 }
 
-// findInterpreter returns the path of the Python executable whose packages are used: that of the virtual environment
-// or, if venv is "", of the linked Python. The result home is the prefix of Python, or "" if Python must find the
-// prefix.
+// findInterpreter returns the path of the Python executable whose packages are used. The executable belongs to the
+// virtual environment or, if venv is "", to the linked Python. The result home is the prefix of Python, or "" if Python
+// must find the prefix.
 func findInterpreter(venv string) (executable, home string, err error) {
 	if venv == "" {
 		return interpreter, "", nil
@@ -374,8 +374,8 @@ func findInterpreter(venv string) (executable, home string, err error) {
 }
 
 // ownHome returns the prefix of the linked Python if a different Python has created the virtual environment, otherwise
-// "". Without this prefix, the linked Python would use the standard library of the different Python, whose extension
-// modules can lack functions in an older bugfix release.
+// "". Without this prefix, the linked Python would use the standard library of the different Python. If the different
+// Python is an older bugfix release, its extension modules can lack functions.
 func ownHome(cfg string) string {
 	m := regexp.MustCompile(`(?m)^\s*home\s*=\s*(.*?)\s*$`).FindStringSubmatch(cfg)
 	if m == nil || interpreter == "" {
@@ -402,8 +402,8 @@ func venvPython(folder string) string {
 }
 
 // venvVersion returns the version of Python in a virtual environment, according to its pyvenv.cfg or its directories,
-// or "" if the version is unknown. The version of a free-threaded Python ends with "t", which is only visible in the
-// name of the directory for packages.
+// or "" if the version is unknown. The version of a free-threaded Python ends with "t". Only the name of the directory
+// for packages shows this "t".
 func venvVersion(folder, cfg string) string {
 	lib := filepath.Join(folder, "lib", "python")
 	// virtualenv and uv write version_info instead of version

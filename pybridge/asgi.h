@@ -27,14 +27,15 @@ enum {
 typedef struct {
   PyObject *loop; /* owned: the event loop object of asyncio */
   core_thread thread;
-  /* Nonzero if a caller will wake the server's event loop, so asgi_thread_notify need not. */
+  /* Nonzero if a function that is running further up the stack will wake the server's event loop. asgi_thread_notify
+   * then does nothing. */
   int depth;
   struct asgi_exchange *live; /* owned: exchanges whose coroutines have not ended */
   int event;                  /* eventfd that wakes the thread; 0 if the thread does not exist */
   int asleep;                 /* atomic: the thread sleeps, and checks the list only after a write to the eventfd */
   unsigned long turns;        /* atomic: number of calls of turn() */
-  /* The value of asgi_progress() + 1 when the server abandoned the thread, or 0 if the server has not abandoned it.
-   * Guarded by the pool's mutex. */
+  /* The value of asgi_progress() + 1 when the server abandoned the thread (asgi_give_up), or 0 if the server has
+   * not abandoned the thread. Guarded by the pool's mutex. */
   unsigned long left_at;
   /* Atomic: the argument of asgi_thread_stop plus one, from the call of that function until the thread has read the
    * value; otherwise 0. */
@@ -150,7 +151,8 @@ struct asgi_exchange {
   uint8_t state;
   uint8_t begun;
   uint8_t running;
-  /* send() is running; a second call is an error, which Python code of a value in the message can cause. */
+  /* send() is running. A second call in the meantime is an error. Python code that runs because of an object in the
+   * message can make such a call. */
   uint8_t sending;
   uint8_t gone;
   /* The client has shut down its sending side: receive() reports a disconnect, but send() still works. */
@@ -234,8 +236,8 @@ int asgi_state_of(core_record *rec, int *thread);
 /* --- asgi_messages.c --------------------------------------------------------- */
 
 int asgi_init(void);
-/* Removes and returns the first input of rec, or returns NULL if rec has no input. The caller must free the input, as
- * many bytes of which the client can then send again. */
+/* Removes and returns the first input of rec, or returns NULL if rec has no input. The caller must free the input. The
+ * client is then permitted to send as many bytes as the input contained. */
 core_input *asgi_take_input(core_record *rec);
 /* Calls the application, and steals the reference to scope. Returns the awaitable of the application, or NULL with an
  * exception. If scope is NULL, an exception must be set already. */

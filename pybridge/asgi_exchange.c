@@ -1,6 +1,6 @@
 /* An exchange on the asyncio thread: a coroutine that a Task of asyncio runs. The exchange itself runs the coroutine of
- * the application, and therefore notices its end earlier than a done-callback of the Task, which asyncio would call in
- * its next iteration. */
+ * the application, and therefore notices at once when the coroutine ends. A done-callback of the Task would notice the
+ * end later, because asyncio would call it in the next iteration of the event loop. */
 #include "asgi.h"
 
 #include <stdlib.h>

@@ -128,7 +128,7 @@ static void publish_chain(asgi_exchange *x, const core_chain *c) {
 
 void asgi_exchange_publish(asgi_exchange *x, core_part *p) { publish_chain(x, &(core_chain){x->rec, p, p}); }
 
-/* Whether the response continues after a message with the value more of "more_body". */
+/* Whether the response continues after a message in which "more_body" has the value of the parameter more. */
 static int goes_on(const asgi_exchange *x, int more) { return more || (x->trailers && x->rec->req.trailers); }
 
 static void discard(asgi_exchange *x, int more) {
@@ -239,7 +239,8 @@ static int send_unsized(asgi_exchange *x, int fd, const struct stat *st) {
   PyObject *data = PyObject_CallMethod(file, "read", NULL);
   Py_DECREF(file);
   if (!data) return -1;
-  /* Frameworks set Content-Length to st_size, which is not the size of this file. */
+  /* Frameworks set Content-Length to st_size. This file has a different number of bytes than st_size, as files of /proc
+   * have. */
   if (x->head.length == st->st_size) x->head.length = -1;
   core_message m = {.owner = data, .data = PyBytes_AS_STRING(data), .len = PyBytes_GET_SIZE(data)};
   int bad = first_body(x, &m, 0);
@@ -372,12 +373,12 @@ static int http_send(asgi_exchange *x, PyObject *message) {
 
 /* --- send, after the client disconnected --- */
 
-/* Discards most messages to a disconnected client. Many frameworks implement an ASGI before 2.4, in which applications
- * learn from receive() that the client has disconnected, and send() never raises. An exception would prevent the
- * background tasks and the cleanup that follow the response. To end an application that would send forever, send()
- * still raises OSError in three cases: in a task that has received http.disconnect, in a task that sends a part of a
- * body that is not the last while no other task waits in receive() and could cancel it, and after ASGI_LAST_WORDS
- * messages. */
+/* Discards most messages to a disconnected client. Many frameworks implement a version of ASGI before 2.4, in which
+ * applications learn from receive() that the client has disconnected, and send() never raises. An exception would
+ * prevent the background tasks and the cleanup that follow the response. To end an application that would send forever,
+ * send() still raises OSError in three cases. First, the task that calls send() has received http.disconnect. Second,
+ * the message has a part of the body that is not the last part, and no other task waits in receive(), which could
+ * cancel the task. Third, the application has sent ASGI_LAST_WORDS messages after the disconnect. */
 static int http_too_late(asgi_exchange *x, PyObject *message) {
   if (!message) return 0; /* send() accepted its message before the client disconnected */
   int which = asgi_message_type(message, text, texts, T_START, T_RESPONSE_TRAILERS), more = 0;

@@ -89,8 +89,8 @@ void asgi_raised(asgi_exchange *x) {
   PyErr_Fetch(&type, &value, &tb);
   PyErr_NormalizeException(&type, &value, &tb);
   int gone = x->gone || (rec && core_is_cancelled(rec));
-  /* A cancelled task is not reported if the client has disconnected, if the request has timed out, which was logged, or
-   * if the server stops. */
+  /* A cancelled task is not reported if the client has disconnected or if the server stops. It is also not reported if
+   * the request has timed out, because the timeout was logged. */
   int cancelled = type && (PyErr_GivenExceptionMatches(type, asgi_cancelled_error) ||
                            PyErr_GivenExceptionMatches(type, PyExc_GeneratorExit));
   int quiet = (cancelled && (gone || x->overdue || asgi_the_thread.stopping)) || (gone && is_of_gone(value)) ||

@@ -46,9 +46,9 @@ int asgi_scope_init(void) {
   if (PyDict_SetItem(scope, text[K_TYPE], text[T_HTTP]) < 0 || PyDict_SetItem(scope, text[K_ROOT], text[T_EMPTY]) < 0 ||
       core_put(scope, text[K_QUERY], PyBytes_FromStringAndSize(NULL, 0)) < 0)
     return -1;
-  /* The version is 2.3, because with version 2.4 or later, frameworks such as Starlette do not wait for
-   * http.disconnect, but expect that send() raises OSError. An application that waits for an event, and does not call
-   * send(), would then continue after its client has disconnected. */
+  /* The scope contains the version 2.3 of ASGI for HTTP, because with version 2.4 or later, frameworks such as
+   * Starlette do not wait for http.disconnect, but expect that send() raises OSError. An application that waits for an
+   * event, and does not call send(), would then continue after its client has disconnected. */
   the_asgi = Py_BuildValue("{s:s,s:s}", "version", "3.0", "spec_version", "2.3");
   if (the_asgi) the_scope = scope;
   return the_asgi ? 0 : -1;

@@ -69,8 +69,8 @@ void asgi_post_event(core_record *rec, unsigned events) {
 static void forget(core_record *rec) {
   core_lock();
   rec->inputs.closing = 1;
-  /* Prepares the record for its next exchange: the value must be 0 even if the client disconnects before that exchange
-   * begins. */
+  /* The record will be reused for a later exchange. The client of that exchange can disconnect before the exchange
+   * begins, and then the member parked must already be 0. */
   rec->run.parked = 0;
   if (rec->inputs.events) unlink_record(rec);
   rec->inputs.events = 0;
@@ -80,8 +80,8 @@ static void forget(core_record *rec) {
   asgi_exchange *x = rec->run.exchange;
   rec->run.exchange = NULL;
   if (!x) return;
-  /* Frameworks raise the exception of a handler only after they have sent a response of status 500. The report of that
-   * exception needs the following data of the record. */
+  /* Frameworks raise the exception of a handler only after they have sent a response of status 500. The exchange no
+   * longer has its record then, so the data that the report of the exception needs is copied from the record here. */
   uint32_t line = rec->req.target.off + rec->req.target.len;
   x->log = rec->req.log;
   x->line_len = (uint8_t)(line < sizeof x->line ? line : sizeof x->line);
@@ -234,7 +234,7 @@ static core_record *next_record(unsigned *events) {
   core_record *rec = A.head;
   int held = rec && (rec->inputs.events & ASGI_EVENT_RUN) && core_loop_is_behind();
   if (!rec || held) __atomic_store_n(&A.asleep, 1, __ATOMIC_SEQ_CST);
-  /* Check again: core_loop_has_seen does not wake the thread if it was called before the store to asleep. */
+  /* Check again: if core_loop_has_seen was called before the store to the member asleep, it did not wake the thread. */
   if (held && core_loop_is_behind()) rec = NULL;
   if (rec) {
     unlink_record(rec);
@@ -283,7 +283,7 @@ static PyObject *turn(PyObject *self, PyObject *none) {
   }
   void (*messages)(void) = __atomic_load_n(&A.messages, __ATOMIC_RELAXED);
   if (UNLIKELY(messages != NULL))
-    /* The call is lossless, because next_record has set asleep: a message that arrives during the call wakes the
+    /* No message is lost: next_record has set the member asleep, so a message that arrives during this call wakes the
      * thread. */
     messages();
   core_collect_garbage();
@@ -385,7 +385,7 @@ int asgi_thread_stop(int ms) {
   uint64_t now = core_now_ns();
   CORE_LOCKED();
   int lost = A.left_at == asgi_progress() + 1, runs = running;
-  /* A thread that is still starting also reads this value (begin). */
+  /* If the thread is still starting, the function begin reads this request to stop. */
   __atomic_store_n(&A.asked, ms + 1, __ATOMIC_SEQ_CST);
   if (runs) {
     signal_eventfd();

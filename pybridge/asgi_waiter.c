@@ -45,8 +45,8 @@ static void set_result(PyObject *future) {
   if (PyErr_Occurred()) PyErr_WriteUnraisable(future);
 }
 
-/* Marks the first waiter with the reason what that is not woken yet as woken, and returns a new reference to its
- * future, or NULL if there is no waiter. */
+/* Finds the first waiter that waits for the reason what and was not woken yet, and marks this waiter as woken. Returns
+ * a new reference to the future of the waiter, or NULL if no waiter was found. */
 static PyObject *next_future(asgi_exchange *x, int what) {
   PyObject *future = NULL;
   CORE_BEGIN_HOLD(x);

@@ -98,10 +98,10 @@ static int disconnect(asgi_exchange *x, PyObject **message) {
 
 /* After the client's close frame, the application can still send replies to messages that preceded the close frame. The
  * event loop sends these replies before its own close frame, or drops them. The application receives the close frame
- * after those messages, so send() must not raise an exception before: the application would end, and the remaining
- * messages would be lost. An application that only calls send() never receives the close frame, so send() raises
- * LAST_WORDS_NS after the close frame. After the connection was closed, send() never waits for the client, so the
- * number of messages is limited as well. */
+ * after those messages. Until then, send() must not raise an exception: otherwise the application would end, and the
+ * remaining messages would be lost. An application that only calls send() never receives the close frame, so send()
+ * raises LAST_WORDS_NS after the close frame. After the connection was closed, send() never waits for the client, so
+ * the number of messages is limited as well. */
 int asgi_has_left(asgi_exchange *x) {
   if (x->gone || !x->rec) return x->gone;
   uint64_t closed = __atomic_load_n(&x->rec->inputs.closed_ns, __ATOMIC_SEQ_CST);
@@ -214,7 +214,8 @@ static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
   if (!why) return -1;
   int overflow = 0;
   long number = code ? PyLong_AsLongAndOverflow(code, &overflow) : 1000;
-  /* No code: frameworks pass the code that they have received, and 1005 cannot be sent. */
+  /* Frameworks pass on the code that they have received. 1005 means that the client sent no code, and cannot be sent
+   * itself. */
   if (number == 1005) number = 1000;
   if (overflow || !core_sendable_code(number))
     return core_raise(PyExc_ValueError,

@@ -12,8 +12,8 @@ import (
 	python3 "github.com/go-python/cpy3"
 )
 
-// TestCallAgainstTheRulesAborts checks CORE_CHECK, which only builds with a sanitizer have: each function calls C as
-// it must not be called, in a process of its own.
+// TestCallAgainstTheRulesAborts checks CORE_CHECK, which only builds with a sanitizer contain. Each case calls a C
+// function in a forbidden way, in a separate process, which must abort.
 func TestCallAgainstTheRulesAborts(t *testing.T) {
 	for _, one := range []struct {
 		name, mode string

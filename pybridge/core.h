@@ -91,7 +91,7 @@ typedef struct {
 /* Calls find(o) while no other thread runs Python, and then raises fapws.Timeout in o->thread. The function find sets
  * o->thread and *o->out. Takes the GIL. */
 void core_raise_in_thread(core_overdue *o, void (*find)(void *));
-/* Withdraws a fapws.Timeout that was raised in the thread t, if the job for which it was raised has ended. */
+/* Withdraws a fapws.Timeout that was raised in the thread t, if the overdue job has ended in the meantime. */
 void core_withdraw_timeout(core_thread *t);
 /* Reserves a signal that interrupts overdue handlers. Called in inline mode, on Python's main thread. */
 void core_take_timeout_signal(void);
@@ -149,8 +149,8 @@ PyObject *core_errorlog_method(PyObject *module, PyObject *args);
  * are methods of module _fapws (live_module.c).
  *
  * Messages are copied into one buffer, which core_messages.c owns until the event loop takes the buffer
- * (core_messages). Each of these files has its own mutex, which is held briefly, and never while a thread waits for the
- * GIL. */
+ * (core_messages). Each file of this section has a separate mutex. A thread holds the mutex only briefly, and never
+ * while the thread waits for the GIL. */
 
 /* --- core_messages.c: any thread, without the GIL -------------------------------- */
 
@@ -167,7 +167,7 @@ int core_try_enqueue(uint8_t kind, const core_bytes *texts, int n);
 /* Calls core_try_enqueue with the GIL, and returns 0, or -1 with MemoryError. */
 int core_enqueue_message(uint8_t kind, const core_bytes *texts, int n);
 
-#define CORE_EVENT_COST 64 /* bytes counted for each waiting event, in addition to its texts */
+#define CORE_EVENT_COST 64 /* bytes counted for each event in the queue, in addition to its texts */
 
 /* Sends an event of n texts to the event loop. Returns True if the event was accepted. If the queue is full, returns
  * False if the caller should retry, or None if a retry cannot succeed, because only the current thread could empty the
@@ -176,7 +176,8 @@ PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n);
 
 /* --- core_object.c: any thread, without the GIL; async-signal-safe ---------------- */
 
-/* The texts of an object in UTF-8. An empty text is null. The last three are members of the exception. */
+/* The texts of a JSON object, in UTF-8. An empty text becomes null. The last three texts, from CORE_TYPE on, describe
+ * an exception. */
 enum {
   CORE_MESSAGE,
   CORE_CLIENT,
@@ -192,16 +193,17 @@ enum {
   CORE_TRACEBACK,
   CORE_TEXTS
 };
-/* The size of an object without texts. */
+/* Number of bytes that is sufficient for an object without texts. */
 #define CORE_OBJECT_LEAST 1024
 size_t core_object_size(const core_bytes *texts);
-/* Writes an object with a line feed into buf and returns its length. Texts are cut if size is less than
- * core_object_size, but at least CORE_OBJECT_LEAST. */
+/* Writes an object with a line feed into buf, and returns its length. The parameter size must be at least
+ * CORE_OBJECT_LEAST. If it is less than the result of core_object_size, texts are cut. */
 size_t core_object(char *buf, size_t size, const char *level, const core_bytes *texts);
 
 /* --- core_errorlog.c ------------------------------------------------------------- */
 
-/* Writes a str, which must consist of whole lines, to the error log with this number; can set an exception. */
+/* Writes a str, which must consist of whole lines, to the error log with this number. On failure, an exception is
+ * set. */
 void core_errorlog_say(int number, PyObject *text);
 /* Returns a borrowed reference to wsgi.errors for requests with the error log of this number, or NULL without an
  * exception if the number is unknown. */

@@ -31,7 +31,7 @@
 
 static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGABRT, SIGILL};
 #define FAULTS (sizeof faults / sizeof *faults)
-#define PANICS 3 /* number of signals at the start of faults that become panics in Go code */
+#define PANICS 3 /* the first 3 elements of faults become panics if Go code causes them */
 
 static struct sigaction go_handlers[FAULTS];
 static char loading[256];
@@ -79,8 +79,8 @@ static void tell(const char *line, size_t n) {
   while (sendmsg(told.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
 }
 
-/* Writes text, a line that begins with BEGIN or with a line feed and BEGIN, to stderr. If it is written as an object,
- * the object contains the stacks in the file from, unless from is negative. */
+/* Writes text, a line that begins with BEGIN or with a line feed and BEGIN, to stderr. If stderr receives JSON objects,
+ * writes an object, which also contains the stacks from the file with the descriptor from, unless from is negative. */
 static void say_line(const char *text, size_t n, int from) {
   static char object[CORE_OBJECT_LEAST + (128 << 10)], stacks[64 << 10];
   if (core_look != CORE_OBJECT) {
@@ -139,10 +139,10 @@ void core_crash_exit(const char *text, const char *more, const char *rest) {
 
 static void crash(int sig, siginfo_t *info, void *context) {
   static volatile sig_atomic_t crashing;
-  signal(sig, SIG_DFL); /* a second crash in this function, and raise at its end, must end the process */
+  signal(sig, SIG_DFL); /* a second crash in this function must end the process; so must the call of raise below */
   if (!crashing && watching) {
     crashing = 1;
-    /* A signal sent by faulthandler: it has already written the stacks. */
+    /* If faulthandler has sent the signal, faulthandler has already written the stacks. */
     int written = info->si_code <= 0 && sig != SIGABRT, from = written ? -1 : core_dump_stacks();
     const char *where = from >= 0 && core_look == CORE_OBJECT ? "; the Python stack shows where it was called"
                                                               : "; the Python stack above shows where it was called";
@@ -217,13 +217,13 @@ void core_crash_forked(void) {
 /* --- os._exit() --------------------------------------------------------------- */
 
 /* Writes "FILE:LINE: " of the Python code that has called os._exit(). The parameter caller is an address in the C
- * function that has called _exit. If this function does not belong to Python, nothing is written: a different library
- * could hold a lock for which the thread with the GIL waits, so that PyGILState_Ensure would never return. */
+ * function that has called _exit. If that C function does not belong to Python, nothing is written. The library that
+ * contains it could hold a lock for which the thread with the GIL waits, so PyGILState_Ensure would never return. */
 static void write_caller(FILE *out, void *caller) {
   Dl_info python, here;
   if (!Py_IsInitialized() || !PyGILState_GetThisThreadState()) return;
-  /* An address in Python's library. The address of PyLong_Type is unsuitable, because the linker can copy the object
-   * into the executable.. */
+  /* An address in Python's library. The address of PyLong_Type is unsuitable, because the linker can copy that object
+   * into the executable. */
   void *in_python = *(void **)&PyLong_Type.tp_repr;
   if (!dladdr(in_python, &python) || !dladdr(caller, &here) || python.dli_fbase != here.dli_fbase) return;
   PyGILState_STATE gil = PyGILState_Ensure();
@@ -246,7 +246,8 @@ static void write_caller(FILE *out, void *caller) {
  * process ID must be compared as well. */
 static int is_server(void) { return !core_forked && getpid() == server; }
 
-/* Replaces the function _exit of libc, because the dynamic linker prefers functions of the executable. */
+/* The dynamic linker prefers functions of the executable to functions of libc, so this function replaces the _exit of
+ * libc. */
 void _exit(int status) {
   if (watching && is_server()) {
     char *line = NULL;
@@ -276,8 +277,8 @@ static int can_start_process(void) {
   return pid > 0 || errno != EAGAIN;
 }
 
-/* Replaces the function abort of libc. If Go's runtime cannot start a thread, it writes a line about pthread_create and
- * calls abort, after which it would write a dump of all goroutines. */
+/* Replaces the function abort of libc. If Go's runtime cannot start a thread, the runtime writes a line about
+ * pthread_create, and calls abort. The abort of libc would make the runtime write a dump of all goroutines. */
 void abort(void) {
   if (!can_start_process())
     fail("", (const char *[]){"cannot start another thread: a limit of processes is reached",

@@ -57,7 +57,8 @@ int core_local_time(time_t now, struct tm *tm) {
   return zone[i].offset;
 }
 
-/* Writes the identity of a request with a format that has a name and a text. */
+/* Writes the trace ID and the request ID of a request. The parameter format is a format of printf for the kind of an ID
+ * ("trace" or "request") and the ID. */
 static void identify(char *buf, const core_record *rec, const char *format) {
   for (int trace = 0; rec && trace <= 1; trace++) {
     core_span id = core_id(rec, trace);
@@ -66,10 +67,10 @@ static void identify(char *buf, const core_record *rec, const char *format) {
 }
 
 /* Writes the beginning of a line of an error log in the formats of runtime/logfile/look.go, independent of the locale.
- * In a file: "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; human-readable:
- * "2026-11-20 15:01:02.123 +0100 error ", with colors at a terminal, and with a priority in place of the time for the
- * journal. A human-readable line has the level only once if text begins with it. Returns the number of characters of
- * text that the caller omits. buf has room for STAMP bytes. */
+ * In a file: "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; human-readable: "2026-11-20
+ * 15:01:02.123 +0100 error ", with colors at a terminal, and with a priority in place of the time for the journal. If
+ * text itself begins with the level, the caller must omit that beginning of text, so that the line does not repeat the
+ * level. Returns the number of characters to omit. buf has room for STAMP bytes. */
 #define STAMP 512
 static Py_ssize_t stamp(char *buf, int log, const core_record *rec, const char *level, PyObject *text) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -130,7 +131,8 @@ static PyObject *with_stamp(int log, const core_record *rec, const char *level, 
   return line;
 }
 
-/* Returns a borrowed text of str, which may be NULL, and in held the owner of the text. */
+/* Returns str, which can be NULL, in UTF-8 without line feeds at its end. Stores a new reference to the object that
+ * owns the returned bytes in *held. */
 static core_bytes utf8(PyObject *str, PyObject **held) {
   *held = str ? PyUnicode_AsEncodedString(str, "utf-8", "backslashreplace") : NULL;
   PyErr_Clear();
@@ -140,7 +142,7 @@ static core_bytes utf8(PyObject *str, PyObject **held) {
   return text;
 }
 
-/* Writes the host of a request without its port and in normal form, as appendHostName of runtime/logfile. */
+/* Writes the host of a request without its port and in normal form, as appendHostName in runtime/logfile does. */
 static core_bytes host_name(char *buf, uint32_t size, const core_record *rec) {
   core_span host = core_host(rec);
   const char *s = rec->req.data + host.off, *end = s + host.len, *colon = end;
@@ -188,10 +190,10 @@ static void say_object(int log, const core_record *rec, const char *level, PyObj
   Py_XDECREF(parts);
 }
 
-/* Writes a message of package fapws, with the exception type, value, tb unless type is NULL, to the error log with the
- * number log. Steals the reference to text, which has no stamp, and may be NULL. The message is about rec, unless rec
- * is NULL. An exception and its traceback are in one message so that no other line separates them. Text that a client
- * sent is escaped. */
+/* Writes a message to the error log with the number log. The message contains the exception with type, value and tb,
+ * unless type is NULL, and names the request rec, unless rec is NULL. Steals the reference to text, which must not
+ * contain the beginning of a log line, and can be NULL. An exception and its traceback are in one message so that no
+ * other line separates them. Text that a client sent is escaped. */
 static void say(int log, const core_record *rec, const char *level, PyObject *text, PyObject *type, PyObject *value,
                 PyObject *tb) {
   PyErr_Clear();
@@ -249,7 +251,8 @@ static void report(int log, const char *what, core_record *rec) {
   Py_XDECREF(tb);
 }
 
-/* Returns the request whose handler calls, for an object, or NULL. */
+/* Returns the request that the current thread runs, or NULL. Also returns NULL if messages are not written as JSON
+ * objects, because other messages do not name the request. */
 static const core_record *calling(void) {
   return core_look == CORE_OBJECT && core_this_thread ? core_this_thread->current : NULL;
 }
@@ -264,7 +267,8 @@ PyObject *core_log_method(PyObject *module, PyObject *args) {
   Py_RETURN_NONE;
 }
 
-/* Text of wsgi.errors is raw, or the message of an object. */
+/* The text that the application writes to wsgi.errors is logged unchanged or, if the log contains JSON objects, as the
+ * message of an object. */
 PyObject *core_errorlog_method(PyObject *module, PyObject *args) {
   (void)module;
   int log;

@@ -4,8 +4,8 @@
  * before a crash, and a forked child, in which Go does not run, can write messages. This file follows the protocol of
  * package logfile: take the lock, check that the path still leads to the open file, append. If a log file must be
  * rotated or created, if the disk is full, or if the lock is not available soon, the message is sent through the event
- * loop to the logfile.File of the log. Until that message has been written, later messages are also sent through the
- * event loop, so that the order is kept. */
+ * loop to the logfile.File of the log. Until the logfile.File has written that message, this file sends later messages
+ * through the event loop as well, so that the order is kept. */
 #include "core.h"
 
 #include <errno.h>
@@ -82,7 +82,8 @@ static int lock(int fd) {
 }
 
 /* Opens and locks the file to which the path of the log leads, and stores its status in *here; returns 0 on failure. If
- * alone is not 0, the file is created if it does not exist, because the event loop cannot create it. */
+ * the parameter alone is not 0, the event loop cannot create the file, so this function creates the file if it does not
+ * exist. */
 static int take(errorlog *l, struct stat *here, int alone) {
   for (int i = 0; i < 10; i++) { /* repeated if a different process rotates the file at the same time */
     if (l->fd < 0)

@@ -79,7 +79,7 @@ void core_writer_left(void) {
 }
 
 int core_wait_for_client(core_record *rec, double seconds) {
-  double most = seconds >= 0 && seconds < 1e9 ? seconds : 1e9; /* 30 years, in place of no limit */
+  double most = seconds >= 0 && seconds < 1e9 ? seconds : 1e9; /* 30 years if the caller sets no limit */
   uint64_t until = core_now_ns() + (uint64_t)(most * 1e9);
   int room, late = 0, may;
   Py_BEGIN_ALLOW_THREADS core_lock();
@@ -196,7 +196,7 @@ core_part *core_credit_part(core_record *rec, const core_input *in) {
   rec->run.credit += (int64_t)in->len + CORE_INPUT_COST;
   if (rec->run.credit < CORE_INPUT_WINDOW / 8) return NULL;
   core_part *p = core_part_new(rec, 0);
-  if (!p) return PyErr_Clear(), NULL; /* the credit is sent after the next input instead */
+  if (!p) return PyErr_Clear(), NULL; /* a part for a later input will contain this number of bytes as well */
   p->op = CORE_OP_CREDIT;
   p->number = rec->run.credit;
   rec->run.credit = 0;

@@ -2,10 +2,10 @@
  * closed a descriptor of Go's poller, or has used all memory that a limit permits. Otherwise Go's runtime would write
  * "fatal error: ..." and a dump of all goroutines.
  *
- * debug.SetCrashOutput makes Go write a copy of the dump to a pipe with room for one write, whose reading end sends a
- * signal. The handler of this signal runs while Go waits for room in the pipe for its second write. If the handler
- * finds no cause in the application, the crash is a bug of the server: the handler makes room in the pipe, and Go
- * continues its dump. */
+ * debug.SetCrashOutput makes Go write a copy of the dump to a pipe that has room for only one write. The first write
+ * makes the kernel send a signal to this process. The handler of this signal runs while Go waits for room in the pipe
+ * for its second write. If the handler finds no cause in the application, the crash is a bug of the server: the handler
+ * makes room in the pipe, and Go continues its dump. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif

@@ -7,8 +7,9 @@
 
 static int over;
 
-/* Makes the event loop begin a turn. Ignores wake_pending, because the event loop clears it after it has checked the
- * member turn, so a turn that is requested in between would be lost. */
+/* Makes the event loop begin a turn, whether wake_pending is set or not. The event loop first checks the member turn,
+ * and then clears wake_pending. If this function did nothing while wake_pending is set, a turn that is requested
+ * between these two steps would be lost. */
 static void request_turn(void) {
   __atomic_store_n(&P.shared.turn, 1, __ATOMIC_SEQ_CST);
   core_signal_loop();
@@ -41,7 +42,7 @@ static void run_inbox(void) {
 }
 
 static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
-  if (!P.shared.turning || core_this_thread != t) return; /* write() was called on a thread of the application */
+  if (!P.shared.turning || core_this_thread != t) return; /* a thread that the application started called write() */
   core_count_job(t);
   t->unsignalled = 0;
   core_loop_send_now();
@@ -50,7 +51,7 @@ static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
 
 static int start(void) {
   if (over || !__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
-  if (P.shared.turning) { /* called within a turn, by the function written: the turn must end first */
+  if (P.shared.turning) { /* a nested call, from the function written: the turn must end first */
     request_turn();
     return -1;
   }
@@ -69,8 +70,8 @@ void core_inline_finish(void) {
   CORE_CHECK(CORE_NO_GIL | CORE_ON_MAIN);
   const core_thread *t = P.threads[0]; /* NULL before the pool was started */
   unsigned long before;
-  /* Repeated until a turn runs no job. Records can remain, because a request does not begin while too many parts wait
-   * for the event loop, which no longer takes parts. */
+  /* Repeated until a turn runs no job. Records can remain even then: a request does not begin while too many parts wait
+   * for the event loop, and the event loop no longer takes parts. */
   do {
     before = t ? t->jobs : 0;
     start();

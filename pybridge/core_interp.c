@@ -54,11 +54,11 @@ static int configure(PyConfig *c, const core_start_options *o, const char **why)
   return failed(Py_InitializeFromConfig(c), why);
 }
 
-/* Installs a finder that finds only the packages fapws and fapws4 in the directory with this executable's packages.
- * Python before 3.13 regards the thread on which the module threading is first imported as its main thread. If that
- * were the thread of a handler, Python could not end after the thread has ended, so the finder loads threading with the
- * right main thread. Files that handlers have opened are not closed when Python ends, so the last atexit function
- * flushes their buffers. */
+/* Installs an import finder for the directory that contains the packages of this executable. The finder finds only the
+ * packages fapws and fapws4. Python before 3.13 regards the thread on which the module threading is first imported as
+ * its main thread. If a handler were the first to import threading, Python could not end after the handler's thread has
+ * ended. Therefore the finder loads threading with the right main thread. Files that handlers have opened are not
+ * closed when Python ends, so the last atexit function flushes their buffers. */
 static const char finder_source[] =
     "def install(folder):\n"
     "    import sys\n"

@@ -113,7 +113,7 @@ static series *all[SERIES_MAX];
 static int nfamilies, nseries; /* atomic, because threads read the arrays without the mutex: elements never change */
 
 static int count_of(const int *n) { return __atomic_load_n(n, __ATOMIC_ACQUIRE); }
-/* Increments *n, which makes the element that was written last visible to readers, and returns its index. */
+/* Increments *n, so that readers see the element that was written last, and returns the index of that element. */
 static int grow(int *n) { return __atomic_fetch_add(n, 1, __ATOMIC_RELEASE); }
 
 static PyObject *family_add(PyObject *module, PyObject *args) {
@@ -168,8 +168,8 @@ static PyObject *series_add(PyObject *module, PyObject *args) {
 
 enum change { ADD, SET, OBSERVE };
 
-/* A child of os.fork changes nothing: the server never reads the child's copy, and the lock on mu would never return if
- * a different thread held mu during the fork. */
+/* A child of os.fork does not change its copy of the metrics, because the server never reads that copy. Locking mu in
+ * the child would also never return if a different thread held mu during the fork. */
 static PyObject *change(PyObject *args, enum change how) {
   int number;
   double value;

@@ -1,6 +1,7 @@
-/* The monitor, a thread that watches the pool in threads mode. If the drainer is stuck in a job, the monitor makes a
- * different thread the drainer. The monitor also starts threads, finds handlers that wait for a long time, and wakes
- * the event loop for finished parts. It sleeps while the server is idle, and never takes the GIL. */
+/* The monitor, a thread that watches the pool in threads mode. The drainer is the thread that runs the quick handlers
+ * (core_threads.c). If the drainer is stuck in a job, the monitor makes a different thread the drainer. The monitor
+ * also starts threads, finds handlers that wait for a long time, and wakes the event loop for finished parts. It sleeps
+ * while the server is idle, and never takes the GIL. */
 #include "core.h"
 
 #include <errno.h>
@@ -9,7 +10,7 @@
 
 #define P core_the_pool
 #define TICK_NS 2500000u
-#define QUIET_TICKS 100 /* The monitor sleeps after this number of ticks without work. */
+#define QUIET_TICKS 100 /* The monitor sleeps after this number of ticks (TICK_NS) without work. */
 /* If no thread has taken a job for this number of ticks, although a thread is between two jobs, a further thread is
  * started. */
 #define RETURN_TICKS 100
@@ -19,18 +20,18 @@
 /* Initial value of the variable patience: after a handler has waited for this time, its thread no longer counts. */
 #define PATIENCE_NS 150000000u
 #define HURRY_NS 10000000u /* Minimum of the variable patience, which is quartered while all threads wait. */
-/* A handler that uses less CPU time than this between two checks is not computing, although it can wake now and then to
- * poll. */
+/* A handler that uses less CPU time than this between two checks is not computing. The CPU time that it does use can be
+ * for polling. */
 #define POLL_NS 300000u
-#define CALM_NS 1000000000u /* interval in which the variable patience is doubled again */
+#define CALM_NS 1000000000u /* time after which the variable patience is doubled again */
 /* Interval after which Python passes the GIL to the next thread (sys.getswitchinterval). */
 #define SWITCH_NS 5000000u
-/* Number of such intervals, for each thread, after which each waiting thread has certainly had the GIL. */
+/* Number of intervals SWITCH_NS, for each thread, after which each waiting thread has certainly had the GIL. */
 #define TURNS 64ull
 /* A thread that waits for the GIL uses some CPU time within this time, because it wakes after each SWITCH_NS. */
 #define ASLEEP_NS 100000000u
 #define LATE_NS 1000000000u    /* The server logs a request that has waited longer than this time. */
-#define SILENT_NS 60000000000u /* minimum time between two such log lines */
+#define SILENT_NS 60000000000u /* minimum time between two log lines about late requests */
 
 static int may_spawn(void) { return core_counted_threads() < P.max; }
 
@@ -120,7 +121,8 @@ static int waits(core_thread *t, uint64_t now, uint64_t interval) {
   }
   uint64_t waited = now - t->seen.since_ns, others = used_ns - t->seen.others_ns;
   if (t->aside || waited < patience) return 0;
-  /* On a busy machine, a handler that computes can wait for a processor for that time, but is runnable. */
+  /* On a busy machine, a handler that computes can use no CPU time for as long as patience, because it waits for a
+   * processor. Its thread is runnable then. */
   if (others < waited / 100) return !one_is_runnable();
   int asleep = waited > ASLEEP_NS && cpu - t->seen.own_ns < waited / 5000;
   int had_turns = others > TURNS * SWITCH_NS * (unsigned)P.max;

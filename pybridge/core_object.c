@@ -82,7 +82,7 @@ static char *put_member(char *to, const char *end, int i, core_bytes t) {
   int too_long = t.len > members[i].most, tail = i == CORE_TRACEBACK;
   if (too_long) {
     uint32_t most = members[i].most - (uint32_t)strlen(CUT);
-    const char **edge = tail ? &s : &stop; /* must not be within a character, which has at most 4 bytes */
+    const char **edge = tail ? &s : &stop; /* the text is cut here, which must be between two characters of UTF-8 */
     *edge = tail ? stop - most : s + most;
     for (int k = 0; k < 3 && (**edge & 0xc0) == 0x80; k++) *edge += tail ? 1 : -1;
   }
@@ -115,7 +115,7 @@ size_t core_object(char *buf, size_t size, const char *level, const core_bytes *
   if (texts[CORE_TYPE].len || texts[CORE_REASON].len || texts[CORE_TRACEBACK].len) {
     char *begin = to;
     for (int i = CORE_TYPE; i < CORE_TEXTS; i++) to = put_member(to, end, i, texts[i]);
-    *begin = '{'; /* instead of the comma */
+    *begin = '{'; /* replaces the comma before the first member */
     *to++ = '}';
   } else {
     to = put(to, "null", 4);

@@ -14,8 +14,8 @@ core_pool core_the_pool = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
 static core_thread main_thread;
 
-/* The value of P.loop_state before core_pool_attach, when the asyncio thread can already publish a part: no event loop
- * sleeps. */
+/* P.loop_state points to this variable until core_pool_attach is called. The value 0 means that no event loop sleeps.
+ * The asyncio thread can already publish a part at that time. */
 static int32_t no_loop;
 static __thread core_thread *to_wake;
 
@@ -103,8 +103,8 @@ void core_pool_attach(int signals, int event, int32_t *state) {
   P.event_fd = event;
   __atomic_store_n(&P.loop_state, state, __ATOMIC_RELEASE);
   __atomic_store_n(&P.signal_fd, signals,
-                   /* The member signal_fd is stored last, because threads of the application check it before they use
-                    * the other members. */
+                   /* The member signal_fd is stored last, because threads of the application check signal_fd before
+                    * they use the members stored above. */
                    __ATOMIC_SEQ_CST);
   __atomic_store_n(&P.shared.wake_pending, 0, __ATOMIC_SEQ_CST);
   core_wake_loop();
@@ -172,8 +172,9 @@ void core_signalled(void) {
 
 /* --- requests and threads that are given up ------------------------------
  *
- * Gives up requests that have waited too long, and threads that do not return from a job. The functions can be called
- * on any thread, and do not take the GIL, which a thread that is given up can hold. */
+ * Ends requests that have waited too long for a thread, and replaces threads that do not return from a job. The
+ * functions can be called on any thread. They do not take the GIL, because a thread that does not return can hold the
+ * GIL. */
 
 core_part *core_give_up(core_record *rec) {
   if (rec->run.spool >= 0) close(rec->run.spool);

@@ -40,7 +40,7 @@ typedef struct core_mode {
    * the event loop. Returns -1, or an exit status like core_serve. */
   int (*start)(void);
   void (*wake)(void);
-  /* Makes the thread of rec continue rec's iterator. */
+  /* Makes the thread that runs rec continue the iterator of rec. */
   void (*resume)(core_record *rec);
   /* Removes rec from the queue, and returns whether rec was in the queue. The caller must hold the mutex. */
   int (*dequeue)(core_record *rec);
@@ -208,7 +208,8 @@ typedef struct {
   int exit_code;          /* exit status if a signal handler of the application called sys.exit, otherwise -1 */
   unsigned long pops;     /* number of records taken from the queue, for the monitor */
   pthread_cond_t monitor; /* signalled to wake the monitor; belongs to the mutex mu */
-  /* Atomic: thread 0 runs handlers; until then the first request waits, and no thread is started. */
+  /* Atomic: nonzero after thread 0 has begun to run handlers. While the member is 0, requests wait, and no further
+   * thread is started. */
   int serving;
   /* Atomic: descriptor that wakes the event loop (eventloop.Waker). This member and all following members except
    * garbage are constant while the event loop runs. */
@@ -233,8 +234,8 @@ static inline core_mount *core_mount_of(const core_record *rec) { return &core_t
 /* Creates the pool, but not its mounts, with the GIL, on Python's main thread. The parameters coroutines and
  * thread_ends become members of the pool. */
 void core_pool_start(const core_options *o, const core_mode *coroutines, void (*thread_ends)(void));
-/* Gives up rec, whose handler never ran, releases its objects, and returns its part0, which the caller must publish as
- * the last part. */
+/* Ends rec, whose handler never ran, and releases the objects of rec. Returns the part0 of rec, which the caller must
+ * publish as the last part. */
 core_part *core_give_up(core_record *rec);
 uint64_t core_now_ns(void);
 void core_cond_init(pthread_cond_t *c);
@@ -274,9 +275,9 @@ static inline void core_unlock_after(const int *locked) { core_unlock(); }
 /* The core_thread of the current thread, or NULL if the thread does not run handlers. */
 extern __thread core_thread *core_this_thread;
 extern const core_mode core_threads;
-/* If no thread is the drainer, makes the idle thread with the lowest index the drainer. Thread 0 is preferred because
- * many Python objects can be used only on Python's main thread, and because the threads with higher indices can end
- * when they stay idle. */
+/* The drainer is the thread that runs quick handlers. If no thread is the drainer, makes the idle thread with the
+ * lowest index the drainer. Thread 0 is preferred because many Python objects can be used only on Python's main thread,
+ * and because the threads with higher indices can end when they stay idle. */
 void core_appoint_drainer(void);
 /* Starts a further thread, if possible, and returns whether the thread was started. */
 int core_spawn_thread(void);
@@ -284,8 +285,8 @@ int core_spawn_thread(void);
  * drainer instead. */
 void core_set_aside(core_thread *t, core_aside why);
 /* Marks the current thread as waiting for its client. Until core_continue_thread is called, a second thread is
- * permitted to run in its place, so that slow clients do not delay other clients. Returns 1, or 0 if the current thread
- * must not wait, because too many of the CORE_MAX_THREADS threads already wait. */
+ * permitted to run in its place, so that slow clients do not delay other clients. Returns 1 if the current thread is
+ * permitted to wait. Returns 0 if too many of the CORE_MAX_THREADS threads already wait. */
 int core_pause_thread(void);
 void core_continue_thread(void);
 
@@ -295,10 +296,10 @@ void core_continue_thread(void);
 int core_start_monitor(void);
 /* Wakes the monitor if it sleeps; the caller must hold the mutex. */
 void core_wake_monitor(void);
-/* Returns the time since which no thread has taken a record although the queue is not empty, in ns like core_now_ns, or
- * 0 if the queue is empty. The caller must hold the mutex. */
+/* Returns the start of the period in which no thread has taken a record although the queue is not empty, in ns like
+ * core_now_ns. Returns 0 if the queue is empty. The caller must hold the mutex. */
 uint64_t core_stalled_since(void);
-/* Returns for how many ns the first request of the queue has waited at the time now, or 0 if the queue is empty or a
+/* Returns how long the first request in the queue has waited at the time now, in ns, or 0 if the queue is empty or a
  * thread is idle. The caller must hold the mutex. */
 uint64_t core_first_waits(uint64_t now);
 
@@ -318,8 +319,8 @@ void core_average(uint64_t *average, uint64_t sample);
 /* Gives rec, a request, to the thread t, and initializes the members of rec that the Python side uses. Returns 1, or 0
  * if the request must not run and the event loop owns rec again. */
 int core_record_begin(core_thread *t, core_record *rec);
-/* Runs the next job of rec on the thread t. On a thread of the pool, returns when t is free for a different record. On
- * the asyncio thread, returns when the iterator yields the thread. */
+/* Runs the next job of rec on the thread t. On a thread of the pool, core_run_job returns when t is free for a
+ * different record. On the asyncio thread, returns when the iterator yields the thread. */
 void core_run(core_thread *t, core_record *rec);
 /* Measures one call of a handler, for the averages of its mount. */
 typedef struct {
@@ -489,23 +490,23 @@ void core_publish(core_thread *t, core_part *p);
 void core_publish_chain(core_thread *t, const core_chain *c);
 void core_notify(core_thread *t);
 /* Returns the maximum time, in ns, for which finished parts wait until the event loop is woken, before and after a job
- * of the mount m. The time is a quarter of the time for which queued requests wait, within limits, which saves most
- * wake-ups. */
+ * of the mount m. The time is a quarter of the time for which queued requests wait, within limits. This delay saves
+ * most wake-ups. */
 uint64_t core_notify_after(const core_mount *m);
 
 /* --- core_flow.c ------------------------------------------------------------- */
 
 void core_flow_init(void);
 /* Returns rec, a request that the thread t has taken, to the event loop if earlier responses on its connection still
- * wait for the client, or if too many requests of the connection run. The result is 1 if the event loop now owns rec,
- * until it resumes rec. */
+ * wait for the client, or if too many requests of the connection run. Returns 1 if the event loop now owns rec; the
+ * event loop will resume rec later. */
 int core_defer(core_thread *t, core_record *rec);
 static inline int core_may_defer(core_record *rec) { return rec->req.pipeline != NULL; }
 /* Whether new requests must not begin before the event loop has handled published parts. */
 static inline int core_loop_is_behind(void) {
   return __atomic_load_n(&core_the_pool.shared.unseen, __ATOMIC_SEQ_CST) > CORE_UNSEEN_MAX;
 }
-/* Whether so much of the response waits for the client that the handler must not send more. */
+/* Whether the handler must not send more, because too much of the response already waits for the client. */
 int core_must_wait(core_record *rec);
 /* Parks rec until its client has received enough of the response, and returns 1, or returns 0 if the client has already
  * received enough. */
@@ -554,7 +555,7 @@ static inline core_input *core_take_inputs(core_record *rec) {
 /* Returns the message in an input of a WebSocket, as str or bytes; needs the GIL. */
 PyObject *core_input_message(const core_input *in);
 /* With the GIL, counts an input as taken by the application, so that the client can send the same number of bytes
- * again. Returns a part that tells this to the event loop, which the caller must publish, or NULL while the number of
- * bytes is still small. */
+ * again. Returns a part that reports the number of bytes to the event loop, and that the caller must publish. Returns
+ * NULL while the number is still small. */
 core_part *core_credit_part(core_record *rec, const core_input *in);
 void core_free_inputs(core_input *in);

@@ -15,8 +15,8 @@ static int run_alone(PyObject *any, void *call) {
   return 0;
 }
 
-/* PyUnstable_GC_VisitObjects is the only public function that stops all other threads. Its visit of all objects, which
- * is not needed, ends at the first object. */
+/* PyUnstable_GC_VisitObjects is the only public function that stops all other threads. The function also visits all
+ * objects. This visit is not needed, so the callback ends the visit at the first object. */
 void core_alone(void (*f)(void *), void *arg) { PyUnstable_GC_VisitObjects(run_alone, &(alone_call){f, arg}); }
 #endif
 

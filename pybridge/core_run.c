@@ -29,8 +29,8 @@ void core_begin_timing(core_timing *x, core_mount *m) {
   /* Most calls of a quick handler are not timed, because reading the clock would make the calls noticeably slower. */
   uint64_t usual = core_run_ns(m);
   x->timed = usual > CORE_QUICK_NS || (count_call(m) & 15) == 0;
-  /* Only slow handlers are watched: whether they wait decides whether a second thread helps, because the GIL permits
-   * one thread to compute. */
+  /* For slow handlers, also checks whether they wait during the call or only compute. A second thread helps only if
+   * they wait, because the GIL permits one thread to compute. */
   x->watched = usual > CORE_SLOW_NS;
   x->waits = x->watched ? waits() : 0;
   x->began = x->timed ? core_now_ns() : 0;

@@ -148,9 +148,10 @@ int core_is_at_console(void) {
   return found;
 }
 
-/* The signal that interrupts an overdue handler in inline mode, or 0. A thread does not notice an exception that a
- * different thread has set while it waits in Lock.acquire, sleep or recv. In inline mode handlers run on Python's main
- * thread, where a signal interrupts the wait, and the exception of the Python handler for the signal ends the call. */
+/* The signal that interrupts an overdue handler in inline mode, or 0. While a thread waits in Lock.acquire, sleep or
+ * recv, it does not notice an exception that a different thread has set for it. In inline mode handlers run on Python's
+ * main thread, where a signal interrupts the wait, and the exception of the Python handler for the signal ends the
+ * call. */
 static int timeout_signal;
 
 /* Handles the signal on Python's main thread, perhaps after the job has ended. */

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define ROOM_MS 100   /* maximum time to wait, in ms, until the reader of a full pipe has made room */
-#define BEGUN_MS 5000 /* the same for the rest of an object, and until another process has written an object */
+#define BEGUN_MS 5000 /* maximum time to wait, in ms, to write the rest of an object, or for the file lock */
 
 /* Atomic: number of lines that were dropped, for each descriptor. Child processes share the counts, because a child
  * that ends (--fork) cannot report its own count. */
@@ -37,10 +37,10 @@ static size_t at_once(int fd, size_t n) {
   return n <= PIPE_BUF || (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) ? n : PIPE_BUF;
 }
 
-static int broken[3]; /* for each descriptor: the last line has no end */
+static int broken[3]; /* for each descriptor: the last line was written without its end */
 
-/* Writes the whole text and returns 1, or returns 0 if a slow reader has not made room within ms milliseconds, or
- * within BEGUN_MS for the rest of an object. */
+/* Writes the whole text and returns 1, or returns 0 if a slow reader has not made room within ms milliseconds. If a
+ * part of a JSON object was written, the limit is BEGUN_MS instead. */
 static int put(int fd, const char *text, size_t n, int ms, int object) {
   struct pollfd room = {.fd = fd, .events = POLLOUT};
   for (size_t done = 0; done < n;) {
@@ -78,13 +78,14 @@ static int write_or_count(int fd, const char *text, size_t n, int object) {
   return done;
 }
 
-/* Held while a thread writes to stderr, if it gets objects. */
+/* Locked while a thread writes to stderr, if stderr receives JSON objects. */
 static pthread_mutex_t whole = PTHREAD_MUTEX_INITIALIZER;
 
 void core_stdio_forked(void) { pthread_mutex_init(&whole, NULL); }
 
-/* A pipe takes PIPE_BUF bytes at once, and the processes of the server may share it: each locks it as a file. The lock
- * belongs to the process. A write to a regular file needs no lock. */
+/* The processes of the server can share a pipe, which accepts at most PIPE_BUF bytes in one piece. Therefore each
+ * process locks the pipe with a file lock. A file lock does not exclude other threads of the same process, so the mutex
+ * is needed as well. A write to a regular file needs no file lock. */
 int core_write_object(const char *text, size_t n) {
   struct stat st;
   struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};

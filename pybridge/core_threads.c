@@ -46,7 +46,8 @@ static void sleep_idle(core_thread *t) {
     t->state = CORE_THREAD_BUSY;
     P.idle--;
     t->retire = !t->streams && !t->inbox.first;
-    /* The thread was selected to be woken just when its time ended, so its semaphore will be posted soon. */
+    /* Just when RETIRE_S ended, a different thread has selected this thread to be woken, so the semaphore of this
+     * thread will be posted soon. */
   } else if (!awake) {
     core_unlock();
     while (sem_wait(&t->sleep) != 0) {
@@ -57,7 +58,7 @@ static void sleep_idle(core_thread *t) {
 
 void core_appoint_drainer(void) {
   if (P.drainer || P.idle == 0 || !P.queue.first || core_loop_is_behind()) return;
-  /* Too many threads count if a thread that did not count has returned. */
+  /* More than P.max threads can count: a thread that did not count during its job counts again after the job. */
   if (core_counted_threads() - P.idle >= P.max) return;
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];
@@ -137,7 +138,7 @@ static void thread_loop(core_thread *t) {
   core_this_thread = t;
   core_lock();
   while (!t->retire) {
-    /* If a thread that did not count has returned, too many threads count. */
+    /* More than P.max threads can count: a thread that did not count during its job counts again after the job. */
     int surplus = core_counted_threads() > P.max && t->index && !t->streams && !t->inbox.first;
     core_record *rec = surplus ? NULL : take(t);
     int check = t->index == 0 && P.check_signals, collect = t->collect;

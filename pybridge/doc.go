@@ -82,30 +82,32 @@
 // # WebSockets with callbacks
 //
 // Records with inputs are queued like requests, so the callbacks of a WebSocket run in order without a lock, and the
-// drainer and the monitor treat callbacks like handlers. Queued messages do not count for --max-queue, because the
-// number of connections limits the number of their records.
+// drainer and the monitor treat callbacks like handlers. Records with messages do not count for --max-queue. The limit
+// on connections already limits the number of these records.
 //
 //   - send() makes a part on any thread that has the GIL, and the GIL also determines the order of messages. The record
 //     counts the threads that wait in send() (senders), and is not reused before they have returned.
-//   - The function end ends each WebSocket, after a thread has called close(), after a close frame, or after Cancel.
-//     The function calls on_close, detaches the object from its record, and publishes the last part. After Cancel,
-//     callbacks still run for messages that have arrived, and a send() that fails ends the WebSocket without a report.
-//   - The client is permitted to send more after it has used an eighth of the window, so a client that has paused does
-//     not wait indefinitely.
+//   - The C function end ends each WebSocket after one of three events: a thread has called close(), a close frame has
+//     arrived, or Cancel was called. The function calls on_close, detaches the object from its record, and publishes
+//     the last part. After Cancel, callbacks still run for messages that have arrived, and a send() that fails ends the
+//     WebSocket without a report.
+//   - The server lets the client send more after the application has taken an eighth of the client's window. Therefore
+//     a client that has paused does not wait indefinitely.
 //   - The event loop does not know when a callback began. While WebSockets with callbacks exist and a timeout is set, a
 //     goroutine (timeout.go) checks twice a second whether threads are still in the same job. Each callback counts as a
-//     job, so an exception for a callback cannot be raised in the next callback.
+//     job, so an exception that was prepared for one callback is never raised in the next callback.
 //   - environ['werkzeug.socket'] is for libraries that implement WebSocket themselves. It is a subclass of
 //     socket.socket that records its first use. The event loop passes bytes between this socket and the connection
 //     (runtime/tunnel/relay.go).
 //   - environ is released after the handshake to save memory, and made again from the record if the application reads
 //     it.
 //   - Broadcasts, and changes of groups, are messages to the event loop (messages.go; sockets.go of runtime/live). The
-//     name of a group begins with the place of a WebSocket, which is the same in all processes. A broadcast to a place
-//     that new code does not have is dropped.
+//     name of a group begins with the place of a WebSocket, which is the same in all processes. After a reload, a
+//     broadcast is dropped if the new code has no WebSocket with that place.
 //   - A WebSocket is handed over to a different process (live_handover.c) only if ws.data is plain, because pickle
-//     would run code of the application, and would keep classes of the old code in the new process. The types in
-//     ws.data are checked first, because marshal would turn buffers into bytes.
+//     would run code of the application, and would keep classes of the old code in the new process. Module marshal
+//     makes the copy of ws.data. The types in ws.data are checked first, because marshal would turn other buffers into
+//     bytes.
 //
 // # asyncio
 //
@@ -113,25 +115,27 @@
 // contrib/fapws/_async.py, asgi.h). Each call of the function turn handles all records with events, so one iteration of
 // asyncio's event loop handles many requests, and uvloop makes little difference.
 //
-//   - Each request has a Task with a copy of the context. The Task runs at once until it first waits, from Python 3.12
-//     on by eager_start, and with earlier versions by intercepting the call_soon of the Task. The Task runs a C object,
-//     which runs the coroutine of the application. Therefore the object itself notices when the coroutine has ended,
-//     without a done-callback, which would need an iteration of asyncio's event loop. The object has the cr_frame and
-//     the cr_await of the coroutine, so asyncio's tools show the application.
+//   - Each request has a Task with a copy of the context. The Task runs at once until it first waits. From Python 3.12
+//     on, the argument eager_start causes this. For earlier versions, asgi_task.c intercepts the Task's call of
+//     loop.call_soon. The Task runs a C object, which runs the coroutine of the application. Therefore the object
+//     itself notices when the coroutine has ended, without a done-callback, which would need an iteration of asyncio's
+//     event loop. The object has the cr_frame and the cr_await of the coroutine, so asyncio's tools show the
+//     application.
 //   - send() returns a shared object that is already done, unless more than 256 KiB wait for the client. receive()
 //     returns an object that takes a message when it is awaited, so a cancelled receive() loses no message
 //     (asgi_waiter.c).
 //   - If a client shuts down its sending side, it has probably disconnected, which ASGI applications expect to learn at
-//     once. Therefore an Input reports it, and the response is still sent for two seconds.
+//     once. Therefore an Input reports the shutdown. The response is still sent for two seconds.
 //   - With lifespan auto, an application that raises an exception before it has called receive, or that handles the
 //     lifespan as a request, does not support lifespans. If an application fails later, it has failed to start.
 //   - If a request times out, the chain of objects that its task awaits is logged, and the task is cancelled. If the
 //     task blocks the thread, fapws.Timeout is raised. If the task still blocks the thread after five seconds, its
-//     stack is logged and the process is replaced. The blocking code can belong to no active request, so if a request
-//     has waited too long for the thread, checkAsync in mode.go checks whether the thread makes progress.
+//     stack is logged and the process is replaced. It is possible that the blocking code belongs to no active request.
+//     Therefore, if a request has waited too long for the thread, checkAsync in mode.go checks whether the thread makes
+//     progress.
 //   - asyncio passes SystemExit and KeyboardInterrupt of a task through its event loop. These exceptions, and calls of
-//     stop(), are logged, and the event loop continues. Starlette's BaseHTTPMiddleware creates tasks in which this can
-//     occur.
+//     loop.stop() by the application, are logged, and asyncio's event loop continues. Starlette's BaseHTTPMiddleware
+//     creates tasks in which this can occur.
 //   - The application receives the close frame of a WebSocket after all messages, so send() raises no OSError before
 //     the application has received the disconnect. Otherwise the application would end, and the remaining messages
 //     would be lost. asgi_websocket.c limits the time and the number of messages.

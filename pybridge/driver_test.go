@@ -48,7 +48,7 @@ func TestApplicationNamedTwiceIsLoadedOnce(t *testing.T) {
 
 func init() { goruntime.LockOSThread() }
 
-// generous limits tests that hang.
+// generous is the time after which a test that hangs fails.
 const generous = waittest.Patience
 
 func TestMain(m *testing.M) {
@@ -138,7 +138,7 @@ func runInline() int {
 }
 
 type driver struct {
-	// change, if not nil, is called for each request before Submit.
+	// The function change, if not nil, is called for each request before Submit.
 	change func(*exchange.Request)
 
 	app   *App
@@ -161,7 +161,7 @@ type response struct {
 	behind string
 	body   bytes.Buffer
 	failed bool
-	// If hold is set, the test releases no parts, like a client that does not read.
+	// If the field hold is true, the test releases no parts, as if the client did not read.
 	hold   bool
 	held   []exchange.Part
 	done   chan struct{}

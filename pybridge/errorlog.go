@@ -21,7 +21,8 @@ import (
 )
 
 // ErrorLog is an error log for some hosts, in addition to the server's log on stderr. Messages about requests of these
-// hosts are appended to the file at once, or by the process that rotates the file if they do not fit.
+// hosts are appended to the file at once. If a message does not fit into the file, the process that rotates the file
+// appends the message.
 type ErrorLog struct {
 	// absolute path of an existing file; "" means that messages are dropped
 	Path    string
@@ -67,8 +68,9 @@ func epoch(t time.Time) C.int64_t {
 	return C.int64_t(t.Unix())
 }
 
-// EndErrorLogs passes waiting messages to ErrorLog.Write after the end of the event loop. Later messages are written
-// regardless of the size of the files. EndErrorLogs is safe for concurrent use, and may be called more than once.
+// EndErrorLogs must be called after the end of the event loop. It passes the messages that still wait for the event
+// loop to ErrorLog.Write. Later messages are written regardless of the size of the files. EndErrorLogs is safe for
+// concurrent use, and may be called more than once.
 func EndErrorLogs() {
 	C.core_errorlog_direct()
 	eachMessage(func(kind byte, texts []string) {
@@ -101,8 +103,8 @@ var look atomic.Int32
 
 func say(format string, args ...any) { new(task).say(format, args...) }
 
-// say writes a message about t, whose further lines are a stack, to the error log of its host in one call, so that
-// other lines cannot separate it.
+// say writes a message about t to the error log of the host of t. All lines of the message except the first are a
+// stack. say writes them in one call, so that lines of other messages cannot be in between.
 func (t *task) say(format string, args ...any) {
 	look := logfile.Look(look.Load())
 	if t.log != 0 {
@@ -134,9 +136,9 @@ func (Stderr) Write(object []byte) (int, error) {
 
 func watchLoading(name string) { C.core_crash_watch(cString(name)) }
 
-// ReportCrashTo also sends the line about a crash, without "fapws: " and line feed, to c, a packet socket that must
-// remain open. The message begins with the parameter before, which has at most 64 bytes. ReportCrashTo must be called
-// once, before Load.
+// ReportCrashTo makes a crash send its line to c, a packet socket that must remain open, in addition to stderr. On c,
+// the line lacks "fapws: " and the line feed. The message begins with the parameter before, which has at most 64 bytes.
+// ReportCrashTo must be called once, before Load.
 func ReportCrashTo(c syscall.Conn, before []byte) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -149,8 +151,8 @@ func ReportCrashTo(c syscall.Conn, before []byte) error {
 
 var crashOutput *os.File
 
-// watchGoCrash makes core_gocrash.c report crashes of Go's runtime that the application causes. Without free
-// descriptors, Go writes its dump instead.
+// watchGoCrash makes core_gocrash.c report crashes of Go's runtime that the application causes. If no descriptor is
+// free, watchGoCrash has no effect, and Go writes its dump.
 func watchGoCrash() {
 	system.OpenHigh(func() {
 		fd := C.core_gocrash_watch()

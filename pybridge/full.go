@@ -12,18 +12,17 @@ import (
 	"unsafe"
 )
 
-// Backlog describes how requests wait for threads; the zero value means that no request waits.
+// Backlog describes the queue of requests that wait for a thread. The zero value means that no request waits.
 type Backlog struct {
 	Queued int
 	First  time.Duration
-	// time since which requests wait and no thread has taken one
+	// how long requests have waited without any thread taking one of them
 	Stalled time.Duration
-	// number of threads whose handlers have waited for a long time or have timed out
+	// number of threads that no longer count, because their handlers wait, or have timed out
 	Waiting int
 }
 
-// Backlog returns the current numbers of waiting requests and threads. Backlog is safe for concurrent use and does not
-// need the GIL.
+// Backlog returns the current state of the queue. Backlog is safe for concurrent use and does not need the GIL.
 func (h *Handler) Backlog() Backlog {
 	if h.config.Threads == 0 {
 		return Backlog{}

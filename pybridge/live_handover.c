@@ -20,7 +20,7 @@ enum { NO_DATA, NAMESPACE, VALUE };
 static int is_plain(PyObject *o, int depth);
 
 static int all_plain(PyObject *sequence, int depth) {
-  PyObject *all = PySequence_Fast(sequence, ""); /* makes no copy of a list or tuple */
+  PyObject *all = PySequence_Fast(sequence, ""); /* returns a list or tuple itself, not a copy */
   if (!all) return PyErr_Clear(), 0;
   int plain = 1;
   CORE_BEGIN_HOLD(all); /* different threads can change the data */
@@ -45,7 +45,7 @@ static int is_plain(PyObject *o, int depth) {
   if (PyList_CheckExact(o) || PyTuple_CheckExact(o) || PyAnySet_CheckExact(o)) return all_plain(o, depth + 1);
   if (!PyDict_CheckExact(o)) return 0;
   PyObject *pairs = PyDict_Items(o);
-  int plain = pairs && all_plain(pairs, depth); /* the pairs add 1 to the depth of keys and values */
+  int plain = pairs && all_plain(pairs, depth); /* for each pair, is_plain adds 1 to the depth */
   Py_XDECREF(pairs);
   return plain;
 }
@@ -93,7 +93,7 @@ static int closes_inbox(core_record *rec) {
 static void refuse(core_record *rec) {
   core_part *p = core_part_new(rec, 0);
   if (!p) {
-    PyErr_Clear(); /* the event loop waits for the part for a limited time only */
+    PyErr_Clear(); /* the event loop has a time limit for this part */
     return;
   }
   p->op = CORE_OP_HAND_OVER;

@@ -94,7 +94,7 @@ static int make_mounts(const core_options *o) {
   core_mount *presence = &P.mounts[o->mounts];
   presence->callable = live_presence_handler();
   presence->name = PyUnicode_FromString("on_join and on_leave");
-  /* Counts as slow, so that requests do not wait for presence callbacks. */
+  /* The mount counts as slow, so that requests do not wait for presence callbacks. */
   presence->run_ns = presence->wait_ns = 10 * CORE_HEAVY_NS;
   mount_bind(presence, CORE_WSGI);
   return presence->callable && presence->name ? 0 : -1;

@@ -54,7 +54,7 @@ func KeepFromChildren(c syscall.Conn) error {
 // The process must have no other work, because a child has none of Go's threads, and never returns to Go.
 func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	objects := c.Look == logfile.Object
-	if objects { // otherwise the process that logs the output of children adds time and level
+	if objects { // in other formats, the process that logs the output of children adds time and level
 		C.core_set_look(C.CORE_OBJECT)
 	}
 	C.core_take_gil()
@@ -127,16 +127,16 @@ func (a *App) Paths() ([]string, error) {
 	return packageTexts("_sandbox", "paths")
 }
 
-// Targets returns the URL paths of the applications that have no parameters, so that a test can request them. Targets
-// must be called on the thread of Load.
+// Targets returns those URL paths of the applications that contain no parameters, so that a test can request these
+// paths. Targets must be called on the thread of Load.
 func (a *App) Targets() ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()
 	return packageTexts("_sandbox_check", "targets", a.entries())
 }
 
-// Warnings returns lines about packages that do not work in the way in which the applications use them, with this
-// number of threads. Warnings must be called on the thread of Load.
+// Warnings returns lines about packages that do not work with this number of threads in the way in which the
+// applications use them. Warnings must be called on the thread of Load.
 func (a *App) Warnings(threads int) ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()

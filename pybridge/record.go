@@ -316,10 +316,10 @@ func (h *Handler) Release(part *exchange.Part) {
 		}
 		return
 	}
-	if rec.req.pipeline != nil { // the remaining bytes of unacked belong to the last part
+	if rec.req.pipeline != nil { // the bytes that remain in rec.run.unacked belong to the last part
 		atomic.AddInt64((*int64)(&rec.req.pipeline.unacked), -int64(rec.run.unacked))
 	}
-	h.mu.Lock() // because Handler.describe reads the following data
+	h.mu.Lock() // Handler.describe reads the members changed below
 	if rec.req.cap > keepBytes {
 		C.free(unsafe.Pointer(rec.req.data))
 		rec.req.data, rec.req.cap = nil, 0

@@ -231,8 +231,8 @@ typedef struct core_record {
   core_part part0;
 } core_record;
 
-/* Maximum bytes of large parts that the event loop has not handled. Above this limit no request starts, which limits
- * the bytes that wait for clients. */
+/* Maximum bytes of large parts that the event loop has not handled. No request starts while the bytes exceed this
+ * limit. Otherwise the responses of further requests would need more memory while they wait for clients. */
 #define CORE_UNSEEN_MAX (8 << 20)
 
 /* Atomic counters and flags, which Go reads and writes without calling C. */
@@ -296,8 +296,9 @@ typedef struct {
 
 /* --- core_error.c ----------------------------------------------------------------- */
 
-/* Sets the local time for log lines that C writes, so that time.tzset in the application does not change it. Until the
- * time until, and after the change i - 1, the local time is offset seconds east of UTC. Must be called for each i. */
+/* Sets the local time for log lines that C writes, so that time.tzset in the application does not change it. The
+ * parameter i is the index of a period, which begins when the period i - 1 ends. Until the time in the parameter until,
+ * the local time is offset seconds east of UTC. Must be called for each i. */
 #define CORE_ZONE_CHANGES 40
 void core_add_zone(int i, int64_t until, int32_t offset);
 /* Sets the format of lines on stderr. Must be called before handlers run. */
@@ -470,8 +471,8 @@ char *core_messages(size_t *n);
  * memory is exhausted. The log must be rotated before it exceeds max bytes (0 means no limit), and at the time until,
  * in seconds since 1970. If path is NULL, messages are dropped. Must be called on one thread before handlers run. */
 int core_errorlog_add(const char *path, int64_t max, int64_t until);
-/* Reports that the file of the error log contains as many of the messages sent through the event loop as the parameter
- * written says, and that the next rotation is at the time until. */
+/* Reports the number of messages that were sent through the event loop and that the file of the error log now contains,
+ * in the parameter written, and the time of the next rotation, in the parameter until. */
 void core_errorlog_written(int number, uint64_t written, int64_t until);
 /* Tells the error logs that the event loop has ended. From then on, messages are written to the files regardless of
  * their size. */
@@ -524,13 +525,13 @@ void core_count_waits(const int64_t *bounds, int n);
 #define CORE_MAX_THREADS 256 /* maximum number of threads that run handlers in a process */
 
 typedef struct {
-  int live, idle, stuck; /* numbers of threads; a thread is stuck if its request has timed out */
-  /* Number of threads that do not count, because they wait for a client, or have waited for a long time, but not for
-   * the GIL. */
+  int live, idle, stuck; /* three numbers of threads; a thread is stuck if its request has timed out */
+  /* Number of threads that do not count for the maximum, because they wait for a client, or have waited for something
+   * other than the GIL for a long time. */
   int aside;
   int waiting;         /* number of threads that have taken a request and wait for the GIL */
   uint64_t first_ns;   /* time for which the first queued request has waited; 0 if a thread is idle */
-  uint64_t stalled_ns; /* time since which requests wait and no thread has taken one */
+  uint64_t stalled_ns; /* for this time, requests have waited and no thread has taken any */
   int queued;
   const core_durations *queue_wait; /* times from the arrival of a request until its handler begins */
   const core_durations *gil_wait;   /* times for which a thread has waited for the GIL before a handler */
@@ -545,7 +546,7 @@ char *core_application_metrics(size_t *n);
 typedef struct {
   int counted;
   int live;
-  int replaced; /* number of these threads that have waited for a long time, and therefore no longer count */
+  int replaced; /* number of the threads above that have waited for a long time, and therefore no longer count */
   unsigned queued;
   uint64_t first_ns; /* time for which the first queued request has waited */
 } core_full;
@@ -641,7 +642,8 @@ int asgi_is_stuck(uintptr_t rec, uint32_t serial, int how, unsigned long jobs);
 unsigned long asgi_progress(void);
 /* Whether code that belongs to no active request blocks the asyncio thread: the thread does not sleep, and has made no
  * progress since asgi_progress returned the parameter progress. The code can be the rest of an ended request, a task of
- * the application, or a callback. Returns 0 if the thread was already abandoned at this number. */
+ * the application, or a callback. Returns 0 if the thread was abandoned (asgi_give_up) when asgi_progress had this
+ * value. */
 int asgi_is_stalled(unsigned long progress);
 /* Abandons the asyncio thread: unless the thread makes progress again, a shutdown does not wait until the thread has
  * ended. */

@@ -9,7 +9,8 @@ import (
 	"testing"
 )
 
-// The tables contain the differences (core_mode and core_kind of core.h, asgi_kind of asgi.h, mode.go, kind.go).
+// All differences between modes, and between kinds, are in tables (core_mode and core_kind of core_pool.h, asgi_kind of
+// asgi.h, mode.go, kind.go).
 func TestModesAndKindsAreComparedOnlyToSelectATable(t *testing.T) {
 	names :=
 		regexp.MustCompile(

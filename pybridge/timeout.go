@@ -12,7 +12,7 @@ import (
 )
 
 type timeoutPolicy struct {
-	// Time for which the GIL is not available before a handler is suspected of holding it in C code.
+	// How long the GIL must be unavailable before a handler is suspected of holding the GIL in C code.
 	forGIL time.Duration
 	// time from the raising of the exception, or from the suspicion, until the handler counts as stuck
 	grace time.Duration
@@ -23,7 +23,8 @@ var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
 func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	h.mu.Lock()
 	rec := h.record(ticket)
-	// The second condition means that a WebSocket was accepted after its time had passed.
+	// If the second condition is true, the handler has accepted a WebSocket after its request had timed out, so the
+	// handler is no longer overdue.
 	if rec == nil || rec.inputs.open != 0 && rec.run.started != 0 {
 		h.mu.Unlock()
 		return
@@ -173,7 +174,7 @@ func (h *Handler) watchCallbacks() {
 	// map from a job to the time at which it was first seen, or the zero time if the job is overdue
 	began := map[C.core_snapshot]time.Time{}
 	limit := h.config.Timeout
-	if h.config.Debug > 0 { // because the result of Held can be late by one check
+	if h.config.Debug > 0 { // the result of Held can be out of date by one check
 		limit += checkEvery
 	}
 	for {

@@ -14,7 +14,8 @@
 struct wsgi_head {
   char text[TEXT]; /* the fields, the peer and the request line, in this order */
   size_t fields, peer, line;
-  /* Size of the body, which differs from Content-Length if a description has replaced the body of an upload. */
+  /* Size of the body, which differs from Content-Length if the server has replaced the body of an upload by a
+   * description of the upload. */
   int64_t size;
   uint32_t mount, script, log;
   PyObject *of_fields; /* environ without the values of the request line */
@@ -32,8 +33,8 @@ static unsigned slot_of(const char *fields, size_t n) {
 }
 
 /* Returns the cache entry for the fields of rec, or NULL, without an exception if the head must not be cached. A head
- * must not be cached if it has an absolute-form target, which determines HTTP_HOST, or a rewritten query, which follows
- * the identity of the request. */
+ * with an absolute-form target must not be cached, because the target determines HTTP_HOST. A head with a rewritten
+ * query must not be cached, because the query is stored after the identity of the request. */
 static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t line, wsgi_dict_of_fields *make) {
   const char *fields = rec->req.data + line, *peer = rec->req.data + rec->req.addr.off;
   size_t n = core_shared_head(rec) - line;

@@ -83,7 +83,7 @@ int wsgi_take_sent(wsgi_start_object *s, core_part *p) {
 static const char *const channel = "Fapws-Channel";
 
 int wsgi_take_channel(wsgi_start_object *s, core_part *p) {
-  if (s->status != 200) { /* for example an error page of an application that sets the field in all responses */
+  if (s->status != 200) { /* for example, the application sets the field also for its error pages */
     wsgi_forget_channel(s);
     return 0;
   }
@@ -142,7 +142,8 @@ static int has_token(const char *value, Py_ssize_t n, const char *token) {
 }
 
 /* OURS: the server sets the field itself, such as a hop-by-hop field (RFC 9110 §7.6.1), which PEP 3333 forbids to
- * applications. SINGLE and TYPE: the field replaces an earlier field of the same name, or must not be cached. */
+ * applications. TYPE: the field is Content-Type, and replaces an earlier Content-Type. SINGLE: the line of the field
+ * must not be cached. */
 enum { PLAIN, TYPE, SINGLE, OURS, BAD };
 
 /* Removes an earlier field of the same name, because only the last field counts, and returns kind. */
@@ -235,7 +236,7 @@ static int known_line(wsgi_start_object *s, PyObject *name, PyObject *value, uns
   if (lines[slot].is_type && s->has_type) return 0;
   if (reserve(s, LINE_BYTES) < 0) return -1;
   s->has_type |= lines[slot].is_type;
-  memcpy(s->buf + s->len, lines[slot].line, LINE_BYTES); /* the fixed size compiles to a few move instructions */
+  memcpy(s->buf + s->len, lines[slot].line, LINE_BYTES); /* the size is constant, so the compiler emits a few moves */
   s->len += lines[slot].len;
   return 1;
 }
@@ -296,7 +297,7 @@ static const char *bytes_text(PyObject *o, const char *what, Py_ssize_t *len) {
   return PyBytes_AS_STRING(o);
 }
 
-/* Converts an object as bytes_text does, and by its address tells add_field that the field is a trailer. */
+/* Converts an object as bytes_text does. The address of this function tells add_field that the field is a trailer. */
 static const char *trailer_text(PyObject *o, const char *what, Py_ssize_t *len) { return bytes_text(o, what, len); }
 
 void wsgi_forget_fields(wsgi_start_object *s) {
