@@ -22,7 +22,7 @@ const (
 	acceptsAtOnce = 64
 
 	// acceptAgainAfter is the delay before accept is retried after a temporary error. The delay ends early if a
-	// connection closes, because that frees a descriptor.
+	// connection closes, because the closed connection frees a descriptor.
 	acceptAgainAfter = 50 * time.Millisecond
 
 	// starvedFor is how long the process may be out of descriptors before waiting clients get 503.
@@ -49,9 +49,9 @@ type Acceptor struct {
 	// connection stays in the queue until Resume. Room is called on the loop.
 	Room func(ln *Listener) bool
 
-	// Accepted passes an accepted connection to the server, which then owns the descriptor fd. If v is Reject, the
-	// server must send ServiceUnavailable and close the connection; otherwise v is Take. The server calls Opened now,
-	// and Closed when the connection closes.
+	// Accepted passes an accepted connection to the server, which then owns the descriptor fd. If the verdict v is
+	// Reject, the server must send ServiceUnavailable and close the connection; otherwise v is Take. The server must
+	// call Opened at once, and Closed when the connection closes.
 	Accepted func(ln *Listener, fd int, local, remote net.Addr, v Verdict)
 
 	// The fields from cfg to openFiles may be used only on the loop.
@@ -59,7 +59,7 @@ type Acceptor struct {
 	open    [Reject + 1]int // number of open connections by their verdict (Opened)
 	balance balance
 	sockets []*socket
-	// time of the first of the current failures of accept; zero if accept works
+	// time since which every accept has failed; zero if accept works
 	starved time.Time
 	retries bool
 
@@ -115,9 +115,9 @@ func (a *Acceptor) Unlisten(ln *Listener) {
 	a.unlisten(ln)
 }
 
-// Stop stops accepting at once and closes the listeners on the loop. The parameter last says that no other process
-// accepts on the listeners. Stop then first accepts the connections in the queues, because closing the listeners would
-// reset these connections. Stop is safe for concurrent use.
+// Stop stops accepting at once and closes the listeners on the loop. If last is true, no other process accepts on the
+// listeners. Stop then first accepts the connections in the queues, because closing the listeners would reset these
+// connections. Stop is safe for concurrent use.
 func (a *Acceptor) Stop(last bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -218,7 +218,7 @@ func (s *socket) accept() {
 	s.watch.Again()
 }
 
-// take accepts one connection and reports whether the queue may contain another one.
+// take accepts one connection and reports whether the queue may contain more connections.
 func (s *socket) take(v Verdict) (more bool) {
 	a := s.a
 	fd, remote, err := acceptNonblock(s.fd)

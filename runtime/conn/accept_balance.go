@@ -17,7 +17,7 @@ type balance struct {
 	waits    bool
 	// connections that may be accepted although the process is busy
 	allowed int
-	// value that the field allowed gets after the next AcceptConfig.Moment, unless the queue became empty
+	// next value of the field allowed; doubled after each AcceptConfig.Moment until the queue is empty
 	next int
 }
 
@@ -74,7 +74,8 @@ func (a *Acceptor) leavesToOthers() bool {
 	return true
 }
 
-// The method left ends the AcceptConfig.Moment in which other processes could accept the waiting connections.
+// The method left is called after an AcceptConfig.Moment in which connections were left to other processes. It permits
+// this process to accept some of the connections that still wait.
 func (a *Acceptor) left() {
 	b := &a.balance
 	b.waits = false

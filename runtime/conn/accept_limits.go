@@ -15,20 +15,20 @@ type AcceptConfig struct {
 	// three quarters of the limit of open files, because files and upstreams also need descriptors.
 	MaxClients int
 
-	// MaxPerAddress limits the open connections of a client address, for IPv6 of a /64 network. Further connections get
+	// MaxPerAddress limits the open connections from one IPv4 address or one IPv6 /64 network. Further connections get
 	// 503. Trusted proxies have no limit. 0 means no limit.
 	MaxPerAddress int
 
 	// If Refuse is true, connections beyond MaxClients get 503 and do not wait in the queue.
 	Refuse bool
 
-	// Concurrency is how many requests the application runs at once. While as many requests run or are expected, new
-	// connections are first left to the other processes that accept on the same listeners (see Moment). 0 means that no
-	// other process accepts on these listeners.
+	// Concurrency is how many requests the application runs at once. When the running and the expected requests reach
+	// this number, new connections are first left to the other processes that accept on the same listeners (see
+	// Moment). 0 means that no other process accepts on these listeners.
 	Concurrency int
 
-	// Moment is how long a busy process leaves new connections to other processes. 0 means 100 ms, in which a sleeping
-	// process can wake up.
+	// Moment is how long a busy process leaves new connections to other processes. 0 means 100 ms, which is enough to
+	// wake a sleeping process.
 	Moment time.Duration
 }
 
@@ -38,7 +38,7 @@ const defaultMoment = 100 * time.Millisecond
 const rejectedAtOnce = 64
 
 // ServiceUnavailable is the response to a client for which the server has no room. AddressCrowded is the response to a
-// client beyond AcceptConfig.MaxPerAddress. The server does not read requests of these clients.
+// client beyond AcceptConfig.MaxPerAddress. Both are sent without reading a request.
 var (
 	ServiceUnavailable = unavailable("Too many clients are connected to this server. Please try again in a moment.\n")
 	AddressCrowded     = unavailable("Too many connections are open from your address. Please try again in a moment.\n")
@@ -60,7 +60,7 @@ func (a *Acceptor) Configure(c AcceptConfig) {
 // for a connection that the server made, which counts for no limit.
 func (a *Acceptor) Opened(v Verdict) { a.open[v]++ }
 
-// Closed must be called when a connection that Opened counted has closed; it resumes accepting.
+// Closed must be called when a connection that Opened counted has closed. Closed resumes accepting.
 func (a *Acceptor) Closed(v Verdict) {
 	a.open[v]--
 	a.Resume()

@@ -12,13 +12,13 @@ const (
 	// refusedInARow limits the waiting connections that get 503 through the reserve descriptor in one turn of the loop.
 	refusedInARow = 16
 
-	// refusedReads limits the reads from each refused connection, 4 KiB each: a client may send faster than the loop
-	// reads.
+	// refusedReads limits the reads of 4 KiB from each refused connection, because a client may send faster than the
+	// loop reads.
 	refusedReads = 16
 )
 
-// KeepReserve duplicates the descriptor in the parameter of, which must stay open as long as the acceptor exists. If no
-// descriptor is free, refuseQueued closes the duplicate to accept a connection with its number.
+// KeepReserve duplicates a descriptor, the parameter of, which must stay open as long as the acceptor exists. If no
+// descriptor is free, refuseQueued closes the duplicate, so that it can accept a connection.
 func (a *Acceptor) KeepReserve(of int) {
 	a.reserve, a.reserveOf = -1, of
 	if a.openFiles == 0 {

@@ -37,7 +37,7 @@ func TestBusyProcessLeavesConnectionsToOthers(t *testing.T) {
 	}
 }
 
-// Each Moment doubles the number of accepted connections, until the queue is empty.
+// After each Moment the process accepts twice as many connections as before, until the queue is empty.
 func TestConnectionsThatNobodyAcceptsAreAcceptedAfterAMoment(t *testing.T) {
 	a := newBalanced(t)
 	a.Occupied(1)

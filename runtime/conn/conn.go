@@ -24,12 +24,12 @@ type Protocol interface {
 	// transfer has ended while the connection is open.
 	Room(ended bool)
 
-	// Due handles the deadlines that have passed by the clock of the Set, and returns the next deadline. Due is called
-	// at the next deadline and on the tick after Schedule, and may close the connection.
+	// Due handles the deadlines that have passed (Set.Now), and returns the next deadline. Due is called at this
+	// deadline and on the tick after Schedule, and may close the connection.
 	Due() (next int64)
 
 	// Drain is called when the server stops accepting connections. Active requests continue. If retire is false, an
-	// idle connection closes. If retire is true, another process accepts on the listeners, and an idle connection may
+	// idle connection closes. If retire is true, another process accepts on the listeners. An idle connection may then
 	// serve one more request before it closes.
 	Drain(retire bool)
 
@@ -122,7 +122,7 @@ func (c *Conn) String() string {
 	return "unix client " + strconv.Itoa(c.Fd())
 }
 
-// Schedule calls Protocol.Due on the next tick, because a deadline may be earlier than before.
+// Schedule calls Protocol.Due on the next tick. It must be called when the deadline becomes earlier.
 func (c *Conn) Schedule() {
 	if !c.closed || c.transfer != nil {
 		c.scheduleAt(c.set.Now)
@@ -180,8 +180,8 @@ func (c *Conn) OpenVirtual(s *Set, t Virtual, p Protocol, local, remote net.Addr
 
 func (c *Conn) virtual() bool { return c.fd < 0 }
 
-// Stop stops reading from c until Continue, because the handler has enough input. mode selects the events that the loop
-// still handles. Stop returns false if c is already stopped or its input has ended.
+// Stop stops reading from c until Continue is called, because the handler has enough input. The parameter mode selects
+// the events that the loop still handles. Stop returns false if c is already stopped or its input has ended.
 func (c *Conn) Stop(mode PauseMode) bool {
 	if c.stopped || c.Half {
 		return false
@@ -205,8 +205,8 @@ func (c *Conn) Continue() {
 }
 
 const (
-	// lingerTimeout is how long a lingering client may send nothing before the connection closes; maxLinger limits the
-	// whole time.
+	// lingerTimeout is how long a client may be silent before a lingering connection closes. maxLinger limits the whole
+	// duration of lingering.
 	lingerTimeout = int64(2 * time.Second)
 	maxLinger     = int64(10 * time.Second)
 )
@@ -308,7 +308,8 @@ const (
 
 func (c *Conn) Writing() bool { return c.transfer != nil }
 
-// Lingers reports whether c has sent its last response and only waits, from the time since on, until the client closes.
+// Lingers reports whether c has sent its last response and only waits for the client to close. The time since is when
+// this wait began.
 func (c *Conn) Lingers() (since int64, lingers bool) {
 	return int64(c.lingerEnd)*tick - maxLinger, c.lingering
 }
@@ -323,8 +324,8 @@ func (c *Conn) setTransport(t Transport) {
 	c.watch.Again()
 }
 
-// Transport returns the transport of c, or nil if the socket carries the bytes unchanged, so that c can be passed to
-// another process.
+// Transport returns the transport of c, or nil if the socket carries the bytes unchanged. Without a transport, c can be
+// passed to another process.
 func (c *Conn) Transport() Transport {
 	if c.transport == nil {
 		return nil
@@ -332,8 +333,8 @@ func (c *Conn) Transport() Transport {
 	return c.transport.Transport
 }
 
-// sayEnd makes the transport announce the end of the output, or returns false if the socket is full. Protocol.Room is
-// then called when there is room, and the caller must call Finish again.
+// sayEnd makes the transport announce the end of the output, or returns false if the socket is full. In that case
+// Protocol.Room is called when there is room, and must call Finish again.
 func (c *Conn) sayEnd() bool {
 	if c.transport == nil || c.Reset {
 		return true

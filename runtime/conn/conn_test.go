@@ -110,8 +110,8 @@ func pattern(n int) []byte {
 	return b
 }
 
-// The kernel reports only once that the client has shut down its sending side, here while the server has paused
-// reading.
+// The kernel reports only once that the client has shut down its sending side. The report arrives while the server has
+// paused reading.
 func TestDataBeforeAHalfCloseIsReadAfterAPause(t *testing.T) {
 	for _, pauseMode := range []PauseMode{PauseForReset, PauseForHandover} {
 		s := newSet(t, 1000)
@@ -258,7 +258,7 @@ func TestDueIsCalledWhenRequestedAndAfterSchedule(t *testing.T) {
 	})
 }
 
-// After Again, Input is called once, also if Upgrade has replaced the protocol, but not after the connection is closed.
+// Again causes one call of Input, even if Upgrade has replaced the protocol, but none if the connection is closed.
 func TestAgainCallsInputOnce(t *testing.T) {
 	s := newSet(t, 1000)
 	first, _ := s.open()

@@ -1,5 +1,5 @@
 // Package conn implements the connections of the server: descriptors, input, output, files sent from disk, deadlines
-// and closing. Package conn does not know HTTP: it passes received bytes to a Protocol.
+// and closing. Package conn does not depend on HTTP: it passes received bytes to a Protocol.
 //
 // A Set holds the connections of an event loop and their shared memory. Functions and methods must be called on that
 // loop unless their comments say otherwise. Start reading at Conn and Protocol; package http1conn implements Protocol
@@ -15,7 +15,7 @@
 //     A slow client therefore needs neither another descriptor nor a goroutine.
 //
 // socket.go reads and writes sockets with raw system calls and MSG_DONTWAIT. These system calls never block, so Go's
-// scheduler need not know about them.
+// scheduler need not be told about them.
 //
 // # Virtual connections
 //
@@ -68,13 +68,13 @@
 //
 // # Handshakes
 //
-// A handshake's goroutine starts when the first record, the ClientHello, is complete. The number of these goroutines
-// that compute at once is limited, so that processors are left for the loop and Python. A goroutine that waits for its
-// client does not count for this limit.
+// A handshake's goroutine starts when the first record, the ClientHello, is complete. Only a limited number of these
+// goroutines may compute at once, so that processors are left for the loop and Python. This limit does not include
+// goroutines that wait for their clients.
 //
-// TLSServer.Configure limits the handshakes in progress. If further connections wait, the server closes one handshake
-// of the client address with the most handshakes: the handshake that has waited longest for its client, if it is older
-// than a second.
+// TLSServer.Configure limits the handshakes in progress. If further connections wait, the server makes room: of the
+// handshakes from the client address with the most handshakes, it closes the one that has waited longest for its
+// client, if this handshake is older than a second.
 //
 // A client that speaks plain HTTP gets a response with the https address.
 //
@@ -93,7 +93,7 @@
 // # Tunnels
 //
 // A Tunnel (tunnel.go) passes bytes between a client and an upstream on the event loop, for WebSockets behind a proxy.
-// A Tunnel does not know HTTP: package source/proxy creates a Tunnel after an upstream has answered 101
+// A Tunnel does not depend on HTTP: package source/proxy creates a Tunnel after an upstream has answered 101
 // (source/proxy/upgrade.go). Start reading at TunnelEnd, the protocol of both connections.
 //
 // The upstream is a Conn like the client's connection, with TLS if necessary. A tunnel has a descriptor for each side
@@ -106,6 +106,6 @@
 // If an upstream closes while the client is sending, the kernel resets the connection of the upstream; the client still
 // receives the bytes that the upstream sent before.
 //
-// Tunnels count for --max-clients, but not for the limits of responders. Tunnels stay with their worker at a reload,
-// are closed at the end of --graceful-timeout, and have one line in the access log when they end.
+// The limit --max-clients includes tunnels; the limits of responders do not. Tunnels stay with their worker at a
+// reload, are closed at the end of --graceful-timeout, and have one line in the access log when they end.
 package conn

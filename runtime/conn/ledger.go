@@ -10,9 +10,9 @@ import (
 // Ledger tracks the responses that wait in memory for their clients, and limits the memory of these responses. The
 // methods of Ledger must be called on the loop.
 //
-// The largest response does not count for the limit, so a single response or a large download always continues. Above
-// the limit, the responses with the longest expected wait end first. The expected wait is the number of unsent bytes
-// divided by the pace of the client. Among the responses whose clients have read nothing, the oldest ends first.
+// The limit ignores the largest response, so a single response or a large download always continues. Above the limit,
+// the responses with the longest expected wait end first. The expected wait is the number of unsent bytes divided by
+// the pace of the client. Among the responses whose clients have read nothing, the oldest ends first.
 type Ledger struct {
 	Max int64
 	// Exceeded is called when more than Max bytes wait. The server should then call Bound.
@@ -42,15 +42,15 @@ type Unsent struct {
 	small int64
 	left  int64 // unsent bytes of all parts
 
-	// The pace of the client: the field read counts the bytes that the client has read since the time in the field
-	// since. The first bytes only fill the buffers of the kernel and do not count. The field last is the time when the
-	// client last read, or when the response began to wait.
+	// These fields measure the pace of the client. The field read counts the bytes that the client has read since the
+	// time in the field since, without the first bytes, which only fill the buffers of the kernel. The field last is
+	// the time when the client last read, or when the response began to wait.
 	began, since, last int64
 	read               float64
 }
 
-// CountedPart is the minimum size, in bytes, of a part that counts from the start of its writing (Add). Smaller parts
-// count only while they wait for earlier parts (AddSmall).
+// CountedPart is the minimum size, in bytes, of a part that the ledger counts as soon as its writing begins (Add). The
+// ledger counts smaller parts only while they wait for earlier parts (AddSmall).
 const CountedPart = 4 << 10
 
 // smallCost is the memory, in bytes, that the server and the handler need for a small part in addition to its data.
@@ -148,8 +148,8 @@ func (l *Ledger) Total() int64 { return l.total }
 
 func (l *Ledger) Ended() int64 { return l.ended }
 
-// If more than Max bytes wait, Bound ends responses until a sixteenth of Max is free. The results client and unsent
-// describe the first of the ended responses.
+// If more than Max bytes wait, Bound ends responses until a sixteenth of Max is free. The result ended is the number of
+// ended responses; client and unsent describe the first of them.
 func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 	l.grown = false
 	spared := l.largest()
@@ -165,7 +165,8 @@ func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 		if l.total-spared.Size() <= l.Max-l.Max/16 {
 			break
 		}
-		// The response no longer waits, because ending an earlier response closed the connection of both.
+		// The response no longer waits if it shared a connection with an earlier response whose end closed this
+		// connection.
 		if !u.Waits() {
 			continue
 		}
@@ -204,15 +205,15 @@ func (u *Unsent) Size() (n int64) {
 }
 
 const (
-	// paceMemory is the half-life of the bytes in Unsent.read: earlier reads of a client count less for its pace.
+	// paceMemory is the half-life of the bytes in Unsent.read, so that recent reads affect a client's pace most.
 	paceMemory = int64(16 * time.Second)
 
-	// firstWait is the expected wait of a response whose client has read nothing yet, in seconds. firstWait is longer
-	// than the expected wait for a client that reads, and shorter than for a client that has stopped reading.
+	// firstWait is the expected wait of a response whose client has read nothing yet, in seconds. A client that reads
+	// has a shorter expected wait, and a client that has stopped reading has a longer one.
 	firstWait = 3600
 
-	// kernelFills is the interval at the start of a response in which bytes do not count for the pace, because they
-	// only fill the buffers of the kernel.
+	// kernelFills is the interval at the start of a response in which the pace is not measured, because the bytes only
+	// fill the buffers of the kernel.
 	kernelFills = int64(time.Second)
 )
 

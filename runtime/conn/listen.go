@@ -42,13 +42,14 @@ type Listener struct {
 	// address of the unix socket whose file Close must remove; "" if there is no such file
 	made string
 
-	// Secure says that clients must use TLS, and must be set before Acceptor.Accept.
+	// If Secure is true, clients must use TLS. Secure must be set before Acceptor.Accept is called.
 	Secure bool
 }
 
 // Listen makes a listener on "ip:port", ":port", "[::1]:port", "unix:/path", "unix:@name" (an abstract name of Linux)
-// or "fd://3" (an inherited listening socket). Listen replaces a socket file on which no process listens. Close removes
-// the socket file that Listen made. The error has one line and wraps its cause, such as unix.EADDRINUSE or unix.EACCES.
+// or "fd://3" (an inherited listening socket). If a socket file exists but no process listens on it, Listen replaces
+// the file. Close removes the socket file that Listen made. The error has one line and wraps its cause, such as
+// unix.EADDRINUSE or unix.EACCES.
 func Listen(addr string, o ListenOptions) (*Listener, error) {
 	f, err := ListeningSocket(addr, o)
 	if err != nil {
@@ -95,8 +96,8 @@ func (ln *Listener) Fd() int { return int(ln.file.Fd()) }
 // Queued reports, by a system call, whether a connection waits to be accepted.
 func (ln *Listener) Queued() bool { return poll(ln.Fd(), unix.POLLIN) != 0 }
 
-// Intact returns a one-line error if the application has closed the descriptor, has reused its number for another file,
-// or has made it blocking. A blocking descriptor would stop the event loop until the next client connects.
+// Intact returns a one-line error if the application has closed the descriptor, has opened a different file with its
+// number, or has made it blocking. A blocking descriptor would stop the event loop until the next client connects.
 func (ln *Listener) Intact() error {
 	fd := ln.Fd()
 	if system.Inode(fd) != ln.inode {
@@ -118,8 +119,9 @@ func (ln *Listener) Close() error {
 	return RemoveSocketFile(ln.made)
 }
 
-// ListeningSocket makes a listening socket that several processes can share. The socket has its options, owner and mode
-// before a client can connect. The caller must remove the file of a unix socket (RemoveSocketFile).
+// ListeningSocket makes a listening socket that several processes can share. ListeningSocket sets the options, owner
+// and mode of the socket before a client can connect. The caller must remove the file of a unix socket
+// (RemoveSocketFile).
 func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
 	var fd int
 	var err error
@@ -148,8 +150,8 @@ func hold(fd int, name string) (*os.File, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, err
 	}
-	// A directory cannot reserve it, because EnterChroot would reject its descriptor; a unix socket cannot, because a
-	// sandbox denies unix sockets.
+	// An inet socket reserves the number of the descriptor. EnterChroot would reject the descriptor of a directory, and
+	// a sandbox denies unix sockets.
 	place, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err

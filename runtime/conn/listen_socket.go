@@ -103,7 +103,7 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 			}
 		}
 	}()
-	// The file gets the mode of the socket minus the umask, so that never more than o.File.Mode is allowed.
+	// The file gets the mode of the socket minus the umask, so that the permissions never exceed o.File.Mode.
 	if o.File != nil && o.File.Mode >= 0 {
 		if err := unix.Fchmod(fd, uint32(o.File.Mode)); err != nil {
 			return -1, err
@@ -120,14 +120,15 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 			}
 		}
 	}
-	// No client could connect before this call.
+	// Before this call, clients cannot connect.
 	if err := listen(fd, o); err != nil {
 		return -1, err
 	}
 	return fd, nil
 }
 
-// RemoveSocketFile removes the file of the unix socket addr, after the last process has stopped accepting on it.
+// RemoveSocketFile removes the file of the unix socket addr. It must be called after the last process has stopped
+// accepting on the socket.
 func RemoveSocketFile(addr string) error {
 	path, ok := strings.CutPrefix(addr, "unix:")
 	if !ok || isAbstract(path) {
@@ -141,8 +142,8 @@ func RemoveSocketFile(addr string) error {
 
 func isAbstract(path string) bool { return path == "" || path[0] == '@' }
 
-// MayListen returns an error if Listen would fail for the path of a unix socket, although no other server listens
-// there. errors.Is reports its cause, as for system.MayCreate.
+// MayListen returns an error if Listen cannot make a unix socket at path, even when no other server listens there.
+// errors.Is finds its cause, as for system.MayCreate.
 func MayListen(path string) error {
 	if _, err := existing(path); err != nil || isAbstract(path) {
 		return err
@@ -150,7 +151,7 @@ func MayListen(path string) error {
 	return system.MayCreate(path)
 }
 
-// existing reports whether path is a socket file, with an error if no socket file can be made at path.
+// existing reports whether path is a socket file. The error says that no socket file can be made at path.
 func existing(path string) (bool, error) {
 	if len(path) > maxSocketPath {
 		return false, fmt.Errorf("the path has %d bytes; the maximum for a socket is %d", len(path), maxSocketPath)

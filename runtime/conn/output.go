@@ -14,7 +14,7 @@ import (
 
 type Output struct {
 	Items []Item
-	// its method Sent is called at the end of the output; may be nil
+	// the Owner's method Sent is called at the end of the output; may be nil
 	Owner Owner
 	// counts the bytes that wait for the client; nil if they are not counted
 	Unsent *Unsent
@@ -73,7 +73,7 @@ func (c *Conn) Use() *[]byte {
 func (c *Conn) Gathers() bool { return c.gathered().out == c }
 
 // TakeGathered returns the output that was gathered for c, and stops gathering for c. The output is valid until the
-// next Use or, if c is virtual, until Use of another virtual connection.
+// next call of Use. If c is virtual, it is valid until Use is called for another virtual connection.
 func (c *Conn) TakeGathered() []byte {
 	g := c.gathered()
 	b := g.Buf
@@ -133,8 +133,8 @@ const (
 	FlushLimit = 64 << 10
 )
 
-// Send is send(2) with flags (unix.MSG_MORE or 0). It never blocks: it returns unix.EAGAIN if the socket is full, and
-// never unix.EINTR.
+// Send is send(2) with flags (unix.MSG_MORE or 0). Send never blocks: it returns unix.EAGAIN if the socket is full.
+// Send never returns unix.EINTR.
 func Send(fd int, b []byte, flags uintptr) (int, error) {
 	n, _, e := syscall.RawSyscall6(unix.SYS_SENDTO, uintptr(fd),
 		uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT|flags, 0, 0)
@@ -235,8 +235,7 @@ func (s *Set) sendfileRefused(err error) {
 	}
 }
 
-// Queue starts a transfer of o. c must not have another transfer. The parameter full says that the socket has no room
-// now.
+// Queue starts a transfer of o. c must not have another transfer. If full is true, the socket has no room now.
 func (c *Conn) Queue(o Output, full bool) {
 	t := &transfer{Output: o, c: c, progress: c.set.Now}
 	c.transfer = t
@@ -280,9 +279,8 @@ func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	return items[next:], full, err
 }
 
-// writeItems writes items, up to the number of bytes in the parameter most. sent is the number of written bytes, and
-// next the number of items that were written completely. The error is unix.EAGAIN if the socket is full, or errCold if
-// a file is not in memory.
+// writeItems writes at most most bytes of items. sent is the number of written bytes, and next the number of items that
+// were written completely. The error is unix.EAGAIN if the socket is full, or errCold if a file is not in memory.
 func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 	sent, next, err = c.putItems(items, most)
 	if c.transport != nil && (err == nil || err == errCold) {

@@ -7,8 +7,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A Peer describes a client: its addresses, TLS and login. A Peer is immutable, and shared by the requests of a
-// connection, unless a trusted proxy describes the client in each request.
+// A Peer describes a client: its addresses, TLS and login. A Peer is immutable. The requests of a connection share a
+// Peer, unless a trusted proxy describes a different client in each request.
 type Peer struct {
 	Addr       string // REMOTE_ADDR: an IP address; "" for a unix socket
 	Balances   bool   // Addr belongs to a trusted proxy, which does not forward the address of its client
@@ -34,8 +34,8 @@ func (p *Peer) String() string {
 	return net.JoinHostPort(p.Addr, p.Port)
 }
 
-// Account returns the key of the client for all limits per client, or "" if the limits do not apply to the client,
-// because its address is unknown. p may be nil.
+// Account returns the key by which limits count the client. It returns "" if the address is unknown; such a client has
+// no limits. p may be nil.
 func (p *Peer) Account() string {
 	if p == nil || p.Addr == "" || p.Balances {
 		return ""
@@ -63,7 +63,7 @@ const (
 	Form
 )
 
-// String returns the AUTH_TYPE (RFC 3875 §4.1.1); "form" is also Apache's name.
+// String returns the AUTH_TYPE (RFC 3875 §4.1.1); Apache also uses the name "form".
 func (l Login) String() string { return [...]string{"Basic", "form"}[l] }
 
 // Network returns the key by which limits count a client: its IPv4 address, or for IPv6 the /64 network, which usually

@@ -83,8 +83,8 @@ func TestProxyHeadersOfBothVersionsAreParsed(t *testing.T) {
 	}
 }
 
-// splitProxy parses growing prefixes of data: each must need more input, until one gives the same result as the whole
-// data.
+// splitProxy parses growing prefixes of data. Each prefix must need more input, until a prefix gives the same result as
+// the whole data.
 func splitProxy(t *testing.T, data []byte) {
 	t.Helper()
 	h, n, err := ParseProxyHeader(data)

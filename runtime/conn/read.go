@@ -90,8 +90,8 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 // loop reads.
 const readsAtOnce = 16
 
-// ReadMore reads more input while Protocol.Input runs, and leaves errors and the end of input to the next ordinary
-// read.
+// ReadMore reads more input while Protocol.Input runs. It does not report errors or the end of input; the next ordinary
+// read does.
 func (c *Conn) ReadMore(b []byte) (n int) {
 	n, _ = c.receive(b)
 	if n > 0 && c.set.Debug >= 3 {
@@ -100,7 +100,7 @@ func (c *Conn) ReadMore(b []byte) (n int) {
 	return max(n, 0)
 }
 
-// ReadAgain makes the loop read c again after other code has read from its socket.
+// ReadAgain makes the loop read from c again, although the kernel reports no new event.
 func (c *Conn) ReadAgain() {
 	c.readable, c.untilEmpty = true, true
 	c.watch.Again()
@@ -126,7 +126,7 @@ func (c *Conn) Paused() bool { return c.paused }
 func (c *Conn) Ends() bool { return c.Half || poll(c.Fd(), pollEnd)&pollEnd != 0 }
 
 // Unread reports whether the kernel holds input that the loop has not read, for example because an inline handler ran
-// on the loop. In that case the client has not missed its deadline.
+// on the loop. If Unread returns true, the client has not missed its deadline.
 func (c *Conn) Unread() bool {
 	if c.Half || c.paused {
 		return false
@@ -155,7 +155,7 @@ func (c *Conn) leaves(err error) {
 	if p, ok := c.proto.(interface{ Broke(error) }); ok && err != io.EOF {
 		p.Broke(err)
 	}
-	// a client that only shut down its sending side still reads the output
+	// a client that has only shut down its sending side can still read the output
 	if c.Gathers() {
 		c.set.Flush()
 	}

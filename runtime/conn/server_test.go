@@ -29,8 +29,8 @@ type server struct {
 	new   func() *peer
 }
 
-// newServer starts a server; peers returns the protocol of a new connection, or is nil for connections that echo their
-// input.
+// newServer starts a server. The function peers returns the protocol of a new connection; if peers is nil, connections
+// echo their input.
 func newServer(t *testing.T, peers func() *peer) *server {
 	t.Helper()
 	loop := looptest.New(t)
@@ -184,7 +184,7 @@ func clientConfig() *tls.Config {
 	return &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"http/1.1"}}
 }
 
-// dial connects a TLS client over the TCP connection, which the function over, if not nil, may wrap.
+// dial connects a TLS client. The function over, which may be nil, wraps the TCP connection.
 func (s *server) dial(config *tls.Config, over func(net.Conn) net.Conn) *tls.Conn {
 	s.t.Helper()
 	var below net.Conn = s.tcp()

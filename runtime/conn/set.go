@@ -97,8 +97,8 @@ func (s *Set) CloseAll(why string) {
 
 func (s *Set) Soon(f func()) { s.soon = append(s.soon, f) }
 
-// Resume calls Input for the connections that called Again, and the functions passed to Soon, and reports whether it
-// called any, which may have gathered output.
+// Resume calls Input for connections that called Again, and calls the functions that were passed to Soon. It reports
+// whether it called anything, because the calls may have gathered output.
 func (s *Set) Resume() (any bool) {
 	any = len(s.again)+len(s.soon) > 0
 	for i := 0; i < len(s.again); i++ {
@@ -123,8 +123,8 @@ func (s *Set) Resume() (any bool) {
 	return any
 }
 
-// Restamp replaces timestamps between the times since and at by the time at, because the clock of the Set was late when
-// they were taken.
+// Restamp changes connections' timestamps that are between since and at to the time at. Such timestamps are too early,
+// because the clock of the Set was late when they were taken.
 func (s *Set) Restamp(since, at int64) {
 	for _, c := range s.wheel.All() {
 		if c.Stamp >= since {
@@ -151,7 +151,7 @@ func Excerpt(b []byte) string {
 }
 
 // Offload runs the function work on a goroutine, and afterwards the function done on the loop, unless the loop has
-// ended. If work panics, Offload logs the panic and passes true as bug.
+// ended. If work panics, Offload logs the panic and calls done with true.
 func (s *Set) Offload(work func(), done func(bug bool)) {
 	go func() {
 		bug := s.try(work)
@@ -181,8 +181,8 @@ type idleConn struct {
 	since int64
 }
 
-// idleGrace is how long a connection must be idle before it may be closed to make room for another client. Until then,
-// the next request may be on its way.
+// idleGrace is how long a connection must be idle before it may be closed to make room for another client. The next
+// request of a connection that has just become idle may be on its way.
 const idleGrace = int64(time.Second)
 
 // CloseIdlest closes the connection that has been idle for longest, if any, to make room for another client.

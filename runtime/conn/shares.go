@@ -1,7 +1,7 @@
 package conn
 
-// Shares divides a limited resource, such as descriptors, memory or places, among the clients. A client may have at
-// most as much as half of the amount that the other clients leave. One client therefore gets a third of Max, two
+// Shares divides a limited resource, such as descriptors, memory or places, among the clients. A client may take more
+// only while it has less than half of the amount that is still free. A single client therefore gets a third of Max, two
 // clients get a quarter each, and some is always left for the next client. A client whose address is unknown, "", may
 // take the whole free amount.
 type Shares struct {

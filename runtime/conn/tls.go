@@ -13,7 +13,8 @@ import (
 )
 
 type TLSServer struct {
-	// LogClient writes a line about a client, "192.0.2.7:4711", to the error log, and is called on the loop.
+	// LogClient writes a line about a client, such as "192.0.2.7:4711", to the error log. LogClient is called on the
+	// loop.
 	LogClient func(level logfile.Level, client, line string)
 
 	// Freed is called on the loop when Room returns true again.
@@ -51,8 +52,8 @@ const (
 
 	tlsSpareBuffers = 8
 
-	// bufferSize is the capacity of an output buffer, in bytes: two pieces and the overhead of their records, which are
-	// small at the beginning of a connection.
+	// bufferSize is the capacity of an output buffer, in bytes. It has room for two pieces and the overhead of their
+	// records. The overhead is highest at the beginning of a connection, when records are small.
 	bufferSize = 2*pieceSize + 4<<10
 )
 
@@ -86,7 +87,7 @@ func (s *TLSServer) takeBuffer() []byte {
 	return make([]byte, 0, bufferSize)
 }
 
-// giveBuffer adds b, to which no other slice may refer, to the spare buffers.
+// giveBuffer adds b to the spare buffers. No other slice may refer to the memory of b.
 func (s *TLSServer) giveBuffer(b []byte) {
 	if len(s.spare) < tlsSpareBuffers && cap(b) >= bufferSize && cap(b) < 2*bufferSize {
 		s.spare = append(s.spare, b[:0])
@@ -105,8 +106,8 @@ const (
 // until Freed is called.
 func (s *TLSServer) Room() bool { return s.places.Room("") > 0 }
 
-// MakeRoom is called when a connection waits in the queue of a listener. If Room returns false, MakeRoom closes a
-// handshake that is older than a second and waits for its client. MakeRoom reports whether another handshake may begin
+// MakeRoom is called when a connection waits in the queue of a listener. If Room returns false, MakeRoom closes one
+// handshake that waits for its client and is older than a second. MakeRoom reports whether another handshake may begin
 // now.
 func (s *TLSServer) MakeRoom() bool {
 	if !s.Room() && s.ending == 0 { // an ending handshake makes room soon
@@ -115,8 +116,8 @@ func (s *TLSServer) MakeRoom() bool {
 	return s.Room()
 }
 
-// cutOff closes the connection of one handshake: the handshake that has waited longest, among the handshakes of the
-// client address with the most handshakes.
+// cutOff closes the connection of one handshake. It selects the client address with the most handshakes, and then the
+// handshake of this address that has waited longest.
 func (s *TLSServer) cutOff() {
 	var longest *Handshake
 	for e := s.handshakes.Front(); e != nil; e = e.Next() {

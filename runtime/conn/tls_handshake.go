@@ -55,8 +55,9 @@ const (
 // maxHello limits the ClientHello, in bytes.
 const maxHello = 16 << 10
 
-// clientHello examines the TLS records at the front of b. The result whole is true if they contain the complete
-// ClientHello, or bytes that crypto/tls rejects at once; size is its size in bytes, or 0 if it is not known yet.
+// clientHello examines the TLS records at the front of b. The result whole is true if the records contain the complete
+// ClientHello, or bytes that crypto/tls rejects at once. The result size is the size of the ClientHello in bytes, or 0
+// if it is not known yet.
 func clientHello(b []byte) (size int, whole bool) {
 	var message []byte
 	for len(b) >= recordHeader {
@@ -82,8 +83,8 @@ func clientHello(b []byte) (size int, whole bool) {
 func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[1] == 3 }
 
 // Handshake returns a protocol that performs the TLS handshake of c. After the handshake, the function done is called,
-// and next becomes the protocol of the connection; if c is closed before, next.Closed is called. The timeout of the
-// handshake begins with this call.
+// and next becomes the protocol of the connection. If c is closed during the handshake, next.Closed is called. The
+// timeout of the handshake begins with this call.
 func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *Handshake {
 	c.Stamp = s.set.Now
 	h := &Handshake{s: s, c: c, client: NetworkOf(c.Remote), next: next, done: done}

@@ -19,9 +19,9 @@ type choice struct {
 }
 
 // Chosen records what a callback of the tls.Config has selected for the client. certificate is the server's certificate
-// in PEM. authorities is the file with the authorities for client certificates. The function verify verifies the
-// client's chain; it is nil if crypto/tls verifies the chain. Chosen must be called during the handshake, on its
-// goroutine, with the wire from tls.ClientHelloInfo.Conn.
+// in PEM. The parameter authorities is the path of the file with the authorities for client certificates. The function
+// verify verifies the client's chain; it is nil if crypto/tls verifies the chain. Chosen must be called during the
+// handshake, on its goroutine, with the wire from tls.ClientHelloInfo.Conn.
 func (w *wire) Chosen(certificate, authorities string, verify func(chain []*x509.Certificate) error) {
 	if h, ok := w.over.(*Handshake); ok {
 		h.choice = choice{certificate, authorities, verify}
@@ -160,7 +160,7 @@ var nameParts = []struct {
 }
 
 // The method name sets the variables for a distinguished name (RFC 4514) and for its usual parts. If a part occurs
-// several times, the variables from the second on are numbered from 1.
+// several times, the second variable has the suffix _1, the third _2, and so on.
 func (v *variables) name(prefix string, n pkix.Name) {
 	v.set(prefix, n.String())
 	for _, part := range nameParts {
@@ -183,8 +183,8 @@ var (
 	userPrincipalName = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}
 )
 
-// principals returns the Active Directory user principal names in a certificate, which have the kind otherName (RFC
-// 5280 §4.2.1.6) that crypto/x509 ignores.
+// principals returns the Active Directory user principal names in a certificate, which are alternative names of the
+// type otherName (RFC 5280 §4.2.1.6). crypto/x509 ignores this type.
 func principals(c *x509.Certificate) (names []string) {
 	for _, e := range c.Extensions {
 		if !e.Id.Equal(subjectAltName) {

@@ -34,7 +34,7 @@ func (t *TLSTransport) Client() *TLSState { return t.client }
 // HTTP2 reports whether the client negotiated HTTP/2 (ALPN, RFC 9113 §3.2).
 func (t *TLSTransport) HTTP2() bool { return t.http2 }
 
-// After a complete record without further input, Read does not call crypto/tls again, which saves time for small
+// After a complete record without further input, Read does not call crypto/tls again. This saves time for small
 // records.
 func (t *TLSTransport) Read(b []byte) (n int, err error) {
 	defer t.wire.keep()

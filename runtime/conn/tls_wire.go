@@ -11,7 +11,7 @@ import (
 // wire is the net.Conn that crypto/tls reads from and writes to. wire belongs to the loop, except during a handshake
 // and before NewUpstream.
 type wire struct {
-	// the connection to an upstream, which NewUpstream closes; the variable unopened for clients
+	// for an upstream, the connection, which NewUpstream closes; for a client, the variable unopened
 	net.Conn
 	c *Conn
 	s *TLSServer
@@ -19,7 +19,7 @@ type wire struct {
 	over io.ReadWriter
 
 	in []byte // received bytes that crypto/tls has not read yet
-	// in is a slice of TLSServer.input until TLSTransport.Read ends
+	// in refers to the memory of TLSServer.input until TLSTransport.Read ends
 	shared bool
 	room   int    // free bytes in the buffer of TLSTransport.Read
 	out    []byte // out[sent:] are records that must be written
@@ -87,7 +87,7 @@ func (w *wire) receive() error {
 	return nil
 }
 
-// keep copies the rest of the input out of the TLSServer's memory and resets the fields that are valid for one Read.
+// keep copies the rest of the input out of TLSServer.input and resets the fields that are valid for one Read.
 func (w *wire) keep() {
 	switch {
 	case len(w.in) == 0:

@@ -24,7 +24,7 @@ type transfer struct {
 	progress int64 // when the client last read data
 
 	again   bool
-	loading bool // a goroutine reads the file, which must stay open
+	loading bool // a goroutine reads the file, so the file must stay open
 	aborted bool // the transfer ends when the goroutine has read the file
 }
 
@@ -46,7 +46,7 @@ func (t *transfer) end(err error) {
 	c.transfer = nil
 	c.set.Tracef("%s: transfer ended", c)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		// Without a reset, the kernel would keep the unsent bytes for a long time.
+		// Without a reset, the kernel would keep trying to send its bytes to the client for a long time.
 		c.Reset = true
 		c.set.Log(logfile.Info, "%s: closed after write timeout of %v", c, t.timeout())
 	}
@@ -129,7 +129,7 @@ func (it *Item) flags() uintptr {
 	return 0
 }
 
-// IsWarm reports whether the next bytes of a file are in memory, and asks the kernel unless an earlier call covered
+// IsWarm reports whether the next bytes of a file are in memory. It asks the kernel, unless an earlier answer covered
 // these bytes.
 func (s *Set) IsWarm(it *Item) bool {
 	if it.Warm <= it.Offset {

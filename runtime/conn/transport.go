@@ -7,14 +7,14 @@ type Transport interface {
 	// returns the error again.
 	Read(b []byte) (int, error)
 
-	// Write accepts bytes of b while there is room, may keep some of them in memory, and returns unix.EAGAIN if it did
-	// not accept all of b.
+	// Write accepts bytes of b while there is room, and may keep accepted bytes in memory. It returns unix.EAGAIN if it
+	// did not accept all of b.
 	Write(b []byte) (int, error)
 
 	// Flush writes the bytes in memory, and returns unix.EAGAIN until all of them are written.
 	Flush() error
 
-	// CloseWrite announces the end of the output, must be called only once, and must be followed by Flush.
+	// CloseWrite announces the end of the output. It must be called only once, and Flush must be called afterwards.
 	CloseWrite() error
 }
 

@@ -16,7 +16,7 @@ type Tunnel struct {
 	set    *Set
 	secure *TLSServer
 	ended  func(proper bool)
-	// The client's previous protocol, whose method Closed is called when the client's connection is closed.
+	// The client's previous protocol. Its method Closed is called when the client's connection is closed.
 	before Protocol
 	idle   int64       // idle timeout in nanoseconds; 0 means no limit
 	failed func(error) // called when the tunnel has ended with an error
@@ -57,10 +57,11 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 	return upstream, nil
 }
 
-// The connection upstream must not be open yet, and belongs to the tunnel from now on. The tunnel ends after the
-// duration idle without a byte in either direction; 0 means no limit. The function failed is called if the tunnel ends
-// with an error that an operator should know. The function ended is called once, on the loop; proper reports whether
-// the client received all bytes from the upstream. The caller must call Begin at once.
+// NewTunnel makes a tunnel. The connection upstream must not be open yet, and belongs to the tunnel from now on. The
+// tunnel ends after the duration idle without a byte in either direction; 0 means no limit. The function failed is
+// called if the tunnel ends with an error that an operator should know. The function ended is called once, on the loop.
+// Its parameter proper reports whether the client received all bytes from the upstream. The caller must call Begin at
+// once.
 func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time.Duration, failed func(error)) *Tunnel {
 	t := &Tunnel{set: s.set, secure: s, ended: ended, idle: int64(idle), failed: failed}
 	t.client = TunnelEnd{t: t, other: &t.upstream}
@@ -70,7 +71,7 @@ func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time
 }
 
 // Begin starts the tunnel between c, the connection of a client, and the upstream. Begin sends the pending input of c
-// to the upstream, and the slice first, which begins with a response head of head bytes, to the client.
+// to the upstream, and the slice first to the client. The slice first begins with a response head of head bytes.
 func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	upstream := t.upstream.conn
 	t.client.conn, t.before = c, c.Protocol()
@@ -98,7 +99,7 @@ func (t *Tunnel) Carried() (in, out int64) { return t.client.received, t.upstrea
 
 func (e *TunnelEnd) IsClient() bool { return e == &e.t.client }
 
-// Bytes that do not fit into the other end's socket are kept, and e is paused until they are sent.
+// Input keeps bytes for which the other end's socket has no room, and pauses e until they are sent.
 func (e *TunnelEnd) Input(b []byte) {
 	if len(b) == 0 || e.ended {
 		return
@@ -137,8 +138,8 @@ func (e *TunnelEnd) send(b []byte) (n int) {
 	return len(b)
 }
 
-// pause stops reading from e, but notices when the client resets its connection, unless the client has received all
-// output and may close.
+// pause stops reading from e. A reset by the client is still noticed, unless the client has received all output and may
+// close.
 func (e *TunnelEnd) pause() {
 	pauseMode := PauseForHandover
 	if e.IsClient() && e.conn.tcp && !e.over {
