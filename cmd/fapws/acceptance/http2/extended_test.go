@@ -37,7 +37,8 @@ func (f *frames) connect(id uint32, path string, end bool, others ...hpack.Heade
 		EndStream: end})
 }
 
-// outcome waits until a response on a stream begins, or until the stream is reset; the status is then "".
+// outcome waits until a response on a stream begins, or until the stream is reset. The status is "" if the stream was
+// reset.
 func (f *frames) outcome(id uint32) (status string, code http2.ErrCode) {
 	f.t.Helper()
 	if !f.until(func(frame http2.Frame) bool {
@@ -133,7 +134,7 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	if status, _ := f.outcome(id + 4); status != "200" {
 		t.Error(status)
 	}
-	// Chromium also ends the stream with the close frame.
+	// END_STREAM with the close frame: Chromium also closes WebSockets like this.
 	f.WriteData(id+4, true, (&wstest.Client{Mask: 1}).AppendFrame(nil, wstest.Fin|wstest.Close, []byte("\x03\xe8bye")))
 	b.Reset()
 	f.until(func(frame http2.Frame) bool {

@@ -94,7 +94,8 @@ func TestClientThatResetsEachRequestIsDisconnected(t *testing.T) {
 	}
 }
 
-// All waiting responses of a client address share one limit. Streams of the client end after --write-timeout.
+// All unsent responses for one client address share one memory limit. The streams of a client that opens no window end
+// after --write-timeout.
 func TestClientThatOpensNoWindowNeedsBoundedMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()},

@@ -54,7 +54,7 @@ func TestApplicationGetsHTTP2RequestsLikeOthers(t *testing.T) {
 	})
 }
 
-// HTTP/2 sends each cookie as a separate field, and the limit of length applies to each field.
+// HTTP/2 clients send each cookie as a separate field, and the limit for the length of a field applies to each of them.
 func TestCookiesOfARequestMayBeLongerThanOneField(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "app.py")
@@ -247,8 +247,8 @@ func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 	all.Wait()
 }
 
-// The server answers requests that the client sent before it received the GOAWAY, and ignores later requests. When the
-// server stops, idle connections close at once.
+// The server sends a GOAWAY when it stops. It answers requests that the client sent before the client received the
+// GOAWAY, and ignores later requests. When the server stops, idle connections close at once.
 func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	t.Parallel()
 	const last = 1<<31 - 1
@@ -318,7 +318,7 @@ func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	s.Signal(syscall.SIGTERM)
 	idle.until(note)
 	is("end 0 NO_ERROR")
-	// The server accepts frames for a second if it waits for the client.
+	// A connection that waits for its client would accept frames for a second. An idle connection must close earlier.
 	for tries := 0; idle.WritePing(false, [8]byte{6}) == nil; tries++ {
 		if tries == 50 {
 			t.Fatal("an idle connection waits for its client")

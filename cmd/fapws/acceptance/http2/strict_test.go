@@ -118,7 +118,7 @@ func TestMessagesThatHTTP1RejectsAreRejectedAsHTTP2(t *testing.T) {
 	t.Run("bodies", func(t *testing.T) { asksForBodies(t, application) })
 }
 
-// asksForBodies tests 100 (Continue), and bodies that arrive after their responses.
+// asksForBodies tests requests with Expect: 100-continue, and request bodies that arrive after the response was sent.
 func asksForBodies(t *testing.T, s *fapwstest.Server) {
 	f := dialFrames(t, s)
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -139,7 +139,7 @@ func asksForBodies(t *testing.T, s *fapwstest.Server) {
 		t.Error(status)
 	}
 	f.body(3)
-	// The server resets the stream without an error, because it does not want the rest of the body.
+	// The server resets the stream with the code NO_ERROR, because it does not need the rest of the body.
 	if _, code := f.outcome(3); code != http2.ErrCodeNo {
 		t.Error(code)
 	}

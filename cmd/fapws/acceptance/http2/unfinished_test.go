@@ -126,7 +126,7 @@ func TestUploadContinuesWhileLargeResponsesAreUnread(t *testing.T) {
 	s := serve(t, fapwstest.Threads, "asgi.py:app")
 	f := dialFrames(t, s)
 	const large, upload = 11, 15
-	// The first streams may have waiting responses of any size.
+	// The unsent responses on the first streams have no limit in size.
 	for id := uint32(1); id < large; id += 2 {
 		f.request(id, "/unread")
 	}

@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// The application may still send responses after the close frame of the client, because it does not know yet that the
-// client has closed.
+// The application may still send messages after the client's close frame has arrived, because the application has not
+// received the disconnect event yet.
 func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/closing.py:app", "--write-timeout", "3s")
@@ -71,7 +71,8 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 			{"/answers/one", []string{"0"}, "0", "sent 0 disconnect 4001 bye OSError"},
 			{"/answers/later", []string{"0", ".01", ".02"}, "0 .01 .02",
 				"sent 0 sent .01 sent .02 disconnect 4001 bye OSError"},
-			// The responses are too late to be sent, but the application gets all earlier messages.
+			// The application answers too late, so the client gets no messages. The application still gets all messages
+			// that the client sent before the close frame.
 			{"/answers/slow", []string{"1.6", "0", ".0", "0.0"}, "",
 				"sent 1.6 sent 0 sent .0 sent 0.0 disconnect 4001 bye OSError"},
 			{"/listens", []string{"x", "y"}, "", "disconnect OSError"},
@@ -89,7 +90,7 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 		c.Conn.Close()
 		noted("/answers/gone", "sent 0.3 sent 0 disconnect 4001 bye OSError")
 
-		// A task that does not receive can continue for a limited time.
+		// A task that never calls receive() can continue for a limited time.
 		closes(open("/pushes"))
 		noted("/pushes", "OSError")
 		closes(open("/pushes/unread", "x", "y"))
@@ -99,7 +100,7 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 		c = open("/floods/unread")
 		c.Conn.(*net.TCPConn).CloseWrite()
 		noted("/floods/unread", "OSError")
-		// A task that continues after its client has disconnected does not delay other clients, either.
+		// A task that continues after its client has reset the connection does not delay other clients.
 		c = open("/counts/gone", "x")
 		fapwstest.ResetSocket(c)
 		s.Get("/gone", 200)

@@ -47,8 +47,8 @@ func onBoth(s *fapwstest.Server, path string) (a, b *wstest.Client) {
 	s.T.Helper()
 	a = s.Socket(path)
 	first, _ := pidOf(s.T, a)
-	// A worker that is awake accepts connections before a sleeping worker. On a busy machine, this may happen many
-	// times in a row.
+	// If one worker is awake and another sleeps, the worker that is awake accepts new connections. On a busy machine,
+	// one worker may get many connections in a row.
 	fapwstest.Eventually(s.T, "a WebSocket of the other worker", func() bool {
 		b = s.Socket(path)
 		if second, _ := pidOf(s.T, b); second != first {
@@ -105,7 +105,7 @@ func TestBroadcastReachesAllClientsInAllProcesses(t *testing.T) {
 		says(t, again, "group x to two")
 		says(t, a, "thread to all")
 		gets(t, again, "to all")
-		for _, c := range []*wstest.Client{a, b} { // Two senders are involved, so the order is not fixed.
+		for _, c := range []*wstest.Client{a, b} { // The two messages come from different senders, so they may arrive in either order.
 			if got := []string{told(t, c), told(t, c)}; !slices.Contains(got, "to two") ||
 				!slices.Contains(got, "to all") {
 				t.Errorf("got %q", got)
@@ -188,7 +188,7 @@ func TestBroadcastsReachAllClientsInTheSameOrder(t *testing.T) {
 
 func TestBroadcastDuringOnOpenArrivesAfterIt(t *testing.T) {
 	t.Parallel()
-	// Inline, no other code runs during on_open.
+	// The test does not run inline, because then no other handler could run during on_open.
 	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py")
 	a := s.Socket("/room")
 	opened := make(chan *wstest.Client)
@@ -302,8 +302,8 @@ func TestBroadcastsAtAReloadReachOldAndNewWorkers(t *testing.T) {
 	fapwstest.Eventually(t, "one is counted", func() bool { return s.Get("/count", 200).Text == "1" })
 }
 
-// The new code does not have the WebSocket, so it is closed with 1012. The old worker calls on_close exactly once, even
-// if the client disconnects after the handler has released the WebSocket.
+// The new code has no WebSocket at this path, so the server closes open WebSockets with 1012. The old worker calls
+// on_close exactly once, even if the client disconnects after the handler has released the WebSocket.
 func TestReloadCallsOnCloseOnceForAWebSocketWithoutAPlace(t *testing.T) {
 	t.Parallel()
 	text := fapwstest.Source(t, "refused.py")
@@ -343,7 +343,7 @@ func TestBroadcastSenderThatExceedsTheQueueWaits(t *testing.T) {
 		got := s.Get("/heavy?300x60000", 200).Text
 		const behind = "broadcast: queue full: 8 MiB of events are waiting, said "
 		switch {
-		// Inline, the event loop runs the handler, and cannot send at the same time.
+		// Inline, the event loop cannot send while it runs a handler, so the broadcast fails at once.
 		case m.Inline() && got == behind+"at once":
 		case !m.Inline() && (got == "all" || got == behind+"after a second"):
 		default:

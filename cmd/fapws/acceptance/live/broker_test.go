@@ -101,8 +101,8 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	b.Upgrade()
 	send(a, numbers(0, 50)...)
 	send(b, "from-b")
-	// The connection may break before the broker has confirmed the message for the WebSocket. The message then waits
-	// with the events.
+	// The connection to the broker may break before the broker has confirmed the message for the WebSocket. The message
+	// then waits together with the 50 events.
 	fapwstest.Eventually(t, "the events wait", func() bool {
 		n, err := strconv.Atoi(metricOf(a, "fapws_broker_waiting_events"))
 		return err == nil && n >= 50
@@ -140,7 +140,8 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	}
 	fapwstest.Eventually(t, "it is up", func() bool { return metricOf(a, "fapws_broker_up") == "1" })
 
-	// A server that starts gets all past events. At a reload and an upgrade, it continues after the last event.
+	// A server that starts gets all past events from the broker. After a reload or an upgrade, the server gets only
+	// events that are newer than its last event.
 	send(a, "before")
 	before := onA.gets("before")
 	onB.gets("before")

@@ -134,7 +134,7 @@ func counts(s *fapwstest.Server, name string, n int) {
 func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "channels.py")
-		// on_join rejects room/bad, and the other channel has an invalid name.
+		// The log has two errors: on_join rejects the channel room/bad, and another channel has an invalid name.
 		s.Complains = true
 		entry, field, generator, view := listen(s, "/entry"), listen(s, "/field/news"), listen(s, "/generator"),
 			listen(s, "/view")
@@ -190,7 +190,7 @@ func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 		sends(s, "room/1", "missed 2")
 		back := listen(s, "/listen/news,room/1", "Last-Event-ID: "+last)
 		got := back.gets2("missed 1", "missed 2")
-		// Any worker may number the events, in the order in which they arrive.
+		// Any worker may number the events. The numbers follow the order in which events arrive.
 		if m.Workers() {
 			got = got[:0]
 		}
@@ -405,7 +405,8 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 		}
 		return text
 	}
-	// This worker may get the last event as a new event before it hands the event to the subscriber.
+	// During the first replay, the last event may arrive as a new event, in addition to the stored events. Count the
+	// stored events in a second replay.
 	replay()
 	counts(s, "news", 1)
 	text := replay()

@@ -82,7 +82,7 @@ func (o *orders) add(t *testing.T, ids string) {
 }
 
 // allOf reads n events and the event "end of n". Each event must arrive once, and the numbers of each publisher must
-// increase. "end of n" may arrive before events of another worker.
+// increase. "end of n" may arrive before events that other workers publish.
 func (l *subscriber) allOf(order *orders) {
 	seen, last, published := map[string]bool{}, uint64(0), -1
 	var ids strings.Builder
@@ -117,8 +117,8 @@ func (l *subscriber) allOf(order *orders) {
 	order.add(l.t, ids.String())
 }
 
-// A client that reconnects gets at most --channel-history past events, although a new worker knows more past events for
-// clients that move to it.
+// A client that reconnects gets at most --channel-history past events. A new worker has more past events in memory, but
+// only for clients that move to it from an old worker.
 func TestReplayIsLimitedToTheHistory(t *testing.T) {
 	t.Parallel()
 	const published, kept = 50, 10
@@ -132,7 +132,7 @@ func TestReplayIsLimitedToTheHistory(t *testing.T) {
 	}
 	first.gets("0")
 	for range 8 {
-		// The worker may not have received the last event yet.
+		// Repeat the request, because the worker may not have received the last event yet.
 		fapwstest.Eventually(t, "the last events come again", func() bool {
 			l := listen(s, "/listen/news", "Last-Event-ID: "+first.last)
 			from, err := l.next()

@@ -67,7 +67,7 @@ PATHS = [("/flood", flood), ("/news", channel("news"))]
 		const behind = "publish: queue full: 8 MiB of events are waiting, said "
 		for range 2 {
 			switch got := s.Get("/flood", 200).Text; {
-			// Inline, the event loop runs the handler, and cannot send at the same time.
+			// Inline, the event loop cannot send while it runs a handler, so publish fails at once.
 			case m.Inline() && got == behind+"at once":
 			case !m.Inline() && (got == "all" || got == behind+"after a second"):
 			default:

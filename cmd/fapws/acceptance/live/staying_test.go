@@ -74,7 +74,7 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 		t.Error(got)
 	}
 	first, resumed := "^1", "^1"
-	// In this mode, the WebSocket is resumed after each sleep, so on_resume is called more often.
+	// In the mode Asleep, on_resume also runs each time the application wakes up, so the counters are higher.
 	if m.Name == fapwstest.Asleep.Name {
 		first, resumed = "^([1-9]0)?1", "^[1-9]"
 	}
@@ -121,8 +121,9 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 	}
 }
 
-// A WebSocket cannot move if the application holds its object, if its data contains objects that the server cannot
-// copy, or if the path is another WebSocket in the new code. A callback that is running ends before.
+// A WebSocket cannot move to a new worker if the application keeps a reference to its object, if its data contains
+// objects that the server cannot copy, or if the new code has a different WebSocket at the path. A callback that is
+// running ends before the WebSocket is closed.
 func TestWebSocketsThatCannotMoveAreClosedWith1012(t *testing.T) {
 	t.Parallel()
 	s, script := staying(t, fapwstest.Workers)

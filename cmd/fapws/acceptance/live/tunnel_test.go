@@ -45,7 +45,8 @@ func TestProxiedWebSocketsPassTheAutobahnCases(t *testing.T) {
 	fapwstest.WebSocketCases(t, s.Address, "/callbacks")
 }
 
-// The access log also has the line if the tunnel ends because the server stops.
+// The access log has a line for each WebSocket that a proxy route forwards, even if the WebSocket ends because the
+// server stops.
 func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--access-log", "log",
@@ -64,8 +65,8 @@ func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	c.Conn.Close()
 	const head = `127\.0\.0\.1 "GET /room HTTP/1\.1" 101 `
 	fapwstest.Eventually(t, "a line", func() bool { return strings.Contains(log(), "\n") })
-	// The server sent a message of 10 bytes and a close frame of 4 bytes. A message has 2 bytes of header, and frames
-	// of the client have 4 bytes more.
+	// The upstream server sent 16 bytes: a message of 10 bytes with a frame header of 2 bytes, and a close frame of 4
+	// bytes. The client sent the same frames with a mask of 4 bytes each: 24 bytes.
 	if !regexp.MustCompile(`^` + head + `16 \d+ \d+ -\n$`).MatchString(log()) {
 		t.Errorf("%q", log())
 	}

@@ -42,7 +42,7 @@ func smallBuffers(c *wstest.Client) *wstest.Client {
 	return c
 }
 
-// kib returns a limit of memory in bytes, which with the race detector is so high that it has no effect.
+// kib returns a limit for the growth of memory. With the race detector, the limit is 16 times as high.
 func kib(n int) int {
 	if fapwstest.OnlyMode != "" {
 		return 16 * n
@@ -198,7 +198,7 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 	})
 }
 
-// The handler has already sent the close frame when the messages arrive.
+// The server does not process messages that arrive after the handler has sent the close frame.
 func TestWebSocketMessagesAfterTheCloseAreNotDecompressed(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
@@ -214,7 +214,8 @@ func TestWebSocketMessagesAfterTheCloseAreNotDecompressed(t *testing.T) {
 	}
 	send(wstest.Fin|wstest.RSV1|wstest.Text, "no deflate")
 	_ = c.Conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
-	// After another error, the connection would be unusable.
+	// The server must still wait for the client's close frame. If it had tried to decompress the message, it would have
+	// disconnected the client.
 	if f, err := c.ReadFrame(); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(f, err)
 	}
@@ -252,7 +253,7 @@ func TestOverdueWebSocketCallbackClosesWith1011(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "sockets.py", "--timeout", "1")
 		var c *wstest.Client
-		// On a busy machine, even the echo of a message may be late, so the client may connect again.
+		// On a busy machine, even the callback for a short message may time out, so the test connects again.
 		echoes := func() bool {
 			if c.SendText("echo hello") != nil {
 				return false
@@ -393,7 +394,8 @@ func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wst
 	round(100)
 	before := round(100)
 	after := round(400)
-	// On a busy machine, the server may need more memory at once than before. Only a leak grows further.
+	// On a busy machine, the server may need more memory in one round than in earlier rounds. Only a leak makes the
+	// memory grow in all rounds.
 	for tries := 0; after > before+kib(5000); tries++ {
 		if tries == 3 {
 			t.Fatalf("memory went from %d to %d KiB", before, after)

@@ -42,11 +42,12 @@ func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 		for _, c := range cases {
 			s.Get(c.path, 200).Is(t, c.body)
 		}
-		// A signal may arrive directly after the start of the child, and must not be lost.
+		// The signal may arrive directly after the child has started. The child must not lose the signal.
 		for range 20 {
 			s.Get("/kill", 200).Is(t, "-15")
 		}
-		// multiprocessing leaves only two helpers: the resource tracker for shared memory, and the forkserver.
+		// For each process that runs handlers, multiprocessing may keep two helper processes: the resource tracker for
+		// shared memory, and the forkserver.
 		if left := s.Children(); len(left) > 2*len(s.Handlers()) {
 			t.Errorf("children are left: %v", left)
 		}
@@ -74,8 +75,8 @@ PATHS = [("/", show)]
 	s.Get("/", 200).Is(t, "libutil.so.1 libm.so.6\nlibutil.so.1\n")
 }
 
-// Debuggers open each library of a process by its name in the list of the dynamic loader. A name in /proc/self would be
-// a file of the debugger.
+// Debuggers open each library of a process by its path in the list of the dynamic loader. If this path were in
+// /proc/self, a debugger would open one of its own files.
 func TestDebuggersFindTheLibraries(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `import ctypes
 class Info(ctypes.Structure):
@@ -88,7 +89,7 @@ def show(environ, start_response):
 PATHS = [("/", show)]
 `)
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		// The path has a space, which separates libraries in the list of the dynamic loader.
+		// The path of the library has a space, although spaces separate the libraries in LD_PRELOAD.
 		copied := fapwstest.CopyOfProgram(t)
 		for _, program := range []string{fapwstest.Binary(t), copied} {
 			s := fapwstest.Command{Program: program, Script: script}.Serve(t, m)

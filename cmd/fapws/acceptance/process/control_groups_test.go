@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The server checks the limit itself, because Go's runtime would abort with a dump.
+// The server checks the limit of threads itself. Otherwise, Go's runtime would abort with a dump of all goroutines.
 func TestThreadThatCannotStartLaterIsReportedInOneLine(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		dir, enter, ok := controlGroup(t, "pids", map[string]string{"pids.max": "100"})
@@ -69,7 +69,7 @@ func TestTooLowLimitOfMemoryEndsTheStartInOneLine(t *testing.T) {
 		})
 }
 
-// Without the report, the server might hang at its start because of this limit.
+// With so little memory, the server may hang at its start. The warning must appear before.
 func TestLowLimitOfMemoryIsReportedBeforeLoading(t *testing.T) {
 	t.Parallel()
 	_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "19M", "memory.limit_in_bytes": "19M"})
@@ -79,7 +79,7 @@ func TestLowLimitOfMemoryIsReportedBeforeLoading(t *testing.T) {
 	s := fapwstest.Command{Script: "version.py", Flags: []string{"--bind", "127.0.0.1:0"}, Shell: enter,
 		Complains: true}.Start(t)
 	s.Stderr.Await(t, regexp.MustCompile(`^[^\n]* warning memory limit of 19 MiB: [^\n]*; raise the limit [^\n]*\n`))
-	// The warning says that the server may serve, hang or be killed.
+	// Kill the server: with this limit, it may serve, hang or be killed by the kernel.
 	_ = s.Cmd.Process.Kill()
 	<-s.Exited
 }

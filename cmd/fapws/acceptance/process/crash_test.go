@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// crashes lists the ways in which crashes.py ends its process, each with the last line that the server must log. If the
-// line has a stack, the stack shows the Python code.
+// crashes lists the ways in which crashes.py ends its process. Each has a pattern for the last line that the server
+// must log. If a stack follows, the stack must show the Python code.
 var crashes = []struct {
 	way, says string
 	stack     bool

@@ -15,7 +15,8 @@ func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 		w := s.Dial()
 		w.Get("/close?range")
 		_, _ = io.ReadAll(w.In)
-		// On a busy machine, the supervisor may find the failure first.
+		// The worker exits when it finds that its descriptor is closed. On a busy machine, the supervisor may find this
+		// earlier, and kills the worker.
 		if m.Workers() {
 			s.Says(`worker \d+ (exited with status 1: the application closed descriptor \d+, .*; ` +
 				`|cannot answer requests \(the application closed descriptor \d+, .*\) ` +
@@ -54,12 +55,13 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 		}
 		s := serve()
 		for _, w := range ways {
-			// If the kernel had selected the port, it selects a new port after the shutdown.
+			// If the kernel selected the port at the start, it selects a different port after the application has shut
+			// down the listener.
 			if m.Workers() && w.name == "shutdown" {
 				continue
 			}
 			pid := s.Get("/pid", 200).Text
-			// The client stays connected until the process ends, even if it gets no response.
+			// Keep the client connected until the process ends, even if the client gets no response.
 			saboteur := s.Dial()
 			saboteur.Get("/sabotage?" + w.name)
 			_, _ = saboteur.In.Peek(1)

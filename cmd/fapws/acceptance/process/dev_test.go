@@ -104,8 +104,8 @@ func TestDevMovesToTheAddressOfTheScript(t *testing.T) {
 	s.comes(browser, 200, "moved")
 }
 
-// --debug can disable the page. The error page of Flask, which has no details of the exception, is replaced by the page
-// of fapws.
+// The setting --debug can disable the page with the traceback. This page also replaces Flask's own error page, which
+// has no details of the exception.
 func TestDevShowsTheTracebackOfAHandler(t *testing.T) {
 	t.Parallel()
 	for raising, want := range map[string]string{

@@ -65,8 +65,8 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 			goOn(t, file, "")
 			w.Answer().Is(t, "hello")
 			posts.Answer().Is(t, "1310720")
-			// On a busy machine, the start of a process takes longer than the two seconds for which the server waits
-			// for this client.
+			// On a busy machine, starting a process for a request may take longer than two seconds. After two seconds,
+			// the server no longer waits for this client.
 			if m.Name != fapwstest.Forks.Name {
 				half.Answer().Is(t, "hello")
 			}
@@ -76,7 +76,8 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 			}
 			fields := []string{page}
 			if m.Name == fapwstest.Asleep.Name {
-				// If the application has stopped already, a page would start it again.
+				// In this mode, the application may have stopped for lack of requests. A page request from a browser
+				// would start it and get the waiting page instead.
 				fields = nil
 			}
 			s.Get("/page", 200, fields...).Is(t, "hello")
@@ -92,7 +93,7 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 		})
 }
 
-// All workers have died, and a reload may begin at the same time.
+// All workers have died, and their replacements are loading. A reload may begin at the same time.
 func TestServerAnswersWhileAllWorkersAreReplaced(t *testing.T) {
 	inline := fapwstest.Mode{Name: "inline", Flags: []string{"--threads", "0", "--workers", "1"}}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, inline}, func(t *testing.T, m fapwstest.Mode) {

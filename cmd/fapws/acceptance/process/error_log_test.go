@@ -152,7 +152,7 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 			s.Get("/", 200)
 		}
 		var text []byte
-		// The end of the file may be a part of a line for a moment, because the rest does not fit.
+		// For a moment, the file may end with a part of a line, because the rest of the line does not fit on the disk.
 		fapwstest.Eventually(t, "it is full, without half a line at its end", func() bool {
 			var err error
 			text, err = os.ReadFile(name)

@@ -18,7 +18,7 @@ func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string)
 	return fapwstest.Command{Script: "failures.py", Args: []string{folder}, Flags: flags, Complains: true}, folder
 }
 
-// The server logs the reason once and sends it to the client.
+// The server logs once why it cannot store the request body, and sends the reason to the client.
 func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -83,7 +83,8 @@ def application(environ, start_response):
 	s.Ask(fapwstest.Request("POST", "/", "small")).Is(t, "5 bytes")
 }
 
-// smallDisk returns a shell command that mounts, for its process alone, a file system of some KiB at a directory.
+// smallDisk returns a shell command that mounts a file system of some KiB at a directory. Only the server that the
+// shell starts sees the file system.
 func smallDisk(t *testing.T, size int) func(folder string) string {
 	t.Helper()
 	unshare := "unshare -m"
@@ -110,7 +111,7 @@ func TestMissingProcIsReported(t *testing.T) {
 	})
 }
 
-// As in python3, the signal SIGXFSZ does not end the process.
+// The kernel sends SIGXFSZ when a file exceeds the limit. As in python3, the signal does not end the process.
 func TestFileSizeLimitIsAnOSErrorForHandlers(t *testing.T) {
 	t.Parallel()
 	c, _ := failing(t)

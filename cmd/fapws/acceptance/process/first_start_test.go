@@ -57,7 +57,7 @@ func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 	}
 }
 
-// Even without --timeout, other workers answer requests.
+// The server replaces the worker even without --timeout, so later requests get responses.
 func TestWorkerWhoseHandlerKeepsTheGILIsReplaced(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
 		folder := fapwstest.PublicFolder(t)

@@ -328,7 +328,8 @@ func TestForkedChildEndsAfterItsThreadsAndDeferredCalls(t *testing.T) {
 	})
 }
 
-// Calls of these features raise exceptions in a forked child, but the client of the child can become a subscriber.
+// In a forked child, calls such as publish and purge raise exceptions. The client whose request the child handles can
+// become a subscriber.
 func TestForkedChildCannotUseFeaturesOfTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := forked(t, fapwstest.Threads, "--x-sendfile", "/")
@@ -421,7 +422,7 @@ func TestForkRejectsApplicationsThatItCannotServe(t *testing.T) {
 	} {
 		for _, word := range [][]string{{"check"}, nil} {
 			if word != nil && c.script == broken {
-				continue // Without --fork, the check does not report this error, either.
+				continue // "fapws check" does not report this error.
 			}
 			code, _, stderr := fapwstest.Command{Flags: slices.Concat(word, []string{"--fork", "--bind", "127.0.0.1:0"},
 				c.flags), Script: c.script}.Run(t)

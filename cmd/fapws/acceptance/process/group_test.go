@@ -36,7 +36,7 @@ async def application(scope, receive, send):
 					for _, pid := range s.Workers() {
 						fapwstest.Must(t, syscall.Kill(pid, sig))
 					}
-					// This is the time in which a tool signals one process after the other.
+					// A tool that signals one process after the other may need this time.
 					time.Sleep(20 * time.Millisecond)
 					s.Signal(sig)
 					s.EndsWith(0)

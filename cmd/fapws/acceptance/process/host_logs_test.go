@@ -58,7 +58,7 @@ func asks(s *fapwstest.Server, host, target string) string {
 	s.T.Helper()
 	w := s.Dial()
 	w.Send("GET " + target + " HTTP/1.0\r\nHost: " + host + "\r\n\r\n")
-	// A response that is aborted ends with a reset of the connection.
+	// The server resets the connection when it aborts a response.
 	got, _ := io.ReadAll(w.In)
 	return string(got)
 }
@@ -72,7 +72,8 @@ func textOf(t *testing.T, name string) string {
 	return string(text)
 }
 
-// Handlers for the host have caused the output in its log. If the log is "off", the output is discarded.
+// The error log of a host gets all output from handlers of requests for this host. If the log is "off", the output is
+// discarded.
 func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "")
@@ -311,7 +312,7 @@ func TestHostLogOnAFullDiskKeepsWaitingLines(t *testing.T) {
 	}
 }
 
-// oldName returns the new name of the n-th file, or the same name for the last file.
+// oldName returns the name to which the n-th file is renamed. The last file keeps its name.
 func oldName(name string, n, last int) string {
 	if n == last {
 		return name
@@ -335,8 +336,8 @@ func TestHostLogIsRotatedByTime(t *testing.T) {
 	})
 }
 
-// The last line was written without its end when the log should be rotated. Later output completes the line, even after
-// the rotation.
+// Before the rotation, a handler has written a line without its end. Later output completes this line, even after the
+// rotation.
 func TestHostLogWithAnIncompleteLineIsRotated(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Threads, "log-rotate = \"weekly\"")

@@ -110,7 +110,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 
 		socket := s.Socket("/echo")
 		first := answerTo(t, socket, "hello")
-		// Without requests, the application would stop in half of this time.
+		// The loop takes two seconds. Without the open WebSocket, the application would stop after one second.
 		for range 20 {
 			time.Sleep(100 * time.Millisecond)
 			if awake := countStates(s, "serving"); awake == 0 {
@@ -150,7 +150,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 	})
 }
 
-// Requests get the response for an application that does not start, and the next request tries to start it again. With
+// If the application does not start, requests get an error, and the next request starts the application again. With
 // --dev, clients get the reason.
 func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline,
@@ -177,14 +177,15 @@ func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
 		s.Says("RuntimeError: no database")
 		s.Says("failed to load the application; the next request tries again")
 		if m.Name == "dev" {
-			// If the start takes more than a second, the page may say that the application is starting.
+			// Repeat the request: if the start takes more than a second, the response may be the page that says that
+			// the application is starting.
 			for _, accept := range []string{browser, tool} {
 				fapwstest.Eventually(t, accept+" gets the reason", func() bool {
 					a := s.Ask("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: " + accept + "\r\n\r\n")
 					return strings.Contains(a.Text, "RuntimeError: no database")
 				})
 			}
-			for range 3 { // another name that resolves to this machine (DNS rebinding)
+			for range 3 { // with the name test, which an attacker's site may use (DNS rebinding)
 				if a := s.Ask(fapwstest.Get("/", page)); strings.Contains(a.Text, "no database") {
 					t.Error("the reason is shown at the name test")
 				}
@@ -220,7 +221,7 @@ func TestIdleStopAnswersWaitingRequestsThroughCommands(t *testing.T) {
 			replace()
 			goOn(t, file, "")
 			w.Answer().Is(t, "hello")
-			// If the connection stayed open, its worker would take some seconds to end.
+			// Close the connection. If it stayed open, the worker would need some seconds to end.
 			w.Conn.Close()
 		}
 		w := wakes()

@@ -55,7 +55,8 @@ for each in signal.SIGTERM, signal.SIGINT:
 	})
 }
 
-// Only Python knows the value of SERVER, or the value differs from the text of the script.
+// In the first script, Python computes the value of SERVER. In the second script, SERVER gets a different value than
+// its assignment in the script's text.
 func TestComputedServerIsBoundAfterTheScriptHasRun(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		for _, code := range []string{"SERVER = ''.join(['%s'])\n", "SERVER = '%o'\nglobals()['SERVER'] = '%s'\n"} {
@@ -66,7 +67,7 @@ func TestComputedServerIsBoundAfterTheScriptHasRun(t *testing.T) {
 			s.Says("http://" + address + "/")
 			w := fapwstest.Dial(t, "tcp", address)
 			w.Fetch("/").Is(t, "hello")
-			// A process that was just forked has the socket until it executes its program.
+			// Repeat the check, because a child that was just forked keeps the old socket open until exec.
 			fapwstest.Eventually(t, "it does not listen on "+other, func() bool {
 				c, err := net.Dial("tcp", other)
 				if err == nil {

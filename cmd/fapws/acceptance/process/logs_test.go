@@ -97,7 +97,8 @@ func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 		}
 	}
 	s.Stop()
-	// The next start continues an interrupted compression, even if a file exists together with its .gz file.
+	// At the next start, the server completes a compression that was interrupted, even if both the rotated file and its
+	// .gz file exist.
 	s = c.Serve(t, fapwstest.Workers)
 	compressed(t, name)
 	s.Stop()
@@ -207,7 +208,7 @@ func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer log.Close()
-			// With this lock, no process is removing an incomplete line.
+			// The lock ensures that no process removes an incomplete line meanwhile.
 			_ = syscall.Flock(int(log.Fd()), syscall.LOCK_EX)
 			got = append(got, logLines(t, name)...)
 			_ = os.Truncate(name, 0)
@@ -236,7 +237,7 @@ func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 	})
 }
 
-// logrotate renames the file and sends USR1. In contrast, "fapws ctl rotate" creates a .gz file at once.
+// logrotate renames the file and sends USR1. "fapws ctl rotate" renames the file itself, and compresses it at once.
 func TestLogrotateMayRenameOrCopyTheFile(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"
@@ -347,8 +348,8 @@ func TestAccessLogCannotBeTheErrorLog(t *testing.T) {
 	c.Fails(t, 3, "fapws: cannot write the access log: "+name+" is the error log\n")
 }
 
-// These atoms are the bytes received and sent, including all heads and chunk headers, header fields of any response,
-// and the file name.
+// The atoms are parts of the log format, such as %I and %O for all bytes received and sent, including heads and chunk
+// headers, %{NAME}o for a header field of the response, and %f for the file name.
 func TestLogAtomsHaveFactsThatOnlyTheServerKnows(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -112,8 +112,8 @@ func TestJournalGetsPrioritiesAndNoSecondTime(t *testing.T) {
 	}
 }
 
-// linesAboutHandlers returns patterns of the lines about handlers of lookScript, by path. begin is the beginning of
-// a line before the level, and level formats a level with its color.
+// linesAboutHandlers returns a map from paths of lookScript to patterns of the log lines about their handlers. begin is
+// the text before the level of a line. level is a format that adds the color to a level.
 func linesAboutHandlers(begin string, level func(name string) string) map[string]string {
 	begin = `\n` + begin
 	return map[string]string{

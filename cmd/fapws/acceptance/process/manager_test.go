@@ -61,8 +61,8 @@ func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 					w := fapwstest.Dial(t, "unix", socket)
 					w.Fetch("/").Is(t, "served by localhost")
 
-					// The server keeps the socket files of the manager, because the manager may start the service
-					// again.
+					// The server must not remove socket files that the service manager has created, because the manager
+					// may start the service again.
 					s.Stop()
 					if _, err := os.Lstat(socket); err != nil {
 						t.Errorf("the socket of another has gone: %v", err)
@@ -156,8 +156,8 @@ func (m *manager) hears(pattern string) {
 	}
 }
 
-// silent waits until no message has arrived for this time, after which a manager would restart the service. silent
-// discards earlier messages.
+// silent waits until no message has arrived for the duration long, and discards messages that arrive before. After such
+// a pause, a real manager would restart the service.
 func (m *manager) silent(long time.Duration) {
 	m.t.Helper()
 	c, err := net.Dial("unixgram", m.name)
@@ -205,7 +205,7 @@ func TestServiceManagerThatIsGoneDoesNotPreventServing(t *testing.T) {
 	s.Get("/", 200)
 }
 
-// The settings also set the owner of the socket file. umask has no effect.
+// The settings determine the mode and the owner of the socket file. If they set a mode, umask has no effect.
 func TestSocketFilePermissionsMatchTheSettings(t *testing.T) {
 	t.Parallel()
 	type wanted struct{ flags, shell, mode, owner string }
@@ -290,7 +290,7 @@ func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 	}
 }
 
-// A blocked handler in inline mode blocks the event loop until it returns.
+// In inline mode, a handler that waits blocks the event loop of its process.
 func TestWatchdogIsNotifiedWhileOneProcessResponds(t *testing.T) {
 	t.Parallel()
 	const interval = 400 * time.Millisecond
@@ -337,7 +337,8 @@ func TestSocketFilesOfAFailedStartAreRemoved(t *testing.T) {
 	}
 }
 
-// An address on the command line also has priority over the sockets of a manager.
+// The server uses the sockets of a service manager only if LISTEN_PID is its own process ID and the command line has no
+// address.
 func TestSocketActivationOfAnotherProcessIsIgnored(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -98,7 +98,8 @@ type errorObject struct {
 var objectKeys = []string{"client", "exception", "handler", "host", "level", "message", "method", "path", "pid",
 	"request_id", "time", "trace_id", "user"}
 
-// objectsIn fails unless each line of the text is an object with exactly the keys of the documentation.
+// objectsIn parses log lines. The test fails unless each line is a JSON object with exactly the keys that the
+// documentation lists.
 func objectsIn(t *testing.T, text string) (all []errorObject) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -238,7 +239,7 @@ func TestHostilePathIsAStringOfOneLine(t *testing.T) {
 	}
 }
 
-// A pipe takes 4 KiB of a process at once, and its reader is slow.
+// A write to a pipe is atomic only up to 4 KiB, and the reader is slow, so lines of several processes could mix.
 func TestTracebacksOfWorkersInAPipeDoNotMix(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

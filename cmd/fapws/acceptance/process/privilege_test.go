@@ -62,7 +62,8 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 			w.Fetch("/identity").Is(t, want)
 
 			s.Stop()
-			// The process may not remove its PID file from a directory of root, but it can empty the file.
+			// The server's user may not remove the PID file from a directory that belongs to root, so the server
+			// truncates the file.
 			if text, err := os.ReadFile(folder + "/pid"); err != nil || len(text) != 0 {
 				t.Errorf("the pid file holds %q, %v", text, err)
 			}
@@ -170,7 +171,7 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		{"app = 'app.py'\nbind = ['127.0.0.1:0', 'unix:" + folder + strings.Repeat("/x", 60) + "']",
 			"the maximum for a socket is 107"},
 	}
-	if os.Geteuid() == 0 { // root makes these before it becomes another user
+	if os.Geteuid() == 0 { // files that root creates before it becomes a different user
 		all = append(all,
 			settings{"app = 'app.py'\npid = 'closed/x'", "closed/x: it does not contain a process ID"},
 			settings{"app = 'app.py'\nbind = 'unix:closed/x'", "closed/x: the file exists and is not a socket"})

@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The kernel delivers TERM and INT to process 1 only if it handles them.
+// The kernel delivers TERM and INT to process 1 only if process 1 has handlers for these signals.
 func TestProcess1ReapsOrphansAndStopsOnTERMAndINT(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/orphans.py", `

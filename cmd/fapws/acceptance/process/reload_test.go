@@ -39,7 +39,7 @@ const (
 	tool    = "*/*"
 )
 
-// comes waits until the response is as wanted, and requires a response to each earlier request.
+// comes repeats the request until the response has wantStatus and contains want. Each request must get a response.
 func (s *workbench) comes(accept string, wantStatus int, want string) string {
 	s.T.Helper()
 	status, body := 0, ""

@@ -9,7 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// asking contains handlers that ask the server for files that the sandbox denies.
+// The script asking has handlers that make the server send files that the sandbox hides from the application.
 const asking = `
 import os, socket, sys
 from fapws.contrib.cgi import CGIApplication
@@ -25,7 +25,7 @@ def program(environ, start_response):
     return CGIApplication(data + "/x.cgi")(environ, start_response)
 `
 
-// confused asks the server for what the sandbox denies, by handlers and by forged messages.
+// The script confused also sends forged messages to the server, to read files that the sandbox hides.
 const confused = asking + `
 def header(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), (environ["QUERY_STRING"], secret)])

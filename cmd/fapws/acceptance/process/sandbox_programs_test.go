@@ -14,7 +14,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The sources of the configuration file are programs in the same sandbox, files, passwords and upstreams.
+// The configuration file has routes for programs, files, logins and an upstream. The programs run in the same sandbox
+// as the application.
 func TestSandboxAllowsTheSourcesOfAConfigurationFile(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

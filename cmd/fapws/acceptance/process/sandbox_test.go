@@ -26,7 +26,7 @@ func landlock() int {
 	return int(version)
 }
 
-// parts of the sandbox, with the version of Landlock that they need
+// parts of the sandbox, each with the first version of Landlock that supports it
 const (
 	always  = 0
 	files   = 1
@@ -73,9 +73,9 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 	t.Helper()
 	siblings := strings.ReplaceAll(strings.Trim(fmt.Sprint(s.Workers()), "[]"), " ", ":")
 	for _, tt := range []struct {
-		since int // first version of Landlock that denies this; 99 means allowed
+		since int // first version of Landlock that denies the operation; 99 means that all versions allow it
 		way   string
-		want  string // error, or the result if it is allowed
+		want  string // error if the operation is denied, or its result if it is allowed
 	}{
 		{files, "read," + x.secret, "EACCES"},
 		{files, "list," + filepath.Dir(x.secret), "EACCES"},

@@ -77,7 +77,7 @@ func TestUnixSocketServesRequests(t *testing.T) {
 	w.Send(fapwstest.Request("POST", "/show/x", strings.Repeat("b", 300_000)))
 	got := w.Answer().Want(t, 200).Object(t)
 	for key, want := range map[string]string{
-		// PEP 3333 forbids that these values are empty.
+		// PEP 3333 forbids empty values for SERVER_NAME and SERVER_PORT.
 		"REMOTE_ADDR": "", "PATH_INFO": "/x", "CONTENT_LENGTH": "300000", "SERVER_NAME": "localhost",
 		"SERVER_PORT": "80",
 	} {
@@ -148,8 +148,8 @@ func TestShutdownDelayServesButIsNotReady(t *testing.T) {
 }
 
 // In one case, a tool handles SIGTERM and SIGINT in sitecustomize, and then removes its modules, as ddtrace does. In
-// the other case, the application handles the signals. Both handlers call the previous handler of the signal. A tool
-// that finds no previous handler ends the process at once.
+// the other case, the application handles the signals. In both cases, the new handler calls the previous handler of the
+// signal. If there were no previous handler, the tool would end the process at once.
 func TestStopWorksIfAToolHandlesTheSignal(t *testing.T) {
 	const tool = `
 import sys

@@ -81,7 +81,7 @@ func TestHUPWithCodeThatDoesNotLoadInTimeKeepsTheOldCode(t *testing.T) {
 		c := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--bind", "127.0.0.1:0", "--workers",
 			"2", "--load-timeout", limit}}
 		s := c.Start(t)
-		// On a busy machine, the old code may also exceed the limit.
+		// On a busy machine, loading the old code may also take longer than the limit.
 		if !startsOrEnds(s) {
 			if code := s.Ended(); code != 3 || !strings.Contains(s.Stderr.String(), "did not load within "+limit) {
 				t.Fatalf("code %d", code)
@@ -264,7 +264,7 @@ func TestSupervisorKeepsNothingOfReloads(t *testing.T) {
 		}
 		s.HasWorkers(2)
 	}
-	// Reload until Go's heap and the data of the race detector no longer grow.
+	// Reload until the memory of Go's heap and of the race detector no longer grows.
 	reload(5)
 	fds, rss := len(s.Descriptors()), s.RSS()
 	reload(15)
@@ -339,7 +339,8 @@ func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 	s.Get("/version", 200).Is(t, "2")
 }
 
-// When a program is installed again, the supervisor can upgrade.
+// The file of the program is removed while the server runs. After a new installation, the supervisor can upgrade to the
+// new program.
 func TestProgramIsRemovedAndTheSupervisorKeepsRunning(t *testing.T) {
 	t.Parallel()
 	program, folder := fapwstest.CopyOfProgram(t), t.TempDir()
@@ -380,8 +381,8 @@ func TestWorkersFinishRequestsAfterTheirSupervisorWasKilled(t *testing.T) {
 	s.Ended()
 }
 
-// A worker that starts waits for the past events of the other workers. If one of these is stopped (SIGSTOP), the new
-// worker starts without its events after some seconds.
+// A new worker waits for past events from the other workers. If one of the other workers is stopped (SIGSTOP), the new
+// worker starts after some seconds without its events.
 func TestStoppedWorkerDelaysItsReplacementByItsPastEvents(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)

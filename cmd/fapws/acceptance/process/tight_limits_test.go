@@ -19,7 +19,8 @@ const tightLine = `^fapws: [^\n]*%s[^\n]*; [^\n]+\n$`
 func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 	t.Parallel()
 	var users atomic.Int64
-	// With this limit, the server may start or end, depending on the machine and on the version of Python.
+	// For limits with "any", the server may start, or exit with a message about the limit, depending on the machine and
+	// on the version of Python.
 	const any = "any"
 	for _, tt := range []struct {
 		limit string

@@ -26,7 +26,7 @@ func answering(s *fapwstest.Server) (pids []int) {
 	return pids
 }
 
-// load is a group of clients, each of which waits 2 ms after a response, to leave time of the processor to the reloads.
+// A load is a group of clients. Each client waits 2 ms after a response, so that the reloads also get CPU time.
 type load struct {
 	t        *testing.T
 	s        *fapwstest.Server

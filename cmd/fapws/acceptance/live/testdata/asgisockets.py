@@ -1,4 +1,4 @@
-"""WebSockets of ASGI 3. Each path sends its events in another order."""
+"""WebSockets of ASGI 3. The handler of each path sends its events in a different order."""
 import asyncio
 import json
 
@@ -171,7 +171,7 @@ async def several(scope, receive, send):
         try:
             message = message or await asyncio.wait_for(receive(), 0.01)
         except asyncio.TimeoutError:
-            pass  # The client may be quick, or the machine busy.
+            pass  # No message has arrived in time.
     await ticking
     message = message or await receive()
     await send({"type": "websocket.send", "text": "heard " + message["text"]})

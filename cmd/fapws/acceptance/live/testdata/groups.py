@@ -1,4 +1,4 @@
-"""fapws.groups: WebSockets of plain ASGI in groups."""
+"""Tests fapws.groups with WebSockets of an ASGI application without a framework."""
 import json
 import os
 import threading

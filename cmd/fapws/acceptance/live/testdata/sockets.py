@@ -101,7 +101,8 @@ def hear(ws, message):
 def leave(ws, code, reason):
     clients.discard(ws)
     if ws.environ["QUERY_STRING"] == "lingers":
-        # Inline, the server runs callbacks for less than this time at once, so other callbacks must wait.
+        # Inline, this takes longer than the time for which the server runs callbacks without a break, so other
+        # callbacks must wait.
         time.sleep(0.01)
     note("left", code, reason)
     if reason == "raise":

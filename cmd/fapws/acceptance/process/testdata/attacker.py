@@ -57,7 +57,7 @@ def write(path):
 
 
 def replace(paths):
-    """Replaces a file that the server uses by a link."""
+    """Replaces a file by a symbolic link to a target. The server still uses the path of the file."""
     path, _, target = paths.partition(",")
     if os.path.lexists(path):
         os.rename(path, path + ".old")
@@ -98,7 +98,7 @@ def from_memory():
 
 
 def in_thread(call):
-    """Calls the function in a thread that was started before the sandbox."""
+    """Calls the function on a thread that was started before the process entered the sandbox."""
     done.clear()
     jobs.append(call)
     wake.set()

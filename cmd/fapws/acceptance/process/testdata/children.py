@@ -14,7 +14,7 @@ import time
 from fapws import channel, subscribers, publish
 from fapws.base import Environ, Start_response  # noqa: F401 - a spawned child must import them, too
 
-# In a child that imports this script, this must have no effect.
+# A child that imports this script also runs this call, which must have no effect there.
 publish("news", "once")
 
 folder = sys.argv[1]
@@ -108,7 +108,7 @@ def linger(environ, start_response):
 
 
 def kill(environ, start_response):
-    """Kills a child by a signal, which must have the usual effect."""
+    """Kills a child by SIGTERM, and returns the negative signal number from the child's wait status."""
     pid = os.fork()
     if pid == 0:
         while True:
@@ -123,7 +123,7 @@ def speaks(environ, start_response):
     pid = os.fork()
     if pid == 0:
         write(b"from the child")
-        # A handler of this signal would write to a descriptor of the server.
+        # If the server's signal handler ran in the child, it would write to a descriptor that belongs to the server.
         os.kill(os.getpid(), signal.SIGUSR1)
         os._exit(3)
     status = os.waitpid(pid, 0)[1]

@@ -43,7 +43,7 @@ def of_kind(kind):
     known = links()
     for fd, link in known.items():
         if link == "anon_inode:[eventpoll]":
-            # Another epoll descriptor belongs to Go's runtime.
+            # The server's epoll descriptor watches a TCP listener. The epoll descriptor of Go's runtime does not.
             if any(listening.get(w) == socket.AF_INET for w in watched(fd)):
                 return {
                     "epoll": [fd], "event": [w for w in watched(fd) if known.get(w) == "anon_inode:[eventfd]"],

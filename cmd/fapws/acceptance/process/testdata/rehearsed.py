@@ -41,7 +41,7 @@ def unix(environ, start_response):
 
 
 def fine(environ, start_response):
-    time.sleep(6)  # This is longer than Python may take to end.
+    time.sleep(6)  # longer than the server waits for Python to end
     return str(len(os.listdir(os.path.dirname(os.path.abspath(__file__)))))
 
 

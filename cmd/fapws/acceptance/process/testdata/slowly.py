@@ -1,4 +1,5 @@
-"""The first process loads at once. Others wait until the test creates a file. Handlers end or stop their process."""
+"""The first process loads at once. All other processes wait until the test creates a file. Some handlers end their
+process, or stop it by SIGSTOP."""
 import ctypes
 import os
 import signal

@@ -32,7 +32,7 @@ async def answers(path, receive, send):
 
 
 async def listens(path, receive, send):
-    """Sends a message after another task has received the disconnect event."""
+    """Sends a message after a second task has received the disconnect event."""
     async def reader():
         while (await receive())["type"] != "websocket.disconnect":
             pass
