@@ -279,8 +279,9 @@ func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	return items[next:], full, err
 }
 
-// writeItems writes at most most bytes of items. sent is the number of written bytes, and next the number of items that
-// were written completely. The error is unix.EAGAIN if the socket is full, or errCold if a file is not in memory.
+// writeItems writes items; the parameter most limits the number of bytes. sent is the number of written bytes, and next
+// the number of items that were written completely. The error is unix.EAGAIN if the socket is full, or errCold if a
+// file is not in memory.
 func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 	sent, next, err = c.putItems(items, most)
 	if c.transport != nil && (err == nil || err == errCold) {

@@ -10,25 +10,26 @@
 // # Publishing
 //
 // Fanout.Publish appends an event to an inbox, on any goroutine, and schedules a turn of the loop. The turn adds the
-// event to the ring of its channel (event.go) and makes batches of at most 16 KiB. Before a client joins, the loop
-// empties the inbox, because the client must get only events that are published later. All subscribers of a batch get
-// it before the next batch begins. Therefore a subscriber of several channels gets events in the order of their
-// numbers, and has received exactly the events up to the number of its last event. A turn serves at least four and at
+// event to the ring of its channel (event.go) and makes batches of at most 16 KiB. Before a client joins a channel, the
+// loop empties the inbox, because the client must not get events that were published earlier. Every batch reaches all
+// its subscribers before the next batch begins. Therefore a subscriber of several channels gets events in the order of
+// their numbers, and has received all its events up to the number of the last event. A turn serves at least four and at
 // most 256 subscribers, for at most half a millisecond, and ends earlier if the poller has other work.
 //
 // # Slow subscribers
 //
 // A burst of events must not disconnect a client that reads as quickly as it can. The next batch therefore waits for
-// subscribers that have not read the last batch (fanout.go), for up to five pauses of 2 ms. A longer wait needs saved
-// patience, which grows at a tenth of real time; a wait without success is deducted from the saved patience. Clients
-// that do not read thus delay other clients only for a limited time. A pause counts as 2 ms even if it takes longer,
-// because a busy machine also delays the clients. While more than 16 MiB wait to be sent, Publish returns an error.
+// subscribers that have not read the last batch (fanout.go), for up to five pauses of 2 ms. A longer wait uses up saved
+// patience: a budget of time that grows by a tenth of the elapsed time. A wait in which the clients do not catch up is
+// deducted from this budget. Clients that do not read can thus delay other clients only for a limited time. A pause
+// counts as 2 ms even if it takes longer, because a busy machine also delays the clients. While more than 16 MiB wait
+// to be sent, Publish returns an error.
 //
 // # Reconnecting
 //
 // The id of an event consists of the epoch, which is the time when numbering began, and the number of the event. A
-// client that sends Last-Event-ID gets the events with later numbers that its channels keep. If the application sets
-// the ids, the server searches the rings for the id. For an unknown id, the client gets all kept events.
+// client that sends Last-Event-ID gets the events with larger numbers that its channels have kept. If the application
+// sets the ids, the server searches the rings for the id. If the id is unknown, the client gets all kept events.
 //
 // # Event streams
 //
@@ -36,11 +37,11 @@
 // events, sends heartbeats, disconnects clients that do not read, and hands subscribers over to another process, all on
 // the event loop.
 //
-// A response becomes a stream of events in three steps. Subscribe makes the client a StreamSubscriber of its channels
-// when the handler begins its response, and queues events, so that no event is lost. The rest of the response passes
-// through a Sink (stream.go). After the last part, the StreamSubscriber becomes the protocol of the connection, and
-// sends events as soon as the response was written (Subscribers.serve in send.go). Without TLS, the StreamSubscriber
-// moves the socket to a new Conn, which needs less memory than a connection with requests.
+// A response becomes a stream of events in three steps. When the handler begins its response, Subscribe makes the
+// client a StreamSubscriber of its channels. From then on events are queued, so that no event is lost. The rest of the
+// response passes through a Sink (stream.go). After the last part, the StreamSubscriber becomes the protocol of the
+// connection, and sends events as soon as the response was written (Subscribers.serve in send.go). Without TLS, the
+// StreamSubscriber moves the socket to a new Conn, which needs less memory than a connection with requests.
 //
 // One sendmsg sends several events to a subscriber.
 //
@@ -48,7 +49,7 @@
 //
 // A subscriber is disconnected with RST if more than --channel-buffer bytes wait for it, or if it reads nothing for
 // --write-timeout. TCP_USER_TIMEOUT is two heartbeat intervals: the kernel closes a connection whose client
-// acknowledges nothing for this time. A heartbeat is sent after at least half an interval without other data.
+// acknowledges nothing for this time. A heartbeat is sent only if no data was sent for at least half an interval.
 //
 // A client gets status 503 if its channel or its address has reached the limit of StreamConfig. Subscribers cannot use
 // the last sixteenth of --max-clients, because they could otherwise occupy all connections for a long time. An error
@@ -60,30 +61,31 @@
 // When a server retires, its successor gets three things for each subscriber: the descriptor, the names of the
 // channels, and the number of the last event that was sent. The function export in handover.go hands over both
 // subscribers and WebSockets; state.go explains why events are neither lost nor duplicated. If the successor no longer
-// has all later events, it ends the stream, so that the client reconnects. A subscriber that has not read all of its
-// events within a second is disconnected, because a partly sent event cannot be handed over.
+// has all events with larger numbers, it ends the stream, so that the client reconnects. A subscriber that has not read
+// all of its events within a second is disconnected, because a partly sent event cannot be handed over.
 //
 // # WebSockets
 //
 // A Socket (socket.go) is the protocol of a connection that has become a WebSocket (RFC 6455). A Socket assembles
-// frames of the client into messages for a handler, detects vanished clients by pings, and exchanges close frames at
-// the end.
+// frames of the client into messages for a handler, detects vanished clients by pings, and performs the closing
+// handshake.
 //
 // Package fapws/runtime/websocket implements frames, permessage-deflate and handshakes, without input or output. The
 // type Sockets contains all WebSockets of a loop.
 //
 // A WebSocket is a long exchange: a request, a part that accepts the request, and messages, which the handler gets as
 // inputs and sends as parts, until the last part. The handshake waits until the responses to earlier requests are
-// complete. Data after the request stays unparsed until the handler's answer, because the data may consist of frames.
+// complete. Data that follows the request is not parsed until the handler has accepted or refused the WebSocket,
+// because only then is it known whether the data consists of frames.
 //
 //   - Reading. A message in one frame that arrives in one read is unmasked in place and delivered from the read buffer.
 //     All other messages are assembled in a buffer that grows with the received bytes, not with the announced length.
 //     The buffer is released with the message, so an idle WebSocket has no buffer. UTF-8 is checked as it arrives, so
 //     an error is noticed early. Flow control is the same as for request bodies.
-//   - Writing. Frames are gathered, so one write sends all frames of a connection in a batch of events. A message of
-//     more than 16 KiB is sent without a copy. If the output cannot be written, only the last pong is kept, so a flood
-//     of pings from a client that does not read needs no memory.
-//   - Closing. A client may send a message immediately before it closes the WebSocket or breaks the protocol. The
+//   - Writing. Frames are gathered, so one system call writes all frames that a connection gets in a batch of events. A
+//     message of more than 16 KiB is sent without a copy. While the output cannot be written, only the last pong is
+//     kept, so a flood of pings from a client that does not read needs no memory.
+//   - Closing. A client may send a message immediately before it closes the WebSocket or violates the protocol. The
 //     handler's answer to this message is sent first. Therefore the server answers the close frame when the handler has
 //     ended, or after a second. After a violation of the protocol, the close frame is sent on the next tick if a
 //     message was delivered. After both close frames the loop shuts down its side and lingers, because closing at once
@@ -91,31 +93,31 @@
 //   - Pings are sent when no data has arrived for --ws-ping-interval; any data shows that the client is alive. A
 //     connection gets no ping while it is paused or has a transfer.
 //   - Stop and reload. The close code is 1001 on stop, and 1012 (service restart) when another process takes over and
-//     the WebSocket cannot move. With these codes, scripts in browsers can tell a restart, after which they reconnect,
-//     from a permanent close. An endpoint must not send data after its own close frame (RFC 6455 §5.5.1), but the
-//     client may send messages until it has received the server's close frame. These messages are delivered until the
-//     client has answered the close frame. Therefore each message is answered, or delivered and followed by 1001 or
-//     1012, and never lost without notice.
+//     the WebSocket cannot move. These codes tell scripts in browsers that the server restarts, so that they reconnect.
+//     An endpoint must not send data after its own close frame (RFC 6455 §5.5.1), but the client may send messages
+//     until it has received the server's close frame. These messages are delivered until the client has answered the
+//     close frame. Therefore no message is lost without notice: each message reaches the handler, and a client without
+//     an answer gets 1001 or 1012.
 //
 // Over HTTP/2 a WebSocket uses a virtual connection (package conn). Such a WebSocket cannot move to another process.
 //
 // # Groups
 //
-// A group is a channel. A message to a group is an event whose transmitted form is a WebSocket frame, made once for all
-// members; a compressed frame is made once for each window size. Sending a message to a group needs neither Python nor
+// A group is a channel. A message to a group is an event that is sent as a WebSocket frame. The frame is made once for
+// all members, and a compressed frame once for each window size. Sending a message to a group needs neither Python nor
 // the GIL, so a worker whose threads are all busy delivers the message as quickly as an idle worker. A message is never
-// sent before the 101 or after the close frame; up to 1 MiB of messages wait until the 101 was sent. Messages to the
-// groups of a client and messages of its handler keep their order, even if the client is slow. If more bytes wait for a
-// client than 1 MiB, or than two messages of the maximum size, its WebSocket is closed with 1013. Below this limit the
-// next batch waits for the client, as for a subscriber of events.
+// sent before the 101 response or after the close frame. Up to 1 MiB of messages wait for the 101 response. Messages to
+// the groups of a client and messages of its handler keep their order, even if the client is slow. If the bytes that
+// wait for a client exceed both 1 MiB and twice the maximum size of a message, its WebSocket is closed with 1013. Above
+// half of this limit, the next batch waits for the client, as for a subscriber of events.
 //
 // # Hand-over of WebSockets
 //
 // A WebSocket whose mount has a Group (fapws.WebSocket) moves to another process between two messages. The loop stops
-// reading, and adds OpHandOver after the messages that the handler was given. A Python thread answers between two
-// callbacks, with the GIL. The WebSocket can move if the application holds no reference to its Python object, and if
-// the object's data consists of plain values. The answer is the last part, after all earlier output. Therefore the only
-// bytes to hand over are the beginning of an incomplete message.
+// reading, and sends OpHandOver to the handler after all messages. A Python thread, which holds the GIL, answers
+// between two callbacks. The WebSocket can move if the application holds no reference to its Python object, and if the
+// object's data consists of plain values. The answer that permits the move is the last part, after all earlier output.
+// Therefore the only bytes to hand over are the beginning of an incomplete message.
 //
 // The new server parses and routes the request again, without requesting a password, and submits it with
 // Request.Resumed. The new server does not send another 101. The new server gets the groups of the WebSocket and the

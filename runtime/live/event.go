@@ -32,8 +32,8 @@ func (m *Message) Check() error {
 	return cmp.Or(CheckChannelName(m.Name), checkWord("type", m.Event), checkWord("id", m.ID))
 }
 
-// checkWord returns an error if a word is not permitted as the type or id of an event, for example because clients
-// ignore an id with NUL (HTML §9.2.6).
+// checkWord returns an error if a word is not permitted as the type or id of an event. For example, clients ignore an
+// id that contains NUL (HTML §9.2.6).
 func checkWord(what, word string) error {
 	switch {
 	case len(word) > MaxWord:
@@ -43,7 +43,7 @@ func checkWord(what, word string) error {
 	case !utf8.ValidString(word):
 		return fmt.Errorf("the %s of an event is not UTF-8: %.60q", what, word)
 	case strings.Trim(word, " \t") != word:
-		// A header field loses blanks at both ends, and clients remove a blank after the colon.
+		// Blanks at both ends of a header field are not part of its value, and clients remove a blank after the colon.
 		return fmt.Errorf("the %s of an event may not begin or end with a blank: %.60q", what, word)
 	}
 	return nil
@@ -101,13 +101,13 @@ func NewText(text string) *Event {
 	return e
 }
 
-// NewFrame returns an event for WebSockets. wire is a frame whose first header bytes precede the message.
+// NewFrame returns an event for WebSockets. The parameter wire is a frame; its first header bytes precede the message.
 func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) *Event {
 	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}
 }
 
-// Variant returns a compressed form of the event. The first call for a key calls the function compress; later calls
-// return the stored result. Variant must be called on the loop.
+// Variant returns a compressed form of the event. The first call with a key calls the function compress, and later
+// calls with this key return the stored result. Variant must be called on the loop.
 func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 	wire, made := e.variants[key]
 	if !made {
@@ -149,7 +149,7 @@ func MakeID(epoch string, seq uint64) string {
 	return epoch + "-" + strconv.FormatUint(seq, 10)
 }
 
-// ParseID returns the number in an id that MakeID made. ok is false unless the id has the same epoch.
+// ParseID returns the number in an id that MakeID made. The result ok is false if the id does not contain this epoch.
 func ParseID(epoch, id string) (seq uint64, ok bool) {
 	seq, err := strconv.ParseUint(strings.TrimPrefix(id, epoch+"-"), 10, 64)
 	if err != nil || MakeID(epoch, seq) != id {
@@ -205,7 +205,7 @@ func without(events []*Event, e *Event) []*Event {
 	return slices.Delete(events, at, at+1)
 }
 
-// cost returns how many bytes the event counts for in the memory limits, while it waits or is stored.
+// cost returns the number of bytes by which the event counts toward the memory limits, while it waits or is stored.
 func (e *Event) cost() int { return len(e.wire) + len(e.ID) + overhead }
 
 func (h *history) keep(e *Event, now int64) {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Each hand-over of a client restarts the ten seconds.
+// Export waits ten seconds for a handler. Each hand-over of a client restarts this time.
 func TestExportWaitsTenSecondsForAHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, sweeps := time.Now(), 0

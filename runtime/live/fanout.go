@@ -29,7 +29,7 @@ type Fanout struct {
 	backlog []*Event
 	batch   []*Event
 	begun   time.Time
-	// channels of the batch whose subscribers must still be served; the last of them is served now
+	// channels of the batch whose subscribers must still be served; the last channel in the list is served first
 	due []*Channel
 	// number of subscribers, at the front of the list of the current channel, that must still be served
 	left    int
@@ -41,9 +41,9 @@ type Fanout struct {
 const (
 	batchEvents = 64
 
-	// A turn serves at most sliceMost subscribers, for at most sliceTime, and checks after sliceLeast subscribers, and
-	// then after every sliceAsk subscribers, whether the loop is busy. The first check comes one subscriber later for
-	// each sliceAge since the batch began, so that a batch also ends on a busy server.
+	// A turn serves at most sliceMost subscribers, for at most sliceTime. After sliceLeast subscribers, and then after
+	// every sliceAsk subscribers, the turn checks whether the loop is busy. For each sliceAge since the batch began,
+	// the first check is one subscriber later, so that even a busy server completes the batch.
 	sliceMost  = 256
 	sliceTime  = 500 * time.Microsecond
 	sliceLeast = 4
@@ -58,8 +58,8 @@ func NewFanout(busy func() bool, batchBytes int) *Fanout {
 // It reads the clock, because the time of the loop does not advance while no client is connected.
 func (f *Fanout) now() int64 { return int64(time.Since(f.start)) }
 
-// Hold keeps all events for the duration d, up to the limit for all channels together. A server that will import
-// subscribers must hold its events until the import.
+// Hold keeps all events for the duration d, until they exceed the limit for all channels together. A server that will
+// import subscribers must hold its events until the import.
 func (f *Fanout) Hold(d time.Duration) { f.Hub.Hold(f.now() + int64(d)) }
 
 func (f *Fanout) Expire() { f.Hub.Expire(f.now()) }
@@ -68,7 +68,7 @@ func (f *Fanout) Expire() { f.Hub.Expire(f.now()) }
 // must be safe for concurrent use.
 func (f *Fanout) WakeBy(wake func()) { f.wake = wake }
 
-// Sending reports whether Take has taken events that some subscribers have not got yet.
+// Sending reports whether some subscribers have not yet received events that Take has taken.
 func (f *Fanout) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
 
 // Turn gives events to subscribers.
@@ -101,7 +101,7 @@ func (f *Fanout) given() uint64 {
 
 const finishWithin = time.Second
 
-// Finish gives the waiting events to all subscribers now, and stops after the duration within.
+// Finish gives the waiting events to all subscribers now, for at most the duration within.
 func (f *Fanout) Finish(within time.Duration) {
 	f.Take()
 	for until := time.Now().Add(within); f.Sending() && time.Now().Before(until); {
@@ -110,9 +110,9 @@ func (f *Fanout) Finish(within time.Duration) {
 	}
 }
 
-// step serves subscribers, up to the number in the parameter most, and until the time in the parameter until. After the
-// number of subscribers in the parameter least, step ends if the loop has other work, and reports whether further
-// subscribers can be served now.
+// step serves subscribers until the time until. The parameter most limits their number. When step has served least
+// subscribers, it stops as soon as the loop has other work. The result more reports whether step stopped although
+// further subscribers could be served.
 func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	for n := 0; n < most; n++ {
 		if f.batch == nil {
@@ -127,8 +127,8 @@ func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 			return true
 		}
 		subscribers := f.due[len(f.due)-1].Subscribers
-		// Serve the subscribers from the last to the first. A subscriber that leaves is replaced by the last one, which
-		// was already served, and a subscriber that joins is added at the end and needs no events.
+		// Serve the subscribers from the last to the first. The last subscriber, which was already served, replaces a
+		// subscriber that leaves. A subscriber that joins is added at the end and needs none of these events.
 		f.left = min(f.left, len(subscribers)) - 1
 		if f.left < 0 {
 			f.due = f.due[:len(f.due)-1]
@@ -180,8 +180,8 @@ func (f *Fanout) give(s Subscriber) {
 	p := s.Position()
 	f.mine = f.mine[:0]
 	for _, e := range f.batch {
-		// skip events that s has received or that are older than its subscription, and events of channels that s has
-		// not joined
+		// skip events that s has received, events from before its subscription, and events of channels that s has not
+		// joined
 		if e.Seq > p.Seq && p.In(e.Name) {
 			f.mine = append(f.mine, e)
 		}
@@ -293,9 +293,9 @@ func (f *Fanout) Take() {
 }
 
 // The next batch waits for subscribers that have not read the last batch, because a burst of events must not disconnect
-// a client that reads as quickly as it can. The batch waits for leastPatience, or longer if there is saved patience. A
-// wait without success is deducted from the saved patience, which grows at a tenth of real time, so a client that does
-// not read delays other clients for at most a tenth of the time.
+// a client that reads as quickly as it can. The batch waits for leastPatience, and longer only if time is saved in
+// pacer.saved. This budget grows by a tenth of the elapsed time, and a wait in which the subscribers do not catch up is
+// deducted from it. A client that does not read therefore delays other clients for at most a tenth of the time.
 //
 // Waits are measured in pauses. A pause counts with its nominal length even if it takes longer, because a busy machine
 // also delays the clients.
@@ -306,7 +306,7 @@ const (
 	savedPatience = time.Second
 )
 
-// A pacer, used only on the loop, decides how long batches wait for slow subscribers.
+// A pacer determines how long batches wait for slow subscribers. It may be used only on the loop.
 type pacer struct {
 	young map[Subscriber]bool
 	// subscribers that have not caught up although a batch has waited for them
@@ -340,8 +340,8 @@ func (f *Fanout) Continue() {
 	}
 }
 
-// The method waits reports whether the next batch must wait, until the function wake makes the loop call the method
-// again.
+// The method waits reports whether the next batch must wait. If so, it later calls the function wake, which makes the
+// loop call the method again.
 func (p *pacer) waits(wake func()) bool {
 	if len(p.young) == 0 {
 		p.waiting = false

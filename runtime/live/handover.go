@@ -36,14 +36,15 @@ type departed struct {
 }
 
 // export hands over clients, one after the other. The function give gets the state and the descriptor of a client.
-// After give returns, export closes the descriptor without shutting down the connection, and this server no longer
-// knows the client. The function do runs a function on the loop, unless the loop has ended. The function sweep removes
-// clients from the loop, and reports whether further clients will follow. If the parameter late is true, sweep ends the
-// clients that cannot leave now; export sets late after an error, and if no client has left for the duration patience.
-// The function release is called after the last client. export returns the number of clients that were handed over, and
-// the first error of give or ctx.
+// After give returns, export closes the descriptor without shutting down the connection. By then this server has
+// removed the client. The function do runs a function on the loop, unless the loop has ended. The function sweep
+// removes clients from the loop, and reports whether further clients will follow. If its parameter late is true, sweep
+// closes the connections that cannot be handed over now. export sets late after an error, or when no client was handed
+// over for the duration patience. The function release is called after the last client. export returns the number of
+// clients that were handed over, and the first error of give or ctx.
 //
-// export must not be called on the loop; give runs on the caller's goroutine, sweep and release on the loop.
+// export must not be called on the loop. The function give runs on the caller's goroutine; sweep and release run on the
+// loop.
 func export(ctx context.Context, give func(d any, fd int) error, do func(func()), patience time.Duration,
 	sweep func(late, stop bool) (list []departed, more bool), release func()) (n int, err error) {
 	var list []departed
@@ -80,8 +81,8 @@ func export(ctx context.Context, give func(d any, fd int) error, do func(func())
 	return n, err
 }
 
-// Export hands over the movable WebSockets while the server retires (see export), and closes the remaining ones with
-// 1012. If the function give is nil or returns an error, Export closes all remaining WebSockets; StreamConfig.HandOver
+// Export hands over the movable WebSockets while the server retires (see export), and closes all other WebSockets with
+// 1012. If the function give is nil or returns an error, Export closes the remaining WebSockets. StreamConfig.HandOver
 // must be set.
 func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
 	if give == nil {
@@ -93,7 +94,7 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 }
 
 // sweep sends OpHandOver to the handlers of movable WebSockets, and returns the WebSockets whose handlers have agreed.
-// The result more reports whether further handlers may still agree; if late is true, sweep closes the remaining movable
+// The result more reports whether further handlers may still agree. If late is true, sweep closes the remaining movable
 // WebSockets.
 func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	if !late && a.given() < a.last {
@@ -151,7 +152,7 @@ func (a *Sockets) release() {
 	a.conns.Flush()
 }
 
-// The method answered handles the handler's answer to OpHandOver; a last part means that the handler has released the
+// The method answered handles the handler's answer to OpHandOver. If p is the last part, the handler has released the
 // WebSocket.
 func (s *Socket) answered(p *exchange.Part) {
 	if !p.Last() {
@@ -217,8 +218,8 @@ const mostResuming = 64
 
 // Import serves a WebSocket that Export has handed over, usually in another process. Import owns fd unless it returns
 // an error. After an error the caller must either return the WebSocket to the other server, which calls TakeBack, or
-// call Dismiss. Import waits while too many WebSockets are being resumed, so it must be called neither on the loop nor
-// before the server has started.
+// call Dismiss. Import waits while too many WebSockets are being resumed. Therefore it must not be called on the loop
+// or before the server has started.
 func (a *Sockets) Import(d *exchange.SocketState, fd int) error {
 	err := errStopped
 	for busy := true; busy; {
@@ -319,7 +320,7 @@ func (a *Sockets) takeBack(s *Socket, p *exchange.Part) {
 		return
 	}
 	unix.Close(ends[1])
-	// the client disconnected before a close frame was sent
+	// notify the handler: the client disconnected before a close frame was sent
 	if again := a.serveAgain(d, ends[0]); again != nil && s.away == 0 {
 		again.broken = &websocket.Error{Code: websocket.Abnormal}
 	}

@@ -11,8 +11,8 @@ import (
 type Subscriber interface {
 	Position() *Position
 
-	// Give passes one or more events to the subscriber. Give may end this subscriber, but no other subscriber; the
-	// slice is valid until Give returns.
+	// Give passes one or more events to the subscriber. Give may end this subscriber, but no other subscriber. The
+	// slice events is valid until Give returns.
 	Give(events []*Event)
 }
 
@@ -31,7 +31,7 @@ type subscription struct {
 
 type Channel struct {
 	Name string
-	// Join appends a subscriber. The last subscriber takes the index of a subscriber that leaves.
+	// Join appends a subscriber to Subscribers. When a subscriber leaves, the last subscriber gets its index.
 	Subscribers []Subscriber
 }
 
@@ -133,8 +133,8 @@ func (p *Position) In(name string) bool {
 
 func (h *Hub) Tip() uint64 { return h.tip }
 
-// Take stores e in the history. Take returns false and does nothing if it has already accepted an event with the same
-// or a larger number. The parameter now is a time in nanoseconds since any fixed start.
+// Take stores e in the history. If Take has already stored an event with the same or a larger number, it returns false
+// and does nothing. The parameter now is a time in nanoseconds since any fixed start.
 func (h *Hub) Take(e *Event, now int64) bool {
 	if e.Seq <= h.tip {
 		return false
@@ -166,8 +166,8 @@ func (h *Hub) Replay(names []string, after uint64, now int64) []*Event {
 	return h.since(names, after, func(r *ring) int { return h.within(r, now) })
 }
 
-// The method since returns the events of the channels in names whose numbers are larger than the parameter after. In
-// each ring, events before the index that the function first returns are left out.
+// The method since returns the events of the channels in names whose numbers are larger than the parameter after. The
+// function first returns the index of the first event to use in a ring.
 func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events []*Event) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
@@ -181,11 +181,12 @@ func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events
 	return events
 }
 
-// Position returns the number of the event with this id, which is the last event that a client received from one of the
-// channels. Position returns 0 for an unknown id, for example if the event is too old or if the server was restarted.
+// Position returns the number of the event with this id. A client has received this event last, from one of the
+// channels in names. Position returns 0 for an unknown id, for example if the event is too old or if the server was
+// restarted.
 //
-// Another process can be ahead of this process, so the number in an id may exceed Tip, but only by maxAhead. A larger
-// number is invalid, because the client would get no event until the server has reached this number.
+// The id may be from another process that has already published more events, so its number may exceed Tip, but only by
+// maxAhead. A larger number is invalid, because the client would get no event until the server has reached this number.
 func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
@@ -199,7 +200,7 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	if seq == 0 {
 		seq, _ = ParseID(epoch, id)
 		tip := h.tip
-		// A process that was started later got its events from Restore, which does not advance Tip.
+		// In a process that was started later, events are from Restore, which does not advance Tip.
 		if n := len(h.all); n > 0 {
 			tip = max(tip, h.all[n-1].Seq)
 		}
@@ -210,8 +211,8 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	return seq
 }
 
-// maxAhead is the maximum number of events by which a process may be ahead of another process. maxAhead must be larger
-// than the number of events that can wait to be sent.
+// maxAhead is the maximum number of events that one process may have published and another process has not received
+// yet. maxAhead must be larger than the number of events that can wait to be sent.
 const maxAhead = 1 << 20
 
 func (h *Hub) Kept() []*Event { return slices.Clone(h.all) }

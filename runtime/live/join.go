@@ -17,7 +17,7 @@ import (
 )
 
 // admit makes the client of r a subscriber of the channels in names. Events for the subscriber wait until begin is
-// called; the error has one line that names the exceeded limit.
+// called. The error is one line that names the exceeded limit.
 func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscriber, error) {
 	addr, _ := netip.ParseAddr(r.Peer.Addr)
 	port, _ := strconv.ParseUint(r.Peer.Port, 10, 16)
@@ -28,7 +28,7 @@ func (s *Subscribers) admit(names []string, r *exchange.Request) (*StreamSubscri
 	if err := s.full(names, p); err != nil {
 		return nil, err
 	}
-	s.Take() // p does not get events that were published before
+	s.Take() // p must not get events that were published before it joins
 	p.position.Seq = s.Tip()
 	s.next++
 	value, resumes := http1.First(r.Head, r.Parsed.Fields, "last-event-id")
@@ -61,7 +61,7 @@ func (s *Subscribers) full(names []string, p *StreamSubscriber) error {
 	if p.addr.IsValid() && int(s.addresses[p.network()]) >= s.cfg.PerAddress {
 		return errors.New("too many subscribers from one address")
 	}
-	// Subscribers stay connected for a long time, and must not use all connections.
+	// Subscribers must not use all connections, because they stay connected for a long time.
 	if s.most > 1 && s.joined >= s.most-max(s.most/16, 1) {
 		return errors.New("too few connections are left for other clients")
 	}
@@ -119,8 +119,8 @@ func (s *Subscribers) History() (events []*Event) {
 }
 
 // ImportHistory stores past events, which Encode wrote to text, for clients that reconnect. ImportHistory ignores
-// events whose number is larger than the parameter last: if another server sent wrong, too large numbers, clients would
-// miss future events. ImportHistory must not be called on the loop.
+// events whose number is larger than the parameter last: if another server sent numbers that are too large, clients
+// would miss future events. ImportHistory must not be called on the loop.
 func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	events, err := Decode(text)
 	s.loop.Do(func() {
@@ -134,8 +134,8 @@ func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 }
 
 // Subscribe is an exchange.Continuation that makes the client of x a subscriber of the channels in a comma-separated
-// list. p is the first part of the handler's response. Subscribe sends the head of the stream, and p continues as a
-// later part. The stream consists of the body of the response, followed by events.
+// list. p is the first part of the handler's response. Subscribe sends the head of the stream, and changes p into a
+// part that is not the first. The stream consists of the body of the response, followed by events.
 //
 // A client that cannot read a stream (a HEAD request or a subrequest) gets only the response.
 func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,

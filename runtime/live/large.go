@@ -7,7 +7,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// Input in memory counts for the client's share only above these limits, in bytes.
+// Only input above these limits, in bytes, is counted in the client's share of memory.
 const (
 	smallMessage = 16 << 10
 	// total size of the messages that a handler has not yet processed; usually the maximum

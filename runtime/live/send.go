@@ -87,7 +87,7 @@ func (p *StreamSubscriber) taken(n int) {
 	}
 }
 
-// drop disconnects p and discards the unsent data in the queue of p and in the kernel.
+// drop disconnects p. It discards the unsent data in the queue of p and in the kernel.
 func (s *Subscribers) drop(p *StreamSubscriber, why string) {
 	if p.state == joining {
 		s.abandon(p)
@@ -188,7 +188,7 @@ func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 }
 
 // Drain sends all published events and then ends the streams of all subscribers, including streams that begin after
-// this call. If retire and StreamConfig.HandOver are true, movable subscribers stay until Export.
+// this call. If both retire and StreamConfig.HandOver are true, movable subscribers stay connected until Export.
 func (s *Subscribers) Drain(retire bool) {
 	s.retiring, s.stay = true, retire && s.stay
 	if !s.stay {
@@ -201,7 +201,8 @@ func (s *Subscribers) Drain(retire bool) {
 	}
 }
 
-// movable reports whether p can move to another process, unlike a TLS connection, whose keys are in this process.
+// movable reports whether p can move to another process. A TLS connection cannot move, because its keys are in this
+// process.
 func (p *StreamSubscriber) movable() bool { return p.conn.Transport() == nil }
 
 // serve begins to send events to p, unless a part of the handler's response is still unsent.
@@ -221,7 +222,7 @@ func (s *Subscribers) serve(p *StreamSubscriber) {
 	}
 }
 
-// takeSocket moves the socket from the HTTP connection c to a new Conn, which needs less memory while p stays
+// takeSocket moves the socket from the HTTP connection c to a new Conn. The new Conn needs less memory while p stays
 // connected.
 func (s *Subscribers) takeSocket(p *StreamSubscriber, c *conn.Conn) bool {
 	p.conn, c.Holder = nil, nil

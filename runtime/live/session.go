@@ -22,7 +22,7 @@ const (
 	handlerGrace = time.Second
 )
 
-// The method ignores reports whether further messages of the client are ignored, because the handler has ended or has
+// The method ignores reports whether further messages of the client must be ignored: the handler has ended, or it has
 // closed the WebSocket (RFC 6455 §1.4).
 func (s *Socket) ignores() bool { return s.answer != answering || s.told || s.closing && s.away == 0 }
 
@@ -35,7 +35,7 @@ func (s *Socket) frames(data []byte) (used int) {
 		s.decoder.Discard = s.ignores()
 		m, n, err := s.decoder.Next(data[used:])
 		used += n
-		// A control frame may arrive between fragments.
+		// A control frame may arrive between the fragments of a message.
 		begun := err == websocket.ErrNeedMore || err == nil && m.Op >= websocket.Close
 		if begun && !s.all.weigh(s, 0) {
 			err = errShare
@@ -78,8 +78,8 @@ func (s *Socket) message(m *websocket.Message) {
 	}
 }
 
-// control sends a control frame, or keeps the frame until the end of a transfer. control keeps only the last frame, as
-// RFC 6455 §5.5.3 permits for pongs; for close frames and pings the last one is sufficient.
+// control sends a control frame, or keeps the frame until the end of a transfer. During a transfer, control keeps only
+// the last frame. RFC 6455 §5.5.3 permits this for pongs, and a single ping or close frame is sufficient.
 func (s *Socket) control(frame []byte) {
 	if s.conn.Writing() {
 		s.after = frame
@@ -119,7 +119,7 @@ func (s *Socket) deadline() int64 {
 func (s *Socket) expired() {
 	pong := s.all.cfg.PingTimeout
 	switch {
-	// the handler has not yet got all messages that the client sent before its close frame
+	// the handler has not yet received all messages that the client sent before its close frame
 	case s.closing && s.conn.Stopped():
 		s.tellAway()
 		s.resumeReading()
@@ -173,8 +173,8 @@ func (s *Socket) tell(code uint16, reason []byte) {
 	}
 }
 
-// closeAfterHandler tells the handler that no further messages will arrive; the WebSocket ends when the handler has
-// ended, or after a short time.
+// closeAfterHandler tells the handler that no further messages will arrive. The WebSocket ends when the handler has
+// ended, or after handlerGrace.
 func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
 	if s.answer != answering || s.away != 0 {
 		s.end()
@@ -204,9 +204,8 @@ func (s *Socket) end() {
 }
 
 // goAway closes a WebSocket because the server stops (websocket.GoingAway) or is replaced (websocket.ServiceRestart,
-// RFC 6455 §7.4.1, IANA), after which browsers reconnect. The handler still gets messages that the client sent before
-// the client received the close frame. After the client has answered the close frame, tellAway notifies the handler of
-// the end.
+// RFC 6455 §7.4.1, IANA). The handler still gets messages that the client sent before the client received the close
+// frame. After the client has answered the close frame, tellAway notifies the handler of the end.
 func (s *Socket) goAway() {
 	if s.all.spared && s.all.leaving == websocket.ServiceRestart {
 		return

@@ -85,8 +85,8 @@ const (
 	moved
 )
 
-// maxPending limits the input that is kept for a WebSocket until a handler resumes it, in bytes; above it the loop
-// stops reading.
+// maxPending limits the input, in bytes, that is kept for a WebSocket until a handler resumes it. Above this limit the
+// loop stops reading.
 const maxPending = 64 << 10
 
 // Offer makes a Socket the Carrier of x, whose request asks for a WebSocket. The Socket gets all messages to its group
@@ -188,8 +188,8 @@ func (s *Socket) Reply(exchange.Reply) {
 	s.Refused()
 }
 
-// The method fields returns the header fields of the response that accepts the WebSocket (RFC 6455 §4.2.2), valid until
-// the next call.
+// The method fields returns the header fields of the response that accepts the WebSocket (RFC 6455 §4.2.2). The result
+// is valid until the next call.
 func (s *Socket) fields(subprotocol []byte) []byte {
 	dst := append(s.all.sites.Heads.Fields[:0],
 		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
@@ -274,8 +274,8 @@ func (s *Socket) Input(data []byte) {
 	}
 }
 
-// A client can shut down its side together with its close frame, as Chromium does over HTTP/2, and must still get the
-// answer.
+// A client can shut down its side together with its close frame, as Chromium does over HTTP/2. It must still get the
+// server's close frame.
 func (s *Socket) EOF() (stays bool) {
 	return s.broken != nil && (s.state != socketLingering || s.conn.Writing() || s.conn.Gathers())
 }
@@ -311,7 +311,7 @@ func (s *Socket) Due() (next int64) {
 	if at := s.deadline(); at > now {
 		return at
 	}
-	if !s.ends() && s.conn.Unread() { // unread input: an inline handler has blocked the loop
+	if !s.ends() && s.conn.Unread() { // input is unread because an inline handler has blocked the loop
 		return now + eventloop.Tick
 	}
 	s.expired()
@@ -335,7 +335,8 @@ func (s *Socket) stays() bool {
 	return s.all.stay && s.movable() && s.all.leaving != websocket.GoingAway
 }
 
-// movable reports whether s can move to another process, unlike a TLS connection, whose keys are in this process.
+// movable reports whether s can move to another process. A TLS connection cannot move, because its keys are in this
+// process.
 func (s *Socket) movable() bool {
 	return s.group != "" && (s.conn == nil || s.conn.Transport() == nil)
 }
@@ -416,11 +417,12 @@ func (s *Socket) report(line string) {
 	}
 }
 
-// The method in returns the loop time after the duration d by the clock, more precisely than conn.Set.Now.
+// The method in returns the loop time of the moment that is the duration d from now. It reads the clock, because
+// conn.Set.Now may be a tick late.
 func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start) + d) }
 
-// deliver passes a message to the handler, which must not have ended, and pauses reading if the handler has enough
-// input.
+// deliver passes a message to the handler, and pauses reading if the handler has enough input. The handler must not
+// have ended.
 func (s *Socket) deliver(op websocket.Opcode, data []byte) {
 	if !s.all.weigh(s, len(data)) {
 		s.fail(errShare)

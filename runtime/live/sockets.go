@@ -13,8 +13,8 @@ type SocketConfig struct {
 	// MaxSize is the maximum size of a message in bytes, before and after decompression; a larger message closes the
 	// WebSocket with 1009.
 	MaxSize int
-	// Ping is how long a client may be silent before it gets a ping, which it must answer within PingTimeout. Values of
-	// 0 or less mean no limit.
+	// Ping is how long a client may be silent before the server sends a ping. The client must answer the ping within
+	// PingTimeout. For each of them, 0 or less means no limit.
 	Ping, PingTimeout time.Duration
 
 	NoDeflate bool // messages are not compressed (permessage-deflate)
@@ -24,7 +24,7 @@ type SocketConfig struct {
 	ReloadGrace time.Duration
 }
 
-// Sockets contains the WebSockets of an event loop, and their shared state; its methods must be called on the loop,
+// Sockets contains the WebSockets of an event loop, and their shared state. Its methods must be called on the loop,
 // unless their comments say otherwise.
 type Sockets struct {
 	*Fanout
@@ -38,7 +38,7 @@ type Sockets struct {
 
 	// close code while the server stops or is replaced; 0 in normal operation
 	leaving uint16
-	// movable WebSockets stay open until Export
+	// movable WebSockets stay open until Export is called
 	stay bool
 	// WebSockets stay open until the end of SocketConfig.ReloadGrace
 	spared bool
@@ -58,7 +58,7 @@ func NewSockets(loop Loop, sites *exchange.Server, conns *conn.Set) *Sockets {
 	return a
 }
 
-// Configure sets the configuration; WebSockets use only the fields MaxEvent, HandOver and Counted of groups.
+// Configure sets the configuration. WebSockets use only the fields MaxEvent, HandOver and Counted of groups.
 func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 	a.cfg, a.maxEvent = cfg, groups.MaxEvent
 	a.onCount = groups.Counted
@@ -69,7 +69,8 @@ func (a *Sockets) Trim() { a.codec = nil }
 
 // If retire is true, the server is replaced, and WebSockets are closed with 1012 (service restart), unless they may
 // stay until Export. Otherwise WebSockets are closed with 1001 (RFC 6455 §7.4.1, IANA). Drain first sends waiting
-// messages to groups, for a limited time; WebSockets that stay get the rest before they are handed over.
+// messages to groups, for a limited time. WebSockets that stay open get the remaining messages before they are handed
+// over.
 func (a *Sockets) Drain(retire bool) {
 	a.leaving = websocket.GoingAway
 	within := finishWithin
@@ -112,7 +113,7 @@ func describe(s *Socket) *exchange.SocketState {
 	}
 }
 
-// p is the part with which the handler has released the WebSocket.
+// keep stores in d the Data and the Head of p, the part with which the handler has released the WebSocket.
 func keep(d *exchange.SocketState, p *exchange.Part) {
 	d.Head, d.Data = append([]byte(nil), p.Head.Fields...), append([]byte(nil), p.Body...)
 }
@@ -126,8 +127,8 @@ type GroupMessage struct {
 const (
 	groupBatch = 64 << 10 // in bytes
 
-	// leastBehind is the minimum of mostBehind, in bytes, above which a client's WebSocket is closed with 1013 (try
-	// again later; RFC 6455 §7.4, IANA).
+	// leastBehind is the minimum of the limit that mostBehind returns, in bytes. A WebSocket above this limit is closed
+	// with 1013 (try again later; RFC 6455 §7.4, IANA).
 	leastBehind = 1 << 20
 
 	// groupHistory limits the messages that Hold stores for WebSockets from another process, in bytes.

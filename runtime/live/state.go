@@ -24,8 +24,8 @@ import (
 //     on (Publish);
 //   - the new server keeps these events until the import (Hold).
 //
-// If the new server no longer has an event that a subscriber needs, the new server ends the stream. The client then
-// reconnects, and gets the stored events after its Last-Event-ID.
+// If the new server no longer has an event that a subscriber needs, it ends the stream. The client then reconnects, and
+// gets the stored events after its Last-Event-ID.
 
 // StreamState describes a subscriber that is handed over.
 type StreamState struct {
@@ -67,7 +67,7 @@ func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error
 func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	s.Take()
 	if !late && s.Sending() {
-		// first send the events that wait here, so that the new server need not send them
+		// first send the events that wait in this server, so that the new server need not send them
 		return nil, true
 	}
 	for p := range s.all {
@@ -132,8 +132,8 @@ var (
 )
 
 // Import serves a subscriber that Export has handed over, usually in another process. Import owns fd, even if it
-// returns an error, after which the client reconnects. Import must not be called on the loop, nor before the server has
-// started.
+// returns an error. After an error the connection is closed, and the client reconnects. Import must not be called on
+// the loop, nor before the server has started.
 func (s *Subscribers) Import(d *StreamState, fd int) error {
 	names, err := ParseNames(strings.Join(d.Names, ","))
 	if err == nil {

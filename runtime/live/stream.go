@@ -15,15 +15,15 @@ type StreamConfig struct {
 	Subscribers int
 	PerAddress  int
 
-	// Buffer limits the bytes of events that wait for a subscriber, which is otherwise disconnected. In addition, the
-	// kernel can keep about as many bytes.
+	// Buffer limits the bytes of events that wait for a subscriber. A subscriber above this limit is disconnected. In
+	// addition, the kernel can keep about as many bytes.
 	Buffer int
 
 	// History is the number of events that each channel keeps for clients that reconnect. The kept events need at most
 	// 256 KiB for each channel, and 16 MiB for all channels.
 	History int
 
-	// Heartbeat is the interval between heartbeats; the kernel disconnects a client that acknowledges nothing for two
+	// Heartbeat is the interval between heartbeats. The kernel disconnects a client that acknowledges nothing for two
 	// intervals.
 	Heartbeat time.Duration
 
@@ -38,11 +38,11 @@ type StreamConfig struct {
 	// current time.
 	Epoch string
 
-	// If HandOver is true, subscribers, and WebSockets with a group, stay while the server retires, until
-	// Subscribers.Export and Sockets.Export.
+	// If HandOver is true, a retiring server keeps subscribers until Subscribers.Export is called, and WebSockets with
+	// a group until Sockets.Export is called.
 	HandOver bool
 
-	// The functions Joined and Left are called when a subscriber has joined or left, once for each of its channels. The
+	// The functions Joined and Left are called when a subscriber has joined or left: once for each of its channels. The
 	// function Counted is called after the number of subscribers of a channel, or of members of a group, has changed.
 	// These functions, which may be nil, are called on the loop and must not block.
 	Joined, Left func(name string, client *StreamClient)
@@ -58,15 +58,15 @@ type StreamClient struct {
 	Number uint64
 }
 
-// Loop is the event loop that runs subscribers and WebSockets; all methods except Do are called on the loop.
+// Loop is the event loop that runs subscribers and WebSockets. All methods except Do are called on the loop.
 type Loop interface {
-	// Do runs f on the loop, and returns after f has returned; it must not be called on the loop.
+	// Do runs f on the loop, and returns after f has returned. Do must not be called on the loop.
 	Do(f func())
 
 	Full() bool
 
-	// Count adds n to the number of clients. n is 1 for a client whose socket this server did not accept itself, and -1
-	// for a client that has left.
+	// Count adds n to the number of clients. The parameter n is 1 for a client from another process, and -1 for a
+	// client that has left.
 	Count(n int)
 
 	// Resume continues the WebSocket that d describes, from another process, on fd (see exchange.Server.Resume). After
@@ -82,7 +82,7 @@ type Loop interface {
 var emptyLine = []byte("\n\n") // ends an incomplete line, and adds an empty line
 
 // The type response is a handler's response to a client that is already a subscriber. It is the Sink of the handler and
-// the Source of the connection, which it hands over to the subscriber after the last part.
+// the Source of the connection. After the last part it gives the connection to the subscriber.
 type response struct {
 	exchange.Source
 	sink   exchange.Sink
@@ -118,8 +118,8 @@ func (r *response) end(p *exchange.Part) {
 	body := *p
 	body.End, body.Owner = exchange.NotLast, r
 	r.sink.Send(&body)
-	// An empty line must separate the body from the first event, which would otherwise continue the last line of the
-	// body, such as "{}" or "null" from some frameworks. Clients ignore a second empty line.
+	// An empty line must separate the body from the first event. Otherwise the event would continue the last line of
+	// the body; some frameworks send a body such as "{}" or "null". Clients ignore a second empty line.
 	separator := emptyLine
 	if r.closed || !r.text {
 		separator = nil

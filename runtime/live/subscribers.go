@@ -54,8 +54,8 @@ type eventFormat struct {
 	limit int
 }
 
-// NewSubscribers returns a Subscribers for the connections in conns and the requests of sites, whose Configure must be
-// called first.
+// NewSubscribers returns a Subscribers for the connections in conns and the requests of sites. Its method Configure
+// must be called before it is used.
 func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscribers {
 	s := &Subscribers{loop: loop, sites: sites, conns: conns, addresses: map[string]int32{},
 		next: uint64(os.Getpid())<<30 + 1}
@@ -153,7 +153,7 @@ const (
 	joining state = iota
 	idle
 	behind
-	// data waits for the client, and the stream ends after this data
+	// the stream ends after the data that waits for the client
 	ending
 	gone
 )
@@ -171,7 +171,7 @@ func (p *StreamSubscriber) Position() *Position { return &p.position }
 
 func (p *StreamSubscriber) Give(events []*Event) { p.s.send(p, events) }
 
-// maxInput limits the bytes that a subscriber may send, which are ignored.
+// maxInput limits the bytes that a subscriber may send. The server ignores these bytes.
 const maxInput = 16 << 10
 
 // Input ignores the input of a subscriber, but disconnects the subscriber after more than maxInput bytes.

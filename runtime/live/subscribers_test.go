@@ -93,7 +93,7 @@ func (h *host) publish(name, data string) {
 	}
 }
 
-// A dropped subscriber is released completely, and a subscriber that reads has no queue.
+// A dropped subscriber is released completely. A subscriber that reads its events has no queue.
 func TestSubscriberThatDoesNotReadIsDropped(t *testing.T) {
 	h := serve(t, StreamConfig{Buffer: 16 << 10})
 	_, slow, _ := h.subscribe("192.0.2.1", "news")

@@ -54,7 +54,7 @@ func (s *Socket) hold(p *exchange.Part) {
 	}
 }
 
-// dropHeld discards the held parts, and reports whether one of these was the last part of the exchange.
+// dropHeld discards the held parts, and reports whether the last part of the exchange was among them.
 func (s *Socket) dropHeld() (ended bool) {
 	held := s.held.TakeAll()
 	for i := range held {
@@ -207,7 +207,7 @@ func (k *codec) pack(c *websocket.Compression, message []byte) (packed []byte, o
 	return k.deflater.Deflate(message, c.Bits)
 }
 
-// frameOf returns the WebSocket frame of an event for a client; a compressed frame is made once for all clients with
+// frameOf returns the WebSocket frame of an event for a client. A compressed frame is made once for all clients with
 // the same window size.
 func (k *codec) frameOf(c *websocket.Compression, e *Event) []byte {
 	if !compresses(c, len(e.Text())) {
