@@ -261,7 +261,7 @@ func (c *Broker) answered(in direction) {
 	if c.away.IsZero() || c.failing[1-in] {
 		return
 	}
-	// The batch can be part of a write that began before the outage.
+	// If the current write began before the outage, c.waited may not count its events, but c.events does.
 	waited := max(c.waited, c.events)
 	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown,
 		time.Since(c.away).Round(100*time.Millisecond), Count(waited, "event"))
@@ -291,7 +291,7 @@ func (c *Broker) State() BrokerState {
 	return s
 }
 
-// Close closes the connection when the queue is empty, or after limit.
+// Close closes the connection when the queue is empty, or after the duration limit at the latest.
 func (c *Broker) Close(limit time.Duration) {
 	for end := time.Now().Add(limit); time.Now().Before(end) && !c.Idle(); {
 		time.Sleep(10 * time.Millisecond)

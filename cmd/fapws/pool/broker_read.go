@@ -85,7 +85,7 @@ func (c *Broker) take(entry redis.XMessage) {
 		c.log(logfile.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or "+
 			"dropped old entries while this server was away", seq+1, b.Seq-1, c.shown))
 	}
-	if last := numberOf(entry.ID); last > maxSeq { // the next call of the function place removes the entry
+	if last := numberOf(entry.ID); last > maxSeq { // the method place deletes the stream next
 		c.unsure = true
 	} else {
 		c.seq.Store(last)

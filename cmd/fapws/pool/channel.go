@@ -79,7 +79,7 @@ func NewChannel(fd int) (*Channel, error) {
 func (c *Channel) SyscallConn() (syscall.RawConn, error) { return c.conn.SyscallConn() }
 
 // Send sends m and optional descriptors, which stay open. If the socket buffer is full, Send waits until the receiving
-// process reads, with descriptors no longer than passWithin.
+// process reads. If the message has descriptors, Send waits no longer than passWithin.
 func (c *Channel) Send(m *Message, fds ...int) error {
 	texts, err := m.encode()
 	if err != nil {
@@ -163,8 +163,8 @@ func (m *Message) encode() (texts [][]byte, err error) {
 	return texts, nil
 }
 
-// BeforeReason returns the beginning of the datagram in which a crashing process reports its reason, whose text follows
-// unchanged.
+// BeforeReason returns the beginning of the datagram in which a process reports why it is crashing. The text of the
+// reason follows unchanged.
 func BeforeReason() []byte {
 	m := Message{Kind: Failing, Raw: []byte{0}}
 	texts, _ := m.encode()

@@ -14,8 +14,8 @@
 //   - If the supervisor knows the addresses, it opens the sockets before the first worker loads. All workers share one
 //     socket for each address. The supervisor keeps the sockets open, so new connections wait in the queue of the
 //     socket while workers load or die.
-//   - While no worker serves, one worker gets the sockets before it has loaded (see share). The worker is the very
-//     first one, or the replacement of a worker that died. Until it has loaded, it answers only the requests that need
+//   - While no worker serves, one worker gets the sockets before it has loaded (see share). This worker is the first
+//     worker of the server, or replaces a worker that died. Until it has loaded, it answers only the requests that need
 //     no application.
 //   - A worker loads the application and sends its settings, including the settings from the script ("configured"). The
 //     worker then enters its sandbox, sends itself the request of --reload-check, and reports "loaded". The message
@@ -60,9 +60,9 @@
 //     connects the worker to another worker, which sends its history of earlier events. No event is missing between the
 //     history and the new events.
 //   - When a worker retires, it sends each subscriber directly to its successor: the descriptor, the channels, and the
-//     number of the last event that the subscriber has received. The numbers of both workers are the same, so the
-//     successor can send events that the subscriber has missed. For this purpose the successor keeps all events for a
-//     minute.
+//     number of the last event that the subscriber has received. Both workers use the same event numbers, so the
+//     successor can send the events that the subscriber has missed. For this purpose the successor keeps all events for
+//     a minute.
 //   - During an upgrade (USR2), the supervisor waits until all outboxes are empty. Then it passes the epoch and the
 //     last event number to the next program in the Handover.
 //   - The numbers of subscribers are exchanged at most four times a second. Each worker receives, for each channel, the

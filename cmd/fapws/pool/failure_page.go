@@ -6,12 +6,13 @@ import (
 	"sync"
 )
 
-// With Options.FailureNotice, clients see why code fails to load. Serving workers receive the Notice. Before the first
-// successful load, a worker without an application serves it.
+// With Options.FailureNotice, clients see why code fails to load. The supervisor sends a Notice with the reason to the
+// serving workers. Before the first successful load, a worker without an application serves this Notice.
 
 const keptStderr = 32 << 10 // in bytes
 
-// stderrCapture forwards the standard error of a loading worker and keeps its last bytes; nil is empty.
+// stderrCapture forwards the standard error of a loading worker and keeps its last bytes. A nil stderrCapture has no
+// bytes.
 type stderrCapture struct {
 	mu   sync.Mutex
 	text []byte

@@ -41,8 +41,8 @@ func (r *request) finished(err error) {
 
 var errEnding = errors.New("the server is shutting down")
 
-// begin starts a new generation. If a generation is already loading, begin queues the request, during an upgrade for
-// the next program.
+// begin starts a new generation. If a generation is already loading, begin queues the request. During an upgrade, the
+// next program executes the queued request.
 func (p *Pool) begin(r request) {
 	if p.stopping {
 		r.finished(errEnding)
@@ -126,8 +126,8 @@ func (g *generation) startNext() {
 	}
 }
 
-// early returns the sockets on which the next worker may accept connections while it loads: nil unless that worker is
-// the very first one and the server ends if it fails.
+// early returns the sockets on which the next worker may accept connections while it loads. The result is nil unless
+// the next worker is the very first worker, and the server ends if this worker fails to load.
 func (g *generation) early() []Address {
 	p := g.p
 	if p.o.Stay || !p.first() || len(g.workers) > 0 {
@@ -140,8 +140,8 @@ func (g *generation) early() []Address {
 }
 
 // leave removes w from the loading generation because w has died or must be replaced. leave is only called if w already
-// serves. Its application has loaded, so the generation does not fail: the generation continues without w, and another
-// of its workers gets the sockets.
+// serves. The application of w has loaded, so the generation does not fail. It continues without w, and another worker
+// of the generation gets the sockets.
 func (g *generation) leave(w *worker) {
 	p := g.p
 	w.batch = nil

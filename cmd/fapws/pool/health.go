@@ -92,12 +92,12 @@ func (w *worker) checked(why string) {
 // call, or has no unread messages.
 func (w *worker) hasRead(enough int) bool {
 	h := &w.health
-	// Load sent first: a message that is sent between both calls then counts as read, but a read message never counts
-	// as unread.
+	// Read the field sent before the number of unread bytes. A message that is sent in between then counts as read, but
+	// a read message never counts as unread.
 	sent := int(w.out.sent.Load())
 	unread := w.channel.unread()
-	// If the worker had read nothing, unread would be at least was. unread can be larger than was, because the kernel
-	// also counts its overhead for each message.
+	// The variable was is the number of unread bytes if the worker has read nothing since the last call. Even then,
+	// unread can be larger than was, because the kernel also counts its overhead for each message.
 	was := h.unread + sent - h.sent
 	h.sent, h.unread = sent, unread
 	return unread == 0 || unread+enough <= was

@@ -35,8 +35,8 @@ const (
 	// Purge: remove the cached responses that match Text; the supervisor forwards it to all other workers.
 	Purge Kind = "purge"
 	// Events: Raw contains N events, numbered from Seq in Epoch. All workers receive the events in the same order. In
-	// the copy for the publisher, ID is the ID of its Publish. If N is 0 and Text is the constant Dropped, the events
-	// of that Publish were dropped.
+	// the copy for the publisher, ID is the ID of the Publish message. If N is 0 and Text is the constant Dropped, the
+	// events of that Publish message were dropped.
 	Events Kind = "events"
 	// Give: send the data that Text names (the constant History) to another worker through the attached channel.
 	Give Kind = "give"
@@ -45,8 +45,8 @@ const (
 	// event number Seq.
 	Take Kind = "take"
 	// Piece: a message from one worker to another after Give or Take. Raw contains either all past events, or one
-	// subscriber, whose descriptor is attached. If Text is the constant WebSocket or Idle, the subscriber is such a
-	// connection. A Piece without Raw follows the last subscriber.
+	// subscriber, whose descriptor is attached. If Text is the constant WebSocket or Idle, Raw contains a WebSocket or
+	// an idle connection in place of a subscriber. A Piece without Raw follows the last subscriber.
 	Piece Kind = "piece"
 	// Certificates, from the supervisor: Raw contains the renewed certificates that the worker requested.
 	Certificates Kind = "certificates"
@@ -77,10 +77,10 @@ const (
 	// in which only the field Protocol is set. A worker with the role Asleep sends Loaded a second time when its
 	// application has loaded.
 	Loaded Kind = "loaded"
-	// Failing: the process is about to end because of an error, whose reason, in one line, is in Text. If the process
-	// crashes, the reason is in Raw (see BeforeReason).
+	// Failing: the process is about to end because of an error. Text is the reason in one line. If the process crashes,
+	// the reason is in Raw (see BeforeReason).
 	Failing Kind = "failing"
-	// Checked: the reply to Check, whose Text is empty, or the reason why the worker cannot serve requests.
+	// Checked: the reply to Check. Text is empty, or is the reason why the worker cannot serve requests.
 	Checked Kind = "checked"
 	// Unused: the reply to Check if the worker can serve requests and its application was unused for the time in the
 	// setting idle-stop.

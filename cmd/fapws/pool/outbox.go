@@ -37,8 +37,8 @@ type outbox struct {
 	closed    atomic.Bool
 }
 
-// add queues the datagrams of a message. The descriptors fds belong to the last datagram; if the worker does not read,
-// add closes o and returns false.
+// add queues the datagrams of a message. The descriptors fds belong to the last datagram. If more than maxUnread bytes
+// are queued because the worker does not read, add closes o and returns false.
 func (o *outbox) add(texts [][]byte, fds ...int) bool {
 	all := make([]datagram, len(texts))
 	for i, text := range texts {

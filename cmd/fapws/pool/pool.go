@@ -72,8 +72,8 @@ func New(o Options) *Pool {
 // delivers the signals to this process.
 func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	if p.o.Broker != nil {
-		// Deferred first, so that it runs after the channel over is closed: otherwise the last deliveries would wait
-		// for this goroutine forever.
+		// Close the broker after the channel over, so this call is deferred first. Otherwise the last deliveries would
+		// wait for this goroutine forever.
 		defer p.o.Broker.Close(closingBroker)
 	}
 	defer close(p.over)
@@ -174,8 +174,8 @@ func (p *Pool) reopen() {
 
 func (p *Pool) Reopen() { p.post(p.reopen) }
 
-// ReloadChanged starts a reload after files have changed, and does not wait for the reload. It cancels a generation
-// that still loads the old files, because those may never finish loading.
+// ReloadChanged starts a reload after files have changed, and does not wait for the reload. ReloadChanged cancels a
+// generation that still loads the old files, because this generation may never finish loading.
 func (p *Pool) ReloadChanged(why string) {
 	p.post(func() { p.begin(request{why: why, newer: true}) })
 }
@@ -469,7 +469,7 @@ type Options struct {
 
 	// FailureNotice returns a Notice to clients after new code has failed to load. The parameter how is the reason, and
 	// the parameter said is the end of the worker's standard error. With Stay, the Notice is also served after a failed
-	// first start. It may be nil, and is called on Run's goroutine.
+	// first start. FailureNotice may be nil, and is called on the goroutine of Run.
 	FailureNotice func(how string, said []byte) *Message
 
 	Attributes func() *syscall.SysProcAttr

@@ -58,8 +58,8 @@ func (r *relay) publish(w *worker, m *Message) {
 	}
 }
 
-// deal sends numbered events to all workers. The publisher, which is nil if no worker of this server published the
-// events, gets the ID of its message.
+// deal sends numbered events to all workers. The copy for the publisher contains the ID of the Publish message. The
+// parameter publisher is nil if no worker of this server published the events.
 func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	out := Message{Kind: Events, Epoch: r.epoch, Seq: seq, N: n, Raw: raw}
 	texts, err := out.encode()
@@ -80,8 +80,8 @@ func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 }
 
 // throttle delays a publisher while any worker or the broker cannot keep up. The parameter broker may be nil. throttle
-// returns at the latest after a time in which a worker that does not read is killed. throttle must not be called on the
-// goroutine of Run.
+// returns when it has waited so long that a worker that does not read has been killed. throttle must not be called on
+// the goroutine of Run.
 func (r *relay) throttle(broker *Broker) {
 	for end := time.Now().Add((silentChecks + 1) * checkEvery); (r.congested.Load() > 0 ||
 		broker != nil && broker.Congested()) && time.Now().Before(end); {
@@ -262,7 +262,8 @@ func (r *relay) sendKept(w *worker) {
 	}
 }
 
-// purge sends a pattern to all workers except the worker but, which may be nil.
+// purge sends a pattern to all workers except the worker in the parameter but. If but is nil, purge sends the pattern
+// to all workers.
 func (r *relay) purge(but *worker, pattern string) {
 	for _, w := range r.p.workers {
 		if w != but && w.state >= Ready && w.state < Dead {

@@ -100,8 +100,8 @@ func (p *Pool) signal(sig os.Signal) {
 // Stop ends all workers within the graceful timeout, and then Run returns.
 func (p *Pool) Stop() { p.post(func() { p.stop(Stop) }) }
 
-// stop ends all workers with the message kind, Stop or Quit. It closes the sockets first, so that new clients are
-// refused at once.
+// stop ends all workers with a message of the given kind, Stop or Quit. Before this, stop closes the sockets, so that
+// new clients are refused at once.
 func (p *Pool) stop(kind Kind) {
 	if !p.stopping {
 		p.stopping = true

@@ -11,7 +11,7 @@ import (
 // checks every message against the table named trust. The constants below limit the data that the supervisor keeps for
 // each worker; a worker that exceeds a limit is killed.
 
-// verdict is how the supervisor treats a message; the zero value is ignored.
+// verdict is how the supervisor treats a message. The zero value is the constant ignored.
 type verdict uint8
 
 const (
@@ -23,7 +23,7 @@ const (
 type phase uint8
 
 const (
-	// No handler has run yet in this worker, or it has no application and has not sent Loaded.
+	// No handler has run yet in this worker. A worker without an application is in this phase until it sends Loaded.
 	isLoading  phase = iota
 	isEntering       // after Confined, before Loaded
 	isLoaded         // after Loaded, while its generation is loading

@@ -224,7 +224,8 @@ func TestReasonOfAWorkerIsOneLine(t *testing.T) {
 	}
 }
 
-// The worker is killed before its messages use too much memory; of too many requests, only some are answered.
+// The worker is killed before its messages use too much memory. If the worker sends too many requests, only some are
+// answered.
 func TestWorkerThatDoesNotReadItsMessagesIsKilled(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	for range 2 * maxQueries {

@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// handoverVariable is the environment variable that is set if this program has replaced another program in the same
-// process, to the descriptor of a file that contains a Handover.
+// handoverVariable is an environment variable that is set if this program has replaced another program in the same
+// process. The value is the descriptor of a file that contains a Handover.
 const handoverVariable = "_FAPWS_HANDOVER"
 
 // Handover is the state that a supervisor passes to the program that replaces it.
@@ -187,7 +187,7 @@ func (h *Handover) resume(p *Pool) {
 	}
 	if h.Rates > 0 {
 		p.rates = os.NewFile(uintptr(h.Rates), "rate limits")
-	} else { // of an earlier version
+	} else { // the previous program has passed no table
 		p.createRates()
 	}
 	for i, one := range h.Workers {

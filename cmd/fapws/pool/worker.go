@@ -248,8 +248,8 @@ func (w *worker) signal(sig syscall.Signal) {
 	}
 }
 
-// retire makes w stop accepting connections and finish its requests. The subscribers of w stay until the message Depart
-// and then move to the worker named to, or must reconnect if it is nil.
+// retire makes w stop accepting connections and finish its requests. The subscribers of w stay until the message
+// Depart. Then they move to the worker in the parameter to. If to is nil, the subscribers must reconnect.
 func (w *worker) retire(to *worker) {
 	w.end(Retire, w.passSubscribers(to)...)
 }
@@ -286,7 +286,7 @@ func (w *worker) depart() {
 	}
 }
 
-// end sends w the message kind (Retire, Stop or Quit) with files attached, which it then closes.
+// end sends w a message of the given kind (Retire, Stop or Quit) with the files attached, and closes the files.
 func (w *worker) end(kind Kind, files ...*os.File) {
 	defer CloseFiles(files)
 	if w.state == Dead || w.state == Ending && kind != Quit {
