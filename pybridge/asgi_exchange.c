@@ -94,8 +94,7 @@ static PySendResult first_step(asgi_exchange *x, PyObject **result) {
   return drive(x, asgi_iter_send(inner, Py_None, result), result);
 }
 
-/* Whether the application tries to resume the coroutine that is running it; if so, sets ValueError, as coroutines of
- * Python do. */
+/* Whether the application tries to resume x while x is running. If so, sets ValueError, as coroutines of Python do. */
 static int reentered(const asgi_exchange *x) {
   if (UNLIKELY(x->running)) PyErr_SetString(PyExc_ValueError, "coroutine already executing");
   return x->running;

@@ -380,7 +380,7 @@ static int http_send(asgi_exchange *x, PyObject *message) {
  * the message has a part of the body that is not the last part, and no other task waits in receive(), which could
  * cancel the task. Third, the application has sent ASGI_LAST_WORDS messages after the disconnect. */
 static int http_too_late(asgi_exchange *x, PyObject *message) {
-  if (!message) return 0; /* send() accepted its message before the client disconnected */
+  if (!message) return 0; /* the client has disconnected after send() accepted the message */
   int which = asgi_message_type(message, text, texts, T_START, T_RESPONSE_TRAILERS), more = 0;
   PyObject *value = NULL, *task;
   if (which < 0 || (which == T_RESPONSE_BODY && core_get(message, text[T_MORE], &value) < 0)) return -1;

@@ -71,7 +71,7 @@ static void step_now(void) {
 PyObject *asgi_task_new(asgi_exchange *x) {
   PyObject *args[] = {(PyObject *)x, A.loop, x->mount->name};
   int catching = PyObject_SetAttr(A.loop, text[T_CALL_SOON], catcher) == 0;
-  PyErr_Clear(); /* if an event loop rejects the new attribute call_soon, its tasks begin in its next iteration */
+  PyErr_Clear(); /* if the loop rejects the attribute call_soon, the task begins in the next iteration */
   starting = x;
   PyObject *task = PyObject_Vectorcall(task_type, args, 1, task_names);
   starting = NULL;

@@ -1,5 +1,5 @@
-/* Reports errors of handlers: one report in the error log of the host or on stderr, and one response to the client.
- * On the thread that runs the record, with the GIL. */
+/* Reports errors of handlers: one report in the error log of the host or on stderr, and one response to the client. The
+ * functions are called on the thread that runs the record, with the GIL. */
 #include "core.h"
 
 #include <stdarg.h>

@@ -1,6 +1,6 @@
-/* Writes the last line of a process in which the application makes Go's runtime crash, because the application has
- * closed a descriptor of Go's poller, or has used all memory that a limit permits. Otherwise Go's runtime would write
- * "fatal error: ..." and a dump of all goroutines.
+/* Writes the last line of a process in which the application makes Go's runtime crash. The application can do so by
+ * closing a descriptor of Go's poller, or by using all memory that a limit permits. Without this file, Go's runtime
+ * would write "fatal error: ..." and a dump of all goroutines.
  *
  * debug.SetCrashOutput makes Go write a copy of the dump to a pipe that has room for only one write. The first write
  * makes the kernel send a signal to this process. The handler of this signal runs while Go waits for room in the pipe

@@ -17,7 +17,8 @@
 
 /* Interval in which the monitor checks the CPU time of threads while requests wait for a thread. */
 #define LOOK_NS 5000000u
-/* Initial value of the variable patience: after a handler has waited for this time, its thread no longer counts. */
+/* Initial value of the variable patience: after a handler has waited for this time, its thread no longer counts for
+ * P.max. */
 #define PATIENCE_NS 150000000u
 #define HURRY_NS 10000000u /* Minimum of the variable patience, which is quartered while all threads wait. */
 /* A handler that uses less CPU time than this between two checks is not computing. The CPU time that it does use can be
@@ -35,8 +36,8 @@
 
 static int may_spawn(void) { return core_counted_threads() < P.max; }
 
-/* Whether a thread is between two jobs, where it waits for a processor and the GIL, on a busy machine for longer than a
- * tick; the caller must hold P.mu. */
+/* Whether a thread is between two jobs. Such a thread waits for a processor and for the GIL, on a busy machine for
+ * longer than a tick. The caller must hold P.mu. */
 static int one_returns(void) {
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];

@@ -121,9 +121,9 @@ typedef struct core_thread {
   core_aside aside;     /* guarded by pool.mu; changed by core_set_aside */
   struct {
     unsigned long jobs;
-    uint64_t cpu_ns;            /* CPU time of the thread when the monitor last checked */
+    uint64_t cpu_ns;            /* CPU time of the thread when the monitor last checked the thread */
     uint64_t since_ns;          /* when the monitor first saw the job, or last saw the job use the CPU */
-    uint64_t own_ns, others_ns; /* CPU time of the thread, and CPU time of all handlers, at since_ns */
+    uint64_t own_ns, others_ns; /* CPU time of the thread, and of all handlers, at the time since_ns */
   } seen;
 } core_thread;
 
@@ -202,7 +202,7 @@ typedef struct {
   int nthreads, live, idle;
   /* Number of threads for each reason (core_aside); the element CORE_COUNTS has no meaning. */
   int aside[CORE_ASIDE_REASONS];
-  int hurry;                    /* all threads have waited recently, so no handler is expected to be quick */
+  int hurry;                    /* all threads have waited recently, so every handler is treated as slow */
   int stopping, monitor_parked; /* written atomically, because threads read them without the mutex */
   int check_signals;
   int exit_code;          /* exit status if a signal handler of the application called sys.exit, otherwise -1 */
@@ -281,8 +281,8 @@ extern const core_mode core_threads;
 void core_appoint_drainer(void);
 /* Starts a further thread, if possible, and returns whether the thread was started. */
 int core_spawn_thread(void);
-/* Sets the reason why t does not count. A thread that does not count is not the drainer, so an idle thread becomes the
- * drainer instead. */
+/* Sets the reason why t does not count for core_pool.max. A thread that does not count is not the drainer, so an idle
+ * thread becomes the drainer instead. */
 void core_set_aside(core_thread *t, core_aside why);
 /* Marks the current thread as waiting for its client. Until core_continue_thread is called, a second thread is
  * permitted to run in its place, so that slow clients do not delay other clients. Returns 1 if the current thread is
@@ -319,8 +319,8 @@ void core_average(uint64_t *average, uint64_t sample);
 /* Gives rec, a request, to the thread t, and initializes the members of rec that the Python side uses. Returns 1, or 0
  * if the request must not run and the event loop owns rec again. */
 int core_record_begin(core_thread *t, core_record *rec);
-/* Runs the next job of rec on the thread t. On a thread of the pool, core_run_job returns when t is free for a
- * different record. On the asyncio thread, returns when the iterator yields the thread. */
+/* Runs the next job of rec on the thread t. On a thread of the pool, core_run returns when t is free for a different
+ * record. On the asyncio thread, core_run returns when the iterator yields the thread. */
 void core_run(core_thread *t, core_record *rec);
 /* Measures one call of a handler, for the averages of its mount. */
 typedef struct {
@@ -515,8 +515,8 @@ int core_park(core_record *rec);
  * WebSocket ends. Waits for at most the given seconds; a negative number means no limit. Returns whether more data can
  * be sent. */
 int core_wait_for_client(core_record *rec, double seconds);
-/* Makes all calls of core_wait_for_client for rec end, and waits until they have returned; the caller must hold the
- * mutex. */
+/* Wakes all threads that wait in core_wait_for_client for rec, and waits until their calls have returned; the caller
+ * must hold the mutex. */
 void core_release_senders(core_record *rec);
 /* Waits after write() until the client of rec has received enough of the response, or until *ends is set. */
 void core_wait_for_room(core_record *rec, const uint8_t *ends);

@@ -42,8 +42,9 @@ static inline PyObject *core_new_ref(PyObject *o) {
 /* =============================================================================
  * Checks of the callers, in builds with AddressSanitizer or ThreadSanitizer: a function that Go or Python calls begins
  * with CORE_CHECK. The argument of CORE_CHECK lists the permitted states of the GIL, the permitted threads, and the
- * permitted phases of the process. If the argument contains no state, thread or phase, any state, thread or phase is
- * permitted. In other situations CORE_CHECK aborts the process, unless it is a forked child.
+ * permitted phases of the process. If the argument contains no thread, every thread is permitted, and likewise for
+ * states and phases. In all situations that are not permitted, CORE_CHECK aborts the process, unless it is a forked
+ * child.
  *
  * Only one thread at a time can be in a function with CORE_ON_LOOP. In inline mode a handler can call the event loop
  * (core_loop_send_now), which is then permitted to call functions with CORE_NO_GIL although it holds the GIL. */

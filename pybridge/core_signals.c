@@ -66,8 +66,8 @@ static PyObject *set_handler(PyObject *self, PyObject *args) {
   if (sigaction(sig, NULL, &now) != 0 || now.sa_handler == on_signal) return before;
   python_handler = now.sa_handler;
   now.sa_handler = on_signal;
-  /* Python before 3.10 does not set this flag, without which the handler could run on the stack of a goroutine, which
-   * is too small. */
+  /* Python before 3.10 does not set this flag. Without the flag, the handler could run on the stack of a goroutine,
+   * which is too small. */
   now.sa_flags |= SA_ONSTACK;
   sigaction(sig, &now, NULL);
   return before;
@@ -76,7 +76,7 @@ static PyObject *set_handler(PyObject *self, PyObject *args) {
 static PyMethodDef set_method = {"signal", set_handler, METH_VARARGS,
                                  "signal(signalnum, handler, /)\n--\n\nSet the action for the given signal."};
 
-/* Sets the flag for signal handlers that libraries have installed. */
+/* Sets the flag SA_ONSTACK for signal handlers that libraries have installed. */
 PyObject *core_signals_on_stack(PyObject *module, PyObject *none) {
   for (int sig = 1; sig < NSIG; sig++) {
     struct sigaction sa;
@@ -91,7 +91,7 @@ PyObject *core_signals_on_stack(PyObject *module, PyObject *none) {
 void core_watch_signals(int fd) {
   PyObject *old = core_call_with(core_import("_signal", "set_wakeup_fd"), Py_BuildValue("(i)", fd),
                                  Py_BuildValue("{s:O}", "warn_on_full_buffer", Py_False));
-  /* If the script has set a descriptor, keep that descriptor. */
+  /* If the script has called signal.set_wakeup_fd before, restore the descriptor of the script. */
   if (old && PyLong_AsLong(old) >= 0) Py_XDECREF(core_call("_signal", "set_wakeup_fd", "(O)", old));
   Py_XDECREF(old);
   if (PyErr_Occurred()) core_report("watching signals", NULL);

@@ -50,7 +50,7 @@
 // except the first are imported under separate names, and the directory of an application is the first on sys.path
 // during the import. If two applications contain different modules of the same name, both would receive the module that
 // was imported first, so _load.py reports an error. Mounts are numbered across applications (exchange.Mount.Index), and
-// each mount has the environ and the start_response of its application.
+// each mount has the classes of environ and start_response that its application defines.
 //
 // # Threads and inline
 //

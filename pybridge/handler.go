@@ -45,7 +45,7 @@ type RunConfig struct {
 	Software     string // SERVER_SOFTWARE, a product name with a version
 
 	// Stuck, if not nil, is called at most once, on a separate goroutine, when a handler has timed out and does not
-	// end. The function should make the process be replaced.
+	// end. The function should start the replacement of this process.
 	Stuck func(why string)
 
 	// Purge, if not nil, is called on the event loop with the arguments of fapws.cache.purge, as JSON. The call
@@ -82,7 +82,7 @@ type Handler struct {
 	pending     int
 	delivered   bool
 	ready       *C.core_part
-	// bytes for which the last part that Next has returned counts in shared.unseen
+	// number of bytes in shared.unseen that belong to the part that Next returned last
 	given int64
 
 	mu      sync.Mutex // guards the following three fields, because Release can be called on any goroutine

@@ -75,7 +75,7 @@ static PyObject *broadcast_all(PyObject *module, PyObject *args) {
 static void count_key(char key[20], const char *place, const core_bytes *group) {
   uint64_t h = 14695981039346656037u;
   for (size_t i = 0, n = strlen(place); i <= n; i++)
-    h = (h ^ (unsigned char)place[i]) * 1099511628211u; /* up to and including the NUL */
+    h = (h ^ (unsigned char)place[i]) * 1099511628211u; /* the hash includes the NUL after place */
   for (uint32_t i = 0; i < group->len; i++) h = (h ^ (unsigned char)group->text[i]) * 1099511628211u;
   snprintf(key, 20, "#%016llx", (unsigned long long)h);
 }
@@ -108,7 +108,7 @@ static PyObject *new_set(void) { return PySet_New(NULL); }
  * could end. */
 static PyObject *group_key(live_ws_object *ws, PyObject *group, core_bytes *name) {
   if (core_check_parent() < 0 || !group_of(group, name)) return NULL;
-  /* Must precede the other calls, because the garbage collector can run here, and can run Python code. */
+  /* The set must be created before the key. Creating it can start the garbage collector, which can run Python code. */
   if (!core_keep_first(&ws->groups, new_set)) return NULL;
   if (!PyUnicode_CheckExact(group)) return PyUnicode_FromStringAndSize(name->text, (Py_ssize_t)name->len);
   return Py_NewRef(group);

@@ -20,7 +20,7 @@ void live_ws_publish(core_part *p) {
 }
 
 static int accept_held(live_ws_object *ws) {
-  /* A different thread has accepted the WebSocket by sending the first message. */
+  /* In any other state, a different thread has accepted the WebSocket by sending the first message. */
   if (live_ws_state(ws) != LIVE_WS_OPENING) return 0;
   wsgi_start_object no_fields = {.status = 101, .length = -1};
   core_record *rec = ws->rec;
@@ -36,8 +36,8 @@ static int accept_held(live_ws_object *ws) {
 
 int live_ws_accept(live_ws_object *ws) { return CORE_HELD(ws, accept_held(ws)); }
 
-/* Stores the code and the reason of the client's close frame, if the record has received it. The caller holds the
- * object ws, which guards the list run.batch; the pool's mutex guards the list of inputs. */
+/* If the record has received the client's close frame, stores the code and the reason of that frame. The caller holds
+ * the object ws, which guards the list run.batch; the pool's mutex guards the list of inputs. */
 static void take_close(live_ws_object *ws) {
   ws->code = 1006;
   core_lock();

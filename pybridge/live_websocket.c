@@ -12,9 +12,9 @@ enum { ON_OPEN, ON_MESSAGE, ON_CLOSE, ON_RESUME, CALLBACKS };
 static const char *const names[CALLBACKS] = {"on_open", "on_message", "on_close", "on_resume"};
 static PyObject *name[CALLBACKS];
 
-/* Calls a callback with ws and with those of the arguments second and third that are not NULL. Steals the references to
- * second and third. Returns a new reference to the result, or to None if the application has no such callback, or NULL
- * with an exception. */
+/* Calls a callback with ws, second and third as arguments, but without arguments that are NULL. Steals the references
+ * to second and third. Returns a new reference to the result, or to None if the application has no such callback, or
+ * NULL with an exception. */
 static PyObject *call(live_ws_object *ws, int which, PyObject *second, PyObject *third) {
   PyObject *f = PyObject_GetAttr(core_mount_of(ws->rec)->callable, name[which]),
            *args[] = {(PyObject *)ws, second, third};
@@ -117,8 +117,8 @@ static core_input *next_input(core_record *rec) {
   return in;
 }
 
-/* Marks the record as not queued after its last input and returns 1, or returns 0 if an input has arrived, the client
- * has disconnected, or a different thread has closed the WebSocket. */
+/* If the record has no further input, marks the record as not queued, and returns 1. Returns 0 if an input has arrived,
+ * the client has disconnected, or a different thread has closed the WebSocket. */
 static int comes_to_rest(core_record *rec) {
   core_lock();
   int rests = !rec->inputs.first && !core_is_cancelled(rec) && live_ws_state(rec->run.ws) <= LIVE_WS_OPEN;

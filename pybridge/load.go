@@ -72,8 +72,8 @@ func mainGlobals() *python3.PyObject {
 	return python3.PyModule_GetDict(python3.PyImport_AddModule("__main__"))
 }
 
-// lazyViews reports whether the script uses Django, whose views package fapws must import, because Django would import
-// them at the first request.
+// lazyViews reports whether the script uses Django. Django imports the views of an application only at the first
+// request, so package fapws must import the views during loading.
 func lazyViews() bool {
 	return python3.PyDict_GetItemString(python3.PyImport_GetModuleDict(), "django.core.handlers.wsgi") != nil
 }

@@ -55,7 +55,7 @@ func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.eve
 
 // listen handles the messages of the application, on the event loop.
 func (h *Handler) listen() {
-	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before the messages are taken, as live_channels.c expects
+	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // live_channels.c expects this store to come first
 	var events []Event
 	var purges []string
 	eachMessage(func(kind byte, texts []string) {
@@ -95,7 +95,7 @@ func eachMessage(f func(kind byte, texts []string)) {
 	var n C.size_t
 	all := C.core_messages(&n)
 	defer C.free(unsafe.Pointer(all))
-	cut := func(from *[]byte) (part []byte) { // removes a part, which begins with its length
+	cut := func(from *[]byte) (part []byte) { // removes the first part of *from; each part begins with its length
 		end := 4 + binary.NativeEndian.Uint32(*from)
 		part, *from = (*from)[4:end], (*from)[end:]
 		return part

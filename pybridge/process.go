@@ -51,7 +51,8 @@ func KeepFromChildren(c syscall.Conn) error {
 // ServeForks forks a child for each request that package runtime/source/programs sends on the socket control
 // (contrib/fapws/_fork.py), and returns after the peer has closed the socket. The children serve the mounts of this App
 // with the Timeout, Debug, SendFile and Accel of c. ServeForks must be called instead of Start, on the thread of Load.
-// The process must have no other work, because a child has none of Go's threads, and never returns to Go.
+// The process must have no other work. A child has none of Go's threads, so it runs only C and Python, and never
+// returns to Go.
 func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	objects := c.Look == logfile.Object
 	if objects { // in other formats, the process that logs the output of children adds time and level

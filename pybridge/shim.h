@@ -143,7 +143,7 @@ struct core_request {
   core_span tls_server;             /* the server's certificate in PEM, for the asyncio thread; empty if unknown */
   /* Length of SCRIPT_NAME, and length of the part at its start that comes from a proxy or --root-path. */
   uint32_t script_len, root_len;
-  /* peer_len: environ depends on the head, and on this number of bytes from addr on, which exclude the port. */
+  /* peer_len: number of bytes from addr on, without the port, on which environ depends in addition to the head. */
   uint32_t head_len, peer_len;
   uint8_t version; /* CORE_HTTP10 to CORE_HTTP2 */
   /* Trailers: the client receives trailers of the response. */
@@ -315,9 +315,9 @@ int core_write_object(const char *text, size_t n);
 /* --- core_interp.c: on the thread that becomes Python's main thread ------------ */
 
 /* Runs the file with this absolute path as __main__, and returns 0. If the script raises an exception or calls
- * sys.exit, writes the traceback and returns -1. Then *code is the exit status, and *line is NULL or one line about the
- * error, which the caller must free. If the application's handler for SIGTERM or SIGINT ends the script, sets *code and
- * returns 1. */
+ * sys.exit, writes the traceback, sets *code to the exit status, and returns -1. In that case *line is NULL, or one
+ * line about the error, which the caller must free. If the application's handler for SIGTERM or SIGINT ends the script,
+ * sets *code and returns 1. */
 int core_run_script(const char *path, int *code, char **line);
 /* Must be called with the GIL after code of the user was run or imported. The parameter ok is 0 if that code has failed
  * with an exception: the parameter raised, or the current exception if raised is NULL. The results are those of
@@ -382,8 +382,8 @@ int core_pool_stop(int ms);
 void core_signalled(void);
 /* If no thread has taken rec, removes rec from the queue and ends it. Returns whether rec was in the queue. */
 int core_dequeue_expired(uintptr_t rec);
-/* If the thread still runs the job with this number, makes a second thread replace it (core_mode.replace), and returns
- * 1. */
+/* If the thread with this index still runs the job with this number, makes a second thread take its place
+ * (core_mode.replace), and returns 1. */
 int core_mark_thread_stuck(int thread, uintptr_t rec, unsigned long jobs);
 
 /* --- core_threads.c: without the GIL ----------------------------------------- */
@@ -491,22 +491,23 @@ int64_t live_subscriber_count(const char *name, size_t len);
 
 /* --- live_ipc.c ---------------------------------------------------------------- */
 
-/* Passes a message to the asyncio thread if Python code has requested messages. Returns 1, or 0 if the message was
- * dropped because the queue is full and no earlier message was dropped since the queue was last empty. */
+/* Passes a message to the asyncio thread if Python code has requested messages. Returns 0 if the queue is full and this
+ * message is the first that was dropped since the queue was last empty. Otherwise returns 1, even if the message was
+ * dropped. */
 int live_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n);
 
 /* --- live_groups.c ----------------------------------------------------------- */
 
-/* Places of broadcasts that do not belong to an entry of PATHS. The place of an entry differs from them, because it has
- * several lines. */
+/* Places of broadcasts that do not belong to an entry of PATHS. The place of an entry of PATHS always differs from
+ * these texts, because it has several lines. */
 #define CORE_PLACE_ASGI "asgi"     /* the groups of ASGI WebSockets (fapws.groups) */
 #define CORE_PLACE_PYTHON "python" /* messages between the Python code of processes (live_ipc.c) */
 
 /* =============================================================================
  * Metrics of the Python side.
  *
- * Histograms have the buckets of package metrics, which Go passes to core_count_waits. Their members are atomic,
- * because they are changed under the GIL, but read without it. */
+ * Histograms have the buckets of package metrics, which Go passes to core_count_waits. The members of a histogram are
+ * atomic, because threads change them with the GIL, but read them without the GIL. */
 
 #define CORE_BUCKETS_MAX 32
 
@@ -560,8 +561,8 @@ typedef struct {
 /* --- core_crash.c --------------------------------------------------------------- */
 
 /* From this call on, a crash in C code or a call of os._exit() is reported in one line. The parameter name is the
- * application that is being loaded, during which a crash makes the process exit with status 3, or NULL after the
- * application was loaded. Only one thread at a time is permitted to call the function. */
+ * application that is being loaded, or NULL after the application was loaded. While an application is being loaded, a
+ * crash makes the process exit with status 3. Only one thread at a time is permitted to call the function. */
 void core_crash_watch(const char *name);
 /* Makes a crash also send its line to the socket fd, in a message that begins with the len bytes of the parameter
  * before, at most 64 bytes; must be called once, before core_crash_watch. */

@@ -116,7 +116,7 @@ typedef struct {
   uint8_t sends; /* CORE_SENDFILE and CORE_ACCEL, if buf contains these fields */
   uint8_t joins;
   uint8_t ends;     /* atomic: write() raises RuntimeError, except on the thread of the record */
-  uint32_t writers; /* atomic: number of threads in write(), without the thread of the record */
+  uint32_t writers; /* atomic: number of threads in write(), except the thread of the record */
 } wsgi_start_object;
 
 /* Returns a new or recycled start_response for rec, of the class cls, or of the built-in class if cls is NULL. */
@@ -187,8 +187,8 @@ void wsgi_drop(core_thread *t, core_record *rec);
 /* Whether a response with this status to the request rec has no body (RFC 9110 §6.4.1). */
 int wsgi_bodyless(const core_record *rec, int status);
 PyObject *wsgi_write(PyObject *start, PyObject *data);
-/* After the handler of rec has returned, makes calls of write() on different threads end, and waits until they have
- * returned, perhaps without the GIL. */
+/* After the handler of rec has returned, makes the calls of write() on different threads end, and waits until they have
+ * returned. Releases the GIL during the wait. */
 void wsgi_end_writes(core_record *rec);
 
 /* --- wsgi_answers.c --------------------------------------------------------- */

@@ -59,7 +59,7 @@ static const Py_ssize_t room_of[TEMPLATES] = {[LARGE] = 42};
 static CORE_PER_THREAD PyObject *templates[TEMPLATES];
 static CORE_PER_THREAD wsgi_head *heads[WSGI_HEAD_SLOTS];
 
-/* Later versions of Python do not declare the function, but all versions have it. */
+/* Later versions of Python do not declare the following function, but all versions contain the function. */
 extern PyObject *_PyDict_NewPresized(Py_ssize_t) __attribute__((weak));
 
 static struct {

@@ -90,7 +90,7 @@ int wsgi_take_channel(wsgi_start_object *s, core_part *p) {
   for (char *next, *line; (line = find_line(s, channel, &next));) {
     const char *value = line + strlen(channel) + 2;
     size_t n = (size_t)(next - value) - 2;
-    /* Enough room for all values of the field, so the buffer does not move. */
+    /* The first call makes enough room for all values of the field, so later calls do not move the buffer. */
     if (core_part_reserve(p, s->len + n + 2) < 0) return -1;
     if (!p->channel_len) p->channel_off = p->used;
     if (p->channel_len) memcpy(p->buf + p->used, ", ", 2), p->used += 2;

@@ -34,7 +34,7 @@ static void run_request(core_thread *t, core_record *rec) {
     core_end_timing(&timing, m);
     return;
   }
-  CORE_BEGIN_HOLD_IF(rec->run.start); /* different threads could change the head */
+  CORE_BEGIN_HOLD_IF(rec->run.start); /* otherwise a different thread could change the head now */
   int how = result ? wsgi_answer(t, rec, result) : -1;
   core_end_timing(&timing, m);
   if (UNLIKELY(how < 0)) {
