@@ -212,7 +212,7 @@ func (r *relay) awaitOwn(end time.Time) {
 // arrived handles events from the supervisor, and is called on the goroutine of Parent.listen.
 func (r *relay) arrived(m *pool.Message) {
 	switch {
-	case m.Text == pool.Dropped: // the ID alone permits the publisher to send new events
+	case m.Text == pool.Dropped: // deal then lets the publisher send new events
 	case r.waiting.Load() > mostDown:
 		if !r.overflowed.Swap(true) {
 			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events",

@@ -27,7 +27,7 @@ func (s *service) config() runtime.Config {
 	c := s.conf.Server
 	c.Private = s.private()
 	c.MaxUnsent = s.maxUnsent()
-	// 0 if the memory limit is unknown; the HTTP/2 server then uses its default
+	// If the memory limit is unknown, the value is 0, and the HTTP/2 server uses its default.
 	c.HTTP2.MaxUnread = min(memoryLimit()/8, 12*int64(c.HTTP2.ConnectionWindow))
 	c.Sites.MaxBodyMemory = min(memoryLimit()/8, 96<<20)
 	c.OnIdle = s.memory.Quiet

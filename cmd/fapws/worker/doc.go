@@ -2,13 +2,13 @@
 // also implements the loader, a process that loads the application and forks children (loader.go). With --idle-stop, a
 // worker can be asleep (sleep.go). A serving process loads the applications of a plan and serves them with package
 // runtime. It exchanges events, subscribers and purges with other workers through the supervisor. It ends after a
-// signal or a message from the supervisor. Package command starts a worker. Package supervisor uses the names of the
-// requests that are exchanged (protocol.go).
+// signal or a message from the supervisor. Package command starts a worker. The file protocol.go names the requests
+// that a supervisor and its workers exchange. Package supervisor uses these names.
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the thread that
 // starts Python. A service has one of three roles (role.go): it serves without a supervisor (alone.go), serves as a
-// worker (parent.go), or executes "check --sandbox" (sandbox_check.go). The application is in this process or in a
-// loader (python.go).
+// worker (parent.go), or executes "check --sandbox" (sandbox_check.go). The application runs in the serving process, or
+// with --fork in children of the loader (python.go).
 //
 // # Start
 //
@@ -30,11 +30,11 @@
 // main thread, where the signal interrupts the running handler. If that thread is idle, the event loop runs the
 // script's function: Python writes the number of the signal to a socketpair that the event loop watches.
 //
-// A stop closes listeners and idle connections; listeners of workers stay open in the supervisor. Requests that were
-// already received are answered with Connection: close. After --graceful-timeout, the remaining connections are closed.
-// Then Python's threads end, the script's own threads and atexit functions get 5 s to finish, and Python is finalized.
-// A handler that does not return cannot be stopped. In this case, the process runs the atexit functions on a different
-// thread and exits (stop.go).
+// A process that stops closes its listeners and idle connections. The listeners of workers stay open in the supervisor.
+// Requests that were already received are answered with Connection: close. After --graceful-timeout, the remaining
+// connections are closed. Then Python's threads end, the script's own threads and atexit functions get 5 s to finish,
+// and Python is finalized. A handler that does not return cannot be stopped. In this case, the process runs the atexit
+// functions on a different thread and exits (stop.go).
 //
 // A worker stops gracefully when its channel ends, because this usually means that its supervisor has died. In
 // addition, the kernel reports the death of the supervisor (process.WatchParent).

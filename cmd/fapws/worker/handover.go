@@ -252,8 +252,8 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 		text := ""
 		if _, ok := d.(*exchange.SocketState); ok {
 			text = pool.WebSocket
-			// Events that a WebSocket client caused here must be numbered before events that it causes in the
-			// successor.
+			// Events that a WebSocket client causes in this worker must be numbered before events that the client
+			// causes in the successor.
 			s.relay.awaitOwn(ordered)
 		}
 		raw, err := json.Marshal(d)

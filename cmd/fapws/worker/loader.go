@@ -107,7 +107,7 @@ func endWithServer(control int, hasLoaded *atomic.Bool) {
 }
 
 func (y *python) openLoader(s *service) error {
-	// the same program with the same arguments in the same directory
+	// The loader runs the program of this process, with its arguments and in its directory.
 	cmd := process.Again(false, process.Arguments()...)
 	cmd.Dir = s.plan.Dir
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3), settings.KeptVariable+"="+

@@ -62,7 +62,8 @@ func (p *Parent) check() {
 }
 
 // After the supervisor has died, the kernel kills a worker that does not end by itself: after loadEnd if the worker
-// does not serve yet, otherwise endMargin after the graceful timeout. Each step of the shutdown has a shorter limit.
+// does not serve yet, otherwise endMargin after the graceful timeout. Every single step of the shutdown has a shorter
+// time limit.
 const (
 	loadEnd   = 5 * time.Second
 	endMargin = 7 * time.Second

@@ -168,7 +168,7 @@ func (y *python) stack() string {
 			fmt.Fprintln(&b, line)
 		}
 	} else if h := y.running(); h != nil {
-		_ = h.Stack(&b, stackWait) // the error is ignored, because the text in b names the missing parts
+		_ = h.Stack(&b, stackWait) // ignore the error, because b already says what is missing
 	} else {
 		fmt.Fprintln(&b, appState(y.state.Load()))
 	}

@@ -43,13 +43,13 @@ type signals struct {
 	// the signal HUP means that the terminal that started the server was closed
 	terminal bool
 
-	// until the process serves, signals end it in the same way as they end python3
+	// The process performs a check. Until the process serves, signals end it in the same way as they end python3.
 	checks bool
 
 	registered chan struct{}
 
 	mu       sync.Mutex
-	starting bool // the application starts, and stopStartup waits for an order
+	starting bool // the application starts, and stopStartup waits for a shutdown request
 	serving  bool
 	told     time.Time // time of the first request to stop; zero if none
 	orders   chan shutdownRequest
@@ -66,8 +66,8 @@ func (s *signals) watch() {
 			signal.Notify(s.caught, sig)
 		}
 	}
-	// These signals are for supervisors. By default they would stop a process that also receives them, for example in a
-	// shell job.
+	// TTIN and TTOU control a supervisor. The default action of both signals would suspend this process if they were
+	// sent to all processes of a shell job.
 	signal.Ignore(syscall.SIGTTIN, syscall.SIGTTOU)
 	close(s.registered)
 	for sig := range s.caught {
@@ -187,7 +187,7 @@ type shutdownMode uint8
 
 const (
 	gracefully shutdownMode = iota
-	// like gracefully, but clients notice nothing, because other workers accept new connections
+	// Active requests end as with gracefully. Clients notice nothing, because other workers accept new connections.
 	quietly
 	quickly
 )
