@@ -105,7 +105,8 @@ func TestBroadcastReachesAllClientsInAllProcesses(t *testing.T) {
 		says(t, again, "group x to two")
 		says(t, a, "thread to all")
 		gets(t, again, "to all")
-		for _, c := range []*wstest.Client{a, b} { // The two messages come from different senders, so they may arrive in either order.
+		// The two messages come from different senders, so they may arrive in either order.
+		for _, c := range []*wstest.Client{a, b} {
 			if got := []string{told(t, c), told(t, c)}; !slices.Contains(got, "to two") ||
 				!slices.Contains(got, "to all") {
 				t.Errorf("got %q", got)

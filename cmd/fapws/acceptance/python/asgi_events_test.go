@@ -153,7 +153,8 @@ func TestASGIEventsInTheWrongOrderRaiseInTheApplication(t *testing.T) {
 	})
 }
 
-// saidOf checks the errors that /outcome returns: each must begin as messages says.
+// saidOf checks the errors in the response from /outcome, one for each message. The errors that are not empty must
+// begin with the texts in wanted.
 func saidOf(t *testing.T, name string, a *fapwstest.Answer, messages int, wanted []string) {
 	t.Helper()
 	var said []string

@@ -46,7 +46,8 @@ func TestASGIBackPressureBoundsTheMemoryOfADownload(t *testing.T) {
 	})
 }
 
-// Context variables of a request, of its tasks and of its threads start with the values that they had after the import.
+// In each request, and in its tasks and threads, context variables start with the values that they had after the import
+// of the application.
 func TestASGIContextVariablesBelongToTheirRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/context.py:app")

@@ -9,7 +9,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// A task of the application outlives its request. When the server ends the request, its response may be in any state.
+// A task of the application outlives its request. The cases differ in what the application had sent when the server
+// ended the request.
 func TestASGISendAfterTheEndRaises(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/late.py:app", Complains: true}.Serve(t, m)

@@ -39,7 +39,7 @@ func TestASGILifespanThatStartsOrIsUnsupportedServes(t *testing.T) {
 			{"shutdown failed", "from the lifespan, import", nil, `(?s)lost something.*atexit`, "Traceback"},
 			{"shutdown slow", "from the lifespan, import", nil, `(?s)shut down.*atexit`, "Traceback"},
 		} {
-			// The servers start one after the other, so the test starts only some of them inline.
+			// Starting one server after the other takes long, so the test runs only every third case inline.
 			if m.Inline() && i%3 > 0 {
 				continue
 			}

@@ -164,7 +164,8 @@ func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 		w.Answer().Is(t, `"ignored"`)
 		w.Answer().Is(t, `"ignored"`)
 
-		// The client gets the response at once, and may continue sending the large body until it has read the response.
+		// The client gets the response before it has sent the whole body. It may continue to send the body until it has
+		// read the response.
 		w = s.Dial()
 		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 8000000\r\n\r\n", strings.Repeat("x", 8_000_000))
 		a := w.Answer().Want(t, 403)
@@ -183,7 +184,8 @@ func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 	})
 }
 
-// The application has sent nothing, so the client gets an error, and the application gets http.disconnect.
+// The request body is malformed or too large, and the application has sent nothing yet. The server sends an error to
+// the client, and http.disconnect to the application.
 func TestASGIBrokenBodyGetsAnErrorAndADisconnect(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app", "--max-body-size", "1K")

@@ -17,7 +17,7 @@ func TestASGITimeoutCancelsATaskAndLogsItsPosition(t *testing.T) {
 		w.Send("POST /receives HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
 		s.Until504("/hangs", `cancelled /hangs`)
 		s.Says(`deadline\.py", line \d+, in deeper|deadline\.py:\d+`)
-		// On a busy machine, the task may time out before it starts.
+		// On a busy machine, the request may time out before its task starts.
 		for {
 			x := s.Dial()
 			x.Send(fapwstest.Get("/begun", "Connection: close"))

@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The debugger stops at an exception because of --debug, which --dev includes. A handler that hangs still times out.
-// After "continue" in the debugger, SIGINT stops the server instead of calling the debugger.
+// With --debug, which --dev includes, the debugger may stop at an exception. A handler that hangs outside of the
+// debugger still times out. After "continue" in the debugger, SIGINT stops the server instead of calling the debugger.
 func TestHandlerAtABreakpointDoesNotTimeOut(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import io, pdb, time

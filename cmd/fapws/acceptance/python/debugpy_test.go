@@ -109,7 +109,7 @@ PATHS = [("/", handler)]
 		e.ask("continue", map[string]any{"threadId": stopped})
 		w.Answer().Want(t, 200).Is(t, "value 42")
 	}
-	// The adapter of debugpy would keep standard error open without this.
+	// Otherwise debugpy's adapter process would keep the server's standard error open.
 	c.Close()
 	s.Stop()
 	for line := range strings.Lines(s.Stderr.String()) {

@@ -86,7 +86,8 @@ func TestEnvironHasOnlyTheFieldsOfTheClient(t *testing.T) {
 				}
 			}
 		}
-		// The server reuses cached objects for the fields of later requests on the connection.
+		// For later requests on the same connection, the server uses cached Python strings for header fields that are
+		// the same.
 		w := s.Dial()
 		for range 5 {
 			if got := w.Fetch("/app/x").Want(t, 200).Object(t); got["PATH_INFO"] != "/x" || got["own"] != nil ||

@@ -6,7 +6,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Variables called TIMEOUT, SERVER or THREADS are settings only in a module that also has PATHS.
+// The global variables TIMEOUT, SERVER and THREADS are settings only if the module also has PATHS.
 func TestGlobalsOfWSGIAndASGIModulesAreNotSettings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

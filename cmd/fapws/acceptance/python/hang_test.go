@@ -25,7 +25,8 @@ func hanging(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Serv
 	return fapwstest.Command{Script: "hang.py", Args: []string{folder}, Flags: flags}.Serve(t, m), folder
 }
 
-// unblock lets the blocked handlers continue. One handler reads a byte, the others read the end of the file.
+// unblock ends the wait of all handlers that read from the FIFO. One handler reads a byte, and the others read the end
+// of the file.
 func unblock(t *testing.T, folder string) {
 	t.Helper()
 	f, err := os.OpenFile(folder+"/fifo", os.O_WRONLY, 0)
@@ -33,20 +34,20 @@ func unblock(t *testing.T, folder string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	// EPIPE means that the handler has opened the file, and has then ended by an exception.
+	// EPIPE means that the handler has opened the FIFO, and has then closed it because of an exception.
 	if _, err := f.Write([]byte{0}); err != nil && !errors.Is(err, syscall.EPIPE) {
 		t.Fatal(err)
 	}
 }
 
-// started is a request whose handler runs; its status is 0 if the connection breaks.
+// A started is a request whose handler is running. Its status is 0 if the connection breaks.
 type started struct {
 	*fapwstest.Client
 	answer chan *fapwstest.Answer
 }
 
-// starts requests target until its handler has written another line to file. If --timeout is a few seconds, a request
-// may time out on a busy machine before its handler runs.
+// The method starts sends requests for target until a handler has written one more line to file. If --timeout is a few
+// seconds, a request may time out on a busy machine before its handler runs.
 func starts(s *fapwstest.Server, target, file string) *started {
 	s.T.Helper()
 	lines := func() int {
@@ -134,7 +135,7 @@ func TestPiecesAreSentBeforeTheNextPieceIsMade(t *testing.T) {
 		for _, target := range []string{"/pieces", "/written"} {
 			s, folder := hanging(t, m)
 			w := s.Dial()
-			// In inline mode, another thread than that of the event loop sends pieces after these requests.
+			// After these requests, a server in inline mode sends pieces on a thread other than the event loop's.
 			for range 20 {
 				w.Fetch("/quick100").Is(t, strings.Repeat("piece", 100))
 			}
@@ -382,13 +383,14 @@ func TestClientThatDisconnectsEndsItsRequest(t *testing.T) {
 	})
 }
 
-// Steady threads are for database drivers that keep a connection for each thread.
+// If requests arrive one after the other, the same thread runs them all. This suits database drivers that keep a
+// connection for each thread.
 func TestSteadyThreadsRunHandlers(t *testing.T) {
 	t.Parallel()
 	const together = "3"
 	s, _ := hanging(t, fapwstest.Threads, "--threads", "8")
 	seen := map[string]bool{}
-	// The client of /lasting gets its response before the thread has finished the request.
+	// The thread that handles /lasting continues for a while after the client has got the response.
 	for _, path := range []string{"/ident", "/lasting"} {
 		for range 30 {
 			seen[s.Get(path, 200).Text] = true

@@ -104,7 +104,8 @@ func TestClientThatClosesItsSideOfTLSHasDisconnected(t *testing.T) {
 	fapwstest.FileSays(t, folder+"/left", "yes\nyes\n")
 }
 
-// Since the earlier request, other requests have used its thread and its memory.
+// A handler keeps the function fapws.disconnected of its request. Later requests use the same thread and memory, but
+// must not change the function's result.
 func TestFunctionOfAnEarlierRequestKeepsItsLastResult(t *testing.T) {
 	t.Parallel()
 	s, folder := leaving(t, fapwstest.Threads, "--threads", "1")

@@ -25,7 +25,7 @@ func TestPATHSMixesFunctionsClassesApplicationsAndFiles(t *testing.T) {
 	w.Send("OPTIONS /item HTTP/1.1\r\nHost: x\r\n\r\n")
 	w.Answer().Want(t, 204).Field(t, "Allow", allowed)
 	for _, c := range []struct{ path, body string }{
-		// An object is created for each request, but not for a 405 response or OPTIONS.
+		// The server creates an object of the class for each request, except for a 405 response and for OPTIONS.
 		{"/made", "5"},
 		{"/count", "1"}, {"/count", "2"},
 	} {

@@ -10,7 +10,7 @@ import (
 
 // These cases are from public tests of other servers.
 
-// The cases are from tests/wsgi/headers.py of mod_wsgi, and headers.py of bjoern.
+// These header fields are from tests/wsgi/headers.py of mod_wsgi, and from headers.py of bjoern.
 func TestFieldsOfOtherServersTestsAreSent(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "peers.py")

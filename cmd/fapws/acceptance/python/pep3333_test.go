@@ -12,8 +12,8 @@ import (
 
 type breach struct{ object, function, text, want string }
 
-// breaches lists applications of pep3333.py and their warnings. The warning of an application must name the line that
-// contains the text, in the function that the warning names.
+// breaches lists the applications in pep3333.py that violate PEP 3333, with the warning for each. The warning must name
+// the function, and the line in it that contains text.
 var breaches = []breach{
 	{"items", "items", "ok(", "an item of the body is a str; it must be bytes"},
 	{"array", "array", "ok(", "an item of the body is a bytearray;"},

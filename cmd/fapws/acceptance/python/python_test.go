@@ -14,7 +14,7 @@ import (
 
 func TestScriptHasTheSameIdentityAsUnderPython3(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		// The directory is a link, so ".." is the parent directory of the target of the link.
+		// The directory is a symbolic link, so ".." is the parent of the directory to which the link points.
 		link := t.TempDir() + "/link"
 		fapwstest.Must(t, os.Symlink(fapwstest.Testdata(t, "asgi"), link))
 		for _, c := range []struct{ dir, script string }{
@@ -51,7 +51,8 @@ func TestPYTHONPATHIsUsed(t *testing.T) {
 	})
 }
 
-// The executable was copied without its Python package. Without this check, a script would fail at its first request.
+// The executable was copied without its Python package. The server checks this at the start; otherwise, a script would
+// fail at its first request.
 func TestMissingPackageEndsTheStart(t *testing.T) {
 	t.Parallel()
 	if fapwstest.IsWheel(t) {

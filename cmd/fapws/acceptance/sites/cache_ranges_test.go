@@ -8,7 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A range of the page (RFC 9110 §14.2) is sent only if the copy of the client is of the same page (§13.1.5).
+// With If-Range, the server sends a range (RFC 9110 §14.2) only if the client's partial copy has the same ETag or date
+// as the cached page (§13.1.5).
 func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 	t.Parallel()
 	p := servePages(t, fapwstest.Threads)

@@ -236,7 +236,7 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 			for _, target := range []string{"/ttl/a", "/ttl/a?x", "/ttl/b?Fapws-Cache-Tags=news", "/anyone"} {
 				p.fillAll(target, workers)
 			}
-			// While a worker is busy, its report has no counts.
+			// Repeat the request, because the report of a busy worker has no counts.
 			waittest.Eventually(t, "four pages in each worker", func() bool {
 				return cacheReportOf(p.Server).Entries == int64(4*workers)
 			})
@@ -268,7 +268,7 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 				t.Fatal(stderr)
 			}
 		}
-		// When the response of a handler that purges a page arrives, the page has left the cache.
+		// After a handler that purges a page has responded, requests no longer get the page from the cache.
 		p.Client = p.Server.Dial()
 		p.saysOf("/ttl/c", "miss hit")
 		p.asks("GET", "/forget?/ttl/c").Is(t, "forgotten")

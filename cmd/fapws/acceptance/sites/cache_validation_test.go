@@ -219,7 +219,8 @@ func TestCacheUpdatesThePageByA304(t *testing.T) {
 	}
 }
 
-// If the upstream got Accept-Encoding, it might use a coding that other clients cannot read.
+// The key of a cached page contains only the codings that the cache knows. The server removes all other codings from
+// Accept-Encoding, because other clients with the same key could not read them.
 func TestUpstreamDoesNotGetCodingsThatAreNotInTheKey(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true")

@@ -140,8 +140,8 @@ headers = { "X-Frame-Options" = "SAMEORIGIN" }
 	}
 }
 
-// The rule that protects a path is an entry of PATHS or belongs to a route. The framework gets the target of the
-// request as the client has sent it.
+// An entry of PATHS or a route protects a path in a framework, such as /d/admin. The framework gets the request target
+// exactly as the client has sent it.
 func TestSpellingsOfPathsDoNotBypassGuardsOfFrameworks(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "django")
@@ -177,7 +177,7 @@ def guard(environ, start_response):
 `
 	for _, kind := range []struct {
 		name string
-		// files to serve with their fapws.toml; without fapws.toml, shops.py is served
+		// files of the site; the server uses fapws.toml if it is among them, and otherwise serves shops.py
 		files map[string]string
 		shops []string
 	}{

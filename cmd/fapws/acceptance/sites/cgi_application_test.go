@@ -68,8 +68,8 @@ func TestCGIApplicationRunsPrograms(t *testing.T) {
 	})
 }
 
-// A program that a handler starts (CGIApplication) can redirect only to paths below --root-path, like a program in
-// PATHS.
+// A handler starts a program by calling a CGIApplication. Like a program in PATHS, this program can make local
+// redirects only to paths that begin with --root-path.
 func TestLocalRedirectStaysBelowTheRootPath(t *testing.T) {
 	folder := t.TempDir()
 	for name, text := range map[string]string{

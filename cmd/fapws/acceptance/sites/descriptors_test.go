@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Requests of one client wait for an upstream that does not answer. They may use only a share of the file descriptors,
-// also over HTTP/1, so that another client gets responses.
+// Requests of one client wait for an upstream that does not answer. The server limits how many file descriptors the
+// requests of one client use, so that other clients still get responses.
 func TestRequestsThatWaitForAnUpstreamLeaveDescriptorsToOthers(t *testing.T) {
 	for name, route := range map[string]string{
 		"proxy":   `proxy = "http://%s"`,
@@ -58,7 +58,8 @@ func TestRequestsThatWaitForAnUpstreamLeaveDescriptorsToOthers(t *testing.T) {
 	}
 }
 
-// A trusted proxy that forwards no address has many clients, so its requests have no share of one client.
+// A trusted proxy that does not forward client addresses has many clients. The server therefore does not limit its
+// requests to the share of one client.
 func TestTrustedProxyThatForwardsNoAddressHasNoShareOfDescriptors(t *testing.T) {
 	t.Parallel()
 	silent, err := net.Listen("tcp", "127.0.0.1:0")

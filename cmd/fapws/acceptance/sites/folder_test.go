@@ -240,11 +240,11 @@ func TestGigabyteToSlowClientsNeedsNoMemory(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// The server would release memory if no client were connected.
+	// Keep one client connected, because the server releases memory when no client is connected.
 	sitting := s.Dial()
 	defer sitting.Close()
 	one := slow()
-	// The first bytes need more memory, because threads start and buffers grow.
+	// Read some bytes before measuring memory, because at first threads start and buffers grow.
 	reads(one, 16<<20)
 	memory := s.RSS()
 	for range 80 {
@@ -270,8 +270,8 @@ func TestGigabyteToSlowClientsNeedsNoMemory(t *testing.T) {
 	})
 }
 
-// The server has already announced the length of the file, so it ends the connection. Later requests get the shorter
-// file.
+// The server has already sent the Content-Length of the whole file, so it closes the connection without sending the
+// missing bytes. Later requests get the shorter file.
 func TestFileThatIsTruncatedWhileItIsSentEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	const size = 30 << 20

@@ -164,7 +164,7 @@ func TestUserCommandAddsAndRemovesUsers(t *testing.T) {
 	}
 }
 
-// If the new file is damaged, the users remain the same.
+// The server notices changes of the file. If the changed file is damaged, the server keeps the previous users.
 func TestUsersOfAFileLogInByBasicAuthentication(t *testing.T) {
 	t.Parallel()
 	sha := func(password string) string {
@@ -416,7 +416,8 @@ func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 		{code, "short", "short", "at least 8 characters"},
 	} {
 		v.logIn("ann", wrong.password, "/in", "code", wrong.code, "again", wrong.again).want(t, 403, wrong.want)
-		// If the code is right and the password is not accepted, the form keeps the code and asks for another password.
+		// If the code is right but the server rejects the new password, the form keeps the code and asks for a
+		// different password.
 		kept := ""
 		if wrong.code == code {
 			kept = code

@@ -125,8 +125,8 @@ func phpWorks(t *testing.T, how string) {
 	<-s.Exited
 }
 
-// The script of the setting front answers paths without a file. If the command is not php-cgi, the server does not
-// start it repeatedly.
+// The setting "front" names a script that handles paths for which no file exists. If the configured command is not
+// php-cgi, the server does not start the command again and again.
 func TestPHPProcessesThatHangOrAreIdleEnd(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")

@@ -142,7 +142,7 @@ func TestClientsOfATrustedProxyHaveTheirOwnRates(t *testing.T) {
 	}
 }
 
-// curl would report a connection that is reset while it sends.
+// The server rejects the upload while curl sends. curl would fail if the server reset the connection.
 func TestUploadThatExceedsTheRateGets429(t *testing.T) {
 	t.Parallel()
 	s := limited(t, "[[host]]\napp = \"app:app\"\nrate = \"1/h burst 1\"\n")
@@ -332,7 +332,7 @@ func TestRequestsBeyondMaxActiveWaitAndLeaveThreadsToOthers(t *testing.T) {
 	s.Get("/other", 200).Is(t, "/other 0  2 2")
 	s.Get("/open", 200)
 	all.Wait()
-	// the client may have left after its report began
+	// the client that leaves may have disconnected before or after its report began
 	if got := s.Get("/other", 200).Text; got != fmt.Sprint("/other 0  2 ", n) && got != fmt.Sprint("/other 0  2 ", n+1) {
 		t.Error(got)
 	}

@@ -292,8 +292,8 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 	}
 }
 
-// The proxy removes the fields of the connection and of channels. The proxy forwards a request body while the body
-// arrives.
+// The proxy removes hop-by-hop fields such as Connection, and the fields that control channels of fapws. The proxy
+// forwards a request body while the body arrives.
 func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})

@@ -74,7 +74,7 @@ func TestXSendfileOfAnErrorOrMissingFileFails(t *testing.T) {
 	w := s.Dial()
 	w.Fetch(sendURL("failed", "", "X-Sendfile: one.txt")).Want(t, 500, "Internal Server Error")
 	w.Fetch(sendURL("replaced", "", "X-Sendfile: one.txt")).Want(t, 500, "not a file")
-	// The server does not interpret X-Accel-Redirect for this application, so the client gets the field.
+	// X-Accel-Redirect is not enabled for this application, so the server forwards the field to the client.
 	w.Fetch(sendURL("list", "", "X-Accel-Redirect: /p/one.txt")).Is(t, "droppedtoo").Field(t, "X-Accel-Redirect",
 		"/p/one.txt")
 	w.Fetch(sendURL("list", "", "X-Sendfile:  ")).Is(t, "droppedtoo").Field(t, "X-Sendfile", "")

@@ -136,7 +136,7 @@ func TestStaticFileOutsideTheRootIsNotServed(t *testing.T) {
 	s.Get("/static/one.txt", 200).Is(t, "0123456789")
 }
 
-// If clients request many large files at the same time, a request waits up to a second.
+// The server limits how many large files it compresses at the same time. Further requests wait for up to a second.
 func TestCompressionOfLargeFilesNeedsLittleMemory(t *testing.T) {
 	t.Parallel()
 	s, folder := site(t, fapwstest.Threads)

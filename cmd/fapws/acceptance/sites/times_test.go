@@ -66,7 +66,7 @@ type parts struct {
 	Upstream  *int64 `json:"upstream_us"`
 }
 
-// A part that a request does not have is null. The fields of the application stay.
+// In the log, the time of a phase that did not happen is null. Server-Timing fields of the application remain.
 func TestTimesOfARequestAreInTheLogAndInServerTiming(t *testing.T) {
 	modes := append(fapwstest.Modes[:len(fapwstest.Modes):len(fapwstest.Modes)], fapwstest.Forks)
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
@@ -134,7 +134,7 @@ func TestTimesOfARequestAreInTheLogAndInServerTiming(t *testing.T) {
 	})
 }
 
-// The handler of a request that times out has no times, and a format string has a dash.
+// If a handler times out, the log has a dash instead of the handler's times.
 func TestTimesOfAFormatString(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

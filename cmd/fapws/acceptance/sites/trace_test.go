@@ -129,7 +129,7 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 		})
 	}
 	fields := []string{"If-None-Match: x"}
-	for i := range 98 { // With Host, this is the maximum number of fields.
+	for i := range 98 { // with the other fields of the request, the maximum number
 		fields = append(fields, fmt.Sprintf("X-%d: 1", i))
 	}
 	ask("/cached", fields...)

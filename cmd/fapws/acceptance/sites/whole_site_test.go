@@ -82,8 +82,9 @@ allow = ["all"]
 	s.Ask(fapwstest.Get("http://closed.lan/all/", right)).Want(t, 200).Is(t, "index")
 }
 
-// The other sources are files, other routes, programs and the application of the host. The rules apply if the path is
-// below the prefix of the route or matches its pattern.
+// A route that names no source of responses has only rules, such as auth. The rules apply to paths that match the
+// prefix or the pattern of the route, whether the response comes from a file, a program, the application, or another
+// route.
 func TestRouteWithoutAKindHasRulesForOtherSources(t *testing.T) {
 	t.Parallel()
 	s, _ := configured(t, fapwstest.Threads, `

@@ -33,7 +33,7 @@ class Reading:
 
 
 def pieces(environ, start_response):
-    """Sends the same bytes as /large, but returns them by an iterator."""
+    """Sends the same bytes as /large, in pieces that an iterator yields."""
     for i in range(0, len(LARGE), 50_000):
         yield LARGE[i : i + 50_000]
 

@@ -115,4 +115,5 @@ PATHS = [
     ("/number", number),
     ("/mixed", mixed),
 ]
-PATHS.sort(key=lambda entry: entry[0], reverse=True)  # the first prefix wins: "/strlist" before "/str"
+# The first matching prefix wins, so "/strlist" must precede "/str".
+PATHS.sort(key=lambda entry: entry[0], reverse=True)

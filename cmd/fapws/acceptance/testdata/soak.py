@@ -51,7 +51,7 @@ async def pieces(scope, receive, send):
 
 
 async def refuses(scope, receive, send):
-    """Answers after it has read one piece of the body."""
+    """Rejects a request after reading one piece of its body."""
     await receive()
     await send({"type": "http.response.start", "status": 403, "headers": [(b"content-length", b"6")]})
     await send({"type": "http.response.body", "body": b"enough"})

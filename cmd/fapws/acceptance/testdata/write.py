@@ -1,4 +1,4 @@
-"""Calls write() with other results, without end, and in wrong ways."""
+"""Calls write() before returning other results, in an endless loop, and in ways that PEP 3333 forbids."""
 import os
 import sys
 
@@ -69,7 +69,8 @@ def generator(environ, start_response):
 
     def rest():
         yield b"one,"
-        # PEP 3333 forbids this call of write(), but the server keeps the order of the data.
+        # PEP 3333 forbids calling write() while the iterable is running. The server accepts the call and keeps the
+        # order of the data.
         write(b"between,")
         yield b"two"
 

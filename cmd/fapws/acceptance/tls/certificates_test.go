@@ -60,7 +60,7 @@ func TestReplacedCertificateIsUsedWithoutARestart(t *testing.T) {
 		s.Signal(syscall.SIGHUP)
 		becomes(t, s, third)
 		if m.Workers() {
-			return // The worker has closed the previous connection.
+			return // A reload replaces the worker, which closes the connection.
 		}
 		old.Fetch("/show/x").Want(t, 200)
 	})
@@ -192,7 +192,7 @@ func TestKeysThatOnlyRootMayReadAreReadWithUserFlag(t *testing.T) {
 			s.Upgrade()
 		}
 	}
-	// The process of the previous program that reads the keys may still be ending.
+	// One process reads the keys as root. This process of the previous program may not have ended yet.
 	fapwstest.Eventually(t, "one process is root, which reads keys", func() bool {
 		roots := 0
 		for _, pid := range s.Family() {

@@ -310,8 +310,8 @@ func TestClientCertificateRulesThatConflictAreReportedInOneLine(t *testing.T) {
 	}
 }
 
-// The TLS handshakes of clients without a valid certificate fail. Clients over plain HTTP, which cannot send a
-// certificate, get no page.
+// The TLS handshake of a client without a valid certificate fails. Requests over plain HTTP are rejected, because their
+// clients cannot send a certificate.
 func TestCertReqsRequiredRejectsClientsWithoutAValidCertificate(t *testing.T) {
 	t.Parallel()
 	ca, strangers := certtest.NewAuthority(t), certtest.NewAuthority(t)

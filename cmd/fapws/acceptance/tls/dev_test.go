@@ -83,8 +83,8 @@ func TestDevAnswersByNewCodeOverTLSAndHTTP2(t *testing.T) {
 	}
 }
 
-// The client has connected before the change and sends its first request while the new code loads. Only the old process
-// has the TLS keys of the connection, so the client must connect again.
+// The client connects before the code changes, and sends its first request while the new code loads. Only the old
+// process has the TLS keys of the connection, so the client must connect again.
 func TestDevSendsAnOldUnusedTLSConnectionToTheNewCode(t *testing.T) {
 	const text = "import time; time.sleep(0.3)\n" +
 		"def handler(environ, start_response):\n" +

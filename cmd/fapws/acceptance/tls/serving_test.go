@@ -111,8 +111,8 @@ func TestRawSocketOfALibraryUsesTLS(t *testing.T) {
 	}
 }
 
-// Connections with TLS cannot move to another worker. A stream of events ends after a complete event, and its client
-// reconnects and gets the events that it has missed.
+// A TLS connection cannot move to a different worker. At a reload, a stream of events ends after a complete event. Its
+// client reconnects and gets the events that it has missed.
 func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Workers)
@@ -175,7 +175,8 @@ func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
 	}
 }
 
-// The connection has not had a request yet. Clients do not repeat the first request of a connection if it fails.
+// No request was sent on the connection yet, so the server must not close the connection at a reload: clients do not
+// retry the first request on a connection.
 func TestNewConnectionOverTLSStaysOpenAtAReload(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, config := secured(t, m, "--max-requests", "1000000")

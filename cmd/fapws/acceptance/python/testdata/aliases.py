@@ -15,7 +15,8 @@ assert fapws.contrib.headers.redirect is fapws4.contrib.headers.redirect is head
 
 
 def built_in(environ, start_response):
-    """The script does not import the classes, so environ is a plain dict. start_response has the same methods."""
+    """This script does not import Environ and Start_response. Therefore, environ is a plain dict, but start_response
+    has the methods of Start_response."""
     start_response.set_cookie("c", "v")
     start_response("200 OK", [])
     return repr(type(environ))

@@ -14,7 +14,7 @@ def needs(db, environ, start_response, *, debug):
 
 
 def none():
-    """Has no parameters. The decorator adds the two parameters of a handler."""
+    """Has no parameters. functools.wraps copies this signature to a handler, which has two parameters."""
 
 
 @functools.wraps(none)

@@ -59,7 +59,7 @@ def real(name, skip=0):
 
 def partly_read(name):
     f = real(name)
-    f.readline()  # The buffer of the file has read more than tell() says.
+    f.readline()  # The buffer has read more of the file than tell() reports.
     return f
 
 
@@ -115,7 +115,7 @@ def application(environ, start_response):
     opened = KINDS[query["kind"]](query.get("name"))
     size = [int(query["block"])] if "block" in query else []
     wrapped = environ["wsgi.file_wrapper"](opened, *size)
-    if "through" in query:  # Some middlewares read each block, like this.
+    if "through" in query:  # a generator, as some middlewares return
         return (block for block in wrapped)
     return wrapped
 

@@ -168,7 +168,7 @@ class Lasting:
 
 
 def lasting(environ, start_response):
-    # Without a GIL, another thread could take the next request meanwhile.
+    # In builds without the GIL, a different thread could handle the next request meanwhile.
     if getattr(sys, "_is_gil_enabled", lambda: True)():
         environ["lasting"] = Lasting()
     return str(threading.get_ident())

@@ -1,5 +1,5 @@
-"""Handlers whose clients disconnect. They write whether they notice this to files in the directory of the first
-argument."""
+"""Handlers whose clients disconnect. Each handler writes to a file in the directory argv[1] whether it has noticed the
+disconnect."""
 import asyncio
 import os
 import sys
@@ -58,7 +58,7 @@ def writes(environ, start_response):
 
 
 def sends(environ, start_response):
-    """A generator that yields one piece, which may be the whole response."""
+    """Waits until its client has disconnected, and then yields two pieces."""
     while not environ["fapws.disconnected"]():
         time.sleep(0.002)
     yield "one "

@@ -1,4 +1,4 @@
-"""PATHS with single and nested WSGI middlewares. The profile page shows how much time they need."""
+"""PATHS with single and nested WSGI middlewares, and a profile page that shows how much time the middlewares take."""
 import threading
 import time
 from wsgiref.validate import validator

@@ -4,7 +4,7 @@ reused = [TEXT, ("X-Count", "0")]
 
 
 class Name(str):
-    """A subclass of str. Frameworks use such classes for strings that need no escaping."""
+    """A subclass of str, like the classes that frameworks use for strings that need no HTML escaping."""
 
 
 def fields(environ, start_response):

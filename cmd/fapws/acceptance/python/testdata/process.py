@@ -35,7 +35,7 @@ def fork(environ, start_response):
     pid = os.fork()
     if pid == 0:
         if environ["QUERY_STRING"] == "returns":
-            return "from the child"  # The response of the child process must reach no client.
+            return "from the child"  # No client must receive this response of the child process.
         if environ["QUERY_STRING"] == "raises":
             raise SystemExit(7)
         os._exit(len([str(i) for i in range(7)]))

@@ -35,7 +35,7 @@ def early(environ, start_response):
 
 
 def replaced(environ, start_response):
-    """Replaces the head of a response. PEP 3333 allows this with exc_info while the head was not sent yet."""
+    """Replaces the head of a response. With exc_info, PEP 3333 permits this until the head is sent."""
     start_response("200 OK", [("X-First", "1")])
     try:
         raise ValueError("to be replaced")

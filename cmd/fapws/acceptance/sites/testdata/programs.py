@@ -14,7 +14,7 @@ def guarded(environ, start_response):
     if environ.get("HTTP_X_PASS") != "yes":
         start_response("403 Forbidden", [("Content-Type", "text/plain")])
         return [b"no"]
-    environ["wsgi.input"].read(10)  # The program also gets these bytes of the body.
+    environ["wsgi.input"].read(10)  # The program gets the whole body, including these bytes.
     start_response.add_header("X-Guard", "seen")
     start_response.set_cookie("guard", "1")
     return (timed if "HTTP_X_TIMED" in environ else programs)(environ, start_response)

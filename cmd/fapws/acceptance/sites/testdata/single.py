@@ -1,4 +1,4 @@
-"""A server with one thread. It serves one connection until the connection is closed."""
+"""An upstream server with one thread. While one connection is open, it serves no other connection."""
 
 from http.server import BaseHTTPRequestHandler, HTTPServer
 

@@ -6,7 +6,7 @@ import os
 import sys
 
 case = os.environ.get("CASE", "plain")
-# "later" applies to processes that start after the test has created a file.
+# A case that ends with "later" applies only to processes that start after the test has created the file GO_ON.
 if case.endswith(" later"):
     case = case[:-6] if os.path.exists(os.environ["GO_ON"]) else "plain"
 variable = contextvars.ContextVar("variable", default="unset")
