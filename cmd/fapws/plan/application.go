@@ -30,7 +30,8 @@ type Application struct {
 }
 
 // findApplication resolves the argument APP. A name that ends in .py, contains a slash, or is an existing file is the
-// path of a script. Every other name is a module, which is searched for in the directory folder first.
+// path of a script. Every other name is a module. The directory in the parameter folder is searched for the module
+// first.
 func findApplication(name, folder string, conf settings.Config) (a Application, err error) {
 	place, object := settings.SplitApp(name)
 	a.Object, a.Interface, a.Factory, a.Import = object, conf.Interface, conf.Factory, true
@@ -62,9 +63,9 @@ func isScript(place string) bool {
 		!settings.IsFile(filepath.Join(place, "__init__.py"))
 }
 
-// moduleSource returns the source of a module if the module is a file in the directory first or in one of the
-// directories others. If first is "", it stands for the current directory. If only Python can find the module, the
-// result is nil.
+// moduleSource returns the source of a module if the module is a file in the directory that the parameter first names,
+// or in a directory that the parameter others lists. If first is "", it stands for the current directory. If only
+// Python can find the module, the result is nil.
 func moduleSource(name, first string, others []string) []byte {
 	path := strings.ReplaceAll(name, ".", "/")
 	for _, folder := range append([]string{first}, others...) {
@@ -77,8 +78,9 @@ func moduleSource(name, first string, others []string) []byte {
 	return nil
 }
 
-// HasPATHS reports whether the application is the global variable PATHS of the script or module. The source must seem
-// to define PATHS, and neither APP nor the settings may select a different object or an interface.
+// HasPATHS reports whether the application is the global variable PATHS of the script or module. This is the case if
+// the source contains the name PATHS, APP names no object in the script or module, and the settings select neither a
+// factory nor one of the interfaces WSGI and ASGI.
 func (a *Application) HasPATHS() bool {
 	return a.Object == "" && !a.Factory && a.Interface != "wsgi" && a.Interface != "asgi" && settings.HasWord(a.Source,
 		"PATHS")
@@ -154,7 +156,7 @@ func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 	case b.parts.Pending:
 		return []exchange.Mount{{Pending: true}}, nil
 	case contents == nil:
-		return nil, nil // without loaded applications, Check validates everything except their entries
+		return nil, nil // without loaded applications, Check cannot validate entries of PATHS
 	}
 	names := b.plan.Site.Apps()
 	i := slices.IndexFunc(names, func(a SiteApplication) bool { return a.Name == r.App.Name })

@@ -79,7 +79,7 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 	settings.InheritTable(&c.Files, &conf.Options, c.At)
 	if users := conf.LoginUsers; users != "" && (c.Login == nil ||
 		p.Settings.Source("login").Level != settings.FromFile) {
-		// --login overrides the key login unless the same file sets both
+		// The setting --login overrides the key login, unless the configuration file contains both.
 		c.Login = &Login{Enabled: true, At: c.At, Users: users}
 	}
 	for i, a := range c.Asks(conf) {
@@ -115,8 +115,9 @@ type Built struct {
 	// Private lists files that no site may serve.
 	Private *static.Private
 
-	// Reads and Writes list the directories that contain users and sessions, whose files are replaced while the sites
-	// are served.
+	// Reads and Writes list directories that the login needs in a sandbox. Reads contains the directories of the user
+	// files, and Writes contains the directory of the sessions. Directories are listed instead of files, because the
+	// files can be replaced while the sites are served.
 	Reads, Writes []string
 
 	pool    *backend.Pool

@@ -133,8 +133,8 @@ func (b *builder) php(h *Host, r *Route) ([]exchange.Mount, error) {
 
 const phpGrace = 5 * time.Second // how long a shutdown waits until PHP has finished active requests
 
-// fastcgi adds mounts for a FastCGI server, which pass matching programs in the root to the server if the key match is
-// set, and otherwise all paths.
+// fastcgi adds mounts for a FastCGI server. If the key match is set, requests for the matching programs in the root are
+// passed to that server. Otherwise all requests are passed to it.
 func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	o := r.FastCGI.FastCGIOptions
 	root := r.Root

@@ -56,7 +56,7 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 }
 
 // shareApp sets the application at the top of the file for all hosts that have neither an application nor a root. If a
-// previous call has set the application before for a host, shareApp replaces it.
+// previous call has set the application in the parameter before for a host, shareApp replaces that application.
 func (c *SiteConfig) shareApp(before SiteApplication) {
 	for _, h := range c.Hosts {
 		if h.Root == "" && h.App.Name == before.Name && !h.At.Set("app") {
@@ -155,7 +155,7 @@ type Reach struct {
 	Abstract bool // an upstream is reached through an abstract unix socket ("@name")
 	Programs bool
 	Uploads  []string
-	Files    []string // files that contain users
+	Files    []string // user files in htpasswd format
 }
 
 func (c *SiteConfig) Reach() (r Reach) {

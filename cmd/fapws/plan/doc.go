@@ -15,11 +15,11 @@
 // application sees the same paths as without the route (Mount.Within), so that a cache or a password can apply to only
 // some paths. If a route names a different application, that application is mounted at the route's prefix.
 //
-// Without an application, Python is not initialized, to save memory. Python must start on its final thread, so it must
-// be known before the script runs whether handlers run inline. Therefore settings/peek.go searches the text of the
-// script for THREADS = 0. Plan.ReadScript checks this result after the script has run. Each worker reads the
-// configuration file itself, so a reload with an invalid file fails like a reload with broken code. The supervisor
-// rereads the file only to report which changed settings require a restart.
+// Without an application, Python is not initialized, to save memory. Python cannot move to another thread after its
+// start, so it must be known before the script runs whether handlers run inline. Therefore settings/peek.go searches
+// the text of the script for THREADS = 0. Plan.ReadScript checks this result after the script has run. Each worker
+// reads the configuration file itself, so a reload with an invalid file fails like a reload with broken code. The
+// supervisor rereads the file only to report which changed settings require a restart.
 //
 // # The application
 //
@@ -31,7 +31,7 @@
 // # Sites
 //
 // readSites decodes the hosts and routes in the configuration file. Build converts them to the []exchange.Site of a
-// server. This part does not depend on Python.
+// server. This part of the package does not depend on Python.
 //
 //   - config.go decodes keys at the top of the file that are not settings.
 //   - host.go defines the tables [[host]] and [[host.route]], with one field for each key. Decoding checks types and

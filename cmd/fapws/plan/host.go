@@ -95,8 +95,9 @@ type part struct {
 	mounts []exchange.Mount
 }
 
-// table returns the mounts of the parts. A route that has only rules applies them to the mounts of all later parts, for
-// paths under the prefix of the route. To do so, table adds copies of those mounts with the rules.
+// table returns the mounts of the parts. If the route of a part has only rules, these rules apply to the mounts of all
+// parts that follow in the list, for paths under the prefix of the route. For this purpose, table adds copies of these
+// mounts, with the rules.
 func (b *builder) table(parts []part) (table []exchange.Mount) {
 	for i, p := range parts {
 		table = append(table, p.mounts...)
@@ -177,13 +178,14 @@ func (b *builder) rootFiles(h *Host, r *Route, fall bool) []exchange.Mount {
 }
 
 // filesUnder adds mounts for a route without a kind, which apply the route's keys to the host's files that match the
-// route. Later parts of the table handle missing files.
+// route. Requests for missing files are handled by the mounts that follow in the host's table.
 func (b *builder) filesUnder(h *Host, r *Route) []exchange.Mount {
 	under := *r
 	under.Prefix, under.Folder = "", h.Root
 	settings.InheritTable(&under.Files, &h.Files, r.At)
 	under.Rules.inherit(h.Rules, r.At)
-	// Use only the spa of the route itself: the spa of the host applies only to paths without any source.
+	// Use the key spa only if the route itself sets it: the key spa of the host applies only to paths without any
+	// source.
 	under.SPA = r.SPA
 	mounts := b.rootFiles(h, &under, true)
 	for i := range mounts {
@@ -275,8 +277,8 @@ func (r *Route) onlyRules() bool {
 		(len(r.At.SetAmong(r.Rules)) > 0 || r.AccessLog != nil || r.At.Set(maxActiveKey) || r.At.Set(compressKey))
 }
 
-// limitActive returns the gate that limits the active requests of the route, or nil if they are not limited. All mounts
-// of the route share the gate, including mounts that have only rules.
+// limitActive returns the app.Gate that limits the number of active requests of the route, or nil if the number is not
+// limited. All mounts of the route share this Gate, including mounts that have only rules.
 func (r *Route) limitActive() *app.Gate {
 	if r.gate == nil && r.MaxActive > 0 {
 		r.gate = app.NewGate(r.MaxActive)

@@ -111,7 +111,7 @@ func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	l.write(&m)
 }
 
-// write requires l.mu.
+// The caller of write must hold l.mu.
 func (l *Logger) write(m *logfile.Message) {
 	l.line = l.look.Append(l.line[:0], m)
 	w := l.w

@@ -83,7 +83,8 @@ func Waiting(conf *settings.Config, stops *atomic.Bool) *Built {
 type readiness struct {
 	exchange.Memory
 	serves, stopping, busy *static.Fixed
-	// reports that the server is stopping; reports that the application is stuck; nil means never
+	// The value in stops is true while the server is stopping. The function stalled reports whether the application is
+	// stuck. A nil field means that the state never occurs.
 	stops   *atomic.Bool
 	stalled func() bool
 }
@@ -109,7 +110,7 @@ func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 		return nil
 	}
 	if b.page == nil {
-		// use a separate pool, which Upstreams does not count
+		// Use a separate pool, so that Built.Upstreams does not include the status page.
 		pool := backend.New(maxStatus, func(line string) { b.parts.Log(logfile.Error, line) })
 		pool.Sends = b.parts.Programs.Sends
 		b.page = pool.Handler(b.parts.Status)

@@ -22,7 +22,7 @@ type Rate struct {
 	DryRun bool   `key:"dry-run"`
 
 	rate   ratelimit.Rate
-	header string // the field of "header NAME", or ""
+	header string // NAME in lower case if By is "header NAME"; otherwise ""
 }
 
 func (r *Rates) FromFile(v settings.TOMLValue) error {

@@ -258,7 +258,7 @@ func (b *builder) errorPages(h *Host) func(*exchange.Exchange, exchange.Reply) {
 	return made.Answer
 }
 
-// Cache is the value of the key cache, which defines the responses of a route that are cached. If Enabled is false, no
+// Cache is the value of the key cache, which defines which responses of a route are cached. If Enabled is false, no
 // response is cached.
 type Cache struct {
 	Enabled bool `short:"true, false"`
