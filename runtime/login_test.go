@@ -41,7 +41,7 @@ func mustAuth(t testing.TB) *auth.Basic {
 func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
-	cfg := Config{Sites: exchange.Config{Answered: func(*logfile.Entry) { answered.Add(1) }}}
+	cfg := Config{Sites: exchange.Config{Answered: []func(*logfile.Entry){func(*logfile.Entry) { answered.Add(1) }}}}
 	s := start(t, patient(cfg), &instant{},
 		exchange.Mount{Prefix: "/", Rules: mustRules(t, exchange.Rules{Access: mustAuth(t)})})
 	for i := range 200 {

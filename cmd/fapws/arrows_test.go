@@ -11,7 +11,7 @@ import (
 var rooms = []string{
 	"runtime/http1 runtime/metrics runtime/system",
 	"runtime/coding runtime/eventloop runtime/logfile runtime/websocket",
-	"runtime/conn",
+	"runtime/conn runtime/otel",
 	"runtime/route",
 	"runtime/exchange",
 	"runtime/compress runtime/ratelimit runtime/tunnel",

@@ -296,7 +296,7 @@ func (s *Server) begins(x *Exchange, q *request, identified bool) {
 		x.began = s.metrics.Begin()
 	}
 	if s.identifier != nil {
-		q.identify(s.identifier, identified, &x.ID)
+		q.identify(s.identifier, identified, x.client.Subrequest(), &x.ID)
 	}
 	if s.timed {
 		q.time, q.earlier = time.Now(), x.client.requests

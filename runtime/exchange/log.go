@@ -52,6 +52,23 @@ func (s *Server) note(x *Exchange) {
 	}
 	e.Time, e.Earlier = q.time, int(q.earlier)
 	e.NoteRequest(q.Head[:q.parsed.HeadLen], q.parsed.Fields)
+	if s.Config.Sampler != nil && x.ID.Sampled() {
+		noteTrace(x, q)
+	}
+}
+
+func noteTrace(x *Exchange, q *request) {
+	e := x.Record
+	if e.Trace == nil {
+		e.Trace = new(logfile.Trace)
+	}
+	t := e.Trace
+	t.ID, t.Host = x.ID, x.from.AppendHost(t.Host, &q.parsed, q.Head)
+	if q.mount != nil {
+		t.Route = q.mount.label()
+	}
+	agent, _ := http1.First(q.Head, q.parsed.Fields, "user-agent")
+	t.Agent = append(t.Agent, agent...)
 }
 
 func (s *Server) beginEntry(x *Exchange) {
@@ -139,8 +156,10 @@ func (s *Server) writeLine(e *logfile.Record) {
 		s.tracef("%s %q %d, %d bytes, %v", e.Client, e.RequestLine, e.Status, e.BytesSent,
 			e.Duration.Round(time.Microsecond))
 	}
-	if s.Config.Answered != nil && !e.Overridden {
-		s.Config.Answered(&e.Entry)
+	if !e.Overridden {
+		for _, f := range s.Config.Answered {
+			f(&e.Entry)
+		}
 	}
 	e.End()
 }

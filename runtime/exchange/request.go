@@ -55,9 +55,9 @@ func (q *request) keep() {
 	r.Head, r.Path, r.Body = q.Head, bytes.Clone(r.Path), nil
 }
 
-func (q *request) identify(n *http1.Identifier, trusted bool, id *http1.Identity) {
+func (q *request) identify(n *http1.Identifier, trusted, sub bool, id *http1.Identity) {
 	r := &q.handed
-	q.identified, r.Own = n.Rewrite(q.identified[:0], r.Head, &q.parsed, trusted, id)
+	q.identified, r.Own = n.Rewrite(q.identified[:0], r.Head, &q.parsed, trusted, sub, id)
 	r.Head, q.Head = q.identified, q.identified
 }
 

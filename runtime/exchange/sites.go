@@ -77,9 +77,11 @@ type Config struct {
 	RequestID bool
 	// ServerTiming adds the field Server-Timing to responses (https://www.w3.org/TR/server-timing/).
 	ServerTiming bool
-	// Answered, if not nil, is called on the loop for each answered request, except requests that an Override answered.
-	// The entry is valid until Answered returns.
-	Answered  func(*logfile.Entry)
+	// Sampler sets the sampled flags of traces, and entries have a Trace. nil means that no spans are recorded.
+	Sampler *http1.Sampler // requires Trace
+	// Answered are called on the loop for each answered request, except requests that an Override answered. The entry
+	// is valid until the functions return.
+	Answered  []func(*logfile.Entry)
 	AccessLog *logfile.AccessLog // it gets a line for each request; nil means no log
 	// LogClient writes a line about a client, such as "192.0.2.7:4711", to the error log.
 	LogClient func(level logfile.Level, client, line string)
@@ -150,8 +152,10 @@ func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *
 func (s *Server) Configure(cfg Config) {
 	s.Config, s.files.Max, s.memory.Max = cfg, int64(cfg.MaxSpools), cmp.Or(cfg.MaxBodyMemory, 96<<20)
 	s.descriptors.Max = int64(cfg.MaxDescriptors)
-	s.identifier = http1.NewIdentifier(cfg.Trace, cfg.RequestID)
-	s.timed = cfg.AccessLog != nil || cfg.Answered != nil || cfg.ServerTiming || s.Set.Debug > 0 || s.table.logged
+	if s.identifier = http1.NewIdentifier(cfg.Trace, cfg.RequestID); s.identifier != nil {
+		s.identifier.Sampler = cfg.Sampler
+	}
+	s.timed = cfg.AccessLog != nil || len(cfg.Answered) > 0 || cfg.ServerTiming || s.Set.Debug > 0 || s.table.logged
 }
 
 // Ending is how far a server has shut down.

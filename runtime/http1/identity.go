@@ -21,6 +21,9 @@ type Identity struct {
 	Flags  byte // trace-flags (§3.2.2.5)
 }
 
+// Sampled reports whether the request belongs to a trace that is recorded.
+func (id *Identity) Sampled() bool { return id.Flags&sampled != 0 && id.Trace != TraceID{} }
+
 // TraceID is a trace-id (§3.2.2.3), and SpanID a parent-id (§3.2.2.4). The zero values mean none.
 type (
 	TraceID [16]byte
@@ -109,6 +112,8 @@ func isRequestID(value []byte) bool {
 // An Identifier gives requests their identity. An Identifier is not safe for concurrent use.
 type Identifier struct {
 	traces, requests bool
+	// Sampler sets the flags of traces; nil means that the flags of the client are kept, and new traces are sampled.
+	Sampler *Sampler
 	// source of ids, which must be unique but need not be secret (§3.2.2.3)
 	random *rand.PCG
 }
@@ -118,16 +123,44 @@ func NewIdentifier(traces, requests bool) *Identifier {
 	if !traces && !requests {
 		return nil
 	}
-	return &Identifier{traces, requests, rand.NewPCG(rand.Uint64(), rand.Uint64())}
+	return &Identifier{traces: traces, requests: requests, random: rand.NewPCG(rand.Uint64(), rand.Uint64())}
+}
+
+// A Sampler decides which traces are recorded.
+type Sampler struct {
+	ByParent bool   // the flag of the client decides about the traces of clients
+	Share    uint64 // share of the other traces that are recorded; the whole is WholeShare
+}
+
+// WholeShare is the Share of a Sampler that records all traces.
+const WholeShare = 1 << 63
+
+// flags returns the flags of the trace id. The parameter continues reports whether the client has sent the trace, with
+// the flags given. All servers that sample the same share record the same traces.
+func (s *Sampler) flags(id TraceID, continues bool, given byte) byte {
+	switch {
+	case continues && (s == nil || s.ByParent):
+		return given
+	case s == nil || binary.BigEndian.Uint64(id[8:])>>1 < s.Share:
+		return sampled
+	}
+	return 0
+}
+
+// AppendTraceparent appends the value of a traceparent field for requests to other servers. The parent-id is id.Span.
+func AppendTraceparent(dst []byte, id *Identity) []byte {
+	dst = append(hex.AppendEncode(append(dst, "00-"...), id.Trace[:]), '-')
+	return append(hex.AppendEncode(dst, id.Span[:]), '-', '0', '0'+id.Flags)
 }
 
 // Rewrite gives the request r an identity. Rewrite stores the identity in id, and appends head to dst, followed by the
 // fields with the identity. If the client's traceparent is valid, Rewrite continues the trace with a new parent-id, the
 // span of this server. Otherwise Rewrite starts a new trace. The client's tracestate is kept if traceparent and
 // tracestate are valid (§3.3.1.4, §4.3). The x-request-id of a trusted client is kept if it is valid and the only one.
-// Otherwise the request id is the id of the new trace, or random. Rewrite updates r for the new head, which is at most
+// Otherwise the request id is the id of the new trace, or random. The parameter sub reports whether r is a subrequest,
+// which belongs to the span of the request that has caused it. Rewrite updates r for the new head, which is at most
 // OwnLines bytes longer than head. dst must not share memory with head.
-func (n *Identifier) Rewrite(dst, head []byte, r *Request, trusted bool, id *Identity) (_ []byte, own int) {
+func (n *Identifier) Rewrite(dst, head []byte, r *Request, trusted, sub bool, id *Identity) (_ []byte, own int) {
 	var given, request []byte
 	parents, states, requests := 0, 0, 0
 	for _, f := range r.Fields {
@@ -177,13 +210,15 @@ func (n *Identifier) Rewrite(dst, head []byte, r *Request, trusted bool, id *Ide
 	}
 	if n.traces {
 		if !continues {
-			id.Trace, id.Flags = fresh, sampled
+			id.Trace = fresh
 		}
-		binary.BigEndian.PutUint64(id.Span[:], n.number())
+		id.Flags = n.Sampler.flags(id.Trace, continues, id.Flags)
+		if binary.BigEndian.PutUint64(id.Span[:], n.number()); sub && continues {
+			id.Span = id.Parent
+		}
 		dst = append(dst, parent+": "...)
 		value := len(dst)
-		dst = append(hex.AppendEncode(append(dst, "00-"...), id.Trace[:]), '-')
-		dst = append(hex.AppendEncode(dst, id.Span[:]), '-', '0', '0'+id.Flags)
+		dst = AppendTraceparent(dst, id)
 		end(parent, value)
 	}
 	dst = append(dst, "\r\n"...)

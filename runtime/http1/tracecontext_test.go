@@ -26,7 +26,7 @@ func rewrite(t *testing.T, fields string) (string, string) {
 		t.Fatal(err)
 	}
 	var made http1.Identity
-	out, own := identifier.Rewrite([]byte("before"), []byte(head), &r, false, &made)
+	out, own := identifier.Rewrite([]byte("before"), []byte(head), &r, false, false, &made)
 	out = out[len("before"):]
 	limits = limits.Plus(http1.OwnFields, http1.OwnLines)
 	if err := again.ParseWhole(out, &limits); err != nil {
@@ -165,7 +165,7 @@ func FuzzRewrite(f *testing.F) {
 			return
 		}
 		var made http1.Identity
-		out, own := http1.NewIdentifier(true, false).Rewrite(nil, head, &r, true, &made)
+		out, own := http1.NewIdentifier(true, false).Rewrite(nil, head, &r, true, false, &made)
 		limits = limits.Plus(http1.OwnFields, http1.OwnLines)
 		if err := again.ParseWhole(out, &limits); err != nil {
 			t.Fatalf("%v in %q", err, out)
@@ -186,6 +186,69 @@ func FuzzRewrite(f *testing.F) {
 			t.Fatalf("%q has become %q", head, out)
 		}
 	})
+}
+
+// The handler of a subrequest belongs to the span of the whole request, because a subrequest has none.
+func TestSubrequestKeepsTheSpanOfItsRequest(t *testing.T) {
+	for _, field := range []string{"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n", ""} {
+		head := []byte("GET / HTTP/1.1\r\nHost: h\r\n" + field + "\r\n")
+		limits := http1.DefaultLimits
+		var r http1.Request
+		if err := r.ParseWhole(head, &limits); err != nil {
+			t.Fatal(err)
+		}
+		var id http1.Identity
+		identifier.Rewrite(nil, head, &r, true, true, &id)
+		if id.Span == (http1.SpanID{}) || (id.Span == id.Parent) != (field != "") {
+			t.Errorf("%q: %+v", field, id)
+		}
+	}
+}
+
+func TestSamplerDecidesAboutTheFlagOfATrace(t *testing.T) {
+	const half, n = http1.WholeShare / 2, 1000
+	for _, tt := range []struct {
+		s           *http1.Sampler
+		fresh       [2]int // bounds of the sampled ones of n new traces
+		given, none int    // flags of traces that clients have sent with the flag and without
+	}{
+		{nil, [2]int{n, n}, 1, 0},
+		{&http1.Sampler{ByParent: true, Share: http1.WholeShare}, [2]int{n, n}, 1, 0},
+		{&http1.Sampler{ByParent: true}, [2]int{0, 0}, 1, 0},
+		{&http1.Sampler{Share: http1.WholeShare}, [2]int{n, n}, 1, 1},
+		{&http1.Sampler{}, [2]int{0, 0}, 0, 0},
+		{&http1.Sampler{Share: half}, [2]int{n / 4, n * 3 / 4}, 0, 0},
+	} {
+		i := http1.NewIdentifier(true, false)
+		i.Sampler = tt.s
+		flag := func(field string) (sampled int) {
+			head := []byte("GET / HTTP/1.1\r\nHost: h\r\n" + field + "\r\n")
+			limits := http1.DefaultLimits
+			var r http1.Request
+			if err := r.ParseWhole(head, &limits); err != nil {
+				t.Fatal(err)
+			}
+			var id http1.Identity
+			out, _ := i.Rewrite(nil, head, &r, false, false, &id)
+			if sent := strings.Contains(string(out), "-01\r\n"); sent != id.Sampled() {
+				t.Errorf("%+v: %q, %+v", tt.s, out, id)
+			}
+			if id.Sampled() {
+				return 1
+			}
+			return 0
+		}
+		sampled := 0
+		for range n {
+			sampled += flag("")
+		}
+		// The last 63 bits of the id are above the half.
+		const client = "traceparent: 00-4bf92f3577b34da6f3ce929d0e0e4736-00f067aa0ba902b7-0"
+		given, none := flag(client+"1\r\n"), flag(client+"0\r\n")
+		if sampled < tt.fresh[0] || sampled > tt.fresh[1] || given != tt.given || none != tt.none {
+			t.Errorf("%+v: %d, %d, %d", tt.s, sampled, given, none)
+		}
+	}
 }
 
 // The field x-request-id is kept only if a trusted client sent it, if it is valid, and if it is the only one.
@@ -213,7 +276,7 @@ func TestRewriteGivesEachRequestOneID(t *testing.T) {
 					t.Fatal(err)
 				}
 				var id http1.Identity
-				out, own := http1.NewIdentifier(traces, true).Rewrite(nil, head, &r, trusted, &id)
+				out, own := http1.NewIdentifier(traces, true).Rewrite(nil, head, &r, trusted, false, &id)
 				limits = limits.Plus(http1.OwnFields, http1.OwnLines)
 				if err := again.ParseWhole(out, &limits); err != nil {
 					t.Fatalf("%v in %q", err, out)

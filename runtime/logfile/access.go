@@ -189,7 +189,16 @@ type Entry struct {
 	// Format.Response.
 	Request, Response []Value
 
-	Times *Times `json:"-"` // nil unless something needs them
+	Times *Times `json:"-"`          // nil unless something needs them
+	Trace *Trace `json:",omitempty"` // nil unless spans are recorded
+}
+
+// A Trace has the facts of a request that only spans need.
+type Trace struct {
+	ID    http1.Identity
+	Route string // name of the mount; empty if no mount has accepted the request
+	Host  []byte // requested host, optionally with a port
+	Agent []byte // field User-Agent
 }
 
 // Times contains the durations of the phases of a request, in nanoseconds; 0 if unknown. Times is safe for concurrent
@@ -216,7 +225,12 @@ func (v *Value) Add(text []byte) {
 }
 
 func (e *Entry) Begin(f *Format) {
+	t := e.Trace
+	if t != nil {
+		*t = Trace{Host: t.Host[:0], Agent: t.Agent[:0]}
+	}
 	*e = Entry{
+		Trace:       t,
 		RequestLine: e.RequestLine[:0],
 		File:        e.File[:0],
 		Request:     cleared(e.Request, len(f.Request)),

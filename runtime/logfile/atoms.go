@@ -76,6 +76,13 @@ func (e *Entry) pathAndQuery() (path, query []byte) {
 	return target, nil
 }
 
+// Parts returns the parts of the request line. query begins with "?" unless it is empty.
+func (e *Entry) Parts() (method, path, query, version []byte) {
+	parts := split(e.RequestLine)
+	path, query = e.pathAndQuery()
+	return parts[methodPart], path, query, parts[versionPart]
+}
+
 func urlPath(dst []byte, e *Entry) ([]byte, bool) {
 	path, _ := e.pathAndQuery()
 	return http1.DecodePath(dst, path), len(path) > 0

@@ -310,11 +310,11 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		}
 		return 0, process.ExitUsage(settings.JoinPath(wrong, others))
 	}
-	if p.FirstApp() == nil {
-		return process.OK, show(p, nil, stdout, log)
-	}
 	if err := p.SetVariables(); err != nil {
 		return 0, err
+	}
+	if p.FirstApp() == nil {
+		return process.OK, show(p, nil, stdout, log)
 	}
 	app, err := p.Load(func(err error) int { return process.ExitReport(stderr, err) }, func(line string) {
 		fmt.Fprintln(stderr, "fapws:", line)

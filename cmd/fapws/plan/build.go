@@ -11,6 +11,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
+	"fapws/runtime/otel"
 	"fapws/runtime/ratelimit"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
@@ -42,6 +43,7 @@ type Parts struct {
 	Status  backend.Responder // nil if there is no status page
 	Uploads *upload.Group
 	Rates   *ratelimit.Table // nil if the configuration has no rate limits, and for Check
+	Spans   *otel.Exporter   // nil if no spans are sent, and for Check
 }
 
 func (p *Parts) logClient(level logfile.Level, client, line string) {
@@ -102,6 +104,9 @@ func (p *Plan) build(conf *settings.Config, parts Parts) (*Built, error) {
 		}
 	}
 	b.checkFallbacks()
+	if parts.Logs == nil && conf.OTel {
+		checkSpans(b)
+	}
 	if err := settings.JoinPath(b.errs...); err != nil {
 		b.built.Close()
 		return nil, err

@@ -133,7 +133,7 @@ func (b *builder) proxy(h *Host, r *Route) ([]exchange.Mount, error) {
 	settings.InheritTable(&r.Proxying, &h.Proxying, r.At)
 	given := func(key string) bool { return r.At.Set(key) || h.At.Set(key) }
 	o := r.Proxying.Options
-	o.Targets, o.Timeout, o.Log = r.Proxy, r.Timeout, b.clientLog(logfile.Warning)
+	o.Targets, o.Timeout, o.Log, o.Spans = r.Proxy, r.Timeout, b.clientLog(logfile.Warning), b.parts.Spans
 	// the time limit starts again for each upstream, after the body was received, so the mount has no time limit of its
 	// own
 	if len(o.Targets) > 1 || o.Streams {

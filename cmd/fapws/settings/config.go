@@ -130,4 +130,5 @@ type Config struct {
 	LogFlush        time.Duration
 	LogLevel        string
 	Debug           int
+	OTel            bool
 }

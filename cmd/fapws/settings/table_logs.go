@@ -18,6 +18,9 @@ var logsSettings = []*Setting{
 		Help: "continue the traces of requests, or begin new ones (W3C Trace Context): the field traceparent " +
 			"reaches applications, programs and upstreams, and its trace-id is in the logs",
 		value: func(c *Config) *value { return toggle(&c.Server.Sites.Trace, true) }},
+	{Name: "otel", Global: "OTEL",
+		Help:  "send a span of each request to a collector of OpenTelemetry, as its OTEL_ variables say; implies --trace",
+		value: func(c *Config) *value { return toggle(&c.OTel, true) }},
 	{Name: "request-id", Global: "REQUEST_ID",
 		Help: "give each request an id, that of a trusted proxy in X-Request-ID or a new one: the field reaches " +
 			"applications, programs, upstreams and the client, and the id is in the logs",

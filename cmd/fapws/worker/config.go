@@ -36,7 +36,11 @@ func (s *service) config() runtime.Config {
 	c.Programs = s.programs.Handler
 	c.Sites.RefuseUnknownHosts = s.plan.Site.UnknownHost == "421"
 	if s.conf.Dev {
-		c.Sites.Answered = s.log.Requests()
+		c.Sites.Answered = append(c.Sites.Answered, s.log.Requests())
+	}
+	c.Sites.Trace = c.Sites.Trace || s.conf.OTel
+	if s.spans != nil {
+		c.Sites.Sampler, c.Sites.Answered = &s.spans.Sampler, append(c.Sites.Answered, s.spans.Answered)
 	}
 	if s.https.want.Load() != nil {
 		c.TLS = s.https.tls.Config()
@@ -162,6 +166,9 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 		r.Read = append(r.Read, dir)
 	}
 	r.Connect = append(r.Connect, conf.SandboxConnect...)
+	if s.spans != nil {
+		r.Connect = append(r.Connect, s.spans.Port)
+	}
 	r.Bind = conf.SandboxBind
 	app := s.python.app
 	if app == nil {

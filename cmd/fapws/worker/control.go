@@ -140,6 +140,11 @@ func (s *service) metrics() []metrics.Family {
 			)
 		}
 	}
+	if s.spans != nil {
+		all = append(all, metrics.One("fapws_otel_spans_dropped", metrics.Counter, "",
+			"Spans that the collector of OpenTelemetry did not get: it is missing or too slow.",
+			float64(s.spans.Dropped())))
+	}
 	if list := s.https.tls.Expiries(); len(list) > 0 {
 		all = append(all, certificateEnds(list))
 	}

@@ -20,6 +20,7 @@ import (
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
+	"fapws/runtime/otel"
 	"fapws/runtime/source/app"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/upload"
@@ -44,6 +45,7 @@ type service struct {
 	built    *plan.Built
 	early    *plan.Built // sites that serve while the applications load; nil if there are none
 	access   *logfile.AccessLog
+	spans    *otel.Exporter // nil if no spans are sent
 	logs     plan.LogFiles
 	memory   confine.Trimmer
 	programs plan.Programs
@@ -87,6 +89,9 @@ func (s *service) run(life func() (code int, err error)) (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if s.spans, err = plan.OpenSpans(&s.conf, nil, s.warn); err != nil {
+		return 0, err
+	}
 	if err := s.buildEarly(early); err != nil {
 		return 0, err
 	}
@@ -127,6 +132,7 @@ func (s *service) loadAndServe() (code int, err error) {
 
 func (s *service) finish(code int) int {
 	s.instance.Withdraw()
+	s.spans.Close(s.deadline)
 	process.ExitAfterClosingTime(s.deadline, code, s.warn)
 	code = s.python.close(code, s.deadline)
 	if s.built != nil {
@@ -180,6 +186,9 @@ func (s *service) start() (err error) {
 		if s.conf, err = s.plan.ReadScript(s.python.contents); err != nil {
 			return err
 		}
+	}
+	if s.spans, err = plan.OpenSpans(&s.conf, s.spans, s.warn); err != nil { // the script may have set OTEL
+		return err
 	}
 	s.log.Configure(&s.conf, s.conf.Server.Debug)
 	system.Distrust(s.plan.Changeable(&s.conf, uploads(s.python.contents)...))
@@ -266,6 +275,7 @@ func (s *service) parts(p *plan.Programs) plan.Parts {
 		Status:    s.statusPage(),
 		Uploads:   group,
 		Rates:     s.rates,
+		Spans:     s.spans,
 	}
 }
 

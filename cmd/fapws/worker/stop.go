@@ -296,6 +296,7 @@ func (s *service) stop(o shutdownRequest) {
 		}
 	}
 	s.relay.over.Store(true)
+	go s.spans.Close(s.deadline) // while Python ends; finish waits for it
 	s.sayLastWords()
 	if o.how != quickly {
 		programs.Settle(stderrWithin)
@@ -363,6 +364,7 @@ func (s *service) endAsleep(code int) {
 		<-u.ended
 		app.RunAtexit()
 	}
+	s.spans.Close(s.deadline)
 	s.exit(code)
 }
 

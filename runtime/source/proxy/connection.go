@@ -16,6 +16,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/conn"
+	"fapws/runtime/otel"
 )
 
 // A connection carries one request at a time and belongs to one goroutine at a time, except that another goroutine
@@ -39,6 +40,7 @@ type connection struct {
 	over    atomic.Bool // the whole response was read, so writing must stop
 	// interrupts reading the body of the current request; nil unless the body is streamed
 	interrupt func()
+	call      *otel.Call // span of the current request, or nil
 }
 
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, maxHead) }}
@@ -276,8 +278,8 @@ func (up *upstream) keeps(c *connection) bool {
 // caller owns. roundTrip retries the request only if the upstream closed a reused connection before responding, and if
 // the method is safe (RFC 9110 §9.2.2). If no connection could be opened, the error is a notSent. A WebSocket handshake
 // always uses a new connection, which is never reused, because only the upstream's response determines whether the next
-// bytes are a request.
-func (up *upstream) roundTrip(w *backend.Response, r *backend.Request) (*http.Response, *connection, error) {
+// bytes are a request. roundTrip adds the number of its tries to sent.
+func (up *upstream) roundTrip(sent *int, w *backend.Response, r *backend.Request) (*http.Response, *connection, error) {
 	request := up.request(r)
 	var c *connection
 	if r.Upgrade {
@@ -286,12 +288,16 @@ func (up *upstream) roundTrip(w *backend.Response, r *backend.Request) (*http.Re
 		c, _ = up.idle.Take()
 	}
 	for {
+		call := begin(up, request, r, *sent)
+		*sent++
 		if c == nil {
 			var err error
 			if c, err = up.dial(request.Context()); err != nil {
+				call.End(0, "connect", err)
 				return nil, nil, notSent{err}
 			}
 		}
+		c.call = call
 		response, err := c.ask(request, w)
 		c.overdue.Stop()
 		if err == nil {
@@ -299,6 +305,7 @@ func (up *upstream) roundTrip(w *backend.Response, r *backend.Request) (*http.Re
 			return response, c, nil
 		}
 		c.close()
+		call.End(0, kindOf(r, err), err)
 		if err != errStale || !r.Parsed.Safe || request.Context().Err() != nil {
 			return nil, nil, err
 		}

@@ -22,6 +22,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
+	"fapws/runtime/otel"
 	"fapws/runtime/system"
 )
 
@@ -68,6 +69,9 @@ type Options struct {
 	// Sticky makes the proxy send all requests of a client to the same upstream, which a cookie names, while this
 	// upstream works.
 	Sticky bool `key:"proxy-sticky" value:"true"`
+
+	// Spans gets a span for each request to an upstream; nil means no spans.
+	Spans *otel.Exporter
 
 	// Log, if not nil, is called with a line when an upstream cannot be reached or fails, at most once a second for
 	// each upstream, and when the upstream responds again. The parameter client is the address of the request's client,
@@ -164,7 +168,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	}
 	w.Spools()
 	var err error
-	tried, previous := make([]*upstream, 0, maxTries), p.previous(r)
+	tried, previous, sent := make([]*upstream, 0, maxTries), p.previous(r), 0
 	for again := true; again && len(tried) < maxTries; {
 		up, wait := p.take(tried, previous)
 		if up == nil && err == nil {
@@ -175,7 +179,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 			break
 		}
 		tried = append(tried, up)
-		if again, err = p.try(up, previous, w, r); err == nil {
+		if again, err = p.try(up, previous, &sent, w, r); err == nil {
 			return
 		}
 	}
@@ -189,6 +193,7 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 // forward sends a response, whose head was read from c, to the client. Afterwards forward closes c, or keeps c for
 // later requests.
 func (up *upstream) forward(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
+	defer c.call.End(response.StatusCode, "", nil)
 	if r.Upgrade && response.StatusCode == http.StatusSwitchingProtocols {
 		up.tunnel(w, r, response, c)
 		c.close()

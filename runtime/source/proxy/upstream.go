@@ -92,11 +92,11 @@ func (p *Proxy) leave(up *upstream) {
 }
 
 // try sends the request to up, and forwards the response. If up does not respond, try returns an error, and reports in
-// again whether the request may be sent to a different upstream.
-func (p *Proxy) try(up, previous *upstream, w *backend.Response, r *backend.Request) (again bool, err error) {
+// again whether the request may be sent to a different upstream. sent counts the requests to upstreams for r.
+func (p *Proxy) try(up, previous *upstream, sent *int, w *backend.Response, r *backend.Request) (again bool, err error) {
 	defer p.leave(up)
 	began := time.Now()
-	response, c, err := up.roundTrip(w, r)
+	response, c, err := up.roundTrip(sent, w, r)
 	switch {
 	case err == nil:
 		p.responded(up, began)
@@ -109,14 +109,14 @@ func (p *Proxy) try(up, previous *upstream, w *backend.Response, r *backend.Requ
 		return false, err
 	}
 	var unsent notSent
-	sent := !errors.As(err, &unsent)
-	counts, first := p.failed(up, began, sent, err)
+	arrived := !errors.As(err, &unsent)
+	counts, first := p.failed(up, began, arrived, err)
 	if first {
 		up.log(r.Client(), fmt.Sprintf("%v; it gets no requests for %v", err, pause))
 	} else {
 		up.complain(r.Client(), "%v", err)
 	}
-	return !sent || idempotent(r) && !r.More && (counts || !isTimeout(err)), err
+	return !arrived || idempotent(r) && !r.More && (counts || !isTimeout(err)), err
 }
 
 // idempotent reports whether a request that an upstream has received may be sent again to a different upstream (RFC

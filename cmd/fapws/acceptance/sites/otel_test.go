@@ -1,0 +1,415 @@
+package sites_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/otel/oteltest"
+)
+
+const spansApp = `
+import time
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path.endswith("/fails"):
+        raise ValueError("on purpose")
+    status = "404 Not Found" if path.endswith("/missing") else "200 OK"
+    start_response(status, [("Content-Type", "text/plain")])
+    return [environ.get("HTTP_TRACEPARENT", "-").encode()]
+
+def events(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/event-stream")])
+    for i in range(3):
+        time.sleep(0.01)
+        yield b"data: x\n\n"
+
+async def socket(scope, receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    text = next(value for name, value in scope["headers"] if name == b"traceparent").decode()
+    await send({"type": "websocket.send", "text": text})
+    await receive()
+`
+
+const spansSite = `otel = true
+h2c = true
+[[host]]
+name = ["shop.example", "www.shop.example"]
+default = true
+root = "files"
+ssi = true
+[[host.route]]
+prefix = "/wsgi"
+app = "spans.py:app"
+[[host.route]]
+prefix = "/events"
+app = "spans.py:events"
+[[host.route]]
+prefix = "/socket"
+app = "spans.py:socket"
+[[host.route]]
+prefix = "/proxy"
+proxy = "%s"
+[[host.route]]
+prefix = "/second"
+proxy = [%q, "%[1]s"]
+[[host.route]]
+prefix = "/gone"
+proxy = "unix:/nowhere.sock"
+`
+
+var traceparent = regexp.MustCompile(`00-([0-9a-f]{32})-([0-9a-f]{16})-0[01]`)
+
+// parent returns the trace and the span in the text of a handler.
+func parent(t *testing.T, text string) (trace, span string) {
+	t.Helper()
+	found := traceparent.FindStringSubmatch(text)
+	if found == nil {
+		t.Fatalf("%q", text)
+	}
+	return found[1], found[2]
+}
+
+// sending returns the environment of a server that sends spans to a collector.
+func sending(url string, more ...string) []string {
+	return append([]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + url, "OTEL_BSP_SCHEDULE_DELAY=50"}, more...)
+}
+
+func spansServer(t *testing.T, c *oteltest.Collector, m fapwstest.Mode, upstream string, env ...string) *fapwstest.Server {
+	t.Helper()
+	folder := t.TempDir()
+	fapwstest.Write(t, folder+"/spans.py", spansApp)
+	fapwstest.Write(t, folder+"/files/a.txt", "file")
+	fapwstest.Write(t, folder+"/files/page.shtml", `<!--#include virtual="/wsgi/included" -->`)
+	// Nothing listens at the second upstream.
+	config := fmt.Sprintf(spansSite, upstream, "http://127.0.0.1:"+fapwstest.FreePort(t))
+	return fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, folder+"/fapws.toml", config)}, Dir: folder,
+		Env: sending(c.URL, env...), Complains: true}.Serve(t, m)
+}
+
+func curl(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("curl", append([]string{"-sS"}, args...)...).Output()
+	if err != nil {
+		t.Fatalf("curl %q: %v", args, err)
+	}
+	return string(out)
+}
+
+func TestEachRequestHasASpanThatIsTheParentOfItsHandler(t *testing.T) {
+	t.Parallel()
+	c := oteltest.Collect(t, nil)
+	s := spansServer(t, c, fapwstest.Threads, "http://127.0.0.1:1", "OTEL_SERVICE_NAME=shop",
+		"OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=test%20one,service.name=other")
+	wants := func(path string, more map[string]string) oteltest.Span {
+		t.Helper()
+		span := c.Path(path)
+		for name, want := range more {
+			if got := span.Attributes[name]; got != want {
+				t.Errorf("%s: %s is %q, not %q", path, name, got, want)
+			}
+		}
+		return span
+	}
+	host, port, _ := net.SplitHostPort(s.Address)
+	for path, flag := range map[string]string{"/wsgi/one": "--http1.1", "/wsgi/two": "--http2-prior-knowledge"} {
+		version := map[string]string{"--http1.1": "1.1", "--http2-prior-knowledge": "2"}[flag]
+		text := curl(t, flag, "-A", "curl", "-H", theirs, s.URL+path+"?q=1&sig=secret")
+		trace, id := parent(t, text)
+		span := wants(path, map[string]string{"http.request.method": "GET", "http.route": "/wsgi", "url.scheme": "http",
+			"url.query": "q=1&sig=REDACTED", "http.response.status_code": "200", "server.address": host,
+			"server.port": port, "client.address": "127.0.0.1", "network.protocol.version": version,
+			"user_agent.original": "curl", "error.type": ""})
+		if span.Name != "GET /wsgi" || span.ID != id || span.Trace != trace || trace != theirTrace ||
+			span.Parent != "00f067aa0ba902b7" || span.Failed || span.Flags != 0x301 || time.Since(span.Begin) > time.Hour ||
+			span.Resource["service.name"] != "shop" || span.Resource["deployment.environment.name"] != "test one" {
+			t.Errorf("%s: %+v", text, span)
+		}
+	}
+	// A new trace has no parent.
+	trace, id := parent(t, curl(t, s.URL+"/wsgi/new"))
+	if span := wants("/wsgi/new", nil); span.Trace != trace || span.ID != id || span.Parent != "" || span.Flags != 0x101 {
+		t.Errorf("%+v", span)
+	}
+	for path, status := range map[string]int{"/wsgi/fails": 500, "/wsgi/missing": 404, "/a.txt": 200, "/b": 404} {
+		s.Get(path+"?x", status)
+		span := wants(path, map[string]string{"http.response.status_code": strconv.Itoa(status), "url.query": "x",
+			"error.type": map[int]string{500: "500"}[status]})
+		if span.Failed != (status == 500) {
+			t.Errorf("%+v", span)
+		}
+	}
+	// A client may disable the span.
+	if _, id := parent(t, curl(t, "-H", strings.TrimSuffix(theirs, "1")+"0", s.URL+"/wsgi/unsampled")); id == "" {
+		t.Error("no span id")
+	}
+	c.Path("/wsgi/one")
+	curl(t, "-X", "BREW", s.URL+"/wsgi/brew")
+	if span := wants("/wsgi/brew", map[string]string{"http.request.method_original": "BREW"}); span.Name != "HTTP /wsgi" {
+		t.Errorf("%+v", span)
+	}
+	// Bytes of clients that are not UTF-8 do not make a collector refuse the batch.
+	s.Ask("GET /wsgi/%ff?%ff HTTP/1.1\r\nHost: WWW.shop.example:81\r\nUser-Agent: \xe9\r\n\r\n").Want(t, 200)
+	wants("/wsgi/%ff", map[string]string{"user_agent.original": "\uFFFD", "url.query": "%ff", "server.port": "81"})
+	// An include has no span: its handler belongs to the span of the page.
+	trace, id = parent(t, s.Get("/page.shtml", 200, theirs).Text)
+	if span := wants("/page.shtml", nil); span.ID != id || span.Trace != trace || trace != theirTrace {
+		t.Errorf("%+v", span)
+	}
+	s.Get("/events/", 200)
+	if span := wants("/events/", nil); span.End.Sub(span.Begin) < 30*time.Millisecond {
+		t.Errorf("an event stream of %v", span.End.Sub(span.Begin))
+	}
+	socket := s.Socket("/socket/one")
+	_, text, err := socket.Receive()
+	fapwstest.Must(t, err)
+	_, id = parent(t, string(text))
+	fapwstest.ResetSocket(socket)
+	if span := wants("/socket/one", map[string]string{"http.response.status_code": "101"}); span.ID != id {
+		t.Errorf("%s: %+v", text, span)
+	}
+	for _, span := range c.Spans() {
+		if path := span.Attributes["url.path"]; path == "/wsgi/unsampled" || path == "/wsgi/included" {
+			t.Errorf("%+v", span)
+		}
+	}
+	decodesWithPython(t, c)
+}
+
+// decodesWithPython compares the names of the spans with those that the module of OpenTelemetry decodes.
+func decodesWithPython(t *testing.T, c *oteltest.Collector) {
+	t.Helper()
+	bodies, _ := c.Bodies()
+	dir, want := t.TempDir(), ""
+	for i, body := range bodies {
+		fapwstest.Must(t, os.WriteFile(fmt.Sprintf("%s/%04d", dir, i), body, 0o600))
+	}
+	for _, span := range c.Spans() {
+		want += fmt.Sprintf("%s %s %d\n", span.Name, span.ID, len(span.Attributes))
+	}
+	out, err := exec.Command(fapwstest.Today(t)+"/bin/python", "-c", `
+import os, sys
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+os.chdir(sys.argv[1])
+for name in sorted(os.listdir()):
+    for resource in ExportTraceServiceRequest.FromString(open(name, "rb").read()).resource_spans:
+        for scope in resource.scope_spans:
+            for span in scope.spans:
+                print(span.name, span.span_id.hex(), len(span.attributes))
+`, dir).CombinedOutput()
+	if err != nil || string(out) != want {
+		t.Errorf("%v: %s, want %s", err, out, want)
+	}
+}
+
+// The upstream sees the CLIENT span as its parent, whose parent is the SERVER span.
+func TestRequestToAnUpstreamHasASpanOfItsOwn(t *testing.T) {
+	t.Parallel()
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/unavailable") {
+			w.WriteHeader(503)
+		}
+		fmt.Fprint(w, r.Header["Traceparent"])
+	}))
+	t.Cleanup(upstream.Close)
+	c := oteltest.Collect(t, nil)
+	s := spansServer(t, c, fapwstest.Threads, upstream.URL)
+	host, port, _ := net.SplitHostPort(upstream.Listener.Addr().String())
+	calls := func(n int, url string) []oteltest.Span {
+		t.Helper()
+		return c.Await(n, url, func(s *oteltest.Span) bool {
+			return s.Kind == "CLIENT" && strings.HasSuffix(s.Attributes["url.full"], url)
+		})
+	}
+	for path, flag := range map[string]string{"/proxy/one": "--http1.1", "/proxy/two": "--http2-prior-knowledge"} {
+		text := curl(t, flag, "-H", theirs, s.URL+path+"?sig=secret")
+		trace, id := parent(t, text)
+		span, server := calls(1, upstream.URL+path+"?sig=REDACTED")[0], c.Path(path)
+		if span.ID != id || span.Trace != trace || span.Parent != server.ID || server.Trace != trace || span.Name != "GET" ||
+			trace != theirTrace || span.Attributes["server.address"] != host || span.Attributes["server.port"] != port ||
+			span.Attributes["http.response.status_code"] != "200" || span.Attributes["http.request.resend_count"] != "" ||
+			span.Begin.Before(server.Begin) || span.Failed || strings.Count(text, "00-") != 1 || span.Flags != 0x101 {
+			t.Errorf("%s: %+v, %+v", text, span, server)
+		}
+	}
+	s.Get("/proxy/unavailable", 503)
+	if span := calls(1, "/proxy/unavailable")[0]; !span.Failed || span.Attributes["error.type"] != "503" {
+		t.Errorf("%+v", span)
+	}
+	s.Get("/gone/a", 502)
+	if span := calls(1, "/gone/a")[0]; !span.Failed || span.Attributes["error.type"] != "connect" || span.Why == "" ||
+		span.Attributes["server.address"] != "/nowhere.sock" || span.Attributes["http.response.status_code"] != "" {
+		t.Errorf("%+v", span)
+	}
+	// One of the two upstreams refuses connections, and is chosen first at some time.
+	for i := 0; ; i++ {
+		path := fmt.Sprintf("/second/%d", i)
+		text := s.Get(path, 200).Text
+		_, id := parent(t, text)
+		c.Path(path)
+		all := c.Await(1, path, func(s *oteltest.Span) bool { return s.ID == id })
+		if all[0].Attributes["http.request.resend_count"] != "1" {
+			continue
+		}
+		if all = calls(2, path); all[0].Attributes["error.type"] != "connect" || all[0].ID == id || all[1].ID != id ||
+			all[0].Parent != all[1].Parent {
+			t.Errorf("%+v", all)
+		}
+		break
+	}
+}
+
+// The sampler decides about new traces, and the handler sees the flag.
+func TestSamplerSetsTheFlagThatTheHandlerSees(t *testing.T) {
+	t.Parallel()
+	c := oteltest.Collect(t, nil)
+	for sampler, want := range map[string]string{"parentbased_always_off": "00 01", "always_off": "00 00",
+		"parentbased_traceidratio": "00 01", "traceidratio": "00 00"} {
+		s := spansServer(t, c, fapwstest.Threads, "http://127.0.0.1:1", "OTEL_TRACES_SAMPLER="+sampler,
+			"OTEL_TRACES_SAMPLER_ARG=0")
+		made, given := s.Get("/wsgi/made", 200).Text, s.Get("/wsgi/"+sampler, 200, theirs).Text
+		if got := made[len(made)-2:] + " " + given[len(given)-2:]; got != want {
+			t.Errorf("%s: %s, want %s", sampler, got, want)
+		}
+		if strings.HasPrefix(sampler, "parentbased") {
+			c.Path("/wsgi/" + sampler)
+		}
+	}
+	for _, span := range c.Spans() {
+		if !strings.HasPrefix(span.Attributes["url.path"], "/wsgi/parentbased") {
+			t.Errorf("%+v", span)
+		}
+	}
+}
+
+// The queue is sent before the process ends, although its delay has not passed.
+func TestSpansAreSentBeforeAProcessEnds(t *testing.T) {
+	t.Parallel()
+	for _, flags := range []string{"", "--workers 2", "--fork", "--threads 0", "--sandbox"} {
+		c := oteltest.Collect(t, nil)
+		folder := fapwstest.PublicFolder(t)
+		command := fapwstest.Command{Script: fapwstest.Write(t, folder+"/spans.py", spansApp+"PATHS = [('/wsgi', app)]\n"),
+			Flags: append(strings.Fields(flags), "--otel"), Complains: true,
+			Env: append(sending(c.URL), "OTEL_BSP_SCHEDULE_DELAY=3600000")}
+		if os.Geteuid() == 0 && flags == "--sandbox" {
+			command.Flags = append(command.Flags, "--user", "daemon")
+			command = command.ForOtherUsers(t)
+		}
+		s := command.Serve(t, fapwstest.Mode{})
+		_, id := parent(t, s.Get("/wsgi/a", 200).Text)
+		if flags == "--workers 2" {
+			s.Reload()
+			if span := c.Path("/wsgi/a"); span.ID != id {
+				t.Errorf("%+v", span)
+			}
+			_, id = parent(t, s.Get("/wsgi/b", 200).Text)
+		}
+		s.Stop()
+		spans := c.Spans()
+		if len(spans) == 0 || spans[len(spans)-1].ID != id || spans[len(spans)-1].Name != "GET /wsgi" {
+			t.Errorf("%s: %+v", flags, spans)
+		}
+	}
+}
+
+func TestServerWorksWithoutItsCollector(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	fapwstest.Must(t, err)
+	defer silent.Close()
+	refusing := "http://127.0.0.1:" + fapwstest.FreePort(t)
+	script := fapwstest.Write(t, t.TempDir()+"/spans.py", spansApp+"PATHS = [('/wsgi', app)]\n")
+	for _, url := range []string{refusing, "http://" + silent.Addr().String()} {
+		s := fapwstest.Command{Script: script, Flags: []string{"--otel", "--graceful-timeout", "1s"},
+			Env: append(sending(url), "OTEL_EXPORTER_OTLP_TIMEOUT=20", "OTEL_BSP_EXPORT_TIMEOUT=20",
+				"OTEL_EXPORTER_OTLP_HEADERS=api-key=secret")}.Serve(t, fapwstest.Threads)
+		for i := range 20 {
+			s.Get(fmt.Sprintf("/wsgi/%d", i), 200)
+		}
+		s.Says(`warning otel: cannot send all spans to ` + regexp.QuoteMeta(url) + `/v1/traces: .*(refused|no answer)`)
+		fapwstest.Eventually(t, "all spans are dropped", func() bool {
+			return strings.Contains(s.Control("metrics"), "\nfapws_otel_spans_dropped_total 20\n")
+		})
+		s.Get("/wsgi/last", 200)
+		s.Stop()
+		if n := strings.Count(s.Stderr.String(), "otel:"); n != 1 || strings.Contains(s.Stderr.String(), "secret") {
+			t.Errorf("%d lines: %s", n, s.Stderr)
+		}
+	}
+	// A collector that does not answer delays the stop by graceful-timeout at most, and a quick stop not at all.
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGQUIT} {
+		s := fapwstest.Command{Script: script, Flags: []string{"--otel", "--graceful-timeout", "1s"},
+			Env: append(sending("http://"+silent.Addr().String()), "OTEL_EXPORTER_OTLP_TIMEOUT=3600000",
+				"OTEL_BSP_EXPORT_TIMEOUT=3600000")}.Serve(t, fapwstest.Threads)
+		s.Get("/wsgi/a", 200)
+		s.Signal(sig)
+		s.EndsWith(0)
+	}
+}
+
+// OTEL_ variables alone are for the SDK of the application.
+func TestVariablesOfOpenTelemetryAloneChangeNothing(t *testing.T) {
+	t.Parallel()
+	c := oteltest.Collect(t, nil)
+	script := fapwstest.Write(t, t.TempDir()+"/spans.py", spansApp+"PATHS = [('/wsgi', app)]\n")
+	for _, command := range []fapwstest.Command{
+		{Env: sending(c.URL, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc")},
+		{Env: sending(c.URL, "OTEL_SDK_DISABLED=true"), Flags: []string{"--otel"}},
+		{Env: sending(c.URL, "OTEL_TRACES_EXPORTER=none", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"), Flags: []string{"--otel"}},
+	} {
+		command.Script = script
+		s := command.Serve(t, fapwstest.Threads)
+		if text := s.Get("/wsgi/a", 200).Text; (text == "-") != (command.Flags == nil) {
+			t.Errorf("%q: %s", command.Env, text)
+		}
+		s.Stop()
+	}
+	if c.Requests() != 0 {
+		t.Errorf("%d requests", c.Requests())
+	}
+}
+
+func TestWrongVariablesOfOpenTelemetryAreFoundByStartAndCheck(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	script := fapwstest.Write(t, folder+"/spans.py", spansApp+"PATHS = [('/wsgi', app)]\n")
+	for _, tt := range []struct {
+		env  []string
+		want string
+	}{
+		{[]string{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc in the environment: must be " +
+			"http/protobuf, the protocol of port 4318 of a collector"},
+		{[]string{"OTEL_TRACES_SAMPLER=some"}, "OTEL_TRACES_SAMPLER=some in the environment: must be"},
+	} {
+		for _, flags := range [][]string{{"--otel"}, {"check", "--otel"}, {"--otel", "--workers", "1"}, {"check", "--otel",
+			folder}, {"--otel", "--bind", "127.0.0.1:0", folder}} {
+			c := fapwstest.Command{Flags: flags, Env: tt.env, Script: script}
+			if flags[len(flags)-1] == folder {
+				c.Script = ""
+			}
+			code, _, stderr := c.Run(t)
+			if code != 2 && code != 1 || strings.Count(stderr, "OTEL_") != 1 || !strings.Contains(stderr, tt.want) {
+				t.Errorf("%q: code %d, %s", flags, code, stderr)
+			}
+		}
+	}
+	// Variables of --env-file count, too. A name that DNS does not have is only a warning, because it may have it later.
+	file := fapwstest.Write(t, folder+"/env", "OTEL_BSP_SCHEDULE_DELAY=soon\n")
+	fapwstest.Command{Flags: []string{"check", "--otel", "--env-file", file}, Script: script}.Fails(t, 2, "=soon")
+	code, _, stderr := fapwstest.Command{Flags: []string{"check", "--otel"}, Script: script,
+		Env: sending("http://collector.invalid:4318")}.Run(t)
+	if code != 0 || !strings.Contains(stderr, "otel: the address of the collector collector.invalid is not known") {
+		t.Errorf("code %d, %s", code, stderr)
+	}
+}

@@ -1,0 +1,326 @@
+package otel_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
+	"fapws/runtime/otel"
+	"fapws/runtime/otel/oteltest"
+	"fapws/runtime/waittest"
+)
+
+func lookup(variables ...string) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		for _, one := range variables {
+			if key, value, _ := strings.Cut(one, "="); key == name {
+				return value, true
+			}
+		}
+		return "", false
+	}
+}
+
+// Each line names the variable, what is wrong and what is right. A secret is not repeated.
+func TestWrongVariableIsReportedInALine(t *testing.T) {
+	for _, tt := range []struct{ variable, want string }{
+		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc in the environment: must be " +
+			"http/protobuf, the protocol of port 4318 of a collector"},
+		{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json", "must be http/protobuf"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318", "must be a URL"},
+		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=ftp://x/", "must be a URL"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=http//ann:secret@x", "must be a URL"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://x:0", "port"},
+		{"OTEL_EXPORTER_OTLP_HEADERS=secret", "OTEL_EXPORTER_OTLP_HEADERS in the environment: must be a list"},
+		{"OTEL_EXPORTER_OTLP_HEADERS=a=secret%0A", "names and values of header fields"},
+		{"OTEL_EXPORTER_OTLP_TIMEOUT=10s", "OTEL_EXPORTER_OTLP_TIMEOUT=10s in the environment: must be a number"},
+		{"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION=zstd", "must be none or gzip"},
+		{"OTEL_RESOURCE_ATTRIBUTES=a=%zz", "must be a list"},
+		{"OTEL_TRACES_SAMPLER=jaeger_remote", "parentbased_traceidratio"},
+		{"OTEL_BSP_MAX_QUEUE_SIZE=0", "from 1 to"},
+		{"OTEL_BSP_MAX_EXPORT_BATCH_SIZE=4096", "from 1 to 2048"},
+		{"OTEL_SDK_DISABLED=yes", "must be false or true"},
+		{"OTEL_TRACES_EXPORTER=zipkin", "must be otlp or none"},
+		{"OTEL_PROPAGATORS=b3", "must contain tracecontext"},
+		{"OTEL_SDK_DISABLED=a\nb", `OTEL_SDK_DISABLED=a\nb in the environment: must be false or true`},
+	} {
+		_, err := otel.Read(lookup(tt.variable))
+		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.ContainsAny(err.Error(), "\n") ||
+			strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", tt.variable, err)
+		}
+	}
+	_, err := otel.Read(lookup("OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=NaN",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=https://x", "OTEL_EXPORTER_OTLP_CERTIFICATE=/nowhere"))
+	if err == nil || strings.Count(err.Error(), "\n") != 1 || !strings.Contains(err.Error(), "from 0 to 1") ||
+		!strings.Contains(err.Error(), "/nowhere in the environment: no such file") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestVariablesThatDisableTracesAndForeignOnesAreNoMistakes(t *testing.T) {
+	for _, variable := range []string{"OTEL_SDK_DISABLED=TRUE", "OTEL_TRACES_EXPORTER=none"} {
+		if c, err := otel.Read(lookup(variable, "OTEL_EXPORTER_OTLP_PROTOCOL=grpc")); c != nil || err != nil {
+			t.Errorf("%s: %v, %v", variable, c, err)
+		}
+	}
+	c, err := otel.Read(lookup("OTEL_PYTHON_LOG_CORRELATION=x", "OTEL_METRICS_EXPORTER=x", "OTEL_TRACES_SAMPLER=",
+		"OTEL_PROPAGATORS=tracecontext, baggage", "OTEL_TRACES_EXPORTER=console,otlp"))
+	if err != nil || c.URL.String() != "http://localhost:4318/v1/traces" || c.Port != 4318 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for variable, want := range map[string]string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT=https://x/base/":      "https://x/base/v1/traces",
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://x:1/as": "http://x:1/as",
+		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://x":      "http://x/",
+	} {
+		if c, err := otel.Read(lookup(variable)); err != nil || c.URL.String() != want {
+			t.Errorf("%s: %v, %v", variable, c, err)
+		}
+	}
+}
+
+// start starts an exporter to a collector. Lines of the log go to lines.
+func start(t *testing.T, url string, variables ...string) (x *otel.Exporter, lines *atomic.Int64) {
+	t.Helper()
+	c, err := otel.Read(lookup(append(variables, "OTEL_EXPORTER_OTLP_ENDPOINT="+url)...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines = new(atomic.Int64)
+	x = otel.New(c, "1.2", func(line string) {
+		lines.Add(1)
+		if strings.Contains(line, "\n") || !strings.Contains(line, "fapws_otel_spans_dropped_total") {
+			t.Errorf("%q", line)
+		}
+	})
+	t.Cleanup(func() { x.Close(time.Now()) })
+	return x, lines
+}
+
+func entry(line string) *logfile.Entry {
+	id, _ := http1.ParseTraceparent([]byte("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"))
+	id.Span = http1.SpanID{1, 2}
+	return &logfile.Entry{RequestLine: []byte(line), Status: 200, Time: time.Now(), Duration: time.Second,
+		Trace: &logfile.Trace{ID: id}}
+}
+
+func later() time.Time { return time.Now().Add(waittest.Patience) }
+
+// Values of signed URLs are secrets, in any spelling of their names.
+func TestTextsOfClientsAreRedactedAndValid(t *testing.T) {
+	c := oteltest.Collect(t, nil)
+	for _, tt := range []struct{ line, attribute, want string }{
+		{"GET /a?sig=1&x=2 HTTP/1.1", "url.query", "sig=REDACTED&x=2"},
+		{"GET /b?Signature=1;X-Goog-Signature=2&AWSAccessKeyId=3 HTTP/1.1", "url.query",
+			"Signature=REDACTED;X-Goog-Signature=REDACTED&AWSAccessKeyId=REDACTED"},
+		{"GET /c?s%69g=1&&sig HTTP/1.1", "url.query", "s%69g=REDACTED&&sig"},
+		{"GET /d?X-Amz-Signature=1&q=sig=2 HTTP/1.1", "url.query", "X-Amz-Signature=REDACTED&q=sig=2"},
+		{"GET /e? HTTP/1.1", "url.query", ""},
+		{"GET /f\xff HTTP/1.0", "url.path", "/f\uFFFD"},
+		{"GET /g HTTP/1.0", "network.protocol.version", "1.0"},
+		{"GET /h HTTP/2.0", "network.protocol.version", "2"},
+		{"BREW /i HTTP/1.1", "http.request.method", "_OTHER"},
+		{"get /j HTTP/1.1", "http.request.method_original", "get"},
+		{"GET http://y/k HTTP/1.1", "url.path", "/k"},
+		{"OPTIONS * HTTP/1.1", "url.path", "*"},
+		{"GET /" + strings.Repeat("l", 5000) + " HTTP/1.1", "url.path", "/" + strings.Repeat("l", 2047)},
+		{"GET /" + strings.Repeat("é", 5000) + " HTTP/1.1", "url.path", "/" + strings.Repeat("é", 1023) + "\uFFFD"},
+	} {
+		e := entry(tt.line)
+		e.Trace.Agent, e.Trace.Host = []byte("a\xffb"), []byte("[::1]:8080")
+		n := len(c.Spans())
+		x, _ := start(t, c.URL)
+		x.Answered(e)
+		x.Close(later())
+		s := c.Spans()[n]
+		if s.Attributes[tt.attribute] != tt.want || s.Attributes["user_agent.original"] != "a\uFFFDb" ||
+			s.Attributes["server.address"] != "::1" || s.Attributes["server.port"] != "8080" {
+			t.Errorf("%.80s: %q", tt.line, s.Attributes)
+		}
+	}
+}
+
+// A server that answers 5xx has failed. A client that has sent a wrong request, or has left, does not make it fail.
+func TestStatusOfASpanIsErrorFor5xxOnly(t *testing.T) {
+	c := oteltest.Collect(t, nil)
+	x, _ := start(t, c.URL)
+	for _, tt := range []struct {
+		status  int
+		aborted bool
+		kind    string
+	}{{200, false, ""}, {404, false, ""}, {500, false, "500"}, {503, true, "503"}, {200, true, "aborted"},
+		{logfile.StatusGone, true, "client_disconnected"}} {
+		e := entry(fmt.Sprintf("GET /%d%v HTTP/1.1", tt.status, tt.aborted))
+		e.Status, e.Aborted = tt.status, tt.aborted
+		x.Answered(e)
+	}
+	call := x.Call(entry("").Trace.ID)
+	call.Method, call.URL, call.Address, call.Port, call.Resent = "GET", "http://u:80/x?sig=1", "u", "80", 2
+	parent := call.Traceparent()
+	call.End(0, "timeout", errors.New("too\xff late"))
+	x.Close(later())
+	for _, s := range c.Spans() {
+		status, kind := s.Attributes["http.response.status_code"], s.Attributes["error.type"]
+		failed := strings.HasPrefix(status, "5") || s.Kind == "CLIENT"
+		if s.Failed != failed || s.Kind == "SERVER" && !strings.HasPrefix(s.Attributes["url.path"], "/"+status) ||
+			(kind == "client_disconnected") != (s.Attributes["url.path"] == "/499true") {
+			t.Errorf("%+v", s)
+		}
+		if s.Kind == "CLIENT" && (kind != "timeout" || s.Why != "too\uFFFD late" || s.Parent != "0102000000000000" ||
+			s.Attributes["url.full"] != "http://u:80/x?sig=REDACTED" || s.Name != "GET" ||
+			s.Attributes["http.request.resend_count"] != "2" || parent != "00-"+s.Trace+"-"+s.ID+"-01") {
+			t.Errorf("%s: %+v", parent, s)
+		}
+		if s.Kind == "SERVER" && (s.Flags != 0x301 || s.Parent != "00f067aa0ba902b7" || s.End.Sub(s.Begin) != time.Second) {
+			t.Errorf("%+v", s)
+		}
+	}
+	if len(c.Spans()) != 7 {
+		t.Errorf("%d spans", len(c.Spans()))
+	}
+}
+
+func TestQueueDropsAndCountsSpansAboveItsLimit(t *testing.T) {
+	release := make(chan struct{})
+	c := oteltest.Collect(t, func(http.ResponseWriter, *http.Request, int) bool { <-release; return false })
+	x, lines := start(t, c.URL, "OTEL_BSP_MAX_QUEUE_SIZE=10", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=4")
+	for range 4 {
+		x.Answered(entry("GET /first HTTP/1.1"))
+	}
+	waittest.Eventually(t, "a batch is being sent", func() bool { return c.Requests() == 1 })
+	for range 13 {
+		x.Answered(entry("GET /second HTTP/1.1"))
+	}
+	if x.Dropped() != 3 {
+		t.Errorf("%d spans were dropped", x.Dropped())
+	}
+	close(release)
+	x.Close(later())
+	if n := len(c.Spans()); n != 14 || c.Requests() != 4 || lines.Load() != 1 {
+		t.Errorf("%d spans in %d requests, %d lines", n, c.Requests(), lines.Load())
+	}
+}
+
+func TestBatchIsSentAgainWhenTheCollectorAsksForIt(t *testing.T) {
+	var times [3]time.Time
+	c := oteltest.Collect(t, func(w http.ResponseWriter, _ *http.Request, n int) bool {
+		times[min(n, 2)] = time.Now()
+		if n < 2 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader([]int{429, 503}[n])
+		}
+		return n < 2
+	})
+	x, lines := start(t, c.URL, "OTEL_EXPORTER_OTLP_COMPRESSION=gzip", "OTEL_EXPORTER_OTLP_HEADERS=api-key=a%20b,x=y")
+	x.Answered(entry("GET /a HTTP/1.1"))
+	x.Close(later())
+	_, headers := c.Bodies()
+	if len(c.Spans()) != 1 || x.Dropped() != 0 || lines.Load() != 1 || times[1].Sub(times[0]) < time.Second ||
+		times[2].Sub(times[1]) < time.Second {
+		t.Errorf("%d spans, %d dropped, %d lines, at %v", len(c.Spans()), x.Dropped(), lines.Load(), times)
+	}
+	if headers[0].Get("Api-Key") != "a b" || headers[0].Get("X") != "y" ||
+		headers[0].Get("Content-Encoding") != "gzip" {
+		t.Errorf("%q", headers[0])
+	}
+}
+
+// The collector asks for a pause of which Close cannot wait for the end.
+func TestCloseDoesNotWaitForAPauseThatEndsLater(t *testing.T) {
+	c := oteltest.Collect(t, func(w http.ResponseWriter, _ *http.Request, _ int) bool {
+		w.Header().Set("Retry-After", "86400")
+		w.WriteHeader(429)
+		return true
+	})
+	x, _ := start(t, c.URL, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=1")
+	x.Answered(entry("GET /a HTTP/1.1"))
+	waittest.Eventually(t, "the first batch is dropped", func() bool { return x.Dropped() == 1 })
+	x.Answered(entry("GET /b HTTP/1.1"))
+	until := time.Now().Add(4 * time.Minute)
+	x.Close(until)
+	if x.Dropped() != 2 || c.Requests() != 1 || time.Now().After(until) {
+		t.Errorf("%d spans were dropped after %d requests", x.Dropped(), c.Requests())
+	}
+}
+
+// A status such as 400 concerns only this batch, which would fail again.
+func TestRefusedBatchIsDroppedAndTheNextOneIsSent(t *testing.T) {
+	c := oteltest.Collect(t, func(w http.ResponseWriter, _ *http.Request, n int) bool {
+		if n == 0 {
+			w.WriteHeader(400)
+		}
+		return n == 0
+	})
+	x, lines := start(t, c.URL, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=1")
+	x.Answered(entry("GET /a HTTP/1.1"))
+	waittest.Eventually(t, "the first batch is dropped", func() bool { return x.Dropped() == 1 })
+	x.Answered(entry("GET /b HTTP/1.1"))
+	x.Close(later())
+	if len(c.Spans()) != 1 || c.Requests() != 2 || lines.Load() != 1 {
+		t.Errorf("%d spans in %d requests, %d lines", len(c.Spans()), c.Requests(), lines.Load())
+	}
+}
+
+func TestCloseDoesNotWaitForACollectorThatDoesNotAnswer(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	x, _ := start(t, "http://"+ln.Addr().String())
+	for range 2000 {
+		x.Answered(entry("GET /a HTTP/1.1"))
+	}
+	x.Close(time.Now().Add(10 * time.Millisecond)) // Without the limit, the test would need the time of OTLP_TIMEOUT.
+	if x.Dropped() != 2000 {
+		t.Errorf("%d spans were dropped", x.Dropped())
+	}
+	refused := "http://" + ln.Addr().String()
+	ln.Close()
+	x, _ = start(t, refused)
+	x.Answered(entry("GET /a HTTP/1.1"))
+	if x.Close(later()); x.Dropped() != 1 {
+		t.Errorf("%d spans were dropped", x.Dropped())
+	}
+}
+
+func TestSpanNeedsNoAllocation(t *testing.T) {
+	c := oteltest.Collect(t, nil)
+	x, _ := start(t, c.URL, "OTEL_BSP_MAX_QUEUE_SIZE=1000", "OTEL_BSP_SCHEDULE_DELAY=1000000")
+	e := entry("GET /a?b=c&sig=d HTTP/1.1")
+	e.Trace.Route, e.Trace.Host, e.Trace.Agent = "/", []byte("example.org:8888"), []byte("curl")
+	n := testing.AllocsPerRun(400, func() { x.Answered(e) })
+	if n >= 1 { // the queue grows sometimes
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestUnsampledTraceHasNoSpan(t *testing.T) {
+	c := oteltest.Collect(t, nil)
+	x, _ := start(t, c.URL)
+	e := entry("GET /a HTTP/1.1")
+	e.Trace.ID.Flags = 0
+	x.Answered(e)
+	e.Trace = nil
+	x.Answered(e)
+	var none *otel.Exporter
+	for _, call := range []*otel.Call{x.Call(http1.Identity{}), none.Call(entry("").Trace.ID)} {
+		if call != nil {
+			t.Error("a call")
+		}
+		call.End(200, "", nil)
+	}
+	none.Close(time.Now())
+	x.Close(later())
+	if c.Requests() != 0 {
+		t.Errorf("%d requests", c.Requests())
+	}
+}
