@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// All other configuration files are also used with an application.
+// The configuration file in serviceDir is used only if the command line names no application. All other configuration
+// files are used with and without an application.
 func TestConfigurationFileOfTheServiceIsForNoApplication(t *testing.T) {
 	home, service := t.TempDir(), t.TempDir()
 	t.Setenv("XDG_CONFIG_HOME", home)

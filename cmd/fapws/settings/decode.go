@@ -25,9 +25,10 @@ type TableReader interface {
 // At, a *TOMLTable, is set to the table, which contains the lines of its keys. The field Enabled is set to true if the
 // key has a value other than false. Further tags:
 //
-//   - is: the kind of the value: one of textKinds; "expiries" for a list; "age" for a time, "mode" for permissions of
-//     files, "sync" for Upload.Sync; "one" and the allowed words, and same for their synonyms; "not" for the opposite
-//     of a boolean; "pairs" for a table of strings as "NAME=value"; "some" for a list that must not be empty.
+//   - is: the kind of the value. The tag contains a word in textKinds, or "expiries" for a list, "age" for a time,
+//     "mode" for permissions of files, "sync" for Upload.Sync, "not" for the opposite of a boolean, "pairs" for a table
+//     of strings as "NAME=value", or "some" for a list that must not be empty. It can also contain "one" and a list of
+//     allowed words; the tag same then lists synonyms of these words.
 //   - range: the minimum and the maximum of a number or size; the minimum of a time.
 //   - needs: the key is required; the text describes its value.
 //   - short: the field of a struct for a value that is not a table; the text describes the value.
@@ -267,8 +268,8 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 	return v.elements(field, of, report)
 }
 
-// list reads a list of strings or a table of strings. The parameter is, from the tag is, determines which strings a
-// list may contain.
+// list reads a list of strings or a table of strings. The parameter named is contains the field's tag of the same name,
+// which determines which strings a list can contain.
 func (v TOMLValue) list(to *[]string, is string) error {
 	if is == "pairs" {
 		var pairs Pairs

@@ -22,8 +22,8 @@ const maxBytes = 1 << 20
 var serviceDir = "/etc/fapws"
 
 // FindFile returns the name of the configuration file. Without --config, this is the first candidate that exists, even
-// if it is unreadable, or "" if none exists. If the command line names an application, the configuration file of the
-// service is no candidate.
+// if it is unreadable, or "" if none exists. If the command line names an application, the file in serviceDir is not a
+// candidate.
 func FindFile(set *Settings, appNamed bool) string {
 	switch name := set.File(); name {
 	case "off":
@@ -229,8 +229,8 @@ func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
-// fromFile reads a value from the file. The parameter as is the name that the file uses for the setting. The caller
-// prints "must be " before the error.
+// fromFile reads a value from the file. The parameter named as contains the name that the file uses for the setting.
+// The caller prints "must be " before the error.
 func (s *Setting) fromFile(to *value, v TOMLValue, as variant) error {
 	if as.fixed != "" {
 		if v.Any != true {

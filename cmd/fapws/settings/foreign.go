@@ -14,10 +14,10 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// foreign lists words that users of different servers type or set, each with a line of advice. The servers are
-// gunicorn, uvicorn, hypercorn, daphne, waitress, granian, flask, uWSGI, http.server, php -S, nginx and caddy. If
-// several rows contain a word, the first row with a matching condition applies. A flag that has the same meaning in
-// fapws is not listed here, but is an alias in the tables of settings.
+// foreign lists words that users of other servers type or set, each with a line of advice. These servers are gunicorn,
+// uvicorn, hypercorn, daphne, waitress, granian, flask, uWSGI, http.server, php -S, nginx and caddy. If several rows
+// contain a word, the first row with a matching condition applies. A flag that has the same meaning in fapws is not
+// listed here, but is an alias in the tables of settings.
 var foreign = []struct {
 	// words, separated by spaces: flags ("--name", "-n"), keys in a configuration file ("key="), files ("/Caddyfile",
 	// or a pattern), commands, and global variables in a script (in capitals).
@@ -294,8 +294,8 @@ func fits(name, word string) bool {
 	return ok
 }
 
-// ForeignFile returns advice about a file whose name shows that it belongs to a different server, or that a different
-// command makes fapws serve it, or "" for all other files.
+// ForeignFile returns advice about a file, or "" if there is none. There is advice for two kinds of file names: names
+// of files that another server uses, and names of files that fapws serves only with another command.
 func ForeignFile(name string) string { return foreignAnswer("/"+filepath.Base(name), name) }
 
 func foreignKey(key string) string {
@@ -405,13 +405,13 @@ func isHost(s string) bool {
 
 const foreignArguments = "GUNICORN_CMD_ARGS"
 
-// foreignPrefixes lists the prefixes of environment variables that different servers read, each followed by the name of
-// a flag.
+// foreignPrefixes lists prefixes of environment variables that servers other than fapws read. The rest of such a
+// variable is the name of a flag.
 var foreignPrefixes = []string{"UVICORN_", "HYPERCORN_", "GRANIAN_", "FLASK_RUN_"}
 
-// TakeForeign reads variables of different servers, such as UVICORN_PORT, from environ ("NAME=value"). It only sets
-// settings that still have their default, so settings for fapws take precedence, including settings in the file and the
-// script. TakeForeign returns a line for each flag or value that fapws does not support.
+// TakeForeign reads environment variables of other servers, such as UVICORN_PORT, from environ ("NAME=value").
+// TakeForeign changes only settings that still have their default, so settings for fapws take precedence, including
+// settings in the file and the script. TakeForeign returns a line for each flag or value that fapws does not support.
 func (s *Settings) TakeForeign(environ []string) (lines []string) {
 	environ = slices.Sorted(slices.Values(environ))
 	for _, one := range environ {

@@ -18,8 +18,8 @@ const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app o
        fapws help TOPIC               a page of the docs; help topics lists them
 `
 
-// WriteHelp writes the text of --help: the common flags, which fit on one screen, or all flags with their aliases from
-// different servers if all is true.
+// WriteHelp writes the text of --help: the common flags, which fit on one screen, or, if the parameter all is true, all
+// flags with their aliases, which other servers use.
 func WriteHelp(w io.Writer, all bool) {
 	fmt.Fprint(w, usage)
 	group := ""

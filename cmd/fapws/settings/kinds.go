@@ -13,8 +13,8 @@ import (
 	"fapws/runtime/route"
 )
 
-// single returns the value that reads a field if the field is a text, number, time, boolean, or list of texts.
-// Otherwise single returns nil.
+// single returns a *value that reads text into the field, or nil if the field is not a text, number, time, boolean, or
+// list of texts.
 func single(field any, tag reflect.StructTag) *value {
 	is, words, _ := strings.Cut(tag.Get("is"), " ")
 	from, to, _ := strings.Cut(cmp.Or(tag.Get("range"), "1-1024T"), "-")

@@ -17,7 +17,7 @@ type Level int
 const (
 	FromDefault Level = iota
 	FromSurroundings
-	FromForeign // environment variables that are meant for different servers
+	FromForeign // environment variables of other servers, such as UVICORN_PORT
 	FromScript
 	FromFile
 	FromEnvironment

@@ -96,8 +96,8 @@ func (v *value) single(x any) (text string, ok bool) {
 	return "", false
 }
 
-// read reads the value x, which comes from a file or a script. Its type is int64, float64, string, bool, []any, or a
-// type that no setting allows. read applies the function edit to each text.
+// read reads the value x, which comes from a file or a script. The type of x is int64, float64, string, bool, []any, or
+// a type that no setting allows. read applies the function edit to each text.
 func (v *value) read(x any, allowed string, edit func(string) string) error {
 	list, isArray := x.([]any)
 	switch {
