@@ -169,8 +169,8 @@ struct asgi_exchange {
   PyObject *reason; /* owned: close reason, a str, or NULL */
   /* Number of messages that send() will still accept after the client has closed the WebSocket. */
   uint8_t words;
-  /* Number of messages that the application has sent after the client disconnected and since it last received a
-   * message. */
+  /* Number of messages that send() has accepted after the client disconnected. For a WebSocket, receive() sets the
+   * number to 0. */
   uint8_t unheard;
   int64_t taken; /* bytes of the body that receive() has returned */
   /* Beginning of the request line, and address of the client, for reports after the member rec has become NULL. */

@@ -377,8 +377,9 @@ static int http_send(asgi_exchange *x, PyObject *message) {
  * applications learn from receive() that the client has disconnected, and send() never raises. An exception would
  * prevent the background tasks and the cleanup that follow the response. To end an application that would send forever,
  * send() still raises OSError in three cases. First, the task that calls send() has received http.disconnect. Second,
- * the message has a part of the body that is not the last part, and no other task waits in receive(), which could
- * cancel the task. Third, the application has sent ASGI_LAST_WORDS messages after the disconnect. */
+ * the message has a part of the body that is not the last part, and no other task could cancel the current task,
+ * because no other task has received http.disconnect or waits for a message. Third, send() has already discarded
+ * ASGI_LAST_WORDS such parts. */
 static int http_too_late(asgi_exchange *x, PyObject *message) {
   if (!message) return 0; /* the client has disconnected after send() accepted the message */
   int which = asgi_message_type(message, text, texts, T_START, T_RESPONSE_TRAILERS), more = 0;

@@ -178,7 +178,8 @@ func TestAsyncLeavesNothing(t *testing.T) {
 	})
 }
 
-// The threads pass send() to the event loop of the application, because they cannot await it themselves.
+// The threads pass the coroutines of send() to the event loop of the application, because threads cannot await
+// coroutines themselves.
 func TestASGISendWorksFromOtherThreads(t *testing.T) {
 	body := asgi(t, "GET /elsewhere", "").body.String()
 	same(t, strings.TrimLeft(body, "x"),

@@ -96,7 +96,8 @@ static void say_line(const char *text, size_t n, int from) {
 }
 
 /* Writes pieces, which NULL must end, as one line to stderr and to the supervisor. The parameter before is "" or a line
- * feed, which is written in the same system call, because Go can write words of a dump at the same time. */
+ * feed, which is written in the same system call. Otherwise words of a dump that Go writes at the same time could
+ * follow the line feed. */
 static void report(const char *before, const char *const *pieces, int from) {
   char text[1024];
   char *line = stpcpy(text, before);
@@ -133,7 +134,7 @@ static void fail(const char *before, const char *const *pieces) {
 }
 
 void core_crash_exit(const char *text, const char *more, const char *rest) {
-  /* Begins with a line feed, because Go has written the beginning of a line. */
+  /* The text begins with a line feed, because Go has already written the beginning of a line. */
   fail("\n", (const char *[]){text, more, rest, NULL});
 }
 

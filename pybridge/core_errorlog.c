@@ -102,7 +102,7 @@ static int take(errorlog *l, struct stat *here, int alone) {
   return 0;
 }
 
-/* Appends all of the text or nothing, and returns whether the caller must not write the text again. */
+/* Appends the whole text or nothing. Returns 0 if the caller must write the text in a different way, otherwise 1. */
 static int append(int fd, const char *text, size_t n) {
   size_t done = 0;
   while (done < n) {

@@ -98,7 +98,7 @@ int core_wait_for_client(core_record *rec, double seconds) {
 
 void core_release_senders(core_record *rec) {
   if (rec->inputs.senders) pthread_cond_broadcast(&writers);
-  /* The waiting threads need the mutex to return, but not the GIL. */
+  /* The waiting threads need only the mutex to return, so they can return even if the current thread keeps the GIL. */
   while (rec->inputs.senders) core_wait(&writers);
 }
 

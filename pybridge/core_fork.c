@@ -114,7 +114,8 @@ void core_keep_from_children(int fd) {
 
 /* Runs in the child of os.fork() before other Python code. */
 static PyObject *close_kept(PyObject *self, PyObject *none) {
-  /* Python can still write to this descriptor when a signal arrives, so it is replaced instead of closed. */
+  /* Python can still write to this descriptor when a signal arrives. Therefore /dev/null replaces the file behind the
+   * descriptor, and the descriptor remains open. */
   if (core_the_pool.signal_fd > 0) {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0) dup3(null, core_the_pool.signal_fd, O_CLOEXEC), close(null);

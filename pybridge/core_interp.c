@@ -125,7 +125,7 @@ int core_start(const core_start_options *o, PyObject *(*make_module)(void), cons
   int bad = configure(&config, o, why);
   PyConfig_Clear(&config);
   if (bad) return -1;
-  /* The types of module _fapws must be ready even if the script does not import the module. */
+  /* C code needs the types of module _fapws, so the module is imported here, even if the script does not import it. */
   if (core_done(PyImport_ImportModule("_fapws")) < 0 || insert_folders(o) < 0 ||
       (o->contrib ? install_finder(o->contrib) : core_done(PyImport_ImportModule("threading"))) < 0 ||
       core_stdio_init("stdout", 1) < 0 || core_stdio_init("stderr", 2) < 0 || core_fork_init() < 0 ||

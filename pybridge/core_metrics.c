@@ -13,7 +13,7 @@
 
 int core_counts_waits;
 
-static int64_t bounds[CORE_BUCKETS_MAX]; /* constant once core_counts_waits is set */
+static int64_t bounds[CORE_BUCKETS_MAX]; /* does not change after core_counts_waits is set */
 static int buckets;
 static core_durations queue_wait, gil_wait;
 static int waiting; /* atomic: number of threads in core_take_gil_counted */
@@ -41,8 +41,8 @@ static void observe(core_durations *d, int64_t ns) {
   add(&d->sum_ns, ns);
 }
 
-/* After a quick handler, the last reading of the clock plus the handler's usual time is precise enough, unless rec
- * arrived later. */
+/* Reading the clock for each request would be too slow. After a quick handler, the last reading plus the usual time of
+ * that handler is precise enough, unless rec arrived later than that. */
 void core_count_queue_wait(const core_record *rec) {
   static CORE_PER_THREAD uint64_t now;
   /* Number of requests for which the last reading of the clock can still be used. */
@@ -110,7 +110,7 @@ typedef struct family {
 static pthread_mutex_t mu = PTHREAD_MUTEX_INITIALIZER;
 static family *families[FAMILIES_MAX];
 static series *all[SERIES_MAX];
-static int nfamilies, nseries; /* atomic, because threads read the arrays without the mutex: elements never change */
+static int nfamilies, nseries; /* atomic, because threads read the arrays without the mutex */
 
 static int count_of(const int *n) { return __atomic_load_n(n, __ATOMIC_ACQUIRE); }
 /* Increments *n, so that readers see the element that was written last, and returns the index of that element. */

@@ -289,8 +289,8 @@ void core_part_free(uintptr_t number) {
     free(part);
     return;
   }
-  /* The size must be added before the part is in the list, because core_collect_garbage can free the part from then
-   * on. */
+  /* The size must be added before the part is put into the list P.garbage, because core_collect_garbage can free a part
+   * that is in the list. */
   int64_t held = __atomic_add_fetch(&garbage_bytes, (int64_t)part->body_len, __ATOMIC_RELAXED);
   core_part *old = __atomic_load_n(&P.garbage, __ATOMIC_RELAXED);
   do {

@@ -154,7 +154,7 @@ int core_is_at_console(void) {
  * call. */
 static int timeout_signal;
 
-/* Handles the signal on Python's main thread, perhaps after the job has ended. */
+/* Handles the signal on Python's main thread. The job for which the signal was sent can have ended already. */
 static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
   CORE_CHECK(CORE_GIL | CORE_ON_MAIN);
   core_thread *t = P.threads[0];

@@ -123,7 +123,8 @@ int live_ws_hand_over(core_thread *t, live_ws_object *ws) {
   core_part *p = state ? core_body_part(rec, state, PyBytes_AS_STRING(state), (size_t)PyBytes_GET_SIZE(state)) : NULL;
   PyErr_Clear();
   Py_XDECREF(state);
-  /* Checked again, because garbage collection can have run code of the application. */
+  /* Both conditions are checked again, because the garbage collector can have run code of the application in the
+   * meantime. */
   if (p && (!is_alone(ws) || !closes_inbox(rec))) {
     core_part_free((uintptr_t)p);
     p = NULL;

@@ -169,8 +169,8 @@ func GroupKey(group string) string {
 	return fmt.Sprintf("#%016x", key.Sum64())
 }
 
-// ForPython reports whether e is for the Python code of all processes (fapws._ipc) and not for clients, so that it must
-// be passed to TakeMessage.
+// ForPython reports whether e is for the Python code of all processes (fapws._ipc) and not for clients. Such an event
+// must be passed to TakeMessage.
 func (e *Event) ForPython() bool { return e.Place == C.CORE_PLACE_PYTHON }
 
 // TakeMessage passes an event to the Python code of this process. TakeMessage returns false for the first event that is

@@ -42,7 +42,8 @@ func TestSharedObjectsOfARequestMayBeUsedOnOtherThreads(t *testing.T) {
 	}
 }
 
-// The thread waits in write() for the client, and must not use the record of the request after the request.
+// The thread waits in write() for the client. After the request has ended, the thread must not use the record of the
+// request.
 func TestWriteOnAnotherThreadEndsWithItsHandler(t *testing.T) {
 	if loop.inline() {
 		return

@@ -120,8 +120,8 @@ func (c *Contents) Hidden() (lines []string) {
 }
 
 // Paths returns the absolute paths of directories and archives from which Python and the applications can read files
-// after loading: the search path for modules, and the places of loaded modules. Paths must be called on the thread of
-// Load.
+// after loading. The result consists of the search path for modules, and the directories of loaded modules. Paths must
+// be called on the thread of Load.
 func (a *App) Paths() ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()

@@ -152,8 +152,8 @@ func (h *Handler) dealtWith() {
 	h.given = 0
 }
 
-// collect takes all finished parts from the shared list. wake_pending is cleared before, so that a part that is
-// published later wakes the event loop again.
+// collect takes all finished parts from the shared list. collect clears wake_pending before it takes the parts, so that
+// a part that is published later wakes the event loop again.
 func (h *Handler) collect() bool {
 	done := (*unsafe.Pointer)(unsafe.Pointer(&h.shared.done))
 	pending := (*uint32)(&h.shared.wake_pending)

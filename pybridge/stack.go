@@ -28,9 +28,9 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// withGIL calls f, which needs the GIL, on a separate goroutine, after earlier calls. The channel is closed after f has
-// returned, so that a caller can stop waiting if a handler holds the GIL. The channel is nil if Python is ending and f
-// will not run. withGIL is safe for concurrent use.
+// withGIL calls f, which needs the GIL, on a separate goroutine, after the functions of earlier calls have returned.
+// The channel is closed after f has returned, so that a caller can stop waiting if a handler holds the GIL. If Python
+// is ending, f does not run, and the channel is nil. withGIL is safe for concurrent use.
 func (h *Handler) withGIL(f func()) <-chan struct{} {
 	done := make(chan struct{})
 	if !h.gilCalls.Add(func() { defer close(done); f() }) {

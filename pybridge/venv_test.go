@@ -64,7 +64,8 @@ func TestInterpreterOfAnEnvironmentIsFound(t *testing.T) {
 	}
 }
 
-// Another Python of this version made the environment, and the extension modules of its library may not fit.
+// A different Python of the same version has created the environment, so the extension modules in its library may not
+// fit the linked Python.
 func TestEnvironmentOfAnotherPythonUsesOurStandardLibrary(t *testing.T) {
 	before := interpreter
 	defer func() { interpreter = before }()

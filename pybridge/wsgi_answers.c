@@ -3,7 +3,7 @@
 #include "wsgi.h"
 
 static PyObject *environ_bytes(PyObject *environ, const char *name) {
-  /* Not necessarily a str, because a middleware can have set the value. */
+  /* The value need not be a str, because a middleware can have set it. */
   PyObject *value = PyMapping_GetItemString(environ, name);
   PyObject *bytes = value && PyUnicode_Check(value)
                         ? PyUnicode_AsLatin1String(value)

@@ -13,8 +13,8 @@ typedef struct {
   PyObject *block; /* owned: block of the file that was last searched for the end of a line, or NULL */
   int64_t block_at;
   int readers; /* number of threads that are reading the file without the GIL */
-  /* Descriptor of the file if the exchange ended while threads were reading the file, the last of which closes it,
-   * otherwise -1. */
+  /* Descriptor of the file if the exchange ended while threads were reading the file, otherwise -1. The last of these
+   * threads closes the descriptor. */
   int left;
 } input_object;
 
