@@ -24,7 +24,7 @@
 #define THREADS 12
 #define STACK (MIB / 4)
 #if UINTPTR_MAX > 0xffffffffu
-#define RESERVED (1536 * MIB) /* Go's allocator reserves 1,120 MiB of this for tables, but does not use them */
+#define RESERVED (1536 * MIB) /* includes 1,120 MiB that Go's allocator reserves for tables and does not use */
 #define LARGE_STACK (256 * MIB)
 #else
 #define RESERVED (192 * MIB)

@@ -255,11 +255,12 @@ const (
 )
 
 type Trimmer struct {
-	// The function TrimHeap returns free memory of the C heap to the kernel; nil if the C library has no such function.
+	// The function TrimHeap returns free memory of the C heap to the kernel. TrimHeap is nil if the C library has no
+	// such function.
 	TrimHeap func()
 
-	// Small is set in a process that does little work: the mappings of the program are split (see divide). It must be
-	// set before Started is called.
+	// Small is set in a process that does little work: the mappings of the program are split (see divide). Small must
+	// be set before Started is called.
 	Small bool
 
 	mu    sync.Mutex
