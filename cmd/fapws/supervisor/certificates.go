@@ -186,7 +186,8 @@ func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
 	return text, files, err
 }
 
-// inherit restores the state of leave. It returns the files that follow the files of the keyring in left.
+// inherit restores the state that the method leave of the previous program has returned. inherit returns the files in
+// the parameter left that do not belong to the keyring.
 func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err error) {
 	var state inherited
 	if err := json.Unmarshal(text, &state); err != nil {
