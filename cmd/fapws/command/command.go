@@ -302,7 +302,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		wrong = p.Find()
 	}
 	if wrong != nil {
-		// Check finds mistakes other than wrong without loading the applications.
+		// Without loading the applications, Check finds mistakes in addition to the error wrong.
 		others := p.Check(&p.Conf, nil, log)
 		var f *process.ExitError
 		if errors.As(wrong, &f) && others == nil {
@@ -434,8 +434,9 @@ func cannotLog(name string, err error) error {
 	return process.ExitNotStarted("cannot write the log %s: %v", name, err)
 }
 
-// judgeFiles returns the first error, unless this process cannot become the server's user. A missing directory is a
-// warning, because a service manager may make it.
+// judgeFiles returns the first error in files. If this process cannot become the server's user, judgeFiles returns nil,
+// because it cannot check the permissions of that user. For a missing directory, judgeFiles only logs a warning,
+// because a service manager may create the directory.
 func judgeFiles(files []made, conf *settings.Config, log func(logfile.Level, string)) (first error) {
 	mine := confine.MayBecome(conf.User, conf.Group)
 	for _, f := range files {
