@@ -150,7 +150,7 @@ func parse(args []string) (o options, err error) {
 		return o, errors.New("--json requires status or top")
 	}
 	if name := os.Getenv("FAPWS_CTL_SOCKET"); o.pid == 0 && o.socket == "" && name != Auto && name != Off {
-		o.socket = name // ignore the environment variable, which may be meant for a server
+		o.socket = name // the values Auto and Off are only meant for a server
 	}
 	return o, nil
 }

@@ -28,7 +28,7 @@ var started = func() string {
 }()
 
 // File returns the path of the running program: the executable, or the library in the directory of the Python package.
-// It returns "" if the path is unknown, and is safe for concurrent use.
+// File returns "" if the path is unknown, and is safe for concurrent use.
 func File() string {
 	path, _ := os.Executable()
 	return path

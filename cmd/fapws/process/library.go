@@ -42,7 +42,7 @@ func Again(newest bool, args ...string) *exec.Cmd {
 		cmd := exec.Command(Interpreter(), append([]string{filepath.Join(filepath.Dir(File()), "__main__.py")},
 			args...)...)
 		cmd.Env = os.Environ()
-		if _, err := os.Stat(File()); err != nil { // returns an error, so that an upgrade does not begin
+		if _, err := os.Stat(File()); err != nil { // because of this error, an upgrade does not begin
 			cmd.Err = err
 		}
 		return cmd

@@ -177,7 +177,7 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 	defer next.Stop()
 	// time of the first change in an unfinished series of changes; zero if no file is changing
 	var since time.Time
-	soon := false              // whether the next scan is due within quiet
+	soon := false              // the next scan is due within the time quiet
 	var asked, looked []func() // functions of Settle: waiting for a scan, and after a scan
 	for {
 		var to chan<- Change
