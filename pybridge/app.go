@@ -47,9 +47,7 @@ type Options struct {
 	// this order. Only the first application can be run as __main__, and sys.argv[0] is the path of the first
 	// application.
 	//
-	// Each application has a separate name in sys.modules, even if two scripts are called app.py. If two applications
-	// import a module of the same name, both receive the module that was imported first, even if each directory has its
-	// own file with that name.
+	// Each application has a separate name in sys.modules, even if two scripts are called app.py.
 	Apps []Application
 
 	Args    []string

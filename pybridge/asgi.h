@@ -37,8 +37,8 @@ typedef struct {
   /* The value of asgi_progress() + 1 when the server abandoned the thread (asgi_give_up), or 0 if the server has
    * not abandoned the thread. Guarded by the pool's mutex. */
   unsigned long left_at;
-  /* Atomic: the argument of asgi_thread_stop plus one, from the call of that function until the thread has read the
-   * value; otherwise 0. */
+  /* Atomic: the argument of asgi_thread_stop plus one, after that function was called. The thread sets the member to 0
+   * when it reads the value. */
   int asked;
   /* Atomic: function called at the end of each turn, or NULL if Python code receives no messages of other workers. */
   void (*messages)(void);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* The keys of every scope in their order, which are the names up to K_EXTENSIONS, followed by texts for other uses. */
+/* The texts up to K_EXTENSIONS are the keys of every scope, in their order. The remaining texts have other uses. */
 #define TEXTS(X)                                                                                                       \
   X(K_TYPE, "type")                                                                                                    \
   X(K_ASGI, "asgi")                                                                                                    \

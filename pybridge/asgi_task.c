@@ -1,5 +1,5 @@
-/* Creates the asyncio.Task of an exchange, and runs the first step of the Task at once. From Python 3.12 on, the
- * parameter eager_start of asyncio.Task does this. */
+/* Creates the asyncio.Task of an exchange, and runs the first step of the Task at once. From Python 3.12 on, a Task
+ * with the parameter eager_start runs its first step itself. */
 #include "asgi.h"
 
 #define A asgi_the_thread

@@ -1,10 +1,8 @@
 /* The part core_ of the C code: the interpreter, the threads that run Python, the queues of records and parts, and
  * error reports.
  *
- * The C code has four parts, from live_ at the top through asgi_ and wsgi_ down to core_. A part calls functions of
- * lower parts only, which tables_test.go checks. Each part has one header, which includes the header of the part below.
- * core.h also includes core_pool.h, which includes core_python.h. core_ calls the parts above it only through tables of
- * functions (core_mode, core_kind) and pointers in core_the_pool.
+ * doc.go describes the four parts of the C code. The header of a part includes the header of the part below. core.h
+ * also includes core_pool.h, which includes core_python.h.
  *
  * A header has a section for each .c file. The section declares the functions and variables of the file that are used
  * in other files (headers_test.go). The rules in core_python.h about the GIL, errors and references apply to all

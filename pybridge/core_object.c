@@ -82,7 +82,7 @@ static char *put_member(char *to, const char *end, int i, core_bytes t) {
   int too_long = t.len > members[i].most, tail = i == CORE_TRACEBACK;
   if (too_long) {
     uint32_t most = members[i].most - (uint32_t)strlen(CUT);
-    const char **edge = tail ? &s : &stop; /* the text is cut here, which must be between two characters of UTF-8 */
+    const char **edge = tail ? &s : &stop; /* where the text is cut; must be between two characters of UTF-8 */
     *edge = tail ? stop - most : s + most;
     for (int k = 0; k < 3 && (**edge & 0xc0) == 0x80; k++) *edge += tail ? 1 : -1;
   }

@@ -3,7 +3,7 @@
  * core_the_pool owns the threads, the mounts and the queue, and lives as long as the process. The pool's mutex guards
  * the members whose comments mention it, and is never held while a thread waits for the GIL. A list owns the records in
  * it. A thread that takes a record from a list owns the record until the thread publishes the last part of the
- * response. The thread that makes a part owns the part until it is published; the event loop owns a published part. */
+ * response. */
 #pragma once
 
 #include "core_python.h"
@@ -173,8 +173,8 @@ typedef struct {
   PyObject *state; /* ASGI: the dict scope['state'] that the lifespan has filled */
   PyObject *callable;
   PyObject *name; /* owned: name of the handler in log lines */
-  /* Name of the mount's WebSocket that is the same in all processes, allocated by malloc, or NULL if the mount has no
-   * WebSocket. */
+  /* Name of the mount's WebSocket, or NULL if the mount has no WebSocket. The name is the same in all processes.
+   * Allocated by malloc. */
   char *place;
   PyObject *environ; /* borrowed, immortal: the class of environ, or NULL for a dict */
   PyObject *start;   /* borrowed, immortal: the class of start_response, or NULL for the built-in one */
@@ -356,7 +356,7 @@ static inline const core_kind *core_kind_of(const core_record *rec) {
 
 /* =============================================================================
  * Lists of records: the queue, and the inbox of each thread. The inbox contains records whose iterators continue on the
- * thread and, in inline mode, all records. A list owns its records. The caller must hold the pool's mutex. */
+ * thread and, in inline mode, all records. The caller must hold the pool's mutex. */
 
 /* core_count_queued can also be called without the mutex, by the event loop in inline mode. */
 static inline void core_count_queued(int n) {
@@ -415,9 +415,7 @@ static inline int core_waits_are_counted(void) {
 /* =============================================================================
  * Parts for the event loop, and inputs from the event loop.
  *
- * The thread that makes a part owns the part until it is published, and then the event loop owns the part. The first
- * part of a response is the member part0 of its record. A part owns its members buf and file, and a reference to its
- * member owner. The record owns an input until a thread takes the input. */
+ * The record owns an input until a thread takes the input. shim.h describes who owns a part. */
 
 /* --- core_output.c ----------------------------------------------------------- */
 

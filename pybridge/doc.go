@@ -57,11 +57,6 @@
 // The reasons for this design:
 //
 //   - Waking a thread takes longer than a quick handler, so one thread runs quick handlers one after the other.
-//   - Threads sleep on semaphores, because a condition variable of glibc marks its mutex as contended, so that each
-//     release costs a system call. A thread is woken after the mutex is released.
-//   - A thread state is attached once for each thread, not for each request.
-//   - A thread that waits for its client in write(), or in the send() of a WebSocket, does not count for --threads, and
-//     a second thread runs in its place. Otherwise a few slow clients could occupy all threads.
 //   - The event loop is woken before the close() of a result only if close() has been slow before. All responses of
 //     frameworks have a close(), so otherwise each request would wake the event loop.
 //
@@ -115,15 +110,9 @@
 // contrib/fapws/_async.py, asgi.h). Each call of the function turn handles all records with events, so one iteration of
 // asyncio's event loop handles many requests, and uvloop makes little difference.
 //
-//   - Each request has a Task with a copy of the context. The Task runs at once until it first waits. From Python 3.12
-//     on, the argument eager_start causes this. For earlier versions, asgi_task.c intercepts the Task's call of
-//     loop.call_soon. The Task runs a C object, which runs the coroutine of the application. Therefore the object
-//     itself notices when the coroutine has ended, without a done-callback, which would need an iteration of asyncio's
-//     event loop. The object has the cr_frame and the cr_await of the coroutine, so asyncio's tools show the
-//     application.
-//   - send() returns a shared object that is already done, unless more than 256 KiB wait for the client. receive()
-//     returns an object that takes a message when it is awaited, so a cancelled receive() loses no message
-//     (asgi_waiter.c).
+//   - Each request has a Task with a copy of the context. The Task runs at once until it first waits. The Task runs a C
+//     object, which runs the coroutine of the application (asgi_task.c, asgi_exchange.c). The object has the cr_frame
+//     and the cr_await of the coroutine, so asyncio's tools show the application.
 //   - If a client shuts down its sending side, it has probably disconnected, which ASGI applications expect to learn at
 //     once. Therefore an Input reports the shutdown. The response is still sent for two seconds.
 //   - With lifespan auto, an application that raises an exception before it has called receive, or that handles the
@@ -136,9 +125,6 @@
 //   - asyncio passes SystemExit and KeyboardInterrupt of a task through its event loop. These exceptions, and calls of
 //     loop.stop() by the application, are logged, and asyncio's event loop continues. Starlette's BaseHTTPMiddleware
 //     creates tasks in which this can occur.
-//   - The application receives the close frame of a WebSocket after all messages, so send() raises no OSError before
-//     the application has received the disconnect. Otherwise the application would end, and the remaining messages
-//     would be lost. asgi_websocket.c limits the time and the number of messages.
 //
 // # Timeouts
 //
@@ -146,9 +132,7 @@
 // fapws.Timeout in the thread if the thread still runs that exchange (thread.current changes under the GIL only). After
 // five further seconds the thread counts as stuck: a second thread can start in its place, and the process is replaced.
 // If the goroutine cannot take the GIL within a second, it writes the stacks without the GIL, as faulthandler does
-// (core_stack.c). In inline mode a real-time signal raises the exception (on_timeout_signal), because Python calls
-// signal handlers on its main thread even during Lock.acquire, sleep or recv, where the exception of
-// PyThreadState_SetAsyncExc would be raised only after the call.
+// (core_stack.c). In inline mode a real-time signal raises the exception (on_timeout_signal in core_stack.c).
 //
 // # Messages to the server
 //
@@ -167,8 +151,7 @@
 // # Error logs
 //
 // Hosts can share an application, so each request has the number of its error log (Request.ErrorLog); 0 means the
-// server's log. Messages that concern all hosts, such as a stuck thread, are written to the server's log. core_stdio.c
-// implements sys.stdout and sys.stderr, on which writes never fail.
+// server's log. Messages that concern all hosts, such as a stuck thread, are written to the server's log.
 //
 // core_error.c writes lines in the formats of package logfile. core_object.c writes objects of JSON, also for crashes.
 // core_stdio.c writes an object as a whole, even to a pipe that several processes share.

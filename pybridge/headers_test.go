@@ -99,8 +99,8 @@ func sectionsOf(header string) (all []section) {
 	return all
 }
 
-// globals returns the names that C code without comments and strings defines, and those that it only declares. globals
-// skips static names and types.
+// globals returns the names that C code defines, and the names that it only declares. The code must contain no comments
+// and no strings. globals skips static names and types.
 func globals(code string) (defines, declares []string) {
 	code = directive.ReplaceAllString(code, "")
 	depth, from := 0, 0

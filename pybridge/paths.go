@@ -26,7 +26,7 @@ type Mount struct {
 	Upload string // JSON options of a fapws.upload, or ""
 	Cache  string // JSON rule of fapws.cache.cached, or ""
 	Login  string // JSON arguments of fapws.Login, or ""
-	Place  string // name of a fapws.WebSocket that is the same in all processes, or "" (placeMounts)
+	Place  string // name of a fapws.WebSocket, the same in all processes, or "" (placeMounts)
 
 	relative       bool // ASGI: scope['path'] does not begin with scope['root_path']
 	entry          *python3.PyObject

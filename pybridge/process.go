@@ -175,8 +175,8 @@ func (h *Handler) Measure() {
 	C.core_count_waits((*C.int64_t)(unsafe.Pointer(&bounds[0])), C.int(len(bounds)))
 }
 
-// Metrics returns the counted waits and the metrics of the application (fapws.metrics). Metrics does not need the GIL,
-// and is safe for concurrent use.
+// Metrics returns the waiting times of requests and threads, and the metrics of the application (fapws.metrics).
+// Metrics does not need the GIL, and is safe for concurrent use.
 func (h *Handler) Metrics() []metrics.Family {
 	var w C.core_waits
 	C.core_read_waits(&w)

@@ -216,8 +216,7 @@ struct core_inputs {
   uint64_t closed_ns;
 };
 
-/* A record, which represents an exchange. Go allocates it with calloc. A list owns the records in it, a thread that
- * takes a record owns the record, and Go owns the record again after the last part. */
+/* A record, which represents an exchange. Go allocates it with calloc. core_pool.h describes who owns a record. */
 typedef struct core_record {
   struct core_record *next; /* next record in the free list, the queue, or an inbox */
   uint32_t ticket, serial;  /* serial changes each time the record is reused */
@@ -349,7 +348,7 @@ typedef struct {
   int kind;     /* CORE_WSGI to CORE_WEBSOCKET */
   int relative; /* ASGI: the path in the scope must exclude root_path, as Starlette before 0.33 requires */
   void *callable;
-  const char *place; /* CORE_WEBSOCKET: name of the WebSocket that is the same in all processes; copied */
+  const char *place; /* CORE_WEBSOCKET: name of the WebSocket, the same in all processes; copied */
   void *environ;     /* class of environ, or NULL for dict */
   void *start;       /* class of start_response, or NULL for the built-in class */
 } core_target;

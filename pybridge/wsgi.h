@@ -115,7 +115,7 @@ typedef struct {
   uint8_t called, sent, has_type, has_date, has_server, close_conn;
   uint8_t sends; /* CORE_SENDFILE and CORE_ACCEL, if buf contains these fields */
   uint8_t joins;
-  uint8_t ends;     /* atomic: write() raises RuntimeError, except on the thread of the record */
+  uint8_t ends;     /* atomic: nonzero makes write() raise RuntimeError, except on the thread of the record */
   uint32_t writers; /* atomic: number of threads in write(), except the thread of the record */
 } wsgi_start_object;
 

@@ -1,5 +1,5 @@
-/* Return values of handlers that make the server send the response itself: those of Staticfile, CGIApplication and
- * channel(). */
+/* Return values of handlers that make the server send the response itself. Staticfile, CGIApplication and channel()
+ * make such values. */
 #include "wsgi.h"
 
 static PyObject *environ_bytes(PyObject *environ, const char *name) {
