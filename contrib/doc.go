@@ -3,7 +3,8 @@ package contrib
 
 import _ "embed"
 
-// Service is the unit of the package. @PREFIX@ stands for the prefix of the installation.
+// Service is the text of the unit file that the package of fapws installs. @PREFIX@ stands for the prefix of the
+// installation.
 //
 //go:embed fapws.service
 var Service string

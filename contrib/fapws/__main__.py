@@ -6,7 +6,7 @@ preloads the library, which takes over before Python begins (see cmd/fapws/proce
 
 import os
 import sys
-# A debugger may have replaced os.execv by a function that adds arguments, so use the original function.
+# Use the function of module posix, because a debugger may have replaced os.execv by a function that adds arguments.
 from posix import execv
 
 # cmd/fapws/process/preload.h defines the same variable names.
@@ -41,9 +41,9 @@ def main() -> None:
     if not os.path.exists("/proc/self/fd"):
         sys.exit(_failed("/proc is missing, as in a new chroot; mount it: mount -t proc proc /proc"))
     os.set_inheritable(fd, True)
-    # The loader separates the paths of libraries at spaces and colons, and expands $ORIGIN, so replace a path with one
-    # of these characters by a path in /proc/self/fd. Keep all other paths, because a debugger of this program would
-    # open its own descriptor of that number.
+    # The dynamic loader separates the paths in LD_PRELOAD at spaces and colons, and expands $ORIGIN. So replace a path
+    # that has a space, a colon or a dollar sign by a path in /proc/self/fd. Keep all other paths, because a debugger
+    # would open a path in /proc/self/fd in its own process, where it is a different file.
     preload = "/proc/self/fd/%d" % fd if set(library) & set(" :$") else library
     others = os.environ.get("LD_PRELOAD")
     os.environ["LD_PRELOAD"] = preload + ":" + others if others else preload
@@ -58,8 +58,7 @@ def main() -> None:
 
 
 def _recorder() -> str:
-    """Returns the name of a profiler or debugger that was started with this program but would not run in the server, or
-    ""."""
+    """Returns the name of a profiler or debugger that runs in this process but would not run in the server, or ""."""
     found = [_name(hook) for hook in (sys.gettrace(), sys.getprofile()) if hook]
     monitoring = getattr(sys, "monitoring", None)  # Python 3.12
     if monitoring:

@@ -17,9 +17,9 @@ def misfit(called: Any, *names: str) -> str:
     """Returns why called cannot be called with len(names) positional arguments, "" if it can.
 
     Python functions are judged by their own code, also within bound methods, functools.partial, classes and objects
-    with ``__call__``. The signature that a decorator copies from the wrapped function is ignored, because it says
-    nothing about the decorator's own function. Built-in functions are judged by inspect.signature. All other objects
-    count as callable, because they may accept any arguments.
+    with ``__call__``. A decorator may copy the signature of the function that it wraps. This copy is ignored, because
+    the server calls the decorator's own function, which may have different parameters. Built-in functions are judged by
+    inspect.signature. All other objects count as callable, because they may accept any arguments.
     """
     for function, given, keywords in functions(called):
         problem = _judge(function, given, keywords, len(names))
@@ -33,8 +33,8 @@ def misfit(called: Any, *names: str) -> str:
 
 
 def functions(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:
-    """Returns the functions that a call runs directly, each with the number and the keywords of the arguments that are
-    already bound."""
+    """Returns the functions that run when called is called. Each comes with the number of positional arguments and the
+    names of keyword arguments that are already bound."""
     given, keywords = 0, frozenset()  # type: Tuple[int, FrozenSet[str]]
     for _ in range(_DEPTH):
         if isinstance(called, (FunctionType, BuiltinFunctionType)):
@@ -45,7 +45,7 @@ def functions(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:
             called, given, keywords = called.func, given + len(called.args), keywords | frozenset(called.keywords)
         elif isinstance(called, type):
             if type(called).__call__ is not type.__call__:
-                return []  # The metaclass determines which arguments are accepted.
+                return []  # A metaclass with its own __call__ determines which arguments a class accepts.
             makers = (called.__new__, called.__init__)
             return [(maker, given + 1, keywords) for maker in makers if isinstance(maker, FunctionType)]
         elif isinstance(getattr(type(called), "__call__", None), FunctionType):
@@ -61,7 +61,8 @@ def _is_partial(called: Any) -> bool:
 
 
 def _judge(function: Any, given: int, keywords: FrozenSet[str], wanted: int) -> str:
-    """Returns why a function cannot be called with the number wanted of additional arguments, or "" if it can."""
+    """Returns why a function cannot be called with as many additional positional arguments as the parameter wanted
+    says, or "" if it can."""
     if isinstance(function, BuiltinFunctionType):
         return _judge_builtin(function, given, wanted)
     code = function.__code__

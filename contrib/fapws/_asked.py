@@ -15,7 +15,8 @@ KEYS = (b"fapws.params", b"fapws.remote_addr", b"fapws.uri", b"fapws.raw_path", 
 
 
 def environ_for(names: "Dict[str, Any]") -> "Optional[type]":
-    """Returns the class Environ if a script with the globals ``names`` uses one of its keys, else None."""
+    """Returns the class Environ if the script uses a key of Environ, otherwise None. The parameter ``names`` is the
+    script's globals."""
     if not any(map(_names_a_key, _files(names))):
         return None
     from fapws._environ import Environ

@@ -30,7 +30,7 @@ def start(loop: str, lifespan: str, applications: List[Any], functions: Function
 
     loop      -- "auto", "asyncio" or "uvloop"
     lifespan  -- "auto", "on" or "off"
-    functions -- begin, turn, tasks and end of the executable (pybridge/asgi_thread.c)
+    functions -- the functions begin, turn, tasks and end of the executable (pybridge/asgi_thread.c)
 
     Returns [(application, state)], or one line about an error. Must be called on the thread that has loaded the
     applications, because all tasks inherit its context variables.
@@ -120,8 +120,8 @@ class _Thread:
             await lifespan.shutdown(max(until - loop.time(), _CLOSING))
 
     async def startup(self) -> Optional[str]:
-        """Starts the lifespans, and returns None, or one line about the failure, after which all lifespans have
-        ended."""
+        """Starts the lifespans and returns None. If a startup fails, ends all lifespans and returns one line about the
+        failure."""
         for number, lifespan in enumerate(self.lifespans):
             wrong = await lifespan.startup()
             if wrong is not None:
@@ -183,14 +183,15 @@ class _Lifespan:
         self.wanted = mode == "on"
         self.state: Dict[str, Any] = {}
         self.task: Optional[asyncio.Task[None]] = None
-        # asked is set if the application has called receive(), and refused if send() has raised an exception
+        # The attribute asked is True if the application has called receive(). The attribute refused is True if send()
+        # has raised an exception.
         self.asked = self.refused = False
         self.answer: Tuple[str, str] = ("", "")
         self.error: Optional[BaseException] = None
 
     async def startup(self) -> Optional[str]:
-        """Starts the lifespan, and returns None, or one line about the failure, whose traceback was written to
-        stderr."""
+        """Starts the lifespan and returns None. If the startup fails, writes the traceback to stderr and returns one
+        line about the failure."""
         self.inbox: asyncio.Queue[Dict[str, str]] = asyncio.Queue()
         self.changed = asyncio.Event()
         self.inbox.put_nowait({"type": "lifespan.startup"})
@@ -213,7 +214,7 @@ class _Lifespan:
             _show(self.error)
             return describe(self.error, "the application") + _STARTUP
         message = message.strip()
-        if "\n" in message:  # Frameworks send the traceback of the failure as the message.
+        if "\n" in message:  # Frameworks put the traceback of the failure into the message of the event.
             sys.stderr.write(message + "\n")
             return describe_text(message, "the application") + _STARTUP
         return f"the application: {message or 'lifespan.startup.failed'}{_STARTUP}"
@@ -278,7 +279,8 @@ class _Lifespan:
 
 
 def _of_http(error: BaseException) -> bool:
-    """Whether an application has failed because it treats every scope as a request."""
+    """Whether an application has failed because it has no code for a lifespan and treats the lifespan's scope as a
+    request."""
     return (
         isinstance(error, _Refused)
         or isinstance(error, KeyError)

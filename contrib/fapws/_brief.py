@@ -45,7 +45,7 @@ class Brief:
         if name and is_secret(name):
             return MASK
         try:
-            # Mask before truncating, because a truncated secret would not be found.
+            # Mask secrets before truncating the text, because a truncated secret would not be recognized.
             text = self.masked(_text(value, _DEPTH))
         except BaseException as error:  # __repr__ may be defined by the application.
             return f"<{_type_name(value)}: no repr, {type(error).__name__}>"
@@ -57,11 +57,12 @@ def _secret_texts(environ: Mapping[str, Any]) -> Set[str]:
     for key, value in environ.items():
         if isinstance(value, str) and isinstance(key, str) and is_secret(key):
             texts.add(value)
-            # mask parts, too, because handlers have them in variables: cookie values, "Basic" credentials
+            # Mask also each part of the value, because handlers have parts in variables, such as a cookie's value or
+            # the credentials after "Basic".
             for part in value.replace(";", " ").replace(",", " ").split():
                 texts.add(part)
                 texts.add(part.partition("=")[2])
-    # Do not mask short texts, because then single letters would be masked all over the page.
+    # Do not mask texts of less than six characters, because these occur in many other words of the page.
     return {text for text in texts if len(text) >= 6}
 
 
@@ -69,7 +70,7 @@ def _text(value: Any, depth: int) -> str:
     """Like repr(), but limits the length of containers and texts, which can be endless."""
     kind: Any = type(value)
     if isinstance(value, dict):
-        # also environ, and other mappings whose keys show which values are secret
+        # subclasses of dict, too, such as environ: their keys show which values are secret
         body = _joined((_pair(key, item, depth) for key, item in islice(value.items(), _ITEMS)), len(value), depth)
         return "{" + body + "}" if kind is dict else f"{kind.__name__}({{{body}}})"
     if kind in (list, tuple, set, frozenset):
@@ -77,7 +78,8 @@ def _text(value: Any, depth: int) -> str:
         body = _joined((_text(item, depth - 1) for item in islice(value, _ITEMS)), len(value), depth)
         return left + body + ("," if kind is tuple and len(value) == 1 else "") + right
     if kind in (str, bytes, bytearray):
-        # twice the shown length, so that a secret is complete where the text is truncated
+        # Keep twice the shown length. A secret that crosses the end of the shown part is then complete, and can be
+        # masked.
         if len(value) > 2 * _CHARS:
             return f"{value[:2 * _CHARS]!r}… ({len(value)})"
         return repr(value)

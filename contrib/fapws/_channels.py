@@ -271,7 +271,8 @@ _publish: Any = None
 
 
 def _native(function: str) -> Any:
-    """Returns a function that only the Python interpreter of the server has."""
+    """Returns module fapws._native, and stores its function channel_publish in _publish. RuntimeError: the caller,
+    called function in the message, does not run under fapws."""
     global _publish
     try:
         from fapws import _native as native
@@ -381,7 +382,7 @@ def _spawn(awaitable: Any, where: str) -> None:
 
 
 def _report(where: str) -> None:
-    """Writes the exception that is being handled to the error log."""
+    """Writes the current exception (sys.exc_info) to the error log."""
     try:
         from fapws._failure import log
 

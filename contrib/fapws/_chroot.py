@@ -84,7 +84,8 @@ def _other_files() -> None:
     time.tzset()
     locale.getpreferredencoding()
     try:
-        socket.getaddrinfo("localhost", 80)  # The C library then loads the libraries for resolving names.
+        # Resolve a name, so that the C library loads its libraries for name resolution now.
+        socket.getaddrinfo("localhost", 80)
     except OSError:
         pass
     "example".encode("idna")

@@ -27,7 +27,8 @@ _CHAIN = 10
 _MESSAGE = 2000  # maximum number of characters of an exception's message
 _PLAIN = 32 * 1024  # maximum number of characters of the plain traceback
 
-# The policy prevents the browser from running or loading anything, even if a text were not escaped.
+# The policy prevents the browser from running or loading anything, even if a text on the page was not escaped because
+# of a bug.
 _HEAD = """\
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <style>
@@ -153,13 +154,14 @@ class _Page:
         raw = text.encode("utf-8")  # the columns are numbers of bytes
         start, end = columns
         if raw[start:end] == raw.strip():
-            return self.escaped(text)  # Do not mark the whole line, because this would add no information.
+            # Mark nothing if the expression is the whole line, because the mark would add no information.
+            return self.escaped(text)
         before, hot, after = (piece.decode("utf-8", "replace") for piece in (raw[:start], raw[start:end], raw[end:]))
         return f"{self.escaped(before)}<mark>{self.escaped(hot)}</mark>{self.escaped(after)}"
 
     def locals(self, frame: FrameType, is_open: bool) -> str:
         variables = frame.f_locals
-        # omit the variables of a module, which are mostly functions and imports
+        # Omit the variables of a module's top level, which are mostly functions and imports.
         if not variables or frame.f_code.co_name == "<module>":
             return ""
         rows = [(name, self.brief.value(value, name)) for name, value in islice(variables.items(), _LOCALS)]

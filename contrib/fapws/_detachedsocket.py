@@ -26,7 +26,7 @@ _STUCK = 60
 class Socket(socket.socket):
     """A blocking socket that records whether the application uses it."""
 
-    #: Whether the handler uses the socket, so that the server must send nothing.
+    #: Whether the handler has used the socket. If it has, the server must not send a response.
     used = False
 
     def _use(self) -> None:

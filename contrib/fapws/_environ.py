@@ -64,7 +64,7 @@ class Environ(_Base):
         return super().setdefault(key, default)
 
     def copy(self) -> Environ:
-        """A copy of the same class, so that it knows the same keys."""
+        """Returns a copy of the same class, so that the copy also computes the keys of Fapws."""
         new = type(self)()
         new.update(self)
         return new
@@ -91,8 +91,8 @@ def _too_much(status: int, text: str) -> Exception:
 
 
 def _add_fields(params: Dict[str, List[str]], data: bytes, most: int, status: int) -> int:
-    """Adds URL-encoded data to params, and returns how many additional fields are permitted. urllib.parse is not used,
-    because importing it takes longer than importing most scripts."""
+    """Adds URL-encoded data to params, and returns how many more fields may be added afterwards. urllib.parse is not
+    used, because importing it takes longer than importing most scripts."""
     fields = data.split(b"&", most)
     if len(fields) > most and fields.pop():
         raise _too_much(status, "too many parameters")
@@ -111,7 +111,7 @@ def _unquote(data: bytes) -> str:
 def _percent_decode(data: bytes) -> bytes:
     """Decodes each %XX, and leaves all other text unchanged, as the URL standard requires."""
     first, *rest = data.split(b"%")
-    known: Dict[bytes, bytes] = {}  # with equal digits, the spelling is unambiguous
+    known: Dict[bytes, bytes] = {}  # map from two digits to their byte
     out = [first]
     for piece in rest:
         digits = piece[:2]
@@ -135,7 +135,7 @@ def _decoded(digits: bytes) -> bytes:
 def _body(environ: Environ) -> bytes:
     stream = environ["wsgi.input"]
     try:
-        # the input stream of fapws can return the whole body, even after parts were read
+        # the server's own input stream returns the whole body, even if the handler has read a part
         return stream.getvalue()  # type: ignore[no-any-return]
     except AttributeError:
         pass

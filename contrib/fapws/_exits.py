@@ -1,8 +1,8 @@
 """The ``atexit`` functions that a process of ``--fork`` runs.
 
-The functions that the application has registered before the fork clean up when the application ends, so they run in the
-loader; packages that send collected data, such as Sentry and OpenTelemetry, have also registered before the fork, but
-their thread and their queue are in the process that handles the request.
+Functions that the application has registered before the fork clean up when the application ends, so they run only in
+the loader. Packages that send collected data, such as Sentry and OpenTelemetry, also register before the fork. Their
+functions run in each process that has a thread of the package, because this process has the queue with the data.
 """
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["run", "watch"]
 
 _BOUND = 5
 
-# The first item is the process id.
+# registered functions, as (id of the process that registered it, function, arguments, keyword arguments)
 _registered: List[Tuple[int, Callable[..., Any], Tuple[Any, ...], Dict[str, Any]]] = []
 
 

@@ -56,8 +56,8 @@ def executing() -> str:
 
 
 def is_of_signal(error: BaseException) -> bool:
-    """Whether a signal handler has raised error. Python passes the interrupted frame to a signal handler, and this
-    frame is also its caller."""
+    """Whether a signal handler has raised error. A frame belongs to a signal handler if its argument is the frame that
+    called it, because Python passes the interrupted frame to the handler."""
     import signal
 
     if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
@@ -80,7 +80,7 @@ def log(level: str, text: str, stream: Any = None, error: Optional[BaseException
     raised = (type(error), error, error.__traceback__) if error is not None else ()
     try:
         import _fapws
-    except ImportError:  # This process is not the server.
+    except ImportError:  # outside the server
         from fapws._traceback import report
 
         line = f"fapws: {text}\n"

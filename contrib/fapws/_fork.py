@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-# The first report about a child is its process id, or -errno if the fork has failed; the second report is its wait
-# status (waitpid(2)). An order without descriptors is the id of a process to kill or, as the last order, -ms, if the
-# loader must end within ms milliseconds.
+# The format of a number in orders and reports. The loader sends two reports about a child: first its process id, or
+# -errno if the fork has failed, and then its wait status (waitpid(2)). An order without descriptors contains the id of
+# a process to kill. A negative number -ms is the last order: the loader must end within ms milliseconds.
 _NUMBER = struct.Struct("=i")
 
 # interval between checks of children in milliseconds, if the kernel does not support pidfd_open
@@ -56,8 +56,8 @@ def serve(
     """Forks a child for each order from descriptor, until the other end of descriptor is closed.
 
     timeout -- maximum seconds without output of a handler; 0 means no limit
-    sends   -- the server would send files for X-Sendfile or X-Accel-Redirect
-    objects -- messages are objects (--error-log-format json), to which the server adds the request
+    sends   -- X-Sendfile or X-Accel-Redirect is enabled, which a child cannot support
+    objects -- log messages are JSON objects (--error-log-format json)
     """
     if objects:
         from fapws._objects import install
@@ -79,7 +79,7 @@ def serve(
             left = _obey(control, poller, children, mounts, timeout, debug, sends)
     except ConnectionError:
         pass  # the server has died
-    # The time limit also applies to the atexit functions and the threads of this process.
+    # The time limit also applies to atexit functions and to threads that Python waits for.
     if left:
         faulthandler.dump_traceback_later(left, exit=True, file=2)
     _end(children, left or 0)
@@ -153,8 +153,8 @@ def _watch(pid: int, poller: select.poll) -> int:
 
 
 def _reap(children: Dict[int, Tuple[int, int]], poller: Optional[select.poll] = None) -> None:
-    """Reports children that have ended to the server, and removes them from children. Does not reap processes that the
-    application itself has started."""
+    """For each child of the loader that has ended, reports its status to the server and removes it from children. Does
+    not reap processes that the application itself has started."""
     for pid, (reports, pidfd) in list(children.items()):
         try:
             ended, status = os.waitpid(pid, os.WNOHANG)
@@ -172,8 +172,8 @@ def _reap(children: Dict[int, Tuple[int, int]], poller: Optional[select.poll] = 
 
 
 def _end(children: Dict[int, Tuple[int, int]], left: float) -> None:
-    """Waits for children that still run, for example to send queued data after their response, and ends them when the
-    time is over."""
+    """Waits for children that still run, for example because they send queued data after their response. Ends these
+    children when the time is over."""
     until = time.monotonic() + max(left - 2 * _END, 0)
     for sig in signal.SIGTERM, signal.SIGKILL:
         while children and time.monotonic() < until:
@@ -232,7 +232,7 @@ def _finish() -> None:
 
 
 class _Body(io.RawIOBase):
-    """The body of a request that is read from its socket."""
+    """Reads the body of a request from the socket to the server."""
 
     def __init__(self, connection: socket.socket, left: int) -> None:
         self._connection = connection
@@ -285,7 +285,8 @@ class _Child:
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def disconnected(self) -> bool:
-        """Whether the client has disconnected, or has shut down its sending side."""
+        """Whether the server has closed its end of the socket because the client has disconnected or shut down its
+        sending side."""
         return self._sees(select.POLLRDHUP)
 
     def _sees(self, event: int) -> bool:
@@ -454,7 +455,7 @@ class _Child:
             try:
                 self.single = len(result) == 1
             except Exception:
-                # only in this case, PEP 3333 permits using the length of the first item as Content-Length
+                # PEP 3333 permits using the length of the first item as Content-Length only if len(result) is 1
                 pass
         else:
             raise TypeError(
@@ -520,8 +521,8 @@ class _Child:
         self.started = True
         self.bodyless = self.head_only or status in (204, 304)
         self.declared = length
-        # The response to HEAD must have the Content-Length of the response to GET, which is unknown if the body is
-        # empty.
+        # The response to HEAD must have the same Content-Length as a response to GET. If the handler returns an empty
+        # body for HEAD, this length is unknown.
         unknown = self.bodyless and (whole == 0 or not self.head_only)
         if self.declared < 0 and not unknown:
             self.declared = whole
@@ -551,13 +552,14 @@ class _Child:
         self.alarm(self.timeout)
 
     def _end(self, aborted: bool) -> None:
-        """Tells the server that the response is complete, or was aborted. If the response is complete without a head,
-        the handler has failed, and the reason was logged.
+        """Tells the server that the response is complete, or was aborted. If the process ends without a response head,
+        the server knows that the handler has failed and that the reason was logged.
         """
         self.alarm(0)
         if not self.parent():
             return
-        # Ignore SIGTERM, which the loader sends when the server ends: the rest of the handler has _END seconds.
+        # When the server ends, the loader sends SIGTERM to its children. Ignore the signal, because code that runs
+        # after the response has _END seconds to finish.
         signal.signal(signal.SIGTERM, lambda *_: None)
         if aborted:
             self.connection.close()

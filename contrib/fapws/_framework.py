@@ -21,7 +21,7 @@ _KINDS = {
     "pyramid.router.Router",
     "starlette.applications.Starlette",  # also the base of FastAPI
 }
-_STRICT = ("webob", "wsgiref")  # packages that reject subclasses of dict as environ, which PEP 3333 permits
+_STRICT = ("webob", "wsgiref")  # packages that reject an environ of a subclass of dict, as PEP 3333 permits them to do
 # attributes in which middlewares keep the wrapped application
 _INNER = ("wsgi_app", "app", "application", "wrapped", "wrap_app", "_app")
 _DEPTH = 16
@@ -41,7 +41,7 @@ def framework(entry: Any) -> Tuple[Any, str]:
 def wants_dict(entry: Any) -> bool:
     """Whether entry must be called with a plain dict, not an instance of a subclass.
 
-    PEP 3333 requires a plain dict; only handlers that were written for fapws accept more.
+    PEP 3333 requires a plain dict. Only handlers that were written for fapws expect an instance of Environ.
     """
     return bool(framework(entry)[1]) or any(_package(app) in _STRICT for app in chain(entry))
 
@@ -66,13 +66,13 @@ def import_views(served: Any) -> None:
 
 def warnings(threads: bool) -> List[str]:
     """Returns a line for each package that cannot work in the way in which the application uses it. The parameter
-    threads is set if handlers run on threads of the server."""
+    threads is True if handlers run on threads that the server creates."""
     lines = []
     patched = ("_thread", "start_new_thread"), ("time", "sleep"), ("subprocess", "Popen"), ("queue", "SimpleQueue")
     for module, name in patched:
         function = getattr(sys.modules.get(module), name, None)
         package = (getattr(function, "__module__", "") or "").partition(".")[0]
-        # Check the package, because debuggers such as debugpy patch this module, too.
+        # Check the name of the patching package, because debuggers such as debugpy also patch these functions.
         if threads and package in ("gevent", "eventlet") and not lines:
             lines.append(
                 f"{package} has patched Python's standard library (monkey patching), which fails on the threads of the"
@@ -116,7 +116,7 @@ def _package(app: Any) -> str:
 
 
 def chain(entry: Any) -> List[Any]:
-    """Returns a list of entry, the application that entry wraps, the next wrapped application, and so on."""
+    """Returns a list that begins with entry. Each further item is the application that the previous item wraps."""
     found = [entry]
     while len(found) < _DEPTH:
         app = found[-1]

@@ -18,7 +18,7 @@ _DEPTH = 16
 
 
 def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
-    """Returns ("wsgi", "asgi" or "handler", the object to call). A callable is ASGI if it accepts three arguments, or
+    """Returns ("wsgi", "asgi" or "handler", the object to call). A callable is ASGI if it requires three arguments, or
     belongs to a known ASGI framework. A class whose constructor accepts one argument, and whose objects accept two
     arguments, is ASGI 2 and is adapted. A callable with two arguments and ``async def`` is a handler (environ,
     start_response). All other callables are WSGI. If the signature permits both, interface "wsgi" or "asgi" decides."""
@@ -30,12 +30,13 @@ def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
     if isinstance(entry, type):
         return ("asgi", _adapted(entry)) if _is_double(entry) else ("wsgi", entry)
     if least <= 3 <= most and (least == 3 or flags & _COROUTINE and (most == 3 or _first_name(entry) == "scope")):
-        # A function (environ, start_response, db) is not ASGI, but a handler with one argument too many.
+        # A function (environ, start_response, db) is not ASGI. Its first name shows that it is a WSGI handler with one
+        # argument too many.
         return "wsgi" if _first_name(entry) == "environ" else "asgi", entry
     if _is_double(entry):
         return "asgi", _adapted(entry)
     if flags & _COROUTINE and most == 2 and _first_name(entry) == "scope":
-        return "asgi", entry  # The argument send is missing, which is reported later.
+        return "asgi", entry  # The function lacks the argument send. A later check reports this.
     if flags & (_COROUTINE | _GENERATOR) and least <= 2 <= most:
         return "handler", entry
     if _is_framework(entry):
@@ -57,7 +58,7 @@ def relative(entry: Any) -> bool:
 
 
 def _function(entry: Any) -> Tuple[Any, int]:
-    """Returns the function that a call of entry runs, and how many of its arguments are already bound."""
+    """Returns the Python function that runs when entry is called, and how many of its arguments are already bound."""
     given = 0
     for _ in range(_DEPTH):
         if hasattr(entry, "__self__") and hasattr(entry, "__func__"):
@@ -80,8 +81,8 @@ def _function(entry: Any) -> Tuple[Any, int]:
 
 
 def _without(entry: Any, names: Any) -> Any:
-    """Describes the arguments that a call of entry must pass in addition to the arguments in names, or returns None if
-    the code of entry is unknown."""
+    """Returns a description of the arguments that entry requires in addition to those in names, or None if the code of
+    entry is unknown."""
     function, _ = _function(entry)
     code = getattr(function, "__code__", None)
     if code is None:

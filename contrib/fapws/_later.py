@@ -31,10 +31,11 @@ class _Runner:
     """The thread that runs the functions, and the functions to run. The lock ``changed`` guards all members."""
 
     def __init__(self) -> None:
-        # The lock is reentrant, because comparing arguments may call code of the application.
+        # The lock is reentrant: while defer holds it to compare arguments, Python may call __eq__ of the application,
+        # which may call defer.
         self.changed = threading.Condition(threading.RLock())
         self.calls: Deque[Call] = deque()
-        # a heap of (time, id, timer), which contains each timer at most once
+        # a heap of (time, id, timer) with each timer at most once
         self.due: List[Tuple[float, int, Timer]] = []
         self.thread: Optional[threading.Thread] = None
         self.ending = False
@@ -60,7 +61,7 @@ class _Runner:
             timer._scheduled = False
             if not timer.active:
                 continue
-            if timer._at > now:  # The timer was restarted meanwhile.
+            if timer._at > now:  # restart() has set a later time
                 self.schedule(timer)
                 continue
             timer._at = max(timer._at + timer.seconds, now)

@@ -98,7 +98,7 @@ def load(
 
 class _Uncached(SourceFileLoader):
     """A loader that neither reads nor writes __pycache__, because the cache does not distinguish two changes of a file
-    within a second. Python itself does not use the cache for the script that it runs either."""
+    within a second. Python, too, does not use the cache for the script that it runs."""
 
     def path_stats(self, path: Any) -> NoReturn:
         raise OSError
@@ -109,7 +109,7 @@ def _stem(script: str) -> str:
 
 
 def _place(file: str) -> Tuple[str, str]:
-    """Identifies a file, regardless of which path leads to its folder."""
+    """Returns a value that is the same for all paths of a file through different symbolic links to its folder."""
     folder, name = os.path.split(file)
     return os.path.realpath(folder), name
 
@@ -134,8 +134,8 @@ def _import_script(script: str) -> ModuleType:
     parent = name.rpartition(".")[0]
     if parent:
         __import__(parent)
-    # A script types.py must not replace Python's module types, and app.py must not replace the module app of a
-    # different application.
+    # If the name is in use, choose a different one. A script types.py must not replace Python's module types, and
+    # app.py must not replace the module app of a different application.
     stem, number = name, 1
     while name in sys.modules:
         if _place(getattr(sys.modules[name], "__file__", None) or "") == _place(script):
@@ -149,13 +149,13 @@ def _import_script(script: str) -> ModuleType:
     spec.loader.exec_module(module)
     if parent:
         setattr(sys.modules[parent], name.rpartition(".")[2], module)
-    return sys.modules.get(name, module)  # A module may replace itself in sys.modules.
+    return sys.modules.get(name, module)  # The module's code may have replaced the module in sys.modules.
 
 
 def _import_module(name: str, here: str) -> ModuleType:
     own = os.path.join(here, name + ".py")
     if name in sys.modules and os.path.isfile(own):
-        # A module of Python, or of an application loaded earlier, already has this name.
+        # The name is already used by a module of Python, or by a module of an application that was loaded earlier.
         return _import_script(own)
     top = name.partition(".")[0]
     package = os.path.join(here, top)
@@ -224,8 +224,8 @@ def _no_module(name: str, missing: str, here: str) -> str:
             )
         found = f"no module named {missing} in package {parent} ({', '.join(folders)})"
         for folder in folders:
-            # The user may have named the parent of the right folder, such as the parent of the folder with Django's
-            # manage.py.
+            # The user may have started fapws in the parent of the right folder, for example in the parent of the folder
+            # with Django's manage.py.
             if os.path.isfile(os.path.join(folder, *missing.split(".")) + ".py"):
                 return f"{found}; type fapws -C {os.path.relpath(folder, here)} {name}"
         return found + _near(last, _modules(folders), parent + ".")
@@ -425,7 +425,7 @@ def _a(value: Any) -> str:
 
 
 def _judge(where: str, name: str, served: Any, interface: str, factory: bool) -> None:
-    """Raises _Wrong if the server cannot serve the object."""
+    """Raises _Wrong if the object served is of a kind that the server cannot serve."""
     what = f"{where}: {'the result of ' * factory}`{name}`"
     if isinstance(served, (list, tuple)):
         if interface in ("wsgi", "asgi"):
@@ -450,7 +450,7 @@ def _judge(where: str, name: str, served: Any, interface: str, factory: bool) ->
             " ASGI application (scope, receive, send)"
         )
     if isinstance(served, type) or interface == "asgi":
-        # Accept the class, because only a call shows whether its metaclass, __new__ or __init__ receives the arguments.
+        # Accept every class, because the arguments may go to its metaclass, to __new__ or to __init__.
         return
     function = served if hasattr(served, "__code__") else type(served).__call__
     code = getattr(function, "__code__", None)

@@ -1,7 +1,8 @@
 """Messages of Python's library as objects of --error-log-format json.
 
-Python writes exceptions that end a thread, exceptions that nobody can handle, and records of logging without a handler
-to stderr, as text of several lines. Functions that the application has set stay.
+Python writes three kinds of messages to stderr as text of several lines: exceptions that end a thread, exceptions that
+cannot be raised (sys.unraisablehook), and log records without a handler. This module replaces the functions that write
+them, unless the application has already replaced them.
 """
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ __all__ = ["install"]
 
 
 class _Handler(logging.Handler):
-    """Replaces logging.lastResort, for example for exceptions of asyncio that no task has retrieved."""
+    """Replaces logging.lastResort, which handles log records without a handler, such as those of asyncio about
+    exceptions that were never retrieved."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -1,8 +1,6 @@
-"""Warnings about a WSGI application that violates PEP 3333, because servers other than fapws may reject the
-application.
+"""Warnings about a WSGI application that violates PEP 3333, because other servers may reject such an application.
 
-The executable imports this with --dev only.
-"""
+The executable imports this module only with --dev. """
 from __future__ import annotations
 
 import io
@@ -63,9 +61,9 @@ class _Call:
         log("warning", line, errors)
 
     def checked(self, result: Any) -> Any:
-        """Checks the result of an application, and returns it. An iterable is wrapped, so that its items are checked
-        when it yields them."""
-        if type(result).__module__ == "_fapws":  # Only fapws has objects of this kind.
+        """Checks the result of an application. Returns the result or, for an iterable, a wrapper that checks each item
+        that the iterable yields."""
+        if type(result).__module__ == "_fapws":  # an object of fapws, such as a file to send
             return result
         if isinstance(result, (list, tuple)):
             for item in result:
@@ -166,7 +164,7 @@ class _Body:
 
     def __next__(self) -> Any:
         try:
-            item = next(self._iterator, self)  # The result is self at the end of the iterator.
+            item = next(self._iterator, self)  # self marks the end of the iterator
         except BaseException as error:
             _end_at_call(error)
             raise

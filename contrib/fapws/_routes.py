@@ -56,7 +56,7 @@ def rows(prefix: str, entry: Any, name: str) -> List[Row]:
     if kind:
         try:
             found = [Row(prefix.rstrip("/") + path, methods, handler) for path, methods, handler in _READERS[kind](app)]
-        # This version of the framework stores its routes in other attributes.
+        # The installed version of the framework does not have the attributes that this module reads.
         except AttributeError:
             found = []
         if found:
@@ -90,7 +90,8 @@ def _text(entry: Any, name: str) -> str:
 
 
 def _named(function: Any, otherwise: str = "") -> str:
-    """Returns the name "module.function" of a function, or of the function that an object wraps."""
+    """Returns the name "module.function" of a function. For an object that wraps a function, returns the wrapped
+    function's name."""
     function = getattr(function, "func", function)  # functools.partial
     name = getattr(function, "__qualname__", "")
     if not name or "<lambda>" in name and otherwise:

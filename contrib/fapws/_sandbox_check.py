@@ -29,7 +29,8 @@ def main(apps: List[App]) -> None:
 
 
 def targets(apps: List[App]) -> List[str]:
-    """Returns the paths to which a GET request can be sent without knowledge of the application."""
+    """Returns the paths of routes that have GET and no parameters. For an entry of PATHS without such routes, returns
+    its prefix."""
     from fapws._routes import rows
 
     found: List[str] = []
@@ -88,7 +89,8 @@ def _refused(path: Any, flags: int) -> bool:
 
 
 def _creation(path: Any) -> Optional[str]:
-    """Returns a line if no file can be created in the directory of path, otherwise None."""
+    """Returns a line about the missing permission if no file can be created in the directory of path, otherwise
+    None."""
     folder = os.path.dirname(os.path.abspath(os.fsdecode(path)))
     if hasattr(os, "O_TMPFILE") and _refused(folder, os.O_TMPFILE | os.O_WRONLY):
         return f"cannot change {folder}; --sandbox-write {folder} allows it"
@@ -128,7 +130,7 @@ def _run(executable: Any, *_: Any) -> Optional[str]:
 
     name = which(os.fsdecode(executable)) or os.fsdecode(executable)
     try:
-        # the sandbox rejects the call before the kernel looks up the file
+        # The file does not exist, but the sandbox rejects the call before the kernel looks it up.
         os.execve("/nonexistent/fapws", ["fapws"], {})
     except OSError as error:
         if error.errno == errno.EACCES or os.path.isfile(name) and _refused(name, os.O_RDONLY):

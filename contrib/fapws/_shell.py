@@ -55,7 +55,8 @@ def _dialogue(space: Dict[str, Any], apps: List[App]) -> None:
         from IPython import start_ipython
     except ImportError:
         start_ipython = None
-    # outside the except clause, because otherwise each later error would show that exception as its context
+    # This code is outside the except clause. Otherwise, each later error in the shell would show the ImportError as its
+    # context.
     if start_ipython is None:
         _plain(space, banner)
     else:

@@ -113,7 +113,7 @@ def broadcast(websockets: Iterable[WebSocketConnection], message: Any) -> int:
 
 def broadcast_all(websocket: Any, message: Any, group: Any) -> bool:
     if in_one():
-        return True  # does nothing, because this process has no clients
+        return True  # nothing to send, because this process has no clients
     raise RuntimeError("WebSockets are not available in a process of multiprocessing")
 
 

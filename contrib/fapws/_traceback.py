@@ -67,12 +67,12 @@ def parts(
 
 
 def _piece(piece: str) -> str:
-    # The piece is a frame, the place of a SyntaxError, or the text between two tracebacks.
+    # A piece that begins with white space is a frame, the place of a SyntaxError, or the text between two tracebacks.
     if piece[:1].isspace():
         return harmless(piece)
     piece = piece.translate(_ESCAPES)
     piece = piece.replace("\n", "\n  ", piece.count("\n") - piece.endswith("\n"))
-    return "  " + piece if piece[:1].isdigit() or piece[:1] == "[" else piece  # The piece is a note of the exception.
+    return "  " + piece if piece[:1].isdigit() or piece[:1] == "[" else piece  # a note of the exception
 
 
 def tame(handler: "logging.Handler") -> None:

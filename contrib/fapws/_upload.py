@@ -126,9 +126,10 @@ class upload:
         if handler is not None:
             kind, handler = _called(handler)
             if kind is not upload:
-                self.__class__ = kind  # Do this here and not in __new__, which would hide the arguments from help().
-                self.app = handler  # frameworks are detected through this attribute
-            # Log lines use this name, because objects have no names.
+                # Set the class here, because a method __new__ would hide the arguments from help().
+                self.__class__ = kind
+                self.app = handler  # module fapws._framework looks for a framework in this attribute
+            # Log lines about the upload show this name.
             self.__module__ = getattr(handler, "__module__", None) or type(handler).__module__
             self.__qualname__ = f"upload({getattr(handler, '__qualname__', type(handler).__qualname__)})"
         self.handler = handler
@@ -205,7 +206,8 @@ class upload:
 
         line, _, piece = body.partition(b"\n")
         given: Dict[str, Any] = {}
-        if self._rule["key"].encode() in line:  # A body without the key comes from a client, not from the server.
+        # Only the server knows the key, so a body without the key comes from a client.
+        if self._rule["key"].encode() in line:
             given = loads(line)
         if given.pop("key", "") != self._rule["key"]:
             raise RuntimeError(
@@ -256,7 +258,8 @@ _REASONS = {201: "201 Created", 204: "204 No Content"}
 
 
 class BareStart:
-    """Replaces start_response for a tus client, which expects a certain status and no body if the handler succeeds."""
+    """Replaces start_response for a client that uses the protocol tus. If the handler succeeds, such a client expects
+    the status that the protocol prescribes, and no body."""
 
     def __init__(self, start_response: Callable[..., Any]) -> None:
         self._start_response = start_response
@@ -270,7 +273,7 @@ class BareStart:
         return getattr(self._start_response, name)
 
     def finish(self, result: Any, status: int) -> Any:
-        # This line starts a generator, which may call start_response.
+        # Run a generator to its end, because it calls start_response only when it runs.
         if hasattr(result, "__next__"):
             result = list(result)
         if not str(self.given[0]).startswith("2"):
@@ -285,7 +288,7 @@ class BareStart:
 
 
 def _called(handler: Any) -> Tuple[type, Any]:
-    """Returns the class of the upload, which determines how the server calls the handler, and the object to call."""
+    """Returns (class, object to call). The class is upload or a subclass for async handlers or ASGI applications."""
     from fapws._arguments import misfit
     from fapws._kinds import kind_of
 

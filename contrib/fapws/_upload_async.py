@@ -62,7 +62,8 @@ class _Behind:
 
 
 class _Bare:
-    """Replaces send() for a tus client, which expects a certain status and no body if the application succeeds."""
+    """Replaces send() for a client that uses the protocol tus. If the application succeeds, such a client expects the
+    status that the protocol prescribes, and no body."""
 
     def __init__(self, send: Any, status: int) -> None:
         self.send = send

@@ -126,9 +126,11 @@ class WebSocket:
     def _knows(self, origin: str, host: str) -> bool:
         page = _place(origin)
         if page is None:
-            return origin in self.origins  # "null" is the origin of a file, or of a page in a sandbox
+            # not a web address, such as "null", which browsers send for a page from a file or in a sandbox
+            return origin in self.origins
         scheme, name, port = page
-        # A Host without a port matches both schemes, because TLS may end at a proxy that does not report the scheme.
+        # Compare the Host with the origin's own scheme, http or https, because TLS may end at a proxy that does not
+        # report the scheme to fapws.
         if _place(f"{scheme}://{host}") == page:
             return True
         for allowed in self.origins:

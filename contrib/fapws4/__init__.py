@@ -20,7 +20,7 @@ class _Alias:
             module = importlib.import_module(real)
         except ModuleNotFoundError as error:
             if error.name == real:
-                return None  # the error of the import system then has the name fapws4.x
+                return None  # Python then raises ModuleNotFoundError for the name fapws4.x
             raise
         return importlib.machinery.ModuleSpec(name, cls(module))
 
@@ -36,6 +36,6 @@ class _Alias:
         module.__spec__ = self._spec
 
 
-# First, because the finder of files would load a second copy of each module.
+# Insert this finder before all others, because Python's finder for files would load a second copy of each module.
 sys.meta_path.insert(0, _Alias)
 sys.modules[__name__] = fapws

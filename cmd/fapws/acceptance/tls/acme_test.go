@@ -18,8 +18,8 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// pebble runs Pebble, the test server of Let's Encrypt for certificates, with a server for the DNS, in which every name
-// is this machine.
+// A pebble is a running Pebble, the ACME test server of Let's Encrypt, with a DNS server that resolves every name to
+// this machine.
 type pebble struct {
 	directory   string
 	trust       string
