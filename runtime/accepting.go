@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Accept makes the server accept connections on ln, which the server then owns. Accept must not be called before Serve.
+// Accept makes the server accept connections on ln. The server then owns ln. Accept must not be called before Serve.
 // After Shutdown or Retire, Accept only closes ln. Accept is safe for concurrent use.
 func (s *Server) Accept(ln *conn.Listener) { s.loop.accepting.Accept(ln) }
 
@@ -27,7 +27,8 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
 // room reports whether the server can accept a connection of ln. If the number of clients has reached its limit, room
-// closes the connection that has been idle for longest. Requests may then no longer wait for a descriptor.
+// closes the connection that has been idle for longest. In this case, the next tick rejects requests that have waited a
+// second for a file descriptor.
 func (l *loop) room(ln *conn.Listener) bool {
 	scarce := !l.sites.HasRoom()
 	if (scarce || l.accepting.Full()) && ln.Queued() {

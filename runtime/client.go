@@ -21,7 +21,7 @@ var errBadTarget = errors.New("not an absolute path of a URL")
 
 // The method subrequest implements exchange.Services.Ask. The request arrives on a connection in the same way as
 // requests of clients, and all rules apply to it. The connection does not count as a client, gets no line in the access
-// log, and can begin even while the server stops, because its parent request began earlier.
+// log, and can begin even while the server stops, because the request that needs it began earlier.
 func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte) (*http.Response,
 	error) {
 	return subrequest(ctx, o, target, fields, func(fd int) error {

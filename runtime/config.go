@@ -39,8 +39,7 @@ type Config struct {
 	// TLSTimeout is the timeout of TLS handshakes. 0 means 10 s.
 	TLSTimeout time.Duration
 
-	// TLSHandshakes limits the TLS handshakes in progress; further clients wait in the queue of their listener. 0 means
-	// 1024.
+	// TLSHandshakes limits the TLS handshakes in progress; additional clients wait in the listen queue. 0 means 1024.
 	TLSHandshakes int
 
 	// WriteTimeout is how long a client may read nothing while it gets a response. Then the server disconnects the

@@ -10,7 +10,8 @@ import (
 func (s *Server) Subscribers() *live.Subscribers { return s.loop.subscribers }
 
 // HoldHistory keeps all events and messages to groups for the duration d, up to the limit of memory. A server that will
-// import clients must keep its events and messages until the import. HoldHistory must not be called on the loop.
+// take over clients of another process must keep its events and messages until then. HoldHistory must not be called on
+// the loop.
 func (s *Server) HoldHistory(d time.Duration) {
 	s.do(func() {
 		s.loop.subscribers.Hold(d)
@@ -18,8 +19,8 @@ func (s *Server) HoldHistory(d time.Duration) {
 	})
 }
 
-// TakePublished takes all events and messages that were published so far. Clients that subscribe later do not receive
-// them. TakePublished must not be called on the loop.
+// TakePublished moves all events and messages that were published so far to their channels and groups. Clients that
+// subscribe later do not receive these events and messages. TakePublished must not be called on the loop.
 func (s *Server) TakePublished() {
 	s.do(func() {
 		s.loop.subscribers.Take()

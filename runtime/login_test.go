@@ -56,7 +56,7 @@ func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 	}
 }
 
-// The request also needs no header of the PROXY protocol.
+// The request needs neither a password nor a header of the PROXY protocol.
 func TestRequestOfTheProcessToItselfNeedsNoPassword(t *testing.T) {
 	t.Parallel()
 	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})

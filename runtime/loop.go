@@ -68,7 +68,7 @@ type loop struct {
 	tunnels     tunnel.Server
 
 	ticking atomic.Bool // a tick was posted
-	// the parameter unused of Replace, if it was not called yet; otherwise nil
+	// the function that was passed to the latest Replace as the parameter unused; nil after it was called
 	unused func()
 
 	gone    bool // the server is stopping, and the last connection has closed
@@ -345,9 +345,9 @@ func (s *Server) run() error {
 	}
 }
 
-// DoBeside runs f on the loop's thread, as Do does, while a second goroutine runs the loop. DoBeside is for long work
-// before the Handler of Serve depends on the thread. Until DoBeside has returned, neither Do nor DoBeside may be
-// called.
+// DoBeside runs f on the loop's thread, as Do does, while a second goroutine runs the loop. DoBeside is for long work,
+// such as loading an application. DoBeside is permitted only while no Handler depends on the loop's thread. Until
+// DoBeside has returned, neither Do nor DoBeside may be called.
 func (s *Server) DoBeside(f func()) {
 	done := make(chan struct{})
 	if s.loop.post(func() {

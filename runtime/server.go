@@ -21,7 +21,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// A Server is an HTTP server with an event loop, whose methods may be called on any goroutine except that of the loop.
+// A Server is an HTTP server with an event loop. The methods of a Server may be called on any goroutine except the
+// loop's.
 type Server struct {
 	cfg Config
 	// limits for heads that are parsed a second time, after fields were added
@@ -232,8 +233,8 @@ func (s *Server) end(ctx context.Context, begin func()) error {
 	return ctx.Err()
 }
 
-// HoldEnd makes Shutdown and Retire wait until the function release is called or their ctx ends, because clients that
-// were handed over can return (Sockets.TakeBack). Neither HoldEnd nor release may be called on the loop.
+// HoldEnd makes Shutdown and Retire wait until the function release is called or their ctx ends, because another
+// process can hand clients back until then (Sockets.TakeBack). Neither HoldEnd nor release may be called on the loop.
 func (s *Server) HoldEnd() (release func()) {
 	s.do(s.loop.connectionOpened)
 	return func() { s.do(func() { s.loop.makeRoom(conn.Wait) }) }
@@ -325,7 +326,7 @@ func (l *loop) makeRoom(v conn.Verdict) {
 	l.secure.Trim()
 	l.sockets.Trim()
 	l.timer.Reset(quietAfter)
-	// flushBatch calls tellEnd at the end of the batch, after the application was notified
+	// flushBatch calls tellEnd at the end of the batch, after the application was notified of the closed connections
 	l.gone = l.sites.End >= exchange.Leaving
 }
 
