@@ -93,7 +93,7 @@ type key [32]byte
 func (u *Users) key(pair []byte) key {
 	var buf [32 + maxText]byte
 	n := copy(buf[:], u.secret[:])
-	if len(pair) > maxText { // rare, because only the form permits longer pairs
+	if len(pair) > maxText { // this is rare: only the login form accepts pairs of this length
 		pair := sha256.Sum256(pair)
 		n += copy(buf[n:], pair[:])
 	} else {
