@@ -63,9 +63,9 @@ func (a *Accepted) Add(value []byte) {
 	}
 }
 
-// Choose returns the coding with the highest weight among the codings in the set has. If weights are equal, Choose
-// prefers brotli to zstd, and zstd to gzip. Choose returns Identity if no other coding is acceptable, even if the
-// client excludes Identity, as RFC 9110 §12.5.3 permits, because a 406 would not help the client.
+// Choose returns the coding with the highest weight among the codings in the parameter has. If weights are equal,
+// Choose prefers brotli to zstd, and zstd to gzip. Choose returns Identity if no other coding is acceptable, even if
+// the client excludes Identity, as RFC 9110 §12.5.3 permits, because a 406 would not help the client.
 func (a *Accepted) Choose(has *Set) Coding {
 	// Identity is acceptable without a weight, and is chosen only if no other coding is acceptable or Identity has a
 	// higher weight.
