@@ -15,7 +15,7 @@ type Compressor struct {
 	open  int     // number of responses with a coding.Stream
 	spare *filter // list of unused filters
 
-	undecided []*filter // filters whose responses decide must examine
+	undecided []*filter // filters whose responses the method decide must examine
 }
 
 func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }
