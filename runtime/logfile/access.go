@@ -95,7 +95,7 @@ type Record struct {
 	Log    *AccessLog // the log to which the line is written; nil for none
 	Client string     // address of the client, for debugging; may be empty
 
-	// the response is an override page, after which the browser repeats the request
+	// the response is an exchange.Override, which replaces responses while the application cannot serve
 	Overridden bool
 }
 

@@ -5,10 +5,11 @@
 // # Files that processes share
 //
 // Lines are buffered in memory, and a goroutine writes them. For each write, the goroutine locks the file with flock(2)
-// and checks that the path still leads to this file. Therefore no lines are added to a file that another fapws process
-// or logrotate has renamed, once its lock is free, and the file can be compressed without a log server. If a full disk
-// accepts only a part of a line, this part is removed before the lock is released. The gzip comment of a compressed
-// file contains the name of the rotated file, so that another process can continue after an interruption at any point.
+// and checks that the path still leads to this file. Therefore a file that another process or logrotate has renamed
+// gets no more lines as soon as its lock is free. It can then be compressed, and no log server is needed. If a full
+// disk accepts only a part of a line, this part is removed before the lock is released. The gzip comment of a
+// compressed file contains the name of the rotated file, so that another process can continue after an interruption at
+// any point.
 //
 // # The error log
 //
@@ -17,8 +18,8 @@
 // children hold a shared lock on the file while it is descriptor 2. A rotated file is compressed when no process has it
 // as descriptor 2. The supervisor rotates the file and notifies the workers; workers in a chroot receive a descriptor
 // of the new file. The kernel reports growth of the file (inotify), so that the file is rotated early during a flood of
-// lines. Compression pauses regularly but keeps its priority, because a suspended Go thread may hold a lock that other
-// threads need.
+// lines. Compression pauses regularly but does not lower the priority of its thread. On a busy machine, a thread with
+// low priority could be suspended while it holds a lock that other threads need.
 //
 // # Times
 //

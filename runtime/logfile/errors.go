@@ -41,14 +41,15 @@ type Errors struct {
 	mu     sync.Mutex
 	size   int64
 	every  Schedule
-	out    sink // its errors about the path are written to the log itself
+	out    sink // writes to the file; errors about the file's path are written to the log itself
 	looked time.Time
 	unsaid []byte // bytes to be written; the first line may lack its beginning
 	lost   int64  // number of lines dropped because the buffer was full
 }
 
 // RedirectErrors opens the file o.Path as descriptor 2 of this process, unless descriptor 2 already is this file. After
-// each rotation, moved is called on a goroutine of the log; moved must be nil if another process rotates the file.
+// each rotation, the function moved is called on a goroutine of the log. The parameter moved must be nil if another
+// process rotates the file.
 func RedirectErrors(o Options, moved func()) (*Errors, error) {
 	o.Report = nil
 	log := o.withDefaults()
@@ -233,8 +234,8 @@ func (e *Errors) look() {
 	}
 }
 
-// Rotate rotates the file immediately, unless it is empty. Only the process that was given moved in RedirectErrors may
-// call Rotate, on any goroutine.
+// Rotate rotates the file immediately, unless it is empty. Only the process that has passed the function moved to
+// RedirectErrors may call Rotate. Any goroutine of this process may call Rotate.
 func (e *Errors) Rotate() {
 	e.mu.Lock()
 	e.out.look()
@@ -275,7 +276,7 @@ type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
 func (s *Seldom) Now() bool { return s.Once(time.Second) }
 
-// Once returns true at most once within the duration a.
+// Once returns true at the first call, and later if the duration a has passed since the last call that returned true.
 func (s *Seldom) Once(a time.Duration) bool {
 	now := time.Now().UnixNano()
 	last := s.last.Load()

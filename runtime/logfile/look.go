@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Look is the format of the lines of an error log, with the same values in C (CORE_PLAIN and others).
+// Look is the format of the lines of an error log. The constants in C (CORE_PLAIN and others) have the same values.
 type Look int32
 
 const (
@@ -30,7 +30,7 @@ var (
 )
 
 // Dress formats text that begins with a Stamp for the look k. In lines of the log, the level follows the Stamp. If text
-// has several lines, the journal gets the priority for each.
+// has several lines, the format for the journal repeats the priority in each line.
 func (k Look) Dress(text []byte, level Level) []byte {
 	switch k {
 	case Colored:

@@ -151,7 +151,7 @@ func ParseObject(line string) (m Message, ok bool) {
 		PID                                                    int
 	}
 	d := json.NewDecoder(strings.NewReader(line))
-	d.DisallowUnknownFields() // an object that the application has written is a text
+	d.DisallowUnknownFields() // an object with other keys was written by the application, and is logged as text
 	ok = d.Decode(&o) == nil && o.PID != 0
 	m.Text, m.Exception = o.Message, o.Exception
 	return m, ok
