@@ -57,7 +57,7 @@ type Recorder struct {
 	// the result of Begin until the next Turn; 0 if the clock must be read first
 	at     int64
 	over   int64 // the time used by End; 0 if the clock must be read first
-	shared int   // number of calls of End for which over was used
+	shared int   // number of calls of End that have used the field over
 	alike  alike
 
 	mu     sync.Mutex
@@ -138,8 +138,8 @@ func (r *Recorder) Begin() int64 {
 // earlier stands for the unknown start time of a request that began before the Recorder was created.
 const earlier = -1
 
-// BeganEarlier replaces Begin for a request that began before the Recorder was created, and whose unknown duration
-// histograms omit.
+// BeganEarlier replaces Begin for a request that began before the Recorder was created. The duration of such a request
+// is unknown, so it is not counted in histograms.
 func (r *Recorder) BeganEarlier() int64 {
 	r.arrived++
 	return earlier
