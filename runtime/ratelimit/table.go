@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	ways = 8 // number of slots in a bucket, of which a client can use any
+	ways = 8 // number of slots in a bucket; a client can use any slot of its bucket
 	// number of buckets; all together have room for a million clients, and need up to 16 MiB
 	buckets = 1 << 17
 	header  = 64 // number of bytes before the slots; the first bytes are the key of the hash
