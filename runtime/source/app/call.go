@@ -14,7 +14,7 @@ import (
 // A call is the state of an exchange that was submitted to a handler, until its last part is released. It is the Source
 // of the exchange and the Owner of all parts, and is reused without an allocation.
 type call struct {
-	x      *exchange.Exchange // nil after the exchange has ended, when later parts are discarded
+	x      *exchange.Exchange // nil after the exchange has ended; parts that arrive afterwards are discarded
 	source *Source            // nil if the call is in the free list
 	ticket exchange.Ticket
 	parts  int32 // number of parts that were delivered and not yet released
@@ -63,7 +63,8 @@ const (
 	eventStream // the head of an event stream, whose client reconnects after a disconnect
 )
 
-// restart restarts the timeout for the handler's next part, a tick after conn.Set.Now, which may be a tick late.
+// restart restarts the timeout for the handler's next part. The timeout begins a tick after conn.Set.Now, because Now
+// may be up to a tick behind the clock.
 func (c *call) restart() { c.since = c.source.d.set.Now + eventloop.Tick }
 
 func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
@@ -217,7 +218,7 @@ func (c *call) OnGone(x *exchange.Exchange) {
 	c.cancel(0)
 }
 
-// cancel reports to the handler that no client needs its response; Handler.Cancel describes took.
+// cancel reports to the handler that no client needs its response. Handler.Cancel describes the parameter took.
 func (c *call) cancel(took time.Duration) {
 	d := c.source.d
 	d.set.Tracef("exchange %d is cancelled", c.ticket)

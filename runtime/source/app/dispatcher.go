@@ -130,8 +130,8 @@ func New(h Loop, set *conn.Set, ask exchange.Asker) *Dispatcher {
 
 func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 
-// Serve attaches the interpreter of the application; nil means no application. After a later Serve, even the first with
-// an interpreter, active calls of earlier handlers continue.
+// Serve attaches the interpreter of the application; nil means no application. Serve may be called again; active calls
+// of earlier handlers then continue.
 func (d *Dispatcher) Serve(app Interpreter) {
 	d.programs = nil
 	for _, c := range d.calls {
