@@ -27,13 +27,13 @@
 // # Misses
 //
 // The first request for a missing page fetches it (Fill); other requests wait. The parts are copied and released at
-// once, so a client that reads slowly delays neither the handler nor other clients. If that client disconnects, the
-// handler continues while other requests wait. If a response may not be kept, each waiting request is sent to the
-// origin, and for a minute requests for that address do not wait; but one response a second is examined again. So
-// requests for an uncacheable page do not wait for each other, and the cache notices when the page becomes cacheable. A
-// waiting request gets a page only if the page suits the request: the fields of Vary are equal, and the request has no
-// Cookie unless the page is for all clients. Requests wait at most five seconds for a page that has begun and does not
-// end.
+// once, so a client that reads slowly delays neither the handler nor other clients. If the client that has sent the
+// first request disconnects, the handler continues while other requests wait. If a response may not be kept, each
+// waiting request is sent to the origin. For a minute, requests for the same page do not wait, but once a second, the
+// cache checks whether a new response may be kept. So requests for an uncacheable page do not wait for each other, and
+// the cache notices when the page becomes cacheable. A waiting request gets a page only if the page suits the request:
+// the fields of Vary are equal, and the request has no Cookie unless the page is for all clients. Requests wait at most
+// five seconds for a page that has begun and does not end.
 //
 // # Validation
 //

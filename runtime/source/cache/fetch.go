@@ -76,15 +76,16 @@ var (
 
 func (f *Fill) now() int64 { return f.source.pages.now() }
 
-// The function instead reports whether to send the older page instead of a response with this status; unreachable is
-// set if the origin has sent no response.
+// The function named instead reports whether the older page is sent in place of a response with this status. The
+// parameter unreachable is set if the origin has sent no response.
 func (f *Fill) instead(status int, unreachable bool) bool {
 	return f.old != nil && f.old.Instead(status, unreachable, f.now())
 }
 
 func (f *Fill) Send(p *exchange.Part) {
 	last := p.Last()
-	if p.Op == exchange.OpCredit { // ignore credit for input, because the request has no body
+	// ignore the permission to receive more of the request body, because the request has no body
+	if p.Op == exchange.OpCredit {
 		p.Release()
 		return
 	}
@@ -164,7 +165,8 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 			h.Length = int64(len(p.Body))
 		}
 		if f.requestID != "" && http1.FieldValue(h.Fields, requestID) == f.requestID {
-			h.Fields = http1.WithoutField(h.Fields, requestID) // each request has its own ID
+			// do not store the request ID, which differs for each request
+			h.Fields = http1.WithoutField(h.Fields, requestID)
 		}
 		if f.begun = f.now(); !f.Begin(&h, f.begun) {
 			return nil, false

@@ -37,8 +37,8 @@ type answerFields struct {
 	fields []byte
 }
 
-// readFields reads the fields of a response that arrived at now, in nanoseconds since 1970, which also replaces a
-// missing Date.
+// readFields reads the fields of a response that arrived at the time now, in nanoseconds since 1970. If the response
+// has no Date, now replaces it.
 func readFields(fields []byte, now int64) answerFields {
 	f := answerFields{control: control{}, age: -1, made: now / second, expires: -1,
 		fields: make([]byte, 0, len(fields))}
@@ -155,8 +155,8 @@ func appendNames(to []string, value string) ([]string, bool) {
 	return to, true
 }
 
-// ofClient lists request fields that package proxy adds to describe the client, and that are not part of the key, so a
-// response whose Vary names one is not kept.
+// ofClient lists request fields that package proxy adds to describe the client. These fields are not part of the key,
+// so a response is not kept if its Vary names one of them.
 var ofClient = []string{"forwarded", "x-forwarded-for", "x-real-ip", "remote-user", "client-cert", "client-cert-chain"}
 
 // setTargeted parses the value of a targeted field: all lines of CDN-Cache-Control joined with commas, a dictionary of

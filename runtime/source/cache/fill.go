@@ -88,8 +88,8 @@ func (f *Fill) vary(p *Page, t *terms) {
 	}
 }
 
-// refused records that a response could not be kept, and removes the older page unless the response is an error of the
-// handler, which may confirm the older page later.
+// refused records that a response could not be kept, and removes the older page. If the response is an error, the older
+// page stays, because the handler may confirm it later.
 func (f *Fill) refused(personal bool, status int) {
 	n, now := f.node, f.s.now
 	if !personal && status < 500 && f.old != nil && f.old.in != nil {

@@ -82,7 +82,7 @@ func appendMembers(key, value []byte, fold bool) []byte {
 	return key
 }
 
-// appendCodings appends the codings that the client accepts in a fixed order, because clients have many ways to write
+// appendCodings appends, in a fixed order, the codings that the client accepts, because clients have many ways to write
 // the same list (RFC 9110 §12.5.3).
 func appendCodings(key []byte, r *exchange.Request) []byte {
 	var has [len(codings)]bool
@@ -105,7 +105,7 @@ func appendCodings(key []byte, r *exchange.Request) []byte {
 var codings = [...]string{"gzip", "br", "zstd", "deflate", "*"}
 
 // saysMore reports whether a request names codings that appendCodings omits, namely unknown codings and codings with
-// weight 0, although an application may interpret them.
+// weight 0. The response may depend on these codings, because an application may interpret them.
 func saysMore(r *exchange.Request) bool {
 	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
 		for item := range bytes.SplitSeq(list, []byte{','}) {
@@ -218,9 +218,9 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	return f
 }
 
-// The function only reports whether the response to a request does not suit other requests: the request asks for a
-// range, its conditions refer to the client's copy, or Connection names a field, so that a proxy may have removed a
-// field of the key.
+// The function named only reports whether the response to a request may be unsuitable for other requests. Reasons are a
+// range, conditions about the client's copy, or a field that Connection names: a proxy may have removed such a field,
+// which may be part of the key.
 func only(r *exchange.Request) bool {
 	return slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)

@@ -10,15 +10,15 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// A Page is a stored response, immutable except for its forms in content codings, that remains valid after its eviction
+// A Page is a stored response. Only its forms in content codings can change. After its eviction, a Page remains valid
 // while it is being sent.
 type Page struct {
 	Status int
 	Reason []byte
-	// Fields contains "Name: value\r
-	// " ... without Age, which differs in each response.
+	// Fields contains the lines "Name: value" with their line ends. Age is omitted, because it differs in each
+	// response.
 	Fields []byte
-	Type   string // "" if Fields contains it
+	Type   string // media type; "" if Fields contains Content-Type
 	Body   []byte
 
 	HasDate, HasServer bool
