@@ -269,8 +269,8 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 
 const short = 20 * time.Millisecond // how long output is delayed to wait for the rest
 
-// respond calls run with the script for a request, and always ends the response. If the parameter scripts is nil,
-// Script.File is empty, and log lines begin with the name other instead.
+// respond calls the function run with the script for a request, and always ends the response. If the parameter scripts
+// is nil, Script.File is empty, and log lines begin with the text in the parameter other instead.
 func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string,
 	run func(*Answer, *Script, func(line string)) error) {
 	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)

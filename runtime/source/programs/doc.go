@@ -50,9 +50,9 @@
 //
 // php-cgi is started once for each connection, not with its own PHP_FCGI_CHILDREN:
 //
-//   - The server ends a hanging request by ending its process. A process never ends between two requests, when a server
-//     may repeat or lose a POST. Processes start on demand and end when they are idle, which suits small machines. The
-//     disadvantage is that each process has its own opcache.
+//   - The server ends a hanging request by ending its process. A process never ends between two requests, because a
+//     server may then repeat or lose a POST. Processes start on demand and end when they are idle, which suits small
+//     machines. The disadvantage is that each process has its own opcache.
 //   - The socket of a process is bound in a private directory, connected, and removed before PHP starts, so other
 //     processes cannot connect to it. SIGTERM makes php-cgi end after its request; when the server dies, the kernel
 //     kills php-cgi.

@@ -23,8 +23,8 @@ type FastCGIOptions struct {
 	// Address is "unix:/run/app.sock" or "host:port".
 	Address string `key:"address" needs:"such as \"unix:/run/app.sock\"" short:"an address such as \"unix:/run/app.sock\" or \"127.0.0.1:9000\""`
 
-	// Dial, if not nil, opens links instead of connecting to Address. The errors of Dial are logged; the text of an
-	// Unavailable is also sent to the client.
+	// Dial, if not nil, opens links (connections to an application) instead of connecting to Address. The errors of
+	// Dial are logged; the text of an Unavailable is also sent to the client.
 	Dial func(ctx context.Context) (*Link, error)
 
 	// Scripts finds the script for SCRIPT_FILENAME. If Scripts is nil, the application handles all paths, and
@@ -40,8 +40,8 @@ type FastCGIOptions struct {
 
 	Connections int `key:"connections" range:"1-10000"`
 
-	// Idle is how long an unused link is kept open. 0 means that each request has its own link. While a link to a
-	// process of PHP-FPM is open, this process serves no other client.
+	// Idle is how long an unused link (a connection to the application) is kept open. 0 means that each request has its
+	// own link. While a link to a process of PHP-FPM is open, this process serves no other client.
 	Idle time.Duration `key:"idle"`
 
 	// MaxRequests is the number of requests after which a link is closed. 0 means no limit.
@@ -328,8 +328,8 @@ func appendRecord(dst []byte, kind uint8, content []byte) []byte {
 	return append(dst, content...)
 }
 
-// A stream writes the bytes that it gets as records of a FastCGI stream to out, until a write error, which later calls
-// return again.
+// A stream is a Writer that writes its input to out as records of a FastCGI stream. After a write error, later calls
+// return the same error.
 type stream struct {
 	out  *bufio.Writer
 	kind uint8

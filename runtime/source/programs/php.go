@@ -303,8 +303,8 @@ func (m *manager) await(p *phpProcess) {
 	state, told := p.await()
 	m.mu.Lock()
 	delete(m.running, p)
-	// If a process ends without being told, its connection breaks first, so the server may have sent it a signal, and
-	// its exit status must be checked, too.
+	// The connection of a crashed process breaks before the process has ended, so the server may have sent the process
+	// a signal in between. Therefore the exit status must be checked, even if told is set.
 	alone := !told || failed(state)
 	if alone && !p.answered {
 		m.fails++

@@ -217,8 +217,8 @@ func input(r *backend.Request) (*os.File, error) {
 	return f, nil
 }
 
-// read reads output, for which it waits at most for the duration wait, or returns os.ErrDeadlineExceeded, or at the end
-// of the output another error, usually io.EOF.
+// read reads output. If no output arrives within the duration wait, the error is os.ErrDeadlineExceeded. At the end of
+// the output, read returns a different error, usually io.EOF.
 func (p *process) read(buf []byte, wait time.Duration) (int, error) {
 	p.out.SetReadDeadline(time.Now().Add(wait))
 	n, err := p.out.Read(buf)
@@ -234,7 +234,7 @@ const (
 	maxLines = 200
 )
 
-// logLines discards the rest of a line that is longer than most bytes.
+// logLines calls log for each line, and truncates lines to the length in the parameter most, in bytes.
 func logLines(from io.ReadCloser, most int, log func(line string)) {
 	defer from.Close()
 	in := bufio.NewReaderSize(from, maxLine)

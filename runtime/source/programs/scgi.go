@@ -148,7 +148,8 @@ func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, he
 		if err := out.Flush(); err != nil {
 			return err
 		}
-		r.OnClose(func() { _ = c.conn.(*net.UnixConn).CloseWrite() }) // _Child.disconnected in _fork.py detects this
+		// tells the child that the client has disconnected (_Child.disconnected in _fork.py)
+		r.OnClose(func() { _ = c.conn.(*net.UnixConn).CloseWrite() })
 		return nil
 	})
 	// Ignore the error: the child did not need the rest of the request, or the response was aborted.
