@@ -34,7 +34,7 @@ type connection struct {
 	in      *bufio.Reader // reads from Conn; nil while the connection is idle
 	reused  bool
 	last    bool
-	unbind  func() bool // separates the connection from the context of the current request
+	unbind  func() bool // after the call, the end of the current request's context no longer closes the connection
 	// receives the result of write; nil afterwards
 	written chan error
 	over    atomic.Bool // the whole response was read, so writing must stop

@@ -14,9 +14,9 @@
 // The head of a response must fit into the reader, 64 KiB. readHead parses the field Connection again if net/http may
 // have removed it.
 //
-// If a reused connection is closed before the first byte of the response, a request with a safe method is retried, and
-// any other request results in a 502. A request path with a ".." segment, in any spelling that some server resolves,
-// results in a 400 (climbs), even if routing resolved it.
+// If the upstream closes a reused connection before the first byte of the response, a request with a safe method is
+// retried. Any other request results in a 502. A request path with a ".." segment, in any spelling that some server
+// resolves, results in a 400 (climbs), even if routing resolved it.
 //
 // # Several upstreams
 //

@@ -269,8 +269,8 @@ func trimNames(response *http.Response) bool {
 	return true
 }
 
-// spelling returns a field name, but the names of WebSocket fields in the spelling of RFC 6455. net/http spells these
-// names differently, and some programs compare names exactly.
+// spelling returns the name of a field as it is sent: WebSocket fields as RFC 6455 spells them, and all other fields as
+// net/http spells them. net/http spells the WebSocket fields differently, and some programs compare names exactly.
 func spelling(name string) string {
 	if rest, ok := strings.CutPrefix(name, "Sec-Websocket-"); ok {
 		return "Sec-WebSocket-" + rest

@@ -88,7 +88,7 @@ type Proxy struct {
 	mu sync.Mutex // guards the state of the upstreams
 
 	begin sync.Once       // starts the health checks
-	ctx   context.Context // ends with Close
+	ctx   context.Context // context of the health checks; Close cancels it
 	end   context.CancelFunc
 }
 
