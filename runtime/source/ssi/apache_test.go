@@ -46,7 +46,8 @@ var badConditions = []string{"expressions.shtml", "iferror.shtml", "legacy.shtml
 // message.
 var behindError = regexp.MustCompile(`(?m)^(.*this directive\]).*$`)
 
-// showsBadConditions reports whether apache2 is older than 2.4.68 and therefore shows the branches of such conditions.
+// showsBadConditions reports whether apache2 is older than 2.4.68 and therefore shows the branches of conditions that
+// cannot be evaluated.
 func showsBadConditions(t *testing.T) bool {
 	text, err := exec.Command("apache2", "-v").Output()
 	if err != nil {

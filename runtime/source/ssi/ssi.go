@@ -28,7 +28,8 @@ type Options struct {
 	// Root is the path of the document root, for DOCUMENT_ROOT and SCRIPT_FILENAME.
 	Root string
 
-	// Prefix is the decoded URL path that corresponds to Files, below a root path: "/docs". "" means all paths.
+	// Prefix is the decoded URL path that corresponds to Files, such as "/docs". Prefix does not contain the root path
+	// that a proxy has removed. "" means all paths.
 	Prefix string
 
 	// Patterns contains patterns for the names of pages with elements, by default "*.shtml". All other files are

@@ -162,8 +162,8 @@ func newVariables(r *backend.Request, f *file, o *Options, now time.Time) *varia
 	return v
 }
 
-// putQuery sets the variables that contain the query string, in which an included page leaves its own, as in
-// mod_include.
+// putQuery sets the variables that contain the query string. As in mod_include, an included page that has a query also
+// changes these variables for the page that includes it.
 func (v *variables) putQuery(q string) {
 	v.put("QUERY_STRING", q)
 	v.put("QUERY_STRING_UNESCAPED", escapeShell(unescapeURL(q)))
