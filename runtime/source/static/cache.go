@@ -43,11 +43,11 @@ type record struct {
 // lateClock limits how far a caller's time may be before the time of the last check, in nanoseconds.
 const lateClock = 2 * freshFor
 
-// get returns the variants of a path, and reports in fresh whether the disk was checked within the last second. Paths
-// that are not in the cache have no variants.
+// get returns the variants of a path. The result fresh reports whether the cache was compared with the disk within the
+// last second. Paths that are not in the cache have no variants.
 //
 // If the last check is between one and two seconds old, fresh is false for only one of the callers with loop set, which
-// must check the disk; the others may use the variants. Otherwise all of them would wait for the disk.
+// must check the disk; the other callers may use the variants. Without this rule, all callers would wait for the disk.
 func (c *cache) get(path []byte, now int64, loop bool) (v variants, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -264,8 +264,8 @@ func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v vari
 }
 
 func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
-	// Leave f.looking meanwhile, because it limits only goroutines that wait for the disk, and this one waits for a
-	// lock.
+	// Release the place in f.looking meanwhile. f.looking limits goroutines that wait for the disk, but this goroutine
+	// waits for a lock.
 	<-f.looking
 	f.listing.Lock()
 	f.looking <- struct{}{}

@@ -187,7 +187,8 @@ func (c *Conditions) Unchanged(etag, modified []byte) bool {
 	return ok && too && changed <= have
 }
 
-// name reports whether a header field, whose lower-case name is the parameter field, lists etag.
+// name reports whether the list in a header field contains etag. The parameter field is the lower-case name of the
+// header field.
 func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	for value := range http1.Values(c.head, c.fields, field) {
 		if matchesTag(value, etag, weakToo) {
@@ -198,8 +199,8 @@ func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 }
 
 // Range returns the value of the Range field, or nil if the If-Range field (RFC 9110 §13.1.5) contains neither etag nor
-// the Last-Modified date modified: the client then has a part of a different representation. A weak entity tag in
-// If-Range never matches.
+// modified, the Last-Modified date. In this case, the client has a part of a different representation. A weak entity
+// tag in If-Range never matches.
 func (c *Conditions) Range(etag, modified []byte) []byte {
 	if own := c.ifRange.value; c.ifRange.set {
 		validator := modified

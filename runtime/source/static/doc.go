@@ -1,6 +1,6 @@
 // Package static serves the files of a directory tree over HTTP: content types, entity tags and other conditions,
 // ranges (RFC 9110 §13 and §14), compressed variants from disk or from memory, index pages and listings. The package
-// does not know connections: it converts a parsed request to the head of a response and the segments of its body, which
+// does not use connections: it converts a parsed request to the head of a response and the segments of its body, which
 // package conn sends.
 //
 // Files.Hit responds on the event loop, from memory or with an open file, if the disk was checked within the last
@@ -41,9 +41,9 @@
 //
 // # Symbolic links
 //
-// Absolute targets must be below the root and are resolved from the root. Therefore no race can lead outside, or
-// circumvent the policies "no" and "owner". os.Root does not follow absolute links and does not have policies.
-// ./build.sh fuzz paths tries a million paths while links are swapped.
+// Absolute targets must be below the root and are resolved from the root. Therefore a link that changes during a
+// request cannot lead outside, or circumvent the policies "no" and "owner" of Options.Symlinks. os.Root does not follow
+// absolute links and does not have policies. ./build.sh fuzz paths tries a million paths while links are swapped.
 //
 // # Error pages
 //

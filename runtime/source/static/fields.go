@@ -57,7 +57,7 @@ func (out *Response) redirect(req *Request) {
 
 type expire struct {
 	pattern *regexp.Regexp
-	// the pattern applies to the path below the root, not only to the file's name
+	// the pattern is compared with the path below the root, not only with the file's name
 	whole   bool
 	control string
 }

@@ -63,7 +63,8 @@ func FitsAny(patterns []string, name string) bool {
 	return false
 }
 
-// A program is the error for a directory whose index file, with this name, is a program or has its own rules.
+// A program is the error for a directory whose index file is a program or has its own rules. The value is the name of
+// the index file.
 type program string
 
 func (p program) Error() string { return string(p) + " is asked for by its name" }

@@ -119,7 +119,8 @@ func (r *representation) cost() int {
 
 var suffixes = [coding.Codings]string{"", ".gz", ".zst", ".br"}
 
-// choose returns the representation that the client prefers, from the disk rather than one that must be compressed.
+// choose returns a representation that the client accepts. A compressed variant on disk is preferred to a variant that
+// the server must compress.
 func (v *variants) choose(asked *Conditions) *representation {
 	if !asked.acceptEncoding {
 		return v[coding.Identity]

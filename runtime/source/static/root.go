@@ -61,9 +61,9 @@ func openView(path string, policy Symlinks, g guard) (t *view, err error) {
 	return t, nil
 }
 
-// OpenTree opens a directory for a source that does not send the files in it. The returned function stat returns
-// information about the file at a path below the directory, without "." and ".." segments; stat follows symbolic links
-// like Files. OpenTree is safe for concurrent use.
+// OpenTree opens a directory for a source that needs information about files but does not send them. The returned
+// function stat returns information about the file at a path below the directory, without "." and ".." segments; stat
+// follows symbolic links like Files. OpenTree is safe for concurrent use.
 func OpenTree(path string, policy Symlinks) (dir *os.Root, stat func(name string) (fs.FileInfo, error), err error) {
 	t, err := openView(path, policy, guard{})
 	if err != nil {

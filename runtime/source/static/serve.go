@@ -16,8 +16,8 @@ import (
 // Hit responds to a GET or HEAD request from the cache: from memory without a system call, or with an open file after
 // an fstat(2). If this is not possible, Hit returns false and leaves out unchanged, and the caller must call Open. Hit
 // allocates memory only for the key of a listing. The parameter now is the start time of the process in nanoseconds
-// since 1970, plus the monotonic time since the start; it may be up to a second late. Hit is safe for concurrent use,
-// and never waits for the disk.
+// since 1970, plus the monotonic time since the start; now may be up to a second behind the clock. Hit is safe for
+// concurrent use, and never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	v, ok := f.cache.get(f.key(req.Path, req), now, true)
 	if !ok {

@@ -14,8 +14,8 @@ import (
 )
 
 // Options configure a Files handler. All fields except Root may be zero, and a field that is missing in JSON
-// (ParseOptions) has its default. In a configuration file, the tag "key" of a field is its name as a setting at the top
-// level, and as a key of hosts and routes.
+// (ParseOptions) has its default. The tag "key" of a field is the field's name in configuration files, both at the top
+// level and in hosts and routes.
 type Options struct {
 	// Root is the directory to serve. Nothing outside it is ever sent: a symbolic link that leads outside does not
 	// exist for clients. New resolves a relative Root in the working directory. If Root is replaced later, for example
