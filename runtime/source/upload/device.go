@@ -62,9 +62,9 @@ func (t *device) ready(f *os.File, file stored) error {
 	return err
 }
 
-// A single is a target for one upload at a time: a descriptor that the script has opened, or the handler. The handler
-// is for storage without a file, such as flash memory that is erased and written in blocks (MTD). The handler receives
-// a line of JSON (inquiry), followed by a piece of the upload.
+// A single is a target for one upload at a time: a descriptor that the application's script has opened, or the handler.
+// The handler is for storage without a file, such as flash memory that is erased and written in blocks (MTD). The
+// handler receives a line of JSON (inquiry), followed by a piece of the upload.
 type single struct {
 	options *Options
 	f       *os.File // nil if the target is the handler

@@ -51,8 +51,8 @@ type partial struct {
 	touched time.Time
 }
 
-// shown returns an identifier for reports, which all clients may read, unlike the id, which permits resuming the
-// upload.
+// shown returns an identifier of the upload for reports, which all clients may read. Reports must not contain the id,
+// because a client that knows the id can resume the upload.
 func (p *partial) shown() string {
 	sum := sha256.Sum256([]byte(p.id))
 	return hex.EncodeToString(sum[:12])

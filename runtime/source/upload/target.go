@@ -112,7 +112,7 @@ type directory struct {
 	swept   atomic.Bool
 	looks   atomic.Bool // a removal of expired uploads is scheduled
 
-	// creating is held while a resumable upload is created, and guards unfinished and until.
+	// The mutex creating is held while a resumable upload is created, and guards the fields unfinished and until.
 	creating   sync.Mutex
 	unfinished []unfinished
 	until      time.Time
@@ -180,7 +180,7 @@ func (t *directory) begin(_ *backend.Response, _ string, file stored) (*draft, e
 	if err != nil {
 		return nil, err
 	}
-	if err = d.f.Truncate(0); err == nil { // a killed server may have left a file that is not empty
+	if err = d.f.Truncate(0); err == nil { // remove content that a killed server may have left
 		err = d.room(file)
 	}
 	if err != nil {

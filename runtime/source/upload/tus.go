@@ -334,7 +334,7 @@ func (u *Upload) allFinished() []finished {
 	return slices.Clone(u.finished)
 }
 
-// inherit requests the finished uploads of the old processes before the old processes end.
+// inherit requests the lists of finished uploads from the old processes before these processes end.
 func (u *Upload) inherit() {
 	for _, text := range u.ask(opFinished) {
 		var all []finished
