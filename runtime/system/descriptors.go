@@ -120,7 +120,7 @@ func Descriptors() (fds []int) {
 }
 
 // Cause returns the cause of a failed system call. It removes the name of the call and the path or address from the
-// error, because the messages that contain the error name them.
+// error, because the messages that contain the error already name the path or address.
 func Cause(err error) error {
 	var errno syscall.Errno
 	var path *fs.PathError
