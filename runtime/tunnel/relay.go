@@ -90,8 +90,8 @@ func (r *relay) readAnswer() *http1.Response {
 	}
 }
 
-// malformed rejects a WebSocket because the application's response does not accept it, for the reason why in the error
-// log.
+// malformed rejects a WebSocket because the application's response does not accept it. The parameter why is the reason
+// for the error log.
 func (r *relay) malformed(why string) {
 	r.x.Log(logfile.Error, "the application's response to a request for a WebSocket is malformed: "+why)
 	r.x.FailWith(exchange.Reply{Status: 502}, nil)
