@@ -1,17 +1,17 @@
 // Package http1 reads and writes HTTP/1.0 and HTTP/1.1 messages (RFC 9112) in byte slices. The package does no I/O,
-// starts no goroutine, does not know connections, and imports only the standard library. Package exchange calls this
+// starts no goroutine, has no notion of connections, and imports only the standard library. Package exchange calls this
 // package on the event loop; sources use its functions for fields and dates.
 //
 // To read, use Request.Parse for a head and ChunkedReader for a chunked body. To write, use Template.AppendHead and
-// AppendChunkHeader. Functions do not keep slices from their callers. Only functions that append to dst allocate
-// memory, and Parse for Request.Fields.
+// AppendChunkHeader. Functions do not keep slices from their callers. Only two kinds of functions allocate memory:
+// those that append to dst, and Parse, which fills Request.Fields.
 //
 //   - Limits contains the limits for a head: a request line that is too long results in a 414, and fields that are too
-//     long or too many in a 431. A head that violates the rules results in a StatusError. The server sends this error
-//     and closes the connection.
-//   - Parse examines only whole lines, so that its result does not depend on how the bytes were split. A fuzz test
-//     parses the same bytes in all splits and as a whole, and compares the result with net/http if both accept the
-//     bytes. With a Resume, the cost stays linear even if a head arrives byte by byte.
+//     long or too many in a 431. A head that violates the rules results in a StatusError. The server answers with the
+//     status of this error and closes the connection.
+//   - Parse examines only whole lines, so that its result does not depend on how the received bytes were split. A fuzz
+//     test parses the same bytes in all splits and as a whole. It also compares the result with net/http if both accept
+//     the bytes. With a Resume, the cost stays linear even if a head arrives byte by byte.
 //   - target.go computes the canonical path that all decisions use (ResolvePath). Parse notes whether a path already is
 //     canonical (Request.Plain), so that common paths need no further processing. nginx and Apache also decode paths,
 //     resolve dot segments and merge slashes. Go's ServeMux and werkzeug redirect to the canonical path. gunicorn and

@@ -40,10 +40,11 @@ func NewEdit(set, add []HeaderField, remove []string) (*Edit, error) {
 	return e, nil
 }
 
-// Edits are the changes that apply to a response, in order: first the edits of the site, then the edits of the mount.
+// Edits are the changes that apply to a response. The edits of the site come first, then the edits of the mount.
 type Edits []*Edit
 
-// Apply changes the fields of r, and returns buf with the new fields, which the next call can reuse.
+// Apply changes the fields of r. It stores the new fields in buf and returns buf, so that the next call can reuse the
+// memory.
 func (all Edits) Apply(buf []byte, r *Response) []byte {
 	buf = AppendFields(buf[:0], r.Fields, all.replace)
 	for i, e := range all {
@@ -78,9 +79,9 @@ func (all Edits) Without(names ...string) (out Edits) {
 	return out
 }
 
-// MergeFields merges the fields of a response with more, the fields that the handler set when it forwarded the request.
-// If both contain a field, the result contains only the field of the response, with two exceptions: Cache-Control is
-// taken from more, and Vary and Set-Cookie are taken from both.
+// MergeFields merges the fields of a response with the fields in more, which a handler has set before it forwarded the
+// request. If both contain a field, the result contains only the field of the response, with two exceptions:
+// Cache-Control is taken from more, and Vary and Set-Cookie are taken from both.
 func MergeFields(fields, more []byte) []byte {
 	out := AppendFields(make([]byte, 0, len(fields)+len(more)), fields, func(name []byte) bool {
 		return bytes.EqualFold(name, cacheControl) && HasField(more, name)
@@ -133,7 +134,7 @@ func FieldName(line []byte) []byte {
 	return name
 }
 
-// AppendFields appends the lines of fields to dst, except those for whose name the function drop returns true.
+// AppendFields appends the lines of fields to dst, except for fields whose name makes the function drop return true.
 func AppendFields(dst, fields []byte, drop func(name []byte) bool) []byte {
 	for line := range bytes.Lines(fields) {
 		if !drop(FieldName(line)) {
@@ -167,5 +168,6 @@ func WithoutField(fields, name []byte) []byte {
 	return AppendFields(nil, fields, func(n []byte) bool { return bytes.EqualFold(n, name) })
 }
 
-// UpstreamCookie is the prefix of the cookies that record which upstream serves a client, and that a cache removes.
+// UpstreamCookie is the prefix of the cookies that record which upstream serves a client. Caches do not store these
+// cookies.
 const UpstreamCookie = "fapws-upstream-"

@@ -76,10 +76,10 @@ func (r *Request) field(head []byte, pos, end int, k *known) error {
 	return nil
 }
 
-// RemoteUser is the field that tells ASGI applications and upstreams the name of the logged-in user.
+// RemoteUser is the name of the field that contains the logged-in user, for ASGI applications and upstreams.
 const RemoteUser = "remote-user"
 
-// IsForwarding reports whether proxies use the field called name to describe a client: Forwarded, X-Forwarded-*,
+// IsForwarding reports whether name is a field with which proxies describe a client: Forwarded, X-Forwarded-*,
 // X-Real-IP, X-Ingress-Path or Remote-User.
 func IsForwarding(name []byte) bool {
 	const any = "x-forwarded-"
@@ -88,8 +88,8 @@ func IsForwarding(name []byte) bool {
 		IsSpelled(name, RemoteUser)
 }
 
-// IsSpelled reports whether an application can mistake the field called name for the field called lower: applications
-// ignore case, and CGI replaces "-" by "_".
+// IsSpelled reports whether an application can mistake a field with this name for the field lower, because applications
+// ignore case and CGI replaces "-" by "_".
 func IsSpelled(name []byte, lower string) bool {
 	if len(name) != len(lower) {
 		return false

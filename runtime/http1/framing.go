@@ -12,7 +12,8 @@ import (
 // for heads that contain Content-Length, Transfer-Encoding or Expect.
 func (r *Request) framing(head []byte) error {
 	var length []byte
-	// chunked is true if the last transfer coding is "chunked". unknown is true if some coding is not "chunked".
+	// The variable chunked is true if the last transfer coding is "chunked"; unknown is true if any coding is not
+	// "chunked".
 	var coded, chunked, unknown, expect bool
 	kept := r.Fields[:0]
 	for _, f := range r.Fields {
@@ -99,7 +100,7 @@ const (
 	lastLF
 	chunkDone
 
-	// The bytes that lead to one of the following states count toward maxChunkOverhead.
+	// Bytes that lead to one of the following states are counted in maxChunkOverhead.
 	chunkSpace     // whitespace after a chunk size; an extension must follow
 	chunkExtension // ";" and the text after it
 	trailerName
@@ -136,9 +137,8 @@ var chunkRules = [...]struct {
 	lastLF:         {errTrailer, []chunkStep{{0, "\n", chunkDone}}},
 }
 
-// ChunkedReader decodes a chunked body (RFC 9112 §7.1) that arrives in pieces of any size. Its chunk extensions are
-// ignored, and its trailer fields (§7.1.2) checked and discarded, with a limit for both. The zero value is ready for a
-// body.
+// ChunkedReader decodes a chunked body (RFC 9112 §7.1) that arrives in pieces of any size. It ignores chunk extensions,
+// and checks and discards trailer fields (§7.1.2). The size of both is limited. The zero value is ready for a body.
 type ChunkedReader struct {
 	// number of bytes missing from the current chunk; while a chunk size arrives, the value of the digits so far
 	left     int64
@@ -158,8 +158,8 @@ func (d *ChunkedReader) Left() int64 {
 }
 
 // Next decodes the start of src. The result data is the next piece of the body: a slice of src, which may be empty; n
-// is the number of consumed bytes. The caller must call Next again with the remaining bytes until Done. ErrNeedMore
-// means that all of src was consumed, data is empty, and the body continues. All other errors have the type
+// is the number of consumed bytes. The caller must call Next again with the remaining bytes until Done. The error
+// ErrNeedMore means that all of src was consumed, data is empty, and the body continues. All other errors have the type
 // *StatusError. Next never consumes bytes after the end of the body.
 func (d *ChunkedReader) Next(src []byte) (data []byte, n int, err error) {
 	for n < len(src) {
@@ -217,14 +217,14 @@ func (d *ChunkedReader) step(c byte) error {
 	return nil
 }
 
-// AppendChunkHeader appends the line that precedes a chunk of size bytes (RFC 9112 §7.1), more than 0, because an empty
-// chunk ends the body.
+// AppendChunkHeader appends the line that precedes a chunk of size bytes (RFC 9112 §7.1). The size must not be 0,
+// because an empty chunk ends the body.
 func AppendChunkHeader(dst []byte, size int64) []byte {
 	dst = strconv.AppendInt(dst, size, 16)
 	return append(dst, '\r', '\n')
 }
 
-// Limits for trailer fields (RFC 9110 §6.5) in requests and responses. WSGI_TRAILERS_MAX and the next constant in
+// Limits for trailer fields (RFC 9110 §6.5) in requests and responses. WSGI_TRAILERS_MAX and the constant after it in
 // pybridge/wsgi.h must have the same values.
 const (
 	MaxTrailers = 100

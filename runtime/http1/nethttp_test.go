@@ -13,7 +13,7 @@ import (
 )
 
 // FuzzAgainstNetHTTP checks that net/http and this package read the same request, and find its end at the same byte, if
-// both accept the bytes. Where the two deliberately differ, only one of them accepts the bytes.
+// both accept the bytes. All deliberate differences are bytes that one of the two packages rejects.
 func FuzzAgainstNetHTTP(f *testing.F) {
 	for _, in := range seeds() {
 		line, rest, _ := strings.Cut(strings.TrimLeft(in, "\r\n"), "\r\n")
@@ -99,7 +99,7 @@ func compareHeads(t *testing.T, r *Request, head []byte, std *http.Request) {
 		t.Fatalf("%q: length %d, net/http %d", head, length, std.ContentLength)
 	}
 
-	// net/http removes Host, Transfer-Encoding and Trailer from the fields.
+	// net/http removes Host, Transfer-Encoding and Trailer from the header.
 	ours := http.Header{}
 	for _, f := range r.Fields {
 		name := string(f.Name.In(head))

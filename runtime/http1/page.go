@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// StatusPage returns the server's HTML page for an error status. The parameter text explains the error; without a text,
-// or one that only repeats the status, the page has a sentence about the status. The parameter home is the path of the
+// StatusPage returns the server's HTML page for an error status. The parameter text explains the error. If text is
+// empty or only repeats the status, the page has a sentence about the status. The parameter home is the path of the
 // site, without a trailing slash.
 func StatusPage(status int, text, home string) []byte {
 	phrase := cmp.Or(StatusText(status), "Error")
@@ -100,8 +100,8 @@ func Document(title, head, body string) []byte {
 			"</title><style>" + Style + "</style>" + head + "</head><body>\n" + body + "\n</body></html>\n")
 }
 
-// Page returns an HTML page of the server that shows a single message, body, below the heading title, and has head in
-// its head element.
+// Page returns an HTML page of the server that shows a single message, the parameter body, below the heading title. The
+// parameter head is added to the head element.
 func Page(title, body, head string) []byte {
 	return Document(title, head, `<main class="card"><h1>`+title+"</h1>\n"+body+"</main>")
 }

@@ -65,7 +65,7 @@ type Request struct {
 	Upgrade   bool // a Connection field contains "upgrade" (RFC 9110 §7.8)
 	HasBody   bool
 	Expect100 bool // the request has a body, HTTP/1.1 and "Expect: 100-continue"
-	// the response may have trailer fields: HTTP/2, or HTTP/1.1 with TE: trailers (RFC 9110 §6.5.1)
+	// the client accepts trailer fields in the response: HTTP/2, or HTTP/1.1 with TE: trailers (RFC 9110 §6.5.1)
 	Trailers bool
 	Get      bool
 	Head     bool
@@ -79,12 +79,12 @@ type Request struct {
 	// Path is canonical (see ResolvePath): it has no "%", no backslash, no "//" and no "/."
 	Plain bool
 
-	// Resume is the point at which Parse continues after ErrNeedMore. If several connections share a Request, set
-	// Resume to the connection's value before Parse, and save the new value for the connection afterwards.
+	// Resume is the point at which Parse continues after ErrNeedMore. If several connections share a Request, each of
+	// them must set Resume to its own value before Parse, and save the new value afterwards.
 	Resume Resume
 }
 
-// Resume says how much of an incomplete head was examined, so that no byte of the head is examined twice.
+// Resume records how much of an incomplete head was examined, so that no byte of the head is examined twice.
 type Resume struct {
 	line uint32 // start of the first incomplete line
 	// number of bytes after line that are known not to contain a line end
@@ -100,10 +100,11 @@ type Limits struct {
 	Fields      int
 }
 
-// DefaultLimits are the limits without other settings, and must not be changed.
+// DefaultLimits are the default values of the settings. DefaultLimits must not be changed.
 var DefaultLimits = Limits{RequestLine: 8 << 10, FieldLine: 32 << 10, Head: 64 << 10, Fields: 100}
 
-// Plus returns l increased for that number of fields, of size bytes together, that the server has added to a head.
+// Plus returns larger limits, for a head to which the server has added this number of fields. The parameter size is
+// their total size in bytes.
 func (l Limits) Plus(fields, size int) Limits {
 	l.Fields, l.Head, l.FieldLine = l.Fields+fields, l.Head+size, max(l.FieldLine, size)
 	return l
@@ -151,9 +152,10 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	return start + r.HeadLen, nil
 }
 
-// ParseWhole parses a complete head. The head is an HTTP/2 request that was rewritten as HTTP/1, or a request that was
-// parsed before. There are two differences from Parse: the version may be HTTP/2.0, and a field may be as long as the
-// head, because the Cookie of an HTTP/2 request can be joined from many fields. The error is a *StatusError.
+// ParseWhole parses a complete head. The head is an HTTP/2 request that was rewritten as HTTP/1, or a request that
+// Parse has already accepted. There are two differences from Parse: the version may be HTTP/2.0, and a field may be as
+// long as the head, because the Cookie of an HTTP/2 request can be joined from many fields. The error is a
+// *StatusError.
 func (r *Request) ParseWhole(head []byte, lim *Limits) error {
 	r.Resume = Resume{}
 	whole := *lim
@@ -165,8 +167,8 @@ func (r *Request) ParseWhole(head []byte, lim *Limits) error {
 	return err
 }
 
-// The method lines parses the lines of head from r.Resume. At the empty line, it sets r.HeadLen and calls complete to
-// check the whole head, unless a previous call parsed earlier lines. If the parameter http2 is true, the version
+// The method lines parses the lines of head from r.Resume. At the empty line, it sets r.HeadLen. If this call has
+// parsed all lines, it then calls complete to check the whole head. If the parameter http2 is true, the version
 // HTTP/2.0 is allowed.
 func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 	at := r.Resume
@@ -284,8 +286,8 @@ func (r *Request) requestLine(line []byte, http2 bool) error {
 	for m < len(line) && class[line[m]]&isToken != 0 {
 		m++
 	}
-	// At least " / HTTP/1.1" must follow the method. The method ends at the first space, and the version has a fixed
-	// length at the end of the line. A third space is an invalid character of the target.
+	// The shortest text that can follow the method is " / HTTP/1.1". The method ends at the first space, and the
+	// version has a fixed length at the end of the line. A third space is an invalid character of the target.
 	version := len(line) - 8
 	if m == len(line) || line[m] != ' ' || version < m+3 || line[version-1] != ' ' {
 		return errRequestLine
@@ -343,8 +345,8 @@ func otherVersion(v []byte) error {
 	return nil
 }
 
-// absoluteForm parses a target that is an http or https URI (RFC 9112 §3.2.2). Any other target, such as an authority
-// or "*" without OPTIONS, is an error.
+// absoluteForm parses a target that is an http or https URI (RFC 9112 §3.2.2). A target in any other form, such as an
+// authority or "*" without OPTIONS, is an error.
 func (r *Request) absoluteForm(line []byte, pos, end int) error {
 	t := line[pos:end]
 	var scheme int
@@ -371,7 +373,8 @@ func (r *Request) absoluteForm(line []byte, pos, end int) error {
 	if a < len(t) && t[a] == '/' {
 		return r.pathAndQuery(line, pos+a, end)
 	}
-	// An empty path means "/" (RFC 9110 §4.2.3), so Path is the second slash before the authority.
+	// An empty path means "/" (RFC 9110 §4.2.3). No such slash follows the authority, so Path is the second slash of
+	// "://".
 	if err := r.pathAndQuery(line, pos+a, end); err != nil {
 		return err
 	}

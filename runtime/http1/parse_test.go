@@ -380,7 +380,7 @@ func TestInvalidHeadsAreRejectedWithAStatus(t *testing.T) {
 	}
 }
 
-// The text of an error is logged and sent to the client; this test covers errors that depend on several lines.
+// The text of an error is logged and sent to the client. This test covers errors that depend on more than one line.
 func TestRejectionNamesTheCause(t *testing.T) {
 	for _, c := range []struct {
 		in   string

@@ -25,12 +25,12 @@ type Response struct {
 	Version   Version
 	Head      bool
 
-	// KeepAlive says that the connection stays open after the response, which AppendHead clears if only its end can
-	// delimit the body.
+	// If KeepAlive is true, the connection stays open after the response. AppendHead clears KeepAlive if only the end
+	// of the connection can delimit the body.
 	KeepAlive bool
 
-	// Body is set by AppendHead and says how to send the body. If Body is NoBody, no body may be sent (HEAD, 1xx, 204,
-	// 205, 304).
+	// Body is the framing with which the body must be sent. AppendHead sets Body. If Body is NoBody, no body may be
+	// sent (HEAD, 1xx, 204, 205, 304).
 	Body Framing
 }
 
@@ -57,8 +57,8 @@ func NewTemplate(server string, unix int64) *Template {
 	return t
 }
 
-// SetTime sets the time of the Date field (RFC 9110 §6.6.1), in seconds since 1970, and returns at once if the second
-// has not changed.
+// SetTime sets the time of the Date field (RFC 9110 §6.6.1), in seconds since 1970. SetTime is cheap if the second has
+// not changed.
 func (t *Template) SetTime(unix int64) {
 	if unix == t.second {
 		return
@@ -217,7 +217,7 @@ var (
 // DateFormat is the IMF-fixdate (RFC 9110 §5.6.7), for times in UTC.
 const DateFormat = "Mon, 02 Jan 2006 15:04:05 GMT"
 
-// AppendDate appends an IMF-fixdate for seconds since 1970, with 29 bytes for the years 0 to 9999.
+// AppendDate appends an IMF-fixdate for a time in seconds since 1970. The date has 29 bytes for the years 0 to 9999.
 func AppendDate(dst []byte, unix int64) []byte {
 	return time.Unix(unix, 0).UTC().AppendFormat(dst, DateFormat)
 }

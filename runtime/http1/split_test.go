@@ -26,8 +26,8 @@ func parseInSteps(r *Request, buf []byte, lim *Limits, steps []byte) (n int, err
 	}
 }
 
-// Parse does not examine bytes before the last line again, and does not search a byte twice for a line end. Therefore a
-// head that arrives byte by byte costs O(n).
+// Parse does not examine complete lines again, and does not search the same byte twice for a line end. Therefore a head
+// that arrives byte by byte costs O(n).
 func TestParseExaminesEachByteOnce(t *testing.T) {
 	head := largeHead(DefaultLimits.Head / 4)
 	var r Request

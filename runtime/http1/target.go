@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// The same resource has many spellings: "/a/b", "//a/b", "/a/./b", "/%61/b", "/a%2fb". Every decision that depends on
-// the path (routes, rules, files, programs) must use the canonical form of the path. Otherwise a request could
-// circumvent a rule with a different spelling. The canonical form is computed in three steps:
+// The same resource has many spellings: "/a/b", "//a/b", "/a/./b", "/%61/b", "/a%2fb". All code that depends on the
+// path (routes, rules, files, programs) must use the canonical form of the path. Otherwise a request could circumvent a
+// rule with a different spelling. The canonical form is computed in three steps:
 //
 // 1. percent-encoding is decoded once, including "%2F" (PEP 3333; RFC 3986 §6.2.2.2);
 // 2. dot segments are resolved (RFC 3986 §6.2.2.3), which gives the resolved form;
@@ -39,7 +39,7 @@ func ResolvePath(dst, raw []byte) (path []byte, ok bool) {
 	if !bytes.Contains(decoded, []byte("/.")) && bytes.IndexByte(decoded, '\\') < 0 {
 		return dst, true
 	}
-	// The output can overwrite the input, because the output is never longer than the input that was already read.
+	// The output can overwrite the input, because the output is never longer than the input that has already been read.
 	out := decoded[:0]
 	folder := false
 	for rest := decoded; len(rest) > 0; {
