@@ -9,7 +9,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// AwaitTLS says, before Open, that c begins with TLS, after the header of the PROXY protocol if there is one.
+// AwaitTLS makes c begin with TLS, after the header of the PROXY protocol if there is one. AwaitTLS must be called
+// before Open.
 func (c *Conn) AwaitTLS() { c.awaitsTLS = true }
 
 func (c *Conn) Speaks() conn.Protocol {

@@ -28,8 +28,7 @@ func newExchange(cfg exchange.Config) *exchange.Exchange {
 	return exchangeFrom(newServer(cfg), "192.0.2.1")
 }
 
-// A client's bodies, except small ones, are stored in files when they exceed its share of memory; complete bodies no
-// longer count.
+// When the incomplete bodies of a client exceed its share of memory, all but the small bodies are stored in files.
 func TestBodiesOfAClientMoveToFilesAboveItsMemory(t *testing.T) {
 	cfg := exchange.Config{SpoolDir: t.TempDir(), SpoolSize: 256 << 10, MaxSpools: 1000, MaxBodyMemory: 3 << 20}
 	s := newServer(cfg)

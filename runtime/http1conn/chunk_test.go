@@ -14,8 +14,8 @@ func TestResponseIsFramedAsItsHeadSays(t *testing.T) {
 	for _, c := range []struct {
 		framing http1.Framing
 		length  int64
-		// pieces of the body, separated by spaces: a number stands for a piece with this number of bytes from a file,
-		// and trailers follow after "|"
+		// pieces of the body, separated by spaces; a number is a piece with this number of bytes from a file; trailers
+		// follow after "|"
 		pieces string
 		want   string // the sent bytes, with a dot for each byte of a file
 		cuts   int

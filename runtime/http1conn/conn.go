@@ -19,7 +19,7 @@ const (
 	StateNew  State = iota // no byte has arrived yet
 	StateHead              // the beginning of a head has arrived
 	StateBody              // the beginning of a body has arrived
-	// the connection expects the next request; earlier requests may be active
+	// the connection expects the next request, even if earlier requests are active
 	StateReady
 	StateWaiting // the next request waits for the active requests
 	// the connection accepts no further request and closes after the last response
@@ -48,20 +48,20 @@ type Server struct {
 	// TakeIdle was called, so another process has replaced this server
 	replaced bool
 
-	// limits log lines about proxies that send no header of the PROXY protocol
+	// limits the log lines about proxies that send no PROXY header
 	unannounced logfile.Seldom
 }
 
-// Init initializes s: tls performs TLS handshakes, http2 continues connections that begin with the HTTP/2 preface, and
-// open makes the event loop serve a connection, or closes it.
+// Init initializes s. The parameter tls performs TLS handshakes. The function http2 continues connections that begin
+// with the HTTP/2 preface. The function open makes the event loop serve a connection, or closes it.
 func (s *Server) Init(of *exchange.Server, tls *conn.TLSServer, open func(*Conn), http2 func(*exchange.Client)) {
 	s.Server, s.tls, s.open, s.http2 = of, tls, open, http2
 }
 
 func (s *Server) Trim() { s.bulk = nil }
 
-// A Conn is a client's HTTP/1 connection, and the exchange.Stream of its exchanges, used only on the event loop. Fields
-// that only a busy connection needs are behind pointers, because thousands of connections can be idle.
+// A Conn is a client's HTTP/1 connection, and the exchange.Stream of its exchanges. It may be used only on the event
+// loop. Fields that only a busy connection needs are behind pointers, because thousands of connections can be idle.
 type Conn struct {
 	exchange.Client
 	s *Server
@@ -137,8 +137,8 @@ const tick = eventloop.Tick
 
 // A client can shut down its sending side and still read (printf ... | nc host port). EOF cannot distinguish such a
 // client from a client that has disconnected. If no active exchange has begun its response, EOF keeps the connection
-// for a short time (see Due). Otherwise EOF cancels the response, because clients end streams in this way. Over TLS,
-// EOF always cancels the response, because no client shuts down only its sending side.
+// for a short time (see Due). Otherwise EOF cancels the response, because clients that no longer want a stream
+// disconnect. Over TLS, EOF always cancels the response, because no client shuts down only its sending side.
 func (c *Conn) EOF() (stays bool) {
 	if c.gate == asking {
 		return true
@@ -148,8 +148,8 @@ func (c *Conn) EOF() (stays bool) {
 		return false
 	}
 	// Notify sources that the client sends no more data and has probably disconnected (http.disconnect of ASGI). The
-	// responses to this client are still sent. If a WebSocket handshake is unanswered, OpClose means that the client
-	// has disconnected.
+	// responses to this client are still sent. For a source that has not yet answered a WebSocket handshake, OpClose
+	// means that the client has disconnected.
 	for x := c.first; x != nil; x = x.Next {
 		if x.Check != nil {
 			x.Check.Defer()
@@ -169,7 +169,7 @@ func (c *Conn) Closed() {
 	c.cancelAll()
 }
 
-// Drain closes an idle connection if retire is false.
+// Drain closes an idle connection unless retire is true.
 func (c *Conn) Drain(retire bool) {
 	s, idle := c.s, !c.Busy() && !c.Yields()
 	defer c.Schedule() // the deadline may have become earlier
@@ -192,7 +192,7 @@ func (c *Conn) Drain(retire bool) {
 // Idle reports whether c has neither a complete request nor an active exchange, and since when.
 func (c *Conn) Idle() (since int64, idle bool) {
 	if c.Counts != conn.Take {
-		return 0, false // a subrequest does not count for --max-clients
+		return 0, false // the limit --max-clients does not include subrequests
 	}
 	if since, lingers := c.Lingers(); lingers {
 		return since, true
@@ -239,7 +239,7 @@ func (c *Conn) deadline() int64 {
 		if s.End == exchange.Draining || s.End == exchange.Leaving && c.state == StateNew {
 			limit = min(limit, int64(s.Config.KeepAlive))
 		}
-		return c.Stamp + tick + limit // a stamp may be a tick too early
+		return c.Stamp + tick + limit // c.Stamp may be a tick too early
 	case c.state == StateBody:
 		return c.bodyDeadline()
 	case c.Busy():

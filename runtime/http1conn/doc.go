@@ -8,15 +8,15 @@
 //
 // # Requests of a connection
 //
-// An exchange begins when its head is parsed. If it cannot begin yet, it is suspended, and the connection parses no
-// further request until it continues.
+// An exchange begins when its head is parsed. If the exchange cannot begin yet, it is suspended, and the connection
+// parses no further request until the exchange continues.
 //
 // Up to 32 pipelined requests run in parallel if all of them are safe and have no body (RFC 9112 §9.3.2). All other
 // requests wait until earlier requests have ended. Exchanges hold parts until earlier responses are sent. If responses
 // can grow to any size, at most three requests of a connection run at once (streamed.go). The Python interpreter gets
 // up to 32 requests in one batch, because most responses are small. The interpreter returns a request without starting
 // it (OpDeferred) if two other requests of the connection are running, or if more than 256 KiB wait for the client. The
-// loop submits the returned request again shortly before its turn.
+// loop submits the returned request again shortly before its response is the next to be sent.
 //
 // # Bodies that are streamed
 //
@@ -26,7 +26,7 @@
 // the connection closes and lingers, as after a rejected request.
 //
 // The loop does not read from the connection while the handler has 64 KiB that it has not used. If a body of known
-// length fills the read buffer, the connection reads further at once, up to 256 KiB, because waking a thread for each
-// full buffer would cost more. While reading is paused, the loop notices a reset of the connection immediately. The
-// loop notices the end of the input only after the handler has used all earlier bytes.
+// length fills the read buffer, the connection reads up to 256 KiB at once, because waking a thread for each full
+// buffer would cost more. While reading is paused, the loop notices a reset of the connection immediately. The loop
+// notices the end of the input only after the handler has used all earlier bytes.
 package http1conn

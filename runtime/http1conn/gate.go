@@ -8,17 +8,18 @@ import (
 	"fapws/runtime/route"
 )
 
-// A gate determines whether the next request of a connection may be parsed; it has no effect if Config.Current is nil.
+// A gate determines whether the next request of a connection may be parsed. It is used only if Config.Current is not
+// nil: then every request must wait until Config.Current permits its response.
 type gate uint8
 
 const (
 	closed gate = iota // Config.Current must be called before the next request
-	// Config.Current was called and has not answered yet; the request waits in the pending input
+	// Config.Current was called and has not called done yet; the request waits in the pending input
 	asking
 	open
 )
 
-// mustAsk reports whether the arriving request must wait for Config.Current, and calls it unless it was called for this
+// mustAsk reports whether the arriving request must wait for Config.Current. It calls Config.Current once for each
 // request.
 func (c *Conn) mustAsk() bool {
 	s := c.s

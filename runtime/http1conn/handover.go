@@ -29,8 +29,8 @@ type IdleClient struct {
 
 // TakeIdle removes the idle HTTP/1 connections from the loop and returns them for another process. Connections after a
 // TLS handshake cannot move, because the keys stay in this process. TakeIdle closes idle TLS connections that have
-// carried a request; their clients retry a lost request on a new connection (RFC 9110 §9.2.2). A connection whose next
-// request has already arrived stays.
+// carried a request; their clients retry a lost request on a new connection (RFC 9110 §9.2.2). TakeIdle does not remove
+// a connection whose next request has already arrived.
 func (s *Server) TakeIdle() (list []IdleClient) {
 	s.replaced = true
 	s.Set.Each(func(p conn.Protocol) {
@@ -60,9 +60,9 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 	return list
 }
 
-// maxUnused is how long a TLS connection may wait for its first request before TakeIdle closes the connection; it
-// applies only if Config.Current is not nil. Browsers open connections in advance, and replace an unused connection
-// that the server closes.
+// maxUnused is how long a TLS connection may wait for its first request before TakeIdle closes the connection;
+// maxUnused applies only if Config.Current is not nil. Browsers open connections in advance, and replace an unused
+// connection that the server closes.
 const maxUnused = int64(2 * time.Second)
 
 func (c *Conn) depart(unannounced bool) IdleClient {
@@ -77,7 +77,7 @@ func (c *Conn) depart(unannounced bool) IdleClient {
 	return d
 }
 
-// Arrive serves an idle connection that TakeIdle returned in a different process, and owns fd.
+// Arrive serves an idle connection that TakeIdle in a different process has returned. Arrive owns fd.
 func (s *Server) Arrive(d *ClientState, fd int) {
 	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), d.Unannounced)
 	if d.Untrusted {
@@ -96,8 +96,8 @@ func (s *Server) Arrive(d *ClientState, fd int) {
 	}
 }
 
-// ResumeSocket makes a connection with the socket fd, and continues on it the WebSocket d from another process (see
-// exchange.Server.Resume). If ResumeSocket returns an error, fd still belongs to the caller.
+// ResumeSocket makes a connection with the socket fd, and continues the WebSocket d from another process on this
+// connection (see exchange.Server.Resume). If ResumeSocket returns an error, fd still belongs to the caller.
 func (s *Server) ResumeSocket(d *exchange.SocketState, fd int,
 	resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error) {
 	c := s.NewClient(fd, exchange.AddressOf(d.Local), exchange.AddressOf(d.Remote), false)

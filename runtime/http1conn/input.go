@@ -10,11 +10,12 @@ const (
 	// MaxActive limits the active requests of a connection.
 	MaxActive = 32
 
-	// MaxAhead limits the responses of a connection that begin before their turn although they can grow to any size.
+	// MaxAhead limits the responses of a connection that can grow to any size and begin before earlier responses are
+	// sent.
 	MaxAhead = 2
 
-	// MaxPending limits the bytes of pipelined requests that a connection keeps, above which the loop does not read
-	// from it.
+	// MaxPending limits the bytes of pipelined requests that a connection keeps. Above this limit the loop does not
+	// read from the connection.
 	MaxPending = 64 << 10
 
 	// maxTurn limits the requests that a connection begins before other connections get a turn.
@@ -143,16 +144,16 @@ func (c *Conn) next(buf []byte) bool {
 			c.redirect(req, head)
 			return false
 		}
-		// close after the response: perhaps a different process must answer the next request, but it cannot take over
-		// this TLS connection
+		// Close after the response, because a different process may have to answer the next request but cannot take
+		// over this TLS connection.
 		req.KeepAlive = false
 	}
 	c.newExchange().Decide()
 	return c.state == StateReady
 }
 
-// canPipeline reports whether req may run in parallel with the active requests: RFC 9112 §9.3.2 allows that if all are
-// safe.
+// canPipeline reports whether req may run in parallel with the active requests. RFC 9112 §9.3.2 permits this if the
+// methods of all these requests are safe.
 func (c *Conn) canPipeline(req *http1.Request) bool {
 	active, unbounded := 0, 0
 	for x := c.first; x != nil; x = x.Next {
@@ -187,7 +188,7 @@ type framedBody struct {
 	of      string
 }
 
-// smallBody is the number of bytes of each body that may always stay in memory.
+// smallBody is the number of bytes of each body that may always stay in memory, regardless of the client's share.
 const smallBody = 16 << 10
 
 // store keeps a piece of a collected body in memory or, if the client has used its share of memory, in a file.
@@ -221,7 +222,7 @@ func (b *framedBody) End() {
 	b.count()
 }
 
-// Begin makes b the body of the request r, of at most max bytes, or without a limit if max is negative.
+// Begin makes b the body of the request r. The parameter max is the maximum size in bytes; negative means no limit.
 func (b *framedBody) Begin(s *Server, r *http1.Request, max, now int64) {
 	*b = framedBody{s: s, chunked: r.Body == http1.Chunked, missing: r.Length}
 	b.Body.Begin(max, now)
@@ -259,7 +260,7 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 }
 
 // beginBody begins to receive the body of x. If the mount streams, x is submitted at once and gets the body piece by
-// piece, otherwise when the body is complete.
+// piece. Otherwise x is submitted when the body is complete.
 func (c *Conn) beginBody(x *exchange.Exchange) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	b, streams, asks := new(framedBody), x.Choice.Streams, x.Choice.Asks
@@ -366,13 +367,13 @@ func (c *Conn) refuseBody(r exchange.Reply) {
 	c.Room(false)
 }
 
-// bodyDeadline returns the time of the next check of the body, in the past if the body is too slow.
+// bodyDeadline returns the time of the next check of the body. The time is in the past if the body is too slow.
 func (c *Conn) bodyDeadline() int64 {
 	s := c.s
 	if c.Stopped() && c.body.Waits() {
 		return c.body.WaitsUntil(s.Config.BodyTimeout)
 	}
-	// the server does not read now, or the client waits for 100 Continue: the client is not late
+	// the client cannot be late while the server does not read or the client waits for 100 Continue
 	if c.Stopped() || c.body.Expects {
 		return s.Set.Now + int64(bodyLook)
 	}
@@ -430,7 +431,7 @@ func (c *Conn) submit(x *exchange.Exchange) {
 	x.Submit()
 }
 
-// Wait relies on the fact that x, if it is still being routed, is the last exchange of c.
+// Wait relies on the fact that an exchange that is still being routed is the last exchange of c.
 func (c *Conn) Wait(x *exchange.Exchange) {
 	if x.Delayed() {
 		c.advance()
@@ -473,7 +474,8 @@ func (c *Conn) readMore(x *exchange.Exchange) {
 	}
 }
 
-// pauseReading stops reading from c until resumeReading is called, without effect on the timeout of the body.
+// pauseReading stops reading from c until resumeReading is called. The timeout of the body does not run during the
+// pause.
 func (c *Conn) pauseReading() {
 	if c.Stop(conn.PauseForReset) && c.body != nil {
 		c.body.Pause(c.s.Set.Now)

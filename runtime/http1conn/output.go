@@ -26,7 +26,7 @@ func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
 	}
 }
 
-// advance sends held parts in the order of the exchanges, until the next part is not available yet or a transfer
+// advance sends held parts in the order of the exchanges. It stops when the next part does not exist yet or a transfer
 // begins.
 func (c *Conn) advance() {
 	for c.first != nil && !c.Writing() {
@@ -87,7 +87,8 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	c.Room(false)
 }
 
-// upgrade gives the connection to the protocol to and releases x, whose response must be written or gathered.
+// upgrade calls the function to, which begins another protocol on the connection, and releases x. The response of x
+// must be written or gathered.
 func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 	c.shift()
 	c.cancelAll()
@@ -106,9 +107,9 @@ func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *con
 	return &c.Client.Conn, head
 }
 
-// complete removes x from the list of c after the last bytes of its response were gathered. If broken is true, the
-// response is incomplete, and the connection closes in a way that shows the client that the rest is missing. x ends
-// when its last part is released.
+// complete removes x from the list of active exchanges after the last bytes of its response were gathered. If broken is
+// true, the response is incomplete, and the connection closes in a way that shows the client that the rest is missing.
+// x ends when its last part is released.
 func (c *Conn) complete(x *exchange.Exchange, broken bool) {
 	c.shift()
 	if broken {
@@ -201,7 +202,7 @@ func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, cou
 		c.Room(false)
 	default:
 		if len(left) == len(s.items) {
-			left[0].Data = bytes.Clone(left[0].Data) // Copy the data, because it is in Set.Buf, which is reused.
+			left[0].Data = bytes.Clone(left[0].Data) // Copy the data, because Set.Buf is reused.
 		}
 		exchange.QueuePart(&c.Client.Conn, p, x, slices.Clone(left), full)
 	}
@@ -221,7 +222,7 @@ func (c *Conn) Room(ended bool) {
 	case c.state == StateReady && s.End < exchange.Draining && !c.Half:
 	case c.Busy() || c.gate == asking || c.Gathers() || c.reading() && c.WaitsForAgain() && s.End < exchange.Draining:
 	case s.End == exchange.Draining && (c.state == StateReady || c.state == StateWaiting):
-		// The response did not announce that the connection closes, but the server now stops.
+		// The server has begun to stop since it sent the response without "Connection: close".
 		c.setState(StateEnding)
 		c.Finish()
 	case s.End == exchange.Draining && c.skipping():
@@ -249,8 +250,8 @@ func appendChunk(dst []byte, r *exchange.Response, size int64) []byte {
 	return dst
 }
 
-// chunkTail returns the bytes that follow a chunk of size bytes and, if last is true, the end of the body with the
-// trailers. The caller must not change them.
+// chunkTail returns the bytes that follow a chunk of size bytes. If last is true, they include the end of the body with
+// the trailers. The caller must not change the result.
 func chunkTail(r *exchange.Response, size int64, last bool, trailers []byte) (tail []byte) {
 	switch {
 	case last && size > 0:

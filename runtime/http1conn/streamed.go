@@ -5,8 +5,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// The handler gets a streamed body (Mount.Streams) in pieces of the read buffer. Until the body is complete, the
-// connection has no further exchange, and later input waits, even if the response has ended.
+// The handler gets a streamed body (Mount.Streams) in pieces as large as the read buffer. Until the body is complete,
+// the connection begins no further exchange, even if the response has ended.
 
 func (c *Conn) askForBody() {
 	b, s := c.body, c.s
@@ -23,8 +23,8 @@ func (c *Conn) askForBody() {
 const maxPiece = 256 << 10
 
 // readOn returns data, which is a piece of the body. If data fills the loop's buffer, readOn appends further bytes of
-// the body from the socket, up to maxPiece, because a read costs less than waking a thread again. readOn does not read
-// ahead in chunked bodies. conn.Conn.Ready reads the remaining bytes.
+// the body from the socket, up to maxPiece, because a read costs less than waking a thread again. readOn does not do
+// this for chunked bodies. conn.Conn.Ready reads the remaining bytes.
 func (c *Conn) readOn(data []byte) []byte {
 	s := c.s
 	b := c.body
@@ -57,8 +57,8 @@ func (c *Conn) giveUpBody(x *exchange.Exchange) {
 	}
 }
 
-// cutBody makes the connection close after the response to x, whose body stays incomplete, and discards input until
-// then.
+// cutBody makes the connection close after the response to x, because the body of x stays incomplete. It discards all
+// input until then.
 func (c *Conn) cutBody(x *exchange.Exchange) {
 	c.body.Arrived()
 	c.body = nil
@@ -78,8 +78,8 @@ func (c *Conn) endSkip() {
 
 // A client that does not read could fill the server's memory with the responses to its pipelined requests (RFC 9112
 // §9.3.2). If responses can grow to any size, at most MaxAhead+1 requests of a connection therefore run at once
-// (canPipeline). A Python application gets more requests in one batch, because most responses are small, but starts
-// them only while few bytes wait for the client (OpDeferred).
+// (canPipeline). A Python application can get more requests in one batch, because most of its responses are small. It
+// starts them only while few bytes wait for the client (OpDeferred).
 
 // beginDelayed begins the first exchange of c and, in order, further exchanges while at most MaxAhead exchanges have
 // begun.
