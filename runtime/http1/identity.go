@@ -156,10 +156,10 @@ func AppendTraceparent(dst []byte, id *Identity) []byte {
 // Rewrite gives the request r an identity. Rewrite stores the identity in id, and appends head to dst, followed by the
 // fields with the identity. If the client's traceparent is valid, Rewrite continues the trace with a new parent-id, the
 // span of this server. Otherwise Rewrite starts a new trace. The client's tracestate is kept if traceparent and
-// tracestate are valid (§3.3.1.4, §4.3). The x-request-id of a trusted client is kept if it is valid and the only one.
-// Otherwise the request id is the id of the new trace, or random. The parameter sub reports whether r is a subrequest,
-// which belongs to the span of the request that has caused it. Rewrite updates r for the new head, which is at most
-// OwnLines bytes longer than head. dst must not share memory with head.
+// tracestate are valid (§3.3.1.4, §4.3). If a trusted client sent a single, valid x-request-id, it is kept. Otherwise
+// the request id is the id of the new trace, or a random id. If sub is true, r is a subrequest, and belongs to the span
+// of the request that has caused it. Rewrite updates r for the new head, which is at most OwnLines bytes longer than
+// head. dst must not share memory with head.
 func (n *Identifier) Rewrite(dst, head []byte, r *Request, trusted, sub bool, id *Identity) (_ []byte, own int) {
 	var given, request []byte
 	parents, states, requests := 0, 0, 0

@@ -13,15 +13,15 @@ import (
 	"fapws/runtime/http1"
 )
 
-// A byteStream is the transport of a virtual connection, whose bytes a stream carries. After an accepted extended
-// CONNECT (RFC 8441), bytes flow in both directions. In an endless response (exchange.Upgrade), bytes flow only to the
-// client. Until Upgrade, the byteStream is also the protocol of the virtual connection.
+// A byteStream is the transport of a virtual connection: an HTTP/2 stream carries the bytes of the connection. After an
+// accepted extended CONNECT (RFC 8441), bytes flow in both directions. In an endless response (exchange.Upgrade), bytes
+// flow only to the client. Until Upgrade, the byteStream is also the protocol of the virtual connection.
 type byteStream struct {
 	conn conn.Conn
 	st   *stream
 	in   []byte // received bytes that were not read yet
 	said bool
-	// AwaitRoom was called, so the method room must be called when the stream may send
+	// AwaitRoom was called, so room must be called when the stream can send
 	awaits bool
 }
 
@@ -97,7 +97,7 @@ func (b *byteStream) openWindow() {
 	st.growWindow(st.target - st.window - int64(len(b.in)))
 }
 
-// Write writes only one frame if other streams are ready.
+// If other streams are ready to send, Write writes only one frame.
 func (b *byteStream) Write(p []byte) (n int, err error) {
 	st := b.st
 	if st == nil || b.said {
@@ -109,7 +109,7 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 			break
 		}
 		k := st.appendData(p[n:], false)
-		// small frames earn no points for the budget; otherwise a client could cause work by opening its window in
+		// small frames earn no points for the budget; otherwise a client could cause much work by opening its window in
 		// small steps
 		if n += k; k >= smallPiece || n == len(p) {
 			c.budget.sent()
@@ -188,7 +188,7 @@ const lookAgain = int64(time.Minute)
 
 func (b *byteStream) Due() (next int64) { return b.st.c.s.Set.Now + lookAgain }
 
-// The following methods of conn.Protocol, which are needed only until Upgrade, do nothing.
+// The following methods of conn.Protocol do nothing. They are needed only until Upgrade.
 
 func (b *byteStream) Input([]byte) {}
 func (b *byteStream) EOF() bool    { return false }

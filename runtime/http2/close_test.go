@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// A stream times out if its window stays closed, and a request if its body arrives too slowly.
+// A stream times out if its window stays closed. A request times out if its body arrives too slowly.
 func TestClosedWindowsAndSlowBodiesTimeOut(t *testing.T) {
 	h := newHost(t)
 	h.Set.WriteTimeout = time.Minute
@@ -68,8 +68,9 @@ func TestClosedWindowsAndSlowBodiesTimeOut(t *testing.T) {
 	}
 }
 
-// A client that has been silent since its last request gets a single GOAWAY with the number of the last stream. Clients
-// that were active recently get this number only in a second GOAWAY, because a request may be on its way.
+// A client that has been silent since its last request gets a single GOAWAY with the number of the last stream. To a
+// client that was active recently, the server first sends a GOAWAY without this number, because a request may be on its
+// way.
 func TestSilentClientIsDisconnectedInOneStep(t *testing.T) {
 	for _, silent := range []time.Duration{0, 2 * time.Second} {
 		h := newHost(t)

@@ -25,11 +25,12 @@ const (
 
 	tableSize = 4 << 10
 
-	// maxLate limits the waiting control frames (Conn.late), in bytes, above which the connection is not read.
+	// maxLate limits the waiting control frames (Conn.late), in bytes. Above this limit, the server does not read from
+	// the connection.
 	maxLate = 64 << 10
 )
 
-// A Conn is an HTTP/2 connection, and may be used only on the event loop.
+// A Conn is an HTTP/2 connection. It may be used only on the event loop.
 type Conn struct {
 	s      *Server
 	client *exchange.Client
@@ -44,7 +45,8 @@ type Conn struct {
 	arrives *headerBlock // the incomplete header block; nil if none
 	// bytes of the incomplete header block that are counted in Server.heads
 	block int64
-	// the client has changed its table size, so the next header block must set the table size to 0
+	// the client has changed its table size (HPACK), so the next header block to the client must set the table size to
+	// 0
 	resized bool
 
 	expected map[uint32]priority // priorities of streams that are not open yet
@@ -56,11 +58,11 @@ type Conn struct {
 	frame    int     // maximum payload of a frame to the client
 	inflow   inflow  // receive window of the connection
 	sent     int64   // time of the last DATA frame sent
-	gather   *stream // the stream whose small pieces of the body are in gathered
+	gather   *stream // the stream whose small pieces of the body are in the field gathered
 	gathered []byte
 	// semaphore for the goroutines that read files; nil before the first goroutine
 	loads chan struct{}
-	// numbers of streams whose responses begin when less output waits for the client
+	// numbers of streams whose responses are delayed until less output waits for the client
 	delayed []uint32
 	resumed uint32 // number of the last stream whose delayed response has begun
 	budget  budget
@@ -80,7 +82,7 @@ type leaving uint8
 
 const (
 	stays leaving = iota
-	// the server has announced the end of the connection, but still accepts requests
+	// the server has announced the end of the connection (GOAWAY), but still accepts requests
 	notified
 	// the server has announced the last accepted stream, and ignores later streams
 	refuses
@@ -164,7 +166,7 @@ func (c *Conn) consume(buf []byte) (n int) {
 		if len(rest) < frameHeader+size {
 			break
 		}
-		// the size of c.late grows if the client does not read the answers to its control frames
+		// c.late grows if the client does not read the answers to its control frames
 		if len(c.late) > maxLate || c.used >= turnBytes {
 			c.conn.Pause(conn.PauseForReset)
 			break
@@ -192,8 +194,7 @@ func (c *Conn) output() *[]byte {
 }
 
 // The method frames returns a Framer that writes to the output of c, for frames other than HEADERS and DATA. The Framer
-// is valid until the next call of a method of c, and its errors may be ignored, because callers write only valid
-// frames.
+// is valid until the next call of a method of c. Its errors can be ignored, because callers write only valid frames.
 func (c *Conn) frames() *http2.Framer {
 	c.s.written.to = c.output()
 	return c.s.framer
@@ -217,7 +218,7 @@ func (c *Conn) Room(ended bool) {
 		*out = append(*out, c.late...)
 		c.late = nil
 	}
-	// the method Input unpauses the connection when few bytes are left
+	// the method Input resumes reading when few bytes are left
 	if len(c.conn.Pending()) > 0 {
 		c.conn.Again()
 	}
@@ -227,7 +228,7 @@ func (c *Conn) Room(ended bool) {
 	}
 }
 
-// The connection closes, because a client that has shut down its sending side cannot open windows for responses.
+// EOF closes the connection, because a client that has shut down its sending side cannot open windows for responses.
 func (c *Conn) EOF() (stays bool) { return false }
 
 func (c *Conn) Closed() {
@@ -248,12 +249,12 @@ type Config struct {
 	// maximum window of a streamed body in bytes, at least 64 KiB
 	MaxWindow int
 
-	// ConnectionWindow limits, for each connection, the sum of its window and of the request bodies in memory; the
+	// ConnectionWindow limits, for each connection, the sum of its window and of its request bodies in memory. The
 	// minimum is 64 KiB.
 	ConnectionWindow int
 
-	// MaxUnread limits the sum of the windows and of the bytes in memory for all connections together. The first 64 KiB
-	// of each connection do not count. A single client gets at most a third (see conn.Shares). A second limit of the
+	// MaxUnread limits the sum of the windows and of the bytes in memory for all connections together, without the
+	// first 64 KiB of each connection. A single client gets at most a third (see conn.Shares). A second limit of the
 	// same size applies to the request heads that are larger than 4 KiB. 0 means twelve times ConnectionWindow.
 	MaxUnread int64
 }
@@ -265,8 +266,8 @@ type Server struct {
 	heads  conn.Shares // shares of Config.MaxUnread for large heads
 
 	maxList int
-	// maximum size of a header block, in bytes. A larger block ends the connection. A request whose block is smaller,
-	// but whose head is too large, gets 431
+	// maximum size of a header block, in bytes. A larger block ends the connection. A smaller block whose head is too
+	// large gets 431
 	maxBlock int
 
 	input   bytes.Reader
@@ -320,9 +321,9 @@ const look = int64(time.Second)
 // not opened.
 const lingerTimeout = 2 * int64(time.Second)
 
-// leavingPing is the content of the PING before the first GOAWAY. Almost all requests that the client sends before it
-// receives the GOAWAY arrive before its answer to the PING. The PING precedes the GOAWAY because Python's h2 reports an
-// error if a PING follows a GOAWAY.
+// leavingPing is the content of the PING before the first GOAWAY. The client's answer to the PING arrives after almost
+// all requests that the client sent before it received the GOAWAY. The PING precedes the GOAWAY because Python's h2
+// reports an error if a PING follows a GOAWAY.
 var leavingPing = [8]byte{'l', 'e', 'a', 'v', 'i', 'n', 'g'}
 
 // fail ends c with a connection error (RFC 9113 §5.4.1).
@@ -344,11 +345,11 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 	c.settle()
 }
 
-// Drain announces the end of the connection with one GOAWAY or, if retire is true, with two (RFC 9113 §6.8).
+// Drain announces the end of the connection with one GOAWAY frame or, if retire is true, with two (RFC 9113 §6.8).
 //
-// A client that has been silent since its last request always gets a single GOAWAY. If it sends a request before it has
-// received the GOAWAY, it retries the request. Python's httpx reads frames only when it sends its next request, and
-// would not retry this request after two GOAWAYs.
+// A client that has been silent since its last request always gets a single GOAWAY. If such a client sends a request
+// before it has received the GOAWAY, it retries the request. Python's httpx reads frames only when it sends its next
+// request, and would not retry this request after two GOAWAYs.
 func (c *Conn) Drain(retire bool) {
 	silent := c.last > 0 && len(c.streams) == 0 && c.s.Set.Now-c.conn.Stamp > look
 	switch {
@@ -366,9 +367,9 @@ func (c *Conn) Drain(retire bool) {
 	c.settle()
 }
 
-// refuse tells the client the number of the last stream that the server processes, and closes an idle connection. While
-// the server runs, the connection lingers before it closes, because a request may be on its way. While the server
-// stops, the connection does not linger, because the server must not wait for a sleeping client.
+// refuse tells the client the number of the last stream that the server processes, and closes an idle connection. If
+// the server continues to run, the connection lingers before it closes, because a request may be on its way. If the
+// server is stopping, the connection closes at once, because the server must not wait for a sleeping client.
 func (c *Conn) refuse() {
 	c.leaving = refuses
 	c.frames().WriteGoAway(c.last, http2.ErrCodeNo, nil)
@@ -458,7 +459,7 @@ func (c *Conn) expireStreams() {
 		switch {
 		case c.dead:
 			return
-		case st.lingers(now): // the rest of the request is not needed (RFC 9113 §8.1)
+		case st.lingers(now): // the server does not need the rest of the request (RFC 9113 §8.1)
 			c.forget(st)
 			c.writeReset(st.id, http2.ErrCodeNo)
 		case st.late(now):

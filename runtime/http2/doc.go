@@ -8,11 +8,11 @@
 // # One form of a request
 //
 // The fields of a request are rewritten as an HTTP/1 head (head.go), which package runtime/http1 parses with the rules
-// and limits of HTTP/1. Sources, WSGI and ASGI applications, CGI programs, proxies and logs therefore get requests in
-// only one form. Requests that are invalid in HTTP/1 are also rejected in HTTP/2, for example requests with line ends
-// in values, invalid names, connection-specific fields, two hosts, or a wrong length. The head of a response is made as
-// for HTTP/1, and each of its lines becomes an HTTP/2 field (head.go). The HPACK code of these fields is the same for
-// all connections, because responses use no dynamic table.
+// and limits of HTTP/1. Sources, WSGI and ASGI applications, CGI programs, proxies and logs therefore see every request
+// in the form of HTTP/1. Requests that are invalid in HTTP/1 are also rejected in HTTP/2, for example requests with
+// line ends in values, invalid names, connection-specific fields, two hosts, or a wrong length. The head of a response
+// is made as for HTTP/1, and each of its lines becomes an HTTP/2 field (head.go). The HPACK code of these fields is the
+// same for all connections, because responses use no dynamic table.
 //
 // # Output
 //
@@ -27,8 +27,9 @@
 // An extended CONNECT (RFC 8441) is rewritten as an HTTP/1 WebSocket request. The server makes the key of this request,
 // and all code for WebSockets handles both kinds of requests in the same way. After the CONNECT is accepted, the stream
 // carries a virtual connection (bytestream.go) for a WebSocket (package live) or a tunnel (package conn). Reading from
-// it opens the window of the stream, END_STREAM ends it, and RST_STREAM resets it. If a source answers an extended
-// CONNECT with an ordinary 2xx response, the client gets 501 instead, because a 2xx would accept the WebSocket.
+// the virtual connection opens the window of the stream. END_STREAM ends the virtual connection, and RST_STREAM resets
+// it. If a source answers an extended CONNECT with an ordinary 2xx response, the client gets 501 instead, because a 2xx
+// would accept the WebSocket.
 //
 // # Files
 //
@@ -39,24 +40,24 @@
 //
 // The window of the connection starts at 64 KiB and grows with use (window.go). Its maximum is the sum of the windows
 // of its streams or Config.ConnectionWindow, whichever is smaller, minus the bytes in memory. The bytes above 64 KiB
-// count for a limit that all connections share (conn.Shares).
+// are counted in a limit that all connections share (conn.Shares).
 //
 // The window of a stream starts at 64 KiB. A collected body of up to 64 KiB stays in memory. A longer body is stored in
-// a file, and its window is 1 MiB; the window stays closed while the client has the maximum number of files. A body is
-// also stored in a file if the connection would otherwise have more than an eighth of Config.ConnectionWindow in
-// memory. The window of a streamed body opens when the handler has given credit for half of exchange.InputWindow. The
-// window grows up to Config.MaxWindow as long as the handler uses all input. A stream whose handler uses no input needs
-// memory only up to the size of its window, and all streams of a connection together only up to the size of the
+// a file, and its window is 1 MiB. The window stays closed while the client already has its maximum number of files. A
+// body is also stored in a file if the connection would otherwise have more than an eighth of Config.ConnectionWindow
+// in memory. The window of a streamed body opens when the handler has returned half of exchange.InputWindow (OpCredit).
+// The window grows up to Config.MaxWindow as long as the handler uses all input. A stream whose handler uses no input
+// needs memory only up to the size of its window, and all streams of a connection together only up to the size of the
 // connection's window.
 //
 // # Hostile clients
 //
-// A connection has at most Config.MaxStreams exchanges. The exchange of a stream that was reset counts until its
-// handler has ended, both if the client has reset the stream (CVE-2023-44487) and if the client has made the server
-// reset it (CVE-2025-8671). Frames that cost work without progress (resets, pings, settings, acknowledgments,
-// priorities, empty frames, small window updates) take points from a budget (window.go). The budget refills with time
-// and with sent data; a client that exhausts it gets GOAWAY with ENHANCE_YOUR_CALM. Header blocks are decoded as they
-// arrive, and the decoded bytes are kept only up to the maximum size of a head. A request with a larger block gets 431;
-// a much larger block ends the connection. If too many control frames wait for a client that does not read, the loop
-// stops reading from the connection.
+// A connection has at most Config.MaxStreams exchanges. This number includes the exchanges of streams that were reset,
+// until their handlers have ended. Otherwise a client could start any number of handlers by resetting streams
+// (CVE-2023-44487), or by making the server reset them (CVE-2025-8671). Frames that cost work without progress (resets,
+// pings, settings, acknowledgments, priorities, empty frames, small window updates) take points from a budget
+// (window.go). The budget refills with time and with sent data. A client that exhausts the budget gets GOAWAY with
+// ENHANCE_YOUR_CALM. Header blocks are decoded as they arrive, and the decoded bytes are kept only up to the maximum
+// size of a head. A request with a larger block gets 431, and a block above a second, higher limit ends the connection.
+// If too many control frames wait for a client that does not read, the loop stops reading from the connection.
 package http2

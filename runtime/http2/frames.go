@@ -133,7 +133,7 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 		return nil
 	})
 	if err == nil {
-		// The windows are resized once, for the last value, even if the frame contains the setting several times.
+		// If the frame contains the setting several times, the windows are resized once, for the last value.
 		err = c.resize(initial)
 	}
 	if err != nil {
@@ -344,7 +344,7 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 func (c *Conn) countBlock() bool {
 	n := int64(0)
 	if b := c.arrives; b != nil {
-		// The decoder can keep an incomplete field in a buffer of twice the size of the field.
+		// The decoder may keep an incomplete field in a buffer that is twice as large as the field.
 		if n = int64(2*b.coded + len(b.fields) + len(b.cookie)); n <= 2*smallHead {
 			n = 0
 		}

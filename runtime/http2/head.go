@@ -49,7 +49,7 @@ type blockUse uint8
 const (
 	ofRequest blockUse = iota
 	ofTrailers
-	// of a stream that has ended; the block must be decoded to update the dynamic table
+	// a block of a stream that has ended; it must be decoded to update the dynamic table
 	ofNothing
 )
 
@@ -172,7 +172,7 @@ func (b *headerBlock) check() {
 		b.fault = "the end of a stream that is to carry another protocol"
 	case b.authority != "" && b.host != "" && !strings.EqualFold(b.authority, b.host): // RFC 9113 §8.3.1
 		b.fault = "Host differs from :authority"
-	// a CONNECT request has neither scheme nor path; package runtime/http1 rejects it
+	// a CONNECT request has neither scheme nor path; package runtime/http1 rejects the request
 	case b.method == "CONNECT" && !b.extended:
 		b.path = "/"
 	case b.scheme == "":
@@ -280,8 +280,8 @@ func (s *Server) code(line []byte) []byte {
 
 const emptyTable = 0x20 // sets the size of the dynamic table to 0 (RFC 7541 §6.3)
 
-// makeEncoder makes an encoder without a dynamic table, and drops a first field, whose code contains the change of the
-// table size.
+// makeEncoder makes an encoder without a dynamic table. It encodes a field and drops the result, because the code of
+// the first field contains the change of the table size.
 func (s *Server) makeEncoder() {
 	s.encoder = hpack.NewEncoder(&s.coded)
 	s.encoder.SetMaxDynamicTableSizeLimit(0)
@@ -307,7 +307,7 @@ func fieldOf(line string) hpack.HeaderField {
 		return hpack.HeaderField{}
 	}
 	switch f.Name {
-	// sensitive: proxies must not add the value to a dynamic table, or an attacker could guess it
+	// sensitive: proxies must not add the value to a dynamic table, otherwise an attacker could guess the value
 	case "set-cookie",
 		// these values differ in each response and would only fill a dynamic table
 		"ratelimit", "server-timing", "x-request-id":

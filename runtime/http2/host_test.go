@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/exchange/exchangetest"
 )
 
-// A host answers each request with a copy of the request, with two exceptions: it does not answer requests whose path
-// begins with /later, and it passes streams whose path begins with /bytes to an echo.
+// A host answers each request with a copy of the request. There are two exceptions: it does not answer requests whose
+// path begins with /later, and a stream whose path begins with /bytes becomes a connection with the protocol echo.
 type host struct {
 	exchangetest.Host
 	http2  Server

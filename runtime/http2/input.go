@@ -111,7 +111,7 @@ func (st *stream) askForBody(x *exchange.Exchange) {
 	}
 }
 
-// drop discards the rest of the body; a request that is incomplete when the response ends resets the stream.
+// drop discards the rest of the body. If the request is still incomplete when the response ends, the stream is reset.
 func (st *stream) drop() {
 	st.unwanted, st.arriving, st.early = true, false, nil
 	st.body.Arrived()
@@ -221,7 +221,7 @@ func (c *Conn) onData(f *http2.DataFrame) {
 		return
 	}
 	data := f.Data()
-	if pad := size - int64(len(data)); pad > 0 { // give credit for the padding, because no source receives it
+	if pad := size - int64(len(data)); pad > 0 { // return the padding to the window: no source receives it
 		st.window += pad
 		c.frames().WriteWindowUpdate(st.id, uint32(pad))
 	}
@@ -271,7 +271,7 @@ func (st *stream) receive(piece []byte, last bool) {
 		}
 	}
 	switch {
-	// ignore the rest of the request if bytes flow only to the client
+	// ignore the rest of the request, because bytes flow only to the client
 	case st.bytes != nil && !st.extended:
 	case st.bytes != nil:
 		st.bytes.receive(piece)
@@ -338,8 +338,8 @@ func (st *stream) feed(piece []byte, last bool) {
 	}
 }
 
-// refuseBody ends the exchange of st with the response r while its body is arriving, or resets the stream if a response
-// has already begun.
+// refuseBody answers the exchange of st with r, while its body is arriving. If a response has already begun, refuseBody
+// resets the stream.
 func (st *stream) refuseBody(r exchange.Reply) {
 	x, streamed := st.x, st.body.Streamed
 	st.drop()
@@ -367,24 +367,25 @@ func (st *stream) late(now int64) bool {
 	return now-st.received > int64(cfg.BodyTimeout)+tick || st.body.TooSlow(now, cfg.BodyTimeout, cfg.BodyRate)
 }
 
-// A gate delays the opening of streams until Config.Current, which is not nil, permits it.
+// A gate is used only if Config.Current is not nil. It delays the opening of streams until Config.Current permits
+// responses.
 type gate struct {
-	// Config.Current was called and has not answered yet; the frame that opens the next stream waits in the pending
-	// input with all later frames
+	// Config.Current was called and has not called done yet; the frame that opens the next stream waits in the pending
+	// input, and all frames after it wait too
 	asking bool
 	// number of bytes at the front of the pending input that may be processed, because they arrived before
 	// Config.Current was called
 	current int
 }
 
-// mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current, and calls
-// Current unless an earlier call is pending. If another process replaces this process during the wait, the client must
-// open the stream on a new connection (RFC 9113 §6.8).
+// mustAsk reports whether the frame at the front of input opens a stream that must wait for Config.Current. It calls
+// Config.Current unless an earlier call is pending. If another process replaces this process during the wait, the
+// client must open the stream on a new connection (RFC 9113 §6.8).
 func (c *Conn) mustAsk(input []byte) bool {
 	switch id := binary.BigEndian.Uint32(input[5:]) &^ (1 << 31); {
 	case c.gate.current > 0 || c.leaving == refuses:
 		return false
-	// Only a HEADERS frame that opens a stream is a request, unlike trailers for an open stream.
+	// Only a HEADERS frame that opens a stream is a request. A HEADERS frame for an open stream contains trailers.
 	case http2.FrameType(input[3]) != http2.FrameHeaders || id <= c.last:
 		return false
 	case c.gate.asking:

@@ -18,7 +18,7 @@ const (
 	turnBytes = 1 << 20
 
 	// turnFrame is the minimum cost of a sent or received frame, in bytes. turnStream is the additional cost of a
-	// request: a client can send thousands of small requests at once.
+	// request, because a client can send thousands of small requests at once.
 	turnFrame  = 2 << 10
 	turnStream = 14 << 10
 )
@@ -34,7 +34,7 @@ type outgoing struct {
 	stamp   int64
 	writing bool
 	broken  bool // part is the last part, but the body is incomplete
-	// a goroutine is reading the file of part, which must stay open
+	// a goroutine is reading the file of part, so the file must stay open
 	loading bool
 	// the exchange of part, if the stream has ended while a goroutine was reading the file
 	orphan *exchange.Exchange
@@ -246,7 +246,7 @@ func (st *stream) write() {
 
 func (st *stream) limit() int { return int(min(st.credit, st.c.credit, int64(st.c.frame))) }
 
-// appendData appends a DATA frame with as many bytes of b as the windows allow, and returns their number; if last is
+// appendData appends a DATA frame with as many bytes of b as the windows allow, and returns their number. If last is
 // true, the end of b ends the stream.
 func (st *stream) appendData(b []byte, last bool) (n int) {
 	c := st.c
@@ -265,7 +265,7 @@ func (st *stream) appendData(b []byte, last bool) (n int) {
 
 func (st *stream) written() {
 	x, s := st.x, st.c.s
-	// allocated from a free list, because partWritten may call the function recursively
+	// from a free list, because partWritten may call this method recursively
 	var part *exchange.Part
 	if n := len(s.parts); n > 0 {
 		part, s.parts = s.parts[n-1], s.parts[:n-1]
@@ -316,8 +316,8 @@ type priority struct {
 	incremental bool
 }
 
-// defaultPriority is the priority of a request without a Priority field: unlike in RFC 9218 incremental, so that a long
-// response does not block others to the same client.
+// defaultPriority is the priority of a request without a Priority field. It is incremental, unlike the default of RFC
+// 9218, so that a long response does not block other responses to the same client.
 var defaultPriority = priority{urgency: 3, incremental: true}
 
 // parse sets p from a Priority field, which is a dictionary (RFC 8941) with the members u and i. parse ignores
@@ -370,12 +370,12 @@ func (c *Conn) turned(st *stream) {
 	}
 }
 
-// maxExpected limits the recorded priorities of streams that are not open yet; browsers send a priority just before the
-// request.
+// maxExpected limits the recorded priorities of streams that are not open yet. A small limit is sufficient, because
+// browsers send a priority immediately before the request.
 const maxExpected = 16
 
-// expect records the priority of a stream that is not open yet, in place of the lowest stream number if there are too
-// many.
+// expect records the priority of a stream that is not open yet. If there are too many priorities, it replaces the
+// priority of the stream with the lowest number.
 func (c *Conn) expect(id uint32, p priority) {
 	if c.expected == nil {
 		c.expected = make(map[uint32]priority)

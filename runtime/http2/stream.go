@@ -16,12 +16,12 @@ const (
 	// if a connection has at most this number of streams, its responses are not delayed
 	fewStreams = 4
 
-	// smallHead is the maximum size of a head that does not count for Config.MaxUnread. Because of HPACK compression
-	// (RFC 7541), a few received bytes can become a large head.
+	// smallHead is the maximum size of a head that Config.MaxUnread does not limit. Because of HPACK compression (RFC
+	// 7541), a few received bytes can become a large head.
 	smallHead = 4 << 10
 
-	// maxUnsent limits the bytes that wait for a client in all but the largest response of a connection; above it,
-	// further responses are delayed.
+	// maxUnsent limits the bytes that wait for a client in all but the largest response of a connection. Above this
+	// limit, further responses are delayed.
 	maxUnsent = 16 << 20
 )
 
@@ -184,8 +184,8 @@ func (c *Conn) forget(st *stream) {
 	}
 }
 
-// abandon ends the exchange of st without a response. The caller must remove the stream from its connection, or close
-// the connection.
+// abandon ends the exchange of st without a response. The caller must also remove the stream from its connection, or
+// close the connection.
 func (st *stream) abandon() {
 	st.c.dequeue(st)
 	st.countHead(0)
@@ -210,7 +210,7 @@ func (c *Conn) resetStream(st *stream, code http2.ErrCode) {
 }
 
 // protocolError resets a stream because its client has violated the protocol. The stream may already have ended.
-// protocolError takes as many points from the budget as a reset by the client, because it causes the same work
+// protocolError takes as many points from the budget as a reset by the client, because both cause the same work
 // (CVE-2025-8671).
 func (c *Conn) protocolError(id uint32, code http2.ErrCode) {
 	if st := c.streams[id]; st != nil {
@@ -267,7 +267,7 @@ func (st *stream) goOn() {
 }
 
 // beginDelayed begins delayed responses in order, one at a time, as long as at most maxUnsent bytes wait for the
-// client. The bytes of the largest response do not count.
+// client, without the bytes of the largest response.
 func (c *Conn) beginDelayed() {
 	for len(c.delayed) > 0 && !c.closed {
 		if st := c.streams[c.resumed]; st != nil && st.x != nil && !st.x.Out.Begun {

@@ -16,7 +16,7 @@ type inflow struct {
 	moved  bool
 	// bytes counted in Server.memory: the part of window + held that exceeds initialWindow
 	shared int64
-	closed bool // the window has been closed since the time in since
+	closed bool // the window has been closed since the time in the field since
 	since  int64
 }
 
@@ -32,8 +32,9 @@ func (st *stream) holds(n int64) {
 	}
 }
 
-// holdsGiven calls the method holds with the number of input bytes that the handler of x has not used yet. Less than an
-// eighth of exchange.InputWindow counts as 0, because the handler may have used these bytes without giving credit yet.
+// holdsGiven calls the method holds with the number of input bytes that the handler of x has not returned (OpCredit). A
+// number below an eighth of exchange.InputWindow is treated as 0, because the handler may already have used these
+// bytes.
 func (st *stream) holdsGiven(x *exchange.Exchange) {
 	n := int64(x.Outstanding)
 	if n < exchange.InputWindow/8 {
@@ -43,23 +44,23 @@ func (st *stream) holdsGiven(x *exchange.Exchange) {
 }
 
 // mayHold reports whether n more bytes of collected bodies may stay in memory. Collected bodies may use an eighth of
-// Config.ConnectionWindow. While the connection's window is closed and cannot be opened, they may not use more memory,
-// because incomplete bodies would block each other.
+// Config.ConnectionWindow. While the connection's window is closed and cannot be opened, collected bodies must move to
+// files. Otherwise incomplete bodies would block each other.
 func (c *Conn) mayHold(n int) bool {
 	in := &c.inflow
 	return in.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/8 && (in.window > 0 || c.room() > 0)
 }
 
-// The method blocks reports whether the window of the connection is closed, but for less than the duration timeout. In
-// this case, a request that waits for input does not time out. After this duration it does, because the requests that
-// occupy the window may themselves be waiting for this request.
+// The method blocks reports whether the window of the connection has been closed for less than the duration timeout. If
+// so, a request that waits for input does not time out. Later it times out, because the requests that occupy the window
+// may themselves be waiting for this request.
 func (in *inflow) blocks(now, timeout int64) bool {
 	return in.closed && now-in.since <= timeout+tick
 }
 
 // room returns the number of bytes by which the window of the connection should grow, or 0 if the increment is not
-// worth a frame. The window grows with use, up to the sum of the streams' windows. Bytes above initialWindow count for
-// the client's share.
+// worth a frame. The window grows with use, up to the sum of the streams' windows. The client's share limits the bytes
+// above initialWindow.
 func (c *Conn) room() int64 {
 	in := &c.inflow
 	if in.window > in.opened/2 {
@@ -91,8 +92,8 @@ func (c *Conn) share() {
 	}
 }
 
-// openWindow enlarges the window of the connection if the increment is worth a frame. The time during which the window
-// was closed does not count for the timeouts of bodies.
+// openWindow enlarges the window of the connection if the increment is worth a frame. The timeouts of bodies do not run
+// while the window is closed.
 func (c *Conn) openWindow() {
 	c.share()
 	in, grow := &c.inflow, c.room()
@@ -124,7 +125,7 @@ func (c *Conn) openWindow() {
 
 // Costs of frames that cause work without progress, in points of a budget.
 const (
-	// a reset of a stream by the client, a reset that the client caused, or a malformed request
+	// a reset of a stream by the client, a reset of a stream that the client caused, or a malformed request
 	costReset    = 10
 	costSettings = 10
 	costPing     = 5
@@ -132,7 +133,7 @@ const (
 	costEmpty  = 5
 	costUpdate = 1 // an update of a window or of a priority, or an unknown frame
 
-	// points that each sent DATA frame earns, because clients answer it with window updates
+	// points that each sent DATA frame earns, because clients answer DATA frames with window updates
 	budgetFrame = 2
 )
 
@@ -141,12 +142,12 @@ type budget struct {
 	points int64
 	full   int64
 	since  int64 // time of the last refill
-	// number of window updates without cost, because a client may send many updates late and at once
+	// number of window updates that are still free, because a client may send many delayed updates at once
 	updates int64
 }
 
-// begin fills the budget, at the time now, with the points for the number of resets in the parameter resets. The budget
-// refills by 3 % each second.
+// begin fills the budget at the time now. The parameter resets is the number of resets for which the points suffice.
+// The budget refills by 3 % each second.
 func (b *budget) begin(resets int, now int64) {
 	b.full = int64(resets) * costReset
 	b.points, b.since = b.full, now

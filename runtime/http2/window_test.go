@@ -83,8 +83,8 @@ func (h *host) openUploads(t *testing.T, window int) (*client, *uploads) {
 	return c, &uploads{peer: p, window: http2InitialWindow, streams: map[uint32]int{}}
 }
 
-// Handlers that read nothing get bodies up to the size of the connection's window. When a handler reads bytes, the same
-// number of bytes follows.
+// Handlers that read nothing get bodies up to the size of the connection's window. When a handler has read some bytes,
+// the client can send the same number of further bytes.
 func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	const window, each = 128 << 10, 32 << 10
 	h := newHost(t)
