@@ -77,8 +77,8 @@ typedef struct {
   /* A function of this struct that publishes the last part of the response sets the member rec of its exchange to
    * NULL. */
 
-  /* Makes the awaitable that the task runs, or returns NULL: with an exception, or without one if the exchange has
-   * ended. */
+  /* Returns the awaitable that the task must run. On failure, returns NULL with an exception. If the exchange has
+   * ended, returns NULL without an exception. */
   PyObject *(*begin)(asgi_exchange *x);
   /* Stores the message that receive() returns next in *message and returns 1, or returns 0 if receive() must wait, or
    * -1 with an exception. */

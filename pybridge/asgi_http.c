@@ -278,8 +278,8 @@ static int send_path(asgi_exchange *x, PyObject *path, PyObject *type) {
   return 0;
 }
 
-/* Handles http.response.early_hint (extension of ASGI 3), which can precede http.response.start. Hints after the head
- * of the response was sent are ignored. */
+/* Handles http.response.early_hint (extension of ASGI 3), which can precede http.response.start. After the head of the
+ * response was sent, hints are ignored. */
 static int send_hints(asgi_exchange *x, PyObject *links, PyObject *same) {
   PyObject *list =
       links ? PySequence_Fast(links, "send(): 'links' of 'http.response.early_hint' must be a list") : NULL;

@@ -3,7 +3,8 @@
  * receive() takes a message only when its coroutine is awaited or runs in a task (asyncio.create_task, wait_for).
  * Therefore a receive() that the application abandons loses no message. send() sends its message when it is called or,
  * if a different thread calls send() for asyncio.run_coroutine_threadsafe, when the coroutine is awaited. Each waiter
- * has a separate future, because a task that is cancelled cancels the future for which it waits. */
+ * has a separate future. A task that is cancelled cancels the future for which it waits, and must not cancel the
+ * futures of other tasks. */
 #include "asgi.h"
 
 #define A asgi_the_thread

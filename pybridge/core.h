@@ -40,7 +40,7 @@ void core_check_signals(void);
 int core_is_exit_by_signal(PyObject *value);
 /* Returns whether the current exception is a SystemExit or KeyboardInterrupt after SIGTERM or SIGINT has arrived. */
 int core_ends_by_stop(void);
-/* Makes Python write to the descriptor fd when a signal arrives, which wakes the event loop. */
+/* Makes Python write to the descriptor fd when a signal arrives. The write wakes the event loop. */
 void core_watch_signals(int fd);
 
 /* --- core_stdio.c ---------------------------------------------------------------- */
@@ -70,7 +70,7 @@ static inline void core_exit_child(void) {
 int core_check_parent(void);
 
 /* =============================================================================
- * Stacks of threads, and error reports. All functions need the GIL, without which core_thread.current can change.
+ * Stacks of threads, and error reports. All functions need the GIL, because core_thread.current changes under the GIL.
  *
  * The caller owns the texts in a core_snapshot. */
 

@@ -21,8 +21,8 @@
  * P.max. */
 #define PATIENCE_NS 150000000u
 #define HURRY_NS 10000000u /* Minimum of the variable patience, which is quartered while all threads wait. */
-/* A handler that uses less CPU time than this between two checks is not computing. The CPU time that it does use can be
- * for polling. */
+/* A handler that uses less CPU time than this between two checks is not computing. Such a handler can still wake now
+ * and then to poll. */
 #define POLL_NS 300000u
 #define CALM_NS 1000000000u /* time after which the variable patience is doubled again */
 /* Interval after which Python passes the GIL to the next thread (sys.getswitchinterval). */

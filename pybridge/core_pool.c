@@ -49,8 +49,8 @@ static void post(void) {
   if (t) sem_post(&t->sleep);
 }
 
-/* Releases the mutex, and then wakes the selected thread, which in the opposite order could run at once and wait for
- * the mutex. */
+/* Releases the mutex, and then wakes the selected thread. In the opposite order, the woken thread could run at once,
+ * and would have to wait for the mutex. */
 void core_unlock(void) {
   pthread_mutex_unlock(&P.mu);
   post();

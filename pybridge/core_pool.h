@@ -107,7 +107,7 @@ typedef struct core_thread {
   int retire;  /* the thread has been idle for RETIRE_S, and will end */
   /* Guarded by pool.mu: records whose iterators run on this thread; in inline mode, all records. */
   core_list inbox;
-  int streams;             /* number of iterators that have begun on this thread, which must not end before them */
+  int streams;             /* number of iterators that have begun on this thread; the thread must not end before them */
   unsigned long jobs;      /* atomic, written by the thread itself: number of jobs that the thread has taken */
   int prefer_inbox;        /* the next job is from the inbox, not a new request */
   int collect;             /* the thread was woken to free released objects */

@@ -54,11 +54,11 @@
 //
 // # Threads and inline
 //
-// The reasons for this design:
+// Two facts about speed explain the design:
 //
 //   - Waking a thread takes longer than a quick handler, so one thread runs quick handlers one after the other.
-//   - The event loop is woken before the close() of a result only if close() has been slow before. All responses of
-//     frameworks have a close(), so otherwise each request would wake the event loop.
+//   - All responses of frameworks have a close(). If the event loop were woken before each close(), each request would
+//     wake the event loop. Therefore it is woken only if earlier calls of close() were slow.
 //
 // # environ
 //
@@ -77,8 +77,8 @@
 // # WebSockets with callbacks
 //
 // Records with inputs are queued like requests, so the callbacks of a WebSocket run in order without a lock, and the
-// drainer and the monitor treat callbacks like handlers. Records with messages do not count for --max-queue. The limit
-// on connections already limits the number of these records.
+// drainer (core_threads.c) and the monitor (core_monitor.c) treat callbacks like handlers. Records with messages do not
+// count for --max-queue. The limit on connections already limits the number of these records.
 //
 //   - send() makes a part on any thread that has the GIL, and the GIL also determines the order of messages. The record
 //     counts the threads that wait in send() (senders), and is not reused before they have returned.
@@ -99,10 +99,10 @@
 //   - Broadcasts, and changes of groups, are messages to the event loop (messages.go; sockets.go of runtime/live). The
 //     name of a group begins with the place of a WebSocket, which is the same in all processes. After a reload, a
 //     broadcast is dropped if the new code has no WebSocket with that place.
-//   - A WebSocket is handed over to a different process (live_handover.c) only if ws.data is plain, because pickle
-//     would run code of the application, and would keep classes of the old code in the new process. Module marshal
-//     makes the copy of ws.data. The types in ws.data are checked first, because marshal would turn other buffers into
-//     bytes.
+//   - A WebSocket is handed over to a different process (live_handover.c) only if module marshal can copy ws.data.
+//     Module pickle is not used, because it would run code of the application, and would keep classes of the old code
+//     in the new process. The types in ws.data are checked first, because marshal would turn objects such as a
+//     bytearray into bytes.
 //
 // # asyncio
 //
@@ -116,7 +116,8 @@
 //   - If a client shuts down its sending side, it has probably disconnected, which ASGI applications expect to learn at
 //     once. Therefore an Input reports the shutdown. The response is still sent for two seconds.
 //   - With lifespan auto, an application that raises an exception before it has called receive, or that handles the
-//     lifespan as a request, does not support lifespans. If an application fails later, it has failed to start.
+//     lifespan as a request, does not support lifespans. An application that fails later during its startup has failed
+//     to start.
 //   - If a request times out, the chain of objects that its task awaits is logged, and the task is cancelled. If the
 //     task blocks the thread, fapws.Timeout is raised. If the task still blocks the thread after five seconds, its
 //     stack is logged and the process is replaced. It is possible that the blocking code belongs to no active request.
@@ -136,8 +137,8 @@
 //
 // # Messages to the server
 //
-// Purges, events, broadcasts and lines for error logs wait in a buffer of C (core.h), because Go does not run in a
-// forked child.
+// Purges, events, broadcasts and lines for error logs wait in a buffer that C code fills without calling Go
+// (core_messages.c), because Go does not run in a forked child.
 //
 //   - If a client publishes two events through different workers, subscribers can receive them in the opposite order,
 //     because handlers do not wait until the supervisor has numbered an event.

@@ -51,9 +51,9 @@ func AddErrorLog(l ErrorLog) (number int, err error) {
 	return number, nil
 }
 
-// ErrorLogWritten must be called after text of ErrorLog.Write was written to the file, whose next rotation is at the
-// time until. waits reports whether more text waits to be written. Without waiting text, further messages are appended
-// to the file directly. ErrorLogWritten is safe for concurrent use.
+// ErrorLogWritten must be called after text that ErrorLog.Write has received was written to the file. The parameter
+// until is the time of the next rotation. The function waits reports whether more text waits to be written. If no text
+// waits, further messages are appended to the file directly. ErrorLogWritten is safe for concurrent use.
 func ErrorLogWritten(number int, until time.Time, waits func() bool) {
 	passed := errorLogs[number-1].passed.Load()
 	if !waits() {

@@ -65,8 +65,8 @@ func TestLoaderKeepsItsSocketDuringCollections(t *testing.T) {
 	}
 }
 
-// serveForks runs in the process of TestLoaderKeepsItsSocketDuringCollections, with its socket and its pipe as
-// descriptors 3 and 4.
+// serveForks runs in the child process of TestLoaderKeepsItsSocketDuringCollections. The descriptors 3 and 4 of the
+// child are a socket and a pipe of the test.
 func serveForks() (code int) {
 	app, err := Load(Options{Apps: []Application{{Script: "testdata/second/app.py"}}})
 	if err == nil {

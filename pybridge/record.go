@@ -245,7 +245,7 @@ func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
 	}
 }
 
-// Then contains continuations for the kinds of responses that consist of more than a head and a body. The functions are
+// Then contains the functions that continue responses that consist of more than a head and a body. The functions are
 // called on the event loop.
 type Then struct {
 	// for X-Sendfile and X-Accel-Redirect, and for a Staticfile, whose path is in Request.Path

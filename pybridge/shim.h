@@ -357,7 +357,7 @@ typedef struct {
   int threads; /* maximum number of threads; 0 means inline mode */
   int cpus;
   int debug;       /* 1 or more: browsers get tracebacks */
-  int send_fields; /* bits CORE_SENDFILE and CORE_ACCEL: the fields that have an effect */
+  int send_fields; /* bits CORE_SENDFILE and CORE_ACCEL: which of these response fields have an effect */
   int multiprocess;
   int max_event;        /* maximum bytes of an event of a channel, in its transmitted form */
   const char *software; /* name of the server with its version; NULL for the name alone */
@@ -470,8 +470,9 @@ char *core_messages(size_t *n);
  * memory is exhausted. The log must be rotated before it exceeds max bytes (0 means no limit), and at the time until,
  * in seconds since 1970. If path is NULL, messages are dropped. Must be called on one thread before handlers run. */
 int core_errorlog_add(const char *path, int64_t max, int64_t until);
-/* Reports the number of messages that were sent through the event loop and that the file of the error log now contains,
- * in the parameter written, and the time of the next rotation, in the parameter until. */
+/* Must be called after messages that were sent through the event loop were written to the file of the error log. The
+ * parameter written is the number of such messages in total, and the parameter until is the time of the next
+ * rotation. */
 void core_errorlog_written(int number, uint64_t written, int64_t until);
 /* Tells the error logs that the event loop has ended. From then on, messages are written to the files regardless of
  * their size. */
@@ -538,9 +539,9 @@ typedef struct {
 } core_waits;
 
 void core_read_waits(core_waits *out);
-/* Returns the metrics that the application has declared, in their order, as JSON for package metrics: *n bytes
- * allocated by malloc, which the caller must free, or NULL if no metric was declared; only one thread at a time is
- * permitted to call the function. */
+/* Returns the metrics that the application has declared, in the order of their declaration, as JSON for package
+ * metrics: *n bytes allocated by malloc, which the caller must free, or NULL if no metric was declared; only one thread
+ * at a time is permitted to call the function. */
 char *core_application_metrics(size_t *n);
 
 typedef struct {
@@ -631,9 +632,9 @@ int core_dump_stacks(void);
 /* Fills in a snapshot for each thread and task that runs a record, at most max snapshots, and returns their number;
  * takes the GIL as core_raise_timeout does. */
 int asgi_sample_stacks(core_snapshot *out, int max);
-/* If the task of rec has not ended, fills in *out, and ends the task. Returns 1 if the task will be cancelled, 2 if the
- * task is running, so that fapws.Timeout is raised, or 0 if the task has ended. Takes the GIL as core_raise_timeout
- * does. */
+/* If the task of rec has not ended, fills in *out, and makes the task end. Returns 1 if the task will be cancelled, 2
+ * if the task is running, so that fapws.Timeout is raised, or 0 if the task has ended. Takes the GIL as
+ * core_raise_timeout does. */
 int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out);
 /* Whether the asyncio thread has made no progress since asgi_raise_timeout returned the value how: the task still runs,
  * or is not cancelled yet; called without the GIL. */

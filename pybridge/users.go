@@ -11,7 +11,8 @@ import (
 var changeUsers func(action, file, name, password string) (string, error)
 
 // The result is the text that the function returns, or the text of an error. C must free the result. *failed becomes 0
-// or, after an error, its errno or -1. C calls live_change_users without the GIL, because computing hashes takes long.
+// if there is no error, otherwise the errno of the error, or -1 if the error has no errno. C calls live_change_users
+// without the GIL, because computing hashes takes long.
 //
 //export live_change_users
 func live_change_users(action, file, name, password *C.char, failed *C.int) *C.char {
