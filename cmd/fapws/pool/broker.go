@@ -53,12 +53,13 @@ const (
 // # Outages
 //
 // During an outage, batches stay in memory, to be sent in order afterwards. A batch whose response was lost is sent
-// again. Each server counts its batches, so that the script can reject a batch that was already added. Reading
-// continues after the last event that was read. If the broker has lost its data, the first server that notices the loss
-// skips some numbers, so that no number is used twice (placeScript).
+// again. Each server counts its batches, so that the script can reject a batch that was already added. After an outage,
+// reading continues with the event that follows the last event that was read. If the broker has lost its data, the
+// first server that notices the loss skips some numbers, so that no number is used twice (placeScript).
 //
-// The server does not start while the broker is unreachable, because the last event number is unknown. An upgrade is
-// the exception, because the previous program passes the last event number on.
+// The server does not start while the broker is unreachable, because the last event number is unknown. During an
+// upgrade, the next program starts even if the broker is unreachable, because the previous program passes the last
+// event number on.
 //
 // # Foreign entries
 //

@@ -15,7 +15,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// numberOf returns the event number in the id of an entry, whose second part is always 0.
+// numberOf returns the event number, which is the first part of the id of an entry. The second part is always 0.
 func numberOf(id string) uint64 {
 	number, _, _ := strings.Cut(id, "-")
 	n, _ := strconv.ParseUint(number, 10, 64)
@@ -138,8 +138,8 @@ func (c *Broker) History() ([]Batch, error) {
 }
 
 // placeScript returns the number of the last entry. ARGV[1] is the largest number that this server has read. If the
-// number of the last entry is smaller, the broker has lost entries. The script then makes all new entries get numbers
-// above ARGV[1], even entries from servers that have read less.
+// number of the last entry is smaller than ARGV[1], the broker has lost entries. The script then makes all new entries
+// get numbers above ARGV[1], even entries from servers that have read less.
 var placeScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(fmt.Sprintf(lastOfStream+`
 local number, lost = last()

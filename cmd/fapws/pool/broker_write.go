@@ -57,7 +57,7 @@ local function id(number)
 end
 `
 
-// addScript appends a batch to the stream unless the stream contains it. addScript also rejects the batch if an earlier
+// addScript appends a batch to the stream unless the stream contains it. addScript rejects the batch if an earlier
 // batch of the same request has failed; otherwise the larger count of the later batch would mark the earlier batch as
 // added. If the broker is out of memory, addScript removes old events.
 //

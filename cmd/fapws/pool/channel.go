@@ -35,8 +35,8 @@ const (
 
 // Channel is one end of the SOCK_SEQPACKET socket between the supervisor and a worker. A message is a JSON object,
 // optionally followed by a line feed and arbitrary bytes. A message that is too long for one datagram is split into
-// several datagrams, and the first byte of each is a mark. The method Send is safe for concurrent use, but only one
-// goroutine may call the method Receive.
+// several datagrams, and the first byte of each of these datagrams is a mark. The method Send is safe for concurrent
+// use, but only one goroutine may call the method Receive.
 type Channel struct {
 	conn  *net.UnixConn
 	send  sync.Mutex
@@ -303,8 +303,8 @@ func CloseFiles(files []*os.File) {
 	}
 }
 
-// descriptor returns the descriptor of c. Unlike the method Fd, it leaves the socket non-blocking in all processes that
-// share the socket.
+// descriptor returns the descriptor of c. Unlike the method Fd, descriptor leaves the socket non-blocking in all
+// processes that share the socket.
 func descriptor(c syscall.Conn) (fd int, err error) {
 	rc, err := c.SyscallConn()
 	if err != nil {

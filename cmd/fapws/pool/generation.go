@@ -383,7 +383,7 @@ func (p *Pool) beginHandOver() {
 	p.maybeHandOver()
 }
 
-// maybeHandOver replaces this program by the next one if all channels are interrupted and all outboxes are empty.
+// maybeHandOver replaces this program by the next program if all channels are interrupted and all outboxes are empty.
 func (p *Pool) maybeHandOver() {
 	if !p.handing || p.stopping {
 		return

@@ -32,7 +32,7 @@ const (
 	// Notice: code has failed to load, so browsers receive the page in Raw instead of all other pages, and other
 	// clients the Text instead of responses of the application.
 	Notice Kind = "notice"
-	// Purge: remove the cached responses that match Text; the supervisor forwards it to all other workers.
+	// Purge: remove the cached responses that match Text; the supervisor forwards the message to all other workers.
 	Purge Kind = "purge"
 	// Events: Raw contains N events, numbered from Seq in Epoch. All workers receive the events in the same order. In
 	// the copy for the publisher, ID is the ID of the Publish message. If N is 0 and Text is the constant Dropped, the
@@ -196,5 +196,6 @@ type WorkerStatus struct {
 	RSS   int64
 }
 
-// A worker may lack the permission to read certificates and their keys, so it requests them from the supervisor. The
-// supervisor sends them in a message, never in the environment or the arguments, and sends them again after a change.
+// A worker may lack the permission to read certificates and their keys, so the worker requests certificates and keys
+// from the supervisor. The supervisor sends both in a message, never in the environment or the arguments, and sends
+// them again after a change.

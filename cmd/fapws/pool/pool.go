@@ -181,7 +181,7 @@ func (p *Pool) ReloadChanged(why string) {
 }
 
 // PublishOwn publishes an event from the supervisor if the channel has subscribers. With a broker, PublishOwn does
-// nothing, because the broker would send the event to all servers although it concerns only this server.
+// nothing, because the broker would send the event to all servers although the event concerns only this server.
 func (p *Pool) PublishOwn(channel string, raw []byte) {
 	p.post(func() {
 		if p.relay.subscribers(channel) > 0 && p.o.Broker == nil {
@@ -246,7 +246,7 @@ func (p *Pool) heard(w *worker, m *Message) {
 		w.checked(brief(m.Text))
 	case Unused:
 		// Ignore an Unused that arrives before the time in idle-stop has passed: otherwise a hostile application could
-		// make the server reload it all the time.
+		// make the server reload the application all the time.
 		w.unused = w.phase() == isServing && time.Since(w.awakeSince) >= p.settled.IdleStop
 		w.checked("")
 		p.maybeSleep()
@@ -484,8 +484,8 @@ type Options struct {
 	BeforeExec func() (state []byte, files []syscall.Conn)
 
 	// The function Certificates returns the certificates that a worker has requested. This package does not interpret
-	// want and the result; again is true if the worker already has certificates. Certificates is called on the
-	// goroutine of Run.
+	// the parameter want and the result. The parameter again is true if the worker already has certificates.
+	// Certificates is called on the goroutine of Run.
 	Certificates func(want string, again bool) ([]byte, error)
 
 	// The function Query replies to a worker's request, on a separate goroutine, and may call Pool.Ask.

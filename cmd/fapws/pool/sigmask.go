@@ -10,7 +10,7 @@ import (
 
 // block blocks signals on the calling thread, so that they do not kill the process after exec, before the new program
 // handles them. Blocked signals stay pending until the new program is ready, except for signals that the Go runtime
-// unblocks at its start; package process records those. If the system call fails, block does nothing.
+// unblocks at its start; package process records these signals. If the system call fails, block does nothing.
 func block(signals []syscall.Signal) (unblock func()) {
 	runtime.LockOSThread()
 	var set, old unix.Sigset_t

@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Variable is the environment variable that makes a process a worker. Its value is a Start in JSON.
+// Variable is the environment variable that makes a process a worker. The value of the variable is a Start in JSON.
 const Variable = "_FAPWS_WORKER"
 
 type Start struct {
@@ -136,7 +136,7 @@ func (w *worker) ends(status unix.WaitStatus) {
 	w.reaped = true
 	echo := w.mayEcho(status)
 	go func() {
-		// Wait also waits for the end of the output, although the exit status is already known.
+		// Wait for the end of the output. The exit status is already known.
 		_ = w.cmd.Wait()
 		select { // wait until the last messages of the worker are handled, so that no events are lost
 		case <-w.silent:
@@ -207,7 +207,8 @@ func (w *worker) within(d time.Duration, why string) {
 	})
 }
 
-// send queues m for w with duplicates of the descriptors of files, which stay open, and is safe for concurrent use.
+// send queues m for w, with duplicates of the descriptors of files. The files stay open. send is safe for concurrent
+// use.
 func (w *worker) send(m *Message, files ...*os.File) {
 	var own []int
 	for _, f := range files {
@@ -421,8 +422,8 @@ func (w *worker) query(m *Message) {
 	}()
 }
 
-// wanted handles the only message in which w may request certificates, because an attacker who controls the worker
-// later could request other keys.
+// wanted handles the message in which w requests certificates. A worker may send only one such message, because an
+// attacker who controls the worker later could request other keys.
 func (w *worker) wanted(m *Message) {
 	if w.wants != "" {
 		w.distrust("asked for certificates twice")
