@@ -235,8 +235,8 @@ func (r *relay) deal(m *pool.Message) {
 	}
 }
 
-// counted records how many local subscribers a channel has, or how many local WebSockets a group has, and also
-// schedules a report to the supervisor.
+// counted records how many local subscribers a channel has, or how many local WebSockets a group has, and schedules a
+// report to the supervisor.
 func (r *relay) counted(name string, n int) {
 	pybridge.CountSubscribers(name, false, int64(n))
 	if r.channel == nil {

@@ -86,7 +86,7 @@ func useProcessors() {
 }
 
 // processors returns the number of processors that this process and its workers can use, within the limits of the
-// machine and the control groups. --workers 0 starts as many workers.
+// machine and the control groups. With --workers 0, the server starts this number of workers.
 func processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }
 
 // openRates returns the table of the rate limits in p, or nil if p has none. The parameter shared is the file with the

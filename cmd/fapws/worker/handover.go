@@ -42,8 +42,8 @@ func (r *relay) give(files []*os.File) {
 	r.down.Add(func() { go giveHistory(to, r.s.server.Subscribers().History()) })
 }
 
-// giveHistory sends events to another worker. If sending fails, the receiving worker continues without these events.
-// giveHistory runs on a separate goroutine, so that clients of this worker need not wait.
+// giveHistory sends events to another worker. If sending fails, the receiving worker continues without the remaining
+// events. giveHistory runs on a separate goroutine, so that clients of this worker need not wait.
 func giveHistory(to *pool.Channel, events []*live.Event) {
 	defer to.Close()
 	_ = to.Send(&pool.Message{Kind: pool.Piece, Raw: live.Encode(events)})
@@ -212,7 +212,8 @@ func (p *Parent) takeBack(to *pool.Channel) {
 	}
 }
 
-// handIdleOver sends idle connections to the successor of this process, if any. Only one call runs at a time.
+// handIdleOver sends idle connections to the successor of this process, if any. The lock ensures that only one call
+// runs at a time.
 func (p *Parent) handIdleOver() {
 	to := p.successor.Load()
 	if to == nil {

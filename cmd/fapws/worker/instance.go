@@ -221,8 +221,8 @@ func BannerMode(conf *settings.Config) string {
 	return fmt.Sprintf("up to %d threads", conf.Threads)
 }
 
-// urlsOf returns a URL of a listener on a that works on this machine. If a is a wildcard address, the result others
-// contains URLs that work on other machines.
+// urlsOf returns a URL for a listener at the address a. The URL works on this machine. If a is a wildcard address, the
+// result others contains URLs that work on other machines.
 func urlsOf(a Address, local []netip.Addr) (url string, others []string) {
 	tcp, ok := a.Addr.(*net.TCPAddr)
 	if !ok {

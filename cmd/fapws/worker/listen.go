@@ -175,7 +175,7 @@ func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) er
 	return nil
 }
 
-// Sockets returns the early sockets. e owns them until the method Take is called.
+// Sockets returns the early sockets. e owns these sockets until the method Take is called.
 func (e *Early[S]) Sockets() []S {
 	e.mu.Lock()
 	defer e.mu.Unlock()

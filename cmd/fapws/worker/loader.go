@@ -24,8 +24,8 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// loaderVariable is the environment variable that makes a process the loader for its parent process (--fork). Its value
-// is the first of the two descriptors that programs.OpenLoader passes.
+// loaderVariable is the environment variable that makes a process the loader for its parent process (--fork). The value
+// of the variable is the first of the two descriptors that programs.OpenLoader passes.
 const loaderVariable = "_FAPWS_LOADER"
 
 // TakeLoader reports whether this process was started as a loader, returns the argument fd for RunLoader, and removes

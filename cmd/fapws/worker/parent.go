@@ -123,7 +123,7 @@ func (p *Parent) enter() ([]*conn.Listener, error) {
 	}
 	p.configured()
 	p.tell(&pool.Message{Kind: pool.Confined})
-	if err := s.enterSandbox(); err != nil { // enter the sandbox before EnterChroot, because this needs /proc
+	if err := s.enterSandbox(); err != nil { // before EnterChroot, because enterSandbox needs /proc
 		return nil, err
 	}
 	if p.root != "" {

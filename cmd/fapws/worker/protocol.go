@@ -19,9 +19,9 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// The Ask constants are requests that the supervisor sends to workers (pool.Pool.Ask). Apart from these requests, a
-// supervisor sends a ctl.Command, and the reply is a ctl.Answer in JSON. After the command Purge, the request contains
-// a space and a pattern in JSON.
+// The Ask constants are requests that the supervisor sends to workers (pool.Pool.Ask). All other requests from a
+// supervisor to a worker are a ctl.Command, and the reply is a ctl.Answer in JSON. After the command Purge, the request
+// contains a space and a pattern in JSON.
 const (
 	AskAlive = "alive" // Alive, if the event loop runs
 
@@ -35,8 +35,9 @@ const QueryCurrent = "current"
 // AnswerWithin limits how long a supervisor waits for replies from its workers.
 const AnswerWithin = stackWait + time.Second
 
-// A broadcast to WebSockets is sent to other processes as an event. Its channel name is placeMark followed by the place
-// of the WebSocket, so that it differs from every valid channel name. The event's id is the group.
+// A broadcast to WebSockets is sent to other processes as an event. The channel name of this event is placeMark
+// followed by the place of the WebSocket, so that it differs from every valid channel name. The event's id is the
+// group.
 const (
 	textType   = "text"
 	binaryType = "binary"
@@ -154,14 +155,14 @@ func cacheOf(server *runtime.Server) *ctl.Cache {
 
 // QueryUploads asks the supervisor about uploads in all other workers. In the request, QueryUploads is followed by a
 // space and a question from upload.Group. The supervisor sends AskUploads with this question to the workers, and
-// replies with a JSON list of their replies.
+// replies with a JSON list of the workers' replies.
 const (
 	QueryUploads = "uploads"
 	AskUploads   = "uploads"
 )
 
-// UploadsWithin limits how long the supervisor waits for these replies. The list omits workers that are too busy to
-// reply in time.
+// UploadsWithin limits how long the supervisor waits for the replies to AskUploads. The list of replies omits workers
+// that are too busy to reply in time.
 const UploadsWithin = time.Second
 
 func (p *Parent) uploads(question string) (answers []string) {

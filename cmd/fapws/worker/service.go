@@ -328,8 +328,8 @@ func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
 // contain everything except the applications; requests for applications wait (exchange.Mount.Pending). If the script
 // may change settings, or if the process will enter a sandbox, buildEarly builds no sites, and clients wait in the
 // listen queue of the kernel. A worker that is asleep already knows the settings. If such a worker will enter a sandbox
-// or the directory from --chroot, the sites answer only health checks. Otherwise they could serve files outside the
-// sandbox through links that a different program has prepared. With pool.PageOnly, all requests are refused.
+// or the directory from --chroot, the sites answer only health checks. Otherwise the sites could serve files outside
+// the sandbox through links that a different program has prepared. With pool.PageOnly, all requests are refused.
 func (s *service) buildEarly(early bool) error {
 	open, asleep := early && !s.conf.Sandboxed(), s.python.asleep()
 	switch {

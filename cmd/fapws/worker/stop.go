@@ -33,8 +33,8 @@ type signals struct {
 	exit   func(code int)
 	reopen func()
 
-	// The function reread reads the certificates again and reports whether there are any; nil if the supervisor reads
-	// them.
+	// The function reread reads the certificates again and reports whether there are any. It is nil if the supervisor
+	// reads the certificates.
 	reread func() bool
 
 	// The function replace asks the supervisor to replace this worker; nil without a supervisor.
@@ -193,8 +193,8 @@ const (
 )
 
 // lastNotices limits how long the process waits for on_leave when all subscribers have left. lastEvents limits how long
-// it waits until the supervisor has numbered published events. stderrWithin is longer than the time for which a
-// program's output is read after the program has ended.
+// the process waits until the supervisor has numbered published events. stderrWithin is longer than the time for which
+// a program's output is read after the program has ended.
 const (
 	lastNotices  = time.Second
 	lastEvents   = time.Second
@@ -296,7 +296,7 @@ func (s *service) stop(o shutdownRequest) {
 		}
 	}
 	s.relay.over.Store(true)
-	go s.spans.Close(s.deadline) // while Python ends; finish waits for it
+	go s.spans.Close(s.deadline) // runs while Python ends; the method finish waits for its end
 	s.sayLastWords()
 	if o.how != quickly {
 		programs.Settle(stderrWithin)
