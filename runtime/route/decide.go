@@ -34,12 +34,12 @@ const (
 	// Refused means that no mount handles the request; the response is Decision.Status with Fields and Text.
 	Refused
 
-	// NeedsAdmission means that the mount handles the request if the caller finds the client's password right and the
-	// limits not exceeded. The caller then calls Admit.
+	// NeedsAdmission means that the caller must check the client's password and limits. If the client may access the
+	// mount, the caller calls Admit, and the mount handles the request.
 	NeedsAdmission
 
-	// NeedsLookup means that the mount, which is Optional, handles the request if it has a file for the path. Otherwise
-	// the caller must call Skip.
+	// NeedsLookup means that the mount is Optional and handles the request only if it has a file for the path. If it
+	// has none, the caller must call Skip.
 	NeedsLookup
 )
 
@@ -61,11 +61,11 @@ type Decision struct {
 
 	// canonical path including Root, or the rewritten path
 	Path []byte
-	// the same path with the empty segments that the client sent; nil if equal to Path
+	// the path with the empty segments that the client sent; nil if equal to Path
 	Resolved []byte
 	Root     int // length of the prefix Request.Root at the start of Path
 	Script   int // length of SCRIPT_NAME, including Request.Root
-	// Path begins with Request.Root, which the proxy had removed from the request
+	// Path begins with Request.Root, although the proxy had removed this prefix from the request
 	Hidden bool
 
 	Rewritten bool
@@ -82,7 +82,7 @@ var (
 	slash    = []byte("/")
 )
 
-// Decide stores the decision about r in d, and changes r.Parsed.Query if it rewrites the path.
+// Decide stores the decision about r in d. If it rewrites the path, it may also change r.Parsed.Query.
 func (t *Table) Decide(d *Decision, r Request) {
 	d.table, d.request, d.Head = t, r, r.Head
 	d.Outcome, d.Status, d.Fields, d.Text, d.Fault, d.Cert = Found, 0, nil, "", "", ""
@@ -129,10 +129,11 @@ func (d *Decision) Admit() {
 	}
 }
 
-// Skip is called after NeedsLookup if the mount has nothing for the path, and continues with the next mount.
+// Skip must be called after NeedsLookup if the mount has no file for the path. Skip continues with the next mount.
 func (d *Decision) Skip() { d.follow() }
 
-// Keep copies Head and Path, so that d no longer depends on Request.Head, but still on Request.Parsed.
+// Keep copies Head and Path, so that d no longer depends on the memory of Request.Head. d still depends on
+// Request.Parsed.
 func (d *Decision) Keep() {
 	d.Head, d.Path = bytes.Clone(d.Head), bytes.Clone(d.Path)
 	d.request.Head = d.Head
@@ -143,7 +144,7 @@ func (d *Decision) refuse(status int) bool {
 	return false
 }
 
-// canonical sets d.Path to the canonical path, or returns false if the path has none.
+// canonical sets d.Path to the canonical form of the path, or returns false if the path has no canonical form.
 func (d *Decision) canonical() bool {
 	resolved, ok := http1.ResolvePath(d.scratch.resolved[:0], d.Path)
 	if !ok {
@@ -173,7 +174,7 @@ func (d *Decision) follow() {
 	site := &d.table.sites[d.Site]
 	for d.Mount++; d.Mount < len(site.mounts); d.Mount++ {
 		m := &site.mounts[d.Mount]
-		// A request for Root itself may end with a slash or not.
+		// The path of a request for Root itself can end with a slash, but need not.
 		own := d.Path[d.Root:]
 		if d.Root > 0 && len(own) == 0 {
 			own = slash
@@ -221,7 +222,8 @@ func (d *Decision) enter() bool {
 	return false
 }
 
-// Asked returns the path for an application, with the empty segments that the client sent, except in SCRIPT_NAME.
+// Asked returns the path for an application. It contains the empty segments that the client sent, except in
+// SCRIPT_NAME.
 func (d *Decision) Asked() []byte {
 	if d.Resolved != nil && bytes.HasPrefix(d.Resolved, d.Path[:d.Script]) {
 		return d.Resolved
@@ -229,9 +231,9 @@ func (d *Decision) Asked() []byte {
 	return d.Path
 }
 
-// AppendForwarded appends the host and the forwarding fields of a request to dst, in the form that Believe reads. Most
-// requests of a connection have the same fields, so callers compare the result with the result for the previous
-// request.
+// AppendForwarded appends the host and the forwarding fields of a request to dst, in the form that Believe reads.
+// Callers compare the result with the result for the previous request of the connection, because the fields rarely
+// change.
 func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 	host := r.Authority // Authority overrides Host (RFC 9112 §3.2.2)
 	if host.Len == 0 {
@@ -252,7 +254,7 @@ func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 }
 
 // Believe evaluates the output of AppendForwarded for a request from a trusted proxy. Believe returns the client that
-// the trustworthy fields describe, and the host in the Host field or the target of the request.
+// the trustworthy fields describe, and the host from the request itself: from its target or its Host field.
 func Believe(forwarded []byte, trusted func(netip.Addr) bool) (o Origin, host string) {
 	var f forwarding
 	for line := range bytes.Lines(forwarded) {
@@ -285,8 +287,7 @@ const (
 )
 
 // check returns 0 if the client is admitted, or the status and the text of the response. If the connection was made for
-// a host with different authorities, the status is 421, after which a browser opens a new connection (RFC 9110
-// §15.5.20).
+// a host with different authorities, the status is 421, so that a browser opens a new connection (RFC 9110 §15.5.20).
 func (n *ClientCert) check(client *conn.Peer) (status int, text string) {
 	t := client.TLS
 	switch {

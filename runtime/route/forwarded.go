@@ -30,7 +30,7 @@ const (
 
 type forwarding [len(forwardFields)][]string
 
-// Origin is the client as trusted proxies describe it; a string is empty if no trusted proxy sent the value.
+// Origin is the client as trusted proxies describe it. A string is empty if no trusted proxy sent the value.
 type Origin struct {
 	addr, port     string
 	proto          string
@@ -72,7 +72,8 @@ func (f *forwarding) origin(trusted func(netip.Addr) bool) (o Origin) {
 	return o
 }
 
-// followFor evaluates X-Forwarded-For, and returns the number of proxies that appended to the field, at least 1.
+// followFor evaluates X-Forwarded-For, and returns the number of proxies that have appended an address to the field, at
+// least 1.
 func (o *Origin) followFor(lines []string, trusted func(netip.Addr) bool) (hops int) {
 	for member := range backwards(lines) {
 		hops++
@@ -137,7 +138,7 @@ func (o *Origin) set(to *string, field, value string, valid bool) {
 	}
 }
 
-// setProto sets the scheme, also from wss and ws, which Traefik sends for WebSocket handshakes.
+// setProto sets the scheme. It also accepts wss and ws, which Traefik sends for WebSocket handshakes.
 func (o *Origin) setProto(field, s string) {
 	switch strings.ToLower(s) {
 	case "https", "wss":
@@ -151,8 +152,8 @@ func (o *Origin) setProto(field, s string) {
 
 func (o *Origin) setHost(field, s string) { o.set(&o.host, field, s, http1.ValidHost([]byte(s))) }
 
-// cleanPrefix validates a path prefix, which must consist of whole segments without escapes or control characters, and
-// removes a trailing slash.
+// cleanPrefix validates a path prefix and removes its trailing slash. The prefix must consist of whole segments without
+// percent-encoding or control characters.
 func cleanPrefix(s string) (prefix string, ok bool) {
 	path := string(http1.DecodePath(nil, []byte(s)))
 	unsafe := func(c rune) bool { return c < ' ' || c == 0x7f || c == '\\' }
@@ -258,14 +259,14 @@ func fromRight(lines []string, n int) (member string) {
 	return member
 }
 
-// An element of a Forwarded field contains the parameters that one proxy has added (RFC 7239 §4).
+// The type element is an element of a Forwarded field: the parameters that one proxy has added (RFC 7239 §4).
 type element struct{ node, proto, host string }
 
 const maxReach = 16
 
-// lastElement splits the last element from a list and returns the element and the rest. lastElement tries the shortest
-// suffix first, so that text from the client, such as an unclosed quote, cannot hide the element that a proxy has
-// appended. The result more reports whether a comma precedes the element.
+// lastElement splits the last element from a list and returns the element and the rest. It tries the shortest suffix
+// first, so that an unclosed quote or other text from the client cannot hide the element that a proxy has appended. The
+// result more reports whether a comma precedes the element.
 func lastElement(list string) (e element, rest string, more, ok bool) {
 	comma := len(list)
 	for range maxReach {

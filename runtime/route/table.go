@@ -41,7 +41,7 @@ type Mount struct {
 
 	Except []string // prefixes that the path must not have
 
-	// Optional means that the mount may have nothing for a path, after which Decision.Skip continues with the next
+	// Optional means that the mount may have no file for a path. In this case Decision.Skip continues with the next
 	// mount.
 	Optional bool
 
@@ -50,14 +50,15 @@ type Mount struct {
 	Guard   Guard
 }
 
-// A Guard checks requests; the zero value admits every client.
+// A Guard checks whether a client may access a mount. The zero value admits every client.
 type Guard struct {
 	// Allow and Deny are networks of clients. A client in Allow is admitted. A client in Deny but not in Allow is
 	// rejected (403). A client in neither is admitted, unless Allow is set and Deny is empty. A client of a unix socket
 	// has no address and belongs only to networks that contain all addresses.
 	Allow, Deny []netip.Prefix
 
-	// Cert is the certificate without which a client gets 403, or 421 if its connection was made for a different host.
+	// Cert is the required client certificate. A client without it gets 403, or 421 if its connection was made for a
+	// different host.
 	Cert ClientCert
 
 	// Methods are the permitted methods. GET includes HEAD. If Methods is empty, all methods are permitted. A request
@@ -73,7 +74,7 @@ func (g *Guard) restricts() bool {
 	return len(g.Allow)+len(g.Deny)+len(g.Methods) > 0 || g.Cert.Authorities != "" || g.Admission
 }
 
-// A Table contains the sites, and is not safe for concurrent use.
+// A Table contains the sites. It is not safe for concurrent use.
 type Table struct {
 	sites []site
 	hosts *hosts // nil if there is only one site
@@ -149,8 +150,8 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 	return n, true
 }
 
-// check returns 0 if the guard admits the request, or else the status of the response, and a text if the reason is the
-// client certificate. check does not check the password.
+// check returns 0 if the guard admits the request, and otherwise the status of the response. The result text is set
+// only if the client certificate is the reason. check does not check the password.
 func (g *Guard) check(d *Decision) (status int, text string) {
 	if len(g.Allow)+len(g.Deny) > 0 && !g.admits(d.request.Client.Addr) {
 		return 403, ""
@@ -166,7 +167,8 @@ func (g *Guard) check(d *Decision) (status int, text string) {
 	return 0, ""
 }
 
-// admits reports whether a client with the address addr may access the mount. "" is a client of a unix socket.
+// admits reports whether a client with the address addr may access the mount. The address of a unix socket's client is
+// "".
 func (g *Guard) admits(addr string) bool {
 	a, _ := netip.ParseAddr(addr)
 	a = a.Unmap().WithZone("")
@@ -188,8 +190,8 @@ func (g *Guard) takes(method []byte) bool {
 	})
 }
 
-// Foreign returns the first character of text that other servers treat as a part of a regular expression or of a path
-// parameter, but that this package treats literally; "" if there is none. The parameter text is a prefix or, if
+// Foreign returns the first character of text that belongs to a regular expression or a path parameter in other
+// servers, but is literal in this package. It returns "" if there is none. The parameter text is a prefix or, if
 // isPrefix is false, a pattern.
 func Foreign(text string, isPrefix bool) string {
 	signs := "^$|(){}<>"
@@ -210,8 +212,8 @@ func checkPattern(pattern string) error {
 	return nil
 }
 
-// find returns the end of the first segment in name[from:] that matches the pattern, or -1; if whole is true, only the
-// last segment counts.
+// find returns the end of the first segment in name[from:] that matches the pattern, or -1. If whole is true, only the
+// last segment may match.
 func find(pattern string, name []byte, from int, whole bool) int {
 	end := from - 1
 	for segment := range bytes.SplitSeq(name[from:], slash) {
