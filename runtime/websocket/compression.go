@@ -14,12 +14,12 @@ import (
 
 const MaxWindow = 15 // maximum window size, in bits
 
-// Compression contains the negotiated parameters of permessage-deflate (RFC 7692) without context takeover, so an idle
-// connection needs no window.
+// Compression contains the negotiated parameters of permessage-deflate (RFC 7692). Context takeover is not negotiated,
+// so an idle connection needs no window.
 type Compression struct {
 	On   bool
 	Bits uint8 // window size for the server's messages: 8 to MaxWindow
-	// the client's offer contained Bits, so the response must confirm it
+	// the client's offer limited the window to Bits, so the response must confirm the limit
 	Limits bool
 }
 
@@ -85,7 +85,7 @@ func (c *Compression) set(name, value string) bool {
 	return false
 }
 
-// windowBits parses a number from 8 to 15 without leading zeros. It returns 0 if text is anything else.
+// windowBits parses a number from 8 to 15 without leading zeros. It returns 0 if text is invalid.
 func windowBits(text string) uint8 {
 	n, _ := strconv.Atoi(text)
 	if n < 8 || n > MaxWindow || text[0] == '0' {
@@ -97,13 +97,13 @@ func windowBits(text string) uint8 {
 // IsToken reports whether b is a token (RFC 9110 §5.6.2). Subprotocols must be tokens.
 func IsToken(b []byte) bool { return httpguts.ValidHeaderFieldName(string(b)) }
 
-// tail is appended to a received message. It consists of the four bytes that a sender removes from each message (RFC
-// 7692 §7.2.1), and of an empty final block, which ends the decompression.
+// tail must be appended to a received message before decompression. It consists of the four bytes that a sender removes
+// from each message (RFC 7692 §7.2.1), and of an empty final block, which ends the decompression.
 const tail = "\x00\x00\xff\xff\x01\x00\x00\xff\xff"
 
 const keepScratch = 64 << 10 // larger buffers are released after use, in bytes
 
-// Inflater decompresses messages (RFC 7692 §7.2.2). The messages must not refer to earlier messages
+// Inflater decompresses messages (RFC 7692 §7.2.2). A message must not refer to data of earlier messages
 // (client_no_context_takeover). The zero value is ready for use. After its first use, an Inflater occupies about 50
 // KiB.
 type Inflater struct {
@@ -148,15 +148,16 @@ func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 	return f.out.Bytes(), nil
 }
 
-// Deflater compresses messages. A compressed message does not refer to earlier messages (server_no_context_takeover).
-// The zero value is ready for use. A Deflater needs about 1 MiB for each window size that it has used.
+// Deflater compresses messages. A compressed message does not refer to data of earlier messages
+// (server_no_context_takeover). The zero value is ready for use. A Deflater needs about 1 MiB for each window size that
+// it has used.
 type Deflater struct {
 	writers [16]*flate.Writer
 	out     bytes.Buffer
 }
 
 // DeflateFrom and DeflateUpTo are the minimum and maximum size of messages that are compressed, in bytes. Compression
-// does not make smaller messages shorter, and compressing larger messages would block the loop.
+// would not make smaller messages shorter, and compressing larger messages would block the event loop.
 const (
 	DeflateFrom = 256
 	DeflateUpTo = 1 << 20
@@ -170,7 +171,7 @@ func (f *Deflater) Deflate(b []byte, bits uint8) (out []byte, ok bool) {
 		f.out = bytes.Buffer{}
 	}
 	f.out.Reset()
-	// the errors are nil, because both functions support these window sizes
+	// the errors are always nil, because both functions support all window sizes of a Compression
 	switch {
 	case w != nil:
 		w.Reset(&f.out)

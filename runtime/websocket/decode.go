@@ -26,13 +26,13 @@ type Message struct {
 	Code uint16 // the code in a Close frame, or NoStatus
 }
 
-// Decoder decodes the frames of a client. Only Max must be set before use, and memory is allocated only for an
-// incomplete message.
+// Decoder decodes the frames of a client. Only the field Max must be set before use. A Decoder allocates memory only
+// for an incomplete message.
 type Decoder struct {
 	Max      int       // maximum size of a message after decompression, in bytes
 	Inflater *Inflater // nil if compression was not negotiated
 	TooBig   int       // known size of a message that exceeds Max, in bytes
-	// Next returns messages without their data, which it neither stores nor decompresses nor checks
+	// Next returns messages without their data. It does not store, decompress or check the data
 	Discard bool
 
 	head [14]byte
@@ -220,7 +220,7 @@ func (d *Decoder) dataFrame(piece []byte, whole bool) (m Message, done bool, err
 	return d.end(piece)
 }
 
-// grow makes room for n more bytes of the message. grow allocates for the bytes that have arrived, not for the
+// grow makes room for n more bytes of the message. It allocates memory only for bytes that have arrived, not for the
 // announced length.
 func (d *Decoder) grow(n int) {
 	need := len(d.buf) + n
@@ -279,7 +279,7 @@ func (d *Decoder) controlFrame(piece []byte, whole bool) (m Message, done bool, 
 }
 
 // unmask applies a masking key (RFC 6455 §5.3) to b in place. The lowest eight bits of key apply to the first byte of
-// b; the result is the key for the byte after b.
+// b. The result is the key for the byte that follows b.
 func unmask(key uint32, b []byte) uint32 {
 	var keys [128]byte
 	for i := 0; i < len(keys); i += 4 {

@@ -40,7 +40,7 @@ func TestMessagesAreCompressedAndRestored(t *testing.T) {
 			if got, err := f.inflate(packed, 2<<20); err != nil || string(got) != text {
 				t.Errorf("%d bits: %d bytes became %d: %v", bits, len(text), len(got), err)
 			}
-			// A repetition is not compressed if its distance exceeds the window.
+			// A repetition whose distance exceeds the window is not compressed.
 			if repeats := strings.Repeat(string(noise[:300]), 100); text == repeats &&
 				(len(packed) < 2000) != (bits >= 9) {
 				t.Errorf("%d bits: %d bytes became %d", bits, len(text), len(packed))

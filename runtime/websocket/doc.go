@@ -6,8 +6,8 @@
 // connections can share. To write, use AppendFrame, AppendClose and a Deflater. Values are not safe for concurrent use.
 // Package wstest contains cases from the Autobahn test suite.
 //
-// Compression is negotiated without context takeover, because each connection would need a window of 32 KiB for reading
-// and about 1 MiB for writing. One Inflater and one Deflater serve all connections of a loop. Messages below 256 bytes
-// do not get shorter, and compressing messages above 1 MiB would block the loop, so both are sent uncompressed.
-// Decompression stops at --ws-max-size.
+// Compression is negotiated without context takeover. With context takeover, each connection would need a window of 32
+// KiB for reading and about 1 MiB for writing. One Inflater and one Deflater serve all connections of a loop. Messages
+// below 256 bytes and above 1 MiB are sent uncompressed: small messages would not become shorter, and compressing a
+// large message would block the loop. Decompression stops at --ws-max-size.
 package websocket

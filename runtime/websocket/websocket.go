@@ -49,7 +49,8 @@ func ValidCode(code uint16) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }
 
-// Error says how a client has violated the protocol or a limit, is sent in a close frame, and ends the connection.
+// Error describes how a client has violated the protocol or a limit. The server sends the Error in a close frame and
+// ends the connection.
 type Error struct {
 	Code uint16
 	Text string // human-readable, and short enough for a close frame
@@ -92,8 +93,8 @@ func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	return append(AppendHeader(dst, op, false, len(payload)), payload...)
 }
 
-// AppendClose appends a close frame. The payload is empty if code is NoStatus or 0; another code that must not be sent
-// becomes InternalError. It truncates a reason that is too long, and omits a reason that is not UTF-8.
+// AppendClose appends a close frame. The payload is empty if code is NoStatus or 0. AppendClose replaces any other code
+// that must not be sent by InternalError. It truncates a reason that is too long, and omits a reason that is not UTF-8.
 func AppendClose(dst []byte, code uint16, reason []byte) []byte {
 	if code == NoStatus || code == 0 {
 		return AppendFrame(dst, Close, nil)
@@ -132,8 +133,8 @@ var refuseVersion = &Refusal{
 	Fields: "Sec-WebSocket-Version: 13\r\n", // the server adds an Upgrade field to every 426
 }
 
-// Asked reports whether a request asks for a WebSocket. Asked ignores the Upgrade field unless the request is an
-// HTTP/1.1 GET (RFC 6455 §4.1) with "Connection: upgrade" (RFC 9110 §7.8).
+// Asked reports whether a request asks for a WebSocket. The request must be an HTTP/1.1 GET (RFC 6455 §4.1) with
+// "Connection: upgrade" (RFC 9110 §7.8).
 func Asked(r *http1.Request, head []byte) bool {
 	if r.Version == http1.HTTP10 || !r.Upgrade || !r.Get {
 		return false
@@ -147,7 +148,7 @@ func Asked(r *http1.Request, head []byte) bool {
 }
 
 // Check returns the parameters of a request for which Asked is true, or a Refusal if the request violates RFC 6455
-// §4.2.1. deflate permits compression.
+// §4.2.1. The parameter deflate permits compression.
 func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *Refusal) {
 	if r.Body == http1.Chunked || r.Length > 0 {
 		return h, bad("a WebSocket request must not have a body")

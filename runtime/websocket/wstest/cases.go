@@ -14,7 +14,7 @@ import (
 type Case struct {
 	ID   string // number of the case in the Autobahn suite
 	send []piece
-	// how many bytes are written at once; 0 means all bytes, and -1 means one frame
+	// how many bytes each write sends; 0 means all bytes, and -1 means one frame
 	chop int
 	// want lists the expected messages and control frames in the format of the function show. The last element is
 	// "close N" if the server closes the WebSocket with code N.
@@ -70,7 +70,7 @@ func echoed(messages ...piece) (want []string) {
 	return want
 }
 
-// Cases returns all cases of the Autobahn suite that concern connections, and some of the cases for each kind of frame.
+// Cases returns all cases of the Autobahn suite that test connections, and some of the cases that test single frames.
 // The tests of package websocket contain the remaining cases for frames, and the function Compression covers sections
 // 12 and 13. The server's maximum message size must be exactly 1 MiB.
 func Cases() []Case {

@@ -179,7 +179,7 @@ func limitCases() (cases []Case) {
 		Case{ID: "10.1.1", send: fragments(Text, m.payload, 1300), want: echoed(m)})
 }
 
-// Offers lists values of Sec-WebSocket-Extensions. Some of them are from section 13 of the Autobahn suite.
+// Offers lists values of Sec-WebSocket-Extensions. Some of these values are from section 13 of the Autobahn suite.
 var Offers = []string{
 	"permessage-deflate",
 	"permessage-deflate; client_no_context_takeover; client_max_window_bits",

@@ -41,7 +41,7 @@ const (
 	Accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 )
 
-// Client is the client's end of a WebSocket. One goroutine may read while another one writes.
+// Client is the client's end of a WebSocket. One goroutine may read while a second goroutine writes.
 type Client struct {
 	net.Conn
 	R        *bufio.Reader
@@ -86,7 +86,7 @@ type Denied struct {
 
 func (d *Denied) Error() string { return "denied: " + d.Response.Status + ": " + d.Body }
 
-// Patience limits the lifetime of a client, so that a hanging test ends. The limit is also sufficient on very slow
+// Patience limits the lifetime of a client, so that a hanging test ends. The limit is long enough even for very slow
 // machines. Tests with an emulated server increase Patience before the first Dial.
 var Patience = 2 * time.Minute
 
@@ -259,8 +259,8 @@ func (c *Client) Receive() (op byte, message []byte, err error) {
 	}
 }
 
-// CloseWith sends a close frame, skips messages until the server's close frame, closes the connection, and returns
-// the server's close frame.
+// CloseWith sends a close frame, and skips messages until the server's close frame arrives. It then closes the
+// connection and returns the server's close frame.
 func (c *Client) CloseWith(code int, reason string) (*Closed, error) {
 	defer c.Conn.Close()
 	payload := append([]byte{byte(code >> 8), byte(code)}, reason...)
