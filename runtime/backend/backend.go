@@ -21,8 +21,8 @@ import (
 	"fapws/runtime/tunnel"
 )
 
-// A Responder handles requests. Respond is called on a separate goroutine for each request, and w and r must not be
-// used after it returns. After a panic in Respond, the response has status 500 or is aborted.
+// A Responder handles requests. Respond is called on a separate goroutine for each request. The parameters w and r must
+// not be used after Respond has returned. After a panic in Respond, the response has status 500 or is aborted.
 type Responder interface {
 	Respond(w *Response, r *Request)
 }
@@ -48,7 +48,7 @@ type Request struct {
 
 	// The fields below are guarded by Pool.mu.
 	changed sync.Cond
-	// memory of the response parts that the event loop has not released, in bytes
+	// bytes of memory of the response parts that the event loop has not yet released
 	unacked int
 	gone    bool
 	overdue func(time.Duration)
@@ -105,8 +105,9 @@ func (r *Request) Body() io.Reader {
 // is undefined, and the caller must not close it.
 func (r *Request) BodyFile() *os.File { return r.spool }
 
-// OnOverdue registers f, which is called with the elapsed time if the response exceeds the server's time limit, so that
-// a 504 is sent to the client. f is called at most once, on a separate goroutine, possibly after Respond has returned.
+// OnOverdue registers a function f that is called with the elapsed time if the response exceeds the server's time
+// limit. The server then sends a 504 to the client. f is called at most once, on a separate goroutine, possibly after
+// Respond has returned.
 func (r *Request) OnOverdue(f func(took time.Duration)) {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()
@@ -146,8 +147,8 @@ type Response struct {
 }
 
 // Start sets the head, and must be called before Write. Only the first call has an effect. Slices in head must not
-// change afterwards. Head.Length is -1 if the length is unknown. Head.Fields must not contain CR, LF or NUL within a
-// field.
+// change afterwards. head.Length must be -1 if the length is unknown. The fields in head.Fields must not contain CR, LF
+// or NUL.
 func (w *Response) Start(head exchange.Head) {
 	if !w.started {
 		w.started, w.head = true, head
@@ -172,8 +173,8 @@ func (w *Response) Interim(head exchange.Head) error {
 	return w.r.wait()
 }
 
-// Refuse responds with the site's error page for status or, if the site has none, with the server's own page, to which
-// it adds the parameter text. Refuse must be called before Start.
+// Refuse responds with the site's error page for status. If the site has none, it responds with the server's own page,
+// which contains the parameter text. Refuse must be called before Start.
 func (w *Response) Refuse(status int, text string) {
 	if !w.started && (status == 502 || status == 504) {
 		w.r.pool.failed.Add(1)
@@ -190,9 +191,9 @@ func (w *Response) Unavailable(text string, wait time.Duration) {
 		Fields: fmt.Appendf(nil, "Retry-After: %d\r\n", max(1, seconds))})
 }
 
-// HandOn forwards the request to the mount's own handler, with body as the request body. HandOn is for responders of
-// exchange.Mount.Receives. The parameter fields, "Name: value\r\n" ..., is added to the head of the response. HandOn
-// must be called before Start, and Write must not be called.
+// HandOn forwards the request to the mount's own handler, with body as the request body. HandOn is for responders in
+// the field exchange.Mount.Receives. The parameter fields, "Name: value\r\n" ..., is added to the head of the response.
+// HandOn must be called before Start, and Write must not be called.
 func (w *Response) HandOn(body, fields []byte) {
 	w.Start(exchange.Head{Status: 200, Fields: fields, Then: w.r.Services.Next})
 	w.buf = body
@@ -200,7 +201,7 @@ func (w *Response) HandOn(body, fields []byte) {
 
 func (w *Response) Sends() Sends { return w.r.pool.Sends }
 
-// Then returns an exchange.Then that calls the function do with the value of a response field.
+// Then returns an exchange.Then. It calls the function do with value, which is the value of a response field.
 func (w *Response) Then(do exchange.Continuation, field string, value []byte) exchange.Then {
 	return &continued{do, exchange.Request{Head: w.r.Head, Parsed: w.r.Parsed, Options: field}, value}
 }
@@ -250,13 +251,13 @@ func (w *Response) Flush() error {
 		}
 	}
 	if w.spool != nil {
-		// Do not wait for the client, because the next Flush checks whether the client is slow.
+		// Do not wait for the client here: the next Flush checks whether the client is slow.
 		return nil
 	}
 	return w.r.wait()
 }
 
-// Trailers sets the trailer fields (see exchange.Part), whose bytes must not change afterwards. Trailers may be called
+// Trailers sets the trailer fields (see exchange.Part). Their bytes must not change afterwards. Trailers may be called
 // only if Request.Parsed.Trailers is set.
 func (w *Response) Trailers(t exchange.Trailers) { w.trailers = t }
 
@@ -301,14 +302,14 @@ func (w *Response) end() {
 
 const (
 	chunkSize = 32 << 10
-	// Write blocks while a response has more than this number of unsent bytes in memory
+	// limit of the unsent bytes of a response in memory; above it, Write blocks
 	unackedMax = 256 << 10
 )
 
 // Ask sends a request, which consists of the client's request head and the parameter body, to the mount's own handler.
-// Ask returns the status and the first bytes of the response. Ask is for responders of exchange.Mount.Receives. Ask may
-// be called any number of times before Start, even if the client has disconnected. The bytes of body must not change
-// until Ask returns.
+// Ask returns the status and the first bytes of the response. Ask is for responders in the field
+// exchange.Mount.Receives. It may be called any number of times before Start, even if the client has disconnected. The
+// bytes of body must not change until Ask returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	done := make(chan struct{})
 	w.r.Services.Inquire(w.r.ticket, body, func(s int, a []byte) {
@@ -320,8 +321,8 @@ func (w *Response) Ask(body []byte) (status int, answer []byte) {
 }
 
 // Tunnel accepts a request to change the protocol (Upgrade) by sending head, whose status must be 101. The server then
-// passes bytes between the client and t.Upstream, and closes t.Upstream when either side disconnects; Respond may
-// return before. Tunnel must be called before Start, and the Response must not be used afterwards.
+// passes bytes between the client and t.Upstream, and closes t.Upstream when either side disconnects. Respond may
+// return earlier. Tunnel must be called before Start, and the Response must not be used afterwards.
 func (w *Response) Tunnel(head exchange.Head, t *tunnel.Tunnel) {
 	head.Then = t
 	w.Start(head)
@@ -334,9 +335,10 @@ var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 // Sub sends a GET request for target to the server itself and waits for the whole response. The subrequest is routed
 // like a request from r's client and can reach any mount, including the application. The parameter target is an
 // absolute path as in a client's request, percent-encoded and with an optional query. The subrequest has the header
-// fields of r, except fields for r's body, ranges, conditions and codings. The access log contains no line for the
-// subrequest. A status such as 404 is not an error. The error is exchange.ErrTooDeep, the error of ctx, or says why
-// there is no response or that it is too large. Sub must be called on the goroutine of Respond.
+// fields of r, except fields that concern the body, ranges, conditions and codings of r. The access log contains no
+// line for the subrequest. A status such as 404 is not an error. The error is exchange.ErrTooDeep or the error of ctx.
+// Otherwise it says that the response is too large, or why there is no response. Sub must be called on the goroutine of
+// Respond.
 func (r *Request) Sub(ctx context.Context, target string) (status int, header http.Header, body []byte, err error) {
 	a, err := r.ask(ctx, target)
 	if err != nil {
@@ -356,7 +358,7 @@ func (r *Request) Sub(ctx context.Context, target string) (status int, header ht
 	return a.StatusCode, a.Header, body, err
 }
 
-// Share sets Origin.Value for the subrequests of r, and must be called before the first Sub.
+// Share sets Origin.Value for the subrequests of r. Share must be called before the first Sub.
 func (r *Request) Share(v any) { r.share = v }
 
 // Relay sends a subrequest for target, like Sub, and forwards the response to the client as it arrives, without a limit
@@ -368,7 +370,7 @@ func (w *Response) Relay(r *Request, target string) error {
 		return err
 	}
 	defer a.Body.Close()
-	// Delete fields that the server sets for the client's response, and fields that describe only the connection of the
+	// Delete fields that the server sets in the client's response, and fields that describe only the connection of the
 	// subrequest.
 	for _, name := range [...]string{"Connection", "Content-Length", "Date", "Keep-Alive", "Server"} {
 		a.Header.Del(name)

@@ -54,7 +54,7 @@ func (p *Idle[C]) remove(at int) {
 	p.kept = slices.Delete(p.kept, at, at+1)
 }
 
-// Put keeps an idle connection, and drops the least recently used one if there are too many.
+// Put keeps an idle connection. If there are too many, Put drops the least recently used connection.
 func (p *Idle[C]) Put(c C) {
 	one := &kept[C]{conn: c}
 	p.mu.Lock()
@@ -86,7 +86,7 @@ func (p *Idle[C]) Len() int {
 	return len(p.kept)
 }
 
-// Close drops all idle connections, and those of later calls of Put.
+// Close drops all idle connections. Later calls of Put drop their connections.
 func (p *Idle[C]) Close() {
 	p.mu.Lock()
 	p.closed = true

@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/tunnel"
 )
 
-// Sends contains functions, or nil, that continue a response which has a certain header field.
+// Sends contains functions that continue a response with a certain header field; each of them may be nil.
 type Sends struct {
 	File      exchange.Continuation // for a response with X-Sendfile
 	Accel     exchange.Continuation // for a response with X-Accel-Redirect
@@ -30,8 +30,8 @@ type Sends struct {
 // Pool runs responders and limits the number of requests that they handle at the same time. Each responder can use at
 // most three quarters of the limit, so that a hanging upstream leaves room for other responders.
 type Pool struct {
-	// Sends, which must not change while the server runs, is for responders that forward the responses of programs or
-	// upstreams.
+	// Sends is for responders that forward the responses of programs or upstreams. It must not change while the server
+	// runs.
 	Sends Sends
 
 	spoolFailed logfile.Seldom
@@ -75,9 +75,9 @@ func (p *Pool) Active() int {
 	return len(p.open)
 }
 
-// Failed returns the number of responses that have failed because of an upstream or a program: aborted responses, and
-// responses with status 502 or 504, or with status 503 while all upstreams have failed. Failed is safe for concurrent
-// use.
+// Failed returns the number of responses that have failed because of an upstream or a program. These are aborted
+// responses, responses with status 502 or 504, and responses with status 503 because all upstreams have failed. Failed
+// is safe for concurrent use.
 func (p *Pool) Failed() int64 { return p.failed.Load() }
 
 func (h *Handler) Submit(t exchange.Ticket, r *exchange.Request) bool {
@@ -216,17 +216,17 @@ func (p *Pool) Cancel(t exchange.Ticket, took time.Duration) {
 type stream struct {
 	waiting []byte
 	spare   []byte // buffer of the last piece that Next has returned, to be reused
-	due     int64  // credit to give to the client after the data in waiting was read
+	due     int64  // number of bytes to return (OpCredit) after the data in waiting was read
 	last    bool
-	// the first credit was given, so that the body was requested from the client (100 Continue)
+	// the first OpCredit was sent, so the body was requested from the client (100 Continue)
 	asked   bool
 	stopped bool
 }
 
 // Next returns the next piece of the request body, and waits until it arrives. The piece is valid until the next call.
-// If the client waits for 100 Continue, the first call requests the body; if the Responder rejects the request without
-// calling Next, the connection is closed. While pieces wait for Next, the server does not read from the client, which
-// limits the memory.
+// If the client waits for 100 Continue, the first call requests the body. If the Responder rejects the request without
+// calling Next, the connection is closed. To limit memory, the server does not read from the client while pieces wait
+// for Next.
 //
 // The error is io.EOF after the last piece, ErrGone if the client disconnects earlier, and ErrInterrupted after
 // Interrupt. Next must be called on the goroutine of Respond.
@@ -263,7 +263,8 @@ func (r *Request) Next() ([]byte, error) {
 
 var ErrInterrupted = errors.New("the request was interrupted")
 
-// Interrupt makes Next return ErrInterrupted instead of waiting for data, on any goroutine until Respond returns.
+// Interrupt makes Next return ErrInterrupted instead of waiting for data. Interrupt may be called on any goroutine
+// until Respond returns.
 func (r *Request) Interrupt() {
 	r.pool.mu.Lock()
 	defer r.pool.mu.Unlock()

@@ -8,13 +8,14 @@ import (
 	"fapws/runtime/system"
 )
 
-// Limits for the files that store responses for slow clients, in bytes, at which Write waits for the client.
+// These constants limit the files that store responses for slow clients, in bytes. At a limit, Write waits for the
+// client.
 const (
 	maxSpool    = 256 << 20
 	maxSpoolAll = 1 << 30 // total for all responses of a Pool
 )
 
-// After the time spoolAfter, the response to a client that is too slow is stored in a file.
+// If Write has waited for a slow client for the time spoolAfter, the response is stored in a file.
 const spoolAfter = 20 * time.Millisecond
 
 // A spool stores output for a slow client in an unnamed file, from which a goroutine passes the output to the event
@@ -22,20 +23,21 @@ const spoolAfter = 20 * time.Millisecond
 type spool struct {
 	file *os.File
 
-	// The fields below are guarded by Pool.mu. The field size is the number of bytes in file, and passed is how many of
-	// these bytes were passed to the event loop.
+	// The fields below are guarded by Pool.mu. The field size is the number of bytes in the file, and passed is how
+	// many of these bytes were passed to the event loop.
 	size, passed int64
 	most         int64 // largest value of size so far, which Pool.spooled includes
 	passing      bool
 	failed       bool
 }
 
-// Spools makes the Response store output in a file, in the directory for request bodies, if the client is slow. The
-// program or upstream that produces the output can then end before the client has read the response. Spools must be
-// called before Start.
+// Spools makes the Response store output in a file if the client is slow. The file is in the directory for request
+// bodies. The program or upstream that produces the output can then end before the client has read the response. Spools
+// must be called before Start.
 func (w *Response) Spools() { w.spool = &spool{} }
 
-// store appends a piece of the response to r to the file if the client is slow, or waits for the client at a limit.
+// store appends a piece of the response to the file if the client of r is slow. At a limit, store waits for the client
+// instead.
 func (s *spool) store(r *Request, piece []byte) (stored bool, err error) {
 	p := r.pool
 	p.mu.Lock()

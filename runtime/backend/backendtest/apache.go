@@ -14,8 +14,8 @@ import (
 )
 
 // Apache starts an Apache server at an address with the given modules and configuration lines. The server ends at the
-// end of the test, or when stop is called. The directory root must contain a file of media types, "types", and gets the
-// error log, "apache.error", which is shown if the test fails.
+// end of the test, or when stop is called. The directory root must contain the file "types" with media types. Apache
+// writes the error log "apache.error" to this directory, and the log is shown if the test fails.
 func Apache(t testing.TB, root, address string, modules []string, lines string) (stop func()) {
 	t.Helper()
 	if _, err := exec.LookPath("apache2"); err != nil {
