@@ -1,9 +1,9 @@
 // Package eventloop waits for events of many descriptors on one goroutine, and calls the handlers of the descriptors.
 //
 // The package waits with gnet's poller (github.com/panjf2000/gnet/v2/pkg/netpoll: epoll), and is the only package of
-// the server that imports gnet. The package adds to the poller: functions that other goroutines post, wake-ups by
-// threads outside of Go, the end of a batch, further turns for handlers, and recovery from panics. ARCHITECTURE.md,
-// "gnet", describes the cost of the poller.
+// the server that imports gnet. The package adds features to the poller: functions that other goroutines post, wake-ups
+// by threads outside of Go, a notification at the end of a batch, further turns for handlers, and recovery from panics.
+// ARCHITECTURE.md, "gnet", describes the cost of the poller.
 //
 // # A batch
 //
@@ -24,23 +24,25 @@
 //
 // # Waking the loop
 //
-// A word that all threads share says whether the loop must be woken (Waker). The word is Awake during a batch, so a
-// thread that has work for a busy loop only sets the word to Called. At the end of the batch the word becomes Asleep.
-// If a thread has set the word during the batch, a further batch follows at once instead.
+// An integer in memory that all threads share, called the word, says whether the loop must be woken (Waker). The word
+// is Awake during a batch, so a thread that has work for a busy loop only sets the word to Called. At the end of the
+// batch the word becomes Asleep. If a thread has set the word to Called during the batch, another batch begins at once
+// instead.
 //
 // # Rules for handlers
 //
 //   - Events are hints. If a descriptor is closed and its number is reused within one batch, the new descriptor
 //     receives the events of the old one. A handler must therefore rely only on the result of recv, accept or SO_ERROR.
-//   - Everything is edge-triggered: a descriptor is reported once when input has arrived, and not again for unread
-//     input. A handler that does not read everything must call Again, or must remember that there is more input.
+//   - All descriptors are edge-triggered: a descriptor is reported once when input has arrived, and not again for
+//     unread input. A handler that does not read everything must call Again, or must remember that there is more input.
 //   - Remove must be called before close, because a duplicate in another process would keep the descriptor registered.
 //
 // # Deadlines
 //
 // Wheel stores connections by their deadlines, in 256 slots of half a second. While a connection is busy, its owner
 // does not move its entry in the wheel but only records the time. When the old deadline passes, the owner adds the
-// entry again with the new deadline. A timeout therefore costs nothing during a request, but fires up to a second late.
+// entry again with the new deadline. A timeout therefore needs no work during a request, but can be detected up to a
+// second late.
 //
 // # Go's scheduler
 //

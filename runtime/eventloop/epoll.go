@@ -28,17 +28,17 @@ func readiness(e netpoll.IOEvent) (r Readiness) {
 	return r
 }
 
-// descriptors are the descriptors of a poller, for which gnet has no method.
+// The type descriptors contains the descriptors of a poller, which gnet does not export.
 type descriptors struct {
 	epoll int
 	event int
-	// inode of both descriptors and of the loop's eventfd, because all anonymous files have the same inode
+	// inode of both descriptors and of the loop's eventfd; all anonymous files have the same inode
 	inode uint64
 }
 
 // find searches all descriptors of the process for the two descriptors of a poller. gnet's eventfd is the only
 // descriptor whose registration the poller can change, and gnet's epoll descriptor is the only one that watches this
-// eventfd. The search sets registrations only to their current values.
+// eventfd. The search changes no registration: it sets each registration to its current value.
 func find(g *netpoll.Poller) (d descriptors, err error) {
 	all := system.Descriptors()
 	event := slices.IndexFunc(all, func(fd int) bool { return g.ModRead(&netpoll.PollAttachment{FD: fd}, true) == nil })
@@ -84,13 +84,13 @@ func (p *poller) watches(fd int) bool {
 // BatchAllocations is the number of objects that gnet's poller allocates for each batch (for its list of tasks).
 const BatchAllocations = 1
 
-// endBehind adds the function end as a task of gnet, which runs after all ready events.
+// endBehind adds the function end as a task of gnet. gnet runs its tasks after all ready events.
 func (p *poller) endBehind(end queue.Func) {
 	_ = p.gnet.Trigger(queue.HighPriority, end, nil) // an error means that the descriptor was closed (see intact)
 }
 
-// wait returns when there are events, because gnet would call Gosched before it waits, and Go would move the loop to a
-// different thread.
+// wait returns when there are events. It waits instead of gnet, because gnet would call Gosched before it waits, and Go
+// would then move the loop to a different thread.
 func (p *poller) wait() {
 	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
 	_, _ = unix.Poll(fds[:], -1)

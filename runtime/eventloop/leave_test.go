@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The events are ready descriptors, room in a socket, and posted functions.
+// The tested events are ready descriptors, room in a socket, and posted functions.
 func TestLoopContinuesOnAnotherGoroutineWithoutLosingEvents(t *testing.T) {
 	l, err := New()
 	if err != nil {

@@ -20,7 +20,7 @@ type Loop struct {
 	begun   bool     // a batch has begun, and the task for its end was added
 	watches []*Watch // watches, indexed by descriptor
 	again   []*Watch
-	added   []*Watch // watches of AddNew that the poller does not know yet
+	added   []*Watch // watches of AddNew that are not registered with the poller yet
 	settled int      // length of the field added at the end of the last batch
 	turns   []*Watch
 	posts   posts
@@ -51,23 +51,22 @@ func New() (*Loop, error) {
 	return l, nil
 }
 
-// OnWake makes the loop call f, which is set before Run, when a thread has woken the loop (Waker.Wake) or a function
-// was posted. f runs before handlers and posted functions, so that responses that threads have finished do not wait for
-// new requests.
+// OnWake makes the loop call f when a thread has woken the loop (Waker.Wake) or a function was posted. OnWake must be
+// called before Run. f runs before handlers and posted functions, so that responses that threads have finished are sent
+// before new requests are handled.
 func (l *Loop) OnWake(f func()) { l.onWake = f }
 
-// AtEndOfBatch, called before Run, makes the loop call f at the end of each batch.
+// AtEndOfBatch makes the loop call f at the end of each batch. AtEndOfBatch must be called before Run.
 func (l *Loop) AtEndOfBatch(f func()) { l.endOfBatch = f }
 
-// OnPanic makes the loop call f when the handler h has panicked with p; the program continues. h is nil if a posted
-// function has panicked, or a function of OnWake or AtEndOfBatch. OnPanic must be called before Run.
+// OnPanic makes the loop call f when the handler h has panicked with p; the program continues. h is nil if the panic
+// was in a posted function, or in the function of OnWake or AtEndOfBatch. OnPanic must be called before Run.
 func (l *Loop) OnPanic(f func(h Handler, p any, stack []byte)) { l.onPanic = f }
 
 var ErrLeft = errors.New("another goroutine runs the event loop")
 
-// Run runs the loop. Run returns nil after Stop, ErrLeft after Leave, and otherwise the error that ended the loop. All
-// functions that were posted before Run returns have run. After Run has returned, Post refuses functions, except after
-// Leave.
+// Run runs the loop. Run returns nil after Stop, ErrLeft after Leave, and otherwise the error that ended the loop. When
+// Run returns, all posted functions have run. After that, Post refuses functions, unless Leave was the reason.
 func (l *Loop) Run() error {
 	err := l.poll()
 	if l.left && err == nil && !l.stopped {
@@ -80,7 +79,7 @@ func (l *Loop) Run() error {
 	return err
 }
 
-// Stop makes Run return nil, and is safe for concurrent use.
+// Stop makes Run return nil. Stop is safe for concurrent use.
 func (l *Loop) Stop() { l.Post(func() { l.stopped = true }) }
 
 // Leave makes Run return, so that a different goroutine can call Run again without losing an event. Leave must be
@@ -126,7 +125,7 @@ func (l *Loop) Waker() Waker { return l.wake.waker }
 
 func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.hasEvents() }
 
-// begin marks the loop as awake, so that threads need not write to the eventfd until the end of the batch.
+// begin marks the loop as awake, so that threads do not write to the eventfd until the end of the batch.
 func (l *Loop) begin() {
 	if atomic.SwapInt32(l.wake.waker.State, Awake) == Called {
 		l.call(l.onWake)
@@ -164,7 +163,8 @@ func (l *Loop) ready(h Handler, r Readiness) {
 	h.Ready(r)
 }
 
-// recovered recovers from a panic, which would end the poller and lose events that are not reported again.
+// recovered recovers from a panic. Otherwise the panic would end the poller, and events that are not reported again
+// would be lost.
 func (l *Loop) recovered(h Handler) {
 	if p := recover(); p != nil {
 		l.onPanic(h, p, debug.Stack())

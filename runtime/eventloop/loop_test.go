@@ -254,7 +254,7 @@ func TestReadyDescriptorsAreOneBatchWithAnEnd(t *testing.T) {
 	}
 }
 
-// A function that posts itself again and again does not block other handlers either.
+// A function that always posts itself again does not block handlers.
 func TestEndlessTurnsOfAHandlerDoNotBlockOthers(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)

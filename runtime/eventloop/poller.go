@@ -40,7 +40,7 @@ func (p *poller) wantRoom(fd int, want bool) error {
 	return p.gnet.ModRead(&pa, true)
 }
 
-// remove ignores the error, which means that fd is not registered.
+// remove ignores the error, because an error only means that fd is not registered.
 func (p *poller) remove(fd int) { _ = p.gnet.Delete(fd) }
 
 func (l *Loop) poll() error {
@@ -67,7 +67,7 @@ func (l *Loop) goOn() {
 	l.wake.ring()
 }
 
-// gnet's poller calls the method event for each event, and ends after an error.
+// gnet's poller calls the method event for each event. If event returns an error, the poller ends.
 func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	if !l.begun && (l.stopped || l.left) {
 		return gneterrors.ErrEngineShutdown
@@ -91,7 +91,8 @@ func (l *Loop) endOfEvents(any) error {
 	l.begun = false
 	l.turn()
 	if l.stopped || l.left || len(l.again) > 0 || !atomic.CompareAndSwapInt32(l.wake.waker.State, Awake, Asleep) {
-		// begin a new batch, because threads that have set the word since the last check did not write to the eventfd
+		// begin another batch at once, because threads that have set Waker.State since the last check did not write to
+		// the eventfd
 		l.wake.ring()
 		return nil
 	}

@@ -54,7 +54,8 @@ func (q *Queue[T]) run() {
 	q.mu.Unlock()
 }
 
-// Hold(true) suspends calls of the function carry, but does not interrupt one; Hold(false) resumes the calls.
+// Hold(true) suspends calls of the function carry, but does not interrupt a call that is running. Hold(false) resumes
+// the calls.
 func (q *Queue[T]) Hold(on bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

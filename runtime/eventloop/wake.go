@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The type wake contains the eventfd that wakes the loop, and the word that says whether a thread must write to the
-// eventfd.
+// The type wake contains the eventfd that wakes the loop, and the integer (Waker.State) that says whether a thread must
+// write to the eventfd.
 type wake struct {
 	waker Waker
 	page  []byte
@@ -92,13 +92,13 @@ type Waker struct {
 	// non-blocking stream socket; each received byte other than zero calls Handler.Signalled
 	Signals int
 
-	// SendNow sends finished parts; it may be nil. An inline handler calls SendNow on the loop, within Handler.Flush,
-	// if a part must not wait for the rest of the handler.
+	// SendNow sends finished parts of responses. SendNow may be nil. A handler that runs on the loop calls SendNow
+	// within Handler.Flush, if a part must be sent before the handler ends.
 	SendNow func()
 
-	// AskForSender makes a second goroutine send finished parts during the next calls of Handler.Flush; it may be nil.
-	// An inline handler calls AskForSender on the loop, after a Flush in which the second goroutine could have sent a
-	// part earlier.
+	// AskForSender makes a second goroutine send finished parts during the next calls of Handler.Flush. AskForSender
+	// may be nil. A handler that runs on the loop calls AskForSender after a Flush in which the second goroutine could
+	// have sent a part earlier.
 	AskForSender func()
 }
 
@@ -117,7 +117,8 @@ func (w *Waker) Wake() {
 	writeEvent(w.Event)
 }
 
-// openEvent returns an eventfd that is never read: its registration is edge-triggered, so each write is an event.
+// openEvent returns an eventfd. The eventfd is never read, because its registration is edge-triggered, so that each
+// write causes an event.
 func openEvent() (int, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	return fd, os.NewSyscallError("eventfd", err)

@@ -39,10 +39,10 @@ func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 	return nil
 }
 
-// AddNew does the same as Add, but later, which saves work if the descriptor is closed soon, like a connection with a
-// single request. In the current batch, the loop calls the handler once, as if the descriptor were readable. The loop
-// registers the descriptor with the poller when the loop is idle, or at the end of the next batch. If the registration
-// fails, the handler receives Unwatched.
+// AddNew does the same as Add, but registers the descriptor later. This saves work if the descriptor is closed soon,
+// for example after a single request. In the current batch, the loop calls the handler once, as if the descriptor were
+// readable. The loop registers the descriptor with the poller when the loop is idle, or at the end of the next batch.
+// If the registration fails, the handler receives Unwatched.
 func (l *Loop) AddNew(w *Watch, fd int, h Handler) error {
 	l.put(w, fd, h)
 	w.waits = true
@@ -124,7 +124,8 @@ func (w *Watch) Remove() {
 	*w = Watch{queued: w.queued}
 }
 
-// runAgain calls the handlers that have called Again before, and leaves later calls of Again to the next batch.
+// runAgain calls the handlers that requested a turn with Again before this call. Calls of Again during runAgain are for
+// the next batch.
 func (l *Loop) runAgain() {
 	l.turns, l.again = l.again, l.turns[:0]
 	for i, w := range l.turns {

@@ -2,8 +2,8 @@ package eventloop
 
 const Tick = int64(500e6) // in nanoseconds
 
-// The constant slots is the range of a wheel, in ticks; an entry with a later time is returned early, and must be added
-// again.
+// The constant slots is the range of a wheel, in ticks. An entry with a time beyond the range is returned early, and
+// must be added again.
 const slots = 256
 
 // Wheel stores objects by time, in nanoseconds since the wheel was made. The zero value is an empty wheel. A Wheel is
@@ -13,7 +13,7 @@ type Wheel[T any] struct {
 	tick  int64 // the last tick whose slot was emptied
 }
 
-// Entry is a field of an object, with which a wheel can store the object; the zero value is not in a wheel.
+// Entry is a field of an object, with which a wheel can store the object. The zero value is in no wheel.
 type Entry[T any] struct {
 	thing *T
 	next  *Entry[T]
@@ -21,8 +21,8 @@ type Entry[T any] struct {
 	at **Entry[T]
 }
 
-// Add stores the object thing, whose entry is e, at the time in the parameter at, or at the latest time in the range of
-// the wheel if that is earlier. e must not be in a wheel.
+// Add stores the object thing, whose entry is e, at the time at. If this time is beyond the range of the wheel, Add
+// uses the latest time in the range. e must not be in a wheel.
 func (w *Wheel[T]) Add(e *Entry[T], thing *T, at int64) {
 	t := (at + Tick - 1) / Tick
 	t = min(max(t, w.tick+1), w.tick+slots-1)
