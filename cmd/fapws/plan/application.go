@@ -148,7 +148,7 @@ var _ app.Interpreter = (*pybridge.Handler)(nil)
 
 // appMounts returns the mounts of a route's application, one for each entry of PATHS. If an entry is a document root,
 // appMounts opens the directory, so that the event loop can serve its files without Python. appMounts also opens
-// directories that contain programs. Unless the route sets its own limit for request bodies, it inherits the
+// directories that contain programs. Unless the route sets its own limit for request bodies, the route inherits the
 // application's limit.
 func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 	contents := b.parts.Contents

@@ -62,7 +62,7 @@ func (p *Plan) Build(conf *settings.Config, parts Parts) (*Built, error) {
 }
 
 // Check finds mistakes in the sites that Build would create. The parameter contents holds the loaded applications; if
-// it is nil, applications are not checked. An error is a *process.ExitError, or lists mistakes in the file.
+// contents is nil, applications are not checked. An error is a *process.ExitError, or lists mistakes in the file.
 func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log func(logfile.Level, string)) error {
 	built, err := p.build(conf, Parts{Contents: contents, Programs: &Programs{}, Log: log})
 	if err != nil {

@@ -134,7 +134,7 @@ func (b *builder) php(h *Host, r *Route) ([]exchange.Mount, error) {
 const phpGrace = 5 * time.Second // how long a shutdown waits until PHP has finished active requests
 
 // fastcgi adds mounts for a FastCGI server. If the key match is set, requests for the matching programs in the root are
-// passed to that server. Otherwise all requests are passed to it.
+// passed to that server. Otherwise all requests are passed to that server.
 func (b *builder) fastcgi(h *Host, r *Route) ([]exchange.Mount, error) {
 	o := r.FastCGI.FastCGIOptions
 	root := r.Root

@@ -30,8 +30,8 @@
 //
 // # Sites
 //
-// readSites decodes the hosts and routes in the configuration file. Build converts them to the []exchange.Site of a
-// server. This part of the package does not depend on Python.
+// readSites decodes the hosts and routes in the configuration file. Build converts the hosts and routes to the
+// []exchange.Site of a server. This part of the package does not depend on Python.
 //
 //   - config.go decodes keys at the top of the file that are not settings.
 //   - host.go defines the tables [[host]] and [[host.route]], with one field for each key. Decoding checks types and

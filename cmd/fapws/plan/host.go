@@ -230,8 +230,8 @@ type kind struct {
 	key   string
 	given func(*Route) bool
 	what  func(*Route) string // the function describes the value of the key for users
-	// The function adds the mounts of the route. It returns an error if the key of this kind has a wrong value, and
-	// passes mistakes in all other keys to builder.wrong.
+	// The function adds the mounts of the route. The function returns an error if the key of this kind has a wrong
+	// value, and passes mistakes in all other keys to builder.wrong.
 	build func(*builder, *Host, *Route) ([]exchange.Mount, error)
 }
 
@@ -291,8 +291,7 @@ const compressKey = "compress"
 
 const maxActiveKey = "max-active"
 
-// filesOfRoot returns the keys about files that a route without a kind has, which apply to the files in the host's
-// root.
+// filesOfRoot returns the keys about files in a route without a kind. These keys apply to the files in the host's root.
 func (r *Route) filesOfRoot() []string {
 	if len(r.given()) > 0 {
 		return nil

@@ -206,7 +206,8 @@ type Upload struct {
 	upload.Options
 }
 
-// defaultUpload is the default size limit of an upload, in bytes. It equals the default in contrib/fapws/_upload.py.
+// defaultUpload is the default size limit of an upload, in bytes. This limit equals the default in
+// contrib/fapws/_upload.py.
 const defaultUpload = 1 << 30
 
 func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {

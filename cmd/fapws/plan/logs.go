@@ -140,7 +140,7 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 const errorFlush = time.Second
 
 // Errors returns a function that writes lines about clients to the error log at path. The result number identifies this
-// log for handlers (exchange.Site.ErrorLogNumber). It is 0 for the error log in the settings.
+// log for handlers (exchange.Site.ErrorLogNumber). The number is 0 for the error log in the settings.
 func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 	if path == "-" || path != off && isErrorLog(l.conf, path) {
 		return l.main.LogClient, 0, nil
@@ -221,7 +221,7 @@ func (l *LogFiles) Close() {
 }
 
 // GiveLogs changes the owner of log files from root to the user of the workers, as nginx does. To rotate the logs, this
-// user also needs write permission for their directory.
+// user also needs write permission for the directory of the log files.
 func GiveLogs(names []string, to *confine.Identity, log *Logger) {
 	for _, name := range names {
 		if err := giveLog(name, to); err != nil {

@@ -39,8 +39,8 @@ type Rules struct {
 	Timeout     time.Duration `key:"timeout" value:"'30s'"`
 }
 
-// TopRules contains the rules that can also be at the top of the configuration file. Hosts inherit these rules from
-// there. All other rules are settings if they are at the top.
+// TopRules contains the rules that can also be at the top of the configuration file. Hosts inherit these rules from the
+// top of the file. All other rules are settings if they are at the top.
 type TopRules struct {
 	HSTS          *HSTS          `key:"hsts" value:"'1y' or { max-age = '1y', subdomains = true }"`
 	Headers       settings.Pairs `key:"headers" value:"{ 'X-Frame-Options' = 'DENY' }"`
@@ -147,7 +147,7 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 }
 
 // limits returns the rate limits for the value of the key rate, or nil if the key is not set. Tables that inherit a
-// limit share it. The parameter at is the table that contains the rules.
+// limit share this limit. The parameter at is the table that contains the rules.
 func (b *builder) limits(at *settings.TOMLTable, rates Rates) (limits []*exchange.RateLimit) {
 	if rates == nil {
 		return nil
