@@ -9,7 +9,7 @@ import (
 
 // Config holds the final value of every setting. Sizes are in bytes.
 //
-// Some settings are stored in embedded types from different packages, such as runtime.Config.
+// Some settings are stored in embedded types of other packages, such as runtime.Config.
 type Config struct {
 	Server runtime.Config `json:"-"` // unused by the supervisor
 

@@ -27,7 +27,7 @@ type TableReader interface {
 //
 //   - is: the kind of the value. The tag contains a word in textKinds, or "expiries" for a list, "age" for a time,
 //     "mode" for permissions of files, "sync" for Upload.Sync, "not" for the opposite of a boolean, "pairs" for a table
-//     of strings as "NAME=value", or "some" for a list that must not be empty. It can also contain "one" and a list of
+//     of strings as "NAME=value", or "some" for a list that must not be empty. The word "one" is followed by a list of
 //     allowed words; the tag same then lists synonyms of these words.
 //   - range: the minimum and the maximum of a number or size; the minimum of a time.
 //   - needs: the key is required; the text describes its value.

@@ -139,7 +139,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 		seen[row.Name] = v
 		if err := row.fromFile(row.value(&s.conf), v, keys[v.Key].as); err != nil {
 			if _, isSwitch := v.Any.(bool); isSwitch && v.Key == "login" {
-				continue // this key is also a rule of the site, whose decoder reports a better error
+				continue // This key is also a rule of a site, and the decoder of sites reports a better error.
 			}
 			wrong = append(wrong, v.Must(err))
 			continue

@@ -35,7 +35,7 @@ type Setting struct {
 	// the values are paths; if a configuration file sets them, they are relative to the directory of the file
 	path  bool
 	kept  bool // a reload does not change the value, because the supervisor keeps it
-	sugar bool // only an alternative form of a different setting; --print-config omits it
+	sugar bool // only an alternative form of another setting; --print-config omits it
 
 	value func(c *Config) *value
 
@@ -100,8 +100,8 @@ func (s *Setting) prepare() {
 	}
 }
 
-// defaultClients returns the default for the setting max-clients. It reserves descriptors for the script, for files
-// that are sent, and for logs, so that accepting a client never reaches the limit of open files.
+// defaultClients returns the default for the setting max-clients. The default reserves descriptors for the script, for
+// files that are sent, and for logs, so that accepting a client never reaches the limit of open files.
 func defaultClients(openFiles uint64) int {
 	const (
 		unknown = 1024

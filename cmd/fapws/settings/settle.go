@@ -169,8 +169,8 @@ func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, erro
 	return own.conf.Server.Sites.MaxBodySize, err
 }
 
-// TakeVenv sets the virtual environment to one that was found although no setting names it. The parameter where
-// describes, for messages, where it was found.
+// TakeVenv sets the virtual environment to a directory that was found although no setting names one. The parameter
+// where describes, for messages, where the directory was found.
 func (s *Settings) TakeVenv(venv, where string) {
 	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, where}
 }
@@ -343,8 +343,8 @@ func (s *Settings) byDev(name string) bool {
 	return false
 }
 
-// checkDev returns an error if clients on different machines can reach an address, because the tracebacks that --dev
-// shows contain code and the values of variables.
+// checkDev returns an error if clients on other machines can reach an address, because the tracebacks that --dev shows
+// contain code and the values of variables.
 func (s *Settings) checkDev(c *Config) error {
 	if !c.Dev || c.DevAnywhere {
 		return nil
