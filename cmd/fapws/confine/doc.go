@@ -8,7 +8,7 @@
 // setgroups, setgid and setuid. Finally, Assume checks in /proc that no thread is root or can become root.
 //
 // Without --user or --allow-root, a process does not start as root. In a container, or if the system has no user except
-// root, it starts and logs a warning (identity.go).
+// root, the process starts and logs a warning (identity.go).
 //
 // # Chroot
 //
@@ -56,8 +56,8 @@
 // # Control groups and memory
 //
 // The file memory.go finds the control groups of this process, in version 1 and version 2 (cgroups(7)). Its functions
-// return the number of processors that this process can use, and the memory limit. Their parameter root is the root
-// directory. They are safe for concurrent use.
+// return the number of processors that this process can use, and the memory limit. The parameter root of these
+// functions is the root directory. The functions are safe for concurrent use.
 //
 // A Trimmer returns memory to the kernel while no client is connected, and after a burst of work.
 package confine

@@ -73,7 +73,7 @@ func cgroupNumber(root fs.FS, name string) int64 {
 }
 
 // UseLittleMemory configures the garbage collector for small machines. After each burst of collections, the function
-// idle is called. If the environment variable GOGC is set, it takes precedence. UseLittleMemory must be called only
+// idle is called. If the environment variable GOGC is set, GOGC takes precedence. UseLittleMemory must be called only
 // once, after the start, because collections during the start free no memory.
 func UseLittleMemory(idle func()) {
 	if os.Getenv("GOGC") != "" {
@@ -305,8 +305,8 @@ func (t *Trimmer) give() {
 }
 
 const (
-	// littlePercent is the usual value for GOGC. It is so small that the Go heap is collected before it reaches 4 MB,
-	// the minimum with Go's default.
+	// littlePercent is the usual value for GOGC. This value is so small that the Go heap is collected before it reaches
+	// 4 MB, the minimum with Go's default.
 	littlePercent = 25
 
 	// busyPercent is the value for GOGC while collections would otherwise follow each other too fast, for example

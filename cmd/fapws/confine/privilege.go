@@ -141,9 +141,9 @@ func (id *Identity) matches(status string, groups bool, permitted uint64) error 
 	return nil
 }
 
-// Borrow sets the groups and the file system identity (setfsuid(2)) of the calling thread to those of id, until the
-// function restore is called. Borrow makes the system calls directly, because the functions in package syscall would
-// change all threads. The caller must be root and must have locked its goroutine to its thread.
+// Borrow sets the groups and the file system identity (setfsuid(2)) of the calling thread to the groups and the user in
+// id, until the function restore is called. Borrow makes the system calls directly, because the functions in package
+// syscall would change all threads. The caller must be root and must have locked its goroutine to its thread.
 func (id *Identity) Borrow() (restore func(), err error) {
 	groups, err := unix.Getgroups()
 	if err != nil {

@@ -38,7 +38,7 @@ var libraries = []string{
 }
 
 // readable lists the paths that Python and the C library may open at any time. It contains /proc, which shows little
-// about processes outside the sandbox, because Landlock treats them like processes owned by a different user.
+// about processes outside the sandbox, because Landlock treats these processes like processes owned by another user.
 var readable = []string{
 	"/proc",
 	"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",

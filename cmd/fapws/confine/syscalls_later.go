@@ -2,6 +2,6 @@
 
 package confine
 
-// olderModeCalls and olderOpenCalls are empty on these architectures, because they have only the system calls in
-// modeCalls and openCalls.
+// olderModeCalls and olderOpenCalls are empty on these architectures, because these architectures have only the system
+// calls in modeCalls and openCalls.
 var olderModeCalls, olderOpenCalls []modeCall
