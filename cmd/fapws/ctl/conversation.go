@@ -21,8 +21,8 @@ const (
 	// connectWithin limits how long a client waits until the server accepts the connection.
 	connectWithin = 2 * time.Second
 
-	// answerWithin limits how long a client waits for the response to a quick command. It is longer than the server's
-	// own time limits, because the machine may be busy.
+	// answerWithin limits how long a client waits for the response to a quick command. This limit is longer than the
+	// server's own time limits, because the machine may be busy.
 	answerWithin = 45 * time.Second
 
 	// lookEvery is the interval at which a waiting client checks that the server is alive.
@@ -57,8 +57,8 @@ func dialWithin(path string, d time.Duration) (*conversation, error) {
 
 const findSocket = "start the server, or name its socket as the server's --ctl-socket does"
 
-// converse connects to a server, sends a request, and returns the conversation and the response. The error can also be
-// an error in the response. If the error is nil, the connection stays open.
+// converse connects to a server, sends a request, and returns the conversation and the response. If the response
+// contains an error, converse returns this error. If the error is nil, the connection stays open.
 func converse(path string, r *request, within time.Duration) (*conversation, Answer, error) {
 	c, err := dialWithin(path, connectWithin)
 	switch {

@@ -39,9 +39,9 @@ svg{display:block;width:100%;height:3rem;stroke:var(--bar);fill:none}
 @media(max-width:34rem){th,td{padding-right:.4rem;font-size:.8rem}.l{min-width:5rem}}
 `
 
-// script requests new data after each event on the channel, and after two seconds without an event. It also shows the
-// results of buttons on the same page. Without JavaScript, the browser reloads the page every few seconds, and each
-// button leads to a separate page.
+// script requests new data after each event on the channel, and after two seconds without an event. With JavaScript,
+// the result of a button appears on the status page itself. Without JavaScript, the browser reloads the page every few
+// seconds, and each button leads to a separate page.
 const script = `(()=>{
 const d=document,m=d.querySelector("main"),o=d.querySelector("#out"),s=d.querySelector("#state");
 let busy=0,looked=0;

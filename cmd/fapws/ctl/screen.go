@@ -19,7 +19,7 @@ const (
 )
 
 // A screen is the output of "fapws ctl top". On a terminal, each new text replaces the previous text. The channel keys
-// receives keystrokes. It is nil unless standard input is the same terminal.
+// receives keystrokes. The channel is nil unless standard input is the same terminal.
 type screen struct {
 	w        io.Writer
 	terminal *os.File // nil if w is not a terminal
