@@ -8,14 +8,14 @@
 // extension modules. In both forms, the program itself initializes Python, on the main thread, when and how it needs
 // to.
 //
-// The alternative to a preloaded library is an extension module that a running Python imports. It has disadvantages:
-// handlers run two frames deeper, the importing script occupies Python's main thread, Python's own handlers receive
-// signals first, and a supervisor keeps an unused Python in memory.
+// The alternative to a preloaded library is an extension module that a running Python imports. This alternative has
+// disadvantages: handlers run two frames deeper, the importing script occupies Python's main thread, Python's own
+// handlers receive signals first, and a supervisor keeps an unused Python in memory.
 //
 // # Exit codes
 //
-// The file exit.go defines the exit codes of fapws and the errors that carry an exit code to the function main. It also
-// limits how long a process may take to end. Start reading at ExitError and ExitReport.
+// The file exit.go defines the exit codes of fapws and the errors that carry an exit code to the function main. The
+// file also limits how long a process may take to end. Start reading at ExitError and ExitReport.
 //
 // # Blocked signals
 //
@@ -30,7 +30,7 @@
 //
 // # Orphans
 //
-// A worker must end if its parent dies. For this purpose, it calls WatchParent once, on the main thread.
+// A worker must end if its parent dies. For this purpose, the worker calls WatchParent once, on the main thread.
 //
 // The kernel sends a signal when the parent dies (PR_SET_PDEATHSIG). The signal handler starts a kernel timer that
 // kills the worker after the graceful timeout (orphan.c).

@@ -8,7 +8,7 @@
 
 static const int controls[] = {SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGTTIN, SIGTTOU};
 
-/* Control signals whose default action must not end or stop the process before it catches them. */
+/* Control signals whose default action must not end or suspend the process before the process catches them. */
 static const int harmless[] = {SIGHUP, SIGTTIN, SIGTTOU};
 
 static const int ending[] = {SIGTERM, SIGINT, SIGQUIT};
