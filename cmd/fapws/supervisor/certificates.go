@@ -41,8 +41,8 @@ type inherited struct {
 }
 
 // open reads the certificates of the settings before any worker is started, so that mistakes are reported at once, by a
-// process that may still be root. The parameters state and left come from the previous program in this process; they
-// are nil if there was none. open returns the files in left that do not belong to k.
+// process that may still be root. The parameters state and left come from the previous program in this process. Both
+// are nil if there was no previous program. open returns the files in left that do not belong to k.
 func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err error) {
 	k.wants = map[string]*certificates.Want{}
 	k.reader.Log, k.reader.Read = k.p.log.Log, k.read
@@ -69,8 +69,9 @@ func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err er
 	return others, nil
 }
 
-// giveStateDirs creates the state directory for the future user of this process, who may lack the right to create it,
-// and passes the directory to the workers. An existing directory is not changed.
+// giveStateDirs creates the state directory for the future user of this process, because this user may lack the right
+// to create the directory. giveStateDirs then passes the directory to the workers. An existing directory is not
+// changed.
 func (k *keyring) giveStateDirs() error {
 	if err := k.p.plan.KeepStateDir(); err != nil {
 		return err
@@ -101,7 +102,7 @@ func (k *keyring) needsRoot(w *certificates.Want) bool {
 	})
 }
 
-// read asks the process with more rights for the file if this process may not read it.
+// read returns the contents of a file. If this process may not read the file, read asks the process with more rights.
 func (k *keyring) read(name string) ([]byte, fs.FileMode, error) {
 	data, mode, err := certificates.ReadFile(name)
 	if errors.Is(err, fs.ErrPermission) && k.root != nil {

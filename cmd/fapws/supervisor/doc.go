@@ -4,16 +4,16 @@
 // reports the settings of the script. The supervisor starts no Python and serves no clients. Under --dev, a worker
 // without an application serves the page about a failed load (control.go).
 //
-// Package command calls Run, on the main goroutine; the functions that it passes to package pool run on that goroutine,
-// too. With --user, workers start as that user, and the supervisor switches to the user after it has bound the
-// addresses. The control socket is created after the first worker has loaded.
+// Package command calls Run, on the main goroutine; the functions that package supervisor passes to package pool run on
+// that goroutine, too. With --user, workers start as that user, and the supervisor switches to the user after it has
+// bound the addresses. The control socket is created after the first worker has loaded.
 //
 // # Private keys
 //
 // A KeyReader reads private keys for a supervisor that has given up root (--user): a separate process stays root and
-// reads files for the supervisor, but only files that were named at its start. So keys that only root may read, such as
-// the keys that certbot writes, can be replaced while the server runs. The process is not started if the user of the
-// server may read the files.
+// reads files for the supervisor, but only files that were named at the start of this process. Keys that only root may
+// read, such as the keys that certbot writes, can therefore be replaced while the server runs. The process is not
+// started if the user of the server may read the files.
 //
 // StartKeyReader is called while the process is root; use a KeyReader on one goroutine at a time. RunKeyReader runs in
 // the separate process, the key reader. The key reader ends with the supervisor and ignores signals of a terminal or a

@@ -56,7 +56,7 @@ func BecomeWorker(what *plan.Plan) error {
 }
 
 // Workers start in the directory where fapws was started, because the command line and the configuration file may
-// contain paths relative to it. If the user may not enter that directory, and the paths of --chdir and the
+// contain paths relative to this directory. If the user may not enter that directory, and the paths of --chdir and the
 // configuration file are absolute, workers start in the directory of --chdir.
 func (p *supervisor) workerFolder() (string, error) {
 	if p.identity == nil {
@@ -126,7 +126,7 @@ func (p *supervisor) attributes() *syscall.SysProcAttr {
 }
 
 // prepareSandbox logs the restrictions that the kernel does not support, and creates the temporary directory of the
-// workers, which is in the environment. If upgraded is true, the previous program has already created it.
+// workers, which is in the environment. If upgraded is true, the previous program has already created this directory.
 func (p *supervisor) prepareSandbox(upgraded bool) error {
 	if !p.conf.Sandboxed() {
 		return os.Unsetenv(confine.SandboxVariable)
