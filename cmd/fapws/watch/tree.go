@@ -142,7 +142,8 @@ func (s stamp) looksLike(o stamp) bool {
 	return s.size == o.size && s.time.Equal(o.time) && s.id == o.id
 }
 
-// same reports whether both stamps are of the same content; false if the file became readable or unreadable.
+// same reports whether both stamps are of the same content. The result is false if the file became readable or
+// unreadable.
 func (s stamp) same(o stamp) bool {
 	if s.size != o.size || s.plain != o.plain {
 		return false

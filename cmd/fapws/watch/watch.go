@@ -24,8 +24,8 @@ type Options struct {
 	Dirs []string
 
 	// Include are patterns of files to watch in addition to AlwaysInclude: *.html, templates/*.txt, or paths. A pattern
-	// without wildcards overrides Exclude. If it has a slash, the file may be outside of Dirs. Symbolic links to the
-	// file and to directories in its path may be replaced.
+	// without wildcards overrides Exclude. If such a pattern contains a slash, the file may be outside of Dirs.
+	// Symbolic links to the file and to directories in its path may be replaced.
 	Include []string
 
 	// Exclude are patterns of files and directories that are not watched, in addition to AlwaysExclude. Virtual
