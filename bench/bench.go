@@ -100,7 +100,7 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 	return who, nil
 }
 
-// If the workload has clients that request /slow, round first takes a sample without them, for comparison.
+// If the workload has clients that request /slow, round first takes a sample without these clients, for comparison.
 func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, error) {
 	switch w.kind {
 	case echoing:
@@ -173,7 +173,8 @@ func (b *bench) idleOf(s *server, w *workload) (sample, error) {
 	if _, err := p.waitReady(w.path); err != nil {
 		return sample{}, err
 	}
-	// Without this pause, memory that the server frees would count for the connections.
+	// Wait until the server has released unused memory. Otherwise, a later release would reduce the measured memory of
+	// the connections.
 	time.Sleep(settleTime)
 	before := p.memory()
 	conns, err := p.openIdle(w.path, idleConnections)

@@ -2,7 +2,7 @@ package main
 
 import "fmt"
 
-// caddyConfig writes a configuration of Caddy without its administration, which answers /hello with a fixed text, or
+// caddyConfig writes a configuration of Caddy without the admin endpoint. Caddy answers /hello with a fixed text, or
 // serves the folder.
 func caddyConfig(port int, w *workload, s *settings) string {
 	lines := []string{"{", "\tadmin off", "\tauto_https off", "\tpersist_config off", "\tskip_install_trust", "\tlog {",

@@ -85,8 +85,8 @@ func (p *process) check(w *workload) error {
 type sample struct {
 	rate     float64
 	p50, p99 time.Duration
-	cpu      time.Duration // CPU time of the server for one request, without PHP
-	php      time.Duration // CPU time of the PHP processes for one request
+	cpu      time.Duration // CPU time that the server uses for a request, without the PHP processes
+	php      time.Duration // CPU time that the PHP processes use for a request
 	memory   int64         // private memory in bytes, after the measurement
 	requests int
 	errors   int
@@ -161,7 +161,7 @@ func (p *process) sit(n int) (stop func()) {
 				request, _ := http.NewRequestWithContext(ctx, "GET", p.url("/slow"), nil)
 				answer, err := client.Do(request)
 				if err != nil {
-					// Do not retry at once after a refusal.
+					// Pause before the next attempt, because the server refuses connections until it listens.
 					select {
 					case <-ctx.Done():
 					case <-time.After(50 * time.Millisecond):

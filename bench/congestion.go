@@ -8,12 +8,12 @@ import (
 
 const congestionFile = "/proc/sys/net/ipv4/tcp_congestion_control"
 
-// By default, fapws does not use BBR for local connections, but the other servers do: the comparison would measure
-// that difference.
+// If the system's default is BBR, all servers but fapws use BBR for local connections, and the benchmark would compare
+// congestion controls.
 const congestionControl = "cubic"
 
-// useCongestionControl must be called before the first server starts. If the privilege is missing, the error names the
-// command to enter.
+// useCongestionControl sets the congestion control of the system, and must be called before the first server starts.
+// Without the necessary privilege, it returns an error with the command to enter.
 func useCongestionControl() (restore func(), err error) {
 	previous, err := os.ReadFile(congestionFile)
 	if err != nil {

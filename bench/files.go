@@ -15,7 +15,7 @@ import (
 
 var fileServers = []string{"threads", "nginx", "caddy", "lighttpd", "apache"}
 
-// slowClients request the file of 1 GiB, and each reads slowPiece ten times a second.
+// slowClients clients request the file of 1 GiB. Each client reads slowPiece bytes ten times a second.
 const (
 	slowClients = 200
 	slowPiece   = 100_000
@@ -127,8 +127,8 @@ func (p *process) slowly(w *workload, length time.Duration) (sample, error) {
 	return s, nil
 }
 
-// ran returns the run time of the tree's current threads from the scheduler, which is more precise than user and system
-// time.
+// ran returns the run time of all threads in a tree of processes, as the kernel's scheduler counts it. This time is
+// more precise than user and system time.
 func (p *process) ran() (sum time.Duration) {
 	for _, id := range p.tree() {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", id))

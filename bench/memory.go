@@ -18,7 +18,7 @@ func controlGroup() (group, limit string) {
 // removeControlGroup must be called after all servers have stopped.
 func removeControlGroup() {
 	group, _ := controlGroup()
-	_ = os.Remove(group) // This fails if no server had limited memory.
+	_ = os.Remove(group) // The directory does not exist if no server had limited memory, so ignore the error.
 }
 
 // limitMemory returns a command that runs command, as root, in a control group with a limit of memory, in bytes.

@@ -44,13 +44,13 @@ func nginxConfig(port int, w *workload, s *settings) string {
 	}
 	lines = append(lines, "  }", "}")
 	if os.Geteuid() == 0 {
-		// The default user may not read the build folder.
+		// nginx's default user has no permission to read the build folder.
 		lines = append([]string{"user root;"}, lines...)
 	}
 	return s.write("nginx.conf", lines)
 }
 
-// nginx gets the cipher that crypto/tls prefers.
+// Use the cipher that crypto/tls prefers, so that nginx and fapws encrypt with the same cipher.
 func nginxListens(w *workload, s *settings) string {
 	if !w.tls {
 		return ";"

@@ -18,7 +18,7 @@ func phpConfig(s *settings) string {
 	})
 }
 
-// phpBeside returns a command that starts first PHP and then a server, for servers that do not start PHP themselves.
+// phpBeside is for servers that do not start PHP themselves. It returns a command that starts PHP and then the server.
 func phpBeside(s *settings) []string {
 	preparePHP(s)
 	os.Remove(phpSocket(s))

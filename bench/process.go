@@ -180,7 +180,7 @@ func statFields(file string) []string {
 
 func (p *process) cpu() time.Duration { return p.cpuOf("") }
 
-// program "" means all processes of the tree.
+// If program is "", all processes of the tree count.
 func (p *process) cpuOf(program string) time.Duration {
 	ticks := 0
 	for _, id := range p.tree() {
@@ -221,6 +221,6 @@ func raiseFileLimit() error {
 		return err
 	}
 	limit.Cur = limit.Max
-	// Go restores the original limit for children unless it is set explicitly.
+	// Set the limit explicitly. Otherwise, Go restores the original limit for child processes.
 	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }

@@ -73,7 +73,8 @@ func (p program) version() string {
 	return upstream(string(out))
 }
 
-// upstream returns the part of a version of Debian that is not Debian's: 1.2 of 1:1.2+dfsg-3 (deb-version(7)).
+// upstream returns the version of the original program from the version of its Debian package: 1.2 for 1:1.2+dfsg-3
+// (deb-version(7)).
 func upstream(version string) string {
 	if _, rest, found := strings.Cut(version, ":"); found {
 		version = rest

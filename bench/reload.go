@@ -40,7 +40,8 @@ func (b *bench) reloadsOf(s *server, w *workload) (sample, error) {
 			return sample{}, err
 		}
 		time.Sleep(reloadEvery)
-		// Without a reload, no request would fail either, so the measurement needs new workers.
+		// Check that there are new workers. Without a reload, no request could fail, and the measurement would be
+		// worthless.
 		if !slices.ContainsFunc(p.tree()[1:], func(id int) bool { return slices.Contains(before, id) }) {
 			reloads++
 		}
@@ -52,8 +53,8 @@ func (b *bench) reloadsOf(s *server, w *workload) (sample, error) {
 	return sample{rate: float64(requests) / length.Seconds(), requests: requests, errors: failed, reloads: reloads}, nil
 }
 
-// The clients of constantLoad send requests without a break. Every second client opens a connection for each request,
-// the other clients keep their connection until the server announces its end.
+// The clients of constantLoad send requests without a break. Every second client opens a new connection for each
+// request. The other clients keep their connection until the server announces that it will close.
 type constantLoad struct {
 	clients          sync.WaitGroup
 	ended            atomic.Bool
@@ -87,8 +88,8 @@ func (l *constantLoad) stop() (requests, failed int) {
 	return int(l.requests.Load()), int(l.failed.Load())
 }
 
-// strictClient sends requests on one connection at a time. Unlike http.Client it never retries: a kept connection that
-// the server closes unannounced is a failure.
+// strictClient sends requests on one connection at a time. Unlike http.Client it never retries: it counts a failure if
+// the server closes a kept connection without announcing this.
 type strictClient struct {
 	process  *process
 	workload *workload

@@ -75,8 +75,8 @@ var servers = []*server{
 	fapwsWith("inline+metrics", watched, "--threads", "0", "--status", "/_fapws"),
 	fapwsWith("inline+traces", watched, "--threads", "0", "--status", "/_fapws", "--trace"),
 	{
-		// With one process, a connection for each request is fastest: uWSGI's keep-alive (http11-socket) serves one
-		// connection until it closes.
+		// With one process, uWSGI is fastest with a new connection for each request. With keep-alive (http11-socket),
+		// the process would serve one connection until the connection closes.
 		name: "uwsgi", paths: wsgi, needs: fromPyPI("uwsgi"),
 		command: func(port int, w *workload, s *settings) []string {
 			line := []string{inVenv("uwsgi"), "--http-socket", address(port), "--listen", "128", "--disable-logging",
@@ -175,7 +175,7 @@ var servers = []*server{
 	},
 }
 
-// extension is a server that is a Python module, compiled from its source.
+// extension is a server that is a Python module in C. It is compiled from its source.
 func extension(name string) *server {
 	return &server{
 		name: name, paths: single, needs: fromPyPI(name),

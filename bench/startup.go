@@ -86,8 +86,8 @@ func askOnce(port int, request []byte) error {
 		return err
 	}
 	defer unix.Close(fd)
-	// Use an address that differs from the server's: otherwise one of many attempts would use the server's port, and
-	// connect to itself.
+	// Connect from a different address than the server's. Otherwise, the kernel could give the server's port to one of
+	// the many attempts, which would then connect to itself.
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func askOnce(port int, request []byte) error {
 	}
 	answer := make([]byte, 4096)
 	n, err := unix.Read(fd, answer)
-	for err == unix.EINTR { // Signals of Go's runtime cause EINTR.
+	for err == unix.EINTR { // Retry after EINTR, which signals of Go's runtime cause.
 		n, err = unix.Read(fd, answer)
 	}
 	if err != nil {

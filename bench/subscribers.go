@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The workload subscribers: clients of server-sent events (HTML §9.2) with one connection each wait for events that all
-// receive.
+// The workload "subscribers": each client has one connection for server-sent events (HTML §9.2), and all clients
+// receive each event.
 
 const (
 	idleFor      = 5 * time.Second
@@ -31,7 +31,7 @@ func (p *process) listen(path string) (*subscriber, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer conn.Close() // the duplicate of the descriptor stays open
+	defer conn.Close() // closes only this object; the duplicate of its descriptor stays open
 	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n\r\n", path, address(p.port))
 	var got []byte
@@ -166,7 +166,7 @@ func (b *bench) subscribersOf(s *server, w *workload) (taken sample, err error) 
 		return sample{}, err
 	}
 	client := &http.Client{Timeout: 20 * time.Second}
-	// The first subscriber has additional costs that must not count for the others.
+	// Start measuring after the first subscriber, because the server allocates some memory only once.
 	first, err := p.listenAll(w.path, 1)
 	defer func() { hangUp(first) }()
 	if err != nil {
@@ -213,7 +213,7 @@ func (b *bench) subscribersOf(s *server, w *workload) (taken sample, err error) 
 	slices.Sort(took)
 	taken.took = took[len(took)/2]
 
-	// The subscribers do not read meanwhile, because their work does not count for the server.
+	// The subscribers do not read meanwhile, so that they use no CPU during the measurement.
 	published := 0
 	times, err := p.ask(w, publishTimes*publishEvery, func() error {
 		published++

@@ -11,7 +11,7 @@ type target struct {
 	title    string
 	workload string
 	value    func(sample) float64
-	// the servers with which fapws is compared; the best of them counts.
+	// the servers with which fapws is compared; the comparison uses the best of these servers
 	against []string
 	compare func(mine, other float64) float64
 	atMost  bool
@@ -22,8 +22,8 @@ type target struct {
 
 const notJudged = -1
 
-// peers are the usual servers of frameworks. uvicorn is the server for ASGI; bjoern and fastwsgi are the fastest for
-// WSGI.
+// peers are the servers that are usual for frameworks: uvicorn for ASGI, and bjoern and fastwsgi, the fastest servers
+// for WSGI.
 var (
 	peers    = []string{"gunicorn", "uwsgi", "granian"}
 	uvicorn  = []string{"uvicorn"}

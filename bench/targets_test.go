@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// The machine is twice as slow in the second of two rounds: ratios of medians would differ from the ratio of each
-// round.
+// The machine is half as fast in the second of two rounds. The ratio of the medians would therefore differ from the
+// ratio in each round.
 func TestTargetsCompareRatiosOfEachRound(t *testing.T) {
 	micros := func(n int) []sample {
 		return []sample{{cpu: time.Duration(n) * time.Microsecond, rate: 1e6 / float64(n)},

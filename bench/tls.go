@@ -27,8 +27,9 @@ import (
 
 var tlsServers = []string{"threads", "inline", "nginx", "caddy", "nethttp"}
 
-// tlsClient trusts the certificate of this run. tlsClient offers one group, which all servers implement in assembly: by
-// default, crypto/tls would negotiate ML-KEM with fapws, but not with an older OpenSSL.
+// tlsClient trusts the certificate of this run. tlsClient offers only one group for the key exchange, which all servers
+// implement in assembly. By default, crypto/tls would negotiate ML-KEM with fapws, but a cheaper group with servers
+// that use an older OpenSSL.
 var tlsClient = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13,
 	CurvePreferences: []tls.CurveID{tls.CurveP256}}
 

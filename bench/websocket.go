@@ -86,7 +86,8 @@ func closeAll(sockets []*socket) {
 	}
 }
 
-// send sends a unique text in one masked frame (RFC 6455 §5.2), which a socket takes at once.
+// send sends a unique text in one masked frame (RFC 6455 §5.2). The frame is so short that one write to the socket is
+// enough.
 func (s *socket) send() error {
 	s.number++
 	const letters = "abcdefghijklmnopqrstuvwxyz012345"
@@ -129,7 +130,7 @@ func (s *socket) receive() (whole bool, err error) {
 		switch {
 		case s.in[1] > 125:
 			return false, fmt.Errorf("a frame with the length byte %#x", s.in[1])
-		// This is a ping, which may stay unanswered during a measurement.
+		// Ignore a ping, which the client need not answer during a short measurement.
 		case opcode == 0x89:
 			s.in = slices.Delete(s.in, 0, 2+len(frame))
 			continue
@@ -224,7 +225,7 @@ func (b *bench) socketsOf(s *server, w *workload) (sample, error) {
 	if _, err := p.waitReady("/hello"); err != nil {
 		return sample{}, err
 	}
-	// The first WebSocket has additional costs that must not count for the others.
+	// Start measuring after the first WebSocket, because the server allocates some memory only once.
 	first, err := p.upgradeAll(w.path, 1)
 	defer closeAll(first)
 	if err != nil {

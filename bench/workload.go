@@ -9,9 +9,9 @@ type kind int
 
 const (
 	load    kind = iota // wrk sends requests as fast as possible
-	startup             // from the start of the process to its first response
+	startup             // time from the start of the process to its first response
 	idle                // memory of idle connections
-	reload              // failed requests while HUP is sent every second
+	reload              // failed requests while the server gets the signal HUP every second
 	slowly              // slow clients of a large file
 	echoing
 	sockets     // memory of many WebSockets

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// varying replaces the parts of the output that are different each time.
+// varying replaces the parts of a command's output that differ between runs, such as times.
 var varying = []struct {
 	pattern *regexp.Regexp
 	same    string

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// The names are files, identifiers, flags and commands in backquotes.
+// The test checks names in backquotes: files, identifiers, flags and commands.
 func TestNamesOnPagesAboutTheCodeExist(t *testing.T) {
 	s := readSources(t)
 	for _, page := range []string{"../ARCHITECTURE.md", "../CONTRIBUTING.md"} {
@@ -238,8 +238,8 @@ func (s *sources) hasPath(name string) bool {
 	return slices.ContainsFunc(s.paths, regexp.MustCompile("(^|/)"+pattern+"$").MatchString)
 }
 
-// hasIdentifier reports whether all parts of a name exist, and what follows a package or an exported type is declared
-// there.
+// hasIdentifier reports whether all parts of a name exist. A part that follows a package or an exported type must be
+// declared in this package or type.
 func (s *sources) hasIdentifier(name string) bool {
 	parts := strings.Split(name, ".")
 	for i, part := range parts {

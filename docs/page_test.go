@@ -12,7 +12,7 @@ type block struct {
 	page string
 	line int
 	lang string
-	// Relative name of the file with this content, or "".
+	// name of the file with this content, relative to the page's directory, or ""
 	file string
 	text string
 }
@@ -37,7 +37,8 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// blocks returns the fenced blocks of a page. The word after the type of a block is the name of a file.
+// blocks returns the fenced code blocks of a page. After ```, a block has its type and, for the content of a file, the
+// file's name.
 func blocks(page, text string) (found []block, err error) {
 	var open *block
 	for i, line := range strings.Split(text, "\n") {

@@ -11,8 +11,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// languages lists the types of blocks. Blocks of type text, such as lists of files, and py, for pieces of Python, are
-// not used by the tests.
+// languages lists the types of code blocks. The tests ignore blocks of type text, such as lists of files, and of type
+// py, which contain parts of Python scripts.
 var languages = []string{"console", "python", "toml", "html", "ini", "sh", "text", "py"}
 
 func TestPagesWorkAsWritten(t *testing.T) {
@@ -77,7 +77,7 @@ func isUsed(file string, later []block) bool {
 	})
 }
 
-// check runs fapws check for a file that no command of the page uses.
+// check runs "fapws check" for a file if no command of the page uses the file.
 func (term *terminal) check(b block) {
 	switch filepath.Ext(b.file) {
 	case ".py":

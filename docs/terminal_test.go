@@ -40,7 +40,7 @@ func newTerminal(t *testing.T) *terminal {
 			t.Fatal(err)
 		}
 	}
-	// The Python of fapws, which has the frameworks, may not be the first on PATH.
+	// Put the Python that fapws was built for first on PATH, because it has the frameworks.
 	if err := os.Symlink(fapwstest.Python, filepath.Join(home, "bin", "python3")); err != nil {
 		t.Fatal(err)
 	}
@@ -131,11 +131,10 @@ func serves(typed string) bool {
 	return true
 }
 
-// typed runs a command and compares its output with the output on the page. A server runs until another server is
-// started, unless the command ends with "&", or until the end of the page. Other commands that end with "&" continue
-// until the end of the page; commands that run meanwhile are repeated until they show the output of the page. A command
-// without output on the page must write nothing. If the page does not show the beginning of the output, the exit status
-// of the command counts.
+// typed runs a command and compares its output with the output on the page. A server without "&" runs until the page
+// starts another server or ends. A command with "&" continues until the end of the page. While such a command runs,
+// each later command is repeated until its output equals the output on the page. A command without output on the page
+// must write nothing. If the page does not show the beginning of the output, the exit status of the command counts.
 func (term *terminal) typed(c command) {
 	term.t.Helper()
 	text, stays := strings.CutSuffix(strings.TrimSpace(c.typed), "&")
@@ -163,7 +162,7 @@ func (term *terminal) typed(c command) {
 	}
 }
 
-// carryOut runs a command that ends, and returns its failure, or "".
+// carryOut runs a command that is not a server. It returns a description of the failure, or "".
 func (term *terminal) carryOut(c command, text string) (problem string) {
 	p, _ := term.start(text, false)
 	select {
@@ -182,8 +181,8 @@ func (term *terminal) carryOut(c command, text string) (problem string) {
 	return ""
 }
 
-// serve starts a server and waits until it is ready and has written the output on the page, or has ended as on the
-// page.
+// serve starts a server. It waits until the server is ready and has written the output on the page, or until the server
+// has ended with this output.
 func (term *terminal) serve(c command, text string) {
 	term.t.Helper()
 	p, ready := term.start(text, true)

@@ -1,7 +1,7 @@
 // Package docs holds the pages of the documentation, which fapws help prints. The tests of package docs do what the
-// pages show: blocks with the name of a file are written, applications and configuration files among them are checked
-// by fapws, and the commands in blocks of type console are run, and must print the output on the page. The tests run
-// the built executable (FAPWS_BIN, default ../build/fapws).
+// pages show. They write each block that has a file name into this file, check applications and configuration files by
+// "fapws check", and run the commands in blocks of type console. The commands must print the output on the page. The
+// tests run the built executable (FAPWS_BIN, default ../build/fapws).
 package docs
 
 import (

@@ -41,7 +41,7 @@ func TestQuotedMessagesExist(t *testing.T) {
 	}
 }
 
-// hasTexts reports whether source contains text, or up to n pieces of text.
+// hasTexts reports whether source contains text as a whole, or in up to n pieces.
 func hasTexts(source, text string, n int) bool {
 	text = strings.Trim(text, " :-")
 	if strings.Contains(source, text) {

@@ -1,6 +1,6 @@
 """The applications of the benchmarks: PATHS for fapws, `application` for WSGI servers.
 
-Both run the same handlers, which do only the work of their names.
+PATHS and `application` run the same handlers. Each handler does only what its name says.
 """
 
 import json
@@ -22,7 +22,7 @@ def hello(environ, start_response):
 
 
 def json_answer(environ, start_response):
-    """Answers with JSON, and sets five fields in addition to Content-Length."""
+    """Responds with JSON, and sets five header fields in addition to Content-Length."""
     body = json.dumps({"message": "Hello, World!"}).encode()
     start_response("200 OK", [
         ("Content-Type", "application/json"),
@@ -54,7 +54,7 @@ def generator(environ, start_response):
 
 
 def file(environ, start_response):
-    """Sends the file through WSGI, for servers without static files."""
+    """Sends the file through WSGI, for servers that cannot serve static files themselves."""
     start_response("200 OK", BINARY + [("Content-Length", str(1 << 20))])
     return environ["wsgi.file_wrapper"](open(FILE, "rb"))
 

@@ -1,7 +1,7 @@
 """Measures the frameworks of this folder without a server: bare.py [SECONDS] prints the CPU time of a call of each
 application.
 
-A call has the input of a GET request of curl: a new environ, or a new scope. The smallest of five samples counts.
+Each call gets a new environ or scope, like that of a GET request from curl. The result is the smallest of five samples.
 """
 import asyncio
 import importlib

@@ -1,7 +1,6 @@
 """Hello world with Django, in one file and without debug.
 
-Of the middlewares that `startproject` lists, it has only CommonMiddleware, which sets Content-Length, so that every
-server can keep connections.
+The only middleware is CommonMiddleware. It sets Content-Length, so that every server can keep connections open.
 """
 
 from django.conf import settings

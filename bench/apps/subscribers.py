@@ -1,4 +1,4 @@
-"""Subscribers to a channel, a page that publishes, and another page."""
+"""An entry for subscribers to a channel, a handler that publishes an event, and a plain page."""
 from fapws import channel, publish
 
 CHANNEL_SUBSCRIBERS_PER_ADDRESS = 1000000

@@ -1,6 +1,6 @@
-// Command baregnet is the limit that the benchmarks compare with: a gnet server with one loop which sends a fixed
-// answer for each complete request. The gnet server parses only the end of the head and Content-Length. Pipelined
-// requests are answered in one write.
+// Command baregnet is the upper limit with which the benchmarks compare fapws: a gnet server with one loop, which sends
+// a fixed response to each complete request. The server looks only for the end of the request head and for
+// Content-Length. It sends the responses to pipelined requests in one write.
 //
 // Usage: baregnet ADDRESS [CERTIFICATE KEY]
 package main
@@ -18,8 +18,8 @@ import (
 	"github.com/panjf2000/gnet/v2/pkg/logging"
 )
 
-// The answers have the fields and bodies that fapws sends for bench/apps/app.py: both servers write the same number of
-// bytes.
+// The responses have the same fields and bodies as those of fapws for bench/apps/app.py, so both servers write the same
+// number of bytes.
 const (
 	common = "HTTP/1.1 200 OK\r\nServer: fapws\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
 
@@ -62,7 +62,7 @@ func (s *server) OnTraffic(c gnet.Conn) gnet.Action {
 		used += len(head) + len(body)
 	}
 	s.scratch = out[:0]
-	if used > 0 { // For gnet, 0 would mean all bytes.
+	if used > 0 { // Return early, because gnet would discard all bytes for the number 0.
 		_, _ = c.Discard(used)
 	}
 	if len(out) > 0 {

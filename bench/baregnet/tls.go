@@ -33,7 +33,7 @@ func (s *secureServer) OnClose(c gnet.Conn, _ error) gnet.Action {
 	return gnet.None
 }
 
-// OnTraffic answers the requests of every complete record that has arrived, none of which may be divided between
+// OnTraffic answers the requests in every complete TLS record that has arrived. A request must not be divided between
 // records.
 func (s *secureServer) OnTraffic(c gnet.Conn) gnet.Action {
 	w := c.Context().(*wire)
@@ -74,7 +74,7 @@ func (s *secureServer) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-// wire is the net.Conn of crypto/tls. wire belongs to the goroutine during the handshake, and then to the loop.
+// A wire is the net.Conn on which crypto/tls runs. The goroutine of the handshake owns it first, and then the loop.
 type wire struct {
 	// the embedded Conn is nil, because crypto/tls calls no other methods.
 	net.Conn
@@ -89,7 +89,8 @@ type wire struct {
 	ended   bool
 }
 
-// errNotYet is temporary, so crypto/tls keeps the beginning of a record and continues later.
+// errNotYet says that a TLS record is incomplete. The error is temporary, so crypto/tls keeps the beginning of the
+// record and continues later.
 var errNotYet net.Error = notYet{}
 
 type notYet struct{}

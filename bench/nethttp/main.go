@@ -1,4 +1,5 @@
-// Command nethttp answers with a fixed text over TLS, with Go's net/http, for comparison with a plain program in Go.
+// Command nethttp is a plain Go program that serves a fixed text over TLS with net/http. The benchmarks compare fapws
+// with it.
 //
 // usage: nethttp ADDR CERTIFICATE KEY
 package main

@@ -200,7 +200,7 @@ func row(out *strings.Builder, cells []string) {
 	fmt.Fprintf(out, "| %s |\n", strings.Join(cells, " | "))
 }
 
-// summary is a table with a line for each of the workloads under load: fapws and the best of the others.
+// summary is a table with a line for each of the workloads. A line compares fapws with the best other server.
 func (p *page) summary(workloads ...string) string {
 	var out strings.Builder
 	row(&out, []string{"", "fapws, requests/s", "the best other server", "ratio",
@@ -227,7 +227,7 @@ func (p *page) summary(workloads ...string) string {
 	return strings.TrimSuffix(out.String(), "\n")
 }
 
-// device is a table of fapws with little memory.
+// device is a table with measurements of fapws in a control group with little memory.
 func (p *page) device(workloads ...string) (string, error) {
 	var out strings.Builder
 	row(&out, []string{"", "requests/s", "lowest to highest", "p50", "p99", "memory"})
@@ -253,10 +253,10 @@ func (w *Workload) bestOther(m measure) *Server {
 	return nil
 }
 
-// pythonPass is not a server: the command measures the start of Python alone.
+// pythonPass is the name of a command that only starts Python and ends. It is not a server.
 const pythonPass = "python3 -c pass"
 
-// noise is the largest difference that is not significant.
+// noise is the largest relative difference between two measurements that is not significant.
 const noise = 0.03
 
 // better lists the measurements in which a server is better than fapws.
@@ -305,7 +305,7 @@ func (p *page) versions() string {
 	return strings.Join(all, ", ")
 }
 
-// rounds says how each figure was measured.
+// rounds is a sentence about the number and the length of the measurements.
 func (p *page) rounds() string {
 	var kinds []string
 	names := map[string][]string{}
@@ -342,7 +342,7 @@ func (p *page) load() string {
 	return text
 }
 
-// mostStolen returns the largest share of the CPUs that other machines used during a measurement.
+// mostStolen returns the largest share of the CPUs that the hypervisor gave to other machines during a measurement.
 func (p *page) mostStolen() (most float64) {
 	for _, w := range p.Workloads {
 		for _, server := range w.Servers {

@@ -89,7 +89,7 @@ func (g *group) draw(out *bytes.Buffer, y int) int {
 			class = "own"
 		}
 		if longest > 0 {
-			width = max(1, room*b.value/longest) // Each bar is at least a line.
+			width = max(1, room*b.value/longest) // Make each bar wide enough to be visible as a line.
 			low, high = room*b.low/longest, max(1, room*b.high/longest)
 		}
 		base := y + rowHeight/2 + 5
@@ -109,6 +109,6 @@ func textAt(out *bytes.Buffer, class string, x, y int, text string) {
 
 func escape(text string) string {
 	var out bytes.Buffer
-	_ = xml.EscapeText(&out, []byte(text)) // A buffer never returns an error.
+	_ = xml.EscapeText(&out, []byte(text)) // Ignore the error, because a bytes.Buffer never returns one.
 	return out.String()
 }
