@@ -99,9 +99,9 @@ static int disconnect(asgi_exchange *x, PyObject **message) {
 /* After the client's close frame, the application can still send replies to messages that preceded the close frame. The
  * event loop sends these replies before its own close frame, or drops them. The application receives the close frame
  * after those messages. Until then, send() must not raise an exception: otherwise the application would end, and the
- * remaining messages would be lost. An application that only calls send() never receives the close frame, so send()
- * raises LAST_WORDS_NS after the close frame. After the connection was closed, send() never waits for the client, so
- * the number of messages is limited as well. */
+ * remaining messages would be lost. An application that only calls send() never receives the close frame. Therefore
+ * send() raises an exception when LAST_WORDS_NS have passed since the close frame. After the connection was closed,
+ * send() never waits for the client, so the number of messages is limited as well. */
 int asgi_has_left(asgi_exchange *x) {
   if (x->gone || !x->rec) return x->gone;
   uint64_t closed = __atomic_load_n(&x->rec->inputs.closed_ns, __ATOMIC_SEQ_CST);

@@ -177,7 +177,7 @@ static void say_object(int log, const core_record *rec, const char *level, PyObj
   const char *name = type ? ((PyTypeObject *)type)->tp_name : "";
   texts[CORE_TYPE] = (core_bytes){name, (uint32_t)strlen(name)}; /* if parts is NULL */
   for (int i = 0; parts && i < 3; i++) texts[CORE_TYPE + i] = utf8(PyTuple_GET_ITEM(parts, i), &held[2 + i]);
-  int empty = !texts[CORE_MESSAGE].len && !type; /* print(file=environ["wsgi.errors"]) */
+  int empty = !texts[CORE_MESSAGE].len && !type; /* as after print(file=environ["wsgi.errors"]) */
   size_t size = core_object_size(texts);
   char *object = empty ? NULL : malloc(size);
   if (object) {

@@ -13,7 +13,7 @@
 
 int core_counts_waits;
 
-static int64_t bounds[CORE_BUCKETS_MAX]; /* does not change after core_counts_waits is set */
+static int64_t bounds[CORE_BUCKETS_MAX];
 static int buckets;
 static core_durations queue_wait, gil_wait;
 static int waiting; /* atomic: number of threads in core_take_gil_counted */

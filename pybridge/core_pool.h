@@ -243,8 +243,8 @@ void core_cond_init(pthread_cond_t *c);
  * thread that core_wake_thread has selected. */
 void core_lock(void);
 void core_unlock(void);
-/* Wait until c is signalled. core_wait_until returns 0 if the time until (in ns, like core_now_ns) has passed before,
- * otherwise 1; the caller must hold the mutex. */
+/* Wait until c is signalled. core_wait_until returns 1 if c was signalled, or 0 if the time until (in ns, like
+ * core_now_ns) passed first; the caller must hold the mutex. */
 void core_wait(pthread_cond_t *c);
 int core_wait_until(pthread_cond_t *c, uint64_t until);
 /* If t is idle, ends its idle state, and selects t to be woken when the mutex is released; the caller must hold the

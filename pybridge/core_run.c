@@ -29,8 +29,8 @@ void core_begin_timing(core_timing *x, core_mount *m) {
   /* Most calls of a quick handler are not timed, because reading the clock would make the calls noticeably slower. */
   uint64_t usual = core_run_ns(m);
   x->timed = usual > CORE_QUICK_NS || (count_call(m) & 15) == 0;
-  /* For slow handlers, also checks whether they wait during the call or only compute. A second thread helps only if
-   * they wait, because the GIL permits one thread to compute. */
+  /* A second thread helps only if slow handlers wait, because the GIL permits one thread to compute. Therefore waits
+   * are counted for slow handlers. */
   x->watched = usual > CORE_SLOW_NS;
   x->waits = x->watched ? waits() : 0;
   x->began = x->timed ? core_now_ns() : 0;
@@ -74,7 +74,6 @@ void core_run(core_thread *t, core_record *rec) {
     core_kind_of(rec)->run_inputs(t, rec);
   else
     core_kind_of(rec)->resume(t, rec);
-  /* If the response is complete, wsgi_drop has already cleared the member current. */
   __atomic_store_n(&t->current, NULL, __ATOMIC_RELAXED);
   if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
 }

@@ -16,7 +16,7 @@ static PyObject *pass_to_go(int sig) {
 }
 
 /* Python's handler for SIGTERM and SIGINT before the application sets its own handler. signal.getsignal and
- * signal.signal return it, so that a handler of the application can call it to stop the server. */
+ * signal.signal return this handler, so that the application's own handler can call it to stop the server. */
 static PyObject *stop_server(PyObject *self, PyObject *args) {
   PyObject *sig = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : NULL;
   return pass_to_go(sig && PyLong_Check(sig) && PyLong_AsLong(sig) == SIGINT ? SIGINT : SIGTERM);

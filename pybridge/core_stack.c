@@ -149,9 +149,9 @@ int core_is_at_console(void) {
 }
 
 /* The signal that interrupts an overdue handler in inline mode, or 0. While a thread waits in Lock.acquire, sleep or
- * recv, it does not notice an exception that a different thread has set for it. In inline mode handlers run on Python's
- * main thread, where a signal interrupts the wait, and the exception of the Python handler for the signal ends the
- * call. */
+ * recv, it does not notice an exception that a different thread has set for it. In inline mode, handlers run on
+ * Python's main thread. There a signal interrupts the wait, and the exception that the Python handler of the signal
+ * raises ends the call. */
 static int timeout_signal;
 
 /* Handles the signal on Python's main thread. The job for which the signal was sent can have ended already. */

@@ -138,7 +138,6 @@ static void thread_loop(core_thread *t) {
   core_this_thread = t;
   core_lock();
   while (!t->retire) {
-    /* More than P.max threads can count: a thread that did not count during its job counts again after the job. */
     int surplus = core_counted_threads() > P.max && t->index && !t->streams && !t->inbox.first;
     core_record *rec = surplus ? NULL : take(t);
     int check = t->index == 0 && P.check_signals, collect = t->collect;

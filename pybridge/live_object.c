@@ -8,7 +8,7 @@
 #define P core_the_pool
 /* Maximum bytes of messages that wait for a client in modes in which send() must not wait. */
 #define UNPACED_BYTES (4 << 20)
-#define BEHIND_BYTES (1 << 20) /* a broadcast closes the WebSocket of a client for which more bytes wait */
+#define BEHIND_BYTES (1 << 20) /* if more bytes wait for a client, a broadcast closes its WebSocket */
 
 live_ws_object *live_ws_new(core_record *rec) {
   live_ws_object *ws = (live_ws_object *)live_WebSocketConnection_Type.tp_alloc(&live_WebSocketConnection_Type, 0);

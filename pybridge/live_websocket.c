@@ -105,7 +105,7 @@ static void on_message(core_thread *t, live_ws_object *ws, const core_input *in)
 
 static core_input *next_input(core_record *rec) {
   core_input *in;
-  CORE_BEGIN_HOLD(rec->run.ws); /* a different thread can search for the close frame in the list */
+  CORE_BEGIN_HOLD(rec->run.ws); /* a different thread can be searching this list for a close frame */
   if (!rec->run.batch) {
     core_lock();
     rec->run.batch = core_take_inputs(rec);

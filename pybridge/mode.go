@@ -20,8 +20,8 @@ type mode interface {
 	place() string
 	expired(h *Handler)
 	// raise takes the GIL, and raises an exception in the handler of t, which has timed out. The result how is 0 if the
-	// handler does not run, otherwise s has its stack. The result note is text to add to the log line about t, or "" to
-	// write no line.
+	// handler does not run. Otherwise s contains the stack of the handler. The result note is text to add to the log
+	// line about t, or "" to write no line.
 	raise(t *task) (how C.int, s C.core_snapshot, note string)
 	// stuck returns a text with the reason why t counts as stuck after a grace period that started at the time began,
 	// or "" if t has ended.

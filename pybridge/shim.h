@@ -532,7 +532,7 @@ typedef struct {
   int aside;
   int waiting;         /* number of threads that have taken a request and wait for the GIL */
   uint64_t first_ns;   /* time for which the first queued request has waited; 0 if a thread is idle */
-  uint64_t stalled_ns; /* for this time, requests have waited and no thread has taken any */
+  uint64_t stalled_ns; /* how long requests have waited without any thread taking one */
   int queued;
   const core_durations *queue_wait; /* times from the arrival of a request until its handler begins */
   const core_durations *gil_wait;   /* times for which a thread has waited for the GIL before a handler */

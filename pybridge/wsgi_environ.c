@@ -1,7 +1,7 @@
 /* Makes environ (PEP 3333, RFC 3875), in most cases by copying a dict.
  *
- * Strings are latin-1 (PEP 3333, "Unicode Issues"). The field Proxy (httpoxy) is dropped, and each field with an
- * underscore in its name, because applications would confuse it with the field that has a hyphen instead. */
+ * Strings are latin-1 (PEP 3333, "Unicode Issues"). The field Proxy is dropped (httpoxy). A field with an underscore in
+ * its name is dropped as well, because applications would confuse it with the field that has a hyphen instead. */
 #include "wsgi.h"
 
 #include <string.h>

@@ -236,7 +236,7 @@ static int known_line(wsgi_start_object *s, PyObject *name, PyObject *value, uns
   if (lines[slot].is_type && s->has_type) return 0;
   if (reserve(s, LINE_BYTES) < 0) return -1;
   s->has_type |= lines[slot].is_type;
-  memcpy(s->buf + s->len, lines[slot].line, LINE_BYTES); /* the size is constant, so the compiler emits a few moves */
+  memcpy(s->buf + s->len, lines[slot].line, LINE_BYTES);
   s->len += lines[slot].len;
   return 1;
 }
