@@ -175,7 +175,7 @@ func reset(c *wstest.Client) {
 	tcp.Close()
 }
 
-// The server retires while messages to a group wait, without blocking the loop by sending them.
+// If messages to a group wait when the server retires, sending the messages does not block the loop.
 func TestWaitingMessagesPrecedeTheHandoverOfASocket(t *testing.T) {
 	t.Parallel()
 	const clients, messages = 50, 20000

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// After large records, crypto/tls keeps a buffer for a further record.
+// After large records, crypto/tls keeps its buffer for the next record.
 func TestIdleTLSConnectionsAreSmall(t *testing.T) {
 	cert, _ := certtest.Localhost()
 	s := serve(t, Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})
