@@ -136,7 +136,7 @@ func (l *Login) account(user string) loginAccount {
 }
 
 // maxCookies limits how many cookies with the same name are checked, because each check computes a MAC. A page of
-// another host in the same domain can set cookies with this name, too, and the browser may send these first.
+// another host in the same domain can set cookies with the same name, and the browser may send such cookies first.
 const maxCookies = 64
 
 // cookieName returns the name of the session cookie, or of the form's cookie if suffix is "-form". Browsers accept a
