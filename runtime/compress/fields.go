@@ -90,7 +90,7 @@ func codedFields(fields []byte, c coding.Coding) []byte {
 	return append(out, varies...)
 }
 
-// weakened returns the ETag field in line with a weak entity tag (RFC 9110 §8.8.1).
+// weakened converts the entity tag in line, an ETag field, to a weak entity tag (RFC 9110 §8.8.1).
 func weakened(line []byte) []byte {
 	name, tag, _ := bytes.Cut(line, []byte(":"))
 	if tag = bytes.TrimLeft(tag, " \t"); bytes.HasPrefix(tag, []byte("W/")) {
