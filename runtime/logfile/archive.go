@@ -184,7 +184,8 @@ func compressOne(dir *os.Root, o *Options, raw string) error {
 
 func numbered(name string, n int) string { return name + "." + strconv.Itoa(n) + ".gz" }
 
-// shift frees the number 1: every compressed file below the first free number, or below keep, gets the next number.
+// shift frees the number 1: the number of every compressed file below the first free number, or below keep, increases
+// by one.
 func shift(dir *os.Root, name string, keep int) error {
 	free := 1
 	for free < keep {

@@ -140,8 +140,8 @@ func (f *Format) replied(name string) atom {
 	}
 }
 
-// cookie returns an atom for a cookie (RFC 6265 §4.2), with case-insensitive names, and an empty cookie missing, as in
-// Apache.
+// cookie returns an atom for a cookie (RFC 6265 §4.2). As in Apache, names of cookies are case-insensitive, and an
+// empty cookie counts as missing.
 func (f *Format) cookie(name string) atom {
 	i := index(&f.Request, "cookie")
 	return func(dst []byte, e *Entry) ([]byte, bool) {

@@ -200,7 +200,7 @@ func (e *Errors) watch(tick <-chan time.Time) {
 	}
 	kernel, none := fsnotify.NewWatcher()
 	if none != nil {
-		kernel = &fsnotify.Watcher{} // a watcher without events
+		kernel = &fsnotify.Watcher{} // a Watcher that never sends an event
 	} else {
 		defer kernel.Close()
 	}

@@ -284,8 +284,8 @@ func (f *Format) apacheAtom(letter byte, argument string, has bool) (atom, error
 
 var bracketed = "<" + pid + ">"
 
-// apacheAtoms contains the atoms that need no header field. A key consists of the text in braces and the letter, or for
-// gunicorn's atoms that differ from Apache's, is in parentheses.
+// apacheAtoms contains the atoms that need no header field. A key consists of the text in braces and the letter. The
+// keys of gunicorn's atoms that differ from Apache's are in parentheses.
 var apacheAtoms = map[string]atom{
 	"a": textOf(func(e *Entry) string { return e.Addr }),
 	"A": textOf(func(e *Entry) string { return e.LocalAddr }),

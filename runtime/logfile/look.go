@@ -23,7 +23,8 @@ const (
 // Stamp is the format of the time at the beginning of a line, except for Filed and Object.
 const Stamp = "2006-01-02 15:04:05.000 -0700 "
 
-// paints are colors (ECMA-48 §8.3.117, SGR), and priorities are those of syslog, by level.
+// paints contains the colors (ECMA-48 §8.3.117, SGR) for each level, and priorities contains the priorities of syslog
+// for each level.
 var (
 	paints     = [...]int{Debug: 2, Info: 36, Warning: 33, Error: 31}
 	priorities = [...]int{Debug: 7, Info: 6, Warning: 4, Error: 3}
