@@ -143,7 +143,7 @@ func (l *limiter) hash(by byte, who string) uint64 {
 }
 
 // fields returns the response fields of draft-ietf-httpapi-ratelimit-headers-11. The parameter left is how many
-// requests the client may send now, and more is the time until it may send an additional request.
+// requests the client may send now. The parameter more is the time until the client may send an additional request.
 func (l *limiter) fields(left int, more time.Duration) []byte {
 	return fmt.Appendf([]byte(l.policy), "RateLimit: %q;r=%d;t=%d\r\n", l.Policy, left, seconds(more))
 }

@@ -84,7 +84,8 @@ func clock() func() int64 {
 	return func() int64 { return at.Nano() + int64(time.Since(start)) }
 }
 
-// find returns the slot for hash, which must not be 0, or else the slot of the client whose time is the earliest.
+// find returns the slot for hash, which must not be 0. If there is no such slot, hash gets an unused slot or the slot
+// of the client whose time is the earliest.
 func (t *Table) find(hash uint64) *slot {
 	bucket := t.slots[hash%buckets*ways:][:ways]
 	for {
@@ -110,8 +111,9 @@ func (t *Table) find(hash uint64) *slot {
 	}
 }
 
-// take counts a request from a client at the time now. The result ahead is how far the theoretical arrival time is then
-// after now. If it would exceed the burst, take does not count the request, and ok is false.
+// take counts a request from a client at the time now. The result ahead is the time from now to the theoretical arrival
+// time, including this request if it was counted. If the request would exceed the burst, take does not count the
+// request, and ok is false.
 func (t *Table) take(hash uint64, r Rate, now int64) (ahead time.Duration, ok bool) {
 	s := t.find(hash)
 	for {
