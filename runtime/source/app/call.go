@@ -223,7 +223,7 @@ func (c *call) cancel(took time.Duration) {
 	d := c.source.d
 	d.set.Tracef("exchange %d is cancelled", c.ticket)
 	c.source.handler.Cancel(c.ticket, took)
-	d.Due = true // an inline handler closes its iterators in Flush
+	d.Due = true // make Run call Flush, in which an inline handler closes its iterators
 }
 
 func (c *call) end(p *exchange.Part) {

@@ -39,8 +39,8 @@ type held struct {
 	input []exchange.Input
 }
 
-// gated reports whether r needs a place in a Gate, unlike a WebSocket, which may be open for long and occupies no
-// thread.
+// gated reports whether r needs a place in a Gate. A WebSocket needs no place, because it may be open for long and
+// occupies no thread.
 func gated(r *exchange.Request) bool { return !r.Upgrade && r.Socket == 0 && r.Resumed == nil }
 
 // enter reports whether c may start; otherwise c waits or, if too many calls wait, gets status 503.
