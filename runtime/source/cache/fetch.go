@@ -228,7 +228,9 @@ func (f *Fill) Reply(r exchange.Reply) {
 			return
 		}
 		f.Refuse(r.Status, f.now())
-		if r.Status == 504 { // the waiting requests have waited equally long, so do not send them to the origin
+		// the other requests have waited for the origin as long as this request, so do not send them to the origin
+		// again
+		if r.Status == 504 {
 			f.release(func(w *waiter) { w.x.Answer(exchange.Reply{Status: 504}) })
 		}
 		f.pass(true)

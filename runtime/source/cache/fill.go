@@ -215,8 +215,8 @@ func (f *Fill) Refuse(status int, now int64) {
 	f.end()
 }
 
-// For reports, after Finish, whether the page may be sent for the waiting request r: not with no-cache, because the
-// page may have been generated before r arrived.
+// The method For reports whether the page may be sent for the waiting request r, and is called after Finish. A page
+// with no-cache may not be sent, because it may have been generated before r arrived.
 func (f *Fill) For(r *exchange.Request) bool {
 	if f.page.validate || !f.page.public && f.rule.personal(r) {
 		return false

@@ -96,8 +96,8 @@ type coded struct {
 	size  int64
 }
 
-// codable reports whether a page may be sent compressed and whether its type and length make compression worthwhile; on
-// is Rule.Compress.
+// codable reports whether a page may be sent compressed and whether its type and length make compression worthwhile.
+// The parameter on is Rule.Compress.
 func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 	if !on || !t.plain || h.Status != 200 {
 		return false
@@ -124,8 +124,8 @@ func (p *Page) Coded(r *exchange.Request) (form *Page, wanted coding.Coding) {
 	return p, c
 }
 
-// SetCoded stores the compressed body of a page, if the page is still stored, there is room, and ok says that the body
-// became smaller.
+// SetCoded stores the compressed body of a page if the page is still stored and there is room. The parameter ok is
+// false if the body did not become smaller; the compressed body is then not stored.
 func (s *Store) SetCoded(p *Page, c coding.Coding, body []byte, ok bool) {
 	if !ok {
 		p.coded.can[c] = false

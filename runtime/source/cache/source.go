@@ -102,8 +102,8 @@ func cacheable(r *exchange.Request) bool {
 	return plain && (r.Origin == nil || r.Origin.Value == nil) && (q.Host.Len > 0 || q.Authority.Len > 0)
 }
 
-// send sends page as the response to x; the client's request asked determines the coding, the range, and whether the
-// client already has the page.
+// send sends page as the response to x. The parameter asked is the client's request, which determines the coding, the
+// range, and whether the client already has the page.
 func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, v Verdict) {
 	// range to send, in bytes of the page; the whole page if count is 0
 	var from, count int64
