@@ -26,8 +26,8 @@ type LoaderOptions struct {
 	// Killed returns the probable reason why a process was killed by SIGKILL, or "", on any goroutine.
 	Killed func() string
 
-	// Died is called on a separate goroutine if the loader process ends before Close is called. The owner of the Loader
-	// should then replace its own process; how describes how the loader process has ended.
+	// Died is called on a separate goroutine if the loader process ends before Close is called. The process that has
+	// started the Loader should then be replaced. The parameter how describes the end of the loader process.
 	Died func(how string)
 }
 

@@ -122,7 +122,8 @@ func Below(prefix string) func(*backend.Request) int {
 	return func(r *backend.Request) int { return min(r.Root+n, len(r.Path)) }
 }
 
-// For returns the program for a request, or else fallback, or an error if fallback is nil.
+// The method For returns the program for a request. If there is no program, the method returns fallback or, if fallback
+// is nil, an error.
 func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 	base := r.Script
 	if s.Base != nil {
