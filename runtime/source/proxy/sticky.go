@@ -14,7 +14,8 @@ import (
 )
 
 // nameUpstreams sets the cookie name for Options.Sticky, and the cookie value for each upstream. The cookie name
-// depends on the list of targets, because all routes of a host share the path "/".
+// depends on the list of targets: all routes of a host share the cookie path "/", so two routes must not use the same
+// cookie name.
 func (p *Proxy) nameUpstreams() {
 	key := machineKey()
 	p.cookie = http1.UpstreamCookie + keyed(key, strings.Join(p.opt.Targets, " "))[:8]
