@@ -203,7 +203,7 @@ func (p *page) elif(e *element) {
 	p.ask(e)
 }
 
-// ask evaluates the condition of an element; no branch is shown if it is invalid.
+// ask evaluates the condition of an element. If the condition is invalid, no branch is shown.
 func (p *page) ask(e *element) {
 	if e.holds == nil {
 		p.printing = true // show the error message even in hidden text
