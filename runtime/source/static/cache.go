@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// variants contains the representations of a file, indexed by content coding; the one for Identity always exists.
+// variants contains the representations of a file, indexed by content coding. The representation for Identity always
+// exists.
 type variants [coding.Codings]*representation
 
 // cache maps clean paths to what is on the disk: the contents of small files, compressed files and listings, and open
@@ -146,7 +147,8 @@ func (c *cache) empty() {
 	}
 }
 
-// sweepAfter is how long an unused file stays open, because an open file keeps the disk space of a removed file.
+// sweepAfter is how long an unused file stays open. The disk space of a removed file is freed only after the file is
+// closed.
 const sweepAfter = 5 * time.Second
 
 // sweep drops open files that were not used since the previous sweep, and schedules the next sweep for the remaining

@@ -80,7 +80,8 @@ func parseRange(spec []byte, size int64) (r byteRange, ok bool) {
 	return byteRange{first, min(last, size-1) - first + 1}, true
 }
 
-// ParseDigits parses 1*DIGIT, and replaces a number that is too large by the largest int64. n is 0 if ok is false.
+// ParseDigits parses a number that consists of digits only. A number that is too large becomes the largest int64. n is
+// 0 if ok is false.
 func ParseDigits(s []byte) (n int64, ok bool) {
 	if len(s) == 0 || len(bytes.TrimLeft(s, "0123456789")) > 0 {
 		return 0, false

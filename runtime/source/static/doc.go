@@ -48,5 +48,5 @@
 // # Error pages
 //
 // An error page of a site (Pages) is sent from the memory of Files on the event loop, or opened in the background. If
-// it cannot be read, package exchange sends the server's own page.
+// the error page cannot be read, package exchange sends the server's own page.
 package static

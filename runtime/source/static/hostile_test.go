@@ -52,7 +52,7 @@ func TestSpecialFilesAreNotOpened(t *testing.T) {
 func TestFileMayBecomeAFIFOBeforeItIsOpened(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x"})
 	f := serve(t, Options{Root: root})
-	f.opt.CacheFileBytes = -1 // open the file for each request
+	f.opt.CacheFileBytes = -1 // keep no content in memory, so that each request opens the file
 	req := request(t, "", "GET", "/a")
 	open(t, f, req)
 	if err := os.Remove(root + "/a"); err != nil {

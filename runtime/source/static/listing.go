@@ -133,7 +133,7 @@ func (f *Files) readDirectory(t *view, name string, most int, order order) (entr
 		info, err := dir.statAny(entry)
 		link := err == errOutside
 		if link {
-			// Follow the link from the root, like a request for its path.
+			// Follow the link from the root, as for a request for the link's path.
 			info, err = t.stat(name + "/" + entry)
 		}
 		if err == nil && info.Mode().IsRegular() && (link || t.guard.mayBeKey(entry) || t.hasHiddenName(info)) {
@@ -157,8 +157,8 @@ func listing(title string, parent bool, entries []listed, more bool, order order
 		letter byte
 		title  string
 	}{{'N', "Name"}, {'S', "Size"}, {'M', "Modified (UTC)"}} {
-		// The heading of each column is a link that sorts the listing by this column, in reverse if it is already
-		// sorted by it.
+		// The heading of each column is a link that sorts the listing by this column. The heading of the current sort
+		// column reverses the order.
 		direction, sorted := 'A', ""
 		if column.letter == order.column {
 			sorted = ` aria-sort="ascending"`

@@ -343,7 +343,8 @@ func (a *Response) Release(p *exchange.Part) {
 	}
 }
 
-// send sends the response to x, which must be in turn, or the site's page instead of an error if pages is set.
+// send sends the response to x, which must be in turn. If the parameter pages is set, send replaces an error by the
+// site's error page.
 func (a *Response) send(x *exchange.Exchange, pages bool) {
 	if pages && a.Head.Status >= 400 {
 		r := a.reply()
