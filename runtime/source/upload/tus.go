@@ -108,9 +108,9 @@ func onlyOffered(r *backend.Request) error {
 	return nil
 }
 
-// onlyWhole rejects a request without tus whose body is only a part of a file. Clients that use the IETF protocol
-// (draft-ietf-httpbis-resumable-upload) are not affected, because they send whole files to servers without this
-// protocol.
+// onlyWhole rejects a request that does not use the tus protocol and whose body is only a part of a file. Clients that
+// use the IETF protocol (draft-ietf-httpbis-resumable-upload) are not affected, because they send whole files to
+// servers without this protocol.
 func onlyWhole(r *backend.Request) error {
 	for _, f := range r.Parsed.Fields {
 		name, value := strings.ToLower(string(f.Name.In(r.Head))), string(f.Value.In(r.Head))
