@@ -9,9 +9,9 @@ import (
 // than usual.
 const Patience = 5 * time.Minute
 
-// Eventually waits until holds returns true, and ends the test after Patience. The message contains what. After a slow
-// call of holds, such as one that starts a process, Eventually pauses for four times as long, because the event needs
-// the processor, too.
+// Eventually waits until holds returns true, and ends the test after Patience. The message contains the parameter what.
+// After a slow call of holds, such as one that starts a process, Eventually pauses for four times as long, because the
+// event needs the processor, too.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	end := time.Now().Add(Patience)
