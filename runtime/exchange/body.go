@@ -31,7 +31,7 @@ type Body struct {
 	waits bool   // the body waits for a file because its client has the maximum number of files
 }
 
-// CollectedBody is the default limit for collected bodies, in bytes. A body may use a quarter of the free space.
+// CollectedBody is the default limit for collected bodies, in bytes. Each may use a quarter of the free disk space.
 const CollectedBody = 1 << 30
 
 // usualBody is the default limit for all other bodies, in bytes. Only longer bodies need a check of the free space.
@@ -73,7 +73,7 @@ func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 
 func (b *Body) Begin(max, now int64) { *b = Body{max: max, begun: now, spool: -1} }
 
-// Collect makes b the body of x and collects it, after Begin and before the routing of x is complete.
+// Collect makes b the body of x and collects it. Begin must be called earlier; the routing of x must not be complete.
 func (b *Body) Collect(x *Exchange) {
 	x.req.keep()
 	x.enter(receiving, nothing)

@@ -103,7 +103,7 @@ func newPeer(local, remote net.Addr) *Peer {
 
 func ipText(a *net.TCPAddr) string { return a.AddrPort().Addr().Unmap().String() }
 
-// trustedProxy is state of a connection from a proxy or, if the server has a path prefix, of every connection.
+// trustedProxy is the state of a connection from a trusted proxy. If Config.RootPath is set, every connection has one.
 type trustedProxy struct {
 	awaits  bool // the connection must begin with a header of the PROXY protocol
 	trusted bool // the server uses the forwarding fields of this connection

@@ -131,7 +131,7 @@ func (s *Server) settleRules(x *Exchange) {
 type Override struct {
 	Status int
 	Page   []byte // an HTML document, for requests whose Accept field names text/html
-	Text   []byte // for all other requests for the application
+	Text   []byte // plain text, for all other requests
 	Local  bool   // only requests for http1.LocalHost are overridden
 }
 

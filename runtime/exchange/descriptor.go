@@ -39,8 +39,8 @@ func (s *Server) descriptorsFor(client string) int64 {
 	return max(room, fewDescriptors-s.descriptors.Of(client))
 }
 
-// AwaitDescriptor suspends x, whose routing must not be complete, until its client may use one more descriptor, and
-// rejects x after a timeout. A WebSocket over HTTP/1 is rejected at once, because WebSockets keep their descriptors for
+// AwaitDescriptor suspends x until its client may use one more descriptor, and rejects x after a timeout. The routing
+// of x must not be complete. A WebSocket over HTTP/1 is rejected at once, because WebSockets keep their descriptors for
 // a long time.
 func (x *Exchange) AwaitDescriptor() {
 	now, timeout := x.s.Set.Now, 2*int64(x.s.Config.BodyTimeout)

@@ -192,7 +192,7 @@ func (x *Exchange) Hold(p *Part) {
 	}
 }
 
-// PartWaits implements PartOwner. Parts of a subrequest count for the client that gets the whole page.
+// PartWaits implements PartOwner. Parts of a subrequest are counted for the client that gets the whole page.
 func (x *Exchange) PartWaits(p *Part, left int) *conn.Unsent {
 	if x.Stream == nil || x.client.Subrequest() {
 		return x.Held.unsent

@@ -161,7 +161,7 @@ type RateLimit struct {
 	// event loop, once for each request of a client. Take uses the fields Head, Parsed, Path and Peer of x.Req.
 	Take func(x *Exchange) *Reply
 
-	OfUser bool // Take is called after the login instead of before
+	OfUser bool // Take is called after the login, not before the login
 	DryRun bool // requests that exceed the limit are counted and logged, but not rejected
 }
 

@@ -164,9 +164,10 @@ type Ending uint8
 const (
 	Serving     Ending = iota
 	Discouraged        // each response closes its connection, so that clients reconnect to other servers
-	// in addition, no connections are accepted; an open connection stays until its next response or its idle timeout
+	// like Discouraged, and no connections are accepted; an open connection stays until its next response or idle
+	// timeout
 	Leaving
-	Draining // in addition, connections close after the requests that have already arrived
+	Draining // like Leaving, and connections close after the requests that have already arrived
 )
 
 // Prepare returns the Table for copies of the sites in given. In the copies, mounts without a source, a rewrite or a
