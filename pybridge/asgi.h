@@ -10,9 +10,8 @@
 /* =============================================================================
  * The asyncio thread and its list of records with events: asgi_thread.c.
  *
- * A process has at most one asyncio thread; asgi_the_thread lives as long as the process. The pool's mutex guards the
- * list and the events of the records in the list. Only the asyncio thread uses the remaining members of asgi_thread,
- * with the GIL, unless a member is marked atomic. */
+ * The pool's mutex guards the list and the events of the records in the list. Only the asyncio thread uses the
+ * remaining members of asgi_thread, with the GIL, unless a member is marked atomic. */
 
 enum {
   ASGI_EVENT_RUN = 1,
@@ -132,7 +131,7 @@ enum {
   ASGI_ACCEPTED,
 };
 
-/* Whether the response has trailers (asgi_exchange.trailers). Collected trailers are in asgi_exchange.head. */
+/* Values of asgi_exchange.trailers: whether the response has trailers. Collected trailers are in asgi_exchange.head. */
 enum { ASGI_NO_TRAILERS, ASGI_ANNOUNCED, ASGI_COLLECTED };
 
 struct asgi_exchange {

@@ -1,5 +1,4 @@
-/* Makes the parts of responses, whose bodies are copied in this file only. The functions need the GIL, unless
- * core_pool.h states otherwise. */
+/* Makes the parts of responses. Only this file copies the bodies of responses. */
 #include "core.h"
 
 #include <errno.h>

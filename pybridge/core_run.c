@@ -29,8 +29,8 @@ void core_begin_timing(core_timing *x, core_mount *m) {
   /* Most calls of a quick handler are not timed, because reading the clock would make the calls noticeably slower. */
   uint64_t usual = core_run_ns(m);
   x->timed = usual > CORE_QUICK_NS || (count_call(m) & 15) == 0;
-  /* A second thread helps only if slow handlers wait, because the GIL permits one thread to compute. Therefore waits
-   * are counted for slow handlers. */
+  /* The waits of slow handlers are counted, because a second thread helps only if handlers wait: the GIL permits one
+   * thread to compute. */
   x->watched = usual > CORE_SLOW_NS;
   x->waits = x->watched ? waits() : 0;
   x->began = x->timed ? core_now_ns() : 0;

@@ -41,9 +41,9 @@ static void on_signal(int sig) {
   errno = before;
 }
 
-/* Whether pdb sets its own handler for SIGINT at the command "continue", after which a developer could not stop the
- * server. The ValueError of set_handler makes pdb continue without its handler, as on threads that are not the main
- * thread. */
+/* Whether pdb is setting its own handler for SIGINT at the command "continue". With that handler, a developer could not
+ * stop the server. The ValueError of set_handler makes pdb continue without its handler, as on threads that are not the
+ * main thread. */
 static int is_of_pdb(PyObject *args) {
   PyObject *handler = PyTuple_GET_SIZE(args) == 2 ? PyTuple_GET_ITEM(args, 1) : NULL;
   PyObject *function = handler && PyMethod_Check(handler) ? PyMethod_GET_FUNCTION(handler) : NULL;

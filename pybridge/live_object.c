@@ -1,5 +1,4 @@
-/* The class fapws.WebSocketConnection, whose objects are the argument of WebSocket callbacks; its methods can be called
- * on any thread that has the GIL. */
+/* The class fapws.WebSocketConnection, whose objects are the argument of WebSocket callbacks. */
 #include "live.h"
 
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* Changes the state of a WebSocket with callbacks: accepts it, closes it, and detaches it from its record. The
- * functions can be called on any thread that has the GIL. */
+/* Changes the state of a WebSocket with callbacks: accepts the WebSocket, closes it, and detaches it from its
+ * record. */
 #include "live.h"
 
 #define P core_the_pool

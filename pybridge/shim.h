@@ -146,7 +146,7 @@ struct core_request {
   /* peer_len: number of bytes from addr on, without the port, on which environ depends in addition to the head. */
   uint32_t head_len, peer_len;
   uint8_t version; /* CORE_HTTP10 to CORE_HTTP2 */
-  /* Trailers: the client receives trailers of the response. */
+  /* trailers: trailers of the response can be sent to the client. */
   uint8_t head_only, has_length, has_body, chunked, trailers;
   uint8_t by_form; /* the user has logged in by a form, not by Basic authentication */
   /* The client must not receive a traceback, because the host name in its request could be a name that someone else has
@@ -379,7 +379,7 @@ void core_loop_has_seen(void);
 int core_pool_stop(int ms);
 /* Makes thread 0 run the application's signal handlers; must be called on the event loop. */
 void core_signalled(void);
-/* If no thread has taken rec, removes rec from the queue and ends it. Returns whether rec was in the queue. */
+/* If no thread has taken rec, removes rec from the queue, and ends rec. Returns whether rec was in the queue. */
 int core_dequeue_expired(uintptr_t rec);
 /* If the thread with this index still runs the job with this number, makes a second thread take its place
  * (core_mode.replace), and returns 1. */

@@ -1,8 +1,8 @@
 /* The class of start_response, the callable of PEP 3333 with the methods of Fapws4.
  *
  * Fields are validated at once, and stored in the form in which they are sent, without Python objects. When the
- * application reads the attribute response_headers, the fields are converted to a list. From then on, the list contains
- * the fields. */
+ * application reads the attribute response_headers, the fields are converted to a list, which then contains the fields
+ * instead. */
 #include "wsgi.h"
 
 #include <stdlib.h>
