@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Bodies in chunks are like bodies with a length. A long body is in a file.
+// Handlers read chunked bodies like bodies with a Content-Length. The server stores long bodies in a file.
 func TestChunkedBodiesAreReadByEveryFramework(t *testing.T) {
 	t.Parallel()
 	for _, module := range []string{"flask", "django", "pyramid", "bottle", "falcon"} {

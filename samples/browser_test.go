@@ -19,7 +19,7 @@ import (
 
 type browser struct{ ctx context.Context }
 
-// startBrowser makes the browser treat each tab as active, because the browser would slow down the tabs without the
+// startBrowser starts a browser that treats each tab as active. Otherwise, the browser would slow down tabs without the
 // focus.
 func startBrowser(t *testing.T) *browser {
 	t.Helper()
@@ -163,7 +163,7 @@ func (b *browser) clockAndReload(t *testing.T) {
 		s.Reload()
 		p.await(fmt.Sprintf(`/"time": ?"\d\d%c/.test(streams.ticks)`, format[2]))
 	}
-	// The old workers also publish until they have ended.
+	// Old workers also publish events until they have ended.
 	eventually(t, "two processes serve", func() bool { return len(s.Workers()) == 2 })
 	now := value[int64](p, "last")
 	p.await(fmt.Sprintf("last > %d && at('viewers').textContent == '1'", now))

@@ -120,7 +120,7 @@ func TestChannelLayerIsSharedByAllWorkers(t *testing.T) {
 	receives(b, other, "to all")
 	receives(b, "normal", "to all")
 
-	// There are as many messages as receivers, and each receiver gets one message.
+	// The test sends as many messages as there are receivers. Each receiver must get one message.
 	const messages = 40
 	var all sync.WaitGroup
 	var mu sync.Mutex

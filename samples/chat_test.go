@@ -45,7 +45,7 @@ func (w *webSocket) people(names ...string) {
 	})
 }
 
-// hears waits for a line, and returns its number.
+// hears waits for a line of the chat, and returns the line's number.
 func (w *webSocket) hears(name, text string) float64 {
 	w.t.Helper()
 	line := w.await(text, func(m map[string]any) bool { return m["text"] != nil })
@@ -166,7 +166,7 @@ func TestChatIsEmptyAfterItsFileIsDeleted(t *testing.T) {
 		}
 	}
 	var all []*webSocket
-	for i := range 4 { // This is enough to use both threads.
+	for i := range 4 { // enough clients to use both threads
 		w := s.talk(chatPath("den", fmt.Sprint("c", i)), "chat")
 		w.await("people", func(m map[string]any) bool { return m["people"] != nil })
 		all = append(all, w)

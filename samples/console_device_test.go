@@ -25,7 +25,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// device is a running console for a machine that consists of files in a directory.
+// A device is a running console. The files of the machine that the console shows are in a directory of the test.
 type device struct {
 	*server
 	dir string
@@ -178,7 +178,7 @@ func (d *device) processes(t *testing.T, part string) (n int) {
 	return n
 }
 
-// zombies returns the number of ended children of workers whose exit status was not collected.
+// zombies returns how many child processes of the workers have ended without being waited for.
 func (d *device) zombies() (n int) {
 	for _, state := range d.Children() {
 		if state == "Z" {
@@ -289,8 +289,8 @@ func (p *tab) photo() image.Image {
 	return picture
 }
 
-// keep writes a picture into the directory in FAPWS_PICTURES, for the documentation. The picture is reduced to its 255
-// most frequent colors, which makes the file half as large.
+// keep writes a picture for the documentation into the directory that FAPWS_PICTURES names. The picture is reduced to
+// its 255 most frequent colors, which makes the file half as large.
 func (p *tab) keep(name string, picture image.Image) {
 	p.t.Helper()
 	dir := os.Getenv("FAPWS_PICTURES")

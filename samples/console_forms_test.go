@@ -101,8 +101,8 @@ func (d *device) backup(p *tab) {
 	d.unapplied(p)
 }
 
-// unapplied saves settings that the command refuses. The form still shows the settings, and does not say that they are
-// in effect.
+// unapplied saves settings that the command for applying them rejects. The form still shows the settings, and does not
+// say that they are in effect.
 func (d *device) unapplied(p *tab) {
 	d.write(p.t, "bin/apply", "#!/bin/sh\necho no such network >&2; exit 1\n", 0o755)
 	p.fill("[name=hostname]", "other")
@@ -179,7 +179,8 @@ func (d *device) firmware(p *tab) {
 	d.install(p, string(image))
 }
 
-// install answers the question with no, then with yes after another upload, and with yes again after a failure.
+// install uploads firmware and answers the question before the installation: first with no, then with yes after a
+// second upload, and with yes again after the installation has failed.
 func (d *device) install(p *tab, image string) {
 	again := func() {
 		p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery),

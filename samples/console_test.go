@@ -37,7 +37,7 @@ func TestConsoleWorksFromTheLoginToTheReboot(t *testing.T) {
 			p.t = t
 			part.use(p)
 		}) {
-			return // the next part continues from the end of this part
+			return // the next part of the test continues on the page where this part ends
 		}
 	}
 }
@@ -217,7 +217,7 @@ func (d *device) logs(p *tab) {
 	}
 	defer file.Close()
 	written := 0
-	// tail may not have read the file when the first lines are written.
+	// Repeat the lines, because tail may not have opened the file when the first lines are written.
 	eventually(p.t, "new lines appear", func() bool {
 		written++
 		fmt.Fprintf(file, "cron: job 3 done\ncron: job <i>%d</i> failed\n", written)
@@ -244,7 +244,7 @@ func (d *device) logs(p *tab) {
 	eventually(p.t, "the log is not followed any more", func() bool { return d.processes(p.t, "-F "+log) == 0 })
 }
 
-// dressed checks that a page with an error has the menu and style of the others.
+// dressed checks that a page with an error has the same menu and style as other pages.
 func (p *tab) dressed(name string) {
 	p.t.Helper()
 	if !value[bool](p,
@@ -311,7 +311,7 @@ func (d *device) terminal(p *tab) {
 	})
 }
 
-// fifthShell opens three shells in addition to the shell of the browser, and expects that the next shell is rejected.
+// fifthShell opens three shells in addition to the shell in the browser. The server must reject a fifth shell.
 func (d *device) fifthShell(p *tab) {
 	dialer := ws.Dialer{Header: ws.HandshakeHeaderHTTP{"Cookie": {p.cookie()}}}
 	for i := range 4 {
@@ -356,7 +356,7 @@ func (p *tab) cookie() (cookie string) {
 	return cookie
 }
 
-// refusals sends requests that no page sends, without a session and with a session.
+// refusals sends requests that the console's pages never send, first without a session and then with a session.
 func (d *device) refusals(p *tab) {
 	t := p.t
 	if _, _, status := d.dial("/terminal/shell"); status != 401 {

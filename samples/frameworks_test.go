@@ -96,8 +96,8 @@ func (r *reply) location() string {
 	return target.RequestURI()
 }
 
-// firstLines requests a response that takes longer than the client waits, and checks that it begins with these lines.
-// The server must send them before the end of the response is made.
+// firstLines requests a response that takes longer than the client waits, and checks the first lines. The server must
+// send these lines before the application has generated the rest of the response.
 func (s *server) firstLines(path string, lines ...string) *http.Response {
 	s.T.Helper()
 	resp := s.open(s.request("GET", path, nil))
@@ -113,7 +113,7 @@ func (s *server) firstLines(path string, lines ...string) *http.Response {
 	return resp
 }
 
-// fails requests a handler that raises an exception, and checks that only the log has it.
+// fails requests a handler that raises an exception. The exception must be in the log, but not in the response.
 func (s *server) fails(path, exception string) {
 	s.T.Helper()
 	s.Complains = true

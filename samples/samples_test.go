@@ -66,7 +66,7 @@ func TestFormsSampleStoresUploads(t *testing.T) {
 	if len(links) != len(files) {
 		t.Fatalf("%d links to %d files in %s", len(links), len(files), list)
 	}
-	slices.Reverse(links) // newest first, as the page shows them
+	slices.Reverse(links) // the entries, the newest first, as on the page
 	for i, file := range files {
 		if want := fmt.Sprintf("%x", sha256.Sum256(file.data)); links[i][2] != want {
 			t.Errorf("%s: stored with digest %s, want %s", file.name, links[i][2], want)

@@ -36,9 +36,8 @@ def cookie(
     """The value of a Set-Cookie field.
 
     key      -- a token (letters, digits and ``!#$%&'*+-.^_`|~``)
-    value    -- text of latin-1 without control characters; quoted the way
-                http.cookies does, which reads it back, when RFC 6265 does not
-                allow it as it is
+    value    -- latin-1 text without control characters; a value that RFC 6265
+                does not permit is quoted in the format of http.cookies
     max_age  -- life in seconds; 0 deletes the cookie
     expires  -- a moment as datetime (without tzinfo: local time), as seconds
                 since 1970, or as a ready HTTP date

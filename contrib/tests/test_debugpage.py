@@ -54,7 +54,7 @@ class Nasty:
         raise self.error
 
 
-# The code is compiled without a file. The page shows the lines around a call without checking them.
+# The source of a module that is compiled without a file. The debug page shows the lines around each call.
 HANDLER = """
 def handler(environ):
     sid = 'c00k1e-value'
@@ -172,7 +172,7 @@ class Page(unittest.TestCase):
             for environ in [ENVIRON, {}, NoKeys(a=1)]:
                 with self.subTest(function=function, environ=environ):
                     self.assertIn("<h1>", page_of(function, environ))
-        # The exception may not have been made yet, as when C code raises it.
+        # The exception object may be None, as when C code raises an exception.
         self.assertIn(b"MemoryError", page(MemoryError, None, None, {}, "app"))
 
 

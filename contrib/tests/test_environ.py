@@ -136,7 +136,7 @@ class Texts(unittest.TestCase):
 
 
 class Dict(unittest.TestCase):
-    """Computed and stored values look the same."""
+    """Values that Environ computes behave like values that are stored in the dict."""
 
     def test_missing(self):
         env = environ()

@@ -99,7 +99,8 @@ class Session(unittest.TestCase):
         self.assertNotEqual(sessions.Session({}).getid(), sessions.Session({}).getid())
 
     def test_old_ones_are_found_by_an_index(self):
-        """Each request that stores a session removes old sessions, of which there may be many."""
+        """Each request that stores a session also removes expired sessions. There may be many sessions, so SQLite must
+        use an index."""
         with tempfile.TemporaryDirectory() as folder:
             plan = sessions.Sessions(folder + "/db")._do("EXPLAIN QUERY PLAN DELETE FROM session WHERE expires <= ?", 0)
         self.assertIn("session_expires", plan[-1])

@@ -164,7 +164,7 @@ class Timers(unittest.TestCase):
         self.assertIn("fapws: error in timer ", said.getvalue())
 
     def test_never_due(self):
-        """A timer at a time that no clock reaches does not block the thread."""
+        """A timer with an interval so long that it never runs does not block the thread for other calls."""
         for seconds in (1e30, float("inf")):
             t = fapws.timer(seconds, int)
             settle()
@@ -172,7 +172,7 @@ class Timers(unittest.TestCase):
             t.stop()
 
     def test_often_restarted(self):
-        """A timer that is restarted all the time needs no memory, and does not run."""
+        """A timer that is restarted again and again uses no more memory, and does not run."""
         t = fapws.timer(3600, int)
         before = len(_later._runner.due)
         for _ in range(1000):

@@ -46,7 +46,8 @@ class MainTest(unittest.TestCase):
             said = self.said(*command)
             self.assertIn(" records nothing of the server", said)
             self.assertIn("has not preloaded", said)
-            if sys.version_info < (3, 12):  # later, the name may be that of a tool in sys.monitoring
+            # since Python 3.12, the name may be that of a tool registered in sys.monitoring
+            if sys.version_info < (3, 12):
                 self.assertIn("fapws: %s records" % name, said)
 
     def test_none(self):

@@ -7,7 +7,7 @@ import unittest
 
 
 class Fapws4(unittest.TestCase):
-    """Every name of Fapws4 leads to the one module."""
+    """Importing a module under its name in Fapws4 returns the same module object as under its name in fapws."""
 
     def test_same_modules(self):
         for name in ["", "._environ", ".contrib", ".contrib.headers", ".contrib.views", ".contrib.multipart"]:
@@ -31,7 +31,8 @@ class Fapws4(unittest.TestCase):
                 subprocess.run([sys.executable, "-c", code], check=True)
 
     def test_modules_of_older_scripts(self):
-        """fapws.contrib has the modules that scripts for fapws3 and Fapws4 import. Some work only in the executable."""
+        """fapws.contrib has the modules that scripts for fapws3 and Fapws4 import. Some of these modules work only in
+        the executable."""
         for name in ["cgi", "headers", "log", "sessions", "views", "zip"]:
             with self.subTest(name=name):
                 self.assertIsNotNone(importlib.util.find_spec("fapws.contrib." + name))

@@ -28,7 +28,7 @@ class Middleware:
 
 
 class Bottle:
-    """Looks like Bottle: it has the name and the attributes that are read."""
+    """Replaces the class Bottle, with the same name and the attributes that fapws._routes reads."""
 
     __module__, __qualname__ = "bottle", "Bottle"
 
@@ -42,7 +42,7 @@ class Bottle:
 
 
 class Starlette:
-    """Looks like Starlette, with a mount that has one route of a WebSocket."""
+    """Replaces the class Starlette, with a mount that contains one WebSocket route."""
 
     __module__, __qualname__ = "starlette.applications", "Starlette"
 
@@ -61,7 +61,7 @@ class Starlette:
 
 
 class Changed(Bottle):
-    """A version that stores its routes under a different name."""
+    """A version of the framework that stores its routes in an attribute with a different name."""
 
     routes = property()
 

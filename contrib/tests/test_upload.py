@@ -14,7 +14,7 @@ def rule(*args, **keys):
 
 
 def body(to, given, piece=b""):
-    """Returns the body that the server sends."""
+    """Returns a request body like the one with which the server calls a handler after an upload."""
     return io.BytesIO(json.dumps(dict(given, key=to._rule["key"])).encode() + b"\n" + piece)
 
 

@@ -87,7 +87,7 @@ class VerbsTest(unittest.TestCase):
 
         for entry in (Application, Application(), Iterable, Nothing(), {}, [], 5, "x", None, dict, len):
             self.assertIsNone(adapt(entry), entry)
-        for entry in (Nothing, object):  # no request could call these
+        for entry in (Nothing, object):  # classes that no request can call
             self.assertIn(f"the class {entry.__qualname__} has no method get, head,", adapt(entry))
 
     def test_needs_arguments(self):

@@ -153,7 +153,8 @@ class Arguments(unittest.TestCase):
 
 
 class Broadcast(unittest.TestCase):
-    """Checks calls of the server, whose effect acceptance tests check."""
+    """Checks with which arguments broadcast calls the functions of the executable. Acceptance tests check that clients
+    get the messages."""
 
     def setUp(self):
         self.native = mock.Mock(
@@ -191,7 +192,7 @@ class RawSocket(unittest.TestCase):
     def setUp(self):
         self.near, far = socket.socketpair()
         self.addCleanup(self.near.close)
-        far.setblocking(False)  # like the socket of the server
+        far.setblocking(False)  # non-blocking, like a socket of the server
         self.found = {}
         self.made = offer(self.found, far.detach())
         self.addCleanup(self.made.close)

@@ -64,7 +64,7 @@ def upload():
 
 @app.get("/files/<name>")
 def download(name):
-    # Supports ranges and If-Modified-Since, and never leaves its directory.
+    # static_file supports ranges and If-Modified-Since, and never sends a file outside of the directory.
     return static_file(name, root=str(FOLDER), download=True)
 
 

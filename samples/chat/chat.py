@@ -16,17 +16,18 @@ PAGE = (Path(__file__).resolve().parent / "chat.html").read_bytes()
 
 
 def tell_people(room):
-    broadcast(chat, shared.present(room), room)  # does not wait; a client that is too slow is disconnected
+    broadcast(chat, shared.present(room), room)  # broadcast does not wait; a client that is too slow is disconnected
 
 
 def on_open(ws):
-    """Runs before the WebSocket is accepted; messages sent here follow immediately after."""
+    """Runs before the WebSocket is accepted. Messages that this function sends arrive immediately after the
+    acceptance."""
     who = rooms.parse_query(ws.environ["QUERY_STRING"])
     if who is None:
         return ws.reject(400)
     ws.data.room, ws.data.name = who
     ws.data.member = None
-    ws.join(ws.data.room)  # This comes first, so that the client misses no message.
+    ws.join(ws.data.room)  # Join before reading the stored lines, so that the client misses no message.
     found = shared.enter(ws.data.room, ws.data.name)
     if found is None:
         return ws.reject(503)
@@ -61,7 +62,7 @@ def index(environ, start_response):
 
 @timer(5)
 def beat():
-    """If a worker is killed, the others remove its members."""
+    """Runs every five seconds. If a worker was killed, the other workers remove its members."""
     for room in shared.beat():
         tell_people(room)
 

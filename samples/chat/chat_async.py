@@ -2,8 +2,8 @@
 
 ./build.sh run samples/chat/chat_async.py      then open http://127.0.0.1:8888/ in two windows
 
-It does not use fapws: `uvicorn chat_async:application` runs it, too. Therefore messages stay in one process; those of
-chat.py reach all processes.
+This script does not import fapws, so `uvicorn chat_async:application` runs it, too. Therefore, messages reach only
+clients of one process. Messages of chat.py reach the clients of all processes.
 """
 import asyncio
 from pathlib import Path
@@ -58,7 +58,7 @@ async def chat(scope, receive, send):
         for line in lines:
             member.put(line)
         tell(*rooms.present(room))
-        # The first task to end ends the others.
+        # When one of these tasks ends, the others are cancelled.
         tasks = [asyncio.ensure_future(each) for each in (
             listen(room, member, receive, send), deliver(member, send), member.behind.wait())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs
 
 LINES = 100  # maximum stored lines of a room
 ROOMS = 1000  # maximum number of rooms
-LONGEST = 2000  # maximum characters of a line; 40 of a name or room
+LONGEST = 2000  # maximum number of characters in a line; the maximum for a name or a room is 40
 SUBPROTOCOL = "chat"
 
 _rooms = {}

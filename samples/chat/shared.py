@@ -1,7 +1,7 @@
 """The state of chat.py, shared by all of its processes: rooms, members and messages.
 
-It is in an SQLite file next to this one, or that of the command line: fapws chat.py -- FILE. This module does not send
-anything. Each call is one short transaction.
+The state is in an SQLite file next to this script, or in the file that the command line names: fapws chat.py -- FILE.
+This module does not send anything. Each call is one short transaction.
 """
 import json
 import os
@@ -47,7 +47,7 @@ def _which():
 
 @contextmanager
 def _change():
-    """A transaction; other writers wait for its end."""
+    """A context manager for a transaction. Writers in other threads and processes wait until the transaction ends."""
     which = _which()
     if which is None or which != getattr(_local, "which", None):  # the file may have been deleted
         _local.book = _open()  # a connection belongs to the thread that created it
@@ -106,7 +106,8 @@ def leave(member):
 
 
 def present(room):
-    """Returns the message that lists the members. Of two such messages, the larger number is newer."""
+    """Returns the message that lists the members. Each message has a number. If a page has got two lists, the list with
+    the larger number is newer."""
     with _change() as book:
         people = sorted(
             name for name, in book.execute("SELECT name FROM member WHERE room = ? LIMIT ?", (room, PEOPLE))

@@ -16,10 +16,10 @@ USERS = HERE / "users"
 DATA, VERSION, PROC, SYS = (os.environ["CONSOLE_" + name] for name in ("DATA", "VERSION", "PROC", "SYS"))
 RUN = os.environ["CONSOLE_RUN"] or f"/dev/shm/console-{os.getuid()}"
 ENVIRONMENT = {**os.environ, "PATH": os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin", "LC_ALL": "C.UTF-8",
-               "TERM": "xterm", "NCURSES_NO_UTF8_ACS": "1"}  # boxes are drawn with UTF-8 characters
+               "TERM": "xterm", "NCURSES_NO_UTF8_ACS": "1"}  # programs draw boxes with UTF-8 characters
 
 class Html(str):
-    """HTML text, which must not be escaped again."""
+    """Text that is already HTML, and must not be escaped."""
 
 def html(file, /, **values):
     """Fills a file of the directory pages with values: text, which is escaped, HTML, or a list of HTML."""
@@ -89,7 +89,7 @@ def hostname():
 def write(path, text):
     """Replaces a file. After a power failure, it has the old or the new text as a whole."""
     try:
-        # Each thread of each process uses another name.
+        # Use a different name for the temporary file in each thread of each process.
         with open(f"{path}.{threading.get_native_id()}", "w") as file:
             file.write(text)
             file.flush()
@@ -100,13 +100,13 @@ def write(path, text):
 
 os.makedirs(DATA, exist_ok=True)
 os.makedirs(RUN, 0o700, exist_ok=True)
-# Any user may write to /dev/shm.
+# Any user may create a directory in /dev/shm, so check the owner and the permissions.
 if os.lstat(RUN).st_uid != os.getuid() or os.lstat(RUN).st_mode & 0o170077 != 0o040000:
     raise PermissionError(f"{RUN}: must be open only to the user of the server; remove it, or set CONSOLE_RUN")
 lock = open(os.path.join(RUN, "lock"), "w")
 
 def publishes():
-    """Reports whether this worker is the one that publishes, which it remains until it ends."""
+    """Reports whether this worker publishes for all workers. If it does, it keeps this task until it ends."""
     with suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True

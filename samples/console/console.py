@@ -30,7 +30,7 @@ def change(name, old, new, again):
     """Changes the password of a user. ValueError: its text says what is wrong."""
     if new != again:
         raise ValueError("the two passwords differ")
-    # Only one request at a time, so that nobody can quickly guess the password in a session that was left open.
+    # Check one password at a time, so that nobody who finds an open session can quickly try many passwords.
     with guess:
         if not users.check(USERS, name, old):
             time.sleep(1)

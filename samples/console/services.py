@@ -31,7 +31,7 @@ def find():
 
 def control(name, action):
     found, command = find()
-    if name not in found or action not in DONE:  # only known names reach the command
+    if name not in found or action not in DONE:  # reject unknown names, which must not reach the command
         raise HTTPError(400, "No such service.")
     run([word.format(name=name, action=action) for word in command.split()], root=True)
     if action != "stop":
@@ -47,7 +47,7 @@ def services(environ, start_response):
     note, problem = DONE.get(action, ""), ""
     if environ["REQUEST_METHOD"] == "POST":
         problem = attempt(start_response, control, name, action)
-        if not problem:  # a reload of the page does not send it again
+        if not problem:  # redirect, so that a reload of the page does not send the form again
             query = urlencode({"search": search, "name": name, "action": action})
             start_response("303 See Other", [("Location", f"services?{query}")])
     found, _ = find()

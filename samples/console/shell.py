@@ -15,12 +15,12 @@ import termios
 import time
 from contextlib import suppress
 
-SIZE, RESET, POSITION = b"\xff", b"\x1bc", b"\x1b[6n"  # SIZE is not a part of any text in UTF-8
+SIZE, RESET, POSITION = b"\xff", b"\x1bc", b"\x1b[6n"  # SIZE is a byte that UTF-8 text never contains
 path, seconds, command = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
 listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 listener.bind(path + ".new")
 listener.listen(4)
-os.rename(path + ".new", path)  # a process that finds the socket can connect
+os.rename(path + ".new", path)  # after listen(), so that a process that finds the path can connect
 if os.fork():
     os._exit(0)  # The server does not wait for this child.
 child, terminal = pty.fork()
@@ -33,16 +33,17 @@ client, until = None, time.monotonic() + seconds
 keys = output = unsent = b""
 with suppress(OSError):  # the shell has ended
     while client or time.monotonic() < until:
-        sources = [listener, client, None if unsent else terminal]  # while the client is behind, the shell waits
+        # While output is unsent, read nothing from the shell, which then waits, too.
+        sources = [listener, client, None if unsent else terminal]
         targets = [client if unsent else None, terminal if keys else None]
         readable, writable, _ = select.select(filter(None, sources), filter(None, targets), [], 1)
         if not readable and not writable and os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            break  # A program in the background still uses the terminal.
+            break  # The shell has ended, but a background program still has the terminal open.
         if terminal in writable:
             keys = keys[os.write(terminal, keys):]
         if terminal in readable:
             piece = os.read(terminal, 16384)
-            # This request for the position of the cursor must not be answered again.
+            # Remove requests for the cursor's position, because the terminal must not answer an old request again.
             output = (output + piece).replace(POSITION, b"")[-32768:]
             unsent = piece if client else b""
         if client in writable:

@@ -27,7 +27,7 @@ def on_open(ws):
     threading.Thread(target=show, args=(ws, link), daemon=True).start()
 
 def show(ws, link):
-    """Sends all output. While the browser is behind, send waits, and so does the shell."""
+    """Sends all output of the shell. While the browser reads slowly, send waits, and the shell waits, too."""
     with suppress(OSError), link:  # BrokenPipeError: the browser has disconnected
         while piece := link.recv(65536):
             ws.send(piece)

@@ -10,34 +10,35 @@ from pathlib import Path
 from common import PROC, RUN, SYS, VERSION, html, lines, page, publishes, run, write
 from fapws import HTTPError, publish, subscribers, timer
 
-STEP, STEPS = 10, 180  # seconds between two points of a curve; points
-LEVELS = [(95, "critical"), (80, "high")]  # percent, or degrees
+STEP, STEPS = 10, 180  # seconds between two points of a curve, and number of points
+LEVELS = [(95, "critical"), (80, "high")]  # in percent or in degrees Celsius
 HISTORY = Path(RUN, "history.json")  # in memory, and lost at a reboot
-# values are the points of the curve, and top is its maximum; 0 means automatic
+# values are the latest points of the card's curves. top is the maximum of the curve's scale; 0 means automatic.
 Card = collections.namedtuple("Card", "name text detail values top unit")
 
 def amount(n, form="#.3g"):
-    """Three digits and a unit."""
+    """Returns a number of bytes with three digits and a unit."""
     for unit in ("B", "KB", "MB", "GB", "TB"):
         if n < 999.5 or unit == "TB":
             return f"{n:{'.0f' if unit == 'B' else form}}".rstrip(".") + " " + unit
         n /= 1000
 
 def counters():
-    """Returns (seconds, busy ticks and all ticks of the CPU, {interface: (bytes received, bytes sent)}), since an
-    unspecified start."""
+    """Returns (seconds, busy ticks of the CPU, all ticks of the CPU, {interface: (bytes received, bytes sent)}). All
+    numbers count from an unspecified start."""
     ticks = [int(n) for n in lines(PROC + "/stat")[0].split()[1:9]]
     rows = [row.replace(":", " ").split() for row in lines(PROC + "/net/dev")[2:]]
     network = {row[0]: (int(row[1]), int(row[9])) for row in rows if row[0] != "lo" and {row[1], row[9]} != {"0"}}
     return time.monotonic(), sum(ticks) - ticks[3] - ticks[4], sum(ticks), network  # 3 and 4: idle, waiting for disks
 
-counted = collections.deque([(0, 0, 0, {}), counters()], maxlen=7)  # at first with zeros; later ten seconds
+# the latest results of counters(), the oldest first; zeros stand for the time of the boot
+counted = collections.deque([(0, 0, 0, {}), counters()], maxlen=7)
 points = collections.deque(maxlen=STEPS)  # [step, {card: values}]
 with suppress(OSError, ValueError):
     points.extend(json.loads(HISTORY.read_text()))
 
 def cards(old, new):
-    """The cards, with rates between two results of counters()."""
+    """Yields the cards. Their rates are computed from two results of counters()."""
     seconds, busy, ticks = (now - then for now, then in zip(new[:3], old[:3]))
     cpu, load = 100 * busy / max(1, ticks), lines(PROC + "/loadavg")[0].split()[:3]
     yield Card("CPU", f"{cpu:.0f} %", "Load " + " · ".join(load), [cpu], 100, "%")
@@ -52,12 +53,13 @@ def cards(old, new):
             degrees = int((zone / "temp").read_text()) / 1000
             yield Card("Temperature", f"{degrees:.1f} °C", lines(zone / "type")[0], [degrees], 100, "°C")
             break
-    for name, counts in list(new[3].items())[:12]:  # containers make many interfaces
+    # limit the number of cards, because containers create many interfaces
+    for name, counts in list(new[3].items())[:12]:
         down, up = ((now - then) / seconds for now, then in zip(counts, old[3].get(name, counts)))
         yield Card("Network-" + name, f"↓ {amount(down)}/s", f"↑ {amount(up)}/s", [down, up], 0, "B/s")
 
 def rounded(n):
-    """The next of 1, 2, 5, 10, 20 and so on."""
+    """Returns the smallest of 1, 2, 5, 10, 20, 50 and so on that is not less than n."""
     power = 10 ** math.floor(math.log10(n))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= n)
 
@@ -78,7 +80,7 @@ def render(card):
                 scale=f"{top} {card.unit}" if card.top else amount(top, ".3g") + "/s", time=time.strftime("%H:%M:%S"))
 
 def addresses():
-    with suppress(HTTPError):  # this device does not have the command
+    with suppress(HTTPError):  # the device does not have this command
         rows = run("ip -o address show scope global".split()).splitlines()
         return "\n".join(" ".join(row.split()[1:4:2]) for row in rows)
     return ""

@@ -1,4 +1,4 @@
-"""fapws.contrib.channels.Layer in the server: the cases of the specification of channel layers.
+"""Tests fapws.contrib.channels.Layer in a server, with cases from the specification of channel layers.
 
 /check/NAME runs a case in the worker that gets the request, /receive/CHANNEL and the other paths make one call.
 """
@@ -74,7 +74,7 @@ async def is_full(layer):
     await layer.group_add("crowd", local)
     await layer.group_send("crowd", {"type": "dropped"})
     await layer.send("behind", {})
-    await layer.receive("behind")  # By now, earlier messages have arrived.
+    await layer.receive("behind")  # All earlier messages have arrived, too.
     for _ in range(3):
         assert await layer.receive(local) == {"type": "x"}
     await nothing(layer, local)

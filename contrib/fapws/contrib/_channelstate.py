@@ -27,7 +27,7 @@ except ImportError:  # outside the executable
 __all__ = ["MARSHAL", "Shared", "shared_of"]
 
 MARSHAL = 4  # a format version that all supported versions of Python can read
-# the name of a channel that belongs to one process contains the id of the process
+# If a channel belongs to one process, its name contains the id of this process.
 _OWNED = re.compile(r"\.([0-9a-f]{16})!")
 _PAUSE = 0.002  # interval between two attempts to post while the server is overloaded, in seconds
 _PATIENCE = 1.0
@@ -49,9 +49,9 @@ class Shared:
     """Channels and groups of this process.
 
     Changes are posted to all processes, which apply them in the same order. If the name of a channel contains the id of
-    a process, only this process stores the channel and its memberships. All other channels are stored by all processes.
-    A process with a receiver for such a channel posts a *claim* for a message. The first claim is the same in all
-    processes, so exactly one receiver gets the message.
+    a process, only this process stores the channel and its memberships. All other channels are shared: every process
+    stores them. If a process has a receiver for a shared channel, it posts a *claim* for a message. All processes see
+    the claims in the same order, and the process whose claim is first gets the message.
     """
 
     def __init__(self, name: str) -> None:
@@ -61,7 +61,7 @@ class Shared:
         self.lock = threading.Lock()
         self.numbers = count(1)
         self.looked = 0.0
-        # messages for receivers in this process: (time of expiry, sequence number, message)
+        # messages that receivers in this process may take: channel → (time of expiry, sequence number, message)
         self.waiting: Dict[str, Deque[Tuple[float, int, bytes]]] = {}
         self.unclaimed: Dict[str, Dict[Id, Tuple[float, bytes]]] = {}
         # claims from this process, until it is known whether a different process was first
@@ -114,8 +114,8 @@ class Shared:
             raise
 
     async def settle(self, kind: str, *event: Any, patience: Optional[float] = _PATIENCE) -> None:
-        """Posts an event, and returns after it has arrived in this process, so that it precedes
-        all events that follow from it in any process.
+        """Posts an event, and returns after it has arrived in this process. Events that the caller posts later then
+        arrive after it in every process.
 
         patience -- seconds to wait for the arrival; None: no limit
         """
@@ -151,8 +151,8 @@ class Shared:
                 await me[1]
             except BaseException:
                 with self.lock:
-                    # A message has woken this receiver, which is cancelled, so wake a different receiver for the
-                    # message.
+                    # The receiver was cancelled after a message had woken it. Wake a different receiver, so that it
+                    # gets the message.
                     if not self.forget(channel, me):
                         self.wake(channel)
                 raise
@@ -266,7 +266,8 @@ class Shared:
             self.member_of.pop(channel, None)
 
     def leave_all(self, channel: str) -> None:
-        """Removes channel, in which a message has expired, from all groups."""
+        """Removes a channel that belongs to one process from all groups. Called when a message in the channel has
+        expired."""
         if _OWNED.search(channel):
             for group in tuple(self.member_of.get(channel, ())):
                 self.leave(group, channel)
@@ -324,7 +325,9 @@ class Shared:
             elif self.is_mine(channel):
                 if self.length(channel) < self.capacity(channel):
                     self.put(channel, data, now + expiry)
-            elif sender == self.id:  # Only the process that has sent the message forwards it.
+            # The channel belongs to no process or to a different process. Only the process that has sent the message
+            # to the group posts it to this channel, so that the channel gets the message once.
+            elif sender == self.id:
                 sends.append(("send", (self.id + "/group", next(self.numbers)), channel, data, expiry))
         return sends
 
@@ -339,7 +342,7 @@ class Shared:
 
 
 def _arrives() -> bool:
-    """Whether this process receives the messages that it posts itself."""
+    """Whether messages that this process posts also arrive in this process."""
     return _ipc is None or _ipc.arrives()
 
 

@@ -45,8 +45,8 @@ class Recorder(Start_response):
             return f"{self.status_code} Unknown"
 
     def send(self, start_response: Callable[..., Callable[[bytes], object]]) -> None:
-        """Passes the status, the fields and the written bytes to the server, unless the handler has set none of
-        them."""
+        """Passes the status, the header fields and the written bytes to the server. If the handler has set neither a
+        status nor fields, does not call start_response."""
         self.target = start_response
         if self.line or self.response_headers or self.status_code != 200:
             write = start_response(self.status(), self.response_headers)
@@ -54,8 +54,8 @@ class Recorder(Start_response):
                 write(piece)
 
     def begun(self, result: Any) -> Any:
-        """Returns result, after running a generator up to its first piece, because it calls start_response before this
-        piece."""
+        """Returns result. Runs a generator up to its first piece, because a generator calls start_response before it
+        yields this piece."""
         return _Begun(result) if not self.line and hasattr(result, "send") else result
 
     def get(self, name: str) -> str:

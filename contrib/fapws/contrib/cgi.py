@@ -61,7 +61,7 @@ class CGIApplication:
     def _fapws_cgi(self) -> str:
         """The options with which the server itself runs the programs, without calling Python."""
         if type(self).__call__ is not CGIApplication.__call__:
-            # The subclass may check access, so the server must not bypass it.
+            # A __call__ of a subclass may check access, so the server must not run programs without calling it.
             raise AttributeError("_fapws_cgi")
         return self._options()
 
@@ -79,9 +79,9 @@ class CGIApplication:
     def __call__(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Hand the request back to the server, which runs the program.
 
-        SCRIPT_NAME and PATH_INFO say which one; it gets the whole body, whatever
-        was read of it. Do not call start_response, the program gives the status;
-        fields set with its add_header and set_cookie go along.
+        SCRIPT_NAME and PATH_INFO select the program. The program gets the whole body, even if the handler has read a
+        part. Do not call start_response, because the program sets the status. Fields that were set by
+        start_response.add_header and set_cookie are added to the response.
         """
         from fapws._native import static_answer
 

@@ -71,9 +71,10 @@ class Layer(BaseChannelLayer):  # type: ignore[misc]
         await self._shared.send(channel, _packed(message), self.expiry)
 
     async def receive(self, channel: str) -> Dict[str, Any]:
-        """The next message in channel. With a name that ends with ``!``: in any channel whose name begins so.
+        """Returns the next message in channel. If channel ends with ``!``, returns the next message of all channels
+        whose names begin with channel.
 
-        ValueError: only another process receives from that channel.
+        ValueError: channel belongs to a different process, and only that process can receive from it.
         """
         _check(_CHANNEL, "channel", channel)
         if "!" in channel and not self._shared.is_mine(channel):
@@ -82,37 +83,38 @@ class Layer(BaseChannelLayer):  # type: ignore[misc]
         return message
 
     async def new_channel(self, prefix: str = "specific") -> str:
-        """The name of a new channel that only this process receives from."""
+        """Returns the name of a new channel. Only this process can receive from the channel."""
         name = f"{prefix}.{self._shared.id}!{secrets.token_hex(8)}"
         _check(_CHANNEL, "channel", name)
         return name
 
     async def group_add(self, group: str, channel: str) -> None:
-        """Add channel to group: it gets messages to the group from now on."""
+        """Add channel to group: from now on, the channel gets messages to the group."""
         _check(_GROUP, "group", group)
         _check(_CHANNEL, "channel", channel)
         await self._shared.settle("add", group, channel, self.group_expiry)
 
     async def group_discard(self, group: str, channel: str) -> None:
-        """Take channel out of group."""
+        """Remove channel from group."""
         _check(_GROUP, "group", group)
         _check(_CHANNEL, "channel", channel)
         await self._shared.settle("discard", group, channel)
 
     async def group_send(self, group: str, message: Dict[str, Any]) -> None:
-        """Send message to all channels in group; those that are full do not get it. MessageTooLarge."""
+        """Send message to all channels in group, except channels that are full. MessageTooLarge: the message has more
+        than 1 MiB."""
         _check(_GROUP, "group", group)
         try:
             await self._shared.post("group", self._shared.id, group, _packed(message), self.expiry)
         except ChannelFull:
-            pass  # as the specification requires
+            pass  # The specification requires that group_send does not raise ChannelFull.
 
     async def flush(self) -> None:
         """Drop all messages and groups, in all processes."""
         await self._shared.flush()
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Does nothing, because the layer has no connections."""
 
 
 def _check(pattern: Any, what: str, name: Any) -> None:

@@ -71,7 +71,8 @@ def _line(environ: Dict[str, Any], status: int, size: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Returns text escaped like Apache's: a client can end neither the line nor the quotation."""
+    """Returns text escaped as in Apache's logs, so that a client's text can end neither the line nor the quotation
+    marks."""
     if text.isprintable() and text.isascii() and '"' not in text and "\\" not in text:
         return text
     out = []

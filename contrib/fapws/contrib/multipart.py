@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["File", "Form", "MultipartError", "parse"]
 
-# in bytes; small, because the rest of a block is moved in memory after each line
+# size in bytes; small, because the rest of a block is moved in memory after each line
 _BLOCK = 16 * 1024
 _MOST = 20
 _BOUNDARY_CHARS = frozenset(
@@ -184,7 +184,8 @@ class _Source:
         # do not read beyond CONTENT_LENGTH, which PEP 3333 forbids, and where some servers would wait
         self.left = int(length) if length else None
         self.delimiter = b"\r\n--" + boundary
-        # No line precedes the first delimiter, so add the line end that is part of a delimiter.
+        # Each delimiter begins with a line end. The first delimiter has none, because no line precedes it, so add the
+        # line end.
         self.buffer = b"\r\n"
 
     def fill(self) -> None:

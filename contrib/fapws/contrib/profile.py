@@ -52,7 +52,7 @@ class _Look:
     def __init__(self, seconds: float, hertz: int, whole: bool = False) -> None:
         self.seconds, self.hertz = seconds, hertz
         self.samples = 0
-        self.busy = 0  # number of stacks in all samples together
+        self.busy = 0  # number of counted stacks in all samples
         self.own: Dict[Place, int] = {}  # number of stacks whose innermost frame is at this place
         self.all: Dict[Tuple[str, str], int] = {}  # number of stacks that contain this function
         self.stacks: Optional[Dict[Tuple[Tuple[str, str], ...], int]] = {} if whole else None  # innermost frame first
@@ -76,7 +76,7 @@ class _Look:
 
     def count(self, places: List[Place]) -> None:
         if any(place[0] == _OWN_FILE for place in places):
-            return  # Ignore the thread that has started the profile.
+            return  # Ignore the thread that runs this module.
         place = places[0]
         if place in self.own or len(self.own) < _PLACES:
             self.own[place] = self.own.get(place, 0) + 1

@@ -194,7 +194,7 @@ class Sessions:
         return row[0] if row else None
 
     def _due(self, key: str) -> bool:
-        """Whether an unchanged session must be stored to extend its lifetime."""
+        """Whether an unchanged session must be stored again, because a tenth of its lifetime has passed."""
         row = self._do("SELECT expires FROM session WHERE key = ?", key)
         return row is not None and row[0] < time() + self.max_age * 0.9
 

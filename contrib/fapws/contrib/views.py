@@ -95,7 +95,7 @@ class Staticfile:
     def _fapws_static(self) -> str:
         """The options with which the server itself sends the files, without calling Python."""
         if type(self).__call__ is not Staticfile.__call__:
-            # The subclass may check access, so the server must not bypass it.
+            # A __call__ of a subclass may check access, so the server must not send files without calling it.
             raise AttributeError("_fapws_static")
         return self._options()
 
