@@ -211,7 +211,7 @@ func (c *Broker) Start(deliver func(Batch)) (last uint64) {
 	return last
 }
 
-// try calls the function step, with growing pauses, until step succeeds or Close is called.
+// The method try calls the function step, with growing pauses, until step succeeds or Close is called.
 func (c *Broker) try(in direction, step func() error) {
 	for pause := againAfter; c.ctx.Err() == nil; pause = min(2*pause, againAtMost) {
 		err := step()
@@ -254,7 +254,8 @@ func (c *Broker) failed(in direction, err error) {
 		mostPending>>20))
 }
 
-// answered ends the outage after a successful read or write, unless requests in the opposite direction still fail.
+// The method answered ends the outage after a successful read or write, unless requests in the opposite direction still
+// fail.
 func (c *Broker) answered(in direction) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

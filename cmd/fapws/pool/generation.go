@@ -126,8 +126,8 @@ func (g *generation) startNext() {
 	}
 }
 
-// early returns the sockets on which the next worker may accept connections while it loads. The result is nil unless
-// the next worker is the very first worker, and the server ends if this worker fails to load.
+// The method early returns the sockets on which the next worker may accept connections while it loads. The result is
+// nil unless the next worker is the very first worker, and the server ends if this worker fails to load.
 func (g *generation) early() []Address {
 	p := g.p
 	if p.o.Stay || !p.first() || len(g.workers) > 0 {
@@ -140,8 +140,8 @@ func (g *generation) early() []Address {
 }
 
 // leave removes w from the loading generation because w has died or must be replaced. leave is only called if w already
-// serves. The application of w has loaded, so the generation does not fail. It continues without w, and another worker
-// of the generation gets the sockets.
+// serves. The application of w has loaded, so the generation does not fail. The generation continues without w, and
+// another worker of the generation gets the sockets.
 func (g *generation) leave(w *worker) {
 	p := g.p
 	w.batch = nil
@@ -177,8 +177,8 @@ func (p *Pool) progress() {
 	g.adopt()
 }
 
-// prepared adopts the settings of w, the first loaded worker of a generation, and opens the sockets unless they are
-// open. The result is false if the settings do not fit or the sockets cannot be opened.
+// The method prepared adopts the settings of w, the first loaded worker of a generation, and opens the sockets unless
+// they are open. The result is false if the settings do not fit or the sockets cannot be opened.
 func (g *generation) prepared(w *worker) bool {
 	p := g.p
 	if p.settled.Protocol == 0 {

@@ -80,7 +80,8 @@ func (w *worker) look() (most int, why string) {
 	return 0, ""
 }
 
-// checked handles a worker's reply to a Check: the reason why the worker cannot serve requests, or "" if it can.
+// The method checked handles a worker's reply to a Check: the reason why the worker cannot serve requests, or "" if it
+// can.
 func (w *worker) checked(why string) {
 	w.health.asked, w.health.most = false, 0
 	if why != "" && w.answers() {

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	muchWaiting = 4 << 20 // if more bytes are queued for a worker, publishers wait
+	muchWaiting = 4 << 20 // if more than this number of bytes are queued for a worker, publishers wait
 
 	// If more than urgentWaiting bytes are queued for a worker, health checks are urgent: the worker is killed unless
 	// it reads soon.

@@ -315,8 +315,8 @@ func howEnded(status unix.WaitStatus) string {
 	return fmt.Sprintf("exited with status %d", status.ExitStatus())
 }
 
-// ended returns a line for the log with the parameter how (how the worker has ended), the reason if known, and the
-// parameter next (what happens next).
+// The method ended returns a line for the log with the parameter how (how the worker has ended), the reason if known,
+// and the parameter next (what happens next).
 func (w *worker) ended(how, next string) string {
 	if cause, _, _ := strings.Cut(w.reason, "; "); cause != "" {
 		return fmt.Sprintf("worker %d %s: %s; %s", w.pid, how, cause, next)
@@ -422,8 +422,8 @@ func (w *worker) query(m *Message) {
 	}()
 }
 
-// wanted handles the message in which w requests certificates. A worker may send only one such message, because an
-// attacker who controls the worker later could request other keys.
+// The method wanted handles the message in which w requests certificates. A worker may send only one such message,
+// because an attacker who controls the worker later could request other keys.
 func (w *worker) wanted(m *Message) {
 	if w.wants != "" {
 		w.distrust("asked for certificates twice")

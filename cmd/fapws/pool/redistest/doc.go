@@ -1,2 +1,2 @@
-// Package redistest runs a redis-server for tests. Its methods belong to the goroutine of a test.
+// Package redistest runs a redis-server for tests. The methods of a Server must be called on the goroutine of a test.
 package redistest
