@@ -49,8 +49,8 @@ func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 
 const slowPresence = "on_join and on_leave take too long; dropping calls"
 
-// took reports to the handler that the server has delivered events, so that the handler may publish new events. The
-// parameter cost is the size of the delivered events, in bytes.
+// The method took reports to the handler that the server has delivered events, so that the handler may publish new
+// events. The parameter cost is the size of the delivered events, in bytes.
 func (r *relay) took(cost int64) {
 	if h := r.s.python.running(); h != nil {
 		h.Dealt(cost)
@@ -209,7 +209,7 @@ func (r *relay) awaitOwn(end time.Time) {
 	}
 }
 
-// arrived handles events from the supervisor, and is called on the goroutine of Parent.listen.
+// The method arrived handles events from the supervisor, and is called on the goroutine of Parent.listen.
 func (r *relay) arrived(m *pool.Message) {
 	switch {
 	case m.Text == pool.Dropped: // deal then lets the publisher send new events
@@ -235,8 +235,8 @@ func (r *relay) deal(m *pool.Message) {
 	}
 }
 
-// counted records how many local subscribers a channel has, or how many local WebSockets a group has, and schedules a
-// report to the supervisor.
+// The method counted records how many local subscribers a channel has, or how many local WebSockets a group has, and
+// schedules a report to the supervisor.
 func (r *relay) counted(name string, n int) {
 	pybridge.CountSubscribers(name, false, int64(n))
 	if r.channel == nil {

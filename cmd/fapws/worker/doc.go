@@ -1,9 +1,9 @@
 // Package worker implements the process that serves clients, with or without a supervisor. With --fork, this package
 // also implements the loader, a process that loads the application and forks children (loader.go). With --idle-stop, a
 // worker can be asleep (sleep.go). A serving process loads the applications of a plan and serves them with package
-// runtime. It exchanges events, subscribers and purges with other workers through the supervisor. It ends after a
-// signal or a message from the supervisor. Package command starts a worker. The file protocol.go names the requests
-// that a supervisor and its workers exchange. Package supervisor uses these names.
+// runtime. A worker exchanges events, subscribers and purges with other workers through the supervisor. A serving
+// process ends after a signal or a message from the supervisor. Package command starts a worker. The file protocol.go
+// names the requests that a supervisor and its workers exchange. Package supervisor uses these names.
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the thread that
 // starts Python. A service has one of three roles (role.go): it serves without a supervisor (alone.go), serves as a

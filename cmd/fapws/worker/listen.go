@@ -291,7 +291,8 @@ func (a Passed) addresses(bind []string, given bool) (list []string, err error) 
 	return list, nil
 }
 
-// as returns the addresses of the sockets. If secure is true and no socket is named "https", all sockets use HTTPS.
+// The method as returns the addresses of the sockets. If secure is true and no socket is named "https", all sockets use
+// HTTPS.
 func (a Passed) as(secure bool) []string {
 	if !secure || firstSecure(a) != "" {
 		return a

@@ -230,7 +230,7 @@ func (p *Parent) restoreStderr() {
 	}
 }
 
-// present serves the page from a Notice message, and runs on a separate goroutine.
+// The method present serves the page from a Notice message, and runs on a separate goroutine.
 func (p *Parent) present() {
 	s := p.s
 	if p.checksFirst() {

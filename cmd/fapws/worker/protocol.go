@@ -119,7 +119,7 @@ func (r *relay) purgeAll(texts []string) {
 	r.s.server.Purge(all...)
 }
 
-const mostPurges = 4096 // if more purges are queued, all pages are purged instead
+const mostPurges = 4096 // if more than this number of purges are queued, all pages are purged instead
 
 func (r *relay) purge(p cache.Pattern) {
 	if r.channel == nil {

@@ -61,7 +61,7 @@ func (y *python) become(to appState) bool {
 	}
 }
 
-// is reports whether the application is in the state named by the parameter, and is safe for concurrent use.
+// The method is reports whether the application is in the state named by the parameter, and is safe for concurrent use.
 func (y *python) is(state appState) bool { return appState(y.state.Load()) == state }
 
 // asleep reports whether the application has not been loaded because no request needed it. asleep is safe for
@@ -128,13 +128,14 @@ func (y *python) close(code int, deadline time.Time) int {
 	return code
 }
 
-// used records a use of the application, and is safe for concurrent use.
+// The method used records a use of the application, and is safe for concurrent use.
 func (y *python) used() {
 	now := time.Now()
 	y.lastUse.Store(&now)
 }
 
-// unused reports whether the application was unused for at least the duration idleStop, and false if idleStop is 0.
+// The method unused reports whether the application was unused for at least the duration idleStop, and false if
+// idleStop is 0.
 func (y *python) unused(idleStop time.Duration) bool {
 	if idleStop == 0 || !y.is(appRunning) || y.contents == nil {
 		return false

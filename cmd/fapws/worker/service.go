@@ -241,8 +241,8 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 	return s.https.use(s.plan.Certificates(&s.conf))
 }
 
-// sends returns the functions with which responders continue their responses, and can be called before the server
-// exists.
+// The method sends returns the functions with which responders continue their responses, and can be called before the
+// server exists.
 func (s *service) sends() (sends backend.Sends) {
 	files := func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, text []byte) exchange.Outcome {
 		return s.server.Dispatcher().SendFiles(x, p, r, text)

@@ -66,8 +66,8 @@ func (s *signals) watch() {
 			signal.Notify(s.caught, sig)
 		}
 	}
-	// TTIN and TTOU control a supervisor. The default action of both signals would suspend this process if they were
-	// sent to all processes of a shell job.
+	// TTIN and TTOU control a supervisor. The default action of both signals would suspend this process, for example if
+	// a shell sent one of these signals to all processes of a job.
 	signal.Ignore(syscall.SIGTTIN, syscall.SIGTTOU)
 	close(s.registered)
 	for sig := range s.caught {
