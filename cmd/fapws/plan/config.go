@@ -28,8 +28,8 @@ func FileKeys() []string {
 	})
 }
 
-// inherited lists the keys in the type Files that are settings if they are at the top of the configuration file: all
-// keys except types.
+// The list inherited contains the keys in the type Files that are settings if they are at the top of the configuration
+// file: all keys except types.
 var inherited = slices.DeleteFunc(settings.KeysOf(Files{}), func(key string) bool { return key == "types" })
 
 // readSites decodes the sites in the configuration file f, which may be nil, and calls the function report for each

@@ -176,8 +176,8 @@ func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) 
 	return nil
 }
 
-// private returns the files that must not be sent to clients: files that the configuration names for the server's own
-// use, and the scripts of applications.
+// The method private returns the files that must not be sent to clients: files that the configuration names for the
+// server's own use, and the scripts of applications.
 func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *static.Private {
 	files := slices.Concat([]string{p.Path}, conf.EnvFiles, conf.CertFiles, conf.KeyFiles, p.Site.LogFiles(conf))
 	for _, named := range p.outside(conf, contents) {

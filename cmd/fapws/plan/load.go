@@ -68,7 +68,7 @@ func (p *Plan) SetVariables() error {
 	return nil
 }
 
-// The plan must have at least one application.
+// options must only be called if the plan has at least one application.
 func (p *Plan) options() pybridge.Options {
 	o := pybridge.Options{
 		Args:    p.Command.Args,

@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// own completes the host that the command line and the top of the configuration file describe. Directories from
-// --static take precedence over the routes of this host.
+// The method own completes the host that the command line and the top of the configuration file describe. Directories
+// from --static take precedence over the routes of this host.
 func (b *builder) own(c *SiteConfig, h *Host) {
 	ssi := b.conf.SSI
 	if ssi && c.Root == "" && len(b.conf.Static) == 0 && len(c.Hosts) == 0 {
