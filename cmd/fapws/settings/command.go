@@ -318,7 +318,7 @@ func (p *parser) add(row *Setting) {
 	}
 }
 
-// completed adds the default value to flags such as --debug that were typed without a value.
+// The method completed adds the default value to flags such as --debug that were typed without a value.
 func (p *parser) completed(args []string) []string {
 	for _, row := range p.rows {
 		if row.alone == "" {

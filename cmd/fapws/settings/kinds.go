@@ -63,8 +63,8 @@ func single(field any, tag reflect.StructTag) *value {
 	return nil
 }
 
-// like returns a kind of value for a text that the function fits allows. The parameter allowed describes the allowed
-// texts.
+// The function like returns a kind of value for a text that the function fits allows. The parameter allowed describes
+// the allowed texts.
 func like(allowed string, fits func(string) bool) func(*string) *value {
 	return func(to *string) *value {
 		v := of(to, isText, func(s string) (string, error) {
@@ -157,7 +157,8 @@ var (
 	})
 )
 
-// each returns a kind of value for a list of texts. The function check returns an error if a text is not allowed.
+// The function each returns a kind of value for a list of texts. The function check returns an error if a text is not
+// allowed.
 func each(check func(one string) error) func(*[]string) *value {
 	return func(to *[]string) *value {
 		return list(to, func(one string) (string, error) { return one, check(one) }, itself)
