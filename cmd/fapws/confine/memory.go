@@ -269,8 +269,8 @@ type Trimmer struct {
 	left  int64
 }
 
-// soon returns memory to the kernel after the duration wait, or later if memory was returned recently. soon is safe for
-// concurrent use.
+// The method soon returns memory to the kernel after the duration wait, or later if memory was returned recently. soon
+// is safe for concurrent use.
 func (t *Trimmer) soon(wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -329,8 +329,8 @@ type pacer struct {
 	busy bool
 }
 
-// collected is called after each collection. The parameter at is the time of the collection since the start of the
-// process. collected is safe for concurrent use.
+// The method collected is called after each collection. The parameter at is the time of the collection since the start
+// of the process. collected is safe for concurrent use.
 func (p *pacer) collected(at time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -31,8 +31,8 @@ var administration = []uintptr{
 	unix.SYS_UMOUNT2, unix.SYS_UNSHARE, unix.SYS_USERFAULTFD, unix.SYS_VHANGUP,
 }
 
-// shared lists system calls for shared memory, semaphores and queues. Landlock does not restrict these system calls,
-// although they affect all processes with the same user.
+// The list shared contains system calls for shared memory, semaphores and queues. Landlock does not restrict these
+// system calls, although they affect all processes with the same user.
 var shared = []uintptr{
 	unix.SYS_MQ_OPEN, unix.SYS_MQ_UNLINK, unix.SYS_MSGCTL, unix.SYS_MSGGET, unix.SYS_MSGRCV, unix.SYS_MSGSND,
 	unix.SYS_SEMCTL,
@@ -178,8 +178,8 @@ type filter struct {
 	program []bpf.Instruction
 }
 
-// when adds a rule that denies a system call with EPERM if all conditions in conds are true. when can be called several
-// times for the same system call.
+// The method when adds a rule that denies a system call with EPERM if all conditions in conds are true. when can be
+// called several times for the same system call.
 func (f *filter) when(number uintptr, conds ...cond) { f.deny(number, unix.EPERM, conds...) }
 
 func (f *filter) deny(number uintptr, errno unix.Errno, conds ...cond) {
