@@ -117,8 +117,8 @@ func (c *conf) read(n int, line string) {
 	}
 }
 
-// again reports whether an earlier line of the file contains name. If so, again adds a note with the number of that
-// line and the text in the parameter so.
+// The method again reports whether an earlier line of the file contains name. If so, again adds a note with the number
+// of that line and the text in the parameter so.
 func (c *conf) again(n int, word, name, so string) bool {
 	first, known := c.lines[word+" "+name]
 	if known {

@@ -28,8 +28,8 @@ func File() string { return C.GoString(C.fapws_preload.path) }
 
 func Interpreter() string { return C.GoString(C.fapws_preload.interpreter) }
 
-// LowPorts returns a command that allows low ports. LowPorts does not suggest file capabilities, because the dynamic
-// loader does not preload libraries into an interpreter that has them.
+// LowPorts returns a shell command that permits all programs to listen on ports from 80 on. LowPorts does not suggest
+// file capabilities, because the dynamic loader does not preload libraries into an interpreter that has them.
 func LowPorts() string { return "sudo sysctl net.ipv4.ip_unprivileged_port_start=80" }
 
 // TakeName does nothing, because a constructor in the library has already set the name of the process.

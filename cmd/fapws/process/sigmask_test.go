@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// before is the environment variable that makes the test binary the first of two programs: it executes the second
-// program while a signal is pending.
+// The constant before names the environment variable that makes the test binary the first of two programs: it executes
+// the second program while a signal is pending.
 const before = "FAPWS_TEST_BEFORE"
 
 func TestMain(m *testing.M) {

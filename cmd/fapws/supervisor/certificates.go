@@ -34,7 +34,7 @@ type keyring struct {
 	orders   *certificates.Orders // nil until workers serve, or if no certificate is ordered
 }
 
-// inherited is the state of a keyring for the program that replaces this program.
+// The type inherited holds the state of a keyring for the program that replaces this program.
 type inherited struct {
 	Kept certificates.Bundle
 	Root bool // the first file belongs to keyring.root

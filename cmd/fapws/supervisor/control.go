@@ -245,7 +245,7 @@ type ledger struct {
 	ended []metrics.Family // sum of the metrics of workers that have ended
 }
 
-// said stores the counters of a worker, and returns the number of workers whose counters are known.
+// The method said stores the counters of a worker, and returns the number of workers whose counters are known.
 func (l *ledger) said(pid int, families []metrics.Family) int {
 	families = metrics.Sound(families)
 	l.mu.Lock()

@@ -85,8 +85,8 @@ func (t *tree) changes(old map[string]stamp) map[string]string {
 	return found
 }
 
-// wanted reports whether a folder below a root is watched. A virtual environment
-// (PEP 405) has thousands of files that are not the application.
+// The method wanted reports whether a folder below a root is watched. A virtual environment (PEP 405) has thousands of
+// files that are not the application.
 func (t *tree) wanted(dir string) bool {
 	if t.patterns.excluded(dir) {
 		return false
@@ -142,8 +142,8 @@ func (s stamp) looksLike(o stamp) bool {
 	return s.size == o.size && s.time.Equal(o.time) && s.id == o.id
 }
 
-// same reports whether both stamps are of the same content. The result is false if the file became readable or
-// unreadable.
+// The method same reports whether both stamps are of the same content. The result is false if the file became readable
+// or unreadable.
 func (s stamp) same(o stamp) bool {
 	if s.size != o.size || s.plain != o.plain {
 		return false
