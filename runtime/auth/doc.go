@@ -42,12 +42,12 @@
 //
 // # Sessions
 //
-// A session is a cookie that contains the user, the start, the time of the last use and a MAC (session.go). No
-// process keeps a list of sessions, so that they survive reloads, upgrades and restarts, and every worker accepts
-// them. The key of the MAC is derived from a key in the state directory and the hash of the user's password.
-// Therefore a new password, or the removal of the user, ends the sessions. Logging out adds a line to a file that all
-// processes share (session.go). Both files stay open (watched.go), and fstat(2) detects changes for each request, so
-// that every worker rejects an ended session at once.
+// A session is a cookie that contains the user, the start, the time of the last use and a MAC (session.go). No process
+// keeps a list of sessions. Therefore sessions survive reloads, upgrades and restarts, and every worker accepts them.
+// The key of the MAC is derived from a key in the state directory and the hash of the user's password. Therefore a new
+// password, or the removal of the user, ends the sessions. Logging out adds a line to a file that all processes share
+// (session.go). Both files stay open (watched.go), and fstat(2) detects changes for each request, so that every worker
+// rejects an ended session at once.
 //
 // # Other sites
 //

@@ -289,7 +289,8 @@ func exclusively(dir string, f func() error) error {
 	return f()
 }
 
-// A verifiedToken is a session whose MAC was checked, and is valid while the hash of the user's password is hash.
+// A verifiedToken is a session whose MAC was checked, and is valid while the hash of the user's password equals the
+// field hash.
 type verifiedToken struct {
 	session *Session
 	hash    string

@@ -105,8 +105,8 @@ func (u *Users) key(pair []byte) key {
 // A table contains the lines of a file, which do not change, and the verdicts on pairs of user name and password.
 type table struct {
 	hashes map[string]string
-	// dummy is a hash against which a password is checked if the user does not exist, so that the check takes equally
-	// long.
+	// dummy is a hash against which a password is checked if the user does not exist. Therefore the duration of a check
+	// does not reveal whether a user exists.
 	dummy string
 
 	mu sync.Mutex
