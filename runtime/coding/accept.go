@@ -79,8 +79,8 @@ func (a *Accepted) Choose(has *Set) Coding {
 	return best
 }
 
-// Weighted splits "name;q=0.5" into the name and the weight in thousandths (RFC 9110 §12.4.2), or 0 for an invalid
-// weight.
+// Weighted splits "name;q=0.5" into the name and the weight in thousandths (RFC 9110 §12.4.2). An invalid weight counts
+// as 0.
 func Weighted(item []byte) (name []byte, weight int16) {
 	name, params, found := bytes.Cut(item, []byte{';'})
 	name = bytes.Trim(name, " \t")
