@@ -45,7 +45,7 @@ func (f *filter) begins(own *exchange.Part) {
 	f.hold(own)
 }
 
-// goOn compresses the next step bytes if parts wait and the client does not read too slowly.
+// goOn compresses up to step bytes if parts wait and the client does not read too slowly.
 func (s *stream) goOn() {
 	f := s.f
 	switch {
