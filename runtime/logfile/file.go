@@ -197,8 +197,8 @@ func (f *File) Dropped() int64 {
 }
 
 // Close writes the buffered lines and closes the file. Close waits up to a few seconds for a disk or for the reader of
-// a pipe. The error says that lines were lost. If a file is being compressed, Close does not wait, because the next
-// process completes the compression.
+// a pipe. If lines were lost, Close returns an error. If a file is being compressed, Close does not wait, because the
+// next process completes the compression.
 func (f *File) Close() error {
 	f.mu.Lock()
 	f.closed = true
