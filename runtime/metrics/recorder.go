@@ -109,8 +109,9 @@ func (a *alike) add() {
 	}
 }
 
-// mostShared limits how many calls of End use the same reading of the clock. The error is small compared with the first
-// bucket, 100 µs, because requests that end in one turn end a few microseconds after each other.
+// mostShared limits how many calls of End use the same reading of the clock. The resulting error is a few microseconds,
+// because requests that end in one turn end at nearly the same time. The bound of the first bucket, 100 µs, is much
+// larger.
 const mostShared = 8
 
 // Turn must be called before handlers run and before responses are sent. Between two calls of Turn, all calls of Begin
