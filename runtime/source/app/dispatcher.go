@@ -17,8 +17,8 @@ import (
 type Interpreter interface {
 	exchange.Handler
 
-	// Flush starts the submitted requests. An inline handler runs within Flush, on the event loop, which calls Next
-	// after each Flush and each wake-up.
+	// Flush starts the submitted requests. An inline handler runs within Flush, on the event loop. The event loop calls
+	// Next after each Flush and each wake-up.
 	Flush()
 
 	// Next stores the next finished part and returns the ticket of the part's exchange. ok is false if no part is
@@ -82,8 +82,8 @@ type Config struct {
 	Programs func() exchange.Handler
 }
 
-// Dispatcher passes requests to handlers, and their parts to the exchanges, on the event loop unless the comments of
-// its methods say otherwise.
+// Dispatcher passes requests to handlers, and passes the parts of the responses to the exchanges. All methods must be
+// called on the event loop unless their comments say otherwise.
 type Dispatcher struct {
 	loop        Loop
 	set         *conn.Set

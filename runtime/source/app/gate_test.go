@@ -6,8 +6,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// crowd starts n exchanges of a source, which wait because another exchange occupies the only place of the source's
-// Gate.
+// crowd starts n exchanges of a source. The exchanges wait, because another exchange occupies the only place of the
+// source's Gate.
 func crowd(t *testing.T, n int) (r *rig, g *Gate, all []*exchange.Exchange) {
 	t.Helper()
 	g = NewGate(1)
