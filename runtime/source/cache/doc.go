@@ -38,12 +38,12 @@
 // # Validation
 //
 // A page that is no longer fresh is fetched with its own validators (Conditions) instead of the client's. A 304 makes a
-// new Page with the same body and the fields of both responses (RFC 9111 §3.2), which is judged like any response
-// (Confirm), and all waiting requests get it. Requests do not wait for a page that must be confirmed for each request
-// (no-cache): each request has a Fill without a node, and a late Fill does not replace a newer page. A page that is
-// purged during its fetch is sent to the earlier requests, but not kept. A 304 about another representation, or a 304
-// that forbids storing, does not change the page for other requests. Page.Instead decides whether an old page is better
-// than an error or no response.
+// new Page with the same body and the fields of both responses (RFC 9111 §3.2), and all waiting requests get the new
+// Page. Whether it is kept is judged as for any response (Confirm). Requests do not wait for a page that must be
+// confirmed for each request (no-cache): each request has a Fill without a node, and a late Fill does not replace a
+// newer page. A page that is purged during its fetch is sent to the earlier requests, but not kept. A 304 about another
+// representation, or a 304 that forbids storing, does not change the page for other requests. Page.Instead decides
+// whether an old page is better than an error or no response.
 //
 //   - s-maxage forbids stale pages, except if the same response has stale-while-revalidate or stale-if-error, because
 //     these directives are more precise, and frameworks combine them.

@@ -12,8 +12,8 @@ import (
 
 func decoded(r *exchange.Request) string { return string(http1.MergeSlashes(nil, r.Path)) }
 
-// personal reports whether a response may contain personal data by default: the client has logged in, has a certificate
-// or sends a Cookie.
+// personal reports whether the response must be assumed to contain personal data, because the client has logged in, has
+// a certificate or sends a Cookie.
 func (c *Compiled) personal(r *exchange.Request) bool {
 	return r.Peer.User != "" || r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 ||
 		slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
@@ -132,7 +132,7 @@ const (
 	Revalidated
 )
 
-// addTo returns fields with the Fapws-Cache field for v, which replaces an earlier Fapws-Cache field.
+// addTo returns fields with a Fapws-Cache field for the verdict v. This field replaces an earlier Fapws-Cache field.
 func (v Verdict) addTo(fields []byte) []byte {
 	if fields == nil {
 		return verdictFields[v]

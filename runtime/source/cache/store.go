@@ -20,8 +20,8 @@ type Store struct {
 	pages       int
 	fills       map[*Fill]struct{}
 	now         int64
-	// how far the system clock is ahead of now, because it was set since the start; needed because origins use the
-	// system clock for Date
+	// difference between the system clock and now: not 0 if the clock was set after the start of the server. It is
+	// needed because origins take Date from the system clock.
 	ahead int64
 	count [len(verdictFields)]int64
 	key   []byte
