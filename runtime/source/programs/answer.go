@@ -75,9 +75,9 @@ func (a *Answer) typeMissing() bool {
 }
 
 // passAll forwards output until its end. The function take reads output that arrives within the duration wait, and
-// returns os.ErrDeadlineExceeded if there is no output, and io.EOF at its end. passAll waits up to timeout for more
-// output. It delays output by the duration short before sending it: most programs end soon after writing, so that the
-// response can have a Content-Length.
+// returns os.ErrDeadlineExceeded if there is no output, and io.EOF at the end of the output. passAll waits up to
+// timeout for more output. passAll waits for the duration short before it sends output: most programs end soon after
+// writing, and the response can then have a Content-Length.
 func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
 	for wait := timeout; ; {
 		switch err := take(wait); {

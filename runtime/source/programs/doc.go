@@ -63,8 +63,9 @@
 // A Loader handles each request in a separate process (--fork).
 //
 // The loader is a process that has loaded the application. For each request, the server sends an order to the loader,
-// with one end of a socket pair and of two pipes, and the loader forks a child. Therefore no other process can reach a
-// child, and a child has no other descriptors of the server, such as listeners or connections of other clients.
+// together with one end of a socket pair and one end of each of two pipes, and the loader forks a child. Therefore no
+// other process can reach a child, and a child has no other descriptors of the server, such as listeners or connections
+// of other clients.
 //
 //	Loader  ──orders──>  loader (contrib/fapws/_fork.py)
 //	   │                      │ fork

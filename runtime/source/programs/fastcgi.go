@@ -96,7 +96,7 @@ func parseAddress(text string) (network, address string, err error) {
 	return "tcp", text, nil
 }
 
-// Close closes the idle connections, and others after their requests, and may be called on any goroutine.
+// Close closes idle connections at once, and each active connection after its request. Any goroutine may call Close.
 func (f *FastCGI) Close() { f.links.Close() }
 
 // Idle returns the number of idle links, and is safe for concurrent use.

@@ -261,8 +261,8 @@ func (m *manager) start(argv []string) (l *Link, err error) {
 	}}, nil
 }
 
-// privateSocket returns a listening socket and the only connection to it, because its name is removed before the
-// program starts.
+// privateSocket returns a listening socket and a connection to the socket. No other connection is possible, because the
+// name of the socket is removed before the program starts.
 func privateSocket() (listener *os.File, conn net.Conn, err error) {
 	dir, err := privateDirectory()
 	if err != nil {

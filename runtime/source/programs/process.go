@@ -26,8 +26,8 @@ const (
 	lateOutput = 500 * time.Millisecond
 )
 
-// process is a running program, which leads its own session, so that the server can end it together with its child
-// processes, and none of them has a terminal.
+// process is a running program. The program leads its own session, so that the server can end the program together with
+// its child processes, and none of these processes has a terminal.
 type process struct {
 	child    *os.Process
 	out, err *os.File // the server's ends of the pipes from the program's standard output and error

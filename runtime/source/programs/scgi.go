@@ -24,8 +24,8 @@ type LoaderMount struct {
 }
 
 const (
-	// stackWithin is how long a child that has exceeded its timeout may continue, to write its stack, before it is
-	// killed.
+	// stackWithin is how long a child that has exceeded its timeout may continue before it is killed. The child needs
+	// this time to write its stack.
 	stackWithin = 5 * time.Second
 
 	// endedWithin is how long the server waits for the exit status of a child that has closed its socket.
@@ -63,7 +63,8 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	go func() {
 		<-c.ended
 		m.Loader.leave(r.Account())
-		c.errors.SetReadDeadline(time.Now().Add(endedWithin)) // processes that the child has started may hold the pipe
+		// do not wait for the end of the pipe, which processes that the child has started may hold
+		c.errors.SetReadDeadline(time.Now().Add(endedWithin))
 	}()
 	longest := maxLine
 	if s.Objects {

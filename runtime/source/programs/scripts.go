@@ -171,8 +171,8 @@ type Site struct {
 	DocumentRoot string // DOCUMENT_ROOT: an absolute path
 }
 
-// Variables calls set for each meta-variable of RFC 3875 §4.1, and for variables that Apache has added since. Values
-// contain no NUL.
+// Variables calls the function set for each meta-variable of RFC 3875 §4.1, and for each variable that Apache sets in
+// addition. Values contain no NUL.
 //
 // Fields with an underscore in their name are omitted, because programs could not distinguish "X_User" from "X-User".
 // The field Proxy is omitted, because its variable HTTP_PROXY would configure a proxy in many programs.
