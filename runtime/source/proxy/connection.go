@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/otel"
 )
 
-// A connection carries one request at a time and belongs to one goroutine at a time, except that another goroutine
-// writes a request with a body.
+// A connection carries one request at a time and belongs to one goroutine at a time. As an exception, a second
+// goroutine writes a request with a body.
 type connection struct {
 	net.Conn
 	under   net.Conn
