@@ -13,8 +13,9 @@ import (
 
 type kind struct {
 	run func(*page, *element)
-	// Names of the permitted arguments. An element without any of them is an error, except in hidden text, where it is
-	// skipped. If arguments is nil, the function run is called in hidden text, too, and checks the arguments.
+	// Names of the permitted arguments. An element without any permitted argument is an error, except in hidden text,
+	// where the element is skipped. If arguments is nil, the function run is called in hidden text, too, and checks the
+	// arguments.
 	arguments []string
 }
 

@@ -352,7 +352,7 @@ func (p *page) match(re *regexp.Regexp, text string) bool {
 	return p.captured != nil
 }
 
-// capture returns group n of the last match, or false if the group did not take part in the match.
+// capture returns group n of the last match, or false if the match does not include this group.
 func (p *page) capture(n int) (string, bool) {
 	if 2*n >= len(p.captured) || p.captured[2*n] < 0 {
 		return "", false
