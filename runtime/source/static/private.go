@@ -99,8 +99,8 @@ var leftovers = []string{
 	"id_ed25519_sk",
 }
 
-// keyNames are patterns for names of files that are hidden if they contain a private key or are compressed. An
-// exception is a name such as id_list.html.gz, which is probably a page.
+// keyNames are patterns for file names. A file with such a name is hidden if it contains a private key or is
+// compressed. An exception is a name such as id_list.html.gz, which is probably a page.
 var keyNames = []string{"*.pem", "*_key", "id_*"}
 
 const maxKeyFile = 1 << 20 // in bytes

@@ -90,7 +90,7 @@ func (r *root) at(now int64) *view {
 		return r.now
 	}
 	if t, err := openView(r.path, r.now.policy, r.now.guard); err == nil {
-		// The garbage collector closes the old view, because another goroutine may still use it.
+		// Do not close the old view, because another goroutine may still use the view. The garbage collector closes it.
 		r.now = t
 	}
 	return r.now

@@ -28,9 +28,9 @@ type Options struct {
 	// Listing enables pages with the content of directories that have no index.
 	Listing bool `json:"listing" key:"autoindex"`
 
-	// SPA is the file below Root that is sent with 200 for missing pages: for GET and HEAD of a path whose last segment
-	// has no extension, or if Accept contains text/html. "" means none. With SPA, a request for a directory without a
-	// trailing slash is redirected only if the directory has an index.
+	// SPA is the file below Root that is sent with 200 instead of a missing page. A GET or HEAD request is for a page
+	// if the last segment of the path has no extension, or if Accept contains text/html. "" means none. With SPA, a
+	// request for a directory without a trailing slash is redirected only if the directory has an index.
 	SPA string `json:"spa" key:"spa" is:"name"`
 
 	// MaxAge is the number of seconds for which clients and proxies may reuse a file without revalidation
@@ -41,8 +41,8 @@ type Options struct {
 	// match counts.
 	Expires []string `json:"expires" key:"expires" is:"expiries"`
 
-	// DotFiles enables names that begin with a dot. Otherwise they do not exist for clients, because files such as
-	// .git and .env are rarely public.
+	// DotFiles enables names that begin with a dot. Otherwise such names do not exist for clients, because files such
+	// as .git and .env are rarely public.
 	DotFiles bool `json:"dotfiles" key:"dotfiles"`
 
 	// Symlinks determines which symbolic links are followed: "inside" or "" means links that stay below Root; "owner"
