@@ -17,7 +17,7 @@ import (
 	"fapws/runtime/backend"
 )
 
-// A device is a target for a device file, written in place from its beginning, or a FIFO.
+// A device is a target that is a FIFO or a device file. A device file is written in place from its beginning.
 type device struct {
 	options *Options
 	path    string

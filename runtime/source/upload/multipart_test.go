@@ -140,7 +140,7 @@ func FuzzForm(f *testing.F) {
 	f.Add(whole, 20)
 	f.Add(part(`form-data; name="a"; filename="x"`, "", "y")+tail, 1)
 	f.Fuzz(func(t *testing.T, body string, at int) {
-		// The parser reads ahead, so the limit for the header of a part includes other bytes.
+		// The parser reads ahead, so the limit for the header of a part also counts bytes after the header.
 		if len(body) > maxHeader/2 {
 			return
 		}

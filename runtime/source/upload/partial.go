@@ -16,10 +16,10 @@ import (
 )
 
 // A resumable upload consists of two files in the directory of its target. One file contains the bytes received so far,
-// and is locked while a process writes to it. The other file contains the description, which does not change; it is
-// created after the file with the bytes and removed before it. Therefore any worker can resume the upload, even after a
-// restart. The size of the file with the bytes is the offset at which the client continues, and its modification time
-// is the time of the last activity.
+// and is locked while a process writes to it. The other file contains the description of the upload, which does not
+// change. The description is created after the file with the bytes, and is removed before that file. Therefore any
+// worker can resume the upload, even after a restart. The size of the file with the bytes is the offset at which the
+// client continues, and its modification time is the time of the last activity.
 const (
 	partialSuffix     = ".tus"
 	descriptionSuffix = ".tus.json"

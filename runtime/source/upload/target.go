@@ -26,7 +26,7 @@ import (
 // target is a destination for files. target is safe for concurrent use.
 type target interface {
 	// begin opens a file for the upload id. The parameter file contains the name, type, form field and size from the
-	// client; a negative size is unknown. The error is a *refusal or an error of the file system.
+	// client; a negative size means that the size is unknown. The error is a *refusal or an error of the file system.
 	begin(w *backend.Response, id string, file stored) (*draft, error)
 }
 

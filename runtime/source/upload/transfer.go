@@ -29,7 +29,7 @@ type transfer struct {
 	drafts   []*draft
 	total    int64
 	limit    int64
-	tooLarge error // error to return if total exceeds limit
+	tooLarge error // error to return if the field total exceeds the field limit
 	fields   url.Values
 }
 

@@ -60,8 +60,8 @@ func New(o Options) (*Upload, error) {
 
 const closeWithin = 5 * time.Second
 
-// Close waits until all uploads have ended and removed their temporary files, after the server has disconnected the
-// clients.
+// Close waits until all uploads have ended and removed their temporary files. Close must be called after the server has
+// disconnected the clients.
 func (u *Upload) Close() error {
 	u.mu.Lock()
 	active := slices.Clone(u.active)
