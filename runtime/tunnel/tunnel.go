@@ -114,7 +114,8 @@ func (l *link) halfClosed() bool {
 // part with the status 101 and the fields Connection and Upgrade.
 type Tunnel struct {
 	// Upstream is the connection to the upstream (see conn.NewUpstream). The event loop sets Upstream to nil when it
-	// takes ownership. Otherwise the handler must close it when the part is released.
+	// takes ownership of the connection. If Upstream is not nil when the part is released, the handler must close
+	// Upstream.
 	Upstream *conn.Conn
 
 	// bytes that the handler has already read from the upstream, after the head of the response
