@@ -68,7 +68,6 @@ func (x *Exchange) Admits(size int64) bool {
 	return err == nil
 }
 
-// TooLarge reports whether size exceeds max, if max is not negative.
 func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 
 func (b *Body) Begin(max, now int64) { *b = Body{max: max, begun: now, spool: -1} }

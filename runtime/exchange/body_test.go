@@ -65,7 +65,6 @@ func TestBodyAboveItsLimitIsTooLarge(t *testing.T) {
 	if err := b.Count(5, 0); err != nil {
 		t.Error(err)
 	}
-	// Count rejects a body as soon as its announced length is too large
 	if err := b.Count(0, 1); err != errTooLarge {
 		t.Error(err)
 	}

@@ -54,7 +54,6 @@ func (x *Exchange) dropCarrier() {
 func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
 	x.Sink = sink
 	c, head = x.Stream.SwitchProtocols(x, r)
-	// If the peer is needed again, the method direct makes a new one.
 	if x.from == x.client.peer {
 		x.from, x.client.peer = nil, nil
 	}

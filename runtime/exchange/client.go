@@ -56,7 +56,6 @@ func (s *Server) Arrived(c *Client) { s.loop.Arrived(c) }
 
 func (s *Server) Gone(c *Client) { s.loop.Gone(c) }
 
-// Account returns the account of the last request's client (conn.Peer.Account).
 func (c *Client) Account() string {
 	if c.IsProxy() {
 		return c.proxy.peer.Account()

@@ -117,7 +117,7 @@ type Part struct {
 	// Trailers are the fields after the body, or nil. Only the last part may have Trailers. The server drops them if
 	// the client does not accept trailers (see http1.Request.Trailers).
 	Trailers *Trailers
-	// Upgrade, only in a last part, gets the connection after a response whose body has no end; usually nil.
+	// Upgrade, only in a last part, takes over the connection to continue a body without end; usually nil.
 	Upgrade Upgrade
 }
 
@@ -158,7 +158,6 @@ func (p *Part) Release() {
 	}
 }
 
-// PartOwner owns the parts that a connection sends.
 type PartOwner interface {
 	// PartSent is called when the connection no longer needs the body of p. The interface conn.Owner describes err.
 	PartSent(p *Part, err error)

@@ -14,7 +14,7 @@ import (
 	"fapws/runtime/route"
 )
 
-// A Loop is the event loop that runs a Server. The Server calls the methods of the Loop on the event loop.
+// A Loop is the event loop that runs a Server. All methods are called on the event loop.
 type Loop interface {
 	// Arrived is called when c has sent its first request, or was closed without a request. Gone is called when c is no
 	// longer counted as a connection.
@@ -87,7 +87,6 @@ type Config struct {
 	LogClient func(level logfile.Level, client, line string)
 }
 
-// A Server answers the requests of HTTP connections.
 type Server struct {
 	Heads  Heads
 	Set    *conn.Set

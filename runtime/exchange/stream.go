@@ -51,8 +51,6 @@ func (s *Sub) Wait(x *Exchange) {
 	}
 }
 
-// The following methods of Stream do nothing, because the Sink receives the response.
-
 func (*Sub) Read(*Exchange)                                                  {}
 func (*Sub) Write(*Exchange, *Part)                                          {}
 func (*Sub) Replace(_, _ *Exchange, _ bool)                                  {}

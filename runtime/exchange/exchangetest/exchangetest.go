@@ -72,8 +72,6 @@ func (c *Client) Wait(x *exchange.Exchange) {
 	}
 }
 
-// Sources do not call the following methods of exchange.Stream.
-
 func (*Client) Read(*exchange.Exchange)                  {}
 func (*Client) Write(*exchange.Exchange, *exchange.Part) {}
 func (*Client) Replace(_, _ *exchange.Exchange, _ bool)  {}

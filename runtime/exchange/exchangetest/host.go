@@ -22,8 +22,8 @@ type Host struct {
 	exchange.Memory
 	Held    []*exchange.Exchange
 	Gone    int
-	Streams bool                                         // the server streams request bodies; set by the method Stream
-	Pages   func(x *exchange.Exchange, r exchange.Reply) // Pages of the site; may be nil
+	Streams bool // the server streams request bodies; set by the method Stream
+	Pages   func(x *exchange.Exchange, r exchange.Reply)
 	Filters []exchange.Filter
 
 	conns   conn.Set
@@ -43,7 +43,6 @@ func (h *Host) OnGone(x *exchange.Exchange) {
 	Answer(x, "")
 }
 
-// The type around implements exchange.Loop.
 type around struct{}
 
 func (around) Arrived(*exchange.Client) {}
@@ -126,7 +125,7 @@ func (h *Host) Do(run func()) {
 	})
 }
 
-// Sockets makes a connection. It returns the server's side, as a non-blocking descriptor, and the client's side.
+// Sockets returns the two sides of a connection: the server's side as a non-blocking descriptor, and the client's side.
 func Sockets(t testing.TB) (fd int, client net.Conn) {
 	t.Helper()
 	fds, err := system.SocketpairNonblock()
