@@ -40,7 +40,6 @@ const (
 	Reject // the connection is accepted and gets a 503 response
 )
 
-// An Acceptor accepts connections from listeners.
 type Acceptor struct {
 	Events *eventloop.Loop
 	Log    func(level logfile.Level, format string, args ...any)

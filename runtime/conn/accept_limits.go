@@ -75,7 +75,7 @@ func (a *Acceptor) admit() Verdict {
 	switch {
 	case full && (!a.cfg.Refuse || !a.Rejects()): // Closed calls Resume later
 		return Wait
-	case a.leavesToOthers(): // balance calls Resume later
+	case a.leavesToOthers(): // the method left calls Resume later
 		return Wait
 	case full:
 		return Reject

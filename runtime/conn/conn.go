@@ -52,7 +52,7 @@ type Conn struct {
 
 	Holder        Holder // nil if Gone is not needed
 	Local, Remote net.Addr
-	// time of the last event that counts for the deadline, in loop time
+	// time of the last event that restarted the deadline, in loop time
 	Stamp int64
 
 	transport *secured // nil if the socket carries the bytes unchanged

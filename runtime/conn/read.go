@@ -106,7 +106,6 @@ func (c *Conn) ReadAgain() {
 	c.watch.Again()
 }
 
-// Pause stops reading from c.
 func (c *Conn) Pause(mode PauseMode) {
 	c.paused, c.pauseMode = true, mode
 	c.set.Tracef("%s is paused, %d bytes ahead", c, len(c.Pending()))

@@ -37,7 +37,7 @@ func ReadFile(from int, b []byte, offset int64) (int, error) {
 	}
 }
 
-// FileError is an error of reading a file that is being sent.
+// A FileError means that a file that is being sent could not be read.
 type FileError struct{ text string }
 
 func (e *FileError) Error() string { return e.text }

@@ -53,8 +53,8 @@ func setOwnerAndMode(path string, o *SocketFile) error {
 	return nil
 }
 
-// acceptNonblock accepts a connection and makes its descriptor non-blocking and close-on-exec. unix.Accept4 would need
-// a second system call, for the protocol of the connection.
+// acceptNonblock accepts a connection and makes its descriptor non-blocking and close-on-exec. unix.Accept4 would make
+// a second system call, to look up the protocol of the socket.
 func acceptNonblock(fd int) (int, syscall.Sockaddr, error) {
 	return syscall.Accept4(fd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 }

@@ -95,7 +95,6 @@ func (s *TLSServer) giveBuffer(b []byte) {
 }
 
 const (
-	// defaultMost is the default maximum of handshakes in progress.
 	defaultMost = 1024
 
 	// leastTime is the minimum age of a handshake that cutOff may close.
