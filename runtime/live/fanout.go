@@ -71,7 +71,6 @@ func (f *Fanout) WakeBy(wake func()) { f.wake = wake }
 // Sending reports whether some subscribers have not yet received events that Take has taken.
 func (f *Fanout) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
 
-// Turn gives events to subscribers.
 func (f *Fanout) Turn() {
 	f.Take()
 	f.turning = false
@@ -110,8 +109,8 @@ func (f *Fanout) Finish(within time.Duration) {
 	}
 }
 
-// step serves subscribers until the time until. The parameter most limits their number. When step has served least
-// subscribers, it stops as soon as the loop has other work. The result more reports whether step stopped although
+// step serves subscribers. The parameter most limits their number, and until is the latest end. After least
+// subscribers, step stops as soon as the loop has other work. The result more reports whether step stopped although
 // further subscribers could be served.
 func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	for n := 0; n < most; n++ {

@@ -10,7 +10,7 @@ import (
 // Only input above these limits, in bytes, is counted in the client's share of memory.
 const (
 	smallMessage = 16 << 10
-	// total size of the messages that a handler has not yet processed; usually the maximum
+	// total size of the messages that a handler has not yet processed; handlers rarely have more
 	smallInput = 2 * exchange.InputWindow
 )
 
