@@ -124,8 +124,8 @@ func (c *Conn) Paused() bool { return c.paused }
 // input yet.
 func (c *Conn) Ends() bool { return c.Half || poll(c.Fd(), pollEnd)&pollEnd != 0 }
 
-// Unread reports whether the kernel holds input that the loop has not read, for example because an inline handler ran
-// on the loop. If Unread returns true, the client has not missed its deadline.
+// Unread reports whether the kernel holds input that the loop has not read, for example because a handler ran on the
+// loop for a long time. If Unread returns true, the client has not missed its deadline.
 func (c *Conn) Unread() bool {
 	if c.Half || c.paused {
 		return false

@@ -136,7 +136,7 @@ func (h *Handshake) Due() (next int64) {
 		return now + int64(h.s.timeout)
 	case end > now:
 		return end
-	case h.c.Unread(): // an inline handler kept the loop from reading
+	case h.c.Unread(): // a handler that ran on the loop kept it from reading
 		return now + eventloop.Tick
 	}
 	h.count(timedOut)

@@ -234,7 +234,7 @@ func (e *TunnelEnd) Broke(err error) {
 	}
 }
 
-// Due extends the deadline if there is unread input, for example because an inline handler blocked the loop.
+// Due extends the deadline if there is unread input, for example because a handler ran on the loop for a long time.
 func (e *TunnelEnd) Due() (next int64) {
 	t, now := e.t, e.t.set.Now
 	due := now + lookAgain

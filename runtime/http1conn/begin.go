@@ -37,8 +37,9 @@ func (c *Conn) handshake() conn.Protocol {
 	return c.s.tls.Handshake(&c.Client.Conn, c, c.secured)
 }
 
-// helloReader is the protocol of a connection before its TLS handshake. It is used only if Config.Current is not nil:
-// the handshake waits, because a different process can take over the connection only before the handshake.
+// helloReader is the protocol of a connection before its TLS handshake. It is used only if Config.Current is not nil.
+// The handshake then waits for Config.Current, because a different process can take over the connection only before the
+// handshake.
 type helloReader struct{ *Conn }
 
 func (h helloReader) Input(data []byte) {

@@ -207,8 +207,8 @@ const (
 	bodyLook = time.Second
 )
 
-// unread reports whether the socket contains input that the loop has not read, for example because an inline handler
-// has blocked the loop.
+// unread reports whether the socket contains input that the loop has not read, for example because a handler ran on the
+// loop for a long time.
 func (c *Conn) unread() bool {
 	return c.reading() && c.Unread()
 }

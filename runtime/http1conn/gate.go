@@ -9,7 +9,7 @@ import (
 )
 
 // A gate determines whether the next request of a connection may be parsed. It is used only if Config.Current is not
-// nil: then every request must wait until Config.Current permits its response.
+// nil. In that case every request waits until Config.Current permits its response.
 type gate uint8
 
 const (

@@ -311,7 +311,7 @@ func (s *Socket) Due() (next int64) {
 	if at := s.deadline(); at > now {
 		return at
 	}
-	if !s.ends() && s.conn.Unread() { // input is unread because an inline handler has blocked the loop
+	if !s.ends() && s.conn.Unread() { // input is unread because a handler ran on the loop for a long time
 		return now + eventloop.Tick
 	}
 	s.expired()
