@@ -71,7 +71,7 @@ def channel(
     Last-Event-ID, and gets the events that it has missed, if the server still has them. In PATHS, methods other than
     GET and HEAD get 405.
 
-    A WSGI middleware that inspects responses does not recognize this one; with such a middleware, set the field
+    A WSGI middleware that inspects responses does not recognize this result. With such a middleware, set the field
     Fapws-Channel instead. TypeError, ValueError: wrong argument. RuntimeError: this process does not run under fapws.
     Any thread may call it.
     """
@@ -104,16 +104,17 @@ def publish(name: str, data: Any, event: Optional[str] = None, id: Union[str, in
     data  -- str, UTF-8 bytes, or any object, which is sent as JSON
     event -- type of the event: browsers then call the listeners of ``addEventListener(event, …)`` instead of
              ``onmessage``
-    id    -- identifier of the event, for browsers that reconnect; None: the server numbers events, which replay needs
-             in most cases
+    id    -- identifier of the event, for browsers that reconnect; None: the server numbers the events, as
+             most channels need for replay
 
     ::
 
         publish("news", "<b>rain</b> tomorrow")
         publish("chat", {"who": "ada", "says": "hello"}, event="message")
 
-    It returns before the event is delivered. All subscribers get the events of a channel in one order. Any thread and
-    any asyncio task may call it; events that a script publishes while it is imported wait until the server runs.
+    The call returns before the event is delivered. All subscribers get the events of a channel in one order. Any thread
+    and any asyncio task may call publish; events that a script publishes while it is imported wait until the server
+    runs.
 
     TypeError, ValueError: wrong argument, or an event longer than --channel-max-event. RuntimeError: events of 8 MiB
     wait, and the server has not caught up within a second (at once, if waiting would block the server itself); or this
@@ -135,8 +136,9 @@ def publish(name: str, data: Any, event: Optional[str] = None, id: Union[str, in
 def subscribers(name: str) -> int:
     """Returns the number of subscribers of a channel in all processes of this server.
 
-    Numbers of other processes are up to a second old. Any thread may call it; it does not wait. TypeError, ValueError:
-    not a name of a channel. RuntimeError: this process does not run under fapws, or is a child of the server.
+    Numbers of other processes are up to a second old. Any thread may call it; the call does not wait. TypeError,
+    ValueError: not a name of a channel. RuntimeError: this process does not run under fapws, or is a child of the
+    server.
     """
     _check("subscribers", name)
     count: int = _native("subscribers").channel_subscribers(name)
@@ -146,8 +148,8 @@ def subscribers(name: str) -> int:
 class Client:
     """A subscriber, as passed to on_join and on_leave callbacks.
 
-    number        -- the same when it joins and when it leaves, in all of its
-                     channels; no other client of this server has it
+    number        -- identifies the client in all of its channels, when it joins
+                     and when it leaves; unique in this server
     address       -- its IP address, "" on a unix socket
     user          -- the logged-in user (REMOTE_USER), or None
     last_event_id -- the last event that it has received, if it reconnects, or None
@@ -195,7 +197,7 @@ def on_leave(pattern: str = "*") -> Callable[[F], F]:
     """Decorator: calls ``f(name, client)`` when a client is no longer subscribed to a channel; see :func:`on_join`.
 
     A client that vanishes without closing its connection is noticed within four times --channel-heartbeat. If a worker
-    is killed, its clients leave without a call; they reconnect, and join with other numbers.
+    is killed, its clients leave without a call. They reconnect, and join with new numbers.
     """
     return _register("on_leave", pattern, _leaving)
 

@@ -13,7 +13,7 @@ __all__ = ["Environ"]
 
 
 class Environ(_Base):
-    """A dict with the keys of PEP 3333 and these of Fapws:
+    """A dict with the keys of PEP 3333 and these keys of Fapws:
 
     ``fapws.params``
         dict: name to list of str, the parameters of the query, then those of
@@ -21,7 +21,7 @@ class Environ(_Base):
         as UTF-8. The body stays readable in ``wsgi.input``. HTTPError, 400 for
         a query and 413 for a form, if there are more than ``max_params``, and
         413 for a form of more than ``max_form`` bytes, because other threads
-        wait for Python's lock while it is decoded.
+        wait for Python's lock while the form is decoded.
     ``fapws.remote_addr``
         str: the client's IP address, ``""`` on a unix socket.
     ``fapws.uri``
@@ -32,9 +32,10 @@ class Environ(_Base):
         str: the request line and the header fields that the application may see, each
         with CR LF, then an empty line. Names are spelled Like-This, and repeated fields are joined.
 
-    They are computed by the first ``[]``, ``get`` or ``setdefault`` and kept.
-    ``in`` always finds them; iteration and ``len`` do after that. Like every
-    environ, it must be used only by the thread that runs the handler.
+    The first ``[]``, ``get`` or ``setdefault`` of such a key computes and stores
+    its value. ``in`` always finds these keys; iteration and ``len`` include only
+    the keys that are stored. Like every environ, this dict must be used only by
+    the thread that runs the handler.
     """
 
     #: Maximum number of parameters in ``fapws.params``; a subclass may change it.

@@ -15,14 +15,14 @@ _IN_A_LOG = 200  # maximum number of characters of the text in a log line
 
 
 class HTTPError(Exception):
-    """Raised anywhere in a handler, it becomes the response.
+    """An exception that becomes the response, wherever a handler raises it.
 
     status  -- 400 to 599; or 300 to 399 with Location among the headers
     text    -- shown on the page; HTML in it is escaped
     headers -- additional fields: (name, value) pairs or a mapping. With a Content-Type, text alone is the body
 
-    It replaces the status and fields that the handler has set before. After a part of the response has been sent, it
-    ends the response like any other exception. TypeError, ValueError: wrong argument.
+    The exception replaces the status and fields that the handler has set before. After a part of the response has been
+    sent, it aborts the response like any other exception. TypeError, ValueError: wrong argument.
     """
 
     def __init__(

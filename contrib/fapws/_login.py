@@ -13,16 +13,17 @@ class Login:
     """An entry of PATHS for users who have logged in by the form of the server.
 
     app   -- handles their requests; as in PATHS, also ``cached(...)``; required
-    users -- file of users, one "name:hash" in a line, as ``fapws user add`` writes it. It need not exist yet: the log
-             shows a code then, with which the browser makes the first user. All entries of a script name the same file
+    users -- file of users, one "name:hash" in a line, as ``fapws user add`` writes it. If the file does not
+             exist, the log shows a code with which a browser creates the first user. All entries of a script must name
+             the same file
     title -- heading of the form; "": "Log in"
-    logo  -- file of an image above it, up to 32 KiB; "": none
+    logo  -- file of an image above the heading, up to 32 KiB; "": none
 
-    The server decides before it calls ``app``, whose environ has REMOTE_USER (the name) and AUTH_TYPE ("form"). A
-    browser that asks for a page gets the form and comes back; other clients get 401. A form ``<form method="post"
-    action="/_fapws/logout">`` logs out.
+    The server checks the login before it calls ``app``. The environ has REMOTE_USER (the name) and AUTH_TYPE ("form").
+    A browser that requests a page gets the form, and after the login the page; other clients get 401. A form
+    ``<form method="post" action="/_fapws/logout">`` logs out.
 
-    The server reads the arguments once, at startup. If another handler calls the entry, it only calls ``app``.
+    The server reads the arguments once, at startup. If a handler calls the entry, it only calls ``app``.
     TypeError, ValueError: wrong argument.
     """
 

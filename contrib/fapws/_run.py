@@ -16,12 +16,12 @@ def run(app: object = None, **settings: object) -> None:
     """Serve an application: ``fapws.run(app, bind=":8000", workers=2)`` at the end of a script.
 
     ``app`` is the application itself, which must be a global variable of a module, or its name as on the command line:
-    ``"main:app"``, ``"main.py"``. Without it, the script that calls is served. Settings are flags with underscores:
+    ``"main:app"``, ``"main.py"``. Without it, the calling script is served. Settings are flags with underscores:
     ``True`` and ``False`` turn a switch on and off, a list repeats the flag, and None leaves it out.
 
     The server replaces this process: nothing after the call runs, nor do functions of ``atexit``, and a debugger or
     profiler loses the process. Within the server, which loads the same script, the call does nothing.
-    ValueError: no module has this application. RuntimeError: the executable is not installed.
+    ValueError: no module has ``app`` as a global variable. RuntimeError: the executable is not installed.
     """
     if serving():
         return

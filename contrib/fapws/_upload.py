@@ -18,10 +18,9 @@ class UploadedFile:
     """A file that was stored.
 
     path         -- where it is; ``""`` if it was written to a descriptor
-    name         -- as the client calls it, without directories; with a fixed path, the name of that if the client gives
-                    none
-    size         -- bytes
-    sha256       -- of its bytes, in hexadecimal digits
+    name         -- name from the client, without directories; if the client gives no name, the name in the fixed path
+    size         -- in bytes
+    sha256       -- SHA-256 digest, in hexadecimal digits
     content_type -- as the client gives it; ``""`` if none
     field        -- name of its field in a form; ``""`` if the file was the whole body
     """
@@ -41,7 +40,7 @@ class UploadedFile:
 class Upload:
     """A finished upload, ``environ["fapws.upload"]``.
 
-    id     -- as in the events about its progress
+    id     -- the id in the events about the progress of the upload
     files  -- list of UploadedFile, at least one, in the order sent
     fields -- of a form: name to list of str, in the order sent
     """
@@ -68,32 +67,32 @@ class upload:
     """Stores files that clients send: ``PATHS = [("/firmware", fapws.upload("/data/firmware.bin", flash))]``.
 
     The server writes a body while it arrives, without Python: to a temporary file, which gets its name when it is
-    complete, its digest is right, and it is on the disk. An upload that breaks off leaves nothing.
+    complete, its digest is right, and it is on the disk. An upload that is interrupted leaves no file.
 
     to         -- a directory, in which clients choose the names; the path of a file; a block device or FIFO; or a
                   descriptor (int). A relative path starts at the working directory of fapws. Or a generator function,
-                  which takes the bytes itself, for example to flash that is written in blocks
+                  which gets the bytes itself, for example to write flash memory in blocks
     handler    -- called as ``handler(environ, start_response)`` with ``environ["fapws.upload"]``, an Upload, when all
-                  files are stored. It may be ``async``; or an ASGI application, for which it is
+                  files are stored. It may be ``async``. An ASGI application gets the Upload in
                   ``scope["fapws.upload"]``. None: the server answers 201 with a list of the files in JSON
     piece_size -- bytes of the pieces that a generator function gets; the last one may have fewer
     max_size   -- of the files of one request: bytes, or a text such as "64M"; None: the space on the disk
     sync       -- "end": the file is on the disk before it gets its name; a number of bytes, or a text such as "4M":
-                  also each time that so many have arrived, which keeps the memory for a slow disk small; "none":
-                  whenever the system writes it
-    replace    -- files may take the place of others with their name; otherwise the client gets 409
+                  also each time that this number has arrived, which keeps the memory for a slow disk small; "none":
+                  whenever the system writes the file
+    replace    -- a file may replace a file with the same name; otherwise the client gets 409
     mode       -- permissions of files
     channel    -- channel that events about progress are published to; their data is JSON; "": none
-    resumable  -- clients may also use the protocol tus, and go on where an upload broke off; not for devices and
-                  descriptors
-    expires    -- seconds after which a resumable upload is removed that its client does not continue
+    resumable  -- clients may also use the protocol tus, and continue an upload that was interrupted; not for devices
+                  and descriptors
+    expires    -- seconds after which a resumable upload is removed if its client does not continue it
     max_active -- uploads at the same time, half of which one client (user or address) may have; others get 503
     origins    -- pages that may upload, in addition to those of the same host: "https://example.org"; "*": all
 
     A generator function is called with an UploadedFile (size is -1 if the client does not tell), and gets the bytes
     from ``yield``, on any thread, one upload at a time in each process: pieces of piece_size, and then None. If the
-    upload breaks off, GeneratorExit comes instead. An exception ends the upload, and the client gets what it would get
-    of a handler::
+    upload is interrupted, ``yield`` raises GeneratorExit instead. If the generator function raises an exception, the
+    upload ends, and the client gets the same response as after an exception in a handler::
 
         def flash(file):
             with open("/dev/mtd3", "wb", buffering=0) as mtd:

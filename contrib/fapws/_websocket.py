@@ -50,23 +50,23 @@ class WebSocket:
     on_close   -- ``f(ws, code, reason)``, exactly once for each WebSocket that on_open has not refused. code is that of
                   the first close frame (RFC 6455 §7.4), 1005 if it had none, 1006 if the client has disconnected
                   without one
-    on_resume  -- ``f(ws)``, in the new process after a reload, before any message. Groups, subprotocol and ``ws.data``
-                  are as before; variables of the script are not
+    on_resume  -- ``f(ws)``, in the new process after a reload, before any message. The WebSocket keeps its groups,
+                  subprotocol and ``ws.data``; variables of the script start with new values
     subprotocols -- names, the preferred one first; the first that the client offers is chosen
     origins    -- pages that may connect, by their field Origin. None: only pages of the same host, because otherwise
                   any page on the web could connect with its visitor's cookies. A list adds others,
                   "https://example.org" or "https://*.example.org"; "*" allows all. Clients without Origin are not
                   browsers, and always allowed
 
-    ``broadcast`` sends to all clients of it, or to a group (``ws.join``).
+    ``broadcast`` sends to all clients of an entry, or to a group (``ws.join``).
 
     Callbacks run like handlers: on a Python thread, or inline on the loop. For one WebSocket, they run one at a time,
     for different WebSockets concurrently. An exception goes to the log and closes the WebSocket with 1011. Each
     callback may be left out, or be a method of a subclass.
 
-    At a reload the new process takes over each WebSocket between two messages, without a close frame, if the script
-    does not keep its object (``ws``) and ``ws.data`` has only None, bool, int, float, str, bytes, list, tuple, dict and
-    set, which are copied. Others are closed with 1012.
+    At a reload the new process takes over a WebSocket between two messages, without a close frame, if the script does
+    not keep its object (``ws``) and ``ws.data`` has only None, bool, int, float, str, bytes, list, tuple, dict and set,
+    which are copied. All other WebSockets are closed with 1012.
 
     TypeError, ValueError: wrong argument.
     """
@@ -168,13 +168,13 @@ def broadcast(
     message    -- str, sent as text, or bytes, sent as binary
     group      -- only for a WebSocket of PATHS: its clients in this group (``ws.join(group)``)
 
-    Returns the number of recipients. For a WebSocket of PATHS that includes clients in their handshake, and the numbers
-    of other processes are up to a second old. A client that is more than 1 MiB behind (or two of the largest messages)
-    is closed with 1013.
+    Returns the number of recipients. For a WebSocket of PATHS, this number includes clients in their handshake, and the
+    numbers of other processes are up to a second old. If messages of more than 1 MiB wait for a client (or more than
+    two of the largest size), its WebSocket is closed with 1013.
 
     All clients of a WebSocket of PATHS get broadcasts in one order, whichever process and thread sends them;
-    ``ws.send`` may overtake them. A client that is connecting gets broadcasts from the beginning of its on_open on,
-    when it is accepted. During a reload, a process whose code has no such WebSocket drops the message. Any thread and
+    a message of ``ws.send`` may arrive earlier. A client gets all broadcasts since its on_open began, as soon as it is
+    accepted. During a reload, a process whose code has no such WebSocket drops the message. Any thread and
     any asyncio task may call this; while a script is imported there are no recipients.
 
     TypeError, ValueError: wrong argument, a WebSocket that is not in PATHS, or a message longer than

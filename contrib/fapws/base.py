@@ -1,11 +1,11 @@
 """The two classes a Fapws script may import.
 
 A script that has ``Environ`` or ``Start_response`` in its globals, imported
-or subclassed, gets instances of them; the server makes each with no arguments
-and fills it. So does one with PATHS that names a key of Environ, such as
-``"fapws.params"``, in its text or in a module beside it. For any other, environ is a
-plain dict, as PEP 3333 demands, and start_response the built-in callable with the same
-methods.
+or subclassed, gets instances of these classes; the server makes each with no
+arguments and fills it. A script with PATHS also gets an Environ if a key of Environ,
+such as ``"fapws.params"``, is in its text or in the text of a module beside it. In all
+other scripts, environ is a plain dict, as PEP 3333 demands, and start_response the
+built-in callable with the same methods.
 """
 from __future__ import annotations
 

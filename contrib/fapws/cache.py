@@ -39,7 +39,7 @@ class cached:
 
     app       -- handles requests for pages that are not cached; as in PATHS; required
     ttl       -- lifetime in seconds of pages that do not state one; None: cache only pages that state one
-    stale     -- seconds after this in which the page is still sent while a new one is generated
+    stale     -- seconds after the lifetime in which the page is still sent while a new one is generated
     heuristic -- if not 0: cache a page that states only its modification time for a tenth of its age, up to this many
                  seconds
     vary      -- names of request fields that distinguish pages, in addition to the page's own Vary
@@ -48,7 +48,7 @@ class cached:
     compress  -- send zstd or gzip to clients that accept them
     cookies   -- "bypass": requests with Cookie use the cache only for public pages; "ignore": they use it for all pages
 
-    The server reads the arguments once, at startup. If another handler calls it, it only calls ``app``.
+    The server reads the arguments once, at startup. If a handler calls the object, it only calls ``app``.
     TypeError, ValueError: wrong argument.
     """
 

@@ -37,8 +37,8 @@ def join(websocket: Any, group: str) -> None:
     websocket -- of FastAPI, Starlette or Channels (any object with ``scope``), or the scope itself
     group     -- 1 to 128 characters
 
-    It leaves all groups when it closes. Messages wait until it is accepted. TypeError, ValueError: wrong argument, or
-    it is in 1000 groups already.
+    A WebSocket leaves all groups when it closes. Messages wait until the WebSocket is accepted. TypeError, ValueError:
+    wrong argument, or the WebSocket is in 1000 groups already.
     """
     known = _known(websocket, "join")
     joined: Set[str] = known.setdefault("joined", set())
@@ -75,7 +75,8 @@ def send(group: str, message: Any) -> None:
 
 
 def count(group: str) -> int:
-    """Returns the number of WebSockets in a group in all workers; those of other workers are up to a second old."""
+    """Returns the number of WebSockets in a group in all workers. The numbers of other workers are up to a
+    second old."""
     number: int = _native("count").group_count(group)
     return number
 

@@ -13,10 +13,10 @@
         with PACKING.time():
             ...
 
-``fapws ctl metrics`` and ``--status`` show them, added up over all workers; counters and histograms outlive the worker
-that has counted (not a crash). Declare them when the module is loaded; the same declaration again returns the same
-metric. A metric costs some 0.2 µs for each change and needs no lock. Any thread and any task may use it; it does not
-wait.
+``fapws ctl metrics`` and ``--status`` show them, added up over all workers; counters and histograms keep the
+counts of workers that have ended, unless a worker crashed. Declare them when the module is loaded; the same declaration
+again returns the same metric. A change of a metric takes about 0.2 µs, without a lock. Any thread and any task may
+change metrics, and never waits.
 
 Outside of fapws, in a test or a command of Django, with ``--fork`` and in children of ``os.fork``, changes are accepted
 and forgotten. Metrics of the library ``prometheus_client`` are separate: nothing is counted twice.
@@ -116,7 +116,7 @@ class Counter(_Metric):
     _kind = "counter"
 
     def add(self, n: float = 1, **labels: object) -> None:
-        """Adds n, which must not be negative. ValueError: it is, or not finite. TypeError: wrong labels."""
+        """Adds n. ValueError: n is negative or not finite. TypeError: wrong labels."""
         if n < 0:
             raise ValueError(f"{self.name}: a counter cannot go down")
         number = self._find(labels)
@@ -130,25 +130,25 @@ class Gauge(_Metric):
     _kind = "gauge"
 
     def set(self, value: float, **labels: object) -> None:
-        """Sets the value in this process. ValueError: not finite. TypeError: wrong labels."""
+        """Sets the value in this process. ValueError: value is not finite. TypeError: wrong labels."""
         number = self._find(labels)
         if _native:
             _native.metric_set(number, value)
 
     def add(self, n: float = 1, **labels: object) -> None:
-        """Adds n, which may be negative. ValueError: not finite. TypeError: wrong labels."""
+        """Adds n, which may be negative. ValueError: n is not finite. TypeError: wrong labels."""
         number = self._find(labels)
         if _native:
             _native.metric_add(number, n)
 
 
 class Histogram(_Metric):
-    """How large values were, in buckets; made by ``histogram``."""
+    """Counts values in buckets by their size; made by ``histogram``."""
 
     _kind = "histogram"
 
     def observe(self, value: float, **labels: object) -> None:
-        """Counts a value. ValueError: not finite. TypeError: wrong labels."""
+        """Counts a value. ValueError: value is not finite. TypeError: wrong labels."""
         number = self._find(labels)
         if _native:
             _native.metric_observe(number, value)
@@ -178,12 +178,12 @@ class _Timer:
 def counter(name: str, help: str, labels: Sequence[str] = ()) -> Counter:
     """Declares a counter.
 
-    name   -- letters, digits and _, without ``_total`` at its end, which is added; one that ends with ``_seconds`` or
-              ``_bytes`` has this unit
+    name   -- letters, digits and _, without ``_total`` at its end, which the server adds; a name that ends
+              with ``_seconds`` or ``_bytes`` has this unit
     help   -- one line for people
     labels -- names of labels; each combination of their values is counted by itself, up to 200
 
-    TypeError, ValueError: wrong argument, or another metric has the name.
+    TypeError, ValueError: wrong argument, or a different metric has this name.
     """
     return _declare(Counter, name, help, labels)  # type: ignore[return-value]
 
@@ -201,7 +201,7 @@ def gauge(name: str, help: str, labels: Sequence[str] = (), *, workers: str = "s
 def histogram(name: str, help: str, labels: Sequence[str] = (), *, buckets: Iterable[float] = _BUCKETS) -> Histogram:
     """Declares a histogram; arguments as for ``counter``, and:
 
-    buckets -- upper bounds, ascending, 1 to 50; another bucket takes what is larger
+    buckets -- upper bounds, ascending, 1 to 50; one more bucket counts larger values
     """
     bounds = tuple(float(bound) for bound in buckets)
     if (

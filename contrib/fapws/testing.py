@@ -64,7 +64,7 @@ class Server:
         return os.pread(self._output.fileno(), os.fstat(self._output.fileno()).st_size, 0).decode("utf-8", "replace")
 
     def stop(self) -> int:
-        """Stop the server, wait for its end, and return its exit code: 0 if it has stopped in order."""
+        """Stop the server, wait for its end, and return its exit code: 0 after a normal stop."""
         if self.process.poll() is None:
             self.process.terminate()
         try:

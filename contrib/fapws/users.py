@@ -25,21 +25,22 @@ __all__ = ["check", "list", "remove", "set"]
 def check(file: Union[str, PathLike[str]], name: str, password: str) -> bool:
     """Whether the file has this user with this password.
 
-    It computes a hash, which takes about 0.1 seconds, and does not make guessing slower: limit the tries of a client
-    yourself. OSError: the file cannot be read. ValueError: it is damaged. RuntimeError: this process does not run under
-    fapws, or is a child of the server, also with ``--fork``; the same holds for the other functions.
+    The call computes a hash, which takes about 0.1 seconds. It does not slow down clients that guess passwords: limit
+    the number of their attempts. OSError: the file cannot be read. ValueError: the file is damaged. RuntimeError, also
+    from the other functions: this process does not run under fapws, or is a child of the server, also with ``--fork``.
     """
     return bool(_act("check", file, name, password))
 
 
 def set(file: Union[str, PathLike[str]], name: str, password: str) -> None:
-    """Adds a user, or changes the password of one. A missing file is created, and only its owner can read it.
+    """Adds a user, or changes the password of an existing user. A missing file is created; only its owner can read it.
 
     name     -- up to 64 bytes, without ``:``, ``#`` and control characters
     password -- at least 8 characters, at most 72 bytes
 
     A new password ends the sessions of the user. The file is replaced as a whole, under the lock that ``fapws user``
-    takes, and all workers notice it at once. ValueError: the text says what is wrong with the name or the password.
+    takes, and all workers notice the change at once. ValueError: the text says what is wrong with the name or the
+    password.
     """
     _act("set", file, name, password)
 

@@ -27,9 +27,9 @@ class CGIApplication:
                     LC_ALL, LC_CTYPE, TZ, TMPDIR and LD_LIBRARY_PATH
     index        -- index program of a directory, or several, of which the first existing one is used
 
-    ``--max-cgi`` limits how many run at a time. TypeError, ValueError: wrong argument.
+    ``--max-cgi`` limits how many programs run at a time. TypeError, ValueError: wrong argument.
 
-    A handler may call it, to check something first; a subclass may do so in its ``__call__``::
+    A handler may call the object, to check something first; a subclass may do so in its ``__call__``::
 
         programs = CGIApplication("./private")
 

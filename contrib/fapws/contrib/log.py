@@ -29,7 +29,7 @@ __all__ = ["Log"]
 class Log:
     """Decorator that writes a line in Apache's format "combined" for each call of a handler.
 
-    output -- a text file; None: standard output. It is flushed after each line, which is one write()
+    output -- a text file; None: standard output. The file is flushed after each line, and a line is one write()
 
     The size is that of the body before compression by the server, or "-" for an iterator. Times are in GMT. A handler
     that raises gets no line, because the server reports it.

@@ -38,9 +38,9 @@ class MultipartError(ValueError):
 class File:
     """An uploaded file.
 
-    name         -- of the form field
-    filename     -- name that the client gives it, without directories; may be empty. Never use it as a path: it may be
-                    ``..``, or the name of one of your files
+    name         -- name of the form field
+    filename     -- name that the client gives the file, without directories; may be empty. Never use it as a path: it
+                    may be ``..``, or the name of one of your files
     content_type -- type that the client gives it; ``""`` if none
     size         -- bytes
     file         -- the content, a tempfile.SpooledTemporaryFile at its beginning
@@ -58,7 +58,7 @@ class File:
 
 
 class Form:
-    """The content of a form. Close it, or use ``with``: that removes temporary files.
+    """The content of a form. Call ``close()`` or use ``with``, to remove temporary files.
 
     fields -- dict: name to list of str, in the order sent
     files  -- dict: name to list of File; empty file inputs are left out

@@ -4,8 +4,8 @@
 
     PATHS = [("/profile", Profile()), ...]
 
-While a profile is recorded, it samples the stacks of all Python threads a hundred times a second. Otherwise it costs
-nothing.
+While a profile is recorded, a thread samples the stacks of all Python threads a hundred times a second. Without a
+recording, the page costs nothing.
 """
 from __future__ import annotations
 
@@ -170,13 +170,13 @@ def _served_stacks() -> str:
 class Profile:
     """An entry of PATHS: a page that shows in which lines the handlers spend their time.
 
-    allow -- addresses that may see it (REMOTE_ADDR), because it shows names of files and functions; None: all
+    allow -- client addresses (REMOTE_ADDR) that may see the page, which shows names of files and functions; None: all
     hertz -- samples per second, 1 to 1000
     rows  -- number of lines and functions on the page, 1 to 1000
 
     GET shows the last profile, POST starts a new one, for the ``seconds`` of the form. Clients other than browsers get
     text: ``curl -d seconds=5 URL``, then ``curl URL``. Threads that wait in Python code, for a queue or lock, are
-    counted as well. It also works inline (``--threads 0``). ValueError: wrong argument.
+    counted as well. The page also works inline (``--threads 0``). ValueError: wrong argument.
     """
 
     def __init__(

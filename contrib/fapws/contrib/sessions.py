@@ -41,10 +41,10 @@ class Session:
     max_age      -- seconds until the data expire
     datetime_fmt -- format of "expiration_date" (time.strftime), in local time
     prepare_data -- called with the text of the data before it is stored
-    dumps, loads -- convert data to text and back. JSON, unlike fapws3, because unpickling a text of an attacker runs
-                    code; pickle.dumps and pickle.loads may be given
+    dumps, loads -- convert data to text and back. JSON, unlike fapws3, because unpickling a text from an attacker
+                    runs code; pickle.dumps and pickle.loads are possible
 
-    Not safe for concurrent use, unless the record is.
+    An object is safe for concurrent use only if its record is.
     """
 
     def __init__(
@@ -107,8 +107,8 @@ class _Data(Dict[str, Any] if TYPE_CHECKING else dict):
             super().__init__(json.loads(stored))
 
     def renew(self) -> None:
-        """Gives the session another identifier. Call it when a user logs in, so that an identifier that was
-        known before is worth nothing (session fixation)."""
+        """Gives the session a new identifier. Call it when a user logs in, so that nobody can use an identifier that
+        was known before the login (session fixation)."""
         if self._key:
             self._sessions._delete(self._key)
         self._key = self._old = ""

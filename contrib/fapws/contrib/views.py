@@ -40,7 +40,7 @@ class Staticfile:
 
     The server reads the arguments once, at startup. TypeError, ValueError: wrong argument.
 
-    A handler may call it, to check something first; a subclass may do so in its ``__call__``::
+    A handler may call the object, to check something first; a subclass may do so in its ``__call__``::
 
         files = Staticfile("./private")
 
