@@ -1,6 +1,6 @@
 // Package runtime is the server: it connects the event loop, connections, sites, sources and channels, starts and stops
 // them, and hands over clients to another process. The packages in the directories below implement these parts. Package
-// runtime does not know Python: an application is a Handler of package source/app.
+// runtime does not depend on Python: an application is a Handler of package source/app.
 //
 // A Server has one event loop, which owns the connections. The exported methods of a Server are safe for concurrent
 // use, but must not be called on the loop. All other functions must be called on the loop unless their comments say

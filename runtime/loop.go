@@ -109,8 +109,8 @@ func newLoop(s *Server) *loop {
 // post makes the loop run f soon, or returns false if the loop has ended. post is safe for concurrent use.
 func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
 
-// recovered closes the connections whose work a panic has interrupted. This is usually the connection h or, after a
-// panic in flushBatch, every connection that waits for a response.
+// recovered closes the connections whose work a panic has interrupted. Usually this is only the connection h. After a
+// panic in flushBatch, recovered closes every connection that waits for a response.
 func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	c, ok := h.(*conn.Conn)
 	l.s.logf(logfile.Error, "bug: %v in %s", p, stack)
@@ -164,11 +164,12 @@ func (l *loop) connectionOpened() {
 	}
 }
 
-// flushBatch is called at the end of a batch of events. It starts submitted requests, delivers finished parts, writes
-// output, and continues with pending input.
+// flushBatch is called at the end of a batch of events. flushBatch starts submitted requests, delivers finished parts,
+// writes output, and continues with pending input.
 func (l *loop) flushBatch() {
 	if l.busyNow {
-		// This is a recursive call, from the closing of a connection, whose outer call of flushBatch does the work.
+		// This is a recursive call, because closing a connection can call flushBatch. The outer call of flushBatch does
+		// the work.
 		return
 	}
 	l.busyNow = true
