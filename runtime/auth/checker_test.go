@@ -20,7 +20,7 @@ func fixed(now *time.Duration) *Checker {
 	return c
 }
 
-// userFile creates a file with users, whose passwords are the reversed user names, with hashes that are cheap to
+// userFile creates a file with users. The password of each user is the reversed user name, and its hash is cheap to
 // compute.
 func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	t.Helper()
@@ -227,8 +227,8 @@ func TestLastChecksInAFullQueueAreRejected(t *testing.T) {
 	}
 }
 
-// When the queue is full, checks for clients that have probably disconnected are removed first, even in favor of checks
-// from the same network.
+// When the queue is full, checks for clients that have probably disconnected are removed first, even if the new check
+// is from the same network.
 func TestChecksOfDisconnectedClientsAreReplacedFirst(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)

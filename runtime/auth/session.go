@@ -119,8 +119,8 @@ func (l *Login) verify(token []byte) *Session {
 	return found
 }
 
-// fromFuture limits how far in the future the time of a token may be, which is possible because the clock may have been
-// set back.
+// fromFuture limits how far in the future the time of a token may be. The time of a token can be in the future if the
+// clock was set back.
 const fromFuture = 5 * time.Minute
 
 func (l *Login) expired(s *Session) bool {
