@@ -28,7 +28,8 @@ type stream struct {
 	unsent int // number of compressed bytes that wait for the client
 }
 
-// begins sends the head of a response that is compressed in pieces, and whose first part is own.
+// begins sends the head of a response that is compressed in pieces. The parameter own is the first part of the
+// response.
 func (f *filter) begins(own *exchange.Part) {
 	if f.c.open == mostStreams {
 		own.Head.Fields = withVary(own.Head.Fields)
