@@ -213,7 +213,8 @@ func removeOld(dir *os.Root, name string, keep int) error {
 	}
 }
 
-// compress compresses the file in to a new file, and syncs the new file, because the caller then removes the original.
+// compress reads the file in the parameter in, writes the compressed data to a new file, and syncs the new file,
+// because the caller then removes the original.
 func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) error {
 	// The file may exist if an earlier compression was interrupted; Remove does not follow a symbolic link.
 	_ = dir.Remove(name)

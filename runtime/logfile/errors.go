@@ -188,7 +188,7 @@ func (e *Errors) rotates() bool {
 
 const growEvery = 100 * time.Millisecond
 
-// watch rotates the file when a rotation is due. It uses inotify if possible, because a flood of lines could fill a
+// watch rotates the file when a rotation is due. watch uses inotify if possible, because a flood of lines could fill a
 // small disk between two periodic checks.
 func (e *Errors) watch(tick <-chan time.Time) {
 	for !e.rotates() {
