@@ -24,7 +24,7 @@ const (
 	Min Over = "min"
 )
 
-// A Family is a metric with all its series, which processes exchange as JSON.
+// A Family is a metric with all its series. Processes exchange Families as JSON.
 type Family struct {
 	// Name has no suffix "_total", but ends with Unit if Unit is not empty.
 	Name string `json:"name"`
