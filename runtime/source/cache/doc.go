@@ -4,9 +4,9 @@
 //
 // A Store decides which responses to keep, and contains them as pages. A Source responds to exchanges on the event
 // loop, after routing, rules and authentication: with a page of the store, or by forwarding the exchange to the origin,
-// which is the mount's source without the cache. A missing page is fetched by a separate exchange (Fill): the cache is
-// its client, records the response, and forwards it to the client that has sent the first request. All objects belong
-// to the event loop. Times in a Store are nanoseconds since 1970.
+// which is the mount's source without the cache. A missing page is fetched by a separate exchange (Fill), whose client
+// is the cache. The cache records the response, and forwards the response to the client that has sent the first
+// request. All objects belong to the event loop. Times in a Store are nanoseconds since 1970.
 //
 //	source.go  Source, which answers an exchange; Rule of a route; pages that a request makes out of date
 //	look.go    the key of a request, and the result of its look-up: Verdict

@@ -161,8 +161,8 @@ func (f *Fill) leave() {
 	}
 }
 
-// Write records a piece of the body and returns a permanent copy, or ends the Fill with ok false if the body is too
-// long.
+// Write records a piece of the body and returns a permanent copy. If the body is too long, Write ends the Fill, and ok
+// is false.
 func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 	p := f.page
 	size := int64(len(p.Body) + len(b))

@@ -36,7 +36,7 @@ type Page struct {
 }
 
 // Age returns the age of the page in seconds (RFC 9111 §4.2.3), rounded up, because both now and since may be slightly
-// in the past.
+// behind the clock.
 func (p *Page) Age(now int64) int64 { return (max(now-p.since+p.age, 0) + second - 1) / second }
 
 func (p *Page) late(now int64) int64 { return now - p.since - p.fresh }
