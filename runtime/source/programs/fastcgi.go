@@ -255,7 +255,7 @@ const direct = 32 << 10 // maximum size of a body that is sent together with the
 // send starts a goroutine that calls write to send the request, so that the response can arrive before a long body is
 // sent. The parameter head is the size of the request head in bytes; the output buffer has room for the head and a
 // short body. The returned function stops the goroutine, which may still be sending if the application did not need the
-// whole request, and returns its error.
+// whole request, and returns the error of write.
 func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Writer) error) (sent func() error) {
 	result := make(chan error, 1)
 	go func() {

@@ -75,8 +75,8 @@ func (g *Gate) enter(client string) {
 	g.of[client]++
 }
 
-// makeRoom rejects the last waiter of the client that has the most waiters, if it has at least two waiters more than
-// the client in the parameter client. makeRoom reports whether a waiter was rejected.
+// makeRoom rejects the last waiter of the client that has the most waiters, if this client has at least two waiters
+// more than the client in the parameter client. makeRoom reports whether a waiter was rejected.
 func (g *Gate) makeRoom(client string) bool {
 	count := map[string]int{}
 	for _, w := range g.waiting {

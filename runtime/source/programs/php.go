@@ -191,7 +191,7 @@ type phpProcess struct {
 	answered bool
 }
 
-// pause is how long requests are rejected after two consecutive processes ended before responding to a request.
+// pause is how long requests are rejected after two consecutive processes have ended without a response to a request.
 const pause = time.Second
 
 var errClosed = errors.New("the server is shutting down")
