@@ -274,11 +274,11 @@ func (up *upstream) keeps(c *connection) bool {
 	return w.overdue.Load() <= w.answered.Load() && (up.opt.Idle > 0 || time.Since(c.opened) < keepAge)
 }
 
-// roundTrip sends a request, and returns the head of the response and the connection that delivers the body, which the
-// caller owns. roundTrip retries the request only if the upstream closed a reused connection before responding, and if
-// the method is safe (RFC 9110 §9.2.2). If no connection could be opened, the error is a notSent. A WebSocket handshake
-// always uses a new connection, which is never reused, because only the upstream's response determines whether the next
-// bytes are a request. roundTrip adds the number of its tries to sent.
+// roundTrip sends a request, and returns the head of the response and the connection that delivers the body. The caller
+// owns this connection. roundTrip retries the request only if the upstream closed a reused connection before
+// responding, and if the method is safe (RFC 9110 §9.2.2). If no connection could be opened, the error is a notSent. A
+// WebSocket handshake always uses a new connection, which is never reused, because only the upstream's response
+// determines whether the next bytes are a request. roundTrip adds the number of its tries to sent.
 func (up *upstream) roundTrip(sent *int, w *backend.Response, r *backend.Request) (*http.Response, *connection, error) {
 	request := up.request(r)
 	var c *connection

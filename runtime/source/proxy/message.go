@@ -206,8 +206,8 @@ func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
-// wholeHead waits for the whole head, and returns the contents of in's buffer without consuming them, which may include
-// bytes after the head. If the first line is not HTTP, wholeHead does not wait for the rest.
+// wholeHead waits for the whole head, and returns the buffered bytes of the reader in without consuming them. The
+// result may include bytes after the head. If the first line is not HTTP, wholeHead does not wait for the rest.
 func wholeHead(in *bufio.Reader) (head []byte, err error) {
 	for {
 		head, _ = in.Peek(in.Buffered())
