@@ -200,8 +200,8 @@ func stampOf(file *os.File, info fs.FileInfo) Stamp {
 	return s
 }
 
-// endsAt reports whether a file ends at the offset size. For files without blocks, this distinguishes sparse and empty
-// files from files in /proc and /sys, whose content usually does not end there.
+// endsAt reports whether a file ends at the offset size. For files without blocks, endsAt distinguishes sparse and
+// empty files from files in /proc and /sys. The content of the latter usually does not end at their reported size.
 func endsAt(file *os.File, size int64) bool {
 	var b [1]byte
 	n, _ := file.ReadAt(b[:], size)

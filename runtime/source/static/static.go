@@ -49,8 +49,8 @@ type Options struct {
 	// means that link and target must also have the same owner (Apache's SymLinksIfOwnerMatch); "no" means none.
 	Symlinks string `json:"symlinks" key:"symlinks" is:"one inside owner no"`
 
-	// MimeTypes is a file in the format of Apache's mime.types. MimeTypes is unused if "". Extensions that it does not
-	// contain have built-in types.
+	// MimeTypes is a file in the format of Apache's mime.types. MimeTypes is unused if "". Extensions that the file
+	// does not contain have built-in types.
 	MimeTypes string `json:"mime_types" key:"mime-types" is:"name" path:"FILE"`
 
 	// Types maps extensions without a dot to media types, and overrides MimeTypes. For a file name without a dot, the
@@ -127,8 +127,8 @@ type Files struct {
 	wall  func() int64
 }
 
-// The variable started is the start time of the process. Times relative to it are monotonic: they do not jump when the
-// system clock is set, for example on a board that receives the time from the network after booting.
+// The variable started is the start time of the process. Times relative to started are monotonic: they do not jump when
+// the system clock is set, for example on a board that receives the time from the network after booting.
 var started = time.Now()
 
 type OptionError struct {
