@@ -102,7 +102,7 @@ func (t *single) begin(w *backend.Response, id string, file stored) (*draft, err
 
 const maxPiece = 1 << 20 // in bytes
 
-// An inquiry is the line of JSON before a piece of an upload, which contrib/fapws/_upload.py parses.
+// An inquiry is the line of JSON before a piece of an upload. The module contrib/fapws/_upload.py parses this line.
 type inquiry struct {
 	Op   string  `json:"op"`
 	ID   string  `json:"id"`

@@ -67,7 +67,8 @@ func newTarget(o *Options) (target, error) {
 	return &directory{options: o, path: path, only: name}, err
 }
 
-// Place returns the directory that contains the uploads for Options.Path, or the device to which they are written.
+// Place returns the directory in which the uploads for Options.Path are stored, or the device to which these uploads
+// are written.
 func Place(path string) string {
 	if full, err := filepath.Abs(path); err == nil {
 		path = resolved(full)

@@ -310,7 +310,7 @@ func (f *form) nextFile() (file stored, content io.Reader, err error) {
 			return file, nil, refuse(400, "a file of the form has no name")
 		case f.text > maxFields:
 			return file, nil, refuse(413, "the fields of the form have more than %d bytes", maxFields)
-		case !isFile: // ignore a file input of the form for which no file was chosen
+		case !isFile: // ignore a file input for which the user has chosen no file
 			f.Fields.Add(params["name"], string(value))
 		}
 	}

@@ -301,8 +301,8 @@ func (x *tus) finish(p *partial, progress *progress, status int, fields string) 
 	return nil
 }
 
-// finished is an upload that was stored completely. It is remembered, because a client that has not received the last
-// response sends a HEAD request for the upload, and would send the file again after a 404.
+// finished is an upload that was stored completely. Such an upload is remembered, because a client that has not
+// received the last response sends a HEAD request for the upload, and would send the file again after a 404.
 type finished struct {
 	ID     string    `json:"id"`
 	Length int64     `json:"length"`
