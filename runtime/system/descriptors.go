@@ -19,8 +19,8 @@ func OpenPoll() {
 	}
 }
 
-// high is the lowest descriptor that OpenHigh uses. It is above the descriptors that applications close by mistake, and
-// below 64, because the kernel would enlarge the process's table for higher descriptors.
+// high is the lowest descriptor that OpenHigh uses. high is above the descriptors that applications close by mistake,
+// and below 64, because the kernel would enlarge the process's table for higher descriptors.
 const high = 60
 
 // OpenHigh calls the function open. The descriptors that this function opens get numbers from 60 on, unless the limit
@@ -119,7 +119,7 @@ func Descriptors() (fds []int) {
 	return fds
 }
 
-// Cause returns the cause of a failed system call. It removes the name of the call and the path or address from the
+// Cause returns the cause of a failed system call. Cause removes the name of the call and the path or address from the
 // error, because the messages that contain the error already name the path or address.
 func Cause(err error) error {
 	var errno syscall.Errno
