@@ -198,7 +198,7 @@ func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchan
 }
 
 // prepare parses r, and reports whether the response to x can be sent now; otherwise the calling Continuation must
-// return outcome.
+// return the result outcome.
 func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome exchange.Outcome, ready bool) {
 	if !x.InTurn() {
 		return exchange.Later, false
