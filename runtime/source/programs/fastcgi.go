@@ -206,8 +206,8 @@ func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (re
 	return unbind() && whole && err == nil, err
 }
 
-// take processes the next record, for which it waits at most for the duration wait, or returns io.EOF at the end of the
-// response.
+// take waits for the next record, at most for the duration wait, and processes the record. At the end of the response,
+// take returns io.EOF.
 func (c *call) take(wait time.Duration) error {
 	c.Conn.SetReadDeadline(time.Now().Add(wait))
 	kind, content, err := readRecord(c.in)
