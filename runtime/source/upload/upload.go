@@ -228,8 +228,8 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	return nil
 }
 
-// tooLarge returns the error for an upload of size bytes, or of unknown size if size is negative, that exceeds the
-// limit.
+// tooLarge returns the error for an upload that exceeds the limit. The parameter size is the size of the upload in
+// bytes, or negative if the size is unknown.
 func (u *Upload) tooLarge(size int64) error {
 	return refuse(413, "the upload is too large: size %d or more, limit %d (max-size)", max(size, u.options.MaxSize+1),
 		u.options.MaxSize)
