@@ -9,7 +9,8 @@ import (
 
 const idleConnections = 5000
 
-// settleTime is how long a server may settle after its start: fapws returns memory after a second of requests.
+// settleTime is the pause after the first requests, before memory is measured. After a second, fapws returns unused
+// memory to the system.
 const settleTime = 2 * time.Second
 
 type key struct{ workload, server string }

@@ -23,8 +23,8 @@ func (p *process) url(path string) string {
 	return "http://" + address(p.port) + path
 }
 
-// waitReady waits for the first response of p, and returns the time since the process was started. waitReady tries
-// often, so that the time is precise.
+// waitReady waits for the first response of p, and returns the time since the process was started. waitReady sends
+// requests at short intervals, so that the time is precise.
 func (p *process) waitReady(path string) (time.Duration, error) {
 	transport := &http.Transport{DisableKeepAlives: true, TLSClientConfig: tlsClient}
 	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
@@ -95,7 +95,7 @@ type sample struct {
 	each     int64         // workload idle: bytes of memory for each connection
 	// workload subscribers: share of a CPU while no events are sent.
 	idle float64
-	// workload subscribers: 99th percentile of the latency before clients subscribe.
+	// workload subscribers: 99th percentile of the latency of requests before clients subscribe.
 	before  time.Duration
 	grown   int64 // workload slowly: growth of the memory in bytes
 	reloads int

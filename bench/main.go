@@ -70,8 +70,8 @@ func parseSettings() settings {
 	return s
 }
 
-// wants reports whether the command line selects name, one of the names in kind. All names are selected if the
-// command line contains none of these names.
+// wants reports whether the command line selects name. kind lists all names of workloads, or all names of servers. If
+// the command line contains no name of this kind, all names of the kind are selected.
 func (s *settings) wants(name string, kind []string) bool {
 	asked := false
 	for _, word := range s.filters {

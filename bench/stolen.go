@@ -7,7 +7,7 @@ import (
 )
 
 // maxStolen is the maximum share of the two CPUs that the hypervisor may give to other machines during a measurement.
-// Above it, consecutive measurements are not comparable.
+// Measurements with a larger share are not comparable with each other.
 const maxStolen = 0.03
 
 const maxTries = 20

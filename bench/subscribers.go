@@ -133,7 +133,8 @@ func (p *process) publish(client *http.Client) error {
 	return nil
 }
 
-// ask sends requests, calls beside at intervals of publishEvery, and returns the durations of the requests.
+// ask sends requests, and returns their durations. Meanwhile, ask calls the function beside at intervals of
+// publishEvery.
 func (p *process) ask(w *workload, length time.Duration, beside func() error) (times []time.Duration, err error) {
 	hello := &workload{path: "/hello", length: w.length}
 	c := &strictClient{process: p, workload: hello, keep: true}

@@ -13,7 +13,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// start starts a server with a script, which ends with t.
+// start starts a server with a script. The server ends when t ends.
 func start(t *testing.T, script string, args ...string) *server {
 	t.Helper()
 	return startServer(t, nil, script, args)

@@ -1,4 +1,4 @@
-"""The same answers as app.py, for ASGI servers."""
+"""An ASGI application with the same responses as app.py."""
 
 import asyncio
 import json

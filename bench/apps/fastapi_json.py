@@ -1,4 +1,4 @@
-"""A path operation of FastAPI that answers with JSON."""
+"""A FastAPI application that responds with JSON."""
 from fastapi import FastAPI
 
 application = FastAPI()

@@ -1,4 +1,4 @@
-"""An application of this folder on a server that is a Python module: MODULE APP HOST PORT."""
+"""Runs an application of this folder on a server that is a Python module: MODULE APP HOST PORT."""
 import importlib
 import sys
 

@@ -1,4 +1,4 @@
-"""A view of Starlette that answers with JSON."""
+"""A Starlette application that responds with JSON."""
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Route

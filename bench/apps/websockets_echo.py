@@ -1,4 +1,4 @@
-"""A server of the library websockets that echoes messages, at argv[1]:argv[2]."""
+"""A WebSocket server with the Python library websockets. It echoes all messages, and listens at argv[1]:argv[2]."""
 import asyncio
 import sys
 

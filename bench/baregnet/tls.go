@@ -9,8 +9,8 @@ import (
 	"github.com/panjf2000/gnet/v2"
 )
 
-// secureServer answers like server, over TLS. The handshake of crypto/tls blocks, so it runs on a goroutine; the loop
-// decrypts and encrypts records.
+// secureServer sends the same responses as server, over TLS. The handshake of crypto/tls blocks, so it runs on a
+// goroutine; the loop decrypts and encrypts records.
 type secureServer struct {
 	server
 	config *tls.Config

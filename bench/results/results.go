@@ -77,7 +77,7 @@ func (r *Results) Save(file string) error {
 	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
-// SaveInto saves r in file, together with what file has of other workloads on the same machine.
+// SaveInto saves r in file. Results of other workloads in the file remain if they are from the same machine.
 func (r *Results) SaveInto(file string) error {
 	earlier, err := Load(file)
 	switch {

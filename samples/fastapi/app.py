@@ -73,7 +73,7 @@ def do_task(number: int, background: BackgroundTasks):
     """A plain function: FastAPI runs it on a thread."""
     task = find(number)
     task.done = True
-    background.add_task(report, task)  # after the answer was sent
+    background.add_task(report, task)  # runs after the response was sent
     return task
 
 

@@ -22,7 +22,7 @@ def shared_secret(folder):
         mine.write_text(secrets.token_hex(32))
         mine.chmod(0o600)
         try:
-            # The file is complete at once. This fails if another worker was faster.
+            # link() creates the complete file in one step. It fails if a different worker has already created the file.
             os.link(mine, file)
         except FileExistsError:
             pass
@@ -76,7 +76,7 @@ def upload():
 
 @app.get("/stream")
 def stream():
-    @stream_with_context  # otherwise the request would end before the first line
+    @stream_with_context  # keeps the request's context until the last line
     def lines():
         yield f"Hello {session.get('name', 'stranger')}\n"
         for number in range(1, 1001):

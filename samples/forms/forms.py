@@ -13,7 +13,8 @@ from urllib.parse import quote
 from fapws.contrib import multipart
 from fapws.contrib.headers import redirect
 
-MAX_BODY_SIZE = 20 * 1024 * 1024  # larger requests get 413 before they reach the handler
+# limit of a request body in bytes; larger requests get 413 before they reach the handler
+MAX_BODY_SIZE = 20 * 1024 * 1024
 
 KEEP = 20  # maximum number of stored uploads
 FOLDER = tempfile.TemporaryDirectory(prefix="fapws-forms-")  # removed at exit
@@ -81,7 +82,7 @@ def upload(environ, start_response):
 
 
 def store(file):
-    # A new name on the disk: the client's name may be "../../.bashrc".
+    # Use a new name on the disk, because the client's name may be "../../.bashrc".
     key = secrets.token_hex(8)
     digest = hashlib.sha256()
     with open(os.path.join(FOLDER.name, key), "wb") as out:

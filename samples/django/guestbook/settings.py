@@ -13,7 +13,7 @@ def shared_secret(file):
         mine.write_text(secrets.token_hex(32))
         mine.chmod(0o600)
         try:
-            # The file is complete at once. This fails if another worker was faster.
+            # link() creates the complete file in one step. It fails if a different worker has already created the file.
             os.link(mine, file)
         except FileExistsError:
             pass

@@ -197,7 +197,7 @@ def application(environ, start_response):
 	}
 }
 
-// When the module _signal is imported again, Python forgets the signal handlers of the application.
+// Importing the module _signal a second time removes the application's signal handlers from Python's memory.
 func TestStopWorksIfAToolImportsTheSignalModuleAgain(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import signal, sys

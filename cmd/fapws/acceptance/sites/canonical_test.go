@@ -234,8 +234,8 @@ func spellings(s *fapwstest.Server, t *testing.T, shop string) {
 				t.Errorf("%s: %d %.100q", before+shop+path, a.StatusCode, a.Text)
 			}
 		}
-		// Other servers may treat these paths as the same path, but in fapws a spelling may be another path, or not
-		// exist.
+		// Some servers treat all spellings in this list as one path. fapws treats a spelling as a different path, or
+		// responds that the path does not exist.
 		for _, path := range []string{"/ADMIN/users", "/Admin/users", "/admins/users", "/admin./users",
 			"/admin../users", "/.admin/users", "/admin%20/users", "/%20admin/users",
 			"/admin%00/users", "/%00/admin/users", "/admin%09/users", "/admin;x/users", "/admin%3b/users",

@@ -32,8 +32,8 @@ func haproxyConfig(t *testing.T, addresses ...string) string {
 	return fapwstest.Write(t, filepath.Join(t.TempDir(), "haproxy.cfg"), text)
 }
 
-// behindHAProxy starts HAProxy, and returns its address, the addresses of the two servers, and a function that starts
-// one of the servers in dir.
+// behindHAProxy starts HAProxy for two servers. It returns the address of HAProxy, the addresses of the servers, and a
+// function that starts one of the servers in dir.
 func behindHAProxy(t *testing.T, dir string, flags ...string) (front, one, two string,
 	start func(address string) *fapwstest.Server) {
 	t.Helper()

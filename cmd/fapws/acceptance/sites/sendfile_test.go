@@ -84,7 +84,7 @@ func TestXSendfileAllowsOnlyFilesBelowItsDirectories(t *testing.T) {
 	t.Parallel()
 	s, folder := sendSite(t, fapwstest.Threads)
 	for _, c := range []struct {
-		field, body string // An empty body means status 404.
+		field, body string // expected body; "" means status 404
 	}{
 		{"X-Sendfile: " + folder + "/files/one.txt", "0123456789"},
 		{"X-Sendfile: " + folder + "/linked/two.txt", "two"},

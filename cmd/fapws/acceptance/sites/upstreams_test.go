@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// load sends requests, each of which must get 200, with h2load over HTTP/2 and HTTP/1.1 until stop is called. The
-// function more returns when both programs have ended two more times.
+// load runs two h2load programs again and again until stop is called, one over HTTP/2 and one over HTTP/1.1. Each
+// request must get 200. The function more returns when each program has ended two more times.
 func load(t *testing.T, url string) (more, stop func()) {
 	t.Helper()
 	const n = 200

@@ -66,7 +66,7 @@ def sockets_with_names():
 
 
 def after_fork(environ, start_response):
-    """Returns which descriptors of the server a forked child has."""
+    """Returns the descriptors that a forked child has inherited from the server."""
     # The child keeps this socket, which belongs to the script.
     mine = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     mine.bind(("127.0.0.1", 0))

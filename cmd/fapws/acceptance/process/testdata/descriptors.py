@@ -5,7 +5,7 @@ import time
 
 
 def watched(fd):
-    """Returns the descriptors that an epoll watches (proc(5), fdinfo)."""
+    """Returns the descriptors that an epoll descriptor watches (proc(5), fdinfo)."""
     with open(f"/proc/self/fdinfo/{fd}") as text:
         return [int(line.split()[1]) for line in text if line.startswith("tfd:")]
 

@@ -1,4 +1,4 @@
-"""Sets X-Sendfile and X-Accel-Redirect in every way that WSGI allows."""
+"""Sets X-Sendfile and X-Accel-Redirect in each way in which a WSGI application can set header fields."""
 import sys
 from urllib.parse import parse_qs
 
