@@ -20,9 +20,9 @@
 //   - A worker loads the application and sends its settings, including the settings from the script ("configured"). The
 //     worker then enters its sandbox, sends itself the request of --reload-check, and reports "loaded". The message
 //     "listen" carries the sockets to the worker.
-//   - "retire" makes the old workers stop accepting connections. Their idle connections without TLS move to the new
-//     workers; idle TLS connections are closed. A busy connection is closed after the response to its next request, or
-//     after five idle seconds.
+//   - "retire" makes the old workers stop accepting connections. Idle connections without TLS move from the old to the
+//     new workers; idle TLS connections are closed. A busy connection is closed after the response to its next request,
+//     or after five idle seconds.
 //   - "depart" follows when all old workers have stopped accepting, or after a second. Only then are subscribers handed
 //     over and WebSockets closed with code 1012. A client that reconnects at once therefore reaches the new code.
 //
@@ -30,8 +30,8 @@
 // changes while a generation loads, the next generation replaces it. Under --dev, the standard error of a loading
 // worker is kept (failure_page.go) and shown to browsers. The signal USR2 starts a generation from the program file
 // that is now at the same path. When the new generation has loaded, the supervisor replaces itself by calling
-// execve(2). The new supervisor inherits the sockets, the channels and the workers (upgrade.go). Its process ID stays
-// the same, so that service managers notice no change.
+// execve(2). The new supervisor inherits the sockets, the channels and the workers (upgrade.go). The process ID of the
+// supervisor stays the same, so that service managers notice no change.
 //
 // # Trust
 //

@@ -292,8 +292,8 @@ func (g *generation) drop() {
 }
 
 // fail cancels the loading generation because the worker w has failed. w is nil if no worker could be started. The
-// parameter said is true if the worker has already logged the reason. fapws logs a reason before it ends with an exit
-// code from 1 to 3. All other codes come from the application, for example from os._exit.
+// parameter said is true if the worker has already logged the reason. A process of fapws logs the reason before it ends
+// with an exit code from 1 to 3. All other codes come from the application, for example from os._exit.
 func (g *generation) fail(w *worker, how string, code int, said bool) {
 	p := g.p
 	g.drop()

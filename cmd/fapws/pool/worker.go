@@ -74,7 +74,7 @@ type worker struct {
 	// generation to which the worker belongs while it loads; nil afterwards
 	batch      *generation
 	settled    *Settled  // nil before Configured
-	awakeSince time.Time // time when the worker loaded, or when its application loaded after Asleep
+	awakeSince time.Time // time when the worker loaded; with the role Asleep, time when its application loaded
 	listens    bool
 	handles    bool // the worker has sent Started: its handlers run
 	// sockets that the worker got before it had loaded and on which it may have accepted clients; nil if none
