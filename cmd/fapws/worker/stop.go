@@ -33,8 +33,8 @@ type signals struct {
 	exit   func(code int)
 	reopen func()
 
-	// The function reread reads the certificates again and reports whether there are any. It is nil if the supervisor
-	// reads the certificates.
+	// The function reread reads the certificates again and reports whether there are any. The function is nil if the
+	// supervisor reads the certificates.
 	reread func() bool
 
 	// The function replace asks the supervisor to replace this worker; nil without a supervisor.
@@ -187,7 +187,8 @@ type shutdownMode uint8
 
 const (
 	gracefully shutdownMode = iota
-	// Active requests end as with gracefully. Clients notice nothing, because other workers accept new connections.
+	// Active requests end as with the mode gracefully. Clients notice nothing, because other workers accept new
+	// connections.
 	quietly
 	quickly
 )
