@@ -26,7 +26,8 @@ var errNoAddress = errors.New(`an address such as "127.0.0.1:8888", ":8888", "[:
 // parseAddress converts an address to the form of conn.Listen: "host:port", ":port", "[ipv6]:port", "unix:path" or
 // "fd://number". A path that begins with "/", "./" or "../" stands for a unix socket. The word "systemd" stands for all
 // sockets that a service manager passes. The prefix "https://" or "https+" selects HTTPS (SplitSecure). A missing host
-// or port is taken from the default 0.0.0.0:8888. As in Fapws4, SERVER can end after the host or the colon.
+// or port is taken from the default 0.0.0.0:8888. As in Fapws4, the global variable SERVER can omit the port, or the
+// port and the colon.
 func parseAddress(text string) (string, error) {
 	text = strings.TrimSpace(text)
 	plain, secure := SplitSecure(text)

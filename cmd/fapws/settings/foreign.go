@@ -25,9 +25,9 @@ var foreign = []struct {
 	// when is the condition: a regular expression that must match the whole value of the flag. A missing value is "".
 	// If when is empty, it matches every value. A row for a word that is also a flag of fapws must have a condition.
 	when string
-	// answer is the advice. It is printed after "unknown flag --name: " or, for a file, after the name of the file and
-	// "is". In answer, %s is replaced by the value, the word after the command, or the file. %d is replaced by the
-	// directory of the file, and %m by the module of its Django site.
+	// answer is the advice. The advice is printed after "unknown flag --name: " or, for a file, after the name of the
+	// file and "is". In answer, %s is replaced by the value, the word after the command, or the file. %d is replaced by
+	// the directory of the file, and %m by the module of its Django site.
 	answer string
 }{
 	{"-t --timeout", `|-[^0-9].*|.*\.(conf|toml|ini|py)`,
@@ -305,7 +305,7 @@ func foreignKey(key string) string {
 	return foreignAnswer("--"+key, "VALUE")
 }
 
-// UnknownWord returns advice about a word that the user has typed as a command, if the word is a command of a different
+// UnknownWord returns advice about a word that the user has typed as a command, if the word is a command of another
 // tool or resembles a word in typedWords, and "" otherwise. The parameter app is the word that follows, or "".
 func UnknownWord(word, app string) string {
 	if app == "" {

@@ -122,7 +122,8 @@ func (w *walker) keys() (parts []string) {
 	}
 }
 
-// value reads the value of v. If the value is a table, the parameter name becomes the name of the table.
+// The method value reads the text of a value into v. If the value is a table, the parameter name becomes the name of
+// the table.
 func (w *walker) value(v *TOMLValue, name string) {
 	switch w.token {
 	case "[":

@@ -119,7 +119,7 @@ func defaultClients(openFiles uint64) int {
 
 func (c *Config) Sandboxed() bool { return c.Sandbox == "on" || c.Sandbox == "strict" }
 
-// A variant is one of the names of a setting, for the flag and for the file.
+// A variant is one of the names that a setting has as a flag and in the configuration file.
 type variant struct {
 	name   string
 	prefix string // text to insert before the value

@@ -55,7 +55,8 @@ func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T)
 
 func itself(s string) string { return s }
 
-// reads makes v accept synonyms; same is a map from each synonym, in lower case, to the text that is parsed instead.
+// The method reads makes v accept synonyms. The parameter same is a map from each synonym, in lower case, to the text
+// that is parsed instead.
 func (v *value) reads(same map[string]string) *value {
 	parse := v.parse
 	v.parse = func(text string) error {
