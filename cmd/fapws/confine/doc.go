@@ -33,11 +33,12 @@
 //
 // # Sandbox
 //
-// The sandbox removes rights that a web application does not need. It denies access to files and TCP ports that are not
-// listed (Landlock), and to unix sockets. It denies signals to processes outside the sandbox, root's capabilities, new
-// privileges (no_new_privs), and system calls that administer the machine (seccomp). A worker, or with --fork the
-// loader, calls EnterSandbox once, after it has loaded its application. Child processes inherit the sandbox and cannot
-// leave it. The supervisor stays outside the sandbox, so that a reload can load new code.
+// The sandbox removes rights that a web application does not need. The sandbox denies access to files and TCP ports
+// that are not listed (Landlock), and to unix sockets. The sandbox also denies signals to processes outside the
+// sandbox, root's capabilities, new privileges (no_new_privs), and system calls that administer the machine (seccomp).
+// A worker, or with --fork the loader, calls EnterSandbox once, after it has loaded its application. Child processes
+// inherit the sandbox and cannot leave it. The supervisor stays outside the sandbox, so that a reload can load new
+// code.
 //
 // Landlock restricts only the calling thread. The package go-landlock therefore applies Landlock to every thread of the
 // process. Before Linux 7.0, go-landlock does so with a signal to each thread (libpsx, signal 33, which glibc does not
@@ -55,9 +56,9 @@
 //
 // # Control groups and memory
 //
-// The file memory.go finds the control groups of this process, in version 1 and version 2 (cgroups(7)). Its functions
-// return the number of processors that this process can use, and the memory limit. The parameter root of these
-// functions is the root directory. The functions are safe for concurrent use.
+// The file memory.go finds the control groups of this process, in version 1 and version 2 (cgroups(7)). The functions
+// in memory.go return the number of processors that this process can use, and the memory limit. The parameter root of
+// the functions is the root directory. The functions are safe for concurrent use.
 //
 // A Trimmer returns memory to the kernel while no client is connected, and after a burst of work.
 package confine

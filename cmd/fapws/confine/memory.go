@@ -313,8 +313,8 @@ const (
 	// during TLS handshakes.
 	busyPercent = 100
 
-	// If the time between two collections is below tooFast, the heap is allowed to grow. After the time slow without a
-	// collection, the heap is reduced again.
+	// If the time between two collections is below tooFast, the heap is allowed to grow. After the duration slow
+	// without a collection, the heap is reduced again.
 	tooFast = 200 * time.Millisecond
 	slow    = 2 * time.Second
 )

@@ -37,8 +37,9 @@ var libraries = []string{
 	"/usr/share", "/usr/local/share",
 }
 
-// readable lists the paths that Python and the C library may open at any time. It contains /proc, which shows little
-// about processes outside the sandbox, because Landlock treats these processes like processes owned by another user.
+// readable lists the paths that Python and the C library may open at any time. The list contains /proc, which shows
+// little about processes outside the sandbox, because Landlock treats these processes like processes owned by another
+// user.
 var readable = []string{
 	"/proc",
 	"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
