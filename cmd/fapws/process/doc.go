@@ -2,7 +2,7 @@
 // uses os.Args, os.Executable or /proc/self/exe.
 //
 // The executable (executable.go), which build.sh makes, has Python linked into it. The library (library.go, build tag
-// library) is part of a wheel and runs in the Python that installed the wheel. `python -m fapws`
+// library) is part of a wheel and runs in the Python for which the wheel was installed. `python -m fapws`
 // (contrib/fapws/__main__.py) starts Python again with the library preloaded, and the library replaces the main
 // function of Python (preload.c). The Python executable thus takes the place of libpython, and it matches the installed
 // extension modules. In both forms, the program itself initializes Python, on the main thread, when and how it needs

@@ -1,8 +1,8 @@
 #pragma once
 
-/* Environment variables that make a process run the library as its program. The first contains the descriptor and the
- * path of the library, such as "3:/path". The second contains the path of the interpreter. contrib/fapws/__main__.py
- * sets both variables, too. */
+/* Environment variables that make a process run the library as its program. The first variable contains the descriptor
+ * and the path of the library, such as "3:/path". The second variable contains the path of the interpreter.
+ * contrib/fapws/__main__.py sets both variables, too. */
 #define FAPWS_LIBRARY "_FAPWS_LIBRARY"
 #define FAPWS_INTERPRETER "_FAPWS_INTERPRETER"
 
