@@ -20,8 +20,8 @@ import (
 	"fapws/cmd/fapws/process"
 )
 
-// keyring reads the certificates for the workers. Its fields, except the Follower, belong to the goroutine of
-// pool.Pool.Run.
+// keyring reads the certificates for the workers. The fields of a keyring, except the Follower, belong to the goroutine
+// of pool.Pool.Run.
 type keyring struct {
 	p      *supervisor
 	reader certificates.Reader
@@ -37,7 +37,7 @@ type keyring struct {
 // The type inherited holds the state of a keyring for the program that replaces this program.
 type inherited struct {
 	Kept certificates.Bundle
-	Root bool // the first file belongs to keyring.root
+	Root bool // the first inherited file is the channel of keyring.root
 }
 
 // open reads the certificates of the settings before any worker is started, so that mistakes are reported at once, by a
@@ -129,7 +129,7 @@ func (k *keyring) bundle(text string, again bool) ([]byte, error) {
 	return json.Marshal(b)
 }
 
-// serving begins the orders of certificates when workers serve, because the authority can request tokens only from a
+// serving begins the orders of certificates when workers serve, because the authority requests tokens from the running
 // server.
 func (k *keyring) serving() {
 	w := k.p.plan.Certificates(&k.p.conf)

@@ -32,7 +32,7 @@ type supervisor struct {
 	// A reload has begun, so settings may have changed. Only the function event uses this field.
 	reloaded  bool
 	kept      string // settings that logKept has logged
-	unused    string // a setting of certificates that no address uses
+	unused    string // name of the setting for certificates, if no address uses HTTPS; otherwise ""
 	conf      settings.Config
 	log       *plan.Logger
 	instance  *worker.Instance
