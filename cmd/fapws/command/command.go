@@ -406,7 +406,7 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 type made struct {
 	name string
 	err  error // error of creating the file; nil if the user of this process may create it
-	// failure returns the error that ends the start
+	// failure returns the error with which the start of the server ends
 	failure func(err error) error
 }
 

@@ -13,8 +13,8 @@ import (
 
 const pathVariable = "CTL_TEST_SERVER"
 
-// TestServer is the server for TestClientDoesNotWaitForAServerThatHasEnded. TestServer exits while a client waits. It
-// leaves a child process, as an application might, that has inherited the socket and the connection.
+// TestServer is the server for TestClientDoesNotWaitForAServerThatHasEnded. TestServer exits while a client waits. The
+// server leaves a child process, as an application might, that has inherited the socket and the connection.
 func TestServer(t *testing.T) {
 	path := os.Getenv(pathVariable)
 	if path == "" {

@@ -240,7 +240,7 @@ type TLSView struct {
 	Rate        float64            `json:"handshake_rate"` // successful handshakes per second
 	Handshakes  map[string]float64 `json:"handshakes"`     // by kind: full, resumed
 	Failures    map[string]float64 `json:"failures"`       // by reason
-	// map from the first name in a certificate to the seconds until it expires
+	// map from the first name in a certificate to the seconds until the certificate expires
 	Certificates map[string]float64 `json:"certificates"`
 }
 

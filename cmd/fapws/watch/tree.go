@@ -194,7 +194,7 @@ func newPatterns(o *Options, base string, roots []string) (p patterns, err error
 	return p, err
 }
 
-// parsePatterns applies a relative pattern with a slash to the paths in the list from.
+// parsePatterns applies a relative pattern with a slash to the paths in the parameter from.
 func parsePatterns(texts, from []string) (list []pattern, err error) {
 	for _, text := range texts {
 		if _, err := filepath.Match(text, ""); err != nil {

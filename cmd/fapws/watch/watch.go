@@ -100,7 +100,7 @@ func Start(o Options) (*Watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.kernel, _ = fsnotify.NewBufferedWatcher(256) // an error means that the user has used all watches
+	w.kernel, _ = fsnotify.NewBufferedWatcher(256) // an error means that the inotify watches of the user are exhausted
 	w.look()
 	clear(w.found)
 	changes, settled := make(chan Change), make(chan func())
