@@ -32,8 +32,8 @@ type Result struct {
 	stopped bool
 }
 
-// Run sends requests until all have been sent or ctx ends. The text of an error is a line for the user; the result is
-// then nil.
+// Run sends requests until all requests have been sent or ctx ends. The text of an error is a line for the user; the
+// result is then nil.
 func Run(ctx context.Context, o *Options) (*Result, error) {
 	t, err := newTarget(o)
 	if err != nil {

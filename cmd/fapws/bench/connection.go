@@ -29,7 +29,7 @@ type session interface {
 
 	usable() bool
 
-	// request returns after the whole response
+	// request returns when the whole response has arrived
 	request() (status int, err error)
 }
 

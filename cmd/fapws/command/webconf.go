@@ -35,7 +35,7 @@ type host struct {
 type conf struct {
 	name  string
 	site  site
-	lines map[string]int // line numbers of words with a name, such as "host a.lan"
+	lines map[string]int // map from a word and a name, such as "host a.lan", to the line number
 	notes []string
 }
 

@@ -51,10 +51,10 @@ func (c *SiteConfig) What(conf *settings.Config) string {
 	return strings.Join(what, " and ")
 }
 
-// health returns the mounts for health checks under prefix, or nil if prefix is "". These mounts precede all other
-// mounts of each host. Health checks require neither login nor HTTPS, because a load balancer uses plain HTTP, the
-// machine's address, and no password. Health checks are not logged, because a load balancer sends one every few
-// seconds.
+// health returns the mounts for health checks under prefix, or nil if prefix is "". The mounts for health checks
+// precede all other mounts of each host. Health checks require neither login nor HTTPS, because a load balancer uses
+// plain HTTP, the machine's address, and no password. Health checks are not logged, because a load balancer sends one
+// every few seconds.
 func health(prefix string, pending bool, stops *atomic.Bool, stalled func() bool) []exchange.Mount {
 	if prefix == "" {
 		return nil

@@ -172,7 +172,7 @@ func (p *Pool) lost(w *worker, was State, how string) {
 	p.level()
 }
 
-// recycle replaces w after its successor has loaded.
+// recycle replaces w by a new worker when the new worker has loaded.
 func (p *Pool) recycle(w *worker, why string) {
 	if w.state > Serving || w.replaced {
 		return

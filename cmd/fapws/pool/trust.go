@@ -99,7 +99,7 @@ const (
 	maxReason   = 1000     // bytes of a line that the supervisor logs about a worker
 	maxText     = 8 << 20  // bytes of an Answer or of LastWords
 	maxWant     = 1 << 20  // bytes of a request for certificates, or of settings
-	maxEvents   = 65 << 20 // bytes of all events in one Publish
+	maxEvents   = 65 << 20 // bytes of all events in one Publish message
 	minEvent    = 4        // minimum bytes of an event
 	maxCounted  = 32 << 20 // bytes of all subscriber counts of a worker (see countCost)
 	maxName     = 1 << 10  // bytes of a channel name in Counts

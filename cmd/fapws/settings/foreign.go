@@ -405,8 +405,8 @@ func isHost(s string) bool {
 
 const foreignArguments = "GUNICORN_CMD_ARGS"
 
-// foreignPrefixes lists prefixes of environment variables that servers other than fapws read. The rest of such a
-// variable is the name of a flag.
+// foreignPrefixes lists prefixes of environment variables that servers other than fapws read. The rest of the
+// variable's name is the name of a flag.
 var foreignPrefixes = []string{"UVICORN_", "HYPERCORN_", "GRANIAN_", "FLASK_RUN_"}
 
 // TakeForeign reads environment variables of other servers, such as UVICORN_PORT, from environ ("NAME=value").

@@ -122,7 +122,7 @@ func (c *Config) Sandboxed() bool { return c.Sandbox == "on" || c.Sandbox == "st
 // A variant is one of the names that a setting has as a flag and in the configuration file.
 type variant struct {
 	name   string
-	prefix string // text to insert before the value
+	prefix string // text that the alias adds before its value, such as "unix:"
 	fixed  string
 }
 

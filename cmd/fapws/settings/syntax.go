@@ -11,8 +11,8 @@ import (
 )
 
 // syntaxWords lists common mistakes in the syntax of a TOML file. A row applies if its expression message matches the
-// message of the TOML library, and its expression line matches the line with the mistake. The first such row is used.
-// In the text words, $1 and $2 stand for the groups of the expression line.
+// message of the TOML library, and its expression line matches the line with the mistake. The first row that applies is
+// used. In the text words, $1 and $2 stand for the groups of the expression line.
 var syntaxWords = []struct{ message, line, words string }{
 	{`already`, `^\s*\[+([^\]]+)`,
 		`$1 is set above; remove one, or write [[$1]] for each of several tables`},

@@ -285,7 +285,7 @@ func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 }
 
 // logKept logs settings whose new value in the file requires a restart, because the supervisor uses them. logKept logs
-// a setting again only after another change.
+// a setting again only if its value has changed again.
 func (p *supervisor) logKept() {
 	if p.plan.File == nil {
 		return

@@ -178,7 +178,7 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 	// time of the first change in an unfinished series of changes; zero if no file is changing
 	var since time.Time
 	soon := false              // the next scan is due within the time quiet
-	var asked, looked []func() // functions of Settle: waiting for a scan, and after a scan
+	var asked, looked []func() // functions from Settle whose scan has not started, or has ended
 	for {
 		var to chan<- Change
 		var change Change
@@ -236,8 +236,8 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 	}
 }
 
-// concerns reports whether an event is about a watched file. Other files, such as a database or a log, may change
-// often.
+// concerns reports whether an event is about a watched file. Files that are not watched, such as a database or a log,
+// may change often.
 func (w *Watcher) concerns(e fsnotify.Event) bool {
 	if w.tree.patterns.file(e.Name) {
 		return e.Op != fsnotify.Chmod
