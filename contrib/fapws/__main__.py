@@ -41,9 +41,9 @@ def main() -> None:
     if not os.path.exists("/proc/self/fd"):
         sys.exit(_failed("/proc is missing, as in a new chroot; mount it: mount -t proc proc /proc"))
     os.set_inheritable(fd, True)
-    # The dynamic loader separates the paths in LD_PRELOAD at spaces and colons, and expands $ORIGIN. So replace a path
-    # that has a space, a colon or a dollar sign by a path in /proc/self/fd. Keep all other paths, because a debugger
-    # would open a path in /proc/self/fd in its own process, where it is a different file.
+    # The dynamic loader separates the paths in LD_PRELOAD at spaces and colons, and expands $ORIGIN.
+    # Replace a path that has a space, a colon or a dollar sign by a path in /proc/self/fd.
+    # Keep all other paths, because a debugger would open a path in /proc/self/fd in its own process.
     preload = "/proc/self/fd/%d" % fd if set(library) & set(" :$") else library
     others = os.environ.get("LD_PRELOAD")
     os.environ["LD_PRELOAD"] = preload + ":" + others if others else preload

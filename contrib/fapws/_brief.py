@@ -57,8 +57,7 @@ def _secret_texts(environ: Mapping[str, Any]) -> Set[str]:
     for key, value in environ.items():
         if isinstance(value, str) and isinstance(key, str) and is_secret(key):
             texts.add(value)
-            # Mask also each part of the value, because handlers have parts in variables, such as a cookie's value or
-            # the credentials after "Basic".
+            # Mask also each part of the value, because variables may contain parts, such as a cookie's value.
             for part in value.replace(";", " ").replace(",", " ").split():
                 texts.add(part)
                 texts.add(part.partition("=")[2])
@@ -78,8 +77,7 @@ def _text(value: Any, depth: int) -> str:
         body = _joined((_text(item, depth - 1) for item in islice(value, _ITEMS)), len(value), depth)
         return left + body + ("," if kind is tuple and len(value) == 1 else "") + right
     if kind in (str, bytes, bytearray):
-        # Keep twice the shown length. A secret that crosses the end of the shown part is then complete, and can be
-        # masked.
+        # Keep twice the shown length, so that a secret across the end of the shown part can be masked.
         if len(value) > 2 * _CHARS:
             return f"{value[:2 * _CHARS]!r}… ({len(value)})"
         return repr(value)

@@ -27,8 +27,7 @@ _CHAIN = 10
 _MESSAGE = 2000  # maximum number of characters of an exception's message
 _PLAIN = 32 * 1024  # maximum number of characters of the plain traceback
 
-# The policy prevents the browser from running or loading anything, even if a text on the page was not escaped because
-# of a bug.
+# The policy prevents the browser from running or loading anything, even if a text was not escaped because of a bug.
 _HEAD = """\
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <style>

@@ -35,9 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-# The format of a number in orders and reports. The loader sends two reports about a child: first its process id, or
-# -errno if the fork has failed, and then its wait status (waitpid(2)). An order without descriptors contains the id of
-# a process to kill. A negative number -ms is the last order: the loader must end within ms milliseconds.
+# The format of a number in orders and reports.
+# The first report about a child is its process id, or -errno if the fork has failed.
+# The second report about a child is its wait status (waitpid(2)).
+# An order without descriptors contains the id of a process to kill.
+# A negative number -ms is the last order: the loader must end within ms milliseconds.
 _NUMBER = struct.Struct("=i")
 
 # interval between checks of children in milliseconds, if the kernel does not support pidfd_open
@@ -521,8 +523,8 @@ class _Child:
         self.started = True
         self.bodyless = self.head_only or status in (204, 304)
         self.declared = length
-        # The response to HEAD must have the same Content-Length as a response to GET. If the handler returns an empty
-        # body for HEAD, this length is unknown.
+        # The response to HEAD must have the same Content-Length as a response to GET.
+        # This length is unknown if the handler returns an empty body for HEAD.
         unknown = self.bodyless and (whole == 0 or not self.head_only)
         if self.declared < 0 and not unknown:
             self.declared = whole
@@ -558,8 +560,8 @@ class _Child:
         self.alarm(0)
         if not self.parent():
             return
-        # When the server ends, the loader sends SIGTERM to its children. Ignore the signal, because code that runs
-        # after the response has _END seconds to finish.
+        # When the server ends, the loader sends SIGTERM to its children.
+        # Ignore the signal, because code that runs after the response has _END seconds to finish.
         signal.signal(signal.SIGTERM, lambda *_: None)
         if aborted:
             self.connection.close()

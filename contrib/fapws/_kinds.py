@@ -30,8 +30,7 @@ def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
     if isinstance(entry, type):
         return ("asgi", _adapted(entry)) if _is_double(entry) else ("wsgi", entry)
     if least <= 3 <= most and (least == 3 or flags & _COROUTINE and (most == 3 or _first_name(entry) == "scope")):
-        # A function (environ, start_response, db) is not ASGI. Its first name shows that it is a WSGI handler with one
-        # argument too many.
+        # A function (environ, start_response, db) is a WSGI handler with one argument too many, not ASGI.
         return "wsgi" if _first_name(entry) == "environ" else "asgi", entry
     if _is_double(entry):
         return "asgi", _adapted(entry)

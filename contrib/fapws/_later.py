@@ -31,8 +31,7 @@ class _Runner:
     """The thread that runs the functions, and the functions to run. The lock ``changed`` guards all members."""
 
     def __init__(self) -> None:
-        # The lock is reentrant: while defer holds it to compare arguments, Python may call __eq__ of the application,
-        # which may call defer.
+        # The lock is reentrant, because defer compares arguments, and their __eq__ may call defer.
         self.changed = threading.Condition(threading.RLock())
         self.calls: Deque[Call] = deque()
         # a heap of (time, id, timer) with each timer at most once

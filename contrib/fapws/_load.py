@@ -134,8 +134,9 @@ def _import_script(script: str) -> ModuleType:
     parent = name.rpartition(".")[0]
     if parent:
         __import__(parent)
-    # If the name is in use, choose a different one. A script types.py must not replace Python's module types, and
-    # app.py must not replace the module app of a different application.
+    # If the name is in use, choose a different name for the script's module.
+    # A script types.py must not replace Python's module types.
+    # A script app.py must not replace the module app of a different application.
     stem, number = name, 1
     while name in sys.modules:
         if _place(getattr(sys.modules[name], "__file__", None) or "") == _place(script):
@@ -224,8 +225,7 @@ def _no_module(name: str, missing: str, here: str) -> str:
             )
         found = f"no module named {missing} in package {parent} ({', '.join(folders)})"
         for folder in folders:
-            # The user may have started fapws in the parent of the right folder, for example in the parent of the folder
-            # with Django's manage.py.
+            # The user may have started fapws in the parent of the right folder, such as Django's project folder.
             if os.path.isfile(os.path.join(folder, *missing.split(".")) + ".py"):
                 return f"{found}; type fapws -C {os.path.relpath(folder, here)} {name}"
         return found + _near(last, _modules(folders), parent + ".")

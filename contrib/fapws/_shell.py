@@ -55,8 +55,7 @@ def _dialogue(space: Dict[str, Any], apps: List[App]) -> None:
         from IPython import start_ipython
     except ImportError:
         start_ipython = None
-    # This code is outside the except clause. Otherwise, each later error in the shell would show the ImportError as its
-    # context.
+    # Inside the except clause, each later error in the shell would show the ImportError as its context.
     if start_ipython is None:
         _plain(space, banner)
     else:

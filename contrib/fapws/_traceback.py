@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["harmless", "parts", "report", "tame", "text"]
 
-# All control characters but tab and line feed, the other ends of lines, and the characters that change the direction of
-# text.
+# Escapes for all control characters except tab and line feed.
+# Other line separators, and characters that change the direction of text, are escaped, too.
 _ESCAPES = {
     n: ascii(chr(n))[1:-1]
     for n in (

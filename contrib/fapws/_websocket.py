@@ -129,8 +129,7 @@ class WebSocket:
             # not a web address, such as "null", which browsers send for a page from a file or in a sandbox
             return origin in self.origins
         scheme, name, port = page
-        # Compare the Host with the origin's own scheme, http or https, because TLS may end at a proxy that does not
-        # report the scheme to fapws.
+        # Do not compare the scheme, because TLS may end at a proxy that does not report the scheme to fapws.
         if _place(f"{scheme}://{host}") == page:
             return True
         for allowed in self.origins:

@@ -47,8 +47,8 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def __init__(self, words: List[str], env: Optional[Mapping[str, str]], cwd: Optional[str]) -> None:
-        # Open the listening socket before the server starts, so that requests wait in its queue and no other program
-        # can use the port meanwhile.
+        # Open the listening socket before the server starts, so that requests wait in its queue.
+        # No other program can use the port meanwhile.
         with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
             self.port = listener.getsockname()[1]
             self.url = "http://127.0.0.1:%d" % self.port

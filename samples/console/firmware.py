@@ -49,8 +49,7 @@ def install(environ, start_response):
             os.unlink(IMAGE)
         start_response("303 See Other", [("Location", "/firmware")])
         return ""
-    # the file has changed or is missing: a later upload has replaced it, or the user has cancelled the installation in
-    # a different tab
+    # A later upload has replaced the file, or the user has cancelled the installation in a different tab.
     if sha256 != digest():
         raise HTTPError(409, "Nothing was installed: the file has changed since it was checked. Send it again.")
     size = os.path.getsize(IMAGE)

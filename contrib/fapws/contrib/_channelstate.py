@@ -151,8 +151,8 @@ class Shared:
                 await me[1]
             except BaseException:
                 with self.lock:
-                    # The receiver was cancelled after a message had woken it. Wake a different receiver, so that it
-                    # gets the message.
+                    # The receiver was cancelled after a message had woken it.
+                    # Wake a different receiver for the message.
                     if not self.forget(channel, me):
                         self.wake(channel)
                 raise
@@ -325,8 +325,8 @@ class Shared:
             elif self.is_mine(channel):
                 if self.length(channel) < self.capacity(channel):
                     self.put(channel, data, now + expiry)
-            # The channel belongs to no process or to a different process. Only the process that has sent the message
-            # to the group posts it to this channel, so that the channel gets the message once.
+            # The channel belongs to no process or to a different process.
+            # Only the sender of the group's message posts it to this channel, so that the channel gets it once.
             elif sender == self.id:
                 sends.append(("send", (self.id + "/group", next(self.numbers)), channel, data, expiry))
         return sends

@@ -184,8 +184,7 @@ class _Source:
         # do not read beyond CONTENT_LENGTH, which PEP 3333 forbids, and where some servers would wait
         self.left = int(length) if length else None
         self.delimiter = b"\r\n--" + boundary
-        # Each delimiter begins with a line end. The first delimiter has none, because no line precedes it, so add the
-        # line end.
+        # Each delimiter begins with a line end. Add the line end for the first delimiter, which no line precedes.
         self.buffer = b"\r\n"
 
     def fill(self) -> None:

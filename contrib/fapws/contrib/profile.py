@@ -31,8 +31,8 @@ _LONGEST = 60  # in seconds
 _DEEPEST = 200
 # maximum number of counted places, more than the number of hot lines in a program
 _PLACES = 50_000
-# Seconds after which a thread that computes must yield to the sampling thread. With a longer time, short handlers would
-# never be seen.
+# Seconds after which a thread that computes must yield to the sampling thread.
+# With a longer time, the samples would never contain short handlers.
 _SLICE = 0.0005
 _STACKS = 5_000
 _SHOWN = 1_000

@@ -71,7 +71,7 @@ proxy = "unix:/nowhere.sock"
 
 var traceparent = regexp.MustCompile(`00-([0-9a-f]{32})-([0-9a-f]{16})-0[01]`)
 
-// parent returns the trace and the span in the text of a handler.
+// parent returns the trace ID and the span ID in the traceparent that a handler has returned as text.
 func parent(t *testing.T, text string) (trace, span string) {
 	t.Helper()
 	found := traceparent.FindStringSubmatch(text)
@@ -81,7 +81,7 @@ func parent(t *testing.T, text string) (trace, span string) {
 	return found[1], found[2]
 }
 
-// sending returns the environment of a server that sends spans to a collector.
+// sending returns environment variables that make a server send spans to the collector at url.
 func sending(url string, more ...string) []string {
 	return append([]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + url, "OTEL_BSP_SCHEDULE_DELAY=50"}, more...)
 }
@@ -137,7 +137,7 @@ func TestEachRequestHasASpanThatIsTheParentOfItsHandler(t *testing.T) {
 			t.Errorf("%s: %+v", text, span)
 		}
 	}
-	// A new trace has no parent.
+	// The span of a request that begins a new trace has no parent.
 	trace, id := parent(t, curl(t, s.URL+"/wsgi/new"))
 	if span := wants("/wsgi/new", nil); span.Trace != trace || span.ID != id || span.Parent != "" || span.Flags != 0x101 {
 		t.Errorf("%+v", span)
@@ -150,7 +150,7 @@ func TestEachRequestHasASpanThatIsTheParentOfItsHandler(t *testing.T) {
 			t.Errorf("%+v", span)
 		}
 	}
-	// A client may disable the span.
+	// With the flag 00 in traceparent, a client disables the span of its request.
 	if _, id := parent(t, curl(t, "-H", strings.TrimSuffix(theirs, "1")+"0", s.URL+"/wsgi/unsampled")); id == "" {
 		t.Error("no span id")
 	}
@@ -159,10 +159,10 @@ func TestEachRequestHasASpanThatIsTheParentOfItsHandler(t *testing.T) {
 	if span := wants("/wsgi/brew", map[string]string{"http.request.method_original": "BREW"}); span.Name != "HTTP /wsgi" {
 		t.Errorf("%+v", span)
 	}
-	// Bytes of clients that are not UTF-8 do not make a collector refuse the batch.
+	// A client may send bytes that are not UTF-8. The collector must not reject the batch of spans because of them.
 	s.Ask("GET /wsgi/%ff?%ff HTTP/1.1\r\nHost: WWW.shop.example:81\r\nUser-Agent: \xe9\r\n\r\n").Want(t, 200)
 	wants("/wsgi/%ff", map[string]string{"user_agent.original": "\uFFFD", "url.query": "%ff", "server.port": "81"})
-	// An include has no span: its handler belongs to the span of the page.
+	// A server-side include has no span of its own. Its handler sees the span of the page.
 	trace, id = parent(t, s.Get("/page.shtml", 200, theirs).Text)
 	if span := wants("/page.shtml", nil); span.ID != id || span.Trace != trace || trace != theirTrace {
 		t.Errorf("%+v", span)
@@ -187,7 +187,8 @@ func TestEachRequestHasASpanThatIsTheParentOfItsHandler(t *testing.T) {
 	decodesWithPython(t, c)
 }
 
-// decodesWithPython compares the names of the spans with those that the module of OpenTelemetry decodes.
+// decodesWithPython decodes the received bodies with Python's OpenTelemetry module, and compares the names of the
+// spans.
 func decodesWithPython(t *testing.T, c *oteltest.Collector) {
 	t.Helper()
 	bodies, _ := c.Bodies()
@@ -213,7 +214,7 @@ for name in sorted(os.listdir()):
 	}
 }
 
-// The upstream sees the CLIENT span as its parent, whose parent is the SERVER span.
+// The traceparent for the upstream names the CLIENT span. The parent of the CLIENT span is the SERVER span.
 func TestRequestToAnUpstreamHasASpanOfItsOwn(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -252,7 +253,7 @@ func TestRequestToAnUpstreamHasASpanOfItsOwn(t *testing.T) {
 		span.Attributes["server.address"] != "/nowhere.sock" || span.Attributes["http.response.status_code"] != "" {
 		t.Errorf("%+v", span)
 	}
-	// One of the two upstreams refuses connections, and is chosen first at some time.
+	// One of the two upstreams refuses connections. Repeat the request until the server chooses this upstream first.
 	for i := 0; ; i++ {
 		path := fmt.Sprintf("/second/%d", i)
 		text := s.Get(path, 200).Text
@@ -270,7 +271,7 @@ func TestRequestToAnUpstreamHasASpanOfItsOwn(t *testing.T) {
 	}
 }
 
-// The sampler decides about new traces, and the handler sees the flag.
+// The sampler sets the flag of new traces. The handler sees this flag in traceparent.
 func TestSamplerSetsTheFlagThatTheHandlerSees(t *testing.T) {
 	t.Parallel()
 	c := oteltest.Collect(t, nil)
@@ -293,7 +294,7 @@ func TestSamplerSetsTheFlagThatTheHandlerSees(t *testing.T) {
 	}
 }
 
-// The queue is sent before the process ends, although its delay has not passed.
+// A process sends its queued spans before it ends, even if the delay between batches has not passed.
 func TestSpansAreSentBeforeAProcessEnds(t *testing.T) {
 	t.Parallel()
 	for _, flags := range []string{"", "--workers 2", "--fork", "--threads 0", "--sandbox"} {
@@ -347,7 +348,8 @@ func TestServerWorksWithoutItsCollector(t *testing.T) {
 			t.Errorf("%d lines: %s", n, s.Stderr)
 		}
 	}
-	// A collector that does not answer delays the stop by graceful-timeout at most, and a quick stop not at all.
+	// If the collector does not answer, it delays a graceful stop by at most --graceful-timeout. It does not delay a
+	// quick stop.
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGQUIT} {
 		s := fapwstest.Command{Script: script, Flags: []string{"--otel", "--graceful-timeout", "1s"},
 			Env: append(sending("http://"+silent.Addr().String()), "OTEL_EXPORTER_OTLP_TIMEOUT=3600000",
@@ -358,7 +360,7 @@ func TestServerWorksWithoutItsCollector(t *testing.T) {
 	}
 }
 
-// OTEL_ variables alone are for the SDK of the application.
+// OTEL_ variables alone do not make fapws send spans. Without --otel, only an SDK in the application uses them.
 func TestVariablesOfOpenTelemetryAloneChangeNothing(t *testing.T) {
 	t.Parallel()
 	c := oteltest.Collect(t, nil)
@@ -404,7 +406,8 @@ func TestWrongVariablesOfOpenTelemetryAreFoundByStartAndCheck(t *testing.T) {
 			}
 		}
 	}
-	// Variables of --env-file count, too. A name that DNS does not have is only a warning, because it may have it later.
+	// The check also reads variables from --env-file. A collector's name that DNS does not know is only a warning,
+	// because DNS may know the name later.
 	file := fapwstest.Write(t, folder+"/env", "OTEL_BSP_SCHEDULE_DELAY=soon\n")
 	fapwstest.Command{Flags: []string{"check", "--otel", "--env-file", file}, Script: script}.Fails(t, 2, "=soon")
 	code, _, stderr := fapwstest.Command{Flags: []string{"check", "--otel"}, Script: script,

@@ -14,8 +14,8 @@ from fapws.contrib.views import Staticfile
 
 folder = sys.argv[1]
 loaded_in = os.getpid()
-# The program cat exits when all processes have closed the other end of its input. Killing the loader does not end cat
-# while other processes have this end open.
+# The program cat exits when all processes have closed the other end of its input.
+# Killing the loader does not end cat while other processes have this end open.
 child_of_the_application = subprocess.Popen(
     ["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
 )

@@ -69,8 +69,8 @@ def generator(environ, start_response):
 
     def rest():
         yield b"one,"
-        # PEP 3333 forbids calling write() while the iterable is running. The server accepts the call and keeps the
-        # order of the data.
+        # PEP 3333 forbids calling write() while the iterable is running.
+        # The server accepts the call and keeps the order of the data.
         write(b"between,")
         yield b"two"
 

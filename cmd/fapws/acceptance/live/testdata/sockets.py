@@ -101,8 +101,7 @@ def hear(ws, message):
 def leave(ws, code, reason):
     clients.discard(ws)
     if ws.environ["QUERY_STRING"] == "lingers":
-        # Inline, this takes longer than the time for which the server runs callbacks without a break, so other
-        # callbacks must wait.
+        # Inline, callbacks for other WebSockets must wait, because this takes longer than the server's time slice.
         time.sleep(0.01)
     note("left", code, reason)
     if reason == "raise":
