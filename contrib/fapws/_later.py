@@ -83,7 +83,7 @@ class _Runner:
                     continue
                 call = self.calls.popleft() if timer is None else (timer.function, timer.args, timer.kwargs)
             _run("timer" if timer else "deferred call", call)
-            del call, timer  # release the objects before the thread waits
+            del call, timer  # release the function and its arguments before the thread waits
 
     def finish(self) -> None:
         """Runs the remaining calls after the server has stopped serving."""

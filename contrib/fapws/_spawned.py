@@ -141,4 +141,4 @@ def ipc_post(topic: str, data: bytes) -> bool:
 
 
 def ipc_watch() -> None:
-    """Does nothing, because no message arrives in this process."""
+    """Registers nothing, because messages from other processes do not arrive in a process of multiprocessing."""

@@ -75,7 +75,8 @@ def _arguments(cls: Any) -> str:
 
 
 def _misfit(owner: type, methods: Dict[str, str]) -> str:
-    """Returns why a method cannot be called with (environ, start_response), or "" if all methods can."""
+    """Returns why a method for an HTTP method does not accept (environ, start_response), or "" if all methods accept
+    these arguments."""
     for verb in methods.values():
         method = next((vars(base)[verb] for base in owner.__mro__ if verb in vars(base)), None)
         bound = MethodType(method, owner) if isinstance(method, FunctionType) else getattr(owner, verb, None)

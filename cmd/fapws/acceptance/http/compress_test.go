@@ -230,7 +230,7 @@ func TestHandlerWaitsForAClientThatReadsACompressedResponseSlowly(t *testing.T) 
 			n = made()
 			return n == before
 		})
-		if n > 1000 { // most of the response is in the buffers of the sockets
+		if n > 1000 { // by now, most of the response is in the kernel's socket buffers
 			t.Errorf("the handler has made %d of 4000 pieces", n)
 		}
 	})

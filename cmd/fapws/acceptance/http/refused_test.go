@@ -15,8 +15,8 @@ import (
 
 type refusedRequest struct{ name, head, body string }
 
-// refusedRequests lists requests after which the connection closes: the start of the next request cannot be found, or
-// no request may follow.
+// refusedRequests lists requests after which the server must close the connection, because it cannot find the start of
+// the next request, or because no request may follow.
 var refusedRequests = []refusedRequest{
 	{"a negative chunk size", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "-1\r\n"},
 	{"a chunk size that is no number", "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",

@@ -29,8 +29,8 @@ func TestEachWaitForAClientIsLimited(t *testing.T) {
 			is408(w, w.Answer())
 		}
 	}
-	// The server closes a connection without data after a timeout, without a response, which on a slow machine may also
-	// happen in this test.
+	// If a client sends no data until a timeout, the server closes the connection without a response. On a slow
+	// machine, this may also happen to a client in this test.
 	lateHead := func(text, more string) func(*fapwstest.Server) {
 		return func(s *fapwstest.Server) {
 			fapwstest.Eventually(s.T, "an unfinished head is answered", func() bool {

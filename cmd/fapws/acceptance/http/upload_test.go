@@ -319,7 +319,7 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 	stored(t, bare, map[string]string{"a": text})
 }
 
-// The first client disconnects while the reader of the FIFO does not read; the next client can still use the FIFO.
+// The first client disconnects while no process reads from the FIFO. The next client can still upload to the FIFO.
 func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

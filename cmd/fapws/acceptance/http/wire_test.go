@@ -120,7 +120,7 @@ func TestClientCanDetectAnAbortedResponse(t *testing.T) {
 	if a := w.Fetch("/broken"); a.Err == nil || a.Text != "half" {
 		t.Errorf("HTTP/1.1: %q, %v", a.Text, a.Err)
 	}
-	// The response has begun when the server finds that the request body is malformed.
+	// The request body is malformed, but the server notices this only after the response has begun.
 	w = s.Dial()
 	w.Send(chunkTo("/begins", "1\r\na\r\n"))
 	r := w.Head("POST")

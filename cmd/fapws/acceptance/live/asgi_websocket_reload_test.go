@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// When a client gets 1012, the workers with the old code no longer accept connections, so a client that reconnects at
-// once gets the new code.
+// Workers with the old code send 1012 only when they no longer accept connections, so a client that reconnects at once
+// gets the new code.
 func TestASGIReloadClosesWebSocketsWith1012AfterNewWorkersAccept(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "version.py")

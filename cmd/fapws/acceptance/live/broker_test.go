@@ -24,8 +24,8 @@ func node(t *testing.T, url string, flags ...string) *fapwstest.Server {
 	return c.Serve(t, fapwstest.Mode{Name: "node"})
 }
 
-// loadingNode starts a server of the broker, and returns two subscribers that connected while the server was loading,
-// the second one with Last-Event-ID.
+// loadingNode starts a server that uses the broker. It returns two subscribers that connected while the server was
+// loading. The second subscriber has sent Last-Event-ID.
 func loadingNode(t *testing.T, url, last string) (s *fapwstest.Server, waits, resumes *subscriber) {
 	t.Helper()
 	address, folder := backendtest.Unused(t), t.TempDir()

@@ -1,5 +1,6 @@
-"""Returns a page only after the browser has requested its style sheet, which at this time only an early hint has named.
-Browsers may ignore early hints, so the page reloads itself until the browser follows a hint."""
+"""Returns a page only after the browser has requested the page's style sheet. At this time, the browser knows the style
+sheet only from an early hint. Browsers may ignore early hints, so the page reloads itself until the browser follows a
+hint."""
 import threading
 
 PAGE = """<!doctype html><title>page</title><link rel="stylesheet" href="/a.css?{0}"><p id="how">early</p><script>

@@ -1,4 +1,4 @@
-"""A page that subscribes to a channel, posts the events that it receives to the channel, and has WebSockets."""
+"""A page that subscribes to a channel, sends a request that publishes an event to it, and then opens two WebSockets."""
 import base64
 import hashlib
 

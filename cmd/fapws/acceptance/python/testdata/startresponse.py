@@ -35,7 +35,7 @@ def first(environ, start_response):
 
 
 def late(environ, start_response):
-    """Fails during the response, like the middleware in PEP 3333."""
+    """Fails during the response, and calls start_response with exc_info, as PEP 3333 describes."""
     start_response("200 OK", [TEXT])
     yield b"begun"
     try:
