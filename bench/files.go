@@ -127,8 +127,8 @@ func (p *process) slowly(w *workload, length time.Duration) (sample, error) {
 	return s, nil
 }
 
-// ran returns the run time of all threads in a tree of processes, as the kernel's scheduler counts it. This time is
-// more precise than user and system time.
+// ran returns the run time of all threads in a tree of processes. The scheduler's count is more precise than user and
+// system time.
 func (p *process) ran() (sum time.Duration) {
 	for _, id := range p.tree() {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", id))

@@ -105,8 +105,8 @@ func (s *server) djangoAdmin(t *testing.T) {
 	s.get("/admin/").want(302)
 }
 
-// Django by itself imports views at the first request. fapws makes Django import them while it loads the application.
-// Otherwise, a reload would replace working views by views that cannot be imported.
+// fapws makes Django import the views while it loads the application. Otherwise, a reload would replace working views
+// by views that cannot be imported.
 func TestDjangoViewsAreImportedDuringLoading(t *testing.T) {
 	fapwstest.NeedModule(t, "django")
 	folder := t.TempDir()

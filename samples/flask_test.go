@@ -52,7 +52,7 @@ func (s *server) flaskUpload(t *testing.T) {
 	data := noise(5 << 20)
 	s.upload("/upload", "big.bin", data).want(200, "big.bin has 5242880 bytes.", fmt.Sprintf("%x", sha256.Sum256(data)))
 	s.post("/upload", urlencoded, strings.NewReader("file=x")).want(400, "No file was sent.")
-	// The file alone is within Flask's limit for requests, but the file and the form around it exceed the limit.
+	// The file and the form around it exceed Flask's limit for requests.
 	s.upload("/upload", "bigger.bin", make([]byte, 8<<20)).want(413)
 }
 

@@ -1,6 +1,6 @@
 // Command baregnet is the upper limit with which the benchmarks compare fapws: a gnet server with one loop, which sends
 // a fixed response to each complete request. The server looks only for the end of the request head and for
-// Content-Length. It sends the responses to pipelined requests in one write.
+// Content-Length, and sends the responses to pipelined requests in one write.
 //
 // Usage: baregnet ADDRESS [CERTIFICATE KEY]
 package main

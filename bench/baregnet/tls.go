@@ -89,8 +89,7 @@ type wire struct {
 	ended   bool
 }
 
-// errNotYet says that a TLS record is incomplete. The error is temporary, so crypto/tls keeps the beginning of the
-// record and continues later.
+// errNotYet is temporary, so crypto/tls keeps the beginning of an incomplete TLS record and continues later.
 var errNotYet net.Error = notYet{}
 
 type notYet struct{}

@@ -109,6 +109,6 @@ func textAt(out *bytes.Buffer, class string, x, y int, text string) {
 
 func escape(text string) string {
 	var out bytes.Buffer
-	_ = xml.EscapeText(&out, []byte(text)) // Ignore the error, because a bytes.Buffer never returns one.
+	_ = xml.EscapeText(&out, []byte(text)) // a bytes.Buffer never returns an error
 	return out.String()
 }

@@ -183,8 +183,7 @@ class _Lifespan:
         self.wanted = mode == "on"
         self.state: Dict[str, Any] = {}
         self.task: Optional[asyncio.Task[None]] = None
-        # The attribute asked is True if the application has called receive().
-        # The attribute refused is True if send() has raised an exception.
+        # asked: the application has called receive(); refused: send() has raised an exception
         self.asked = self.refused = False
         self.answer: Tuple[str, str] = ("", "")
         self.error: Optional[BaseException] = None

@@ -36,8 +36,7 @@ func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
 		}
 		return f
 	}
-	// Repeat the check, because the server also uses the CPU while it releases memory. CPU time is counted in steps of
-	// 0.01 s.
+	// Repeat the check, because the server also uses the CPU while it releases memory.
 	fapwstest.Eventually(t, fmt.Sprintf("%d idle clients take little of three seconds", len(idle)), func() bool {
 		before := used()
 		time.Sleep(3 * time.Second)

@@ -553,8 +553,8 @@ func TestUploadMemoryDoesNotDependOnTheSize(t *testing.T) {
 		"body": func() int { return send(size, "", "") },
 		"form": func() int { return send(size, head, tail, kind) },
 	} {
-		// On a busy machine, the memory grows by a thread or a buffer in some attempts. Only a leak makes it grow in
-		// every attempt.
+		// On a busy machine, the memory grows by a thread or a buffer in some attempts, but only a leak makes it grow
+		// in all.
 		for tries := 1; ; tries++ {
 			before := dirty(t, worker)
 			grown := measure() - before

@@ -65,8 +65,8 @@ func bridgeOne(c *http.Client, url string, near *net.TCPConn) {
 			cancel()
 		}
 		to.Close()
-		// Read the rest of the input. If the socket were closed with unread bytes, the kernel would reset the
-		// connection, and the client would lose the last bytes from the server.
+		// If the socket were closed with unread bytes, the kernel would reset the connection, and the client would lose
+		// the last bytes from the server.
 		io.Copy(io.Discard, in)
 	}()
 	if _, err := io.Copy(near, far.Body); err != nil {

@@ -318,7 +318,7 @@ func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	s.Signal(syscall.SIGTERM)
 	idle.until(note)
 	is("end 0 NO_ERROR")
-	// A connection that waits for its client would accept frames for a second. An idle connection must close earlier.
+	// A connection that waits for its client would accept frames for a second, but an idle connection closes at once.
 	for tries := 0; idle.WritePing(false, [8]byte{6}) == nil; tries++ {
 		if tries == 50 {
 			t.Fatal("an idle connection waits for its client")

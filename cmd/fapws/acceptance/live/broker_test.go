@@ -101,8 +101,8 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	b.Upgrade()
 	send(a, numbers(0, 50)...)
 	send(b, "from-b")
-	// The connection to the broker may break before the broker has confirmed the message for the WebSocket. The message
-	// then waits together with the 50 events.
+	// If the connection breaks before the broker has confirmed the message for the WebSocket, the message waits
+	// together with the 50 events.
 	fapwstest.Eventually(t, "the events wait", func() bool {
 		n, err := strconv.Atoi(metricOf(a, "fapws_broker_waiting_events"))
 		return err == nil && n >= 50

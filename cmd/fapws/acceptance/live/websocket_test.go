@@ -394,8 +394,7 @@ func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wst
 	round(100)
 	before := round(100)
 	after := round(400)
-	// On a busy machine, the server may need more memory in one round than in earlier rounds. Only a leak makes the
-	// memory grow in all rounds.
+	// On a busy machine, the memory may grow in one round, but only a leak makes it grow in all rounds.
 	for tries := 0; after > before+kib(5000); tries++ {
 		if tries == 3 {
 			t.Fatalf("memory went from %d to %d KiB", before, after)

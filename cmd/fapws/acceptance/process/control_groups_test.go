@@ -69,7 +69,7 @@ func TestTooLowLimitOfMemoryEndsTheStartInOneLine(t *testing.T) {
 		})
 }
 
-// With so little memory, the server may hang at its start. The warning must appear before.
+// With so little memory, the server may hang at its start after the warning.
 func TestLowLimitOfMemoryIsReportedBeforeLoading(t *testing.T) {
 	t.Parallel()
 	_, enter, ok := controlGroup(t, "memory", map[string]string{"memory.max": "19M", "memory.limit_in_bytes": "19M"})

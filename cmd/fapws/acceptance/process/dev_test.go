@@ -167,7 +167,6 @@ func TestDevNoticesChangedTemplates(t *testing.T) {
 	s.comes(browser, 200, "two")
 }
 
-// If the changed code does not load, the browser gets a page with the error.
 func TestDevAnswersTheFirstRequestAfterAChangeByNewCode(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers},
 		func(t *testing.T, m fapwstest.Mode) {

@@ -65,8 +65,8 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 			goOn(t, file, "")
 			w.Answer().Is(t, "hello")
 			posts.Answer().Is(t, "1310720")
-			// On a busy machine, starting a process for a request may take longer than two seconds. After two seconds,
-			// the server no longer waits for this client.
+			// The server waits for this client for two seconds, and on a busy machine, starting a process may take
+			// longer.
 			if m.Name != fapwstest.Forks.Name {
 				half.Answer().Is(t, "hello")
 			}
@@ -93,7 +93,7 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 		})
 }
 
-// All workers have died, and their replacements are loading. A reload may begin at the same time.
+// All workers have died, and their replacements are loading, possibly during a reload.
 func TestServerAnswersWhileAllWorkersAreReplaced(t *testing.T) {
 	inline := fapwstest.Mode{Name: "inline", Flags: []string{"--threads", "0", "--workers", "1"}}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, inline}, func(t *testing.T, m fapwstest.Mode) {

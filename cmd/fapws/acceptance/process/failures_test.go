@@ -111,7 +111,7 @@ func TestMissingProcIsReported(t *testing.T) {
 	})
 }
 
-// The kernel sends SIGXFSZ when a file exceeds the limit. As in python3, the signal does not end the process.
+// As in python3, the signal SIGXFSZ, which the kernel sends at the limit, does not end the process.
 func TestFileSizeLimitIsAnOSErrorForHandlers(t *testing.T) {
 	t.Parallel()
 	c, _ := failing(t)

@@ -110,7 +110,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 
 		socket := s.Socket("/echo")
 		first := answerTo(t, socket, "hello")
-		// The loop takes two seconds. Without the open WebSocket, the application would stop after one second.
+		// Without the open WebSocket, the application would stop before half of this loop is over.
 		for range 20 {
 			time.Sleep(100 * time.Millisecond)
 			if awake := countStates(s, "serving"); awake == 0 {
@@ -221,7 +221,7 @@ func TestIdleStopAnswersWaitingRequestsThroughCommands(t *testing.T) {
 			replace()
 			goOn(t, file, "")
 			w.Answer().Is(t, "hello")
-			// Close the connection. If it stayed open, the worker would need some seconds to end.
+			// If the connection stayed open, the worker would need some seconds to end.
 			w.Conn.Close()
 		}
 		w := wakes()

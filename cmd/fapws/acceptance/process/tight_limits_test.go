@@ -19,8 +19,8 @@ const tightLine = `^fapws: [^\n]*%s[^\n]*; [^\n]+\n$`
 func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 	t.Parallel()
 	var users atomic.Int64
-	// For limits with "any", the server may start, or exit with a message about the limit, depending on the machine and
-	// on the version of Python.
+	// With such a limit, the server may start, or exit with a message about the limit, depending on the machine and on
+	// Python.
 	const any = "any"
 	for _, tt := range []struct {
 		limit string

@@ -383,8 +383,8 @@ func TestClientThatDisconnectsEndsItsRequest(t *testing.T) {
 	})
 }
 
-// If requests arrive one after the other, the same thread runs them all. This suits database drivers that keep a
-// connection for each thread.
+// If requests arrive one after the other, one thread runs them all, for database drivers that keep a connection for
+// each thread.
 func TestSteadyThreadsRunHandlers(t *testing.T) {
 	t.Parallel()
 	const together = "3"

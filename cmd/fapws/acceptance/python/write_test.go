@@ -37,7 +37,7 @@ func TestWriteSendsBeforeTheResult(t *testing.T) {
 }
 
 func TestWriteWaitsForAClientThatDoesNotRead(t *testing.T) {
-	// Inline mode is not tested. There, the event loop runs the handler and could not send data while write() waits.
+	// Inline mode is not tested: the event loop runs the handler, and could not send data while write() waits.
 	t.Parallel()
 	folder := t.TempDir()
 	s := fapwstest.Command{Script: "write.py", Args: []string{folder}}.Serve(t, fapwstest.Threads)

@@ -68,8 +68,8 @@ func TestCGIApplicationRunsPrograms(t *testing.T) {
 	})
 }
 
-// A handler starts a program by calling a CGIApplication. Like a program in PATHS, this program can make local
-// redirects only to paths that begin with --root-path.
+// A program that a handler starts by a CGIApplication can make local redirects only to paths that begin with
+// --root-path.
 func TestLocalRedirectStaysBelowTheRootPath(t *testing.T) {
 	folder := t.TempDir()
 	for name, text := range map[string]string{

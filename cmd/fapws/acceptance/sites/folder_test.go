@@ -240,7 +240,7 @@ func TestGigabyteToSlowClientsNeedsNoMemory(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// Keep one client connected, because the server releases memory when no client is connected.
+	// The server releases memory when no client is connected, so keep one connected.
 	sitting := s.Dial()
 	defer sitting.Close()
 	one := slow()

@@ -142,7 +142,7 @@ func TestClientsOfATrustedProxyHaveTheirOwnRates(t *testing.T) {
 	}
 }
 
-// The server rejects the upload while curl sends. curl would fail if the server reset the connection.
+// The server rejects the upload while curl sends, and must not reset the connection.
 func TestUploadThatExceedsTheRateGets429(t *testing.T) {
 	t.Parallel()
 	s := limited(t, "[[host]]\napp = \"app:app\"\nrate = \"1/h burst 1\"\n")

@@ -66,7 +66,7 @@ type parts struct {
 	Upstream  *int64 `json:"upstream_us"`
 }
 
-// In the log, the time of a phase that did not happen is null. Server-Timing fields of the application remain.
+// In the log, the time of a phase that did not happen is null.
 func TestTimesOfARequestAreInTheLogAndInServerTiming(t *testing.T) {
 	modes := append(fapwstest.Modes[:len(fapwstest.Modes):len(fapwstest.Modes)], fapwstest.Forks)
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {

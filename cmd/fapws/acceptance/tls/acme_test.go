@@ -18,8 +18,8 @@ import (
 	"fapws/runtime/conn/certtest"
 )
 
-// A pebble is a running Pebble, the ACME test server of Let's Encrypt, with a DNS server that resolves every name to
-// this machine.
+// A pebble is a running Pebble, the ACME test server of Let's Encrypt. Its DNS server resolves every name to this
+// machine.
 type pebble struct {
 	directory   string
 	trust       string

@@ -192,7 +192,7 @@ func TestKeysThatOnlyRootMayReadAreReadWithUserFlag(t *testing.T) {
 			s.Upgrade()
 		}
 	}
-	// One process reads the keys as root. This process of the previous program may not have ended yet.
+	// The previous program's process that reads the keys as root may not have ended yet.
 	fapwstest.Eventually(t, "one process is root, which reads keys", func() bool {
 		roots := 0
 		for _, pid := range s.Family() {
