@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ErrorLog"]
 
-#: : Maximum number of characters of an incomplete line that the stream keeps until the end of the line.
+#: Maximum number of characters of an incomplete line that the stream keeps until the end of the line.
 _MOST_BEGUN = 8192
 
 
