@@ -3,6 +3,7 @@ package runtime
 import (
 	"cmp"
 	"runtime/debug"
+	"slices"
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/source/app"
@@ -56,7 +57,7 @@ func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bo
 	}
 	source = s.loop.app.Source(m.Handler, o)
 	if m.Compress {
-		m.Filters = append(m.Filters, s.loop.compressor.Filter)
+		m.Filters = slices.Insert(m.Filters, 0, s.loop.compressor.Filter)
 	}
 	if r := m.Receives; r != nil {
 		return s.loop.app.Receiving(r, source), true

@@ -1,6 +1,6 @@
 """The page that a browser gets for a handler that raised, when DEBUG is 1 or more.
 
-It loads no script, style sheet or image.
+It contains no script, and loads no style sheet or image.
 """
 from __future__ import annotations
 
@@ -27,9 +27,12 @@ _CHAIN = 10
 _MESSAGE = 2000  # maximum number of characters of an exception's message
 _PLAIN = 32 * 1024  # maximum number of characters of the plain traceback
 
-# The policy prevents the browser from running or loading anything, even if a text was not escaped because of a bug.
+# Even if a text were not escaped, the policy would prevent the browser from running a script of that text, and from
+# loading anything from another site. With --dev, the server appends its own script, which loads the page again after a
+# change.
 _HEAD = """\
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy"
+ content="default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'">
 <style>
 :root{--hot:#fde8e6}@media(prefers-color-scheme:dark){:root{--hot:#4a2320}}
 body{font-size:15px;border-top:6px solid var(--red)}header,main{max-width:70rem;margin:auto;padding:1rem}

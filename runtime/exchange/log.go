@@ -87,6 +87,7 @@ func (s *Server) beginEntry(x *Exchange) {
 	}
 	e.Overridden = false
 	e.Begin(e.Format())
+	e.NoLine = x.rules.quiet
 	if s.Config.ServerTiming || e.Format().Timed {
 		e.Times = new(logfile.Times)
 	}

@@ -214,6 +214,9 @@ func (b *builder) mount(m *pybridge.Mount) (mount exchange.Mount, err error) {
 
 		Application: m.CGI == "" && m.Upload == "",
 	}
+	if b.parts.Refresh != nil {
+		mount.Filters = []exchange.Filter{b.parts.Refresh.filter}
+	}
 	switch {
 	case m.Kind.WebSockets():
 		mount.Upgrades = exchange.ToMessages

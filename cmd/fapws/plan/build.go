@@ -44,6 +44,7 @@ type Parts struct {
 	Uploads *upload.Group
 	Rates   *ratelimit.Table // nil if the configuration has no rate limits, and for Check
 	Spans   *otel.Exporter   // nil if no spans are sent, and for Check
+	Refresh *Refresh         // nil if pages do not refresh themselves
 }
 
 func (p *Parts) logClient(level logfile.Level, client, line string) {
@@ -174,6 +175,7 @@ type builder struct {
 	passwords *auth.Checker
 	state     *auth.LoginState
 	page      exchange.Handler // handler of the status page for all hosts; nil until needed
+	refresh   exchange.Handler // handler of Parts.Refresh for all hosts; nil until needed
 	loginHere *hostLogin
 	// file patterns of the current host's programs; matching files are never sent to clients
 	hidden []string

@@ -84,7 +84,7 @@ func (b *builder) host(h *Host) exchange.Site {
 	}
 	table := b.table(parts)
 	checks := health(b.conf.Health, b.parts.Pending && !b.parts.Asleep, b.parts.Stops, b.parts.Stalled)
-	s.Table = slices.Concat(checks, b.statusPage(table), b.authority(), b.tokens(), b.redirectToHTTPS(h),
+	s.Table = slices.Concat(checks, b.refreshes(), b.statusPage(table), b.authority(), b.tokens(), b.redirectToHTTPS(h),
 		b.loginPages(), table)
 	b.errors = nil
 	return s

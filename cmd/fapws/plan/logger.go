@@ -257,7 +257,7 @@ func (l *LogFiles) Lost() (n int64) {
 // At a terminal, the line is colored. The returned function must be called on the event loop.
 func (l *Logger) Requests() func(*logfile.Entry) {
 	return func(r *logfile.Entry) {
-		if !l.Shows(logfile.Info) {
+		if r.NoLine || !l.Shows(logfile.Info) {
 			return
 		}
 		l.mu.Lock()

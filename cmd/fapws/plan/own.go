@@ -101,7 +101,27 @@ func (r *readiness) Start(x *exchange.Exchange) {
 	}
 }
 
-const maxStatus = 64
+const maxOwn = 64 // requests that a Responder of the server itself answers at the same time
+
+// ownHandler returns a Handler for r with a pool of its own, which Upstreams does not count.
+func (b *builder) ownHandler(r backend.Responder) exchange.Handler {
+	pool := backend.New(maxOwn, func(line string) { b.parts.Log(logfile.Error, line) })
+	pool.Sends = b.parts.Programs.Sends
+	return pool.Handler(r)
+}
+
+// refreshes returns the mount of the script and its event stream; nil if pages do not refresh themselves. Clients need
+// no login for it.
+func (b *builder) refreshes() []exchange.Mount {
+	if b.parts.Refresh == nil || b.parts.Pending {
+		return nil
+	}
+	if b.refresh == nil {
+		b.refresh = b.ownHandler(b.parts.Refresh)
+	}
+	return []exchange.Mount{{Prefix: refreshPath, Open: true, NoAccessLog: true, Rules: &exchange.Rules{Timeout: -1},
+		Handler: b.refresh}}
+}
 
 // statusPage returns the mount of the status page, which precedes all mounts of the host except health checks. The
 // rules of the host apply to the status page. If the host has a login form, clients on this machine need not log in,
@@ -111,10 +131,7 @@ func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 		return nil
 	}
 	if b.page == nil {
-		// Use a separate pool, so that Built.Upstreams does not include the status page.
-		pool := backend.New(maxStatus, func(line string) { b.parts.Log(logfile.Error, line) })
-		pool.Sends = b.parts.Programs.Sends
-		b.page = pool.Handler(b.parts.Status)
+		b.page = b.ownHandler(b.parts.Status)
 	}
 	// no time limit, because a profile or a reload can take longer than --timeout
 	rules := &exchange.Rules{Timeout: -1}

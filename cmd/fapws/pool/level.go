@@ -114,8 +114,11 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
 		return len(cmd.ExtraFiles) + 2 // ExtraFiles follow standard input, output and error
 	}
-	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch,
+	start := Start{FD: pass(theirs), Stderr: -1, Role: role, Epoch: p.relay.epoch, Load: p.adopted,
 		Script: p.settled.Script, Watches: p.settled.Watches}
+	if p.batch != nil {
+		start.Load++
+	}
 	if p.rates != nil {
 		start.Rates = pass(p.rates)
 	}

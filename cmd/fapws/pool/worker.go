@@ -31,6 +31,7 @@ type Start struct {
 	Rates int
 	Role  string
 	Epoch string
+	Load  int // number of the generation; workers of the same generation have loaded the same files
 
 	// Script and Watches are copied from the Settled of another worker, for workers with the role Asleep.
 	Script  string

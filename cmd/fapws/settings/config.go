@@ -84,6 +84,7 @@ type Config struct {
 	ReloadCheck       string
 	Dev               bool
 	DevAnywhere       bool
+	NoDevRefresh      bool
 	User              string
 	Group             string
 	Chroot            string

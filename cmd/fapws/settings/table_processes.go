@@ -58,9 +58,13 @@ var processesSettings = []*Setting{
 			"request after a change waits for the new code (therefore a TLS connection of HTTP/1 carries " +
 			"one request); " +
 			"tracebacks in the browser, " +
-			"also when code fails to load; requests in the log; listens on 127.0.0.1:8888 by default, and only " +
-			"on addresses of this machine",
+			"also when code fails to load; open pages refresh themselves after a change; requests in the log; " +
+			"listens on 127.0.0.1:8888 by default, and only on addresses of this machine",
 		value: func(c *Config) *value { return toggle(&c.Dev, true) }},
+	{Name: "dev-refresh", Default: "yes",
+		Help: "with --dev, append a script to the pages of applications that loads a page again in the browser " +
+			"when its code has changed",
+		value: func(c *Config) *value { return toggle(&c.NoDevRefresh, false) }},
 	{Name: "dev-anywhere", kept: true,
 		Help:  "allow --dev on any address; anyone who can connect can see your source code",
 		value: func(c *Config) *value { return toggle(&c.DevAnywhere, true) }},

@@ -112,6 +112,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	case pool.Notice:
 		s.server.Override(&exchange.Override{Status: 500, Page: m.Raw, Text: []byte(m.Text),
 			Local: s.conf.Dev && !s.conf.DevAnywhere})
+		s.refresh.Failed()
 		if s.python.is(appFailed) {
 			s.server.GiveUp()
 		}

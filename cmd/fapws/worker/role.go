@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/plan"
 	"fapws/cmd/fapws/pool"
 	"fapws/runtime"
 	"fapws/runtime/conn"
@@ -49,7 +50,8 @@ type traits struct {
 	// The function otherUploads implements upload.Group.Others; nil without a supervisor.
 	otherUploads func(question string) []string
 
-	rates *ratelimit.Table // nil if the configuration has no rate limits
+	rates   *ratelimit.Table // nil if the configuration has no rate limits
+	refresh *plan.Refresh    // nil if pages do not refresh themselves
 
 	// The function stuck implements pybridge.RunConfig.Stuck; nil without a supervisor.
 	stuck func(why string)

@@ -276,6 +276,7 @@ func (s *service) parts(p *plan.Programs) plan.Parts {
 		Uploads:   group,
 		Rates:     s.rates,
 		Spans:     s.spans,
+		Refresh:   s.refresh,
 	}
 }
 

@@ -40,6 +40,10 @@ func TestDevShowsCodeThatDoesNotLoad(t *testing.T) {
 			!strings.Contains(body, want) {
 			t.Errorf("a tool gets %d %q, want %q", status, body, want)
 		}
+		a := s.Ask("GET /_fapws/refresh/script.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+		if a.StatusCode != 200 || !strings.Contains(a.Text, "EventSource") {
+			t.Errorf("a page of the server itself: %d %q", a.StatusCode, a.Text)
+		}
 	}
 	fapwstest.Write(t, s.path, saying("two"))
 	s.comes(browser, 200, "two")
