@@ -65,7 +65,7 @@ class Environ(_Base):
         return super().setdefault(key, default)
 
     def copy(self) -> Environ:
-        """Returns a copy of the same class, so that the copy also computes the keys of Fapws."""
+        """Returns a copy of the same class, so the copy also computes the keys that fapws adds."""
         new = type(self)()
         new.update(self)
         return new
