@@ -31,7 +31,7 @@
 // # Sites
 //
 // readSites decodes the hosts and routes in the configuration file. Build converts the hosts and routes to the
-// []exchange.Site of a server. This part of the package does not depend on Python.
+// []exchange.Site of a server. These files do not depend on Python.
 //
 //   - config.go decodes keys at the top of the file that are not settings.
 //   - host.go defines the tables [[host]] and [[host.route]], with one field for each key. Decoding checks types and
