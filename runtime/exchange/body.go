@@ -218,11 +218,8 @@ func writeAll(fd int, data []byte) error {
 	return nil
 }
 
-// Each exchange counts the bytes of bodies and messages that wait in memory until the application takes them. At
-// InputWindow the server stops reading from the client until the handler has returned half of the window (OpCredit).
-
-// Feed delivers a piece of a body and counts it. If enough is true, no piece may follow until the handler returns
-// bytes.
+// Feed delivers a piece of a body and counts it (InputWindow). If enough is true, no piece may follow until the
+// handler has returned half of the window (OpCredit).
 func (x *Exchange) Feed(piece []byte, last bool) (enough bool) {
 	x.Received += int64(len(piece))
 	x.Source.Input(x, Input{Data: piece, Last: last})

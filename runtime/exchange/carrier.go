@@ -17,10 +17,8 @@ import (
 type Carrier interface {
 	// Begun reports whether the protocol has taken over the connection, so that the Carrier is also the Sink.
 	Begun() bool
-
 	// Refused is called if the response is an ordinary HTTP response, or if the client disconnects before Begun.
 	Refused()
-
 	// Carried returns the number of received and sent bytes; proper is false if the protocol ended with an error.
 	Carried() (in, out int64, proper bool)
 }

@@ -188,9 +188,8 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 	return q.mount.missing.has(q.Path[q.Script:], s.Set.Now)
 }
 
-// While an application loads, its mounts are Pending. A request for such a mount is already checked against the rules
-// for clients, passwords and methods. Then the request waits until the next Use, and the server does not read its body.
-
+// await suspends x until the next Use or a timeout, because the application of x's mount is loading (Mount.Pending). x
+// has already passed the rules for clients, passwords and methods. The server does not read the body during the wait.
 func (s *Server) await(x *Exchange) {
 	now := s.Set.Now
 	if x.until == 0 {

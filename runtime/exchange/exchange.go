@@ -420,9 +420,9 @@ func (x *Exchange) Reply(r Reply) {
 	}
 }
 
-// Decline continues the routing of x. If index is "", routing continues with the next mount. Otherwise x is routed
-// again, with index appended to the path of a directory. Decline must be called before the first part. If an index was
-// already appended, Decline returns false and does nothing.
+// Decline continues the routing of x. If index is "", routing continues with the next mount. Otherwise the path of x
+// must be a directory, and x is routed again with index appended to the path. Decline must be called before the first
+// part. If an index was already appended, Decline returns false and does nothing.
 func (x *Exchange) Decline(index string) bool {
 	s, q := x.s, x.req
 	switch {

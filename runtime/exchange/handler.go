@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// A Handler answers requests. The loop and the handler never wait for each other.
-//
-// All methods except Release are called on the loop.
+// A Handler answers requests. The loop and the handler never wait for each other. All methods except Release are called
+// on the loop.
 type Handler interface {
 	// Submit passes a request to the handler. The ticket t identifies the exchange in later calls. Submit returns false
 	// if too many requests wait; the loop then answers 503.
@@ -31,10 +30,8 @@ type Occupancy uint8
 const (
 	// OccupiesNothing means that the application can run any number of requests at once.
 	OccupiesNothing Occupancy = iota
-
 	// OccupiesUntilHead is for handlers on the loop: after the head, the loop gets the response in small steps.
 	OccupiesUntilHead
-
 	// OccupiesUntilEnd is for handlers on threads: a thread that runs a generator can do no other work until the
 	// response ends or a WebSocket begins.
 	OccupiesUntilEnd
@@ -63,13 +60,10 @@ const (
 	// Goes means that the caller must pass p and the following parts to the Sink of x, which discards them if no client
 	// waits.
 	Goes Outcome = iota
-
 	// Later means that the caller must call Continue again after the earlier responses (Exchange.AwaitTurn).
 	Later
-
 	// Opened requires the same as Goes. A WebSocket has begun, so the handler may make parts at any time.
 	Opened
-
 	Taken // Taken means that a different source answers x, and that p is the handler's last part.
 )
 

@@ -128,7 +128,6 @@ const (
 	Complete
 	// the last part of an incomplete body; the connection must show the client that the rest is missing
 	Incomplete
-
 	// the last part if the application has sent a response over Request.Socket; the part is not sent, and the
 	// connection closes
 	Detached

@@ -76,8 +76,8 @@ func NewRules(r Rules) (_ *Rules, err error) {
 // The type rules contains the merged rules of a mount and its site.
 type rules struct {
 	site    *Site
-	headers http1.Edits // the edits of the site, then the edits of the mount
-	plain   int         // number of edits for requests without HTTPS, at the front of headers
+	headers http1.Edits // edits for all requests, then edits for HTTPS only; in both, the site's edits come first
+	plain   int         // number of edits for all requests; requests without HTTPS get only headers[:plain]
 	guard   route.Guard // the rules that package route checks
 	limits  []*RateLimit
 	access  Access
@@ -205,8 +205,8 @@ func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
 type Access interface {
 	// Admit decides whether the client of x has access. Admit uses the fields Head, Parsed, Path and Peer of x.Req. The
 	// result refusal is the reply to a client without access; nil if the client has access. Before Admit accepts a
-	// user, it calls Exchange.LogIn. If a file must first be read or a password checked, the result known is false, and
-	// a goroutine does this work. Afterwards the loop resumes x and calls Admit again.
+	// user, it calls Exchange.LogIn. If a file must first be read or a password checked, a goroutine does this work,
+	// and Admit returns known == false. Afterwards the loop resumes x and calls Admit again.
 	Admit(x *Exchange) (refusal *Reply, known bool)
 
 	By() Login

@@ -51,9 +51,8 @@ type Config struct {
 	StartWait   time.Duration // how long a request waits for a Pending mount; 0 means no wait
 	// Proxies are the networks of trusted proxies. The server uses the fields Forwarded and X-Forwarded-* in their
 	// requests. If ProxyUnix is true, clients of unix sockets are also trusted proxies.
-	Proxies   []netip.Prefix
-	ProxyUnix bool
-
+	Proxies       []netip.Prefix
+	ProxyUnix     bool
 	ProxyProtocol bool // connections from Proxies must begin with a PROXY header, version 1 or 2
 	// If RefuseUnknownHosts is true, requests for a host without a site get 421 (RFC 9110 §15.5.20). Otherwise the
 	// first site gets these requests. The first site always gets requests without a host (HTTP/1.0).
@@ -114,8 +113,7 @@ type Server struct {
 	gaveUp bool
 	End    Ending // after a change to Leaving or Draining, the caller must call conn.Set.Drain
 
-	spoolWarnings logfile.Seldom
-
+	spoolWarnings      logfile.Seldom
 	descriptorWarnings logfile.Seldom
 	limitWarnings      map[string]*logfile.Seldom
 	undeclared         logfile.Seldom  // limits log lines about clients that send forwarding fields
@@ -217,9 +215,9 @@ func (s *Server) Served() int64 { return s.served }
 func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }
 
 type Site struct {
-	// Names are hosts in any case and without a port: "example.org", "*.example.org" (any depth), "example.*" or
-	// "[2001:db8::1]". Only the first site may have no names. The first site also answers requests for unknown hosts,
-	// unless Config.RefuseUnknownHosts is true.
+	// Names are host names without a port, in upper or lower case: "example.org", "*.example.org" (any depth),
+	// "example.*" or "[2001:db8::1]". Only the first site may have no names. The first site also answers requests for
+	// unknown hosts, unless Config.RefuseUnknownHosts is true.
 	Names []string
 	// Table lists the mounts. The first mount that matches a request answers the request.
 	Table []Mount
@@ -244,8 +242,7 @@ type Site struct {
 type Mount struct {
 	Pending bool   // the source is not ready; requests wait until the next Server.Use
 	Prefix  string // prefix of the canonical path (http1.ResolvePath)
-
-	Within string // if not empty, a second prefix that the path must have; not part of SCRIPT_NAME
+	Within  string // if not empty, a second prefix that the path must have; not part of SCRIPT_NAME
 	// Having, if not empty, is a pattern like Match that at least one segment of the path below Within must match.
 	Having string
 	// Match, if not empty, is a pattern for a segment in the syntax of path.Match, such as "*.php". For a Handler, any

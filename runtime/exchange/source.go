@@ -141,9 +141,7 @@ type Request struct {
 	// Pipeline, if not 0, is a number of the connection, and means that earlier requests of this connection are still
 	// active (RFC 9112 §9.3.2, RFC 9113 §5). A handler may defer requests with a Pipeline (OpDeferred).
 	Pipeline int
-
-	Options string // options for the program that a handler has named in its response (Continuation); otherwise ""
-
+	Options  string // options for the program that a handler has named in its response (Continuation); otherwise ""
 	Services *Services
 }
 

@@ -8,7 +8,7 @@ import (
 // A Stream carries exchanges between a client and the server. It is an HTTP/1 connection or an HTTP/2 stream. All
 // methods are called on the event loop with an exchange that the Stream carries.
 type Stream interface {
-	// Read is first called when routing has set Exchange.Choice. If Choice is nil, the stream discards the body.
+	// Read is first called after routing. If Exchange.Choice is then nil, the stream discards the body.
 	// Otherwise the stream calls Exchange.Submit when the body is complete or, if Choice.Streams is true, immediately.
 	// Later calls report that the source has used input or that a file for the body is free, so that the stream can
 	// read more from the client.
