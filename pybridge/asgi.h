@@ -1,4 +1,4 @@
-/* The part asgi_ of the C code: the asyncio thread, the exchanges whose coroutines that thread runs, and ASGI 3
+/* The layer asgi_ of the C code: the asyncio thread, the exchanges whose coroutines that thread runs, and ASGI 3
  * (https://asgi.readthedocs.io/en/stable/specs/main.html).
  *
  * All functions must be called on the asyncio thread, with the GIL, unless the comment of the function says

@@ -128,7 +128,7 @@ static void publish_chain(asgi_exchange *x, const core_chain *c) {
 
 void asgi_exchange_publish(asgi_exchange *x, core_part *p) { publish_chain(x, &(core_chain){x->rec, p, p}); }
 
-/* Whether the response continues after a message in which "more_body" has the value of the parameter more. */
+/* Whether the response continues after a message; the parameter more is the value of "more_body" in the message. */
 static int goes_on(const asgi_exchange *x, int more) { return more || (x->trailers && x->rec->req.trailers); }
 
 static void discard(asgi_exchange *x, int more) {

@@ -118,8 +118,8 @@ static PyObject *already_awaited(void) {
   return PyErr_Format(PyExc_RuntimeError, "coroutine is already being awaited");
 }
 
-/* Whether a task already waits in w: the future of w is not done, so the current caller is a second task. Returns -1
- * with an exception. */
+/* Whether a task already waits in w, which is the case if w has a future that is not done. Returns -1 with an
+ * exception. */
 static int is_waited_in(const asgi_waiter *w) {
   if (!w->future) return 0;
   PyObject *is_done = PyObject_CallMethodNoArgs(w->future, text[T_DONE]);

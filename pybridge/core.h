@@ -1,8 +1,8 @@
-/* The part core_ of the C code: the interpreter, the threads that run Python, the queues of records and parts, and
- * error reports.
+/* The layer core_ of the C code: the interpreter, the threads that run Python, the queues of core_record and
+ * core_part, and error reports.
  *
- * doc.go describes the four parts of the C code. The header of a part includes the header of the part below. core.h
- * also includes core_pool.h, which includes core_python.h.
+ * doc.go describes the four layers of the C code. The header of a layer includes the header of the next lower layer.
+ * core.h also includes core_pool.h, which includes core_python.h.
  *
  * A header has a section for each .c file. The section declares the functions and variables of the file that are used
  * in other files (headers_test.go). The rules in core_python.h about the GIL, errors and references apply to all

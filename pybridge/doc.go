@@ -5,12 +5,12 @@
 //
 // Start reading at handler.go and shim.h, the two sides of the boundary, and continue with core_run.c.
 //
-// The C code has four parts. The name of a part is the prefix of its files and functions: core_ (the interpreter,
+// The C code has four layers. The name of a layer is the prefix of its files and functions: core_ (the interpreter,
 // threads, records and parts), wsgi_ (requests of synchronous handlers), asgi_ (the asyncio thread) and live_
 // (WebSockets with callbacks, channels, module _fapws). A header begins with the rules for the ownership of memory and
 // for the threads that can call its functions, and has a section for each .c file, with the names in the file that are
-// used in other files. A part calls functions of lower parts only, in the order live_, asgi_, wsgi_, core_; core_ calls
-// the parts above it through tables and pointers in core_pool.h.
+// used in other files. A layer calls functions of lower layers only, in the order live_, asgi_, wsgi_, core_; core_
+// calls the layers above it through tables and pointers in core_pool.h.
 //
 // Only .c files use Python objects, under the GIL; Go uses the flat structs of shim.h. Go calls C once for each batch
 // of requests, and takes finished parts from a list in shared memory without a call. Structs contain numbers and

@@ -1,5 +1,5 @@
-/* The part live_ of the C code: WebSockets with callbacks, broadcasts and groups, channels, messages between processes,
- * and module _fapws.
+/* The layer live_ of the C code: WebSockets with callbacks, broadcasts and groups, channels, messages between
+ * processes, and module _fapws.
  *
  * The functions can be called on any thread that has the GIL, unless the comment of a function says otherwise. */
 #pragma once

@@ -245,8 +245,8 @@ func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
 	}
 }
 
-// Then contains the functions that continue responses that consist of more than a head and a body. The functions are
-// called on the event loop.
+// Then contains the functions for responses that name a file, a program or a channel, or that accept a WebSocket. The
+// functions are called on the event loop.
 type Then struct {
 	// for X-Sendfile and X-Accel-Redirect, and for a Staticfile, whose path is in Request.Path
 	SendFiles exchange.Continuation

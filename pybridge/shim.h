@@ -40,7 +40,7 @@ typedef struct core_part {
   uint32_t ticket;
   uint8_t first, last, failed;
   uint8_t interim; /* the header fields are those of a 103 response, which precedes the first part */
-  uint8_t unseen;  /* core_shared.unseen contains body_len */
+  uint8_t unseen;  /* 1 if core_shared.unseen includes body_len, because the event loop has not handled the part */
   uint8_t type, has_date, has_server, close_conn;
   int32_t status;
   int64_t length;                  /* Content-Length of the whole body, or -1 if unknown */
@@ -223,7 +223,7 @@ typedef struct core_record {
   uint32_t cancelled;       /* atomic, set by the event loop: the client has disconnected */
   /* Atomic, set by the event loop: the client has shut down its sending side, and has probably disconnected. */
   uint32_t closing;
-  uint8_t job; /* the next job: CORE_RUN, CORE_NEXT or CORE_INPUTS; written by the owner */
+  uint8_t job; /* next job: CORE_RUN, CORE_NEXT or CORE_INPUTS; written by the owner of the record */
   struct core_request req;
   struct core_run run;
   struct core_inputs inputs;

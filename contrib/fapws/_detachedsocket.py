@@ -64,6 +64,6 @@ for _name in _USES:
 
 
 def offer(environ: Dict[str, Any], descriptor: int) -> Socket:
-    """Adds a socket to environ, which owns the descriptor and closes it."""
+    """Adds to environ a Socket that owns the descriptor and closes it."""
     made = environ["werkzeug.socket"] = Socket(fileno=descriptor)
     return made

@@ -162,8 +162,8 @@ def broadcast(
 ) -> int:
     """Sends a message to many WebSockets, without waiting for any of them.
 
-    websockets -- a WebSocket of PATHS: all its clients, in all processes of this server. Or some connections of this
-                  process, as callbacks get them
+    websockets -- a WebSocket of PATHS, which means all its clients in all processes of this server, or some connections
+                  of this process, as callbacks get them
     message    -- str, sent as text, or bytes, sent as binary
     group      -- only for a WebSocket of PATHS: its clients in this group (``ws.join(group)``)
 

@@ -54,7 +54,7 @@ class MainTest(unittest.TestCase):
         self.assertNotIn("records nothing", self.said(sys.executable, "-m", "fapws"))
 
     def test_frozen(self):
-        """A program of PyInstaller cannot start the server, because it has no interpreter."""
+        """A program built with PyInstaller cannot start the server: it contains no separate Python interpreter."""
         said = self.said(sys.executable, "-c", FROZEN)
         self.assertIn("PyInstaller", said)
         self.assertEqual(said.count("\n"), 1)

@@ -134,7 +134,7 @@ class _Data(Dict[str, Any] if TYPE_CHECKING else dict):
 class Sessions:
     """Decorator that gives a handler ``environ["fapws.session"]``, a dict of JSON values.
 
-    path    -- file of an SQLite database, shared by all workers; it is created if missing, for its owner only
+    path    -- file of an SQLite database, shared by all workers. A missing file is created; only its owner can read it
     max_age -- seconds after the last use until a session is forgotten
     cookie  -- name of the cookie
     secure  -- send the cookie over https only; None: if the request came over https
