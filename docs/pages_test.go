@@ -94,8 +94,8 @@ var (
 	dirLine  = regexp.MustCompile(`(?m)^WorkingDirectory=.*$`)
 )
 
-// checkUnit checks a unit with systemd, with the executable and the working directory of the reader, and checks the
-// flags of fapws in the unit.
+// checkUnit checks a unit with systemd, and the fapws flags in the unit with fapws. checkUnit first replaces the
+// executable and the working directory in the unit by the executable and the directory of the test.
 func (term *terminal) checkUnit(b block) {
 	program := fapwstest.Binary(term.t)
 	unit := dirLine.ReplaceAllString(execLine.ReplaceAllString(b.text, "ExecStart="+program+"$1"), "WorkingDirectory="+

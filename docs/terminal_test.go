@@ -19,7 +19,7 @@ import (
 
 const emergency = 2 * time.Minute
 
-// terminal runs the commands of one page, in a directory with the files of the page, and keeps the servers that run.
+// terminal runs the commands of one page in a directory with the files of the page, and keeps track of running servers.
 type terminal struct {
 	t      *testing.T
 	folder string // working directory at the beginning of the page

@@ -74,8 +74,9 @@ type Config struct {
 	// the same pages. Purged must not block. Purged may be nil.
 	Purged func(cache.Pattern)
 
-	// Debug is the debug level of the log. Level 1 logs connections and requests with their timings, level 2 also
-	// events of the loop and hand-offs, and level 3 also bytes. 0 means no debug lines.
+	// Debug is the debug level of the log. Level 1 logs connections and requests with their timings. Level 2 also logs
+	// events of the loop and when a request goes to the application. Level 3 also logs the received and sent bytes. 0
+	// means no debug lines.
 	Debug int
 
 	// OnIdle is called a moment after the last connection has closed, on a goroutine other than the loop's.

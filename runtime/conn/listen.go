@@ -142,9 +142,8 @@ func ListeningSocket(addr string, o ListenOptions) (*os.File, error) {
 	return f, nil
 }
 
-// hold moves the non-blocking fd into an os.File that treats it as a blocking descriptor. Otherwise os.File.Fd, which
-// os/exec calls, would make the socket blocking in all processes that share it, and an event loop could block in
-// accept.
+// hold moves fd into an os.File that does not know that fd is non-blocking. Otherwise os.File.Fd, which os/exec calls,
+// would switch the socket to blocking mode in all processes that share it, and an event loop could block in accept.
 func hold(fd int, name string) (*os.File, error) {
 	defer unix.Close(fd)
 	if err := unix.SetNonblock(fd, true); err != nil {

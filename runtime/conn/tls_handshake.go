@@ -169,7 +169,8 @@ func (h *Handshake) Closed() {
 
 var errNoConfig = errors.New("there is no certificate")
 
-// run starts the goroutine of the handshake, which has its own, blocking descriptor of the socket.
+// run starts the goroutine of the handshake. The goroutine has its own descriptor for the socket, which remains
+// non-blocking: a read or write through the os.File of this descriptor blocks only the goroutine.
 func (h *Handshake) run() {
 	s, c := h.s, h.c
 	fd, err := unix.FcntlInt(uintptr(c.Fd()), unix.F_DUPFD_CLOEXEC, 0)

@@ -42,8 +42,8 @@ const (
 	batchEvents = 64
 
 	// A turn serves at most sliceMost subscribers, for at most sliceTime. After sliceLeast subscribers, and then after
-	// every sliceAsk subscribers, the turn checks whether the loop is busy. For each sliceAge since the batch began,
-	// the first check is one subscriber later, so that even a busy server completes the batch.
+	// every sliceAsk subscribers, the turn checks whether the loop is busy. The older the batch, the later the first
+	// check: each sliceAge since the batch began adds one subscriber. Therefore even a busy server completes the batch.
 	sliceMost  = 256
 	sliceTime  = 500 * time.Microsecond
 	sliceLeast = 4
@@ -85,7 +85,7 @@ func (f *Fanout) Turn() {
 	}
 }
 
-// Reached returns the number up to which s has received all events of its channels.
+// Reached returns an event number: s has received all events of its channels up to this number.
 func (f *Fanout) Reached(s Subscriber) uint64 { return max(s.Position().Seq, f.given()) }
 
 func (f *Fanout) given() uint64 {

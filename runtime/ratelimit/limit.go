@@ -112,8 +112,8 @@ func (l *limiter) take(x *exchange.Exchange) *exchange.Reply {
 		Fields: append(fmt.Appendf(nil, "Retry-After: %d\r\n", seconds(wait)), l.fields(0, wait)...)}
 }
 
-// client returns the identity for which the request of x counts, and its kind: header value ('h'), user ('u') or
-// address ('a').
+// client returns the client whose limit counts the request of x. The result by is the kind of its identity: header
+// value ('h'), user ('u') or address ('a'). The result who is the identity; "" for a unix socket.
 func (l *limiter) client(x *exchange.Exchange) (by byte, who string) {
 	r := x.Req
 	if l.Header != "" {
@@ -130,7 +130,7 @@ func (l *limiter) client(x *exchange.Exchange) (by byte, who string) {
 	return 'a', "" // a unix socket
 }
 
-// hash returns the hash of a client and the limit for the Table, which is never 0, and depends on the rate, so that a
+// hash returns the key of a client and this limit in the Table. The key is never 0. It depends on the rate, so that a
 // new rate resets all counts.
 func (l *limiter) hash(by byte, who string) uint64 {
 	text := append(make([]byte, 0, 128), l.t.key[:]...)

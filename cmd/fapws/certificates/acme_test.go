@@ -65,8 +65,8 @@ func TestOnlyClientsThatOfferACMEAloneAreAuthorities(t *testing.T) {
 	}
 }
 
-// A replaced worker wants the same hosts. The pause continues, because authorities limit failures; only a reload ends
-// the pause.
+// A worker that replaces another worker requests certificates for the same hosts. The pause continues, because
+// authorities limit failures; only a reload ends the pause.
 func TestReplacedWorkerDoesNotEndThePauseAfterAFailure(t *testing.T) {
 	tries := 0
 	a := ACME{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/"}

@@ -177,8 +177,8 @@ func (b *builder) rootFiles(h *Host, r *Route, fall bool) []exchange.Mount {
 	return b.folder(r, fall)
 }
 
-// filesUnder adds mounts for a route without a kind, which apply the route's keys to the host's files that match the
-// route. Requests for missing files are handled by the mounts that follow in the host's table.
+// filesUnder adds mounts for a route without a kind. The mounts apply the route's keys to the host's files that match
+// the route. Requests for missing files are handled by the mounts that follow in the host's table.
 func (b *builder) filesUnder(h *Host, r *Route) []exchange.Mount {
 	under := *r
 	under.Prefix, under.Folder = "", h.Root
@@ -194,8 +194,8 @@ func (b *builder) filesUnder(h *Host, r *Route) []exchange.Mount {
 	return b.rules(&under, mounts)
 }
 
-// Route is a table [[host.route]], which defines a source for some paths. A route without a kind defines no source: it
-// applies its rules and its keys about files to the sources that serve its paths.
+// Route is a table [[host.route]], which defines a source for some paths. A route without a kind defines no source: the
+// rules and the keys for files of the route apply to whichever sources serve the paths of the route.
 type Route struct {
 	At *settings.TOMLTable
 	Files
@@ -286,12 +286,12 @@ func (r *Route) limitActive() *app.Gate {
 	return r.gate
 }
 
-// compressKey is a key about files that also applies to responses from all other sources.
+// compressKey is a key for files that also applies to responses from all other sources.
 const compressKey = "compress"
 
 const maxActiveKey = "max-active"
 
-// filesOfRoot returns the keys about files in a route without a kind. These keys apply to the files in the host's root.
+// filesOfRoot returns the keys for files in a route without a kind. These keys apply to the files in the host's root.
 func (r *Route) filesOfRoot() []string {
 	if len(r.given()) > 0 {
 		return nil

@@ -2,9 +2,9 @@
 // the listening sockets, so workers can be replaced without disturbing clients. The supervisor runs a Pool, and a
 // worker uses its end of the Channel.
 //
-// All decisions are made on the goroutine of Run. Signals, timers, messages and the ends of workers reach that
-// goroutine as functions, which it calls. Start reading at Pool, level.go (number of workers) and generation.go
-// (workers that load together).
+// All decisions are made on the goroutine of Run. Signals, timers, messages and worker exits are passed to that
+// goroutine as functions, which the goroutine calls. Start reading at Pool, level.go (number of workers) and
+// generation.go (workers that load together).
 //
 // # A generation
 //

@@ -93,8 +93,8 @@ func (w *worker) checked(why string) {
 // call, or has no unread messages.
 func (w *worker) hasRead(enough int) bool {
 	h := &w.health
-	// Read the field sent before the number of unread bytes. A message that is sent in between then counts as read, but
-	// a read message never counts as unread.
+	// A message that is sent between the two reads below is counted in unread, but not in sent. This call then
+	// underestimates the bytes that the worker has read, and the next call overestimates them by as much.
 	sent := int(w.out.sent.Load())
 	unread := w.channel.unread()
 	// The variable was is the number of unread bytes if the worker has read nothing since the last call. Even then,

@@ -250,10 +250,10 @@ func (w *worker) signal(sig syscall.Signal) {
 	}
 }
 
-// retire makes w stop accepting connections and finish its requests. The subscribers of w stay until the message
-// Depart. Then they move to the worker in the parameter to. If to is nil, the subscribers must reconnect.
-func (w *worker) retire(to *worker) {
-	w.end(Retire, w.passSubscribers(to)...)
+// retire makes w stop accepting connections and finish its requests. The subscribers of w stay until w gets the message
+// Depart. The subscribers then move to the worker successor or, if successor is nil, must reconnect.
+func (w *worker) retire(successor *worker) {
+	w.end(Retire, w.passSubscribers(successor)...)
 }
 
 // retireLoaded retires a worker that may have accepted clients before it has loaded. The worker first finishes loading,
@@ -266,10 +266,11 @@ func (w *worker) retireLoaded() {
 	w.within(w.pool.settled.GracefulTimeout+endMargin, "does not load")
 }
 
-// passSubscribers prepares the worker named to for receiving the subscribers of w. passSubscribers returns the file
+// passSubscribers prepares the worker successor for receiving the subscribers of w. passSubscribers returns the file
 // through which w must send its subscribers, or nil if the subscribers cannot be handed over and must reconnect.
-func (w *worker) passSubscribers(to *worker) []*os.File {
-	if to == nil || !w.joined || w.hung || !to.joined || w.state >= Ending || to.state >= Retiring {
+func (w *worker) passSubscribers(successor *worker) []*os.File {
+	if successor == nil || !w.joined || w.hung || !successor.joined || w.state >= Ending ||
+		successor.state >= Retiring {
 		return nil
 	}
 	give, take, err := workerPair()
@@ -278,7 +279,7 @@ func (w *worker) passSubscribers(to *worker) []*os.File {
 		return nil
 	}
 	defer take.Close()
-	to.send(&Message{Kind: Take, Text: Subscribers}, take)
+	successor.send(&Message{Kind: Take, Text: Subscribers}, take)
 	return []*os.File{give}
 }
 
@@ -443,8 +444,8 @@ func (w *worker) wanted(m *Message) {
 	w.send(answer)
 }
 
-// mayEcho returns how long to wait before w, which has ended with the parameter status, is replaced. The wait is needed
-// if a signal to the whole process group may have reached the worker before the supervisor.
+// mayEcho returns how long to wait before w is replaced. The parameter status is the exit status of w. The wait is
+// needed if a signal to the whole process group may have reached the worker before the supervisor.
 func (w *worker) mayEcho(status unix.WaitStatus) time.Duration {
 	sig := status.Signal()
 	if status.Exited() && (w.answers() || status.ExitStatus() > 128) || sig == unix.SIGTERM || sig == unix.SIGINT {

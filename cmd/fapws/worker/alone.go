@@ -22,7 +22,7 @@ type alone struct {
 	s     *service
 	bound Early[*conn.Listener]
 	files ownCertificates
-	// server that accepts connections on the listeners in the field bound; nil before it accepts
+	// the server that accepts connections on the listeners in alone.bound; nil until it starts to accept
 	accepting atomic.Pointer[runtime.Server]
 }
 

@@ -104,7 +104,8 @@ func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
 	}
 }
 
-// begin sends the first part, or calls Then if the part's head has this field.
+// begin sends the first part. If Head.Then of the part is not nil, begin first calls Head.Then.Continue, which can
+// delay the part or pass the exchange to a different source.
 func (c *call) begin(p *exchange.Part) {
 	if then := p.Head.Then; then != nil {
 		switch then.Continue(c.x, p) {
@@ -258,7 +259,8 @@ func (c *call) Input(x *exchange.Exchange, in exchange.Input) {
 
 func (c *call) putBack() {
 	c.work = deferred
-	if c.x == nil || c.gone { // let the handler run, because it must deliver the last part
+	// Even if no client needs the response, the handler must run and deliver the last part, which releases the call.
+	if c.x == nil || c.gone {
 		c.resume()
 		return
 	}

@@ -105,8 +105,8 @@ type Receiving struct {
 	then  exchange.Source
 }
 
-// Receiving returns a Source in which the handler first receives the body, and the source then responds. Any goroutine
-// may call it.
+// Receiving returns a Source that passes each request with its body to a handler, the parameter first. A second source,
+// the parameter then, sends the response. The method Receiving may be called on any goroutine.
 func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Receiving {
 	s := &Receiving{first: d.Source(first, Options{}), then: then}
 	s.first.services = &exchange.Services{Publish: d.services.Publish, Ask: d.services.Ask, Next: s,

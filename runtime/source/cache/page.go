@@ -89,7 +89,8 @@ func appendSlim(dst, fields []byte) []byte {
 // coded contains the forms of a page in content codings, which are compressed when they are first requested. coded is
 // the only mutable part of a Page.
 type coded struct {
-	can coding.Set // codings in which the page may become smaller
+	// content codings that may make the page smaller and were not ruled out by a failed attempt
+	can coding.Set
 	// The compressed forms of the page; the uncompressed page while a form is being compressed, or if there was no room
 	// for it.
 	pages [coding.Codings]*Page

@@ -240,7 +240,7 @@ type Compiled struct{ Rule }
 // MaxTTL limits the durations of a Rule and the lifetime of a response.
 const MaxTTL = 366 * 24 * time.Hour
 
-// Compile returns errors of one line.
+// Compile prepares r for requests. Its errors have one line.
 func Compile(r Rule) (*Compiled, error) {
 	c := &Compiled{r}
 	c.Vary = nil

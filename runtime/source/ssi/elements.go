@@ -183,8 +183,8 @@ func (p *page) printenv(e *element) {
 	}
 }
 
-// conditional executes an if element. In hidden text, the if is only counted; in shown text, the condition of the
-// enclosing if is known to be true and need not be stored.
+// conditional executes an if element. In hidden text, conditional only increments the nesting depth. In shown text, the
+// condition of the enclosing if is known to be true, so the page need not store that condition.
 func (p *page) conditional(e *element) {
 	if !p.printing {
 		p.hidden++

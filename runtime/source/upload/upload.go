@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// An Upload handles the requests for a mount, which must stream request bodies (backend.Request.Next).
+// An Upload handles the requests for a mount. The mount must stream request bodies (backend.Request.Next).
 type Upload struct {
 	options Options
 	target  target

@@ -40,9 +40,9 @@ var installed struct {
 	denied []byte
 }
 
-// ForOtherUsers returns c with the copy of the executable that every user may read. If c names no directory,
-// ForOtherUsers runs in a directory that every user may enter. The test is skipped if fapws was built for a Python in a
-// home directory that other users may not enter.
+// ForOtherUsers returns c with the copy of the executable that every user may read. If c names no directory, the
+// returned Command runs in a directory that every user may enter. The test is skipped if fapws was built for a Python
+// in a home directory that other users may not enter.
 func (c Command) ForOtherUsers(t *testing.T) Command {
 	t.Helper()
 	program := Binary(t)

@@ -85,7 +85,7 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	}
 	listen(a, "/news", "Last-Event-ID: "+two.id).gets("three")
 
-	// This event is larger than a message between processes.
+	// This event does not fit into one datagram between the supervisor and a worker.
 	large := strings.Repeat("x", 300000)
 	a.Get("/large?300000", 200)
 	onA.gets(large)

@@ -382,7 +382,7 @@ func TestWorkersFinishRequestsAfterTheirSupervisorWasKilled(t *testing.T) {
 }
 
 // A new worker waits for past events from the other workers. If one of the other workers is stopped (SIGSTOP), the new
-// worker starts after some seconds without its events.
+// worker waits a few seconds, and then starts without the stopped worker's events.
 func TestStoppedWorkerDelaysItsReplacementByItsPastEvents(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)

@@ -89,8 +89,8 @@ func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 	}
 }
 
-// TERM cancels a startup, which may clean up. If the application ignores the cancellation, it gets the shutdown event
-// after its startup. The graceful timeout limits both startup and shutdown.
+// TERM cancels the application's startup, which can still clean up. If the application ignores the cancellation, it
+// gets the shutdown event after its startup. The graceful timeout limits both startup and shutdown.
 func TestASGILifespanThatHangsIsCancelledByTERM(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline,
 		{Name: "worker", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {

@@ -128,8 +128,9 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 			return want.Match(text)
 		})
 	}
+	// Together with the request's other fields, these fields reach the maximum number of fields.
 	fields := []string{"If-None-Match: x"}
-	for i := range 98 { // with the other fields of the request, the maximum number
+	for i := range 98 {
 		fields = append(fields, fmt.Sprintf("X-%d: 1", i))
 	}
 	ask("/cached", fields...)
