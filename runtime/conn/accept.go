@@ -55,7 +55,7 @@ type Acceptor struct {
 
 	// The fields from cfg to openFiles may be used only on the loop.
 	cfg     AcceptConfig
-	open    [Reject + 1]int // number of open connections by their verdict (Opened)
+	open    [Reject + 1]int // numbers of open connections; the index is the verdict
 	balance balance
 	sockets []*socket
 	// time since which every accept has failed; zero if accept works
@@ -80,7 +80,8 @@ type Acceptor struct {
 	failed error
 }
 
-// A socket is a listening socket with edge-triggered events, so it remembers whether its queue may contain connections.
+// A socket is a listening socket. The event loop reports waiting connections only once, so the field pending records
+// whether the queue may contain connections.
 type socket struct {
 	a  *Acceptor
 	ln *Listener
@@ -106,7 +107,7 @@ func (a *Acceptor) Accept(ln *Listener) {
 	a.listeners = append(a.listeners, ln)
 }
 
-// Unlisten must be called on the loop.
+// Unlisten stops accepting on ln and closes ln. Unlisten must be called on the loop.
 func (a *Acceptor) Unlisten(ln *Listener) {
 	a.mu.Lock()
 	a.listeners = slices.DeleteFunc(a.listeners, func(other *Listener) bool { return other == ln })

@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// balance divides new connections among the processes that share the listeners (AcceptConfig.Concurrency). A process
-// that runs AcceptConfig.Concurrency requests leaves new connections in the queue for the other processes.
+// balance divides new connections among the processes that share the listeners. A process that runs
+// AcceptConfig.Concurrency requests leaves new connections in the queue for the other processes.
 //
 // If connections are still in the queue after the duration AcceptConfig.Moment, then either all processes are busy, or
 // the clients that connected recently send no requests. The process then accepts the waiting connections anyway: it can
@@ -74,8 +74,8 @@ func (a *Acceptor) leavesToOthers() bool {
 	return true
 }
 
-// The method left is called after an AcceptConfig.Moment in which connections were left to other processes. It permits
-// this process to accept some of the connections that still wait.
+// The method left is called when this process has left connections to other processes for the duration
+// AcceptConfig.Moment. The method permits this process to accept some of the connections in the queue.
 func (a *Acceptor) left() {
 	b := &a.balance
 	b.waits = false

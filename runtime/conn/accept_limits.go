@@ -34,7 +34,7 @@ type AcceptConfig struct {
 
 const defaultMoment = 100 * time.Millisecond
 
-// rejectedAtOnce limits the open connections whose only response is 503.
+// rejectedAtOnce limits the open connections that the server accepted only to send 503.
 const rejectedAtOnce = 64
 
 // ServiceUnavailable is the response to a client for which the server has no room. AddressCrowded is the response to a
@@ -56,8 +56,9 @@ func (a *Acceptor) Configure(c AcceptConfig) {
 	a.cfg = c
 }
 
-// Opened counts an open connection by its verdict: Take for a client, Reject for a client that receives 503, or Wait
-// for a connection that the server made, which counts for no limit.
+// Opened counts an open connection by its verdict v. A client has the verdict Take, and a client that receives 503 has
+// the verdict Reject. A connection that the server itself made has the verdict Wait; no limit includes such
+// connections.
 func (a *Acceptor) Opened(v Verdict) { a.open[v]++ }
 
 // Closed must be called when a connection that Opened counted has closed. Closed resumes accepting.
@@ -73,9 +74,9 @@ func (a *Acceptor) Full() bool { return a.open[Take] >= a.cfg.MaxClients }
 func (a *Acceptor) admit() Verdict {
 	full := a.Full()
 	switch {
-	case full && (!a.cfg.Refuse || !a.Rejects()): // Closed calls Resume later
+	case full && (!a.cfg.Refuse || !a.Rejects()): // when a connection closes, Closed calls Resume
 		return Wait
-	case a.leavesToOthers(): // the method left calls Resume later
+	case a.leavesToOthers(): // after cfg.Moment, the method left calls Resume
 		return Wait
 	case full:
 		return Reject

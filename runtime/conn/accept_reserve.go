@@ -17,8 +17,9 @@ const (
 	refusedReads = 16
 )
 
-// KeepReserve duplicates a descriptor, the parameter of, which must stay open as long as the acceptor exists. If no
-// descriptor is free, refuseQueued closes the duplicate, so that it can accept a connection.
+// KeepReserve makes the reserve descriptor by duplicating an open descriptor. The open descriptor must stay open as
+// long as the acceptor exists. If no descriptor is free, refuseQueued closes the reserve descriptor and can then accept
+// a connection.
 func (a *Acceptor) KeepReserve(of int) {
 	a.reserve, a.reserveOf = -1, of
 	if a.openFiles == 0 {
@@ -56,8 +57,8 @@ func (a *Acceptor) refuseQueued(listener int) {
 	a.KeepReserve(a.reserveOf)
 }
 
-// If the application has closed standard input, output or error by a direct system call, the next client's socket would
-// get the descriptor, and the client would receive the error log.
+// The application can close standard input, output or error with a system call. The next client's socket would then get
+// the number of the closed descriptor, and the client would receive the error log.
 
 // aboveStandard replaces fd, which is 0, 1 or 2, by a higher descriptor and opens /dev/null as fd.
 func (a *Acceptor) aboveStandard(fd int) (int, error) {

@@ -12,20 +12,20 @@ import (
 )
 
 type Protocol interface {
-	// Input passes received bytes to the protocol. The bytes are valid until Input returns. If Input is called because
-	// of Again, b is nil, and the protocol continues with the pending input.
+	// Input passes received bytes to the protocol. The bytes are valid until Input returns. b is nil if the call was
+	// requested with Conn.Again or Conn.Yield. The protocol then uses the pending input (Conn.Pending).
 	Input(b []byte)
 
 	// EOF is called when the client has shut down its sending side or has disconnected; the server cannot distinguish
 	// the two cases. The result reports whether the connection stays open for more output.
 	EOF() (stays bool)
 
-	// Room is called after gathered output was written or has become a transfer, and, with ended set to true, after a
-	// transfer has ended while the connection is open.
+	// Room is called with ended = false when the gathered output was written or has become a transfer. Room is called
+	// with ended = true when a transfer has ended and the connection is still open.
 	Room(ended bool)
 
-	// Due handles the deadlines that have passed (Set.Now), and returns the next deadline. Due is called at this
-	// deadline and on the tick after Schedule, and may close the connection.
+	// Due handles the deadlines that have passed (Set.Now), and returns the next deadline. The loop calls Due at this
+	// deadline, and on the next tick after a call of Conn.Schedule. Due may close the connection.
 	Due() (next int64)
 
 	// Drain is called when the server stops accepting connections. Active requests continue. If retire is false, an
@@ -42,8 +42,8 @@ type Protocol interface {
 // so that the owner can reuse the memory.
 type Holder interface{ Gone() }
 
-// A Conn is a connection with a socket, or a virtual connection. A Conn is small, because many thousand connections can
-// be idle.
+// A Conn is a connection with a socket, or a virtual connection (see Virtual). The struct is small, because many
+// thousand connections can be idle.
 type Conn struct {
 	set   *Set
 	proto Protocol
@@ -52,7 +52,7 @@ type Conn struct {
 
 	Holder        Holder // nil if Gone is not needed
 	Local, Remote net.Addr
-	// time of the last event that restarted the deadline, in loop time
+	// time of the last event that restarted the deadline, on the clock of Set.Now
 	Stamp int64
 
 	transport *secured // nil if the socket carries the bytes unchanged
@@ -60,13 +60,13 @@ type Conn struct {
 	transfer  *transfer
 	fd        int32
 	off       int32
-	lingerEnd int32 // latest end of lingering, in ticks
+	lingerEnd int32 // time at which lingering ends at the latest, in ticks
 
 	Half  bool // the client has shut down its sending side
 	Reset bool // close with RST, so that the client sees an error
 	// Finish discards further input of the client before it closes the connection
 	Linger bool
-	// the connection closes soon, so leavesTimeout replaces the write timeout if it is shorter
+	// the connection closes soon, so its write timeout is at most leavesTimeout
 	Leaves bool
 
 	// Patient disables the write timeout of transfers while the connection is open.
@@ -77,13 +77,13 @@ type Conn struct {
 	closed    bool
 	lingering bool // the sending side is shut down, and input is discarded
 	paused    bool
-	stopped   bool // paused by Stop, not only by Pause
+	stopped   bool // Stop was called; Pause sets only the field paused
 	pauseMode PauseMode
 	readable  bool // unread input may have arrived
-	// c stays readable until recv returns EAGAIN, because a short read does not prove that the socket is empty: urgent
-	// data may end a read early, and the end of the input may follow other data
+	// the field readable stays true until recv returns EAGAIN; a short read does not prove that the socket is empty,
+	// because urgent data can end a read early, and the end of the input can follow the data
 	untilEmpty bool
-	tcp        bool // the socket is TCP, regardless of Remote
+	tcp        bool // the socket is a TCP socket; a PROXY header changes Remote but not this field
 }
 
 func (c *Conn) Init(fd int, local, remote net.Addr) {
@@ -105,8 +105,8 @@ func (c *Conn) Open(s *Set, p Protocol) error {
 
 func (c *Conn) Protocol() Protocol { return c.proto }
 
-// Upgrade replaces the protocol of c by p, which also receives the pending input (see Again). If c was stopped, c is
-// still paused, but Stopped reports false.
+// Upgrade replaces the protocol of c by p. The pending input remains for p (see Again). If Stop paused c, c stays
+// paused after Upgrade, but Stopped reports false.
 func (c *Conn) Upgrade(p Protocol) { c.proto, c.stopped = p, false }
 
 // Fd returns the descriptor of c. The caller must not close the descriptor, nor use it after Holder.Gone.
@@ -122,7 +122,7 @@ func (c *Conn) String() string {
 	return "unix client " + strconv.Itoa(c.Fd())
 }
 
-// Schedule calls Protocol.Due on the next tick. It must be called when the deadline becomes earlier.
+// Schedule calls Protocol.Due on the next tick. The protocol must call Schedule when its deadline becomes earlier.
 func (c *Conn) Schedule() {
 	if !c.closed || c.transfer != nil {
 		c.scheduleAt(c.set.Now)
@@ -196,8 +196,8 @@ func (c *Conn) Stop(mode PauseMode) bool {
 // Stopped reports whether Stop paused c, unless Upgrade was called since.
 func (c *Conn) Stopped() bool { return c.stopped }
 
-// Continue ends a Stop or another pause and restarts the client's deadline. Continue does not call Protocol.Input for
-// the pending input (see Again).
+// Continue ends a pause that Stop or Pause began, and restarts the client's deadline. Continue does not call
+// Protocol.Input for the pending input (see Again).
 func (c *Conn) Continue() {
 	c.stopped = false
 	c.Stamp = c.set.Now
@@ -214,8 +214,8 @@ const (
 // Finish closes c after everything was sent.
 //
 // If the client is still sending, for example a rejected body, closing at once would make the kernel send RST, and the
-// client could lose output that it has not read (RFC 9112 §9.6). Finish therefore shuts down only the sending side if
-// Linger is set or input is pending, and discards input until the client closes.
+// client could lose output that it has not read (RFC 9112 §9.6). If Linger is set or input is pending, Finish therefore
+// does not close c at once. Finish shuts down the sending side, and c discards input until the client closes.
 func (c *Conn) Finish() {
 	if c.lingering || !c.sayEnd() {
 		return
@@ -234,7 +234,7 @@ func (c *Conn) Finish() {
 	c.Schedule()
 }
 
-// Close closes c, but the descriptor stays open until a transfer of c has ended.
+// Close closes c. If a transfer is in progress, the descriptor of c stays open until the transfer has ended.
 func (c *Conn) Close(why string) {
 	if c.closed {
 		return
@@ -308,8 +308,8 @@ const (
 
 func (c *Conn) Writing() bool { return c.transfer != nil }
 
-// Lingers reports whether c has sent its last response and only waits for the client to close. The time since is when
-// this wait began.
+// Lingers reports whether c has sent its last response and only waits for the client to close. The result since is the
+// time when the wait began.
 func (c *Conn) Lingers() (since int64, lingers bool) {
 	return int64(c.lingerEnd)*tick - maxLinger, c.lingering
 }
@@ -319,7 +319,7 @@ func (c *Conn) Lingers() (since int64, lingers bool) {
 func (c *Conn) setTransport(t Transport) {
 	c.transport = &secured{t}
 	c.untilEmpty = c.untilEmpty || c.Half || c.readable
-	c.Half = false // t must also read the end of the input
+	c.Half = false // t has not read the end of the input yet
 	c.readable = true
 	c.watch.Again()
 }

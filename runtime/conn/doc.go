@@ -24,7 +24,7 @@
 //
 // # Files
 //
-// A disk must not block the loop. Before it sends 2 MiB of a file, the loop asks the kernel whether this part of the
+// A disk must not block the loop. Before the loop sends 2 MiB of a file, it asks the kernel whether this part of the
 // file is in memory (preadv2 with RWF_NOWAIT). If the part is not in memory, or if the kernel cannot tell, a goroutine
 // reads the next 256 KiB into the page cache. The loop sends them from the page cache: with sendfile or, over TLS and
 // HTTP/2, in pieces that the loop reads when there is room for them.
@@ -42,8 +42,8 @@
 //   - Sockets that are passed to other processes stay non-blocking. Otherwise the loop of such a process could block in
 //     accept.
 //   - If the kernel's congestion control is BBR, which paces packets, connections from the same machine use Reno
-//     instead (listen_socket.go). A listener on a loopback address uses Reno from the start. Accepted connections of
-//     all other listeners change to Reno and keep some of the pacing.
+//     instead (listen_socket.go). A listener on a loopback address uses Reno from the start. On other listeners, an
+//     accepted connection from the same machine changes to Reno, but keeps some of the pacing of BBR.
 //
 // # Accepting
 //
@@ -52,8 +52,9 @@
 // to other processes that share the listener (accept_balance.go).
 //
 // When accept fails because descriptors or memory are missing (EMFILE), the Acceptor retries 20 times a second and
-// whenever a connection closes. After five seconds without success it answers waiting clients with 503, one at a time,
-// through a reserve descriptor (accept_reserve.go): these clients need not wait for their own timeout.
+// whenever a connection closes. After five seconds without success, the Acceptor answers waiting clients with 503, so
+// that they need not wait for their own timeouts. It answers one client at a time, through a reserve descriptor
+// (accept_reserve.go).
 //
 // # TLS
 //
@@ -62,9 +63,10 @@
 //
 // crypto/tls reads from and writes to a net.Conn (wire). A handshake needs much processor time and cannot be
 // interrupted. A goroutine with its own descriptor therefore runs the handshake, while the loop does not read from the
-// connection. After the handshake the wire belongs to the loop, without a goroutine: a read without input returns a
-// temporary error, and crypto/tls keeps the beginning of the record; writes collect records, which are sent with one
-// system call. TLS to an upstream changes from a goroutine to the loop in the same way (NewUpstream).
+// connection. After the handshake, the loop itself uses the wire. If no input is available, a read from the wire
+// returns a temporary error, and crypto/tls keeps the incomplete record. The wire collects the records that crypto/tls
+// writes, and sends them with one system call. TLS to an upstream changes from a goroutine to the loop in the same way
+// (NewUpstream).
 //
 // # Handshakes
 //
@@ -72,9 +74,9 @@
 // goroutines may compute at once, so that processors are left for the loop and Python. This limit does not include
 // goroutines that wait for their clients.
 //
-// TLSServer.Configure limits the handshakes in progress. If further connections wait, the server makes room: of the
-// handshakes from the client address with the most handshakes, it closes the one that has waited longest for its
-// client, if this handshake is older than a second.
+// TLSServer.Configure limits the handshakes in progress. If further connections wait, the server selects the client
+// address with the most handshakes. It closes the handshake of this address that has waited longest for its client, but
+// only if this handshake is older than a second.
 //
 // A client that speaks plain HTTP gets a response with the https address.
 //

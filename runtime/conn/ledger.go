@@ -43,8 +43,8 @@ type Unsent struct {
 	left  int64 // unsent bytes of all parts
 
 	// These fields measure the pace of the client. The field read counts the bytes that the client has read since the
-	// time in the field since, without the first bytes, which only fill the buffers of the kernel. The field last is
-	// the time when the client last read, or when the response began to wait.
+	// time in the field since. The count does not include the bytes of the first second (kernelFills). The field last
+	// is the time when the client last read, or when the response began to wait.
 	began, since, last int64
 	read               float64
 }
@@ -56,7 +56,8 @@ const CountedPart = 4 << 10
 // smallCost is the memory, in bytes, that the server and the handler need for a small part in addition to its data.
 const smallCost = 512
 
-// Add counts body, of which left bytes are unwritten, as a part of the response r that waits in u for the client.
+// Add counts body, a part of the response r, in the record u of this response. The parameter left is the number of
+// unwritten bytes of body.
 func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	if len(body) < CountedPart {
 		return
@@ -80,8 +81,8 @@ func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	u.left += int64(left)
 }
 
-// AddSmall counts a part of r with n bytes, fewer than CountedPart, that waits in u after earlier parts. The caller
-// must call DropSmall later.
+// AddSmall counts a small part of the response r in the record u of this response. The part has n bytes, fewer than
+// CountedPart, and waits for earlier parts. The caller must call DropSmall when the part no longer waits.
 func (l *Ledger) AddSmall(u *Unsent, r Response, n int, now int64) {
 	l.enter(u, r, now)
 	u.small += int64(n) + smallCost
@@ -110,7 +111,8 @@ func (l *Ledger) enter(u *Unsent, r Response, now int64) {
 	u.last = now
 }
 
-// Drop removes body, of which left bytes are unwritten, from u. Drop does nothing if body did not wait.
+// Drop removes body from u. The parameter left is the number of unwritten bytes of body. If u does not contain body,
+// Drop does nothing.
 func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	key := unsafe.SliceData(body)
 	m := l.memory[key]
@@ -165,8 +167,8 @@ func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 		if l.total-spared.Size() <= l.Max-l.Max/16 {
 			break
 		}
-		// The response no longer waits if it shared a connection with an earlier response whose end closed this
-		// connection.
+		// The end of an earlier response may have closed a connection that this response shared. This response then no
+		// longer waits.
 		if !u.Waits() {
 			continue
 		}
@@ -230,8 +232,8 @@ func (u *Unsent) Took(n int, now int64) {
 	u.last = now
 }
 
-// wait estimates for how many more seconds u will wait, from the pace of its client and the time since the client last
-// read. Memory that several responses share is divided among these responses.
+// wait estimates how many more seconds u will wait. The estimate uses the pace of the client and the time since the
+// client last read. Memory that several responses share is divided among these responses.
 func (u *Unsent) wait(now int64) float64 {
 	size, share := float64(u.small), float64(u.small)
 	for _, m := range u.parts {

@@ -149,7 +149,8 @@ func hold(fd int, name string) (*os.File, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, err
 	}
-	// An inet socket reserves the number of the descriptor. EnterChroot would reject the descriptor of a directory, and
+	// os.NewFile must see a blocking descriptor. A blocking socket is therefore opened first, and fd then replaces it
+	// under the same number. This socket is an inet socket: EnterChroot would reject the descriptor of a directory, and
 	// a sandbox denies unix sockets.
 	place, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -205,7 +206,7 @@ func inheritedSocket(number string, o ListenOptions) (int, error) {
 func listen(fd int, o ListenOptions) error {
 	backlog := o.Backlog
 	if backlog <= 0 {
-		backlog = math.MaxInt32 // the kernel limits it to net.core.somaxconn
+		backlog = math.MaxInt32 // the kernel limits the backlog to net.core.somaxconn
 	}
 	return unix.Listen(fd, backlog)
 }

@@ -70,8 +70,8 @@ var Paces = sync.OnceValue(func() bool {
 	return err == nil && strings.HasPrefix(string(name), "bbr")
 })
 
-// Unpace disables pacing for a TCP socket. An accepted socket that began with BBR keeps some of the pacing, so
-// listeners should be unpaced.
+// Unpace disables pacing for a TCP socket. An accepted socket that began with BBR keeps some of the pacing, so it is
+// better to call Unpace for the listener.
 func Unpace(fd int) {
 	// Ignore errors, because the connection also works with BBR.
 	_ = setCongestion(fd, "reno")
@@ -103,7 +103,8 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 			}
 		}
 	}()
-	// The file gets the mode of the socket minus the umask, so that the permissions never exceed o.File.Mode.
+	// Bind creates the file with the mode of the socket, but without the bits of the umask. The file therefore never
+	// has more permissions than o.File.Mode.
 	if o.File != nil && o.File.Mode >= 0 {
 		if err := unix.Fchmod(fd, uint32(o.File.Mode)); err != nil {
 			return -1, err
@@ -142,8 +143,8 @@ func RemoveSocketFile(addr string) error {
 
 func isAbstract(path string) bool { return path == "" || path[0] == '@' }
 
-// MayListen returns an error if Listen cannot make a unix socket at path, even when no other server listens there.
-// errors.Is finds its cause, as for system.MayCreate.
+// MayListen returns an error if Listen could not make a unix socket at path. MayListen does not check whether another
+// server listens there. The error wraps its cause, like the error of system.MayCreate.
 func MayListen(path string) error {
 	if _, err := existing(path); err != nil || isAbstract(path) {
 		return err

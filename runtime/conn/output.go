@@ -24,7 +24,7 @@ type Output struct {
 type Item struct {
 	Data []byte
 	File
-	// another item follows at once, so the kernel should wait for it before it sends a partly filled packet
+	// another item follows at once, so the kernel should not send a partly filled packet yet (MSG_MORE)
 	More bool
 }
 
@@ -56,9 +56,9 @@ func (c *Conn) gathered() *gathered {
 }
 
 // Use makes c the connection for which output is gathered, and returns the buffer: Set.Buf, or a separate buffer for
-// virtual connections. Use first writes the output that was gathered for another connection; output of a virtual
-// connection goes into the gathered output of the connection that carries it. Streams that write alternately therefore
-// need only one system call.
+// virtual connections. Use first writes the output that was gathered for another connection. Output of a virtual
+// connection is appended to the gathered output of its carrying connection. Several streams of one connection can
+// therefore write in turn with only one system call.
 func (c *Conn) Use() *[]byte {
 	g := c.gathered()
 	for s := c.set; g.out != nil && g.out != c; {
@@ -73,7 +73,7 @@ func (c *Conn) Use() *[]byte {
 func (c *Conn) Gathers() bool { return c.gathered().out == c }
 
 // TakeGathered returns the output that was gathered for c, and stops gathering for c. The output is valid until the
-// next call of Use. If c is virtual, it is valid until Use is called for another virtual connection.
+// next call of Use. If c is virtual, only a call of Use for another virtual connection makes the output invalid.
 func (c *Conn) TakeGathered() []byte {
 	g := c.gathered()
 	b := g.Buf
@@ -105,8 +105,9 @@ func (g *gathered) flush() bool {
 	return true
 }
 
-// Write writes pieces with one system call. The result rest contains the unwritten bytes, which the caller must pass to
-// Queue; the first piece is copied. After an error the caller must close the connection.
+// Write writes pieces with one system call. The result rest contains the unwritten bytes: a copy of those in the first
+// piece, and the memory of the other pieces. The caller must pass rest to Queue. After an error the caller must close
+// the connection.
 func (c *Conn) Write(pieces ...[]byte) (rest []Item, err error) {
 	n, err := c.WriteSome(pieces)
 	if err != unix.EAGAIN {
@@ -265,9 +266,9 @@ func (c *Conn) Abort() {
 	}
 }
 
-// WriteItems writes items until the socket is full or a file is not in memory, at most cachedMost bytes. WriteItems
-// removes the written bytes from items. The caller must pass left and full to Queue, or close the connection after an
-// error.
+// WriteItems writes at most cachedMost bytes of items. It stops early if the socket is full or a file is not in memory.
+// WriteItems removes the written bytes from items. The caller must pass left and full to Queue. After an error, the
+// caller must close the connection instead.
 func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	_, next, err := c.writeItems(items, cachedMost)
 	if full = err == unix.EAGAIN; full || err == errCold {

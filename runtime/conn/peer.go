@@ -11,7 +11,7 @@ import (
 // Peer, unless a trusted proxy describes a different client in each request.
 type Peer struct {
 	Addr       string // REMOTE_ADDR: an IP address; "" for a unix socket
-	Balances   bool   // Addr belongs to a trusted proxy, which does not forward the address of its client
+	Balances   bool   // Addr is that of a trusted proxy that did not send the address of its client
 	Port       string // REMOTE_PORT; "" for a unix socket
 	ServerName string // SERVER_NAME: address that accepted the connection
 	ServerPort string

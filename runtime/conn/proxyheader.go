@@ -42,8 +42,8 @@ var (
 	errProxyTooLong  = fmt.Errorf("PROXY header is longer than %d bytes", maxProxyHeader)
 )
 
-// ParseProxyHeader parses a header of either version at the front of buf. The error is http1.ErrNeedMore if buf is the
-// beginning of a header.
+// ParseProxyHeader parses a PROXY header of version 1 or 2 at the start of buf. The result n is the size of the header.
+// The error is http1.ErrNeedMore if buf is the beginning of a header.
 func ParseProxyHeader(buf []byte) (h ProxyHeader, n int, err error) {
 	const line = "PROXY "
 	switch {
@@ -123,7 +123,8 @@ func parseProxyBinary(buf []byte) (h ProxyHeader, n int, err error) {
 			return h, 0, errProxyAddress
 		}
 		return ProxyHeader{Kind: ProxyUnix}, n, nil
-	// An unknown family or protocol, or datagrams, which a stream socket cannot receive.
+	// The family or the protocol is unknown, or the header describes datagrams. A stream socket cannot receive
+	// datagrams.
 	default:
 		return ProxyHeader{Kind: ProxyUnknown}, n, nil
 	}

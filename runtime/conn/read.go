@@ -14,8 +14,8 @@ import (
 type PauseMode uint8
 
 const (
-	PauseForReset    PauseMode = iota // an error of the connection, such as a reset
-	PauseForHandover                  // no event: the connection is passed to another process
+	PauseForReset    PauseMode = iota // the loop handles only errors of the connection, such as a reset
+	PauseForHandover                  // the loop handles no event: the connection is passed to another process
 )
 
 func (c *Conn) Ready(r eventloop.Readiness) {
@@ -45,8 +45,8 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		if c.paused && c.pauseMode == PauseForHandover {
 			c.readable = true
 		} else if r&eventloop.MaybeGone != 0 {
-			// The kernel also reports POLLHUP after both sides have shut down. If the client has shut down its side,
-			// only POLLERR therefore proves that it has disconnected.
+			// If both sides have shut down, the kernel reports POLLHUP, although the client may not have disconnected.
+			// After the client has shut down its side, only POLLERR proves that the client has disconnected.
 			if has := poll(c.Fd(), 0); has != 0 && (!c.Half || has&unix.POLLERR != 0) {
 				c.leaves(io.EOF)
 			}

@@ -41,7 +41,7 @@ type Set struct {
 
 	// candidates of CloseIdlest; the last one has been idle longest
 	idle   []idleConn
-	idleAt int64 // Now when idle was made
+	idleAt int64 // value of Now when the slice idle was made
 
 	carried gathered // gathered output of a virtual connection
 	iov     vector
@@ -97,15 +97,15 @@ func (s *Set) CloseAll(why string) {
 
 func (s *Set) Soon(f func()) { s.soon = append(s.soon, f) }
 
-// Resume calls Input for connections that called Again, and calls the functions that were passed to Soon. It reports
-// whether it called anything, because the calls may have gathered output.
+// Resume calls Input for connections that called Again, and calls the functions that were passed to Soon. The result
+// reports whether there was any call. If so, the connections may have gathered output.
 func (s *Set) Resume() (any bool) {
 	any = len(s.again)+len(s.soon) > 0
 	for i := 0; i < len(s.again); i++ {
 		c := s.again[i]
 		s.again[i] = nil
 		if c == nil {
-			continue // Input was called before a handler panicked
+			continue // an earlier Resume called Input before the panic of a handler ended it
 		}
 		if c.again = false; !c.closed {
 			c.proto.Input(nil)
@@ -123,8 +123,8 @@ func (s *Set) Resume() (any bool) {
 	return any
 }
 
-// Restamp changes connections' timestamps that are between since and at to the time at. Such timestamps are too early,
-// because the clock of the Set was late when they were taken.
+// Restamp changes the timestamps of connections: timestamps between the times since and at become the time at. Such
+// timestamps are too early, because the clock of the Set was late when they were taken.
 func (s *Set) Restamp(since, at int64) {
 	for _, c := range s.wheel.All() {
 		if c.Stamp >= since {
