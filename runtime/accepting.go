@@ -22,13 +22,13 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 	s.do(func() { s.loop.accepting.Unlisten(ln) })
 }
 
-// StopAccepting stops accepting at once, and closes the listeners on the loop. Shutdown and Retire call StopAccepting,
-// which is safe for concurrent use.
+// StopAccepting stops accepting at once. The loop closes the listeners a moment later. Shutdown and Retire call
+// StopAccepting, which is safe for concurrent use.
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
-// room reports whether the server can accept a connection of ln. If the number of clients has reached its limit, room
-// closes the connection that has been idle for longest. In this case, the next tick rejects requests that have waited a
-// second for a file descriptor.
+// room reports whether the server can accept a connection from ln. If the limit of clients or of descriptors has been
+// reached, room closes the connection that has been idle for longest. The next tick then rejects requests that have
+// waited for a file descriptor for a second.
 func (l *loop) room(ln *conn.Listener) bool {
 	scarce := !l.sites.HasRoom()
 	if (scarce || l.accepting.Full()) && ln.Queued() {
@@ -86,8 +86,8 @@ func (l *loop) crowded(c *http1conn.Conn) bool {
 	return true
 }
 
-// reject sends the bytes in last, which may be empty, to a client that the server does not serve, and closes the
-// connection after a moment in which the client can close first.
+// reject rejects a client. reject sends the bytes in last, which may be empty, and closes the connection a moment
+// later, so that the client can close it first.
 func (l *loop) reject(c *http1conn.Conn, last []byte) {
 	c.Counts = conn.Reject
 	l.Open(c)

@@ -21,7 +21,8 @@ var errBadTarget = errors.New("not an absolute path of a URL")
 
 // The method subrequest implements exchange.Services.Ask. The request arrives on a connection in the same way as
 // requests of clients, and all rules apply to it. The connection does not count as a client, gets no line in the access
-// log, and can begin even while the server stops, because the request that needs it began earlier.
+// log, and can begin even while the server stops, because the client's request, for which the subrequest is made, began
+// earlier.
 func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte) (*http.Response,
 	error) {
 	return subrequest(ctx, o, target, fields, func(fd int) error {
@@ -33,9 +34,9 @@ func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target strin
 	})
 }
 
-// Try sends a GET request to the server itself, as if from a client of a unix socket, and returns the status after the
-// complete response. The parameter target is a path or the URL of a site. Try needs neither a password nor a session,
-// but all other rules apply.
+// Try sends a GET request to the server itself, as a client on a unix socket would. Try returns the status when the
+// response is complete. The parameter target is a path or the URL of a site. Try needs neither a password nor a
+// session, but all other rules apply.
 func (s *Server) Try(ctx context.Context, target string) (status int, err error) {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -57,7 +58,7 @@ func (s *Server) Try(ctx context.Context, target string) (status int, err error)
 var errStopped = errors.New("the server has stopped")
 
 // The function subrequest sends a request over a socketpair. The function serve passes the second end of the socketpair
-// to the server, which owns it unless serve returns an error.
+// to the server. If serve returns no error, the server owns this end.
 func subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte,
 	serve func(fd int) error) (*http.Response, error) {
 	if o.Depth >= exchange.MaxDepth {

@@ -9,9 +9,9 @@ import (
 
 func (s *Server) Subscribers() *live.Subscribers { return s.loop.subscribers }
 
-// HoldHistory keeps all events and messages to groups for the duration d, up to the limit of memory. A server that will
-// take over clients of another process must keep its events and messages until then. HoldHistory must not be called on
-// the loop.
+// HoldHistory keeps all events and messages to groups for the duration d, within the memory limit of the history. A
+// server that will take over clients of another process must keep its events and messages until then. HoldHistory must
+// not be called on the loop.
 func (s *Server) HoldHistory(d time.Duration) {
 	s.do(func() {
 		s.loop.subscribers.Hold(d)

@@ -28,8 +28,8 @@ import (
 
 const serverName = "fapws"
 
-// The type loop contains the state and the callbacks of the event loop, and may be used only there unless a comment
-// says otherwise.
+// The type loop contains the state and the callbacks of the event loop. Only the event loop may use this state, unless
+// a comment says otherwise.
 type loop struct {
 	s     *Server
 	cfg   *Config
@@ -59,7 +59,7 @@ type loop struct {
 	// number of responses that were aborted since the last log line
 	cut int
 
-	// number of open connections for each address, if Config.Accept limits it
+	// number of open connections for each address, if Config.Accept limits this number
 	addresses       conn.Shares
 	crowdedWarnings logfile.Seldom
 
@@ -67,7 +67,7 @@ type loop struct {
 	sockets     *live.Sockets
 	tunnels     tunnel.Server
 
-	ticking atomic.Bool // a tick was posted
+	ticking atomic.Bool // a tick was posted and has not yet run
 	// the function that was passed to the latest Replace as the parameter unused; nil after it was called
 	unused func()
 
@@ -200,11 +200,12 @@ func (l *loop) Flush() {
 	l.conns.Flush()
 }
 
-// Serve starts to accept connections on the listeners, which the server then owns, and returns at once. A request is
-// routed to the site that names its host (or the first site if no site does), and there to the first mount whose prefix
-// matches. The parameter h is the handler for mounts without a handler; it may be nil if every mount has a handler.
-// Serve must be called only once; Accept adds listeners, and Replace changes the sites. The error has one line about
-// the directories in Config.SendfileRoots and AccelRoots, or the names of sites.
+// Serve starts to accept connections on the listeners, and returns at once. The server then owns the listeners. A
+// request is routed to the site with the request's host name, or to the first site if no site has this name. In the
+// site, the request is routed to the first mount whose prefix matches. The parameter h is the handler for mounts
+// without their own handler, and may be nil if there are no such mounts. Serve must be called only once; Accept adds
+// listeners, and Replace changes the sites. An error has one line, and is about a directory in Config.SendfileRoots or
+// AccelRoots, or about the names of the sites.
 func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
 	err := s.Replace(all, h, nil)
 	if err == nil {
@@ -306,9 +307,10 @@ func (w *wake) Ready(eventloop.Readiness) {
 	l.app.Due = true
 }
 
-// Intact returns a one-line error if the server can no longer answer because of the application. The application may
-// have closed, replaced or made blocking a descriptor of the server (os.closerange), or lowered the limit of open
-// files. If the loop is only busy, Intact returns nil. Intact is safe for concurrent use, between Serve and Close.
+// Intact returns a one-line error if the application has damaged the server so that it can no longer answer. For
+// example, the application may have closed, replaced or made blocking a descriptor of the server (os.closerange), or
+// lowered the limit of open files. If the loop is only busy, Intact returns nil. Intact is safe for concurrent use,
+// between Serve and Close.
 func (s *Server) Intact() error {
 	if err := s.loop.conns.Events.Intact(); err != nil {
 		return err

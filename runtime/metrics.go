@@ -35,7 +35,7 @@ func (s *Server) Metrics() (all []metrics.Family) {
 	return all
 }
 
-// answersWithin is how long callers wait until a function has run on the loop, after which the loop counts as blocked.
+// answersWithin is how long Metrics waits for the loop. After this time, the loop counts as blocked.
 const answersWithin = 20 * time.Millisecond
 
 // noteMetrics stores and returns the current metrics of the loop. noteMetrics must be called on the loop.

@@ -36,7 +36,7 @@ type Server struct {
 	store     atomic.Pointer[cache.Store] // nil if there is no cache
 	stored    int64                       // value of Config.CacheSize when the field store was set
 
-	// Functions from the first Config, which goroutines other than the loop also call.
+	// Functions from the Config of New. Goroutines other than the loop's call these functions, too.
 	log       func(logfile.Level, string)
 	logClient func(level logfile.Level, client, line string)
 	onIdle    func()
@@ -45,7 +45,7 @@ type Server struct {
 	lastMetrics atomic.Pointer[[]metrics.Family]
 }
 
-// New returns a server without listeners, whose loop runs.
+// New returns a server whose loop runs, but which has no listeners.
 func New(cfg Config) (*Server, error) {
 	s := &Server{handed: new(static.Handed)}
 	s.loop = newLoop(s)
@@ -93,8 +93,8 @@ func (s *Server) begin() (err error) {
 	return nil
 }
 
-// Configure replaces the Config except ReadBuffer, Log, LogClient and OnIdle. It is for settings from a script that is
-// loaded on the loop after New, and must precede Serve or Replace.
+// Configure replaces the Config except ReadBuffer, Log, LogClient and OnIdle. Configure applies the settings of a
+// script that was loaded on the loop after New. Configure must be called before Serve or Replace.
 func (s *Server) Configure(cfg Config) {
 	s.do(func() {
 		cfg.Log, cfg.Sites.LogClient, cfg.OnIdle = s.log, s.logClient, s.onIdle
@@ -168,23 +168,23 @@ func (s *Server) Discourage() {
 
 // Shutdown accepts only the connections that already wait in the listen queues, and finishes the requests that have
 // arrived. If ctx ends earlier, Shutdown closes the remaining connections and returns the error of ctx. The loop
-// continues to run, for Do, until Close.
+// continues to run until Close, so Do still works.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.loop.accepting.Stop(true)
 	return s.end(ctx, s.loop.drain)
 }
 
-// Retire ends the server as Shutdown does, but while another process continues to accept on the same sockets. An idle
-// connection closes after the response to its next request, or after the duration idle without a request.
+// Retire ends the server as Shutdown does, while another process continues to accept on the same sockets. A connection
+// closes after the response to its next request, or when no request has arrived for the duration idle.
 func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 	return s.end(ctx, func() { s.loop.leave(exchange.Leaving, idle) })
 }
 
 // HandIdle hands over the idle HTTP/1 connections without TLS to another process, which calls Arrive. HandIdle closes
 // idle TLS connections that have carried a request. All other connections close after the response to their next
-// request. HandIdle closes the descriptor when the function give, which receives the state and the descriptor of a
-// connection, returns. After an error of give, HandIdle closes the remaining connections. HandIdle must not be called
-// on the loop.
+// request. HandIdle calls the function give with the state and the descriptor of each connection, and then closes the
+// descriptor. After an error of give, HandIdle closes the remaining connections. HandIdle must not be called on the
+// loop.
 func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n int, err error) {
 	var list []http1conn.IdleClient
 	s.do(func() {
@@ -310,7 +310,8 @@ func (s *Server) logf(level logfile.Level, format string, args ...any) {
 	s.log(level, fmt.Sprintf(format, args...))
 }
 
-// makeRoom is called after a connection has closed that the acceptor counted with the verdict v.
+// makeRoom is called after a connection has closed. The parameter v is the verdict with which the acceptor has counted
+// this connection.
 func (l *loop) makeRoom(v conn.Verdict) {
 	// after the last connection, ticks are needed only for handlers that can time out
 	if l.live.Load() == 1 {
@@ -375,8 +376,8 @@ func (l *loop) boundUnsent() {
 			float64(unsent)/(1<<20), others, l.cfg.MaxUnsent>>20))
 }
 
-// Override makes the server answer requests with o, or ends the override if o is nil. The call returns before the loop
-// uses o, which must not be changed afterwards. Override may be called on any goroutine except the loop's.
+// Override makes the server answer requests with o, or ends the override if o is nil. Override returns before the loop
+// uses o, so o must not be changed afterwards. Override may be called on any goroutine except the loop's.
 func (s *Server) Override(o *exchange.Override) {
 	s.loop.post(func() { s.loop.sites.Override(o) })
 }

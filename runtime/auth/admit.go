@@ -35,15 +35,15 @@ func (p *progress) Defer() {
 	}
 }
 
-// A refresher identifies clients with the help of a file, and reads the file in the background when it has changed.
+// A refresher identifies clients with the help of a file. If the file has changed, it is read again in the background.
 type refresher interface {
 	// Fresh reports, without blocking, whether the file is unchanged since it was read.
 	Fresh() bool
 	Refresh()
 }
 
-// progressOf returns the progress of x with the refresher in the parameter of, or nil if there is none. If the
-// refresher's file has changed, ok is false, and x resumes after the file was read.
+// progressOf returns the progress of x with a refresher, or nil if there is none. If the refresher's file has changed,
+// ok is false. The file is then read in the background, and x resumes afterwards.
 func progressOf(x *exchange.Exchange, of refresher) (p *progress, ok bool) {
 	if p, ok = x.Check.(*progress); ok && p.of == of {
 		return p, true
@@ -125,7 +125,7 @@ func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 		return nil, true
 	case session == nil && (changes || !r.Parsed.HTML):
 		return &exchange.Reply{Status: 401, Fields: []byte(loginChallenge)}, true
-	case session == nil: // redirect a browser that requests a page to the form
+	case session == nil: // the request is for a page: redirect the browser to the form
 		root := string(r.Path[:r.Root])
 		location := loginLocation(root, x.Prefix+string(r.Parsed.Target.In(r.Head)))
 		return &exchange.Reply{Status: 303, Whole: true,

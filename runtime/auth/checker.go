@@ -30,8 +30,8 @@ type Origin struct {
 	// Conn is a comparable value that identifies the connection, or nil. Each waiting check from a connection delays
 	// the next check from this connection.
 	Conn any
-	// Ends is set if the client has shut down its sending side, and has therefore probably disconnected, so that the
-	// check runs after all others.
+	// Ends is set if the client has shut down its sending side. The client has then probably disconnected, so the check
+	// runs after all others.
 	Ends bool
 }
 
@@ -129,7 +129,7 @@ func (k *Check) Defer() {
 	}
 }
 
-// longAfter exceeds the delay of every other check.
+// longAfter delays the checks for clients that have probably disconnected. It exceeds every other delay.
 const longAfter = time.Hour
 
 // The caller must hold c.mu.
@@ -205,8 +205,8 @@ func (c *Checker) ofClient(k *Check) time.Duration { return c.addresses.penalty(
 
 func (c *Checker) ofAccount(k *Check) time.Duration { return c.accounts.penalty(k.account(), c.now()) }
 
-// ofQueue returns the delay for the check k that depends on the waiting checks from the same network and from the same
-// connection.
+// ofQueue returns the part of k's delay that other waiting checks cause: those from the same network and those from the
+// same connection.
 func (c *Checker) ofQueue(k *Check) time.Duration {
 	var ofNetwork, ofConn time.Duration
 	for _, other := range c.waiting {

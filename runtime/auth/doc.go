@@ -2,8 +2,9 @@
 // with which users log in.
 //
 // Good hashes are slow by design, so Users.Known returns a remembered verdict on the event loop, and Users.Check
-// computes the hash in the background. The verdict is remembered until the file changes. Known reports that a password
-// is wrong only after the delay of this verdict; otherwise a client could guess faster by sending each guess twice.
+// computes the hash in the background. The verdict is remembered until the file changes. A client learns only after a
+// delay that a password is wrong (see below). Known does not report this verdict earlier, because otherwise a client
+// could guess faster by sending each guess twice.
 //
 // # Guessing
 //

@@ -75,7 +75,7 @@ func isBcrypt(hash string) bool {
 	return strings.HasPrefix(hash, "$2y$") || strings.HasPrefix(hash, "$2a$") || strings.HasPrefix(hash, "$2b$")
 }
 
-// verify reports whether password has this hash, whose kind determines how long verify takes.
+// verify reports whether password has this hash. The kind of hash determines how long verify takes.
 func verify(hash, password string) bool {
 	switch {
 	case isBcrypt(hash):
@@ -84,7 +84,7 @@ func verify(hash, password string) bool {
 		sum := sha1.Sum([]byte(password))
 		return same(hash[5:], base64.StdEncoding.EncodeToString(sum[:]))
 	case crypt.IsHashSupported(hash):
-		salt := hash[:strings.LastIndexByte(hash, '$')] // Verify would include the checksum in the salt
+		salt := hash[:strings.LastIndexByte(hash, '$')] // crypt's own Verify would include the checksum in the salt
 		again, err := crypt.NewFromHash(hash).Generate([]byte(password), []byte(salt))
 		return err == nil && same(hash, again)
 	}

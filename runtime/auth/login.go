@@ -124,7 +124,8 @@ func (l *Login) Renew(s *Session, secure bool) string {
 	return l.setSession(l.token(&later), secure)
 }
 
-// loginLocation returns the URL path of the form for clients that see the site at the path prefix root.
+// loginLocation returns the URL path of the form. The parameter root is the path prefix under which clients see the
+// site. After the login, the form redirects the browser to target.
 func loginLocation(root, target string) string {
 	to := root + FormPath
 	if local(target) {
@@ -269,14 +270,14 @@ func makeKey(path string) ([]byte, error) {
 func (s *LoginState) derive(purpose string) []byte {
 	out, err := hkdf.Expand(sha256.New, s.key, "fapws login: "+purpose, sha256.Size)
 	if err != nil {
-		// Expand fails only if the requested length exceeds 255 hashes.
+		// Expand fails only if the requested key is longer than 255 hashes.
 		panic(err)
 	}
 	return out
 }
 
-// exclusively calls f while it holds a lock on the directory, so that no other process calls a function with
-// exclusively for this directory at the same time.
+// exclusively locks the directory, calls f, and unlocks the directory. Calls for the same directory run one after the
+// other, in all processes together.
 func exclusively(dir string, f func() error) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -289,7 +290,7 @@ func exclusively(dir string, f func() error) error {
 	return f()
 }
 
-// A verifiedToken is a session whose MAC was checked, and is valid while the hash of the user's password equals the
+// A verifiedToken is a session whose MAC was checked. It is valid while the hash of the user's password equals the
 // field hash.
 type verifiedToken struct {
 	session *Session

@@ -274,8 +274,8 @@ func (v *visit) other() {
 	v.answer(405, "")
 }
 
-// answer sends a response that must not be cached, without the referrer policy "no-referrer", with which browsers would
-// not send the Origin of a submitted form.
+// answer sends a response that must not be cached. The referrer policy is "same-origin", because with "no-referrer"
+// browsers would not send the Origin of a submitted form.
 func (v *visit) answer(status int, body string) {
 	v.fields = append(v.fields, "Cache-Control: no-store", "Referrer-Policy: same-origin")
 	v.w.Start(exchange.Head{Status: status, Fields: []byte(strings.Join(v.fields, "\r\n") + "\r\n"),
@@ -328,7 +328,7 @@ func AddCommand(users string) string {
 	return "fapws user add -f " + path
 }
 
-// letters encodes codes without letters and digits that look alike.
+// letters encodes the code for the first user. The alphabet contains no letters and digits that look alike.
 var letters = base32.NewEncoding("ABCDEFGHJKLMNPQRSTUVWXYZ23456789")
 
 func (l *Login) firstCode() string {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Users contains the user names and hashes of a file, which is read again after a change, and is safe for concurrent
-// use.
+// Users contains the user names and hashes of a file. The file is read again after a change. Users is safe for
+// concurrent use.
 type Users struct {
 	watched[table]
 	checker *Checker
@@ -68,8 +68,8 @@ func (u *Users) Known(pair []byte) Verdict {
 }
 
 // verify returns the verdict on a password, and computes the hash of the password unless the verdict is already known.
-// For a wrong password, verify calls the function held, which returns how long the verdict must be delayed; its
-// argument computed is true if verify has computed the hash.
+// For a wrong password, verify calls the function held, which returns how long the verdict must be delayed. The
+// argument computed of held is true if verify has computed the hash.
 func (u *Users) verify(user, password string, held func(computed bool) time.Duration) (v Verdict, delay time.Duration) {
 	if !u.Fresh() {
 		u.Refresh()
@@ -102,7 +102,8 @@ func (u *Users) key(pair []byte) key {
 	return sha256.Sum256(buf[:n])
 }
 
-// A table contains the lines of a file, which do not change, and the verdicts on pairs of user name and password.
+// A table contains the lines of a file of users, and the verdicts on pairs of user name and password. The lines of a
+// table do not change.
 type table struct {
 	hashes map[string]string
 	// dummy is a hash against which a password is checked if the user does not exist. Therefore the duration of a check
@@ -169,8 +170,8 @@ func (u *table) verify(name, password string) bool {
 	return verify(hash, password) && ok
 }
 
-// recent remembers at least the most recently used entries, whose number is size: when the map newer is full, it
-// replaces older.
+// recent remembers at least the most recently used entries, up to the number size. When the map newer is full, it
+// becomes the map older, and the previous map older is dropped.
 type recent[K comparable, V any] struct {
 	size         int
 	newer, older map[K]V
