@@ -25,8 +25,9 @@ type Config struct {
 	Accept     conn.AcceptConfig
 	WebSockets live.SocketConfig
 
-	// Channels configures channels. Channels.HandOver also allows WebSockets of mounts with a Group to continue in
-	// another process (Sockets.Export), and Channels.Counted is also called for groups.
+	// Channels configures the channels for server-sent events. If Channels.HandOver is set, WebSockets of mounts with a
+	// Group can also continue in another process (Sockets.Export). Channels.Counted is called for channels and for
+	// groups.
 	Channels live.StreamConfig
 
 	Private *static.Private
@@ -42,8 +43,8 @@ type Config struct {
 	// TLSHandshakes limits the TLS handshakes in progress; additional clients wait in the listen queue. 0 means 1024.
 	TLSHandshakes int
 
-	// WriteTimeout is how long a client may read nothing while it gets a response. Then the server disconnects the
-	// client.
+	// WriteTimeout is how long the server waits for a client that reads nothing of its response. After this time, the
+	// server disconnects the client.
 	WriteTimeout time.Duration
 
 	// MaxUnsent limits the bytes of responses that wait for clients; the largest response does not count. Above this
@@ -60,8 +61,8 @@ type Config struct {
 	SendfileRoots []string
 	AccelRoots    []static.AccelRoot
 
-	// Programs returns the Handler that runs programs which other handlers have named in a response. Programs is called
-	// once, on the loop, for the first program. If Programs is nil, such requests get 500.
+	// Programs returns the Handler that runs a program if the response of another handler names this program. Programs
+	// is called once, on the loop, when the first program is needed. If Programs is nil, such requests get 500.
 	Programs func() exchange.Handler
 
 	// ReadBuffer is the size of the buffer for input, in bytes. 0 means 64 KiB.
@@ -120,13 +121,13 @@ const (
 	// tickLength is the interval between checks of the deadlines, in nanoseconds.
 	tickLength = eventloop.Tick
 
-	// quietAfter is how long the server must be without connections before it counts as idle. The server is not idle
-	// between clients that connect one after the other.
+	// quietAfter is how long the server must be without connections before it counts as idle. Because of this delay,
+	// the server does not count as idle between clients that connect one after the other.
 	quietAfter = 100 * time.Millisecond
 )
 
-// The method watch makes the loop check the time while there are connections; an idle server does nothing. loop.timer
-// calls the method at each tick, and quietAfter after the last connection has closed.
+// loop.timer calls the method watch at each tick, and once more quietAfter after the last connection has closed. While
+// there are connections, watch posts a tick to the loop, which then checks the time. An idle server has no ticks.
 func (l *loop) watch() {
 	select {
 	case <-l.ended:
@@ -161,13 +162,13 @@ func (l *loop) ticked() {
 	l.clock(time.Now())
 	switch late := l.now() - before - tickLength; {
 	case late > tickLength:
-		// An inline handler has blocked the loop. Timestamps that were taken since the last tick contain the time of
-		// that tick and are too old.
+		// An inline handler has blocked the loop. The timestamps that were set since the last tick have the time of
+		// that tick, which is too early.
 		l.conns.Restamp(before, l.now())
 		l.app.ExcludeBlockedTime(l.now() - before)
 	case late > tickLength/8:
-		// Timestamps that were taken since the last tick contain the time of that tick. Deadlines allow for an error of
-		// only one tick, so the timestamps are too old.
+		// The timestamps that were set since the last tick have the time of that tick. They may be too early by more
+		// than one tick, the error for which deadlines allow.
 		l.conns.Restamp(before, l.now()-tickLength)
 	}
 	l.sites.Tick()
@@ -180,6 +181,6 @@ func (l *loop) ticked() {
 	l.subscribers.Tick()
 	l.sockets.Expire()
 	l.conns.Tick()
-	// a handshake may now be old enough to be closed, which makes room for a waiting client
+	// a TLS handshake may now be old enough to be closed in favor of a waiting client
 	l.accepting.Resume()
 }

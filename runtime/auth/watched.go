@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// watched contains the parsed content of a file, which is read again after a change. The file stays open, so that the
-// event loop can detect a change at once: fstat(2) of an open file does not access the disk. watched is safe for
+// watched contains the parsed content of a file, and reads the file again after a change. The file stays open, so that
+// the event loop can detect a change at once: fstat(2) of an open file does not access the disk. watched is safe for
 // concurrent use.
 type watched[T any] struct {
 	path     string
@@ -30,7 +30,7 @@ type watched[T any] struct {
 }
 
 const (
-	// interval between checks whether the path now belongs to a different file
+	// interval at which the server checks for a different file at the path
 	lookEvery = time.Second
 	maxFile   = 16 << 20 // maximum size of a file, in bytes
 )
@@ -49,7 +49,8 @@ func (w *watched[T]) Fresh() bool {
 	return w.complaint != "" || w.unchanged()
 }
 
-// refresh reads the file if it has changed, or keeps the previous value after an error, which it returns only once.
+// refresh reads the file if it has changed. After an error, refresh keeps the previous value. refresh returns an error
+// only once.
 func (w *watched[T]) refresh() error {
 	asked := now()
 	w.reading.Lock()

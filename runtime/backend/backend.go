@@ -53,7 +53,7 @@ type Request struct {
 	gone    bool
 	overdue func(time.Duration)
 	closed  bool // the client has shut down its sending side
-	// called once when closed becomes true; nil before OnClose and after the call
+	// function of OnClose, to be called when closed becomes true; nil if there is none or after the call
 	onClose func()
 	stream  *stream // the body that is still arriving; nil if the body is complete
 }
@@ -201,7 +201,8 @@ func (w *Response) HandOn(body, fields []byte) {
 
 func (w *Response) Sends() Sends { return w.r.pool.Sends }
 
-// Then returns an exchange.Then. It calls the function do with value, which is the value of a response field.
+// Then returns an exchange.Then that calls the function do. The parameter value, which is passed to do, is the value of
+// a response field.
 func (w *Response) Then(do exchange.Continuation, field string, value []byte) exchange.Then {
 	return &continued{do, exchange.Request{Head: w.r.Head, Parsed: w.r.Parsed, Options: field}, value}
 }
@@ -287,7 +288,8 @@ func (w *Response) end() {
 		w.failed = true
 	}
 	if len(w.trailers) > 0 && !w.sent {
-		// Only a chunked response can have trailers, so do not set the length.
+		// Send the head before the end of the response. Otherwise the response would have a Content-Length, and only a
+		// chunked response can have trailers.
 		w.Flush()
 	}
 	p := &part{Part: exchange.Part{End: exchange.Complete}}

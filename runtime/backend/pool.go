@@ -216,7 +216,7 @@ func (p *Pool) Cancel(t exchange.Ticket, took time.Duration) {
 type stream struct {
 	waiting []byte
 	spare   []byte // buffer of the last piece that Next has returned, to be reused
-	due     int64  // number of bytes to return (OpCredit) after the data in waiting was read
+	due     int64  // number of bytes for an OpCredit, to be sent when the data in waiting has been read
 	last    bool
 	// the first OpCredit was sent, so the body was requested from the client (100 Continue)
 	asked   bool

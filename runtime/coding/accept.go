@@ -9,7 +9,7 @@ import (
 
 type Coding uint8
 
-// The codings are in ascending order of preference for equal weights.
+// If two codings have equal weights, the later of these constants is preferred.
 const (
 	Identity Coding = iota
 	Gzip
@@ -33,7 +33,7 @@ var Made = Set{Gzip: true, Zstd: true}
 type Accepted struct {
 	// 1 plus the weight in thousandths; 0 if the client does not name the coding
 	weights [Codings]int16
-	others  int16 // of "*"
+	others  int16 // like an element of weights, for "*"
 }
 
 func AcceptedBy(head []byte, fields []http1.Field) Accepted {
@@ -63,9 +63,9 @@ func (a *Accepted) Add(value []byte) {
 	}
 }
 
-// Choose returns the coding with the highest weight among the codings in the parameter has. If weights are equal,
-// Choose prefers brotli to zstd, and zstd to gzip. Choose returns Identity if no other coding is acceptable, even if
-// the client excludes Identity, as RFC 9110 §12.5.3 permits, because a 406 would not help the client.
+// Choose returns the coding with the highest weight in the set has. If weights are equal, Choose prefers brotli to
+// zstd, and zstd to gzip. Choose returns Identity if no other coding is acceptable, even if the client excludes
+// Identity, as RFC 9110 §12.5.3 permits, because a 406 would not help the client.
 func (a *Accepted) Choose(has *Set) Coding {
 	// Identity is acceptable without a weight, and is chosen only if no other coding is acceptable or Identity has a
 	// higher weight.

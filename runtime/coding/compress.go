@@ -24,9 +24,9 @@ const (
 	zstdWindow = 1 << 20
 )
 
-// Worth reports whether a body is likely to become smaller and is not too large. The parameter mediaType may contain
-// parameters of the type; size is in bytes. Worth is safe for concurrent use, and does not allocate memory if the type
-// is in lower case.
+// Worth reports whether a body should be compressed: it is likely to become smaller, and is not too large. The
+// parameter mediaType may contain parameters of the type; size is in bytes. Worth is safe for concurrent use, and does
+// not allocate memory if the type is in lower case.
 func Worth(mediaType string, size int64) bool {
 	return size >= Least && size <= Most && Compressible(mediaType)
 }

@@ -22,7 +22,7 @@ const (
 type stream struct {
 	f       *filter
 	encoder *coding.Stream // nil after free
-	// number of bytes that are missing until the announced Content-Length; negative if there is none
+	// number of bytes that are missing until the announced Content-Length; negative if no length was announced
 	left   int64
 	off    int // number of bytes of the first waiting part that were already compressed
 	unsent int // number of compressed bytes that wait for the client

@@ -71,8 +71,8 @@ func (p *poller) intact(event int) error {
 	return nil
 }
 
-// The method watches reports whether fd is still registered and refers to the same file, for which epoll rejects a
-// second registration.
+// The method watches reports whether fd is still registered and still refers to the same file. In this case, epoll
+// rejects a second registration.
 func (p *poller) watches(fd int) bool {
 	err := p.add(fd)
 	if err == nil { // fd or the epoll descriptor now refers to a different file

@@ -19,8 +19,7 @@ type Queue[T any] struct {
 
 func NewQueue[T any](carry func([]T)) *Queue[T] { return &Queue[T]{carry: carry} }
 
-// Add adds items to the queue. Add does not block, and returns false after Close, because the function carry does not
-// receive the items.
+// Add adds items to the queue and does not block. After Close, Add drops the items and returns false.
 func (q *Queue[T]) Add(items ...T) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()

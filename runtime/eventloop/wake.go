@@ -35,7 +35,7 @@ func (w *wake) open(p *poller) (err error) {
 	return nil
 }
 
-// close closes the eventfd, but not the word, which threads that end later may still set.
+// close closes the eventfd. The word remains valid, because threads that end later may still set it.
 func (w *wake) close() { unix.Close(w.waker.Event) }
 
 func (w *wake) ring() { writeEvent(w.waker.Event) }
@@ -117,8 +117,8 @@ func (w *Waker) Wake() {
 	writeEvent(w.Event)
 }
 
-// openEvent returns an eventfd. The eventfd is never read, because its registration is edge-triggered, so that each
-// write causes an event.
+// openEvent returns an eventfd. The eventfd is never read: its registration is edge-triggered, so each write causes an
+// event anyway.
 func openEvent() (int, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	return fd, os.NewSyscallError("eventfd", err)

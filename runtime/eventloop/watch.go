@@ -29,8 +29,8 @@ type Watch struct {
 	waits   bool
 }
 
-// Add makes the loop watch a non-blocking descriptor with w, which must be unused, and report input or room that
-// already exists.
+// Add makes the loop watch a non-blocking descriptor. The watch w must be unused. Input or room that already exists is
+// reported, too.
 func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 	if err := l.poller.add(fd); err != nil {
 		return err
@@ -51,7 +51,7 @@ func (l *Loop) AddNew(w *Watch, fd int, h Handler) error {
 	return nil
 }
 
-// AddVirtual begins a watch without a descriptor, with an unused w, so that the loop calls h only after Again.
+// AddVirtual begins the watch w, which must be unused, without a descriptor. The loop calls h only after Again.
 func (l *Loop) AddVirtual(w *Watch, h Handler) {
 	*w = Watch{loop: l, handler: h, fd: -1, queued: w.queued}
 }
@@ -87,7 +87,7 @@ func (w *Watch) register() {
 	}
 }
 
-// WantRoom sets whether Writable is reported, including room that already exists.
+// WantRoom sets whether the loop reports Writable. Room that already exists is reported, too.
 func (w *Watch) WantRoom(want bool) error {
 	if w.loop == nil || w.room == want {
 		return nil
@@ -109,7 +109,7 @@ func (w *Watch) Again() {
 	w.loop.again = append(w.loop.again, w)
 }
 
-// Remove ends the watch, before the descriptor is closed.
+// Remove ends the watch, and must be called before the descriptor is closed.
 func (w *Watch) Remove() {
 	l := w.loop
 	if l == nil {

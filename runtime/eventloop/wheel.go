@@ -13,7 +13,7 @@ type Wheel[T any] struct {
 	tick  int64 // the last tick whose slot was emptied
 }
 
-// Entry is a field of an object, with which a wheel can store the object. The zero value is in no wheel.
+// An Entry is a field of an object. With its Entry, the object can be stored in a wheel. The zero value is in no wheel.
 type Entry[T any] struct {
 	thing *T
 	next  *Entry[T]

@@ -12,8 +12,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// An AccessLog formats entries and appends the lines to a File, which several access logs may share, and which the
-// caller must close. It is safe for concurrent use.
+// An AccessLog formats entries and appends the lines to a File. Several access logs may share a File. The caller must
+// close the File. An AccessLog is safe for concurrent use.
 type AccessLog struct {
 	File   *File
 	Format *Format
@@ -194,7 +194,7 @@ type Entry struct {
 	Trace *Trace `json:",omitempty"` // nil unless spans are recorded
 }
 
-// A Trace has the facts of a request that only spans need.
+// A Trace contains the data of a request that only trace spans need.
 type Trace struct {
 	ID    http1.Identity
 	Route string // name of the mount; empty if no mount has accepted the request

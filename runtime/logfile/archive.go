@@ -53,7 +53,7 @@ type archive struct {
 
 func (a *archive) able() bool { return time.Now().After(a.wait) }
 
-// rename renames the log file, whose lock the caller must hold, to the name of a rotated file.
+// rename gives the log file the name of a rotated file. The caller must hold the lock of the log file.
 func (a *archive) rename() error {
 	dir, err := a.o.folder()
 	if err == nil {
@@ -213,8 +213,8 @@ func removeOld(dir *os.Root, name string, keep int) error {
 	}
 }
 
-// compress reads the file in the parameter in, writes the compressed data to a new file, and syncs the new file,
-// because the caller then removes the original.
+// compress compresses the open file in to a new file, and syncs the new file, because the caller then removes the
+// original.
 func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) error {
 	// The file may exist if an earlier compression was interrupted; Remove does not follow a symbolic link.
 	_ = dir.Remove(name)
