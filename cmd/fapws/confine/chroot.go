@@ -36,9 +36,9 @@ func EnterChroot(root string) error {
 	return nil
 }
 
-// nothingLeadsOut returns an error in two cases: this process has an open directory outside of root, through which an
-// attacker could leave root; or this process writes to a file outside of root, such as a log, which it could not reopen
-// later.
+// nothingLeadsOut returns an error if this process has an open directory outside of root, because an attacker could
+// leave root through the directory. nothingLeadsOut also returns an error if a file outside of root, such as a log, is
+// open for writing, because this process could not reopen the file after the chroot.
 func nothingLeadsOut(root string) error {
 	const folder = "/proc/self/fd"
 	open, err := os.ReadDir(folder)

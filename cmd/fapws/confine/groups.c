@@ -22,9 +22,9 @@ static unsigned long long number_in(const char *path) {
   return strtoull(text, NULL, 10);
 }
 
-/* Returns the lowest limit of a control group and of all groups above it. The parameter file is the name of the files
- * that contain these limits, and group is the path of the control group below the directory top in root. lowest_in
- * shortens the text in group. */
+/* Returns the lowest limit of a control group and of all groups above it. The control group is the directory
+ * ROOT/TOP/GROUP. In this directory and in each directory above it, the limit is in a file with the name in the
+ * parameter file. lowest_in shortens the text in group. */
 static unsigned long long lowest_in(const char *root, const char *top, char *group, const char *file) {
   unsigned long long lowest = ULLONG_MAX;
   for (char *end = group + strlen(group);; *end = 0) {

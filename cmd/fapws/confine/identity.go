@@ -18,7 +18,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// nobody is the ID of the group that by convention owns no files, for a user without an entry in the user database.
+// nobody is the group ID of a user without an entry in the user database. By convention, this group owns no files.
 const nobody = "65534"
 
 // Identity contains the numeric uid and group IDs of a user, and the values for the environment variables that programs
@@ -122,7 +122,7 @@ func (id *Identity) username() string {
 // has the identity.
 func (id *Identity) Credential() *syscall.Credential {
 	if os.Geteuid() != 0 {
-		// LookupIdentity has ensured that a process that is not root already has this identity.
+		// If this process is not root, LookupIdentity returned an error for every identity except the process's own.
 		return nil
 	}
 	c := &syscall.Credential{Uid: uint32(id.UID), Gid: uint32(id.GID)}
@@ -132,7 +132,7 @@ func (id *Identity) Credential() *syscall.Credential {
 	return c
 }
 
-// become changes the user and groups of all threads of this process, which must be root, to the identity.
+// become changes the user and groups of all threads of this process to the identity. The process must run as root.
 func (id *Identity) become() error {
 	// Set the groups before the user, because only root may change groups.
 	if err := syscall.Setgroups(id.Groups); err != nil {
@@ -205,8 +205,8 @@ func (id *Identity) SetEnviron() error {
 	return err
 }
 
-// Owner parses a text of the form "user", "user:group" or ":group" with names or numbers. The result for a missing part
-// is -1, which chown(2) leaves unchanged.
+// Owner parses a text of the form "user", "user:group" or ":group" with names or numbers. If the user or the
+// group is missing, the result is -1, which makes chown(2) keep the owner or the group of a file.
 func Owner(text string) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	username, group, _ := strings.Cut(text, ":")
@@ -225,8 +225,8 @@ func Owner(text string) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// userEntry looks up a user by name or uid, or returns a user without a name for a uid without an entry in the user
-// database.
+// userEntry looks up a user by name or uid. If the user database has no entry for a uid, userEntry returns a user
+// without a name.
 func userEntry(text string) (*user.User, error) {
 	entry, err := user.Lookup(text)
 	if err == nil {
@@ -258,7 +258,8 @@ func groupNumber(text string) (int, error) {
 	return -1, fmt.Errorf("cannot look up group %q: %w", text, err)
 }
 
-// number parses a numeric uid or group ID. The largest number is invalid, because the kernel uses it for "no change".
+// number parses a numeric uid or group ID. The number 2^32-1 is invalid, because to the
+// kernel it means "no change".
 func number(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n == 1<<32-1 {
@@ -287,8 +288,8 @@ var containerFiles = []string{".dockerenv", "run/.containerenv", "run/systemd/co
 // names are visible only with version 1 of control groups.
 var containerGroups = []string{"/docker", "/kubepods", "/lxc", "/libpod", "/containerd"}
 
-// initialNamespaces maps each kind of namespace to the link in /proc/self/ns of a process in the initial namespace. The
-// numbers are constants in the kernel (include/linux/proc_ns.h).
+// initialNamespaces maps each kind of namespace to the target that its link in /proc/self/ns has for a process outside
+// all containers. The numbers are constants in the kernel (include/linux/proc_ns.h).
 var initialNamespaces = map[string]string{"pid": "pid:[4026531836]", "user": "user:[4026531837]",
 	"uts": "uts:[4026531838]", "ipc": "ipc:[4026531839]", "cgroup": "cgroup:[4026531835]"}
 
@@ -303,8 +304,8 @@ func inContainer(root string, getenv func(string) string) bool {
 			separate[name] = is != initial
 		}
 	}
-	// On a normal system, a service can have its own uts or ipc namespace. A root user in a separate user namespace is
-	// not root on the machine.
+	// A separate uts, ipc or cgroup namespace does not prove that this is a container, because a service of a normal
+	// system can have one, too.
 	unusual := !known || separate["uts"] || separate["ipc"] || separate["cgroup"]
 	environ, groups := "\x00"+string(readFile(root, "proc/1/environ")), string(readFile(root, "proc/1/cgroup"))
 	switch {

@@ -1,6 +1,6 @@
 /* Checks the limits of the process in a constructor, which runs before Go's runtime and Python. Existing mappings and
- * threads count toward a limit, so a check does not compare numbers: it allocates the amount that the start needs, and
- * releases it. If a limit is high enough, its check needs only one system call. */
+ * threads count toward a limit. Therefore a check does not compare numbers, but allocates the memory or starts the
+ * threads that the start needs, and releases them. If a limit is high enough, its check needs only one system call. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -103,7 +103,7 @@ static void check_threads(rlim_t stack) {
 }
 
 __attribute__((constructor(101))) static void check_limits(void) {
-/* a program other than fapws may have loaded the library (package process) */
+/* If a program other than fapws has loaded the library (package process), do not check the program's limits. */
 #ifdef FAPWS_FORM_LIBRARY
   if (!getenv("_FAPWS_LIBRARY")) return;
 #endif

@@ -83,7 +83,7 @@ func UseLittleMemory(idle func()) {
 		set:  func(percent int) { debug.SetGCPercent(percent) },
 		idle: idle,
 		wait: func(d time.Duration, check func()) { time.AfterFunc(d, check) },
-		// so that the first collection does not count as too soon after a previous collection
+		// Before the first collection there was none, so the first collection must not count as too soon.
 		last: -slow,
 	}
 	p.set(littlePercent)
@@ -120,7 +120,8 @@ func MemoryKills(root fs.FS) int {
 }
 
 // MemoryExceeded describes the memory limit if the kernel has killed processes in the control group since an earlier
-// call of MemoryKills, whose result is the parameter before. Otherwise MemoryExceeded returns "".
+// call of MemoryKills. The parameter before is the result of that call. If the kernel has killed no process since then,
+// MemoryExceeded returns "".
 func MemoryExceeded(root fs.FS, before int) string {
 	if MemoryKills(root) <= before {
 		return ""
@@ -140,8 +141,8 @@ func numberAfter(text []byte, key string) int64 {
 
 // dropProgramPages removes the pages of program files from the resident memory of the process. Most of these pages were
 // needed only during the start (import machinery, initializers, tables). If a page is needed again, the kernel maps it
-// from the page cache. If small is true, later page faults map only small pieces of a file. dropProgramPages is safe
-// for concurrent use.
+// from the page cache. If small is true, each of these page faults maps only a small piece of the file.
+// dropProgramPages is safe for concurrent use.
 func dropProgramPages(small bool) error {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
@@ -183,7 +184,7 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint64)) {
 		none := string(bytes.TrimSpace(value)) == "0 kB"
 		switch string(key) {
 		case "Rss":
-			// Emulators (qemu-user) write 0 for all mappings, even for mappings with modified pages.
+			// Emulators (qemu-user) show an Rss of 0 for all mappings. Their mappings are therefore never dropped.
 			resident = !none
 		case "Anonymous": // a page that was written to (relocations) exists here only
 			if droppable && resident && none {
@@ -248,8 +249,9 @@ const (
 	// startPagesAfter is the time after the start at which pages that only the start needed are returned to the kernel.
 	startPagesAfter = time.Second
 
-	// Memory is returned to the kernel at most once in memoryEvery, unless it has grown by memoryGrowth bytes.
-	// Otherwise each of several clients that connect one after the other could cause a return.
+	// Memory is returned to the kernel at most once in memoryEvery, unless the resident memory has grown by
+	// memoryGrowth bytes. Without memoryEvery, memory would be returned after each of several clients that connect one
+	// after the other.
 	memoryEvery  = 4 * time.Second
 	memoryGrowth = 2 << 20
 )
@@ -259,8 +261,8 @@ type Trimmer struct {
 	// such function.
 	TrimHeap func()
 
-	// Small is set in a process that does little work: the mappings of the program are split (see divide). Small must
-	// be set before Started is called.
+	// Small is true in a process that does little work. The mappings of the program are then split (see divide), so
+	// that a page fault uses less memory. Small must be set before Started is called.
 	Small bool
 
 	mu    sync.Mutex
@@ -289,7 +291,7 @@ func (t *Trimmer) Started() {
 	t.soon(startPagesAfter)
 }
 
-// Quiet returns memory to the kernel soon, as runtime.Config.OnIdle.
+// Quiet returns memory to the kernel soon. Quiet can be used as runtime.Config.OnIdle.
 func (t *Trimmer) Quiet() { t.soon(0) }
 
 func (t *Trimmer) give() {
@@ -362,7 +364,7 @@ func afterCollection(f func()) {
 	// The object must contain a pointer: small objects without pointers share memory, so their cleanup could be
 	// delayed.
 	runtime.AddCleanup(new(*int), func(struct{}) {
-		// Register for the next collection before calling f, because that collection may follow at once.
+		// Register for the next collection before calling f, because the next collection may begin during f.
 		afterCollection(f)
 		f()
 	}, struct{}{})

@@ -69,7 +69,7 @@ func keepChroot(inherited bool) error {
 // be called on the thread that called Assume.
 func PassChroot() error { return keepChroot(true) }
 
-// MayChroot reports whether the calling thread or its child processes have the right to call chroot(2).
+// MayChroot reports whether the calling thread may call chroot(2), or may pass this right to its child processes.
 func MayChroot() bool {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
@@ -182,10 +182,11 @@ func FindChroot(dir string) (string, error) {
 	return path, nil
 }
 
-// FurnishChroot creates files that a worker needs in root unless they exist: a symbolic link at the path of root that
-// leads to root itself, the directory tmp for large request bodies, and dev/null. The text of the error has one line.
+// FurnishChroot creates the files that a worker needs in root, unless they exist. These files are the directory tmp for
+// large request bodies, dev/null, and a symbolic link that leads to root itself. In the root /srv/www, for example, the
+// link is /srv/www/srv/www, so that the path /srv/www is also valid in a worker. The text of the error has one line.
 func FurnishChroot(root string) error {
-	tmp := filepath.Join(root, "tmp") // first: the link may lie in it
+	tmp := filepath.Join(root, "tmp") // before the link, which can be inside tmp
 	if err := os.Mkdir(tmp, 0o777); err == nil {
 		if err := os.Chmod(tmp, 0o777|fs.ModeSticky); err != nil {
 			return err
@@ -218,11 +219,12 @@ func FurnishChroot(root string) error {
 
 // divide splits a mapping into small parts by calling madvise(2) for every second part. Since Linux 6.18, a page fault
 // maps a whole folio of the page cache, up to 2 MiB, but not beyond the end of the mapping. Without the split, a
-// program whose file was written recently would therefore need far more memory. Kernels without such folios reject the
-// call of madvise.
+// program whose file was written recently would therefore need far more memory. Older kernels do not map whole folios,
+// and reject the call of madvise.
 func divide(start, end uintptr) {
 	if end-start <= divided {
-		// Do not divide a part again that was divided earlier, because the kernel would merge it with the next part.
+		// This mapping is a part of an earlier split. If madvise were called for it, the kernel could merge it with the
+		// part after it.
 		return
 	}
 	for at := start; at < end; at += 2 * divided {

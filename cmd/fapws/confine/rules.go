@@ -26,8 +26,9 @@ type Rules struct {
 
 func (r *Rules) executes() bool { return r.Programs || len(r.Exec) > 0 }
 
-// SandboxVariable is the environment variable with the path of the temporary directory, for processes that will enter
-// the sandbox, and for a supervisor that replaces this supervisor.
+// SandboxVariable is the environment variable that contains the path of the sandbox's temporary directory. The
+// supervisor sets the variable for the processes that will enter the sandbox, and for the supervisor that replaces it
+// in an upgrade.
 const SandboxVariable = "_FAPWS_SANDBOX_TMP"
 
 // libraries lists directories that contain shared libraries, Python's standard library, and data such as time zones and
@@ -37,9 +38,8 @@ var libraries = []string{
 	"/usr/share", "/usr/local/share",
 }
 
-// readable lists the paths that Python and the C library may open at any time. The list contains /proc, which shows
-// little about processes outside the sandbox, because Landlock treats these processes like processes owned by another
-// user.
+// readable lists the paths that Python and the C library may open at any time. The list contains /proc. Landlock
+// hides most of /proc/PID for processes outside the sandbox, as if another user owned these processes.
 var readable = []string{
 	"/proc",
 	"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",
@@ -47,7 +47,7 @@ var readable = []string{
 	"/etc/passwd", "/etc/group", "/etc/hostname",
 	"/etc/hosts", "/etc/host.conf", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services",
 	"/etc/protocols",
-	"/run/systemd/resolve", "/run/NetworkManager/resolv.conf", "/run/resolvconf", // where /etc/resolv.conf leads to
+	"/run/systemd/resolve", "/run/NetworkManager/resolv.conf", "/run/resolvconf", // targets of /etc/resolv.conf
 	"/etc/ssl/openssl.cnf", "/etc/ssl/certs", "/etc/ca-certificates", "/etc/pki/tls", "/etc/pki/ca-trust",
 }
 

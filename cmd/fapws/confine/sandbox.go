@@ -63,8 +63,8 @@ func missing(abi int, filters bool) string {
 }
 
 // fileCapabilities is the set of capabilities that root keeps: access to files owned by other users, within the limits
-// of Landlock, and low ports. Root drops all other capabilities and then cannot inspect other processes. Since Linux
-// 6.16, even CAP_PERFMON alone would be sufficient to inspect them.
+// of Landlock, and low ports. Root drops all other capabilities, so that it cannot inspect other processes. CAP_PERFMON
+// must be dropped, too: since Linux 6.16, it is sufficient to inspect processes.
 const fileCapabilities = 1<<unix.CAP_CHOWN | 1<<unix.CAP_DAC_OVERRIDE | 1<<unix.CAP_DAC_READ_SEARCH |
 	1<<unix.CAP_FOWNER | 1<<unix.CAP_FSETID |
 	1<<unix.CAP_NET_BIND_SERVICE
@@ -124,7 +124,7 @@ const (
 	everything = 1<<16 - 1
 )
 
-// restrict applies the Landlock rules that this version of the kernel supports to all threads.
+// restrict applies Landlock rules to all threads. It omits the rules that this version of the kernel does not support.
 func restrict(r *Rules) error {
 	abi := landlockABI()
 	if abi < abiFiles {

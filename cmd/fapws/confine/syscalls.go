@@ -51,7 +51,7 @@ func filterOf(r *Rules) *filter {
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: architecture, SkipTrue: 1},
 		deny(unix.EPERM),
 		bpf.LoadAbsolute{Off: offNumber, Size: 4},
-		bpf.JumpIf{Cond: bpf.JumpLessThan, Val: 0x40000000, SkipTrue: 1}, // x32
+		bpf.JumpIf{Cond: bpf.JumpLessThan, Val: 0x40000000, SkipTrue: 1}, // allow no x32 calls
 		deny(unix.ENOSYS),
 	}}
 	for _, number := range slices.Concat(administration, shared, more) {
@@ -78,7 +78,7 @@ func filterOf(r *Rules) *filter {
 }
 
 // ofProcesses lists system calls that change the limits or the priority of a process. The field own is the number of
-// leading arguments that are 0 if the process changes itself.
+// arguments, from the first, that must be 0. With 0 in these arguments, the process changes only itself.
 var ofProcesses = []struct {
 	number uintptr
 	own    uint32
@@ -162,7 +162,8 @@ func hasFilters() bool {
 	return architecture != 0 && errno == 0
 }
 
-// In struct seccomp_data (seccomp(2)), the first byte of a number is its lowest byte.
+// The constants are offsets in struct seccomp_data (seccomp(2)). The offset of an argument is also the offset of its
+// lower 32 bits, because the supported processors are little-endian.
 const (
 	offNumber = 0
 	offArch   = 4

@@ -2,6 +2,6 @@
 
 package confine
 
-// olderModeCalls and olderOpenCalls are empty on these architectures, because these architectures have only the system
+// olderModeCalls and olderOpenCalls are empty in this file, because the architectures of this file have only the system
 // calls in modeCalls and openCalls.
 var olderModeCalls, olderOpenCalls []modeCall
