@@ -126,8 +126,8 @@ const (
 )
 
 // ConnectBroker connects to a broker. If epoch is not empty, the Broker continues with the epoch and the last event
-// number of an earlier Broker, and ConnectBroker succeeds even if the broker is unreachable. The error is written for
-// the user.
+// number of an earlier Broker, and ConnectBroker succeeds even if the broker is unreachable. The text of the error
+// is a message for the user of the server.
 func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile.Level, string)) (*Broker, error) {
 	quiet()
 	o := *a.options
@@ -165,8 +165,8 @@ type silence struct{}
 
 func (silence) Printf(context.Context, string, ...any) {}
 
-// begin reads the epoch that all servers share, or sets it. begin also checks the permission to add events, and reads
-// the number of the last published event.
+// begin reads the epoch from the broker. All servers that use the broker share this epoch; the first server sets it.
+// begin also checks the permission to add events, and reads the number of the last published event.
 func (c *Broker) begin(ctx context.Context) error {
 	own := strconv.FormatInt(time.Now().UnixMilli(), 36)
 	if err := c.redis.HSetNX(ctx, c.keys[1], "epoch", own).Err(); err != nil {
@@ -176,7 +176,7 @@ func (c *Broker) begin(ctx context.Context) error {
 	if c.epoch, err = c.redis.HGet(ctx, c.keys[1], "epoch").Result(); err != nil {
 		return err
 	}
-	if !isEpoch(c.epoch) { // Every event id that clients receive contains the epoch.
+	if !isEpoch(c.epoch) { // Clients receive the epoch as a part of event ids, so it must be valid.
 		return fmt.Errorf("the epoch in %s is not one of fapws: %.40q; delete the key, or choose another ?prefix=",
 			c.keys[1], c.epoch)
 	}
@@ -190,7 +190,7 @@ func (c *Broker) begin(ctx context.Context) error {
 
 func (c *Broker) String() string { return c.shown }
 
-// Epoch returns the epoch, within which event numbers are comparable.
+// Epoch returns the epoch. The event numbers of different epochs are not comparable.
 func (c *Broker) Epoch() string { return c.epoch }
 
 // isEpoch reports whether the parameter text has the form of an epoch: a lower-case number in base 36.
@@ -263,7 +263,7 @@ func (c *Broker) answered(in direction) {
 	if c.away.IsZero() || c.failing[1-in] {
 		return
 	}
-	// If the current write began before the outage, c.waited may not count its events, but c.events does.
+	// c.waited may lack the events of a write that began before the outage. c.events includes these events.
 	waited := max(c.waited, c.events)
 	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown,
 		time.Since(c.away).Round(100*time.Millisecond), Count(waited, "event"))

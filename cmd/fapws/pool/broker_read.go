@@ -85,7 +85,7 @@ func (c *Broker) take(entry redis.XMessage) {
 		c.log(logfile.Warning, fmt.Sprintf("channels: events %d to %d may be missing: %s has lost its data, or "+
 			"dropped old entries while this server was away", seq+1, b.Seq-1, c.shown))
 	}
-	if last := numberOf(entry.ID); last > maxSeq { // the method place deletes the stream next
+	if last := numberOf(entry.ID); last > maxSeq { // place then deletes the stream, before the next read
 		c.unsure = true
 	} else {
 		c.seq.Store(last)
@@ -138,8 +138,8 @@ func (c *Broker) History() ([]Batch, error) {
 }
 
 // placeScript returns the number of the last entry. ARGV[1] is the largest number that this server has read. If the
-// number of the last entry is smaller than ARGV[1], the broker has lost entries. The script then makes all new entries
-// get numbers above ARGV[1], even entries from servers that have read less.
+// number of the last entry is smaller than ARGV[1], the broker has lost entries. In this case, the script adds and
+// deletes an entry with a number above ARGV[1]. As a result, later entries from all servers get higher numbers.
 var placeScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(fmt.Sprintf(lastOfStream+`
 local number, lost = last()

@@ -32,9 +32,9 @@ const (
 )
 
 // lastOfStream is the common beginning of addScript and placeScript. KEYS[1] is the stream, and ARGV[1] is the largest
-// number that the server has read. The Lua function last() returns the number of the last entry and false. If the
-// broker has lost that entry, or if an id exceeds maxSeq and the stream starts again, last() returns a new, larger
-// number and true.
+// number that the server has read. The Lua function last() usually returns the number of the last entry and false. If
+// the broker has lost entries that the server has read, or if an id exceeds maxSeq and the stream starts again, last()
+// returns a number above ARGV[1] and true.
 const lastOfStream = `
 local function last()
   local info, known, number = redis.pcall('XINFO', 'STREAM', KEYS[1]), tonumber(ARGV[1]), 0
@@ -57,9 +57,9 @@ local function id(number)
 end
 `
 
-// addScript appends a batch to the stream unless the stream contains it. addScript rejects the batch if an earlier
-// batch of the same request has failed; otherwise the larger count of the later batch would mark the earlier batch as
-// added. If the broker is out of memory, addScript removes old events.
+// addScript appends a batch to the stream unless the stream contains it. A batch counts as added if
+// the stored count of the server is at least the count of the batch. addScript therefore rejects the batch if an
+// earlier batch of the same request has failed. If the broker is out of memory, addScript removes old events.
 //
 // The keys are the stream, the state and the server's count. The arguments are, in this order: the largest number that
 // the server has read, the count of the batch, the epoch, the number of events, the events, the server, the kind, the

@@ -134,8 +134,8 @@ func (c *Channel) write(until time.Time, texts [][]byte, rights []byte) error {
 	return nil
 }
 
-// isBare reports whether a datagram is only the kind of a message, without JSON. A Check has this form, because it is
-// sent every second: an idle process then keeps no memory pages of package json in use.
+// isBare reports whether a datagram is only the kind of a message, without JSON. A Check is sent
+// every second. Without JSON, a Check does not keep the memory pages of package json in use in an idle process.
 func isBare(datagram string) bool {
 	return datagram == string(Check) || datagram == string(Checked) || datagram == string(Unused)
 }
@@ -171,7 +171,7 @@ func BeforeReason() []byte {
 	return texts[0][:len(texts[0])-1]
 }
 
-// A buffer is large, so a worker allocates it only while a message can be read.
+// A buffer is large, so it is taken from this pool only to read a datagram, and is then put back.
 var buffers = sync.Pool{New: func() any {
 	return &buffer{in: make([]byte, maxDatagram), oob: make([]byte, unix.CmsgSpace(4*maxFiles))}
 }}
@@ -225,7 +225,7 @@ func (c *Channel) receive(fd int) (*Message, []*os.File, error) {
 	if err != nil {
 		err = fmt.Errorf("control channel: %w", err)
 	}
-	if m == nil { // only the last datagram of a message carries descriptors
+	if m == nil { // only a message's last datagram may carry descriptors
 		CloseFiles(files)
 		files = nil
 	}
@@ -252,7 +252,7 @@ func (c *Channel) join(datagram []byte) (*Message, error) {
 	return decode(text)
 }
 
-// decode parses a message, and shares no memory with the parameter datagram.
+// decode parses a message. The result shares no memory with the parameter datagram.
 func decode(datagram []byte) (*Message, error) {
 	if isBare(string(datagram)) {
 		return &Message{Kind: Kind(datagram)}, nil

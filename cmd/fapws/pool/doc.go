@@ -18,8 +18,8 @@
 //     worker of the server, or replaces a worker that died. Until it has loaded, it answers only the requests that need
 //     no application.
 //   - A worker loads the application and sends its settings, including the settings from the script ("configured"). The
-//     worker then enters its sandbox, sends itself the request of --reload-check, and reports "loaded". The message
-//     "listen" carries the sockets to the worker.
+//     worker then enters its sandbox, requests the path of --reload-check from itself, and reports "loaded". The
+//     message "listen" carries the sockets to the worker.
 //   - "retire" makes the old workers stop accepting connections. Idle connections without TLS move from the old to the
 //     new workers; idle TLS connections are closed. A busy connection is closed after the response to its next request,
 //     or after five idle seconds.

@@ -19,7 +19,7 @@ type generation struct {
 	// number of workers that have left the generation (see leave)
 	left   int
 	opened bool
-	// the generation serves, but some workers of the old generation may still accept
+	// this generation serves, but some workers of the old generation may still accept connections
 	serves bool
 }
 
@@ -127,7 +127,8 @@ func (g *generation) startNext() {
 }
 
 // The method early returns the sockets on which the next worker may accept connections while it loads. The result is
-// nil unless the next worker is the very first worker, and the server ends if this worker fails to load.
+// nil unless the next worker is the very first worker of the server. The result is also nil with Options.Stay, because
+// the server then keeps running if this worker fails to load.
 func (g *generation) early() []Address {
 	p := g.p
 	if p.o.Stay || !p.first() || len(g.workers) > 0 {
@@ -139,9 +140,9 @@ func (g *generation) early() []Address {
 	return p.o.Early()
 }
 
-// leave removes w from the loading generation because w has died or must be replaced. leave is only called if w already
-// serves. The application of w has loaded, so the generation does not fail. The generation continues without w, and
-// another worker of the generation gets the sockets.
+// leave removes w from the generation because w has died or must be replaced. Other workers of the generation are still
+// loading, but w has loaded and already serves (see servesEarly). The generation therefore does not fail. It continues
+// without w, and another worker of the generation gets the sockets.
 func (g *generation) leave(w *worker) {
 	p := g.p
 	w.batch = nil
@@ -178,7 +179,8 @@ func (p *Pool) progress() {
 }
 
 // The method prepared adopts the settings of w, the first loaded worker of a generation, and opens the sockets unless
-// they are open. The result is false if the settings do not fit or the sockets cannot be opened.
+// they are open. The result is false if the settings do not fit the open sockets (Options.Fits), or if the sockets
+// cannot be opened.
 func (g *generation) prepared(w *worker) bool {
 	p := g.p
 	if p.settled.Protocol == 0 {
@@ -205,7 +207,8 @@ func (p *Pool) open(w *worker) (ok bool) {
 	return err == nil
 }
 
-// The new workers receive the sockets before the old workers stop accepting connections.
+// adopt replaces the old workers by the workers of g. The new workers receive the sockets before the old workers stop
+// accepting connections.
 func (g *generation) adopt() {
 	p := g.p
 	p.pace.reset()
@@ -233,8 +236,8 @@ func (g *generation) adopt() {
 	p.closed()
 }
 
-// closedWithin limits how long a reload waits for the Closed messages of the old workers. A worker that was stopped by
-// a signal sends no message.
+// closedWithin limits how long a reload waits for the Closed messages of the old workers. A worker that a
+// signal has suspended sends no message.
 const closedWithin = time.Second
 
 func (p *Pool) closed() {
@@ -390,7 +393,7 @@ func (p *Pool) maybeHandOver() {
 	}
 	waits := p.o.Broker != nil && !p.o.Broker.Idle() // events must not be lost while the broker is unreachable
 	for _, w := range p.workers {
-		// If a process was reaped already, the next program could not wait for it.
+		// Wait until a dead worker is removed from p.workers: the next program could not wait for a reaped process.
 		if !w.idle || w.reaped {
 			return // maybeHandOver is called again when the worker's channel is interrupted
 		}

@@ -27,8 +27,8 @@ const (
 // (runtime.Server.Intact), all of its threads sleep while it reads none of its messages, or a signal has stopped it.
 // Ctrl-Z in a terminal stops the workers and the supervisor together; the supervisor then counts no checks.
 //
-// It is not enough that every check finds unread messages, because each check may find new messages while the worker
-// keeps reading. A worker is killed only if it has read none of its messages between two checks.
+// Unread messages at every check do not prove that a worker is broken, because they may be new messages each time. A
+// worker is killed only if it has read none of its messages between two checks.
 //
 // A check is urgent if so many bytes are queued for a worker that publishers are soon delayed, or if an upgrade waits
 // for the worker. Between two urgent checks, the worker must read at least leastIntake bytes, even if it is stopped or
@@ -58,8 +58,8 @@ func (w *worker) check() {
 
 func (w *worker) answers() bool { return w.state == Serving || w.servesEarly() }
 
-// look examines w for one check and returns the reason why w seems broken. The result most is the number of consecutive
-// checks with the same result after which w is killed. most is 0 if w seems healthy: w reads messages, or may be
+// look examines w for one check and returns the reason why w seems broken. The result most is a number of checks: w is
+// killed after so many consecutive checks with this most. most is 0 if w seems healthy: w reads messages, or may be
 // computing, waiting for the processor, or stopped by a debugger.
 func (w *worker) look() (most int, why string) {
 	queued, enough := w.out.bytes.Load(), 1
@@ -80,8 +80,8 @@ func (w *worker) look() (most int, why string) {
 	return 0, ""
 }
 
-// The method checked handles a worker's reply to a Check: the reason why the worker cannot serve requests, or "" if it
-// can.
+// The method checked handles a worker's reply to a Check. The parameter why is the reason why the worker cannot serve
+// requests, or "" if the worker can serve requests.
 func (w *worker) checked(why string) {
 	w.health.asked, w.health.most = false, 0
 	if why != "" && w.answers() {
@@ -97,8 +97,8 @@ func (w *worker) hasRead(enough int) bool {
 	// underestimates the bytes that the worker has read, and the next call overestimates them by as much.
 	sent := int(w.out.sent.Load())
 	unread := w.channel.unread()
-	// The variable was is the number of unread bytes if the worker has read nothing since the last call. Even then,
-	// unread can be larger than was, because the kernel also counts its overhead for each message.
+	// Compute how many bytes would be unread if the worker had read nothing since the last call. The kernel's number in
+	// unread can be even larger, because the kernel also counts its overhead for each message.
 	was := h.unread + sent - h.sent
 	h.sent, h.unread = sent, unread
 	return unread == 0 || unread+enough <= was

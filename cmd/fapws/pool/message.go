@@ -24,13 +24,13 @@ const (
 	// Reopen: reopen the log files; an attached file becomes standard error.
 	Reopen Kind = "reopen"
 	Check  Kind = "check"
-	// Ask: a request whose name is in Text, and whose Answer has the same ID.
+	// Ask: a request. Text is the name of the request. The Answer to the request has the same ID as the Ask.
 	Ask Kind = "ask"
 	// Answer: Raw is the reply to the message Ask or Certificates with the same ID. If the request failed, Text is the
 	// reason.
 	Answer Kind = "answer"
-	// Notice: code has failed to load, so browsers receive the page in Raw instead of all other pages, and other
-	// clients the Text instead of responses of the application.
+	// Notice: code has failed to load. Browsers then receive the page in Raw in place of all other pages. Other clients
+	// receive the Text in place of the application's responses.
 	Notice Kind = "notice"
 	// Purge: remove the cached responses that match Text; the supervisor forwards the message to all other workers.
 	Purge Kind = "purge"
@@ -38,11 +38,11 @@ const (
 	// the copy for the publisher, ID is the ID of the Publish message. If N is 0 and Text is the constant Dropped, the
 	// events of that Publish message were dropped.
 	Events Kind = "events"
-	// Give: send the data that Text names (the constant History) to another worker through the attached channel.
+	// Give: send the history of events to another worker through the attached channel. Text is the constant History.
 	Give Kind = "give"
 	// Take: receive the data that Text names (the constant History or Subscribers) from another worker through the
-	// attached channel. If no channel is attached, no other worker has the data. A history ends at the latest with the
-	// event number Seq.
+	// attached channel. If no channel is attached, no other worker has the data. A history contains no event
+	// with a number above Seq.
 	Take Kind = "take"
 	// Piece: a message from one worker to another after Give or Take. Raw contains either all past events, or one
 	// subscriber, whose descriptor is attached. If Text is the constant WebSocket or Idle, Raw contains a WebSocket or
@@ -54,7 +54,7 @@ const (
 
 const (
 	History     = "history"
-	Subscribers = "subscribers" // connections; the worker that gives them receives Retire
+	Subscribers = "subscribers" // the worker that sends its subscribers gets Retire, not Give
 )
 
 const Dropped = "dropped"
@@ -73,9 +73,9 @@ const (
 	Confined Kind = "confined"
 	// Started: handlers run from now on, so an end of the worker is no longer a failure to load.
 	Started Kind = "started"
-	// Loaded: the worker can serve. N is 1 if subscribers must wake the application (Settled.Watches). Raw is a Settled
-	// in which only the field Protocol is set. A worker with the role Asleep sends Loaded a second time when its
-	// application has loaded.
+	// Loaded: the worker can serve. N is 1 if a new subscriber must wake an application that is asleep. Raw is
+	// a Settled in which only the field Protocol is set. A worker with the role Asleep sends Loaded a second time when
+	// its application has loaded.
 	Loaded Kind = "loaded"
 	// Failing: the process is about to end because of an error. Text is the reason in one line. If the process crashes,
 	// the reason is in Raw (see BeforeReason).
@@ -100,7 +100,7 @@ const (
 	// Certificates, from a worker: Raw lists the certificates that the worker requests (see Options.Certificates). A
 	// worker sends Certificates at most once, before Confined and Loaded.
 
-	// LastWords: the worker is about to end; Raw is state that the supervisor keeps.
+	// LastWords: the worker is about to end. Raw contains its counters, which the supervisor keeps.
 	LastWords Kind = "last words"
 )
 
@@ -131,7 +131,7 @@ type Settled struct {
 	Open     bool // clients need no password (plan.Plan.IsOpen)
 	// the settings from the script, encoded by the worker; used by workers with the role Asleep
 	Script  string
-	Watches bool // subscribers wake the application; always false before Loaded
+	Watches bool // whether a new subscriber wakes the application; always false before Loaded
 }
 
 // Protocol is the version of the message format and of the Handover, and must be the same in a program and its
@@ -149,7 +149,7 @@ type Questions struct {
 	last atomic.Uint64
 	// map from the ID of a request to the channel, of type chan *Message, that receives the reply
 	open sync.Map
-	// closed when the other process has ended; nil if this process then ends as well
+	// closed when the other process has ended; nil if the end of the other process also ends this process
 	ended chan struct{}
 }
 
@@ -166,7 +166,7 @@ func (q *Questions) Ask(ctx context.Context, m Message, send func(*Message)) (an
 	case <-ctx.Done():
 	case <-q.ended:
 		select {
-		case answer = <-answered: // the reply was the last message of that process
+		case answer = <-answered: // the process replied before it ended
 		default:
 		}
 	}

@@ -72,8 +72,8 @@ func New(o Options) *Pool {
 // delivers the signals to this process.
 func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	if p.o.Broker != nil {
-		// Close the broker after the channel over, so this call is deferred first. Otherwise the last deliveries would
-		// wait for this goroutine forever.
+		// Defer this call before close(p.over), so that it runs after close(p.over). In the opposite order, the last
+		// deliveries of the broker would wait for this goroutine forever.
 		defer p.o.Broker.Close(closingBroker)
 	}
 	defer close(p.over)
@@ -324,8 +324,8 @@ func (p *Pool) loaded(w *worker, m *Message) {
 	}
 }
 
-// speaks returns an error if the Protocol of a Settled differs from the constant Protocol, because the types of other
-// fields may differ, too.
+// speaks returns an error if the field Protocol of a Settled in JSON differs from the constant Protocol. In this case,
+// the other fields cannot be parsed, because their types may differ, too.
 func speaks(text []byte) error {
 	var version struct{ Protocol int }
 	if json.Unmarshal(text, &version) == nil && version.Protocol != Protocol {
@@ -456,8 +456,8 @@ type Options struct {
 	Early func() []Address
 
 	// The function Open opens the listening sockets when the first worker has loaded. If that worker serves the failure
-	// page, Open is called a second time, with the settings of the first worker that has loaded an application. The
-	// second call either returns the same sockets or closes them; an error ends the supervisor (see Run).
+	// page, Open is called a second time, with the settings of the first worker that has loaded an application. If
+	// the second call does not return the same sockets, it closes the old sockets. An error ends the supervisor.
 	Open func(*Settled) ([]Address, error)
 
 	// The function Fits returns the reason why a generation with these settings cannot use the open sockets, or "" if
@@ -468,8 +468,8 @@ type Options struct {
 	Up func(addresses []Address, resumed bool)
 
 	// FailureNotice returns a Notice to clients after new code has failed to load. The parameter how is the reason, and
-	// the parameter said is the end of the worker's standard error. With Stay, the Notice is also served after a failed
-	// first start. FailureNotice may be nil, and is called on the goroutine of Run.
+	// the parameter said contains the last bytes of the worker's standard error. With Stay, a failed first start also
+	// leads to a Notice. FailureNotice may be nil, and is called on the goroutine of Run.
 	FailureNotice func(how string, said []byte) *Message
 
 	Attributes func() *syscall.SysProcAttr
@@ -500,8 +500,8 @@ type Options struct {
 	// The function Reopen reopens the supervisor's log files, and is called before the workers reopen their log files.
 	Reopen func()
 
-	// PassStderr is true if workers cannot open the file of the supervisor's standard error, whose descriptor is then
-	// attached to the message Reopen.
+	// PassStderr is true if workers cannot open the file of the supervisor's standard error. The descriptor of this
+	// file is then attached to the message Reopen.
 	PassStderr bool
 
 	Log func(logfile.Level, string)

@@ -80,8 +80,8 @@ func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 }
 
 // throttle delays a publisher while any worker or the broker cannot keep up. The parameter broker may be nil. throttle
-// returns when it has waited so long that a worker that does not read has been killed. throttle must not be called on
-// the goroutine of Run.
+// waits a few seconds at most. In this time, a worker that does not read is killed. throttle must not be called on the
+// goroutine of Run.
 func (r *relay) throttle(broker *Broker) {
 	for end := time.Now().Add((silentChecks + 1) * checkEvery); (r.congested.Load() > 0 ||
 		broker != nil && broker.Congested()) && time.Now().Before(end); {
@@ -262,7 +262,7 @@ func (r *relay) sendKept(w *worker) {
 	}
 }
 
-// purge sends a pattern to all workers except the worker in the parameter but. If but is nil, purge sends the pattern
+// purge sends a pattern to all workers except one, the first argument. If this argument is nil, purge sends the pattern
 // to all workers.
 func (r *relay) purge(but *worker, pattern string) {
 	for _, w := range r.p.workers {

@@ -31,14 +31,14 @@ var controlSignals = []syscall.Signal{
 
 // Catch starts to catch signals. Signals that were ignored when the server started stay ignored, for example in a
 // background job of a script. HUP is caught even under nohup, because HUP is a command to the server and does not mean
-// that a terminal was closed. Catch then calls the function arrived, which returns the signals that arrived during an
-// upgrade (process.SignalsArrived).
+// that a terminal was closed. At the end, Catch calls the function arrived, which returns the signals that arrived
+// during an upgrade (process.SignalsArrived).
 func Catch(h *Handover, arrived func() []syscall.Signal) *Signals {
 	s := &Signals{C: make(chan os.Signal, 16), ended: make(chan os.Signal, 1)}
 	signal.Notify(s.ended, syscall.SIGCHLD)
 	for _, sig := range controlSignals {
 		ignored := signal.Ignored(sig)
-		if h != nil { // during an upgrade, some signals are ignored between the two programs
+		if h != nil { // The previous program ignored some signals only for the upgrade.
 			ignored = slices.Contains(h.Ignored, sig)
 		}
 		if ignored && sig != syscall.SIGHUP {

@@ -97,7 +97,8 @@ func Inherited() (*Handover, error) {
 	return h, nil
 }
 
-// Left returns, once, the files that Options.BeforeExec of the previous program returned.
+// Left returns the files that Options.BeforeExec of the previous program returned. Left must be called only once,
+// because the caller owns the files.
 func (h *Handover) Left() (files []*os.File) {
 	for _, fd := range h.Files[len(h.Addresses)+len(h.Workers):] {
 		unix.CloseOnExec(fd)

@@ -50,16 +50,16 @@ const Eager = "eager"
 // Asleep is the role of a worker that loads its application only when a request needs it (setting idle-stop).
 const Asleep = "asleep"
 
-// Instead is the Text of a Listen message whose sockets replace all sockets that the worker has. A Listen message with
-// this Text can be without sockets.
+// Instead is the Text of a Listen message after which the worker uses only the attached sockets, and no other sockets
+// that it has. If no socket is attached, the worker accepts no connections.
 const Instead = "instead"
 
 // A worker is killed if it has not ended endMargin after the graceful timeout. endMargin is longer than the time that a
 // worker itself allows for atexit functions and threads.
 const endMargin = 7 * time.Second
 
-// A worker is a worker process, from its start until after its end, and is used only on the goroutine of Run, except
-// for the field out.
+// A worker describes a worker process that runs or has ended. Except for the field out, a worker is used only on the
+// goroutine of Run.
 type worker struct {
 	pool     *Pool
 	pid      int
@@ -243,7 +243,8 @@ func (w *worker) kill(why string) {
 	}
 }
 
-// signal sends a signal to w, unless w has ended, because another process may have its process ID by now.
+// signal sends a signal to w. If w has ended, signal does nothing, because another process may now have the process ID
+// of w.
 func (w *worker) signal(sig syscall.Signal) {
 	if !w.reaped {
 		_ = w.cmd.Process.Signal(sig) // an error means that the process is about to end
@@ -317,8 +318,8 @@ func howEnded(status unix.WaitStatus) string {
 	return fmt.Sprintf("exited with status %d", status.ExitStatus())
 }
 
-// The method ended returns a line for the log with the parameter how (how the worker has ended), the reason if known,
-// and the parameter next (what happens next).
+// The method ended returns a line for the log. The line tells how the worker has ended, the reason if it is known, and
+// what the supervisor does about it.
 func (w *worker) ended(how, next string) string {
 	if cause, _, _ := strings.Cut(w.reason, "; "); cause != "" {
 		return fmt.Sprintf("worker %d %s: %s; %s", w.pid, how, cause, next)
