@@ -24,17 +24,17 @@ import (
 	"fapws/runtime/system"
 )
 
-// interpreter is the path of the Python executable for which fapws was built, which build.sh sets.
+// interpreter is the path of the Python executable for which fapws was built. build.sh sets the variable.
 var interpreter = ""
 
 var otherPython = "build fapws with ./build.sh --python %s build"
 
-// program is the path of the executable, from which packagePlaces finds package fapws.
+// program is the path of the fapws executable or library. packagePlaces finds package fapws with this path.
 var program string
 
-// RunFrom sets the path of the executable. If fapws is a library in a Python process, file is the path of the library,
-// and python is the path of the Python executable; otherwise python is "". RunFrom must be called before the other
-// functions of the package.
+// RunFrom must be called before the other functions of the package. If a Python process has loaded fapws as a library,
+// file is the path of the library, and python is the path of the Python executable. Otherwise file is the path of the
+// fapws executable, and python is "".
 func RunFrom(file, python string) {
 	program = file
 	if python != "" {
@@ -43,8 +43,8 @@ func RunFrom(file, python string) {
 }
 
 type Options struct {
-	// Apps lists the applications, of which there must be at least one. They share an interpreter and are loaded in
-	// this order. Only the first application can be run as __main__, and sys.argv[0] is the path of the first
+	// Apps must contain at least one application. The applications share an interpreter, and are loaded in the order of
+	// the list. Only the first application can be run as __main__, and sys.argv[0] is the path of the first
 	// application.
 	//
 	// Each application has a separate name in sys.modules, even if two scripts are called app.py.
@@ -57,16 +57,16 @@ type Options struct {
 	// Venv is the directory of a virtual environment, or "" to use the packages of the Python for which fapws was
 	// built.
 	Venv string
-	// Dev makes Django serve the static files of its applications itself.
+	// Dev makes Django itself serve the static files of Django applications.
 	Dev bool
 	// Fork means that a separate process serves each request (ServeForks).
 	Fork bool
 	// Users implements the functions of fapws.users; the parameter action is the name of the function. Users can be
 	// called on any thread that runs Python.
 	Users func(action, file, name, password string) (string, error)
-	// Failed, if not nil, is called with the error of Load before Python is finalized, because the finalization waits
-	// until the threads of the script have ended. The Contents are empty, or contain only the Settings of the first
-	// application if the PATHS of that application are wrong.
+	// Failed, if not nil, is called with the error of Load. The call precedes the finalization of Python, which can
+	// take long, because it waits until the threads of the script have ended. The Contents are empty, or contain only
+	// the Settings of the first application if the PATHS of that application are wrong.
 	Failed func(error, *Contents)
 }
 
@@ -77,8 +77,8 @@ type Application struct {
 	Module string // dotted name of a module to import
 	// Folder is the directory that is searched first for Module; "" means the current directory.
 	Folder string
-	// Import imports the script as a module, whose name is the file name without its extension. Otherwise the script is
-	// run as __main__, if it is the first application.
+	// Import imports the script as a module. The name of the module is the file name without its extension. If Import
+	// is false, the script of the first application is run as __main__, and any other script is still imported.
 	Import bool
 	// object to serve, such as "name.attribute"; "" to look for PATHS, application or app
 	Object string
@@ -108,7 +108,7 @@ type ExitError struct {
 	Code int // exit status with which python3 would have ended
 	// "FILE:LINE: REASON", perhaps followed by "; NEXT STEP"; "" if unknown
 	Line    string
-	Stopped bool // a signal handler of the application has ended the code, so the code has not failed
+	Stopped bool // a signal handler of the application has ended the loading, which is not a failure
 }
 
 func (e *ExitError) Error() string { return fmt.Sprintf("the script exited with status %d", e.Code) }
@@ -116,7 +116,7 @@ func (e *ExitError) Error() string { return fmt.Sprintf("the script exited with 
 type App struct {
 	Contents
 	loaded  []*Content
-	mounts  []Mount // mounts of all applications; the index is Mount.Index
+	mounts  []Mount // mounts of all applications; mounts[i].Index is i
 	mode    poolMode
 	handler *Handler // nil before Start
 	stop    chan int
@@ -125,8 +125,8 @@ type App struct {
 // Load starts Python, and runs or imports each application. The current goroutine must be locked to its OS thread,
 // which becomes Python's main thread. Load must be called once.
 //
-// The error is an *ExitError if user code has failed, otherwise one line for the user that names the application. If
-// Load fails, it also finalizes Python.
+// If user code has failed, the error is an *ExitError. Any other error is one line of text for the user, with the name
+// of the application. If an application cannot be loaded, Load also finalizes Python.
 func Load(o Options) (*App, error) {
 	paths := make([]string, len(o.Apps))
 	for i, app := range o.Apps {
@@ -160,8 +160,8 @@ func Load(o Options) (*App, error) {
 	return a, nil
 }
 
-// load loads the applications, whose scripts have the absolute paths in the parameter paths, with the GIL, on Python's
-// main thread.
+// load loads the applications. The parameter paths contains the absolute paths of their scripts. load must be called
+// with the GIL, on Python's main thread.
 func (a *App) load(o Options, paths []string) error {
 	if err := checkPackage(); err != nil {
 		return err
@@ -211,8 +211,8 @@ func readable(path string) error {
 	return errors.Unwrap(err)
 }
 
-// absolute returns the path that Python stores in __file__. Unlike filepath.Abs, absolute does not use $PWD, and keeps
-// "..", which after a symbolic link does not lead to the directory that contains the link.
+// absolute returns the path that Python stores in __file__. Unlike filepath.Abs, absolute does not use $PWD, and does
+// not remove "..": if d is a symbolic link, "d/.." is the parent of the directory to which d leads.
 func absolute(path string) (string, error) {
 	if filepath.IsAbs(path) {
 		return path, nil
@@ -295,8 +295,8 @@ func (a *App) Close() int {
 // RunAtexit runs the atexit functions on the current thread, for use when the thread of Load is stuck in a handler.
 func (a *App) RunAtexit() { C.core_run_atexit() }
 
-// Executing returns the place that Python's main thread executes as "FILE:LINE FUNCTION", or "" if the place is
-// unknown. Executing waits for the GIL, and can be called on any goroutine while Load runs.
+// Executing returns the line of code that Python's main thread currently executes, in the form "FILE:LINE FUNCTION", or
+// "" if the line is unknown. Executing waits for the GIL, and can be called on any goroutine while Load runs.
 func Executing() string {
 	place := C.core_executing()
 	defer C.free(unsafe.Pointer(place))
@@ -328,7 +328,7 @@ func (a *cArena) strs(list []string) **C.char {
 
 func (a *cArena) free() { a.Unpin() }
 
-// cString returns s as a C string, or nil for "", for a call of C that does not keep the pointer.
+// cString returns s as a C string, or nil if s is "". The C function that gets the pointer must not keep the pointer.
 func cString(s string) *C.char {
 	if s == "" {
 		return nil
@@ -336,11 +336,11 @@ func cString(s string) *C.char {
 	return bytesOf(s + "\x00")
 }
 
-// bytesOf returns the address of text, for a call of C that does not keep the pointer.
+// bytesOf returns the address of the bytes of a string. The C function that gets the pointer must not keep the pointer.
 func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
 
-// CheckVenv returns an error of one line unless the directory venv is a virtual environment for the Python to which
-// fapws is linked. CheckVenv is safe for concurrent use.
+// CheckVenv returns an error if the directory venv is not a virtual environment for the Python to which fapws is
+// linked. The error has one line. CheckVenv is safe for concurrent use.
 func CheckVenv(venv string) error {
 	_, _, err := findInterpreter(venv)
 	return err
@@ -372,8 +372,8 @@ func findInterpreter(venv string) (executable, home string, err error) {
 }
 
 // ownHome returns the prefix of the linked Python if a different Python has created the virtual environment, otherwise
-// "". Without this prefix, the linked Python would use the standard library of the different Python. If the different
-// Python is an older bugfix release, its extension modules can lack functions.
+// "". The parameter cfg is the text of pyvenv.cfg. Without the prefix, the linked Python would use the standard library
+// of the different Python, which can be an older bugfix release with extension modules that lack functions.
 func ownHome(cfg string) string {
 	m := regexp.MustCompile(`(?m)^\s*home\s*=\s*(.*?)\s*$`).FindStringSubmatch(cfg)
 	if m == nil || interpreter == "" {
@@ -396,7 +396,7 @@ func venvPython(folder string) string {
 			return exe
 		}
 	}
-	return filepath.Join(folder, "bin", "python3") // Python uses only the directory of this path
+	return filepath.Join(folder, "bin", "python3") // need not exist, because Python uses only the directory of the path
 }
 
 // venvVersion returns the version of Python in a virtual environment, according to its pyvenv.cfg or its directories,

@@ -106,7 +106,7 @@ static void handler_gone(asgi_exchange *x) {
   if (x->iterator && !x->waits) asgi_exchange_cancel(x);
 }
 
-/* Discards nothing: async handlers do not call send(), and handler_returned checks whether the client has
+/* Does nothing, because async handlers do not call send(). handler_returned checks whether the client has
  * disconnected. */
 static int too_late(asgi_exchange *x, PyObject *message) { return 0; }
 

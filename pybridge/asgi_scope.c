@@ -1,5 +1,5 @@
-/* The scope of ASGI 3. The dicts made from recent heads are cached, as in wsgi_cache.c, because clients often send the
- * same head again. */
+/* The scope of ASGI 3. The dicts made from recent request heads are cached, as in wsgi_cache.c, because clients often
+ * send the same head again. */
 #include "asgi.h"
 
 #include <stdlib.h>
@@ -35,7 +35,7 @@
 enum { TEXTS(CORE_NAME) T_COUNT };
 static const char *const texts[T_COUNT] = {TEXTS(CORE_TEXT)};
 static PyObject *text[T_COUNT], *the_asgi;
-static PyObject *the_scope; /* template of a scope: has all keys, with the most common value of the key or None */
+static PyObject *the_scope; /* template of a scope: each key has its most common value, or None */
 
 int asgi_scope_init(void) {
   if (the_scope) return 0;
@@ -219,8 +219,9 @@ static int is_named(const core_record *rec, core_span name, const char *begin, i
   return (whole ? name.len == n : name.len > n) && memcmp(at(rec, name), begin, n) == 0;
 }
 
-/* Reads the variables with the names that mod_ssl uses. Appends the client's certificates to chain. Sets *name to the
- * subject of the certificate (RFC 4514), and *error to the reason why the certificate is invalid. */
+/* Reads the variables that describe the TLS connection. They have the names that mod_ssl uses. Appends the client's
+ * certificates to chain. Sets *name to the subject of the certificate (RFC 4514), and *error to the reason why the
+ * certificate is invalid. */
 static int client_of(const core_record *rec, PyObject *chain, PyObject **name, PyObject **error) {
   static const char failed[] = "FAILED:";
   const uint32_t n = sizeof failed - 1;

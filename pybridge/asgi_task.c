@@ -71,7 +71,7 @@ static void step_now(void) {
 PyObject *asgi_task_new(asgi_exchange *x) {
   PyObject *args[] = {(PyObject *)x, A.loop, x->mount->name};
   int catching = PyObject_SetAttr(A.loop, text[T_CALL_SOON], catcher) == 0;
-  PyErr_Clear(); /* if the loop rejects the attribute call_soon, the task begins in the next iteration */
+  PyErr_Clear(); /* if the attribute call_soon cannot be set, the task begins in the loop's next iteration */
   starting = x;
   PyObject *task = PyObject_Vectorcall(task_type, args, 1, task_names);
   starting = NULL;
@@ -108,8 +108,8 @@ int asgi_task_init(void) {
 
 /* --- awaitables ----------------------------------------------------------
  *
- * Functions for iterators that receive and return values, and for the iterator of an awaitable (PEP 492), with all
- * supported versions of Python. */
+ * Functions that send values to iterators, and that get the iterator of an awaitable (PEP 492). The functions work with
+ * all supported versions of Python. */
 
 PySendResult asgi_returned_value(PyObject **result) {
   if (!PyErr_Occurred()) {

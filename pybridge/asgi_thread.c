@@ -20,15 +20,15 @@
  * end; less than the 7 s for which a supervisor waits. */
 #define CLOSING_MS 5000
 #define GOING_AWAY 1001 /* code of CORE_OP_CLOSE for an event stream that the server has ended */
-/* After UNNOTICED_S, in seconds, the server cancels an application whose event stream it has ended, unless receive()
- * has reported the end of the stream. If receive() has reported it, the server waits for NOTICED_S more, in which the
- * application can clean up and run background tasks. */
+/* Times in seconds. The server waits for UNNOTICED_S after it has ended an event stream, and then cancels the
+ * application. If receive() has reported the end of the stream in the meantime, the server first waits for NOTICED_S
+ * more, so that the application can clean up and run background tasks. */
 #define UNNOTICED_S 0.5
 #define NOTICED_S 2.5
 
 asgi_thread asgi_the_thread = {.thread = {.index = -1, .state = CORE_THREAD_BUSY}};
 
-static PyObject *states; /* list of pairs (application, state) */
+static PyObject *states; /* list of pairs (application, state of its lifespan) */
 static pthread_cond_t ended;
 static int running; /* the asyncio thread runs; guarded by the pool's mutex */
 static void bind_states(void);
@@ -234,7 +234,8 @@ static core_record *next_record(unsigned *events) {
   core_record *rec = A.head;
   int held = rec && (rec->inputs.events & ASGI_EVENT_RUN) && core_loop_is_behind();
   if (!rec || held) __atomic_store_n(&A.asleep, 1, __ATOMIC_SEQ_CST);
-  /* Check again: if core_loop_has_seen was called before the store to the member asleep, it did not wake the thread. */
+  /* Check again, because a call of core_loop_has_seen before the store to the member asleep has not woken the
+   * thread. */
   if (held && core_loop_is_behind()) rec = NULL;
   if (rec) {
     unlink_record(rec);
@@ -372,8 +373,8 @@ char *asgi_thread_start(const char *loop, const char *lifespan, void *const *app
   return wrong;
 }
 
-/* Waits until the thread has ended, but at most until the time from plus ms, and returns whether the thread still runs;
- * the caller must hold the pool's mutex. */
+/* Waits until the thread has ended, but at most for ms after the time in the parameter from. Returns whether the thread
+ * still runs. The caller must hold the pool's mutex. */
 static int runs_until(uint64_t from, int ms) {
   while (running && core_wait_until(&ended, from + (uint64_t)ms * 1000000u)) {
   }

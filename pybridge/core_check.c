@@ -1,5 +1,5 @@
-/* Implements CORE_CHECK, which checks on any thread, in builds with a sanitizer, that functions are called as their
- * comments require. */
+/* Implements CORE_CHECK for builds with a sanitizer. On any thread, CORE_CHECK checks that a function is called as the
+ * comment of the function requires. */
 #include "core.h"
 
 #include <stdlib.h>
@@ -23,7 +23,7 @@ int core_check(unsigned expected, const char *text, const char *file, int line, 
    * thread at a time, but can move to a different OS thread. */
   int may = pool && (expected & CORE_ON_LOOP) && (P.max ? !core_this_thread && !main : main);
   int took = may && __atomic_compare_exchange_n(&loop, &owner, self, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-  /* A handler has called core_loop_send_now, in which the event loop runs. */
+  /* A handler has called core_loop_send_now, and the event loop runs inside this call. */
   int nested = !took && __atomic_load_n(&loop, __ATOMIC_SEQ_CST) == self;
   unsigned is = PyGILState_GetThisThreadState() && PyGILState_Check() ? CORE_GIL : CORE_NO_GIL;
   is |= (nested ? CORE_NO_GIL : 0) | (main ? CORE_ON_MAIN : 0) | (took || nested ? CORE_ON_LOOP : 0);

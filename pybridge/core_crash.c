@@ -7,8 +7,8 @@
  * The signals SIGSEGV, SIGBUS and SIGFPE can come from Go code, where they become panics. Therefore on_signal passes
  * these signals to Go's handler. If the signal comes from C code, Go's handler calls the function crash, which was
  * installed before Go's runtime started (package os/signal, "Go programs that use cgo"). SIGABRT and SIGILL never
- * become panics, so on_signal calls the function crash itself, as it does for signals sent by raise(), with which
- * faulthandler ends the process.
+ * become panics, so on_signal itself calls the function crash. on_signal also calls crash for a signal that raise() has
+ * sent, because faulthandler ends the process with raise().
  *
  * If the application crashes while it loads, the process exits with status 3, as after any failure to start. A later
  * crash ends the process by the signal, so that the kernel can write a core file. */
@@ -79,8 +79,9 @@ static void tell(const char *line, size_t n) {
   while (sendmsg(told.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EINTR) continue;
 }
 
-/* Writes text, a line that begins with BEGIN or with a line feed and BEGIN, to stderr. If stderr receives JSON objects,
- * writes an object, which also contains the stacks from the file with the descriptor from, unless from is negative. */
+/* Writes a line to stderr. The line begins with BEGIN, or with a line feed and BEGIN. If stderr receives JSON objects,
+ * writes an object instead. The object also contains the stacks in a file. The parameter from is the descriptor of this
+ * file, or negative if there is no file. */
 static void say_line(const char *text, size_t n, int from) {
   static char object[CORE_OBJECT_LEAST + (128 << 10)], stacks[64 << 10];
   if (core_look != CORE_OBJECT) {
@@ -95,9 +96,9 @@ static void say_line(const char *text, size_t n, int from) {
   core_write_object(object + !before, before + core_object(object + 1, sizeof object - 1, "error", texts));
 }
 
-/* Writes pieces, which NULL must end, as one line to stderr and to the supervisor. The parameter before is "" or a line
- * feed, which is written in the same system call. Otherwise words of a dump that Go writes at the same time could
- * follow the line feed. */
+/* Joins the texts in pieces, and writes them as one line to stderr and to the supervisor. NULL must follow the last
+ * text. The parameter before is "" or a line feed that must precede the line. One system call writes both, so that
+ * words of a dump that Go writes at the same time cannot come between them. */
 static void report(const char *before, const char *const *pieces, int from) {
   char text[1024];
   char *line = stpcpy(text, before);
@@ -180,8 +181,8 @@ static void install(int sig, void (*handler)(int, siginfo_t *, void *), struct s
   sigaction(sig, &action, before);
 }
 
-/* Installs signal handlers before Go's runtime starts, which then forwards signals to these handlers. In builds with a
- * sanitizer, the handlers of the sanitizer remain. */
+/* Installs signal handlers before Go's runtime starts. Go's runtime then forwards signals to these handlers. In builds
+ * with a sanitizer, the handlers of the sanitizer remain. */
 __attribute__((constructor(103))) static void before_go(void) {
   struct sigaction now;
   for (size_t i = 0; i < PANICS; i++)
@@ -218,8 +219,9 @@ void core_crash_forked(void) {
 /* --- os._exit() --------------------------------------------------------------- */
 
 /* Writes "FILE:LINE: " of the Python code that has called os._exit(). The parameter caller is an address in the C
- * function that has called _exit. If that C function does not belong to Python, nothing is written. The library that
- * contains it could hold a lock for which the thread with the GIL waits, so PyGILState_Ensure would never return. */
+ * function that has called _exit. If that C function does not belong to Python, nothing is written. The library of the
+ * C function could hold a lock for which the thread with the GIL waits, and then PyGILState_Ensure would never
+ * return. */
 static void write_caller(FILE *out, void *caller) {
   Dl_info python, here;
   if (!Py_IsInitialized() || !PyGILState_GetThisThreadState()) return;

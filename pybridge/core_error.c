@@ -57,8 +57,8 @@ int core_local_time(time_t now, struct tm *tm) {
   return zone[i].offset;
 }
 
-/* Writes the trace ID and the request ID of a request. The parameter format is a format of printf for the kind of an ID
- * ("trace" or "request") and the ID. */
+/* Writes the trace ID and the request ID of a request. The parameter format is a printf format for two arguments: the
+ * kind of the ID ("trace" or "request"), and the ID. */
 static void identify(char *buf, const core_record *rec, const char *format) {
   for (int trace = 0; rec && trace <= 1; trace++) {
     core_span id = core_id(rec, trace);
@@ -66,11 +66,11 @@ static void identify(char *buf, const core_record *rec, const char *format) {
   }
 }
 
-/* Writes the beginning of a line of an error log in the formats of runtime/logfile/look.go, independent of the locale.
- * In a file: "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; human-readable: "2026-11-20
- * 15:01:02.123 +0100 error ", with colors at a terminal, and with a priority in place of the time for the journal. If
- * text itself begins with the level, the caller must omit that beginning of text, so that the line does not repeat the
- * level. Returns the number of characters to omit. buf has room for STAMP bytes. */
+/* Writes the beginning of a line of an error log, independent of the locale. runtime/logfile/look.go describes the
+ * formats. The format for files is "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] ". The format for
+ * people is "2026-11-20 15:01:02.123 +0100 error ", with colors at a terminal. For the journal, a priority replaces the
+ * time. If text itself begins with the level, the caller must omit this beginning, so that the line does not repeat the
+ * level. Returns the number of characters to omit. buf must have room for STAMP bytes. */
 #define STAMP 512
 static Py_ssize_t stamp(char *buf, int log, const core_record *rec, const char *level, PyObject *text) {
   static const char day[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
@@ -175,9 +175,10 @@ static void say_object(int log, const core_record *rec, const char *level, PyObj
   }
   if (type) parts = core_call("fapws._traceback", "parts", "(OOO)", type, value ? value : Py_None, tb ? tb : Py_None);
   const char *name = type ? ((PyTypeObject *)type)->tp_name : "";
-  texts[CORE_TYPE] = (core_bytes){name, (uint32_t)strlen(name)}; /* if parts is NULL */
+  texts[CORE_TYPE] = (core_bytes){name, (uint32_t)strlen(name)}; /* remains if parts is NULL */
   for (int i = 0; parts && i < 3; i++) texts[CORE_TYPE + i] = utf8(PyTuple_GET_ITEM(parts, i), &held[2 + i]);
-  int empty = !texts[CORE_MESSAGE].len && !type; /* as after print(file=environ["wsgi.errors"]) */
+  int empty =
+      !texts[CORE_MESSAGE].len && !type; /* for example, print(file=environ["wsgi.errors"]) writes only a line feed */
   size_t size = core_object_size(texts);
   char *object = empty ? NULL : malloc(size);
   if (object) {
@@ -190,10 +191,10 @@ static void say_object(int log, const core_record *rec, const char *level, PyObj
   Py_XDECREF(parts);
 }
 
-/* Writes a message to the error log with the number log. The message contains the exception with type, value and tb,
- * unless type is NULL, and names the request rec, unless rec is NULL. Steals the reference to text, which must not
- * contain the beginning of a log line, and can be NULL. An exception and its traceback are in one message so that no
- * other line separates them. Text that a client sent is escaped. */
+/* Writes a message to the error log with the number log. If rec is not NULL, the message names the request. If type is
+ * not NULL, the message contains the exception (type, value and tb). Steals the reference to text. The parameter text
+ * can be NULL, and must not contain the beginning of a log line. An exception and its traceback are in one message so
+ * that no other line separates them. Text that a client sent is escaped. */
 static void say(int log, const core_record *rec, const char *level, PyObject *text, PyObject *type, PyObject *value,
                 PyObject *tb) {
   PyErr_Clear();
@@ -303,7 +304,7 @@ void core_fetch_exception(PyObject **type, PyObject **value, PyObject **tb) {
   if (*tb && *value) PyException_SetTraceback(*value, *tb);
 }
 
-/* The application can raise an HTTPError only if it has imported its module, so this function need not import it. */
+/* If module fapws._errors was not imported, no HTTPError exists. Therefore this function does not import the module. */
 int core_is_http_error(PyObject *value) {
   PyObject *name = PyUnicode_FromString("fapws._errors"), *module = name ? PyImport_GetModule(name) : NULL;
   PyObject *type = module ? PyObject_GetAttrString(module, "HTTPError") : NULL;
