@@ -71,7 +71,7 @@ func (s *stream) goOn() {
 	}, func(bug bool) {
 		f.busy = false
 		if c := f.x.Conn(); bug && c != nil {
-			c.Close("internal error") // abandons x
+			c.Close("internal error") // x no longer has a client afterwards
 		}
 		s.send(coded, took)
 	})

@@ -299,7 +299,7 @@ func Rotate(o Options) error {
 // time, or at the multiples of a duration since 1970. The zero value means never. A file is rotated before the first
 // line in a new period is written.
 type Schedule struct {
-	// length of a calendar period: 1, 24 or 168; 0 if the field each is used
+	// length of a calendar period in hours: 1, 24 or 168; 0 if the field each is used
 	hours int
 	each  time.Duration // length of any other period; 0 means never
 }
@@ -337,7 +337,7 @@ func (s Schedule) period(t time.Time) (begin, next time.Time) {
 	return midnight(day), midnight(day + s.hours/24)
 }
 
-// Next returns the beginning of the period after t, or the zero time for never.
+// Next returns the beginning of the first period after t, or the zero time if the Schedule means never.
 func (s Schedule) Next(t time.Time) time.Time {
 	_, next := s.period(t)
 	return next

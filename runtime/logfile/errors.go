@@ -150,8 +150,8 @@ func (e *Errors) again() {
 	}
 }
 
-// Follow opens the path as descriptor 2 again, after another process has renamed the file, and is safe for concurrent
-// use.
+// Follow opens the path as descriptor 2 again. Follow must be called after another process has renamed the file, and is
+// safe for concurrent use.
 func (e *Errors) Follow() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -276,7 +276,7 @@ type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
 func (s *Seldom) Now() bool { return s.Once(time.Second) }
 
-// Once returns true at the first call, and later if the duration a has passed since the last call that returned true.
+// Once returns true, unless a call has already returned true within the duration a.
 func (s *Seldom) Once(a time.Duration) bool {
 	now := time.Now().UnixNano()
 	last := s.last.Load()

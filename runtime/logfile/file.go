@@ -40,8 +40,8 @@ type Options struct {
 	Keep int
 
 	// Plain must be set if other users may write to the directory that contains the file. Path must then lead to a
-	// regular file, and its last element must not be a symbolic link, so that these users cannot choose which file is
-	// written or read.
+	// regular file, and the last element of Path must not be a symbolic link, so that these users cannot choose which
+	// file is written or read.
 	Plain bool
 
 	// The buffered lines are written when they have Buffer bytes (0 means 32 KiB), or when a line has waited for the
@@ -55,7 +55,7 @@ type Options struct {
 	Written func(at time.Time)
 
 	// Report is called with an error message of one line if a log cannot be written or rotated, or if lines were
-	// dropped. Report is called on any goroutine. If Report is nil, the messages are written to standard error, as
+	// dropped. Report is called on any goroutine. If Report is nil, the messages are written to standard error, as JSON
 	// objects if Look is Object.
 	Report func(msg string)
 	Look   Look
@@ -148,8 +148,8 @@ func (f *File) begin(lines int) (dst []byte, ok bool) {
 	return f.filling, true
 }
 
-// End unlocks the buffer, which must be the result of Begin with the appended lines. End never waits for the disk, and
-// allocates no memory once the buffers have grown to their final size.
+// End unlocks the buffer. The parameter dst is the buffer from Begin with the appended lines. End never waits for the
+// disk, and allocates no memory once the buffers have grown to their final size.
 func (f *File) End(dst []byte) {
 	before := len(f.filling)
 	f.filling = dst

@@ -226,7 +226,7 @@ func (p *parser) apache() error {
 		return p.wrong(end, err.Error())
 	}
 	p.f.add(a, only)
-	if rest[0] == 't' { // a time contains no text from a client
+	if rest[0] == 't' { // do not escape a time, because it contains no text from a client
 		p.f.values[len(p.f.values)-1].form = verbatim
 	}
 	p.at = end
@@ -342,7 +342,8 @@ var apacheAtoms = map[string]atom{
 }
 
 // timeAtom returns the atom for %{argument}t. The argument is sec, msec, usec, msec_frac, usec_frac or a format of
-// strftime(3). The time is the beginning of the request or, after "end:", its end.
+// strftime(3). The time is the beginning of the request. If the argument begins with "end:", the time is the end of the
+// request.
 func timeAtom(argument string) (atom, error) {
 	of := func(e *Entry) time.Time { return e.Time }
 	rest, atEnd := strings.CutPrefix(argument, "end:")

@@ -29,8 +29,8 @@ type About struct {
 	Exception
 }
 
-// An Exception that has only a Traceback, which ends with a line feed, is the stack of a handler that has exceeded its
-// timeout or crashed. Formats other than Object append the Traceback to the line.
+// If an Exception has only a Traceback, this is the stack of a handler that has exceeded its timeout or crashed. A
+// Traceback ends with a line feed. Formats other than Object append the Traceback to the line.
 type Exception struct{ Type, Message, Traceback string }
 
 func (a *About) members() []*string {
@@ -58,7 +58,7 @@ func AboutOf(name string) (a About) {
 	return a
 }
 
-// Append appends m to dst as one line, which lines of the Traceback can follow. The C function stamp in core_error.c
+// Append appends m to dst as one line, followed by the lines of the Traceback. The C function stamp in core_error.c
 // writes the same formats.
 func (k Look) Append(dst []byte, m *Message) []byte {
 	if k == Object {

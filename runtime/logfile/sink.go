@@ -66,7 +66,7 @@ func (s *sink) open(mode fs.FileMode) error {
 	return nil
 }
 
-// openPath creates a missing file with exactly the given mode, but applies the umask to fileMode.
+// openPath creates the file with the given mode if it is missing. The umask has an effect only if the mode is fileMode.
 func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 	open, name := os.OpenFile, o.Path
 	if o.Plain {
@@ -85,7 +85,7 @@ func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 	file, err := open(name, flags, 0)
 	if os.IsNotExist(err) {
 		if file, err = open(name, flags|os.O_CREATE, mode); err == nil && mode != fileMode {
-			_ = file.Chmod(mode) // ignore the error: the file then has the mode that the umask permits
+			_ = file.Chmod(mode) // ignore the error: the umask then has an effect, too
 		}
 	}
 	if err == nil && o.Plain && !o.at(file) { // the path may have been replaced by a symbolic link since the check

@@ -183,8 +183,8 @@ const (
 	mostSeries   = 20_000 // total for all families
 )
 
-// Sound returns only families with well-formed names, labels and buckets, at most 1,000 families with together 20,000
-// series. Merge and the text formats require such families, but another process may send arbitrary data. Sound may
+// Sound returns the families with well-formed names, labels and buckets, up to 1,000 families with 20,000 series in
+// total. Merge and the text formats require such families, but another process may send arbitrary data. Sound may
 // change the slices in families.
 func Sound(families []Family) (sound []Family) {
 	left := mostSeries

@@ -34,7 +34,7 @@ type Config struct {
 	tls      *tls.Config // nil without TLS
 	resource []pair
 
-	delay time.Duration // how long a span waits for others
+	delay time.Duration // how long a span waits for more spans, to be sent together
 	limit time.Duration // how long a batch is sent again after failures
 	queue int           // limit of the waiting spans
 	batch int           // limit of the spans in a request
@@ -162,7 +162,7 @@ func (v *variables) readAuthorities(c *Config) {
 	file := v.get(name)
 	c.tls = &tls.Config{MinVersion: tls.VersionTLS12}
 	if file == "" {
-		c.tls.RootCAs, _ = x509.SystemCertPool() // nil has the same meaning
+		c.tls.RootCAs, _ = x509.SystemCertPool() // if nil, crypto/tls uses the same certificates
 		return
 	}
 	c.tls.RootCAs = x509.NewCertPool()
@@ -240,8 +240,8 @@ func (v *variables) readSampler(s *http1.Sampler) {
 	}
 }
 
-// LookUp resolves the name of the collector. Later connections use its present addresses, because the process enters a
-// chroot, which may have no DNS.
+// LookUp resolves the name of the collector. Later connections use the addresses that LookUp has found, because the
+// process enters a chroot, which may have no DNS.
 func (c *Config) LookUp(ctx context.Context) error {
 	addresses, err := net.DefaultResolver.LookupHost(ctx, c.URL.Hostname())
 	if err != nil {

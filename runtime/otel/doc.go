@@ -11,6 +11,6 @@
 // # Queue
 //
 // Any client may ask for a span by the sampled flag of its traceparent. Therefore the queue has a limit of spans and of
-// bytes, and an Exporter drops and counts the spans above it. A goroutine of the Exporter sends the spans in batches. A
-// request never waits for the collector.
+// bytes, and an Exporter drops and counts the spans above these limits. A goroutine of the Exporter sends the spans in
+// batches. A request never waits for the collector.
 package otel

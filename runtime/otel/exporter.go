@@ -25,7 +25,7 @@ type Exporter struct {
 	log     func(line string)
 	lines   logfile.Seldom
 	http    http.Client
-	before  message // fields of the message that precede the spans: the resource
+	before  message // encoded fields before the spans: the resource, which describes this server
 	scope   message
 	dropped atomic.Int64
 
@@ -97,7 +97,7 @@ func (x *Exporter) Dropped() int64 { return x.dropped.Load() }
 
 var errFull = errors.New("it is too slow, and the queue is full")
 
-// isFull reports whether a span must be dropped, and counts it. Exporter.mu must be locked.
+// isFull reports whether the queue is full. In this case, isFull counts a span as dropped. Exporter.mu must be locked.
 func (x *Exporter) isFull() bool {
 	if len(x.ends) < x.queue && len(x.spans) < maxBytes {
 		return false
@@ -161,7 +161,7 @@ func (x *Exporter) run() {
 	}
 }
 
-// complain logs why spans are lost, or will be if this continues.
+// complain logs why spans are lost, or will be lost if the failures continue.
 func (x *Exporter) complain(err error) {
 	if x.ctx.Err() == nil && x.lines.Once(complaintsEvery) {
 		x.log(fmt.Sprintf("otel: cannot send all spans to %s://%s%s: %v; the metric fapws_otel_spans_dropped_total "+
@@ -169,8 +169,8 @@ func (x *Exporter) complain(err error) {
 	}
 }
 
-// Close sends the spans of the queue, until the time until, and drops the rest. Close may be called again. A nil
-// Exporter has no spans.
+// Close sends the spans of the queue. Close returns at the time until at the latest, and drops the spans that were not
+// sent. Close may be called again, and on a nil Exporter.
 func (x *Exporter) Close(until time.Time) {
 	if x == nil {
 		return
@@ -183,8 +183,8 @@ func (x *Exporter) Close(until time.Time) {
 	<-x.ended
 }
 
-// export sends a batch of n spans. If the collector cannot be reached or is overloaded, export sends it again, until
-// the limit of the configuration, but after Close only if the collector has asked for it.
+// export sends a batch of n spans. If the collector cannot be reached or is overloaded, export sends the batch again,
+// until the configured time limit. After Close, export sends a batch again only if the collector has asked for a pause.
 func (x *Exporter) export(body []byte, n int) {
 	end := time.Now().Add(x.limit)
 	for usual := firstPause; ; usual = min(2*usual, maxPause) {
@@ -209,8 +209,8 @@ func (x *Exporter) export(body []byte, n int) {
 	}
 }
 
-// pause waits until the collector may be asked again. Close ends the pause, unless the collector has asked for it. If
-// such a pause is longer than Close may wait, the rest of the spans is dropped at once.
+// pause waits before the next request to the collector. Close ends the pause, unless the collector has asked for the
+// pause. If this pause is longer than Close may wait, all remaining spans are dropped at once.
 func (x *Exporter) pause(wait time.Duration, asked bool) {
 	end := time.Now().Add(wait)
 	select {
@@ -230,8 +230,8 @@ func (x *Exporter) pause(wait time.Duration, asked bool) {
 	}
 }
 
-// post sends a request to the collector. again reports whether the same spans may be sent again, after the time asked
-// if it is not 0 (https://opentelemetry.io/docs/specs/otlp/#failures-1).
+// post sends a request to the collector. The result again reports whether the same spans may be sent again. The result
+// asked is the pause for which the collector has asked, or 0 (https://opentelemetry.io/docs/specs/otlp/#failures-1).
 func (x *Exporter) post(body []byte) (asked time.Duration, again bool, err error) {
 	ctx, cancel := context.WithTimeout(x.ctx, x.timeout)
 	defer cancel()
@@ -256,7 +256,7 @@ func (x *Exporter) post(body []byte) (asked time.Duration, again bool, err error
 		return 0, true, system.Cause(errors.Unwrap(err))
 	}
 	defer response.Body.Close()
-	const most = 64 << 10 // a longer answer closes the connection
+	const most = 64 << 10 // the connection is closed after a longer answer
 	answer, _ := io.ReadAll(io.LimitReader(response.Body, most))
 	switch response.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:

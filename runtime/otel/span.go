@@ -31,7 +31,7 @@ func (m message) time(field int, t time.Time) message {
 	return binary.LittleEndian.AppendUint64(m.tag(field, wire64), uint64(t.UnixNano()))
 }
 
-// head begins a field with n bytes, which follow.
+// head appends the beginning of a field. The caller must append the n bytes of the field's value.
 func (m message) head(field, n int) message {
 	return binary.AppendUvarint(m.tag(field, wireBytes), uint64(n))
 }
@@ -40,7 +40,7 @@ func put[T ~string | ~[]byte](m message, field int, value T) message {
 	return append(m.head(field, len(value)), value...)
 }
 
-// sized returns the size of a field with n bytes whose number is less than 16.
+// sized returns the size of an encoded field with a value of n bytes. The number of the field must be less than 16.
 func sized(n int) int {
 	size := 2 + n
 	for ; n >= 0x80; n >>= 7 {
@@ -92,7 +92,8 @@ func clean(text []byte) []byte {
 	return text
 }
 
-// known lists the methods of http.request.method.
+// known lists the methods that the attribute http.request.method may contain. For other methods, the attribute is
+// "_OTHER".
 var known = []string{"GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY"}
 
 // span encodes the fields that all spans have. route may be empty.
@@ -122,7 +123,7 @@ func span(m message, id *http1.Identity, kind int, remote uint32, begin, end tim
 	return text(m, spanAttributes, "http.request.method", method)
 }
 
-// failure is the attribute error.type, with the status of the span. why may be empty.
+// failure adds the attribute error.type and an error status. The parameter why describes the error, and may be empty.
 func (m message) failure(kind, why string) message {
 	m = text(m, spanAttributes, "error.type", kind)
 	m = m.head(spanStatus, sized(len(why))+2)
@@ -196,7 +197,7 @@ func (x *Exporter) Answered(e *logfile.Entry) {
 	x.enqueue(m)
 }
 
-// secrets are the parameters of signed URLs, in lower case.
+// secrets are the parameters of signed URLs that must not be sent to a collector, in lower case.
 var secrets = []string{"awsaccesskeyid", "signature", "sig", "x-goog-signature", "x-amz-signature", "x-amz-credential",
 	"x-amz-security-token"}
 
@@ -225,7 +226,8 @@ func isSecret(key []byte) bool {
 	return slices.ContainsFunc(secrets, func(name string) bool { return http1.EqualFold(key, name) })
 }
 
-// A Call is a request to an upstream that has a span. The fields describe the request. A nil Call has no span.
+// A Call is the span of a request to an upstream. The exported fields describe the request. A nil Call means that the
+// request has no span.
 type Call struct {
 	Method  string
 	URL     string // the whole URL
@@ -238,8 +240,9 @@ type Call struct {
 	began    time.Time
 }
 
-// Call begins a request to an upstream for the request with the identity of. The result is nil if the trace is not
-// recorded, or if x is nil. Call is safe for concurrent use, as are the methods of Call.
+// Call begins the span of a request to an upstream. The parameter of is the identity of the client's request. The
+// result is nil if the trace is not recorded, or if x is nil. Call is safe for concurrent use, as are the methods of
+// Call.
 func (x *Exporter) Call(of http1.Identity) *Call {
 	if x == nil || !of.Sampled() {
 		return nil
@@ -250,10 +253,11 @@ func (x *Exporter) Call(of http1.Identity) *Call {
 	return c
 }
 
-// Traceparent returns the field of the request.
+// Traceparent returns the value of the field traceparent for the request.
 func (c *Call) Traceparent() string { return string(http1.AppendTraceparent(nil, &c.id)) }
 
-// End ends the span with the status of the response or, if there is none, with an error. kind is the error.type.
+// End ends the span with the status of the response or, if there is none, with an error. The parameter kind is the
+// attribute error.type.
 func (c *Call) End(status int, kind string, err error) {
 	if c == nil {
 		return

@@ -40,7 +40,7 @@ type Table struct {
 	limits map[Options]*exchange.RateLimit
 }
 
-// Create creates a file for a new Table, which the caller must close.
+// Create creates the file of a new Table. The caller must close the file.
 func Create() (*os.File, error) {
 	fd, err := unix.MemfdCreate("fapws rate limits", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {

@@ -82,7 +82,7 @@ var (
 	slash    = []byte("/")
 )
 
-// Decide stores the decision about r in d. If it rewrites the path, it may also change r.Parsed.Query.
+// Decide stores the decision about r in d. If Decide rewrites the path, it may also change r.Parsed.Query.
 func (t *Table) Decide(d *Decision, r Request) {
 	d.table, d.request, d.Head = t, r, r.Head
 	d.Outcome, d.Status, d.Fields, d.Text, d.Fault, d.Cert = Found, 0, nil, "", "", ""

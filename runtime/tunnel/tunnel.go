@@ -100,8 +100,8 @@ func (l *link) end(proper bool) {
 	l.ended()
 }
 
-// halfClosed reports whether the client has shut down its sending side, and then closes the connection, because a
-// tunnel could not forward the shutdown.
+// halfClosed reports whether the client has shut down its sending side. In this case, halfClosed closes the connection,
+// because a tunnel could not forward the shutdown.
 func (l *link) halfClosed() bool {
 	c := l.x.Conn()
 	if c.Half {
