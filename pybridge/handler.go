@@ -101,7 +101,7 @@ type Handler struct {
 
 	checksAsync   atomic.Bool
 	looksAtStacks atomic.Bool
-	atConsole     atomic.Bool // result of the last core_is_at_console
+	atConsole     atomic.Bool // whether a thread was in a debugger at the last check (core_is_at_console)
 
 	timeoutPolicy      // guarded by mu
 	sockets       int  // number of open WebSockets with callbacks; guarded by mu
@@ -110,7 +110,7 @@ type Handler struct {
 }
 
 // Start starts the threads that run handlers, or returns an error if no thread can be started. Start must be called on
-// the thread of Load, except in inline mode, in which it can be called on any thread.
+// the thread that called Load or, in inline mode, on any thread.
 func (a *App) Start(c RunConfig) (*Handler, error) {
 	if c.Queue <= 0 {
 		c.Queue = 1024
@@ -132,8 +132,8 @@ func (a *App) Start(c RunConfig) (*Handler, error) {
 	return h, nil
 }
 
-// Warning returns a line for the log if a free-threaded Python runs with the GIL, so that threads cannot run handlers
-// at the same time, otherwise "".
+// Warning returns a line for the log if handlers cannot run in parallel because a free-threaded Python runs with the
+// GIL. Otherwise Warning returns "".
 func (h *Handler) Warning() string {
 	if h.config.Threads < 2 || !strings.HasSuffix(Version(), "t") || h.shared.parallel != 0 {
 		return ""
@@ -188,7 +188,7 @@ func (h *Handler) Attach(w *eventloop.Waker) {
 	C.core_pool_attach(C.int(w.Signals), C.int(w.Event), (*C.int32_t)(unsafe.Pointer(w.State)))
 }
 
-// sendNow is the function eventloop.Waker.SendNow of the event loop in inline mode.
+// sendNow is the event loop's eventloop.Waker.SendNow in inline mode, and does nothing in other modes.
 var sendNow = func() {}
 
 // core_loop_send_now makes the event loop send the data of write() before the handler continues. C calls it on the
@@ -289,7 +289,7 @@ func (h *Handler) Flush() {
 	if h.pending > 0 || h.delivered || atomic.LoadUint32((*uint32)(&h.shared.turn)) != 0 {
 		first := h.first
 		h.first, h.last, h.pending, h.delivered = nil, nil, 0, false
-		// The code is not negative if a signal handler of the script has called sys.exit.
+		// code is the exit status if a signal handler of the script has called sys.exit, and otherwise negative.
 		if code := C.core_flush(C.uintptr_t(uintptr(unsafe.Pointer(first)))); code >= 0 {
 			h.app.exit(int(code))
 		}
@@ -314,8 +314,7 @@ func (h *Handler) Deliver(in exchange.Input) {
 	h.delivered = true
 }
 
-// Held implements app.Interpreter: it reports whether a developer's debugger has stopped a thread, which is checked
-// with --debug only.
+// Held implements app.Interpreter. With --debug, Held reports whether a thread has stopped in a debugger such as pdb.
 func (h *Handler) Held() bool {
 	if h.config.Debug == 0 {
 		return false
@@ -342,8 +341,9 @@ func (h *Handler) Cancel(t exchange.Ticket, took time.Duration) {
 	}
 }
 
-// In inline mode, a chunk must be sent before the iterator makes the next chunk (PEP 3333). If Attend(true) was called,
-// a second goroutine sends chunks during a turn, so the iterator can make several chunks in a turn.
+// Attend matters in inline mode, where a chunk must be sent before the iterator makes the next chunk (PEP 3333). After
+// Attend(true), a second goroutine sends the chunks while the handler runs, so the handler need not return to the event
+// loop after each chunk.
 
 func (h *Handler) Attend(on bool) {
 	atomic.StoreUint32((*uint32)(&h.shared.attended), uint32(boolByte(on)))

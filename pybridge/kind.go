@@ -13,11 +13,11 @@ const (
 	WebSocket    MountKind = C.CORE_WEBSOCKET
 )
 
-// kinds contains all differences between the kinds in Go, so that no code outside this table compares kinds.
+// kinds is a table of the ways in which the kinds differ. The Go code reads this table, and never compares kinds.
 var kinds = [...]struct {
 	name, article string
 	arguments     []string
-	mode          mode // mode in which mounts of this kind run; nil means the mode of the pool
+	mode          mode // always the mode of this kind; if nil, the mode is that of the pool: threads or inline
 	lifespan      bool
 	webSocket     bool
 	// WebSockets of this kind are served by callbacks, on the threads that run handlers

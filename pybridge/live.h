@@ -10,15 +10,15 @@
  * WebSockets with callbacks, and broadcasts to all WebSockets: live_websocket.c, live_state.c, live_handover.c,
  * live_object.c and live_groups.c.
  *
- * The record owns a reference to its live_ws_object, to which the application can have further references, so the
- * member rec of the object becomes NULL when the exchange ends. Only one thread at a time runs a record, but any thread
- * with the GIL can send messages and close the WebSocket. */
+ * The record owns a reference to its live_ws_object. The application can keep that object after the exchange has ended,
+ * so the member rec of the object then becomes NULL. Only one thread at a time runs a record, but any thread with the
+ * GIL can send messages and close the WebSocket. */
 
 /* --- live_state.c -------------------------------------------------------------- */
 
 enum { LIVE_WS_OPENING, LIVE_WS_OPEN, LIVE_WS_CLOSING, LIVE_WS_CLOSED };
 
-/* A fapws.WebSocketConnection, which is the argument of the callbacks, and owns the objects in its members. */
+/* A fapws.WebSocketConnection, the first argument of each callback. Owns the objects in its members. */
 typedef struct {
   PyObject_HEAD core_record *rec; /* borrowed; NULL after the exchange has ended */
   PyObject *environ;
@@ -29,7 +29,7 @@ typedef struct {
   PyObject *groups;  /* names of the groups that the WebSocket has joined, a set of str, or NULL */
   PyObject *weak;
   uint16_t code;
-  uint8_t state; /* atomic; changed while the object is held (CORE_BEGIN_HOLD) */
+  uint8_t state; /* atomic; only changed between CORE_BEGIN_HOLD and CORE_END_HOLD */
 } live_ws_object;
 
 static inline int live_ws_state(const live_ws_object *ws) { return __atomic_load_n(&ws->state, __ATOMIC_ACQUIRE); }
@@ -39,7 +39,7 @@ static inline void live_ws_set_state(live_ws_object *ws, int state) {
 
 int live_ws_accept(live_ws_object *ws);
 void live_ws_publish(core_part *p);
-/* Closes the WebSocket with a close code and a reason, a str or NULL, and makes on_close run. */
+/* Closes the WebSocket with a close code, and makes on_close run. The close reason is a str or NULL. */
 int live_ws_shut(live_ws_object *ws, int code, PyObject *reason);
 
 /* Waits until no thread is in send(), and detaches the object from its record. */
@@ -51,8 +51,8 @@ extern const core_kind live_websockets;
 
 /* --- live_handover.c ----------------------------------------------------------- */
 
-/* Handles the request CORE_OP_HAND_OVER of the event loop. Returns 1 if the WebSocket was handed over, so that the
- * event loop owns the record again, or 0 if the WebSocket stays in this process. */
+/* Handles the input CORE_OP_HAND_OVER from the event loop. Returns 1 if the WebSocket was handed over; the event loop
+ * then owns the record again. Returns 0 if the WebSocket stays in this process. */
 int live_ws_hand_over(core_thread *t, live_ws_object *ws);
 int live_ws_resume(live_ws_object *ws);
 
@@ -65,10 +65,10 @@ PyObject *live_ws_broadcast(PyObject *module, PyObject *args);
 
 /* --- live_groups.c ------------------------------------------------------------ */
 
-/* Returns the maximum size in bytes of a broadcast, and of an event in its transmitted form. */
+/* Returns --channel-max-event: the maximum size in bytes of a broadcast, and of an event as it is sent to clients. */
 int live_largest_event(void);
 /* Sends a broadcast to the event loop, and returns the result of core_publish_event. If the message has more bytes than
- * the parameter most, returns NULL with an exception. */
+ * the limit most, returns NULL with an exception. */
 PyObject *live_broadcast_to(const char *place, const core_message *message, const core_bytes *group, int most);
 
 extern PyMethodDef live_group_methods[];
@@ -81,7 +81,7 @@ extern PyMethodDef live_user_methods[];
 
 /* --- users.go ---------------------------------------------------------------- */
 
-/* Implements the functions of fapws.users, without the GIL, and returns a text, which the caller must free. */
+/* Implements the functions of fapws.users, and does not need the GIL. The caller must free the result. */
 char *live_change_users(const char *action, const char *file, const char *name, const char *password, int *error);
 
 /* --- live_channels.c -------------------------------------------------------- */

@@ -64,14 +64,14 @@ static PyObject *broadcast_all(PyObject *module, PyObject *args) {
     result = live_broadcast_to(m->place, &message, &name, live_largest_event());
   else if (P.mounts)
     result = unknown();
-  else /* no client is connected while the script loads */
+  else /* the script is still loading, so no client is connected */
     result = Py_NewRef(Py_True);
   Py_DECREF(message.owner);
   return result;
 }
 
-/* Makes the key of a group in the table of subscriber counts: a hash (FNV-1a) that is never the name of a channel.
- * messages.go makes the same key. */
+/* Makes the key of a group in the table of subscriber counts. The key, "#" and a hash (FNV-1a), is never the name of a
+ * channel. GroupKey in messages.go makes the same key. */
 static void count_key(char key[20], const char *place, const core_bytes *group) {
   uint64_t h = 14695981039346656037u;
   for (size_t i = 0, n = strlen(place); i <= n; i++)

@@ -2,8 +2,8 @@
  * functions are called with the GIL, on the thread that runs the record.
  *
  * A WebSocket can be handed over if the application has no reference to its object, and if ws.data is plain, so that a
- * copy of ws.data is equal to it. The event loop requests the handover by an input of the record, so the handover takes
- * place between two callbacks. */
+ * copy of ws.data is equal to it. The event loop requests the handover with the input CORE_OP_HAND_OVER, which the
+ * record handles between two callbacks. */
 #include "live.h"
 
 #include <marshal.h>
@@ -45,7 +45,7 @@ static int is_plain(PyObject *o, int depth) {
   if (PyList_CheckExact(o) || PyTuple_CheckExact(o) || PyAnySet_CheckExact(o)) return all_plain(o, depth + 1);
   if (!PyDict_CheckExact(o)) return 0;
   PyObject *pairs = PyDict_Items(o);
-  int plain = pairs && all_plain(pairs, depth); /* for each pair, is_plain adds 1 to the depth */
+  int plain = pairs && all_plain(pairs, depth); /* depth, not depth + 1: a pair is a tuple, for which is_plain adds 1 */
   Py_XDECREF(pairs);
   return plain;
 }
@@ -80,8 +80,8 @@ static PyObject *pack(live_ws_object *ws) {
   return state;
 }
 
-/* Makes the record take no further inputs, and returns 1, or returns 0 if an input has arrived, a thread waits in
- * send(), or the client has disconnected. */
+/* Closes the queue of inputs of the record, and returns 1. Returns 0, and closes nothing, if an input has arrived, a
+ * thread waits in send(), or the client has disconnected. */
 static int closes_inbox(core_record *rec) {
   core_lock();
   int empty = !rec->inputs.first && !rec->run.batch && !rec->inputs.senders && !core_is_cancelled(rec);
@@ -93,7 +93,7 @@ static int closes_inbox(core_record *rec) {
 static void refuse(core_record *rec) {
   core_part *p = core_part_new(rec, 0);
   if (!p) {
-    PyErr_Clear(); /* the event loop has a time limit for this part */
+    PyErr_Clear(); /* without an answer, the event loop closes the WebSocket after a time limit */
     return;
   }
   p->op = CORE_OP_HAND_OVER;
@@ -111,7 +111,7 @@ static void count_references(void *count) {
 
 static int is_alone(live_ws_object *ws) {
   struct count count = {(PyObject *)ws, 0};
-  core_alone(count_references, &count); /* no other thread can change the number of references */
+  core_alone(count_references, &count); /* while count_references runs, no other thread runs Python */
   return count.references == 1;
 }
 

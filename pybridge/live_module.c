@@ -1,5 +1,5 @@
-/* Puts all parts of the C code together: the built-in module _fapws, which package fapws uses, the kinds of handlers,
- * and the pool with its mounts. */
+/* Defines the built-in module _fapws for package fapws, the table of the kinds of handlers, and the mounts of the
+ * pool. */
 #include "live.h"
 
 #include <stdlib.h>
@@ -94,7 +94,7 @@ static int make_mounts(const core_options *o) {
   core_mount *presence = &P.mounts[o->mounts];
   presence->callable = live_presence_handler();
   presence->name = PyUnicode_FromString("on_join and on_leave");
-  /* The mount counts as slow, so that requests do not wait for presence callbacks. */
+  /* A mount with these times counts as slow, so the pool never makes a request wait behind a presence callback. */
   presence->run_ns = presence->wait_ns = 10 * CORE_HEAVY_NS;
   mount_bind(presence, CORE_WSGI);
   return presence->callable && presence->name ? 0 : -1;
@@ -106,8 +106,7 @@ core_shared *live_start_pool(const core_options *o) {
   return P.mode->prepare() < 0 || P.coroutines->prepare() < 0 ? NULL : &P.shared;
 }
 
-/* Returns a new reference to the class that is called name in the dict globals, or NULL unless it is a proper subclass
- * of base. */
+/* Returns a new reference to globals[name] if the value is a proper subclass of base, otherwise NULL. */
 static PyObject *script_class(PyObject *globals, const char *name, PyTypeObject *base) {
   PyObject *o = PyDict_GetItemString(globals, name);
   if (!o || o == (PyObject *)base || !PyType_Check(o) || !PyType_IsSubtype((PyTypeObject *)o, base)) return NULL;

@@ -1,13 +1,13 @@
-/* The class fapws.WebSocketConnection, whose objects are the argument of WebSocket callbacks. */
+/* The class fapws.WebSocketConnection. An object of this class is the first argument of each WebSocket callback. */
 #include "live.h"
 
 #include <stddef.h>
 #include <structmember.h>
 
 #define P core_the_pool
-/* Maximum bytes of messages that wait for a client in modes in which send() must not wait. */
+/* If a mode forbids send() to wait (core_mode.may_wait), at most this many bytes of messages can wait for a client. */
 #define UNPACED_BYTES (4 << 20)
-#define BEHIND_BYTES (1 << 20) /* if more bytes wait for a client, a broadcast closes its WebSocket */
+#define BEHIND_BYTES (1 << 20) /* if more bytes wait for a client, a broadcast closes the WebSocket of this client */
 
 live_ws_object *live_ws_new(core_record *rec) {
   live_ws_object *ws = (live_ws_object *)live_WebSocketConnection_Type.tp_alloc(&live_WebSocketConnection_Type, 0);

@@ -7,14 +7,14 @@
 void live_ws_publish(core_part *p) {
   core_thread *t = core_this_thread;
   const core_record *mine = t ? t->current : NULL;
-  if (!mine) { /* not on a thread that runs a record, so nothing would wake the event loop later */
+  if (!mine) { /* this thread runs no record, so it must wake the event loop itself */
     core_push_part(p);
     core_wake_loop();
     return;
   }
   core_publish(t, p);
-  /* The message must not wait until a slow handler has returned. If a handler is usually quick, the monitor wakes the
-   * event loop when necessary, unless the monitor sleeps. */
+  /* core_publish leaves the part until the handler returns or until the monitor wakes the event loop. That is too late
+   * if the handler is usually slow or the monitor sleeps. */
   if (core_run_ns(core_mount_of(mine)) > CORE_SLOW_NS || __atomic_load_n(&P.monitor_parked, __ATOMIC_RELAXED))
     core_notify(t);
 }
@@ -37,7 +37,7 @@ static int accept_held(live_ws_object *ws) {
 int live_ws_accept(live_ws_object *ws) { return CORE_HELD(ws, accept_held(ws)); }
 
 /* If the record has received the client's close frame, stores the code and the reason of that frame. The caller holds
- * the object ws, which guards the list run.batch; the pool's mutex guards the list of inputs. */
+ * ws (CORE_BEGIN_HOLD), which guards run.batch; the pool's mutex guards rec->inputs. */
 static void take_close(live_ws_object *ws) {
   ws->code = 1006;
   core_lock();

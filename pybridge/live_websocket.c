@@ -1,7 +1,5 @@
-/* WebSockets with callbacks. A WebSocket occupies a thread only while a callback runs, and runs one callback at a time,
- * in the order of its inputs; all functions need the GIL.
- *
- * A record with inputs is queued (core_flow.c). */
+/* WebSockets with callbacks. A WebSocket occupies a thread only while a callback runs. The callbacks of a WebSocket run
+ * one at a time, in the order in which inputs arrived. All functions need the GIL. */
 #include "live.h"
 
 #include <stdlib.h>
@@ -12,9 +10,9 @@ enum { ON_OPEN, ON_MESSAGE, ON_CLOSE, ON_RESUME, CALLBACKS };
 static const char *const names[CALLBACKS] = {"on_open", "on_message", "on_close", "on_resume"};
 static PyObject *name[CALLBACKS];
 
-/* Calls a callback with ws, second and third as arguments, but without arguments that are NULL. Steals the references
- * to second and third. Returns a new reference to the result, or to None if the application has no such callback, or
- * NULL with an exception. */
+/* Calls a callback with the arguments ws, second and third; second and third are left out if they are NULL. Steals the
+ * references to second and third. Returns a new reference to the result, or to None if the application has no such
+ * callback, or NULL with an exception. */
 static PyObject *call(live_ws_object *ws, int which, PyObject *second, PyObject *third) {
   PyObject *f = PyObject_GetAttr(core_mount_of(ws->rec)->callable, name[which]),
            *args[] = {(PyObject *)ws, second, third};
@@ -27,7 +25,7 @@ static PyObject *call(live_ws_object *ws, int which, PyObject *second, PyObject 
   return result;
 }
 
-/* Called between two callbacks, to withdraw a Timeout for the first callback. */
+/* Called between two callbacks. A Timeout that was raised for the finished callback must not reach the next one. */
 static void next_callback(core_thread *t) {
   core_count_job(t);
   if (UNLIKELY(t->raised)) core_withdraw_timeout(t);
@@ -162,7 +160,7 @@ static void run_inputs(core_thread *t, core_record *rec) {
       if (live_ws_hand_over(t, ws)) return;
       continue;
     }
-    if (spent) { /* run_job has already done this before the first callback */
+    if (spent) { /* before the first callback, run_job has already checked this */
       t->unsignalled_ns += core_run_ns(m);
       if (t->unsignalled && (t->unsignalled_ns > CORE_UNSIGNALLED_NS || core_run_ns(m) > CORE_SLOW_NS)) core_notify(t);
     }

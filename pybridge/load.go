@@ -20,8 +20,8 @@ import (
 	"fapws/runtime/system"
 )
 
-// find loads the application o.Apps[i], with the GIL, on Python's main thread; paths has the absolute paths of the
-// scripts. A script with PATHS is run here; contrib/fapws/_load.py loads all other applications.
+// find loads the application o.Apps[i] from the script paths[i], with the GIL, on Python's main thread. A script with
+// PATHS is run here; contrib/fapws/_load.py loads all other applications.
 func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	app := &o.Apps[i]
 	f = &Content{name: app.name()}
@@ -42,7 +42,7 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 			return f, f.take(table, "PATHS", app.Interface)
 		}
 	case app.Script != "" && !first.Import && place(path) == place(paths[0]):
-		main = mainGlobals() // app names an object of the script that was already run for the first application
+		main = mainGlobals() // the script was already run for the first application; app.Object is a global of this script
 	}
 	result, err := search(app, path, f.name, o.Dev, main)
 	if err != nil {
@@ -133,8 +133,8 @@ func search(app *Application, script, name string, dev bool, main *python3.PyObj
 	return result, nil
 }
 
-// Tool calls the function main of a module of package fapws, such as "_shell", with the list that the method entries
-// makes, and returns the exit status. Tool must be called on the thread of Load, before Start.
+// Tool calls the function main of a module of package fapws, such as "_shell", and returns the exit status. The
+// argument of main is the result of entries. Tool must be called before Start, on the thread that called Load.
 func (a *App) Tool(module string) int {
 	C.core_take_gil()
 	defer C.core_release_gil()
@@ -148,8 +148,8 @@ func (a *App) Tool(module string) int {
 	return 0
 }
 
-// ended returns the error of user code, or nil if the code has returned a valid value, which the parameter ok tells. If
-// ok is false, result is the exception, or nil for the current exception.
+// ended returns nil if ok is true, which means that user code has returned a valid value. Otherwise ended returns the
+// error of the code: result is the exception, or nil for the current exception.
 func ended(result *python3.PyObject, ok bool, name string) *ExitError {
 	if ok {
 		result = nil
@@ -163,8 +163,8 @@ func ended(result *python3.PyObject, ok bool, name string) *ExitError {
 	return exitError(how, status, line)
 }
 
-// entries makes a list of tuples (name, globals, [(prefix, object, name), ...]), one for each application. The list
-// lives as long as the process, and the caller must hold the GIL.
+// entries makes a list with a tuple (name, globals, mounts) for each application; mounts is a list of tuples (prefix,
+// object, name). The list lives as long as the process, and the caller must hold the GIL.
 func (a *App) entries() *python3.PyObject {
 	apps := python3.PyList_New(0)
 	for _, f := range a.loaded {
@@ -214,7 +214,7 @@ func packagePlaces() []string {
 		filepath.Join(exe, "../../contrib"),
 		filepath.Join(exe, "../../../contrib"),
 		filepath.Join(exe, "../../../../contrib"), // build/cross/ARCH/fapws
-		filepath.Join(exe, "../.."),               // for a library in package fapws
+		filepath.Join(exe, "../.."),               // if the program is a library inside package fapws
 	}
 }
 
@@ -229,7 +229,7 @@ var contrib = sync.OnceValue(func() string {
 })
 
 // checkPackage returns an error if Python cannot find package fapws, for example because the executable was copied
-// without it. Without this check, which needs the GIL, the first request would fail.
+// without it. checkPackage needs the GIL. Without the check, the first request would fail.
 func checkPackage() error {
 	if contrib() != "" {
 		return nil

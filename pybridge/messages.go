@@ -45,17 +45,17 @@ func (e *Event) Cost() int64 {
 	return n
 }
 
-// Dealt reports that the server has handled events of RunConfig.Publish with this total cost, so that the application
-// can publish further events. Any goroutine may call Dealt.
+// Dealt subtracts the cost of events that the server has handled, so that the application can publish further events.
+// Any goroutine may call Dealt.
 func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), -cost) }
 
-// Published counts an event that the server itself publishes, for which Dealt must be called as well. Any goroutine may
-// call Published.
+// Published adds the cost of an event that the server itself publishes. Later, Dealt must be called for this event. Any
+// goroutine may call Published.
 func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), cost) }
 
 // listen handles the messages of the application, on the event loop.
 func (h *Handler) listen() {
-	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // live_channels.c expects this store to come first
+	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before eachMessage, so that every later pattern is counted
 	var events []Event
 	var purges []string
 	eachMessage(func(kind byte, texts []string) {
@@ -127,9 +127,9 @@ func HasSubscribers(name string) bool {
 // applications share a place.
 
 // placeMounts sets the place of each fapws.WebSocket, which is the same in all processes and after a reload. The place
-// consists of the name of the application in the configuration, the prefix, the name of the callbacks and, for the
-// second and each later WebSocket with the same values, a number. The map seen counts the WebSockets with the same
-// values.
+// consists of the name of the application in the configuration, the prefix and the name of the callbacks. If several
+// WebSockets have the same values, all but the first also have a number. The map seen counts the WebSockets with the
+// same values.
 func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	first := map[*python3.PyObject]string{}
 	for i := range mounts {
@@ -162,7 +162,7 @@ func (e *Event) Group() string { return groupAt(e.Place, e.Name) }
 
 func IsGroup(name string) bool { return strings.Contains(name, "\x00") }
 
-// GroupKey returns the key of a group for CountSubscribers, which is the same as from count_key in live_groups.c.
+// GroupKey returns the key of a group for CountSubscribers, as count_key in live_groups.c does.
 func GroupKey(group string) string {
 	key := fnv.New64a()
 	_, _ = io.WriteString(key, group)
