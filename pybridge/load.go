@@ -42,7 +42,7 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 			return f, f.take(table, "PATHS", app.Interface)
 		}
 	case app.Script != "" && !first.Import && place(path) == place(paths[0]):
-		main = mainGlobals() // the script was already run for the first application; app.Object is a global of this script
+		main = mainGlobals() // the script has already run, for the first application
 	}
 	result, err := search(app, path, f.name, o.Dev, main)
 	if err != nil {

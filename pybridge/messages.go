@@ -173,8 +173,8 @@ func GroupKey(group string) string {
 // must be passed to TakeMessage.
 func (e *Event) ForPython() bool { return e.Place == C.CORE_PLACE_PYTHON }
 
-// TakeMessage passes an event to the Python code of this process. TakeMessage returns false for the first event that is
-// dropped because too many events wait. TakeMessage is safe for concurrent use.
+// TakeMessage passes an event to the Python code of this process. If too many events wait, TakeMessage drops events,
+// and returns false for the first of them, for a log line. TakeMessage is safe for concurrent use.
 func (h *Handler) TakeMessage(e *Event) bool {
 	return C.live_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data))) != 0
 }
@@ -202,7 +202,7 @@ func (h *Handler) changeGroup(socket uint64, name string, joins bool) {
 type PresenceEvent struct {
 	Left    bool   `json:"left"`
 	Name    string `json:"name"`
-	Number  uint64 `json:"number"` // number of the client, which is the same in both of its events
+	Number  uint64 `json:"number"` // number of the client; its join event and its leave event have the same number
 	Address string `json:"address"`
 	User    string `json:"user"`
 	LastID  string `json:"last"`
@@ -213,21 +213,22 @@ const (
 	atOnce      = 500
 )
 
-// presenceQueue contains events for the callbacks of fapws.on_join and on_leave. The events are submitted as requests
-// without a client, one at a time, to the mount that follows the mounts of the application, so callbacks run in order
-// on the threads that run handlers.
+// presenceQueue contains events for the callbacks of fapws.on_join and on_leave. The event loop submits events as
+// requests to an additional mount, one request at a time. Therefore callbacks run in order, on the threads that run
+// handlers.
 type presenceQueue struct {
 	waiting []PresenceEvent
 	// number of events that were dropped since the queue became full
 	lost int
 	rec  *C.core_record
 	busy bool
-	// events wait, or the field busy is true; can be read on any goroutine
+	// whether events wait in the queue or a request with events is running; can be read on any goroutine
 	active atomic.Bool
 }
 
-// NotifyPresence queues an event if the application has registered a callback. NotifyPresence returns false for the
-// first event that is dropped because the queue is full. NotifyPresence must be called on the event loop.
+// NotifyPresence queues an event if the application has registered a callback. If the queue is full, NotifyPresence
+// drops events, and returns false for the first of them, for a log line. NotifyPresence must be called on the event
+// loop.
 func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	if !h.WatchesPresence() {
 		return true

@@ -19,14 +19,14 @@ import (
 type mode interface {
 	place() string
 	expired(h *Handler)
-	// raise takes the GIL, and raises an exception in the handler of t, which has timed out. The result how is 0 if the
-	// handler does not run. Otherwise s contains the stack of the handler. The result note is text to add to the log
-	// line about t, or "" to write no line.
+	// raise takes the GIL, and raises an exception in the handler of t, which has timed out. If the handler does not
+	// run, how is 0; otherwise s contains its stack. The log line about t ends with note. If note is "", no line is
+	// written.
 	raise(t *task) (how C.int, s C.core_snapshot, note string)
-	// stuck returns a text with the reason why t counts as stuck after a grace period that started at the time began,
-	// or "" if t has ended.
+	// stuck is called after the grace period, which started at the time began, with the result how of raise. stuck
+	// returns the reason why t counts as stuck, or "" if t has ended.
 	stuck(h *Handler, t *task, how C.int, began time.Time) (why string)
-	// giveUp is called if a handler keeps the GIL, before the process is replaced.
+	// giveUp is called if a handler never releases the GIL, so that the process must be replaced.
 	giveUp()
 }
 
@@ -40,8 +40,8 @@ type poolMode interface {
 	stop(a *App) int
 	// finish is called by App.Close, on the thread of Load, before Python ends.
 	finish()
-	// onLoop returns the record that the event loop runs, or 0, and the number of its job. onLoop can be called on any
-	// goroutine.
+	// onLoop returns the record that the event loop runs in inline mode, and the number of its job, or zeros. onLoop
+	// can be called on any goroutine.
 	onLoop() (rec C.uintptr_t, jobs C.ulong)
 }
 
@@ -61,7 +61,7 @@ func (threaded) raise(t *task) (how C.int, s C.core_snapshot, note string) {
 	if how = C.core_raise_timeout(number(t.rec), t.serial, t.jobs, &s); how == 0 {
 		return how, s, ", which is not running now"
 	}
-	// Permits a second thread to replace the overdue thread at once.
+	// Another thread takes the place of the overdue thread at once.
 	C.core_mark_thread_stuck(s.thread, number(t.rec), s.jobs)
 	return how, s, fmt.Sprintf(" (thread %d)", s.thread)
 }
@@ -117,7 +117,7 @@ func (a asyncio) stuck(h *Handler, t *task, how C.int, began time.Time) string {
 	if C.asgi_is_stuck(number(t.rec), t.serial, how, t.jobs) == 0 {
 		return ""
 	}
-	if how == 1 { // otherwise the stack was already logged
+	if how == 1 { // if how is 2, the stack was already logged
 		h.logAsync(began)
 	}
 	a.giveUp()
@@ -140,7 +140,7 @@ func (a *App) IsAsync() bool {
 // a limit until the lifespans have started. Startup must be called once, on the thread of Load, before the first
 // Submit.
 //
-// The error is one line for the user, which can follow a traceback on stderr.
+// The error is one line for the user; a traceback on stderr can precede the line.
 func (a *App) Startup(c AsyncConfig) error {
 	if !a.IsAsync() {
 		return nil

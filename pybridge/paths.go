@@ -34,8 +34,8 @@ type Mount struct {
 	environ, start unsafe.Pointer
 }
 
-// readPaths validates the table with this name in the script called where, and makes a mount for each entry. The error
-// has a line for each wrong entry. The caller must hold the GIL.
+// readPaths validates a table such as PATHS, and makes a mount for each entry; error messages call the script where,
+// and the table name. The error has a line for each wrong entry. The caller must hold the GIL.
 func readPaths(table *python3.PyObject, where, name string) ([]Mount, error) {
 	if table == nil {
 		return nil, fmt.Errorf("%s has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = "+
@@ -218,7 +218,7 @@ func handlerName(callable *python3.PyObject) string {
 	return name
 }
 
-// readSettings copies the globals with these names to f.Settings, with the GIL.
+// readSettings copies those globals of the script that are in names to f.Settings, with the GIL.
 func (f *Content) readSettings(names []string) {
 	f.Settings = Settings{}
 	for _, name := range names {
@@ -228,8 +228,8 @@ func (f *Content) readSettings(names []string) {
 	}
 }
 
-// finish numbers the mounts from index on, copies the globals with these names to f.Settings, and finds the classes of
-// the application, with the GIL.
+// finish sets the Index of the mounts, starting with index, calls readSettings, and finds the classes Environ and
+// Start_response of the script, with the GIL.
 func (f *Content) finish(names []string, index int) {
 	f.readSettings(names)
 	environ := unsafe.Pointer(C.live_environ_class(unsafe.Pointer(f.globals)))
@@ -246,8 +246,8 @@ func (f *Content) finish(names []string, index int) {
 	}
 }
 
-// environAskedFor returns the class Environ for a script that uses the additional keys of Environ without importing the
-// class (contrib/fapws/_asked.py), otherwise nil.
+// environAskedFor returns the class fapws.Environ if the script uses the additional keys of this class without
+// importing it, otherwise nil (contrib/fapws/_asked.py).
 func (f *Content) environAskedFor() unsafe.Pointer {
 	class, _ := callPackage("_asked", "environ_for", f.globals)
 	switch {

@@ -34,8 +34,8 @@ import (
 var keeping sync.Mutex
 
 // KeepFromChildren makes each process that the application forks (os.fork, multiprocessing) close the descriptor of c
-// and, if c is a listener, all connections that were accepted from it. The server must never close c. KeepFromChildren
-// is safe for concurrent use.
+// and, if c is a listener, all connections that were accepted from it. The server must never close c, because a
+// different descriptor could then get the same number. KeepFromChildren is safe for concurrent use.
 func KeepFromChildren(c syscall.Conn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -55,7 +55,7 @@ func KeepFromChildren(c syscall.Conn) error {
 // returns to Go.
 func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	objects := c.Look == logfile.Object
-	if objects { // in other formats, the process that logs the output of children adds time and level
+	if objects { // each line is a JSON object; in other formats, the process that logs the lines adds time and level
 		C.core_set_look(C.CORE_OBJECT)
 	}
 	C.core_take_gil()
@@ -136,8 +136,8 @@ func (a *App) Targets() ([]string, error) {
 	return packageTexts("_sandbox_check", "targets", a.entries())
 }
 
-// Warnings returns lines about packages that do not work with this number of threads in the way in which the
-// applications use them. Warnings must be called on the thread of Load.
+// Warnings returns a line for each package that the applications use in a way that fails with this number of threads.
+// Warnings must be called on the thread of Load.
 func (a *App) Warnings(threads int) ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()

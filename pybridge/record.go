@@ -20,8 +20,8 @@ func newRecord() *C.core_record { return (*C.core_record)(C.calloc(1, C.sizeof_c
 
 const peerTexts = 10
 
-// copyRequest fills in the members of rec that the event loop owns, with the server's certificate, or "" if the handler
-// does not need it.
+// copyRequest copies r to the members of rec that the event loop owns; certificate is the server's certificate, or ""
+// if the handler does not need it.
 func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	p, peer := r.Parsed, r.Peer
 	head := len(r.Head)
@@ -48,13 +48,13 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	add := func(s string) C.core_span {
 		at := n
 		n += copy(data[n:], s)
-		data[n] = '\n' // separates texts, so that they can be compared at once
+		data[n] = '\n' // separates the texts, so that one memcmp can compare them all
 		n++
 		return C.core_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
 	}
 	rec.req.method, rec.req.target, rec.req.query, rec.req.authority = span(p.Method), span(p.Target), span(p.Query),
 		span(p.Authority)
-	// If the path is in the head in the same form, it need not be copied.
+	// If the head contains the same bytes as r.Path, the path need not be copied.
 	if p.Plain && p.Authority.Len == 0 && string(p.Path.In(r.Head)) == string(r.Path) {
 		rec.req.path = span(p.Path)
 	} else {
@@ -66,7 +66,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.req.socket_path = add(peer.Socket)
 	rec.req.scheme, rec.req.host, rec.req.user, rec.req.tls = add(peer.Scheme), add(peer.Host), add(peer.User),
 		add(variables)
-	if r.Routed { // the head does not contain the path, which the server has rewritten
+	if r.Routed { // the server has rewritten the path, so the path is not in the head
 		n += copy(data[n:], r.Path)
 	}
 	n += copy(data[n:], r.Path[:r.Root])
@@ -143,7 +143,8 @@ func (h *Handler) Next(out *exchange.Part) (exchange.Ticket, bool) {
 	}
 }
 
-// dealtWith starts requests that waited until the event loop has handled the part that Next returned last.
+// dealtWith is called when the event loop has handled the part that Next returned last. Requests that waited because
+// too many bytes were not handled can then start.
 func (h *Handler) dealtWith() {
 	left := atomic.AddInt64((*int64)(&h.shared.unseen), -h.given)
 	if left <= C.CORE_UNSEEN_MAX && left+h.given > C.CORE_UNSEEN_MAX {
@@ -178,7 +179,7 @@ func (h *Handler) collect() bool {
 	return h.ready != nil
 }
 
-// mediaTypes maps from CORE_TYPE_ to the Content-Type of a response whose handler has set no Content-Type.
+// mediaTypes maps a CORE_TYPE_ value to the Content-Type of a response for which the handler has set none.
 var mediaTypes = [...]string{
 	C.CORE_TYPE_SET:     "", // the handler has set the type, or the response must not have a type
 	C.CORE_TYPE_HTML:    "text/html; charset=utf-8",
@@ -253,7 +254,7 @@ type Then struct {
 	// for a CGIApplication, with the fields Path, Script and Options of the Request
 	RunProgram exchange.Continuation
 	Subscribe  exchange.Continuation // for Fapws-Channel
-	// for an accepted WebSocket, with the subprotocol, and with nil as Request
+	// for an accepted WebSocket; the Request is nil, and the text is the subprotocol
 	Accept exchange.Continuation
 }
 
@@ -316,7 +317,7 @@ func (h *Handler) Release(part *exchange.Part) {
 		}
 		return
 	}
-	if rec.req.pipeline != nil { // the bytes that remain in rec.run.unacked belong to the last part
+	if rec.req.pipeline != nil { // rec.run.unacked stays as it is, because the record ends
 		atomic.AddInt64((*int64)(&rec.req.pipeline.unacked), -int64(rec.run.unacked))
 	}
 	h.mu.Lock() // Handler.describe reads the members changed below

@@ -1,10 +1,10 @@
 /* The boundary between Go and C: flat data that both sides use, and the functions that Go calls. Go includes this
- * header, but not Python.h. The prefix of a function names the part of the C code that defines it (core.h).
+ * header, but not Python.h. The prefix of a function, such as core_ or asgi_, tells which files define it (core.h).
  *
  * Go owns records and their text, and lends a record to Python from core_flush until the last part of the record is
  * published. Python owns a part until it is published; then the event loop owns the part until Handler.Release (doc.go
- * has a table). Records and parts are passed as numbers, because cgo examines every pointer that it passes. Options and
- * texts are borrowed for the call unless a comment says "copied". Python objects in options live as long as the
+ * has a table). Records and parts are passed as numbers, because cgo examines every pointer that it passes. C uses
+ * options and texts only during the call, unless a comment says "copied". Python objects in options live as long as the
  * process. */
 #pragma once
 
@@ -26,7 +26,8 @@ typedef struct {
 /* How the event loop determines the Content-Type of a response (record.go). */
 enum { CORE_TYPE_SET, CORE_TYPE_HTML, CORE_TYPE_BINARY, CORE_TYPE_JSON, CORE_TYPE_BY_NAME };
 
-/* Bits for the response fields X-Sendfile and X-Accel-Redirect, which make the server send a file. */
+/* Bits that permit the response fields X-Sendfile and X-Accel-Redirect, with which handlers make the server send a
+ * file. */
 enum { CORE_SENDFILE = 1, CORE_ACCEL = 2 };
 
 /* Kinds of parts and inputs, with the same values as exchange.Op. */
@@ -48,16 +49,16 @@ typedef struct core_part {
   /* Position of the header fields in buf. In a last part that is neither interim nor the first part, the fields are
    * trailers. */
   uint32_t fields_off, fields_len;
-  uint32_t name_off, name_len;       /* in buf: file name that determines the type */
+  uint32_t name_off, name_len;       /* in buf: file name that determines the Content-Type (CORE_TYPE_BY_NAME) */
   uint32_t static_off, static_len;   /* in buf: options of the Staticfile that the handler has returned */
   uint32_t path_off, path_len;       /* in buf: PATH_INFO for that Staticfile */
-  uint8_t program;                   /* 1 for a CGIApplication: the path is SCRIPT_NAME followed by PATH_INFO */
+  uint8_t program;                   /* 1 for a CGIApplication; path_off then refers to SCRIPT_NAME and PATH_INFO */
   uint32_t script_len;               /* length of the SCRIPT_NAME of a CGIApplication */
   uint32_t send_off, send_len;       /* in buf: value of X-Sendfile or X-Accel-Redirect */
   uint8_t accel;                     /* 1 if that value is from X-Accel-Redirect, 0 if from X-Sendfile */
   uint32_t channel_off, channel_len; /* in buf: value of the field Fapws-Channel */
   uint8_t failure;                   /* the handler has failed, so the server sends its own page for the status */
-  /* CORE_OP_BODY for a response, another CORE_OP_ value for a WebSocket or a request to the event loop. */
+  /* CORE_OP_BODY for a response, another CORE_OP_ value for a WebSocket message or a command to the event loop. */
   uint8_t op;
   uint8_t websocket;
   uint8_t taken;
@@ -66,12 +67,12 @@ typedef struct core_part {
   /* Body of the part: in buf, in the allocation of the part, or in the memory of the member owner. Freed together with
    * the part. */
   const char *body;
-  uint32_t body_off; /* offset of the body in buf, as long as buf can be reallocated */
+  uint32_t body_off; /* offset of the body in buf until body is set; before that, buf can be reallocated */
   size_t body_len;
   void *owner;  /* PyObject * that keeps body alive, or NULL; released by core_collect_garbage, under the GIL */
   int32_t file; /* file descriptor, closed by Handler.Release; -1 without a file */
   int64_t offset, count; /* range of bytes in the file */
-  int64_t unacked;       /* bytes for which the part counts in record.run.unacked until its release */
+  int64_t unacked;       /* bytes of this part that are included in record.run.unacked until Handler.Release */
   uint64_t made_ns;      /* time of publication if this is the first or last part of a timed request, otherwise 0 */
   char *buf;             /* allocated by malloc; freed with the part, except for part0, which keeps it */
   uint32_t used, cap;
@@ -91,7 +92,7 @@ typedef struct {
   core_span name, value;
 } core_field;
 
-/* The next job of a record: run the request, make the next chunk by its iterator, or run callbacks for its inputs. */
+/* The next job of a record: run the request, let the iterator make the next chunk, or run callbacks for inputs. */
 enum { CORE_RUN, CORE_NEXT, CORE_INPUTS };
 
 /* The same values as exchange.InputWindow and exchange.InputCost. */
@@ -128,7 +129,7 @@ struct core_request {
    * CLOCK_MONOTONIC_COARSE. */
   uint64_t since_ns;
 
-  char *data; /* allocated by malloc: head, path, peer and body; Handler.Release frees or keeps it */
+  char *data; /* allocated by malloc: head, path, texts about the peer, and body; if large, freed by Handler.Release */
   size_t cap;
   core_field *fields; /* allocated by malloc, and kept with the record */
   uint32_t nfields, fields_cap;
@@ -143,7 +144,7 @@ struct core_request {
   core_span tls_server;             /* the server's certificate in PEM, for the asyncio thread; empty if unknown */
   /* Length of SCRIPT_NAME, and length of the part at its start that comes from a proxy or --root-path. */
   uint32_t script_len, root_len;
-  /* peer_len: number of bytes from addr on, without the port, on which environ depends in addition to the head. */
+  /* peer_len: number of bytes, starting at addr and excluding the port, that affect environ in addition to the head. */
   uint32_t head_len, peer_len;
   uint8_t version; /* CORE_HTTP10 to CORE_HTTP2 */
   /* trailers: trailers of the response can be sent to the client. */
@@ -159,7 +160,7 @@ struct core_request {
   core_span subprotocol, state;
   uint8_t routed;            /* the server has rewritten the path */
   uint8_t timed;             /* the times of the request are needed for an access log or the client */
-  uint8_t own;               /* number of fields with the identity of the request, at the end of the member fields */
+  uint8_t own;               /* number of last fields that are the identity of the request (core_id) */
   uint8_t more;              /* further parts of the body will arrive as inputs */
   uint8_t resumed;           /* the event loop has deferred and then resumed the request, so it must run now */
   core_pipeline *pipeline;   /* NULL if the request was not pipelined */
@@ -168,8 +169,8 @@ struct core_request {
 };
 
 /* State of the handler and of its response. The thread that runs the record changes the members, under the GIL, until
- * it publishes the last part. Before that, wsgi_drop releases the objects. Go initializes the structure for a new
- * request. */
+ * it publishes the last part. Before the last part, wsgi_drop releases the objects. Go initializes the structure for a
+ * new request. */
 struct core_run {
   void *thread; /* the core_thread that runs the record and its iterator; NULL while the record is queued */
   /* The record owns the following two descriptors; the threads that run Python close them. */
@@ -178,7 +179,7 @@ struct core_run {
   int32_t socket;
   uint8_t started;  /* the first part was published */
   uint8_t parked;   /* guarded by the pool's mutex: the iterator, or a thread in write(), waits for the client */
-  uint8_t whole;    /* the body has reached its Content-Length */
+  uint8_t whole;    /* the body of the response has reached its Content-Length */
   uint8_t bodyless; /* the response has only a head: HEAD, 204, 304 */
   uint8_t single;   /* the handler has returned a sequence with one item, which is the whole body */
   uint8_t counted;  /* the request is counted in pipeline->running */
@@ -188,13 +189,13 @@ struct core_run {
   void *iter;             /* PyObject *, owned: iterator that yields the chunks */
   void *result;           /* PyObject *, owned: return value of the handler, whose close() will be called */
   void *start;            /* owned Start_response (PyObject *) */
-  void *input;            /* PyObject *, owned: wsgi.input, or NULL for the shared empty one */
+  void *input;            /* PyObject *, owned: wsgi.input; NULL if it is the empty object that all requests share */
   void *environ;          /* PyObject *, owned while the response is made */
   void *disconnected;     /* PyObject *, owned: function fapws.disconnected in environ, or NULL */
   void *socket_object;    /* PyObject *, owned: object for the socket in environ, or NULL */
-  void *exchange;         /* asgi_exchange *, owned: exists as long as this record; NULL if none */
+  void *exchange;         /* asgi_exchange *, owned: runs the coroutine for this record; NULL if none */
   void *ws;               /* PyObject *, owned: argument of the callbacks of a WebSocket */
-  core_input *batch;      /* owned: inputs that the thread has taken */
+  core_input *batch;      /* owned: inputs that the thread has taken from core_inputs */
   int64_t declared, sent; /* Content-Length from the handler, or -1; bytes of the body that were published */
   int64_t credit;         /* bytes of inputs that the application has taken since the last CORE_OP_CREDIT */
   uint64_t chunk_ns;      /* moving average of the duration of the iterator's next() */
@@ -206,7 +207,7 @@ struct core_run {
  * the record takes both. All members are guarded by the pool's mutex. */
 struct core_inputs {
   core_input *first, *last;                    /* owned, in order of arrival */
-  struct core_record *event_next, *event_prev; /* neighbours in the list of the asyncio thread */
+  struct core_record *event_next, *event_prev; /* neighbours in the asyncio thread's list of records with events */
   uint8_t events;                              /* ASGI_EVENT_ bits; nonzero while the record is in that list */
   uint8_t closing;                             /* the exchange takes no further events */
   uint8_t open;                                /* a WebSocket with callbacks takes inputs */
@@ -230,8 +231,8 @@ typedef struct core_record {
   core_part part0;
 } core_record;
 
-/* Maximum bytes of large parts that the event loop has not handled. No request starts while the bytes exceed this
- * limit. Otherwise the responses of further requests would need more memory while they wait for clients. */
+/* No request starts while the event loop has not handled more than this many bytes of large parts. The limit bounds the
+ * memory for responses that wait to be sent. */
 #define CORE_UNSEEN_MAX (8 << 20)
 
 /* Atomic counters and flags, which Go reads and writes without calling C. */
@@ -241,7 +242,7 @@ typedef struct {
   uint32_t queued;
   uint32_t turn;       /* inline mode: records wait for core_flush */
   uint32_t turning;    /* inline mode: core_flush is running records */
-  uint32_t attended;   /* inline mode: finished parts are sent during a turn (Handler.Attend) */
+  uint32_t attended;   /* inline mode: finished parts are sent while core_flush runs (Handler.Attend) */
   uint32_t unattended; /* inline mode: an iterator stopped because finished parts were not sent */
   uint32_t messages;   /* messages wait for core_messages */
   uint32_t purges;
@@ -295,9 +296,9 @@ typedef struct {
 
 /* --- core_error.c ----------------------------------------------------------------- */
 
-/* Sets the local time for log lines that C writes, so that time.tzset in the application does not change it. The
- * parameter i is the index of a period, which begins when the period i - 1 ends. Until the time in the parameter until,
- * the local time is offset seconds east of UTC. Must be called for each i. */
+/* Sets the local time for log lines that C writes, so that time.tzset in the application does not change it. Must be
+ * called for the periods i = 0, 1, ... in turn. Period i begins when period i - 1 ends, and ends at the Unix time
+ * until; its local time is offset seconds east of UTC. */
 #define CORE_ZONE_CHANGES 40
 void core_add_zone(int i, int64_t until, int32_t offset);
 /* Sets the format of lines on stderr. Must be called before handlers run. */
@@ -307,20 +308,20 @@ core_span core_host(const core_record *rec);
 
 /* --- core_stdio.c: any thread, without the GIL ----------------------------------- */
 
-/* Writes an object of the error log to stderr as a whole: no thread of this process and no other process that calls
- * this function writes meanwhile. Returns 0 if the object was dropped. */
+/* Writes a JSON object of the error log to stderr. The objects of all threads and processes that call this function are
+ * written one after another, never mixed. Returns 0 if the object was dropped. */
 int core_write_object(const char *text, size_t n);
 
 /* --- core_interp.c: on the thread that becomes Python's main thread ------------ */
 
 /* Runs the file with this absolute path as __main__, and returns 0. If the script raises an exception or calls
- * sys.exit, writes the traceback, sets *code to the exit status, and returns -1. In that case *line is NULL, or one
- * line about the error, which the caller must free. If the application's handler for SIGTERM or SIGINT ends the script,
- * sets *code and returns 1. */
+ * sys.exit, writes the traceback, sets *code to the exit status, and returns -1. It also sets *line to one line about
+ * the error, which the caller must free, or to NULL. If the application's handler for SIGTERM or SIGINT ends the
+ * script, sets *code and returns 1. */
 int core_run_script(const char *path, int *code, char **line);
 /* Must be called with the GIL after code of the user was run or imported. The parameter ok is 0 if that code has failed
  * with an exception: the parameter raised, or the current exception if raised is NULL. The results are those of
- * core_run_script, with name as the application in *line. The parameter line can be NULL. */
+ * core_run_script; *line calls the application name. The pointer line can be NULL. */
 int core_script_ended(int ok, void *raised, const char *name, int *code, char **line);
 /* Converts bytes from the operating system to a str. Returns a new reference, or NULL; needs the GIL. */
 void *core_text(const char *bytes);
@@ -332,8 +333,8 @@ const char *core_library(void);
 void core_release_gil(void);
 /* Takes the GIL again, on the thread that has called core_release_gil. */
 void core_take_gil(void);
-/* Returns a text with the file, line and function that Python's main thread executes, which the caller must free, or
- * NULL if they are unknown; can be called without the GIL while Python runs. */
+/* Returns the file, line and function that Python's main thread executes, as a text that the caller must free, or NULL
+ * if they are unknown. Can be called without the GIL while Python runs. */
 char *core_executing(void);
 /* Runs the atexit functions, finalises Python, and returns the result of Py_FinalizeEx; must be called on Python's main
  * thread. */
@@ -343,7 +344,7 @@ void core_run_atexit(void);
 
 /* --- core_pool.c ---------------------------------------------------------------- */
 
-/* A target of requests, from which a mount is created. */
+/* What Go tells C about a mount: a callable, and how to call it. */
 typedef struct {
   int kind;     /* CORE_WSGI to CORE_WEBSOCKET */
   int relative; /* ASGI: the path in the scope must exclude root_path, as Starlette before 0.33 requires */
@@ -359,7 +360,7 @@ typedef struct {
   int debug;       /* 1 or more: browsers get tracebacks */
   int send_fields; /* bits CORE_SENDFILE and CORE_ACCEL: which of these response fields have an effect */
   int multiprocess;
-  int max_event;        /* maximum bytes of an event of a channel, in its transmitted form */
+  int max_event;        /* maximum bytes of an event of a channel, counted as it is sent to clients */
   const char *software; /* name of the server with its version; NULL for the name alone */
   int mounts;
   const core_target *targets;
@@ -394,15 +395,15 @@ int core_serve(void);
 /* --- core_inline.c ----------------------------------------------------------- */
 
 /* Runs the queued jobs of inline mode, such as the on_close of WebSockets that were closed while the server stopped.
- * Later turns run no jobs. Must be called before core_finish, on the event loop, without the GIL. */
+ * From then on, core_flush runs no jobs. Must be called before core_finish, on the event loop, without the GIL. */
 void core_inline_finish(void);
 /* Returns the record that the event loop runs in inline mode, or 0, and stores the number of its job in *jobs. */
 uintptr_t core_inline_record(unsigned long *jobs);
 
 /* --- core_flow.c: without the GIL -------------------------------------------- */
 
-/* Delivers an input to rec, and passes its ownership to the Python side. Callbacks run after the next core_flush. Must
- * be called on the event loop. */
+/* Delivers an input to rec. The Python side then owns the input. Callbacks run after the next core_flush. Must be
+ * called on the event loop. */
 void core_deliver(uintptr_t rec, uintptr_t input);
 /* Counts n bytes of published parts of rec as released. Not called for the last part. */
 void core_acked(uintptr_t rec, int64_t n);
@@ -423,8 +424,8 @@ int live_start_python(const core_start_options *o, const char **why);
 /* Creates the pool. Returns the shared counters, or NULL with errno or an exception; must be called with the GIL, on
  * Python's main thread. */
 core_shared *live_start_pool(const core_options *o);
-/* Return a new reference to the class Environ in the dict globals if it is a subclass of dict, and to the class
- * Start_response if it is a subclass of the built-in class, or NULL; with the GIL. */
+/* Return a new reference to the class Environ or Start_response in the dict globals, or NULL if the class is not a
+ * proper subclass of dict or of the built-in start_response; must be called with the GIL. */
 void *live_environ_class(void *globals);
 void *live_start_class(void *globals);
 
@@ -436,8 +437,8 @@ void *live_start_class(void *globals);
  * with the GIL, on the thread that has loaded the applications. */
 char *asgi_thread_start(const char *loop, const char *lifespan, void *const *applications, int n);
 /* Makes the asyncio thread cancel its tasks after at most ms milliseconds, then end its lifespans, and then end itself.
- * Waits for the end of the thread for a few seconds longer, or for one second in total if the thread was abandoned and
- * has made no progress since then. Returns whether the thread has ended. */
+ * Waits for the end of the thread: ms milliseconds and a few seconds, or one second if the thread has made no progress
+ * since asgi_give_up. Returns whether the thread has ended. */
 int asgi_thread_stop(int ms);
 
 /* =============================================================================
@@ -467,12 +468,12 @@ char *core_messages(size_t *n);
 /* --- core_errorlog.c ------------------------------------------------------------ */
 
 /* Adds an error log, which is a regular file that package logfile also writes. Returns the number of the log, or 0 if
- * memory is exhausted. The log must be rotated before it exceeds max bytes (0 means no limit), and at the time until,
- * in seconds since 1970. If path is NULL, messages are dropped. Must be called on one thread before handlers run. */
+ * memory is exhausted. A message that would make the file larger than max bytes (0 means no limit), or that comes after
+ * until (seconds since 1970), goes through the event loop, which rotates the file first. If path is NULL, messages are
+ * dropped. Must be called on one thread before handlers run. */
 int core_errorlog_add(const char *path, int64_t max, int64_t until);
-/* Must be called after messages that were sent through the event loop were written to the file of the error log. The
- * parameter written is the number of such messages in total, and the parameter until is the time of the next
- * rotation. */
+/* Must be called when the event loop has written messages to an error log; written is the number of messages that the
+ * event loop has written to this log in total. The next rotation is due at the time until. */
 void core_errorlog_written(int number, uint64_t written, int64_t until);
 /* Tells the error logs that the event loop has ended. From then on, messages are written to the files regardless of
  * their size. */
@@ -547,7 +548,7 @@ char *core_application_metrics(size_t *n);
 typedef struct {
   int counted;
   int live;
-  int replaced; /* number of the threads above that have waited for a long time, and therefore no longer count */
+  int replaced; /* how many of these threads have waited so long that they are no longer in counted */
   unsigned queued;
   uint64_t first_ns; /* time for which the first queued request has waited */
 } core_full;
@@ -564,8 +565,8 @@ typedef struct {
  * application that is being loaded, or NULL after the application was loaded. While an application is being loaded, a
  * crash makes the process exit with status 3. Only one thread at a time is permitted to call the function. */
 void core_crash_watch(const char *name);
-/* Makes a crash also send its line to the socket fd, in a message that begins with the len bytes of the parameter
- * before, at most 64 bytes; must be called once, before core_crash_watch. */
+/* Makes a crash also send its line to the socket fd, after the first len bytes (at most 64) of before. Must be called
+ * once, before core_crash_watch. */
 void core_crash_tell(int fd, const void *before, size_t len);
 
 /* --- core_gocrash.c -------------------------------------------------------------- */
@@ -584,14 +585,14 @@ void core_keep_from_children(int fd);
 /* =============================================================================
  * Stacks of threads and tasks, and timeouts for handlers that take too long.
  *
- * The caller owns a snapshot and its text. The member rec of a snapshot must only be compared, because the exchange of
- * the record can have ended. */
+ * The caller owns a snapshot and its text. Code may compare the member rec of a snapshot, but not dereference it,
+ * because the exchange can have ended. */
 
 typedef struct {
   core_record *rec;
   uint32_t serial;
   int thread;
-  unsigned long jobs; /* number of jobs that the thread had taken, which identifies its job */
+  unsigned long jobs; /* the number of the job that the thread was running: how many jobs it had taken */
   /* File, line and function of each frame, each followed by a NUL, with the innermost frame first. Allocated by malloc,
    * or NULL; the caller must free it. */
   char *stack;
@@ -622,9 +623,9 @@ int core_profile_begin(double seconds);
  * after printing an exception; takes the GIL as core_raise_timeout does. */
 char *core_profile_stacks(void);
 /* Writes the stacks of all Python threads to a file without taking the GIL, as faulthandler does. Returns the
- * descriptor of the file, which contains the stacks from offset 0 on, and which the caller must not close. Returns -1
- * if stacks are not available or the application has closed the descriptor. Only one thread at a time is permitted to
- * call the function. */
+ * descriptor of the file, which the caller must not close. The stacks begin at offset 0. Returns -1 if stacks are not
+ * available or the application has closed the descriptor. Only one thread at a time is permitted to call the
+ * function. */
 int core_dump_stacks(void);
 
 /* --- asgi_stack.c ---------------------------------------------------------- */
@@ -632,22 +633,20 @@ int core_dump_stacks(void);
 /* Fills in a snapshot for each thread and task that runs a record, at most max snapshots, and returns their number;
  * takes the GIL as core_raise_timeout does. */
 int asgi_sample_stacks(core_snapshot *out, int max);
-/* If the task of rec has not ended, fills in *out, and makes the task end. Returns 1 if the task will be cancelled, 2
- * if the task is running, so that fapws.Timeout is raised, or 0 if the task has ended. Takes the GIL as
+/* If the task of rec has not ended, fills in *out, and makes the task end. Returns 1 if the task waits and will be
+ * cancelled, 2 if the task is running and fapws.Timeout will be raised in it, or 0 if it has ended. Takes the GIL as
  * core_raise_timeout does. */
 int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out);
-/* Whether the asyncio thread has made no progress since asgi_raise_timeout returned the value how: the task still runs,
- * or is not cancelled yet; called without the GIL. */
+/* Whether the asyncio thread has not yet done what asgi_raise_timeout announced with the result how: cancelled the task
+ * (1), or ended the current job of the task (2). Called without the GIL. */
 int asgi_is_stuck(uintptr_t rec, uint32_t serial, int how, unsigned long jobs);
 /* Returns a number that changes whenever the asyncio thread makes progress. */
 unsigned long asgi_progress(void);
-/* Whether code that belongs to no active request blocks the asyncio thread: the thread does not sleep, and has made no
- * progress since asgi_progress returned the parameter progress. The code can be the rest of an ended request, a task of
- * the application, or a callback. Returns 0 if the thread was abandoned (asgi_give_up) when asgi_progress had this
- * value. */
+/* Whether code that belongs to no active request blocks the asyncio thread: the thread does not sleep, and
+ * asgi_progress still returns the same value, progress. The code can be the rest of an ended request, a task of the
+ * application, or a callback. Returns 0 if asgi_give_up was called since that value changed last. */
 int asgi_is_stalled(unsigned long progress);
-/* Abandons the asyncio thread: unless the thread makes progress again, a shutdown does not wait until the thread has
- * ended. */
+/* Marks the asyncio thread as stuck until the thread makes progress again (asgi_thread_stop). */
 void asgi_give_up(void);
 /* Fills in the stack of the asyncio thread; takes the GIL as core_raise_timeout does. */
 void asgi_take_snapshot(core_snapshot *out);
