@@ -13,17 +13,18 @@
 // event to the ring of its channel (event.go) and makes batches of at most 16 KiB. Before a client joins a channel, the
 // loop empties the inbox, because the client must not get events that were published earlier. Every batch reaches all
 // its subscribers before the next batch begins. Therefore a subscriber of several channels gets events in the order of
-// their numbers, and has received all its events up to the number of the last event. A turn serves at least four and at
-// most 256 subscribers, for at most half a millisecond, and ends earlier if the poller has other work.
+// their numbers. A single number, that of the last event sent to a subscriber, says which events the subscriber has
+// received. A turn serves at least four and at most 256 subscribers, for at most half a millisecond, and ends earlier
+// if the poller has other work.
 //
 // # Slow subscribers
 //
 // A burst of events must not disconnect a client that reads as quickly as it can. The next batch therefore waits for
-// subscribers that have not read the last batch (fanout.go), for up to five pauses of 2 ms. A longer wait uses up saved
-// patience: a budget of time that grows by a tenth of the elapsed time. A wait in which the clients do not catch up is
-// deducted from this budget. Clients that do not read can thus delay other clients only for a limited time. A pause
-// counts as 2 ms even if it takes longer, because a busy machine also delays the clients. While more than 16 MiB wait
-// to be sent, Publish returns an error.
+// subscribers that have not read the last batch (fanout.go), for up to five pauses of 2 ms. Further pauses need time
+// from a budget, the saved patience. The budget grows by a tenth of the elapsed time. If the clients do not catch up
+// during a wait, the further pauses are deducted from the budget. Clients that do not read can thus delay other clients
+// only for a limited time. A pause counts as 2 ms even if it takes longer, because a busy machine also delays the
+// clients. While more than 16 MiB wait to be sent, Publish returns an error.
 //
 // # Reconnecting
 //
@@ -40,8 +41,8 @@
 // A response becomes a stream of events in three steps. When the handler begins its response, Subscribe makes the
 // client a StreamSubscriber of its channels. From then on events are queued, so that no event is lost. The rest of the
 // response passes through a Sink (stream.go). After the last part, the StreamSubscriber becomes the protocol of the
-// connection, and sends events as soon as the response was written (Subscribers.serve in send.go). Without TLS, the
-// StreamSubscriber moves the socket to a new Conn, which needs less memory than a connection with requests.
+// connection, and sends events as soon as the response has been written (Subscribers.serve in send.go). Without TLS,
+// the StreamSubscriber moves the socket to a new Conn, which needs less memory than a connection with requests.
 //
 // One sendmsg sends several events to a subscriber.
 //
@@ -90,14 +91,14 @@
 //     ended, or after a second. After a violation of the protocol, the close frame is sent on the next tick if a
 //     message was delivered. After both close frames the loop shuts down its side and lingers, because closing at once
 //     could destroy the last bytes. A client that does not answer a close frame is disconnected after 5 s.
-//   - Pings are sent when no data has arrived for --ws-ping-interval; any data shows that the client is alive. A
-//     connection gets no ping while it is paused or has a transfer.
+//   - Pings are sent when no data has arrived for --ws-ping-interval; any data shows that the client is alive. The
+//     server sends no ping on a connection while reading is paused or a large output is being written.
 //   - Stop and reload. The close code is 1001 on stop, and 1012 (service restart) when another process takes over and
-//     the WebSocket cannot move. These codes tell scripts in browsers that the server restarts, so that they reconnect.
-//     An endpoint must not send data after its own close frame (RFC 6455 §5.5.1), but the client may send messages
-//     until it has received the server's close frame. These messages are delivered until the client has answered the
-//     close frame. Therefore no message is lost without notice: each message reaches the handler, and a client without
-//     an answer gets 1001 or 1012.
+//     the WebSocket cannot move. From these codes, a script in a browser knows that the server restarts and that it
+//     should reconnect. An endpoint must not send data after its own close frame (RFC 6455 §5.5.1), but the client may
+//     send messages until it has received the server's close frame. The handler gets these messages until the client
+//     has answered the close frame. Therefore every message reaches the handler. If the handler's answer can no longer
+//     be sent, the close code tells the client so.
 //
 // Over HTTP/2 a WebSocket uses a virtual connection (package conn). Such a WebSocket cannot move to another process.
 //
@@ -114,10 +115,10 @@
 // # Hand-over of WebSockets
 //
 // A WebSocket whose mount has a Group (fapws.WebSocket) moves to another process between two messages. The loop stops
-// reading, and sends OpHandOver to the handler after all messages. A Python thread, which holds the GIL, answers
-// between two callbacks. The WebSocket can move if the application holds no reference to its Python object, and if the
-// object's data consists of plain values. The answer that permits the move is the last part, after all earlier output.
-// Therefore the only bytes to hand over are the beginning of an incomplete message.
+// reading, and sends OpHandOver to the handler after all messages. The handler answers between two callbacks, on a
+// Python thread that holds the GIL. The WebSocket can move if the application holds no reference to its Python object,
+// and if the object's data consists of plain values. The answer that permits the move is the last part, after all
+// earlier output. Therefore the only bytes to hand over are the beginning of an incomplete message.
 //
 // The new server parses and routes the request again, without requesting a password, and submits it with
 // Request.Resumed. The new server does not send another 101. The new server gets the groups of the WebSocket and the

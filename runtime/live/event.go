@@ -12,8 +12,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// MaxWord limits the type and the id of an event, in bytes, because a client that reconnects sends the id in a header
-// field.
+// MaxWord is the maximum size of the type and of the id of an event, in bytes. The id must be short, because a client
+// that reconnects sends it in a header field.
 const MaxWord = 1024
 
 type Message struct {
@@ -43,7 +43,7 @@ func checkWord(what, word string) error {
 	case !utf8.ValidString(word):
 		return fmt.Errorf("the %s of an event is not UTF-8: %.60q", what, word)
 	case strings.Trim(word, " \t") != word:
-		// Blanks at both ends of a header field are not part of its value, and clients remove a blank after the colon.
+		// Clients remove a blank after "id:". In Last-Event-ID, blanks at both ends are not part of the value.
 		return fmt.Errorf("the %s of an event may not begin or end with a blank: %.60q", what, word)
 	}
 	return nil
@@ -101,7 +101,8 @@ func NewText(text string) *Event {
 	return e
 }
 
-// NewFrame returns an event for WebSockets. The parameter wire is a frame; its first header bytes precede the message.
+// NewFrame returns an event for WebSockets. The parameter wire is a whole frame, and the parameter header is the size
+// of the frame's header in bytes.
 func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) *Event {
 	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}
 }
@@ -122,7 +123,8 @@ func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 
 func (e *Event) size() int { return e.end - e.start }
 
-// frame sets Event.wire to text in the form of a chunk (RFC 9112 §7.1), and sets the position of the text in the chunk.
+// frame makes a chunk (RFC 9112 §7.1) that contains text. It sets Event.wire to this chunk, and Event.start and
+// Event.end to the position of text.
 func (e *Event) frame(text []byte) {
 	e.wire = make([]byte, 0, len(text)+12)
 	e.wire = strconv.AppendInt(e.wire, int64(len(text)), 16)
@@ -133,7 +135,7 @@ func (e *Event) frame(text []byte) {
 	e.wire = append(e.wire, '\r', '\n')
 }
 
-// Text returns the event in the form of an event stream, which the caller must not change.
+// Text returns the event as it appears in an event stream. The caller must not change the bytes.
 func (e *Event) Text() []byte { return e.wire[e.start:e.end] }
 
 // Wire returns the bytes to send to a client of HTTP/1.0 (minor 0) or HTTP/1.1 (minor 1). The caller must not change
@@ -149,7 +151,8 @@ func MakeID(epoch string, seq uint64) string {
 	return epoch + "-" + strconv.FormatUint(seq, 10)
 }
 
-// ParseID returns the number in an id that MakeID made. The result ok is false if the id does not contain this epoch.
+// ParseID returns the number in an id that MakeID made. The result ok is false if the id is invalid or has another
+// epoch.
 func ParseID(epoch, id string) (seq uint64, ok bool) {
 	seq, err := strconv.ParseUint(strings.TrimPrefix(id, epoch+"-"), 10, 64)
 	if err != nil || MakeID(epoch, seq) != id {
@@ -183,13 +186,13 @@ type history struct {
 	rings  map[string]*ring
 	all    []*Event
 	bytes  int
-	// end of Hold; until this time, only limits.Total limits the history
+	// time set by Hold; before this time, limits.Total is the only limit
 	hold int64
-	lost uint64 // number of the last event that was forgotten
+	lost uint64 // largest number of an event that is no longer stored
 }
 
-// find returns the index of the event seq in events. If the event is missing, the result at is the index at which it
-// must be inserted.
+// find searches events, which are sorted by number, for the number seq. It returns the index of the event. If there is
+// none, the index is the place where the event belongs, and the result there is false.
 func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }
@@ -201,7 +204,7 @@ func without(events []*Event, e *Event) []*Event {
 		return events[1:]
 	}
 	at, _ := find(events, e.Seq)
-	at += slices.Index(events[at:], e) // a restored event of another channel may have the same number
+	at += slices.Index(events[at:], e) // events of two channels can have the same number if one was restored
 	return slices.Delete(events, at, at+1)
 }
 
@@ -270,8 +273,8 @@ func (h *history) drop(e *Event) {
 	e.in = nil
 }
 
-// Expire removes events that are too old from the history and, after the end of Hold, events above the limits. Expire
-// must be called regularly.
+// Expire removes old events from the history. After a Hold, it also removes events above the limits. It does nothing
+// during a Hold. Expire must be called regularly.
 func (h *history) Expire(now int64) {
 	if now < h.hold {
 		return
@@ -284,7 +287,7 @@ func (h *history) Expire(now int64) {
 		for _, r := range h.rings {
 			h.trim(r, h.drop)
 		}
-		// remove these events in one pass, because there can be very many
+		// the call of drop has set Event.in to nil; there can be many such events, so one pass removes them all
 		h.all = slices.DeleteFunc(h.all, func(e *Event) bool { return e.in == nil })
 	}
 }

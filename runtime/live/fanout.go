@@ -31,7 +31,7 @@ type Fanout struct {
 	begun   time.Time
 	// channels of the batch whose subscribers must still be served; the last channel in the list is served first
 	due []*Channel
-	// number of subscribers, at the front of the list of the current channel, that must still be served
+	// how many subscribers of the current channel must still be served: those at the front of its list
 	left    int
 	mine    []*Event
 	turning bool
@@ -55,20 +55,20 @@ func NewFanout(busy func() bool, batchBytes int) *Fanout {
 	return &Fanout{Hub: NewHub(), busy: busy, batchBytes: batchBytes, start: time.Now(), pacer: newPacer()}
 }
 
-// It reads the clock, because the time of the loop does not advance while no client is connected.
+// The result is read from the clock, because conn.Set.Now does not advance while no client is connected.
 func (f *Fanout) now() int64 { return int64(time.Since(f.start)) }
 
-// Hold keeps all events for the duration d, until they exceed the limit for all channels together. A server that will
-// import subscribers must hold its events until the import.
+// Hold keeps all events for the duration d. During this time, only the limit for all channels together applies. A
+// server that will import subscribers must hold its events until the import.
 func (f *Fanout) Hold(d time.Duration) { f.Hub.Hold(f.now() + int64(d)) }
 
 func (f *Fanout) Expire() { f.Hub.Expire(f.now()) }
 
-// WakeBy sets, once before the first event is published, the function wake, which must make the loop call Turn soon and
-// must be safe for concurrent use.
+// WakeBy sets the function wake, which must make the loop call Turn soon. The function must be safe for concurrent use.
+// WakeBy must be called once, before the first event is published.
 func (f *Fanout) WakeBy(wake func()) { f.wake = wake }
 
-// Sending reports whether some subscribers have not yet received events that Take has taken.
+// Sending reports whether Take has taken events that some subscribers have not received yet.
 func (f *Fanout) Sending() bool { return f.batch != nil || len(f.backlog) > 0 }
 
 func (f *Fanout) Turn() {
@@ -100,7 +100,7 @@ func (f *Fanout) given() uint64 {
 
 const finishWithin = time.Second
 
-// Finish gives the waiting events to all subscribers now, for at most the duration within.
+// Finish gives all published events to the subscribers now. It ends after the duration within, even if events remain.
 func (f *Fanout) Finish(within time.Duration) {
 	f.Take()
 	for until := time.Now().Add(within); f.Sending() && time.Now().Before(until); {
@@ -109,9 +109,9 @@ func (f *Fanout) Finish(within time.Duration) {
 	}
 }
 
-// step serves subscribers. The parameter most limits their number, and until is the latest end. After least
-// subscribers, step stops as soon as the loop has other work. The result more reports whether step stopped although
-// further subscribers could be served.
+// step serves subscribers. The parameter most is their maximum number, and until is the latest time to end. When step
+// has served the number least, it ends as soon as the loop has other work. The result more is true if there may be
+// further subscribers to serve.
 func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	for n := 0; n < most; n++ {
 		if f.batch == nil {
@@ -127,7 +127,8 @@ func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 		}
 		subscribers := f.due[len(f.due)-1].Subscribers
 		// Serve the subscribers from the last to the first. The last subscriber, which was already served, replaces a
-		// subscriber that leaves. A subscriber that joins is added at the end and needs none of these events.
+		// subscriber that leaves. A subscriber that joins meanwhile is added at the end, and needs no events of this
+		// batch.
 		f.left = min(f.left, len(subscribers)) - 1
 		if f.left < 0 {
 			f.due = f.due[:len(f.due)-1]
@@ -208,7 +209,7 @@ func Encode(events []*Event) []byte {
 	return out.Bytes()
 }
 
-// Decode also returns the events before the first error.
+// Decode reads what Encode has written. If there is an error, Decode returns the events before it as well.
 func Decode(text []byte) (events []*Event, err error) {
 	for line := range bytes.Lines(text) {
 		var p passed
@@ -292,9 +293,9 @@ func (f *Fanout) Take() {
 }
 
 // The next batch waits for subscribers that have not read the last batch, because a burst of events must not disconnect
-// a client that reads as quickly as it can. The batch waits for leastPatience, and longer only if time is saved in
-// pacer.saved. This budget grows by a tenth of the elapsed time, and a wait in which the subscribers do not catch up is
-// deducted from it. A client that does not read therefore delays other clients for at most a tenth of the time.
+// a client that reads as quickly as it can. The batch waits for at most leastPatience plus the time in pacer.saved. The
+// saved time grows by a tenth of the elapsed time. If the subscribers do not catch up during a wait, the part of the
+// wait above leastPatience is deducted. Such waits therefore take up at most a tenth of the time.
 //
 // Waits are measured in pauses. A pause counts with its nominal length even if it takes longer, because a busy machine
 // also delays the clients.
@@ -339,8 +340,8 @@ func (f *Fanout) Continue() {
 	}
 }
 
-// The method waits reports whether the next batch must wait. If so, it later calls the function wake, which makes the
-// loop call the method again.
+// The method waits reports whether the next batch must wait for subscribers. If so, it calls the function wake after a
+// pause, so that the loop calls the method again.
 func (p *pacer) waits(wake func()) bool {
 	if len(p.young) == 0 {
 		p.waiting = false

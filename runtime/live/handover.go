@@ -31,17 +31,17 @@ const (
 type departed struct {
 	state any // *SocketState or *StreamState
 	fd    int
-	// The function back returns the client to this server after a failed hand-over, and must not be called on the loop.
+	// called after a failed hand-over, to return the client to this server; must not be called on the loop
 	back func()
 }
 
 // export hands over clients, one after the other. The function give gets the state and the descriptor of a client.
-// After give returns, export closes the descriptor without shutting down the connection. By then this server has
-// removed the client. The function do runs a function on the loop, unless the loop has ended. The function sweep
-// removes clients from the loop, and reports whether further clients will follow. If its parameter late is true, sweep
-// closes the connections that cannot be handed over now. export sets late after an error, or when no client was handed
-// over for the duration patience. The function release is called after the last client. export returns the number of
-// clients that were handed over, and the first error of give or ctx.
+// Before that, sweep has removed the client from this server. After give returns, export closes the descriptor without
+// shutting down the connection. The function do runs a function on the loop, unless the loop has ended. The function
+// sweep removes clients from the loop and returns them. Its result more tells export to call sweep again. If its
+// parameter late is true, sweep closes the connections that cannot be handed over now. export sets late after an error,
+// or when no client was handed over for the duration patience. The function release is called after the last client.
+// export returns the number of clients that were handed over, and the first error of give or ctx.
 //
 // export must not be called on the loop. The function give runs on the caller's goroutine; sweep and release run on the
 // loop.
@@ -94,8 +94,8 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 }
 
 // sweep sends OpHandOver to the handlers of movable WebSockets, and returns the WebSockets whose handlers have agreed.
-// The result more reports whether further handlers may still agree. If late is true, sweep closes the remaining movable
-// WebSockets.
+// The result more is true while other handlers have not answered yet. If late is true, sweep closes the remaining
+// movable WebSockets.
 func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	if !late && a.given() < a.last {
 		return nil, true
@@ -170,7 +170,7 @@ func (s *Socket) answered(p *exchange.Part) {
 	}
 	if s.offer == nil {
 		s.offer = describe(s)
-		if !s.left { // the other server will send later messages to the groups of s
+		if !s.left { // from now on, only the other server sends messages of the groups to the client of s
 			s.offer.Seq = s.all.Reached(s)
 			for _, name := range s.position.Names() {
 				s.offer.Groups = append(s.offer.Groups, []byte(name))
@@ -306,8 +306,8 @@ func (a *Sockets) serveAgain(d *exchange.SocketState, fd int) *Socket {
 	return s
 }
 
-// takeBack returns a WebSocket to the handler that has released it with p. takeBack is called if the client has
-// disconnected or the state is too large to be handed over.
+// takeBack returns a WebSocket to its handler, which has already released it with the part p. takeBack is called if the
+// WebSocket cannot be handed over, because the client has disconnected or the state is too large.
 func (a *Sockets) takeBack(s *Socket, p *exchange.Part) {
 	d := s.offer
 	if d == nil {

@@ -11,13 +11,13 @@ import (
 type Subscriber interface {
 	Position() *Position
 
-	// Give passes one or more events to the subscriber. Give may end this subscriber, but no other subscriber. The
-	// slice events is valid until Give returns.
+	// Give passes one or more events to the subscriber. Give may disconnect this subscriber, but no other one. The
+	// slice is valid only until Give returns.
 	Give(events []*Event)
 }
 
-// Position contains the channels of a subscriber, at first none, and the number of the last event that the subscriber
-// received.
+// Position contains the channels of a subscriber, and the number of the last event that the subscriber received. The
+// zero Position has no channels.
 type Position struct {
 	subs []subscription
 	// the subscriber has received all events of its channels up to this number
@@ -31,7 +31,7 @@ type subscription struct {
 
 type Channel struct {
 	Name string
-	// Join appends a subscriber to Subscribers. When a subscriber leaves, the last subscriber gets its index.
+	// Join appends a subscriber to Subscribers. When a subscriber leaves, the last one moves into the free place.
 	Subscribers []Subscriber
 }
 
@@ -151,12 +151,12 @@ func (h *Hub) Restore(e *Event, now int64) { h.keep(e, now) }
 // Hold keeps all events, up to ChannelLimits.Total, until the time in the parameter until.
 func (h *Hub) Hold(until int64) { h.hold = max(h.hold, until) }
 
-// Complete reports whether the history still contains every event, of all channels, whose number is larger than the
-// parameter after.
+// Complete reports whether the history still contains all events with numbers above the parameter after, in all
+// channels.
 func (h *Hub) Complete(after uint64) bool { return after >= h.lost }
 
-// Since returns the stored events of the channels in names whose numbers are larger than the parameter after, in the
-// order of their numbers.
+// Since returns stored events of the channels in names, in the order of their numbers. The numbers are above the
+// parameter after.
 func (h *Hub) Since(names []string, after uint64) []*Event {
 	return h.since(names, after, func(*ring) int { return 0 })
 }
@@ -166,8 +166,8 @@ func (h *Hub) Replay(names []string, after uint64, now int64) []*Event {
 	return h.since(names, after, func(r *ring) int { return h.within(r, now) })
 }
 
-// The method since returns the events of the channels in names whose numbers are larger than the parameter after. The
-// function first returns the index of the first event to use in a ring.
+// The method since does the work of Since and Replay. For each channel, it skips the events before the index that the
+// function first returns.
 func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events []*Event) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
@@ -181,8 +181,8 @@ func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events
 	return events
 }
 
-// Position returns the number of the event with this id. A client has received this event last, from one of the
-// channels in names. Position returns 0 for an unknown id, for example if the event is too old or if the server was
+// Position returns the number of the event with the parameter id, the value of Last-Event-ID. The event is from one of
+// the channels in names. Position returns 0 for an unknown id, for example if the event is too old or if the server was
 // restarted.
 //
 // The id may be from another process that has already published more events, so its number may exceed Tip, but only by
@@ -200,7 +200,7 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 	if seq == 0 {
 		seq, _ = ParseID(epoch, id)
 		tip := h.tip
-		// In a process that was started later, events are from Restore, which does not advance Tip.
+		// A new process got its first events from Restore, and Restore does not advance Tip.
 		if n := len(h.all); n > 0 {
 			tip = max(tip, h.all[n-1].Seq)
 		}

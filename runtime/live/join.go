@@ -84,8 +84,8 @@ func (s *Subscribers) join(p *StreamSubscriber, names []string) {
 	}
 }
 
-// The method limit sets how much unsent data the kernel keeps for a subscriber, and for how long. The time limit has no
-// effect on unix sockets.
+// The method limit sets how many unsent bytes the kernel keeps for a subscriber. It also sets after how long the kernel
+// gives up. The time limit has no effect on unix sockets.
 func (s *Subscribers) limit(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, s.cfg.Buffer)
 	conn.GiveUpAfter(fd, min(2*s.cfg.Heartbeat, mostSilence))
@@ -119,8 +119,8 @@ func (s *Subscribers) History() (events []*Event) {
 }
 
 // ImportHistory stores past events, which Encode wrote to text, for clients that reconnect. ImportHistory ignores
-// events whose number is larger than the parameter last: if another server sent numbers that are too large, clients
-// would miss future events. ImportHistory must not be called on the loop.
+// events with numbers above the parameter last. If it stored a number that is too large, clients would miss future
+// events. ImportHistory must not be called on the loop.
 func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	events, err := Decode(text)
 	s.loop.Do(func() {
@@ -134,8 +134,8 @@ func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 }
 
 // Subscribe is an exchange.Continuation that makes the client of x a subscriber of the channels in a comma-separated
-// list. p is the first part of the handler's response. Subscribe sends the head of the stream, and changes p into a
-// part that is not the first. The stream consists of the body of the response, followed by events.
+// list. p is the first part of the handler's response. Subscribe sends the head of the stream itself, and sets p.First
+// to false. The stream consists of the body of the response, followed by events.
 //
 // A client that cannot read a stream (a HEAD request or a subrequest) gets only the response.
 func (s *Subscribers) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,

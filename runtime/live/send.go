@@ -23,7 +23,7 @@ func (s *Subscribers) send(p *StreamSubscriber, events []*Event) {
 	if p.state == idle {
 		s.flush(p)
 	}
-	// A single event may exceed StreamConfig.Buffer.
+	// A single event is allowed even if it is larger than StreamConfig.Buffer.
 	if q := p.queue; q != nil && q.bytes > s.cfg.Buffer && len(q.events)-q.free > 1 {
 		s.drop(p, "reads too slowly")
 	}
@@ -116,7 +116,7 @@ func (s *Subscribers) abandon(p *StreamSubscriber) {
 func (s *Subscribers) end(p *StreamSubscriber) {
 	s.remove(p, true)
 	s.account(p)
-	if !p.conn.Writing() { // otherwise Room calls Finish later
+	if !p.conn.Writing() { // if it writes, Room calls Finish when all is written
 		p.conn.Finish()
 	}
 }
@@ -178,7 +178,7 @@ func (s *Subscribers) finish(p *StreamSubscriber) {
 	}
 }
 
-// The iterator all yields the subscribers that get events, and allows the loop body to end subscribers.
+// The iterator all yields the subscribers whose stream has begun. The caller may disconnect the yielded subscriber.
 func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 	for _, c := range s.conns.All() {
 		if p, ok := c.Protocol().(*StreamSubscriber); ok && p.state != joining && p.state != gone && !yield(p) {

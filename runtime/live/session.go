@@ -22,8 +22,8 @@ const (
 	handlerGrace = time.Second
 )
 
-// The method ignores reports whether further messages of the client must be ignored: the handler has ended, or it has
-// closed the WebSocket (RFC 6455 §1.4).
+// The method ignores reports whether further messages of the client must be ignored, because the handler has ended or
+// one side has closed the WebSocket (RFC 6455 §1.4).
 func (s *Socket) ignores() bool { return s.answer != answering || s.told || s.closing && s.away == 0 }
 
 func (s *Socket) ends() bool { return s.closing || s.broken != nil }
@@ -35,7 +35,7 @@ func (s *Socket) frames(data []byte) (used int) {
 		s.decoder.Discard = s.ignores()
 		m, n, err := s.decoder.Next(data[used:])
 		used += n
-		// A control frame may arrive between the fragments of a message.
+		// Also count an incomplete message, even if a control frame arrives between its fragments.
 		begun := err == websocket.ErrNeedMore || err == nil && m.Op >= websocket.Close
 		if begun && !s.all.weigh(s, 0) {
 			err = errShare
@@ -78,8 +78,8 @@ func (s *Socket) message(m *websocket.Message) {
 	}
 }
 
-// control sends a control frame, or keeps the frame until the end of a transfer. During a transfer, control keeps only
-// the last frame. RFC 6455 §5.5.3 permits this for pongs, and a single ping or close frame is sufficient.
+// control sends a control frame. While the connection is still writing earlier output, control keeps the frame instead,
+// but only the last one. RFC 6455 §5.5.3 permits this for pongs, and a single ping or close frame is sufficient.
 func (s *Socket) control(frame []byte) {
 	if s.conn.Writing() {
 		s.after = frame
@@ -119,7 +119,7 @@ func (s *Socket) deadline() int64 {
 func (s *Socket) expired() {
 	pong := s.all.cfg.PingTimeout
 	switch {
-	// the handler has not yet received all messages that the client sent before its close frame
+	// the loop has not read the client's close frame, because the handler had too much input
 	case s.closing && s.conn.Stopped():
 		s.tellAway()
 		s.resumeReading()
@@ -144,7 +144,8 @@ func (s *Socket) expired() {
 	}
 }
 
-// closeFrame returns the close frame to send after the handler's output, and marks the frame as sent.
+// closeFrame returns the close frame that follows the handler's output. It sets s.closing, because the caller sends the
+// frame at once.
 func (s *Socket) closeFrame(code uint16, reason string) []byte {
 	if s.broken != nil {
 		code, reason = s.broken.Code, s.broken.Text

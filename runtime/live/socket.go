@@ -40,10 +40,10 @@ type Socket struct {
 	told   bool
 	proper bool   // both sides have sent a close frame
 	due    int64  // next deadline for the client or the handler, in loop time
-	after  []byte // a control frame that waits for the end of a transfer
+	after  []byte // a control frame to send when earlier output is written
 
 	outstanding exchange.Outstanding
-	// memory of large input that counts for the client's share; nil if the input is small
+	// bytes of input that are counted in the client's share of memory; nil if the input is small
 	large   *largeInput
 	in, out int64 // bytes of received and sent frames, for the access log
 	held    exchange.Parts
@@ -89,8 +89,9 @@ const (
 // loop stops reading.
 const maxPending = 64 << 10
 
-// Offer makes a Socket the Carrier of x, whose request asks for a WebSocket. The Socket gets all messages to its group
-// that are published after this call. Offer returns false if it has rejected x or if x must wait.
+// If the request of x asks for a WebSocket, Offer makes a Socket the Carrier of x. The Socket gets all messages to its
+// group that are published after this call. Offer returns false if it has rejected the request, or if the request must
+// wait for earlier ones.
 func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 	r := x.Req
 	if !websocket.Asked(r.Parsed, r.Head) {
@@ -117,9 +118,9 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 	return true
 }
 
-// Accept is the exchange.Continuation of a response that accepts a WebSocket. The later parts of the response are
-// messages, and its status and media type are ignored. The parameter subprotocol, which the handler has selected, is
-// ignored unless it is a token.
+// Accept is the exchange.Continuation of a response that accepts a WebSocket. The parts after the first are messages.
+// Accept ignores the status and the media type of the response. The handler has selected the parameter subprotocol.
+// Accept ignores it unless it is a token.
 func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Request,
 	subprotocol []byte) exchange.Outcome {
 	s, _ := x.Carrier.(*Socket)
@@ -274,8 +275,8 @@ func (s *Socket) Input(data []byte) {
 	}
 }
 
-// A client can shut down its side together with its close frame, as Chromium does over HTTP/2. It must still get the
-// server's close frame.
+// A client can shut down its side together with its close frame, as Chromium does over HTTP/2. Such a client must still
+// get the server's close frame.
 func (s *Socket) EOF() (stays bool) {
 	return s.broken != nil && (s.state != socketLingering || s.conn.Writing() || s.conn.Gathers())
 }
@@ -298,7 +299,7 @@ func (s *Socket) Room(ended bool) {
 		c.Schedule()
 	}
 	s.advance()
-	if !c.Gathers() { // If output is still gathered, Room(false) calls settle later.
+	if !c.Gathers() { // While output is gathered, wait for Room(false), which calls settle.
 		s.settle()
 	}
 }
@@ -397,7 +398,7 @@ func (s *Socket) Carried() (in, out int64, proper bool) {
 	return s.in, s.out, s.proper || s.answer != cancelled && s.state != socketClosed
 }
 
-// write must not be called during a transfer.
+// write must not be called while the connection is still writing earlier output (conn.Conn.Writing).
 func (s *Socket) write(frame []byte) {
 	s.out += int64(len(frame))
 	out := s.conn.Use()
@@ -417,7 +418,7 @@ func (s *Socket) report(line string) {
 	}
 }
 
-// The method in returns the loop time of the moment that is the duration d from now. It reads the clock, because
+// The method in returns the time after the duration d, counted from conn.Set.Start. It reads the clock, because
 // conn.Set.Now may be a tick late.
 func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start) + d) }
 

@@ -14,7 +14,8 @@ type SocketConfig struct {
 	// WebSocket with 1009.
 	MaxSize int
 	// Ping is how long a client may be silent before the server sends a ping. The client must answer the ping within
-	// PingTimeout. For each of them, 0 or less means no limit.
+	// PingTimeout. If Ping is 0 or less, the server sends no pings. If PingTimeout is 0 or less, the server waits
+	// without limit.
 	Ping, PingTimeout time.Duration
 
 	NoDeflate bool // messages are not compressed (permessage-deflate)
@@ -38,9 +39,9 @@ type Sockets struct {
 
 	// close code while the server stops or is replaced; 0 in normal operation
 	leaving uint16
-	// movable WebSockets stay open until Export is called
+	// whether movable WebSockets stay open until Export is called
 	stay bool
-	// WebSockets stay open until the end of SocketConfig.ReloadGrace
+	// whether all WebSockets stay open until the end of SocketConfig.ReloadGrace
 	spared bool
 	// number of the last message before the server began to retire; WebSockets get all messages up to this number
 	// before they are handed over
@@ -67,10 +68,10 @@ func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 
 func (a *Sockets) Trim() { a.codec = nil }
 
-// If retire is true, the server is replaced, and WebSockets are closed with 1012 (service restart), unless they may
-// stay until Export. Otherwise WebSockets are closed with 1001 (RFC 6455 §7.4.1, IANA). Drain first sends waiting
-// messages to groups, for a limited time. WebSockets that stay open get the remaining messages before they are handed
-// over.
+// Drain is called when the server ends. If retire is true, a new server replaces it, and the close code is 1012
+// (service restart). Movable WebSockets then stay open until Export if StreamConfig.HandOver is true. If retire is
+// false, the close code is 1001 (RFC 6455 §7.4.1, IANA). Drain first sends waiting messages to groups, for a limited
+// time. WebSockets that stay open get the remaining messages before they are handed over.
 func (a *Sockets) Drain(retire bool) {
 	a.leaving = websocket.GoingAway
 	within := finishWithin
@@ -102,8 +103,8 @@ func (a *Sockets) each(do func(*Socket)) {
 	}
 }
 
-// mostHandedOver limits the total size of Head, Data and Input, so that their base64 encoding fits into a message of
-// 160 KiB.
+// mostHandedOver limits the total size of Head, Data and Input in an exchange.SocketState. Their base64 encoding must
+// fit into a message of 160 KiB.
 const mostHandedOver = 80 << 10
 
 func describe(s *Socket) *exchange.SocketState {
@@ -113,7 +114,8 @@ func describe(s *Socket) *exchange.SocketState {
 	}
 }
 
-// keep stores in d the Data and the Head of p, the part with which the handler has released the WebSocket.
+// keep copies the header fields and the body of p to d. The part p is the one with which the handler has released the
+// WebSocket.
 func keep(d *exchange.SocketState, p *exchange.Part) {
 	d.Head, d.Data = append([]byte(nil), p.Head.Fields...), append([]byte(nil), p.Body...)
 }
@@ -127,11 +129,11 @@ type GroupMessage struct {
 const (
 	groupBatch = 64 << 10 // in bytes
 
-	// leastBehind is the minimum of the limit that mostBehind returns, in bytes. A WebSocket above this limit is closed
-	// with 1013 (try again later; RFC 6455 §7.4, IANA).
+	// leastBehind is the smallest result of mostBehind, in bytes. A WebSocket that exceeds mostBehind is closed with
+	// 1013 (try again later; RFC 6455 §7.4, IANA).
 	leastBehind = 1 << 20
 
-	// groupHistory limits the messages that Hold stores for WebSockets from another process, in bytes.
+	// groupHistory limits the bytes of the messages that Hold stores for WebSockets from another process.
 	groupHistory    = 16 << 20
 	groupHistoryAge = time.Hour
 

@@ -69,8 +69,8 @@ type Loop interface {
 	// client that has left.
 	Count(n int)
 
-	// Resume continues the WebSocket that d describes, from another process, on fd (see exchange.Server.Resume). After
-	// an error, fd still belongs to the caller.
+	// Resume continues a WebSocket from another process (see exchange.Server.Resume). The parameter d describes the
+	// WebSocket, and fd is its socket. After an error, fd still belongs to the caller.
 	Resume(d *exchange.SocketState, fd int,
 		resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error)
 
@@ -81,8 +81,8 @@ type Loop interface {
 
 var emptyLine = []byte("\n\n") // ends an incomplete line, and adds an empty line
 
-// The type response is a handler's response to a client that is already a subscriber. It is the Sink of the handler and
-// the Source of the connection. After the last part it gives the connection to the subscriber.
+// The type response is a handler's response to a client that is already a subscriber. It takes the place of both the
+// Sink and the Source of the exchange. After the last part it gives the connection to the subscriber.
 type response struct {
 	exchange.Source
 	sink   exchange.Sink

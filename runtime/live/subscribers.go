@@ -39,7 +39,7 @@ type Subscribers struct {
 	// number of subscribers, including subscribers whose response is not complete yet
 	joined    int
 	addresses map[string]int32
-	// number of the next subscriber, whose upper bits are the process ID
+	// number of the next subscriber; the upper bits of the number are the process ID
 	next     uint64
 	retry    *Event
 	reported int
@@ -54,8 +54,8 @@ type eventFormat struct {
 	limit int
 }
 
-// NewSubscribers returns a Subscribers for the connections in conns and the requests of sites. Its method Configure
-// must be called before it is used.
+// NewSubscribers returns a Subscribers for the connections in conns and the requests of sites. Configure must be called
+// before all other methods.
 func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscribers {
 	s := &Subscribers{loop: loop, sites: sites, conns: conns, addresses: map[string]int32{},
 		next: uint64(os.Getpid())<<30 + 1}
@@ -153,7 +153,7 @@ const (
 	joining state = iota
 	idle
 	behind
-	// the stream ends after the data that waits for the client
+	// the stream will end when the client has received the waiting data
 	ending
 	gone
 )
@@ -206,7 +206,7 @@ func (p *StreamSubscriber) Room(ended bool) {
 
 const lookAgain = int64(time.Minute)
 
-// Due sends a heartbeat if no data was sent to the client for nearly an interval.
+// Due sends a heartbeat if its time has come (nextBeat).
 func (p *StreamSubscriber) Due() (next int64) {
 	now := p.s.conns.Now
 	if p.state != idle {
@@ -221,7 +221,8 @@ func (p *StreamSubscriber) Due() (next int64) {
 
 const beats = 64
 
-// nextBeat returns the time of the subscriber's next heartbeat, which is at least half an interval after the last data.
+// nextBeat returns the time of the subscriber's next heartbeat: half an interval to a whole interval after the last
+// data was sent. The delay depends on p.number, so that not all heartbeats are due at once.
 func (p *StreamSubscriber) nextBeat() int64 {
 	every := int64(p.s.cfg.Heartbeat)
 	return p.conn.Stamp + every - every/2/beats*int64(p.number%beats)

@@ -174,7 +174,7 @@ func (s *Socket) queue(e *Event) {
 	}
 }
 
-// drop closes a WebSocket whose client does not read, after the waiting output.
+// drop closes the WebSocket of a client that does not read. The close frame follows the waiting output.
 func (s *Socket) drop() {
 	s.leave()
 	s.hold(&exchange.Part{Op: exchange.OpClose, Number: websocket.TryAgainLater, Body: []byte(tooSlow)})

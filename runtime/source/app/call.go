@@ -11,8 +11,8 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A call is the state of an exchange that was submitted to a handler, until its last part is released. It is the Source
-// of the exchange and the Owner of all parts, and is reused without an allocation.
+// A call is the state of an exchange that was submitted to a handler. It is the Source of the exchange and the Owner of
+// all parts. After the release of the last part, the call is put in a free list.
 type call struct {
 	x      *exchange.Exchange // nil after the exchange has ended; parts that arrive afterwards are discarded
 	source *Source            // nil if the call is in the free list
@@ -22,8 +22,8 @@ type call struct {
 
 	peer   *exchange.Peer // peer of the client; nil after the first part
 	origin *exchange.Origin
-	extra  []byte // response fields from a handler that has forwarded the request to this call's handler
-	// the first part of the response while it waits for the turn of the exchange to call its Then; otherwise nil
+	extra  []byte // response fields from another handler, which has forwarded the request to this call
+	// the first part of the response, if its Head.Then must be called again when the exchange is in turn; otherwise nil
 	waiting *exchange.Part
 	// the last part of the response if it was released before other parts; otherwise nil
 	last  *exchange.Part
@@ -39,7 +39,7 @@ type call struct {
 	placed   bool // the call has a place in Options.Gate
 	// the request while it waits for a place in Options.Gate; otherwise nil
 	held     *held
-	outdated bool // the call began before the last Serve
+	outdated bool // the call began before the latest Dispatcher.Serve
 }
 
 // work is the state of a call's handler.
@@ -60,7 +60,7 @@ type sent uint8
 const (
 	unsent sent = iota
 	begun
-	eventStream // the head of an event stream, whose client reconnects after a disconnect
+	eventStream // the head of an event stream was sent; its client reconnects after a disconnect
 )
 
 // restart restarts the timeout for the handler's next part. The timeout begins a tick after conn.Set.Now, because Now
@@ -143,9 +143,9 @@ func (c *call) begin(p *exchange.Part) {
 
 var contentType = []byte("content-type")
 
-// EndEvents ends all event streams, and each new event stream after its first part, because a stream that waits for an
-// event would delay the end of the server. Clients reconnect, except after a POST request, whose response is therefore
-// not ended.
+// EndEvents ends all event streams, and each new event stream after its first part. Otherwise, a stream that waits for
+// an event would delay the end of the server. Clients reconnect only after a request with a safe method, so EndEvents
+// does not end responses to other requests, for example POST.
 func (d *Dispatcher) EndEvents() {
 	d.endsEvents = true
 	for _, c := range d.calls {
@@ -166,8 +166,8 @@ func (c *call) endEvents() {
 	x.Stop(false)
 }
 
-// Release passes a released part to the handler. The last part of a call is passed after all other parts, although they
-// may be released later: when a client disconnects, the part that is being written is released late.
+// Release passes a released part to the handler. The handler gets the last part of a call after all other parts. When a
+// client disconnects, an earlier part that is still being written may be released after the last part.
 func (c *call) Release(p *exchange.Part) {
 	c.parts--
 	if p.Last() && c.parts > 0 {
@@ -224,7 +224,7 @@ func (c *call) cancel(took time.Duration) {
 	d := c.source.d
 	d.set.Tracef("exchange %d is cancelled", c.ticket)
 	c.source.handler.Cancel(c.ticket, took)
-	d.Due = true // make Run call Flush, in which an inline handler closes its iterators
+	d.Due = true // Run must call Flush, so that an inline handler can close its iterators
 }
 
 func (c *call) end(p *exchange.Part) {
@@ -284,9 +284,9 @@ const (
 	attendFor = 50
 )
 
-// SendDuringTurns sends finished parts of an inline handler while the handler produces more parts. Therefore a chunk
-// does not wait for a slow next chunk (PEP 3333), and quick chunks are sent together. SendDuringTurns must be called on
-// a separate goroutine, and returns when the channel ended is closed.
+// SendDuringTurns sends finished parts of an inline handler while the handler produces more parts. Therefore a chunk is
+// sent even if the next chunk takes long (PEP 3333), and chunks in quick succession are sent together. SendDuringTurns
+// must be called on a separate goroutine, and returns when the channel ended is closed.
 func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
 	for {
 		select {
@@ -307,8 +307,8 @@ func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
 	}
 }
 
-// sendMeanwhile, on a different goroutine, sends finished parts while the handler runs on the event loop, and reports
-// whether there were any.
+// sendMeanwhile sends finished parts while the handler runs on the event loop. It is called on another goroutine. It
+// reports whether it has sent any parts.
 func (d *Dispatcher) sendMeanwhile() (sent bool) {
 	if !d.state.TryLock() {
 		return false // the loop is running and sends the parts itself

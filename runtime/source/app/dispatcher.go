@@ -42,8 +42,8 @@ type Interpreter interface {
 	InTurn() bool
 
 	// Stalled is called on another goroutine at every tick during Flush. Stalled returns the exchange that runs inline,
-	// and the time since the first call that returned this exchange; 0 if no exchange runs inline. Stalled must not
-	// block.
+	// and the time since Stalled returned this exchange for the first time. If no exchange runs inline, the time is 0.
+	// Stalled must not block.
 	Stalled() (exchange.Ticket, time.Duration)
 
 	// Held reports, on any goroutine and without blocking, whether a debugger or a console waits for a developer, now
@@ -70,15 +70,15 @@ type Config struct {
 	Limits *http1.Limits
 	Waker  *eventloop.Waker // passed to Interpreter.Attach
 
-	// Take responds to x with a file that a handler names (static.Handed.Take). x must be in turn. The caller may then
-	// release p.
+	// Take responds to x with a file that a handler names (static.Handed.Take). x must be in turn. After Take has
+	// returned, the caller may release p.
 	Take func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte)
 
 	// Subscribe makes the client of an exchange a subscriber of channels (live.Subscribers.Subscribe).
 	Subscribe exchange.Continuation
 
-	// Programs returns the Handler that runs programs which other handlers name. Programs is called once, on the event
-	// loop, for the first program; if it is nil, such requests are answered with status 500.
+	// Programs returns the Handler that runs a program if another handler asks for it. Programs is called once, on the
+	// event loop, for the first program. If the field is nil, the response has status 500.
 	Programs func() exchange.Handler
 }
 
@@ -130,8 +130,8 @@ func New(h Loop, set *conn.Set, ask exchange.Asker) *Dispatcher {
 
 func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 
-// Serve attaches the interpreter of the application; nil means no application. Serve may be called again; active calls
-// of earlier handlers then continue.
+// Serve attaches the interpreter of the application; nil means no application. Serve may be called again. Active calls
+// of the previous application continue.
 func (d *Dispatcher) Serve(app Interpreter) {
 	d.programs = nil
 	for _, c := range d.calls {
@@ -142,7 +142,7 @@ func (d *Dispatcher) Serve(app Interpreter) {
 	}
 }
 
-// HasFormer reports whether a call that began before the last Serve is active.
+// HasFormer reports whether a call of a previous application (Serve) is active.
 func (d *Dispatcher) HasFormer() bool {
 	return slices.ContainsFunc(d.calls, func(c *call) bool { return c.outdated })
 }
@@ -151,7 +151,8 @@ func (d *Dispatcher) HasFormer() bool {
 // batch would not fit into the processor's cache.
 const takenMost = 256
 
-// took counts a submitted request or message, and makes the loop call Interpreter.Flush soon after takenMost of them.
+// took counts a submitted request or message. When takenMost are reached, took wakes the loop, which calls
+// Interpreter.Flush.
 func (d *Dispatcher) took() {
 	d.Due = true
 	if d.taken++; d.taken == takenMost {

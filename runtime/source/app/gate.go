@@ -28,7 +28,7 @@ const (
 	// mostWaiting limits the requests that wait for a place in a Gate; more requests get status 503.
 	mostWaiting = 100
 
-	// gateTimeout is how long a request waits for a place at most, if the source has no timeout.
+	// gateTimeout is the maximum time that a request waits for a place if the source has no timeout.
 	gateTimeout = 30 * time.Second
 )
 
@@ -43,7 +43,7 @@ type held struct {
 // occupies no thread.
 func gated(r *exchange.Request) bool { return !r.Upgrade && r.Socket == 0 && r.Resumed == nil }
 
-// enter reports whether c may start; otherwise c waits or, if too many calls wait, gets status 503.
+// enter reports whether c may start. If not, c waits for a place. If too many calls wait already, the response is 503.
 func (g *Gate) enter(c *call, r *exchange.Request) bool {
 	switch {
 	case g.active < g.most:
@@ -67,7 +67,7 @@ func (g *Gate) enter(c *call, r *exchange.Request) bool {
 	return false
 }
 
-// drop closes the spool of a request that will not be passed to a handler.
+// drop closes the file with the body of a request (Request.Spool) that no handler will get.
 func drop(r *exchange.Request) {
 	if r.Spool >= 0 {
 		unix.Close(r.Spool)
@@ -82,8 +82,8 @@ func (g *Gate) refuse(x *exchange.Exchange) {
 	x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter, Text: "too many active requests"})
 }
 
-// leave releases the place of c, if any; Dispatcher.Run gives it to the next call, because an inline handler may be
-// running now.
+// leave frees the place of c, if c has one. An inline handler may be running now, so the next call does not start here
+// but in Dispatcher.Run.
 func (c *call) leave() {
 	if !c.placed {
 		return
@@ -120,8 +120,7 @@ func (c *call) begins() {
 	}
 }
 
-// giveUp removes the waiting call c from its Gate, and returns the exchange, for which the caller must send the
-// response.
+// giveUp removes the waiting call c from its Gate, and returns the exchange. The caller must end the exchange.
 func (c *call) giveUp() *exchange.Exchange {
 	g, x := c.source.options.Gate, c.x
 	g.waiting = slices.DeleteFunc(g.waiting, func(other *call) bool { return other == c })

@@ -96,9 +96,10 @@ func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 	d.took()
 }
 
-// Receiving is a Source whose handler receives the request body as it arrives, and then forwards the request with a new
-// body (exchange.Services.Next) to a second source, which responds. For uploads, the new body is a description of the
-// stored files, and the second source is the application.
+// Receiving is a Source that consists of a handler and a second source. The handler receives the request body as it
+// arrives. At the end of the body, it forwards the request, with a new body, to the second source
+// (exchange.Services.Next). The second source responds. For uploads, the new body is a description of the stored files,
+// and the second source is the application.
 type Receiving struct {
 	exchange.Memory
 	first *Source
@@ -135,7 +136,7 @@ func (s *Receiving) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Ou
 	return exchange.Taken
 }
 
-// SendFiles is the exchange.Continuation of responses for which a handler names files, as Config.Take describes.
+// SendFiles is the exchange.Continuation of a response for which a handler names a file. Config.Take sends the file.
 func (d *Dispatcher) SendFiles(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
 	name []byte) exchange.Outcome {
 	outcome, ready := d.prepare(x, r)
@@ -162,7 +163,8 @@ func (d *Dispatcher) RunProgram(x *exchange.Exchange, p *exchange.Part, r *excha
 		d.programs = d.Source(d.cfg.Programs(), Options{})
 	}
 	c := p.Owner.(*call)
-	r.Root = min(r.Root, r.Script) // the application's middleware may have changed SCRIPT_NAME
+	// Root must not exceed Script, which middleware of the application may have shortened
+	r.Root = min(r.Root, r.Script)
 	r.Body, r.Spool, r.Size = p.Body, -1, int64(len(p.Body))
 	r.Peer, r.Origin = c.peer, c.origin
 	if p.File != nil {
@@ -197,8 +199,8 @@ func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchan
 	return d.cfg.Subscribe(x, p, r, channels)
 }
 
-// prepare parses r, and reports whether the response to x can be sent now; otherwise the calling Continuation must
-// return the result outcome.
+// prepare parses r, and reports whether the response to x can be sent now. If not, the calling Continuation must return
+// the result named outcome.
 func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome exchange.Outcome, ready bool) {
 	if !x.InTurn() {
 		return exchange.Later, false
@@ -206,8 +208,8 @@ func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome
 	return exchange.Taken, d.parse(x, r)
 }
 
-// parse parses a request that a handler has returned, unless r.Parsed is set, or responds to x with status 500 and
-// returns false.
+// parse parses r, which a handler has returned, unless r.Parsed is set. If r is invalid, parse responds to x with
+// status 500 and returns false.
 func (d *Dispatcher) parse(x *exchange.Exchange, r *exchange.Request) bool {
 	if r.Parsed != nil {
 		return true
@@ -241,8 +243,9 @@ func (c *call) passOn(x *exchange.Exchange, to exchange.Source) (next *call) {
 	return next
 }
 
-// An inquiry is an exchange without a client, which the handler of a Receiving starts with the second source, for
-// example to pass a piece of an upload. An inquiry is its own Sink and records the response for the handler.
+// An inquiry is a request from the handler of a Receiving to the second source. It has no client. For example, the
+// handler passes a piece of an upload to the application. An inquiry is its own Sink and records the response for the
+// handler.
 type inquiry struct {
 	exchange.Exchange
 	done   func(status int, answer []byte)

@@ -42,9 +42,9 @@ func (f *Fill) ask() {
 	f.origin.Req = nil
 }
 
-// condition replaces the client's conditional fields in a request by the fields in the parameter conditions, and its
-// Accept-Encoding by the codings of the key. If the head would exceed a limit, ok is false, and the request is
-// unchanged.
+// condition changes two things in a request. The fields in the parameter conditions replace the client's conditional
+// fields, and Accept-Encoding gets only the codings that are part of the key. If the head would exceed a limit, ok is
+// false, and the request is unchanged.
 func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok bool) {
 	line, fields, _ := bytes.Cut(r.Head, crlf)
 	kept := fields
@@ -76,15 +76,15 @@ var (
 
 func (f *Fill) now() int64 { return f.source.pages.now() }
 
-// The function named instead reports whether the older page is sent in place of a response with this status. The
-// parameter unreachable is set if the origin has sent no response.
+// The method named instead reports whether the older page replaces a response with this status. The parameter
+// unreachable is set if the origin has sent no response.
 func (f *Fill) instead(status int, unreachable bool) bool {
 	return f.old != nil && f.old.Instead(status, unreachable, f.now())
 }
 
 func (f *Fill) Send(p *exchange.Part) {
 	last := p.Last()
-	// ignore the permission to receive more of the request body, because the request has no body
+	// the request to the origin has no body, so ignore OpCredit, which permits sending more of the body
 	if p.Op == exchange.OpCredit {
 		p.Release()
 		return
@@ -103,7 +103,7 @@ func (f *Fill) Send(p *exchange.Part) {
 	if last {
 		f.sub.Parent = nil
 	}
-	// When f does not record the response, the client's flow control applies to the origin.
+	// If f does not record the response, the origin must be as slow as the client.
 	f.origin.Out.Begun = f.ended
 	x.Sink.Send(p)
 }
@@ -175,8 +175,8 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	return f.Write(p.Body)
 }
 
-// pass ends the recording of a response that will not be kept, and sends each waiting request to the origin; last is
-// set if the response has ended.
+// pass is called when the response will not be kept, and sends each waiting request to the origin. The parameter last
+// is true if the response has ended.
 func (f *Fill) pass(last bool) {
 	if f.sub.Parent != nil {
 		f.sub.Parent.Fields = Bypass.addTo(f.sub.Parent.Fields)
@@ -228,8 +228,7 @@ func (f *Fill) Reply(r exchange.Reply) {
 			return
 		}
 		f.Refuse(r.Status, f.now())
-		// the other requests have waited for the origin as long as this request, so do not send them to the origin
-		// again
+		// the waiting requests would have to wait for the same origin once more, so they also get 504
 		if r.Status == 504 {
 			f.release(func(w *waiter) { w.x.Answer(exchange.Reply{Status: 504}) })
 		}
@@ -243,7 +242,7 @@ func (f *Fill) Reply(r exchange.Reply) {
 
 func (f *Fill) Start(*exchange.Exchange) { f.origin.TakeTurn() }
 
-// OnGone implements exchange.Source for the client's exchange; the fetch continues if other clients wait for the page.
+// OnGone is called when the client has disconnected. The fetch continues if other clients wait for the page.
 func (f *Fill) OnGone(x *exchange.Exchange) {
 	f.sub.Parent = nil
 	x.Stop(true)
@@ -300,7 +299,8 @@ func (s *Source) wait(x *exchange.Exchange, f *Fill, turns int) {
 	w.place = f.waiting.PushBack(w)
 }
 
-// OnGone cancels the fetch if no other client waits for the page.
+// OnGone is called when the waiting client has disconnected. It cancels the fetch if no other client waits for the
+// page.
 func (w *waiter) OnGone(x *exchange.Exchange) {
 	f := w.f
 	w.x, w.f = nil, nil
@@ -316,9 +316,8 @@ func (w *waiter) OnGone(x *exchange.Exchange) {
 
 const maxReleased = 100
 
-// release stops the exchanges from waiting for f, and makes the event loop call the function answer soon for each of
-// them. release does not call answer itself, because answer may close a connection whose event the loop is just
-// handling.
+// release ends the wait of all exchanges that wait for f. The event loop soon calls the function answer for each of
+// them. release itself must not call answer, because answer may close the very connection that the loop is handling.
 func (f *Fill) release(answer func(w *waiter)) {
 	var all []*waiter
 	for e := f.waiting.Front(); e != nil; e = e.Next() {

@@ -13,13 +13,13 @@ import (
 // A Fill fetches a page from the origin, and records the response part by part (Begin, Write, Finish). A Fill ends with
 // Finish, Confirm, Failed or Refuse, or when the response turns out to be uncacheable. The origin responds to a
 // separate exchange, whose Sink is the Fill. The Fill forwards the response to the client that has requested the page.
-// It copies and releases each part at once, because otherwise a slow client would delay all clients that wait for the
+// The Fill copies and releases each part at once. Otherwise, a slow client would delay all clients that wait for the
 // page.
 type Fill struct {
 	s        *Store
 	rule     *Compiled
 	personal bool
-	// node whose field fill is this Fill; nil if the node was evicted, or if each request has its own Fill
+	// node of the page, which refers to this Fill; nil if the node was evicted, or if each request has its own Fill
 	node    *node
 	old     *Page // the page to replace or confirm; nil if none
 	base    []byte
@@ -38,8 +38,8 @@ type Fill struct {
 
 	source *Source
 	origin exchange.Exchange
-	// stream of origin; sub.Parent is the client's exchange, to which parts are forwarded, or nil after the end of its
-	// response
+	// connects origin with sub.Parent, the client's exchange, which gets the parts; sub.Parent is nil after the end of
+	// the client's response
 	sub         exchange.Sub
 	conditional bool // the request to the origin contains the Conditions of old
 	// the fetch replaces a stale page that was already sent, so no client waits for it
@@ -88,8 +88,8 @@ func (f *Fill) vary(p *Page, t *terms) {
 	}
 }
 
-// refused records that a response could not be kept, and removes the older page. If the response is an error, the older
-// page stays, because the handler may confirm it later.
+// refused records that a response was not kept, and removes the older page. The older page stays if the response is
+// personal, or is an error after which the handler may still confirm the page.
 func (f *Fill) refused(personal bool, status int) {
 	n, now := f.node, f.s.now
 	if !personal && status < 500 && f.old != nil && f.old.in != nil {
@@ -114,9 +114,9 @@ func (f *Fill) Failed(now int64) {
 	f.end()
 }
 
-// move determines the key of the response, including the fields in its Vary, and changes the node of f accordingly.
-// Names of request fields are only added to a node and never removed, so a response whose Vary omits some of these
-// names is stored under several keys.
+// move computes the key of the response, which includes the values of the fields in Vary, and moves f to the node of
+// this key. The list node.vary only grows. A response that omits some of these names in Vary may be stored under
+// several keys.
 func (f *Fill) move(vary []string) bool {
 	s := f.s
 	s.key = append(s.key[:0], f.base...)
@@ -208,7 +208,7 @@ func (f *Fill) store() {
 	}
 }
 
-// Refuse ends the Fill without recording a response with this status, because it must not be kept.
+// Refuse ends the Fill, because a response with this status must not be kept.
 func (f *Fill) Refuse(status int, now int64) {
 	f.s.now = now
 	f.refused(false, status)

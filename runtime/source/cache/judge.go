@@ -99,7 +99,7 @@ func (c *Compiled) lifetime(status int, f *answerFields) (lifetime int64, ok boo
 		return min(max(f.expires-f.made, 0), int64(MaxTTL)/second) * second, true
 	case c.TTL > 0 && slices.Contains(c.Status, status):
 		return int64(c.TTL), true
-	case cc.has("no-cache"): // fresh for no time, but it may be confirmed
+	case cc.has("no-cache"): // never fresh, but can be kept and confirmed for each request
 		return 0, true
 	case c.Heuristic > 0 && (cc.has("public") || slices.Contains(heuristic, status)):
 		// use a tenth of the time since the last change (RFC 9111 §4.2.2)
@@ -130,16 +130,16 @@ func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 	return stale, ifError, down
 }
 
-// control maps the lower-case names of a response's cache directives (RFC 9111 §5.2.2, RFC 5861) to their seconds,
-// which are undefined for a directive without seconds.
+// control maps the lower-case names of a response's cache directives (RFC 9111 §5.2.2, RFC 5861) to a number of
+// seconds. The number has no meaning for a directive without seconds.
 type control map[string]int64
 
 func (c control) has(names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { _, there := c[name]; return there })
 }
 
-// directive matches the first directive of a list: "name", "name=token" or "name="quoted, string"". A quoted argument
-// without a closing quote extends to the end of the list.
+// directive matches the first directive of a list: name, name=token or name="quoted, string". A quoted argument without
+// a closing quote extends to the end of the list.
 var directive = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`(?s)^\s*([^,=]*?)\s*(?:=[ \t]*("(?:[^"\\]|\\.)*"?[^,]*|[^,]*))?(?:,|$)`)
 })
@@ -168,8 +168,8 @@ func seconds(arg []byte) int64 {
 	return min(n, int64(MaxTTL)/second)
 }
 
-// Conditions returns the fields that make a request for the page conditional (RFC 9111 §4.3.1): "Name: value\r " ....
-// The result is nil if the page has no validator or its status is not 200.
+// Conditions returns the fields that make a request for the page conditional (RFC 9111 §4.3.1). The format is "Name:
+// value" with a CRLF after each field. The result is nil if the page has no validator or its status is not 200.
 func (p *Page) Conditions() (fields []byte) {
 	if p.Status != 200 {
 		return nil

@@ -56,8 +56,8 @@ func appendVary(key []byte, r *exchange.Request, names []string) []byte {
 	return key
 }
 
-// appendMembers appends the value of a field without white space around commas, which has no meaning in a list (RFC
-// 9110 §5.6.1), and in lower case if fold is set.
+// appendMembers appends the value of a field to the key. White space around commas is removed, because it has no
+// meaning in a list (RFC 9110 §5.6.1). If fold is true, the value is changed to lower case.
 func appendMembers(key, value []byte, fold bool) []byte {
 	quoted, space, after := false, -1, true // the variable after is true at the start of the list and after a comma
 	for i, b := range value {
@@ -125,7 +125,7 @@ const (
 	// Found.Page is the response, and the caller must start Found.Fill if it is not nil.
 	Stale
 	Miss
-	// like Miss, but Found.Page is an older page, whose Conditions must be sent to the handler
+	// like Miss, but the request to the handler must contain the Conditions of Found.Page, an older page
 	Expired
 	Wait // Found.Fill is already fetching the page for another request
 	// the response is a page that the handler has just confirmed; Look never returns this verdict
@@ -146,7 +146,7 @@ var verdictFields = [...][]byte{
 	Stale:       []byte("Fapws-Cache: stale\r\n"),
 	Miss:        []byte("Fapws-Cache: miss\r\n"),
 	Expired:     []byte("Fapws-Cache: expired\r\n"),
-	Wait:        []byte("Fapws-Cache: hit\r\n"), // the page existed when the client got it
+	Wait:        []byte("Fapws-Cache: hit\r\n"), // the client got a complete page
 	Revalidated: []byte("Fapws-Cache: revalidated\r\n"),
 }
 
@@ -156,7 +156,8 @@ type Found struct {
 	Fill    *Fill
 }
 
-// Look finds the response to a request, a GET or HEAD without a body, and allocates no memory for a page in the store.
+// Look searches the store for the response to a request. The request must be a GET or HEAD without a body. For a page
+// in the store, Look allocates no memory.
 func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	s.now = now
 	defer func() { s.count[f.Verdict]++ }()
@@ -218,9 +219,9 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	return f
 }
 
-// The function named only reports whether the response to a request may be unsuitable for other requests. Reasons are a
-// range, conditions about the client's copy, or a field that Connection names: a proxy may have removed such a field,
-// which may be part of the key.
+// The function named only returns true if the response may suit no request but this one. Reasons are a range, a
+// condition about the client's copy, or an unusual name in Connection. A proxy may have removed the named field,
+// although it may be part of the key.
 func only(r *exchange.Request) bool {
 	return slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)

@@ -35,14 +35,14 @@ type Page struct {
 	coded *coded // nil if the page has no forms in other codings
 }
 
-// Age returns the age of the page in seconds (RFC 9111 §4.2.3), rounded up, because both now and since may be slightly
-// behind the clock.
+// Age returns the age of the page in seconds (RFC 9111 §4.2.3). The age is rounded up, because the times in it are
+// those of the last tick, slightly before the real time.
 func (p *Page) Age(now int64) int64 { return (max(now-p.since+p.age, 0) + second - 1) / second }
 
 func (p *Page) late(now int64) int64 { return now - p.since - p.fresh }
 
-// Instead reports whether the page may be sent instead of a response with that status (RFC 5861 §4). The parameter
-// unreachable is set if the origin has sent no response, so that the status was chosen by the server (RFC 9111 §4.2.4).
+// Instead reports whether the old page may replace a response with the parameter status (RFC 5861 §4). The parameter
+// unreachable is true if the origin has sent no response and the server itself has chosen the status (RFC 9111 §4.2.4).
 func (p *Page) Instead(status int, unreachable bool, now int64) bool {
 	failed := status == 500 || status >= 502 && status <= 504
 	return failed && p.late(now) < p.ifError || unreachable && p.late(now) < p.down
@@ -86,8 +86,8 @@ func appendSlim(dst, fields []byte) []byte {
 	return dst
 }
 
-// coded contains the forms of a page in content codings, which are compressed when they are first requested. coded is
-// the only mutable part of a Page.
+// coded contains the compressed forms of a page. A form is made when a client first accepts its coding. coded is the
+// only mutable part of a Page.
 type coded struct {
 	// content codings that may make the page smaller and were not ruled out by a failed attempt
 	can coding.Set
@@ -110,8 +110,8 @@ func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 }
 
 // Coded returns the form of a page that a client prefers. If this form does not exist yet, Coded returns the
-// uncompressed page and, as wanted, the coding of the form; the caller must then compress the body and call SetCoded
-// once. Otherwise wanted is Identity.
+// uncompressed page. The result wanted is then the coding of the form, and the caller must compress the body and call
+// SetCoded once. Otherwise wanted is Identity.
 func (p *Page) Coded(r *exchange.Request) (form *Page, wanted coding.Coding) {
 	if p.coded == nil {
 		return p, coding.Identity
@@ -125,8 +125,8 @@ func (p *Page) Coded(r *exchange.Request) (form *Page, wanted coding.Coding) {
 	return p, c
 }
 
-// SetCoded stores the compressed body of a page if the page is still stored and there is room. The parameter ok is
-// false if the body did not become smaller; the compressed body is then not stored.
+// SetCoded stores the compressed body of a page if the page is still stored and there is room. If the body did not
+// become smaller, the caller passes false as ok, and SetCoded stores nothing.
 func (s *Store) SetCoded(p *Page, c coding.Coding, body []byte, ok bool) {
 	if !ok {
 		p.coded.can[c] = false

@@ -29,14 +29,14 @@ type Pages struct {
 	fields []byte
 }
 
-// NewPages returns the Pages for the store s. The function flush sends the event loop's output; invalidated is called
-// when a request has made pages out of date, to notify other processes.
+// NewPages returns the Pages for the store s. The function flush sends the event loop's output. The function
+// invalidated is called when a request has made pages out of date. It must notify the other processes.
 func NewPages(s *Store, flush func(), invalidated func(Pattern), conns *conn.Set, limits *http1.Limits) *Pages {
 	return &Pages{Store: s, flush: flush, invalidated: invalidated, conns: conns, limits: limits}
 }
 
-// now returns the start time of the server in nanoseconds since 1970, plus the monotonic time since the start as of the
-// last tick of the event loop.
+// The method now returns the time of the last tick of the event loop, in nanoseconds since 1970. It is the start time
+// of the server plus the monotonic time since then.
 func (p *Pages) now() int64 {
 	now := p.conns.Start.UnixNano() + p.conns.Now
 	p.Store.ahead = p.conns.Unix()*second - now
@@ -79,8 +79,8 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	case Miss, Expired:
 		s.fetch(x, found)
 	case Wait:
-		// A page may need subrequests, so a request waits only for fetches of its own depth or a larger depth, and
-		// never for itself.
+		// A page may need subrequests. A subrequest must not wait for the fetch that has started it, so a request waits
+		// only for fetches of its own depth or a larger depth.
 		if turns == maxTurns || f.depth < r.Depth() {
 			s.bypass(x)
 			return
@@ -156,7 +156,7 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 }
 
 // coded returns the form of a page that a client prefers. If this form does not exist yet, coded returns the
-// uncompressed page, and another goroutine compresses it for later requests.
+// uncompressed page, and another goroutine makes the form for later requests.
 func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	form, c := page.Coded(asked)
 	if c != coding.Identity {
@@ -212,8 +212,9 @@ type Rule struct {
 	// stale-while-revalidate in a response overrides Stale.
 	Stale time.Duration `key:"stale"`
 
-	// Heuristic is the maximum lifetime of responses that have Last-Modified but no lifetime: they are stored for a
-	// tenth of the time since their last change (RFC 9111 §4.2.2). 0 means that they are not stored.
+	// Heuristic applies to responses that have Last-Modified but no lifetime. The cache stores such a response for a
+	// tenth of the time since its last change (RFC 9111 §4.2.2), but at most for Heuristic. 0 means that such responses
+	// are not stored.
 	Heuristic time.Duration `key:"heuristic"`
 
 	// Status contains the statuses to which TTL applies. nil means 200, 301 and 308.

@@ -77,8 +77,8 @@ const (
 	pageOverhead  = 512
 	codedOverhead = 64
 
-	// passFor is how long the store remembers that a response could not be stored. tryEvery is the interval between
-	// attempts to store a response meanwhile.
+	// passFor is how long the store remembers that a response could not be stored. During this time, tryEvery is the
+	// interval between new attempts to store a response.
 	passFor  = 60 * second
 	tryEvery = second
 )
@@ -185,7 +185,7 @@ type Pattern struct {
 	Tag string `json:"tag,omitempty"`
 }
 
-// ParsePattern returns errors of one line.
+// ParsePattern parses a Pattern in JSON. Its errors have one line.
 func ParsePattern(text string) (p Pattern, err error) {
 	if err = json.Unmarshal([]byte(text), &p); err == nil {
 		err = p.Check()
@@ -214,8 +214,8 @@ func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	for i := range all {
 		p := &all[i]
 		path, query, wide, queried := p.parts()
-		// For running fetches, compare only the paths. As a result, a fetched page may not be stored although it does
-		// not match the whole pattern.
+		// For running fetches, compare only the paths. Therefore a page may not be stored although its query or host
+		// does not match the pattern.
 		for f := range s.fills {
 			f.purged = f.purged || p.Tag != "" || f.path == path || wide && strings.HasPrefix(f.path, path)
 		}
@@ -252,8 +252,8 @@ func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	return before - s.pages
 }
 
-// parts returns the path of a pattern, in the form that nodes contain, and the query. The result wide is true if the
-// path is a prefix. The result queried is true if the pattern matches only pages with this query.
+// parts returns the decoded path of a pattern, as in node.path, and the query. The result wide is true if the path is a
+// prefix. The result queried is true if the pattern matches only pages with this query.
 func (p *Pattern) parts() (path, query string, wide, queried bool) {
 	path = p.Path
 	if !p.Exact {

@@ -38,8 +38,8 @@ var errNoType = errors.New("the response has a body but no Content-Type")
 
 var errNoResponse = errors.New("no response")
 
-// Write processes a piece of the output. The error is backend.ErrGone if the client has disconnected, or describes an
-// invalid head in one line before anything was sent to the client.
+// Write processes a piece of the output. If the client has disconnected, the error is backend.ErrGone. Otherwise the
+// error has one line and describes an invalid head. In this case, Write has sent nothing to the client.
 func (a *Answer) Write(p []byte) error {
 	if a.head.Status == 0 {
 		a.buf = append(a.buf, p...)
@@ -74,10 +74,10 @@ func (a *Answer) typeMissing() bool {
 	return !h.HasType && !a.Raw && h.Location == "" && h.Status != 204 && h.Status != 304 && !a.R.Parsed.Head
 }
 
-// passAll forwards output until its end. The function take reads output that arrives within the duration wait, and
-// returns os.ErrDeadlineExceeded if there is no output, and io.EOF at the end of the output. passAll waits up to
-// timeout for more output. passAll waits for the duration short before it sends output: most programs end soon after
-// writing, and the response can then have a Content-Length.
+// passAll forwards output until its end. The function take reads output that arrives within the duration wait. It
+// returns os.ErrDeadlineExceeded if there is none, and io.EOF at the end of the output. passAll waits up to timeout for
+// more output. Before passAll sends output, it waits for the duration short, because most programs end soon after
+// writing. The response can then have a Content-Length.
 func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
 	for wait := timeout; ; {
 		switch err := take(wait); {
@@ -98,7 +98,7 @@ func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Durat
 	}
 }
 
-// End processes the end of the output, before Redirect, and returns the same errors as Write.
+// End processes the end of the output. It must be called before Redirect, and returns the same errors as Write.
 func (a *Answer) End() error {
 	switch {
 	case a.head.Status == 0 && len(a.buf) == 0:
@@ -239,7 +239,7 @@ func (h *Head) field(line []byte, raw bool) error {
 		h.HasDate = true
 	case "server":
 		h.HasServer = true
-	case "x-sendfile": // a path of the server, which clients must not see
+	case "x-sendfile": // names a file of the server; clients must not see the name
 		if len(h.sendfile) == 0 {
 			h.sendfile = bytes.Clone(value)
 		}
@@ -260,8 +260,8 @@ func (h *Head) field(line []byte, raw bool) error {
 	return nil
 }
 
-// send prepares the server to send a file, or messages of channels, if the program has named them in an enabled header
-// field. send reports whether the server sends a file. The parameter plain is Answer.Plain.
+// send handles the header fields in which a program names a file or channels to send, if these fields are enabled. send
+// reports whether the server will send a file. The parameter plain is Answer.Plain.
 func (h *Head) send(w *backend.Response, plain bool) (file bool) {
 	counts := w.Sends()
 	switch {
@@ -288,8 +288,8 @@ func (h *Head) settle() {
 		return
 	}
 	h.Status = 302
-	// A redirect with other fields, such as cookies, is sent to the client, because for a local redirect, "the CGI
-	// script MUST NOT return any other header fields".
+	// A redirect with other fields, such as cookies, is not a local redirect and is sent to the client. For a local
+	// redirect, "the CGI script MUST NOT return any other header fields".
 	only := bytes.Count(h.Fields, []byte{'\n'}) == 1
 	h.Local = only && h.Location[0] == '/' && !bytes.HasPrefix([]byte(h.Location), []byte("//"))
 }

@@ -30,8 +30,9 @@ type Common struct {
 	// Timeout is how long a program may run without writing output. 0 means 30 s.
 	Timeout time.Duration
 
-	// Log writes a line to the error log: a line that a program has written to standard error, or an error. Log is
-	// called on any goroutine, with the address of the request's client, such as "192.0.2.7:4711", or "".
+	// Log writes a line to the error log. The line describes an error or was written by a program to standard error.
+	// The parameter client is the address of the client, such as "192.0.2.7:4711", or "". Log is called on any
+	// goroutine.
 	Log func(client, line string)
 }
 
@@ -39,12 +40,12 @@ type CGIOptions struct {
 	ScriptOptions
 	Common
 
-	// Interpreters maps file name extensions, including the dot, to the argument list of an interpreter, to which the
-	// script is appended: ".pl": {"/usr/bin/perl", "-w"}. Such a script need not be executable.
+	// Interpreters maps file name extensions, including the dot, to the command of an interpreter, such as ".pl":
+	// {"/usr/bin/perl", "-w"}. The script becomes the last argument. Such a script need not be executable.
 	Interpreters map[string][]string
 
-	// Runner, if not nil, returns the argument list of a program that runs every script; the variable SCRIPT_FILENAME
-	// contains the script's path. If the error has the type Unavailable, its text is sent to the client.
+	// Runner, if not nil, returns the command of a program that runs every script. This program finds the script's path
+	// in the variable SCRIPT_FILENAME. If the error has the type Unavailable, its text is sent to the client.
 	Runner func() ([]string, error)
 
 	// Fallback is the script for paths without a script. nil means a response with status 404 or 403.
@@ -105,8 +106,8 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
 }
 
-// Check returns an error of one line if the configured program cannot run or, for a directory, if a program directly in
-// it cannot run.
+// Check returns an error of one line if a program cannot run. It checks the configured program or, if a directory is
+// configured, the programs directly in the directory.
 func (c *CGI) Check() error {
 	names := []string{c.scripts.Only}
 	if names[0] == "" {
@@ -233,7 +234,9 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 		p.end()
 		return err
 	}
-	go func() { // end the program after the timeout; until its end, it occupies a place in the Gate
+	// the response is complete, but the program may still run and occupy its place in the Gate; end it after the
+	// timeout
+	go func() {
 		select {
 		case <-p.ended:
 		case <-time.After(c.o.Timeout):
@@ -245,8 +248,8 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 
 // start runs a script.
 //
-// The query is never passed as arguments, although RFC 3875 §4.4 requires this for a query without "=", because some
-// programs would interpret such arguments as options.
+// The query is never passed as arguments, because some programs would interpret such arguments as options. RFC 3875
+// §4.4 would require this for a query without "=".
 func (c *CGI) start(r *backend.Request, script *Script, command []string) (*process, error) {
 	argv := append(slices.Clone(command), script.File)
 	if c.o.Runner != nil {
@@ -267,10 +270,10 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 	return start(argv, env, filepath.Dir(script.File), stdin)
 }
 
-const short = 20 * time.Millisecond // how long output is delayed to wait for the rest
+const short = 20 * time.Millisecond // how long output waits for more output
 
-// respond calls the function run with the script for a request, and always ends the response. If the parameter scripts
-// is nil, Script.File is empty, and log lines begin with the text in the parameter other instead.
+// respond finds the script for a request, calls the function run, and always ends the response. If the parameter
+// scripts is nil, there is no script file. Log lines then begin with the parameter other instead of the file's name.
 func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string,
 	run func(*Answer, *Script, func(line string)) error) {
 	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)
@@ -304,7 +307,7 @@ func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback
 		text = string(unavailable)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		status, err = 504, fmt.Errorf("no output for %v", o.Timeout)
-		if other == "" { // other is empty for the server's own processes
+		if other == "" { // the server has started the process itself
 			err = fmt.Errorf("%w; terminated", err)
 		}
 	}

@@ -20,10 +20,10 @@ import (
 	"fapws/runtime/system"
 )
 
-const stuckAfter = 10 * time.Second // a loader is killed if a fork takes longer
+const stuckAfter = 10 * time.Second // maximum time of a fork; after it, the loader is killed
 
 type LoaderOptions struct {
-	// Killed returns the probable reason why a process was killed by SIGKILL, or "", on any goroutine.
+	// Killed returns the probable reason why SIGKILL has ended a process, or "". Killed is called on any goroutine.
 	Killed func() string
 
 	// Died is called on a separate goroutine if the loader process ends before Close is called. The process that has
@@ -76,8 +76,8 @@ type end struct {
 	text   string
 }
 
-// LoadError is the error of OpenLoader if the application did not load. Code is the exit status of the process, which
-// has logged the reason, or -1 if it was killed.
+// LoadError is the error of OpenLoader if the application did not load. Code is the exit status of the process, or -1
+// if the process was killed. The process has logged the reason.
 type LoadError struct {
 	Code int
 	// first line of the text that the process has sent instead of a description of the application
@@ -87,10 +87,10 @@ type LoadError struct {
 
 func (e *LoadError) Error() string { return e.how }
 
-// OpenLoader starts the process with cmd, and returns the process's description of the loaded application. After the
-// ExtraFiles of cmd, the process gets two descriptors: the socket for orders, and a pipe. When the application is
-// loaded, the process writes the description to the pipe, a JSON object, and closes the pipe. Any other text is the
-// reason why the application did not load. The error is a *LoadError or has one line.
+// OpenLoader starts the loader process with cmd, and returns its description of the application. After the ExtraFiles
+// of cmd, the process gets two descriptors: the socket for orders, and a pipe. When the application is loaded, the
+// process writes the description to the pipe, a JSON object, and closes the pipe. Any other text is the reason why the
+// application did not load. The error is a *LoadError or has one line.
 func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err error) {
 	l := &Loader{o: o, cmd: cmd, exited: make(chan struct{})}
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
@@ -115,8 +115,7 @@ func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err e
 	}
 	defer from.Close()
 	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs, to)
-	// A new process group keeps signals from the keyboard away from the loader, because the server itself ends the
-	// loader.
+	// The server itself ends the loader. In its own process group, the loader gets no signals from the keyboard.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Start()
 	to.Close()
@@ -155,9 +154,10 @@ func (l *Loader) leave(client string) {
 
 var errGone = errors.New("the loader of --fork exited")
 
-// order sends an order to the loader. With three descriptors, the loader must fork a child, which gets them as its
-// socket, its standard error and its pipe for reports. With one descriptor, the loader must use it as standard error.
-// Without descriptors, the loader must kill the child pid or, if pid is negative, end within -pid milliseconds.
+// order sends an order to the loader. The number of descriptors in files determines the meaning. Three mean that the
+// loader must fork a child, and are the child's socket, its standard error and its pipe for reports. One is the new
+// standard error of the loader. With none, the loader must kill the child pid or, if pid is negative, end within -pid
+// milliseconds.
 func (l *Loader) order(pid int, files ...int) error {
 	var rights []byte
 	if len(files) > 0 {
