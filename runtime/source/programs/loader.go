@@ -277,8 +277,8 @@ func (l *Loader) ending(status syscall.WaitStatus) string {
 	return fmt.Sprintf("was killed by signal %d (%v%s)", int(status.Signal()), status.Signal(), more)
 }
 
-// Close ends the loader process, its children, its threads and its atexit functions within the duration d, after which
-// it is killed.
+// Close ends the loader process. The process has the duration d to end its children and its threads and to call its
+// atexit functions, and is then killed.
 func (l *Loader) Close(d time.Duration) {
 	l.closed.Store(true)
 	_ = l.cmd.Process.Signal(syscall.SIGCONT) // continue a stopped process, so that it can end

@@ -21,7 +21,7 @@ import (
 )
 
 type PHPOptions struct {
-	// Command is the PHP program, which is searched for in PATH unless it contains a slash. "" means php-cgi.
+	// Command is the PHP program. Without a slash, it is the name of a program in PATH. "" means php-cgi.
 	Command string `key:"command" is:"program" short:"a program such as \"php-cgi\""`
 
 	Args []string `key:"args"`
@@ -113,7 +113,8 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 	return p, err
 }
 
-// redirectStatus tells php-cgi that the server, not the client, has chosen the script, as cgi.force_redirect requires.
+// redirectStatus tells php-cgi that the server, not the client, has chosen the script. Without it, php-cgi runs no
+// script (cgi.force_redirect).
 const redirectStatus = "REDIRECT_STATUS=200"
 
 func defaults(o *PHPOptions) {
@@ -133,7 +134,8 @@ func defaults(o *PHPOptions) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 }
 
-// command searches for the program, which may be installed at any time, and returns its argument list.
+// command searches for the program and returns its argument list. It does so each time, because the program may be
+// installed later.
 func (o *PHPOptions) command() ([]string, error) {
 	path, err := exec.LookPath(o.Command)
 	if err == nil {
@@ -172,8 +174,8 @@ func (p *PHP) Close(grace time.Duration) {
 	}
 }
 
-// A manager starts php-cgi processes, one for each link. A request that hangs is ended by killing its process, which
-// affects no other request. A process that has served its maximum number of requests ends between two requests.
+// A manager starts php-cgi processes, one for each link. If a request hangs, the manager kills its process. No other
+// request uses this process. A process that has served its maximum number of requests ends between two requests.
 type manager struct {
 	o    *PHPOptions
 	env  []string
@@ -253,8 +255,8 @@ func (m *manager) start(argv []string) (l *Link, err error) {
 		conn.Close()
 		if hangs {
 			p.kill()
-			// php-cgi ends after the current request when it receives SIGTERM. Do not kill the process now, because the
-			// script may be waiting for a program.
+			// SIGTERM makes php-cgi end after its current request. Do not kill it at once, because the script may be
+			// waiting for a program.
 		} else {
 			p.terminate(m.o.Timeout)
 		}
@@ -278,7 +280,7 @@ func privateSocket() (listener *os.File, conn net.Conn, err error) {
 		return nil, nil, err
 	}
 	if listener, err = l.File(); err == nil {
-		listener.Fd() // makes the socket blocking, as programs expect
+		listener.Fd() // Fd makes the socket blocking, as programs expect
 	}
 	return listener, conn, err
 }
@@ -303,8 +305,8 @@ func (m *manager) await(p *phpProcess) {
 	state, told := p.await()
 	m.mu.Lock()
 	delete(m.running, p)
-	// The connection of a crashed process breaks before the process has ended, so the server may have sent the process
-	// a signal in between. Therefore the exit status must be checked, even if told is set.
+	// When a process crashes, its connection breaks first, and the server may send a signal before the process has
+	// ended. Therefore the exit status must be checked even if the result told is true.
 	alone := !told || failed(state)
 	if alone && !p.answered {
 		m.fails++

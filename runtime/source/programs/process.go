@@ -21,19 +21,19 @@ import (
 const (
 	grace = 2 * time.Second
 
-	// lateOutput is how long output is read after the end of a program: background processes of the program may hold
-	// the pipes indefinitely.
+	// lateOutput is how long output is read after the end of a program. There must be a limit, because background
+	// processes of the program may hold the pipes open.
 	lateOutput = 500 * time.Millisecond
 )
 
-// process is a running program. The program leads its own session, so that the server can end the program together with
-// its child processes, and none of these processes has a terminal.
+// process is a running program. The program leads its own session, so that the server can end the program and its child
+// processes together. None of these processes has a terminal.
 type process struct {
 	child    *os.Process
 	out, err *os.File // the server's ends of the pipes from the program's standard output and error
 	// the program serves a single request or page, so its child processes are ended with it
 	forOne bool
-	// Closed after the program was reaped, when its process ID may belong to another process.
+	// closed after the program was reaped; from then on, its process ID may belong to another process
 	ended chan struct{}
 
 	mu   sync.Mutex
@@ -62,8 +62,8 @@ var programThread = sync.OnceValue(func() chan<- func() {
 	return calls
 })
 
-// signal sends a signal to the process or, if pid is negative, to the process group -pid, even if the process has
-// ended.
+// signal sends a signal to the process or, if pid is negative, to the process group -pid. The process may have ended,
+// but must not be reaped.
 func signal(pid int, sig unix.Signal) {
 	if unix.Kill(pid, sig) == unix.EPERM {
 		onThread(func() { _ = unix.Kill(pid, sig) })
@@ -107,9 +107,9 @@ func (p *process) hasEnded() bool {
 	}
 }
 
-// await waits for the end of the program. The result told reports whether the server has told the program to end; state
-// is nil if the application, which runs in this process, has already reaped the program. await is called once, on a
-// separate goroutine.
+// await waits for the end of the program. The result told reports whether the server has told the program to end. The
+// result state is nil if the Python application in this process has already reaped the program. await is called once,
+// on a separate goroutine.
 func (p *process) await() (state *os.ProcessState, told bool) {
 	awaitExit(p.child.Pid) // the process is not reaped yet, so its process group ID is not reused
 	p.mu.Lock()
@@ -143,7 +143,7 @@ func Output(ctx context.Context, argv, env []string, dir string, most int64, log
 		return nil, err
 	}
 	defer p.out.Close()
-	p.forOne, p.told = true, true // make await end the child processes
+	p.forOne, p.told = true, true // with both set, await ends the child processes
 	var ended sync.WaitGroup
 	ended.Go(func() { p.await() })
 	ended.Go(func() { logLines(p.err, maxLine, log) })
@@ -183,7 +183,7 @@ func start(argv, env []string, dir string, stdin *os.File) (p *process, err erro
 	return &process{child: child, out: ours[0], err: ours[1], ended: make(chan struct{})}, nil
 }
 
-// pipe returns a pipe from a program to the server, whose reading end supports deadlines, and whose writing end is
+// pipe returns a pipe from a program to the server. The reading end supports deadlines, and the writing end is
 // blocking.
 func pipe() (ours, theirs *os.File, err error) {
 	if ours, theirs, err = os.Pipe(); err == nil {
@@ -192,8 +192,8 @@ func pipe() (ours, theirs *os.File, err error) {
 	return ours, theirs, err
 }
 
-// input returns the request body as a file, positioned at its beginning. The program may read this file at any time, or
-// not at all, and no goroutine waits for the program.
+// input returns the request body as a file, positioned at its beginning. The program may read the file when it likes,
+// or not at all. No goroutine must feed it.
 func input(r *backend.Request) (*os.File, error) {
 	if r.Size == 0 {
 		return os.Open(os.DevNull)
@@ -234,7 +234,7 @@ const (
 	maxLines = 200
 )
 
-// logLines calls log for each line, and truncates lines to the length in the parameter most, in bytes.
+// logLines calls log for each line, and truncates lines to about as many bytes as the parameter most.
 func logLines(from io.ReadCloser, most int, log func(line string)) {
 	defer from.Close()
 	in := bufio.NewReaderSize(from, maxLine)

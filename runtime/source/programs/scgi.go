@@ -63,7 +63,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	go func() {
 		<-c.ended
 		m.Loader.leave(r.Account())
-		// do not wait for the end of the pipe, which processes that the child has started may hold
+		// set a deadline, because processes that the child has started may hold the pipe open
 		c.errors.SetReadDeadline(time.Now().Add(endedWithin))
 	}()
 	longest := maxLine
@@ -83,7 +83,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	late := func() bool {
 		return s.Timeout > 0 && time.Since(time.Unix(0, c.progress.Load())) >= s.Timeout
 	}
-	// both the child and the server have a timer for the timeout, and the child may end first
+	// the child and the server both measure the timeout, so both may report it; log it once
 	var overdue sync.Once
 	timedOut := func(took time.Duration) {
 		overdue.Do(func() {
@@ -128,7 +128,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	}
 	if w.Started() {
 		w.Fail()
-		go report() // do not wait here, because the child may still be sending data
+		go report() // report may wait for the end of the child, which may still be sending data
 		return
 	}
 	report()
@@ -153,7 +153,8 @@ func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, he
 		r.OnClose(func() { _ = c.conn.(*net.UnixConn).CloseWrite() })
 		return nil
 	})
-	// Ignore the error: the child did not need the rest of the request, or the response was aborted.
+	// The error is ignored. It means that the child did not need the rest of the request, or that the response was
+	// aborted.
 	defer func() { _ = sent() }()
 	a := &Answer{W: w, R: r, Plain: true}
 	buf := make([]byte, 32<<10)

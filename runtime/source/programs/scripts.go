@@ -27,7 +27,7 @@ type Scripts struct {
 }
 
 type ScriptOptions struct {
-	// Root is the directory of the programs, outside which no path or link can lead.
+	// Root is the directory of the programs. No path or link can lead outside it.
 	Root string
 
 	// Match contains patterns (path.Match) for the names of programs, such as "*.php"; if it is empty, each file below
@@ -38,8 +38,8 @@ type ScriptOptions struct {
 	// of the mount. "" means that any program in Root is run.
 	Only string
 
-	// Base returns the length of the prefix of Request.Path that corresponds to Root; the rest of the path is searched
-	// for below Root. If Base is nil, this length is Request.Script.
+	// Base returns the length of the prefix of Request.Path that corresponds to Root. Below Root, the server looks for
+	// the rest of the path. If Base is nil, this length is Request.Script.
 	Base func(*backend.Request) int
 
 	// Index contains the names of the programs that handle requests for a directory; if it is empty, the response has
@@ -76,8 +76,9 @@ var (
 	errForbidden = errors.New("not an executable program")
 )
 
-// Find walks down the percent-decoded path, which begins with a slash or is empty, to the first file; the rest of the
-// path is PATH_INFO. The program must exist, so "/picture.jpg/x.php" never runs a picture. Find reads the disk.
+// Find follows the path p down from Root to the first file. The rest of the path is PATH_INFO. The path is
+// percent-decoded, and begins with a slash or is empty. The program must exist, so "/picture.jpg/x.php" never runs a
+// picture. Find reads the disk.
 func (s *Scripts) Find(p string) (Script, error) {
 	if s.Only != "" {
 		info, err := s.stat(s.Only)
@@ -115,8 +116,8 @@ func (s *Scripts) Find(p string) (Script, error) {
 	}
 }
 
-// Below returns a function for ScriptOptions.Base, where prefix is the URL path that corresponds to the directory, such
-// as "/x", or "" for a document root.
+// Below returns a function for ScriptOptions.Base. The parameter prefix is the URL path of the directory, such as "/x",
+// or "" for a document root.
 func Below(prefix string) func(*backend.Request) int {
 	n := len(strings.TrimRight(prefix, "/"))
 	return func(r *backend.Request) int { return min(r.Root+n, len(r.Path)) }
@@ -160,7 +161,8 @@ func (s *Scripts) matches(name string) bool {
 
 func (s *Scripts) stat(name string) (fs.FileInfo, error) {
 	info, err := s.find(name)
-	if err != nil || info.Mode()&fs.ModeSymlink != 0 { // a link that leads outside Root, or that Links forbids
+	// no such file, or a link that leads outside Root or is forbidden by Links
+	if err != nil || info.Mode()&fs.ModeSymlink != 0 {
 		return nil, errNotFound
 	}
 	return info, nil
@@ -175,7 +177,7 @@ type Site struct {
 // addition. Values contain no NUL.
 //
 // Fields with an underscore in their name are omitted, because programs could not distinguish "X_User" from "X-User".
-// The field Proxy is omitted, because its variable HTTP_PROXY would configure a proxy in many programs.
+// The field Proxy is omitted, because many programs would take its variable HTTP_PROXY as the address of a proxy.
 func Variables(r *backend.Request, site *Site, s *Script, set func(name, value string)) {
 	set("GATEWAY_INTERFACE", "CGI/1.1")
 	set("SERVER_SOFTWARE", site.Software)
@@ -200,7 +202,7 @@ func Variables(r *backend.Request, site *Site, s *Script, set func(name, value s
 		set("REMOTE_USER", r.Peer.User)
 	}
 	set("REMOTE_ADDR", r.Peer.Addr)
-	// RFC 3875 §4.1.9 permits the address instead of the host name, which would require a DNS query
+	// RFC 3875 §4.1.9 permits the address instead of the host name; finding the name would require a DNS query
 	set("REMOTE_HOST", r.Peer.Addr)
 	set("REMOTE_PORT", r.Peer.Port)
 	if r.Peer.Scheme == "https" {

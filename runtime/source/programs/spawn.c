@@ -24,8 +24,8 @@ __attribute__((constructor(103))) static void remember(void) { getrlimit(RLIMIT_
 
 static char *next(char *text) { return text + strlen(text) + 1; }
 
-/* Starts the program in the child process, which shares its parent's memory until then, with all signals blocked.
- * Returns errno on failure. */
+/* Becomes the program, in the child process of vfork. Until execve, all signals are blocked, because the child process
+ * shares its parent's memory. Returns errno on failure. */
 static int become(char *path, char **argv, char **envv, const char *dir, const int fds[3]) {
   struct sigaction by_default = {.sa_handler = SIG_DFL};
   /* ignore errors: some signals cannot be changed */
@@ -33,11 +33,11 @@ static int become(char *path, char **argv, char **envv, const char *dir, const i
   setsid();
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0) return errno;
   int safe[3];
-  for (int i = 0; i < 3; i++) /* fds may contain descriptors below 3, which dup2 would overwrite */
+  for (int i = 0; i < 3; i++) /* dup2 would overwrite descriptors below 3 in fds */
     if ((safe[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3)) < 0) return errno;
   for (int i = 0; i < 3; i++)
     if (dup2(safe[i], i) < 0) return errno;
-  /* not supported before Linux 5.11, where the close-on-exec flags of the server's descriptors must suffice */
+  /* fails before Linux 5.11; there, the close-on-exec flags of the server's descriptors must suffice */
   syscall(SYS_close_range, 3U, ~0U, CLOEXEC_ONLY);
   if (*dir && chdir(dir) < 0) return errno;
   setrlimit(RLIMIT_NOFILE, &open_files); /* on failure, the program has the server's limit */

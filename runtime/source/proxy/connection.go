@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/otel"
 )
 
-// A connection carries one request at a time and belongs to one goroutine at a time. As an exception, a second
-// goroutine writes a request with a body.
+// A connection carries one request at a time and belongs to one goroutine at a time. If a request has a body, a second
+// goroutine writes the request.
 type connection struct {
 	net.Conn
 	under   net.Conn
@@ -34,8 +34,8 @@ type connection struct {
 	in      *bufio.Reader // reads from Conn; nil while the connection is idle
 	reused  bool
 	last    bool
-	unbind  func() bool // after the call, the end of the current request's context no longer closes the connection
-	// receives the result of write; nil afterwards
+	unbind  func() bool // stops the end of the current request's context from closing the connection
+	// gets the result of write; nil when the result was received
 	written chan error
 	over    atomic.Bool // the whole response was read, so writing must stop
 	// interrupts reading the body of the current request; nil unless the body is streamed
@@ -49,9 +49,9 @@ const maxInterim = 100
 
 var errStale = errors.New("the upstream closed the connection before it answered")
 
-// ask sends a request and returns the head of the final response. The body of the response reads from the connection,
-// which is closed when the request's context ends. If w is not nil, ask forwards each 1xx response (RFC 9110 §15.2) to
-// w, except 101, which is final, and 100, because the server itself requests the body from the client.
+// ask sends a request and returns the head of the final response. The body of the response reads from the connection.
+// The end of the request's context closes the connection. If w is not nil, ask forwards 1xx responses to w (RFC 9110
+// §15.2). Exceptions are 101, which is final, and 100, because the server itself tells the client to send the body.
 func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Response, error) {
 	c.unbind = context.AfterFunc(request.Context(), func() { c.under.Close() })
 	c.in = readers.Get().(*bufio.Reader)
@@ -101,8 +101,8 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 
 func (c *connection) awaitInput() { c.SetReadDeadline(time.Now().Add(c.timeout)) }
 
-// short is how long a head, or a piece of a body with a known length, is delayed, because more data usually follows at
-// once and can then be sent together with it.
+// short is how long the server delays a head, or a piece of a body with a known length. More data usually follows at
+// once, and is then sent together with the delayed data.
 const short = 2 * time.Millisecond
 
 func (c *connection) pauses() bool {
@@ -119,8 +119,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &timeout) && timeout.Timeout()
 }
 
-// write writes the request and sends the error to c.written. An upstream may reject a body without reading it, so the
-// error is ignored if there is a response.
+// write writes the request and sends the error to c.written. If there is a response, the error is ignored, because an
+// upstream may reject a body without reading it.
 func (c *connection) write(request *http.Request) {
 	size := 4 << 10
 	if request.Body != nil {
@@ -139,8 +139,8 @@ func (c *connection) write(request *http.Request) {
 	c.written <- err
 }
 
-// A deadlineWriter postpones the write deadline before each write, and also the read deadline, because the upstream
-// need not respond during a write.
+// A deadlineWriter postpones two deadlines before each write: the write deadline, and the read deadline, because the
+// upstream need not respond before it has the whole request.
 type deadlineWriter struct{ c *connection }
 
 func (w deadlineWriter) Write(b []byte) (int, error) {
@@ -189,8 +189,9 @@ func (c *connection) putReader() {
 	}
 }
 
-// settle reports whether the connection can be reused. The result surplus contains bytes after the response, for
-// example a body after HEAD, 204 or 304, which would become the response to the next request on a reused connection.
+// settle reports whether the connection can be reused. The result surplus contains bytes that follow the response, for
+// example a body after HEAD, 204 or 304. On a reused connection, these bytes would become the response to the next
+// request.
 func (c *connection) settle() (again bool, surplus []byte) {
 	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
 	surplus = bytes.Clone(surplus)
@@ -204,8 +205,8 @@ func (c *connection) settle() (again bool, surplus []byte) {
 
 const maxSurplus = 80 // in bytes
 
-// delimited reports whether the end of a response is certain. The end is never certain after HEAD, because an upstream
-// may send a body by mistake, later than the head. If a 204 announces a body, a body probably follows, although RFC
+// delimited reports whether the end of a response is certain. It is never certain after HEAD, because an upstream may
+// by mistake send a body some time after the head. If a 204 announces a body, a body probably follows, although RFC
 // 9110 §8.6 forbids it.
 func delimited(request *http.Request, response *http.Response) bool {
 	if request.Method == http.MethodHead {
@@ -233,9 +234,9 @@ func (c *connection) quiet() bool {
 	return n == 0 && isTimeout(err)
 }
 
-// Some upstreams have a process or thread for each connection, so an idle connection may block the requests of other
-// clients and workers. Therefore, without Options.Idle, a connection is kept only while requests follow each other
-// closely.
+// Some upstreams have a limited number of processes or threads, and one serves each connection. There, an idle
+// connection may block the requests of other clients and workers. Therefore, without Options.Idle, a connection is kept
+// only while requests follow each other closely.
 const (
 	maxIdle  = 64
 	keepIdle = 100 * time.Millisecond // maximum idle time between two requests
@@ -247,7 +248,7 @@ const (
 type waiting struct {
 	opened   atomic.Uint64
 	answered atomic.Uint64
-	// number of the latest connection without a response within patience
+	// sequence number of the latest connection that got no response within patience
 	overdue atomic.Uint64
 }
 
@@ -256,8 +257,8 @@ func raise(n *atomic.Uint64, v uint64) {
 	}
 }
 
-// watch closes all idle connections if no response arrives on c within patience after c was opened, because the idle
-// connections may occupy all processes of the upstream.
+// watch is called when c is opened. If no response arrives on c within patience, the idle connections may occupy all
+// processes of the upstream, and watch closes them.
 func (up *upstream) watch(c *connection) {
 	c.opened, c.number = time.Now(), up.waiting.opened.Add(1)
 	c.overdue = time.AfterFunc(patience, func() {
@@ -266,9 +267,9 @@ func (up *upstream) watch(c *connection) {
 	})
 }
 
-// keeps reports whether c may be kept idle. The result is false while the upstream probably has not accepted a newer
-// connection. An upstream accepts connections in order, so a response on a connection shows that all older connections
-// were accepted.
+// keeps reports whether c may be kept idle. The result is false while a newer connection waits, probably because the
+// upstream has not accepted it. An upstream accepts connections in order, so a response shows that all older
+// connections were accepted.
 func (up *upstream) keeps(c *connection) bool {
 	w := &up.waiting
 	return w.overdue.Load() <= w.answered.Load() && (up.opt.Idle > 0 || time.Since(c.opened) < keepAge)
@@ -277,14 +278,15 @@ func (up *upstream) keeps(c *connection) bool {
 // roundTrip sends a request, and returns the head of the response and the connection that delivers the body. The caller
 // owns this connection. roundTrip retries the request only if the upstream closed a reused connection before
 // responding, and if the method is safe (RFC 9110 §9.2.2). If no connection could be opened, the error is a notSent. A
-// WebSocket handshake always uses a new connection, which is never reused, because only the upstream's response
-// determines whether the next bytes are a request. roundTrip adds the number of its tries to sent.
+// WebSocket handshake always uses a new connection. This connection is never reused, because only the upstream's
+// response determines whether the next bytes are a request. roundTrip adds the number of its attempts to *sent.
 func (up *upstream) roundTrip(sent *int, w *backend.Response, r *backend.Request) (*http.Response, *connection, error) {
 	request := up.request(r)
 	var c *connection
 	if r.Upgrade {
 		w = nil
-	} else if !r.More { // a body that is still arriving could not be sent again
+		// use no idle connection for a body that is still arriving, because it could not be sent again
+	} else if !r.More {
 		c, _ = up.idle.Take()
 	}
 	for {
