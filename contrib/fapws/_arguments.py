@@ -14,7 +14,7 @@ _DEPTH = 16  # maximum depth of nested wrappers
 
 
 def misfit(called: Any, *names: str) -> str:
-    """Returns why called cannot be called with len(names) positional arguments, "" if it can.
+    """Returns why the object ``called`` does not accept len(names) positional arguments, or "" if it does.
 
     Python functions are judged by their own code, also within bound methods, functools.partial, classes and objects
     with ``__call__``. A decorator may copy the signature of the function that it wraps. This copy is ignored, because
@@ -33,8 +33,8 @@ def misfit(called: Any, *names: str) -> str:
 
 
 def functions(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:
-    """Returns the functions that run when called is called. Each comes with the number of positional arguments and the
-    names of keyword arguments that are already bound."""
+    """Returns the functions that run in a call of the object ``called``. Each comes with the number of positional
+    arguments and the names of keyword arguments that are already bound."""
     given, keywords = 0, frozenset()  # type: Tuple[int, FrozenSet[str]]
     for _ in range(_DEPTH):
         if isinstance(called, (FunctionType, BuiltinFunctionType)):
@@ -61,8 +61,7 @@ def _is_partial(called: Any) -> bool:
 
 
 def _judge(function: Any, given: int, keywords: FrozenSet[str], wanted: int) -> str:
-    """Returns why a function cannot be called with as many additional positional arguments as the parameter wanted
-    says, or "" if it can."""
+    """Returns why a function does not accept ``wanted`` more positional arguments, or "" if it does."""
     if isinstance(function, BuiltinFunctionType):
         return _judge_builtin(function, given, wanted)
     code = function.__code__

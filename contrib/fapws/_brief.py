@@ -1,7 +1,7 @@
 """Short descriptions of values for pages about failures. repr() of a value can be endless, can raise an exception, and
 can contain control characters.
 
-This module limits, catches or escapes all of these.
+This module limits the length, catches the exceptions and escapes the characters.
 """
 from __future__ import annotations
 

@@ -273,8 +273,8 @@ _publish: Any = None
 
 
 def _native(function: str) -> Any:
-    """Returns module fapws._native, and stores its function channel_publish in _publish. RuntimeError: the caller,
-    called function in the message, does not run under fapws."""
+    """Returns module fapws._native, and stores its function channel_publish in _publish. RuntimeError: this process
+    does not run under fapws; the message begins with the name ``function``."""
     global _publish
     try:
         from fapws import _native as native

@@ -1,4 +1,4 @@
-"""Loads, before ``--chroot`` hides them, modules and files that Python would otherwise read during a request.
+"""Loads modules and files that Python would otherwise read during a request, when ``--chroot`` already hides them.
 
 The executable calls main after it has loaded the application.
 """

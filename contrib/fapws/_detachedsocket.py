@@ -38,7 +38,7 @@ class Socket(socket.socket):
     def end(self) -> bool:
         """Closes the socket, and returns whether the handler has used it. The server calls this method when the handler
         has returned."""
-        socket.socket._real_close(self)  # type: ignore[attr-defined]  # also if files are made of it
+        socket.socket._real_close(self)  # type: ignore[attr-defined]  # also if there are files from makefile()
         return self.used
 
     # Do not use socket.__repr__, which would call fileno and thereby count as using the socket.

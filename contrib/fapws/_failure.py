@@ -56,8 +56,8 @@ def executing() -> str:
 
 
 def is_of_signal(error: BaseException) -> bool:
-    """Whether a signal handler has raised error. A frame belongs to a signal handler if its argument is the frame that
-    called it, because Python passes the interrupted frame to the handler."""
+    """Whether a signal handler has raised error. Python passes the interrupted frame to a signal handler. A frame whose
+    argument is the calling frame therefore belongs to a signal handler."""
     import signal
 
     if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:

@@ -267,7 +267,7 @@ class _Child:
         self.whole = False
         self.single = False
         self.declared = -1
-        self.unsized: Optional[int] = None  # the wrong size that the sent file reports, or None
+        self.unsized: Optional[int] = None  # size that the sent file reports, if this size is wrong
         self.sent = 0
         self.body = _Body(connection, 0)
         connection.setblocking(True)

@@ -23,8 +23,8 @@ def post(topic: str, data: bytes) -> Optional[bool]:
     """Posts data, at most 2 MiB, without waiting.
 
     May be called on any thread. Returns True if the message was posted. If 8 MiB of events are already waiting, returns
-    False, and the caller may retry, or None if the server cannot send events while this thread waits. RuntimeError:
-    this process is a child of the server.
+    False or None. After False, the caller may wait and retry. None means that the server cannot send events while this
+    thread waits. RuntimeError: this process is a child of the server.
     """
     return _native.ipc_post(topic, data)
 

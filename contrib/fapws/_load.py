@@ -57,7 +57,7 @@ def load(
     Returns (globals, served, name): served is a list or tuple for PATHS, and
     otherwise an application that log lines call name. Returns a str when the
     user named something wrong, and the exception, with the user's part of its
-    traceback, when the user's code raised. On Python's main thread, once for each application.
+    traceback, when the user's code raised. Must be called on Python's main thread, once for each application.
     """
     try:
         where = where or os.path.basename(script) or module

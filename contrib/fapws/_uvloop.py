@@ -26,7 +26,7 @@ class Loop(uvloop.Loop):  # type: ignore[misc]
 
 @coroutine
 def _told(starting: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-    """Awaits starting. After each step, sets signal handlers to run on the alternate signal stack."""
+    """Awaits the coroutine ``starting``. After each step, sets signal handlers to run on the alternate signal stack."""
     step: Any = starting.send
     value: Any = None
     while True:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["count", "join", "leave", "send"]
 
-_MOST = 1000  # names of the groups that contain this WebSocket
+_MOST = 1000  # maximum number of groups that a WebSocket can be in
 
 
 def join(websocket: Any, group: str) -> None:

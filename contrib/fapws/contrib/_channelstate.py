@@ -68,7 +68,7 @@ class Shared:
         self.claimed: Dict[str, Set[Id]] = {}
         self.coming: Dict[str, int] = {}  # number of posted messages that have not arrived yet
         self.receivers: Dict[str, Deque[Waiter]] = {}
-        self.groups: Dict[str, Dict[str, float]] = {}  # group → channel → time when it leaves the group
+        self.groups: Dict[str, Dict[str, float]] = {}  # group → channel → time when the channel leaves
         self.member_of: Dict[str, Set[str]] = {}
         self.settling: Dict[int, Waiter] = {}
         if _ipc is None:
@@ -114,8 +114,8 @@ class Shared:
             raise
 
     async def settle(self, kind: str, *event: Any, patience: Optional[float] = _PATIENCE) -> None:
-        """Posts an event, and returns after it has arrived in this process. Events that the caller posts later then
-        arrive after it in every process.
+        """Posts an event, and returns after it has arrived in this process. If the caller then posts another event,
+        that event arrives after the first event in every process.
 
         patience -- seconds to wait for the arrival; None: no limit
         """

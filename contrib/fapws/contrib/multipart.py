@@ -181,7 +181,7 @@ class _Source:
 
     def __init__(self, stream: Any, length: Optional[str], boundary: bytes) -> None:
         self.stream = stream
-        # do not read beyond CONTENT_LENGTH, which PEP 3333 forbids, and where some servers would wait
+        # do not read beyond CONTENT_LENGTH: PEP 3333 forbids this, and some servers would wait for more bytes
         self.left = int(length) if length else None
         self.delimiter = b"\r\n--" + boundary
         # Each delimiter begins with a line end. Add the line end for the first delimiter, which no line precedes.
@@ -237,7 +237,7 @@ class _Source:
             self.fill()
 
     def body(self, keep: Callable[[bytes], None]) -> None:
-        """Passes the bytes before the next delimiter to keep, and skips the delimiter."""
+        """Passes the bytes before the next delimiter to the function ``keep``, and skips the delimiter."""
         while True:
             at = self.buffer.find(self.delimiter)
             if at >= 0:
@@ -288,8 +288,8 @@ def _part_head(lines: List[bytes]) -> Tuple[str, Optional[str], str]:
 
 def _header_value(text: str) -> Tuple[str, Dict[str, str]]:
     """Parses a header value: ``form-data; name="a"`` gives ("form-data", {"name": "a"}). In quotes, browsers write a
-    quote as %22 and leave backslashes alone (HTML, "multipart/form-data encoding algorithm"), other clients write it as
-    ``\\"``."""
+    quote as %22 and leave backslashes alone (HTML, "multipart/form-data encoding algorithm"), other clients write a
+    quote as ``\\"``."""
     value, _, rest = text.partition(";")
     params: Dict[str, str] = {}
     while rest.strip():

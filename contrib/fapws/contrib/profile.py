@@ -96,7 +96,7 @@ class _Look:
 
 
 def _places_of(frame: Optional[FrameType]) -> List[Place]:
-    """Returns the stack of a thread, the innermost frame first, which alone has a line number."""
+    """Returns the stack of a thread, the innermost frame first. Only this frame has a line number."""
     places: List[Place] = []
     while frame is not None and len(places) < _DEEPEST:
         code = frame.f_code
