@@ -40,9 +40,10 @@ type inherited struct {
 	Root bool // the first inherited file is the channel of keyring.root
 }
 
-// open reads the certificates of the settings before any worker is started, so that mistakes are reported at once, by a
-// process that may still be root. The parameters state and left come from the previous program in this process. Both
-// are nil if there was no previous program. open returns the files in left that do not belong to k.
+// open reads the certificates of the settings before any worker is started. Mistakes are therefore reported at once,
+// and this process may still be root. The parameters state and left contain the state and the files from the previous
+// program in this process. Both are nil if there was no previous program. open returns the files that belong to other
+// parts of the supervisor.
 func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err error) {
 	k.wants = map[string]*certificates.Want{}
 	k.reader.Log, k.reader.Read = k.p.log.Log, k.read
@@ -178,7 +179,7 @@ func (k *keyring) reloaded() {
 }
 
 func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
-	k.orders.Close() // the next program would not know a hook that is running
+	k.orders.Close() // the next program could not follow a running hook
 	k.orders = nil   // if the next program cannot be started, reloaded starts orders again
 	if k.root != nil && k.root.channel != nil {
 		files = append(files, k.root.channel)
@@ -209,8 +210,8 @@ func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err 
 // variable is the environment variable with the descriptor of the channel, in a process that reads keys.
 const variable = "_FAPWS_KEYREADER"
 
-// read is the kind of a request message whose text names a file. The reply contains the contents, and the permissions
-// as its ID, or an error as its text.
+// read is the kind of a message that requests the contents of a file. Message.Text is the path. In the reply, Raw
+// contains the contents, and ID is the permissions of the file. If the file cannot be read, Text is the error.
 const read pool.Kind = "read"
 
 const answerWithin = 5 * time.Second

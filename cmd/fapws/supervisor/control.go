@@ -154,8 +154,8 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 
 func serves(w pool.WorkerStatus) bool { return w.State == pool.Ready || w.State == pool.Serving }
 
-// query replies to a worker's request messages about uploads and, unless the setting `status` is off, for the status
-// page.
+// query replies to a request from a worker. A request is about uploads or about the state of the reload. If the setting
+// `status` is on, a request can also be a command for the status page.
 func (p *supervisor) query(pid int, what string) string {
 	if question, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
 		return p.uploads(pid, question)
@@ -274,8 +274,8 @@ func (l *ledger) sum(live []int) []metrics.Family {
 	return metrics.Merge(append(present, l.ended)...)
 }
 
-// mostKnown is the number of known workers above which the counters of ended workers are added up, even if no client
-// requests metrics.
+// If the ledger holds the counters of more than mostKnown workers, the counters of ended workers are replaced by their
+// sum. Otherwise this happens only when a client requests metrics.
 const mostKnown = 50
 
 func (p *supervisor) lastWords(pid int, text []byte) {
@@ -299,7 +299,7 @@ func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	st := p.pool.Status()
 	live := pids(st)
 	for _, one := range answers {
-		// the last message of an ended worker may already be in the ledger
+		// If the worker has ended, the ledger may contain its last words, which are newer than this reply.
 		if len(one.Families) > 0 && slices.Contains(live, one.pid) {
 			p.counted.said(one.pid, one.Families)
 		}
@@ -335,7 +335,8 @@ func active(answers []reply) (all []ctl.Active) {
 // pageText limits the text from the end of a worker's output, in bytes.
 const pageText = 16 << 10
 
-// failureHead makes the page load again every second, so that corrected code replaces it.
+// failureHead makes the browser load the failure page again every second. When the code is corrected, the browser then
+// shows the application.
 const failureHead = `<meta http-equiv="refresh" content="1">` +
 	`<style>body{border-top:6px solid var(--red)}header,main{max-width:70rem;margin:auto;padding:1rem}` +
 	`h1{color:var(--red)}pre{white-space:pre-wrap}</style>`
@@ -379,8 +380,8 @@ func failureNotice(app, how string, said []byte) *pool.Message {
 	return &pool.Message{Kind: pool.Notice, Raw: page, Text: plain}
 }
 
-// cutRemedy removes the last line of a worker's output if that line is the message of fapws about the error title. The
-// result remedy is the advice in this message, or "".
+// cutRemedy removes the last line of a worker's output if fapws has written this line and the line contains title. The
+// result remedy is the advice after title in this line, or "".
 func cutRemedy(text, title string) (output, remedy string) {
 	at := strings.LastIndexByte(text, '\n') + 1
 	_, after, found := strings.Cut(text[at:], title)

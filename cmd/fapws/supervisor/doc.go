@@ -15,7 +15,7 @@
 // read, such as the keys that certbot writes, can therefore be replaced while the server runs. The process is not
 // started if the user of the server may read the files.
 //
-// StartKeyReader is called while the process is root; use a KeyReader on one goroutine at a time. RunKeyReader runs in
-// the separate process, the key reader. The key reader ends with the supervisor and ignores signals of a terminal or a
-// service manager, which are for the supervisor.
+// StartKeyReader is called while the supervisor is root. A KeyReader must be used on one goroutine at a time.
+// RunKeyReader runs in the separate process, the key reader. The key reader ends with the supervisor. It ignores
+// signals of a terminal or a service manager, which are for the supervisor.
 package supervisor

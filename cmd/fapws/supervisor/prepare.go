@@ -85,7 +85,7 @@ func (p *supervisor) workerFolder() (string, error) {
 	if err := p.identity.Enter(p.conf.Chdir); err != nil {
 		return refuse(err, "name another one with --chdir")
 	}
-	// no configuration file, because workers would search for one in a different directory
+	// If the supervisor has found no configuration file, workers must not search for one in their different directory.
 	file := "off"
 	if p.plan.File != nil {
 		file = p.plan.Path
@@ -126,7 +126,8 @@ func (p *supervisor) attributes() *syscall.SysProcAttr {
 }
 
 // prepareSandbox logs the restrictions that the kernel does not support, and creates the temporary directory of the
-// workers, which is in the environment. If upgraded is true, the previous program has already created this directory.
+// workers. The variable confine.SandboxVariable contains the path of this directory. If upgraded is true, the previous
+// program has already created this directory.
 func (p *supervisor) prepareSandbox(upgraded bool) error {
 	if !p.conf.Sandboxed() {
 		return os.Unsetenv(confine.SandboxVariable)
@@ -284,8 +285,8 @@ func (p *supervisor) watchFiles() (*watch.Watcher, error) {
 	return w, nil
 }
 
-// logKept logs settings whose new value in the file requires a restart, because the supervisor uses them. logKept logs
-// a setting again only if its value has changed again.
+// logKept logs the settings that have changed in the configuration file but need a restart, because the supervisor uses
+// them. logKept logs a setting again only if its value has changed again.
 func (p *supervisor) logKept() {
 	if p.plan.File == nil {
 		return
@@ -300,7 +301,7 @@ func (p *supervisor) logKept() {
 	}
 	later := p.plan.Later(file)
 	p.site.Store(later.Site)
-	// The new settings may allow workers to change other directories.
+	// With the new settings, workers may be able to change more directories. Distrust these directories, too.
 	if conf, err := set.Config(); err == nil {
 		now := p.conf
 		now.SandboxWrite = slices.Concat(now.SandboxWrite, conf.SandboxWrite)

@@ -57,7 +57,7 @@ type supervisor struct {
 	reloads logfile.Seldom
 }
 
-// openControl makes the user of this process the owner of the control socket.
+// openControl opens the control socket. The user of this process becomes the owner of the socket.
 func (p *supervisor) openControl() error {
 	return p.instance.OpenControl(&p.conf, p.plan.Settings.Source("ctl-socket"), p.command)
 }
@@ -287,8 +287,8 @@ func (p *supervisor) up(addresses []pool.Address, resumed bool) {
 	}
 }
 
-// answering returns nil if a worker responds, even if another worker is blocked. While no worker serves, the supervisor
-// itself suffices, because it starts new workers.
+// answering returns nil if at least one worker responds, even if another worker is blocked. While no worker serves,
+// answering also returns nil, because the supervisor starts new workers.
 func (p *supervisor) answering(ctx context.Context) error {
 	serving := map[int]bool{}
 	for _, w := range p.pool.Status().Workers {

@@ -139,14 +139,14 @@ type relay struct {
 	said       atomic.Int64                    // total cost of all events sent to the supervisor
 	dealt      atomic.Int64                    // total cost of the sent events that the supervisor has returned
 	waiting    atomic.Int64                    // number of bytes of the events in the queue down
-	overflowed atomic.Bool                     // lost events were logged
+	overflowed atomic.Bool                     // the loss of events was logged
 	history    chan giver
 	taking     sync.WaitGroup
 	over       atomic.Bool
 	complained logfile.Seldom
 
 	mu sync.Mutex
-	// map from a channel whose number of local subscribers has changed to the new number
+	// the new numbers of local subscribers, by channel; contains only channels whose number has changed
 	counts map[string]int64
 }
 
@@ -212,7 +212,7 @@ func (r *relay) awaitOwn(end time.Time) {
 // The method arrived handles events from the supervisor, and is called on the goroutine of Parent.listen.
 func (r *relay) arrived(m *pool.Message) {
 	switch {
-	case m.Text == pool.Dropped: // deal then lets the publisher send new events
+	case m.Text == pool.Dropped: // queue m, so that deal counts the dropped events as dealt
 	case r.waiting.Load() > mostDown:
 		if !r.overflowed.Swap(true) {
 			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events",

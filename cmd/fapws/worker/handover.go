@@ -22,8 +22,8 @@ import (
 // supervisor only connects the two workers.
 
 const (
-	// holdFor is the time after the start of its generation during which a worker keeps all events. During this time, a
-	// retiring worker can hand over subscribers that have missed events.
+	// A new worker keeps all events for the time holdFor. During this time, a retiring worker can hand over to the new
+	// worker subscribers that have missed events.
 	holdFor = time.Minute
 
 	// ownWithin limits how long a retiring worker waits for its own events to return from the supervisor before it
@@ -54,8 +54,8 @@ type giver struct {
 	last uint64
 }
 
-// takeHistory receives the history that another worker sends with giveHistory: events up to the number last.
-// takeHistory also returns if the sending worker has ended or has sent nothing for the duration of the limit.
+// takeHistory receives the history that another worker sends with giveHistory, but imports only events up to the number
+// last. takeHistory returns an error if the sending worker has ended, or has sent nothing for the duration silence.
 func takeHistory(s *runtime.Server, from *pool.Channel, last uint64, silence time.Duration) error {
 	m, _, err := from.ReceiveWithin(silence)
 	if err != nil {
@@ -97,7 +97,7 @@ func (r *relay) takeSubscribers(from *pool.Channel) {
 			break
 		}
 		if len(m.Raw) == 0 {
-			_ = from.Send(m) // the other worker has ended
+			_ = from.Send(m) // an error means that the other worker has ended
 			break
 		}
 		err = r.takeClient(m, files, from)

@@ -21,8 +21,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// An Instance holds the pid file, the control socket and the orders of the process that receives the signals. The
-// Instance of a worker is empty and does nothing.
+// An Instance holds the pid file, the control socket and the certificate orders of the process that receives the
+// signals. The Instance of a worker is empty and does nothing.
 type Instance struct {
 	Passed   Passed
 	Notifier *process.Notifier

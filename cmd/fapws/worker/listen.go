@@ -88,8 +88,8 @@ func listenHint(addr string, err error) string {
 	return ""
 }
 
-// Addresses inserts the inherited sockets into the addresses in conf, which were set at source. The parameter log
-// receives a line for each inherited socket that is not used.
+// Addresses returns the addresses in conf together with the inherited sockets. The parameter source tells where the
+// addresses in conf were set. If inherited sockets are not used, Addresses logs a warning.
 func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(logfile.Level, string)) ([]string,
 	error) {
 	addrs, err := a.addresses(conf.Bind, given(conf, source))
@@ -117,7 +117,7 @@ func firstSecure(addrs []string) string {
 }
 
 func given(conf *settings.Config, source settings.Source) bool {
-	// The default address is reachable only on this machine.
+	// With --dev, the default address counts as given, because only this machine can reach it.
 	return source.Level > settings.FromDefault || conf.Dev && !conf.DevAnywhere
 }
 

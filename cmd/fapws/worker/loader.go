@@ -108,7 +108,7 @@ func endWithServer(control int, hasLoaded *atomic.Bool) {
 }
 
 func (y *python) openLoader(s *service) error {
-	// The loader runs the program of this process, with its arguments and in its directory.
+	// The loader runs the same program as this process, with the same arguments, in the directory of the plan.
 	cmd := process.Again(false, process.Arguments()...)
 	cmd.Dir = s.plan.Dir
 	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", loaderVariable, len(cmd.ExtraFiles)+3), settings.KeptVariable+"="+

@@ -140,7 +140,8 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 	}
 }
 
-// accept accepts connections on the sockets from a Listen message, after the server serves.
+// accept handles a Listen message. It waits until the server serves, and then accepts connections on the attached
+// sockets.
 func (p *Parent) accept(m *pool.Message, files []*os.File) {
 	s := p.s
 	if m.Text == pool.Instead {
@@ -226,9 +227,9 @@ func (p *Parent) answer(m *pool.Message) {
 	p.tell(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)})
 }
 
-// current implements exchange.Config.Current with --dev: changed files are loaded before the request is handled. If a
-// new process loads the files, waiting connections move to that process. If this worker has not loaded, or shows a
-// failure page, current only calls the function done.
+// current implements exchange.Config.Current with --dev. It calls the function done when the supervisor has loaded
+// changed files, so that a request is handled by the current code. If new workers have loaded the files, waiting
+// connections move to these workers. If this worker has not loaded its application, current calls done at once.
 func (p *Parent) current(done func()) {
 	go func() {
 		if p.s.python.is(appRunning) || p.Role == pool.PageOnly {

@@ -80,7 +80,7 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 		life = s.late.run
 	}
 	system.Distrust(what.Changeable(&what.Conf))
-	// Otherwise the supervisor reads and logs the standard error of this process.
+	// If p.Stderr is set, the supervisor reads and logs the standard error of this process.
 	if p.Stderr < 0 {
 		s.log.OpenAsWorker(&what.Conf)
 	} else {
@@ -117,7 +117,7 @@ func (p *Parent) tell(m *pool.Message) { _ = p.channel.Send(m) }
 // them from the supervisor.
 func (p *Parent) enter() ([]*conn.Listener, error) {
 	s := p.s
-	if p.root != "" && s.python.app != nil { // Python loads modules that it could not find inside
+	if p.root != "" && s.python.app != nil { // import modules that the chroot lacks
 		status := 0
 		s.python.do(func() { status = s.python.app.Tool("_chroot") })
 		if status != 0 {

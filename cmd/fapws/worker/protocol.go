@@ -23,7 +23,7 @@ import (
 // supervisor to a worker are a ctl.Command, and the reply is a ctl.Answer in JSON. After the command Purge, the request
 // contains a space and a pattern in JSON.
 const (
-	AskAlive = "alive" // Alive, if the event loop runs
+	AskAlive = "alive" // the reply is Alive if the event loop runs
 
 	Alive = "yes"
 )

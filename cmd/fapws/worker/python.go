@@ -38,7 +38,7 @@ const (
 	appAsleep           // the application will be loaded when a request needs it
 	// the application was asleep and has then failed to load, or the server has no application
 	appFailed
-	appRunning // the sites are complete, even if they contain no application
+	appRunning // the sites are complete; also used if the sites contain no application
 )
 
 // String returns the reason why no handler runs in this process.
@@ -134,8 +134,8 @@ func (y *python) used() {
 	y.lastUse.Store(&now)
 }
 
-// The method unused reports whether the application was unused for at least the duration idleStop, and false if
-// idleStop is 0.
+// The method unused reports whether the application was unused for at least the duration idleStop. If idleStop is 0,
+// the result is false.
 func (y *python) unused(idleStop time.Duration) bool {
 	if idleStop == 0 || !y.is(appRunning) || y.contents == nil {
 		return false

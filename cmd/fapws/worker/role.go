@@ -27,7 +27,7 @@ type role interface {
 	// method serve.
 	enter() ([]*conn.Listener, error)
 
-	// serveEarly accepts clients while the applications load, when the server has the sites that need no application.
+	// serveEarly accepts clients while the applications load. It is called when the sites from buildEarly exist.
 	serveEarly()
 
 	// serve calls the function install, which makes requests reach the applications, and then accepts clients.

@@ -27,7 +27,7 @@ type sandboxCheck struct {
 	denied  map[string]bool
 }
 
-// CheckSandbox sends a GET request for each known path of p in a sandbox, and prints the status of each response and
+// CheckSandbox sends a GET request for each path in p in a sandbox, and prints the status of each response and
 // each access that the sandbox has denied. The exit code is 1 if any access was denied. os.TempDir() must return the
 // sandbox's own directory for temporary files. CheckSandbox must be called on the main thread.
 func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
@@ -105,8 +105,8 @@ func (r *sandboxCheck) report() {
 	}
 }
 
-// checkSelf sends a GET request for target, which has the form of the value of --reload-check, to server. The error is
-// a single line.
+// checkSelf sends a GET request to server. The parameter target has the form of the value of --reload-check. The error
+// is a single line.
 func checkSelf(ctx context.Context, server *runtime.Server, target string) error {
 	status, err := server.Try(ctx, target)
 	switch {

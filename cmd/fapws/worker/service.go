@@ -142,8 +142,8 @@ func (s *service) finish(code int) int {
 	return code
 }
 
-// load loads the applications. If Python fails, load calls the function report, which logs the error and returns the
-// exit code.
+// load loads the applications. If loading in this process fails, load calls the function report, which logs the
+// error and returns the exit code.
 func (s *service) load(report func(error) int) (err error) {
 	switch {
 	case s.plan.FirstApp() == nil:
@@ -241,8 +241,8 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 	return s.https.use(s.plan.Certificates(&s.conf))
 }
 
-// The method sends returns the functions with which responders continue their responses, and can be called before the
-// server exists.
+// The method sends returns the functions that let a responder hand the rest of a response to the server, for example to
+// send a file. sends can be called before the server exists.
 func (s *service) sends() (sends backend.Sends) {
 	files := func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, text []byte) exchange.Outcome {
 		return s.server.Dispatcher().SendFiles(x, p, r, text)

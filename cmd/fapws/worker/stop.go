@@ -33,8 +33,8 @@ type signals struct {
 	exit   func(code int)
 	reopen func()
 
-	// The function reread reads the certificates again and reports whether there are any. The function is nil if the
-	// supervisor reads the certificates.
+	// The function reread reads the certificates again, and returns false if HTTPS is not used. The function is nil if
+	// the supervisor reads the certificates.
 	reread func() bool
 
 	// The function replace asks the supervisor to replace this worker; nil without a supervisor.
@@ -176,8 +176,8 @@ func (s *signals) end(o shutdownRequest, code int) {
 // no longer serves requests.
 const scriptGrace = time.Second
 
-// cutTime is longer than the event loop needs to close the connections, and shorter than the wait of Shutdown for a
-// blocked loop.
+// After the graceful timeout, the event loop gets the time cutTime to close the connections. cutTime is shorter than
+// the time for which Shutdown waits for a blocked event loop.
 const cutTime = 500 * time.Millisecond
 
 // retiredIdle is how long a retiring worker keeps an idle connection open for the client's next request.
@@ -297,7 +297,7 @@ func (s *service) stop(o shutdownRequest) {
 		}
 	}
 	s.relay.over.Store(true)
-	go s.spans.Close(s.deadline) // runs while Python ends; the method finish waits for its end
+	go s.spans.Close(s.deadline) // runs while Python ends; the method finish waits until Close has returned
 	s.sayLastWords()
 	if o.how != quickly {
 		programs.Settle(stderrWithin)
