@@ -44,13 +44,13 @@ func (e *FileError) Error() string { return e.text }
 
 const MaxPieces = 64
 
-// A vector sends several pieces with one system call, and is ready for use as zero value.
+// A vector sends several pieces with one system call. The zero value is ready for use.
 type vector struct {
 	msg unix.Msghdr
 	iov [MaxPieces]unix.Iovec
 }
 
-// Send writes pieces, which may be empty, with one system call. Send returns unix.EAGAIN if the socket is full.
+// Send writes pieces with one system call. A piece may be empty. Send returns unix.EAGAIN if the socket is full.
 func (v *vector) Send(fd int, pieces ...[]byte) (int, error) {
 	k := 0
 	for _, b := range pieces {

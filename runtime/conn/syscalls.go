@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// GiveUpAfter makes the kernel close a TCP connection if the peer acknowledges no data for the duration d, and ignores
-// errors.
+// GiveUpAfter makes the kernel close a TCP connection if the peer acknowledges no data for the duration d. GiveUpAfter
+// ignores errors.
 func GiveUpAfter(fd int, d time.Duration) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 }

@@ -38,8 +38,8 @@ type TLSServer struct {
 const (
 	defaultTimeout = 10 * time.Second
 
-	// inputSize is the maximum size of a read from a socket, in bytes. minInput is the minimum size, which is read even
-	// if the caller has less room.
+	// inputSize is the maximum size of a read from a socket, in bytes. If the caller has room for less than minInput
+	// bytes, the read nevertheless has this size.
 	inputSize = 32 << 10
 	minInput  = 512
 
@@ -67,7 +67,7 @@ func (s *TLSServer) Init(set *Set) {
 // 1024). The maximum is reduced to an eighth of the limit of open files.
 func (s *TLSServer) Configure(timeout time.Duration, most int) {
 	s.timeout = cmp.Or(timeout, defaultTimeout)
-	// each handshake has a second descriptor
+	// each handshake needs a second descriptor, so the limit of open files also limits the handshakes
 	s.places.Max = int64(min(uint64(cmp.Or(most, defaultMost)), max(1, system.OpenFiles()/8)))
 }
 

@@ -136,7 +136,7 @@ func (h *Handshake) Due() (next int64) {
 		return now + int64(h.s.timeout)
 	case end > now:
 		return end
-	case h.c.Unread(): // a handler that ran on the loop kept it from reading
+	case h.c.Unread(): // a handler on the loop delayed the next read
 		return now + eventloop.Tick
 	}
 	h.count(timedOut)
@@ -198,7 +198,7 @@ func (h *Handshake) run() {
 	})
 }
 
-// try runs on the goroutine of the handshake.
+// try performs the handshake, on the goroutine of the handshake.
 func (h *Handshake) try() error {
 	defer h.over.Close()
 	h.s.turns <- struct{}{}
@@ -321,7 +321,7 @@ func (h *Handshake) fail(r reason, level logfile.Level, why string) {
 	h.end()
 }
 
-// count counts the result of h in the metrics once.
+// count adds the result r of h to the metrics, unless a result of h is already counted.
 func (h *Handshake) count(r reason) {
 	if !h.known {
 		h.known = true

@@ -227,8 +227,8 @@ type TLSState struct {
 	// certificate.
 	Authorities string
 
-	// Certificates are the client's certificates, its own first; nil if it sent none. Verified reports whether the
-	// configured authorities signed them; otherwise Refused is the reason.
+	// Certificates are the client's certificates, the one of the client itself first; nil if the client sent none.
+	// Verified reports whether the configured authorities signed these certificates; otherwise Refused is the reason.
 	Certificates []*x509.Certificate
 	Verified     bool
 	Refused      string

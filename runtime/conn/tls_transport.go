@@ -34,8 +34,8 @@ func (t *TLSTransport) Client() *TLSState { return t.client }
 // HTTP2 reports whether the client negotiated HTTP/2 (ALPN, RFC 9113 §3.2).
 func (t *TLSTransport) HTTP2() bool { return t.http2 }
 
-// After a complete record without further input, Read does not call crypto/tls again. This saves time for small
-// records.
+// If the last record is complete and no further input is available, Read does not call crypto/tls again. This saves
+// time for small records.
 func (t *TLSTransport) Read(b []byte) (n int, err error) {
 	defer t.wire.keep()
 	t.wire.records = 0
@@ -66,7 +66,8 @@ func (t *TLSTransport) Read(b []byte) (n int, err error) {
 			return n, nil
 		case t.wire.empty:
 			return 0, unix.EAGAIN
-		// A part of a record is left, and the client may have shut down its side: read until the socket returns EAGAIN.
+		// Only a part of a record has arrived, and the end of the input may follow. Read until the socket returns
+		// EAGAIN.
 		default:
 			t.wire.drained = false
 		}

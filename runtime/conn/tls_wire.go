@@ -82,7 +82,8 @@ func (w *wire) receive() error {
 		return io.EOF
 	}
 	w.in, w.shared = b[:n], true
-	// a read of a unix socket may end where a write of the client ended
+	// only for TCP does a short read show that the socket is empty; a read of a unix socket may also end where a write
+	// of the client ended
 	w.drained = n < len(b) && w.c.tcp
 	return nil
 }
@@ -127,20 +128,20 @@ func (w *wire) LocalAddr() net.Addr {
 	return w.c.Local
 }
 
-// unopened is the net.Conn in the wires of clients. crypto/tls sets a deadline for close_notify, which unopened rejects
-// with an error.
+// unopened is the net.Conn in the wires of clients. crypto/tls tries to set a deadline for close_notify, and unopened
+// returns an error.
 var unopened net.Conn = new(net.TCPConn)
 
-// framing tracks record boundaries (RFC 8446 §5.1), so that crypto/tls receives one record at a time. Otherwise its
-// input buffer, which each connection keeps, would grow to several records.
+// framing tracks record boundaries (RFC 8446 §5.1), so that crypto/tls receives one record at a time. Otherwise the
+// input buffer of crypto/tls, which each connection keeps, would grow to several records.
 type framing struct {
 	head [recordHeader]byte // head[:have] is the beginning of the next record's header
 	have uint8
 	left uint16 // missing bytes of the current record
 }
 
-// limit returns how many bytes of next, the available input, crypto/tls may receive: at most the rest of the current
-// record.
+// limit returns how many bytes of the available input crypto/tls may receive now. The result never exceeds the rest of
+// the current record.
 func (f *framing) limit(next []byte) int {
 	switch {
 	case f.left > 0:

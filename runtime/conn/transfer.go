@@ -34,10 +34,10 @@ var (
 	errAborted = errors.New("the server is shutting down")
 )
 
-// err is nil if everything was written.
+// The method end ends t. err is nil if everything was written.
 func (t *transfer) end(err error) {
 	c, closed := t.c, t.c.closed
-	if c.transfer != t { // c is virtual, and its carrier broke while t was writing
+	if c.transfer != t { // c is virtual, and its carrying connection broke while t was writing
 		return
 	}
 	if wanted := c.watch.WantRoom(false); err == nil {

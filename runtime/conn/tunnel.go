@@ -71,7 +71,8 @@ func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time
 }
 
 // Begin starts the tunnel between c, the connection of a client, and the upstream. Begin sends the pending input of c
-// to the upstream, and the slice first to the client. The slice first begins with a response head of head bytes.
+// to the upstream, and the slice first to the client. The slice first begins with the head of a response; the parameter
+// head is the size of this head.
 func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	upstream := t.upstream.conn
 	t.client.conn, t.before = c, c.Protocol()
@@ -161,7 +162,7 @@ func (e *TunnelEnd) refuse() {
 }
 
 func (e *TunnelEnd) shut() {
-	if e.over || !e.conn.sayEnd() { // if the socket is full, Room is called later
+	if e.over || !e.conn.sayEnd() { // if the socket is full, shut is called again when it has room
 		return
 	}
 	if e.conn.transport == nil {
@@ -174,8 +175,8 @@ func (e *TunnelEnd) shut() {
 	e.settle()
 }
 
-// settle ends the tunnel if both directions have ended, and otherwise reschedules the deadline, which may be earlier
-// after one direction has ended.
+// settle ends the tunnel if both directions have ended. Otherwise settle reschedules the deadline, because the end of
+// one direction may make the deadline earlier.
 func (e *TunnelEnd) settle() {
 	if e.other.over {
 		e.t.end()
@@ -191,7 +192,7 @@ func (t *Tunnel) end() {
 	c := t.client.conn
 	c.Linger = true
 	t.ended(true)
-	if !c.Writing() { // If the connection is still writing, Room calls Finish later.
+	if !c.Writing() { // otherwise Room calls Finish at the end of the transfer
 		c.Finish()
 	}
 }
@@ -221,7 +222,7 @@ func (e *TunnelEnd) EOF() (stays bool) {
 	}
 	e.ended, e.conn.Half = true, true
 	e.t.client.conn.Schedule()
-	if !e.other.conn.Writing() { // If the connection is still writing, Room calls shut later.
+	if !e.other.conn.Writing() { // otherwise Room calls shut at the end of the transfer
 		e.other.shut()
 	}
 	return true

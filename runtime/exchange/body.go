@@ -31,7 +31,8 @@ type Body struct {
 	waits bool   // the body waits for a file because its client has the maximum number of files
 }
 
-// CollectedBody is the default limit for collected bodies, in bytes. Each may use a quarter of the free disk space.
+// CollectedBody is the default limit for collected bodies, in bytes. Each body may use a quarter of the free disk
+// space.
 const CollectedBody = 1 << 30
 
 // usualBody is the default limit for all other bodies, in bytes. Only longer bodies need a check of the free space.
@@ -72,7 +73,7 @@ func TooLarge(size, max int64) bool { return size > max && max >= 0 }
 
 func (b *Body) Begin(max, now int64) { *b = Body{max: max, begun: now, spool: -1} }
 
-// Collect makes b the body of x and collects it. Begin must be called earlier; the routing of x must not be complete.
+// Collect makes b the body of x and collects it. Begin must have been called. The routing of x must not be complete.
 func (b *Body) Collect(x *Exchange) {
 	x.req.keep()
 	x.enter(receiving, nothing)
@@ -99,7 +100,7 @@ func (b *Body) End() {
 func (b *Body) Size() int64 { return b.size }
 
 // Count adds n received bytes to the size of b. The parameter coming is the minimum number of bytes that will follow.
-// The error is errTooLarge.
+// If the body is too large, the error is errTooLarge.
 func (b *Body) Count(n int, coming int64) error {
 	b.size += int64(n)
 	if least := b.size + coming; least < 0 || TooLarge(least, b.max) {
@@ -108,8 +109,8 @@ func (b *Body) Count(n int, coming int64) error {
 	return nil
 }
 
-// Store stores a piece that Count has counted. A body stays in memory up to the size memory, and is otherwise in a
-// file. The error is an error of the file system.
+// Store stores a piece that Count has counted. A body of at most memory bytes stays in memory. A larger body moves to a
+// file. Errors are those of the file system.
 func (b *Body) Store(piece []byte, memory int) error {
 	if b.spool >= 0 {
 		const look = 1 << 20 // number of bytes between two checks of the free space
@@ -154,7 +155,7 @@ func (b *Body) InFile() bool { return b.spool >= 0 }
 
 func (b *Body) InMemory() int { return len(b.data) }
 
-// stored returns the body in memory and spool -1, or the descriptor of its file, which the caller must close.
+// stored returns the body in data and spool -1 or, if it is in a file, a descriptor that the caller must close.
 func (b *Body) stored() (data []byte, spool int) {
 	data, spool = b.data, b.spool
 	b.data, b.spool = nil, -1

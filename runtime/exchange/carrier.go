@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A Carrier, a WebSocket or a tunnel, carries an exchange instead of HTTP. Server.Init gets the function that makes it.
+// A Carrier is a WebSocket or a tunnel, which carries an exchange instead of HTTP (see Server.Init).
 type Carrier interface {
 	// Begun reports whether the protocol has taken over the connection, so that the Carrier is also the Sink.
 	Begun() bool
@@ -65,11 +65,11 @@ func (x *identity) User() string {
 	return x.from.User
 }
 
-// Resume continues the WebSocket that d describes, which another process has handed over, on the connection of client.
-// Resume submits the request again, with Request.Resumed. If a mount accepts the request, Resume calls the function
-// open, which adds the connection to the event loop, and then the function resumed, which makes the Carrier and the
-// Sink of the exchange. The returned Carrier is nil if the connection is already closed. If Resume returns an error, it
-// has not called the function open.
+// Resume continues the WebSocket d on the connection of client. Another process has handed over this WebSocket. Resume
+// submits the request again, with Request.Resumed. If a mount accepts the request, Resume calls the function open,
+// which adds the connection to the event loop, and then the function resumed, which makes the Carrier and the Sink of
+// the exchange. The returned Carrier is nil if the connection is already closed. If Resume returns an error, it has not
+// called the function open.
 func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func(),
 	resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
 	q := newRequest()
@@ -79,7 +79,7 @@ func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func
 	}
 	q.handed.Head = d.Head
 	x := s.New(client, stream)
-	s.begins(x, q, true) // the other process has identified the request
+	s.begins(x, q, true) // the other process has already added a request id
 	if !s.findSocket(x, string(d.Group)) {
 		x.End()
 		return nil, errOtherMount

@@ -168,8 +168,8 @@ func (s *Server) ApplyProxyHeader(c *Client, h *conn.ProxyHeader) {
 	}
 }
 
-// applyForwarded sets the client of a request from a trusted proxy. If the fields equal those of the previous request,
-// they are not parsed again.
+// applyForwarded sets the client of a request from a trusted proxy. It does not parse forwarding fields again if they
+// equal those of the previous request.
 func (s *Server) applyForwarded(x *Exchange) {
 	q, c := x.req, x.client
 	f := c.proxy

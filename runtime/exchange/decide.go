@@ -199,7 +199,7 @@ func (s *Server) await(x *Exchange) {
 		}
 		x.until = now + int64(wait)
 		if x.req.time.IsZero() {
-			// the sites of the next Use may log the request
+			// the next Use may set sites that log the request
 			x.req.time = time.Now()
 		}
 	}
@@ -265,7 +265,7 @@ func (s *Server) Tick() {
 	}
 }
 
-// Decide makes x the exchange of the request that Server.Request returned, whose head has arrived, and routes x.
+// Decide makes x the exchange of the request from Server.Request, and routes x. The head must have arrived.
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
 	s.begins(x, q, x.client.reports())

@@ -18,7 +18,7 @@ func (x *Exchange) HoldDescriptor() bool {
 	if sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil {
 		return sub.Parent.HoldDescriptor()
 	}
-	// A page waits for its subrequests, which must not wait for the page.
+	// A page waits for its subrequests, so a subrequest must not wait for a descriptor of the page.
 	if x.descriptor.shares != nil || x.client == nil || x.client.Subrequest() {
 		return true
 	}
@@ -101,7 +101,8 @@ func (s *Server) easeDescriptors() {
 // Opened adds n, which may be negative, to the number of open connections.
 func (s *Server) Opened(n int64) { s.descriptors.Add("", n) }
 
-// HasRoom reports whether a descriptor for a new connection is free; if not, Loop.Freed is called later.
+// HasRoom reports whether a descriptor for a new connection is free; if not, Loop.Freed is called as soon as one is
+// free.
 func (s *Server) HasRoom() bool {
 	free := s.descriptors.Room("") > 0
 	s.descriptors.Awaited = s.descriptors.Awaited || !free

@@ -60,7 +60,7 @@ type identity struct {
 	html     bool  // the client is a browser, so replies are HTML; needed when req is nil
 	replaced bool  // the exchange began before the last Server.Use
 	Received int64 // size of the request in bytes, as far as it has arrived
-	// address and login of the client; nil for an open WebSocket whose connection can create the peer again
+	// address and login of the client; nil for an open WebSocket if its connection can create the peer again
 	from    *Peer
 	rules   *rules      // rules of the mount or of the site; noRules before routing
 	renewal *http1.Edit // sets the renewed session cookie; nil if the cookie does not change
@@ -90,7 +90,7 @@ func (x *Exchange) Stop(failed bool) {
 }
 
 // Sub returns an exchange in which source answers r. Its response becomes a piece of the response of x. The exchange
-// has no client: the Sink in the parameter to gets its parts or its reply. The parameter c is a *Sub.
+// has no client: instead, the given Sink gets its parts or its reply. The stream c is a *Sub.
 func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
 	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Stream: c,
 		progress: progress{state: answering}}
@@ -260,14 +260,14 @@ func (x *Exchange) Send(p *Part) {
 	}
 }
 
-// InTurn reports whether a part of x would be written immediately. If so, a part without an Owner can be reused when
-// Sink.Send has returned, except Part.Body.
+// InTurn reports whether a part of x would be written immediately. If so, a part without an Owner can be reused as soon
+// as Sink.Send has returned, but its Body cannot.
 func (x *Exchange) InTurn() bool {
 	return x.Stream == nil || x.Stream.InTurn(x)
 }
 
 // AwaitTurn calls Source.Start again when all earlier responses of the connection are sent. If early is true, the call
-// comes as soon as few of their bytes wait. During the wait the source must not send anything.
+// comes as soon as few bytes of these responses wait. During the wait the source must not send anything.
 func (x *Exchange) AwaitTurn(early bool) {
 	switch {
 	case early && x.Stream == nil:
