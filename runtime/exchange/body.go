@@ -31,8 +31,7 @@ type Body struct {
 	waits bool   // the body waits for a file because its client has the maximum number of files
 }
 
-// CollectedBody is the default limit for collected bodies, in bytes. Each body may use a quarter of the free disk
-// space.
+// CollectedBody is the default limit for collected bodies, in bytes. A body may use a quarter of the free disk space.
 const CollectedBody = 1 << 30
 
 // usualBody is the default limit for all other bodies, in bytes. Only longer bodies need a check of the free space.

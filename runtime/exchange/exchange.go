@@ -377,7 +377,7 @@ func (x *Exchange) Abandon() {
 		x.Release(&held[0])
 	}
 	switch {
-	case ended || x.beside: // the method Release or Offload ends x later
+	case ended || x.beside: // the caller, Release or Offload, ends x
 	case x.state != answering:
 		x.End()
 	default:

@@ -12,11 +12,11 @@ type Handler interface {
 	// if too many requests wait; the loop then answers 503.
 	Submit(t Ticket, r *Request) bool
 	// Deliver passes input for an exchange to the handler. A handler must ignore input that arrives after the handler
-	// has made the last part. Deliver must not wait and cannot fail, because the loop stops reading at InputWindow.
+	// has made the last part. Deliver must not wait. It cannot fail, because at InputWindow the loop stops reading from
+	// the client.
 	Deliver(Input)
 	// Release returns a part to the handler after its bytes were sent or discarded. Any goroutine may call Release.
-	// Handlers must limit the number of bytes that are not released yet. The release of the last part ends the
-	// exchange.
+	// Handlers must limit the bytes of parts that are not released yet. The release of the last part ends the exchange.
 	Release(*Part)
 	// Cancel tells the handler that no client waits for the exchange any longer. The handler should drop waiting work
 	// and close iterators, but must still send the last part of the response. If the exchange has exceeded its timeout,
@@ -30,7 +30,7 @@ type Occupancy uint8
 const (
 	// OccupiesNothing means that the application can run any number of requests at once.
 	OccupiesNothing Occupancy = iota
-	// OccupiesUntilHead is for handlers on the loop: after the head, the loop gets the response in small steps.
+	// OccupiesUntilHead is for handlers on the loop: after the head, they need the loop only for short steps.
 	OccupiesUntilHead
 	// OccupiesUntilEnd is for handlers on threads: a thread that runs a generator can do no other work until the
 	// response ends or a WebSocket begins.
@@ -62,7 +62,7 @@ const (
 	Goes Outcome = iota
 	// Later means that the caller must call Continue again after the earlier responses (Exchange.AwaitTurn).
 	Later
-	// Opened requires the same as Goes. A WebSocket has begun, so the handler may make parts at any time.
+	// Opened is like Goes. In addition, a WebSocket has begun, so the handler may make parts at any time.
 	Opened
 	Taken // Taken means that a different source answers x, and that p is the handler's last part.
 )

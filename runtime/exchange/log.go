@@ -218,7 +218,7 @@ func (x *identity) TakeRecord() *logfile.Record {
 	return e
 }
 
-// PassOn gives the connection or stream of x to the protocol to, after the response was written or gathered. This
+// PassOn gives the connection or stream of x to another protocol, after the response was written or gathered. That
 // protocol must write the line for the access log.
 func (x *Exchange) PassOn(to Upgrade) {
 	log, sent, framed := x.TakeRecord(), x.Out.Sent, x.Out.Framed

@@ -60,8 +60,8 @@ type Input struct {
 }
 
 // InputWindow limits the bytes of Input that a handler has received and not returned with OpCredit. Each Input counts
-// InputCost additional bytes. At the limit the loop stops reading from the client. A handler must return used bytes at
-// the latest when they are an eighth of the window.
+// InputCost additional bytes. At the limit the loop stops reading from the client. A handler must return used bytes as
+// soon as they fill an eighth of the window.
 const (
 	InputWindow = 64 << 10
 	InputCost   = 64
@@ -160,7 +160,7 @@ func (p *Part) Release() {
 type PartOwner interface {
 	// PartSent is called when the connection no longer needs the body of p. The interface conn.Owner describes err.
 	PartSent(p *Part, err error)
-	// PartWaits is called if the socket has not accepted left bytes of p. It returns the Unsent for them, or nil.
+	// PartWaits is called if the socket has not accepted left bytes of p. It returns the Unsent of these bytes, or nil.
 	PartWaits(p *Part, left int) *conn.Unsent
 }
 

@@ -52,7 +52,7 @@ func (q *Parts) Count(in *conn.Set, of conn.Response, p *Part, left int) *conn.U
 	return q.unsent
 }
 
-// Uncount removes p, of which left bytes are discarded without being sent, from the ledger if p is large.
+// If p is large, Uncount removes p from the ledger. The parameter left is the number of unsent bytes of p.
 func (q *Parts) Uncount(in *conn.Set, p *Part, left int) {
 	if q.unsent != nil {
 		in.Unsent.Drop(q.unsent, p.Body, left)

@@ -93,7 +93,7 @@ func (q *request) hand(x *Exchange) *Request {
 	return r
 }
 
-// Request returns the memory for the next request, which is the same until an exchange keeps the request.
+// Request returns the memory for the next request. The memory changes only if an exchange has kept its request.
 func (s *Server) Request() *Request {
 	if s.next.kept {
 		s.next = newRequest()

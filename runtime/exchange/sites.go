@@ -28,7 +28,7 @@ type Config struct {
 	Limits      http1.Limits  // a longer head gets 414 or 431
 	HeadTimeout time.Duration // time limit for a head, from its first byte or the start of the connection
 	BodyTimeout time.Duration // how long a client may pause in a body
-	BodyRate    int64         // minimum average after BodyTimeout, in bytes per second; 0 or less means none
+	BodyRate    int64         // minimum average rate of a body after BodyTimeout, in bytes per second; <= 0 means none
 	KeepAlive   time.Duration // how long a connection may be idle
 
 	SpoolSize int    // maximum size of a collected body in memory, in bytes; 0 means 256 KiB
@@ -59,12 +59,12 @@ type Config struct {
 	RefuseUnknownHosts bool
 	// RootPath, "" or "/a/b", is the path prefix that the server removes from all paths; SCRIPT_NAME begins with it.
 	RootPath string
-	// OnMaxRequests is called once, on a separate goroutine, after MaxRequests requests; 0 means never.
+	// After MaxRequests requests, OnMaxRequests is called once, on a separate goroutine. MaxRequests 0 means never.
 	MaxRequests   int
 	OnMaxRequests func()
-	// Current delays requests: the server answers requests that arrived before a call of Current only after Current has
-	// called the function done, on any goroutine. Current is called on the loop and must not block. Requests of the
-	// server to itself do not wait. If Current is nil, no request waits.
+	// Current, if not nil, delays requests, except requests of the server to itself. The server calls Current on the
+	// loop, and answers the requests that had arrived before the call only after Current has called done. Current must
+	// not block, and may call done on any goroutine.
 	Current func(done func())
 	// Needed, if not nil, is called on the loop for each request that waits for a Pending mount, and must not block.
 	Needed func()
@@ -76,7 +76,7 @@ type Config struct {
 	RequestID bool
 	// ServerTiming adds the field Server-Timing to responses (https://www.w3.org/TR/server-timing/).
 	ServerTiming bool
-	// Sampler sets the sampled flags of traces, and entries have a Trace. nil means that no spans are recorded.
+	// Sampler sets the sampled flag of each trace, and log entries have a Trace. nil means that no span is recorded.
 	Sampler *http1.Sampler // requires Trace
 	// Answered are called on the loop for each answered request, except requests that an Override answered. The entry
 	// is valid until the functions return.
@@ -97,7 +97,7 @@ type Server struct {
 	override *Override // nil if the application can serve
 	secure   *conn.TLSServer
 
-	unasked []func() // parameters of AwaitCurrent; the next call of Config.Current is for them
+	unasked []func() // functions passed to AwaitCurrent; the next call of Config.Current is for them
 	asked   bool     // Config.Current was called and has not yet called its parameter done
 
 	exchanges []*Exchange // all exchanges that were allocated, including ended ones
@@ -167,9 +167,9 @@ const (
 	Draining // like Leaving, and connections close after the requests that have already arrived
 )
 
-// Prepare returns the Table for copies of the sites in given. In the copies, mounts without a source, a rewrite or a
-// handler get the handler h. The function source makes the Source for a mount with a handler; its result unbounded
-// becomes Mount.Unbounded. The error has one line. Prepare may be called on any goroutine, after Configure.
+// Prepare copies the given sites, and returns the Table of the copies. In the copies, mounts without a source, a
+// rewrite or a handler get the handler h. The function source makes the Source for a mount with a handler; its result
+// unbounded becomes Mount.Unbounded. The error has one line. Prepare may be called on any goroutine, after Configure.
 func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source, unbounded bool)) (*Table, error) {
 	t := &Table{sites: slices.Clone(given)}
 	routes := make([]route.Site, len(t.sites))
@@ -263,7 +263,7 @@ type Mount struct {
 	Rewrite *route.Rewrite // changes the path; routing then continues with the next mounts
 
 	Handler     Handler // nil means the default handler (see Server.Prepare)
-	Application bool    // the Handler runs code of the user, whose responses an Override replaces
+	Application bool    // the Handler runs code of the user; an Override replaces its responses
 	Cache       any     // a *cache.Compiled for responses of the Handler, or nil
 	Compress    bool    // responses of the Handler may be compressed
 	Gate        any     // an *app.Gate that limits the active requests of the Handler, or nil
@@ -274,8 +274,8 @@ type Mount struct {
 
 	Occupies Occupancy // how long a request counts for conn.AcceptConfig.Concurrency
 	Streams  bool      // the Handler accepts requests whose body has not arrived completely (Request.More)
-	MaxBody  int64     // of requests, unless Rules or Config limit it, in bytes; 0 means 10 MiB, negative no limit
-	// the Handler requests the body (100 Continue) with its first credit, limits the size of the body itself, and may
+	MaxBody  int64     // limit of a body in bytes, unless Rules or Config set one; 0 means 10 MiB, negative none
+	// the Handler requests the body (100 Continue) with its first OpCredit, limits the size of the body itself, and may
 	// read slowly; requires Streams
 	Asks     bool
 	Upgrades Upgrades // the protocol other than HTTP that the Handler can use
@@ -285,7 +285,7 @@ type Mount struct {
 	// If Resolved is true, the Handler gets the resolved path (http1.ResolvePath), and decides itself what the client's
 	// empty segments mean. Otherwise it gets the canonical path.
 	Resolved bool
-	// Receives, if not nil, gets each request before the Handler, and its body as it arrives (Services.Next).
+	// Receives, if not nil, gets each request and its arriving body before the Handler gets it (Services.Next).
 	Receives Handler
 
 	Rules             *Rules // additional rules to those of the site; may be nil

@@ -29,7 +29,7 @@ type Optional interface {
 	Declines() bool
 }
 
-// Memory is a Source, also for embedding, that ignores input and disconnected clients. Its response is already sent.
+// Memory is a Source whose response was already sent, so its methods do nothing. Other sources can embed Memory.
 type Memory struct{}
 
 func (Memory) Start(*Exchange) {}
@@ -45,7 +45,7 @@ type Sink interface {
 	// keeps bytes that the client cannot receive yet. After Send has returned, the caller may reuse *p. If p is the
 	// last part, the exchange may have ended when Send returns.
 	Send(p *Part)
-	// Reply sends r, or the site's page for its status, instead of the source's response, before the first part.
+	// Reply sends r, or the site's page for the status of r, as the response. No part may have been sent before.
 	Reply(r Reply)
 }
 
@@ -138,7 +138,7 @@ type Request struct {
 	// Socket, if not 0, is a descriptor to the client that the handler must close even if Submit returns false.
 	Socket   int
 	ErrorLog int // number of the error log (Site.ErrorLogNumber); 0 means the error log of the server
-	// Pipeline, if not 0, is a number of the connection, and means that earlier requests of this connection are still
+	// Pipeline, if not 0, is the number of the connection, and means that earlier requests of this connection are still
 	// active (RFC 9112 §9.3.2, RFC 9113 §5). A handler may defer requests with a Pipeline (OpDeferred).
 	Pipeline int
 	Options  string // options for the program that a handler has named in its response (Continuation); otherwise ""
@@ -159,9 +159,9 @@ type Services struct {
 	Ask     Asker
 
 	Times *logfile.Times // times that the handler should measure; nil if there are none
-	// Next is the Then with which a handler that receives the body (app.Receiving) forwards the request to the mount's
-	// own source; nil for all other handlers. The handler sets Next in its last part. The Body of this part is the new
-	// request body, and its fields are added to the source's response.
+	// Next forwards the request to the mount's own source; nil unless the handler receives the body (app.Receiving).
+	// The handler sets Head.Then of its last part to Next. The Body of this part is the new body of the request, and
+	// the fields of its Head are added to the source's response.
 	Next Then
 	// Inquire sends the request, with body as its new body, to the mount's own source. The client does not get the
 	// response. Inquire calls the function done on the loop with the status and the beginning of the response. Inquire

@@ -35,7 +35,7 @@ type Stream interface {
 
 // Sub is the Stream of an exchange that Exchange.Sub made.
 type Sub struct {
-	// the exchange whose response includes this response; nil if there is none or if its client has disconnected
+	// the exchange whose response includes this response; nil if none exists or if its client has disconnected
 	Parent *Exchange
 }
 

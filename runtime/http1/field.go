@@ -88,8 +88,8 @@ func IsForwarding(name []byte) bool {
 		IsSpelled(name, RemoteUser)
 }
 
-// IsSpelled reports whether an application can mistake a field with this name for the field lower, because applications
-// ignore case and CGI replaces "-" by "_".
+// IsSpelled reports whether an application can mistake a field with this name for the field with the lower-case name in
+// the parameter lower. Applications ignore case, and CGI replaces "-" by "_".
 func IsSpelled(name []byte, lower string) bool {
 	if len(name) != len(lower) {
 		return false
@@ -221,7 +221,7 @@ const (
 )
 
 // validValue reports whether b contains only bytes that are valid in a field value. validValue checks eight bytes at
-// once, or one byte at a time if they include HTAB, which is rare.
+// once. If it finds HTAB, which is rare, or an invalid byte, it checks b one byte at a time.
 func validValue(b []byte) bool {
 	if len(b) < 8 {
 		return all(b, isValue)
@@ -233,8 +233,8 @@ func validValue(b []byte) bool {
 	return controls&every80 == 0 || all(b, isValue)
 }
 
-// controlsIn returns a word in which the top bit of a byte is set if the byte at the same position in b is below 0x20
-// or DEL. The top bits are cleared before the additions, so no sum carries into the next byte. 0x7f+1 sets the top bit,
+// controlsIn returns a word in which the top bit of a byte is set if the byte at the same position in b is DEL or below
+// 0x20. The top bits are cleared before the additions, so no sum carries into the next byte. 0x7f+1 sets the top bit,
 // and c+0x60 does not set the top bit for c below 0x20.
 func controlsIn(b []byte) uint64 {
 	w := binary.LittleEndian.Uint64(b)

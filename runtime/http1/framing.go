@@ -20,8 +20,8 @@ func (r *Request) framing(head []byte) error {
 		name, value := f.Name.In(head), f.Value.In(head)
 		switch {
 		case EqualFold(name, "content-length"):
-			// A server may accept repeated Content-Length values if they are equal (RFC 9112 §6.3). Here the values
-			// must be equal byte by byte, and Request.Fields keeps only one of them.
+			// A server may accept repeated Content-Length values if they are equal (RFC 9112 §6.3). This server
+			// requires that their bytes are equal, and Request.Fields keeps only one of them.
 			again := length != nil
 			for member := range members(value) {
 				switch {
@@ -108,8 +108,7 @@ const (
 	trailerLF
 )
 
-// chunkStep is a permitted step of the chunk parser: the bytes of a class, and the bytes in chars, lead to the state
-// next.
+// chunkStep is a permitted step of the chunk parser. A byte of the class, or a byte in chars, leads to the next state.
 type chunkStep struct {
 	class uint8
 	chars string

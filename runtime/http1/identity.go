@@ -24,7 +24,7 @@ type Identity struct {
 // Sampled reports whether the request belongs to a trace that is recorded.
 func (id *Identity) Sampled() bool { return id.Flags&sampled != 0 && id.Trace != TraceID{} }
 
-// TraceID is a trace-id (§3.2.2.3), and SpanID a parent-id (§3.2.2.4). The zero values mean none.
+// TraceID is a trace-id (§3.2.2.3), and SpanID a parent-id (§3.2.2.4). The zero value means that there is no id.
 type (
 	TraceID [16]byte
 	SpanID  [8]byte
@@ -128,15 +128,15 @@ func NewIdentifier(traces, requests bool) *Identifier {
 
 // A Sampler decides which traces are recorded.
 type Sampler struct {
-	ByParent bool   // the flag of the client decides about the traces of clients
-	Share    uint64 // share of the other traces that are recorded; the whole is WholeShare
+	ByParent bool   // a client's trace is recorded if the client has set its sampled flag
+	Share    uint64 // share of all other traces that is recorded; WholeShare means all of them
 }
 
 // WholeShare is the Share of a Sampler that records all traces.
 const WholeShare = 1 << 63
 
-// flags returns the flags of the trace id. The parameter continues reports whether the client has sent the trace, with
-// the flags given. All servers that sample the same share record the same traces.
+// flags returns the flags for a trace. If continues is true, the client has begun the trace and has sent the flags in
+// the parameter given. All servers that sample the same share record the same traces.
 func (s *Sampler) flags(id TraceID, continues bool, given byte) byte {
 	switch {
 	case continues && (s == nil || s.ByParent):
@@ -156,10 +156,10 @@ func AppendTraceparent(dst []byte, id *Identity) []byte {
 // Rewrite gives the request r an identity. Rewrite stores the identity in id, and appends head to dst, followed by the
 // fields with the identity. If the client's traceparent is valid, Rewrite continues the trace with a new parent-id, the
 // span of this server. Otherwise Rewrite starts a new trace. The client's tracestate is kept if traceparent and
-// tracestate are valid (§3.3.1.4, §4.3). If a trusted client sent a single, valid x-request-id, it is kept. Otherwise
-// the request id is the id of the new trace, or a random id. If sub is true, r is a subrequest, and belongs to the span
-// of the request that has caused it. Rewrite updates r for the new head, which is at most OwnLines bytes longer than
-// head. dst must not share memory with head.
+// tracestate are valid (§3.3.1.4, §4.3). If a trusted client sent a single, valid x-request-id, Rewrite keeps this id.
+// Otherwise the request id is the id of the new trace, or a random id. If sub is true, r is a subrequest, and belongs
+// to the span of the request that has caused it. Rewrite updates r for the new head, which is at most OwnLines bytes
+// longer than head. dst must not share memory with head.
 func (n *Identifier) Rewrite(dst, head []byte, r *Request, trusted, sub bool, id *Identity) (_ []byte, own int) {
 	var given, request []byte
 	parents, states, requests := 0, 0, 0

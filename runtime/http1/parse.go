@@ -42,8 +42,8 @@ const (
 func (v Version) String() string { return [...]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}[v] }
 
 // Request is a parsed request head. The spans of a Request are offsets into the head, which begins with the first byte
-// of the method: after Parse returns n, the head is buf[n-HeadLen : n]. The zero value is ready for use, and a Request
-// can be reused with the capacity of Fields.
+// of the method: after Parse returns n, the head is buf[n-HeadLen : n]. The zero value is ready for use. A Request can
+// be reused; Parse then reuses the memory of Fields.
 type Request struct {
 	Method Span
 	Target Span
@@ -70,8 +70,8 @@ type Request struct {
 	Get      bool
 	Head     bool
 	Safe     bool // the method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
+	Codings  bool // the request has a field Accept-Encoding
 	// an Accept field contains text/html (RFC 9110 §12.5.1), so the client probably is a browser
-	Codings   bool // the request has a field Accept-Encoding
 	HTML      bool
 	Forwarded bool // IsForwarding is true for at least one field
 	// Target contains non-ASCII characters in UTF-8 (see AppendEncoded)
@@ -103,8 +103,8 @@ type Limits struct {
 // DefaultLimits are the default values of the settings. DefaultLimits must not be changed.
 var DefaultLimits = Limits{RequestLine: 8 << 10, FieldLine: 32 << 10, Head: 64 << 10, Fields: 100}
 
-// Plus returns larger limits, for a head to which the server has added this number of fields. The parameter size is
-// their total size in bytes.
+// Plus returns larger limits, for a head to which the server has added the given number of fields. The parameter size
+// is the total size of these fields in bytes.
 func (l Limits) Plus(fields, size int) Limits {
 	l.Fields, l.Head, l.FieldLine = l.Fields+fields, l.Head+size, max(l.FieldLine, size)
 	return l
@@ -137,8 +137,8 @@ func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	resumed := r.Resume != Resume{}
 	err = r.lines(head, lim, false)
 	if err == nil && resumed {
-		// Earlier calls checked the lines before Resume without keeping the results, so every line is parsed at most
-		// twice.
+		// Earlier calls only checked the lines before Resume, and kept no results. Now all lines are parsed again, so
+		// every line is parsed at most twice.
 		r.Resume = Resume{}
 		err = r.lines(head, lim, false)
 	}
@@ -209,7 +209,7 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 		if err := tooLong(pos, eol, lim); err != nil {
 			return err
 		}
-		// if the line consists only of LF, eol-1 is the LF of the previous line
+		// if the line consists only of LF, this byte is the LF of the previous line, and the check fails too
 		if head[eol-1] != '\r' {
 			return errBareLF
 		}
@@ -266,7 +266,7 @@ func (r *Request) complete(head []byte, k *known) error {
 	return nil
 }
 
-// maxMethod limits the length of a method; longer methods, which are not registered, get 501 (RFC 9112 §3).
+// maxMethod limits the length of a method. No registered method is longer. Longer methods get 501 (RFC 9112 §3).
 const maxMethod = 32
 
 const (
@@ -373,8 +373,8 @@ func (r *Request) absoluteForm(line []byte, pos, end int) error {
 	if a < len(t) && t[a] == '/' {
 		return r.pathAndQuery(line, pos+a, end)
 	}
-	// An empty path means "/" (RFC 9110 §4.2.3). No such slash follows the authority, so Path is the second slash of
-	// "://".
+	// An empty path means "/" (RFC 9110 §4.2.3). The target contains no "/" after the authority, so the span Path
+	// refers to the second slash of "://".
 	if err := r.pathAndQuery(line, pos+a, end); err != nil {
 		return err
 	}
@@ -382,8 +382,9 @@ func (r *Request) absoluteForm(line []byte, pos, end int) error {
 	return nil
 }
 
-// pathAndQuery parses line[pos:end], a path with an optional query. Percent-encoding must be valid in the path, which
-// the server decodes, but not in the query, which is forwarded unchanged: browsers send "?q=100%" as typed.
+// pathAndQuery parses line[pos:end], a path with an optional query. The percent-encoding of the path must be valid,
+// because the server decodes the path. The query may contain any "%", because the query is forwarded unchanged, and
+// browsers send "?q=100%" as typed.
 func (r *Request) pathAndQuery(line []byte, pos, end int) error {
 	line = line[:end]
 	r.Plain = true

@@ -10,8 +10,8 @@ const (
 	// MaxActive limits the active requests of a connection.
 	MaxActive = 32
 
-	// MaxAhead limits the responses of a connection that can grow to any size and begin before earlier responses are
-	// sent.
+	// MaxAhead limits the responses of a connection that begin before earlier responses are sent. The limit applies
+	// only to responses that can grow to any size.
 	MaxAhead = 2
 
 	// MaxPending limits the bytes of pipelined requests that a connection keeps. Above this limit the loop does not
@@ -22,7 +22,7 @@ const (
 	maxTurn = 128
 )
 
-// Input continues with the pending input if data is nil.
+// Input handles received bytes. If data is nil, Input continues with the pending input.
 func (c *Conn) Input(data []byte) {
 	switch c.state {
 	case StateBody:
@@ -98,7 +98,7 @@ func (c *Conn) consume(buf []byte) int {
 }
 
 // The method next handles one request at the front of buf, which is Server.rest. It returns false if c cannot handle
-// further input now; c.state says why.
+// further input now. The reason is in c.state.
 func (c *Conn) next(buf []byte) bool {
 	s := c.s
 	r := s.Request()
@@ -482,7 +482,7 @@ func (c *Conn) pauseReading() {
 	}
 }
 
-// resumeReading continues reading from c, after pauseReading or after a pause in which no input was needed.
+// resumeReading ends a pause of c, whether pauseReading or keep began the pause.
 func (c *Conn) resumeReading() {
 	if c.Stopped() && c.body != nil {
 		c.body.Resume(c.s.Set.Now)

@@ -87,8 +87,8 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	c.Room(false)
 }
 
-// upgrade calls the function to, which begins another protocol on the connection, and releases x. The response of x
-// must be written or gathered.
+// upgrade calls an exchange.Upgrade, which begins another protocol on the connection. Then x is released. The response
+// of x must be written or gathered.
 func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 	c.shift()
 	c.cancelAll()
@@ -151,7 +151,7 @@ func (c *Conn) newErrorExchange(buf []byte) *exchange.Exchange {
 	return x
 }
 
-// Replace closes c if y is nil, and also ends the exchanges after x.
+// If y is nil, Replace closes c, which also ends the exchanges after x.
 func (c *Conn) Replace(x, y *exchange.Exchange, closes bool) {
 	if y == nil {
 		c.Reset = true
@@ -222,7 +222,7 @@ func (c *Conn) Room(ended bool) {
 	case c.state == StateReady && s.End < exchange.Draining && !c.Half:
 	case c.Busy() || c.gate == asking || c.Gathers() || c.reading() && c.WaitsForAgain() && s.End < exchange.Draining:
 	case s.End == exchange.Draining && (c.state == StateReady || c.state == StateWaiting):
-		// The server has begun to stop since it sent the response without "Connection: close".
+		// The server began to stop after it had sent this response, so the response has no "Connection: close".
 		c.setState(StateEnding)
 		c.Finish()
 	case s.End == exchange.Draining && c.skipping():
@@ -250,8 +250,8 @@ func appendChunk(dst []byte, r *exchange.Response, size int64) []byte {
 	return dst
 }
 
-// chunkTail returns the bytes that follow a chunk of size bytes. If last is true, they include the end of the body with
-// the trailers. The caller must not change the result.
+// chunkTail returns the bytes that follow a chunk of size bytes. If last is true, these bytes include the end of the
+// body with the trailers. The caller must not change the result.
 func chunkTail(r *exchange.Response, size int64, last bool, trailers []byte) (tail []byte) {
 	switch {
 	case last && size > 0:

@@ -43,7 +43,7 @@ func (c *Conn) readOn(data []byte) []byte {
 // sends the body in a separate packet has usually sent at most this number of bytes when the response begins.
 const maxSkip = 64 << 10
 
-// giveUpBody is called when no source needs the rest of the body of x.
+// giveUpBody discards the rest of the body of x, because no source needs it.
 func (c *Conn) giveUpBody(x *exchange.Exchange) {
 	if c.body == nil || c.body.X != x {
 		return
@@ -57,8 +57,8 @@ func (c *Conn) giveUpBody(x *exchange.Exchange) {
 	}
 }
 
-// cutBody makes the connection close after the response to x, because the body of x stays incomplete. It discards all
-// input until then.
+// cutBody makes the connection close after the response to x, because the body of x stays incomplete. Until then, the
+// connection discards all input.
 func (c *Conn) cutBody(x *exchange.Exchange) {
 	c.body.Arrived()
 	c.body = nil

@@ -21,7 +21,7 @@ type byteStream struct {
 	st   *stream
 	in   []byte // received bytes that were not read yet
 	said bool
-	// AwaitRoom was called, so room must be called when the stream can send
+	// AwaitRoom was called, so the method room must be called when the stream can send
 	awaits bool
 }
 

@@ -88,7 +88,7 @@ const (
 	refuses
 )
 
-// Begin makes HTTP/2, whose preface the caller has consumed, the protocol of the client's connection.
+// Begin makes HTTP/2 the protocol of the client's connection. The caller must have consumed the HTTP/2 preface.
 func (s *Server) Begin(client *exchange.Client) {
 	on := &client.Conn
 	c := &Conn{s: s, client: client, conn: on}
@@ -223,7 +223,7 @@ func (c *Conn) Room(ended bool) {
 		c.conn.Again()
 	}
 	c.pump()
-	if !c.conn.Gathers() { // If output is still gathered, Room(false) is called later.
+	if !c.conn.Gathers() { // otherwise Room(false) is called when the output is written
 		c.settle()
 	}
 }
@@ -436,7 +436,7 @@ func (c *Conn) Due() (next int64) {
 	}
 	expire()
 	if !c.closed {
-		// other connections of the client may have given back a part of its share
+		// other connections of the client may have given back a part of the client's share
 		c.openWindow()
 	}
 	at, _ = c.deadline()

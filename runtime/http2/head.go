@@ -143,7 +143,7 @@ func (b *headerBlock) addField(name, value string) {
 		b.cookie = append(b.cookie, value...)
 		return
 	case "sec-websocket-key":
-		if b.extended { // appendUpgrade adds a Connection field
+		if b.extended { // appendUpgrade adds another Sec-WebSocket-Key
 			return
 		}
 	case "expect":
@@ -208,7 +208,7 @@ func (b *headerBlock) appendHead(dst []byte) []byte {
 	return append(dst, "\r\n"...)
 }
 
-// appendUpgrade appends the fields with which an HTTP/1 request asks for protocol, such as "websocket". The
+// appendUpgrade appends the fields with which an HTTP/1 request asks for the given protocol, such as "websocket". The
 // Sec-WebSocket-Key is random, because HTTP/2 clients do not send a key (RFC 8441 §5), but HTTP/1 upstreams need one.
 func appendUpgrade(dst []byte, protocol string) []byte {
 	var key [16]byte
@@ -316,8 +316,8 @@ func fieldOf(line string) hpack.HeaderField {
 	return f
 }
 
-// sendHead sends the head, in the form of HTTP/1, of a final or interim response to x. If ends is true, the head ends
-// the stream.
+// sendHead sends the head of a final or interim response to x. The parameter head has the form of HTTP/1. If ends is
+// true, the head ends the stream.
 func (st *stream) sendHead(x *exchange.Exchange, head []byte, ends bool) {
 	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // AppendHead has counted the size of the HTTP/1 head
 }

@@ -103,7 +103,7 @@ func (st *stream) transmit(x *exchange.Exchange, p *exchange.Part) {
 	if p.First {
 		st.sendHead(x, s.text, ends)
 		if s.End >= exchange.Discouraged {
-			c.Drain(true) // as for "Connection: close" in HTTP/1
+			c.Drain(true) // GOAWAY has the effect of "Connection: close" in HTTP/1
 		}
 	} else if ends {
 		st.sendEnd(x, x.Out.Trailers(p))
@@ -155,7 +155,7 @@ func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken boo
 			c.forget(st)
 			c.writeReset(st.id, st.ends)
 		case !st.ended:
-			st.stamp = c.s.Set.Now // expireStreams resets the stream later
+			st.stamp = c.s.Set.Now // after lingerTimeout, expireStreams resets the stream
 		default:
 			c.forget(st)
 		}
@@ -246,8 +246,8 @@ func (st *stream) write() {
 
 func (st *stream) limit() int { return int(min(st.credit, st.c.credit, int64(st.c.frame))) }
 
-// appendData appends a DATA frame with as many bytes of b as the windows allow, and returns their number. If last is
-// true, the end of b ends the stream.
+// appendData appends a DATA frame with as many bytes of b as the windows allow. appendData returns the number of these
+// bytes. If last is true, the end of b ends the stream.
 func (st *stream) appendData(b []byte, last bool) (n int) {
 	c := st.c
 	var flags http2.Flags
@@ -265,7 +265,7 @@ func (st *stream) appendData(b []byte, last bool) (n int) {
 
 func (st *stream) written() {
 	x, s := st.x, st.c.s
-	// from a free list, because partWritten may call this method recursively
+	// each call needs its own part, because partWritten may call this method again; a free list saves allocations
 	var part *exchange.Part
 	if n := len(s.parts); n > 0 {
 		part, s.parts = s.parts[n-1], s.parts[:n-1]

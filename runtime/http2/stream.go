@@ -267,7 +267,7 @@ func (st *stream) goOn() {
 }
 
 // beginDelayed begins delayed responses in order, one at a time, as long as at most maxUnsent bytes wait for the
-// client, without the bytes of the largest response.
+// client. The bytes of the largest response do not count.
 func (c *Conn) beginDelayed() {
 	for len(c.delayed) > 0 && !c.closed {
 		if st := c.streams[c.resumed]; st != nil && st.x != nil && !st.x.Out.Begun {

@@ -52,8 +52,8 @@ func (c *Conn) mayHold(n int) bool {
 }
 
 // The method blocks reports whether the window of the connection has been closed for less than the duration timeout. If
-// so, a request that waits for input does not time out. Later it times out, because the requests that occupy the window
-// may themselves be waiting for this request.
+// so, a request that waits for input does not time out. After this duration, the request times out, because the
+// requests that occupy the window may themselves be waiting for this request.
 func (in *inflow) blocks(now, timeout int64) bool {
 	return in.closed && now-in.since <= timeout+tick
 }
