@@ -68,7 +68,7 @@ func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 	}
 }
 
-// The method crowds reports whether c counts for AcceptConfig.MaxPerAddress.
+// The method crowds reports whether c counts toward the limit AcceptConfig.MaxPerAddress.
 func (l *loop) crowds(c *http1conn.Conn) bool {
 	return l.cfg.Accept.MaxPerAddress > 0 && c.Counts == conn.Take && !c.Subrequest() && !c.IsProxy()
 }

@@ -99,7 +99,7 @@ func subrequest(ctx context.Context, o exchange.Origin, target string, fields []
 	return r, nil
 }
 
-// The type body is a response body that closes its connection when it is closed.
+// The type body is a response body. Its method Close also closes the connection.
 type body struct {
 	io.Reader
 	end func()

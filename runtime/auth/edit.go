@@ -69,9 +69,9 @@ func Set(path, name, password string) error {
 	return setPassword(path, name, password, func(*table) error { return nil })
 }
 
-// Act implements the function of the Python module fapws.users whose name is in the parameter action. For "list", the
-// result contains the user names, one on each line. For "check", the result is the user name, or "" if the name or the
-// password is wrong.
+// Act implements the functions of the Python module fapws.users. The parameter action is the name of the function. For
+// "list", the result contains the user names, one on each line. For "check", the result is the user name, or "" if the
+// name or the password is wrong.
 func Act(action, path, name, password string) (string, error) {
 	switch action {
 	case "set":
@@ -167,9 +167,8 @@ func edit(path, name, hash string, fits func(*table) error) error {
 	})
 }
 
-// change atomically replaces the text of a file by the result of f, which is called with the old text, or with an empty
-// text if the file is missing. If f returns nil, the file does not change. The directory is locked until change
-// returns.
+// change atomically replaces the text of a file by the result of f. The argument of f is the old text, or an empty text
+// if the file is missing. If f returns nil, the file does not change. The directory is locked until change returns.
 func change(path string, f func(text []byte) ([]byte, error)) error {
 	return exclusively(filepath.Dir(path), func() error {
 		text, err := os.ReadFile(path)

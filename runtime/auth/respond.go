@@ -287,8 +287,8 @@ func (v *visit) answer(status int, body string) {
 }
 
 // Announce logs how to create the first user if the file of users is empty. The first user must enter a code that only
-// the log contains, and that is the same in all processes in a run of the server. A file in the state directory names
-// the last run that logged its code.
+// the log contains. All processes in a run of the server have the same code. A file in the state directory names the
+// last run that logged its code.
 func (l *Login) Announce() {
 	if !l.o.Users.Empty() || l.announced.Swap(true) {
 		return

@@ -173,8 +173,8 @@ func (w *Response) Interim(head exchange.Head) error {
 	return w.r.wait()
 }
 
-// Refuse responds with the site's error page for status. If the site has none, it responds with the server's own page,
-// which contains the parameter text. Refuse must be called before Start.
+// Refuse responds with the site's error page for status. If the site has no such page, Refuse responds with the
+// server's own page, which contains the parameter text. Refuse must be called before Start.
 func (w *Response) Refuse(status int, text string) {
 	if !w.started && (status == 502 || status == 504) {
 		w.r.pool.failed.Add(1)
@@ -310,7 +310,7 @@ const (
 
 // Ask sends a request, which consists of the client's request head and the parameter body, to the mount's own handler.
 // Ask returns the status and the first bytes of the response. Ask is for responders in the field
-// exchange.Mount.Receives. It may be called any number of times before Start, even if the client has disconnected. The
+// exchange.Mount.Receives. Ask may be called any number of times before Start, even if the client has disconnected. The
 // bytes of body must not change until Ask returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	done := make(chan struct{})

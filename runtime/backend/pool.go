@@ -20,7 +20,7 @@ import (
 	"fapws/runtime/tunnel"
 )
 
-// Sends contains functions that continue a response with a certain header field; each of them may be nil.
+// Each function in Sends continues a response that has a certain header field. A function may be nil.
 type Sends struct {
 	File      exchange.Continuation // for a response with X-Sendfile
 	Accel     exchange.Continuation // for a response with X-Accel-Redirect

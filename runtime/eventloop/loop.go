@@ -105,8 +105,8 @@ func (l *Loop) Post(f func()) bool {
 	return l.posts.add(f, &l.wake.waker)
 }
 
-// Once returns a function that posts f unless f is already posted and has not begun. Once and the returned function are
-// safe for concurrent use.
+// Once returns the function ask, which posts f. If f is already posted and has not begun, ask does nothing. Once and
+// the returned function are safe for concurrent use.
 func (l *Loop) Once(f func()) (ask func()) {
 	var asked atomic.Bool
 	run := func() {

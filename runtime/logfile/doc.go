@@ -6,10 +6,10 @@
 //
 // Lines are buffered in memory, and a goroutine writes them. For each write, the goroutine locks the file with flock(2)
 // and checks that the path still leads to this file. Therefore a file that another process or logrotate has renamed
-// gets no more lines as soon as its lock is free. It can then be compressed, and no log server is needed. If a full
-// disk accepts only a part of a line, this part is removed before the lock is released. The gzip comment of a
-// compressed file contains the name of the rotated file, so that another process can continue after an interruption at
-// any point.
+// gets no more lines once its lock is free, and can then be compressed. No process needs to collect the lines of all
+// processes. If a full disk accepts only a part of a line, this part is removed before the lock is released. The gzip
+// comment of a compressed file contains the name of the rotated file, so that another process can continue after an
+// interruption at any point.
 //
 // # The error log
 //

@@ -127,7 +127,7 @@ func (r *Recorder) Turn() {
 
 func (r *Recorder) clock() int64 { return int64(time.Since(r.start)) + 1 }
 
-// Begin returns the request's start time for End, which is never 0.
+// Begin returns the start time of a request, to be passed to End. The result is never 0.
 func (r *Recorder) Begin() int64 {
 	r.arrived++
 	if r.at == 0 {

@@ -43,9 +43,9 @@ type Config struct {
 
 type pair struct{ key, value string }
 
-// Read reads the variables of OpenTelemetry. The result is nil if they disable traces. lookup is os.LookupEnv. The
-// error has a line for each wrong value. Read also reads the certificates of authorities, because the process may enter
-// a chroot later.
+// Read reads the variables of OpenTelemetry. The result is nil if the variables disable traces. lookup is os.LookupEnv.
+// The error has a line for each wrong value. Read also reads the certificates of authorities, because the process may
+// enter a chroot later.
 func Read(lookup func(string) (string, bool)) (*Config, error) {
 	v := &variables{lookup: lookup}
 	if disabled := v.choice("OTEL_SDK_DISABLED", "false", "true"); disabled == "true" {
@@ -107,7 +107,7 @@ func (v *variables) wrong(name, value, must string) {
 
 func (v *variables) err() error { return errors.Join(v.errs...) }
 
-// choice returns the value of a variable, which must be one of values. The first of them is the default.
+// choice returns the value of a variable, which must be one of values. The first of values is the default.
 func (v *variables) choice(name string, values ...string) string {
 	value := cmp.Or(v.get(name), values[0])
 	if !slices.Contains(values, strings.ToLower(value)) {
@@ -173,7 +173,8 @@ func (v *variables) readAuthorities(c *Config) {
 	}
 }
 
-// pairs parses a list such as "a=b,c=d%20e" of the variable name. The list may contain secrets.
+// pairs parses a list such as "a=b,c=d%20e" in the environment variable with the given name. The list may contain
+// secrets.
 func (v *variables) pairs(name string) (all []pair) {
 	for _, one := range fields(v.get(name)) {
 		key, value, ok := strings.Cut(one, "=")
