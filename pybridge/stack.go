@@ -313,8 +313,8 @@ type ProfileStack struct {
 
 var errProfiles = errors.New("a profile is being recorded already")
 
-// Profile samples the stacks of all Python threads a hundred times a second, for the duration d, by a thread of
-// fapws.contrib.profile. Profile is safe for concurrent use, but returns an error while a profile is being recorded.
+// Profile makes a thread of fapws.contrib.profile sample the stacks of all Python threads, a hundred times a second,
+// for the duration d. Profile is safe for concurrent use, but returns an error while a profile is being recorded.
 func (h *Handler) Profile(ctx context.Context, d time.Duration) (stacks []ProfileStack, err error) {
 	began := -1
 	if err := h.whenFree(ctx, func() { began = int(C.core_profile_begin(C.double(d.Seconds()))) }); err != nil {
@@ -345,8 +345,8 @@ func (h *Handler) Profile(ctx context.Context, d time.Duration) (stacks []Profil
 	return stacks, err
 }
 
-// whenFree runs f, which needs the GIL, and returns after f has returned or ctx has ended, after which f can still
-// run.
+// whenFree runs f, which needs the GIL, and returns when f has returned, or when ctx has ended; f can then still run
+// later.
 func (h *Handler) whenFree(ctx context.Context, f func()) error {
 	done := h.withGIL(f)
 	if done == nil {

@@ -23,8 +23,8 @@ var defaultTimeoutPolicy = timeoutPolicy{time.Second, 5 * time.Second}
 func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	h.mu.Lock()
 	rec := h.record(ticket)
-	// If the second condition is true, the handler has accepted a WebSocket after its request had timed out, so the
-	// handler is no longer overdue.
+	// The second condition means that the handler has accepted a WebSocket after the request had timed out, and is no
+	// longer overdue.
 	if rec == nil || rec.inputs.open != 0 && rec.run.started != 0 {
 		h.mu.Unlock()
 		return
@@ -104,7 +104,8 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 	if done == nil || endsWithin(done, policy.forGIL) {
 		return
 	}
-	// The message is written to the server's log, because it concerns all hosts.
+	// The message is for the server's log and not for the log of one host, because the handlers of all hosts are
+	// blocked.
 	say("%s timed out after %s in handler %s; %v, so no exception can be raised; all threads:\n%s",
 		t, seconds(took), t.name, errNoGIL, dumpStacks())
 	if !endsWithin(done, policy.grace) {
@@ -115,17 +116,18 @@ func (h *Handler) reach(t *task, took time.Duration, policy timeoutPolicy, f, gi
 }
 
 type gilProbe struct {
-	// closed when the probe has taken the GIL; nil without a probe
+	// result of the call of withGIL that tests whether the GIL is available; nil if there is none
 	done   <-chan struct{}
-	checks int // number of checks since the probe began
+	checks int // number of calls of CheckGIL since that call began
 }
 
 // gilChecks is the number of checks after which a handler that holds the GIL counts as stuck.
 const gilChecks = 10
 
-// CheckGIL finds a handler that holds the GIL in C code, so that no other handler of the process can run. The checks
-// are not made if RunConfig.Timeout is set. CheckGIL must be called about once a second, by one goroutine at a time.
-// CheckGIL counts calls instead of measuring time, because a signal can have stopped the process in between.
+// CheckGIL finds a handler that holds the GIL in C code, so that no other handler of the process can run. With
+// RunConfig.Timeout, CheckGIL makes no checks, because reach finds such a handler. CheckGIL must be called about once a
+// second, by one goroutine at a time. CheckGIL counts calls instead of measuring time, because a signal can stop the
+// process between two calls.
 func (h *Handler) CheckGIL() {
 	p := &h.gilProbe
 	if p.done != nil && !endsWithin(p.done, 0) {
@@ -159,8 +161,8 @@ func (h *Handler) stuck(why string) {
 
 const checkEvery = 500 * time.Millisecond
 
-// watchSockets starts the goroutine that limits the duration of WebSocket callbacks to RunConfig.Timeout, because the
-// event loop does not know the duration. The goroutine ends after the last WebSocket was closed. The caller must hold
+// watchSockets starts the goroutine that interrupts WebSocket callbacks after RunConfig.Timeout, because the event loop
+// does not know when callbacks begin. The goroutine ends after the last WebSocket was closed. The caller must hold
 // h.mu.
 func (h *Handler) watchSockets() {
 	if h.config.Timeout > 0 && !h.watching {
@@ -174,7 +176,7 @@ func (h *Handler) watchCallbacks() {
 	// map from a job to the time at which it was first seen, or the zero time if the job is overdue
 	began := map[C.core_snapshot]time.Time{}
 	limit := h.config.Timeout
-	if h.config.Debug > 0 { // the result of Held can be out of date by one check
+	if h.config.Debug > 0 { // Held can report a stop in a debugger one check too late
 		limit += checkEvery
 	}
 	for {

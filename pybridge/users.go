@@ -10,9 +10,9 @@ import (
 
 var changeUsers func(action, file, name, password string) (string, error)
 
-// The result is the text that the function returns, or the text of an error. C must free the result. *failed becomes 0
-// if there is no error, otherwise the errno of the error, or -1 if the error has no errno. C calls live_change_users
-// without the GIL, because computing hashes takes long.
+// The result is the text that changeUsers returns, or the text of its error. C must free the result. *failed becomes 0
+// without an error, the errno of an error that has one, or -1 for other errors. C calls live_change_users without the
+// GIL, because computing hashes takes long.
 //
 //export live_change_users
 func live_change_users(action, file, name, password *C.char, failed *C.int) *C.char {

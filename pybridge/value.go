@@ -102,8 +102,8 @@ func repr(o *python3.PyObject) string {
 	return text
 }
 
-// unwrap returns the object that fapws.cache.cached and fapws.Login have wrapped, or entry itself, and the JSON
-// settings of these functions, or "".
+// unwrap removes the wrappers of fapws.cache.cached and fapws.Login from entry, and returns the object inside. The
+// results cache and login are the JSON settings of the two wrappers, or "".
 func unwrap(entry *python3.PyObject) (_ *python3.PyObject, cache, login string) {
 	for {
 		rule, arguments := attrString(entry, "_fapws_cache"), attrString(entry, "_fapws_login")

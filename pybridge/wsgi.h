@@ -29,8 +29,7 @@ void wsgi_detach_disconnected(core_record *rec);
 void wsgi_forget_caches(void);
 PyObject *wsgi_method(const core_record *rec);
 
-/* Iterates over the variables of mod_ssl in rec->req.tls from *at, at first 0, and returns 0 after the last
- * variable. */
+/* Finds the next variable of mod_ssl in rec->req.tls, or returns 0 after the last; *at must be 0 in the first call. */
 int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, core_span *value);
 
 /* --- wsgi_cache.c --------------------------------------------------------- */
@@ -38,9 +37,8 @@ int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, co
 typedef struct wsgi_head wsgi_head;
 #define WSGI_HEAD_SLOTS 16
 typedef PyObject *wsgi_dict_of_fields(core_record *rec);
-/* Returns a dict for the head of rec: the function make creates it, and the function put_line adds the values of the
- * request line. If a recent request had the same head, the dict is a copy from the cache slots. The parameter slots is
- * NULL if the head must not be cached. */
+/* Returns a dict for the head of rec: make creates the dict, and put_line adds the values of the request line. If a
+ * recent request had the same head, the dict is a copy from the cache slots; slots can be NULL. */
 PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fields *make,
                             int (*put_line)(PyObject *, const core_record *));
 void wsgi_forget_heads(wsgi_head **slots);
@@ -68,7 +66,7 @@ PyObject *wsgi_field_key(const char *name, size_t n);
 extern PyTypeObject wsgi_Input_Type;
 /* Creates wsgi.input for rec, or the wsgi.input for requests without a body if rec is NULL. */
 PyObject *wsgi_input_new(core_record *rec);
-/* Reads n existing bytes of a file from the offset at on, and releases the GIL while it reads. */
+/* Reads n bytes of a file at the offset at, and releases the GIL meanwhile. The file must contain the bytes. */
 PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
 /* Detaches wsgi.input from its record, because the record will be reused. */
 void wsgi_input_detach(PyObject *input);
@@ -123,7 +121,7 @@ typedef struct {
 PyObject *wsgi_start_for(core_thread *t, core_record *rec, PyObject *cls);
 /* Releases the reference to start after the exchange, unless the thread t keeps the object for a later request. */
 void wsgi_start_done(core_thread *t, PyObject *start);
-/* If the application has read response_headers, replaces the fields in buf by this list. */
+/* If the application has read response_headers, replaces the fields in buf by those in s->list. */
 int wsgi_start_settle(wsgi_start_object *s);
 
 /* --- wsgi_head.c: heads, in rec->part0; see core_output.c for bodies --------------------- */
@@ -145,8 +143,8 @@ int wsgi_valid_trailer(const char *name, size_t n);
 
 /* --- wsgi_fields.c --------------------------------------------------------------- */
 
-/* Returns the latin-1 bytes of the str o, which are valid as long as o lives, or raises an exception whose text begins
- * with what. */
+/* Returns the latin-1 bytes of the str o, which are valid as long as o lives, or NULL with an exception. The message of
+ * the exception begins with what. */
 const char *wsgi_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
 /* Whether the n bytes of s contain no control characters except tabs (RFC 9110 §5.5). */
 int wsgi_clean_value(const char *s, Py_ssize_t n);
@@ -166,8 +164,7 @@ void wsgi_forget_channel(wsgi_start_object *s);
 /* --- wsgi_result.c --------------------------------------------------------------- */
 
 /* Makes the response from the return value of a handler. Returns 0 if the whole response was published, 1 if the caller
- * must call wsgi_stream to run rec->run.iter, or -1 with an exception, after which result.close() was called or will be
- * called. */
+ * must call wsgi_stream to run rec->run.iter, or -1 with an exception. The caller must not call result.close(). */
 int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 
 /* --- wsgi_stream.c --------------------------------------------------------------- */
@@ -175,7 +172,7 @@ int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 static inline int wsgi_read_chunk(PyObject *item, core_message *m) {
   return core_read_text(item, m, "a response must consist of str or bytes, not %.100s: %.200R");
 }
-/* Calls o.close(), if o has it, and returns its result or None. */
+/* Calls o.close() and returns the result, or returns None if o has no close(). */
 PyObject *wsgi_close(PyObject *o);
 void wsgi_close_result(core_record *rec, PyObject *result);
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);
@@ -187,8 +184,8 @@ void wsgi_drop(core_thread *t, core_record *rec);
 /* Whether a response with this status to the request rec has no body (RFC 9110 §6.4.1). */
 int wsgi_bodyless(const core_record *rec, int status);
 PyObject *wsgi_write(PyObject *start, PyObject *data);
-/* After the handler of rec has returned, makes the calls of write() on different threads end, and waits until they have
- * returned. Releases the GIL during the wait. */
+/* After the handler of rec has returned, makes calls of write() that still run on different threads fail, and waits
+ * until the calls have returned. Releases the GIL during the wait. */
 void wsgi_end_writes(core_record *rec);
 
 /* --- wsgi_answers.c --------------------------------------------------------- */
@@ -214,7 +211,8 @@ int wsgi_channel_head(wsgi_start_object *s, PyObject *answer);
 
 extern PyTypeObject wsgi_FileWrapper_Type;
 /* If the parameter result is, or wraps, a regular file of known size, adds the file to the part p and returns 1,
- * otherwise returns 0. If the file reports a wrong size, also removes a Content-Length with that size from s. */
+ * otherwise returns 0. If fstat reports a wrong size (wsgi_has_size), removes a Content-Length with that size from s,
+ * and returns 0. */
 int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p);
 
 /* Whether a regular file contains as many bytes as its size, unlike files of /proc and /sys. */

@@ -1,5 +1,5 @@
-/* Return values of handlers that make the server send the response itself. Staticfile, CGIApplication and channel()
- * make such values. */
+/* The return values of Staticfile, CGIApplication and channel(). If a handler returns such a value, the event loop
+ * makes the response: a file, the output of a program, or events. */
 #include "wsgi.h"
 
 static PyObject *environ_bytes(PyObject *environ, const char *name) {
@@ -12,8 +12,8 @@ static PyObject *environ_bytes(PyObject *environ, const char *name) {
   return bytes;
 }
 
-/* Implements static_answer(options, environ, program=False), which makes the return value of a Staticfile or
- * CGIApplication when a handler calls it. If the handler returns this value, the event loop sends the file or runs the
+/* Implements static_answer(options, environ, program=False): makes the object that a handler gets when the handler
+ * calls a Staticfile or a CGIApplication. If the handler returns this object, the event loop sends the file or runs the
  * program. */
 static PyObject *static_answer(PyObject *module, PyObject *args) {
   PyObject *options, *environ;

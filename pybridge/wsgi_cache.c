@@ -32,9 +32,10 @@ static unsigned slot_of(const char *fields, size_t n) {
   return (unsigned)(((a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull) >> 60);
 }
 
-/* Returns the cache entry for the fields of rec, or NULL, without an exception if the head must not be cached. A head
+/* Returns the cache entry for the fields of rec, or NULL; if the head must not be cached, sets no exception. A head
  * with an absolute-form target must not be cached, because the target determines HTTP_HOST. A head with a rewritten
- * query must not be cached, because the query is stored after the identity of the request. */
+ * query must not be cached, because the cache only compares what precedes the identity of the request
+ * (core_shared_head), and such a query follows it. */
 static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t line, wsgi_dict_of_fields *make) {
   const char *fields = rec->req.data + line, *peer = rec->req.data + rec->req.addr.off;
   size_t n = core_shared_head(rec) - line;

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-/* The keys up to K_INPUT are in every environ, and the templates have their values; the keys after K_INPUT are in some
- * environs. */
+/* The keys up to K_INPUT are in every environ, and in the dict from which it is copied (make_template); the keys after
+ * K_INPUT are only in some environs. */
 #define KEY_TEXTS(X)                                                                                                   \
   X(K_METHOD, "REQUEST_METHOD")                                                                                        \
   X(K_SCRIPT, "SCRIPT_NAME")                                                                                           \
@@ -295,7 +295,7 @@ static PyObject *disconnected_call(PyObject *self, PyObject *args, PyObject *kw)
     return PyErr_Format(PyExc_TypeError, "disconnected() takes no arguments");
   core_record *rec = __atomic_load_n(&d->rec, __ATOMIC_ACQUIRE);
   int left = rec && has_left(rec);
-  /* Without the GIL, the record could meanwhile belong to a different request, so d->rec is checked again. */
+  /* In a free-threaded Python, the record could meanwhile belong to a different request, so d->rec is checked again. */
   return PyBool_FromLong(rec && __atomic_load_n(&d->rec, __ATOMIC_ACQUIRE) ? left : d->left);
 }
 

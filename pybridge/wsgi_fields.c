@@ -83,7 +83,8 @@ int wsgi_take_sent(wsgi_start_object *s, core_part *p) {
 static const char *const channel = "Fapws-Channel";
 
 int wsgi_take_channel(wsgi_start_object *s, core_part *p) {
-  if (s->status != 200) { /* for example, the application sets the field also for its error pages */
+  if (s->status != 200) { /* an error page does not subscribe the client, even if the application sets the field in all
+                           * responses */
     wsgi_forget_channel(s);
     return 0;
   }
@@ -141,9 +142,9 @@ static int has_token(const char *value, Py_ssize_t n, const char *token) {
   return 0;
 }
 
-/* OURS: the server sets the field itself, such as a hop-by-hop field (RFC 9110 §7.6.1), which PEP 3333 forbids to
- * applications. TYPE: the field is Content-Type, and replaces an earlier Content-Type. SINGLE: the line of the field
- * must not be cached. */
+/* OURS: the field is ignored, because the server determines its value; for example, a hop-by-hop field (RFC 9110
+ * §7.6.1, PEP 3333). TYPE: the field is Content-Type, and replaces an earlier Content-Type. SINGLE: the line of the
+ * field must not be cached. */
 enum { PLAIN, TYPE, SINGLE, OURS, BAD };
 
 /* Removes an earlier field of the same name, because only the last field counts, and returns kind. */
@@ -214,7 +215,7 @@ static int put_line(wsgi_start_object *s, const char *name, size_t n, const char
 #define LINE_SLOTS 64
 #define LINE_BYTES 112
 static CORE_PER_THREAD struct {
-  PyObject *name, *value; /* owned, so that no new object can have the same address */
+  PyObject *name, *value; /* owned: while they live, no different object can have their addresses */
   uint8_t is_type, len;
   char line[LINE_BYTES];
 } lines[LINE_SLOTS];
@@ -306,7 +307,8 @@ void wsgi_forget_fields(wsgi_start_object *s) {
   s->has_type = s->has_date = s->has_server = s->close_conn = s->sends = s->joins = 0;
 }
 
-/* A pair of bytes objects can be any iterable of two items (ASGI), but a pair of str objects must be a list. */
+/* Adds a pair that is not a tuple. If the items must be bytes (ASGI), the pair can be any iterable, otherwise it must
+ * be a list. */
 static int add_pair(wsgi_start_object *s, PyObject *pair, text_of *text) {
   PyObject *two = text == bytes_text || text == trailer_text || PyList_Check(pair) ? PySequence_Tuple(pair) : NULL;
   int bad = !two || PyTuple_GET_SIZE(two) != 2 ? NOT_A_PAIR

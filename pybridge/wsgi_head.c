@@ -41,8 +41,8 @@ core_part *wsgi_write_head(core_record *rec, wsgi_start_object *s, int64_t whole
   if (!s->has_type && s->status != 204 && s->status != 304) p->type = (uint8_t)type;
   rec->run.declared = s->length;
   rec->run.bodyless = (uint8_t)wsgi_bodyless(rec, s->status);
-  /* The response to HEAD must have the same Content-Length as the response to GET. The length is unknown if the handler
-   * returns an empty body. */
+  /* The response to HEAD must have the same Content-Length as the response to GET. If the handler returns an empty body
+   * for HEAD, that Content-Length is unknown. */
   int unknown = rec->run.bodyless && (whole == 0 || !rec->req.head_only);
   p->length = s->length >= 0 || unknown ? s->length : whole;
   if (UNLIKELY(p->send_len)) { /* the event loop adds the length and the type of the file to the head */

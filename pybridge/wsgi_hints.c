@@ -5,8 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-#define HINTS_MAX 16 /* maximum number, and maximum size in bytes, of the early hints of a request */
-#define BYTES_MAX 8192
+#define HINTS_MAX 16   /* maximum number of early hints of a request */
+#define BYTES_MAX 8192 /* maximum size in bytes of the values of these hints together */
 
 static const char link_name[] = "Link: ", mode_name[] = "sec-fetch-mode", navigate[] = "navigate";
 

@@ -177,8 +177,8 @@ static int answer(core_thread *t, core_record *rec, PyObject *result) {
     return 0;
   }
   if (UNLIKELY(rec->run.whole) && !rec->run.started)
-    /* The handler has set a field that makes the server send a file, has called write(), whose data was dropped, and
-     * has then removed the field. */
+    /* The handler has called write() while a field for a file was set, so the data was dropped. The field was then
+     * removed, so result is the body. */
     rec->run.whole = 0;
   PyObject *const *items = &result;
   Py_ssize_t n = 1;

@@ -135,8 +135,8 @@ void wsgi_fail(core_thread *t, core_record *rec) {
     page = debug_page(rec, type, value, tb);
   int left = core_is_cancelled(rec) && type && PyErr_GivenExceptionMatches(type, PyExc_BrokenPipeError);
   PyErr_Restore(type, value, tb);
-  /* A timeout was already logged, and an exception that write() has raised because the client has disconnected is no
-   * error. */
+  /* A timeout was already logged, and a BrokenPipeError of write() after the client has disconnected is not an error of
+   * the handler. */
   if (left || late)
     PyErr_Clear();
   else

@@ -1,8 +1,8 @@
-/* The class of start_response, the callable of PEP 3333 with the methods of Fapws4.
+/* The class of start_response: the callable of PEP 3333, with the additional methods that it has in Fapws4.
  *
  * Fields are validated at once, and stored in the form in which they are sent, without Python objects. When the
- * application reads the attribute response_headers, the fields are converted to a list, which then contains the fields
- * instead. */
+ * application reads the attribute response_headers, the fields are copied to a list, which from then on replaces the
+ * stored fields. */
 #include "wsgi.h"
 
 #include <stdlib.h>
@@ -70,8 +70,8 @@ static int apply_exc_info(wsgi_start_object *s, PyObject *exc_info) {
   return 0;
 }
 
-/* Sets the status and the fields, or leaves both unchanged after a failure, so that the application can send an error
- * page with its earlier fields. */
+/* Sets the status and the fields. A failure changes neither, so the application can still send an error page with the
+ * fields that it set earlier. */
 static int begin_head(wsgi_start_object *s, PyObject *status, PyObject *headers) {
   wsgi_start_object before = *s;
   char *kept = NULL;
@@ -142,7 +142,7 @@ static PyObject *start_add_header(PyObject *self, PyObject *const *args, Py_ssiz
   Py_RETURN_NONE;
 }
 
-/* Calls a function of fapws._cookies, which implements RFC 6265, and is imported for the first cookie. */
+/* Calls a function of fapws._cookies (RFC 6265), a module that is only imported when a cookie is set. */
 static PyObject *add_cookie(PyObject *self, const char *function, PyObject *args, PyObject *kw) {
   PyObject *text = core_call_with(core_import("fapws._cookies", function), Py_NewRef(args), Py_XNewRef(kw));
   PyObject *done = text ? PyObject_CallMethod(self, "add_header", "sO", "Set-Cookie", text) : NULL;

@@ -12,7 +12,7 @@ int wsgi_bodyless(const core_record *rec, int status) { return rec->req.head_onl
 static int make_head(core_record *rec, int is_text, Py_ssize_t len) {
   core_part *p = wsgi_write_head(rec, rec->run.start, -1, is_text ? CORE_TYPE_HTML : CORE_TYPE_BINARY);
   if (!p) return -1;
-  /* The rule is from PEP 3333, "Handling the Content-Length Header". */
+  /* The length of a single chunk is the Content-Length (PEP 3333, "Handling the Content-Length Header"). */
   if (rec->run.single && rec->run.declared < 0 && !p->send_len) rec->run.declared = p->length = len;
   return 0;
 }
@@ -34,7 +34,7 @@ int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item) {
   core_message m;
   if (wsgi_read_chunk(item, &m) < 0) return -1;
   int bad = wsgi_sends_file(rec);
-  if (UNLIKELY(bad)) /* a file replaces the body, and the head is published at the end */
+  if (UNLIKELY(bad)) /* the server will send a file instead of the chunks, and the head is published at the end */
     rec->run.whole = 1;
   else if (m.len)
     bad = publish_chunk(t, rec, &m);
@@ -88,7 +88,7 @@ void wsgi_stream_end(core_thread *t, core_record *rec, int failed) {
     return;
   }
   if (!failed) failed = core_body_is_short(rec);
-  /* If the client receives the whole Content-Length, a later error does not affect the client. */
+  /* If the client receives the whole Content-Length, the response is complete, even after an error. */
   if (rec->run.started && rec->run.declared >= 0 && rec->run.sent == rec->run.declared) failed = 0;
   if (rec->run.iter) {
     t->streams--;

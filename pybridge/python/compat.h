@@ -5,7 +5,7 @@
  * unchanged on every supported Python. fapws itself calls none of them.
  *
  * Python.h must not be included here: cgo's own wrappers define macros that Python.h must see first. Therefore only
- * <stddef.h> (wchar_t) and <patchlevel.h> (PY_VERSION_HEX) are included. / */
+ * <stddef.h> (wchar_t) and <patchlevel.h> (PY_VERSION_HEX) are included. */
 #pragma once
 
 #include <patchlevel.h>
@@ -27,7 +27,7 @@ static inline int PyUnicode_ClearFreeList(void) { return 0; }
 #if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030d0000
 /*
  * The headers declare this function, but the libraries hide it. Weak, because several C files include this header.
- * Returns -1: no descriptor was set before, or failure. / */
+ * Returns -1: no descriptor was set before, or failure. */
 __attribute__((weak)) int PySignal_SetWakeupFd(int fd) {
   (void)fd;
   return -1;
