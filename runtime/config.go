@@ -147,8 +147,8 @@ func (l *loop) watch() {
 	l.timer.Reset(time.Duration(tickLength))
 }
 
-// The method now returns the loop's time, in nanoseconds since the start of the loop. The result is at most tickLength
-// behind the clock.
+// The result of the method now is the loop's time, in nanoseconds since the start of the loop. The result is at most
+// tickLength behind the clock.
 func (l *loop) now() int64 { return l.conns.Now }
 
 func (l *loop) clock(t time.Time) {

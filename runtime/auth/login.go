@@ -180,7 +180,7 @@ type LoginState struct {
 	ended ended
 }
 
-// Names of files, which only the server's user may read.
+// Names of files. Only the server's user may read these files.
 const (
 	KeyFile   = "key"
 	EndedFile = "ended"

@@ -37,7 +37,7 @@ func (l *Login) visit(w *backend.Response, r *backend.Request) *visit {
 	return &visit{l: l, w: w, r: r, secure: r.Peer.Scheme == "https"}
 }
 
-// Form is the responder (backend.Func) of FormPath, which shows the form and processes submitted forms.
+// Form, the responder (backend.Func) of FormPath, shows the form and processes submitted forms.
 func (l *Login) Form(w *backend.Response, r *backend.Request) {
 	v := l.visit(w, r)
 	query, _ := url.ParseQuery(r.Query())

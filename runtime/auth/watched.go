@@ -102,7 +102,7 @@ func stampOf(st *syscall.Stat_t) stamp {
 	return stamp{st.Size, at.Nano()}
 }
 
-// read reads the file; its error has one line. The caller must hold w.reading if other goroutines can access w.
+// read reads the file. An error has one line. The caller must hold w.reading if other goroutines can access w.
 func (w *watched[T]) read() error {
 	f, err := os.OpenFile(w.path, w.flags, 0o600)
 	if err != nil {

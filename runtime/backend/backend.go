@@ -102,7 +102,7 @@ func (r *Request) Body() io.Reader {
 }
 
 // BodyFile returns the unlinked file that contains the body, or nil if the body is in memory. The position of the file
-// is undefined, and the caller must not close it.
+// is undefined, and the caller must not close the file.
 func (r *Request) BodyFile() *os.File { return r.spool }
 
 // OnOverdue registers a function f that is called with the elapsed time if the response exceeds the server's time
@@ -339,8 +339,8 @@ var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 // absolute path as in a client's request, percent-encoded and with an optional query. The subrequest has the header
 // fields of r, except fields that concern the body, ranges, conditions and codings of r. The access log contains no
 // line for the subrequest. A status such as 404 is not an error. The error is exchange.ErrTooDeep or the error of ctx.
-// Otherwise it says that the response is too large, or why there is no response. Sub must be called on the goroutine of
-// Respond.
+// Otherwise the error says that the response is too large, or why there is no response. Sub must be called on the
+// goroutine of Respond.
 func (r *Request) Sub(ctx context.Context, target string) (status int, header http.Header, body []byte, err error) {
 	a, err := r.ask(ctx, target)
 	if err != nil {
@@ -363,9 +363,9 @@ func (r *Request) Sub(ctx context.Context, target string) (status int, header ht
 // Share sets Origin.Value for the subrequests of r. Share must be called before the first Sub.
 func (r *Request) Share(v any) { r.share = v }
 
-// Relay sends a subrequest for target, like Sub, and forwards the response to the client as it arrives, without a limit
-// of its size. Relay must be called before Start and must be the last call. If there is no response, Relay returns an
-// error, and Respond may call Refuse.
+// Relay sends a subrequest for target, like Sub, and forwards the response to the client as it arrives. The size of the
+// response is not limited. Relay must be called before Start and must be the last call. If there is no response, Relay
+// returns an error, and Respond may call Refuse.
 func (w *Response) Relay(r *Request, target string) error {
 	a, err := r.ask(r.Context, target)
 	if err != nil {

@@ -120,7 +120,7 @@ func (f *filter) begin(p *exchange.Part) {
 	}
 }
 
-// size returns the length of the body whose first part is p, or -1 if it is unknown.
+// size returns the length of the body whose first part is p, or -1 if the length is unknown.
 func size(p *exchange.Part) int64 {
 	if p.Head.Length < 0 && p.Last() {
 		return int64(len(p.Body))

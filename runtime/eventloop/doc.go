@@ -40,7 +40,7 @@
 // # Deadlines
 //
 // Wheel stores connections by their deadlines, in 256 slots of half a second. While a connection is busy, its owner
-// does not move its entry in the wheel but only records the time. When the old deadline passes, the owner adds the
+// does not move the connection in the wheel but only records the time. When the old deadline passes, the owner adds the
 // entry again with the new deadline. A timeout therefore needs no work during a request, but can be detected up to a
 // second late.
 //

@@ -89,8 +89,8 @@ func (p *poller) endBehind(end queue.Func) {
 	_ = p.gnet.Trigger(queue.HighPriority, end, nil) // an error means that the descriptor was closed (see intact)
 }
 
-// wait returns when there are events. It waits instead of gnet, because gnet would call Gosched before it waits, and Go
-// would then move the loop to a different thread.
+// wait returns when there are events. gnet does not wait itself, because gnet would first call Gosched, and Go would
+// then move the loop to a different thread.
 func (p *poller) wait() {
 	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
 	_, _ = unix.Poll(fds[:], -1)

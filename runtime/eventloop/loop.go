@@ -172,6 +172,6 @@ func (l *Loop) recovered(h Handler) {
 }
 
 // yieldEvery is the interval at which a busy loop calls Gosched. Otherwise Go's monitor thread preempts a loop that
-// calls C code: 10 ms after the last Gosched, it gives the loop's P to another thread, and then it polls every 20 µs
-// for a while, which causes thousands of thread switches each second.
+// calls C code: 10 ms after the last Gosched, the monitor thread gives the loop's P to another thread, and then polls
+// every 20 µs for a while. This polling causes thousands of thread switches each second.
 const yieldEvery = 4 * time.Millisecond

@@ -77,7 +77,7 @@ func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 		l.poller.endBehind(l.end)
 		l.begin()
 	}
-	// There is no watch if the descriptor was removed in this batch, or if it is the eventfd.
+	// There is no watch if the descriptor was removed in this batch, or if the descriptor is the eventfd.
 	if fd < len(l.watches) && l.watches[fd] != nil {
 		l.ready(l.watches[fd].handler, readiness(e))
 	}

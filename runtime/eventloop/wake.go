@@ -64,7 +64,7 @@ func (q *posts) add(f func(), w *Waker) bool {
 	return true
 }
 
-// take removes and returns the posted functions, which are valid until the next call.
+// take removes and returns the posted functions. The result is valid until the next call of take.
 func (q *posts) take() []func() {
 	q.mu.Lock()
 	defer q.mu.Unlock()

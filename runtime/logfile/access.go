@@ -190,7 +190,7 @@ type Entry struct {
 	// Format.Response.
 	Request, Response []Value
 
-	Times *Times `json:"-"`          // nil unless something needs them
+	Times *Times `json:"-"`          // nil unless the log's format or the field Server-Timing needs them
 	Trace *Trace `json:",omitempty"` // nil unless spans are recorded
 }
 

@@ -85,7 +85,7 @@ func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 	file, err := open(name, flags, 0)
 	if os.IsNotExist(err) {
 		if file, err = open(name, flags|os.O_CREATE, mode); err == nil && mode != fileMode {
-			_ = file.Chmod(mode) // ignore the error: the umask then has an effect, too
+			_ = file.Chmod(mode) // ignore the error: the umask has then restricted the mode
 		}
 	}
 	if err == nil && o.Plain && !o.at(file) { // the path may have been replaced by a symbolic link since the check
@@ -273,8 +273,8 @@ func firstLine(lines []byte) int {
 	return len(lines)
 }
 
-// folder opens the directory of the log, which may have been replaced since folder was last called. The caller must
-// close the result.
+// folder opens the directory of the log. The directory may have been replaced since the last call of folder. The caller
+// must close the result.
 func (o *Options) folder() (*os.Root, error) {
 	dir, err := system.OpenRoot(filepath.Dir(o.Path))
 	var failed *fs.PathError

@@ -67,9 +67,9 @@ func One(name string, kind Kind, unit, help string, value float64) Family {
 	return Family{Name: name, Kind: kind, Unit: unit, Help: help, Series: []Series{{Value: value}}}
 }
 
-// Merge adds up the families of several processes, in the order of their first occurrence. Merge omits a family whose
-// kind or bounds differ from an earlier family with the same name, for example because the processes run different
-// versions of the application.
+// Merge adds up the families of several processes. The result has the order in which the families first occur. Merge
+// omits a family whose kind or bounds differ from an earlier family with the same name, for example because the
+// processes run different versions of the application.
 func Merge(processes ...[]Family) (all []Family) {
 	at := map[string]int{}
 	for _, families := range processes {

@@ -38,8 +38,8 @@ const (
 	// mount, the caller calls Admit, and the mount handles the request.
 	NeedsAdmission
 
-	// NeedsLookup means that the mount is Optional and handles the request only if it has a file for the path. If it
-	// has none, the caller must call Skip.
+	// NeedsLookup means that the mount is Optional. If the mount has a file for the path, the mount handles the
+	// request. Otherwise the caller must call Skip.
 	NeedsLookup
 )
 
@@ -222,7 +222,7 @@ func (d *Decision) enter() bool {
 	return false
 }
 
-// Asked returns the path for an application. It contains the empty segments that the client sent, except in
+// Asked returns the path for an application. This path contains the empty segments that the client sent, except in
 // SCRIPT_NAME.
 func (d *Decision) Asked() []byte {
 	if d.Resolved != nil && bytes.HasPrefix(d.Resolved, d.Path[:d.Script]) {

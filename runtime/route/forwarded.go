@@ -164,8 +164,8 @@ func cleanPrefix(s string) (prefix string, ok bool) {
 	return strings.TrimSuffix(path, "/"), true
 }
 
-// Peer returns the client that applications see. The parameter connected is the peer of the connection, which is a
-// trusted proxy, and host is the host in the request itself.
+// Peer returns the client that applications see. The parameter connected is the peer of the connection, a trusted
+// proxy. The parameter host is the host in the request itself.
 func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	p := *connected
 	p.Balances = o.addr == ""

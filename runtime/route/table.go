@@ -57,8 +57,8 @@ type Guard struct {
 	// has no address and belongs only to networks that contain all addresses.
 	Allow, Deny []netip.Prefix
 
-	// Cert is the required client certificate. A client without it gets 403, or 421 if its connection was made for a
-	// different host.
+	// Cert is the required client certificate. A client without this certificate gets 403, or 421 if its connection was
+	// made for a different host.
 	Cert ClientCert
 
 	// Methods are the permitted methods. GET includes HEAD. If Methods is empty, all methods are permitted. A request

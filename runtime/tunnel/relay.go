@@ -22,7 +22,7 @@ import (
 // there is no tunnel.
 type relay struct {
 	link
-	// descriptor of the server's end; -1 after the tunnel has received it, or if it is closed
+	// descriptor of the server's end; -1 when the tunnel owns the descriptor, or after the descriptor was closed
 	fd       int
 	watch    eventloop.Watch
 	answered bool // the last part of the exchange was received
@@ -54,8 +54,8 @@ func (s *Server) newRelay(x *exchange.Exchange) *relay {
 const maxAnswer = 16 << 10
 
 // readAnswer reads the head of the response that the application has written to its socket, and no later bytes.
-// readAnswer returns nil if the head is incomplete or does not accept a WebSocket. If it does not accept a WebSocket,
-// readAnswer has sent an error response to the client.
+// readAnswer returns nil if the head is incomplete or does not accept a WebSocket. In the second case, readAnswer has
+// sent an error response to the client.
 func (r *relay) readAnswer() *http1.Response {
 	head := make([]byte, maxAnswer)
 	n, _, err := unix.Recvfrom(r.fd, head, unix.MSG_PEEK|unix.MSG_DONTWAIT)
@@ -68,7 +68,7 @@ func (r *relay) readAnswer() *http1.Response {
 		r.malformed("it has no head of at most 16 KiB")
 		return nil
 	}
-	// remove the head from the socket; its bytes have already arrived
+	// read the head from the socket; all its bytes have already arrived
 	unix.Recvfrom(r.fd, head[:size], unix.MSG_DONTWAIT)
 	answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(head[:size])), nil)
 	switch {
@@ -90,14 +90,14 @@ func (r *relay) readAnswer() *http1.Response {
 	}
 }
 
-// malformed rejects a WebSocket because the application's response does not accept it. The parameter why is the reason
-// for the error log.
+// malformed rejects a WebSocket because the application's response does not accept the WebSocket. The parameter why is
+// the reason for the error log.
 func (r *relay) malformed(why string) {
 	r.x.Log(logfile.Error, "the application's response to a request for a WebSocket is malformed: "+why)
 	r.x.FailWith(exchange.Reply{Status: 502}, nil)
 }
 
-// Ready is called when the application has written to its end of the socketpair or has closed it.
+// Ready is called when the application has written to its end of the socketpair or has closed this end.
 func (r *relay) Ready(eventloop.Readiness) {
 	var b [1]byte
 	if n, _, err := unix.Recvfrom(r.fd, b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT); err == nil && n > 0 {

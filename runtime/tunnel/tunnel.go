@@ -79,8 +79,8 @@ func (l *link) Carried() (in, out int64, proper bool) {
 	return in, out, l.proper
 }
 
-// begin begins a tunnel between the client's connection and upstream; the client first gets the response r, unless it
-// is nil, and then the bytes in ahead.
+// begin begins a tunnel between the client's connection and upstream; the client first gets the response r, unless r is
+// nil, and then the bytes in ahead.
 func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response,
 	ahead []byte) {
 	x := l.x
