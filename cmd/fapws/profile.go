@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// init records a CPU profile in the file that CPUPROFILE names, until SIGIO. ./build.sh profile makes default.pgo from
-// these profiles. Executables for users do not contain this file.
+// init records a CPU profile in the file that CPUPROFILE names, until the process receives SIGIO. ./build.sh profile
+// makes default.pgo from these profiles. Executables for users do not contain this file.
 func init() {
 	name := os.Getenv("CPUPROFILE")
 	if name == "" {

@@ -32,8 +32,8 @@ type Result struct {
 	stopped bool
 }
 
-// Run sends requests until all requests have been sent or ctx ends. The text of an error is a line for the user; the
-// result is then nil.
+// Run sends requests until all requests have been sent or ctx ends. If Run fails, the result is
+// nil, and the text of the error is a line for the user.
 func Run(ctx context.Context, o *Options) (*Result, error) {
 	t, err := newTarget(o)
 	if err != nil {
@@ -59,7 +59,8 @@ func Run(ctx context.Context, o *Options) (*Result, error) {
 	return r, nil
 }
 
-// moreGarbage is GOGC of the generator. The heap is small, but responses produce much garbage.
+// moreGarbage is the value of GOGC for the generator. It is high, so that the many short-lived objects for responses
+// cause few collections.
 const moreGarbage = 800
 
 func cpuTime() time.Duration {
@@ -68,7 +69,7 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Failed includes error responses (RFC 9110 §15.5, §15.6).
+// Failed reports whether a request got no response or an error response (RFC 9110 §15.5, §15.6).
 func (r *Result) Failed() bool {
 	for status := range r.statuses {
 		if status >= 400 {
@@ -126,11 +127,12 @@ func parseURL(typed string) (socket string, u *url.URL, err error) {
 	return socket, u, nil
 }
 
-// onSocket splits "unix:/path/of/socket:/path", the form of the targets of proxies, into the socket and a URL.
+// onSocket splits a text such as "unix:/path/of/socket:/path" into the socket and a URL. The targets of proxies have
+// the same form.
 func onSocket(s string) (socket, url string) {
 	rest, ok := strings.CutPrefix(s, "unix:")
 	if (!ok || rest == "") && !strings.Contains(s, "://") {
-		return "", "http://" + s // as browsers complete "localhost:8888/"
+		return "", "http://" + s // for example, "localhost:8888/" means "http://localhost:8888/"
 	} else if !ok || rest == "" {
 		return "", s
 	}

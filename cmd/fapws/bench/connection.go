@@ -104,7 +104,8 @@ type http1Session struct {
 func (s *http1Session) room() int { return 1 }
 
 func (s *http1Session) usable() bool {
-	// The server may have closed the idle connection, or may have sent TLS records without data.
+	// If bytes have arrived on the idle connection, find out whether the server has closed the connection, or has only
+	// sent TLS records without data.
 	if !s.last && s.g.schedule.interval > 0 && s.hasNews() {
 		_ = s.SetReadDeadline(time.Now().Add(time.Millisecond))
 		if _, err := s.in.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -144,7 +145,7 @@ func (s *http1Session) request() (status int, err error) {
 		go write()
 	}
 	status, err = s.response()
-	// the server may have rejected the rest of a large request
+	// Close the connection if the request was not written completely: the server may have rejected a large request.
 	if s.last = s.last || err != nil || !written.Load(); s.last {
 		s.Close()
 	}

@@ -128,7 +128,7 @@ func (g *generator) take() (due time.Duration) {
 	return due
 }
 
-// pause ends the run if no connection has been open for the time limit.
+// pause waits for a short time. Then it ends the run if no connection has been open for the time limit.
 func (g *generator) pause() {
 	g.await(g.now() + tick)
 	g.locked(func(now time.Duration) {
@@ -223,8 +223,8 @@ func (c *connection) get(holding bool) session {
 	return nil
 }
 
-// send measures the latency of a request from the time when it was due, or from the time when it was sent if c was
-// idle. The parameter i numbers the senders of a connection.
+// send sends requests on c until no further requests are needed. A latency begins when the request was due, or, if c
+// was idle at that time, when the request is sent. Each goroutine that sends on c has a different number i, from 0.
 func (c *connection) send(i int) {
 	g := c.g
 	for g.wanted(false) {

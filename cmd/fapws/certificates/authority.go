@@ -75,7 +75,8 @@ func load(d *directory, names []string, now time.Time) (*Authority, error) {
 const lost = "; restore it, or remove both files to make another CA, which all clients must be told to " +
 	"trust again"
 
-// create writes the key first, because a certificate without its key is useless.
+// create creates an authority. create writes the key before the certificate, because a certificate without its key is
+// useless.
 func create(d *directory, names []string, now time.Time) (*Authority, error) {
 	key, keyText := newKey()
 	host, _ := os.Hostname()
@@ -108,7 +109,7 @@ func create(d *directory, names []string, now time.Time) (*Authority, error) {
 // local lists the domains of local networks: RFC 6761, 6762, 8375, and domains that routers use.
 var local = []string{"localhost", "local", "home.arpa", "internal", "lan", "home"}
 
-// permitted returns the domains for which an authority may sign: local domains and names.
+// permitted returns the domains for which a new authority may sign: the domains of local networks, and names.
 func permitted(names []string) []string {
 	domains := slices.Clone(local)
 	for _, name := range names {
@@ -119,7 +120,8 @@ func permitted(names []string) []string {
 	return domains
 }
 
-// vouches reports whether the authority may sign for name. Like clients, vouches accepts all addresses.
+// vouches reports whether the authority may sign for name. The result is true for every IP address, because
+// clients do not restrict the addresses of an authority either.
 func (a *Authority) vouches(name string) bool {
 	name = strings.TrimPrefix(name, "*.")
 	for _, domain := range a.Certificate.PermittedDNSDomains {
@@ -169,9 +171,9 @@ func block(kind string, der []byte) []byte {
 }
 
 // maintain ensures that dir contains an authority and a valid certificate for names and hosts, and creates dir if
-// necessary. names are those of this machine; hosts are further names of the server. maintain returns lines for the
-// operator about its actions, and about hosts for which the authority cannot sign. A clock before madeAfter is wrong.
-// An error is one line.
+// necessary. The parameter names contains the names of this machine, and hosts contains further names of the server.
+// The result done describes, for the operator, what maintain has done. The result doubts contains a line for each host
+// for which the authority cannot sign. If now is before madeAfter, the clock is wrong. An error is one line.
 func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done, doubts []string, err error) {
 	d, err := openDirectory(dir)
 	if err != nil {

@@ -38,7 +38,7 @@ const (
 var hookVariables = []string{"HOME", "USER", "LOGNAME", "CREDENTIALS_DIRECTORY"}
 
 // orderByDNS orders one certificate for names and stores it in the directory, as autocert does. The authority looks for
-// records that a hook has added to the DNS (RFC 8555 §8.4). This is the only way to certificates for names with "*".
+// records that a hook has added to the DNS (RFC 8555 §8.4). Names with "*" need this method.
 func (o *Orders) orderByDNS(ctx context.Context, client *acme.Client, a *ACME, names []string) (err error) {
 	if client.Key, err = keyOfAccount(ctx, autocert.DirCache(a.Dir)); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (o *Orders) prove(ctx context.Context, client *acme.Client, a *ACME, author
 		c.env = append(c.env, "CERTBOT_ALL_DOMAINS="+strings.Join(domains, ","),
 			fmt.Sprintf("CERTBOT_REMAINING_CHALLENGES=%d", len(all)-i-1))
 		output, err := o.hook(ctx, "acme-dns-hook", a.DNSHook, c.env)
-		defer func() { // also after an error: the hook may have added its record before
+		defer func() { // even after an error, because the hook may have added its record before the error
 			_, err := o.hook(o.last, "acme-dns-cleanup-hook", a.DNSCleanup, append(c.env, "CERTBOT_AUTH_OUTPUT="+output))
 			if err != nil {
 				o.log(logfile.Warning, err.Error())
@@ -197,7 +197,7 @@ func CheckHook(file string) error {
 	return nil
 }
 
-// keyOfAccount returns the key of the account, which is the key of autocert, and creates the key if there is none.
+// keyOfAccount returns the key of the account, and creates the key if there is none. autocert uses the same key.
 func keyOfAccount(ctx context.Context, dir autocert.DirCache) (crypto.Signer, error) {
 	text, err := dir.Get(ctx, accountKey)
 	if err == nil {

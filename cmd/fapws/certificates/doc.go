@@ -2,8 +2,9 @@
 // chooses a certificate for each client.
 //
 // A single process reads the files of certificates and keys: the server itself, or the supervisor, which may be allowed
-// to read keys that its workers must not read. A Reader in this process turns a Want, the files that the settings name,
-// into a Bundle, their contents. A process that serves passes the Bundle to a Server, and new connections then use it.
+// to read keys that its workers must not read. A Want lists the files that the settings name, and a Bundle contains the
+// contents of these files. A Reader in this process makes the Bundle from the Want. A process that serves passes the
+// Bundle to a Server, and new connections then use the Bundle.
 // When files change, the Reader makes another Bundle. If a file has become invalid, the last valid pair stays in use. A
 // Follower notices changes of the files, and package pool brings bundles to workers.
 //
@@ -37,7 +38,8 @@
 // clients. The authority signs a certificate for all names and addresses of the machine. The certificate is renewed
 // when they change or before it expires.
 //
-// A Reader calls maintain, whose files are used like any others. Several processes may call maintain at once.
+// A Reader calls maintain, and uses the resulting files like all other files. Several processes may call maintain at
+// once.
 //
 //   - The authority can sign only for names of local networks, and for the names that the machine had when the
 //     authority was made (name constraints, RFC 5280 §4.2.1.10). So a thief of its key cannot impersonate other sites.

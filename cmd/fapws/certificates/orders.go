@@ -25,7 +25,8 @@ import (
 )
 
 const (
-	// lookEvery is the interval between checks of all certificates, because the clock may change.
+	// lookEvery is the interval between checks of all certificates. A single timer until the next renewal would be
+	// wrong after a change of the clock.
 	lookEvery = time.Hour
 
 	// orderWithin limits the duration of an order, in addition to the shorter limits of autocert.
@@ -35,7 +36,7 @@ const (
 	firstPause   = 2 * time.Minute
 	longestPause = time.Hour
 
-	// managersMargin is the minimum that autocert accepts for the time of renewal before expiry.
+	// managersMargin is the smallest value that autocert.Manager accepts for RenewBefore.
 	managersMargin = time.Hour + time.Second
 )
 
@@ -44,7 +45,8 @@ type Orders struct {
 	log    Log
 	wake   chan struct{} // wakes the function run
 
-	ctx, last  context.Context // Close cancels ctx at once, and later also its parent last, for hooks that clean up
+	// Close cancels ctx at once. Hooks that clean up use last, the parent of ctx. Close cancels last later.
+	ctx, last  context.Context
 	stop, kill context.CancelFunc
 	proving    sync.Mutex // held while hooks run
 
@@ -56,13 +58,13 @@ type Orders struct {
 
 // A host stands for the names of one ordered certificate. All fields except names belong to the goroutine of run.
 type host struct {
-	names []string      // names of the certificate, the first of which is its file
+	names []string      // names in the certificate; names[0] is also its file name
 	pause time.Duration // pause after the last failure; 0 after a success
 	next  time.Time
 }
 
-// NewOrders returns the orders of a. issued is called on a goroutine after a new certificate was stored in the
-// directory.
+// NewOrders returns an Orders that gets the certificates in a. The function issued is called on a separate goroutine
+// after a new certificate was stored in the directory.
 func NewOrders(a *ACME, issued func(), log Log) *Orders {
 	orders := &Orders{issued: issued, log: log, wake: make(chan struct{}, 1)}
 	orders.last, orders.kill = context.WithCancel(context.Background())
@@ -134,8 +136,9 @@ func (o *Orders) run() {
 	}
 }
 
-// use returns the locked directory of the certificates. This is the directory used, or another directory if a reload
-// has changed the setting. use returns nil if there is no directory or it cannot be used.
+// use returns the locked directory of the certificates. The parameter is the directory that is already locked, or nil.
+// If a reload has changed the setting, use closes that directory and locks the new one. use returns nil if there is no
+// directory or it cannot be used.
 func (o *Orders) use(used *directory) *directory {
 	o.mu.Lock()
 	name := o.acme.Dir
@@ -268,8 +271,8 @@ func (a *ACME) orderByToken(ctx context.Context, client *acme.Client, name strin
 	}
 }
 
-// retryAfter returns the pause before attempt n+1 of a request within an order. retryAfter returns 0 after a rate
-// limit, which ends the order.
+// retryAfter returns the pause before attempt n+1 of a request within an order. If the authority reports that a rate
+// limit was exceeded, retryAfter returns 0, which ends the order.
 func retryAfter(n int, _ *http.Request, resp *http.Response) time.Duration {
 	if resp.StatusCode == http.StatusTooManyRequests {
 		return 0
@@ -361,7 +364,7 @@ func (c *conversation) locate(url string, resp *http.Response, body []byte) {
 func (c *conversation) noteRefusals(status int, body []byte) {
 	if status >= http.StatusBadRequest {
 		var p problem
-		if json.Unmarshal(body, &p) == nil && p.Type != "" && !p.is("badNonce") { // which is tried again
+		if json.Unmarshal(body, &p) == nil && p.Type != "" && !p.is("badNonce") { // badNonce leads to a retry
 			c.refuse(p)
 		}
 		return

@@ -105,7 +105,7 @@ var errNoKey = errors.New("no private key in this file; it must be in PEM format
 
 func parseKey(data []byte) (crypto.Signer, error) {
 	for block := range blocks(data) {
-		if strings.HasSuffix(block.Type, "PRIVATE KEY") { // else a certificate, or parameters of a curve
+		if strings.HasSuffix(block.Type, "PRIVATE KEY") { // other blocks are certificates or parameters of a curve
 			return decodeKey(block)
 		}
 	}

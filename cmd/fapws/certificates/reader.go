@@ -326,8 +326,8 @@ type Follower struct {
 	timer *time.Timer
 }
 
-// Follow returns a Follower without files. Follow calls reread, on a goroutine, when a file may have changed. If blind
-// is true, this process may not check the files, and reread is called at the interval pollEvery.
+// Follow returns a Follower without files. The Follower calls reread, on a separate goroutine, when a file may have
+// changed. If blind is true, this process may not check the files, and reread is called at the interval pollEvery.
 func Follow(reread func(), blind bool) *Follower {
 	f := &Follower{reread: reread, every: rereadEvery, blind: blind, last: time.Now()}
 	if blind {

@@ -43,8 +43,8 @@ type Server struct {
 	present atomic.Pointer[configs]
 }
 
-// Config returns the configuration for listeners. Config never changes: the results of Use apply to each new
-// connection.
+// Config returns the configuration for listeners. The same configuration
+// stays valid after a call of Use: each new connection then uses the new certificates.
 func (s *Server) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -132,7 +132,7 @@ func (c *configs) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 	}
 	if len(list) > 1 {
 		unnamed := *hello
-		unnamed.ServerName = "" // whether the name fits does not matter any more
+		unnamed.ServerName = "" // the certificates were chosen by name, so check only their keys
 		for _, c := range list {
 			if unnamed.SupportsCertificate(c) == nil {
 				return c

@@ -40,7 +40,7 @@ type Pair struct {
 	// file with the certificate, followed by the intermediate certificates
 	Cert string
 	Key  string // empty if the key is in Cert
-	// host names that use the certificate, which must cover them; nil means the names in the certificate
+	// host names that use the certificate; nil means the names in the certificate. The certificate must cover Names.
 	Names []string
 	Later bool // ordered: the file need not be valid yet, and need not cover all Names
 	// origin in the configuration for messages: "--certfile" or "fapws.toml:3: certfile"
@@ -116,8 +116,8 @@ func (a *Asking) hash(cas []byte) [sha256.Size]byte {
 
 // configs are the configurations for new connections, by their requirements for client certificates.
 type configs struct {
-	// Certificates of the same name differ in the type of their key. Without first, clients without a matching name are
-	// rejected.
+	// Several certificates for one name have different types of keys. If certs.first is empty, a client whose name
+	// matches no certificate is rejected.
 	certs  names[[]*tls.Certificate]
 	asking names[*config]
 	texts  map[*tls.Certificate]string // certificates in PEM, without their chains

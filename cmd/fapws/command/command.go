@@ -211,7 +211,7 @@ func prepareProcess(p *plan.Plan) {
 		unix.Umask(p.Conf.Umask)
 	}
 	if p.Conf.Name != "" {
-		_ = os.WriteFile("/proc/self/comm", []byte(p.Conf.Name), 0) // not on a system without /proc
+		_ = os.WriteFile("/proc/self/comm", []byte(p.Conf.Name), 0) // fails on a system without /proc
 	}
 	// As in python3, writing to a closed pipe or beyond RLIMIT_FSIZE becomes an error that handlers can catch.
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)

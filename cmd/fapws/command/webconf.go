@@ -117,8 +117,8 @@ func (c *conf) read(n int, line string) {
 	}
 }
 
-// The method again reports whether an earlier line of the file contains name. If so, again adds a note with the number
-// of that line and the text in the parameter so.
+// The method again reports whether an earlier line of the file contains word and name. If so, again adds a note with
+// the number of that line. The parameter so tells the consequence, for example "skipped".
 func (c *conf) again(n int, word, name, so string) bool {
 	first, known := c.lines[word+" "+name]
 	if known {
@@ -154,7 +154,7 @@ var mediaType = sync.OnceValue(func() *regexp.Regexp {
 func (c *conf) parameter(name, value string) error {
 	const longest = 366 * 24 * 3600
 	switch name {
-	case "timeout": // for a silent client, and for an incomplete request
+	case "timeout": // limits the wait for a request and for its head
 		seconds, err := strconv.ParseFloat(value, 64)
 		if err != nil || !(seconds >= 0.001 && seconds <= longest) {
 			return fmt.Errorf("%.40q is not a time in seconds", value)

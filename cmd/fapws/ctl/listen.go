@@ -54,8 +54,8 @@ type Answer struct {
 	Text     string           `json:",omitempty"`
 	Pages    int              `json:",omitempty"`
 	Status   *Report          `json:",omitempty"`
-	Families []metrics.Family `json:",omitempty"` // of Metrics and Top, of all workers together
-	Active   []Active         `json:",omitempty"` // of Top, oldest first
+	Families []metrics.Family `json:",omitempty"` // for the commands Metrics and Top: sums over all workers
+	Active   []Active         `json:",omitempty"` // for the command Top; oldest first
 	Lines    []Line           `json:",omitempty"`
 	Stacks   []StatusStack    `json:",omitempty"`
 }
