@@ -302,7 +302,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		wrong = p.Find()
 	}
 	if wrong != nil {
-		// Without loading the applications, Check finds mistakes in addition to the error wrong.
+		// The applications are not loaded after this error. Without them, Check may find further mistakes.
 		others := p.Check(&p.Conf, nil, log)
 		var f *process.ExitError
 		if errors.As(wrong, &f) && others == nil {
@@ -329,7 +329,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		code = app.Tool(tool)
 	}
 	closing := process.ExitAfterClosingTime(time.Time{}, code, func(line string) { log(logfile.Warning, line) })
-	defer closing.Stop() // the result is returned for "check --sandbox"
+	defer closing.Stop() // this process continues after "check --sandbox"
 	return max(code, app.Close()), nil
 }
 
@@ -386,7 +386,7 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 				if name == conf.AccessLog {
 					return cannotLog(name, err)
 				}
-				// the error log of a host.
+				// the log of a host
 				return process.ExitUsage(fmt.Errorf("cannot write the log %s: %w", name, err))
 			}})
 		}
@@ -451,8 +451,8 @@ func judgeFiles(files []made, conf *settings.Config, log func(logfile.Level, str
 	return first
 }
 
-// mayLog returns an error if the user of this process may not write a log. If given is set, root creates logs in its
-// own directories and passes their ownership to that user.
+// mayLog returns an error if the user of this process may not write a log. If given is true, root creates the logs in
+// root's own directories and makes this user their owner, so this user need not be able to create files there.
 func mayLog(name string, given bool) error {
 	dir := filepath.Dir(name)
 	var st unix.Stat_t

@@ -235,7 +235,8 @@ func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.ln.SyscallCon
 // Close closes the socket. Clients that wait for the end of the server stay connected.
 func (s *Socket) Close() {
 	if c, err := s.ln.SyscallConn(); err == nil {
-		// If an application has made the socket blocking, accept would otherwise block until the next client connects.
+		// Shutdown makes a waiting accept return. Closing alone is not enough if an application has made the
+		// socket blocking.
 		_ = c.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
 	s.ln.Close()
@@ -330,7 +331,7 @@ func allowed(c *net.UnixConn, uids ...int) error {
 // short returns the cause of an error from package net, without the operation and the address.
 func short(err error) error {
 	if op, ok := err.(*net.OpError); ok {
-		if call, ok := op.Err.(*os.SyscallError); ok && call.Err == syscall.EINVAL { // unix(7)
+		if call, ok := op.Err.(*os.SyscallError); ok && call.Err == syscall.EINVAL { // the path is too long
 			return fmt.Errorf("%s: the path is too long; the maximum for a socket is 107 bytes", op.Addr)
 		} else if ok {
 			return fmt.Errorf("%s: %w", op.Addr, call.Err)

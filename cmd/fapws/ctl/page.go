@@ -226,7 +226,7 @@ func refused(r *backend.Request) string {
 	if err != nil || !addr.Unmap().IsLoopback() {
 		return "only clients on this machine, or with a password, may see this page"
 	}
-	if r.Parsed.Forwarded || r.Field("Via") != "" { // from anywhere, although the proxy is on this machine
+	if r.Parsed.Forwarded || r.Field("Via") != "" { // the client may be anywhere, even if the proxy is local
 		return "this page is not for requests through a proxy, unless the host asks for a password"
 	}
 	// A foreign website could make its own host name resolve to this machine (DNS rebinding).

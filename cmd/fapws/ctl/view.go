@@ -25,7 +25,7 @@ type View struct {
 	Queue       float64            `json:"queue"`
 	QueueWait   Quantiles          `json:"queue_wait"`
 	GILWait     Quantiles          `json:"gil_wait"`
-	Connections map[string]float64 `json:"connections"`   // by kind; upstream: with a request; upstream_idle: idle
+	Connections map[string]float64 `json:"connections"`   // by kind, such as "upstream_idle"
 	TLS         *TLSView           `json:"tls,omitempty"` // nil without HTTPS
 	Upstream    float64            `json:"upstream_errors"`
 	Restarts    float64            `json:"restarts"` // except by reloads

@@ -63,9 +63,9 @@ func isScript(place string) bool {
 		!settings.IsFile(filepath.Join(place, "__init__.py"))
 }
 
-// moduleSource returns the source of a module if the module is a file in the directory that the parameter first names,
-// or in a directory that the parameter others lists. If first is "", it stands for the current directory. If only
-// Python can find the module, the result is nil.
+// moduleSource returns the source of a module. It searches for the file of the module in the directory first, and then
+// in the directories others. If first is "", it stands for the current directory. If only Python can find the module,
+// the result is nil.
 func moduleSource(name, first string, others []string) []byte {
 	path := strings.ReplaceAll(name, ".", "/")
 	for _, folder := range append([]string{first}, others...) {
@@ -183,7 +183,7 @@ func (b *builder) appMounts(r *Route) ([]exchange.Mount, error) {
 		if table[k], err = b.mount(&mounts[k]); err != nil {
 			wrong = append(wrong, process.ExitNotStarted("%s: PATHS[%d], %q: %v", script, k, mounts[k].Prefix, err))
 		}
-		if contents.Apps[i].Class != "" { // other applications have their own limits
+		if contents.Apps[i].Class != "" { // an object such as a Flask application limits bodies itself
 			table[k].MaxBody = exchange.CollectedBody
 			if table[k].Streams {
 				table[k].MaxBody = -1
@@ -290,7 +290,7 @@ func (b *builder) storeUploads(mount *exchange.Mount, text string) error {
 	return nil
 }
 
-// loginOf decodes pybridge.Mount.Login; the text "" sets only the field Enabled of the result.
+// loginOf decodes pybridge.Mount.Login. If text is "", only the field Enabled is set.
 func loginOf(text string) (l Login) {
 	_ = json.Unmarshal([]byte(text), &l) // contrib/fapws/_login.py has encoded the text, so decoding cannot fail
 	l.Enabled = true

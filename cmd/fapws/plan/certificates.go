@@ -192,11 +192,11 @@ func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 	return dirs
 }
 
-// mayKeep returns an error if this process lacks the permission to keep files in dir. The result cause is the directory
-// that lacks the permission. dir need not exist.
+// mayKeep returns an error if this process lacks the permission to keep files in dir. If dir is missing, mayKeep
+// checks the nearest existing directory above it. The result cause is the directory that was checked.
 func (p *Plan) mayKeep(dir string) (cause string, err error) {
 	if !confine.MayBecome(p.Conf.User, p.Conf.Group) {
-		return "", nil // another user is checking the settings
+		return "", nil // this process cannot check the permissions of the server's user
 	}
 	mode := uint32(unix.W_OK)
 	may := func() error { return unix.Faccessat(unix.AT_FDCWD, dir, mode|unix.X_OK, unix.AT_EACCESS) }
@@ -259,7 +259,7 @@ func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) er
 	return nil
 }
 
-// The key client-cert can have these values, "optional" or "unverified".
+// Besides "optional" and "unverified", the key client-cert can have these values.
 const (
 	certRequired = "required"
 	certNone     = "none"

@@ -183,9 +183,9 @@ func (b *builder) scriptIndex(r *Route, name string) (index []string) {
 	return index
 }
 
-// behindFiles adds mounts that pass matching scripts to the responder to. behindFiles also adds the responder to
-// b.behind, because some of its paths have no file in the host's root: directories with an index script, and pages of a
-// front controller.
+// behindFiles adds mounts that pass matching scripts to a responder. If the route has a pattern, behindFiles also adds
+// the responder to b.behind, for paths without a file in the host's root. Such a path can be a directory with an index
+// script, or a page of a front controller.
 func (b *builder) behindFiles(r *Route, to backend.Responder, index []string) []exchange.Mount {
 	mounts := b.responder(r, to)
 	if r.Match != "" {

@@ -55,8 +55,9 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	return c
 }
 
-// shareApp sets the application at the top of the file for all hosts that have neither an application nor a root. If a
-// previous call has set the application in the parameter before for a host, shareApp replaces that application.
+// shareApp sets the application at the top of the file for all hosts that have neither an application nor a root. A
+// previous call may have set another application for these hosts. The parameter before is that application, and
+// shareApp replaces it.
 func (c *SiteConfig) shareApp(before SiteApplication) {
 	for _, h := range c.Hosts {
 		if h.Root == "" && h.App.Name == before.Name && !h.At.Set("app") {

@@ -61,8 +61,8 @@ type opened struct {
 	static.Options
 }
 
-// checkFallbacks finds keys about files that have no effect: a file in the key spa that no directory contains, and the
-// keys spa and mime-types if no directory is served.
+// checkFallbacks finds keys without an effect: the key spa if no directory contains its file, and the keys spa and
+// mime-types if no directory is served.
 func (b *builder) checkFallbacks() {
 	roots, found := map[string][]string{}, map[string]bool{}
 	for _, one := range b.opened {

@@ -29,8 +29,8 @@ import (
 //
 //	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] [request 7c1e] [trace 4bf9] text
 //
-// With --error-log-format json, both get objects instead. The client, the request id and the trace are optional. A
-// Logger is safe for concurrent use.
+// With --error-log-format json, standard error and the file get JSON objects instead. The client, the
+// request id and the trace are optional. A Logger is safe for concurrent use.
 type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -80,8 +80,8 @@ func (l *Logger) Shows(level logfile.Level) bool { return int32(level) >= l.leas
 
 func (l *Logger) Log(level logfile.Level, text string) { l.LogClient(level, "", text) }
 
-// TakeLibraries redirects Go's standard logger, in which, for example, net/http logs unexpected bytes from an upstream,
-// to l.
+// TakeLibraries redirects Go's standard logger to l. For example, net/http uses the standard logger to log unexpected
+// bytes from an upstream.
 func (l *Logger) TakeLibraries() {
 	golog.SetFlags(0)
 	golog.SetOutput(libraries{l})

@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// The method own completes the host that the command line and the top of the configuration file describe. Directories
-// from --static take precedence over the routes of this host.
+// The method own completes h, the host that the command line and the top of the configuration file describe. It adds a
+// route for each directory from --static.
 func (b *builder) own(c *SiteConfig, h *Host) {
 	ssi := b.conf.SSI
 	if ssi && c.Root == "" && len(b.conf.Static) == 0 && len(c.Hosts) == 0 {
@@ -80,7 +80,7 @@ func Waiting(conf *settings.Config, stops *atomic.Bool) *Built {
 	return &Built{Sites: []exchange.Site{{Table: append(mounts, exchange.Mount{Prefix: "/", Pending: true})}}}
 }
 
-// readiness responds to health checks with whether the server should receive requests.
+// readiness responds to health checks. The response tells whether the server should receive requests.
 type readiness struct {
 	exchange.Memory
 	serves, stopping, busy *static.Fixed
@@ -110,8 +110,8 @@ func (b *builder) ownHandler(r backend.Responder) exchange.Handler {
 	return pool.Handler(r)
 }
 
-// refreshes returns the mount of the script and its event stream; nil if pages do not refresh themselves. Clients need
-// no login for it.
+// refreshes returns the mount that serves the script of Refresh and the event stream, or nil if pages do not refresh
+// themselves. Clients need no login for this mount.
 func (b *builder) refreshes() []exchange.Mount {
 	if b.parts.Refresh == nil || b.parts.Pending {
 		return nil

@@ -351,7 +351,8 @@ func (p *Plan) checkPaths() error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
-			// This process may lack the permission to examine the file although the user of the workers has it.
+			// Ignore other errors: the user of the workers may have the permission to examine the file even if this
+			// process lacks it.
 			return nil
 		}
 		check("sandbox-read", conf.SandboxRead, exists)

@@ -53,10 +53,11 @@ const (
 	refreshScript = "/script.js"
 )
 
-// refreshCode loads a page once for each version, because a service worker may respond with the old page again. Before
-// that, it replaces style sheets and scripts in the cache of the browser, because location.reload would use them again.
-// A page about an error has none, so the script replaces those of the page before the error.
-// A hidden page has no stream, because a browser opens only six connections to a host over HTTP/1.
+// refreshCode loads a page again at most once for each version, because a service worker may respond with the old page
+// again. First, the script fetches the style sheets and scripts of the page anew, because location.reload would use the
+// copies in the browser's cache. A page about an error has no style sheets and scripts. On such a page, the script
+// fetches the style sheets and scripts of the page before the error. A hidden page has no stream, because a browser
+// opens only six connections to a host over HTTP/1.
 const refreshCode = `(() => {
   const [address, version] = document.currentScript.src.split("` + refreshScript + `?")
   const { seen, loaded = [] } = JSON.parse(sessionStorage.fapwsRefresh || "{}")
@@ -150,8 +151,8 @@ func (f *refreshed) Send(p *exchange.Part) {
 	f.next.Send(&own)
 }
 
-// isPage reports whether the response with the first part p is an HTML document that a browser shows, or an error in
-// this form.
+// isPage reports whether the response with the first part p is an HTML document that a browser shows. The document can
+// have the status 200 or an error status.
 func isPage(p *exchange.Part) bool {
 	h := &p.Head
 	kind := []byte(h.Type)

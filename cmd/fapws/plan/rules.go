@@ -40,7 +40,7 @@ type Rules struct {
 }
 
 // TopRules contains the rules that can also be at the top of the configuration file. Hosts inherit these rules from the
-// top of the file. All other rules are settings if they are at the top.
+// top of the file. At the top of the file, all other keys of Rules are settings.
 type TopRules struct {
 	HSTS          *HSTS          `key:"hsts" value:"'1y' or { max-age = '1y', subdomains = true }"`
 	Headers       settings.Pairs `key:"headers" value:"{ 'X-Frame-Options' = 'DENY' }"`
@@ -54,8 +54,8 @@ type TopRules struct {
 	Methods       []string       `key:"methods" is:"some" value:"['GET', 'HEAD']"`
 }
 
-// inherit copies rules from the parameter from, except rules that the table at sets itself. If the table sets the key
-// auth or login, neither key is inherited.
+// inherit copies the rules of another Rules, the first argument, except rules that the table at sets itself. If the
+// table sets the key auth or login, neither key is inherited.
 func (r *Rules) inherit(from Rules, at *settings.TOMLTable) {
 	if at.Set("auth") || at.Set("login") {
 		from.Auth, from.Login = nil, nil

@@ -79,7 +79,7 @@ func ExitLines(err error) []string {
 				lines[i] += nextStep(reason, false)
 			}
 		}
-		if strings.Contains(line, "PermissionError: ") { // from an application that is loaded
+		if strings.Contains(line, "PermissionError: ") { // raised by an application while it is loaded
 			why, advice, _ := strings.Cut(line, "; ")
 			lines[i] = strings.TrimSuffix(why+forUser()+"; "+advice, "; ")
 		}

@@ -54,8 +54,8 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	return &PIDFile{path: path, file: f}, nil
 }
 
-// MayWritePIDFile returns an error if WritePIDFile would fail for a reason other than a running process, or
-// fs.ErrNotExist if the directory is missing.
+// MayWritePIDFile returns an error if WritePIDFile would fail. If the directory is missing, the error matches
+// fs.ErrNotExist. MayWritePIDFile does not check whether the file contains the ID of a running process.
 func MayWritePIDFile(path string) error {
 	if _, err := owner(path); err != nil {
 		return err
@@ -70,8 +70,8 @@ func cannotWrite(path string, err error) error {
 	return fmt.Errorf("cannot write the pid file %s: %w", path, system.Cause(err))
 }
 
-// Left returns the open pid file, which a program that replaces this program in the same process passes to
-// TakeOverPIDFile, and returns nil if there is no pid file.
+// Left returns the open pid file, or nil if there is no pid file. The program that replaces this program in the same
+// process passes this file to TakeOverPIDFile.
 func (f *PIDFile) Left() *os.File {
 	if f == nil {
 		return nil
@@ -80,7 +80,7 @@ func (f *PIDFile) Left() *os.File {
 }
 
 // TakeOverPIDFile returns the pid file that the previous program in this process has written, perhaps as root. The
-// PIDFile takes over left, the result of Left in that program.
+// parameter left is the result of Left in that program. The PIDFile becomes the owner of left.
 func TakeOverPIDFile(path string, left *os.File) *PIDFile { return &PIDFile{path: path, file: left} }
 
 func replace(path string) (*os.File, error) {
