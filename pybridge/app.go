@@ -24,12 +24,12 @@ import (
 	"fapws/runtime/system"
 )
 
-// interpreter is the path of the Python executable for which fapws was built. build.sh sets the variable.
+// interpreter, which build.sh sets, is the path of the Python executable for which fapws was built.
 var interpreter = ""
 
 var otherPython = "build fapws with ./build.sh --python %s build"
 
-// program is the path of the fapws executable or library. packagePlaces finds package fapws with this path.
+// program is the path of the fapws executable or library; packagePlaces finds package fapws with this path.
 var program string
 
 // RunFrom must be called before the other functions of the package. If a Python process has loaded fapws as a library,
@@ -43,9 +43,8 @@ func RunFrom(file, python string) {
 }
 
 type Options struct {
-	// Apps must contain at least one application. The applications share an interpreter, and are loaded in the order of
-	// the list. Only the first application can be run as __main__, and sys.argv[0] is the path of the first
-	// application.
+	// Apps contains at least one application; the applications share an interpreter, and are loaded in the order of
+	// Apps. Only the first application can be run as __main__, and sys.argv[0] is the path of the first application.
 	//
 	// Each application has a separate name in sys.modules, even if two scripts are called app.py.
 	Apps []Application
@@ -77,8 +76,8 @@ type Application struct {
 	Module string // dotted name of a module to import
 	// Folder is the directory that is searched first for Module; "" means the current directory.
 	Folder string
-	// Import imports the script as a module. The name of the module is the file name without its extension. If Import
-	// is false, the script of the first application is run as __main__, and any other script is still imported.
+	// Import imports the script as a module, with the file name without its extension as the name of the module. If
+	// Import is false, the script of the first application is run as __main__, and any other script is still imported.
 	Import bool
 	// object to serve, such as "name.attribute"; "" to look for PATHS, application or app
 	Object string
@@ -160,8 +159,8 @@ func Load(o Options) (*App, error) {
 	return a, nil
 }
 
-// load loads the applications. The parameter paths contains the absolute paths of their scripts. load must be called
-// with the GIL, on Python's main thread.
+// load loads the applications, with the GIL, on Python's main thread. The parameter paths contains the absolute paths
+// of their scripts.
 func (a *App) load(o Options, paths []string) error {
 	if err := checkPackage(); err != nil {
 		return err
@@ -328,7 +327,7 @@ func (a *cArena) strs(list []string) **C.char {
 
 func (a *cArena) free() { a.Unpin() }
 
-// cString returns s as a C string, or nil if s is "". The C function that gets the pointer must not keep the pointer.
+// cString returns s as a C string, or nil if s is "", for a call of a C function that does not keep the pointer.
 func cString(s string) *C.char {
 	if s == "" {
 		return nil
@@ -336,11 +335,11 @@ func cString(s string) *C.char {
 	return bytesOf(s + "\x00")
 }
 
-// bytesOf returns the address of the bytes of a string. The C function that gets the pointer must not keep the pointer.
+// bytesOf returns the address of the bytes of a string, for a call of a C function that does not keep the pointer.
 func bytesOf(text string) *C.char { return (*C.char)(unsafe.Pointer(unsafe.StringData(text))) }
 
-// CheckVenv returns an error if the directory venv is not a virtual environment for the Python to which fapws is
-// linked. The error has one line. CheckVenv is safe for concurrent use.
+// CheckVenv returns an error, of one line, if the directory venv is not a virtual environment for the Python to which
+// fapws is linked. CheckVenv is safe for concurrent use.
 func CheckVenv(venv string) error {
 	_, _, err := findInterpreter(venv)
 	return err

@@ -1,4 +1,4 @@
-/* The layer asgi_ of the C code: the asyncio thread, the exchanges whose coroutines that thread runs, and ASGI 3
+/* The layer asgi_ of the C code: the asyncio thread, the exchanges that run as coroutines on that thread, and ASGI 3
  * (https://asgi.readthedocs.io/en/stable/specs/main.html).
  *
  * All functions must be called on the asyncio thread, with the GIL, unless the comment of the function says
@@ -20,7 +20,7 @@ enum {
   ASGI_EVENT_ROOM = 8, /* the client has received enough of the response, so send() can continue */
   ASGI_EVENT_GONE = 16,
   ASGI_EVENT_OVERDUE = 32,
-  ASGI_EVENT_ENDS = 64, /* the server stops, and has therefore ended this event stream */
+  ASGI_EVENT_ENDS = 64, /* the server stops, and has ended this response, which is an event stream */
 };
 
 typedef struct {
@@ -36,10 +36,10 @@ typedef struct {
   /* The value of asgi_progress() + 1 when the server abandoned the thread (asgi_give_up), or 0 if the server has
    * not abandoned the thread. Guarded by the pool's mutex. */
   unsigned long left_at;
-  /* Atomic: the argument of asgi_thread_stop plus one, after that function was called. The thread sets the member to 0
-   * when it reads the value. */
+  /* Atomic: 0, or a request to stop. asgi_thread_stop stores its parameter ms plus one, and the asyncio thread sets the
+   * member to 0 again when the thread reads the request. */
   int asked;
-  /* Atomic: function called at the end of each turn, or NULL if Python code receives no messages of other workers. */
+  /* Atomic: a function that turn() calls when it ends, or NULL if Python code receives no messages of other workers. */
   void (*messages)(void);
   int stopping;             /* the thread has read the request to stop */
   core_record *head, *tail; /* records with events; guarded by the pool's mutex */
@@ -54,8 +54,8 @@ extern const core_mode asgi_mode;
 void asgi_post_event(core_record *rec, unsigned events);
 /* Wakes the asyncio thread if it sleeps; can be called on any thread, without the GIL. */
 void asgi_thread_wake(void);
-/* Wakes the server's event loop for published parts, unless a caller of the current function will wake the loop
- * later. */
+/* Wakes the server's event loop if parts were published, unless a function further up the stack will wake the loop
+ * (asgi_thread.depth). */
 void asgi_thread_notify(void);
 
 /* =============================================================================
@@ -69,18 +69,17 @@ void asgi_thread_notify(void);
 
 typedef struct asgi_exchange asgi_exchange;
 
-/* A kind whose handlers are coroutines, so that its function core_kind.run is asgi_exchange_run. */
+/* A core_kind for handlers that are coroutines; its function core_kind.run is always asgi_exchange_run. */
 typedef struct {
   core_kind kind;
 
-  /* A function of this struct that publishes the last part of the response sets the member rec of its exchange to
-   * NULL. */
+  /* If a function below publishes the last part of the response, the member rec of the exchange becomes NULL. */
 
   /* Returns the awaitable that the task must run. On failure, returns NULL with an exception. If the exchange has
    * ended, returns NULL without an exception. */
   PyObject *(*begin)(asgi_exchange *x);
-  /* Stores the message that receive() returns next in *message and returns 1, or returns 0 if receive() must wait, or
-   * -1 with an exception. */
+  /* Stores the next message for receive() in *message, and returns 1. Returns 0 if receive() must wait, or -1 with an
+   * exception. */
   int (*receive)(asgi_exchange *x, PyObject **message);
   int (*send)(asgi_exchange *x, PyObject *message);
   /* Called with the result of the awaitable. Returns the awaitable that the task runs next, or NULL, as the function
@@ -103,7 +102,7 @@ enum {
   ASGI_FOR_NOTHING,
   ASGI_FOR_MESSAGE,
   ASGI_FOR_ROOM,
-  ASGI_FOR_OTHERS /* until other tasks have run, for one turn of asyncio's event loop */,
+  ASGI_FOR_OTHERS /* for one iteration of asyncio's event loop, in which other tasks run */,
   ASGI_TO_SEND
 };
 
@@ -150,16 +149,16 @@ struct asgi_exchange {
   uint8_t state;
   uint8_t begun;
   uint8_t running;
-  /* send() is running. A second call in the meantime is an error. Python code that runs because of an object in the
-   * message can make such a call. */
+  /* send() is running. A nested call of send() is an error. A method of an object in the message can make a nested
+   * call. */
   uint8_t sending;
   uint8_t gone;
   /* The client has shut down its sending side: receive() reports a disconnect, but send() still works. */
   uint8_t hung;
   uint8_t ended;
   uint8_t overdue; /* the server has cancelled the task because of a timeout */
-  /* The server has ended this event stream, and the first of the two delays before it cancels the task has passed
-   * (end_stream). */
+  /* The server has ended this event stream, the application knows this, and the server will cancel the task after
+   * NOTICED_S (end_stream). */
   uint8_t warned;
   uint8_t waits;    /* only for async handlers: the awaitable in the member inner waits for room in the response */
   uint8_t trailers; /* ASGI_NO_TRAILERS to ASGI_COLLECTED */
@@ -189,14 +188,14 @@ void asgi_exchange_run(core_thread *t, core_record *rec);
 /* --- asgi_task.c ------------------------------------------------------------- */
 
 int asgi_task_init(void);
-/* Creates the task of x, runs it until it waits or ends, and returns a new reference, or NULL on failure. An exception
- * can be set in both cases, because a step of the task has raised it. */
+/* Creates the task of x, runs the task until it waits or ends, and returns a new reference, or NULL on failure. Even if
+ * the result is not NULL, an exception can be set, because a step of the task can raise an exception. */
 PyObject *asgi_task_new(asgi_exchange *x);
 void asgi_exchange_cancel(asgi_exchange *x);
 /* Sends value into an iterator, as PyIter_Send does. */
 PySendResult asgi_iter_send(PyObject *iterator, PyObject *value, PyObject **result);
-/* Stores the value of the current StopIteration in *result, or None if no exception is set, and returns PYGEN_RETURN;
- * with a different exception, returns PYGEN_ERROR. */
+/* Stores the value of the current StopIteration in *result, or None if no exception is set, and returns PYGEN_RETURN.
+ * If a different exception is set, returns PYGEN_ERROR. */
 PySendResult asgi_returned_value(PyObject **result);
 /* Returns the iterator of an awaitable for asgi_iter_send, or NULL with TypeError if the object cannot be awaited. */
 PyObject *asgi_await(PyObject *awaitable);
@@ -205,15 +204,15 @@ PyObject *asgi_await(PyObject *awaitable);
 
 extern PyTypeObject asgi_Waiter_Type;
 int asgi_waiter_init(void);
-/* Creates a coroutine that waits for the reason what (ASGI_FOR_...). */
+/* Creates a coroutine that waits; the parameter what is the reason (ASGI_FOR_...). */
 PyObject *asgi_waiter_new(asgi_exchange *x, int what);
-/* Returns a coroutine that sends message when it is awaited, and then waits for room. For calls of send() on threads
- * other than the asyncio thread. */
+/* Returns a coroutine for a call of send() on a thread other than the asyncio thread. When the coroutine is awaited, it
+ * sends the message, and then waits for room. */
 PyObject *asgi_send_when_awaited(asgi_exchange *x, PyObject *message);
 /* A coroutine that ends at once when it is awaited, shared by all exchanges. */
 extern PyObject *asgi_done;
-/* Converts a result of asgi_iter_send to a result of tp_iternext: if how is PYGEN_RETURN, raises StopIteration with
- * result as its value. Steals the reference to result. */
+/* Converts the two results of asgi_iter_send to the result of a tp_iternext function. PYGEN_RETURN becomes a
+ * StopIteration with the value result. Steals the reference to result. */
 PyObject *asgi_send_result(PySendResult how, PyObject *result);
 /* Raises the exception that the arguments of throw(type[, value[, traceback]]) describe, and returns NULL. */
 PyObject *asgi_raise_thrown(PyObject *args);
@@ -235,25 +234,24 @@ int asgi_state_of(core_record *rec, int *thread);
 /* --- asgi_messages.c --------------------------------------------------------- */
 
 int asgi_init(void);
-/* Removes and returns the first input of rec, or returns NULL if rec has no input. The caller must free the input. The
- * client is then permitted to send as many bytes as the input contained. */
+/* Removes and returns the first input of rec, or returns NULL if rec has no input. The caller must free the input.
+ * Permits the client to send as many further bytes as the input contains. */
 core_input *asgi_take_input(core_record *rec);
 /* Calls the application, and steals the reference to scope. Returns the awaitable of the application, or NULL with an
  * exception. If scope is NULL, an exception must be set already. */
 PyObject *asgi_call(asgi_exchange *x, PyObject *scope);
 /* Sends message at once, and returns a coroutine that waits for room, or asgi_done if there is room. */
 PyObject *asgi_send(asgi_exchange *x, PyObject *message);
-/* Returns the index in texts of the type of a message that the application passes to send(). Only types with an index
- * from first to last are valid. The array text has the same elements as texts, as str objects, and its element 0 must
- * be "type". */
+/* Reads the type of a message that the application passes to send(), and returns the index of the type in the array
+ * texts. Only types with an index from first to last are valid. The array text has the same elements as str objects,
+ * and element 0 of both arrays must be "type". */
 int asgi_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last);
-/* Calls the function f with the values of the keys first and second in message, or with NULL for a key that is
- * missing. */
+/* Looks up two keys in a message, and calls the function f with the two values. The value of a missing key is NULL. */
 int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObject *second,
                      int (*f)(asgi_exchange *, PyObject *, PyObject *));
-/* Makes a message for receive(): a dict that maps "type" to type, and contains the further arguments, which are pairs
- * of key and value. NULL must follow the last pair. Steals the references to the values. Returns 1 or -1, as
- * asgi_kind.receive does. */
+/* Makes a message for receive(). The message is a dict with the key "type", and with the pairs of key and value that
+ * follow in the arguments. NULL must follow the last pair. Steals the references to the values of the pairs. Returns 1
+ * or -1, as asgi_kind.receive does. */
 int asgi_message(PyObject **message, PyObject *type, ...);
 /* Reports the current exception, and ends the exchange: with a response of status 500, or by aborting the response if
  * it has begun. */

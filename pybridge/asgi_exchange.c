@@ -64,8 +64,8 @@ static PySendResult conclude(asgi_exchange *x, PyObject **result) {
   return PYGEN_RETURN;
 }
 
-/* Continues x after a step of x->inner. The parameters how and result are the results of that step (asgi_iter_send).
- * Runs one awaitable after another until an awaitable waits or the exchange has ended. */
+/* Continues x after a step of x->inner that had the results how and *result (asgi_iter_send). Runs one awaitable after
+ * another until an awaitable waits or the exchange has ended. */
 static PySendResult drive(asgi_exchange *x, PySendResult how, PyObject **result) {
   for (;;) {
     core_exit_child();
@@ -94,7 +94,6 @@ static PySendResult first_step(asgi_exchange *x, PyObject **result) {
   return drive(x, asgi_iter_send(inner, Py_None, result), result);
 }
 
-/* Whether the application tries to resume x while x is running. If so, sets ValueError, as coroutines of Python do. */
 static int reentered(const asgi_exchange *x) {
   if (UNLIKELY(x->running)) PyErr_SetString(PyExc_ValueError, "coroutine already executing");
   return x->running;

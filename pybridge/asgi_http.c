@@ -239,8 +239,7 @@ static int send_unsized(asgi_exchange *x, int fd, const struct stat *st) {
   PyObject *data = PyObject_CallMethod(file, "read", NULL);
   Py_DECREF(file);
   if (!data) return -1;
-  /* Frameworks set Content-Length to st_size. This file has a different number of bytes than st_size, as files of /proc
-   * have. */
+  /* Frameworks set Content-Length to st_size. This file is like a file of /proc: st_size is not its number of bytes. */
   if (x->head.length == st->st_size) x->head.length = -1;
   core_message m = {.owner = data, .data = PyBytes_AS_STRING(data), .len = PyBytes_GET_SIZE(data)};
   int bad = first_body(x, &m, 0);
@@ -377,9 +376,9 @@ static int http_send(asgi_exchange *x, PyObject *message) {
  * applications learn from receive() that the client has disconnected, and send() never raises. An exception would
  * prevent the background tasks and the cleanup that follow the response. To end an application that would send forever,
  * send() still raises OSError in three cases. First, the task that calls send() has received http.disconnect. Second,
- * the message has a part of the body that is not the last part, and no other task could cancel the current task,
- * because no other task has received http.disconnect or waits for a message. Third, send() has already discarded
- * ASGI_LAST_WORDS such parts. */
+ * the message has a part of the body that is not the last part, and no other task has received http.disconnect or waits
+ * for a message. Then no other task could cancel the current task. Third, send() has already discarded ASGI_LAST_WORDS
+ * parts of the body. */
 static int http_too_late(asgi_exchange *x, PyObject *message) {
   if (!message) return 0; /* the client has disconnected after send() accepted the message */
   int which = asgi_message_type(message, text, texts, T_START, T_RESPONSE_TRAILERS), more = 0;

@@ -219,7 +219,7 @@ static int is_named(const core_record *rec, core_span name, const char *begin, i
   return (whole ? name.len == n : name.len > n) && memcmp(at(rec, name), begin, n) == 0;
 }
 
-/* Reads the variables that describe the TLS connection. They have the names that mod_ssl uses. Appends the client's
+/* Reads the variables that describe the TLS connection, with the names that mod_ssl uses. Appends the client's
  * certificates to chain. Sets *name to the subject of the certificate (RFC 4514), and *error to the reason why the
  * certificate is invalid. */
 static int client_of(const core_record *rec, PyObject *chain, PyObject **name, PyObject **error) {

@@ -3,8 +3,8 @@
  * receive() takes a message only when its coroutine is awaited or runs in a task (asyncio.create_task, wait_for).
  * Therefore a receive() that the application abandons loses no message. send() sends its message when it is called or,
  * if a different thread calls send() for asyncio.run_coroutine_threadsafe, when the coroutine is awaited. Each waiter
- * has a separate future. A task that is cancelled cancels the future for which it waits, and must not cancel the
- * futures of other tasks. */
+ * has a separate future, because a cancelled task cancels its future, and must not cancel the futures of other
+ * tasks. */
 #include "asgi.h"
 
 #define A asgi_the_thread
@@ -46,8 +46,8 @@ static void set_result(PyObject *future) {
   if (PyErr_Occurred()) PyErr_WriteUnraisable(future);
 }
 
-/* Finds the first waiter that waits for the reason what and was not woken yet, and marks this waiter as woken. Returns
- * a new reference to the future of the waiter, or NULL if no waiter was found. */
+/* Finds the first waiter that was not woken yet and that waits for this reason (ASGI_FOR_...). Marks the waiter as
+ * woken, and returns a new reference to its future, or returns NULL if no waiter was found. */
 static PyObject *next_future(asgi_exchange *x, int what) {
   PyObject *future = NULL;
   CORE_BEGIN_HOLD(x);
@@ -95,7 +95,8 @@ static int lacks_room(asgi_exchange *x) {
   return x->kind->too_late(x, NULL) < 0 ? -1 : 0;
 }
 
-/* Checks whether w can continue: returns 1 and stores *result, or returns 0 if w must wait, or -1 with an exception. */
+/* Checks whether w can continue: returns 1 and stores the result in *result, or returns 0 if w must wait, or -1 with an
+ * exception. */
 static int look(asgi_waiter *w, PyObject **result) {
   asgi_exchange *x = w->exchange;
   if (w->what == ASGI_FOR_MESSAGE) return x->kind->receive(x, result);
@@ -118,8 +119,8 @@ static PyObject *already_awaited(void) {
   return PyErr_Format(PyExc_RuntimeError, "coroutine is already being awaited");
 }
 
-/* Whether a task already waits in w, which is the case if w has a future that is not done. Returns -1 with an
- * exception. */
+/* Whether a task already awaits w, so that the caller is a second task. A task awaits w while w has a future that is
+ * not done. Returns -1 with an exception on failure. */
 static int is_waited_in(const asgi_waiter *w) {
   if (!w->future) return 0;
   PyObject *is_done = PyObject_CallMethodNoArgs(w->future, text[T_DONE]);

@@ -222,7 +222,7 @@ static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
                       "send(): 'code' of 'websocket.close' cannot be %R; use 1000 to 1003, 1007 to 1014 "
                       "or 3000 to 4999",
                       code);
-  /* The reason in a close frame has at most 123 bytes (RFC 6455 §5.5). A longer reason is cut between two UTF-8
+  /* The reason in a close frame has at most 123 bytes (RFC 6455 §5.5); a longer reason is cut between two UTF-8
    * characters. */
   if (n > 123) {
     for (n = 123; ((unsigned char)why[n] & 0xc0) == 0x80;) n--;

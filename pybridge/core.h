@@ -100,8 +100,8 @@ void core_write_stack(FILE *out, PyThreadState *state);
 /* Fills in a snapshot for each thread of the pool that runs a job, at most max snapshots, and returns their number.
  * Must be called through core_alone. */
 int core_sample_threads(core_snapshot *out, int max);
-/* Fills in a snapshot except for its stack, and returns a file to which the caller must write the stack, and which the
- * caller must close, or NULL on failure. */
+/* Fills in a snapshot except for its stack, and returns a file, or NULL on failure. The caller must write the stack to
+ * the file, and then close the file. */
 FILE *core_begin_snapshot(core_snapshot *out, core_record *rec, int thread, unsigned long jobs);
 /* Fills in a snapshot of the job that the thread t runs. The caller must free out->stack. */
 void core_take_snapshot(core_thread *t, core_snapshot *out);
@@ -132,11 +132,11 @@ extern int core_look;
  * The arguments replace the record: number of the error log, name of the handler, beginning of the request, and address
  * of the client. */
 void core_report_after(int log, PyObject *name, const char *line, int line_len, const char *addr, int addr_len);
-/* Logs the current exception in the error log of rec, or on stderr if rec is NULL. The parameter what tells what has
- * raised the exception, such as "a signal handler". */
+/* Logs the current exception in the error log of rec, or on stderr if rec is NULL. The parameter what names the source
+ * of the exception, such as "a signal handler". */
 void core_report(const char *what, core_record *rec);
-/* Writes a line about rec to its error log. The line contains the parameter what, such as "error in", the name of the
- * handler, and the parameter detail. */
+/* Writes a line about rec to its error log. The line consists of the parameter what, such as "error in", the name of
+ * the handler, and the parameter detail. */
 void core_report_line(core_record *rec, const char *level, const char *what, const char *detail);
 void core_log(core_record *rec, const char *format, ...);
 PyObject *core_log_method(PyObject *module, PyObject *args);
@@ -152,7 +152,7 @@ PyObject *core_errorlog_method(PyObject *module, PyObject *args);
 
 /* --- core_messages.c: any thread, without the GIL -------------------------------- */
 
-/* A text that is valid during a call. */
+/* A text that is an argument of a function; the function must not keep the pointer. */
 typedef struct {
   const char *text;
   uint32_t len;
@@ -162,7 +162,7 @@ typedef struct {
 /* Copies a message of n texts into the buffer, and wakes the event loop. Returns 1, or 0 if memory is exhausted or the
  * maximum size is reached. */
 int core_try_enqueue(uint8_t kind, const core_bytes *texts, int n);
-/* Calls core_try_enqueue with the GIL, and returns 0, or -1 with MemoryError. */
+/* The same as core_try_enqueue, but must be called with the GIL, and returns 0, or -1 with MemoryError. */
 int core_enqueue_message(uint8_t kind, const core_bytes *texts, int n);
 
 #define CORE_EVENT_COST 64 /* bytes counted for each event in the queue, in addition to its texts */
@@ -174,8 +174,8 @@ PyObject *core_publish_event(uint8_t kind, const core_bytes *texts, int n);
 
 /* --- core_object.c: any thread, without the GIL; async-signal-safe ---------------- */
 
-/* The texts of a JSON object, in UTF-8. An empty text becomes null. The last three texts, from CORE_TYPE on, describe
- * an exception. */
+/* The texts in an error message that is written as a JSON object, in UTF-8. An empty text becomes null. The last three
+ * texts, from CORE_TYPE on, describe an exception. */
 enum {
   CORE_MESSAGE,
   CORE_CLIENT,
@@ -203,8 +203,8 @@ size_t core_object(char *buf, size_t size, const char *level, const core_bytes *
 /* Writes a str, which must consist of whole lines, to the error log with this number. On failure, an exception is
  * set. */
 void core_errorlog_say(int number, PyObject *text);
-/* Returns a borrowed reference to wsgi.errors for requests with the error log of this number, or NULL without an
- * exception if the number is unknown. */
+/* Returns a borrowed reference to the object that is wsgi.errors for an error log. If no error log has this number,
+ * returns NULL without an exception. */
 PyObject *core_errorlog_stream(int number);
 int core_errorlog_init(void);
 /* Called in every forked child. */

@@ -80,8 +80,8 @@ static void tell(const char *line, size_t n) {
 }
 
 /* Writes a line to stderr. The line begins with BEGIN, or with a line feed and BEGIN. If stderr receives JSON objects,
- * writes an object instead. The object also contains the stacks in a file. The parameter from is the descriptor of this
- * file, or negative if there is no file. */
+ * writes an object instead. The object also contains stacks if the parameter from is the descriptor of a file with
+ * stacks, and not negative. */
 static void say_line(const char *text, size_t n, int from) {
   static char object[CORE_OBJECT_LEAST + (128 << 10)], stacks[64 << 10];
   if (core_look != CORE_OBJECT) {
@@ -96,9 +96,9 @@ static void say_line(const char *text, size_t n, int from) {
   core_write_object(object + !before, before + core_object(object + 1, sizeof object - 1, "error", texts));
 }
 
-/* Joins the texts in pieces, and writes them as one line to stderr and to the supervisor. NULL must follow the last
- * text. The parameter before is "" or a line feed that must precede the line. One system call writes both, so that
- * words of a dump that Go writes at the same time cannot come between them. */
+/* Joins the texts in pieces, up to a NULL, and writes them as one line to stderr and to the supervisor. The parameter
+ * before is "" or a line feed that must precede the line. One system call writes both, so that words of a dump that Go
+ * writes at the same time cannot come between them. */
 static void report(const char *before, const char *const *pieces, int from) {
   char text[1024];
   char *line = stpcpy(text, before);

@@ -67,7 +67,7 @@ static void identify(char *buf, const core_record *rec, const char *format) {
 }
 
 /* Writes the beginning of a line of an error log, independent of the locale. runtime/logfile/look.go describes the
- * formats. The format for files is "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] ". The format for
+ * formats. The format for files is "[Fri Nov 20 15:01:02.123456 2026] [error] [client 127.0.0.1:4711] "; the format for
  * people is "2026-11-20 15:01:02.123 +0100 error ", with colors at a terminal. For the journal, a priority replaces the
  * time. If text itself begins with the level, the caller must omit this beginning, so that the line does not repeat the
  * level. Returns the number of characters to omit. buf must have room for STAMP bytes. */
@@ -304,7 +304,7 @@ void core_fetch_exception(PyObject **type, PyObject **value, PyObject **tb) {
   if (*tb && *value) PyException_SetTraceback(*value, *tb);
 }
 
-/* If module fapws._errors was not imported, no HTTPError exists. Therefore this function does not import the module. */
+/* If module fapws._errors was not imported, no HTTPError exists, so this function need not import the module. */
 int core_is_http_error(PyObject *value) {
   PyObject *name = PyUnicode_FromString("fapws._errors"), *module = name ? PyImport_GetModule(name) : NULL;
   PyObject *type = module ? PyObject_GetAttrString(module, "HTTPError") : NULL;

@@ -81,9 +81,8 @@ static int lock(int fd) {
   return 0;
 }
 
-/* Opens and locks the file to which the path of the log leads, and stores its status in *here; returns 0 on failure. If
- * the parameter alone is not 0, the event loop cannot create the file, so this function creates the file if it does not
- * exist. */
+/* Opens the log file, locks it, and stores the status of the file in *here; returns 0 on failure. If the parameter
+ * alone is nonzero, no event loop can create the file, so this function creates a missing file. */
 static int take(errorlog *l, struct stat *here, int alone) {
   for (int i = 0; i < 10; i++) { /* repeated if a different process rotates the file at the same time */
     if (l->fd < 0)

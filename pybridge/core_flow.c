@@ -196,7 +196,8 @@ core_part *core_credit_part(core_record *rec, const core_input *in) {
   rec->run.credit += (int64_t)in->len + CORE_INPUT_COST;
   if (rec->run.credit < CORE_INPUT_WINDOW / 8) return NULL;
   core_part *p = core_part_new(rec, 0);
-  if (!p) return PyErr_Clear(), NULL; /* a part for a later input will contain this number of bytes as well */
+  if (!p)
+    return PyErr_Clear(), NULL; /* run.credit keeps its value, so a part for a later input will report these bytes */
   p->op = CORE_OP_CREDIT;
   p->number = rec->run.credit;
   rec->run.credit = 0;

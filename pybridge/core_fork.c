@@ -16,8 +16,8 @@ volatile int core_forked;
 
 static struct sigaction go_action;
 
-/* Signals are blocked from fork() until in_child has run. Otherwise Go's handler would ignore a signal that arrives in
- * the child in between, and a child that its parent terminates at once would continue to run. */
+/* Signals are blocked from fork() until in_child has run. If a signal arrived in the child before that, Go's handler
+ * would ignore the signal. A child that its parent terminates at once would then continue to run. */
 static __thread sigset_t mask_before;
 
 static void before_fork(void) {

@@ -42,7 +42,8 @@ static void run_inbox(void) {
 }
 
 static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
-  if (!P.shared.turning || core_this_thread != t) return; /* a thread that the application started called write() */
+  if (!P.shared.turning || core_this_thread != t)
+    return; /* write() was called on a thread that the application has started */
   core_count_job(t);
   t->unsignalled = 0;
   core_loop_send_now();
@@ -51,7 +52,7 @@ static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
 
 static int start(void) {
   if (over || !__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
-  if (P.shared.turning) { /* a nested call, from the function written: the turn must end first */
+  if (P.shared.turning) { /* called during a turn (core_mode.written): this turn must end first */
     request_turn();
     return -1;
   }

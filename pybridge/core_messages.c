@@ -72,15 +72,15 @@ char *core_messages(size_t *n) {
   return taken;
 }
 
-/* --- events, whose number is limited; with the GIL --------------- */
+/* --- events, whose total size is limited; with the GIL --------------- */
 
-/* Reserves cost bytes for an event, and returns 1. If too many bytes wait, returns 0 if the caller should retry, or -1
- * if only the current thread could pass on the waiting events. */
+/* Reserves bytes for an event, and returns 1; the parameter cost is the number of bytes. If too many bytes already
+ * wait, returns 0 if the caller should retry, or -1 if only the current thread could pass on the waiting events. */
 static int reserve(int64_t cost) {
   /* Only one thread at a time adds to event_bytes (CORE_BEGIN_ONE), so the sum cannot exceed the limit between the
    * check and the addition. */
   int64_t waiting = __atomic_load_n(&P.shared.event_bytes, __ATOMIC_RELAXED);
-  if (waiting > 0 && waiting + cost > MOST_WAITING) /* a single event is permitted to be larger */
+  if (waiting > 0 && waiting + cost > MOST_WAITING) /* if no event waits, an event of any size is accepted */
     return __atomic_load_n(&P.signal_fd, __ATOMIC_RELAXED) <= 0 ||
                    (core_this_thread && !core_this_thread->mode->may_wait)
                ? -1

@@ -41,8 +41,8 @@ static void observe(core_durations *d, int64_t ns) {
   add(&d->sum_ns, ns);
 }
 
-/* Reading the clock for each request would be too slow. After a quick handler, the last reading plus the usual time of
- * that handler is precise enough, unless rec arrived later than that. */
+/* Reading the clock for each request would be too slow. After a quick handler, the last reading plus the usual duration
+ * of that handler is precise enough, unless rec arrived after the time so computed. */
 void core_count_queue_wait(const core_record *rec) {
   static CORE_PER_THREAD uint64_t now;
   /* Number of requests for which the last reading of the clock can still be used. */
@@ -94,8 +94,8 @@ typedef struct series {
   struct series *next;
   struct family *family;
   double value;
-  /* Number of values in each bucket, and number of larger values, allocated by malloc; NULL if the metric is not a
-   * histogram. */
+  /* Number of values in each bucket and, as the last element, number of values above the limits of all buckets.
+   * Allocated by malloc; NULL if the metric is not a histogram. */
   int64_t *counts;
   char labels[]; /* labels of the series, as JSON */
 } series;

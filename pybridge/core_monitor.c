@@ -11,8 +11,8 @@
 #define P core_the_pool
 #define TICK_NS 2500000u
 #define QUIET_TICKS 100 /* The monitor sleeps after this number of ticks (TICK_NS) without work. */
-/* If no thread has taken a job for this number of ticks, although a thread is between two jobs, a further thread is
- * started. */
+/* A thread between two jobs should soon take a job. If no thread has taken a job for this number of ticks, the monitor
+ * nevertheless starts a further thread. */
 #define RETURN_TICKS 100
 
 /* Interval in which the monitor checks the CPU time of threads while requests wait for a thread. */
@@ -20,24 +20,26 @@
 /* Initial value of the variable patience: after a handler has waited for this time, its thread no longer counts for
  * P.max. */
 #define PATIENCE_NS 150000000u
-#define HURRY_NS 10000000u /* Minimum of the variable patience, which is quartered while all threads wait. */
+#define HURRY_NS 10000000u /* minimum of the variable patience, which is divided by 4 while all threads wait */
 /* A handler that uses less CPU time than this between two checks is not computing. Such a handler can still wake now
  * and then to poll. */
 #define POLL_NS 300000u
 #define CALM_NS 1000000000u /* time after which the variable patience is doubled again */
 /* Interval after which Python passes the GIL to the next thread (sys.getswitchinterval). */
 #define SWITCH_NS 5000000u
-/* Number of intervals SWITCH_NS, for each thread, after which each waiting thread has certainly had the GIL. */
+/* If the handlers have used TURNS times SWITCH_NS of CPU time for each thread, each thread that waited for the GIL has
+ * certainly had the GIL. */
 #define TURNS 64ull
-/* A thread that waits for the GIL uses some CPU time within this time, because it wakes after each SWITCH_NS. */
+/* A thread that waits for the GIL uses some CPU time in each period of this length, because it wakes after each
+ * SWITCH_NS. */
 #define ASLEEP_NS 100000000u
 #define LATE_NS 1000000000u    /* The server logs a request that has waited longer than this time. */
 #define SILENT_NS 60000000000u /* minimum time between two log lines about late requests */
 
 static int may_spawn(void) { return core_counted_threads() < P.max; }
 
-/* Whether a thread is between two jobs. Such a thread waits for a processor and for the GIL, on a busy machine for
- * longer than a tick. The caller must hold P.mu. */
+/* Whether a thread is between two jobs. Such a thread waits for a processor or for the GIL. On a busy machine, it can
+ * wait for longer than a tick (TICK_NS). The caller must hold P.mu. */
 static int one_returns(void) {
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];
@@ -84,7 +86,7 @@ static uint64_t cpu_of(const core_thread *t) {
   return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }
 
-/* Reports whether t runs or waits for a processor, but not for the GIL. */
+/* Whether t runs or waits for a processor; a thread that waits for the GIL is not runnable. */
 static int is_runnable(const core_thread *t) {
   char path[64], stat[128];
   snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)t->tid);
@@ -141,7 +143,7 @@ static int set_waiting_aside(uint64_t now, uint64_t interval) {
   return n;
 }
 
-/* Starts threads in place of the waiting threads at once, because one thread in each tick would be too slow if many
+/* Starts all threads that replace waiting threads at once, because one new thread in each tick would be too few if many
  * handlers wait. */
 static void spawn_successors(void) {
   uint32_t n = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED);

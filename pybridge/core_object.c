@@ -1,5 +1,6 @@
-/* Messages of the error log as objects of JSON (RFC 8259), each on one line (--error-log-format json). A crash and a
- * child without Go also write objects, so this code needs neither the GIL nor a lock nor memory. */
+/* Messages of the error log as objects of JSON (RFC 8259), each on one line (--error-log-format json). The functions
+ * are also called after a crash, and in a forked child in which Go does not run, so they need neither the GIL nor a
+ * lock, and allocate no memory. */
 #include "core.h"
 
 #include <stdio.h>

@@ -190,7 +190,7 @@ int core_sendable_code(long code) {
  * Publishes finished parts, and wakes the event loop for them.
  *
  * If the event loop does not sleep, it takes published parts at once. Waking the event loop costs two system calls and
- * a thread switch, so it is woken after each slow handler, but only once after several quick handlers. */
+ * a thread switch, so the event loop is woken after each slow handler, but only once after several quick handlers. */
 
 #define UNSIGNALLED_MAX 256 /* maximum number of finished parts before the event loop is woken */
 
@@ -273,10 +273,10 @@ uint64_t core_notify_after(const core_mount *m) {
 
 /* --- parts that own a Python object --------------------------------------
  *
- * Parts that own a Python object are released by the event loop without the GIL, and later freed by a thread that has
- * the GIL. */
+ * The event loop runs without the GIL, so it cannot free parts that own a Python object. It puts these parts on a
+ * stack, and a thread that has the GIL frees them later. */
 
-#define GARBAGE_BYTES (1 << 20) /* size of released objects for which a thread is woken to free them */
+#define GARBAGE_BYTES (1 << 20) /* if the released objects have this size, a thread is woken to free them */
 
 static int64_t garbage_bytes;
 

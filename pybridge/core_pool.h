@@ -24,8 +24,9 @@ typedef struct {
 struct core_thread;
 
 typedef struct core_mode {
-  /* Whether code on threads of this mode is permitted to wait for a client. A mode whose thread is the only one that
-   * can send data to clients does not permit it, because the wait would never end. */
+  /* Whether code on threads of this mode is permitted to wait for a client. In inline mode the wait would never end,
+   * because only the waiting thread could send data to the client. On the asyncio thread the wait would block all
+   * tasks. */
   int may_wait;
 
   /* Called once by live_start_pool, with the GIL, on Python's main thread; returns 0, or -1 with errno. */
@@ -49,7 +50,8 @@ typedef struct core_mode {
   void (*deliver)(core_record *rec, core_input *in);
   /* Called after the client of rec has disconnected. */
   void (*cancelled)(core_record *rec);
-  /* Returns the state of rec, a record that a thread has taken: CORE_RUNNING or one of the next values in shim.h. */
+  /* Returns the state of a record that a thread has taken: CORE_RUNNING, or a value that follows CORE_RUNNING in
+   * shim.h. */
   int (*state_of)(core_record *rec, int *thread);
   /* Called on the thread of rec, with the GIL, before the last part of rec is published, to release the objects that
    * the mode keeps for rec. NULL if the mode keeps no objects. */
@@ -59,8 +61,8 @@ typedef struct core_mode {
 
   /* Wakes the event loop for parts that the current thread has published. */
   void (*wake_loop)(void);
-  /* Called when the handler on t has called write(). Sends the published parts and, if threads of the mode are
-   * permitted to wait, waits until the client has received enough or *ends, which is atomic, is set. */
+  /* Called when the handler on t has called write(). Sends the published parts. If threads of the mode are permitted to
+   * wait, then waits until the client has received enough, or until the atomic flag *ends is set. */
   void (*written)(struct core_thread *t, core_record *rec, const uint8_t *ends);
   /* Whether the iterator of rec must yield its thread after a chunk. The parameter ns is the time for which the
    * iterator has used the thread. */
@@ -71,8 +73,8 @@ typedef struct core_mode {
 
   /* --- only in modes of the pool; on any thread, without the pool's mutex unless a comment says otherwise */
 
-  /* Called on the event loop when it begins to run, without the GIL; a write to the descriptor signals wakes the event
-   * loop. */
+  /* Called without the GIL when the event loop begins to run, on the thread of the event loop. A write to the
+   * descriptor in the parameter signals wakes the event loop. */
   void (*attached)(int signals);
   /* Makes Python's main thread run the application's signal handlers. */
   void (*signalled)(void);
@@ -112,7 +114,7 @@ typedef struct core_thread {
   int prefer_inbox;        /* the next job is from the inbox, not a new request */
   int collect;             /* the thread was woken to free released objects */
   int unsignalled;         /* number of parts for which the event loop was not woken yet */
-  uint64_t unsignalled_ns; /* approximate time of the jobs that have made those parts */
+  uint64_t unsignalled_ns; /* approximate duration of the jobs that have made the unsignalled parts */
   PyObject *spare_start;   /* owned: a Start_response object for the next request */
   PyThreadState *python;
   core_record *current; /* the record whose code the thread runs; written under the GIL */
@@ -142,16 +144,16 @@ static inline void core_count_job(core_thread *t) { __atomic_store_n(&t->jobs, t
 /* =============================================================================
  * The pool, which runs records. */
 
-/* If a call of a handler takes longer than this time, queued requests are given to a second thread instead of waiting
- * for the handler. CORE_SLOW_NS is for handlers that wait, and, without the GIL (core_shared.parallel), for all
- * handlers. CORE_HEAVY_NS is for handlers that only compute, which under the GIL run no faster with a second thread. */
+/* If a call of a handler takes longer than one of these two times, queued requests are given to a second thread instead
+ * of waiting for the handler. CORE_SLOW_NS is for handlers that wait, and, without the GIL (core_shared.parallel), for
+ * all handlers. CORE_HEAVY_NS is for handlers that only compute, which under the GIL run no faster with a second
+ * thread. */
 #define CORE_SLOW_NS 100000u
 #define CORE_HEAVY_NS 1000000u
 /* If a call of a handler takes less than this time, only one in 16 calls is timed, because reading the clock for each
  * call would be too slow. */
 #define CORE_QUICK_NS 20000u
-/* A further thread is woken if the jobs in the queue would together take longer than this time (without the GIL
- * only). */
+/* Without the GIL, a further thread is woken if the jobs in the queue would together take longer than this time. */
 #define CORE_LONG_NS 100000u
 /* Approximate maximum time for which a finished part waits until the event loop is woken, if few requests are
  * queued. */
@@ -243,8 +245,8 @@ void core_cond_init(pthread_cond_t *c);
  * thread that core_wake_thread has selected. */
 void core_lock(void);
 void core_unlock(void);
-/* Wait until c is signalled. core_wait_until returns 1 if c was signalled, or 0 if the time until (in ns, like
- * core_now_ns) passed first; the caller must hold the mutex. */
+/* Wait until c is signalled; the caller must hold the mutex. core_wait_until returns 1 if c was signalled, or 0 if the
+ * deadline passed first. The parameter until is the deadline, in ns, like core_now_ns. */
 void core_wait(pthread_cond_t *c);
 int core_wait_until(pthread_cond_t *c, uint64_t until);
 /* If t is idle, ends its idle state, and selects t to be woken when the mutex is released; the caller must hold the
@@ -299,8 +301,8 @@ void core_wake_monitor(void);
 /* Returns the start of the period in which no thread has taken a record although the queue is not empty, in ns like
  * core_now_ns. Returns 0 if the queue is empty. The caller must hold the mutex. */
 uint64_t core_stalled_since(void);
-/* Returns how long the first request in the queue has waited at the time now, in ns, or 0 if the queue is empty or a
- * thread is idle. The caller must hold the mutex. */
+/* Returns how long the first request in the queue has waited, in ns, or 0 if the queue is empty or a thread is idle.
+ * The parameter now is the current time. The caller must hold the mutex. */
 uint64_t core_first_waits(uint64_t now);
 
 /* --- core_inline.c ----------------------------------------------------------- */
@@ -395,16 +397,16 @@ static inline int core_list_unlink(core_list *list, core_record *rec) {
 }
 
 /* =============================================================================
- * Measures how long requests and threads wait, with the GIL. */
+ * Measures how long requests and threads wait; called with the GIL, unless the comment of a function says otherwise. */
 
 /* --- core_metrics.c ---------------------------------------------------------- */
 
 extern int core_counts_waits; /* atomic */
 
-/* Counts the time for which rec has waited, when the handler of rec is about to run. */
+/* Called directly before the handler of rec runs, to count the time for which rec has waited. */
 void core_count_queue_wait(const core_record *rec);
-/* Takes the GIL for the current thread, whose Python thread state is the parameter state, and counts the time that this
- * took; called without the GIL. */
+/* Takes the GIL for the current thread, and counts the time for which the thread waited for the GIL; called without the
+ * GIL. The parameter state is Python's thread state of the current thread. */
 void core_take_gil_counted(PyThreadState *state);
 extern PyMethodDef core_metric_methods[];
 
@@ -419,7 +421,8 @@ static inline int core_waits_are_counted(void) {
 
 /* --- core_output.c ----------------------------------------------------------- */
 
-/* Creates a part for rec whose member buf has the given room, in bytes; the caller must publish or free the part. */
+/* Creates a part for rec, with room for this number of bytes in the member buf; the caller must publish or free the
+ * part. */
 core_part *core_part_new(core_record *rec, size_t room);
 void core_part_reset(core_part *p, core_record *rec);
 /* Makes room for n further bytes in p->buf. */
@@ -431,7 +434,8 @@ int core_part_put(core_part *p, const char *data, size_t n, uint32_t *off, uint3
 
 /* Bodies with fewer bytes are copied, because copying them is cheaper than keeping their object. */
 #define CORE_COPY_BELOW 16384
-/* Creates a part whose body is n bytes of the object owner: a copy of the bytes, or a reference to owner. */
+/* Creates a part with a body of n bytes from the object owner. The part contains a copy of the bytes if n is less than
+ * CORE_COPY_BELOW, otherwise a reference to owner. */
 core_part *core_body_part(core_record *rec, PyObject *owner, const char *data, size_t n);
 /* Parts of a response that are published together, linked by their member next. The caller owns all parts except
  * part0. */
@@ -466,7 +470,7 @@ typedef struct {
 } core_message;
 /* Stores the bytes of the object o in *m. A str becomes a text message, and bytes or a similar object a binary message.
  * On failure, sets m->owner to NULL, and returns -1 with an exception. The parameter wrong is the format of the text of
- * TypeError; its arguments are the name of the type, and the object. */
+ * a TypeError. The format has two arguments: the name of the type of o, and o itself. */
 int core_read_text(PyObject *o, core_message *m, const char *wrong);
 int core_read_message(PyObject *o, core_message *m);
 core_part *core_part_of(core_record *rec, const core_message *message);
@@ -487,9 +491,9 @@ void core_push_part(core_part *p);
 void core_publish(core_thread *t, core_part *p);
 void core_publish_chain(core_thread *t, const core_chain *c);
 void core_notify(core_thread *t);
-/* Returns the maximum time, in ns, for which finished parts wait until the event loop is woken, before and after a job
- * of the mount m. The time is a quarter of the time for which queued requests wait, within limits. This delay saves
- * most wake-ups. */
+/* Returns the maximum time, in ns, for which finished parts wait before the event loop is woken for them. If all queued
+ * requests are for the mount m, this time is a quarter of the time that they will take. It is at least
+ * CORE_UNSIGNALLED_NS, and at most eight times as long. The delay saves most wake-ups. */
 uint64_t core_notify_after(const core_mount *m);
 
 /* --- core_flow.c ------------------------------------------------------------- */
@@ -506,20 +510,19 @@ static inline int core_loop_is_behind(void) {
 }
 /* Whether the handler must not send more, because too much of the response already waits for the client. */
 int core_must_wait(core_record *rec);
-/* Parks rec until its client has received enough of the response, and returns 1, or returns 0 if the client has already
- * received enough. */
+/* If the client of rec has not received enough of the response yet, marks rec as parked, and returns 1. Otherwise
+ * returns 0. */
 int core_park(core_record *rec);
-/* Releases the GIL, and waits until the client of rec has received enough for more data to be sent, or until the
- * WebSocket ends. Waits for at most the given seconds; a negative number means no limit. Returns whether more data can
- * be sent. */
+/* Releases the GIL, and waits until more data can be sent to the client of rec, or until the WebSocket ends. Waits for
+ * at most this number of seconds; a negative number means no limit. Returns whether more data can be sent. */
 int core_wait_for_client(core_record *rec, double seconds);
 /* Wakes all threads that wait in core_wait_for_client for rec, and waits until their calls have returned; the caller
  * must hold the mutex. */
 void core_release_senders(core_record *rec);
 /* Waits after write() until the client of rec has received enough of the response, or until *ends is set. */
 void core_wait_for_room(core_record *rec, const uint8_t *ends);
-/* Wakes all threads in core_wait_for_room, and waits until *writers, which is atomic, is 0; releases the GIL while it
- * waits. */
+/* Wakes all threads in core_wait_for_room, and waits until the atomic counter *writers is 0; releases the GIL during
+ * the wait. */
 void core_wait_for_writers(const uint32_t *writers);
 void core_writer_left(void);
 void core_pool_cancelled(core_record *rec);
@@ -552,8 +555,8 @@ static inline core_input *core_take_inputs(core_record *rec) {
 }
 /* Returns the message in an input of a WebSocket, as str or bytes; needs the GIL. */
 PyObject *core_input_message(const core_input *in);
-/* With the GIL, counts an input as taken by the application, so that the client can send the same number of bytes
- * again. Returns a part that reports the number of bytes to the event loop, and that the caller must publish. Returns
- * NULL while the number is still small. */
+/* Counts an input as taken by the application, so that the client can send the same number of further bytes; needs the
+ * GIL. Returns a part that tells the event loop the number of bytes, and that the caller must publish. Returns NULL
+ * while the number is still small. */
 core_part *core_credit_part(core_record *rec, const core_input *in);
 void core_free_inputs(core_input *in);

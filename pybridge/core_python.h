@@ -43,7 +43,7 @@ static inline PyObject *core_new_ref(PyObject *o) {
  * Checks of the callers, in builds with AddressSanitizer or ThreadSanitizer: a function that Go or Python calls begins
  * with CORE_CHECK. The argument of CORE_CHECK lists the permitted states of the GIL, the permitted threads, and the
  * permitted phases of the process. If the argument contains no thread, every thread is permitted, and likewise for
- * states and phases. In all situations that are not permitted, CORE_CHECK aborts the process, unless it is a forked
+ * states and phases. In all situations that are not permitted, CORE_CHECK aborts the process, but not in a forked
  * child.
  *
  * Only one thread at a time can be in a function with CORE_ON_LOOP. In inline mode a handler can call the event loop
@@ -103,7 +103,8 @@ PyObject *core_call_with(PyObject *f, PyObject *args, PyObject *kw);
 PyObject *core_keep_first(PyObject **slot, PyObject *(*make)(void));
 /* Whether several threads can run Python at the same time, because a free-threaded Python has disabled the GIL. */
 int core_is_parallel(void);
-/* Sets those of the n elements of out that are NULL to interned str objects, which live as long as the process. */
+/* Sets each of the n elements of out that is NULL to an interned str with the corresponding element of texts; the str
+ * objects live as long as the process. */
 int core_intern(PyObject **out, const char *const *texts, int n);
 /* Sets *value to a new reference to dict[key] and returns 1, or sets *value to NULL and returns 0 if the dict lacks the
  * key. */
@@ -115,8 +116,8 @@ static inline int core_get(PyObject *dict, PyObject *key, PyObject **value) {
 #else
 #define core_get PyDict_GetItemRef
 #endif
-/* Sets dict[key] to value and steals the reference to value, or returns -1 if value is NULL, with the current
- * exception. */
+/* Sets dict[key] to value, and steals the reference to value. If value is NULL, an exception must be set already, and
+ * the function returns -1. */
 static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
   if (!value) return -1;
   int bad = PyDict_SetItem(dict, key, value);
@@ -143,8 +144,8 @@ static inline int core_put(PyObject *dict, PyObject *key, PyObject *value) {
  * - CORE_BEGIN_HOLD(o) ... CORE_END_HOLD(): the thread holds the object o, and other threads wait until o is released.
  *   As with the GIL, o is released while the thread waits for something, so values must be read again after a wait.
  * - CORE_HELD(o, value): the result of the expression value, which is evaluated while the thread holds o.
- * - CORE_BEGIN_ONE() ... CORE_END_ONE(): the same as CORE_BEGIN_HOLD, for data that exists once in the process instead
- *   of an object.
+ * - CORE_BEGIN_ONE() ... CORE_END_ONE(): the same as CORE_BEGIN_HOLD, but for data of the process that belongs to no
+ *   object.
  * - CORE_BEGIN_ORDER() ... CORE_END_ORDER(): one thread at a time runs the block, even if that thread waits for
  *   something in the block.
  * - core_alone(f, arg): calls f(arg) while no other thread runs Python, and each other thread is at a place where it

@@ -138,8 +138,8 @@ int core_is_exit_by_signal(PyObject *value) {
 
 /* --- signals that stop the server ------------------------------------------------ */
 
-/* Makes stop_server Python's handler for sig, but keeps Go's handler for the process. If Python had no handler, a tool
- * such as ddtrace would install a handler that ends the process at once. */
+/* Tells Python that stop_server is the handler for sig, but lets the process keep Go's handler. If Python knew no
+ * handler, a tool such as ddtrace would install a handler that ends the process at once. */
 static void know_signal(PyObject *module, int sig) {
   static PyMethodDef method = {"stop", stop_server, METH_VARARGS,
                                "stop(signum, frame): stops the server in order, as the signal does."};

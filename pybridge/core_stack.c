@@ -1,8 +1,8 @@
 /* Stacks of Python threads, and fapws.Timeout for handlers that take too long. The functions can be called on any
  * thread, and take the GIL where necessary.
  *
- * thread.current is the record whose code a thread runs, and changes under the GIL only. A Timeout is prepared with the
- * GIL and in core_alone (core_python.h), so it cannot be raised in a different request. */
+ * core_thread.current is the record whose code a thread runs. The member changes under the GIL only. A Timeout is
+ * prepared with the GIL and in core_alone (core_python.h), so it cannot be raised in a different request. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE 1
 #endif
@@ -89,9 +89,9 @@ int core_sample_threads(core_snapshot *out, int max) {
   return found;
 }
 
-/* Functions that are on the stack while a thread waits for a developer at a console, even if no debugger uses
- * sys.settrace: the console of pdb, of code.interact, of IPython.embed, and others. IPython's debugger and most other
- * debuggers call the function of pdb. */
+/* Functions of consoles: pdb, code.interact, IPython.embed, and others. If one of these functions is on the stack of a
+ * thread, the thread waits for a developer, even if the console does not use sys.settrace. IPython's debugger and most
+ * other debuggers call the function of pdb. */
 static const char *const consoles[][2] = {
     {"/pdb.py", "interaction"},
     {"/cmd.py", "cmdloop"},
@@ -150,8 +150,8 @@ int core_is_at_console(void) {
 
 /* The signal that interrupts an overdue handler in inline mode, or 0. While a thread waits in Lock.acquire, sleep or
  * recv, it does not notice an exception that a different thread has set for it. In inline mode, handlers run on
- * Python's main thread. There a signal interrupts the wait, and the exception that the Python handler of the signal
- * raises ends the call. */
+ * Python's main thread. There a signal interrupts the wait. Then the Python handler of the signal raises an exception,
+ * which ends the call. */
 static int timeout_signal;
 
 /* Handles the signal on Python's main thread. The job for which the signal was sent can have ended already. */
@@ -336,10 +336,10 @@ PyObject *core_stacks(PyObject *module, PyObject *none) {
  *
  * Writes the stacks of all Python threads without the GIL.
  *
- * Most builds of Python do not export the functions of faulthandler that write stacks, but the signal handler that
- * faulthandler.register installs runs them. Therefore core_dump_init registers a signal, keeps the address of the
- * handler, and restores the previous handler of the signal at once. core_dump_stacks later calls the handler of
- * faulthandler as a function. */
+ * Most builds of Python do not export the functions of faulthandler that write stacks. However, faulthandler.register
+ * installs a signal handler that calls these functions. Therefore core_dump_init registers a signal, keeps the address
+ * of faulthandler's handler, and restores the previous handler of the signal at once. core_dump_stacks later calls the
+ * handler of faulthandler as a function. */
 
 /* Handler of faulthandler, which writes stacks to the file, or NULL if it is not available. */
 static void (*_Atomic write_stacks)(int signal);

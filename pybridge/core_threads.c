@@ -24,8 +24,8 @@ static __thread PyThreadState *saved_state;
 /* --- idle threads; the mutex is held ----------------------------------------- */
 
 /* Sleeps until core_wake_thread is called. Threads other than thread 0 sleep for at most RETIRE_S. The caller must hold
- * P.mu, which is released during the sleep. A condition variable of glibc would mark its mutex as contended, so that
- * each release costs a system call. */
+ * P.mu, which is released during the sleep. The thread sleeps on a semaphore, because a condition variable of glibc
+ * would mark P.mu as contended, so that each release costs a system call. */
 static void sleep_idle(core_thread *t) {
   struct timespec until;
   t->state = CORE_THREAD_IDLE;

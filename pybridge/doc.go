@@ -1,9 +1,9 @@
 // Package pybridge embeds CPython: it starts the interpreter, runs the user's script, and runs the handlers in its
 // PATHS on Python threads, inline on the event loop, or on an asyncio thread. Handler implements app.Interpreter
 // without importing package app, opens no sockets, and does not use connections. Package cmd/fapws/plan loads
-// applications by package pybridge, and the worker passes the Handler to the server.
+// applications with package pybridge, and the worker passes the Handler to the server.
 //
-// Start reading at handler.go and shim.h, the two sides of the boundary, and continue with core_run.c.
+// Start reading at handler.go and shim.h, the two sides of the boundary between Go and C, and continue with core_run.c.
 //
 // The C code has four layers. The name of a layer is the prefix of its files and functions: core_ (the interpreter,
 // threads, records and parts), wsgi_ (requests of synchronous handlers), asgi_ (the asyncio thread) and live_
@@ -39,10 +39,11 @@
 //	part.file (fd)        Python (dup)        Go from Next to Release   Release
 //	Start_response.buf    Python              Python                    kept with a spare object
 //
-// The event loop owns a record again after the last part is published, so the Python side releases the record's objects
-// before (wsgi_drop). Bodies of less than 16 KiB are copied, and larger bodies are sent from the bytes object. The
-// event loop must not take the GIL, so it puts parts with bytes objects on a stack, from which a thread with the GIL
-// frees them (core_output.c). If the objects on the stack exceed 1 MiB, an idle thread is woken to free them.
+// The event loop owns a record again after the last part is published, so the Python side must already have released
+// the record's objects (wsgi_drop). Bodies of less than 16 KiB are copied, and larger bodies are sent from the bytes
+// object. The event loop must not take the GIL, so it puts parts with bytes objects on a stack, from which a thread
+// with the GIL frees them (core_output.c). If the objects on the stack exceed 1 MiB, an idle thread is woken to free
+// them.
 //
 // # Applications
 //

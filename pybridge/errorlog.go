@@ -21,8 +21,8 @@ import (
 )
 
 // ErrorLog is an error log for some hosts, in addition to the server's log on stderr. Messages about requests of these
-// hosts are appended to the file at once. If a message does not fit into the file, the process that rotates the file
-// appends the message.
+// hosts are appended to the file at once. If the file would become larger than MaxSize, the process that rotates the
+// file appends the message.
 type ErrorLog struct {
 	// absolute path of an existing file; "" means that messages are dropped
 	Path    string
@@ -51,9 +51,9 @@ func AddErrorLog(l ErrorLog) (number int, err error) {
 	return number, nil
 }
 
-// ErrorLogWritten must be called after text that ErrorLog.Write has received was written to the file. The parameter
-// until is the time of the next rotation. The function waits reports whether more text waits to be written. If no text
-// waits, further messages are appended to the file directly. ErrorLogWritten is safe for concurrent use.
+// ErrorLogWritten must be called after text from ErrorLog.Write was written to the file. The parameter until is the
+// time of the next rotation. The parameter waits is a function that reports whether more text waits to be written. If
+// no text waits, further messages are appended to the file directly. ErrorLogWritten is safe for concurrent use.
 func ErrorLogWritten(number int, until time.Time, waits func() bool) {
 	passed := errorLogs[number-1].passed.Load()
 	if !waits() {
@@ -136,9 +136,9 @@ func (Stderr) Write(object []byte) (int, error) {
 
 func watchLoading(name string) { C.core_crash_watch(cString(name)) }
 
-// ReportCrashTo makes a crash send its line to c, a packet socket that must remain open, in addition to stderr. On c,
-// the line lacks "fapws: " and the line feed. The message begins with the parameter before, which has at most 64 bytes.
-// ReportCrashTo must be called once, before Load.
+// ReportCrashTo makes a crash send its line to c, a packet socket that must remain open, in addition to stderr. The
+// message on c begins with the parameter before, which has at most 64 bytes; then follows the line, without "fapws: "
+// and without the line feed. ReportCrashTo must be called once, before Load.
 func ReportCrashTo(c syscall.Conn, before []byte) error {
 	raw, err := c.SyscallConn()
 	if err != nil {

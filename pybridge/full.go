@@ -18,7 +18,7 @@ type Backlog struct {
 	First  time.Duration
 	// how long requests have waited without any thread taking one of them
 	Stalled time.Duration
-	// number of threads that no longer count, because their handlers wait, or have timed out
+	// number of threads that do not count for --threads at present, because their handlers wait or have timed out
 	Waiting int
 }
 
@@ -38,7 +38,7 @@ func fullOf(text string) (full C.core_full) {
 }
 
 const (
-	// Maximum time for reading the stacks, after which the log says that a handler holds the GIL.
+	// Maximum time for reading the stacks. If it takes longer, the log says that a handler holds the GIL.
 	tellWait = 5 * time.Second
 	tellMost = 5 // maximum number of handlers that the log line names
 )

@@ -71,7 +71,8 @@ type RunConfig struct {
 	Accel    bool // the field X-Accel-Redirect makes the server send a file
 }
 
-// Handler implements app.Interpreter, whose comments say on which goroutine each method must be called.
+// Handler implements app.Interpreter. The comments of app.Interpreter say on which goroutine each method must be
+// called.
 type Handler struct {
 	app    *App
 	config RunConfig
