@@ -33,7 +33,7 @@ def start(loop: str, lifespan: str, applications: List[Any], functions: Function
     functions -- the functions begin, turn, tasks and end of the executable (pybridge/asgi_thread.c)
 
     Returns [(application, state)], or one line about an error. Must be called on the thread that has loaded the
-    applications, because all tasks inherit its context variables.
+    applications, because all tasks inherit the context variables of this thread.
     """
     global _thread
     try:
@@ -241,8 +241,8 @@ class _Lifespan:
         await asyncio.wait({self.task}, timeout=_CLOSING)
 
     async def cancel(self, seconds: float) -> None:
-        """Cancels the startup. If the application nevertheless completes the startup, it receives the shutdown event.
-        """
+        """Cancels the startup. If the application nevertheless completes the startup, the application receives the
+        shutdown event."""
         assert self.task is not None
         self.inbox.put_nowait({"type": "lifespan.shutdown"})
         self.task.cancel()

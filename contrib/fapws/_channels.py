@@ -85,7 +85,7 @@ def channel(
         raise TypeError(f"channel: start must be bytes or str, not {start!r}")
     start = bytes(start)
     if start and not start.endswith((b"\n\n", b"\r\r", b"\r\n\r\n")):
-        # An empty line ends the event, which separates it from later events.
+        # The empty line ends the event. Without it, later lines would belong to the same event.
         start += b"\n\n"
     return _native("channel").channel_answer(", ".join(dict.fromkeys(names)), start, _fields(headers))
 

@@ -36,8 +36,8 @@ class Socket(socket.socket):
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _STUCK, 0))
 
     def end(self) -> bool:
-        """Closes the socket, and returns whether the handler has used it. The server calls this method when the handler
-        has returned."""
+        """Closes the socket, and returns whether the handler has used the socket. The server calls this method when the
+        handler has returned."""
         socket.socket._real_close(self)  # type: ignore[attr-defined]  # also if there are files from makefile()
         return self.used
 

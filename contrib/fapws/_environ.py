@@ -154,7 +154,7 @@ def _remote_addr(environ: Environ) -> str:
 
 def _uri(environ: Environ) -> str:
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    # PEP 3333 decodes the bytes of the path as latin-1, but they are UTF-8
+    # PEP 3333 decodes the bytes of the path as latin-1, but these bytes are UTF-8
     uri = path.encode("latin-1").decode("utf-8", "replace")
     query = environ.get("QUERY_STRING", "")
     return uri + "?" + query if query else uri  # type: ignore[no-any-return]

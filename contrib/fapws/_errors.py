@@ -68,7 +68,7 @@ class HTTPError(Exception):
         return [body.encode("utf-8", "replace")]
 
     def _log(self) -> str:
-        """Returns one line for the log, in which the text, which may come from a client, is escaped."""
+        """Returns one line for the log. The text is escaped, because it may come from a client."""
         line = str(self)[:_IN_A_LOG]
         return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 

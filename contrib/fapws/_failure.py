@@ -1,6 +1,6 @@
 """One line about an exception that ended the loading of an application.
 
-The executable prints it after the traceback: file, line, reason and, if known, the next step.
+The executable prints this line after the traceback: file, line, reason and, if known, the next step.
 """
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ _DEPTH = 16
 
 
 def framework(entry: Any) -> Tuple[Any, str]:
-    """If entry is, or wraps, an application of a known framework, returns this application and its class, otherwise
-    (entry, "")."""
+    """If entry is, or wraps, an application of a known framework, returns this application and its class. Otherwise
+    returns (entry, "")."""
     for app in chain(entry):
         for base in type(app).__mro__:
             kind = f"{base.__module__}.{base.__qualname__}"
@@ -133,7 +133,7 @@ def chain(entry: Any) -> List[Any]:
 
 
 def _enclosed(app: Any) -> List[Any]:
-    """Returns the objects in the closure of a function, which may wrap an application."""
+    """Returns the objects in the closure of a function. The function may wrap an application."""
     if type(app) is not type(_enclosed):
         return []
     found: List[Any] = []

@@ -2,7 +2,7 @@
 
 Python writes three kinds of messages to stderr as text of several lines: exceptions that end a thread, exceptions that
 cannot be raised (sys.unraisablehook), and log records without a handler. This module replaces the functions that write
-them, unless the application has already replaced them.
+these messages, unless the application has already replaced these functions.
 """
 from __future__ import annotations
 

@@ -185,8 +185,8 @@ class _SizedBody(_Body):
 
 
 def _end_at_call(error: BaseException) -> None:
-    """Removes the frame of this module from the end of a traceback, so that it ends where the application has called
-    start_response or write."""
+    """Removes the frame of this module from the end of a traceback, so that the traceback ends where the application
+    has called start_response or write."""
     frame = error.__traceback__
     while frame and frame.tb_next:
         if not frame.tb_next.tb_next and frame.tb_next.tb_frame.f_code.co_filename == __file__:
@@ -230,7 +230,7 @@ def _at(iterator: Any) -> str:
 
 def _definition(application: Any) -> str:
     """Returns the line at which the innermost function of an application is defined, without the functions that wrap
-    it."""
+    the application."""
     for app in reversed(chain(application)):
         while hasattr(app, "__wrapped__"):
             app = app.__wrapped__

@@ -21,8 +21,8 @@ _inside = local()
 
 
 def main(apps: List[App]) -> None:
-    """Starts recording. For each denied file, program and port, a line with the setting that permits it is written to
-    the file "denied" in the directory for temporary files."""
+    """Starts recording. For each denied file, program and port, a line with the setting that would permit the access is
+    written to the file "denied" in the directory for temporary files."""
     global _output
     _output = os.open(os.path.join(os.environ["TMPDIR"], "denied"), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     sys.addaudithook(_hook)

@@ -50,7 +50,7 @@ class Shared:
 
     Changes are posted to all processes, which apply them in the same order. If the name of a channel contains the id of
     a process, only this process stores the channel and its memberships. All other channels are shared: every process
-    stores them. If a process has a receiver for a shared channel, it posts a *claim* for a message. All processes see
+    stores them. A process with a receiver for a shared channel posts a *claim* for a message. All processes see
     the claims in the same order, and the process whose claim is first gets the message.
     """
 
@@ -114,8 +114,8 @@ class Shared:
             raise
 
     async def settle(self, kind: str, *event: Any, patience: Optional[float] = _PATIENCE) -> None:
-        """Posts an event, and returns after it has arrived in this process. If the caller then posts another event,
-        that event arrives after the first event in every process.
+        """Posts an event, and returns after the event has arrived in this process. If the caller then posts another
+        event, that event arrives after the first event in every process.
 
         patience -- seconds to wait for the arrival; None: no limit
         """
@@ -151,7 +151,7 @@ class Shared:
                 await me[1]
             except BaseException:
                 with self.lock:
-                    # The receiver was cancelled after a message had woken it.
+                    # A message had woken the receiver before the receiver was cancelled.
                     # Wake a different receiver for the message.
                     if not self.forget(channel, me):
                         self.wake(channel)

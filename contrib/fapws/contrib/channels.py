@@ -1,4 +1,4 @@
-"""A channel layer for Django Channels that needs no other server: it reaches all workers of this one.
+"""A channel layer for Django Channels that needs no other server: the layer reaches all workers of this server.
 
 In the settings of Django::
 
@@ -74,7 +74,7 @@ class Layer(BaseChannelLayer):  # type: ignore[misc]
         """Returns the next message in channel. If channel ends with ``!``, returns the next message of all channels
         whose names begin with channel.
 
-        ValueError: channel belongs to a different process, and only that process can receive from it.
+        ValueError: the channel belongs to a different process, and only that process can receive from the channel.
         """
         _check(_CHANNEL, "channel", channel)
         if "!" in channel and not self._shared.is_mine(channel):

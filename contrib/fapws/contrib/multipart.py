@@ -200,7 +200,7 @@ class _Source:
         self.body(lambda block: None)
 
     def next_part(self) -> bool:
-        """Called after a delimiter. Returns False if it was the last delimiter."""
+        """Called after a delimiter. Returns False after the last delimiter."""
         while len(self.buffer) < 2:
             self.fill()
         if self.buffer.startswith(b"--"):

@@ -111,7 +111,7 @@ def _stacks() -> List[Tuple[int, List[Place]]]:
 
 
 try:
-    from _fapws import stacks as _native_stacks  # without the GIL, a frame may change while it is read
+    from _fapws import stacks as _native_stacks  # without the GIL, a frame may change while Python reads the frame
 except ImportError:
     pass
 else:
