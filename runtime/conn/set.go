@@ -151,7 +151,7 @@ func Excerpt(b []byte) string {
 }
 
 // Offload runs the function work on a goroutine, and afterwards the function done on the loop, unless the loop has
-// ended. If work panics, Offload logs the panic and calls done with true.
+// ended. If work panics, Offload logs the panic and calls done with bug = true.
 func (s *Set) Offload(work func(), done func(bug bool)) {
 	go func() {
 		bug := s.try(work)

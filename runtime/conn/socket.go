@@ -37,7 +37,7 @@ func ReadFile(from int, b []byte, offset int64) (int, error) {
 	}
 }
 
-// A FileError means that a file that is being sent could not be read.
+// A FileError means that the server could not read a file that it was sending.
 type FileError struct{ text string }
 
 func (e *FileError) Error() string { return e.text }

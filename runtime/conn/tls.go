@@ -28,7 +28,7 @@ type TLSServer struct {
 	handshakes list.List // the handshakes in progress, oldest first
 	// number of handshakes whose connection is closed but whose goroutine still runs
 	ending int
-	turns  chan struct{} // semaphore for the goroutines of handshakes that compute
+	turns  chan struct{} // semaphore: limits how many goroutines of handshakes compute at once
 	input  []byte
 	spare  [][]byte
 	lines  lines

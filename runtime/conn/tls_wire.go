@@ -11,7 +11,8 @@ import (
 // wire is the net.Conn that crypto/tls reads from and writes to. wire belongs to the loop, except during a handshake
 // and before NewUpstream.
 type wire struct {
-	// for an upstream, the connection, which NewUpstream closes; for a client, the variable unopened
+	// if the peer is an upstream: its connection, which NewUpstream closes; if the peer is a client: the variable
+	// unopened
 	net.Conn
 	c *Conn
 	s *TLSServer
@@ -19,7 +20,7 @@ type wire struct {
 	over io.ReadWriter
 
 	in []byte // received bytes that crypto/tls has not read yet
-	// in refers to the memory of TLSServer.input until TLSTransport.Read ends
+	// the field in uses the memory of TLSServer.input until TLSTransport.Read ends
 	shared bool
 	room   int    // free bytes in the buffer of TLSTransport.Read
 	out    []byte // out[sent:] are records that must be written

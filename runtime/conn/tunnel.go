@@ -100,7 +100,8 @@ func (t *Tunnel) Carried() (in, out int64) { return t.client.received, t.upstrea
 
 func (e *TunnelEnd) IsClient() bool { return e == &e.t.client }
 
-// Input keeps bytes for which the other end's socket has no room, and pauses e until they are sent.
+// Input sends b to the other end. If the other end's socket has no room, Input keeps the rest of b and pauses e until
+// the rest is sent.
 func (e *TunnelEnd) Input(b []byte) {
 	if len(b) == 0 || e.ended {
 		return

@@ -22,7 +22,7 @@ type Body struct {
 
 	max    int64 // limit of the body in bytes; negative means no limit
 	size   int64
-	begun  int64 // time of the first byte, plus the duration of all pauses
+	begun  int64 // time of the first byte, moved forward by the duration of all pauses
 	Paused bool  // the server does not read the body, so its timeout is suspended
 	paused int64 // time of the last Pause
 

@@ -128,8 +128,8 @@ func AddressOf(text string) net.Addr {
 	return &net.UnixAddr{Net: "unix"}
 }
 
-// findSocket routes the request of x and reports whether its mount accepts WebSockets and has this group. findSocket
-// checks neither passwords nor limits, because the other process has checked them.
+// findSocket routes the request of x and reports whether its mount accepts WebSockets and has the given group.
+// findSocket checks neither passwords nor limits, because the other process has checked them.
 func (s *Server) findSocket(x *Exchange, group string) bool {
 	q := x.req
 	s.route(x)

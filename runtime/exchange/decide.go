@@ -303,7 +303,7 @@ func (s *Server) begins(x *Exchange, q *request, identified bool) {
 	}
 }
 
-// AwaitCurrent calls Config.Current, which must not be nil, and calls f on the loop when Config.Current is done.
+// AwaitCurrent calls Config.Current, which must not be nil, and calls f on the loop once Current has called done.
 func (s *Server) AwaitCurrent(f func()) {
 	if s.unasked = append(s.unasked, f); !s.asked {
 		s.askCurrent()

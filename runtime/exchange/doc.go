@@ -5,9 +5,9 @@
 // Separate packages implement sources, error pages (Site.Pages), logins (Access), and protocols other than HTTP
 // (Carrier).
 //
-// The Sink of an exchange holds parts while earlier responses are incomplete. It frames the other parts, and returns
-// each part to its Owner when the bytes are sent. Until the head is sent, a source can pass the exchange to a different
-// source. Work that can wait for a disk runs in Exchange.Offload.
+// While earlier responses are incomplete, the Sink of an exchange holds the parts. Otherwise the Sink frames each part,
+// and returns the part to its Owner when the bytes are sent. Until the head is sent, a source can pass the exchange to
+// a different source. Work that can wait for a disk runs in Exchange.Offload.
 //
 // Functions and methods must be called on the event loop unless their comments say otherwise. Start reading at Exchange
 // (exchange.go), then at Source and Sink (source.go), then at sites.go for hosts, mounts and rules, and finally at

@@ -60,7 +60,7 @@ const (
 	// Goes means that the caller must pass p and the following parts to the Sink of x, which discards them if no client
 	// waits.
 	Goes Outcome = iota
-	// Later means that the caller must call Continue again after the earlier responses (Exchange.AwaitTurn).
+	// Later means that the caller must call Continue again when all earlier responses are sent (Exchange.AwaitTurn).
 	Later
 	// Opened is like Goes. In addition, a WebSocket has begun, so the handler may make parts at any time.
 	Opened

@@ -103,7 +103,7 @@ func (s *Server) beginEntry(x *Exchange) {
 	}
 }
 
-// noteHead records that the response with these fields begins. If enabled, it adds the field Server-Timing to head.
+// noteHead records that the response with these fields begins. With Config.ServerTiming, it adds Server-Timing to head.
 func (s *Server) noteHead(head []byte, e *logfile.Record, fields []byte) []byte {
 	t := e.Times
 	t.FirstByte.Store(max(int64(time.Since(e.Time)), 1))

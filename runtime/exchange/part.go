@@ -40,9 +40,9 @@ const (
 // is the last Input; a Cancel may follow. If the client disconnects without a close frame or violates the protocol,
 // Cancel is called without an OpClose. The server sends the handler's remaining parts before it sends the close frame.
 //
-// OpHandOver follows all earlier messages, and asks whether the WebSocket can move to another process. To agree, a
-// handler sends its last part with this Op, and does not tell the application that the WebSocket is closed. The Body of
-// this part is data for the handler in the other process (Request.Resumed), and Head.Fields is the head of the
+// OpHandOver arrives after all earlier messages, and asks whether the WebSocket can move to another process. To agree,
+// a handler sends its last part with this Op, and does not tell the application that the WebSocket is closed. The Body
+// of this part is data for the handler in the other process (Request.Resumed), and Head.Fields is the head of the
 // submitted request. To refuse, a handler sends a part with this Op that is not its last part.
 //
 // For requests without a WebSocket, OpClose means that the client sends no more data and has probably disconnected. The
@@ -84,7 +84,7 @@ func (o *Outstanding) Credit(n int64) (more bool) {
 	return o.Low()
 }
 
-// Trailers are fields after a body (RFC 9110 §6.5), as in Head.Fields, with names that http1.ValidTrailer accepts.
+// Trailers are fields after a body (RFC 9110 §6.5), formatted like Head.Fields. http1.ValidTrailer accepts the names.
 type Trailers []byte
 
 type Owner interface {
@@ -117,7 +117,8 @@ type Part struct {
 	// Trailers are the fields after the body, or nil. Only the last part may have Trailers. The server drops them if
 	// the client does not accept trailers (see http1.Request.Trailers).
 	Trailers *Trailers
-	// Upgrade, only in a last part, takes over the connection to continue a body without end; usually nil.
+	// Upgrade, usually nil, takes over the connection to continue an endless body. Only a last part may have an
+	// Upgrade.
 	Upgrade Upgrade
 }
 

@@ -22,7 +22,7 @@ func (q *Parts) Put(p *Part) { q.queue = append(q.queue, *p) }
 
 func (q *Parts) PutFirst(p *Part) { q.queue = slices.Insert(q.queue, q.taken, *p) }
 
-// Take removes the first part. q must not be empty.
+// Take removes and returns the first part. q must not be empty.
 func (q *Parts) Take() Part {
 	p := q.queue[q.taken]
 	if q.taken++; 2*q.taken >= len(q.queue) { // move the elements rarely, because a thousand parts can wait

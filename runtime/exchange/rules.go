@@ -216,8 +216,8 @@ type Access interface {
 
 // Check is a running check of an Access, or its result (see Exchange.Check).
 type Check interface {
-	Cancel() // the client has disconnected
-	Defer()  // the client has probably disconnected
+	Cancel() // called when the client has disconnected
+	Defer()  // called when the client has probably disconnected
 }
 
 func (x *identity) LogIn(user string, by Login) {

@@ -232,7 +232,7 @@ type Site struct {
 	// ErrorLog writes a line about a client of the site. nil means Config.LogClient.
 	ErrorLog func(level logfile.Level, client, line string)
 
-	ErrorLogNumber int            // number of ErrorLog for handlers (see Request.ErrorLog)
+	ErrorLogNumber int            // number that stands for ErrorLog in Request.ErrorLog
 	name           string         // name of the site in logs: the first element of Names that is not a pattern, or ""
 	rules          *rules         // rules for requests that no mount accepts
 	counts         *metrics.Route // counter of requests that no mount accepts, or nil

@@ -135,7 +135,7 @@ type Request struct {
 	// the WebSocket again and then continue it. The server ignores the header fields of the handler's response. Resumed
 	// is valid until Submit returns.
 	Resumed *SocketState
-	// Socket, if not 0, is a descriptor to the client that the handler must close even if Submit returns false.
+	// Socket, if not 0, is connected to the client. The handler must close it even if Submit returns false.
 	Socket   int
 	ErrorLog int // number of the error log (Site.ErrorLogNumber); 0 means the error log of the server
 	// Pipeline, if not 0, is the number of the connection, and means that earlier requests of this connection are still

@@ -11,7 +11,7 @@
 //     status of this error and closes the connection.
 //   - Parse examines only whole lines, so that its result does not depend on how the received bytes were split. A fuzz
 //     test parses the same bytes in all splits and as a whole. It also compares the result with net/http if both accept
-//     the bytes. With a Resume, the cost stays linear even if a head arrives byte by byte.
+//     the bytes. Request.Resume keeps the cost linear even if a head arrives byte by byte.
 //   - target.go computes the canonical path that all decisions use (ResolvePath). Parse notes whether a path already is
 //     canonical (Request.Plain), so that common paths need no further processing. nginx and Apache also decode paths,
 //     resolve dot segments and merge slashes. Go's ServeMux and werkzeug redirect to the canonical path. gunicorn and

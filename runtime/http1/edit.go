@@ -79,9 +79,10 @@ func (all Edits) Without(names ...string) (out Edits) {
 	return out
 }
 
-// MergeFields merges the fields of a response with the fields in more, which a handler has set before it forwarded the
-// request. If both contain a field, the result contains only the field of the response, with two exceptions:
-// Cache-Control is taken from more, and Vary and Set-Cookie are taken from both.
+// MergeFields merges the fields of a response with other fields. A handler has set these other fields (the parameter
+// more) before it forwarded the request. If both contain a field, the result contains only the field of the response,
+// with two exceptions: Cache-Control is taken from the fields of the handler, and Vary and Set-Cookie are taken from
+// both.
 func MergeFields(fields, more []byte) []byte {
 	out := AppendFields(make([]byte, 0, len(fields)+len(more)), fields, func(name []byte) bool {
 		return bytes.EqualFold(name, cacheControl) && HasField(more, name)
@@ -134,7 +135,7 @@ func FieldName(line []byte) []byte {
 	return name
 }
 
-// AppendFields appends the lines of fields to dst, except for fields whose name makes the function drop return true.
+// AppendFields appends the lines of fields to dst. It omits a line if the function drop returns true for its name.
 func AppendFields(dst, fields []byte, drop func(name []byte) bool) []byte {
 	for line := range bytes.Lines(fields) {
 		if !drop(FieldName(line)) {

@@ -100,7 +100,7 @@ const (
 	lastLF
 	chunkDone
 
-	// Bytes that lead to one of the following states are counted in maxChunkOverhead.
+	// Bytes that lead to one of the following states count towards maxChunkOverhead.
 	chunkSpace     // whitespace after a chunk size; an extension must follow
 	chunkExtension // ";" and the text after it
 	trailerName

@@ -234,7 +234,7 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 // tooLong checks a field line that begins at pos. The parameter end is the offset of the LF of the line or, if the line
 // is incomplete, the number of received bytes of the head.
 func tooLong(pos, end int, lim *Limits) error {
-	// Report the limit that the line exceeds first.
+	// If the line exceeds both limits, report the one that its bytes exceed first.
 	if end-1-pos > lim.FieldLine && pos+lim.FieldLine+2 <= lim.Head {
 		return errFieldTooLong
 	}

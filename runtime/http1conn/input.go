@@ -415,7 +415,7 @@ func (c *Conn) Read(x *exchange.Exchange) {
 }
 
 // submit passes x to its source. If x asks for a WebSocket, later input waits for the response, because the input may
-// consist of frames.
+// consist of WebSocket frames.
 func (c *Conn) submit(x *exchange.Exchange) {
 	r := x.Req
 	switch {

@@ -96,7 +96,7 @@ func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 	x.PassOn(to)
 }
 
-// SwitchProtocols keeps the input after the request pending for the new protocol.
+// SwitchProtocols leaves the input after the request to the new protocol, as pending input.
 func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *conn.Conn, head []byte) {
 	if r != nil {
 		head = x.AppendHead(nil, r)
