@@ -114,8 +114,8 @@ type Inflater struct {
 	out     bytes.Buffer
 }
 
-// inflate returns the decompressed message, which is valid until the next call, or an *Error. The parameter max limits
-// the length of the decompressed message.
+// inflate returns the decompressed message, or an *Error. The message is valid until the next call. The parameter max
+// limits the length of the decompressed message.
 func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 	// RFC 7692 §7.2.3.6 requires at least one byte, but zlib also accepts an empty message
 	if len(b) == 0 {
@@ -137,8 +137,8 @@ func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 	f.out.Reset()
 	f.limited = io.LimitedReader{R: f.r, N: int64(max) + 1}
 	_, err := f.out.ReadFrom(&f.limited)
-	// The client's data can itself contain the final block (RFC 7692 §7.2.3.5). In this case, only the beginning of an
-	// empty block may follow.
+	// If the client's data itself contains a final block (RFC 7692 §7.2.3.5), only the beginning of an empty block may
+	// follow this block.
 	switch {
 	case f.out.Len() > max:
 		return nil, errTooBig

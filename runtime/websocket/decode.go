@@ -32,7 +32,7 @@ type Decoder struct {
 	Max      int       // maximum size of a message after decompression, in bytes
 	Inflater *Inflater // nil if compression was not negotiated
 	TooBig   int       // known size of a message that exceeds Max, in bytes
-	// Next returns messages without their data. It does not store, decompress or check the data
+	// if true, Next returns messages without their data, and does not store, decompress or check the data
 	Discard bool
 
 	head [14]byte
@@ -44,7 +44,7 @@ type Decoder struct {
 	key     uint32 // masking key for the next byte
 	left    int    // number of payload bytes that have not arrived
 
-	// type of the incomplete message, or Continuation
+	// type of the incomplete message; Continuation if there is none
 	message Opcode
 	packed  bool
 	buf     []byte // data of the incomplete message
@@ -53,9 +53,9 @@ type Decoder struct {
 }
 
 // Next consumes bytes from the front of data and unmasks payloads in place. The result n is the number of consumed
-// bytes. If a message or control frame became complete, m is this message. Otherwise the error is ErrNeedMore, and all
-// of data was consumed. All other errors have the type *Error: the connection must be closed, and Next must not be
-// called again. The stream of frames can be split at any byte.
+// bytes. If a message or control frame is complete, Next returns it as m. If none is complete, Next has consumed all of
+// data, and the error is ErrNeedMore. Any other error has the type *Error. The connection must then be closed without
+// calling Next again. The stream of frames can be split at any byte.
 func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 	for {
 		if !d.payload {

@@ -93,8 +93,8 @@ func AppendFrame(dst []byte, op Opcode, payload []byte) []byte {
 	return append(AppendHeader(dst, op, false, len(payload)), payload...)
 }
 
-// AppendClose appends a close frame. The payload is empty if code is NoStatus or 0. AppendClose replaces any other code
-// that must not be sent by InternalError. It truncates a reason that is too long, and omits a reason that is not UTF-8.
+// AppendClose appends a close frame. The payload is empty if code is NoStatus or 0. Any other invalid code is replaced
+// with InternalError. A reason that is too long is truncated, and a reason that is not UTF-8 is omitted.
 func AppendClose(dst []byte, code uint16, reason []byte) []byte {
 	if code == NoStatus || code == 0 {
 		return AppendFrame(dst, Close, nil)

@@ -48,7 +48,7 @@ type Options struct {
 	// ReplaceHost makes the proxy send the target's host instead of the host that the client requested.
 	ReplaceHost bool `key:"proxy-preserve-host" is:"not" value:"true"`
 
-	// Streams is set if request bodies are forwarded as they arrive. exchange.Mount.Streams must then be set, too.
+	// Streams makes the proxy forward request bodies as they arrive. It requires exchange.Mount.Streams.
 	Streams bool `key:"proxy-request-buffering" is:"not" value:"true"`
 
 	// Connect limits the time for opening a connection, including the TLS handshake; 0 means 5 s.
@@ -58,23 +58,23 @@ type Options struct {
 
 	TunnelTimeout time.Duration `key:"proxy-tunnel-timeout" value:"'1h'"`
 
-	// Idle is how long an idle connection is kept, regardless of its age. 0 means that a connection is kept for
-	// keepIdle, and only until the age keepAge.
+	// Idle is how long an idle connection is kept, regardless of its age. 0 means that a connection is closed if it is
+	// idle for keepIdle or older than keepAge.
 	Idle time.Duration `key:"proxy-idle" value:"'20s'"`
 
 	// Health is the path that health checks request from each upstream; "" means no health checks. The checks begin
 	// with the first request.
 	Health string `key:"proxy-health" value:"'/healthz'"`
 
-	// Sticky makes the proxy send all requests of a client to the same upstream, which a cookie names, while this
-	// upstream works.
+	// Sticky makes the proxy send all requests of a client to the same upstream while this upstream works. A cookie
+	// names the upstream.
 	Sticky bool `key:"proxy-sticky" value:"true"`
 
 	// Spans gets a span for each request to an upstream; nil means no spans.
 	Spans *otel.Exporter
 
-	// Log, if not nil, is called with a line when an upstream cannot be reached or fails, at most once a second for
-	// each upstream, and when the upstream responds again. The parameter client is the address of the request's client,
+	// Log, if not nil, is called with a line when an upstream fails, cannot be reached, or responds again. Lines about
+	// errors of an upstream are limited to one a second. The parameter client is the address of the request's client,
 	// or "". Log is called on any goroutine.
 	Log func(client, line string)
 }
@@ -83,7 +83,7 @@ type Proxy struct {
 	opt       Options
 	upstreams []*upstream
 
-	cookie string // name of the cookie whose value names the client's upstream; "" without Options.Sticky
+	cookie string // name of the cookie for Options.Sticky; "" without this option
 
 	mu sync.Mutex // guards the state of the upstreams
 
@@ -190,8 +190,8 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// forward sends a response, whose head was read from c, to the client. Afterwards forward closes c, or keeps c for
-// later requests.
+// forward sends a response of the upstream to the client. The head was already read from c. At the end, forward closes
+// c or keeps c for other requests.
 func (up *upstream) forward(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
 	defer c.call.End(response.StatusCode, "", nil)
 	if r.Upgrade && response.StatusCode == http.StatusSwitchingProtocols {
@@ -294,7 +294,8 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	}
 }
 
-// complain logs an error of up, at a limited rate. The parameter client is the result of backend.Request.Client.
+// complain logs an error of the upstream up, but limits the number of lines. The parameter client is the result of
+// backend.Request.Client.
 func (up *upstream) complain(client, format string, args ...any) {
 	if up.lines.Now() {
 		up.log(client, fmt.Sprintf(format, args...))

@@ -9,8 +9,8 @@ import (
 	"fapws/runtime/otel"
 )
 
-// begin begins the span of a request to up, and makes it the parent of the spans of the upstream. The result is nil
-// without a span. The parameter sent is the number of earlier requests for r.
+// begin begins the span of a request to the upstream, and sends its ID in Traceparent, so that spans of the upstream
+// become its children. The result is nil without a span. The parameter sent is the number of earlier requests for r.
 func begin(up *upstream, request *http.Request, r *backend.Request, sent int) *otel.Call {
 	if up.opt.Spans == nil {
 		return nil

@@ -24,7 +24,7 @@ func (p *Proxy) nameUpstreams() {
 	}
 }
 
-// machineKey returns a key that clients do not know, and that all processes on this machine can read, also after a
+// machineKey returns a key that clients do not know. All processes on this machine get the same key, even after a
 // restart. The key must be used only for keyed hashes (machine-id(5)).
 func machineKey() []byte {
 	for _, name := range []string{"/etc/machine-id", "/proc/sys/kernel/random/boot_id"} {
@@ -62,7 +62,7 @@ func (p *Proxy) previous(r *backend.Request) *upstream {
 	return nil
 }
 
-// stick adds the cookie that names up to a response.
+// stick adds a cookie to a response. The cookie names the upstream up.
 func (p *Proxy) stick(up *upstream, r *backend.Request, response *http.Response) {
 	c := http.Cookie{Name: p.cookie, Value: up.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: r.Peer.Scheme == "https"}

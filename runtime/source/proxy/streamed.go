@@ -13,7 +13,7 @@ type streamedBody struct {
 	rest []byte
 }
 
-// Read flushes the bytes that have arrived to the upstream before it waits for more bytes.
+// Read waits for more bytes of the body. Before it waits, it sends all earlier bytes to the upstream.
 func (b *streamedBody) Read(p []byte) (int, error) {
 	for len(b.rest) == 0 {
 		err := b.out.Flush()
@@ -31,7 +31,8 @@ func (b *streamedBody) Read(p []byte) (int, error) {
 
 func (b *streamedBody) Close() error { return nil }
 
-// A plainWriter hides the method ReadFrom of bufio.Writer, during which Read must not call Flush.
+// A plainWriter hides the method ReadFrom of bufio.Writer. ReadFrom would call streamedBody.Read, which calls Flush,
+// and Flush is not permitted during ReadFrom.
 type plainWriter struct{ out *bufio.Writer }
 
 func (w plainWriter) Write(b []byte) (int, error) { return w.out.Write(b) }

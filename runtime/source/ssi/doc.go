@@ -11,6 +11,6 @@
 // the request (Request.Share, Origin.Value). Regular expressions are RE2 and all other sizes are bounded, so the time
 // for a page grows at most in proportion to its size and the client's input.
 //
-// If the index of a directory is a page with elements, or a program, package static returns its name (Response.Index),
-// and package exchange routes the request again with that name appended to its path.
+// If the index file of a directory is a page with elements, or a program, package static returns the file's name
+// (Response.Index). Package exchange then appends the name to the path of the request, and routes the request again.
 package ssi

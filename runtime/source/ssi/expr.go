@@ -34,9 +34,8 @@ func (e *element) compile() {
 //	or         = and { "||" and }
 //	and        = not { "&&" not }
 //	not        = "!" not | "(" or ")" | ( "-n" | "-z" | "-A" | "-U" ) text | "true" | "false" | comparison
-//
-// comparison = text [ ( "=" | "==" | "!=" | "<" | "<=" | ">" | ">=" ) text | ( "=" | "!=" | "=~" | "!~" ) "/" pattern
-// "/" [ "i" ] ]
+//	comparison = text [ ( "=" | "==" | "!=" | "<" | "<=" | ">" | ">=" ) text |
+//	             ( "=" | "!=" | "=~" | "!~" ) "/" pattern "/" [ "i" ] ]
 //
 // A text is a sequence of words, strings and variables: v('NAME'), or %{NAME} or $NAME, also within words and strings.
 // A text without a comparison is true if it is not empty.
@@ -89,8 +88,8 @@ func (p *exprParser) near() string {
 	return fmt.Sprintf("%.20q", p.s)
 }
 
-// pattern returns a function that compiles a regular expression when it is first called, which saves time and memory at
-// startup.
+// pattern returns a function that returns the compiled regular expression. The first call compiles it, so the start of
+// the server takes less time and memory.
 func pattern(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
@@ -112,8 +111,8 @@ var (
 	percent     = pattern(`%\{(\w+)\}`)
 	backslashed = pattern(`(?s)\\([^$])`) // substitute handles \$
 
-	// unknown matches unsupported operators of Apache 2.4, which are errors, because as words they would silently
-	// change the meaning of an expression.
+	// unknown matches operators of Apache 2.4 that are not supported. They are errors. If they were treated as words,
+	// the expression would have a different meaning.
 	unknown = pattern(`^(?:-[A-Za-z]\w*|and|or|not|in|eq|ne|lt|le|gt|ge)$`)
 )
 

@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// include executes an include element. After an argument whose response has failed, include ignores all arguments
-// except onerror, until a response succeeds.
+// include executes an include element. If the include of an argument fails, include ignores the next arguments except
+// onerror. It continues to do so until an include succeeds.
 func (p *page) include(e *element) {
 	failed := false
 	for a := range p.arguments(e) {
@@ -92,8 +92,8 @@ func (p *page) target(s string) string {
 
 func directory(path string) string { return path[:strings.LastIndexByte(path, '/')+1] }
 
-// withoutDots removes "." and ".." segments from a path. withoutDots keeps a slash for each removed segment, and never
-// leads above the root.
+// withoutDots resolves "." and ".." segments of a path. The result does not lead above the root. If the last segment is
+// "." or "..", the result ends with a slash.
 func withoutDots(s string) string {
 	clean := path.Clean("/" + s)
 	if clean != "/" && (strings.HasSuffix(s, "/") || strings.HasSuffix(s, "/.") || strings.HasSuffix(s, "/..")) {
@@ -112,7 +112,8 @@ func below(base, name string) (string, error) {
 	return directory(base) + path.Clean(name), nil
 }
 
-// fileTarget returns the URL path that includes a file, which must exist, as the server sends it.
+// fileTarget returns the URL path of a file to include. The file must exist. The server responds to this path as to a
+// request of a client.
 func (p *page) fileTarget(name string) (string, error) {
 	onDisk, err := below(p.f.name, name)
 	if err != nil {
@@ -205,10 +206,10 @@ func (p *page) cgiTarget(name string) string {
 	return path
 }
 
-// command runs a shell command in the page's directory. Values from clients must not become part of the command: it
-// gets the variables as its environment, and the groups of the last matched pattern as its arguments. As in
-// mod_include, \$ is a dollar sign for the shell. The standard error of the command is logged, and its child processes
-// end with it.
+// command runs a shell command in the page's directory. Values from clients must not become part of the command.
+// Therefore the command gets the variables as its environment, and the groups of the last matched pattern as its
+// arguments. As in mod_include, \$ is a dollar sign for the shell. The standard error of the command is logged. At the
+// end of the command, its child processes are ended.
 func (p *page) command(line string) error {
 	if err := p.s.gate.Enter(p.ctx, p.r.Account()); err != nil {
 		return err

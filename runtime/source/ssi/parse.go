@@ -36,13 +36,13 @@ type element struct {
 	bad  string // why the element cannot be executed; "" if it is valid
 
 	asks  bool
-	holds condition // condition of an if or elif element; nil if the string wrong contains an error
+	holds condition // condition of an if or elif element; nil if the condition is invalid (wrong)
 	wrong string
 }
 
 type argument struct {
 	name     string
-	value    string // without the enclosing quotes and the backslashes that escape them
+	value    string // without the enclosing quotes, and without the backslashes before quotes
 	hasValue bool
 }
 
@@ -99,8 +99,8 @@ var (
 )
 
 // parse parses an element after its start tag and returns the element's length, including its end tag. As in
-// mod_include, the end tag is recognized only where an argument can begin: directly after a name or an unquoted value,
-// the characters of the end tag are part of the name or value.
+// mod_include, the end tag is recognized only where an argument can begin. Directly after a name or an unquoted value,
+// "-->" is part of the name or value.
 func (e *element) parse(s string) int {
 	const unfinished = "an element is not finished at the end of the page"
 	end := nameEnd().FindStringIndex(s)

@@ -85,7 +85,8 @@ type Pages struct {
 	gate  *programs.Gate
 }
 
-// maxPrograms limits the commands of exec cmd that run, but not those that wait, each of which belongs to a request.
+// maxPrograms limits the running commands of exec cmd. Waiting commands have no limit of their own, because each
+// belongs to a request.
 const (
 	maxPrograms = 32
 	maxWaiting  = 1 << 30
@@ -190,8 +191,8 @@ type page struct {
 	timefmt, errmsg, echomsg string
 	bytes                    bool
 
-	// State of if elements: printing is set while text is shown, found is set after a branch of the innermost if was
-	// true, and hidden counts the enclosing if elements that began in hidden text.
+	// State of if elements. printing is true while text is shown. found is true if a branch of the innermost if was
+	// true. hidden counts the enclosing if elements that began in hidden text.
 	printing, found bool
 	hidden          int
 
@@ -206,7 +207,8 @@ type page struct {
 	stopped bool
 }
 
-// bufferSize is the size of the output buffer, in bytes; a page that fits into it has a Content-Length.
+// bufferSize is the size of the output buffer, in bytes. The response has a Content-Length if the page fits into the
+// buffer.
 const bufferSize = 64 << 10
 
 func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page {
@@ -272,8 +274,8 @@ func (p *page) write(text string) {
 	}
 }
 
-// start sends the head. If the page exceeds bufferSize, the rest may depend on any request field, so start adds "Vary:
-// *".
+// start sends the head. If elements are still to be executed, the page may depend on any request field, so start adds
+// "Vary: *".
 func (p *page) start(length int64) {
 	contentType := "text/html"
 	if p.s.opt.Charset != "off" {

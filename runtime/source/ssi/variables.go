@@ -20,14 +20,14 @@ import (
 // repeatedly.
 const maxVariables = 1 << 20
 
-// variables contains the variables that a page and its included pages share, by case-insensitive names, in the order of
-// their creation.
+// variables contains the variables that a page and its included pages share. They are in the order of their creation.
+// Their names are case-insensitive.
 type variables struct {
 	began    time.Time
 	modified time.Time // modification time of the outermost page
 
-	// mu guards all fields below it: the goroutine of an included page may continue after a timeout, at the same time
-	// as the outer page.
+	// mu guards all fields below it. After a timeout, an included page may continue on its goroutine while the outer
+	// page also runs.
 	mu    sync.Mutex
 	list  []variableEntry
 	index map[string]int
@@ -233,8 +233,8 @@ func decodeBase64(s string) string {
 	return text
 }
 
-// A character reference must end with ";", because a reference without ";", which browsers also accept, is usually part
-// of a query.
+// Browsers also accept character references without ";". Here, they must end with ";", because text such as "&copy" is
+// usually part of a query.
 var character = pattern(`&#?\w+;`)
 
 func unescapeHTML(s string) string { return character().ReplaceAllStringFunc(s, html.UnescapeString) }

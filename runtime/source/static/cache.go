@@ -41,14 +41,15 @@ type record struct {
 	place    *list.Element
 }
 
-// lateClock limits how far a caller's time may be before the time of the last check, in nanoseconds.
+// lateClock is how far, in nanoseconds, the time of a caller may lie before the last check.
 const lateClock = 2 * freshFor
 
 // get returns the variants of a path. The result fresh reports whether the cache was compared with the disk within the
-// last second. Paths that are not in the cache have no variants.
+// last second. If the path is not in the cache, all elements of v are nil.
 //
-// If the last check is between one and two seconds old, fresh is false for only one of the callers with loop set, which
-// must check the disk; the other callers may use the variants. Without this rule, all callers would wait for the disk.
+// Calls from the event loop pass true as the parameter loop. If the last check is one to two seconds old, only one of
+// these calls gets false as fresh, and its caller must check the disk. The other callers need not wait for the disk,
+// and may use the variants.
 func (c *cache) get(path []byte, now int64, loop bool) (v variants, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -191,7 +192,8 @@ func (f *Files) make(t *view, key []byte, v *variants, r *representation) *repre
 }
 
 func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) (made *representation) {
-	// Wait for this turn before reading the file, so that waiting goroutines do not hold file contents in memory.
+	// f.making limits the compressions. Wait for it before reading the file, so that waiting goroutines hold no file
+	// contents in memory.
 	if !f.making.Take() {
 		return nil
 	}
@@ -266,8 +268,8 @@ func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v vari
 }
 
 func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
-	// Release the place in f.looking meanwhile. f.looking limits goroutines that wait for the disk, but this goroutine
-	// waits for a lock.
+	// f.looking limits the goroutines that wait for the disk. This goroutine waits for a lock, so it leaves f.looking
+	// for this time.
 	<-f.looking
 	f.listing.Lock()
 	f.looking <- struct{}{}

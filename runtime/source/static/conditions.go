@@ -153,8 +153,8 @@ func AppendContentRange(b []byte, start, count, size int64) []byte {
 	return append(b, "\r\n"...)
 }
 
-// judge evaluates the preconditions in the order of RFC 9110 §13.2.2. judge returns the status: 304, 412, or 200, which
-// becomes 206 if a range is requested.
+// judge evaluates the preconditions in the order of RFC 9110 §13.2.2. judge returns the status 304, 412 or 200. For a
+// range, the caller changes 200 to 206.
 func (r *representation) judge(c *Conditions) int {
 	if c.ifMatch {
 		if !c.name("if-match", r.etag, false) {
@@ -199,9 +199,9 @@ func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	return false
 }
 
-// Range returns the value of the Range field, or nil if the If-Range field (RFC 9110 §13.1.5) contains neither etag nor
-// modified, the Last-Modified date. In this case, the client has a part of a different representation. A weak entity
-// tag in If-Range never matches.
+// Range returns the value of the Range field, unless the client has a part of a different representation. In this case,
+// If-Range (RFC 9110 §13.1.5) contains neither the parameter etag nor the Last-Modified date in the parameter modified,
+// and the result is nil. A weak entity tag in If-Range never matches.
 func (c *Conditions) Range(etag, modified []byte) []byte {
 	if own := c.ifRange.value; c.ifRange.set {
 		validator := modified
@@ -219,7 +219,7 @@ func (c *Conditions) Range(etag, modified []byte) []byte {
 func (c *Conditions) Guarded() bool { return c.ifMatch || c.ifUnmodifiedSince.set }
 
 // matchesTag reports whether a list of entity tags from the client contains etag (RFC 9110 §13.1.1 and §13.1.2). "*"
-// matches every tag. A weak tag in the list matches only if weakToo is set, whereas etag is always strong.
+// matches every tag. The parameter etag is always strong. A weak tag in the list matches only if weakToo is true.
 func matchesTag(list, etag []byte, weakToo bool) bool {
 	for {
 		list = bytes.TrimLeft(list, " \t,")

@@ -36,8 +36,9 @@
 //
 // A compressed variant is a representation with its own strong ETag. A compressed variant is created on a goroutine
 // when it is first requested; other requests for the same variant wait. If other compressions do not finish within a
-// second, clients get the original. A variant that is not smaller by an eighth, or is larger than a quarter of the
-// cache, is not created again. A variant on disk is preferred to one that must be compressed.
+// second, clients get the original. If a variant is not smaller by an eighth, or is larger than a quarter of the cache,
+// it is not used, and the server does not try to create it again. A variant on disk is preferred to one that must be
+// compressed.
 //
 // # Symbolic links
 //

@@ -26,8 +26,8 @@ type Handed struct {
 	mu    sync.Mutex
 	roots map[string]*Files // opened document roots, by the JSON text of their Options
 
-	// The directories for X-Sendfile (named) and, by path prefix without a trailing slash, for X-Accel-Redirect
-	// (mapped). They do not change after Open.
+	// The directories for X-Sendfile (named) and for X-Accel-Redirect (mapped). The keys of mapped are path prefixes
+	// without a trailing slash. They do not change after Open.
 	named  []*Files
 	mapped map[string]*Files
 }
@@ -101,8 +101,8 @@ func (o *handedOver) open() {
 		}
 		return
 	}
-	// Ignore conditions and ranges unless the request is a GET or HEAD, and for error pages: they apply only to the
-	// successful response to a GET (RFC 9110 §13.1 and §14.2).
+	// Conditions and ranges apply only to the successful response to a GET (RFC 9110 §13.1 and §14.2). Therefore they
+	// are ignored for error pages and for methods other than GET and HEAD.
 	request := a.request
 	if o.isError() || !request.Parsed.Head && !request.Parsed.Get {
 		bare := *request.Parsed
@@ -136,7 +136,8 @@ func (o *handedOver) send(x *exchange.Exchange) {
 	failed := h.Status >= 400
 	h.Close, h.Then = o.head.Close, o.head.Then
 	switch {
-	case o.sends() && failed && !o.isError(): // a condition or a range has failed
+	// a condition of the request is false (412), or its range is invalid (416)
+	case o.sends() && failed && !o.isError():
 		a.send(x, true)
 		return
 	case o.sends():
@@ -204,8 +205,9 @@ func (r AccelRoot) String() string { return r.Prefix + "=" + r.Root }
 
 var errNotSent = errors.New("not in a directory from which files may be sent")
 
-// find returns the directory and the file's name below it for a value of X-Sendfile, or of X-Accel-Redirect if accel is
-// set. The name may be opened only by view.walk, which cannot leave the directory.
+// find returns the directory that contains a file, and the file's name below this directory. The parameter value is
+// from X-Accel-Redirect if accel is true, otherwise from X-Sendfile. The name may be opened only by view.walk, which
+// cannot leave the directory.
 func (h *Handed) find(value string, accel bool) (found *Files, name string, err error) {
 	if accel {
 		return h.findMapped(value)

@@ -77,7 +77,7 @@ func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err e
 			name = dir + "/" + name
 		}
 		stat := t.stat
-		// Use statAny, which finds private files, too: a program may be private, because another source runs it.
+		// A program may be a private file, because another source runs it. Only statAny finds private files.
 		if f.isProgram(name) {
 			stat = t.statAny
 		}
@@ -158,8 +158,8 @@ func (r *representation) onDisk() *representation {
 	return r
 }
 
-// StatusOf returns the HTTP status for a file system error. Errors without an errno result in 404: os.Root returns an
-// unexported error for a path that leads outside the root.
+// StatusOf returns the HTTP status for a file system error. An error without an errno results in 404, because os.Root
+// returns such an error for a path that leads outside the root.
 func StatusOf(err error) int {
 	var reason syscall.Errno // 0 if the error contains no errno
 	errors.As(err, &reason)
@@ -182,9 +182,9 @@ func StatusOf(err error) int {
 // one leading slash, no empty segments, and a trailing slash if path has one. An empty path, which is the root
 // without a slash, remains empty. The result is built in buf.
 //
-// ok is false, so that the file does not exist for clients, if the path contains NUL, a backslash, or a segment "." or
-// "..": the file system or another program could interpret such a path differently. ok is also false for hidden names
-// unless dotFiles is set. "/.well-known" (RFC 8615) is not hidden.
+// ok is false if the path contains NUL, a backslash, or a segment "." or "..", because the file system or another
+// program could interpret such a path differently. For clients, the file then does not exist. ok is also false for
+// hidden names unless dotFiles is set. "/.well-known" (RFC 8615) is not hidden.
 func cleanPath(buf, path []byte, dotFiles bool) (clean []byte, ok bool) {
 	if len(path) == 0 {
 		return buf[:0], true
@@ -235,9 +235,9 @@ func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 	return dst
 }
 
-// OpenPath opens the regular file at a decoded path below the root. The rules for client requests apply: no hidden
-// names, no dot segments, and no files outside the root. Other sources use OpenPath to send files; StatusOf returns the
-// status for an error. OpenPath is safe for concurrent use and may block for the disk.
+// OpenPath opens the regular file at a decoded path below the root, for other sources that send files. As for requests
+// of clients, hidden names, dot segments and files outside the root are errors. StatusOf returns the status for an
+// error. OpenPath is safe for concurrent use and may block for the disk.
 func (f *Files) OpenPath(path string) (*os.File, fs.FileInfo, error) {
 	clean, ok := cleanPath(nil, []byte(path), f.opt.DotFiles)
 	if !ok || len(clean) < 2 || clean[len(clean)-1] == '/' {

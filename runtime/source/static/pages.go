@@ -10,7 +10,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Answer sends the reply r to x, or the site's error page for the status of r, on the event loop.
+// Answer responds to x with the site's error page for the status of r, or with r itself if there is no such page. It is
+// called on the event loop.
 func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	location, path := p.targets[r.Status], p.paths[r.Status]
 	switch {
@@ -52,9 +53,8 @@ func (a *Response) sendFor(x *exchange.Exchange, r *exchange.Reply) {
 	a.send(x, false)
 }
 
-// pageFields merges own, the header fields of an error response, with the header fields of the file that is sent as the
-// error page. pageFields keeps only Content-Type and X- fields of the file, because its fields for caching, validation
-// and ranges do not apply to an error.
+// pageFields adds to the parameter own, the header fields of an error response, the Content-Type and X- fields of the
+// error page's file. The file's fields for caching, validation and ranges do not apply to an error.
 func pageFields(own, file []byte) []byte {
 	fields := bytes.Clone(own)
 	for line := range bytes.Lines(file) {
@@ -72,9 +72,9 @@ type Pages struct {
 	targets map[int][]byte
 }
 
-// NewPages returns error pages for statuses from 400 to 599. The value for a status is a URL, to which the client is
-// redirected (302), or an absolute decoded path of a file in files, which is sent with the status. If the file is
-// missing, the server's own page is sent.
+// NewPages returns error pages for statuses from 400 to 599. If the value for a status is a URL, the client is
+// redirected (302). If it is an absolute decoded path, the file at this path in files is sent with the status. If the
+// file is missing, the server's own page is sent.
 func NewPages(files *Files, pages map[int]string) (*Pages, error) {
 	p := &Pages{files: files, paths: map[int]string{}, targets: map[int][]byte{}}
 	for status, page := range pages {

@@ -17,25 +17,24 @@ import (
 	"fapws/runtime/system"
 )
 
-// Private is a set of files that no document root serves, under any path: files named in the configuration (logs,
-// passwords, the pid file, scripts of applications, the configuration itself). Files are identified by device and
-// inode, so that links and other spellings of the name are hidden, too. A nil Private is empty; a Private is safe for
-// concurrent use.
+// Private is a set of files named in the configuration: logs, passwords, the pid file, scripts of applications, the
+// configuration itself. No document root serves these files. Files are identified by device and inode, so that links
+// and other spellings of the name are hidden, too. A nil Private is empty; a Private is safe for concurrent use.
 type Private struct {
 	paths []string
 	real  []string
 	files fileSet
 }
 
-// A fileSet is a set of files that is refreshed periodically, and safe for concurrent use.
+// A fileSet is a set of files. It is refreshed periodically, and is safe for concurrent use.
 type fileSet struct {
 	mu    sync.Mutex
 	files map[identifier]bool
 	until time.Time
 }
 
-// has reports whether a file is in the set. The iterator find yields the files of the set when it is refreshed, and
-// runs at most 2 % of the time.
+// has reports whether a file is in the set. To refresh the set, has iterates over the files that find yields. It does
+// so after a second or more, so that find runs for at most 2 % of the time.
 func (s *fileSet) has(info fs.FileInfo, find iter.Seq[fs.FileInfo]) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -56,7 +55,7 @@ func identifierOf(info fs.FileInfo) identifier {
 	return identifier{uint64(st.Dev), st.Ino}
 }
 
-// NewPrivate returns the set of the files with these paths, which may be empty or missing.
+// NewPrivate returns the set of the files with these paths. A path may be "", and its file may be missing.
 func NewPrivate(paths ...string) *Private {
 	p := &Private{}
 	for _, one := range paths {

@@ -21,14 +21,14 @@ type description struct {
 	mediaType string
 	coding    coding.Coding
 	varies    bool
-	// set if the server itself compresses this variant, whose name and stamp are those of the uncompressed file
+	// whether the server itself compresses this variant; name and stamp are then those of the uncompressed file
 	made    bool
 	control string
 	extra   string
 	tag     string // entity tag to use instead of one computed from the file's time; empty if none
 }
 
-// A representation is one form of a file in one state, the original or a compressed variant, and is immutable.
+// A representation is the original or a compressed variant of a file in one state. It is immutable.
 type representation struct {
 	description
 	stamp Stamp
@@ -41,8 +41,8 @@ type representation struct {
 	modified     int64  // time of the last change, in seconds since 1970
 	lastModified []byte // value of Last-Modified; nil to omit the field
 
-	// The slice fields contains the header fields of a response, as sent; a 304 and a multipart response send prefixes
-	// of it.
+	// The slice fields contains the header fields of a response, as sent. A 304 and a multipart response send only its
+	// first bytes.
 	fields  []byte
 	short   int // fields[:short] are for 304 (RFC 9110 §15.4.5)
 	untyped int // fields[:untyped] are all but Content-Type
@@ -103,7 +103,8 @@ func (r *representation) keptOpen(file *os.File) *representation {
 	return &opened
 }
 
-// openCost is the cost of an open file in the cache, in bytes, which limits the number of open files.
+// openCost is the number of bytes that an open file counts in the cache. The size limit of the cache thus also limits
+// the open files.
 const openCost = 64 << 10
 
 func (r *representation) cost() int {
@@ -169,9 +170,9 @@ const (
 	longTimeAgo = 3 * 365 * 24 * time.Hour
 )
 
-// date returns the time of the last change for validators, in nanoseconds since 1970: the modification time or, if this
-// may be a constant of a build tool, the time of the last status change. date returns 0 if both times are the same
-// constant, as in file system images with one time for all files. The result known is false if the modification time is
+// date returns the time of the last change for validators, in nanoseconds since 1970. This is the modification time or,
+// if that may be a constant of a build tool, the time of the last status change. If both are the same constant, as in
+// file system images with one time for all files, date returns 0. The result known is false if the modification time is
 // certainly a constant.
 func (s *Stamp) date() (date int64, known bool) {
 	known = s.modified >= int64(firstDate)
@@ -201,7 +202,7 @@ func stampOf(file *os.File, info fs.FileInfo) Stamp {
 }
 
 // endsAt reports whether a file ends at the offset size. For files without blocks, endsAt distinguishes sparse and
-// empty files from files in /proc and /sys. The content of the latter usually does not end at their reported size.
+// empty files from files in /proc and /sys. Files in /proc and /sys usually do not end at their reported size.
 func endsAt(file *os.File, size int64) bool {
 	var b [1]byte
 	n, _ := file.ReadAt(b[:], size)
@@ -261,7 +262,7 @@ func (f *openFile) hold() bool {
 	}
 }
 
-// release drops a reference, and closes the file if it was the last reference. Another goroutine closes the file,
+// release drops a reference. When the last reference is dropped, the file is closed. Another goroutine closes the file,
 // because close(2) may block for up to a second if the file is large and was removed.
 func (f *openFile) release() {
 	if f.refs.Add(-1) == 0 {
@@ -280,8 +281,8 @@ func (v *variants) release() {
 	}
 }
 
-// is reports whether the file, which the caller must hold, still has the stamp s, without blocking or allocating
-// memory.
+// The method is reports whether the file still has the stamp s. It does not block or allocate memory. The caller must
+// hold the file.
 func (f *openFile) is(s Stamp) bool {
 	var now unix.Stat_t
 	return unix.Fstat(f.fd, &now) == nil && now.Size == s.size &&

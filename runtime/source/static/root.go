@@ -21,7 +21,7 @@ import (
 
 const freshFor = int64(time.Second) // in nanoseconds
 
-// A root is a document root, whose files are all opened by view.walk.
+// A root is a document root. All its files are opened by view.walk.
 type root struct {
 	path string
 
@@ -62,8 +62,8 @@ func openView(path string, policy Symlinks, g guard) (t *view, err error) {
 }
 
 // OpenTree opens a directory for a source that needs information about files but does not send them. The returned
-// function stat returns information about the file at a path below the directory, without "." and ".." segments; stat
-// follows symbolic links like Files. OpenTree is safe for concurrent use.
+// function stat returns information about the file at a path below the directory, and follows symbolic links like
+// Files. The path must not have "." or ".." segments. OpenTree is safe for concurrent use.
 func OpenTree(path string, policy Symlinks) (dir *os.Root, stat func(name string) (fs.FileInfo, error), err error) {
 	t, err := openView(path, policy, guard{})
 	if err != nil {
@@ -129,8 +129,8 @@ type view struct {
 	guard  guard
 }
 
-// stat returns information about the file with a name, a path without "." and ".." segments, or "." itself; hidden
-// files count as missing.
+// stat returns information about a file. The name is a path without "." and ".." segments, or "." itself. Hidden files
+// count as missing.
 func (t *view) stat(name string) (fs.FileInfo, error) {
 	if t.guard.hides(name) {
 		return nil, hidden(name)
@@ -157,7 +157,7 @@ func (t *view) statAny(name string) (fs.FileInfo, error) {
 // that the file is regular.
 const toRead = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
 
-// open opens a file for reading, unless it is hidden and therefore counts as missing.
+// open opens a file for reading. Hidden files count as missing.
 func (t *view) open(name string) (*os.File, fs.FileInfo, error) {
 	if t.guard.hides(name) {
 		return nil, nil, hidden(name)

@@ -15,9 +15,8 @@ import (
 
 // Hit responds to a GET or HEAD request from the cache: from memory without a system call, or with an open file after
 // an fstat(2). If this is not possible, Hit returns false and leaves out unchanged, and the caller must call Open. Hit
-// allocates memory only for the key of a listing. The parameter now is the start time of the process in nanoseconds
-// since 1970, plus the monotonic time since the start; now may be up to a second behind the clock. Hit is safe for
-// concurrent use, and never waits for the disk.
+// allocates memory only for the key of a listing. The parameter now is the time in nanoseconds since 1970 (see
+// Files.clock), and may be up to a second old. Hit is safe for concurrent use, and never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	v, ok := f.cache.get(f.key(req.Path, req), now, true)
 	if !ok {
@@ -85,7 +84,7 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 	}
 }
 
-// key returns the cache key of a path, which for a listing also contains the order and the title.
+// key returns the cache key of a path. The key of a listing also contains the order and the title.
 func (f *Files) key(path []byte, req *Request) []byte {
 	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' {
 		return path
@@ -232,8 +231,8 @@ type Response struct {
 	// and -1 for a 304, which has no body. An error has no body yet.
 	Head exchange.Head
 
-	// Segments are the body, in order; empty for HEAD and 304. If the file is shorter than expected, because it was
-	// truncated meanwhile, the connection must be closed.
+	// Segments are the body, in order; empty for HEAD and 304. If the file was truncated and is now shorter than its
+	// segments, the connection must be closed.
 	Segments []Segment
 
 	// Index is the name of a directory's index file if this file is a program or has its own rules. The status is then
@@ -250,7 +249,7 @@ type Response struct {
 	users   atomic.Int32
 }
 
-// Close releases the file, if any, after which Head and Segments must not be used.
+// Close releases the file, if any. Head and Segments must not be used after Close.
 func (r *Response) Close() {
 	if r.file != nil {
 		r.file.release()
@@ -270,7 +269,7 @@ func NewSource(files *Files, declines bool) *Source { return &Source{files: file
 
 func (s *Source) Declines() bool { return s.declines }
 
-// Start implements exchange.Source: it opens a file that is not in memory in the background.
+// Start implements exchange.Source. If the file is not in memory, a goroutine opens it.
 func (s *Source) Start(x *exchange.Exchange) {
 	switch r := x.Req.Parsed; {
 	// 405 is more useful than other errors, for example for a submitted form.
@@ -322,7 +321,7 @@ func requestOf(x *exchange.Exchange) Request {
 
 var responses = sync.Pool{New: func() any { return new(Response) }}
 
-// newResponse returns a Response from the pool, for which the caller must call send or drop.
+// newResponse returns a Response from the pool. The caller must call its method send or drop.
 func newResponse() *Response {
 	a := responses.Get().(*Response)
 	a.users.Store(1)

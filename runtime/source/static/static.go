@@ -22,7 +22,7 @@ type Options struct {
 	// by renaming a symbolic link to a new release, requests use the new directory within a second.
 	Root string `json:"root"`
 
-	// Index lists the names of index files in order of preference; directories have no index if it is empty.
+	// Index lists the names of index files in order of preference. If Index is empty, directories have no index.
 	Index []string `json:"index" key:"index"`
 
 	// Listing enables pages with the content of directories that have no index.
@@ -80,8 +80,8 @@ type Options struct {
 	Private *Private `json:"-"`
 	Expose  []string `json:"expose" key:"expose"`
 
-	// Fall is set if another source may handle requests for missing files. A request for a directory without a trailing
-	// slash is then redirected only if the directory has an index or a listing.
+	// Fall is true if another source may handle requests for missing files. In this case, a request for a directory
+	// without a trailing slash is redirected only if the directory has an index or a listing.
 	Fall bool `json:"-"`
 
 	// CacheBytes limits the memory for small files, compressed files and listings, in bytes. Each larger file that is

@@ -9,8 +9,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// permit returns an error if a page of another site has sent the request, because the browser may have added the user's
-// cookies and passwords, although the page of the other site has no access to them.
+// permit returns an error if a page of another site has sent the request. That page has no access to the user's cookies
+// and passwords, but the browser may have added them to the request.
 func (u *Upload) permit(r *backend.Request) error {
 	if !u.allows(r.Field("Origin")) && auth.FromElsewhere(r.Head, r.Parsed.Fields, r.Host()) {
 		return refuse(403, "pages of other sites may not upload")

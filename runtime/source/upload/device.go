@@ -63,8 +63,8 @@ func (t *device) ready(f *os.File, file stored) error {
 }
 
 // A single is a target for one upload at a time: a descriptor that the application's script has opened, or the handler.
-// The handler is for storage without a file, such as flash memory that is erased and written in blocks (MTD). The
-// handler receives a line of JSON (inquiry), followed by a piece of the upload.
+// A handler can write to storage without a file, such as flash memory that is erased and written in blocks (MTD). It
+// receives a line of JSON (inquiry), followed by a piece of the upload.
 type single struct {
 	options *Options
 	f       *os.File // nil if the target is the handler

@@ -29,7 +29,7 @@ type draft struct {
 	hashed   int64
 	size     int64
 	unsynced int64
-	// ends the use of f, which belongs to a single; nil if the draft owns f
+	// returns f to the single that owns it; nil if the draft owns f
 	release func()
 }
 
@@ -124,13 +124,13 @@ func (d *draft) publish() error {
 	return ignoreUnsupported(dir.Sync())
 }
 
-// abort removes the file, but not bytes that were written to a device. The draft d must not be used afterwards.
+// abort removes the file. Bytes that were written to a device remain. The draft d must not be used afterwards.
 func (d *draft) abort() {
 	switch {
 	case d.pieces != nil:
 		_ = d.pieces.ask(inquiry{Op: opAbort}, nil) // errors of the handler are already logged
 	case d.dir != nil && d.temp != "":
-		// remove the file before releasing its lock: afterwards, another upload may use the name
+		// remove the file before its lock is released; then another upload may use the name
 		_ = d.dir.Remove(d.temp)
 	}
 	_ = d.close()

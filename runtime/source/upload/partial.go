@@ -51,8 +51,8 @@ type partial struct {
 	touched time.Time
 }
 
-// shown returns an identifier of the upload for reports, which all clients may read. Reports must not contain the id,
-// because a client that knows the id can resume the upload.
+// shown returns an identifier of the upload for reports. All clients may read the reports, so they must not contain the
+// id, with which a client can resume the upload.
 func (p *partial) shown() string {
 	sum := sha256.Sum256([]byte(p.id))
 	return hex.EncodeToString(sum[:12])
@@ -108,8 +108,9 @@ func (t *directory) admit(owner string) error {
 	return nil
 }
 
-// makeRoom removes an unfinished upload of the client that has the most, if this client has at least two more than the
-// parameter own. Without makeRoom, a few clients that each send a byte a day could lock out all other clients.
+// makeRoom removes an unfinished upload of a client that has at least two more than the number own, beginning with the
+// client that has the most. Without makeRoom, a few clients that each send a byte a day could lock out all other
+// clients.
 func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
 	slices.SortStableFunc(t.unfinished, func(a, b unfinished) int { return owned[b.owner] - owned[a.owner] })
 	for i, one := range t.unfinished {
@@ -124,8 +125,8 @@ func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
 	return false
 }
 
-// find updates t.unfinished. find searches the whole directory, because other processes create uploads, too, but spends
-// at most 2 % of the time on these searches.
+// find updates t.unfinished. Other processes create uploads, too, so find searches the whole directory, but for at most
+// 2 % of the time.
 func (t *directory) find(dir *os.Root) {
 	now := time.Now()
 	if now.Before(t.until) {
@@ -201,7 +202,7 @@ func (t *directory) expireLater() {
 		t.looks.Store(false)
 		dir, err := t.open()
 		if err != nil {
-			return // ignore the error, because the next upload reports it
+			return // the next upload will get the same error and report it
 		}
 		defer dir.Close()
 		if len(t.expire(dir)) > 0 {
@@ -243,7 +244,7 @@ func discard(dir *os.Root, id string) bool {
 	return err == nil
 }
 
-// remove removes the files of p, which must not be used afterwards.
+// remove removes the files of p. After this call, p must not be used.
 func (p *partial) remove() {
 	_ = p.dir.Remove(hiddenPrefix + p.id + descriptionSuffix)
 	p.abort()

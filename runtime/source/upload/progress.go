@@ -83,8 +83,8 @@ func (p *progress) named(name string) {
 // If an upload has received no bytes for the time silent, another request may take it over.
 const silent = 2 * time.Second
 
-// takeOver ends the upload with this token if it receives no bytes, because its client has lost the connection and
-// resumes the upload on another connection. takeOver reports whether the upload has ended.
+// takeOver is called when a client resumes an upload on another connection. If the old connection delivers no bytes,
+// takeOver ends its request. takeOver reports whether it has done so.
 func (u *Upload) takeOver(token string) bool {
 	u.mu.Lock()
 	i := slices.IndexFunc(u.active, func(p *progress) bool {
@@ -143,8 +143,8 @@ func (u *Upload) list() []report {
 // can watch and resume their uploads through any process. A Group is safe for concurrent use.
 type Group struct {
 	Publish func(channel, data string) // publishes an event; nil if there are no channels
-	// Others sends a request to all other processes, and returns the results of their method Answer after a short
-	// timeout at most; nil if there are no other processes.
+	// Others calls the method Answer in all other processes, and returns the results that arrive within a short
+	// timeout. The field is nil if there are no other processes.
 	Others func(question string) []string
 
 	mu  sync.Mutex
@@ -159,7 +159,8 @@ const (
 	opFinished = "done "
 )
 
-// Processes with the same configuration call add in the same order, so that equal keys belong to the same mount.
+// add gives u a key that contains its position. Processes with the same configuration call add in the same order, so a
+// mount has the same key in all of them.
 func (g *Group) add(u *Upload) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -79,8 +79,8 @@ func Place(path string) string {
 	return filepath.Dir(path)
 }
 
-// resolved returns the target of a symbolic link, because a rename would replace the link itself. resolved does not
-// follow a link that an application in the sandbox could have created; opening the directory then fails.
+// resolved returns the target of a symbolic link, because a rename would replace the link itself. A link that an
+// application in the sandbox could have created is not followed, so that opening the directory fails.
 func resolved(path string) string {
 	if real, err := filepath.EvalSymlinks(path); err == nil && !system.Replaceable(path) {
 		return real
@@ -88,7 +88,7 @@ func resolved(path string) string {
 	return path
 }
 
-// inside converts a path to the path that is valid after the process has entered o.Root with chroot.
+// inside converts a path for use after the chroot to o.Root.
 func (o *Options) inside(full string) (string, error) {
 	if o.Root == "" {
 		return full, nil
@@ -130,7 +130,7 @@ func temporary(name string) string {
 	return hiddenPrefix + hex.EncodeToString(sum[:12]) + partSuffix
 }
 
-// open opens the directory, and at first also removes incomplete files that a killed server has left.
+// open opens the directory. The first call removes incomplete files that a killed server has left.
 func (t *directory) open() (*os.Root, error) {
 	dir, err := system.OpenRoot(t.path)
 	if err == nil && !t.swept.Swap(true) {
@@ -140,8 +140,8 @@ func (t *directory) open() (*os.Root, error) {
 	return dir, err
 }
 
-// entries yields the middle parts of the names with hiddenPrefix and this suffix. entries is an iterator, because the
-// directory may contain a million files.
+// For each file name that begins with hiddenPrefix and ends with the suffix, entries yields the part between them.
+// entries is an iterator, because the directory may contain a million files.
 func entries(dir *os.Root, suffix string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		d, err := dir.Open(".")
@@ -241,8 +241,8 @@ func (d *draft) room(file stored) error {
 
 const maxName = 255 // in bytes; most file systems support 255
 
-// checkName returns why a file name from a client is invalid, or "": a valid name contains no path and is not hidden,
-// because partial uploads have hidden names.
+// checkName returns why a file name from a client is invalid, or "". A name must not contain a path, and must not be
+// hidden, because partial uploads have hidden names.
 func checkName(name string) (wrong string) {
 	switch {
 	case name == "":

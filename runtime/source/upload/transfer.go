@@ -125,7 +125,7 @@ func (t *transfer) formFile(f *form, file stored, content io.Reader) error {
 	return d.seal()
 }
 
-// fits returns an error if size additional bytes, or an unknown number if size is negative, would exceed the limit.
+// fits returns an error if size additional bytes would exceed the limit. A negative size is unknown and counts as 0.
 func (t *transfer) fits(size int64) error {
 	if t.total+max(size, 0) > t.limit {
 		return t.tooLarge
@@ -195,8 +195,7 @@ func announcedDigest(r *backend.Request) (sum string, err error) {
 	return sum, nil
 }
 
-// readDigest returns the member sha-256 of a dictionary of byte sequences (RFC 9651): "sha-256=:base64:,
-// sha-512=:base64:".
+// readDigest returns the member sha-256 of a dictionary such as "sha-256=:base64:, sha-512=:base64:" (RFC 9651).
 func readDigest(value string) (sum string, err error) {
 	for member := range strings.SplitSeq(value, ",") {
 		key, value, _ := strings.Cut(strings.TrimSpace(member), "=")
@@ -263,8 +262,8 @@ func newForm(next func() ([]byte, error), boundary string) *form {
 	return &form{body: body, ahead: ahead, parts: multipart.NewReader(ahead, boundary), Fields: url.Values{}}
 }
 
-// copy copies the content of a part. copy returns errors of the writer unchanged; all other errors are converted as in
-// nextFile.
+// copy copies the content of a part. Errors of the writer are returned unchanged, and all other errors are converted by
+// the method wrong.
 func (f *form) copy(to io.Writer, content io.Reader) error {
 	out := bufio.NewWriterSize(to, writeSize)
 	_, err := io.Copy(out, content)
@@ -277,8 +276,9 @@ func (f *form) copy(to io.Writer, content io.Reader) error {
 	return err
 }
 
-// nextFile returns the next file, with its name, type and field. nextFile stores the fields before the file in
-// f.Fields. The error is io.EOF after the last part, a *refusal, or the error of the body.
+// nextFile returns the next file of the form. The result file contains its name, its type and the name of its input.
+// Values of other inputs on the way to this file are stored in f.Fields. The error is io.EOF after the last part, a
+// *refusal, or the error of the body.
 func (f *form) nextFile() (file stored, content io.Reader, err error) {
 	for {
 		f.ahead.N = maxHeader
@@ -310,7 +310,7 @@ func (f *form) nextFile() (file stored, content io.Reader, err error) {
 			return file, nil, refuse(400, "a file of the form has no name")
 		case f.text > maxFields:
 			return file, nil, refuse(413, "the fields of the form have more than %d bytes", maxFields)
-		case !isFile: // ignore a file input for which the user has chosen no file
+		case !isFile: // an input for a file, but without a chosen file, is ignored
 			f.Fields.Add(params["name"], string(value))
 		}
 	}

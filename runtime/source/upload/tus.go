@@ -181,7 +181,8 @@ func (x *tus) create() error {
 	return x.receive(p, 201, location)
 }
 
-// resume opens an unfinished upload, or takes it over from an earlier request that has locked it and receives no bytes.
+// resume opens an unfinished upload. If an earlier request has locked the upload but receives no bytes, resume takes
+// the upload over.
 func (x *tus) resume(id string) (*partial, error) {
 	p, err := x.u.resumes.resume(id)
 	if err == errBusy && (x.u.takeOver(id) || slices.Contains(x.u.ask(opTakeOver+id+" "), "true")) {
@@ -248,7 +249,7 @@ func (x *tus) patch(id string) error {
 	return x.receive(p, 204, "")
 }
 
-// receive stores the body of a request; the upload is kept and may be resumed if the client disconnects.
+// receive stores the body of a request. If the client disconnects, the upload is kept and may be resumed.
 func (x *tus) receive(p *partial, status int, fields string) error {
 	check, sum, err := checksum(x.r)
 	progress := &progress{report: report{ID: p.shown(), Name: p.name, Received: p.size, Size: p.Length},

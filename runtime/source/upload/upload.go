@@ -77,7 +77,7 @@ func (u *Upload) Close() error {
 	return nil
 }
 
-// stored describes a file to the client and to the handler, as JSON, which contrib/fapws/_upload.py parses.
+// stored describes a file to the client and to the handler. The module contrib/fapws/_upload.py parses its JSON.
 type stored struct {
 	Name   string `json:"name"`
 	Path   string `json:"path,omitempty"`
@@ -166,7 +166,8 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 		Then: exchange.Refusal{}})
 }
 
-// named reports whether clients choose file names, unlike for a target that is a single file.
+// named reports whether clients choose the file names. It is false if the target is a single file, a device or a
+// descriptor.
 func (u *Upload) named() bool {
 	t, ok := u.target.(*directory)
 	return ok && t.only == ""
@@ -269,7 +270,7 @@ func idOf(r *backend.Request) string {
 type refusal struct {
 	status int
 	text   string
-	// cause of the error, which is logged for the operator; nil for mistakes of clients
+	// an error to log for the operator; nil for mistakes of clients
 	cause error
 }
 
@@ -290,7 +291,7 @@ var (
 	errNoSpace = &refusal{status: 507, text: "not enough space for the upload"}
 )
 
-// refusalOf converts an error to a refusal, whose cause is logged if it is an error of the file system.
+// refusalOf converts an error to a refusal. An error of the file system becomes the cause, so that it is logged.
 func refusalOf(err error) *refusal {
 	var r *refusal
 	switch {
@@ -309,10 +310,10 @@ type Options struct {
 	// FIFO to which uploads are written. Path need not exist if its parent directory exists.
 	Path string `json:"path" key:"to" is:"path" needs:"the path of a directory or file" short:"a directory, the path of a file"`
 
-	// Descriptor is the file descriptor, duplicated by New, to which uploads are written if Path is empty.
+	// Descriptor is the file descriptor to which uploads are written if Path is empty. New duplicates it.
 	Descriptor int `json:"descriptor"`
 
-	// Pieces is the size, in bytes, of the pieces in which uploads are passed to the handler (see device.go). 0 means
+	// If Pieces is not 0, uploads are passed to the handler in pieces of this size, in bytes (see device.go). 0 means
 	// that uploads are written to Path or Descriptor.
 	Pieces int `json:"pieces"`
 
@@ -330,7 +331,8 @@ type Options struct {
 	Resumable bool `json:"resumable" key:"resumable"`
 	// Expires is how long an upload that the client does not resume is kept.
 	Expires time.Duration `json:"expires" key:"expires"`
-	// Key is a secret that proves to the handler that the server, not a client, has sent a description.
+	// Key is a secret. It proves to the handler that the description of an upload is from the server and not from a
+	// client.
 	Key     string `json:"key"`
 	HandsOn bool   `json:"hands_on"` // a handler receives finished uploads and responds
 
@@ -355,7 +357,6 @@ const (
 	defaultExpires   = 24 * time.Hour
 )
 
-// ParseOptions parses options in JSON.
 func ParseOptions(text string) (o Options, err error) {
 	d := json.NewDecoder(strings.NewReader(text))
 	d.DisallowUnknownFields()
