@@ -117,8 +117,7 @@ type Part struct {
 	// Trailers are the fields after the body, or nil. Only the last part may have Trailers. The server drops them if
 	// the client does not accept trailers (see http1.Request.Trailers).
 	Trailers *Trailers
-	// Upgrade, usually nil, takes over the connection to continue an endless body. Only a last part may have an
-	// Upgrade.
+	// Upgrade, usually nil, takes over the connection to continue an endless body. Only a last part may have one.
 	Upgrade Upgrade
 }
 
