@@ -69,8 +69,8 @@ type Options struct {
 	Failed func(error, *Contents)
 }
 
-// Application names an application, or a script with PATHS. If Options.Apps contains the same Application twice, the
-// Application is loaded once, and both entries have the same mounts.
+// Application names a WSGI or ASGI application, or a script with a table of handlers (PATHS). If Options.Apps contains
+// the same Application twice, the Application is loaded once, and both entries have the same mounts.
 type Application struct {
 	Script string // path as the user wrote it; "" if Module is set
 	Module string // dotted name of a module to import
@@ -277,8 +277,8 @@ func (a *App) exit(code int) {
 }
 
 // Close runs the queued jobs of inline mode, waits until the threads of the script have ended, runs the atexit
-// functions, and finalizes Python. The exit status is 0, or 120 if output could not be flushed. Close must be called
-// once, on the thread of Load.
+// functions, and finalizes Python. Close returns an exit status: 0, or 120 if output could not be flushed. Close must
+// be called once, on the thread of Load.
 func (a *App) Close() int {
 	if a.handler != nil {
 		a.handler.gilCalls.Close()

@@ -46,8 +46,8 @@ static void set_result(PyObject *future) {
   if (PyErr_Occurred()) PyErr_WriteUnraisable(future);
 }
 
-/* Finds the first waiter that was not woken yet and that waits for this reason (ASGI_FOR_...). Marks the waiter as
- * woken, and returns a new reference to its future, or returns NULL if no waiter was found. */
+/* Finds the first waiter that was not woken yet and that waits for the reason in the parameter what. Marks the waiter
+ * as woken, and returns a new reference to its future, or returns NULL if no waiter was found. */
 static PyObject *next_future(asgi_exchange *x, int what) {
   PyObject *future = NULL;
   CORE_BEGIN_HOLD(x);

@@ -80,8 +80,8 @@ static void tell(const char *line, size_t n) {
 }
 
 /* Writes a line to stderr. The line begins with BEGIN, or with a line feed and BEGIN. If stderr receives JSON objects,
- * writes an object instead. The object also contains stacks if the parameter from is the descriptor of a file with
- * stacks, and not negative. */
+ * writes an object instead, which also contains stacks. The parameter from is the descriptor of the file with these
+ * stacks, or negative if there are none. */
 static void say_line(const char *text, size_t n, int from) {
   static char object[CORE_OBJECT_LEAST + (128 << 10)], stacks[64 << 10];
   if (core_look != CORE_OBJECT) {

@@ -253,7 +253,7 @@ static void report(int log, const char *what, core_record *rec) {
 }
 
 /* Returns the request that the current thread runs, or NULL. Also returns NULL if messages are not written as JSON
- * objects, because other messages do not name the request. */
+ * objects, because messages in other formats do not name the request. */
 static const core_record *calling(void) {
   return core_look == CORE_OBJECT && core_this_thread ? core_this_thread->current : NULL;
 }

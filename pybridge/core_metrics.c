@@ -42,7 +42,7 @@ static void observe(core_durations *d, int64_t ns) {
 }
 
 /* Reading the clock for each request would be too slow. After a quick handler, the last reading plus the usual duration
- * of that handler is precise enough, unless rec arrived after the time so computed. */
+ * of that handler serves as the current time, unless rec arrived after this time. */
 void core_count_queue_wait(const core_record *rec) {
   static CORE_PER_THREAD uint64_t now;
   /* Number of requests for which the last reading of the clock can still be used. */

@@ -499,7 +499,7 @@ uint64_t core_notify_after(const core_mount *m);
 /* --- core_flow.c ------------------------------------------------------------- */
 
 void core_flow_init(void);
-/* Returns rec, a request that the thread t has taken, to the event loop if earlier responses on its connection still
+/* Gives rec, a request that the thread t has taken, back to the event loop if earlier responses on its connection still
  * wait for the client, or if too many requests of the connection run. Returns 1 if the event loop now owns rec; the
  * event loop will resume rec later. */
 int core_defer(core_thread *t, core_record *rec);

@@ -105,8 +105,8 @@ static core_record *take(core_thread *t) {
   return rec;
 }
 
-/* If too many parts were published since rec was taken, returns rec to the head of the queue, and returns 1. The caller
- * must hold the GIL. Handlers that held the GIL earlier have published their parts by then. */
+/* If too many parts were published since rec was taken, puts rec back at the head of the queue, and returns 1. The
+ * caller must hold the GIL. Handlers that held the GIL earlier have published their parts by then. */
 static int put_back(core_record *rec) {
   if (LIKELY(rec->job != CORE_RUN || !core_loop_is_behind())) return 0;
   CORE_LOCKED();

@@ -9,8 +9,8 @@
 // threads, records and parts), wsgi_ (requests of synchronous handlers), asgi_ (the asyncio thread) and live_
 // (WebSockets with callbacks, channels, module _fapws). A header begins with the rules for the ownership of memory and
 // for the threads that can call its functions, and has a section for each .c file, with the names in the file that are
-// used in other files. A layer calls functions of lower layers only, in the order live_, asgi_, wsgi_, core_; core_
-// calls the layers above it through tables and pointers in core_pool.h.
+// used in other files. A layer calls functions of lower layers only. The highest layer is live_, followed by asgi_,
+// wsgi_ and core_. core_ calls the layers above it through tables and pointers in core_pool.h.
 //
 // Only .c files use Python objects, under the GIL; Go uses the flat structs of shim.h. Go calls C once for each batch
 // of requests, and takes finished parts from a list in shared memory without a call. Structs contain numbers and
@@ -83,10 +83,10 @@
 //
 //   - send() makes a part on any thread that has the GIL, and the GIL also determines the order of messages. The record
 //     counts the threads that wait in send() (senders), and is not reused before they have returned.
-//   - The C function end ends each WebSocket after one of three events: a thread has called close(), a close frame has
-//     arrived, or Cancel was called. The function calls on_close, detaches the object from its record, and publishes
-//     the last part. After Cancel, callbacks still run for messages that have arrived, and a send() that fails ends the
-//     WebSocket without a report.
+//   - The function end in live_websocket.c ends each WebSocket after one of three events: a thread has called close(),
+//     a close frame has arrived, or Cancel was called. The function calls on_close, detaches the object from its
+//     record, and publishes the last part. After Cancel, callbacks still run for messages that have arrived, and a
+//     send() that fails ends the WebSocket without a report.
 //   - The server lets the client send more after the application has taken an eighth of the client's window. Therefore
 //     a client that has paused does not wait indefinitely.
 //   - The event loop does not know when a callback began. While WebSockets with callbacks exist and a timeout is set, a

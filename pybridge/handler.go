@@ -48,17 +48,17 @@ type RunConfig struct {
 	// end. The function should start the replacement of this process.
 	Stuck func(why string)
 
-	// Purge, if not nil, is called on the event loop with the arguments of fapws.cache.purge, as JSON. Purge is called
-	// before Next returns the parts that were finished after the call of fapws.cache.purge.
+	// Purge, if not nil, is called on the event loop with the arguments of fapws.cache.purge, as JSON. If a part was
+	// finished after the call of fapws.cache.purge, Next returns the part only after the call of Purge.
 	Purge func(patterns []string)
 
 	// Timeout is the maximum duration of a WebSocket callback; 0 means no limit. The event loop itself checks the
 	// duration of requests, and calls Cancel.
 	Timeout time.Duration
 
-	// Publish, if not nil, is called on the event loop with published events, in order. Publish is called before Next
-	// returns the parts that were finished after the events were published. Handler.Dealt must be called after the
-	// server has handled the events.
+	// Publish, if not nil, is called on the event loop with published events, in order. If a part was finished after
+	// the events were published, Next returns the part only after the call of Publish. Handler.Dealt must be called
+	// after the server has handled the events.
 	Publish func([]Event)
 	// maximum bytes of an event in its transmitted form; 0 means 64 KiB
 	MaxEvent int
