@@ -56,7 +56,7 @@ __attribute__((constructor(102))) static void start(void) {
   fapws_preload.path = library + path;
   fapws_preload.interpreter = interpreter;
   show_path();
-  signal(SIGPIPE, SIG_DFL); /* restore the default actions, because Python has made the process ignore both signals */
+  signal(SIGPIPE, SIG_DFL); /* restore the default actions of SIGPIPE and SIGXFSZ, which Python ignores */
   signal(SIGXFSZ, SIG_DFL);
   prctl(PR_SET_NAME, "fapws");
 }

@@ -26,17 +26,19 @@ static void unblock(void) {
   pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* Records TERM, INT and QUIT until Go installs its own signal handler. From then until Go catches the signal, Go's
- * handler calls this handler and would then let the signal end the process, which a service manager reports as a
- * failure. Therefore this handler exits with status 0. */
+/* Records TERM, INT and QUIT until Go installs its own signal handler. In the time between this installation and the
+ * moment when Go catches the signal, Go's handler calls this function, and would afterwards end the process by the
+ * signal. A service manager would report that end as a failure. Therefore this function ends the process with status
+ * 0. */
 static void note(int sig) {
   struct sigaction now;
   sigaddset(&arrived, sig);
   if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != note) _exit(0);
 }
 
-/* The signals are ignored until Go catches them, because Go's runtime unblocks HUP, which would otherwise end the
- * process. The kernel discards pending signals when they become ignored, so pending signals are recorded first. */
+/* The signals in harmless are ignored until Go catches them. If HUP were not ignored, it would end the process as soon
+ * as Go's runtime unblocks it. The kernel discards a pending signal when the signal becomes ignored, so pending signals
+ * are recorded first. */
 static void note_early(void) {
   sigpending(&arrived);
   for (size_t i = 0; i < COUNT(harmless); i++) signal(harmless[i], SIG_IGN);

@@ -42,7 +42,8 @@ func parseAddress(text string) (string, error) {
 	return addr, err
 }
 
-// parsePlain parses an address without the prefix for HTTPS, with the port usual if the address contains none.
+// parsePlain parses an address without the prefix for HTTPS. If the address contains no port, parsePlain adds the port
+// in the parameter usual.
 func parsePlain(s, usual string) (string, error) {
 	if path, ok := socketPath(s); ok {
 		if path == "" || strings.ContainsRune(path, 0) {

@@ -49,8 +49,8 @@ type Command struct {
 	Topic string
 	// APP as typed (see SplitApp); "" if the command has no APP, or if the configuration file names the application
 	Script string
-	// the arguments after "--", which become sys.argv[1:] in the application; or the arguments of WordCtl, WordBench,
-	// WordImport, WordHash, WordUser or WordNew
+	// With APP, Args contains the arguments after "--", which become sys.argv[1:] in the application. With WordCtl,
+	// WordBench, WordImport, WordHash, WordUser and WordNew, Args contains the arguments of the command.
 	Args  []string
 	Flags Flags
 }
@@ -75,10 +75,10 @@ func isObject(text string) bool {
 	return IsDotted(name) && (!called || strings.HasSuffix(arguments, ")"))
 }
 
-// SplitApp splits APP into a place, which is the path of a script or the name of a module, and the object in the script
-// or module, or "" if APP names no object.
+// SplitApp splits APP into a place and an object. The place is the path of a script or the name of a module. The object
+// is in that script or module; it is "" if APP names no object.
 func SplitApp(app string) (place, object string) {
-	name, _, _ := strings.Cut(app, "(") // arguments may have colons, and directories parentheses
+	name, _, _ := strings.Cut(app, "(") // ignore colons in the arguments of a call
 	for _, part := range []string{name, app} {
 		if at := strings.LastIndexByte(part, ':'); at > 0 && isObject(app[at+1:]) {
 			return app[:at], app[at+1:]
@@ -379,7 +379,7 @@ func (p *parser) explain(err error) error {
 		return fmt.Errorf("--%s needs a value: --%s %s", f.Name, f.Name, f.Value.Type())
 	case errors.As(err, &invalid):
 		f := invalid.GetFlag()
-		// other servers accept a value after this flag
+		// In other servers, a flag that takes no value in fapws may have one. The last return is for such a flag.
 		if _, ours := f.Value.(*recorder); ours && !errors.Is(err, errTakesNoValue) {
 			return fmt.Errorf("%s %s: %w", p.asTyped(f), shorten(invalid.GetValue()), errors.Unwrap(invalid))
 		}

@@ -63,8 +63,8 @@ func single(field any, tag reflect.StructTag) *value {
 	return nil
 }
 
-// The function like returns a kind of value for a text that the function fits allows. The parameter allowed describes
-// the allowed texts.
+// The function like returns a kind of value for a text. The function fits reports whether a text is allowed, and the
+// parameter allowed describes the allowed texts.
 func like(allowed string, fits func(string) bool) func(*string) *value {
 	return func(to *string) *value {
 		v := of(to, isText, func(s string) (string, error) {

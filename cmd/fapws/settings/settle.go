@@ -157,9 +157,9 @@ func (s *Settings) ReadScript(script string, globals map[string]any) error {
 
 func pythonBool(on bool) string { return map[bool]string{true: "True", false: "False"}[on] }
 
-// BodyLimit returns the value of MAX_BODY_SIZE in an application that is not the first one, as the limit for the paths
-// of that application. BodyLimit returns 0 if the application sets no limit, or if a flag, an environment variable or
-// the configuration file sets it.
+// BodyLimit returns the value of MAX_BODY_SIZE in an application that is not the first one. The value limits request
+// bodies for the paths of that application. BodyLimit returns 0 if the application does not set MAX_BODY_SIZE. The
+// result is also 0 if a flag, an environment variable or the configuration file sets the limit.
 func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, error) {
 	own := s.Clone()
 	own.conf.Server.Sites.MaxBodySize = 0
@@ -265,7 +265,8 @@ func (s *Settings) idleSandbox(c *Config) string {
 }
 
 // fitHead makes the limit for the request head at least as large as the limit for the request line, by changing the
-// limit that the user has not set. If the user has set both limits and they do not fit, fitHead returns an error.
+// limit that the user has not set. If the user has set both limits and the limit for the head is smaller, fitHead
+// returns an error.
 func (s *Settings) fitHead(c *Config) error {
 	const line, head = "limit-request-line", "limit-request-head"
 	switch {

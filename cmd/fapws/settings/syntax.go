@@ -10,9 +10,9 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// syntaxWords lists common mistakes in the syntax of a TOML file. A row applies if its expression message matches the
-// message of the TOML library, and its expression line matches the line with the mistake. The first row that applies is
-// used. In the text words, $1 and $2 stand for the groups of the expression line.
+// syntaxWords lists common mistakes in the syntax of a TOML file. The fields message and line are regular expressions.
+// A row applies if message matches the message of the TOML library, and line matches the line with the mistake. The
+// first row that applies is used. The field words is a text in which $1 and $2 stand for the groups in the field line.
 var syntaxWords = []struct{ message, line, words string }{
 	{`already`, `^\s*\[+([^\]]+)`,
 		`$1 is set above; remove one, or write [[$1]] for each of several tables`},

@@ -135,8 +135,8 @@ func count(to *int, least, most int) *value {
 	}, strconv.Itoa).called("N")
 }
 
-// debugLevel returns the kind of value for a number from 0 to 3, or, as in other servers, the word on for 1 and off for
-// 0.
+// debugLevel returns the kind of value for a number from 0 to 3. As in other servers, the words "on" for 1 and "off"
+// for 0 are allowed, too.
 func debugLevel(to *int) *value {
 	v := count(to, 0, 3).reads(switches("1", "0"))
 	v.kind |= isBool

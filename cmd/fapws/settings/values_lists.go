@@ -33,8 +33,8 @@ func yesNo(on bool) string {
 	return "no"
 }
 
-// toggle returns the kind of value for a setting that is on or off, whose flag needs no value. If the setting is on,
-// the field is set to the parameter yes.
+// toggle returns the kind of value for a setting that is on or off. The flag of such a setting needs no value. If the
+// setting is on, the field gets the value of the parameter yes, and otherwise the opposite value.
 func toggle(to *bool, yes bool) *value {
 	v := of(to, isBool, func(text string) (bool, error) {
 		on, err := onOff(text)
@@ -194,8 +194,8 @@ func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
 	return all, unix, nil
 }
 
-// ParseNetworks parses an address, a network, or the word "all" for all addresses. IPv4 addresses in IPv6 notation are
-// converted to IPv4.
+// ParseNetworks parses an address or a network. A text that equals the parameter all stands for all addresses. IPv4
+// addresses in IPv6 notation are converted to IPv4.
 func ParseNetworks(text, all string) ([]netip.Prefix, error) {
 	if text == all {
 		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0),

@@ -120,8 +120,8 @@ func idOf(info os.FileInfo) fileID {
 // racy is the age below which a file may still change without a new size or time.
 const racy = 2 * time.Second
 
-// take returns the stamp of a file, and does not read the file if its metadata is equal to the stamp old and no change
-// is likely.
+// take returns the stamp of a file. If the metadata of the file is the same as in the stamp old, and no change is
+// likely, take returns old without reading the file.
 func take(path string, old stamp) (s stamp, there bool) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {

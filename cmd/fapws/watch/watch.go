@@ -17,7 +17,8 @@ import (
 )
 
 type Options struct {
-	// Base is the absolute path to which relative paths refer. A symbolic link in Base may be replaced.
+	// Base is the absolute path of the directory to which relative paths refer. If a part of Base is a symbolic link
+	// and gets a new target, the Watcher uses the new target.
 	Base string
 
 	// Dirs are watched with all directories below them.
@@ -25,7 +26,7 @@ type Options struct {
 
 	// Include are patterns of files to watch in addition to AlwaysInclude: *.html, templates/*.txt, or paths. A pattern
 	// without wildcards overrides Exclude. If such a pattern contains a slash, the file may be outside of Dirs.
-	// Symbolic links to the file and to directories in its path may be replaced.
+	// If the file or a directory in its path is a symbolic link, the link may get a new target.
 	Include []string
 
 	// Exclude are patterns of files and directories that are not watched, in addition to AlwaysExclude. Virtual
@@ -39,11 +40,12 @@ type Options struct {
 var (
 	maxFolders = 4096
 
-	// interval is at least restsPerLook times the duration of a scan, which limits the CPU time.
+	// interval is the minimum pause between scans. To limit the CPU time, a pause is also at least restsPerLook times
+	// as long as a scan.
 	interval = 500 * time.Millisecond
 
-	// quiet is how long no file may change before a change is reported, because saving a file or a checkout takes
-	// several steps.
+	// A change is reported when no file has changed for the time quiet, because an editor or a checkout changes files
+	// in several steps.
 	quiet = 50 * time.Millisecond
 )
 
@@ -178,7 +180,7 @@ func (w *Watcher) run(ctx context.Context, changes chan<- Change, settled chan<-
 	// time of the first change in an unfinished series of changes; zero if no file is changing
 	var since time.Time
 	soon := false              // the next scan is due within the time quiet
-	var asked, looked []func() // functions from Settle whose scan has not started, or has ended
+	var asked, looked []func() // functions from Settle; in looked if their scan has ended
 	for {
 		var to chan<- Change
 		var change Change
