@@ -32,8 +32,8 @@ type Result struct {
 	stopped bool
 }
 
-// Run sends requests until all requests have been sent or ctx ends. If Run fails, the result is
-// nil, and the text of the error is a line for the user.
+// Run sends requests until all requests have been sent or ctx ends. If Run fails, the result is nil, and the text of
+// the error is a line for the user.
 func Run(ctx context.Context, o *Options) (*Result, error) {
 	t, err := newTarget(o)
 	if err != nil {

@@ -12,6 +12,6 @@
 //
 // With a rate, requests are due at fixed times, independent of the server. A request that is due while all connections
 // wait for responses is sent later, but its latency begins when it was due. A request that was due but never sent
-// counts with its waiting time at the end. If the generator itself wakes up too late, the latency begins when
-// the request is sent, and the report contains the delay of the generator.
+// counts with its waiting time at the end. If the generator itself wakes up too late, the latency begins when the
+// request is sent, and the report contains the delay of the generator.
 package bench

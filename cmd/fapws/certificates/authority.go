@@ -120,8 +120,8 @@ func permitted(names []string) []string {
 	return domains
 }
 
-// vouches reports whether the authority may sign for name. The result is true for every IP address, because
-// clients do not restrict the addresses of an authority either.
+// vouches reports whether the authority may sign for name. The result is true for every IP address, because clients do
+// not restrict the addresses of an authority either.
 func (a *Authority) vouches(name string) bool {
 	name = strings.TrimPrefix(name, "*.")
 	for _, domain := range a.Certificate.PermittedDNSDomains {
@@ -258,7 +258,7 @@ func (a *Authority) stale(d *directory, names []string, now time.Time) string {
 }
 
 // machine returns the names and addresses of this machine, and the names in hosts that a certificate can contain,
-// without duplicates. After an error, only the addresses of network interfaces are missing.
+// without duplicates. If machine returns an error, names lacks only the addresses of network interfaces.
 func machine(hosts []string) (names []string, err error) {
 	host, _ := os.Hostname()
 	short, _, _ := strings.Cut(host, ".")

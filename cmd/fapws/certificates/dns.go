@@ -145,8 +145,8 @@ func (o *Orders) prove(ctx context.Context, client *acme.Client, a *ACME, author
 	return nil
 }
 
-// hook runs the program of a setting and returns its output. The program is killed with its child processes when it
-// takes too long, when it writes too much, and at the end of ctx.
+// hook runs the program of a setting and returns its output. The program and its child processes are killed if the
+// program takes too long, if it writes too much, or if ctx ends.
 func (o *Orders) hook(ctx context.Context, setting, file string, env []string) (output string, err error) {
 	if file == "" {
 		return "", nil

@@ -4,9 +4,9 @@
 // A single process reads the files of certificates and keys: the server itself, or the supervisor, which may be allowed
 // to read keys that its workers must not read. A Want lists the files that the settings name, and a Bundle contains the
 // contents of these files. A Reader in this process makes the Bundle from the Want. A process that serves passes the
-// Bundle to a Server, and new connections then use the Bundle.
-// When files change, the Reader makes another Bundle. If a file has become invalid, the last valid pair stays in use. A
-// Follower notices changes of the files, and package pool brings bundles to workers.
+// Bundle to a Server, and new connections then use the Bundle. When files change, the Reader makes another Bundle. If a
+// file has become invalid, the last valid pair stays in use. A Follower notices changes of the files, and package pool
+// brings bundles to workers.
 //
 // A Reader is used by one goroutine at a time. A Server is safe for concurrent use.
 //
@@ -24,10 +24,10 @@
 //
 // Orders, in the process that reads certificates, orders one certificate after the other. The authority then requests a
 // token from the workers, over HTTP (http-01) or in a TLS handshake (tls-alpn-01, RFC 8737). TokenACME and
-// challengeACME read the token from the directory. A new certificate is a changed file, like any other.
+// challengeACME read the token from the directory. The Follower notices a new certificate like any other changed file.
 //
 // With a hook, Orders orders without autocert (dns.go): the hook adds a record to the DNS, which the authority looks
-// for (dns-01). Certificates and the account are in the same files.
+// for (dns-01). Certificates and the account are in the same files as with autocert.
 //
 // All functions are safe for concurrent use.
 //

@@ -41,7 +41,7 @@ const (
 )
 
 type Orders struct {
-	issued func() // called on a goroutine after storing a new certificate
+	issued func() // called on a separate goroutine after a new certificate was stored
 	log    Log
 	wake   chan struct{} // wakes the function run
 
@@ -306,9 +306,8 @@ const maxResponse = 1 << 20 // in bytes
 // maxReason limits a reason in the log, in bytes, because the authority may quote a page of the host.
 const maxReason = 1000
 
-// conversation sends the requests of an order to an authority. conversation adds information that
-// golang.org/x/crypto/acme expects to responses, and records reasons that autocert drops. conversation is safe for
-// concurrent use.
+// conversation sends the requests of an order to an authority. conversation adds to responses the information that
+// golang.org/x/crypto/acme expects, and records reasons that autocert drops. conversation is safe for concurrent use.
 type conversation struct {
 	http.RoundTripper
 	hint string // advice if the authority cannot verify a name
@@ -318,7 +317,7 @@ type conversation struct {
 	refusals []problem
 }
 
-// problem is the reason of a refusal (RFC 8555 §6.7).
+// problem is the reason for a refusal by an authority (RFC 8555 §6.7).
 type problem struct {
 	Type, Detail string
 	Subproblems  []struct{ Detail string }
@@ -360,7 +359,7 @@ func (c *conversation) locate(url string, resp *http.Response, body []byte) {
 	}
 }
 
-// noteRefusals records the problems in a response: of the request, of an order, or of the challenges of a host.
+// noteRefusals records the problems that a response reports. A problem concerns the request, an order, or a challenge.
 func (c *conversation) noteRefusals(status int, body []byte) {
 	if status >= http.StatusBadRequest {
 		var p problem

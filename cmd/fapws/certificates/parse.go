@@ -153,8 +153,8 @@ func decodeKey(block *pem.Block) (crypto.Signer, error) {
 
 const maxFile = 1 << 20 // in bytes
 
-// ReadFile reads a regular file of certificates or keys and returns its permissions. ReadFile does not wait for a FIFO.
-// The error is only the cause.
+// ReadFile returns the contents and the permissions of a file of certificates or keys. If the file is not a regular
+// file, such as a FIFO, ReadFile returns an error at once. The text of the error does not contain the name of the file.
 func ReadFile(name string) ([]byte, fs.FileMode, error) {
 	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -180,11 +180,11 @@ func ReadFile(name string) ([]byte, fs.FileMode, error) {
 	return data, info.Mode().Perm(), nil
 }
 
-// madeAfter is a time before the release of this program. An earlier clock is wrong, as on a device without a battery
-// after power on.
+// madeAfter is a time before the release of this program. A clock that shows an earlier time is wrong, for example
+// after power on of a device without a battery.
 var madeAfter = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// isWrongClock reports whether the time now is before the time when this program was built.
+// isWrongClock reports whether the clock is wrong. The parameter now is the time that the clock shows.
 func isWrongClock(now time.Time) bool { return now.Before(madeAfter) }
 
 // judge returns an error if every client would refuse the certificate of p.
@@ -287,7 +287,8 @@ type clients struct {
 	revoked     map[string]bool
 }
 
-// keyOf returns a unique key for a certificate. The issuer in DER contains its length.
+// keyOf returns a unique map key for a certificate. The issuer is in DER and thus contains its own length, so the texts
+// of different certificates never coincide.
 func keyOf(issuer []byte, serial *big.Int) string { return string(issuer) + string(serial.Bytes()) }
 
 // parseClients parses a file of authorities, which may also contain revocation lists (RFC 5280 §5).
@@ -349,8 +350,8 @@ func (c *clients) outdated(now time.Time) (since time.Time) {
 
 var errRevoked = errors.New("the certificate is revoked")
 
-// verify returns nil if the authorities confirm the first certificate of chain, which is the client's own, and
-// otherwise the reason.
+// verify verifies a client's certificate, the first certificate of chain. The error is the reason why the authorities
+// do not confirm this certificate.
 func (c *clients) verify(chain []*x509.Certificate) error {
 	between := x509.NewCertPool()
 	for _, one := range chain[1:] {

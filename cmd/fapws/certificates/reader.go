@@ -21,8 +21,8 @@ import (
 
 type Log func(level logfile.Level, line string)
 
-// A Reader reads the files of a Want and keeps the last valid contents of each file. Log is required. Use it on one
-// goroutine at a time.
+// A Reader reads the files of a Want and keeps the last valid contents of each file. The field Log is required. A
+// Reader must be used on one goroutine at a time.
 type Reader struct {
 	// Read reads a file; nil means ReadFile.
 	Read func(name string) ([]byte, fs.FileMode, error)
@@ -124,8 +124,8 @@ func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 	return r.keep(w.Auto, authority, err, "the certificate that was made before stays in use")
 }
 
-// keep stores the current contents of subject, which are the parameter now, and returns these contents. If err is not
-// nil, keep returns the last valid contents instead.
+// keep stores and returns the contents now of a subject, such as a pair of files. If err is not nil, the contents are
+// invalid, and keep returns the last valid contents of the subject instead.
 func (r *Reader) keep(subject string, now Contents, err error, stays string) (Contents, error) {
 	if err == nil {
 		r.Kept.Files[subject] = now
@@ -162,7 +162,7 @@ func (r *Reader) init() {
 	}
 }
 
-// tell logs a line about a subject, unless it was the last line about this subject.
+// tell logs a line about a subject, unless the last line about this subject was the same.
 func (r *Reader) tell(subject string, level logfile.Level, line string) {
 	if r.told[subject] != line {
 		r.told[subject] = line

@@ -43,8 +43,8 @@ type Server struct {
 	present atomic.Pointer[configs]
 }
 
-// Config returns the configuration for listeners. The same configuration
-// stays valid after a call of Use: each new connection then uses the new certificates.
+// Config returns the configuration for listeners. The same configuration stays valid after a call of Use: each new
+// connection then uses the new certificates.
 func (s *Server) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -143,7 +143,8 @@ func (c *configs) certificate(hello *tls.ClientHelloInfo) *tls.Certificate {
 	return list[0]
 }
 
-// names are hosts in the forms "example.org", "*.example.org", "example.*" or an IP address.
+// A value of the type names contains an entry for each host. A host has the form "example.org", "*.example.org" or
+// "example.*", or is an IP address.
 type names[T any] struct {
 	hosts map[string]T
 	first T // for clients that request no host or an unknown host

@@ -114,7 +114,8 @@ func (a *Asking) hash(cas []byte) [sha256.Size]byte {
 	return sha256.Sum256(append([]byte{byte(a.Auth), 0}, cas...))
 }
 
-// configs are the configurations for new connections, by their requirements for client certificates.
+// configs contains the server certificates for new connections, and a configuration for each set of requirements for
+// client certificates.
 type configs struct {
 	// Several certificates for one name have different types of keys. If certs.first is empty, a client whose name
 	// matches no certificate is rejected.

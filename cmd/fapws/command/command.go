@@ -229,7 +229,7 @@ func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
 	if p.Conf.PidFile != "" {
 		instance.PidPath, _ = filepath.Abs(p.Conf.PidFile) // plan.Make has checked the directory
 	}
-	if pool.Upgraded() || isSupervised(p.Settings, &p.Conf) { // a reload may have changed the settings
+	if pool.Upgraded() || isSupervised(p.Settings, &p.Conf) { // after an upgrade, the settings may differ
 		return supervisor.Run(p, instance, stderr)
 	}
 	return worker.RunAlone(p, instance, stderr)
@@ -266,8 +266,8 @@ func judgeRoot(conf *settings.Config) (warning string, err error) {
 		"; choose another user with --user NAME, or silence this with --allow-root", nil
 }
 
-// checkSandbox runs the second part of "check --sandbox". A separate process makes the requests in the sandbox, because
-// this process must remove the directory of temporary files, which the sandbox forbids.
+// checkSandbox makes the requests of "check --sandbox", after all other checks. A separate process makes the requests
+// in the sandbox, because this process must remove the directory of temporary files, which the sandbox forbids.
 func checkSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if os.Getenv(confine.SandboxVariable) != "" {
 		return worker.CheckSandbox(p, stdout, stderr)

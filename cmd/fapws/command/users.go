@@ -156,8 +156,9 @@ password file of auth, in the format of htpasswd.
 Exit status: 0 written; 2 no password, or one that cannot be used.
 `
 
-// hashPassword prints a line for a file of users, like htpasswd; without a user in args, only the hash. hashPassword
-// prompts twice for the password on a terminal; otherwise the password is the first line of standard input.
+// hashPassword prints a line for a file of users, like htpasswd. If args contains no user, hashPassword prints only the
+// hash. hashPassword prompts twice for the password on a terminal; otherwise the password is the first line of standard
+// input.
 func hashPassword(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	user := ""
 	switch {

@@ -205,8 +205,8 @@ func (id *Identity) SetEnviron() error {
 	return err
 }
 
-// Owner parses a text of the form "user", "user:group" or ":group" with names or numbers. If the user or the
-// group is missing, the result is -1, which makes chown(2) keep the owner or the group of a file.
+// Owner parses a text of the form "user", "user:group" or ":group" with names or numbers. If the user or the group is
+// missing, the result is -1, which makes chown(2) keep the owner or the group of a file.
 func Owner(text string) (uid, gid int, err error) {
 	uid, gid = -1, -1
 	username, group, _ := strings.Cut(text, ":")
@@ -258,8 +258,7 @@ func groupNumber(text string) (int, error) {
 	return -1, fmt.Errorf("cannot look up group %q: %w", text, err)
 }
 
-// number parses a numeric uid or group ID. The number 2^32-1 is invalid, because to the
-// kernel it means "no change".
+// number parses a numeric uid or group ID. The number 2^32-1 is invalid, because to the kernel it means "no change".
 func number(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n == 1<<32-1 {

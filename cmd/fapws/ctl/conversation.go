@@ -239,8 +239,8 @@ func users() (uids []int) {
 	return uids
 }
 
-// clean removes the sockets of servers that have ended from a directory, but keeps a socket on which a starting process
-// does not listen yet.
+// clean removes, from a directory, the sockets of servers that have ended. It keeps the socket of a process that is
+// starting and does not listen yet.
 func clean(folder string) {
 	for _, f := range socketsIn(folder) {
 		err := syscall.Kill(f.pid, 0)

@@ -70,7 +70,7 @@ type Report struct {
 	Addresses []string `json:"addresses"`
 	Uptime    float64  `json:"uptime"`            // seconds
 	Failure   string   `json:"failure,omitempty"` // error of the last reload
-	Cache     *Cache   `json:"cache,omitempty"`   // nil without a cache, or if it does not report
+	Cache     *Cache   `json:"cache,omitempty"`   // nil if there is no cache, or no worker has replied
 	CA        *OwnCA   `json:"ca,omitempty"`      // nil without --tls auto
 	Workers   []Worker `json:"workers"`           // the process itself if there is no supervisor
 }
@@ -235,8 +235,8 @@ func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.ln.SyscallCon
 // Close closes the socket. Clients that wait for the end of the server stay connected.
 func (s *Socket) Close() {
 	if c, err := s.ln.SyscallConn(); err == nil {
-		// Shutdown makes a waiting accept return. Closing alone is not enough if an application has made the
-		// socket blocking.
+		// Shutdown makes a waiting accept return. Closing alone is not enough if an application has made the socket
+		// blocking.
 		_ = c.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
 	s.ln.Close()

@@ -192,8 +192,8 @@ func (p *Plan) StateDirs(contents *pybridge.Contents) (dirs []string) {
 	return dirs
 }
 
-// mayKeep returns an error if this process lacks the permission to keep files in dir. If dir is missing, mayKeep
-// checks the nearest existing directory above it. The result cause is the directory that was checked.
+// mayKeep returns an error if this process lacks the permission to keep files in dir. If dir is missing, mayKeep checks
+// the nearest existing directory above it. The result cause is the directory that was checked.
 func (p *Plan) mayKeep(dir string) (cause string, err error) {
 	if !confine.MayBecome(p.Conf.User, p.Conf.Group) {
 		return "", nil // this process cannot check the permissions of the server's user

@@ -10,10 +10,11 @@
 // several lines.
 //
 // All mistakes in the configuration file are collected. The command check also builds the sites, to find further
-// mistakes. The table of a host contains its routes first, then the files in its root, and the application last. The
-// files can decline a path that does not exist (exchange.Optional). If a route names the host's own application, the
-// application sees the same paths as without the route (Mount.Within), so that a cache or a password can apply to only
-// some paths. If a route names a different application, that application is mounted at the route's prefix.
+// mistakes. The table of a host contains its routes first, then the files in its root, and the application last. If a
+// requested file does not exist, the mount of the files can leave the request to the next mount (exchange.Optional). If
+// a route names the host's own application, the application sees the same paths as without the route (Mount.Within), so
+// that a cache or a password can apply to only some paths. If a route names a different application, that application
+// is mounted at the route's prefix.
 //
 // Without an application, Python is not initialized, to save memory. Python cannot move to another thread after its
 // start, so it must be known before the script runs whether handlers run inline. Therefore settings/peek.go searches

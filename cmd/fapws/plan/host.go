@@ -95,9 +95,9 @@ type part struct {
 	mounts []exchange.Mount
 }
 
-// table returns the mounts of the parts. If the route of a part has only rules, these rules apply to the mounts of all
-// parts that follow in the list, for paths under the prefix of the route. For this purpose, table adds copies of these
-// mounts, with the rules.
+// table returns the mounts of all parts. A part is a route with its mounts. If the route of a part has only rules,
+// these rules apply to the mounts of all parts that follow in the list, for paths under the prefix of the route. For
+// this purpose, table adds copies of these mounts, with the rules.
 func (b *builder) table(parts []part) (table []exchange.Mount) {
 	for i, p := range parts {
 		table = append(table, p.mounts...)
@@ -141,8 +141,9 @@ func (b *builder) ruledCopy(r *Route, p part) []exchange.Mount {
 	return b.rules(&copied, mounts)
 }
 
-// routed returns patterns of file names that have their own route. An index file with its own route must be routed by
-// its name, unless the route would redirect to the directory.
+// routed returns patterns of file names that have their own route. If the index file of a directory matches a pattern,
+// the request is routed again by the name of the index file. Redirects and rewrites are omitted, because a redirect can
+// lead back to the directory.
 func (h *Host) routed() (names []string) {
 	escape := strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 	for _, r := range h.Routes {

@@ -29,8 +29,8 @@ import (
 //
 //	[Sat Jan 31 15:04:05.123456 2026] [warning] [client 192.0.2.7:4711] [request 7c1e] [trace 4bf9] text
 //
-// With --error-log-format json, standard error and the file get JSON objects instead. The client, the
-// request id and the trace are optional. A Logger is safe for concurrent use.
+// With --error-log-format json, standard error and the file get JSON objects instead. The client, the request id and
+// the trace are optional. A Logger is safe for concurrent use.
 type Logger struct {
 	mu    sync.Mutex
 	w     io.Writer
@@ -210,7 +210,7 @@ func (l *Logger) Follow(files ...*os.File) {
 }
 
 // RotateAll rotates the error log, the access log and the logs of hosts. All processes that write to these logs notice
-// the rotation, at the latest when they reopen the logs.
+// the rotation. At the latest, they notice it when they reopen the logs.
 func (l *Logger) RotateAll(conf *settings.Config, site *SiteConfig) error {
 	if l.file != nil {
 		l.file.Rotate()

@@ -103,7 +103,7 @@ func (r *readiness) Start(x *exchange.Exchange) {
 
 const maxOwn = 64 // requests that a Responder of the server itself answers at the same time
 
-// ownHandler returns a Handler for r with a pool of its own, which Upstreams does not count.
+// ownHandler returns a Handler for r. The Handler has a separate pool, which Upstreams does not count.
 func (b *builder) ownHandler(r backend.Responder) exchange.Handler {
 	pool := backend.New(maxOwn, func(line string) { b.parts.Log(logfile.Error, line) })
 	pool.Sends = b.parts.Programs.Sends

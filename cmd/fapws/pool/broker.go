@@ -126,8 +126,8 @@ const (
 )
 
 // ConnectBroker connects to a broker. If epoch is not empty, the Broker continues with the epoch and the last event
-// number of an earlier Broker, and ConnectBroker succeeds even if the broker is unreachable. The text of the error
-// is a message for the user of the server.
+// number of an earlier Broker, and ConnectBroker succeeds even if the broker is unreachable. The text of the error is a
+// message for the user of the server.
 func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile.Level, string)) (*Broker, error) {
 	quiet()
 	o := *a.options

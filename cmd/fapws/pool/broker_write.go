@@ -57,9 +57,9 @@ local function id(number)
 end
 `
 
-// addScript appends a batch to the stream unless the stream contains it. A batch counts as added if
-// the stored count of the server is at least the count of the batch. addScript therefore rejects the batch if an
-// earlier batch of the same request has failed. If the broker is out of memory, addScript removes old events.
+// addScript appends a batch to the stream unless the stream contains it. A batch counts as added if the stored count of
+// the server is at least the count of the batch. addScript therefore rejects the batch if an earlier batch of the same
+// request has failed. If the broker is out of memory, addScript removes old events.
 //
 // The keys are the stream, the state and the server's count. The arguments are, in this order: the largest number that
 // the server has read, the count of the batch, the epoch, the number of events, the events, the server, the kind, the

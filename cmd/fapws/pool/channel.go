@@ -134,8 +134,8 @@ func (c *Channel) write(until time.Time, texts [][]byte, rights []byte) error {
 	return nil
 }
 
-// isBare reports whether a datagram is only the kind of a message, without JSON. A Check is sent
-// every second. Without JSON, a Check does not keep the memory pages of package json in use in an idle process.
+// isBare reports whether a datagram is only the kind of a message, without JSON. A Check is sent every second. Without
+// JSON, a Check does not keep the memory pages of package json in use in an idle process.
 func isBare(datagram string) bool {
 	return datagram == string(Check) || datagram == string(Checked) || datagram == string(Unused)
 }

@@ -236,8 +236,8 @@ func (g *generation) adopt() {
 	p.closed()
 }
 
-// closedWithin limits how long a reload waits for the Closed messages of the old workers. A worker that a
-// signal has suspended sends no message.
+// closedWithin limits how long a reload waits for the Closed messages of the old workers. A worker that a signal has
+// suspended sends no message.
 const closedWithin = time.Second
 
 func (p *Pool) closed() {

@@ -23,7 +23,7 @@ const (
 // pace delays the replacement of workers that die soon after their start.
 type pace struct {
 	pause *time.Timer // timer of the pause before the next start; nil if no pause is active
-	// length of the last pause; 0 after a worker has lived at least as long as the constant steady
+	// length of the last pause; 0 if a worker has lived for the time steady since the last pause
 	last time.Duration
 }
 

@@ -14,7 +14,8 @@ type Kind string
 const (
 	// Listen: accept connections on the attached sockets, which Message.Addresses names.
 	Listen Kind = "listen"
-	// Retire: new workers have replaced this worker, which must finish the requests of clients and end within Grace.
+	// Retire: new workers have replaced this worker. The worker must finish the requests of clients, and end within the
+	// time in Message.Grace.
 	Retire Kind = "retire"
 	// Depart: close or hand over idle connections. The supervisor sends Depart after Retire, when the new workers serve
 	// and no replaced worker accepts connections.
@@ -41,8 +42,8 @@ const (
 	// Give: send the history of events to another worker through the attached channel. Text is the constant History.
 	Give Kind = "give"
 	// Take: receive the data that Text names (the constant History or Subscribers) from another worker through the
-	// attached channel. If no channel is attached, no other worker has the data. A history contains no event
-	// with a number above Seq.
+	// attached channel. If no channel is attached, no other worker has the data. A history contains no event with a
+	// number above Seq.
 	Take Kind = "take"
 	// Piece: a message from one worker to another after Give or Take. Raw contains either all past events, or one
 	// subscriber, whose descriptor is attached. If Text is the constant WebSocket or Idle, Raw contains a WebSocket or
@@ -73,8 +74,8 @@ const (
 	Confined Kind = "confined"
 	// Started: handlers run from now on, so an end of the worker is no longer a failure to load.
 	Started Kind = "started"
-	// Loaded: the worker can serve. N is 1 if a new subscriber must wake an application that is asleep. Raw is
-	// a Settled in which only the field Protocol is set. A worker with the role Asleep sends Loaded a second time when
+	// Loaded: the worker can serve. N is 1 if a new subscriber must wake an application that is asleep. Raw is a
+	// Settled in which only the field Protocol is set. A worker with the role Asleep sends Loaded a second time when
 	// its application has loaded.
 	Loaded Kind = "loaded"
 	// Failing: the process is about to end because of an error. Text is the reason in one line. If the process crashes,

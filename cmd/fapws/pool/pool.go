@@ -112,7 +112,7 @@ func (p *Pool) createRates() {
 }
 
 // reap collects the exit status of every child process that has ended: workers, and orphans that the kernel has
-// assigned to this process, for example because it is process 1 of a container.
+// assigned to this process, for example if this process is process 1 of a container.
 func (p *Pool) reap() {
 	for {
 		var status unix.WaitStatus
@@ -456,8 +456,8 @@ type Options struct {
 	Early func() []Address
 
 	// The function Open opens the listening sockets when the first worker has loaded. If that worker serves the failure
-	// page, Open is called a second time, with the settings of the first worker that has loaded an application. If
-	// the second call does not return the same sockets, it closes the old sockets. An error ends the supervisor.
+	// page, Open is called a second time, with the settings of the first worker that has loaded an application. If the
+	// second call does not return the same sockets, it closes the old sockets. An error ends the supervisor.
 	Open func(*Settled) ([]Address, error)
 
 	// The function Fits returns the reason why a generation with these settings cannot use the open sockets, or "" if

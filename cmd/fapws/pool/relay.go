@@ -229,7 +229,7 @@ func (r *relay) startBroker() {
 	}
 	r.epoch = r.p.o.Broker.Epoch()
 	r.seq = r.p.o.Broker.Start(func(b Batch) {
-		r.throttle(nil) // a worker of this server may be slower than the other servers
+		r.throttle(nil) // also wait until the workers of this server keep up
 		r.p.post(func() { r.delivered(b) })
 	})
 }

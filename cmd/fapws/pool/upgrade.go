@@ -98,7 +98,7 @@ func Inherited() (*Handover, error) {
 }
 
 // Left returns the files that Options.BeforeExec of the previous program returned. Left must be called only once,
-// because the caller owns the files.
+// because each call returns new files for the same descriptors.
 func (h *Handover) Left() (files []*os.File) {
 	for _, fd := range h.Files[len(h.Addresses)+len(h.Workers):] {
 		unix.CloseOnExec(fd)

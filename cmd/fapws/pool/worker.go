@@ -38,7 +38,7 @@ type Start struct {
 	Watches bool
 }
 
-// CountVariable is the environment variable that makes workers count requests from the start.
+// CountVariable is the environment variable that makes each worker count requests as soon as it starts.
 const CountVariable = "_FAPWS_COUNT"
 
 // PageOnly is the role of a worker that has no application and serves the page that it receives in a Notice.

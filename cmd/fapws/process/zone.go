@@ -45,7 +45,7 @@ func zoneOf(value string) *time.Location {
 	return zone
 }
 
-const unread = "?" // POSIX requires three letters or digits for the name of a zone
+const unread = "?" // no zone has this name, because POSIX requires three letters or digits
 
 // zoneFile returns the contents of a time zone file (RFC 8536) in which the rule applies from 1901 on, and UTC before
 // 1901.

@@ -86,7 +86,7 @@ func parsePlain(s, usual string) (string, error) {
 func splitTCP(addr string) (host, port string, secure, ok bool) {
 	plain, secure := SplitSecure(addr)
 	host, port, err := net.SplitHostPort(plain)
-	// fd://3 is not TCP, either.
+	// For fd://3, which is not a TCP address, the port is not a number, so ok is false.
 	return host, port, secure, err == nil && digitsOnly(port) && !strings.HasPrefix(plain, "unix:")
 }
 

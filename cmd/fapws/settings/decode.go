@@ -84,9 +84,9 @@ func KeysOf(of any) (keys []string) {
 	return keys
 }
 
-// DescribeKeys returns the descriptions of the keys of a struct, but not of embedded structs. The values come from the
-// tag value, which contains "'" instead of '"'. The parameter help lists pairs of a key and its description. Each key
-// has the form "TABLE KEY", or "KEY" for a key at the top of the file.
+// DescribeKeys returns the descriptions of the keys of a struct, but not of embedded structs. The example values come
+// from the tag named value. In this tag, "'" stands for '"'. The parameter help lists pairs of a key and its
+// description. Each key has the form "TABLE KEY", or "KEY" for a key at the top of the file.
 func DescribeKeys(table string, of any, help [][2]string) (docs []KeyDoc) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		if len(f.Index) == 1 {

@@ -192,7 +192,7 @@ func letters(name string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
 }
 
-// isPart reports whether name contains the text wrong or, in any order, all words of this text.
+// isPart reports whether name contains a misspelt text, the parameter wrong, or all words of this text in any order.
 func isPart(wrong, name string) bool {
 	typed, known := letters(wrong), letters(name)
 	if at := strings.Index(known, typed); at == 0 && len(typed) >= 4 || at > 0 && len(typed) >= 6 {

@@ -119,7 +119,8 @@ func defaultClients(openFiles uint64) int {
 
 func (c *Config) Sandboxed() bool { return c.Sandbox == "on" || c.Sandbox == "strict" }
 
-// A variant is one of the names that a setting has as a flag and in the configuration file.
+// A variant is a name under which a setting can be set, as a flag and in the configuration file: the main name or an
+// alias.
 type variant struct {
 	name   string
 	prefix string // text that the alias adds before its value, such as "unix:"

@@ -56,7 +56,8 @@ func oneOf[T comparable](to *T, words []string, values ...T) *value {
 	return v
 }
 
-// choice accepts a text of the list words, or a synonym of such a text from the list others.
+// choice returns the kind of value for a text in the list words. The list others contains synonyms in the form
+// "SYNONYM=WORD".
 func choice(to *string, words, others []string) *value {
 	v := oneOf(to, words, words...)
 	v.kind |= isNumber | isBool
@@ -104,8 +105,8 @@ func mappings(to *[]static.AccelRoot) *value {
 	}, static.AccelRoot.String)
 }
 
-// octal returns the kind of value for a file mode. If the parameter word is not "", it is allowed, too, and stored as
-// -1. If word is "", the mode 0 is not allowed.
+// octal returns the kind of value for a file mode. If the parameter word is not "", this word is allowed, too, and
+// stored as -1. If word is "", the mode 0 is not allowed.
 func octal(to *int, word string) *value {
 	v := of(to, isText, func(text string) (int, error) {
 		if text = strings.TrimSpace(text); text == word && word != "" {

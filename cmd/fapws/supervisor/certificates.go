@@ -27,7 +27,7 @@ type keyring struct {
 	reader certificates.Reader
 	// a process that reads files that this process may not read; nil if there is none
 	root *KeyReader
-	// map from a request message of a worker that serves or loads to its decoded form
+	// the decoded request messages of all workers that serve or load; the keys are the encoded messages
 	wants    map[string]*certificates.Want
 	latest   string // latest request message; empty before a worker has sent the first
 	follower *certificates.Follower

@@ -172,8 +172,8 @@ func (p *supervisor) query(pid int, what string) string {
 	return string(text)
 }
 
-// awaitCurrent waits until the workers have loaded the current files or have failed to load them, at most for
-// StartWait.
+// awaitCurrent waits until the workers have loaded the current files or have failed to load them. It waits no longer
+// than StartWait.
 func (p *supervisor) awaitCurrent() {
 	if p.watcher == nil {
 		return
@@ -293,7 +293,7 @@ func pids(st pool.Status) []int {
 	return all
 }
 
-// metrics returns the metrics of the server, with the previous reply of a worker that did not reply in time.
+// metrics returns the metrics of the server. For a worker that did not reply in time, metrics uses the previous reply.
 func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	os.Setenv(pool.CountVariable, "1") // workers that start later report without a request
 	st := p.pool.Status()

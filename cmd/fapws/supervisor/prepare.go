@@ -293,7 +293,7 @@ func (p *supervisor) logKept() {
 	}
 	set, err := settings.New(p.plan.Command.Flags, os.LookupEnv)
 	if err != nil {
-		return // the workers have reported the error of the same file
+		return // the workers have reported this error
 	}
 	file, err := settings.ReadFile(p.plan.Path)
 	if err != nil || set.ReadFile(file, plan.FileKeys()) != nil {

@@ -24,7 +24,7 @@ type tree struct {
 func (t *tree) look(enter func(folder string)) map[string]string {
 	old := t.files
 	t.files, t.full = map[string]stamp{}, false
-	// Avoids endless recursion by a symbolic link to a parent directory.
+	// Scan each directory only once: a symbolic link to a parent directory would lead to an endless scan.
 	seen := map[fileID]bool{}
 	for queue := slices.Clone(t.roots); len(queue) > 0; queue = queue[1:] {
 		dir := queue[0]
@@ -194,7 +194,8 @@ func newPatterns(o *Options, base string, roots []string) (p patterns, err error
 	return p, err
 }
 
-// parsePatterns applies a relative pattern with a slash to the paths in the parameter from.
+// parsePatterns parses patterns. From a relative pattern with a slash, parsePatterns makes a pattern for each directory
+// in the parameter from.
 func parsePatterns(texts, from []string) (list []pattern, err error) {
 	for _, text := range texts {
 		if _, err := filepath.Match(text, ""); err != nil {

@@ -25,8 +25,8 @@ type Options struct {
 	Dirs []string
 
 	// Include are patterns of files to watch in addition to AlwaysInclude: *.html, templates/*.txt, or paths. A pattern
-	// without wildcards overrides Exclude. If such a pattern contains a slash, the file may be outside of Dirs.
-	// If the file or a directory in its path is a symbolic link, the link may get a new target.
+	// without wildcards overrides Exclude. If such a pattern contains a slash, the file may be outside of Dirs. If the
+	// file or a directory in its path is a symbolic link, the link may get a new target.
 	Include []string
 
 	// Exclude are patterns of files and directories that are not watched, in addition to AlwaysExclude. Virtual

@@ -136,7 +136,8 @@ func (y *python) openLoader(s *service) error {
 	return nil
 }
 
-// useLoader starts to use the loader, and is called only once, when the settings and the log files are known.
+// useLoader passes the settings and the log files to the loader, if there is one, so that the loader can serve
+// requests. useLoader is called only once.
 func (y *python) useLoader(conf *settings.Config, logs *plan.LogFiles) {
 	loader := y.loader.Load()
 	if loader == nil {

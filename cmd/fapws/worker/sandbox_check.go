@@ -27,8 +27,8 @@ type sandboxCheck struct {
 	denied  map[string]bool
 }
 
-// CheckSandbox sends a GET request for each path in p in a sandbox, and prints the status of each response and
-// each access that the sandbox has denied. The exit code is 1 if any access was denied. os.TempDir() must return the
+// CheckSandbox sends a GET request for each path in p in a sandbox, and prints the status of each response and each
+// access that the sandbox has denied. The exit code is 1 if any access was denied. os.TempDir() must return the
 // sandbox's own directory for temporary files. CheckSandbox must be called on the main thread.
 func CheckSandbox(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	// run handlers in this process, because only this process can observe denied accesses

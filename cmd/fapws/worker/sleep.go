@@ -88,7 +88,8 @@ func (z *lateLoad) run() (code int, err error) {
 	return s.finish(s.serve(ended)), nil
 }
 
-// wake waits until the application has loaded. wake is safe for concurrent use.
+// wake makes run load the application, and waits until the application has loaded or has failed to load. wake is safe
+// for concurrent use.
 func (z *lateLoad) wake() {
 	z.need()
 	<-z.settled
