@@ -21,10 +21,10 @@
 //
 // A burst of events must not disconnect a client that reads as quickly as it can. The next batch therefore waits for
 // subscribers that have not read the last batch (fanout.go), for up to five pauses of 2 ms. Further pauses need time
-// from a budget, the saved patience. The budget grows by a tenth of the elapsed time. If the clients do not catch up
-// during a wait, the further pauses are deducted from the budget. Clients that do not read can thus delay other clients
-// only for a limited time. A pause counts as 2 ms even if it takes longer, because a busy machine also delays the
-// clients. While more than 16 MiB wait to be sent, Publish returns an error.
+// from a budget, the saved patience, which grows by a tenth of the elapsed time. If the clients do not catch up during
+// a wait, the further pauses are deducted from the budget. Clients that do not read can thus delay other clients only
+// for a limited time. A pause counts as 2 ms even if it takes longer, because a busy machine also delays the clients.
+// While more than 16 MiB wait to be sent, Publish returns an error.
 //
 // # Reconnecting
 //
@@ -97,8 +97,8 @@
 //     the WebSocket cannot move. From these codes, a script in a browser knows that the server restarts and that it
 //     should reconnect. An endpoint must not send data after its own close frame (RFC 6455 §5.5.1), but the client may
 //     send messages until it has received the server's close frame. The handler gets these messages until the client
-//     has answered the close frame. Therefore every message reaches the handler. If the handler's answer can no longer
-//     be sent, the close code tells the client so.
+//     has answered the close frame. Therefore every message reaches the handler, and the close code tells the client if
+//     an answer can no longer be sent.
 //
 // Over HTTP/2 a WebSocket uses a virtual connection (package conn). Such a WebSocket cannot move to another process.
 //

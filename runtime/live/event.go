@@ -123,8 +123,8 @@ func (e *Event) Variant(key uint8, compress func(text []byte) []byte) []byte {
 
 func (e *Event) size() int { return e.end - e.start }
 
-// frame makes a chunk (RFC 9112 §7.1) that contains text. It sets Event.wire to this chunk, and Event.start and
-// Event.end to the position of text.
+// frame sets Event.wire to a chunk (RFC 9112 §7.1) that contains text, and Event.start and Event.end to the position of
+// text.
 func (e *Event) frame(text []byte) {
 	e.wire = make([]byte, 0, len(text)+12)
 	e.wire = strconv.AppendInt(e.wire, int64(len(text)), 16)
@@ -191,8 +191,8 @@ type history struct {
 	lost uint64 // largest number of an event that is no longer stored
 }
 
-// find searches events, which are sorted by number, for the number seq. It returns the index of the event. If there is
-// none, the index is the place where the event belongs, and the result there is false.
+// find searches events, which are sorted by number, and returns the index of the event with the number seq. If there is
+// none, the index is where it belongs, and the result there is false.
 func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }
@@ -273,8 +273,8 @@ func (h *history) drop(e *Event) {
 	e.in = nil
 }
 
-// Expire removes old events from the history. After a Hold, it also removes events above the limits. It does nothing
-// during a Hold. Expire must be called regularly.
+// Expire removes old events from the history. It does nothing during a Hold, and afterwards also removes events above
+// the limits. Expire must be called regularly.
 func (h *history) Expire(now int64) {
 	if now < h.hold {
 		return

@@ -58,14 +58,14 @@ func NewFanout(busy func() bool, batchBytes int) *Fanout {
 // The result is read from the clock, because conn.Set.Now does not advance while no client is connected.
 func (f *Fanout) now() int64 { return int64(time.Since(f.start)) }
 
-// Hold keeps all events for the duration d. During this time, only the limit for all channels together applies. A
-// server that will import subscribers must hold its events until the import.
+// Hold keeps all events for the duration d, in which only the limit for all channels together applies. A server that
+// will import subscribers must hold its events until the import.
 func (f *Fanout) Hold(d time.Duration) { f.Hub.Hold(f.now() + int64(d)) }
 
 func (f *Fanout) Expire() { f.Hub.Expire(f.now()) }
 
-// WakeBy sets the function wake, which must make the loop call Turn soon. The function must be safe for concurrent use.
-// WakeBy must be called once, before the first event is published.
+// WakeBy sets the function wake, which must make the loop call Turn soon and be safe for concurrent use. WakeBy must be
+// called once, before the first event is published.
 func (f *Fanout) WakeBy(wake func()) { f.wake = wake }
 
 // Sending reports whether Take has taken events that some subscribers have not received yet.
@@ -100,7 +100,7 @@ func (f *Fanout) given() uint64 {
 
 const finishWithin = time.Second
 
-// Finish gives all published events to the subscribers now. It ends after the duration within, even if events remain.
+// Finish gives all published events to the subscribers now, but ends after the duration within, even if events remain.
 func (f *Fanout) Finish(within time.Duration) {
 	f.Take()
 	for until := time.Now().Add(within); f.Sending() && time.Now().Before(until); {
@@ -209,7 +209,7 @@ func Encode(events []*Event) []byte {
 	return out.Bytes()
 }
 
-// Decode reads what Encode has written. If there is an error, Decode returns the events before it as well.
+// Decode reads what Encode has written, and returns the events before the first error even if there is an error.
 func Decode(text []byte) (events []*Event, err error) {
 	for line := range bytes.Lines(text) {
 		var p passed
@@ -293,9 +293,9 @@ func (f *Fanout) Take() {
 }
 
 // The next batch waits for subscribers that have not read the last batch, because a burst of events must not disconnect
-// a client that reads as quickly as it can. The batch waits for at most leastPatience plus the time in pacer.saved. The
-// saved time grows by a tenth of the elapsed time. If the subscribers do not catch up during a wait, the part of the
-// wait above leastPatience is deducted. Such waits therefore take up at most a tenth of the time.
+// a client that reads as quickly as it can. The batch waits for at most leastPatience plus the time in pacer.saved,
+// which grows by a tenth of the elapsed time. If the subscribers do not catch up during a wait, the part of the wait
+// above leastPatience is deducted. Such waits therefore take up at most a tenth of the time.
 //
 // Waits are measured in pauses. A pause counts with its nominal length even if it takes longer, because a busy machine
 // also delays the clients.

@@ -38,8 +38,8 @@ type departed struct {
 // export hands over clients, one after the other. The function give gets the state and the descriptor of a client.
 // Before that, sweep has removed the client from this server. After give returns, export closes the descriptor without
 // shutting down the connection. The function do runs a function on the loop, unless the loop has ended. The function
-// sweep removes clients from the loop and returns them. Its result more tells export to call sweep again. If its
-// parameter late is true, sweep closes the connections that cannot be handed over now. export sets late after an error,
+// sweep removes clients from the loop and returns them. Its result more tells export to call sweep again, and its
+// parameter late tells sweep to close the connections that cannot be handed over now. export sets late after an error,
 // or when no client was handed over for the duration patience. The function release is called after the last client.
 // export returns the number of clients that were handed over, and the first error of give or ctx.
 //

@@ -16,8 +16,7 @@ type Subscriber interface {
 	Give(events []*Event)
 }
 
-// Position contains the channels of a subscriber, and the number of the last event that the subscriber received. The
-// zero Position has no channels.
+// Position contains the channels of a subscriber, and the number of the last event that the subscriber received.
 type Position struct {
 	subs []subscription
 	// the subscriber has received all events of its channels up to this number
@@ -155,8 +154,8 @@ func (h *Hub) Hold(until int64) { h.hold = max(h.hold, until) }
 // channels.
 func (h *Hub) Complete(after uint64) bool { return after >= h.lost }
 
-// Since returns stored events of the channels in names, in the order of their numbers. The numbers are above the
-// parameter after.
+// Since returns, sorted by number, the stored events of the channels in names that have numbers above the parameter
+// after.
 func (h *Hub) Since(names []string, after uint64) []*Event {
 	return h.since(names, after, func(*ring) int { return 0 })
 }

@@ -21,9 +21,9 @@ type largeInput struct {
 
 var errShare = &websocket.Error{Code: websocket.TooBig, Text: "too many bytes of messages of this client are in memory"}
 
-// weigh counts the bytes of input that s keeps in memory. These are the incomplete message, the messages that the
-// handler has not processed, and the next message of n bytes for the handler. If the message would exceed the client's
-// share, weigh returns false and does not count the input.
+// weigh counts the bytes of input that s keeps in memory: the incomplete message, the messages that the handler has not
+// processed, and the next message of n bytes for the handler. If the message would exceed the client's share, weigh
+// returns false and does not count the input.
 func (a *Sockets) weigh(s *Socket, n int) bool {
 	bytes := int64(n) + int64(s.outstanding)
 	if bytes <= smallInput {

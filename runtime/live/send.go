@@ -178,7 +178,7 @@ func (s *Subscribers) finish(p *StreamSubscriber) {
 	}
 }
 
-// The iterator all yields the subscribers whose stream has begun. The caller may disconnect the yielded subscriber.
+// The iterator all yields the subscribers whose stream has begun, and the caller may disconnect them.
 func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 	for _, c := range s.conns.All() {
 		if p, ok := c.Protocol().(*StreamSubscriber); ok && p.state != joining && p.state != gone && !yield(p) {

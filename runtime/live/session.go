@@ -144,8 +144,8 @@ func (s *Socket) expired() {
 	}
 }
 
-// closeFrame returns the close frame that follows the handler's output. It sets s.closing, because the caller sends the
-// frame at once.
+// closeFrame returns the close frame that follows the handler's output, and sets s.closing, because the caller sends
+// the frame at once.
 func (s *Socket) closeFrame(code uint16, reason string) []byte {
 	if s.broken != nil {
 		code, reason = s.broken.Code, s.broken.Text

@@ -119,8 +119,8 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 }
 
 // Accept is the exchange.Continuation of a response that accepts a WebSocket. The parts after the first are messages.
-// Accept ignores the status and the media type of the response. The handler has selected the parameter subprotocol.
-// Accept ignores it unless it is a token.
+// Accept ignores the status and the media type of the response, and the handler's choice in the parameter subprotocol
+// unless it is a token.
 func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Request,
 	subprotocol []byte) exchange.Outcome {
 	s, _ := x.Carrier.(*Socket)

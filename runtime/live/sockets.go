@@ -14,7 +14,7 @@ type SocketConfig struct {
 	// WebSocket with 1009.
 	MaxSize int
 	// Ping is how long a client may be silent before the server sends a ping. The client must answer the ping within
-	// PingTimeout. If Ping is 0 or less, the server sends no pings. If PingTimeout is 0 or less, the server waits
+	// PingTimeout. If Ping is 0 or less, the server sends no pings; if PingTimeout is 0 or less, the server waits
 	// without limit.
 	Ping, PingTimeout time.Duration
 
@@ -68,10 +68,10 @@ func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 
 func (a *Sockets) Trim() { a.codec = nil }
 
-// Drain is called when the server ends. If retire is true, a new server replaces it, and the close code is 1012
-// (service restart). Movable WebSockets then stay open until Export if StreamConfig.HandOver is true. If retire is
-// false, the close code is 1001 (RFC 6455 §7.4.1, IANA). Drain first sends waiting messages to groups, for a limited
-// time. WebSockets that stay open get the remaining messages before they are handed over.
+// Drain is called when the server ends. The close code is 1012 (service restart) if retire is true, because a new
+// server replaces this one, and otherwise 1001 (RFC 6455 §7.4.1, IANA). With retire and StreamConfig.HandOver, movable
+// WebSockets stay open until Export. Drain first sends waiting messages to groups, for a limited time. WebSockets that
+// stay open get the remaining messages before they are handed over.
 func (a *Sockets) Drain(retire bool) {
 	a.leaving = websocket.GoingAway
 	within := finishWithin
@@ -103,8 +103,8 @@ func (a *Sockets) each(do func(*Socket)) {
 	}
 }
 
-// mostHandedOver limits the total size of Head, Data and Input in an exchange.SocketState. Their base64 encoding must
-// fit into a message of 160 KiB.
+// mostHandedOver limits the total size of Head, Data and Input in an exchange.SocketState, so that their base64
+// encoding fits into a message of 160 KiB.
 const mostHandedOver = 80 << 10
 
 func describe(s *Socket) *exchange.SocketState {
@@ -114,8 +114,7 @@ func describe(s *Socket) *exchange.SocketState {
 	}
 }
 
-// keep copies the header fields and the body of p to d. The part p is the one with which the handler has released the
-// WebSocket.
+// keep copies to d the header fields and the body of p, the part with which the handler has released the WebSocket.
 func keep(d *exchange.SocketState, p *exchange.Part) {
 	d.Head, d.Data = append([]byte(nil), p.Head.Fields...), append([]byte(nil), p.Body...)
 }

@@ -222,7 +222,7 @@ func (p *StreamSubscriber) Due() (next int64) {
 const beats = 64
 
 // nextBeat returns the time of the subscriber's next heartbeat: half an interval to a whole interval after the last
-// data was sent. The delay depends on p.number, so that not all heartbeats are due at once.
+// data was sent, depending on p.number, so that not all heartbeats are due at once.
 func (p *StreamSubscriber) nextBeat() int64 {
 	every := int64(p.s.cfg.Heartbeat)
 	return p.conn.Stamp + every - every/2/beats*int64(p.number%beats)

@@ -174,7 +174,7 @@ func (s *Socket) queue(e *Event) {
 	}
 }
 
-// drop closes the WebSocket of a client that does not read. The close frame follows the waiting output.
+// drop closes the WebSocket of a client that does not read, with a close frame after the waiting output.
 func (s *Socket) drop() {
 	s.leave()
 	s.hold(&exchange.Part{Op: exchange.OpClose, Number: websocket.TryAgainLater, Body: []byte(tooSlow)})

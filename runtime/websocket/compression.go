@@ -114,8 +114,8 @@ type Inflater struct {
 	out     bytes.Buffer
 }
 
-// inflate returns the decompressed message, or an *Error. The message is valid until the next call. The parameter max
-// limits the length of the decompressed message.
+// inflate returns the decompressed message, valid until the next call, or an *Error. The parameter max limits the
+// length of the decompressed message.
 func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 	// RFC 7692 §7.2.3.6 requires at least one byte, but zlib also accepts an empty message
 	if len(b) == 0 {

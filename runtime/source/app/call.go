@@ -143,9 +143,9 @@ func (c *call) begin(p *exchange.Part) {
 
 var contentType = []byte("content-type")
 
-// EndEvents ends all event streams, and each new event stream after its first part. Otherwise, a stream that waits for
-// an event would delay the end of the server. Clients reconnect only after a request with a safe method, so EndEvents
-// does not end responses to other requests, for example POST.
+// EndEvents ends all event streams, and each new event stream after its first part, because a stream that waits for an
+// event would delay the end of the server. Only responses to requests with a safe method are ended, because clients
+// reconnect only after these.
 func (d *Dispatcher) EndEvents() {
 	d.endsEvents = true
 	for _, c := range d.calls {
@@ -307,8 +307,8 @@ func (d *Dispatcher) SendDuringTurns(ended <-chan struct{}) {
 	}
 }
 
-// sendMeanwhile sends finished parts while the handler runs on the event loop. It is called on another goroutine. It
-// reports whether it has sent any parts.
+// sendMeanwhile, called on another goroutine while the handler runs on the event loop, sends finished parts and reports
+// whether there were any.
 func (d *Dispatcher) sendMeanwhile() (sent bool) {
 	if !d.state.TryLock() {
 		return false // the loop is running and sends the parts itself

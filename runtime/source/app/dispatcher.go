@@ -42,8 +42,8 @@ type Interpreter interface {
 	InTurn() bool
 
 	// Stalled is called on another goroutine at every tick during Flush. Stalled returns the exchange that runs inline,
-	// and the time since Stalled returned this exchange for the first time. If no exchange runs inline, the time is 0.
-	// Stalled must not block.
+	// and the time since Stalled returned this exchange for the first time, or 0 if no exchange runs inline. Stalled
+	// must not block.
 	Stalled() (exchange.Ticket, time.Duration)
 
 	// Held reports, on any goroutine and without blocking, whether a debugger or a console waits for a developer, now
@@ -130,8 +130,8 @@ func New(h Loop, set *conn.Set, ask exchange.Asker) *Dispatcher {
 
 func (d *Dispatcher) Configure(c Config) { d.cfg = c }
 
-// Serve attaches the interpreter of the application; nil means no application. Serve may be called again. Active calls
-// of the previous application continue.
+// Serve attaches the interpreter of the application; nil means no application. Serve may be called again, and active
+// calls of the previous application then continue.
 func (d *Dispatcher) Serve(app Interpreter) {
 	d.programs = nil
 	for _, c := range d.calls {
@@ -151,7 +151,7 @@ func (d *Dispatcher) HasFormer() bool {
 // batch would not fit into the processor's cache.
 const takenMost = 256
 
-// took counts a submitted request or message. When takenMost are reached, took wakes the loop, which calls
+// took counts a submitted request or message, and wakes the loop at the number takenMost, so that the loop calls
 // Interpreter.Flush.
 func (d *Dispatcher) took() {
 	d.Due = true

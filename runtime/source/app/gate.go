@@ -43,7 +43,8 @@ type held struct {
 // occupies no thread.
 func gated(r *exchange.Request) bool { return !r.Upgrade && r.Socket == 0 && r.Resumed == nil }
 
-// enter reports whether c may start. If not, c waits for a place. If too many calls wait already, the response is 503.
+// enter reports whether c may start. Otherwise, c waits for a place or, if too many calls wait already, the response is
+// 503.
 func (g *Gate) enter(c *call, r *exchange.Request) bool {
 	switch {
 	case g.active < g.most:
@@ -120,7 +121,7 @@ func (c *call) begins() {
 	}
 }
 
-// giveUp removes the waiting call c from its Gate, and returns the exchange. The caller must end the exchange.
+// giveUp removes the waiting call c from its Gate, and returns the exchange, which the caller must end.
 func (c *call) giveUp() *exchange.Exchange {
 	g, x := c.source.options.Gate, c.x
 	g.waiting = slices.DeleteFunc(g.waiting, func(other *call) bool { return other == c })

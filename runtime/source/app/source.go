@@ -97,9 +97,9 @@ func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 }
 
 // Receiving is a Source that consists of a handler and a second source. The handler receives the request body as it
-// arrives. At the end of the body, it forwards the request, with a new body, to the second source
-// (exchange.Services.Next). The second source responds. For uploads, the new body is a description of the stored files,
-// and the second source is the application.
+// arrives, and then forwards the request with a new body (exchange.Services.Next). The second source gets this request
+// and responds. For uploads, the new body is a description of the stored files, and the second source is the
+// application.
 type Receiving struct {
 	exchange.Memory
 	first *Source
@@ -136,7 +136,7 @@ func (s *Receiving) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Ou
 	return exchange.Taken
 }
 
-// SendFiles is the exchange.Continuation of a response for which a handler names a file. Config.Take sends the file.
+// SendFiles is the exchange.Continuation of a response for which a handler names a file, which Config.Take sends.
 func (d *Dispatcher) SendFiles(x *exchange.Exchange, p *exchange.Part, r *exchange.Request,
 	name []byte) exchange.Outcome {
 	outcome, ready := d.prepare(x, r)
@@ -243,9 +243,8 @@ func (c *call) passOn(x *exchange.Exchange, to exchange.Source) (next *call) {
 	return next
 }
 
-// An inquiry is a request from the handler of a Receiving to the second source. It has no client. For example, the
-// handler passes a piece of an upload to the application. An inquiry is its own Sink and records the response for the
-// handler.
+// An inquiry is a request without a client, from the handler of a Receiving to the second source, for example with a
+// piece of an upload. It is its own Sink and records the response for the handler.
 type inquiry struct {
 	exchange.Exchange
 	done   func(status int, answer []byte)

@@ -42,9 +42,9 @@ func (f *Fill) ask() {
 	f.origin.Req = nil
 }
 
-// condition changes two things in a request. The fields in the parameter conditions replace the client's conditional
-// fields, and Accept-Encoding gets only the codings that are part of the key. If the head would exceed a limit, ok is
-// false, and the request is unchanged.
+// condition replaces the client's conditional fields in a request with the parameter conditions, and Accept-Encoding
+// with the codings that are part of the key. If the head would exceed a limit, ok is false, and the request is
+// unchanged.
 func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok bool) {
 	line, fields, _ := bytes.Cut(r.Head, crlf)
 	kept := fields
@@ -175,7 +175,7 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	return f.Write(p.Body)
 }
 
-// pass is called when the response will not be kept, and sends each waiting request to the origin. The parameter last
+// pass is called when the response will not be kept, and sends each waiting request to the origin; the parameter last
 // is true if the response has ended.
 func (f *Fill) pass(last bool) {
 	if f.sub.Parent != nil {
@@ -242,7 +242,7 @@ func (f *Fill) Reply(r exchange.Reply) {
 
 func (f *Fill) Start(*exchange.Exchange) { f.origin.TakeTurn() }
 
-// OnGone is called when the client has disconnected. The fetch continues if other clients wait for the page.
+// OnGone is called when the client has disconnected, and lets the fetch continue if other clients wait for the page.
 func (f *Fill) OnGone(x *exchange.Exchange) {
 	f.sub.Parent = nil
 	x.Stop(true)
@@ -299,7 +299,7 @@ func (s *Source) wait(x *exchange.Exchange, f *Fill, turns int) {
 	w.place = f.waiting.PushBack(w)
 }
 
-// OnGone is called when the waiting client has disconnected. It cancels the fetch if no other client waits for the
+// OnGone is called when the waiting client has disconnected, and cancels the fetch if no other client waits for the
 // page.
 func (w *waiter) OnGone(x *exchange.Exchange) {
 	f := w.f
@@ -316,8 +316,8 @@ func (w *waiter) OnGone(x *exchange.Exchange) {
 
 const maxReleased = 100
 
-// release ends the wait of all exchanges that wait for f. The event loop soon calls the function answer for each of
-// them. release itself must not call answer, because answer may close the very connection that the loop is handling.
+// release ends the wait of all exchanges that wait for f, and makes the event loop call the function answer soon for
+// each of them. release itself must not call answer, which may close the very connection that the loop is handling.
 func (f *Fill) release(answer func(w *waiter)) {
 	var all []*waiter
 	for e := f.waiting.Front(); e != nil; e = e.Next() {

@@ -138,8 +138,8 @@ func isDate(b []byte) bool {
 	return ok
 }
 
-// appendNames appends the names in a Vary field to a list. appendNames returns false if the response must not be kept.
-// Reasons are too many names, a name that is invalid or in ofClient, and "*", with which the response suits no other
+// appendNames appends the names in a Vary field to a list. appendNames returns false if the response must not be kept:
+// if there are too many names, a name that is invalid or in ofClient, or "*", with which the response suits no other
 // request.
 func appendNames(to []string, value string) ([]string, bool) {
 	for _, name := range strings.Split(value, ",") {
@@ -160,9 +160,9 @@ func appendNames(to []string, value string) ([]string, bool) {
 // so a response is not kept if its Vary names one of them.
 var ofClient = []string{"forwarded", "x-forwarded-for", "x-real-ip", "remote-user", "client-cert", "client-cert-chain"}
 
-// setTargeted parses the lines of CDN-Cache-Control, joined with commas. They form a dictionary of structured fields
-// (RFC 9213 §2.1). If the value is empty or invalid, ok is false, the field must be ignored, and the contents of c are
-// undefined. A directive whose value has the wrong type is ignored.
+// setTargeted parses the lines of CDN-Cache-Control, joined with commas, as a dictionary of structured fields (RFC 9213
+// §2.1). If the value is empty or invalid, ok is false, the field must be ignored, and the contents of c are undefined.
+// A directive whose value has the wrong type is ignored.
 func (c control) setTargeted(value []byte) (ok bool) {
 	value = bytes.TrimLeft(value, " ")
 	for more := true; more; {
@@ -189,8 +189,8 @@ func (c control) setTargeted(value []byte) (ok bool) {
 
 var numbers = []string{"max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"}
 
-// member matches the first member of a dictionary of structured fields (RFC 9651 §4.2.2). It captures the key, the
-// item, and the following comma. For a list of items, the captured item is empty.
+// member matches the first member of a dictionary of structured fields (RFC 9651 §4.2.2). It captures the key, the item
+// (empty for a list of items), and the following comma.
 var member = sync.OnceValue(func() *regexp.Regexp {
 	const (
 		key    = `[a-z*][a-z0-9_.*-]*`

@@ -131,7 +131,7 @@ func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 }
 
 // control maps the lower-case names of a response's cache directives (RFC 9111 §5.2.2, RFC 5861) to a number of
-// seconds. The number has no meaning for a directive without seconds.
+// seconds, which has no meaning for a directive without seconds.
 type control map[string]int64
 
 func (c control) has(names ...string) bool {

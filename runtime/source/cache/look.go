@@ -56,8 +56,8 @@ func appendVary(key []byte, r *exchange.Request, names []string) []byte {
 	return key
 }
 
-// appendMembers appends the value of a field to the key. White space around commas is removed, because it has no
-// meaning in a list (RFC 9110 §5.6.1). If fold is true, the value is changed to lower case.
+// appendMembers appends the value of a field to the key, in lower case if fold is true. White space around commas is
+// removed, because it has no meaning in a list (RFC 9110 §5.6.1).
 func appendMembers(key, value []byte, fold bool) []byte {
 	quoted, space, after := false, -1, true // the variable after is true at the start of the list and after a comma
 	for i, b := range value {
@@ -156,8 +156,8 @@ type Found struct {
 	Fill    *Fill
 }
 
-// Look searches the store for the response to a request. The request must be a GET or HEAD without a body. For a page
-// in the store, Look allocates no memory.
+// Look searches the store for the response to a request, which must be a GET or HEAD without a body. For a page in the
+// store, Look allocates no memory.
 func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	s.now = now
 	defer func() { s.count[f.Verdict]++ }()

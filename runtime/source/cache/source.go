@@ -30,13 +30,13 @@ type Pages struct {
 }
 
 // NewPages returns the Pages for the store s. The function flush sends the event loop's output. The function
-// invalidated is called when a request has made pages out of date. It must notify the other processes.
+// invalidated is called when a request has made pages out of date, and must notify the other processes.
 func NewPages(s *Store, flush func(), invalidated func(Pattern), conns *conn.Set, limits *http1.Limits) *Pages {
 	return &Pages{Store: s, flush: flush, invalidated: invalidated, conns: conns, limits: limits}
 }
 
-// The method now returns the time of the last tick of the event loop, in nanoseconds since 1970. It is the start time
-// of the server plus the monotonic time since then.
+// The method now returns the time of the last tick of the event loop, in nanoseconds since 1970: the start time of the
+// server plus the monotonic time since then.
 func (p *Pages) now() int64 {
 	now := p.conns.Start.UnixNano() + p.conns.Now
 	p.Store.ahead = p.conns.Unix()*second - now
@@ -79,8 +79,8 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	case Miss, Expired:
 		s.fetch(x, found)
 	case Wait:
-		// A page may need subrequests. A subrequest must not wait for the fetch that has started it, so a request waits
-		// only for fetches of its own depth or a larger depth.
+		// A subrequest must not wait for the fetch that has started it, so a request waits only for fetches of its own
+		// depth or a larger depth.
 		if turns == maxTurns || f.depth < r.Depth() {
 			s.bypass(x)
 			return
@@ -212,9 +212,8 @@ type Rule struct {
 	// stale-while-revalidate in a response overrides Stale.
 	Stale time.Duration `key:"stale"`
 
-	// Heuristic applies to responses that have Last-Modified but no lifetime. The cache stores such a response for a
-	// tenth of the time since its last change (RFC 9111 §4.2.2), but at most for Heuristic. 0 means that such responses
-	// are not stored.
+	// A response that has Last-Modified but no lifetime is stored for a tenth of the time since its last change (RFC
+	// 9111 §4.2.2), but at most for Heuristic. 0 means that such responses are not stored.
 	Heuristic time.Duration `key:"heuristic"`
 
 	// Status contains the statuses to which TTL applies. nil means 200, 301 and 308.

@@ -185,7 +185,7 @@ type Pattern struct {
 	Tag string `json:"tag,omitempty"`
 }
 
-// ParsePattern parses a Pattern in JSON. Its errors have one line.
+// ParsePattern parses a Pattern in JSON; its errors have one line.
 func ParsePattern(text string) (p Pattern, err error) {
 	if err = json.Unmarshal([]byte(text), &p); err == nil {
 		err = p.Check()

@@ -39,7 +39,7 @@ var errNoType = errors.New("the response has a body but no Content-Type")
 var errNoResponse = errors.New("no response")
 
 // Write processes a piece of the output. If the client has disconnected, the error is backend.ErrGone. Otherwise the
-// error has one line and describes an invalid head. In this case, Write has sent nothing to the client.
+// error describes an invalid head in one line, and Write has sent nothing to the client.
 func (a *Answer) Write(p []byte) error {
 	if a.head.Status == 0 {
 		a.buf = append(a.buf, p...)
@@ -77,7 +77,7 @@ func (a *Answer) typeMissing() bool {
 // passAll forwards output until its end. The function take reads output that arrives within the duration wait. It
 // returns os.ErrDeadlineExceeded if there is none, and io.EOF at the end of the output. passAll waits up to timeout for
 // more output. Before passAll sends output, it waits for the duration short, because most programs end soon after
-// writing. The response can then have a Content-Length.
+// writing, so that the response can have a Content-Length.
 func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
 	for wait := timeout; ; {
 		switch err := take(wait); {
@@ -98,7 +98,7 @@ func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Durat
 	}
 }
 
-// End processes the end of the output. It must be called before Redirect, and returns the same errors as Write.
+// End processes the end of the output, must be called before Redirect, and returns the same errors as Write.
 func (a *Answer) End() error {
 	switch {
 	case a.head.Status == 0 && len(a.buf) == 0:
@@ -288,8 +288,8 @@ func (h *Head) settle() {
 		return
 	}
 	h.Status = 302
-	// A redirect with other fields, such as cookies, is not a local redirect and is sent to the client. For a local
-	// redirect, "the CGI script MUST NOT return any other header fields".
+	// A redirect with other fields, such as cookies, is sent to the client, because in a local redirect "the CGI script
+	// MUST NOT return any other header fields".
 	only := bytes.Count(h.Fields, []byte{'\n'}) == 1
 	h.Local = only && h.Location[0] == '/' && !bytes.HasPrefix([]byte(h.Location), []byte("//"))
 }

@@ -30,9 +30,8 @@ type Common struct {
 	// Timeout is how long a program may run without writing output. 0 means 30 s.
 	Timeout time.Duration
 
-	// Log writes a line to the error log. The line describes an error or was written by a program to standard error.
-	// The parameter client is the address of the client, such as "192.0.2.7:4711", or "". Log is called on any
-	// goroutine.
+	// Log writes to the error log a line that describes an error or is from a program's standard error. The parameter
+	// client is the address of the client, such as "192.0.2.7:4711", or "". Log is called on any goroutine.
 	Log func(client, line string)
 }
 
@@ -40,12 +39,12 @@ type CGIOptions struct {
 	ScriptOptions
 	Common
 
-	// Interpreters maps file name extensions, including the dot, to the command of an interpreter, such as ".pl":
-	// {"/usr/bin/perl", "-w"}. The script becomes the last argument. Such a script need not be executable.
+	// Interpreters maps file name extensions, including the dot, to the command of an interpreter without the script,
+	// which becomes the last argument: ".pl": {"/usr/bin/perl", "-w"}. Such a script need not be executable.
 	Interpreters map[string][]string
 
-	// Runner, if not nil, returns the command of a program that runs every script. This program finds the script's path
-	// in the variable SCRIPT_FILENAME. If the error has the type Unavailable, its text is sent to the client.
+	// Runner, if not nil, returns the command of a program that runs every script, and that finds the script's path in
+	// the variable SCRIPT_FILENAME. If the error has the type Unavailable, its text is sent to the client.
 	Runner func() ([]string, error)
 
 	// Fallback is the script for paths without a script. nil means a response with status 404 or 403.
@@ -106,8 +105,8 @@ func NewCGI(o CGIOptions) (*CGI, error) {
 	return &CGI{o: o, scripts: scripts, env: append(Environment(), o.Env...)}, nil
 }
 
-// Check returns an error of one line if a program cannot run. It checks the configured program or, if a directory is
-// configured, the programs directly in the directory.
+// Check returns an error of one line if the configured program, or a program directly in the configured directory,
+// cannot run.
 func (c *CGI) Check() error {
 	names := []string{c.scripts.Only}
 	if names[0] == "" {
@@ -248,8 +247,8 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 
 // start runs a script.
 //
-// The query is never passed as arguments, because some programs would interpret such arguments as options. RFC 3875
-// §4.4 would require this for a query without "=".
+// The query is never passed as arguments, although RFC 3875 §4.4 requires it for a query without "=": some programs
+// would interpret such arguments as options.
 func (c *CGI) start(r *backend.Request, script *Script, command []string) (*process, error) {
 	argv := append(slices.Clone(command), script.File)
 	if c.o.Runner != nil {
@@ -273,7 +272,7 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 const short = 20 * time.Millisecond // how long output waits for more output
 
 // respond finds the script for a request, calls the function run, and always ends the response. If the parameter
-// scripts is nil, there is no script file. Log lines then begin with the parameter other instead of the file's name.
+// scripts is nil, there is no script file, and log lines begin with the parameter other instead of the file's name.
 func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string,
 	run func(*Answer, *Script, func(line string)) error) {
 	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)

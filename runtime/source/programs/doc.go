@@ -16,8 +16,8 @@
 //
 // Programs, including programs in pages of source/ssi, run without the descriptors and signal settings of the server.
 // Programs are started with vfork(2) in C. With os.StartProcess, a program would inherit descriptors that are not
-// marked as close-on-exec, and signals that the server ignores. For example, Python ignores SIGPIPE. Without this
-// signal, a program continues after the reader of its output has ended.
+// marked as close-on-exec, and would ignore signals that the server ignores, such as SIGPIPE in Python. Without
+// SIGPIPE, a program continues after the reader of its output has ended.
 //
 // # CGI
 //
@@ -26,7 +26,7 @@
 // (Scripts), to set the meta-variables (Variables), and to read the response (Answer).
 //
 //   - Scripts walks down the path through os.Root. The first file on the path is the program, and the rest of the path
-//     becomes PATH_INFO. Therefore "/picture.jpg/x.php" does not run an uploaded picture as a program.
+//     becomes PATH_INFO, so "/picture.jpg/x.php" does not run an uploaded picture as a program.
 //   - The body is a file, either the spool itself or a memfd, so no goroutine feeds a pipe, and a program need not read
 //     the body.
 //   - A program leads a session. The process number stays valid for signals until the process is reaped, so
@@ -34,8 +34,8 @@
 //     because background processes of the program may hold the pipe indefinitely.
 //   - Output that may be incomplete is delayed by 20 ms (2 ms with FastCGI), so that short answers have a
 //     Content-Length.
-//   - A Python handler that returns a CGIApplication forwards its request with the body. As for a Staticfile, the loop
-//     takes over the response and submits the exchange to another handler.
+//   - A Python handler that returns a CGIApplication forwards its request with the body: as for a Staticfile, the loop
+//     submits the exchange to another handler.
 //   - A file that the head names (X-Sendfile) is sent after the end of the output, like the file of a handler.
 //
 // # FastCGI
@@ -51,8 +51,8 @@
 // php-cgi is started once for each connection, not with its own PHP_FCGI_CHILDREN:
 //
 //   - The server ends a hanging request by ending its process. The server, not php-cgi, decides when a process ends
-//     (PHP_FCGI_MAX_REQUESTS=0). Otherwise a process could end just when it gets a request, and the server would have
-//     to repeat or lose a POST. Processes start on demand and end when they are idle, which suits small machines. The
+//     (PHP_FCGI_MAX_REQUESTS=0), because a process that ended just when it got a POST would force the server to repeat
+//     or lose the POST. Processes start on demand and end when they are idle, which suits small machines. The
 //     disadvantage is that each process has its own opcache.
 //   - The socket of a process is bound in a private directory, connected, and removed before PHP starts, so other
 //     processes cannot connect to it. SIGTERM makes php-cgi end after its request; when the server dies, the kernel
@@ -82,6 +82,6 @@
 //
 // The loader lives as long as the worker that has started it, and if the loader dies, the worker is replaced. A loader
 // that does not fork within stuckAfter is killed. A child that takes too long is ended by an alarm, at which
-// faulthandler writes the child's stacks. If the child does not end, for example because it was stopped, the loader
-// kills the child.
+// faulthandler writes the child's stacks, or is killed by the loader if it does not end, for example because it was
+// stopped.
 package programs

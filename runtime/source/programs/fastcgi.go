@@ -24,7 +24,7 @@ type FastCGIOptions struct {
 	Address string `key:"address" needs:"such as \"unix:/run/app.sock\"" short:"an address such as \"unix:/run/app.sock\" or \"127.0.0.1:9000\""`
 
 	// Dial, if not nil, opens links (connections to an application) instead of connecting to Address. Errors of Dial
-	// are logged. If the error has the type Unavailable, its text is also sent to the client.
+	// are logged, and the text of an Unavailable is sent to the client, too.
 	Dial func(ctx context.Context) (*Link, error)
 
 	// Scripts finds the script for SCRIPT_FILENAME. If Scripts is nil, the application handles all paths, and
@@ -147,8 +147,8 @@ func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
 type Link struct {
 	Conn net.Conn
 
-	// Drop closes Conn, and is called once, when the link is no longer used. The parameter hangs is true if the
-	// application did not respond in time. Drop may then kill its process.
+	// Drop closes Conn, and is called once, when the link is no longer used. If the parameter hangs is true, the
+	// application did not respond in time, and Drop may kill its process.
 	Drop func(hangs bool)
 
 	// Heard, if not nil, is called when the first record of a response arrives.
@@ -177,7 +177,7 @@ var errBroken = errors.New("it closed the connection")
 
 // run sends a request and forwards the response. run reports whether the link can be used for another request.
 func (c *call) run(r *backend.Request, params []byte, timeout time.Duration) (reusable bool, err error) {
-	// When the client disconnects, the server closes the connection to the application. The application may continue.
+	// When the client disconnects, the server closes the connection to the application, which may continue.
 	unbind := context.AfterFunc(r.Context, func() { c.Conn.Close() })
 	c.in = readers.Get().(*bufio.Reader)
 	c.in.Reset(c.Conn)
@@ -254,8 +254,8 @@ const direct = 32 << 10 // maximum size of a body that is sent together with the
 
 // send starts a goroutine that calls write to send the request, so that the response can arrive before a long body is
 // sent. The parameter head is the size of the request head in bytes; the output buffer has room for the head and a
-// short body. The returned function stops the goroutine and returns the error of write. The goroutine may still be
-// sending if the application did not need the whole request.
+// short body. The returned function stops the goroutine, even if part of the request is unsent because the application
+// does not need it, and returns the error of write.
 func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Writer) error) (sent func() error) {
 	result := make(chan error, 1)
 	go func() {

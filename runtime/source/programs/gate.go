@@ -8,9 +8,8 @@ import (
 )
 
 // Gate limits the programs that run at the same time. Callers beyond the limit wait, or get ErrBusy if too many callers
-// wait. A client gets at most three quarters of the places for running programs. When a place becomes free, the client
-// with the fewest running programs gets it. Requests of the same client get places in the order of arrival. Gate is
-// safe for concurrent use.
+// wait. A client gets at most three quarters of the places for running programs. When a place becomes free, the oldest
+// request of the client with the fewest running programs gets it. Gate is safe for concurrent use.
 type Gate struct {
 	most, share, queue int
 
@@ -32,8 +31,8 @@ func NewGate(running, waiting int) *Gate {
 
 var ErrBusy = errors.New("too many wait")
 
-// Enter waits until a client gets a place. The caller must free the place with Leave. The error is ErrBusy or the error
-// of ctx. The parameter client is the result of Request.Account, or "" for no limit per client.
+// Enter waits until a client gets a place, which the caller must free with Leave. The error is ErrBusy or the error of
+// ctx. The parameter client is the result of Request.Account, or "" for no limit per client.
 func (g *Gate) Enter(ctx context.Context, client string) error {
 	g.mu.Lock()
 	if g.has(client) {
@@ -75,8 +74,8 @@ func (g *Gate) enter(client string) {
 	g.of[client]++
 }
 
-// makeRoom rejects the last waiter of the client with the most waiters. It does so only if this client has at least two
-// waiters more than the parameter client. makeRoom reports whether a waiter was rejected.
+// makeRoom rejects the last waiter of the client with the most waiters, but only if this client has at least two more
+// than the parameter client. makeRoom reports whether a waiter was rejected.
 func (g *Gate) makeRoom(client string) bool {
 	count := map[string]int{}
 	for _, w := range g.waiting {

@@ -23,7 +23,7 @@ import (
 const stuckAfter = 10 * time.Second // maximum time of a fork; after it, the loader is killed
 
 type LoaderOptions struct {
-	// Killed returns the probable reason why SIGKILL has ended a process, or "". Killed is called on any goroutine.
+	// Killed returns the probable reason why SIGKILL has ended a process, or "", and is called on any goroutine.
 	Killed func() string
 
 	// Died is called on a separate goroutine if the loader process ends before Close is called. The process that has
@@ -77,7 +77,7 @@ type end struct {
 }
 
 // LoadError is the error of OpenLoader if the application did not load. Code is the exit status of the process, or -1
-// if the process was killed. The process has logged the reason.
+// if the process was killed; the process has logged the reason.
 type LoadError struct {
 	Code int
 	// first line of the text that the process has sent instead of a description of the application
@@ -115,7 +115,8 @@ func OpenLoader(cmd *exec.Cmd, o LoaderOptions) (_ *Loader, loaded []byte, err e
 	}
 	defer from.Close()
 	cmd.ExtraFiles = append(cmd.ExtraFiles, theirs, to)
-	// The server itself ends the loader. In its own process group, the loader gets no signals from the keyboard.
+	// In its own process group, the loader gets no signals from the keyboard, because the server itself ends the
+	// loader.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	err = cmd.Start()
 	to.Close()
@@ -154,10 +155,9 @@ func (l *Loader) leave(client string) {
 
 var errGone = errors.New("the loader of --fork exited")
 
-// order sends an order to the loader. The number of descriptors in files determines the meaning. Three mean that the
-// loader must fork a child, and are the child's socket, its standard error and its pipe for reports. One is the new
-// standard error of the loader. With none, the loader must kill the child pid or, if pid is negative, end within -pid
-// milliseconds.
+// order sends an order to the loader. Three descriptors in files are the socket, the standard error and the pipe for
+// reports of a child, which the loader must fork. One descriptor is the new standard error of the loader. With none,
+// the loader must kill the child pid or, if pid is negative, end within -pid milliseconds.
 func (l *Loader) order(pid int, files ...int) error {
 	var rights []byte
 	if len(files) > 0 {
@@ -277,8 +277,8 @@ func (l *Loader) ending(status syscall.WaitStatus) string {
 	return fmt.Sprintf("was killed by signal %d (%v%s)", int(status.Signal()), status.Signal(), more)
 }
 
-// Close ends the loader process. The process has the duration d to end its children and its threads and to call its
-// atexit functions, and is then killed.
+// Close ends the loader process, which has the duration d to end its children and threads and to call its atexit
+// functions, and is then killed.
 func (l *Loader) Close(d time.Duration) {
 	l.closed.Store(true)
 	_ = l.cmd.Process.Signal(syscall.SIGCONT) // continue a stopped process, so that it can end

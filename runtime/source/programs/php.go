@@ -21,7 +21,7 @@ import (
 )
 
 type PHPOptions struct {
-	// Command is the PHP program. Without a slash, it is the name of a program in PATH. "" means php-cgi.
+	// Command is the PHP program: a path, or the name of a program in PATH. "" means php-cgi.
 	Command string `key:"command" is:"program" short:"a program such as \"php-cgi\""`
 
 	Args []string `key:"args"`
@@ -113,8 +113,8 @@ func NewPHP(o PHPOptions) (*PHP, error) {
 	return p, err
 }
 
-// redirectStatus tells php-cgi that the server, not the client, has chosen the script. Without it, php-cgi runs no
-// script (cgi.force_redirect).
+// redirectStatus tells php-cgi that the server, not the client, has chosen the script, because otherwise php-cgi runs
+// no script (cgi.force_redirect).
 const redirectStatus = "REDIRECT_STATUS=200"
 
 func defaults(o *PHPOptions) {
@@ -134,8 +134,7 @@ func defaults(o *PHPOptions) {
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 }
 
-// command searches for the program and returns its argument list. It does so each time, because the program may be
-// installed later.
+// command searches each time for the program, which may be installed later, and returns its argument list.
 func (o *PHPOptions) command() ([]string, error) {
 	path, err := exec.LookPath(o.Command)
 	if err == nil {
@@ -174,8 +173,8 @@ func (p *PHP) Close(grace time.Duration) {
 	}
 }
 
-// A manager starts php-cgi processes, one for each link. If a request hangs, the manager kills its process. No other
-// request uses this process. A process that has served its maximum number of requests ends between two requests.
+// A manager starts php-cgi processes, one for each link. If a request hangs, the manager kills its process, which no
+// other request uses. A process that has served its maximum number of requests ends between two requests.
 type manager struct {
 	o    *PHPOptions
 	env  []string

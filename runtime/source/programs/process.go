@@ -21,8 +21,8 @@ import (
 const (
 	grace = 2 * time.Second
 
-	// lateOutput is how long output is read after the end of a program. There must be a limit, because background
-	// processes of the program may hold the pipes open.
+	// lateOutput limits how long output is read after the end of a program, because background processes of the program
+	// may hold the pipes open.
 	lateOutput = 500 * time.Millisecond
 )
 
@@ -62,8 +62,8 @@ var programThread = sync.OnceValue(func() chan<- func() {
 	return calls
 })
 
-// signal sends a signal to the process or, if pid is negative, to the process group -pid. The process may have ended,
-// but must not be reaped.
+// signal sends a signal to the process or, if pid is negative, to the process group -pid. It is called only before the
+// process is reaped.
 func signal(pid int, sig unix.Signal) {
 	if unix.Kill(pid, sig) == unix.EPERM {
 		onThread(func() { _ = unix.Kill(pid, sig) })
@@ -107,9 +107,9 @@ func (p *process) hasEnded() bool {
 	}
 }
 
-// await waits for the end of the program. The result told reports whether the server has told the program to end. The
-// result state is nil if the Python application in this process has already reaped the program. await is called once,
-// on a separate goroutine.
+// await waits for the end of the program. The result told reports whether the server has told the program to end; state
+// is nil if the Python application in this process has already reaped the program. await is called once, on a separate
+// goroutine.
 func (p *process) await() (state *os.ProcessState, told bool) {
 	awaitExit(p.child.Pid) // the process is not reaped yet, so its process group ID is not reused
 	p.mu.Lock()
@@ -183,8 +183,8 @@ func start(argv, env []string, dir string, stdin *os.File) (p *process, err erro
 	return &process{child: child, out: ours[0], err: ours[1], ended: make(chan struct{})}, nil
 }
 
-// pipe returns a pipe from a program to the server. The reading end supports deadlines, and the writing end is
-// blocking.
+// pipe returns a pipe from a program to the server, with a reading end that supports deadlines and a blocking writing
+// end.
 func pipe() (ours, theirs *os.File, err error) {
 	if ours, theirs, err = os.Pipe(); err == nil {
 		theirs.Fd() // Fd makes the writing end blocking
@@ -193,7 +193,7 @@ func pipe() (ours, theirs *os.File, err error) {
 }
 
 // input returns the request body as a file, positioned at its beginning. The program may read the file when it likes,
-// or not at all. No goroutine must feed it.
+// or not at all, and no goroutine must feed it.
 func input(r *backend.Request) (*os.File, error) {
 	if r.Size == 0 {
 		return os.Open(os.DevNull)

@@ -153,8 +153,8 @@ func (m *LoaderMount) pass(w *backend.Response, r *backend.Request, c *child, he
 		r.OnClose(func() { _ = c.conn.(*net.UnixConn).CloseWrite() })
 		return nil
 	})
-	// The error is ignored. It means that the child did not need the rest of the request, or that the response was
-	// aborted.
+	// The error is ignored, because it means that the child did not need the rest of the request, or that the response
+	// was aborted.
 	defer func() { _ = sent() }()
 	a := &Answer{W: w, R: r, Plain: true}
 	buf := make([]byte, 32<<10)

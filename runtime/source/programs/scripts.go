@@ -27,7 +27,7 @@ type Scripts struct {
 }
 
 type ScriptOptions struct {
-	// Root is the directory of the programs. No path or link can lead outside it.
+	// Root is the directory of the programs, and no path or link can lead outside it.
 	Root string
 
 	// Match contains patterns (path.Match) for the names of programs, such as "*.php"; if it is empty, each file below
@@ -76,9 +76,9 @@ var (
 	errForbidden = errors.New("not an executable program")
 )
 
-// Find follows the path p down from Root to the first file. The rest of the path is PATH_INFO. The path is
-// percent-decoded, and begins with a slash or is empty. The program must exist, so "/picture.jpg/x.php" never runs a
-// picture. Find reads the disk.
+// Find follows the path p down from Root to the first file. The rest of the path is PATH_INFO. p is percent-decoded,
+// and begins with a slash or is empty. The program must exist, so "/picture.jpg/x.php" never runs a picture. Find reads
+// the disk.
 func (s *Scripts) Find(p string) (Script, error) {
 	if s.Only != "" {
 		info, err := s.stat(s.Only)

@@ -17,7 +17,7 @@ import (
 // the limit of open files is the server's original limit. The new process leads a new session, and is killed when the
 // server dies. startProcess is safe for concurrent use. The error is of type *os.PathError.
 //
-// startProcess uses vfork, which copies no memory. Therefore it is fast even in a large process. The calling thread
+// startProcess uses vfork, which copies no memory, so startProcess is fast even in a large process. The calling thread
 // waits until the program has started.
 func startProcess(path string, argv, env []string, dir string, files [3]*os.File) (*os.Process, error) {
 	var text strings.Builder

@@ -49,9 +49,9 @@ const maxInterim = 100
 
 var errStale = errors.New("the upstream closed the connection before it answered")
 
-// ask sends a request and returns the head of the final response. The body of the response reads from the connection.
-// The end of the request's context closes the connection. If w is not nil, ask forwards 1xx responses to w (RFC 9110
-// §15.2). Exceptions are 101, which is final, and 100, because the server itself tells the client to send the body.
+// ask sends a request and returns the head of the final response. The body of the response reads from the connection,
+// and the end of the request's context closes the connection. If w is not nil, ask forwards 1xx responses to w (RFC
+// 9110 §15.2), except 101, which is final, and 100, because the server itself tells the client to send the body.
 func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Response, error) {
 	c.unbind = context.AfterFunc(request.Context(), func() { c.under.Close() })
 	c.in = readers.Get().(*bufio.Reader)
@@ -101,8 +101,8 @@ func (c *connection) ask(request *http.Request, w *backend.Response) (*http.Resp
 
 func (c *connection) awaitInput() { c.SetReadDeadline(time.Now().Add(c.timeout)) }
 
-// short is how long the server delays a head, or a piece of a body with a known length. More data usually follows at
-// once, and is then sent together with the delayed data.
+// short is how long the server delays a head, or a piece of a body with a known length, because more data usually
+// follows at once and is then sent in the same write.
 const short = 2 * time.Millisecond
 
 func (c *connection) pauses() bool {
@@ -190,7 +190,7 @@ func (c *connection) putReader() {
 }
 
 // settle reports whether the connection can be reused. The result surplus contains bytes that follow the response, for
-// example a body after HEAD, 204 or 304. On a reused connection, these bytes would become the response to the next
+// example a body after HEAD, 204 or 304; on a reused connection, these bytes would become the response to the next
 // request.
 func (c *connection) settle() (again bool, surplus []byte) {
 	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
@@ -234,9 +234,9 @@ func (c *connection) quiet() bool {
 	return n == 0 && isTimeout(err)
 }
 
-// Some upstreams have a limited number of processes or threads, and one serves each connection. There, an idle
-// connection may block the requests of other clients and workers. Therefore, without Options.Idle, a connection is kept
-// only while requests follow each other closely.
+// Some upstreams need a process or thread for each connection, so an idle connection may block the requests of other
+// clients and workers. Therefore, without Options.Idle, a connection is kept only while requests follow each other
+// closely.
 const (
 	maxIdle  = 64
 	keepIdle = 100 * time.Millisecond // maximum idle time between two requests
@@ -278,8 +278,8 @@ func (up *upstream) keeps(c *connection) bool {
 // roundTrip sends a request, and returns the head of the response and the connection that delivers the body. The caller
 // owns this connection. roundTrip retries the request only if the upstream closed a reused connection before
 // responding, and if the method is safe (RFC 9110 §9.2.2). If no connection could be opened, the error is a notSent. A
-// WebSocket handshake always uses a new connection. This connection is never reused, because only the upstream's
-// response determines whether the next bytes are a request. roundTrip adds the number of its attempts to *sent.
+// WebSocket handshake always uses a new connection and is the last request on it, because only the upstream's response
+// determines whether the next bytes are a request. roundTrip adds the number of its attempts to *sent.
 func (up *upstream) roundTrip(sent *int, w *backend.Response, r *backend.Request) (*http.Response, *connection, error) {
 	request := up.request(r)
 	var c *connection

@@ -7,9 +7,9 @@
 // Package proxy reads and writes messages with net/http's ReadResponse and Request.Write, but manages its own
 // connections. net/http's Transport would reuse a connection before it is known to be empty: if an upstream sends a
 // body after a HEAD, a different client would receive the body as its response. Package proxy reuses a connection only
-// if its reader is empty at the end of the response (settle). The socket must also have no data, both then and before
-// the next request (quiet). After HEAD the connection is always closed, because a body may arrive late. Idle
-// connections have neither a goroutine nor a buffer.
+// if its reader is empty at the end of the response (settle), and if its socket has no data, both then and before the
+// next request (quiet). After HEAD the connection is always closed, because a body may arrive late. Idle connections
+// have neither a goroutine nor a buffer.
 //
 // The head of a response must fit into the reader, 64 KiB. net/http may remove the field Connection, so readHead parses
 // this field again.
@@ -41,7 +41,7 @@
 // misinterpretation by the upstream affects only this connection. Handshakes that violate RFC 6455 are rejected here,
 // and protocols other than websocket are not forwarded.
 //
-// proxy-tunnel-timeout is one hour by default. The examples of HAProxy use one hour, too. nginx uses one minute, which
+// proxy-tunnel-timeout is one hour by default. The examples of HAProxy also use one hour; nginx uses one minute, which
 // disconnects clients that send no pings, and Caddy has no limit. TCP keep-alive detects clients that have vanished.
 // The event loop takes over the connection together with its TLS state (conn.NewUpstream).
 package proxy

@@ -14,8 +14,8 @@ const (
 	checkLimit = 5 * time.Second // maximum duration of a health check
 )
 
-// checkHealth checks each upstream until the Proxy is closed. The intervals are random, so that workers do not check at
-// the same times.
+// checkHealth checks each upstream until the Proxy is closed, at random intervals, so that workers do not check at the
+// same times.
 func (p *Proxy) checkHealth() {
 	for _, up := range p.upstreams {
 		go func() {

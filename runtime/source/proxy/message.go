@@ -105,7 +105,7 @@ func (up *upstream) request(r *backend.Request) *http.Request {
 }
 
 // introduce adds fields that describe the client. The values come from r.Peer, which includes values from trusted
-// proxies. The same fields from the client were already removed.
+// proxies; the same fields from the client were already removed.
 func (up *upstream) introduce(h http.Header, r *backend.Request, host string) {
 	scheme := cmp.Or(r.Peer.Scheme, "http")
 	client, node := r.Peer.Addr, r.Peer.Addr
@@ -168,10 +168,10 @@ func (up *upstream) url(r *backend.Request) *url.URL {
 	return u
 }
 
-// climbs reports whether the path has a ".." segment in a spelling that some server resolves. The path was decoded
-// once. These spellings are: ".." between slashes or backslashes; before the ";" of a path parameter ("..;/"); before
-// NUL, "?" or "#", because some servers decode a path before parsing it; and percent-encoded again, because some
-// servers decode a path twice.
+// climbs reports whether the path, after one decoding, has a ".." segment in a spelling that some server resolves.
+// These spellings are: ".." between slashes or backslashes; before the ";" of a path parameter ("..;/"); before NUL,
+// "?" or "#", because some servers decode a path before parsing it; and percent-encoded again, because some servers
+// decode a path twice.
 func climbs(path string) bool {
 	for range 3 {
 		for segment := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '/' || c == '\\' }) {
@@ -188,9 +188,9 @@ func climbs(path string) bool {
 	return false
 }
 
-// readHead reads the head of a response. net/http removes a field Connection that contains "close". readHead restores
-// it, because Connection names the fields that must not be forwarded (RFC 9110 §7.6.1). If the head is larger than the
-// buffer of in, the error is bufio.ErrBufferFull.
+// readHead reads the head of a response. net/http removes a field Connection that contains "close", but readHead
+// restores it, because Connection names the fields that must not be forwarded (RFC 9110 §7.6.1). If the head is larger
+// than the buffer of in, the error is bufio.ErrBufferFull.
 func readHead(in *bufio.Reader, request *http.Request) (*http.Response, error) {
 	head, err := wholeHead(in)
 	if err != nil {
@@ -253,8 +253,8 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 func via(version string) string { return strings.TrimPrefix(version, "HTTP/") + " fapws" }
 
 // trimNames removes white space between field names and colons, which net/http keeps (RFC 9112 §5.1). trimNames returns
-// false if a name is invalid, or if white space follows the name of a framing field. In the second case, net/http has
-// ignored the field.
+// false if a name is invalid, or if white space follows the name of a framing field, so that net/http has ignored the
+// field.
 func trimNames(response *http.Response) bool {
 	for name, values := range response.Header {
 		trimmed := textproto.CanonicalMIMEHeaderKey(strings.TrimRight(name, " "))

@@ -66,8 +66,8 @@ type Options struct {
 	// with the first request.
 	Health string `key:"proxy-health" value:"'/healthz'"`
 
-	// Sticky makes the proxy send all requests of a client to the same upstream while this upstream works. A cookie
-	// names the upstream.
+	// Sticky makes the proxy send all requests of a client to the same upstream, named in a cookie, while this upstream
+	// works.
 	Sticky bool `key:"proxy-sticky" value:"true"`
 
 	// Spans gets a span for each request to an upstream; nil means no spans.
@@ -190,8 +190,8 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	}
 }
 
-// forward sends a response of the upstream to the client. The head was already read from c. At the end, forward closes
-// c or keeps c for other requests.
+// forward sends a response of the upstream to the client. The head was already read from c, which forward finally
+// closes or keeps for other requests.
 func (up *upstream) forward(w *backend.Response, r *backend.Request, response *http.Response, c *connection) {
 	defer c.call.End(response.StatusCode, "", nil)
 	if r.Upgrade && response.StatusCode == http.StatusSwitchingProtocols {

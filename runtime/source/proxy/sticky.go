@@ -24,8 +24,8 @@ func (p *Proxy) nameUpstreams() {
 	}
 }
 
-// machineKey returns a key that clients do not know. All processes on this machine get the same key, even after a
-// restart. The key must be used only for keyed hashes (machine-id(5)).
+// machineKey returns a key that clients do not know, and that is the same for all processes on this machine, even after
+// a restart. The key must be used only for keyed hashes (machine-id(5)).
 func machineKey() []byte {
 	for _, name := range []string{"/etc/machine-id", "/proc/sys/kernel/random/boot_id"} {
 		if id, err := os.ReadFile(name); err == nil && len(bytes.TrimSpace(id)) > 0 {
@@ -62,7 +62,7 @@ func (p *Proxy) previous(r *backend.Request) *upstream {
 	return nil
 }
 
-// stick adds a cookie to a response. The cookie names the upstream up.
+// stick sets, in a response, the cookie that names the client's upstream.
 func (p *Proxy) stick(up *upstream, r *backend.Request, response *http.Response) {
 	c := http.Cookie{Name: p.cookie, Value: up.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
 		Secure: r.Peer.Scheme == "https"}

@@ -13,7 +13,7 @@ type streamedBody struct {
 	rest []byte
 }
 
-// Read waits for more bytes of the body. Before it waits, it sends all earlier bytes to the upstream.
+// Read returns bytes of the body. Before it waits for more bytes, it sends all earlier bytes to the upstream.
 func (b *streamedBody) Read(p []byte) (int, error) {
 	for len(b.rest) == 0 {
 		err := b.out.Flush()
@@ -31,8 +31,8 @@ func (b *streamedBody) Read(p []byte) (int, error) {
 
 func (b *streamedBody) Close() error { return nil }
 
-// A plainWriter hides the method ReadFrom of bufio.Writer. ReadFrom would call streamedBody.Read, which calls Flush,
-// and Flush is not permitted during ReadFrom.
+// A plainWriter hides the method ReadFrom of bufio.Writer, because ReadFrom would call streamedBody.Read, which calls
+// Flush, and Flush is not permitted during ReadFrom.
 type plainWriter struct{ out *bufio.Writer }
 
 func (w plainWriter) Write(b []byte) (int, error) { return w.out.Write(b) }

@@ -30,7 +30,7 @@ type upstream struct {
 	unhealthy bool // the latest health check failed
 }
 
-// rest returns how long the upstream up will get no requests. The result is 0 if up works.
+// rest returns how long the upstream up will get no requests, or 0 if up works.
 func rest(up *upstream, now time.Time) time.Duration {
 	if up.unhealthy {
 		return checkEvery
@@ -51,10 +51,10 @@ type notSent struct{ error }
 func (e notSent) Unwrap() error { return e.error }
 
 // take chooses an upstream that works and is not in tried. It prefers the upstream previous, which the client's cookie
-// names. Otherwise it takes the upstream with the fewest active requests, and chooses at random among equals, because
-// other workers choose at the same time. After the pause of a failed upstream, take sends it one request as a trial,
-// but never a request that another upstream has already got. If best is nil, wait is the time until the next trial.
-// Otherwise the caller must call leave.
+// names. Otherwise it takes the upstream with the fewest active requests, at random among equals, because other workers
+// choose at the same time. After the pause of a failed upstream, take sends it one request as a trial, but never a
+// request that another upstream has already got. If best is nil, wait is the time until the next trial; otherwise the
+// caller must call leave.
 func (p *Proxy) take(tried []*upstream, previous *upstream) (best *upstream, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,8 +143,8 @@ func (p *Proxy) responded(up *upstream, began time.Time) {
 // failed reports whether an error counts, so that no requests are sent to up for a pause, and whether this is the first
 // error that counts. If there is only one upstream, its errors never count. An error after the request was sent may be
 // the fault of the requested page, for example if the page takes too long. Clients must not be able to disable all
-// upstreams with such a page. Therefore such an error counts only if two conditions hold. A different upstream works,
-// and up has not responded to any request in the second half of the time that this request took.
+// upstreams with such a page. Therefore such an error counts only if a different upstream works, and if up has not
+// responded to any request in the second half of the time that this request took.
 func (p *Proxy) failed(up *upstream, began time.Time, sent bool, err error) (counts, first bool) {
 	if len(p.upstreams) == 1 || err == errStale {
 		return false, false

@@ -12,5 +12,5 @@
 // for a page grows at most in proportion to its size and the client's input.
 //
 // If the index file of a directory is a page with elements, or a program, package static returns the file's name
-// (Response.Index). Package exchange then appends the name to the path of the request, and routes the request again.
+// (Response.Index), and package exchange routes the request again with the name appended to the path.
 package ssi

@@ -116,9 +116,8 @@ func (p *page) echo(e *element) {
 	}
 }
 
-// recode decodes and encodes a value. The parameters decoding and encoding are lists of codings, such as "url" or
-// "base64,entity". If a list is invalid, ok is false. recode processes both lists in any case, so that all errors are
-// reported.
+// recode decodes and encodes a value as the lists of codings decoding and encoding say, such as "url" or
+// "base64,entity". If a list is invalid, ok is false, but recode processes both lists, so that all errors are reported.
 func (p *page) recode(s, decoding, encoding string) (result string, ok bool) {
 	ok = true
 	for _, step := range []struct {

@@ -88,8 +88,8 @@ func (p *exprParser) near() string {
 	return fmt.Sprintf("%.20q", p.s)
 }
 
-// pattern returns a function that returns the compiled regular expression. The first call compiles it, so the start of
-// the server takes less time and memory.
+// pattern returns a function that compiles a regular expression at its first call, so that the start of the server
+// takes less time and memory.
 func pattern(text string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }
@@ -111,8 +111,8 @@ var (
 	percent     = pattern(`%\{(\w+)\}`)
 	backslashed = pattern(`(?s)\\([^$])`) // substitute handles \$
 
-	// unknown matches operators of Apache 2.4 that are not supported. They are errors. If they were treated as words,
-	// the expression would have a different meaning.
+	// unknown matches operators of Apache 2.4 that are not supported. They are errors, because an expression that
+	// treats them as words would have a different meaning.
 	unknown = pattern(`^(?:-[A-Za-z]\w*|and|or|not|in|eq|ne|lt|le|gt|ge)$`)
 )
 

@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// include executes an include element. If the include of an argument fails, include ignores the next arguments except
-// onerror. It continues to do so until an include succeeds.
+// include executes an include element. After an argument that cannot be included, include ignores all arguments except
+// onerror, until it has included one.
 func (p *page) include(e *element) {
 	failed := false
 	for a := range p.arguments(e) {
@@ -112,7 +112,7 @@ func below(base, name string) (string, error) {
 	return directory(base) + path.Clean(name), nil
 }
 
-// fileTarget returns the URL path of a file to include. The file must exist. The server responds to this path as to a
+// fileTarget returns the URL path of a file to include, which must exist. The server responds to this path as to a
 // request of a client.
 func (p *page) fileTarget(name string) (string, error) {
 	onDisk, err := below(p.f.name, name)
@@ -206,10 +206,10 @@ func (p *page) cgiTarget(name string) string {
 	return path
 }
 
-// command runs a shell command in the page's directory. Values from clients must not become part of the command.
-// Therefore the command gets the variables as its environment, and the groups of the last matched pattern as its
-// arguments. As in mod_include, \$ is a dollar sign for the shell. The standard error of the command is logged. At the
-// end of the command, its child processes are ended.
+// command runs a shell command in the page's directory. Values from clients must not become part of the command, so the
+// command gets the variables as its environment, and the groups of the last matched pattern as its arguments. As in
+// mod_include, \$ is a dollar sign for the shell. The standard error of the command is logged, and its child processes
+// are ended when the command ends.
 func (p *page) command(line string) error {
 	if err := p.s.gate.Enter(p.ctx, p.r.Account()); err != nil {
 		return err

@@ -99,7 +99,7 @@ var (
 )
 
 // parse parses an element after its start tag and returns the element's length, including its end tag. As in
-// mod_include, the end tag is recognized only where an argument can begin. Directly after a name or an unquoted value,
+// mod_include, the end tag is recognized only where an argument can begin; directly after a name or an unquoted value,
 // "-->" is part of the name or value.
 func (e *element) parse(s string) int {
 	const unfinished = "an element is not finished at the end of the page"

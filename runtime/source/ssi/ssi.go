@@ -85,7 +85,7 @@ type Pages struct {
 	gate  *programs.Gate
 }
 
-// maxPrograms limits the running commands of exec cmd. Waiting commands have no limit of their own, because each
+// maxPrograms limits the running commands of exec cmd; waiting commands have no limit of their own, because each
 // belongs to a request.
 const (
 	maxPrograms = 32
@@ -191,8 +191,8 @@ type page struct {
 	timefmt, errmsg, echomsg string
 	bytes                    bool
 
-	// State of if elements. printing is true while text is shown. found is true if a branch of the innermost if was
-	// true. hidden counts the enclosing if elements that began in hidden text.
+	// State of if elements: printing is true while text is shown; found is true if a branch of the innermost if was
+	// true; hidden counts the enclosing if elements that began in hidden text.
 	printing, found bool
 	hidden          int
 
@@ -207,8 +207,8 @@ type page struct {
 	stopped bool
 }
 
-// bufferSize is the size of the output buffer, in bytes. The response has a Content-Length if the page fits into the
-// buffer.
+// bufferSize is the size of the output buffer, in bytes; a response has a Content-Length if the whole page fits into
+// this buffer.
 const bufferSize = 64 << 10
 
 func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page {

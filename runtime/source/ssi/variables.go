@@ -20,8 +20,8 @@ import (
 // repeatedly.
 const maxVariables = 1 << 20
 
-// variables contains the variables that a page and its included pages share. They are in the order of their creation.
-// Their names are case-insensitive.
+// variables contains the variables that a page and its included pages share. The variables are in the order of their
+// creation, and their names are case-insensitive.
 type variables struct {
 	began    time.Time
 	modified time.Time // modification time of the outermost page

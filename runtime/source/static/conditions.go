@@ -153,8 +153,8 @@ func AppendContentRange(b []byte, start, count, size int64) []byte {
 	return append(b, "\r\n"...)
 }
 
-// judge evaluates the preconditions in the order of RFC 9110 §13.2.2. judge returns the status 304, 412 or 200. For a
-// range, the caller changes 200 to 206.
+// judge evaluates the preconditions in the order of RFC 9110 §13.2.2. judge returns the status 304, 412 or 200, which
+// the caller changes to 206 for a range.
 func (r *representation) judge(c *Conditions) int {
 	if c.ifMatch {
 		if !c.name("if-match", r.etag, false) {
@@ -219,7 +219,7 @@ func (c *Conditions) Range(etag, modified []byte) []byte {
 func (c *Conditions) Guarded() bool { return c.ifMatch || c.ifUnmodifiedSince.set }
 
 // matchesTag reports whether a list of entity tags from the client contains etag (RFC 9110 §13.1.1 and §13.1.2). "*"
-// matches every tag. The parameter etag is always strong. A weak tag in the list matches only if weakToo is true.
+// matches every tag. The parameter etag is always strong, and a weak tag in the list matches only if weakToo is true.
 func matchesTag(list, etag []byte, weakToo bool) bool {
 	for {
 		list = bytes.TrimLeft(list, " \t,")

@@ -26,8 +26,8 @@ type Handed struct {
 	mu    sync.Mutex
 	roots map[string]*Files // opened document roots, by the JSON text of their Options
 
-	// The directories for X-Sendfile (named) and for X-Accel-Redirect (mapped). The keys of mapped are path prefixes
-	// without a trailing slash. They do not change after Open.
+	// The directories for X-Sendfile (named) and for X-Accel-Redirect (mapped, by path prefix without a trailing
+	// slash). They do not change after Open.
 	named  []*Files
 	mapped map[string]*Files
 }
@@ -101,8 +101,8 @@ func (o *handedOver) open() {
 		}
 		return
 	}
-	// Conditions and ranges apply only to the successful response to a GET (RFC 9110 §13.1 and §14.2). Therefore they
-	// are ignored for error pages and for methods other than GET and HEAD.
+	// Conditions and ranges apply only to the successful response to a GET (RFC 9110 §13.1 and §14.2), so ignore them
+	// for error pages and for methods other than GET and HEAD.
 	request := a.request
 	if o.isError() || !request.Parsed.Head && !request.Parsed.Get {
 		bare := *request.Parsed

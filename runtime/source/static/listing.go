@@ -41,7 +41,7 @@ type listed struct {
 	info fs.FileInfo
 }
 
-// order is the order of a listing. As in Apache, the query of a request selects the order, for example ?C=S;O=D.
+// order is the order of a listing, selected by the query of a request as in Apache, for example ?C=S;O=D.
 type order struct {
 	column    byte // N (name), M (modified) or S (size)
 	direction byte // A (ascending) or D (descending)
@@ -49,7 +49,7 @@ type order struct {
 
 var byName = order{'N', 'A'}
 
-// order parses the query of a request. If the query is invalid, the listing is sorted by name.
+// order parses the query of a request, and returns byName if the query is invalid.
 func (f *Files) order(req *Request) order {
 	q := req.Parsed.Query.In(req.Head)
 	if !f.opt.Listing || len(q) != len("C=N;O=A") || string(q[:2]) != "C=" || q[3] != ';' && q[3] != '&' ||
@@ -110,9 +110,8 @@ func (req *Request) appendShown(dst []byte) []byte {
 	return append(all[:start], http1.MergeSlashes(all[start:start], all[start:])...)
 }
 
-// readDirectory returns at most as many entries of a directory as the parameter most, directories first. The result
-// named more reports whether there are further entries. readDirectory omits hidden files and links that lead outside
-// the root.
+// readDirectory returns at most as many entries of a directory as the parameter most, directories first, and reports
+// whether there are further entries. readDirectory omits hidden files and links that lead outside the root.
 func (f *Files) readDirectory(t *view, name string, most int, order order) (entries []listed, more bool, err error) {
 	file, _, err := t.open(name)
 	if err != nil {

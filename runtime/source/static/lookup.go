@@ -77,7 +77,7 @@ func (f *Files) index(t *view, dir string) (name string, info fs.FileInfo, err e
 			name = dir + "/" + name
 		}
 		stat := t.stat
-		// A program may be a private file, because another source runs it. Only statAny finds private files.
+		// A program may be a private file, because another source runs it, and only statAny finds private files.
 		if f.isProgram(name) {
 			stat = t.statAny
 		}
@@ -183,8 +183,8 @@ func StatusOf(err error) int {
 // without a slash, remains empty. The result is built in buf.
 //
 // ok is false if the path contains NUL, a backslash, or a segment "." or "..", because the file system or another
-// program could interpret such a path differently. For clients, the file then does not exist. ok is also false for
-// hidden names unless dotFiles is set. "/.well-known" (RFC 8615) is not hidden.
+// program could interpret such a path differently. ok is also false for hidden names unless dotFiles is set.
+// "/.well-known" (RFC 8615) is not hidden.
 func cleanPath(buf, path []byte, dotFiles bool) (clean []byte, ok bool) {
 	if len(path) == 0 {
 		return buf[:0], true

@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Answer responds to x with the site's error page for the status of r, or with r itself if there is no such page. It is
-// called on the event loop.
+// Answer responds to x with the site's error page for the status of r, or with r itself if there is no such page, and
+// is called on the event loop.
 func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	location, path := p.targets[r.Status], p.paths[r.Status]
 	switch {

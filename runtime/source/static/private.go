@@ -26,15 +26,15 @@ type Private struct {
 	files fileSet
 }
 
-// A fileSet is a set of files. It is refreshed periodically, and is safe for concurrent use.
+// A fileSet is a periodically refreshed set of files, and is safe for concurrent use.
 type fileSet struct {
 	mu    sync.Mutex
 	files map[identifier]bool
 	until time.Time
 }
 
-// has reports whether a file is in the set. To refresh the set, has iterates over the files that find yields. It does
-// so after a second or more, so that find runs for at most 2 % of the time.
+// has reports whether a file is in the set. To refresh the set, has iterates over the files that find yields, but at
+// most once a second and for at most 2 % of the time.
 func (s *fileSet) has(info fs.FileInfo, find iter.Seq[fs.FileInfo]) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -55,7 +55,7 @@ func identifierOf(info fs.FileInfo) identifier {
 	return identifier{uint64(st.Dev), st.Ino}
 }
 
-// NewPrivate returns the set of the files with these paths. A path may be "", and its file may be missing.
+// NewPrivate returns the set of the files with these paths, which may be "" or lead to no file.
 func NewPrivate(paths ...string) *Private {
 	p := &Private{}
 	for _, one := range paths {

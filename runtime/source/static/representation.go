@@ -28,7 +28,7 @@ type description struct {
 	tag     string // entity tag to use instead of one computed from the file's time; empty if none
 }
 
-// A representation is the original or a compressed variant of a file in one state. It is immutable.
+// A representation is the original or a compressed variant of a file in one state, and is immutable.
 type representation struct {
 	description
 	stamp Stamp
@@ -41,8 +41,8 @@ type representation struct {
 	modified     int64  // time of the last change, in seconds since 1970
 	lastModified []byte // value of Last-Modified; nil to omit the field
 
-	// The slice fields contains the header fields of a response, as sent. A 304 and a multipart response send only its
-	// first bytes.
+	// The slice fields contains the header fields of a response, as sent; a 304 and a multipart response contain only
+	// its first bytes.
 	fields  []byte
 	short   int // fields[:short] are for 304 (RFC 9110 §15.4.5)
 	untyped int // fields[:untyped] are all but Content-Type
@@ -103,8 +103,8 @@ func (r *representation) keptOpen(file *os.File) *representation {
 	return &opened
 }
 
-// openCost is the number of bytes that an open file counts in the cache. The size limit of the cache thus also limits
-// the open files.
+// openCost is the number of bytes that an open file counts in the cache, so that the cache's size limit also limits the
+// open files.
 const openCost = 64 << 10
 
 func (r *representation) cost() int {
@@ -262,7 +262,7 @@ func (f *openFile) hold() bool {
 	}
 }
 
-// release drops a reference. When the last reference is dropped, the file is closed. Another goroutine closes the file,
+// release drops a reference, and has the file closed if no references are left. Another goroutine closes the file,
 // because close(2) may block for up to a second if the file is large and was removed.
 func (f *openFile) release() {
 	if f.refs.Add(-1) == 0 {
@@ -281,8 +281,8 @@ func (v *variants) release() {
 	}
 }
 
-// The method is reports whether the file still has the stamp s. It does not block or allocate memory. The caller must
-// hold the file.
+// The method is reports whether the file still has the stamp s. It does not block or allocate memory, and the caller
+// must hold the file.
 func (f *openFile) is(s Stamp) bool {
 	var now unix.Stat_t
 	return unix.Fstat(f.fd, &now) == nil && now.Size == s.size &&

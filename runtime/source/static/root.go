@@ -21,7 +21,7 @@ import (
 
 const freshFor = int64(time.Second) // in nanoseconds
 
-// A root is a document root. All its files are opened by view.walk.
+// A root is a document root, and view.walk opens all of its files.
 type root struct {
 	path string
 
@@ -129,7 +129,7 @@ type view struct {
 	guard  guard
 }
 
-// stat returns information about a file. The name is a path without "." and ".." segments, or "." itself. Hidden files
+// stat returns information about a file. The name is a path without "." and ".." segments, or "." itself; hidden files
 // count as missing.
 func (t *view) stat(name string) (fs.FileInfo, error) {
 	if t.guard.hides(name) {
@@ -157,7 +157,7 @@ func (t *view) statAny(name string) (fs.FileInfo, error) {
 // that the file is regular.
 const toRead = unix.O_RDONLY | unix.O_NONBLOCK | unix.O_NOCTTY
 
-// open opens a file for reading. Hidden files count as missing.
+// open opens a file for reading; hidden files count as missing.
 func (t *view) open(name string) (*os.File, fs.FileInfo, error) {
 	if t.guard.hides(name) {
 		return nil, nil, hidden(name)

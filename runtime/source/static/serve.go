@@ -84,7 +84,7 @@ func (f *Files) serve(t *view, path []byte, now int64, req *Request, out *Respon
 	}
 }
 
-// key returns the cache key of a path. The key of a listing also contains the order and the title.
+// key returns the cache key of a path; the key of a listing also contains the order and the title.
 func (f *Files) key(path []byte, req *Request) []byte {
 	if !f.opt.Listing || len(path) > 0 && path[len(path)-1] != '/' {
 		return path
@@ -249,7 +249,7 @@ type Response struct {
 	users   atomic.Int32
 }
 
-// Close releases the file, if any. Head and Segments must not be used after Close.
+// Close releases the file, if any, and Head and Segments must not be used after Close.
 func (r *Response) Close() {
 	if r.file != nil {
 		r.file.release()
@@ -269,7 +269,7 @@ func NewSource(files *Files, declines bool) *Source { return &Source{files: file
 
 func (s *Source) Declines() bool { return s.declines }
 
-// Start implements exchange.Source. If the file is not in memory, a goroutine opens it.
+// Start implements exchange.Source, and has a goroutine open the file if the file is not in memory.
 func (s *Source) Start(x *exchange.Exchange) {
 	switch r := x.Req.Parsed; {
 	// 405 is more useful than other errors, for example for a submitted form.
@@ -321,7 +321,7 @@ func requestOf(x *exchange.Exchange) Request {
 
 var responses = sync.Pool{New: func() any { return new(Response) }}
 
-// newResponse returns a Response from the pool. The caller must call its method send or drop.
+// newResponse returns a Response from the pool; the caller must call the Response's method send or drop.
 func newResponse() *Response {
 	a := responses.Get().(*Response)
 	a.users.Store(1)

@@ -22,7 +22,7 @@ type Options struct {
 	// by renaming a symbolic link to a new release, requests use the new directory within a second.
 	Root string `json:"root"`
 
-	// Index lists the names of index files in order of preference. If Index is empty, directories have no index.
+	// Index lists the names of index files in order of preference; if Index is empty, directories have no index.
 	Index []string `json:"index" key:"index"`
 
 	// Listing enables pages with the content of directories that have no index.

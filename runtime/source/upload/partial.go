@@ -244,7 +244,7 @@ func discard(dir *os.Root, id string) bool {
 	return err == nil
 }
 
-// remove removes the files of p. After this call, p must not be used.
+// remove removes the files of p, and must be the last call for p.
 func (p *partial) remove() {
 	_ = p.dir.Remove(hiddenPrefix + p.id + descriptionSuffix)
 	p.abort()

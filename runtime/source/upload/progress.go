@@ -84,7 +84,7 @@ func (p *progress) named(name string) {
 const silent = 2 * time.Second
 
 // takeOver is called when a client resumes an upload on another connection. If the old connection delivers no bytes,
-// takeOver ends its request. takeOver reports whether it has done so.
+// takeOver ends its request and returns true.
 func (u *Upload) takeOver(token string) bool {
 	u.mu.Lock()
 	i := slices.IndexFunc(u.active, func(p *progress) bool {
@@ -144,7 +144,7 @@ func (u *Upload) list() []report {
 type Group struct {
 	Publish func(channel, data string) // publishes an event; nil if there are no channels
 	// Others calls the method Answer in all other processes, and returns the results that arrive within a short
-	// timeout. The field is nil if there are no other processes.
+	// timeout; nil if there are no other processes.
 	Others func(question string) []string
 
 	mu  sync.Mutex
@@ -159,7 +159,7 @@ const (
 	opFinished = "done "
 )
 
-// add gives u a key that contains its position. Processes with the same configuration call add in the same order, so a
+// add gives u a key that contains a number. Processes with the same configuration call add in the same order, so a
 // mount has the same key in all of them.
 func (g *Group) add(u *Upload) {
 	g.mu.Lock()

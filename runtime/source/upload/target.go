@@ -130,7 +130,7 @@ func temporary(name string) string {
 	return hiddenPrefix + hex.EncodeToString(sum[:12]) + partSuffix
 }
 
-// open opens the directory. The first call removes incomplete files that a killed server has left.
+// open opens the directory, and at the first call removes incomplete files that a killed server has left.
 func (t *directory) open() (*os.Root, error) {
 	dir, err := system.OpenRoot(t.path)
 	if err == nil && !t.swept.Swap(true) {
@@ -241,8 +241,8 @@ func (d *draft) room(file stored) error {
 
 const maxName = 255 // in bytes; most file systems support 255
 
-// checkName returns why a file name from a client is invalid, or "". A name must not contain a path, and must not be
-// hidden, because partial uploads have hidden names.
+// checkName returns why a file name from a client is invalid, or "". Paths and hidden names are invalid, because
+// partial uploads have hidden names.
 func checkName(name string) (wrong string) {
 	switch {
 	case name == "":

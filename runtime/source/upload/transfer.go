@@ -125,7 +125,7 @@ func (t *transfer) formFile(f *form, file stored, content io.Reader) error {
 	return d.seal()
 }
 
-// fits returns an error if size additional bytes would exceed the limit. A negative size is unknown and counts as 0.
+// fits returns an error if size additional bytes would exceed the limit; a negative size is unknown and counts as 0.
 func (t *transfer) fits(size int64) error {
 	if t.total+max(size, 0) > t.limit {
 		return t.tooLarge
@@ -276,9 +276,9 @@ func (f *form) copy(to io.Writer, content io.Reader) error {
 	return err
 }
 
-// nextFile returns the next file of the form. The result file contains its name, its type and the name of its input.
-// Values of other inputs on the way to this file are stored in f.Fields. The error is io.EOF after the last part, a
-// *refusal, or the error of the body.
+// nextFile returns the next file of the form, with its name, its type and the name of its input. Values of other inputs
+// on the way to this file are stored in f.Fields. The error is io.EOF after the last part, a *refusal, or the error of
+// the body.
 func (f *form) nextFile() (file stored, content io.Reader, err error) {
 	for {
 		f.ahead.N = maxHeader

@@ -249,7 +249,7 @@ func (x *tus) patch(id string) error {
 	return x.receive(p, 204, "")
 }
 
-// receive stores the body of a request. If the client disconnects, the upload is kept and may be resumed.
+// receive stores the body of a request; if the client disconnects, the upload is kept and may be resumed.
 func (x *tus) receive(p *partial, status int, fields string) error {
 	check, sum, err := checksum(x.r)
 	progress := &progress{report: report{ID: p.shown(), Name: p.name, Received: p.size, Size: p.Length},

@@ -77,7 +77,7 @@ func (u *Upload) Close() error {
 	return nil
 }
 
-// stored describes a file to the client and to the handler. The module contrib/fapws/_upload.py parses its JSON.
+// stored describes a file to the client and to the handler, where contrib/fapws/_upload.py parses the JSON.
 type stored struct {
 	Name   string `json:"name"`
 	Path   string `json:"path,omitempty"`
@@ -166,7 +166,7 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 		Then: exchange.Refusal{}})
 }
 
-// named reports whether clients choose the file names. It is false if the target is a single file, a device or a
+// named reports whether clients choose the file names, which is false if the target is a single file, a device or a
 // descriptor.
 func (u *Upload) named() bool {
 	t, ok := u.target.(*directory)
@@ -291,7 +291,7 @@ var (
 	errNoSpace = &refusal{status: 507, text: "not enough space for the upload"}
 )
 
-// refusalOf converts an error to a refusal. An error of the file system becomes the cause, so that it is logged.
+// refusalOf converts an error to a refusal, with an error of the file system as the cause, which is logged.
 func refusalOf(err error) *refusal {
 	var r *refusal
 	switch {
@@ -310,7 +310,7 @@ type Options struct {
 	// FIFO to which uploads are written. Path need not exist if its parent directory exists.
 	Path string `json:"path" key:"to" is:"path" needs:"the path of a directory or file" short:"a directory, the path of a file"`
 
-	// Descriptor is the file descriptor to which uploads are written if Path is empty. New duplicates it.
+	// Descriptor is the file descriptor to which uploads are written if Path is empty; New duplicates the descriptor.
 	Descriptor int `json:"descriptor"`
 
 	// If Pieces is not 0, uploads are passed to the handler in pieces of this size, in bytes (see device.go). 0 means
@@ -331,7 +331,7 @@ type Options struct {
 	Resumable bool `json:"resumable" key:"resumable"`
 	// Expires is how long an upload that the client does not resume is kept.
 	Expires time.Duration `json:"expires" key:"expires"`
-	// Key is a secret. It proves to the handler that the description of an upload is from the server and not from a
+	// Key is a secret that proves to the handler that the description of an upload is from the server and not from a
 	// client.
 	Key     string `json:"key"`
 	HandsOn bool   `json:"hands_on"` // a handler receives finished uploads and responds
