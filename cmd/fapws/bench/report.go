@@ -225,7 +225,7 @@ type counts struct {
 	refused  map[string]int64
 	received int64 // received bytes, including heads
 	finished int64
-	inTime   int64 // number of responses before the end of the run
+	inTime   int64 // number of responses that arrived before the run ended
 	unsent   int64 // number of requests that were due but never sent
 	last     time.Duration
 	late     time.Duration // maximum delay of the generator

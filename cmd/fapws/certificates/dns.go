@@ -84,7 +84,7 @@ func (o *Orders) orderByDNS(ctx context.Context, client *acme.Client, a *ACME, n
 type dnsChallenge struct {
 	*acme.Challenge
 	authorization string   // URL
-	env           []string // variables for the hooks, with the names and values of certbot
+	env           []string // environment variables for the hooks, the same as in certbot
 }
 
 // prove proves to the authority that the names of an order belong to this server. All records exist at the same time,

@@ -42,7 +42,7 @@ type Pair struct {
 	Key  string // empty if the key is in Cert
 	// host names that use the certificate; nil means the names in the certificate. The certificate must cover Names.
 	Names []string
-	Later bool // ordered: the file need not be valid yet, and need not cover all Names
+	Later bool // the certificate is ordered, so the file need not be valid or cover all Names yet
 	// origin in the configuration for messages: "--certfile" or "fapws.toml:3: certfile"
 	From string
 }

@@ -186,7 +186,7 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint64)) {
 		case "Rss":
 			// Emulators (qemu-user) show an Rss of 0 for all mappings. Their mappings are therefore never dropped.
 			resident = !none
-		case "Anonymous": // a page that was written to (relocations) exists here only
+		case "Anonymous": // pages that were written to (relocations) must stay in memory
 			if droppable && resident && none {
 				drop(start, end)
 			}

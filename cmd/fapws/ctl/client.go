@@ -220,7 +220,7 @@ type Cache struct {
 	Hits        int64 `json:"hits"`
 	Stale       int64 `json:"stale"`
 	Misses      int64 `json:"misses"`
-	Revalidated int64 `json:"revalidated"` // misses that handlers confirmed as unchanged
+	Revalidated int64 `json:"revalidated"` // misses for which a handler confirmed the cached page
 	Bypassed    int64 `json:"bypassed"`
 }
 

@@ -136,7 +136,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 	}
 	if err != nil {
 		channel.Close()
-		if _, gone := os.Stat(cmd.Dir); gone != nil && cmd.Dir != "" { // err does not blame the directory
+		if _, gone := os.Stat(cmd.Dir); gone != nil && cmd.Dir != "" { // err blames the program instead
 			err = fmt.Errorf("its working directory %s: %w", cmd.Dir, system.Cause(gone))
 		}
 		return nil, err

@@ -107,7 +107,7 @@ func (r *relay) join(w *worker) {
 	for _, other := range r.p.workers {
 		switch {
 		case other == w || !other.joined || other.hung || other.state < Ready || other.state >= Ending:
-		case inStates(other.pid, "Tt"): // w would wait for a stopped worker in vain
+		case inStates(other.pid, "Tt"): // a worker that a signal has stopped would never reply to w
 			stopped = other
 		case giver == nil || other.state == Serving:
 			giver = other

@@ -57,7 +57,7 @@ func zoneFile(rule string) []byte {
 		}
 		return b
 	}
-	const utc = "\x00\x00\x00\x00\x00\x00" + unread + "\x00" // offset, no summer time, index of its name; names
+	const utc = "\x00\x00\x00\x00\x00\x00" + unread + "\x00" // offset 0, no summer time, index of the name; name
 	b := append(header(0), utc...)                           // data block of version 1, which readers of version 2 skip
 	b = append(b, header(1)...)
 	b = binary.BigEndian.AppendUint64(b, 1<<64-1<<31) // the time -1<<31, which is in December 1901

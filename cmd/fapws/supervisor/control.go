@@ -295,7 +295,7 @@ func pids(st pool.Status) []int {
 
 // metrics returns the metrics of the server. For a worker that did not reply in time, metrics uses the previous reply.
 func (p *supervisor) metrics(answers []reply) []metrics.Family {
-	os.Setenv(pool.CountVariable, "1") // workers that start later report without a request
+	os.Setenv(pool.CountVariable, "1") // new workers then report counters without a request
 	st := p.pool.Status()
 	live := pids(st)
 	for _, one := range answers {

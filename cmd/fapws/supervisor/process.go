@@ -51,7 +51,7 @@ type supervisor struct {
 	temporary string       // directory of --sandbox for temporary files, or ""
 
 	watcher *watch.Watcher                  // nil if files are not watched
-	site    atomic.Pointer[plan.SiteConfig] // sites of the last reload
+	site    atomic.Pointer[plan.SiteConfig] // sites in the configuration file at the last reload
 
 	shown   atomic.Pointer[worker.Shown]
 	reloads logfile.Seldom
