@@ -97,8 +97,8 @@
 //     the WebSocket cannot move. From these codes, a script in a browser knows that the server restarts and that it
 //     should reconnect. An endpoint must not send data after its own close frame (RFC 6455 §5.5.1), but the client may
 //     send messages until it has received the server's close frame. The handler gets these messages until the client
-//     has answered the close frame. Therefore every message reaches the handler, and the close code tells the client if
-//     an answer can no longer be sent.
+//     has answered the close frame. Therefore every message reaches the handler, and a client that gets no answer gets
+//     1001 or 1012 instead.
 //
 // Over HTTP/2 a WebSocket uses a virtual connection (package conn). Such a WebSocket cannot move to another process.
 //

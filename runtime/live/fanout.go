@@ -58,8 +58,8 @@ func NewFanout(busy func() bool, batchBytes int) *Fanout {
 // The result is read from the clock, because conn.Set.Now does not advance while no client is connected.
 func (f *Fanout) now() int64 { return int64(time.Since(f.start)) }
 
-// Hold keeps all events for the duration d, in which only the limit for all channels together applies. A server that
-// will import subscribers must hold its events until the import.
+// For the duration d, Hold keeps all events, except those above the limit for all channels together. A server that will
+// import subscribers must hold its events until the import.
 func (f *Fanout) Hold(d time.Duration) { f.Hub.Hold(f.now() + int64(d)) }
 
 func (f *Fanout) Expire() { f.Hub.Expire(f.now()) }
@@ -110,8 +110,8 @@ func (f *Fanout) Finish(within time.Duration) {
 }
 
 // step serves subscribers. The parameter most is their maximum number, and until is the latest time to end. When step
-// has served the number least, it ends as soon as the loop has other work. The result more is true if there may be
-// further subscribers to serve.
+// has served the minimum in the parameter least, it ends as soon as the loop has other work. The result more is true if
+// there may be further subscribers to serve.
 func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	for n := 0; n < most; n++ {
 		if f.batch == nil {

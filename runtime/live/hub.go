@@ -154,8 +154,7 @@ func (h *Hub) Hold(until int64) { h.hold = max(h.hold, until) }
 // channels.
 func (h *Hub) Complete(after uint64) bool { return after >= h.lost }
 
-// Since returns, sorted by number, the stored events of the channels in names that have numbers above the parameter
-// after.
+// Since returns the stored events with numbers above the parameter after, of the channels in names, sorted by number.
 func (h *Hub) Since(names []string, after uint64) []*Event {
 	return h.since(names, after, func(*ring) int { return 0 })
 }

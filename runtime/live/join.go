@@ -134,7 +134,7 @@ func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 }
 
 // Subscribe is an exchange.Continuation that makes the client of x a subscriber of the channels in a comma-separated
-// list. p is the first part of the handler's response. Subscribe sends the head of the stream itself, and sets p.First
+// list. p is the first part of the handler's response. Subscribe itself sends the head of the stream, and sets p.First
 // to false. The stream consists of the body of the response, followed by events.
 //
 // A client that cannot read a stream (a HEAD request or a subrequest) gets only the response.

@@ -116,7 +116,7 @@ func (s *Subscribers) abandon(p *StreamSubscriber) {
 func (s *Subscribers) end(p *StreamSubscriber) {
 	s.remove(p, true)
 	s.account(p)
-	if !p.conn.Writing() { // if it writes, Room calls Finish when all is written
+	if !p.conn.Writing() { // otherwise, Room calls Finish when the output is written
 		p.conn.Finish()
 	}
 }

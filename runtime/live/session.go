@@ -35,7 +35,7 @@ func (s *Socket) frames(data []byte) (used int) {
 		s.decoder.Discard = s.ignores()
 		m, n, err := s.decoder.Next(data[used:])
 		used += n
-		// Also count an incomplete message, even if a control frame arrives between its fragments.
+		// Count an incomplete message in memory (weigh), even if a control frame arrives between its fragments.
 		begun := err == websocket.ErrNeedMore || err == nil && m.Op >= websocket.Close
 		if begun && !s.all.weigh(s, 0) {
 			err = errShare
@@ -119,7 +119,7 @@ func (s *Socket) deadline() int64 {
 func (s *Socket) expired() {
 	pong := s.all.cfg.PingTimeout
 	switch {
-	// the loop has not read the client's close frame, because the handler had too much input
+	// the handler had too much input, so the loop may not have read the client's close frame
 	case s.closing && s.conn.Stopped():
 		s.tellAway()
 		s.resumeReading()

@@ -418,8 +418,8 @@ func (s *Socket) report(line string) {
 	}
 }
 
-// The method in returns the time after the duration d, counted from conn.Set.Start. It reads the clock, because
-// conn.Set.Now may be a tick late.
+// The method in returns the time that is the duration d from now, in nanoseconds since conn.Set.Start. It reads the
+// clock, because conn.Set.Now may be a tick late.
 func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start) + d) }
 
 // deliver passes a message to the handler, and pauses reading if the handler has enough input. The handler must not

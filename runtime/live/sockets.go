@@ -69,9 +69,9 @@ func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 func (a *Sockets) Trim() { a.codec = nil }
 
 // Drain is called when the server ends. The close code is 1012 (service restart) if retire is true, because a new
-// server replaces this one, and otherwise 1001 (RFC 6455 §7.4.1, IANA). With retire and StreamConfig.HandOver, movable
-// WebSockets stay open until Export. Drain first sends waiting messages to groups, for a limited time. WebSockets that
-// stay open get the remaining messages before they are handed over.
+// server replaces this one, and otherwise 1001 (RFC 6455 §7.4.1, IANA). If retire and StreamConfig.HandOver are true,
+// movable WebSockets stay open until Export. Drain first sends waiting messages to groups, for a limited time.
+// WebSockets that stay open get the remaining messages before they are handed over.
 func (a *Sockets) Drain(retire bool) {
 	a.leaving = websocket.GoingAway
 	within := finishWithin

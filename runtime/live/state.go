@@ -63,7 +63,7 @@ func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error
 	}, s.release)
 }
 
-// sweep removes some subscribers from this server and returns them, and reports with more whether other subscribers
+// sweep removes some subscribers from this server and returns them; the result more reports whether other subscribers
 // remain. If the parameter late is true, sweep disconnects subscribers that have not read all their data.
 func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	s.Take()

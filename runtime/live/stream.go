@@ -69,8 +69,8 @@ type Loop interface {
 	// client that has left.
 	Count(n int)
 
-	// Resume continues a WebSocket from another process, which d describes, on its socket fd (see
-	// exchange.Server.Resume). After an error, fd still belongs to the caller.
+	// Resume continues a WebSocket of another process on the socket fd (see exchange.Server.Resume). The parameter d
+	// describes the WebSocket. After an error, fd still belongs to the caller.
 	Resume(d *exchange.SocketState, fd int,
 		resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error)
 

@@ -143,9 +143,9 @@ func (c *call) begin(p *exchange.Part) {
 
 var contentType = []byte("content-type")
 
-// EndEvents ends all event streams, and each new event stream after its first part, because a stream that waits for an
-// event would delay the end of the server. Only responses to requests with a safe method are ended, because clients
-// reconnect only after these.
+// EndEvents ends event streams: the current ones, and each new one after its first part. Otherwise, a stream that waits
+// for an event would delay the end of the server. Streams in response to requests with an unsafe method are not ended,
+// because clients do not repeat such requests.
 func (d *Dispatcher) EndEvents() {
 	d.endsEvents = true
 	for _, c := range d.calls {

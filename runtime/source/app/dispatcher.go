@@ -151,7 +151,7 @@ func (d *Dispatcher) HasFormer() bool {
 // batch would not fit into the processor's cache.
 const takenMost = 256
 
-// took counts a submitted request or message, and wakes the loop at the number takenMost, so that the loop calls
+// took counts a submitted request or message. When the number is takenMost, took wakes the loop, which calls
 // Interpreter.Flush.
 func (d *Dispatcher) took() {
 	d.Due = true

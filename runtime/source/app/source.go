@@ -237,7 +237,7 @@ func (c *call) mergeExtra(p *exchange.Part) {
 func (c *call) passOn(x *exchange.Exchange, to exchange.Source) (next *call) {
 	to.Start(x)
 	if next, _ = x.Source.(*call); next != nil {
-		// if the client has disconnected, the application must nevertheless receive the upload
+		// the client may have disconnected, but the application must still receive the upload
 		next.gone = c.gone
 	}
 	return next

@@ -19,7 +19,8 @@ type Fill struct {
 	s        *Store
 	rule     *Compiled
 	personal bool
-	// node of the page, which refers to this Fill; nil if the node was evicted, or if each request has its own Fill
+	// node of the page; the field fill of the node is this Fill; nil if the node was evicted, or if each request has
+	// its own Fill
 	node    *node
 	old     *Page // the page to replace or confirm; nil if none
 	base    []byte

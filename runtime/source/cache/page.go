@@ -91,8 +91,8 @@ func appendSlim(dst, fields []byte) []byte {
 type coded struct {
 	// content codings that may make the page smaller and were not ruled out by a failed attempt
 	can coding.Set
-	// The compressed forms of the page; the uncompressed page while a form is being compressed, or if there was no room
-	// for it.
+	// The compressed form for each coding, or the uncompressed page itself while the form is being made or if there was
+	// no room for the form.
 	pages [coding.Codings]*Page
 	size  int64
 }

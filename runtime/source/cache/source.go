@@ -35,8 +35,8 @@ func NewPages(s *Store, flush func(), invalidated func(Pattern), conns *conn.Set
 	return &Pages{Store: s, flush: flush, invalidated: invalidated, conns: conns, limits: limits}
 }
 
-// The method now returns the time of the last tick of the event loop, in nanoseconds since 1970: the start time of the
-// server plus the monotonic time since then.
+// The method named now returns the time of the last tick of the event loop, in nanoseconds since 1970: the start time
+// of the server plus the monotonic time since then.
 func (p *Pages) now() int64 {
 	now := p.conns.Start.UnixNano() + p.conns.Now
 	p.Store.ahead = p.conns.Unix()*second - now

@@ -269,7 +269,7 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 	return start(argv, env, filepath.Dir(script.File), stdin)
 }
 
-const short = 20 * time.Millisecond // how long output waits for more output
+const short = 20 * time.Millisecond // how long output is kept back, so that more output can be sent with it
 
 // respond finds the script for a request, calls the function run, and always ends the response. If the parameter
 // scripts is nil, there is no script file, and log lines begin with the parameter other instead of the file's name.

@@ -16,8 +16,8 @@
 //
 // Programs, including programs in pages of source/ssi, run without the descriptors and signal settings of the server.
 // Programs are started with vfork(2) in C. With os.StartProcess, a program would inherit descriptors that are not
-// marked as close-on-exec, and would ignore signals that the server ignores, such as SIGPIPE in Python. Without
-// SIGPIPE, a program continues after the reader of its output has ended.
+// marked as close-on-exec, and would ignore signals that the server ignores, such as SIGPIPE, which Python ignores.
+// Without SIGPIPE, a program continues after the reader of its output has ended.
 //
 // # CGI
 //

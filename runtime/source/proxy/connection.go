@@ -268,8 +268,8 @@ func (up *upstream) watch(c *connection) {
 }
 
 // keeps reports whether c may be kept idle. The result is false while a newer connection waits, probably because the
-// upstream has not accepted it. An upstream accepts connections in order, so a response shows that all older
-// connections were accepted.
+// upstream has not accepted it. An upstream accepts connections in order, so a response on a connection shows that all
+// older connections were accepted.
 func (up *upstream) keeps(c *connection) bool {
 	w := &up.waiting
 	return w.overdue.Load() <= w.answered.Load() && (up.opt.Idle > 0 || time.Since(c.opened) < keepAge)

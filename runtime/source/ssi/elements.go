@@ -116,8 +116,9 @@ func (p *page) echo(e *element) {
 	}
 }
 
-// recode decodes and encodes a value as the lists of codings decoding and encoding say, such as "url" or
-// "base64,entity". If a list is invalid, ok is false, but recode processes both lists, so that all errors are reported.
+// recode decodes a value with the codings in the list decoding, and then encodes it with the codings in the list
+// encoding. A list is, for example, "url" or "base64,entity". If a list is invalid, ok is false, but recode processes
+// both lists, so that all errors are reported.
 func (p *page) recode(s, decoding, encoding string) (result string, ok bool) {
 	ok = true
 	for _, step := range []struct {

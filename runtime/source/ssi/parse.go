@@ -35,8 +35,9 @@ type element struct {
 	line int    // from 1
 	bad  string // why the element cannot be executed; "" if it is valid
 
-	asks  bool
-	holds condition // condition of an if or elif element; nil if the condition is invalid (wrong)
+	asks bool
+	// condition of an if or elif element; nil if the condition is invalid, and the string wrong contains the error
+	holds condition
 	wrong string
 }
 

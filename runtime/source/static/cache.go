@@ -118,8 +118,8 @@ func (c *cache) seen(path []byte, v *variants, now int64) {
 	})
 }
 
-// load replaces the cached representation old by the representation loaded, or removes old if loaded is nil. If the
-// record no longer contains the representation old, nothing changes.
+// In the cache, load replaces the representation old with the representation loaded or, if loaded is nil, removes old.
+// If the cache no longer contains old, nothing changes.
 func (c *cache) load(path []byte, old, loaded *representation) {
 	c.change(path, func(r *record) {
 		v := r.variants
@@ -240,8 +240,8 @@ func readWhole(file *os.File, s Stamp) []byte {
 	return body
 }
 
-// find returns the representations of the file at a clean path, whose cache key is the parameter key. find uses the
-// cache if the disk was checked within the last second.
+// find returns the representations of the file at a clean path; the parameter key is the cache key of this path. find
+// uses the cache if the disk was checked within the last second.
 func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
 	known, fresh := f.cache.get(key, now, false)
 	if fresh {
@@ -294,8 +294,8 @@ func (f *Files) warm(v *variants) {
 	}
 }
 
-// load returns a copy of r with the content of its file or, if the file is large or being written, with the open file,
-// which the caller must release.
+// load returns a copy of r that contains the content of its file. If the file is large or being written, the copy
+// contains the open file instead, and the caller must release the open file.
 func (f *Files) load(file *os.File, r *representation) *representation {
 	if r.stamp.size <= int64(f.opt.CacheFileBytes) {
 		if body := readWhole(file, r.stamp); body != nil {

@@ -170,8 +170,8 @@ func ofFile(fields []byte, status int) (kept []byte) {
 	return kept
 }
 
-// maxRoots limits the open document roots that handlers have named. When a handler names another document root, all
-// open document roots are dropped.
+// maxRoots limits the open document roots that handlers have named. When a handler names one more, all open document
+// roots are dropped.
 const maxRoots = 64
 
 // root returns the document root with these options. root may block for the disk, because it opens the document root if

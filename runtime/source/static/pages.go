@@ -53,8 +53,8 @@ func (a *Response) sendFor(x *exchange.Exchange, r *exchange.Reply) {
 	a.send(x, false)
 }
 
-// pageFields adds to the parameter own, the header fields of an error response, the Content-Type and X- fields of the
-// error page's file. The file's fields for caching, validation and ranges do not apply to an error.
+// pageFields returns own, the header fields of an error response, with the Content-Type and X- fields of the error
+// page's file added. The file's fields for caching, validation and ranges do not apply to an error.
 func pageFields(own, file []byte) []byte {
 	fields := bytes.Clone(own)
 	for line := range bytes.Lines(file) {

@@ -21,7 +21,7 @@ type description struct {
 	mediaType string
 	coding    coding.Coding
 	varies    bool
-	// whether the server itself compresses this variant; name and stamp are then those of the uncompressed file
+	// if true, the server itself compresses this variant, and name and stamp are those of the uncompressed file
 	made    bool
 	control string
 	extra   string

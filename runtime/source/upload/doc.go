@@ -5,8 +5,8 @@
 //
 // A file has a temporary name in its directory until it is complete, matches its digest, and is synchronized to disk,
 // and is then renamed. The temporary name is derived from the final name, and the file is locked (flock(2)) while a
-// process writes it. Therefore any worker rejects a second simultaneous upload with the same name. A file without a
-// lock was left by a killed server.
+// process writes it. Therefore any worker rejects a second simultaneous upload with the same name. A temporary file
+// that is not locked was left by a killed server.
 //
 //	upload.go     a request, options, refusals
 //	transfer.go   its body: a file, or a form with files; digests

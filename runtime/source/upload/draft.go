@@ -130,7 +130,7 @@ func (d *draft) abort() {
 	case d.pieces != nil:
 		_ = d.pieces.ask(inquiry{Op: opAbort}, nil) // errors of the handler are already logged
 	case d.dir != nil && d.temp != "":
-		// remove the file before its lock is released; then another upload may use the name
+		// remove the file while it is locked, because another upload may use the name as soon as the lock is released
 		_ = d.dir.Remove(d.temp)
 	}
 	_ = d.close()

@@ -159,8 +159,8 @@ const (
 	opFinished = "done "
 )
 
-// add gives u a key that contains a number. Processes with the same configuration call add in the same order, so a
-// mount has the same key in all of them.
+// add gives u a key that contains its position in g.all. Processes with the same configuration call add in the same
+// order, so a mount has the same key in all of them.
 func (g *Group) add(u *Upload) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -241,8 +241,8 @@ func (d *draft) room(file stored) error {
 
 const maxName = 255 // in bytes; most file systems support 255
 
-// checkName returns why a file name from a client is invalid, or "". Paths and hidden names are invalid, because
-// partial uploads have hidden names.
+// checkName returns why a file name from a client is invalid, or "". A path is invalid, and so is a hidden name,
+// because partial uploads have hidden names.
 func checkName(name string) (wrong string) {
 	switch {
 	case name == "":

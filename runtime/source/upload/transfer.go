@@ -276,9 +276,9 @@ func (f *form) copy(to io.Writer, content io.Reader) error {
 	return err
 }
 
-// nextFile returns the next file of the form, with its name, its type and the name of its input. Values of other inputs
-// on the way to this file are stored in f.Fields. The error is io.EOF after the last part, a *refusal, or the error of
-// the body.
+// nextFile returns the next file of the form, with its name, its type and the name of its form field. The values of
+// other form fields before this file are stored in f.Fields. The error is io.EOF after the last part, a *refusal, or
+// the error of the body.
 func (f *form) nextFile() (file stored, content io.Reader, err error) {
 	for {
 		f.ahead.N = maxHeader

@@ -166,8 +166,8 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 		Then: exchange.Refusal{}})
 }
 
-// named reports whether clients choose the file names, which is false if the target is a single file, a device or a
-// descriptor.
+// named reports whether clients choose the file names; the result is false if the target is a single file, a device or
+// a descriptor.
 func (u *Upload) named() bool {
 	t, ok := u.target.(*directory)
 	return ok && t.only == ""
