@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// rooms lists packages in the order of their dependencies. A package may import only packages from earlier lines.
+// rooms lists the packages of package runtime, one layer a line. A package may import only packages from earlier lines.
 var rooms = []string{
 	"runtime/http1 runtime/metrics runtime/system",
 	"runtime/coding runtime/eventloop runtime/logfile runtime/websocket",
@@ -23,7 +23,7 @@ var rooms = []string{
 	"runtime",
 }
 
-// No package of runtime may import Python or a command, and pybridge may not import connections.
+// No package of runtime may import pybridge (Python) or cmd, and pybridge may not import runtime/conn.
 func TestRuntimePackagesImportOnlyEarlierLayers(t *testing.T) {
 	level := map[string]int{}
 	for i, names := range rooms {
@@ -60,8 +60,7 @@ func TestRuntimePackagesImportOnlyEarlierLayers(t *testing.T) {
 	}
 }
 
-// layers lists the packages of package runtime, grouped into layers in the order of their dependencies. A package may
-// import only packages from earlier layers.
+// layers lists the packages of this command, one layer a line. A package may import only packages from earlier lines.
 var layers = []string{
 	"confine pool/redistest watch",
 	"process",

@@ -39,13 +39,14 @@ import (
 //	ask PATH          sends a request without waiting for the response
 //	answer            waits for the response to ask; its body goes to stdout
 //	signal NAME       sends TERM, INT, QUIT, KILL, HUP, USR1, USR2, TTIN or TTOU
-//	again NAME        repeats a signal until the server has exited, because the
-//	                  server needs a second signal
+//	again NAME        sends a signal repeatedly until the server has exited. The
+//	                  server ignores a second signal that comes too early
 //	ended CODE        waits for the exit; output becomes stdout and stderr
 //	occupy            listens on a free port of 127.0.0.1 and sets $TAKEN to it
 //	say TEXT          waits until fapws has written TEXT (a regular expression)
 func TestCommandLineWorksAsTheScriptsSay(t *testing.T) {
-	// Servers receive HUP even if the tests were started with nohup(1).
+	// Under nohup(1), this process and the servers would ignore HUP. A signal that this process catches is not ignored
+	// by the servers.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	bin := filepath.Dir(executable(t))
 	testscript.Run(t, testscript.Params{

@@ -10,7 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// If fapws accepted an empty value, a setting could select a wrong page, or allow every client.
+// An empty value is most likely a mistake. If fapws accepted it, a redirect could lead to a wrong page, or every client
+// could be allowed.
 func TestEmptySettingIsAnErrorInOneLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -188,7 +189,8 @@ func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
 	s.Says("changes of bind take effect after a restart")
 }
 
-// If the changed script names a new address, the log reports once that the address stays the same.
+// A script may set its own address. If this address changes, the server keeps the old address until a restart. The log
+// says so once.
 func TestReloadKeepsTheAddressOfAScript(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -46,8 +46,8 @@ func sample(t *testing.T, text, name string) float64 {
 	return v
 }
 
-// samples waits until a metric has a value. The server counts a response when it has sent the last byte, and the client
-// may receive the byte earlier.
+// samples waits until the metric has the value want. The server counts a response after it has sent the last byte. The
+// client may receive this byte before the server counts the response.
 func samples(t *testing.T, s *fapwstest.Server, name string, want float64) {
 	t.Helper()
 	fapwstest.Eventually(t, fmt.Sprint(name, " is ", want), func() bool {
@@ -267,7 +267,7 @@ func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 	asked := 1
 	fapwstest.Eventually(t, "a thread waits for the GIL", func() bool {
 		select {
-		// A response here means that the request ran before the other handler took the GIL, so send a new request.
+		// This request ran before the handler of /holds took the GIL. Send another request below.
 		case <-bodies:
 			asked--
 		default:
@@ -275,7 +275,7 @@ func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 		if sample(t, metricsOf(t, s), threads+`gil"}`) >= 1 {
 			return true
 		}
-		// The server does not count threads that have released the GIL in their handler.
+		// The server does not count a thread that has released the GIL in its handler, so send up to five requests.
 		if asked < 6 {
 			asked++
 			go ask("/collects")

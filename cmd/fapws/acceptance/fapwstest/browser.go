@@ -11,7 +11,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Browser starts Chromium and returns the context of its first tab, which ends after Patience.
+// Browser starts Chromium and returns the context of its first tab. The context ends after Patience.
 func Browser(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(Chromium(t, options...), Patience)

@@ -103,8 +103,8 @@ func (w *Client) AnswerTo(method string) *Answer {
 	return &Answer{r, string(body), err}
 }
 
-// InTime requests target and repeats the request after a 504: if --timeout is a few seconds, even a quick handler may
-// be late on a busy machine.
+// InTime requests target until the status is not 504. With a short --timeout, even a quick handler may time out on a
+// busy machine.
 func (w *Client) InTime(target string) *Answer {
 	w.T.Helper()
 	for {

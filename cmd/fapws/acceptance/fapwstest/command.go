@@ -14,13 +14,13 @@ type Command struct {
 	Script string
 	Args   []string
 	Env    []string // additional environment variables: "NAME=value"
-	Dir    string   // working directory; "" means the directory of the test
+	Dir    string   // working directory; "" means that of the test process
 	Shell  string   // shell commands that run first, such as "ulimit -n 64"
 	Files  []*os.File
 
 	Program string
 
-	// Complains allows tracebacks in the messages, which otherwise fail the test.
+	// A traceback on the server's stderr fails the test, unless Complains is true.
 	Complains bool
 	Crashes   bool
 }

@@ -1,5 +1,5 @@
-// Package fapwstest runs the built executable (FAPWS_BIN, default build/fapws) for the acceptance tests. These tests
-// are clients on real sockets and callers of the command, and check in each mode what fapws promises its users. The
-// other packages in this directory contain the tests by subject. The served scripts are in testdata of each package, or
-// in the common testdata.
+// Package fapwstest runs the built executable (FAPWS_BIN, default build/fapws) for the acceptance tests. The tests
+// connect to servers by real sockets, and run the command as users do. Most tests run in several modes (see Mode). The
+// other packages in acceptance contain the tests, one package for each subject. The scripts that the servers run are in
+// the directory testdata of each package, or in acceptance/testdata.
 package fapwstest

@@ -78,8 +78,8 @@ func Copied(t *testing.T, script string) string {
 func Write(t *testing.T, name, text string) string {
 	t.Helper()
 	Must(t, os.MkdirAll(filepath.Dir(name), 0o755))
-	// A child that a concurrent test forks now keeps the file open for writing until exec. The kernel refuses to
-	// execute a file that is open for writing (ETXTBSY).
+	// If another test forked a child during the write, the child would keep the file open until the child's exec. The
+	// kernel refuses to execute a file that is open for writing (ETXTBSY).
 	syscall.ForkLock.RLock()
 	defer syscall.ForkLock.RUnlock()
 	Must(t, os.WriteFile(name, []byte(text), 0o644))

@@ -20,7 +20,8 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	// execve(2) resets signals that a process catches, but not signals that it ignores.
+	// A process that is started by execve(2) still ignores each signal that the old program ignored. A signal that the
+	// old program caught has its default action again.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	syscall.Umask(0o022)
 	code := m.Run()
@@ -36,7 +37,7 @@ var installed struct {
 	once   sync.Once
 	folder string
 	err    error
-	// message of the copy if another user cannot start it, or nil
+	// If another user cannot start the copy, denied is the error message.
 	denied []byte
 }
 

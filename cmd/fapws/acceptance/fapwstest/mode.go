@@ -11,8 +11,8 @@ type Mode struct {
 	Flags []string
 }
 
-// Each Mode is a way to run handlers. Forks requires synchronous handlers that keep no state between requests. Asleep
-// requires handlers that need no state after a pause without clients.
+// Each Mode is a way to run handlers. In the mode Forks, handlers must be synchronous and keep no state in memory
+// between requests. In the mode Asleep, the state is lost when no client has come for a while.
 var (
 	Threads = Mode{"threads", nil}
 	Inline  = Mode{"inline", []string{"--threads", "0"}}

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// Patience limits the wait for an immediate event, so that a test fails instead of hanging.
+// Patience limits how long a test waits for an event that should come at once. After this time, the test fails.
 var Patience = waittest.Patience
 
 // On a busy machine, loading a script may take longer than the default of --load-timeout.
@@ -27,8 +27,8 @@ var clientTimeouts = []struct {
 }
 
 // scalePatience multiplies the time limits of clients and servers by FAPWS_TEST_SLOWNESS. The variable contains the
-// factor by which the server is slower than on an idle processor. build.sh sets the variable, higher for the emulator
-// of `cross ARCH --test`.
+// factor by which the server is slower than on an idle processor. build.sh sets the variable. The factor is higher if
+// tests run in an emulator (`build.sh cross ARCH --test`).
 func scalePatience() error {
 	text := os.Getenv("FAPWS_TEST_SLOWNESS")
 	if text == "" {

@@ -109,8 +109,8 @@ func ChildrenOf(t *testing.T, parents ...int) map[int]string {
 	return states
 }
 
-// Runs reports whether a process exists and is not a zombie. A zombie may remain, because not every process 1 reaps its
-// children.
+// Runs reports whether a process exists and is not a zombie. In some containers, process 1 (init) does not reap
+// orphans, so zombies may remain.
 func Runs(pid int) bool {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	_, rest, _ := strings.Cut(string(text), ") ")

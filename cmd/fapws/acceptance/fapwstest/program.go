@@ -15,7 +15,7 @@ func CopyOfProgram(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder += "/a copy" // the dynamic loader separates libraries at spaces
+	folder += "/a copy" // with a space, because LD_PRELOAD is split at spaces
 	Must(t, os.Mkdir(folder, 0o755))
 	Must(t, copyProgram(Binary(t), folder))
 	return folder + "/build/fapws"
@@ -40,7 +40,6 @@ main()
 // shared library of the wheel if program is the wheel's start script.
 func Image(program string) string {
 	if !isScript(program) {
-		// In an editable installation of the wheel, the shared library is next to the Python package.
 		return program
 	}
 	for _, packages := range []string{"contrib", "lib/python3*/site-packages"} {
@@ -116,8 +115,8 @@ func writeProgram(to string, text []byte) error {
 	return os.Rename(to+".new", to)
 }
 
-// Refusing returns a Command.Shell with which the system refuses system calls: "NUMBER=ERRNO", or
-// "NUMBER:ARGUMENT=ERRNO" for calls with this first argument.
+// Refusing returns a value for Command.Shell that makes system calls of the server fail. Each element of calls is
+// "NUMBER=ERRNO", or "NUMBER:ARGUMENT=ERRNO" for only those calls that have this first argument.
 func Refusing(t *testing.T, calls ...string) string {
 	t.Helper()
 	return "set -- " + Python + " " + Testdata(t, "refuse.py") + " " + strings.Join(calls, " ") + ` "$@"`

@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-// Python is the interpreter that fapws was built for (`build.sh env`).
+// Python is the path of the interpreter that fapws was built for. `build.sh env` prints the variable PYTHON.
 var Python = cmp.Or(os.Getenv("PYTHON"), "/usr/bin/python3")
 
-// NeedModule fails the test if the module is missing. NeedModule skips the test if fapws was not built for Debian's
-// Python, for which all frameworks are installed as packages.
+// NeedModule checks that Python can import the module. If not, the test fails with Debian's Python, because Debian has
+// packages of all modules that tests need. With another Python, the test is skipped.
 func NeedModule(t *testing.T, module string) {
 	t.Helper()
 	ask := exec.Command(Python, "-c", "import "+module)
@@ -28,8 +28,8 @@ func NeedModule(t *testing.T, module string) {
 	t.Skipf("%s has no %s", Python, module)
 }
 
-// Today returns the virtual environment with the packages of scripts/today.txt. If there is none, Today fails the test,
-// or skips it if fapws was not built for the system's Python.
+// Today returns build/today, the virtual environment with the packages of scripts/today.txt. If build/today is missing,
+// the test fails with the system's Python, and is skipped with another Python.
 func Today(t *testing.T) string {
 	t.Helper()
 	venv, err := filepath.Abs(Repository + "/build/today")

@@ -6,8 +6,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Inline mode is not tested: there, close() runs on the event loop's thread, so nothing can send the response
-// meanwhile.
+// The test does not run inline. Inline, the thread of the event loop runs close(), so no response can be sent until
+// close() returns.
 func TestResponseDoesNotWaitForCloseOfItsIterable(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "closing.py")

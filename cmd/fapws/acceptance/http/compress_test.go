@@ -26,7 +26,8 @@ type asked struct {
 	Pieces bool        `json:"pieces,omitempty"`
 }
 
-// overEach runs f with clients of HTTP/1.1 and HTTP/2 that neither request nor decode codings themselves.
+// overEach runs f with a client of HTTP/1.1 and with a client of HTTP/2. The clients do not add Accept-Encoding and do
+// not decompress bodies.
 func overEach(t *testing.T, f func(t *testing.T, c *http.Client)) {
 	for name, transport := range map[string]*http.Transport{"HTTP/1.1": {}, "HTTP/2": {Protocols: new(http.Protocols)}} {
 		t.Run(name, func(t *testing.T) {
@@ -230,7 +231,7 @@ func TestHandlerWaitsForAClientThatReadsACompressedResponseSlowly(t *testing.T) 
 			n = made()
 			return n == before
 		})
-		if n > 1000 { // by now, most of the response is in the kernel's socket buffers
+		if n > 1000 { // so many pieces fill the kernel's socket buffers
 			t.Errorf("the handler has made %d of 4000 pieces", n)
 		}
 	})

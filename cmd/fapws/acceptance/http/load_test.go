@@ -139,7 +139,8 @@ func openFiles(t *testing.T, pid int) (soft, hard uint64) {
 	return limit.Cur, limit.Max
 }
 
-// FAPWS_AB="CLIENTS REQUESTS" makes this run of `ab` longer (./build.sh load).
+// The environment variable FAPWS_AB="CLIENTS REQUESTS" contains the numbers for `ab`. `./build.sh load` sets higher
+// numbers than the default.
 func TestLoadOfAbCompletesWithoutFailures(t *testing.T) {
 	ab, err := exec.LookPath("ab")
 	if err != nil {

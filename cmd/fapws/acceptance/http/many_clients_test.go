@@ -20,8 +20,8 @@ func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
 	t.Parallel()
 	var lim unix.Rlimit
 	fapwstest.Must(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &lim))
-	// The clients and the server run on this machine, and each process has its own limit of descriptors. The keep-alive
-	// timeout is long, so that no connection closes while the others connect.
+	// The clients are in the test's process, so its limit of descriptors limits their number. The keep-alive timeout is
+	// long, so that no connection closes while other clients connect.
 	s := fapwstest.Command{Script: "ancestors.py", Flags: []string{"--keep-alive", "1h"}}.Serve(t, fapwstest.Inline)
 	idle := make([]*fapwstest.Client, min(4_000, int(lim.Cur/4*3)-200))
 	for i := range idle {

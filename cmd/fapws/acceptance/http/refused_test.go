@@ -78,9 +78,9 @@ func TestConnectionClosesAfterARejectedRequestHoweverItIsSplit(t *testing.T) {
 	})
 }
 
-// refuses sends each of requests in two and in three pieces, cut at every byte or at the ends of lines. The pieces of
-// all cuts are sent in rounds, between which the server answers another request, so that it has most likely read the
-// pieces.
+// refuses sends each of requests many times, cut into two or three pieces at every byte or at the ends of lines. Each
+// connection has its own cut. All connections send their first piece, then all send their second piece, and so on.
+// Between the pieces, the server answers another request, so the server has most likely read the pieces.
 func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, everywhere bool) {
 	t.Helper()
 	other := fapwstest.NewClient(t, dial())

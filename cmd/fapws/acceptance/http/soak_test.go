@@ -37,7 +37,7 @@ func TestSoakLeavesNoDescriptorsThreadsOrMemory(t *testing.T) {
 		// after some idle time.
 		fapwstest.Eventually(t, "no more descriptors than before", func() bool { return !measure(s).opens(before) })
 		const (
-			moreThreads = 4        // Go and the pool sometimes start a thread
+			moreThreads = 4        // Go and the thread pool may start threads
 			moreMemory  = 16 << 20 // the race detector keeps some memory
 		)
 		fapwstest.Eventually(t, "as many threads as before", func() bool {
@@ -76,8 +76,8 @@ func measure(s *fapwstest.Server) (f figures) {
 			}
 			f.kinds[target]++
 		}
-		// The eight sockets are: one listener, two for signals, one duplicate for channels, one reserved for
-		// rejecting clients, one for fapws ctl, and two for asyncio without uvloop.
+		// The eight sockets are: one listener, two for signals, one for channels, one reserved for rejecting clients,
+		// one for fapws ctl, and two for asyncio without uvloop.
 		return connections(s) == 0 && f.kinds["socket"] <= 8
 	})
 	return f

@@ -513,7 +513,7 @@ func TestUploadContinuesInItsWorkerDuringAReload(t *testing.T) {
 	})
 	old := s.Workers()
 	s.Reload()
-	s.Ask(fapwstest.Request("PUT", "/files/a", text)).Want(t, 423) // the old worker still has the file
+	s.Ask(fapwstest.Request("PUT", "/files/a", text)).Want(t, 423) // an upload in the old worker has reserved the name
 	w.Send(request[len(request)-1:])
 	w.Answer().Want(t, 202)
 	s.HasWorkers(2, old...)

@@ -174,8 +174,8 @@ func TestInputIsReadWhileThereIsRoom(t *testing.T) {
 	if grown := s.RSS() - before; grown > 48<<20 {
 		t.Errorf("grown by %d MiB", grown>>20)
 	}
-	// The client shuts down its sending side. The client may have disconnected, so the server closes the connection
-	// before the handler has ended.
+	// The client shuts down its sending side. For the server, this is the same as a disconnect, so the server closes
+	// the connection although the handler is running.
 	w = s.Dial()
 	w.Get("/stuck")
 	w.Conn.(*net.TCPConn).CloseWrite()

@@ -43,8 +43,8 @@ PATHS = [("/zone", zone)]
 	}
 }
 
-// This time zone makes the local time half past midnight. A log that was written an hour ago is therefore of the
-// previous day. In UTC, it would be of the previous day only during the first hour of a day.
+// The test sets a time zone in which the local time is 00:30. In this zone, a log from an hour ago is from the previous
+// day, so the server rotates the log. In UTC, the log would nearly always be from the same day.
 func TestPOSIXRuleInTZSetsTheDayOfLogsAndTheTimesOfPages(t *testing.T) {
 	t.Parallel()
 	now := time.Now().UTC()

@@ -134,7 +134,7 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	if status, _ := f.outcome(id + 4); status != "200" {
 		t.Error(status)
 	}
-	// END_STREAM with the close frame: Chromium also closes WebSockets like this.
+	// The frame with the close message has END_STREAM, as when Chromium closes a WebSocket.
 	f.WriteData(id+4, true, (&wstest.Client{Mask: 1}).AppendFrame(nil, wstest.Fin|wstest.Close, []byte("\x03\xe8bye")))
 	b.Reset()
 	f.until(func(frame http2.Frame) bool {
@@ -149,8 +149,9 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	}
 }
 
-// The server ends a WebSocket after --write-timeout if the client opens no window, after --ws-ping-timeout if the
-// client answers no ping, and at once if the client exceeds its window before the application accepts the WebSocket.
+// The server ends a WebSocket after --write-timeout if the client opens no window, and after --ws-ping-timeout if the
+// client answers no ping. If the client sends more data than the window of the server allows, the WebSocket ends at
+// once.
 func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off", "--write-timeout", "1s",
@@ -184,8 +185,8 @@ func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 	for range 6 {
 		f.WriteData(1, false, make([]byte, 16000))
 	}
-	// The data exceeds the window of the stream and, unless this window has grown already, the window of the
-	// connection.
+	// The data exceeds the window of the stream. The data may also exceed the window of the connection, so the server
+	// sends RST_STREAM or GOAWAY.
 	if !f.until(func(frame http2.Frame) bool {
 		switch frame := frame.(type) {
 		case *http2.RSTStreamFrame:

@@ -31,7 +31,7 @@ var mayFail = map[string]bool{"Sends invalid connection preface": true}
 func TestServerPassesH2spec(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "h2spec")
-	// h2spec has a separate go.mod, so that its modules are not modules of fapws.
+	// h2spec has its own go.mod file, so that its dependencies are not dependencies of fapws.
 	build := exec.Command("go", "build", "-mod=mod", "-modfile=cmd/fapws/acceptance/http2/testdata/h2spec.mod", "-o",
 		program, "github.com/summerwind/h2spec/cmd/h2spec")
 	build.Dir = fapwstest.Repository

@@ -45,8 +45,8 @@ func (f *frames) request(id uint32, path string) error {
 	return f.head(id, true, ":method GET", ":scheme http", ":authority h", ":path "+path)
 }
 
-// The method until reads frames until the function wanted returns true, or until the connection ends, with the result
-// false.
+// The method until reads frames and passes each frame to wanted. The result is true when wanted returns true, and false
+// when the connection ends.
 func (f *frames) until(wanted func(http2.Frame) bool) bool {
 	for {
 		frame, err := f.ReadFrame()

@@ -247,8 +247,8 @@ func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 	all.Wait()
 }
 
-// The server sends a GOAWAY when it stops. It answers requests that the client sent before the client received the
-// GOAWAY, and ignores later requests. When the server stops, idle connections close at once.
+// At a reload and at its end, the server sends a GOAWAY. The server still answers requests that the client sent before
+// the GOAWAY arrived, and ignores later requests. At the end of the server, idle connections close at once.
 func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	t.Parallel()
 	const last = 1<<31 - 1
@@ -318,7 +318,7 @@ func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	s.Signal(syscall.SIGTERM)
 	idle.until(note)
 	is("end 0 NO_ERROR")
-	// A connection that waits for its client would accept frames for a second, but an idle connection closes at once.
+	// An idle connection closes at once. After a response, the server would accept frames for another second.
 	for tries := 0; idle.WritePing(false, [8]byte{6}) == nil; tries++ {
 		if tries == 50 {
 			t.Fatal("an idle connection waits for its client")
@@ -347,8 +347,8 @@ func TestNoHTTP2FlagSelectsHTTP11(t *testing.T) {
 	w.Fetch("/show").Want(t, 200, `"HTTP/1.1"`)
 }
 
-// The server treats bytes that only begin like the HTTP/2 preface as HTTP/1. If the client has selected HTTP/2 by TLS,
-// the server closes the connection.
+// If a connection starts like the HTTP/2 preface and continues differently, the server treats the connection as HTTP/1.
+// If the client has selected HTTP/2 by TLS (ALPN), the server closes such a connection.
 func TestPrefaceMayArriveInPieces(t *testing.T) {
 	t.Parallel()
 	s := serve(t, fapwstest.Threads, "app.py")

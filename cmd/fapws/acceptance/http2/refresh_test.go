@@ -25,9 +25,9 @@ const recordStreams = `
 		constructor(address) { super(address); streams.push(this) }
 	}`
 
-// A page that is open in a browser shows each change of the code without a click: also that the code does not load, and
-// that a handler fails. A hidden page has no event stream, and loads again when it is visible. An open event stream
-// delays neither a reload nor the end of the server.
+// A page that is open in a browser loads again after each change of the code. If the new code does not load or a
+// handler fails, the page shows the error. A hidden page has no event stream, and loads again when it is visible. An
+// open event stream delays neither a reload nor the end of the server.
 func TestDevRefreshesAnOpenPageAfterEachChange(t *testing.T) {
 	t.Parallel()
 	source := func(text string) string {

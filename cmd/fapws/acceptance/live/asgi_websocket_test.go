@@ -102,8 +102,8 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 	})
 }
 
-// The application must not send the fields of the WebSocket handshake (RFC 6455 §4.2.2), which the server sends. If it
-// does, its send() raises before the server has sent any data.
+// The server sends the fields of the WebSocket handshake (RFC 6455 §4.2.2). If the application sends such a field, its
+// send() raises an exception before the server has sent any data.
 func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, fapwstest.Threads)
@@ -120,7 +120,7 @@ func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 		}
 		s.Says(`\nValueError: send\(\): ` + c.says)
 	}
-	// wstest.Dial checks the subprotocol of the response.
+	// These handshakes are valid. wstest.Dial fails if the client did not offer the subprotocol of the response.
 	for _, query := range []string{"subprotocol=Two", "subprotocol=", "subprotocol=two", "field=x-said"} {
 		closesWith(t, s.Socket("/accepts?"+query, "Sec-WebSocket-Protocol: one, Two"), 1000, "")
 	}

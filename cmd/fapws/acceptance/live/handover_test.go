@@ -64,7 +64,8 @@ func TestSubscribersGetEachEventOnceThroughReloadsAndUpgrade(t *testing.T) {
 	t.Logf("%d events", published.Load())
 }
 
-// orders contains the ids of events in the order in which each subscriber received them, which must be the same.
+// orders checks that all subscribers receive the events in the same order. first contains the ids that the first
+// subscriber has received.
 type orders struct {
 	mu    sync.Mutex
 	first string
@@ -117,8 +118,8 @@ func (l *subscriber) allOf(order *orders) {
 	order.add(l.t, ids.String())
 }
 
-// A client that reconnects gets at most --channel-history past events. A new worker has more past events in memory, but
-// only for clients that move to it from an old worker.
+// A client that reconnects gets at most --channel-history past events. After a reload, the new worker has more past
+// events in memory. Only clients of the old worker that move to the new worker get the additional events.
 func TestReplayIsLimitedToTheHistory(t *testing.T) {
 	t.Parallel()
 	const published, kept = 50, 10

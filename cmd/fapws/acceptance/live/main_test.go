@@ -1,4 +1,4 @@
-// Package live_test checks channels and WebSockets with their clients, also during reloads.
+// Package live_test checks the behaviour of channels and WebSockets that clients see, also during reloads.
 package live_test
 
 import (

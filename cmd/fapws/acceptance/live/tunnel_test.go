@@ -209,7 +209,7 @@ func TestRequestTimeoutEndsWithTheHandshake(t *testing.T) {
 		return err == nil
 	})
 	t.Cleanup(func() { c.Conn.Close() })
-	s.Get("/wait", 504) // the timeout of a later request has passed
+	s.Get("/wait", 504) // takes as long as the timeout, which the WebSocket must outlive
 	upstream.Get("/open", 200)
 	says(t, c, "echo hello")
 	fapwstest.Hears(t, c, "echo hello")

@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// atRest waits until counter has begun to increase, and then stays the same for a moment. On a slow machine, this may
-// happen too early, so the following checks must be valid at any time.
+// atRest waits until counter has increased and then stayed the same for a moment. On a slow machine, the counter may
+// increase again after atRest has returned, so callers must not rely on a final value.
 func atRest(t *testing.T, counter func() int64) {
 	t.Helper()
 	last, same := int64(0), 0
@@ -87,8 +87,9 @@ func notes(s *fapwstest.Server, want string) {
 	}
 }
 
-// If a callback only sends, its send() fails when the client has closed. The server calls on_close after this callback.
-// Inline is not tested, because the callback would block the event loop.
+// The callback calls send() in a loop. When the client has closed the WebSocket, send() raises an exception. After the
+// callback has ended, the server calls on_close. The test does not run inline, because the callback would block the
+// event loop.
 func TestWebSocketSendFailsAfterTheClientHasClosed(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
@@ -282,7 +283,8 @@ func TestOverdueWebSocketCallbackClosesWith1011(t *testing.T) {
 
 func TestWebSocketsAreShownOnTheStack(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--ws-ping-interval", "0") // the check may take long
+	// The check may take longer than --ws-ping-timeout, so the server sends no pings.
+	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py", "--ws-ping-interval", "0")
 	s.Socket("/room?idle")
 	c := s.Socket("/room?busy")
 	says(t, c, "wait")
@@ -450,7 +452,7 @@ func TestWebSocketSendWaitsForTheClient(t *testing.T) {
 			return
 		}
 		time.Sleep(300 * time.Millisecond)
-		s.Get("/state", 200) // the sender waits without the GIL
+		s.Get("/state", 200) // works only if the waiting send() has released the GIL
 		for total := 0; total < 4096*16384; {
 			_, data, err := c.Receive()
 			if err != nil {
