@@ -128,7 +128,7 @@ func (g *generator) take() (due time.Duration) {
 	return due
 }
 
-// pause waits for a short time. Then it ends the run if no connection has been open for the time limit.
+// pause waits for a short time, and ends the run if no connection has been open for the time limit.
 func (g *generator) pause() {
 	g.await(g.now() + tick)
 	g.locked(func(now time.Duration) {

@@ -75,8 +75,7 @@ func load(d *directory, names []string, now time.Time) (*Authority, error) {
 const lost = "; restore it, or remove both files to make another CA, which all clients must be told to " +
 	"trust again"
 
-// create creates an authority. create writes the key before the certificate, because a certificate without its key is
-// useless.
+// create creates an authority and writes its key first, because a certificate without its key is useless.
 func create(d *directory, names []string, now time.Time) (*Authority, error) {
 	key, keyText := newKey()
 	host, _ := os.Hostname()

@@ -48,8 +48,7 @@ func openDirectory(name string) (*directory, error) {
 	return d, nil
 }
 
-// CannotUse returns an error for the user about the directory name. The error contains the cause of err, and the advice
-// to choose another state directory.
+// CannotUse returns an error for the user, with the cause of err and the advice to choose another state directory.
 func CannotUse(name string, err error) error {
 	return fmt.Errorf("cannot use the directory %s: %w; it must be writable and have room, or name another one with "+
 		"--state-dir", name, system.Cause(err))

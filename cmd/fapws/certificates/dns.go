@@ -197,7 +197,7 @@ func CheckHook(file string) error {
 	return nil
 }
 
-// keyOfAccount returns the key of the account, and creates the key if there is none. autocert uses the same key.
+// keyOfAccount returns the key of the account, which autocert also uses, and creates the key if there is none.
 func keyOfAccount(ctx context.Context, dir autocert.DirCache) (crypto.Signer, error) {
 	text, err := dir.Get(ctx, accountKey)
 	if err == nil {

@@ -45,7 +45,7 @@ type Orders struct {
 	log    Log
 	wake   chan struct{} // wakes the function run
 
-	// Close cancels ctx at once. Hooks that clean up use last, the parent of ctx. Close cancels last later.
+	// Close cancels ctx at once. Close cancels last, the parent of ctx, after the hooks that clean up.
 	ctx, last  context.Context
 	stop, kill context.CancelFunc
 	proving    sync.Mutex // held while hooks run
@@ -359,7 +359,7 @@ func (c *conversation) locate(url string, resp *http.Response, body []byte) {
 	}
 }
 
-// noteRefusals records the problems that a response reports. A problem concerns the request, an order, or a challenge.
+// noteRefusals records the problems that a response reports about the request, an order, or a challenge.
 func (c *conversation) noteRefusals(status int, body []byte) {
 	if status >= http.StatusBadRequest {
 		var p problem

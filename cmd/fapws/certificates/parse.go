@@ -184,7 +184,7 @@ func ReadFile(name string) ([]byte, fs.FileMode, error) {
 // after power on of a device without a battery.
 var madeAfter = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// isWrongClock reports whether the clock is wrong. The parameter now is the time that the clock shows.
+// isWrongClock reports whether a clock that shows the time now is wrong.
 func isWrongClock(now time.Time) bool { return now.Before(madeAfter) }
 
 // judge returns an error if every client would refuse the certificate of p.

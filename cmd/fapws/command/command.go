@@ -302,7 +302,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 		wrong = p.Find()
 	}
 	if wrong != nil {
-		// The applications are not loaded after this error. Without them, Check may find further mistakes.
+		// Check may find further mistakes, although the applications are not loaded.
 		others := p.Check(&p.Conf, nil, log)
 		var f *process.ExitError
 		if errors.As(wrong, &f) && others == nil {

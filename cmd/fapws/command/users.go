@@ -156,8 +156,8 @@ password file of auth, in the format of htpasswd.
 Exit status: 0 written; 2 no password, or one that cannot be used.
 `
 
-// hashPassword prints a line for a file of users, like htpasswd. If args contains no user, hashPassword prints only the
-// hash. hashPassword prompts twice for the password on a terminal; otherwise the password is the first line of standard
+// hashPassword prints a line for a file of users, like htpasswd, or only the hash if args contains no user.
+// hashPassword prompts twice for the password on a terminal; otherwise the password is the first line of standard
 // input.
 func hashPassword(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	user := ""

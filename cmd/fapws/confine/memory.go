@@ -83,7 +83,7 @@ func UseLittleMemory(idle func()) {
 		set:  func(percent int) { debug.SetGCPercent(percent) },
 		idle: idle,
 		wait: func(d time.Duration, check func()) { time.AfterFunc(d, check) },
-		// Before the first collection there was none, so the first collection must not count as too soon.
+		// so long ago that the first collection does not count as too soon
 		last: -slow,
 	}
 	p.set(littlePercent)
@@ -291,7 +291,7 @@ func (t *Trimmer) Started() {
 	t.soon(startPagesAfter)
 }
 
-// Quiet returns memory to the kernel soon. Quiet can be used as runtime.Config.OnIdle.
+// Quiet returns memory to the kernel soon, and can be used as runtime.Config.OnIdle.
 func (t *Trimmer) Quiet() { t.soon(0) }
 
 func (t *Trimmer) give() {

@@ -38,8 +38,8 @@ var libraries = []string{
 	"/usr/share", "/usr/local/share",
 }
 
-// readable lists the paths that Python and the C library may open at any time. The list contains /proc. Landlock hides
-// most of /proc/PID for processes outside the sandbox, as if another user owned these processes.
+// readable lists the paths that Python and the C library may open at any time. The list can contain /proc, because
+// Landlock hides most of /proc/PID for processes outside the sandbox.
 var readable = []string{
 	"/proc",
 	"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom",

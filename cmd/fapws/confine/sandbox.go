@@ -124,7 +124,7 @@ const (
 	everything = 1<<16 - 1
 )
 
-// restrict applies Landlock rules to all threads. It omits the rules that this version of the kernel does not support.
+// restrict applies, to all threads, the Landlock rules that this version of the kernel supports.
 func restrict(r *Rules) error {
 	abi := landlockABI()
 	if abi < abiFiles {

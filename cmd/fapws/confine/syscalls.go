@@ -78,7 +78,7 @@ func filterOf(r *Rules) *filter {
 }
 
 // ofProcesses lists system calls that change the limits or the priority of a process. The field own is the number of
-// arguments, from the first, that must be 0. With 0 in these arguments, the process changes only itself.
+// leading arguments that must be 0, so that the process can change only itself.
 var ofProcesses = []struct {
 	number uintptr
 	own    uint32

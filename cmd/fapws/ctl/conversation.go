@@ -239,7 +239,7 @@ func users() (uids []int) {
 	return uids
 }
 
-// clean removes, from a directory, the sockets of servers that have ended. It keeps the socket of a process that is
+// clean removes, from a directory, the sockets of servers that have ended, but keeps the socket of a process that is
 // starting and does not listen yet.
 func clean(folder string) {
 	for _, f := range socketsIn(folder) {

@@ -235,8 +235,7 @@ func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.ln.SyscallCon
 // Close closes the socket. Clients that wait for the end of the server stay connected.
 func (s *Socket) Close() {
 	if c, err := s.ln.SyscallConn(); err == nil {
-		// Shutdown makes a waiting accept return. Closing alone is not enough if an application has made the socket
-		// blocking.
+		// Shutdown makes a waiting accept return, even if an application has made the socket blocking.
 		_ = c.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) })
 	}
 	s.ln.Close()

@@ -196,8 +196,8 @@ func (b *builder) wrong(err error) {
 	b.errs = append(b.errs, err)
 }
 
-// misused records a wrong value for a key. The error names the place where the key is set. This place is the table at,
-// the table of its host, the top of the file, or the command line.
+// misused records a wrong value for a key. The error names the place where the key is set: the table at, the table of
+// its host, the top of the file, or the command line.
 func (b *builder) misused(at *settings.TOMLTable, key string, err error) {
 	for _, one := range [...]*settings.TOMLTable{at, b.at, b.plan.Site.At} {
 		if one.Set(key) {

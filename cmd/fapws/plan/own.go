@@ -80,7 +80,7 @@ func Waiting(conf *settings.Config, stops *atomic.Bool) *Built {
 	return &Built{Sites: []exchange.Site{{Table: append(mounts, exchange.Mount{Prefix: "/", Pending: true})}}}
 }
 
-// readiness responds to health checks. The response tells whether the server should receive requests.
+// readiness tells health checks whether the server should receive requests.
 type readiness struct {
 	exchange.Memory
 	serves, stopping, busy *static.Fixed
@@ -103,7 +103,7 @@ func (r *readiness) Start(x *exchange.Exchange) {
 
 const maxOwn = 64 // requests that a Responder of the server itself answers at the same time
 
-// ownHandler returns a Handler for r. The Handler has a separate pool, which Upstreams does not count.
+// ownHandler returns a Handler for r with a separate pool, which Upstreams does not count.
 func (b *builder) ownHandler(r backend.Responder) exchange.Handler {
 	pool := backend.New(maxOwn, func(line string) { b.parts.Log(logfile.Error, line) })
 	pool.Sends = b.parts.Programs.Sends

@@ -151,8 +151,8 @@ func (f *refreshed) Send(p *exchange.Part) {
 	f.next.Send(&own)
 }
 
-// isPage reports whether the response with the first part p is an HTML document that a browser shows. The document can
-// have the status 200 or an error status.
+// isPage reports whether the response with the first part p is an HTML document that a browser shows, with the status
+// 200 or an error status.
 func isPage(p *exchange.Part) bool {
 	h := &p.Head
 	kind := []byte(h.Type)

@@ -139,7 +139,7 @@ func (c *Broker) History() ([]Batch, error) {
 
 // placeScript returns the number of the last entry. ARGV[1] is the largest number that this server has read. If the
 // number of the last entry is smaller than ARGV[1], the broker has lost entries. In this case, the script adds and
-// deletes an entry with a number above ARGV[1]. As a result, later entries from all servers get higher numbers.
+// deletes an entry with a number above ARGV[1], so that later entries from all servers get higher numbers.
 var placeScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(fmt.Sprintf(lastOfStream+`
 local number, lost = last()

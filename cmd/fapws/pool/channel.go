@@ -252,7 +252,7 @@ func (c *Channel) join(datagram []byte) (*Message, error) {
 	return decode(text)
 }
 
-// decode parses a message. The result shares no memory with the parameter datagram.
+// decode parses a message into new memory.
 func decode(datagram []byte) (*Message, error) {
 	if isBare(string(datagram)) {
 		return &Message{Kind: Kind(datagram)}, nil

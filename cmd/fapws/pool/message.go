@@ -25,7 +25,7 @@ const (
 	// Reopen: reopen the log files; an attached file becomes standard error.
 	Reopen Kind = "reopen"
 	Check  Kind = "check"
-	// Ask: a request. Text is the name of the request. The Answer to the request has the same ID as the Ask.
+	// Ask: a request with its name in Text. The Answer to the request has the same ID.
 	Ask Kind = "ask"
 	// Answer: Raw is the reply to the message Ask or Certificates with the same ID. If the request failed, Text is the
 	// reason.
@@ -39,7 +39,7 @@ const (
 	// the copy for the publisher, ID is the ID of the Publish message. If N is 0 and Text is the constant Dropped, the
 	// events of that Publish message were dropped.
 	Events Kind = "events"
-	// Give: send the history of events to another worker through the attached channel. Text is the constant History.
+	// Give: send the history of events to another worker through the attached channel; Text is the constant History.
 	Give Kind = "give"
 	// Take: receive the data that Text names (the constant History or Subscribers) from another worker through the
 	// attached channel. If no channel is attached, no other worker has the data. A history contains no event with a

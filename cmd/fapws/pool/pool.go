@@ -324,8 +324,8 @@ func (p *Pool) loaded(w *worker, m *Message) {
 	}
 }
 
-// speaks returns an error if the field Protocol of a Settled in JSON differs from the constant Protocol. In this case,
-// the other fields cannot be parsed, because their types may differ, too.
+// speaks returns an error if the field Protocol of a Settled in JSON differs from the constant Protocol, because the
+// other fields may then have different types.
 func speaks(text []byte) error {
 	var version struct{ Protocol int }
 	if json.Unmarshal(text, &version) == nil && version.Protocol != Protocol {

@@ -54,8 +54,8 @@ func WritePIDFile(path string) (*PIDFile, error) {
 	return &PIDFile{path: path, file: f}, nil
 }
 
-// MayWritePIDFile returns an error if WritePIDFile would fail. If the directory is missing, the error matches
-// fs.ErrNotExist. MayWritePIDFile does not check whether the file contains the ID of a running process.
+// MayWritePIDFile returns an error if WritePIDFile would fail, except because of a running process. If the directory is
+// missing, the error matches fs.ErrNotExist.
 func MayWritePIDFile(path string) error {
 	if _, err := owner(path); err != nil {
 		return err

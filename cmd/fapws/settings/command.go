@@ -379,7 +379,7 @@ func (p *parser) explain(err error) error {
 		return fmt.Errorf("--%s needs a value: --%s %s", f.Name, f.Name, f.Value.Type())
 	case errors.As(err, &invalid):
 		f := invalid.GetFlag()
-		// In other servers, a flag that takes no value in fapws may have one. The last return is for such a flag.
+		// in other servers, a flag that takes no value here can have one
 		if _, ours := f.Value.(*recorder); ours && !errors.Is(err, errTakesNoValue) {
 			return fmt.Errorf("%s %s: %w", p.asTyped(f), shorten(invalid.GetValue()), errors.Unwrap(invalid))
 		}

@@ -19,11 +19,11 @@ type TableReader interface {
 	FromFile(v TOMLValue) error
 }
 
-// DecodeTOML decodes a table into a struct. The argument after the table is a pointer to the struct. The tag
-// `key:"name"` of a field names its key. The type of a field can be a type that the functions single or into support, a
-// struct, a pointer to a struct, a slice of pointers to structs ([[key]]), or a TableReader. The keys of an embedded
-// struct are in the same table. The field At, a *TOMLTable, is set to the table, which contains the lines of its keys.
-// The field Enabled is set to true if the key has a value other than false. Further tags:
+// DecodeTOML decodes a table into the struct to which the second argument points. The tag `key:"name"` of a field names
+// its key. The type of a field can be a type that the functions single or into support, a struct, a pointer to a
+// struct, a slice of pointers to structs ([[key]]), or a TableReader. The keys of an embedded struct are in the same
+// table. The field At, a *TOMLTable, is set to the table, which contains the lines of its keys. The field Enabled is
+// set to true if the key has a value other than false. Further tags:
 //
 //   - is: the kind of the value. The tag contains a word in textKinds, or "expiries" for a list, "age" for a time,
 //     "mode" for permissions of files, "sync" for Upload.Sync, "not" for the opposite of a boolean, "pairs" for a table
@@ -85,8 +85,8 @@ func KeysOf(of any) (keys []string) {
 }
 
 // DescribeKeys returns the descriptions of the keys of a struct, but not of embedded structs. The example values come
-// from the tag named value. In this tag, "'" stands for '"'. The parameter help lists pairs of a key and its
-// description. Each key has the form "TABLE KEY", or "KEY" for a key at the top of the file.
+// from the tag named value, in which "'" stands for '"'. The parameter help lists pairs of a key and its description.
+// Each key has the form "TABLE KEY", or "KEY" for a key at the top of the file.
 func DescribeKeys(table string, of any, help [][2]string) (docs []KeyDoc) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		if len(f.Index) == 1 {
@@ -105,9 +105,8 @@ func descriptionOf(key string, help [][2]string) string {
 	return ""
 }
 
-// InheritTable copies fields from one struct to another struct of the same type. Both structs are passed as pointers,
-// the target first. The parameter at is the table of the target. InheritTable does not copy a field if its key is set
-// in this table.
+// InheritTable copies fields between two structs of the same type, which are passed as pointers, the target first.
+// InheritTable does not copy a field if its key is set in at, the table of the target.
 func InheritTable(to, from any, at *TOMLTable) {
 	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
 	for _, f := range keyFields(into.Type()) {
@@ -269,7 +268,7 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 	return v.elements(field, of, report)
 }
 
-// list reads a list of strings or a table of strings. The second parameter is the tag "is" of the field. This tag tells
+// list reads a list of strings or a table of strings. The second parameter is the tag "is" of the field, which tells
 // which strings the list can contain.
 func (v TOMLValue) list(to *[]string, is string) error {
 	if is == "pairs" {

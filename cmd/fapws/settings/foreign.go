@@ -305,9 +305,8 @@ func foreignKey(key string) string {
 	return foreignAnswer("--"+key, "VALUE")
 }
 
-// UnknownWord returns advice about a word that the user has typed as a command. There is advice if the word is a
-// command of another tool or resembles a word in typedWords. Otherwise the result is "". The parameter app is the word
-// that follows, or "".
+// UnknownWord returns advice if a word that the user has typed as a command is a command of another tool or resembles a
+// word in typedWords. Otherwise the result is "". The parameter app is the word that follows, or "".
 func UnknownWord(word, app string) string {
 	if app == "" {
 		app = "APP"
@@ -431,7 +430,7 @@ func (s *Settings) TakeForeign(environ []string) (lines []string) {
 	return lines
 }
 
-// shellWords splits text into words as a shell does. It supports quotes, but no other syntax of the shell.
+// shellWords splits text into words as a shell does, but supports no syntax of the shell except quotes.
 func shellWords(text string) []string {
 	words := regexp.MustCompile(`(?:[^\s"']|"[^"]*"|'[^']*')+`).FindAllString(text, -1)
 	for i := range words {

@@ -158,8 +158,8 @@ func (s *Settings) ReadScript(script string, globals map[string]any) error {
 func pythonBool(on bool) string { return map[bool]string{true: "True", false: "False"}[on] }
 
 // BodyLimit returns the value of MAX_BODY_SIZE in an application that is not the first one. The value limits request
-// bodies for the paths of that application. BodyLimit returns 0 if the application does not set MAX_BODY_SIZE. The
-// result is also 0 if a flag, an environment variable or the configuration file sets the limit.
+// bodies for the paths of that application. BodyLimit returns 0 if the application does not set MAX_BODY_SIZE, or if a
+// flag, an environment variable or the configuration file sets the limit.
 func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, error) {
 	own := s.Clone()
 	own.conf.Server.Sites.MaxBodySize = 0

@@ -210,8 +210,8 @@ func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err 
 // variable is the environment variable with the descriptor of the channel, in a process that reads keys.
 const variable = "_FAPWS_KEYREADER"
 
-// read is the kind of a message that requests the contents of a file. Message.Text is the path. In the reply, Raw
-// contains the contents, and ID is the permissions of the file. If the file cannot be read, Text is the error.
+// read is the kind of a message that requests the contents of the file in Message.Text. In the reply, Raw contains the
+// contents, and ID is the permissions of the file. If the file cannot be read, Text is the error.
 const read pool.Kind = "read"
 
 const answerWithin = 5 * time.Second

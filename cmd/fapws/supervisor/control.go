@@ -154,8 +154,8 @@ func (p *supervisor) purge(pattern cache.Pattern) (n int, err error) {
 
 func serves(w pool.WorkerStatus) bool { return w.State == pool.Ready || w.State == pool.Serving }
 
-// query replies to a request from a worker. A request is about uploads or about the state of the reload. If the setting
-// `status` is on, a request can also be a command for the status page.
+// query replies to a worker that asks about uploads or the state of a reload, or, if the setting `status` is on, sends
+// a command from the status page.
 func (p *supervisor) query(pid int, what string) string {
 	if question, ok := strings.CutPrefix(what, worker.QueryUploads+" "); ok {
 		return p.uploads(pid, question)
@@ -172,8 +172,8 @@ func (p *supervisor) query(pid int, what string) string {
 	return string(text)
 }
 
-// awaitCurrent waits until the workers have loaded the current files or have failed to load them. It waits no longer
-// than StartWait.
+// awaitCurrent waits until the workers have loaded the current files or have failed to load them, but no longer than
+// StartWait.
 func (p *supervisor) awaitCurrent() {
 	if p.watcher == nil {
 		return
@@ -335,8 +335,8 @@ func active(answers []reply) (all []ctl.Active) {
 // pageText limits the text from the end of a worker's output, in bytes.
 const pageText = 16 << 10
 
-// failureHead makes the browser load the failure page again every second. When the code is corrected, the browser then
-// shows the application.
+// failureHead makes the browser load the failure page again every second, so that the browser shows the application
+// when the code is corrected.
 const failureHead = `<meta http-equiv="refresh" content="1">` +
 	`<style>body{border-top:6px solid var(--red)}header,main{max-width:70rem;margin:auto;padding:1rem}` +
 	`h1{color:var(--red)}pre{white-space:pre-wrap}</style>`

@@ -16,6 +16,6 @@
 // started if the user of the server may read the files.
 //
 // StartKeyReader is called while the supervisor is root. A KeyReader must be used on one goroutine at a time.
-// RunKeyReader runs in the separate process, the key reader. The key reader ends with the supervisor. It ignores
+// RunKeyReader runs in the separate process, the key reader. The key reader ends with the supervisor, and ignores
 // signals of a terminal or a service manager, which are for the supervisor.
 package supervisor
