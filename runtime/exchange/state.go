@@ -22,7 +22,7 @@ const (
 	forReady           // state routing: the stream calls Continue soon
 	forResume          // state routing: Resume must be called
 	forSites           // state routing: Server.Use must be called
-	forDescriptor      // state routing: a request of the client must release a descriptor
+	forDescriptor      // state routing: another request of the same client must release a descriptor
 	forWork            // state routing: a goroutine checks whether the source has a response
 	forTurn            // earlier responses on the connection must be sent
 	forEarlier         // state answering: the client must first read some of the earlier output

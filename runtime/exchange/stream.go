@@ -10,8 +10,8 @@ import (
 type Stream interface {
 	// Read is first called after routing. If Exchange.Choice is then nil, the stream discards the body.
 	// Otherwise the stream calls Exchange.Submit when the body is complete or, if Choice.Streams is true, immediately.
-	// Later calls report that the source has used input or that a file for the body is free, so that the stream can
-	// read more from the client.
+	// Later calls mean that the stream can read more from the client, because the source has used earlier input, or
+	// because the body can be stored in a file.
 	Read(x *Exchange)
 	// Wait is called when x begins to wait, and again when x no longer waits. The stream then soon continues x: with
 	// Exchange.Continue if x is Suspended, with Exchange.Begin if x is Delayed, and otherwise with Exchange.TakeTurn
@@ -19,30 +19,30 @@ type Stream interface {
 	Wait(x *Exchange)
 	// InTurn reports whether a part of x would be written immediately.
 	InTurn(x *Exchange) bool
-	// Write writes a part of x when there is room, and releases the part when it is sent. x may have ended when Write
-	// returns. If the part must wait for earlier responses, Write passes it to Exchange.Hold.
+	// Write writes a part of x when the socket has room, and releases the part when it is sent. Write may end x. If
+	// the part must wait for earlier responses, Write passes the part to Exchange.Hold.
 	Write(x *Exchange, p *Part)
-	// Replace is called when the server sends its own response instead of the response of x's source. The exchange y,
-	// which may be x itself, carries the server's response. The stream then discards the rest of the body of x. The
-	// parameter closes says that the rest of the input cannot be parsed. If y is nil, the server sends no response, and
-	// the stream must show the client that the response of x is incomplete.
+	// Replace is called when the response of x's source is abandoned. If y is not nil, the server responds instead, in
+	// the exchange y, which may be x itself. The stream then discards the rest of the body of x. If closes is true, the
+	// stream also closes the connection, because the rest of the input cannot be parsed. If y is nil, the server sends
+	// no further response, and the stream must show the client that the response of x is incomplete.
 	Replace(x, y *Exchange, closes bool)
-	// SwitchProtocols returns a connection for a protocol other than HTTP, and the response head that the protocol must
-	// send first, or nil if the stream has already sent the head. The response r has the status 101. If r is nil, the
-	// response was already sent, and the new protocol continues x (Upgrade).
+	// SwitchProtocols returns a connection for a protocol other than HTTP. If r is not nil, r has the status 101, and
+	// is the response to x. The new protocol must send head first, unless the stream has sent r itself and head is nil.
+	// If r is nil, the response to x was sent earlier (see Upgrade).
 	SwitchProtocols(x *Exchange, r *http1.Response) (c *conn.Conn, head []byte)
 }
 
 // Sub is the Stream of an exchange that Exchange.Sub made.
 type Sub struct {
-	// the exchange whose response includes this response; nil if none exists or if its client has disconnected
+	// the exchange that includes this response in its own; nil if there is none, or if its client has disconnected
 	Parent *Exchange
 }
 
 func (s *Sub) InTurn(*Exchange) bool { return s.Parent == nil || s.Parent.InTurn() }
 
-// Wait implements Stream. If x must wait for its turn, Parent waits for its own turn, and the source of Parent then
-// calls x.TakeTurn.
+// Wait implements Stream. If x must wait for its turn, Wait makes Parent wait for Parent's turn. When that turn has
+// come, the source of Parent calls x.TakeTurn.
 func (s *Sub) Wait(x *Exchange) {
 	if x.Delayed() {
 		x.Begin()

@@ -16,7 +16,7 @@ type Edit struct {
 
 // NewEdit returns an Edit, or nil if there is nothing to change. The fields in set replace existing fields with the
 // same names. The fields in add are added to the existing fields. Fields whose names are in remove are removed. The
-// error has one line.
+// text of an error is a single line.
 func NewEdit(set, add []HeaderField, remove []string) (*Edit, error) {
 	if len(set)+len(add)+len(remove) == 0 {
 		return nil, nil
@@ -79,10 +79,10 @@ func (all Edits) Without(names ...string) (out Edits) {
 	return out
 }
 
-// MergeFields merges the fields of a response with other fields. A handler has set these other fields (the parameter
-// more) before it forwarded the request. If both contain a field, the result contains only the field of the response,
-// with two exceptions: Cache-Control is taken from the fields of the handler, and Vary and Set-Cookie are taken from
-// both.
+// MergeFields merges fields, which are the fields of a response, with extra fields in the second parameter. A handler
+// has set the extra fields before it passed the request on to the source of the response. If a name is in both, the
+// result contains only the field of the response. There are two exceptions: Cache-Control is taken from the extra
+// fields, and Vary and Set-Cookie are taken from both.
 func MergeFields(fields, more []byte) []byte {
 	out := AppendFields(make([]byte, 0, len(fields)+len(more)), fields, func(name []byte) bool {
 		return bytes.EqualFold(name, cacheControl) && HasField(more, name)

@@ -88,8 +88,8 @@ func IsForwarding(name []byte) bool {
 		IsSpelled(name, RemoteUser)
 }
 
-// IsSpelled reports whether an application can mistake a field with this name for the field with the lower-case name in
-// the parameter lower. Applications ignore case, and CGI replaces "-" by "_".
+// IsSpelled reports whether an application could mistake the field name for the field lower, which is written in lower
+// case. Applications ignore case, and CGI replaces "-" by "_".
 func IsSpelled(name []byte, lower string) bool {
 	if len(name) != len(lower) {
 		return false
@@ -176,7 +176,7 @@ func (r *Request) AppendWithout(dst, head []byte, drop func(Field) bool) []byte 
 	return dst
 }
 
-// One table contains all character classes, because 256 bytes occupy only four cache lines.
+// Each class is a bit of the table class. The table has 256 bytes, and so occupies only four cache lines.
 const (
 	isToken = 1 << iota // tchar, RFC 9110 §5.6.2
 	isValue             // field-vchar, obs-text, SP, HTAB, RFC 9110 §5.5

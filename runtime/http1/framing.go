@@ -151,15 +151,15 @@ func (d *ChunkedReader) Done() bool { return d.state == chunkDone }
 
 func (d *ChunkedReader) Left() int64 {
 	if d.state != chunkData {
-		return 0 // more digits of the chunk size may follow
+		return 0 // outside of chunk data, d.left is 0 or an incomplete chunk size
 	}
 	return d.left
 }
 
 // Next decodes the start of src. The result data is the next piece of the body: a slice of src, which may be empty; n
-// is the number of consumed bytes. The caller must call Next again with the remaining bytes until Done. The error
-// ErrNeedMore means that all of src was consumed, data is empty, and the body continues. All other errors have the type
-// *StatusError. Next never consumes bytes after the end of the body.
+// is the number of consumed bytes. The caller must call Next again with the remaining bytes until d.Done returns true.
+// The error ErrNeedMore means that all of src was consumed, data is empty, and the body continues. All other errors
+// have the type *StatusError. Next never consumes bytes after the end of the body.
 func (d *ChunkedReader) Next(src []byte) (data []byte, n int, err error) {
 	for n < len(src) {
 		if d.state == chunkData {

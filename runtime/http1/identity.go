@@ -11,7 +11,7 @@ import (
 )
 
 // An Identity identifies a request in logs, in traces and for its handlers. The zero value means that the request has
-// no identity.
+// no identity. In this file, a section (§) without an RFC is a section of W3C Trace Context.
 type Identity struct {
 	Request string // the request id; "" if there is none
 	Trace   TraceID
@@ -56,8 +56,8 @@ const (
 	OwnLines  = len(requestID) + mostRequestID + len(parent) + valueLen + 2*len(": \r\n")
 )
 
-// sampled is the only trace flag that is forwarded (§3.2.2.5). New traces have the flag: logs record every request, and
-// without the flag, tracing libraries in applications may record nothing.
+// sampled is the only trace flag that is forwarded (§3.2.2.5). Without a Sampler, new traces have the flag, because
+// tracing libraries in applications may record nothing without the flag.
 const sampled = 1
 
 // ParseTraceparent parses the value of a traceparent field. The Span of the result is zero. ok is false if the value is
@@ -135,8 +135,8 @@ type Sampler struct {
 // WholeShare is the Share of a Sampler that records all traces.
 const WholeShare = 1 << 63
 
-// flags returns the flags for a trace. If continues is true, the client has begun the trace and has sent the flags in
-// the parameter given. All servers that sample the same share record the same traces.
+// flags returns the flags for the trace id. If continues is true, the client has begun the trace, and the last
+// parameter contains the client's flags. All servers with the same Share record the same traces.
 func (s *Sampler) flags(id TraceID, continues bool, given byte) byte {
 	switch {
 	case continues && (s == nil || s.ByParent):
@@ -159,7 +159,7 @@ func AppendTraceparent(dst []byte, id *Identity) []byte {
 // tracestate are valid (§3.3.1.4, §4.3). If a trusted client sent a single, valid x-request-id, Rewrite keeps this id.
 // Otherwise the request id is the id of the new trace, or a random id. If sub is true, r is a subrequest, and belongs
 // to the span of the request that has caused it. Rewrite updates r for the new head, which is at most OwnLines bytes
-// longer than head. dst must not share memory with head.
+// longer than head. The result own is the number of added fields. dst must not share memory with head.
 func (n *Identifier) Rewrite(dst, head []byte, r *Request, trusted, sub bool, id *Identity) (_ []byte, own int) {
 	var given, request []byte
 	parents, states, requests := 0, 0, 0

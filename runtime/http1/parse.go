@@ -118,7 +118,8 @@ func (l Limits) Plus(fields, size int) Limits {
 // of the head (see Request.Resume). Every other error is a *StatusError. After an error, only Resume of r is valid.
 //
 // If RFC 9112 leaves a choice, Parse is strict: a line ends with CRLF, one space separates the parts of the request
-// line, and a target has only visible ASCII, or UTF-8 that old clients do not encode (see Request.Raw).
+// line, and a target has only visible ASCII. UTF-8 is also accepted in a target, because old clients do not
+// percent-encode it (see Request.Raw).
 func (r *Request) Parse(buf []byte, lim *Limits) (n int, err error) {
 	start := 0
 	for start < 4 && len(buf)-start >= 2 && buf[start] == '\r' && buf[start+1] == '\n' {
@@ -234,7 +235,7 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 // tooLong checks a field line that begins at pos. The parameter end is the offset of the LF of the line or, if the line
 // is incomplete, the number of received bytes of the head.
 func tooLong(pos, end int, lim *Limits) error {
-	// If the line exceeds both limits, report the one that its bytes exceed first.
+	// If the line exceeds both limits, report the limit that is reached at the smaller offset.
 	if end-1-pos > lim.FieldLine && pos+lim.FieldLine+2 <= lim.Head {
 		return errFieldTooLong
 	}

@@ -38,8 +38,8 @@ func (c *Conn) handshake() conn.Protocol {
 }
 
 // helloReader is the protocol of a connection before its TLS handshake. It is used only if Config.Current is not nil.
-// The handshake then waits for Config.Current, because a different process can take over the connection only before the
-// handshake.
+// Config.Current waits until changed application code is loaded, possibly by a different process. The handshake begins
+// only after this wait, because a different process can take over the connection only before the handshake.
 type helloReader struct{ *Conn }
 
 func (h helloReader) Input(data []byte) {

@@ -41,7 +41,7 @@ type Server struct {
 	open  func(*Conn) // makes the event loop serve a connection, or closes it
 	http2 func(*exchange.Client)
 
-	rest  []byte // input after the head of the request that is being routed
+	rest  []byte // input that has not been handled yet; during routing, the input after the head of the request
 	bulk  []byte // buffer of readOn; nil until it is needed
 	items []conn.Item
 
@@ -91,8 +91,8 @@ func (s *Server) NewClient(fd int, local, remote net.Addr, awaitsHeader bool) *C
 	return c
 }
 
-// NewSubrequest returns a connection with the socket fd, which the connection owns. The server uses the connection for
-// requests to itself on behalf of o. Any goroutine may call NewSubrequest.
+// NewSubrequest returns a connection with the socket fd, which the connection owns. Over this connection, the server
+// sends requests to itself; o describes the request that caused them. Any goroutine may call NewSubrequest.
 func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
 	c := &Conn{s: s}
 	c.Holder = c
@@ -169,7 +169,7 @@ func (c *Conn) Closed() {
 	c.cancelAll()
 }
 
-// Drain closes an idle connection unless retire is true.
+// Drain closes c if c is idle. If retire is true, Drain only restarts the timeout of an idle connection.
 func (c *Conn) Drain(retire bool) {
 	s, idle := c.s, !c.Busy() && !c.Yields()
 	defer c.Schedule() // the deadline may have become earlier
@@ -228,7 +228,7 @@ func (c *Conn) deadline() int64 {
 	s := c.s
 	switch {
 	case c.gate == asking, c.Half && c.last != nil && c.last.AwaitsSites():
-		// the client waits for the server, so the client has no deadline
+		// the client waits for the server, so the deadline is always in the future
 		return s.Set.Now + int64(halfTimeout)
 	case c.Half && !c.Writing():
 		return c.Stamp + int64(halfTimeout)

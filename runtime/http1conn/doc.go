@@ -13,10 +13,10 @@
 //
 // Up to 32 pipelined requests run in parallel if all of them are safe and have no body (RFC 9112 §9.3.2). All other
 // requests wait until earlier requests have ended. Exchanges hold parts until earlier responses are sent. If responses
-// can grow to any size, at most three requests of a connection run at once (streamed.go). The Python interpreter gets
-// up to 32 requests in one batch, because most responses are small. The interpreter returns a request without starting
-// it (OpDeferred) if two other requests of the connection are running, or if more than 256 KiB wait for the client. The
-// loop submits the returned request again shortly before its response is the next to be sent.
+// can grow to any size, at most three requests of a connection run at once (streamed.go). The Python interpreter is an
+// exception: it gets up to 32 requests in one batch, because most of its responses are small. The interpreter returns a
+// request without starting it (OpDeferred) if two other requests of the connection are running, or if more than 256 KiB
+// wait for the client. The loop submits the returned request again shortly before its response is the next to be sent.
 //
 // # Bodies that are streamed
 //

@@ -97,8 +97,8 @@ func (c *Conn) consume(buf []byte) int {
 	return used
 }
 
-// The method next handles one request at the front of buf, which is Server.rest. It returns false if c cannot handle
-// further input now. The reason is in c.state.
+// The method next handles one request at the front of buf. buf is Server.rest, the input that is not handled yet. The
+// result is false if c cannot handle further input now. The reason is in c.state.
 func (c *Conn) next(buf []byte) bool {
 	s := c.s
 	r := s.Request()

@@ -178,8 +178,8 @@ func (c *Conn) Replace(x, y *exchange.Exchange, closes bool) {
 	}
 }
 
-// sendFile sends, in this order, the gathered bytes of c, body, count bytes of the file of p, and tail. Bytes that the
-// socket does not accept become a transfer. sendFile releases p.
+// sendFile sends, in this order, the gathered bytes of c, body, count bytes of the file of p, and tail. Bytes for which
+// the socket has no room are sent later, as a transfer (conn.Conn.Queue). sendFile releases p.
 func (c *Conn) sendFile(x *exchange.Exchange, p *exchange.Part, body []byte, count int64, tail []byte) {
 	s := c.s
 	buf := c.TakeGathered()

@@ -15,13 +15,13 @@ import (
 
 // A byteStream is the transport of a virtual connection: an HTTP/2 stream carries the bytes of the connection. After an
 // accepted extended CONNECT (RFC 8441), bytes flow in both directions. In an endless response (exchange.Upgrade), bytes
-// flow only to the client. Until Upgrade, the byteStream is also the protocol of the virtual connection.
+// flow only to the client. Until conn.Upgrade is called, the byteStream is also the conn.Protocol of conn.
 type byteStream struct {
 	conn conn.Conn
 	st   *stream
 	in   []byte // received bytes that were not read yet
 	said bool
-	// AwaitRoom was called, so the method room must be called when the stream can send
+	// AwaitRoom was called; when the stream can send, the method room must be called
 	awaits bool
 }
 
@@ -109,8 +109,8 @@ func (b *byteStream) Write(p []byte) (n int, err error) {
 			break
 		}
 		k := st.appendData(p[n:], false)
-		// small frames earn no points for the budget; otherwise a client could cause much work by opening its window in
-		// small steps
+		// A small frame does not refill the budget (see window.go). Otherwise a client could cause much work by opening
+		// its window in small steps.
 		if n += k; k >= smallPiece || n == len(p) {
 			c.budget.sent()
 		}
@@ -188,7 +188,7 @@ const lookAgain = int64(time.Minute)
 
 func (b *byteStream) Due() (next int64) { return b.st.c.s.Set.Now + lookAgain }
 
-// The following methods of conn.Protocol do nothing. They are needed only until Upgrade.
+// The following methods of conn.Protocol do nothing. A different protocol replaces them soon (conn.Upgrade).
 
 func (b *byteStream) Input([]byte) {}
 func (b *byteStream) EOF() bool    { return false }

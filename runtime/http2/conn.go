@@ -45,20 +45,19 @@ type Conn struct {
 	arrives *headerBlock // the incomplete header block; nil if none
 	// bytes of the incomplete header block that are counted in Server.heads
 	block int64
-	// the client has changed its table size (HPACK), so the next header block to the client must set the table size to
-	// 0
+	// the client has changed its maximum HPACK table size, so the next header block must again announce size 0
 	resized bool
 
 	expected map[uint32]priority // priorities of streams that are not open yet
 	// for each urgency, the streams that can send, in the order of their turns
 	ready    [urgencies][]*stream
-	late     []byte  // frames that wait until a transfer has ended
+	late     []byte  // frames that wait until the transfer of earlier output has ended
 	credit   int64   // send window of the connection
 	initial  int64   // initial send window of a stream
 	frame    int     // maximum payload of a frame to the client
 	inflow   inflow  // receive window of the connection
 	sent     int64   // time of the last DATA frame sent
-	gather   *stream // the stream whose small pieces of the body are in the field gathered
+	gather   *stream // the field gathered holds small pieces of this stream's request body
 	gathered []byte
 	// semaphore for the goroutines that read files; nil before the first goroutine
 	loads chan struct{}
@@ -218,7 +217,7 @@ func (c *Conn) Room(ended bool) {
 		*out = append(*out, c.late...)
 		c.late = nil
 	}
-	// the method Input resumes reading when few bytes are left
+	// Again makes the loop call Input, which processes the pending input and then resumes reading
 	if len(c.conn.Pending()) > 0 {
 		c.conn.Again()
 	}
@@ -253,9 +252,9 @@ type Config struct {
 	// minimum is 64 KiB.
 	ConnectionWindow int
 
-	// MaxUnread limits the sum of the windows and of the bytes in memory for all connections together, without the
-	// first 64 KiB of each connection. A single client gets at most a third (see conn.Shares). A second limit of the
-	// same size applies to the request heads that are larger than 4 KiB. 0 means twelve times ConnectionWindow.
+	// MaxUnread limits the windows of all connections plus their request bodies in memory. The first 64 KiB of each
+	// connection do not count. A single client gets at most a third of MaxUnread (see conn.Shares). Request heads
+	// larger than 4 KiB have their own limit of the same size. 0 means twelve times ConnectionWindow.
 	MaxUnread int64
 }
 

@@ -344,7 +344,7 @@ func (c *Conn) onFragment(fragment []byte, last bool) {
 func (c *Conn) countBlock() bool {
 	n := int64(0)
 	if b := c.arrives; b != nil {
-		// The decoder may keep an incomplete field in a buffer that is twice as large as the field.
+		// The HPACK decoder may keep an incomplete field in a buffer that is twice as large as the field.
 		if n = int64(2*b.coded + len(b.fields) + len(b.cookie)); n <= 2*smallHead {
 			n = 0
 		}

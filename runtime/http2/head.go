@@ -28,9 +28,9 @@ type headerBlock struct {
 	size int // size of the fields, as defined in RFC 9113 §6.5.2
 	// reason why the request is malformed (RFC 9113 §8.1.1); "" if the request is valid
 	fault string
-	// the head is larger than max, so further fields are ignored
+	// the head is larger than the field max, so further header fields are ignored
 	tooLarge bool
-	// length of the longest field as an HTTP/1 line; each received cookie field counts separately
+	// length of the longest header field, written as an HTTP/1 line; received cookie fields are not joined for this
 	longest int
 
 	method, scheme, authority, path string
@@ -143,7 +143,7 @@ func (b *headerBlock) addField(name, value string) {
 		b.cookie = append(b.cookie, value...)
 		return
 	case "sec-websocket-key":
-		if b.extended { // appendUpgrade adds another Sec-WebSocket-Key
+		if b.extended { // ignore the client's key, because appendUpgrade adds one
 			return
 		}
 	case "expect":
@@ -280,8 +280,8 @@ func (s *Server) code(line []byte) []byte {
 
 const emptyTable = 0x20 // sets the size of the dynamic table to 0 (RFC 7541 §6.3)
 
-// makeEncoder makes an encoder without a dynamic table. It encodes a field and drops the result, because the code of
-// the first field contains the change of the table size.
+// makeEncoder makes an encoder without a dynamic table. The encoder writes the change of the table size before the
+// first field. makeEncoder therefore encodes an empty field, whose code is discarded.
 func (s *Server) makeEncoder() {
 	s.encoder = hpack.NewEncoder(&s.coded)
 	s.encoder.SetMaxDynamicTableSizeLimit(0)

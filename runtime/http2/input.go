@@ -32,7 +32,7 @@ type incoming struct {
 	held     int64 // number of input bytes in memory (see holds)
 	target   int64
 	received int64
-	admitted bool // routing is complete, so the destination of the body is known
+	admitted bool // routing is complete, so it is known what happens to the body
 	arriving bool // the body is being collected or streamed, and is incomplete
 	unwanted bool // the rest of the body is discarded
 	ended    bool
@@ -327,7 +327,7 @@ func (st *stream) feed(piece []byte, last bool) {
 	if last {
 		st.body.Arrived()
 	}
-	// If the handler has enough input, the window stays closed until the handler has used some of it.
+	// If the handler now has enough input, the window opens only when the handler has used some input.
 	x.Feed(piece, last)
 	if st.x != x {
 		return

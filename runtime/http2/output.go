@@ -155,7 +155,7 @@ func (st *stream) partWritten(x *exchange.Exchange, p *exchange.Part, broken boo
 			c.forget(st)
 			c.writeReset(st.id, st.ends)
 		case !st.ended:
-			st.stamp = c.s.Set.Now // after lingerTimeout, expireStreams resets the stream
+			st.stamp = c.s.Set.Now // from now on, the stream lingers; expireStreams resets it after lingerTimeout
 		default:
 			c.forget(st)
 		}
@@ -191,8 +191,9 @@ func (c *Conn) pump() {
 	c.pumping = false
 }
 
-// yield ends the turn of c if its cost has reached turnBytes. The call Room(true) begins the next turn. yield does not
-// use conn.Conn.Again, because the loop would then call Input before it has served other connections.
+// yield ends the turn of c if the cost of the turn has reached turnBytes. yield queues empty output: after the loop has
+// served other connections, it calls Room(true), and the next turn begins. conn.Conn.Again would be wrong here, because
+// the loop would call Input before it has served other connections.
 func (c *Conn) yield() {
 	if c.used < turnBytes {
 		return

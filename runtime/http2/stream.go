@@ -39,7 +39,7 @@ type stream struct {
 	// the request is an extended CONNECT (RFC 8441), so a 2xx response would accept the WebSocket
 	extended bool
 
-	// size of the request's head that Server.heads counts; 0 if the head is small
+	// number of bytes that Server.heads counts for the request's head; 0 if the head is small
 	head     int64
 	priority priority
 	queued   bool

@@ -11,13 +11,13 @@ const minUpdate = 4 << 10 // minimum increment of a window, in bytes
 type inflow struct {
 	window int64
 	held   int64  // number of input bytes in memory
-	opened int64  // sum of window and held when the window was last opened
+	opened int64  // window + held at the time when the window was last opened
 	client string // key of the client in conn.Shares
 	moved  bool
 	// bytes counted in Server.memory: the part of window + held that exceeds initialWindow
 	shared int64
-	closed bool // the window has been closed since the time in the field since
-	since  int64
+	closed bool  // the window is empty and cannot be opened now
+	since  int64 // when closed became true
 }
 
 // The method holds records that n bytes of the input of st are in memory. If the number has decreased, the window of
@@ -146,8 +146,8 @@ type budget struct {
 	updates int64
 }
 
-// begin fills the budget at the time now. The parameter resets is the number of resets for which the points suffice.
-// The budget refills by 3 % each second.
+// begin fills the budget at the time now. A full budget permits as many resets as the parameter says. The budget
+// refills by 3 % each second.
 func (b *budget) begin(resets int, now int64) {
 	b.full = int64(resets) * costReset
 	b.points, b.since = b.full, now
