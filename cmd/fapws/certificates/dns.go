@@ -80,7 +80,6 @@ func (o *Orders) orderByDNS(ctx context.Context, client *acme.Client, a *ACME, n
 	return autocert.DirCache(a.Dir).Put(ctx, names[0], text)
 }
 
-// A dnsChallenge is a challenge whose record a hook adds.
 type dnsChallenge struct {
 	*acme.Challenge
 	authorization string   // URL

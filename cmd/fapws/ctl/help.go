@@ -79,7 +79,6 @@ fingerprint, to compare before a client trusts it.
 `},
 }
 
-// help returns the help text for the command c, or for all commands if c is not a command.
 func help(c Command) string {
 	d, found := details[c]
 	if !found {

@@ -22,7 +22,6 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// StatusChannel is the channel to which open status pages subscribe.
 const StatusChannel = "fapws.status"
 
 const (

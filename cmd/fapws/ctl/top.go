@@ -229,7 +229,6 @@ type table struct {
 	hot []int
 }
 
-// hotIn returns the index of the column to show in red in a row, or -1.
 func (t *table) hotIn(row int) int {
 	if t.hot == nil {
 		return -1

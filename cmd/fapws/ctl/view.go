@@ -42,7 +42,6 @@ type RouteView struct {
 	Quantiles
 }
 
-// Quantiles contains the quantiles of the N values in the interval.
 type Quantiles struct {
 	N   int64   `json:"n"`
 	P50 float64 `json:"p50"`

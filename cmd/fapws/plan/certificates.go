@@ -83,7 +83,6 @@ func (p *Plan) addACME(w *certificates.Want, conf *settings.Config) {
 	}
 }
 
-// absolute returns the absolute form of a path, or "" for "".
 func absolute(path string) string {
 	if abs, err := filepath.Abs(path); err == nil && path != "" {
 		return abs

@@ -63,7 +63,6 @@ func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[st
 // maxNested limits how deep references can be nested in the default or text of a reference.
 const maxNested = 10
 
-// expander replaces the references ${NAME}, ${NAME:-default} and ${NAME:+text} in a value.
 type expander struct {
 	lookup func(name string) (string, bool)
 	quoted bool // the value was in double quotes, in which a backslash escapes the next character

@@ -79,7 +79,6 @@ func (c *SiteConfig) LogsIn() bool {
 	return c.anyRules(func(r *TopRules) bool { return r.Login.wanted() })
 }
 
-// LimitsRates reports whether any rule has a rate limit.
 func (c *SiteConfig) LimitsRates() bool {
 	return c.anyRules(func(r *TopRules) bool { return len(r.Rate) > 0 })
 }

@@ -51,7 +51,6 @@ type Pool struct {
 	relay    relay
 }
 
-// root is the root directory of the file system, below which the pool reads /proc and the control groups.
 var root = os.DirFS("/")
 
 func New(o Options) *Pool {

@@ -104,7 +104,6 @@ the archive below its prefix.
 `)
 }
 
-// helpEntry matches a line in a help text that consists of a flag or command and its description.
 var helpEntry = regexp.MustCompile(`^ {2,6}(\S(?:.*?\S)?) {2,}(\S.*)$`)
 
 // writeHelpMan writes a help text in roff, with a heading for its command. Lines become paragraphs, so that the text
