@@ -27,8 +27,8 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
 // room reports whether the server can accept a connection from ln. If the limit of clients or of descriptors has been
-// reached, room closes the connection that has been idle for longest. The next tick then rejects requests that have
-// waited for a file descriptor for a second.
+// reached, room closes the connection that has been idle for longest, and the next tick rejects requests that have
+// waited a second for a file descriptor.
 func (l *loop) room(ln *conn.Listener) bool {
 	scarce := !l.sites.HasRoom()
 	if (scarce || l.accepting.Full()) && ln.Queued() {

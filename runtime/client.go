@@ -20,9 +20,8 @@ import (
 var errBadTarget = errors.New("not an absolute path of a URL")
 
 // The method subrequest implements exchange.Services.Ask. The request arrives on a connection in the same way as
-// requests of clients, and all rules apply to it. The connection does not count as a client, gets no line in the access
-// log, and can begin even while the server stops, because the client's request, for which the subrequest is made, began
-// earlier.
+// requests of clients, and all rules apply to it. The connection does not count as a client, and gets no line in the
+// access log. A stopping server accepts subrequests, because it must finish the clients' requests that need them.
 func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte) (*http.Response,
 	error) {
 	return subrequest(ctx, o, target, fields, func(fd int) error {
@@ -58,7 +57,7 @@ func (s *Server) Try(ctx context.Context, target string) (status int, err error)
 var errStopped = errors.New("the server has stopped")
 
 // The function subrequest sends a request over a socketpair. The function serve passes the second end of the socketpair
-// to the server. If serve returns no error, the server owns this end.
+// to the server. If serve returns no error, the server owns the second end.
 func subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte,
 	serve func(fd int) error) (*http.Response, error) {
 	if o.Depth >= exchange.MaxDepth {

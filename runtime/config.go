@@ -25,9 +25,9 @@ type Config struct {
 	Accept     conn.AcceptConfig
 	WebSockets live.SocketConfig
 
-	// Channels configures the channels for server-sent events. If Channels.HandOver is set, WebSockets of mounts with a
-	// Group can also continue in another process (Sockets.Export). Channels.Counted is called for channels and for
-	// groups.
+	// Channels configures the channels for server-sent events. Two of its fields also concern WebSockets. If
+	// Channels.HandOver is set, WebSockets of mounts with a Group can continue in another process (Sockets.Export).
+	// Channels.Counted is called for channels and for groups of WebSockets.
 	Channels live.StreamConfig
 
 	Private *static.Private
@@ -47,7 +47,7 @@ type Config struct {
 	// server disconnects the client.
 	WriteTimeout time.Duration
 
-	// MaxUnsent limits the bytes of responses that wait for clients; the largest response does not count. Above this
+	// MaxUnsent limits the bytes of all responses that wait for clients, without the largest response. Above this
 	// limit, the server aborts the responses of the slowest clients (conn.Ledger). 0 means 64 MiB.
 	MaxUnsent int64
 
@@ -126,8 +126,9 @@ const (
 	quietAfter = 100 * time.Millisecond
 )
 
-// loop.timer calls the method watch at each tick, and once more quietAfter after the last connection has closed. While
-// there are connections, watch posts a tick to the loop, which then checks the time. An idle server has no ticks.
+// The timer loop.timer calls the method watch. While there are connections, watch is called at each tick, and makes the
+// loop check the time. When there has been no connection for the time quietAfter, watch calls onIdle, and the timer
+// stops. An idle server thus has no ticks.
 func (l *loop) watch() {
 	select {
 	case <-l.ended:
@@ -162,13 +163,13 @@ func (l *loop) ticked() {
 	l.clock(time.Now())
 	switch late := l.now() - before - tickLength; {
 	case late > tickLength:
-		// An inline handler has blocked the loop. The timestamps that were set since the last tick have the time of
-		// that tick, which is too early.
+		// An inline handler has blocked the loop. All timestamps that were set since the last tick have the time of the
+		// last tick. Replace this time by the current time.
 		l.conns.Restamp(before, l.now())
 		l.app.ExcludeBlockedTime(l.now() - before)
 	case late > tickLength/8:
-		// The timestamps that were set since the last tick have the time of that tick. They may be too early by more
-		// than one tick, the error for which deadlines allow.
+		// All timestamps that were set since the last tick have the time of the last tick. This time may be too early
+		// by more than one tick, but deadlines allow only for an error of one tick.
 		l.conns.Restamp(before, l.now()-tickLength)
 	}
 	l.sites.Tick()

@@ -10,8 +10,8 @@ import (
 func (s *Server) Subscribers() *live.Subscribers { return s.loop.subscribers }
 
 // HoldHistory keeps all events and messages to groups for the duration d, within the memory limit of the history. A
-// server that will take over clients of another process must keep its events and messages until then. HoldHistory must
-// not be called on the loop.
+// server that will take over clients of another process must keep events and messages until these clients have arrived.
+// HoldHistory must not be called on the loop.
 func (s *Server) HoldHistory(d time.Duration) {
 	s.do(func() {
 		s.loop.subscribers.Hold(d)
@@ -58,7 +58,8 @@ func (s *Server) ChangeGroup(t exchange.Ticket, group string, joins bool) {
 	}
 }
 
-// offer makes a Carrier for x if the request asks for a protocol that m supports (see exchange.Server.Init).
+// offer prepares a change of protocol, for example to WebSocket, if x asks for a protocol that m supports (see
+// exchange.Server.Init).
 func (l *loop) offer(x *exchange.Exchange, m *exchange.Mount) bool {
 	if m.Upgrades == exchange.ToMessages {
 		return l.sockets.Offer(x, m.Group)

@@ -68,7 +68,7 @@ type loop struct {
 	tunnels     tunnel.Server
 
 	ticking atomic.Bool // a tick was posted and has not yet run
-	// the function that was passed to the latest Replace as the parameter unused; nil after it was called
+	// parameter of the latest call of Replace; nil after the function was called
 	unused func()
 
 	gone    bool // the server is stopping, and the last connection has closed
@@ -216,10 +216,10 @@ func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.In
 	return err
 }
 
-// Replace replaces the sites and their handler. The new sites also answer waiting requests (exchange.Mount.Pending);
-// active requests continue with the previous sites. The function unused is called on a goroutine when the last of these
-// active requests has ended. Replace must not be called on the loop, before Serve, or before an earlier call has
-// returned. The errors are the same as for Serve.
+// Replace replaces the sites and their handler. Requests that wait until an application is loaded
+// (exchange.Mount.Pending) are answered by the new sites. All other active requests continue with the previous sites.
+// When the last of them has ended, the function unused is called on a goroutine. Replace must not be called on the
+// loop, before Serve, or before an earlier call has returned. The errors are the same as for Serve.
 func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) error {
 	handed := new(static.Handed)
 	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {
@@ -318,7 +318,8 @@ func (s *Server) Intact() error {
 	return s.loop.accepting.Intact()
 }
 
-// A besideJob is long work that must run on the loop's thread, while a second goroutine runs the loop.
+// A besideJob is long work that must run on the first thread of the loop (see Server.Do). During this work, a second
+// goroutine runs the loop.
 type besideJob struct {
 	do   func()
 	done chan struct{}
@@ -348,9 +349,9 @@ func (s *Server) run() error {
 	}
 }
 
-// DoBeside runs f on the loop's thread, as Do does, while a second goroutine runs the loop. DoBeside is for long work,
-// such as loading an application. DoBeside is permitted only while no Handler depends on the loop's thread. Until
-// DoBeside has returned, neither Do nor DoBeside may be called.
+// DoBeside runs f on the same thread as Do. Until f returns, a second goroutine runs the loop on a different thread.
+// DoBeside is for long work, such as loading an application. DoBeside is permitted only while no Handler depends on the
+// loop's thread. Until DoBeside has returned, neither Do nor DoBeside may be called.
 func (s *Server) DoBeside(f func()) {
 	done := make(chan struct{})
 	if s.loop.post(func() {

@@ -25,7 +25,7 @@ import (
 // loop's.
 type Server struct {
 	cfg Config
-	// limits for heads that are parsed a second time, after fields were added
+	// limits for request heads that are parsed again because the server has added fields
 	again http1.Limits
 	loop  *loop
 	over  chan struct{}
@@ -36,7 +36,7 @@ type Server struct {
 	store     atomic.Pointer[cache.Store] // nil if there is no cache
 	stored    int64                       // value of Config.CacheSize when the field store was set
 
-	// Functions from the Config of New. Goroutines other than the loop's call these functions, too.
+	// Copies of functions in the Config that was passed to New. Any goroutine may call these functions.
 	log       func(logfile.Level, string)
 	logClient func(level logfile.Level, client, line string)
 	onIdle    func()
@@ -126,9 +126,9 @@ func (s *Server) configure(cfg Config) {
 	s.loop.sockets.Configure(s.cfg.WebSockets, s.cfg.Channels)
 }
 
-// Do runs f on the loop's goroutine and returns when f has returned. The first call of Do locks the loop to its thread,
-// so thread-local state that f creates, such as an inline interpreter, exists in all later calls of the Handler. Do
-// must not be called on the loop.
+// Do runs f on the loop's goroutine and returns when f has returned. The first call of Do locks the loop to its thread.
+// Therefore thread-local state that f creates, such as an inline interpreter, still exists when the loop calls the
+// Handler. Do must not be called on the loop.
 func (s *Server) Do(f func()) {
 	s.do(func() {
 		s.lock.Do(goruntime.LockOSThread)
@@ -136,8 +136,8 @@ func (s *Server) Do(f func()) {
 	})
 }
 
-// Ping waits until the loop responds, or returns the error of ctx, for example because an inline handler blocks the
-// loop.
+// Ping waits until the loop responds. If ctx ends first, for example because an inline handler blocks the loop, Ping
+// returns the error of ctx.
 func (s *Server) Ping(ctx context.Context) error {
 	answered := make(chan struct{})
 	s.loop.post(func() { close(answered) })
@@ -167,8 +167,8 @@ func (s *Server) Discourage() {
 }
 
 // Shutdown accepts only the connections that already wait in the listen queues, and finishes the requests that have
-// arrived. If ctx ends earlier, Shutdown closes the remaining connections and returns the error of ctx. The loop
-// continues to run until Close, so Do still works.
+// arrived. If ctx ends before these requests have ended, Shutdown closes the remaining connections and returns the
+// error of ctx. The loop continues to run until Close, so Do still works.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.loop.accepting.Stop(true)
 	return s.end(ctx, s.loop.drain)
@@ -233,8 +233,9 @@ func (s *Server) end(ctx context.Context, begin func()) error {
 	return ctx.Err()
 }
 
-// HoldEnd makes Shutdown and Retire wait until the function release is called or their ctx ends, because another
-// process can hand clients back until then (Sockets.TakeBack). Neither HoldEnd nor release may be called on the loop.
+// HoldEnd makes Shutdown and Retire wait until the function release is called, or until their ctx ends. Meanwhile
+// another process can hand clients back to this server (Sockets.TakeBack). Neither HoldEnd nor release may be called on
+// the loop.
 func (s *Server) HoldEnd() (release func()) {
 	s.do(s.loop.connectionOpened)
 	return func() { s.do(func() { s.loop.makeRoom(conn.Wait) }) }
@@ -279,8 +280,8 @@ func (s *Server) Counters() (c Counters, ok bool) {
 
 const countedWithin = 200 * time.Millisecond
 
-// Unused returns how long neither a request nor a WebSocket has needed the handler of Serve. The result is 0 while a
-// response is being sent, and if the loop is blocked. Unused must not be called on the loop.
+// Unused returns the time since a request or a WebSocket last needed the handler that was passed to Serve. The result
+// is 0 while a response is being sent, and if the loop is blocked. Unused must not be called on the loop.
 func (s *Server) Unused() time.Duration {
 	unused, _ := ask(s, countedWithin, func() time.Duration {
 		l := s.loop
@@ -327,7 +328,8 @@ func (l *loop) makeRoom(v conn.Verdict) {
 	l.secure.Trim()
 	l.sockets.Trim()
 	l.timer.Reset(quietAfter)
-	// flushBatch calls tellEnd at the end of the batch, after the application was notified of the closed connections
+	// If gone is set, flushBatch calls tellEnd at the end of the batch, when the application was notified of the closed
+	// connections.
 	l.gone = l.sites.End >= exchange.Leaving
 }
 

@@ -18,7 +18,7 @@ var (
 )
 
 type progress struct {
-	of      refresher // the file that was read for the exchange, or against which the password is checked
+	of      refresher // the Basic or the Login that checks the request
 	check   *Check
 	verdict Verdict
 }
@@ -42,8 +42,8 @@ type refresher interface {
 	Refresh()
 }
 
-// progressOf returns the progress of x with a refresher, or nil if there is none. If the refresher's file has changed,
-// ok is false. The file is then read in the background, and x resumes afterwards.
+// progressOf returns the state of the check of x by a refresher, or nil if this check has not begun. If the refresher's
+// file has changed, progressOf returns ok == false, has the file read in the background, and then resumes x.
 func progressOf(x *exchange.Exchange, of refresher) (p *progress, ok bool) {
 	if p, ok = x.Check.(*progress); ok && p.of == of {
 		return p, true
@@ -90,7 +90,7 @@ func (b *Basic) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 	case Busy:
 		return &exchange.Reply{Status: 503, Fields: exchange.RetryAfter}, true
 	}
-	// Ends asks the kernel whether the client has disconnected, because the event loop may not have noticed this yet.
+	// c.Ends asks the kernel whether the client has disconnected. The event loop may not know this yet.
 	c, post := x.Conn(), x.Poster()
 	p = &progress{of: b}
 	x.Check = p

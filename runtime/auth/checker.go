@@ -188,7 +188,8 @@ func (c *Checker) work() {
 	}
 }
 
-// failed returns how long the verdict on a wrong password is delayed, and counts the wrong password if counts is set.
+// failed returns how long the verdict on a wrong password is delayed. If the parameter counts is true, failed adds the
+// password to the number of wrong passwords of the client and of the account.
 func (c *Checker) failed(k *Check, counts bool) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -205,8 +206,7 @@ func (c *Checker) ofClient(k *Check) time.Duration { return c.addresses.penalty(
 
 func (c *Checker) ofAccount(k *Check) time.Duration { return c.accounts.penalty(k.account(), c.now()) }
 
-// ofQueue returns the part of k's delay that other waiting checks cause: those from the same network and those from the
-// same connection.
+// ofQueue returns the delay of k for other waiting checks from the same network and from the same connection.
 func (c *Checker) ofQueue(k *Check) time.Duration {
 	var ofNetwork, ofConn time.Duration
 	for _, other := range c.waiting {

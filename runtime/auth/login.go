@@ -39,8 +39,8 @@ type Login struct {
 	announced atomic.Bool
 
 	verifying sync.Mutex
-	// verified caches sessions by token, guarded by verifying, because verifying a token takes as long as a small
-	// response.
+	// verified caches sessions by token, because verifying a token takes about as long as serving a small response. The
+	// mutex verifying guards verified.
 	verified recent[string, verifiedToken]
 
 	// connections for which a password from the form is being checked
@@ -290,8 +290,8 @@ func exclusively(dir string, f func() error) error {
 	return f()
 }
 
-// A verifiedToken is a session whose MAC was checked. It is valid while the hash of the user's password equals the
-// field hash.
+// A verifiedToken is a session whose MAC was checked. The session is valid while the hash of the user's password equals
+// the field hash.
 type verifiedToken struct {
 	session *Session
 	hash    string

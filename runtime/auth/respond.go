@@ -183,9 +183,9 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 	return ""
 }
 
-// check returns the verdict on a password, or Unknown if the client has disconnected. check permits only one check at a
-// time for each connection, because otherwise a flood of requests over HTTP/2 could fill the queue; a browser submits
-// only one form at a time.
+// check returns the verdict on a password, or Unknown if the client has disconnected. Each connection can have only one
+// check at a time. Otherwise a flood of requests on one HTTP/2 connection could fill the queue of checks. This does not
+// affect browsers, which submit one form at a time.
 func (v *visit) check(name, password string) Verdict {
 	if len(name) > maxUser || len(password) > maxText { // reject long passwords, because SHA-crypt is slow for them
 		return Wrong
@@ -213,7 +213,8 @@ func (l *Login) tell(r *backend.Request, line string) {
 	l.o.Event(r.Client(), "login: "+line)
 }
 
-// tellFailure calls tell, but at a limited rate, because clients can repeat failures at will.
+// tellFailure logs that a client has failed to log in. The rate of these lines is limited, because clients can cause
+// any number of failures.
 func (l *Login) tellFailure(r *backend.Request, line string) {
 	if l.failures.Now() {
 		l.tell(r, line)

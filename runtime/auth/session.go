@@ -51,8 +51,8 @@ type tokenHead struct {
 
 var encoding = base64.RawURLEncoding.Strict()
 
-// Order must not depend on the clock alone: after the clock was set back, for example on a device without a battery, a
-// new session would otherwise count as already ended.
+// newSession does not rely on the clock alone for Order. The clock may have been set back, for example on a device
+// without a battery. A new session with the Order of an ended session would be rejected.
 func (l *Login) newSession(user string) *Session {
 	now := l.now()
 	s := &Session{user, l.account(user), tokenHead{Version: version, Start: now.Unix(), Seen: now.Unix()}}
@@ -148,8 +148,8 @@ func (l *Login) cookieName(suffix string, secure bool) string {
 	return l.cookie + suffix
 }
 
-// setSession returns the value of a Set-Cookie field with a token. An empty token removes the cookie, which browsers
-// otherwise keep until they exit.
+// setSession returns the value of a Set-Cookie field with a token. Browsers keep the cookie until they exit. If the
+// token is empty, browsers remove the cookie at once.
 func (l *Login) setSession(token string, secure bool) string {
 	return set(l.cookieName("", secure), token, "Lax", secure)
 }

@@ -67,9 +67,9 @@ func (u *Users) Known(pair []byte) Verdict {
 	return u.value.Load().recall(u.key(pair), u.checker.now())
 }
 
-// verify returns the verdict on a password, and computes the hash of the password unless the verdict is already known.
-// For a wrong password, verify calls the function held, which returns how long the verdict must be delayed. The
-// argument computed of held is true if verify has computed the hash.
+// verify returns the verdict on a password. Unless the verdict is remembered, verify computes the hash of the password.
+// If the password is wrong, verify calls the function held to get the delay with which the client may learn this. The
+// argument of held is true if verify has computed the hash.
 func (u *Users) verify(user, password string, held func(computed bool) time.Duration) (v Verdict, delay time.Duration) {
 	if !u.Fresh() {
 		u.Refresh()
@@ -147,7 +147,8 @@ func parseTable(path string, text []byte) (*table, error) {
 		name, rest, found := strings.Cut(s, ":")
 		hash, _, _ := strings.Cut(rest, ":")
 		err := checkHash(hash)
-		// The path may be that of a wrong file, so do not report a name with characters that could disturb a terminal.
+		// The path may name a file of a different kind, so the name in this line may contain any characters. Do not
+		// report a name with characters that could disturb a terminal.
 		if !found || name == "" || hash == "" || err != nil && CheckName(name) != nil {
 			return nil, fmt.Errorf("%s:%d: not user:hash", path, line)
 		}
@@ -170,8 +171,8 @@ func (u *table) verify(name, password string) bool {
 	return verify(hash, password) && ok
 }
 
-// recent remembers at least the most recently used entries, up to the number size. When the map newer is full, it
-// becomes the map older, and the previous map older is dropped.
+// recent is a cache that drops entries that were not used recently. When the map newer contains as many entries as the
+// field size says, the map newer becomes the map older, and the previous map older is dropped.
 type recent[K comparable, V any] struct {
 	size         int
 	newer, older map[K]V

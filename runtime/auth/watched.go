@@ -39,8 +39,9 @@ var started = time.Now()
 
 func now() int64 { return int64(time.Since(started)) }
 
-// Fresh reports whether the value is up to date; if not, Refresh must be called first. An invalid file is read again
-// once a second, not for each request. Fresh does not block, because it does not read the disk.
+// Fresh reports whether the value is up to date. If Fresh returns false, Refresh must be called before the value is
+// used. If the file is invalid, Fresh returns false only once a second, so the file is not read for each request. Fresh
+// does not block, because it does not access the disk.
 func (w *watched[T]) Fresh() bool {
 	if now()-w.looked.Load() > int64(lookEvery) || !w.reading.TryLock() {
 		return false
@@ -49,8 +50,8 @@ func (w *watched[T]) Fresh() bool {
 	return w.complaint != "" || w.unchanged()
 }
 
-// refresh reads the file if it has changed. After an error, refresh keeps the previous value. refresh returns an error
-// only once.
+// refresh reads the file if it has changed. After an error, refresh keeps the previous value. refresh returns the same
+// error only once.
 func (w *watched[T]) refresh() error {
 	asked := now()
 	w.reading.Lock()

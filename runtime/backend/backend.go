@@ -53,7 +53,7 @@ type Request struct {
 	gone    bool
 	overdue func(time.Duration)
 	closed  bool // the client has shut down its sending side
-	// function of OnClose, to be called when closed becomes true; nil if there is none or after the call
+	// function that was passed to OnClose; nil if there is none, or if the function was called
 	onClose func()
 	stream  *stream // the body that is still arriving; nil if the body is complete
 }
@@ -191,9 +191,9 @@ func (w *Response) Unavailable(text string, wait time.Duration) {
 		Fields: fmt.Appendf(nil, "Retry-After: %d\r\n", max(1, seconds))})
 }
 
-// HandOn forwards the request to the mount's own handler, with body as the request body. HandOn is for responders in
-// the field exchange.Mount.Receives. The parameter fields, "Name: value\r\n" ..., is added to the head of the response.
-// HandOn must be called before Start, and Write must not be called.
+// HandOn forwards the request to the mount's Handler, with body as the request body. HandOn is for responders in the
+// field exchange.Mount.Receives, which get a request before the Handler. The parameter fields, "Name: value\r\n" ...,
+// is added to the head of the response. HandOn must be called before Start, and Write must not be called.
 func (w *Response) HandOn(body, fields []byte) {
 	w.Start(exchange.Head{Status: 200, Fields: fields, Then: w.r.Services.Next})
 	w.buf = body
@@ -308,10 +308,10 @@ const (
 	unackedMax = 256 << 10
 )
 
-// Ask sends a request, which consists of the client's request head and the parameter body, to the mount's own handler.
-// Ask returns the status and the first bytes of the response. Ask is for responders in the field
-// exchange.Mount.Receives. Ask may be called any number of times before Start, even if the client has disconnected. The
-// bytes of body must not change until Ask returns.
+// Ask sends a request, which consists of the client's request head and the parameter body, to the mount's Handler. Ask
+// returns the status and the first bytes of the response. Ask is for responders in the field exchange.Mount.Receives,
+// which get a request before the Handler. Ask may be called any number of times before Start, even if the client has
+// disconnected. The bytes of body must not change until Ask returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	done := make(chan struct{})
 	w.r.Services.Inquire(w.r.ticket, body, func(s int, a []byte) {
@@ -324,7 +324,7 @@ func (w *Response) Ask(body []byte) (status int, answer []byte) {
 
 // Tunnel accepts a request to change the protocol (Upgrade) by sending head, whose status must be 101. The server then
 // passes bytes between the client and t.Upstream, and closes t.Upstream when either side disconnects. Respond may
-// return earlier. Tunnel must be called before Start, and the Response must not be used afterwards.
+// return before this. Tunnel must be called before Start, and the Response must not be used afterwards.
 func (w *Response) Tunnel(head exchange.Head, t *tunnel.Tunnel) {
 	head.Then = t
 	w.Start(head)

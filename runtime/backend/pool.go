@@ -216,9 +216,9 @@ func (p *Pool) Cancel(t exchange.Ticket, took time.Duration) {
 type stream struct {
 	waiting []byte
 	spare   []byte // buffer of the last piece that Next has returned, to be reused
-	due     int64  // number of bytes for an OpCredit, to be sent when the data in waiting has been read
+	due     int64  // memory of the data in waiting, in bytes; released with an OpCredit when the data was read
 	last    bool
-	// the first OpCredit was sent, so the body was requested from the client (100 Continue)
+	// the first OpCredit was sent, which requests the body from the client (100 Continue)
 	asked   bool
 	stopped bool
 }

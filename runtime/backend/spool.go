@@ -26,7 +26,7 @@ type spool struct {
 	// The fields below are guarded by Pool.mu. The field size is the number of bytes in the file, and passed is how
 	// many of these bytes were passed to the event loop.
 	size, passed int64
-	most         int64 // largest value of size so far, which Pool.spooled includes
+	most         int64 // largest value of size so far; Pool.spooled is the sum of these values
 	passing      bool
 	failed       bool
 }

@@ -29,7 +29,7 @@ type Set [Codings]bool
 var Made = Set{Gzip: true, Zstd: true}
 
 // Accepted contains the weights from the Accept-Encoding fields of a request. Several fields form one list. The zero
-// value is for a request without Accept-Encoding, and accepts no coding.
+// value is for a request without Accept-Encoding, and accepts no coding except Identity.
 type Accepted struct {
 	// 1 plus the weight in thousandths; 0 if the client does not name the coding
 	weights [Codings]int16
@@ -63,12 +63,11 @@ func (a *Accepted) Add(value []byte) {
 	}
 }
 
-// Choose returns the coding with the highest weight in the set has. If weights are equal, Choose prefers brotli to
-// zstd, and zstd to gzip. Choose returns Identity if no other coding is acceptable, even if the client excludes
-// Identity, as RFC 9110 §12.5.3 permits, because a 406 would not help the client.
+// Choose returns the coding with the highest weight in a set of codings. If weights are equal, Choose prefers brotli to
+// zstd, and zstd to gzip. If no other coding is acceptable, Choose returns Identity, even to a client that excludes
+// Identity. RFC 9110 §12.5.3 permits this, and a 406 would not help the client.
 func (a *Accepted) Choose(has *Set) Coding {
-	// Identity is acceptable without a weight, and is chosen only if no other coding is acceptable or Identity has a
-	// higher weight.
+	// Identity without a weight has the weight 0 here, so every acceptable coding is preferred to it.
 	best, bestWeight := Identity, a.weights[Identity]
 	for c := Gzip; c < Codings; c++ {
 		weight := cmp.Or(a.weights[c], a.others)

@@ -8,8 +8,8 @@
 // # Which responses
 //
 // A response is compressed if its type is text or similar, its length is at least 1 KiB or unknown, and its fields
-// permit it. The fields forbid compression if they contain a content coding, a range, no-transform, a digest, or "Vary:
-// Accept-Encoding", because the application has then chosen the representation itself. Event streams are not
+// permit it. The fields forbid compression if they contain a content coding, a range, no-transform, or a digest. "Vary:
+// Accept-Encoding" also forbids it, because the application then chooses the coding itself. Event streams are not
 // compressed, because idle streams would occupy encoders, and because channels send the same copy of an event to all
 // subscribers.
 //

@@ -22,7 +22,7 @@ const (
 type stream struct {
 	f       *filter
 	encoder *coding.Stream // nil after free
-	// number of bytes that are missing until the announced Content-Length; negative if no length was announced
+	// number of bytes of the body that have not arrived, according to Content-Length; negative without Content-Length
 	left   int64
 	off    int // number of bytes of the first waiting part that were already compressed
 	unsent int // number of compressed bytes that wait for the client
@@ -78,7 +78,7 @@ func (s *stream) goOn() {
 }
 
 // take returns at most step bytes from the waiting parts. take removes parts whose bytes were all returned, and returns
-// these parts in took. The result last reports whether the body ends with these bytes.
+// these parts in took. The result last is true if the body ends with these bytes.
 func (s *stream) take() (pieces [][]byte, took []exchange.Part, last bool) {
 	f := s.f
 	for n := 0; len(f.waiting) > 0 && n < step; {

@@ -51,7 +51,7 @@ type posts struct {
 }
 
 // add appends f to the posted functions, or returns false if the loop has ended. add holds the mutex until it has woken
-// the loop, because the eventfd may be closed afterwards.
+// the loop, because the loop may close the eventfd as soon as the mutex is free.
 func (q *posts) add(f func(), w *Waker) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -89,16 +89,17 @@ type Waker struct {
 	Event int // eventfd, non-blocking
 	// memory outside of Go's heap, so that C code can keep the pointer
 	State *int32
-	// non-blocking stream socket; each received byte other than zero calls Handler.Signalled
+	// non-blocking stream socket; for each received byte other than zero, the loop calls Interpreter.Signalled of
+	// package source/app
 	Signals int
 
-	// SendNow sends finished parts of responses. SendNow may be nil. A handler that runs on the loop calls SendNow
-	// within Handler.Flush, if a part must be sent before the handler ends.
+	// SendNow sends finished parts of responses. SendNow may be nil. A handler that runs on the loop calls SendNow if a
+	// part must be sent before the handler ends.
 	SendNow func()
 
-	// AskForSender makes a second goroutine send finished parts during the next calls of Handler.Flush. AskForSender
-	// may be nil. A handler that runs on the loop calls AskForSender after a Flush in which the second goroutine could
-	// have sent a part earlier.
+	// AskForSender makes a second goroutine send finished parts while handlers run on the loop. AskForSender may be
+	// nil. It is called after a handler has run on the loop whose first parts could have been sent before the handler
+	// ended.
 	AskForSender func()
 }
 

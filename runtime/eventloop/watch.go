@@ -29,8 +29,8 @@ type Watch struct {
 	waits   bool
 }
 
-// Add makes the loop watch a non-blocking descriptor. The watch w must be unused. Input or room that already exists is
-// reported, too.
+// Add makes the loop watch a non-blocking descriptor. The watch w must be unused. If input already waits, the loop
+// reports it, too.
 func (l *Loop) Add(w *Watch, fd int, h Handler) error {
 	if err := l.poller.add(fd); err != nil {
 		return err
@@ -87,7 +87,8 @@ func (w *Watch) register() {
 	}
 }
 
-// WantRoom sets whether the loop reports Writable. Room that already exists is reported, too.
+// WantRoom sets whether the loop reports Writable. If the descriptor already has room for output, the loop reports
+// this, too.
 func (w *Watch) WantRoom(want bool) error {
 	if w.loop == nil || w.room == want {
 		return nil

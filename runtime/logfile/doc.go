@@ -5,21 +5,21 @@
 // # Files that processes share
 //
 // Lines are buffered in memory, and a goroutine writes them. For each write, the goroutine locks the file with flock(2)
-// and checks that the path still leads to this file. Therefore a file that another process or logrotate has renamed
-// gets no more lines once its lock is free, and can then be compressed. No process needs to collect the lines of all
-// processes. If a full disk accepts only a part of a line, this part is removed before the lock is released. The gzip
-// comment of a compressed file contains the name of the rotated file, so that another process can continue after an
-// interruption at any point.
+// and checks that the path still leads to this file. If another process or logrotate has renamed the file, the
+// goroutine writes to the new file at the path. A renamed file whose lock is free can therefore be compressed. No
+// process needs to collect the lines of all processes. If a full disk accepts only a part of a line, this part is
+// removed before the lock is released. The gzip comment of a compressed file contains the name of the rotated file, so
+// that another process can continue after an interruption at any point.
 //
 // # The error log
 //
 // Descriptor 2 is the file itself, not a pipe to a process that writes the file, because the last lines of a crashing
-// process must not depend on a different process. Writers of descriptor 2 take no lock, but each process and its
-// children hold a shared lock on the file while it is descriptor 2. A rotated file is compressed when no process has it
-// as descriptor 2. The supervisor rotates the file and notifies the workers; workers in a chroot receive a descriptor
-// of the new file. The kernel reports growth of the file (inotify), so that the file is rotated early during a flood of
-// lines. Compression pauses regularly but does not lower the priority of its thread. On a busy machine, a thread with
-// low priority could be suspended while it holds a lock that other threads need.
+// process must not depend on a different process. Writers of descriptor 2 do not lock the file for each write. Instead,
+// each process and its children hold a shared lock on the file as long as it is their descriptor 2. A rotated file is
+// compressed when no process has it as descriptor 2. The supervisor rotates the file and notifies the workers; workers
+// in a chroot receive a descriptor of the new file. The kernel reports growth of the file (inotify), so that the file
+// is rotated early during a flood of lines. Compression pauses regularly but does not lower the priority of its thread.
+// On a busy machine, a thread with low priority could be suspended while it holds a lock that other threads need.
 //
 // # Times
 //

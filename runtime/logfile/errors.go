@@ -26,9 +26,9 @@ var lookEvery = 5 * time.Second
 // Errors is an error log: a file that is descriptor 2 of the process. Therefore the file also contains the output of
 // interpreters, libraries and children, and the last lines of a crashing process.
 //
-// Writers take no lock, but each process and its children hold a shared lock on the file while it is their descriptor
-// 2. A rotated file is compressed when no process holds this lock. One process rotates the file, and notifies the other
-// processes, which must call Follow.
+// Writers do not lock the file for each write. Instead, each process and its children hold a shared lock on the file as
+// long as it is their descriptor 2. A rotated file is compressed when no process holds this lock. One process rotates
+// the file, and notifies the other processes, which must call Follow.
 type Errors struct {
 	// o.Report writes to the console, because the log itself may be unusable
 	o Options
@@ -276,7 +276,7 @@ type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
 func (s *Seldom) Now() bool { return s.Once(time.Second) }
 
-// Once returns true, unless a call has already returned true within the duration a.
+// Once returns false if an earlier call has returned true less than the duration a ago. Otherwise Once returns true.
 func (s *Seldom) Once(a time.Duration) bool {
 	now := time.Now().UnixNano()
 	last := s.last.Load()

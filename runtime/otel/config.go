@@ -22,7 +22,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// A Config has the values of the variables of OpenTelemetry.
+// A Config has the values of the environment variables of OpenTelemetry (OTEL_...).
 type Config struct {
 	URL     *url.URL // where spans are sent
 	Port    uint16   // port of the collector
@@ -35,7 +35,7 @@ type Config struct {
 	resource []pair
 
 	delay time.Duration // how long a span waits for more spans, to be sent together
-	limit time.Duration // how long a batch is sent again after failures
+	limit time.Duration // how long a failed request is repeated
 	queue int           // limit of the waiting spans
 	batch int           // limit of the spans in a request
 	hosts []string      // the host of URL or, after LookUp, its addresses
@@ -43,9 +43,9 @@ type Config struct {
 
 type pair struct{ key, value string }
 
-// Read reads the variables of OpenTelemetry. The result is nil if the variables disable traces. lookup is os.LookupEnv.
-// The error has a line for each wrong value. Read also reads the certificates of authorities, because the process may
-// enter a chroot later.
+// Read reads the environment variables of OpenTelemetry. The result is nil if they disable traces. lookup is
+// os.LookupEnv. The error has a line for each wrong value. Read also reads the certificates of authorities, because the
+// process may enter a chroot later.
 func Read(lookup func(string) (string, bool)) (*Config, error) {
 	v := &variables{lookup: lookup}
 	if disabled := v.choice("OTEL_SDK_DISABLED", "false", "true"); disabled == "true" {

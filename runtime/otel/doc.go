@@ -1,5 +1,5 @@
 // Package otel sends spans of requests to a collector of OpenTelemetry: one for each request of a client, and one for
-// each request to an upstream. Start at Read, which reads the variables of OpenTelemetry, and at New.
+// each request to an upstream. Start at Read, which reads the environment variables of OpenTelemetry, and at New.
 //
 // # Format
 //

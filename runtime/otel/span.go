@@ -49,7 +49,8 @@ func sized(n int) int {
 	return size
 }
 
-// text adds an attribute, a KeyValue with a string, to the field of a Span or a Resource. An empty value adds nothing.
+// text appends an attribute with a string (KeyValue) to m, which is a Span or a Resource. The parameter field is the
+// number of the field for attributes. text appends nothing if the value is empty.
 func text[T ~string | ~[]byte](m message, field int, key string, value T) message {
 	if len(value) == 0 {
 		return m
@@ -59,7 +60,7 @@ func text[T ~string | ~[]byte](m message, field int, key string, value T) messag
 	return put(put(m, 1, key).head(2, inner), 1, value)
 }
 
-// integer adds an attribute with a number.
+// integer appends an attribute with a number.
 func (m message) integer(field int, key string, n uint64) message {
 	inner := 1 + len(binary.AppendUvarint(make([]byte, 0, binary.MaxVarintLen64), n))
 	m = m.head(field, sized(len(key))+sized(inner))
@@ -83,7 +84,7 @@ const (
 // mostText limits texts of clients in bytes.
 const mostText = 2 << 10
 
-// clean returns a text of a client, shortened, as valid UTF-8.
+// clean shortens a text of a client to mostText bytes, and makes it valid UTF-8.
 func clean(text []byte) []byte {
 	text = text[:min(len(text), mostText)]
 	if !utf8.Valid(text) {
@@ -240,9 +241,8 @@ type Call struct {
 	began    time.Time
 }
 
-// Call begins the span of a request to an upstream. The parameter of is the identity of the client's request. The
-// result is nil if the trace is not recorded, or if x is nil. Call is safe for concurrent use, as are the methods of
-// Call.
+// Call begins the span of a request to an upstream. The argument is the identity of the client's request. The result is
+// nil if the trace is not recorded, or if x is nil. Call is safe for concurrent use, as are the methods of Call.
 func (x *Exporter) Call(of http1.Identity) *Call {
 	if x == nil || !of.Sampled() {
 		return nil

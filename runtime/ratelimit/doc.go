@@ -14,10 +14,10 @@
 // A Table is a file in memory that all workers of a server map. The supervisor creates the file (Create) and passes its
 // descriptor to each worker, so that the Table survives reloads and upgrades. Each slot contains a hash of client and
 // limit, and the theoretical arrival time. Workers change slots with atomic operations, without locks, so that a worker
-// that crashes leaves no damage. If no slot is free for a new client, it replaces the client whose time is the
-// earliest: a full table forgets clients, but never rejects any. The hash has a random key, so that nobody can choose
-// addresses in order to replace certain clients. The clock is CLOCK_MONOTONIC, which all processes share. The clock of
-// the event loop would be too coarse.
+// that crashes leaves no damage. If no slot is free for a new client, the new client replaces the client whose time is
+// the earliest: a full table forgets clients, but never rejects any. The hash has a random key, so that nobody can
+// choose addresses in order to replace certain clients. The clock is CLOCK_MONOTONIC, which all processes share. The
+// clock of the event loop would be too coarse.
 //
 // The size of the file is sealed, because a process with a mapping crashes if another process shortens the file.
 package ratelimit

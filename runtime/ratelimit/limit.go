@@ -112,8 +112,9 @@ func (l *limiter) take(x *exchange.Exchange) *exchange.Reply {
 		Fields: append(fmt.Appendf(nil, "Retry-After: %d\r\n", seconds(wait)), l.fields(0, wait)...)}
 }
 
-// client returns the client whose limit counts the request of x. The result by is the kind of its identity: header
-// value ('h'), user ('u') or address ('a'). The result who is the identity; "" for a unix socket.
+// client returns the client to which the request of x is attributed. The first result is the kind of the client's
+// identity: header value ('h'), user ('u') or address ('a'). The second result is the identity, or "" for a unix
+// socket.
 func (l *limiter) client(x *exchange.Exchange) (by byte, who string) {
 	r := x.Req
 	if l.Header != "" {
@@ -143,7 +144,7 @@ func (l *limiter) hash(by byte, who string) uint64 {
 }
 
 // fields returns the response fields of draft-ietf-httpapi-ratelimit-headers-11. The parameter left is how many
-// requests the client may send now. The parameter more is the time until the client may send an additional request.
+// requests the client may send now. The last parameter is the time until the client may send an additional request.
 func (l *limiter) fields(left int, more time.Duration) []byte {
 	return fmt.Appendf([]byte(l.policy), "RateLimit: %q;r=%d;t=%d\r\n", l.Policy, left, seconds(more))
 }

@@ -287,7 +287,8 @@ const (
 )
 
 // check returns 0 if the client is admitted, or the status and the text of the response. If the connection was made for
-// a host with different authorities, the status is 421, so that a browser opens a new connection (RFC 9110 §15.5.20).
+// a different host, which trusts other authorities, the status is 421. A browser then opens a new connection (RFC 9110
+// §15.5.20).
 func (n *ClientCert) check(client *conn.Peer) (status int, text string) {
 	t := client.TLS
 	switch {

@@ -266,7 +266,7 @@ const maxReach = 16
 
 // lastElement splits the last element from a list and returns the element and the rest. It tries the shortest suffix
 // first, so that an unclosed quote or other text from the client cannot hide the element that a proxy has appended. The
-// result more reports whether a comma precedes the element.
+// result more is true if a comma precedes the element, so that the rest contains more elements.
 func lastElement(list string) (e element, rest string, more, ok bool) {
 	comma := len(list)
 	for range maxReach {
@@ -305,7 +305,7 @@ func parseElement(s string) (e element, ok bool) {
 		default:
 			continue
 		}
-		if *to != "" { // each parameter may occur only once (§4)
+		if *to != "" { // each parameter may occur only once (RFC 7239 §4)
 			return e, false
 		}
 		*to = pair[3] + unescape.Replace(pair[2])

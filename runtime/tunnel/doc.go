@@ -3,5 +3,6 @@
 // must be called on the event loop.
 //
 // The connection keeps the bytes that the client sends after its request and before the response. If a tunnel begins,
-// it forwards these bytes; otherwise they are the next request. Tunnels have no timeout.
+// the tunnel forwards these bytes. Otherwise these bytes are the client's next request. Only Tunnel.Idle can end a
+// tunnel without traffic.
 package tunnel
