@@ -10,8 +10,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// The thread waits in write() and no longer counts, so another thread runs at once. The waiting thread counts again
-// later.
+// A thread that waits in write() does not count as running, so another thread can run at once. After the wait, the
+// thread counts again.
 func TestThreadThatWaitsInWritePassesTheQueueOn(t *testing.T) {
 	if loop.inline() {
 		return
@@ -131,7 +131,7 @@ func TestContentLengthOfAStaticResponseIsReplaced(t *testing.T) {
 	}
 }
 
-// The panic can be recovered, even if C code handles its signal.
+// A Go test can recover this panic, even if C code has installed a handler for the signal.
 func TestNilPointerInGoIsAPanic(t *testing.T) {
 	watchLoading("app.py")
 	defer func() {

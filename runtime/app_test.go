@@ -106,8 +106,8 @@ func serve(t testing.TB, cfg Config) *testServer {
 	return start(t, patient(cfg), &instant{body: []byte("hello")}, exchange.Mount{Prefix: "/"})
 }
 
-// start starts a server with one site on a free port, and closes the server at the end of the test, which fails if the
-// server has logged a bug.
+// start starts a server with one site on a free port, and closes the server at the end of the test. The test fails if
+// the server has logged a bug.
 func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount) *testServer {
 	t.Helper()
 	ts := &testServer{log: &logRecorder{}}
@@ -138,7 +138,7 @@ func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount
 	return ts
 }
 
-// patient returns cfg with long timeouts for busy machines, except those that cfg already contains.
+// patient returns cfg with an hour instead of each timeout that is 0, because a busy machine may exceed the defaults.
 func patient(cfg Config) Config {
 	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive,
 		&cfg.WriteTimeout, &cfg.WebSockets.Ping,

@@ -127,9 +127,8 @@ func memory() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// eachCosts returns how many bytes of memory each of n objects uses, given the bytes in use before they were made.
-// eachCosts waits until the result does not exceed the parameter most, because the goroutines that made the objects may
-// still hold memory.
+// eachCosts computes how many bytes of memory each of n objects uses, from the growth of the memory in use. The
+// goroutines that made the objects may still hold memory, so eachCosts waits until the result falls below a maximum.
 func eachCosts(t *testing.T, what string, before, n, most int64) (each int64) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("at most %d bytes for %s", most, what), func() bool {

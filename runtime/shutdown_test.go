@@ -14,7 +14,7 @@ func TestLoopDoesNotTickWithoutConnections(t *testing.T) {
 	s := serve(t, Config{})
 	s.talk(t, "GET / HTTP/1.0\r\n\r\n")
 	s.gone(t)
-	eventually(t, "the clock stops", func() bool { // a tick may already have been posted
+	eventually(t, "the clock stops", func() bool { // at first, a posted tick may still run
 		var before, after int64
 		s.do(func() { before = s.loop.now() })
 		time.Sleep(time.Duration(3 * tickLength))

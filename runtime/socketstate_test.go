@@ -25,7 +25,8 @@ type talk struct {
 
 type talkApp struct {
 	echoing
-	lets  func(*talk) // called after the application has released a WebSocket
+	// called after the application has released a WebSocket
+	lets  func(*talk)
 	talks map[exchange.Ticket]*talk
 	out   int
 	notes string
@@ -175,7 +176,8 @@ func reset(c *wstest.Client) {
 	tcp.Close()
 }
 
-// If messages to a group wait when the server retires, sending the messages does not block the loop.
+// The server retires while messages to a group of WebSockets are queued. The event loop must not block while the server
+// sends these messages.
 func TestWaitingMessagesPrecedeTheHandoverOfASocket(t *testing.T) {
 	t.Parallel()
 	const clients, messages = 50, 20000

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// After large records, crypto/tls keeps its buffer for the next record.
+// After a large record, crypto/tls would keep a large buffer for the next record.
 func TestIdleTLSConnectionsAreSmall(t *testing.T) {
 	cert, _ := certtest.Localhost()
 	s := serve(t, Config{TLS: &tls.Config{Certificates: []tls.Certificate{cert}}})

@@ -16,12 +16,12 @@ import (
 type echoing struct {
 	instant
 	parts  []exchange.Part
-	theirs []exchange.Ticket // tickets of the parts in the field mine
+	theirs []exchange.Ticket // the ticket of each element of parts
 	next   int
 	buf    []byte
 }
 
-// The type accepting is the exchange.Then of a response that accepts a WebSocket.
+// The type accepting implements exchange.Then. A response with this value accepts a WebSocket.
 type accepting struct{ s *Server }
 
 func (a accepting) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {

@@ -107,7 +107,7 @@ func (c *Checker) fail(u *Users, client, user string, n int) {
 	}
 }
 
-// Many clients guess passwords for a few accounts, and no guess is rejected while the queue has room.
+// Many clients guess passwords for a few accounts. No guess is rejected, because the queue is not full.
 func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -121,13 +121,13 @@ func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	for i := range 80 {
 		r.check(u, fmt.Sprintf("192.0.2.%d", i), "admin", fmt.Sprint("guess", i))
 	}
-	// This check is from a network that guesses, and for the account whose password it guesses.
+	// The correct password, from a network that has guessed wrong passwords for the same account.
 	r.check(u, "192.0.2.1", "admin", "right")
 	r.check(u, "198.51.100.1", "admin", "right")
 	r.check(u, "2001:db8::ffff", "ann", "right")
 	r.check(u, "198.51.100.1", "ann", "right")
 	r.check(u, "192.0.2.1", "bob", "right")
-	// After this time, the checks above are due before a new check, although its penalty is smaller.
+	// After this time, the queued checks precede a new check, although the new check has a smaller penalty.
 	now += 2*maxPenalty + time.Second
 	r.check(u, "198.51.100.2", "bob", "right")
 	release()
@@ -163,11 +163,11 @@ func TestManyChecksOfOneNetworkDoNotDelayOthers(t *testing.T) {
 		r.checkOn("one", u, fmt.Sprintf("2001:db8:0:1::%x", i), "eve", "right")
 	}
 	gone := r.check(u, "192.0.2.3", "eve", "right")
-	// This check is from a network that does not guess, but for an account whose password is guessed.
+	// The correct password, from a network without guesses, for an account whose password is guessed.
 	r.check(u, "198.51.100.200", "admin", "right")
 	now += 400 * time.Millisecond
 	r.check(u, "192.0.2.4", "ann", "right")
-	// This check is from the network of a connection with many checks, but on a different connection.
+	// This check is on a new connection. Another connection from the same network has many checks.
 	r.checkOn("two", u, "2001:db8:0:1::ffff", "bob", "right")
 	// This check is from a network from which admin has logged in before.
 	r.check(u, "192.0.2.9", "admin", "right")
@@ -278,8 +278,8 @@ func TestRepeatedWrongPasswordIsComputedAndCountedOnce(t *testing.T) {
 		t.Errorf("%v failures, want %v", f.n, freeOfCost)
 	}
 	c.mu.Unlock()
-	// From here on, verdicts on wrong passwords are delayed, and a client that repeats a request does not get the
-	// verdict earlier.
+	// From here on, verdicts on wrong passwords are delayed. A client that repeats its request does not get the verdict
+	// earlier.
 	held := r.check(u, "192.0.2.1", "admin", "held")
 	eventually(t, "it was computed", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return held.answer != nil })
 	if v := u.Known([]byte("admin:held")); v != Unknown {

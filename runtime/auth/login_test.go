@@ -145,7 +145,8 @@ func TestSessionIsKnownToOtherProcessesAndCannotBeForged(t *testing.T) {
 	}
 }
 
-// Processes that start later reject ended sessions, too, also after the user was removed or got a new password.
+// Running processes and new processes reject ended sessions. They also reject sessions of removed users and of users
+// with a new password.
 func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 	p := newPlace(t)
 	l, other := p.open(t), p.open(t)
@@ -167,7 +168,7 @@ func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(" ann bob")
-	// Append an incomplete line, as it can remain after a power failure.
+	// Append an incomplete line. A power failure can leave such a line.
 	f, err := os.OpenFile(filepath.Join(p.dir, EndedFile), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

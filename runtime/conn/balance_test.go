@@ -37,7 +37,8 @@ func TestBusyProcessLeavesConnectionsToOthers(t *testing.T) {
 	}
 }
 
-// After each Moment the process accepts twice as many connections as before, until the queue is empty.
+// The process accepts connections that no process has accepted for the duration AcceptConfig.Moment. After each further
+// Moment, the process may accept twice as many connections as before, until the queue is empty.
 func TestConnectionsThatNobodyAcceptsAreAcceptedAfterAMoment(t *testing.T) {
 	a := newBalanced(t)
 	a.Occupied(1)

@@ -258,7 +258,7 @@ func TestDueIsCalledWhenRequestedAndAfterSchedule(t *testing.T) {
 	})
 }
 
-// Again causes one call of Input, even if Upgrade has replaced the protocol, but none if the connection is closed.
+// Again causes one call of Input, even if Upgrade has replaced the protocol. A closed connection gets no call.
 func TestAgainCallsInputOnce(t *testing.T) {
 	s := newSet(t, 1000)
 	first, _ := s.open()

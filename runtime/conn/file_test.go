@@ -24,8 +24,7 @@ func TestFilesArriveIntactOverTLS(t *testing.T) {
 	defer file.Close()
 	for _, c := range []struct {
 		name string
-		// interval, in reads, of the reads that find the file not in memory; 0 means that all reads find the file in
-		// memory
+		// every coldEvery-th read finds that the file is not in memory; 0 means that all reads find the file in memory
 		coldEvery     int
 		offset, count int64
 		warm          int64

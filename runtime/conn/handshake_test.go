@@ -53,7 +53,8 @@ func TestHalfHandshakesNeedNoGoroutineAndAreClosedInTime(t *testing.T) {
 				t.Error("a goroutine")
 			}
 		}
-		// The loop's clock stops while there are no clients, so the handshakes started later than their timestamps.
+		// The loop's clock stopped while there were no clients, so the handshakes have timestamps from before their
+		// start. Restamp corrects the timestamps.
 		s.conns.Restamp(0, int64(time.Minute))
 		s.conns.SetTime(s.conns.Start.Add(time.Minute + defaultTimeout - time.Second))
 		s.conns.Tick()
@@ -173,7 +174,8 @@ func TestRequestWithTheLastHandshakeBytesIsAnswered(t *testing.T) {
 	}
 }
 
-// holder delays all writes after the ClientHello until release is called. release then shuts down the sending side.
+// holder delays all writes after the ClientHello. The method release sends the delayed bytes and shuts down the sending
+// side.
 type holder struct {
 	net.Conn
 	writes int

@@ -83,8 +83,8 @@ func TestProxyHeadersOfBothVersionsAreParsed(t *testing.T) {
 	}
 }
 
-// splitProxy parses growing prefixes of data. Each prefix must need more input, until a prefix gives the same result as
-// the whole data.
+// splitProxy parses longer and longer prefixes of data. The first prefix that needs no more input must give the same
+// result as the whole data.
 func splitProxy(t *testing.T, data []byte) {
 	t.Helper()
 	h, n, err := ParseProxyHeader(data)

@@ -184,7 +184,7 @@ func clientConfig() *tls.Config {
 	return &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"http/1.1"}}
 }
 
-// dial connects a TLS client. The function over, which may be nil, wraps the TCP connection.
+// dial connects a TLS client. If the function is not nil, it wraps the TCP connection.
 func (s *server) dial(config *tls.Config, over func(net.Conn) net.Conn) *tls.Conn {
 	s.t.Helper()
 	var below net.Conn = s.tcp()

@@ -100,7 +100,7 @@ func TestCloseNotifyEndsTheInputOfAClient(t *testing.T) {
 	}
 }
 
-// An end in the middle of a record is an error.
+// If the input ends in the middle of a record, the server closes the connection.
 func TestEndWithoutCloseNotifyEndsTheInput(t *testing.T) {
 	for _, rest := range []string{"", "\x17\x03\x03\x00\x50half"} {
 		s := newServer(t, func() *peer { return &peer{stays: true} })

@@ -254,7 +254,7 @@ func TestReadyDescriptorsAreOneBatchWithAnEnd(t *testing.T) {
 	}
 }
 
-// A function that always posts itself again does not block handlers.
+// A posted function that always posts itself again does not block the handlers of descriptors.
 func TestEndlessTurnsOfAHandlerDoNotBlockOthers(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
@@ -466,7 +466,8 @@ func TestBusyReportsPostsCallsAndEvents(t *testing.T) {
 	})
 	waker := l.Waker()
 	var idle, posted, called, event bool
-	// Wait until the loop is not busy: a Post whose function has run may still be setting the word.
+	// Wait until the loop is not busy. The previous call of Post may not have returned yet, although its function has
+	// run.
 	for !idle {
 		do(t, l, func() { idle = !l.Busy() })
 	}

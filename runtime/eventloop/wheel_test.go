@@ -7,7 +7,7 @@ type thing struct {
 	due   int64
 }
 
-// The test adds an entry that is returned early again.
+// The wheel may return an entry before it is due. The test adds such an entry again.
 func TestWheelReturnsEntriesWhenTheyAreDue(t *testing.T) {
 	var w Wheel[thing]
 	left := map[*thing]bool{}

@@ -49,7 +49,7 @@ func TestServerPagesKeepTheFieldsThatTheyNeed(t *testing.T) {
 	}
 }
 
-// The type access admits a user at the second call, as an Access does after a password check.
+// The type access implements Access. Its method Admit decides at the second call, as after a password check.
 type access struct{ asked *string }
 
 func (a access) Admit(x *Exchange) (*Reply, bool) {

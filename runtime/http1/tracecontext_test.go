@@ -209,8 +209,8 @@ func TestSamplerDecidesAboutTheFlagOfATrace(t *testing.T) {
 	const half, n = http1.WholeShare / 2, 1000
 	for _, tt := range []struct {
 		s           *http1.Sampler
-		fresh       [2]int // bounds of the sampled ones of n new traces
-		given, none int    // flags of traces that clients have sent with the flag and without
+		fresh       [2]int // minimum and maximum number of sampled traces among n new traces
+		given, none int    // 1 if a trace that a client has sent with (without) the sampled flag is sampled, else 0
 	}{
 		{nil, [2]int{n, n}, 1, 0},
 		{&http1.Sampler{ByParent: true, Share: http1.WholeShare}, [2]int{n, n}, 1, 0},
@@ -242,7 +242,7 @@ func TestSamplerDecidesAboutTheFlagOfATrace(t *testing.T) {
 		for range n {
 			sampled += flag("")
 		}
-		// The last 63 bits of the id are above the half.
+		// The last eight bytes of this trace ID are above the middle of their range, so a Share of half excludes it.
 		const client = "traceparent: 00-4bf92f3577b34da6f3ce929d0e0e4736-00f067aa0ba902b7-0"
 		given, none := flag(client+"1\r\n"), flag(client+"0\r\n")
 		if sampled < tt.fresh[0] || sampled > tt.fresh[1] || given != tt.given || none != tt.none {

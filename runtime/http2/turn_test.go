@@ -21,7 +21,7 @@ func (p *peer) requests(first uint32, n int) []byte {
 	return out.Bytes()
 }
 
-// A client sends all requests at once. The number of waiting requests is also limited.
+// A client sends all requests at once. The server limits the number of requests in a turn and of waiting requests.
 func TestManySmallRequestsLeaveTurnsToOthers(t *testing.T) {
 	const all = 20_000
 	h := newHost(t)

@@ -141,7 +141,7 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	}
 }
 
-// A few received bytes can become a large head. The limit for large heads applies to each client.
+// HPACK can encode a large head in a few bytes. The server limits the total size of the large heads of each client.
 func TestLargeHeadsWithoutAResponseAreBounded(t *testing.T) {
 	const most, streams = 256 << 10, 40
 	h := newHost(t)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Export waits ten seconds for a handler. Each hand-over of a client restarts this time.
+// Export gives up if no handler hands over a client for ten seconds.
 func TestExportWaitsTenSecondsForAHandler(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began, sweeps := time.Now(), 0

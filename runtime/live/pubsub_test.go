@@ -212,7 +212,7 @@ func TestPositionIsFoundByEventID(t *testing.T) {
 	}
 }
 
-// A process that starts later accepts the ids of events that it has restored.
+// A new process restores the events of an earlier process, and then accepts their IDs.
 func TestRestoredEventsSetThePosition(t *testing.T) {
 	h := newTestHub(ChannelLimits{Events: 10, Bytes: 1 << 20, Total: 1 << 20, Age: 1 << 60})
 	h.Restore(NewEvent(&Message{Name: "a"}, 5000000, "e"), 1)

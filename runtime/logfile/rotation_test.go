@@ -175,7 +175,7 @@ func TestRotatedFileIsCompressedAfterItsWritersClose(t *testing.T) {
 	}
 }
 
-// Rotated files may stay uncompressed, because a process keeps an inherited file open forever.
+// The server cannot compress a rotated file that another process keeps open.
 func TestUncompressedRotatedFilesAreLimitedToKeep(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	for n := range 7 {

@@ -114,7 +114,7 @@ func entry(line string) *logfile.Entry {
 
 func later() time.Time { return time.Now().Add(waittest.Patience) }
 
-// Values of signed URLs are secrets, in any spelling of their names.
+// The exporter redacts the parameters that sign a URL, even if their names are percent-encoded.
 func TestTextsOfClientsAreRedactedAndValid(t *testing.T) {
 	c := oteltest.Collect(t, nil)
 	for _, tt := range []struct{ line, attribute, want string }{
@@ -148,7 +148,8 @@ func TestTextsOfClientsAreRedactedAndValid(t *testing.T) {
 	}
 }
 
-// A server that answers 5xx has failed. A client that has sent a wrong request, or has left, does not make it fail.
+// Only a response with 5xx counts as a failure of the server. A wrong request or a disconnect is a failure of the
+// client.
 func TestStatusOfASpanIsErrorFor5xxOnly(t *testing.T) {
 	c := oteltest.Collect(t, nil)
 	x, _ := start(t, c.URL)
@@ -233,7 +234,7 @@ func TestBatchIsSentAgainWhenTheCollectorAsksForIt(t *testing.T) {
 	}
 }
 
-// The collector asks for a pause of which Close cannot wait for the end.
+// The collector asks for a pause that ends after the deadline of Close.
 func TestCloseDoesNotWaitForAPauseThatEndsLater(t *testing.T) {
 	c := oteltest.Collect(t, func(w http.ResponseWriter, _ *http.Request, _ int) bool {
 		w.Header().Set("Retry-After", "86400")
@@ -251,7 +252,7 @@ func TestCloseDoesNotWaitForAPauseThatEndsLater(t *testing.T) {
 	}
 }
 
-// A status such as 400 concerns only this batch, which would fail again.
+// A status such as 400 means that the batch is invalid. A retry of this batch would fail again.
 func TestRefusedBatchIsDroppedAndTheNextOneIsSent(t *testing.T) {
 	c := oteltest.Collect(t, func(w http.ResponseWriter, _ *http.Request, n int) bool {
 		if n == 0 {
@@ -279,7 +280,7 @@ func TestCloseDoesNotWaitForACollectorThatDoesNotAnswer(t *testing.T) {
 	for range 2000 {
 		x.Answered(entry("GET /a HTTP/1.1"))
 	}
-	x.Close(time.Now().Add(10 * time.Millisecond)) // Without the limit, the test would need the time of OTLP_TIMEOUT.
+	x.Close(time.Now().Add(10 * time.Millisecond)) // Without this deadline, Close would wait for OTLP_TIMEOUT.
 	if x.Dropped() != 2000 {
 		t.Errorf("%d spans were dropped", x.Dropped())
 	}
@@ -298,7 +299,7 @@ func TestSpanNeedsNoAllocation(t *testing.T) {
 	e := entry("GET /a?b=c&sig=d HTTP/1.1")
 	e.Trace.Route, e.Trace.Host, e.Trace.Agent = "/", []byte("example.org:8888"), []byte("curl")
 	n := testing.AllocsPerRun(400, func() { x.Answered(e) })
-	if n >= 1 { // the queue grows sometimes
+	if n >= 1 { // The average is above 0 if the queue has grown.
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -110,7 +110,7 @@ func TestProcessesCountTogether(t *testing.T) {
 	}
 }
 
-// If a new client finds no free slot, it replaces the client with the earliest time.
+// If no slot is free, a new client replaces the client with the earliest theoretical arrival time.
 func TestFullTableForgetsClientsInsteadOfRejecting(t *testing.T) {
 	table, r, now := open(t, 1)[0], rate(t, "1/h burst 2"), int64(time.Hour)
 	for i := range uint64(ways + 1) { // all clients have the same bucket

@@ -9,9 +9,9 @@ import (
 // than usual.
 const Patience = 5 * time.Minute
 
-// Eventually waits until holds returns true, and ends the test after Patience. The message contains the parameter what.
-// After a slow call of holds, such as one that starts a process, Eventually pauses for four times as long, because the
-// event needs the processor, too.
+// Eventually calls holds until it returns true. After Patience, Eventually ends the test, and the message names the
+// missing event. After a slow call, Eventually pauses for four times as long as the call took, because the tested code
+// needs the processor, too.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	end := time.Now().Add(Patience)

@@ -1,3 +1,4 @@
 // Package backendtest provides servers and a client for the tests of package backend and of the sources below
-// runtime/source: a TCP server with a function for each connection, Apache, and requests over real connections.
+// runtime/source. The servers are Apache and a TCP server that calls a function of the test for each connection. The
+// client uses real connections.
 package backendtest

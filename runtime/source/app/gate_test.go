@@ -6,8 +6,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// crowd starts n exchanges of a source. The exchanges wait, because another exchange occupies the only place of the
-// source's Gate.
+// crowd starts n exchanges of a source. Its Gate lets one exchange run at a time. Another exchange runs already, so the
+// n exchanges wait.
 func crowd(t *testing.T, n int) (r *rig, g *Gate, all []*exchange.Exchange) {
 	t.Helper()
 	g = NewGate(1)
@@ -20,7 +20,7 @@ func crowd(t *testing.T, n int) (r *rig, g *Gate, all []*exchange.Exchange) {
 		x.Req.Body, x.Req.More = []byte("be"), true
 		x.Source = source
 		source.Start(x)
-		copy(x.Req.Body, "??") // the memory belongs to the connection
+		copy(x.Req.Body, "??") // like a connection, which reuses this memory
 		x.Req = nil
 		all = append(all, x)
 	}

@@ -87,7 +87,7 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 		{rule: obey, fields: `ETag: "a"`},
 		{rule: ttl, fields: `Cache-Control: no-cache|ETag: "a"`, keep: true, validate: true},
 
-		// s-maxage forbids stale pages unless the response itself specifies the time.
+		// After s-maxage, a page may be stale only for a time that the response itself specifies.
 		{rule: obey, fields: "Cache-Control: s-maxage=10, stale-while-revalidate=7", keep: true, fresh: 10, stale: 7},
 		{rule: ttl, fields: "Cache-Control: s-maxage=10", keep: true, fresh: 10},
 		{rule: ttl, fields: "Cache-Control: max-age=10, proxy-revalidate", keep: true, fresh: 10},
@@ -200,7 +200,7 @@ func TestAgeIsAtLeastTheTimeSinceTheDate(t *testing.T) {
 		{20, "Age: 25|" + date + "Cache-Control: max-age=60", 25, 35},
 		{60, date + "Cache-Control: max-age=60", 60, -1},
 		{86400, date + `Cache-Control: max-age=60|ETag: "a"`, 86400, 0},
-		{-20, date + "Cache-Control: max-age=60", 0, 60}, // one of the two clocks is wrong
+		{-20, date + "Cache-Control: max-age=60", 0, 60}, // Date is in the future
 		{20, "Cache-Control: max-age=60", 0, 60},
 		{20, "Date: yesterday|Cache-Control: max-age=60", 0, 60},
 		{20, "Date: Mon, 01 Jan 0001 00:00:00 GMT|Cache-Control: max-age=60", 0, -1},

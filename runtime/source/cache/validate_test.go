@@ -238,8 +238,8 @@ func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 	for _, tt := range []struct {
 		control string
 		at      int64
-		// whether the page replaces a 503 from the handler (failed), a 502 because the handler is unreachable (down),
-		// and a 404 (refused)
+		// Each field tells whether the client gets the stale page instead of an error: failed for a 503 from the
+		// handler, down for a 502 because the handler is unreachable, refused for a 404.
 		failed, down, refused bool
 	}{
 		{"max-age=5", 10, false, true, false},
@@ -270,7 +270,7 @@ func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
 			continue
 		}
 		f.Fill.Failed(tt.at * second)
-		// The page is sent for other requests, too.
+		// Until the next attempt, other requests get the stale page.
 		if again := look(t, s, c, r, tt.at*second+1, Stale); again.Fill != nil {
 			t.Errorf("%s: another request is tried at once", tt.control)
 		}

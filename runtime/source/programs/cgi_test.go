@@ -119,7 +119,7 @@ func TestProgramWhoseOutputIsDiscardedNeedNotEnd(t *testing.T) {
 	}
 }
 
-// The response to a local redirect is the page at its path (RFC 3875 §6.2.2).
+// After a local redirect, the client gets the response of the path in Location (RFC 3875 §6.2.2).
 func TestLocalRedirectIsForwardedAsItArrives(t *testing.T) {
 	s := newSite(t, map[string]string{
 		"local":  shell(`printf 'Location: /cgi/stream\n\n'`),

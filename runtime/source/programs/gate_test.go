@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 )
 
-// While one client has many requests, other clients still find places for running and for waiting requests.
+// While one client has many requests, requests of other clients can still run or wait.
 func TestGateLeavesPlacesToOtherClients(t *testing.T) { synctest.Test(t, testGateShares) }
 
 func testGateShares(t *testing.T) {

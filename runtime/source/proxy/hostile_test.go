@@ -316,7 +316,8 @@ func TestPathCannotLeaveTheDirectoryOfTheUpstream(t *testing.T) {
 	}
 }
 
-// A TLS server also sends records without data, and a TLS client may have buffered surplus bytes.
+// Records without application data do not prevent the reuse of a connection. Surplus bytes prevent it, even if they are
+// only in the buffer of the TLS client.
 func TestTLSConnectionsAreReusedUnlessBytesAreLeft(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {

@@ -37,7 +37,7 @@ func TestUpstreamWithTheFewestActiveRequestsGetsTheNext(t *testing.T) {
 	}
 }
 
-// Here an upstream fails to respond to a request for a minute, while it may respond to other requests.
+// An upstream fails to respond to one request for a minute. It may respond to other requests during this minute.
 func TestUpstreamThatAnswersOtherRequestsIsNotDisabled(t *testing.T) {
 	for _, test := range []struct {
 		name     string

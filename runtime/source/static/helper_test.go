@@ -18,8 +18,8 @@ import (
 
 const secret = "TOP-SECRET-CONTENT"
 
-// The variable old is the modification time of files in a test tree: only a year ago, because validators ignore a
-// modification time more than three years before the status change.
+// The variable old is the modification time of files in a test tree. It is only a year ago, because validators ignore a
+// modification time that is more than three years before the status change.
 var old = time.Now().UTC().Truncate(24*time.Hour).AddDate(-1, 0, 0).Add(12*time.Hour + 123456789)
 
 func write(t testing.TB, path, content string) {
@@ -54,8 +54,7 @@ func tree(t testing.TB, files map[string]string) string {
 	return root
 }
 
-// serve returns a Files handler whose clock is ahead, so that it does not wait for files that were just written to
-// settle.
+// serve returns a Files handler. Its clock is an hour ahead, so files that were just written do not seem new to it.
 func serve(t testing.TB, o Options) *Files {
 	t.Helper()
 	f, err := New(o)

@@ -74,8 +74,8 @@ func TestVariantIsSentIfItIsNotOlderThanItsFile(t *testing.T) {
 	}
 }
 
-// The modification time of each file here is a constant of a build tool, or years older than the file's last status
-// change.
+// A validator must not rely on these modification times. Some are constants of build tools, and others are years before
+// the file's last status change.
 func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 	years := time.Now().AddDate(-5, 0, 0)
 	for name, c := range map[string]struct {

@@ -87,9 +87,9 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 		unix.Close(fd)
 	})
 	t.Cleanup(revive)
-	// Opening a file with package os would make the kernel ask this file system whether the file can be polled. If a
-	// garbage collection stopped the goroutine above at that moment, the process would deadlock, so make the kernel ask
-	// here, without the Go poller.
+	// When package os opens a file, the kernel asks the file system whether the file can be polled. If a garbage
+	// collection stopped the goroutine above at that moment, the process would deadlock. The kernel asks only once, so
+	// make it ask here, without the Go poller.
 	file, err := unix.Open(dir+"/a", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -108,7 +108,7 @@ func utf8Cases() []Case {
 			want: echoed(text("\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"))},
 		{ID: "6.3.1", send: []piece{text(invalid)}, want: []string{invalidData}},
 		{ID: "6.3.2", send: fragments(Text, invalid, 1), want: []string{invalidData}},
-		// Section 6.4 requires the server to reject the text before the end of the message.
+		// Section 6.4 of the suite requires the server to reject invalid text before the end of the message.
 		{ID: "6.4.1", send: []piece{frame(Text, start), frame(Continuation, illegal)}, want: []string{invalidData}},
 		{ID: "6.4.2", send: []piece{frame(Text, start+illegal[:2])}, want: []string{invalidData}},
 	}
