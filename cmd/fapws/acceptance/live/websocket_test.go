@@ -521,7 +521,7 @@ func TestWebSocketClientMayDisconnectDuringOnOpen(t *testing.T) {
 
 func TestWebSocketFloodWaitsAtTheClientOfASlowCallback(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py") // inline, only the event loop would be slow
+	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py") // inline, a slow callback would block the event loop
 	c := smallBuffers(s.Socket("/room"))
 	var n, threads, files, before, after int
 	fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &before)

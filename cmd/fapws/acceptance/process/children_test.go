@@ -42,7 +42,7 @@ func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 		for _, c := range cases {
 			s.Get(c.path, 200).Is(t, c.body)
 		}
-		// The signal may arrive directly after the child has started. The child must not lose the signal.
+		// The handler sends SIGTERM to a child that it has just started. The child must not lose the signal.
 		for range 20 {
 			s.Get("/kill", 200).Is(t, "-15")
 		}
@@ -54,7 +54,7 @@ func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 		s.Get("/executor/kept", 200).Is(t, "42")
 		with := s.Children()
 		s.Stop()
-		for pid := range with { // multiprocessing ends its own processes by atexit functions.
+		for pid := range with { // multiprocessing ends its processes in an atexit function
 			fapwstest.Eventually(t, "a process of the application ends with it", func() bool {
 				return !fapwstest.Runs(pid)
 			})
@@ -89,7 +89,8 @@ def show(environ, start_response):
 PATHS = [("/", show)]
 `)
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		// The path of the library has a space, although spaces separate the libraries in LD_PRELOAD.
+		// The path of the copy contains a space. LD_PRELOAD cannot contain such a path, because spaces separate its
+		// items.
 		copied := fapwstest.CopyOfProgram(t)
 		for _, program := range []string{fapwstest.Binary(t), copied} {
 			s := fapwstest.Command{Program: program, Script: script}.Serve(t, m)

@@ -65,7 +65,7 @@ func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	s.Get("/fails", 500)
 	s.Says(`raise ValueError\("in the root directory"\)`)
 
-	// After a reopen, the log is still at its path outside of the chroot directory.
+	// The path of the log is outside of the chroot directory, but the server can reopen the log.
 	rotates(s, folder+"/log/access", "/seen")
 
 	for _, replace := range []func(){s.Reload, s.Upgrade, s.Reload} {

@@ -87,8 +87,8 @@ func TestLowLimitOfMemoryIsReportedBeforeLoading(t *testing.T) {
 var groups atomic.Int64
 
 // controlGroup creates a control group (cgroups(7)) of version 2 or 1, and writes those files that the version
-// supports. dir is the directory of the group. enter is a shell command that moves its process into the group. ok is
-// false if no group can be created, which requires root on most machines.
+// supports. dir is the directory of the group. enter is a command that moves the shell into the group. ok is false if
+// no group can be created, which requires root on most machines.
 func controlGroup(t *testing.T, controller string, files map[string]string) (dir, enter string, ok bool) {
 	t.Helper()
 	top := "/sys/fs/cgroup"

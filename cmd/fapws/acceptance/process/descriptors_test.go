@@ -15,8 +15,8 @@ func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 		w := s.Dial()
 		w.Get("/close?range")
 		_, _ = io.ReadAll(w.In)
-		// The worker exits when it finds that its descriptor is closed. On a busy machine, the supervisor may find this
-		// earlier, and kills the worker.
+		// Usually, the worker notices the closed descriptor and exits. On a busy machine, the supervisor may notice the
+		// descriptor first and kill the worker.
 		if m.Workers() {
 			s.Says(`worker \d+ (exited with status 1: the application closed descriptor \d+, .*; ` +
 				`|cannot answer requests \(the application closed descriptor \d+, .*\) ` +
@@ -55,8 +55,8 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 		}
 		s := serve()
 		for _, w := range ways {
-			// If the kernel selected the port at the start, it selects a different port after the application has shut
-			// down the listener.
+			// The address has port 0. After the application has shut down the listener, the kernel selects a different
+			// port, so the test could not connect.
 			if m.Workers() && w.name == "shutdown" {
 				continue
 			}
@@ -90,9 +90,9 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 	})
 }
 
-// clientsGetNoErrors connects clients after the application has closed standard input, output and error, so that their
-// sockets could get these numbers. clientsGetNoErrors requests a handler that fails, and returns when the server has
-// closed the connections.
+// clientsGetNoErrors connects four clients after the application has closed the descriptors 0, 1 and 2. A socket of a
+// client could get the number 2, and the server would then write the error of a failing handler to this client.
+// clientsGetNoErrors returns when the server has closed the connections.
 func clientsGetNoErrors(t *testing.T, s *fapwstest.Server) {
 	t.Helper()
 	var clients []*fapwstest.Client

@@ -50,7 +50,7 @@ func TestDevShowsCodeThatDoesNotLoad(t *testing.T) {
 	s.comes(tool, 200, "two")
 }
 
-// Scripts and styles of a page can come from a development server behind a proxy route, such as Vite.
+// The scripts and styles of a page may come from a development server such as Vite, through a proxy route.
 func TestDevServesUpstreamsAndItsOwnPagesWhileCodeDoesNotLoad(t *testing.T) {
 	t.Parallel()
 	vite := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -65,8 +65,8 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 			goOn(t, file, "")
 			w.Answer().Is(t, "hello")
 			posts.Answer().Is(t, "1310720")
-			// The server waits for this client for two seconds, and on a busy machine, starting a process may take
-			// longer.
+			// The client has shut down its sending side. After two seconds, the server closes such a connection, and on
+			// a busy machine, forking a process may take longer.
 			if m.Name != fapwstest.Forks.Name {
 				half.Answer().Is(t, "hello")
 			}
@@ -76,8 +76,8 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 			}
 			fields := []string{page}
 			if m.Name == fapwstest.Asleep.Name {
-				// In this mode, the application may have stopped for lack of requests. A page request from a browser
-				// would start it and get the waiting page instead.
+				// The application may have stopped because there were no requests. A browser would get the waiting page
+				// while the application starts, so the request is not that of a browser.
 				fields = nil
 			}
 			s.Get("/page", 200, fields...).Is(t, "hello")
@@ -93,13 +93,13 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 		})
 }
 
-// All workers have died, and their replacements are loading, possibly during a reload.
+// The test kills all workers, sends requests while new workers are loading, and reloads before they have loaded.
 func TestServerAnswersWhileAllWorkersAreReplaced(t *testing.T) {
 	inline := fapwstest.Mode{Name: "inline", Flags: []string{"--threads", "0", "--workers", "1"}}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, inline}, func(t *testing.T, m fapwstest.Mode) {
 		s, file := early(t, m, "--health", "/healthz")
 		goOn(t, file, "")
-		s.Says("http://" + s.Address + "/") // only the first worker answers before
+		s.Says("http://" + s.Address + "/") // before the banner, only one worker may have loaded
 		fapwstest.Must(t, os.Remove(file+".go"))
 		for _, pid := range s.Workers() {
 			fapwstest.Must(t, syscall.Kill(pid, syscall.SIGKILL))

@@ -144,7 +144,7 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 		name := t.TempDir() + "/error_log"
 		c := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name, "--log-max-size", "0"},
 			Complains: true,
-			// Files are limited to 20 blocks, which are 10 or 20 KiB, to simulate a full disk.
+			// A limit of the file size simulates a full disk. 20 blocks are 10 or 20 KiB, depending on the shell.
 			Shell: "ulimit -f 20"}
 		s := c.Serve(t, m)
 		for range 100 {

@@ -83,8 +83,8 @@ def application(environ, start_response):
 	s.Ask(fapwstest.Request("POST", "/", "small")).Is(t, "5 bytes")
 }
 
-// smallDisk returns a shell command that mounts a file system of some KiB at a directory. Only the server that the
-// shell starts sees the file system.
+// smallDisk returns a function that returns a shell command for a directory. The command mounts a file system of size
+// KiB at the directory. Only the server that the shell starts sees this file system.
 func smallDisk(t *testing.T, size int) func(folder string) string {
 	t.Helper()
 	unshare := "unshare -m"
@@ -111,7 +111,7 @@ func TestMissingProcIsReported(t *testing.T) {
 	})
 }
 
-// As in python3, the signal SIGXFSZ, which the kernel sends at the limit, does not end the process.
+// If a file reaches the limit, the kernel sends SIGXFSZ. The server ignores this signal, as python3 does.
 func TestFileSizeLimitIsAnOSErrorForHandlers(t *testing.T) {
 	t.Parallel()
 	c, _ := failing(t)

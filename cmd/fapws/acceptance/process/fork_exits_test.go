@@ -14,7 +14,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// exporters sets up Sentry and OpenTelemetry where the application is loaded, as their documentation says.
+// exporters sets up Sentry and OpenTelemetry in the module of the application, as their documentation says.
 const exporters = `import os, sys
 import sentry_sdk
 from opentelemetry import trace

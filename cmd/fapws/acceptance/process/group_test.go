@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// All processes of the process group or control group get the signal, and workers may get it before their supervisor.
-// On a busy machine, the supervisor may get the signal late.
+// A terminal or systemd sends a signal to all processes of the server. Workers may get the signal before the
+// supervisor, and on a busy machine, the supervisor may get the signal much later.
 func TestSignalToTheProcessGroupStopsTheServer(t *testing.T) {
 	const own = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *a: " +
 		"sys.exit(5))\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
@@ -36,7 +36,7 @@ async def application(scope, receive, send):
 					for _, pid := range s.Workers() {
 						fapwstest.Must(t, syscall.Kill(pid, sig))
 					}
-					// A tool that signals one process after the other may need this time.
+					// A tool may need this time between the signals to two processes.
 					time.Sleep(20 * time.Millisecond)
 					s.Signal(sig)
 					s.EndsWith(0)

@@ -16,8 +16,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// hostLogs serves hostlogs.py for three hosts, and an ASGI application for asgi.lan: one.lan has its own error log,
-// two.lan has none, and the log of off.lan is disabled.
+// hostLogs serves hostlogs.py for three hosts, and an ASGI application for asgi.lan. The hosts one.lan and asgi.lan
+// have error logs of their own, two.lan uses the log of the server, and off.lan discards its log.
 func hostLogs(t *testing.T, m fapwstest.Mode, top string) (s *fapwstest.Server, folder string) {
 	t.Helper()
 	c := hostLogsCommand(t, top)

@@ -17,7 +17,8 @@ type takenOver struct {
 	place string
 }
 
-// serveTakenOver starts a server with a hostile application, which sends messages of kinds before it sends Loaded.
+// serveTakenOver starts a server with a hostile application. While the application loads, it sends messages of the
+// kinds that the parameter kinds lists.
 func serveTakenOver(t *testing.T, m fapwstest.Mode, kinds string, flags ...string) *takenOver {
 	t.Helper()
 	folder := fapwstest.PublicFolder(t)

@@ -185,7 +185,7 @@ func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
 					return strings.Contains(a.Text, "RuntimeError: no database")
 				})
 			}
-			for range 3 { // with the name test, which an attacker's site may use (DNS rebinding)
+			for range 3 { // with "Host: test", as from an attacker's site (DNS rebinding)
 				if a := s.Ask(fapwstest.Get("/", page)); strings.Contains(a.Text, "no database") {
 					t.Error("the reason is shown at the name test")
 				}

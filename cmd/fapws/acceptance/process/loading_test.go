@@ -55,8 +55,8 @@ for each in signal.SIGTERM, signal.SIGINT:
 	})
 }
 
-// In the first script, Python computes the value of SERVER. In the second script, SERVER gets a different value than
-// its assignment in the script's text.
+// The server cannot find the address by reading the text of the script. The first script computes the value of SERVER,
+// and the second script changes SERVER after the assignment.
 func TestComputedServerIsBoundAfterTheScriptHasRun(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		for _, code := range []string{"SERVER = ''.join(['%s'])\n", "SERVER = '%o'\nglobals()['SERVER'] = '%s'\n"} {

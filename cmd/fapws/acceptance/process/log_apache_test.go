@@ -64,8 +64,8 @@ var recorded = []string{
 	"PUT /a.txt HTTP/1.1\r\nHost: LOCALHOST.\r\nContent-Length: 4\r\n\r\nbody",
 }
 
-// quirks lists requests for which the line of fapws deliberately differs from Apache's, with the reason. formats says
-// whether this concerns all formats, or only the format with all atoms.
+// quirks lists requests for which fapws and Apache log different lines on purpose. why is the reason, where "it" is
+// Apache. formats is "all" if the lines differ in all formats, or "atoms" if they differ only in the format "atoms".
 var quirks = map[string]struct{ formats, why string }{
 	"HEAD /none.txt HTTP/1.1\r\nHost: localhost\r\n\r\n": {"atoms",
 		"its answer to HEAD has no Content-Length when the page is a text of the configuration"},
@@ -107,7 +107,8 @@ func logSite(t *testing.T, folder string) (date string) {
 	return at.Format("Mon, 02 Jan 2006 15:04:05 GMT")
 }
 
-// errorStatuses lists the errors for which both servers get a page of their own, because their default pages differ.
+// errorStatuses lists the errors whose default pages differ between fapws and Apache. For these errors, both servers
+// send the same short text instead.
 var errorStatuses = []int{400, 401, 403, 404, 405, 414, 416, 431, 501, 505}
 
 // apache starts Debian's apache2 with three logs in different formats, and returns its address and a function that
@@ -130,7 +131,8 @@ DirectoryIndex index.html
 </Location>
 `, folder)
 	for _, status := range errorStatuses {
-		// The error documents are texts, because with files Apache would log values of an internal second request.
+		// The text of the page is in the configuration. For a page in a file, Apache would make a second, internal
+		// request and log values of that request.
 		fmt.Fprintf(&b, "ErrorDocument %d \"sorry.\"\n", status)
 	}
 	for name, format := range formats {

@@ -20,8 +20,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// logLines returns the lines of a log and its rotated files, which may be compressed, the oldest line first. Every file
-// must end with a complete line.
+// logLines returns the lines of a log and its rotated files, the oldest line first. Rotated files may be compressed.
+// Every file must end with a complete line.
 func logLines(t *testing.T, path string) []string {
 	t.Helper()
 	lines, err := readLog(path)
@@ -272,7 +272,8 @@ func TestLogrotateMayRenameOrCopyTheFile(t *testing.T) {
 	}
 }
 
-// The server writes lines earlier if the buffer is full, and when it stops or reopens its logs.
+// Lines stay in the buffer for --log-flush, here an hour. The server writes them earlier if the buffer is full, the
+// logs are reopened or the server stops.
 func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		name := t.TempDir() + "/access_log"
@@ -294,8 +295,8 @@ func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 	})
 }
 
-// If the server may not rename files in the directory of the log, which belongs to root, the server reports this once,
-// and continues to write to the same file.
+// If the directory of the log belongs to root, the server may not rename files there. The server reports this once, and
+// continues to write to the same file.
 func TestLogsAreRotatedAfterRootIsGivenUp(t *testing.T) {
 	if os.Geteuid() != 0 {
 		fapwstest.Command{Script: "logs.py", Flags: []string{"--user", "0"}}.Fails(t, 2, "only root can")

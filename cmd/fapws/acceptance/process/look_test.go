@@ -41,8 +41,9 @@ def deferred(environ, start_response):
 PATHS = [("/broken", broken), ("/short", short), ("/late", late), ("/deferred", deferred)]
 `
 
-// outputOf runs a server for a script, requests each path in paths, and waits for a line that matches the pattern of
-// the path. The server writes its standard error to out, and outputOf returns the text that arrives at in.
+// outputOf runs a server for a script and requests each path in paths. After each request, outputOf waits for a log
+// line that matches paths[path]. The server's standard error is the file out. The result is all text that arrives at
+// in, the other end of out.
 func outputOf(t *testing.T, in, out *os.File, script, env string, paths map[string]string, flags ...string) string {
 	t.Helper()
 	folder, said, copied := t.TempDir(), fapwstest.NewOutput(), make(chan struct{})
@@ -112,8 +113,9 @@ func TestJournalGetsPrioritiesAndNoSecondTime(t *testing.T) {
 	}
 }
 
-// linesAboutHandlers returns a map from paths of lookScript to patterns of the log lines about their handlers. begin is
-// the text before the level of a line. level is a format that adds the color to a level.
+// linesAboutHandlers maps each path of lookScript to a pattern. The pattern matches the log line about the path's
+// handler. begin matches the text before the level ("error"). The function level returns the pattern of a level with
+// its color.
 func linesAboutHandlers(begin string, level func(name string) string) map[string]string {
 	begin = `\n` + begin
 	return map[string]string{

@@ -40,10 +40,11 @@ func listenOn(t *testing.T, network, address string) net.Listener {
 	return ln
 }
 
-// asManager is a shell command that makes the shell the service manager of fapws. exec keeps the process ID.
+// asManager is a shell command that sets the variables of a service manager (sd_listen_fds(3)). fapws then replaces the
+// shell by exec, so fapws has the process ID in LISTEN_PID.
 const asManager = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:local"
 
-// The application and its child processes inherit neither the sockets nor the variables.
+// The application and its child processes inherit neither the sockets nor the variables LISTEN_*.
 func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 	t.Parallel()
 	for name, flags := range map[string][]string{"by default": nil, "by name": {"--bind", "systemd"}} {
@@ -116,7 +117,7 @@ type manager struct {
 	messages chan []byte
 }
 
-// newManager returns a manager that reads messages continuously, like systemd, because the kernel keeps only ten
+// newManager returns a manager that reads messages continuously, like systemd, because the kernel queues only ten
 // messages.
 func newManager(t *testing.T) *manager {
 	t.Helper()
@@ -156,8 +157,8 @@ func (m *manager) hears(pattern string) {
 	}
 }
 
-// silent waits until no message has arrived for the duration long, and discards messages that arrive before. After such
-// a pause, a real manager would restart the service.
+// silent discards messages until there is a pause of a given length between two messages. After such a pause, systemd
+// would restart the service.
 func (m *manager) silent(long time.Duration) {
 	m.t.Helper()
 	c, err := net.Dial("unixgram", m.name)

@@ -52,8 +52,8 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 				noThreadIs(t, pid, tt.uid, tt.gid)
 			}
 
-			// After a reload, and after an upgrade, whose new program does not start as root, the worker runs as the
-			// same user.
+			// A reload and an upgrade do not change the user of the worker. The new program of the upgrade does not
+			// start as root.
 			s.Reload()
 			s.Get("/identity", 200).Is(t, want)
 			s.Upgrade()
@@ -74,7 +74,8 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 	}
 }
 
-// With --chdir, the server leaves the directory in which fapws was started, even after a reload and an upgrade.
+// If the user of the server may not enter the directory in which fapws was started, --chdir can name a different
+// directory. This also works after a reload and after an upgrade.
 func TestUserMayNotEnterADirectoryIsReportedAtTheStart(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -171,7 +172,7 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		{"app = 'app.py'\nbind = ['127.0.0.1:0', 'unix:" + folder + strings.Repeat("/x", 60) + "']",
 			"the maximum for a socket is 107"},
 	}
-	if os.Geteuid() == 0 { // files that root creates before it becomes a different user
+	if os.Geteuid() == 0 { // the server opens these files as root, before it changes the user
 		all = append(all,
 			settings{"app = 'app.py'\npid = 'closed/x'", "closed/x: it does not contain a process ID"},
 			settings{"app = 'app.py'\nbind = 'unix:closed/x'", "closed/x: the file exists and is not a socket"})
@@ -207,7 +208,7 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		}
 	}
 
-	if os.Geteuid() == 0 { // root opens this log before the process becomes another user
+	if os.Geteuid() == 0 { // the server opens this log as root, before it changes the user
 		fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\napp = 'app.py'\nerror-log = 'closed/error'\n")
 		fapwstest.Command{Flags: append([]string{"check"}, flags...), Dir: folder}.ForOtherUsers(t).Succeeds(t)
 	}

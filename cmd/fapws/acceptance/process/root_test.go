@@ -16,8 +16,8 @@ import (
 const refusesRoot = "fapws: refusing to run as root: " +
 	"choose a user with --user NAME, or pass --allow-root (FAPWS_ALLOW_ROOT=1)\n"
 
-// isContainer reports whether this system is a container. isContainer ignores the marker files of containers, because a
-// virtual machine that was made from an image has them, too.
+// isContainer reports whether this system is a container. Marker files of containers are no proof, because a virtual
+// machine made from a container image contains them, too.
 func isContainer() bool {
 	for _, initial := range []string{"pid:[4026531836]", "user:[4026531837]", "uts:[4026531838]", "ipc:[4026531839]",
 		"cgroup:[4026531835]"} {

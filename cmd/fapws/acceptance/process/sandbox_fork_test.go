@@ -9,7 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The script asking has handlers that make the server send files that the sandbox hides from the application.
+// asking is a script with handlers that ask the server to send a file, or to run a program. The sandbox hides the file
+// from the application.
 const asking = `
 import os, socket, sys
 from fapws.contrib.cgi import CGIApplication
@@ -25,7 +26,8 @@ def program(environ, start_response):
     return CGIApplication(data + "/x.cgi")(environ, start_response)
 `
 
-// The script confused also sends forged messages to the server, to read files that the sandbox hides.
+// confused is the script asking with more handlers. They send forged responses that name the hidden file, so that the
+// server might send the file.
 const confused = asking + `
 def header(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain"), (environ["QUERY_STRING"], secret)])
@@ -48,8 +50,8 @@ PATHS = [
 ]
 `
 
-// When the loader of the forked processes has died, a new loader loads outside of the sandbox, and the server answers
-// requests again.
+// The loader is the process that loads the application and forks a child for each request. If the loader dies, a new
+// loader replaces it, and its children are in the sandbox, too.
 func TestSandboxOfForksDoesNotReadFilesThroughTheServer(t *testing.T) {
 	for _, mode := range [][]string{nil, {"--sandbox=strict"}, {"--idle-stop=10m"}} {
 		t.Run("", func(t *testing.T) {

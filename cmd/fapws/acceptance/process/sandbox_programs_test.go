@@ -99,7 +99,7 @@ auth = { users = "users", realm = "x" }
 		w.Head("GET")
 		w.Conn.Close()
 		get("/programs/a.sh")
-		s.Get("/attack?exec,/bin/true", 200).Is(t, "done: ") // programs may be run, and are in the sandbox
+		s.Get("/attack?exec,/bin/true", 200).Is(t, "done: ") // the program runs in the sandbox, too
 	}
 	check()
 	s.Reload()

@@ -47,7 +47,7 @@ func newSandboxed(t *testing.T, m fapwstest.Mode, flags ...string) *sandboxed {
 	folder := fapwstest.PublicFolder(t)
 	x := &sandboxed{data: folder + "/data", secret: fapwstest.Write(t, fapwstest.PublicFolder(t)+"/secret", "secret")}
 	x.app = fapwstest.Write(t, folder+"/app/app.py", fapwstest.Source(t, "attacker.py"))
-	// The user of the server may access these paths, but the sandbox denies them.
+	// The permissions of these paths allow access to the user of the server, but the sandbox denies access.
 	for _, path := range []string{x.app, x.secret, folder + "/app", filepath.Dir(x.secret)} {
 		fapwstest.Must(t, os.Chmod(path, 0o777))
 	}
@@ -240,7 +240,7 @@ func TestSandboxWithoutLandlockSaysSoInOneLine(t *testing.T) {
 	s.Says(`(?m) warning sandbox: ` + regexp.QuoteMeta(without) + `$`)
 	x.attacks(t, s, fapwstest.Threads, 0)
 	s.Get("/attack?read,"+x.secret, 200).Is(t, "done: 6")
-	// The supervisor may access more paths than its workers.
+	// The application asks the supervisor for certificates, because the supervisor is outside of the sandbox.
 	w := s.Dial()
 	w.Get("/attack?order,certificates")
 	w.Gone()

@@ -147,9 +147,9 @@ func TestShutdownDelayServesButIsNotReady(t *testing.T) {
 	})
 }
 
-// In one case, a tool handles SIGTERM and SIGINT in sitecustomize, and then removes its modules, as ddtrace does. In
-// the other case, the application handles the signals. In both cases, the new handler calls the previous handler of the
-// signal. If there were no previous handler, the tool would end the process at once.
+// The tool sets handlers of SIGTERM and SIGINT that call the previous handler. If there were no previous handler, the
+// tool would end the process at once. The tool runs in sitecustomize, as ddtrace does, or in the application. Then it
+// removes the modules that it has imported.
 func TestStopWorksIfAToolHandlesTheSignal(t *testing.T) {
 	const tool = `
 import sys

@@ -81,7 +81,7 @@ func TestHUPWithCodeThatDoesNotLoadInTimeKeepsTheOldCode(t *testing.T) {
 		c := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--bind", "127.0.0.1:0", "--workers",
 			"2", "--load-timeout", limit}}
 		s := c.Start(t)
-		// On a busy machine, loading the old code may also take longer than the limit.
+		// On a busy machine, even the first code may not load within the limit. The test then uses a longer limit.
 		if !startsOrEnds(s) {
 			if code := s.Ended(); code != 3 || !strings.Contains(s.Stderr.String(), "did not load within "+limit) {
 				t.Fatalf("code %d", code)
@@ -194,7 +194,7 @@ func TestWorkerThatExitsIsReplaced(t *testing.T) {
 	w.Get("/enter?" + folder)
 	fapwstest.FileSays(t, folder+"/entered", "yes")
 	for _, pid := range old {
-		// Workers ignore all signals in this list but the last, because these signals are meant for the supervisor.
+		// Workers obey only SIGTERM. They ignore the other signals, which are meant for the supervisor.
 		for _, sig := range []syscall.Signal{syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTTIN,
 			syscall.SIGTTOU, syscall.SIGTERM} {
 			fapwstest.Must(t, syscall.Kill(pid, sig))
@@ -393,7 +393,8 @@ func TestStoppedWorkerDelaysItsReplacementByItsPastEvents(t *testing.T) {
 	s.Get("/pid", 200)
 }
 
-// The supervisor continues a stopped worker by SIGCONT, as systemd does.
+// A worker that was stopped by SIGSTOP does not react to SIGTERM. At the end of the server, the supervisor therefore
+// sends SIGCONT to each worker, as systemd does.
 func TestStoppedWorkerEndsWithTheServer(t *testing.T) {
 	t.Parallel()
 	s, _ := fapwstest.Supervised(t)
