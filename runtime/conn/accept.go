@@ -58,7 +58,7 @@ type Acceptor struct {
 	open    [Reject + 1]int // numbers of open connections; the index is the verdict
 	balance balance
 	sockets []*socket
-	// time since which every accept has failed; zero if accept works
+	// time of the first in an unbroken series of failed accepts; zero if the last accept worked
 	starved time.Time
 	retries bool
 
@@ -71,7 +71,7 @@ type Acceptor struct {
 
 	stopped atomic.Bool // Stop was called; the mutex mu guards writes only
 	short   atomic.Bool // accept fails because the limit of open files is reached
-	// 1 + the standard descriptor (0 to 2) that aboveStandard found closed; 0 if none was closed
+	// If aboveStandard has found the descriptor n of 0, 1 and 2 closed, n+1; otherwise 0.
 	closed atomic.Int32
 
 	mu        sync.Mutex
@@ -115,9 +115,9 @@ func (a *Acceptor) Unlisten(ln *Listener) {
 	a.unlisten(ln)
 }
 
-// Stop stops accepting at once and closes the listeners on the loop. If last is true, no other process accepts on the
-// listeners. Stop then first accepts the connections in the queues, because closing the listeners would reset these
-// connections. Stop is safe for concurrent use.
+// Stop stops accepting at once, and makes the loop close the listeners. If last is true, no other process accepts on
+// the listeners. In that case the loop first accepts the connections in the queues, because closing the listeners would
+// reset these connections. Stop is safe for concurrent use.
 func (a *Acceptor) Stop(last bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -11,11 +11,11 @@ import (
 // the clients that connected recently send no requests. The process then accepts the waiting connections anyway: it can
 // still serve files, and silent clients must not block other clients.
 type balance struct {
-	running  int    // requests that occupy the application
-	expected int    // recently accepted connections that have sent no request yet
+	running  int    // number of requests that the application is handling
+	expected int    // number of recently accepted connections that have sent no request yet
 	epoch    uint32 // incremented whenever the field expected is reset
 	waits    bool
-	// connections that may be accepted although the process is busy
+	// number of connections that may still be accepted although the process is busy
 	allowed int
 	// next value of the field allowed; doubled after each AcceptConfig.Moment until the queue is empty
 	next int
@@ -26,7 +26,8 @@ const (
 	maxAllowed = 1024
 )
 
-// Expected is the result of Expect that is passed to Arrived; 0 if Expect did not count the connection.
+// Expected is a token that Expect returns for a connection and that the caller must pass to Arrived. It is 0 if Expect
+// did not count the connection.
 type Expected uint32
 
 func (a *Acceptor) Expect() Expected {

@@ -22,9 +22,9 @@ type AcceptConfig struct {
 	// If Refuse is true, connections beyond MaxClients get 503 and do not wait in the queue.
 	Refuse bool
 
-	// Concurrency is how many requests the application runs at once. When the running and the expected requests reach
-	// this number, new connections are first left to the other processes that accept on the same listeners (see
-	// Moment). 0 means that no other process accepts on these listeners.
+	// Concurrency is how many requests the application runs at once. The process is busy if this number of requests is
+	// running or expected from new connections. A busy process first leaves new connections to the other processes that
+	// accept on the same listeners (see Moment). 0 means that no other process accepts on these listeners.
 	Concurrency int
 
 	// Moment is how long a busy process leaves new connections to other processes. 0 means 100 ms, which is enough to

@@ -20,8 +20,9 @@ type Protocol interface {
 	// the two cases. The result reports whether the connection stays open for more output.
 	EOF() (stays bool)
 
-	// Room is called with ended = false when the gathered output was written or has become a transfer. Room is called
-	// with ended = true when a transfer has ended and the connection is still open.
+	// Room is called with ended = false after the loop has written the gathered output, or as much of it as the socket
+	// accepted; the rest is a transfer (Queue). Room is called with ended = true when a transfer has ended and the
+	// connection is still open.
 	Room(ended bool)
 
 	// Due handles the deadlines that have passed (Set.Now), and returns the next deadline. The loop calls Due at this
@@ -105,8 +106,8 @@ func (c *Conn) Open(s *Set, p Protocol) error {
 
 func (c *Conn) Protocol() Protocol { return c.proto }
 
-// Upgrade replaces the protocol of c by p. The pending input remains for p (see Again). If Stop paused c, c stays
-// paused after Upgrade, but Stopped reports false.
+// Upgrade replaces the protocol of c by p. The pending input remains for p (see Again). If Stop paused c, c remains
+// paused, but Stopped returns false from now on, because p did not call Stop.
 func (c *Conn) Upgrade(p Protocol) { c.proto, c.stopped = p, false }
 
 // Fd returns the descriptor of c. The caller must not close the descriptor, nor use it after Holder.Gone.
@@ -193,7 +194,7 @@ func (c *Conn) Stop(mode PauseMode) bool {
 	return true
 }
 
-// Stopped reports whether Stop paused c, unless Upgrade was called since.
+// Stopped reports whether the current protocol has paused c with Stop.
 func (c *Conn) Stopped() bool { return c.stopped }
 
 // Continue ends a pause that Stop or Pause began, and restarts the client's deadline. Continue does not call

@@ -149,9 +149,9 @@ func hold(fd int, name string) (*os.File, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
 		return nil, err
 	}
-	// os.NewFile must see a blocking descriptor. A blocking socket is therefore opened first, and fd then replaces it
-	// under the same number. This socket is an inet socket: EnterChroot would reject the descriptor of a directory, and
-	// a sandbox denies unix sockets.
+	// os.NewFile must see a blocking descriptor, so it gets a placeholder that fd then replaces under the same number.
+	// The placeholder is an internet socket. EnterChroot would reject the descriptor of a directory, and a sandbox may
+	// deny unix sockets.
 	place, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ import (
 
 type Output struct {
 	Items []Item
-	// the Owner's method Sent is called at the end of the output; may be nil
+	// the method Sent of Owner is called when the output has ended; nil means that no call is needed
 	Owner Owner
 	// counts the bytes that wait for the client; nil if they are not counted
 	Unsent *Unsent
@@ -105,9 +105,9 @@ func (g *gathered) flush() bool {
 	return true
 }
 
-// Write writes pieces with one system call. The result rest contains the unwritten bytes: a copy of those in the first
-// piece, and the memory of the other pieces. The caller must pass rest to Queue. After an error the caller must close
-// the connection.
+// Write writes pieces with one system call. The result rest contains the unwritten bytes, which the caller must pass to
+// Queue. The first Item of rest is a copy, and the others share the memory of pieces. After an error the caller must
+// close the connection.
 func (c *Conn) Write(pieces ...[]byte) (rest []Item, err error) {
 	n, err := c.WriteSome(pieces)
 	if err != unix.EAGAIN {
@@ -166,8 +166,8 @@ func (c *Conn) encode(pieces [][]byte) (n int, err error) {
 }
 
 // WriteSome writes up to MaxPieces pieces while there is room, and does not start a transfer. WriteSome returns
-// unix.EAGAIN if unwritten bytes remain in the pieces or in the memory of the transport. The caller can then call Queue
-// with an empty Output, which waits for room and calls Protocol.Room. c must have neither a transfer nor gathered
+// unix.EAGAIN if unwritten bytes remain in the pieces or in the memory of the transport. If the caller then passes an
+// empty Output to Queue, Protocol.Room is called when there is room again. c must have neither a transfer nor gathered
 // output.
 func (c *Conn) WriteSome(pieces [][]byte) (n int, err error) {
 	total := 0
@@ -267,8 +267,8 @@ func (c *Conn) Abort() {
 }
 
 // WriteItems writes at most cachedMost bytes of items. It stops early if the socket is full or a file is not in memory.
-// WriteItems removes the written bytes from items. The caller must pass left and full to Queue. After an error, the
-// caller must close the connection instead.
+// WriteItems removes the written bytes from items, and returns the remaining items as left. The caller must pass left
+// and full to Queue or, after an error, close the connection.
 func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	_, next, err := c.writeItems(items, cachedMost)
 	if full = err == unix.EAGAIN; full || err == errCold {
@@ -280,8 +280,8 @@ func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	return items[next:], full, err
 }
 
-// writeItems writes items; the parameter most limits the number of bytes. sent is the number of written bytes, and next
-// the number of items that were written completely. The error is unix.EAGAIN if the socket is full, or errCold if a
+// writeItems writes items; the parameter most limits the number of bytes. sent is the number of written bytes. The
+// first next items were written completely. The error is unix.EAGAIN if the socket is full, or errCold if a
 // file is not in memory.
 func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 	sent, next, err = c.putItems(items, most)

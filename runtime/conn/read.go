@@ -79,7 +79,7 @@ func (c *Conn) Ready(r eventloop.Readiness) {
 		if !c.readable || c.closed || c.Half || c.paused || c.yields {
 			return
 		}
-		if n == len(buffer) || c.transport != nil && !c.virtual() { // TLS may have reached its limit for one turn
+		if n == len(buffer) || c.transport != nil && !c.virtual() { // TLS may have reached its limit (turnRecords)
 			break
 		}
 	}

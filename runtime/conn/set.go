@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Set holds the connections of an event loop. The fields above the first empty line must be set before connections are
+// Set holds the connections of an event loop. The fields from Events to Cached must be set before connections are
 // opened.
 type Set struct {
 	Events       *eventloop.Loop
@@ -105,7 +105,7 @@ func (s *Set) Resume() (any bool) {
 		c := s.again[i]
 		s.again[i] = nil
 		if c == nil {
-			continue // an earlier Resume called Input before the panic of a handler ended it
+			continue // Resume has already handled this connection, in a call that ended with the panic of a handler
 		}
 		if c.again = false; !c.closed {
 			c.proto.Input(nil)
@@ -123,8 +123,8 @@ func (s *Set) Resume() (any bool) {
 	return any
 }
 
-// Restamp changes the timestamps of connections: timestamps between the times since and at become the time at. Such
-// timestamps are too early, because the clock of the Set was late when they were taken.
+// Restamp corrects the timestamps of connections after the clock of the Set was late. Timestamps that were set in this
+// period, between the times since and at, are too early. Restamp replaces them by the time at.
 func (s *Set) Restamp(since, at int64) {
 	for _, c := range s.wheel.All() {
 		if c.Stamp >= since {

@@ -1,13 +1,13 @@
 package conn
 
-// Shares divides a limited resource, such as descriptors, memory or places, among the clients. A client may take more
+// Shares divides a limited resource, such as descriptors or memory, among the clients. A client may take more
 // only while it has less than half of the amount that is still free. A single client therefore gets a third of Max, two
 // clients get a quarter each, and some is always left for the next client. A client whose address is unknown, "", may
 // take the whole free amount.
 type Shares struct {
 	Max     int64
 	Awaited bool
-	// called when a share becomes free while Awaited is true; may be nil
+	// called when a client has given back something while Awaited is true; may be nil
 	Eases func()
 
 	used    int64

@@ -25,8 +25,8 @@ func setCongestion(fd int, name string) error {
 	return unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
 }
 
-// setOwnerAndMode sets the owner and the mode of a socket file. setOwnerAndMode uses a descriptor of the socket file.
-// If another file has replaced the socket file, this other file is not changed.
+// setOwnerAndMode sets the owner and the mode of a socket file through a descriptor. If path is no longer a socket, the
+// result is an error, and nothing changes.
 func setOwnerAndMode(path string, o *SocketFile) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -38,8 +38,8 @@ type TLSServer struct {
 const (
 	defaultTimeout = 10 * time.Second
 
-	// inputSize is the maximum size of a read from a socket, in bytes. If the caller has room for less than minInput
-	// bytes, the read nevertheless has this size.
+	// inputSize and minInput are the maximum and minimum sizes of a read from a socket, in bytes. Between these limits,
+	// a read is as large as the free part of the caller's buffer.
 	inputSize = 32 << 10
 	minInput  = 512
 

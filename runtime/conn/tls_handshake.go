@@ -145,8 +145,8 @@ func (h *Handshake) Due() (next int64) {
 	return now
 }
 
-// The handshake continues if another process accepts on the listener, or if the client has sent its ClientHello.
-// Otherwise the connection closes.
+// If another process accepts on the listener (retire), or if the client has sent its ClientHello, the handshake
+// continues. Otherwise the connection closes.
 func (h *Handshake) Drain(retire bool) {
 	if !retire && !h.c.Unread() {
 		h.known = true // do not count this as a failed handshake

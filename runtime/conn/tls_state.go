@@ -19,8 +19,8 @@ type choice struct {
 }
 
 // Chosen records what a callback of the tls.Config has selected for the client. certificate is the server's certificate
-// in PEM. The parameter authorities is the path of the file with the authorities for client certificates. The function
-// verify verifies the client's chain; it is nil if crypto/tls verifies the chain. Chosen must be called during the
+// in PEM. authorities is the path of the file with the authorities for client certificates. verify verifies the
+// client's chain; nil means that crypto/tls verifies the chain. Chosen must be called during the
 // handshake, on its goroutine, with the wire from tls.ClientHelloInfo.Conn.
 func (w *wire) Chosen(certificate, authorities string, verify func(chain []*x509.Certificate) error) {
 	if h, ok := w.over.(*Handshake); ok {

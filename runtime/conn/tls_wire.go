@@ -11,8 +11,7 @@ import (
 // wire is the net.Conn that crypto/tls reads from and writes to. wire belongs to the loop, except during a handshake
 // and before NewUpstream.
 type wire struct {
-	// if the peer is an upstream: its connection, which NewUpstream closes; if the peer is a client: the variable
-	// unopened
+	// For an upstream, this is the connection that NewUpstream closes. For a client, this is the variable unopened.
 	net.Conn
 	c *Conn
 	s *TLSServer
@@ -20,7 +19,7 @@ type wire struct {
 	over io.ReadWriter
 
 	in []byte // received bytes that crypto/tls has not read yet
-	// the field in uses the memory of TLSServer.input until TLSTransport.Read ends
+	// until TLSTransport.Read ends, wire.in is in the memory of TLSServer.input
 	shared bool
 	room   int    // free bytes in the buffer of TLSTransport.Read
 	out    []byte // out[sent:] are records that must be written

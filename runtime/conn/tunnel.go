@@ -60,8 +60,7 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 // NewTunnel makes a tunnel. The connection upstream must not be open yet, and belongs to the tunnel from now on. The
 // tunnel ends after the duration idle without a byte in either direction; 0 means no limit. The function failed is
 // called if the tunnel ends with an error that an operator should know. The function ended is called once, on the loop.
-// Its parameter proper reports whether the client received all bytes from the upstream. The caller must call Begin at
-// once.
+// The parameter proper is true if the client received all bytes from the upstream. The caller must call Begin at once.
 func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time.Duration, failed func(error)) *Tunnel {
 	t := &Tunnel{set: s.set, secure: s, ended: ended, idle: int64(idle), failed: failed}
 	t.client = TunnelEnd{t: t, other: &t.upstream}
@@ -71,8 +70,7 @@ func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time
 }
 
 // Begin starts the tunnel between c, the connection of a client, and the upstream. Begin sends the pending input of c
-// to the upstream, and the slice first to the client. The slice first begins with the head of a response; the parameter
-// head is the size of this head.
+// to the upstream. The client gets the bytes in first, which begin with a response head of head bytes.
 func (t *Tunnel) Begin(c *Conn, first []byte, head int) {
 	upstream := t.upstream.conn
 	t.client.conn, t.before = c, c.Protocol()

@@ -43,7 +43,7 @@ var (
 	errNoRoom   = errors.New("not enough free space for the request body")
 )
 
-// admits returns nil, errTooLarge or errNoRoom for a body of size bytes, of which written bytes are on the disk.
+// admits checks the size of a body against max and against the free disk space. written bytes of it are on the disk.
 func (s *Server) admits(size, written, max int64) error {
 	switch {
 	case TooLarge(size, max):
@@ -108,8 +108,8 @@ func (b *Body) Count(n int, coming int64) error {
 	return nil
 }
 
-// Store stores a piece that Count has counted. A body of at most memory bytes stays in memory. A larger body moves to a
-// file. Errors are those of the file system.
+// Store stores a piece that Count has counted. The parameter memory is the maximum size of a body in memory, in bytes.
+// A larger body moves to a file. Errors are those of the file system.
 func (b *Body) Store(piece []byte, memory int) error {
 	if b.spool >= 0 {
 		const look = 1 << 20 // number of bytes between two checks of the free space
@@ -154,7 +154,7 @@ func (b *Body) InFile() bool { return b.spool >= 0 }
 
 func (b *Body) InMemory() int { return len(b.data) }
 
-// stored returns the body in data and spool -1 or, if it is in a file, a descriptor that the caller must close.
+// stored returns the body. If it is in a file, spool is a descriptor that the caller must close, otherwise -1.
 func (b *Body) stored() (data []byte, spool int) {
 	data, spool = b.data, b.spool
 	b.data, b.spool = nil, -1
@@ -188,7 +188,7 @@ func (b *Body) TooSlow(now int64, timeout time.Duration, rate int64) bool {
 	return age > int64(timeout) && float64(b.size) < float64(rate)*float64(age)/1e9
 }
 
-// WaitsUntil returns the time until which b may wait for a file: twice timeout after the pause of b began.
+// WaitsUntil returns the latest time at which b may still wait for a file: 2*timeout after its last pause began.
 func (b *Body) WaitsUntil(timeout time.Duration) int64 { return b.paused + 2*int64(timeout) }
 
 func (b *Body) TimedOut() Reply {

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A Carrier is a WebSocket or a tunnel, which carries an exchange instead of HTTP (see Server.Init).
+// A Carrier is a WebSocket or a tunnel that continues an exchange after HTTP (see Server.Init).
 type Carrier interface {
 	// Begun reports whether the protocol has taken over the connection, so that the Carrier is also the Sink.
 	Begun() bool

@@ -132,11 +132,11 @@ func (cfg *Config) proxy(remote net.Addr) *trustedProxy {
 
 func (c *Client) AwaitsProxyHeader() bool { return c.proxy != nil && c.proxy.awaits }
 
-// Trusted reports whether c is a trusted proxy. It also returns true for a client without a trustedProxy.
+// Trusted returns false only if c has the state of a trustedProxy but is not trusted (see Distrust).
 func (c *Client) Trusted() bool { return c.proxy == nil || c.proxy.trusted }
 
-// The method reports reports whether the server believes the fields that only a trusted proxy may set. A subrequest
-// keeps such fields only if they were believed in the client's request.
+// The method reports returns true if the server believes the fields that only a trusted proxy may set. A subrequest
+// has such fields only if the server believed them in the client's request.
 func (c *Client) reports() bool { return c.subrequest != nil || c.IsProxy() }
 
 func (c *Client) Distrust() {

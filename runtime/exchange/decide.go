@@ -127,7 +127,7 @@ func (s *Server) settleRules(x *Exchange) {
 	x.MaxBody = cmp.Or(x.MaxBody, usualBody)
 }
 
-// An Override replaces the responses of an application that cannot serve. It has the field Cache-Control: no-store.
+// An Override replaces the responses of an application that cannot serve. Caches must not store it (no-store).
 type Override struct {
 	Status int
 	Page   []byte // an HTML document, for requests whose Accept field names text/html
@@ -188,7 +188,7 @@ func (s *Server) skipsFileMount(x *Exchange) bool {
 	return q.mount.missing.has(q.Path[q.Script:], s.Set.Now)
 }
 
-// await suspends x until the next Use or a timeout, because the application of x's mount is loading (Mount.Pending). x
+// await suspends x until the next Server.Use or a timeout, because x's mount is Pending: its application is loading. x
 // has already passed the rules for clients, passwords and methods. The server does not read the body during the wait.
 func (s *Server) await(x *Exchange) {
 	now := s.Set.Now
@@ -222,7 +222,7 @@ func (q *request) loadsPage() bool {
 	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.parsed.HTML
 }
 
-// The method replaced resumes exchanges that wait for new sites, and marks all others as begun before this Use.
+// The method replaced is called by Use. It resumes exchanges that wait for new sites, and marks all others as older.
 func (s *Server) replaced() {
 	for x := range s.begun() {
 		if x.wait == forSites {

@@ -18,7 +18,7 @@ func (x *Exchange) HoldDescriptor() bool {
 	if sub, ok := x.Stream.(*Sub); ok && sub.Parent != nil {
 		return sub.Parent.HoldDescriptor()
 	}
-	// A page waits for its subrequests, so a subrequest must not wait for a descriptor of the page.
+	// A request keeps its descriptors until its subrequests end, so a subrequest must not wait for a descriptor.
 	if x.descriptor.shares != nil || x.client == nil || x.client.Subrequest() {
 		return true
 	}
@@ -55,7 +55,7 @@ func (x *Exchange) AwaitDescriptor() {
 	x.suspend(forDescriptor)
 }
 
-// MakeRoom frees connections for waiting clients: Tick rejects HTTP/1 requests that waited a second for a descriptor.
+// MakeRoom frees connections for new clients. Tick rejects HTTP/1 requests that waited a second for a descriptor.
 func (s *Server) MakeRoom() { s.crowded = true }
 
 // yields reports whether x, which waits for a descriptor, must stop waiting.
@@ -101,7 +101,7 @@ func (s *Server) easeDescriptors() {
 // Opened adds n, which may be negative, to the number of open connections.
 func (s *Server) Opened(n int64) { s.descriptors.Add("", n) }
 
-// HasRoom reports whether a descriptor for a new connection is free. If not, Loop.Freed is called as soon as one is.
+// HasRoom reports whether a descriptor for a new connection is free. If none is free, Loop.Freed is called later.
 func (s *Server) HasRoom() bool {
 	free := s.descriptors.Room("") > 0
 	s.descriptors.Awaited = s.descriptors.Awaited || !free

@@ -48,7 +48,7 @@ type Exchange struct {
 	Held      Parts // parts that wait for earlier responses
 	Out       Response
 
-	// protocol that carries the exchange instead of HTTP, now or soon; nil if HTTP carries it
+	// the WebSocket or tunnel that continues the exchange now or soon; nil if the exchange uses only HTTP
 	Carrier Carrier
 }
 

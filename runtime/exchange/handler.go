@@ -71,7 +71,7 @@ const (
 // parsed head was kept. The other fields of r and the meaning of text depend on the Continuation.
 type Continuation func(x *Exchange, p *Part, r *Request, text []byte) Outcome
 
-// Refusal is a Then that replaces a response by a page of the server with the Status, Fields and Reason of its Head.
+// Refusal is a Then. It sends a page of the server with the Status, Fields and Reason of the response that it replaces.
 type Refusal struct{}
 
 func (Refusal) Continue(x *Exchange, p *Part) Outcome {

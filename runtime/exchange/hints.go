@@ -13,7 +13,7 @@ const (
 	maxHintBytes = 8 << 10
 )
 
-// newHints returns header lines with a Link field for each value in links, or nil, or an error of one line.
+// newHints returns lines with a Link field for each value in links; nil for no links. An error has a single line.
 func newHints(links []string) (fields []byte, err error) {
 	size := 0
 	for _, link := range links {

@@ -160,7 +160,7 @@ func (p *Part) Release() {
 type PartOwner interface {
 	// PartSent is called when the connection no longer needs the body of p. The interface conn.Owner describes err.
 	PartSent(p *Part, err error)
-	// PartWaits is called if the socket has not accepted left bytes of p. It returns the Unsent of these bytes, or nil.
+	// PartWaits is called if the last left bytes of p wait for the socket. It returns the Unsent that counts p, or nil.
 	PartWaits(p *Part, left int) *conn.Unsent
 }
 
@@ -171,8 +171,8 @@ type sentPart struct {
 
 func (p *sentPart) Sent(err error) { p.of.PartSent(&p.part, err) }
 
-// SendPart writes the gathered output of c, then body and tail without copying them. Bytes for which the socket has no
-// room become a transfer. When all bytes are sent, SendPart calls of.PartSent with p.
+// SendPart writes the gathered output of c, then body and tail without copying them. A transfer sends the bytes for
+// which the socket has no room now. When all bytes are sent, SendPart calls of.PartSent with p.
 func SendPart(c *conn.Conn, p *Part, of PartOwner, body, tail []byte) {
 	rest, err := c.Write(c.TakeGathered(), body, tail)
 	if rest != nil {

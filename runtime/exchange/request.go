@@ -26,7 +26,7 @@ type request struct {
 
 	handed Request // the request in the form for sources (see the method hand)
 
-	forwarded  []byte // reused memory for forwarding fields; identified is for heads with the fields of an Identity
+	forwarded  []byte // reused memory for forwarding fields; the next field is memory for heads with an Identity
 	identified []byte
 }
 

@@ -213,7 +213,7 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 }
 
 // Trailers returns the trailers to send after p. It returns nil if p has no trailers, if the client does not accept
-// trailers, or if the response has no body. Callers of HTTP/1 must send the result only after a chunked body.
+// trailers, or if the response has no body. An HTTP/1 connection must send trailers only after a chunked body.
 func (r *Response) Trailers(p *Part) []byte {
 	if p.Trailers == nil || p.End != Complete || p.First || !r.trailers || r.Framing == http1.NoBody {
 		return nil

@@ -165,7 +165,7 @@ type RateLimit struct {
 	DryRun bool // requests that exceed the limit are counted and logged, but not rejected
 }
 
-// admit has the results of Access.Admit, but checks rate limits first, because a password check is slow.
+// admit calls Access.Admit and returns its results. It checks rate limits first, because a password check is slow.
 func (r *rules) admit(x *Exchange) (refusal *Reply, known bool) {
 	if refusal = r.exceeded(x, false); refusal != nil {
 		return refusal, true

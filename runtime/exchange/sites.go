@@ -76,9 +76,9 @@ type Config struct {
 	RequestID bool
 	// ServerTiming adds the field Server-Timing to responses (https://www.w3.org/TR/server-timing/).
 	ServerTiming bool
-	// Sampler sets the sampled flag of each trace, and log entries have a Trace. nil means that no span is recorded.
+	// Sampler sets the sampled flag of each trace. Log entries of sampled requests have a Trace. nil means no Trace.
 	Sampler *http1.Sampler // requires Trace
-	// Answered are called on the loop for each answered request, except requests that an Override answered. The entry
+	// The functions in Answered are called on the loop for each request, unless an Override answered it. The entry
 	// is valid until the functions return.
 	Answered  []func(*logfile.Entry)
 	AccessLog *logfile.AccessLog // it gets a line for each request; nil means no log

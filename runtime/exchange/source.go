@@ -159,13 +159,13 @@ type Services struct {
 	Ask     Asker
 
 	Times *logfile.Times // times that the handler should measure; nil if there are none
-	// Next forwards the request to the mount's own source; nil unless the handler receives the body (app.Receiving).
+	// Next forwards the request to the second source of an app.Receiving. It is nil for all other handlers.
 	// The handler sets Head.Then of its last part to Next. The Body of this part is the new body of the request, and
 	// the fields of its Head are added to the source's response.
 	Next Then
-	// Inquire sends the request, with body as its new body, to the mount's own source. The client does not get the
-	// response. Inquire calls the function done on the loop with the status and the beginning of the response. Inquire
-	// is nil if the Handler does not support this.
+	// Inquire sends the request of t to this second source, with the parameter body instead of its body. The client
+	// does not get the response. Inquire calls the function done on the loop with the status and the beginning of the
+	// response. Inquire is nil if Next is nil.
 	Inquire func(t Ticket, body []byte, done func(status int, answer []byte))
 }
 
