@@ -35,7 +35,7 @@ func (b *bench) leave(why string) {
 	}
 }
 
-// The samples are interleaved, so that other load on the machine affects all servers.
+// measure takes one sample of each server in turn, so that other load on the machine affects all servers.
 func (b *bench) measure(w workload) error {
 	var who []string
 	var err error
@@ -101,7 +101,8 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 	return who, nil
 }
 
-// If the workload has clients that request /slow, round first takes a sample without these clients, for comparison.
+// round takes one sample. If the workload has clients that request /slow, round first measures without these clients,
+// for comparison.
 func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, error) {
 	switch w.kind {
 	case echoing:

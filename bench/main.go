@@ -1,4 +1,4 @@
-// Command bench compares fapws with a bare gnet server and with other servers on the machine.
+// Command bench compares fapws with other servers on the same machine. One of them is a minimal server with gnet.
 package main
 
 import (

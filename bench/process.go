@@ -76,7 +76,7 @@ func start(s *server, w *workload, set *settings) (*process, error) {
 	return p, nil
 }
 
-// startOn starts cmd on some CPUs: a child inherits the affinity of its parent's thread.
+// startOn starts cmd on some CPUs. It sets the affinity of its own thread, because the child inherits this affinity.
 func startOn(cmd *exec.Cmd, cpus ...int) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -180,7 +180,7 @@ func statFields(file string) []string {
 
 func (p *process) cpu() time.Duration { return p.cpuOf("") }
 
-// If program is "", all processes of the tree count.
+// cpuOf returns the CPU time of the processes in the tree that run program. If program is "", all processes count.
 func (p *process) cpuOf(program string) time.Duration {
 	ticks := 0
 	for _, id := range p.tree() {
@@ -198,8 +198,9 @@ func (p *process) cpuOf(program string) time.Duration {
 	return time.Duration(ticks) * time.Second / 100 // USER_HZ is 100 for Go on Linux
 }
 
-// memory returns the tree's own memory in bytes (proc(5), smaps_rollup): anonymous and shared memory, with shared pages
-// divided among processes. Pages of executables and libraries do not count, because the kernel can drop them.
+// memory returns the memory of all processes of the tree in bytes (proc(5), smaps_rollup). Anonymous pages and pages of
+// shared memory count. A shared page is divided among its processes. Pages of executables and libraries do not count,
+// because the kernel can drop them.
 func (p *process) memory() int64 {
 	var kib int64
 	for _, id := range p.tree() {

@@ -75,8 +75,8 @@ var servers = []*server{
 	fapwsWith("inline+metrics", watched, "--threads", "0", "--status", "/_fapws"),
 	fapwsWith("inline+traces", watched, "--threads", "0", "--status", "/_fapws", "--trace"),
 	{
-		// With one process, uWSGI is fastest with a new connection for each request. With keep-alive (http11-socket),
-		// the process would serve one connection until the connection closes.
+		// With keep-alive (http11-socket), a uWSGI process would serve one connection until the connection closes. One
+		// process is therefore fastest with a new connection for each request.
 		name: "uwsgi", paths: wsgi, needs: fromPyPI("uwsgi"),
 		command: func(port int, w *workload, s *settings) []string {
 			line := []string{inVenv("uwsgi"), "--http-socket", address(port), "--listen", "128", "--disable-logging",
@@ -108,7 +108,7 @@ var servers = []*server{
 			if w.asgi {
 				return append(line, "--interface", "asgi", "--loop", "uvloop", w.asgiApp())
 			}
-			threads := "1" // faster than its default, except where handlers wait
+			threads := "1" // faster than granian's default, unless handlers wait
 			if w.sitters > 0 {
 				threads = "8"
 			}
@@ -247,7 +247,7 @@ func (s *server) environment(set *settings) []string {
 	env := append(os.Environ(),
 		"BENCH_FILE="+filepath.Join(documents, "mebibyte.bin"), "PYTHONPATH="+set.apps+":"+os.Getenv("PYTHONPATH"),
 		"FAPWS_ALLOW_ROOT=1",
-		"PYTHONDONTWRITEBYTECODE=") // all servers start with bytecode, like installed ones
+		"PYTHONDONTWRITEBYTECODE=") // Python stores bytecode, so later starts are fast.
 	if _, err := os.Stat(venv); err == nil {
 		env = append(env, "VIRTUAL_ENV="+venv)
 	}

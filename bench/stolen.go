@@ -35,7 +35,8 @@ func undisturbed(take func() (sample, error)) (best sample, err error) {
 	return best, nil
 }
 
-// The times of other machines are the eighth numbers in /proc/stat (proc(5)), in hundredths of a second.
+// stolen returns how long the hypervisor has given the two CPUs to other machines. For each CPU, this time is the
+// eighth number in /proc/stat (proc(5)), in hundredths of a second.
 func stolen(stat string) (sum time.Duration) {
 	for line := range strings.Lines(stat) {
 		fields := strings.Fields(line)

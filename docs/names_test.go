@@ -114,7 +114,7 @@ func readSources(t *testing.T) *sources {
 var (
 	cComment    = regexp.MustCompile(`(?s)/\*.*?\*/|//[^\n]*`)
 	hashComment = regexp.MustCompile(`(?m)^\s*#.*$`)
-	keyTag      = regexp.MustCompile(`key:"[^"]*"`) // of a field: a setting
+	keyTag      = regexp.MustCompile(`key:"[^"]*"`) // tag of a field that contains a setting
 	word        = regexp.MustCompile(`[A-Za-z_]\w*(?:-\w+)*`)
 )
 
@@ -124,8 +124,8 @@ func (s *sources) addWords(text string) {
 	}
 }
 
-// addGo adds the identifiers of a Go file, the keys of its fields, its strings without blanks unless it is a test, its
-// imports and its declarations.
+// addGo adds the identifiers, imports and declarations of a Go file, and the keys in the tags of fields. It also adds
+// strings without blanks, except for strings in tests.
 func (s *sources) addGo(t *testing.T, name string) {
 	text := []byte(read(t, name))
 	files := token.NewFileSet()

@@ -1,6 +1,6 @@
 """Writes python-api.md, from the signatures and docstrings of package fapws, into the file that PYTHON_API names.
 
-fapws check python_api.py runs it: most of the package works inside of fapws only.
+Run it with "fapws check python_api.py". Most of the package can only be imported inside of fapws.
 """
 
 import ast
@@ -60,7 +60,7 @@ def names_for_types(module):
 
 
 def type_name(kind):
-    """A type in the notation of current Python, with each version of Python."""
+    """A type in the notation of current Python. The result does not depend on the version of Python."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is type(None) or kind is None:
         return "None"
@@ -178,7 +178,7 @@ def markdown(text):
 def prose(line):
     """A line of a docstring in Markdown."""
     parts = re.sub(r":(?:func|class|meth):`([^`]*)`", r"`\1`", line).replace("``", "`").split("`")
-    if len(parts) % 2:  # not code that begins or ends on another line
+    if len(parts) % 2:  # All code between backquotes ends on this line.
         parts[::2] = [
             re.sub(r"(?<![\w\"-])(--[a-z][a-z-]*|[a-z]+_\w+|[A-Z]\w*Error|[A-Z]+_[A-Z_]+)\b", r"`\1`", part)
             for part in parts[::2]

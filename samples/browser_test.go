@@ -163,7 +163,7 @@ func (b *browser) clockAndReload(t *testing.T) {
 		s.Reload()
 		p.await(fmt.Sprintf(`/"time": ?"\d\d%c/.test(streams.ticks)`, format[2]))
 	}
-	// Old workers also publish events until they have ended.
+	// Wait until the old workers have ended, because they also publish events.
 	eventually(t, "two processes serve", func() bool { return len(s.Workers()) == 2 })
 	now := value[int64](p, "last")
 	p.await(fmt.Sprintf("last > %d && at('viewers').textContent == '1'", now))
@@ -278,7 +278,7 @@ func (b *browser) starlette(t *testing.T) {
 	p.await("document.getElementById('echo').textContent == 'Hello ☕'")
 }
 
-// fastapi uses the page of documentation, which loads nothing from other servers.
+// fastapi calls the API through the page /docs of the sample. This page loads nothing from other servers.
 func (b *browser) fastapi(t *testing.T) {
 	fapwstest.NeedModule(t, "fastapi")
 	s := startServer(t, nil, "fastapi/app.py", nil)

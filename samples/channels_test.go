@@ -113,7 +113,7 @@ func TestChannelLayerIsSharedByAllWorkers(t *testing.T) {
 	a.ask("send/normal?text=to+whoever")
 	receives(b, "normal", "to whoever")
 	for _, channel := range []string{mine, other, "normal"} {
-		b.ask("add/everybody?channel=" + channel) // of any worker
+		b.ask("add/everybody?channel=" + channel) // The channel may belong to any worker.
 	}
 	a.ask("group/everybody?text=to+all")
 	receives(a, mine, "to all")

@@ -144,7 +144,7 @@ func (d *device) firmware(p *tab) {
 	d.write(p.t, "image.bin", string(image), 0o644)
 	p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery))
 	send := func(digest string) {
-		p.run(chromedp.SetValue("[name=sha256]", digest, chromedp.ByQuery)) // the form is still there, with its file
+		p.run(chromedp.SetValue("[name=sha256]", digest, chromedp.ByQuery)) // The browser keeps the form and its file.
 		p.run(chromedp.Click("main button", chromedp.ByQuery))
 	}
 	digest := fmt.Sprintf("%x", sha256.Sum256(image))
@@ -179,8 +179,8 @@ func (d *device) firmware(p *tab) {
 	d.install(p, string(image))
 }
 
-// install uploads firmware and answers the question before the installation: first with no, then with yes after a
-// second upload, and with yes again after the installation has failed.
+// install answers the question of the console whether to install the uploaded firmware. First it answers no. After a
+// second upload it answers yes. This installation fails, and install answers yes again.
 func (d *device) install(p *tab, image string) {
 	again := func() {
 		p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery),

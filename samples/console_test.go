@@ -37,7 +37,7 @@ func TestConsoleWorksFromTheLoginToTheReboot(t *testing.T) {
 			p.t = t
 			part.use(p)
 		}) {
-			return // the next part of the test continues on the page where this part ends
+			return // After a failure, the next part would start on the wrong page.
 		}
 	}
 }
@@ -173,8 +173,8 @@ func (d *device) services(p *tab) {
 	p.follow(`[aria-label="start broken"]`)
 	p.shows("broken did not keep running: it is failed a second after the start.")
 
-	// Without systemd, the page shows the services of OpenRC. Otherwise it shows the services of this machine, or the
-	// reason why it cannot list them.
+	// Without systemd, the page shows the services of OpenRC. Without both, it shows the services of this machine, or
+	// the reason why it cannot list them.
 	d.remove(p.t, "running")
 	d.write(p.t, "bin/rc-status", "#!/bin/sh\nprintf 'Runlevel: default\\n crond     [  stopped  ]\\n sshd      [  "+
 		"started  ]\\nDynamic Runlevel: manual\\n'\n", 0o755)
@@ -298,7 +298,7 @@ func (d *device) terminal(p *tab) {
 		})
 		p.await(screen + `.includes("ready")`)
 	}
-	kind("trap '' HUP; echo stay''ing\r") // until the shell is killed
+	kind("trap '' HUP; echo stay''ing\r") // SIGHUP does not end this shell; SIGKILL does.
 	p.await(screen + `.includes("staying")`)
 	if d.processes(p.t, "-s "+d.dir) != 2 { // the process and its helper
 		p.t.Error("the shell does not run")

@@ -1,5 +1,5 @@
-// Package samples contains scripts to learn from, some of which fapws new writes. The tests of package samples run each
-// script with the built fapws (FAPWS_BIN, default ../build/fapws) and a real client.
+// Package samples contains scripts to learn from. The command "fapws new" copies some of them. The tests of package
+// samples run each script with the built fapws (FAPWS_BIN, default ../build/fapws) and a real client.
 package samples
 
 import (
@@ -14,7 +14,8 @@ import (
 //go:embed hello/*.py
 var files embed.FS
 
-// New maps the samples that fapws new writes to the command that starts each of them in its directory.
+// New contains the names of the samples that "fapws new" can copy. Each value is the command that starts the sample in
+// its directory.
 var New = map[string]string{"console": "fapws", "django": "fapws wsgi.py", "hello": "fapws hello.py"}
 
 func Open(name string) fs.FS {

@@ -40,7 +40,7 @@ func (s *server) flaskSession(t *testing.T) {
 		greet(name)
 		s.get("/").want(200, fmt.Sprintf("Hello Zoë &lt;%d&gt;, you have told your name %s", i, times))
 	}
-	greet(" ") // a message that is flashed is seen once
+	greet(" ") // Flask shows a flashed message only once.
 	s.get("/").want(200, "A name has at least one letter.")
 	s.get("/").want(200, "Hello Zoë").lacks("at least one letter")
 	s.post("/forget", urlencoded, nil).want(302)

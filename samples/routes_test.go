@@ -56,7 +56,7 @@ func TestRoutesOfEachFrameworkAreListed(t *testing.T) {
 	}
 }
 
-// The applications have their own context, such as the application context of Flask.
+// fapws shell sets up the context that a framework needs, such as the application context of Flask.
 func TestShellRunsInTheContextOfTheApplication(t *testing.T) {
 	for _, tt := range []struct{ module, app, text, want string }{
 		{"flask", "app:app", "from flask import current_app; print(current_app.name, app is " +

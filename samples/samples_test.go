@@ -66,7 +66,7 @@ func TestFormsSampleStoresUploads(t *testing.T) {
 	if len(links) != len(files) {
 		t.Fatalf("%d links to %d files in %s", len(links), len(files), list)
 	}
-	slices.Reverse(links) // the entries, the newest first, as on the page
+	slices.Reverse(links) // the page lists the newest upload first
 	for i, file := range files {
 		if want := fmt.Sprintf("%x", sha256.Sum256(file.data)); links[i][2] != want {
 			t.Errorf("%s: stored with digest %s, want %s", file.name, links[i][2], want)
@@ -93,7 +93,8 @@ func TestFormsSampleRejectsInvalidForms(t *testing.T) {
 		{"no boundary", "multipart/form-data", "--B--", 400},
 		{"too big", "multipart/form-data; boundary=B", strings.Repeat("x", 20<<20+1), 413},
 	} {
-		// The client sends Expect: without it, the rejection could arrive while the client sends the body.
+		// The client sends "Expect: 100-continue". Otherwise, the rejection could arrive while the client sends the
+		// body.
 		resp := s.do(s.request("POST", "/upload", strings.NewReader(c.body), "Content-Type", c.contentType, "Expect",
 			"100-continue"))
 		if resp.StatusCode != c.status {
@@ -166,7 +167,7 @@ func TestServerSentEventsSampleCountsSubscribers(t *testing.T) {
 	s := start(t, "sse/sse.py")
 	s.get("/").want(200, `new EventSource("/events")`)
 
-	// The generator never ends, so each event was sent at once.
+	// The generator never ends, so the client gets events only if the server sends each event at once.
 	first := s.open(s.request("GET", "/events?every=0.05", nil))
 	defer first.Body.Close()
 	if got := first.Header.Get("Content-Type"); got != "text/event-stream" {

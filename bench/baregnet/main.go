@@ -1,6 +1,6 @@
-// Command baregnet is the upper limit with which the benchmarks compare fapws: a gnet server with one loop, which sends
-// a fixed response to each complete request. The server looks only for the end of the request head and for
-// Content-Length, and sends the responses to pipelined requests in one write.
+// Command baregnet is a gnet server with one loop. The benchmarks use its speed as the upper limit for fapws. It sends
+// a fixed response to each complete request. It looks only for the end of the request head and for Content-Length, and
+// sends the responses to pipelined requests in one write.
 //
 // Usage: baregnet ADDRESS [CERTIFICATE KEY]
 package main
@@ -62,7 +62,7 @@ func (s *server) OnTraffic(c gnet.Conn) gnet.Action {
 		used += len(head) + len(body)
 	}
 	s.scratch = out[:0]
-	if used > 0 { // Return early, because gnet would discard all bytes for the number 0.
+	if used > 0 { // Discard(0) would discard all bytes.
 		_, _ = c.Discard(used)
 	}
 	if len(out) > 0 {

@@ -74,7 +74,8 @@ func (s *secureServer) OnTraffic(c gnet.Conn) gnet.Action {
 	return gnet.None
 }
 
-// A wire is the net.Conn on which crypto/tls runs. The goroutine of the handshake owns it first, and then the loop.
+// A wire is the net.Conn on which crypto/tls runs. The goroutine of the handshake owns the wire until the handshake
+// ends. After the handshake, the loop owns the wire.
 type wire struct {
 	// the embedded Conn is nil, because crypto/tls calls no other methods.
 	net.Conn
@@ -89,7 +90,7 @@ type wire struct {
 	ended   bool
 }
 
-// errNotYet is temporary, so crypto/tls keeps the beginning of an incomplete TLS record and continues later.
+// errNotYet is a temporary error. After such an error, crypto/tls keeps the incomplete TLS record and can read again.
 var errNotYet net.Error = notYet{}
 
 type notYet struct{}

@@ -253,7 +253,7 @@ func (w *Workload) bestOther(m measure) *Server {
 	return nil
 }
 
-// pythonPass is the name of a command that only starts Python and ends.
+// pythonPass is the name in the results of the time that Python needs to start and exit.
 const pythonPass = "python3 -c pass"
 
 // noise is the largest relative difference between two measurements that is not significant.
