@@ -106,8 +106,8 @@ type Handler struct {
 
 	timeoutPolicy      // guarded by mu
 	sockets       int  // number of open WebSockets with callbacks; guarded by mu
-	watching      bool // guarded by mu
-	asksForEnd    bool // guarded by mu
+	watching      bool // whether the goroutine watchCallbacks runs; guarded by mu
+	asksForEnd    bool // whether RunConfig.Stuck was called; guarded by mu
 }
 
 // Start starts the threads that run handlers, or returns an error if no thread can be started. Start must be called on
@@ -342,9 +342,9 @@ func (h *Handler) Cancel(t exchange.Ticket, took time.Duration) {
 	}
 }
 
-// Attend matters in inline mode, where a chunk must be sent before the iterator makes the next chunk (PEP 3333). After
-// Attend(true), a second goroutine sends the chunks while the handler runs, so the handler need not return to the event
-// loop after each chunk.
+// Attend tells handlers in inline mode whether a second goroutine sends chunks while the event loop runs the handler.
+// PEP 3333 requires that a chunk is sent before the iterator makes the next chunk. Without the second goroutine, the
+// handler must therefore return to the event loop after each chunk.
 
 func (h *Handler) Attend(on bool) {
 	atomic.StoreUint32((*uint32)(&h.shared.attended), uint32(boolByte(on)))

@@ -13,11 +13,11 @@ const (
 	WebSocket    MountKind = C.CORE_WEBSOCKET
 )
 
-// kinds is a table of the ways in which the kinds differ. The Go code reads this table, and never compares kinds.
+// kinds describes how the kinds differ. The Go code reads this table instead of testing for certain kinds.
 var kinds = [...]struct {
 	name, article string
 	arguments     []string
-	mode          mode // always the mode of this kind; if nil, the mode is that of the pool: threads or inline
+	mode          mode // mode in which handlers of this kind run; nil for the mode of the pool (threads or inline)
 	lifespan      bool
 	webSocket     bool
 	// WebSockets of this kind are served by callbacks, on the threads that run handlers

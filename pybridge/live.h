@@ -65,10 +65,10 @@ PyObject *live_ws_broadcast(PyObject *module, PyObject *args);
 
 /* --- live_groups.c ------------------------------------------------------------ */
 
-/* Returns --channel-max-event: the maximum size in bytes of a broadcast, and of an event as it is sent to clients. */
+/* Returns the value of --channel-max-event in bytes. It limits broadcasts, and events in the form that clients get. */
 int live_largest_event(void);
-/* Sends a broadcast to the event loop, and returns the result of core_publish_event. If the message has more bytes than
- * the limit most, returns NULL with an exception. */
+/* Sends a broadcast to the event loop, and returns the result of core_publish_event. Returns NULL with an exception if
+ * the message is longer than the maximum, most bytes. */
 PyObject *live_broadcast_to(const char *place, const core_message *message, const core_bytes *group, int most);
 
 extern PyMethodDef live_group_methods[];

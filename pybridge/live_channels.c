@@ -142,8 +142,8 @@ static PyObject *channel_watch(PyObject *module, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-/* Handles the requests that the event loop makes from presence events, and runs the callbacks of on_join and
- * on_leave. */
+/* A WSGI application. The event loop sends it a request whose body contains presence events, and it calls the callbacks
+ * of on_join and on_leave. */
 static PyObject *noticed(PyObject *self, PyObject *args) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "O!O", &PyDict_Type, &environ, &start)) return NULL;
@@ -161,7 +161,7 @@ PyObject *live_presence_handler(void) {
 
 /* --- the cache: fapws.cache.purge --------------------------------------- */
 
-#define MOST (1 << 17) /* if more bytes of patterns wait for the event loop, it purges the whole cache */
+#define MOST (1 << 17) /* maximum bytes of waiting patterns; with more, the event loop purges the whole cache */
 
 static PyObject *cache_purge(PyObject *module, PyObject *arg) {
   static const char everything[] = "{\"path\":\"*\"}";
@@ -170,7 +170,7 @@ static PyObject *cache_purge(PyObject *module, PyObject *arg) {
   if (!text) return NULL;
   if (core_forked) return PyErr_Format(PyExc_RuntimeError, "purge: not available in a child process of the server");
   uint32_t waiting =
-      /* the bytes of the patterns that wait; the event loop sets purges to 0 before it takes the patterns */
+      /* bytes of the patterns that the event loop has not taken; it sets purges to 0 before it takes the patterns */
       __atomic_load_n(&P.shared.purges, __ATOMIC_RELAXED);
   if (waiting > MOST) Py_RETURN_NONE;
   __atomic_fetch_add(&P.shared.purges, (uint32_t)n, __ATOMIC_SEQ_CST);

@@ -103,9 +103,9 @@ static PyObject *tell_group(uint64_t socket, uint8_t kind, const core_bytes *gro
 
 static PyObject *new_set(void) { return PySet_New(NULL); }
 
-/* Creates ws->groups if necessary, and returns the key of a group in this set: a new reference, or NULL with an
- * exception. The key is an exact str, because the hash of a subclass could run Python code, during which the WebSocket
- * could end. */
+/* Creates the set ws->groups if necessary. Returns a new reference to the str that represents the group in this set, or
+ * NULL with an exception. The str is never of a subclass, whose __hash__ could run Python code. The WebSocket could end
+ * while that code runs. */
 static PyObject *group_key(live_ws_object *ws, PyObject *group, core_bytes *name) {
   if (core_check_parent() < 0 || !group_of(group, name)) return NULL;
   /* The set must be created before the key. Creating it can start the garbage collector, which can run Python code. */
@@ -114,8 +114,8 @@ static PyObject *group_key(live_ws_object *ws, PyObject *group, core_bytes *name
   return Py_NewRef(group);
 }
 
-/* The functions join and leave never release the GIL, so the event loop receives the changes in the order in which the
- * set has changed. */
+/* The functions join and leave never release the GIL, so the event loop receives the changes in the order in which they
+ * change the set. */
 static PyObject *join(live_ws_object *ws, PyObject *key, const core_bytes *name) {
   if (live_ws_state(ws) > LIVE_WS_OPEN || !ws->rec || ws->refusal) Py_RETURN_NONE;
   int in = PySet_Contains(ws->groups, key);

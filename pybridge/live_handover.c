@@ -1,9 +1,9 @@
 /* Hands WebSockets with callbacks over to a different process, and takes over WebSockets from a different process. All
  * functions are called with the GIL, on the thread that runs the record.
  *
- * A WebSocket can be handed over if the application has no reference to its object, and if ws.data is plain, so that a
- * copy of ws.data is equal to it. The event loop requests the handover with the input CORE_OP_HAND_OVER, which the
- * record handles between two callbacks. */
+ * A WebSocket can be handed over on two conditions. The application has no reference to the WebSocketConnection, and
+ * the value of ws.data is plain (is_plain). The event loop requests the handover with the input CORE_OP_HAND_OVER. The
+ * thread that runs the record handles this input between two callbacks. */
 #include "live.h"
 
 #include <marshal.h>
@@ -25,7 +25,7 @@ static int all_plain(PyObject *sequence, int depth) {
   int plain = 1;
   CORE_BEGIN_HOLD(all); /* different threads can change the data */
   for (Py_ssize_t i = 0; plain && i < PySequence_Fast_GET_SIZE(all); i++) {
-    /* A new reference, because is_plain can release the list. */
+    /* The new reference keeps the item alive, because is_plain can release the lock of the list. */
     PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(all, i));
     plain = is_plain(item, depth);
     Py_DECREF(item);
@@ -93,7 +93,7 @@ static int closes_inbox(core_record *rec) {
 static void refuse(core_record *rec) {
   core_part *p = core_part_new(rec, 0);
   if (!p) {
-    PyErr_Clear(); /* without an answer, the event loop closes the WebSocket after a time limit */
+    PyErr_Clear(); /* if this refusal does not arrive, the event loop closes the WebSocket after a time limit */
     return;
   }
   p->op = CORE_OP_HAND_OVER;
@@ -123,8 +123,8 @@ int live_ws_hand_over(core_thread *t, live_ws_object *ws) {
   core_part *p = state ? core_body_part(rec, state, PyBytes_AS_STRING(state), (size_t)PyBytes_GET_SIZE(state)) : NULL;
   PyErr_Clear();
   Py_XDECREF(state);
-  /* Both conditions are checked again, because the garbage collector can have run code of the application in the
-   * meantime. */
+  /* is_alone is checked again, because the garbage collector can have run code of the application since the first
+   * check. */
   if (p && (!is_alone(ws) || !closes_inbox(rec))) {
     core_part_free((uintptr_t)p);
     p = NULL;

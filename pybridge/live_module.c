@@ -94,7 +94,7 @@ static int make_mounts(const core_options *o) {
   core_mount *presence = &P.mounts[o->mounts];
   presence->callable = live_presence_handler();
   presence->name = PyUnicode_FromString("on_join and on_leave");
-  /* A mount with these times counts as slow, so the pool lets requests run on other threads meanwhile. */
+  /* These times make the mount count as slow. Other threads then run the requests that arrive during its callbacks. */
   presence->run_ns = presence->wait_ns = 10 * CORE_HEAVY_NS;
   mount_bind(presence, CORE_WSGI);
   return presence->callable && presence->name ? 0 : -1;

@@ -5,7 +5,7 @@
 #include <structmember.h>
 
 #define P core_the_pool
-/* If a mode forbids send() to wait (core_mode.may_wait), at most this many bytes of messages can wait for a client. */
+/* On a thread that must not wait (core_mode.may_wait), send() fails if more bytes than this wait for the client. */
 #define UNPACED_BYTES (4 << 20)
 #define BEHIND_BYTES (1 << 20) /* if more bytes wait for a client, a broadcast closes the WebSocket of this client */
 
@@ -46,8 +46,8 @@ static int check_open(live_ws_object *ws) {
   return core_raise(PyExc_BrokenPipeError, ws->refusal ? "the WebSocket was refused" : "the WebSocket is closed");
 }
 
-/* Waits for a slow client, and returns 0, or -1 with TimeoutError if too many bytes still wait for the client after the
- * given seconds. */
+/* Waits until a slow client has read enough, and returns 0. Returns -1 with TimeoutError if too many bytes still wait
+ * for the client after the given number of seconds. */
 static int wait_for_client(live_ws_object *ws, double seconds) {
   core_thread *t = core_this_thread;
   int room;

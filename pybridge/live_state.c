@@ -13,14 +13,14 @@ void live_ws_publish(core_part *p) {
     return;
   }
   core_publish(t, p);
-  /* core_publish leaves the part until the handler returns or until the monitor wakes the event loop. That is too late
-   * if the handler is usually slow or the monitor sleeps. */
+  /* After core_publish, the event loop does not see the part until the handler returns or the monitor wakes the event
+   * loop. That is too late if the handler is usually slow or the monitor sleeps. */
   if (core_run_ns(core_mount_of(mine)) > CORE_SLOW_NS || __atomic_load_n(&P.monitor_parked, __ATOMIC_RELAXED))
     core_notify(t);
 }
 
 static int accept_held(live_ws_object *ws) {
-  /* In any other state, a different thread has accepted the WebSocket by sending the first message. */
+  /* If the state is different, another thread has already accepted the WebSocket by sending its first message. */
   if (live_ws_state(ws) != LIVE_WS_OPENING) return 0;
   wsgi_start_object no_fields = {.status = 101, .length = -1};
   core_record *rec = ws->rec;

@@ -103,7 +103,7 @@ static void on_message(core_thread *t, live_ws_object *ws, const core_input *in)
 
 static core_input *next_input(core_record *rec) {
   core_input *in;
-  CORE_BEGIN_HOLD(rec->run.ws); /* a different thread can be searching this list for a close frame */
+  CORE_BEGIN_HOLD(rec->run.ws); /* guards rec->run.batch against take_close on a different thread */
   if (!rec->run.batch) {
     core_lock();
     rec->run.batch = core_take_inputs(rec);
@@ -160,7 +160,7 @@ static void run_inputs(core_thread *t, core_record *rec) {
       if (live_ws_hand_over(t, ws)) return;
       continue;
     }
-    if (spent) { /* before the first callback, run_job has already checked this */
+    if (spent) { /* run_job has already decided before the first callback whether to wake the event loop */
       t->unsignalled_ns += core_run_ns(m);
       if (t->unsignalled && (t->unsignalled_ns > CORE_UNSIGNALLED_NS || core_run_ns(m) > CORE_SLOW_NS)) core_notify(t);
     }
@@ -172,8 +172,8 @@ static void run_inputs(core_thread *t, core_record *rec) {
 
 static PyObject *refusal_of(live_ws_object *ws) { return CORE_HELD(ws, Py_XNewRef(ws->refusal)); }
 
-/* Refuses the WebSocket, unless a thread that sent a message has already accepted it, and returns whether it was
- * refused. */
+/* Refuses the WebSocket, and returns 1. Returns 0 if a thread has already accepted the WebSocket by sending a
+ * message. */
 static int keep_closed(live_ws_object *ws) {
   int closed;
   CORE_BEGIN_HOLD(ws);

@@ -24,10 +24,10 @@ import (
 
 // Event is an event of fapws.publish or, if Place is not "", of fapws.broadcast.
 type Event struct {
-	Place  string // place of WebSockets (placeMounts); "" if the event is for a channel
+	Place  string // identifies the WebSockets that get the event (placeMounts); "" if the event is for a channel
 	Binary bool
 
-	// name of the channel or of the group; "" for all WebSockets of Place
+	// name of the channel or of the group; "" for all WebSockets that Place identifies
 	Name string
 	ID   string // ID of the event; if the ID is "", the server assigns an ID
 	Type string
@@ -45,17 +45,17 @@ func (e *Event) Cost() int64 {
 	return n
 }
 
-// Dealt subtracts the cost of events that the server has handled, so that the application can publish further events.
-// Any goroutine may call Dealt.
+// Dealt subtracts the cost of handled events from the total cost of waiting events, which is limited. The application
+// can then publish further events. Any goroutine may call Dealt.
 func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), -cost) }
 
-// Published adds the cost of an event that the server itself publishes. Later, Dealt must be called for this event. Any
-// goroutine may call Published.
+// Published adds the cost of an event that the server itself publishes to the same total. Dealt must be called after
+// the event has been handled. Any goroutine may call Published.
 func (h *Handler) Published(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), cost) }
 
 // listen handles the messages of the application, on the event loop.
 func (h *Handler) listen() {
-	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // before eachMessage, so that every later pattern is counted
+	atomic.StoreUint32((*uint32)(&h.shared.purges), 0) // first, so that patterns that arrive during eachMessage count
 	var events []Event
 	var purges []string
 	eachMessage(func(kind byte, texts []string) {
@@ -122,14 +122,14 @@ func HasSubscribers(name string) bool {
 	return C.live_subscriber_count(bytesOf(name), C.size_t(len(name))) > 0
 }
 
-// The event loop keeps the groups of WebSockets (live.Sockets.Broadcast). The full name of a group consists of a place
-// and of the name that the application has chosen. A fapws.WebSocket has the same place in all processes, and all ASGI
-// applications share a place.
+// The event loop keeps the groups of WebSockets (live.Sockets.Broadcast). The full name of a group consists of a string
+// called the place, and of the name that the application has chosen. The place tells which fapws.WebSocket the group
+// belongs to. All ASGI applications share one place.
 
-// placeMounts sets the place of each fapws.WebSocket, which is the same in all processes and after a reload. The place
+// placeMounts sets Mount.Place for each fapws.WebSocket. The place is the same in all processes and after a reload. It
 // consists of the name of the application in the configuration, the prefix and the name of the callbacks. If several
-// WebSockets have the same values, all but the first also have a number. The map seen counts the WebSockets with the
-// same values.
+// WebSockets have the same three values, a number is appended for all but the first. The map seen counts the
+// WebSockets with the same values.
 func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	first := map[*python3.PyObject]string{}
 	for i := range mounts {
@@ -173,8 +173,9 @@ func GroupKey(group string) string {
 // must be passed to TakeMessage.
 func (e *Event) ForPython() bool { return e.Place == C.CORE_PLACE_PYTHON }
 
-// TakeMessage passes an event to the Python code of this process. If too many events wait, TakeMessage drops events,
-// and returns false for the first of them, for a log line. TakeMessage is safe for concurrent use.
+// TakeMessage passes an event to the Python code of this process. If too many events wait, TakeMessage drops the
+// event. The result is false only for the first dropped event, so that the caller logs one line. TakeMessage is safe
+// for concurrent use.
 func (h *Handler) TakeMessage(e *Event) bool {
 	return C.live_ipc_put(bytesOf(e.Name), C.size_t(len(e.Name)), bytesOf(e.Data), C.size_t(len(e.Data))) != 0
 }
@@ -227,8 +228,8 @@ type presenceQueue struct {
 }
 
 // NotifyPresence queues an event if the application has registered a callback. If the queue is full, NotifyPresence
-// drops events, and returns false for the first of them, for a log line. NotifyPresence must be called on the event
-// loop.
+// drops the event. The result is false only for the first dropped event, so that the caller logs one line.
+// NotifyPresence must be called on the event loop.
 func (h *Handler) NotifyPresence(n PresenceEvent) bool {
 	if !h.WatchesPresence() {
 		return true
@@ -280,7 +281,8 @@ func (q *presenceQueue) step(h *Handler) {
 	if code := C.core_flush(number(q.rec)); code >= 0 {
 		h.app.exit(int(code))
 	}
-	// In inline mode the request has already run, so the event loop must take its parts, and call step again.
+	// In inline mode the request has already run. The event loop must then take the parts of the response, and call
+	// step again.
 	C.core_wake_loop()
 }
 

@@ -19,12 +19,12 @@ import (
 type mode interface {
 	place() string
 	expired(h *Handler)
-	// raise takes the GIL, and raises an exception in the handler of t, which has timed out. If the handler does not
-	// run, how is 0; otherwise s contains its stack. The log line about t ends with note. If note is "", no line is
-	// written.
+	// raise takes the GIL, and raises an exception in the handler of t, which has timed out. The result how is 0 if the
+	// handler does not run. Otherwise s contains the stack of the handler. The log line about t ends with note. If note
+	// is "", no line is written.
 	raise(t *task) (how C.int, s C.core_snapshot, note string)
-	// stuck is called after the grace period, which started at the time began, with the result how of raise. stuck
-	// returns the reason why t counts as stuck, or "" if t has ended.
+	// stuck is called after the grace period, with the time at which this period began, and with the result how of
+	// raise. stuck returns "" if t has ended. Otherwise stuck returns why t counts as stuck.
 	stuck(h *Handler, t *task, how C.int, began time.Time) (why string)
 	// giveUp is called if a handler never releases the GIL, so that the process must be replaced.
 	giveUp()
@@ -32,7 +32,7 @@ type mode interface {
 
 type poolMode interface {
 	mode
-	// start creates the pool, unless the method attach of the mode creates it.
+	// start creates the pool of threads; in inline mode, attach creates the pool instead.
 	start(h *Handler) error
 	// attach is called on the event loop before its first request.
 	attach(h *Handler, w *eventloop.Waker)
@@ -40,8 +40,8 @@ type poolMode interface {
 	stop(a *App) int
 	// finish is called by App.Close, on the thread of Load, before Python ends.
 	finish()
-	// onLoop returns the record that the event loop runs in inline mode, and the number of its job, or zeros. onLoop
-	// can be called on any goroutine.
+	// onLoop returns the record that the event loop runs in inline mode, and the number of its current job. Both are 0
+	// if the event loop runs none. onLoop can be called on any goroutine.
 	onLoop() (rec C.uintptr_t, jobs C.ulong)
 }
 
@@ -117,7 +117,7 @@ func (a asyncio) stuck(h *Handler, t *task, how C.int, began time.Time) string {
 	if C.asgi_is_stuck(number(t.rec), t.serial, how, t.jobs) == 0 {
 		return ""
 	}
-	if how == 1 { // if how is 2, the stack was already logged
+	if how == 1 { // raise has already logged the stack if its result was 2
 		h.logAsync(began)
 	}
 	a.giveUp()
@@ -161,8 +161,9 @@ func (a *App) Startup(c AsyncConfig) error {
 	return errors.New(C.GoString(wrong))
 }
 
-// Shutdown makes the asyncio thread cancel its tasks after the duration grace, then shut down its lifespans, and end.
-// Shutdown reports whether the thread has ended. Shutdown can be called on any goroutine, after the last Submit.
+// Shutdown makes the asyncio thread end. The thread cancels its tasks after the duration grace, and then shuts down the
+// lifespans of the applications. Shutdown reports whether the thread has ended. Shutdown can be called on any
+// goroutine, after the last Submit.
 func (a *App) Shutdown(grace time.Duration) bool {
 	return C.asgi_thread_stop(C.int(max(grace, 0).Milliseconds())) != 0
 }

@@ -34,8 +34,9 @@ type Mount struct {
 	environ, start unsafe.Pointer
 }
 
-// readPaths validates a table such as PATHS, and makes a mount for each entry; error messages call the script where,
-// and the table name. The error has a line for each wrong entry. The caller must hold the GIL.
+// readPaths validates a table such as PATHS, and makes a mount for each entry. The error has a line for each wrong
+// entry. In these lines, where is the name of the script, and name is the name of the table. The caller must hold the
+// GIL.
 func readPaths(table *python3.PyObject, where, name string) ([]Mount, error) {
 	if table == nil {
 		return nil, fmt.Errorf("%s has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = "+
@@ -201,7 +202,7 @@ func adaptVerbs(entry *python3.PyObject) (*python3.PyObject, error) {
 	case python3.PyUnicode_Check(adapted):
 		return nil, errors.New(python3.PyUnicode_AsUTF8(adapted))
 	}
-	return adapted, nil // lives as long as the process
+	return adapted, nil // this reference is never released
 }
 
 func handlerName(callable *python3.PyObject) string {
@@ -258,10 +259,10 @@ func (f *Content) environAskedFor() unsafe.Pointer {
 		class.DecRef()
 		return nil
 	}
-	return unsafe.Pointer(class) // lives as long as the process
+	return unsafe.Pointer(class) // this reference is never released
 }
 
-// isSimple reports whether entry cannot wrap an application: it is a class or a function without a closure.
+// isSimple reports whether entry is a class or a function without a closure. Such an entry cannot wrap an application.
 func isSimple(entry *python3.PyObject) bool {
 	if python3.PyType_Check(entry) {
 		return true

@@ -34,8 +34,9 @@ import (
 var keeping sync.Mutex
 
 // KeepFromChildren makes each process that the application forks (os.fork, multiprocessing) close the descriptor of c
-// and, if c is a listener, all connections that were accepted from it. The server must never close c, because a
-// different descriptor could then get the same number. KeepFromChildren is safe for concurrent use.
+// and, if c is a listener, all connections that were accepted from it. The server must never close c. Otherwise a
+// new descriptor could get the same number, and children would close that one. KeepFromChildren is safe for
+// concurrent use.
 func KeepFromChildren(c syscall.Conn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -55,7 +56,7 @@ func KeepFromChildren(c syscall.Conn) error {
 // returns to Go.
 func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	objects := c.Look == logfile.Object
-	if objects { // each line is a JSON object; in other formats, the process that logs the lines adds time and level
+	if objects { // children write JSON objects; other lines get their time and level from the process that logs them
 		C.core_set_look(C.CORE_OBJECT)
 	}
 	C.core_take_gil()
@@ -63,7 +64,7 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	mounts := python3.PyList_New(0)
 	for i := range a.mounts {
 		m := &a.mounts[i]
-		// lives as long as the process
+		// the tuple is never released
 		python3.PyList_Append(mounts, tuple(m.callable, text(m.Name), orNone(m.environ), orNone(m.start)))
 	}
 	_, err := callPackage("_fork", "serve", python3.PyLong_FromLong(int(control.Fd())), mounts,

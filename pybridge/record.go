@@ -48,7 +48,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	add := func(s string) C.core_span {
 		at := n
 		n += copy(data[n:], s)
-		data[n] = '\n' // separates the texts, so that one memcmp can compare them all
+		data[n] = '\n' // separates the texts, so that the cache can compare all of them with one memcmp
 		n++
 		return C.core_span{off: C.uint32_t(at), len: C.uint32_t(len(s))}
 	}
@@ -143,8 +143,8 @@ func (h *Handler) Next(out *exchange.Part) (exchange.Ticket, bool) {
 	}
 }
 
-// dealtWith is called when the event loop has handled the part that Next returned last. Requests that waited because
-// too many bytes were not handled can then start.
+// dealtWith is called when the event loop has handled the part that Next returned last. Requests that waited because of
+// CORE_UNSEEN_MAX can then start.
 func (h *Handler) dealtWith() {
 	left := atomic.AddInt64((*int64)(&h.shared.unseen), -h.given)
 	if left <= C.CORE_UNSEEN_MAX && left+h.given > C.CORE_UNSEEN_MAX {
@@ -246,8 +246,8 @@ func (h *Handler) fill(out *exchange.Part, p *C.core_part) {
 	}
 }
 
-// Then contains the functions for responses that name a file, a program or a channel, or that accept a WebSocket. The
-// functions are called on the event loop.
+// A Then holds the functions that continue an exchange if the handler has named a file, a program or a channel, or has
+// accepted a WebSocket. The functions are called on the event loop.
 type Then struct {
 	// for X-Sendfile and X-Accel-Redirect, and for a Staticfile, whose path is in Request.Path
 	SendFiles exchange.Continuation

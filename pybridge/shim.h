@@ -46,16 +46,16 @@ typedef struct core_part {
   int32_t status;
   int64_t length;                  /* Content-Length of the whole body, or -1 if unknown */
   uint32_t reason_off, reason_len; /* in buf */
-  /* Position of the header fields in buf. In a last part that is neither interim nor the first part, the fields are
-   * trailers. */
+  /* Position of the header fields in buf. If this is the last part, and neither interim nor the first part, the fields
+   * are the trailers of the response. */
   uint32_t fields_off, fields_len;
   uint32_t name_off, name_len;       /* in buf: file name that determines the Content-Type (CORE_TYPE_BY_NAME) */
   uint32_t static_off, static_len;   /* in buf: options of the Staticfile that the handler has returned */
-  uint32_t path_off, path_len;       /* in buf: PATH_INFO for that Staticfile */
+  uint32_t path_off, path_len;       /* in buf: PATH_INFO for the Staticfile */
   uint8_t program;                   /* 1 for a CGIApplication; path_off then refers to SCRIPT_NAME and PATH_INFO */
   uint32_t script_len;               /* length of the SCRIPT_NAME of a CGIApplication */
   uint32_t send_off, send_len;       /* in buf: value of X-Sendfile or X-Accel-Redirect */
-  uint8_t accel;                     /* 1 if that value is from X-Accel-Redirect, 0 if from X-Sendfile */
+  uint8_t accel;                     /* 1 if send_off refers to X-Accel-Redirect, 0 for X-Sendfile */
   uint32_t channel_off, channel_len; /* in buf: value of the field Fapws-Channel */
   uint8_t failure;                   /* the handler has failed, so the server sends its own page for the status */
   /* CORE_OP_BODY for a response, another CORE_OP_ value for a WebSocket message or a command to the event loop. */
@@ -67,7 +67,7 @@ typedef struct core_part {
   /* Body of the part: in buf, in the allocation of the part, or in the memory of the member owner. Freed together with
    * the part. */
   const char *body;
-  uint32_t body_off; /* offset of the body in buf until body is set; before that, buf can be reallocated */
+  uint32_t body_off; /* offset of the body in buf; used instead of body while buf can be reallocated */
   size_t body_len;
   void *owner;  /* PyObject * that keeps body alive, or NULL; released by core_collect_garbage, under the GIL */
   int32_t file; /* file descriptor, closed by Handler.Release; -1 without a file */
@@ -142,9 +142,9 @@ struct core_request {
   core_span tls;
   uint16_t tls_version, tls_cipher; /* numbers of the TLS version and the cipher suite; 0 without TLS */
   core_span tls_server;             /* the server's certificate in PEM, for the asyncio thread; empty if unknown */
-  /* Length of SCRIPT_NAME, and length of the part at its start that comes from a proxy or --root-path. */
+  /* script_len: length of SCRIPT_NAME. root_len: length of its prefix that comes from a proxy or --root-path. */
   uint32_t script_len, root_len;
-  /* peer_len: number of bytes, starting at addr and excluding the port, that affect environ in addition to the head. */
+  /* peer_len: length of the texts that affect environ in addition to the head. They start at addr, without the port. */
   uint32_t head_len, peer_len;
   uint8_t version; /* CORE_HTTP10 to CORE_HTTP2 */
   /* trailers: trailers of the response can be sent to the client. */
@@ -160,7 +160,7 @@ struct core_request {
   core_span subprotocol, state;
   uint8_t routed;            /* the server has rewritten the path */
   uint8_t timed;             /* the times of the request are needed for an access log or the client */
-  uint8_t own;               /* number of last fields that are the identity of the request (core_id) */
+  uint8_t own;               /* number of fields at the end that are the identity of the request (core_id) */
   uint8_t more;              /* further parts of the body will arrive as inputs */
   uint8_t resumed;           /* the event loop has deferred and then resumed the request, so it must run now */
   core_pipeline *pipeline;   /* NULL if the request was not pipelined */
@@ -231,8 +231,8 @@ typedef struct core_record {
   core_part part0;
 } core_record;
 
-/* No request starts while the event loop has not handled more than this many bytes of large parts. The limit bounds the
- * memory for responses that wait to be sent. */
+/* While large parts with more bytes than this wait for the event loop, no request starts. The limit bounds the memory
+ * for responses that wait to be sent. */
 #define CORE_UNSEEN_MAX (8 << 20)
 
 /* Atomic counters and flags, which Go reads and writes without calling C. */
@@ -315,13 +315,13 @@ int core_write_object(const char *text, size_t n);
 /* --- core_interp.c: on the thread that becomes Python's main thread ------------ */
 
 /* Runs the file with this absolute path as __main__, and returns 0. If the script raises an exception or calls
- * sys.exit, writes the traceback, sets *code to the exit status, and returns -1. It also sets *line to one line about
- * the error, which the caller must free, or to NULL. If the application's handler for SIGTERM or SIGINT ends the
+ * sys.exit, writes the traceback, sets *code to the exit status, and returns -1. It also sets *line to NULL or to one
+ * line about the error. The caller must free *line. If the application's handler for SIGTERM or SIGINT ends the
  * script, sets *code and returns 1. */
 int core_run_script(const char *path, int *code, char **line);
 /* Must be called with the GIL after code of the user was run or imported. The parameter ok is 0 if that code has failed
- * with an exception: the parameter raised, or the current exception if raised is NULL. The results are those of
- * core_run_script; *line calls the application name. The pointer line can be NULL. */
+ * with an exception. The exception is raised or, if raised is NULL, the current exception. The results are those of
+ * core_run_script. In *line, name stands for the application. The pointer line can be NULL. */
 int core_script_ended(int ok, void *raised, const char *name, int *code, char **line);
 /* Converts bytes from the operating system to a str. Returns a new reference, or NULL; needs the GIL. */
 void *core_text(const char *bytes);
@@ -360,7 +360,7 @@ typedef struct {
   int debug;       /* 1 or more: browsers get tracebacks */
   int send_fields; /* bits CORE_SENDFILE and CORE_ACCEL: which of these response fields have an effect */
   int multiprocess;
-  int max_event;        /* maximum bytes of an event of a channel, counted as it is sent to clients */
+  int max_event;        /* maximum size in bytes of a channel's event, in the form that clients get */
   const char *software; /* name of the server with its version; NULL for the name alone */
   int mounts;
   const core_target *targets;
@@ -382,7 +382,7 @@ int core_pool_stop(int ms);
 void core_signalled(void);
 /* If no thread has taken rec, removes rec from the queue, and ends rec. Returns whether rec was in the queue. */
 int core_dequeue_expired(uintptr_t rec);
-/* If the thread with this index still runs the job with this number, makes a second thread take its place
+/* If the thread with this index still runs the job with this number, makes a second thread replace the first one
  * (core_mode.replace), and returns 1. */
 int core_mark_thread_stuck(int thread, uintptr_t rec, unsigned long jobs);
 
@@ -436,9 +436,9 @@ void *live_start_class(void *globals);
  * message for the user, which the caller must free. The message is "" if the error was already written. Must be called
  * with the GIL, on the thread that has loaded the applications. */
 char *asgi_thread_start(const char *loop, const char *lifespan, void *const *applications, int n);
-/* Makes the asyncio thread cancel its tasks after at most ms milliseconds, then end its lifespans, and then end itself.
- * Waits for the end of the thread: ms milliseconds and a few seconds, or one second if the thread has made no progress
- * since asgi_give_up. Returns whether the thread has ended. */
+/* Makes the asyncio thread cancel its tasks after at most ms milliseconds, then end the lifespans, and then end itself.
+ * Returns whether the thread has ended. The function waits for at most ms milliseconds and a few seconds, but for only
+ * one second if the thread has made no progress since asgi_give_up. */
 int asgi_thread_stop(int ms);
 
 /* =============================================================================
@@ -453,7 +453,7 @@ int asgi_thread_stop(int ms);
 enum {
   CORE_PURGE = 1,   /* one text: a pattern of fapws.cache.purge, as JSON */
   CORE_EVENT,       /* four texts: name of the channel, id, type, data */
-  CORE_BROADCAST,   /* four texts: place of a WebSocket in PATHS, group (empty for all), op (1 byte), message */
+  CORE_BROADCAST,   /* four texts: core_mount.place or CORE_PLACE_..., group (empty for all), op (1 byte), message */
   CORE_JOIN,        /* two texts: WebSocket (core_socket_number, 8 bytes), group */
   CORE_LEAVE,       /* two texts, as for CORE_JOIN */
   CORE_ERROR_LINES, /* two texts: number of an error log (int), lines for the log */
@@ -468,8 +468,8 @@ char *core_messages(size_t *n);
 /* --- core_errorlog.c ------------------------------------------------------------ */
 
 /* Adds an error log, which is a regular file that package logfile also writes. Returns the number of the log, or 0 if
- * memory is exhausted. A message that would make the file larger than max bytes (0 means no limit), or that comes after
- * until (seconds since 1970), goes through the event loop, which rotates the file first. If path is NULL, messages are
+ * memory is exhausted. A rotation is due if a message would make the file larger than max bytes (0 means no limit), and
+ * at the Unix time until. The event loop then rotates the file, and writes the message. If path is NULL, messages are
  * dropped. Must be called on one thread before handlers run. */
 int core_errorlog_add(const char *path, int64_t max, int64_t until);
 /* Must be called when the event loop has written messages to an error log; written is the number of messages that the
@@ -492,15 +492,14 @@ int64_t live_subscriber_count(const char *name, size_t len);
 
 /* --- live_ipc.c ---------------------------------------------------------------- */
 
-/* Passes a message to the asyncio thread if Python code has requested messages. Returns 0 if the queue is full and this
- * message is the first that was dropped since the queue was last empty. Otherwise returns 1, even if the message was
- * dropped. */
+/* Passes a message to the asyncio thread if Python code has requested messages. Drops the message if the queue is full.
+ * Returns 0 for the first dropped message since the queue was last empty, and 1 for all other messages. */
 int live_ipc_put(const char *topic, size_t topic_len, const char *data, size_t n);
 
 /* --- live_groups.c ----------------------------------------------------------- */
 
-/* Places of broadcasts that do not belong to an entry of PATHS. The place of an entry of PATHS always differs from
- * these texts, because it has several lines. */
+/* A broadcast for an entry of PATHS begins with the text core_mount.place. Other broadcasts begin with one of the
+ * following texts. The member place always differs from them, because it has several lines. */
 #define CORE_PLACE_ASGI "asgi"     /* the groups of ASGI WebSockets (fapws.groups) */
 #define CORE_PLACE_PYTHON "python" /* messages between the Python code of processes (live_ipc.c) */
 
@@ -519,8 +518,8 @@ typedef struct {
   int64_t sum_ns;
 } core_durations;
 
-/* Starts to count waits. The parameter bounds has the upper bounds of n buckets in ns, to which a bucket for larger
- * values is added; n must be less than CORE_BUCKETS_MAX. A second call has no effect. Only one thread at a time is
+/* Starts to count waits. The parameter bounds has the upper bounds of n buckets in ns. The function adds a bucket for
+ * larger values, so n must be less than CORE_BUCKETS_MAX. A second call has no effect. Only one thread at a time is
  * permitted to call the function. */
 void core_count_waits(const int64_t *bounds, int n);
 
@@ -528,8 +527,8 @@ void core_count_waits(const int64_t *bounds, int n);
 
 typedef struct {
   int live, idle, stuck; /* three numbers of threads; a thread is stuck if its request has timed out */
-  /* Number of threads that do not count for the maximum, because they wait for a client, or have waited for something
-   * other than the GIL for a long time. */
+  /* Number of threads that do not count towards the maximum number of threads. They wait for a client, or have waited
+   * for something other than the GIL for a long time. */
   int aside;
   int waiting;         /* number of threads that have taken a request and wait for the GIL */
   uint64_t first_ns;   /* time for which the first queued request has waited; 0 if a thread is idle */
@@ -540,15 +539,15 @@ typedef struct {
 } core_waits;
 
 void core_read_waits(core_waits *out);
-/* Returns the metrics that the application has declared, in the order of their declaration, as JSON for package
- * metrics: *n bytes allocated by malloc, which the caller must free, or NULL if no metric was declared; only one thread
- * at a time is permitted to call the function. */
+/* Returns the metrics that the application has declared, in the order of their declaration, or NULL if it has declared
+ * none. The result is *n bytes of JSON for package metrics, allocated by malloc. The caller must free them. Only one
+ * thread at a time is permitted to call the function. */
 char *core_application_metrics(size_t *n);
 
 typedef struct {
   int counted;
   int live;
-  int replaced; /* how many of these threads have waited so long that they are no longer in counted */
+  int replaced; /* number of counted threads that will no longer count, because they have waited for so long */
   unsigned queued;
   uint64_t first_ns; /* time for which the first queued request has waited */
 } core_full;
@@ -565,8 +564,8 @@ typedef struct {
  * application that is being loaded, or NULL after the application was loaded. While an application is being loaded, a
  * crash makes the process exit with status 3. Only one thread at a time is permitted to call the function. */
 void core_crash_watch(const char *name);
-/* Makes a crash also send its line to the socket fd, after the first len bytes (at most 64) of before. Must be called
- * once, before core_crash_watch. */
+/* Makes a crash also send its line to the socket fd. On the socket, the len bytes at before (at most 64) precede the
+ * line. Must be called once, before core_crash_watch. */
 void core_crash_tell(int fd, const void *before, size_t len);
 
 /* --- core_gocrash.c -------------------------------------------------------------- */
@@ -592,7 +591,7 @@ typedef struct {
   core_record *rec;
   uint32_t serial;
   int thread;
-  unsigned long jobs; /* the number of the job that the thread was running: how many jobs it had taken */
+  unsigned long jobs; /* identifies the thread's job: the number of jobs that the thread had taken, with this one */
   /* File, line and function of each frame, each followed by a NUL, with the innermost frame first. Allocated by malloc,
    * or NULL; the caller must free it. */
   char *stack;
@@ -637,14 +636,14 @@ int asgi_sample_stacks(core_snapshot *out, int max);
  * cancelled, 2 if the task is running and fapws.Timeout will be raised in it, or 0 if it has ended. Takes the GIL as
  * core_raise_timeout does. */
 int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out);
-/* Whether the asyncio thread has not yet done what asgi_raise_timeout announced with the result how: cancelled the task
- * (1), or ended the current job of the task (2). Called without the GIL. */
+/* Whether the effect of asgi_raise_timeout is still missing; how is the result of that function. If how is 1, the task
+ * must be cancelled. If how is 2, the current job of the task must end. Called without the GIL. */
 int asgi_is_stuck(uintptr_t rec, uint32_t serial, int how, unsigned long jobs);
 /* Returns a number that changes whenever the asyncio thread makes progress. */
 unsigned long asgi_progress(void);
-/* Whether code that belongs to no active request blocks the asyncio thread: the thread does not sleep, and
- * asgi_progress still returns the same value, progress. The code can be the rest of an ended request, a task of the
- * application, or a callback. Returns 0 if asgi_give_up was called since that value changed last. */
+/* Whether code that belongs to no active request blocks the asyncio thread. This is so if the thread does not sleep
+ * and asgi_progress still returns the number progress. The code can be the rest of an ended request, a task of the
+ * application, or a callback. Returns 0 if asgi_give_up was called since the thread last made progress. */
 int asgi_is_stalled(unsigned long progress);
 /* Marks the asyncio thread as stuck until the thread makes progress again (asgi_thread_stop). */
 void asgi_give_up(void);

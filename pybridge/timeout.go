@@ -40,8 +40,8 @@ func (h *Handler) overdue(ticket exchange.Ticket, took time.Duration) {
 	go h.interrupt(t, took)
 }
 
-// inlineWatchdog contains the job of the event loop in inline mode that Stalled last saw, and is used only by the
-// goroutine that calls Stalled.
+// inlineWatchdog contains the job that the event loop was running in inline mode at the last call of Stalled. Only the
+// goroutine that calls Stalled uses inlineWatchdog.
 type inlineWatchdog struct {
 	rec   C.uintptr_t
 	jobs  C.ulong
@@ -176,7 +176,7 @@ func (h *Handler) watchCallbacks() {
 	// map from a job to the time at which it was first seen, or the zero time if the job is overdue
 	began := map[C.core_snapshot]time.Time{}
 	limit := h.config.Timeout
-	if h.config.Debug > 0 { // Held can report a stop in a debugger one check too late
+	if h.config.Debug > 0 { // Held is up to one check behind when a handler stops in a debugger
 		limit += checkEvery
 	}
 	for {

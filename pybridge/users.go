@@ -11,7 +11,7 @@ import (
 var changeUsers func(action, file, name, password string) (string, error)
 
 // The result is the text that changeUsers returns, or the text of its error. C must free the result. *failed becomes 0
-// without an error, the errno of an error that has one, or -1 for other errors. C calls live_change_users without the
+// if there is no error, the errno of the error if it has one, and otherwise -1. C calls live_change_users without the
 // GIL, because computing hashes takes long.
 //
 //export live_change_users

@@ -12,8 +12,8 @@ type Object string
 // maxDepth limits the depth of nested lists, because a list can contain itself.
 const maxDepth = 3
 
-// valueOf returns the value of o, a global of the script, with the GIL, as a bool, an int64 (saturated), a float64, a
-// string, []any for a list or tuple, or an Object for all other types.
+// valueOf converts o, a global of the script, to a bool, an int64 (saturated), a float64 or a string. A list or tuple
+// becomes []any, and all other types become an Object. The caller must hold the GIL.
 func valueOf(o *python3.PyObject, depth int) any {
 	defer python3.PyErr_Clear() // a str with surrogates cannot be converted to UTF-8
 	switch {

@@ -37,8 +37,9 @@ int wsgi_next_variable(const core_record *rec, uint32_t *at, core_span *name, co
 typedef struct wsgi_head wsgi_head;
 #define WSGI_HEAD_SLOTS 16
 typedef PyObject *wsgi_dict_of_fields(core_record *rec);
-/* Returns a dict for the head of rec: make creates the dict, and put_line adds the values of the request line. If a
- * recent request had the same head, the dict is a copy from the cache slots; slots can be NULL. */
+/* Returns a dict for the head of rec. If a recent request had the same head, copies a dict from the cache slots.
+ * Otherwise calls make, which creates the dict, and put_line, which adds the values of the request line. Without a
+ * cache, slots is NULL. */
 PyObject *wsgi_dict_of_head(wsgi_head **slots, core_record *rec, wsgi_dict_of_fields *make,
                             int (*put_line)(PyObject *, const core_record *));
 void wsgi_forget_heads(wsgi_head **slots);
@@ -66,15 +67,16 @@ PyObject *wsgi_field_key(const char *name, size_t n);
 extern PyTypeObject wsgi_Input_Type;
 /* Creates wsgi.input for rec, or the wsgi.input for requests without a body if rec is NULL. */
 PyObject *wsgi_input_new(core_record *rec);
-/* Reads n bytes of a file at the offset at, and releases the GIL meanwhile. The file must contain the bytes. */
+/* Reads n bytes of a file, and releases the GIL meanwhile. The offset of the first byte is at. The file must not end
+ * before the last byte. */
 PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
 /* Detaches wsgi.input from its record, because the record will be reused. */
 void wsgi_input_detach(PyObject *input);
 int wsgi_expose_socket(core_record *rec);
 /* Whether the application has used its socket to the client, so that the server must not send a response. */
 int wsgi_socket_was_used(core_record *rec);
-/* Closes the socket to the client, unless the application owns it; sets rec->run.taken if the application has used
- * it. */
+/* Closes the socket to the client, unless the application owns the socket. Sets rec->run.taken if the application has
+ * used the socket. */
 void wsgi_close_socket(core_record *rec);
 
 /* --- wsgi_hints.c ---------------------------------------------------------------- */
@@ -98,7 +100,7 @@ void wsgi_send_hints(core_thread *t, core_record *rec, core_part *p);
 
 extern PyTypeObject wsgi_Start_Type;
 
-/* Status and header fields of a response: the object start_response, and a member of each asgi_exchange. */
+/* Status and header fields of a response. For WSGI, the object start_response. For ASGI, a member of asgi_exchange. */
 typedef struct {
   PyObject_HEAD vectorcallfunc vectorcall;
   core_record *rec; /* borrowed; NULL outside a request */
@@ -119,7 +121,7 @@ typedef struct {
 
 /* Returns a new or recycled start_response for rec, of the class cls, or of the built-in class if cls is NULL. */
 PyObject *wsgi_start_for(core_thread *t, core_record *rec, PyObject *cls);
-/* Releases the reference to start after the exchange, unless the thread t keeps the object for a later request. */
+/* Called after the exchange. Releases the reference to start, unless the thread t keeps start for a later request. */
 void wsgi_start_done(core_thread *t, PyObject *start);
 /* If the application has read response_headers, replaces the fields in buf by those in s->list. */
 int wsgi_start_settle(wsgi_start_object *s);
@@ -143,8 +145,8 @@ int wsgi_valid_trailer(const char *name, size_t n);
 
 /* --- wsgi_fields.c --------------------------------------------------------------- */
 
-/* Returns the latin-1 bytes of the str o, which are valid as long as o lives, or NULL with an exception. The message of
- * the exception begins with what. */
+/* Returns the latin-1 bytes of the str o, which are valid as long as o lives, or NULL with an exception. The parameter
+ * what is the beginning of the exception's message. */
 const char *wsgi_latin1_text(PyObject *o, const char *what, Py_ssize_t *len);
 /* Whether the n bytes of s contain no control characters except tabs (RFC 9110 §5.5). */
 int wsgi_clean_value(const char *s, Py_ssize_t n);
@@ -210,12 +212,12 @@ int wsgi_channel_head(wsgi_start_object *s, PyObject *answer);
 /* --- wsgi_file.c ----------------------------------------------------------------- */
 
 extern PyTypeObject wsgi_FileWrapper_Type;
-/* If the parameter result is, or wraps, a regular file of known size, adds the file to the part p and returns 1,
- * otherwise returns 0. If fstat reports a wrong size (wsgi_has_size), removes a Content-Length with that size from s,
- * and returns 0. */
+/* If the parameter result is, or wraps, a regular file of known size, adds the file to the part p, and returns 1.
+ * Otherwise returns 0. If the size that fstat reports is wrong (wsgi_has_size), removes a Content-Length of that size
+ * from s. */
 int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p);
 
-/* Whether a regular file contains as many bytes as its size, unlike files of /proc and /sys. */
+/* Whether a regular file contains as many bytes as fstat reports, unlike files of /proc and /sys. */
 int wsgi_has_size(int fd, const struct stat *st);
 /* Returns a new reference to an iterator over blocks of a file-like object, or NULL without an exception if obj has no
  * read(). */

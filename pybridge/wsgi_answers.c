@@ -63,8 +63,8 @@ static PyObject *channel_answer(PyObject *module, PyObject *args) {
   return (PyObject *)c;
 }
 
-/* Implements the call of the object as a WSGI application in PATHS: returns the object itself for GET and HEAD,
- * otherwise rejects the request. */
+/* If PATHS contains the return value of channel(), the server calls it as a WSGI application. Returns the object itself
+ * for GET and HEAD, and rejects other requests. */
 static PyObject *channel_call(PyObject *self, PyObject *args, PyObject *kw) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "OO:channel", &environ, &start)) return NULL;

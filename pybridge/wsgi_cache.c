@@ -1,8 +1,8 @@
 /* Caches the environ or the ASGI scope of recent heads.
  *
  * A client on a persistent connection sends the same fields in each request, and often the same request line. A slot of
- * the cache contains the last fields, the dict that was made from them and, after a request line was repeated, the dict
- * of the whole head. */
+ * the cache contains the fields of one head, and the dict that was made from them. After a request line was repeated,
+ * the slot also contains the dict of the whole head. */
 #include "wsgi.h"
 
 #include <stdlib.h>
@@ -32,10 +32,10 @@ static unsigned slot_of(const char *fields, size_t n) {
   return (unsigned)(((a ^ (b << 7) ^ n) * 0x9e3779b97f4a7c15ull) >> 60);
 }
 
-/* Returns the cache entry for the fields of rec, or NULL; if the head must not be cached, sets no exception. A head
- * with an absolute-form target must not be cached, because the target determines HTTP_HOST. A head with a rewritten
- * query must not be cached, because the cache only compares what precedes the identity of the request
- * (core_shared_head), and such a query follows it. */
+/* Returns the cache entry for the fields of rec, or NULL with an exception. Returns NULL without an exception if the
+ * head must not be cached. A head with an absolute-form target must not be cached, because the target determines
+ * HTTP_HOST. A head with a rewritten query must not be cached, because a rewritten query follows the identity of the
+ * request (core_shared_head). The cache only compares the bytes before the identity. */
 static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t line, wsgi_dict_of_fields *make) {
   const char *fields = rec->req.data + line, *peer = rec->req.data + rec->req.addr.off;
   size_t n = core_shared_head(rec) - line;

@@ -110,8 +110,8 @@ void wsgi_forget_channel(wsgi_start_object *s) {
   s->joins = 0;
 }
 
-/* Records a field that makes the server send a file, and returns whether its value is not empty. The field replaces an
- * earlier field of the same name. */
+/* Records a field that makes the server send a file. Returns 0 if the value of the field is empty, otherwise 1. The
+ * field replaces an earlier field of the same name. */
 static int note_sent(wsgi_start_object *s, const char *name, int which, const char *text, Py_ssize_t len) {
   if (s->sends & which) remove_field(s, name);
   s->sends &= (uint8_t)~which;
@@ -244,8 +244,8 @@ static int known_line(wsgi_start_object *s, PyObject *name, PyObject *value, uns
 
 static int is_plain(PyObject *o) { return PyUnicode_CheckExact(o) || PyBytes_CheckExact(o); }
 
-/* Caches the line in the last n bytes of s->buf, unless the type of an object is a subclass of str or bytes. Cookies
- * are not cached, because each cookie is for one client. */
+/* Caches the line in the last n bytes of s->buf, unless the name or the value is an instance of a subclass of str or
+ * bytes. Cookies are not cached, because each cookie is for one client. */
 static void remember_line(wsgi_start_object *s, PyObject *name, PyObject *value, unsigned slot, size_t n, int is_type) {
   if (n > LINE_BYTES || !is_plain(name) || !is_plain(value) || !core_this_thread) return;
   Py_XSETREF(lines[slot].name, Py_NewRef(name));
@@ -317,8 +317,8 @@ static int add_pair(wsgi_start_object *s, PyObject *pair, text_of *text) {
   return bad;
 }
 
-/* Adds all fields, or raises TypeError with the message wrong if headers is not an iterable, or wrong_item if an item
- * is not a pair. */
+/* Adds all fields. If headers is not an iterable, raises TypeError with the message in the parameter wrong. If an item
+ * is not a pair, raises TypeError with the message in wrong_item. */
 static inline int add_fields(wsgi_start_object *s, PyObject *headers, text_of *text, const char *wrong,
                              const char *wrong_item) {
   PyObject *fast = PySequence_Fast(headers, wrong);

@@ -45,7 +45,7 @@ void wsgi_send_hints(core_thread *t, core_record *rec, core_part *p) {
   t->mode->written(t, rec, &(uint8_t){0});
 }
 
-/* Adds a pair (name, value) of wsgi.early_hints, unless the field is not Link. */
+/* Adds a pair (name, value) of wsgi.early_hints if the name is Link. */
 static int add_pair(core_record *rec, core_part **p, PyObject *item) {
   PyObject *pair = PySequence_Fast(item, "early_hints() takes pairs (name, value)");
   if (!pair) return -1;

@@ -10,7 +10,7 @@
 typedef struct {
   PyObject_HEAD core_record *rec;
   int64_t pos;
-  PyObject *block; /* owned: block of the file that was last searched for the end of a line, or NULL */
+  PyObject *block; /* owned: the block of the file in which line_length last searched for a newline, or NULL */
   int64_t block_at;
   int readers; /* number of threads that are reading the file without the GIL */
   /* Descriptor of the file if the exchange ended while threads were reading the file, otherwise -1. The last of these

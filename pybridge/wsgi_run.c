@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* Whether the handler has ended after it used its socket to the client. The handler can return, or raise one of the
- * exceptions by which WSGI servers learn that the connection has ended. If so, clears the exception. */
+/* Whether the handler has used its socket to the client, and has then ended as expected: it has returned, or has raised
+ * an exception that tells WSGI servers that the connection has ended. Clears this exception. */
 static int socket_ended(core_record *rec) {
   PyObject *type, *value, *tb;
   PyErr_Fetch(&type, &value, &tb);

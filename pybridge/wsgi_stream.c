@@ -98,7 +98,7 @@ void wsgi_stream_end(core_thread *t, core_record *rec, int failed) {
     PyObject *result = rec->run.result;
     rec->run.result = NULL;
     core_mount *m = core_mount_of(rec);
-    /* Parts must not wait for a slow close(). */
+    /* The event loop sends the published parts before a slow close() is called. */
     if (rec->run.started && core_average_of(&m->close_ns) > CORE_SLOW_NS) core_notify(t);
     uint64_t began = core_now_ns();
     wsgi_close_result(rec, result);

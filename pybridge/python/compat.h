@@ -27,7 +27,7 @@ static inline int PyUnicode_ClearFreeList(void) { return 0; }
 #if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030d0000
 /*
  * The headers declare this function, but the libraries hide it. Weak, because several C files include this header.
- * Returns -1: no descriptor was set before, or failure. */
+ * The result -1 means that no descriptor was set before, or an error. */
 __attribute__((weak)) int PySignal_SetWakeupFd(int fd) {
   (void)fd;
   return -1;
