@@ -174,7 +174,7 @@ func (a *App) load(o Options, paths []string) error {
 	seen := map[string]int{}
 	for i, app := range o.Apps {
 		if app.Script != "" {
-			app.Script = place(paths[i]) // two hosts can have different paths for the same script
+			app.Script = place(paths[i]) // the same script can have two paths, for example through a symbolic link
 		}
 		found := known[app]
 		if found == nil {
@@ -372,7 +372,8 @@ func findInterpreter(venv string) (executable, home string, err error) {
 
 // ownHome returns the prefix of the linked Python if a different Python has created the virtual environment, otherwise
 // "". The parameter cfg is the text of pyvenv.cfg. Without the prefix, the linked Python would use the standard library
-// of the different Python, which can be an older bugfix release with extension modules that lack functions.
+// of the different Python. If the different Python is an older bugfix release, its extension modules can lack functions
+// that the linked Python needs.
 func ownHome(cfg string) string {
 	m := regexp.MustCompile(`(?m)^\s*home\s*=\s*(.*?)\s*$`).FindStringSubmatch(cfg)
 	if m == nil || interpreter == "" {

@@ -243,8 +243,8 @@ PyObject *asgi_call(asgi_exchange *x, PyObject *scope);
 /* Sends message at once, and returns a coroutine that waits for room, or asgi_done if there is room. */
 PyObject *asgi_send(asgi_exchange *x, PyObject *message);
 /* Reads the type of a message that the application passes to send(), and returns the index of the type in the array
- * texts. Only types with an index from first to last are valid. The array text has the same elements as str objects,
- * and element 0 of both arrays must be "type". */
+ * texts. Only types with an index from first to last are valid. The array text contains a str object for each element
+ * of texts, in the same order. Element 0 of both arrays must be "type". */
 int asgi_message_type(PyObject *message, PyObject *const *text, const char *const *texts, int first, int last);
 /* Looks up two keys in a message, and calls the function f with the two values. The value of a missing key is NULL. */
 int asgi_with_values(asgi_exchange *x, PyObject *message, PyObject *first, PyObject *second,

@@ -12,7 +12,7 @@ static PyObject *next_item(asgi_exchange *x) {
   return inner;
 }
 
-/* Returns an awaitable that closes the async generator, or NULL if x has an iterator without aclose(). */
+/* Returns an awaitable that closes the async generator x->iterator, or NULL if x->iterator has no aclose(). */
 static PyObject *closing(asgi_exchange *x) {
   PyObject *iterator = x->iterator;
   x->iterator = NULL;

@@ -102,8 +102,8 @@ static int is_for_application(const char *name, size_t n) {
 
 /* Returns a list of the pairs (name, value), in the order of the request. The value of host is the host that the server
  * uses, which can come from an absolute-form target (RFC 9112 §3.2.2) or from a trusted proxy. ASGI has no key for the
- * name of an authenticated user, so the server sets the field remote-user, which frameworks read; a client cannot set
- * it (package exchange). */
+ * name of an authenticated user, so the server sets the field remote-user, which frameworks read. If a client sends
+ * this field, the application does not receive the client's value (package exchange). */
 static PyObject *headers_of(const core_record *rec) {
   core_span host = rec->req.host.len ? rec->req.host : rec->req.authority;
   uint32_t n = rec->req.nfields - rec->req.own;

@@ -214,8 +214,8 @@ static int close_it(asgi_exchange *x, PyObject *code, PyObject *reason) {
   if (!why) return -1;
   int overflow = 0;
   long number = code ? PyLong_AsLongAndOverflow(code, &overflow) : 1000;
-  /* Frameworks pass on the code that they have received. 1005 means that the client sent no code, and cannot be sent
-   * itself. */
+  /* Frameworks pass on the code that they have received. 1005 means that the client sent no code, but a server must
+   * not send 1005. */
   if (number == 1005) number = 1000;
   if (overflow || !core_sendable_code(number))
     return core_raise(PyExc_ValueError,

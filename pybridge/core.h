@@ -124,7 +124,7 @@ void core_fetch_exception(PyObject **type, PyObject **value, PyObject **tb);
 /* Whether value is a fapws.HTTPError, which handlers raise to send a response. Sets no exception. */
 int core_is_http_error(PyObject *value);
 PyObject *core_request_line(const core_record *rec);
-/* Returns the offset of the local time from UTC in seconds. No GIL is needed. */
+/* Stores the local time in *tm, and returns its offset from UTC in seconds. No GIL is needed. */
 int core_local_time(time_t now, struct tm *tm);
 /* The format of lines on stderr: CORE_PLAIN to CORE_OBJECT. */
 extern int core_look;

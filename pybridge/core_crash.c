@@ -97,8 +97,8 @@ static void say_line(const char *text, size_t n, int from) {
 }
 
 /* Joins the texts in pieces, up to a NULL, and writes them as one line to stderr and to the supervisor. The parameter
- * before is "" or a line feed that must precede the line. One system call writes both, so that words of a dump that Go
- * writes at the same time cannot come between them. */
+ * before is "" or a line feed that must precede the line. One system call writes the line feed and the line, because Go
+ * can write a dump at the same time. */
 static void report(const char *before, const char *const *pieces, int from) {
   char text[1024];
   char *line = stpcpy(text, before);
@@ -141,7 +141,7 @@ void core_crash_exit(const char *text, const char *more, const char *rest) {
 
 static void crash(int sig, siginfo_t *info, void *context) {
   static volatile sig_atomic_t crashing;
-  signal(sig, SIG_DFL); /* a second crash in this function must end the process; so must the call of raise below */
+  signal(sig, SIG_DFL); /* from now on, a second crash or raise(sig) ends the process */
   if (!crashing && watching) {
     crashing = 1;
     /* If faulthandler has sent the signal, faulthandler has already written the stacks. */

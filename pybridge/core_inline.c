@@ -21,7 +21,7 @@ static void run_inbox(void) {
   core_record *rec = t->inbox.first, *last = t->inbox.last;
   t->inbox = (core_list){NULL, NULL};
   core_unlock();
-  /* Shorter turns would use much CPU time, because the event loop sends parts at the end of each turn. */
+  /* After each turn, the event loop sends parts. With a lower limit, that would use much CPU time. */
   uint64_t most = rec ? core_notify_after(core_mount_of(rec)) : 0;
   for (uint64_t spent = 0; rec && spent < most && !(rec->job == CORE_RUN && core_loop_is_behind());) {
     core_record *next = rec->next;
@@ -52,7 +52,7 @@ static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
 
 static int start(void) {
   if (over || !__atomic_load_n(&P.shared.turn, __ATOMIC_SEQ_CST)) return -1;
-  if (P.shared.turning) { /* called during a turn (core_mode.written): this turn must end first */
+  if (P.shared.turning) { /* called by a handler's write(): the new turn must wait for the end of the current one */
     request_turn();
     return -1;
   }

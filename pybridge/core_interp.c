@@ -55,9 +55,9 @@ static int configure(PyConfig *c, const core_start_options *o, const char **why)
 }
 
 /* Installs an import finder for the directory that contains the packages of this executable. The finder finds only the
- * packages fapws and fapws4. Python before 3.13 regards the thread on which the module threading is first imported as
- * its main thread. If a handler were the first to import threading, Python could not end after the handler's thread has
- * ended. Therefore the finder loads threading with the right main thread. Files that handlers have opened are not
+ * packages fapws and fapws4. Before Python 3.13, module threading regards the thread that imports it first as the main
+ * thread. If a handler were the first to import threading, Python could not end after the handler's thread has ended.
+ * Therefore the finder loads threading with the right main thread. Files that handlers have opened are not
  * closed when Python ends, so the last atexit function flushes their buffers. */
 static const char finder_source[] =
     "def install(folder):\n"

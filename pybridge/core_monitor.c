@@ -17,8 +17,8 @@
 
 /* Interval in which the monitor checks the CPU time of threads while requests wait for a thread. */
 #define LOOK_NS 5000000u
-/* Initial value of the variable patience: after a handler has waited for this time, its thread no longer counts for
- * P.max. */
+/* Initial value of the variable patience. After a handler has waited for this time, its thread no longer counts towards
+ * the maximum number of threads (P.max). */
 #define PATIENCE_NS 150000000u
 #define HURRY_NS 10000000u /* minimum of the variable patience, which is divided by 4 while all threads wait */
 /* A handler that uses less CPU time than this between two checks is not computing. Such a handler can still wake now

@@ -175,8 +175,8 @@ typedef struct {
   PyObject *state; /* ASGI: the dict scope['state'] that the lifespan has filled */
   PyObject *callable;
   PyObject *name; /* owned: name of the handler in log lines */
-  /* Name of the mount's WebSocket, or NULL if the mount has no WebSocket. The name is the same in all processes.
-   * Allocated by malloc. */
+  /* Text that identifies the mount's fapws.WebSocket in all processes, or NULL if the mount has none. Allocated by
+   * malloc. */
   char *place;
   PyObject *environ; /* borrowed, immortal: the class of environ, or NULL for a dict */
   PyObject *start;   /* borrowed, immortal: the class of start_response, or NULL for the built-in one */
@@ -492,8 +492,8 @@ void core_publish(core_thread *t, core_part *p);
 void core_publish_chain(core_thread *t, const core_chain *c);
 void core_notify(core_thread *t);
 /* Returns the maximum time, in ns, for which finished parts wait before the event loop is woken for them. If all queued
- * requests are for the mount m, this time is a quarter of the time that they will take. It is at least
- * CORE_UNSIGNALLED_NS, and at most eight times as long. The delay saves most wake-ups. */
+ * requests are for the mount m, this time is a quarter of the time that they will take. The result is at least
+ * CORE_UNSIGNALLED_NS, and at most eight times CORE_UNSIGNALLED_NS. The delay saves most wake-ups. */
 uint64_t core_notify_after(const core_mount *m);
 
 /* --- core_flow.c ------------------------------------------------------------- */

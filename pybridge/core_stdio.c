@@ -67,7 +67,7 @@ static int write_or_count(int fd, const char *text, size_t n, int object) {
     core_bytes texts[CORE_TEXTS] = {[CORE_MESSAGE] = {what, (uint32_t)k}};
     end += object ? core_object(end, CORE_OBJECT_LEAST, "warning", texts) : (size_t)sprintf(end, "fapws: %s\n", what);
   }
-  /* Do not wait again for the reader at each line that reports lost lines. */
+  /* The limit for this line is 0 ms, because a reader that is too slow would delay the application twice. */
   int done = end == told || put(fd, told, (size_t)(end - told), 0, 0);
   if (done) {
     broken[fd] = 0;

@@ -106,7 +106,7 @@ static core_record *take(core_thread *t) {
 }
 
 /* If too many parts were published since rec was taken, puts rec back at the head of the queue, and returns 1. The
- * caller must hold the GIL. Handlers that held the GIL earlier have published their parts by then. */
+ * caller must hold the GIL. Handlers that ran while the caller waited for the GIL have published their parts. */
 static int put_back(core_record *rec) {
   if (LIKELY(rec->job != CORE_RUN || !core_loop_is_behind())) return 0;
   CORE_LOCKED();

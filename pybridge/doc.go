@@ -98,8 +98,8 @@
 //   - environ is released after the handshake to save memory, and made again from the record if the application reads
 //     it.
 //   - Broadcasts, and changes of groups, are messages to the event loop (messages.go; sockets.go of runtime/live). The
-//     name of a group begins with the place of a WebSocket, which is the same in all processes. After a reload, a
-//     broadcast is dropped if the new code has no WebSocket with that place.
+//     name of a group begins with the place, a string that identifies a fapws.WebSocket in all processes. After a
+//     reload, a broadcast is dropped if the new code has no WebSocket with that place.
 //   - A WebSocket is handed over to a different process (live_handover.c) only if module marshal can copy ws.data.
 //     Module pickle is not used, because it would run code of the application, and would keep classes of the old code
 //     in the new process. The types in ws.data are checked first, because marshal would turn objects such as a
@@ -143,7 +143,7 @@
 //
 //   - If a client publishes two events through different workers, subscribers can receive them in the opposite order,
 //     because handlers do not wait until the supervisor has numbered an event.
-//   - live_ipc.c passes messages between the Python code of workers, as broadcasts to a place that no WebSocket has.
+//   - live_ipc.c passes messages between the Python code of workers, as broadcasts with the place CORE_PLACE_PYTHON.
 //     The channel layer (contrib/channels.py) has a state machine in each worker: all workers receive all changes in
 //     the same order, so they have the same state without requests to each other. If any process can read a channel,
 //     all workers keep a message of the channel until the first process has claimed it.

@@ -137,8 +137,8 @@ func (Stderr) Write(object []byte) (int, error) {
 func watchLoading(name string) { C.core_crash_watch(cString(name)) }
 
 // ReportCrashTo makes a crash send its line to c, a packet socket that must remain open, in addition to stderr. The
-// message on c begins with the parameter before, which has at most 64 bytes; then follows the line, without "fapws: "
-// and without the line feed. ReportCrashTo must be called once, before Load.
+// message on c consists of the parameter before, which has at most 64 bytes, and of the line without "fapws: " and
+// without the line feed. ReportCrashTo must be called once, before Load.
 func ReportCrashTo(c syscall.Conn, before []byte) error {
 	raw, err := c.SyscallConn()
 	if err != nil {
