@@ -1,7 +1,7 @@
-"""The state of chat_async.py in its single process: rooms, members and messages; and functions for both chats.
+"""The rooms, members and messages of chat_async.py, in the memory of one process. chat.py also uses some functions.
 
-This module does not send anything. Threads and tasks may share a Room: each function is short and
-holds the lock of all rooms.
+This module does not send anything. Threads and tasks may share a Room, because each function is short
+and holds the lock of all rooms.
 """
 import json
 import threading
@@ -22,7 +22,7 @@ _last = 0
 class Room:
     def __init__(self):
         self.members = {}  # names of the members, by client
-        self.lines = deque(maxlen=LINES)  # messages in the form in which they were sent
+        self.lines = deque(maxlen=LINES)  # messages as JSON, as add_line returns them
 
 
 def parse_query(query):
@@ -37,7 +37,7 @@ def enter(title, member, name):
     with _lock:
         if title not in _rooms:
             for other in [t for t in _rooms if not _rooms[t].members][:len(_rooms) - ROOMS + 1]:
-                del _rooms[other]  # without members, the oldest first
+                del _rooms[other]  # remove rooms without members, the oldest first
             if len(_rooms) >= ROOMS:
                 return None
             _rooms[title] = Room()
@@ -60,7 +60,7 @@ def present(title):
 
 
 def add_line(title, member, text):
-    """Stores a line. Returns its message and the recipients; none if the line is empty.
+    """Stores a line. Returns its message and the recipients, or "" and [] if the line is empty.
 
     Each line has a number, the microseconds since 1970. Pages sort lines by number, and recognize those that they have
     shown, even after a restart.

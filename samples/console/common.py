@@ -22,7 +22,7 @@ class Html(str):
     """Text that is already HTML, and must not be escaped."""
 
 def html(file, /, **values):
-    """Fills a file of the directory pages with values: text, which is escaped, HTML, or a list of HTML."""
+    """Fills in a file of the directory pages. Text is escaped. A value of type Html, or a list of them, is not."""
     for name, value in values.items():
         if isinstance(value, list):
             values[name] = "".join(value)
@@ -31,7 +31,8 @@ def html(file, /, **values):
     return Html(Template((HERE / "pages" / f"{file}.html").read_text().strip()).substitute(values))
 
 def page(title, path):
-    """Decorator for a handler that returns the body of a page. An error becomes a message in the same frame."""
+    """A decorator for a handler that returns the body of a page. The page has a frame. An HTTPError of the handler
+    becomes a message in this frame."""
     def decorate(handler):
         def answer(environ, start_response):
             heading = title
@@ -49,7 +50,7 @@ def page(title, path):
     return decorate
 
 def attempt(start_response, action, *arguments, **options):
-    """Calls action for a form. Returns "", or the text of the error for the page that has the form."""
+    """Calls action with the values of a form. Returns "", or the text of an error for the page that shows the form."""
     try:
         action(*arguments, **options)
         return ""
@@ -65,7 +66,7 @@ def words(name):
     return shlex.split(os.environ["CONSOLE_" + name])
 
 def run(command, stdin="", root=False):
-    """Runs a command, without a shell, and returns its output. HTTPError: it has failed, and its text says why."""
+    """Runs a command, without a shell, and returns its output. Raises HTTPError if the command fails."""
     try:
         return subprocess.run(words("ROOT") + command if root else command, input=stdin, capture_output=True,
                               check=True, timeout=30, text=True, errors="replace", env=ENVIRONMENT).stdout
@@ -87,7 +88,7 @@ def hostname():
     return lines(PROC + "/sys/kernel/hostname")[0]
 
 def write(path, text):
-    """Replaces a file. After a power failure, it has the old or the new text as a whole."""
+    """Replaces a file. After a power failure, the file contains either the whole old text or the whole new text."""
     try:
         # Use a different name for the temporary file in each thread of each process.
         with open(f"{path}.{threading.get_native_id()}", "w") as file:
@@ -106,7 +107,7 @@ if os.lstat(RUN).st_uid != os.getuid() or os.lstat(RUN).st_mode & 0o170077 != 0o
 lock = open(os.path.join(RUN, "lock"), "w")
 
 def publishes():
-    """Reports whether this worker publishes for all workers. If it does, it keeps this task until it ends."""
+    """Returns True if this worker publishes for all workers. The first worker that asks publishes until it ends."""
     with suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True

@@ -27,7 +27,7 @@ def reboot(environ, start_response):
     return html("overview", note="The device restarts. This page continues when it is back.", latest=latest())
 
 def change(name, old, new, again):
-    """Changes the password of a user. ValueError: its text says what is wrong."""
+    """Changes the password of a user. Raises ValueError with the reason if the new password is not accepted."""
     if new != again:
         raise ValueError("the two passwords differ")
     # Check one password at a time, so that nobody who finds an open session can quickly try many passwords.

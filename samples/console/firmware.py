@@ -1,4 +1,4 @@
-"""Firmware: an upload, which is checked, then a question, and only after it the installation."""
+"""Firmware: the console checks an upload and asks the user. After a yes, it installs the file."""
 import hashlib
 import os
 from contextlib import suppress
@@ -24,7 +24,7 @@ def firmware(environ, start_response):
 
 @page("Firmware", "/firmware")
 def check(environ, start_response):
-    """Called when the file is complete and has the SHA-256 of the form."""
+    """fapws calls this function when the file is complete and has the SHA-256 that the user has entered."""
     file = environ["fapws.upload"].file
     try:
         said = run([*words("CHECK"), file.path], root=True).strip()[-1000:] if words("CHECK") else UNCHECKED

@@ -29,7 +29,7 @@ def start(log, journal_options, tail_options):
 
 @timer(1)
 def follow():
-    """Publishes the new lines of logs that a browser shows, also after a reload. Other logs are not followed."""
+    """Publishes the new lines of each log that a browser shows. This continues after a reload of the server."""
     wanted = {log for log in find() if subscribers("log:" + log)} if subscribers("logs") else set()
     for log in wanted - followers.keys():
         followers[log] = start(log, ["--lines=0", "--follow"], ["-n", "0", "-F"]), b""
@@ -40,7 +40,7 @@ def follow():
                 process.terminate()
             continue
         with suppress(BlockingIOError, RuntimeError):  # no new lines, or the server is overloaded and drops lines
-            *complete, rest = (begun + os.read(process.stdout.fileno(), 32768)).split(b"\n")  # at most once a second
+            *complete, rest = (begun + os.read(process.stdout.fileno(), 32768)).split(b"\n")  # one read each second
             followers[log] = process, rest[:LENGTH]
             for line in complete if publishes() else []:
                 publish("log:" + log, line[:LENGTH].decode(errors="replace"))

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 from common import attempt, html, page, parameter, run
 from fapws import HTTPError
 
-# the command that lists services, the pattern of a line, the command for one service
+# for each init system: the command that lists services, the pattern of a line of its output, and the command that
+# starts or stops a service
 INITS = [
     ("systemctl list-units --type=service --all --plain --no-legend --no-pager --full",
      r"(?P<name>\S+)\.service +loaded +(?P<state>\S+) .*", "systemctl --no-ask-password {action} {name}.service"),
@@ -19,7 +20,7 @@ STATES = {"active": "running", "started": "running", "+": "running", "inactive":
 DONE = {"start": "Started.", "stop": "Stopped.", "restart": "Restarted."}
 
 def find():
-    """Returns ({service: state}, the command for one service) of the first init system that works."""
+    """Returns ({service: state}, the command that starts or stops a service) of the first init system that works."""
     problems = ["The console finds no services on this device."]
     for command, line, action in INITS:
         try:

@@ -22,7 +22,7 @@ def host(text):
 def zone(text):
     return text == "Etc/UTC" or "." not in text and Path("/usr/share/zoneinfo/" + text).is_file()
 
-FIELDS = {  # name: default, check of a word, possible numbers of words
+FIELDS = {  # name: (default, function that checks one word, allowed numbers of words)
     "hostname": (hostname().split(".")[0], re.compile(LABEL).fullmatch, [1]),
     "zone": ("Etc/UTC", zone, [1]),
     "ntp": ("pool.ntp.org", host, range(5)),

@@ -1,7 +1,7 @@
 """A process that keeps a shell while the server reloads: shell.py SOCKET SECONDS COMMAND...
 
-Its client sends keys, or SIZE and two bytes: rows and columns. After a size, it gets a reset of the terminal and the
-last 32 KB of output, and then more output. Without a client for SECONDS, the shell gets SIGHUP, as from a modem.
+The client sends keys, or SIZE and two bytes: rows and columns. After a size, this process sends a reset of the
+terminal, the last 32 KB of output, and then new output. If no client connects for SECONDS, the shell gets SIGHUP.
 """
 import fcntl
 import os

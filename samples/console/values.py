@@ -24,14 +24,14 @@ def amount(n, form="#.3g"):
         n /= 1000
 
 def counters():
-    """Returns (seconds, busy ticks of the CPU, all ticks of the CPU, {interface: (bytes received, bytes sent)}). All
-    numbers count from an unspecified start."""
+    """Returns (seconds, busy ticks of the CPU, all ticks of the CPU, {interface: (bytes received, bytes sent)}). Only
+    the differences between two results are meaningful."""
     ticks = [int(n) for n in lines(PROC + "/stat")[0].split()[1:9]]
     rows = [row.replace(":", " ").split() for row in lines(PROC + "/net/dev")[2:]]
     network = {row[0]: (int(row[1]), int(row[9])) for row in rows if row[0] != "lo" and {row[1], row[9]} != {"0"}}
     return time.monotonic(), sum(ticks) - ticks[3] - ticks[4], sum(ticks), network  # 3 and 4: idle, waiting for disks
 
-# the latest results of counters(), the oldest first; zeros stand for the time of the boot
+# the latest results of counters(), the oldest first; the zeros are the counters at the boot
 counted = collections.deque([(0, 0, 0, {}), counters()], maxlen=7)
 points = collections.deque(maxlen=STEPS)  # [step, {card: values}]
 with suppress(OSError, ValueError):
@@ -64,7 +64,7 @@ def rounded(n):
     return next(step * power for step in (1, 2, 5, 10) if step * power >= n)
 
 def render(card):
-    """A card with its curves, from which dashboard.js also reads their values."""
+    """Returns a card with its curves as HTML. dashboard.js reads the values from the curves."""
     now = int(time.time()) // STEP
     known = [(STEPS - 1 - now + step, values[card.name]) for step, values in points
              if now - STEPS < step <= now and card.name in values]

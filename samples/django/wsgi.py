@@ -35,7 +35,7 @@ def prepare_database():
         print(f"guestbook: user admin has the password {password}", file=sys.stderr)
 
 
-# Several workers may load this at the same time; the lock lets one after the other continue.
+# Several workers may load this module at the same time. The lock makes each of them wait for the previous one.
 with open(Path(__file__).with_name("guestbook.lock"), "w") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
     prepare_database()

@@ -32,7 +32,7 @@ class Task(NewTask):
     done: bool = False
 
 
-MOST = 1000  # maximum number of tasks, which are in memory
+MOST = 1000  # maximum number of tasks in memory
 tasks: Dict[int, Task] = {}
 numbers = itertools.count(1)
 

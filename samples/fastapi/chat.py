@@ -1,4 +1,4 @@
-"""FastAPI: a chat for any number of workers; its rooms are groups.
+"""FastAPI: a chat for any number of workers. Each room is a group of WebSockets.
 
 ./build.sh run --workers 2 samples/fastapi/chat.py     then open http://127.0.0.1:8888/ in two windows
 """

@@ -77,7 +77,7 @@ def upload(environ, start_response):
     with form:  # The with statement closes the temporary files of the form.
         for file in form.files.get("file", []):
             store(file)
-    # 303 See Other: so a reload of the next page does not send the form again.
+    # After 303 See Other, a reload of the next page does not send the form again.
     return redirect(start_response, "/", status=303)
 
 
@@ -110,7 +110,7 @@ def download(environ, start_response):
         "200 OK",
         [
             ("Content-Type", "application/octet-stream"),
-            # a download: an uploaded page must not run as a page of this site
+            # The browser saves the file. It must not show an uploaded page as a page of this site.
             ("Content-Disposition", "attachment; filename*=UTF-8''" + quote(name, safe="")),
             ("X-Content-Type-Options", "nosniff"),
         ],

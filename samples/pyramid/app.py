@@ -63,7 +63,7 @@ def save(request):
     if "text" not in request.POST:
         raise HTTPBadRequest("The form has no text.")
     file = file_of(request)
-    # The new file replaces the old one as a whole, so readers in all processes see either page.
+    # The new file replaces the old file in one step, so every reader gets a complete page.
     new = file.with_suffix(f".{os.getpid()}")
     new.write_text(request.POST["text"].replace("\r\n", "\n"), encoding="utf-8")
     new.replace(file)

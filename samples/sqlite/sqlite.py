@@ -42,7 +42,7 @@ def book():
     try:
         return local.connection
     except AttributeError:
-        # waits up to 10 s for a writer; commits each statement by itself
+        # SQLite waits up to 10 s for another writer. isolation_level=None commits each statement at once.
         local.connection = sqlite3.connect(BOOK, timeout=10, isolation_level=None)
         return local.connection
 
@@ -63,7 +63,7 @@ def sign(environ, start_response):
     name = params.get("name", [""])[0].strip()[:80]
     text = params.get("text", [""])[0].strip()[:2000]
     if environ["REQUEST_METHOD"] == "POST" and name and text:
-        # "?" and not an f-string: text from a visitor is never SQL
+        # With "?" instead of an f-string, SQLite never executes text from a visitor.
         book().execute("INSERT INTO entry (name, text, at) VALUES (?, ?, ?)", (name, text, time.time()))
     return redirect(start_response, "/", status=303)
 

@@ -57,12 +57,12 @@ def rows(environ, start_response):
     try:
         yield "number,square\r\n"
         while sent < total:
-            # several hundred rows at a time: a chunk for each row would cost more than the rows
+            # One chunk has up to 500 rows, because a chunk for each row would be slow.
             piece = range(sent, min(sent + 500, total))
             yield "".join(f"{n},{n * n}\r\n" for n in piece)
             sent = piece.stop
     finally:
-        # also when the client disconnects: the server then closes the generator
+        # This also runs when the client disconnects, because the server closes the generator.
         print(f"rows.csv: {sent} of {total} rows taken")
 
 

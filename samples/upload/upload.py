@@ -2,8 +2,8 @@
 
 ./build.sh run samples/upload/upload.py      then open http://127.0.0.1:8888/
 
-The server writes the bytes to the directory "uploads" beside this script as they come, without Python: memory stays the
-same for a file of any size, and an upload that breaks off leaves nothing. received() is called when files are complete.
+The server itself writes the bytes to the directory "uploads" beside this script as they arrive. It needs no more memory
+for a large file, and an incomplete upload leaves no file. fapws calls received() when the files are complete.
 """
 import os
 

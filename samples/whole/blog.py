@@ -4,7 +4,7 @@ from datetime import datetime, timezone
 
 
 def feed(environ, start_response):
-    """A page that fapws caches for a minute, as its route says."""
+    """Returns a page. The route in fapws.toml makes fapws cache it for a minute."""
     start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
     return f"made at {datetime.now(timezone.utc):%H:%M:%S.%f}\n"
 

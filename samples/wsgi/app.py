@@ -29,8 +29,8 @@ def greet(environ, start_response):
 
 
 def digest(environ, start_response):
-    # A body is a file to read. fapws ends it (wsgi.input_terminated),
-    # so a chunked body without Content-Length works, too.
+    # wsgi.input is a file with the body. Reading ends at the end of the body
+    # (wsgi.input_terminated), so a chunked body without Content-Length works, too.
     sha, size = hashlib.sha256(), 0
     for block in iter(lambda: environ["wsgi.input"].read(64 * 1024), b""):
         sha.update(block)
