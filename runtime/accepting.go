@@ -86,8 +86,8 @@ func (l *loop) crowded(c *http1conn.Conn) bool {
 	return true
 }
 
-// reject rejects a client. reject sends the bytes in last, which may be empty, and closes the connection a moment
-// later, so that the client can close it first.
+// reject rejects a client. reject sends a response, the bytes in last, which may be empty. The connection closes a
+// moment later, because otherwise a client that still sends could lose the response (RFC 9112 §9.6).
 func (l *loop) reject(c *http1conn.Conn, last []byte) {
 	c.Counts = conn.Reject
 	l.Open(c)

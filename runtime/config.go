@@ -61,8 +61,9 @@ type Config struct {
 	SendfileRoots []string
 	AccelRoots    []static.AccelRoot
 
-	// Programs returns the Handler that runs a program if the response of another handler names this program. Programs
-	// is called once, on the loop, when the first program is needed. If Programs is nil, such requests get 500.
+	// Programs returns the Handler that runs programs. If the response of a different handler names a program, the
+	// Handler of Programs runs this program to complete the response. Programs is called once, on the loop, when the
+	// first program is needed. If Programs is nil, such requests get 500.
 	Programs func() exchange.Handler
 
 	// ReadBuffer is the size of the buffer for input, in bytes. 0 means 64 KiB.

@@ -35,7 +35,8 @@ func (p *progress) Defer() {
 	}
 }
 
-// A refresher identifies clients with the help of a file. If the file has changed, it is read again in the background.
+// A refresher identifies clients with the help of a file. If the file has changed, the file is read again in the
+// background.
 type refresher interface {
 	// Fresh reports, without blocking, whether the file is unchanged since it was read.
 	Fresh() bool

@@ -17,11 +17,11 @@
 //	              + delay for waiting checks from the same connection
 //
 // Therefore a flood of guesses waits behind all other logins, and many requests on one connection wait behind requests
-// on other connections. A network from which the user has logged in gets no penalty for the account. The first check
-// from a connection is delayed by at most 30 s, in addition to the wait for its turn. The 401 for a wrong password is
-// delayed by the larger of both penalties. A check is cancelled if its client disconnects, and runs last if its client
-// has shut down its sending side. If more than 1,024 checks wait, the check with the latest due time is rejected with
-// status 503.
+// on other connections. If the user has logged in from a network before, checks from this network get no penalty for
+// the account. The first check from a connection is delayed by at most 30 s, in addition to the wait for its turn. The
+// 401 for a wrong password is delayed by the larger of both penalties. A check is cancelled if its client disconnects,
+// and runs last if its client has shut down its sending side. If more than 1,024 checks wait, the check with the latest
+// due time is rejected with status 503.
 //
 // # Files
 //

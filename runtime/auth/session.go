@@ -41,8 +41,8 @@ const (
 
 type tokenHead struct {
 	Version uint8
-	// Order is the time of the login in microseconds since 1970. Order is increased if necessary, so that it exceeds
-	// the Order of all ended sessions of the user.
+	// Order is the time of the login in microseconds since 1970. Order is increased if necessary, so that no line
+	// "ACCOUNT ORDER *" in the list of ended sessions includes the session.
 	Order int64
 	Start int64 // time of the login, in seconds since 1970
 	Seen  int64 // time when the cookie was created, in seconds since 1970
@@ -52,7 +52,7 @@ type tokenHead struct {
 var encoding = base64.RawURLEncoding.Strict()
 
 // newSession does not rely on the clock alone for Order. The clock may have been set back, for example on a device
-// without a battery. A new session with the Order of an ended session would be rejected.
+// without a battery. A line "ACCOUNT ORDER *" in the list of ended sessions could then include a new session.
 func (l *Login) newSession(user string) *Session {
 	now := l.now()
 	s := &Session{user, l.account(user), tokenHead{Version: version, Start: now.Unix(), Seen: now.Unix()}}
@@ -187,8 +187,8 @@ func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq
 // ended is the list of sessions that were ended early, in a file that all processes share. Each line is "ACCOUNT
 // ORDER ID" for one session, or "ACCOUNT ORDER *" for all sessions of an account up to ORDER (tokenHead.Order).
 //
-// To keep the file small, only the latest ended sessions of an account have their own lines; the lines of older and
-// expired sessions are merged into one line with "*".
+// To keep the file small, only the latest ended sessions of an account have their own lines. One line with "*" replaces
+// the lines of all older and expired sessions of the account.
 type ended struct {
 	watched[endedSet]
 	age time.Duration

@@ -94,8 +94,8 @@ func (w *watched[T]) unchanged() bool {
 		stampOf(&st) == stampOf(w.info.Sys().(*syscall.Stat_t))
 }
 
-// A stamp identifies a version of a file: writing, renaming or replacing the file changes the time of its last status
-// change.
+// A stamp identifies a version of a file. Writing, renaming or replacing the file changes the stamp, which contains the
+// time of the last status change (ctime).
 type stamp struct{ size, changed int64 }
 
 func stampOf(st *syscall.Stat_t) stamp {

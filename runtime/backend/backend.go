@@ -31,8 +31,9 @@ type Func func(w *Response, r *Request)
 
 func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 
-// Request is a request whose body has arrived completely, unless the mount streams (see Next). Request embeds a copy of
-// an exchange.Request. Response.Tunnel may be used only if the field Upgrade of the copy is set.
+// A Request is a request whose body has arrived completely. Only if the mount streams request bodies, the body arrives
+// while Respond runs (see Next). A Request embeds a copy of an exchange.Request. Response.Tunnel may be used only if
+// the field Upgrade of the copy is set.
 type Request struct {
 	exchange.Request
 	Context context.Context
@@ -324,7 +325,8 @@ func (w *Response) Ask(body []byte) (status int, answer []byte) {
 
 // Tunnel accepts a request to change the protocol (Upgrade) by sending head, whose status must be 101. The server then
 // passes bytes between the client and t.Upstream, and closes t.Upstream when either side disconnects. Respond may
-// return before this. Tunnel must be called before Start, and the Response must not be used afterwards.
+// return while the server passes bytes. Tunnel must be called before Start, and the Response must not be used
+// afterwards.
 func (w *Response) Tunnel(head exchange.Head, t *tunnel.Tunnel) {
 	head.Then = t
 	w.Start(head)

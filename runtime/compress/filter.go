@@ -36,7 +36,8 @@ func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.S
 	return f
 }
 
-// A filter is the Sink of a response and, after the handler's last part, the Source of the exchange.
+// A filter gets the parts of a response as their Sink. After the handler's last part, the filter also replaces the
+// handler as the Source of the exchange, because compressed parts may remain to be sent.
 type filter struct {
 	exchange.Memory
 	c    *Compressor

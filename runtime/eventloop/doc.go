@@ -2,16 +2,16 @@
 //
 // The package waits with gnet's poller (github.com/panjf2000/gnet/v2/pkg/netpoll: epoll), and is the only package of
 // the server that imports gnet. The package adds features to the poller: functions that other goroutines post, wake-ups
-// by threads outside of Go, a notification at the end of a batch, further turns for handlers, and recovery from panics.
-// ARCHITECTURE.md, "gnet", describes the cost of the poller.
+// by threads outside of Go, a notification at the end of a batch, repeated calls of a handler, and recovery from
+// panics. ARCHITECTURE.md, "gnet", describes the cost of the poller.
 //
 // # A batch
 //
 // One wait reports events of many descriptors: a batch. If a thread has woken the loop, the batch begins with the
 // function of OnWake, which sends the responses that threads have finished. Then the loop calls the handlers of the
-// descriptors one after the other (Handler.Ready). At the end of the batch, the loop runs posted functions, calls
-// handlers that requested a further turn (Watch.Again), and calls the function of AtEndOfBatch, which writes the output
-// that the batch has produced.
+// descriptors one after the other (Handler.Ready). At the end of the batch, the loop runs posted functions, and calls
+// handlers that have requested another call (Watch.Again). Last, the loop calls the function of AtEndOfBatch, which
+// writes the output that the batch has produced.
 //
 // The first event of a batch adds a task, which gnet runs after all events of the batch, because gnet does not report
 // the end of a batch. This task also waits for the next events, so that gnet itself never has to wait (epoll.go).

@@ -14,8 +14,8 @@ type poller struct {
 	own  descriptors
 }
 
-// lookEvery is the number of events after which a long batch checks whether a thread has set the word (Waker), so that
-// finished responses do not wait for the end of the batch.
+// During a long batch, the loop checks after every lookEvery events whether a thread has set Waker.State. Otherwise
+// finished responses would wait for the end of the batch.
 const lookEvery = 32
 
 func (p *poller) open() (err error) {

@@ -118,8 +118,8 @@ func (w *Waker) Wake() {
 	writeEvent(w.Event)
 }
 
-// openEvent returns an eventfd. The eventfd is never read: its registration is edge-triggered, so each write causes an
-// event anyway.
+// openEvent returns an eventfd. The loop never reads from the eventfd. This is not necessary, because the registration
+// is edge-triggered, so that each write causes an event.
 func openEvent() (int, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	return fd, os.NewSyscallError("eventfd", err)

@@ -124,8 +124,8 @@ func compressAll(o *Options) error {
 	defer dir.Close()
 	for {
 		list := pending(dir, o)
-		// Count uncompressed files toward Keep, because they would accumulate if the disk is full, or if a process that
-		// has inherited a rotated file never ends.
+		// Count uncompressed files toward Keep. Otherwise they would accumulate if the disk is full, or if a process
+		// that has inherited a rotated file never ends.
 		beyond := max(0, len(list)-o.Keep)
 		for _, raw := range list[:beyond] {
 			_ = dir.Remove(raw)
@@ -213,8 +213,8 @@ func removeOld(dir *os.Root, name string, keep int) error {
 	}
 }
 
-// compress compresses the open file in to a new file, and syncs the new file, because the caller then removes the
-// original.
+// compress writes the compressed content of a rotated file, which the caller has opened, to a new file. compress syncs
+// the new file, because the caller then removes the rotated file.
 func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) error {
 	// The file may exist if an earlier compression was interrupted; Remove does not follow a symbolic link.
 	_ = dir.Remove(name)
@@ -235,9 +235,9 @@ func compress(dir *os.Root, in *os.File, st os.FileInfo, name, note string) erro
 	return out.Close()
 }
 
-// gently copies from the reader in to the writer out, and pauses so that it uses at most half of a CPU. gently does not
-// lower the priority of its thread: on a busy machine, a thread with low priority could be suspended for long while it
-// holds a lock or a processor of the Go scheduler that other threads need.
+// gently is like io.Copy, but pauses so that it uses at most half of a CPU. gently does not lower the priority of its
+// thread. On a busy machine, a thread with low priority could be suspended for long while it holds a lock or a
+// processor of the Go scheduler that other threads need.
 func gently(out io.Writer, in io.Reader) error {
 	piece := make([]byte, 32<<10)
 	for {

@@ -50,8 +50,8 @@ func partOf(part int) atom {
 	return textOf(func(e *Entry) []byte { return split(e.RequestLine)[part] })
 }
 
-// target returns the authority in the request target and the text after it; the authority is nil if the target is not
-// in absolute-form (RFC 9112 §3.2.2).
+// target returns the authority in the request target, and the text after the authority. The authority is nil if the
+// target is not in absolute-form (RFC 9112 §3.2.2).
 func (e *Entry) target() (authority, rest []byte) {
 	rest = split(e.RequestLine)[targetPart]
 	i := bytes.Index(rest, []byte("://"))

@@ -110,8 +110,8 @@ func (e *Errors) tellConsole(msg string) {
 	}
 }
 
-// Write writes one or more lines. If the disk is full, lines are kept in memory; if the buffer is full, too, lines are
-// dropped and counted. The error is always nil. Write is safe for concurrent use.
+// Write writes one or more lines. If the disk is full, lines are kept in a buffer. If the buffer is full, too, lines
+// are dropped and counted. The error is always nil. Write is safe for concurrent use.
 func (e *Errors) Write(lines []byte) (int, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -276,7 +276,8 @@ type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
 func (s *Seldom) Now() bool { return s.Once(time.Second) }
 
-// Once returns false if an earlier call has returned true less than the duration a ago. Otherwise Once returns true.
+// Once returns true at most once in a period. The parameter is the length of the period, which begins when Once returns
+// true.
 func (s *Seldom) Once(a time.Duration) bool {
 	now := time.Now().UnixNano()
 	last := s.last.Load()

@@ -233,8 +233,8 @@ func (p *parser) apache() error {
 	return nil
 }
 
-// parseStatuses parses the condition before an atom. parseStatuses ignores "<" and ">", which in Apache select the
-// original or the final request of an internal redirect: here, every request has only one status and one user.
+// parseStatuses parses the condition before an atom. parseStatuses ignores "<" and ">". In Apache, they select the
+// original or the final request of an internal redirect. Here, every request has only one status and one user.
 func parseStatuses(text string) (s statuses, err error) {
 	text, s.not = strings.CutPrefix(strings.Trim(text, "<>"), "!")
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '<' || r == '>' }) {

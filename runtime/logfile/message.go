@@ -29,7 +29,7 @@ type About struct {
 	Exception
 }
 
-// If an Exception has only a Traceback, this is the stack of a handler that has exceeded its timeout or crashed. A
+// An Exception can have only a Traceback. It is then the stack of a handler that has exceeded its timeout or crashed. A
 // Traceback ends with a line feed. Formats other than Object append the Traceback to the line.
 type Exception struct{ Type, Message, Traceback string }
 

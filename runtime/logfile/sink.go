@@ -206,9 +206,9 @@ func (s *sink) append(lines []byte) (n int, err error) {
 	return n, err
 }
 
-// shorten removes the given number of bytes from the end of the file, and reports whether it succeeded. shorten checks
-// the size first, because another process may have emptied the file to free space, so that Ftruncate would extend the
-// file with zeros.
+// shorten removes the given number of bytes from the end of the file, and reports whether it succeeded. Another process
+// may have emptied the file to free space. shorten therefore checks the size first, because Ftruncate would otherwise
+// extend the file with zeros.
 func (s *sink) shorten(bytes int64) bool {
 	var st unix.Stat_t
 	if unix.Fstat(s.fd, &st) != nil {

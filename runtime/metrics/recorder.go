@@ -45,8 +45,8 @@ var classes = [...]string{"gone", "1xx", "2xx", "3xx", "4xx", "5xx"}
 const mostRoutes = 250
 
 // Recorder counts a server's requests. Begin, Turn, End and Route must be called on the event loop; Families may be
-// called on any goroutine. The most expensive operations are readings of the clock and atomic additions. Requests
-// therefore share one reading, and one addition, until the next Turn.
+// called on any goroutine. The most expensive operations are reading the clock and atomic additions. Therefore all
+// requests between two calls of Turn share one reading of the clock and one addition.
 type Recorder struct {
 	start time.Time
 	// number of requests that had begun at the last Turn, including requests that have ended

@@ -5,8 +5,8 @@
 //
 // Spans are sent over HTTP as protobuf (https://opentelemetry.io/docs/specs/otlp/). Each span is encoded when its
 // request ends, and waits in this form, so that a request allocates no memory. The attributes are those of the semantic
-// conventions for HTTP. Text from clients is shortened, and made valid UTF-8, because a collector refuses a whole
-// batch otherwise.
+// conventions for HTTP. Text from clients is shortened, and made valid UTF-8, because a collector would otherwise
+// refuse the whole batch.
 //
 // # Queue
 //

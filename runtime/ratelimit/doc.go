@@ -3,11 +3,11 @@
 //
 // # Algorithm
 //
-// A limit stores one number for each client, its theoretical arrival time (GCRA, the generic cell rate algorithm): the
-// time at which the client would have sent its last request if it had always waited for the interval of the rate. A
-// request advances this time by one interval. If the time would then be more than Burst intervals after the present,
-// the request exceeds the limit. Therefore a client may send Burst requests at once, and afterwards one request in each
-// interval.
+// A limit stores one number for each client, its theoretical arrival time (GCRA, the generic cell rate algorithm). This
+// is the time at which the client would have sent its last request if the client had always waited for the interval of
+// the rate. A request advances this time by one interval. If the time would then be more than Burst intervals after the
+// present, the request exceeds the limit. Therefore a client may send Burst requests at once, and afterwards one
+// request in each interval.
 //
 // # Table
 //

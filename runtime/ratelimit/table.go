@@ -101,7 +101,7 @@ func (t *Table) find(hash uint64) *slot {
 			if earliest == nil || h == 0 || n < next {
 				earliest, was, next = s, h, n
 			}
-			if h == 0 { // all later slots are unused
+			if h == 0 { // all later slots of the bucket are unused, too
 				break
 			}
 		}

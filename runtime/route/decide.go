@@ -65,7 +65,7 @@ type Decision struct {
 	Resolved []byte
 	Root     int // length of the prefix Request.Root at the start of Path
 	Script   int // length of SCRIPT_NAME, including Request.Root
-	// Path begins with Request.Root, although the proxy had removed this prefix from the request
+	// a proxy had removed the prefix Request.Root from the request, and Decide has added this prefix to Path again
 	Hidden bool
 
 	Rewritten bool

@@ -15,7 +15,7 @@ type Server struct {
 	TLS *conn.TLSServer
 
 	// Full reports whether the number of clients has reached conn.AcceptConfig.MaxClients. Count adds n to the number
-	// of clients: a tunnel over an HTTP/2 stream counts as a client, so n is 1 when the tunnel begins and -1 when it
+	// of clients. A tunnel over an HTTP/2 stream counts as a client: n is 1 when such a tunnel begins, and -1 when it
 	// ends.
 	Full  func() bool
 	Count func(n int)
@@ -79,8 +79,8 @@ func (l *link) Carried() (in, out int64, proper bool) {
 	return in, out, l.proper
 }
 
-// begin begins a tunnel between the client's connection and upstream; the client first gets the response r, unless r is
-// nil, and then the bytes in ahead.
+// begin begins a tunnel between the client's connection and upstream. If r is not nil, the client first gets the
+// response r. The next bytes for the client are those in ahead.
 func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response,
 	ahead []byte) {
 	x := l.x
