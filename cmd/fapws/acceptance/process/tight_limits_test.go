@@ -19,8 +19,8 @@ const tightLine = `^fapws: [^\n]*%s[^\n]*; [^\n]+\n$`
 func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 	t.Parallel()
 	var users atomic.Int64
-	// With such a limit, the server may start, or exit with a message about the limit, depending on the machine and on
-	// Python.
+	// any means that the result depends on the machine and on Python: the server starts, or exits with a message about
+	// the limit.
 	const any = "any"
 	for _, tt := range []struct {
 		limit string
@@ -48,7 +48,7 @@ func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 				func(t *testing.T, m fapwstest.Mode) {
 					c := fapwstest.Command{Script: "hello.py", Shell: "ulimit " + tt.limit}.ForOtherUsers(t)
 					if n, is := strings.CutPrefix(tt.limit, "-u "); is {
-						c.Shell = "{ ulimit -u " + n + " 2>/dev/null || ulimit -p " + n + "; }" // bash, else dash
+						c.Shell = "{ ulimit -u " + n + " 2>/dev/null || ulimit -p " + n + "; }" // -u: bash, -p: dash
 					}
 					if strings.HasPrefix(tt.limit, "-u") && os.Geteuid() == 0 { // the limit does not apply to root
 						script := fapwstest.Source(t, c.Script)

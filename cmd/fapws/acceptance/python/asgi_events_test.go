@@ -153,8 +153,8 @@ func TestASGIEventsInTheWrongOrderRaiseInTheApplication(t *testing.T) {
 	})
 }
 
-// saidOf checks the errors in the response from /outcome, one for each message. The errors that are not empty must
-// begin with the texts in wanted.
+// saidOf checks a response from /outcome, a JSON list with one text for each message that the application has sent. The
+// text is the error of send(), or "". wanted contains the expected beginnings of the texts.
 func saidOf(t *testing.T, name string, a *fapwstest.Answer, messages int, wanted []string) {
 	t.Helper()
 	var said []string

@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// SystemExit and KeyboardInterrupt of a background task, such as a task of a middleware, also end run_forever() of
-// asyncio. An application may also call stop() of the event loop.
+// If a background task raises SystemExit or KeyboardInterrupt, asyncio's run_forever() ends. It also ends if the
+// application calls stop() of the event loop. The server must run the event loop again.
 func TestASGIThreadSurvivesExitsOfBackgroundTasks(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		for _, loop := range []string{"asyncio", "auto"} {

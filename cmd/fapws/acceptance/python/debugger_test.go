@@ -56,8 +56,8 @@ PATHS = [("/stops", stops), ("/hangs", hangs), ("/asgi", application)]
 	})
 }
 
-// Python's console and debugger use no trace function (sys.settrace) in the thread that runs the handler, so the server
-// must recognize them in another way.
+// The server recognizes a debugger by its trace function (sys.settrace). A console in a handler sets no trace function,
+// but the handler must not time out, either.
 func TestHandlerAtAConsoleDoesNotTimeOut(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import code, pdb, sys, threading, time

@@ -109,7 +109,7 @@ PATHS = [("/", handler)]
 		e.ask("continue", map[string]any{"threadId": stopped})
 		w.Answer().Want(t, 200).Is(t, "value 42")
 	}
-	// Otherwise debugpy's adapter process would keep the server's standard error open.
+	// As long as the editor is connected, debugpy's adapter process keeps the server's standard error open.
 	c.Close()
 	s.Stop()
 	for line := range strings.Lines(s.Stderr.String()) {

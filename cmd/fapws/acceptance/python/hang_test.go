@@ -135,7 +135,8 @@ func TestPiecesAreSentBeforeTheNextPieceIsMade(t *testing.T) {
 		for _, target := range []string{"/pieces", "/written"} {
 			s, folder := hanging(t, m)
 			w := s.Dial()
-			// After these requests, a server in inline mode sends pieces on a thread other than the event loop's.
+			// In inline mode, these requests make the server send later pieces on a second thread, not on the event
+			// loop's.
 			for range 20 {
 				w.Fetch("/quick100").Is(t, strings.Repeat("piece", 100))
 			}
@@ -331,7 +332,7 @@ func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 	}
 }
 
-// The handler holds the GIL, so faulthandler writes the stack.
+// The handler holds the GIL, so the server can run no Python code. faulthandler writes the stacks of all threads.
 func TestTimeoutOfAHandlerThatKeepsTheGILIsLogged(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hanging(t, m, "--timeout", "1s")
@@ -383,8 +384,8 @@ func TestClientThatDisconnectsEndsItsRequest(t *testing.T) {
 	})
 }
 
-// If requests arrive one after the other, one thread runs them all, for database drivers that keep a connection for
-// each thread.
+// If requests arrive one after the other, one thread runs all handlers. Some database drivers open a connection for
+// each thread, so the server should not use more threads than necessary.
 func TestSteadyThreadsRunHandlers(t *testing.T) {
 	t.Parallel()
 	const together = "3"

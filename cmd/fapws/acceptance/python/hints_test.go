@@ -71,7 +71,8 @@ func TestEarlyHintsArriveBeforeTheResponse(t *testing.T) {
 	})
 }
 
-// http.client of Python, which requests uses, would treat a 103 as the final response.
+// Python's http.client treats a 103 as the final response, so the server sends early hints only to browsers and over
+// HTTP/2.
 func TestEarlyHintsReachOnlyClientsThatUnderstandThem(t *testing.T) {
 	t.Parallel()
 	s, folder := hinting(t, fapwstest.Threads)

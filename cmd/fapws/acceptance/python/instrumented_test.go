@@ -22,9 +22,9 @@ def order(number):
     return "%032x %016x" % (span.trace_id, span.span_id)
 `
 
-// opentelemetry-instrument starts the SDK by a sitecustomize, in each Python that begins. The command of a wheel is
-// such a Python, which the server replaces: its SDK sends nothing. Workers load the application themselves, so that the
-// SDK works in each of them.
+// opentelemetry-instrument starts the SDK in each Python process, by a module sitecustomize. The start script of a
+// wheel is a Python process, but fapws replaces this process by exec, so its SDK sends nothing. Each worker starts its
+// own SDK, and the SDK sends the spans of the application.
 func TestSpanOfAnInstrumentedFrameworkIsAChildOfTheSpanOfTheServer(t *testing.T) {
 	t.Parallel()
 	venv := fapwstest.Today(t)

@@ -68,8 +68,8 @@ if __name__ == "__main__":
 	s.Says(`error in handler app:fails, GET /x HTTP/1.1`)
 }
 
-// PEP 3333 requires that environ is a dict, not an object of a subclass. Other handlers of the same script get the
-// class Environ.
+// PEP 3333 requires that environ is a dict, not an object of a subclass. Applications that may rely on this get a dict,
+// and other handlers of the same script get an object of the subclass Environ.
 func TestApplicationThatNeedsAPlainDictGetsIt(t *testing.T) {
 	t.Parallel()
 	app := fapwstest.Write(t, t.TempDir()+"/app.py", `

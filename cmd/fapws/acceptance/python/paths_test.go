@@ -13,7 +13,8 @@ func TestPathsSelectTheFirstEntryThatMatches(t *testing.T) {
 		{"/a/", "/a", "/a", "/", ""},
 		{"/a/b/c?q=1", "/a", "/a", "/b/c", "q=1"},
 		{"/a?", "/a", "/a", "", ""},
-		// The first entry of PATHS that matches answers, and SCRIPT_NAME ends at the end of a segment.
+		// SCRIPT_NAME contains only whole segments of the path, even if an entry such as /a matches /abc. The first
+		// entry of PATHS that matches is used.
 		{"/abc", "/a", "", "/abc", ""},
 		{"/dir/", "/dir/", "/dir", "/", ""},
 		{"/dir/file", "/dir/", "/dir", "/file", ""},

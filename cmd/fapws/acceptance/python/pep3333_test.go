@@ -13,7 +13,7 @@ import (
 type breach struct{ object, function, text, want string }
 
 // breaches lists the applications in pep3333.py that violate PEP 3333, with the warning for each. The warning must name
-// the function, and the line in it that contains text.
+// the function, and the number of the line that contains the field text.
 var breaches = []breach{
 	{"items", "items", "ok(", "an item of the body is a str; it must be bytes"},
 	{"array", "array", "ok(", "an item of the body is a bytearray;"},

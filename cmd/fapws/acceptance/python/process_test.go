@@ -98,7 +98,7 @@ atexit.register(print, "bye")
 PATHS = [("/", handler)]
 `
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		script := fapwstest.Write(t, t.TempDir()+"/app.py", text) // the servers run at the same time
+		script := fapwstest.Write(t, t.TempDir()+"/app.py", text) // each server has its own file .notes
 		s := fapwstest.Command{Script: script}.Serve(t, m)
 		s.Get("/", 200).Is(t, "(True, True, False)")
 		s.Signal(syscall.SIGTERM)

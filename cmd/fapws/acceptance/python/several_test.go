@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// If two applications have modules of the same name, they would share one module. A module name in two applications is
-// allowed if no application imports the module, or if the applications are in the same directory.
+// One Python process loads only one module of each name, so two applications must not import different modules of the
+// same name. They may contain such modules if only one application imports one, or be in the same directory.
 func TestApplicationsWithModulesOfTheSameNameAreRejected(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -70,8 +70,8 @@ app = "two/app.py"
 `
 	dir := t.TempDir()
 	for _, name := range []string{"one", "two"} {
-		// The settings of the first application apply to all applications, and the settings of each other application
-		// to its own paths.
+		// MAX_BODY_SIZE of the first application is the default for all paths. MAX_BODY_SIZE of the second application
+		// applies only to its own paths.
 		limit := map[string]string{"one": "MAX_BODY_SIZE = 2000\n", "two": "MAX_BODY_SIZE = '1K'\n"}[name]
 		fapwstest.Write(t, dir+"/"+name+"/app.py", limit+strings.ReplaceAll(app, "WHO", name))
 		fapwstest.Write(t, dir+"/"+name+"/neighbour_"+name+".py", "OF = '"+name+"'")

@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The application handles the signal on the main thread. A handler on this thread may wait for anything, or run Python
-// code.
+// A handler runs on the main thread and sets a signal handler that raises an exception. The exception must interrupt
+// the handler during every kind of wait and during a loop.
 func TestSignalInterruptsAHandlerOnTheMainThread(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import select, signal, socket, subprocess, threading, time

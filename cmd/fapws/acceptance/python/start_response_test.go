@@ -7,8 +7,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// If the head of the response was sent, start_response raises the exception. The server keeps no reference to the
-// exception.
+// An application can call start_response again with exc_info, the exception that it has caught. If the head of the
+// response was sent, start_response raises this exception again. The server keeps no reference to the exception.
 func TestExcInfoReplacesAHeadThatWasNotSent(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks},
 		func(t *testing.T, m fapwstest.Mode) {

@@ -10,8 +10,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The client disconnects while a generator waits or produces. Background tasks and the cleanup of dependencies run as
-// after any other response.
+// The client disconnects while the generator of the stream waits, or while it yields text. Background tasks and the
+// cleanup of dependencies run, as after a complete response.
 func TestTodaysFrameworksEndAStreamWhenItsClientDisconnects(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t,
@@ -63,8 +63,8 @@ func TestTodaysFrameworksEndAStreamWhenItsClientDisconnects(t *testing.T) {
 	}
 }
 
-// Event streams end when a stop or a reload begins, without a call of their handlers, because their clients reconnect.
-// Other responses, and responses to POST, are completed.
+// When a stop or a reload begins, the server ends all event streams, because their clients reconnect. The handlers need
+// not do anything. Other responses, and all responses to POST, are sent completely.
 func TestEventStreamsEndWithTheServer(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

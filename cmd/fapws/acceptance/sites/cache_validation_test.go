@@ -16,9 +16,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// origin is an upstream server for tests. Its responses have the fields in the query of the request, as "Name=value";
-// responses with status 304 have the fields that begin with "304-". origin answers 304 to a request with the current
-// ETag or Last-Modified.
+// origin is an upstream server for tests. The query of a request contains the header fields of the response, as
+// "Name=value". A name "304-Name" is a field for a 304 response only. origin responds with 304 to a request with the
+// current ETag or Last-Modified.
 type origin struct {
 	t        *testing.T
 	listener net.Listener

@@ -19,7 +19,7 @@ func TestRequestsThatWaitForAnUpstreamLeaveDescriptorsToOthers(t *testing.T) {
 		for _, clients := range []int{100, 200} {
 			t.Run(fmt.Sprint(name, ", ", clients, " clients"), func(t *testing.T) {
 				t.Parallel()
-				silent, err := net.Listen("tcp", "127.0.0.1:0") // the kernel completes the connections
+				silent, err := net.Listen("tcp", "127.0.0.1:0") // never accepts; the kernel connects clients
 				fapwstest.Must(t, err)
 				defer silent.Close()
 				dir := t.TempDir()

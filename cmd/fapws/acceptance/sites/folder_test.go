@@ -188,7 +188,7 @@ func TestHEADHasTheFieldsOfGETAndRangesWork(t *testing.T) {
 	}
 }
 
-// has checks the body of a response, but not the status.
+// has fails unless the body of the response is complete and equal to body. The status may be any.
 func has(a *fapwstest.Answer, t *testing.T, body string) *fapwstest.Answer {
 	t.Helper()
 	if a.Err != nil || a.Text != body {
@@ -197,7 +197,7 @@ func has(a *fapwstest.Answer, t *testing.T, body string) *fapwstest.Answer {
 	return a
 }
 
-// several parses a response with several ranges by the standard library, and checks each range.
+// several parses a multipart/byteranges response by the standard library. Each part must be one of the ranges in want.
 func several(t *testing.T, a *fapwstest.Answer, content string, want [][2]int) {
 	t.Helper()
 	kind, params, err := mime.ParseMediaType(a.Header.Get("Content-Type"))

@@ -106,7 +106,7 @@ func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {
 				select {
 				case <-stop:
 					return
-				// The pause leaves time of the processor to the other processes.
+				// During this pause, the other processes can use the CPU.
 				case <-time.After(2 * time.Millisecond):
 				}
 				r, err := http.Get("http://" + front + "/")

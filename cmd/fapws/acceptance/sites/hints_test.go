@@ -59,7 +59,7 @@ func TestEarlyHintsOfUpstreamsReachClientsThatUnderstandThem(t *testing.T) {
 	}
 }
 
-// A response from the cache needs no early hints, because it is available at once.
+// The server sends no early hints before a cached response, because the response is available at once.
 func TestRouteSendsItsEarlyHintsBeforeTheSourceAnswers(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

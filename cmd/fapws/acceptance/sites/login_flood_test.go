@@ -95,7 +95,7 @@ func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 	flood.Wait()
 }
 
-// Each request of the connection has a trace of its own.
+// The limit is for the connection, although each request has a trace of its own.
 func TestFormChecksOnePasswordOfAConnectionAtATime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

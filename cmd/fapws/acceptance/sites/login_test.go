@@ -347,7 +347,8 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 	s.HasWorkers(2, old...)
 	ann.get("/a").want(t, 200, "GET ann form")
 
-	// Only a form of this site can log out. The logout ends the session, so copies of the cookie are no longer valid.
+	// A logout needs a POST from a form of this site. The logout ends the session, so copies of the cookie are no
+	// longer valid.
 	ann.get("/_fapws/logout").want(t, 200, "You are logged in as ann")
 	ann.ask("POST", "/_fapws/logout", "", "Origin", "http://evil.test").want(t, 403, "")
 	ann.get("/a").want(t, 200, "GET ann form")

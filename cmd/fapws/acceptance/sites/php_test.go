@@ -125,8 +125,8 @@ func phpWorks(t *testing.T, how string) {
 	<-s.Exited
 }
 
-// The setting "front" names a script that handles paths for which no file exists. If the configured command is not
-// php-cgi, the server does not start the command again and again.
+// The script of the setting "front" handles paths for which no file exists. If the setting "command" is not php-cgi and
+// ends at once, the server does not start the command for every request.
 func TestPHPProcessesThatHangOrAreIdleEnd(t *testing.T) {
 	t.Parallel()
 	need(t, "/usr/bin/php-cgi")

@@ -9,8 +9,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The server serves the directory of an application, and hides all files that the configuration names, under any name.
-// The server also hides source files, backups and databases, unless a setting allows them.
+// The server serves the directory of an application, but hides the files that the configuration names. Links to these
+// files, with any name, are hidden, too. The server also hides source files, backups and databases, unless a setting
+// allows them.
 func TestPrivateFilesOfAnApplicationAreHidden(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, top, app string }{
@@ -82,7 +83,7 @@ expose = ["shown.db"]
 	}
 }
 
-// Key files are hidden, too, under any name and for any kind of request.
+// Key files are also hidden under the names of links, and for any kind of request.
 func TestProjectDirectoryWithoutItsApplicationHidesSources(t *testing.T) {
 	t.Parallel()
 	const key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"

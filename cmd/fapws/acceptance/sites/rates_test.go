@@ -21,7 +21,7 @@ def app(environ, start_response):
     return [environ["PATH_INFO"].encode()]
 `
 
-// limited serves limitedApp with these lines of fapws.toml.
+// limited starts a server for limitedApp. toml is a part of its fapws.toml.
 func limited(t *testing.T, toml string, flags ...string) *fapwstest.Server {
 	t.Helper()
 	dir := t.TempDir()
@@ -107,7 +107,7 @@ func TestUsersAndKeysHaveTheirOwnRates(t *testing.T) {
 		"rate = { rate = \"1/h burst 2\", by = \"header X-Api-Key\" }\n[[host.route]]\nprefix = \"/dry\"\n"+
 		"rate = { rate = \"1/h burst 2\", dry-run = true }\n")
 	for _, c := range []struct{ path, want, flag string }{
-		{"/user", "401 401 401", "ann:wrong"}, // only requests of a user count
+		{"/user", "401 401 401", "ann:wrong"}, // wrong passwords do not count for the user
 		{"/user", "200 200 429", "ann:secret"},
 		{"/user", "200 200 429", "bob:secret"},
 	} {
@@ -295,7 +295,7 @@ def app(environ, start_response):
     return [f"{path} {len(body)} {environ['QUERY_STRING']} {most} {calls}".encode()]
 `
 
-// reports serves slowApp with at most two active reports and three threads.
+// reports starts a server for slowApp with three threads. At most two requests for /report may run at the same time.
 func reports(t *testing.T, toml string) *fapwstest.Server {
 	t.Helper()
 	dir := t.TempDir()
@@ -332,7 +332,7 @@ func TestRequestsBeyondMaxActiveWaitAndLeaveThreadsToOthers(t *testing.T) {
 	s.Get("/other", 200).Is(t, "/other 0  2 2")
 	s.Get("/open", 200)
 	all.Wait()
-	// the client that leaves may have disconnected before or after its report began
+	// The request of the disconnected client may have reached the handler or not.
 	if got := s.Get("/other", 200).Text; got != fmt.Sprint("/other 0  2 ", n) && got != fmt.Sprint("/other 0  2 ", n+1) {
 		t.Error(got)
 	}

@@ -56,7 +56,7 @@ const asgiRoute = `[[host.route]]
 prefix = "/asgi"
 app = "timed.py:asgi"`
 
-// parts are the times of a line of the format json_timed; nil if null.
+// parts contains the times in one log line of the format json_timed. A pointer is nil if the log line has null.
 type parts struct {
 	Duration  int64  `json:"duration_us"`
 	Wait      *int64 `json:"wait_us"`

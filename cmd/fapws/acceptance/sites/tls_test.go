@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// secure starts an HTTPS server with a certificate for example.com and 127.0.0.1, which is in the file ca. The server
-// returns each request, and echoes all data of a WebSocket.
+// secure starts an HTTPS server for example.com and 127.0.0.1. The file ca contains its certificate. The response to a
+// request contains the method, the host and the body of the request. A WebSocket echoes all data.
 func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atomic.Int64) {
 	t.Helper()
 	connections = new(atomic.Int64)

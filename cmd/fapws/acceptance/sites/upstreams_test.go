@@ -14,8 +14,9 @@ import (
 	"fapws/runtime/backend/backendtest"
 )
 
-// load runs two h2load programs again and again until stop is called, one over HTTP/2 and one over HTTP/1.1. Each
-// request must get 200. The function more returns when each program has ended two more times.
+// load runs h2load over HTTP/2, and at the same time over HTTP/1.1, again and again. Each request must get 200. The
+// first result is a function that waits until each h2load has run two more times. The second result is a function that
+// stops the loads.
 func load(t *testing.T, url string) (more, stop func()) {
 	t.Helper()
 	const n = 200

@@ -13,8 +13,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// hooks writes two hooks, and returns the flags that name them. The hook to add a record does more at its end, and both
-// write their variables to the file calls.
+// hooks writes a hook that adds a DNS record and a hook that removes it, and returns the flags for both. Each hook
+// appends its environment variables to the file calls. The text more is added to the end of the first hook.
 func (p *pebble) hooks(t *testing.T, more string) (flags []string, calls string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -32,7 +32,8 @@ func (p *pebble) hooks(t *testing.T, more string) (flags []string, calls string)
 	return []string{"--acme-dns-hook", add, "--acme-dns-cleanup-hook", remove}, calls
 }
 
-// called returns the variables of CERTBOT_ in each call of the hooks so far, and the name of the hook as "hook".
+// called reads the file that the hooks write. For each call of a hook, called returns the variables CERTBOT_..., and
+// the name of the hook as "hook".
 func called(t *testing.T, file string) (all []map[string]string) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -53,7 +54,8 @@ func called(t *testing.T, file string) (all []map[string]string) {
 	return all
 }
 
-// The authority cannot connect to the server. The hooks are outside of the sandbox.
+// The authority checks DNS records and never connects to the server. With --sandbox, the hooks run outside of the
+// sandbox.
 func TestACMEHooksGetCertificatesForAllNamesOfADomain(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, {Name: "sandbox", Flags: []string{"--sandbox"}}}
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {

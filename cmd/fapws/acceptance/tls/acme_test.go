@@ -24,7 +24,7 @@ type pebble struct {
 	directory   string
 	trust       string
 	http, https string
-	dns         string // address of the server for the DNS
+	dns         string // address of the DNS server
 	records     string // URL at which records are added and removed
 }
 
@@ -55,7 +55,7 @@ func startPebble(t *testing.T) *pebble {
 	fapwstest.Write(t, dir+"/config.json", string(config))
 	names := []string{"-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", p.dns, "-http01", "", "-https01", "",
 		"-tlsalpn01", "", "-management", "127.0.0.1:" + ports[5]}
-	// pebble-challtestsrv has this flag since version 2.10.
+	// Before version 2.10 of pebble-challtestsrv, the flag -dns01 was called -dnsserver.
 	if usage, _ := exec.Command("pebble-challtestsrv", "-help").CombinedOutput(); !strings.Contains(string(usage),
 		"-dns01 ") {
 		names[4] = "-dnsserver"
@@ -88,8 +88,8 @@ func run(t *testing.T, address, program string, args ...string) {
 	})
 }
 
-// serve starts a server at two ports, which orders certificates from p for example.org and www.example.org, or as flags
-// say.
+// serve starts a server with a port for HTTP and a port for HTTPS. The server orders certificates from p. If flags is
+// nil, the hosts are example.org and www.example.org.
 func (p *pebble) serve(t *testing.T, m fapwstest.Mode, state, http, https string, flags ...string) *fapwstest.Server {
 	t.Helper()
 	c := fapwstest.Command{Script: "environ.py", Env: []string{"SSL_CERT_FILE=" + p.trust, "SECRET=of the application"}}

@@ -192,7 +192,8 @@ func TestKeysThatOnlyRootMayReadAreReadWithUserFlag(t *testing.T) {
 			s.Upgrade()
 		}
 	}
-	// The previous program's process that reads the keys as root may not have ended yet.
+	// A process of the server reads the keys as root. After the upgrade, the process of the previous program may still
+	// be ending.
 	fapwstest.Eventually(t, "one process is root, which reads keys", func() bool {
 		roots := 0
 		for _, pid := range s.Family() {

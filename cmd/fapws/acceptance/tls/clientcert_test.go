@@ -31,8 +31,8 @@ func ofClient(t *testing.T, ca *certtest.Authority, o certtest.Options) tls.Cert
 	return pair
 }
 
-// showing returns a client that sends a certificate, whichever authorities the server accepts. The client connects to
-// one host (sni) and keeps its connections.
+// showing returns a client that sends certificate to every server, even if the server asks for certificates of other
+// authorities. The client sends sni as the host name in the TLS handshake, and keeps its connections.
 func showing(t *testing.T, s *fapwstest.Server, roots *x509.CertPool, sni string, certificate *tls.Certificate,
 	protocol string) *http.Client {
 	t.Helper()
@@ -171,7 +171,7 @@ text = "c"
 			{"b.test", "b.test", nil, "/health", 200, "healthy"},
 			{"c.test", "c.test", &ann, "/", 200, "c"},
 
-			// Clients of the other host need a different certificate, so they must open a new connection.
+			// A connection cannot be used for a second host that requires different client certificates.
 			{"a.test", "b.test", &ann, "/", 421, "this connection was opened for another host"},
 			{"c.test", "b.test", &bob, "/", 421, "this connection was opened for another host"},
 			{"c.test", "a.test", &ann, "/admin/", 421, "this connection was opened for another host"},
@@ -210,8 +210,8 @@ text = "c"
 			"are accepted")
 		plain.Answer().Want(t, 200, "open")
 
-		// A TLS session of one host is not valid for a host with other authorities. At its own host, the server
-		// verifies the certificate again.
+		// When the client resumes the TLS session of a.test, the server verifies the certificate again. The session is
+		// not valid for b.test, because b.test accepts certificates of different authorities.
 		client := showing(t, s, ca.Pool(), "a.test", &ann, "http/1.1")
 		for _, resumed := range []bool{false, true} {
 			r, _ := http.NewRequest("GET", "https://"+s.Address+"/admin/", nil)

@@ -20,8 +20,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// secured starts a server with serving.py, and returns it with a TLS configuration for clients, which trusts the
-// server.
+// secured starts a server with serving.py. The second result is a TLS configuration for clients that trust the server.
 func secured(t *testing.T, m fapwstest.Mode, flags ...string) (*fapwstest.Server, *tls.Config) {
 	t.Helper()
 	ca := certtest.NewAuthority(t)
@@ -265,7 +264,8 @@ func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
 		}
 	}
 	s.Says("info .*plain HTTP on an HTTPS port: answered 400")
-	for _, flags := range [][]string{nil, {"--trusted-proxy", "127.0.0.1"}} { // no proxy has named the client
+	// A TLS handshake on a port without TLS has no field with the address of a proxy's client.
+	for _, flags := range [][]string{nil, {"--trusted-proxy", "127.0.0.1"}} {
 		plain := fapwstest.Serve(t, fapwstest.Threads, "environ.py", flags...)
 		if _, err := tryDial(t, plain, &tls.Config{}); err == nil {
 			t.Error("a handshake on a port without TLS")
