@@ -214,7 +214,7 @@ const (
 
 // Finish closes c after everything was sent.
 //
-// If the client is still sending, for example a rejected body, closing at once would make the kernel send RST, and the
+// The client may still be sending, for example a rejected body. If c closed at once, the kernel would send RST, and the
 // client could lose output that it has not read (RFC 9112 §9.6). If Linger is set or input is pending, Finish therefore
 // does not close c at once. Finish shuts down the sending side, and c discards input until the client closes.
 func (c *Conn) Finish() {

@@ -31,9 +31,9 @@
 //
 // # Listening
 //
-// listen.go and listen_socket.go make listening sockets: TCP sockets, unix sockets with their files, inherited sockets,
-// and copies that processes share. peer.go describes clients by their addresses, and proxyheader.go parses the header
-// of the PROXY protocol.
+// listen.go and listen_socket.go make listening sockets for TCP and for unix sockets with their files. They also adopt
+// inherited sockets and copies that processes share. peer.go describes clients by their addresses, and proxyheader.go
+// parses the header of the PROXY protocol.
 //
 //   - Workers share one listening socket that the supervisor made without SO_REUSEPORT. All connections therefore wait
 //     in one queue, and any worker can accept them, even while another worker loads or dies.

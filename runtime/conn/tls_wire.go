@@ -128,8 +128,8 @@ func (w *wire) LocalAddr() net.Addr {
 	return w.c.Local
 }
 
-// unopened is the net.Conn in the wires of clients. crypto/tls tries to set a deadline for close_notify, and unopened
-// returns an error.
+// unopened is the net.Conn in the wires of clients. crypto/tls sets a deadline for close_notify. The method of unopened
+// returns an error, which crypto/tls ignores.
 var unopened net.Conn = new(net.TCPConn)
 
 // framing tracks record boundaries (RFC 8446 §5.1), so that crypto/tls receives one record at a time. Otherwise the

@@ -14,9 +14,9 @@ import (
 // A transfer writes output in several turns of the loop. The output consists of bytes for which the socket had no room,
 // and of files that may not be in memory.
 //
-// During a transfer the loop continues to read from the connection, so that it notices when the client disconnects. If
-// the connection is closed, its descriptor stays open until the transfer has ended, because a client that only shut
-// down its sending side still receives the rest of the output.
+// During a transfer the loop continues to read from the connection, so that it notices when the client disconnects. A
+// closed connection keeps its descriptor until the transfer has ended, because the client may only have shut down its
+// sending side, and still receives the rest of the output.
 type transfer struct {
 	Output
 	c        *Conn

@@ -66,10 +66,10 @@ func (x *identity) User() string {
 }
 
 // Resume continues the WebSocket d on the connection of client. Another process has handed over this WebSocket. Resume
-// submits the request again, with Request.Resumed. If a mount accepts the request, Resume calls the function open,
-// which adds the connection to the event loop, and then the function resumed, which makes the Carrier and the Sink of
-// the exchange. The returned Carrier is nil if the connection is already closed. If Resume returns an error, it has not
-// called the function open.
+// submits the request again, with Request.Resumed. If a mount accepts the request, Resume first calls the function
+// open. open must add the connection to the event loop. The function resumed must then make the Carrier and the Sink of
+// the exchange. The returned Carrier is nil if the connection is already closed. If Resume returns an error, neither
+// function was called.
 func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func(),
 	resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
 	q := newRequest()
@@ -128,8 +128,8 @@ func AddressOf(text string) net.Addr {
 	return &net.UnixAddr{Net: "unix"}
 }
 
-// findSocket routes the request of x and reports whether its mount accepts WebSockets and has the given group.
-// findSocket checks neither passwords nor limits, because the other process has checked them.
+// findSocket routes the request of x. The result is true if the mount accepts WebSockets and has the given group.
+// Passwords and limits are not checked again, because the other process has checked them.
 func (s *Server) findSocket(x *Exchange, group string) bool {
 	q := x.req
 	s.route(x)

@@ -222,7 +222,7 @@ func (q *request) loadsPage() bool {
 	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.parsed.HTML
 }
 
-// The method replaced is called by Use. It resumes exchanges that wait for new sites, and marks all others as older.
+// The method replaced is called by Use. It resumes exchanges that wait for new sites, and sets replaced in all others.
 func (s *Server) replaced() {
 	for x := range s.begun() {
 		if x.wait == forSites {
@@ -280,7 +280,7 @@ func (x *Exchange) Decide() {
 	}
 }
 
-// The method begins initializes x for the request q, and keeps a request id in the head if identified is true.
+// The method begins initializes x for the request q. identified means that a request id in the head is kept.
 func (s *Server) begins(x *Exchange, q *request, identified bool) {
 	r, parsed := &q.handed, &q.parsed
 	x.Req, x.req, q.Head = r, q, r.Head

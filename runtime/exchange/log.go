@@ -12,8 +12,8 @@ import (
 	"fapws/runtime/metrics"
 )
 
-// Malformed prepares x, whose request is invalid, for an error response with the pages and rules of the first site. The
-// parameter received is the invalid input.
+// Malformed prepares an error response to an invalid request. The response uses the pages and rules of the first site.
+// The parameter received is the invalid input.
 func (x *Exchange) Malformed(received []byte) {
 	s := x.s
 	x.html = bytes.Contains(received, []byte("text/html"))
@@ -35,7 +35,7 @@ func (x *Exchange) Malformed(received []byte) {
 	}
 }
 
-// note stores the data of the request for the access log in the log record of x. The mount of x must be known.
+// note stores in the log record of x what the access log needs from the request. The mount of x must be known.
 func (s *Server) note(x *Exchange) {
 	if !s.timed {
 		return
@@ -103,7 +103,7 @@ func (s *Server) beginEntry(x *Exchange) {
 	}
 }
 
-// noteHead records that the response with these fields begins. With Config.ServerTiming, it adds Server-Timing to head.
+// noteHead records in e that the response begins now. With Config.ServerTiming, it adds Server-Timing to head.
 func (s *Server) noteHead(head []byte, e *logfile.Record, fields []byte) []byte {
 	t := e.Times
 	t.FirstByte.Store(max(int64(time.Since(e.Time)), 1))
@@ -200,8 +200,8 @@ func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
 	return state.Record(log)
 }
 
-// LogSubscriber writes the access log line of a subscriber. The parameter sent is the number of body bytes, and framed
-// is the number of all other sent bytes.
+// LogSubscriber writes the access log line of a subscriber of live events. The parameter sent is the number of body
+// bytes, and framed is the number of all other sent bytes.
 func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 	r.Status, r.BytesSent, r.WireOut, r.Handler = 200, sent, sent+framed, "application"
 	s.writeLine(r)

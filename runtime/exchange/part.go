@@ -88,7 +88,7 @@ func (o *Outstanding) Credit(n int64) (more bool) {
 type Trailers []byte
 
 type Owner interface {
-	// Release, on the event loop, returns a part to its owner after its bytes were sent or discarded.
+	// Release returns a part to its owner after its bytes were sent or discarded. It is called on the event loop.
 	Release(*Part)
 }
 

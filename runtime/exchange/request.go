@@ -63,7 +63,7 @@ func (q *request) identify(n *http1.Identifier, trusted, sub bool, id *http1.Ide
 func (s *Server) admit(x *Exchange) {
 	q, m := x.req, x.req.mount
 	q.hand(x)
-	// over HTTP/1, a cached response needs no further descriptor
+	// over HTTP/1, responses from the cache need no further descriptor
 	if m.Unbounded && (m.Cache == nil || x.Version == http1.HTTP2) && !x.HoldDescriptor() {
 		x.AwaitDescriptor()
 		return

@@ -108,7 +108,7 @@ func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 	return r
 }
 
-// limitWarnings returns a map from a setting to the rate limit of its warnings in NoteLimit; "" means no setting.
+// limitWarnings returns, for each setting of a limit, the rate limit for the warnings of NoteLimit about this setting.
 func limitWarnings() map[string]*logfile.Seldom {
 	all := map[string]*logfile.Seldom{}
 	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size",

@@ -76,7 +76,7 @@ func NewRules(r Rules) (_ *Rules, err error) {
 // The type rules contains the merged rules of a mount and its site.
 type rules struct {
 	site    *Site
-	headers http1.Edits // edits for all requests, then edits for HTTPS only; in both, the site's edits come first
+	headers http1.Edits // edits for all requests, then those for HTTPS only; each with the site's edits first
 	plain   int         // number of edits for all requests; requests without HTTPS get only headers[:plain]
 	guard   route.Guard // the rules that package route checks
 	limits  []*RateLimit

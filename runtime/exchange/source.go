@@ -84,7 +84,7 @@ var RetryAfter = []byte("Retry-After: 1\r\n")
 // Upgrade has returned. If the response cannot be sent, the part is released and Upgrade is not called.
 type Upgrade func(c *conn.Conn, log *logfile.Record, sent, framed int64)
 
-// Origin describes the request on whose behalf a handler sends a subrequest to the server itself.
+// Origin describes the request for which a handler sends a subrequest to the server itself.
 type Origin struct {
 	Peer  Peer   // client that gets the responses
 	Host  string // host and port that the client requested; "" means the default site

@@ -9,7 +9,7 @@ import (
 type state uint8
 
 const (
-	// the source is not known yet, or the client is not admitted yet
+	// it is not decided yet which source answers, or whether the client has access
 	routing   state = iota
 	receiving       // the body is arriving; the source gets the request when the body is complete
 	answering
@@ -24,7 +24,7 @@ const (
 	forSites           // state routing: Server.Use must be called
 	forDescriptor      // state routing: another request of the same client must release a descriptor
 	forWork            // state routing: a goroutine checks whether the source has a response
-	forTurn            // earlier responses on the connection must be sent
+	forTurn            // earlier responses on the connection must first be sent
 	forEarlier         // state answering: the client must first read some of the earlier output
 )
 

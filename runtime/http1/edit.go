@@ -169,6 +169,6 @@ func WithoutField(fields, name []byte) []byte {
 	return AppendFields(nil, fields, func(n []byte) bool { return bytes.EqualFold(n, name) })
 }
 
-// UpstreamCookie is the prefix of the cookies that record which upstream serves a client. Caches do not store these
-// cookies.
+// UpstreamCookie is the prefix of the names of cookies that record which upstream serves a client. Caches do not store
+// these cookies.
 const UpstreamCookie = "fapws-upstream-"

@@ -116,7 +116,7 @@ func (k *known) connection(list []byte) {
 	}
 }
 
-// te evaluates a TE field: transfer codings and "trailers" (RFC 9110 §10.1.4).
+// te evaluates a TE field, and ignores all members except "trailers" (RFC 9110 §10.1.4).
 func (k *known) te(list []byte) {
 	for coding := range members(list) {
 		k.trailers = k.trailers || EqualFold(coding, "trailers")

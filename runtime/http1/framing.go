@@ -231,9 +231,9 @@ const (
 	MaxTrailerBytes = 16 << 10
 )
 
-// NotTrailers lists the fields, in lower case, that a response must not send as trailer fields: fields for framing,
-// routing, authentication and caches, fields that describe the content, and fields that only the server sets (RFC 9110
-// §6.5.1). A name that ends with "-" is a prefix. pybridge/asgi_http.c contains the same list.
+// NotTrailers lists the fields, in lower case, that a response must not send as trailer fields (RFC 9110 §6.5.1). They
+// concern framing, routing, authentication, caches or the content, or only the server sets them. A name that ends with
+// "-" is a prefix. pybridge/asgi_http.c contains the same list.
 var NotTrailers = []string{
 	"age", "authorization", "cache-control", "connection", "content-", "cookie", "date", "expect", "expires",
 	"fapws-channel", "host", "if-",

@@ -137,8 +137,8 @@ const tick = eventloop.Tick
 
 // A client can shut down its sending side and still read (printf ... | nc host port). EOF cannot distinguish such a
 // client from a client that has disconnected. If no active exchange has begun its response, EOF keeps the connection
-// for a short time (see Due). Otherwise EOF cancels the response, because clients that no longer want a stream
-// disconnect. Over TLS, EOF always cancels the response, because no client shuts down only its sending side.
+// for a short time (see Due). Otherwise EOF cancels the response, because clients disconnect to stop an endless
+// response. Over TLS, EOF always cancels the response, because no client shuts down only its sending side.
 func (c *Conn) EOF() (stays bool) {
 	if c.gate == asking {
 		return true

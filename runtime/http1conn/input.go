@@ -188,7 +188,8 @@ type framedBody struct {
 	of      string
 }
 
-// smallBody is the number of bytes of each body that may always stay in memory, regardless of the client's share.
+// smallBody is the number of bytes of each body that may always stay in memory, even if the client's share of memory is
+// used up.
 const smallBody = 16 << 10
 
 // store keeps a piece of a collected body in memory or, if the client has used its share of memory, in a file.
@@ -259,8 +260,8 @@ func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err er
 	}
 }
 
-// beginBody begins to receive the body of x. If the mount streams, x is submitted at once and gets the body piece by
-// piece. Otherwise x is submitted when the body is complete.
+// beginBody begins to receive the body of x. If Mount.Streams is true, x is submitted at once and gets the body piece
+// by piece. Otherwise x is submitted when the body is complete.
 func (c *Conn) beginBody(x *exchange.Exchange) {
 	s, r, req := c.s, x.Req, x.Req.Parsed
 	b, streams, asks := new(framedBody), x.Choice.Streams, x.Choice.Asks

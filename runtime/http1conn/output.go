@@ -87,8 +87,8 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	c.Room(false)
 }
 
-// upgrade calls an exchange.Upgrade, which begins another protocol on the connection. Then x is released. The response
-// of x must be written or gathered.
+// upgrade calls the function to, which begins another protocol on the connection. The response of x must already be
+// written or gathered.
 func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 	c.shift()
 	c.cancelAll()
