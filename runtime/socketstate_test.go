@@ -88,7 +88,8 @@ func (t *talk) end() {
 	t.add(exchange.Part{End: exchange.Complete})
 }
 
-// The hand-over fails because the client has disconnected, the state is too large, or no process accepts the WebSocket.
+// A handler releases a WebSocket so that another process can continue it. This fails because the client has
+// disconnected, the state is too large, or no process accepts the WebSocket.
 func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 	t.Parallel()
 	errTaken := errors.New("nothing takes it")

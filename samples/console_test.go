@@ -300,7 +300,7 @@ func (d *device) terminal(p *tab) {
 	}
 	kind("trap '' HUP; echo stay''ing\r") // SIGHUP does not end this shell; SIGKILL does.
 	p.await(screen + `.includes("staying")`)
-	if d.processes(p.t, "-s "+d.dir) != 2 { // the process and its helper
+	if d.processes(p.t, "-s "+d.dir) != 2 { // the shell, and shell.py with the same arguments
 		p.t.Error("the shell does not run")
 	}
 	d.fifthShell(p)

@@ -227,8 +227,8 @@ func TestLastChecksInAFullQueueAreRejected(t *testing.T) {
 	}
 }
 
-// When the queue is full, checks for clients that have probably disconnected are removed first, even if the new check
-// is from the same network.
+// When the queue is full, a new check replaces the check of a client that has probably disconnected. Here, the clients
+// of all checks are in the same network.
 func TestChecksOfDisconnectedClientsAreReplacedFirst(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)

@@ -61,8 +61,8 @@ func (r *rig) release() {
 	r.all = nil
 }
 
-// The body files of rejected requests are closed. After a panic in a responder, the response has status 500 or is
-// aborted.
+// The pool closes the body files of rejected requests. After a panic in a responder, the response has status 500. If
+// its head has already been sent, the response is aborted.
 func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 	begun, goOn := false, make(chan bool)
 	r := newRig(t, func(w *Response, _ *Request) {
@@ -95,7 +95,7 @@ func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 	}
 }
 
-// The test sends small pieces of a body, and then interim responses.
+// One case sends small pieces of a body, and the other case sends interim responses.
 func TestSmallPartsDoNotAccumulateForASlowClient(t *testing.T) {
 	for what, send := range map[string]func(w *Response) error{
 		"pieces": func(w *Response) error {

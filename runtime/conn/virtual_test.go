@@ -17,8 +17,8 @@ func (c carried) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Virtual connections that write alternately share the gathered output of the carrying connection, and closing one
-// discards only its own output.
+// Virtual connections write alternately. The connection that carries them gathers their output. Closing one virtual
+// connection discards only the output of that virtual connection.
 func TestOutputOfVirtualConnectionsIsWrittenTogetherInOrder(t *testing.T) {
 	s := newSet(t, 1000)
 	carrier, client := s.open()

@@ -134,7 +134,8 @@ func TestReadinessIsReportedOncePerChange(t *testing.T) {
 	})
 }
 
-// A descriptor is closed and its number is reused within a batch, so the new descriptor gets an event without data.
+// While the loop handles a batch of events, a descriptor is closed and its number is reused. The new descriptor may get
+// the event of the closed descriptor, although it has no input.
 func TestReusedDescriptorMayGetAnEventOfItsPredecessor(t *testing.T) {
 	l := start(t, nil)
 	first, firstPeer := pair(t)

@@ -12,7 +12,7 @@ type holding struct{ exchangetest.Host }
 
 func (h *holding) Start(x *exchange.Exchange) { h.Held = append(h.Held, x) }
 
-// The error page is a file that belongs to the previous sites.
+// The configuration has changed, but the error page is still a file of the previous sites.
 func TestSitesStayUntilTheResponseThatTakesOverIsSent(t *testing.T) {
 	h := new(holding)
 	pages := 0

@@ -235,8 +235,8 @@ func TestWhiteSpaceBeforeAColonIsRemovedOrRejected(t *testing.T) {
 	}
 }
 
-// Fields that Connection names in any spelling are removed, whatever else it contains (RFC 9110 §7.6.1). All other
-// fields are forwarded.
+// The proxy removes each field that a Connection field names, in upper or lower case (RFC 9110 §7.6.1). The proxy
+// forwards all other fields.
 func TestFieldsNamedByConnectionAreNotForwarded(t *testing.T) {
 	for _, fields := range []string{
 		"Connection: X-Hop\r\n",

@@ -64,7 +64,7 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 	has(t, dir, "a=one")
 }
 
-// An upload must not require reading all existing files.
+// The directory contains many other files, which an upload must not read.
 func TestSimultaneousUploadsDoNotExceedTheShareOfAClient(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	for i := range 5000 {
