@@ -81,7 +81,7 @@ func TestUnansweredAndRejectedRequestsFail(t *testing.T) {
 	silent := backendtest.Serve(t, func(_ int, c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
 	answers := map[string]func(f *http2.Framer, stream uint32) error{
 		"closing": func(*http2.Framer, uint32) error { return io.EOF },
-		// The server has processed no stream.
+		// A GOAWAY with the stream ID 0 means that the server has processed no request.
 		"leaving": func(f *http2.Framer, _ uint32) error {
 			return cmp.Or(f.WriteGoAway(0, http2.ErrCodeNo, nil), io.EOF)
 		},

@@ -131,7 +131,8 @@ func TestResponsesOfAllKindsAreRead(t *testing.T) {
 	}
 }
 
-// A header field of the user takes precedence over the URL. The report does not show the password.
+// The user and password of the URL become the field Authorization, unless -H sets this field. The report does not show
+// the password.
 func TestUserOfAURLLogsIn(t *testing.T) {
 	s := serve(t, false, func(w http.ResponseWriter, r *http.Request) {
 		if user, password, _ := r.BasicAuth(); user != "me" || password != "a:b" {
@@ -177,7 +178,8 @@ func TestUnixSocketIsWrittenLikeATargetOfProxies(t *testing.T) {
 	}
 }
 
-// Requests that were due while the server stopped are late (coordinated omission).
+// The server answers nothing for 400 ms. The latency of a request begins when the request was due, even if it was sent
+// later (coordinated omission).
 func TestRequestsThatAServerDelaysCountWithTheirWait(t *testing.T) {
 	stopped := make(chan struct{})
 	var first sync.Once

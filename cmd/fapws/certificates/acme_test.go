@@ -36,7 +36,7 @@ func TestCertificateIsOrderedIfMissingOrTwoThirdsOver(t *testing.T) {
 		certtest.Write(t, dir+"/"+name, append(c.Key, c.Chain...))
 	}
 	put("new.test", -time.Hour, 100*time.Hour)
-	put("short.test", -24*time.Hour, 5*24*time.Hour) // of six days
+	put("short.test", -24*time.Hour, 5*24*time.Hour) // one of six days is over
 	put("old.test", -70*time.Hour, 30*time.Hour)
 	put("over.test", -70*time.Hour, -time.Hour)
 	other := ca.For("new.test")
@@ -65,8 +65,8 @@ func TestOnlyClientsThatOfferACMEAloneAreAuthorities(t *testing.T) {
 	}
 }
 
-// A worker that replaces another worker requests certificates for the same hosts. The pause continues, because
-// authorities limit failures; only a reload ends the pause.
+// After a failed order, Orders pauses, because authorities limit the number of failures. A worker that replaces another
+// worker orders certificates for the same hosts, and must not end the pause. A reload ends the pause.
 func TestReplacedWorkerDoesNotEndThePauseAfterAFailure(t *testing.T) {
 	tries := 0
 	a := ACME{Dir: t.TempDir(), Directory: "https://127.0.0.1:1/"}

@@ -70,7 +70,8 @@ func TestAuthorityCreatesAllFilesOnce(t *testing.T) {
 	}
 }
 
-// The reasons are a new address, two thirds of the lifetime, a clock that was set back, and a damaged file.
+// A new address, two thirds of the lifetime, a clock that was set back, and a damaged file each cause a new
+// certificate.
 func TestAuthorityRenewsTheCertificate(t *testing.T) {
 	dir := t.TempDir()
 	ca, leaf, _, _ := keep(t, dir, of("box"), today)
@@ -142,7 +143,8 @@ func TestAuthorityCannotSignForForeignNames(t *testing.T) {
 	}
 }
 
-// The certificate is renewed after the clock was corrected, and kept when the clock is wrong again.
+// A machine without a clock starts in 1970. When its clock is correct, the certificate is renewed. When the clock is
+// wrong again, the new certificate stays.
 func TestCertificateCreatedIn1970IsValidAndRenewed(t *testing.T) {
 	dir := t.TempDir()
 	ca, leaf, _, _ := keep(t, dir, of("box"), time.Unix(100, 0))

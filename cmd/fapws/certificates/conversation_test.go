@@ -13,7 +13,8 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// An authority may omit Location in this response.
+// The ACME client needs the URL of the order in the field Location. If an authority omits Location when it finalizes an
+// order, conversation adds the field.
 func TestResponseThatFinalizesAnOrderNamesTheOrder(t *testing.T) {
 	var s *httptest.Server
 	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -54,8 +55,9 @@ func TestResponseThatFinalizesAnOrderNamesTheOrder(t *testing.T) {
 	}
 }
 
-// startAuthority starts an authority and returns the URL of its directory. The authority answers orders with a status
-// and a text. If the text is "", an order has one challenge, which fails with a problem.
+// startAuthority starts an authority and returns the URL of its directory. The response to an order has the given
+// status and the text order. If order is "", the authority accepts the order, and its only challenge fails. The reason
+// of this failure is problem.
 func startAuthority(t *testing.T, status int, order, problem string) string {
 	t.Helper()
 	if order == "" {

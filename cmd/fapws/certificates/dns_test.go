@@ -46,7 +46,7 @@ func hookFile(t *testing.T, text string) string {
 	return file
 }
 
-// A background process of the hook may hold its output.
+// A hook may leave a background process that keeps the hook's output open. The server must not wait for this process.
 func TestHookReturnsItsOutputOrTheReasonOfItsFailure(t *testing.T) {
 	t.Setenv("SECRET", "of the application")
 	t.Setenv("HOME", "/home/of-the-server")

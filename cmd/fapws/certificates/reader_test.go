@@ -150,8 +150,8 @@ func TestUnusableFileIsReportedWithCauseAndAdvice(t *testing.T) {
 	}
 }
 
-// Formats include PKCS #1 and SEC 1 of old versions of openssl, with parameters before the key. A key may be in the
-// file of its certificate, and a pattern of hosts may have an open end.
+// Old versions of openssl write keys as PKCS #1 and SEC 1, with EC parameters before the key. The key and the
+// certificate may be in one file. A pattern of hosts may end with a wildcard, such as "example.*".
 func TestAllKindsOfKeysAreUsable(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	rsaKey, ecKey := certtest.RSA(t, 2048), certtest.ECDSA(t)

@@ -41,7 +41,8 @@ func shake(t *testing.T, s *Server, client *tls.Config) (tls.ConnectionState, er
 		return tls.ConnectionState{}, err
 	}
 	defer c.Close()
-	// In TLS 1.3, a server rejects a client after the handshake.
+	// In TLS 1.3, the client's handshake ends before the server checks the client's certificate. Reading returns the
+	// error.
 	if _, err := c.Read(make([]byte, 5)); err != nil {
 		<-served
 		return tls.ConnectionState{}, err
@@ -193,8 +194,8 @@ func asking(auth tls.ClientAuthType, cas string) []Asking {
 	return []Asking{{Default: true, CAs: cas, Auth: auth}}
 }
 
-// The other process has the same secrets, and may have newer secrets in addition. The session does not resume after its
-// lifetime, with other secrets, or if client certificates have become required.
+// A client may resume its session at a second process that knows the ticket secret of the session. The session does not
+// resume if the second process has only newer or different secrets, or asks for client certificates.
 func TestSessionResumesAtAnotherProcess(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}

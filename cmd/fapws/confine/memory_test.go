@@ -50,7 +50,7 @@ Anonymous:             0 kB
 Rss:                 400 kB
 Anonymous:             0 kB
 `
-	// The addresses of libc differ from the addresses in smaps, which are addresses in an emulator.
+	// An emulator reports addresses of its own in smaps, so libc has different addresses here and in smaps.
 	const maps = `00400000-00f00000 r-xp 00001000 fe:00 1234    /usr/bin/fapws
 00f00000-01000000 r--p 00b01000 fe:00 1234    /usr/bin/fapws
 3fe2e000-3ff38000 r-xp 00000000 fe:00 1250   /usr/lib/libc.so.6
@@ -72,7 +72,7 @@ func TestProcessContinuesAfterItsProgramPagesWereDropped(t *testing.T) {
 		TestProgramFileLinesAreRecognized(t)
 	}
 	if _, err := os.Stat("/sys/kernel/mm/transparent_hugepage"); err != nil {
-		// The kernel has no large folios, so the mappings do not change.
+		// Without transparent huge pages, dropProgramPages does not change the mappings.
 		return
 	}
 	maps, err := os.ReadFile("/proc/self/maps")

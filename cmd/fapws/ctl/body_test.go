@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const maxPage = 40 << 10 // in bytes
+const maxPage = 40 << 10 // maximum size of the status page in bytes
 
 func TestStatusPageIsSmallAndItsDataHasNoHTML(t *testing.T) {
 	long := strings.Repeat(`<script>"&'`, 100)

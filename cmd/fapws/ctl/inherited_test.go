@@ -13,8 +13,9 @@ import (
 
 const pathVariable = "CTL_TEST_SERVER"
 
-// TestServer is the server for TestClientDoesNotWaitForAServerThatHasEnded. TestServer exits while a client waits. The
-// server leaves a child process, as an application might, that has inherited the socket and the connection.
+// TestServer runs in a second process, as the server of TestClientDoesNotWaitForAServerThatHasEnded. TestServer exits
+// while a client waits for its response. A child process inherits the listener and the connection and keeps both open,
+// as a child of an application might.
 func TestServer(t *testing.T) {
 	path := os.Getenv(pathVariable)
 	if path == "" {

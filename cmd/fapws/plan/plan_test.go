@@ -10,7 +10,8 @@ import (
 	"fapws/pybridge"
 )
 
-// The restrictions are a trusted proxy, the keys auth, allow and deny, and a login that all entries of PATHS require.
+// A server is not open if it has a trusted proxy, or if a key auth, allow or deny restricts clients. A server is also
+// not open if all entries of PATHS require a login.
 func TestServerIsOpenWithoutRestrictionsOfClients(t *testing.T) {
 	for text, want := range map[string]bool{
 		"":                                   true,

@@ -114,7 +114,7 @@ func TestNodesReceiveEventsInOneOrderWithoutGaps(t *testing.T) {
 	}
 }
 
-// The broker has added the batch, but the response was lost.
+// If the broker's response to a batch is lost, the server sends the batch again, although the broker has added it.
 func TestBatchThatIsSentAgainIsAddedOnce(t *testing.T) {
 	s := redistest.Start(t)
 	n := connect(t, s)
@@ -172,7 +172,7 @@ func TestNumbersNeverDecreaseAfterTheBrokerLostItsData(t *testing.T) {
 	a := connect(t, s)
 	a.Publish(Batch{N: 50, Raw: []byte("a")})
 	<-a.batches
-	waittest.Eventually(t, "the broker has answered", a.Idle) // Without an answer, the batch would be sent again.
+	waittest.Eventually(t, "the broker has answered", a.Idle) // without the response, the batch would be sent again
 	s.Kill()
 	a.says(t, " is away ")
 	s.Restart()

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// A worker is killed only if several consecutive checks find it asleep. A stopped worker gets more time, because it may
-// continue, and a computing worker is not killed.
+// A worker is killed if several consecutive checks find it sleeping (state S in /proc) with unread messages. A worker
+// that was stopped by SIGSTOP gets more time, because it may continue. A computing worker is not killed.
 func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -48,7 +48,8 @@ func TestWorkerThatSleepsWithUnreadMessagesIsKilled(t *testing.T) {
 	}
 }
 
-// Every check may find the worker asleep and an unread message, but a new message each time.
+// The worker sleeps at each check and has an unread message, but the message is a new one each time. The worker is not
+// killed, because it has read the previous message.
 func TestWorkerThatReadsMessagesIsNotBroken(t *testing.T) {
 	channel, other := channels(t)
 	process := inState(t, "S", sleeping...)

@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The constant before names the environment variable that makes the test binary the first of two programs: it executes
-// the second program while a signal is pending.
+// If the environment variable with this name is set, the test binary is the first of two programs. This program blocks
+// signals, sends them to itself, and executes the second program while they are pending.
 const before = "FAPWS_TEST_BEFORE"
 
 func TestMain(m *testing.M) {

@@ -173,7 +173,8 @@ func TestAppIsSplitIntoPlaceObjectAndName(t *testing.T) {
 	}
 }
 
-// Each row of the table foreign that concerns a flag of fapws has a condition.
+// The table foreign contains advice for flags of other servers. If fapws has a flag with the same name, the row must
+// have a condition for the value (when).
 func TestForeignFlagsAreAnsweredWithFlagsThatExist(t *testing.T) {
 	ours := map[string]bool{"--": true, "--json": true, "--system": true}
 	for _, row := range append(commands, table()...) {

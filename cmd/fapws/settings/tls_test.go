@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// If at least one address specifies HTTPS, all TCP addresses that do not specify HTTPS use HTTP.
+// A certificate makes all TCP addresses use HTTPS. But if an address begins with "https", only such addresses use
+// HTTPS.
 func TestCertificateMakesTCPAddressesHTTPS(t *testing.T) {
 	for _, c := range []struct{ flags, want string }{
 		{"--certfile c", "https://0.0.0.0:8888"},

@@ -88,7 +88,7 @@ func next(t *testing.T, w *Watcher) string {
 	return ""
 }
 
-// If a test case expects no report, it makes a second change, of the file sign, which must be reported first.
+// If a test case expects no report, the test then changes the file sign. The first report must be about this file.
 func TestEachChangeIsReportedOnce(t *testing.T) {
 	const sign = "app/sign.py"
 	for _, tt := range []struct {
@@ -359,7 +359,7 @@ func TestReplacedLinksInAPathAreNoticed(t *testing.T) {
 	for range 2 {
 		for _, to := range []string{"b", "a"} {
 			change("another directory, "+to, func() {
-				d.write("store/"+to+"/tls/one.pem", "another "+to) // not watched yet, or in use
+				d.write("store/"+to+"/tls/one.pem", "another "+to) // the link does not lead to this directory yet
 				d.link("../store/"+to, "links/new")
 				d.rename("links/new", "links/current")
 			})

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/runtimetest"
 )
 
-// In this test, an attacker controls the worker that sends the history.
+// In this test, an attacker controls the worker that sends its past events to the new worker.
 func TestForgedHistoryCannotForgeFutureEvents(t *testing.T) {
 	to := newServer(t)
 	ours, file, _ := pool.Pair()

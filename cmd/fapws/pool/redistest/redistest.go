@@ -24,7 +24,7 @@ func Start(t *testing.T, flags ...string) *Server {
 	return Run(t, address, append([]string{"--port", PortOf(address)}, flags...)...)
 }
 
-// Run starts a server whose flags contain its address.
+// Run starts a server. The flags must make the server listen at address.
 func Run(t *testing.T, address string, flags ...string) *Server {
 	t.Helper()
 	s := &Server{Address: address, t: t, flags: append(flags, "--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", "",
