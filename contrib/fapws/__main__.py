@@ -71,7 +71,7 @@ def _recorder() -> str:
             found += {"austin", "py-spy"} & {parent.read().strip()}
     except OSError:  # The parent process is outside this container.
         pass
-    # With one of these variables, coverage starts in every Python process, so it also runs in the server.
+    # If a variable COVERAGE_PROCESS_... is set, coverage starts in every Python process, including the server.
     configured = any(name.startswith("COVERAGE_PROCESS_") for name in os.environ)
     return next((name for name in found if not (configured and name.startswith("coverage"))), "")
 

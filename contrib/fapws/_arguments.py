@@ -33,7 +33,7 @@ def misfit(called: Any, *names: str) -> str:
 
 
 def functions(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:
-    """Returns the functions that run in a call of the object ``called``. Each comes with the number of positional
+    """Returns the functions that run in a call of the object ``called``, and for each function the number of positional
     arguments and the names of keyword arguments that are already bound."""
     given, keywords = 0, frozenset()  # type: Tuple[int, FrozenSet[str]]
     for _ in range(_DEPTH):
@@ -61,7 +61,8 @@ def _is_partial(called: Any) -> bool:
 
 
 def _judge(function: Any, given: int, keywords: FrozenSet[str], wanted: int) -> str:
-    """Returns why a function does not accept ``wanted`` more positional arguments, or "" if it does."""
+    """Returns why a function cannot be called with ``wanted`` positional arguments after its bound arguments, or "" if
+    the function can be called with them."""
     if isinstance(function, BuiltinFunctionType):
         return _judge_builtin(function, given, wanted)
     code = function.__code__

@@ -30,7 +30,8 @@ def start(loop: str, lifespan: str, applications: List[Any], functions: Function
 
     loop      -- "auto", "asyncio" or "uvloop"
     lifespan  -- "auto", "on" or "off"
-    functions -- the functions begin, turn, tasks and end of the executable (pybridge/asgi_thread.c)
+    functions -- the functions of the executable, by their names "begin", "turn", "tasks" and "end"
+                 (pybridge/asgi_thread.c)
 
     Returns [(application, state)], or one line about an error. Must be called on the thread that has loaded the
     applications, because all tasks inherit the context variables of this thread.

@@ -287,7 +287,8 @@ def _native(function: str) -> Any:
 
 
 def _wait(function: str, taken: Optional[bool], push: Any, message: Tuple[Any, ...]) -> None:
-    """Retries for up to a second while the server is overloaded, unless the server needs this thread."""
+    """Calls the function push again until it succeeds, for up to a second, while the server is overloaded. Does not
+    wait if the server needs this thread. RuntimeError: the function has not succeeded."""
     if taken is not None and not _in_asyncio():
         from time import monotonic, sleep
 
@@ -331,8 +332,8 @@ def _register(decorator: str, pattern: Any, table: List[Tuple[Pattern[str], Call
 
 
 def _noticed(text: bytes) -> None:
-    """Calls the callbacks for a JSON list from the server: the clients that have subscribed and unsubscribed, in this
-    order."""
+    """Calls the callbacks for a JSON list from the server. Each item is a client that has subscribed or unsubscribed.
+    The callbacks are called in the order of the list."""
     from json import loads
 
     for one in loads(text):

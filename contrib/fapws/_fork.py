@@ -190,7 +190,7 @@ def _end(children: Dict[int, Tuple[int, int]], left: float) -> None:
 
 
 class _Gone(SystemExit):
-    """Raised if the client has disconnected, when the handler reads the request body or between two parts of a
+    """The client has disconnected. Raised while the handler reads the request body, or between two parts of the
     response."""
 
 

@@ -21,7 +21,8 @@ def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
     """Returns ("wsgi", "asgi" or "handler", the object to call). A callable is ASGI if it requires three arguments, or
     belongs to a known ASGI framework. A class whose constructor accepts one argument, and whose objects accept two
     arguments, is ASGI 2 and is adapted. A callable with two arguments and ``async def`` is a handler (environ,
-    start_response). All other callables are WSGI. If the signature permits both, interface "wsgi" or "asgi" decides."""
+    start_response). All other callables are WSGI. If the parameter interface is "wsgi" or "asgi", the result is this
+    interface, whatever the signature."""
     if interface == "wsgi":
         return "wsgi", entry
     flags, least, most = _signature(entry)

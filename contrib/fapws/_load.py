@@ -54,10 +54,11 @@ def load(
     dev       -- Django serves static files itself, as with its runserver
     main      -- globals of a script that was run as __main__; nothing is imported then
 
-    Returns (globals, served, name): served is a list or tuple for PATHS, and
-    otherwise an application that log lines call name. Returns a str when the
-    user named something wrong, and the exception, with the user's part of its
-    traceback, when the user's code raised. Must be called on Python's main thread, once for each application.
+    Returns (globals, served, name). Here, served is a list or tuple for PATHS,
+    and otherwise an application; name is its name in log lines. If the user has
+    named a wrong object, returns a str. If the user's code has raised an
+    exception, returns this exception, with only the user's part of its
+    traceback. Must be called on Python's main thread, once for each application.
     """
     try:
         where = where or os.path.basename(script) or module
@@ -109,7 +110,8 @@ def _stem(script: str) -> str:
 
 
 def _place(file: str) -> Tuple[str, str]:
-    """Returns a value that is the same for all paths of a file through different symbolic links to its folder."""
+    """Returns a value that identifies a file. Paths through different symbolic links to the same folder have the same
+    value."""
     folder, name = os.path.split(file)
     return os.path.realpath(folder), name
 

@@ -130,7 +130,7 @@ def _run(executable: Any, *_: Any) -> Optional[str]:
 
     name = which(os.fsdecode(executable)) or os.fsdecode(executable)
     try:
-        # The file does not exist, but the sandbox rejects the call before the kernel looks it up.
+        # If the sandbox permits no programs, the error is EACCES, even though the file does not exist.
         os.execve("/nonexistent/fapws", ["fapws"], {})
     except OSError as error:
         if error.errno == errno.EACCES or os.path.isfile(name) and _refused(name, os.O_RDONLY):

@@ -1,8 +1,8 @@
 """Support for processes that multiprocessing starts with the methods spawn and forkserver.
 
 These processes are plain Python interpreters, which import the script again, under a different name, to find the
-functions to run. To make scripts that import fapws importable there, the folder of fapws is added to their sys.path,
-and placeholders replace the classes of the executable, because these processes serve no clients.
+functions to run. So that they can import a script that imports fapws, the folder of fapws is added to their
+sys.path. Placeholders replace the classes of the executable, because these processes serve no clients.
 """
 from __future__ import annotations
 

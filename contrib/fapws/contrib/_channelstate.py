@@ -326,7 +326,8 @@ class Shared:
                 if self.length(channel) < self.capacity(channel):
                     self.put(channel, data, now + expiry)
             # The channel belongs to no process or to a different process.
-            # Only the sender of the group's message posts it to this channel, so that the channel gets it once.
+            # Only the process that has sent the group message posts the message to this channel.
+            # Otherwise the channel would get the message several times.
             elif sender == self.id:
                 sends.append(("send", (self.id + "/group", next(self.numbers)), channel, data, expiry))
         return sends

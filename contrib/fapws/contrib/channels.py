@@ -41,9 +41,9 @@ class Layer(BaseChannelLayer):  # type: ignore[misc]
     """The channel layer.
 
     expiry           -- seconds after which a message that was not received is dropped
-    group_expiry     -- seconds after which a channel leaves a group that it was not added to again
-    capacity         -- messages that may wait in a channel; of more, ``send`` raises ChannelFull where it knows
-                        that, and else they are dropped where they arrive
+    group_expiry     -- seconds after which a channel leaves a group, unless it was added to the group again
+    capacity         -- messages that may wait in a channel. If the process of the sender knows that the channel is
+                        full, ``send`` raises ChannelFull. Otherwise the receiving process drops the message
     channel_capacity -- {pattern: capacity} for channels whose names match, such as ``{"http.*": 10}``
     name             -- of the layer
     """
