@@ -94,7 +94,7 @@ func (a *Acceptor) openFilesIntact() error {
 	return nil
 }
 
-// hint returns the limit that caused an error of accept, and how to raise the limit, as the end of a log line.
+// hint returns the end of a log line about an error of accept: the limit that was reached, and how to raise it.
 func hint(err error) string {
 	if err != unix.EMFILE {
 		return ""

@@ -63,7 +63,7 @@ func setForAccepted(fd int) {
 
 // Paces reports whether the kernel's congestion control paces packets, as BBR does. Paces is safe for concurrent use.
 //
-// Between two programs on the same machine, pacing only costs time: every pause needs a timer and a wake-up.
+// Between two programs on the same machine, pacing only costs time, because every pause needs a timer and a wake-up.
 // Connections from the same machine, for example from a proxy, therefore use Reno.
 var Paces = sync.OnceValue(func() bool {
 	name, err := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")

@@ -172,7 +172,8 @@ func (s *Set) try(f func()) (bug bool) {
 
 // idler is a Protocol whose connection may be closed to make room for another client.
 type idler interface {
-	// Idle reports whether the connection waits for a request or for the rest of a head, and since when.
+	// If the connection waits for a request or for the rest of a head, idle is true, and since is the start of the
+	// wait.
 	Idle() (since int64, idle bool)
 }
 

@@ -19,7 +19,7 @@ type wire struct {
 	over io.ReadWriter
 
 	in []byte // received bytes that crypto/tls has not read yet
-	// until TLSTransport.Read ends, wire.in is in the memory of TLSServer.input
+	// wire.in is a slice of TLSServer.input, and must be copied when TLSTransport.Read ends
 	shared bool
 	room   int    // free bytes in the buffer of TLSTransport.Read
 	out    []byte // out[sent:] are records that must be written

@@ -59,7 +59,7 @@ type identity struct {
 	Safe     bool  // the method is safe (RFC 9110 §9.2.1)
 	html     bool  // the client is a browser, so replies are HTML; needed when req is nil
 	replaced bool  // the exchange began before the last Server.Use
-	Received int64 // size of the request in bytes, as far as it has arrived
+	Received int64 // number of bytes of the request that have arrived
 	// address and login of the client; nil for an open WebSocket if its connection can create the peer again
 	from    *Peer
 	rules   *rules      // rules of the mount or of the site; noRules before routing
@@ -308,7 +308,7 @@ func (x *Exchange) Keep() {
 	}
 }
 
-// WaitsForClient reports whether the response continues only after the client has read, or has sent the rest of the
+// WaitsForClient returns true if x waits until the client has read earlier output, or has sent the rest of the request
 // body.
 func (x *Exchange) WaitsForClient() bool {
 	return !x.Held.Empty() || x.Stream != nil && (x.Out.Begun && !x.InTurn() || x.body != nil && !x.body.Paused)
@@ -377,7 +377,7 @@ func (x *Exchange) Abandon() {
 		x.Release(&held[0])
 	}
 	switch {
-	case ended || x.beside: // the caller, Release or Offload, ends x
+	case ended || x.beside: // Release has ended x, or Offload will end x
 	case x.state != answering:
 		x.End()
 	default:

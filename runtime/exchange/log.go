@@ -47,7 +47,7 @@ func (s *Server) note(x *Exchange) {
 	case x.from.User != "":
 		e.User = x.from.User
 	case x.rules.access != nil:
-		// Log the user name even if the password is wrong, as Apache does.
+		// Like Apache, log the user name even if the password is wrong.
 		e.User = x.rules.access.Named(q.Head, q.parsed.Fields)
 	}
 	e.Time, e.Earlier = q.time, int(q.earlier)

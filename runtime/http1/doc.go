@@ -10,7 +10,7 @@
 //     long or too many in a 431. A head that violates the rules results in a StatusError. The server answers with the
 //     status of this error and closes the connection.
 //   - Parse examines only whole lines, so that its result does not depend on how the received bytes were split. A fuzz
-//     test parses the same bytes in all splits and as a whole. It also compares the result with net/http if both accept
+//     test parses the same bytes as a whole and in pieces. It also compares the result with net/http if both accept
 //     the bytes. Request.Resume keeps the cost linear even if a head arrives byte by byte.
 //   - target.go computes the canonical path that all decisions use (ResolvePath). Parse notes whether a path already is
 //     canonical (Request.Plain), so that common paths need no further processing. nginx and Apache also decode paths,

@@ -189,7 +189,7 @@ func (c *Conn) Drain(retire bool) {
 	}
 }
 
-// Idle reports whether c has neither a complete request nor an active exchange, and since when.
+// If c has neither a complete request nor an active exchange, idle is true, and since is when this state began.
 func (c *Conn) Idle() (since int64, idle bool) {
 	if c.Counts != conn.Take {
 		return 0, false // the limit --max-clients does not include subrequests

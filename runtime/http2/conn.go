@@ -346,9 +346,9 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 
 // Drain announces the end of the connection with one GOAWAY frame or, if retire is true, with two (RFC 9113 §6.8).
 //
-// A client that has been silent since its last request always gets a single GOAWAY. If such a client sends a request
-// before it has received the GOAWAY, it retries the request. Python's httpx reads frames only when it sends its next
-// request, and would not retry this request after two GOAWAYs.
+// A client that has been silent since its last request always gets a single GOAWAY. If its next request crosses this
+// GOAWAY, the client retries the request. Python's httpx reads frames only when it sends its next request, and would
+// not retry this request after two GOAWAYs.
 func (c *Conn) Drain(retire bool) {
 	silent := c.last > 0 && len(c.streams) == 0 && c.s.Set.Now-c.conn.Stamp > look
 	switch {
@@ -442,7 +442,7 @@ func (c *Conn) Due() (next int64) {
 	return at
 }
 
-// Idle reports whether c has no stream, and since when. An incomplete header block does not count as a stream.
+// If c has no stream, idle is true, and since is when this state began. An incomplete header block is not a stream.
 func (c *Conn) Idle() (since int64, idle bool) {
 	if c.arrives != nil {
 		since = c.arrives.since
