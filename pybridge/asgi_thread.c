@@ -373,7 +373,7 @@ char *asgi_thread_start(const char *loop, const char *lifespan, void *const *app
   return wrong;
 }
 
-/* Waits until the thread has ended, but at most for ms after the time in the parameter from, and returns whether the
+/* Waits until the thread has ended, or until ms milliseconds after the time in the parameter from. Returns whether the
  * thread still runs. The caller must hold the pool's mutex. */
 static int runs_until(uint64_t from, int ms) {
   while (running && core_wait_until(&ended, from + (uint64_t)ms * 1000000u)) {

@@ -25,7 +25,7 @@ void core_count_waits(const int64_t *given, int n) {
   __atomic_store_n(&core_counts_waits, 1, __ATOMIC_RELEASE);
 }
 
-/* Adds n to *to. With the GIL only one thread writes at a time, so the addition itself need not be atomic. */
+/* Adds n to a counter. With the GIL only one thread writes at a time, so the addition itself need not be atomic. */
 static void add(int64_t *to, int64_t n) {
   if (CORE_PARALLEL)
     __atomic_add_fetch(to, n, __ATOMIC_RELAXED);
@@ -113,7 +113,7 @@ static series *all[SERIES_MAX];
 static int nfamilies, nseries; /* atomic, because threads read the arrays without the mutex */
 
 static int count_of(const int *n) { return __atomic_load_n(n, __ATOMIC_ACQUIRE); }
-/* Increments *n, so that readers see the element that was written last, and returns the index of that element. */
+/* Called after an element was added to an array. Makes readers see the element, and returns its index. */
 static int grow(int *n) { return __atomic_fetch_add(n, 1, __ATOMIC_RELEASE); }
 
 static PyObject *family_add(PyObject *module, PyObject *args) {

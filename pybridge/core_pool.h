@@ -109,7 +109,7 @@ typedef struct core_thread {
   int retire;  /* the thread has been idle for RETIRE_S, and will end */
   /* Guarded by pool.mu: records whose iterators run on this thread; in inline mode, all records. */
   core_list inbox;
-  int streams;             /* number of iterators that have begun on this thread; the thread must not end before them */
+  int streams;             /* number of iterators that have begun, but not ended; while it is not 0, the thread must not end */
   unsigned long jobs;      /* atomic, written by the thread itself: number of jobs that the thread has taken */
   int prefer_inbox;        /* the next job is from the inbox, not a new request */
   int collect;             /* the thread was woken to free released objects */
@@ -427,7 +427,6 @@ core_part *core_part_new(core_record *rec, size_t room);
 void core_part_reset(core_part *p, core_record *rec);
 /* Makes room for n further bytes in p->buf. */
 int core_part_reserve(core_part *p, size_t n);
-/* Frees a part that is not part0, and everything that the part owns. */
 void core_part_delete(core_part *p);
 /* Appends n bytes to p->buf, and stores their offset in *off. */
 int core_part_put(core_part *p, const char *data, size_t n, uint32_t *off, uint32_t *len);

@@ -26,7 +26,6 @@ static unsigned count_call(core_mount *m) {
 }
 
 void core_begin_timing(core_timing *x, core_mount *m) {
-  /* Most calls of a quick handler are not timed, because reading the clock would make the calls noticeably slower. */
   uint64_t usual = core_run_ns(m);
   x->timed = usual > CORE_QUICK_NS || (count_call(m) & 15) == 0;
   /* The waits of slow handlers are counted, because a second thread helps only if handlers wait: the GIL permits one

@@ -103,9 +103,8 @@ static PyObject *tell_group(uint64_t socket, uint8_t kind, const core_bytes *gro
 
 static PyObject *new_set(void) { return PySet_New(NULL); }
 
-/* Creates the set ws->groups if necessary. Returns a new reference to the str that represents the group in this set, or
- * NULL with an exception. The str is never of a subclass, whose __hash__ could run Python code. The WebSocket could end
- * while that code runs. */
+/* Creates the set ws->groups if necessary, and returns a new reference to the group's name, or NULL with an exception.
+ * An instance of a subclass is converted to str, because its __hash__ could run code that ends the WebSocket. */
 static PyObject *group_key(live_ws_object *ws, PyObject *group, core_bytes *name) {
   if (core_check_parent() < 0 || !group_of(group, name)) return NULL;
   /* The set must be created before the key. Creating it can start the garbage collector, which can run Python code. */

@@ -1,9 +1,9 @@
 /* Hands WebSockets with callbacks over to a different process, and takes over WebSockets from a different process. All
  * functions are called with the GIL, on the thread that runs the record.
  *
- * A WebSocket can be handed over on two conditions. The application has no reference to the WebSocketConnection, and
- * the value of ws.data is plain (is_plain). The event loop requests the handover with the input CORE_OP_HAND_OVER. The
- * thread that runs the record handles this input between two callbacks. */
+ * A WebSocket can be handed over if the application has no reference to the WebSocketConnection, and if the value of
+ * ws.data is plain (is_plain). The event loop requests the handover with the input CORE_OP_HAND_OVER. The thread that
+ * runs the record handles this input between two callbacks. */
 #include "live.h"
 
 #include <marshal.h>

@@ -37,7 +37,7 @@ static int accept_held(live_ws_object *ws) {
 int live_ws_accept(live_ws_object *ws) { return CORE_HELD(ws, accept_held(ws)); }
 
 /* If the record has received the client's close frame, stores the code and the reason of that frame. The caller holds
- * ws (CORE_BEGIN_HOLD), which guards run.batch; the pool's mutex guards rec->inputs. */
+ * ws (CORE_BEGIN_HOLD), because the hold guards run.batch. The pool's mutex guards rec->inputs. */
 static void take_close(live_ws_object *ws) {
   ws->code = 1006;
   core_lock();

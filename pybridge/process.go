@@ -35,7 +35,7 @@ var keeping sync.Mutex
 
 // KeepFromChildren makes each process that the application forks (os.fork, multiprocessing) close the descriptor of c
 // and, if c is a listener, all connections that were accepted from it. The server must never close c. Otherwise a
-// new descriptor could get the same number, and children would close that one. KeepFromChildren is safe for
+// new descriptor could get the same number, and children would close the new descriptor. KeepFromChildren is safe for
 // concurrent use.
 func KeepFromChildren(c syscall.Conn) error {
 	raw, err := c.SyscallConn()

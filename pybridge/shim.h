@@ -369,7 +369,7 @@ typedef struct {
 
 /* Sets how the event loop is woken (eventloop.Waker); must be called once, before the first core_flush. */
 void core_pool_attach(int signals, int event, int32_t *state);
-/* Queues the chain of records that begins with the record first (0 means none), and the records that have received
+/* Queues a chain of records, whose head is the parameter first (0 means none), and the records that have received
  * inputs by core_deliver. In inline mode, runs all queued records, and returns the same result as core_serve. In
  * threads mode, returns -1 without waiting for the GIL. Must be called on the event loop. */
 int core_flush(uintptr_t first);
@@ -591,7 +591,7 @@ typedef struct {
   core_record *rec;
   uint32_t serial;
   int thread;
-  unsigned long jobs; /* identifies the thread's job: the number of jobs that the thread had taken, with this one */
+  unsigned long jobs; /* number of the job that the thread was running (core_jobs_of) */
   /* File, line and function of each frame, each followed by a NUL, with the innermost frame first. Allocated by malloc,
    * or NULL; the caller must free it. */
   char *stack;

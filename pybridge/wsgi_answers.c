@@ -63,8 +63,8 @@ static PyObject *channel_answer(PyObject *module, PyObject *args) {
   return (PyObject *)c;
 }
 
-/* If PATHS contains the return value of channel(), the server calls it as a WSGI application. Returns the object itself
- * for GET and HEAD, and rejects other requests. */
+/* If PATHS contains the return value of channel(), the server calls this object as a WSGI application. Returns the
+ * object itself for GET and HEAD, and rejects other requests. */
 static PyObject *channel_call(PyObject *self, PyObject *args, PyObject *kw) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "OO:channel", &environ, &start)) return NULL;

@@ -129,14 +129,13 @@ void wsgi_fail(core_thread *t, core_record *rec) {
     if (!bad) return;
     core_fetch_exception(&type, &value, &tb);
   }
-  /* The stack was logged when the Timeout was raised. */
   int late = t->raised && type && PyErr_GivenExceptionMatches(type, core_timeout);
   if (!late && !rec->run.started && core_the_pool.debug >= 1 && !rec->req.foreign)
     page = debug_page(rec, type, value, tb);
   int left = core_is_cancelled(rec) && type && PyErr_GivenExceptionMatches(type, PyExc_BrokenPipeError);
   PyErr_Restore(type, value, tb);
-  /* A timeout was already logged, and a BrokenPipeError of write() after the client has disconnected is not an error of
-   * the handler. */
+  /* The stack was already logged when a Timeout was raised. A BrokenPipeError after the client has disconnected is not
+   * an error of the handler. */
   if (left || late)
     PyErr_Clear();
   else
