@@ -197,7 +197,7 @@ core_part *core_credit_part(core_record *rec, const core_input *in) {
   if (rec->run.credit < CORE_INPUT_WINDOW / 8) return NULL;
   core_part *p = core_part_new(rec, 0);
   if (!p)
-    return PyErr_Clear(), NULL; /* run.credit remains, so a part for a later input will count this input too */
+    return PyErr_Clear(), NULL; /* run.credit keeps its value, so a part for a later input will report this input too */
   p->op = CORE_OP_CREDIT;
   p->number = rec->run.credit;
   rec->run.credit = 0;

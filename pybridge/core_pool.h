@@ -109,7 +109,7 @@ typedef struct core_thread {
   int retire;  /* the thread has been idle for RETIRE_S, and will end */
   /* Guarded by pool.mu: records whose iterators run on this thread; in inline mode, all records. */
   core_list inbox;
-  int streams;             /* number of iterators that have begun, but not ended; while it is not 0, the thread must not end */
+  int streams;             /* number of iterators that have begun, but not ended; the thread must wait for their end */
   unsigned long jobs;      /* atomic, written by the thread itself: number of jobs that the thread has taken */
   int prefer_inbox;        /* the next job is from the inbox, not a new request */
   int collect;             /* the thread was woken to free released objects */
