@@ -314,7 +314,7 @@ func (s *Server) logf(level logfile.Level, format string, args ...any) {
 // makeRoom is called after a connection has closed. The parameter v is the verdict with which the acceptor has counted
 // this connection.
 func (l *loop) makeRoom(v conn.Verdict) {
-	// after the last connection, ticks are needed only for handlers that can time out
+	// after the last connection has closed, ticks are needed only for handlers that can time out
 	if l.live.Load() == 1 {
 		l.owed.Store(int64(l.app.AwaitsPart()))
 	}

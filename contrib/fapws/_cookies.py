@@ -73,7 +73,7 @@ def cookie(
 def deleted_cookie(key: str, path: Optional[str] = "/", domain: Optional[str] = None) -> str:
     """The Set-Cookie value that makes a browser forget a cookie.
 
-    path and domain must be those it was set with (RFC 6265 §5.3 step 11).
+    path and domain must have the values with which the cookie was set (RFC 6265 §5.3 step 11).
     """
     return cookie(key, "", max_age=0, expires=0, path=path, domain=domain)
 

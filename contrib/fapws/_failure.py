@@ -21,7 +21,7 @@ _FRAME = re.compile(r'^\s*File "(.+)", line (\d+)', re.MULTILINE)
 
 
 def describe(error: BaseException, name: str) -> str:
-    """Return "FILE:LINE: REASON", and "; NEXT STEP" where one is known.
+    """Return "FILE:LINE: REASON", with "; NEXT STEP" appended if a next step is known.
 
     error -- the exception that the user's code raised while it was loaded
     name  -- replaces FILE:LINE if no code of the user is involved

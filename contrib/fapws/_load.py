@@ -47,12 +47,13 @@ def load(
     script    -- absolute path of a script to import as a module, or ""
     module    -- dotted name to import instead, or ""
     folder    -- directory that is searched for module first; "" for the current directory
-    obj       -- "name.attribute" to serve, or a call of it, "name('text', key=1)"; "" looks for PATHS, application, app
+    obj       -- the object to serve, "name.attribute", or a call that returns this object, "name('text', key=1)"; "":
+                 PATHS, application or app
     interface -- "auto", "paths", "wsgi" or "asgi"
-    factory   -- the object is a function that returns the one to serve
-    where     -- what messages call the application; "" for the name of its file
-    dev       -- Django serves static files itself, as with its runserver
-    main      -- globals of a script that was run as __main__; nothing is imported then
+    factory   -- obj is a function, whose result is served
+    where     -- name of the application in messages; "" for the name of its file
+    dev       -- an application of Django also serves static files, as with Django's runserver
+    main      -- globals of a script that was run as __main__, so that nothing must be imported; otherwise None
 
     Returns (globals, served, name). Here, served is a list or tuple for PATHS,
     and otherwise an application; name is its name in log lines. If the user has

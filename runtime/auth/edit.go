@@ -198,7 +198,8 @@ func replaceFile(path string, text []byte) error {
 	}
 	if err == nil {
 		st := info.Sys().(*syscall.Stat_t)
-		// Ignore the error: only root can change the owner, and otherwise the current user remains the owner.
+		// Ignore the error, because only root can change the owner. Without root, the owner is the user of this
+		// process.
 		_ = f.Chown(int(st.Uid), int(st.Gid))
 	}
 	_, failed := f.Write(text)

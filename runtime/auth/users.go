@@ -68,7 +68,7 @@ func (u *Users) Known(pair []byte) Verdict {
 }
 
 // verify returns the verdict on a password. Unless the verdict is remembered, verify computes the hash of the password.
-// If the password is wrong, verify calls the function held to get the delay with which the client may learn this. The
+// If the password is wrong, verify calls the function held, which returns how long the verdict must be delayed. The
 // argument of held is true if verify has computed the hash.
 func (u *Users) verify(user, password string, held func(computed bool) time.Duration) (v Verdict, delay time.Duration) {
 	if !u.Fresh() {

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// Least is the minimum size of bodies that are compressed, in bytes: a smaller body fits into one packet with the
-	// head.
+	// Least is the minimum size of bodies that are compressed, in bytes. A smaller body fits into one packet with the
+	// head even without compression.
 	Least = 1 << 10
 
 	// Most limits the size of bodies that are compressed as a whole, in bytes, and thereby the memory and time for
@@ -24,15 +24,15 @@ const (
 	zstdWindow = 1 << 20
 )
 
-// Worth reports whether a body should be compressed: it is likely to become smaller, and is not too large. The
-// parameter mediaType may contain parameters of the type; size is in bytes. Worth is safe for concurrent use, and does
-// not allocate memory if the type is in lower case.
+// Worth reports whether a body should be compressed: it is likely to become smaller, and is not too large. The argument
+// mediaType may contain a charset or similar; size is in bytes. Worth is safe for concurrent use, and does not allocate
+// memory if the type is in lower case.
 func Worth(mediaType string, size int64) bool {
 	return size >= Least && size <= Most && Compressible(mediaType)
 }
 
-// Compressible reports whether compression usually makes bodies of a media type smaller: text, formats based on text,
-// and some simple binary formats.
+// Compressible reports whether compression usually makes bodies of a media type smaller. This is true for text, for
+// formats based on text, and for some simple binary formats.
 func Compressible(mediaType string) bool {
 	kind, _, _ := strings.Cut(mediaType, ";")
 	switch kind = strings.ToLower(strings.TrimRight(kind, " \t")); kind {

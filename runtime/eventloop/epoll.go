@@ -32,7 +32,8 @@ func readiness(e netpoll.IOEvent) (r Readiness) {
 type descriptors struct {
 	epoll int
 	event int
-	// inode of both descriptors and of the loop's eventfd; all anonymous files have the same inode
+	// inode of the two descriptors and of the loop's eventfd, which are anonymous files and therefore have the same
+	// inode
 	inode uint64
 }
 

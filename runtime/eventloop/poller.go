@@ -91,8 +91,8 @@ func (l *Loop) endOfEvents(any) error {
 	l.begun = false
 	l.turn()
 	if l.stopped || l.left || len(l.again) > 0 || !atomic.CompareAndSwapInt32(l.wake.waker.State, Awake, Asleep) {
-		// begin another batch at once, because threads that have set Waker.State since the last check did not write to
-		// the eventfd
+		// Begin another batch at once. A thread may have set Waker.State during this batch, and has then not written to
+		// the eventfd.
 		l.wake.ring()
 		return nil
 	}

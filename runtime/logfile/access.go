@@ -169,7 +169,7 @@ type Entry struct {
 	// ID of the request from the server or from a trusted proxy; written as "-" if empty
 	RequestID   string
 	RequestLine []byte // request line as received, without CRLF; empty if no line has arrived
-	NoLine      bool   // the request gets no line in a log of requests
+	NoLine      bool   // the request gets no line from plan.Logger.Requests
 	Handler     string // kind of source that responded; written as "-" if empty
 	File        []byte // path of the requested file; written as "-" if empty
 

@@ -19,8 +19,8 @@ const (
 	unsaidMax = 64 << 10 // maximum size of Errors.unsaid, in bytes
 )
 
-// lookEvery is the interval at which the size and age of an error log are checked, even if no event reports growth;
-// tests change it.
+// lookEvery is the interval at which the size and age of an error log are checked, even if no event reports growth.
+// Tests change lookEvery.
 var lookEvery = 5 * time.Second
 
 // Errors is an error log: a file that is descriptor 2 of the process. Therefore the file also contains the output of

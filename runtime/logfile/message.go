@@ -93,8 +93,8 @@ func AppendPrintable(dst []byte, text string) []byte {
 	return dst
 }
 
-// The limits of the texts of an object, in bytes, have the same values in core_object.c. If a traceback is longer, its
-// end is kept.
+// Limits of the texts in a JSON object, in bytes. The limits in core_object.c have the same values. If a traceback is
+// too long, only its end is kept.
 const (
 	longestText = 64 << 10
 	longestName = 8 << 10

@@ -85,10 +85,10 @@ func openPath(o *Options, mode fs.FileMode) (*os.File, error) {
 	file, err := open(name, flags, 0)
 	if os.IsNotExist(err) {
 		if file, err = open(name, flags|os.O_CREATE, mode); err == nil && mode != fileMode {
-			_ = file.Chmod(mode) // ignore the error: the umask has then restricted the mode
+			_ = file.Chmod(mode) // if Chmod fails, the mode remains restricted by the umask
 		}
 	}
-	if err == nil && o.Plain && !o.at(file) { // the path may have been replaced by a symbolic link since the check
+	if err == nil && o.Plain && !o.at(file) { // the path has become a symbolic link after Lstat
 		file.Close()
 		return nil, o.notPlain()
 	}

@@ -167,7 +167,7 @@ func (g *Guard) check(d *Decision) (status int, text string) {
 	return 0, ""
 }
 
-// admits reports whether a client with the address addr may access the mount. The address of a unix socket's client is
+// admits reports whether a client with the address addr may access the mount. A client of a unix socket has the address
 // "".
 func (g *Guard) admits(addr string) bool {
 	a, _ := netip.ParseAddr(addr)

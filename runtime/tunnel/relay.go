@@ -54,8 +54,8 @@ func (s *Server) newRelay(x *exchange.Exchange) *relay {
 const maxAnswer = 16 << 10
 
 // readAnswer reads the head of the response that the application has written to its socket, and no later bytes.
-// readAnswer returns nil if the head is incomplete or does not accept a WebSocket. In the second case, readAnswer has
-// sent an error response to the client.
+// readAnswer returns nil if the head is incomplete or does not accept a WebSocket. If the head does not accept a
+// WebSocket, readAnswer also sends an error response to the client.
 func (r *relay) readAnswer() *http1.Response {
 	head := make([]byte, maxAnswer)
 	n, _, err := unix.Recvfrom(r.fd, head, unix.MSG_PEEK|unix.MSG_DONTWAIT)
