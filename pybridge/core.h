@@ -58,7 +58,6 @@ void core_stdio_forked(void);
 
 /* --- core_fork.c ----------------------------------------------------------------- */
 
-/* Whether this process is a child of os.fork(). */
 extern volatile int core_forked;
 int core_fork_init(void);
 void core_child_exit(void) __attribute__((noreturn));
@@ -105,7 +104,6 @@ int core_sample_threads(core_snapshot *out, int max);
 FILE *core_begin_snapshot(core_snapshot *out, core_record *rec, int thread, unsigned long jobs);
 /* Fills in a snapshot of the job that the thread t runs. The caller must free out->stack. */
 void core_take_snapshot(core_thread *t, core_snapshot *out);
-/* Implements core_mode.state_of for the pool. */
 int core_pool_state_of(core_record *rec, int *thread);
 
 /* Implements _fapws.stacks(), which returns the stacks of all threads. The stacks are written without the GIL. */
@@ -207,7 +205,6 @@ void core_errorlog_say(int number, PyObject *text);
  * returns NULL without an exception. */
 PyObject *core_errorlog_stream(int number);
 int core_errorlog_init(void);
-/* Called in every forked child. */
 void core_errorlog_forked(void);
 
 /* =============================================================================

@@ -530,7 +530,6 @@ int core_is_cancelled(core_record *rec);
 
 /* The following functions are called without the GIL, unless the comment of a function says otherwise. */
 
-/* Implements core_mode.deliver for the pool. */
 void core_pool_deliver(core_record *rec, core_input *in);
 /* Queues the records to which core_pool_deliver has added inputs; must be called on the event loop, without the
  * mutex. */

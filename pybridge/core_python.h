@@ -70,15 +70,15 @@ static inline void core_end_gil(const PyGILState_STATE *gil) { PyGILState_Releas
 
 /* --- core_check.c ------------------------------------------------------------- */
 
-/* Implements CORE_CHECK. Returns 1 if the current thread counts as the event loop until core_checked is called. */
+/* Implements CORE_CHECK. Returns 1 if the current thread now counts as the event loop. core_checked ends this state. */
 int core_check(unsigned expected, const char *text, const char *file, int line, const char *function);
 void core_checked(const int *took);
 
 /* --- core_python.c -------------------------------------------------------------- */
 
 PyObject *core_import(const char *module, const char *name);
-/* Imports a module, and calls the attribute name of the module. The parameter format is a format of Py_BuildValue that
- * makes the tuple of arguments, such as "(Oi)" or "()". */
+/* Imports a module, and calls the module's attribute with this name. The parameter format is a format of Py_BuildValue
+ * that makes the tuple of arguments, such as "(Oi)" or "()". */
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
 /* Raises an exception with a text formatted as by PyErr_Format, and returns -1. */
 int core_raise(PyObject *type, const char *format, ...);

@@ -68,7 +68,7 @@ PyObject *live_ws_broadcast(PyObject *module, PyObject *args);
 /* Returns the value of --channel-max-event in bytes. It limits broadcasts, and events in the form that clients get. */
 int live_largest_event(void);
 /* Sends a broadcast to the event loop, and returns the result of core_publish_event. Returns NULL with an exception if
- * the message is longer than the maximum, most bytes. */
+ * the message has more bytes than the maximum, the parameter most. */
 PyObject *live_broadcast_to(const char *place, const core_message *message, const core_bytes *group, int most);
 
 extern PyMethodDef live_group_methods[];

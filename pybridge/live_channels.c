@@ -142,8 +142,8 @@ static PyObject *channel_watch(PyObject *module, PyObject *none) {
   Py_RETURN_NONE;
 }
 
-/* A WSGI application. The event loop sends it a request whose body contains presence events, and it calls the callbacks
- * of on_join and on_leave. */
+/* Runs the callbacks of on_join and on_leave. This WSGI application receives presence events in the bodies of the
+ * requests that presenceQueue.step submits. */
 static PyObject *noticed(PyObject *self, PyObject *args) {
   PyObject *environ, *start;
   if (!PyArg_ParseTuple(args, "O!O", &PyDict_Type, &environ, &start)) return NULL;

@@ -148,8 +148,9 @@ func (a *App) Tool(module string) int {
 	return 0
 }
 
-// ended returns nil if ok is true. Then user code has returned a valid value. Otherwise user code has failed with an
-// exception, and ended returns an error for it. The exception is result or, if result is nil, the current exception.
+// ended returns nil if ok is true, which means that user code has returned a valid value. Otherwise user code has
+// failed with an exception, and ended returns an error. The parameter result is then the exception, or nil for the
+// current exception.
 func ended(result *python3.PyObject, ok bool, name string) *ExitError {
 	if ok {
 		result = nil

@@ -35,8 +35,8 @@ type Mount struct {
 }
 
 // readPaths validates a table such as PATHS, and makes a mount for each entry. The error has a line for each wrong
-// entry. In these lines, where is the name of the script, and name is the name of the table. The caller must hold the
-// GIL.
+// entry. The parameters where and name are the names of the script and of the table in these lines. The caller must
+// hold the GIL.
 func readPaths(table *python3.PyObject, where, name string) ([]Mount, error) {
 	if table == nil {
 		return nil, fmt.Errorf("%s has no PATHS; PATHS must be a list of (uri, callable) tuples: PATHS = "+

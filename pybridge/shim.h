@@ -320,8 +320,8 @@ int core_write_object(const char *text, size_t n);
  * script, sets *code and returns 1. */
 int core_run_script(const char *path, int *code, char **line);
 /* Must be called with the GIL after code of the user was run or imported. The parameter ok is 0 if that code has failed
- * with an exception. The exception is raised or, if raised is NULL, the current exception. The results are those of
- * core_run_script. In *line, name stands for the application. The pointer line can be NULL. */
+ * with an exception. The parameter raised is this exception, or NULL for the current exception. The results are those
+ * of core_run_script. In *line, the parameter name denotes the application. The pointer line can be NULL. */
 int core_script_ended(int ok, void *raised, const char *name, int *code, char **line);
 /* Converts bytes from the operating system to a str. Returns a new reference, or NULL; needs the GIL. */
 void *core_text(const char *bytes);
@@ -468,9 +468,9 @@ char *core_messages(size_t *n);
 /* --- core_errorlog.c ------------------------------------------------------------ */
 
 /* Adds an error log, which is a regular file that package logfile also writes. Returns the number of the log, or 0 if
- * memory is exhausted. A rotation is due if a message would make the file larger than max bytes (0 means no limit), and
- * at the Unix time until. The event loop then rotates the file, and writes the message. If path is NULL, messages are
- * dropped. Must be called on one thread before handlers run. */
+ * memory is exhausted. A rotation is due if a message would make the file larger than max bytes (0 means no limit), or
+ * comes after the Unix time in the parameter until. The event loop then rotates the file, and writes the message. If
+ * path is NULL, messages are dropped. Must be called on one thread before handlers run. */
 int core_errorlog_add(const char *path, int64_t max, int64_t until);
 /* Must be called when the event loop has written messages to an error log; written is the number of messages that the
  * event loop has written to this log in total. The next rotation is due at the time until. */
@@ -564,8 +564,8 @@ typedef struct {
  * application that is being loaded, or NULL after the application was loaded. While an application is being loaded, a
  * crash makes the process exit with status 3. Only one thread at a time is permitted to call the function. */
 void core_crash_watch(const char *name);
-/* Makes a crash also send its line to the socket fd. On the socket, the len bytes at before (at most 64) precede the
- * line. Must be called once, before core_crash_watch. */
+/* Makes a crash also send its line to the socket fd. The parameter before contains len bytes (at most 64) that
+ * precede the line on the socket. Must be called once, before core_crash_watch. */
 void core_crash_tell(int fd, const void *before, size_t len);
 
 /* --- core_gocrash.c -------------------------------------------------------------- */
@@ -636,13 +636,13 @@ int asgi_sample_stacks(core_snapshot *out, int max);
  * cancelled, 2 if the task is running and fapws.Timeout will be raised in it, or 0 if it has ended. Takes the GIL as
  * core_raise_timeout does. */
 int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out);
-/* Whether the effect of asgi_raise_timeout is still missing; how is the result of that function. If how is 1, the task
- * must be cancelled. If how is 2, the current job of the task must end. Called without the GIL. */
+/* Whether asgi_raise_timeout has not had its effect yet. The parameter how is the result of asgi_raise_timeout. After
+ * the result 1, the task must be cancelled. After 2, the current job of the task must end. Called without the GIL. */
 int asgi_is_stuck(uintptr_t rec, uint32_t serial, int how, unsigned long jobs);
 /* Returns a number that changes whenever the asyncio thread makes progress. */
 unsigned long asgi_progress(void);
 /* Whether code that belongs to no active request blocks the asyncio thread. This is so if the thread does not sleep
- * and asgi_progress still returns the number progress. The code can be the rest of an ended request, a task of the
+ * and asgi_progress still returns the parameter progress. The code can be the rest of an ended request, a task of the
  * application, or a callback. Returns 0 if asgi_give_up was called since the thread last made progress. */
 int asgi_is_stalled(unsigned long progress);
 /* Marks the asyncio thread as stuck until the thread makes progress again (asgi_thread_stop). */
