@@ -123,8 +123,8 @@ func (t *task) say(format string, args ...any) {
 	C.core_errorlog_write(C.int(t.log), (*C.char)(unsafe.Pointer(unsafe.SliceData(lines))), C.size_t(len(lines)))
 }
 
-// Stderr writes objects of the error log to descriptor 2, each as a whole: neither Python nor another process that uses
-// Stderr writes there meanwhile. Stderr is safe for concurrent use.
+// Stderr writes objects of the error log to descriptor 2. While it writes an object, neither Python nor another process
+// that uses Stderr writes to the descriptor. Stderr is safe for concurrent use.
 type Stderr struct{}
 
 func (Stderr) Write(object []byte) (int, error) {

@@ -295,7 +295,7 @@ static PyObject *disconnected_call(PyObject *self, PyObject *args, PyObject *kw)
     return PyErr_Format(PyExc_TypeError, "disconnected() takes no arguments");
   core_record *rec = __atomic_load_n(&d->rec, __ATOMIC_ACQUIRE);
   int left = rec && has_left(rec);
-  /* In a free-threaded Python, the record could meanwhile belong to a different request, so d->rec is checked again. */
+  /* In a free-threaded Python, rec can be reused while has_left runs, so d->rec is checked again. */
   return PyBool_FromLong(rec && __atomic_load_n(&d->rec, __ATOMIC_ACQUIRE) ? left : d->left);
 }
 
