@@ -101,8 +101,7 @@ func (b *bench) measureLoad(w *workload) (who []string, err error) {
 	return who, nil
 }
 
-// round takes one sample. If the workload has clients that request /slow, round first measures without these clients,
-// for comparison.
+// If the workload has clients that request /slow, round first takes a sample without these clients, for comparison.
 func (b *bench) round(p *process, w *workload, lua string, cpu int) (sample, error) {
 	switch w.kind {
 	case echoing:

@@ -8,8 +8,8 @@ import (
 
 const congestionFile = "/proc/sys/net/ipv4/tcp_congestion_control"
 
-// fapws never uses BBR for local connections. The other servers use the system's default. If the default were BBR, the
-// benchmark would compare congestion controls.
+// If the system's default is BBR, fapws uses Reno for local connections, but other servers use BBR. The benchmark would
+// compare congestion controls.
 const congestionControl = "cubic"
 
 // useCongestionControl sets the congestion control of the system, and must be called before the first server starts.

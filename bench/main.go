@@ -1,4 +1,4 @@
-// Command bench compares fapws with other servers on the same machine. One of them is a minimal server with gnet.
+// Command bench compares fapws with other servers on the same machine, including a minimal gnet server.
 package main
 
 import (

@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// controlGroup returns the directory of the control group for servers with limited memory. The result limit is the name
-// of the file with the limit of memory.
+// controlGroup returns the directory of the control group for servers with limited memory, and the name of the file
+// with the limit.
 func controlGroup() (group, limit string) {
 	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err == nil {
 		return "/sys/fs/cgroup/fapws-bench", "memory.max"

@@ -50,7 +50,7 @@ func nginxConfig(port int, w *workload, s *settings) string {
 	return s.write("nginx.conf", lines)
 }
 
-// With TLS, nginx uses only the cipher that crypto/tls prefers. nginx and fapws therefore encrypt with the same cipher.
+// With TLS, nginx uses only the cipher that crypto/tls prefers, so nginx and fapws use the same cipher.
 func nginxListens(w *workload, s *settings) string {
 	if !w.tls {
 		return ";"

@@ -76,7 +76,7 @@ func start(s *server, w *workload, set *settings) (*process, error) {
 	return p, nil
 }
 
-// startOn starts cmd on some CPUs. It sets the affinity of its own thread, because the child inherits this affinity.
+// startOn sets the affinity of its own thread while it starts cmd, because cmd inherits this affinity.
 func startOn(cmd *exec.Cmd, cpus ...int) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -172,7 +172,8 @@ func (p *process) tree() []int {
 	return found
 }
 
-// statFields begins with the third field, because the second, the name, may contain spaces (proc(5)).
+// statFields begins with the third field, because the second field, the name of the program, may contain spaces
+// (proc(5)).
 func statFields(file string) []string {
 	text, _ := os.ReadFile(file)
 	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
@@ -180,7 +181,7 @@ func statFields(file string) []string {
 
 func (p *process) cpu() time.Duration { return p.cpuOf("") }
 
-// cpuOf returns the CPU time of the processes in the tree that run program. If program is "", all processes count.
+// cpuOf returns the CPU time of the processes named program, or of all processes of the tree if program is "".
 func (p *process) cpuOf(program string) time.Duration {
 	ticks := 0
 	for _, id := range p.tree() {
@@ -198,9 +199,8 @@ func (p *process) cpuOf(program string) time.Duration {
 	return time.Duration(ticks) * time.Second / 100 // USER_HZ is 100 for Go on Linux
 }
 
-// memory returns the memory of all processes of the tree in bytes (proc(5), smaps_rollup). Anonymous pages and pages of
-// shared memory count. A shared page is divided among its processes. Pages of executables and libraries do not count,
-// because the kernel can drop them.
+// memory returns the anonymous and shared memory of the tree of processes in bytes, with shared pages divided among
+// processes (proc(5), smaps_rollup). Pages of executables and libraries do not count, because the kernel can drop them.
 func (p *process) memory() int64 {
 	var kib int64
 	for _, id := range p.tree() {

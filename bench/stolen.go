@@ -35,8 +35,8 @@ func undisturbed(take func() (sample, error)) (best sample, err error) {
 	return best, nil
 }
 
-// stolen returns how long the hypervisor has given the two CPUs to other machines. For each CPU, this time is the
-// eighth number in /proc/stat (proc(5)), in hundredths of a second.
+// stolen returns the time that the hypervisor has given to other machines: the sum of the eighth numbers of both CPUs
+// in /proc/stat, in hundredths of a second (proc(5)).
 func stolen(stat string) (sum time.Duration) {
 	for line := range strings.Lines(stat) {
 		fields := strings.Fields(line)

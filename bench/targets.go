@@ -22,8 +22,8 @@ type target struct {
 
 const notJudged = -1
 
-// peers are the servers that are usual for WSGI frameworks. uvicorn is usual for ASGI frameworks. bjoern and fastwsgi
-// are the fastest servers for WSGI.
+// peers are the usual servers for WSGI frameworks, uvicorn is the usual server for ASGI, and bjoern and fastwsgi are
+// the fastest servers for WSGI.
 var (
 	peers    = []string{"gunicorn", "uwsgi", "granian"}
 	uvicorn  = []string{"uvicorn"}

@@ -27,9 +27,9 @@ import (
 
 var tlsServers = []string{"threads", "inline", "nginx", "caddy", "nethttp"}
 
-// tlsClient trusts the certificate of this run. tlsClient offers only one group for the key exchange. All servers
-// implement this group in assembly. With the default groups, crypto/tls would use the expensive ML-KEM with fapws. With
-// servers that use an older OpenSSL, it would use a cheaper group.
+// tlsClient trusts the certificate of this run. It offers one group for the key exchange, which all servers implement
+// in assembly. By default, crypto/tls would use ML-KEM with fapws, but a cheaper group with servers on an older
+// OpenSSL.
 var tlsClient = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS13,
 	CurvePreferences: []tls.CurveID{tls.CurveP256}}
 

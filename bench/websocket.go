@@ -144,8 +144,8 @@ func (s *socket) receive() (whole bool, err error) {
 	}
 }
 
-// echo makes all sockets send and receive until length has passed. If length is 0, each socket sends one message. echo
-// returns the duration of each echo. A wrong echo is an error.
+// echo makes all sockets send and receive until length has passed, or once if length is 0. It returns the duration of
+// each echo, or an error if an echo is wrong.
 func echo(sockets []*socket, length time.Duration) (latencies []time.Duration, err error) {
 	poll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {

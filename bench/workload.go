@@ -178,8 +178,8 @@ const deviceMemory = 256 << 20
 
 var pageServers = []string{"threads", "granian", "uwsgi", "gunicorn", "bjoern", "uvicorn", "hypercorn"}
 
-// pageGroups are the workloads and servers of docs/performance.md. A run of one group, with ten rounds of five seconds,
-// takes less than 14 minutes.
+// pageGroups are the workloads and servers of docs/performance.md. Ten rounds of five seconds of one group take less
+// than 14 minutes.
 var pageGroups = map[string][]string{
 	"frameworks": append([]string{"flask", "django", "fastapi"}, pageServers...),
 	"raw":        append([]string{"hello", "asgi", "startup", "idle"}, pageServers...),

@@ -27,8 +27,8 @@ func same(line string) string {
 	return line
 }
 
-// matches reports whether output equals the output on a page. A line that is only "…" matches any number of lines. "…"
-// in a longer line matches any text.
+// matches reports whether output equals the output on a page. There, a line "…" stands for any lines, and "…" within a
+// line for any text.
 func matches(shown, output []string) bool {
 	if len(shown) == 0 {
 		return len(output) == 0

@@ -37,8 +37,8 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// blocks returns the fenced code blocks of a page. The line with ``` contains the type of the block. If the block shows
-// the content of a file, the file's name follows.
+// blocks returns the fenced code blocks of a page. The line with ``` contains the type of a block and, if the block is
+// the content of a file, the file's name.
 func blocks(page, text string) (found []block, err error) {
 	var open *block
 	for i, line := range strings.Split(text, "\n") {

@@ -36,8 +36,8 @@ func TestPagesWorkAsWritten(t *testing.T) {
 
 var framework = regexp.MustCompile(`(?m)^(?:from|import) (flask|fastapi|django)\b`)
 
-// needFrameworks checks that Python has the frameworks of a page. If a framework is missing, the test fails with the
-// system's Python. With any other Python, the test is skipped, because that Python has its own packages.
+// needFrameworks checks that Python has the frameworks of a page. If not, the test fails with the system's Python, and
+// is skipped with any other Python.
 func needFrameworks(t *testing.T, text string) {
 	t.Helper()
 	for _, found := range framework.FindAllStringSubmatch(text, -1) {

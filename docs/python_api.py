@@ -60,7 +60,7 @@ def names_for_types(module):
 
 
 def type_name(kind):
-    """A type in the notation of current Python. The result does not depend on the version of Python."""
+    """A type in the notation of current Python, regardless of the Python that runs."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind is type(None) or kind is None:
         return "None"

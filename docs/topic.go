@@ -1,7 +1,7 @@
-// Package docs holds the pages of the documentation. "fapws help" prints these pages. The tests of package docs do what
-// the pages show. If a block has a file name, the tests write the block into a file with this name. They check
-// applications and configuration files by "fapws check", and run the commands in blocks of type console. The commands
-// must print the output on the page. The tests run the built executable (FAPWS_BIN, default ../build/fapws).
+// Package docs holds the pages of the documentation, which "fapws help" prints. The tests of package docs do what the
+// pages show: they write files, check applications and configuration files by "fapws check", and run the commands in
+// blocks of type console. The commands must print the output on the page. The tests run the built executable
+// (FAPWS_BIN, default ../build/fapws).
 package docs
 
 import (

@@ -12,8 +12,8 @@ import (
 	python3 "github.com/go-python/cpy3"
 )
 
-// TestCallAgainstTheRulesAborts checks CORE_CHECK. Only a build with a sanitizer compiles this check. Each case starts
-// a process that calls a C function in a forbidden way. The process must abort.
+// TestCallAgainstTheRulesAborts checks CORE_CHECK, a check in builds with a sanitizer. Each case starts a process that
+// calls a C function in a forbidden way and must abort.
 func TestCallAgainstTheRulesAborts(t *testing.T) {
 	for _, one := range []struct {
 		name, mode string

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The loader waits for requests to fork a worker. Go's garbage collector runs every two minutes during this wait.
+// Go's garbage collector runs every two minutes while the loader waits for requests to fork a worker.
 func TestLoaderKeepsItsSocketDuringCollections(t *testing.T) {
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

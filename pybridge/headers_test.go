@@ -78,7 +78,7 @@ var (
 	last      = regexp.MustCompile(`(\w+)(\[\w*\])*(\(.*)?$`)
 )
 
-// section is a part of a header. It lists what the C file defines; file is "" for text outside of these lists.
+// section is a part of a header that lists what a C file defines; between such parts, file is "".
 type section struct{ file, text string }
 
 func sectionsOf(header string) (all []section) {

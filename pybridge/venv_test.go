@@ -9,7 +9,7 @@ import (
 
 func TestInterpreterOfAnEnvironmentIsFound(t *testing.T) {
 	ours := Version()
-	// plain is the version without the suffix "t" of free-threaded Python. Only directory names have the suffix.
+	// plain is the version without the suffix "t" of free-threaded Python, which only directory names have.
 	plain, flavour := minor(ours), ""
 	if strings.HasSuffix(ours, "t") {
 		plain, flavour = strings.TrimSuffix(plain, "t"), "t"

@@ -25,8 +25,8 @@ var mixture = []string{
 	"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 }
 
-// FuzzConnection sends arbitrary data in two packets. Before the server closes the connection, it must send complete
-// responses.
+// FuzzConnection sends arbitrary data in two packets, and checks that the server sends only complete responses before
+// it closes the connection.
 func FuzzConnection(f *testing.F) {
 	for _, m := range mixture {
 		f.Add([]byte(m), uint16(20))

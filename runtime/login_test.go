@@ -36,8 +36,8 @@ func mustAuth(t testing.TB) *auth.Basic {
 	return a
 }
 
-// The server delays responses to wrong passwords. A client that has shut down its sending side has probably
-// disconnected, so the server closes the connection instead of waiting.
+// If a client with a wrong password has shut down its sending side, it has probably disconnected, so the server closes
+// the connection without the usual delay.
 func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 	t.Parallel()
 	var answered atomic.Int32
@@ -56,7 +56,7 @@ func TestHalfClosedConnectionDoesNotWaitForItsWrongPassword(t *testing.T) {
 	}
 }
 
-// Try sends a request from the server to itself. The request needs no password and no header of the PROXY protocol.
+// Try sends a request from the server to itself, without a password and without a header of the PROXY protocol.
 func TestRequestOfTheProcessToItselfNeedsNoPassword(t *testing.T) {
 	t.Parallel()
 	rules := mustRules(t, exchange.Rules{Access: mustAuth(t)})

@@ -88,8 +88,8 @@ func (t *talk) end() {
 	t.add(exchange.Part{End: exchange.Complete})
 }
 
-// A handler releases a WebSocket so that another process can continue it. This fails because the client has
-// disconnected, the state is too large, or no process accepts the WebSocket.
+// The hand-over of a released WebSocket to another process fails because the client has disconnected, the state is too
+// large, or no process accepts the WebSocket.
 func TestHandlerThatReleasedASocketIsToldOfItsEnd(t *testing.T) {
 	t.Parallel()
 	errTaken := errors.New("nothing takes it")
@@ -177,8 +177,8 @@ func reset(c *wstest.Client) {
 	tcp.Close()
 }
 
-// The server retires while messages to a group of WebSockets are queued. The event loop must not block while the server
-// sends these messages.
+// If the server retires while messages to a group of WebSockets are queued, it sends these messages without blocking
+// the loop.
 func TestWaitingMessagesPrecedeTheHandoverOfASocket(t *testing.T) {
 	t.Parallel()
 	const clients, messages = 50, 20000

@@ -152,8 +152,8 @@ func TestChatIsSharedByAllWorkers(t *testing.T) {
 	late.people("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "late")
 }
 
-// The test also checks that two members never have the same name. If the file cannot be created, the error must be one
-// line.
+// The test also checks that two members never have the same name, and that a file that cannot be created causes an
+// error of one line.
 func TestChatIsEmptyAfterItsFileIsDeleted(t *testing.T) {
 	t.Parallel()
 	file := chatArgs(t, "chat/chat.py")[0]

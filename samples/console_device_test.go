@@ -32,7 +32,7 @@ type device struct {
 }
 
 // The script replaces the command systemctl, because most machines that run the tests have no systemd. The service
-// "broken" ends directly after its start. The file "running" contains the names of running services.
+// "broken" ends directly after its start, and the file "running" has the names of running services.
 const systemctl = `#!/bin/sh
 cd "${0%/*}/.."
 case "$*" in
@@ -73,7 +73,7 @@ func (d *device) text(t *testing.T, name string) string {
 	return string(text)
 }
 
-// startConsole starts a copy of the sample with two workers. One worker publishes the live values.
+// startConsole starts a copy of the sample with two workers, one of which publishes the live values.
 func startConsole(t *testing.T) *device {
 	t.Helper()
 	d := &device{dir: t.TempDir()}
@@ -228,8 +228,8 @@ func (p *tab) visitAccount(page string) {
 	p.follow(fmt.Sprintf(`#account a[href="/%s"]`, page))
 }
 
-// picture checks that the page fits the screens of a desktop and a phone, is small, and does not violate its
-// Content-Security-Policy. The page must be accessible in light and dark mode.
+// picture checks that the page fits the screens of a desktop and a phone, is small, obeys its Content-Security-Policy,
+// and is accessible in light and dark mode.
 func (p *tab) picture(name string) {
 	p.t.Helper()
 	for _, screen := range screens {

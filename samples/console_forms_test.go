@@ -179,8 +179,8 @@ func (d *device) firmware(p *tab) {
 	d.install(p, string(image))
 }
 
-// install answers the question of the console whether to install the uploaded firmware. First it answers no. After a
-// second upload it answers yes. This installation fails, and install answers yes again.
+// install answers no to the question before the installation, uploads the file again and answers yes, and answers yes
+// again after the installation has failed.
 func (d *device) install(p *tab, image string) {
 	again := func() {
 		p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery),

@@ -1,5 +1,5 @@
-// Package samples contains scripts to learn from. The command "fapws new" copies some of them. The tests of package
-// samples run each script with the built fapws (FAPWS_BIN, default ../build/fapws) and a real client.
+// Package samples contains scripts to learn from. The tests of package samples run each script with the built fapws
+// (FAPWS_BIN, default ../build/fapws) and a real client.
 package samples
 
 import (
@@ -14,8 +14,7 @@ import (
 //go:embed hello/*.py
 var files embed.FS
 
-// New contains the names of the samples that "fapws new" can copy. Each value is the command that starts the sample in
-// its directory.
+// New maps the name of each sample that "fapws new" can copy to the command that starts the sample.
 var New = map[string]string{"console": "fapws", "django": "fapws wsgi.py", "hello": "fapws hello.py"}
 
 func Open(name string) fs.FS {

@@ -135,7 +135,7 @@ func (s *server) upload(path, name string, data []byte) *reply {
 	return s.post(path, mediaType, strings.NewReader(form))
 }
 
-// noise returns n bytes. A conversion of line ends or of the encoding would change these bytes.
+// noise returns n bytes that a conversion of line ends or of the encoding would change.
 func noise(n int) []byte {
 	data := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(data)

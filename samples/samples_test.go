@@ -93,8 +93,7 @@ func TestFormsSampleRejectsInvalidForms(t *testing.T) {
 		{"no boundary", "multipart/form-data", "--B--", 400},
 		{"too big", "multipart/form-data; boundary=B", strings.Repeat("x", 20<<20+1), 413},
 	} {
-		// The client sends "Expect: 100-continue". Otherwise, the rejection could arrive while the client sends the
-		// body.
+		// Without "Expect: 100-continue", the rejection could arrive while the client sends the body.
 		resp := s.do(s.request("POST", "/upload", strings.NewReader(c.body), "Content-Type", c.contentType, "Expect",
 			"100-continue"))
 		if resp.StatusCode != c.status {

@@ -75,7 +75,7 @@ func (s *secureServer) OnTraffic(c gnet.Conn) gnet.Action {
 }
 
 // A wire is the net.Conn on which crypto/tls runs. The goroutine of the handshake owns the wire until the handshake
-// ends. After the handshake, the loop owns the wire.
+// ends, and then the loop owns it.
 type wire struct {
 	// the embedded Conn is nil, because crypto/tls calls no other methods.
 	net.Conn
@@ -90,7 +90,7 @@ type wire struct {
 	ended   bool
 }
 
-// errNotYet is a temporary error. After such an error, crypto/tls keeps the incomplete TLS record and can read again.
+// errNotYet is a temporary error, after which crypto/tls keeps the incomplete TLS record and can read again.
 var errNotYet net.Error = notYet{}
 
 type notYet struct{}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// plot is a chart of horizontal bars. Each group of bars has its own scale, which begins with 0.
+// plot is a chart of horizontal bars in groups, each of which has its own scale from 0.
 type plot struct {
 	title  string
 	note   string

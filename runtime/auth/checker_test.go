@@ -107,7 +107,7 @@ func (c *Checker) fail(u *Users, client, user string, n int) {
 	}
 }
 
-// Many clients guess passwords for a few accounts. No guess is rejected, because the queue is not full.
+// Many clients guess passwords, and no guess is rejected, because the queue is not full.
 func TestFloodOfGuessesDoesNotDelayOtherUsers(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -167,7 +167,7 @@ func TestManyChecksOfOneNetworkDoNotDelayOthers(t *testing.T) {
 	r.check(u, "198.51.100.200", "admin", "right")
 	now += 400 * time.Millisecond
 	r.check(u, "192.0.2.4", "ann", "right")
-	// This check is on a new connection. Another connection from the same network has many checks.
+	// The correct password, on a new connection, from the network of a connection with many checks.
 	r.checkOn("two", u, "2001:db8:0:1::ffff", "bob", "right")
 	// This check is from a network from which admin has logged in before.
 	r.check(u, "192.0.2.9", "admin", "right")
@@ -227,8 +227,8 @@ func TestLastChecksInAFullQueueAreRejected(t *testing.T) {
 	}
 }
 
-// When the queue is full, a new check replaces the check of a client that has probably disconnected. Here, the clients
-// of all checks are in the same network.
+// In a full queue, a new check replaces the check of a client that has probably disconnected, even if both clients are
+// in the same network.
 func TestChecksOfDisconnectedClientsAreReplacedFirst(t *testing.T) {
 	var now time.Duration
 	c := fixed(&now)
@@ -278,8 +278,7 @@ func TestRepeatedWrongPasswordIsComputedAndCountedOnce(t *testing.T) {
 		t.Errorf("%v failures, want %v", f.n, freeOfCost)
 	}
 	c.mu.Unlock()
-	// From here on, verdicts on wrong passwords are delayed. A client that repeats its request does not get the verdict
-	// earlier.
+	// From here on, verdicts on wrong passwords are delayed, also for a client that repeats its request.
 	held := r.check(u, "192.0.2.1", "admin", "held")
 	eventually(t, "it was computed", func() bool { c.mu.Lock(); defer c.mu.Unlock(); return held.answer != nil })
 	if v := u.Known([]byte("admin:held")); v != Unknown {

@@ -145,8 +145,7 @@ func TestSessionIsKnownToOtherProcessesAndCannotBeForged(t *testing.T) {
 	}
 }
 
-// Running processes and new processes reject ended sessions. They also reject sessions of removed users and of users
-// with a new password.
+// Running and new processes reject ended sessions, and sessions of users who were removed or have a new password.
 func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 	p := newPlace(t)
 	l, other := p.open(t), p.open(t)
@@ -168,7 +167,7 @@ func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(" ann bob")
-	// Append an incomplete line. A power failure can leave such a line.
+	// Append an incomplete line, as after a power failure.
 	f, err := os.OpenFile(filepath.Join(p.dir, EndedFile), os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

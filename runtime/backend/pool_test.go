@@ -61,8 +61,8 @@ func (r *rig) release() {
 	r.all = nil
 }
 
-// The pool closes the body files of rejected requests. After a panic in a responder, the response has status 500. If
-// its head has already been sent, the response is aborted.
+// The pool closes the body files of rejected requests. If a responder panics, the response has status 500, or is
+// aborted if its head has already been sent.
 func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 	begun, goOn := false, make(chan bool)
 	r := newRig(t, func(w *Response, _ *Request) {

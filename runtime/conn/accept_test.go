@@ -30,7 +30,7 @@ func newFixture(t *testing.T) *fixture {
 
 func (f *fixture) do(run func()) { looptest.Do(f.Events, run) }
 
-// The server has no free descriptor, so it rejects the client. It reads only a limited number of bytes from the client.
+// A server without a free descriptor rejects a client, and reads only a limited number of bytes from the client.
 func TestFloodOfARejectedClientIsReadOnlyInPart(t *testing.T) {
 	f := newFixture(t)
 	f.KeepReserve(0)

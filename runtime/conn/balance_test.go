@@ -37,8 +37,8 @@ func TestBusyProcessLeavesConnectionsToOthers(t *testing.T) {
 	}
 }
 
-// The process accepts connections that no process has accepted for the duration AcceptConfig.Moment. After each further
-// Moment, the process may accept twice as many connections as before, until the queue is empty.
+// Each time connections have waited in the queue for AcceptConfig.Moment, the process may accept twice as many
+// connections as before.
 func TestConnectionsThatNobodyAcceptsAreAcceptedAfterAMoment(t *testing.T) {
 	a := newBalanced(t)
 	a.Occupied(1)

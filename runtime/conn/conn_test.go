@@ -258,7 +258,7 @@ func TestDueIsCalledWhenRequestedAndAfterSchedule(t *testing.T) {
 	})
 }
 
-// Again causes one call of Input, even if Upgrade has replaced the protocol. A closed connection gets no call.
+// Again causes one call of Input, even if Upgrade has replaced the protocol, and no call after a close.
 func TestAgainCallsInputOnce(t *testing.T) {
 	s := newSet(t, 1000)
 	first, _ := s.open()

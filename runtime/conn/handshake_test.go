@@ -53,8 +53,8 @@ func TestHalfHandshakesNeedNoGoroutineAndAreClosedInTime(t *testing.T) {
 				t.Error("a goroutine")
 			}
 		}
-		// The loop's clock stopped while there were no clients, so the handshakes have timestamps from before their
-		// start. Restamp corrects the timestamps.
+		// The loop's clock stopped while there were no clients, so Restamp must correct the timestamps of the
+		// handshakes.
 		s.conns.Restamp(0, int64(time.Minute))
 		s.conns.SetTime(s.conns.Start.Add(time.Minute + defaultTimeout - time.Second))
 		s.conns.Tick()

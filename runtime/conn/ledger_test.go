@@ -21,7 +21,7 @@ func (w *waiting) Cut() string {
 	return w.name
 }
 
-// A large response can exceed Max. It is not aborted if all other responses together are below Max.
+// A response that exceeds Max alone is not aborted if all other responses together are below Max.
 func TestLedgerAbortsResponsesInOrderOfTheirExpectedWait(t *testing.T) {
 	const mib, second = 1 << 20, int64(time.Second)
 	for _, c := range []struct {

@@ -17,8 +17,8 @@ func (c carried) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Virtual connections write alternately. The connection that carries them gathers their output. Closing one virtual
-// connection discards only the output of that virtual connection.
+// Virtual connections write alternately into the gathered output of their carrier. Closing one of them discards only
+// its own output.
 func TestOutputOfVirtualConnectionsIsWrittenTogetherInOrder(t *testing.T) {
 	s := newSet(t, 1000)
 	carrier, client := s.open()

@@ -134,8 +134,8 @@ func TestReadinessIsReportedOncePerChange(t *testing.T) {
 	})
 }
 
-// While the loop handles a batch of events, a descriptor is closed and its number is reused. The new descriptor may get
-// the event of the closed descriptor, although it has no input.
+// If a descriptor is closed and its number is reused during a batch of events, the new descriptor may get an event of
+// the old descriptor, without data.
 func TestReusedDescriptorMayGetAnEventOfItsPredecessor(t *testing.T) {
 	l := start(t, nil)
 	first, firstPeer := pair(t)
@@ -467,8 +467,7 @@ func TestBusyReportsPostsCallsAndEvents(t *testing.T) {
 	})
 	waker := l.Waker()
 	var idle, posted, called, event bool
-	// Wait until the loop is not busy. The previous call of Post may not have returned yet, although its function has
-	// run.
+	// Wait until the loop is not busy, because the previous Post may still be returning, although its function has run.
 	for !idle {
 		do(t, l, func() { idle = !l.Busy() })
 	}

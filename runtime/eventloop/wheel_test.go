@@ -7,7 +7,7 @@ type thing struct {
 	due   int64
 }
 
-// The wheel may return an entry before it is due. The test adds such an entry again.
+// The test adds entries again that the wheel has returned before they are due.
 func TestWheelReturnsEntriesWhenTheyAreDue(t *testing.T) {
 	var w Wheel[thing]
 	left := map[*thing]bool{}

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzParse checks that every format is either rejected with an error of one line, or safe. With a safe format, no
-// request can add a line end or a NUL to the log.
+// FuzzParse checks that each format is rejected with an error of one line, or never lets a request add a line end or a
+// NUL to the log.
 func FuzzParse(f *testing.F) {
 	for _, format := range []string{"combined", "json", "%h %(a)s", "%!200,304{Referer}i", "%{%F %T}t%{usec_frac}t",
 		`\n%%`, "%{a}C%V%U%q%(u)s", "%{%0n}t"} {

@@ -148,8 +148,7 @@ func TestTextsOfClientsAreRedactedAndValid(t *testing.T) {
 	}
 }
 
-// Only a response with 5xx counts as a failure of the server. A wrong request or a disconnect is a failure of the
-// client.
+// Only a response with 5xx is a failure of the server; a wrong request or a disconnect is not.
 func TestStatusOfASpanIsErrorFor5xxOnly(t *testing.T) {
 	c := oteltest.Collect(t, nil)
 	x, _ := start(t, c.URL)
@@ -252,7 +251,7 @@ func TestCloseDoesNotWaitForAPauseThatEndsLater(t *testing.T) {
 	}
 }
 
-// A status such as 400 means that the batch is invalid. A retry of this batch would fail again.
+// A status such as 400 means that the batch is invalid, so a retry would fail again.
 func TestRefusedBatchIsDroppedAndTheNextOneIsSent(t *testing.T) {
 	c := oteltest.Collect(t, func(w http.ResponseWriter, _ *http.Request, n int) bool {
 		if n == 0 {

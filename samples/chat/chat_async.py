@@ -25,7 +25,7 @@ async def application(scope, receive, send):
 
 
 class Member:
-    """A client. It has its own queue of unsent messages, so that a slow client does not delay other clients."""
+    """A client with its own queue of unsent messages, so that a slow client does not delay other clients."""
 
     def __init__(self):
         self.messages = asyncio.Queue(BEHIND + rooms.LINES)

@@ -1,4 +1,4 @@
-"""The rooms, members and messages of chat_async.py, in the memory of one process. chat.py also uses some functions.
+"""The rooms, members and messages of chat_async.py, in the memory of one process, and functions that chat.py also uses.
 
 This module does not send anything. Threads and tasks may share a Room, because each function is short
 and holds the lock of all rooms.

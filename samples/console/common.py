@@ -22,7 +22,7 @@ class Html(str):
     """Text that is already HTML, and must not be escaped."""
 
 def html(file, /, **values):
-    """Fills in a file of the directory pages. Text is escaped. A value of type Html, or a list of them, is not."""
+    """Fills in a file of the directory pages with values. Text is escaped, but Html and lists of Html are not."""
     for name, value in values.items():
         if isinstance(value, list):
             values[name] = "".join(value)
@@ -31,8 +31,7 @@ def html(file, /, **values):
     return Html(Template((HERE / "pages" / f"{file}.html").read_text().strip()).substitute(values))
 
 def page(title, path):
-    """A decorator for a handler that returns the body of a page. The page has a frame. An HTTPError of the handler
-    becomes a message in this frame."""
+    """A decorator for a handler that returns the body of a page. An HTTPError becomes a page with the same frame."""
     def decorate(handler):
         def answer(environ, start_response):
             heading = title

@@ -1,4 +1,4 @@
-"""Firmware: the console checks an upload and asks the user. After a yes, it installs the file."""
+"""Firmware: the console checks an upload, asks the user, and installs the file."""
 import hashlib
 import os
 from contextlib import suppress

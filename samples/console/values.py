@@ -64,7 +64,7 @@ def rounded(n):
     return next(step * power for step in (1, 2, 5, 10) if step * power >= n)
 
 def render(card):
-    """Returns a card with its curves as HTML. dashboard.js reads the values from the curves."""
+    """Returns the HTML of a card with its curves, from which dashboard.js reads the values."""
     now = int(time.time()) // STEP
     known = [(STEPS - 1 - now + step, values[card.name]) for step, values in points
              if now - STEPS < step <= now and card.name in values]

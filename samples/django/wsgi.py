@@ -35,7 +35,7 @@ def prepare_database():
         print(f"guestbook: user admin has the password {password}", file=sys.stderr)
 
 
-# Several workers may load this module at the same time. The lock makes each of them wait for the previous one.
+# With the lock, workers that load this module at the same time do the following one after the other.
 with open(Path(__file__).with_name("guestbook.lock"), "w") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
     prepare_database()

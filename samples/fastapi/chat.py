@@ -1,4 +1,4 @@
-"""FastAPI: a chat for any number of workers. Each room is a group of WebSockets.
+"""FastAPI: a chat for any number of workers, with a group of WebSockets for each room.
 
 ./build.sh run --workers 2 samples/fastapi/chat.py     then open http://127.0.0.1:8888/ in two windows
 """

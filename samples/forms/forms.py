@@ -110,7 +110,7 @@ def download(environ, start_response):
         "200 OK",
         [
             ("Content-Type", "application/octet-stream"),
-            # The browser saves the file. It must not show an uploaded page as a page of this site.
+            # The browser must save an uploaded page, and not show it as a page of this site.
             ("Content-Disposition", "attachment; filename*=UTF-8''" + quote(name, safe="")),
             ("X-Content-Type-Options", "nosniff"),
         ],

@@ -10,5 +10,5 @@ def hello(environ, start_response):
     return f"Hello {escape(name)}!\n"  # a str is sent as HTML
 
 
-# The first entry whose prefix matches handles the request. "/" handles all other requests.
+# The first entry whose prefix matches handles the request; "/" matches every path.
 PATHS = [("/", hello)]

@@ -42,7 +42,7 @@ def book():
     try:
         return local.connection
     except AttributeError:
-        # SQLite waits up to 10 s for another writer. isolation_level=None commits each statement at once.
+        # SQLite waits up to 10 s for another writer, and commits each statement at once.
         local.connection = sqlite3.connect(BOOK, timeout=10, isolation_level=None)
         return local.connection
 

@@ -4,7 +4,7 @@ from datetime import datetime, timezone
 
 
 def feed(environ, start_response):
-    """Returns a page. The route in fapws.toml makes fapws cache it for a minute."""
+    """Returns a page that fapws caches for a minute, because its route in fapws.toml says so."""
     start_response("200 OK", [("Content-Type", "text/plain; charset=utf-8")])
     return f"made at {datetime.now(timezone.utc):%H:%M:%S.%f}\n"
 

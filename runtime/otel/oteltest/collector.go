@@ -34,8 +34,8 @@ type Collector struct {
 	*httptest.Server
 	t *testing.T
 
-	// Answer may send its own response to a request. In this case it returns true, and the collector ignores the spans
-	// of the request. n is the number of earlier requests.
+	// If Answer sends its own response to a request, it returns true, and the collector ignores the spans. n is the
+	// number of earlier requests.
 	Answer func(w http.ResponseWriter, r *http.Request, n int) bool
 
 	mu       sync.Mutex
@@ -79,7 +79,7 @@ func (c *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.spans, c.bodies, c.headers = append(c.spans, spans...), append(c.bodies, body), append(c.headers, r.Header)
 }
 
-// Requests returns the number of requests. It includes the requests that Answer has answered.
+// Requests returns the number of requests, including those that Answer has answered.
 func (c *Collector) Requests() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

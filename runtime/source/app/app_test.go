@@ -293,7 +293,7 @@ type opens struct{}
 
 func (opens) Continue(*exchange.Exchange, *exchange.Part) exchange.Outcome { return exchange.Opened }
 
-// sendsFile implements exchange.Then. A response with this value sends the file "a".
+// sendsFile is an exchange.Then that sends the file "a".
 type sendsFile struct{ d *Dispatcher }
 
 func (f sendsFile) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {

@@ -6,8 +6,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// crowd starts n exchanges of a source. Its Gate lets one exchange run at a time. Another exchange runs already, so the
-// n exchanges wait.
+// crowd starts n exchanges of a source. They wait, because the Gate lets only one exchange run, and another exchange
+// runs already.
 func crowd(t *testing.T, n int) (r *rig, g *Gate, all []*exchange.Exchange) {
 	t.Helper()
 	g = NewGate(1)

@@ -316,7 +316,7 @@ func TestPathCannotLeaveTheDirectoryOfTheUpstream(t *testing.T) {
 	}
 }
 
-// Records without application data do not prevent the reuse of a connection. Surplus bytes prevent it, even if they are
+// Records without application data do not prevent the reuse of a connection, but surplus bytes do, even if they are
 // only in the buffer of the TLS client.
 func TestTLSConnectionsAreReusedUnlessBytesAreLeft(t *testing.T) {
 	const poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"

@@ -12,8 +12,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// This test covers only connections that are reset. The tests of package conn check that bytes and the end of the input
-// are forwarded.
+// This test covers only resets; the tests of package conn check that bytes and the end of the input are forwarded.
 func TestTunnelClosesTheOtherSide(t *testing.T) {
 	t.Run("client, before the answer", func(t *testing.T) {
 		asked, ended := make(chan bool), make(chan bool)

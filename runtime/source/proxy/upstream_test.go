@@ -37,7 +37,7 @@ func TestUpstreamWithTheFewestActiveRequestsGetsTheNext(t *testing.T) {
 	}
 }
 
-// An upstream fails to respond to one request for a minute. It may respond to other requests during this minute.
+// While an upstream fails to respond to one request for a minute, it may respond to other requests.
 func TestUpstreamThatAnswersOtherRequestsIsNotDisabled(t *testing.T) {
 	for _, test := range []struct {
 		name     string

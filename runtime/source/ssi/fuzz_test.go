@@ -104,7 +104,8 @@ func FuzzPage(f *testing.F) {
 		p := testPage()
 		p.s.opt.Files = files
 		p.printing, p.found = true, true
-		// The page has no client. Limit its output to less than bufferSize, because a page sends a full buffer.
+		// Limit the output to less than bufferSize, because a page sends a full buffer to its client, and this page has
+		// none.
 		p.left.Store(bufferSize - 1000)
 		p.vars.putQuery(query)
 		for _, n := range parse(text).nodes {

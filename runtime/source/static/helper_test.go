@@ -54,7 +54,7 @@ func tree(t testing.TB, files map[string]string) string {
 	return root
 }
 
-// serve returns a Files handler. Its clock is an hour ahead, so files that were just written do not seem new to it.
+// serve returns a Files handler with a clock that is an hour ahead, so that new files do not seem new to the handler.
 func serve(t testing.TB, o Options) *Files {
 	t.Helper()
 	f, err := New(o)

@@ -74,8 +74,8 @@ func TestVariantIsSentIfItIsNotOlderThanItsFile(t *testing.T) {
 	}
 }
 
-// A validator must not rely on these modification times. Some are constants of build tools, and others are years before
-// the file's last status change.
+// A validator must not rely on these modification times: constants of build tools, and times years before the last
+// status change of the file.
 func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 	years := time.Now().AddDate(-5, 0, 0)
 	for name, c := range map[string]struct {
