@@ -45,8 +45,7 @@ import (
 //	occupy            listens on a free port of 127.0.0.1 and sets $TAKEN to it
 //	say TEXT          waits until fapws has written TEXT (a regular expression)
 func TestCommandLineWorksAsTheScriptsSay(t *testing.T) {
-	// Under nohup(1), this process and the servers would ignore HUP. A signal that this process catches is not ignored
-	// by the servers.
+	// Under nohup(1), this process and the servers would ignore HUP, so catch this signal.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	bin := filepath.Dir(executable(t))
 	testscript.Run(t, testscript.Params{

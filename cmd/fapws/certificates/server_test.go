@@ -155,7 +155,7 @@ func TestClientGetsTheCertificateThatItSupports(t *testing.T) {
 	}
 }
 
-// TLS 1.2 has modern suites only, and can be disabled.
+// The server supports TLS 1.2 with modern cipher suites only. TLS 1.2 can be disabled.
 func TestOnlyTLS12And13AreSupported(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	p := pair(t, ca.For("example.org"))

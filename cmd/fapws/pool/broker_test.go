@@ -21,7 +21,7 @@ func TestWorkerIsNotifiedOfDroppedEvents(t *testing.T) {
 	if m, err := decode(inbox(publisher)[0].text); err != nil || m.Kind != Events || m.Text != Dropped || m.ID != 3 {
 		t.Errorf("%+v, %v", m, err)
 	}
-	s.Restart() // Close is not called: it would wait for a broker that does not run.
+	s.Restart() // so that Close, which the cleanup calls, does not wait for the broker
 }
 
 func TestEventsOfOtherServersDoNotDelayTheShutdown(t *testing.T) {

@@ -212,8 +212,7 @@ func TestDebugOnAndOffAre1And0InEveryPlace(t *testing.T) {
 	}
 }
 
-// A single address becomes a network that contains only this address. An IPv4 address in IPv6 notation becomes an IPv4
-// network.
+// An IPv4 address or network in IPv6 notation becomes an IPv4 network.
 func TestTrustedAddressIsANetworkOfItsOwn(t *testing.T) {
 	for list, want := range map[string]string{
 		"unix":                "[] true",

@@ -189,8 +189,7 @@ func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
 	s.Says("changes of bind take effect after a restart")
 }
 
-// A script may set its own address. If this address changes, the server keeps the old address until a restart. The log
-// says so once.
+// If the address that a script sets changes, the server keeps the old address until a restart. The log says so once.
 func TestReloadKeepsTheAddressOfAScript(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -46,8 +46,8 @@ func sample(t *testing.T, text, name string) float64 {
 	return v
 }
 
-// samples waits until the metric has the value want. The server counts a response after it has sent the last byte. The
-// client may receive this byte before the server counts the response.
+// samples waits until the metric has the value want. The client may receive the last byte of a response before the
+// server counts the response.
 func samples(t *testing.T, s *fapwstest.Server, name string, want float64) {
 	t.Helper()
 	fapwstest.Eventually(t, fmt.Sprint(name, " is ", want), func() bool {
@@ -267,7 +267,7 @@ func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 	asked := 1
 	fapwstest.Eventually(t, "a thread waits for the GIL", func() bool {
 		select {
-		// This request ran before the handler of /holds took the GIL. Send another request below.
+		// This request ran before the handler of /holds took the GIL, so the test may send another request.
 		case <-bodies:
 			asked--
 		default:

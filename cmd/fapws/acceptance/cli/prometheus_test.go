@@ -71,8 +71,8 @@ func TestPrometheusScrapesTheStatusPage(t *testing.T) {
 	checkDashboard(t, query, get(t, s.URL+"/_fapws/metrics"))
 }
 
-// checkDashboard checks that Prometheus accepts the queries of the dashboard for Grafana, and that the server exports
-// their metrics.
+// checkDashboard checks that Prometheus accepts the queries of the Grafana dashboard, and that the server exports the
+// metrics in these queries.
 func checkDashboard(t *testing.T, query func(string) string, exported string) {
 	text := fapwstest.Read(t, fapwstest.Repository+"/contrib/grafana-dashboard.json")
 	var board struct {

@@ -20,8 +20,7 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	// A process that is started by execve(2) still ignores each signal that the old program ignored. A signal that the
-	// old program caught has its default action again.
+	// Programs inherit ignored signals, but a caught signal has its default action after execve(2).
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	syscall.Umask(0o022)
 	code := m.Run()

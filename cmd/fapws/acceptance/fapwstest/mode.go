@@ -30,8 +30,8 @@ func (m Mode) Forks() bool { return m.Name == Forks.Name }
 
 func (m Mode) Workers() bool { return m.Name == Workers.Name }
 
-// InOneProcess runs a test in the modes Threads and Inline, which have no worker processes. It is for tests of package
-// pybridge and of the server's process, and for scripts that keep state in memory.
+// InOneProcess runs a test in the modes Threads and Inline, which have no worker processes. Use InOneProcess for tests
+// of package pybridge or of the server's process, and for scripts that keep state in memory.
 func InOneProcess(t *testing.T, test func(t *testing.T, m Mode)) {
 	t.Helper()
 	InEach(t, Modes[:2], test)

@@ -10,7 +10,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// Patience limits how long a test waits for an event that should come at once. After this time, the test fails.
+// Patience limits how long a test waits for an event that should come at once.
 var Patience = waittest.Patience
 
 // On a busy machine, loading a script may take longer than the default of --load-timeout.

@@ -74,7 +74,7 @@ func InstalledPython(t *testing.T) string {
 	return Python
 }
 
-// Maps reports whether the server still runs the file that is now at program.
+// Maps reports whether the server runs the file that is now at the path program, and not a file that was replaced.
 func (s *Server) Maps(program string) bool {
 	s.T.Helper()
 	return strings.Contains(Read(s.T, s.Proc("maps")), " "+Image(program)+"\n")

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// Python is the path of the interpreter that fapws was built for. `build.sh env` prints the variable PYTHON.
+// Python is the path of the interpreter that fapws was built for (PYTHON in the output of `build.sh env`).
 var Python = cmp.Or(os.Getenv("PYTHON"), "/usr/bin/python3")
 
 // NeedModule checks that Python can import the module. If not, the test fails with Debian's Python, because Debian has

@@ -24,8 +24,7 @@ func TestResponseDoesNotDependOnHowRequestBytesAreSplit(t *testing.T) {
 	want(w)
 	for i := 1; i < len(requests); i++ {
 		w.Send(requests[:i])
-		// A response on a different connection shows that the server has read the first piece. To save time, the test
-		// does this only for every seventh cut.
+		// For every seventh cut, a response on a different connection shows that the server has read the first piece.
 		if i%7 == 0 {
 			s.Get("/say?x", 200)
 		}

@@ -139,8 +139,7 @@ func openFiles(t *testing.T, pid int) (soft, hard uint64) {
 	return limit.Cur, limit.Max
 }
 
-// The environment variable FAPWS_AB="CLIENTS REQUESTS" contains the numbers for `ab`. `./build.sh load` sets higher
-// numbers than the default.
+// The environment variable FAPWS_AB="CLIENTS REQUESTS" contains the numbers for `ab` (see `build.sh load`).
 func TestLoadOfAbCompletesWithoutFailures(t *testing.T) {
 	ab, err := exec.LookPath("ab")
 	if err != nil {

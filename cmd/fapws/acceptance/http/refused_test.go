@@ -79,8 +79,8 @@ func TestConnectionClosesAfterARejectedRequestHoweverItIsSplit(t *testing.T) {
 }
 
 // refuses sends each of requests many times, cut into two or three pieces at every byte or at the ends of lines. Each
-// connection has its own cut. All connections send their first piece, then all send their second piece, and so on.
-// Between the pieces, the server answers another request, so the server has most likely read the pieces.
+// cut has its own connection. All connections send their first piece before any of them sends its second piece. In
+// between, the server answers another request, so the server has most likely read the pieces.
 func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, everywhere bool) {
 	t.Helper()
 	other := fapwstest.NewClient(t, dial())

@@ -65,7 +65,8 @@ func reprDigest(text string) string {
 	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
 }
 
-// form returns the body of a form and its Content-Type. Each part is "field", "field=value" or "field@name=content".
+// form returns the body of a form and its Content-Type. Each part is "field", "field=value", or "field@name=content"
+// for a file called name.
 func form(t *testing.T, parts ...string) (body, contentType string) {
 	t.Helper()
 	var b bytes.Buffer

@@ -32,7 +32,7 @@ func (c *tusClient) ask(method, target, body string, fields ...string) *fapwstes
 	return a
 }
 
-// metadata contains pairs of names and values.
+// create requests an upload of length bytes. metadata contains names and values, in turn.
 func (c *tusClient) create(target string, length int64, metadata ...string) *fapwstest.Answer {
 	c.s.T.Helper()
 	var pairs []string

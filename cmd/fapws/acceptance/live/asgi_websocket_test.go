@@ -120,7 +120,7 @@ func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 		}
 		s.Says(`\nValueError: send\(\): ` + c.says)
 	}
-	// These handshakes are valid. wstest.Dial fails if the client did not offer the subprotocol of the response.
+	// wstest.Dial fails if the client did not offer the subprotocol of the response.
 	for _, query := range []string{"subprotocol=Two", "subprotocol=", "subprotocol=two", "field=x-said"} {
 		closesWith(t, s.Socket("/accepts?"+query, "Sec-WebSocket-Protocol: one, Two"), 1000, "")
 	}

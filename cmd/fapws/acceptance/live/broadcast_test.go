@@ -189,7 +189,7 @@ func TestBroadcastsReachAllClientsInTheSameOrder(t *testing.T) {
 
 func TestBroadcastDuringOnOpenArrivesAfterIt(t *testing.T) {
 	t.Parallel()
-	// The test does not run inline, because then no other handler could run during on_open.
+	// The test does not run inline, because inline, no other handler could run during on_open.
 	s := fapwstest.Serve(t, fapwstest.Workers, "broadcast.py")
 	a := s.Socket("/room")
 	opened := make(chan *wstest.Client)

@@ -101,7 +101,7 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	b.Upgrade()
 	send(a, numbers(0, 50)...)
 	send(b, "from-b")
-	// 51 events wait if the broker ended before it confirmed "hello", the message for the WebSocket. Otherwise 50 wait.
+	// "hello", the message for the WebSocket, also waits if the broker ended before it confirmed this message.
 	fapwstest.Eventually(t, "the events wait", func() bool {
 		n, err := strconv.Atoi(metricOf(a, "fapws_broker_waiting_events"))
 		return err == nil && n >= 50

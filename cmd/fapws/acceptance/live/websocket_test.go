@@ -87,7 +87,7 @@ func notes(s *fapwstest.Server, want string) {
 	}
 }
 
-// The callback calls send() in a loop. When the client has closed the WebSocket, send() raises an exception. After the
+// The callback calls send() until send() raises an exception, because the client has closed the WebSocket. After the
 // callback has ended, the server calls on_close. The test does not run inline, because the callback would block the
 // event loop.
 func TestWebSocketSendFailsAfterTheClientHasClosed(t *testing.T) {

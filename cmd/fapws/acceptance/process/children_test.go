@@ -89,8 +89,7 @@ def show(environ, start_response):
 PATHS = [("/", show)]
 `)
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		// The path of the copy contains a space. LD_PRELOAD cannot contain such a path, because spaces separate its
-		// items.
+		// The path of the copy contains a space, which is not possible in LD_PRELOAD.
 		copied := fapwstest.CopyOfProgram(t)
 		for _, program := range []string{fapwstest.Binary(t), copied} {
 			s := fapwstest.Command{Program: program, Script: script}.Serve(t, m)

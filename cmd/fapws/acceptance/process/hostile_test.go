@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// takenOver is a server whose application in a sandbox has been taken over by an attacker, and sends forged messages to
-// the supervisor (testdata/hostile.py).
+// takenOver is a server with an application in a sandbox (testdata/hostile.py). An attacker controls the application
+// and sends forged messages to the supervisor.
 type takenOver struct {
 	*fapwstest.Server
 	// directory for the files named in forged messages; only the supervisor may write there
@@ -69,8 +69,8 @@ var (
 	fatal = []string{"configured", "confined", "certificates", "closed"}
 )
 
-// Messages from inside the sandbox cannot make the supervisor write a file or bind an address: after the start, a
-// reload, an upgrade and a sleep.
+// Messages from inside the sandbox must not make the supervisor write a file or bind an address. The test sends them
+// during the start, a reload, an upgrade and a wake-up after a sleep.
 func TestForgedSettingsNameNoFileOrAddress(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Asleep},
 		func(t *testing.T, m fapwstest.Mode) {

@@ -64,8 +64,8 @@ var recorded = []string{
 	"PUT /a.txt HTTP/1.1\r\nHost: LOCALHOST.\r\nContent-Length: 4\r\n\r\nbody",
 }
 
-// quirks lists requests for which fapws and Apache log different lines on purpose. why is the reason, where "it" is
-// Apache. formats is "all" if the lines differ in all formats, or "atoms" if they differ only in the format "atoms".
+// quirks lists requests for which fapws and Apache log different lines on purpose. why says what Apache does ("it").
+// formats is "all" if the lines differ in all formats, or "atoms" if they differ only in the format "atoms".
 var quirks = map[string]struct{ formats, why string }{
 	"HEAD /none.txt HTTP/1.1\r\nHost: localhost\r\n\r\n": {"atoms",
 		"its answer to HEAD has no Content-Length when the page is a text of the configuration"},

@@ -63,8 +63,8 @@ func TestTodaysFrameworksEndAStreamWhenItsClientDisconnects(t *testing.T) {
 	}
 }
 
-// When a stop or a reload begins, the server ends all event streams, because their clients reconnect. The handlers need
-// not do anything. Other responses, and all responses to POST, are sent completely.
+// When a stop or a reload begins, the server itself ends all event streams, because their clients reconnect. Other
+// responses, and all responses to POST, are sent completely.
 func TestEventStreamsEndWithTheServer(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

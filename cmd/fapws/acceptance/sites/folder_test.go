@@ -188,7 +188,7 @@ func TestHEADHasTheFieldsOfGETAndRangesWork(t *testing.T) {
 	}
 }
 
-// has fails unless the body of the response is complete and equal to body. The status may be any.
+// has fails unless the body of the response is complete and equal to body.
 func has(a *fapwstest.Answer, t *testing.T, body string) *fapwstest.Answer {
 	t.Helper()
 	if a.Err != nil || a.Text != body {
