@@ -113,7 +113,7 @@ static series *all[SERIES_MAX];
 static int nfamilies, nseries; /* atomic, because threads read the arrays without the mutex */
 
 static int count_of(const int *n) { return __atomic_load_n(n, __ATOMIC_ACQUIRE); }
-/* Called after an element was added to an array. Makes readers see the element, and returns its index. */
+/* Makes readers see the element that was added to an array, and returns the index of the element. */
 static int grow(int *n) { return __atomic_fetch_add(n, 1, __ATOMIC_RELEASE); }
 
 static PyObject *family_add(PyObject *module, PyObject *args) {

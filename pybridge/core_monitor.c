@@ -143,8 +143,8 @@ static int set_waiting_aside(uint64_t now, uint64_t interval) {
   return n;
 }
 
-/* Starts all threads that are needed in place of waiting threads. One new thread in each tick would be too few if many
- * handlers wait. */
+/* Starts all threads that are needed in place of waiting threads, because one new thread in each tick would be too few
+ * if many handlers wait. */
 static void spawn_successors(void) {
   uint32_t n = __atomic_load_n(&P.shared.queued, __ATOMIC_RELAXED);
   while (n-- && may_spawn() && core_spawn_thread()) {

@@ -70,7 +70,7 @@ static inline void core_end_gil(const PyGILState_STATE *gil) { PyGILState_Releas
 
 /* --- core_check.c ------------------------------------------------------------- */
 
-/* Implements CORE_CHECK. Returns 1 if the current thread now counts as the event loop. core_checked ends this state. */
+/* Returns 1 if the current thread now counts as the event loop. core_checked ends this state. */
 int core_check(unsigned expected, const char *text, const char *file, int line, const char *function);
 void core_checked(const int *took);
 

@@ -34,9 +34,8 @@ import (
 var keeping sync.Mutex
 
 // KeepFromChildren makes each process that the application forks (os.fork, multiprocessing) close the descriptor of c
-// and, if c is a listener, all connections that were accepted from it. The server must never close c. Otherwise a
-// new descriptor could get the same number, and children would close the new descriptor. KeepFromChildren is safe for
-// concurrent use.
+// and, if c is a listener, all connections that were accepted from it. The server must never close c, because
+// children would close a new descriptor that gets the same number. KeepFromChildren is safe for concurrent use.
 func KeepFromChildren(c syscall.Conn) error {
 	raw, err := c.SyscallConn()
 	if err != nil {

@@ -527,8 +527,8 @@ void core_count_waits(const int64_t *bounds, int n);
 
 typedef struct {
   int live, idle, stuck; /* three numbers of threads; a thread is stuck if its request has timed out */
-  /* Number of threads that do not count towards the maximum number of threads. They wait for a client, or have waited
-   * for something other than the GIL for a long time. */
+  /* Number of threads that do not count towards the maximum number of threads, because they wait for a client, or have
+   * waited for something other than the GIL for a long time. */
   int aside;
   int waiting;         /* number of threads that have taken a request and wait for the GIL */
   uint64_t first_ns;   /* time for which the first queued request has waited; 0 if a thread is idle */
@@ -540,8 +540,8 @@ typedef struct {
 
 void core_read_waits(core_waits *out);
 /* Returns the metrics that the application has declared, in the order of their declaration, or NULL if it has declared
- * none. The result is *n bytes of JSON for package metrics, allocated by malloc. The caller must free them. Only one
- * thread at a time is permitted to call the function. */
+ * none. The result is *n bytes of JSON for package metrics, which the caller must free. Only one thread at a time is
+ * permitted to call the function. */
 char *core_application_metrics(size_t *n);
 
 typedef struct {
@@ -637,7 +637,7 @@ int asgi_sample_stacks(core_snapshot *out, int max);
  * core_raise_timeout does. */
 int asgi_raise_timeout(uintptr_t rec, uint32_t serial, core_snapshot *out);
 /* Whether asgi_raise_timeout has not had its effect yet. The parameter how is the result of asgi_raise_timeout. After
- * the result 1, the task must be cancelled. After 2, the current job of the task must end. Called without the GIL. */
+ * the result 1 the task must be cancelled, and after 2 the current job of the task must end. Called without the GIL. */
 int asgi_is_stuck(uintptr_t rec, uint32_t serial, int how, unsigned long jobs);
 /* Returns a number that changes whenever the asyncio thread makes progress. */
 unsigned long asgi_progress(void);

@@ -282,7 +282,7 @@ typedef struct {
   int left;                       /* result of the function after the end of the response */
 } disconnected;
 
-/* The object of an ended request, which the next request reuses. Applications seldom keep such an object. */
+/* The object of an ended request, which the next request reuses, because applications seldom keep the object. */
 static CORE_PER_THREAD disconnected *spare;
 
 static int has_left(core_record *rec) {
