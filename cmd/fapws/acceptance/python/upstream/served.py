@@ -2,11 +2,11 @@
 
     fapws --bind 127.0.0.1:0 --forwarded-allow-ips 127.0.0.1 served.py:app TESTS [ARGUMENT OF PYTEST]...
 
-TESTS is the folder of Starlette's own tests, which are no part of this project, in the
-version of the installed package (Debian: python3-starlette, python3-httpx,
-python3-pytest, python3-multipart). They run on a thread of the server: where their
-client would call the application of a test, it sends a request to this
-server, which calls that. WebSockets stay with their client. The process ends by itself.
+TESTS is the folder of Starlette's own tests, in the version of the installed package (Debian:
+python3-starlette, python3-httpx, python3-pytest, python3-multipart). The tests are no part of this
+project. pytest runs on a thread of the server. Starlette's test client calls the application of a test
+directly. Here, it sends an HTTP request to this server, and the server calls the application of the
+test. For WebSockets, the test client still calls the application. The process ends by itself.
 """
 import os
 import signal
@@ -94,7 +94,7 @@ def wait_until(condition):
 
 
 def patch():
-    """Replaces the client of the tests, so that it sends requests to this server."""
+    """Makes Starlette's test client send its requests to this server."""
     import httpx
     import starlette.testclient as testclient
 
