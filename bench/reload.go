@@ -88,8 +88,8 @@ func (l *constantLoad) stop() (requests, failed int) {
 	return int(l.requests.Load()), int(l.failed.Load())
 }
 
-// strictClient sends requests on one connection at a time. Unlike http.Client it never retries: it counts a failure if
-// the server closes a kept connection without announcing this.
+// strictClient sends requests on one connection at a time. Unlike http.Client, strictClient never retries a request. If
+// the server closes a kept connection without an announcement, the request has failed.
 type strictClient struct {
 	process  *process
 	workload *workload

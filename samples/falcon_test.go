@@ -15,7 +15,7 @@ func TestFalconSampleManagesTasks(t *testing.T) {
 		if !regexp.MustCompile(`^/todo/\d+$`).MatchString(item) {
 			t.Fatalf("Location %q", item)
 		}
-		// The requests are sent in this order, for one task or for all tasks.
+		// Send these requests in order, to the created task or to the list of all tasks.
 		for _, c := range []struct {
 			method, path, contentType, body string
 			status                          int

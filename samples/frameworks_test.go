@@ -15,7 +15,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// withFramework serves a copy of the directory of script, which the application may write to, and tests it with two
+// withFramework copies the directory of script, so that the application may write to the copy, and serves it with two
 // processes. The samples store their data in files, so any process may answer.
 func withFramework(t *testing.T, module, script string, test func(t *testing.T, s *server), flags ...string) {
 	t.Helper()

@@ -54,7 +54,7 @@ func TestFormsSampleStoresUploads(t *testing.T) {
 	}
 	files := []formFile{
 		{"small.bin", everyByte},
-		{"big.bin", bytes.Repeat([]byte("\r\n--boundary\x00\xff"), 200_000)}, // stored in temporary files at each step
+		{"big.bin", bytes.Repeat([]byte("\r\n--boundary\x00\xff"), 200_000)}, // so large that it is stored in temporary files
 		{"../../<script>.txt", []byte("path")},
 		{"empty.txt", nil},
 	}

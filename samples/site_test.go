@@ -24,5 +24,5 @@ func TestSiteSampleServesPagesProgramsAndRedirects(t *testing.T) {
 		req.Host = "files.localhost"
 		s.do(req).want(http.StatusOK, want)
 	}
-	s.get("/notes/").want(404) // the files of a different host
+	s.get("/notes/").want(404) // a directory of a different host
 }

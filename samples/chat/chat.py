@@ -3,8 +3,8 @@
 ./build.sh run samples/chat/chat.py [CHAT.db]      then open http://127.0.0.1:8888/ in two windows
 
 A client costs a Python thread only while one of these functions runs for it. With
---workers 2 before the name, it is still one chat: broadcast reaches the clients of all
-workers, and their common state is in SQLite (shared.py).
+--workers 2 before the script, all clients are still in one chat: broadcast reaches the
+clients of all workers, and their common state is in SQLite (shared.py).
 """
 from pathlib import Path
 
