@@ -1,6 +1,6 @@
-// Command baregnet is a gnet server with one loop. The benchmarks use its speed as the upper limit for fapws. The server
-// looks only for the end of the request head and for Content-Length, and sends fixed responses. Responses to pipelined
-// requests are sent in one write.
+// Command baregnet is a gnet server with one loop. The benchmarks use its speed as the upper limit for fapws. baregnet
+// looks only for the end of the request head and for Content-Length, and sends fixed responses. It sends the responses
+// to pipelined requests in one write.
 //
 // Usage: baregnet ADDRESS [CERTIFICATE KEY]
 package main
