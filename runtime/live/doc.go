@@ -5,7 +5,7 @@
 // to their subscribers does not use sockets.
 //
 // A Hub and a Fanout may be used only on the event loop, unless the comment of a method says otherwise
-// (Fanout.Publish). An Event is immutable.
+// (Fanout.Publish).
 //
 // # Publishing
 //
@@ -14,17 +14,13 @@
 // loop empties the inbox, because the client must not get events that were published earlier. Every batch reaches all
 // its subscribers before the next batch begins. Therefore a subscriber of several channels gets events in the order of
 // their numbers. A single number, that of the last event sent to a subscriber, says which events the subscriber has
-// received. A turn serves at least four and at most 256 subscribers, for at most half a millisecond, and ends earlier
-// if the poller has other work.
+// received.
 //
 // # Slow subscribers
 //
 // A burst of events must not disconnect a client that reads as quickly as it can. The next batch therefore waits for
-// subscribers that have not read the last batch (fanout.go), for up to five pauses of 2 ms. Further pauses need time
-// from a budget, the saved patience, which grows by a tenth of the elapsed time. If the clients do not catch up during
-// a wait, the further pauses are deducted from the budget. Clients that do not read can thus delay other clients only
-// for a limited time. A pause counts as 2 ms even if it takes longer, because a busy machine also delays the clients.
-// While more than 16 MiB wait to be sent, Publish returns an error.
+// subscribers that have not read the last batch (fanout.go), for up to five pauses of 2 ms. While more than 16 MiB wait
+// to be sent, Publish returns an error.
 //
 // # Reconnecting
 //
@@ -52,18 +48,17 @@
 // --write-timeout. TCP_USER_TIMEOUT is two heartbeat intervals: the kernel closes a connection whose client
 // acknowledges nothing for this time. A heartbeat is sent only if no data was sent for at least half an interval.
 //
-// A client gets status 503 if its channel or its address has reached the limit of StreamConfig. Subscribers cannot use
-// the last sixteenth of --max-clients, because they could otherwise occupy all connections for a long time. An error
-// page never becomes a stream, even if the response has the field Fapws-Channel. The field is removed from responses of
-// proxied servers, because an upstream must not decide who receives the events of this server.
+// Subscribers cannot use the last sixteenth of --max-clients, because they could otherwise occupy all connections for a
+// long time. An error page never becomes a stream, even if the response has the field Fapws-Channel. The field is
+// removed from responses of proxied servers, because an upstream must not decide who receives the events of this
+// server.
 //
 // # Hand-over of subscribers
 //
 // When a server retires, its successor gets three things for each subscriber: the descriptor, the names of the
 // channels, and the number of the last event that was sent. The function export in handover.go hands over both
-// subscribers and WebSockets; state.go explains why events are neither lost nor duplicated. If the successor no longer
-// has all events with larger numbers, it ends the stream, so that the client reconnects. A subscriber that has not read
-// all of its events within a second is disconnected, because a partly sent event cannot be handed over.
+// subscribers and WebSockets; state.go explains why events are neither lost nor duplicated. A subscriber that has not
+// read all of its events within a second is disconnected, because a partly sent event cannot be handed over.
 //
 // # WebSockets
 //
@@ -71,8 +66,7 @@
 // frames of the client into messages for a handler, detects vanished clients by pings, and performs the closing
 // handshake.
 //
-// Package fapws/runtime/websocket implements frames, permessage-deflate and handshakes, without input or output. The
-// type Sockets contains all WebSockets of a loop.
+// Package fapws/runtime/websocket implements frames, permessage-deflate and handshakes, without input or output.
 //
 // A WebSocket is a long exchange: a request, a part that accepts the request, and messages, which the handler gets as
 // inputs and sends as parts, until the last part. The handshake waits until the responses to earlier requests are

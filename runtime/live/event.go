@@ -197,7 +197,6 @@ func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }
 
-// The function without removes e from events.
 func without(events []*Event, e *Event) []*Event {
 	if events[0] == e {
 		events[0] = nil

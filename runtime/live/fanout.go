@@ -295,7 +295,7 @@ func (f *Fanout) Take() {
 // The next batch waits for subscribers that have not read the last batch, because a burst of events must not disconnect
 // a client that reads as quickly as it can. The batch waits for at most leastPatience plus the time in pacer.saved,
 // which grows by a tenth of the elapsed time. If the subscribers do not catch up during a wait, the part of the wait
-// above leastPatience is deducted. Such waits therefore take up at most a tenth of the time.
+// above leastPatience is deducted.
 //
 // Waits are measured in pauses. A pause counts with its nominal length even if it takes longer, because a busy machine
 // also delays the clients.
@@ -316,7 +316,7 @@ type pacer struct {
 	pausing atomic.Bool
 	paused  time.Duration
 	budget  time.Duration
-	saved   time.Duration // saved additional patience
+	saved   time.Duration
 	counted time.Time
 }
 

@@ -33,8 +33,7 @@ type Socket struct {
 	// otherwise
 	broken  *websocket.Error
 	closing bool // a close frame was sent, so no data may follow
-	// away is the close code 1001 or 1012 while the server stops or is replaced, otherwise 0. Messages that the client
-	// sent before it received the close frame are still delivered.
+	// away is the close code 1001 or 1012 while the server stops or is replaced, otherwise 0.
 	away   uint16
 	pinged bool // a ping was sent, and no data has arrived since then
 	told   bool

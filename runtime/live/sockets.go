@@ -59,7 +59,7 @@ func NewSockets(loop Loop, sites *exchange.Server, conns *conn.Set) *Sockets {
 	return a
 }
 
-// Configure sets the configuration. WebSockets use only the fields MaxEvent, HandOver and Counted of groups.
+// WebSockets use only the fields MaxEvent, HandOver and Counted of groups.
 func (a *Sockets) Configure(cfg SocketConfig, groups StreamConfig) {
 	a.cfg, a.maxEvent = cfg, groups.MaxEvent
 	a.onCount = groups.Counted
@@ -71,7 +71,6 @@ func (a *Sockets) Trim() { a.codec = nil }
 // Drain is called when the server ends. The close code is 1012 (service restart) if retire is true, because a new
 // server replaces this one, and otherwise 1001 (RFC 6455 §7.4.1, IANA). If retire and StreamConfig.HandOver are true,
 // movable WebSockets stay open until Export. Drain first sends waiting messages to groups, for a limited time.
-// WebSockets that stay open get the remaining messages before they are handed over.
 func (a *Sockets) Drain(retire bool) {
 	a.leaving = websocket.GoingAway
 	within := finishWithin

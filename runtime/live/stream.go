@@ -23,8 +23,7 @@ type StreamConfig struct {
 	// 256 KiB for each channel, and 16 MiB for all channels.
 	History int
 
-	// Heartbeat is the interval between heartbeats. The kernel disconnects a client that acknowledges nothing for two
-	// intervals.
+	// Heartbeat is the interval between heartbeats.
 	Heartbeat time.Duration
 
 	// Retry is how long clients should wait before they reconnect.

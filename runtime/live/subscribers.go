@@ -171,7 +171,7 @@ func (p *StreamSubscriber) Position() *Position { return &p.position }
 
 func (p *StreamSubscriber) Give(events []*Event) { p.s.send(p, events) }
 
-// maxInput limits the bytes that a subscriber may send. The server ignores these bytes.
+// maxInput limits the bytes that a subscriber may send.
 const maxInput = 16 << 10
 
 // Input ignores the input of a subscriber, but disconnects the subscriber after more than maxInput bytes.

@@ -207,8 +207,7 @@ func (k *codec) pack(c *websocket.Compression, message []byte) (packed []byte, o
 	return k.deflater.Deflate(message, c.Bits)
 }
 
-// frameOf returns the WebSocket frame of an event for a client. A compressed frame is made once for all clients with
-// the same window size.
+// frameOf returns the WebSocket frame of an event for a client.
 func (k *codec) frameOf(c *websocket.Compression, e *Event) []byte {
 	if !compresses(c, len(e.Text())) {
 		return e.Wire(1)

@@ -13,8 +13,7 @@
 // mistakes. The table of a host contains its routes first, then the files in its root, and the application last. If a
 // requested file does not exist, the mount of the files can leave the request to the next mount (exchange.Optional). If
 // a route names the host's own application, the application sees the same paths as without the route (Mount.Within), so
-// that a cache or a password can apply to only some paths. If a route names a different application, that application
-// is mounted at the route's prefix.
+// that a cache or a password can apply to only some paths.
 //
 // Without an application, Python is not initialized, to save memory. Python cannot move to another thread after its
 // start, so it must be known before the script runs whether handlers run inline. Therefore settings/peek.go searches
@@ -24,15 +23,13 @@
 //
 // # The application
 //
-// findApplication resolves the argument APP, which is a script, a module, or an object in a module. If possible,
-// findApplication reads the source of the application, because some decisions must be made before Python starts: a
-// script with PATHS is run as __main__, and a script without PATHS is imported. findApplication does not start Python;
-// contrib/fapws/_load.py later resolves the name of the object.
+// If possible, findApplication reads the source of the application, because some decisions must be made before Python
+// starts: a script with PATHS is run as __main__, and a script without PATHS is imported. findApplication does not
+// start Python; contrib/fapws/_load.py later resolves the name of the object.
 //
 // # Sites
 //
-// readSites decodes the hosts and routes in the configuration file. Build converts the hosts and routes to the
-// []exchange.Site of a server. These files do not depend on Python.
+// Build converts the hosts and routes to the []exchange.Site of a server.
 //
 //   - config.go decodes keys at the top of the file that are not settings.
 //   - host.go defines the tables [[host]] and [[host.route]], with one field for each key. Decoding checks types and
@@ -48,7 +45,5 @@
 //
 // # Logs
 //
-// A Logger writes lines to standard error or to the file that replaces standard error. Error logs have the format of
-// Apache's error log; lines on standard error are shorter. Package runtime/logfile writes and rotates the files and
-// formats the lines of requests.
+// Package runtime/logfile writes and rotates the files and formats the lines of requests.
 package plan

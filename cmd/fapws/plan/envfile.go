@@ -21,7 +21,7 @@ var (
 )
 
 // parseEnvFile parses text, the content of a file with environment variables. If a variable is set twice, the last
-// value applies. The parameter lookup is os.LookupEnv. The text of the error is one line, such as "name:3: ...".
+// value applies. The text of the error is one line, such as "name:3: ...".
 func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[string]string, error) {
 	variables := map[string]string{}
 	e := expander{lookup: func(name string) (string, bool) {

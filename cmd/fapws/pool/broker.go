@@ -57,9 +57,7 @@ const (
 // reading continues with the event that follows the last event that was read. If the broker has lost its data, the
 // first server that notices the loss skips some numbers, so that no number is used twice (placeScript).
 //
-// The server does not start while the broker is unreachable, because the last event number is unknown. During an
-// upgrade, the next program starts even if the broker is unreachable, because the previous program passes the last
-// event number on.
+// The server does not start while the broker is unreachable, because the last event number is unknown.
 //
 // # Foreign entries
 //
@@ -125,9 +123,9 @@ const (
 	writing
 )
 
-// ConnectBroker connects to a broker. If epoch is not empty, the Broker continues with the epoch and the last event
-// number of an earlier Broker, and ConnectBroker succeeds even if the broker is unreachable. The text of the error is a
-// message for the user of the server.
+// If epoch is not empty, the Broker continues with the epoch and the last event number of an earlier Broker, and
+// ConnectBroker succeeds even if the broker is unreachable. The text of the error is a message for the user of the
+// server.
 func ConnectBroker(a *BrokerAddress, epoch string, last uint64, log func(logfile.Level, string)) (*Broker, error) {
 	quiet()
 	o := *a.options
@@ -190,7 +188,7 @@ func (c *Broker) begin(ctx context.Context) error {
 
 func (c *Broker) String() string { return c.shown }
 
-// Epoch returns the epoch. The event numbers of different epochs are not comparable.
+// The event numbers of different epochs are not comparable.
 func (c *Broker) Epoch() string { return c.epoch }
 
 // isEpoch reports whether the parameter text has the form of an epoch: a lower-case number in base 36.

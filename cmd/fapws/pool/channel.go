@@ -43,8 +43,7 @@ type Channel struct {
 	parts []byte // the parts of an incomplete message; used only by the method Receive
 }
 
-// A datagram with a part of a split message begins with a mark. The mark of the last part is endMark, and no unsplit
-// message begins with the byte of a mark.
+// The mark of the last part is endMark, and no unsplit message begins with the byte of a mark.
 const (
 	partMark = '+'
 	endMark  = '.'
@@ -163,8 +162,7 @@ func (m *Message) encode() (texts [][]byte, err error) {
 	return texts, nil
 }
 
-// BeforeReason returns the beginning of the datagram in which a process reports why it is crashing. The text of the
-// reason follows unchanged.
+// BeforeReason returns the beginning of the datagram in which a process reports why it is crashing.
 func BeforeReason() []byte {
 	m := Message{Kind: Failing, Raw: []byte{0}}
 	texts, _ := m.encode()
@@ -303,8 +301,7 @@ func CloseFiles(files []*os.File) {
 	}
 }
 
-// descriptor returns the descriptor of c. Unlike the method Fd, descriptor leaves the socket non-blocking in all
-// processes that share the socket.
+// Unlike the method Fd, descriptor leaves the socket non-blocking in all processes that share the socket.
 func descriptor(c syscall.Conn) (fd int, err error) {
 	rc, err := c.SyscallConn()
 	if err != nil {

@@ -36,22 +36,18 @@
 // # Trust
 //
 // An attacker may control a worker through its application (trust.go). A worker sends its settings before it enters its
-// sandbox and before any handler runs ("configured", "confined"). The supervisor ignores settings that arrive later. A
-// message affects only the worker that sent it, except for events, purges and subscriber counts. A worker that sends a
-// forged message or exceeds a bound is killed.
+// sandbox and before any handler runs ("configured", "confined"). A message affects only the worker that sent it,
+// except for events, purges and subscriber counts.
 //
 // # Health
 //
-// Once a second, the supervisor asks each serving worker whether it can serve requests (health.go). A worker is killed
-// and replaced if the descriptors of its event loop have changed (runtime.Server.Intact), or if all of its threads
-// sleep while it reads none of its messages.
+// Once a second, the supervisor asks each serving worker whether it can serve requests (health.go).
 //
 // # Channels across workers
 //
 // Workers send published events to the supervisor, which numbers them and sends them to all workers, including the
-// publisher (relay.go). All workers therefore receive the same events in the same order. The supervisor neither stores
-// nor parses events: the JSON object of a message contains only the number of the first event and how many events
-// follow.
+// publisher (relay.go). The supervisor neither stores nor parses events: the JSON object of a message contains only the
+// number of the first event and how many events follow.
 //
 //   - Each worker has an outbox with its own goroutine (outbox.go), so a worker that does not read its messages delays
 //     no other worker. If more than 1 MiB is queued, the worker is killed after it slept for three seconds, or after

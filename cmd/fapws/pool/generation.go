@@ -141,8 +141,8 @@ func (g *generation) early() []Address {
 }
 
 // leave removes w from the generation because w has died or must be replaced. Other workers of the generation are still
-// loading, but w has loaded and already serves (see servesEarly). The generation therefore does not fail. It continues
-// without w, and another worker of the generation gets the sockets.
+// loading, but w has loaded and already serves (see servesEarly). The generation continues without w, and another
+// worker of the generation gets the sockets.
 func (g *generation) leave(w *worker) {
 	p := g.p
 	w.batch = nil

@@ -35,9 +35,8 @@ const (
 	Notice Kind = "notice"
 	// Purge: remove the cached responses that match Text; the supervisor forwards the message to all other workers.
 	Purge Kind = "purge"
-	// Events: Raw contains N events, numbered from Seq in Epoch. All workers receive the events in the same order. In
-	// the copy for the publisher, ID is the ID of the Publish message. If N is 0 and Text is the constant Dropped, the
-	// events of that Publish message were dropped.
+	// Events: Raw contains N events, numbered from Seq in Epoch. In the copy for the publisher, ID is the ID of the
+	// Publish message. If N is 0 and Text is the constant Dropped, the events of that Publish message were dropped.
 	Events Kind = "events"
 	// Give: send the history of events to another worker through the attached channel; Text is the constant History.
 	Give Kind = "give"

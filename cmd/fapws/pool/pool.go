@@ -190,7 +190,6 @@ func (p *Pool) PublishOwn(channel string, raw []byte) {
 }
 
 // AwaitReload waits until the queued reload, or the current reload if none is queued, has succeeded or failed.
-// AwaitReload returns early if ctx ends, and at once if no reload is queued or running.
 func (p *Pool) AwaitReload(ctx context.Context) {
 	ended := make(chan error, 1)
 	p.do(func() {
@@ -434,7 +433,7 @@ func (p *Pool) renewCertificates() {
 	}
 }
 
-// Options configure a Pool. All fields are required unless marked optional.
+// All fields are required unless marked optional.
 type Options struct {
 	Dir     string
 	Workers int

@@ -58,8 +58,8 @@ func (r *relay) publish(w *worker, m *Message) {
 	}
 }
 
-// deal sends numbered events to all workers. The copy for the publisher contains the ID of the Publish message. The
-// parameter publisher is nil if no worker of this server published the events.
+// deal sends numbered events to all workers. The parameter publisher is nil if no worker of this server published the
+// events.
 func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	out := Message{Kind: Events, Epoch: r.epoch, Seq: seq, N: n, Raw: raw}
 	texts, err := out.encode()

@@ -29,10 +29,10 @@ var controlSignals = []syscall.Signal{
 	syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGTTIN, syscall.SIGTTOU,
 }
 
-// Catch starts to catch signals. Signals that were ignored when the server started stay ignored, for example in a
-// background job of a script. HUP is caught even under nohup, because HUP is a command to the server and does not mean
-// that a terminal was closed. At the end, Catch calls the function arrived, which returns the signals that arrived
-// during an upgrade (process.SignalsArrived).
+// Signals that were ignored when the server started stay ignored, for example in a background job of a script. HUP is
+// caught even under nohup, because HUP is a command to the server and does not mean that a terminal was closed. At the
+// end, Catch calls the function arrived, which returns the signals that arrived during an upgrade
+// (process.SignalsArrived).
 func Catch(h *Handover, arrived func() []syscall.Signal) *Signals {
 	s := &Signals{C: make(chan os.Signal, 16), ended: make(chan os.Signal, 1)}
 	signal.Notify(s.ended, syscall.SIGCHLD)

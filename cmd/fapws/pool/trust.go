@@ -11,7 +11,7 @@ import (
 // checks every message against the table named trust. The constants below limit the data that the supervisor keeps for
 // each worker; a worker that exceeds a limit is killed.
 
-// verdict is how the supervisor treats a message. The zero value is the constant ignored.
+// verdict is how the supervisor treats a message.
 type verdict uint8
 
 const (

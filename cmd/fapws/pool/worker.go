@@ -243,8 +243,7 @@ func (w *worker) kill(why string) {
 	}
 }
 
-// signal sends a signal to w. If w has ended, signal does nothing, because another process may now have the process ID
-// of w.
+// If w has ended, signal does nothing, because another process may now have the process ID of w.
 func (w *worker) signal(sig syscall.Signal) {
 	if !w.reaped {
 		_ = w.cmd.Process.Signal(sig) // an error means that the process is about to end

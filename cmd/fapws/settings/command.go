@@ -16,10 +16,10 @@ import (
 
 type Word string
 
-// These are the commands. APP follows WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion; help and
-// version are also flags. Package ctl parses the arguments of WordCtl, and package bench parses the arguments of
-// WordBench. The argument of WordImport is a file, the argument of WordHash is a user, and the argument of WordUser is
-// an action. The arguments of WordNew are a sample and a directory.
+// APP follows WordRun, WordCheck, WordRoutes, WordShell, WordHelp and WordVersion; help and version are also flags.
+// Package ctl parses the arguments of WordCtl, and package bench parses the arguments of WordBench. The argument of
+// WordImport is a file, the argument of WordHash is a user, and the argument of WordUser is an action. The arguments of
+// WordNew are a sample and a directory.
 const (
 	WordRun         Word = "run"
 	WordCheck       Word = "check"
@@ -90,8 +90,8 @@ func SplitApp(app string) (place, object string) {
 // internalTopics lists the topics for which "fapws internal TOPIC" writes a text for build.sh.
 var internalTopics = []string{"man", "completion", "settings", "keys"}
 
-// ParseCommand parses a command line without the program's name. Flags can precede and follow APP. Arguments after "--"
-// are passed to the application. The text of an error is one line for the user.
+// ParseCommand parses a command line without the program's name. Flags can precede and follow APP. The text of an error
+// is one line for the user.
 func ParseCommand(args []string) (*Command, error) {
 	p := newParser(table(), args)
 	rest, dashes, err := p.flags(args, false)

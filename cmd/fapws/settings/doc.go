@@ -19,7 +19,6 @@
 // The TOML library does not report the line of a repeated key, as in [[host]]. Therefore locate.go scans the text again
 // after the library has accepted it.
 //
-// FindFile and ReadFile find and read the configuration file, fapws.toml, up to 1 MiB. Package plan calls these
-// functions before anything is loaded. Package plan defines the keys of sites, and this package defines the keys of
-// settings.
+// FindFile and ReadFile find and read the configuration file, fapws.toml, up to 1 MiB. Package plan defines the keys of
+// sites, and this package defines the keys of settings.
 package settings

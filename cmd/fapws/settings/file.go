@@ -109,9 +109,9 @@ func formatHint(name string, text []byte) string {
 
 const maxMistakes = 50
 
-// ReadFile reads the settings at the top of a configuration file. The keys are the names of the flags. Flags and
-// environment variables take precedence. The parameter others lists valid keys that are not settings. The error
-// contains a line for each mistake, with the line number, the key, its value, and the allowed values.
+// ReadFile reads the settings at the top of a configuration file. The keys are the names of the flags. The parameter
+// others lists valid keys that are not settings. The error contains a line for each mistake, with the line number, the
+// key, its value, and the allowed values.
 func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 	var wrong []error
 	seen := map[string]TOMLValue{}
@@ -182,8 +182,7 @@ func (s *Settings) KeptFromFile() string {
 	return string(text)
 }
 
-// TakeKept decodes a text that KeptFromFile has returned, and stores its settings for the method Keep. An empty text
-// contains no settings.
+// TakeKept decodes a text that KeptFromFile has returned, and stores its settings for the method Keep.
 func (s *Settings) TakeKept(text string) { _ = json.Unmarshal([]byte(text), &s.kept) }
 
 // Keep sets each setting that a reload does not change to the value that the supervisor has read from the configuration

@@ -306,7 +306,7 @@ func foreignKey(key string) string {
 }
 
 // UnknownWord returns advice if a word that the user has typed as a command is a command of another tool or resembles a
-// word in typedWords. Otherwise the result is "". The parameter app is the word that follows, or "".
+// word in typedWords. The parameter app is the word that follows, or "".
 func UnknownWord(word, app string) string {
 	if app == "" {
 		app = "APP"

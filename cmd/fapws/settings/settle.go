@@ -56,8 +56,8 @@ func (s *Settings) Globals() (names []string) {
 	return names
 }
 
-// New returns the settings from flags and environment variables. The parameter lookup is os.LookupEnv. The error
-// contains a line for each wrong value, with the flag or variable, the value, and the allowed values.
+// New returns the settings from flags and environment variables. The error contains a line for each wrong value, with
+// the flag or variable, the value, and the allowed values.
 func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 	s := &Settings{from: map[string]Source{}}
 	var wrong []error
@@ -103,8 +103,8 @@ func (row *Setting) environment(lookup func(string) (string, bool)) (name, given
 	return "", ""
 }
 
-// UnknownVariables returns a line for each variable that looks like a setting of fapws but is not. The parameter
-// environ has the form of os.Environ. Internal variables, whose names begin with _FAPWS_, are skipped.
+// UnknownVariables returns a line for each variable that looks like a setting of fapws but is not. Internal variables,
+// whose names begin with _FAPWS_, are skipped.
 func UnknownVariables(environ []string) (lines []string) {
 	var known []string
 	for _, row := range table() {

@@ -126,9 +126,9 @@ const (
 	countsEvery = 250 * time.Millisecond
 )
 
-// A relay sends events and purges from handlers to all processes of the server. The supervisor numbers the events of
-// all workers. Without a supervisor, a separate goroutine publishes the events, because publishing waits if the queue
-// of the event loop is full. The methods of a relay are safe for concurrent use.
+// A relay sends events and purges from handlers to all processes of the server. Without a supervisor, a separate
+// goroutine publishes the events, because publishing waits if the queue of the event loop is full. The methods of a
+// relay are safe for concurrent use.
 type relay struct {
 	s          *service
 	channel    *pool.Channel // channel to the supervisor; nil without a supervisor

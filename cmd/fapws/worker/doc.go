@@ -2,8 +2,8 @@
 // also implements the loader, a process that loads the application and forks children (loader.go). With --idle-stop, a
 // worker can be asleep (sleep.go). A serving process loads the applications of a plan and serves them with package
 // runtime. A worker exchanges events, subscribers and purges with other workers through the supervisor. A serving
-// process ends after a signal or a message from the supervisor. Package command starts a worker. The file protocol.go
-// names the requests that a supervisor and its workers exchange. Package supervisor uses these names.
+// process ends after a signal or a message from the supervisor. The file protocol.go names the requests that a
+// supervisor and its workers exchange.
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the thread that
 // starts Python. A service has one of three roles (role.go): it serves without a supervisor (alone.go), serves as a
@@ -48,6 +48,4 @@
 //
 // A Shown contains the facts for the banner, a few lines that the server prints at its start: the addresses, the
 // application, the version of Python and the mode.
-//
-// Only the process that receives the signals has an Instance: the supervisor, or a process without a supervisor.
 package worker

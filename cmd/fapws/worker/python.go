@@ -16,8 +16,7 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// python is the application of a service, in this process or, with --fork, in a loader. A service can also be without
-// an application.
+// python is the application of a service, in this process or, with --fork, in a loader.
 type python struct {
 	// the server; if handlers run inline, its event loop runs on Python's main thread
 	server   *runtime.Server

@@ -12,9 +12,8 @@ import (
 	"fapws/runtime/ratelimit"
 )
 
-// A role implements the steps that differ between kinds of serving processes. The role alone serves without a
-// supervisor, the role Parent serves as a worker, and the role sandboxCheck executes "check --sandbox". The methods are
-// called in the order of their declaration, on the main thread. Only the method tell is safe for concurrent use.
+// A role implements the steps that differ between kinds of serving processes. The methods are called in the order of
+// their declaration, on the main thread. Only the method tell is safe for concurrent use.
 type role interface {
 	// configure adds settings for the event loop, and is called a second time when all settings are known.
 	configure(c *runtime.Config)

@@ -18,8 +18,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A service with the role sandboxCheck has no listeners. The service sends itself a request for each path in the
-// applications and the configuration file.
+// A service with the role sandboxCheck has no listeners.
 type sandboxCheck struct {
 	alone
 	out     io.Writer

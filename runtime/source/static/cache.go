@@ -17,8 +17,7 @@ import (
 type variants [coding.Codings]*representation
 
 // cache maps clean paths to what is on the disk: the contents of small files, compressed files and listings, and open
-// descriptors of larger files. A full cache drops the least recently used records. All methods hold the lock only
-// briefly, and return immutable data.
+// descriptors of larger files. All methods hold the lock only briefly, and return immutable data.
 type cache struct {
 	// size limit of the cache in bytes; if negative, nothing is cached
 	limit int

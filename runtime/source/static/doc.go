@@ -24,9 +24,7 @@
 // # Cache
 //
 // Each root has one LRU cache of 16 MiB by default (--cache-files-max). The cache holds contents up to 64 KiB,
-// compressed variants, listings, and open descriptors. Each descriptor counts as 64 KiB, so that a single limit applies
-// to memory and descriptors. An unused descriptor is closed after 5 to 10 seconds, because otherwise the disk space of
-// a removed file would not be freed.
+// compressed variants, listings, and open descriptors.
 //
 // Open files up to 1 MiB are sent by the event loop. Files of this size are read when they are opened, and once a
 // second when the disk is checked again, so that sendfile finds them in memory. fstat before each response detects a
@@ -48,6 +46,5 @@
 //
 // # Error pages
 //
-// An error page of a site (Pages) is sent from the memory of Files on the event loop, or opened in the background. If
-// the error page cannot be read, package exchange sends the server's own page.
+// An error page of a site (Pages) is sent from the memory of Files on the event loop, or opened in the background.
 package static

@@ -120,8 +120,7 @@ func (r *representation) cost() int {
 
 var suffixes = [coding.Codings]string{"", ".gz", ".zst", ".br"}
 
-// choose returns a representation that the client accepts. A compressed variant on disk is preferred to a variant that
-// the server must compress.
+// choose returns a representation that the client accepts.
 func (v *variants) choose(asked *Conditions) *representation {
 	if !asked.acceptEncoding {
 		return v[coding.Identity]

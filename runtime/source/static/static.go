@@ -13,9 +13,8 @@ import (
 	"time"
 )
 
-// Options configure a Files handler. All fields except Root may be zero, and a field that is missing in JSON
-// (ParseOptions) has its default. The tag "key" of a field is the field's name in configuration files, both at the top
-// level and in hosts and routes.
+// All fields except Root may be zero, and a field that is missing in JSON (ParseOptions) has its default. The tag "key"
+// of a field is the field's name in configuration files, both at the top level and in hosts and routes.
 type Options struct {
 	// Root is the directory to serve. Nothing outside it is ever sent: a symbolic link that leads outside does not
 	// exist for clients. New resolves a relative Root in the working directory. If Root is replaced later, for example
@@ -49,8 +48,8 @@ type Options struct {
 	// means that link and target must also have the same owner (Apache's SymLinksIfOwnerMatch); "no" means none.
 	Symlinks string `json:"symlinks" key:"symlinks" is:"one inside owner no"`
 
-	// MimeTypes is a file in the format of Apache's mime.types. MimeTypes is unused if "". Extensions that the file
-	// does not contain have built-in types.
+	// MimeTypes is a file in the format of Apache's mime.types. Extensions that the file does not contain have built-in
+	// types.
 	MimeTypes string `json:"mime_types" key:"mime-types" is:"name" path:"FILE"`
 
 	// Types maps extensions without a dot to media types, and overrides MimeTypes. For a file name without a dot, the
@@ -61,7 +60,6 @@ type Options struct {
 	Charset string `json:"charset" key:"charset" is:"name"`
 
 	// Compress enables gzip and zstd variants of textual files from 1 KiB to 8 MiB for clients that accept them.
-	// Compressed variants are created once for each state of a file.
 	Compress bool `json:"compress" key:"compress"`
 
 	Headers map[string]string `json:"headers"`
