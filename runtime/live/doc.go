@@ -1,26 +1,22 @@
 // Package live serves clients that stay connected: channels, event streams and WebSockets.
 //
 // A channel has a name, subscribers, and past events for clients that reconnect (Last-Event-ID). The subscribers are
-// clients of server-sent events (subscribers.go) or WebSockets (sockets.go). The code for channels and for the fan-out
-// to their subscribers does not use sockets.
+// clients of server-sent events (subscribers.go) or WebSockets (sockets.go).
 //
 // A Hub and a Fanout may be used only on the event loop, unless the comment of a method says otherwise
 // (Fanout.Publish).
 //
 // # Publishing
 //
-// Fanout.Publish appends an event to an inbox, on any goroutine, and schedules a turn of the loop. The turn adds the
-// event to the ring of its channel (event.go) and makes batches of at most 16 KiB. Before a client joins a channel, the
-// loop empties the inbox, because the client must not get events that were published earlier. Every batch reaches all
-// its subscribers before the next batch begins. Therefore a subscriber of several channels gets events in the order of
-// their numbers. A single number, that of the last event sent to a subscriber, says which events the subscriber has
+// Fanout.Publish appends an event to an inbox, on any goroutine, and schedules a turn of the loop. Every batch reaches
+// all its subscribers before the next batch begins. Therefore a subscriber of several channels gets events in the order
+// of their numbers. A single number, that of the last event sent to a subscriber, says which events the subscriber has
 // received.
 //
 // # Slow subscribers
 //
 // A burst of events must not disconnect a client that reads as quickly as it can. The next batch therefore waits for
-// subscribers that have not read the last batch (fanout.go), for up to five pauses of 2 ms. While more than 16 MiB wait
-// to be sent, Publish returns an error.
+// subscribers that have not read the last batch (fanout.go), for up to five pauses of 2 ms.
 //
 // # Reconnecting
 //
@@ -46,12 +42,10 @@
 //
 // A subscriber is disconnected with RST if more than --channel-buffer bytes wait for it, or if it reads nothing for
 // --write-timeout. TCP_USER_TIMEOUT is two heartbeat intervals: the kernel closes a connection whose client
-// acknowledges nothing for this time. A heartbeat is sent only if no data was sent for at least half an interval.
+// acknowledges nothing for this time.
 //
-// Subscribers cannot use the last sixteenth of --max-clients, because they could otherwise occupy all connections for a
-// long time. An error page never becomes a stream, even if the response has the field Fapws-Channel. The field is
-// removed from responses of proxied servers, because an upstream must not decide who receives the events of this
-// server.
+// An error page never becomes a stream, even if the response has the field Fapws-Channel. The field is removed from
+// responses of proxied servers, because an upstream must not decide who receives the events of this server.
 //
 // # Hand-over of subscribers
 //

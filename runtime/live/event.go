@@ -101,8 +101,7 @@ func NewText(text string) *Event {
 	return e
 }
 
-// NewFrame returns an event for WebSockets. The parameter wire is a whole frame, and the parameter header is the size
-// of the frame's header in bytes.
+// The parameter wire is a whole frame, and the parameter header is the size of the frame's header in bytes.
 func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) *Event {
 	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}
 }

@@ -179,9 +179,8 @@ func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events
 	return events
 }
 
-// Position returns the number of the event with the parameter id, the value of Last-Event-ID. The event is from one of
-// the channels in names. Position returns 0 for an unknown id, for example if the event is too old or if the server was
-// restarted.
+// Position returns the number of the event with the parameter id, the value of Last-Event-ID. Position returns 0 for an
+// unknown id, for example if the event is too old or if the server was restarted.
 //
 // The id may be from another process that has already published more events, so its number may exceed Tip, but only by
 // maxAhead. A larger number is invalid, because the client would get no event until the server has reached this number.

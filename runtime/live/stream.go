@@ -15,8 +15,8 @@ type StreamConfig struct {
 	Subscribers int
 	PerAddress  int
 
-	// Buffer limits the bytes of events that wait for a subscriber. A subscriber above this limit is disconnected. In
-	// addition, the kernel can keep about as many bytes.
+	// Buffer limits the bytes of events that wait for a subscriber. In addition, the kernel can keep about as many
+	// bytes.
 	Buffer int
 
 	// History is the number of events that each channel keeps for clients that reconnect. The kept events need at most
@@ -68,8 +68,8 @@ type Loop interface {
 	// client that has left.
 	Count(n int)
 
-	// Resume continues a WebSocket of another process on the socket fd (see exchange.Server.Resume). The parameter d
-	// describes the WebSocket. After an error, fd still belongs to the caller.
+	// Resume continues a WebSocket of another process on the socket fd (see exchange.Server.Resume). After an error, fd
+	// still belongs to the caller.
 	Resume(d *exchange.SocketState, fd int,
 		resumed func(*exchange.Exchange, *conn.Conn) exchange.Carrier) (exchange.Carrier, error)
 

@@ -54,8 +54,7 @@ type eventFormat struct {
 	limit int
 }
 
-// NewSubscribers returns a Subscribers for the connections in conns and the requests of sites. Configure must be called
-// before all other methods.
+// Configure must be called before all other methods.
 func NewSubscribers(loop Loop, sites *exchange.Server, conns *conn.Set) *Subscribers {
 	s := &Subscribers{loop: loop, sites: sites, conns: conns, addresses: map[string]int32{},
 		next: uint64(os.Getpid())<<30 + 1}

@@ -127,8 +127,7 @@ func parseURL(typed string) (socket string, u *url.URL, err error) {
 	return socket, u, nil
 }
 
-// onSocket splits a text such as "unix:/path/of/socket:/path" into the socket and a URL. The targets of proxies have
-// the same form.
+// onSocket splits a text such as "unix:/path/of/socket:/path" into the socket and a URL.
 func onSocket(s string) (socket, url string) {
 	rest, ok := strings.CutPrefix(s, "unix:")
 	if (!ok || rest == "") && !strings.Contains(s, "://") {

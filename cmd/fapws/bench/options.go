@@ -56,7 +56,7 @@ not; 2 usage error.
 `
 }
 
-// ParseArgs parses the arguments of fapws bench. The text of an error is a line for the user.
+// The text of an error is a line for the user.
 func ParseArgs(args []string, stdout io.Writer) (*Options, error) {
 	o := &Options{Fields: http.Header{}, Connections: 32, Streams: 1, Threads: max(1, min(2, runtime.NumCPU()/2)),
 		Timeout: 10 * time.Second}

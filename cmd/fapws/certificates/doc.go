@@ -3,12 +3,9 @@
 //
 // A single process reads the files of certificates and keys: the server itself, or the supervisor, which may be allowed
 // to read keys that its workers must not read. A Want lists the files that the settings name, and a Bundle contains the
-// contents of these files. A Reader in this process makes the Bundle from the Want. A process that serves passes the
-// Bundle to a Server, and new connections then use the Bundle. When files change, the Reader makes another Bundle. If a
-// file has become invalid, the last valid pair stays in use. A Follower notices changes of the files, and package pool
+// contents of these files. A process that serves passes the Bundle to a Server, and new connections then use the
+// Bundle. When files change, the Reader makes another Bundle. A Follower notices changes of the files, and package pool
 // brings bundles to workers.
-//
-// A Reader is used by one goroutine at a time. A Server is safe for concurrent use.
 //
 //   - Every mistake is one line: file, cause, what to do.
 //   - Only the Reader checks certificates. A worker does not check a Bundle, so a certificate that has expired while
@@ -23,11 +20,10 @@
 // the state directory, in which all processes of a server find certificates, keys and tokens.
 //
 // Orders, in the process that reads certificates, orders one certificate after the other. The authority then requests a
-// token from the workers, over HTTP (http-01) or in a TLS handshake (tls-alpn-01, RFC 8737). TokenACME and
-// challengeACME read the token from the directory. The Follower notices a new certificate like any other changed file.
+// token from the workers, over HTTP (http-01) or in a TLS handshake (tls-alpn-01, RFC 8737).
 //
 // With a hook, Orders orders without autocert (dns.go): the hook adds a record to the DNS, which the authority looks
-// for (dns-01). Certificates and the account are in the same files as with autocert.
+// for (dns-01).
 //
 // All functions are safe for concurrent use.
 //
@@ -38,8 +34,7 @@
 // clients. The authority signs a certificate for all names and addresses of the machine. The certificate is renewed
 // when they change or before it expires.
 //
-// A Reader calls maintain, and uses the resulting files like all other files. Several processes may call maintain at
-// once.
+// Several processes may call maintain at once.
 //
 //   - The authority can sign only for names of local networks, and for the names that the machine had when the
 //     authority was made (name constraints, RFC 5280 §4.2.1.10). So a thief of its key cannot impersonate other sites.

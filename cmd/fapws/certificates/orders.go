@@ -41,7 +41,7 @@ const (
 )
 
 type Orders struct {
-	issued func() // called on a separate goroutine after a new certificate was stored
+	issued func()
 	log    Log
 	wake   chan struct{} // wakes the function run
 
@@ -220,8 +220,7 @@ func (a *ACME) due(names []string, now time.Time) string {
 	return ""
 }
 
-// order orders a certificate and stores it in the directory. After an error, the result wait is the minimum time before
-// the next attempt, as requested by the authority.
+// After an error, the result wait is the minimum time before the next attempt, as requested by the authority.
 func (o *Orders) order(a *ACME, names []string) (wait time.Duration, err error) {
 	talk := &conversation{RoundTripper: http.DefaultTransport, hint: "the name must lead to port 80 or 443 of this " +
 		"machine"}

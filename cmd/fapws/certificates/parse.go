@@ -29,7 +29,7 @@ import (
 
 const minRSA = 2048
 
-// parse parses a certificate and its key. The error begins with a file name.
+// The error begins with a file name.
 func (p *Pair) parse(cert, key []byte) (*tls.Certificate, error) {
 	chain, err := parseChain(cert)
 	if err != nil {
@@ -184,7 +184,6 @@ func ReadFile(name string) ([]byte, fs.FileMode, error) {
 // after power on of a device without a battery.
 var madeAfter = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// isWrongClock reports whether a clock that shows the time now is wrong.
 func isWrongClock(now time.Time) bool { return now.Before(madeAfter) }
 
 // judge returns an error if every client would refuse the certificate of p.

@@ -313,11 +313,11 @@ const (
 	pollEvery = 20 * time.Second
 )
 
-// Follower detects changed files. The methods of Follower are safe for concurrent use.
+// The methods of Follower are safe for concurrent use.
 type Follower struct {
 	reread func()
 	every  time.Duration
-	blind  bool // this process may not check the files
+	blind  bool
 
 	mu    sync.Mutex
 	names []string

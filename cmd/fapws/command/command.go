@@ -386,7 +386,6 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 				if name == conf.AccessLog {
 					return cannotLog(name, err)
 				}
-				// the log of a host
 				return process.ExitUsage(fmt.Errorf("cannot write the log %s: %w", name, err))
 			}})
 		}

@@ -5,7 +5,7 @@
 // # User and group
 //
 // The names of the user and the group are converted to numeric IDs. All threads then give up root permanently with
-// setgroups, setgid and setuid. Finally, Assume checks in /proc that no thread is root or can become root.
+// setgroups, setgid and setuid.
 //
 // Without --user or --allow-root, a process does not start as root. In a container, or if the system has no user except
 // root, the process starts and logs a warning (identity.go).
@@ -13,32 +13,27 @@
 // # Chroot
 //
 // A worker first loads its application outside the new root directory and then enters the directory with chroot(2). The
-// supervisor calls FurnishChroot and sets ChrootVariable for its workers. In a worker, C code prepares the step before
-// Go starts (chroot.c). After loading, the worker calls EnterChroot once.
+// supervisor calls FurnishChroot and sets ChrootVariable for its workers.
 //
 // The application must not have the capability that chroot(2) needs. Capabilities belong to threads, and neither Go nor
 // glibc can remove a capability from all threads of a program with cgo. Therefore a C constructor runs while the new
 // process has only one thread. The constructor clones a second process, the keeper, and then drops the capability from
 // the worker. The keeper shares only the root directory and the working directory with the worker (CLONE_FS). When the
 // application has loaded, the worker writes a byte to the keeper. The keeper then calls chroot(2), which affects both
-// processes, and ends. In the supervisor, only the main thread keeps CAP_SYS_CHROOT, in its permitted set, to start
-// further workers. The supervisor itself stays outside the new root directory, with the pid file, the control socket
-// and the listeners.
+// processes, and ends. The supervisor itself stays outside the new root directory, with the pid file, the control
+// socket and the listeners.
 //
 // Paths below the new root directory stay valid, so no code translates paths: FurnishChroot creates a symbolic link
 // inside the root directory, such as /srv/www, that leads to the root directory itself. Python cannot import modules or
 // read source files outside the root directory. Therefore contrib/fapws/_chroot.py imports, before the chroot, modules
-// that are usually imported late, and keeps the source of all modules for tracebacks. TZ is set to the rule in
-// /etc/localtime (identity.go).
+// that are usually imported late, and keeps the source of all modules for tracebacks.
 //
 // # Sandbox
 //
-// The sandbox removes rights that a web application does not need. The sandbox denies access to files and TCP ports
-// that are not listed (Landlock), and to unix sockets. The sandbox also denies signals to processes outside the
-// sandbox, root's capabilities, new privileges (no_new_privs), and system calls that administer the machine (seccomp).
-// A worker, or with --fork the loader, calls EnterSandbox once, after it has loaded its application. Child processes
-// inherit the sandbox and cannot leave it. The supervisor stays outside the sandbox, so that a reload can load new
-// code.
+// The sandbox denies access to files and TCP ports that are not listed (Landlock), and to unix sockets. The sandbox
+// also denies signals to processes outside the sandbox, root's capabilities, new privileges (no_new_privs), and system
+// calls that administer the machine (seccomp). A worker, or with --fork the loader, calls EnterSandbox once, after it
+// has loaded its application. The supervisor stays outside the sandbox, so that a reload can load new code.
 //
 // Landlock restricts only the calling thread. The package go-landlock therefore applies Landlock to every thread of the
 // process. Before Linux 7.0, go-landlock does so with a signal to each thread (libpsx, signal 33, which glibc does not

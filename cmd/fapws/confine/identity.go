@@ -258,7 +258,7 @@ func groupNumber(text string) (int, error) {
 	return -1, fmt.Errorf("cannot look up group %q: %w", text, err)
 }
 
-// number parses a numeric uid or group ID. The number 2^32-1 is invalid, because to the kernel it means "no change".
+// The number 2^32-1 is invalid, because to the kernel it means "no change".
 func number(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil || n == 1<<32-1 {

@@ -43,8 +43,8 @@ const newNamespaces = unix.CLONE_NEWNS | unix.CLONE_NEWCGROUP | unix.CLONE_NEWUT
 	unix.CLONE_NEWUSER |
 	unix.CLONE_NEWPID | unix.CLONE_NEWNET
 
-// filterOf returns the filter for r. The filter denies system calls in the numbering of a different architecture, such
-// as 32-bit system calls on a 64-bit machine, because all rules use this machine's numbers.
+// The filter denies system calls in the numbering of a different architecture, such as 32-bit system calls on a 64-bit
+// machine, because all rules use this machine's numbers.
 func filterOf(r *Rules) *filter {
 	f := &filter{[]bpf.Instruction{
 		bpf.LoadAbsolute{Off: offArch, Size: 4},

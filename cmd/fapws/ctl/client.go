@@ -20,8 +20,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Run runs a command of "fapws ctl". An error has only one line. If the server was not contacted, the error is a
-// process.ExitError.
+// An error has only one line. If the server was not contacted, the error is a process.ExitError.
 func Run(args []string, stdout io.Writer) error {
 	o, err := parse(args)
 	if errors.Is(err, pflag.ErrHelp) {

@@ -11,6 +11,5 @@
 // queries, header fields, cookies or environment variables.
 //
 // Open pages subscribe to StatusChannel. The events on this channel are empty and make each page request the data, so
-// that a viewer receives no data after logging out. With a broker, no events are sent. A page requests the data
-// whenever two seconds have passed without an event.
+// that a viewer receives no data after logging out. With a broker, no events are sent.
 package ctl

@@ -135,7 +135,7 @@ type Server func(Command, cache.Pattern) (Answer, error)
 
 var ErrUnknown = errors.New("unknown command")
 
-// Answer executes a command. A failure of the command is part of the returned Answer.
+// A failure of the command is part of the returned Answer.
 func (s Server) Answer(c Command, p cache.Pattern) Answer {
 	a, err := s(c, p)
 	if err != nil {
@@ -151,8 +151,8 @@ func (s Server) answer(c Command, p cache.Pattern, allowed []Command) Answer {
 	return s.Answer(c, p)
 }
 
-// AnswerPage executes a command from the status page. AnswerPage refuses commands that the status page does not send,
-// because an attacker may control the worker that serves the page.
+// AnswerPage refuses commands that the status page does not send, because an attacker may control the worker that
+// serves the page.
 func (s Server) AnswerPage(c Command) Answer { return s.answer(c, cache.Pattern{}, pageCommands) }
 
 const (
@@ -232,7 +232,7 @@ func bind(path string) (*net.UnixListener, error) {
 
 func (s *Socket) SyscallConn() (syscall.RawConn, error) { return s.ln.SyscallConn() }
 
-// Close closes the socket. Clients that wait for the end of the server stay connected.
+// Clients that wait for the end of the server stay connected.
 func (s *Socket) Close() {
 	if c, err := s.ln.SyscallConn(); err == nil {
 		// Shutdown makes a waiting accept return, even if an application has made the socket blocking.

@@ -242,8 +242,7 @@ type node struct {
 	children []*node
 }
 
-// flame draws a flame graph. The width of a function is its share of the samples, and each function is drawn below its
-// caller.
+// The width of a function is its share of the samples, and each function is drawn below its caller.
 func flame(stacks []StatusStack) string {
 	root, leafs := &node{name: "all"}, map[string]int{}
 	nodes := []*node{}
@@ -288,8 +287,7 @@ func flame(stacks []StatusStack) string {
 	return b.String()
 }
 
-// write writes the node x and those of its children that have at least as many samples as the parameter least. The
-// parameter all is the total number of samples.
+// write writes the node x and those of its children that have at least as many samples as the parameter least.
 func (x *node) write(b *strings.Builder, all, least int) {
 	name, _, _ := strings.Cut(x.name, " (")
 	fmt.Fprintf(b, `<b title="%s, %.1f %%">%s</b>`, clip(x.name, 100), 100*float64(x.n)/float64(all), clip(name, 30))

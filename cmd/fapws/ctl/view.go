@@ -49,8 +49,7 @@ type Quantiles struct {
 	P99 float64 `json:"p99"`
 }
 
-// Compare returns the activity between two Answers to the command Top from the same server. The parameter seconds is
-// the time between the Answers.
+// Compare returns the activity between two Answers to the command Top from the same server.
 func Compare(before, now *Answer, seconds float64) *View {
 	v := &View{
 		Interval: seconds, Report: *now.Status, Active: append([]Active{}, now.Active...),

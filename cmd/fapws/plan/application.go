@@ -119,8 +119,7 @@ func readScript(name string) ([]byte, error) {
 	return nil, process.ExitNotStarted("cannot read %s: %v%s", name, system.Cause(err), hint)
 }
 
-// packageOf returns the arguments that make fapws serve a Python package, "pkg" or "-C DIR pkg". The parameter name is
-// the path of the package's directory.
+// packageOf returns the arguments that make fapws serve a Python package, "pkg" or "-C DIR pkg".
 func packageOf(name string) (args string, ok bool) {
 	if !settings.IsFile(filepath.Join(name, "__init__.py")) {
 		return "", false

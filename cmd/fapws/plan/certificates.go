@@ -310,8 +310,7 @@ func (c *SiteConfig) asksClients() bool {
 		slices.ContainsFunc(c.Hosts, func(h *Host) bool { return h.ClientCAs != "" })
 }
 
-// checkClients finds rules about client certificates that cannot work, and authorities that no rule uses. For the
-// command check, these mistakes are added to p.Mistakes.
+// checkClients finds rules about client certificates that cannot work, and authorities that no rule uses.
 func (p *Plan) checkClients() error {
 	c, conf := p.Site, &p.Conf
 	var wrong []error

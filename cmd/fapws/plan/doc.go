@@ -9,11 +9,9 @@
 // the colon, an empty variable counts as set. A default or a text can contain references, too. A quoted value can span
 // several lines.
 //
-// All mistakes in the configuration file are collected. The command check also builds the sites, to find further
-// mistakes. The table of a host contains its routes first, then the files in its root, and the application last. If a
-// requested file does not exist, the mount of the files can leave the request to the next mount (exchange.Optional). If
-// a route names the host's own application, the application sees the same paths as without the route (Mount.Within), so
-// that a cache or a password can apply to only some paths.
+// All mistakes in the configuration file are collected. The table of a host contains its routes first, then the files
+// in its root, and the application last. If a route names the host's own application, the application sees the same
+// paths as without the route (Mount.Within), so that a cache or a password can apply to only some paths.
 //
 // Without an application, Python is not initialized, to save memory. Python cannot move to another thread after its
 // start, so it must be known before the script runs whether handlers run inline. Therefore settings/peek.go searches

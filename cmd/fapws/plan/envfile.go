@@ -20,8 +20,7 @@ var (
 	escapes = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\r`, "\r", `\"`, `"`, `\\`, `\`, `\$`, "$", `\}`, "}")
 )
 
-// parseEnvFile parses text, the content of a file with environment variables. If a variable is set twice, the last
-// value applies. The text of the error is one line, such as "name:3: ...".
+// If a variable is set twice, the last value applies. The text of the error is one line, such as "name:3: ...".
 func parseEnvFile(name, text string, lookup func(string) (string, bool)) (map[string]string, error) {
 	variables := map[string]string{}
 	e := expander{lookup: func(name string) (string, bool) {

@@ -123,8 +123,8 @@ func (s *SSI) names() []string {
 	return s.Patterns
 }
 
-// ssi adds mounts for SSI pages. If the key files is set, its directory contains the pages, and the mounts also serve
-// all files in this directory that are not pages. Otherwise the pages are in the root.
+// If the key files is set, its directory contains the pages, and the mounts also serve all files in this directory that
+// are not pages. Otherwise the pages are in the root.
 func (b *builder) ssi(h *Host, r *Route) ([]exchange.Mount, error) {
 	if r.Match != "" {
 		if len(r.SSI.Patterns) > 0 {

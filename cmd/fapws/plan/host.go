@@ -159,8 +159,8 @@ func (h *Host) routed() (names []string) {
 	return names
 }
 
-// root adds mounts for the files in a host's root. If the host has no application, mounts for scripts that handle
-// missing files follow. Index scripts in directories are used with and without an application.
+// If the host has no application, mounts for scripts that handle missing files follow. Index scripts in directories are
+// used with and without an application.
 func (b *builder) root(h *Host, r *Route) []exchange.Mount {
 	var behind []exchange.Mount
 	if h.App.Name == "" {

@@ -64,9 +64,8 @@ func (a *SiteApplication) dir() string {
 	return cmp.Or(a.Folder(), ".")
 }
 
-// app adds mounts for a Python application. If the host has the same application, the application keeps its paths, and
-// the rules of the route apply to paths under the route's prefix. Otherwise the application is mounted at the prefix of
-// the route.
+// If the host has the same application, the application keeps its paths, and the rules of the route apply to paths
+// under the route's prefix. Otherwise the application is mounted at the prefix of the route.
 func (b *builder) app(h *Host, r *Route) ([]exchange.Mount, error) {
 	mounts, err := b.appMounts(r)
 	if err != nil {

@@ -94,8 +94,8 @@ func (w libraries) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// LogClient writes a line about a client. The parameter client is an address such as "192.0.2.7:4711", optionally with
-// more about its request (logfile.AboutOf). LogClient escapes control characters, so that a client cannot forge lines.
+// The parameter client is an address such as "192.0.2.7:4711", optionally with more about its request
+// (logfile.AboutOf). LogClient escapes control characters, so that a client cannot forge lines.
 func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	if !l.Shows(level) {
 		return

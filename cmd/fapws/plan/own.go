@@ -125,7 +125,7 @@ func (b *builder) refreshes() []exchange.Mount {
 
 // statusPage returns the mount of the status page, which precedes all mounts of the host except health checks. The
 // rules of the host apply to the status page. If the host has a login form, clients on this machine need not log in,
-// because the page has its own rules for local clients. The parameter rest contains all other mounts of the host.
+// because the page has its own rules for local clients.
 func (b *builder) statusPage(rest []exchange.Mount) []exchange.Mount {
 	if b.parts.Status == nil || b.conf.Status == "" {
 		return nil

@@ -146,7 +146,7 @@ func (b *builder) ruled(at *settings.TOMLTable, r *Rules) *exchange.Rules {
 }
 
 // limits returns the rate limits for the value of the key rate, or nil if the key is not set. Tables that inherit a
-// limit share this limit. The parameter at is the table that contains the rules.
+// limit share this limit.
 func (b *builder) limits(at *settings.TOMLTable, rates Rates) (limits []*exchange.RateLimit) {
 	if rates == nil {
 		return nil

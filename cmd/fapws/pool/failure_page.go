@@ -7,7 +7,7 @@ import (
 )
 
 // With Options.FailureNotice, clients see why code fails to load. The supervisor sends a Notice with the reason to the
-// serving workers. Before the first successful load, a worker without an application serves this Notice.
+// serving workers.
 
 const keptStderr = 32 << 10 // in bytes
 

@@ -246,10 +246,6 @@ func (p *Pool) share() {
 	}
 }
 
-// With the setting idle-stop, workers whose application is unused are replaced by workers with the role Asleep. Each of
-// these new workers loads its application when the first request needs it. Until then, the worker has the state Serving
-// and answers requests that need no application.
-
 // maybeSleep replaces all workers by workers with the role Asleep if the application was unused for the time in the
 // setting idle-stop. After a failed reload, maybeSleep does nothing, because the application might not load again.
 func (p *Pool) maybeSleep() {

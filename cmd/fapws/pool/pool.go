@@ -67,8 +67,7 @@ func New(o Options) *Pool {
 }
 
 // Run starts the workers, or takes over the workers of handover, and returns when the last worker has ended. The result
-// is nil after Stop, and a *process.ExitError if the first start failed. The parameter signals is the channel that
-// delivers the signals to this process.
+// is nil after Stop, and a *process.ExitError if the first start failed.
 func (p *Pool) Run(signals *Signals, handover *Handover) error {
 	if p.o.Broker != nil {
 		// Defer this call before close(p.over), so that it runs after close(p.over). In the opposite order, the last
@@ -498,8 +497,7 @@ type Options struct {
 	// The function Reopen reopens the supervisor's log files, and is called before the workers reopen their log files.
 	Reopen func()
 
-	// PassStderr is true if workers cannot open the file of the supervisor's standard error. The descriptor of this
-	// file is then attached to the message Reopen.
+	// PassStderr is true if workers cannot open the file of the supervisor's standard error.
 	PassStderr bool
 
 	Log func(logfile.Level, string)

@@ -444,8 +444,8 @@ func (w *worker) wanted(m *Message) {
 	w.send(answer)
 }
 
-// mayEcho returns how long to wait before w is replaced. The parameter status is the exit status of w. The wait is
-// needed if a signal to the whole process group may have reached the worker before the supervisor.
+// mayEcho returns how long to wait before w is replaced. The wait is needed if a signal to the whole process group may
+// have reached the worker before the supervisor.
 func (w *worker) mayEcho(status unix.WaitStatus) time.Duration {
 	sig := status.Signal()
 	if status.Exited() && (w.answers() || status.ExitStatus() > 128) || sig == unix.SIGTERM || sig == unix.SIGINT {

@@ -14,8 +14,8 @@
 //
 // # Exit codes
 //
-// The file exit.go defines the exit codes of fapws and the errors that carry an exit code to the function main. The
-// file also limits how long a process may take to end. Start reading at ExitError and ExitReport.
+// The file exit.go defines the exit codes of fapws and the errors that carry an exit code to the function main. Start
+// reading at ExitError and ExitReport.
 //
 // # Blocked signals
 //
@@ -30,7 +30,7 @@
 //
 // # Orphans
 //
-// A worker must end if its parent dies. For this purpose, the worker calls WatchParent once, on the main thread.
+// A worker must end if its parent dies.
 //
 // The kernel sends a signal when the parent dies (PR_SET_PDEATHSIG). The signal handler starts a kernel timer that
 // kills the worker after the graceful timeout (orphan.c).
@@ -38,10 +38,7 @@
 // # Service manager, pid file, version
 //
 // A Notifier reports the state of the server to a service manager with the protocol of sd_notify(3): it sends datagrams
-// to a unix socket whose address is in the environment. While the server responds, the Notifier also notifies the
-// manager's watchdog. Only the process that the manager has started uses a Notifier.
-//
-// A PIDFile writes the ID of this process to a file for scripts and service managers.
+// to a unix socket whose address is in the environment. Only the process that the manager has started uses a Notifier.
 //
 // Version is part of the banner, of the header field Server, and of the environment variable SERVER_SOFTWARE.
 package process

@@ -80,7 +80,7 @@ func (f *PIDFile) Left() *os.File {
 }
 
 // TakeOverPIDFile returns the pid file that the previous program in this process has written, perhaps as root. The
-// parameter left is the result of Left in that program. The PIDFile becomes the owner of left.
+// PIDFile becomes the owner of left.
 func TakeOverPIDFile(path string, left *os.File) *PIDFile { return &PIDFile{path: path, file: left} }
 
 func replace(path string) (*os.File, error) {
@@ -239,8 +239,8 @@ func (n *Notifier) Stopping() error { return n.send("STOPPING=1") }
 
 func (n *Notifier) Alive() error { return n.send("WATCHDOG=1") }
 
-// send sends a message. Each call of send connects again, because the manager may have restarted and created a new
-// socket at the same address.
+// Each call of send connects again, because the manager may have restarted and created a new socket at the same
+// address.
 func (n *Notifier) send(assignments ...string) error {
 	if n == nil {
 		return nil

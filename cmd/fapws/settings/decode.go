@@ -182,7 +182,7 @@ func (f *TOMLFile) Resolve(path string) string {
 	return filepath.Join(f.Dir, path)
 }
 
-// Unknown returns the error for an unknown key. The parameter names lists the known keys of the table.
+// Unknown returns the error for an unknown key.
 func (v TOMLValue) Unknown(table string, names []string) error {
 	where := ""
 	if table != "" {
@@ -382,8 +382,7 @@ func (v TOMLValue) elements(field reflect.Value, of reflect.StructField, report 
 	return nil
 }
 
-// Strings returns the value as a list of strings. A single string is returned as a list with one element. The text of
-// the error is a complete line.
+// A single string is returned as a list with one element. The text of the error is a complete line.
 func (v TOMLValue) Strings() ([]string, error) {
 	list, isList := v.Any.([]TOMLValue)
 	if _, isString := v.Any.(string); isString {

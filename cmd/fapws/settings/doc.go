@@ -12,12 +12,9 @@
 //
 // # The configuration file
 //
-// A TOMLFile contains the values of a configuration file in TOML (toml.io) with their line numbers. DecodeTOML assigns
-// the values to the fields of a struct by the tag "key". A mistake is reported as an error of one line that begins with
-// "file:line: ". TOMLFile does not depend on the settings; packages plan and command use it, too.
-//
-// The TOML library does not report the line of a repeated key, as in [[host]]. Therefore locate.go scans the text again
-// after the library has accepted it.
+// A TOMLFile contains the values of a configuration file in TOML (toml.io) with their line numbers. A mistake is
+// reported as an error of one line that begins with "file:line: ". TOMLFile does not depend on the settings; packages
+// plan and command use it, too.
 //
 // FindFile and ReadFile find and read the configuration file, fapws.toml, up to 1 MiB. Package plan defines the keys of
 // sites, and this package defines the keys of settings.

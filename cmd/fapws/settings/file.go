@@ -228,8 +228,7 @@ func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
-// fromFile reads a value from the file. The last parameter is the name that the file uses for the setting. The caller
-// prints "must be " before the error.
+// The last parameter is the name that the file uses for the setting. The caller prints "must be " before the error.
 func (s *Setting) fromFile(to *value, v TOMLValue, as variant) error {
 	if as.fixed != "" {
 		if v.Any != true {

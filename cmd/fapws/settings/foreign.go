@@ -306,7 +306,7 @@ func foreignKey(key string) string {
 }
 
 // UnknownWord returns advice if a word that the user has typed as a command is a command of another tool or resembles a
-// word in typedWords. The parameter app is the word that follows, or "".
+// word in typedWords.
 func UnknownWord(word, app string) string {
 	if app == "" {
 		app = "APP"
@@ -373,7 +373,6 @@ func (p *parser) toggleBefore(word string) string {
 }
 
 // notAnApp returns an error if APP is an address or a port, which users of php -S and http.server type in this place.
-// The parameter next is the word that follows, or "".
 func notAnApp(app, next string) error {
 	if next == "" {
 		next = "APP"

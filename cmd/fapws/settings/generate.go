@@ -12,8 +12,7 @@ import (
 )
 
 // WriteInternal writes the text for a topic in internalTopics: the man page in roff, the completion for bash, or the
-// descriptions of the settings or of the keys for docs/settings.md. The parameter helps contains the help texts of
-// commands for the man page.
+// descriptions of the settings or of the keys for docs/settings.md.
 func WriteInternal(w io.Writer, topic, version string, keys []KeyDoc, helps ...string) {
 	switch topic {
 	case "man":

@@ -100,8 +100,8 @@ func (s *Setting) prepare() {
 	}
 }
 
-// defaultClients returns the default for the setting max-clients. The default reserves descriptors for the script, for
-// files that are sent, and for logs, so that accepting a client never reaches the limit of open files.
+// The default reserves descriptors for the script, for files that are sent, and for logs, so that accepting a client
+// never reaches the limit of open files.
 func defaultClients(openFiles uint64) int {
 	const (
 		unknown = 1024

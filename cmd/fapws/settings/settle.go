@@ -133,8 +133,8 @@ func UnknownVariables(environ []string) (lines []string) {
 }
 
 // ReadScript applies global variables from the script to settings that neither a flag nor an environment variable nor
-// the configuration file has set. The values have the types that value.read accepts. The error contains a line for each
-// wrong value, with the variable and the allowed values.
+// the configuration file has set. The error contains a line for each wrong value, with the variable and the allowed
+// values.
 func (s *Settings) ReadScript(script string, globals map[string]any) error {
 	var wrong []error
 	for _, row := range table() {

@@ -40,8 +40,7 @@ type TOMLValue struct {
 	Any any
 }
 
-// ParseTOML parses text, the content of a file. The text of an error is one line with the line number and the column,
-// such as "name:3:14: …".
+// The text of an error is one line with the line number and the column, such as "name:3:14: …".
 func ParseTOML(name, dir string, text []byte) (*TOMLFile, error) {
 	if _, err := toml.Decode(string(text), &map[string]any{}); err != nil {
 		return nil, syntaxError(name, string(text), err)

@@ -103,7 +103,7 @@ func (k *keyring) needsRoot(w *certificates.Want) bool {
 	})
 }
 
-// read returns the contents of a file. If this process may not read the file, read asks the process with more rights.
+// If this process may not read the file, read asks the process with more rights.
 func (k *keyring) read(name string) ([]byte, fs.FileMode, error) {
 	data, mode, err := certificates.ReadFile(name)
 	if errors.Is(err, fs.ErrPermission) && k.root != nil {

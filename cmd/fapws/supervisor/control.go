@@ -237,8 +237,8 @@ func (p *supervisor) tellViewers() {
 	}
 }
 
-// A ledger adds up the counters of workers, so that a sum does not fall when a worker ends. The zero value is an empty
-// ledger. A ledger is safe for concurrent use.
+// A ledger adds up the counters of workers, so that a sum does not fall when a worker ends. A ledger is safe for
+// concurrent use.
 type ledger struct {
 	mu    sync.Mutex
 	known map[int][]metrics.Family
@@ -293,7 +293,7 @@ func pids(st pool.Status) []int {
 	return all
 }
 
-// metrics returns the metrics of the server. For a worker that did not reply in time, metrics uses the previous reply.
+// For a worker that did not reply in time, metrics uses the previous reply.
 func (p *supervisor) metrics(answers []reply) []metrics.Family {
 	os.Setenv(pool.CountVariable, "1") // new workers then report counters without a request
 	st := p.pool.Status()
@@ -342,8 +342,7 @@ const failureHead = `<meta http-equiv="refresh" content="1">` +
 	`h1{color:var(--red)}pre{white-space:pre-wrap}</style>`
 
 // failureNotice returns what clients receive while new code does not load: the application, the error in one line, and
-// the standard error of the worker, usually a traceback. The length of the notice is limited. The HTML document for
-// browsers refers to no other resource.
+// the standard error of the worker, usually a traceback. The HTML document for browsers refers to no other resource.
 func failureNotice(app, how string, said []byte) *pool.Message {
 	said = bytes.TrimRight(escapes().ReplaceAll(said, nil), "\n")
 	if len(said) > pageText {

@@ -1,8 +1,7 @@
 // Package supervisor implements the supervisor process. The supervisor binds the addresses, gives up root, runs workers
 // with package pool, watches files for a reload, and reports the state of all workers to the service manager and on the
 // control socket. The supervisor uses the settings of flags, environment and configuration file until the first worker
-// reports the settings of the script. The supervisor starts no Python and serves no clients. Under --dev, a worker
-// without an application serves the page about a failed load (control.go).
+// reports the settings of the script. The supervisor starts no Python and serves no clients.
 //
 // Package command calls Run, on the main goroutine; the functions that package supervisor passes to package pool run on
 // that goroutine, too. With --user, workers start as that user, and the supervisor switches to the user after it has

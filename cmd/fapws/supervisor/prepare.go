@@ -126,8 +126,7 @@ func (p *supervisor) attributes() *syscall.SysProcAttr {
 }
 
 // prepareSandbox logs the restrictions that the kernel does not support, and creates the temporary directory of the
-// workers. The variable confine.SandboxVariable contains the path of this directory. If upgraded is true, the previous
-// program has already created this directory.
+// workers. If upgraded is true, the previous program has already created this directory.
 func (p *supervisor) prepareSandbox(upgraded bool) error {
 	if !p.conf.Sandboxed() {
 		return os.Unsetenv(confine.SandboxVariable)
@@ -301,7 +300,7 @@ func (p *supervisor) logKept() {
 	}
 	later := p.plan.Later(file)
 	p.site.Store(later.Site)
-	// With the new settings, workers may be able to change more directories. Distrust these directories, too.
+	// With the new settings, workers may be able to change more directories.
 	if conf, err := set.Config(); err == nil {
 		now := p.conf
 		now.SandboxWrite = slices.Concat(now.SandboxWrite, conf.SandboxWrite)

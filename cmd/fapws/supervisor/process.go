@@ -57,13 +57,12 @@ type supervisor struct {
 	reloads logfile.Seldom
 }
 
-// openControl opens the control socket. The user of this process becomes the owner of the socket.
+// The user of this process becomes the owner of the socket.
 func (p *supervisor) openControl() error {
 	return p.instance.OpenControl(&p.conf, p.plan.Settings.Source("ctl-socket"), p.command)
 }
 
-// Run supervises workers until it is told to stop, and returns the exit code. The parameter instance holds the pid file
-// and the control socket of the supervisor.
+// Run supervises workers until it is told to stop, and returns the exit code.
 func Run(what *plan.Plan, instance *worker.Instance, stderr io.Writer) (code int, err error) {
 	p := &supervisor{plan: what, conf: what.Conf, instance: instance, log: what.Logger(stderr)}
 	p.early.Open, p.early.Close = openSockets, p.closeSockets

@@ -120,8 +120,8 @@ func idOf(info os.FileInfo) fileID {
 // racy is the age below which a file may still change without a new size or time.
 const racy = 2 * time.Second
 
-// take returns the stamp of a file. If the metadata of the file is the same as in the stamp old, and no change is
-// likely, take returns old without reading the file.
+// If the metadata of the file is the same as in the stamp old, and no change is likely, take returns old without
+// reading the file.
 func take(path string, old stamp) (s stamp, there bool) {
 	info, err := os.Stat(path)
 	if err != nil || !info.Mode().IsRegular() {
@@ -194,8 +194,7 @@ func newPatterns(o *Options, base string, roots []string) (p patterns, err error
 	return p, err
 }
 
-// parsePatterns parses patterns. From a relative pattern with a slash, parsePatterns makes a pattern for each directory
-// in the parameter from.
+// From a relative pattern with a slash, parsePatterns makes a pattern for each directory in the parameter from.
 func parsePatterns(texts, from []string) (list []pattern, err error) {
 	for _, text := range texts {
 		if _, err := filepath.Match(text, ""); err != nil {

@@ -73,7 +73,7 @@ func (c Change) String() string {
 }
 
 type Watcher struct {
-	// Changes receives the changes. A slow reader receives one Change for several changes. Close closes the channel.
+	// A slow reader receives one Change for several changes. Close closes the channel.
 	Changes <-chan Change
 
 	// Settled returns the functions that were passed to Settle. The Watcher sends a function after a scan found no new

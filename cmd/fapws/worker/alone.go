@@ -26,8 +26,8 @@ type alone struct {
 	accepting atomic.Pointer[runtime.Server]
 }
 
-// RunAlone serves in this process, without a supervisor, until the server is stopped, and returns the exit code. The
-// parameter instance holds the pid file and the control socket. RunAlone must be called on the main thread.
+// RunAlone serves in this process, without a supervisor, until the server is stopped, and returns the exit code.
+// RunAlone must be called on the main thread.
 func RunAlone(p *plan.Plan, instance *Instance, stderr io.Writer) (code int, err error) {
 	a := &alone{}
 	s := newService(p, instance, stderr, a)

@@ -1,9 +1,8 @@
 // Package worker implements the process that serves clients, with or without a supervisor. With --fork, this package
 // also implements the loader, a process that loads the application and forks children (loader.go). With --idle-stop, a
 // worker can be asleep (sleep.go). A serving process loads the applications of a plan and serves them with package
-// runtime. A worker exchanges events, subscribers and purges with other workers through the supervisor. A serving
-// process ends after a signal or a message from the supervisor. The file protocol.go names the requests that a
-// supervisor and its workers exchange.
+// runtime. A worker exchanges events, subscribers and purges with other workers through the supervisor. The file
+// protocol.go names the requests that a supervisor and its workers exchange.
 //
 // RunAlone, Parent.Run and RunLoader must be called on the main thread, because Python's main thread is the thread that
 // starts Python. A service has one of three roles (role.go): it serves without a supervisor (alone.go), serves as a
@@ -20,9 +19,6 @@
 // the text of the script. Otherwise, or if the script changes SERVER while it runs, listeners are opened after the
 // script has run.
 //
-// While the application loads, requests that do not need the application are served, and all other requests wait
-// (service.go). If the script may change a setting, or if other workers serve, the loading process accepts no clients.
-//
 // # Signals and the end
 //
 // Go owns TERM, INT, QUIT, HUP, USR1 and USR2. Python installs no signal handlers, except the handler for timeouts if
@@ -33,8 +29,7 @@
 // A process that stops closes its listeners and idle connections. The listeners of workers stay open in the supervisor.
 // Requests that were already received are answered with Connection: close. After --graceful-timeout, the remaining
 // connections are closed. Then Python's threads end, the script's own threads and atexit functions get 5 s to finish,
-// and Python is finalized. A handler that does not return cannot be stopped. In this case, the process runs the atexit
-// functions on a different thread and exits (stop.go).
+// and Python is finalized.
 //
 // A worker stops gracefully when its channel ends, because this usually means that its supervisor has died. In
 // addition, the kernel reports the death of the supervisor (process.WatchParent).

@@ -18,8 +18,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A worker sends past events to a new worker, and a retiring worker sends its subscribers to its successor. The
-// supervisor only connects the two workers.
+// A worker sends past events to a new worker, and a retiring worker sends its subscribers to its successor.
 
 const (
 	// A new worker keeps all events for the time holdFor. During this time, a retiring worker can hand over to the new

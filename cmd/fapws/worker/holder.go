@@ -17,10 +17,9 @@ import (
 	"fapws/runtime/system"
 )
 
-// holder returns the name and process ID of the program that listens on addr, for example "nginx, pid 812". The address
-// addr has the form that conn.Listen accepts. If the process is fapws, holder adds the command that stops the server.
-// If /proc hides the program because it belongs to a different user, holder returns that user: "of user root". holder
-// returns "" if no program listens on the address.
+// holder returns the name and process ID of the program that listens on addr, for example "nginx, pid 812". If the
+// process is fapws, holder adds the command that stops the server. If /proc hides the program because it belongs to a
+// different user, holder returns that user: "of user root". holder returns "" if no program listens on the address.
 func holder(addr string) string {
 	sockets, owner := map[string]bool{}, ""
 	for _, table := range []string{"tcp", "tcp6", "unix"} {

@@ -87,8 +87,7 @@ func (f *Instance) LogNotifyError(err error) {
 	}
 }
 
-// OpenControl opens the control socket. A failure is an error only if the settings name the socket; otherwise the
-// server serves without a control socket.
+// A failure is an error only if the settings name the socket; otherwise the server serves without a control socket.
 func (f *Instance) OpenControl(conf *settings.Config, from settings.Source, server ctl.Server) error {
 	if conf.ControlSocket == ctl.Off {
 		return nil
@@ -146,8 +145,7 @@ func BannerOf(listeners []*conn.Listener) []Address {
 
 // Banner returns the text that fapws prints when it starts to serve: the version of Python, the mode, the addresses and
 // the application. If the server requires no password, Banner warns of addresses that other machines can reach. The
-// parameter workers is a text with the number of workers, or "" without a supervisor. If colors is true, the addresses
-// are highlighted.
+// parameter workers is a text with the number of workers, or "" without a supervisor.
 func (shown *Shown) Banner(workers string, colors bool) string {
 	return shown.banner(workers, colors, localAddresses())
 }

@@ -44,8 +44,8 @@ func SetSecure(ln *conn.Listener, addr string) {
 	ln.Secure = secure && tcp
 }
 
-// Listen opens a listener for each address in addrs, which have the form of settings.Config.Bind. Listeners for HTTPS
-// are Secure, except on unix sockets. If Listen fails, no listener stays open; the error is one line with advice.
+// Listen opens a listener for each address in addrs, which have the form of settings.Config.Bind. If Listen fails, no
+// listener stays open; the error is one line with advice.
 func Listen(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
 	var listeners []*conn.Listener
 	for _, addr := range addrs {
@@ -88,8 +88,8 @@ func listenHint(addr string, err error) string {
 	return ""
 }
 
-// Addresses returns the addresses in conf together with the inherited sockets. The parameter source tells where the
-// addresses in conf were set. If inherited sockets are not used, Addresses logs a warning.
+// Addresses returns the addresses in conf together with the inherited sockets. If inherited sockets are not used,
+// Addresses logs a warning.
 func (a Passed) Addresses(conf *settings.Config, source settings.Source, log func(logfile.Level, string)) ([]string,
 	error) {
 	addrs, err := a.addresses(conf.Bind, given(conf, source))

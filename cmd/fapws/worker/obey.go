@@ -205,8 +205,8 @@ func (p *Parent) loopRuns(within time.Duration) bool {
 	return p.s.server.Ping(ctx) == nil
 }
 
-// answer replies to a request from the supervisor. The text of the message is the name of the request, optionally
-// followed by a space and arguments. The supervisor sends requests only to workers that have loaded.
+// The text of the message is the name of the request, optionally followed by a space and arguments. The supervisor
+// sends requests only to workers that have loaded.
 func (p *Parent) answer(m *pool.Message) {
 	s, text := p.s, ""
 	question, about, _ := strings.Cut(m.Text, " ")

@@ -142,8 +142,7 @@ func (s *service) finish(code int) int {
 	return code
 }
 
-// load loads the applications. If loading in this process fails, load calls the function report, which logs the error
-// and returns the exit code.
+// If loading in this process fails, load calls the function report, which logs the error and returns the exit code.
 func (s *service) load(report func(error) int) (err error) {
 	switch {
 	case s.plan.FirstApp() == nil:

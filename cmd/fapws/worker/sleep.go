@@ -13,8 +13,7 @@ import (
 )
 
 // With --idle-stop, a worker with the role pool.Asleep serves the sites from service.buildEarly, and loads the
-// application when the first request needs it. A worker with a loaded application reports to the supervisor when the
-// application was unused for the time in idle-stop.
+// application when the first request needs it.
 
 type lateLoad struct {
 	p       *Parent

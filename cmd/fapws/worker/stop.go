@@ -223,7 +223,7 @@ func (s *service) obeyOrders() <-chan int {
 }
 
 // serve waits until obeyOrders or the script has stopped the service, and returns the exit code. When serve returns,
-// all active requests have ended. The parameter ended is the channel from obeyOrders.
+// all active requests have ended.
 func (s *service) serve(ended <-chan int) (code int) {
 	if s.python.app == nil {
 		return <-ended

@@ -27,7 +27,7 @@ type call struct {
 	waiting *exchange.Part
 	// the last part of the response if it was released before other parts; otherwise nil
 	last  *exchange.Part
-	limit int64 // Options.Timeout
+	limit int64
 	// value of conn.Set.Now when the timeout for the handler's next part began
 	since int64
 
@@ -219,7 +219,7 @@ func (c *call) OnGone(x *exchange.Exchange) {
 	c.cancel(0)
 }
 
-// cancel reports to the handler that no client needs its response. Handler.Cancel describes the parameter took.
+// cancel reports to the handler that no client needs its response.
 func (c *call) cancel(took time.Duration) {
 	d := c.source.d
 	d.set.Tracef("exchange %d is cancelled", c.ticket)

@@ -2,8 +2,7 @@
 //
 // A Source submits the request of an exchange to a Handler, which identifies it by a ticket. At the end of each batch
 // the Dispatcher polls the interpreter for finished parts (Run); other handlers post their parts to the loop. The
-// Dispatcher finds the exchange of each part, and sends the part to its sink. A call is the state of one exchange, from
-// Submit until its last part is released.
+// Dispatcher finds the exchange of each part, and sends the part to its sink.
 //
 // The package does no I/O, and all data belongs to the event loop. While an inline handler runs, other goroutines may
 // act for the event loop if they hold the mutex Dispatcher.state: SendDuringTurns sends finished parts, and Stalled
@@ -11,8 +10,6 @@
 //
 // A handler that does not deliver a part in time is overdue (call.go): the client gets a 504 response or an aborted
 // response. The exchange ends, but the ticket stays in use until the handler has returned the last part.
-//
-// Serve may be called again for other sites: calls of earlier handlers continue until they end.
 //
 // A handler may name a file, a program or a page of the server to be sent instead of its own response (source.go).
 package app

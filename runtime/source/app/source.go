@@ -97,9 +97,8 @@ func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 }
 
 // Receiving is a Source that consists of a handler and a second source. The handler receives the request body as it
-// arrives, and then forwards the request with a new body (exchange.Services.Next). The second source gets this request
-// and responds. For uploads, the new body is a description of the stored files, and the second source is the
-// application.
+// arrives, and then forwards the request with a new body (exchange.Services.Next). For uploads, the new body is a
+// description of the stored files, and the second source is the application.
 type Receiving struct {
 	exchange.Memory
 	first *Source

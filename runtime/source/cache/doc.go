@@ -20,30 +20,24 @@
 // # Hits
 //
 // A Store is a map from scheme, host, path, query and the fields of Vary to nodes; the least recently used node is
-// evicted first. All memory counts, including structures; a test compares the count with the heap. A hit is one
-// look-up, without an allocation or a call of the handler. A range is taken from the page in its original form
-// (Page.Range). Compressed forms have weak tags, so that clients do not combine their ranges.
+// evicted first. A hit is one look-up, without an allocation or a call of the handler. Compressed forms have weak tags,
+// so that clients do not combine their ranges.
 //
 // # Misses
 //
-// The first request for a missing page fetches it (Fill); other requests wait. The parts are copied and released at
-// once, so a client that reads slowly delays neither the handler nor other clients. If the client that has sent the
-// first request disconnects, the handler continues while other requests wait. If a response may not be kept, each
-// waiting request is sent to the origin. For the next minute, requests for this page do not wait for each other. Once a
-// second, one of them is a new attempt to keep the response, so the cache notices when the page becomes cacheable. A
+// The first request for a missing page fetches it (Fill); other requests wait. If a response may not be kept, each
+// waiting request is sent to the origin. For the next minute, requests for this page do not wait for each other. A
 // waiting request gets a page only if the page suits the request: the fields of Vary are equal, and the request has no
-// Cookie unless the page is for all clients. Requests wait at most five seconds for a page that has begun and does not
-// end.
+// Cookie unless the page is for all clients.
 //
 // # Validation
 //
 // A page that is no longer fresh is fetched with its own validators (Conditions) instead of the client's. A 304 makes a
 // new Page with the same body and the fields of both responses (RFC 9111 §3.2), and all waiting requests get the new
-// Page. Confirm decides as for any other response whether the new Page is kept. Requests do not wait for a page that
-// must be confirmed for each request (no-cache): each request has a Fill without a node, and a late Fill does not
-// replace a newer page. A page that is purged during its fetch is sent to the requests that already wait for it, but
-// not kept. A 304 about another representation, or a 304 that forbids storing, does not change the page for other
-// requests. Page.Instead decides whether an old page is better than an error or no response.
+// Page. Requests do not wait for a page that must be confirmed for each request (no-cache): each request has a Fill
+// without a node, and a late Fill does not replace a newer page. A page that is purged during its fetch is sent to the
+// requests that already wait for it, but not kept. A 304 about another representation, or a 304 that forbids storing,
+// does not change the page for other requests.
 //
 //   - s-maxage forbids stale pages, except if the same response has stale-while-revalidate or stale-if-error, because
 //     these directives are more precise, and frameworks combine them.

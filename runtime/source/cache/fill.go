@@ -12,9 +12,8 @@ import (
 
 // A Fill fetches a page from the origin, and records the response part by part (Begin, Write, Finish). A Fill ends with
 // Finish, Confirm, Failed or Refuse, or when the response turns out to be uncacheable. The origin responds to a
-// separate exchange, whose Sink is the Fill. The Fill forwards the response to the client that has requested the page.
-// The Fill copies and releases each part at once, because otherwise a slow client would delay all clients that wait for
-// the page.
+// separate exchange, whose Sink is the Fill. The Fill copies and releases each part at once, because otherwise a slow
+// client would delay all clients that wait for the page.
 type Fill struct {
 	s        *Store
 	rule     *Compiled

@@ -156,8 +156,7 @@ type Found struct {
 	Fill    *Fill
 }
 
-// Look searches the store for the response to a request, which must be a GET or HEAD without a body. For a page in the
-// store, Look allocates no memory.
+// Look searches the store for the response to a request, which must be a GET or HEAD without a body.
 func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	s.now = now
 	defer func() { s.count[f.Verdict]++ }()

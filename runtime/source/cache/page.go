@@ -98,7 +98,6 @@ type coded struct {
 }
 
 // codable reports whether a page may be sent compressed and whether its type and length make compression worthwhile.
-// The parameter on is Rule.Compress.
 func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 	if !on || !t.plain || h.Status != 200 {
 		return false

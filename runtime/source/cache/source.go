@@ -29,8 +29,8 @@ type Pages struct {
 	fields []byte
 }
 
-// NewPages returns the Pages for the store s. The function flush sends the event loop's output. The function
-// invalidated is called when a request has made pages out of date, and must notify the other processes.
+// The function flush sends the event loop's output. The function invalidated is called when a request has made pages
+// out of date, and must notify the other processes.
 func NewPages(s *Store, flush func(), invalidated func(Pattern), conns *conn.Set, limits *http1.Limits) *Pages {
 	return &Pages{Store: s, flush: flush, invalidated: invalidated, conns: conns, limits: limits}
 }
@@ -102,8 +102,8 @@ func cacheable(r *exchange.Request) bool {
 	return plain && (r.Origin == nil || r.Origin.Value == nil) && (q.Host.Len > 0 || q.Authority.Len > 0)
 }
 
-// send sends page as the response to x. The parameter asked is the client's request, which determines the coding, the
-// range, and whether the client already has the page.
+// The parameter asked is the client's request, which determines the coding, the range, and whether the client already
+// has the page.
 func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, v Verdict) {
 	// range to send, in bytes of the page; the whole page if count is 0
 	var from, count int64

@@ -261,7 +261,7 @@ func (h *Head) field(line []byte, raw bool) error {
 }
 
 // send handles the header fields in which a program names a file or channels to send, if these fields are enabled. send
-// reports whether the server will send a file. The parameter plain is Answer.Plain.
+// reports whether the server will send a file.
 func (h *Head) send(w *backend.Response, plain bool) (file bool) {
 	counts := w.Sends()
 	switch {

@@ -50,8 +50,7 @@ type CGIOptions struct {
 	// Fallback is the script for paths without a script. nil means a response with status 404 or 403.
 	Fallback *Script
 
-	// Env contains additional environment variables for programs, as "NAME=value". From the server, programs inherit
-	// only the variables that Environment returns.
+	// Env contains additional environment variables for programs, as "NAME=value".
 	Env []string `key:"env" is:"pairs"`
 
 	// Gate limits the running programs; NewCGI replaces nil by a Gate with defaultRunning and DefaultWaiting.
@@ -245,8 +244,6 @@ func (c *CGI) run(a *Answer, script *Script, log func(line string)) error {
 	return nil
 }
 
-// start runs a script.
-//
 // The query is never passed as arguments, although RFC 3875 §4.4 requires it for a query without "=": some programs
 // would interpret such arguments as options.
 func (c *CGI) start(r *backend.Request, script *Script, command []string) (*process, error) {

@@ -40,8 +40,7 @@
 //
 // # FastCGI
 //
-// FastCGI forwards requests to applications that speak FastCGI 1.0, each over its own connection unless Idle is set. A
-// connection carries one request at a time.
+// FastCGI forwards requests to applications that speak FastCGI 1.0, each over its own connection unless Idle is set.
 //
 // # PHP
 //
@@ -80,8 +79,7 @@
 // A response is never a file, a program or another page of the server (programs.Answer.Plain), because the application
 // may be in a sandbox, but the server is not.
 //
-// The loader lives as long as the worker that has started it, and if the loader dies, the worker is replaced. A loader
-// that does not fork within stuckAfter is killed. A child that takes too long is ended by an alarm, at which
-// faulthandler writes the child's stacks, or is killed by the loader if it does not end, for example because it was
-// stopped.
+// The loader lives as long as the worker that has started it, and if the loader dies, the worker is replaced. A child
+// that takes too long is ended by an alarm, at which faulthandler writes the child's stacks, or is killed by the loader
+// if it does not end, for example because it was stopped.
 package programs

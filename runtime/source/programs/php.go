@@ -164,8 +164,7 @@ func (p *PHP) Idle() int {
 	return p.fast.Idle()
 }
 
-// Close ends the processes. A process with a request may continue for the duration grace. Close is safe for concurrent
-// use.
+// A process with a request may continue for the duration grace. Close is safe for concurrent use.
 func (p *PHP) Close(grace time.Duration) {
 	if p.fast != nil {
 		p.fast.Close()
@@ -174,7 +173,7 @@ func (p *PHP) Close(grace time.Duration) {
 }
 
 // A manager starts php-cgi processes, one for each link. If a request hangs, the manager kills its process, which no
-// other request uses. A process that has served its maximum number of requests ends between two requests.
+// other request uses.
 type manager struct {
 	o    *PHPOptions
 	env  []string

@@ -107,9 +107,8 @@ func (p *process) hasEnded() bool {
 	}
 }
 
-// await waits for the end of the program. The result told reports whether the server has told the program to end; state
-// is nil if the Python application in this process has already reaped the program. await is called once, on a separate
-// goroutine.
+// The result told reports whether the server has told the program to end; state is nil if the Python application in
+// this process has already reaped the program. await is called once, on a separate goroutine.
 func (p *process) await() (state *os.ProcessState, told bool) {
 	awaitExit(p.child.Pid) // the process is not reaped yet, so its process group ID is not reused
 	p.mu.Lock()
@@ -217,8 +216,8 @@ func input(r *backend.Request) (*os.File, error) {
 	return f, nil
 }
 
-// read reads output. If no output arrives within the duration wait, the error is os.ErrDeadlineExceeded. At the end of
-// the output, read returns a different error, usually io.EOF.
+// If no output arrives within the duration wait, the error is os.ErrDeadlineExceeded. At the end of the output, read
+// returns a different error, usually io.EOF.
 func (p *process) read(buf []byte, wait time.Duration) (int, error) {
 	p.out.SetReadDeadline(time.Now().Add(wait))
 	n, err := p.out.Read(buf)

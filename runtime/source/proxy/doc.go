@@ -8,29 +8,23 @@
 // connections. net/http's Transport would reuse a connection before it is known to be empty: if an upstream sends a
 // body after a HEAD, a different client would receive the body as its response. Package proxy reuses a connection only
 // if its reader is empty at the end of the response (settle), and if its socket has no data, both then and before the
-// next request (quiet). After HEAD the connection is always closed, because a body may arrive late. Idle connections
-// have neither a goroutine nor a buffer.
-//
-// The head of a response must fit into the reader, 64 KiB. net/http may remove the field Connection, so readHead parses
-// this field again.
+// next request (quiet). Idle connections have neither a goroutine nor a buffer.
 //
 // If the upstream closes a reused connection before the first byte of the response, a request with a safe method is
 // retried. Any other request results in a 502. A request path with a ".." segment results in a 400, even if routing has
-// resolved the segment. This applies to all spellings that some server resolves (climbs).
+// resolved the segment.
 //
 // # Several upstreams
 //
 // Proxy.take chooses the upstream with the fewest active requests, and Proxy.try sends a request to an upstream. Each
-// process has its own counts and failures. A client must not be able to disable upstreams with a request to which they
-// do not respond. Therefore Proxy.failed decides which failures count. Health checks (checkHealth) begin with the first
-// request, because New is also called to check a configuration. With Options.Sticky, a cookie names the upstream of a
-// client.
+// process has its own counts and failures. Health checks (checkHealth) begin with the first request, because New is
+// also called to check a configuration.
 //
 // # TLS to the upstream
 //
 // The connection is a conn.TLSTransport over a blocking connection (Proxy.dial) until a tunnel takes it over. HTTP/2 is
-// not offered. Certificates of authorities are read with the configuration, because they may be unreachable after a
-// chroot. If the upstream's certificate is rejected, the host's error log gets one line, and the response is a 502.
+// not offered. If the upstream's certificate is rejected, the host's error log gets one line, and the response is a
+// 502.
 //
 // # WebSockets
 //

@@ -60,7 +60,6 @@ func check(ctx context.Context, up *upstream) error {
 	return nil
 }
 
-// checked records the result of a health check.
 func (p *Proxy) checked(up *upstream, err error) {
 	if errors.Is(p.ctx.Err(), context.Canceled) {
 		return

@@ -26,7 +26,7 @@ import (
 	"fapws/runtime/system"
 )
 
-// Options configures a Proxy. Only Targets is required.
+// Only Targets is required.
 type Options struct {
 	// Targets are the upstreams. Each is "http://host:port", "https://host:port" or "unix:/path/of/socket", optionally
 	// followed by a path ("http://host:port/base/", "unix:/path/of/socket:/base/"). The path replaces the prefix of the
@@ -62,8 +62,7 @@ type Options struct {
 	// idle for keepIdle or older than keepAge.
 	Idle time.Duration `key:"proxy-idle" value:"'20s'"`
 
-	// Health is the path that health checks request from each upstream; "" means no health checks. The checks begin
-	// with the first request.
+	// Health is the path that health checks request from each upstream; "" means no health checks.
 	Health string `key:"proxy-health" value:"'/healthz'"`
 
 	// Sticky makes the proxy send all requests of a client to the same upstream, named in a cookie, while this upstream
@@ -257,8 +256,7 @@ func (up *upstream) head(w *backend.Response, r *backend.Request, response *http
 
 var errPaused = errors.New("idle timeout exceeded")
 
-// copy sends the response body to the client. The timeout for a pause in the body does not run while copy waits for the
-// client.
+// The timeout for a pause in the body does not run while copy waits for the client.
 func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	if response.Body == http.NoBody {
 		return nil
@@ -294,8 +292,7 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	}
 }
 
-// complain logs an error of the upstream up, but limits the number of lines. The parameter client is the result of
-// backend.Request.Client.
+// complain logs an error of the upstream up, but limits the number of lines.
 func (up *upstream) complain(client, format string, args ...any) {
 	if up.lines.Now() {
 		up.log(client, fmt.Sprintf(format, args...))

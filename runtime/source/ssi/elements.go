@@ -184,8 +184,8 @@ func (p *page) printenv(e *element) {
 	}
 }
 
-// conditional executes an if element. In hidden text, conditional only increments the nesting depth. In shown text, the
-// condition of the enclosing if is known to be true, so the page need not store that condition.
+// In hidden text, conditional only increments the nesting depth. In shown text, the condition of the enclosing if is
+// known to be true, so the page need not store that condition.
 func (p *page) conditional(e *element) {
 	if !p.printing {
 		p.hidden++

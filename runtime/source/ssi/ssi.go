@@ -274,8 +274,7 @@ func (p *page) write(text string) {
 	}
 }
 
-// start sends the head. If elements are still to be executed, the page may depend on any request field, so start adds
-// "Vary: *".
+// If elements are still to be executed, the page may depend on any request field, so start adds "Vary: *".
 func (p *page) start(length int64) {
 	contentType := "text/html"
 	if p.s.opt.Charset != "off" {
@@ -310,8 +309,7 @@ func (p *page) stop(why string) {
 	p.buf = append(p.buf, p.errmsg...)
 }
 
-// finish sends the rest of the page. If an incomplete page was already partly sent, finish aborts the response, so that
-// the client notices.
+// If an incomplete page was already partly sent, finish aborts the response, so that the client notices.
 func (p *page) finish() {
 	broken := p.stopped && p.w.Started()
 	p.start(int64(len(p.buf)))

@@ -43,8 +43,8 @@ type record struct {
 // lateClock is how far, in nanoseconds, the time of a caller may lie before the last check.
 const lateClock = 2 * freshFor
 
-// get returns the variants of a path. The result fresh reports whether the cache was compared with the disk within the
-// last second. If the path is not in the cache, all elements of v are nil.
+// The result fresh reports whether the cache was compared with the disk within the last second. If the path is not in
+// the cache, all elements of v are nil.
 //
 // Calls from the event loop pass true as the parameter loop. If the last check is one to two seconds old, only one of
 // these calls gets false as fresh, and its caller must check the disk. The other callers need not wait for the disk,

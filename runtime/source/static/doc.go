@@ -23,8 +23,7 @@
 //
 // # Cache
 //
-// Each root has one LRU cache of 16 MiB by default (--cache-files-max). The cache holds contents up to 64 KiB,
-// compressed variants, listings, and open descriptors.
+// Each root has one LRU cache of 16 MiB by default (--cache-files-max).
 //
 // Open files up to 1 MiB are sent by the event loop. Files of this size are read when they are opened, and once a
 // second when the disk is checked again, so that sendfile finds them in memory. fstat before each response detects a

@@ -24,7 +24,6 @@ type FixedOptions struct {
 	Fields []http1.HeaderField
 }
 
-// NewFixed returns a source of a fixed response.
 func NewFixed(o FixedOptions) (*Fixed, error) {
 	o.Status = cmp.Or(o.Status, 200)
 	if o.Status < 200 || o.Status > 599 {

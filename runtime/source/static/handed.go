@@ -32,8 +32,7 @@ type Handed struct {
 	mapped map[string]*Files
 }
 
-// Open opens the directories for X-Sendfile and X-Accel-Redirect. Files in private are not sent. Open must be called
-// before Take.
+// Files in private are not sent. Open must be called before Take.
 func (h *Handed) Open(named []string, mapped []AccelRoot, private *Private) (err error) {
 	h.private, h.mapped = private, map[string]*Files{}
 	open := func(field, root string) *Files {

@@ -236,8 +236,8 @@ func slashLocation(dst []byte, prefix string, rawPath, query []byte) []byte {
 }
 
 // OpenPath opens the regular file at a decoded path below the root, for other sources that send files. As for requests
-// of clients, hidden names, dot segments and files outside the root are errors. StatusOf returns the status for an
-// error. OpenPath is safe for concurrent use and may block for the disk.
+// of clients, hidden names, dot segments and files outside the root are errors. OpenPath is safe for concurrent use and
+// may block for the disk.
 func (f *Files) OpenPath(path string) (*os.File, fs.FileInfo, error) {
 	clean, ok := cleanPath(nil, []byte(path), f.opt.DotFiles)
 	if !ok || len(clean) < 2 || clean[len(clean)-1] == '/' {

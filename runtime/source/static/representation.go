@@ -269,7 +269,6 @@ func (f *openFile) release() {
 	}
 }
 
-// hold adds a reference to the file, or returns false if there is no file or it is already closed.
 func (r *representation) hold() bool { return r != nil && r.open != nil && r.open.hold() }
 
 func (v *variants) release() {

@@ -129,8 +129,7 @@ type view struct {
 	guard  guard
 }
 
-// stat returns information about a file. The name is a path without "." and ".." segments, or "." itself; hidden files
-// count as missing.
+// The name is a path without "." and ".." segments, or "." itself; hidden files count as missing.
 func (t *view) stat(name string) (fs.FileInfo, error) {
 	if t.guard.hides(name) {
 		return nil, hidden(name)

@@ -94,7 +94,7 @@ func (f *Files) key(path []byte, req *Request) []byte {
 }
 
 // answer fills in out with the representation that the client prefers. answer opens, reads or compresses the file if
-// the content is needed but not in memory. The parameter key is the cache key of the path.
+// the content is needed but not in memory.
 func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Conditions, out *Response) error {
 	r := v.choose(c)
 	if r.answer(req, c, out, true) {

@@ -65,7 +65,7 @@ type Options struct {
 	Headers map[string]string `json:"headers"`
 
 	// Programs are patterns (path.Match) for names of programs that another source runs. Files treats programs as
-	// missing. If the index of a directory is a program, Response.Index names the program.
+	// missing.
 	Programs []string `json:"-"`
 
 	// Routed are patterns for names of files that have their own rules in the configuration. If the index of a

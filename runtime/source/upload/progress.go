@@ -113,8 +113,7 @@ func (p *progress) tell() {
 	o.Group.Publish(o.Channel, string(data))
 }
 
-// end records the end of the upload. The parameter state is the outcome, and the parameter text is the reason for a
-// failure.
+// The parameter state is the outcome, and the parameter text is the reason for a failure.
 func (p *progress) end(state, text string) {
 	u := p.of
 	u.mu.Lock()

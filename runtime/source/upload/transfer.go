@@ -262,8 +262,7 @@ func newForm(next func() ([]byte, error), boundary string) *form {
 	return &form{body: body, ahead: ahead, parts: multipart.NewReader(ahead, boundary), Fields: url.Values{}}
 }
 
-// copy copies the content of a part. Errors of the writer are returned unchanged, and all other errors are converted by
-// the method wrong.
+// Errors of the writer are returned unchanged, and all other errors are converted by the method wrong.
 func (f *form) copy(to io.Writer, content io.Reader) error {
 	out := bufio.NewWriterSize(to, writeSize)
 	_, err := io.Copy(out, content)

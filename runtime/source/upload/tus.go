@@ -181,8 +181,7 @@ func (x *tus) create() error {
 	return x.receive(p, 201, location)
 }
 
-// resume opens an unfinished upload. If an earlier request has locked the upload but receives no bytes, resume takes
-// the upload over.
+// If an earlier request has locked the upload but receives no bytes, resume takes the upload over.
 func (x *tus) resume(id string) (*partial, error) {
 	p, err := x.u.resumes.resume(id)
 	if err == errBusy && (x.u.takeOver(id) || slices.Contains(x.u.ask(opTakeOver+id+" "), "true")) {
@@ -396,8 +395,7 @@ func checksum(r *backend.Request) (check hash.Hash, sum []byte, err error) {
 	return check, sum, nil
 }
 
-// store writes the body to the file. After an error, store keeps the bytes that were written, unless the client has
-// announced a checksum.
+// After an error, store keeps the bytes that were written, unless the client has announced a checksum.
 func (x *tus) store(p *partial, progress *progress, check hash.Hash, sum []byte) error {
 	begun := p.size
 	t := &transfer{r: x.r, progress: progress, drafts: []*draft{p.draft}, total: p.size, limit: p.Length,
