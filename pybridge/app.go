@@ -159,8 +159,7 @@ func Load(o Options) (*App, error) {
 	return a, nil
 }
 
-// load loads the applications, with the GIL, on Python's main thread. The parameter paths contains the absolute paths
-// of their scripts.
+// load loads the applications, with the GIL, on Python's main thread.
 func (a *App) load(o Options, paths []string) error {
 	if err := checkPackage(); err != nil {
 		return err

@@ -106,8 +106,7 @@ enum {
   ASGI_TO_SEND
 };
 
-/* A coroutine that receive() or send() returns, and that the application awaits. The coroutine ends when its exchange
- * has a message for receive(), or room for more of the response. */
+/* A coroutine that receive() or send() returns, and that the application awaits. */
 typedef struct asgi_waiter {
   PyObject_HEAD asgi_exchange *exchange; /* owned */
   /* Owned: the future that the application's task awaits, or NULL if no task waits. */
@@ -130,7 +129,7 @@ enum {
   ASGI_ACCEPTED,
 };
 
-/* Values of asgi_exchange.trailers: whether the response has trailers. Collected trailers are in asgi_exchange.head. */
+/* Values of asgi_exchange.trailers: whether the response has trailers. */
 enum { ASGI_NO_TRAILERS, ASGI_ANNOUNCED, ASGI_COLLECTED };
 
 struct asgi_exchange {
@@ -149,8 +148,7 @@ struct asgi_exchange {
   uint8_t state;
   uint8_t begun;
   uint8_t running;
-  /* send() is running. A nested call of send() is an error. A method of an object in the message can make a nested
-   * call. */
+  /* send() is running. A nested call of send() is an error. */
   uint8_t sending;
   uint8_t gone;
   /* The client has shut down its sending side: receive() reports a disconnect, but send() still works. */

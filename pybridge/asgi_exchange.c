@@ -64,8 +64,8 @@ static PySendResult conclude(asgi_exchange *x, PyObject **result) {
   return PYGEN_RETURN;
 }
 
-/* Continues x after a step of x->inner. The parameters how and result contain the results of this step
- * (asgi_iter_send). Runs one awaitable after another until an awaitable waits or the exchange has ended. */
+/* Continues x after a step of x->inner. Runs one awaitable after another until an awaitable waits or the exchange has
+ * ended. */
 static PySendResult drive(asgi_exchange *x, PySendResult how, PyObject **result) {
   for (;;) {
     core_exit_child();

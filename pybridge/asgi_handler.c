@@ -100,8 +100,8 @@ static void handler_raised(asgi_exchange *x) {
   asgi_raised(x);
 }
 
-/* Cancels an async generator after the client has disconnected, because the generator might wait for an event forever.
- * A handler that is no generator continues to its end, as a synchronous handler does. */
+/* Cancels an async generator after the client has disconnected, because the generator might wait for an event
+ * forever. */
 static void handler_gone(asgi_exchange *x) {
   if (x->iterator && !x->waits) asgi_exchange_cancel(x);
 }

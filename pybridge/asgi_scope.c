@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* The texts up to K_EXTENSIONS are the keys of every scope, in their order. The remaining texts have other uses. */
+/* The texts up to K_EXTENSIONS are the keys of every scope, in their order. */
 #define TEXTS(X)                                                                                                       \
   X(K_TYPE, "type")                                                                                                    \
   X(K_ASGI, "asgi")                                                                                                    \

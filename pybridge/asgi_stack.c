@@ -1,5 +1,4 @@
-/* Stacks and timeouts of the tasks that run requests. core_stack.c has the corresponding functions for threads. The
- * functions can be called on any thread. */
+/* Stacks and timeouts of the tasks that run requests. The functions can be called on any thread. */
 #include "asgi.h"
 
 #include <frameobject.h> /* declares PyFrame_Check before Python 3.11 */

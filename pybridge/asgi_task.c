@@ -108,8 +108,7 @@ int asgi_task_init(void) {
 
 /* --- awaitables ----------------------------------------------------------
  *
- * Functions that send values to iterators, and that get the iterator of an awaitable (PEP 492). The functions work with
- * all supported versions of Python. */
+ * Functions that send values to iterators, and that get the iterator of an awaitable (PEP 492). */
 
 PySendResult asgi_returned_value(PyObject **result) {
   if (!PyErr_Occurred()) {

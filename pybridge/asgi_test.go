@@ -170,8 +170,7 @@ func TestAsyncLeavesNothing(t *testing.T) {
 				return
 			}
 			blocks, refs = moreBlocks, moreRefs
-			// On a busy machine, temporary objects live longer. More rounds reduce their share of the average per
-			// round.
+			// On a busy machine, temporary objects live longer.
 			rounds += rounds / 2
 		}
 		t.Errorf("blocks or references that stay, per round: %.2f", grown)

@@ -119,8 +119,7 @@ static PyObject *already_awaited(void) {
   return PyErr_Format(PyExc_RuntimeError, "coroutine is already being awaited");
 }
 
-/* Whether a task already awaits w, so that the caller is a second task. A task awaits w while w has a future that is
- * not done. Returns -1 with an exception on failure. */
+/* Whether a task already awaits w, so that the caller is a second task. Returns -1 with an exception on failure. */
 static int is_waited_in(const asgi_waiter *w) {
   if (!w->future) return 0;
   PyObject *is_done = PyObject_CallMethodNoArgs(w->future, text[T_DONE]);

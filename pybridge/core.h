@@ -40,7 +40,7 @@ void core_check_signals(void);
 int core_is_exit_by_signal(PyObject *value);
 /* Returns whether the current exception is a SystemExit or KeyboardInterrupt after SIGTERM or SIGINT has arrived. */
 int core_ends_by_stop(void);
-/* Makes Python write to the descriptor fd when a signal arrives. The write wakes the event loop. */
+/* Makes Python write to the descriptor fd when a signal arrives. */
 void core_watch_signals(int fd);
 
 /* --- core_stdio.c ---------------------------------------------------------------- */

@@ -29,7 +29,7 @@ typedef struct {
   PyObject *stream;
 } errorlog;
 
-/* All error logs: the log with the number N has the index N - 1. The array does not change while handlers run. */
+/* The log with the number N has the index N - 1. The array does not change while handlers run. */
 static errorlog *logs;
 static int nlogs;
 static int direct; /* atomic: the event loop has ended, so messages must be written directly */

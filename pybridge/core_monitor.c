@@ -125,7 +125,7 @@ static int waits(core_thread *t, uint64_t now, uint64_t interval) {
   uint64_t waited = now - t->seen.since_ns, others = used_ns - t->seen.others_ns;
   if (t->aside || waited < patience) return 0;
   /* On a busy machine, a handler that computes can use no CPU time for as long as patience, because it waits for a
-   * processor. Its thread is runnable then. */
+   * processor. */
   if (others < waited / 100) return !one_is_runnable();
   int asleep = waited > ASLEEP_NS && cpu - t->seen.own_ns < waited / 5000;
   int had_turns = others > TURNS * SWITCH_NS * (unsigned)P.max;

@@ -13,9 +13,9 @@
  * The three ways to run Python: on the pool's threads (core_threads.c), on the event loop (core_inline.c, --threads 0),
  * and on the asyncio thread (asgi_thread.c).
  *
- * The tables of functions are constant. live_start_pool sets the mode of the pool, core_the_pool.mode, to &core_threads
- * or &core_inline. The handlers of a mount run in the mode of the pool, or in &asgi_mode (core_mount.mode). Each thread
- * belongs to one mode (core_thread.mode). */
+ * live_start_pool sets the mode of the pool, core_the_pool.mode, to &core_threads or &core_inline. The handlers of a
+ * mount run in the mode of the pool, or in &asgi_mode (core_mount.mode). Each thread belongs to one mode
+ * (core_thread.mode). */
 
 typedef struct {
   core_record *first, *last;
@@ -90,8 +90,7 @@ typedef struct core_mode {
  * The pool owns the core_thread objects, which live as long as the process: a new thread reuses the object of a thread
  * that ended. Only the thread itself changes its core_thread object, except for members guarded by the pool's mutex. */
 
-/* A thread in the state CORE_THREAD_ENDING takes no more jobs, and releases its Python objects. A new thread can reuse
- * an object in the state CORE_THREAD_GONE. */
+/* A thread in the state CORE_THREAD_ENDING takes no more jobs, and releases its Python objects. */
 enum core_thread_state { CORE_THREAD_NEW, CORE_THREAD_IDLE, CORE_THREAD_BUSY, CORE_THREAD_ENDING, CORE_THREAD_GONE };
 
 /* Reasons why a thread does not count for core_pool.max during its job, so that a second thread is permitted to run in
@@ -302,7 +301,7 @@ void core_wake_monitor(void);
  * core_now_ns. Returns 0 if the queue is empty. The caller must hold the mutex. */
 uint64_t core_stalled_since(void);
 /* Returns how long the first request in the queue has waited, in ns, or 0 if the queue is empty or a thread is idle.
- * The parameter now is the current time. The caller must hold the mutex. */
+ * The caller must hold the mutex. */
 uint64_t core_first_waits(uint64_t now);
 
 /* --- core_inline.c ----------------------------------------------------------- */
@@ -343,8 +342,7 @@ void core_end_timing(const core_timing *x, core_mount *m);
 
 /* All functions of a kind are called with the GIL, on the thread that runs the record. */
 typedef struct core_kind {
-  /* Runs the handler of rec, a request that has just begun on the thread t. The response can be incomplete when the
-   * function returns. */
+  /* Runs the handler of rec, a request that has just begun on the thread t. */
   void (*run)(core_thread *t, core_record *rec);
   /* Continues the iterator of rec, or is NULL if handlers of this kind do not return iterators. */
   void (*resume)(core_thread *t, core_record *rec);
@@ -492,7 +490,7 @@ void core_publish_chain(core_thread *t, const core_chain *c);
 void core_notify(core_thread *t);
 /* Returns the maximum time, in ns, for which finished parts wait before the event loop is woken for them. If all queued
  * requests are for the mount m, this time is a quarter of the time that they will take. The result is at least
- * CORE_UNSIGNALLED_NS, and at most eight times CORE_UNSIGNALLED_NS. The delay saves most wake-ups. */
+ * CORE_UNSIGNALLED_NS, and at most eight times CORE_UNSIGNALLED_NS. */
 uint64_t core_notify_after(const core_mount *m);
 
 /* --- core_flow.c ------------------------------------------------------------- */

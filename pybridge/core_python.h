@@ -1,6 +1,5 @@
 /* Includes Python.h, and declares the functions that older versions of Python lack, helpers for the C API
- * (core_python.c), and tools for Python without the GIL. Every other header of the C code includes core_python.h,
- * except shim.h.
+ * (core_python.c), and tools for Python without the GIL.
  *
  * The following rules apply to each function unless its comment says otherwise. The caller must hold the GIL. If the
  * function fails, it sets a Python exception, and returns NULL or -1. The function borrows its arguments, and returns

@@ -1,5 +1,5 @@
-/* Runs one job of a record on a thread: a request, the next chunks of an iterator, or inputs. The core_kind of the
- * record has a function for each of these jobs; all functions need the GIL. */
+/* Runs one job of a record on a thread: a request, the next chunks of an iterator, or inputs. All functions need the
+ * GIL. */
 #include "core.h"
 
 #include <sys/resource.h>

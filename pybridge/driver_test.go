@@ -48,7 +48,6 @@ func TestApplicationNamedTwiceIsLoadedOnce(t *testing.T) {
 
 func init() { goruntime.LockOSThread() }
 
-// generous is the time after which a test that hangs fails.
 const generous = waittest.Patience
 
 func TestMain(m *testing.M) {

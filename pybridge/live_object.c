@@ -1,4 +1,4 @@
-/* The class fapws.WebSocketConnection. An object of this class is the first argument of each WebSocket callback. */
+/* The class fapws.WebSocketConnection, the first argument of each WebSocket callback. */
 #include "live.h"
 
 #include <stddef.h>

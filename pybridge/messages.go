@@ -45,8 +45,8 @@ func (e *Event) Cost() int64 {
 	return n
 }
 
-// Dealt subtracts the cost of handled events from the total cost of waiting events, which is limited. The application
-// can then publish further events. Any goroutine may call Dealt.
+// Dealt subtracts the cost of handled events from the total cost of waiting events, which is limited. Any goroutine may
+// call Dealt.
 func (h *Handler) Dealt(cost int64) { atomic.AddInt64((*int64)(&h.shared.event_bytes), -cost) }
 
 // Published adds the cost of an event that the server itself publishes to the same total. Dealt must be called after
@@ -112,7 +112,7 @@ func eachMessage(f func(kind byte, texts []string)) {
 }
 
 // CountSubscribers sets the number of subscribers that a channel has in this process or, if elsewhere is true, in all
-// other processes. fapws.subscribers returns the sum. CountSubscribers is safe for concurrent use.
+// other processes. CountSubscribers is safe for concurrent use.
 func CountSubscribers(name string, elsewhere bool, n int64) {
 	C.live_count_subscribers(bytesOf(name), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
 }

@@ -14,17 +14,16 @@ import (
 	"fapws/runtime/eventloop"
 )
 
-// mode is a way to run the requests of a mount: on threads, inline, or on the asyncio thread. core_mode in core_pool.h
-// has the functions of a mode for C. The methods of mode are safe for concurrent use.
+// mode is a way to run the requests of a mount: on threads, inline, or on the asyncio thread. The methods of mode are
+// safe for concurrent use.
 type mode interface {
 	place() string
 	expired(h *Handler)
 	// raise takes the GIL, and raises an exception in the handler of t, which has timed out. The result how is 0 if the
-	// handler does not run. Otherwise s contains the stack of the handler. The log line about t ends with note. If note
-	// is "", no line is written.
+	// handler does not run. The log line about t ends with note. If note is "", no line is written.
 	raise(t *task) (how C.int, s C.core_snapshot, note string)
 	// stuck is called after the grace period, with the time at which this period began, and with the result how of
-	// raise. stuck returns "" if t has ended. Otherwise stuck returns why t counts as stuck.
+	// raise. stuck returns "" if t has ended.
 	stuck(h *Handler, t *task, how C.int, began time.Time) (why string)
 	// giveUp is called if a handler never releases the GIL, so that the process must be replaced.
 	giveUp()

@@ -1,5 +1,5 @@
 /* The boundary between Go and C: flat data that both sides use, and the functions that Go calls. Go includes this
- * header, but not Python.h. The prefix of a function, such as core_ or asgi_, tells which files define it (core.h).
+ * header, but not Python.h.
  *
  * Go owns records and their text, and lends a record to Python from core_flush until the last part of the record is
  * published. Python owns a part until it is published; then the event loop owns the part until Handler.Release (doc.go
@@ -231,8 +231,7 @@ typedef struct core_record {
   core_part part0;
 } core_record;
 
-/* While large parts with more bytes than this wait for the event loop, no request starts. The limit bounds the memory
- * for responses that wait to be sent. */
+/* While large parts with more bytes than this wait for the event loop, no request starts. */
 #define CORE_UNSEEN_MAX (8 << 20)
 
 /* Atomic counters and flags, which Go reads and writes without calling C. */

@@ -1,5 +1,4 @@
-/* The layer wsgi_ of the C code: environ, start_response, and the responses of synchronous handlers. asgi_ and live_
- * also use the functions for heads and header fields of responses.
+/* The layer wsgi_ of the C code: environ, start_response, and the responses of synchronous handlers.
  *
  * The functions must be called with the GIL, on the thread that runs the record, unless the comment of a function says
  * otherwise. Each thread has its own caches (CORE_PER_THREAD). The record owns its environ, input, start and iterator,

@@ -1,5 +1,4 @@
-/* Early hints (RFC 8297): interim responses of status 103 with fields Link. A browser loads the links while the handler
- * makes the final response. */
+/* Early hints (RFC 8297): interim responses of status 103 with fields Link. */
 #include "wsgi.h"
 
 #include <string.h>
