@@ -61,7 +61,7 @@ func (a *Acceptor) Configure(c AcceptConfig) {
 // connections.
 func (a *Acceptor) Opened(v Verdict) { a.open[v]++ }
 
-// Closed must be called when a connection that Opened counted has closed. Closed resumes accepting.
+// Closed must be called when a connection that Opened counted has closed.
 func (a *Acceptor) Closed(v Verdict) {
 	a.open[v]--
 	a.Resume()

@@ -97,8 +97,8 @@ func (s *Set) CloseAll(why string) {
 
 func (s *Set) Soon(f func()) { s.soon = append(s.soon, f) }
 
-// Resume calls Input for connections that called Again, and calls the functions that were passed to Soon. The result
-// reports whether there was any call. If so, the connections may have gathered output.
+// Resume calls Input for connections that called Again, and calls the functions that were passed to Soon. The result is
+// true if there was a call, so that connections may have gathered output.
 func (s *Set) Resume() (any bool) {
 	any = len(s.again)+len(s.soon) > 0
 	for i := 0; i < len(s.again); i++ {

@@ -11,7 +11,7 @@ import (
 // wire is the net.Conn that crypto/tls reads from and writes to. wire belongs to the loop, except during a handshake
 // and before NewUpstream.
 type wire struct {
-	// For an upstream, this is the connection that NewUpstream closes. For a client, this is the variable unopened.
+	// For an upstream, this is the connection that NewUpstream closes.
 	net.Conn
 	c *Conn
 	s *TLSServer
@@ -140,8 +140,7 @@ type framing struct {
 	left uint16 // missing bytes of the current record
 }
 
-// limit returns how many bytes of the available input crypto/tls may receive now. The result never exceeds the rest of
-// the current record.
+// limit returns how many bytes of the available input crypto/tls may receive now.
 func (f *framing) limit(next []byte) int {
 	switch {
 	case f.left > 0:

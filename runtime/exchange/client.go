@@ -197,7 +197,7 @@ func (s *Server) applyForwarded(x *Exchange) {
 
 const maxUnread = 16
 
-// warnUnread logs that the server ignores a field of the trusted proxy c. Each value is logged once.
+// warnUnread logs, once for each value, that the server ignores a field of the trusted proxy c.
 func (s *Server) warnUnread(c *Client, field string) {
 	if s.unread[field] || len(s.unread) == maxUnread {
 		return

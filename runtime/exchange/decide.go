@@ -138,7 +138,7 @@ type Override struct {
 // Override answers requests with o from now on; nil ends the override.
 func (s *Server) Override(o *Override) { s.override = o }
 
-// overridden answers x, an exchange of q, with the override. It returns false if the override is not for the host of q.
+// overridden answers x, an exchange of q, if the override is for the host of q.
 func (s *Server) overridden(x *Exchange, q *request) bool {
 	o := s.override
 	if o.Local && (!http1.LocalHost(string(q.parsed.Host.In(q.Head))) || q.parsed.Authority.Len != 0) {
@@ -222,7 +222,7 @@ func (q *request) loadsPage() bool {
 	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.parsed.HTML
 }
 
-// The method replaced is called by Use. It resumes exchanges that wait for new sites, and sets replaced in all others.
+// The method replaced resumes exchanges that wait for new sites, and sets replaced in all others.
 func (s *Server) replaced() {
 	for x := range s.begun() {
 		if x.wait == forSites {

@@ -208,7 +208,6 @@ func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 }
 
 // TakeRecord removes the log record from x and returns it, so that a different protocol or process can write the line.
-// TakeRecord returns nil if the request has no line.
 func (x *identity) TakeRecord() *logfile.Record {
 	e := x.Record
 	if e != nil {

@@ -6,7 +6,7 @@ import (
 	"fapws/runtime/conn"
 )
 
-// Parts is a queue of parts that wait until earlier output was sent. The ledger of the server counts their bytes.
+// Parts is a queue of parts that wait until earlier output was sent.
 type Parts struct {
 	queue []Part
 	// number of elements at the front of queue that Take has already returned; always less than half of len(queue)
@@ -42,8 +42,7 @@ func (q *Parts) TakeAll() []Part {
 
 func (q *Parts) Unsent() int64 { return q.unsent.Size() }
 
-// Count adds p to the ledger if p is large. The parameter left is the number of unwritten bytes of p. Count returns the
-// Unsent of q, or nil if no part of q was counted.
+// Count adds p to the ledger if p is large. The parameter left is the number of unwritten bytes of p.
 func (q *Parts) Count(in *conn.Set, of conn.Response, p *Part, left int) *conn.Unsent {
 	if len(p.Body) >= conn.CountedPart {
 		q.begin()

@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Response tracks the framing of a response and counts its sent bytes. The zero value is a response that has not begun.
+// Response tracks the framing of a response and counts its sent bytes.
 type Response struct {
 	Status int // 0 before the response begins
 	Sent   int64

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A state is the phase of an exchange. Exchange.End resets the state to routing.
+// A state is the phase of an exchange.
 type state uint8
 
 const (

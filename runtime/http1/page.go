@@ -10,9 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// StatusPage returns the server's HTML page for an error status. The parameter text explains the error. If text is
-// empty or only repeats the status, the page has a sentence about the status. The parameter home is the path of the
-// site, without a trailing slash.
+// StatusPage returns the server's HTML page for an error status. If text is empty or only repeats the status, the page
+// has a sentence about the status. The parameter home is the path of the site, without a trailing slash.
 func StatusPage(status int, text, home string) []byte {
 	phrase := cmp.Or(StatusText(status), "Error")
 	title := fmt.Sprintf("%d %s", status, phrase)
@@ -70,9 +69,8 @@ func Sentence(text string) string {
 	return text
 }
 
-// Style is the style sheet of all pages of the server. The colors follow the browser's light or dark mode. A main
-// element with the class card shows a message in the middle of the window. contrib/fapws/_errors.py contains the same
-// style sheet, and samples/console uses the same colors.
+// Style is the style sheet of all pages of the server. A main element with the class card shows a message in the middle
+// of the window. contrib/fapws/_errors.py contains the same style sheet, and samples/console uses the same colors.
 const Style = `:root{color-scheme:light dark;--bg:#f5f6f8;--box:#fff;--fg:#14171f;--dim:#596070;--line:#e2e5eb;
 --red:#b3241c;--do:#2b5be0;--on:#fff;--round:8px}
 @media(prefers-color-scheme:dark){:root{--bg:#0e1014;--box:#171a20;--fg:#e9ebf0;--dim:#9ba3b2;--line:#272b34;
@@ -100,8 +98,7 @@ func Document(title, head, body string) []byte {
 			"</title><style>" + Style + "</style>" + head + "</head><body>\n" + body + "\n</body></html>\n")
 }
 
-// Page returns an HTML page of the server that shows a single message, the parameter body, below the heading title. The
-// parameter head is added to the head element.
+// Page returns an HTML page of the server that shows a single message, the parameter body, below the heading title.
 func Page(title, body, head string) []byte {
 	return Document(title, head, `<main class="card"><h1>`+title+"</h1>\n"+body+"</main>")
 }

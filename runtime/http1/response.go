@@ -57,8 +57,7 @@ func NewTemplate(server string, unix int64) *Template {
 	return t
 }
 
-// SetTime sets the time of the Date field (RFC 9110 §6.6.1), in seconds since 1970. SetTime is cheap if the second has
-// not changed.
+// SetTime sets the time of the Date field (RFC 9110 §6.6.1), in seconds since 1970.
 func (t *Template) SetTime(unix int64) {
 	if unix == t.second {
 		return

@@ -6,8 +6,7 @@ import (
 
 const minUpdate = 4 << 10 // minimum increment of a window, in bytes
 
-// inflow is the receive window of a connection (RFC 9113 §5.2). It also counts the input that the streams of the
-// connection have in memory.
+// inflow is the receive window of a connection (RFC 9113 §5.2).
 type inflow struct {
 	window int64
 	held   int64  // number of input bytes in memory
@@ -20,8 +19,7 @@ type inflow struct {
 	since  int64 // when closed became true
 }
 
-// The method holds records that n bytes of the input of st are in memory. If the number has decreased, the window of
-// the connection may open.
+// The method holds records that n bytes of the input of st are in memory.
 func (st *stream) holds(n int64) {
 	c := st.c
 	less := n < st.held

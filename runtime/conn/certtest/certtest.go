@@ -32,8 +32,7 @@ type Options struct {
 	Extra  []pkix.Extension
 }
 
-// Localhost returns a self-signed certificate for localhost and a pool that contains only this certificate. The first
-// call makes the certificate, and all calls return it.
+// Localhost returns a self-signed certificate for localhost and a pool that contains only this certificate.
 var Localhost = sync.OnceValues(func() (tls.Certificate, *x509.CertPool) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -1,2 +1,2 @@
-// Package certtest makes certificates for tests, and authorities that sign them. Start reading at certtest.go.
+// Package certtest makes certificates for tests, and authorities that sign them.
 package certtest

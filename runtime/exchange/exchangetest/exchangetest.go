@@ -11,8 +11,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// A Client replaces the connection of an exchange. It implements exchange.Sink and exchange.Stream, and collects the
-// parts that a source sends.
+// A Client replaces the connection of an exchange.
 type Client struct {
 	// the received parts. They are already released, so Body is a copy
 	Parts   []exchange.Part

@@ -52,8 +52,7 @@ func (around) Freed()                   {}
 // application is the Handler of the mount. A mount accepts request bodies only if it has a Handler.
 type application struct{ exchange.Handler }
 
-// Run runs h on a new loop until the test ends. The parameter source answers all requests. Run sets the limits and
-// timeouts of cfg.
+// Run runs h on a new loop until the test ends. Run sets the limits and timeouts of cfg.
 func (h *Host) Run(t testing.TB, source exchange.Source, cfg exchange.Config) {
 	t.Helper()
 	loop := looptest.New(t)
@@ -103,8 +102,7 @@ func (h *Host) Stream(t testing.TB) {
 	})
 }
 
-// Flush writes the gathered output and continues with input that a connection has delayed. The loop calls Flush after
-// each batch of events.
+// Flush writes the gathered output and continues with input that a connection has delayed.
 func (h *Host) Flush() {
 	for {
 		h.Set.Flush()
