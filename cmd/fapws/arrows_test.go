@@ -60,7 +60,7 @@ func TestRuntimePackagesImportOnlyEarlierLayers(t *testing.T) {
 	}
 }
 
-// layers lists the packages of this command, one layer a line. A package may import only packages from earlier lines.
+// layers lists the packages of this command, one layer a line.
 var layers = []string{
 	"confine pool/redistest watch",
 	"process",

@@ -18,10 +18,10 @@ import (
 // keep it in a type of its own.
 var mostFields = map[string]int{"Exchange": 38, "Head": 9, "Part": 12, "Request": 22}
 
-// groups lists structs that only group fields of the types in mostFields. Each field in such a struct counts.
+// groups lists structs that only group fields of the types in mostFields.
 var groups = []string{"identity", "Identity", "flags", "waiting", "response", "origin"}
 
-// mostMethods limits the number of methods per type. Types in mostMethodsOf have their own limit.
+// mostMethods limits the number of methods per type.
 const mostMethods = 62
 
 var mostMethodsOf = map[string]int{
@@ -31,7 +31,7 @@ var mostMethodsOf = map[string]int{
 	"cmd/fapws/pool.Pool":       60,
 }
 
-// mostFiles limits the number of files that contain a type's methods. Types in mostFilesOf have their own limit.
+// mostFiles limits the number of files that contain a type's methods.
 const mostFiles = 4
 
 var mostFilesOf = map[string]int{

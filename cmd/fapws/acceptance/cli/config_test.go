@@ -54,7 +54,6 @@ func TestEmptySettingIsAnErrorInOneLine(t *testing.T) {
 		"fapws: cannot read www: is a directory\n")
 }
 
-// Requests for unknown hosts, and requests without a host, get the default host.
 func TestHostsHaveTheirOwnRoots(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -189,7 +188,7 @@ func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
 	s.Says("changes of bind take effect after a restart")
 }
 
-// If the address that a script sets changes, the server keeps the old address until a restart. The log says so once.
+// If the address that a script sets changes, the server keeps the old address until a restart.
 func TestReloadKeepsTheAddressOfAScript(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

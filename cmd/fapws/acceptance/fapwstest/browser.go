@@ -37,7 +37,6 @@ func Chromium(t *testing.T, options ...chromedp.ExecAllocatorOption) context.Con
 	return nil
 }
 
-// The first use of chromedp with this context starts Chromium.
 func chromium(t *testing.T, options []chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	// t.TempDir would fail if a process of the browser still writes to the directory.

@@ -41,7 +41,6 @@ func InOneProcess(t *testing.T, test func(t *testing.T, m Mode)) {
 // support this mode runs in the last mode that it supports.
 var OnlyMode = os.Getenv("FAPWS_ONLY_MODE")
 
-// InEach runs a test in each of the modes, in parallel with other tests.
 func InEach(t *testing.T, modes []Mode, test func(t *testing.T, m Mode)) {
 	t.Helper()
 	t.Parallel()

@@ -43,7 +43,6 @@ func (o *Output) String() string {
 	return o.text.String()
 }
 
-// Await waits for text that matches pattern, and returns the match with its groups.
 func (o *Output) Await(t *testing.T, pattern *regexp.Regexp) []string {
 	t.Helper()
 	match := o.Find(pattern)

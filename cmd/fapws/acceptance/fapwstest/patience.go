@@ -27,8 +27,8 @@ var clientTimeouts = []struct {
 }
 
 // scalePatience multiplies the time limits of clients and servers by FAPWS_TEST_SLOWNESS. The variable contains the
-// factor by which the server is slower than on an idle processor. build.sh sets the variable. The factor is higher if
-// tests run in an emulator (`build.sh cross ARCH --test`).
+// factor by which the server is slower than on an idle processor. The factor is higher if tests run in an emulator
+// (`build.sh cross ARCH --test`).
 func scalePatience() error {
 	text := os.Getenv("FAPWS_TEST_SLOWNESS")
 	if text == "" {

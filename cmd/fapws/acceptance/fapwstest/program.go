@@ -21,7 +21,6 @@ func CopyOfProgram(t *testing.T) string {
 	return folder + "/build/fapws"
 }
 
-// ReplaceProgram replaces the program at one path by a copy of another program, as an installation does.
 func ReplaceProgram(t *testing.T, at, with string) {
 	t.Helper()
 	Must(t, copyFile(Image(at), Image(with)))

@@ -10,7 +10,6 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// WebSocketCases sends messages of many kinds to a WebSocket that echoes all messages.
 func WebSocketCases(t *testing.T, address, path string) {
 	t.Helper()
 	var all sync.WaitGroup

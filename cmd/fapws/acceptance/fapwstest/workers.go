@@ -20,7 +20,6 @@ func (s *Server) Signaled(sig syscall.Signal, pattern string) {
 // HasWorkers).
 func (s *Server) Reload() { s.T.Helper(); s.Signaled(syscall.SIGHUP, "info reloaded") }
 
-// Upgrade starts the installed program and returns when its workers serve.
 func (s *Server) Upgrade() { s.T.Helper(); s.Signaled(syscall.SIGUSR2, "info upgraded") }
 
 func (s *Server) Workers() (pids []int) {

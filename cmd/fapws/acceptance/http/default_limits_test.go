@@ -36,8 +36,6 @@ func announced(n int64) string {
 	return fmt.Sprintf("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n", n)
 }
 
-// The default limit of request bodies is higher for a WSGI application than for a script with PATHS. An ASGI
-// application has no default limit.
 func TestDefaultBodyLimitDependsOnTheKindOfApplication(t *testing.T) {
 	t.Parallel()
 	serve := func(text string) *fapwstest.Server {
@@ -120,7 +118,6 @@ func TestWebSocketAcceptsMessagesOf16MiB(t *testing.T) {
 	})
 }
 
-// All fragments of an incomplete message count as memory, even if each fragment arrives together with a ping.
 func TestIncompleteMessagesOfOneAddressShareOneMemoryLimit(t *testing.T) {
 	t.Parallel()
 	const sockets, size, pieces = 40, 1<<20 - 1, 16

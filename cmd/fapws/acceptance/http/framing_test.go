@@ -9,8 +9,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// hostile lists messages that a proxy could parse differently (RFC 9112), and bytes that are not HTTP. The messages are
-// examples of those that package http1 rejects. A second request follows each message, and must not be answered.
+// hostile lists messages that a proxy could parse differently (RFC 9112), and bytes that are not HTTP. A second
+// request follows each message, and must not be answered.
 var hostile = []struct {
 	name, text string
 	status     int

@@ -9,8 +9,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// At --max-clients, these connections count as idle: connections kept alive, silent connections, connections with an
-// incomplete head, idle HTTP/2 connections, and connections whose last response was sent.
 func TestLongestIdleConnectionClosesWhenAnotherClientWaits(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "4", "--keep-alive", "1h", "--head-timeout",

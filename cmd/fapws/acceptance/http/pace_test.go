@@ -8,8 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A pace records the longest time between two steps of a test client that answers at once. The time includes delays of
-// the client, the server and the kernel.
+// A pace records the longest time between two steps of a test client that answers at once.
 type pace struct {
 	last    time.Time
 	longest time.Duration

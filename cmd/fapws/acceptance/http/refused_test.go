@@ -78,9 +78,9 @@ func TestConnectionClosesAfterARejectedRequestHoweverItIsSplit(t *testing.T) {
 	})
 }
 
-// refuses sends each of requests many times, cut into two or three pieces at every byte or at the ends of lines. Each
-// cut has its own connection. All connections send their first piece before any of them sends its second piece. In
-// between, the server answers another request, so the server has most likely read the pieces.
+// refuses sends each of requests many times, cut into two or three pieces at every byte or at the ends of lines.
+// All connections send their first piece before any of them sends its second piece. In between, the server answers
+// another request, so the server has most likely read the pieces.
 func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, everywhere bool) {
 	t.Helper()
 	other := fapwstest.NewClient(t, dial())

@@ -16,8 +16,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// The test sends mixed requests, and some clients disconnect during a request or a response. FAPWS_SOAK_REQUESTS
-// (default 3000) is the number of requests in each mode.
+// FAPWS_SOAK_REQUESTS (default 3000) is the number of requests in each mode.
 func TestSoakLeavesNoDescriptorsThreadsOrMemory(t *testing.T) {
 	requests := 3000
 	if n := os.Getenv("FAPWS_SOAK_REQUESTS"); n != "" {

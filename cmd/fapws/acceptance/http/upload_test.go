@@ -175,7 +175,6 @@ func TestUploadThatIsTooLargeLeavesALineWithTheLimit(t *testing.T) {
 	s.Says(`warning client \S+: sent 413: the upload is too large: size 1048577 or more, limit 1048576 \(max-size\)\n`)
 }
 
-// A client that waits for 100 (Continue) gets the response before it sends the body.
 func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 	t.Parallel()
 	s, dir := serveUploads(t, fapwstest.Threads)
@@ -320,7 +319,7 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 	stored(t, bare, map[string]string{"a": text})
 }
 
-// The first client disconnects while no process reads from the FIFO. The next client can still upload to the FIFO.
+// The first client disconnects while no process reads from the FIFO.
 func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -149,9 +149,8 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 	}
 }
 
-// The server ends a WebSocket after --write-timeout if the client opens no window, and after --ws-ping-timeout if the
-// client answers no ping. If the client sends more data than the window of the server allows, the WebSocket ends at
-// once.
+// The server ends a WebSocket after --write-timeout if the client opens no window, and after --ws-ping-timeout if
+// the client answers no ping.
 func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "sockets.py", Flags: []string{"--h2c", "--lifespan", "off", "--write-timeout", "1s",

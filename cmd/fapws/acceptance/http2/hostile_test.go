@@ -60,8 +60,7 @@ func (f *frames) until(wanted func(http2.Frame) bool) bool {
 	}
 }
 
-// The attack is CVE-2023-44487: a client opens streams and resets them at once. Before the server disconnects this
-// client, the client uses no more handlers at a time than other clients.
+// The attack is CVE-2023-44487: a client opens streams and resets them at once.
 func TestClientThatResetsEachRequestIsDisconnected(t *testing.T) {
 	t.Parallel()
 	const most = 10
@@ -94,8 +93,7 @@ func TestClientThatResetsEachRequestIsDisconnected(t *testing.T) {
 	}
 }
 
-// All unsent responses for one client address share one memory limit. The streams of a client that opens no window end
-// after --write-timeout.
+// All unsent responses for one client address share one memory limit.
 func TestClientThatOpensNoWindowNeedsBoundedMemory(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()},

@@ -24,7 +24,6 @@ import (
 
 func digest(data []byte) string { return fmt.Sprintf("%d %x", len(data), sha256.Sum256(data)) }
 
-// SERVER_PROTOCOL in environ is HTTP/2.
 func TestApplicationGetsHTTP2RequestsLikeOthers(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := serve(t, m, "app.py")
@@ -247,8 +246,7 @@ func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 	all.Wait()
 }
 
-// At a reload and at its end, the server sends a GOAWAY. The server still answers requests that the client sent before
-// the GOAWAY arrived, and ignores later requests. At the end of the server, idle connections close at once.
+// At a reload and at its end, the server sends a GOAWAY.
 func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	t.Parallel()
 	const last = 1<<31 - 1

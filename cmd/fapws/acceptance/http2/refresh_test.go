@@ -18,16 +18,14 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// recordStreams makes the page record its event streams in the variable streams.
 const recordStreams = `
 	window.streams = []
 	window.EventSource = class extends EventSource {
 		constructor(address) { super(address); streams.push(this) }
 	}`
 
-// A page that is open in a browser loads again after each change of the code. If the new code does not load or a
-// handler fails, the page shows the error. A hidden page has no event stream, and loads again when it is visible. An
-// open event stream delays neither a reload nor the end of the server.
+// If the new code does not load or a handler fails, the page shows the error. A hidden page has no event stream,
+// and loads again when it is visible. An open event stream delays neither a reload nor the end of the server.
 func TestDevRefreshesAnOpenPageAfterEachChange(t *testing.T) {
 	t.Parallel()
 	source := func(text string) string {
@@ -112,7 +110,6 @@ func TestDevRefreshesAnOpenPageAfterEachChange(t *testing.T) {
 	}
 }
 
-// With --dev, only documents to which a browser navigates get the script that loads them again.
 func TestDevChangesNothingButDocuments(t *testing.T) {
 	t.Parallel()
 	const text = "<!doctype html><p>page"

@@ -118,7 +118,6 @@ func TestMessagesThatHTTP1RejectsAreRejectedAsHTTP2(t *testing.T) {
 	t.Run("bodies", func(t *testing.T) { asksForBodies(t, application) })
 }
 
-// asksForBodies tests requests with Expect: 100-continue, and request bodies that arrive after the response was sent.
 func asksForBodies(t *testing.T, s *fapwstest.Server) {
 	f := dialFrames(t, s)
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)

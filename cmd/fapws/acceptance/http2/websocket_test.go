@@ -94,8 +94,7 @@ func closesWith(t *testing.T, c *wstest.Client, code int) {
 	c.Conn.Close()
 }
 
-// An HTTP/2 connection cannot move to a new worker, so a reload closes its WebSockets with 1012. The end of the server
-// closes WebSockets with 1001.
+// An HTTP/2 connection cannot move to a new worker, so a reload closes its WebSockets with 1012.
 func TestReloadClosesWebSocketStreamsWith1012(t *testing.T) {
 	t.Parallel()
 	log := filepath.Join(t.TempDir(), "log")

@@ -102,8 +102,7 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 	})
 }
 
-// The server sends the fields of the WebSocket handshake (RFC 6455 §4.2.2). If the application sends such a field, its
-// send() raises an exception before the server has sent any data.
+// The server sends the fields of the WebSocket handshake (RFC 6455 §4.2.2).
 func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, fapwstest.Threads)

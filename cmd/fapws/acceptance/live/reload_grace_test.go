@@ -7,7 +7,6 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// The application of an ASGI WebSocket continues until the time of --reload-grace is over, or until the server stops.
 func TestWebSocketsThatCannotMoveOutliveAReloadByTheGrace(t *testing.T) {
 	t.Parallel()
 	open := func(grace string) (*fapwstest.Server, *wstest.Client) {

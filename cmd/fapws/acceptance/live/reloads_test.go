@@ -14,8 +14,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// The application must get each message that a client sent before the client received a close frame. FAPWS_LIVE_RELOADS
-// is the number of reloads (default 3).
+// FAPWS_LIVE_RELOADS is the number of reloads (default 3).
 func TestEachMessageReachesTheApplicationThroughReloads(t *testing.T) {
 	t.Parallel()
 	reloads := 3
@@ -99,8 +98,8 @@ func replaced(err error) bool {
 	return errors.As(err, &closed) && (closed.Code == 1012 || closed.Code == 1001)
 }
 
-// sends sends messages until the test ends. After a close frame from the server, sends answers with a close frame and
-// opens a new connection. The result is the list of sent messages.
+// sends sends messages until the test ends. After a close frame from the server, sends answers with a close frame
+// and opens a new connection.
 func (p *livePeer) sends() (said []string) {
 	for !p.stopped() {
 		c := p.connect()

@@ -29,8 +29,8 @@ func TestRawSocketMayEndByAnExceptionThatIsNotLogged(t *testing.T) {
 	}
 }
 
-// The log has no lines about closed connections. If Flask-SocketIO uses an async mode other than "threading", the log
-// says at the start that "threading" is the right mode.
+// If Flask-SocketIO uses an async mode other than "threading", the log says at the start that "threading" is the
+// right mode.
 func TestFlaskSocketIOWorksInThreadingMode(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `

@@ -45,8 +45,6 @@ func TestProxiedWebSocketsPassTheAutobahnCases(t *testing.T) {
 	fapwstest.WebSocketCases(t, s.Address, "/callbacks")
 }
 
-// The access log has a line for each WebSocket that a proxy route forwards, even if the WebSocket ends because the
-// server stops.
 func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--access-log", "log",

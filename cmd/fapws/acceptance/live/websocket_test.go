@@ -87,9 +87,8 @@ func notes(s *fapwstest.Server, want string) {
 	}
 }
 
-// The callback calls send() until send() raises an exception, because the client has closed the WebSocket. After the
-// callback has ended, the server calls on_close. The test does not run inline, because the callback would block the
-// event loop.
+// The callback calls send() until send() raises an exception, because the client has closed the WebSocket. The test
+// does not run inline, because the callback would block the event loop.
 func TestWebSocketSendFailsAfterTheClientHasClosed(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
@@ -199,7 +198,6 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 	})
 }
 
-// The server does not process messages that arrive after the handler has sent the close frame.
 func TestWebSocketMessagesAfterTheCloseAreNotDecompressed(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")

@@ -65,7 +65,6 @@ func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	s.Get("/fails", 500)
 	s.Says(`raise ValueError\("in the root directory"\)`)
 
-	// The path of the log is outside of the chroot directory, but the server can reopen the log.
 	rotates(s, folder+"/log/access", "/seen")
 
 	for _, replace := range []func(){s.Reload, s.Upgrade, s.Reload} {
@@ -165,7 +164,7 @@ func TestChrootThatCanBeLeftIsRejectedInOneLine(t *testing.T) {
 	}
 }
 
-// The log is rotated by size, by ctl and by other programs, although workers cannot access its path. No line is lost.
+// The log is rotated by size, by ctl and by other programs, although workers cannot access its path.
 func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

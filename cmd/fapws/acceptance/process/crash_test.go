@@ -9,7 +9,7 @@ import (
 )
 
 // crashes lists the ways in which crashes.py ends its process. Each has a pattern for the last line that the server
-// must log. If a stack follows, the stack must show the Python code.
+// must log.
 var crashes = []struct {
 	way, says string
 	stack     bool

@@ -13,7 +13,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// If changed code does not load, browsers get a page with the error, and other clients get text.
 func TestDevShowsCodeThatDoesNotLoad(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Threads, saying("one"), "--dev")
@@ -156,8 +155,7 @@ func TestDevHidesTracebacksFromReboundNames(t *testing.T) {
 	shows(s, "evil.test", "raise ValueError", true)
 }
 
-// Frameworks keep templates in memory, so the server reloads when a template changes. --dev finds the templates without
-// a setting.
+// Frameworks keep templates in memory, so the server reloads when a template changes.
 func TestDevNoticesChangedTemplates(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

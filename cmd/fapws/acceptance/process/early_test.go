@@ -93,7 +93,6 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 		})
 }
 
-// The test kills all workers, sends requests while new workers are loading, and reloads before they have loaded.
 func TestServerAnswersWhileAllWorkersAreReplaced(t *testing.T) {
 	inline := fapwstest.Mode{Name: "inline", Flags: []string{"--threads", "0", "--workers", "1"}}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, inline}, func(t *testing.T, m fapwstest.Mode) {

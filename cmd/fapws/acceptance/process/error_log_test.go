@@ -13,7 +13,6 @@ import (
 
 const errorDate = `\[\w{3} \w{3} \d\d \d\d:\d\d:\d\d\.\d{6} \d{4}\] `
 
-// The error log contains everything that code in the process writes to standard error, in Apache's format.
 func TestErrorLogHasEverythingOnStandardError(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()

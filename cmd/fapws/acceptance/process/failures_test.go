@@ -18,7 +18,6 @@ func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string)
 	return fapwstest.Command{Script: "failures.py", Args: []string{folder}, Flags: flags, Complains: true}, folder
 }
 
-// The server logs once why it cannot store the request body, and sends the reason to the client.
 func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

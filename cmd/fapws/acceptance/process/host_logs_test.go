@@ -72,8 +72,6 @@ func textOf(t *testing.T, name string) string {
 	return string(text)
 }
 
-// The error log of a host gets all output from handlers of requests for this host. If the log is "off", the output is
-// discarded.
 func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s, folder := hostLogs(t, m, "")
@@ -205,8 +203,7 @@ func TestHostLogCountsLostLines(t *testing.T) {
 	}
 }
 
-// Threads and processes write lines at the same time, while the file is rotated continuously by size and by "fapws
-// ctl". The lines of a traceback stay together, unless the file is full within the traceback.
+// The lines of a traceback stay together, unless the file is full within the traceback.
 func TestHostLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	s, folder := hostLogs(t, fapwstest.Workers, "log-max-size = \"50K\"\nlog-keep = 10000\nctl-socket = \"ctl\"")

@@ -69,8 +69,7 @@ var (
 	fatal = []string{"configured", "confined", "certificates", "closed"}
 )
 
-// Messages from inside the sandbox must not make the supervisor write a file or bind an address. The test sends them
-// during the start, a reload, an upgrade and a wake-up after a sleep.
+// Messages from inside the sandbox must not make the supervisor write a file or bind an address.
 func TestForgedSettingsNameNoFileOrAddress(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Asleep},
 		func(t *testing.T, m fapwstest.Mode) {

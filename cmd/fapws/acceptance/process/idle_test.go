@@ -150,8 +150,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 	})
 }
 
-// If the application does not start, requests get an error, and the next request starts the application again. With
-// --dev, clients get the reason.
+// If the application does not start, requests get an error, and the next request starts the application again.
 func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline,
 		{Name: "dev", Flags: []string{"--dev", "--bind", "127.0.0.1:0"}}}

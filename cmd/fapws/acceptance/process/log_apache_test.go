@@ -111,8 +111,6 @@ func logSite(t *testing.T, folder string) (date string) {
 // send the same short text instead.
 var errorStatuses = []int{400, 401, 403, 404, 405, 414, 416, 431, 501, 505}
 
-// apache starts Debian's apache2 with three logs in different formats, and returns its address and a function that
-// stops it.
 func apache(t *testing.T, folder string, formats map[string]string) (address string, stop func()) {
 	t.Helper()
 	address = backendtest.Unused(t)

@@ -118,8 +118,6 @@ func TestErrorLogIsRotatedWithoutLosingLines(t *testing.T) {
 	}
 }
 
-// Three workers log as many requests as possible while the file is rotated continuously. The number of files stays
-// within its limit.
 func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 	t.Parallel()
 	name := t.TempDir() + "/access_log"

@@ -113,9 +113,8 @@ func TestJournalGetsPrioritiesAndNoSecondTime(t *testing.T) {
 	}
 }
 
-// linesAboutHandlers maps each path of lookScript to a pattern. The pattern matches the log line about the path's
-// handler. begin matches the text before the level ("error"). The function level returns the pattern of a level with
-// its color.
+// linesAboutHandlers maps each path of lookScript to a pattern. begin matches the text before the level ("error").
+// The function level returns the pattern of a level with its color.
 func linesAboutHandlers(begin string, level func(name string) string) map[string]string {
 	begin = `\n` + begin
 	return map[string]string{

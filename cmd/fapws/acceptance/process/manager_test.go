@@ -206,7 +206,7 @@ func TestServiceManagerThatIsGoneDoesNotPreventServing(t *testing.T) {
 	s.Get("/", 200)
 }
 
-// The settings determine the mode and the owner of the socket file. If they set a mode, umask has no effect.
+// If the settings contain a mode, umask has no effect.
 func TestSocketFilePermissionsMatchTheSettings(t *testing.T) {
 	t.Parallel()
 	type wanted struct{ flags, shell, mode, owner string }

@@ -98,8 +98,7 @@ type errorObject struct {
 var objectKeys = []string{"client", "exception", "handler", "host", "level", "message", "method", "path", "pid",
 	"request_id", "time", "trace_id", "user"}
 
-// objectsIn parses log lines. The test fails unless each line is a JSON object with exactly the keys that the
-// documentation lists.
+// The test fails unless each line is a JSON object with exactly the keys that the documentation lists.
 func objectsIn(t *testing.T, text string) (all []errorObject) {
 	t.Helper()
 	for line := range strings.Lines(text) {

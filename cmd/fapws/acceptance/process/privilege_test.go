@@ -12,7 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Root binds the address. Afterwards, no thread of any process can become root again. Only root can use --user.
+// Only root can use --user.
 func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 	t.Parallel()
 	daemon, err := user.Lookup("daemon")
@@ -52,8 +52,7 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 				noThreadIs(t, pid, tt.uid, tt.gid)
 			}
 
-			// A reload and an upgrade do not change the user of the worker. The new program of the upgrade does not
-			// start as root.
+			// A reload and an upgrade do not change the user of the worker.
 			s.Reload()
 			s.Get("/identity", 200).Is(t, want)
 			s.Upgrade()
@@ -75,7 +74,7 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 }
 
 // If the user of the server may not enter the directory in which fapws was started, --chdir can name a different
-// directory. This also works after a reload and after an upgrade.
+// directory.
 func TestUserMayNotEnterADirectoryIsReportedAtTheStart(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -123,7 +122,6 @@ func TestUserMayNotEnterADirectoryIsReportedAtTheStart(t *testing.T) {
 	}
 }
 
-// "fapws check" and the start report the same error, with the name of the user.
 func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 	t.Parallel()
 	folder, name, flags, closed := fapwstest.PublicFolder(t), "daemon", []string{"--user", "daemon"}, os.FileMode(0o700)

@@ -129,8 +129,7 @@ func TestReloadWaitsAfterAFailedFirstStart(t *testing.T) {
 	s.comes(tool, 200, "mended")
 }
 
-// --chdir names a link. When the target of the link changes, the server loads the code in the new directory, and
-// notices later changes there.
+// --chdir names a link.
 func TestReloadFollowsASwitchedLink(t *testing.T) {
 	t.Parallel()
 	for _, relative := range []bool{false, true} {

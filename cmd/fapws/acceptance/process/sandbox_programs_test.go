@@ -14,8 +14,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The configuration file has routes for programs, files, logins and an upstream. The programs run in the same sandbox
-// as the application.
+// The programs run in the same sandbox as the application.
 func TestSandboxAllowsTheSourcesOfAConfigurationFile(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

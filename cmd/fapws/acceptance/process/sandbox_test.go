@@ -251,8 +251,7 @@ func TestSandboxWithoutLandlockSaysSoInOneLine(t *testing.T) {
 	strict.Fails(t, 3, "fapws: --sandbox strict: "+without+"; use --sandbox to restrict the rest\n")
 }
 
-// A sandboxed server of root keeps only capabilities for files, in all threads. The server cannot access other
-// processes.
+// The server cannot access other processes.
 func TestSandboxOfRootKeepsOnlyFileCapabilities(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {
@@ -306,8 +305,8 @@ func TestSandboxedApplicationCannotRedirectLogsByLinks(t *testing.T) {
 	}
 }
 
-// The application replaces the directory of the logs by a link to another directory. No process writes, renames or
-// removes files there. If the directory is created again, the server uses it.
+// The application replaces the directory of the logs by a link to another directory. If the directory is created
+// again, the server uses it.
 func TestSandboxedApplicationCannotRedirectTheLogDirectory(t *testing.T) {
 	t.Parallel()
 	x := newSandboxed(t, fapwstest.Threads)

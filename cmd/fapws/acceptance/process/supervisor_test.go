@@ -339,8 +339,7 @@ func TestUpgradeStopsAWorkerThatIsStillLoading(t *testing.T) {
 	s.Get("/version", 200).Is(t, "2")
 }
 
-// The file of the program is removed while the server runs. After a new installation, the supervisor can upgrade to the
-// new program.
+// After a new installation, the supervisor can upgrade to the new program.
 func TestProgramIsRemovedAndTheSupervisorKeepsRunning(t *testing.T) {
 	t.Parallel()
 	program, folder := fapwstest.CopyOfProgram(t), t.TempDir()

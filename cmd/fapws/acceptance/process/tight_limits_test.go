@@ -76,7 +76,6 @@ func TestTightLimitsEitherServeOrEndTheStartInOneLine(t *testing.T) {
 	}
 }
 
-// startsOrEnds waits until the server prints its banner or ends, and reports whether the server has printed the banner.
 func startsOrEnds(s *fapwstest.Server) (started bool) {
 	fapwstest.Eventually(s.T, "the server serves or ends", func() bool {
 		select {

@@ -184,8 +184,7 @@ func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 	})
 }
 
-// The request body is malformed or too large, and the application has sent nothing yet. The server sends an error to
-// the client, and http.disconnect to the application.
+// The request body is malformed or too large, and the application has sent nothing yet.
 func TestASGIBrokenBodyGetsAnErrorAndADisconnect(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/receive.py:app", "--max-body-size", "1K")

@@ -9,9 +9,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The test checks the extension http.response.trailers over HTTP/1.1. Each case sends the events of a response in a
-// different order, and checks the trailers after the last chunk. The scope contains the extension only for some
-// requests.
+// The test checks the extension http.response.trailers over HTTP/1.1.
 func TestASGITrailersFollowTheLastChunk(t *testing.T) {
 	const (
 		begins = `{"type": "http.response.start", "status": 200, "trailers": True}`

@@ -23,8 +23,7 @@ def order(number):
 `
 
 // opentelemetry-instrument starts the SDK in each Python process, by a module sitecustomize. The start script of a
-// wheel is a Python process, but fapws replaces this process by exec, so its SDK sends nothing. Each worker starts its
-// own SDK, and the SDK sends the spans of the application.
+// wheel is a Python process, but fapws replaces this process by exec, so its SDK sends nothing.
 func TestSpanOfAnInstrumentedFrameworkIsAChildOfTheSpanOfTheServer(t *testing.T) {
 	t.Parallel()
 	venv := fapwstest.Today(t)

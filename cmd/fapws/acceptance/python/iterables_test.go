@@ -52,7 +52,7 @@ func TestExceptionInCloseDoesNotChangeTheResponse(t *testing.T) {
 }
 
 // The server knows the length of the body if the iterable has one item, or if it yields no bytes at all (PEP 3333,
-// "Handling the Content-Length Header"). A response to HEAD has the same fields.
+// "Handling the Content-Length Header").
 func TestIterablesAreChunkedUnlessTheirLengthIsKnown(t *testing.T) {
 	cases := []struct {
 		kind, body string

@@ -8,8 +8,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// A handler runs on the main thread and sets a signal handler that raises an exception. The exception must interrupt
-// the handler during every kind of wait and during a loop.
+// A handler runs on the main thread and sets a signal handler that raises an exception.
 func TestSignalInterruptsAHandlerOnTheMainThread(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import select, signal, socket, subprocess, threading, time

@@ -306,8 +306,7 @@ func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 	old.Answer().Want(t, 200).Field(t, "Link", "")
 }
 
-// The cache must validate the page for each request. Requests with different values of a field in Vary get different
-// pages.
+// Requests with different values of a field in Vary get different pages.
 func TestSimultaneousRequestsAreEachValidated(t *testing.T) {
 	t.Parallel()
 	p, o := serveOrigin(t, "cache = true\n")
@@ -332,7 +331,7 @@ func TestSimultaneousRequestsAreEachValidated(t *testing.T) {
 	}
 }
 
-// The page has Cache-Control: no-cache. The test sends many requests, disconnects clients and purges pages meanwhile.
+// The page has Cache-Control: no-cache.
 func TestValidatedPageIsNeverOlderThanItsRequest(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/versions.py", `
 from fapws.cache import purge

@@ -140,9 +140,8 @@ headers = { "X-Frame-Options" = "SAMEORIGIN" }
 	}
 }
 
-// An entry of PATHS or a route forbids a path such as /d/admin, and a framework serves all other paths. The framework
-// gets the request target exactly as the client has sent it. No spelling of /d/admin may reach the framework's own page
-// of this path.
+// An entry of PATHS or a route forbids a path such as /d/admin, and a framework serves all other paths. The
+// framework gets the request target exactly as the client has sent it.
 func TestSpellingsOfPathsDoNotBypassGuardsOfFrameworks(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "django")

@@ -8,8 +8,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Requests of one client wait for an upstream that does not answer. The server limits how many file descriptors the
-// requests of one client use, so that other clients still get responses.
+// The server limits how many file descriptors the requests of one client use, so that other clients still get
+// responses.
 func TestRequestsThatWaitForAnUpstreamLeaveDescriptorsToOthers(t *testing.T) {
 	for name, route := range map[string]string{
 		"proxy":   `proxy = "http://%s"`,

@@ -28,8 +28,7 @@ func folder(t *testing.T, m fapwstest.Mode, options string, files map[string]str
 	return fapwstest.Command{Script: "folder.py", Args: []string{root, options}}.Serve(t, m), root
 }
 
-// The file of media types has the format of Apache's mime.types. Files with unknown extensions are
-// application/octet-stream.
+// The file of media types has the format of Apache's mime.types.
 func TestMediaTypesAreReadFromAFile(t *testing.T) {
 	t.Parallel()
 	types := filepath.Join(t.TempDir(), "mime.types")
@@ -271,7 +270,7 @@ func TestGigabyteToSlowClientsNeedsNoMemory(t *testing.T) {
 }
 
 // The server has already sent the Content-Length of the whole file, so it closes the connection without sending the
-// missing bytes. Later requests get the shorter file.
+// missing bytes.
 func TestFileThatIsTruncatedWhileItIsSentEndsTheConnection(t *testing.T) {
 	t.Parallel()
 	const size = 30 << 20

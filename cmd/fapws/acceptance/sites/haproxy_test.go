@@ -32,8 +32,7 @@ func haproxyConfig(t *testing.T, addresses ...string) string {
 	return fapwstest.Write(t, filepath.Join(t.TempDir(), "haproxy.cfg"), text)
 }
 
-// behindHAProxy starts HAProxy for two servers. It returns the address of HAProxy, the addresses of the servers, and a
-// function that starts one of the servers in dir.
+// behindHAProxy starts HAProxy for two servers.
 func behindHAProxy(t *testing.T, dir string, flags ...string) (front, one, two string,
 	start func(address string) *fapwstest.Server) {
 	t.Helper()
@@ -143,7 +142,6 @@ func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {
 	clients.Wait()
 }
 
-// ready reports whether the server, or HAProxy, at this address is ready.
 func ready(address string) bool {
 	r, err := http.Get("http://" + address + "/healthz/ready")
 	if err != nil {

@@ -239,7 +239,7 @@ func TestPasswordAbove1KiBIsWrong(t *testing.T) {
 	visit(t, s.URL).logIn("user2000", strings.Repeat("x", 2000), "/").want(t, 403, "Wrong name or password")
 }
 
-// The key file was truncated, for example by a power failure. The server starts, and users must log in again.
+// The key file was truncated, for example by a power failure.
 func TestServerStartsWithADamagedLoginKey(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

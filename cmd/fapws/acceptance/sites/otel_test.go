@@ -187,8 +187,6 @@ func TestEachRequestHasASpanThatIsTheParentOfItsHandler(t *testing.T) {
 	decodesWithPython(t, c)
 }
 
-// decodesWithPython decodes the received bodies with Python's OpenTelemetry module, and compares the names of the
-// spans.
 func decodesWithPython(t *testing.T, c *oteltest.Collector) {
 	t.Helper()
 	bodies, _ := c.Bodies()
@@ -271,7 +269,6 @@ func TestRequestToAnUpstreamHasASpanOfItsOwn(t *testing.T) {
 	}
 }
 
-// The sampler sets the flag of new traces. The handler sees this flag in traceparent.
 func TestSamplerSetsTheFlagThatTheHandlerSees(t *testing.T) {
 	t.Parallel()
 	c := oteltest.Collect(t, nil)
@@ -294,7 +291,6 @@ func TestSamplerSetsTheFlagThatTheHandlerSees(t *testing.T) {
 	}
 }
 
-// A process sends its queued spans before it ends, even if the delay between batches has not passed.
 func TestSpansAreSentBeforeAProcessEnds(t *testing.T) {
 	t.Parallel()
 	for _, flags := range []string{"", "--workers 2", "--fork", "--threads 0", "--sandbox"} {
@@ -360,7 +356,7 @@ func TestServerWorksWithoutItsCollector(t *testing.T) {
 	}
 }
 
-// OTEL_ variables alone do not make fapws send spans. Without --otel, only an SDK in the application uses them.
+// Without --otel, only an SDK in the application uses the OTEL_ variables.
 func TestVariablesOfOpenTelemetryAloneChangeNothing(t *testing.T) {
 	t.Parallel()
 	c := oteltest.Collect(t, nil)

@@ -117,7 +117,6 @@ status = 409
 	}
 }
 
-// If a rule forbids a client to get the file /index.html, the client cannot get this file by requesting the directory.
 func TestIndexFollowsTheRulesOfItsFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -292,8 +291,7 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 	}
 }
 
-// The proxy removes hop-by-hop fields such as Connection, and the fields that control channels of fapws. The proxy
-// forwards a request body while the body arrives.
+// The proxy removes hop-by-hop fields such as Connection, and the fields that control channels of fapws.
 func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})

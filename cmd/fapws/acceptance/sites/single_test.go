@@ -12,8 +12,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// atOnce sends n requests at the same time, and then a few requests one after the other. Each request must get status
-// 200.
+// atOnce sends n requests at the same time, and then a few requests one after the other.
 func atOnce(s *fapwstest.Server, n int, target string) {
 	s.T.Helper()
 	var all sync.WaitGroup

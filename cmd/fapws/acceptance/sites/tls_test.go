@@ -19,8 +19,8 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// secure starts an HTTPS server for example.com and 127.0.0.1. The file ca contains its certificate. The response to a
-// request contains the method, the host and the body of the request. A WebSocket echoes all data.
+// secure starts an HTTPS server for example.com and 127.0.0.1. The file ca contains its certificate. The response
+// to a request contains the method, the host and the body of the request.
 func secure(t *testing.T) (behind *httptest.Server, ca string, connections *atomic.Int64) {
 	t.Helper()
 	connections = new(atomic.Int64)
@@ -127,8 +127,7 @@ func plainServer(t *testing.T) string {
 	return behind.Listener.Addr().String()
 }
 
-// The certificate files of the system are outside of the chroot. The log reports that the server cannot resolve names
-// in the chroot.
+// The certificate files of the system are outside of the chroot.
 func TestProxyInAChrootKnowsTheCertificatesOfTheSystem(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -39,8 +39,7 @@ prefix = "/proxy/"
 proxy = "%[2]s"
 `
 
-// Fields such as X-Forwarded-For from clients that are no trusted proxies reach no application, in any spelling. The
-// server also removes the field Proxy, which CGI programs would use as HTTP_PROXY.
+// The server also removes the field Proxy, which CGI programs would use as HTTP_PROXY.
 func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -15,8 +15,7 @@ import (
 )
 
 // load runs h2load over HTTP/2, and at the same time over HTTP/1.1, again and again. Each request must get 200. The
-// first result is a function that waits until each h2load has run two more times. The second result is a function that
-// stops the loads.
+// first result is a function that waits until each h2load has run two more times.
 func load(t *testing.T, url string) (more, stop func()) {
 	t.Helper()
 	const n = 200

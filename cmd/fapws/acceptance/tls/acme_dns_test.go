@@ -99,7 +99,7 @@ func TestACMEHooksGetCertificatesForAllNamesOfADomain(t *testing.T) {
 	})
 }
 
-// The account stays the same. Until the new certificate has come, clients get the previous one.
+// Until the new certificate has come, clients get the previous one.
 func TestACMEHookReplacesACertificateThatDoesNotCoverANewName(t *testing.T) {
 	t.Parallel()
 	p := startPebble(t)

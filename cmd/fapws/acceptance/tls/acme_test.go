@@ -24,7 +24,7 @@ type pebble struct {
 	directory   string
 	trust       string
 	http, https string
-	dns         string // address of the DNS server
+	dns         string
 	records     string // URL at which records are added and removed
 }
 

@@ -18,9 +18,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// With --tls auto, the server creates a certificate authority. The client fetches the authority's certificate over
-// plain HTTP, checks the fingerprint, and trusts the authority. After a restart, the authority remains the same, even
-// if the file system has become read-only.
+// With --tls auto, the server creates a certificate authority. After a restart, the authority remains the same,
+// even if the file system has become read-only.
 func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

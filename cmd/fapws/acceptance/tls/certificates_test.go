@@ -165,8 +165,6 @@ func TestTLSSessionResumesAtAnyWorker(t *testing.T) {
 	becomes(t, s, next) // The new program notices new certificate files, too.
 }
 
-// The server reads the keys at the start, at each reload, and after an upgrade, although its workers and its supervisor
-// do not run as root.
 func TestKeysThatOnlyRootMayReadAreReadWithUserFlag(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

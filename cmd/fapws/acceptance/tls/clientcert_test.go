@@ -50,8 +50,6 @@ func showing(t *testing.T, s *fapwstest.Server, roots *x509.CertPool, sni string
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// The rules apply to files, applications and upstreams, over HTTP/1.1 and HTTP/2. Clients without a certificate get a
-// page with the reason.
 func TestClientCertificatesAreRequiredByRules(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
 		ca, ofA, ofB := certtest.NewAuthority(t), certtest.NewAuthority(t), certtest.NewAuthority(t)
@@ -310,8 +308,7 @@ func TestClientCertificateRulesThatConflictAreReportedInOneLine(t *testing.T) {
 	}
 }
 
-// The TLS handshake of a client without a valid certificate fails. Requests over plain HTTP are rejected, because their
-// clients cannot send a certificate.
+// Requests over plain HTTP are rejected, because their clients cannot send a certificate.
 func TestCertReqsRequiredRejectsClientsWithoutAValidCertificate(t *testing.T) {
 	t.Parallel()
 	ca, strangers := certtest.NewAuthority(t), certtest.NewAuthority(t)

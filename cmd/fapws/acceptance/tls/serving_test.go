@@ -110,8 +110,7 @@ func TestRawSocketOfALibraryUsesTLS(t *testing.T) {
 	}
 }
 
-// A TLS connection cannot move to a different worker. At a reload, a stream of events ends after a complete event. Its
-// client reconnects and gets the events that it has missed.
+// A TLS connection cannot move to a different worker. At a reload, a stream of events ends after a complete event.
 func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Workers)
