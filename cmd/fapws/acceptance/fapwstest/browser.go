@@ -65,7 +65,7 @@ func chromium(t *testing.T, options []chromedp.ExecAllocatorOption) context.Cont
 	return ctx
 }
 
-// Shows waits until the JavaScript expression is true in the page of the tab. The tab may load another page meanwhile.
+// Shows waits until the JavaScript expression is true in the page of the tab.
 func Shows(expression string) chromedp.Action {
 	poll := chromedp.Poll(expression, nil, chromedp.WithPollingInterval(30*time.Millisecond),
 		chromedp.WithPollingTimeout(Patience))

@@ -38,7 +38,6 @@ func (c Command) Serve(t *testing.T, m Mode) *Server {
 	return c.Started(t)
 }
 
-// Started starts the server and returns when it listens at the address of its settings.
 func (c Command) Started(t *testing.T) *Server {
 	t.Helper()
 	s := c.Start(t)

@@ -319,7 +319,6 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 	stored(t, bare, map[string]string{"a": text})
 }
 
-// The first client disconnects while no process reads from the FIFO.
 func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

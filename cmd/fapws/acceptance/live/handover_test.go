@@ -118,8 +118,8 @@ func (l *subscriber) allOf(order *orders) {
 	order.add(l.t, ids.String())
 }
 
-// After a reload, the new worker has more past events in memory. Only clients of the old worker that move to the
-// new worker get the additional events.
+// A client that reconnects gets at most --channel-history past events. After a reload, the new worker has more past
+// events in memory. Only clients of the old worker that move to the new worker get the additional events.
 func TestReplayIsLimitedToTheHistory(t *testing.T) {
 	t.Parallel()
 	const published, kept = 50, 10

@@ -64,8 +64,7 @@ func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
 	})
 }
 
-// While no request needs Python, no process has Python loaded, both with threads and inline. A WebSocket keeps the
-// application running.
+// While no request needs Python, no process has Python loaded, both with threads and inline.
 func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "handlers.py", Complains: true,

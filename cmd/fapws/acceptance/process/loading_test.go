@@ -55,8 +55,7 @@ for each in signal.SIGTERM, signal.SIGINT:
 	})
 }
 
-// The server cannot find the address by reading the text of the script. The first script computes the value of SERVER,
-// and the second script changes SERVER after the assignment.
+// The server cannot find the address by reading the text of the script.
 func TestComputedServerIsBoundAfterTheScriptHasRun(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		for _, code := range []string{"SERVER = ''.join(['%s'])\n", "SERVER = '%o'\nglobals()['SERVER'] = '%s'\n"} {

@@ -52,7 +52,6 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 				noThreadIs(t, pid, tt.uid, tt.gid)
 			}
 
-			// A reload and an upgrade do not change the user of the worker.
 			s.Reload()
 			s.Get("/identity", 200).Is(t, want)
 			s.Upgrade()

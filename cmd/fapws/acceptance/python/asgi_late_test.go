@@ -9,8 +9,7 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
-// A task of the application outlives its request. The cases differ in what the application had sent when the server
-// ended the request.
+// A task of the application outlives its request.
 func TestASGISendAfterTheEndRaises(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "asgi/late.py:app", Complains: true}.Serve(t, m)

@@ -60,8 +60,7 @@ func (e *editor) until(name string) message {
 	}
 }
 
-// An editor sets a breakpoint over debugpy, and a handler stops there. debugpy patches the module threading, as gevent
-// does, but the server logs no warning about that.
+// debugpy patches the module threading, as gevent does, but the server logs no warning about that.
 func TestEditorStopsHandlerOverDebugpy(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

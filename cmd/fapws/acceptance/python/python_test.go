@@ -51,8 +51,7 @@ func TestPYTHONPATHIsUsed(t *testing.T) {
 	})
 }
 
-// The executable was copied without its Python package. The server checks this at the start; otherwise, a script would
-// fail at its first request.
+// The server checks for its Python package at the start; otherwise, a script would fail at its first request.
 func TestMissingPackageEndsTheStart(t *testing.T) {
 	t.Parallel()
 	if fapwstest.IsWheel(t) {

@@ -10,8 +10,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The client disconnects while the generator of the stream waits, or while it yields text. Background tasks and the
-// cleanup of dependencies run, as after a complete response.
+// Background tasks and the cleanup of dependencies run, as after a complete response.
 func TestTodaysFrameworksEndAStreamWhenItsClientDisconnects(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgi/today.py:app", Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t)}}.Serve(t,

@@ -68,8 +68,6 @@ func TestCGIApplicationRunsPrograms(t *testing.T) {
 	})
 }
 
-// A program that a handler starts by a CGIApplication can make local redirects only to paths that begin with
-// --root-path.
 func TestLocalRedirectStaysBelowTheRootPath(t *testing.T) {
 	folder := t.TempDir()
 	for name, text := range map[string]string{

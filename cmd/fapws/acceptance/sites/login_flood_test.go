@@ -22,8 +22,8 @@ func basicAuth(name, password string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+password)) + "\r\n"
 }
 
-// The test floods the login form and Basic authentication. 80 clients of one address send wrong passwords as fast as
-// they can: some wait for the response, some send several requests at once, most disconnect.
+// 80 clients of one address send wrong passwords as fast as they can: some wait for the response, some send several
+// requests at once, most disconnect.
 func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

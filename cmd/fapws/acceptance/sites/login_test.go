@@ -164,7 +164,7 @@ func TestUserCommandAddsAndRemovesUsers(t *testing.T) {
 	}
 }
 
-// The server notices changes of the file. If the changed file is damaged, the server keeps the previous users.
+// If the changed file is damaged, the server keeps the previous users.
 func TestUsersOfAFileLogInByBasicAuthentication(t *testing.T) {
 	t.Parallel()
 	sha := func(password string) string {

@@ -71,7 +71,6 @@ proxy = "unix:/nowhere.sock"
 
 var traceparent = regexp.MustCompile(`00-([0-9a-f]{32})-([0-9a-f]{16})-0[01]`)
 
-// parent returns the trace ID and the span ID in the traceparent that a handler has returned as text.
 func parent(t *testing.T, text string) (trace, span string) {
 	t.Helper()
 	found := traceparent.FindStringSubmatch(text)

@@ -127,7 +127,7 @@ func plainServer(t *testing.T) string {
 	return behind.Listener.Addr().String()
 }
 
-// The certificate files of the system are outside of the chroot.
+// The certificate files of the system are outside of the chroot directory.
 func TestProxyInAChrootKnowsTheCertificatesOfTheSystem(t *testing.T) {
 	t.Parallel()
 	if os.Geteuid() != 0 {

@@ -39,7 +39,7 @@ prefix = "/proxy/"
 proxy = "%[2]s"
 `
 
-// The server also removes the field Proxy, which CGI programs would use as HTTP_PROXY.
+// The server removes the field Proxy, because CGI programs would use it as HTTP_PROXY.
 func TestForwardingFieldsOfUntrustedClientsAreRemoved(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -88,8 +88,8 @@ func run(t *testing.T, address, program string, args ...string) {
 	})
 }
 
-// serve starts a server with a port for HTTP and a port for HTTPS. The server orders certificates from p. If flags is
-// nil, the hosts are example.org and www.example.org.
+// serve starts a server that orders certificates from p. If flags is nil, the hosts are example.org and
+// www.example.org.
 func (p *pebble) serve(t *testing.T, m fapwstest.Mode, state, http, https string, flags ...string) *fapwstest.Server {
 	t.Helper()
 	c := fapwstest.Command{Script: "environ.py", Env: []string{"SSL_CERT_FILE=" + p.trust, "SECRET=of the application"}}
