@@ -10,8 +10,7 @@
 //
 // Fanout.Publish appends an event to an inbox, on any goroutine, and schedules a turn of the loop. Every batch reaches
 // all its subscribers before the next batch begins. Therefore a subscriber of several channels gets events in the order
-// of their numbers. A single number, that of the last event sent to a subscriber, says which events the subscriber has
-// received.
+// of their numbers.
 //
 // # Slow subscribers
 //
@@ -26,9 +25,7 @@
 //
 // # Event streams
 //
-// The type Subscribers serves the clients that get the events of channels as server-sent events (HTML §9.2). It writes
-// events, sends heartbeats, disconnects clients that do not read, and hands subscribers over to another process, all on
-// the event loop.
+// The type Subscribers serves the clients that get the events of channels as server-sent events (HTML §9.2).
 //
 // A response becomes a stream of events in three steps. When the handler begins its response, Subscribe makes the
 // client a StreamSubscriber of its channels. From then on events are queued, so that no event is lost. The rest of the
@@ -109,9 +106,7 @@
 // earlier output. Therefore the only bytes to hand over are the beginning of an incomplete message.
 //
 // The new server parses and routes the request again, without requesting a password, and submits it with
-// Request.Resumed. The new server does not send another 101. The new server gets the groups of the WebSocket and the
-// number of its last message, and continues with the next message. Hub.Complete reports whether the Hub has kept all
-// later messages. A WebSocket that the new server cannot resume returns to the old server. The old server closes this
-// WebSocket with 1012 and returns it to its handler. If the client disconnects during the hand-over, the handler also
-// gets the WebSocket back, with a connection that ends at once. In all cases on_close is called in exactly one process.
+// Request.Resumed. The new server gets the groups of the WebSocket and the number of its last message, and continues
+// with the next message. A WebSocket that the new server cannot resume returns to the old server. In all cases on_close
+// is called in exactly one process.
 package live

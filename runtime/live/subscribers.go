@@ -138,7 +138,7 @@ type StreamSubscriber struct {
 	sent     int64
 	position Position
 	addr     netip.Addr
-	queue    *queue // unsent data; nil if there is none
+	queue    *queue
 	log      *logfile.Record
 	extra    *extra
 	number   uint64

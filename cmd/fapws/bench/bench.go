@@ -81,10 +81,10 @@ func (r *Result) Failed() bool {
 
 type target struct {
 	network, address string
-	tls              *tls.Config // nil for plain HTTP
+	tls              *tls.Config
 	http2            bool
 	asked            *http.Request
-	request          []byte // the bytes of a request in HTTP/1.1
+	request          []byte
 	body             []byte
 	timeout          time.Duration
 }
@@ -139,8 +139,7 @@ func onSocket(s string) (socket, url string) {
 	return socket, "http://localhost/" + strings.TrimPrefix(path, "/")
 }
 
-// resolve finds an address of the server that accepts connections (RFC 8305). For example, a server may not listen on
-// ::1, which is an address of "localhost".
+// resolve finds an address of the server that accepts connections (RFC 8305).
 func (t *target) resolve(u *url.URL) error {
 	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
 	t.network, t.address = "tcp", net.JoinHostPort(u.Hostname(), port)

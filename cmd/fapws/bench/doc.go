@@ -1,5 +1,5 @@
 // Package bench is the load generator "fapws bench", for HTTP/1.1, HTTP/2 and HTTPS. net/http reads the responses;
-// HTTP/2 is implemented by golang.org/x/net. A request of HTTP/1.1 has the same bytes each time. Start reading at Run.
+// HTTP/2 is implemented by golang.org/x/net. Start reading at Run.
 //
 // A generator has connections, each with a session for HTTP/1.1 or HTTP/2, and with a goroutine for each concurrent
 // request.

@@ -55,7 +55,7 @@ type Asking struct {
 
 	// file of the accepted authorities; empty if none are requested
 	CAs  string
-	From string // origin in the configuration, for messages
+	From string
 
 	// With tls.RequestClientCert, a handshake with an invalid certificate succeeds, and requests are refused with the
 	// reason from conn.TLSState.

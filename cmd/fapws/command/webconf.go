@@ -118,7 +118,7 @@ func (c *conf) read(n int, line string) {
 }
 
 // The method again reports whether an earlier line of the file contains word and name. If so, again adds a note with
-// the number of that line. The parameter so tells the consequence, for example "skipped".
+// the number of that line.
 func (c *conf) again(n int, word, name, so string) bool {
 	first, known := c.lines[word+" "+name]
 	if known {

@@ -183,8 +183,7 @@ func FindChroot(dir string) (string, error) {
 }
 
 // FurnishChroot creates in root, unless they exist, the directory tmp for large request bodies, dev/null, and a
-// symbolic link that leads to root itself. In the root /srv/www, for example, the link is /srv/www/srv/www, so that the
-// path /srv/www is also valid in a worker. The text of the error has one line.
+// symbolic link that leads to root itself. The text of the error has one line.
 func FurnishChroot(root string) error {
 	tmp := filepath.Join(root, "tmp") // before the link, which can be inside tmp
 	if err := os.Mkdir(tmp, 0o777); err == nil {

@@ -162,8 +162,7 @@ func owned(path string, uid int, others uint32) error {
 	return nil
 }
 
-// bindInFirst creates the control socket in the first directory of the parameter list that works. A directory does not
-// work, for example, if it is read-only or if its path is too long for a socket (unix(7)).
+// bindInFirst creates the control socket in the first directory of the parameter list that works.
 func bindInFirst(list []string, uid int) (ln *net.UnixListener, path string, err error) {
 	var reasons []string
 	for _, p := range list {

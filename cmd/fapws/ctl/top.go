@@ -70,7 +70,7 @@ func (o *options) top(path string, w io.Writer) error {
 	}
 }
 
-// orders lists the columns by which the routes can be sorted. The user selects the next column with the key s.
+// orders lists the columns by which the routes can be sorted.
 var orders = []struct {
 	name string
 	head int

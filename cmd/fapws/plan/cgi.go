@@ -184,8 +184,7 @@ func (b *builder) scriptIndex(r *Route, name string) (index []string) {
 }
 
 // behindFiles adds mounts that pass matching scripts to a responder. If the route has a pattern, behindFiles also adds
-// the responder to b.behind, for paths without a file in the host's root. Such a path can be a directory with an index
-// script, or a page of a front controller.
+// the responder to b.behind, for paths without a file in the host's root.
 func (b *builder) behindFiles(r *Route, to backend.Responder, index []string) []exchange.Mount {
 	mounts := b.responder(r, to)
 	if r.Match != "" {

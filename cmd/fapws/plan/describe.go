@@ -103,8 +103,7 @@ func (p *Plan) Folders() (dirs []string) {
 }
 
 // Changeable returns the directories in which the application can change files, for system.Distrust: the directories in
-// sandbox-write, and the directories of logs and uploads. The parameter uploads lists directories for uploads that the
-// configuration does not contain. Changeable returns nil if there is no sandbox.
+// sandbox-write, and the directories of logs and uploads. Changeable returns nil if there is no sandbox.
 func (p *Plan) Changeable(conf *settings.Config, uploads ...string) (dirs []string) {
 	if !conf.Sandboxed() {
 		return nil

@@ -27,8 +27,6 @@
 //
 // # Sites
 //
-// Build converts the hosts and routes to the []exchange.Site of a server.
-//
 //   - config.go decodes keys at the top of the file that are not settings.
 //   - host.go defines the tables [[host]] and [[host.route]], with one field for each key. Decoding checks types and
 //     names, and finds unknown keys.
@@ -42,6 +40,4 @@
 // with builder.responder. Rules for every kind are applied to mounts in builder.rules (rules.go).
 //
 // # Logs
-//
-// Package runtime/logfile writes and rotates the files and formats the lines of requests.
 package plan

@@ -17,8 +17,7 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// Files contains the keys about serving files, at the top of the configuration file, in hosts and in routes. A host
-// inherits keys from the top, and a route inherits keys from its host.
+// Files contains the keys about serving files, at the top of the configuration file, in hosts and in routes.
 type Files = static.Options
 
 func (b *builder) files(h *Host, r *Route) ([]exchange.Mount, error) { return b.folder(r, false), nil }

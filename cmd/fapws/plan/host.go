@@ -292,7 +292,7 @@ const compressKey = "compress"
 
 const maxActiveKey = "max-active"
 
-// filesOfRoot returns the keys for files in a route without a kind. These keys apply to the files in the host's root.
+// filesOfRoot returns the keys for files in a route without a kind.
 func (r *Route) filesOfRoot() []string {
 	if len(r.given()) > 0 {
 		return nil

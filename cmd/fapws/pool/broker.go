@@ -45,10 +45,9 @@ const (
 //
 // # Order
 //
-// A script in the broker (addScript) numbers the events of a batch and appends the batch to the stream atomically. The
-// id of an entry is the number of its last event. Every server, including the publisher, reads the stream and sends the
-// events to its clients. All servers therefore have the same events in the same order with the same ids: a client that
-// reconnects to another server with Last-Event-ID receives the events that it missed.
+// The id of an entry is the number of its last event. Every server, including the publisher, reads the stream and sends
+// the events to its clients. All servers therefore have the same events in the same order with the same ids: a client
+// that reconnects to another server with Last-Event-ID receives the events that it missed.
 //
 // # Outages
 //

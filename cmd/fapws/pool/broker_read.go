@@ -15,7 +15,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// numberOf returns the event number, which is the first part of the id of an entry. The second part is always 0.
+// numberOf returns the event number, which is the first part of the id of an entry.
 func numberOf(id string) uint64 {
 	number, _, _ := strings.Cut(id, "-")
 	n, _ := strconv.ParseUint(number, 10, 64)

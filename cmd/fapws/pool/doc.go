@@ -1,6 +1,5 @@
 // Package pool starts worker processes, which serve clients, and replaces workers that end or fail. The package owns
-// the listening sockets, so workers can be replaced without disturbing clients. The supervisor runs a Pool, and a
-// worker uses its end of the Channel.
+// the listening sockets, so workers can be replaced without disturbing clients.
 //
 // All decisions are made on the goroutine of Run. Signals, timers, messages and worker exits are passed to that
 // goroutine as functions, which the goroutine calls. Start reading at Pool, level.go (number of workers) and
@@ -8,8 +7,7 @@
 //
 // # A generation
 //
-// A worker runs the same program as the supervisor, with the same arguments. The worker inherits one end of a Channel:
-// a SOCK_SEQPACKET socket that carries JSON, and descriptors by SCM_RIGHTS.
+// A worker runs the same program as the supervisor, with the same arguments.
 //
 //   - If the supervisor knows the addresses, it opens the sockets before the first worker loads. All workers share one
 //     socket for each address. The supervisor keeps the sockets open, so new connections wait in the queue of the
@@ -43,9 +41,8 @@
 //
 // # Channels across workers
 //
-// Workers send published events to the supervisor, which numbers them and sends them to all workers, including the
-// publisher (relay.go). The supervisor neither stores nor parses events: the JSON object of a message contains only the
-// number of the first event and how many events follow.
+// The supervisor neither stores nor parses events: the JSON object of a message contains only the number of the first
+// event and how many events follow.
 //
 //   - Each worker has an outbox with its own goroutine (outbox.go), so a worker that does not read its messages delays
 //     no other worker. If more than 1 MiB is queued, the worker is killed after it slept for three seconds, or after

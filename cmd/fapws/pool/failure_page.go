@@ -6,13 +6,11 @@ import (
 	"sync"
 )
 
-// With Options.FailureNotice, clients see why code fails to load. The supervisor sends a Notice with the reason to the
-// serving workers.
+// With Options.FailureNotice, clients see why code fails to load.
 
 const keptStderr = 32 << 10 // in bytes
 
-// stderrCapture forwards the standard error of a loading worker and keeps its last bytes. A nil stderrCapture has no
-// bytes.
+// stderrCapture forwards the standard error of a loading worker and keeps its last bytes.
 type stderrCapture struct {
 	mu   sync.Mutex
 	text []byte

@@ -25,7 +25,7 @@ const (
 	// Reopen: reopen the log files; an attached file becomes standard error.
 	Reopen Kind = "reopen"
 	Check  Kind = "check"
-	// Ask: a request with its name in Text. The Answer to the request has the same ID.
+	// Ask: a request with its name in Text.
 	Ask Kind = "ask"
 	// Answer: Raw is the reply to the message Ask or Certificates with the same ID. If the request failed, Text is the
 	// reason.

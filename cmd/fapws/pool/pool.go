@@ -46,7 +46,7 @@ type Pool struct {
 	failure  string
 	deaths   int
 	recycled int
-	notice   *Message // Notice about the failed reload, or nil
+	notice   *Message
 	rates    *os.File // the table of rate limits (package ratelimit); nil if it could not be created
 	relay    relay
 }
@@ -465,8 +465,8 @@ type Options struct {
 	Up func(addresses []Address, resumed bool)
 
 	// FailureNotice returns a Notice to clients after new code has failed to load. The parameter how is the reason, and
-	// the parameter said contains the last bytes of the worker's standard error. With Stay, a failed first start also
-	// leads to a Notice. FailureNotice may be nil, and is called on the goroutine of Run.
+	// the parameter said contains the last bytes of the worker's standard error. FailureNotice may be nil, and is
+	// called on the goroutine of Run.
 	FailureNotice func(how string, said []byte) *Message
 
 	Attributes func() *syscall.SysProcAttr

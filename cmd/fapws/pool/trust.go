@@ -11,7 +11,6 @@ import (
 // checks every message against the table named trust. The constants below limit the data that the supervisor keeps for
 // each worker; a worker that exceeds a limit is killed.
 
-// verdict is how the supervisor treats a message.
 type verdict uint8
 
 const (
@@ -118,8 +117,7 @@ func (w *worker) distrust(did string) {
 	w.kill(did)
 }
 
-// believes reports whether m has at most limit bytes, and otherwise kills the worker w. The parameter what describes m
-// in the log.
+// believes reports whether m has at most limit bytes, and otherwise kills the worker w.
 func (w *worker) believes(what string, m *Message, limit int) bool {
 	if len(m.Raw) <= limit {
 		return true

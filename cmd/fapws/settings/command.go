@@ -49,8 +49,7 @@ type Command struct {
 	Topic string
 	// APP as typed (see SplitApp); "" if the command has no APP, or if the configuration file names the application
 	Script string
-	// With APP, Args contains the arguments after "--", which become sys.argv[1:] in the application. With WordCtl,
-	// WordBench, WordImport, WordHash, WordUser and WordNew, Args contains the arguments of the command.
+	// With APP, Args contains the arguments after "--", which become sys.argv[1:] in the application.
 	Args  []string
 	Flags Flags
 }
@@ -289,8 +288,8 @@ func nearestFlag(set *pflag.FlagSet, typed string) *pflag.Flag {
 	return set.Lookup(Nearest(name, names))
 }
 
-// TookApp returns a flag that has probably taken the application as its value, and this value. In "--access-log
-// app:app", the value is app:app. TookApp returns "" if there is no such flag.
+// TookApp returns a flag that has probably taken the application as its value, and this value. TookApp returns "" if
+// there is no such flag.
 func (f Flags) TookApp() (flag, value string) {
 	for _, one := range f {
 		place, object := SplitApp(one.text)

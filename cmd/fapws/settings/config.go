@@ -24,7 +24,7 @@ type Config struct {
 	// SocketMode is -1 if the umask determines the mode.
 	SocketMode  int
 	SocketOwner string
-	// Proxies contains the addresses of trusted proxies as typed. Server.Sites contains the same addresses as networks.
+	// Proxies contains the addresses of trusted proxies as typed.
 	Proxies []string
 
 	CertFiles []string

@@ -7,8 +7,7 @@
 //
 // A setting can be set in several places. In order of precedence, these are the flag, the environment variable, the
 // configuration file, and the script; the default applies if none of them sets it. The package neither performs I/O nor
-// needs Python. The file foreign.go contains advice for users who type flags and commands of other servers, such as
-// gunicorn.
+// needs Python.
 //
 // # The configuration file
 //

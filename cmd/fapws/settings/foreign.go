@@ -14,16 +14,15 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// foreign lists words that users of other servers type or set, each with a line of advice. These servers are gunicorn,
-// uvicorn, hypercorn, daphne, waitress, granian, flask, uWSGI, http.server, php -S, nginx and caddy. If several rows
-// contain a word, the first row with a matching condition applies. A flag that has the same meaning in fapws is not
-// listed here, but is an alias in the tables of settings.
+// foreign lists words that users of other servers type or set, each with a line of advice. If several rows contain a
+// word, the first row with a matching condition applies. A flag that has the same meaning in fapws is not listed here,
+// but is an alias in the tables of settings.
 var foreign = []struct {
 	// words, separated by spaces: flags ("--name", "-n"), keys in a configuration file ("key="), files ("/Caddyfile",
 	// or a pattern), commands, and global variables in a script (in capitals).
 	names string
-	// when is the condition: a regular expression that must match the whole value of the flag. A missing value is "".
-	// If when is empty, it matches every value. A row for a word that is also a flag of fapws must have a condition.
+	// when is the condition: a regular expression that must match the whole value of the flag. A missing value is "". A
+	// row for a word that is also a flag of fapws must have a condition.
 	when string
 	// answer is the advice. The advice is printed after "unknown flag --name: " or, for a file, after the name of the
 	// file and "is". In answer, %s is replaced by the value, the word after the command, or the file. %d is replaced by

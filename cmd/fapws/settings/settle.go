@@ -169,8 +169,7 @@ func (s *Settings) BodyLimit(script string, globals map[string]any) (int64, erro
 	return own.conf.Server.Sites.MaxBodySize, err
 }
 
-// TakeVenv sets the virtual environment to a directory that was found although no setting names one. The parameter
-// where describes, for messages, where the directory was found.
+// TakeVenv sets the virtual environment to a directory that was found although no setting names one.
 func (s *Settings) TakeVenv(venv, where string) {
 	s.conf.Venv, s.from["venv"] = venv, Source{FromSurroundings, where}
 }

@@ -127,8 +127,7 @@ func octal(to *int, word string) *value {
 	return v
 }
 
-// brokerURL returns the kind of value for the URL of a broker, which is shown without passwords. Package plan checks
-// the URL.
+// brokerURL returns the kind of value for the URL of a broker, which is shown without passwords.
 func brokerURL(to *string) *value {
 	v := text(to)
 	v.show = func() string { return HidePassword(*to) }

@@ -342,7 +342,7 @@ const failureHead = `<meta http-equiv="refresh" content="1">` +
 	`h1{color:var(--red)}pre{white-space:pre-wrap}</style>`
 
 // failureNotice returns what clients receive while new code does not load: the application, the error in one line, and
-// the standard error of the worker, usually a traceback. The HTML document for browsers refers to no other resource.
+// the standard error of the worker, usually a traceback.
 func failureNotice(app, how string, said []byte) *pool.Message {
 	said = bytes.TrimRight(escapes().ReplaceAll(said, nil), "\n")
 	if len(said) > pageText {

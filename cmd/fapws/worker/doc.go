@@ -11,13 +11,8 @@
 //
 // # Start
 //
-// A service starts its parts in this order: the known settings; listeners; the event loop, because inline Python is
-// loaded on its thread; sites without the application; Python; the script, which defines PATHS and settings; all
-// settings; the access log; document roots; the sandbox; threads; the banner. After a failure, the process writes one
-// line and ends with an exit code (package process). Listeners are opened before the application loads (listen.go), so
-// that an address in use is reported at once. If the script assigns a plain string to SERVER, the string is read from
-// the text of the script. Otherwise, or if the script changes SERVER while it runs, listeners are opened after the
-// script has run.
+// After a failure, the process writes one line and ends with an exit code (package process). Listeners are opened
+// before the application loads (listen.go), so that an address in use is reported at once.
 //
 // # Signals and the end
 //

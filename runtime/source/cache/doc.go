@@ -26,9 +26,8 @@
 // # Misses
 //
 // The first request for a missing page fetches it (Fill); other requests wait. If a response may not be kept, each
-// waiting request is sent to the origin. For the next minute, requests for this page do not wait for each other. A
-// waiting request gets a page only if the page suits the request: the fields of Vary are equal, and the request has no
-// Cookie unless the page is for all clients.
+// waiting request is sent to the origin. A waiting request gets a page only if the page suits the request: the fields
+// of Vary are equal, and the request has no Cookie unless the page is for all clients.
 //
 // # Validation
 //

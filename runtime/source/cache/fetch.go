@@ -76,8 +76,7 @@ var (
 
 func (f *Fill) now() int64 { return f.source.pages.now() }
 
-// The method named instead reports whether the older page replaces a response with this status. The parameter
-// unreachable is set if the origin has sent no response.
+// The method named instead reports whether the older page replaces a response with this status.
 func (f *Fill) instead(status int, unreachable bool) bool {
 	return f.old != nil && f.old.Instead(status, unreachable, f.now())
 }

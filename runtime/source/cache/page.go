@@ -23,7 +23,7 @@ type Page struct {
 
 	HasDate, HasServer bool
 
-	terms       // conditions under which the page is kept
+	terms
 	since int64 // time when the response arrived, in nanoseconds since 1970
 	// length of the fields from the handler at the front of Fields; the cache has added the rest
 	own  int
@@ -86,8 +86,7 @@ func appendSlim(dst, fields []byte) []byte {
 	return dst
 }
 
-// coded contains the compressed forms of a page, the only mutable part of a Page. A form is made when a client first
-// accepts its coding.
+// coded contains the compressed forms of a page, the only mutable part of a Page.
 type coded struct {
 	// content codings that may make the page smaller and were not ruled out by a failed attempt
 	can coding.Set

@@ -40,7 +40,7 @@ type CGIOptions struct {
 	Common
 
 	// Interpreters maps file name extensions, including the dot, to the command of an interpreter without the script,
-	// which becomes the last argument: ".pl": {"/usr/bin/perl", "-w"}. Such a script need not be executable.
+	// which becomes the last argument: ".pl": {"/usr/bin/perl", "-w"}.
 	Interpreters map[string][]string
 
 	// Runner, if not nil, returns the command of a program that runs every script, and that finds the script's path in

@@ -73,8 +73,7 @@
 //
 // The request is an SCGI request with an additional byte after its body, which the child reads after it has sent its
 // whole response. If a child dies earlier, its socket has unread data, so the kernel reports ECONNRESET instead of the
-// end of the response. One pipe is the standard error of the child, whose lines are logged with the client. The loader
-// writes the process number of the child, and later its exit status, to the other pipe.
+// end of the response. One pipe is the standard error of the child, whose lines are logged with the client.
 //
 // A response is never a file, a program or another page of the server (programs.Answer.Plain), because the application
 // may be in a sandbox, but the server is not.

@@ -27,7 +27,7 @@ type LoaderOptions struct {
 	Killed func() string
 
 	// Died is called on a separate goroutine if the loader process ends before Close is called. The process that has
-	// started the Loader should then be replaced. The parameter how describes the end of the loader process.
+	// started the Loader should then be replaced.
 	Died func(how string)
 }
 
@@ -36,7 +36,7 @@ type Serving struct {
 	Gate    *Gate         // limits the number of children, and of requests that wait for a child
 	Timeout time.Duration // runtime.Config.Timeout; 0 means no timeout
 
-	// Log writes a line about a client's request to an error log. The parameter number is exchange.Request.ErrorLog.
+	// Log writes a line about a client's request to an error log.
 	Log     func(number int, client, line string)
 	Objects bool // messages of children are objects (logfile.ParseObject)
 }

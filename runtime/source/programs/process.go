@@ -27,7 +27,7 @@ const (
 )
 
 // process is a running program. The program leads its own session, so that the server can end the program and its child
-// processes together. None of these processes has a terminal.
+// processes together.
 type process struct {
 	child    *os.Process
 	out, err *os.File // the server's ends of the pipes from the program's standard output and error

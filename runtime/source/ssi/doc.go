@@ -10,7 +10,4 @@
 // can include files, programs and the application. The variables that a page shares with its includes are attached to
 // the request (Request.Share, Origin.Value). Regular expressions are RE2 and all other sizes are bounded, so the time
 // for a page grows at most in proportion to its size and the client's input.
-//
-// If the index file of a directory is a page with elements, or a program, package static returns the file's name
-// (Response.Index), and package exchange routes the request again with the name appended to the path.
 package ssi

@@ -112,8 +112,7 @@ func below(base, name string) (string, error) {
 	return directory(base) + path.Clean(name), nil
 }
 
-// fileTarget returns the URL path of a file to include, which must exist. The server responds to this path as to a
-// request of a client.
+// fileTarget returns the URL path of a file to include, which must exist.
 func (p *page) fileTarget(name string) (string, error) {
 	onDisk, err := below(p.f.name, name)
 	if err != nil {

@@ -157,8 +157,7 @@ func listing(title string, parent bool, entries []listed, more bool, order order
 		letter byte
 		title  string
 	}{{'N', "Name"}, {'S', "Size"}, {'M', "Modified (UTC)"}} {
-		// The heading of each column is a link that sorts the listing by this column. The heading of the current sort
-		// column reverses the order.
+		// The heading of the current sort column reverses the order.
 		direction, sorted := 'A', ""
 		if column.letter == order.column {
 			sorted = ` aria-sort="ascending"`

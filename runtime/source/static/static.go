@@ -17,8 +17,7 @@ import (
 // of a field is the field's name in configuration files, both at the top level and in hosts and routes.
 type Options struct {
 	// Root is the directory to serve. Nothing outside it is ever sent: a symbolic link that leads outside does not
-	// exist for clients. New resolves a relative Root in the working directory. If Root is replaced later, for example
-	// by renaming a symbolic link to a new release, requests use the new directory within a second.
+	// exist for clients. New resolves a relative Root in the working directory.
 	Root string `json:"root"`
 
 	// Index lists the names of index files in order of preference; if Index is empty, directories have no index.
@@ -36,8 +35,7 @@ type Options struct {
 	// (Cache-Control: public, max-age=N); a negative number omits Cache-Control.
 	MaxAge int `json:"max_age"`
 
-	// Expires overrides MaxAge for files that match a pattern, in the form "*.css=30d" (see parseExpire). The first
-	// match counts.
+	// Expires overrides MaxAge for files that match a pattern, in the form "*.css=30d" (see parseExpire).
 	Expires []string `json:"expires" key:"expires" is:"expiries"`
 
 	// DotFiles enables names that begin with a dot. Otherwise such names do not exist for clients, because files such
@@ -48,12 +46,10 @@ type Options struct {
 	// means that link and target must also have the same owner (Apache's SymLinksIfOwnerMatch); "no" means none.
 	Symlinks string `json:"symlinks" key:"symlinks" is:"one inside owner no"`
 
-	// MimeTypes is a file in the format of Apache's mime.types. Extensions that the file does not contain have built-in
-	// types.
+	// MimeTypes is a file in the format of Apache's mime.types.
 	MimeTypes string `json:"mime_types" key:"mime-types" is:"name" path:"FILE"`
 
-	// Types maps extensions without a dot to media types, and overrides MimeTypes. For a file name without a dot, the
-	// whole name is the extension.
+	// Types maps extensions without a dot to media types, and overrides MimeTypes.
 	Types map[string]string `json:"types" key:"types" value:"{ gpx = 'application/gpx+xml' }"`
 
 	// Charset is the charset parameter of textual types; "" means utf-8, and "off" means no parameter.
@@ -64,8 +60,7 @@ type Options struct {
 
 	Headers map[string]string `json:"headers"`
 
-	// Programs are patterns (path.Match) for names of programs that another source runs. Files treats programs as
-	// missing.
+	// Programs are patterns (path.Match) for names of programs that another source runs.
 	Programs []string `json:"-"`
 
 	// Routed are patterns for names of files that have their own rules in the configuration. If the index of a
@@ -82,8 +77,8 @@ type Options struct {
 	// without a trailing slash is redirected only if the directory has an index or a listing.
 	Fall bool `json:"-"`
 
-	// CacheBytes limits the memory for small files, compressed files and listings, in bytes. Each larger file that is
-	// kept open counts as 64 KiB. The default is 16 MiB. If CacheBytes is negative, nothing is cached or compressed.
+	// CacheBytes limits the memory for small files, compressed files and listings, in bytes. The default is 16 MiB. If
+	// CacheBytes is negative, nothing is cached or compressed.
 	CacheBytes int64 `json:"cache_bytes" key:"cache-files-max" range:"0-1T"`
 
 	// CacheFileBytes limits the size of files that are kept in memory uncompressed, in bytes. 0 means 64 KiB.

@@ -303,7 +303,7 @@ func refusalOf(err error) *refusal {
 	return &refusal{status: 500, text: "cannot store the upload", cause: err}
 }
 
-// Scripts pass Options as JSON. The tag "key" of a field is the field's name in configuration files.
+// Scripts pass Options as JSON.
 type Options struct {
 	// Path is a directory in which clients choose file names, a single file that each upload replaces, or a device or
 	// FIFO to which uploads are written. Path need not exist if its parent directory exists.
