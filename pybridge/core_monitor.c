@@ -21,8 +21,7 @@
  * the maximum number of threads (P.max). */
 #define PATIENCE_NS 150000000u
 #define HURRY_NS 10000000u /* minimum of the variable patience, which is divided by 4 while all threads wait */
-/* A handler that uses less CPU time than this between two checks is not computing. Such a handler can still wake now
- * and then to poll. */
+/* A handler that uses less CPU time than this between two checks is not computing. */
 #define POLL_NS 300000u
 #define CALM_NS 1000000000u /* time after which the variable patience is doubled again */
 /* Interval after which Python passes the GIL to the next thread (sys.getswitchinterval). */

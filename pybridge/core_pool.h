@@ -423,7 +423,6 @@ static inline int core_waits_are_counted(void) {
  * part. */
 core_part *core_part_new(core_record *rec, size_t room);
 void core_part_reset(core_part *p, core_record *rec);
-/* Makes room for n further bytes in p->buf. */
 int core_part_reserve(core_part *p, size_t n);
 void core_part_delete(core_part *p);
 /* Appends n bytes to p->buf, and stores their offset in *off. */

@@ -1,7 +1,6 @@
 // Package pybridge embeds CPython: it starts the interpreter, runs the user's script, and runs the handlers in its
 // PATHS on Python threads, inline on the event loop, or on an asyncio thread. Handler implements app.Interpreter
-// without importing package app, opens no sockets, and does not use connections. Package cmd/fapws/plan loads
-// applications with package pybridge, and the worker passes the Handler to the server.
+// without importing package app, opens no sockets, and does not use connections.
 //
 // Start reading at handler.go and shim.h, the two sides of the boundary between Go and C, and continue with core_run.c.
 //
@@ -23,7 +22,6 @@
 // determines where records run: on threads, inline on the event loop, or on the asyncio thread. A kind (core_pool.h,
 // kind.go) determines the protocol of a handler: WSGI, WebSocket callbacks, ASGI for HTTP, ASGI for WebSockets, or
 // async def. A mount has one mode, one kind for plain requests, and one kind for requests for a WebSocket.
-// tables_test.go checks that modes and kinds are compared in these tables only.
 //
 // # Ownership
 //

@@ -128,8 +128,7 @@ func HasSubscribers(name string) bool {
 
 // placeMounts sets Mount.Place for each fapws.WebSocket. The place is the same in all processes and after a reload. It
 // consists of the name of the application in the configuration, the prefix and the name of the callbacks. If several
-// WebSockets have the same three values, a number is appended for all but the first. The map seen counts the
-// WebSockets with the same values.
+// WebSockets have the same three values, a number is appended for all but the first.
 func placeMounts(mounts []Mount, application string, seen map[string]int) {
 	first := map[*python3.PyObject]string{}
 	for i := range mounts {

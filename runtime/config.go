@@ -43,8 +43,7 @@ type Config struct {
 	// TLSHandshakes limits the TLS handshakes in progress; additional clients wait in the listen queue. 0 means 1024.
 	TLSHandshakes int
 
-	// WriteTimeout is how long the server waits for a client that reads nothing of its response. After this time, the
-	// server disconnects the client.
+	// WriteTimeout is how long the server waits for a client that reads nothing of its response.
 	WriteTimeout time.Duration
 
 	// MaxUnsent limits the bytes of all responses that wait for clients, without the largest response. Above this
@@ -129,7 +128,7 @@ const (
 
 // The timer loop.timer calls the method watch. While there are connections, watch is called at each tick, and makes the
 // loop check the time. When there has been no connection for the time quietAfter, watch calls onIdle, and the timer
-// stops. An idle server thus has no ticks.
+// stops.
 func (l *loop) watch() {
 	select {
 	case <-l.ended:

@@ -109,8 +109,8 @@ func newLoop(s *Server) *loop {
 // post makes the loop run f soon, or returns false if the loop has ended. post is safe for concurrent use.
 func (l *loop) post(f func()) bool { return l.conns.Events.Post(f) }
 
-// recovered closes the connections whose work a panic has interrupted. Usually this is only the connection h. After a
-// panic in flushBatch, recovered closes every connection that waits for a response.
+// recovered closes the connections whose work a panic has interrupted. After a panic in flushBatch, recovered closes
+// every connection that waits for a response.
 func (l *loop) recovered(h eventloop.Handler, p any, stack []byte) {
 	c, ok := h.(*conn.Conn)
 	l.s.logf(logfile.Error, "bug: %v in %s", p, stack)
@@ -168,8 +168,7 @@ func (l *loop) connectionOpened() {
 // writes output, and continues with pending input.
 func (l *loop) flushBatch() {
 	if l.busyNow {
-		// This is a recursive call, because closing a connection can call flushBatch. The outer call of flushBatch does
-		// the work.
+		// This is a recursive call, because closing a connection can call flushBatch.
 		return
 	}
 	l.busyNow = true
@@ -318,8 +317,7 @@ func (s *Server) Intact() error {
 	return s.loop.accepting.Intact()
 }
 
-// A besideJob is long work that must run on the first thread of the loop (see Server.Do). During this work, a second
-// goroutine runs the loop.
+// A besideJob is long work that must run on the first thread of the loop (see Server.Do).
 type besideJob struct {
 	do   func()
 	done chan struct{}

@@ -311,8 +311,7 @@ func (s *Server) logf(level logfile.Level, format string, args ...any) {
 	s.log(level, fmt.Sprintf(format, args...))
 }
 
-// makeRoom is called after a connection has closed. The parameter v is the verdict with which the acceptor has counted
-// this connection.
+// makeRoom is called after a connection has closed.
 func (l *loop) makeRoom(v conn.Verdict) {
 	// after the last connection has closed, ticks are needed only for handlers that can time out
 	if l.live.Load() == 1 {

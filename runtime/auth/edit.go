@@ -69,9 +69,8 @@ func Set(path, name, password string) error {
 	return setPassword(path, name, password, func(*table) error { return nil })
 }
 
-// Act implements the functions of the Python module fapws.users. The parameter action is the name of the function. For
-// "list", the result contains the user names, one on each line. For "check", the result is the user name, or "" if the
-// name or the password is wrong.
+// Act implements the functions of the Python module fapws.users. For "list", the result contains the user names, one on
+// each line. For "check", the result is the user name, or "" if the name or the password is wrong.
 func Act(action, path, name, password string) (string, error) {
 	switch action {
 	case "set":
@@ -140,8 +139,7 @@ func nameOf(line string) string {
 	return name
 }
 
-// edit replaces the line of a user in the file, or removes the line if hash is "". The function fits returns an error
-// if the change is not permitted.
+// edit replaces the line of a user in the file, or removes the line if hash is "".
 func edit(path, name, hash string, fits func(*table) error) error {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real

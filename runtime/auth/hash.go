@@ -75,7 +75,7 @@ func isBcrypt(hash string) bool {
 	return strings.HasPrefix(hash, "$2y$") || strings.HasPrefix(hash, "$2a$") || strings.HasPrefix(hash, "$2b$")
 }
 
-// verify reports whether password has this hash. The kind of hash determines how long verify takes.
+// verify reports whether password has this hash.
 func verify(hash, password string) bool {
 	switch {
 	case isBcrypt(hash):

@@ -125,7 +125,7 @@ func (l *Login) Renew(s *Session, secure bool) string {
 }
 
 // loginLocation returns the URL path of the form. The parameter root is the path prefix under which clients see the
-// site. After the login, the form redirects the browser to target.
+// site.
 func loginLocation(root, target string) string {
 	to := root + FormPath
 	if local(target) {

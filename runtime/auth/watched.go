@@ -50,8 +50,7 @@ func (w *watched[T]) Fresh() bool {
 	return w.complaint != "" || w.unchanged()
 }
 
-// refresh reads the file if it has changed. After an error, refresh keeps the previous value. refresh returns the same
-// error only once.
+// refresh reads the file if it has changed. After an error, refresh keeps the previous value.
 func (w *watched[T]) refresh() error {
 	asked := now()
 	w.reading.Lock()

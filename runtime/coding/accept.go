@@ -28,8 +28,8 @@ type Set [Codings]bool
 // Made contains the codings that Compress supports.
 var Made = Set{Gzip: true, Zstd: true}
 
-// Accepted contains the weights from the Accept-Encoding fields of a request. Several fields form one list. The zero
-// value is for a request without Accept-Encoding, and accepts no coding except Identity.
+// Accepted contains the weights from the Accept-Encoding fields of a request. The zero value is for a request without
+// Accept-Encoding, and accepts no coding except Identity.
 type Accepted struct {
 	// 1 plus the weight in thousandths; 0 if the client does not name the coding
 	weights [Codings]int16

@@ -31,8 +31,7 @@ func Worth(mediaType string, size int64) bool {
 	return size >= Least && size <= Most && Compressible(mediaType)
 }
 
-// Compressible reports whether compression usually makes bodies of a media type smaller. This is true for text, for
-// formats based on text, and for some simple binary formats.
+// Compressible reports whether compression usually makes bodies of a media type smaller.
 func Compressible(mediaType string) bool {
 	kind, _, _ := strings.Cut(mediaType, ";")
 	switch kind = strings.ToLower(strings.TrimRight(kind, " \t")); kind {

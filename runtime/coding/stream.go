@@ -44,8 +44,8 @@ func NewStream(c Coding) *Stream {
 	return s
 }
 
-// Encode compresses pieces of the body. The client can decode the result without later pieces. The parameter last is
-// set for the last pieces of the body. The caller owns the result.
+// Encode compresses pieces of the body. The client can decode the result without later pieces. The caller owns the
+// result.
 func (s *Stream) Encode(pieces [][]byte, last bool) []byte {
 	for _, piece := range pieces {
 		_, _ = s.Write(piece) // a Buffer does not return errors

@@ -28,8 +28,7 @@ type stream struct {
 	unsent int // number of compressed bytes that wait for the client
 }
 
-// begins sends the head of a response that is compressed in pieces. The parameter own is the first part of the
-// response.
+// begins sends the head of a response that is compressed in pieces.
 func (f *filter) begins(own *exchange.Part) {
 	if f.c.open == mostStreams {
 		own.Head.Fields = withVary(own.Head.Fields)
@@ -78,7 +77,7 @@ func (s *stream) goOn() {
 }
 
 // take returns at most step bytes from the waiting parts. take removes parts whose bytes were all returned, and returns
-// these parts in took. The result last is true if the body ends with these bytes.
+// these parts in took.
 func (s *stream) take() (pieces [][]byte, took []exchange.Part, last bool) {
 	f := s.f
 	for n := 0; len(f.waiting) > 0 && n < step; {

@@ -174,8 +174,7 @@ func TestRequestWithTheLastHandshakeBytesIsAnswered(t *testing.T) {
 	}
 }
 
-// holder delays all writes after the ClientHello. The method release sends the delayed bytes and shuts down the sending
-// side.
+// holder delays all writes after the ClientHello.
 type holder struct {
 	net.Conn
 	writes int

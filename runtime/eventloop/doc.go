@@ -52,5 +52,5 @@
 // # Queues
 //
 // A Queue passes items to a goroutine, for example events for other processes, messages to a supervisor, or snapshots
-// of Python's stacks. The goroutine exists only while there are items. A Queue is safe for concurrent use.
+// of Python's stacks. A Queue is safe for concurrent use.
 package eventloop

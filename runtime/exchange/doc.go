@@ -1,9 +1,8 @@
 // Package exchange answers requests. An HTTP/1 connection (package http1conn) or an HTTP/2 stream (package http2) makes
 // an Exchange of each request. The sites select the mount that answers the request. The Source of the mount sends the
 // response in parts, and the connection or stream writes the parts. The interface Stream (stream.go) hides the
-// differences between HTTP/1 and HTTP/2. Client (client.go) is the state that the exchanges of a connection share.
-// Separate packages implement sources, error pages (Site.Pages), logins (Access), and protocols other than HTTP
-// (Carrier).
+// differences between HTTP/1 and HTTP/2. Separate packages implement sources, error pages (Site.Pages), logins
+// (Access), and protocols other than HTTP (Carrier).
 //
 // While earlier responses are incomplete, the Sink of an exchange holds the parts. Otherwise the Sink frames each part,
 // and returns the part to its Owner when the bytes are sent. Until the head is sent, a source can pass the exchange to

@@ -9,7 +9,7 @@ import (
 )
 
 // readChunked decodes the chunked body at the start of src. It passes src to a ChunkedReader in pieces, whose lengths
-// cycle through steps, or as a whole if steps is nil. The result n is the length of the encoded body.
+// cycle through steps, or as a whole if steps is nil.
 func readChunked(src []byte, steps []byte) (body []byte, n int, err error) {
 	var d ChunkedReader
 	for i := 0; ; i++ {

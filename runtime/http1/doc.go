@@ -1,6 +1,5 @@
 // Package http1 reads and writes HTTP/1.0 and HTTP/1.1 messages (RFC 9112) in byte slices. The package does no I/O,
-// starts no goroutine, has no notion of connections, and imports only the standard library. Package exchange calls this
-// package on the event loop; sources use its functions for fields and dates.
+// starts no goroutine, has no notion of connections, and imports only the standard library.
 //
 // To read, use Request.Parse for a head and ChunkedReader for a chunked body. To write, use Template.AppendHead and
 // AppendChunkHeader. Functions do not keep slices from their callers. Only two kinds of functions allocate memory:
@@ -23,6 +22,4 @@
 // requests an id: it appends the fields traceparent and x-request-id to the head of a request. Everything that receives
 // request fields then receives the added fields: WSGI and ASGI applications, CGI and FastCGI programs, upstreams,
 // server-side includes and logs.
-//
-// Package exchange uses an Identifier; logs and handlers read the added fields with OwnIdentity.
 package http1

@@ -380,7 +380,7 @@ func TestInvalidHeadsAreRejectedWithAStatus(t *testing.T) {
 	}
 }
 
-// The text of an error is logged and sent to the client. This test covers errors that depend on more than one line.
+// The text of an error is logged and sent to the client.
 func TestRejectionNamesTheCause(t *testing.T) {
 	for _, c := range []struct {
 		in   string

@@ -103,8 +103,7 @@ func TestConnectionsCanShareARequest(t *testing.T) {
 	}
 }
 
-// largeHead returns a valid head of exactly size bytes; size must be at least 64. All lines are much shorter than the
-// default limit.
+// largeHead returns a valid head of exactly size bytes; size must be at least 64.
 func largeHead(size int) []byte {
 	head := []byte("GET / HTTP/1.1\r\nHost: a\r\n")
 	for left := size - len(head) - 2; left > 0; left = size - len(head) - 2 {

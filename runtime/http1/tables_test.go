@@ -32,7 +32,7 @@ func TestClassTableAgreesWithTheGrammar(t *testing.T) {
 	}
 }
 
-// validValue checks eight bytes at once. The test covers values of every length.
+// validValue checks eight bytes at once.
 func TestValidValueAgreesWithTheTableAtEveryPosition(t *testing.T) {
 	for size := range 36 {
 		for at := range size {

@@ -1,6 +1,6 @@
 // Package http1conn implements HTTP/1 connections of clients. A connection parses requests, makes an exchange of each
-// request (package exchange), and writes the responses in the order of the requests. Package runtime creates
-// connections from sockets (Server.NewClient, NewSubrequest). Connections may be used only on the event loop.
+// request (package exchange), and writes the responses in the order of the requests. Connections may be used only on
+// the event loop.
 //
 // A connection can begin with a header of the PROXY protocol, with TLS, or with the HTTP/2 preface (begin.go). Start
 // reading at Conn (conn.go), then input.go (requests and bodies) and output.go (responses). handover.go moves idle

@@ -3,7 +3,7 @@
 // different exchange. The package golang.org/x/net/http2 parses frames, and golang.org/x/net/http2/hpack encodes
 // fields.
 //
-// All methods must be called on the event loop. The connections of a loop share a Server.
+// All methods must be called on the event loop.
 //
 // # One form of a request
 //

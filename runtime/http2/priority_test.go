@@ -80,8 +80,7 @@ func equal(a, b []uint32) bool {
 	return len(a) == len(b)
 }
 
-// A client may send a priority before it opens the stream (RFC 9218 §7.1). The server keeps a limited number of these
-// priorities.
+// A client may send a priority before it opens the stream (RFC 9218 §7.1).
 func TestPriorityMayPrecedeItsStream(t *testing.T) {
 	c := new(Conn)
 	own, other := priority{urgency: 1}, priority{urgency: 5}

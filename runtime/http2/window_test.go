@@ -47,8 +47,7 @@ func (u *uploads) fill(id uint32) {
 	}
 }
 
-// begin opens the streams with the numbers from first to last and sends n bytes on each stream. begin waits only while
-// a window is closed.
+// begin opens the streams with the numbers from first to last and sends n bytes on each stream.
 func (u *uploads) begin(path string, n, first, last int) {
 	u.t.Helper()
 	for id := uint32(first); id <= uint32(last); id += 2 {
@@ -141,7 +140,7 @@ func TestStreamedBodiesOfAConnectionAreBounded(t *testing.T) {
 	}
 }
 
-// HPACK can encode a large head in a few bytes. The server limits the total size of the large heads of each client.
+// HPACK can encode a large head in a few bytes.
 func TestLargeHeadsWithoutAResponseAreBounded(t *testing.T) {
 	const most, streams = 256 << 10, 40
 	h := newHost(t)

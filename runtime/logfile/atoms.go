@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// textOf returns an atom for a text. An empty text counts as missing.
+// textOf returns an atom for a text.
 func textOf[T string | []byte](of func(*Entry) T) atom {
 	return func(dst []byte, e *Entry) ([]byte, bool) {
 		text := of(e)

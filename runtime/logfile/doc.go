@@ -8,8 +8,7 @@
 // and checks that the path still leads to this file. If another process or logrotate has renamed the file, the
 // goroutine writes to the new file at the path. A renamed file whose lock is free can therefore be compressed. No
 // process needs to collect the lines of all processes. If a full disk accepts only a part of a line, this part is
-// removed before the lock is released. The gzip comment of a compressed file contains the name of the rotated file, so
-// that another process can continue after an interruption at any point.
+// removed before the lock is released.
 //
 // # The error log
 //
@@ -18,8 +17,7 @@
 // each process and its children hold a shared lock on the file as long as it is their descriptor 2. A rotated file is
 // compressed when no process has it as descriptor 2. The supervisor rotates the file and notifies the workers; workers
 // in a chroot receive a descriptor of the new file. The kernel reports growth of the file (inotify), so that the file
-// is rotated early during a flood of lines. Compression pauses regularly but does not lower the priority of its thread.
-// On a busy machine, a thread with low priority could be suspended while it holds a lock that other threads need.
+// is rotated early during a flood of lines.
 //
 // # Times
 //

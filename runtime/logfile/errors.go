@@ -20,15 +20,12 @@ const (
 )
 
 // lookEvery is the interval at which the size and age of an error log are checked, even if no event reports growth.
-// Tests change lookEvery.
 var lookEvery = 5 * time.Second
 
 // Errors is an error log: a file that is descriptor 2 of the process. Therefore the file also contains the output of
 // interpreters, libraries and children, and the last lines of a crashing process.
 //
-// Writers do not lock the file for each write. Instead, each process and its children hold a shared lock on the file as
-// long as it is their descriptor 2. A rotated file is compressed when no process holds this lock. One process rotates
-// the file, and notifies the other processes, which must call Follow.
+// One process rotates the file, and notifies the other processes, which must call Follow.
 type Errors struct {
 	// o.Report writes to the console, because the log itself may be unusable
 	o Options
@@ -276,8 +273,7 @@ type Seldom struct{ last atomic.Int64 } // nanoseconds since 1970
 
 func (s *Seldom) Now() bool { return s.Once(time.Second) }
 
-// Once returns true at most once in a period. The parameter is the length of the period, which begins when Once returns
-// true.
+// Once returns true at most once in a period.
 func (s *Seldom) Once(a time.Duration) bool {
 	now := time.Now().UnixNano()
 	last := s.last.Load()

@@ -50,8 +50,7 @@ type Options struct {
 	Flush  time.Duration
 
 	// Written, if not nil, is called on the writer's goroutine after buffered lines were written. The parameter at is
-	// the time when this write began; a log rotation that was due at this time is complete. Lines that were added after
-	// this time may still be waiting (Waits).
+	// the time when this write began; a log rotation that was due at this time is complete.
 	Written func(at time.Time)
 
 	// Report is called with an error message of one line if a log cannot be written or rotated, or if lines were
@@ -148,8 +147,8 @@ func (f *File) begin(lines int) (dst []byte, ok bool) {
 	return f.filling, true
 }
 
-// End unlocks the buffer. The parameter dst is the buffer from Begin with the appended lines. End never waits for the
-// disk, and allocates no memory once the buffers have grown to their final size.
+// End unlocks the buffer. End never waits for the disk, and allocates no memory once the buffers have grown to their
+// final size.
 func (f *File) End(dst []byte) {
 	before := len(f.filling)
 	f.filling = dst

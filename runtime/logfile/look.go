@@ -30,9 +30,8 @@ var (
 	priorities = [...]int{Debug: 7, Info: 6, Warning: 4, Error: 3}
 )
 
-// Dress formats text for the look k. The text must begin with a time in the format Stamp. In a line of the log, the
-// name of the level follows the time. If text has several lines, the format for the journal repeats the priority in
-// each line.
+// Dress formats text for the look k. The text must begin with a time in the format Stamp. If text has several lines,
+// the format for the journal repeats the priority in each line.
 func (k Look) Dress(text []byte, level Level) []byte {
 	switch k {
 	case Colored:

@@ -1,6 +1,5 @@
 // Package metrics contains a server's counters, gauges and histograms, grouped into OpenMetrics families, merges the
-// families of several processes, and formats them as text. The package does not depend on HTTP and uses only the
-// standard library.
+// families of several processes, and formats them as text.
 //
 // A Recorder counts requests. The event loop updates the Recorder with a few atomic additions in each turn, and any
 // goroutine can read the counts, even while a handler blocks the event loop. The number of series depends on the routes

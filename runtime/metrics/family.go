@@ -24,7 +24,7 @@ const (
 	Min Over = "min"
 )
 
-// A Family is a metric with all its series. Processes exchange Families as JSON.
+// A Family is a metric with all its series.
 type Family struct {
 	// Name has no suffix "_total", but ends with Unit if Unit is not empty.
 	Name string `json:"name"`
@@ -67,9 +67,8 @@ func One(name string, kind Kind, unit, help string, value float64) Family {
 	return Family{Name: name, Kind: kind, Unit: unit, Help: help, Series: []Series{{Value: value}}}
 }
 
-// Merge adds up the families of several processes. The result has the order in which the families first occur. Merge
-// omits a family whose kind or bounds differ from an earlier family with the same name, for example because the
-// processes run different versions of the application.
+// Merge adds up the families of several processes. Merge omits a family whose kind or bounds differ from an earlier
+// family with the same name, for example because the processes run different versions of the application.
 func Merge(processes ...[]Family) (all []Family) {
 	at := map[string]int{}
 	for _, families := range processes {

@@ -43,9 +43,8 @@ type Config struct {
 
 type pair struct{ key, value string }
 
-// Read reads the environment variables of OpenTelemetry. The result is nil if they disable traces. lookup is
-// os.LookupEnv. The error has a line for each wrong value. Read also reads the certificates of authorities, because the
-// process may enter a chroot later.
+// Read reads the environment variables of OpenTelemetry. The result is nil if they disable traces. The error has a line
+// for each wrong value. Read also reads the certificates of authorities, because the process may enter a chroot later.
 func Read(lookup func(string) (string, bool)) (*Config, error) {
 	v := &variables{lookup: lookup}
 	if disabled := v.choice("OTEL_SDK_DISABLED", "false", "true"); disabled == "true" {
@@ -107,7 +106,7 @@ func (v *variables) wrong(name, value, must string) {
 
 func (v *variables) err() error { return errors.Join(v.errs...) }
 
-// choice returns the value of a variable, which must be one of values. The first of values is the default.
+// choice returns the value of a variable, which must be one of values.
 func (v *variables) choice(name string, values ...string) string {
 	value := cmp.Or(v.get(name), values[0])
 	if !slices.Contains(values, strings.ToLower(value)) {

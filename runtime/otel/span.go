@@ -93,8 +93,7 @@ func clean(text []byte) []byte {
 	return text
 }
 
-// known lists the methods that the attribute http.request.method may contain. For other methods, the attribute is
-// "_OTHER".
+// known lists the methods that the attribute http.request.method may contain.
 var known = []string{"GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "QUERY"}
 
 // span encodes the fields that all spans have. route may be empty.
@@ -124,7 +123,7 @@ func span(m message, id *http1.Identity, kind int, remote uint32, begin, end tim
 	return text(m, spanAttributes, "http.request.method", method)
 }
 
-// failure adds the attribute error.type and an error status. The parameter why describes the error, and may be empty.
+// failure adds the attribute error.type and an error status.
 func (m message) failure(kind, why string) message {
 	m = text(m, spanAttributes, "error.type", kind)
 	m = m.head(spanStatus, sized(len(why))+2)
@@ -227,8 +226,7 @@ func isSecret(key []byte) bool {
 	return slices.ContainsFunc(secrets, func(name string) bool { return http1.EqualFold(key, name) })
 }
 
-// A Call is the span of a request to an upstream. The exported fields describe the request. A nil Call means that the
-// request has no span.
+// A Call is the span of a request to an upstream. A nil Call means that the request has no span.
 type Call struct {
 	Method  string
 	URL     string // the whole URL

@@ -129,7 +129,7 @@ func (d *Decision) Admit() {
 	}
 }
 
-// Skip must be called after NeedsLookup if the mount has no file for the path. Skip continues with the next mount.
+// Skip must be called after NeedsLookup if the mount has no file for the path.
 func (d *Decision) Skip() { d.follow() }
 
 // Keep copies Head and Path, so that d no longer depends on the memory of Request.Head. d still depends on

@@ -165,7 +165,7 @@ func cleanPrefix(s string) (prefix string, ok bool) {
 }
 
 // Peer returns the client that applications see. The parameter connected is the peer of the connection, a trusted
-// proxy. The parameter host is the host in the request itself.
+// proxy.
 func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	p := *connected
 	p.Balances = o.addr == ""

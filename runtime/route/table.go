@@ -191,8 +191,7 @@ func (g *Guard) takes(method []byte) bool {
 }
 
 // Foreign returns the first character of text that belongs to a regular expression or a path parameter in other
-// servers, but is literal in this package. It returns "" if there is none. The parameter text is a prefix or, if
-// isPrefix is false, a pattern.
+// servers, but is literal in this package. The parameter text is a prefix or, if isPrefix is false, a pattern.
 func Foreign(text string, isPrefix bool) string {
 	signs := "^$|(){}<>"
 	if isPrefix {

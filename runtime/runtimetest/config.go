@@ -23,8 +23,7 @@ func Config() runtime.Config {
 	return conf.Server
 }
 
-// Serve starts a server of mounts on a free port, and returns the server and its address. The server closes at the end
-// of the test.
+// Serve starts a server of mounts on a free port, and returns the server and its address.
 func Serve(t testing.TB, cfg runtime.Config, h app.Interpreter, mounts ...exchange.Mount) (s *runtime.Server,
 	address string) {
 	t.Helper()

@@ -44,8 +44,7 @@ func OpenHigh(open func()) {
 	open()
 }
 
-// Conn returns the socket fd as a net.Conn. Conn owns fd, even if it returns an error. The parameter name is used in
-// error messages.
+// Conn returns the socket fd as a net.Conn. Conn owns fd, even if it returns an error.
 func Conn(fd int, name string) (net.Conn, error) {
 	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
@@ -84,7 +83,7 @@ func Polls() (fds []int) {
 }
 
 // Directories returns a path of the form /proc/self/fd/N for each open directory of this process, such as a document
-// root. The process can reopen the directories by these paths. The result omits the root directory.
+// root. The result omits the root directory.
 func Directories() (names []string) {
 	var top unix.Stat_t
 	_ = unix.Stat("/", &top)

@@ -69,8 +69,7 @@ var parameter = sync.OnceValue(func() *regexp.Regexp {
 		`)+)")[ \t]*)?$`)
 })
 
-// set applies a parameter of an offer. set returns false if the offer must be declined. The parameter value is "" if
-// the parameter has no value.
+// set applies a parameter of an offer. set returns false if the offer must be declined.
 func (c *Compression) set(name, value string) bool {
 	switch name {
 	case "server_no_context_takeover", "client_no_context_takeover":
@@ -85,7 +84,7 @@ func (c *Compression) set(name, value string) bool {
 	return false
 }
 
-// windowBits parses a number from 8 to 15 without leading zeros. It returns 0 if text is invalid.
+// windowBits parses a number from 8 to 15 without leading zeros.
 func windowBits(text string) uint8 {
 	n, _ := strconv.Atoi(text)
 	if n < 8 || n > MaxWindow || text[0] == '0' {
@@ -94,7 +93,7 @@ func windowBits(text string) uint8 {
 	return uint8(n)
 }
 
-// IsToken reports whether b is a token (RFC 9110 §5.6.2). Subprotocols must be tokens.
+// IsToken reports whether b is a token (RFC 9110 §5.6.2).
 func IsToken(b []byte) bool { return httpguts.ValidHeaderFieldName(string(b)) }
 
 // tail must be appended to a received message before decompression. It consists of the four bytes that a sender removes
@@ -114,8 +113,7 @@ type Inflater struct {
 	out     bytes.Buffer
 }
 
-// inflate returns the decompressed message, valid until the next call, or an *Error. The parameter max limits the
-// length of the decompressed message.
+// inflate returns the decompressed message, valid until the next call, or an *Error.
 func (f *Inflater) inflate(b []byte, max int) ([]byte, error) {
 	// RFC 7692 §7.2.3.6 requires at least one byte, but zlib also accepts an empty message
 	if len(b) == 0 {

@@ -148,7 +148,7 @@ func Asked(r *http1.Request, head []byte) bool {
 }
 
 // Check returns the parameters of a request for which Asked is true, or a Refusal if the request violates RFC 6455
-// §4.2.1. The parameter deflate permits compression.
+// §4.2.1.
 func Check(r *http1.Request, head []byte, deflate bool) (h Handshake, refusal *Refusal) {
 	if r.Body == http1.Chunked || r.Length > 0 {
 		return h, bad("a WebSocket request must not have a body")

@@ -18,7 +18,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// Span is a received span. Numbers of attributes are in decimal.
+// Span is a received span.
 type Span struct {
 	Trace, ID, Parent, Name string
 	Kind                    string // SERVER, CLIENT or a number
