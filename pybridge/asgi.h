@@ -148,7 +148,8 @@ struct asgi_exchange {
   uint8_t state;
   uint8_t begun;
   uint8_t running;
-  /* send() is running. A nested call of send() is an error. */
+  /* send() is running. A nested call of send() is an error. A method of an object in the message can make a nested
+   * call. */
   uint8_t sending;
   uint8_t gone;
   /* The client has shut down its sending side: receive() reports a disconnect, but send() still works. */

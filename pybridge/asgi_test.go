@@ -170,7 +170,8 @@ func TestAsyncLeavesNothing(t *testing.T) {
 				return
 			}
 			blocks, refs = moreBlocks, moreRefs
-			// On a busy machine, temporary objects live longer.
+			// On a busy machine, temporary objects live longer. More rounds reduce their share of the average per
+			// round.
 			rounds += rounds / 2
 		}
 		t.Errorf("blocks or references that stay, per round: %.2f", grown)

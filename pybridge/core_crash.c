@@ -181,8 +181,8 @@ static void install(int sig, void (*handler)(int, siginfo_t *, void *), struct s
   sigaction(sig, &action, before);
 }
 
-/* Installs signal handlers before Go's runtime starts. In builds with a sanitizer, the handlers of the sanitizer
- * remain. */
+/* Installs signal handlers before Go's runtime starts. Go's runtime then forwards signals to these handlers. In builds
+ * with a sanitizer, the handlers of the sanitizer remain. */
 __attribute__((constructor(103))) static void before_go(void) {
   struct sigaction now;
   for (size_t i = 0; i < PANICS; i++)

@@ -21,7 +21,8 @@
  * the maximum number of threads (P.max). */
 #define PATIENCE_NS 150000000u
 #define HURRY_NS 10000000u /* minimum of the variable patience, which is divided by 4 while all threads wait */
-/* A handler that uses less CPU time than this between two checks is not computing. */
+/* A handler that uses less CPU time than this between two checks is not computing. Such a handler can still wake now
+ * and then to poll. */
 #define POLL_NS 300000u
 #define CALM_NS 1000000000u /* time after which the variable patience is doubled again */
 /* Interval after which Python passes the GIL to the next thread (sys.getswitchinterval). */
@@ -124,7 +125,7 @@ static int waits(core_thread *t, uint64_t now, uint64_t interval) {
   uint64_t waited = now - t->seen.since_ns, others = used_ns - t->seen.others_ns;
   if (t->aside || waited < patience) return 0;
   /* On a busy machine, a handler that computes can use no CPU time for as long as patience, because it waits for a
-   * processor. */
+   * processor. Its thread is runnable then. */
   if (others < waited / 100) return !one_is_runnable();
   int asleep = waited > ASLEEP_NS && cpu - t->seen.own_ns < waited / 5000;
   int had_turns = others > TURNS * SWITCH_NS * (unsigned)P.max;

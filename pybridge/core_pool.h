@@ -489,7 +489,7 @@ void core_publish_chain(core_thread *t, const core_chain *c);
 void core_notify(core_thread *t);
 /* Returns the maximum time, in ns, for which finished parts wait before the event loop is woken for them. If all queued
  * requests are for the mount m, this time is a quarter of the time that they will take. The result is at least
- * CORE_UNSIGNALLED_NS, and at most eight times CORE_UNSIGNALLED_NS. */
+ * CORE_UNSIGNALLED_NS, and at most eight times CORE_UNSIGNALLED_NS. The delay saves most wake-ups. */
 uint64_t core_notify_after(const core_mount *m);
 
 /* --- core_flow.c ------------------------------------------------------------- */

@@ -230,7 +230,7 @@ var contrib = sync.OnceValue(func() string {
 })
 
 // checkPackage returns an error if Python cannot find package fapws, for example because the executable was copied
-// without it. checkPackage needs the GIL.
+// without it. checkPackage needs the GIL. Without the check, the first request would fail.
 func checkPackage() error {
 	if contrib() != "" {
 		return nil

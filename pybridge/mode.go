@@ -23,7 +23,7 @@ type mode interface {
 	// handler does not run. The log line about t ends with note. If note is "", no line is written.
 	raise(t *task) (how C.int, s C.core_snapshot, note string)
 	// stuck is called after the grace period, with the time at which this period began, and with the result how of
-	// raise. stuck returns "" if t has ended.
+	// raise. stuck returns "" if t has ended. Otherwise stuck returns why t counts as stuck.
 	stuck(h *Handler, t *task, how C.int, began time.Time) (why string)
 	// giveUp is called if a handler never releases the GIL, so that the process must be replaced.
 	giveUp()

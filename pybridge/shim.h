@@ -231,7 +231,8 @@ typedef struct core_record {
   core_part part0;
 } core_record;
 
-/* While large parts with more bytes than this wait for the event loop, no request starts. */
+/* While large parts with more bytes than this wait for the event loop, no request starts. The limit bounds the memory
+ * for responses that wait to be sent. */
 #define CORE_UNSEEN_MAX (8 << 20)
 
 /* Atomic counters and flags, which Go reads and writes without calling C. */

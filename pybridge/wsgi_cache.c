@@ -35,7 +35,7 @@ static unsigned slot_of(const char *fields, size_t n) {
 /* Returns the cache entry for the fields of rec, or NULL with an exception. Returns NULL without an exception if the
  * head must not be cached. A head with an absolute-form target must not be cached, because the target determines
  * HTTP_HOST. A head with a rewritten query must not be cached, because a rewritten query follows the identity of the
- * request (core_shared_head). */
+ * request (core_shared_head). The cache only compares the bytes before the identity. */
 static inline wsgi_head *find_head(wsgi_head **slots, core_record *rec, size_t line, wsgi_dict_of_fields *make) {
   const char *fields = rec->req.data + line, *peer = rec->req.data + rec->req.addr.off;
   size_t n = core_shared_head(rec) - line;

@@ -110,7 +110,8 @@ static PyObject *inside(PyObject *o, const char *name) {
 
 /* Returns a new reference to the file object o, or to the file that o wraps, if it is an object of module io that reads
  * directly from a descriptor. Otherwise returns NULL without an exception. Classes of other modules are not accepted,
- * because their read() can return different bytes than the descriptor. */
+ * because their read() can return different bytes than the descriptor. For example, the read() of a GzipFile returns
+ * decompressed bytes. */
 static PyObject *real_file(PyObject *o) {
   static PyObject *file_io, *reader, *random_, *text;
   if (Py_TYPE(o) == &wsgi_FileWrapper_Type) o = ((wrapper_object *)o)->filelike;

@@ -111,7 +111,7 @@ func (l *Ledger) enter(u *Unsent, r Response, now int64) {
 	u.last = now
 }
 
-// Drop removes body from u. The parameter left is the number of unwritten bytes of body.
+// Drop removes body from u, if u contains body. The parameter left is the number of unwritten bytes of body.
 func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	key := unsafe.SliceData(body)
 	m := l.memory[key]

@@ -285,7 +285,7 @@ func (x *Exchange) AwaitTurn(early bool) {
 }
 
 // TakeTurn returns the next held part. If there is none and the source waits for its turn, TakeTurn starts the source
-// and returns nil.
+// and returns nil. ok is false if there was nothing to do.
 func (x *Exchange) TakeTurn() (p *Part, ok bool) {
 	switch {
 	case !x.Held.Empty():

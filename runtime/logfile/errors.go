@@ -25,7 +25,8 @@ var lookEvery = 5 * time.Second
 // Errors is an error log: a file that is descriptor 2 of the process. Therefore the file also contains the output of
 // interpreters, libraries and children, and the last lines of a crashing process.
 //
-// One process rotates the file, and notifies the other processes, which must call Follow.
+// Each process and its children hold a shared lock on the file as long as it is their descriptor 2, so writers do not
+// lock it for each write. One process rotates the file, and notifies the other processes, which must call Follow.
 type Errors struct {
 	// o.Report writes to the console, because the log itself may be unusable
 	o Options
