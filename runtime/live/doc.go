@@ -10,7 +10,7 @@
 //
 // Fanout.Publish appends an event to an inbox, on any goroutine, and schedules a turn of the loop. Every batch reaches
 // all its subscribers before the next batch begins. Therefore a subscriber of several channels gets events in the order
-// of their numbers.
+// of their numbers. While more than 16 MiB wait to be sent, Publish returns an error.
 //
 // # Slow subscribers
 //
@@ -21,7 +21,7 @@
 //
 // The id of an event consists of the epoch, which is the time when numbering began, and the number of the event. A
 // client that sends Last-Event-ID gets the events with larger numbers that its channels have kept. If the application
-// sets the ids, the server searches the rings for the id. If the id is unknown, the client gets all kept events.
+// sets the ids, the server searches the kept events for the id. If the id is unknown, the client gets all kept events.
 //
 // # Event streams
 //

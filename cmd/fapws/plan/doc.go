@@ -40,4 +40,7 @@
 // with builder.responder. Rules for every kind are applied to mounts in builder.rules (rules.go).
 //
 // # Logs
+//
+// A Logger writes lines to standard error or to the file that replaces standard error. Package runtime/logfile writes
+// and rotates the files and formats the lines of requests.
 package plan

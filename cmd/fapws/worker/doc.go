@@ -11,8 +11,12 @@
 //
 // # Start
 //
-// After a failure, the process writes one line and ends with an exit code (package process). Listeners are opened
-// before the application loads (listen.go), so that an address in use is reported at once.
+// A service starts its parts in this order: the known settings; listeners; the event loop, because inline Python is
+// loaded on its thread; sites without the application; Python; the script, which defines PATHS and settings; all
+// settings; the access log; document roots; the sandbox; threads; the banner. After a failure, the process writes one
+// line and ends with an exit code (package process). Listeners are opened before the application loads (listen.go), so
+// that an address in use is reported at once. While the application loads, requests that do not need the application
+// are served, and all other requests wait (service.go).
 //
 // # Signals and the end
 //
