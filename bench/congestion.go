@@ -13,7 +13,7 @@ const congestionFile = "/proc/sys/net/ipv4/tcp_congestion_control"
 const congestionControl = "cubic"
 
 // useCongestionControl sets the congestion control of the system, and must be called before the first server starts.
-// Without the necessary privilege, it returns an error with the command to enter.
+// Without the necessary privilege, it returns an error that names the command that the user should run as root.
 func useCongestionControl() (restore func(), err error) {
 	previous, err := os.ReadFile(congestionFile)
 	if err != nil {

@@ -13,7 +13,8 @@
 
 #define P core_the_pool
 #define A asgi_the_thread
-#define TURN_NS 2000000u /* approximate maximum time in ns for which turn delays the callbacks of the application */
+/* Approximate maximum time, in ns, for which the function turn() holds up the callbacks of the application. */
+#define TURN_NS 2000000u
 /* Time in ms that asgi_thread_stop adds to its timeout while the thread has not read the request to stop. */
 #define UNHEARD_MS 1000
 /* Time in ms that asgi_thread_stop adds to its timeout so that cancelled tasks, lifespans and asyncio's event loop can

@@ -337,10 +337,10 @@ void core_end_timing(const core_timing *x, core_mount *m);
  * (wsgi_run.c), and callbacks of a fapws.WebSocket (live_websocket.c). On the asyncio thread: ASGI for HTTP
  * (asgi_http.c), ASGI for WebSockets (asgi_websocket.c), and async functions (asgi_handler.c).
  *
- * A mount has one kind for plain requests, and one kind for requests for a WebSocket (core_mount.kinds,
- * live_module.c). */
+ * A core_kind implements one of these protocols. A mount has one core_kind for plain requests, and one for requests for
+ * a WebSocket (core_mount.kinds, live_module.c). */
 
-/* All functions of a kind are called with the GIL, on the thread that runs the record. */
+/* All functions of a core_kind are called with the GIL, on the thread to which t refers. */
 typedef struct core_kind {
   /* Runs the handler of rec, a request that has just begun on the thread t. */
   void (*run)(core_thread *t, core_record *rec);
@@ -550,8 +550,8 @@ static inline core_input *core_take_inputs(core_record *rec) {
 }
 /* Returns the message in an input of a WebSocket, as str or bytes; needs the GIL. */
 PyObject *core_input_message(const core_input *in);
-/* Counts an input as taken by the application, so that the client can send the same number of further bytes; needs the
- * GIL. Returns a part that tells the event loop the number of bytes, and that the caller must publish. Returns NULL
- * while the number is still small. */
+/* Counts the bytes of an input as taken by the application, so that the client may send that many more; needs the GIL.
+ * Returns a part that reports the number of taken bytes to the event loop. The caller must publish the part. Returns
+ * NULL while the number is still small. */
 core_part *core_credit_part(core_record *rec, const core_input *in);
 void core_free_inputs(core_input *in);

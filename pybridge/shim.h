@@ -46,8 +46,8 @@ typedef struct core_part {
   int32_t status;
   int64_t length;                  /* Content-Length of the whole body, or -1 if unknown */
   uint32_t reason_off, reason_len; /* in buf */
-  /* Position of the header fields in buf. If this is the last part, and neither interim nor the first part, the fields
-   * are the trailers of the response. */
+  /* Position of the header fields in buf. In a last part that is neither the first part nor interim, the fields are the
+   * trailers of the response. */
   uint32_t fields_off, fields_len;
   uint32_t name_off, name_len;       /* in buf: file name that determines the Content-Type (CORE_TYPE_BY_NAME) */
   uint32_t static_off, static_len;   /* in buf: options of the Staticfile that the handler has returned */
@@ -518,7 +518,7 @@ typedef struct {
   int64_t sum_ns;
 } core_durations;
 
-/* Starts to count waits. The parameter bounds has the upper bounds of n buckets in ns. The function adds a bucket for
+/* Starts to count waits. The array bounds holds the upper bounds, in ns, of n buckets. The function adds a bucket for
  * larger values, so n must be less than CORE_BUCKETS_MAX. A second call has no effect. Only one thread at a time is
  * permitted to call the function. */
 void core_count_waits(const int64_t *bounds, int n);

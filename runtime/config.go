@@ -127,8 +127,8 @@ const (
 )
 
 // The timer loop.timer calls the method watch. While there are connections, watch is called at each tick, and makes the
-// loop check the time. When there has been no connection for the time quietAfter, watch calls onIdle, and the timer
-// stops.
+// loop update its time and check its deadlines. When there has been no connection for the time quietAfter, watch calls
+// onIdle, and the timer stops.
 func (l *loop) watch() {
 	select {
 	case <-l.ended:

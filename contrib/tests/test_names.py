@@ -7,7 +7,7 @@ import unittest
 
 
 class Fapws4(unittest.TestCase):
-    """Importing a module under its name in Fapws4 returns the same module object as under its name in fapws."""
+    """Importing a module by its Fapws4 name or by its fapws name gives the same module object."""
 
     def test_same_modules(self):
         for name in ["", "._environ", ".contrib", ".contrib.headers", ".contrib.views", ".contrib.multipart"]:

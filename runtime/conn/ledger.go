@@ -11,8 +11,8 @@ import (
 // methods of Ledger must be called on the loop.
 //
 // The limit ignores the largest response, so a single response or a large download always continues. Above the limit,
-// the responses with the longest expected wait end first. The expected wait is the number of unsent bytes divided by
-// the pace of the client. Among the responses whose clients have read nothing, the oldest ends first.
+// the responses with the longest expected wait are aborted first. The expected wait is the number of unsent bytes
+// divided by the pace of the client. Among the responses whose clients have read nothing, the oldest is aborted first.
 type Ledger struct {
 	Max int64
 	// Exceeded is called when more than Max bytes wait. The server should then call Bound.

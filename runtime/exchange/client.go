@@ -67,7 +67,7 @@ func (c *Client) IsProxy() bool { return c.proxy != nil && c.proxy.trusted }
 
 func (c *Client) Subrequest() bool { return c.subrequest != nil }
 
-// direct returns the peer of the connection itself, without the reports of a proxy.
+// direct returns the peer of the connection itself, and ignores what a proxy reports about the client.
 func (c *Client) direct() *Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)

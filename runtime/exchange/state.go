@@ -19,13 +19,13 @@ type wait uint8
 
 const (
 	nothing       wait = iota
-	forReady           // state routing: the stream calls Continue soon
-	forResume          // state routing: Resume must be called
-	forSites           // state routing: Server.Use must be called
-	forDescriptor      // state routing: another request of the same client must release a descriptor
-	forWork            // state routing: a goroutine checks whether the source has a response
+	forReady           // in the state routing, the stream calls Continue soon
+	forResume          // in the state routing, Resume must be called
+	forSites           // in the state routing, Server.Use must be called
+	forDescriptor      // in the state routing, another request of the same client must release a descriptor
+	forWork            // in the state routing, a goroutine checks whether the source has a response
 	forTurn            // earlier responses on the connection must first be sent
-	forEarlier         // state answering: the client must first read some of the earlier output
+	forEarlier         // in the state answering, the client must first read some of the earlier output
 )
 
 func (s state) String() string { return [...]string{"routing", "receiving", "answering"}[s] }

@@ -61,7 +61,7 @@ type Decision struct {
 
 	// canonical path including Root, or the rewritten path
 	Path []byte
-	// the path with the empty segments that the client sent; nil if equal to Path
+	// Path before empty segments were removed, with its dot segments resolved; nil if equal to Path
 	Resolved []byte
 	Root     int // length of the prefix Request.Root at the start of Path
 	Script   int // length of SCRIPT_NAME, including Request.Root

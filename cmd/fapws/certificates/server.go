@@ -211,8 +211,8 @@ const (
 	ticketSecrets = 6
 )
 
-// tickets are the secrets of session ticket keys, newest first. Processes with the same Bundle share the secrets.
-// Secrets of expired tickets are dropped.
+// tickets holds the secrets from which the keys of session tickets are derived, newest first. Processes with the same
+// Bundle share the secrets. Secrets of expired tickets are dropped.
 type tickets [][]byte
 
 func (t tickets) next() tickets {

@@ -57,13 +57,15 @@ local function id(number)
 end
 `
 
-// addScript appends a batch to the stream unless the stream contains it. A batch counts as added if the stored count of
-// the server is at least the count of the batch. addScript therefore rejects the batch if an earlier batch of the same
-// request has failed. If the broker is out of memory, addScript removes old events.
+// addScript appends a batch to the stream unless the batch was already added. Each server numbers its batches, and the
+// broker stores the number of the last batch that the server has added. A batch was already added if its number is at
+// most the stored one. If an earlier batch of the same request has failed, addScript rejects the batch, because the
+// failed batch would otherwise count as added. If the broker is out of memory, addScript removes old events.
 //
-// The keys are the stream, the state and the server's count. The arguments are, in this order: the largest number that
-// the server has read, the count of the batch, the epoch, the number of events, the events, the server, the kind, the
-// publisher's message ID, the publisher's process ID, and the number of earlier batches in the request.
+// The keys are the stream, the state and the stored batch number of the server. The arguments are, in this order: the
+// largest event number that the server has read, the number of the batch, the epoch, the number of events, the events,
+// the server, the kind, the publisher's message ID, the publisher's process ID, and the number of earlier batches in
+// the request.
 var addScript = sync.OnceValue(func() *redis.Script {
 	return redis.NewScript(fmt.Sprintf(lastOfStream+`
 local count, sent, n = tonumber(ARGV[2]), tonumber(redis.call('GET', KEYS[3]) or '0'), tonumber(ARGV[4])

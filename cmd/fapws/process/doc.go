@@ -4,9 +4,9 @@
 // The executable (executable.go), which build.sh makes, has Python linked into it. The library (library.go, build tag
 // library) is part of a wheel and runs in the Python for which the wheel was installed. `python -m fapws`
 // (contrib/fapws/__main__.py) starts Python again with the library preloaded, and the library replaces the main
-// function of Python (preload.c). The Python executable thus takes the place of libpython, and it matches the installed
-// extension modules. In both forms, the program itself initializes Python, on the main thread, when and how it needs
-// to.
+// function of Python (preload.c). So the Python executable supplies what libpython otherwise would, and this executable
+// always matches the installed extension modules. In both forms, the program itself initializes Python, on the main
+// thread, when and how it needs to.
 //
 // The alternative to a preloaded library is an extension module that a running Python imports. This alternative has
 // disadvantages: handlers run two frames deeper, the importing script occupies Python's main thread, Python's own

@@ -76,7 +76,7 @@ type Watcher struct {
 	// A slow reader receives one Change for several changes. Close closes the channel.
 	Changes <-chan Change
 
-	// Settled returns the functions that were passed to Settle. The Watcher sends a function after a scan found no new
+	// Settled delivers the functions that were passed to Settle. The Watcher sends a function after a scan found no new
 	// changes and all earlier changes were sent to Changes. The reader of Changes must also read the channel Settled
 	// and call the functions.
 	Settled <-chan func()

@@ -105,7 +105,7 @@ func FuzzPage(f *testing.F) {
 		p.s.opt.Files = files
 		p.printing, p.found = true, true
 		// Limit the output to less than bufferSize, because a page sends a full buffer to its client, and this page has
-		// none.
+		// no client.
 		p.left.Store(bufferSize - 1000)
 		p.vars.putQuery(query)
 		for _, n := range parse(text).nodes {

@@ -124,7 +124,8 @@ func (d *draft) publish() error {
 	return ignoreUnsupported(dir.Sync())
 }
 
-// abort removes the file, but bytes that were written to a device remain. The draft d must not be used afterwards.
+// abort removes the file. If the target is a device, the bytes already written remain. The draft d must not be used
+// afterwards.
 func (d *draft) abort() {
 	switch {
 	case d.pieces != nil:
