@@ -22,7 +22,8 @@ func (s *Server) Unlisten(ln *conn.Listener) {
 	s.do(func() { s.loop.accepting.Unlisten(ln) })
 }
 
-// StopAccepting stops accepting at once. Shutdown and Retire call StopAccepting, which is safe for concurrent use.
+// StopAccepting stops accepting at once. The loop closes the listeners a moment later. Shutdown and Retire call
+// StopAccepting, which is safe for concurrent use.
 func (s *Server) StopAccepting() { s.loop.accepting.Stop(false) }
 
 // room reports whether the server can accept a connection from ln. If the limit of clients or of descriptors has been

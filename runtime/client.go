@@ -98,7 +98,7 @@ func subrequest(ctx context.Context, o exchange.Origin, target string, fields []
 	return r, nil
 }
 
-// The type body is a response body.
+// The type body is a response body. Its method Close also closes the connection.
 type body struct {
 	io.Reader
 	end func()

@@ -168,7 +168,8 @@ func (l *loop) connectionOpened() {
 // writes output, and continues with pending input.
 func (l *loop) flushBatch() {
 	if l.busyNow {
-		// This is a recursive call, because closing a connection can call flushBatch.
+		// This is a recursive call, because closing a connection can call flushBatch. The outer call of flushBatch does
+		// the work.
 		return
 	}
 	l.busyNow = true
@@ -317,7 +318,8 @@ func (s *Server) Intact() error {
 	return s.loop.accepting.Intact()
 }
 
-// A besideJob is long work that must run on the first thread of the loop (see Server.Do).
+// A besideJob is long work that must run on the first thread of the loop (see Server.Do). During this work, a second
+// goroutine runs the loop.
 type besideJob struct {
 	do   func()
 	done chan struct{}

@@ -10,7 +10,8 @@ import (
 	"fapws/runtime/source/cache"
 )
 
-// Measure makes the server count requests. Measure is safe for concurrent use, but must not be called on the loop.
+// Measure makes the server count requests. Later calls have no effect. Measure is safe for concurrent use, but must not
+// be called on the loop.
 func (s *Server) Measure() {
 	if s.measuring.Load() == nil && s.measuring.CompareAndSwap(nil, metrics.NewRecorder()) {
 		s.loop.post(func() {
@@ -34,7 +35,7 @@ func (s *Server) Metrics() (all []metrics.Family) {
 	return all
 }
 
-// answersWithin is how long Metrics waits for the loop.
+// answersWithin is how long Metrics waits for the loop. After this time, the loop counts as blocked.
 const answersWithin = 20 * time.Millisecond
 
 // noteMetrics stores and returns the current metrics of the loop. noteMetrics must be called on the loop.

@@ -184,7 +184,8 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 }
 
 // check returns the verdict on a password, or Unknown if the client has disconnected. Each connection can have only one
-// check at a time. Otherwise a flood of requests on one HTTP/2 connection could fill the queue of checks.
+// check at a time. Otherwise a flood of requests on one HTTP/2 connection could fill the queue of checks. This does not
+// affect browsers, which submit one form at a time.
 func (v *visit) check(name, password string) Verdict {
 	if len(name) > maxUser || len(password) > maxText { // reject long passwords, because SHA-crypt is slow for them
 		return Wrong

@@ -259,7 +259,8 @@ func (l *Login) end(s *Session, all bool) error {
 	return cmp.Or(err, e.read())
 }
 
-// The method text returns the lines of the file without expired sessions.
+// The method text returns the lines of the file without expired sessions. A session has expired if its order is less
+// than oldest.
 func (s *endedSet) text(oldest int64) []byte {
 	latestFirst := func(a, b endedSession) int { return cmp.Compare(b.order, a.order) }
 	kept := map[loginAccount]int{}

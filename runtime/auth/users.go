@@ -68,7 +68,8 @@ func (u *Users) Known(pair []byte) Verdict {
 }
 
 // verify returns the verdict on a password. Unless the verdict is remembered, verify computes the hash of the password.
-// If the password is wrong, verify calls the function held, which returns how long the verdict must be delayed.
+// If the password is wrong, verify calls the function held, which returns how long the verdict must be delayed. The
+// argument of held is true if verify has computed the hash.
 func (u *Users) verify(user, password string, held func(computed bool) time.Duration) (v Verdict, delay time.Duration) {
 	if !u.Fresh() {
 		u.Refresh()
@@ -101,7 +102,8 @@ func (u *Users) key(pair []byte) key {
 	return sha256.Sum256(buf[:n])
 }
 
-// A table contains the lines of a file of users, and the verdicts on pairs of user name and password.
+// A table contains the lines of a file of users, and the verdicts on pairs of user name and password. The lines of a
+// table do not change.
 type table struct {
 	hashes map[string]string
 	// dummy is a hash against which a password is checked if the user does not exist. Therefore the duration of a check

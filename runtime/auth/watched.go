@@ -50,7 +50,8 @@ func (w *watched[T]) Fresh() bool {
 	return w.complaint != "" || w.unchanged()
 }
 
-// refresh reads the file if it has changed. After an error, refresh keeps the previous value.
+// refresh reads the file if it has changed. After an error, refresh keeps the previous value. refresh returns the same
+// error only once.
 func (w *watched[T]) refresh() error {
 	asked := now()
 	w.reading.Lock()

@@ -4,13 +4,14 @@
 // clients of server-sent events (subscribers.go) or WebSockets (sockets.go).
 //
 // A Hub and a Fanout may be used only on the event loop, unless the comment of a method says otherwise
-// (Fanout.Publish).
+// (Fanout.Publish). An Event is immutable.
 //
 // # Publishing
 //
-// Fanout.Publish appends an event to an inbox, on any goroutine, and schedules a turn of the loop. Every batch reaches
-// all its subscribers before the next batch begins. Therefore a subscriber of several channels gets events in the order
-// of their numbers. While more than 16 MiB wait to be sent, Publish returns an error.
+// Fanout.Publish appends an event to an inbox, on any goroutine, and schedules a turn of the loop. Before a client
+// joins a channel, the loop empties the inbox, because the client must not get events that were published earlier.
+// Every batch reaches all its subscribers before the next batch begins. Therefore a subscriber of several channels gets
+// events in the order of their numbers. While more than 16 MiB wait to be sent, Publish returns an error.
 //
 // # Slow subscribers
 //
@@ -41,8 +42,10 @@
 // --write-timeout. TCP_USER_TIMEOUT is two heartbeat intervals: the kernel closes a connection whose client
 // acknowledges nothing for this time.
 //
-// An error page never becomes a stream, even if the response has the field Fapws-Channel. The field is removed from
-// responses of proxied servers, because an upstream must not decide who receives the events of this server.
+// A client gets status 503 if its channel or its address has reached the limit of StreamConfig. Subscribers cannot use
+// the last sixteenth of --max-clients, because they could otherwise occupy all connections for a long time. An error
+// page never becomes a stream, even if the response has the field Fapws-Channel. The field is removed from responses of
+// proxied servers, because an upstream must not decide who receives the events of this server.
 //
 // # Hand-over of subscribers
 //
@@ -107,6 +110,8 @@
 //
 // The new server parses and routes the request again, without requesting a password, and submits it with
 // Request.Resumed. The new server gets the groups of the WebSocket and the number of its last message, and continues
-// with the next message. A WebSocket that the new server cannot resume returns to the old server. In all cases on_close
-// is called in exactly one process.
+// with the next message. A WebSocket that the new server cannot resume returns to the old server. The old server closes
+// this WebSocket with 1012 and returns it to its handler. If the client disconnects during the hand-over, the handler
+// also gets the WebSocket back, with a connection that ends at once. In all cases on_close is called in exactly one
+// process.
 package live

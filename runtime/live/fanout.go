@@ -295,7 +295,7 @@ func (f *Fanout) Take() {
 // The next batch waits for subscribers that have not read the last batch, because a burst of events must not disconnect
 // a client that reads as quickly as it can. The batch waits for at most leastPatience plus the time in pacer.saved,
 // which grows by a tenth of the elapsed time. If the subscribers do not catch up during a wait, the part of the wait
-// above leastPatience is deducted.
+// above leastPatience is deducted. Such waits therefore take up at most a tenth of the time.
 //
 // Waits are measured in pauses. A pause counts with its nominal length even if it takes longer, because a busy machine
 // also delays the clients.

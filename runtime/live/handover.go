@@ -14,8 +14,10 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// A server that retires hands over WebSockets whose mounts have a group. If the handler refuses or does not answer in
-// time, the WebSocket is closed with 1012.
+// A server that retires hands over WebSockets whose mounts have a group. The loop stops reading, and sends
+// exchange.OpHandOver to the handler after all messages of the client. The handler's answer follows all of its output,
+// so no data is in transit between the loop and the handler. If the handler refuses or does not answer in time, the
+// WebSocket is closed with 1012.
 //
 // Compression has no state between two messages, because it is negotiated without context takeover.
 

@@ -174,7 +174,8 @@ func (s *Socket) tell(code uint16, reason []byte) {
 	}
 }
 
-// closeAfterHandler tells the handler that no further messages will arrive.
+// closeAfterHandler tells the handler that no further messages will arrive. The WebSocket ends when the handler has
+// ended, or after handlerGrace.
 func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
 	if s.answer != answering || s.away != 0 {
 		s.end()

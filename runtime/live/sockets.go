@@ -71,6 +71,7 @@ func (a *Sockets) Trim() { a.codec = nil }
 // Drain is called when the server ends. The close code is 1012 (service restart) if retire is true, because a new
 // server replaces this one, and otherwise 1001 (RFC 6455 §7.4.1, IANA). If retire and StreamConfig.HandOver are true,
 // movable WebSockets stay open until Export. Drain first sends waiting messages to groups, for a limited time.
+// WebSockets that stay open get the remaining messages before they are handed over.
 func (a *Sockets) Drain(retire bool) {
 	a.leaving = websocket.GoingAway
 	within := finishWithin

@@ -24,7 +24,8 @@ import (
 //     on (Publish);
 //   - the new server keeps these events until the import (Hold).
 //
-// If the new server no longer has an event that a subscriber needs, it ends the stream.
+// If the new server no longer has an event that a subscriber needs, it ends the stream. The client then reconnects, and
+// gets the stored events after its Last-Event-ID.
 
 // StreamState describes a subscriber that is handed over.
 type StreamState struct {

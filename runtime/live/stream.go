@@ -15,8 +15,8 @@ type StreamConfig struct {
 	Subscribers int
 	PerAddress  int
 
-	// Buffer limits the bytes of events that wait for a subscriber. In addition, the kernel can keep about as many
-	// bytes.
+	// Buffer limits the bytes of events that wait for a subscriber. A subscriber above this limit is disconnected. In
+	// addition, the kernel can keep about as many bytes.
 	Buffer int
 
 	// History is the number of events that each channel keeps for clients that reconnect. The kept events need at most

@@ -138,7 +138,7 @@ type StreamSubscriber struct {
 	sent     int64
 	position Position
 	addr     netip.Addr
-	queue    *queue
+	queue    *queue // unsent data; nil if there is none
 	log      *logfile.Record
 	extra    *extra
 	number   uint64
@@ -170,7 +170,7 @@ func (p *StreamSubscriber) Position() *Position { return &p.position }
 
 func (p *StreamSubscriber) Give(events []*Event) { p.s.send(p, events) }
 
-// maxInput limits the bytes that a subscriber may send.
+// maxInput limits the bytes that a subscriber may send. The server ignores these bytes.
 const maxInput = 16 << 10
 
 // Input ignores the input of a subscriber, but disconnects the subscriber after more than maxInput bytes.

@@ -12,8 +12,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// An AccessLog formats entries and appends the lines to a File. The caller must close the File. An AccessLog is safe
-// for concurrent use.
+// An AccessLog formats entries and appends the lines to a File. Several access logs may share a File. The caller must
+// close the File. An AccessLog is safe for concurrent use.
 type AccessLog struct {
 	File   *File
 	Format *Format

@@ -269,7 +269,8 @@ func comment(dir *os.Root, name string) string {
 	return z.Comment
 }
 
-// Rotate rotates a log immediately, unless it is empty or not a regular file. Rotate may block.
+// Rotate rotates a log immediately, unless it is empty or not a regular file. Processes that write to the log continue
+// with the new file. Rotate may block.
 func Rotate(o Options) error {
 	o = o.withDefaults()
 	if o.Path == "-" {

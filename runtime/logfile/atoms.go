@@ -12,7 +12,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// textOf returns an atom for a text.
+// textOf returns an atom for a text. An empty text counts as missing.
 func textOf[T string | []byte](of func(*Entry) T) atom {
 	return func(dst []byte, e *Entry) ([]byte, bool) {
 		text := of(e)

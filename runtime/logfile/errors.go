@@ -26,7 +26,8 @@ var lookEvery = 5 * time.Second
 // interpreters, libraries and children, and the last lines of a crashing process.
 //
 // Each process and its children hold a shared lock on the file as long as it is their descriptor 2, so writers do not
-// lock it for each write. One process rotates the file, and notifies the other processes, which must call Follow.
+// lock it for each write. A rotated file is compressed when no process holds this lock. One process rotates the file,
+// and notifies the other processes, which must call Follow.
 type Errors struct {
 	// o.Report writes to the console, because the log itself may be unusable
 	o Options

@@ -191,7 +191,8 @@ func (g *Guard) takes(method []byte) bool {
 }
 
 // Foreign returns the first character of text that belongs to a regular expression or a path parameter in other
-// servers, but is literal in this package. The parameter text is a prefix or, if isPrefix is false, a pattern.
+// servers, but is literal in this package. Foreign returns "" if there is no such character. The parameter text is a
+// prefix or, if isPrefix is false, a pattern.
 func Foreign(text string, isPrefix bool) string {
 	signs := "^$|(){}<>"
 	if isPrefix {

@@ -84,7 +84,7 @@ func (c *Compression) set(name, value string) bool {
 	return false
 }
 
-// windowBits parses a number from 8 to 15 without leading zeros.
+// windowBits parses a number from 8 to 15 without leading zeros. windowBits returns 0 if text is invalid.
 func windowBits(text string) uint8 {
 	n, _ := strconv.Atoi(text)
 	if n < 8 || n > MaxWindow || text[0] == '0' {

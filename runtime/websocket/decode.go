@@ -55,7 +55,7 @@ type Decoder struct {
 // Next consumes bytes from the front of data and unmasks payloads in place. The result n is the number of consumed
 // bytes. If a message or control frame is complete, Next returns it as m. If none is complete, Next has consumed all of
 // data, and the error is ErrNeedMore. Any other error has the type *Error, and the connection must be closed without
-// calling Next again.
+// calling Next again. The stream of frames can be split at any byte.
 func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 	for {
 		if !d.payload {

@@ -4,8 +4,8 @@
 // A single process reads the files of certificates and keys: the server itself, or the supervisor, which may be allowed
 // to read keys that its workers must not read. A Want lists the files that the settings name, and a Bundle contains the
 // contents of these files. A process that serves passes the Bundle to a Server, and new connections then use the
-// Bundle. When files change, the Reader makes another Bundle. A Follower notices changes of the files, and package pool
-// brings bundles to workers.
+// Bundle. When files change, the Reader makes another Bundle. If a file has become invalid, the last valid pair stays
+// in use. A Follower notices changes of the files, and package pool brings bundles to workers.
 //
 //   - Every mistake is one line: file, cause, what to do.
 //   - Only the Reader checks certificates. A worker does not check a Bundle, so a certificate that has expired while
@@ -34,7 +34,8 @@
 // clients. The authority signs a certificate for all names and addresses of the machine. The certificate is renewed
 // when they change or before it expires.
 //
-// Several processes may call maintain at once.
+// A Reader calls maintain, and uses the resulting files like all other files. Several processes may call maintain at
+// once.
 //
 //   - The authority can sign only for names of local networks, and for the names that the machine had when the
 //     authority was made (name constraints, RFC 5280 §4.2.1.10). So a thief of its key cannot impersonate other sites.

@@ -41,7 +41,7 @@ const (
 )
 
 type Orders struct {
-	issued func()
+	issued func() // called on a separate goroutine after a new certificate was stored
 	log    Log
 	wake   chan struct{} // wakes the function run
 

@@ -317,7 +317,7 @@ const (
 type Follower struct {
 	reread func()
 	every  time.Duration
-	blind  bool
+	blind  bool // this process may not check the files
 
 	mu    sync.Mutex
 	names []string

@@ -195,7 +195,8 @@ func asking(auth tls.ClientAuthType, cas string) []Asking {
 }
 
 // A client may resume its session at a second process that knows the ticket secret of the session. The session does not
-// resume if the second process has only newer or different secrets, or asks for client certificates.
+// resume if the second process has only newer or different secrets, for example after the lifetime of the session, or
+// asks for client certificates.
 func TestSessionResumesAtAnotherProcess(t *testing.T) {
 	ca := certtest.NewAuthority(t)
 	w := &Want{Pairs: []Pair{pair(t, ca.For("example.org"))}}

@@ -5,7 +5,7 @@
 // # User and group
 //
 // The names of the user and the group are converted to numeric IDs. All threads then give up root permanently with
-// setgroups, setgid and setuid.
+// setgroups, setgid and setuid. Finally, Assume checks in /proc that no thread is root or can become root.
 //
 // Without --user or --allow-root, a process does not start as root. In a container, or if the system has no user except
 // root, the process starts and logs a warning (identity.go).
@@ -20,8 +20,9 @@
 // process has only one thread. The constructor clones a second process, the keeper, and then drops the capability from
 // the worker. The keeper shares only the root directory and the working directory with the worker (CLONE_FS). When the
 // application has loaded, the worker writes a byte to the keeper. The keeper then calls chroot(2), which affects both
-// processes, and ends. The supervisor itself stays outside the new root directory, with the pid file, the control
-// socket and the listeners.
+// processes, and ends. In the supervisor, only the main thread keeps CAP_SYS_CHROOT, in its permitted set, to start
+// further workers. The supervisor itself stays outside the new root directory, with the pid file, the control socket
+// and the listeners.
 //
 // Paths below the new root directory stay valid, so no code translates paths: FurnishChroot creates a symbolic link
 // inside the root directory, such as /srv/www, that leads to the root directory itself. Python cannot import modules or
@@ -33,7 +34,8 @@
 // The sandbox denies access to files and TCP ports that are not listed (Landlock), and to unix sockets. The sandbox
 // also denies signals to processes outside the sandbox, root's capabilities, new privileges (no_new_privs), and system
 // calls that administer the machine (seccomp). A worker, or with --fork the loader, calls EnterSandbox once, after it
-// has loaded its application. The supervisor stays outside the sandbox, so that a reload can load new code.
+// has loaded its application. Child processes inherit the sandbox and cannot leave it. The supervisor stays outside the
+// sandbox, so that a reload can load new code.
 //
 // Landlock restricts only the calling thread. The package go-landlock therefore applies Landlock to every thread of the
 // process. Before Linux 7.0, go-landlock does so with a signal to each thread (libpsx, signal 33, which glibc does not

@@ -120,7 +120,8 @@ func MemoryKills(root fs.FS) int {
 }
 
 // MemoryExceeded describes the memory limit if the kernel has killed processes in the control group since an earlier
-// call of MemoryKills. The parameter before is the result of that call.
+// call of MemoryKills. The parameter before is the result of that call. If the kernel has killed no process since then,
+// MemoryExceeded returns "".
 func MemoryExceeded(root fs.FS, before int) string {
 	if MemoryKills(root) <= before {
 		return ""
@@ -183,7 +184,7 @@ func programPages(smaps io.Reader, maps []byte, drop func(start, end uint64)) {
 		none := string(bytes.TrimSpace(value)) == "0 kB"
 		switch string(key) {
 		case "Rss":
-			// Emulators (qemu-user) show an Rss of 0 for all mappings.
+			// Emulators (qemu-user) show an Rss of 0 for all mappings. Their mappings are therefore never dropped.
 			resident = !none
 		case "Anonymous": // pages that were written to (relocations) must stay in memory
 			if droppable && resident && none {

@@ -40,11 +40,11 @@ type Parts struct {
 	Stops *atomic.Bool
 	// reports whether requests wait because the application is stuck; nil if there is no application
 	Stalled func() bool
-	Status  backend.Responder
+	Status  backend.Responder // nil if there is no status page
 	Uploads *upload.Group
 	Rates   *ratelimit.Table // nil if the configuration has no rate limits, and for Check
 	Spans   *otel.Exporter   // nil if no spans are sent, and for Check
-	Refresh *Refresh
+	Refresh *Refresh         // nil if pages do not refresh themselves
 }
 
 func (p *Parts) logClient(level logfile.Level, client, line string) {
@@ -121,8 +121,9 @@ type Built struct {
 	// Private lists files that no site may serve.
 	Private *static.Private
 
-	// Reads and Writes list directories that the login needs in a sandbox. Directories are listed instead of files,
-	// because the files can be replaced while the sites are served.
+	// Reads and Writes list directories that the login needs in a sandbox. Reads contains the directories of the user
+	// files, and Writes contains the directory of the sessions. Directories are listed instead of files, because the
+	// files can be replaced while the sites are served.
 	Reads, Writes []string
 
 	pool    *backend.Pool

@@ -310,7 +310,8 @@ func (c *SiteConfig) asksClients() bool {
 		slices.ContainsFunc(c.Hosts, func(h *Host) bool { return h.ClientCAs != "" })
 }
 
-// checkClients finds rules about client certificates that cannot work, and authorities that no rule uses.
+// checkClients finds rules about client certificates that cannot work, and authorities that no rule uses. For the
+// command check, these mistakes are added to p.Mistakes.
 func (p *Plan) checkClients() error {
 	c, conf := p.Site, &p.Conf
 	var wrong []error

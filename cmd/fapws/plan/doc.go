@@ -41,6 +41,7 @@
 //
 // # Logs
 //
-// A Logger writes lines to standard error or to the file that replaces standard error. Package runtime/logfile writes
-// and rotates the files and formats the lines of requests.
+// A Logger writes lines to standard error or to the file that replaces standard error. Error logs have the format of
+// Apache's error log, but lines on standard error are shorter. Package runtime/logfile writes and rotates the files and
+// formats the lines of requests.
 package plan

@@ -210,7 +210,7 @@ func (l *Logger) Follow(files ...*os.File) {
 }
 
 // RotateAll rotates the error log, the access log and the logs of hosts. All processes that write to these logs notice
-// the rotation.
+// the rotation. At the latest, they notice it when they reopen the logs.
 func (l *Logger) RotateAll(conf *settings.Config, site *SiteConfig) error {
 	if l.file != nil {
 		l.file.Rotate()

@@ -52,14 +52,17 @@ const (
 // # Outages
 //
 // During an outage, batches stay in memory, to be sent in order afterwards. A batch whose response was lost is sent
-// again. After an outage, reading continues with the event that follows the last event that was read.
+// again. Each server counts its batches, so that the script can reject a batch that was already added. After an outage,
+// reading continues with the event that follows the last event that was read. If the broker has lost its data, the
+// first server that notices the loss skips some numbers, so that no number is used twice (placeScript).
 //
 // The server does not start while the broker is unreachable, because the last event number is unknown.
 //
 // # Foreign entries
 //
 // Programs other than fapws can also write to the stream; the first foreign entry is logged. All foreign entries are
-// ignored, but the next event number is larger than their ids.
+// ignored, but the next event number is larger than their ids. If an id exceeds maxSeq, the stream is deleted and
+// starts again.
 //
 // # Keys
 //

@@ -43,7 +43,8 @@ type Channel struct {
 	parts []byte // the parts of an incomplete message; used only by the method Receive
 }
 
-// The mark of the last part is endMark, and no unsplit message begins with the byte of a mark.
+// A datagram with a part of a split message begins with a mark. The mark of the last part is endMark, and no unsplit
+// message begins with the byte of a mark.
 const (
 	partMark = '+'
 	endMark  = '.'

@@ -24,16 +24,18 @@
 //   - "depart" follows when all old workers have stopped accepting, or after a second. Only then are subscribers handed
 //     over and WebSockets closed with code 1012. A client that reconnects at once therefore reaches the new code.
 //
-// If a generation fails to load, the new generation is stopped and the old generation keeps serving. Under --dev, the
-// standard error of a loading worker is kept (failure_page.go) and shown to browsers. The signal USR2 starts a
-// generation from the program file that is now at the same path. When the new generation has loaded, the supervisor
-// replaces itself by calling execve(2). The new supervisor inherits the sockets, the channels and the workers
-// (upgrade.go). The process ID of the supervisor stays the same, so that service managers notice no change.
+// If a generation fails to load, the new generation is stopped and the old generation keeps serving. If a watched file
+// changes while a generation loads, the next generation replaces the loading generation. Under --dev, the standard
+// error of a loading worker is kept (failure_page.go) and shown to browsers. The signal USR2 starts a generation from
+// the program file that is now at the same path. When the new generation has loaded, the supervisor replaces itself by
+// calling execve(2). The new supervisor inherits the sockets, the channels and the workers (upgrade.go). The process ID
+// of the supervisor stays the same, so that service managers notice no change.
 //
 // # Trust
 //
-// An attacker may control a worker through its application (trust.go). A message affects only the worker that sent it,
-// except for events, purges and subscriber counts.
+// An attacker may control a worker through its application (trust.go). A worker sends its settings before it enters its
+// sandbox and before any handler runs. The supervisor ignores settings that arrive later. A message affects only the
+// worker that sent it, except for events, purges and subscriber counts.
 //
 // # Health
 //

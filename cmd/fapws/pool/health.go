@@ -27,7 +27,8 @@ const (
 // (runtime.Server.Intact), all of its threads sleep while it reads none of its messages, or a signal has stopped it.
 // Ctrl-Z in a terminal stops the workers and the supervisor together; the supervisor then counts no checks.
 //
-// Unread messages at every check do not prove that a worker is broken, because they may be new messages each time.
+// Unread messages at every check do not prove that a worker is broken, because they may be new messages each time. A
+// worker is killed only if it has read none of its messages between two checks.
 //
 // A check is urgent if so many bytes are queued for a worker that publishers are soon delayed, or if an upgrade waits
 // for the worker. Between two urgent checks, the worker must read at least leastIntake bytes, even if it is stopped or

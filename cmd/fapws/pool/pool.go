@@ -46,7 +46,7 @@ type Pool struct {
 	failure  string
 	deaths   int
 	recycled int
-	notice   *Message
+	notice   *Message // Notice about the failed reload, or nil
 	rates    *os.File // the table of rate limits (package ratelimit); nil if it could not be created
 	relay    relay
 }
@@ -189,6 +189,7 @@ func (p *Pool) PublishOwn(channel string, raw []byte) {
 }
 
 // AwaitReload waits until the queued reload, or the current reload if none is queued, has succeeded or failed.
+// AwaitReload returns early if ctx ends, and at once if no reload is queued or running.
 func (p *Pool) AwaitReload(ctx context.Context) {
 	ended := make(chan error, 1)
 	p.do(func() {
@@ -465,8 +466,8 @@ type Options struct {
 	Up func(addresses []Address, resumed bool)
 
 	// FailureNotice returns a Notice to clients after new code has failed to load. The parameter how is the reason, and
-	// the parameter said contains the last bytes of the worker's standard error. FailureNotice may be nil, and is
-	// called on the goroutine of Run.
+	// the parameter said contains the last bytes of the worker's standard error. With Stay, a failed first start also
+	// leads to a Notice. FailureNotice may be nil, and is called on the goroutine of Run.
 	FailureNotice func(how string, said []byte) *Message
 
 	Attributes func() *syscall.SysProcAttr
@@ -497,7 +498,8 @@ type Options struct {
 	// The function Reopen reopens the supervisor's log files, and is called before the workers reopen their log files.
 	Reopen func()
 
-	// PassStderr is true if workers cannot open the file of the supervisor's standard error.
+	// PassStderr is true if workers cannot open the file of the supervisor's standard error. The descriptor of this
+	// file is then attached to the message Reopen.
 	PassStderr bool
 
 	Log func(logfile.Level, string)

@@ -262,7 +262,8 @@ func (r *relay) sendKept(w *worker) {
 	}
 }
 
-// purge sends a pattern to all workers except one, the first argument.
+// purge sends a pattern to all workers except one, the first argument. If this argument is nil, purge sends the pattern
+// to all workers.
 func (r *relay) purge(but *worker, pattern string) {
 	for _, w := range r.p.workers {
 		if w != but && w.state >= Ready && w.state < Dead {

@@ -47,7 +47,8 @@ const PageOnly = "page"
 // Eager is the role of a worker that can get the sockets before it has loaded, because no other worker serves.
 const Eager = "eager"
 
-// Asleep is the role of a worker that loads its application only when a request needs it (setting idle-stop).
+// Asleep is the role of a worker that loads its application only when a request needs it (setting idle-stop). Until
+// then, the worker has the state Serving and answers requests that need no application.
 const Asleep = "asleep"
 
 // Instead is the Text of a Listen message after which the worker uses only the attached sockets, and no other sockets

@@ -30,7 +30,7 @@
 //
 // # Orphans
 //
-// A worker must end if its parent dies.
+// A worker must end if its parent dies. For this purpose, the worker calls WatchParent once, on the main thread.
 //
 // The kernel sends a signal when the parent dies (PR_SET_PDEATHSIG). The signal handler starts a kernel timer that
 // kills the worker after the graceful timeout (orphan.c).

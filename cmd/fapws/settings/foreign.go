@@ -21,8 +21,8 @@ var foreign = []struct {
 	// words, separated by spaces: flags ("--name", "-n"), keys in a configuration file ("key="), files ("/Caddyfile",
 	// or a pattern), commands, and global variables in a script (in capitals).
 	names string
-	// when is the condition: a regular expression that must match the whole value of the flag. A missing value is "". A
-	// row for a word that is also a flag of fapws must have a condition.
+	// when is the condition: a regular expression that must match the whole value of the flag. A missing value is "".
+	// If when is empty, it matches every value. A row for a word that is also a flag of fapws must have a condition.
 	when string
 	// answer is the advice. The advice is printed after "unknown flag --name: " or, for a file, after the name of the
 	// file and "is". In answer, %s is replaced by the value, the word after the command, or the file. %d is replaced by

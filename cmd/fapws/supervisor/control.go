@@ -237,8 +237,8 @@ func (p *supervisor) tellViewers() {
 	}
 }
 
-// A ledger adds up the counters of workers, so that a sum does not fall when a worker ends. A ledger is safe for
-// concurrent use.
+// A ledger adds up the counters of workers, so that a sum does not fall when a worker ends. The zero value is an empty
+// ledger. A ledger is safe for concurrent use.
 type ledger struct {
 	mu    sync.Mutex
 	known map[int][]metrics.Family

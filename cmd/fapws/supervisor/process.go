@@ -50,7 +50,7 @@ type supervisor struct {
 	broker    *pool.Broker // nil if channels are local to this server
 	temporary string       // directory of --sandbox for temporary files, or ""
 
-	watcher *watch.Watcher
+	watcher *watch.Watcher                  // nil if files are not watched
 	site    atomic.Pointer[plan.SiteConfig] // sites in the configuration file at the last reload
 
 	shown   atomic.Pointer[worker.Shown]

@@ -28,7 +28,8 @@
 // A process that stops closes its listeners and idle connections. The listeners of workers stay open in the supervisor.
 // Requests that were already received are answered with Connection: close. After --graceful-timeout, the remaining
 // connections are closed. Then Python's threads end, the script's own threads and atexit functions get 5 s to finish,
-// and Python is finalized.
+// and Python is finalized. A handler that does not return cannot be stopped. In this case, the process runs the atexit
+// functions on a different thread and exits (stop.go).
 //
 // A worker stops gracefully when its channel ends, because this usually means that its supervisor has died. In
 // addition, the kernel reports the death of the supervisor (process.WatchParent).

@@ -29,7 +29,7 @@ type Instance struct {
 	PidPath  string
 	Pid      atomic.Pointer[process.PIDFile]
 	Control  atomic.Pointer[ctl.Socket]
-	Orders   atomic.Pointer[certificates.Orders]
+	Orders   atomic.Pointer[certificates.Orders] // nil if this process orders no certificates
 	log      func(logfile.Level, string)
 	Warning  string
 }

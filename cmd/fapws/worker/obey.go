@@ -69,7 +69,8 @@ const (
 	endMargin = 7 * time.Second
 )
 
-// The method lost ends this process because the supervisor has died or has closed the channel.
+// The method lost ends this process because the supervisor has died or has closed the channel. If this process does not
+// end in time, the kernel kills it.
 func (p *Parent) lost(err error) {
 	s := p.s
 	p.over.Do(func() {

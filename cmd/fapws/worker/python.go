@@ -23,8 +23,8 @@ type python struct {
 	inline   bool
 	app      *pybridge.App                   // nil unless Python is in this process
 	loader   atomic.Pointer[programs.Loader] // nil unless Python is in a loader
-	contents *pybridge.Contents
-	handler  *pybridge.Handler // nil unless Python is in this process
+	contents *pybridge.Contents              // contents of the applications; nil if there are none
+	handler  *pybridge.Handler               // nil unless Python is in this process
 	state    atomic.Uint32
 	// time of the last use that was not a request, such as a published event; nil before the application has loaded
 	lastUse atomic.Pointer[time.Time]

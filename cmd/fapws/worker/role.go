@@ -49,7 +49,7 @@ type traits struct {
 	// The function otherUploads implements upload.Group.Others; nil without a supervisor.
 	otherUploads func(question string) []string
 
-	rates   *ratelimit.Table
+	rates   *ratelimit.Table // nil if the configuration has no rate limits
 	refresh *plan.Refresh
 
 	// The function stuck implements pybridge.RunConfig.Stuck; nil without a supervisor.

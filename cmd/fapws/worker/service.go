@@ -45,7 +45,7 @@ type service struct {
 	built    *plan.Built
 	early    *plan.Built // sites that serve while the applications load; nil if there are none
 	access   *logfile.AccessLog
-	spans    *otel.Exporter
+	spans    *otel.Exporter // nil if no spans are sent
 	logs     plan.LogFiles
 	memory   confine.Trimmer
 	programs plan.Programs

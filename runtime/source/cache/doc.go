@@ -25,9 +25,12 @@
 //
 // # Misses
 //
-// The first request for a missing page fetches it (Fill); other requests wait. If a response may not be kept, each
-// waiting request is sent to the origin. A waiting request gets a page only if the page suits the request: the fields
-// of Vary are equal, and the request has no Cookie unless the page is for all clients.
+// The first request for a missing page fetches it (Fill); other requests wait. If the client that has sent the first
+// request disconnects, the handler continues while other requests wait. If a response may not be kept, each waiting
+// request is sent to the origin. For the next minute, requests for this page do not wait for each other. Once a second,
+// one of them is a new attempt to keep the response, so the cache notices when the page becomes cacheable. A waiting
+// request gets a page only if the page suits the request: the fields of Vary are equal, and the request has no Cookie
+// unless the page is for all clients. Requests wait at most five seconds for a page that has begun and does not end.
 //
 // # Validation
 //

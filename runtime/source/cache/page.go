@@ -86,7 +86,8 @@ func appendSlim(dst, fields []byte) []byte {
 	return dst
 }
 
-// coded contains the compressed forms of a page, the only mutable part of a Page.
+// coded contains the compressed forms of a page, the only mutable part of a Page. A form is made when a client first
+// accepts its coding.
 type coded struct {
 	// content codings that may make the page smaller and were not ruled out by a failed attempt
 	can coding.Set

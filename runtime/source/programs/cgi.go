@@ -40,7 +40,7 @@ type CGIOptions struct {
 	Common
 
 	// Interpreters maps file name extensions, including the dot, to the command of an interpreter without the script,
-	// which becomes the last argument: ".pl": {"/usr/bin/perl", "-w"}.
+	// which becomes the last argument: ".pl": {"/usr/bin/perl", "-w"}. Such a script need not be executable.
 	Interpreters map[string][]string
 
 	// Runner, if not nil, returns the command of a program that runs every script, and that finds the script's path in
@@ -50,7 +50,8 @@ type CGIOptions struct {
 	// Fallback is the script for paths without a script. nil means a response with status 404 or 403.
 	Fallback *Script
 
-	// Env contains additional environment variables for programs, as "NAME=value".
+	// Env contains additional environment variables for programs, as "NAME=value". From the server, programs inherit
+	// only the variables that Environment returns.
 	Env []string `key:"env" is:"pairs"`
 
 	// Gate limits the running programs; NewCGI replaces nil by a Gate with defaultRunning and DefaultWaiting.

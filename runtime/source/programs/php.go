@@ -173,7 +173,7 @@ func (p *PHP) Close(grace time.Duration) {
 }
 
 // A manager starts php-cgi processes, one for each link. If a request hangs, the manager kills its process, which no
-// other request uses.
+// other request uses. A process that has served its maximum number of requests ends between two requests.
 type manager struct {
 	o    *PHPOptions
 	env  []string

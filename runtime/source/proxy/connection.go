@@ -24,8 +24,8 @@ import (
 type connection struct {
 	net.Conn
 	under   net.Conn
-	secure  *conn.TLSTransport
-	number  uint64 // sequence number among the connections to the upstream
+	secure  *conn.TLSTransport // nil without TLS
+	number  uint64             // sequence number among the connections to the upstream
 	opened  time.Time
 	overdue *time.Timer
 	// maximum duration of each write, of the wait for the response head after the request was written, and of each

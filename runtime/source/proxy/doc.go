@@ -23,8 +23,8 @@
 // # TLS to the upstream
 //
 // The connection is a conn.TLSTransport over a blocking connection (Proxy.dial) until a tunnel takes it over. HTTP/2 is
-// not offered. If the upstream's certificate is rejected, the host's error log gets one line, and the response is a
-// 502.
+// not offered. Certificates of authorities are read with the configuration, because they may be unreachable after a
+// chroot. If the upstream's certificate is rejected, the host's error log gets one line, and the response is a 502.
 //
 // # WebSockets
 //

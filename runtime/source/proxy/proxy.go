@@ -30,7 +30,7 @@ import (
 type Options struct {
 	// Targets are the upstreams. Each is "http://host:port", "https://host:port" or "unix:/path/of/socket", optionally
 	// followed by a path ("http://host:port/base/", "unix:/path/of/socket:/base/"). The path replaces the prefix of the
-	// mount in the request path.
+	// mount in the request path. If the target has no path, the request path does not change.
 	Targets []string
 
 	// CA, TLSName and NoVerify are for https targets. CA is a file of PEM certificates, one of which must have signed
@@ -310,7 +310,7 @@ type target struct {
 	// replaces the mount's prefix in the request path; empty to keep the path
 	base string
 	host string
-	tls  *tls.Config
+	tls  *tls.Config // nil without TLS
 }
 
 // newTarget parses an element of Options.Targets, and reads Options.CA immediately, because the process may enter a

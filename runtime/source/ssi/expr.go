@@ -10,7 +10,7 @@ import (
 type condition = func(*page) bool
 
 // maxExpression limits the length of an expression in bytes, because the memory of a regular expression is proportional
-// to its length.
+// to its length. The time for matching is proportional to the length of the text (RE2).
 const maxExpression = 8192
 
 func (e *element) compile() {

@@ -35,7 +35,7 @@ type Options struct {
 	// Patterns contains patterns for the names of pages with elements, by default "*.shtml".
 	Patterns []string `key:"patterns" is:"pattern" short:"names such as [\"*.shtml\"]"`
 
-	// Index contains the names of index files, in order of preference.
+	// Index contains the names of index files, in order of preference. Only names that match Patterns are used.
 	Index []string
 
 	// Charset is the charset parameter of Content-Type; "" means utf-8, and "off" means no parameter.

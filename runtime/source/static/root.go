@@ -197,7 +197,8 @@ type followed struct {
 }
 
 // walk opens a file segment by segment and returns information about it. walk follows links according to the policy.
-// The name of the returned file is the last path segment after following links.
+// The target of an absolute link must be below the root. The name of the returned file is the last path segment after
+// following links.
 func (t *view) walk(name string, flags int) (*os.File, fs.FileInfo, error) {
 	way := []int{int(t.self.Fd())}
 	var names []string

@@ -236,7 +236,7 @@ type Response struct {
 	Segments []Segment
 
 	// Index is the name of a directory's index file if this file is a program or has its own rules. The status is then
-	// 404.
+	// 404. Otherwise Index is empty.
 	Index string
 
 	file *openFile

@@ -17,7 +17,8 @@ import (
 // of a field is the field's name in configuration files, both at the top level and in hosts and routes.
 type Options struct {
 	// Root is the directory to serve. Nothing outside it is ever sent: a symbolic link that leads outside does not
-	// exist for clients. New resolves a relative Root in the working directory.
+	// exist for clients. New resolves a relative Root in the working directory. If Root is replaced later, for example
+	// by renaming a symbolic link to a new release, requests use the new directory within a second.
 	Root string `json:"root"`
 
 	// Index lists the names of index files in order of preference; if Index is empty, directories have no index.
@@ -35,7 +36,8 @@ type Options struct {
 	// (Cache-Control: public, max-age=N); a negative number omits Cache-Control.
 	MaxAge int `json:"max_age"`
 
-	// Expires overrides MaxAge for files that match a pattern, in the form "*.css=30d" (see parseExpire).
+	// Expires overrides MaxAge for files that match a pattern, in the form "*.css=30d" (see parseExpire). The first
+	// match counts.
 	Expires []string `json:"expires" key:"expires" is:"expiries"`
 
 	// DotFiles enables names that begin with a dot. Otherwise such names do not exist for clients, because files such
@@ -46,10 +48,12 @@ type Options struct {
 	// means that link and target must also have the same owner (Apache's SymLinksIfOwnerMatch); "no" means none.
 	Symlinks string `json:"symlinks" key:"symlinks" is:"one inside owner no"`
 
-	// MimeTypes is a file in the format of Apache's mime.types.
+	// MimeTypes is a file in the format of Apache's mime.types. Extensions that the file does not contain have built-in
+	// types.
 	MimeTypes string `json:"mime_types" key:"mime-types" is:"name" path:"FILE"`
 
-	// Types maps extensions without a dot to media types, and overrides MimeTypes.
+	// Types maps extensions without a dot to media types, and overrides MimeTypes. For a file name without a dot, the
+	// whole name is the extension.
 	Types map[string]string `json:"types" key:"types" value:"{ gpx = 'application/gpx+xml' }"`
 
 	// Charset is the charset parameter of textual types; "" means utf-8, and "off" means no parameter.
@@ -77,8 +81,8 @@ type Options struct {
 	// without a trailing slash is redirected only if the directory has an index or a listing.
 	Fall bool `json:"-"`
 
-	// CacheBytes limits the memory for small files, compressed files and listings, in bytes. The default is 16 MiB. If
-	// CacheBytes is negative, nothing is cached or compressed.
+	// CacheBytes limits the memory for small files, compressed files and listings, in bytes. Each larger file that is
+	// kept open counts as 64 KiB. The default is 16 MiB. If CacheBytes is negative, nothing is cached or compressed.
 	CacheBytes int64 `json:"cache_bytes" key:"cache-files-max" range:"0-1T"`
 
 	// CacheFileBytes limits the size of files that are kept in memory uncompressed, in bytes. 0 means 64 KiB.
