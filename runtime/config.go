@@ -43,7 +43,8 @@ type Config struct {
 	// TLSHandshakes limits the TLS handshakes in progress; additional clients wait in the listen queue. 0 means 1024.
 	TLSHandshakes int
 
-	// WriteTimeout is how long the server waits for a client that reads nothing of its response.
+	// WriteTimeout is how long the server waits for a client that reads nothing of its response. After this time, the
+	// server disconnects the client.
 	WriteTimeout time.Duration
 
 	// MaxUnsent limits the bytes of all responses that wait for clients, without the largest response. Above this
@@ -128,7 +129,7 @@ const (
 
 // The timer loop.timer calls the method watch. While there are connections, watch is called at each tick, and makes the
 // loop update its time and check its deadlines. When there has been no connection for the time quietAfter, watch calls
-// onIdle, and the timer stops.
+// onIdle, and the timer stops. An idle server thus has no ticks.
 func (l *loop) watch() {
 	select {
 	case <-l.ended:
