@@ -106,7 +106,8 @@ enum {
   ASGI_TO_SEND
 };
 
-/* A coroutine that receive() or send() returns, and that the application awaits. */
+/* A coroutine that receive() or send() returns, and that the application awaits. The coroutine ends when its exchange
+ * has a message for receive(), or room for more of the response. */
 typedef struct asgi_waiter {
   PyObject_HEAD asgi_exchange *exchange; /* owned */
   /* Owned: the future that the application's task awaits, or NULL if no task waits. */
@@ -129,7 +130,7 @@ enum {
   ASGI_ACCEPTED,
 };
 
-/* Values of asgi_exchange.trailers: whether the response has trailers. */
+/* Values of asgi_exchange.trailers: whether the response has trailers. Collected trailers are in asgi_exchange.head. */
 enum { ASGI_NO_TRAILERS, ASGI_ANNOUNCED, ASGI_COLLECTED };
 
 struct asgi_exchange {

@@ -101,7 +101,7 @@ static void handler_raised(asgi_exchange *x) {
 }
 
 /* Cancels an async generator after the client has disconnected, because the generator might wait for an event
- * forever. */
+ * forever. A handler that is no generator continues to its end, as a synchronous handler does. */
 static void handler_gone(asgi_exchange *x) {
   if (x->iterator && !x->waits) asgi_exchange_cancel(x);
 }

@@ -40,7 +40,7 @@ void core_check_signals(void);
 int core_is_exit_by_signal(PyObject *value);
 /* Returns whether the current exception is a SystemExit or KeyboardInterrupt after SIGTERM or SIGINT has arrived. */
 int core_ends_by_stop(void);
-/* Makes Python write to the descriptor fd when a signal arrives. */
+/* Makes Python write to the descriptor fd when a signal arrives. The write wakes the event loop. */
 void core_watch_signals(int fd);
 
 /* --- core_stdio.c ---------------------------------------------------------------- */
@@ -58,6 +58,7 @@ void core_stdio_forked(void);
 
 /* --- core_fork.c ----------------------------------------------------------------- */
 
+/* Whether this process is a child of os.fork(). */
 extern volatile int core_forked;
 int core_fork_init(void);
 void core_child_exit(void) __attribute__((noreturn));
@@ -205,6 +206,7 @@ void core_errorlog_say(int number, PyObject *text);
  * returns NULL without an exception. */
 PyObject *core_errorlog_stream(int number);
 int core_errorlog_init(void);
+/* Called in every forked child. */
 void core_errorlog_forked(void);
 
 /* =============================================================================

@@ -1,4 +1,4 @@
-/* Makes the parts of responses. */
+/* Makes the parts of responses. Only this file copies the bodies of responses. */
 #include "core.h"
 
 #include <errno.h>

@@ -14,8 +14,8 @@ core_pool core_the_pool = {.mu = PTHREAD_MUTEX_INITIALIZER};
 
 static core_thread main_thread;
 
-/* P.loop_state points to this variable until core_pool_attach is called. The asyncio thread can publish a part even
- * before core_pool_attach is called. */
+/* P.loop_state points to this variable until core_pool_attach is called. The value 0 means that no event loop sleeps.
+ * The asyncio thread can publish a part even before core_pool_attach is called. */
 static int32_t no_loop;
 static __thread core_thread *to_wake;
 

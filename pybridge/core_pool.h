@@ -342,7 +342,8 @@ void core_end_timing(const core_timing *x, core_mount *m);
 
 /* All functions of a core_kind are called with the GIL, on the thread to which t refers. */
 typedef struct core_kind {
-  /* Runs the handler of rec, a request that has just begun on the thread t. */
+  /* Runs the handler of rec, a request that has just begun on the thread t. The response can be incomplete when the
+   * function returns. */
   void (*run)(core_thread *t, core_record *rec);
   /* Continues the iterator of rec, or is NULL if handlers of this kind do not return iterators. */
   void (*resume)(core_thread *t, core_record *rec);
@@ -423,7 +424,9 @@ static inline int core_waits_are_counted(void) {
  * part. */
 core_part *core_part_new(core_record *rec, size_t room);
 void core_part_reset(core_part *p, core_record *rec);
+/* Makes room for n further bytes in p->buf. */
 int core_part_reserve(core_part *p, size_t n);
+/* Frees a part that is not part0, and everything that the part owns. The caller must hold the GIL. */
 void core_part_delete(core_part *p);
 /* Appends n bytes to p->buf, and stores their offset in *off. */
 int core_part_put(core_part *p, const char *data, size_t n, uint32_t *off, uint32_t *len);

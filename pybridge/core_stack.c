@@ -90,7 +90,8 @@ int core_sample_threads(core_snapshot *out, int max) {
 }
 
 /* Functions of consoles: pdb, code.interact, IPython.embed, and others. If one of these functions is on the stack of a
- * thread, the thread waits for a developer, even if the console does not use sys.settrace. */
+ * thread, the thread waits for a developer, even if the console does not use sys.settrace. IPython's debugger and most
+ * other debuggers call the function of pdb. */
 static const char *const consoles[][2] = {
     {"/pdb.py", "interaction"},
     {"/cmd.py", "cmdloop"},
@@ -153,7 +154,7 @@ int core_is_at_console(void) {
  * which ends the call. */
 static int timeout_signal;
 
-/* Handles the signal on Python's main thread. */
+/* Handles the signal on Python's main thread. The job for which the signal was sent can have ended already. */
 static PyObject *on_timeout_signal(PyObject *self, PyObject *args) {
   CORE_CHECK(CORE_GIL | CORE_ON_MAIN);
   core_thread *t = P.threads[0];

@@ -22,6 +22,7 @@
 // determines where records run: on threads, inline on the event loop, or on the asyncio thread. A kind (core_pool.h,
 // kind.go) determines the protocol of a handler: WSGI, WebSocket callbacks, ASGI for HTTP, ASGI for WebSockets, or
 // async def. A mount has one mode, one kind for plain requests, and one kind for requests for a WebSocket.
+// tables_test.go checks that modes and kinds are compared in these tables only.
 //
 // # Ownership
 //

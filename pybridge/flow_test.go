@@ -10,7 +10,8 @@ import (
 	"fapws/runtime/exchange"
 )
 
-// A thread that waits in write() does not count as running, so another thread can run at once.
+// A thread that waits in write() does not count as running, so another thread can run at once. After the wait, the
+// thread counts again.
 func TestThreadThatWaitsInWritePassesTheQueueOn(t *testing.T) {
 	if loop.inline() {
 		return

@@ -12,7 +12,7 @@ import (
 	"unsafe"
 )
 
-// Backlog describes the queue of requests that wait for a thread.
+// Backlog describes the queue of requests that wait for a thread. The zero value means that no request waits.
 type Backlog struct {
 	Queued int
 	First  time.Duration

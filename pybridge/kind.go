@@ -13,7 +13,7 @@ const (
 	WebSocket    MountKind = C.CORE_WEBSOCKET
 )
 
-// kinds describes how the kinds differ.
+// kinds describes how the kinds differ. The Go code reads this table, and never compares kinds.
 var kinds = [...]struct {
 	name, article string
 	arguments     []string

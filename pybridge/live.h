@@ -65,7 +65,8 @@ PyObject *live_ws_broadcast(PyObject *module, PyObject *args);
 
 /* --- live_groups.c ------------------------------------------------------------ */
 
-/* Returns the value of --channel-max-event in bytes. */
+/* Returns the value of --channel-max-event in bytes. It limits a broadcast, and an event in the form that clients
+ * get. */
 int live_largest_event(void);
 /* Sends a broadcast to the event loop, and returns the result of core_publish_event. Returns NULL with an exception if
  * the message has more bytes than the maximum, the parameter most. */

@@ -112,7 +112,7 @@ func eachMessage(f func(kind byte, texts []string)) {
 }
 
 // CountSubscribers sets the number of subscribers that a channel has in this process or, if elsewhere is true, in all
-// other processes. CountSubscribers is safe for concurrent use.
+// other processes. fapws.subscribers returns the sum. CountSubscribers is safe for concurrent use.
 func CountSubscribers(name string, elsewhere bool, n int64) {
 	C.live_count_subscribers(bytesOf(name), C.size_t(len(name)), C.int(boolByte(elsewhere)), C.int64_t(n))
 }

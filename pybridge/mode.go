@@ -20,7 +20,8 @@ type mode interface {
 	place() string
 	expired(h *Handler)
 	// raise takes the GIL, and raises an exception in the handler of t, which has timed out. The result how is 0 if the
-	// handler does not run. The log line about t ends with note. If note is "", no line is written.
+	// handler does not run; otherwise s contains its stack. The log line about t ends with note. If note is "", no line
+	// is written.
 	raise(t *task) (how C.int, s C.core_snapshot, note string)
 	// stuck is called after the grace period, with the time at which this period began, and with the result how of
 	// raise. stuck returns "" if t has ended. Otherwise stuck returns why t counts as stuck.

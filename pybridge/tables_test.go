@@ -37,8 +37,8 @@ func TestModesAndKindsAreComparedOnlyToSelectATable(t *testing.T) {
 
 var prose = regexp.MustCompile(`"(\\.|[^"\\])*"|/\*.*|^ *\*( .*)?$|//.*`)
 
-// A function, type or macro has the prefix of the layer that defines it. Each of the four layers has one header, which
-// includes the header of the next lower layer.
+// A function, type or macro has the prefix of the layer that defines it. No layer may mention the prefix of a higher
+// layer. Each of the four layers has one header, which includes the header of the next lower layer.
 func TestPartsOfTheCCallOnlyLowerParts(t *testing.T) {
 	parts := []string{"core", "wsgi", "asgi", "live"}
 	includes := map[string][]string{"core_python.h": {}, "core_pool.h": {"core_python.h", "shim.h"},

@@ -66,7 +66,7 @@ PyObject *wsgi_field_key(const char *name, size_t n);
 extern PyTypeObject wsgi_Input_Type;
 /* Creates wsgi.input for rec, or the wsgi.input for requests without a body if rec is NULL. */
 PyObject *wsgi_input_new(core_record *rec);
-/* Reads n bytes of a file, and releases the GIL meanwhile. The file must contain all n bytes. */
+/* Reads n bytes of a file at the offset at, and releases the GIL meanwhile. The file must contain all n bytes. */
 PyObject *wsgi_read_spool(int file, int64_t at, int64_t n);
 /* Detaches wsgi.input from its record, because the record will be reused. */
 void wsgi_input_detach(PyObject *input);

@@ -126,7 +126,7 @@ static int answer_static(core_thread *t, core_record *rec, PyObject *result) {
   return 0;
 }
 
-/* Whether len(result) is 1, so that the first chunk is the whole body. */
+/* Whether len(result) is 1, so that the length of the first chunk is the Content-Length (PEP 3333). */
 static uint8_t is_single(PyObject *result) {
   const PySequenceMethods *sequence = Py_TYPE(result)->tp_as_sequence;
   if (!sequence || !sequence->sq_length) return 0;

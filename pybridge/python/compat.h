@@ -2,7 +2,7 @@
  * Declares the functions that cpy3 v0.2.0, written for Python 3.7, calls and that later Pythons dropped.
  *
  * build.sh's python3.pc puts this file before every C file that asks pkg-config for python3, so that cpy3 compiles
- * unchanged on every supported Python.
+ * unchanged on every supported Python. fapws itself calls none of these functions.
  *
  * Python.h must not be included here: cgo's own wrappers define macros that Python.h must see first. Therefore only
  * <stddef.h> (wchar_t) and <patchlevel.h> (PY_VERSION_HEX) are included. */

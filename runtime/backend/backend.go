@@ -94,7 +94,7 @@ func (r *Request) Account() string {
 	return r.Peer.Account()
 }
 
-// Body returns a reader of the body.
+// Body returns a reader of the body. Each call returns an independent reader.
 func (r *Request) Body() io.Reader {
 	if r.spool != nil {
 		return io.NewSectionReader(r.spool, 0, r.Size)
@@ -324,8 +324,8 @@ func (w *Response) Ask(body []byte) (status int, answer []byte) {
 }
 
 // Tunnel accepts a request to change the protocol (Upgrade) by sending head, whose status must be 101. The server then
-// passes bytes between the client and t.Upstream, and closes t.Upstream when either side disconnects. Tunnel must be
-// called before Start, and the Response must not be used afterwards.
+// passes bytes between the client and t.Upstream, and closes t.Upstream when either side disconnects. Respond may
+// return before this. Tunnel must be called before Start, and the Response must not be used afterwards.
 func (w *Response) Tunnel(head exchange.Head, t *tunnel.Tunnel) {
 	head.Then = t
 	w.Start(head)

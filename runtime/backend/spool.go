@@ -18,7 +18,8 @@ const (
 // If Write has waited for a slow client for the time spoolAfter, the response is stored in a file.
 const spoolAfter = 20 * time.Millisecond
 
-// A spool stores output for a slow client in an unnamed file.
+// A spool stores output for a slow client in an unnamed file. A goroutine passes the output from the file to the event
+// loop.
 type spool struct {
 	file *os.File
 

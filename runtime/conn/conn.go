@@ -309,7 +309,8 @@ const (
 
 func (c *Conn) Writing() bool { return c.transfer != nil }
 
-// Lingers reports whether c has sent its last response and only waits for the client to close.
+// Lingers reports whether c has sent its last response and only waits for the client to close. The result since is the
+// time when the wait began.
 func (c *Conn) Lingers() (since int64, lingers bool) {
 	return int64(c.lingerEnd)*tick - maxLinger, c.lingering
 }

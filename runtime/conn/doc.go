@@ -19,7 +19,8 @@
 //
 // # Virtual connections
 //
-// A stream of HTTP/2 may become a connection of another protocol (RFC 8441).
+// A stream of HTTP/2 may become a connection of another protocol (RFC 8441). Such a virtual connection is a Conn with a
+// transport and without a socket.
 //
 // # Files
 //
@@ -57,8 +58,8 @@
 //
 // # TLS
 //
-// A TLSTransport runs TLS on the event loop with crypto/tls. Start reading at tls_handshake.go, the protocol of a
-// connection during the handshake, and tls.go.
+// A TLSTransport runs TLS on the event loop with crypto/tls. Package http1conn starts TLS on connections whose listener
+// requires TLS. Start reading at tls_handshake.go, the protocol of a connection during the handshake, and tls.go.
 //
 // crypto/tls reads from and writes to a net.Conn (wire). A handshake needs much processor time and cannot be
 // interrupted. A goroutine with its own descriptor therefore runs the handshake, while the loop does not read from the
@@ -100,7 +101,7 @@
 // The upstream is a Conn like the client's connection, with TLS if necessary. A tunnel has a descriptor for each side
 // and, while no bytes wait, neither a buffer nor a goroutine. Bytes from one side are written to the other side at
 // once. If the other side has no room, the tunnel keeps the bytes of one read, and reads no more bytes until the kept
-// bytes are written.
+// bytes are written. A side that reads slowly thus slows down the side that writes.
 //
 // Each direction ends separately. After one side has sent its last byte and the other side has received all bytes, the
 // tunnel shuts down the other side for writing. After one direction has ended, the tunnel may be silent for 30 seconds.

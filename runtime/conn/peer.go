@@ -44,7 +44,8 @@ func (p *Peer) Account() string {
 }
 
 // AppendHost appends the requested host and port to dst. AppendHost uses the first source that exists: the host that a
-// trusted proxy received, an absolute target, the field Host (RFC 9112 §3.2.2).
+// trusted proxy received, an absolute target, the field Host (RFC 9112 §3.2.2). AppendHost appends nothing for an
+// HTTP/1.0 request without a host.
 func (p *Peer) AppendHost(dst []byte, r *http1.Request, head []byte) []byte {
 	switch {
 	case p.Host != "":

@@ -50,7 +50,7 @@ type vector struct {
 	iov [MaxPieces]unix.Iovec
 }
 
-// Send writes pieces with one system call. Send returns unix.EAGAIN if the socket is full.
+// Send writes pieces with one system call. A piece may be empty. Send returns unix.EAGAIN if the socket is full.
 func (v *vector) Send(fd int, pieces ...[]byte) (int, error) {
 	k := 0
 	for _, b := range pieces {

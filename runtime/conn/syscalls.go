@@ -26,7 +26,7 @@ func setCongestion(fd int, name string) error {
 }
 
 // setOwnerAndMode sets the owner and the mode of a socket file through a descriptor. If path is no longer a socket, the
-// result is an error, and nothing changes.
+// result is an error, and nothing changes. A file that replaces the socket file after open is not changed either.
 func setOwnerAndMode(path string, o *SocketFile) error {
 	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {

@@ -140,7 +140,8 @@ type framing struct {
 	left uint16 // missing bytes of the current record
 }
 
-// limit returns how many bytes of the available input crypto/tls may receive now.
+// limit returns how many bytes of the available input crypto/tls may receive now. The result never exceeds the rest of
+// the current record.
 func (f *framing) limit(next []byte) int {
 	switch {
 	case f.left > 0:

@@ -16,7 +16,7 @@ type Tunnel struct {
 	set    *Set
 	secure *TLSServer
 	ended  func(proper bool)
-	// The client's previous protocol.
+	// The client's previous protocol. Its method Closed is called when the client's connection is closed.
 	before Protocol
 	idle   int64       // idle timeout in nanoseconds; 0 means no limit
 	failed func(error) // called when the tunnel has ended with an error

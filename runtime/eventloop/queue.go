@@ -6,7 +6,7 @@ import (
 )
 
 // Queue calls the function carry with all waiting items, in order, on a goroutine that exists only while there are
-// items. Queue is safe for concurrent use.
+// items. Queue is safe for concurrent use. The number of items is not limited.
 type Queue[T any] struct {
 	carry func([]T)
 
@@ -53,7 +53,8 @@ func (q *Queue[T]) run() {
 	q.mu.Unlock()
 }
 
-// Hold(true) suspends calls of the function carry, but does not interrupt a call that is running.
+// Hold(true) suspends calls of the function carry, but does not interrupt a call that is running. Hold(false) resumes
+// the calls.
 func (q *Queue[T]) Hold(on bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

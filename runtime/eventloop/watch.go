@@ -19,7 +19,7 @@ const (
 // watch.
 type Handler interface{ Ready(r Readiness) }
 
-// A Watch makes a Loop watch a descriptor. The methods of Watch must be called on the loop.
+// A Watch makes a Loop watch a descriptor. The zero value is unused. The methods of Watch must be called on the loop.
 type Watch struct {
 	loop    *Loop
 	handler Handler
@@ -125,7 +125,8 @@ func (w *Watch) Remove() {
 	*w = Watch{queued: w.queued}
 }
 
-// runAgain calls the handlers that requested a turn with Again before this call.
+// runAgain calls the handlers that requested a turn with Again before this call. Calls of Again during runAgain are for
+// the next batch.
 func (l *Loop) runAgain() {
 	l.turns, l.again = l.again, l.turns[:0]
 	for i, w := range l.turns {

@@ -6,13 +6,14 @@ const Tick = int64(500e6) // in nanoseconds
 // must be added again.
 const slots = 256
 
-// Wheel stores objects by time, in nanoseconds since the wheel was made. A Wheel is not safe for concurrent use.
+// Wheel stores objects by time, in nanoseconds since the wheel was made. The zero value is an empty wheel. A Wheel is
+// not safe for concurrent use.
 type Wheel[T any] struct {
 	slots [slots]*Entry[T]
 	tick  int64 // the last tick whose slot was emptied
 }
 
-// An Entry is the field of an object with which a wheel stores the object.
+// An Entry is the field of an object with which a wheel stores the object. The zero value is in no wheel.
 type Entry[T any] struct {
 	thing *T
 	next  *Entry[T]

@@ -43,7 +43,8 @@ var (
 	errNoRoom   = errors.New("not enough free space for the request body")
 )
 
-// admits checks the size of a body against max and against the free disk space. written bytes of it are on the disk.
+// admits returns errTooLarge if size exceeds max, or errNoRoom if the disk is too full for a body of this size. The
+// first written bytes of the body are on the disk.
 func (s *Server) admits(size, written, max int64) error {
 	switch {
 	case TooLarge(size, max):

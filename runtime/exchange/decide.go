@@ -138,7 +138,7 @@ type Override struct {
 // Override answers requests with o from now on; nil ends the override.
 func (s *Server) Override(o *Override) { s.override = o }
 
-// overridden answers x, an exchange of q, if the override is for the host of q.
+// overridden answers x, an exchange of q, and returns true if the override is for the host of q. Else it returns false.
 func (s *Server) overridden(x *Exchange, q *request) bool {
 	o := s.override
 	if o.Local && (!http1.LocalHost(string(q.parsed.Host.In(q.Head))) || q.parsed.Authority.Len != 0) {

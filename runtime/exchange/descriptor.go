@@ -101,7 +101,7 @@ func (s *Server) easeDescriptors() {
 // Opened adds n, which may be negative, to the number of open connections.
 func (s *Server) Opened(n int64) { s.descriptors.Add("", n) }
 
-// HasRoom reports whether a descriptor for a new connection is free. If none is free, Loop.Freed is called later.
+// HasRoom reports whether a descriptor for a new connection is free. If not, Loop.Freed is called as soon as one is.
 func (s *Server) HasRoom() bool {
 	free := s.descriptors.Room("") > 0
 	s.descriptors.Awaited = s.descriptors.Awaited || !free

@@ -207,7 +207,8 @@ func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 	s.writeLine(r)
 }
 
-// TakeRecord removes the log record from x and returns it, so that a different protocol or process can write the line.
+// TakeRecord removes the log record from x and returns it, so that another protocol or process can write the line. The
+// result is nil if the request has no line.
 func (x *identity) TakeRecord() *logfile.Record {
 	e := x.Record
 	if e != nil {

@@ -42,7 +42,7 @@ func (q *Parts) TakeAll() []Part {
 
 func (q *Parts) Unsent() int64 { return q.unsent.Size() }
 
-// Count adds p to the ledger if p is large. The parameter left is the number of unwritten bytes of p.
+// Count adds p with its left unwritten bytes to the ledger if p is large. It returns nil if q has no counted part.
 func (q *Parts) Count(in *conn.Set, of conn.Response, p *Part, left int) *conn.Unsent {
 	if len(p.Body) >= conn.CountedPart {
 		q.begin()

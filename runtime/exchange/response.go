@@ -13,7 +13,7 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// Response tracks the framing of a response and counts its sent bytes.
+// Response tracks the framing of a response and counts its sent bytes. The zero value is a response that has not begun.
 type Response struct {
 	Status int // 0 before the response begins
 	Sent   int64
@@ -108,7 +108,7 @@ func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 	return r
 }
 
-// limitWarnings returns, for each setting of a limit, the rate limit for the warnings of NoteLimit about this setting.
+// limitWarnings returns the rate limit for the warnings of NoteLimit about each setting; "" stands for no setting.
 func limitWarnings() map[string]*logfile.Seldom {
 	all := map[string]*logfile.Seldom{}
 	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size",

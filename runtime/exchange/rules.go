@@ -155,7 +155,7 @@ func rulesOf(s *Site, m *Mount) *rules {
 
 func (s *Site) ownsLog() bool { return s.AccessLog != nil || s.NoAccessLog }
 
-// A RateLimit limits how often a client may send requests.
+// A RateLimit limits how often a client may send requests. Several mounts can share a RateLimit.
 type RateLimit struct {
 	// Take counts the request of x, and returns a reply if the request exceeds the limit, or nil. Take is called on the
 	// event loop, once for each request of a client. Take uses the fields Head, Parsed, Path and Peer of x.Req.

@@ -26,7 +26,7 @@ type Loop interface {
 
 type Config struct {
 	Limits      http1.Limits  // a longer head gets 414 or 431
-	HeadTimeout time.Duration // time limit for a head; for the first head, it begins with the connection
+	HeadTimeout time.Duration // time limit for a head, from its first byte or the start of the connection
 	BodyTimeout time.Duration // how long a client may pause in a body
 	BodyRate    int64         // minimum average rate of a body after BodyTimeout, in bytes per second; <= 0 means none
 	KeepAlive   time.Duration // how long a connection may be idle

@@ -29,7 +29,7 @@ type Optional interface {
 	Declines() bool
 }
 
-// Memory is a Source whose response was already sent, so its methods do nothing.
+// Memory is a Source whose response was already sent, so its methods do nothing. Other sources can embed Memory.
 type Memory struct{}
 
 func (Memory) Start(*Exchange) {}

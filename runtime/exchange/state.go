@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// A state is the phase of an exchange.
+// A state is the phase of an exchange. Exchange.End resets the state to routing.
 type state uint8
 
 const (

@@ -221,7 +221,7 @@ const (
 )
 
 // validValue reports whether b contains only bytes that are valid in a field value. validValue checks eight bytes at
-// once.
+// once. If it finds HTAB, which is rare, or an invalid byte, it checks b one byte at a time.
 func validValue(b []byte) bool {
 	if len(b) < 8 {
 		return all(b, isValue)

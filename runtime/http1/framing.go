@@ -137,7 +137,7 @@ var chunkRules = [...]struct {
 }
 
 // ChunkedReader decodes a chunked body (RFC 9112 §7.1) that arrives in pieces of any size. It ignores chunk extensions,
-// and checks and discards trailer fields (§7.1.2). The size of both is limited.
+// and checks and discards trailer fields (§7.1.2). The size of both is limited. The zero value is ready for a body.
 type ChunkedReader struct {
 	// number of bytes missing from the current chunk; while a chunk size arrives, the value of the digits so far
 	left     int64

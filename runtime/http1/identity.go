@@ -24,7 +24,7 @@ type Identity struct {
 // Sampled reports whether the request belongs to a trace that is recorded.
 func (id *Identity) Sampled() bool { return id.Flags&sampled != 0 && id.Trace != TraceID{} }
 
-// TraceID is a trace-id (§3.2.2.3), and SpanID a parent-id (§3.2.2.4).
+// TraceID is a trace-id (§3.2.2.3), and SpanID a parent-id (§3.2.2.4). The zero value means that there is no id.
 type (
 	TraceID [16]byte
 	SpanID  [8]byte
@@ -60,7 +60,8 @@ const (
 // tracing libraries in applications may record nothing without the flag.
 const sampled = 1
 
-// ParseTraceparent parses the value of a traceparent field. ok is false if the value is invalid (§3.2.2).
+// ParseTraceparent parses the value of a traceparent field. The Span of the result is zero. ok is false if the value is
+// invalid (§3.2.2).
 func ParseTraceparent(value []byte) (id Identity, ok bool) {
 	if len(value) < valueLen {
 		return id, false
@@ -84,7 +85,7 @@ func ParseTraceparent(value []byte) (id Identity, ok bool) {
 	return id, true
 }
 
-// OwnIdentity returns the identity that Rewrite wrote into the last n fields of head.
+// OwnIdentity returns the identity that Rewrite wrote into the last n fields of head. The Parent of the result is zero.
 func OwnIdentity(head []byte, r *Request, n int) (id Identity) {
 	for _, f := range r.Fields[len(r.Fields)-n:] {
 		if f.isNamed(head, requestID) {
@@ -146,7 +147,7 @@ func (s *Sampler) flags(id TraceID, continues bool, given byte) byte {
 	return 0
 }
 
-// AppendTraceparent appends the value of a traceparent field for requests to other servers.
+// AppendTraceparent appends the value of a traceparent field for requests to other servers. The parent-id is id.Span.
 func AppendTraceparent(dst []byte, id *Identity) []byte {
 	dst = append(hex.AppendEncode(append(dst, "00-"...), id.Trace[:]), '-')
 	return append(hex.AppendEncode(dst, id.Span[:]), '-', '0', '0'+id.Flags)

@@ -28,7 +28,7 @@ const maxExtension = len("webmanifest")
 
 type mediaTypeOf struct{ extension, mediaType string }
 
-// This array is sorted by file extension. The media types are registered by IANA
+// This array is sorted by file extension. All extensions are in lower case. The media types are registered by IANA
 // (https://www.iana.org/assignments/media-types), or have names that browsers expect. A sorted array needs no
 // initialization and is in read-only memory.
 var types = [...]mediaTypeOf{

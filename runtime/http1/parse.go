@@ -42,7 +42,8 @@ const (
 func (v Version) String() string { return [...]string{"HTTP/1.0", "HTTP/1.1", "HTTP/2.0"}[v] }
 
 // Request is a parsed request head. The spans of a Request are offsets into the head, which begins with the first byte
-// of the method: after Parse returns n, the head is buf[n-HeadLen : n]. The zero value is ready for use.
+// of the method: after Parse returns n, the head is buf[n-HeadLen : n]. The zero value is ready for use. A Request can
+// be reused; Parse then reuses the memory of Fields.
 type Request struct {
 	Method Span
 	Target Span
@@ -111,7 +112,7 @@ func (l Limits) Plus(fields, size int) Limits {
 
 // Parse reads a request head from the start of buf. Parse returns the number of bytes of the head, including at most
 // two empty lines before it (RFC 9112 §2.2), and fills in r. Spans count from the first byte of the method, that is
-// from buf[n-r.HeadLen].
+// from buf[n-r.HeadLen]. Bytes after the head are not examined.
 //
 // ErrNeedMore means that buf contains an incomplete head. When more bytes have arrived, call Parse again with all bytes
 // of the head (see Request.Resume). Every other error is a *StatusError. After an error, only Resume of r is valid.
@@ -168,7 +169,8 @@ func (r *Request) ParseWhole(head []byte, lim *Limits) error {
 }
 
 // The method lines parses the lines of head from r.Resume. At the empty line, it sets r.HeadLen. If this call has
-// parsed all lines, it then calls complete to check the whole head.
+// parsed all lines, it then calls complete to check the whole head. If the parameter http2 is true, the version
+// HTTP/2.0 is allowed.
 func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 	at := r.Resume
 	*r = Request{Fields: r.Fields[:0], Resume: at}

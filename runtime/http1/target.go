@@ -107,7 +107,8 @@ func IsCanonicalPath(path string) bool {
 	return ok && string(MergeSlashes(nil, resolved)) == path
 }
 
-// IsCanonicalPrefix reports whether canonical paths can begin with prefix.
+// IsCanonicalPrefix reports whether canonical paths can begin with prefix. If not, a mount at this prefix would never
+// match.
 func IsCanonicalPrefix(prefix string) bool { return prefix == "" || IsCanonicalPath(prefix+"x") }
 
 // IsBelow reports whether path equals root or is below root. The parameter root must not end with a slash.

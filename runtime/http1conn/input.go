@@ -98,7 +98,7 @@ func (c *Conn) consume(buf []byte) int {
 }
 
 // The method next handles one request at the front of buf. buf is Server.rest, the input that is not handled yet. The
-// result is false if c cannot handle further input now.
+// result is false if c cannot handle further input now. The reason is in c.state.
 func (c *Conn) next(buf []byte) bool {
 	s := c.s
 	r := s.Request()

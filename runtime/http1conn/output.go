@@ -26,7 +26,8 @@ func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
 	}
 }
 
-// advance sends held parts in the order of the exchanges.
+// advance sends held parts in the order of the exchanges. It stops when the next part does not exist yet or a transfer
+// begins.
 func (c *Conn) advance() {
 	for c.first != nil && !c.Writing() {
 		x := c.first
@@ -108,6 +109,7 @@ func (c *Conn) SwitchProtocols(x *exchange.Exchange, r *http1.Response) (on *con
 
 // complete removes x from the list of active exchanges after the last bytes of its response were gathered. If broken is
 // true, the response is incomplete, and the connection closes in a way that shows the client that the rest is missing.
+// x ends when its last part is released.
 func (c *Conn) complete(x *exchange.Exchange, broken bool) {
 	c.shift()
 	if broken {

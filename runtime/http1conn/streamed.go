@@ -24,7 +24,7 @@ const maxPiece = 256 << 10
 
 // readOn returns data, which is a piece of the body. If data fills the loop's buffer, readOn appends further bytes of
 // the body from the socket, up to maxPiece, because a read costs less than waking a thread again. For a chunked body,
-// readOn reads nothing.
+// readOn reads nothing. If further bytes remain in the socket, conn.Conn.Ready reads them.
 func (c *Conn) readOn(data []byte) []byte {
 	s := c.s
 	b := c.body

@@ -316,7 +316,8 @@ func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, f
 const look = int64(time.Second)
 
 // lingerTimeout is how long a stream stays open after its response while its request is incomplete. If the server reset
-// the stream at once, clients would report an error and lose the response.
+// the stream at once, clients would report an error and lose the response. During this time the window of the stream is
+// not opened.
 const lingerTimeout = 2 * int64(time.Second)
 
 // leavingPing is the content of the PING before the first GOAWAY. The client's answer to the PING arrives after almost
@@ -441,7 +442,7 @@ func (c *Conn) Due() (next int64) {
 	return at
 }
 
-// If c has no stream, idle is true, and since is when this state began.
+// If c has no stream, idle is true, and since is when this state began. An incomplete header block is not a stream.
 func (c *Conn) Idle() (since int64, idle bool) {
 	if c.arrives != nil {
 		since = c.arrives.since

@@ -316,7 +316,8 @@ func fieldOf(line string) hpack.HeaderField {
 	return f
 }
 
-// sendHead sends the head of a final or interim response to x. If ends is true, the head ends the stream.
+// sendHead sends the head of a final or interim response to x. The parameter head has the form of HTTP/1. If ends is
+// true, the head ends the stream.
 func (st *stream) sendHead(x *exchange.Exchange, head []byte, ends bool) {
 	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // AppendHead has counted the size of the HTTP/1 head
 }

@@ -247,8 +247,8 @@ func (st *stream) write() {
 
 func (st *stream) limit() int { return int(min(st.credit, st.c.credit, int64(st.c.frame))) }
 
-// appendData appends a DATA frame with as many bytes of b as the windows allow. If last is true, the end of b ends the
-// stream.
+// appendData appends a DATA frame with as many bytes of b as the windows allow, and returns the number of these bytes.
+// If last is true, the end of b ends the stream.
 func (st *stream) appendData(b []byte, last bool) (n int) {
 	c := st.c
 	var flags http2.Flags
@@ -375,7 +375,8 @@ func (c *Conn) turned(st *stream) {
 // browsers send a priority immediately before the request.
 const maxExpected = 16
 
-// expect records the priority of a stream that is not open yet.
+// expect records the priority of a stream that is not open yet. If there are too many priorities, expect drops the
+// priority of the stream with the lowest number.
 func (c *Conn) expect(id uint32, p priority) {
 	if c.expected == nil {
 		c.expected = make(map[uint32]priority)

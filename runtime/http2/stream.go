@@ -209,8 +209,9 @@ func (c *Conn) resetStream(st *stream, code http2.ErrCode) {
 	st.abandon()
 }
 
-// protocolError resets a stream because its client has violated the protocol. protocolError takes as many points from
-// the budget as a reset by the client, because both cause the same work (CVE-2025-8671).
+// protocolError resets a stream because its client has violated the protocol. The stream may already have ended.
+// protocolError takes as many points from the budget as a reset by the client, because both cause the same work
+// (CVE-2025-8671).
 func (c *Conn) protocolError(id uint32, code http2.ErrCode) {
 	if st := c.streams[id]; st != nil {
 		c.resetStream(st, code)
@@ -266,7 +267,7 @@ func (st *stream) goOn() {
 }
 
 // beginDelayed begins delayed responses in order, one at a time, as long as at most maxUnsent bytes wait for the
-// client.
+// client. The bytes of the largest response do not count.
 func (c *Conn) beginDelayed() {
 	for len(c.delayed) > 0 && !c.closed {
 		if st := c.streams[c.resumed]; st != nil && st.x != nil && !st.x.Out.Begun {

@@ -19,7 +19,8 @@ type inflow struct {
 	since  int64 // when closed became true
 }
 
-// The method holds records that n bytes of the input of st are in memory.
+// The method holds records that n bytes of the input of st are in memory. If the number has decreased, the window of
+// the connection may open.
 func (st *stream) holds(n int64) {
 	c := st.c
 	less := n < st.held

@@ -51,7 +51,7 @@ func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
 	return ln.Addr().String()
 }
 
-// Dial connects to addr.
+// Dial connects to addr. The connection has a deadline after waittest.Patience, and is closed at the end of the test.
 func Dial(t testing.TB, addr string) *net.TCPConn {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
