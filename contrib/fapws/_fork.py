@@ -45,11 +45,9 @@ _NUMBER = struct.Struct("=i")
 # interval between checks of children in milliseconds, if the kernel does not support pidfd_open
 _LOOK = 20
 _END = 2.0
-# maximum size of a request body that is read into memory before the handler runs, in bytes
-_MEMORY = 1 << 20
+_MEMORY = 1 << 20  # maximum size of a request body that is read into memory before the handler runs, in bytes
 _BLOCK = 1 << 16
-# exit status of a child that has reported its failure
-_REPORTED = 70
+_REPORTED = 70  # exit status of a child that has reported its failure
 
 
 def serve(
@@ -287,8 +285,7 @@ class _Child:
             signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def disconnected(self) -> bool:
-        """Whether the server has closed its end of the socket because the client has disconnected or shut down its
-        sending side."""
+        """Whether the client has disconnected or shut down its sending side: the server then closes the socket."""
         return self._sees(select.POLLRDHUP)
 
     def _sees(self, event: int) -> bool:
@@ -523,8 +520,7 @@ class _Child:
         self.started = True
         self.bodyless = self.head_only or status in (204, 304)
         self.declared = length
-        # The response to HEAD must have the same Content-Length as a response to GET.
-        # This length is unknown if the handler returns an empty body for HEAD.
+        # HEAD must have the Content-Length of GET, which is unknown if the handler returns an empty body for HEAD.
         unknown = self.bodyless and (whole == 0 or not self.head_only)
         if self.declared < 0 and not unknown:
             self.declared = whole
