@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
-	"github.com/panjf2000/gnet/v2/pkg/queue"
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/system"
@@ -56,9 +55,11 @@ func find(g *netpoll.Poller) (d descriptors, err error) {
 	return descriptors{epoll: all[epoll], event: all[event], inode: system.Inode(all[epoll])}, nil
 }
 
-func (p *poller) hasEvents() bool {
+// wait waits for an event, for at most limit milliseconds, or without a limit if limit is -1. The result is false if the
+// limit is reached.
+func (p *poller) wait(limit int) bool {
 	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
-	n, _ := unix.Poll(fds[:], 0)
+	n, _ := unix.Poll(fds[:], limit)
 	return n > 0
 }
 
@@ -84,15 +85,3 @@ func (p *poller) watches(fd int) bool {
 
 // BatchAllocations is the number of objects that gnet's poller allocates for each batch (for its list of tasks).
 const BatchAllocations = 1
-
-// endBehind adds the function end as a task of gnet. gnet runs its tasks after all ready events.
-func (p *poller) endBehind(end queue.Func) {
-	_ = p.gnet.Trigger(queue.HighPriority, end, nil) // an error means that the descriptor was closed (see intact)
-}
-
-// wait returns when there are events. gnet does not wait itself, because gnet would first call Gosched, and Go would
-// then move the loop to a different thread.
-func (p *poller) wait() {
-	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
-	_, _ = unix.Poll(fds[:], -1)
-}

@@ -123,7 +123,7 @@ func (l *Loop) Once(f func()) (ask func()) {
 // Waker returns the Waker of the loop. The field Signals of the result is not set. Any goroutine may call Waker.
 func (l *Loop) Waker() Waker { return l.wake.waker }
 
-func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.hasEvents() }
+func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.wait(0) }
 
 // begin marks the loop as awake, so that threads do not write to the eventfd until the end of the batch.
 func (l *Loop) begin() {

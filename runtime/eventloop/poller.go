@@ -7,6 +7,7 @@ import (
 	gneterrors "github.com/panjf2000/gnet/v2/pkg/errors"
 	"github.com/panjf2000/gnet/v2/pkg/logging"
 	"github.com/panjf2000/gnet/v2/pkg/netpoll"
+	"github.com/panjf2000/gnet/v2/pkg/queue"
 )
 
 type poller struct {
@@ -74,7 +75,8 @@ func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	}
 	if !l.begun {
 		l.begun = true
-		l.poller.endBehind(l.end)
+		// gnet runs this task after all ready events. An error means that the descriptor was closed (see intact).
+		_ = l.poller.gnet.Trigger(queue.HighPriority, l.end, nil)
 		l.begin()
 	}
 	// There is no watch if the descriptor was removed in this batch, or if the descriptor is the eventfd.
@@ -100,7 +102,9 @@ func (l *Loop) endOfEvents(any) error {
 		l.register(len(l.added))
 	}
 	l.settled = 0
-	l.poller.wait()
+	// gnet must not wait itself, because gnet would first call Gosched, and Go would then move the loop to a different
+	// thread.
+	l.poller.wait(-1)
 	return nil
 }
 

@@ -79,7 +79,7 @@ func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func
 	}
 	q.handed.Head = d.Head
 	x := s.New(client, stream)
-	s.begins(x, q, true) // the other process has already added a request id
+	s.begins(x, q, true)
 	if !s.findSocket(x, string(d.Group)) {
 		x.End()
 		return nil, errOtherMount

@@ -268,7 +268,7 @@ func (s *Server) Tick() {
 // Decide makes x the exchange of the request from Server.Request, and routes x. The head must have arrived.
 func (x *Exchange) Decide() {
 	s, q := x.s, x.s.next
-	s.begins(x, q, x.client.reports())
+	s.begins(x, q, false)
 	if s.override == nil || !q.parsed.HTML || !s.overridden(x, q) {
 		s.route(x)
 		s.decide(x)
@@ -280,7 +280,8 @@ func (x *Exchange) Decide() {
 	}
 }
 
-// The method begins initializes x for the request q. identified means that a request id in the head is kept.
+// The method begins initializes x for the request q. If identified is true, another process has already added the
+// request id in the head.
 func (s *Server) begins(x *Exchange, q *request, identified bool) {
 	r, parsed := &q.handed, &q.parsed
 	x.Req, x.req, q.Head = r, q, r.Head
@@ -295,7 +296,7 @@ func (s *Server) begins(x *Exchange, q *request, identified bool) {
 		x.began = s.metrics.Begin()
 	}
 	if s.identifier != nil {
-		q.identify(s.identifier, identified, x.client.Subrequest(), &x.ID)
+		q.identify(s.identifier, identified || x.client.reports(), x.client.Subrequest(), &x.ID)
 	}
 	if s.timed {
 		q.time, q.earlier = time.Now(), x.client.requests

@@ -142,13 +142,12 @@ func CompleteIf(last bool) End {
 
 func (p *Part) Last() bool { return p.End != NotLast }
 
-func (p *Part) Size() int64 { return int64(len(p.Body)) + p.fileSize() }
-
-func (p *Part) fileSize() int64 {
-	if p.File == nil {
-		return 0
+func (p *Part) Size() int64 {
+	n := int64(len(p.Body))
+	if p.File != nil {
+		n += p.File.Count
 	}
-	return p.File.Count
+	return n
 }
 
 func (p *Part) Release() {

@@ -33,7 +33,9 @@ type Response struct {
 func (x *Exchange) Take(p *Part) (body []byte, count int64, broken bool) {
 	r := &x.Out
 	if r.Framing != http1.NoBody {
-		body, count = p.Body, p.fileSize()
+		if body = p.Body; p.File != nil {
+			count = p.File.Count
+		}
 	}
 	if r.Framing == http1.Sized {
 		if int64(len(body))+count > r.Left {

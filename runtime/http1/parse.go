@@ -198,20 +198,22 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 
 	var k known
 	for {
+		eol := len(head) // of an incomplete line
 		i := bytes.IndexByte(head[seen:], '\n')
-		if i < 0 {
+		if i >= 0 {
+			eol = seen + i
+		}
+		switch {
+		// If the line exceeds both limits, report the limit that is reached at the smaller offset.
+		case eol-1-pos > lim.FieldLine && pos+lim.FieldLine+2 <= lim.Head:
+			return errFieldTooLong
+		case eol >= lim.Head:
+			return errHeadTooLarge
+		case i < 0:
 			r.Resume = Resume{uint32(pos), uint32(len(head)), at.fields + uint32(len(r.Fields))}
-			if err := tooLong(pos, len(head), lim); err != nil {
-				return err
-			}
 			return ErrNeedMore
-		}
-		eol := seen + i
-		if err := tooLong(pos, eol, lim); err != nil {
-			return err
-		}
-		// if the line consists only of LF, this byte is the LF of the previous line, and the check fails too
-		if head[eol-1] != '\r' {
+		// If the line consists only of LF, this byte is the LF of the previous line, and the check fails too.
+		case head[eol-1] != '\r':
 			return errBareLF
 		}
 		if eol == pos+1 {
@@ -230,19 +232,6 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 		pos = eol + 1
 		seen = pos
 	}
-}
-
-// tooLong checks a field line that begins at pos. The parameter end is the offset of the LF of the line or, if the line
-// is incomplete, the number of received bytes of the head.
-func tooLong(pos, end int, lim *Limits) error {
-	// If the line exceeds both limits, report the limit that is reached at the smaller offset.
-	if end-1-pos > lim.FieldLine && pos+lim.FieldLine+2 <= lim.Head {
-		return errFieldTooLong
-	}
-	if end >= lim.Head {
-		return errHeadTooLarge
-	}
-	return nil
 }
 
 // complete checks the rules that concern several lines of the head.

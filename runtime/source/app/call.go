@@ -92,7 +92,9 @@ func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
 	}
 	if p.Last() {
 		c.work = ended
-		c.leave()
+		if c.placed {
+			c.leave()
+		}
 	}
 	switch {
 	case c.x == nil:
@@ -107,6 +109,9 @@ func (d *Dispatcher) deliver(t exchange.Ticket, p *exchange.Part) {
 // begin sends the first part. If Head.Then of the part is not nil, begin first calls Head.Then.Continue, which can
 // delay the part or pass the exchange to a different source.
 func (c *call) begin(p *exchange.Part) {
+	if c.extra != nil {
+		p.Head.Fields, c.extra = http1.MergeFields(p.Head.Fields, c.extra), nil
+	}
 	if then := p.Head.Then; then != nil {
 		switch then.Continue(c.x, p) {
 		case exchange.Taken:
@@ -127,7 +132,6 @@ func (c *call) begin(p *exchange.Part) {
 		}
 	}
 	c.sent = begun
-	c.mergeExtra(p)
 	// Only a first part that names a program or a channel needs the peer.
 	c.peer = nil
 	x := c.x

@@ -83,12 +83,9 @@ func (g *Gate) refuse(x *exchange.Exchange) {
 	x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter, Text: "too many active requests"})
 }
 
-// leave frees the place of c, if c has one. An inline handler may be running now, so the next call does not start here
-// but in Dispatcher.Run.
+// leave frees the place of c. An inline handler may be running now, so the next call does not start here but in
+// Dispatcher.Run.
 func (c *call) leave() {
-	if !c.placed {
-		return
-	}
 	c.placed = false
 	g, d := c.source.options.Gate, c.source.d
 	if g.active--; len(g.waiting) > 0 {

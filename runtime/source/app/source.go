@@ -77,7 +77,9 @@ func (s *Source) submit(c *call, x *exchange.Exchange, r *exchange.Request) {
 		d.hinted = true
 	}
 	if !s.handler.Submit(c.ticket, r) {
-		c.leave()
+		if c.placed {
+			c.leave()
+		}
 		d.put(c)
 		x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
 		return
@@ -140,7 +142,6 @@ func (d *Dispatcher) SendFiles(x *exchange.Exchange, p *exchange.Part, r *exchan
 	name []byte) exchange.Outcome {
 	outcome, ready := d.prepare(x, r)
 	if ready {
-		p.Owner.(*call).mergeExtra(p)
 		d.cfg.Take(x, p, r, name)
 	}
 	return outcome
@@ -193,7 +194,6 @@ func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchan
 	if !d.parse(x, r) {
 		return exchange.Taken
 	}
-	c.mergeExtra(p)
 	r.Peer, r.Origin = c.peer, c.origin
 	return d.cfg.Subscribe(x, p, r, channels)
 }
@@ -224,12 +224,6 @@ func (d *Dispatcher) parse(x *exchange.Exchange, r *exchange.Request) bool {
 func (d *Dispatcher) fail(x *exchange.Exchange, line string) {
 	d.set.Log(logfile.Error, "bug: %s", line)
 	x.Answer(exchange.Reply{Status: 500})
-}
-
-func (c *call) mergeExtra(p *exchange.Part) {
-	if c.extra != nil {
-		p.Head.Fields, c.extra = http1.MergeFields(p.Head.Fields, c.extra), nil
-	}
 }
 
 // passOn starts x with another source, and returns the new call, or nil if the source does not use calls.
