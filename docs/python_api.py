@@ -14,7 +14,8 @@ import typing
 import fapws
 
 MODULES = [
-    "fapws", "fapws.base", "fapws.cache", "fapws.groups", "fapws.metrics", "fapws.testing", "fapws.users", "fapws.contrib.headers",
+    "fapws", "fapws.base", "fapws.cache", "fapws.groups", "fapws.metrics", "fapws.testing", "fapws.users",
+    "fapws.contrib.headers",
     "fapws.contrib.views", "fapws.contrib.multipart", "fapws.contrib.cgi", "fapws.contrib.sessions",
     "fapws.contrib.zip", "fapws.contrib.log", "fapws.contrib.profile",
 ]

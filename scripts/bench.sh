@@ -50,7 +50,8 @@ make_peers() {
         say "left out: pip could not install the packages of ${pinned#"$root/"}; see build/peers.log"
     for peer in "${compiled_peers[@]}"; do
         patiently "compiling $peer" logged "$root/build/peers-$peer.log" \
-            "$venv/bin/python3" -m pip install --disable-pip-version-check --use-pep517 --no-cache-dir --no-deps "$peer" ||
+            "$venv/bin/python3" -m pip install --disable-pip-version-check --use-pep517 --no-cache-dir --no-deps \
+            "$peer" ||
             say "left out: pip could not compile $peer; see build/peers-$peer.log"
     done
 }

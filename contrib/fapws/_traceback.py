@@ -58,7 +58,9 @@ def parts(
     kind: "Type[BaseException]", error: "Optional[BaseException]", trace: "Optional[TracebackType]"
 ) -> "Tuple[str, str, str]":
     """Return the type, the message and the traceback of an exception."""
-    name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    name = kind.__qualname__
+    if kind.__module__ not in ("builtins", "__main__"):
+        name = f"{kind.__module__}.{name}"
     try:
         message = str(error)
     except Exception:

@@ -71,7 +71,7 @@ type Acceptor struct {
 
 	stopped atomic.Bool // Stop was called; the mutex mu guards writes only
 	short   atomic.Bool // accept fails because the limit of open files is reached
-	// If aboveStandard has found the descriptor n of 0, 1 and 2 closed, n+1; otherwise 0.
+	// the number of a descriptor that aboveStandard has found closed (0, 1 or 2), plus 1; 0 if all three are open
 	closed atomic.Int32
 
 	mu        sync.Mutex

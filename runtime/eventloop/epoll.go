@@ -55,8 +55,8 @@ func find(g *netpoll.Poller) (d descriptors, err error) {
 	return descriptors{epoll: all[epoll], event: all[event], inode: system.Inode(all[epoll])}, nil
 }
 
-// wait waits for an event, for at most limit milliseconds, or without a limit if limit is -1. The result is false if the
-// limit is reached.
+// wait waits for an event, for at most limit milliseconds, or without a limit if limit is -1. The result is false if
+// the limit is reached.
 func (p *poller) wait(limit int) bool {
 	fds := [1]unix.PollFd{{Fd: int32(p.own.epoll), Events: unix.POLLIN}}
 	n, _ := unix.Poll(fds[:], limit)

@@ -4,7 +4,8 @@
 
     curl -i -X POST -H 'Content-Type: application/json' -d '{"text": "Learn Falcon"}' http://127.0.0.1:8888/todo
     curl http://127.0.0.1:8888/todo
-    curl -X PUT -H 'Content-Type: application/json' -d '{"text": "Learn Falcon", "done": true}' http://127.0.0.1:8888/todo/1
+    curl -X PUT -H 'Content-Type: application/json' -d '{"text": "Learn Falcon", "done": true}' \\
+        http://127.0.0.1:8888/todo/1
     curl -i -X DELETE http://127.0.0.1:8888/todo/1
 """
 import sqlite3

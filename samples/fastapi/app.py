@@ -2,7 +2,8 @@
 
 ./build.sh run samples/fastapi/app.py      then open http://127.0.0.1:8888/docs
 
-    curl -X POST -H 'Content-Type: application/json' -d '{"title": "Learn FastAPI", "due": "2030-01-31"}' http://127.0.0.1:8888/tasks
+    curl -X POST -H 'Content-Type: application/json' -d '{"title": "Learn FastAPI", "due": "2030-01-31"}' \\
+        http://127.0.0.1:8888/tasks
     curl http://127.0.0.1:8888/tasks?done=false
     curl -X POST http://127.0.0.1:8888/tasks/1/done
 """

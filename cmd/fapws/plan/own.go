@@ -209,7 +209,7 @@ func (b *builder) tokens() []exchange.Mount {
 
 // HSTS is the value of the key hsts: a time or a table (RFC 6797 §6.1).
 type HSTS struct {
-	MaxAge     time.Duration `key:"max-age" is:"age" needs:"a time such as \"1y\"" short:"a time such as \"1y\", \"180d\" or \"1h\", or a number of seconds"`
+	MaxAge     time.Duration `key:"max-age" is:"age" needs:"such as \"1y\"" short:"a time such as \"1y\", or seconds"`
 	Subdomains bool          `key:"subdomains"`
 	Preload    bool          `key:"preload"`
 }

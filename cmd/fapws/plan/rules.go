@@ -291,7 +291,7 @@ type Login struct {
 	Enabled bool `short:"false"` // false if users need not log in
 	At      *settings.TOMLTable
 	// file with users in htpasswd format; the file may be missing
-	Users string `key:"users" is:"path" needs:"the name of a file such as \"users\"" short:"a file of users such as \"users\""`
+	Users string `key:"users" is:"path" needs:"such as \"users\"" short:"a file of users such as \"users\""`
 	Title string `key:"title"`
 	Logo  string `key:"logo" is:"path"`
 }

@@ -164,7 +164,8 @@ _fapws() {
         new:*) compopt -o dirnames; return ;;
         user:*) COMPREPLY=($(compgen -W "add passwd remove list --file --help" -- "$cur")); return ;;
         bench:*) COMPREPLY=($(compgen -W "--connections --duration --requests --rate --threads --method \
-            --header --body --http2 --streams --close --timeout --cacert --insecure --json --help" -- "$cur")); return ;;
+            --header --body --http2 --streams --close --timeout --cacert --insecure --json --help" -- "$cur"))
+            return ;;
         ctl:*) COMPREPLY=($(compgen -W "stack status top metrics reload purge rotate stop ca --host --tag --all --pid \
             --socket --plain --once --json --help" -- "$cur")); return ;;
     esac

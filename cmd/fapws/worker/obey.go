@@ -229,7 +229,7 @@ func (p *Parent) answer(m *pool.Message) {
 
 // current implements exchange.Config.Current with --dev. It calls the function done when the supervisor has loaded
 // changed files, so that a request is handled by the current code. If new workers have loaded the files, waiting
-// connections move to these workers. If this worker has not loaded its application, current calls done at once.
+// connections move to these workers. If this worker has not loaded its application, done is called at once.
 func (p *Parent) current(done func()) {
 	go func() {
 		if p.s.python.is(appRunning) || p.Role == pool.PageOnly {

@@ -137,7 +137,7 @@ class Sessions:
     path    -- file of an SQLite database, shared by all workers. A missing file is created; only its owner can read it
     max_age -- seconds after the last use until a session is forgotten
     cookie  -- name of the cookie
-    secure  -- send the cookie over https only; None: if the request came over https
+    secure  -- send the cookie over https only; None means only if the request came over https
 
     The cookie has 256 random bits, and is HttpOnly and SameSite=Lax. A session is stored when the handler returns, or,
     if it is a generator, has made its first piece; later changes are lost. If two requests change a session at the same

@@ -21,7 +21,7 @@ import (
 
 type FastCGIOptions struct {
 	// Address is "unix:/run/app.sock" or "host:port".
-	Address string `key:"address" needs:"such as \"unix:/run/app.sock\"" short:"an address such as \"unix:/run/app.sock\" or \"127.0.0.1:9000\""`
+	Address string `key:"address" needs:"such as \"unix:/run/app.sock\"" short:"an address such as \"127.0.0.1:9000\""`
 
 	// Dial, if not nil, opens links (connections to an application) instead of connecting to Address. Errors of Dial
 	// are logged, and the text of an Unavailable is sent to the client, too.

@@ -307,7 +307,7 @@ func refusalOf(err error) *refusal {
 type Options struct {
 	// Path is a directory in which clients choose file names, a single file that each upload replaces, or a device or
 	// FIFO to which uploads are written. Path need not exist if its parent directory exists.
-	Path string `json:"path" key:"to" is:"path" needs:"the path of a directory or file" short:"a directory, the path of a file"`
+	Path string `json:"path" key:"to" is:"path" needs:"the path of a directory or file" short:"a directory, a file"`
 
 	// Descriptor is the file descriptor to which uploads are written if Path is empty; New duplicates the descriptor.
 	Descriptor int `json:"descriptor"`

@@ -16,7 +16,7 @@ import (
 func TestDevShowsCodeThatDoesNotLoad(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Threads, saying("one"), "--dev")
-	s.comes(browser, 200, "one")
+	s.until(browser, 200, "one")
 	s.Says(`\d\d:\d\d:\d\d\.\d{3} [+-]\d{4} GET / 200 3 bytes \S+s\n`)
 	for _, broken := range []struct{ text, want string }{
 		{"def <b>\n", "<h1>SyntaxError: invalid syntax</h1>"},
@@ -25,7 +25,7 @@ func TestDevShowsCodeThatDoesNotLoad(t *testing.T) {
 		{"raise SystemExit('no <database>')\n", "no &lt;database&gt;"},
 	} {
 		fapwstest.Write(t, s.path, broken.text)
-		page := s.comes(browser, 500, broken.want)
+		page := s.until(browser, 500, broken.want)
 		for _, want := range []string{"app.py failed to load</p>", `<meta http-equiv="refresh" content="1">`} {
 			if !strings.Contains(page, want) {
 				t.Errorf("no %q in %s", want, page)
@@ -45,8 +45,8 @@ func TestDevShowsCodeThatDoesNotLoad(t *testing.T) {
 		}
 	}
 	fapwstest.Write(t, s.path, saying("two"))
-	s.comes(browser, 200, "two")
-	s.comes(tool, 200, "two")
+	s.until(browser, 200, "two")
+	s.until(tool, 200, "two")
 }
 
 // The scripts and styles of a page may come from a development server such as Vite, through a proxy route.
@@ -64,9 +64,9 @@ func TestDevServesUpstreamsAndItsOwnPagesWhileCodeDoesNotLoad(t *testing.T) {
 	c := fapwstest.Command{Flags: flags, Complains: true}
 	s := &workbench{c.Start(t), path}
 	s.Address = s.Says(`http://(\S+)/`)[1]
-	s.comes(tool, 200, "one")
+	s.until(tool, 200, "one")
 	fapwstest.Write(t, path, "def <b>\n")
-	s.comes(tool, 500, "failed to load: SyntaxError")
+	s.until(tool, 500, "failed to load: SyntaxError")
 	for target, want := range map[string]string{"/vite/main.js": "script of", "/_fapws/metrics": "fapws_requests"} {
 		a := s.Ask("GET " + target + " HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n")
 		if a.StatusCode != 200 || !strings.Contains(a.Text, want) {
@@ -81,15 +81,15 @@ func TestDevShowsAFailedFirstStartInTheBrowser(t *testing.T) {
 	c := fapwstest.Command{Script: path, Flags: []string{"--dev", "--bind", "127.0.0.1:0"}, Complains: true}
 	s := &workbench{c.Start(t), path}
 	s.Address = s.Says(`see why in a browser: http://(\S+)/`)[1]
-	s.comes(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;nosuchmodule&#39;</h1>")
+	s.until(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;nosuchmodule&#39;</h1>")
 	if status, body := s.ask(tool); status != 500 || !strings.Contains(body, "No module named 'nosuchmodule'") {
 		t.Errorf("a tool gets %d %q", status, body)
 	}
 	fapwstest.Write(t, path, "import otherwise\n")
-	s.comes(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;otherwise&#39;</h1>")
+	s.until(browser, 500, "<h1>ModuleNotFoundError: No module named &#39;otherwise&#39;</h1>")
 	fapwstest.Write(t, path, saying("mended"))
-	s.comes(browser, 200, "mended")
-	s.comes(tool, 200, "mended")
+	s.until(browser, 200, "mended")
+	s.until(tool, 200, "mended")
 	if got := s.Stderr.Await(t, fapwstest.BannerURL)[1]; got != s.Address {
 		t.Errorf("it serves on %s, and was on %s before", got, s.Address)
 	}
@@ -101,10 +101,10 @@ func TestDevMovesToTheAddressOfTheScript(t *testing.T) {
 	c := fapwstest.Command{Script: path, Flags: []string{"--dev", "--port", "0"}, Complains: true}
 	s := &workbench{c.Start(t), path}
 	s.Address = s.Says(`see why in a browser: http://(\S+)/`)[1]
-	s.comes(browser, 500, "ZeroDivisionError")
+	s.until(browser, 500, "ZeroDivisionError")
 	fapwstest.Write(t, path, "SERVER = '127.0.0.2'\n"+saying("moved"))
 	s.Address = s.Says(`(?m)^  http://(127\.0\.0\.2:\d+)/$`)[1]
-	s.comes(browser, 200, "moved")
+	s.until(browser, 200, "moved")
 }
 
 // The setting --debug can disable the page with the traceback. This page also replaces Flask's own error page, which
@@ -118,7 +118,7 @@ func TestDevShowsTheTracebackOfAHandler(t *testing.T) {
 			"ValueError('why')\n": "<h1>ValueError<span>: why</span>",
 	} {
 		s := edited(t, fapwstest.Mode{}, raising, "--dev")
-		s.comes(browser, 500, want)
+		s.until(browser, 500, want)
 		s = edited(t, fapwstest.Mode{}, raising, "--dev", "--debug", "0")
 		if status, body := s.ask(browser); status != 500 || strings.Contains(body, "ValueError") {
 			t.Errorf("%d %s", status, body)
@@ -144,7 +144,7 @@ func TestDevHidesTracebacksFromReboundNames(t *testing.T) {
 	}
 	shows(s, "evil.test", "ask for this page at localhost", true)
 	fapwstest.Write(t, s.path, "import nosuchmodule\n")
-	s.comes(browser, 500, "nosuchmodule")
+	s.until(browser, 500, "nosuchmodule")
 	for _, accept := range []string{browser, tool} {
 		a := s.Ask("GET / HTTP/1.1\r\nHost: evil.test\r\nAccept: " + accept + "\r\n\r\n")
 		if strings.Contains(a.Text, "nosuchmodule") {
@@ -164,9 +164,9 @@ func TestDevNoticesChangedTemplates(t *testing.T) {
 		"text = open('templates/page.html').read()\nPATHS = [('/', lambda environ, start_response: text)]\n")
 	c := fapwstest.Command{Script: path, Dir: dir, Flags: []string{"--dev"}}
 	s := &workbench{c.Serve(t, fapwstest.Mode{}), path}
-	s.comes(browser, 200, "one")
+	s.until(browser, 200, "one")
 	fapwstest.Write(t, dir+"/templates/page.html", "two")
-	s.comes(browser, 200, "two")
+	s.until(browser, 200, "two")
 }
 
 func TestDevAnswersTheFirstRequestAfterAChangeByNewCode(t *testing.T) {

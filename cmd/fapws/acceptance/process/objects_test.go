@@ -217,7 +217,9 @@ func TestEachMessageOfTheErrorLogIsAnObject(t *testing.T) {
 			if !strings.Contains(o.Exception.Traceback, "failing.py") {
 				t.Errorf("%+v", o)
 			}
-			awaitObject(t, log, "the supervisor", func(o errorObject) bool { return strings.Contains(o.Message, "was killed by SIGSEGV") })
+			awaitObject(t, log, "the supervisor", func(o errorObject) bool {
+				return strings.Contains(o.Message, "was killed by SIGSEGV")
+			})
 		}
 		s.Stop()
 		objectsIn(t, textOf(t, log))
@@ -229,10 +231,13 @@ func TestHostilePathIsAStringOfOneLine(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	script := fapwstest.Write(t, folder+"/failing.py", "def application(environ, start_response):\n    1 / 0\n")
-	c := fapwstest.Command{Flags: []string{"--error-log-format", "json", "--error-log", folder + "/log", script}, Complains: true}
+	c := fapwstest.Command{Complains: true,
+		Flags: []string{"--error-log-format", "json", "--error-log", folder + "/log", script}}
 	s := c.Serve(t, fapwstest.Threads)
 	s.Get("/f%ff%0a%22%e2%80%a8%c0%af%ed%a0%80%f0%9f%98%80", 500)
-	o := awaitObject(t, folder+"/log", "a failure", func(o errorObject) bool { return o.Exception.Type == "ZeroDivisionError" })
+	o := awaitObject(t, folder+"/log", "a failure", func(o errorObject) bool {
+		return o.Exception.Type == "ZeroDivisionError"
+	})
 	if want := "/f\ufffd\n\"\u2028\ufffd\ufffd\ufffd\ufffd\ufffd\U0001f600"; o.Path != want {
 		t.Errorf("%q, want %q", o.Path, want)
 	}
@@ -252,7 +257,8 @@ def application(environ, start_response):
 	in, out, err := os.Pipe()
 	fapwstest.Must(t, err)
 	defer in.Close()
-	cmd := exec.Command(fapwstest.Binary(t), "--bind", "127.0.0.1:0", "--workers", "3", "--error-log-format", "json", script)
+	cmd := exec.Command(fapwstest.Binary(t), "--bind", "127.0.0.1:0", "--workers", "3",
+		"--error-log-format", "json", script)
 	cmd.Env, cmd.Stderr = fapwstest.CleanEnviron(), out
 	fapwstest.Must(t, cmd.Start())
 	defer cmd.Process.Kill()
@@ -298,8 +304,8 @@ func TestFullDiskOfAnErrorLogOfObjectsOnlyLosesMessages(t *testing.T) {
 	folder := t.TempDir()
 	script := fapwstest.Write(t, folder+"/failing.py", objectsScript)
 	port := fapwstest.FreePort(t)
-	c := fapwstest.Command{Flags: []string{"--bind", "127.0.0.1:" + port, "--workers", "2", "--error-log-format", "json", script + ":app"},
-		Shell: "exec 2>/dev/full"}
+	c := fapwstest.Command{Shell: "exec 2>/dev/full",
+		Flags: []string{"--bind", "127.0.0.1:" + port, "--workers", "2", "--error-log-format", "json", script + ":app"}}
 	s := c.Start(t)
 	s.Address = "127.0.0.1:" + port
 	s.URL = "http://" + s.Address

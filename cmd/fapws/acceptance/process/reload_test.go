@@ -39,8 +39,8 @@ const (
 	tool    = "*/*"
 )
 
-// comes repeats the request until the response has wantStatus and contains want. Each request must get a response.
-func (s *workbench) comes(accept string, wantStatus int, want string) string {
+// until repeats the request until the response has wantStatus and contains want. Each request must get a response.
+func (s *workbench) until(accept string, wantStatus int, want string) string {
 	s.T.Helper()
 	status, body := 0, ""
 	for end := time.Now().Add(fapwstest.Patience); time.Now().Before(end) && !s.T.Failed(); {
@@ -57,14 +57,14 @@ func (s *workbench) comes(accept string, wantStatus int, want string) string {
 func TestReloadLoadsAChangedFile(t *testing.T) {
 	t.Parallel()
 	s := edited(t, fapwstest.Workers, saying("one"), "--reload")
-	s.comes(tool, 200, "one")
+	s.until(tool, 200, "one")
 
 	hangs := t.TempDir() + "/hangs"
 	fapwstest.Write(t, s.path, "import time\nopen('"+hangs+"', 'w').close()\ntime.sleep(10000)\n")
 	s.Says(`info reloading: app\.py changed`)
 	fapwstest.FileSays(t, hangs, "")
 	fapwstest.Write(t, s.path, saying("two"))
-	s.comes(tool, 200, "two")
+	s.until(tool, 200, "two")
 
 	fapwstest.Write(t, s.path, "1/0\n")
 	s.Says(
@@ -77,7 +77,7 @@ func TestReloadLoadsAChangedFile(t *testing.T) {
 	s.ReloadFails("reload failed: worker ")
 
 	fapwstest.Write(t, s.path, saying("three"))
-	s.comes(tool, 200, "three")
+	s.until(tool, 200, "three")
 	if stdout := s.Control("reload"); stdout != "reloaded\n" {
 		t.Errorf("ctl reload: %q", stdout)
 	}
@@ -93,13 +93,13 @@ func TestReloadWatchesImportedModulesAndNamedFiles(t *testing.T) {
 	c := fapwstest.Command{Script: dir + "/app.py", Dir: dir, Flags: []string{"--reload", "--reload-include", "*.html",
 		"--reload-exclude", "data"}}
 	s := &workbench{c.Serve(t, fapwstest.Mode{}), dir + "/app.py"}
-	s.comes(tool, 200, "ab")
+	s.until(tool, 200, "ab")
 	fapwstest.Write(t, dir+"/data/x.py", "")
 	fapwstest.Write(t, dir+"/notes.txt", "")
 	fapwstest.Replace(t, dir+"/page.html", "B")
-	s.comes(tool, 200, "aB")
+	s.until(tool, 200, "aB")
 	fapwstest.Replace(t, dir+"/inner/words.py", "text = 'A'")
-	s.comes(tool, 200, "AB")
+	s.until(tool, 200, "AB")
 	var why []string
 	for _, line := range strings.Split(s.Stderr.String(), "\n") {
 		if _, after, ok := strings.Cut(line, "reloading: "); ok {
@@ -126,7 +126,7 @@ func TestReloadWaitsAfterAFailedFirstStart(t *testing.T) {
 	s.Says(`cannot read .*app\.py(.*\n)*.* exited with status 2; waiting for a change`)
 	fapwstest.Write(t, path, saying("mended"))
 	s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
-	s.comes(tool, 200, "mended")
+	s.until(tool, 200, "mended")
 }
 
 // --chdir names a link.
@@ -148,9 +148,9 @@ func TestReloadFollowsASwitchedLink(t *testing.T) {
 		s := &workbench{c.Serve(t, fapwstest.Threads), ""}
 		for _, release := range []string{"two", "three"} {
 			to(release)
-			s.comes(tool, 200, release)
+			s.until(tool, 200, release)
 		}
 		fapwstest.Replace(t, filepath.Join(folder, "three/app/app.py"), saying("changed"))
-		s.comes(tool, 200, "changed")
+		s.until(tool, 200, "changed")
 	}
 }

@@ -85,7 +85,8 @@ func sending(url string, more ...string) []string {
 	return append([]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + url, "OTEL_BSP_SCHEDULE_DELAY=50"}, more...)
 }
 
-func spansServer(t *testing.T, c *oteltest.Collector, m fapwstest.Mode, upstream string, env ...string) *fapwstest.Server {
+func spansServer(t *testing.T, c *oteltest.Collector, m fapwstest.Mode, upstream string,
+	env ...string) *fapwstest.Server {
 	t.Helper()
 	folder := t.TempDir()
 	fapwstest.Write(t, folder+"/spans.py", spansApp)

@@ -172,7 +172,8 @@ def sendfile(environ, start_response):
 
 PATHS = [
     ("/who", who), ("/descriptors", descriptors), ("/waits", waits), ("/streams", streams), ("/stuck", stuck),
-    ("/stopped", stopped), ("/dies", dies), ("/fails", fails), ("/alarms", alarms), ("/children", has_children), ("/later", later),
+    ("/stopped", stopped), ("/dies", dies), ("/fails", fails), ("/alarms", alarms), ("/children", has_children),
+    ("/later", later),
     ("/exits", exits), ("/publishes", publishes), ("/body", body), ("/page", fapws.cache.cached(page, ttl=60)),
     ("/purge", purge), ("/file", lambda environ, start_response: Staticfile(folder)(environ, start_response)),
     ("/sendfile", sendfile),
