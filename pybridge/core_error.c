@@ -18,7 +18,10 @@ PyObject *core_request_line(const core_record *rec) {
 
 int core_look;
 
-void core_set_look(int look) { core_look = look; }
+void core_set_look(int look) {
+  CORE_CHECK(CORE_BEFORE | CORE_LOADING);
+  core_look = look;
+}
 
 core_span core_host(const core_record *rec) {
   core_span host = rec->req.host.len ? rec->req.host : rec->req.authority;

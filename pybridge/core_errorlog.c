@@ -35,6 +35,7 @@ static int nlogs;
 static int direct; /* atomic: the event loop has ended, so messages must be written directly */
 
 int core_errorlog_add(const char *path, int64_t max, int64_t until) {
+  CORE_CHECK(CORE_BEFORE | CORE_LOADING);
   errorlog *more = realloc(logs, (size_t)(nlogs + 1) * sizeof *logs);
   if (!more) return 0;
   logs = more;

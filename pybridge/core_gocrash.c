@@ -79,6 +79,7 @@ int core_gocrash_watch(void) {
 }
 
 void core_gocrash_needs(int fd) {
+  CORE_CHECK(CORE_BEFORE | CORE_LOADING);
   struct stat st;
   if (npolls < (int)(sizeof polls / sizeof *polls) && fstat(fd, &st) == 0) {
     polls[npolls].fd = fd;

@@ -204,7 +204,10 @@ int core_run_script(const char *path, int *code, char **line) {
   return core_script_ended(done != NULL, NULL, slash ? slash + 1 : path, code, line);
 }
 
-void *core_text(const char *bytes) { return PyUnicode_DecodeFSDefault(bytes); }
+void *core_text(const char *bytes) {
+  CORE_CHECK(CORE_GIL);
+  return PyUnicode_DecodeFSDefault(bytes);
+}
 
 /* Returns one line about the current exception (fapws._failure), which the caller must free, or NULL on failure. The
  * exception remains set. */

@@ -39,11 +39,11 @@ static inline PyObject *core_new_ref(PyObject *o) {
 #endif
 
 /* =============================================================================
- * Checks of the callers, in builds with AddressSanitizer or ThreadSanitizer: a function that Go or Python calls begins
- * with CORE_CHECK. The argument of CORE_CHECK lists the permitted states of the GIL, the permitted threads, and the
- * permitted phases of the process. If the argument contains no thread, every thread is permitted, and likewise for
- * states and phases. In all situations that are not permitted, CORE_CHECK aborts the process, but not in a forked
- * child.
+ * Checks of the callers, in builds with AddressSanitizer or ThreadSanitizer: a function that Go calls begins with
+ * CORE_CHECK, unless it may be called in every situation. The argument of CORE_CHECK lists the permitted states of the
+ * GIL, the permitted threads, and the permitted phases of the process. If the argument contains no thread, every thread
+ * is permitted, and likewise for states and phases. In all situations that are not permitted, CORE_CHECK aborts the
+ * process, but not in a forked child. Methods that Python calls need no check of the GIL, because Python holds it.
  *
  * Only one thread at a time can be in a function with CORE_ON_LOOP. In inline mode a handler can call the event loop
  * (core_loop_send_now), which is then permitted to call functions with CORE_NO_GIL although it holds the GIL. */
