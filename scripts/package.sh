@@ -431,7 +431,9 @@ test_wheel_tools() (
     [[ $said == "$root/contrib/fapws/__init__.py" ]] || die "an editable installation has $said"
     "$folder/venv/bin/python" -m pip uninstall -q -y --disable-pip-version-check fapws
     rm "$root/contrib/fapws/libfapws.so"
-    "$folder/venv/bin/python" -m pip install -q --disable-pip-version-check pip==20.0.2
+    oldest=20.0.2
+    [[ $py_version != 3.1[2-9]* ]] || oldest=23.2.1 # Python 3.12 removed distutils, which older versions of pip import
+    "$folder/venv/bin/python" -m pip install -q --disable-pip-version-check "pip==$oldest"
     "$folder/venv/bin/python" -m pip install -q --no-index "$wheel"
     "$folder/venv/bin/fapws" --version
     "$folder/venv/bin/fapws" new hello "$folder/hello" >/dev/null
