@@ -67,6 +67,28 @@ func RealPath(path string) string {
 	return path
 }
 
+// Steps returns the path of each directory, symbolic link and file through which the kernel opens the absolute path.
+func Steps(path string) (all []string) {
+	at := "/"
+	for rest := path; rest != "" && len(all) < unix.PathMax; {
+		var name string
+		name, rest, _ = strings.Cut(rest, "/")
+		step := filepath.Join(at, name)
+		all = append(all, step)
+		target, err := os.Readlink(step)
+		switch {
+		case err != nil:
+			at = step
+		case filepath.IsAbs(target):
+			at = "/"
+			fallthrough
+		default:
+			rest = target + "/" + rest
+		}
+	}
+	return all
+}
+
 // Replaceable reports whether a sandboxed application can replace the file at path, or a directory above the file, by a
 // symbolic link.
 func Replaceable(path string) bool {

@@ -2,19 +2,13 @@ package certificates
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/crypto/acme"
-	"golang.org/x/crypto/acme/autocert"
 
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/programs"
@@ -29,119 +23,21 @@ const (
 	cleanupWithin = 5 * time.Second
 
 	maxHookOutput = 64 << 10 // in bytes
-
-	// accountKey is the file with the key of the account, as autocert names it.
-	accountKey = "acme_account+key"
 )
 
 // hookVariables lists variables of the server's environment that hooks get in addition to programs.Environment.
 var hookVariables = []string{"HOME", "USER", "LOGNAME", "CREDENTIALS_DIRECTORY"}
 
-// orderByDNS orders one certificate for names and stores it in the directory, as autocert does. The authority looks for
-// records that a hook has added to the DNS (RFC 8555 §8.4). Names with "*" need this method.
-func (o *Orders) orderByDNS(ctx context.Context, client *acme.Client, a *ACME, names []string) (err error) {
-	if client.Key, err = keyOfAccount(ctx, autocert.DirCache(a.Dir)); err != nil {
-		return err
-	}
-	account := &acme.Account{}
-	if a.Email != "" {
-		account.Contact = []string{"mailto:" + a.Email}
-	}
-	_, err = client.Register(ctx, account, acme.AcceptTOS)
-	if err != nil && !errors.Is(err, acme.ErrAccountAlreadyExists) {
-		return err
-	}
-	order, err := client.AuthorizeOrder(ctx, acme.DomainIDs(names...))
-	if err != nil {
-		return err
-	}
-	if err = o.prove(ctx, client, a, order.AuthzURLs); err != nil {
-		return err
-	}
-	if order, err = client.WaitOrder(ctx, order.URI); err != nil {
-		return err
-	}
-	key, text := newKey()
-	request, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{DNSNames: names}, key)
-	if err != nil {
-		return err
-	}
-	chain, _, err := client.CreateCertFromOrder(ctx, order, request, true)
-	if err != nil {
-		return err
-	}
-	for _, one := range chain {
-		text = append(text, block("CERTIFICATE", one)...)
-	}
-	pair := Pair{Cert: "the new certificate", Names: names}
-	if _, err = pair.usable(Contents{text, text}, time.Now()); err != nil {
-		return err
-	}
-	return autocert.DirCache(a.Dir).Put(ctx, names[0], text)
-}
-
-type dnsChallenge struct {
-	*acme.Challenge
-	authorization string   // URL
-	env           []string // environment variables for the hooks, the same as in certbot
-}
-
-// prove proves to the authority that the names of an order belong to this server. All records exist at the same time,
-// because example.org and *.example.org have the same record with two values.
-func (o *Orders) prove(ctx context.Context, client *acme.Client, a *ACME, authorizations []string) error {
-	o.proving.Lock()
-	defer o.proving.Unlock()
-	var all []*dnsChallenge
-	var domains []string
-	for _, url := range authorizations {
-		z, err := client.GetAuthorization(ctx, url)
+// addRecord runs the hook that adds a record to the DNS. The function remove runs the hook for cleanup. The caller must
+// call remove even after an error, because the first hook may have added the record before the error.
+func (o *Orders) addRecord(ctx context.Context, a *ACME, env []string) (remove func(), err error) {
+	output, err := o.hook(ctx, "acme-dns-hook", a.DNSHook, env)
+	return func() {
+		_, err := o.hook(o.last, "acme-dns-cleanup-hook", a.DNSCleanup, append(env, "CERTBOT_AUTH_OUTPUT="+output))
 		if err != nil {
-			return err
+			o.log(logfile.Warning, err.Error())
 		}
-		domain := strings.TrimPrefix(z.Identifier.Value, "*.")
-		at := slices.IndexFunc(z.Challenges, func(c *acme.Challenge) bool { return c.Type == "dns-01" })
-		switch {
-		case z.Status != acme.StatusPending: // proved for an earlier order
-			continue
-		case at < 0:
-			return fmt.Errorf("the CA does not look for %s in the DNS", domain)
-		}
-		value, err := client.DNS01ChallengeRecord(z.Challenges[at].Token)
-		if err != nil {
-			return err
-		}
-		domains = append(domains, domain)
-		all = append(all, &dnsChallenge{z.Challenges[at], url,
-			[]string{"CERTBOT_DOMAIN=" + domain, "CERTBOT_VALIDATION=" + value}})
-	}
-	for i, c := range all {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		c.env = append(c.env, "CERTBOT_ALL_DOMAINS="+strings.Join(domains, ","),
-			fmt.Sprintf("CERTBOT_REMAINING_CHALLENGES=%d", len(all)-i-1))
-		output, err := o.hook(ctx, "acme-dns-hook", a.DNSHook, c.env)
-		defer func() { // even after an error, because the hook may have added its record before the error
-			_, err := o.hook(o.last, "acme-dns-cleanup-hook", a.DNSCleanup, append(c.env, "CERTBOT_AUTH_OUTPUT="+output))
-			if err != nil {
-				o.log(logfile.Warning, err.Error())
-			}
-		}()
-		if err != nil {
-			return err
-		}
-	}
-	for _, c := range all {
-		if _, err := client.Accept(ctx, c.Challenge); err != nil {
-			return err
-		}
-	}
-	for _, c := range all {
-		if _, err := client.WaitAuthorization(ctx, c.authorization); err != nil {
-			return err
-		}
-	}
-	return nil
+	}, err
 }
 
 // hook runs the program of a setting and returns its output. The program and its child processes are killed if the
@@ -180,31 +76,28 @@ func (o *Orders) hook(ctx context.Context, setting, file string, env []string) (
 	return strings.TrimSpace(text[:max(end, 0)]), err
 }
 
-// CheckHook returns an error of one line if the file cannot be a hook, or if users other than its owner and group could
-// replace its contents.
-func CheckHook(file string) error {
+// CheckHook returns an error of one line if the file cannot be a hook, or if users other than its owner and group, or a
+// sandboxed application, could replace it. The application can change files in the directories changeable.
+func CheckHook(file string, changeable []string) error {
 	st, err := os.Stat(file)
 	switch {
 	case err != nil:
 		return fmt.Errorf("%s: %w", file, system.Cause(err))
 	case !st.Mode().IsRegular() || st.Mode()&0o111 == 0:
 		return fmt.Errorf("%s: not an executable file; type chmod +x %s", file, file)
-	case st.Mode()&0o002 != 0:
-		return fmt.Errorf("%s: every user of this machine can change it (mode %04o); type chmod o-w %s", file,
-			st.Mode().Perm(), file)
+	}
+	for _, step := range system.Steps(file) {
+		for _, dir := range changeable {
+			if strings.HasPrefix(step, strings.TrimSuffix(system.RealPath(dir), "/")+"/") {
+				return fmt.Errorf("%s: a sandboxed application could change it, but it runs outside of the sandbox; move it",
+					file)
+			}
+		}
+		st, err := os.Lstat(step)
+		if err == nil && st.Mode()&0o002 != 0 && st.Mode()&(fs.ModeSymlink|fs.ModeSticky) == 0 {
+			return fmt.Errorf("%s: every user of this machine can change %s (mode %04o); type chmod o-w %s", file, step,
+				st.Mode().Perm(), step)
+		}
 	}
 	return nil
-}
-
-// keyOfAccount returns the key of the account, which autocert also uses, and creates the key if there is none.
-func keyOfAccount(ctx context.Context, dir autocert.DirCache) (crypto.Signer, error) {
-	text, err := dir.Get(ctx, accountKey)
-	if err == nil {
-		return parseKey(text)
-	}
-	if !errors.Is(err, autocert.ErrCacheMiss) {
-		return nil, err
-	}
-	key, text := newKey()
-	return key, dir.Put(ctx, accountKey, text)
 }

@@ -16,14 +16,12 @@
 // # ACME
 //
 // Orders (orders.go) gets certificates from a public authority such as Let's Encrypt (RFC 8555), and renews them (--tls
-// acme). The package golang.org/x/crypto/acme/autocert implements the protocol. The cache of autocert is a directory of
-// the state directory, in which all processes of a server find certificates, keys and tokens.
+// acme). The package golang.org/x/crypto/acme implements the protocol. All processes of a server find certificates,
+// keys and tokens in a directory of the state directory, whose files have the names that autocert uses.
 //
-// Orders, in the process that reads certificates, orders one certificate after the other. The authority then requests a
-// token from the workers, over HTTP (http-01) or in a TLS handshake (tls-alpn-01, RFC 8737).
-//
-// With a hook, Orders orders without autocert (dns.go): the hook adds a record to the DNS, which the authority looks
-// for (dns-01).
+// Orders, in the process that reads certificates, orders one certificate after the other (order.go). The authority then
+// requests a token from the workers, in a TLS handshake (tls-alpn-01, RFC 8737) or over HTTP (http-01). With a hook
+// (dns.go), the hook adds a record to the DNS, which the authority looks for (dns-01).
 //
 // All functions are safe for concurrent use.
 //

@@ -1,21 +1,15 @@
 package certificates
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/acme"
@@ -29,15 +23,9 @@ const (
 	// wrong after a change of the clock.
 	lookEvery = time.Hour
 
-	// orderWithin limits the duration of an order, in addition to the shorter limits of autocert.
-	orderWithin = 15 * time.Minute
-
 	// Let's Encrypt allows five failures per hour and host.
 	firstPause   = 2 * time.Minute
 	longestPause = time.Hour
-
-	// managersMargin is the smallest value that autocert.Manager accepts for RenewBefore.
-	managersMargin = time.Hour + time.Second
 )
 
 type Orders struct {
@@ -198,8 +186,6 @@ func (o *Orders) round(now time.Time) (pause time.Duration) {
 	return pause
 }
 
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
-
 func (a *ACME) due(names []string, now time.Time) string {
 	text, err := os.ReadFile(filepath.Join(a.Dir, names[0]))
 	if err != nil {
@@ -220,220 +206,6 @@ func (a *ACME) due(names []string, now time.Time) string {
 	return ""
 }
 
-// After an error, the result wait is the minimum time before the next attempt, as requested by the authority.
-func (o *Orders) order(a *ACME, names []string) (wait time.Duration, err error) {
-	talk := &conversation{RoundTripper: http.DefaultTransport, hint: "the name must lead to port 80 or 443 of this " +
-		"machine"}
-	client := &acme.Client{DirectoryURL: a.Directory, UserAgent: "fapws", HTTPClient: &http.Client{Transport: talk},
-		RetryBackoff: retryAfter}
-	ctx, cancel := context.WithTimeout(o.ctx, orderWithin)
-	defer cancel()
-	if a.DNSHook != "" {
-		talk.hint = "acme-dns-hook must end only when all name servers of the domain have the record"
-		err = o.orderByDNS(ctx, client, a, names)
-	} else {
-		err = a.orderByToken(ctx, client, names[0])
-	}
-	switch {
-	case err == nil:
-		return 0, nil
-	case ctx.Err() != nil:
-		return 0, fmt.Errorf("the CA %s did not answer within %v", a.Directory, orderWithin)
-	}
-	wait, _ = acme.RateLimit(err)
-	return wait, talk.explain(err, a.Directory)
-}
-
-// orderByToken orders a certificate with autocert. The authority connects to this machine.
-func (a *ACME) orderByToken(ctx context.Context, client *acme.Client, name string) error {
-	m := &autocert.Manager{
-		Prompt:     autocert.AcceptTOS,
-		Cache:      &without{Cache: autocert.DirCache(a.Dir), name: name},
-		HostPolicy: autocert.HostWhitelist(name),
-		// Orders renews certificates earlier, so that autocert never does
-		RenewBefore: managersMargin,
-		Client:      client,
-		Email:       a.Email,
-	}
-	m.HTTPHandler(nil) // enables http-01, whose tokens are then in the cache
-	done := make(chan error, 1)
-	go func() {
-		_, err := m.GetCertificate(&tls.ClientHelloInfo{ServerName: name,
-			CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}})
-		done <- err
-	}()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// retryAfter returns the pause before attempt n+1 of a request within an order. If the authority reports that a rate
-// limit was exceeded, retryAfter returns 0, which ends the order.
-func retryAfter(n int, _ *http.Request, resp *http.Response) time.Duration {
-	if resp.StatusCode == http.StatusTooManyRequests {
-		return 0
-	}
-	return min(time.Duration(n)*time.Second, 10*time.Second)
-}
-
-type without struct {
-	autocert.Cache
-	name string
-	put  atomic.Bool
-}
-
-func (c *without) Get(ctx context.Context, key string) ([]byte, error) {
-	if key == c.name && !c.put.Load() {
-		return nil, autocert.ErrCacheMiss
-	}
-	return c.Cache.Get(ctx, key)
-}
-
-func (c *without) Put(ctx context.Context, key string, data []byte) error {
-	err := c.Cache.Put(ctx, key, data)
-	if key == c.name && err == nil {
-		c.put.Store(true)
-	}
-	return err
-}
-
-const maxResponse = 1 << 20 // in bytes
-
-// maxReason limits a reason in the log, in bytes, because the authority may quote a page of the host.
-const maxReason = 1000
-
-// conversation sends the requests of an order to an authority. conversation adds to responses the information that
-// golang.org/x/crypto/acme expects, and records reasons that autocert drops. conversation is safe for concurrent use.
-type conversation struct {
-	http.RoundTripper
-	hint string // advice if the authority cannot verify a name
-
-	mu       sync.Mutex
-	orders   map[string]string
-	refusals []problem
-}
-
-// problem is the reason for a refusal by an authority (RFC 8555 §6.7).
-type problem struct {
-	Type, Detail string
-	Subproblems  []struct{ Detail string }
-}
-
-func (c *conversation) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := c.RoundTripper.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponse))
-	resp.Body.Close()
-	if err != nil {
-		return nil, err
-	}
-	resp.Body = io.NopCloser(bytes.NewReader(body))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.locate(r.URL.String(), resp, body)
-	c.noteRefusals(resp.StatusCode, body)
-	return resp, nil
-}
-
-// locate adds the Location field with the URL of the order to the response to a finalization. golang.org/x/crypto/acme
-// requires the field, but RFC 8555 §7.4 does not, and some authorities omit it.
-func (c *conversation) locate(url string, resp *http.Response, body []byte) {
-	location := resp.Header.Get("Location")
-	switch {
-	case resp.StatusCode == http.StatusCreated && location != "":
-		var order struct{ Finalize string } // the response may also be an account, which has no Finalize
-		if json.Unmarshal(body, &order) == nil && order.Finalize != "" {
-			if c.orders == nil {
-				c.orders = map[string]string{}
-			}
-			c.orders[order.Finalize] = location
-		}
-	case location == "" && c.orders[url] != "":
-		resp.Header.Set("Location", c.orders[url])
-	}
-}
-
-// noteRefusals records the problems that a response reports about the request, an order, or a challenge.
-func (c *conversation) noteRefusals(status int, body []byte) {
-	if status >= http.StatusBadRequest {
-		var p problem
-		if json.Unmarshal(body, &p) == nil && p.Type != "" && !p.is("badNonce") { // badNonce leads to a retry
-			c.refuse(p)
-		}
-		return
-	}
-	var about struct {
-		Status     string
-		Error      *problem
-		Challenges []struct{ Error *problem }
-	}
-	if json.Unmarshal(body, &about) != nil || about.Status != "invalid" {
-		return
-	}
-	for _, one := range append(about.Challenges, struct{ Error *problem }{about.Error}) {
-		if one.Error != nil {
-			c.refuse(*one.Error)
-		}
-	}
-}
-
-func (c *conversation) refuse(p problem) {
-	if !slices.ContainsFunc(c.refusals, func(other problem) bool { return other.text() == p.text() }) {
-		c.refusals = append(c.refusals, p)
-	}
-}
-
-func (p *problem) is(types ...string) bool {
-	return slices.ContainsFunc(types, func(t string) bool {
-		return strings.EqualFold(p.Type, "urn:ietf:params:acme:error:"+t)
-	})
-}
-
-func (p *problem) text() string {
-	if p.Detail == "" && len(p.Subproblems) == 0 {
-		return p.Type
-	}
-	texts := []string{p.Detail}
-	for _, sub := range p.Subproblems {
-		texts = append(texts, sub.Detail)
-	}
-	return strings.Join(slices.DeleteFunc(texts, func(s string) bool { return s == "" }), "; ")
-}
-
-// explain converts an error of autocert for the log: it adds the reason of the authority and advice.
-func (c *conversation) explain(err error, directory string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.refusals) == 0 {
-		var unreachable *url.Error
-		if errors.As(err, &unreachable) {
-			return fmt.Errorf("cannot reach the CA %s: %s", directory,
-				oneLine(unreachable.Err.Error()))
-		}
-		return fmt.Errorf("no certificate from %s: %s", directory,
-			strings.TrimPrefix(oneLine(err.Error()), "acme/autocert: "))
-	}
-	var texts []string
-	hint := ""
-	for i := range c.refusals {
-		p := &c.refusals[i]
-		texts = append(texts, strings.TrimRight(oneLine(p.text()), ". "))
-		if p.is("connection", "dns", "tls", "unauthorized") {
-			hint = "; " + c.hint
-		}
-	}
-	reason := strings.Join(texts, "; ")
-	if len(reason) > maxReason {
-		reason = strings.ToValidUTF8(reason[:maxReason], "") + "…"
-	}
-	return fmt.Errorf("the CA refused: %s%s", reason, hint)
-}
-
 // acmeProtocol is the ALPN protocol of a client that requests a token (RFC 8737 §4).
 const acmeProtocol = acme.ALPNProto
 
@@ -445,7 +217,7 @@ func TokenACME(dir, token string) ([]byte, error) {
 		strings.Trim(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
 		return nil, errNoToken
 	}
-	return autocert.DirCache(dir).Get(context.Background(), token+"+http-01") // as autocert names it
+	return autocert.DirCache(dir).Get(context.Background(), token+httpToken)
 }
 
 func asksACME(hello *tls.ClientHelloInfo) bool {

@@ -19,7 +19,6 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime/route"
-	"fapws/runtime/system"
 )
 
 func (p *Plan) Certificates(conf *settings.Config) *certificates.Want {
@@ -93,8 +92,11 @@ func absolute(path string) string {
 const acmeDir = "acme"
 
 func (p *Plan) acmeHosts(conf *settings.Config) (hosts []string) {
-	if len(conf.ACMEHosts) > 0 {
-		return conf.ACMEHosts
+	for _, name := range conf.ACMEHosts {
+		hosts = append(hosts, strings.ToLower(strings.TrimSuffix(name, ".")))
+	}
+	if hosts != nil {
+		return hosts
 	}
 	for _, h := range p.Site.Hosts {
 		for _, name := range h.Names {
@@ -128,27 +130,11 @@ func (p *Plan) checkACME() error {
 		if hook[1] == "" {
 			continue
 		}
-		if err := p.checkHook(hook[1]); err != nil {
+		if err := certificates.CheckHook(absolute(hook[1]), p.Changeable(conf)); err != nil {
 			wrong = append(wrong, p.Settings.Wrong(hook[0], err))
 		}
 	}
 	return settings.JoinPath(wrong...)
-}
-
-func (p *Plan) checkHook(file string) error {
-	path := absolute(file)
-	link := filepath.Join(system.RealPath(filepath.Dir(path)), filepath.Base(path))
-	for _, dir := range p.Changeable(&p.Conf) {
-		dir = strings.TrimSuffix(dir, "/")
-		within := func(path string) bool {
-			return strings.HasPrefix(path, dir+"/") || strings.HasPrefix(path, system.RealPath(dir)+"/")
-		}
-		if within(path) || within(link) || within(system.RealPath(path)) {
-			return fmt.Errorf("%s: a sandboxed application could change it, but it runs outside of the sandbox; move it",
-				file)
-		}
-	}
-	return certificates.CheckHook(file)
 }
 
 // OwnCA returns the file and the fingerprint of the machine's own authority; path is "" if there is none.

@@ -191,6 +191,12 @@ func TestACMEHookThatCannotRunIsReportedInOneLine(t *testing.T) {
 	fapwstest.Must(t, os.Symlink(dir+"/good", changed+"/to-good"))
 	fapwstest.Must(t, os.Symlink(dir, changed+"/to-dir"))
 	fapwstest.Must(t, os.Symlink(changed, dir+"/to-changed"))
+	fapwstest.Must(t, os.Symlink(changed+"/to-good", dir+"/to-link"))
+	fapwstest.Must(t, os.Symlink(changed+"/to-dir", dir+"/to-link-to-dir"))
+	fapwstest.Must(t, os.Mkdir(dir+"/public", 0o777))
+	fapwstest.Must(t, os.Chmod(dir+"/public", 0o777))
+	fapwstest.Write(t, dir+"/public/hook", "#!/bin/sh\n")
+	fapwstest.Must(t, os.Chmod(dir+"/public/hook", 0o755))
 	fapwstest.Write(t, dir+"/hosts.toml", "tls = 'acme'\n[[host]]\nname = ['a.test', '*.a.test']\nroot = '.'\n")
 	for flags, want := range map[string]string{
 		"--acme-hosts *.a.test": "--tls: a CA gives a certificate for *.a.test only to those who can change its DNS: add " +
@@ -201,7 +207,13 @@ func TestACMEHookThatCannotRunIsReportedInOneLine(t *testing.T) {
 		"--acme-hosts a.test --acme-dns-hook DIR/plain": "--acme-dns-hook: DIR/plain: not an executable file; type " +
 			"chmod +x DIR/plain",
 		"--acme-hosts a.test --acme-dns-hook DIR/good --acme-dns-cleanup-hook DIR/open": "--acme-dns-cleanup-hook: " +
-			"DIR/open: every user of this machine can change it (mode 0757); type chmod o-w DIR/open",
+			"DIR/open: every user of this machine can change DIR/open (mode 0757); type chmod o-w DIR/open",
+		"--acme-hosts a.test --acme-dns-hook DIR/public/hook": "--acme-dns-hook: DIR/public/hook: every user of this " +
+			"machine can change DIR/public (mode 0777); type chmod o-w DIR/public",
+		"--acme-hosts a.test --acme-dns-hook DIR/to-link --sandbox --sandbox-write CHANGED": "--acme-dns-hook: " +
+			"DIR/to-link: a sandboxed application could change it",
+		"--acme-hosts a.test --acme-dns-hook DIR/to-link-to-dir/good --sandbox --sandbox-write CHANGED": "" +
+			"--acme-dns-hook: DIR/to-link-to-dir/good: a sandboxed application could change it",
 		"--acme-hosts a.test --acme-dns-cleanup-hook DIR/good": "acme-dns-cleanup-hook (flag --acme-dns-cleanup-hook) has " +
 			"no effect without tls acme and acme-dns-hook",
 		"--tls auto --acme-dns-hook DIR/good": "acme-dns-hook (flag --acme-dns-hook) has no effect without tls acme",

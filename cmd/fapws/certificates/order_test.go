@@ -13,48 +13,6 @@ import (
 	"fapws/runtime/logfile"
 )
 
-// The ACME client needs the URL of the order in the field Location. If an authority omits Location when it finalizes an
-// order, conversation adds the field.
-func TestResponseThatFinalizesAnOrderNamesTheOrder(t *testing.T) {
-	var s *httptest.Server
-	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		number := r.URL.Path[len(r.URL.Path)-1:]
-		switch {
-		case strings.HasPrefix(r.URL.Path, "/new/"):
-			w.Header().Set("Location", "/order/"+number)
-			w.WriteHeader(http.StatusCreated)
-			io.WriteString(w, `{"status": "pending", "finalize": "`+s.URL+"/finalize/"+number+`"}`)
-		case r.URL.Path == "/account/1":
-			w.Header().Set("Location", "/account/1")
-			w.WriteHeader(http.StatusCreated)
-			io.WriteString(w, `{"status": "valid"}`)
-		case r.URL.Path == "/finalize/2":
-			w.Header().Set("Location", "/order/2?named")
-		}
-	}))
-	defer s.Close()
-	c := http.Client{Transport: &conversation{RoundTripper: http.DefaultTransport}}
-	for _, step := range []struct{ path, location, body string }{
-		{"/finalize/1", "", ""},
-		{"/account/1", "/account/1", `{"status": "valid"}`},
-		{"/new/1", "/order/1", `{"status": "pending", "finalize": "` + s.URL + `/finalize/1"}`},
-		{"/new/2", "/order/2", `{"status": "pending", "finalize": "` + s.URL + `/finalize/2"}`},
-		{"/finalize/1", "/order/1", ""},
-		{"/finalize/2", "/order/2?named", ""},
-		{"/order/1", "", ""},
-	} {
-		resp, err := c.Get(s.URL + step.path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if got := resp.Header.Get("Location"); err != nil || got != step.location || string(body) != step.body {
-			t.Errorf("%s: %q, %q, %v", step.path, got, body, err)
-		}
-	}
-}
-
 // startAuthority starts an authority and returns the URL of its directory. The response to an order has the given
 // status and the text order. If order is "", the authority accepts the order, and its only challenge fails. The reason
 // of this failure is problem.
@@ -126,11 +84,12 @@ func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			directory := startAuthority(t, c.status, c.order, c.challenge)
 			var line string
-			o := &Orders{ctx: t.Context(), wake: make(chan struct{}, 1), log: func(level logfile.Level, text string) {
+			o, _ := newHooks(t)
+			o.log = func(level logfile.Level, text string) {
 				if level == logfile.Error {
 					line += text
 				}
-			}}
+			}
 			o.Order(&ACME{Dir: t.TempDir(), Directory: directory, Hosts: []string{"a.test"}})
 			before := time.Now()
 			o.round(before)
