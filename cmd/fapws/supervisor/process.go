@@ -313,9 +313,10 @@ func (p *supervisor) event(kind pool.Event, failure string) {
 		p.reloaded = true
 		p.instance.LogNotifyError(n.Reloading())
 	case pool.Reloaded:
-		p.keyring.reloaded()
 		p.memory.Quiet()
 		if p.reloaded {
+			p.reloaded = false
+			p.keyring.reloaded()
 			p.logKept()
 			p.show()
 		}

@@ -146,6 +146,22 @@ func TestACMEHookThatFailsIsLoggedAndCleanedUp(t *testing.T) {
 		`have the record; next try at`)
 }
 
+// Only a reload ends the pause after a failed order, because authorities limit the number of failures.
+func TestACMEPauseOutlastsAnApplicationThatFallsAsleep(t *testing.T) {
+	t.Parallel()
+	p := startPebble(t)
+	flags, calls := p.hooks(t, "exit 3\n")
+	s := p.serve(t, fapwstest.Workers, t.TempDir(), fapwstest.FreePort(t), fapwstest.FreePort(t),
+		append(flags, "--acme-hosts", "example.org", "--idle-stop", "1s")...)
+	s.Says("exit status 3; next try")
+	s.Says("the application sleeps until there is one")
+	s.Control("status")
+	s.Stop()
+	if all := called(t, calls); len(all) != 2 {
+		t.Errorf("%d calls: %v", len(all), all)
+	}
+}
+
 func TestACMEHookIsKilledAndCleanedUpAtAStopAndAnUpgrade(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		p := startPebble(t)
