@@ -6,7 +6,6 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import ModuleType
     from typing import Any, Dict, List
 
 __all__ = ["run"]
@@ -17,7 +16,8 @@ def run(app: object = None, **settings: object) -> None:
 
     ``app`` is the application itself, which must be a global variable of a module, or its name as on the command line:
     ``"main:app"``, ``"main.py"``. Without it, the calling script is served. Settings are flags with underscores:
-    ``True`` and ``False`` turn a switch on and off, a list repeats the flag, and None leaves it out.
+    ``True`` and ``False`` turn a switch on and off, a list repeats the flag, and None leaves it out. The words of
+    ``sys.argv[1:]`` stay the same.
 
     The server replaces this process: nothing after the call runs, nor do functions of ``atexit``, and a debugger or
     profiler loses the process. Within the server, which loads the same script, the call does nothing.
@@ -26,7 +26,7 @@ def run(app: object = None, **settings: object) -> None:
     if serving():
         return
     caller: Dict[str, Any] = sys._getframe(1).f_globals
-    words = command() + [name(app, caller)] + flags(settings)
+    words = command() + [name(app, caller)] + flags(settings) + ["--"] + sys.argv[1:]
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(words[0], words)
@@ -51,6 +51,8 @@ def command() -> List[str]:
     found = which("fapws")
     if not found:
         raise RuntimeError("there is no command fapws in PATH: pip install fapws, or add its folder to PATH")
+    if sys.prefix != sys.base_prefix:
+        os.environ.setdefault("VIRTUAL_ENV", sys.prefix)  # also if the environment is used without activate
     return [found]
 
 
@@ -58,19 +60,16 @@ def name(app: object, caller: Dict[str, Any]) -> str:
     """Returns the argument APP for an application, for a name, or for the script whose globals are caller."""
     if isinstance(app, str):
         return app
-    script = caller.get("__file__")
     if app is None:
-        if not script:
+        if not caller.get("__file__"):
             raise ValueError("run: the code that calls is not in a file; name the application: fapws.run('main:app')")
-        return str(script)
-    for key, value in caller.items():
-        if value is app and script:
-            return "%s:%s" % (script, key)
-    modules: List[ModuleType] = list(sys.modules.values())
-    for module in modules:
-        for key, value in list(getattr(module, "__dict__", {}).items()):
-            if value is app and not key.startswith("_"):
-                return "%s:%s" % (module.__name__, key)
+        return str(caller["__file__"])
+    modules = [getattr(module, "__dict__", {}) for module in list(sys.modules.values())]
+    for names in [caller] + modules:
+        for key, value in list(names.items()):
+            if value is app and not key.startswith("_") and names.get("__file__"):
+                script = names is caller or names["__name__"] == "__main__"
+                return "%s:%s" % (names["__file__" if script else "__name__"], key)
     raise ValueError("run: no module has %.80r as a global variable, so the server could not import it" % (app,))
 
 
@@ -79,7 +78,7 @@ def flags(settings: Dict[str, object]) -> List[str]:
     for key, value in settings.items():
         flag = "--" + key.replace("_", "-")
         if isinstance(value, bool):
-            words.append("%s=%s" % (flag, "yes" if value else "no"))
+            words.append("%s=%s" % (flag, "on" if value else "off"))
         elif isinstance(value, (list, tuple)):
             words += ["%s=%s" % (flag, one) for one in value]
         elif value is not None:

@@ -31,15 +31,23 @@ import fapws
 
 def app(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"Hello from " + __name__.encode()]
+    return [" ".join(["Hello from", __name__] + sys.argv[1:]).encode()]
 
 print("loaded as", __name__, flush=True)
 `
 
+// The Python of a virtual environment is named by its path, without activate.
 func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
 	t.Parallel()
+	env := t.TempDir()
+	if out, err := exec.Command(fapwstest.Python, "-m", "venv", "--without-pip", env).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	packages, err := filepath.Glob(env + "/lib/*/site-packages")
+	fapwstest.Must(t, err)
+	fapwstest.Write(t, packages[0]+"/only_here.py", "")
 	for name, call := range map[string]string{
-		"object":    "fapws.run(app, bind='127.0.0.1:0', allow_root=True, compress=False, timeout=None)",
+		"object":    "fapws.run(app, bind='127.0.0.1:0', allow_root=True, access_log=False, timeout=None)",
 		"unguarded": "fapws.run('main:app', bind=['127.0.0.1:0'], allow_root=True)\nprint('after', flush=True)",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -47,8 +55,8 @@ func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
 			if name == "object" {
 				call = "if __name__ == '__main__':\n    " + call
 			}
-			fapwstest.Write(t, dir+"/main.py", mainScript+call+"\n")
-			c, out := python(t, dir, fapwstest.Python, "main.py"), fapwstest.NewOutput()
+			fapwstest.Write(t, dir+"/main.py", "import only_here\n"+mainScript+call+"\n")
+			c, out := python(t, dir, env+"/bin/python", "main.py", "one", "two"), fapwstest.NewOutput()
 			c.Stdout, c.Stderr = out, out
 			fapwstest.Must(t, c.Start())
 			t.Cleanup(func() {
@@ -60,8 +68,11 @@ func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
 			r, err := http.Get("http://" + out.Await(t, fapwstest.BannerURL)[1])
 			fapwstest.Must(t, err)
 			defer r.Body.Close()
-			if text, err := io.ReadAll(r.Body); err != nil || string(text) != "Hello from main" {
+			if text, err := io.ReadAll(r.Body); err != nil || string(text) != "Hello from main one two" {
 				t.Errorf("%v; %q", err, text)
+			}
+			if files, _ := os.ReadDir(dir); len(files) != 1 {
+				t.Errorf("files: %v", files)
 			}
 			if text := out.String(); strings.Count(text, "loaded as __main__") != 1 ||
 				strings.Count(text, "after") != strings.Count(call, "after") {
@@ -75,9 +86,11 @@ func TestScriptWithAnApplicationThatCannotBeImportedIsToldSo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/main.py", "import fapws\nfapws.run(lambda environ, start_response: [])\n")
-	text, err := python(t, dir, fapwstest.Python, "main.py").CombinedOutput()
-	if err == nil || !strings.Contains(string(text), "ValueError: run: no module has <function <lambda>") {
-		t.Errorf("%v: %s", err, text)
+	for _, args := range [][]string{{"main.py"}, {"-c", "import fapws\napp = lambda _, __: []\nfapws.run(app)"}} {
+		text, err := python(t, dir, fapwstest.Python, args...).CombinedOutput()
+		if err == nil || !strings.Contains(string(text), "ValueError: run: no module has <function <lambda>") {
+			t.Errorf("%v: %s", err, text)
+		}
 	}
 }
 
