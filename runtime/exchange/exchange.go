@@ -387,6 +387,7 @@ func (x *Exchange) Abandon() {
 
 func (x *Exchange) PartSent(p *Part, err error) {
 	if err != nil {
+		x.Out.Left++ // not all of p was written
 		x.LogShort(err)
 	}
 	x.Release(p)

@@ -178,7 +178,7 @@ func SendPart(c *conn.Conn, p *Part, of PartOwner, body, tail []byte) {
 		QueuePart(c, p, of, rest, true)
 		return
 	}
-	of.PartSent(p, nil)
+	of.PartSent(p, err)
 	if err != nil {
 		c.Close(err.Error())
 	}

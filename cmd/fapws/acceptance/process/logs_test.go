@@ -397,3 +397,42 @@ func TestLogAtomsHaveFactsThatOnlyTheServerKnows(t *testing.T) {
 		}
 	}
 }
+
+// The clients disconnect while their handlers still run, so the server does not know the end of their responses.
+func TestClientThatHasTheWholeBodyHasNotAbortedTheResponse(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	script := fapwstest.Write(t, folder+"/app.py", `
+import time
+
+class Body:
+    def __init__(self, pieces, disconnected):
+        self.pieces, self.disconnected = pieces, disconnected
+
+    def __iter__(self):
+        return iter(self.pieces)
+
+    def close(self):
+        while not self.disconnected():
+            time.sleep(0.01)
+
+def application(environ, start_response):
+    size, length = {"/sized": (5, 5), "/large": (1 << 24, 1 << 24), "/short": (5, 6), "/chunked": (5, 0)}[environ["PATH_INFO"]]
+    start_response("200 OK", [("Content-Length", str(length))] * (length > 0))
+    return Body([b"x" * size], environ["fapws.disconnected"])
+`)
+	s := fapwstest.Serve(t, fapwstest.Threads, script, "--access-log", folder+"/log", "--access-log-format", "%U %X")
+	for _, path := range []string{"/chunked", "/large", "/short", "/sized"} {
+		w := s.Dial()
+		w.Get(path)
+		_, err := io.ReadFull(w.Head("GET").Body, make([]byte, 5))
+		fapwstest.Must(t, err)
+		w.Reset()
+	}
+	s.Stop()
+	lines := logLines(t, folder+"/log")
+	slices.Sort(lines)
+	if got := strings.Join(lines, "; "); got != "/chunked X; /large X; /short X; /sized +" {
+		t.Error(got)
+	}
+}
