@@ -121,3 +121,22 @@ func TestEarlyHintsAreBoundedAndChecked(t *testing.T) {
 		t.Errorf("wrong in ASGI: %q", got)
 	}
 }
+
+// In inline mode, the timeout restarts after each call of write(). The handler can send hints for 13 seconds.
+func TestEarlyHintsOfAHandlerDoNotExtendTheTimeout(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		script := fapwstest.Write(t, t.TempDir()+"/hangs.py", `
+import time
+
+def application(environ, start_response):
+    while True:
+        environ["wsgi.early_hints"]([("Link", "</a>")])
+        time.sleep(0.8)
+`)
+		s := fapwstest.Command{Script: script, Flags: []string{"--h2c", "--timeout", "1s"}, Complains: true}.Serve(t, m)
+		got := links(t, s, "--http2-prior-knowledge", s.URL)
+		if n := strings.Count(got, "103 </a> "); n == 0 || n == 16 || !strings.Contains(got, " 504 ") {
+			t.Errorf("%d hints: %q", n, got)
+		}
+	})
+}
