@@ -361,7 +361,8 @@ func (b *builder) route(h *Host, r *Route) []exchange.Mount {
 	if err != nil {
 		b.wrong(r.At.Errorf(of[0].key, "%v", err))
 	}
-	handled := func(m exchange.Mount) bool { return m.Source == nil && m.Rewrite == nil }
+	// The mounts of an application are not known after other mistakes, because it is not loaded then.
+	handled := func(m exchange.Mount) bool { return m.Source == nil && m.Rewrite == nil || r.App.Name != "" }
 	for _, key := range []string{"early-hints", maxActiveKey} {
 		if r.At.Set(key) && len(mounts) > 0 && !slices.ContainsFunc(mounts, handled) {
 			b.wrong(r.At.Errorf(key, "has no effect with %s: its responses need no time", of[0].key))

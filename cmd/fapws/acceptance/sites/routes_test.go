@@ -243,6 +243,7 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 	dir := t.TempDir()
 	fapwstest.Must(t, os.Mkdir(dir+"/site", 0o755))
 	fapwstest.Write(t, dir+"/users", "ann:plain\n")
+	fapwstest.Write(t, dir+"/app.py", "")
 	mistakes := map[string]string{
 		`redirect = "nowhere"`:               `: redirect: "nowhere" is neither a URL nor an absolute path`,
 		`redirect = "javascript:x"`:          `"javascript:x" is neither a URL nor an absolute path`,
@@ -274,6 +275,7 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 		"status = 200\nauth = { users = \"missing\" }":           `no such file`,
 		"status = 200\nearly-hints = [\"</a.css>\"]":             `early-hints: has no effect with status`,
 		"proxy = \"http://localhost\"\nearly-hints = [\"a\"]":    `"a" is not a link`,
+		"app = \"app.py\"\nearly-hints = []\nmax-active = 1":     `early-hints = [], an array: must be an array that`,
 	}
 	config := "[[host]]\nroot = \"site\"\n"
 	for text := range mistakes {
