@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/logfile"
 	"fapws/runtime/system"
 )
 
@@ -60,6 +61,7 @@ type Options struct {
 	Dev bool
 	// Fork means that a separate process serves each request (ServeForks).
 	Fork bool
+	Look logfile.Look // format of reports on standard error, also during Load
 	// Users implements the functions of fapws.users; the parameter action is the name of the function. Users can be
 	// called on any thread that runs Python.
 	Users func(action, file, name, password string) (string, error)
@@ -248,6 +250,8 @@ func start(o Options) error {
 		path:       arena.strs(folders),
 	}
 	keepZone()
+	look.Store(int32(o.Look))
+	C.core_set_look(C.int(o.Look))
 	var why *C.char
 	if C.live_start_python(&args, &why) != 0 {
 		return fmt.Errorf("cannot start Python %s: %s", Version(), C.GoString(why))

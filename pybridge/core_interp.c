@@ -217,6 +217,7 @@ static char *describe(const char *name) {
   PyObject *text =
       value ? core_call("fapws._failure", "describe", "(ON)", value, PyUnicode_DecodeFSDefault(name)) : NULL;
   PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
+  if (core_look == CORE_OBJECT) core_done(core_call("fapws._objects", "install", "()")); /* for the traceback */
   char *line = bytes ? strdup(PyBytes_AsString(bytes)) : NULL;
   Py_XDECREF(text);
   Py_XDECREF(bytes);

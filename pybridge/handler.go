@@ -39,8 +39,6 @@ type RunConfig struct {
 	// resolve to this machine (DNS rebinding).
 	DebugLocal bool
 
-	Look logfile.Look // format of reports on standard error
-
 	Multiprocess bool   // other processes serve the same application
 	Software     string // SERVER_SOFTWARE, a product name with a version
 
@@ -157,8 +155,6 @@ func (h *Handler) startPool() error {
 		out[i] = C.core_target{kind: C.int(m.Kind), place: arena.str(m.Place), relative: C.int(boolByte(m.relative)),
 			callable: unsafe.Pointer(m.callable), environ: m.environ, start: m.start}
 	}
-	look.Store(int32(h.config.Look))
-	C.core_set_look(C.int(h.config.Look))
 	C.core_take_gil()
 	shared, err := C.live_start_pool(&C.core_options{
 		threads:      C.int(h.config.Threads),

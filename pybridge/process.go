@@ -54,10 +54,6 @@ func KeepFromChildren(c syscall.Conn) error {
 // The process must have no other work. A child has none of Go's threads, so it runs only C and Python, and never
 // returns to Go.
 func (a *App) ServeForks(c RunConfig, control *os.File) error {
-	objects := c.Look == logfile.Object
-	if objects { // children write JSON objects; other lines get their time and level from the process that logs them
-		C.core_set_look(C.CORE_OBJECT)
-	}
 	C.core_take_gil()
 	defer C.core_release_gil()
 	mounts := python3.PyList_New(0)
@@ -68,7 +64,8 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 	}
 	_, err := callPackage("_fork", "serve", python3.PyLong_FromLong(int(control.Fd())), mounts,
 		python3.PyFloat_FromDouble(c.Timeout.Seconds()), python3.PyLong_FromLong(c.Debug),
-		python3.PyBool_FromLong(int(boolByte(c.SendFile || c.Accel))), python3.PyBool_FromLong(int(boolByte(objects))))
+		python3.PyBool_FromLong(int(boolByte(c.SendFile || c.Accel))),
+		python3.PyBool_FromLong(int(boolByte(look.Load() == int32(logfile.Object)))))
 	runtime.KeepAlive(control) // prevents Go's garbage collector from closing control
 	if err == nil && python3.PyErr_Occurred() != nil {
 		python3.PyErr_Print()

@@ -7,11 +7,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import sys
 import threading
 
 from fapws._failure import describe, describe_text, log
-from fapws._traceback import tame, text
+from fapws._traceback import tame
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["start", "stop"]
 
 _STARTUP = " (during lifespan.startup)"
+_FAILED = "the startup of the application failed"
 _CLOSING = 1.0  # maximum time in seconds until cancelled tasks have ended
 
 
@@ -96,7 +96,7 @@ class _Thread:
             finally:
                 _close(loop)
         except BaseException as error:
-            sys.stderr.write(text(*sys.exc_info()))
+            log("error", "the asyncio thread failed", error=error)
             self.failure = describe(error, "the asyncio thread")
         finally:
             self.functions["end"]()
@@ -190,8 +190,8 @@ class _Lifespan:
         self.error: Optional[BaseException] = None
 
     async def startup(self) -> Optional[str]:
-        """Starts the lifespan and returns None. If the startup fails, writes the traceback to stderr and returns one
-        line about the failure."""
+        """Starts the lifespan and returns None. If the startup fails, logs the traceback and returns one line about the
+        failure."""
         self.inbox: asyncio.Queue[Dict[str, str]] = asyncio.Queue()
         self.changed = asyncio.Event()
         self.inbox.put_nowait({"type": "lifespan.startup"})
@@ -211,11 +211,11 @@ class _Lifespan:
 
     def failed(self, message: str) -> str:
         if self.error is not None:
-            _show(self.error)
+            log("error", _FAILED, error=self.error)
             return describe(self.error, "the application") + _STARTUP
         message = message.strip()
         if "\n" in message:  # Frameworks put the traceback of the failure into the message of the event.
-            sys.stderr.write(message + "\n")
+            log("error", f"{_FAILED}: {message}")
             return describe_text(message, "the application") + _STARTUP
         return f"the application: {message or 'lifespan.startup.failed'}{_STARTUP}"
 
@@ -286,9 +286,3 @@ def _of_http(error: BaseException) -> bool:
         or isinstance(error, KeyError)
         and error.args[:1] in (("body",), ("more_body",), ("path",), ("method",), ("headers",))
     )
-
-
-def _show(error: BaseException) -> None:
-    from fapws._load import theirs
-
-    sys.stderr.write(text(type(error), error, theirs(error.__traceback__)))

@@ -1,8 +1,8 @@
 """Messages of Python's library as objects of --error-log-format json.
 
-Python writes three kinds of messages to stderr as text of several lines: exceptions that end a thread, exceptions that
-cannot be raised (sys.unraisablehook), and log records without a handler. This module replaces the functions that write
-these messages, unless the application has already replaced these functions.
+Python writes four kinds of messages to stderr as text of several lines: exceptions that end the loading of an
+application or a thread, exceptions that cannot be raised (sys.unraisablehook), and log records without a handler.
+This module replaces the functions that write these messages, unless the application has already replaced them.
 """
 from __future__ import annotations
 
@@ -44,7 +44,13 @@ def _unraisable(args: Any) -> None:
     log("error", f"{args.err_msg or 'Exception ignored in'}: {args.object!r:.500}", error=args.exc_value)
 
 
+def _uncaught(kind: Any, error: Any, trace: Any) -> None:
+    log("error", "uncaught exception", error=error)
+
+
 def install() -> None:
+    if sys.excepthook is sys.__excepthook__:
+        sys.excepthook = _uncaught
     if isinstance(threading.excepthook, BuiltinFunctionType):
         threading.excepthook = _thread
     if sys.unraisablehook is sys.__unraisablehook__:

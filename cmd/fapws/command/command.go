@@ -316,7 +316,7 @@ func inspect(p *plan.Plan, stdout, stderr io.Writer) (code int, err error) {
 	if p.FirstApp() == nil {
 		return process.OK, show(p, nil, stdout, log)
 	}
-	app, err := p.Load(func(err error) int { return process.ExitReport(stderr, err) }, func(line string) {
+	app, err := p.Load(logfile.Plain, func(err error) int { return process.ExitReport(stderr, err) }, func(line string) {
 		fmt.Fprintln(stderr, "fapws:", line)
 	})
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"fapws/cmd/fapws/settings"
 	"fapws/pybridge"
 	"fapws/runtime/auth"
+	"fapws/runtime/logfile"
 )
 
 // IsInline reports whether Python runs on the event loop.
@@ -107,12 +108,13 @@ func stillLoading() string {
 
 // Load loads the applications on the calling thread, which becomes Python's main thread. Find must be called before
 // Load. The function report logs an error before Python is finalized, so the error that Load returns contains only the
-// exit code. The function warn is called on a separate goroutine.
-func (p *Plan) Load(report func(error) int, warn func(line string)) (*pybridge.App, error) {
+// exit code. The function warn is called on a separate goroutine. The parameter look is the format of Python's reports.
+func (p *Plan) Load(look logfile.Look, report func(error) int, warn func(line string)) (*pybridge.App, error) {
 	var failed error
 	code := process.NoStart
 	var closing *time.Timer
 	o := p.options()
+	o.Look = look
 	o.Failed = func(err error, app *pybridge.Contents) {
 		failed = err
 		if err = p.notLoaded(err, &o.Apps[0]); len(app.Apps) > 0 {

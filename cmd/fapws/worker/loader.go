@@ -63,7 +63,11 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	}
 	var hasLoaded atomic.Bool
 	go endWithServer(fd, &hasLoaded)
-	app, err := s.plan.Load(func(err error) int {
+	look := s.log.Look()
+	if look != logfile.Object { // lines get their time and level from the process that logs them
+		look = logfile.Plain
+	}
+	app, err := s.plan.Load(look, func(err error) int {
 		failing(err)
 		return s.reportError(err)
 	}, s.warn)

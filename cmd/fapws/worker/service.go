@@ -150,7 +150,7 @@ func (s *service) load(report func(error) int) (err error) {
 	case s.conf.Fork:
 		return s.python.openLoader(s)
 	}
-	s.python.doBeside(func() { s.python.app, err = s.plan.Load(report, s.warn) })
+	s.python.doBeside(func() { s.python.app, err = s.plan.Load(s.log.Look(), report, s.warn) })
 	if err == nil {
 		s.python.contents = &s.python.app.Contents
 	}
@@ -313,7 +313,6 @@ func (s *service) runConfig() pybridge.RunConfig {
 		Queue:        s.conf.MaxQueue,
 		Debug:        s.conf.Debug,
 		DebugLocal:   s.conf.Dev && !s.conf.DevAnywhere,
-		Look:         s.log.Look(),
 		Multiprocess: Workers(&s.conf) > 1,
 		Software:     process.Software(),
 		SendFile:     len(s.conf.Server.SendfileRoots) > 0,

@@ -319,12 +319,36 @@ func TestFullDiskOfAnErrorLogOfObjectsOnlyLosesMessages(t *testing.T) {
 
 func TestFailedStartIsAnObject(t *testing.T) {
 	t.Parallel()
-	script := fapwstest.Write(t, t.TempDir()+"/a.py", "application = None\n")
-	c := fapwstest.Command{Flags: []string{"--error-log-format", "json", "--bind", "127.0.0.1:0", script}}
-	code, _, stderr := c.Run(t)
-	if all := objectsIn(t, stderr); code == 0 || len(all) != 1 || all[0].Level != "error" {
-		t.Errorf("%d, %q", code, stderr)
+	script := t.TempDir() + "/a.py"
+	const lifespan = "async def application(scope, receive, send):\n    await receive()\n"
+	c := fapwstest.Command{Crashes: true}
+	for text, kind := range map[string]string{
+		"import ctypes\nctypes.string_at(1)\n": "",
+		"import os\nos.abort()\n":              "",
+		"raise ValueError('\"\\n')\n":          "ValueError",
+		"def application(:\n":                  "SyntaxError",
+		lifespan + "    raise ValueError\n":    "ValueError",
+		lifespan + "    await send({'type': 'lifespan.startup.failed', 'message': 'x\\nTraceback'})\n": "",
+		"application = None\n": "none",
+	} {
+		fapwstest.Write(t, script, text)
+		for _, flags := range []string{"--threads 2", "--threads 0", "--workers 2", "--fork"} {
+			if strings.HasPrefix(text, lifespan) && flags == "--fork" {
+				continue
+			}
+			c.Flags = append(strings.Fields(flags), "--error-log-format", "json", "--bind", "127.0.0.1:0", script)
+			code, _, stderr := c.Run(t)
+			all := objectsIn(t, stderr)
+			shown := slices.ContainsFunc(all, func(o errorObject) bool {
+				return o.Exception.Type == kind && (strings.Contains(o.Exception.Traceback, "a.py") ||
+					strings.HasSuffix(o.Message, "Traceback"))
+			})
+			if code != 3 || len(all) == 0 || all[0].Level != "error" || shown != (kind != "none") {
+				t.Errorf("%q, %s: %d, %q", text, flags, code, stderr)
+			}
+		}
 	}
+	fapwstest.Write(t, script, "application = None\n")
 	c.Flags = []string{"check", "--error-log-format", "json", script}
 	if code, _, stderr := c.Run(t); code == 0 || !strings.HasPrefix(stderr, "fapws: ") {
 		t.Errorf("%d, %q", code, stderr)
