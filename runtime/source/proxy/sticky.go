@@ -46,16 +46,14 @@ func (p *Proxy) previous(r *backend.Request) *upstream {
 	if p.cookie == "" {
 		return nil
 	}
+	request := http.Request{Header: http.Header{}}
 	for line := range http1.Values(r.Head, r.Parsed.Fields, "cookie") {
-		cookies, err := http.ParseCookie(string(line))
-		if err != nil {
-			continue
-		}
-		for _, c := range cookies {
-			for _, up := range p.upstreams {
-				if c.Name == p.cookie && c.Value == up.cookie {
-					return up
-				}
+		request.Header.Add("Cookie", string(line))
+	}
+	for _, c := range request.CookiesNamed(p.cookie) {
+		for _, up := range p.upstreams {
+			if c.Value == up.cookie {
+				return up
 			}
 		}
 	}

@@ -58,7 +58,7 @@ func TestClientStaysWithTheUpstreamOfItsCookie(t *testing.T) {
 	}
 	_, c := visit(t, address, "")
 	for name, value := range cookies {
-		cookie := "Cookie: own=1; " + c.Name + "=" + value
+		cookie := "Cookie: own={\"a\": \"b\"}; unnamed; " + c.Name + "=" + value
 		for range 20 {
 			if body, again := visit(t, address, cookie+"\r\n"); body != name || again != nil {
 				t.Fatalf("%s responds to a client of %s, and sets %+v", body, name, again)
