@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/source/proxy"
@@ -64,6 +65,20 @@ func TestStreamedBodyIsSentOnce(t *testing.T) {
 	status(t, r, 502)
 	if n := first.Load() + second.Load(); n != 1 {
 		t.Errorf("%d upstreams have received it", n)
+	}
+}
+
+// Both upstreams wait for the rest of the body.
+func TestClientThatPausesInAStreamedBodyDisablesNoUpstream(t *testing.T) {
+	waits := func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) { io.Copy(io.Discard, r.Body) }
+	one, _ := server(t, waits)
+	two, _ := server(t, waits)
+	address, logged := front(t, "/", proxy.Options{Targets: []string{one, two}, Streams: true,
+		Timeout: time.Second / 10})
+	_, r := client(t, address, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nbegin")
+	status(t, r, 504)
+	if lines := logged(); !strings.Contains(lines, "i/o timeout") || strings.Contains(lines, "it gets no requests") {
+		t.Error(lines)
 	}
 }
 

@@ -111,7 +111,11 @@ func (p *Proxy) try(up, previous *upstream, sent *int, w *backend.Response, r *b
 	}
 	var unsent notSent
 	arrived := !errors.As(err, &unsent)
-	counts, first := p.failed(up, began, arrived, err)
+	counts, first := false, false
+	// An error while the body is forwarded as it arrives may be the fault of the client, for example if it pauses.
+	if !arrived || !r.More {
+		counts, first = p.failed(up, began, arrived, err)
+	}
 	if first {
 		up.log(r.Client(), fmt.Sprintf("%v; it gets no requests for %v", err, pause))
 	} else {
