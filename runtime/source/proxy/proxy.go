@@ -168,9 +168,9 @@ func (p *Proxy) Respond(w *backend.Response, r *backend.Request) {
 	w.Spools()
 	var err error
 	tried, previous, sent := make([]*upstream, 0, maxTries), p.previous(r), 0
-	for again := true; again && len(tried) < maxTries; {
+	for again := true; again; {
 		up, wait := p.take(tried, previous)
-		if up == nil && err == nil {
+		if up == nil && wait > 0 && !isTimeout(err) {
 			w.Unavailable("no upstream server is available", wait)
 			return
 		}

@@ -50,22 +50,23 @@ type notSent struct{ error }
 
 func (e notSent) Unwrap() error { return e.error }
 
-// take chooses an upstream that works and is not in tried. It prefers the upstream previous, which the client's cookie
-// names. Otherwise it takes the upstream with the fewest active requests, at random among equals, because other workers
-// choose at the same time. After the pause of a failed upstream, take sends it one request as a trial, but never a
-// request that another upstream has already got. If best is nil, wait is the time until the next trial; otherwise the
-// caller must call leave.
+// take chooses an upstream that works and is not in tried, unless tried has maxTries elements. It prefers the upstream
+// previous, which the client's cookie names. Otherwise it takes the upstream with the fewest active requests, at random
+// among equals, because other workers choose at the same time. After the pause of a failed upstream, take sends it one
+// request as a trial, but never a request that another upstream has already got. If best is nil, wait is the time until
+// the next trial, or 0 if an upstream works; otherwise the caller must call leave.
 func (p *Proxy) take(tried []*upstream, previous *upstream) (best *upstream, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now, equal := time.Now(), 0
+	now, equal, works := time.Now(), 0, false
 	for _, up := range p.upstreams {
 		switch left := rest(up, now); {
-		case slices.Contains(tried, up) || !up.trial.IsZero() && len(tried) > 0:
 		case left > 0:
 			if wait == 0 || left < wait {
 				wait = left
 			}
+		case slices.Contains(tried, up), len(tried) == maxTries, len(tried) > 0 && !up.trial.IsZero():
+			works = true
 		case best == nil || up == previous || best != previous && up.active < best.active:
 			best, equal = up, 1
 		case best != previous && up.active == best.active:
@@ -74,7 +75,10 @@ func (p *Proxy) take(tried []*upstream, previous *upstream) (best *upstream, wai
 			}
 		}
 	}
-	if best == nil {
+	switch {
+	case best == nil && works:
+		return nil, 0
+	case best == nil:
 		return nil, wait
 	}
 	// This request is a trial. Until its result is known, the upstream gets no other requests.

@@ -107,7 +107,9 @@ func TestOneRequestIsTheTrialOfAFailedUpstream(t *testing.T) {
 func TestRequestWaitsForTheNextTrial(t *testing.T) {
 	p := several(t, 2)
 	p.upstreams[0].trial, p.upstreams[1].trial = time.Now().Add(time.Hour), time.Now().Add(time.Minute)
-	if up, wait := p.take(nil, nil); up != nil || wait > time.Minute || wait <= 0 {
-		t.Errorf("%v, %v", up, wait)
+	for _, tried := range [][]*upstream{nil, p.upstreams} {
+		if up, wait := p.take(tried, nil); up != nil || wait > time.Minute || wait <= 0 {
+			t.Errorf("%v, %v", up, wait)
+		}
 	}
 }
