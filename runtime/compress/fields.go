@@ -41,7 +41,7 @@ func noTransform(value []byte) bool {
 
 // suits reports whether the status, type and fields of h permit compression.
 func suits(h *exchange.Head) bool {
-	if h.Status < 200 || h.Status == 204 || h.Status == 206 {
+	if h.Status < 200 || 204 <= h.Status && h.Status <= 206 {
 		return false
 	}
 	kind := h.Type
@@ -56,13 +56,25 @@ func suits(h *exchange.Head) bool {
 			kind = string(bytes.TrimSpace(value))
 		case http1.EqualFold(name, "cache-control") && noTransform(value),
 			http1.EqualFold(name, "vary") && bytes.Contains(bytes.ToLower(value), []byte("accept-encoding")),
-			http1.EqualFold(name, "content-encoding"), http1.EqualFold(name, "content-range"),
-			http1.EqualFold(name, "content-digest"), http1.EqualFold(name, "repr-digest"),
-			http1.EqualFold(name, "digest"), http1.EqualFold(name, "content-md5"):
+			http1.EqualFold(name, "content-encoding"), http1.EqualFold(name, "content-range"), isDigest(name):
 			return false
 		}
 	}
 	return coding.Compressible(kind)
+}
+
+func isDigest(name []byte) bool {
+	return http1.EqualFold(name, "content-digest") || http1.EqualFold(name, "repr-digest") ||
+		http1.EqualFold(name, "digest") || http1.EqualFold(name, "content-md5")
+}
+
+// trailersOf returns the trailers of p without digests, which are digests of the uncompressed body.
+func trailersOf(p *exchange.Part) *exchange.Trailers {
+	if p.Trailers == nil {
+		return nil
+	}
+	kept := exchange.Trailers(http1.AppendFields(nil, *p.Trailers, isDigest))
+	return &kept
 }
 
 var varies = []byte("Vary: Accept-Encoding\r\n")

@@ -95,9 +95,13 @@ func (f *filter) release() {
 func (f *filter) begin(p *exchange.Part) {
 	own := *p
 	h := &own.Head
+	small := size(p) >= 0 && size(p) < coding.Least
+	if f.head {
+		small = h.Length >= 0 && h.Length < coding.Least
+	}
 	switch {
 	case f.x.By == "files", p.File != nil, p.Upgrade != nil, p.End == exchange.Incomplete, !suits(h),
-		h.Status != 304 && size(p) >= 0 && size(p) < coding.Least:
+		h.Status != 304 && small:
 		f.pass(p)
 	case f.coding == coding.Identity:
 		h.Fields = withVary(h.Fields)
@@ -213,7 +217,7 @@ func (f *filter) whole() {
 		took := f.waiting[:n:n]
 		f.waiting = f.waiting[n:]
 		end := &took[n-1]
-		out := exchange.Part{First: true, End: end.End, Head: first.Head, Body: coded, Trailers: end.Trailers,
+		out := exchange.Part{First: true, End: end.End, Head: first.Head, Body: coded, Trailers: trailersOf(end),
 			Owner: &owned{parts: took}}
 		out.Head.Fields, out.Head.Length = codedFields(first.Head.Fields, f.coding), int64(len(coded))
 		f.next.Send(&out)

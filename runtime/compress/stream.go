@@ -118,7 +118,7 @@ func (s *stream) send(coded []byte, took []exchange.Part) {
 	f := s.f
 	out := exchange.Part{Body: coded, Owner: &owned{took, s, len(coded)}}
 	if n := len(took); n > 0 && took[n-1].Last() {
-		out.End, out.Trailers = took[n-1].End, took[n-1].Trailers
+		out.End, out.Trailers = took[n-1].End, trailersOf(&took[n-1])
 		s.free()
 	}
 	s.unsent += len(coded)

@@ -147,7 +147,11 @@ func TestCompressedResponseHasAWeakTag(t *testing.T) {
 	a := asked{Fields: [][2]string{{"Content-Type", "text/html"}, {"ETag", `"v1"`}, {"Accept-Ranges", "bytes"}},
 		Size: 4000}
 	unchanged := asked{Fields: [][2]string{{"ETag", `"v1"`}}, Status: "304 Not Modified"}
+	empty := asked{Fields: a.Fields, Status: "205 Reset Content", Size: 4000}
 	overEach(t, func(t *testing.T, c *http.Client) {
+		if r := askFor(t, c, "GET", s.URL, empty, "Accept-Encoding: gzip"); r.Header.Get("Content-Encoding") != "" {
+			t.Errorf("205: %v", r.Header)
+		}
 		for _, accept := range []string{"gzip", "identity"} {
 			tag, ranges := `"v1"`, "bytes"
 			if accept == "gzip" {
@@ -166,6 +170,22 @@ func TestCompressedResponseHasAWeakTag(t *testing.T) {
 			if r := askFor(t, c, "GET", s.URL, unchanged, "Accept-Encoding: "+accept); r.StatusCode != 304 ||
 				r.Header.Get("Etag") != tag || r.Header.Get("Vary") != "Accept-Encoding" {
 				t.Errorf("304, %s: %v", accept, r.Header)
+			}
+		}
+	})
+}
+
+// HEAD has the fields of GET. The digest in the trailers is that of the uncompressed body.
+func TestCompressedPiecesHaveNoDigest(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py:pieces", "--h2c")
+	overEach(t, func(t *testing.T, c *http.Client) {
+		for _, method := range []string{"GET", "HEAD"} {
+			r := askFor(t, c, method, s.URL, asked{}, "Accept-Encoding: gzip", "TE: trailers")
+			body, err := io.ReadAll(decoded(t, r))
+			if r.Header.Get("Etag") != `W/"v1"` || r.Header.Get("Vary") != "Accept-Encoding" || err != nil ||
+				method == "GET" && (len(body) != 3300 || len(r.Trailer) != 1 || r.Trailer.Get("X-End") != "1") {
+				t.Errorf("%s: %v, %v, %d bytes, %v", method, err, r.Header, len(body), r.Trailer)
 			}
 		}
 	})
@@ -192,23 +212,26 @@ func TestFailureOfAHandlerIsAnsweredWhereResponsesAreCompressed(t *testing.T) {
 }
 
 func TestClientGetsEachCompressedLineAsItComes(t *testing.T) {
-	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py", "--h2c")
-	overEach(t, func(t *testing.T, c *http.Client) {
-		for _, coding := range []string{"gzip", "zstd"} {
-			r := askFor(t, c, "GET", s.URL+"/lines", asked{}, "Accept-Encoding: "+coding)
-			if r.Header.Get("Content-Encoding") != coding {
-				t.Fatalf("%v", r.Header)
+	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Forks}
+	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Serve(t, m, "compress.py", "--h2c")
+		overEach(t, func(t *testing.T, c *http.Client) {
+			for _, coding := range []string{"gzip", "zstd"} {
+				file := filepath.Join(t.TempDir(), "file")
+				r := askFor(t, c, "GET", s.URL+"/lines", asked{}, "Accept-Encoding: "+coding, "X-File: "+file)
+				if r.Header.Get("Content-Encoding") != coding {
+					t.Fatalf("%v", r.Header)
+				}
+				lines := bufio.NewReader(decoded(t, r))
+				if line, err := lines.ReadString('\n'); err != nil || line != "{\"n\": 1}\n" {
+					t.Fatalf("%s: %v; %q", coding, err, line)
+				}
+				fapwstest.Write(t, file, "")
+				if rest, err := io.ReadAll(lines); err != nil || string(rest) != "{\"n\": 2}\n" {
+					t.Fatalf("%s: %v; %q", coding, err, rest)
+				}
 			}
-			lines := bufio.NewReader(decoded(t, r))
-			if line, err := lines.ReadString('\n'); err != nil || line != "{\"n\": 1}\n" {
-				t.Fatalf("%s: %v; %q", coding, err, line)
-			}
-			askFor(t, c, "GET", s.URL+"/go", asked{})
-			if rest, err := io.ReadAll(lines); err != nil || string(rest) != "{\"n\": 2}\n" {
-				t.Fatalf("%s: %v; %q", coding, err, rest)
-			}
-		}
+		})
 	})
 }
 

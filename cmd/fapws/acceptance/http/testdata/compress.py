@@ -1,9 +1,8 @@
 import base64
 import json
 import os
-import threading
+import time
 
-goes_on = threading.Event()
 made = 0
 
 
@@ -12,11 +11,7 @@ def application(environ, start_response):
     path = environ["PATH_INFO"]
     if path == "/lines":
         start_response("200 OK", [("Content-Type", "application/x-ndjson")])
-        return lines()
-    if path == "/go":
-        goes_on.set()
-        start_response("204 No Content", [])
-        return []
+        return lines(environ["HTTP_X_FILE"])
     if path == "/pours":
         start_response("200 OK", [("Content-Type", "text/plain")])
         return pours()
@@ -31,10 +26,11 @@ def application(environ, start_response):
     return [body]
 
 
-def lines():
+def lines(file):
+    """Yields the second line when the file exists."""
     yield b'{"n": 1}\n'
-    goes_on.wait(60)
-    goes_on.clear()
+    while not os.path.exists(file):
+        time.sleep(0.01)
     yield b'{"n": 2}\n'
 
 
@@ -43,3 +39,14 @@ def pours():
     for _ in range(4000):
         made += 1
         yield base64.b64encode(os.urandom(48000))
+
+
+async def pieces(scope, receive, send):
+    """Sends a body in pieces, and its digest as a trailer."""
+    assert scope["type"] == "http"
+    await send({"type": "http.response.start", "status": 200, "trailers": True,
+                "headers": [(b"content-type", b"text/plain"), (b"etag", b'"v1"')]})
+    for more in (True, True, False):
+        await send({"type": "http.response.body", "body": b"some text, " * 100, "more_body": more})
+    await send({"type": "http.response.trailers",
+                "headers": [(b"content-digest", b"sha-256=:AA==:"), (b"x-end", b"1")]})
