@@ -311,6 +311,10 @@ func (r *Route) check(h *Host, report func(error)) {
 		report(r.At.Errorf("root", "this key is for cgi, php, fastcgi and ssi; did you mean files?"))
 		return
 	}
+	if keys := r.At.SetAmong(r.Proxying); len(keys) > 0 && !r.At.Wants("proxy") {
+		report(r.At.Errorf(keys[0], "requires proxy, such as proxy = \"http://127.0.0.1:9000\""))
+		return
+	}
 	if r.Text != "" && !r.At.Set("status") {
 		report(r.At.Errorf("text", "requires status, such as status = 404"))
 		return

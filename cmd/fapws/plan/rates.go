@@ -60,6 +60,9 @@ func (r *Rate) parse() (err error) {
 	if r.rate, err = ratelimit.ParseRate(r.Text); err != nil {
 		return r.At.Errorf("rate", "must be %v", err)
 	}
+	if r.Burst > 0 && strings.Contains(r.Text, "burst") {
+		return r.At.Errorf("burst", "rate = %q already contains it", r.Text)
+	}
 	r.rate.Burst = cmp.Or(r.Burst, r.rate.Burst)
 	name, isHeader := strings.CutPrefix(r.By, "header ")
 	switch field := (http1.HeaderField{Name: name, Value: "x"}); {

@@ -151,11 +151,11 @@ func (b *builder) limits(at *settings.TOMLTable, rates Rates) (limits []*exchang
 	if rates == nil {
 		return nil
 	}
-	b.checkRates(at, rates)
 	limits = []*exchange.RateLimit{}
 	for i, r := range rates {
 		if b.rates[r] == 0 {
 			b.rates[r] = len(b.rates) + 1
+			b.checkRate(at, r, rates)
 		}
 		if b.parts.Rates == nil {
 			continue
@@ -171,17 +171,14 @@ func (b *builder) limits(at *settings.TOMLTable, rates Rates) (limits []*exchang
 	return limits
 }
 
-func (b *builder) checkRates(at *settings.TOMLTable, rates Rates) {
-	byAddress := slices.ContainsFunc(rates, func(r *Rate) bool { return r.By == "" || r.By == "address" })
-	users := b.plan.Site.anyRules(func(r *TopRules) bool { return r.Auth != nil || r.Login.wanted() })
-	for _, r := range rates {
-		switch {
-		case r.By == "user" && !users:
-			b.misused(at, "rate", errors.New("by user requires auth or login, which no path has"))
-		case r.header != "" && !byAddress && b.plan.Command.Word == settings.WordCheck:
-			b.parts.Log(logfile.Warning, r.At.Errorf("rate", "clients choose %s, so this limit alone stops nobody; "+
-				"add one by address: rate = [\"100/s\", { … }]", r.By[len("header "):]).Error())
-		}
+func (b *builder) checkRate(at *settings.TOMLTable, r *Rate, all Rates) {
+	switch {
+	case r.By == "user" && !b.plan.Site.anyRules(func(r *TopRules) bool { return r.Auth != nil || r.Login.wanted() }):
+		b.misused(at, "rate", errors.New("by user requires auth or login, which no path has"))
+	case r.header != "" && b.plan.Command.Word == settings.WordCheck &&
+		!slices.ContainsFunc(all, func(r *Rate) bool { return r.By == "" || r.By == "address" }):
+		b.parts.Log(logfile.Warning, r.At.Errorf("rate", "clients choose %s, so this limit alone stops nobody; "+
+			"add one by address: rate = [\"100/s\", { … }]", r.By[len("header "):]).Error())
 	}
 }
 

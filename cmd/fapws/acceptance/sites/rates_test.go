@@ -210,6 +210,7 @@ func TestCheckFindsMistakesInRates(t *testing.T) {
 		{`5`, `rate: must be a rate such as "20/s"`},
 		{`{ burst = 3 }`, `rate: must be a rate such as "20/s"`},
 		{`{ rate = "5/s", burst = 0 }`, `burst = 0, an integer: must be`},
+		{`{ rate = "5/s burst 9", burst = 3 }`, `burst: rate = "5/s burst 9" already contains it`},
 		{`{ rate = "5/s", by = "ip" }`, `by: must be "address", "user" or "header NAME"`},
 		{`{ rate = "5/s", by = "header X Y" }`, `by: must be "address", "user" or "header NAME"`},
 		{`{ rate = "5/s", nodelay = true }`, `unknown key nodelay`},
@@ -226,9 +227,10 @@ func TestCheckFindsMistakesInRates(t *testing.T) {
 		}
 	}
 	dir := t.TempDir()
-	fapwstest.Write(t, dir+"/fapws.toml", "rate = { rate = \"5/s\", by = \"header X-Api-Key\" }\nroot = \".\"\n")
+	fapwstest.Write(t, dir+"/fapws.toml", "rate = { rate = \"5/s\", by = \"header X-Api-Key\" }\n"+
+		"[[host]]\nroot = \".\"\n[[host.route]]\nprefix = \"/\"\nstatus = 204\n")
 	code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
-	if code != 0 || !strings.Contains(stderr, "fapws.toml:1: rate: clients choose X-Api-Key") {
+	if code != 0 || strings.Count(stderr, "fapws.toml:1: rate: clients choose X-Api-Key") != 1 {
 		t.Errorf("code %d, %s", code, stderr)
 	}
 }

@@ -254,6 +254,7 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 			`https://host:port, unix:/path`,
 		"proxy = 'http://[::1]'\nproxy-sticky = true":  `proxy-sticky: requires several servers in proxy`,
 		"proxy = 'http://[::1]'\nproxy-health = 'a b'": `proxy-health: "a b" is not a path, such as "/healthz"`,
+		"status = 204\nproxy-idle = '20s'":             `proxy-idle: requires proxy, such as proxy = "http://`,
 		`proxy = ["http://a", "b"]`:                    `"b" is not one of http://host:port, https://host:port`,
 		`proxy = ["http://[::1]", "http://[::1]"]`:     `proxy: http://[::1] is listed twice`,
 
