@@ -52,7 +52,7 @@ def command() -> List[str]:
     if not found:
         raise RuntimeError("there is no command fapws in PATH: pip install fapws, or add its folder to PATH")
     if sys.prefix != sys.base_prefix:
-        os.environ.setdefault("VIRTUAL_ENV", sys.prefix)  # also if the environment is used without activate
+        os.environ["VIRTUAL_ENV"] = sys.prefix  # activate may have named another environment, or none
     return [found]
 
 

@@ -36,7 +36,7 @@ def app(environ, start_response):
 print("loaded as", __name__, flush=True)
 `
 
-// The Python of a virtual environment is named by its path, without activate.
+// The Python of a virtual environment is named by its path, and another environment is active.
 func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
 	t.Parallel()
 	env := t.TempDir()
@@ -57,6 +57,7 @@ func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
 			}
 			fapwstest.Write(t, dir+"/main.py", "import only_here\n"+mainScript+call+"\n")
 			c, out := python(t, dir, env+"/bin/python", "main.py", "one", "two"), fapwstest.NewOutput()
+			c.Env = append(c.Env, "VIRTUAL_ENV="+dir)
 			c.Stdout, c.Stderr = out, out
 			fapwstest.Must(t, c.Start())
 			t.Cleanup(func() {
