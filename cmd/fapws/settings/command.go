@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 )
@@ -212,6 +214,9 @@ func newParser(rows []*Setting, typed []string) *parser {
 // flags can be called again.
 func (p *parser) flags(args []string, interspersed bool) (words []string, dashes int, err error) {
 	set := p.set
+	if err := otherDash(args); err != nil {
+		return nil, -1, err
+	}
 	set.SetInterspersed(interspersed)
 	args = p.completed(args)
 	err = set.Parse(args)
@@ -220,6 +225,9 @@ func (p *parser) flags(args []string, interspersed bool) (words []string, dashes
 	for errors.As(err, &unknown) {
 		typed := typedName(unknown)
 		wrong = append(wrong, p.unknown(typed))
+		if typed[1] >= utf8.RuneSelf { // package pflag cannot define this flag
+			return nil, -1, errors.Join(wrong...)
+		}
 		// Ignore the unknown flag for now, because further flags can be unknown, too. The value of an unknown flag is
 		// taken for a word.
 		f := pflag.Flag{Name: strings.TrimLeft(typed, "-"), Value: ignored{}, NoOptDefVal: "x", Hidden: true}
@@ -247,6 +255,9 @@ func (ignored) Type() string     { return "" }
 func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	set.SetOutput(io.Discard)
 	set.Usage = func() {}
+	if err := otherDash(args); err != nil {
+		return nil, err
+	}
 	err = set.Parse(args)
 	var unknown *pflag.NotExistError
 	var bare *pflag.ValueRequiredError
@@ -267,8 +278,30 @@ func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	return set.Args(), err
 }
 
+// otherDash returns an error if a flag begins with a dash that a word processor or a web page has put in the place of
+// "-".
+func otherDash(args []string) error {
+	for _, arg := range args {
+		if arg == "--" {
+			break
+		}
+		name := strings.TrimLeftFunc(arg, func(r rune) bool { return unicode.Is(unicode.Pd, r) || r == '−' })
+		if name == "" || strings.Trim(arg[:len(arg)-len(name)], "-") == "" {
+			continue
+		}
+		flag := "--" + name
+		if len(name) == 1 {
+			flag = "-" + name
+		}
+		return fmt.Errorf("%s begins with another dash than the minus sign of the keyboard; type %s", arg, flag)
+	}
+	return nil
+}
+
 func typedName(unknown *pflag.NotExistError) string {
-	if unknown.GetSpecifiedShortnames() != "" {
+	if group := unknown.GetSpecifiedShortnames(); group != "" && group[0] >= utf8.RuneSelf {
+		return "-" + group
+	} else if group != "" {
 		return "-" + unknown.GetSpecifiedName()
 	}
 	return "--" + unknown.GetSpecifiedName()

@@ -105,6 +105,12 @@ func TestCommandLineErrorsNameTheFlagAndAdvice(t *testing.T) {
 				"unknown flag -x; fapws --help all lists the flags\nunknown flag -y; fapws --help all lists the " +
 				"flags\nunknown flag --threadz, did you mean --threads?"},
 		{"-x app.py", "unknown flag -x; fapws --help all lists the flags"},
+		{"-é app.py", "unknown flag -é; fapws --help all lists the flags"},
+		{"—workers 2 app.py", "—workers begins with another dash than the minus sign of the keyboard; type --workers"},
+		{"-–workers 2 app.py", "-–workers begins with another dash than the minus sign of the keyboard; type --workers"},
+		{"app.py –w 2", "–w begins with another dash than the minus sign of the keyboard; type -w"},
+		{"help --all", "unknown flag --all: every flag is listed by fapws --help all"},
+		{"--inline app.py", "unknown flag --inline: use --threads 0"},
 		{"app.py --foo", "unknown flag --foo; arguments of the application follow --: fapws app.py -- --foo"},
 		{"app.py -x", "unknown flag -x; arguments of the application follow --: fapws app.py -- -x"},
 		{"app.py --thread 4", "unknown flag --thread, did you mean --threads? Arguments of the application follow " +

@@ -353,11 +353,11 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 		}
 		allowed = append(allowed, short)
 	}
-	if allowed == nil {
-		return v.Must(errors.New("a table"))
+	table := "a table with " + strings.Join(KeysOf(to.Interface()), ", ")
+	if allowed != nil {
+		table = strings.Join(allowed, ", ") + ", or " + table
 	}
-	return v.Must(fmt.Errorf("%s, or a table with %s", strings.Join(allowed, ", "),
-		strings.Join(KeysOf(to.Interface()), ", ")))
+	return v.Must(errors.New(table))
 }
 
 func (v TOMLValue) elements(field reflect.Value, of reflect.StructField, report func(error)) error {

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,6 +90,9 @@ func ReadFileLimited(name string) ([]byte, error) {
 // formatHint returns a hint about a configuration file that cannot be parsed, if its name or text shows that it is not
 // in TOML.
 func formatHint(name string, text []byte) string {
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return "" // UTF-16
+	}
 	ext := filepath.Ext(name)
 	begin := ext + "\n" + strings.TrimSpace(string(text[:min(len(text), 512)]))
 	for _, format := range []struct{ name, looks string }{

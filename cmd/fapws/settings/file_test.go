@@ -190,7 +190,7 @@ func TestFileErrorsNameLineKeyAndCause(t *testing.T) {
 		{"max-body-size = '10X'",
 			`fapws.toml:1: max-body-size = "10X", a string: must be a number of bytes, or one with K, ` +
 				`M or G, from 1 to 1024T`},
-		{"timeout = 2020-01-01", "fapws.toml:1: timeout = 2020-01-01 00:00:00 +0000 date-local, a date: must be " +
+		{"timeout = 2020-01-01", "fapws.toml:1: timeout = 2020-01-01, a date or time: must be " +
 			"seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from 0s to a year"},
 		{"[timeout]\nx = 1", "fapws.toml:1: timeout = { x = 1 }: must be seconds, or a time such as 500ms, 30s, 5m, " +
 			"1h or 7d, from 0s to a year"},

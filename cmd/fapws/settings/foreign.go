@@ -93,6 +93,8 @@ var foreign = []struct {
 	{"--no-ws --ws-max-queue --reset-contextvars --h11-max-incomplete-event-size", "",
 		"not supported; fapws --help all lists the limits"},
 	{"--with-threads --threaded", "", "not needed; handlers run on threads; --threads sets how many"},
+	{"--inline", "", "use --threads 0"},
+	{"--all", "", "every flag is listed by fapws --help all"},
 	{"--without-threads", "", "use --threads 1 for one thread, or --threads 0 to run handlers inline"},
 	{"--backpressure", "", "use --max-queue N and --max-clients N"},
 	{"--debugger --use-debugger --dev-mode", "", "use --dev: it reloads, and shows tracebacks in the browser"},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/BurntSushi/toml"
 )
@@ -159,10 +160,17 @@ func (w *walker) more() bool {
 	return w.token != ""
 }
 
+// A moment is a date, a time, or both, as written in the file.
+type moment string
+
 // scalar parses a string, number, boolean or time, with an optional comment after the value.
 func scalar(text string) any {
 	var holder struct{ X any }
 	_, _ = toml.Decode("X = "+strings.TrimSpace(text), &holder) // the library has accepted it
+	if _, isTime := holder.X.(time.Time); isTime {
+		text, _, _ = strings.Cut(text, "#")
+		return moment(strings.TrimSpace(text))
+	}
 	return holder.X
 }
 

@@ -14,8 +14,12 @@ import (
 // A row applies if message matches the message of the TOML library, and line matches the line with the mistake. The
 // first row that applies is used. The field words is a text in which $1 and $2 stand for the groups in the field line.
 var syntaxWords = []struct{ message, line, words string }{
+	{`already`, `^\s*\[\[([^\]]+)\]\]`, `$1 is set above in another form; write [[$1]] for each table, and tables ` +
+		`inside it, such as [[$1.route]], below it`},
 	{`already`, `^\s*\[+([^\]]+)`,
 		`$1 is set above; remove one, or write [[$1]] for each of several tables`},
+	{`already`, `^\s*(([\w-]+)\.[^=]*[^=\s])`,
+		`$1 is set above, or $2 is set above and is not a table; remove one of the lines`},
 	{`already`, `^\s*([^=]*[^=\s])`, `$1 is set above; remove one of the lines`},
 	{`newlines|EOF; expected ['"]`, ``, `the quote at the end of this text is missing`},
 	{`hexadecimal digits|invalid escape`, ``,
@@ -46,6 +50,10 @@ var syntaxWords = []struct{ message, line, words string }{
 	{`top-level`, ``,
 		`only a comment may follow a value; text with one kind of quotes stands between those of the other kind`},
 	{`'='`, `^\s*([\w-]+)\s+([\d.]+|true|false|".*")\s*$`, `the = is missing; write $1 = $2`},
+	{`'='|blank`, `^[^="'#]*[\x{a0}\x{ad}\x{2000}-\x{200f}\x{202f}\x{2060}\x{3000}\x{feff}]`,
+		`an invisible character is not allowed here; type this line again`},
+	{`'='|blank`, `^[^="'#]*[^\x00-\x7f][^=]*=|[{,]\s*[\w-]+\s+[\w-]+\s*=`,
+		`a key needs quotes if it has other characters than A-Z, a-z, 0-9, - and _`},
 	{`'='|blank`, ``, `write key = value`},
 }
 

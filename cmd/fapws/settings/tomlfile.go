@@ -36,7 +36,7 @@ type TOMLValue struct {
 	// key relative to the enclosing tables; for an element of an array, the key of the array
 	Key  string
 	Line int
-	// the value: a string, int64, float64, bool, []TOMLValue, *TOMLTable or time
+	// the value: a string, int64, float64, bool, []TOMLValue, *TOMLTable or moment
 	Any any
 }
 
@@ -143,7 +143,7 @@ func (v TOMLValue) Type() string {
 	case *TOMLTable:
 		return "a table"
 	}
-	return "a date"
+	return "a date or time"
 }
 
 func (v TOMLValue) Show() string { return shown(v.plain(), strconv.FormatBool) }

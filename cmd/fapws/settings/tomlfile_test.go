@@ -66,10 +66,17 @@ func TestTOMLSyntaxErrorsAreReportedWithPosition(t *testing.T) {
 		{"a = 1\na = 2", "2:1: a is set above; remove one of the lines"},
 		{"[host]\n[host]", "2:2: host is set above; remove one, or write [[host]] for each of several tables"},
 		{"app = 'a.py'\n[app]", "2:2: app is set above; remove one, or write [[app]] for each of several tables"},
+		{"[[host.route]]\n[[host]]", "2:3: host is set above in another form; write [[host]] for each table, and tables " +
+			"inside it, such as [[host.route]], below it"},
+		{"app = 'a.py'\napp.b = 1", "2:1: app.b is set above, or app is set above and is not a table; remove one of " +
+			"the lines"},
 		{"[host\n", "1:6: a table is written [name] or [[name]], alone on its line"},
 		{"[host] a = 1", "1:8: a table is written [name] or [[name]], alone on its line"},
 		{"a = 1\n\nb = \"x\n\nc = 1", "3:5: the quote at the end of this text is missing"},
-		{"é = 'é\nb = 1", "1:1: write key = value"},
+		{"é = 'é\nb = 1", "1:1: a key needs quotes if it has other characters than A-Z, a-z, 0-9, - and _"},
+		{"a = { b c = 1 }", "1:9: a key needs quotes if it has other characters than A-Z, a-z, 0-9, - and _"},
+		{"a\u00a0= 1", "1:2: an invisible character is not allowed here; type this line again"},
+		{"\u200ba = 1", "1:1: an invisible character is not allowed here; type this line again"},
 		{"a = 1\n'é' = \"\"\"x\n", "2:7: the quote at the end of this text is missing"},
 		{"a = \"\xff\"", "1:5: this is not UTF-8; save the file in UTF-8"},
 		{"a = \"b\x01c\"", "1:7: a control character is not allowed here; remove it"},
