@@ -99,6 +99,7 @@ func readScript(name string) ([]byte, error) {
 	}
 	hint := ""
 	place, object, colon := strings.Cut(name, ":")
+	target, _ := os.Readlink(name)
 	switch near := nearFile(name); {
 	case errno != syscall.ENOENT:
 	case !strings.ContainsAny(name, "/.:") && settings.UnknownWord(name, "") != "":
@@ -110,6 +111,8 @@ func readScript(name string) ([]byte, error) {
 		hint = "; name a script or module before " + name
 	case colon:
 		hint = fmt.Sprintf("; %s: must be followed by the name of an object, not %q", place, object)
+	case target != "":
+		hint = fmt.Sprintf("; it is a link to %s, which does not exist", target)
 	case near != "":
 		hint = "; did you mean " + near + "?"
 	}

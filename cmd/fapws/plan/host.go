@@ -40,7 +40,7 @@ type Host struct {
 }
 
 func (h *Host) check(report func(error)) {
-	if h.Root == "" && h.App.Name == "" && len(h.Routes) == 0 {
+	if h.Root == "" && h.App.Name == "" && len(h.Routes) == 0 && !h.At.Set("root") {
 		report(h.At.Errorf("host", "nothing to serve: set root, app or a [[host.route]]"))
 	}
 	if h.SSI.Enabled && h.Root == "" {

@@ -226,7 +226,7 @@ func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
 	}
 	// report only a warning, because the directory's file system may be mounted later
 	if err := b.cannotWrite(upload.Place(r.Upload.Path)); err != nil {
-		b.parts.Log(logfile.Warning, r.At.Errorf("upload", "%v", err).Error())
+		b.parts.Log(logfile.Warning, r.At.Errorf("upload", "%v; make it writable, or name another place", err).Error())
 	}
 	mounts := b.responder(r, to)
 	mounts[0].Streams, mounts[0].Asks = true, true

@@ -100,6 +100,8 @@ func Read(cmd *settings.Command, set *settings.Settings) (*Plan, error) {
 // forget that in TOML, all keys after [[host]] belong to this table.
 func misplaced(set *settings.Settings, table, key string) string {
 	switch {
+	case table == "host.route" && slices.Contains(settings.KeysOf(Host{}), key):
+		return fmt.Sprintf("%s is a key of [[host]]: move it there, above the first [[host.route]]", key)
 	case table != "" && (set.HasKey(key) || slices.Contains(FileKeys(), key)):
 		if table == "host" || table == "host.route" {
 			table = "[" + table + "]"
@@ -286,8 +288,8 @@ func (p *Plan) findVenv() (doubt string) {
 }
 
 // doubts returns warnings about three kinds of probable mistakes: a served directory that looks like a project, a route
-// that looks like a regular expression, and a configuration file with hosts in addition to the application on the
-// command line.
+// or pattern that looks like a regular expression, and a configuration file with hosts in addition to the application
+// on the command line.
 func (p *Plan) doubts() (lines []string) {
 	for _, folder := range p.Site.Roots() {
 		if len(p.Site.Apps()) > 0 {
@@ -299,15 +301,29 @@ func (p *Plan) doubts() (lines []string) {
 				folder, strings.Join(found, ", "), strings.Join(apps, ", or fapws ")))
 		}
 	}
+	pattern := func(at *settings.TOMLTable, key, text string) {
+		if sign := route.Foreign(text, false); sign != "" && at.Set(key) {
+			lines = append(lines, fmt.Sprint(at.Errorf(key,
+				"%q: %s is compared as it is; a pattern has * ? and [ ] only, as *.php", text, sign)))
+		}
+	}
+	patterns := func(at *settings.TOMLTable, files *Files) {
+		for _, rule := range files.Expires {
+			text, _, _ := strings.Cut(rule, "=")
+			pattern(at, "expires", text)
+		}
+		for _, text := range files.Expose {
+			pattern(at, "expose", text)
+		}
+	}
 	for _, h := range p.Site.Hosts {
+		patterns(h.At, &h.Files)
 		for _, r := range h.Routes {
+			patterns(r.At, &r.Files)
+			pattern(r.At, "match", r.Match)
 			if sign := route.Foreign(r.Prefix, true); sign != "" {
 				lines = append(lines, fmt.Sprint(r.At.Errorf("prefix",
 					"%q: %s is compared as it is; a prefix is not a pattern", r.Prefix, sign)))
-			}
-			if sign := route.Foreign(r.Match, false); sign != "" {
-				lines = append(lines, fmt.Sprint(r.At.Errorf("match",
-					"%q: %s is compared as it is; a pattern has * ? and [ ] only, as *.php", r.Match, sign)))
 			}
 		}
 	}

@@ -228,10 +228,12 @@ func (b *builder) errorPages(h *Host) func(*exchange.Exchange, exchange.Reply) {
 			continue
 		}
 		pages[status] = page
-		if _, err := os.Stat(filepath.Join(h.Root, page)); err != nil && b.parts.Logs == nil && h.Root != "" &&
-			strings.HasPrefix(page, "/") {
+		if b.parts.Logs == nil && h.Root != "" && strings.HasPrefix(page, "/") {
 			// only the command check reports this error; a running server sends its default page instead
-			b.wrong(h.At.Errorf("error-page", "%d: %v", status, err))
+			name := filepath.Join(h.Root, page)
+			if err := unix.Faccessat(unix.AT_FDCWD, name, unix.R_OK, unix.AT_EACCESS); err != nil {
+				b.wrong(h.At.Errorf("error-page", "%d: %w", status, &os.PathError{Op: "open", Path: name, Err: err}))
+			}
 		}
 		if strings.HasPrefix(page, "/") && static.FitsAny(programs, page) {
 			b.wrong(h.At.Errorf("error-page",
