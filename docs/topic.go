@@ -7,6 +7,7 @@ package docs
 import (
 	"embed"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 )
@@ -14,9 +15,10 @@ import (
 //go:embed *.md
 var files embed.FS
 
-// Page returns the text of the page about a topic, such as "cache" for cache.md, or "" if there is none.
+// Page returns the text of the page about a topic, or "" if there is none. The topic is a name such as "cache", or a
+// file such as "docs/cache.md".
 func Page(topic string) string {
-	text, _ := files.ReadFile(topic + ".md")
+	text, _ := files.ReadFile(strings.TrimSuffix(path.Base(topic), ".md") + ".md")
 	return string(text)
 }
 

@@ -116,6 +116,9 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 		return checkSandbox(p, stdout, stderr)
 	}
 	if cmd.Word == settings.WordUnit {
+		if err := p.Find(); err != nil {
+			return 0, err
+		}
 		return process.OK, writeUnit(p, args, stdout, stderr)
 	}
 	if cmd.Word != settings.WordRun {
@@ -144,13 +147,16 @@ func ofAnotherUser(conf *settings.Config) bool {
 }
 
 func help(topic string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
-	word := settings.Word(topic)
+	word, text := settings.Word(topic), docs.Page(topic)
 	switch word {
 	case settings.WordCtl, settings.WordBench, settings.WordImport, settings.WordHash, settings.WordUser,
 		settings.WordNew:
-		return Run([]string{topic, "--help"}, stdin, stdout, stderr)
+		code, err = Run([]string{topic, "--help"}, stdin, stdout, stderr)
+		if text != "" && err == nil {
+			_, err = io.WriteString(stdout, "\n"+text)
+		}
+		return code, err
 	}
-	text := docs.Page(topic)
 	switch {
 	case settings.WriteWordHelp(stdout, word):
 	case topic == "topics":
@@ -456,6 +462,9 @@ func mayLog(name string, given bool) error {
 	dir := filepath.Dir(name)
 	var st unix.Stat_t
 	_ = unix.Stat(dir, &st)
+	if file, err := os.Stat(name); err == nil && file.IsDir() {
+		return unix.EISDIR
+	}
 	err := unix.Faccessat(unix.AT_FDCWD, dir, unix.X_OK, unix.AT_EACCESS)
 	if err == nil && !(given && st.Uid == 0) {
 		if err = unix.Faccessat(unix.AT_FDCWD, name, unix.W_OK, unix.AT_EACCESS); err == unix.ENOENT {

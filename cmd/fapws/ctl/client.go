@@ -174,9 +174,11 @@ func pick(running []found, pid, uid int) (path string, err error) {
 	switch {
 	case len(running) == 1:
 		return running[0].path, nil
+	case len(running) == 0 && pid > 0 && unix.Kill(pid, 0) == unix.ESRCH:
+		return "", fmt.Errorf("process %d is not running", pid)
 	case len(running) == 0 && pid > 0:
-		return "", fmt.Errorf("process %d: control socket of user %s not found; name the socket with --socket FILE",
-			pid, system.UserName(uid))
+		return "", fmt.Errorf("process %d: control socket of user %s not found; this process is not the main process "+
+			"of a server, or the server's --ctl-socket must be named with --socket FILE", pid, system.UserName(uid))
 	case len(running) == 0:
 		return "", fmt.Errorf("no server of user %s found: no control socket in %s; a server that can write to none "+
 			"of these needs --ctl-socket FILE", system.UserName(uid), strings.Join(places(uid), ", "))

@@ -163,6 +163,8 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		{"app = 'app.py'\nctl-socket = 'readable/ctl'",
 			"readable/ctl: permission denied; check owner and permissions for user "},
 		{"app = 'app.py'\nctl-socket = 'app.py'", "is not a socket"},
+		{"app = 'app.py'\naccess-log = 'readable'", "/readable: is a directory"},
+		{"app = 'app.py'\nerror-log = 'readable'", "/readable: is a directory"},
 		{"app = 'app.py'\nctl-socket = '" + folder + strings.Repeat("/x", 60) + "'", "the maximum for a socket is 107"},
 		{"app = 'app.py'\npid = 'reads.py'", "/reads.py: it does not contain a process ID"},
 		{"app = 'app.py'\nbind = 'unix:closed.py'", "closed.py: the file exists and is not a socket"},
