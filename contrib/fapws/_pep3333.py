@@ -15,7 +15,7 @@ from fapws._framework import chain
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import CodeType, FrameType
-    from typing import Any, Callable, Iterator, Optional, Set
+    from typing import Any, Callable, Iterator, Optional, Set, Tuple
 
 __all__ = ["checked"]
 
@@ -26,9 +26,9 @@ _DATA = (str, bytes, bytearray, memoryview)
 def checked(application: Callable[..., Any]) -> Callable[..., Any]:
     """Returns an application that checks the calls and results of application without changing them.
 
-    Each kind of violation is logged once, with the file and the line. Any thread may call the result.
+    Each kind of violation is logged once for each line that violates PEP 3333. Any thread may call the result.
     """
-    warned: Set[str] = set()
+    warned: Set[Tuple[str, str]] = set()
 
     def served(environ: Any, start_response: Any) -> Any:
         call = _Call(application, environ, warned)
@@ -45,20 +45,16 @@ def checked(application: Callable[..., Any]) -> Callable[..., Any]:
 class _Call:
     """A request, whose checks log violations of PEP 3333."""
 
-    def __init__(self, application: Any, environ: Any, warned: Set[str]) -> None:
+    def __init__(self, application: Any, environ: Any, warned: Set[Tuple[str, str]]) -> None:
         self.application, self.environ, self.warned = application, environ, warned
         self.started = ""
 
     def warn(self, kind: str, text: str, place: str = "") -> None:
-        if kind in self.warned:
-            return
-        self.warned.add(kind)
-        line = (
-            f"{place or self.started or _definition(self.application)}: {text}; other servers may fail (PEP 3333,"
-            " logged once)"
-        )
-        errors = self.environ["wsgi.errors"]
-        log("warning", line, errors)
+        place = place or self.started or _definition(self.application)
+        if (kind, place) not in self.warned:
+            self.warned.add((kind, place))
+            line = f"{place}: {text}; other servers may fail (PEP 3333, logged once)"
+            log("warning", line, self.environ["wsgi.errors"])
 
     def checked(self, result: Any) -> Any:
         """Checks the result of an application. Returns the result or, for an iterable, a wrapper that checks each item

@@ -89,6 +89,25 @@ func TestDevWarnsOfEachBreachOfPEP3333(t *testing.T) {
 	}
 }
 
+func TestDevWarnsOnceOfEachLineThatBreaksPEP3333(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "pep3333.py:two_places", "--dev")
+	for _, path := range []string{"/", "/other", "/", "/other"} {
+		s.Get(path, 200).Is(t, "text")
+	}
+	lines := map[string]bool{}
+	for _, found := range regexp.MustCompile(`pep3333\.py, line (\d+), in two_places: an item of the body is a str`).
+		FindAllStringSubmatch(s.Stderr.String(), -1) {
+		if lines[found[1]] {
+			t.Errorf("line %s is named twice", found[1])
+		}
+		lines[found[1]] = true
+	}
+	if len(lines) != 2 {
+		t.Errorf("%d lines are named, want 2: %s", len(lines), s.Stderr)
+	}
+}
+
 func TestDevDoesNotWarnOfWhatPEP3333Allows(t *testing.T) {
 	t.Parallel()
 	for _, object := range []string{"right", "late"} {

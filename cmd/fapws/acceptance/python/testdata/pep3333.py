@@ -170,3 +170,11 @@ def right(environ, start_response):
 def late(environ, start_response):
     start_response("200 OK", [])
     yield b"text"
+
+
+def two_places(environ, start_response):
+    if environ["PATH_INFO"] == "/other":
+        ok(start_response)
+        return ["text"]
+    ok(start_response)
+    return ["text"]
