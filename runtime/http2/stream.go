@@ -75,7 +75,9 @@ func (c *Conn) open(b *headerBlock) {
 		c.s.Arrived(c.client)
 	}
 	s.head = s.head[:0]
-	b.check()
+	if b.check(); b.fault == "" {
+		s.head = b.appendHead(s.head)
+	}
 	if b.tooLarge {
 		limit := exchange.Limit{Setting: "limit-request-head", Max: int64(s.Config.Limits.Head), Size: int64(b.size)}
 		st.refuse(exchange.Reply{Status: 431, Text: "headers too large", Close: true, Limit: limit})
@@ -96,7 +98,6 @@ func (c *Conn) open(b *headerBlock) {
 		st.refuse(exchange.Reply{Status: 501, Text: "unknown :protocol", Close: true})
 		return
 	}
-	s.head = b.appendHead(s.head)
 	r := s.Request()
 	req := r.Parsed
 	err := req.ParseWhole(s.head, &s.Config.Limits)

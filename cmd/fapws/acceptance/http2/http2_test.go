@@ -129,8 +129,9 @@ func TestRejectedBodyLeavesTheConnectionOpen(t *testing.T) {
 		!strings.HasPrefix(r.Header.Get("Content-Type"), "text/html") {
 		t.Errorf("%d %v", r.StatusCode, r.Header)
 	}
-	if r, _ := ask(t, c, "GET", s.URL+"/show", nil, "X-Long", strings.Repeat("x", 33_000)); r.StatusCode != 431 {
-		t.Errorf("%d", r.StatusCode)
+	if r, text := ask(t, c, "GET", s.URL+"/show", nil, "Accept", "text/html", "X-Long",
+		strings.Repeat("x", 33_000)); r.StatusCode != 431 || !strings.Contains(text, "<title>") {
+		t.Errorf("%d %v %s", r.StatusCode, r.Header, text)
 	}
 	if r, _ := ask(t, c, "GET", s.URL+"/show?"+strings.Repeat("x", 9000), nil); r.StatusCode != 414 {
 		t.Errorf("%d", r.StatusCode)
