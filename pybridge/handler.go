@@ -372,7 +372,7 @@ func (h *Handler) sampleActive(wait time.Duration) ([]ActiveRequest, bool) {
 	active := make([]ActiveRequest, len(list))
 	for i := range list {
 		t := &list[i]
-		active[i] = ActiveRequest{Request: withoutQuery(t.line), Handler: t.name, Age: t.age(), State: t.state(),
+		active[i] = ActiveRequest{Request: WithoutQuery(t.line), Handler: t.name, Age: t.age(), State: t.state(),
 			Late: h.config.Timeout > 0 && t.age() > h.config.Timeout && (t.where == C.CORE_QUEUED ||
 				t.where == C.CORE_AWAITING || t.where == C.CORE_RUNNING)}
 		if len(t.stack) > 0 {
@@ -383,7 +383,8 @@ func (h *Handler) sampleActive(wait time.Duration) ([]ActiveRequest, bool) {
 	return active, ok
 }
 
-func withoutQuery(line string) string {
+// WithoutQuery returns the method and the path of a request line.
+func WithoutQuery(line string) string {
 	if end := strings.LastIndexByte(line, ' '); end >= 0 {
 		line = line[:end]
 	}

@@ -164,8 +164,8 @@ func (y *python) stack() string {
 	if loader := y.loader.Load(); loader != nil {
 		running := loader.Running()
 		fmt.Fprintf(&b, "%d requests run in separate processes\n", len(running))
-		for _, line := range running {
-			fmt.Fprintln(&b, line)
+		for _, r := range running {
+			fmt.Fprintf(&b, "process %d, for %.1f s: %s in handler %s\n", r.PID, r.Age.Seconds(), r.Request, r.Handler)
 		}
 	} else if h := y.running(); h != nil {
 		_ = h.Stack(&b, stackWait) // ignore the error, because b already says what is missing
@@ -200,8 +200,9 @@ const activeWait = 300 * time.Millisecond
 
 func (y *python) active() (list []ctl.Active) {
 	if loader := y.loader.Load(); loader != nil {
-		for _, line := range loader.Running() {
-			list = append(list, ctl.Active{Worker: os.Getpid(), Request: line, State: "in a process of its own"})
+		for _, r := range loader.Running() {
+			list = append(list, ctl.Active{Worker: os.Getpid(), Request: pybridge.WithoutQuery(r.Request),
+				Handler: r.Handler, Age: r.Age.Seconds(), State: fmt.Sprint("in process ", r.PID)})
 		}
 		return list
 	}

@@ -63,11 +63,11 @@ type child struct {
 	reports  *os.File
 	progress atomic.Int64
 
-	about string
-	since time.Time
-	pid   int
-	ended chan struct{}
-	how   end
+	request, handler string
+	since            time.Time
+	pid              int
+	ended            chan struct{}
+	how              end
 }
 
 type end struct {
@@ -168,8 +168,8 @@ func (l *Loader) order(pid int, files ...int) error {
 	return err
 }
 
-func (l *Loader) fork(about string) (_ *child, err error) {
-	c := &child{of: l, about: about, since: time.Now(), ended: make(chan struct{})}
+func (l *Loader) fork(request, handler string) (_ *child, err error) {
+	c := &child{of: l, request: request, handler: handler, since: time.Now(), ended: make(chan struct{})}
 	sockets, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
@@ -238,14 +238,22 @@ func (l *Loader) kill() { _ = l.cmd.Process.Kill() }
 
 func (c *child) kill() { _ = c.of.order(c.pid) }
 
-// Running describes each running child in one line, the oldest first.
-func (l *Loader) Running() (lines []string) {
+// Running is a child that works on a request.
+type Running struct {
+	PID     int
+	Request string // request line
+	Handler string
+	Age     time.Duration
+}
+
+// Running returns the running children, the oldest first.
+func (l *Loader) Running() (all []Running) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, c := range l.children {
-		lines = append(lines, fmt.Sprintf("process %d, for %.1f s: %s", c.pid, time.Since(c.since).Seconds(), c.about))
+		all = append(all, Running{c.pid, c.request, c.handler, time.Since(c.since)})
 	}
-	return lines
+	return all
 }
 
 func (l *Loader) await() {

@@ -53,7 +53,7 @@ func (m *LoaderMount) Respond(w *backend.Response, r *backend.Request) {
 	line, number, about := fmt.Sprintf("%s %s %s", r.Method(), r.Target(), r.Parsed.Version), r.ErrorLog, r.About()
 	about.Handler = m.Name
 	log := func(text string) { s.Log(number, about.Name(), text) }
-	c, err := m.Loader.fork(line + " in handler " + m.Name)
+	c, err := m.Loader.fork(line, m.Name)
 	if err != nil {
 		m.Loader.leave(r.Account())
 		log(fmt.Sprintf("%s in handler %s: %v", line, m.Name, err))

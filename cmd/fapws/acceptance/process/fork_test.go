@@ -74,6 +74,10 @@ func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
 				`in handler waits\n`).MatchString(out) {
 		t.Errorf("ctl stack: code %d, %q", code, out)
 	}
+	if code, out, _ := s.Ctl("top", "--once", "--json"); code != 0 || !regexp.MustCompile(`"request":"GET /waits",`+
+		`"handler":"waits","age":\d*\.?\d*[1-9]\d*(e-\d+)?,"state":"in process \d+"`).MatchString(out) {
+		t.Errorf("ctl top: code %d, %s", code, out)
+	}
 	fapwstest.Write(t, filepath.Join(folder, "go"), "")
 	for _, w := range waiting {
 		w.Answer().Is(t, "done\n")
