@@ -19,6 +19,7 @@ import (
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/worker"
 	"fapws/runtime/http1"
+	"fapws/runtime/logfile"
 	"fapws/runtime/metrics"
 	"fapws/runtime/source/cache"
 )
@@ -344,7 +345,7 @@ const failureHead = `<meta http-equiv="refresh" content="1">` +
 // failureNotice returns what clients receive while new code does not load: the application, the error in one line, and
 // the standard error of the worker, usually a traceback.
 func failureNotice(app, how string, said []byte) *pool.Message {
-	said = bytes.TrimRight(escapes().ReplaceAll(said, nil), "\n")
+	said = bytes.TrimRight(escapes().ReplaceAll(asText(said), nil), "\n")
 	if len(said) > pageText {
 		said = said[len(said)-pageText:]
 		if at := bytes.IndexByte(said, '\n'); at >= 0 {
@@ -377,6 +378,21 @@ func failureNotice(app, how string, said []byte) *pool.Message {
 	page := http1.Document(title, failureHead, header+"</header><main>"+output+
 		"<p class=dim>This page refreshes itself once the code loads.</p></main>")
 	return &pool.Message{Kind: pool.Notice, Raw: page, Text: plain}
+}
+
+// asText replaces each object of the error log by the text that the log has without --error-log-format json.
+func asText(said []byte) (text []byte) {
+	for line := range bytes.Lines(said) {
+		switch m, ok := logfile.ParseObject(string(line)); {
+		case !ok:
+			text = append(text, line...)
+		case m.Traceback != "":
+			text = append(append(text, m.Traceback...), '\n')
+		default:
+			text = append(append(append(text, "fapws: "...), m.Text...), '\n')
+		}
+	}
+	return text
 }
 
 // cutRemedy removes the last line of a worker's output if fapws has written this line and the line contains title. The

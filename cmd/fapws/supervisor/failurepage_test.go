@@ -3,6 +3,8 @@ package supervisor
 import (
 	"strings"
 	"testing"
+
+	"fapws/runtime/logfile"
 )
 
 func TestFailureNoticeShowsTheTracebackEscaped(t *testing.T) {
@@ -11,6 +13,10 @@ func TestFailureNoticeShowsTheTracebackEscaped(t *testing.T) {
     x = "<b>" + 1
 TypeError: can only concatenate str (not "int") to str
 `
+	const remedy = `app.py:1: TypeError: can only concatenate str (not "int") to str; convert it`
+	objects := logfile.Object.Append(nil, &logfile.Message{About: logfile.About{Exception: logfile.Exception{
+		Type: "TypeError", Traceback: traceback}}, Text: "uncaught exception"})
+	objects = logfile.Object.Append(objects, &logfile.Message{Text: remedy})
 	for _, tt := range []struct {
 		name, said string
 		has, hasNo []string
@@ -23,8 +29,10 @@ TypeError: can only concatenate str (not "int") to str
 		}, []string{"<b>"}},
 		{"a line of ours", "fapws: app.py has no PATHS\n", []string{"<h1>app.py has no PATHS</h1>"},
 			[]string{"<pre>"}},
-		{"a line with a remedy", traceback + "fapws: app.py:1: TypeError: can only concatenate str (not \"int\") to str; " +
-			"convert it", []string{"<p>Convert it.</p>", "to str</pre>"}, []string{"fapws: app.py:1"}},
+		{"a line with a remedy", traceback + "fapws: " + remedy, []string{"<p>Convert it.</p>", "to str</pre>"},
+			[]string{"fapws: app.py:1"}},
+		{"objects", "x\n" + string(objects), []string{"<p>Convert it.</p>", "<pre>x\nTraceback", "to str</pre>"},
+			[]string{"fapws: app.py:1", "pid"}},
 		{"nothing", "", []string{"<h1>worker 7 exited with status 1</h1>"}, nil},
 		{"colours", "\x1b[1;35mValueError\x1b[0m: \x1b[35mno\x1b[0m\x07\n", []string{"<h1>ValueError: no</h1>"},
 			[]string{"\x1b", "\x07"}},
