@@ -91,7 +91,9 @@ func TestPausesDoNotMakeABodyTooSlow(t *testing.T) {
 		b.Count(c.size, 0)
 		if c.pauses {
 			b.Pause(5 * second)
-			b.Resume(65 * second)
+			if b.Resume(65 * second); b.Paused {
+				t.Error("the pause has not ended")
+			}
 		}
 		if got := b.TooSlow(c.now*second, 20*time.Second, 100); got != c.want {
 			t.Errorf("%+v: %v", c, got)

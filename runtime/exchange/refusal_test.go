@@ -3,6 +3,7 @@ package exchange
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestReplyIsTextOrAPage(t *testing.T) {
@@ -27,6 +28,14 @@ func TestReplyIsTextOrAPage(t *testing.T) {
 		}
 		if head.Status != test.r.Status || head.Type != test.kind || head.Length != int64(len(body)) {
 			t.Errorf("%s: %+v", test.name, head)
+		}
+	}
+}
+
+func TestPageOfALoadingApplicationShowsForHowLong(t *testing.T) {
+	for since, want := range map[time.Duration]string{time.Second / 2: " 1 second.", 5 * time.Second / 2: " 2 seconds."} {
+		if r := Starting(since); !strings.Contains(string(r.Body), want) {
+			t.Errorf("%v: %s", since, r.Body)
 		}
 	}
 }
