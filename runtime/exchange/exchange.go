@@ -270,18 +270,15 @@ func (x *Exchange) InTurn() bool {
 // comes as soon as few bytes of these responses wait. During the wait the source must not send anything.
 func (x *Exchange) AwaitTurn(early bool) {
 	switch {
-	case early && x.Stream == nil:
-		x.Source.Start(x)
 	case early:
 		x.enter(answering, forEarlier)
-		x.Stream.Wait(x)
 	case x.state == routing:
 		x.suspend(forTurn)
+		return
 	default:
-		if x.enter(answering, forTurn); x.Stream != nil {
-			x.Stream.Wait(x)
-		}
+		x.enter(answering, forTurn)
 	}
+	x.Stream.Wait(x)
 }
 
 // TakeTurn returns the next held part. If there is none and the source waits for its turn, TakeTurn starts the source
