@@ -17,7 +17,8 @@ import (
 type Carrier interface {
 	// Begun reports whether the protocol has taken over the connection, so that the Carrier is also the Sink.
 	Begun() bool
-	// Refused is called if the response is an ordinary HTTP response, or if the client disconnects before Begun.
+	// Refused is called if the response is an ordinary HTTP response, or if the client disconnects before Begun. It may
+	// be called again for the same exchange.
 	Refused()
 	// Carried returns the number of received and sent bytes; proper is false if the protocol ended with an error.
 	Carried() (in, out int64, proper bool)
@@ -40,9 +41,8 @@ type SocketState struct {
 	Log *logfile.State `json:",omitempty"` // state of the line for the access log, which is not written yet
 }
 
-func (x *Exchange) dropCarrier() {
+func (x *Exchange) refuseCarrier() {
 	if c := x.Carrier; c != nil && !c.Begun() {
-		x.Carrier = nil
 		c.Refused()
 	}
 }

@@ -134,7 +134,7 @@ func (x *Exchange) End() {
 	if x.began != 0 {
 		s.metrics.End(x.began, x.counts, x.Out.Status)
 	}
-	x.dropCarrier()
+	x.refuseCarrier()
 	if x.Record != nil && len(s.records) < spareRecords {
 		s.records = append(s.records, x.Record)
 	}
@@ -230,7 +230,7 @@ func (x *Exchange) FailWith(r Reply, p *Part) {
 	x.Stream.Replace(x, y, false)
 	y.identity, y.KeepAlive = x.identity, x.KeepAlive
 	x.Record, x.began, x.wait = nil, 0, nothing
-	x.dropCarrier()
+	x.refuseCarrier()
 	x.Stream, x.Next = nil, nil
 	if p == nil || !p.Last() {
 		x.Abandon()
@@ -364,7 +364,7 @@ func (x *Exchange) Release(p *Part) {
 
 func (x *Exchange) Abandon() {
 	x.Stream = nil
-	x.dropCarrier()
+	x.refuseCarrier()
 	if x.Check != nil {
 		x.Check.Cancel()
 	}
@@ -403,7 +403,7 @@ func (x *Exchange) Reply(r Reply) {
 		text, _, _ := strings.Cut(r.Text, ": the limit is")
 		x.NoteLimit(fmt.Sprintf("sent %d: %s", r.Status, cmp.Or(text, http1.StatusText(r.Status))), r.Limit)
 	}
-	x.dropCarrier()
+	x.refuseCarrier()
 	x.req, x.Check = nil, nil
 	if x.Record != nil {
 		x.Record.Overridden = r.Override

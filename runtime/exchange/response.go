@@ -186,7 +186,7 @@ func (x *Exchange) AppendHeadOf(dst []byte, p *Part, keepAlive bool) []byte {
 		x.Out.Framed += int64(len(dst) - before)
 		return dst
 	}
-	x.dropCarrier()
+	x.refuseCarrier()
 	r := http1.Response{Version: x.Version, Head: x.IsHead, Status: h.Status, Reason: h.Reason, Fields: h.Fields,
 		Length: h.Length,
 		Type:   h.Type, HasDate: h.HasDate, HasServer: h.HasServer}
