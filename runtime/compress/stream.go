@@ -13,10 +13,10 @@ const (
 	mostStreams = 64
 
 	// window limits how many compressed bytes of a response wait for the client.
-	window = 256 << 10
+	window = 64 << 10
 
 	// step is how many bytes a goroutine compresses at most before the result is sent.
-	step = 256 << 10
+	step = 64 << 10
 )
 
 type stream struct {

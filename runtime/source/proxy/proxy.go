@@ -261,7 +261,11 @@ func (c *connection) copy(w *backend.Response, response *http.Response) error {
 	if response.Body == http.NoBody {
 		return nil
 	}
-	buf := make([]byte, bufferSize)
+	size := int64(bufferSize)
+	if n := response.ContentLength; n >= 0 {
+		size = min(size, n)
+	}
+	buf := make([]byte, size)
 	for left, kept := response.ContentLength, true; ; {
 		if kept && left != 0 && c.pauses() {
 			if gone := w.Flush(); gone != nil {
