@@ -181,7 +181,7 @@ func reset(c *wstest.Client) {
 // the loop.
 func TestWaitingMessagesPrecedeTheHandoverOfASocket(t *testing.T) {
 	t.Parallel()
-	const clients, messages = 50, 20000
+	const clients, messages = 50, 2000
 	a := &talkApp{talks: map[exchange.Ticket]*talk{}, lets: func(*talk) {}}
 	s := start(t, settled(Config{Channels: live.StreamConfig{Epoch: "e", HandOver: true}}), a,
 		exchange.Mount{Prefix: "/", Upgrades: exchange.ToMessages, Group: "all"})
