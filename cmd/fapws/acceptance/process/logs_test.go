@@ -417,7 +417,8 @@ class Body:
             time.sleep(0.01)
 
 def application(environ, start_response):
-    size, length = {"/sized": (5, 5), "/large": (1 << 24, 1 << 24), "/short": (5, 6), "/chunked": (5, 0)}[environ["PATH_INFO"]]
+    bodies = {"/sized": (5, 5), "/large": (1 << 24, 1 << 24), "/short": (5, 6), "/chunked": (5, 0)}
+    size, length = bodies[environ["PATH_INFO"]]
     start_response("200 OK", [("Content-Length", str(length))] * (length > 0))
     return Body([b"x" * size], environ["fapws.disconnected"])
 `)
