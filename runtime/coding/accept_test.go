@@ -1,8 +1,6 @@
 package coding
 
-import (
-	"testing"
-)
+import "testing"
 
 func TestCodingIsChosenByAcceptEncoding(t *testing.T) {
 	all := Set{Gzip: true, Zstd: true, Brotli: true}

@@ -1,8 +1,6 @@
 package conn
 
-import (
-	"time"
-)
+import "time"
 
 // balance divides new connections among the processes that share the listeners. A process that runs
 // AcceptConfig.Concurrency requests leaves new connections in the queue for the other processes.

@@ -1,8 +1,6 @@
 package exchange
 
-import (
-	"fapws/runtime/conn"
-)
+import "fapws/runtime/conn"
 
 // Head is the head of a handler's response. The loop adds the HTTP version, Date, Server, Connection and framing.
 type Head struct {

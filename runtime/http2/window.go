@@ -1,8 +1,6 @@
 package http2
 
-import (
-	"fapws/runtime/exchange"
-)
+import "fapws/runtime/exchange"
 
 const minUpdate = 4 << 10 // minimum increment of a window, in bytes
 
