@@ -77,7 +77,7 @@ func TestControlCharactersInAnswersAreReplaced(t *testing.T) {
 		{"", pid + "stack", "GET /?[31m\n"},
 		{"", pid + "reload", "app.py line 3: ?name 'x' is not defined"},
 		{s.path, "stack", "GET /?[31m\n"},
-		{s.path, "--pid 3 stack", "process 3: "},
+		{s.path, "--pid 1 stack", "process 1: "}, // every system has a process 1
 		{Auto, pid + "stack", "GET /?[31m\n"},
 	} {
 		t.Setenv("FAPWS_CTL_SOCKET", tt.socket)
@@ -175,7 +175,8 @@ func TestServerIsPickedByProcessOrIfItIsTheOnlyOne(t *testing.T) {
 		{[]found{{3, "/x/3.sock"}}, 0, "/x/3.sock"},
 		{[]found{{3, "/x/3.sock"}}, 3, "/x/3.sock"},
 		{nil, 0, "no server of user 54321 found: no control socket in "},
-		{nil, 3, "process 3: control socket of user 54321 not found"},
+		{nil, 1, "process 1: control socket of user 54321 not found"},
+		{nil, 1 << 30, "process 1073741824 is not running"},
 		{[]found{{3, "/x/3.sock"}, {4, "/x/4.sock"}}, 0, "2 servers are running; choose one:\n  --pid 3\n  --pid 4"},
 	} {
 		path, err := pick(tt.running, tt.pid, 54321)
