@@ -25,7 +25,7 @@ func TestCallAgainstTheRulesAborts(t *testing.T) {
 		{"not on the main thread", "", func() { loop.app.Close() }, "core_take_gil expects CORE_NO_GIL | CORE_ON_MAIN"},
 		{"not on the loop", "inline", func() { loop.h.Signalled() },
 			"core_signalled expects CORE_NO_GIL | CORE_ON_LOOP"},
-		{"too late", "", func() { start(Options{Apps: applications}) }, "core_start expects CORE_BEFORE"},
+		{"too late", "", func() { start(Options{Apps: applications}) }, "core_set_look expects CORE_BEFORE"},
 	} {
 		switch os.Getenv("FAPWS_TEST_VIOLATION") {
 		case one.name:

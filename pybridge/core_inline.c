@@ -42,8 +42,8 @@ static void run_inbox(void) {
 }
 
 static void written(core_thread *t, core_record *rec, const uint8_t *ends) {
-  if (!P.shared.turning || core_this_thread != t)
-    return; /* write() was called on a thread that the application has started */
+  /* write() may be called on a thread that the application has started. */
+  if (!P.shared.turning || core_this_thread != t) return;
   if (rec->run.started) core_count_job(t); /* early hints do not extend the timeout */
   t->unsignalled = 0;
   core_loop_send_now();
