@@ -37,8 +37,8 @@ static PyObject *first_of(PyObject *o, const char *const *names) {
 static const char *const frame_names[] = {"cr_frame", "gi_frame", "ag_frame", NULL};
 static const char *const await_names[] = {"cr_await", "gi_yieldfrom", "ag_await", NULL};
 
-/* The parameter task points to a task. Replaces the task by the future that the task awaits, or by NULL if there is no
- * such future. If the future is itself a task, returns the coroutine of the future, otherwise NULL. */
+/* The parameter task points to a task. Replaces the task by the future that the task awaits, or by NULL if the task
+ * awaits nothing. If the future is itself a task, returns the coroutine of the future, otherwise NULL. */
 static PyObject *coroutine_behind(PyObject **task) {
   PyObject *future = attribute(*task, "_fut_waiter"), *coroutine = future ? attribute(future, "_coro") : NULL;
   Py_DECREF(*task);

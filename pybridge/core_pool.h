@@ -90,7 +90,7 @@ typedef struct core_mode {
  * The pool owns the core_thread objects, which live as long as the process: a new thread reuses the object of a thread
  * that ended. Only the thread itself changes its core_thread object, except for members guarded by the pool's mutex. */
 
-/* A thread in the state CORE_THREAD_ENDING takes no more jobs, and releases its Python objects. */
+/* A thread in the state CORE_THREAD_ENDING accepts no further jobs, and releases its Python objects. */
 enum core_thread_state { CORE_THREAD_NEW, CORE_THREAD_IDLE, CORE_THREAD_BUSY, CORE_THREAD_ENDING, CORE_THREAD_GONE };
 
 /* Reasons why a thread does not count for core_pool.max during its job, so that a second thread is permitted to run in

@@ -61,8 +61,8 @@ func (r *rig) release() {
 	r.all = nil
 }
 
-// The pool closes the body files of rejected requests. If a responder panics, the response has status 500, or is
-// aborted if its head has already been sent.
+// The pool closes the body files of rejected requests. If a responder panics before it sends the head, the
+// response has status 500; after the head, the response is aborted.
 func TestPoolRejectsRequestsAboveItsLimit(t *testing.T) {
 	begun, goOn := false, make(chan bool)
 	r := newRig(t, func(w *Response, _ *Request) {

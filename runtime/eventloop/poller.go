@@ -93,8 +93,7 @@ func (l *Loop) endOfEvents(any) error {
 	l.begun = false
 	l.turn()
 	if l.stopped || l.left || len(l.again) > 0 || !atomic.CompareAndSwapInt32(l.wake.waker.State, Awake, Asleep) {
-		// Begin another batch at once. A thread may have set Waker.State during this batch, and has then not written to
-		// the eventfd.
+		// Begin another batch at once. A thread that set Waker.State during this batch did not write to the eventfd.
 		l.wake.ring()
 		return nil
 	}

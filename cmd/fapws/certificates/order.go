@@ -182,7 +182,7 @@ func (o *Orders) publish(ctx context.Context, client *acme.Client, a *ACME, c *a
 	return func() { _ = dir.Delete(o.last, file) }, dir.Put(ctx, file, []byte(text))
 }
 
-// keyOfAccount returns the key of the account, and creates the key if there is none.
+// keyOfAccount returns the key of the account, and creates a missing key.
 func keyOfAccount(ctx context.Context, dir autocert.DirCache) (crypto.Signer, error) {
 	text, err := dir.Get(ctx, accountKey)
 	if err == nil {

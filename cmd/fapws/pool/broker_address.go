@@ -29,7 +29,7 @@ var (
 	prefixIs = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) })
 )
 
-// The error describes valid URLs, and callers print "must be " before it.
+// The error describes valid URLs, and callers print "must be " before the error.
 func ParseBroker(text string) (*BrokerAddress, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok || strings.ContainsAny(text, " \r\n\x00") {

@@ -321,8 +321,8 @@ func nearestFlag(set *pflag.FlagSet, typed string) *pflag.Flag {
 	return set.Lookup(Nearest(name, names))
 }
 
-// TookApp returns a flag that has probably taken the application as its value, and this value. TookApp returns "" if
-// there is no such flag.
+// TookApp returns a flag whose value probably is the application, and this value. TookApp returns "" if no flag has such
+// a value.
 func (f Flags) TookApp() (flag, value string) {
 	for _, one := range f {
 		place, object := SplitApp(one.text)

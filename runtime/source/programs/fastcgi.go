@@ -294,8 +294,8 @@ const (
 	maxRecord  = headerLen + maxContent + 255
 )
 
-// The Reader must have room for the whole record. If a call returns os.ErrDeadlineExceeded, the next call continues
-// with the bytes received so far. The result content is valid until the next call.
+// The Reader must have room for the whole record. If a call returns os.ErrDeadlineExceeded, the next call continues to
+// read the same record. The result content is valid until the next call.
 func readRecord(in *bufio.Reader) (kind uint8, content []byte, err error) {
 	head, err := in.Peek(headerLen)
 	if err == nil {

@@ -14,8 +14,8 @@ import (
 	"fapws/runtime/source/programs"
 )
 
-// If an argument cannot be included, the next onerror argument is used instead; before it, arguments named virtual are
-// ignored.
+// If an argument cannot be included, the next onerror argument is used instead. Arguments named virtual before this
+// onerror argument are ignored.
 func (p *page) include(e *element) {
 	failed := false
 	for a := range p.arguments(e) {

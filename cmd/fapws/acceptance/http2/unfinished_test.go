@@ -20,8 +20,8 @@ func second(s *fapwstest.Server) *fapwstest.Client {
 	return fapwstest.NewClient(s.T, c)
 }
 
-// unfinished opens n streams and ends none of them. On each stream, unfinished sends up to size bytes of a body, as
-// far as the flow-control windows allow.
+// unfinished opens n streams and ends none of them. On each stream, unfinished sends size bytes of a body, or
+// less if the flow-control windows are smaller.
 func (f *frames) unfinished(n int, path string, size int) (sent int) {
 	f.t.Helper()
 	const window = 64<<10 - 1
