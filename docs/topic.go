@@ -15,8 +15,8 @@ import (
 //go:embed *.md
 var files embed.FS
 
-// Page returns the text of the page about a topic, or "" for an unknown topic. The topic is a name such as "cache", or a
-// file such as "docs/cache.md".
+// Page returns the text of the page about a topic, or "" for an unknown topic. The topic is a name such as "cache", or
+// a file such as "docs/cache.md".
 func Page(topic string) string {
 	text, _ := files.ReadFile(strings.TrimSuffix(path.Base(topic), ".md") + ".md")
 	return string(text)

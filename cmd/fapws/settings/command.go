@@ -321,8 +321,8 @@ func nearestFlag(set *pflag.FlagSet, typed string) *pflag.Flag {
 	return set.Lookup(Nearest(name, names))
 }
 
-// TookApp returns a flag whose value probably is the application, and this value. TookApp returns "" if no flag has such
-// a value.
+// TookApp returns a flag whose value probably is the application, and this value. TookApp returns "" if no flag has
+// taken the application.
 func (f Flags) TookApp() (flag, value string) {
 	for _, one := range f {
 		place, object := SplitApp(one.text)
