@@ -106,7 +106,7 @@ func TestMain(m *testing.M) {
 	} else {
 		attached := make(chan struct{})
 		go func() { // This thread belongs to Python, not to the event loop.
-			handler.Attach(loop.far)
+			loop.do(func() { handler.Attach(loop.far) }) // A test may flush at the same time.
 			close(attached)
 		}()
 		<-attached
