@@ -318,6 +318,9 @@ func (s *Server) Intact() error {
 	return s.loop.accepting.Intact()
 }
 
+// Failed returns a channel that receives an error if this error ends the loop. The server then answers nothing more.
+func (s *Server) Failed() <-chan error { return s.failed }
+
 // A besideJob is long work that must run on the first thread of the loop (see Server.Do). During this work, a second
 // goroutine runs the loop.
 type besideJob struct {

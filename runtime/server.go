@@ -26,9 +26,10 @@ import (
 type Server struct {
 	cfg Config
 	// limits for request heads that are parsed again because the server has added fields
-	again http1.Limits
-	loop  *loop
-	over  chan struct{}
+	again  http1.Limits
+	loop   *loop
+	over   chan struct{}
+	failed chan error
 
 	lock      sync.Once
 	besideJob besideJob
@@ -83,11 +84,12 @@ func (s *Server) begin() (err error) {
 			s.logf(logfile.Error, "signal handlers of the application will not run: %v", err)
 		}
 	})
-	s.over = make(chan struct{})
+	s.over, s.failed = make(chan struct{}), make(chan error, 1)
 	go func() {
 		defer close(s.over)
 		if err := s.run(); err != nil {
 			s.logf(logfile.Error, "event loop: %v", err)
+			s.failed <- err
 		}
 	}()
 	return nil

@@ -174,8 +174,14 @@ const descriptorsEvery = 2 * time.Second
 func (a *alone) watchDescriptors() {
 	s := a.s
 	for !s.relay.over.Load() {
-		time.Sleep(descriptorsEvery)
-		err := s.server.Intact()
+		var err error
+		select {
+		case err = <-s.server.Failed(): // Go's timers are late if the application has closed Go's descriptors, too.
+		case <-time.After(descriptorsEvery):
+		}
+		if reason := s.server.Intact(); reason != nil {
+			err = reason
+		}
 		if err == nil || s.relay.over.Load() {
 			continue
 		}
