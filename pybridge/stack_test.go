@@ -87,6 +87,17 @@ a handler holds the GIL in C code, .*
 	<-(<-sent).done
 }
 
+// CheckGIL makes ten such checks before a worker is replaced.
+func TestCallThatHasEndedIsNeverLate(t *testing.T) {
+	ended := make(chan struct{})
+	close(ended)
+	for range 100 {
+		if !endsWithin(ended, 0) {
+			t.Fatal("an ended call was late")
+		}
+	}
+}
+
 func TestStackEscapesTextOfAClient(t *testing.T) {
 	if got := printable([]byte("/a\x1b[31m\xff\"\\ é")); got != `/a\x1b[31m\xff"\\ \u00e9` {
 		t.Errorf("got %q", got)
