@@ -23,6 +23,9 @@ const (
 	// orderWithin limits the duration of an order.
 	orderWithin = 15 * time.Minute
 
+	// abandonWithin limits the duration of abandon.
+	abandonWithin = 10 * time.Second
+
 	// Names of files in the directory, as in autocert: the key of the account, and the suffixes of tokens.
 	accountKey = "acme_account+key"
 	httpToken  = "+http-01"
@@ -97,15 +100,29 @@ func (o *Orders) authorized(ctx context.Context, client *acme.Client, a *ACME, n
 		if err != nil {
 			return nil, errors.Join(failures, err)
 		}
-		if err = o.prove(ctx, client, a, kind, order.AuthzURLs); err == nil {
+		authorizations := order.AuthzURLs
+		if err = o.prove(ctx, client, a, kind, authorizations); err == nil {
 			order, err = client.WaitOrder(ctx, order.URI)
 		}
 		if err == nil {
 			return order, nil
 		}
+		abandon(ctx, client, authorizations)
 		failures = errors.Join(failures, err)
 	}
 	return nil, failures
+}
+
+// abandon deactivates the authorizations of a failed order that are still pending (RFC 8555 §7.5.2), because they would
+// count in a limit of the authority until they expire.
+func abandon(ctx context.Context, client *acme.Client, authorizations []string) {
+	ctx, cancel := context.WithTimeout(ctx, abandonWithin)
+	defer cancel()
+	for _, url := range authorizations {
+		if z, err := client.GetAuthorization(ctx, url); err == nil && z.Status == acme.StatusPending {
+			_ = client.RevokeAuthorization(ctx, url)
+		}
+	}
 }
 
 // prove proves to the authority that the names of an order belong to this server. All proofs exist at the same time,

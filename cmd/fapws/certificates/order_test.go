@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,8 +16,8 @@ import (
 
 // startAuthority starts an authority and returns the URL of its directory. The response to an order has the given
 // status and the text order. If order is "", the authority accepts the order, and its only challenge fails. The reason
-// of this failure is problem.
-func startAuthority(t *testing.T, status int, order, problem string) string {
+// of this failure is problem. Each authorization that is deactivated adds 1 to the counter deactivated.
+func startAuthority(t *testing.T, status int, order, problem string, deactivated *atomic.Int32) string {
 	t.Helper()
 	if order == "" {
 		order = `{"status": "pending", "finalize": "URL/finalize", "authorizations": ["URL/host"]}`
@@ -40,6 +41,10 @@ func startAuthority(t *testing.T, status int, order, problem string) string {
 			tried.Store(false)
 		case "/host":
 			status, text = 200, `{"status": "pending", "challenges": [`+challenge+`"pending"}]}`
+			var signed struct{ Payload string }
+			if _ = json.NewDecoder(r.Body).Decode(&signed); signed.Payload != "" {
+				deactivated.Add(1)
+			}
 			if tried.Load() {
 				text = `{"status": "invalid", "challenges": [` + failed + `]}`
 			}
@@ -64,6 +69,7 @@ func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 		order, challenge string
 		want             string
 		wait             time.Duration
+		deactivated      int32
 	}{
 		"rate limit": {status: 429, order: kind +
 			`rateLimited", "detail": "too many certificates already issued for this name in the last 168h"}`,
@@ -77,12 +83,14 @@ func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 		"challenges": {status: 201, challenge: kind +
 			`dns", "detail": "DNS problem: NXDOMAIN looking up A for a.test"}`,
 			want: "the CA refused: DNS problem: NXDOMAIN looking up A for a.test; the name must " +
-				"lead to port 80 or 443 of this machine", wait: firstPause},
+				"lead to port 80 or 443 of this machine", wait: firstPause,
+			deactivated: 1}, // of the first order, because the authority does not offer tls-alpn-01
 		"no refusal": {status: 404, order: "<html>", want: "no certificate from http://.*/directory: 404 : <html>",
 			wait: firstPause},
 	} {
 		t.Run(name, func(t *testing.T) {
-			directory := startAuthority(t, c.status, c.order, c.challenge)
+			var deactivated atomic.Int32
+			directory := startAuthority(t, c.status, c.order, c.challenge, &deactivated)
 			var line string
 			o, _ := newHooks(t)
 			o.log = func(level logfile.Level, text string) {
@@ -99,6 +107,9 @@ func TestRejectedOrderIsLoggedAndRetriedInTime(t *testing.T) {
 			}
 			if wait := o.hosts[0].next.Sub(before).Round(time.Minute); wait != c.wait {
 				t.Errorf("waits %v, want %v", wait, c.wait)
+			}
+			if n := deactivated.Load(); n != c.deactivated {
+				t.Errorf("%d authorizations were deactivated, want %d", n, c.deactivated)
 			}
 		})
 	}
