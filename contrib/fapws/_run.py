@@ -27,6 +27,9 @@ def run(app: object = None, **settings: object) -> None:
         return
     caller: Dict[str, Any] = sys._getframe(1).f_globals
     words = command() + [name(app, caller)] + flags(settings) + ["--"] + sys.argv[1:]
+    folder = os.path.realpath(sys.path[0])  # the folder of the script, where Python looks for modules
+    if folder != os.getcwd():
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [folder, os.environ.get("PYTHONPATH")]))
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(words[0], words)

@@ -23,7 +23,7 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
+import weakref
 
 from fapws._run import command, flags
 
@@ -52,7 +52,9 @@ class Server:
         with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
             self.port = listener.getsockname()[1]
             self.url = "http://127.0.0.1:%d" % self.port
-            self._output = tempfile.TemporaryFile()
+            # A file object would warn (ResourceWarning) unless stop() closed it, but output() works after that.
+            self._output = os.memfd_create("output")
+            weakref.finalize(self, os.close, self._output)
             self.process = subprocess.Popen(
                 words + ["--bind=fd://%d" % listener.fileno()], pass_fds=[listener.fileno()], cwd=cwd,
                 env=None if env is None else {**os.environ, **env}, stdin=subprocess.DEVNULL, stdout=self._output,
@@ -61,7 +63,7 @@ class Server:
 
     def output(self) -> str:
         """What the server and the application have written so far: messages, tracebacks, prints."""
-        return os.pread(self._output.fileno(), os.fstat(self._output.fileno()).st_size, 0).decode("utf-8", "replace")
+        return os.pread(self._output, os.fstat(self._output).st_size, 0).decode("utf-8", "replace")
 
     def stop(self) -> int:
         """Stop the server, wait for its end, and return its exit code: 0 after a normal stop."""

@@ -58,6 +58,9 @@ func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
 			fapwstest.Write(t, dir+"/main.py", "import only_here\n"+mainScript+call+"\n")
 			c, out := python(t, dir, env+"/bin/python", "main.py", "one", "two"), fapwstest.NewOutput()
 			c.Env = append(c.Env, "VIRTUAL_ENV="+dir)
+			if name == "unguarded" { // modules next to the script are found from everywhere
+				c.Dir, c.Args[1] = t.TempDir(), dir+"/main.py"
+			}
 			c.Stdout, c.Stderr = out, out
 			fapwstest.Must(t, c.Start())
 			t.Cleanup(func() {
@@ -134,7 +137,8 @@ def test_context_and_failure():
         assert server.process.wait() != 0
         assert "no module named missing" in server.output()
 `)
-	out, err := python(t, dir, venv+"/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider").CombinedOutput()
+	out, err := python(t, dir, venv+"/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error").
+		CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "3 passed") {
 		t.Errorf("%v:\n%s", err, out)
 	}
