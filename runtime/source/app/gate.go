@@ -77,7 +77,7 @@ func drop(r *exchange.Request) {
 
 func (g *Gate) refuse(x *exchange.Exchange) {
 	if g.warnings.Once(time.Minute) {
-		x.Log(logfile.Warning, fmt.Sprintf("sent 503: %d requests of its route are active, and %d wait (max-active)",
+		x.Log(logfile.Warning, fmt.Sprintf("sent 503: requests of its route: %d active, %d waiting (max-active)",
 			g.active, len(g.waiting)))
 	}
 	x.Answer(exchange.Reply{Status: 503, Fields: exchange.RetryAfter, Text: "too many active requests"})

@@ -351,7 +351,7 @@ func TestRequestThatWaitsTooLongAtMaxActiveGets503(t *testing.T) {
 		return strings.HasSuffix(s.Get("/other", 200).Text, " 2 2")
 	})
 	s.Get("/report", 503).Field(t, "Retry-After", "1").Want(t, 503, "too many active requests")
-	s.Says(`sent 503: 2 requests of its route are active, and \d+ wait \(max-active\)`)
+	s.Says(`sent 503: requests of its route: 2 active, \d+ waiting \(max-active\)`)
 	all.Wait()
 	s.Get("/open", 200)
 }
