@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"os"
 	"reflect"
 	"regexp"
 	"strings"
@@ -214,6 +215,26 @@ func TestForeignFlagsAreAnsweredWithFlagsThatExist(t *testing.T) {
 				if name, _, _ := strings.Cut(word, "="); strings.HasPrefix(name, "-") && name != "-" && !ours[name] {
 					t.Errorf("%s: the answer names %s, which is not a flag", f.names, name)
 				}
+			}
+		}
+	}
+}
+
+// The file flags.txt lists the flags of other servers, as their --help shows them.
+func TestEachFlagOfAnotherServerIsTakenOrAnswered(t *testing.T) {
+	text, err := os.ReadFile("testdata/flags.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		for _, flag := range strings.Fields(line) {
+			_, err := ParseCommand([]string{flag + "=1", "app.py"})
+			if err != nil && (strings.Contains(err.Error(), "lists the flags") ||
+				strings.Contains(err.Error(), "did you mean")) {
+				t.Error(err)
 			}
 		}
 	}

@@ -65,7 +65,7 @@ var foreign = []struct {
 	{"--cheaper --cheaper-algo --cheaper-initial --cheaper-step --workers-min", "",
 		"fapws keeps --workers N processes; --idle-stop TIME ends an application that is not used"},
 	{"--offload-threads", "", "not needed; files are sent without a thread of Python"},
-	{"--mule --mules --farm --spooler --attach-daemon", "",
+	{"--mule --mules --farm --spooler --attach-daemon --dirty-*", "",
 		"fapws runs no other processes; run them as services, or use fapws.defer for short work after a response"},
 	{"--cron --cron2 --timer", "", "use cron, a timer of systemd, or fapws.timer in the application"},
 	{"-e --env --raw-env --environment", "", "set variables in the environment, or use --env-file FILE"},
@@ -87,7 +87,8 @@ var foreign = []struct {
 		"", "not needed; fapws has one event loop in each process; --threads and --workers set the rest"},
 	{"--ws --websockets", "", "not needed; WebSockets are always on"},
 	{"--http", `.*:[0-9]+|[0-9]{2,}`, "use -b %s"},
-	{"--http", "h11|httptools", "not needed; fapws has one parser for HTTP/1, and HTTP/2"},
+	{"--http", "h11|httptools|zttp", "not needed; fapws has one parser for HTTP/1, and HTTP/2"},
+	{"--http-parser", "", "not needed; fapws has one parser for HTTP/1"},
 	{"--http --http-protocols --alpn-protocols", "",
 		"not needed; clients with TLS choose between HTTP/2 and HTTP/1.1; --no-http2 leaves them HTTP/1.1"},
 	{"--no-ws --ws-max-queue --reset-contextvars --h11-max-incomplete-event-size", "",
@@ -101,7 +102,8 @@ var foreign = []struct {
 	{"--no-debugger --no-debug", "", "not needed; tracebacks stay in the log without --dev and --debug"},
 	{"--expose-tracebacks --no-expose-tracebacks", "", "tracebacks go to the browser with --debug 1 or --dev only"},
 
-	{"--reload-engine --reload-delay --reload-tick --reload-ignore-worker-failure", "",
+	{"--reload-engine --reload-delay --reload-tick --reload-ignore-worker-failure " +
+		"--no-reload-ignore-worker-failure", "",
 		"not needed; fapws watches the files by itself, and new code that fails leaves the old one serving"},
 	{"--touch-reload --py-touch-reload --touch-chain-reload", "",
 		"to reload, type fapws ctl reload; --reload watches the files of the application, and others with " +
@@ -113,11 +115,13 @@ var foreign = []struct {
 	{"--no-proxy-headers --clear-untrusted-proxy-headers --log-untrusted-proxy-headers", "",
 		"not needed; only --forwarded-allow-ips makes fapws trust a proxy"},
 	{"--proxy-allow-from", "", "use --proxy-protocol with --forwarded-allow-ips"},
-	{"--trusted-proxy-count --trusted-proxy-headers --forwarder-headers --url-scheme", "",
+	{"--trusted-proxy-count --trusted-proxy-headers --forwarder-headers --proxy-headers-* --url-scheme", "",
 		"use --forwarded-allow-ips; the proxy sends the scheme in X-Forwarded-Proto"},
+	{"--uwsgi-allow-from", "", "fapws does not speak the protocol of uWSGI; use proxy_pass instead of uwsgi_pass in " +
+		"nginx, and --forwarded-allow-ips"},
 	{"--socket --uwsgi-socket -s", `.*[:/.].*`,
 		"fapws does not speak the protocol of uWSGI; use -b %s, with proxy_pass instead of uwsgi_pass in nginx"},
-	{"--http-socket --https-socket --socket --uwsgi-socket --http-port --server-address -S", "",
+	{"--http-socket --https-socket --socket --uwsgi-socket --http-port --server-address --endpoint -S", "",
 		"use -b ADDR, such as -b 127.0.0.1:8000 or -b unix:/run/app.sock"},
 	{"--chmod-socket --control-socket-mode", "", "use --uds-permissions MODE, such as 660"},
 	{"--protocol --http1-buffer-size --http1-pipeline-flush --no-http1-pipeline-flush --http1-keep-alive " +
@@ -128,6 +132,9 @@ var foreign = []struct {
 		"not needed; -b ADDR takes IPv4 and IPv6 addresses, and repeats"},
 	{"--http1-header-read-timeout --header-timeout", "", "use --head-timeout TIME"},
 	{"--read-timeout", "", "use --body-timeout TIME"},
+	{"--asgi-disconnect-grace-period --application-close-timeout", "",
+		"not needed; receive() returns http.disconnect, and fapws cancels no task because its client has left"},
+	{"--websocket-max-frame-size", "", "use --ws-max-size SIZE"},
 	{"--websocket-timeout --websocket-connect-timeout", "",
 		"not needed; fapws closes WebSockets whose client has left: --ws-ping-interval and --ws-ping-timeout"},
 	{"--http-timeout --socket-timeout", "", "use --timeout TIME"},
@@ -141,13 +148,14 @@ var foreign = []struct {
 	{"--ssl-ciphers --ciphers", "", "not needed; fapws uses the cipher suites that Mozilla recommends " +
 		"(intermediate), or only those of TLS 1.3 with --tls-min 1.3"},
 	{"--do-handshake-on-connect --suppress-ragged-eofs", "", "not needed; handshakes never keep other clients waiting"},
-	{"--verify-mode --ssl-client-verify", "", "use --cert-reqs none, optional or required, with --ca-certs FILE"},
+	{"--verify-mode --ssl-client-verify --no-ssl-client-verify", "",
+		"use --cert-reqs none, optional or required, with --ca-certs FILE"},
 	{"--ssl-crl", "", "add the revocation list, in PEM format, to the file of --ca-certs"},
 	{"--ssl-context-factory", "", "fapws makes the TLS configuration itself: --certfile, --keyfile, --ca-certs, " +
 		"--cert-reqs and --tls-min"},
 	{"--https", "", "use --certfile FILE --keyfile FILE, and --bind https://:443 if other addresses are to stay plain"},
 	{"--server-name", "", "the configuration file has hosts: [[host]] name = \"example.org\""},
-	{"--ident --server-header --no-server-header --date-header --no-date-header --header", "",
+	{"--ident --server-header --no-server-header --no-server-name --date-header --no-date-header --header", "",
 		"set or remove fields with headers and remove-headers in the configuration file"},
 	{"--permit-obsolete-folding --strip-header-spaces --permit-unconventional-http-method " +
 		"--permit-unconventional-http-version --tolerate-dangerous-framing --casefold-http-method --header-map", "",
@@ -170,17 +178,21 @@ var foreign = []struct {
 	{"--log-syslog --log-syslog-to --log-syslog-prefix --log-syslog-facility --disable-redirect-access-to-syslog", "",
 		"write to standard error and let systemd's journal take it, or use --access-log and --error-log"},
 	{"--use-colors --no-use-colors", "", "not needed; fapws writes plain text"},
-	{"--log-format --logformat --log-access-format", "", "use --access-log-format FORMAT, with --access-log FILE"},
+	{"--log-format --logformat --log-fmt --log-access-format", "",
+		"use --access-log-format FORMAT, with --access-log FILE"},
 	{"--log --logto --logto2 --req-logger --logfile", "", "use --error-log FILE, or --access-log FILE"},
 	{"--no-log -q --quiet --silent", "", "use --log-level error"},
-	{"-v --verbose", "", "use -V for versions, --log-level debug for more messages, or --debug 1 to see requests"},
+	{"-v --verbose --verbosity", "",
+		"use -V for versions, --log-level debug for more messages, or --debug 1 to see requests"},
 	{"--statsd-host --statsd-prefix --dogstatsd-tags --metrics --metrics-host --metrics-port --metrics-address " +
-		"--metrics-scrape-interval --stats", "",
+		"--metrics-scrape-interval --no-metrics --enable-backlog-metric --stats", "",
 		"use --status PREFIX, such as --status /_fapws: Prometheus reads metrics from /_fapws/metrics; fapws ctl top " +
 			"shows them, too"},
 	{"--from --to", "", "use a configuration file: [[host.route]] with proxy = \"http://127.0.0.1:9000\""},
 	{"--watch -W", "", "use --reload, or --dev"},
-	{"--http2-adaptive-window --http2-initial-stream-window-size --http2-keep-alive-interval " +
+	{"--http2-max-header-list-size", "", "use --limit-request-head SIZE"},
+	{"--http2-adaptive-window --no-http2-adaptive-window --http2-initial-window-size " +
+		"--http2-initial-stream-window-size --http2-keep-alive-interval " +
 		"--http2-keep-alive-timeout --http2-max-frame-size --http2-max-headers-size --http2-max-send-buffer-size", "",
 		"not needed; the limits of HTTP/2 are --http2-max-streams, --http2-max-resets, --http2-max-window and " +
 			"--http2-connection-window"},

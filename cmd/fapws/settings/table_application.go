@@ -18,11 +18,11 @@ var applicationSettings = []*Setting{
 		Help: "how to call the application: paths (the PATHS of a script), wsgi, asgi, or auto: look for PATHS, " +
 			"application and app, in this order, and tell WSGI from ASGI by the signature",
 		value: func(c *Config) *value { return choice(&c.Interface, []string{"auto", "paths", "wsgi", "asgi"}, nil) }},
-	{Name: "lifespan", Arg: "NAME", Default: "auto",
+	{Name: "lifespan", also: "asgi-lifespan", Arg: "NAME", Default: "auto",
 		Help: "ASGI lifespan events: on (startup fails if the application does not support them), off, or auto " +
 			"(if supported)",
 		value: func(c *Config) *value { return choice(&c.Lifespan, []string{"auto", "on", "off"}, nil) }},
-	{Name: "loop", Arg: "NAME", Default: "auto",
+	{Name: "loop", also: "asgi-loop", Arg: "NAME", Default: "auto",
 		Help:  "event loop for async code: asyncio, uvloop, or auto: uvloop if it is installed",
 		value: func(c *Config) *value { return choice(&c.Loop, []string{"auto", "asyncio", "uvloop"}, nil) }},
 	{Name: "factory", also: "call",

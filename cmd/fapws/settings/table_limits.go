@@ -65,7 +65,7 @@ var limitsSettings = []*Setting{
 			"of a client address together get up to four times this, and all clients twelve times, above 64K " +
 			"for each connection",
 		value: func(c *Config) *value { return size(&c.Server.HTTP2.ConnectionWindow, 64<<10, 1<<30) }},
-	{Name: "ws-max-size", Default: "16M", Global: "WS_MAX_SIZE",
+	{Name: "ws-max-size", also: "websocket-max-message-size", Default: "16M", Global: "WS_MAX_SIZE",
 		Help: "maximum size of a WebSocket message after decompression; a larger one closes the connection with " +
 			"1009",
 		value: func(c *Config) *value { return size(&c.Server.WebSockets.MaxSize, 1, 1<<30) }},
