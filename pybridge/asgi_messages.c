@@ -59,7 +59,8 @@ PyObject *asgi_call(asgi_exchange *x, PyObject *scope) {
   if (!coroutine) return NULL;
   PyObject *inner = asgi_await(coroutine);
   if (!inner && PyErr_ExceptionMatches(PyExc_TypeError))
-    PyErr_Format(PyExc_TypeError, "the application %U returned %.200R; an ASGI application must be async def",
+    PyErr_Format(PyExc_TypeError,
+                 "the application %U returned %.200R; an ASGI application must be async def, without yield",
                  x->mount->name, coroutine);
   Py_DECREF(coroutine);
   return inner;

@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, FrozenSet, List, Tuple
 
-__all__ = ["functions", "misfit"]
+__all__ = ["functions", "misfit", "takes_nothing"]
 
 _VARARGS = 0x04  # inspect.CO_VARARGS
 _DEPTH = 16  # maximum depth of nested wrappers
@@ -21,6 +21,9 @@ def misfit(called: Any, *names: str) -> str:
     the server calls the decorator's own function, which may have different parameters. Built-in functions are judged by
     inspect.signature. All other objects count as callable, because they may accept any arguments.
     """
+    call = f"it is called with {len(names)}: ({', '.join(names)})"
+    if isinstance(called, type) and takes_nothing(called):
+        return f"{_name(called)} takes no arguments; {call}; serve an object of the class, {_name(called)}()"
     for function, given, keywords in functions(called):
         problem = _judge(function, given, keywords, len(names))
         if problem:
@@ -28,8 +31,13 @@ def misfit(called: Any, *names: str) -> str:
             code, missing = getattr(function, "__code__", None), ""
             if code and code.co_varnames[given : code.co_argcount] == names[:-1]:
                 missing = f"; {names[-1]} is missing"
-            return f"{_name(called)}{at} {problem}; it is called with {len(names)}: ({', '.join(names)}){missing}"
+            return f"{_name(called)}{at} {problem}; {call}{missing}"
     return ""
+
+
+def takes_nothing(cls: Any) -> bool:
+    """Whether a class is called without arguments, because it has no constructor of its own."""
+    return cls.__init__ is object.__init__ and cls.__new__ is object.__new__ and type(cls).__call__ is type.__call__
 
 
 def functions(called: Any) -> List[Tuple[Any, int, FrozenSet[str]]]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from types import FunctionType, MethodType
 
-from fapws._arguments import misfit
+from fapws._arguments import misfit, takes_nothing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def adapt(entry: Any) -> Union[Application, str, None]:
 def _uncallable(cls: Any) -> Optional[str]:
     """Returns why cls is no entry of PATHS, or None if it may be a WSGI application. A class without methods for HTTP
     cannot be a WSGI application if its constructor accepts no arguments."""
-    if cls.__init__ is object.__init__ and cls.__new__ is object.__new__ and type(cls).__call__ is type.__call__:
+    if takes_nothing(cls):
         return (
             f"the class {cls.__qualname__} has no method {', '.join(_VERBS[:-1])} or {_VERBS[-1]}, and does not take"
             " (environ, start_response)"

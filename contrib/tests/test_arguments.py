@@ -77,7 +77,7 @@ class TestMisfit(unittest.TestCase):
         for called in (
             two, more, several, everything, adds, passes, Calls(), Calls().method, Calls.of_class, Calls().static, Made,
             OfMeta, print, dict, lambda *a: a, partial(first, 1), partial(three, db=1), partial(partial(three), db=2),
-            partial(keyword, db=1), partial(Calls()), functools.lru_cache(two), Forwards(), max, super, object,
+            partial(keyword, db=1), partial(Calls()), functools.lru_cache(two), Forwards(), max, super,
         ):
             with self.subTest(called=called):
                 self.assertEqual(misfit(called, "environ", "start_response"), "")
@@ -98,6 +98,7 @@ class TestMisfit(unittest.TestCase):
             (partial(two, 1), "takes 1 argument;"),
             (partial(two, environ=1), "has its argument environ already;"),
             (partial(three, 1, 2), "takes 1 argument;"),
+            (Calls, "Calls takes no arguments;"),
             (len, "too many positional arguments;"),
         ):
             with self.subTest(called=called):
