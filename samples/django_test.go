@@ -112,7 +112,8 @@ func TestDjangoViewsAreImportedDuringLoading(t *testing.T) {
 	folder := t.TempDir()
 	for name, text := range map[string]string{
 		"site.py": "from django.conf import settings\nsettings.configure(ROOT_URLCONF='urls', SECRET_KEY='x')\n" +
-			"from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n",
+			"from django.core.wsgi import get_wsgi_application\napplication = get_wsgi_application()\n" +
+			"from django.core.asgi import get_asgi_application\nasgi = get_asgi_application()\n",
 		"table.py": "import runpy\nPATHS = [('/', runpy.run_path('site.py')['application'])]\n",
 		"bare.py": "from django.conf import settings\nsettings.configure()\nfrom django.core.handlers.wsgi import " +
 			"WSGIHandler\napp = WSGIHandler()\n",
@@ -126,6 +127,7 @@ func TestDjangoViewsAreImportedDuringLoading(t *testing.T) {
 		{"fine.py", "site.py", "site.py is fine: WSGI"},
 		{"fine.py", "table.py", "table.py is fine: 1 path"},
 		{"broken.py", "site.py", "ModuleNotFoundError: No module named 'nowhere'"},
+		{"broken.py", "site.py:asgi", "ModuleNotFoundError: No module named 'nowhere'"},
 		{"broken.py", "table.py", "ModuleNotFoundError: No module named 'nowhere'"},
 		{"broken.py", "bare.py", "bare.py is fine: WSGI"}, // the script has no URLconf
 	} {

@@ -15,6 +15,7 @@ __all__ = ["chain", "framework", "import_views", "wants_dict", "warnings", "with
 
 _KINDS = {
     "flask.app.Flask",
+    "django.core.handlers.asgi.ASGIHandler",
     "django.core.handlers.wsgi.WSGIHandler",
     "bottle.Bottle",
     "falcon.app.App",
@@ -46,21 +47,17 @@ def wants_dict(entry: Any) -> bool:
     return bool(framework(entry)[1]) or any(_package(app) in _STRICT for app in chain(entry))
 
 
-def import_views(served: Any) -> None:
-    """Makes Django import its URLconf, and thereby the views, for an application or a table like PATHS.
+def import_views() -> None:
+    """Makes Django import its URLconf, and thereby the views, if the application has set up Django.
 
     Otherwise Django would import the views for the first request, and a reload could replace working code by code that
     cannot be imported.
     """
-    entries = [served]
-    if isinstance(served, (list, tuple)):
-        entries = [pair[1] for pair in served if isinstance(pair, (list, tuple)) and len(pair) == 2]
-    if not any(framework(entry)[1] == "django.core.handlers.wsgi.WSGIHandler" for entry in entries):
-        return
+    from django.apps import apps
     from django.conf import settings
     from django.urls import get_resolver
 
-    if getattr(settings, "ROOT_URLCONF", None):
+    if apps.ready and getattr(settings, "ROOT_URLCONF", None):
         get_resolver().url_patterns  # noqa: B018: a property that imports
 
 
@@ -93,21 +90,22 @@ def warnings(threads: bool) -> List[str]:
     return lines
 
 
-def with_static_files(served: Any) -> Any:
-    """Returns served or, for a Django application in debug mode with the app staticfiles, an application that also
-    serves the static files of all apps, like Django's runserver."""
+def with_static_files(served: Any, interface: str) -> Any:
+    """Returns served or, if Django is in debug mode with the app staticfiles, an application that also serves the
+    static files of all apps, like Django's runserver."""
     from django.apps import apps
     from django.conf import settings
-    from django.core.handlers.asgi import ASGIHandler
-    from django.core.handlers.wsgi import WSGIHandler
+    from fapws._kinds import kind_of
 
-    if not isinstance(served, (ASGIHandler, WSGIHandler)):
+    if not (callable(served) and apps.ready and apps.is_installed("django.contrib.staticfiles")):
         return served
-    if not (settings.DEBUG and settings.STATIC_URL and apps.is_installed("django.contrib.staticfiles")):
+    if not (settings.DEBUG and settings.STATIC_URL):
         return served
     from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandler
 
-    return (StaticFilesHandler if isinstance(served, WSGIHandler) else ASGIStaticFilesHandler)(served)
+    kind, application = kind_of(served, interface)
+    handler = {"wsgi": StaticFilesHandler, "asgi": ASGIStaticFilesHandler}.get(kind)
+    return handler(application) if handler else served
 
 
 def _package(app: Any) -> str:

@@ -81,14 +81,12 @@ def load(
         _applications.add(space.get("__name__", "").partition(".")[0])
         name, served = _find(imported, space, where, obj, interface, factory)
         _judge(where, name, served, interface, factory)
-        if "django.core.handlers.wsgi" in sys.modules:
-            from fapws._framework import import_views
+        if "django.core.handlers.base" in sys.modules:
+            from fapws._framework import import_views, with_static_files
 
-            import_views(served)
-        if dev and "django.core.handlers.base" in sys.modules:
-            from fapws._framework import with_static_files
-
-            served = with_static_files(served)
+            import_views()
+            if dev:
+                served = with_static_files(served, interface)
         return space, served, f"{called}:{obj or name}"
     except _Wrong as wrong:
         return str(wrong)

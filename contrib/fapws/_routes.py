@@ -186,6 +186,7 @@ def _starlette_routes(routes: Iterable[Any], prefix: str) -> Iterator[Row]:
 
 _READERS: Dict[str, Callable[[Any], Iterator[Row]]] = {
     "flask.app.Flask": _flask,
+    "django.core.handlers.asgi.ASGIHandler": _django,
     "django.core.handlers.wsgi.WSGIHandler": _django,
     "bottle.Bottle": _bottle,
     "falcon.app.App": _falcon,

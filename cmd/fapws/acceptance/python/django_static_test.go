@@ -32,13 +32,16 @@ from django.core.wsgi import get_wsgi_application
 
 wsgi = get_wsgi_application()
 asgi = get_asgi_application()
+
+async def router(scope, receive, send):
+    await asgi(scope, receive, send)
 `)
 	for _, c := range []struct {
 		object, debug, apps, flag string
 		status                    int
 	}{
 		{"wsgi", "1", "django.contrib.staticfiles", "--dev", 200},
-		{"asgi", "1", "django.contrib.staticfiles", "--dev", 200},
+		{"router", "1", "django.contrib.staticfiles", "--dev", 200},
 		{"wsgi", "1", "django.contrib.staticfiles", "--reload", 404},
 		{"wsgi", "0", "django.contrib.staticfiles", "--dev", 404},
 		{"wsgi", "1", "", "--dev", 404},
