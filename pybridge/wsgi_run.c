@@ -55,8 +55,10 @@ void wsgi_resume(core_thread *t, core_record *rec) {
 const core_kind wsgi_handlers = {.run = run_request, .resume = wsgi_resume};
 
 static PyObject *debug_page(core_record *rec, PyObject *type, PyObject *value, PyObject *tb) {
-  PyObject *page = core_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None, tb ? tb : Py_None,
-                             rec->run.environ ? (PyObject *)rec->run.environ : Py_None, core_mount_of(rec)->name);
+  if (!rec->run.environ) rec->run.environ = wsgi_environ(rec, NULL, NULL); /* for ASGI, which has a scope instead */
+  PyObject *page = !rec->run.environ ? NULL
+                                     : core_call("fapws._debugpage", "page", "(OOOOO)", type, value ? value : Py_None,
+                                                 tb ? tb : Py_None, rec->run.environ, core_mount_of(rec)->name);
   if (page && !PyBytes_Check(page)) Py_CLEAR(page);
   /* If the page cannot be made, for example because package fapws cannot be imported, the client receives a page
    * without details. */

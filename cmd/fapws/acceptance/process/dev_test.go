@@ -116,6 +116,7 @@ func TestDevShowsTheTracebackOfAHandler(t *testing.T) {
 			"handler)]\n": "raise ValueError",
 		"from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef index():\n    raise " +
 			"ValueError('why')\n": "<h1>ValueError<span>: why</span>",
+		"async def app(scope, receive, send):\n    raise ValueError('why')\n": "raise ValueError",
 	} {
 		s := edited(t, fapwstest.Mode{}, raising, "--dev")
 		s.until(browser, 500, want)
