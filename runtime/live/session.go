@@ -98,6 +98,9 @@ func (s *Socket) fail(err error) {
 		s.report("WebSocket: " + e.Text)
 	}
 	s.broken = e
+	// The client may take long to close the connection, and further WebSockets of this client need the memory.
+	s.decoder.Drop()
+	s.all.weigh(s, 0)
 	s.closeAfterHandler(websocket.Abnormal, nil)
 }
 

@@ -90,6 +90,9 @@ func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 // Buffered returns how many bytes of memory are allocated for an incomplete message.
 func (d *Decoder) Buffered() int { return cap(d.buf) }
 
+// Drop frees the memory of an incomplete message. Next must not be called again.
+func (d *Decoder) Drop() { d.buf = nil }
+
 // Idle reports whether there is no incomplete message or frame, except possibly an incomplete frame header. The result
 // begun contains the received bytes of this header and is valid until the next call of the Decoder.
 func (d *Decoder) Idle() (begun []byte, idle bool) {

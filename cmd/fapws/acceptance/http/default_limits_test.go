@@ -162,4 +162,31 @@ func TestIncompleteMessagesOfOneAddressShareOneMemoryLimit(t *testing.T) {
 		}
 	}
 	s.Says(`WebSocket closed with 1009: too many bytes of messages of this client are in memory`)
+
+	var open []*wstest.Client
+	for range 6 {
+		open = append(open, s.Socket("/callbacks"))
+	}
+	const last = 7
+	for i := range last + 1 {
+		op := byte(wstest.Continuation)
+		switch i {
+		case 0:
+			op = wstest.Binary
+		case last:
+			op |= wstest.Fin
+		}
+		for _, c := range open {
+			_ = c.WriteFrame(op, make([]byte, 3<<19))
+		}
+	}
+	received := 0
+	for _, c := range open {
+		if _, message, err := c.Receive(); err == nil && len(message) == (last+1)*3<<19 {
+			received++
+		}
+	}
+	if received < 2 {
+		t.Errorf("messages that arrived at the same time: %d of %d were received", received, len(open))
+	}
 }
