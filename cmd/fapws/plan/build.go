@@ -22,6 +22,7 @@ type Parts struct {
 	Contents *pybridge.Contents // contents of the loaded applications; nil if no applications are loaded
 	Pending  bool               // requests for applications wait until the applications have loaded
 	Asleep   bool               // applications are loaded only when a request needs them
+	Quiet    bool               // a different process logs the warnings about the sites
 	// the loader whose child processes run the handlers; nil if handlers run in this process
 	Loader   *programs.Loader
 	Programs *Programs
@@ -50,6 +51,13 @@ type Parts struct {
 func (p *Parts) logClient(level logfile.Level, client, line string) {
 	if p.Logs != nil {
 		p.Logs.Client(0, level, client, line)
+	}
+}
+
+// warn logs a warning about the sites, unless a later build or a different process repeats it.
+func (b *builder) warn(line string) {
+	if !b.parts.Pending && !b.parts.Quiet {
+		b.parts.Log(logfile.Warning, line)
 	}
 }
 

@@ -125,7 +125,7 @@ func (b *builder) php(h *Host, r *Route) ([]exchange.Mount, error) {
 	case b.parts.Logs == nil:
 		b.wrong(r.At.Errorf("php", "%s", missing))
 	default:
-		b.parts.Log(logfile.Warning, fmt.Sprintf("%s (%s)", missing, r.At.Key("php")))
+		b.warn(fmt.Sprintf("%s (%s)", missing, r.At.Key("php")))
 	}
 	b.built.closers = append(b.built.closers, func() { p.Close(phpGrace) })
 	return b.behindFiles(r, p, scripts.Index), nil

@@ -180,12 +180,12 @@ func (b *builder) lookUp(r *Route, names []string) {
 	defer cancel()
 	for _, name := range names {
 		if folder := b.conf.Chroot; folder != "" && !looksUp(folder) {
-			b.parts.Log(logfile.Warning, fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, "+
+			b.warn(fmt.Sprintf("proxy %s: the address of %s cannot be looked up in the chroot, "+
 				"as %s has neither etc/hosts nor etc/resolv.conf (%s)",
 				strings.Join(r.Proxy, ", "), name, folder, r.At.Key("proxy")))
 		} else if b.plan.Command.Word == settings.WordCheck {
 			if _, err := net.DefaultResolver.LookupHost(ctx, name); err != nil {
-				b.parts.Log(logfile.Warning, r.At.Errorf("proxy", "%v", err).Error())
+				b.warn(r.At.Errorf("proxy", "%v", err).Error())
 			}
 		}
 	}
@@ -226,7 +226,7 @@ func (b *builder) upload(_ *Host, r *Route) ([]exchange.Mount, error) {
 	}
 	// report only a warning, because the directory's file system may be mounted later
 	if err := b.cannotWrite(upload.Place(r.Upload.Path)); err != nil {
-		b.parts.Log(logfile.Warning, r.At.Errorf("upload", "%v; make it writable, or name another place", err).Error())
+		b.warn(r.At.Errorf("upload", "%v; make it writable, or name another place", err).Error())
 	}
 	mounts := b.responder(r, to)
 	mounts[0].Streams, mounts[0].Asks = true, true

@@ -177,7 +177,7 @@ func (b *builder) checkRate(at *settings.TOMLTable, r *Rate, all Rates) {
 		b.misused(at, "rate", errors.New("by user requires auth or login, which no path has"))
 	case r.header != "" && b.plan.Command.Word == settings.WordCheck &&
 		!slices.ContainsFunc(all, func(r *Rate) bool { return r.By == "" || r.By == "address" }):
-		b.parts.Log(logfile.Warning, r.At.Errorf("rate", "clients choose %s, so this limit alone stops nobody; "+
+		b.warn(r.At.Errorf("rate", "clients choose %s, so this limit alone stops nobody; "+
 			"add one by address: rate = [\"100/s\", { … }]", r.By[len("header "):]).Error())
 	}
 }

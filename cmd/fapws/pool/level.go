@@ -118,6 +118,7 @@ func (p *Pool) start(newest bool, role string) (*worker, error) {
 		Script: p.settled.Script, Watches: p.settled.Watches}
 	if p.batch != nil {
 		start.Load++
+		start.First = len(p.batch.workers)+p.batch.left == 0
 	}
 	if p.rates != nil {
 		start.Rates = pass(p.rates)

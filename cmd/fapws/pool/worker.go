@@ -31,7 +31,8 @@ type Start struct {
 	Rates int
 	Role  string
 	Epoch string
-	Load  int // number of the generation; workers of the same generation have loaded the same files
+	Load  int  // number of the generation; workers of the same generation have loaded the same files
+	First bool // no other worker of the generation was started before
 
 	// Script and Watches are copied from the Settled of another worker, for workers with the role Asleep.
 	Script  string

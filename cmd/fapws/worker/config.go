@@ -184,7 +184,7 @@ func (s *service) sandboxRules() (*confine.Rules, error) {
 	}{{"logs", logs}, {"uploads", stored}} {
 		for _, dir := range written.dirs {
 			if inside := firstInside(dir, paths); inside != "" {
-				s.warn(fmt.Sprintf("sandbox: the application can change its code in %s, because %s are written to "+
+				s.warnAtStart(fmt.Sprintf("sandbox: the application can change its code in %s, because %s are written to "+
 					"%s; move them to a directory of their own", inside, written.what, dir))
 			}
 		}

@@ -70,7 +70,7 @@ func (p *Parent) Run(what *plan.Plan, stderr io.Writer) (code int, err error) {
 	s.https.read, s.signals.replace = p.certificates, p.recycle
 	s.traits = traits{level: logfile.Debug,
 		stopping: fmt.Sprintf("worker %d is stopping: up to %%v for active requests", os.Getpid()),
-		runID:    p.Epoch, counts: p.counts, ask: p.ask, otherUploads: p.uploads, stuck: p.onStuck}
+		runID:    p.Epoch, counts: p.counts, quiet: !p.First, ask: p.ask, otherUploads: p.uploads, stuck: p.onStuck}
 	if s.conf.Dev && !s.conf.NoDevRefresh {
 		s.refresh = plan.NewRefresh(fmt.Sprintf("%s-%d", p.Epoch, p.Load))
 	}

@@ -42,6 +42,7 @@ type traits struct {
 	stopping string // format of the log line about a graceful stop
 	runID    string // a text that identifies this run of the server
 	counts   bool   // requests are counted from the start
+	quiet    bool   // a different worker of the generation logs the warnings about the application and the sites
 
 	// The function ask requests the contents of the status page from the supervisor; nil without a supervisor.
 	ask func(context.Context, ctl.Command) (ctl.Answer, error)

@@ -219,7 +219,7 @@ func (s *service) start() (err error) {
 	d := s.server.Dispatcher()
 	run.Then = pybridge.Then{SendFiles: d.SendFiles, RunProgram: d.RunProgram, Subscribe: d.Subscribe,
 		Accept: s.server.Sockets().Accept}
-	if err = s.python.start(run, s.warn); err != nil {
+	if err = s.python.start(run, s.warnAtStart); err != nil {
 		closeAll(listeners)
 		return err
 	}
@@ -264,6 +264,7 @@ func (s *service) parts(p *plan.Programs) plan.Parts {
 	s.uploads.Store(group)
 	return plan.Parts{
 		Programs:  p,
+		Quiet:     s.quiet,
 		Logs:      &s.logs,
 		Log:       s.log.Log,
 		Authority: s.https.authority,
@@ -322,6 +323,12 @@ func (s *service) runConfig() pybridge.RunConfig {
 }
 
 func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
+
+func (s *service) warnAtStart(line string) {
+	if !s.quiet {
+		s.warn(line)
+	}
+}
 
 // buildEarly builds sites that serve clients while the applications load, if the role allows early responses. The sites
 // contain everything except the applications; requests for applications wait (exchange.Mount.Pending). If the script

@@ -92,3 +92,18 @@ func TestAddressThatTheScriptReplacesMayBeInUse(t *testing.T) {
 		})
 	}
 }
+
+// Both workers build their sites twice: before and after the application has loaded.
+func TestWarningOfTheStartIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	fapwstest.Write(t, dir+"/app.py", "PATHS = [('/', lambda environ, start_response: 'x')]\n")
+	fapwstest.Write(t, dir+"/fapws.toml", "workers = 2\n[[host]]\napp = 'app.py'\nroot = '.'\n[[host.route]]\n"+
+		"match = '*.php'\nphp = { command = '"+dir+"/php-cgi' }\n")
+	s := fapwstest.Command{Flags: []string{"--port", "0"}, Dir: dir, Complains: true}.Start(t)
+	s.Stderr.Await(t, fapwstest.BannerURL)
+	s.Stop()
+	if said := s.Stderr.String(); strings.Count(said, "/php-cgi") != 1 {
+		t.Errorf("%s", said)
+	}
+}
