@@ -49,6 +49,8 @@ def install(environ, start_response):
             os.unlink(IMAGE)
         start_response("303 See Other", [("Location", "/firmware")])
         return ""
+    if not words("INSTALL"):  # Otherwise the command would be the uploaded file itself.
+        raise HTTPError(501, UNINSTALLED)
     # A later upload has replaced the file, or the user has cancelled the installation in a different tab.
     if sha256 != digest():
         raise HTTPError(409, "Nothing was installed: the file has changed since it was checked. Send it again.")
