@@ -40,7 +40,13 @@ type Host struct {
 }
 
 func (h *Host) check(report func(error)) {
-	if h.Root == "" && h.App.Name == "" && len(h.Routes) == 0 && !h.At.Set("root") {
+	for _, r := range h.Routes {
+		r.check(h, report)
+	}
+	if h.At.Rejected != nil {
+		return
+	}
+	if h.Root == "" && h.App.Name == "" && len(h.Routes) == 0 {
 		report(h.At.Errorf("host", "nothing to serve: set root, app or a [[host.route]]"))
 	}
 	if h.SSI.Enabled && h.Root == "" {
@@ -48,9 +54,6 @@ func (h *Host) check(report func(error)) {
 	}
 	if h.KeyFile != "" && h.CertFile == "" {
 		report(h.At.Errorf("keyfile", "keyfile requires certfile, the certificate of this key"))
-	}
-	for _, r := range h.Routes {
-		r.check(h, report)
 	}
 }
 
@@ -300,10 +303,9 @@ func (r *Route) filesOfRoot() []string {
 	return r.At.SetAmong(r.Files)
 }
 
+// check reports keys that contradict each other or are missing. Missing keys are not reported if the decoder has
+// rejected other keys, because these keys may be misspelled.
 func (r *Route) check(h *Host, report func(error)) {
-	if !r.At.Set("prefix") && !r.At.Set("match") {
-		report(r.At.Errorf("prefix", `a route needs one, such as "/static/", or match, such as "*.php"`))
-	}
 	of := r.given()
 	if r.Root != "" && !slices.ContainsFunc(of, func(k kind) bool {
 		return slices.Contains([]string{"cgi", "php", "fastcgi", "ssi"}, k.key)
@@ -311,7 +313,13 @@ func (r *Route) check(h *Host, report func(error)) {
 		report(r.At.Errorf("root", "this key is for cgi, php, fastcgi and ssi; did you mean files?"))
 		return
 	}
-	if keys := r.At.SetAmong(r.Proxying); len(keys) > 0 && !r.At.Wants("proxy") {
+	if r.At.Rejected != nil {
+		return
+	}
+	if !r.At.Set("prefix") && !r.At.Set("match") {
+		report(r.At.Errorf("prefix", `a route needs one, such as "/static/", or match, such as "*.php"`))
+	}
+	if keys := r.At.SetAmong(r.Proxying); len(keys) > 0 && !r.At.Set("proxy") {
 		report(r.At.Errorf(keys[0], "requires proxy, such as proxy = \"http://127.0.0.1:9000\""))
 		return
 	}
@@ -326,8 +334,7 @@ func (r *Route) check(h *Host, report func(error)) {
 		}
 		return
 	}
-	wrong := len(of) == 0 && slices.ContainsFunc(kinds, func(k kind) bool { return r.At.Wants(k.key) })
-	if len(of) == 1 || r.onlyRules() || wrong { // the decoder has already reported a wrong value
+	if len(of) == 1 || r.onlyRules() {
 		return
 	}
 	var keys, all []string
@@ -362,7 +369,7 @@ func (b *builder) route(h *Host, r *Route) []exchange.Mount {
 	settings.InheritTable(&r.Files, &h.Files, r.At)
 	r.Rules.inherit(h.Rules, r.At)
 	mounts, err := of[0].build(b, h, r)
-	if err != nil {
+	if err != nil && !slices.Contains(r.At.Rejected, of[0].key) {
 		b.wrong(r.At.Errorf(of[0].key, "%v", err))
 	}
 	// The mounts of an application are not known after other mistakes, because it is not loaded then.

@@ -231,7 +231,11 @@ func (b *builder) errorPages(h *Host) func(*exchange.Exchange, exchange.Reply) {
 		if b.parts.Logs == nil && h.Root != "" && strings.HasPrefix(page, "/") {
 			// only the command check reports this error; a running server sends its default page instead
 			name := filepath.Join(h.Root, page)
-			if err := unix.Faccessat(unix.AT_FDCWD, name, unix.R_OK, unix.AT_EACCESS); err != nil {
+			err := unix.Faccessat(unix.AT_FDCWD, name, unix.R_OK, unix.AT_EACCESS)
+			if st, e := os.Stat(name); e == nil && st.IsDir() {
+				err = unix.EISDIR
+			}
+			if err != nil {
 				b.wrong(h.At.Errorf("error-page", "%d: %w", status, &os.PathError{Op: "open", Path: name, Err: err}))
 			}
 		}

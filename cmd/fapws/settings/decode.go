@@ -43,12 +43,14 @@ func DecodeTOML(t *TOMLTable, to any, report func(error)) {
 		fields[of.Tag.Get("key")] = of
 	}
 	told := 0
+	var v TOMLValue
 	bounded := func(err error) {
+		t.Rejected = append(t.Rejected, v.Key)
 		if told++; told <= maxMistakes {
 			report(err)
 		}
 	}
-	for _, v := range t.Entries {
+	for _, v = range t.Entries {
 		if told >= maxMistakes {
 			return
 		}
@@ -125,12 +127,6 @@ func place(s reflect.Value, t *TOMLTable) {
 func (t *TOMLTable) Set(key string) bool {
 	_, ok := t.value(key)
 	return ok
-}
-
-// Wants reports whether the table has the key with a value other than false.
-func (t *TOMLTable) Wants(key string) bool {
-	v, ok := t.value(key)
-	return ok && v.Any != false
 }
 
 // Errorf returns an error with the line of a key, or with the line of the table if the table does not contain the key.
@@ -331,7 +327,7 @@ func (v TOMLValue) structure(to reflect.Value, report func(error)) error {
 	if t, isTable := v.Any.(*TOMLTable); isTable {
 		DecodeTOML(t, to.Addr().Interface(), report)
 		for _, of := range keyFields(to.Type()) {
-			if key, needs := of.Tag.Get("key"), of.Tag.Get("needs"); needs != "" && !t.Set(key) {
+			if key, needs := of.Tag.Get("key"), of.Tag.Get("needs"); needs != "" && !t.Set(key) && t.Rejected == nil {
 				return v.Errorf("%s: needs %s, %s", v.Key, key, needs)
 			}
 		}

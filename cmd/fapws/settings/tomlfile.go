@@ -28,6 +28,8 @@ type TOMLTable struct {
 	Name    string // the name of the table in the file, such as "host.route"; "" for the top of the file
 	Line    int    // the first line of the table; 0 for the top of the file
 	Entries []TOMLValue
+
+	Rejected []string // keys with mistakes that DecodeTOML has reported
 }
 
 // TOMLValue is a key with its value, or an element in an array.
