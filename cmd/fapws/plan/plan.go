@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
 	"fapws/cmd/fapws/settings"
@@ -287,9 +289,9 @@ func (p *Plan) findVenv() (doubt string) {
 	return doubt
 }
 
-// doubts returns warnings about three kinds of probable mistakes: a served directory that looks like a project, a route
-// or pattern that looks like a regular expression, and a configuration file with hosts in addition to the application
-// on the command line.
+// doubts returns warnings about probable mistakes: a served directory that looks like a project, a missing directory of
+// modules, a route or pattern that looks like a regular expression, and a configuration file with hosts in addition to
+// the application on the command line.
 func (p *Plan) doubts() (lines []string) {
 	for _, folder := range p.Site.Roots() {
 		if len(p.Site.Apps()) > 0 {
@@ -299,6 +301,12 @@ func (p *Plan) doubts() (lines []string) {
 			lines = append(lines, fmt.Sprintf("%s looks like a project (%s), but only its files are served, without "+
 				"sources, databases and keys; to run the application, type fapws %s",
 				folder, strings.Join(found, ", "), strings.Join(apps, ", or fapws ")))
+		}
+	}
+	for _, path := range p.Conf.PythonPath {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			lines = append(lines, fmt.Sprintf("%s: %s does not exist; Python ignores it",
+				p.Settings.Origin("pythonpath"), path))
 		}
 	}
 	pattern := func(at *settings.TOMLTable, key, text string) {
@@ -338,21 +346,25 @@ func (p *Plan) doubts() (lines []string) {
 func (p *Plan) checkPaths() error {
 	var wrong []error
 	conf := &p.Conf
-	check := func(name string, paths []string, wrongIf func(fs.FileInfo, error) error) {
+	check := func(name string, paths []string, wrongIf func(path string, st fs.FileInfo, err error) error) {
 		for _, path := range paths {
-			if err := wrongIf(os.Stat(path)); err != nil {
+			st, err := os.Stat(path)
+			if err = wrongIf(path, st, err); err != nil {
 				wrong = append(wrong, p.Settings.Wrong(name, fmt.Errorf("%s: %w", path, system.Cause(err))))
 			}
 		}
 	}
-	isDir := func(st fs.FileInfo, err error) error {
-		if err == nil && !st.IsDir() {
-			err = errors.New("not a directory")
+	isDir := func(path string, st fs.FileInfo, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case !st.IsDir():
+			return errors.New("not a directory")
 		}
-		return err
+		return unix.Faccessat(unix.AT_FDCWD, path, unix.R_OK|unix.X_OK, unix.AT_EACCESS)
 	}
 	check("reload-dir", conf.ReloadDirs, isDir)
-	check("pythonpath", conf.PythonPath, func(st fs.FileInfo, err error) error {
+	check("pythonpath", conf.PythonPath, func(_ string, st fs.FileInfo, err error) error {
 		if err == nil && !st.IsDir() && strings.HasSuffix(st.Name(), ".py") {
 			return errors.New("not a directory or archive of modules")
 		}
@@ -362,8 +374,17 @@ func (p *Plan) checkPaths() error {
 	for _, one := range conf.Server.AccelRoots {
 		check("x-accel", []string{one.Root}, isDir)
 	}
+	if conf.Chroot != "" {
+		check("chroot", []string{conf.Chroot}, func(path string, _ fs.FileInfo, _ error) error {
+			err := unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS)
+			if errors.Is(err, fs.ErrPermission) {
+				return err
+			}
+			return nil // confine.FindChroot returns other errors
+		})
+	}
 	if conf.Sandboxed() {
-		exists := func(_ fs.FileInfo, err error) error {
+		exists := func(_ string, _ fs.FileInfo, err error) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				return err
 			}

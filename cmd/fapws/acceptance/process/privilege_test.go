@@ -147,6 +147,8 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		{`app = "closed.py"`, "closed.py: permission denied; check owner and permissions for user "},
 		{`app = "reads.py"`, "Permission denied: 'closed/x' for user "},
 		{`root = "closed"`, "closed: permission denied; check owner and permissions for user "},
+		{"app = 'app.py'\nx-sendfile = 'closed'",
+			"/closed: permission denied; check owner and permissions for user "},
 		{"app = 'app.py'\nlogin = 'users-closed'",
 			"users-closed: permission denied; check owner and permissions for user "},
 		{"app = 'app.py'\nauth = { realm = 'x', users = 'users-closed' }",
@@ -174,7 +176,9 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 	if os.Geteuid() == 0 { // the server opens these files as root, before it changes the user
 		all = append(all,
 			settings{"app = 'app.py'\npid = 'closed/x'", "closed/x: it does not contain a process ID"},
-			settings{"app = 'app.py'\nbind = 'unix:closed/x'", "closed/x: the file exists and is not a socket"})
+			settings{"app = 'app.py'\nbind = 'unix:closed/x'", "closed/x: the file exists and is not a socket"},
+			settings{"app = 'app.py'\nchroot = 'closed'",
+				"closed: permission denied; check owner and permissions for user "})
 	} else {
 		all = append(all,
 			settings{"app = 'app.py'\npid = 'closed/x'", "closed/x: permission denied"},
@@ -211,6 +215,12 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\napp = 'app.py'\nerror-log = 'closed/error'\n")
 		fapwstest.Command{Flags: append([]string{"check"}, flags...), Dir: folder}.ForOtherUsers(t).Succeeds(t)
 	}
+
+	// The server sends its own page instead of this error page, so only check reports it.
+	fapwstest.Must(t, os.Chmod(fapwstest.Write(t, folder+"/site/x.html", "missing"), closed))
+	fapwstest.Write(t, folder+"/fapws.toml", "[[host]]\nroot = 'site'\nerror-page = { 404 = '/x.html' }\n")
+	fapwstest.Command{Flags: append([]string{"check"}, flags...), Dir: folder}.ForOtherUsers(t).Fails(t, 2,
+		"/x.html: permission denied; check owner and permissions for user "+name)
 
 	// The user may not change this file, so the login form cannot create users.
 	fapwstest.Write(t, folder+"/fapws.toml",
