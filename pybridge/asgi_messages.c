@@ -60,8 +60,9 @@ PyObject *asgi_call(asgi_exchange *x, PyObject *scope) {
   PyObject *inner = asgi_await(coroutine);
   if (!inner && PyErr_ExceptionMatches(PyExc_TypeError))
     PyErr_Format(PyExc_TypeError,
-                 "the application %U returned %.200R; an ASGI application must be async def, without yield",
-                 x->mount->name, coroutine);
+                 "the application %U returned %.200R; an ASGI application must be async def, without yield%s",
+                 x->mount->name, coroutine,
+                 PyCallable_Check(coroutine) ? "; wrap ASGI 2 in asgiref.compatibility.guarantee_single_callable" : "");
   Py_DECREF(coroutine);
   return inner;
 }

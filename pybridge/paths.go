@@ -100,7 +100,7 @@ func mountOf(prefix string, entry *python3.PyObject, iface string) (Mount, error
 	if m.Upload != "" && cache != "" {
 		return m, errors.New("an upload cannot be cached")
 	}
-	if m.Static != "" || m.CGI != "" || isPlain(callable) {
+	if m.Static != "" || m.CGI != "" || iface != "asgi" && isPlain(callable) {
 		return m, nil
 	}
 	if attrString(callable, "_fapws_kind") == "websocket" {

@@ -19,15 +19,14 @@ _DEPTH = 16
 
 def kind_of(entry: Any, interface: str = "auto") -> Tuple[str, Any]:
     """Returns ("wsgi", "asgi" or "handler", the object to call). A callable is ASGI if it requires three arguments, or
-    belongs to a known ASGI framework. A class whose constructor accepts one argument, and whose objects accept two
-    arguments, is ASGI 2 and is adapted. A callable with two arguments and ``async def`` is a handler (environ,
-    start_response). All other callables are WSGI. If the parameter interface is "wsgi" or "asgi", the result is this
-    interface, whatever the signature."""
+    belongs to a known ASGI framework. A callable for (scope), whose result takes (receive, send), is ASGI 2 and is
+    adapted. A callable with two arguments and ``async def`` is a handler (environ, start_response). All other callables
+    are WSGI. If the parameter interface is "wsgi" or "asgi", the result is this interface, whatever the signature."""
     if interface == "wsgi":
         return "wsgi", entry
     flags, least, most = _signature(entry)
     if interface == "asgi":
-        return "asgi", _adapted(entry) if _is_double(entry) else entry
+        return "asgi", _adapted(entry) if _is_double(entry, True) else entry
     if isinstance(entry, type):
         return ("asgi", _adapted(entry)) if _is_double(entry) else ("wsgi", entry)
     if least <= 3 <= most and (least == 3 or flags & _COROUTINE and (most == 3 or _first_name(entry) == "scope")):
@@ -124,12 +123,14 @@ def _is_marked(entry: Any) -> bool:
 
 def _first_name(entry: Any) -> str:
     """Returns the name of the first argument of a call, "" if unknown."""
+    return _names(entry)[0] if _names(entry) else ""
+
+
+def _names(entry: Any) -> Tuple[str, ...]:
+    """Returns the names of the positional arguments of a call, () if unknown."""
     function, given = _function(entry)
-    names = (
-        function.__code__.co_varnames[given : given + 1] if function and hasattr(function.__code__, "co_varnames")
-        else ()
-    )
-    return names[0] if names else ""
+    code = function.__code__ if function else None
+    return code.co_varnames[given : code.co_argcount] if hasattr(code, "co_varnames") else ()
 
 
 def _is_framework(entry: Any) -> bool:
@@ -141,24 +142,18 @@ def _is_framework(entry: Any) -> bool:
     return any(base.__module__ in known for base in type(entry).__mro__)
 
 
-def _is_double(entry: Any) -> bool:
-    """Whether entry is an ASGI 2 application: entry(scope) returns a callable for (receive, send)."""
+def _is_double(entry: Any, asgi: bool = False) -> bool:
+    """Whether entry is an ASGI 2 application: entry(scope) returns a callable for (receive, send). The parameter asgi
+    tells that the entry is ASGI, so that the argument may have any name."""
     if isinstance(entry, type):
-        made, call = (
-            getattr(entry.__init__, "__code__", None), getattr(getattr(entry, "__call__", None), "__code__", None)
-        )
-        if made is None or call is None:
-            return False
-        return made.co_argcount == 2 and call.co_argcount == 3 and bool(call.co_flags & _COROUTINE)
-    function, given = _function(entry)
-    if function is None or getattr(function, "__code__", None) is None:
+        _, least, most = _signature(entry.__init__)
+        flags, fewest, largest = _signature(entry.__call__)
+        is_call = fewest <= 3 <= largest and (flags & _COROUTINE or "receive" in _names(entry.__call__))
+        return least <= 2 <= most and bool(is_call)
+    flags, least, most = _signature(entry)
+    if flags & (_COROUTINE | _GENERATOR | _VARARGS):
         return False
-    code = function.__code__
-    return (
-        code.co_argcount - given == 1
-        and not code.co_flags & (_COROUTINE | _GENERATOR | _VARARGS)
-        and code.co_varnames[given] == "scope"
-    )
+    return asgi and most == 1 or least <= 1 <= most and _first_name(entry) == "scope"
 
 
 def _adapted(entry: Any) -> Callable[..., Any]:
