@@ -46,7 +46,7 @@ func AcceptedBy(head []byte, fields []http1.Field) Accepted {
 
 func (a *Accepted) Add(value []byte) {
 	for item := range bytes.SplitSeq(value, []byte{','}) {
-		name, weight := Weighted(item)
+		name, weight := http1.Weighted(item)
 		weight++
 		switch {
 		case http1.EqualFold(name, "br"):
@@ -76,36 +76,4 @@ func (a *Accepted) Choose(has *Set) Coding {
 		}
 	}
 	return best
-}
-
-// Weighted splits "name;q=0.5" into the name and the weight in thousandths (RFC 9110 §12.4.2). An invalid weight counts
-// as 0.
-func Weighted(item []byte) (name []byte, weight int16) {
-	name, params, found := bytes.Cut(item, []byte{';'})
-	name = bytes.Trim(name, " \t")
-	weight = 1000
-	for found {
-		var param []byte
-		param, params, found = bytes.Cut(params, []byte{';'})
-		param = bytes.Trim(param, " \t")
-		if len(param) >= 2 && param[0]|0x20 == 'q' && param[1] == '=' {
-			weight = parseWeight(param[2:])
-		}
-	}
-	return name, weight
-}
-
-func parseWeight(s []byte) int16 {
-	if len(s) == 0 || len(s) > 5 || s[0] != '0' && s[0] != '1' || len(s) > 1 && s[1] != '.' {
-		return 0
-	}
-	weight, scale := int16(s[0]-'0')*1000, int16(100)
-	for i := 2; i < len(s); i++ {
-		if s[i] < '0' || s[i] > '9' {
-			return 0
-		}
-		weight += int16(s[i]-'0') * scale
-		scale /= 10
-	}
-	return min(weight, 1000)
 }

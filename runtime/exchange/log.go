@@ -1,7 +1,6 @@
 package exchange
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"time"
@@ -16,7 +15,7 @@ import (
 // The parameter received is the invalid input.
 func (x *Exchange) Malformed(received []byte) {
 	s := x.s
-	x.html = bytes.Contains(received, []byte("text/html"))
+	x.html = http1.FromBrowser(received, s.Config.Limits.RequestLine)
 	if len(s.table.sites) > 0 {
 		x.rules = s.table.sites[0].rules
 	}

@@ -140,11 +140,53 @@ var comma = []byte{','}
 
 func namesHTML(list []byte) bool {
 	for member := range members(list) {
-		if HasPrefixFold(member, "text/html") {
+		if name, weight := Weighted(member); weight > 0 && EqualFold(name, "text/html") {
 			return true
 		}
 	}
 	return false
+}
+
+// FromBrowser reports whether the sender of an invalid head probably is a browser: the head accepts text/html, or ends
+// within a first line that is longer than limit. The field Accept follows this line, which is mostly sent by browsers.
+func FromBrowser(head []byte, limit int) bool {
+	if at := bytes.Index(head, []byte("text/html")); at >= 0 {
+		accepted, _, _ := bytes.Cut(head[at:], []byte{'\r'})
+		return namesHTML(accepted)
+	}
+	return len(head) > limit && !bytes.ContainsRune(head, '\n')
+}
+
+// Weighted splits "name;q=0.5" into the name and the weight in thousandths (RFC 9110 §12.4.2). An invalid weight counts
+// as 0.
+func Weighted(item []byte) (name []byte, weight int16) {
+	name, params, found := bytes.Cut(item, []byte{';'})
+	name = bytes.Trim(name, " \t")
+	weight = 1000
+	for found {
+		var param []byte
+		param, params, found = bytes.Cut(params, []byte{';'})
+		param = bytes.Trim(param, " \t")
+		if len(param) >= 2 && param[0]|0x20 == 'q' && param[1] == '=' {
+			weight = parseWeight(param[2:])
+		}
+	}
+	return name, weight
+}
+
+func parseWeight(s []byte) int16 {
+	if len(s) == 0 || len(s) > 5 || s[0] != '0' && s[0] != '1' || len(s) > 1 && s[1] != '.' {
+		return 0
+	}
+	weight, scale := int16(s[0]-'0')*1000, int16(100)
+	for i := 2; i < len(s); i++ {
+		if s[i] < '0' || s[i] > '9' {
+			return 0
+		}
+		weight += int16(s[i]-'0') * scale
+		scale /= 10
+	}
+	return min(weight, 1000)
 }
 
 // AppendWithout appends head, from which r was parsed, to dst. It omits the final empty line, and the fields for which

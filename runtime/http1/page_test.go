@@ -10,6 +10,7 @@ func TestBrowserIsRecognizedByItsAcceptField(t *testing.T) {
 		"Accept: text/html,*/*;q=0.8": true, "accept: TEXT/HTML": true,
 		"Accept: a/b\r\nAccept: c/d, text/html;level=1": true,
 		"Accept: */*": false, "Accepts: text/html": false, "X: text/html": false, "Accept: a/text/html": false,
+		"Accept: text/html;q=0, */*": false, "Accept: text/html; level=1; Q=0.000": false, "Accept: text/html;q=0.001": true,
 	} {
 		var r Request
 		if _, err := r.Parse([]byte("GET / HTTP/1.0\r\n"+fields+"\r\n\r\n"), &DefaultLimits); err != nil {
@@ -17,6 +18,15 @@ func TestBrowserIsRecognizedByItsAcceptField(t *testing.T) {
 		}
 		if r.HTML != want {
 			t.Errorf("%s: %v", fields, r.HTML)
+		}
+	}
+	for head, want := range map[string]bool{
+		"GET /%zz HTTP/1.1\r\nAccept: a/b, text/html;q=0.9\r\n\r\n": true, "GET /aaaaaaaaaaaaaaaaaaaaaa": true,
+		"GET /%zz HTTP/1.1\r\nAccept: text/html;q=0\r\nX: y\r\n\r\n": false, "GET /aaaaaaaaaaaaaaaa HTTP/1.1\r\n": false,
+		"GET /": false,
+	} {
+		if got := FromBrowser([]byte(head), 16); got != want {
+			t.Errorf("%q: %v", head, got)
 		}
 	}
 }

@@ -71,7 +71,7 @@ type Request struct {
 	Head     bool
 	Safe     bool // the method is GET, HEAD, OPTIONS or TRACE (RFC 9110 §9.2.1)
 	Codings  bool // the request has a field Accept-Encoding
-	// an Accept field contains text/html (RFC 9110 §12.5.1), so the client probably is a browser
+	// an Accept field contains text/html with a weight above 0 (RFC 9110 §12.5.1): the client probably is a browser
 	HTML      bool
 	Forwarded bool // IsForwarding is true for at least one field
 	// Target contains non-ASCII characters in UTF-8 (see AppendEncoded)

@@ -147,7 +147,7 @@ func (p *Page) post(w *backend.Response, r *backend.Request, path string) {
 	case "/profile":
 		a, err := p.ask(ctx, Profile)
 		graph := flame(a.Stacks)
-		if strings.Contains(r.Field("Accept"), "text/html") {
+		if r.Parsed.HTML {
 			graph = profilePage(graph)
 		}
 		send(w, htmlType, graph, err)

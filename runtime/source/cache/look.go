@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"slices"
 
-	"fapws/runtime/coding"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
@@ -88,7 +87,7 @@ func appendCodings(key []byte, r *exchange.Request) []byte {
 	var has [len(codings)]bool
 	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
 		for item := range bytes.SplitSeq(list, []byte{','}) {
-			name, weight := coding.Weighted(item)
+			name, weight := http1.Weighted(item)
 			for i, coding := range codings {
 				has[i] = has[i] || weight > 0 && http1.EqualFold(name, coding)
 			}
@@ -109,7 +108,7 @@ var codings = [...]string{"gzip", "br", "zstd", "deflate", "*"}
 func saysMore(r *exchange.Request) bool {
 	for list := range http1.Values(r.Head, r.Parsed.Fields, "accept-encoding") {
 		for item := range bytes.SplitSeq(list, []byte{','}) {
-			if name, weight := coding.Weighted(item); weight == 0 || !isOne(name, codings[:]...) {
+			if name, weight := http1.Weighted(item); weight == 0 || !isOne(name, codings[:]...) {
 				return true
 			}
 		}

@@ -83,6 +83,8 @@ func TestLogNamesTheLimitThatARequestHeadExceeds(t *testing.T) {
 			s.Says(fmt.Sprintf("sent %d: %s", c.status, c.says))
 		}
 	}
+	// The field Accept of a browser has not arrived yet.
+	s.Ask("GET /"+strings.Repeat("a", 9000)).Want(t, 414, "<h1>URI Too Long</h1>")
 }
 
 // The server keeps only a few messages of this size in memory for each client address.
