@@ -428,7 +428,7 @@ func madeAtStart(conf *settings.Config) (files []made) {
 	for _, addr := range conf.Bind {
 		if name, ok := strings.CutPrefix(addr, "unix:"); ok {
 			files = append(files, made{name, conn.MayListen(name), func(err error) error {
-				return worker.BindFailed(addr, fmt.Errorf("cannot listen on %s: %w", addr, err))
+				return worker.BindFailed(addr, nil, fmt.Errorf("cannot listen on %s: %w", addr, err))
 			}})
 		}
 	}

@@ -154,6 +154,12 @@ func parse(args []string) (o options, err error) {
 	return o, nil
 }
 
+// Reaches reports whether the command ctl finds the server whose process ID is pid.
+func Reaches(pid int) bool {
+	_, err := choose(pid)
+	return err == nil
+}
+
 // choose returns the socket path of the server whose process ID is pid. If pid is 0, exactly one server must be
 // running, and choose returns its socket path. For root, choose searches the servers of all users; otherwise only the
 // servers of the current user.

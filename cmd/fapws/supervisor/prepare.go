@@ -170,7 +170,7 @@ func openSockets(names []string, options conn.ListenOptions) (addresses []pool.A
 		plain, _ := settings.SplitSecure(name)
 		socket, err := conn.ListeningSocket(plain, options)
 		if err != nil {
-			return addresses, worker.BindFailed(plain, err)
+			return addresses, worker.BindFailed(plain, names, err)
 		}
 		addresses = append(addresses, pool.Address{Name: name, Socket: socket})
 	}

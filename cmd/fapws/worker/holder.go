@@ -14,12 +14,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/cmd/fapws/ctl"
 	"fapws/runtime/system"
 )
 
 // holder returns the name and process ID of the program that listens on addr, for example "nginx, pid 812". If the
-// process is fapws, holder adds the command that stops the server. If /proc hides the program because it belongs to a
-// different user, holder returns that user: "of user root". holder returns "" if no program listens on the address.
+// process is fapws and can be stopped by a command, holder adds this command. If /proc hides the program because it
+// belongs to a different user, holder returns that user: "of user root". holder returns "" if no other program listens
+// on the address.
 func holder(addr string) string {
 	sockets, owner := map[string]bool{}, ""
 	for _, table := range []string{"tcp", "tcp6", "unix"} {
@@ -43,6 +45,9 @@ func holder(addr string) string {
 			pids[pid] = true
 		}
 	}
+	if pids[os.Getpid()] {
+		return ""
+	}
 	for pid := range pids {
 		status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		var name string
@@ -55,7 +60,7 @@ func holder(addr string) string {
 			continue
 		}
 		text := fmt.Sprintf("%s, pid %d", name, pid)
-		if name == "fapws" {
+		if ctl.Reaches(pid) {
 			text += fmt.Sprintf(": fapws ctl stop --pid %d", pid)
 		}
 		return text

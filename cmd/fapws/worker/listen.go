@@ -53,7 +53,7 @@ func Listen(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
 		ln, err := conn.Listen(plain, o)
 		if err != nil {
 			closeAll(listeners)
-			return nil, BindFailed(plain, err)
+			return nil, BindFailed(plain, addrs, err)
 		}
 		SetSecure(ln, addr)
 		listeners = append(listeners, ln)
@@ -65,17 +65,20 @@ func Listen(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
 	return listeners, nil
 }
 
-func BindFailed(addr string, err error) error {
-	return process.ExitNotStarted("%v%s", err, listenHint(addr, err))
+// BindFailed returns the error of a server that cannot listen on addr, which is one of its addresses in addrs.
+func BindFailed(addr string, addrs []string, err error) error {
+	return process.ExitNotStarted("%v%s", err, listenHint(addr, addrs, err))
 }
 
-func listenHint(addr string, err error) string {
+func listenHint(addr string, addrs []string, err error) string {
 	isFile := strings.HasPrefix(addr, "unix:")
 	switch {
 	case errors.Is(err, unix.EADDRINUSE):
-		other := "the other server"
-		if by := holder(addr); by != "" {
+		other, by := "the other server", holder(addr)
+		if by != "" {
 			other += " (" + by + ")"
+		} else if own := samePort(addr, addrs); own != "" {
+			return "; this server listens on " + own + ", too: remove one of the two addresses"
 		}
 		return "; stop " + other + ", or choose another address with --bind"
 	case errors.Is(err, unix.EADDRNOTAVAIL):
@@ -84,6 +87,18 @@ func listenHint(addr string, err error) string {
 		return "; only root can change the owner of a file"
 	case errors.Is(err, unix.EACCES) && !isFile:
 		return "; use a port above 1023, or allow low ports: " + process.LowPorts()
+	}
+	return ""
+}
+
+// samePort returns the address in addrs that differs from addr only in the host, or "".
+func samePort(addr string, addrs []string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	for _, other := range addrs {
+		other, _ = settings.SplitSecure(other)
+		if _, its, err := net.SplitHostPort(other); err == nil && other != addr && its == port {
+			return other
+		}
 	}
 	return ""
 }

@@ -24,7 +24,7 @@ func TestListenErrorHasAHint(t *testing.T) {
 		{"192.0.2.1:1", unix.EADDRNOTAVAIL, "does not belong to this machine"},
 		{"a.invalid:1", errors.New("no such host"), ""},
 	} {
-		got := listenHint(tt.addr, tt.err)
+		got := listenHint(tt.addr, nil, tt.err)
 		if !strings.Contains(got, tt.want) || (got == "") != (tt.want == "") {
 			t.Errorf("%s, %v: hint %q, want %q in it", tt.addr, tt.err, got, tt.want)
 		}

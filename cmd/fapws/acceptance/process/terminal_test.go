@@ -70,12 +70,22 @@ func TestAddressInUseErrorNamesTheProcessThatListens(t *testing.T) {
 	t.Parallel()
 	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {
 		path := t.TempDir() + "/s"
-		s := fapwstest.Serve(t, m, "workers.py", "--bind", "unix:"+path)
+		s := fapwstest.Serve(t, m, "workers.py", "--bind", "unix:"+path, "--name", "shop")
 		_, port, _ := strings.Cut(s.Address, ":")
 		for _, address := range []string{s.Address, ":" + port, "unix:" + path} {
-			want := fmt.Sprintf("address already in use; stop the other server (fapws, pid %d: fapws ctl stop --pid "+
+			want := fmt.Sprintf("address already in use; stop the other server (shop, pid %d: fapws ctl stop --pid "+
 				"%d), or choose another", s.Cmd.Process.Pid, s.Cmd.Process.Pid)
 			fapwstest.Command{Flags: []string{"--bind", address}, Script: "workers.py"}.Fails(t, 3, want)
 		}
 	}
+	port := fapwstest.FreePort(t)
+	for _, workers := range []string{"0", "2"} {
+		twice := []string{"--workers", workers, "--bind", "127.0.0.1:" + port, "--bind", ":" + port}
+		fapwstest.Command{Flags: twice, Script: "workers.py"}.Fails(t, 3, "cannot listen on :"+port+
+			": address already in use; this server listens on 127.0.0.1:"+port+", too: remove one of the two addresses")
+	}
+	// The command ctl does not find this server.
+	s := fapwstest.Serve(t, fapwstest.Threads, "workers.py", "--ctl-socket", "off")
+	fapwstest.Command{Flags: []string{"--bind", s.Address}, Script: "workers.py"}.Fails(t, 3,
+		fmt.Sprintf("stop the other server (fapws, pid %d), or choose another", s.Cmd.Process.Pid))
 }
