@@ -52,7 +52,8 @@ func parsePlain(s, usual string) (string, error) {
 		return "unix:" + path, nil
 	}
 	if rest, ok := strings.CutPrefix(s, "http://"); ok {
-		return "", fmt.Errorf("an address without http://, such as %s", strings.TrimRight(rest, "/"))
+		host, _, _ := strings.Cut(rest, "/")
+		return "", fmt.Errorf("an address without http://, such as %s", host)
 	}
 	if number, ok := strings.CutPrefix(s, "fd://"); ok {
 		n, err := strconv.Atoi(number)

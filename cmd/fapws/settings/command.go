@@ -214,7 +214,7 @@ func newParser(rows []*Setting, typed []string) *parser {
 // flags can be called again.
 func (p *parser) flags(args []string, interspersed bool) (words []string, dashes int, err error) {
 	set := p.set
-	if err := otherDash(args); err != nil {
+	if err := wrongDash(set, args); err != nil {
 		return nil, -1, err
 	}
 	set.SetInterspersed(interspersed)
@@ -255,7 +255,7 @@ func (ignored) Type() string     { return "" }
 func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	set.SetOutput(io.Discard)
 	set.Usage = func() {}
-	if err := otherDash(args); err != nil {
+	if err := wrongDash(set, args); err != nil {
 		return nil, err
 	}
 	err = set.Parse(args)
@@ -278,15 +278,20 @@ func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	return set.Args(), err
 }
 
-// otherDash returns an error if a flag begins with a dash that a word processor or a web page has put in the place of
-// "-".
-func otherDash(args []string) error {
+// wrongDash returns an error if a flag begins with a dash that a word processor or a web page has put in the place of
+// "-", or if the name of a flag follows a single dash.
+func wrongDash(set *pflag.FlagSet, args []string) error {
 	for _, arg := range args {
 		if arg == "--" {
 			break
 		}
 		name := strings.TrimLeftFunc(arg, func(r rune) bool { return unicode.Is(unicode.Pd, r) || r == '−' })
-		if name == "" || strings.Trim(arg[:len(arg)-len(name)], "-") == "" {
+		dashes := arg[:len(arg)-len(name)]
+		word, _, _ := strings.Cut(name, "=")
+		if dashes == "-" && len(word) > 1 && set.Lookup(word) != nil {
+			return fmt.Errorf("%s has one dash only; type -%s", arg, arg)
+		}
+		if name == "" || strings.Trim(dashes, "-") == "" {
 			continue
 		}
 		flag := "--" + name

@@ -109,6 +109,8 @@ func TestCommandLineErrorsNameTheFlagAndAdvice(t *testing.T) {
 		{"-é app.py", "unknown flag -é; fapws --help all lists the flags"},
 		{"—workers 2 app.py", "—workers begins with another dash than the minus sign of the keyboard; type --workers"},
 		{"-–workers 2 app.py", "-–workers begins with another dash than the minus sign of the keyboard; type --workers"},
+		{"-workers 2 app.py", "-workers has one dash only; type --workers"},
+		{"app.py -max_body_size=5M", "-max_body_size=5M has one dash only; type --max_body_size=5M"},
 		{"app.py –w 2", "–w begins with another dash than the minus sign of the keyboard; type -w"},
 		{"help --all", "unknown flag --all: every flag is listed by fapws --help all"},
 		{"--inline app.py", "unknown flag --inline: use --threads 0"},

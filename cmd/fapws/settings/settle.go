@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -65,7 +66,8 @@ func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 		v := row.value(&s.conf)
 		if f, ok := flags[row.Name]; ok {
 			if err := v.parse(f.text); err != nil {
-				wrong = append(wrong, fmt.Errorf("%s %s: must be %w", f.as, shorten(f.text), err))
+				wrong = append(wrong, fmt.Errorf("%s %s: must be %w", f.as,
+					cmp.Or(shorten(f.text), `""`), err))
 			}
 			s.from[row.Name] = Source{FromFlag, f.as}
 			continue
