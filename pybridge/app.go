@@ -254,7 +254,11 @@ func start(o Options) error {
 	C.core_set_look(C.int(o.Look))
 	var why *C.char
 	if C.live_start_python(&args, &why) != 0 {
-		return fmt.Errorf("cannot start Python %s: %s", Version(), C.GoString(why))
+		hint := ""
+		if name := os.Getenv("PYTHONHOME"); name != "" {
+			hint = "; PYTHONHOME names the directory of another Python, " + name + ": unset it"
+		}
+		return fmt.Errorf("cannot start Python %s: %s%s", Version(), C.GoString(why), hint)
 	}
 	return nil
 }
