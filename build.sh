@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds, tests and installs fapws; `./build.sh help` lists the words, which are in scripts/.
-# Other commands work in a shell after: eval "$(./build.sh env)"
+# Builds, tests and installs fapws. `./build.sh WORD` calls the function word_WORD; most of these functions are in
+# scripts/. `./build.sh help` lists the words.
+# To run other commands, such as go, in a shell: eval "$(./build.sh env)"
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P)
@@ -77,7 +78,7 @@ patiently() {
 tick() {
     local pause=$1 start=$SECONDS
     {
-        # Wait without another process, which could outlive this one.
+        # A sleep in another process could outlive this process.
         while ! read -r -t "$pause" _ <> <(:) && kill -0 $$ 2>/dev/null; do
             say "$("${@:3}") ($((SECONDS - start)) s)"
             pause=$2
@@ -127,8 +128,8 @@ home_url() {
     printf '%s' "${url%/}"
 }
 
-# ask_git COMMAND... runs git in the repository of this source, if there is one. The repository may belong to a
-# different user, because root also builds.
+# ask_git COMMAND... runs git in the repository of this source, and fails if there is none. safe.directory permits that
+# the repository belongs to a different user.
 ask_git() { [[ -e $root/.git ]] && git -C "$root" -c "safe.directory=$root" "$@" 2>/dev/null; }
 
 # clone_source FOLDER clones the last commit of this repository, which may belong to another user.
@@ -138,15 +139,15 @@ clone_source() {
 
 is_modified() { ask_git rev-parse -q --verify HEAD >/dev/null && ! ask_git diff --quiet HEAD --; }
 
-# version_text is the changelog's newest version, with the commit unless that
-# commit is tagged with it, and .dirty if files differ from it. Images have no repository, and get it as SOURCE_VERSION;
-# the source for pip has a file.
+# version_text prints the newest version in the changelog. It appends "+COMMIT.dirty" if files differ from the commit,
+# or "+COMMIT" if the commit is not tagged with this version. An image has no repository, and gets the version in
+# SOURCE_VERSION; the source for pip has it in PKG-INFO.
 version_text() {
     local version commit
     [[ -z ${SOURCE_VERSION-} ]] || { printf '%s\n' "$SOURCE_VERSION"; return; }
     [[ ! -e $root/PKG-INFO ]] || { sed -n 's/^Version: //p' "$root/PKG-INFO"; return; }
     version=$(changelog_version)
-    # Git's own choice of a length depends on the history in the clone, and the version is a part of the built files.
+    # The default length of a commit's abbreviation differs between clones, and the built files contain the version.
     commit=$(ask_git rev-parse --short=10 HEAD) || commit=
     if is_modified; then
         version+=+$commit.dirty
@@ -156,7 +157,7 @@ version_text() {
     printf '%s\n' "$version"
 }
 
-# interpreter_flag tells the bridge which Python it is linked with.
+# interpreter_flag prints the linker's flag that tells the bridge the path of its Python.
 interpreter_flag() { printf '%s' "-X 'fapws/pybridge.interpreter=$python'"; }
 
 # build_to FILE [FLAGS] builds the stripped executable, by default with the profile of word_profile.
@@ -168,16 +169,17 @@ build_to() {
     die "compiling failed; all messages are in ${log#"$root/"}"
 }
 
-# compile FILE [FLAGS]. Go does not link a file with the right build ID again. Packages have no build ID, because it
-# depends on directories, which the flags of C name.
+# compile FILE [FLAGS] runs go build. If SOURCE_DATE_EPOCH is set, the build ID is empty, because the build ID depends
+# on directories, which the C flags contain. Otherwise Go keeps the build ID, and does not link again if nothing has
+# changed.
 compile() {
     (cd "$root" && go build -trimpath -buildvcs=false -pgo=auto "${@:2}" \
         -ldflags "-s -w ${SOURCE_DATE_EPOCH:+-buildid=} -X fapws/cmd/fapws/process.Version=$(version_text) \
 $(interpreter_flag)" -o "$1" ./cmd/fapws)
 }
 
-# compile_errors LOG prints the lines of a compiler or linker with an error, without the command line, which is 3 KB of
-# flags.
+# compile_errors LOG prints the errors in the output of a compiler or linker, without the command lines, which are too
+# long.
 compile_errors() {
     local text errors
     text=$(awk '{
@@ -210,7 +212,7 @@ word_run() {
 
 # --- the words --------------------------------------------------------------
 
-# words_alone take no arguments.
+# These words have no arguments.
 readonly words_alone="asan build docs env lint outdated race release systemd test today tsan"
 
 main() {
@@ -237,5 +239,5 @@ main() {
     "word_$word" "$@"
 }
 
-# Tests source this file for its functions.
+# Tests source this file to call its functions.
 [[ ${BASH_SOURCE[0]} != "$0" ]] || main "$@"

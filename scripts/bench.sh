@@ -1,7 +1,7 @@
 # Sourced by build.sh: bench and profile.
 # shellcheck shell=bash
 
-# word_bench [--export] [WORDS...] measures. --export measures what docs/performance.md shows and writes that page.
+# word_bench [--export] [WORDS...] runs the benchmarks. --export also writes docs/performance.md.
 word_bench() {
     local missing words=("$@")
     if [[ ${1-} == --export ]]; then
@@ -20,7 +20,7 @@ word_bench() {
     say "wrote docs/performance.md and its plots, of which README.md shows one"
 }
 
-# install_tools PACKAGE... installs what bench runs and compiles with, one by one: not every Debian has all packages.
+# install_tools PACKAGE... installs each package separately, because some versions of Debian lack some of the packages.
 install_tools() {
     local package
     for package; do
@@ -32,12 +32,12 @@ install_tools() {
     done
 }
 
-# PyPI has these only as a source.
+# PyPI has only the sources of these servers.
 readonly compiled_peers=(uWSGI==2.0.31 bjoern==3.2.2 fastwsgi==0.0.9)
 
 # make_peers installs the servers and frameworks of bench/peers.txt into build/peers, unless they are installed, and
-# compiles compiled_peers without the cache of pip, which may contain builds for a different Python. bench leaves out
-# servers that could not be installed.
+# compiles compiled_peers. It does not use pip's cache, which may contain builds for a different Python. bench skips
+# servers that are not installed.
 make_peers() {
     local venv=$root/build/peers pinned=$root/bench/peers.txt peer
     cmp -s "$pinned" "$venv/installed.txt" &&
@@ -58,9 +58,9 @@ make_peers() {
 
 # --- profile ----------------------------------------------------------------
 #
-# cmd/fapws/default.pgo names the hot calls. `go build` uses it for every architecture: it copies such functions into
-# their callers, and calls methods of interfaces directly. The file belongs to the sources, so builds of a commit stay
-# the same; an old profile costs only speed.
+# cmd/fapws/default.pgo names the hot calls. `go build` inlines these calls, and calls methods of interfaces directly,
+# on every architecture. The repository contains the file, so builds of a commit stay the same; an outdated profile only
+# makes the server slower.
 
 # word_profile [SECONDS] records cmd/fapws/default.pgo with a server under loads of SECONDS (default 3) each.
 word_profile() {

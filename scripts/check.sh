@@ -1,21 +1,21 @@
 # Sourced by build.sh: test, race, asan, tsan, fuzz and load.
 # shellcheck shell=bash
 
-# The timeout ends only tests that hang. Packages take many times longer on a slow machine, and their tests have their
-# own limits.
+# Only a test that hangs reaches this timeout. A package takes many times longer on a slow machine, and the tests have
+# their own limits.
 readonly test_limit=180m
 
-# Most tests wait for servers, so more tests than CPUs run at once, and one more package than CPUs. Where page faults
-# are slow, as on some virtual machines, a client then misses a limit of its server. Therefore limits are longer here,
-# and at most five tests of a package run at once.
+# Most tests wait for servers, so more tests than CPUs run at once. On a machine with slow page faults, as some virtual
+# machines are, a client could then miss a limit of its server. Therefore FAPWS_TEST_SLOWNESS extends the limits, and at
+# most five tests of a package run at once.
 test_go() {
     (cd "$root" && FAPWS_TEST_SLOWNESS=${FAPWS_TEST_SLOWNESS:-3} go test -timeout "$test_limit" \
         -p "$(($(nproc) + 1))" -parallel 5 -ldflags "$(interpreter_flag)" "$@")
 }
 
-# test_fuzz TIME [FLAGS] runs every fuzz target for a time or number of inputs, in the form of -fuzztime: "60s" or
-# "1000x". With the FLAGS -fuzz ., new inputs follow what the code does with earlier ones: for many inputs, that is
-# worth a build of all packages.
+# test_fuzz TIME [FLAGS] runs every fuzz target for TIME, a duration or a number of inputs ("60s", "1000x"; see go test
+# -fuzztime). With the FLAGS -fuzz ., the programs are compiled with coverage, which guides the choice of inputs.
+# Compiling them takes long, so this is only useful for many inputs.
 test_fuzz() {
     local folder target inputs built='' program programs=$root/build/fuzz
     inputs=$(go env GOCACHE)/fuzz/fapws # where `go test -fuzz` keeps them
@@ -35,8 +35,8 @@ test_fuzz() {
 # fuzz_targets prints FILE:TARGET for every fuzz target.
 fuzz_targets() { grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime | sort; }
 
-# build_fuzz FOLDER builds the programs of test_fuzz with what the Go tests and the race tests have compiled: those of
-# race_packages look for races and check invariants.
+# build_fuzz FOLDER compiles the programs of test_fuzz with the flags of the Go tests or, for race_packages, with those
+# of the race tests, so that the packages are already in Go's build cache.
 build_fuzz() {
     local folder packages=() watched=()
     rm -rf "$1"
@@ -51,8 +51,8 @@ build_fuzz() {
     go test -c -race -tags invariants -ldflags "$(interpreter_flag)" -o "$1/" "${watched[@]}"
 }
 
-# fuzz_one FOLDER FLAGS... runs a program of test_fuzz. When time is up during a slow input, Go may report a failure
-# without an input; it names every input that fails.
+# fuzz_one FOLDER FLAGS... runs a program of test_fuzz. If the time ends during a slow input, Go may report a failure
+# without an input. This failure is ignored, because Go names every input that really fails.
 fuzz_one() {
     local said status=0
     said=$(cd "$1" && "$program" "${@:2}" 2>&1) || status=$?
@@ -60,26 +60,28 @@ fuzz_one() {
     [[ $status == 0 || ($said == *"context deadline exceeded"* && $said != *"Failing input"* && $said != *panic*) ]]
 }
 
-# Both kinds of race tests end at the first race. By default, a program with the detector sleeps for a second before it
-# exits, for goroutines that are reporting another race.
+# Race tests end at the first race. By default, a program with the race detector sleeps for a second before it exits, so
+# that other goroutines can complete their reports.
 readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
 
-# `test` leaves long tests, which measure or transfer much data, to the word race.
+# `test` skips these long tests, and the word race runs them.
 readonly race_skipped="Leak|LeavesNothing|SharedObjects|DoNotAllocate|AreSmall|\
 SlowClientsOf|AheadIsBounded|HTTP2Bodies|LargeUpload|LoginFlood"
 
-# `test` also leaves out packages that work on one goroutine, or start programs and wait for them.
+# `test` checks only these packages for races. The other packages use one goroutine, or start programs and wait for
+# them.
 readonly race_packages=(./pybridge ./runtime ./runtime/{backend,conn,eventloop,http2,live,logfile,source/app})
 
-# `test` runs these tests of the whole server: HTTP/1, HTTP/2, channels, WebSockets, reloads, and all of them at once.
+# `test` runs only these tests of the whole server with the race detector: HTTP/1, HTTP/2, channels, WebSockets,
+# reloads, and all of them at once.
 readonly race_chosen="^Test(PipelinedRequests|ClientThatExpectsContinue|MemoryThatIsSentToSeveralClients|\
 BodiesOfParallelStreams|StreamingASGIBodies|ChannelCallbacksReportManyClients|GroupMessage|WebSocketsComeAndGo|\
 ReloadClosesConnections|ReloadLoadsAChangedFile|Soak)"
 
-# test_race FLAG|PACKAGE... tests packages by themselves.
+# test_race FLAG|PACKAGE... runs the tests of packages with the race detector.
 test_race() { GORACE=$race_options test_go -race -tags invariants "$@"; }
 
-# test_race_all tests all packages but those that only run the executable.
+# test_race_all calls test_race for all packages whose tests do not need a separate executable.
 test_race_all() {
     local packages
     mapfile -t packages < <(go list ./pybridge/... ./runtime/... ./cmd/... |
@@ -87,9 +89,9 @@ test_race_all() {
     test_race "${packages[@]}"
 }
 
-# test_watched FILE SKIPPED [FLAG|PACKAGE...] runs acceptance tests with an executable that has a detector, in one mode.
-# It leaves out SKIPPED, frameworks, because they are Python, and tests that count threads, memory or CPU time, because
-# detectors reserve terabytes. Without arguments, it runs all acceptance tests.
+# test_watched FILE SKIPPED [FLAG|PACKAGE...] runs acceptance tests, by default all, in one mode, with the executable
+# FILE, which contains a detector. It skips the tests that match SKIPPED, the tests of frameworks, because these are
+# Python code, and tests that count threads, memory or CPU time, because detectors reserve terabytes.
 test_watched() {
     local what=("${@:3}")
     ((${#what[@]})) || what=(./cmd/fapws/acceptance/...)
@@ -99,31 +101,31 @@ ManyIdleClients|SteadyThreads|SupervisorKeepsNothing|TightLimits|LowLimitOfMemor
         "${what[@]}"
 }
 
-# test_race_whole [FLAG|PACKAGE...] tests an executable with the race detector.
+# test_race_whole [FLAG|PACKAGE...] runs acceptance tests with an executable that contains the race detector.
 test_race_whole() {
     build_to "$root/build/race/fapws" -pgo=off -race -tags invariants
     GORACE=$race_options test_watched "$root/build/race/fapws" '' "$@"
 }
 
-# test_sanitizer runs pybridge's tests with its C under AddressSanitizer, and with a runtime that checks each pointer
-# written to memory of C (cgocheck2). It sees only memory from malloc, of which Python keeps some until the end. Builds
-# with a sanitizer also check from which thread, with or without the GIL, and when each function of C is called
-# (CORE_CHECK). Reports go to files, because the tests read their own stderr.
+# test_sanitizer runs pybridge's tests with AddressSanitizer, and with a Go runtime that checks each pointer written to
+# C memory (cgocheck2). AddressSanitizer checks only memory from malloc, so Python uses malloc as well. Builds with a
+# sanitizer also check on which thread, with or without the GIL, and when each C function is called (CORE_CHECK).
+# Reports go to files, because the tests read their own stderr.
 test_sanitizer() {
     local folder=$root/build/sanitizer
     rm -rf "$folder"
     mkdir -p "$folder"
-    # With -c, the test keeps the line numbers for reports. Go expects the compiler's version to start with its name,
-    # which is x86_64-linux-gnu-gcc for Debian's Go.
+    # With -c, reports contain line numbers. Go expects the version text of the compiler to begin with the compiler's
+    # name, but Debian's Go calls x86_64-linux-gnu-gcc, whose text begins with another name.
     GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} test_go -asan -c -o "$folder/pybridge.test" ./pybridge
     cd pybridge
     PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0:log_path="'$folder/report'" \
         "$folder/pybridge.test" -test.timeout "$test_limit" || { cat "$folder"/report* 2>/dev/null; return 1; }
 }
 
-# test_sanitizer_whole tests an executable that is built in the same way. The sanitizer must leave signals to the
-# server, and refuse memory as malloc does. It keeps freed memory, which tests of memory would count, and finds the
-# mistakes of tests that crash.
+# test_sanitizer_whole runs acceptance tests with an executable with AddressSanitizer. The sanitizer must not handle the
+# server's signals, and must fail like malloc if memory is exhausted. Skipped are tests of memory, because the sanitizer
+# keeps freed memory, and tests that crash on purpose.
 test_sanitizer_whole() {
     GOEXPERIMENT=cgocheck2 CC=${CC:-gcc} build_to "$root/build/asan/fapws" -pgo=off -asan
     PYTHONMALLOC=malloc \
@@ -132,9 +134,9 @@ handle_sigbus=0:handle_abort=0:handle_sigfpe=0:handle_sigill=0 \
         test_watched "$root/build/asan/fapws" 'Soak|BackPressure|WriteWaits|TestCrash|CacheMemory'
 }
 
-# test_thread_sanitizer SUPPRESSIONS runs pybridge's tests with its C under ThreadSanitizer, which does not see the
-# memory of Go, but all calls to it and from it. Reports go to files, because the tests read their own stderr. It skips
-# tests of crashes, whose signals the sanitizer handles itself, and tests that count threads or memory.
+# test_thread_sanitizer SUPPRESSIONS runs pybridge's tests with ThreadSanitizer, which checks the C code, and the calls
+# between C and Go, but not Go's memory. Reports go to files, because the tests read their own stderr. Skipped are tests
+# of crashes, because the sanitizer handles their signals itself, and tests that count threads or memory.
 test_thread_sanitizer() {
     local folder=$root/build/tsan status=0
     rm -rf "$folder"
@@ -154,7 +156,7 @@ test_soak() {
         ./cmd/fapws/acceptance/http
 }
 
-# stage NAME COMMAND... runs one part of a word in $root, and keeps its result.
+# stage NAME COMMAND... runs COMMAND in $root, prints its duration, and adds NAME to failed if it fails.
 failed=()
 stage() {
     local name=$1 start=$SECONDS status ticker=
@@ -203,8 +205,9 @@ packages() {
     stage install .ci/install-test
 }
 
-# side_by_side FUNCTION... runs functions of stages at once, because most stages keep one CPU busy, and prints the
-# output of each when it has ended. The shell hides an INT from what it runs in the background.
+# side_by_side FUNCTION... runs functions that call stage at the same time, because most stages use only one CPU, and
+# prints the output of each function when the function has ended. The trap is required, because processes in the
+# background ignore SIGINT.
 side_by_side() {
     local name process running=() before=${#failed[@]} output=$root/build/side-by-side ticker
     rm -rf "$output"
@@ -257,7 +260,7 @@ word_asan() {
     longer_checks "address sanitizer" test_sanitizer "address sanitizer, the whole server" test_sanitizer_whole
 }
 
-# word_tsan takes CPython's own suppressions from the source directory of that Python, so they are of the same version.
+# word_tsan uses the suppressions in the source directory of the chosen Python, so that both have the same version.
 word_tsan() {
     local CFLAGS="-fsanitize=thread -O1 -g" LDFLAGS="-fsanitize=thread -g" suppressions
     use_python

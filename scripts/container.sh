@@ -1,4 +1,4 @@
-# Sourced by build.sh: container builds the image of bin/run.sh.
+# Sourced by build.sh: container builds the image that bin/run.sh runs.
 # shellcheck shell=bash
 
 container_engine() {
@@ -54,7 +54,7 @@ test_container() {
             die "podman import failed: $folder.log"
         rm -rf "$folder" "$folder.tar"
     fi
-    # Settings that also work in a container, and with control groups of both versions side by side.
+    # These settings let podman run within a container, and with control groups of both versions side by side.
     printf '%s\n' '[containers]' 'default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]' \
         '[engine]' 'runtime = "runc"' 'cgroup_manager = "cgroupfs"' \
         >"$root/build/containers.conf"

@@ -27,8 +27,8 @@ refuse_other_machines() {
             "./build.sh cross (or deb, tarball) builds for $cross_architectures"
 }
 
-# choose_cross ARCH sets cross, the architecture to build for, and the variables for it. cross_elf are two numbers of
-# its programs (elf(5)): EI_CLASS and the low byte of e_machine.
+# choose_cross ARCH sets cross to ARCH, and the variables cross_* for this architecture. cross_elf has two bytes from
+# the ELF header of its programs (elf(5)): EI_CLASS and the low byte of e_machine.
 choose_cross() {
     [[ $1 != "$(machine_architecture)" ]] || die "this machine is $1 itself: ./build.sh build"
     case $1 in
@@ -78,7 +78,7 @@ make_sysroot() {
     ln -s usr/lib "$new/lib" # as in every Debian system; older packages still contain /lib
     for deb in "$cross_root".apt/cache/archives/*.deb; do
         dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$new" --keep-directory-symlink --no-same-owner
-        # For `deb`, which needs to know the package of a file.
+        # The word deb searches this list for the package of a file.
         dpkg-deb --fsys-tarfile "$deb" | tar -t | sed "s|^\.|$(dpkg-deb -f "$deb" Package): |" >>"$new/packages"
     done
     # Links to absolute paths would lead to this machine's files.
@@ -93,7 +93,8 @@ make_sysroot() {
     mv "$new" "$cross_root"
 }
 
-# fetch_packages PACKAGE... downloads packages of cross, and their dependencies, into cross_root.apt.
+# fetch_packages PACKAGE... downloads packages of the architecture in cross, with their dependencies, into
+# $cross_root.apt.
 fetch_packages() {
     local folder=$cross_root.apt log=$cross_root.log mirror cause
     local signed='deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]'
@@ -104,11 +105,10 @@ fetch_packages() {
     : >"$folder/status"
     mirror=$(debian_mirror)
     printf '%s\n' "$signed $mirror $cross_suite main" >"$folder/sources.list"
-    # Static libraries need their security updates.
+    # Security updates are required, because the executable contains static libraries.
     [[ $cross_suite =~ ^(sid|unstable|testing)$ ]] ||
         printf '%s\n' "$signed $(debian_mirror Debian-Security) $cross_suite-security main" >>"$folder/sources.list"
-    # apt-get may only warn about a list that it cannot fetch. Without the list of the suite itself, the next step
-    # fails.
+    # If apt-get cannot fetch a list, it may only warn. If the list of the suite itself is missing, the next step fails.
     patiently "fetching the package lists of Debian $cross_suite, $cross" logged "$log" "${apt[@]}" update || true
     cause=$(grep -m3 '^[EW]:' "$log") && say "warning: $cause"
     patiently "fetching Python and libc for $cross" logged "$log" \
@@ -119,7 +119,8 @@ fetch_packages() {
         "All messages are in ${log#"$root/"}"
 }
 
-# write_cross_compiler writes a compiler that uses the sysroot only: Debian's prefers the libc of this machine's suite.
+# write_cross_compiler writes a compiler that uses only the sysroot. Debian's cross compiler would prefer the libc of
+# this machine's suite.
 write_cross_compiler() {
     local gcc=$cross_triplet-gcc library=$cross_root/usr/lib/$cross_triplet text
     printf -v text '%q ' "$gcc" "--sysroot=$cross_root" -nostdinc -isystem "$("$gcc" -print-file-name=include)" \
@@ -128,7 +129,7 @@ write_cross_compiler() {
     chmod +x "$cross_root.cc"
 }
 
-# ask_sysroot sets py_* from the files of the sysroot's Python, which need not run here.
+# ask_sysroot sets py_* from files of the sysroot's Python, because that Python may not run on this machine.
 ask_sysroot() {
     local files=("$cross_root"/usr/lib/python3*/_sysconfigdata__"$cross_triplet".py)
     [[ -e ${files[0]} ]] || die "Debian $cross_suite has no Python for $cross in $cross_root"
@@ -154,17 +155,18 @@ ChannelsGetEvents|ChannelCallbacksReportJoins|\
 ReloadLoadsAChangedFile|StopFinishesActive|PipelinedRequests|ResponseDoesNotDependOnHow|HEADHasTheFields|\
 StaticFilesHave|StaticBig)"
 
-# test_cross [TESTS] tests build/cross/ARCH/fapws in an emulator: that it serves, then the acceptance tests with
-# matching names.
+# test_cross [TESTS] runs build/cross/ARCH/fapws in an emulator: first a short test, then the acceptance tests whose
+# names match TESTS.
 test_cross() {
     export FAPWS_BIN=$cross_folder/$cross/fapws QEMU_LD_PREFIX=$cross_root
     stage "smoke, $cross" emulated .ci/smoke-test "$FAPWS_BIN"
-    # The tests themselves are programs for this machine. Directories without any of them are left out.
+    # The test programs run on this machine without the emulator, so they are compiled for this machine. Only
+    # directories that contain some of the tests are compiled.
     unset GOOS GOARCH GOARM CC py_version
     cross='' use_python
     need_frameworks
     install_wanted
-    # An emulated server is several times slower: one package at a time, and time limits to match
+    # An emulated server is several times slower, so only one package is tested at a time, with longer limits
     # (fapwstest/patience.go).
     export FAPWS_TEST_SLOWNESS=5
     stage "acceptance tests, $cross" emulated go test -count=1 -timeout "$test_limit" -p 1 -parallel 4 \
@@ -172,10 +174,10 @@ test_cross() {
     summary
 }
 
-# emulated COMMAND... runs COMMAND in a namespace whose /usr/lib also has the files of the sysroot's, such as Python's
-# modules for $cross: QEMU_LD_PREFIX does not apply to statx(2), which 32-bit programs call. If the kernel does not
-# start programs for $cross with the emulator, a binfmt_misc of the namespace does so; to call the emulator is not
-# enough for fapws, which starts itself again as a supervisor.
+# emulated COMMAND... runs COMMAND in a namespace in which /usr/lib also has the files of the sysroot's /usr/lib, such
+# as Python's modules. QEMU_LD_PREFIX is not enough, because it does not apply to statx(2), which 32-bit programs call.
+# If the kernel does not start programs for $cross with the emulator, the namespace gets its own binfmt_misc. To call
+# the emulator is not enough, because fapws starts itself again as a supervisor.
 emulated() {
     local magic=''
     if ! "$FAPWS_BIN" --version >/dev/null 2>&1; then
@@ -196,7 +198,7 @@ emulated() {
         exec "$@"' - "$cross_root" "$magic" "$@"
 }
 
-# build_cross builds for the architecture of choose_cross, into built.
+# build_cross builds for the architecture of choose_cross, and sets built to the path of the executable.
 build_cross() {
     use_cross
     say "Python $py_version of Debian $cross_suite for $cross, $py_linked"

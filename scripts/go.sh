@@ -1,8 +1,8 @@
 # Sourced by build.sh: finds Go, or fetches it.
 # shellcheck shell=bash
 
-# This Go is downloaded if no installed Go is new enough. The checksums are of the module's zip for each architecture;
-# the Go checksum database confirms its h1 hash.
+# This version of Go is downloaded if no installed version is new enough. The checksums are those of the module's zip
+# for each architecture. They were compared with the Go checksum database.
 readonly go_fetched=1.26.10
 declare -A go_checksums=(
     [amd64]=f64ecb0807852be2c98899561c45288a9ad57f4e88f3cd002ffabeccbd03bfe1
@@ -12,8 +12,7 @@ declare -A go_checksums=(
 go_minimum=$(sed -n 's/^go 1\.\([0-9]*\).*/\1/p' "$root/go.mod") # of Go 1.x
 readonly go_minimum
 
-# want_go notes the packages for downloads of Go and modules: curl, unless an installed Go is new enough, and
-# certificate authorities.
+# want_go records the missing packages for downloads: certificate authorities, and curl if Go itself must be downloaded.
 want_go() {
     find_go "$go_minimum" >/dev/null || command -v curl >/dev/null || want curl curl
     [[ -e /etc/ssl/certs/ca-certificates.crt || -n ${SSL_CERT_FILE-} ||
@@ -21,14 +20,15 @@ want_go() {
         ! command -v apt-get >/dev/null || want "certificate authorities" ca-certificates
 }
 
-# need_go puts a Go of at least 1.$go_minimum first on PATH: an installed one, or one fetched into build/go.
+# need_go puts Go 1.$go_minimum or later first on PATH: an installed version, or a version that it downloads to
+# build/go.
 need_go() {
     local go
     go=$(find_go "$go_minimum") || go=$(fetch_go) ||
         die "Go 1.$go_minimum or later is required, and fetching it failed: $go;" \
             "or install it from https://go.dev/dl/ and put its bin directory on PATH"
     [[ $(command -v go) == "$go" ]] || PATH=${go%/*}:$PATH
-    # go is new enough. GOTOOLCHAIN of the user must not switch to an older Go.
+    # The user's GOTOOLCHAIN must not replace this Go by an older version.
     GOTOOLCHAIN=local
 }
 
@@ -37,10 +37,10 @@ go_candidates() {
     printf '%s\n' /usr/local/go/bin/go /usr/lib/go-1.*/bin/go "$root/build/go/$go_fetched/bin/go"
 }
 
-# local_go GO VARIABLE prints a setting of GO, without the newer Go that an old one would download for the module.
+# local_go GO VARIABLE prints a setting of GO. GOTOOLCHAIN=local prevents an old Go from downloading a newer Go.
 local_go() { (cd / && GOTOOLCHAIN=local "$1" env "$2" 2>/dev/null); }
 
-# find_go MINOR prints the path of the first Go of at least 1.MINOR.
+# find_go MINOR prints the path of the first Go that has version 1.MINOR or later.
 find_go() {
     local go minor
     while read -r go; do
@@ -50,14 +50,14 @@ find_go() {
     return 1
 }
 
-# fetch_go fetches Go from the configured GOPROXY and prints the new path, or why it failed.
+# fetch_go downloads Go from the configured GOPROXY and prints its path, or the reason for the failure.
 fetch_go() {
     local proxy=${GOPROXY-} arch go said
     arch=$(machine_architecture)
     [[ -n ${go_checksums[$arch]-} ]] || { echo "no checksum is known for the Go of this processor ($arch)"; return 1; }
     [[ -n $proxy ]] || ! go=$(find_go 1) || proxy=$(local_go "$go" GOPROXY)
     say "fetching Go $go_fetched (70 MB) into build/go"
-    # The download may also fail because the disk is full or read-only.
+    # The failure of a download may also have a local cause, such as a full or read-only disk.
     if ! said=$(patiently "fetching Go $go_fetched" all_said unpack_go "$arch" "${proxy:-direct}"); then
         fetch_reason "$said"
         return 1
@@ -68,8 +68,8 @@ fetch_go() {
 # all_said COMMAND... runs COMMAND with standard error redirected to standard output.
 all_said() { "$@" 2>&1 </dev/null; }
 
-# fetch_reason TEXT prints why unpack_go failed. TEXT is the output of unpack_go. curl explains some errors in further
-# lines.
+# fetch_reason TEXT prints why unpack_go failed; TEXT is the output of unpack_go. The last matching line is printed,
+# because curl explains some errors after the first line.
 fetch_reason() {
     local reason
     reason=$(printf '%s\n' "$1" |
@@ -82,8 +82,9 @@ fetch_reason() {
     printf '%s\n' "$reason"
 }
 
-# unpack_go ARCH PROXIES fetches the module golang.org/toolchain from the first proxy that has it, and, if its checksum
-# is right, unpacks it as the go command does: the zip has no modes, and its go.mod files are called _go.mod.
+# unpack_go ARCH PROXIES downloads the module golang.org/toolchain from the first proxy that has it, and checks its
+# checksum. Then it unpacks the zip, sets the modes, which the zip lacks, and renames the files _go.mod to go.mod, as
+# the go command does.
 unpack_go() (
     module=golang.org/toolchain@v0.0.1-go$go_fetched.linux-$1
     fetched=
@@ -99,13 +100,13 @@ unpack_go() (
     done
     [[ $fetched ]] && sha256sum -c <<<"${go_checksums[$1]}  zip" && "$python" -m zipfile -e zip . && rm zip &&
         find "$module" -name _go.mod -execdir mv {} go.mod \; && chmod 755 "$module"/bin/* "$module"/pkg/tool/*/* &&
-        # the directory must not belong to the module of the repository
+        # This go.mod separates the directory from the module of the repository.
         touch "$module/go.mod" &&
         mv "$module" "$go_fetched"
 )
 
-# word_outdated prints the modules of go.mod that have newer versions. With -e, go continues if a proxy does not know a
-# module.
+# word_outdated prints the modules of go.mod that have newer versions. With -e, go continues if a proxy does not know
+# one of the modules.
 word_outdated() {
     use_python
     cd "$root"

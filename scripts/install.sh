@@ -1,8 +1,8 @@
 # Sourced by build.sh: install and uninstall.
 # shellcheck shell=bash
 
-# The manifest lists the files and directories that install made, one per line, as "file PATH" and "dir PATH" without
-# DESTDIR; uninstall reads it backwards.
+# The manifest lists the files and directories that install has created, one per line, as "file PATH" or "dir PATH"
+# without DESTDIR. uninstall removes them in reverse order.
 
 # choose_prefix parses --system, and PREFIX= and DESTDIR= as arguments, like make.
 choose_prefix() {
@@ -32,7 +32,7 @@ existing() {
     printf '%s\n' "$path"
 }
 
-# need_writable PATH ends a word that could not make PATH.
+# need_writable PATH exits with an error if the user cannot create PATH.
 need_writable() {
     local path
     path=$(existing "$1")
@@ -41,7 +41,7 @@ need_writable() {
             "or install as its owner"
 }
 
-# install_files FOLDER TARGET NAME... puts the files of the directories NAME in FOLDER into TARGET.
+# install_files FOLDER TARGET NAME... copies the files of each directory FOLDER/NAME to TARGET/NAME.
 install_files() {
     local file
     while read -r file; do
@@ -49,8 +49,9 @@ install_files() {
     done < <(cd "$1" && find "${@:3}" -type f ! -name '*.pyc' ! -name '.*' ! -name libfapws.so)
 }
 
-# fill_tree TREE PREFIX LIBRARY FILE fills the directory TREE with files as they will be under /: the executable FILE,
-# package fapws in LIBRARY, man page and completion. build/fapws, which runs here, prints the last two.
+# fill_tree TREE PREFIX LIBRARY FILE copies the installed files to the directory TREE, which stands for /: the
+# executable FILE, package fapws in LIBRARY, the man page, and the completion. build/fapws prints the last two, because
+# FILE may not run on this machine.
 fill_tree() {
     rm -rf "$1"
     install -D "$4" "$1$2/bin/fapws"
@@ -89,7 +90,7 @@ word_install() {
     printf '%s\n' "$made" >"$tree$manifest"
     # The configuration belongs to the administrator. An existing file is kept, even if fapws is removed.
     [[ ! -e $dest$config ]] || rm -f "$tree$config"
-    # On a full disk, the earlier version remains complete.
+    # If the disk is full, the previous version remains complete.
     new=$(mktemp -d "$(existing "$dest$prefix")/.fapws-XXXXXX")
     said=$(cp -dr "$tree/." "$new" 2>&1) || {
         rm -rf "$new"
@@ -101,7 +102,7 @@ word_install() {
     done < <(find "$new" ! -type d -printf '%P\n')
     rm -rf "$new"
     remove_listed < <(grep -vxFf "$tree$manifest" <<<"$earlier" | tac)
-    # Other users of this prefix could not store the compiled modules later.
+    # Compile the modules now, because other users may not have the permission to write to this directory.
     for package in fapws fapws4; do
         "$python" -m compileall -qq -d "$site/$package" "$dest$site/$package" ||
             say "warning: the compiled modules of $package could not be stored in $dest$site"
@@ -114,7 +115,7 @@ word_install() {
         say "now edit $config, then: systemctl daemon-reload && systemctl enable --now fapws"
 }
 
-# list_made prints the manifest. It lists an existing directory only if an earlier installation made it.
+# list_made prints the manifest. A directory that already existed is listed only if an earlier installation created it.
 list_made() {
     local kind path
     while read -r kind path; do
@@ -134,7 +135,7 @@ word_uninstall() {
     say "removed fapws from $dest$prefix"
 }
 
-# remove_listed removes the files and directories in lines of a manifest on stdin.
+# remove_listed removes the files and directories in the lines of a manifest, which it reads from stdin.
 remove_listed() {
     local kind path
     while read -r kind path; do

@@ -1,7 +1,7 @@
 # Sourced by build.sh: lint, which is the first part of test.
 # shellcheck shell=bash
 
-# source_files PATTERN... prints the names of the project's files, each followed by a NUL.
+# source_files PATTERN... prints the names of the project's files that match a PATTERN, each followed by a NUL.
 source_files() {
     local pattern names=()
     for pattern; do names+=(-o -name "$pattern"); done
@@ -21,21 +21,23 @@ check_static() {
     go run "honnef.co/go/tools/cmd/staticcheck@$version" ./...
 }
 
-# check_shell runs several shellchecks at once, because build.sh with all that it sources takes one as long as the rest.
+# check_shell checks several files at once, because the check of build.sh with its sourced files takes as long as all
+# other checks.
 check_shell() {
     printf '%s\0' build.sh make.sh bin/*.sh .ci/run .ci/*-test | xargs -0 -n 1 -P "$(nproc)" shellcheck -x -a
 }
 
 check_c_format() { source_files '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror; }
 
-# check_python runs pyflakes on all Python files; flake8 adds "# noqa". The package exports what __init__.py imports.
+# check_python runs pyflakes on all Python files, by flake8, which supports "# noqa". __init__.py imports names only to
+# export them.
 check_python() {
     source_files '*.py' | xargs -0 flake8 --isolated --select F \
         --per-file-ignores "$root/contrib/fapws/__init__.py:F401"
 }
 
-# c_check compiles C with all warnings except those that cpy3's wrappers cause, and except unused parameters, which
-# functions for Python usually have.
+# c_check compiles C with all warnings except two kinds: unused parameters, which Python's calling convention requires,
+# and the warnings that cpy3's wrappers cause.
 readonly c_check=("${CC:-gcc}" -Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter -fsyntax-only)
 
 check_c() {
@@ -44,7 +46,7 @@ check_c() {
     "${c_check[@]}" "${flags[@]}" pybridge/*.c cmd/fapws/*/*.c
 }
 
-# check_c_others calls c_check with the headers of every other Python of this machine, several at once.
+# check_c_others calls c_check with the headers of each other Python on this machine.
 check_c_others() {
     local candidate include includes=() without=() names
     while read -r candidate; do
@@ -62,8 +64,8 @@ check_c_others() {
         xargs -0 -P "$(nproc)" -I{} "${c_check[@]}" -I. -I{} -include pybridge/python/compat.h pybridge/*.c
 }
 
-# lint runs the checks that need no running server. actionlint calls shellcheck for the commands in workflows;
-# .codespellrc has the words that codespell would take for misspellings.
+# lint runs the checks that need no running server. actionlint passes the commands in workflows to shellcheck;
+# .codespellrc lists correct words that codespell would report.
 lint() {
     stage gofmt check_gofmt
     stage vet go vet ./...

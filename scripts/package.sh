@@ -1,13 +1,12 @@
 # Sourced by build.sh: tarball, deb, release and wheel.
-# shellcheck shell=bash
 #
-# Tarball and package hold what install makes, with times from SOURCE_DATE_EPOCH: the same source and packages give the
-# same bytes in every directory.
+# The tarball and the Debian package contain the files that install copies. All times are SOURCE_DATE_EPOCH, so the same
+# source and the same installed packages give the same bytes in every directory.
+# shellcheck shell=bash
 
 readonly dist_folder=$root/build/dist
 
-# fix_circumstances makes builds reproducible: it sets SOURCE_DATE_EPOCH, by default to the time of the commit, and the
-# umask.
+# fix_circumstances makes builds reproducible: it sets the umask, and SOURCE_DATE_EPOCH if the user has not set it.
 fix_circumstances() {
     umask 022
     export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(ask_git log -1 --format=%ct || stat -c %Y "$root/CHANGELOG.md")}
@@ -15,12 +14,12 @@ fix_circumstances() {
     ! is_modified || say "warning: the source has uncommitted changes; the version ends with .dirty"
 }
 
-# build_for ARCH builds for this machine or, with cross, for a different architecture, and sets arch, and built to the
+# build_for ARCH builds for ARCH, by default this machine's architecture, and sets arch, and built to the path of the
 # executable.
 build_for() {
     arch=${1:-$(machine_architecture)} built=$root/build/fapws
     mkdir -p "$dist_folder"
-    # names missing programs before it compiles
+    # report missing programs before the compilation
     [[ $arch == "$(machine_architecture)" ]] || (choose_cross "$arch" && use_cross) || exit
     word_build # also makes the executable that prints the man page
     [[ $arch != "$(machine_architecture)" ]] || return 0
@@ -28,8 +27,8 @@ build_for() {
     build_cross
 }
 
-# stage_docs FOLDER puts the pages as text and the sample that users copy into FOLDER. SECURITY.md gets the address that
-# a release has.
+# stage_docs FOLDER copies the documentation and the sample console to FOLDER. The copy of SECURITY.md also names the
+# project's form for reports.
 stage_docs() {
     install -d "$1/docs"
     install -m 644 "$root"/{README,CHANGELOG,SECURITY}.md "$1"
@@ -42,7 +41,7 @@ stage_docs() {
             "$home" "$home/security/advisories/new" >>"$1/SECURITY.md"
 }
 
-# set_times FOLDER gives all that is in FOLDER the time of the package.
+# set_times FOLDER sets the times of FOLDER and of all files in it to SOURCE_DATE_EPOCH.
 set_times() { find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +; }
 
 # libpython_text prints a sentence about the libpython that the executable needs.
@@ -54,7 +53,7 @@ libpython_text() {
     fi
 }
 
-# word_tarball [ARCH] makes an archive to unpack into ~/.local, or another prefix.
+# word_tarball [ARCH] makes an archive that users unpack into ~/.local or another prefix.
 # shellcheck disable=SC2120
 word_tarball() {
     local arch built cross='' name folder
@@ -75,8 +74,8 @@ word_tarball() {
     say_made "$name.tar.gz" 'mkdir -p ~/.local && tar -xzf %s -C ~/.local'
 }
 
-# say_made FILE COMMAND prints how to install a file of build/dist, and sets made_file to its path. COMMAND has %s for
-# the path.
+# say_made FILE COMMAND prints how to install a file of build/dist, and sets made_file to its path. In COMMAND, %s
+# stands for the path.
 say_made() {
     local place=build/dist/$1 how="to install it"
     made_file=$dist_folder/$1
@@ -84,7 +83,7 @@ say_made() {
     say "made build/dist/$1; $how: ${2/"%s"/"$place"}"
 }
 
-# deb_version is version_text as Debian orders versions: a commit before its release, and a newer Python after an older
+# deb_version converts version_text so that Debian sorts a commit before its release, and a newer Python after an older
 # one.
 deb_version() {
     local text
@@ -95,8 +94,8 @@ deb_version() {
     printf '%s+py%s\n' "$text" "$py_minor"
 }
 
-# word_deb [ARCH] makes a package for Debian and Ubuntu. With --test it is then tested in a fresh system like this one,
-# whose Python it needs.
+# word_deb [ARCH] makes a package for Debian and Ubuntu. --test then tests the package in a fresh system of this
+# machine's suite, because the package needs the Python of this suite.
 # shellcheck disable=SC2120
 word_deb() {
     local arch='' built cross='' folder version file suite=''
@@ -133,7 +132,7 @@ word_deb() {
         "$version" "$(maintainer)" "$(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")" |
         gzip -9n >"$folder/usr/share/doc/fapws/changelog.gz"
     stage_docs "$folder/usr/share/doc/fapws"
-    # as Debian's packages do
+    # compress these files, as Debian's packages do
     find "$folder/usr/share/doc/fapws" -name '*.md' ! -path '*/examples/*' -size +4k -exec gzip -9n {} +
     for file in postinst prerm postrm; do
         install -m 755 "$root/contrib/debian/$file" "$folder/DEBIAN/$file"
@@ -151,8 +150,8 @@ word_deb() {
     [[ -z $suite ]] || test_deb "$dist_folder/$file" "$suite"
 }
 
-# test_deb FILE SUITE checks the package with lintian, and installs, upgrades under load, and removes it in a fresh
-# system.
+# test_deb FILE SUITE checks the package with lintian. In a fresh system, it installs the package, upgrades it under
+# load, and removes it.
 test_deb() {
     local folder=$roots_folder/deb-$2
     lintian --allow-root --fail-on error,warning "$1" ||
@@ -164,7 +163,8 @@ test_deb() {
     rm -rf "$folder"
 }
 
-# two_versions FILE FOLDER makes old.deb in FOLDER, and new.deb, which has the same files as a newer version.
+# two_versions FILE FOLDER copies FILE to old.deb in FOLDER, and makes new.deb, which differs only by a newer version
+# number.
 two_versions() {
     cp "$1" "$2/old.deb"
     dpkg-deb -R "$1" "$2/new"
@@ -173,11 +173,10 @@ two_versions() {
     rm -r "$2/new"
 }
 
-# maintainer prints the person who makes the package, as Debian's tools do.
+# maintainer prints name and address of the maintainer, from the same variables as Debian's tools.
 maintainer() { printf '%s <%s>\n' "${DEBFULLNAME:-the fapws authors}" "${DEBEMAIL:-fapws@localhost}"; }
 
-# write_control FOLDER VERSION ARCH writes the package's description. The installed size is counted as dpkg-gencontrol
-# does.
+# write_control FOLDER VERSION ARCH writes DEBIAN/control. The installed size is computed like that of dpkg-gencontrol.
 write_control() {
     local text sentence size home
     home=$(home_url)
@@ -195,8 +194,7 @@ write_control() {
     printf '%s\n' "$text" >"$1/DEBIAN/control"
 }
 
-# dependencies FILE prints the packages that FILE needs: those of its shared libraries, and of Python's standard
-# library.
+# dependencies FILE prints the packages that contain the shared libraries of FILE, and Python's standard library.
 dependencies() {
     local needed package glibc list=(python3 adduser)
     glibc=$(readelf -V -W "$1" | grep -o 'GLIBC_[0-9.]*' | sort -uV | tail -1)
@@ -212,7 +210,7 @@ dependencies() {
     printf '%s\n' "${list[@]}" | LC_ALL=C sort -u | paste -sd, | sed 's/,/, /g'
 }
 
-# package_of FILE prints the package of a library, or of another file, by the end of its path.
+# package_of FILE prints the package with a file whose path ends in /FILE.
 package_of() {
     if [[ $cross ]]; then
         grep "/$1\$" "$cross_root/packages"
@@ -221,8 +219,8 @@ package_of() {
     fi | sed -n '1s/:.*//p'
 }
 
-# word_release makes all files of a release: package, tarball, the components of their executables (SBOM), and
-# checksums.
+# word_release makes all files of a release: the Debian package, the tarball, lists of the components of their
+# executables (SBOM), and checksums.
 word_release() {
     refuse_other_tag
     ! is_modified || die "the source has uncommitted changes: a release is made of a commit"
@@ -239,8 +237,8 @@ word_release() {
     say "made build/dist: $(cd "$dist_folder" && printf '%s ' *)"
 }
 
-# refuse_other_tag ends a word if the tag of the commit is not the version of the changelog, because the files would be
-# named after a commit.
+# refuse_other_tag exits with an error if the commit has a tag, but not that of the changelog's version. Otherwise the
+# names of the files would contain the commit.
 refuse_other_tag() {
     local version tags
     version=$(changelog_version)
@@ -252,7 +250,7 @@ refuse_other_tag() {
         die "the commit is tagged $tags, but CHANGELOG.md calls it unreleased: write the date there"
 }
 
-# write_sbom FILE SBOM writes the components of an executable or a library to SBOM.
+# write_sbom FILE SBOM writes the components of the executable or library FILE to the file SBOM.
 write_sbom() {
     go version -m -json "$1" |
         "$python" -I "$root/scripts/sbom.py" "$(version_text)" "$py_version" "$py_linked" "$SOURCE_DATE_EPOCH" >"$2"
@@ -260,8 +258,8 @@ write_sbom() {
 
 # --- wheel ------------------------------------------------------------------
 #
-# A wheel contains the server as a library (package process). The library is not linked with Python, which its process
-# contains.
+# A wheel contains the server as a library (package process). The library is not linked with libpython, because its
+# process already contains Python.
 
 # word_wheel [ARCH | --all] [--into FOLDER] [--test [FOLDER...]]
 word_wheel() {
@@ -297,7 +295,7 @@ word_wheel() {
     fi
 }
 
-# make_wheel makes the wheel for the chosen Python, or for Debian's of cross.
+# make_wheel makes the wheel for the chosen Python or, if cross is set, for Debian's Python of this architecture.
 make_wheel() {
     local library tag also_wanted=want_hatch
     build_library
@@ -305,8 +303,8 @@ make_wheel() {
     (cd "$root" && FAPWS_WHEEL_LIBRARY=$library FAPWS_WHEEL_TAG=$tag "$hatch" -m hatchling build -t wheel -d "$into")
 }
 
-# build_library builds the library of a wheel for that Python, and sets library, and tag to that of the wheel without
-# the platform.
+# build_library builds the library of a wheel for the Python of make_wheel. It sets library to the path of the library,
+# and tag to the wheel's tag without the platform.
 build_library() {
     local number glibc=$root/cmd/fapws/process/glibc.h LIBPYTHON=none
     if [[ $cross ]]; then
@@ -317,7 +315,7 @@ build_library() {
         say "Python $py_version ($python)"
     fi
     library=$root/build/wheel/${cross:+$cross-}$py_version/libfapws.so
-    # Go's build cache ignores an included file: a macro makes the flags differ.
+    # Go's build cache does not notice a change of an included file, so a macro changes the flags.
     CGO_CFLAGS+=" -include \"$glibc\" -DFAPWS_GLIBC=$(cksum <"$glibc" | cut -d' ' -f1)"
     build_to "$library" -buildmode=c-shared -tags library
     write_sbom "$library" "${library%.so}.cdx.json"
@@ -325,7 +323,8 @@ build_library() {
     tag=cp3${number%t}-cp3$number
 }
 
-# library_of PYTHON prints the library and the tag of a wheel that a frontend such as pip makes.
+# library_of PYTHON builds the library for a frontend such as pip, and prints the path of the library and the tag of the
+# wheel.
 library_of() {
     local python_option=$1 cross='' library tag
     fix_circumstances
@@ -333,15 +332,15 @@ library_of() {
     printf '%s\n%s\n' "$library" "$tag"
 }
 
-# find_hatch sets hatch to a Python for hatchling, which makes wheels and the source for pip. It fails if that Python
-# lacks hatchling.
+# find_hatch sets hatch to the Python of the virtual environment for hatchling, which makes wheels and the source for
+# pip. It fails if hatchling is not installed there.
 find_hatch() {
     hatch=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2] + sys.abiflags)' 2>/dev/null) || return
     hatch=$root/build/hatch/$hatch/bin/python3
     "$hatch" -c 'import hatchling' 2>/dev/null
 }
 
-# want_hatch notes the package that make_hatch needs.
+# want_hatch records the missing package that make_hatch needs.
 want_hatch() { find_hatch || want_venv "$python"; }
 
 # make_hatch calls find_hatch, and installs hatchling if it is missing.
@@ -366,7 +365,8 @@ word_sdist() {
     (cd "$root" && "$hatch" -m hatchling build -t sdist -d "${1:-$dist_folder}")
 }
 
-# install_wheel installs the wheel as users do, for tests of its program. Tests of frameworks need those of the system.
+# install_wheel installs the wheel as users do. The virtual environment contains the system's packages, because the
+# tests need the frameworks.
 install_wheel() {
     local dist=$root/build/wheel/dist venv=$root/build/wheel/venv
     need_test_tools
@@ -377,14 +377,15 @@ install_wheel() {
     export FAPWS_BIN=$venv/bin/fapws
 }
 
-# test_wheel [FOLDER...] runs these acceptance tests, or all.
+# test_wheel [FOLDER...] runs the acceptance tests in these folders, or all acceptance tests, with the wheel.
 test_wheel() {
     install_wheel
     (($#)) || set -- ...
     test_go "${@/#/./cmd/fapws/acceptance/}"
 }
 
-# test_wheel_short tests what differs between a wheel and an executable: how processes start, and what they inherit.
+# test_wheel_short tests only the differences between a wheel and an executable: how processes start, and what they
+# inherit.
 test_wheel_short() {
     install_wheel
     test_wheel_tools
@@ -393,14 +394,14 @@ test_wheel_short() {
         ./cmd/fapws/acceptance/process ./cmd/fapws/acceptance/python
 }
 
-# test_wheel_files tests what hatchling writes into a wheel and the source for pip.
+# test_wheel_files tests which files hatchling writes into a wheel and into the source for pip.
 test_wheel_files() {
     make_hatch
     "$hatch" "$root/.ci/wheel-files-test.py" --quiet
 }
 
-# test_wheel_tools checks the wheel and its source with the tools of users and package indexes. A subshell has its
-# variables.
+# test_wheel_tools checks the wheel and the source for pip with the tools of users and package indexes. The function is
+# a subshell, so its variables are local.
 test_wheel_tools() (
     tools=$root/build/today/bin folder=$root/build/wheel/tools wheel=$(echo "$root"/build/wheel/dist/*.whl)
     [[ -e $tools/auditwheel ]] || return 0 # see make_today
@@ -412,7 +413,7 @@ test_wheel_tools() (
     word_sdist "$folder/sdist"
     "$tools/twine" check --strict "$wheel" "$folder"/sdist/*
 
-    # Frontends use the existing library, because compiling it again would take minutes.
+    # The frontends use the existing library, because compiling another one would take minutes.
     FAPWS_WHEEL_LIBRARY=$root/build/wheel/$py_version/libfapws.so FAPWS_WHEEL_TAG=$(basename "$wheel" | cut -d- -f3,4)
     export FAPWS_WHEEL_LIBRARY FAPWS_WHEEL_TAG UV_CACHE_DIR=$folder/uv UV_PYTHON=$python
     export UV_SYSTEM_CERTS=1 # uv has its own list of CAs; pip uses the list of the system
@@ -423,7 +424,7 @@ test_wheel_tools() (
         'sys.argv[1:] = ["--version"]' 'from fapws.__main__ import main; main()' >"$folder/script.py" # PEP 723
     "$tools/uv" run -q --script "$folder/script.py"
 
-    # An editable installation, and the oldest pip that knows such wheels.
+    # Test an editable installation, and then the oldest pip that supports the tags of this wheel.
     "$python" -m venv "$folder/venv"
     "$folder/venv/bin/python" -m pip install -q --disable-pip-version-check -e "$root"
     "$folder/venv/bin/fapws" --version

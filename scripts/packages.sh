@@ -1,8 +1,8 @@
 # Sourced by build.sh: the Debian packages that building and testing need.
 # shellcheck shell=bash
 
-# want THING PACKAGE... notes that THING is missing; install_wanted installs all packages at once, so a user types one
-# command.
+# want THING PACKAGE... records that THING is missing. install_wanted installs all missing packages at once, so that a
+# user without root gets only one command to type.
 missing=() wanted=()
 want() {
     missing+=("$1")
@@ -25,7 +25,7 @@ can_install() { [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; }
 
 apt_install() {
     apt_get install -y --no-install-recommends "$@" && return
-    # The package lists of a fresh machine are empty or old.
+    # On a fresh machine, the package lists are empty or outdated.
     apt_get update && apt_get install -y --no-install-recommends "$@" && return
     grep -h '^[EW]:' "$root/build/apt.log" >&2 || true
     return 1
@@ -36,7 +36,7 @@ apt_get() {
     patiently "apt-get $1" logged "$root/build/apt.log" env DEBIAN_FRONTEND=noninteractive apt-get -qq "$@"
 }
 
-# apt_apart FOLDER COMMAND... runs apt-get with sources, lists and a cache in FOLDER instead of this machine's.
+# apt_apart FOLDER COMMAND... runs apt-get with the sources, lists and cache in FOLDER instead of those of this machine.
 apt_apart() {
     mkdir -p "$1"/{state/lists,cache/archives}/partial
     apt-get -q -o "Dir::State=$1/state" -o "Dir::Cache=$1/cache" -o "Dir::Etc::sourcelist=$1/sources.list" \
@@ -50,14 +50,14 @@ os_release() {
     (unset "$1" && source /etc/os-release && printf '%s\n' "${!1-}") 2>/dev/null || true
 }
 
-# debian_suite prints the suite of this Debian, and fails elsewhere.
+# debian_suite prints the suite of this Debian system, and fails on other systems.
 debian_suite() {
     local suite
     suite=$(os_release VERSION_CODENAME)
     [[ $(os_release ID) == debian ]] && printf '%s\n' "${suite:-sid}"
 }
 
-# debian_mirror [LABEL] prints the mirror from which this machine installs the packages of that label.
+# debian_mirror [LABEL] prints the mirror from which this machine installs packages with the label LABEL.
 debian_mirror() {
     local label=${1:-Debian} mirror
     # shellcheck disable=SC2016 # apt's own syntax
@@ -71,7 +71,8 @@ readonly frameworks="flask=python3-flask django=python3-django channels=python3-
     websockets=python3-websockets uvloop=python3-uvloop tusclient=python3-tuspy
     prometheus_client=python3-prometheus-client"
 
-# need_frameworks installs the frameworks for the system's Python. Every other Python has its own packages.
+# need_frameworks records the frameworks that the system's Python lacks. Debian has no packages for any other Python, so
+# the samples that need a missing framework are then not tested.
 need_frameworks() {
     local pair absent modules=() packages=()
     # shellcheck disable=SC2086 # several words
@@ -91,7 +92,7 @@ print(*(pair for pair in sys.argv[1:] if not importlib.util.find_spec(pair.split
     fi
 }
 
-# Commands for the tests, each as "command=Debian package". apache2-bin does not start a service.
+# Commands for the tests, each as "command=Debian package". apache2-bin contains no service, so no Apache starts.
 readonly test_tools="git=git apache2=apache2-bin php-cgi=php-cgi ab=apache2-utils openssl=openssl wrk=wrk curl=curl
     h2load=nghttp2-client systemd-analyze=systemd chromium=chromium promtool=prometheus pebble=pebble
     redis-server=redis-server haproxy=haproxy testssl=testssl.sh npm=npm xz=xz-utils readelf=binutils"
@@ -103,7 +104,7 @@ need_lint_tools() {
     install_wanted
 }
 
-# want_test_tools notes the frameworks and programs that all stages of test need, lint among them.
+# want_test_tools records the missing frameworks and programs for all stages of test, including lint.
 want_test_tools() {
     need_frameworks
     refuse_snap
@@ -113,7 +114,7 @@ want_test_tools() {
     [[ $python -ef $site_python ]] || want_venv "$site_python"
 }
 
-# want_venv PYTHON notes what the module venv of PYTHON lacks on Debian: ensurepip, or its wheels.
+# want_venv PYTHON records the package that the module venv of PYTHON needs on Debian.
 want_venv() {
     local minor
     "$1" -c 'import ensurepip; ensurepip.version()' 2>/dev/null && return
@@ -121,8 +122,8 @@ want_venv() {
     want "virtual environments" "python$minor-venv"
 }
 
-# need_test_tools makes this shell ready for `go test`, and installs all packages for the stages of test. A user without
-# root gets one command for everything.
+# need_test_tools prepares this shell for `go test`, and installs the packages for all stages of test at once, so that a
+# user without root gets only one command to type.
 need_test_tools() {
     local also_wanted=want_test_tools
     use_python
@@ -131,8 +132,8 @@ need_test_tools() {
     make_today
 }
 
-# make_today installs the packages of scripts/today.txt into build/today, unless they are installed. These current
-# packages need a newer Python than fapws. If they cannot be installed, only their tests fail.
+# make_today installs the packages of scripts/today.txt into build/today, unless they are installed. These packages need
+# a newer Python than fapws itself. If they cannot be installed, only their tests fail.
 make_today() {
     local venv=$root/build/today list=$root/scripts/today.txt
     cmp -s "$list" "$venv/installed.txt" &&
@@ -147,7 +148,7 @@ make_today() {
         say "${list#"$root/"}: pip could not install them; see build/today.log"
 }
 
-# install_packages PYTHON VENV LIST makes a virtual environment with the packages that a file lists, and no others.
+# install_packages PYTHON VENV LIST creates a virtual environment with exactly the packages in the file LIST.
 install_packages() {
     "$1" -m venv "$2" &&
         "$2/bin/python3" -m pip install --disable-pip-version-check --no-compile --no-deps --only-binary :all: \
@@ -160,7 +161,8 @@ word_today() {
     make_today
 }
 
-# TestConsoleWorksFromTheLoginToTheReboot checks pages with axe-core, and the test of the wheel types with pyright.
+# TestConsoleWorksFromTheLoginToTheReboot checks pages with axe-core. test_wheel_tools checks the wheel's type hints
+# with pyright.
 readonly axe=axe-core-4.14.1 axe_sha512=\
 1477dafa598d8d065f273d6af302aa203c02e83131707b7fa648cd41bd3d6b73\
 4f8c22a0dab86ee6a6f64b8afbe804b214d36db85a2826965edfb3a0b9d546b5
@@ -168,8 +170,8 @@ readonly pyright=pyright-1.1.414 pyright_sha512=\
 14f6596f9d637a90d7e1e3fb4c460378d16d984dd683092411c269bc7dff4265\
 12b23d04032dcb5eefb10784ff1560de8edb179427c5affadb5858f0bb0b97c3
 
-# fetch_npm PACKAGE SHA512 unpacks a package from npm's configured registry into build/PACKAGE. Without the package,
-# only its test fails.
+# fetch_npm PACKAGE SHA512 downloads a package from npm's configured registry, and unpacks it into build/PACKAGE. If
+# this is not possible, only the tests that need the package fail.
 fetch_npm() (
     [[ ! -e $root/build/$1 ]] || return 0
     mkdir -p "$root/build/npm"
@@ -183,8 +185,8 @@ fetch_npm() (
     mv package "../$1"
 )
 
-# refuse_snap ends test on Ubuntu if Chromium would be Ubuntu's snap, which does not run in a container, and sees
-# neither the profiles of the tests nor their /tmp.
+# refuse_snap exits with an error if Chromium is Ubuntu's snap, which does not run in a container, and cannot access the
+# profiles of the tests or their files in /tmp.
 refuse_snap() {
     local program
     [[ $(os_release ID) == ubuntu ]] || return 0
@@ -194,7 +196,8 @@ refuse_snap() {
         "sudo ln -s /usr/bin/google-chrome-stable /usr/local/bin/chromium"
 }
 
-# want_programs WHY PAIRS notes the packages of missing commands.
+# want_programs WHY PAIRS records each missing command, and the Debian package that contains it. An element of PAIRS is
+# "command=package".
 want_programs() {
     local why=$1 pair
     PATH=$PATH:/usr/sbin

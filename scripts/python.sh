@@ -1,11 +1,11 @@
 # Sourced by build.sh: finds Python and tells cgo how to compile and link with it.
 # shellcheck shell=bash
 
-# The Pythons that fapws supports, as x of 3.x, and the first one without the GIL. .ci/build-test compares with
-# README.md.
+# fapws supports Python 3.$python_oldest to 3.$python_newest, and Python without the GIL from 3.$python_free_threaded
+# on. .ci/build-test compares these numbers with README.md.
 readonly python_oldest=8 python_newest=15 python_free_threaded=14
 
-# choose_python sets python to the interpreter to embed, and notes the packages that embedding needs.
+# choose_python sets python to the interpreter to embed, and records the missing packages for embedding it.
 choose_python() {
     python=${python_option:-${PYTHON:-/usr/bin/python3}}
     if [[ ! -x $python && $python == /usr/bin/python3 ]]; then
@@ -23,8 +23,8 @@ choose_python() {
     want "the headers of Python $py_minor" "libpython$py_minor-dev"
 }
 
-# ask_python sets py_* to facts about the chosen Python. Versions of a free-threaded Python have a t: py_minor is 3.14t,
-# py_version is 3.14.0t.
+# ask_python sets py_* to facts about the chosen Python. The versions of a free-threaded Python contain a t, such as
+# 3.14t (py_minor) and 3.14.0t (py_version).
 ask_python() {
     read_python_settings "$python" -S -c '
 import sys, sysconfig
@@ -34,7 +34,7 @@ minor, version = (".".join(map(str, sys.version_info[:n])) + sys.abiflags for n 
     py_root=
 }
 
-# The end of a program for read_python_settings, after get, minor and version are set.
+# The end of the program for read_python_settings. The beginning of the program sets get, minor and version.
 readonly print_python_settings='
 libraries = " ".join(get(name) or "" for name in ("MODLIBS", "LIBS", "SYSLIBS")).split()
 print(minor, version, get("LIBDIR"), get("LIBPC"), get("INCLUDEPY"), get("Py_ENABLE_SHARED"),
@@ -43,7 +43,8 @@ print(minor, version, get("LIBDIR"), get("LIBPC"), get("INCLUDEPY"), get("Py_ENA
       *dict.fromkeys(word for word in libraries if word.startswith("-")), sep="\n")
 '
 
-# read_python_settings COMMAND... sets py_* from what COMMAND prints.
+# read_python_settings COMMAND... sets py_* to the output of COMMAND, and exits with an error if fapws does not support
+# this Python.
 read_python_settings() {
     local answer
     answer=$("$@") || die "$python does not run"
@@ -82,10 +83,11 @@ if sys.version_info[0] == 3 and first <= sys.version_info[1] <= int(newest) and 
 
 # link_python sets py_linked and py_link, which determine how the executable is linked with libpython.
 #
-# The distribution's archive has the objects of its python3, which are optimized with a profile. With its shared
-# library, Python code takes a fifth to a quarter more time. Debian's archives of 3.13 and 3.14 lack objects, so a probe
-# tries whether the archive links. LIBPYTHON=static fetches and compiles them; without it, the first build would take
-# too long. LIBPYTHON=shared always uses the library: packagers may want Python's updates without a rebuild.
+# The default is the archive (libpython.a) of the distribution, which was optimized with a profile. With the shared
+# library, Python code takes a fifth to a quarter more time. Debian's archives of 3.13 and 3.14 lack objects, so the
+# archive is tested first. LIBPYTHON=static also downloads and compiles the missing objects, which would make the first
+# build too slow otherwise. LIBPYTHON=shared always uses the shared library, for packagers who want updates of Python
+# without a rebuild.
 link_python() {
     case ${LIBPYTHON-} in
     static)
@@ -101,7 +103,8 @@ link_python() {
     '')
         if [[ ${py_libdir#"$py_root"} == /usr/lib* && -e $py_archive ]]; then
             link_archive && return
-            # For another architecture that is usual (install.md), and users cannot change it.
+            # For a different architecture, no message is printed, because this is usual there (install.md), and users
+            # cannot change it.
             [[ -n $cross ]] || say "$py_archive cannot be linked (${probe_log#"$root/"}); using the shared library;" \
                 "LIBPYTHON=static fetches Python's source (35 MB) and runs Python code faster by a fifth"
         fi
@@ -112,16 +115,16 @@ link_python() {
         die "$python has no libpython$py_minor.so; fapws needs a Python built with --enable-shared," \
             "or try LIBPYTHON=static"
     py_linked=shared py_link="-L\"$py_libdir\" -lpython$py_minor"
-    # A library outside the system's folders is not found at run time otherwise.
+    # The dynamic linker searches only the system's directories without -rpath.
     case ${py_libdir#"$py_root"} in
     /usr/lib | /usr/lib/* | /lib/*) ;;
     *) py_link+=" -Wl,-rpath,\"$py_libdir\"" ;;
     esac
 }
 
-# link_archive sets py_linked and py_link if the archive links, alone or with the objects of make_hacl.
+# link_archive sets py_linked and py_link if the archive can be linked, alone or with the objects of make_hacl.
 link_archive() {
-    # Extension modules take Python's functions from the executable.
+    # Extension modules use Python's functions in the executable, so these must be exported.
     py_linked=static py_link="\"$py_archive\" ${py_libs[*]} -Wl,--export-dynamic"
     probe_archive && return
     grep -qi hacl "$probe_log" && make_hacl || return 1
@@ -129,8 +132,8 @@ link_archive() {
     probe_archive
 }
 
-# probe_archive reports whether a program links with py_link; probe_log names the linker's messages. A program that is
-# newer than the archive, and was linked with the same flags, is not linked again.
+# probe_archive reports whether a program can be linked with py_link, and sets probe_log to the file with the linker's
+# messages. A program that was linked with the same flags, and is newer than the archive, is not linked again.
 probe_archive() {
     local folder=$root/build/probe/$py_version command flags asked
     probe_log=$folder/log
@@ -140,12 +143,12 @@ probe_archive() {
     [[ ! $folder/probe -nt $py_archive || $(cat "$folder/flags" 2>/dev/null) != "$asked" ]] || return 0
     printf '#include <Python.h>\nint main(void) { Py_Initialize(); return Py_FinalizeEx(); }\n' >"$folder/probe.c"
     rm -f "$folder/flags"
-    # Go links executables without -pie, too.
+    # Go, too, links executables without -pie.
     "${command[@]}" -no-pie -I"$py_include" "$folder/probe.c" "${flags[@]}" -o "$folder/probe" >"$probe_log" 2>&1 &&
         printf '%s\n' "$asked" >"$folder/flags"
 }
 
-# write_pc fills in python3.pc, which cpy3 and pybridge ask pkg-config for.
+# write_pc writes python3.pc, from which cpy3 and pybridge get their flags by pkg-config.
 write_pc() {
     local dir=$root/build/pc/${cross:+$cross-}$py_version-$py_linked text
     text=$(<"$root/pybridge/python/python3.pc.in")
@@ -153,13 +156,13 @@ write_pc() {
     text=${text//@LINK@/"$py_link"}
     text=${text//@FOLDER@/"$root/pybridge/python"}
     mkdir -p "$dir"
-    # Renamed into place: another build may be reading it.
+    # The file is renamed, because another build may be reading it.
     printf '%s\n' "$text" >"$dir/.python3.pc.$$"
     mv "$dir/.python3.pc.$$" "$dir/python3.pc"
     PKG_CONFIG_PATH=$dir:$py_pc
 }
 
-# use_python makes this shell ready for `go build` with the chosen Python.
+# use_python prepares this shell for `go build` with the chosen Python.
 use_python() {
     refuse_other_machines
     choose_python
@@ -177,26 +180,27 @@ use_python() {
 link_with_python() {
     link_python
     write_pc
-    # Go's build cache ignores pkg-config's answer and compat.h, and would link a different Python: a macro makes the
-    # flags differ.
+    # Go's build cache does not notice changes of pkg-config's output and of compat.h, and could link a different
+    # Python. Therefore a macro changes the flags.
     local id
     id=$(printf '%s\n' "$py_include" "$py_link" | cat - "$root/pybridge/python/"* | cksum)
     CGO_CFLAGS="${CFLAGS:--O2 -g} -DFAPWS_PY_${py_minor/./_} -DFAPWS_PY_BUILD=${id%% *}"
     CGO_LDFLAGS="${LDFLAGS:--O2 -g}"
     CGO_ENABLED=1 PYTHON=$python
-    # Only `compile` uses the profile: with it, tests and checks of cmd/fapws would compile each package once more.
+    # Only `compile` uses the profile. With the profile, tests and checks of cmd/fapws would compile each package once
+    # more.
     GOFLAGS="${GOFLAGS+$GOFLAGS }-pgo=off -trimpath"
     export PATH GOTOOLCHAIN GOFLAGS PKG_CONFIG_PATH CGO_CFLAGS CGO_LDFLAGS CGO_ENABLED PYTHON
 }
 
 # --- the objects that Debian's and Ubuntu's archives of Python lack ---------
 #
-# Since 3.12, Python's hash functions are those of HACL*, whose objects libpython.a lacks:
-# https://github.com/python/cpython/issues/131298. They are compiled from the source package of the same version, which
-# apt verifies.
+# Since version 3.12, Python contains the hash functions of HACL*, but libpython.a lacks their objects
+# (https://github.com/python/cpython/issues/131298). These objects are compiled from the source package of the same
+# version, which apt verifies.
 
-# make_hacl sets hacl_archive to the objects that py_archive lacks. It fails unless LIBPYTHON=static asks for it,
-# without a network, and with a Python that is not a package.
+# make_hacl sets hacl_archive to an archive of the objects that py_archive lacks. It fails unless LIBPYTHON is static,
+# and also without a network or if Python was not installed from a package.
 make_hacl() {
     local folder=$root/build/hacl/$py_version
     hacl_archive=$folder/libhacl.a
@@ -227,7 +231,7 @@ fetch_hacl() {
         tar -xf "$apt"/*.orig.tar.[gx]z -C "$1" --strip-components=1 --wildcards '*/Modules/_hacl/*'
 }
 
-# compile_hacl FOLDER makes hacl_archive of what fetch_hacl has put there, with the options that Python was built with.
+# compile_hacl FOLDER compiles the files of fetch_hacl with Python's own options, and writes hacl_archive.
 compile_hacl() (
     cd "$1/Modules/_hacl" || return 1
     for file in *.c; do

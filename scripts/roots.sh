@@ -1,13 +1,15 @@
-# Sourced by build.sh: roots tries the first commands of README.md on fresh systems, and systemd the package in one.
-# shellcheck shell=bash
+# Sourced by build.sh. roots runs the first commands of README.md on fresh systems. systemd tests the Debian package in
+# a virtual machine.
 #
-# `test` runs neither, because roots downloads half a gigabyte and compiles twice for each suite. .ci/build-test tests
-# the decisions without a network.
+# `test` runs neither of these words, because roots downloads half a gigabyte and compiles twice for each suite.
+# .ci/build-test tests the decisions of roots without a network.
+# shellcheck shell=bash
 
 readonly roots_folder=$root/build/roots
 
-# word_roots [--test] [--as root|user] [SUITE...] serves samples/hello from a clean clone in fresh systems: of each
-# suite, one for root and one for a plain user. With --wheel [SUITE...], see try_wheels.
+# word_roots [--test] [--as root|user] [SUITE...] creates fresh systems, for each suite one for root and one for a plain
+# user, and serves samples/hello there from a clean clone. --test also runs all checks there. For --wheel [SUITE...],
+# see try_wheels.
 word_roots() {
     local suite user suites=(bookworm trixie sid) users=(root user) word=serve_in
     while [[ ${1-} == -* ]]; do
@@ -38,8 +40,8 @@ word_roots() {
     summary
 }
 
-# try_wheels SUITE... makes a wheel for each Python of this machine, and installs it as users do: in these Pythons, and
-# in fresh systems that have Python and pip, but no compiler.
+# try_wheels SUITE... makes a wheel for each Python on this machine, and installs the wheels as users do: in each of
+# these Pythons, and in fresh systems that have Python and pip, but no compiler.
 try_wheels() {
     local dist=$roots_folder/wheels suite candidate
     rm -rf "$dist"
@@ -52,7 +54,8 @@ try_wheels() {
     done
 }
 
-# try_wheel_in SUITE WHEELS installs the wheel that fits the Python of a fresh system there, as a plain user.
+# try_wheel_in SUITE WHEELS creates a fresh system, and installs the wheel for the Python of this system as a plain
+# user.
 try_wheel_in() {
     local folder=$roots_folder/wheel-$1
     make_root "$1" "$folder" --include=python3,python3-venv
@@ -63,7 +66,8 @@ try_wheel_in() {
     rm -rf "$folder"
 }
 
-# in_fresh_root SUITE USER COMMAND... makes the system, with a clone, and calls COMMAND FOLDER USER.
+# in_fresh_root SUITE USER COMMAND... creates a fresh system in a directory FOLDER, clones the source into the home
+# directory of USER, and calls COMMAND FOLDER USER.
 in_fresh_root() {
     local folder=$roots_folder/$1-$2 home=/home/user
     make_root "$1" "$folder"
@@ -75,28 +79,30 @@ in_fresh_root() {
     rm -rf "$folder"
 }
 
-# need_debootstrap WORD [PROGRAMS] installs the packages for make_root, and PROGRAMS (want_programs).
+# need_debootstrap WORD [PROGRAMS] installs the packages that make_root needs, and the packages of PROGRAMS (see
+# want_programs).
 need_debootstrap() {
     [[ $EUID -eq 0 ]] || die "$1 needs root, for debootstrap and chroot"
     want_programs "for $1" "debootstrap=debootstrap ${2-}"
     install_wanted
 }
 
-# need_own_debian WORD [PROGRAMS] calls need_debootstrap for a system like this one, and sets suite.
+# need_own_debian WORD [PROGRAMS] sets suite to the suite of this machine, and calls need_debootstrap.
 need_own_debian() {
     suite=$(debian_suite) || die "$1 makes a system of this machine's Debian, and this is not Debian"
     need_debootstrap "$@"
 }
 
-# make_root SUITE FOLDER [FLAGS] makes the system in FOLDER, in place of its old contents: a Debian, or noble, which is
-# Ubuntu 24.04.
+# make_root SUITE FOLDER [FLAGS] creates a system in FOLDER, and removes its old contents. SUITE is a suite of Debian,
+# or noble (Ubuntu 24.04).
 make_root() {
     local flags=(--variant=minbase "${@:3}") from=("$(debian_mirror)")
     if [[ $1 == noble ]]; then
         [[ -e /usr/share/keyrings/ubuntu-archive-keyring.gpg ]] ||
             die "the keys of Ubuntu are missing: install them with:" \
                 "sudo apt-get install ubuntu-keyring (Debian 13 or later, Ubuntu)"
-        # Debian 12's debootstrap knows no name of Ubuntu this new, but "gutsy", whose steps are the same.
+        # The debootstrap of Debian 12 does not know noble, but it knows the Ubuntu "gutsy", which is installed with the
+        # same steps.
         flags+=("--components=main,universe") from=("${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu}" gutsy)
     fi
     rm -rf "$2"
@@ -109,13 +115,14 @@ make_root() {
 }
 
 # copy_host_settings FOLDER copies the settings that the new system needs for the network: apt's proxy and checks, and
-# certificate authorities that were added to Debian's.
+# this machine's additional certificate authorities.
 copy_host_settings() {
     apt-config dump | grep -E '^Acquire::(http|https|Check)' >"$1/etc/apt/apt.conf.d/90host" || true
     [[ ! -d /usr/local/share/ca-certificates ]] || cp -r /usr/local/share/ca-certificates "$1/usr/local/share"
 }
 
-# in_root FOLDER USER COMMAND... runs COMMAND in the system. Processes and mounts of COMMAND end with it.
+# in_root FOLDER USER COMMAND... runs COMMAND in the system in FOLDER. When COMMAND ends, its processes and mounts end
+# as well.
 in_root() {
     # shellcheck disable=SC2016 # variables of the inner shell
     unshare --mount --pid --fork --kill-child bash -euc '
@@ -132,25 +139,25 @@ in_root() {
         for name in GOPROXY GOSUMDB GONOSUMDB http_proxy https_proxy no_proxy; do
             [[ -z ${!name-} ]] || settings+=("$name=${!name}")
         done
-        # A namespace cannot be made in a chroot, and some tests need one.
+        # Use pivot_root, because some tests create a namespace, which is not possible in a chroot.
         cd "$folder"
         pivot_root . .
         umount -l .
-        # This shell stays process 1, because the kernel ends all other processes of the namespace with process 1. The
-        # kernel does not end a process with its parent after the process has become another user, and does not send
-        # process 1 a signal that process 1 does not handle.
+        # This shell stays process 1, because the kernel ends all processes of the namespace when process 1 ends.
+        # Without a handler, process 1 would ignore INT and TERM. --kill-child would have no effect on a process that
+        # has become another user.
         trap "exit 1" INT TERM
         env -i "${settings[@]}" chroot --userspec="$user:$user" / "$@" &
         wait $!' - "$@" </dev/null
 }
 
-# build_in FOLDER USER WORD... runs build.sh of the clone in the system.
+# build_in FOLDER USER WORD... runs build.sh in the clone in the system.
 build_in() {
     # shellcheck disable=SC2016 # variables of the inner shell
     in_root "$1" "$2" bash -c 'cd ~/fapws && exec ./build.sh "$@"' - "${@:3}"
 }
 
-# apt_in FOLDER COMMAND... runs apt-get COMMAND in the system, as root and with new package lists.
+# apt_in FOLDER COMMAND... updates the package lists in the system, and runs apt-get COMMAND as root.
 apt_in() {
     # shellcheck disable=SC2016 # variables of the inner shell
     patiently "apt-get $2" logged "$1.log" in_root "$1" root sh -ec '
@@ -159,26 +166,26 @@ apt_in() {
         apt-get -qq -y --no-install-recommends "$@"' - "${@:2}" || die "apt-get failed: $1.log"
 }
 
-# serve_in FOLDER USER types the first command of README.md and asks the server.
+# serve_in FOLDER USER runs the first command of README.md in the system, and sends a request to the server.
 serve_in() (
     install_as_told "$@" run samples/hello/hello.py
     start_server "$1.log" build_in "$@" run samples/hello/hello.py
-    # Ends unshare, which blocks SIGTERM, and with it the server, however this function ends.
+    # unshare blocks SIGTERM, so unshare is killed, and the server ends with it, however this function ends.
     # shellcheck disable=SC2064 # of this server
     trap "pkill -KILL -P $server || true" EXIT
     curl -fsS "$(address_of "$1.log" http)/hello" | grep -q '^Hello world' || die "it does not answer"
     say "$2: it answers"
 )
 
-# test_in FOLDER USER runs all checks.
+# test_in FOLDER USER serves the sample, and runs all checks.
 test_in() {
     serve_in "$@"
     install_as_told "$@" test
     build_in "$@" test
 }
 
-# install_as_told FOLDER USER WORD... runs the word as a plain user. The word fails with a command for root, which is
-# then run.
+# install_as_told FOLDER USER WORD... runs build.sh WORD as a plain user, who may not install packages. build.sh then
+# prints the command that installs them, and root runs this command.
 install_as_told() {
     local told
     [[ $2 != root ]] || return 0
@@ -190,8 +197,9 @@ install_as_told() {
     apt_in "$1" $told
 }
 
-# word_systemd makes the package, boots a fresh Debian of this release with its kernel and systemd in qemu, and tries
-# the service there (.ci/systemd-test). Without /dev/kvm the machine is emulated, which takes some minutes.
+# word_systemd makes the Debian package, and boots a fresh Debian of this machine's suite in qemu, with its own kernel
+# and systemd. In this virtual machine, .ci/systemd-test tests the service. Without /dev/kvm, the machine is emulated,
+# which takes some minutes.
 word_systemd() {
     local suite folder kernel='' flags=(-m 1G -nographic -no-user-config -nodefaults -serial stdio -nic none)
     [[ $(machine_architecture) == amd64 ]] || die "systemd runs on amd64: the machine of qemu is an x86"

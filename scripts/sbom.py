@@ -2,8 +2,8 @@
 
 usage: go version -m -json FILE | sbom.py VERSION PYTHON static|shared|none SECONDS >FILE.cdx.json
 
-The modules and their versions are those that Go has stored in the executable. The result depends on nothing else, so
-equal executables have equal descriptions. SECONDS since 1970 are its time.
+Go has stored the modules and their versions in the executable. SECONDS is the time of the description, in seconds since
+1970. The description depends only on the executable and these arguments, so it is reproducible.
 """
 
 import json

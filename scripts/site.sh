@@ -1,11 +1,11 @@
-# Sourced by build.sh: docs, which makes the site of the documentation.
+# Sourced by build.sh: docs makes the website of the documentation.
 # shellcheck shell=bash
 
-# The system's Python runs mkdocs: the site does not depend on the Python that fapws embeds.
+# mkdocs runs with the system's Python, because the site does not depend on the Python that fapws embeds.
 readonly site_python=/usr/bin/python3
 
-# make_mkdocs installs the packages of scripts/site/requirements.txt into the virtual environment build/docs, unless it
-# has these.
+# make_mkdocs installs the packages of scripts/site/requirements.txt into the virtual environment build/docs, unless
+# they are installed.
 make_mkdocs() {
     local venv=$root/build/docs pinned=$root/scripts/site/requirements.txt
     cmp -s "$pinned" "$venv/installed.txt" && return
@@ -15,11 +15,12 @@ make_mkdocs() {
         die "pip could not install the packages of ${pinned#"$root/"}; see build/docs.log"
 }
 
-# make_site makes build/site. It fails if a link leads nowhere, or if a page would load something from another server.
+# make_site writes the site to build/site. It fails if a link has no target, or if a page would load a file from another
+# server.
 make_site() {
     mkdir -p "$root/build"
     make_mkdocs
-    # The variable turns off an announcement of the theme's authors.
+    # NO_MKDOCS_2_WARNING turns off an announcement of the theme's authors.
     NO_MKDOCS_2_WARNING=1 FAPWS_HOME_URL=$(home_url) \
         "$root/build/docs/bin/mkdocs" build --strict --quiet --config-file "$root/scripts/site/mkdocs.yml"
 }

@@ -1,9 +1,10 @@
-# Sourced by build.sh: testssl tries HTTPS with the program testssl.sh; `test` has a short run. docs/https.md has the
-# result of a whole one.
+# Sourced by build.sh: testssl checks HTTPS with the program testssl.sh. `test` runs only some of its checks.
+# docs/https.md shows the result of all checks.
 # shellcheck shell=bash
 
-# word_testssl [FLAGS] checks a server with a certificate of its own authority, and fails on a finding above LOW or a
-# grade below A. FLAGS go to testssl. Versions before 3.2, as in Debian 12, give no grade.
+# word_testssl [FLAGS] checks a server whose certificate is from a new authority. It fails if there is a finding above
+# LOW, or if the grade is below A. FLAGS are passed to testssl.sh. Versions before 3.2, such as that of Debian 12, give
+# no grade.
 word_testssl() {
     want_programs "for testssl" "openssl=openssl testssl=testssl.sh"
     install_wanted
@@ -11,7 +12,8 @@ word_testssl() {
     try_testssl "$@"
 }
 
-# start_server LOG COMMAND... starts a server, sets server to its process, and waits until LOG has its addresses.
+# start_server LOG COMMAND... starts a server, sets server to its process ID, and waits until LOG contains its
+# addresses.
 start_server() {
     : >"$1"
     "${@:2}" >"$1" 2>&1 </dev/null &
@@ -22,7 +24,7 @@ start_server() {
     done
 }
 
-# address_of LOG SCHEME prints the address with that scheme.
+# address_of LOG SCHEME prints the server's address with this scheme.
 address_of() { grep -om 1 "$2://127\.0\.0\.1:[0-9]*" "$1" | head -1; }
 
 # try_testssl [FLAGS] starts the server, runs testssl, and checks the report.
@@ -71,8 +73,8 @@ issue_certificate() {
     ) 2>/dev/null
 }
 
-# judge_testssl REPORT prints the findings above LOW. It fails if there is such a finding, on a grade below A, or if the
-# report is empty.
+# judge_testssl REPORT prints the findings above LOW. It fails if there is such a finding, if the grade is below A, or
+# if the report is empty.
 judge_testssl() {
     grep -q '"severity"' "$1" || die "testssl has tried nothing"
     ! grep -E -B 3 -A 1 '"severity" *: *"(MEDIUM|HIGH|CRITICAL|FATAL)"' "$1" || die "there are findings above LOW"

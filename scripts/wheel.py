@@ -1,8 +1,8 @@
-"""Adds the parts of the wheel that hatchling does not know: the version, README.md in the form for an index, and the
-library (pyproject.toml).
+"""Adds the parts of the wheel that hatchling cannot determine: the version, README.md in the form for a package index,
+and the library (pyproject.toml).
 
-build.sh builds the library: before it calls hatchling, or called by this module if pip, uv or another frontend has
-called hatchling.
+build.sh builds the library, either before it calls hatchling, or when this module calls build.sh because pip, uv or
+another frontend has called hatchling.
 """
 
 import os
@@ -17,19 +17,20 @@ from hatchling.metadata.plugin.interface import MetadataHookInterface
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# scripts/package.sh sets these: the path of the library, and the tag of its wheel without the platform, such as
-# cp311-cp311.
+# scripts/package.sh sets these variables: the path of the library, and the tag of its wheel without the platform, such
+# as cp311-cp311.
 LIBRARY, TAG = "FAPWS_WHEEL_LIBRARY", "FAPWS_WHEEL_TAG"
 
-# The libraries that every glibc has, which manylinux allows. Other libraries must come with Python.
+# The libraries that a wheel may link with (manylinux), because every glibc contains them. All other libraries must come
+# with Python.
 LIBRARIES = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "libresolv.so.2"}
 OLDEST_GLIBC = (2, 17)
 MACHINES = {"Advanced Micro Devices X86-64": "x86_64", "AArch64": "aarch64", "ARM": "armv7l", "Intel 80386": "i686"}
 
 
 def platform_tag(library):
-    """The platform of a wheel with that library: manylinux with the newest glibc that one of its symbols needs (PEP
-    600)."""
+    """Returns the platform of a wheel with that library: manylinux with the newest version of glibc that a symbol of
+    the library needs (PEP 600)."""
     command = ["readelf", "-W", "--file-header", "--dynamic", "--dyn-syms", str(library)]
     elf = subprocess.run(command, check=True, stdout=subprocess.PIPE, universal_newlines=True).stdout
     strange = sorted(
@@ -43,12 +44,12 @@ def platform_tag(library):
     if machine not in MACHINES:
         sys.exit("%s is for %s, for which no wheel has a name" % (library, machine))
     tag = "manylinux_%d_%d_%s" % (*newest, MACHINES[machine])
-    # pip before 20.3 knows the older name only (PEP 599).
+    # pip before 20.3 knows only the older name (PEP 599).
     return "manylinux2014_%s.%s" % (MACHINES[machine], tag) if newest == OLDEST_GLIBC else tag
 
 
 def ask_build(function, *arguments):
-    """The output of a function of build.sh."""
+    """Returns the output of a function of build.sh."""
     command = ["bash", "-c", 'source "$1"; shift; "$@"', "wheel.py", str(ROOT / "build.sh"), function, *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, universal_newlines=True)
     if done.returncode:
@@ -57,29 +58,29 @@ def ask_build(function, *arguments):
 
 
 def source_version():
-    """The version of this source, as the server prints it."""
+    """Returns the version of this source, as the server prints it."""
     return ask_build("version_text")[-1]
 
 
 def built():
-    """Builds the library for this Python, for which it takes a C compiler and Go, which build.sh downloads unless it is
-    there."""
+    """Builds the library for this Python. This needs a C compiler, and Go, which build.sh downloads if it is not
+    installed."""
     return ask_build("library_of", sys.executable)[-2:]
 
 
 def home(version):
-    """The project's page, or "" if it is unknown, and the tag or the commit of the version."""
+    """Returns the URL of the project, or "" if it is unknown, and the tag or the commit of the version."""
     release, _, commit = version.partition("+")
     return "".join(ask_build("home_url")), commit.split(".")[0] or "v" + release
 
 
-# A link to a file: neither a scheme, nor a fragment, nor a path of a server.
+# A link to a file: the target does not begin with a scheme, "#" or "/".
 FILE = r"(?![a-z]+:|[#/])([^)\"\s]+)"
 
 
 def description(text, version):
-    """README.md as an index shows it: links to files lead to the project's page. If that is not known, they are
-    text."""
+    """Returns README.md for a package index. Links to files lead to the project's URL, or become text if this URL is
+    unknown."""
     url, revision = home(version)
 
     def absolute(match):
@@ -106,7 +107,8 @@ def _text_of(link):
 
 
 def pages(version):
-    """The project's pages by their names on an index; none if the project's page is not known."""
+    """Returns the URLs of the project by their names on a package index, or an empty dict if the project's URL is
+    unknown."""
     url, revision = home(version)
     places = {
         "Homepage": "",
@@ -119,7 +121,7 @@ def pages(version):
 
 
 class Metadata(MetadataHookInterface):
-    """Sets what pyproject.toml calls dynamic."""
+    """Sets the fields that pyproject.toml declares as dynamic."""
 
     def update(self, metadata):
         version = metadata["version"] = source_version()
@@ -130,7 +132,8 @@ class Metadata(MetadataHookInterface):
 
 
 class Library(BuildHookInterface):
-    """Puts the library into a wheel. For an editable installation it goes beside the Python files."""
+    """Adds the library to a wheel. For an editable installation, copies the library to the directory of the Python
+    files."""
 
     def initialize(self, version, build_data):
         library, tag = (os.environ[LIBRARY], os.environ[TAG]) if LIBRARY in os.environ else built()

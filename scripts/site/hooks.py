@@ -1,7 +1,7 @@
 """Adapts the pages of docs/ to the site (mkdocs.yml).
 
-The pages are written for GitHub and for `fapws help`. These hooks take the navigation from docs/README.md, give code
-blocks their file names as titles, and add the files outside of docs/ that pages link to: documents, and source files as
+The pages are written for GitHub and for `fapws help`. These hooks take the navigation from docs/README.md, use the file
+names of code blocks as titles, and add the files outside of docs/ that pages link to: documents, and source files as
 pages of code.
 """
 
@@ -15,13 +15,13 @@ from mkdocs.structure.files import File
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
-# Types of code blocks by the extensions of file names.
+# Languages of code blocks, by the extensions of file names.
 CODE = {".css": "css", ".html": "html", ".js": "js", ".py": "python", ".sh": "sh", ".toml": "toml", ".env": "sh"}
 
-# The folder of the site for files outside of docs/, where they keep their paths.
+# The site's folder for files outside of docs/. In this folder, the files keep their paths.
 OUTSIDE = "project/"
 
-# A search for a message finds the page about messages first, and documents for contributors last.
+# A search lists the page about messages first, and documents for contributors last.
 BOOST = {"trouble.md": 10}
 
 FENCED = re.compile(r"(^ *```.*?^ *```$)", re.M | re.S)
@@ -43,7 +43,7 @@ def on_config(config):
 
 
 def anchor(heading, separator):
-    """The anchor that GitHub gives to a heading."""
+    """Returns the anchor that GitHub gives to a heading."""
     return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", separator)
 
 
@@ -63,21 +63,21 @@ def on_files(files, config):
 
 
 def links(text):
-    """The links of a page as (image, text, target), except those in blocks of code and to other servers."""
+    """Returns the links of a page as (image, text, target), without links in code blocks and links to other servers."""
     for part in FENCED.split(text)[::2]:
         yield from (link for link in LINK.findall(part) if "://" not in link[2])
 
 
 def resolve(name, target):
-    """The path from the root of the repository that a link of the file NAME leads to."""
+    """Returns the target of a link in the file NAME, as a path from the root of the repository."""
     path = target.partition("#")[0]
     return posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) if path else name
 
 
 def site_name(linked):
-    """The page or picture of the site for a file of the repository; "" if the site does not have it."""
+    """Returns the site's page or picture for a file of the repository, or "" if the site has none."""
     if linked == "README.md":
-        return linked  # the start of the site
+        return linked  # the start page of the site
     if linked.startswith("docs/"):
         return linked[len("docs/"):]
     stem, extension = posixpath.splitext(linked)
@@ -89,7 +89,7 @@ def site_name(linked):
 
 
 def outside(config, linked, page):
-    """The file of the site for a file outside of docs/, which is not in the navigation."""
+    """Returns the site's file for a file outside of docs/. The navigation does not contain this file."""
     text = (ROOT / linked).read_text("utf-8")
     if not linked.endswith(".md"):
         kind = CODE[posixpath.splitext(linked)[1]]
@@ -100,7 +100,7 @@ def outside(config, linked, page):
 
 
 def on_page_markdown(markdown, page, **_):
-    """Rewrites links, and the names of files at the beginning of code blocks, which become titles."""
+    """Rewrites links, and changes the file names at the beginning of code blocks to titles."""
     uri = page.file.src_uri
     page.meta.setdefault("search", {}).setdefault("boost", BOOST.get(uri, 0.3 if uri.startswith(OUTSIDE) else 1))
     source = uri[len(OUTSIDE):] if uri.startswith(OUTSIDE) else "docs/" + uri
@@ -123,7 +123,7 @@ def on_page_markdown(markdown, page, **_):
 
 
 def on_post_page(output, page, **_):
-    """Fails if a page would load something from another server."""
+    """Fails if a page would load a file from another server."""
     found = re.search(
         r"<(?:script|img|source|iframe)[^>]*\b(?:src|srcset)=\"?(?:https?:)?//[^>]*>"
         r"|<link[^>]*(?:stylesheet|preconnect)[^>]*//[^>]*>",

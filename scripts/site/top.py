@@ -1,7 +1,7 @@
-"""Makes docs/images/top.svg: fapws ctl top of a server with a request that hangs. Run it after ./build.sh build, from
-any directory.
+"""Makes docs/images/top.svg: "fapws ctl top" for a server with a request that hangs. Run this script after ./build.sh
+build, from any directory.
 
-The server, its load and the picture are real; only the version is that of CHANGELOG.md.
+The server and its load are real; only the version is taken from CHANGELOG.md.
 """
 
 import fcntl
@@ -44,7 +44,7 @@ text{font:13px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",mon
 
 
 def last_screen(pid, seconds):
-    """What a terminal shows after some seconds of fapws ctl top, as lines."""
+    """Returns the lines that a terminal shows after "fapws ctl top" has run for some seconds."""
     child, terminal = pty.fork()
     if not child:
         os.execve(FAPWS, ["fapws", "ctl", "top", "--pid", str(pid)], {**os.environ, "TERM": "xterm-256color"})
