@@ -121,7 +121,8 @@ func inStates(pid int, states string) bool {
 		if err != nil {
 			continue
 		}
-		_, rest, _ := bytes.Cut(text, []byte(") "))
+		// The name of a thread (--name) is in parentheses and may contain others.
+		rest := bytes.TrimSpace(text[bytes.LastIndexByte(text, ')')+1:])
 		if len(rest) == 0 || !strings.ContainsRune(states, rune(rest[0])) {
 			return false
 		}

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"os"
 	"os/exec"
 	"syscall"
 	"testing"
@@ -75,6 +76,18 @@ var (
 	sleeping  = []string{"sleep", "1000"}
 	computing = []string{"sh", "-c", "while :; do :; done"}
 )
+
+func TestNameOfAProcessDoesNotHideItsState(t *testing.T) {
+	named := t.TempDir() + "/shop) R (EU) 1"
+	program, err := exec.LookPath(sleeping[0])
+	if err == nil {
+		err = os.Symlink(program, named)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	inState(t, "S", named, "1000")
+}
 
 // inState starts a command and waits until its thread is in the given state of proc(5).
 func inState(t *testing.T, state string, command ...string) *exec.Cmd {
