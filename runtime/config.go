@@ -61,6 +61,8 @@ type Config struct {
 	SendfileRoots []string
 	AccelRoots    []static.AccelRoot
 
+	Inline bool // the application's handlers run on the event loop
+
 	// Programs returns the Handler that runs programs. If the response of a different handler names a program, the
 	// Handler of Programs runs this program to complete the response. Programs is called once, on the loop, when the
 	// first program is needed. If Programs is nil, such requests get 500.

@@ -192,11 +192,12 @@ func (l *loop) flushBatch() {
 	}
 }
 
-// Flush writes the gathered output, and counts the finished responses.
+// Flush compresses waiting parts of responses, writes the gathered output, and counts the finished responses.
 func (l *loop) Flush() {
 	if l.counts != nil {
 		l.counts.Turn()
 	}
+	l.compressor.Compress()
 	l.conns.Flush()
 }
 

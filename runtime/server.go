@@ -111,6 +111,7 @@ func (s *Server) configure(cfg Config) {
 	}
 	s.loop.conns.Debug, s.loop.conns.WriteTimeout, s.loop.conns.Unsent.Max = s.cfg.Debug, s.cfg.WriteTimeout,
 		s.cfg.MaxUnsent
+	s.loop.compressor.Inline = s.cfg.Inline
 	s.loop.accepting.Configure(s.cfg.Accept)
 	s.loop.sites.Configure(s.cfg.Sites)
 	s.loop.http2.Configure(s.cfg.HTTP2)

@@ -8,11 +8,13 @@ import (
 	"fapws/runtime/http1"
 )
 
-func acceptedBy(r *exchange.Request) coding.Coding {
+// acceptedBy returns the coding for a response to r. The result strong is true if the client knows only strong entity
+// tags, so that it has the uncompressed response.
+func acceptedBy(r *exchange.Request) (c coding.Coding, strong bool) {
 	accepted := coding.AcceptedBy(r.Head, r.Parsed.Fields)
-	c := accepted.Choose(&coding.Made)
+	c = accepted.Choose(&coding.Made)
 	if c == coding.Identity {
-		return c
+		return c, false
 	}
 	secret := r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 || r.Peer.User != ""
 	own := false
@@ -20,7 +22,9 @@ func acceptedBy(r *exchange.Request) coding.Coding {
 		value := f.Value.In(r.Head)
 		switch name := f.Name.In(r.Head); {
 		case http1.EqualFold(name, "cache-control") && noTransform(value):
-			return coding.Identity
+			return coding.Identity, false
+		case http1.EqualFold(name, "if-none-match"):
+			strong = !bytes.Contains(value, []byte("W/"))
 		case http1.EqualFold(name, "cookie"), http1.EqualFold(name, "authorization"):
 			secret = true
 		case http1.EqualFold(name, "sec-fetch-site"):
@@ -30,9 +34,9 @@ func acceptedBy(r *exchange.Request) coding.Coding {
 		}
 	}
 	if secret && !own && r.Peer.Scheme == "https" {
-		return coding.Identity
+		return coding.Identity, false
 	}
-	return c
+	return c, strong
 }
 
 func noTransform(value []byte) bool {

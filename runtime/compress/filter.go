@@ -11,11 +11,16 @@ import (
 
 // A Compressor creates a filter for each response, on the event loop.
 type Compressor struct {
+	// Inline is true if handlers run on the event loop. The loop then also compresses the pieces of a body. Otherwise a
+	// piece would reach the client only after the handler has made the next piece.
+	Inline bool
+
 	conns *conn.Set
+	room  int     // number of bytes that the event loop itself may still compress in this batch
 	open  int     // number of responses with a coding.Stream
 	spare *filter // list of unused filters
 
-	undecided []*filter // filters whose responses the method decide must examine
+	waiting []*filter // filters with parts for the method Compress
 }
 
 func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }
@@ -32,7 +37,8 @@ func (c *Compressor) Filter(x *exchange.Exchange, next exchange.Sink) exchange.S
 	} else {
 		c.spare = f.free
 	}
-	*f = filter{c: c, x: x, next: next, coding: acceptedBy(x.Req), head: x.IsHead}
+	*f = filter{c: c, x: x, next: next, head: x.IsHead}
+	f.coding, f.strong = acceptedBy(x.Req)
 	return f
 }
 
@@ -46,6 +52,7 @@ type filter struct {
 	// coding of the response; with Identity, the filter only adds Vary
 	coding coding.Coding
 	head   bool
+	strong bool // the client has the uncompressed form (acceptedBy)
 
 	// the filter keeps parts for compression, instead of sending them unchanged
 	holds   bool
@@ -103,10 +110,10 @@ func (f *filter) begin(p *exchange.Part) {
 	case f.x.By == "files", p.File != nil, p.Upgrade != nil, p.End == exchange.Incomplete, !suits(h),
 		h.Status != 304 && small:
 		f.pass(p)
-	case f.coding == coding.Identity:
+	case f.coding == coding.Identity, h.Status == 304 && f.strong:
 		h.Fields = withVary(h.Fields)
 		f.pass(&own)
-	// A 304 must have the same fields as a compressed response with status 200 (RFC 9110 §15.4.5).
+	// A 304 must have the same fields as the compressed response that the client has (RFC 9110 §15.4.5).
 	case h.Status == 304:
 		h.Fields = codedFields(h.Fields, coding.Identity)
 		f.pass(&own)
@@ -117,11 +124,6 @@ func (f *filter) begin(p *exchange.Part) {
 		f.begins(&own)
 	default:
 		f.hold(p)
-		if f.complete() {
-			f.whole()
-		} else {
-			f.c.decideLater(f)
-		}
 	}
 }
 
@@ -142,26 +144,34 @@ func (f *filter) complete() bool {
 	return n == size(&f.waiting[0])
 }
 
-// decideLater makes the event loop call decide at the end of the batch, because a handler often sends a large body
-// immediately after the head.
-func (c *Compressor) decideLater(f *filter) {
-	if c.undecided = append(c.undecided, f); len(c.undecided) == 1 {
-		c.conns.Soon(c.decide)
+// later makes the event loop call Compress at the end of the batch.
+func (c *Compressor) later(f *filter) {
+	n := len(c.waiting)
+	if n == 0 {
+		c.conns.Soon(c.Compress)
+	}
+	if n == 0 || c.waiting[n-1] != f {
+		c.waiting = append(c.waiting, f)
 	}
 }
 
-func (c *Compressor) decide() {
-	undecided := c.undecided
-	c.undecided = nil
-	for _, f := range undecided {
+// Compress compresses the parts that have arrived since the last call. It is called before the event loop writes the
+// output of a batch, so that parts of a batch are compressed together. A handler often sends a large body immediately
+// after the head, so Compress also decides whether a body is compressed in pieces.
+func (c *Compressor) Compress() {
+	if c.Inline {
+		c.room = inlineRoom
+	}
+	for len(c.waiting) > 0 {
+		f := c.waiting[0]
+		c.waiting = c.waiting[1:]
 		switch {
-		// Skip filters for which the decision was made earlier, and filters that are already used for a different
-		// response.
-		case !f.holds || f.busy || f.stream != nil:
+		case f.stream != nil:
+			f.stream.goOn(true)
+		// Skip filters that have sent their parts already, and filters that are already used for a different response.
+		case !f.holds || f.busy:
 		case f.x.Conn() == nil:
 			f.drop()
-		case f.complete():
-			f.whole()
 		default:
 			waiting := f.waiting
 			f.waiting, f.holds = nil, false
@@ -179,8 +189,12 @@ func (f *filter) hold(p *exchange.Part) {
 	if p.Last() {
 		f.x.Source = f
 	}
-	if f.stream != nil {
-		f.stream.goOn()
+	switch {
+	case f.busy:
+	case f.stream == nil && f.complete():
+		f.whole()
+	default:
+		f.c.later(f)
 	}
 }
 

@@ -15,8 +15,11 @@ const (
 	// window limits how many compressed bytes of a response wait for the client.
 	window = 64 << 10
 
-	// step is how many bytes a goroutine compresses at most before the result is sent.
+	// step is how many bytes are compressed at most before the result is sent.
 	step = 64 << 10
+
+	// inlineRoom limits how many bytes the event loop compresses in a batch in inline mode.
+	inlineRoom = 512 << 10
 )
 
 type stream struct {
@@ -45,8 +48,9 @@ func (f *filter) begins(own *exchange.Part) {
 	f.hold(own)
 }
 
-// goOn compresses up to step bytes if parts wait and the client does not read too slowly.
-func (s *stream) goOn() {
+// goOn compresses up to step bytes if parts wait and the client does not read too slowly. If now is true, and the event
+// loop may still compress so many bytes itself, goOn also sends the result.
+func (s *stream) goOn(now bool) {
 	f := s.f
 	switch {
 	case f.busy || len(f.waiting) == 0:
@@ -63,12 +67,22 @@ func (s *stream) goOn() {
 	}
 	f.busy = true
 	var coded []byte
-	f.c.conns.Offload(func() {
+	encode := func() {
 		if len(pieces) > 0 || last {
 			coded = s.encoder.Encode(pieces, last)
 		}
-	}, func(bug bool) {
-		f.busy = false
+	}
+	n := 0
+	for _, piece := range pieces {
+		n += len(piece)
+	}
+	if now && n < f.c.room {
+		f.c.room -= n
+		encode()
+		s.send(coded, took)
+		return
+	}
+	f.c.conns.Offload(encode, func(bug bool) {
 		if c := f.x.Conn(); bug && c != nil {
 			c.Close("internal error") // x no longer has a client afterwards
 		}
@@ -123,14 +137,15 @@ func (s *stream) send(coded []byte, took []exchange.Part) {
 	}
 	s.unsent += len(coded)
 	last := out.Last()
-	if f.next.Send(&out); !last {
-		s.goOn()
+	f.next.Send(&out)
+	if f.busy = false; !last {
+		s.goOn(true)
 	}
 }
 
 func (s *stream) sent(n int) {
 	if s.unsent -= n; s.encoder != nil && s.f.x.Conn() != nil {
-		s.goOn()
+		s.goOn(false) // output is being written now, so the next part must be sent later
 	}
 }
 

@@ -34,6 +34,7 @@ func (s *service) config() runtime.Config {
 	c.Log, c.Sites.LogClient, c.Sites.AccessLog = s.log.Log, s.log.LogClient, s.access
 	c.Purged = s.relay.purge
 	c.Programs = s.programs.Handler
+	c.Inline = s.python.inline
 	c.Sites.RefuseUnknownHosts = s.plan.Site.UnknownHost == "421"
 	if s.conf.Dev {
 		c.Sites.Answered = append(c.Sites.Answered, s.log.Requests())
