@@ -27,8 +27,9 @@ var streams = [Codings]*sync.Pool{
 		return &Stream{coding: Gzip, WriteCloser: w, flush: w.Flush, reset: w.Reset}
 	}},
 	Zstd: {New: func() any {
+		// Other levels need twice the memory, but make small pieces hardly smaller.
 		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
-			zstd.WithWindowSize(streamWindow))
+			zstd.WithWindowSize(streamWindow), zstd.WithEncoderLevel(zstd.SpeedFastest))
 		if err != nil {
 			panic(err)
 		}
