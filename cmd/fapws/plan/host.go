@@ -105,9 +105,16 @@ func (b *builder) table(parts []part) (table []exchange.Mount) {
 	for i, p := range parts {
 		table = append(table, p.mounts...)
 		if p.route.onlyRules() {
+			var copies []exchange.Mount
+			app := false
 			for _, behind := range parts[i+1:] {
-				table = append(table, b.ruledCopy(p.route, behind)...)
+				copies = append(copies, b.ruledCopy(p.route, behind)...)
+				app = app || behind.route.App.Name != ""
 			}
+			if !app {
+				b.checkHandled(p.route, copies, ": no application, program or proxy serves its paths")
+			}
+			table = append(table, copies...)
 		}
 	}
 	return table
@@ -372,12 +379,19 @@ func (b *builder) route(h *Host, r *Route) []exchange.Mount {
 	if err != nil && !slices.Contains(r.At.Rejected, of[0].key) {
 		b.wrong(r.At.Errorf(of[0].key, "%v", err))
 	}
-	// The mounts of an application are not known after other mistakes, because it is not loaded then.
-	handled := func(m exchange.Mount) bool { return m.Source == nil && m.Rewrite == nil || r.App.Name != "" }
-	for _, key := range []string{"early-hints", maxActiveKey} {
-		if r.At.Set(key) && len(mounts) > 0 && !slices.ContainsFunc(mounts, handled) {
-			b.wrong(r.At.Errorf(key, "has no effect with %s: its responses need no time", of[0].key))
-		}
+	if r.App.Name == "" {
+		b.checkHandled(r, mounts, " with "+of[0].key+": its responses need no time")
 	}
 	return b.rules(r, mounts)
+}
+
+// checkHandled reports the keys of r that affect only responses of handlers, if none of the route's mounts has a
+// handler. The mounts of an application are not known after other mistakes, because the application is not loaded then.
+func (b *builder) checkHandled(r *Route, mounts []exchange.Mount, why string) {
+	handled := func(m exchange.Mount) bool { return m.Source == nil && m.Rewrite == nil }
+	for _, key := range []string{"early-hints", maxActiveKey} {
+		if r.At.Set(key) && len(mounts) > 0 && !slices.ContainsFunc(mounts, handled) {
+			b.wrong(r.At.Errorf(key, "has no effect%s", why))
+		}
+	}
 }

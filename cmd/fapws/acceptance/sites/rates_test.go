@@ -105,7 +105,7 @@ func TestUsersAndKeysHaveTheirOwnRates(t *testing.T) {
 		"auth = { users = \""+users+"\" }\n"+
 		"rate = { rate = \"1/h burst 2\", by = \"user\" }\n[[host.route]]\nprefix = \"/key\"\n"+
 		"rate = { rate = \"1/h burst 2\", by = \"header X-Api-Key\" }\n[[host.route]]\nprefix = \"/dry\"\n"+
-		"rate = { rate = \"1/h burst 2\", dry-run = true }\n")
+		"rate = { rate = \"1/h burst 2\", dry-run = true, fields = true }\n")
 	for _, c := range []struct{ path, want, flag string }{
 		{"/user", "401 401 401", "ann:wrong"}, // wrong passwords do not count for the user
 		{"/user", "200 200 429", "ann:secret"},
@@ -123,6 +123,7 @@ func TestUsersAndKeysHaveTheirOwnRates(t *testing.T) {
 	if got := statuses(t, s, "/dry /dry /dry"); got != "200 200 200" {
 		t.Error(got)
 	}
+	s.Get("/dry", 200).Field(t, "RateLimit", `"default";r=0;t=3600`)
 	s.Says(`GET of "/dry" would have got 429: more than 1/h burst 2 by address`)
 }
 
@@ -360,6 +361,7 @@ func TestCheckFindsMistakesInMaxActive(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ lines, want string }{
 		{"status = 204\nmax-active = 2", "max-active: has no effect with status"},
+		{"max-active = 2", "max-active: has no effect: no application, program or proxy serves its paths"},
 		{"max-active = 0", "max-active = 0, an integer: must be"},
 	} {
 		dir := t.TempDir()
