@@ -166,6 +166,11 @@ func (a *App) load(o Options, paths []string) error {
 	if err := checkPackage(); err != nil {
 		return err
 	}
+	if o.Look == logfile.Object {
+		if _, err := callPackage("_objects", "install"); err != nil {
+			return err
+		}
+	}
 	if o.Fork {
 		if _, err := callPackage("_exits", "watch"); err != nil {
 			return err

@@ -156,5 +156,5 @@ PyObject *core_errorlog_stream(int number) { return number > 0 && number <= nlog
 int core_errorlog_init(void) {
   for (int i = 0; i < nlogs; i++)
     if (!(logs[i].stream = core_call("fapws._errorlog", "ErrorLog", "(i)", i + 1))) return -1;
-  return core_look == CORE_OBJECT ? core_done(core_call("fapws._objects", "install", "()")) : 0;
+  return 0;
 }

@@ -147,6 +147,8 @@ int core_system_exit(void) {
     status = 0;
   } else if (PyLong_Check(code)) {
     status = (int)(PyLong_AsLong(code) & 0xff);
+  } else if (core_look == CORE_OBJECT) {
+    core_done(core_call("fapws._failure", "log", "(sN)", "error", PyObject_Str(code)));
   } else {
     PySys_FormatStderr("%S\n", code);
   }
@@ -217,7 +219,6 @@ static char *describe(const char *name) {
   PyObject *text =
       value ? core_call("fapws._failure", "describe", "(ON)", value, PyUnicode_DecodeFSDefault(name)) : NULL;
   PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
-  if (core_look == CORE_OBJECT) core_done(core_call("fapws._objects", "install", "()")); /* for the traceback */
   char *line = bytes ? strdup(PyBytes_AsString(bytes)) : NULL;
   Py_XDECREF(text);
   Py_XDECREF(bytes);

@@ -59,11 +59,7 @@ def serve(
     sends   -- X-Sendfile or X-Accel-Redirect is enabled, which a child cannot support
     objects -- log messages are JSON objects (--error-log-format json)
     """
-    if objects:
-        from fapws._objects import install
-
-        install()
-        _Child.objects = True
+    _Child.objects = objects
     if getattr(sys.modules.get("fapws.metrics"), "_declared", None):
         log("warning", "fapws.metrics does not count what handlers do in the processes of --fork")
     control = socket.socket(fileno=descriptor)

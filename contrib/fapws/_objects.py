@@ -2,7 +2,8 @@
 
 Python writes four kinds of messages to stderr as text of several lines: exceptions that end the loading of an
 application or a thread, exceptions that cannot be raised (sys.unraisablehook), and log records without a handler.
-This module replaces the functions that write these messages, unless the application has already replaced them.
+This module replaces the functions that write these messages. The application, which is loaded later, can replace
+them again.
 """
 from __future__ import annotations
 
@@ -30,9 +31,10 @@ class _Handler(logging.Handler):
                 (name for least, name in ((40, "error"), (30, "warning"), (20, "info")) if record.levelno >= least),
                 "debug",
             )
-            log(level, record.getMessage(), error=(record.exc_info or (None, None))[1])
-        except Exception:
-            self.handleError(record)
+            text = "\n".join(filter(None, (record.getMessage(), record.stack_info)))
+            log(level, text, error=(record.exc_info or (None, None))[1])
+        except Exception as error:  # for example, the arguments do not match the message
+            log("error", f"{record.pathname}:{record.lineno}: cannot log {record.msg!r:.500}", error=error)
 
 
 def _thread(args: Any) -> None:

@@ -48,6 +48,7 @@ def app(environ, start_response):
         thread.start()
         thread.join()
     if path == "/logs":
+        logging.getLogger("some").warning("%d", "text")
         logging.getLogger("some").warning("logged %s", "text")
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"done"]
@@ -320,6 +321,8 @@ func TestFullDiskOfAnErrorLogOfObjectsOnlyLosesMessages(t *testing.T) {
 func TestFailedStartIsAnObject(t *testing.T) {
 	t.Parallel()
 	script := t.TempDir() + "/a.py"
+	const threads = "import logging, sys, threading\ndef fails():\n    raise KeyError\n" +
+		"t = threading.Thread(target=fails)\nt.start()\nt.join()\nlogging.getLogger('a').error('b')\n"
 	const lifespan = "async def application(scope, receive, send):\n    await receive()\n"
 	c := fapwstest.Command{Crashes: true}
 	for text, kind := range map[string]string{
@@ -327,6 +330,7 @@ func TestFailedStartIsAnObject(t *testing.T) {
 		"import os\nos.abort()\n":              "",
 		"raise ValueError('\"\\n')\n":          "ValueError",
 		"def application(:\n":                  "SyntaxError",
+		threads + "sys.exit('no database')\n":  "KeyError",
 		lifespan + "    raise ValueError\n":    "ValueError",
 		lifespan + "    await send({'type': 'lifespan.startup.failed', 'message': 'x\\nTraceback'})\n": "",
 		"application = None\n": "none",
