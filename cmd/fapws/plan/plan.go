@@ -375,12 +375,11 @@ func (p *Plan) checkPaths() error {
 		check("x-accel", []string{one.Root}, isDir)
 	}
 	if conf.Chroot != "" {
-		check("chroot", []string{conf.Chroot}, func(path string, _ fs.FileInfo, _ error) error {
-			err := unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS)
-			if errors.Is(err, fs.ErrPermission) {
-				return err
+		check("chroot", []string{conf.Chroot}, func(path string, st fs.FileInfo, err error) error {
+			if err != nil || !st.IsDir() {
+				return nil // confine.FindChroot returns the error
 			}
-			return nil // confine.FindChroot returns other errors
+			return unix.Faccessat(unix.AT_FDCWD, path, unix.X_OK, unix.AT_EACCESS)
 		})
 	}
 	if conf.Sandboxed() {
