@@ -147,8 +147,8 @@ func (g *generator) await(at time.Duration) {
 	}
 }
 
-// The method wanted reports whether further requests need a connection. The parameter holding is true if the caller has
-// reserved a request.
+// wanted reports whether a connection is needed for further requests. holding is true if the caller has reserved a
+// request.
 func (g *generator) wanted(holding bool) (wanted bool) {
 	g.locked(func(now time.Duration) { wanted = g.ctx.Err() == nil && (holding || g.schedule.next(now) != never) })
 	return wanted

@@ -36,7 +36,7 @@ func TestCertificateIsOrderedIfMissingOrTwoThirdsOver(t *testing.T) {
 		certtest.Write(t, dir+"/"+name, append(c.Key, c.Chain...))
 	}
 	put("new.test", -time.Hour, 100*time.Hour)
-	put("short.test", -24*time.Hour, 5*24*time.Hour) // one of six days is over
+	put("short.test", -24*time.Hour, 5*24*time.Hour) // six days long, of which one is over
 	put("old.test", -70*time.Hour, 30*time.Hour)
 	put("over.test", -70*time.Hour, -time.Hour)
 	other := ca.For("new.test")

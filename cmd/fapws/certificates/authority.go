@@ -119,8 +119,8 @@ func permitted(names []string) []string {
 	return domains
 }
 
-// vouches reports whether the authority may sign for name. The result is true for every IP address, because clients do
-// not restrict the addresses of an authority either.
+// vouches reports whether the authority may sign for name. It may sign for every IP address, because its own
+// certificate does not restrict addresses.
 func (a *Authority) vouches(name string) bool {
 	name = strings.TrimPrefix(name, "*.")
 	for _, domain := range a.Certificate.PermittedDNSDomains {
@@ -169,10 +169,10 @@ func block(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// maintain ensures that dir contains an authority and a valid certificate for names and hosts, and creates dir if
-// necessary. The parameter names contains the names of this machine, and hosts contains further names of the server.
-// The result done describes, for the operator, what maintain has done. The result doubts contains a line for each host
-// for which the authority cannot sign. If now is before madeAfter, the clock is wrong. An error is one line.
+// maintain ensures that dir contains an authority and a valid certificate for the names of this machine and for hosts,
+// the other names of the server. It creates dir if necessary. done tells the operator what has changed, and doubts has
+// a line for each host for which the authority cannot sign. If now is before madeAfter, the clock is wrong. An error is
+// one line.
 func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done, doubts []string, err error) {
 	d, err := openDirectory(dir)
 	if err != nil {
@@ -215,7 +215,7 @@ func maintain(dir string, names, hosts []string, now, madeAfter time.Time) (done
 	if err != nil {
 		return nil, nil, err
 	}
-	// A server that reads the files between both writes keeps the old pair.
+	// A server that reads the files between the two writes keeps using the old pair.
 	if err := d.write(KeyFile, key, 0o600); err != nil {
 		return nil, nil, err
 	}
@@ -257,7 +257,7 @@ func (a *Authority) stale(d *directory, names []string, now time.Time) string {
 }
 
 // machine returns the names and addresses of this machine, and the names in hosts that a certificate can contain,
-// without duplicates. If machine returns an error, names lacks only the addresses of network interfaces.
+// without duplicates. After an error, only the addresses of network interfaces are missing.
 func machine(hosts []string) (names []string, err error) {
 	host, _ := os.Hostname()
 	short, _, _ := strings.Cut(host, ".")

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A directory is a locked directory for certificates. Links that lead out of the directory are not followed, because
-// root may use the directory of another user.
+// A directory is a locked directory for certificates. Links that lead out of it are not followed, because root may use
+// the directory of another user.
 type directory struct {
 	name     string
 	root     *os.Root
@@ -22,7 +22,7 @@ type directory struct {
 	uid, gid int
 }
 
-// openDirectory opens and locks a directory. openDirectory waits while another process has locked the directory.
+// openDirectory opens and locks a directory. It waits while another process has locked the directory.
 func openDirectory(name string) (*directory, error) {
 	if err := os.MkdirAll(name, 0o700); err != nil {
 		return nil, CannotUse(name, err)

@@ -54,8 +54,8 @@ func (o *Orders) hook(ctx context.Context, setting, file string, env []string) (
 			all = append(all, name+"="+value)
 		}
 	}
-	// The supervisor reaps all of its children, so programs.Output may not get the exit status of the hook. Therefore
-	// the shell writes the exit status to the output.
+	// The supervisor reaps all of its children, perhaps before programs.Output gets the exit status of the hook.
+	// Therefore the shell writes the exit status to the output.
 	out, err := programs.Output(ctx, []string{"/bin/sh", "-c", `"$0"; printf '\n%d' $?`, file}, all, filepath.Dir(file),
 		maxHookOutput, func(line string) { o.log(logfile.Info, fmt.Sprintf("%s: %s", filepath.Base(file), line)) })
 	text := strings.ReplaceAll(string(out), "\x00", "")

@@ -15,8 +15,8 @@ import (
 )
 
 // startAuthority starts an authority and returns the URL of its directory. The response to an order has the given
-// status and the text order. If order is "", the authority accepts the order, and its only challenge fails. The reason
-// of this failure is problem. Each authorization that is deactivated adds 1 to the counter deactivated.
+// status and the text order. If order is "", the authority accepts the order, but its only challenge fails with
+// problem. deactivated counts the authorizations that are deactivated.
 func startAuthority(t *testing.T, status int, order, problem string, deactivated *atomic.Int32) string {
 	t.Helper()
 	if order == "" {

@@ -33,7 +33,7 @@ type Orders struct {
 	log    Log
 	wake   chan struct{} // wakes the function run
 
-	// Close cancels ctx at once. Close cancels last, the parent of ctx, after the hooks that clean up.
+	// Close cancels ctx at once, and its parent, last, after the hooks for cleanup.
 	ctx, last  context.Context
 	stop, kill context.CancelFunc
 	proving    sync.Mutex // held while hooks run
@@ -124,9 +124,9 @@ func (o *Orders) run() {
 	}
 }
 
-// use returns the locked directory of the certificates. The parameter is the directory that is already locked, or nil.
-// If a reload has changed the setting, use closes that directory and locks the new one. use returns nil if there is no
-// directory or it cannot be used.
+// use returns the directory of the certificates, locked, or nil if there is none or it cannot be used. The argument is
+// the directory that is locked now, or nil. If a reload has changed the setting, use closes this directory and locks
+// the new directory.
 func (o *Orders) use(used *directory) *directory {
 	o.mu.Lock()
 	name := o.acme.Dir

@@ -236,8 +236,8 @@ func isOld(leaf *x509.Certificate, now time.Time) bool {
 	return now.After(leaf.NotBefore.Add(leaf.NotAfter.Sub(leaf.NotBefore) / 3 * 2))
 }
 
-// covers reports whether a certificate is valid for a host name of the configuration. Patterns with an open end count
-// as covered.
+// covers reports whether a certificate is valid for a host name of the configuration. A pattern such as "example.*"
+// counts as covered.
 func covers(leaf *x509.Certificate, name string) bool {
 	if strings.HasSuffix(name, ".*") {
 		return true
@@ -246,7 +246,7 @@ func covers(leaf *x509.Certificate, name string) bool {
 		return true
 	}
 	if hasOldName(leaf) {
-		// VerifyHostname ignores the common name, so make a certificate with alternative names.
+		// VerifyHostname ignores the common name, so convert it to an alternative name.
 		leaf = &x509.Certificate{DNSNames: namesOf(leaf)}
 	}
 	return !strings.HasPrefix(name, "*.") && leaf.VerifyHostname(name) == nil
@@ -286,8 +286,8 @@ type clients struct {
 	revoked     map[string]bool
 }
 
-// keyOf returns a unique map key for a certificate. The issuer is in DER and thus contains its own length, so the texts
-// of different certificates never coincide.
+// keyOf returns a unique map key for a certificate. The issuer is in DER, which contains its own length, so different
+// certificates have different keys.
 func keyOf(issuer []byte, serial *big.Int) string { return string(issuer) + string(serial.Bytes()) }
 
 // parseClients parses a file of authorities, which may also contain revocation lists (RFC 5280 §5).

@@ -124,8 +124,8 @@ func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 	return r.keep(w.Auto, authority, err, "the certificate that was made before stays in use")
 }
 
-// keep stores and returns the contents now of a subject, such as a pair of files. If err is not nil, the contents are
-// invalid, and keep returns the last valid contents of the subject instead.
+// keep stores and returns now, the current contents of a subject, such as a pair of files. If err is not nil, these
+// contents are invalid, and keep returns the last valid contents.
 func (r *Reader) keep(subject string, now Contents, err error, stays string) (Contents, error) {
 	if err == nil {
 		r.Kept.Files[subject] = now
@@ -327,7 +327,7 @@ type Follower struct {
 }
 
 // Follow returns a Follower without files. The Follower calls reread, on a separate goroutine, when a file may have
-// changed. If blind is true, this process may not check the files, and reread is called at the interval pollEvery.
+// changed. If blind is true, this process lacks the permission to check the files, so reread is called every pollEvery.
 func Follow(reread func(), blind bool) *Follower {
 	f := &Follower{reread: reread, every: rereadEvery, blind: blind, last: time.Now()}
 	if blind {

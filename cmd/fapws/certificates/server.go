@@ -43,8 +43,8 @@ type Server struct {
 	present atomic.Pointer[configs]
 }
 
-// Config returns the configuration for listeners. The same configuration stays valid after a call of Use: each new
-// connection then uses the new certificates.
+// Config returns the configuration for listeners. The configuration stays valid after a call of Use: new connections
+// then use the new certificates.
 func (s *Server) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -186,8 +186,8 @@ func (n *names[T]) find(name string) T {
 	return n.first
 }
 
-// asked returns the host that a client requests: the name in its ClientHello (SNI, RFC 6066 §3), or the address of the
-// connection, because clients do not send IP addresses as names.
+// asked returns the host that a client requests: the name in its ClientHello (SNI, RFC 6066 §3), or else the local
+// address of the connection, because SNI contains no IP addresses.
 func asked(hello *tls.ClientHelloInfo) string {
 	if name := strings.ToLower(strings.TrimSuffix(hello.ServerName, ".")); name != "" {
 		return name

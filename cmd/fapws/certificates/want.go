@@ -18,13 +18,13 @@ type Want struct {
 	// the first pair is for clients that request no host or an unknown one
 	Pairs []Pair
 
-	// Auto is the directory of the machine's own authority, which the Reader maintains; empty if none. One of Pairs is
-	// a certificate of this authority. AutoHosts are host names in this certificate, in addition to the names of the
-	// machine.
+	// Auto is the directory of the machine's own authority, which the Reader maintains; empty if none. Its certificate
+	// is also listed in Pairs, and is valid for AutoHosts and the names of the machine.
 	Auto      string
 	AutoHosts []string
 
-	// ACME is the authority for orders, if its Dir is not "". Pairs contains the certificates of its Hosts.
+	// ACME is the authority for orders; unused if ACME.Dir is "". The certificates of ACME.Hosts are also listed in
+	// Pairs.
 	ACME ACME
 
 	Hosts []string
@@ -95,7 +95,7 @@ func (p *Pair) keyFile() string {
 func (p *Pair) id() string { return p.Cert + "\x00" + p.keyFile() }
 
 type Bundle struct {
-	// pairs by their id, authorities by their file, the own authority by Want.Auto
+	// the keys are Pair ids, files of authorities, and Want.Auto
 	Files   map[string]Contents
 	Tickets tickets
 }
@@ -109,7 +109,8 @@ type Contents struct {
 // Authority returns the certificate of the authority of w.Auto in PEM; nil if there is none.
 func (b *Bundle) Authority(w *Want) []byte { return b.Files[w.Auto].Certificate }
 
-// hash identifies the requirements for client certificates. Session tickets are valid only for the same hash.
+// hash identifies the requirements for client certificates. A session ticket is valid only under the hash under which
+// it was issued.
 func (a *Asking) hash(cas []byte) [sha256.Size]byte {
 	return sha256.Sum256(append([]byte{byte(a.Auth), 0}, cas...))
 }
@@ -230,7 +231,7 @@ func (c *configs) newConfig(w *Want, a *Asking, b *Bundle) (*config, error) {
 	if a.Auth == tls.RequestClientCert {
 		made.verify = of.verify
 	} else if len(of.lists) > 0 {
-		made.tls.VerifyConnection = func(state tls.ConnectionState) error { // called for resumed sessions, too
+		made.tls.VerifyConnection = func(state tls.ConnectionState) error { // also called for resumed sessions
 			if len(state.PeerCertificates) == 0 {
 				return nil
 			}

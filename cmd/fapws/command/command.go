@@ -252,7 +252,7 @@ func isSupervised(set *settings.Settings, conf *settings.Config) bool {
 var errRoot = errors.New("refusing to run as root: choose a user with --user NAME, or pass --allow-root " +
 	"(FAPWS_ALLOW_ROOT=1)")
 
-// judgeRoot returns an error if a process that root has started would remain root without permission, or only a warning
+// judgeRoot returns an error if the server would stay root without --allow-root, but only a warning in a container or
 // if the system has no other user.
 func judgeRoot(conf *settings.Config) (warning string, err error) {
 	if os.Geteuid() != 0 || conf.AllowRoot {
@@ -411,7 +411,7 @@ func checkOutside(p *plan.Plan, conf *settings.Config, log func(logfile.Level, s
 type made struct {
 	name string
 	err  error // error of creating the file; nil if the user of this process may create it
-	// failure returns the error with which the start of the server ends
+	// failure returns the error that would end the start of the server
 	failure func(err error) error
 }
 

@@ -37,8 +37,8 @@ func EnterChroot(root string) error {
 }
 
 // nothingLeadsOut returns an error if this process has an open directory outside of root, because an attacker could
-// leave root through the directory. nothingLeadsOut also returns an error if a file outside of root, such as a log, is
-// open for writing, because this process could not reopen the file after the chroot.
+// leave root through the directory. It also returns an error if a file outside of root, such as a log, is open for
+// writing, because this process could not reopen the file after the chroot.
 func nothingLeadsOut(root string) error {
 	const folder = "/proc/self/fd"
 	open, err := os.ReadDir(folder)

@@ -159,10 +159,10 @@ func (id *Identity) borrowed(f func()) {
 }
 
 // Enter returns an error if the identity lacks the permission to enter folder or a directory above it
-// (path_resolution(7)). The error names the topmost such directory. The parameter folder must be an absolute path.
-// Enter lets the kernel check the permission, because the kernel respects access control lists. If this check is
-// impossible, or if this process is not root, Enter returns nil; an error then appears when the folder is used. The
-// caller must have locked its goroutine to its thread.
+// (path_resolution(7)). The error names the topmost of these directories. folder must be an absolute path. Enter lets
+// the kernel check the permission, because the kernel respects access control lists. If this check is impossible, or if
+// this process is not root, Enter returns nil; an error then appears when the folder is used. The caller must have
+// locked its goroutine to its thread.
 func (id *Identity) Enter(folder string) (err error) {
 	id.borrowed(func() {
 		way := "/"
@@ -267,8 +267,8 @@ func number(text string) (int, error) {
 	return int(n), nil
 }
 
-// RootReason returns a text for the log that explains why a process may need to run as root, "this is a container" or
-// "this system has no other user", or "" on a normal system.
+// RootReason returns the reason, for the log, why a process may run as root: "this is a container" or "this system has
+// no other user". On a normal system, RootReason returns "".
 func RootReason() string {
 	switch {
 	case inContainer("/", os.Getenv):

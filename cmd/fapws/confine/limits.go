@@ -8,7 +8,7 @@ import "C"
 import "unsafe"
 
 // groupLimit returns the number of processes and threads that the control groups of this process allow, or 2^64-1 if
-// there is no limit. The parameter root is the root directory, without a slash at the end.
+// there is no limit. root is the root directory, without a slash at the end.
 func groupLimit(root string) uint64 {
 	dir, controller, file := C.CString(root), C.CString("pids"), C.CString("pids.max")
 	defer C.free(unsafe.Pointer(dir))

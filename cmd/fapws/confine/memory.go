@@ -83,7 +83,7 @@ func UseLittleMemory(idle func()) {
 		set:  func(percent int) { debug.SetGCPercent(percent) },
 		idle: idle,
 		wait: func(d time.Duration, check func()) { time.AfterFunc(d, check) },
-		// so long ago that the first collection does not count as too soon
+		// long ago, so that the first collection does not count as too soon
 		last: -slow,
 	}
 	p.set(littlePercent)
@@ -119,9 +119,8 @@ func MemoryKills(root fs.FS) int {
 	return 0
 }
 
-// MemoryExceeded describes the memory limit if the kernel has killed processes in the control group since an earlier
-// call of MemoryKills. The parameter before is the result of that call. If the kernel has killed no process since then,
-// MemoryExceeded returns "".
+// MemoryExceeded describes the memory limit if the kernel has killed processes in the control group since the call of
+// MemoryKills that returned before. Otherwise it returns "".
 func MemoryExceeded(root fs.FS, before int) string {
 	if MemoryKills(root) <= before {
 		return ""
@@ -271,8 +270,8 @@ type Trimmer struct {
 	left  int64
 }
 
-// The method soon returns memory to the kernel after the duration wait, or later if memory was returned recently. soon
-// is safe for concurrent use.
+// soon returns memory to the kernel after the duration wait, or later if memory was returned recently. It is safe for
+// concurrent use.
 func (t *Trimmer) soon(wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -307,8 +306,8 @@ func (t *Trimmer) give() {
 }
 
 const (
-	// littlePercent is the usual value for GOGC. This value is so small that the Go heap is collected before it reaches
-	// 4 MB, the minimum with Go's default.
+	// littlePercent is the usual value for GOGC. With this value, the first collection happens before the Go heap
+	// reaches 4 MB, the minimum with Go's default.
 	littlePercent = 25
 
 	// busyPercent is the value for GOGC while collections would otherwise follow each other too fast, for example
@@ -331,8 +330,8 @@ type pacer struct {
 	busy bool
 }
 
-// The method collected is called after each collection. The parameter at is the time of the collection since the start
-// of the process. collected is safe for concurrent use.
+// collected is called after each garbage collection, on any goroutine. at is the time between the start of the process
+// and the collection.
 func (p *pacer) collected(at time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

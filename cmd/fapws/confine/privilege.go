@@ -107,8 +107,7 @@ func (id *Identity) verify(groups bool, keeper int) error {
 }
 
 // matches compares a thread's status file (proc_pid_status(5)) with the identity: the real, effective, saved and file
-// system IDs, the capabilities, and the groups if the parameter groups is true. The parameter permitted is the set of
-// allowed capabilities.
+// system IDs, the capabilities, and, if groups is true, the groups. permitted is the set of allowed capabilities.
 func (id *Identity) matches(status string, groups bool, permitted uint64) error {
 	found := map[string][]string{}
 	for line := range strings.Lines(status) {

@@ -145,7 +145,7 @@ func openPlace(path string, uid int) error {
 func private(path string, uid int) error { return owned(path, uid, 0o077) }
 
 // owned returns nil if path is a directory, not a symbolic link, that belongs to the user uid and has none of the
-// permission bits in the parameter others.
+// permission bits others.
 func owned(path string, uid int, others uint32) error {
 	var st unix.Stat_t
 	if err := unix.Lstat(path, &st); err != nil {
@@ -162,7 +162,7 @@ func owned(path string, uid int, others uint32) error {
 	return nil
 }
 
-// bindInFirst creates the control socket in the first directory of the parameter list that works.
+// bindInFirst creates the control socket in the first usable directory of list.
 func bindInFirst(list []string, uid int) (ln *net.UnixListener, path string, err error) {
 	var reasons []string
 	for _, p := range list {

@@ -113,7 +113,7 @@ const (
 	busyAfter = 1
 )
 
-// StateOf returns Asleep or busy if the counters show one of these states, and otherwise its argument, such as
+// StateOf returns Asleep or busy if the counters show one of these states. Otherwise it returns its argument, such as
 // "serving".
 func (c *Counters) StateOf(state string) string {
 	switch {

@@ -56,9 +56,8 @@ type Page struct {
 	rates  []float64
 }
 
-// The function source queries the server and must be safe for concurrent use. The parameter reloads is true if the
-// server can execute the command Reload, which needs a supervisor. The function log writes a line about a client to the
-// error log.
+// source queries the server and must be safe for concurrent use. reloads is true if the server can execute the command
+// Reload, which needs a supervisor. log writes a line about a client to the error log.
 func NewPage(source func(context.Context, Command) (Answer, error), reloads bool,
 	log func(level logfile.Level, client, line string)) *Page {
 	return &Page{source: source, reloads: reloads, log: log}

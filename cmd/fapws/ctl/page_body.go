@@ -287,7 +287,7 @@ func flame(stacks []StatusStack) string {
 	return b.String()
 }
 
-// write writes the node x and those of its children that have at least as many samples as the parameter least.
+// write writes the node x and those of its children that have enough samples (least).
 func (x *node) write(b *strings.Builder, all, least int) {
 	name, _, _ := strings.Cut(x.name, " (")
 	fmt.Fprintf(b, `<b title="%s, %.1f %%">%s</b>`, clip(x.name, 100), 100*float64(x.n)/float64(all), clip(name, 30))

@@ -24,7 +24,7 @@ func peer(c *net.UnixConn) (uid, pid int, err error) {
 	return uid, pid, cmp.Or(failed, err)
 }
 
-// The function ended reports whether a process has ended or is a zombie.
+// ended reports whether a process no longer exists or is a zombie.
 func ended(pid int) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil { // pidfd_open is missing before Linux 5.3

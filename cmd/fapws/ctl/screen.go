@@ -94,8 +94,7 @@ func (s *screen) paint(style, text string) string {
 	return style + text + plain
 }
 
-// show writes the lines, shortened to the width of the screen. On a terminal, show also writes the parameter hint in
-// the last row.
+// show writes the lines, shortened to the width of the screen. On a terminal, it also writes hint in the last row.
 func (s *screen) show(lines []string, hint string) error {
 	rows, columns := s.size()
 	var b strings.Builder
@@ -115,7 +114,7 @@ func (s *screen) show(lines []string, hint string) error {
 	return err
 }
 
-// fit shortens text to at most n characters. The parameter n must not be negative.
+// fit shortens text to at most n characters; n must not be negative.
 func fit(text string, n int) string {
 	if utf8.RuneCountInString(text) <= n {
 		return text

@@ -90,7 +90,7 @@ func hint(order int, paused bool) string {
 	return "q: quit  s: sort, now by " + orders[order].name + "  " + pause
 }
 
-// look sends the command Top. If the server does not respond, look retries for the duration in the parameter away.
+// look sends the command Top. If the server does not respond, look retries for the duration away.
 func look(path string, away time.Duration) (*Answer, error) {
 	for end := time.Now().Add(away); ; time.Sleep(100 * time.Millisecond) {
 		c, a, err := converse(path, &request{Command: Top}, answerWithin)

@@ -125,9 +125,9 @@ func quantilesOf(bounds []float64, counts []int64) Quantiles {
 	}
 }
 
-// The function recent returns a histogram of the values counted between two Answers. If the Answers do not contain the
-// histogram, the result has no series. If the counts of a series are smaller than before, the series was reset, for
-// example by an upgrade.
+// recent returns a histogram of the values counted between two Answers. If the Answers do not contain the histogram,
+// the result has no series. If the counts of a series are smaller than before, the series was reset, for example by an
+// upgrade.
 func recent(before, now *Answer, name string) *metrics.Family {
 	var f metrics.Family
 	if found := metrics.Find(now.Families, name); found != nil {

@@ -30,8 +30,7 @@ type Application struct {
 }
 
 // findApplication resolves the argument APP. A name that ends in .py, contains a slash, or is an existing file is the
-// path of a script. Every other name is a module. The directory in the parameter folder is searched for the module
-// first.
+// path of a script. Every other name is a module. The directory folder is searched for the module first.
 func findApplication(name, folder string, conf settings.Config) (a Application, err error) {
 	place, object := settings.SplitApp(name)
 	a.Object, a.Interface, a.Factory, a.Import = object, conf.Interface, conf.Factory, true
@@ -63,9 +62,8 @@ func isScript(place string) bool {
 		!settings.IsFile(filepath.Join(place, "__init__.py"))
 }
 
-// moduleSource returns the source of a module. It searches for the file of the module in the directory first, and then
-// in the directories others. If first is "", it stands for the current directory. If only Python can find the module,
-// the result is nil.
+// moduleSource returns the source of a module. It searches the directory first ("" means the current directory), and
+// then the directories others. If only Python can find the module, the result is nil.
 func moduleSource(name, first string, others []string) []byte {
 	path := strings.ReplaceAll(name, ".", "/")
 	for _, folder := range append([]string{first}, others...) {

@@ -27,8 +27,8 @@ type Parts struct {
 	Loader   *programs.Loader
 	Programs *Programs
 
-	// The function Token returns the response to a public authority that requests a token, and is nil if no
-	// certificates are ordered. Token must be safe for concurrent use.
+	// Token returns the response to a public authority that requests a token; nil if no certificates are ordered. It
+	// must be safe for concurrent use.
 	Token func(token string) ([]byte, error)
 
 	// certificate of the machine's own authority in PEM; nil if none
@@ -70,8 +70,8 @@ func (p *Plan) Build(conf *settings.Config, parts Parts) (*Built, error) {
 	return built, nil
 }
 
-// Check finds mistakes in the sites that Build would create. The parameter contents holds the loaded applications; if
-// contents is nil, applications are not checked. An error is a *process.ExitError, or lists mistakes in the file.
+// Check finds mistakes in the sites that Build would create. contents holds the loaded applications; if it is nil,
+// applications are not checked. An error is a *process.ExitError, or lists mistakes in the file.
 func (p *Plan) Check(conf *settings.Config, contents *pybridge.Contents, log func(logfile.Level, string)) error {
 	built, err := p.build(conf, Parts{Contents: contents, Programs: &Programs{}, Log: log})
 	if err != nil {

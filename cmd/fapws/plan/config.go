@@ -28,12 +28,10 @@ func FileKeys() []string {
 	})
 }
 
-// The list inherited contains the keys in the type Files that are settings if they are at the top of the configuration
-// file: all keys except types.
+// inherited contains the keys in Files that are settings at the top of the configuration file: all keys except types.
 var inherited = slices.DeleteFunc(settings.KeysOf(Files{}), func(key string) bool { return key == "types" })
 
-// readSites decodes the sites in the configuration file f, which may be nil, and calls the function report for each
-// mistake.
+// readSites decodes the sites in the configuration file f, which may be nil, and calls report for each mistake.
 func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	c := &SiteConfig{}
 	if f == nil {
@@ -55,9 +53,8 @@ func readSites(f *settings.TOMLFile, report func(error)) *SiteConfig {
 	return c
 }
 
-// shareApp sets the application at the top of the file for all hosts that have neither an application nor a root. A
-// previous call may have set another application for these hosts. The parameter before is that application, and
-// shareApp replaces it.
+// shareApp sets the application at the top of the file for all hosts that have neither an application nor a root. It
+// also replaces before, the application that a previous call has set.
 func (c *SiteConfig) shareApp(before SiteApplication) {
 	for _, h := range c.Hosts {
 		if h.Root == "" && h.App.Name == before.Name && !h.At.Set("app") {
@@ -88,8 +85,8 @@ func (c *SiteConfig) checkNames(report func(error)) {
 	}
 }
 
-// Serve replaces the keys app and root at the top of the file by values from the command line. One of the parameters
-// root and app is "".
+// Serve replaces the keys app and root at the top of the file by values from the command line. Either root or app is
+// "".
 func (c *SiteConfig) Serve(root, app string) {
 	before := c.App
 	c.Root, c.App = root, SiteApplication{Name: app}

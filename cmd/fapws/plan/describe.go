@@ -175,8 +175,8 @@ func (p *Plan) CheckOutside(conf *settings.Config, contents *pybridge.Contents) 
 	return nil
 }
 
-// The method private returns the files that must not be sent to clients: files that the configuration names for the
-// server's own use, and the scripts of applications.
+// private returns the files that must not be sent to clients: files that the configuration names for the server's own
+// use, and the scripts of applications.
 func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *static.Private {
 	files := slices.Concat([]string{p.Path}, conf.EnvFiles, conf.CertFiles, conf.KeyFiles, p.Site.LogFiles(conf))
 	for _, named := range p.outside(conf, contents) {
@@ -200,8 +200,8 @@ func (p *Plan) private(conf *settings.Config, contents *pybridge.Contents) *stat
 	return static.NewPrivate(files...)
 }
 
-// users returns the user files that the entries of PATHS name, and the number of entries. In all functions, a nil
-// parameter contents stands for no loaded applications.
+// users returns the user files that the entries of PATHS name, and the number of entries. In all functions, nil
+// contents means that no applications are loaded.
 func (p *Plan) users(contents *pybridge.Contents) (files []string, entries int) {
 	if contents == nil {
 		return nil, 0

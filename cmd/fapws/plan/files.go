@@ -23,7 +23,7 @@ type Files = static.Options
 func (b *builder) files(h *Host, r *Route) ([]exchange.Mount, error) { return b.folder(r, false), nil }
 
 // folder adds a mount that serves the files in a directory. If fall is true, the next mount handles requests for
-// missing files. File names that match a pattern in the parameter programs are left to a separate mount.
+// missing files. A separate mount serves file names that match a pattern in programs.
 func (b *builder) folder(r *Route, fall bool, programs ...string) []exchange.Mount {
 	o := options(r.Files, r.Folder)
 	o.Fall, o.Routed, o.Programs = fall, b.routed, slices.Concat(b.hidden, programs)

@@ -107,8 +107,8 @@ func stillLoading() string {
 }
 
 // Load loads the applications on the calling thread, which becomes Python's main thread. Find must be called before
-// Load. The function report logs an error before Python is finalized, so the error that Load returns contains only the
-// exit code. The function warn is called on a separate goroutine. The parameter look is the format of Python's reports.
+// Load. report logs an error before Python is finalized, so the error that Load returns contains only the exit code.
+// warn is called on a separate goroutine. look is the format of Python's reports.
 func (p *Plan) Load(look logfile.Look, report func(error) int, warn func(line string)) (*pybridge.App, error) {
 	var failed error
 	code := process.NoStart
@@ -190,8 +190,8 @@ func (p *Plan) ReadScript(app *pybridge.Contents) (conf settings.Config, err err
 		script, conf.Threads, conf.Threads))
 }
 
-// Recall adds the settings of the script in the same way as ReadScript. The parameter globals contains settings that a
-// different process has read from the script.
+// Recall adds the settings of the script in the same way as ReadScript. globals contains the settings, which another
+// process has read from the script.
 func (p *Plan) Recall(globals pybridge.Settings) (conf settings.Config, err error) {
 	// Change a copy of the settings, because the script may define different values when it runs in this process.
 	set := p.Settings.Clone()

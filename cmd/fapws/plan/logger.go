@@ -59,8 +59,8 @@ func newLogger(w io.Writer, level string, debug int) *Logger {
 	return l
 }
 
-// SetLevel sets the minimum level of lines to write. The parameter level has the form of settings.Config.LogLevel, and
-// debug has the form of runtime.Config.Debug. If debug is above 0, all lines are written.
+// SetLevel sets the minimum level of lines to write. level has the form of settings.Config.LogLevel, and debug has the
+// form of runtime.Config.Debug. If debug is above 0, all lines are written.
 func (l *Logger) SetLevel(level string, debug int) {
 	least := slices.Index(settings.LogLevels, level)
 	if debug > 0 {
@@ -94,8 +94,8 @@ func (w libraries) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// The parameter client is an address such as "192.0.2.7:4711", optionally with more about its request
-// (logfile.AboutOf). LogClient escapes control characters, so that a client cannot forge lines.
+// client is an address such as "192.0.2.7:4711", optionally with more about its request (logfile.AboutOf). LogClient
+// escapes control characters, so that a client cannot forge lines.
 func (l *Logger) LogClient(level logfile.Level, client, text string) {
 	if !l.Shows(level) {
 		return
@@ -142,8 +142,7 @@ func (l *Logger) Lost() int64 {
 	return l.lost
 }
 
-// Open redirects standard error to the error log in the settings, if any. After each rotation, the function moved is
-// called.
+// Open redirects standard error to the error log in the settings, if any. After each rotation, moved is called.
 func (l *Logger) Open(conf *settings.Config, moved func()) error {
 	if err := l.redirect(conf, moved); err != nil {
 		return process.ExitNotStarted("cannot write the %v", err)
@@ -197,8 +196,8 @@ func (l *Logger) Report(err error) int {
 	return process.ExitReport(people, err)
 }
 
-// Follow opens the file again after it was renamed. If the supervisor has opened the new file for a worker, the
-// parameter files contains it.
+// Follow opens the file again after it was renamed. If the supervisor has opened the new file for a worker, files
+// contains it.
 func (l *Logger) Follow(files ...*os.File) {
 	switch {
 	case l.file == nil:

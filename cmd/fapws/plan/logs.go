@@ -69,8 +69,8 @@ type LogFiles struct {
 	files map[string]*logfile.File
 }
 
-// Configure sets the settings of the logs, and must be called before the first file is opened. The parameter main logs
-// errors that concern the log files.
+// Configure sets the settings of the logs, and must be called before the first file is opened. main logs errors that
+// concern the log files.
 func (l *LogFiles) Configure(conf *settings.Config, main *Logger) {
 	if l.conf, l.main = conf, main; l.files == nil {
 		l.numbers, l.files = map[string]int{}, map[string]*logfile.File{}
@@ -139,8 +139,8 @@ func (l *LogFiles) Access(path, format string) (*logfile.AccessLog, error) {
 
 const errorFlush = time.Second
 
-// Errors returns a function that writes lines about clients to the error log at path. The result number identifies this
-// log for handlers (exchange.Site.ErrorLogNumber). The number is 0 for the error log in the settings.
+// Errors returns a function that writes lines about clients to the error log at path. number identifies this log for
+// handlers (exchange.Site.ErrorLogNumber); it is 0 for the error log in the settings.
 func (l *LogFiles) Errors(path string) (write hostLog, number int, err error) {
 	if path == "-" || path != off && isErrorLog(l.conf, path) {
 		return l.main.LogClient, 0, nil

@@ -17,8 +17,8 @@ import (
 	"fapws/runtime/source/static"
 )
 
-// The method own completes h, the host that the command line and the top of the configuration file describe. It adds a
-// route for each directory from --static.
+// own completes h, the host that the command line and the top of the configuration file describe. It adds a route for
+// each directory from --static.
 func (b *builder) own(c *SiteConfig, h *Host) {
 	ssi := b.conf.SSI
 	if ssi && c.Root == "" && len(b.conf.Static) == 0 && len(c.Hosts) == 0 {

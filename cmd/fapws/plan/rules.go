@@ -54,8 +54,8 @@ type TopRules struct {
 	Methods       []string       `key:"methods" is:"some" value:"['GET', 'HEAD']"`
 }
 
-// inherit copies the rules of another Rules, the first argument, except rules that the table at sets itself. If the
-// table sets the key auth or login, neither key is inherited.
+// inherit copies rules of the first argument, except rules that the table at itself contains. If at contains the key
+// auth or login, neither key is inherited.
 func (r *Rules) inherit(from Rules, at *settings.TOMLTable) {
 	if at.Set("auth") || at.Set("login") {
 		from.Auth, from.Login = nil, nil

@@ -12,9 +12,8 @@ import (
 )
 
 // OpenSpans returns the exporter of spans, or nil if conf or the variables of OpenTelemetry disable spans. OpenSpans
-// must be called before the process enters a chroot. The parameter was is the exporter from a previous call in this
-// process, or nil. If was is not nil, OpenSpans returns it again. The error is a *process.ExitError with a line for
-// each wrong variable.
+// must be called before the process enters a chroot. If was, the exporter from a previous call in this process, is not
+// nil, OpenSpans returns it again. The error is a *process.ExitError with a line for each wrong variable.
 func OpenSpans(conf *settings.Config, was *otel.Exporter, warn func(line string)) (*otel.Exporter, error) {
 	if was != nil || !conf.OTel {
 		return was, nil

@@ -190,14 +190,14 @@ func (c *Broker) String() string { return c.shown }
 // The event numbers of different epochs are not comparable.
 func (c *Broker) Epoch() string { return c.epoch }
 
-// isEpoch reports whether the parameter text has the form of an epoch: a lower-case number in base 36.
+// isEpoch reports whether text has the form of an epoch: a lower-case number in base 36.
 func isEpoch(text string) bool {
 	_, err := strconv.ParseUint(text, 36, 63)
 	return err == nil && strings.ToLower(text) == text
 }
 
-// Start returns the number of the last event. For each batch after that event, from any server including this server,
-// Start calls the function deliver on a separate goroutine.
+// Start returns the number of the last event. For each later batch, from any server including this server, Start calls
+// deliver on a separate goroutine.
 func (c *Broker) Start(deliver func(Batch)) (last uint64) {
 	c.deliver, last = deliver, c.seq.Load()
 	c.ends.Go(func() {
@@ -208,7 +208,7 @@ func (c *Broker) Start(deliver func(Batch)) (last uint64) {
 	return last
 }
 
-// The method try calls the function step, with growing pauses, until step succeeds or Close is called.
+// try calls step, with growing pauses, until step succeeds or Close is called.
 func (c *Broker) try(in direction, step func() error) {
 	for pause := againAfter; c.ctx.Err() == nil; pause = min(2*pause, againAtMost) {
 		err := step()
@@ -251,8 +251,7 @@ func (c *Broker) failed(in direction, err error) {
 		mostPending>>20))
 }
 
-// The method answered ends the outage after a successful read or write, unless requests in the opposite direction still
-// fail.
+// answered ends the outage after a successful read or write, unless requests in the opposite direction still fail.
 func (c *Broker) answered(in direction) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

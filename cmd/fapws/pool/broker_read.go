@@ -23,7 +23,7 @@ func numberOf(id string) uint64 {
 }
 
 // parseBatch parses an entry of the stream; ok is false for an invalid entry, which any program with access to the
-// broker can write. The result from is the server that published the batch.
+// broker can write. from is the server that published the batch.
 func parseBatch(entry redis.XMessage) (b Batch, from string, ok bool) {
 	ok = true
 	text := func(name string) string {

@@ -126,9 +126,9 @@ func (g *generation) startNext() {
 	}
 }
 
-// The method early returns the sockets on which the next worker may accept connections while it loads. The result is
-// nil unless the next worker is the very first worker of the server. The result is also nil with Options.Stay, because
-// the server then keeps running if this worker fails to load.
+// early returns the sockets on which the next worker may accept connections while it loads, or nil unless it is the
+// very first worker of the server. With Options.Stay, early also returns nil, because the server then keeps running if
+// this worker fails to load.
 func (g *generation) early() []Address {
 	p := g.p
 	if p.o.Stay || !p.first() || len(g.workers) > 0 {
@@ -178,9 +178,9 @@ func (p *Pool) progress() {
 	g.adopt()
 }
 
-// The method prepared adopts the settings of w, the first loaded worker of a generation, and opens the sockets unless
-// they are open. The result is false if the settings do not fit the open sockets (Options.Fits), or if the sockets
-// cannot be opened.
+// prepared adopts the settings of w, the first loaded worker of a generation, and opens the sockets unless they are
+// open. The result is false if the settings do not fit the open sockets (Options.Fits), or if the sockets cannot be
+// opened.
 func (g *generation) prepared(w *worker) bool {
 	p := g.p
 	if p.settled.Protocol == 0 {
@@ -294,9 +294,9 @@ func (g *generation) drop() {
 	}
 }
 
-// fail cancels the loading generation because the worker w has failed. w is nil if no worker could be started. The
-// parameter said is true if the worker has already logged the reason. A process of fapws logs the reason before it ends
-// with an exit code from 1 to 3. All other codes come from the application, for example from os._exit.
+// fail cancels the loading generation because the worker w has failed. w is nil if no worker could be started. said is
+// true if the worker has already logged the reason. A process of fapws logs the reason before it ends with an exit code
+// from 1 to 3. All other codes come from the application, for example from os._exit.
 func (g *generation) fail(w *worker, how string, code int, said bool) {
 	p := g.p
 	g.drop()

@@ -58,9 +58,9 @@ func (w *worker) check() {
 
 func (w *worker) answers() bool { return w.state == Serving || w.servesEarly() }
 
-// look examines w for one check and returns the reason why w seems broken. The result most is a number of checks: w is
-// killed after so many consecutive checks with this most. most is 0 if w seems healthy: w reads messages, or may be
-// computing, waiting for the processor, or stopped by a debugger.
+// look examines w for one check and returns the reason why w seems broken. w is killed after most consecutive checks
+// with the same most. most is 0 if w seems healthy: w reads messages, or may be computing, waiting for the processor,
+// or stopped by a debugger.
 func (w *worker) look() (most int, why string) {
 	queued, enough := w.out.bytes.Load(), 1
 	urgent := queued > urgentWaiting || w.pool.handing && queued > 0
@@ -80,8 +80,7 @@ func (w *worker) look() (most int, why string) {
 	return 0, ""
 }
 
-// The method checked handles a worker's reply to a Check. The parameter why is the reason why the worker cannot serve
-// requests, or "" if the worker can serve requests.
+// checked handles a worker's reply to a Check. why is the reason why the worker cannot serve requests, or "" if it can.
 func (w *worker) checked(why string) {
 	w.health.asked, w.health.most = false, 0
 	if why != "" && w.answers() {
@@ -89,8 +88,7 @@ func (w *worker) checked(why string) {
 	}
 }
 
-// hasRead reports whether the worker may have read at least the number of bytes in the parameter enough since the last
-// call, or has no unread messages.
+// hasRead reports whether the worker may have read enough bytes since the last call, or has no unread messages.
 func (w *worker) hasRead(enough int) bool {
 	h := &w.health
 	// A message that is sent between the two reads below is counted in unread, but not in sent. This call then

@@ -449,53 +449,51 @@ type Options struct {
 	// Stay keeps the supervisor running if the first workers fail to load, so that a reload can succeed.
 	Stay bool
 
-	// The function Early returns the listening sockets that can be opened before a worker has loaded. The function Open
-	// can return the same sockets; both run on the goroutine of Run.
+	// Early returns the listening sockets that can be opened before a worker has loaded. Open can return the same
+	// sockets; both run on the goroutine of Run.
 	Early func() []Address
 
-	// The function Open opens the listening sockets when the first worker has loaded. If that worker serves the failure
-	// page, Open is called a second time, with the settings of the first worker that has loaded an application. If the
-	// second call does not return the same sockets, it closes the old sockets. An error ends the supervisor.
+	// Open opens the listening sockets when the first worker has loaded. If that worker serves the failure page, Open
+	// is called a second time, with the settings of the first worker that has loaded an application. If the second call
+	// does not return the same sockets, it closes the old sockets. An error ends the supervisor.
 	Open func(*Settled) ([]Address, error)
 
-	// The function Fits returns the reason why a generation with these settings cannot use the open sockets, or "" if
-	// it can. Callers print "worker N" before the reason. Fits is called on the goroutine of Run.
+	// Fits returns the reason why a generation with these settings cannot use the open sockets, or "" if it can.
+	// Callers print "worker N" before the reason. Fits is called on the goroutine of Run.
 	Fits func(*Settled) string
 
-	// The function Up is called on the goroutine of Run when the workers serve; after an upgrade, resumed is true.
+	// Up is called on the goroutine of Run when the workers serve; after an upgrade, resumed is true.
 	Up func(addresses []Address, resumed bool)
 
-	// FailureNotice returns a Notice to clients after new code has failed to load. The parameter how is the reason, and
-	// the parameter said contains the last bytes of the worker's standard error. With Stay, a failed first start also
-	// leads to a Notice. FailureNotice may be nil, and is called on the goroutine of Run.
+	// FailureNotice returns a Notice to clients after new code has failed to load. how is the reason, and said contains
+	// the last bytes of the worker's standard error. With Stay, a failed first start also leads to a Notice.
+	// FailureNotice may be nil, and is called on the goroutine of Run.
 	FailureNotice func(how string, said []byte) *Message
 
 	Attributes func() *syscall.SysProcAttr
 
-	// The function Event is called on the goroutine of Run after each change of state, for example to notify the
-	// service manager and browsers. With Failed, the parameter failure is the reason, in one line. Event must not
-	// block.
+	// Event is called on the goroutine of Run after each change of state, for example to notify the service manager and
+	// browsers. With Failed, failure is the reason, in one line. Event must not block.
 	Event func(kind Event, failure string)
 
-	// The function BeforeExec is called before an upgrade replaces this program. BeforeExec closes files and writes
-	// buffered data; the next program gets the results as Handover.State and from Handover.Left.
+	// BeforeExec is called before an upgrade replaces this program. It closes files and writes buffered data; the next
+	// program gets the results as Handover.State and from Handover.Left.
 	BeforeExec func() (state []byte, files []syscall.Conn)
 
-	// The function Certificates returns the certificates that a worker has requested. This package does not interpret
-	// the parameter want and the result. The parameter again is true if the worker already has certificates.
-	// Certificates is called on the goroutine of Run.
+	// Certificates returns the certificates that a worker has requested. This package does not interpret want and the
+	// result. again is true if the worker already has certificates. Certificates is called on the goroutine of Run.
 	Certificates func(want string, again bool) ([]byte, error)
 
-	// The function Query replies to a worker's request, on a separate goroutine, and may call Pool.Ask.
+	// Query replies to a worker's request, on a separate goroutine, and may call Pool.Ask.
 	Query func(pid int, what string) string
 
 	// Broker, which is optional, shares the channels of the workers with other servers.
 	Broker *Broker
 
-	// The function LastWords receives, on the goroutine of Run, the state that a worker sends before it ends.
+	// LastWords receives, on the goroutine of Run, the state that a worker sends before it ends.
 	LastWords func(pid int, text []byte)
 
-	// The function Reopen reopens the supervisor's log files, and is called before the workers reopen their log files.
+	// Reopen reopens the supervisor's log files, before the workers reopen their log files.
 	Reopen func()
 
 	// PassStderr is true if workers cannot open the file of the supervisor's standard error. The descriptor of this

@@ -58,8 +58,7 @@ func (r *relay) publish(w *worker, m *Message) {
 	}
 }
 
-// deal sends numbered events to all workers. The parameter publisher is nil if no worker of this server published the
-// events.
+// deal sends numbered events to all workers. publisher is nil if no worker of this server published the events.
 func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	out := Message{Kind: Events, Epoch: r.epoch, Seq: seq, N: n, Raw: raw}
 	texts, err := out.encode()
@@ -79,8 +78,8 @@ func (r *relay) deal(publisher *worker, id, seq uint64, n int, raw []byte) {
 	r.seq = seq + uint64(n) - 1
 }
 
-// throttle delays a publisher while any worker or the broker cannot keep up. The parameter broker may be nil. throttle
-// waits a few seconds at most. In this time, a worker that does not read is killed. throttle must not be called on the
+// throttle delays a publisher while any worker or the broker cannot keep up. broker may be nil. throttle waits for a
+// few seconds at most, because a worker that does not read is killed in this time. It must not be called on the
 // goroutine of Run.
 func (r *relay) throttle(broker *Broker) {
 	for end := time.Now().Add((silentChecks + 1) * checkEvery); (r.congested.Load() > 0 ||
@@ -262,8 +261,7 @@ func (r *relay) sendKept(w *worker) {
 	}
 }
 
-// purge sends a pattern to all workers except one, the first argument. If this argument is nil, purge sends the pattern
-// to all workers.
+// purge sends a pattern to all workers except its sender, which is nil if it is not a worker.
 func (r *relay) purge(but *worker, pattern string) {
 	for _, w := range r.p.workers {
 		if w != but && w.state >= Ready && w.state < Dead {

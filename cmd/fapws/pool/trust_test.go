@@ -32,8 +32,8 @@ func inbox(w *worker) []datagram {
 	return *all.(*[]datagram)
 }
 
-// suspects returns a Pool that does not run, and its two workers in the state Serving. The function inbox returns the
-// messages that the Pool has sent to a worker.
+// suspects returns a Pool that does not run, and its two workers in the state Serving. inbox returns the messages that
+// the Pool has sent to a worker.
 func suspects(t testing.TB, process *exec.Cmd) (p *Pool, attacker, victim *worker) {
 	t.Helper()
 	p = New(idle())

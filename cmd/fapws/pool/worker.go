@@ -319,8 +319,8 @@ func howEnded(status unix.WaitStatus) string {
 	return fmt.Sprintf("exited with status %d", status.ExitStatus())
 }
 
-// The method ended returns a line for the log. The line tells how the worker has ended, the reason if it is known, and
-// what the supervisor does about it.
+// ended returns a line for the log: how the worker has ended, the reason if it is known, and what the supervisor does
+// about it.
 func (w *worker) ended(how, next string) string {
 	if cause, _, _ := strings.Cut(w.reason, "; "); cause != "" {
 		return fmt.Sprintf("worker %d %s: %s; %s", w.pid, how, cause, next)
@@ -426,8 +426,8 @@ func (w *worker) query(m *Message) {
 	}()
 }
 
-// The method wanted handles the message in which w requests certificates. A worker may send only one such message,
-// because an attacker who controls the worker later could request other keys.
+// wanted handles the message in which w requests certificates. A worker may send only one such message, because an
+// attacker who controls the worker later could request other keys.
 func (w *worker) wanted(m *Message) {
 	if w.wants != "" {
 		w.distrust("asked for certificates twice")

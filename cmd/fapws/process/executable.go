@@ -43,8 +43,8 @@ func LowPorts() string { return "sudo setcap cap_net_bind_service=+ep " + File()
 func TakeName() { _ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0) }
 
 // Again returns a command that starts the running program, even if its file was replaced or removed since the start. If
-// the parameter newest is true, the command starts the program that is now installed at the same path. The field
-// ExtraFiles of the command may already contain files, so callers must append to it.
+// newest is true, the command starts the program that is now installed at the same path. ExtraFiles of the command may
+// already contain files, so callers must append to it.
 func Again(newest bool, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	if newest {

@@ -102,8 +102,8 @@ func ExitReport(w io.Writer, err error) int {
 // has no such limit, but a supervisor cannot wait forever.
 const closingTime = 5 * time.Second
 
-// ClosingTime returns how long Python may take to end: until deadline, but at least closingTime. The same deadline
-// limits active requests.
+// ClosingTime returns how long Python may take to end: until deadline, which also limits active requests, but at least
+// closingTime.
 func ClosingTime(deadline time.Time) time.Duration { return max(closingTime, time.Until(deadline)) }
 
 // ExitAfterClosingTime starts a timer that logs a warning and ends the process with code if Python takes longer than

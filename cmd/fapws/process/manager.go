@@ -34,9 +34,9 @@ type PIDFile struct {
 
 func line() string { return strconv.Itoa(os.Getpid()) + "\n" }
 
-// WritePIDFile creates the pid file atomically. If path is a symbolic link, the file replaces the link. The parameter
-// path must be absolute. If the file contains the ID of a different running process, WritePIDFile returns an error. The
-// text of an error has one line.
+// WritePIDFile creates the pid file atomically. path must be absolute. If it is a symbolic link, the file replaces the
+// link. If the file contains the ID of a different running process, WritePIDFile returns an error. The text of an error
+// has one line.
 func WritePIDFile(path string) (*PIDFile, error) {
 	pid := os.Getpid()
 	other, err := owner(path)

@@ -43,7 +43,7 @@ func parseAddress(text string) (string, error) {
 }
 
 // parsePlain parses an address without the prefix for HTTPS. If the address contains no port, parsePlain adds the port
-// in the parameter usual.
+// usual.
 func parsePlain(s, usual string) (string, error) {
 	if path, ok := socketPath(s); ok {
 		if path == "" || strings.ContainsRune(path, 0) {

@@ -210,8 +210,8 @@ func newParser(rows []*Setting, typed []string) *parser {
 }
 
 // flags parses flags and returns the arguments that are not flags. Unless interspersed is true, flags stops at the
-// first such argument. The result dashes is the number of words before "--". If there is no "--", dashes is -1, and
-// flags can be called again.
+// first such argument. dashes is the number of words before "--". If there is no "--", dashes is -1, and flags can be
+// called again.
 func (p *parser) flags(args []string, interspersed bool) (words []string, dashes int, err error) {
 	set := p.set
 	if err := wrongDash(set, args); err != nil {
@@ -355,7 +355,7 @@ func (p *parser) add(row *Setting) {
 	}
 }
 
-// The method completed adds the default value to flags such as --debug that were typed without a value.
+// completed adds the default value to flags such as --debug that were typed without a value.
 func (p *parser) completed(args []string) []string {
 	for _, row := range p.rows {
 		if row.alone == "" {

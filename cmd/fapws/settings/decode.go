@@ -20,10 +20,10 @@ type TableReader interface {
 }
 
 // DecodeTOML decodes a table into the struct to which the second argument points. The tag `key:"name"` of a field names
-// its key. The type of a field can be a type that the functions single or into support, a struct, a pointer to a
-// struct, a slice of pointers to structs ([[key]]), or a TableReader. The keys of an embedded struct are in the same
-// table. The field At, a *TOMLTable, is set to the table, which contains the lines of its keys. The field Enabled is
-// set to true if the key has a value other than false. Further tags:
+// its key. The type of a field can be a type that single or into supports, a struct, a pointer to a struct, a slice of
+// pointers to structs ([[key]]), or a TableReader. The keys of an embedded struct are in the same table. The field At,
+// a *TOMLTable, is set to the table, which contains the lines of its keys. The field Enabled is set to true if the key
+// has a value other than false. Further tags:
 //
 //   - is: the kind of the value. The tag contains a word in textKinds, or "expiries" for a list, "age" for a time,
 //     "mode" for permissions of files, "sync" for Upload.Sync, "not" for the opposite of a boolean, "pairs" for a table
@@ -87,8 +87,8 @@ func KeysOf(of any) (keys []string) {
 }
 
 // DescribeKeys returns the descriptions of the keys of a struct, but not of embedded structs. The example values come
-// from the tag named value, in which "'" stands for '"'. The parameter help lists pairs of a key and its description.
-// Each key has the form "TABLE KEY", or "KEY" for a key at the top of the file.
+// from the tag named value, in which "'" stands for '"'. help lists pairs of a key, such as "TABLE KEY" or, at the top
+// of the file, "KEY", and its description.
 func DescribeKeys(table string, of any, help [][2]string) (docs []KeyDoc) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		if len(f.Index) == 1 {
@@ -107,8 +107,8 @@ func descriptionOf(key string, help [][2]string) string {
 	return ""
 }
 
-// InheritTable copies fields between two structs of the same type, which are passed as pointers, the target first.
-// InheritTable does not copy a field if its key is set in at, the table of the target.
+// InheritTable copies the fields of one struct to another of the same type, except fields whose key is set in at, the
+// table of the target. The arguments are pointers, the target first.
 func InheritTable(to, from any, at *TOMLTable) {
 	into, of := reflect.ValueOf(to).Elem(), reflect.ValueOf(from).Elem()
 	for _, f := range keyFields(into.Type()) {
@@ -264,8 +264,8 @@ func (v TOMLValue) into(field reflect.Value, of reflect.StructField, report func
 	return v.elements(field, of, report)
 }
 
-// list reads a list of strings or a table of strings. The second parameter is the tag "is" of the field, which tells
-// which strings the list can contain.
+// list reads a list of strings or a table of strings. The second argument is the tag "is" of the field, which
+// determines the allowed strings.
 func (v TOMLValue) list(to *[]string, is string) error {
 	if is == "pairs" {
 		var pairs Pairs

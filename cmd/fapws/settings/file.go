@@ -113,9 +113,9 @@ func formatHint(name string, text []byte) string {
 
 const maxMistakes = 50
 
-// ReadFile reads the settings at the top of a configuration file. The keys are the names of the flags. The parameter
-// others lists valid keys that are not settings. The error contains a line for each mistake, with the line number, the
-// key, its value, and the allowed values.
+// ReadFile reads the settings at the top of a configuration file. The keys are the names of the flags. others lists
+// valid keys that are not settings. The error contains a line for each mistake, with the line number, the key, its
+// value, and the allowed values.
 func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 	var wrong []error
 	seen := map[string]TOMLValue{}
@@ -153,8 +153,8 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 	return errors.Join(wrong...)
 }
 
-// Kept returns the names of the settings that a reload does not change, although their value in the parameter later
-// differs from their value in s.
+// Kept returns the names of the settings whose values in later differ from the values in s, but that a reload does not
+// change.
 func (s *Settings) Kept(later *Settings) (names []string) {
 	for _, row := range table() {
 		if row.kept && row.value(&s.conf).show() != row.value(&later.conf).show() {
@@ -190,8 +190,7 @@ func (s *Settings) KeptFromFile() string {
 func (s *Settings) TakeKept(text string) { _ = json.Unmarshal([]byte(text), &s.kept) }
 
 // Keep sets each setting that a reload does not change to the value that the supervisor has read from the configuration
-// file. Keep is called after this process has read the file, because the file may have changed since the supervisor
-// read it.
+// file. It is called after this process has read the file, which may have changed since.
 func (s *Settings) Keep() {
 	for _, row := range table() {
 		kept, given := s.kept[row.Name]
@@ -232,7 +231,7 @@ func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
-// The last parameter is the name that the file uses for the setting. The caller prints "must be " before the error.
+// The last argument is the name that the file uses for the setting. The caller prints "must be " before the error.
 func (s *Setting) fromFile(to *value, v TOMLValue, as variant) error {
 	if as.fixed != "" {
 		if v.Any != true {

@@ -276,8 +276,8 @@ var foreign = []struct {
 	{"passwd htpasswd password", "", "for a user of auth, type fapws hash-password USER"},
 }
 
-// foreignAnswer returns the advice about a word, or "" if the table foreign contains no matching row. The parameter
-// value is the value of the flag, or the word that follows the command.
+// foreignAnswer returns the advice about a word, or "" if the table foreign contains no matching row. value is the
+// value of the flag, or the word that follows the command.
 func foreignAnswer(word, value string) string {
 	if word == "" {
 		return ""

@@ -18,8 +18,8 @@ const usage = `Usage: fapws [FLAGS] APP [-- ARGS...]  serve app.py, module:app o
        fapws help TOPIC               a page of the docs; help topics lists them
 `
 
-// WriteHelp writes the text of --help. The text contains the common flags and fits on one screen or, if the parameter
-// all is true, contains all flags and their aliases.
+// WriteHelp writes the text of --help. The text contains the common flags and fits on one screen or, if all is true,
+// contains all flags and their aliases.
 func WriteHelp(w io.Writer, all bool) {
 	fmt.Fprint(w, usage)
 	group := ""

@@ -63,8 +63,8 @@ func single(field any, tag reflect.StructTag) *value {
 	return nil
 }
 
-// The function like returns a kind of value for a text. The function fits reports whether a text is allowed, and the
-// parameter allowed describes the allowed texts.
+// The function like returns a kind of value for a text. fits reports whether a text is allowed, and allowed describes
+// these texts.
 func like(allowed string, fits func(string) bool) func(*string) *value {
 	return func(to *string) *value {
 		v := of(to, isText, func(s string) (string, error) {
@@ -157,8 +157,7 @@ var (
 	})
 )
 
-// The function each returns a kind of value for a list of texts. The function check returns an error if a text is not
-// allowed.
+// The function each returns a kind of value for a list of texts. check returns an error if a text is not allowed.
 func each(check func(one string) error) func(*[]string) *value {
 	return func(to *[]string) *value {
 		return list(to, func(one string) (string, error) { return one, check(one) }, itself)

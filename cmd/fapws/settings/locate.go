@@ -72,8 +72,8 @@ func (w *walker) header(t *TOMLTable) *TOMLTable {
 	return t
 }
 
-// enter returns the table of a key. If the key is an array of tables, enter returns its last element or, if the
-// parameter another is true, appends a new element.
+// enter returns the table of a key. If the key is an array of tables, enter returns its last element or, if another is
+// true, appends an element.
 func (t *TOMLTable) enter(key string, line int, another bool) *TOMLTable {
 	i := slices.IndexFunc(t.Entries, func(v TOMLValue) bool { return v.Key == key })
 	if i < 0 {
@@ -123,8 +123,7 @@ func (w *walker) keys() (parts []string) {
 	}
 }
 
-// The method value reads the text of a value into v. If the value is a table, the parameter name becomes the name of
-// the table.
+// value reads the text of a value into v. If the value is a table, name becomes the name of the table.
 func (w *walker) value(v *TOMLValue, name string) {
 	switch w.token {
 	case "[":
@@ -200,7 +199,7 @@ func letters(name string) string {
 	return strings.NewReplacer("-", "", "_", "").Replace(strings.ToLower(name))
 }
 
-// isPart reports whether name contains a misspelt text, the parameter wrong, or all words of this text in any order.
+// isPart reports whether name contains wrong, a misspelt text, or all words of wrong in any order.
 func isPart(wrong, name string) bool {
 	typed, known := letters(wrong), letters(name)
 	if at := strings.Index(known, typed); at == 0 && len(typed) >= 4 || at > 0 && len(typed) >= 6 {

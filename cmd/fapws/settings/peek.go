@@ -183,8 +183,8 @@ func djangoModule(folder string) string {
 }
 
 // DjangoArguments returns the arguments that make fapws serve the Django site to which a manage.py belongs:
-// "mysite.wsgi", or "-C DIR mysite.wsgi". If manage.py does not name a module, DjangoArguments uses the module in the
-// parameter unknown, or returns "" if unknown is "".
+// "mysite.wsgi", or "-C DIR mysite.wsgi". If manage.py does not name a module, DjangoArguments uses the module unknown,
+// or returns "" if unknown is "".
 func DjangoArguments(manage, unknown string) string {
 	folder := filepath.Dir(manage)
 	module := cmp.Or(djangoModule(folder), unknown)

@@ -10,9 +10,9 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// syntaxWords lists common mistakes in the syntax of a TOML file. The fields message and line are regular expressions.
-// A row applies if message matches the message of the TOML library, and line matches the line with the mistake. The
-// first row that applies is used. The field words is a text in which $1 and $2 stand for the groups in the field line.
+// syntaxWords lists common mistakes in the syntax of a TOML file. The first row is used whose regular expressions
+// match: message the message of the TOML library, and line the line with the mistake. In words, $1 and $2 stand for the
+// groups in line.
 var syntaxWords = []struct{ message, line, words string }{
 	{`already`, `^\s*\[\[([^\]]+)\]\]`, `$1 is set above in another form; write [[$1]] for each table, and tables ` +
 		`inside it, such as [[$1.route]], below it`},
@@ -85,8 +85,8 @@ func syntaxError(name, text string, err error) error {
 		utf8.RuneCountInString(text[begin:start])+1, OneLine(words))
 }
 
-// placeOf returns the actual offset of a mistake that the TOML library has reported at the offset in the parameter at.
-// The result is the offset of the unclosed quote or bracket, of the backslash, or of the control character.
+// placeOf returns the actual offset of a mistake that the TOML library has reported at the offset at: the offset of the
+// unclosed quote or bracket, of the backslash, or of the control character.
 func placeOf(text string, at int, message string) int {
 	rest := text[at:]
 	switch escape := regexp.MustCompile(`'(\\.)'`).FindStringSubmatch(message); {

@@ -17,8 +17,8 @@ type TOMLFile struct {
 	Dir  string
 	Top  *TOMLTable
 
-	// The function Misplaced returns advice about a key that is unknown in a table, or "" if there is no advice. The
-	// parameter table is, for example, "host.route", or "" for the top of the file. Misplaced may be nil.
+	// Misplaced, if not nil, returns advice about a key that is unknown in a table, or "". table is, for example,
+	// "host.route", or "" for the top of the file.
 	Misplaced func(table, key string) string
 }
 

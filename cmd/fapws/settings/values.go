@@ -55,8 +55,7 @@ func of[T any](to *T, kind kind, read func(text string) (T, error), show func(T)
 
 func itself(s string) string { return s }
 
-// The method reads makes v accept synonyms. The parameter same is a map from each synonym, in lower case, to the text
-// that is parsed instead.
+// The method reads makes v accept synonyms. same maps each synonym, in lower case, to the text that is parsed instead.
 func (v *value) reads(same map[string]string) *value {
 	parse := v.parse
 	v.parse = func(text string) error {
@@ -98,7 +97,7 @@ func (v *value) single(x any) (text string, ok bool) {
 }
 
 // read reads the value x, which comes from a file or a script. The type of x is int64, float64, string, bool, []any, or
-// a type that no setting allows. read applies the function edit to each text.
+// a type that no setting allows. read applies edit to each text.
 func (v *value) read(x any, allowed string, edit func(string) string) error {
 	list, isArray := x.([]any)
 	switch {

@@ -34,7 +34,7 @@ func yesNo(on bool) string {
 }
 
 // toggle returns the kind of value for a setting that is on or off. The flag of such a setting needs no value. If the
-// setting is on, the field gets the value of the parameter yes, and otherwise the opposite value.
+// setting is on, the field gets the value yes, and otherwise the opposite value.
 func toggle(to *bool, yes bool) *value {
 	v := of(to, isBool, func(text string) (bool, error) {
 		on, err := onOff(text)
@@ -56,8 +56,7 @@ func oneOf[T comparable](to *T, words []string, values ...T) *value {
 	return v
 }
 
-// choice returns the kind of value for a text in the list words. The list others contains synonyms in the form
-// "SYNONYM=WORD".
+// choice returns the kind of value for a text in words. others contains synonyms in the form "SYNONYM=WORD".
 func choice(to *string, words, others []string) *value {
 	v := oneOf(to, words, words...)
 	v.kind |= isNumber | isBool
@@ -105,8 +104,8 @@ func mappings(to *[]static.AccelRoot) *value {
 	}, static.AccelRoot.String)
 }
 
-// octal returns the kind of value for a file mode. If the parameter word is not "", this word is allowed, too, and
-// stored as -1. If word is "", the mode 0 is not allowed.
+// octal returns the kind of value for a file mode. If word is "", the mode 0 is not allowed. Otherwise this word is
+// also allowed, and is stored as -1.
 func octal(to *int, word string) *value {
 	v := of(to, isText, func(text string) (int, error) {
 		if text = strings.TrimSpace(text); text == word && word != "" {
@@ -178,7 +177,7 @@ func networks(to *[]string) *value {
 	return v
 }
 
-// trusted returns the networks that the parameter names lists, and whether names includes unix sockets.
+// trusted returns the networks in names, and whether names includes unix sockets.
 func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
 	for _, one := range names {
 		unix = unix || one == "unix" || one == "*"
@@ -194,8 +193,8 @@ func trusted(names []string) (all []netip.Prefix, unix bool, err error) {
 	return all, unix, nil
 }
 
-// ParseNetworks parses an address or a network. A text that equals the parameter all stands for all addresses. IPv4
-// addresses in IPv6 notation are converted to IPv4.
+// ParseNetworks parses an address or a network. If text equals all, the result contains all addresses. IPv4 addresses
+// in IPv6 notation are converted to IPv4.
 func ParseNetworks(text, all string) ([]netip.Prefix, error) {
 	if text == all {
 		return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0),

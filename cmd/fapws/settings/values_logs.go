@@ -75,8 +75,8 @@ func processName(to *string) *value {
 	}, func(name string) string { return name })
 }
 
-// ports returns the kind of value for a list of ports. If the parameter unix is not "", this word is allowed, too, and
-// stored as 0.
+// ports returns the kind of value for a list of ports. If unix is not "", this word is also allowed, and is stored as
+// 0.
 func ports(to *[]uint16, unix string) *value {
 	v := list(to, func(one string) (uint16, error) {
 		n, err := strconv.ParseUint(one, 10, 16)

@@ -34,16 +34,15 @@ type keyring struct {
 	orders   *certificates.Orders // nil until workers serve, or if no certificate is ordered
 }
 
-// The type inherited holds the state of a keyring for the program that replaces this program.
+// inherited holds the state of a keyring for the program that replaces this program.
 type inherited struct {
 	Kept certificates.Bundle
 	Root bool // the first inherited file is the channel of keyring.root
 }
 
 // open reads the certificates of the settings before any worker is started. Mistakes are therefore reported at once,
-// and this process may still be root. The parameters state and left contain the state and the files from the previous
-// program in this process. Both are nil if there was no previous program. open returns the files that belong to other
-// parts of the supervisor.
+// and this process may still be root. After an upgrade, state and left are the state and the files of the previous
+// program; otherwise both are nil. open returns the files in left that belong to other parts of the supervisor.
 func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err error) {
 	k.wants = map[string]*certificates.Want{}
 	k.reader.Log, k.reader.Read = k.p.log.Log, k.read
@@ -70,9 +69,8 @@ func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err er
 	return others, nil
 }
 
-// giveStateDirs creates the state directory for the future user of this process, because this user may lack the right
-// to create the directory. giveStateDirs then passes the directory to the workers. An existing directory is not
-// changed.
+// giveStateDirs tells workers the path of the state directory. If this process is root, giveStateDirs creates the
+// directory for the server's user, who may lack the permission. An existing directory is not changed.
 func (k *keyring) giveStateDirs() error {
 	if err := k.p.plan.KeepStateDir(); err != nil {
 		return err
@@ -188,8 +186,8 @@ func (k *keyring) leave() (text []byte, files []syscall.Conn, err error) {
 	return text, files, err
 }
 
-// inherit restores the state that the method leave of the previous program has returned. inherit returns the files in
-// the parameter left that do not belong to the keyring.
+// inherit restores the state that the previous program returned from leave, and returns the files in left that do not
+// belong to the keyring.
 func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err error) {
 	var state inherited
 	if err := json.Unmarshal(text, &state); err != nil {
@@ -207,7 +205,7 @@ func (k *keyring) inherit(text []byte, left []*os.File) (others []*os.File, err 
 	return left[1:], err
 }
 
-// variable is the environment variable with the descriptor of the channel, in a process that reads keys.
+// variable is the environment variable that tells the key reader the descriptor of its channel.
 const variable = "_FAPWS_KEYREADER"
 
 // read is the kind of a message that requests the contents of the file in Message.Text. In the reply, Raw contains the

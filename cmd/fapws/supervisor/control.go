@@ -246,7 +246,7 @@ type ledger struct {
 	ended []metrics.Family // sum of the metrics of workers that have ended
 }
 
-// The method said stores the counters of a worker, and returns the number of workers whose counters are known.
+// said stores the counters of a worker, and returns the number of workers whose counters are known.
 func (l *ledger) said(pid int, families []metrics.Family) int {
 	families = metrics.Sound(families)
 	l.mu.Lock()
@@ -395,8 +395,8 @@ func asText(said []byte) (text []byte) {
 	return text
 }
 
-// cutRemedy removes the last line of a worker's output if fapws has written this line and the line contains title. The
-// result remedy is the advice after title in this line, or "".
+// cutRemedy removes the last line of a worker's output if fapws has written this line and the line contains title.
+// remedy is the advice after title in this line, or "".
 func cutRemedy(text, title string) (output, remedy string) {
 	at := strings.LastIndexByte(text, '\n') + 1
 	_, after, found := strings.Cut(text[at:], title)

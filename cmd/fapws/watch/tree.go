@@ -85,8 +85,8 @@ func (t *tree) changes(old map[string]stamp) map[string]string {
 	return found
 }
 
-// The method wanted reports whether a folder below a root is watched. A virtual environment (PEP 405) has thousands of
-// files that are not the application.
+// wanted reports whether a folder below a root is watched. A virtual environment (PEP 405) has thousands of files that
+// are not the application.
 func (t *tree) wanted(dir string) bool {
 	if t.patterns.excluded(dir) {
 		return false
@@ -142,8 +142,7 @@ func (s stamp) looksLike(o stamp) bool {
 	return s.size == o.size && s.time.Equal(o.time) && s.id == o.id
 }
 
-// The method same reports whether both stamps are of the same content. The result is false if the file became readable
-// or unreadable.
+// same reports whether both stamps are of the same content. It returns false if the file became readable or unreadable.
 func (s stamp) same(o stamp) bool {
 	if s.size != o.size || s.plain != o.plain {
 		return false
@@ -194,7 +193,7 @@ func newPatterns(o *Options, base string, roots []string) (p patterns, err error
 	return p, err
 }
 
-// From a relative pattern with a slash, parsePatterns makes a pattern for each directory in the parameter from.
+// parsePatterns joins a relative pattern with a slash to each directory in from.
 func parsePatterns(texts, from []string) (list []pattern, err error) {
 	for _, text := range texts {
 		if _, err := filepath.Match(text, ""); err != nil {

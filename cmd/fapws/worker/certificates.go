@@ -21,8 +21,7 @@ type https struct {
 	authority []byte
 }
 
-// The method use creates the TLS configuration. use is called only once. The parameter want is nil if HTTPS is not
-// used.
+// use creates the TLS configuration. It is called only once. want is nil if HTTPS is not used.
 func (h *https) use(want *certificates.Want) error {
 	if want == nil || h.want.Load() != nil {
 		return nil

@@ -49,8 +49,8 @@ func (r *relay) notify(name string, client *live.StreamClient, left bool) {
 
 const slowPresence = "on_join and on_leave take too long; dropping calls"
 
-// The method took reports to the handler that the server has delivered events, so that the handler may publish new
-// events. The parameter cost is the size of the delivered events, in bytes.
+// took tells the handler that the server has delivered events of cost bytes, so that the handler may publish more
+// events.
 func (r *relay) took(cost int64) {
 	if h := r.s.python.running(); h != nil {
 		h.Dealt(cost)
@@ -209,7 +209,7 @@ func (r *relay) awaitOwn(end time.Time) {
 	}
 }
 
-// The method arrived handles events from the supervisor, and is called on the goroutine of Parent.listen.
+// arrived handles events from the supervisor. It is called on the goroutine of Parent.listen.
 func (r *relay) arrived(m *pool.Message) {
 	switch {
 	case m.Text == pool.Dropped: // queue m, so that deal counts the dropped events as dealt
@@ -235,8 +235,8 @@ func (r *relay) deal(m *pool.Message) {
 	}
 }
 
-// The method counted records how many local subscribers a channel has, or how many local WebSockets a group has, and
-// schedules a report to the supervisor.
+// counted records how many local subscribers a channel has, or how many local WebSockets a group has, and schedules a
+// report to the supervisor.
 func (r *relay) counted(name string, n int) {
 	pybridge.CountSubscribers(name, false, int64(n))
 	if r.channel == nil {

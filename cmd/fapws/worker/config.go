@@ -90,8 +90,8 @@ func useProcessors() {
 // machine and the control groups. With --workers 0, the server starts this number of workers.
 func processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }
 
-// openRates returns the table of the rate limits in p, or nil if p has none. The parameter shared is the file with the
-// table of all workers, which openRates takes over. If shared is nil, openRates creates a table for this process alone.
+// openRates returns the table of the rate limits in p, or nil if p has none. shared is the file with the table of all
+// workers; openRates takes ownership of it. If shared is nil, openRates creates a table for this process alone.
 func openRates(p *plan.Plan, shared *os.File) (t *ratelimit.Table, err error) {
 	if p.Site.LimitsRates() {
 		if shared == nil {

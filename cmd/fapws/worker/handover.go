@@ -21,8 +21,8 @@ import (
 // A worker sends past events to a new worker, and a retiring worker sends its subscribers to its successor.
 
 const (
-	// A new worker keeps all events for the time holdFor. During this time, a retiring worker can hand over to the new
-	// worker subscribers that have missed events.
+	// A new worker keeps all events for the time holdFor. During this time, the new worker can take over subscribers
+	// that have missed events.
 	holdFor = time.Minute
 
 	// ownWithin limits how long a retiring worker waits for its own events to return from the supervisor before it
@@ -32,7 +32,7 @@ const (
 	pieceWithin = 20 * time.Second
 )
 
-// give sends the history to another worker, through the channel in the parameter files.
+// give sends the history to another worker, through the channel in files.
 func (r *relay) give(files []*os.File) {
 	to, err := pool.ChannelOf(files[0])
 	if err != nil {
@@ -42,7 +42,7 @@ func (r *relay) give(files []*os.File) {
 }
 
 // giveHistory sends events to another worker. If sending fails, the receiving worker continues without the remaining
-// events. giveHistory runs on a separate goroutine, so that clients of this worker need not wait.
+// events. It runs on a separate goroutine, so that clients of this worker need not wait.
 func giveHistory(to *pool.Channel, events []*live.Event) {
 	defer to.Close()
 	_ = to.Send(&pool.Message{Kind: pool.Piece, Raw: live.Encode(events)})

@@ -144,8 +144,8 @@ func BannerOf(listeners []*conn.Listener) []Address {
 }
 
 // Banner returns the text that fapws prints when it starts to serve: the version of Python, the mode, the addresses and
-// the application. If the server requires no password, Banner warns of addresses that other machines can reach. The
-// parameter workers is a text with the number of workers, or "" without a supervisor.
+// the application. If the server requires no password, Banner warns of addresses that other machines can reach. workers
+// is the number of workers as text, or "" without a supervisor.
 func (shown *Shown) Banner(workers string, colors bool) string {
 	return shown.banner(workers, colors, localAddresses())
 }

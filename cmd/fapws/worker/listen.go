@@ -137,8 +137,8 @@ func given(conf *settings.Config, source settings.Source) bool {
 }
 
 // Early returns the addresses to listen on before the application is loaded, so that clients are not refused while it
-// loads. The result is nil if the addresses are not known yet. The result certain is true if the application cannot
-// change the addresses, so that errors can be reported at once.
+// loads. The result is nil if the addresses are not known yet. certain is true if the application cannot change the
+// addresses, so that errors can be reported at once.
 func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.Application) (addrs []string,
 	certain bool) {
 	source := set.Source("bind")
@@ -164,7 +164,7 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.A
 // Early holds sockets that are opened before the application is loaded. The methods of Early are safe for concurrent
 // use, because a signal may end the process at any time.
 type Early[S syscall.Conn] struct {
-	// The function Open opens sockets. If Open fails, it returns the sockets that it has opened so far.
+	// Open opens sockets. If it fails, it returns the sockets that it has opened so far.
 	Open  func(addrs []string, o conn.ListenOptions) ([]S, error)
 	Close func([]S)
 
@@ -174,7 +174,7 @@ type Early[S syscall.Conn] struct {
 	sockets []S
 }
 
-// Listen opens sockets for addrs, and returns an error only if the parameter certain is true (see Passed.Early).
+// Listen opens sockets for addrs. It returns an error only if certain is true (see Passed.Early).
 func (e *Early[S]) Listen(addrs []string, certain bool, o conn.ListenOptions) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -261,9 +261,8 @@ func KeepFromWorkers(bind []string) {
 // (systemd.socket(5)).
 const httpsName = "https"
 
-// passedSockets parses the variables of a service manager. Colons separate the socket names in the parameter names. If
-// forPID is not the ID of this process, the variables were meant for a different process, and passedSockets returns
-// nil.
+// passedSockets parses the variables of a service manager. In names, colons separate the socket names. If forPID is not
+// the ID of this process, the variables were meant for a different process, and passedSockets returns nil.
 func passedSockets(forPID, number, names string, pid int) (a Passed) {
 	if forPID != strconv.Itoa(pid) {
 		return nil

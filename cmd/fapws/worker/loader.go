@@ -43,8 +43,8 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(fd + 1)
 	control, loaded := os.NewFile(uintptr(fd), "control"), os.NewFile(uintptr(fd+1), "loaded")
-	// The function failing reports an error to the server. Only the first report is sent, and none after the
-	// description of the application was sent, because the descriptor is then closed.
+	// failing reports an error to the server. Only the first report is sent, and none after the description of the
+	// application, because the descriptor is then closed.
 	failing := func(err error) {
 		if text, _, _ := strings.Cut(err.Error(), "\n"); !strings.HasPrefix(text, "{") {
 			_, _ = loaded.WriteString(text)

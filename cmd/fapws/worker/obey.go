@@ -69,8 +69,8 @@ const (
 	endMargin = 7 * time.Second
 )
 
-// The method lost ends this process because the supervisor has died or has closed the channel. If this process does not
-// end in time, the kernel kills it.
+// lost ends this process because the supervisor has died or has closed the channel. If this process does not end in
+// time, the kernel kills it.
 func (p *Parent) lost(err error) {
 	s := p.s
 	p.over.Do(func() {
@@ -241,8 +241,8 @@ func (p *Parent) current(done func()) {
 	}()
 }
 
-// recycle asks the supervisor to replace this worker. In the log, the parameter why follows "worker N". recycle is safe
-// for concurrent use.
+// recycle asks the supervisor to replace this worker. In the log, why follows "worker N". recycle is safe for
+// concurrent use.
 func (p *Parent) recycle(why string) {
 	p.tell(&pool.Message{Kind: pool.Recycle, Text: why})
 }

@@ -233,7 +233,7 @@ func (p *Parent) restoreStderr() {
 	}
 }
 
-// The method present serves the page from a Notice message, and runs on a separate goroutine.
+// present serves the page from a Notice message. It runs on a separate goroutine.
 func (p *Parent) present() {
 	s := p.s
 	if p.checksFirst() {

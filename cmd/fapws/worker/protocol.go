@@ -35,9 +35,8 @@ const QueryCurrent = "current"
 // AnswerWithin limits how long a supervisor waits for replies from its workers.
 const AnswerWithin = stackWait + time.Second
 
-// A broadcast to WebSockets is sent to other processes as an event. The channel name of this event is placeMark
-// followed by the place of the WebSocket, so that it differs from every valid channel name. The event's id is the
-// group.
+// A broadcast to WebSockets is sent to other processes as an event. Its channel name is placeMark, which no valid
+// channel name contains, followed by the place of the WebSocket. The event's id is the group.
 const (
 	textType   = "text"
 	binaryType = "binary"

@@ -60,11 +60,10 @@ func (y *python) become(to appState) bool {
 	}
 }
 
-// The method is reports whether the application is in the state named by the parameter, and is safe for concurrent use.
+// The method is reports whether the application is in the given state. It is safe for concurrent use.
 func (y *python) is(state appState) bool { return appState(y.state.Load()) == state }
 
-// asleep reports whether the application has not been loaded because no request needed it. asleep is safe for
-// concurrent use.
+// asleep reports whether the application is not loaded because no request has needed it. It is safe for concurrent use.
 func (y *python) asleep() bool { return y.is(appAsleep) || y.is(appFailed) }
 
 // running returns the handler for the applications, or nil if there are none or they are still loading. running is safe
@@ -127,14 +126,13 @@ func (y *python) close(code int, deadline time.Time) int {
 	return code
 }
 
-// The method used records a use of the application, and is safe for concurrent use.
+// used records a use of the application. It is safe for concurrent use.
 func (y *python) used() {
 	now := time.Now()
 	y.lastUse.Store(&now)
 }
 
-// The method unused reports whether the application was unused for at least the duration idleStop. If idleStop is 0,
-// the result is false.
+// unused reports whether the application was unused for at least idleStop. It returns false if idleStop is 0.
 func (y *python) unused(idleStop time.Duration) bool {
 	if idleStop == 0 || !y.is(appRunning) || y.contents == nil {
 		return false

@@ -44,15 +44,15 @@ type traits struct {
 	counts   bool   // requests are counted from the start
 	quiet    bool   // a different worker of the generation logs the warnings about the application and the sites
 
-	// The function ask requests the contents of the status page from the supervisor; nil without a supervisor.
+	// ask requests the contents of the status page from the supervisor; nil without a supervisor.
 	ask func(context.Context, ctl.Command) (ctl.Answer, error)
 
-	// The function otherUploads implements upload.Group.Others; nil without a supervisor.
+	// otherUploads implements upload.Group.Others; nil without a supervisor.
 	otherUploads func(question string) []string
 
 	rates   *ratelimit.Table // nil if the configuration has no rate limits
 	refresh *plan.Refresh
 
-	// The function stuck implements pybridge.RunConfig.Stuck; nil without a supervisor.
+	// stuck implements pybridge.RunConfig.Stuck; nil without a supervisor.
 	stuck func(why string)
 }

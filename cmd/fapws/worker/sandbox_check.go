@@ -104,8 +104,8 @@ func (r *sandboxCheck) report() {
 	}
 }
 
-// checkSelf sends a GET request to server. The parameter target has the form of the value of --reload-check. The error
-// is a single line.
+// checkSelf sends a GET request to server. target has the form of the value of --reload-check. The error is a single
+// line.
 func checkSelf(ctx context.Context, server *runtime.Server, target string) error {
 	status, err := server.Try(ctx, target)
 	switch {

@@ -240,8 +240,8 @@ func (s *service) openLogs(p *plan.Programs) (err error) {
 	return s.https.use(s.plan.Certificates(&s.conf))
 }
 
-// The method sends returns the functions that let a responder hand the rest of a response to the server, for example to
-// send a file. sends can be called before the server exists.
+// sends returns the functions with which a responder hands the rest of a response to the server, for example to send a
+// file. sends can be called before the server exists.
 func (s *service) sends() (sends backend.Sends) {
 	files := func(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, text []byte) exchange.Outcome {
 		return s.server.Dispatcher().SendFiles(x, p, r, text)
@@ -334,8 +334,8 @@ func (s *service) warnAtStart(line string) {
 // contain everything except the applications; requests for applications wait (exchange.Mount.Pending). If the script
 // may change settings, or if the process will enter a sandbox, buildEarly builds no sites, and clients wait in the
 // listen queue of the kernel. A worker that is asleep already knows the settings. If such a worker will enter a sandbox
-// or the directory from --chroot, the sites answer only health checks. Otherwise the sites could serve files outside
-// the sandbox through links that a different program has prepared. With pool.PageOnly, all requests are refused.
+// or the directory from --chroot, the sites answer only health checks. Otherwise a symbolic link that another program
+// has prepared could make the sites serve files outside the sandbox. With pool.PageOnly, all requests are refused.
 func (s *service) buildEarly(early bool) error {
 	open, asleep := early && !s.conf.Sandboxed(), s.python.asleep()
 	switch {

@@ -33,17 +33,17 @@ type signals struct {
 	exit   func(code int)
 	reopen func()
 
-	// The function reread reads the certificates again, and returns false if HTTPS is not used. The function is nil if
-	// the supervisor reads the certificates.
+	// reread reads the certificates again, and returns false if HTTPS is not used. It is nil if the supervisor reads
+	// the certificates.
 	reread func() bool
 
-	// The function replace asks the supervisor to replace this worker; nil without a supervisor.
+	// replace asks the supervisor to replace this worker; nil without a supervisor.
 	replace func(why string)
 
 	// the signal HUP means that the terminal that started the server was closed
 	terminal bool
 
-	// The process performs a check. Until the process serves, signals end it in the same way as they end python3.
+	// The process only performs a check. Until it serves, signals end it as they end python3.
 	checks bool
 
 	registered chan struct{}
@@ -143,8 +143,8 @@ func (s *signals) askReplace() {
 
 const stoppedLoading = "stopping immediately: the application has not loaded yet"
 
-// end forwards a request to stop if the process serves, and otherwise ends the process. The parameter code is the exit
-// code of a process that only performs a check.
+// end forwards a request to stop if the process serves, and otherwise ends the process. code is the exit code of a
+// process that only performs a check.
 func (s *signals) end(o shutdownRequest, code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
