@@ -99,8 +99,8 @@ func (b *Body) End() {
 
 func (b *Body) Size() int64 { return b.size }
 
-// Count adds n received bytes to the size of b. The parameter coming is the minimum number of bytes that will follow.
-// If the body is too large, the error is errTooLarge.
+// Count adds n received bytes to the size of b. coming is the minimum number of bytes that will follow. If the body is
+// too large, the error is errTooLarge.
 func (b *Body) Count(n int, coming int64) error {
 	b.size += int64(n)
 	if least := b.size + coming; least < 0 || TooLarge(least, b.max) {
@@ -109,8 +109,8 @@ func (b *Body) Count(n int, coming int64) error {
 	return nil
 }
 
-// Store stores a piece that Count has counted. The parameter memory is the maximum size of a body in memory, in bytes.
-// A larger body moves to a file. Errors are those of the file system.
+// Store stores a piece that Count has counted. A body of more than memory bytes moves to a file. The errors are from
+// the file system.
 func (b *Body) Store(piece []byte, memory int) error {
 	if b.spool >= 0 {
 		const look = 1 << 20 // number of bytes between two checks of the free space

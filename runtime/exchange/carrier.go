@@ -65,11 +65,10 @@ func (x *identity) User() string {
 	return x.from.User
 }
 
-// Resume continues the WebSocket d on the connection of client. Another process has handed over this WebSocket. Resume
-// submits the request again, with Request.Resumed. If a mount accepts the request, Resume first calls the function
-// open. open must add the connection to the event loop. The function resumed must then make the Carrier and the Sink of
-// the exchange. The returned Carrier is nil if the connection is already closed. If Resume returns an error, neither
-// function was called.
+// Resume continues the WebSocket d, which another process has handed over, on the connection of client. Resume submits
+// the request again, with Request.Resumed. If a mount accepts the request, Resume calls open, which must add the
+// connection to the event loop, and then resumed, which must make the Carrier and the Sink of the exchange. The
+// returned Carrier is nil if the connection is already closed. If Resume returns an error, neither function was called.
 func (s *Server) Resume(d *SocketState, client *Client, stream Stream, open func(),
 	resumed func(x *Exchange, c *conn.Conn) Carrier) (Carrier, error) {
 	q := newRequest()
@@ -128,7 +127,7 @@ func AddressOf(text string) net.Addr {
 	return &net.UnixAddr{Net: "unix"}
 }
 
-// findSocket routes the request of x. The result is true if the mount accepts WebSockets and has the given group.
+// findSocket routes the request of x, and reports whether the mount accepts WebSockets and has the given group.
 // Passwords and limits are not checked again, because the other process has checked them.
 func (s *Server) findSocket(x *Exchange, group string) bool {
 	q := x.req

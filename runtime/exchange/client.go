@@ -135,8 +135,8 @@ func (c *Client) AwaitsProxyHeader() bool { return c.proxy != nil && c.proxy.awa
 // Trusted returns false only if c has the state of a trustedProxy but is not trusted (see Distrust).
 func (c *Client) Trusted() bool { return c.proxy == nil || c.proxy.trusted }
 
-// The method reports returns true if the server believes the fields that only a trusted proxy may set. A subrequest
-// has such fields only if the server believed them in the client's request.
+// reports returns true if the server believes the fields that only a trusted proxy may set. A subrequest contains these
+// fields only if the server believed them in the client's request.
 func (c *Client) reports() bool { return c.subrequest != nil || c.IsProxy() }
 
 func (c *Client) Distrust() {
@@ -145,8 +145,8 @@ func (c *Client) Distrust() {
 	}
 }
 
-// ApplyProxyHeader sets the addresses of c from a header of the PROXY protocol. The forwarding fields on this
-// connection are then from the announced client, and are used only if that client is itself a trusted proxy.
+// ApplyProxyHeader sets the addresses of c from a PROXY header. Forwarding fields on the connection are then from the
+// client in the header, and are used only if this client is a trusted proxy, too.
 func (s *Server) ApplyProxyHeader(c *Client, h *conn.ProxyHeader) {
 	switch h.Kind {
 	case conn.ProxyLocal:

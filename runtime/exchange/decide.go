@@ -138,7 +138,7 @@ type Override struct {
 // Override answers requests with o from now on; nil ends the override.
 func (s *Server) Override(o *Override) { s.override = o }
 
-// overridden answers x, an exchange of q, and returns true if the override is for the host of q. Else it returns false.
+// If the override is for the host of q, overridden answers x, an exchange of q, and returns true.
 func (s *Server) overridden(x *Exchange, q *request) bool {
 	o := s.override
 	if o.Local && (!http1.LocalHost(string(q.parsed.Host.In(q.Head))) || q.parsed.Authority.Len != 0) {
@@ -222,7 +222,7 @@ func (q *request) loadsPage() bool {
 	return q.parsed.Get && !q.parsed.HasBody && !q.parsed.Upgrade && q.parsed.HTML
 }
 
-// The method replaced resumes exchanges that wait for new sites, and sets replaced in all others.
+// replaced resumes exchanges that wait for new sites, and sets the field replaced of all others.
 func (s *Server) replaced() {
 	for x := range s.begun() {
 		if x.wait == forSites {
@@ -280,8 +280,8 @@ func (x *Exchange) Decide() {
 	}
 }
 
-// The method begins initializes x for the request q. If identified is true, another process has already added the
-// request id in the head.
+// begins initializes x for the request q. If identified is true, another process has already added the request id to
+// the head.
 func (s *Server) begins(x *Exchange, q *request, identified bool) {
 	r, parsed := &q.handed, &q.parsed
 	x.Req, x.req, q.Head = r, q, r.Head

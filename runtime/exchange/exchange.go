@@ -52,7 +52,7 @@ type Exchange struct {
 	Carrier Carrier
 }
 
-// The type identity contains the fields that FailWith copies from an exchange to the exchange that replaces it.
+// identity contains the fields that FailWith copies from an exchange to the exchange that replaces it.
 type identity struct {
 	Version  http1.Version
 	IsHead   bool
@@ -89,8 +89,8 @@ func (x *Exchange) Stop(failed bool) {
 	x.Sink.Send(&Part{End: end})
 }
 
-// Sub returns an exchange in which source answers r. Its response becomes a piece of the response of x. The exchange
-// has no client: instead, the given Sink gets its parts or its reply. The stream c is a *Sub.
+// Sub returns an exchange in which source answers r, for a piece of the response of x. The exchange has no client: the
+// given Sink gets its parts or its reply. The stream c is a *Sub.
 func (x *Exchange) Sub(r *Request, source Source, to Sink, c Stream) Exchange {
 	return Exchange{s: x.s, Req: r, Prefix: x.Prefix, Source: source, Sink: to, Stream: c,
 		progress: progress{state: answering}}
@@ -224,7 +224,7 @@ func (x *Exchange) Refuse(r Reply) {
 }
 
 // FailWith replaces the response of x by r. The client gets r in a new exchange, and the handler of x continues without
-// a client. The parameter p is the part of x that r replaces, or nil.
+// a client. p is the part of x that r replaces, or nil.
 func (x *Exchange) FailWith(r Reply, p *Part) {
 	y := x.s.New(x.client, x.Stream)
 	x.Stream.Replace(x, y, false)

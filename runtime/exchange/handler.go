@@ -28,7 +28,7 @@ type Handler interface {
 type Occupancy uint8
 
 const (
-	// OccupiesNothing means that the application can run any number of requests at once.
+	// OccupiesNothing means that the application can handle any number of requests at once.
 	OccupiesNothing Occupancy = iota
 	// OccupiesUntilHead is for handlers on the loop: after the head, they need the loop only for short steps.
 	OccupiesUntilHead
@@ -67,8 +67,8 @@ const (
 	Taken // Taken means that a different source answers x, and that p is the handler's last part.
 )
 
-// A Continuation is a function that does the work of Then.Continue. The request r contains Head, and also Parsed if the
-// parsed head was kept. The other fields of r and the meaning of text depend on the Continuation.
+// A Continuation is a function that implements Then.Continue. r contains Head, and Parsed if the parsed head was kept.
+// The other fields of r and the meaning of text depend on the Continuation.
 type Continuation func(x *Exchange, p *Part, r *Request, text []byte) Outcome
 
 // Refusal is a Then. It sends a page of the server with the Status, Fields and Reason of the response that it replaces.

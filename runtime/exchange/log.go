@@ -12,7 +12,7 @@ import (
 )
 
 // Malformed prepares an error response to an invalid request. The response uses the pages and rules of the first site.
-// The parameter received is the invalid input.
+// received is the invalid input.
 func (x *Exchange) Malformed(received []byte) {
 	s := x.s
 	x.html = http1.FromBrowser(received, s.Config.Limits.RequestLine)
@@ -203,8 +203,8 @@ func (s *Server) RecordOf(state *logfile.State) *logfile.Record {
 	return state.Record(log)
 }
 
-// LogSubscriber writes the access log line of a subscriber of live events. The parameter sent is the number of body
-// bytes, and framed is the number of all other sent bytes.
+// LogSubscriber writes the access log line of a subscriber of live events. sent is the number of body bytes, and framed
+// is the number of all other sent bytes.
 func (s *Server) LogSubscriber(r *logfile.Record, sent, framed int64) {
 	r.Status, r.BytesSent, r.WireOut, r.Handler = 200, sent, sent+framed, "application"
 	s.writeLine(r)

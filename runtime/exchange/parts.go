@@ -51,7 +51,7 @@ func (q *Parts) Count(in *conn.Set, of conn.Response, p *Part, left int) *conn.U
 	return q.unsent
 }
 
-// If p is large, Uncount removes p from the ledger. The parameter left is the number of unsent bytes of p.
+// If p is large, Uncount removes it from the ledger. left is the number of unsent bytes of p.
 func (q *Parts) Uncount(in *conn.Set, p *Part, left int) {
 	if q.unsent != nil {
 		in.Unsent.Drop(q.unsent, p.Body, left)
@@ -64,7 +64,7 @@ func (q *Parts) begin() {
 	}
 }
 
-// hold appends p to q, and counts p even if it is small. The caller must call unheld when it removes p from q.
+// hold appends p to q, and counts it even if it is small. The caller must call unheld after removing p from q.
 func (q *Parts) hold(in *conn.Set, of conn.Response, p *Part) {
 	q.Put(p)
 	if q.Count(in, of, p, len(p.Body)); len(p.Body) < conn.CountedPart {

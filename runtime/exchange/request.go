@@ -8,8 +8,8 @@ import (
 	"fapws/runtime/route"
 )
 
-// The type request is the request of an exchange with its routing decision. All exchanges that do not wait share one
-// value. The slices of a request refer to the input of the connection until the method keep is called.
+// A request is the request of an exchange with its routing decision. Exchanges that do not wait share one value. The
+// slices of a request refer to the input of the connection until keep is called.
 type request struct {
 	route.Decision // Head is the received head
 	parsed         http1.Request

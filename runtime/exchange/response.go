@@ -110,7 +110,7 @@ func (s *Server) Malformed(err *http1.StatusError, received []byte) Reply {
 	return r
 }
 
-// limitWarnings returns the rate limit for the warnings of NoteLimit about each setting; "" stands for no setting.
+// limitWarnings limits how often NoteLimit warns about each setting; "" stands for no setting.
 func limitWarnings() map[string]*logfile.Seldom {
 	all := map[string]*logfile.Seldom{}
 	for _, name := range []string{"", "space", "max-body-size", "limit-request-line", "limit-request-field-size",
@@ -121,7 +121,7 @@ func limitWarnings() map[string]*logfile.Seldom {
 	return all
 }
 
-// NoteLimit logs, at most once a minute per limit, that a client has exceeded l. The text sent describes the response.
+// NoteLimit logs, at most once a minute per limit, that a client has exceeded l. sent describes the response.
 func (x *Exchange) NoteLimit(sent string, l Limit) {
 	if !x.s.limitWarnings[l.Setting].Once(time.Minute) {
 		return

@@ -73,7 +73,7 @@ func NewRules(r Rules) (_ *Rules, err error) {
 	return &r, nil
 }
 
-// The type rules contains the merged rules of a mount and its site.
+// rules contains the merged rules of a mount and its site.
 type rules struct {
 	site    *Site
 	headers http1.Edits // edits for all requests, then those for HTTPS only; each with the site's edits first

@@ -49,7 +49,7 @@ func TestServerPagesKeepTheFieldsThatTheyNeed(t *testing.T) {
 	}
 }
 
-// The type access is an Access that decides at the second call of Admit, as after a password check.
+// access is an Access that decides at the second call of Admit, as after a password check.
 type access struct{ asked *string }
 
 func (a access) Admit(x *Exchange) (*Reply, bool) {

@@ -135,9 +135,9 @@ type Table struct {
 	users   bool // at least one site or mount has users (see dropForged)
 }
 
-// Init initializes s for the connections in set. The parameter tls logs failed handshakes, and name is the value of the
-// field Server in responses. The function offer makes a Carrier for an exchange whose request asks for a protocol that
-// Mount.Upgrades allows. It returns false if it has rejected the exchange or if the exchange must wait.
+// Init initializes s for the connections in set. tls logs failed handshakes, and name is the Server field of responses.
+// If a request asks for a protocol that Mount.Upgrades allows, offer makes the Carrier of the exchange. It returns
+// false if it has rejected the exchange or if the exchange must wait.
 func (s *Server) Init(h Loop, set *conn.Set, tls *conn.TLSServer, offer func(x *Exchange, m *Mount) bool, name string) {
 	s.loop, s.Set, s.secure, s.offer = h, set, tls, offer
 	s.table, s.next, s.limitWarnings, s.unread = new(Table), newRequest(), limitWarnings(), map[string]bool{}
@@ -168,8 +168,8 @@ const (
 )
 
 // Prepare copies the given sites, and returns the Table of the copies. In the copies, mounts without a source, a
-// rewrite or a handler get the handler h. The function source makes the Source for a mount with a handler; its result
-// unbounded becomes Mount.Unbounded. The error has one line. Prepare may be called on any goroutine, after Configure.
+// rewrite and a handler get the handler h. source makes the Source for a mount with a handler, and unbounded becomes
+// Mount.Unbounded. The error has one line. Prepare may be called on any goroutine, after Configure.
 func (s *Server) Prepare(given []Site, h Handler, source func(*Mount) (_ Source, unbounded bool)) (*Table, error) {
 	t := &Table{sites: slices.Clone(given)}
 	routes := make([]route.Site, len(t.sites))
@@ -282,8 +282,8 @@ type Mount struct {
 	Group    string   // the group that each WebSocket of the mount joins; "" if there is none
 
 	Unbounded bool // a response can grow to any size before the loop receives it; set by Prepare
-	// If Resolved is true, the Handler gets the resolved path (http1.ResolvePath), and decides itself what the client's
-	// empty segments mean. Otherwise it gets the canonical path.
+	// If Resolved is true, the Handler gets the resolved path (http1.ResolvePath), in which empty segments remain.
+	// Otherwise it gets the canonical path.
 	Resolved bool
 	// Receives, if not nil, gets each request and its arriving body before the Handler gets it (Services.Next).
 	Receives Handler

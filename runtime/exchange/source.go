@@ -79,9 +79,9 @@ type Limit struct {
 var RetryAfter = []byte("Retry-After: 1\r\n")
 
 // An Upgrade begins a protocol other than HTTP on the connection c after the response to an exchange (Part.Upgrade).
-// The new protocol must write the parameter log, which may be nil, to the access log. The parameter sent is the number
-// of body bytes in the response, and framed is the number of bytes in its head and framing. The exchange ends when
-// Upgrade has returned. If the response cannot be sent, the part is released and Upgrade is not called.
+// The new protocol must write log, which may be nil, to the access log. sent is the number of body bytes in the
+// response, and framed is the number of bytes in its head and framing. The exchange ends when Upgrade has returned. If
+// the response cannot be sent, the part is released and Upgrade is not called.
 type Upgrade func(c *conn.Conn, log *logfile.Record, sent, framed int64)
 
 // Origin describes the request for which a handler sends a subrequest to the server itself.
@@ -94,10 +94,10 @@ type Origin struct {
 	Own   bool // the server tests itself, and needs neither a password nor a session
 }
 
-// Asker sends a GET request to the server itself on behalf of the request that o describes. The parameter target is a
-// percent-encoded path with an optional query. The parameter fields contains lines of the form "Name: value\r\n",
-// without Host, Connection and the fields that frame a body. The caller must close the Body of the response. The error
-// is ErrTooDeep, the error of ctx, or an error that the server is stopping.
+// Asker sends a GET request to the server itself on behalf of the request that o describes. target is a percent-encoded
+// path with an optional query. fields contains lines of the form "Name: value\r\n", without Host, Connection and the
+// fields that frame a body. The caller must close the Body of the response. The error is ErrTooDeep, the error of ctx,
+// or an error that the server is stopping.
 type Asker func(ctx context.Context, o Origin, target string, fields []byte) (*http.Response, error)
 
 const MaxDepth = 10
@@ -159,13 +159,13 @@ type Services struct {
 	Ask     Asker
 
 	Times *logfile.Times // times that the handler should measure; nil if there are none
-	// Next forwards the request to the second source of an app.Receiving. It is nil for all other handlers.
-	// The handler sets Head.Then of its last part to Next. The Body of this part is the new body of the request, and
-	// the fields of its Head are added to the source's response.
+	// Next forwards the request to the second source of an app.Receiving; nil for all other handlers. To use it, the
+	// handler sets Head.Then of its last part to Next. The Body of that part replaces the body of the request, and its
+	// Head.Fields are added to the response of the second source.
 	Next Then
-	// Inquire sends the request of t to this second source, with the parameter body instead of its body. The client
-	// does not get the response. Inquire calls the function done on the loop with the status and the beginning of the
-	// response. Inquire is nil if Next is nil.
+	// Inquire sends the request of t, with another body, to the second source. The client does not get the response.
+	// Inquire calls the function done on the loop with the status and the beginning of the response. Inquire is nil if
+	// Next is nil.
 	Inquire func(t Ticket, body []byte, done func(status int, answer []byte))
 }
 

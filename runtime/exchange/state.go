@@ -34,7 +34,7 @@ func (w wait) String() string {
 	return [...]string{"nothing", "ready", "resume", "sites", "descriptor", "work", "turn", "earlier"}[w]
 }
 
-// The type progress contains the state of an exchange and the event for which the exchange waits.
+// progress contains the state of an exchange and the event for which the exchange waits.
 type progress struct {
 	state state
 	wait  wait

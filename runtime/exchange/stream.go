@@ -22,10 +22,10 @@ type Stream interface {
 	// Write writes a part of x when the socket has room, and releases the part when it is sent. Write may end x. If
 	// the part must wait for earlier responses, Write passes the part to Exchange.Hold.
 	Write(x *Exchange, p *Part)
-	// Replace is called when the response of x's source is abandoned. If y is not nil, the server responds instead, in
-	// the exchange y, which may be x itself. The stream then discards the rest of the body of x. If closes is true, the
-	// stream also closes the connection, because the rest of the input cannot be parsed. If y is nil, the server sends
-	// no further response, and the stream must show the client that the response of x is incomplete.
+	// Replace is called when the response of x's source is abandoned. If y is not nil, the server itself responds, in
+	// the exchange y, which may be x. The stream then discards the rest of the body of x. If closes is true, the stream
+	// also closes the connection, because the rest of the input cannot be parsed. If y is nil, the server sends no
+	// further response, and the stream must show the client that the response of x is incomplete.
 	Replace(x, y *Exchange, closes bool)
 	// SwitchProtocols returns a connection for a protocol other than HTTP. If r is not nil, r has the status 101, and
 	// is the response to x. The new protocol must send head first, unless the stream has sent r itself and head is nil.
@@ -41,8 +41,8 @@ type Sub struct {
 
 func (s *Sub) InTurn(*Exchange) bool { return s.Parent == nil || s.Parent.InTurn() }
 
-// Wait implements Stream. If x must wait for its turn, Wait makes Parent wait for Parent's turn. When that turn has
-// come, the source of Parent calls x.TakeTurn.
+// Wait implements Stream. If x must wait for its turn, Wait makes Parent wait for its turn instead. Then the source of
+// Parent calls x.TakeTurn.
 func (s *Sub) Wait(x *Exchange) {
 	if x.Delayed() {
 		x.Begin()

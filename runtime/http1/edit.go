@@ -79,10 +79,9 @@ func (all Edits) Without(names ...string) (out Edits) {
 	return out
 }
 
-// MergeFields merges fields, which are the fields of a response, with extra fields in the second parameter. A handler
-// has set the extra fields before it passed the request on to the source of the response. If a name is in both, the
-// result contains only the field of the response. There are two exceptions: Cache-Control is taken from the extra
-// fields, and Vary and Set-Cookie are taken from both.
+// MergeFields merges fields, which are from the source of a response, with extra fields, which a handler set before it
+// forwarded the request to that source. If both contain a name, the field of the source is used, with two exceptions:
+// Cache-Control is taken from the extra fields, and Vary and Set-Cookie are taken from both.
 func MergeFields(fields, more []byte) []byte {
 	out := AppendFields(make([]byte, 0, len(fields)+len(more)), fields, func(name []byte) bool {
 		return bytes.EqualFold(name, cacheControl) && HasField(more, name)

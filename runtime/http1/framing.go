@@ -12,8 +12,7 @@ import (
 // for heads that contain Content-Length, Transfer-Encoding or Expect.
 func (r *Request) framing(head []byte) error {
 	var length []byte
-	// The variable chunked is true if the last transfer coding is "chunked"; unknown is true if any coding is not
-	// "chunked".
+	// chunked is true if the last transfer coding is "chunked"; unknown is true if any coding is not "chunked".
 	var coded, chunked, unknown, expect bool
 	kept := r.Fields[:0]
 	for _, f := range r.Fields {

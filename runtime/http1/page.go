@@ -11,7 +11,7 @@ import (
 )
 
 // StatusPage returns the server's HTML page for an error status. If text is empty or only repeats the status, the page
-// has a sentence about the status. The parameter home is the path of the site, without a trailing slash.
+// has a sentence about the status. home is the path of the site, without a trailing slash.
 func StatusPage(status int, text, home string) []byte {
 	phrase := cmp.Or(StatusText(status), "Error")
 	title := fmt.Sprintf("%d %s", status, phrase)
@@ -99,7 +99,7 @@ func Document(title, head, body string) []byte {
 			"</title><style>" + Style + "</style>" + head + "</head><body>\n" + body + "\n</body></html>\n")
 }
 
-// Page returns an HTML page of the server that shows a single message, the parameter body, below the heading title.
+// Page returns an HTML page of the server that shows a single message, body, below the heading title.
 func Page(title, body, head string) []byte {
 	return Document(title, head, `<main class="card"><h1>`+title+"</h1>\n"+body+"</main>")
 }

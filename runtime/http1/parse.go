@@ -103,8 +103,8 @@ type Limits struct {
 // DefaultLimits are the default values of the settings. DefaultLimits must not be changed.
 var DefaultLimits = Limits{RequestLine: 8 << 10, FieldLine: 32 << 10, Head: 64 << 10, Fields: 100}
 
-// Plus returns larger limits, for a head to which the server has added the given number of fields. The parameter size
-// is the total size of these fields in bytes.
+// Plus returns larger limits, for a head to which the server has added the given number of fields with size bytes in
+// total.
 func (l Limits) Plus(fields, size int) Limits {
 	l.Fields, l.Head, l.FieldLine = l.Fields+fields, l.Head+size, max(l.FieldLine, size)
 	return l
@@ -168,9 +168,8 @@ func (r *Request) ParseWhole(head []byte, lim *Limits) error {
 	return err
 }
 
-// The method lines parses the lines of head from r.Resume. At the empty line, it sets r.HeadLen. If this call has
-// parsed all lines, it then calls complete to check the whole head. If the parameter http2 is true, the version
-// HTTP/2.0 is allowed.
+// lines parses the lines of head from r.Resume. At the empty line, it sets r.HeadLen and, if this call has parsed all
+// lines, calls complete to check the whole head. If http2 is true, the version HTTP/2.0 is allowed.
 func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 	at := r.Resume
 	*r = Request{Fields: r.Fields[:0], Resume: at}
@@ -212,7 +211,7 @@ func (r *Request) lines(head []byte, lim *Limits, http2 bool) error {
 		case i < 0:
 			r.Resume = Resume{uint32(pos), uint32(len(head)), at.fields + uint32(len(r.Fields))}
 			return ErrNeedMore
-		// If the line consists only of LF, this byte is the LF of the previous line, and the check fails too.
+		// If the line is only LF, the checked byte is the LF of the previous line, and the check fails, too.
 		case head[eol-1] != '\r':
 			return errBareLF
 		}

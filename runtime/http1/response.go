@@ -44,8 +44,8 @@ type Template struct {
 
 const okLine = "HTTP/1.1 200 OK\r\n"
 
-// NewTemplate returns a Template with the parameter server as the value of the Server field, or without this field if
-// server is empty. The parameter unix is the time for the Date field, in seconds since 1970.
+// NewTemplate returns a Template with server as the value of the Server field, or without this field if server is
+// empty. unix is the time for the Date field, in seconds since 1970.
 func NewTemplate(server string, unix int64) *Template {
 	t := &Template{second: unix - 1}
 	t.ok = append(t.ok, okLine...)
@@ -147,8 +147,8 @@ func StatusText(code int) string {
 }
 
 // AppendStatusLine appends a line of the form "HTTP/1.1 code reason\r\n". If reason is empty, the line contains the
-// registered phrase. The parameter code must have three digits. The version is always HTTP/1.1, even in a response to
-// HTTP/1.0 (RFC 9110 §2.5).
+// registered phrase. code must have three digits. The version is always HTTP/1.1, even in a response to HTTP/1.0 (RFC
+// 9110 §2.5).
 func AppendStatusLine(dst []byte, code int, reason []byte) []byte {
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(code), 10)

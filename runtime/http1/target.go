@@ -111,7 +111,7 @@ func IsCanonicalPath(path string) bool {
 // match.
 func IsCanonicalPrefix(prefix string) bool { return prefix == "" || IsCanonicalPath(prefix+"x") }
 
-// IsBelow reports whether path equals root or is below root. The parameter root must not end with a slash.
+// IsBelow reports whether path equals root or is below root. root must not end with a slash.
 func IsBelow(path []byte, root string) bool {
 	n := len(root)
 	return len(path) >= n && string(path[:n]) == root && (len(path) == n || path[n] == '/')

@@ -188,7 +188,7 @@ func FuzzRewrite(f *testing.F) {
 	})
 }
 
-// The handler of a subrequest belongs to the span of the whole request, because a subrequest has none.
+// The handler of a subrequest belongs to the span of the client's request, because a subrequest has no span of its own.
 func TestSubrequestKeepsTheSpanOfItsRequest(t *testing.T) {
 	for _, field := range []string{"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n", ""} {
 		head := []byte("GET / HTTP/1.1\r\nHost: h\r\n" + field + "\r\n")

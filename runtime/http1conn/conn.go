@@ -52,8 +52,8 @@ type Server struct {
 	unannounced logfile.Seldom
 }
 
-// Init initializes s. The parameter tls performs TLS handshakes. The function http2 continues connections that begin
-// with the HTTP/2 preface. The function open makes the event loop serve a connection, or closes it.
+// Init initializes s. tls performs TLS handshakes, http2 continues connections that begin with the HTTP/2 preface, and
+// open makes the event loop serve a connection, or closes it.
 func (s *Server) Init(of *exchange.Server, tls *conn.TLSServer, open func(*Conn), http2 func(*exchange.Client)) {
 	s.Server, s.tls, s.open, s.http2 = of, tls, open, http2
 }
@@ -100,8 +100,8 @@ func (s *Server) NewSubrequest(fd int, o *exchange.Origin) *Conn {
 	return c
 }
 
-// Open registers c with the event loop. The parameter p is the first protocol of the connection: c itself, or a
-// protocol that precedes HTTP/1. Afterwards the caller must set Stamp and call Schedule.
+// Open registers c with the event loop. p is the first protocol of the connection: c itself, or a protocol that
+// precedes HTTP/1. Afterwards the caller must set Stamp and call Schedule.
 func (c *Conn) Open(p conn.Protocol) error {
 	if err := c.Client.Open(c.s.Set, p); err != nil {
 		c.state = StateClosed

@@ -60,9 +60,8 @@ func (s *Server) TakeIdle() (list []IdleClient) {
 	return list
 }
 
-// maxUnused is how long a TLS connection may wait for its first request before TakeIdle closes the connection;
-// maxUnused applies only if Config.Current is not nil. Browsers open connections in advance, and replace an unused
-// connection that the server closes.
+// If Config.Current is not nil, TakeIdle also closes TLS connections that have waited longer than maxUnused for their
+// first request. Browsers open connections in advance, and replace unused connections that the server closes.
 const maxUnused = int64(2 * time.Second)
 
 func (c *Conn) depart(unannounced bool) IdleClient {

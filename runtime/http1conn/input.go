@@ -97,8 +97,8 @@ func (c *Conn) consume(buf []byte) int {
 	return used
 }
 
-// The method next handles one request at the front of buf. buf is Server.rest, the input that is not handled yet. The
-// result is false if c cannot handle further input now. The reason is in c.state.
+// next handles one request at the front of buf, which is Server.rest, the input that is not handled yet. It returns
+// false if c cannot handle further input now, for the reason in c.state.
 func (c *Conn) next(buf []byte) bool {
 	s := c.s
 	r := s.Request()
@@ -223,15 +223,15 @@ func (b *framedBody) End() {
 	b.count()
 }
 
-// Begin makes b the body of the request r. The parameter max is the maximum size in bytes; negative means no limit.
+// Begin makes b the body of the request r. max is its maximum size in bytes; negative means no limit.
 func (b *framedBody) Begin(s *Server, r *http1.Request, max, now int64) {
 	*b = framedBody{s: s, chunked: r.Body == http1.Chunked, missing: r.Length}
 	b.Body.Begin(max, now)
 }
 
-// Decode decodes the bytes of b at the front of data. The result piece is the content, a slice of data in which Decode
-// has joined the chunks. The result rest is the input after the body if the body is complete (whole). The error is
-// errTooLarge or a *http1.StatusError.
+// Decode decodes the bytes of b at the front of data. piece is the content, a slice of data in which Decode has joined
+// the chunks. If the body is complete, whole is true and rest is the input after the body. The error is errTooLarge or
+// a *http1.StatusError.
 func (b *framedBody) Decode(data []byte) (piece, rest []byte, whole bool, err error) {
 	if !b.chunked {
 		k := min(b.missing, int64(len(data)))

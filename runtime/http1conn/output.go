@@ -26,8 +26,7 @@ func (c *Conn) Write(x *exchange.Exchange, p *exchange.Part) {
 	}
 }
 
-// advance sends held parts in the order of the exchanges. It stops when the next part does not exist yet or a transfer
-// begins.
+// advance sends held parts in the order of the exchanges, until the next part does not exist yet or a transfer begins.
 func (c *Conn) advance() {
 	for c.first != nil && !c.Writing() {
 		x := c.first
@@ -87,8 +86,8 @@ func (c *Conn) transmit(x *exchange.Exchange, p *exchange.Part) {
 	c.Room(false)
 }
 
-// upgrade calls the function to, which begins another protocol on the connection. The response of x must already be
-// written or gathered.
+// upgrade calls to, which begins another protocol on the connection. The response of x must already be written or
+// gathered.
 func (c *Conn) upgrade(x *exchange.Exchange, to exchange.Upgrade) {
 	c.shift()
 	c.cancelAll()

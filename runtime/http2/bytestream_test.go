@@ -11,7 +11,7 @@ import (
 	"fapws/runtime/http1"
 )
 
-// The type echo is a protocol that sends its input back, and does not read while output waits.
+// echo is a protocol that sends its input back, and does not read while output waits.
 type echo struct {
 	conn   *conn.Conn
 	set    *conn.Set

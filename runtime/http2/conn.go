@@ -192,8 +192,8 @@ func (c *Conn) output() *[]byte {
 	return c.conn.Use()
 }
 
-// The method frames returns a Framer that writes to the output of c, for frames other than HEADERS and DATA. The Framer
-// is valid until the next call of a method of c. Its errors can be ignored, because callers write only valid frames.
+// frames returns a Framer that writes to the output of c, for frames other than HEADERS and DATA. The Framer is valid
+// until the next call of a method of c. Its errors can be ignored, because callers write only valid frames.
 func (c *Conn) frames() *http2.Framer {
 	c.s.written.to = c.output()
 	return c.s.framer
@@ -222,7 +222,7 @@ func (c *Conn) Room(ended bool) {
 		c.conn.Again()
 	}
 	c.pump()
-	if !c.conn.Gathers() { // otherwise Room(false) is called when the output is written
+	if !c.conn.Gathers() { // otherwise Room(false) calls settle when the output is written
 		c.settle()
 	}
 }

@@ -261,7 +261,7 @@ var seed = maphash.MakeSeed()
 
 const maxKnown = 200
 
-// The method code returns the HPACK code of a line in a response head, valid until the next call.
+// code returns the HPACK code of a line in a response head, valid until the next call.
 func (s *Server) code(line []byte) []byte {
 	known := &s.other
 	if len(line) <= maxKnown {
@@ -316,8 +316,8 @@ func fieldOf(line string) hpack.HeaderField {
 	return f
 }
 
-// sendHead sends the head of a final or interim response to x. The parameter head has the form of HTTP/1. If ends is
-// true, the head ends the stream.
+// sendHead sends the head of a final or interim response to x. head has the form of HTTP/1. If ends is true, it ends
+// the stream.
 func (st *stream) sendHead(x *exchange.Exchange, head []byte, ends bool) {
 	x.Out.Framed += int64(st.sendBlock(head, ends) - len(head)) // AppendHead has counted the size of the HTTP/1 head
 }

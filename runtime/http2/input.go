@@ -249,7 +249,7 @@ func (c *Conn) feedGathered() {
 	}
 	c.gather = nil
 	piece := c.gathered
-	// the method receive may close the connection and reset c.gathered
+	// receive may close the connection and reset c.gathered
 	c.gathered = nil
 	if len(piece) > 0 {
 		st.receive(piece, false)

@@ -40,7 +40,7 @@ type outgoing struct {
 	orphan *exchange.Exchange
 }
 
-// The method sends reports whether st has output and an open window.
+// sends reports whether st has output and an open window.
 func (st *stream) sends() bool {
 	return (st.writing && !st.loading || st.bytes != nil && st.bytes.awaits) && st.credit > 0
 }
@@ -191,9 +191,9 @@ func (c *Conn) pump() {
 	c.pumping = false
 }
 
-// yield ends the turn of c if the cost of the turn has reached turnBytes. yield queues empty output: after the loop has
-// served other connections, it calls Room(true), and the next turn begins. conn.Conn.Again would be wrong here, because
-// the loop would call Input before it has served other connections.
+// yield ends the turn of c if the cost of the turn has reached turnBytes. yield queues empty output: after serving
+// other connections, the loop calls Room(true), which begins the next turn. After conn.Conn.Again, the loop would call
+// Input before serving other connections.
 func (c *Conn) yield() {
 	if c.used < turnBytes {
 		return
@@ -310,7 +310,7 @@ func (st *stream) giveUp(x *exchange.Exchange) (ended bool) {
 
 const urgencies = 8 // RFC 9218 §4.1
 
-// The type priority is the priority of a stream (RFC 9218).
+// A priority is the priority of a stream (RFC 9218).
 type priority struct {
 	urgency uint8 // from 0 (most urgent) to 7
 	// the stream alternates with other incremental streams of the same urgency

@@ -137,8 +137,7 @@ func (st *stream) countHead(n int64) {
 
 const maxSpare = 64
 
-// The method stream returns a new stream. It reuses the memory of an ended stream that no list or goroutine needs any
-// longer.
+// stream returns a new stream. It reuses the memory of an ended stream that no list or goroutine refers to.
 func (s *Server) stream() *stream {
 	for n := len(s.ended); n > 0; n = len(s.ended) {
 		st := s.ended[n-1]

@@ -17,8 +17,8 @@ type inflow struct {
 	since  int64 // when closed became true
 }
 
-// The method holds records that n bytes of the input of st are in memory. If the number has decreased, the window of
-// the connection may open.
+// holds records that n bytes of the input of st are in memory. If the number has decreased, the window of the
+// connection may open.
 func (st *stream) holds(n int64) {
 	c := st.c
 	less := n < st.held
@@ -29,9 +29,8 @@ func (st *stream) holds(n int64) {
 	}
 }
 
-// holdsGiven calls the method holds with the number of input bytes that the handler of x has not returned (OpCredit). A
-// number below an eighth of exchange.InputWindow is treated as 0, because the handler may already have used these
-// bytes.
+// holdsGiven calls holds with the number of input bytes that the handler of x has not returned (OpCredit). A number
+// below an eighth of exchange.InputWindow is treated as 0, because the handler may already have used these bytes.
 func (st *stream) holdsGiven(x *exchange.Exchange) {
 	n := int64(x.Outstanding)
 	if n < exchange.InputWindow/8 {
@@ -48,9 +47,9 @@ func (c *Conn) mayHold(n int) bool {
 	return in.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/8 && (in.window > 0 || c.room() > 0)
 }
 
-// The method blocks reports whether the window of the connection has been closed for less than the duration timeout. If
-// so, a request that waits for input does not time out. After this duration, the request times out, because the
-// requests that occupy the window may themselves be waiting for this request.
+// blocks reports whether the window of the connection is closed, but not yet for the duration timeout. During this
+// time, a request that waits for input does not time out. Afterwards it does, because the requests that occupy the
+// window may themselves wait for it.
 func (in *inflow) blocks(now, timeout int64) bool {
 	return in.closed && now-in.since <= timeout+tick
 }
@@ -134,7 +133,7 @@ const (
 	budgetFrame = 2
 )
 
-// The type budget limits the work that a client can cause without progress of its requests.
+// A budget limits the work that a client can cause without progress of its requests.
 type budget struct {
 	points int64
 	full   int64
@@ -143,8 +142,8 @@ type budget struct {
 	updates int64
 }
 
-// begin fills the budget at the time now. A full budget permits as many resets as the parameter says. The budget
-// refills by 3 % each second.
+// begin fills the budget at the time now. A full budget permits the given number of resets, and refills by 3 % each
+// second.
 func (b *budget) begin(resets int, now int64) {
 	b.full = int64(resets) * costReset
 	b.points, b.since = b.full, now
@@ -164,8 +163,7 @@ func (b *budget) updated(now int64) bool {
 	return b.charge(costUpdate, now)
 }
 
-// charge takes points from the budget, and reports whether the budget had enough points. The parameter now is a time in
-// nanoseconds.
+// charge takes points from the budget, and reports whether the budget had enough points. now is a time in nanoseconds.
 func (b *budget) charge(points, now int64) bool {
 	b.points -= points
 	if b.points >= 0 {

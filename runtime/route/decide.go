@@ -174,7 +174,7 @@ func (d *Decision) follow() {
 	site := &d.table.sites[d.Site]
 	for d.Mount++; d.Mount < len(site.mounts); d.Mount++ {
 		m := &site.mounts[d.Mount]
-		// The path of a request for Root itself can end with a slash, but need not.
+		// A request for Root itself may have a path with or without a trailing slash.
 		own := d.Path[d.Root:]
 		if d.Root > 0 && len(own) == 0 {
 			own = slash
@@ -232,8 +232,7 @@ func (d *Decision) Asked() []byte {
 }
 
 // AppendForwarded appends the host and the forwarding fields of a request to dst, in the form that Believe reads.
-// Callers compare the result with the result for the previous request of the connection, because the fields rarely
-// change.
+// Callers call Believe only if the result differs from the result for the previous request of the connection.
 func AppendForwarded(dst []byte, r *http1.Request, head []byte) []byte {
 	host := r.Authority // Authority overrides Host (RFC 9112 §3.2.2)
 	if host.Len == 0 {

@@ -164,8 +164,7 @@ func cleanPrefix(s string) (prefix string, ok bool) {
 	return strings.TrimSuffix(path, "/"), true
 }
 
-// Peer returns the client that applications see. The parameter connected is the peer of the connection, a trusted
-// proxy.
+// Peer returns the client that applications see. connected is the peer of the connection, a trusted proxy.
 func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	p := *connected
 	p.Balances = o.addr == ""
@@ -259,14 +258,14 @@ func fromRight(lines []string, n int) (member string) {
 	return member
 }
 
-// The type element is an element of a Forwarded field: the parameters that one proxy has added (RFC 7239 §4).
+// An element is an element of a Forwarded field: the parameters that one proxy has added (RFC 7239 §4).
 type element struct{ node, proto, host string }
 
 const maxReach = 16
 
 // lastElement splits the last element from a list and returns the element and the rest. It tries the shortest suffix
-// first, so that an unclosed quote or other text from the client cannot hide the element that a proxy has appended. The
-// result more is true if a comma precedes the element, so that the rest contains more elements.
+// first, so that an unclosed quote or other text from the client cannot hide the element that a proxy has appended.
+// more is true if a comma precedes the element, so that the rest contains more elements.
 func lastElement(list string) (e element, rest string, more, ok bool) {
 	comma := len(list)
 	for range maxReach {

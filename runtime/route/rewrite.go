@@ -15,9 +15,8 @@ type Rewrite struct {
 	keepQuery   bool
 }
 
-// NewRewrite returns a Rewrite. The parameter target is an absolute, percent-encoded path, which may contain the
-// variables ${path}, ${rest} or $1 and, after a "?", ${query}. If target has no "?", the query does not change. The
-// error has one line.
+// NewRewrite returns a Rewrite. target is an absolute, percent-encoded path, which may contain the variables ${path},
+// ${rest} or $1 and, after a "?", ${query}. If target has no "?", the query does not change. The error has one line.
 func NewRewrite(target string) (*Rewrite, error) {
 	path, query, found := strings.Cut(target, "?")
 	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "${path}") {
@@ -111,8 +110,8 @@ const (
 	VarScheme = "scheme" // the scheme: http or https
 )
 
-// ParseTemplate parses text, which consists of literal characters and variables such as ${path}. The parameter names
-// lists the permitted variables. $1 means ${rest}, and $$ means "$". The error has one line.
+// ParseTemplate parses text, which consists of literal characters and variables such as ${path}. names lists the
+// permitted variables. $1 means ${rest}, and $$ means "$". The error has one line.
 func ParseTemplate(text string, names ...string) (Template, error) {
 	var t Template
 	for i := 0; i < len(text); i++ {
@@ -207,8 +206,8 @@ func AppendURL(dst, part []byte) []byte { return appendEncoded(dst, part, notInU
 
 func AppendPath(dst, path []byte) []byte { return appendEncoded(dst, path, notInURL+"{}#%?") }
 
-// appendEncoded appends text to dst. It percent-encodes the characters in the parameter encoded and all characters that
-// are not visible ASCII.
+// appendEncoded appends text to dst. It percent-encodes the characters in encoded and all characters that are not
+// visible ASCII.
 func appendEncoded(dst, text []byte, encoded string) []byte {
 	const hex = "0123456789ABCDEF"
 	for _, c := range text {

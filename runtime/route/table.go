@@ -14,8 +14,8 @@ import (
 
 type Site struct {
 	// Names are the hosts, in any case and without a port: "example.org", "*.example.org" (any depth), "example.*" or
-	// "[2001:db8::1]". Only the first site may have no names. Unless the parameter strict of New is true, the first
-	// site also serves every host that no site names.
+	// "[2001:db8::1]". Only the first site may have no names. Unless New is called with strict, the first site also
+	// serves every host that no site names.
 	Names []string
 
 	Mounts []Mount // the first mount that matches handles the request
@@ -150,8 +150,8 @@ func (m *compiled) fits(path []byte) (script int, ok bool) {
 	return n, true
 }
 
-// check returns 0 if the guard admits the request, and otherwise the status of the response. The result text is set
-// only if the client certificate is the reason. check does not check the password.
+// check returns 0 if the guard admits the request, and otherwise the status of the response. text is set only if the
+// client certificate is the reason. check does not check the password.
 func (g *Guard) check(d *Decision) (status int, text string) {
 	if len(g.Allow)+len(g.Deny) > 0 && !g.admits(d.request.Client.Addr) {
 		return 403, ""
@@ -190,9 +190,8 @@ func (g *Guard) takes(method []byte) bool {
 	})
 }
 
-// Foreign returns the first character of text that belongs to a regular expression or a path parameter in other
-// servers, but is literal in this package. Foreign returns "" if there is no such character. The parameter text is a
-// prefix or, if isPrefix is false, a pattern.
+// Foreign returns the first character of text that other servers interpret as part of a regular expression or path
+// parameter, but this package does not; "" if there is none. text is a prefix or, if isPrefix is false, a pattern.
 func Foreign(text string, isPrefix bool) string {
 	signs := "^$|(){}<>"
 	if isPrefix {
@@ -228,7 +227,7 @@ func find(pattern string, name []byte, from int, whole bool) int {
 	return -1
 }
 
-// The type hosts maps host names to the indexes of sites. As in nginx, an exact name precedes the longest matching
+// hosts maps host names to the indexes of sites. As in nginx, an exact name precedes the longest matching
 // "*.example.org", which precedes "example.*".
 type hosts struct {
 	exact   map[string]int

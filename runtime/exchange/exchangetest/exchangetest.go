@@ -26,8 +26,8 @@ type Client struct {
 	Credited int64
 }
 
-// Exchange returns an exchange of c for a request. The parameter request is the head of the request, and prefix is the
-// prefix of the mount. Exchange panics if the request is invalid.
+// Exchange returns an exchange of c for a request. request is the head of the request, and prefix is the prefix of the
+// mount. Exchange panics if the request is invalid.
 func (c *Client) Exchange(request, prefix string) *exchange.Exchange {
 	head, parsed := []byte(request), new(http1.Request)
 	limits := http1.DefaultLimits

@@ -15,8 +15,7 @@ import (
 	"fapws/runtime/waittest"
 )
 
-// Host is a server with one site and one mount. It implements exchange.Source without the method Start, which a test
-// must add.
+// Host is a server with one site and one mount. It implements exchange.Source except Start, which a test must add.
 type Host struct {
 	exchange.Server
 	exchange.Memory
