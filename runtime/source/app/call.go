@@ -157,8 +157,8 @@ func (d *Dispatcher) EndEvents() {
 	}
 }
 
-// endEvents ends the response if it is an event stream, and reports a disconnect to the handler. OpClose with GoingAway
-// tells the handler to end soon, even if the application does not notice the disconnect.
+// endEvents ends the response if it is an event stream. OpClose with GoingAway tells the handler that the client has
+// disconnected, and makes it end soon even if the application does not notice.
 func (c *call) endEvents() {
 	x := c.x
 	if c.sent != eventStream || x == nil || c.work == ended || c.gone {

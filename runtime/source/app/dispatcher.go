@@ -11,9 +11,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// Interpreter is the Handler of the application. The event loop polls an Interpreter for parts, whereas all other
-// handlers post parts with exchange.Services. An Interpreter may run on the event loop (inline), defer requests and
-// receive signals.
+// Interpreter is the Handler of the application. The event loop polls an Interpreter for parts; all other handlers post
+// parts with exchange.Services. An Interpreter may run on the event loop (inline), defer requests and receive signals.
 type Interpreter interface {
 	exchange.Handler
 

@@ -107,8 +107,8 @@ type Receiving struct {
 	then  exchange.Source
 }
 
-// Receiving returns a Source that passes each request with its body to a handler, the parameter first. A second source,
-// the parameter then, sends the response. The method Receiving may be called on any goroutine.
+// Receiving returns a Receiving with first as its handler and then as its second source. It may be called on any
+// goroutine.
 func (d *Dispatcher) Receiving(first exchange.Handler, then exchange.Source) *Receiving {
 	s := &Receiving{first: d.Source(first, Options{}), then: then}
 	s.first.services = &exchange.Services{Publish: d.services.Publish, Ask: d.services.Ask, Next: s,
@@ -199,7 +199,7 @@ func (d *Dispatcher) Subscribe(x *exchange.Exchange, p *exchange.Part, r *exchan
 }
 
 // prepare parses r, and reports whether the response to x can be sent now. If not, the calling Continuation must return
-// the result named outcome.
+// outcome.
 func (d *Dispatcher) prepare(x *exchange.Exchange, r *exchange.Request) (outcome exchange.Outcome, ready bool) {
 	if !x.InTurn() {
 		return exchange.Later, false

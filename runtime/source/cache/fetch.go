@@ -42,9 +42,8 @@ func (f *Fill) ask() {
 	f.origin.Req = nil
 }
 
-// condition replaces the client's conditional fields in a request with the parameter conditions, and Accept-Encoding
-// with the codings that are part of the key. If the head would exceed a limit, ok is false, and the request is
-// unchanged.
+// condition replaces the client's conditional fields in a request with conditions, and Accept-Encoding with the codings
+// that are part of the key. If the head would exceed a limit, ok is false, and the request is unchanged.
 func condition(r *exchange.Request, limits *http1.Limits, conditions []byte) (ok bool) {
 	line, fields, _ := bytes.Cut(r.Head, crlf)
 	kept := fields
@@ -76,7 +75,7 @@ var (
 
 func (f *Fill) now() int64 { return f.source.pages.now() }
 
-// The method named instead reports whether the older page replaces a response with this status.
+// instead reports whether the older page replaces a response with this status.
 func (f *Fill) instead(status int, unreachable bool) bool {
 	return f.old != nil && f.old.Instead(status, unreachable, f.now())
 }
@@ -174,8 +173,8 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	return f.Write(p.Body)
 }
 
-// pass is called when the response will not be kept, and sends each waiting request to the origin; the parameter last
-// is true if the response has ended.
+// pass is called when the response will not be kept, and sends each waiting request to the origin; last is true if the
+// response has ended.
 func (f *Fill) pass(last bool) {
 	if f.sub.Parent != nil {
 		f.sub.Parent.Fields = Bypass.addTo(f.sub.Parent.Fields)
@@ -227,7 +226,7 @@ func (f *Fill) Reply(r exchange.Reply) {
 			return
 		}
 		f.Refuse(r.Status, f.now())
-		// the waiting requests would have to wait for the same origin once more, so they also get 504
+		// the waiting requests would only wait for this origin again, so they also get 504
 		if r.Status == 504 {
 			f.release(func(w *waiter) { w.x.Answer(exchange.Reply{Status: 504}) })
 		}
@@ -315,8 +314,8 @@ func (w *waiter) OnGone(x *exchange.Exchange) {
 
 const maxReleased = 100
 
-// release ends the wait of all exchanges that wait for f, and makes the event loop call the function answer soon for
-// each of them. release itself must not call answer, which may close the very connection that the loop is handling.
+// release ends the wait of all exchanges that wait for f, and makes the event loop call answer for each of them soon.
+// It does not call answer itself, because answer may close the connection that the loop is handling.
 func (f *Fill) release(answer func(w *waiter)) {
 	var all []*waiter
 	for e := f.waiting.Front(); e != nil; e = e.Next() {

@@ -18,8 +18,7 @@ type Fill struct {
 	s        *Store
 	rule     *Compiled
 	personal bool
-	// node of the page; the field fill of the node is this Fill; nil if the node was evicted, or if each request has
-	// its own Fill
+	// node of the page, whose fill is this Fill; nil if the node was evicted, or if each request has its own Fill
 	node    *node
 	old     *Page // the page to replace or confirm; nil if none
 	base    []byte
@@ -38,8 +37,7 @@ type Fill struct {
 
 	source *Source
 	origin exchange.Exchange
-	// connects origin with sub.Parent, the client's exchange, which gets the parts; sub.Parent is nil after the end of
-	// the client's response
+	// passes the parts to sub.Parent, the client's exchange; sub.Parent is nil after the end of the client's response
 	sub         exchange.Sub
 	conditional bool // the request to the origin contains the Conditions of old
 	// the fetch replaces a stale page that was already sent, so no client waits for it
@@ -115,7 +113,7 @@ func (f *Fill) Failed(now int64) {
 }
 
 // move computes the key of the response, which includes the values of the fields in Vary, and moves f to the node of
-// this key. The list node.vary only grows. A response that omits some of these names in Vary may be stored under
+// this key. The list node.vary only grows. If a response omits some of these names in Vary, it may be stored under
 // several keys.
 func (f *Fill) move(vary []string) bool {
 	s := f.s
@@ -215,8 +213,8 @@ func (f *Fill) Refuse(status int, now int64) {
 	f.end()
 }
 
-// The method For reports whether the page may be sent for the waiting request r, and is called after Finish. A page
-// with no-cache may not be sent, because it may have been generated before r arrived.
+// The method For, called after Finish, reports whether the page may be sent for the waiting request r. A page with
+// no-cache may not be sent, because it may have been generated before r arrived.
 func (f *Fill) For(r *exchange.Request) bool {
 	if f.page.validate || !f.page.public && f.rule.personal(r) {
 		return false

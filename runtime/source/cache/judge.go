@@ -46,7 +46,7 @@ const (
 )
 
 // understood contains the statuses whose caching requirements are implemented, for must-understand (RFC 9111 §5.2.2.3).
-// The list heuristic contains the statuses of responses that may be kept without an explicit lifetime (RFC 9110 §15.1).
+// heuristic contains the statuses of responses that may be kept without an explicit lifetime (RFC 9110 §15.1).
 var (
 	understood = []int{200, 203, 204, 300, 301, 302, 303, 307, 308, 404, 405, 410, 414, 451, 501}
 	heuristic  = []int{200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501}
@@ -130,8 +130,8 @@ func (c *Compiled) staleness(cc control) (stale, ifError, down int64) {
 	return stale, ifError, down
 }
 
-// control maps the lower-case names of a response's cache directives (RFC 9111 §5.2.2, RFC 5861) to a number of
-// seconds, which has no meaning for a directive without seconds.
+// control maps the lower-case names of a response's cache directives (RFC 9111 §5.2.2, RFC 5861) to their seconds,
+// which are meaningless for directives without an argument.
 type control map[string]int64
 
 func (c control) has(names ...string) bool {
@@ -217,8 +217,7 @@ func (p *Page) fixed(name []byte) bool {
 }
 
 // Confirm ends the Fill after the handler has responded with h, a 304, to a request with Conditions. Confirm returns
-// the updated page, which is kept if h allows it. The result shared is false if waiting requests must be sent to the
-// handler.
+// the updated page, which is kept if h allows it. shared is false if waiting requests must be sent to the handler.
 func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 	s, old := f.s, f.old
 	s.now = now

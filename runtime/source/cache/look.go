@@ -217,9 +217,9 @@ func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
 	return f
 }
 
-// This function returns true if the response may suit no other request. Reasons are a range, a condition about the
-// client's copy, or an unusual name in Connection. A proxy may have removed the named field, although it may be part of
-// the key.
+// This function returns true if the response may suit no other request, because of a range, a condition about the
+// client's copy, or an unusual name in Connection: a proxy may have removed the named field, which may be part of the
+// key.
 func only(r *exchange.Request) bool {
 	return slices.ContainsFunc(r.Parsed.Fields, func(f http1.Field) bool {
 		name := f.Name.In(r.Head)

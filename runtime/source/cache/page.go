@@ -35,14 +35,13 @@ type Page struct {
 	coded *coded // nil if the page has no forms in other codings
 }
 
-// Age returns the age of the page in seconds (RFC 9111 §4.2.3). The age is rounded up, because the times in it are
-// those of the last tick, slightly before the real time.
+// Age returns the age of the page in seconds (RFC 9111 §4.2.3), rounded up, because the loop's clock is slightly late.
 func (p *Page) Age(now int64) int64 { return (max(now-p.since+p.age, 0) + second - 1) / second }
 
 func (p *Page) late(now int64) int64 { return now - p.since - p.fresh }
 
-// Instead reports whether the old page may replace a response with the parameter status (RFC 5861 §4). The parameter
-// unreachable is true if the origin has sent no response and the server itself has chosen the status (RFC 9111 §4.2.4).
+// Instead reports whether the old page may replace a response with this status (RFC 5861 §4). unreachable is true if
+// the origin has sent no response, so that the server has chosen the status (RFC 9111 §4.2.4).
 func (p *Page) Instead(status int, unreachable bool, now int64) bool {
 	failed := status == 500 || status >= 502 && status <= 504
 	return failed && p.late(now) < p.ifError || unreachable && p.late(now) < p.down

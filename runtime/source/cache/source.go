@@ -29,14 +29,14 @@ type Pages struct {
 	fields []byte
 }
 
-// The function flush sends the event loop's output. The function invalidated is called when a request has made pages
-// out of date, and must notify the other processes.
+// flush sends the event loop's output. invalidated is called when a request has made pages out of date, and must notify
+// the other processes.
 func NewPages(s *Store, flush func(), invalidated func(Pattern), conns *conn.Set, limits *http1.Limits) *Pages {
 	return &Pages{Store: s, flush: flush, invalidated: invalidated, conns: conns, limits: limits}
 }
 
-// The method named now returns the time of the last tick of the event loop, in nanoseconds since 1970: the start time
-// of the server plus the monotonic time since then.
+// now returns the time of the last tick of the event loop, in nanoseconds since 1970: the start time of the server plus
+// the monotonic time since then.
 func (p *Pages) now() int64 {
 	now := p.conns.Start.UnixNano() + p.conns.Now
 	p.Store.ahead = p.conns.Unix()*second - now
@@ -79,8 +79,8 @@ func (s *Source) lookup(x *exchange.Exchange, turns int) {
 	case Miss, Expired:
 		s.fetch(x, found)
 	case Wait:
-		// A subrequest must not wait for the fetch that has started it, so a request waits only for fetches of its own
-		// depth or a larger depth.
+		// A subrequest must not wait for the fetch that has started it, so a request waits only for fetches that are
+		// nested as deeply or deeper.
 		if turns == maxTurns || f.depth < r.Depth() {
 			s.bypass(x)
 			return
@@ -102,8 +102,7 @@ func cacheable(r *exchange.Request) bool {
 	return plain && (r.Origin == nil || r.Origin.Value == nil) && (q.Host.Len > 0 || q.Authority.Len > 0)
 }
 
-// The parameter asked is the client's request, which determines the coding, the range, and whether the client already
-// has the page.
+// asked is the client's request, which determines the coding, the range, and whether the client already has the page.
 func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, v Verdict) {
 	// range to send, in bytes of the page; the whole page if count is 0
 	var from, count int64

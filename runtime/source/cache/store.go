@@ -20,8 +20,8 @@ type Store struct {
 	pages       int
 	fills       map[*Fill]struct{}
 	now         int64
-	// difference between the system clock and now: not 0 if the clock was set after the start of the server. It is
-	// needed because origins take Date from the system clock.
+	// difference between the system clock and now, which is not 0 if the system clock was set after the start of the
+	// server; needed because origins take Date from the system clock
 	ahead int64
 	count [len(verdictFields)]int64
 	key   []byte
@@ -35,8 +35,8 @@ type Stats struct {
 	Bytes, Most int64
 }
 
-// New returns a store for at most limit bytes. The parameter page limits the size of a page in bytes; 0 means an eighth
-// of limit, at most 1 MiB.
+// New returns a store for at most limit bytes. page limits the size of a page in bytes; 0 means an eighth of limit, at
+// most 1 MiB.
 func New(limit, page int64) *Store {
 	if page == 0 {
 		page = min(limit/8, 1<<20)
@@ -252,8 +252,8 @@ func (s *Store) PurgeNow(all ...Pattern) (gone int) {
 	return before - s.pages
 }
 
-// parts returns the decoded path of a pattern, as in node.path, and the query. The result wide is true if the path is a
-// prefix. The result queried is true if the pattern matches only pages with this query.
+// parts returns the decoded path of a pattern, as in node.path, and the query. wide is true if the path is a prefix.
+// queried is true if the pattern matches only pages with this query.
 func (p *Pattern) parts() (path, query string, wide, queried bool) {
 	path = p.Path
 	if !p.Exact {

@@ -74,10 +74,10 @@ func (a *Answer) typeMissing() bool {
 	return !h.HasType && !a.Raw && h.Location == "" && h.Status != 204 && h.Status != 304 && !a.R.Parsed.Head
 }
 
-// passAll forwards output until its end. The function take reads output that arrives within the duration wait. It
-// returns os.ErrDeadlineExceeded if there is none, and io.EOF at the end of the output. passAll waits up to timeout for
-// more output. Before passAll sends output, it waits for the duration short, because most programs end soon after
-// writing, so that the response can have a Content-Length.
+// passAll forwards output until its end. take reads output that arrives within the duration wait. It returns
+// os.ErrDeadlineExceeded if there is none, and io.EOF at the end of the output. passAll waits up to timeout for more
+// output. Before passAll sends output, it waits for the duration short, because most programs end soon after writing,
+// so that the response can have a Content-Length.
 func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
 	for wait := timeout; ; {
 		switch err := take(wait); {
@@ -139,8 +139,7 @@ type Head struct {
 var ErrNeedMore = errors.New("the response ended within its header")
 
 // ParseHead parses the head at the front of data and returns its length including the empty line. Lines end with LF or
-// CRLF. The parameter raw is set for programs whose output begins with an HTTP status line (nph-). Slices in the Head
-// are copies.
+// CRLF. raw is true for programs whose output begins with an HTTP status line (nph-). Slices in the Head are copies.
 //
 // Errors other than ErrNeedMore have one line.
 func ParseHead(data []byte, raw bool) (h Head, n int, err error) {

@@ -30,8 +30,8 @@ type Common struct {
 	// Timeout is how long a program may run without writing output. 0 means 30 s.
 	Timeout time.Duration
 
-	// Log writes to the error log a line that describes an error or is from a program's standard error. The parameter
-	// client is the address of the client, such as "192.0.2.7:4711", or "". Log is called on any goroutine.
+	// Log writes a line about an error, or of a program's standard error, to the error log. client is the address of
+	// the client, such as "192.0.2.7:4711", or "". Log is called on any goroutine.
 	Log func(client, line string)
 }
 
@@ -269,8 +269,8 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 
 const short = 20 * time.Millisecond // how long output is kept back, so that more output can be sent with it
 
-// respond finds the script for a request, calls the function run, and always ends the response. If the parameter
-// scripts is nil, there is no script file, and log lines begin with the parameter other instead of the file's name.
+// respond finds the script for a request, calls run, and always ends the response. If scripts is nil, there is no
+// script file, and log lines begin with other instead of the file's name.
 func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string,
 	run func(*Answer, *Script, func(line string)) error) {
 	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)

@@ -147,8 +147,8 @@ func (f *FastCGI) ask(a *Answer, script *Script, log func(line string)) error {
 type Link struct {
 	Conn net.Conn
 
-	// Drop closes Conn, and is called once, when the link is no longer used. If the parameter hangs is true, the
-	// application did not respond in time, and Drop may kill its process.
+	// Drop closes Conn, and is called once, when the link is no longer used. If hangs is true, the application did not
+	// respond in time, and Drop may kill its process.
 	Drop func(hangs bool)
 
 	// Heard, if not nil, is called when the first record of a response arrives.
@@ -253,9 +253,9 @@ func (c *call) finish(content []byte) error {
 const direct = 32 << 10 // maximum size of a body that is sent together with the request head, in bytes
 
 // send starts a goroutine that calls write to send the request, so that the response can arrive before a long body is
-// sent. The parameter head is the size of the request head in bytes; the output buffer has room for the head and a
-// short body. The returned function stops the goroutine, even if part of the request is unsent because the application
-// does not need it, and returns the error of write.
+// sent. head is the size of the request head in bytes; the output buffer has room for the head and a short body. The
+// returned function stops the goroutine, even if the application has not read the whole request, and returns the error
+// of write.
 func send(conn net.Conn, head int, r *backend.Request, write func(out *bufio.Writer) error) (sent func() error) {
 	result := make(chan error, 1)
 	go func() {
@@ -294,8 +294,8 @@ const (
 	maxRecord  = headerLen + maxContent + 255
 )
 
-// The Reader must have room for the whole record. If a call returns os.ErrDeadlineExceeded, the next call continues to
-// read the same record. The result content is valid until the next call.
+// The Reader must have room for the whole record. After os.ErrDeadlineExceeded, the next call continues to read the
+// same record. content is valid until the next call.
 func readRecord(in *bufio.Reader) (kind uint8, content []byte, err error) {
 	head, err := in.Peek(headerLen)
 	if err == nil {

@@ -32,7 +32,7 @@ func NewGate(running, waiting int) *Gate {
 var ErrBusy = errors.New("too many wait")
 
 // Enter waits until a client gets a place, which the caller must free with Leave. The error is ErrBusy or the error of
-// ctx. The parameter client is the result of Request.Account, or "" for no limit per client.
+// ctx. client is the result of Request.Account, or "" for no limit per client.
 func (g *Gate) Enter(ctx context.Context, client string) error {
 	g.mu.Lock()
 	if g.has(client) {
@@ -74,8 +74,8 @@ func (g *Gate) enter(client string) {
 	g.of[client]++
 }
 
-// makeRoom rejects the last waiter of the client with the most waiters, but only if this client has at least two more
-// than the parameter client. makeRoom reports whether a waiter was rejected.
+// makeRoom rejects the last waiter of the client with the most waiters, if it has at least two more than the given
+// client, and reports whether it has rejected a waiter.
 func (g *Gate) makeRoom(client string) bool {
 	count := map[string]int{}
 	for _, w := range g.waiting {

@@ -155,9 +155,9 @@ func (l *Loader) leave(client string) {
 
 var errGone = errors.New("the loader of --fork exited")
 
-// Three descriptors in files are the socket, the standard error and the pipe for reports of a child, which the loader
-// must fork. One descriptor is the new standard error of the loader. With none, the loader must kill the child pid or,
-// if pid is negative, end within -pid milliseconds.
+// The number of files selects the order. With three files, the loader forks a child with this socket, standard error
+// and pipe for reports. With one file, the loader uses it as its standard error. Without files, the loader kills the
+// child pid or, if pid is negative, ends within -pid milliseconds.
 func (l *Loader) order(pid int, files ...int) error {
 	var rights []byte
 	if len(files) > 0 {

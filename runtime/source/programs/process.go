@@ -128,8 +128,8 @@ func (p *process) await() (state *os.ProcessState, told bool) {
 }
 
 // Output runs a program until its end, or the end of ctx, and returns its output. Output calls log for each line of
-// standard error. Output kills a program that writes more bytes than the parameter most permits. Output also ends all
-// child processes of the program, and ignores the exit status.
+// standard error. It kills a program that writes too much; most is the limit in bytes. Output also ends all child
+// processes of the program, and ignores the exit status.
 func Output(ctx context.Context, argv, env []string, dir string, most int64, log func(line string)) (out []byte,
 	err error) {
 	null, err := os.Open(os.DevNull)
@@ -233,7 +233,8 @@ const (
 	maxLines = 200
 )
 
-// logLines calls log for each line, and truncates lines to about as many bytes as the parameter most.
+// logLines calls log for each line. most limits the length of a line, in bytes and approximately; the rest is
+// discarded.
 func logLines(from io.ReadCloser, most int, log func(line string)) {
 	defer from.Close()
 	in := bufio.NewReaderSize(from, maxLine)

@@ -38,8 +38,8 @@ type ScriptOptions struct {
 	// of the mount. "" means that any program in Root is run.
 	Only string
 
-	// Base returns the length of the prefix of Request.Path that corresponds to Root. Below Root, the server looks for
-	// the rest of the path. If Base is nil, this length is Request.Script.
+	// Base returns the length of the prefix of Request.Path that corresponds to Root. The rest of the path is a path
+	// below Root. If Base is nil, this length is Request.Script.
 	Base func(*backend.Request) int
 
 	// Index contains the names of the programs that handle requests for a directory; if it is empty, the response has
@@ -116,15 +116,15 @@ func (s *Scripts) Find(p string) (Script, error) {
 	}
 }
 
-// Below returns a function for ScriptOptions.Base. The parameter prefix is the URL path of the directory, such as "/x",
-// or "" for a document root.
+// Below returns a function for ScriptOptions.Base. prefix is the URL path of the directory, such as "/x", or "" for a
+// document root.
 func Below(prefix string) func(*backend.Request) int {
 	n := len(strings.TrimRight(prefix, "/"))
 	return func(r *backend.Request) int { return min(r.Root+n, len(r.Path)) }
 }
 
-// The method For returns the program for a request. If there is no program, the method returns fallback or, if fallback
-// is nil, an error.
+// The method For returns the program for a request. If there is no program, it returns fallback or, if fallback is nil,
+// an error.
 func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 	base := r.Script
 	if s.Base != nil {
@@ -173,8 +173,8 @@ type Site struct {
 	DocumentRoot string // DOCUMENT_ROOT: an absolute path
 }
 
-// Variables calls the function set for each meta-variable of RFC 3875 §4.1, and for each variable that Apache sets in
-// addition. Values contain no NUL.
+// Variables calls set for each meta-variable of RFC 3875 §4.1, and for each variable that Apache sets in addition.
+// Values contain no NUL.
 //
 // Fields with an underscore in their name are omitted, because programs could not distinguish "X_User" from "X-User".
 // The field Proxy is omitted, because many programs would take its variable HTTP_PROXY as the address of a proxy.

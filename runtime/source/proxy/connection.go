@@ -189,9 +189,8 @@ func (c *connection) putReader() {
 	}
 }
 
-// settle reports whether the connection can be reused. The result surplus contains bytes that follow the response, for
-// example a body after HEAD, 204 or 304; on a reused connection, these bytes would become the response to the next
-// request.
+// settle reports whether the connection can be reused. surplus contains bytes that follow the response, for example a
+// body after HEAD, 204 or 304; on a reused connection, these bytes would become the response to the next request.
 func (c *connection) settle() (again bool, surplus []byte) {
 	surplus, _ = c.in.Peek(min(c.in.Buffered(), maxSurplus))
 	surplus = bytes.Clone(surplus)

@@ -252,9 +252,8 @@ func responseHead(response *http.Response) (head exchange.Head, ok bool) {
 // via returns this server's entry for the field Via (RFC 9110 §7.6.3).
 func via(version string) string { return strings.TrimPrefix(version, "HTTP/") + " fapws" }
 
-// trimNames removes white space between field names and colons, which net/http keeps (RFC 9112 §5.1). trimNames returns
-// false if a name is invalid, or if white space follows the name of a framing field, so that net/http has ignored the
-// field.
+// trimNames removes white space between field names and colons, which net/http keeps (RFC 9112 §5.1). It returns false
+// if a name is invalid, or if white space follows the name of a framing field, because net/http then ignores the field.
 func trimNames(response *http.Response) bool {
 	for name, values := range response.Header {
 		trimmed := textproto.CanonicalMIMEHeaderKey(strings.TrimRight(name, " "))

@@ -73,8 +73,8 @@ type Options struct {
 	Spans *otel.Exporter
 
 	// Log, if not nil, is called with a line when an upstream fails, cannot be reached, or responds again. Lines about
-	// errors of an upstream are limited to one a second. The parameter client is the address of the request's client,
-	// or "". Log is called on any goroutine.
+	// errors of an upstream are limited to one a second. client is the address of the request's client, or "". Log is
+	// called on any goroutine.
 	Log func(client, line string)
 }
 

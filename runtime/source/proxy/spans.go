@@ -10,7 +10,7 @@ import (
 )
 
 // begin begins the span of a request to the upstream, and sends its ID in Traceparent, so that spans of the upstream
-// become its children. The parameter sent is the number of earlier requests for r.
+// become its children. sent is the number of earlier attempts to send r.
 func begin(up *upstream, request *http.Request, r *backend.Request, sent int) *otel.Call {
 	if up.opt.Spans == nil {
 		return nil

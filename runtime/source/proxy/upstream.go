@@ -95,8 +95,8 @@ func (p *Proxy) leave(up *upstream) {
 	p.mu.Unlock()
 }
 
-// try sends r to up, and forwards the response. If up does not respond, try returns an error. The result named again is
-// then true if r may be sent to a different upstream. The parameter sent counts the requests to upstreams for r.
+// try sends r to up, and forwards the response. If up does not respond, try returns an error, and again is true if r
+// may be sent to a different upstream. sent counts the attempts to send r.
 func (p *Proxy) try(up, previous *upstream, sent *int, w *backend.Response, r *backend.Request) (again bool,
 	err error) {
 	defer p.leave(up)

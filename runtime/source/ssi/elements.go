@@ -14,8 +14,7 @@ import (
 type kind struct {
 	run func(*page, *element)
 	// Names of the permitted arguments. An element without any permitted argument is an error, except in hidden text,
-	// where the element is skipped. If arguments is nil, the function run is called in hidden text, too, and checks the
-	// arguments.
+	// where the element is skipped. If arguments is nil, run is called in hidden text, too, and checks the arguments.
 	arguments []string
 }
 

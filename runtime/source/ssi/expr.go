@@ -186,7 +186,7 @@ func (p *exprParser) comparison(a, sign string) condition {
 	b := p.text()
 	return func(pg *page) bool {
 		order := "<=>"[strings.Compare(pg.substitute(a), pg.substitute(b))+1]
-		// The string sign contains each character of "<=>" for which the comparison is true.
+		// sign contains each character of "<=>" for which the comparison is true.
 		return (strings.IndexByte(sign, order) >= 0) != negate
 	}
 }

@@ -43,12 +43,12 @@ type record struct {
 // lateClock is how far, in nanoseconds, the time of a caller may lie before the last check.
 const lateClock = 2 * freshFor
 
-// The result fresh reports whether the cache was compared with the disk within the last second. If the path is not in
-// the cache, all elements of v are nil.
+// fresh reports whether the cache was compared with the disk within the last second. If the path is not in the cache,
+// all elements of v are nil.
 //
-// Calls from the event loop pass true as the parameter loop. If the last check is one to two seconds old, only one of
-// these calls gets false as fresh, and its caller must check the disk. The other callers need not wait for the disk,
-// and may use the variants.
+// loop is true in calls on the event loop. If the last check is one to two seconds old, fresh is false in only one of
+// these calls, whose caller must check the disk. The other callers need not wait for the disk, and may use the
+// variants.
 func (c *cache) get(path []byte, now int64, loop bool) (v variants, fresh bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,8 +117,8 @@ func (c *cache) seen(path []byte, v *variants, now int64) {
 	})
 }
 
-// In the cache, load replaces the representation old with the representation loaded or, if loaded is nil, removes old.
-// If the cache no longer contains old, nothing changes.
+// load replaces old in the cache with loaded or, if loaded is nil, removes old. If the cache no longer contains old,
+// nothing changes.
 func (c *cache) load(path []byte, old, loaded *representation) {
 	c.change(path, func(r *record) {
 		v := r.variants
@@ -239,8 +239,8 @@ func readWhole(file *os.File, s Stamp) []byte {
 	return body
 }
 
-// find returns the representations of the file at a clean path; the parameter key is the cache key of this path. find
-// uses the cache if the disk was checked within the last second.
+// find returns the representations of the file at a clean path; key is the cache key of this path. find uses the cache
+// if the disk was checked within the last second.
 func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
 	known, fresh := f.cache.get(key, now, false)
 	if fresh {

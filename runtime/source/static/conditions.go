@@ -188,8 +188,7 @@ func (c *Conditions) Unchanged(etag, modified []byte) bool {
 	return ok && too && changed <= have
 }
 
-// name reports whether the list in a header field contains etag. The parameter field is the lower-case name of the
-// header field.
+// name reports whether the list in a header field contains etag. field is the lower-case name of the header field.
 func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	for value := range http1.Values(c.head, c.fields, field) {
 		if matchesTag(value, etag, weakToo) {
@@ -199,9 +198,9 @@ func (c *Conditions) name(field string, etag []byte, weakToo bool) bool {
 	return false
 }
 
-// Range returns the value of the Range field, unless the client has a part of a different representation. In this case,
-// If-Range (RFC 9110 §13.1.5) contains neither the parameter etag nor the Last-Modified date in the parameter modified,
-// and the result is nil. A weak entity tag in If-Range never matches.
+// Range returns the value of the Range field, or nil if the client has a part of a different representation: if
+// If-Range (RFC 9110 §13.1.5) contains neither etag nor modified, the Last-Modified date. A weak entity tag in If-Range
+// never matches.
 func (c *Conditions) Range(etag, modified []byte) []byte {
 	if own := c.ifRange.value; c.ifRange.set {
 		validator := modified
@@ -219,7 +218,7 @@ func (c *Conditions) Range(etag, modified []byte) []byte {
 func (c *Conditions) Guarded() bool { return c.ifMatch || c.ifUnmodifiedSince.set }
 
 // matchesTag reports whether a list of entity tags from the client contains etag (RFC 9110 §13.1.1 and §13.1.2). "*"
-// matches every tag. The parameter etag is always strong, and a weak tag in the list matches only if weakToo is true.
+// matches every tag. etag is always strong, and a weak tag in the list matches only if weakToo is true.
 func matchesTag(list, etag []byte, weakToo bool) bool {
 	for {
 		list = bytes.TrimLeft(list, " \t,")

@@ -66,8 +66,8 @@ type handedOver struct {
 const accelRedirect = "X-Accel-Redirect"
 
 // Take responds to x with a file. x must be in turn. p is the only part of the handler's response; the caller may
-// release p when Take returns. The parameter name is the value of the header field r.Options, which names a single
-// file. If name is empty, r.Options describes a document root, and Take sends the file r.Path from there.
+// release p when Take returns. If name is not empty, it is the value of the header field r.Options, which names a
+// single file. Otherwise r.Options describes a document root, and Take sends the file r.Path from there.
 func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, r *exchange.Request, name []byte) {
 	o := &handedOver{Handed: h, head: p.Head, options: r.Options, name: string(bytes.TrimSpace(name)),
 		answer: newResponse()}
@@ -204,9 +204,9 @@ func (r AccelRoot) String() string { return r.Prefix + "=" + r.Root }
 
 var errNotSent = errors.New("not in a directory from which files may be sent")
 
-// find returns the directory that contains a file, and the file's name below this directory. The parameter value is
-// from X-Accel-Redirect if accel is true, otherwise from X-Sendfile. The name may be opened only by view.walk, which
-// cannot leave the directory.
+// find returns the directory that contains a file, and the file's name below this directory. value is from
+// X-Accel-Redirect if accel is true, otherwise from X-Sendfile. The name may be opened only by view.walk, which cannot
+// leave the directory.
 func (h *Handed) find(value string, accel bool) (found *Files, name string, err error) {
 	if accel {
 		return h.findMapped(value)

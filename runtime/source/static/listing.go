@@ -110,8 +110,8 @@ func (req *Request) appendShown(dst []byte) []byte {
 	return append(all[:start], http1.MergeSlashes(all[start:start], all[start:])...)
 }
 
-// readDirectory returns at most as many entries of a directory as the parameter most, directories first, and reports
-// whether there are further entries. readDirectory omits hidden files and links that lead outside the root.
+// readDirectory returns the entries of a directory, directories first. most limits their number, and more is true if
+// there are further entries. It omits hidden files and links that lead outside the root.
 func (f *Files) readDirectory(t *view, name string, most int, order order) (entries []listed, more bool, err error) {
 	file, _, err := t.open(name)
 	if err != nil {

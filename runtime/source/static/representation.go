@@ -41,8 +41,8 @@ type representation struct {
 	modified     int64  // time of the last change, in seconds since 1970
 	lastModified []byte // value of Last-Modified; nil to omit the field
 
-	// The slice fields contains the header fields of a response, as sent; a 304 and a multipart response contain only
-	// its first bytes.
+	// fields contains the header fields of a response, as sent; a 304 and a multipart response contain only its first
+	// bytes.
 	fields  []byte
 	short   int // fields[:short] are for 304 (RFC 9110 §15.4.5)
 	untyped int // fields[:untyped] are all but Content-Type
@@ -171,8 +171,8 @@ const (
 
 // date returns the time of the last change for validators, in nanoseconds since 1970. This is the modification time or,
 // if that may be a constant of a build tool, the time of the last status change. If both are the same constant, as in
-// file system images with one time for all files, date returns 0. The result known is false if the modification time is
-// certainly a constant.
+// file system images with one time for all files, date returns 0. known is false if the modification time is certainly
+// a constant.
 func (s *Stamp) date() (date int64, known bool) {
 	known = s.modified >= int64(firstDate)
 	for _, t := range buildTimes {
@@ -261,8 +261,8 @@ func (f *openFile) hold() bool {
 	}
 }
 
-// release drops a reference, and has the file closed if no references are left. Another goroutine closes the file,
-// because close(2) may block for up to a second if the file is large and was removed.
+// release drops a reference. After the last reference, another goroutine closes the file, because close(2) may block
+// for up to a second if the file is large and was removed.
 func (f *openFile) release() {
 	if f.refs.Add(-1) == 0 {
 		go f.file.Close()

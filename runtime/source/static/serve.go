@@ -15,8 +15,8 @@ import (
 
 // Hit responds to a GET or HEAD request from the cache: from memory without a system call, or with an open file after
 // an fstat(2). If this is not possible, Hit returns false and leaves out unchanged, and the caller must call Open. Hit
-// allocates memory only for the key of a listing. The parameter now is the time in nanoseconds since 1970 (see
-// Files.clock), and may be up to a second old. Hit is safe for concurrent use, and never waits for the disk.
+// allocates memory only for the key of a listing. now is the time in nanoseconds since 1970 (see Files.clock), and may
+// be up to a second old. Hit is safe for concurrent use, and never waits for the disk.
 func (f *Files) Hit(now int64, req *Request, out *Response) bool {
 	v, ok := f.cache.get(f.key(req.Path, req), now, true)
 	if !ok {
@@ -93,8 +93,8 @@ func (f *Files) key(path []byte, req *Request) []byte {
 	return req.appendShown(append(bytes.Clone(path), 0, o.column, o.direction))
 }
 
-// answer fills in out with the representation that the client prefers. answer opens, reads or compresses the file if
-// the content is needed but not in memory.
+// answer sets out to a response with the representation that the client prefers. It opens, reads or compresses the file
+// if the content is needed but not in memory.
 func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Conditions, out *Response) error {
 	r := v.choose(c)
 	if r.answer(req, c, out, true) {
@@ -136,9 +136,8 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 	return nil
 }
 
-// answer fills in out with the representation r. answer returns false and leaves out unchanged if the content is needed
-// but r is neither in memory nor open. If the parameter before is set, answer also returns false if the open file has
-// changed.
+// answer sets out to a response with the representation r. It returns false, and does not change out, if the content is
+// needed but r is neither in memory nor open. If before is set, answer also returns false if the open file has changed.
 func (r *representation) answer(req *Request, c *Conditions, out *Response, before bool) bool {
 	head := req.Parsed.Head
 	switch status := r.judge(c); {
@@ -249,7 +248,7 @@ type Response struct {
 	users   atomic.Int32
 }
 
-// Close releases the file, if any, and Head and Segments must not be used after Close.
+// Close releases the file, if any. Head and Segments must not be used after Close.
 func (r *Response) Close() {
 	if r.file != nil {
 		r.file.release()
@@ -342,8 +341,8 @@ func (a *Response) Release(p *exchange.Part) {
 	}
 }
 
-// send sends the response to x, which must be in turn. If the parameter pages is set, send replaces an error by the
-// site's error page.
+// send sends the response to x, which must be in turn. If pages is set, send replaces an error by the site's error
+// page.
 func (a *Response) send(x *exchange.Exchange, pages bool) {
 	if pages && a.Head.Status >= 400 {
 		r := a.reply()

@@ -23,7 +23,7 @@ const (
 )
 
 // deadDisk mounts a file system in which all files contain "abc". Until revive is called, the file system does not
-// respond to FUSE requests whose opcode is stored in the variable dead.
+// respond to FUSE requests with the opcode in dead.
 func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 	t.Helper()
 	dead = new(atomic.Uint32)

@@ -124,8 +124,8 @@ type Files struct {
 	wall  func() int64
 }
 
-// The variable started is the start time of the process. Times relative to started are monotonic: they do not jump when
-// the system clock is set, for example on a board that receives the time from the network after booting.
+// started is the start time of the process. Times relative to started are monotonic: they do not jump when the system
+// clock is set, for example on a board that receives the time from the network after booting.
 var started = time.Now()
 
 type OptionError struct {

@@ -108,9 +108,8 @@ func (t *directory) admit(owner string) error {
 	return nil
 }
 
-// makeRoom removes an unfinished upload of a client that has at least two more than the number own, beginning with the
-// client that has the most. Without makeRoom, a few clients that each send a byte a day could lock out all other
-// clients.
+// makeRoom removes an unfinished upload of the client that has the most, if it has at least own+2. Without makeRoom, a
+// few clients that each send a byte a day could lock out all other clients.
 func (t *directory) makeRoom(dir *os.Root, owned map[string]int, own int) bool {
 	slices.SortStableFunc(t.unfinished, func(a, b unfinished) int { return owned[b.owner] - owned[a.owner] })
 	for i, one := range t.unfinished {

@@ -113,7 +113,7 @@ func (p *progress) tell() {
 	o.Group.Publish(o.Channel, string(data))
 }
 
-// The parameter state is the outcome, and the parameter text is the reason for a failure.
+// state is the outcome, and text is the reason for a failure.
 func (p *progress) end(state, text string) {
 	u := p.of
 	u.mu.Lock()

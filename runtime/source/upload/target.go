@@ -25,8 +25,8 @@ import (
 
 // target is a destination for files. target is safe for concurrent use.
 type target interface {
-	// begin opens a file for the upload id. The parameter file contains the name, type, form field and size from the
-	// client; a negative size means that the size is unknown. The error is a *refusal or an error of the file system.
+	// begin opens a file for the upload id. file contains the name, type, form field and size from the client; a
+	// negative size means that the size is unknown. The error is a *refusal or an error of the file system.
 	begin(w *backend.Response, id string, file stored) (*draft, error)
 }
 
@@ -113,7 +113,7 @@ type directory struct {
 	swept   atomic.Bool
 	looks   atomic.Bool // a removal of expired uploads is scheduled
 
-	// The mutex creating is held while a resumable upload is created, and guards the fields unfinished and until.
+	// creating is held while a resumable upload is created, and guards unfinished and until.
 	creating   sync.Mutex
 	unfinished []unfinished
 	until      time.Time

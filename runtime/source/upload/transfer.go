@@ -78,7 +78,7 @@ func (t *transfer) nameOfPath() (string, error) {
 }
 
 func (t *transfer) form(boundary string) error {
-	// The variable least is the minimum number of bytes in the body that belong to files.
+	// least is the minimum number of bytes in the body that belong to files.
 	least := t.r.Size - maxFields - maxParts*maxHeader
 	if err := t.fits(least); err != nil {
 		return err

@@ -166,8 +166,7 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 		Then: exchange.Refusal{}})
 }
 
-// named reports whether clients choose the file names; the result is false if the target is a single file, a device or
-// a descriptor.
+// named reports whether clients choose the file names, which is false for a single file, a device or a descriptor.
 func (u *Upload) named() bool {
 	t, ok := u.target.(*directory)
 	return ok && t.only == ""
@@ -229,8 +228,8 @@ func (u *Upload) receive(w *backend.Response, r *backend.Request) error {
 	return nil
 }
 
-// tooLarge returns the error for an upload that exceeds the limit. The parameter size is the size of the upload in
-// bytes, or negative if the size is unknown.
+// tooLarge returns the error for an upload that exceeds the limit. size is the size of the upload in bytes, or negative
+// if it is unknown.
 func (u *Upload) tooLarge(size int64) error {
 	return refuse(413, "the upload is too large: size %d or more, limit %d (max-size)", max(size, u.options.MaxSize+1),
 		u.options.MaxSize)
