@@ -68,12 +68,12 @@ func (l *loop) accepted(ln *conn.Listener, fd int, local, remote net.Addr, v con
 	}
 }
 
-// The method crowds reports whether c counts toward the limit AcceptConfig.MaxPerAddress.
+// crowds reports whether c counts toward the limit AcceptConfig.MaxPerAddress.
 func (l *loop) crowds(c *http1conn.Conn) bool {
 	return l.cfg.Accept.MaxPerAddress > 0 && c.Counts == conn.Take && !c.Subrequest() && !c.IsProxy()
 }
 
-// The method crowded reports whether c would exceed AcceptConfig.MaxPerAddress.
+// crowded reports whether c would exceed AcceptConfig.MaxPerAddress.
 func (l *loop) crowded(c *http1conn.Conn) bool {
 	most := int64(l.cfg.Accept.MaxPerAddress)
 	if !l.crowds(c) || l.addresses.Of(conn.NetworkOf(c.Remote)) < most {
@@ -86,8 +86,8 @@ func (l *loop) crowded(c *http1conn.Conn) bool {
 	return true
 }
 
-// reject rejects a client. reject sends a response, the bytes in last, which may be empty. The connection closes a
-// moment later, because otherwise a client that still sends could lose the response (RFC 9112 §9.6).
+// reject sends last, a response that may be empty, to a client and then closes the connection. It closes a moment
+// later, because otherwise a client that still sends could lose the response (RFC 9112 §9.6).
 func (l *loop) reject(c *http1conn.Conn, last []byte) {
 	c.Counts = conn.Reject
 	l.Open(c)

@@ -138,7 +138,7 @@ func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount
 	return ts
 }
 
-// patient returns cfg with an hour instead of each timeout that is 0, because a busy machine may exceed the defaults.
+// patient returns cfg with each timeout that is 0 set to an hour, because a busy machine may exceed the defaults.
 func patient(cfg Config) Config {
 	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive,
 		&cfg.WriteTimeout, &cfg.WebSockets.Ping,

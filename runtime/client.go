@@ -19,9 +19,9 @@ import (
 
 var errBadTarget = errors.New("not an absolute path of a URL")
 
-// The method subrequest implements exchange.Services.Ask. The request arrives on a connection in the same way as
-// requests of clients, and all rules apply to it. The connection does not count as a client, and gets no line in the
-// access log. A stopping server accepts subrequests, because it must finish the clients' requests that need them.
+// subrequest implements exchange.Services.Ask. The request arrives on a connection like a client's request, and all
+// rules apply to it. The connection does not count as a client, and gets no line in the access log. A stopping server
+// accepts subrequests, because it must finish the clients' requests that need them.
 func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte) (*http.Response,
 	error) {
 	return subrequest(ctx, o, target, fields, func(fd int) error {
@@ -34,8 +34,8 @@ func (s *Server) subrequest(ctx context.Context, o exchange.Origin, target strin
 }
 
 // Try sends a GET request to the server itself, as a client on a unix socket would. Try returns the status when the
-// response is complete. The parameter target is a path or the URL of a site. Try needs neither a password nor a
-// session, but all other rules apply.
+// response is complete. target is a path or the URL of a site. Try needs neither a password nor a session, but all
+// other rules apply.
 func (s *Server) Try(ctx context.Context, target string) (status int, err error) {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -56,8 +56,8 @@ func (s *Server) Try(ctx context.Context, target string) (status int, err error)
 
 var errStopped = errors.New("the server has stopped")
 
-// The function subrequest sends a request over a socketpair. The function serve passes the second end of the socketpair
-// to the server. If serve returns no error, the server owns the second end.
+// subrequest sends a request over a socketpair. serve passes the second end to the server, which owns it unless serve
+// returns an error.
 func subrequest(ctx context.Context, o exchange.Origin, target string, fields []byte,
 	serve func(fd int) error) (*http.Response, error) {
 	if o.Depth >= exchange.MaxDepth {
@@ -98,7 +98,7 @@ func subrequest(ctx context.Context, o exchange.Origin, target string, fields []
 	return r, nil
 }
 
-// The type body is a response body. Its method Close also closes the connection.
+// A body is a response body. Close also closes the connection.
 type body struct {
 	io.Reader
 	end func()

@@ -63,9 +63,9 @@ type Config struct {
 
 	Inline bool // the application's handlers run on the event loop
 
-	// Programs returns the Handler that runs programs. If the response of a different handler names a program, the
-	// Handler of Programs runs this program to complete the response. Programs is called once, on the loop, when the
-	// first program is needed. If Programs is nil, such requests get 500.
+	// Programs returns the Handler that runs a program which the response of another handler names, to complete that
+	// response. Programs is called once, on the loop, when the first program is needed. If it is nil, a request that
+	// needs a program gets 500.
 	Programs func() exchange.Handler
 
 	// ReadBuffer is the size of the buffer for input, in bytes. 0 means 64 KiB.
@@ -151,8 +151,8 @@ func (l *loop) watch() {
 	l.timer.Reset(time.Duration(tickLength))
 }
 
-// The result of the method now is the loop's time, in nanoseconds since the start of the loop. The result is at most
-// tickLength behind the clock.
+// now returns the loop's time, in nanoseconds since the start of the loop, which is at most tickLength behind the
+// clock.
 func (l *loop) now() int64 { return l.conns.Now }
 
 func (l *loop) clock(t time.Time) {
@@ -166,13 +166,13 @@ func (l *loop) ticked() {
 	l.clock(time.Now())
 	switch late := l.now() - before - tickLength; {
 	case late > tickLength:
-		// An inline handler has blocked the loop. All timestamps that were set since the last tick have the time of the
-		// last tick. Replace this time by the current time.
+		// An inline handler has blocked the loop, so all timestamps since the last tick have the time of the last tick.
+		// Replace them by the current time.
 		l.conns.Restamp(before, l.now())
 		l.app.ExcludeBlockedTime(l.now() - before)
 	case late > tickLength/8:
-		// All timestamps that were set since the last tick have the time of the last tick. This time may be too early
-		// by more than one tick, but deadlines allow only for an error of one tick.
+		// All timestamps since the last tick have the time of the last tick. This may be too early by more than one
+		// tick, but deadlines allow only for one tick.
 		l.conns.Restamp(before, l.now()-tickLength)
 	}
 	l.sites.Tick()

@@ -28,8 +28,8 @@ import (
 
 const serverName = "fapws"
 
-// The type loop contains the state and the callbacks of the event loop. Only the event loop may use this state, unless
-// a comment says otherwise.
+// loop contains the state and the callbacks of the event loop. Only the event loop may use this state, unless a comment
+// says otherwise.
 type loop struct {
 	s     *Server
 	cfg   *Config
@@ -203,10 +203,10 @@ func (l *loop) Flush() {
 
 // Serve starts to accept connections on the listeners, and returns at once. The server then owns the listeners. A
 // request is routed to the site with the request's host name, or to the first site if no site has this name. In the
-// site, the request is routed to the first mount whose prefix matches. The parameter h is the handler for mounts
-// without their own handler, and may be nil if there are no such mounts. Serve must be called only once; Accept adds
-// listeners, and Replace changes the sites. An error has one line, and is about a directory in Config.SendfileRoots or
-// AccelRoots, or about the names of the sites.
+// site, the request is routed to the first mount whose prefix matches. h is the handler for mounts without their own
+// handler, and may be nil if every mount has one. Serve must be called only once; Accept adds listeners, and Replace
+// changes the sites. An error has one line, and is about a directory in Config.SendfileRoots or AccelRoots, or about
+// the names of the sites.
 func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.Interpreter) error {
 	err := s.Replace(all, h, nil)
 	if err == nil {
@@ -319,7 +319,8 @@ func (s *Server) Intact() error {
 	return s.loop.accepting.Intact()
 }
 
-// Failed returns a channel that receives an error if this error ends the loop. The server then answers nothing more.
+// Failed returns a channel that receives the error that has ended the loop. After this error, the server no longer
+// answers.
 func (s *Server) Failed() <-chan error { return s.failed }
 
 // A besideJob is long work that must run on the first thread of the loop (see Server.Do). During this work, a second

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The method all returns the HTTP/1 connections; it runs on the event loop.
+// all returns the HTTP/1 connections; it must be called on the event loop.
 func (l *loop) all() (list []*http1conn.Conn) {
 	for _, c := range l.conns.All() {
 		if own, ok := c.Protocol().(*http1conn.Conn); ok {

@@ -152,7 +152,7 @@ func (s *Server) Ping(ctx context.Context) error {
 	}
 }
 
-// The method do runs f on the loop and waits until f has returned, or does nothing if the loop has ended.
+// do runs f on the loop and waits until f has returned, or does nothing if the loop has ended.
 func (s *Server) do(f func()) {
 	done := make(chan struct{})
 	if s.loop.post(func() {
@@ -185,9 +185,8 @@ func (s *Server) Retire(ctx context.Context, idle time.Duration) error {
 
 // HandIdle hands over the idle HTTP/1 connections without TLS to another process, which calls Arrive. HandIdle closes
 // idle TLS connections that have carried a request. All other connections close after the response to their next
-// request. HandIdle calls the function give with the state and the descriptor of each connection, and then closes the
-// descriptor. After an error of give, HandIdle closes the remaining connections. HandIdle must not be called on the
-// loop.
+// request. HandIdle calls give with the state and the descriptor of each connection, and then closes the descriptor.
+// After an error of give, HandIdle closes the remaining connections. HandIdle must not be called on the loop.
 func (s *Server) HandIdle(give func(d *http1conn.ClientState, fd int) error) (n int, err error) {
 	var list []http1conn.IdleClient
 	s.do(func() {
@@ -218,8 +217,8 @@ func (s *Server) Arrive(d *http1conn.ClientState, fd int) {
 	arrives()
 }
 
-// The method end stops accepting, runs the function begin on the loop, and waits until all connections have closed.
-// When ctx ends, the method closes the remaining connections.
+// end stops accepting, runs begin on the loop, and waits until all connections have closed. When ctx ends, it closes
+// the remaining connections.
 func (s *Server) end(ctx context.Context, begin func()) error {
 	s.StopAccepting()
 	s.loop.post(begin)
@@ -236,9 +235,8 @@ func (s *Server) end(ctx context.Context, begin func()) error {
 	return ctx.Err()
 }
 
-// HoldEnd makes Shutdown and Retire wait until the function release is called, or until their ctx ends. Meanwhile
-// another process can hand clients back to this server (Sockets.TakeBack). Neither HoldEnd nor release may be called on
-// the loop.
+// HoldEnd makes Shutdown and Retire wait until release is called, or until their ctx ends. Meanwhile another process
+// can hand clients back to this server (Sockets.TakeBack). Neither HoldEnd nor release may be called on the loop.
 func (s *Server) HoldEnd() (release func()) {
 	s.do(s.loop.connectionOpened)
 	return func() { s.do(func() { s.loop.makeRoom(conn.Wait) }) }

@@ -39,9 +39,9 @@ func (s *Server) appConfig() app.Config {
 	}
 }
 
-// The method source returns the source for a mount with a Handler. The result unbounded is true if the handler may
-// produce a response of any size without waiting for the client. The application's handler is not unbounded: it waits
-// while too many bytes wait for clients.
+// source returns the source for a mount with a Handler. unbounded is true if the handler may produce a response of any
+// size without waiting for the client. The application's handler is not unbounded: it waits while too many bytes wait
+// for clients.
 func (s *Server) source(m *exchange.Mount) (source exchange.Source, unbounded bool) {
 	o := app.Options{Timeout: max(0, cmp.Or(m.Timeout(), s.cfg.Timeout))}
 	if m.Asks && m.Receives == nil {

@@ -21,7 +21,7 @@ type echoing struct {
 	buf    []byte
 }
 
-// The type accepting is an exchange.Then that accepts a WebSocket.
+// accepting is an exchange.Then that accepts a WebSocket.
 type accepting struct{ s *Server }
 
 func (a accepting) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outcome {

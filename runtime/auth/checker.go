@@ -188,8 +188,8 @@ func (c *Checker) work() {
 	}
 }
 
-// failed returns how long the verdict on a wrong password is delayed. If the parameter counts is true, failed adds the
-// password to the number of wrong passwords of the client and of the account.
+// failed returns how long the verdict on a wrong password is delayed. If counts is true, the password adds to the wrong
+// passwords of the client and of the account.
 func (c *Checker) failed(k *Check, counts bool) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

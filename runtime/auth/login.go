@@ -100,8 +100,8 @@ func (l *Login) Refresh() {
 	}
 }
 
-// Session returns the session of a request, or nil if the request has no valid session. The parameter secure is set if
-// the request arrived over HTTPS. Session does not block.
+// Session returns the session of a request, or nil if the request has no valid session. secure is true if the request
+// arrived over HTTPS. Session does not block.
 func (l *Login) Session(head []byte, fields []http1.Field, secure bool) *Session {
 	for token := range cookies(head, fields, l.cookieName("", secure), minToken) {
 		if s := l.open(token); s != nil {
@@ -124,8 +124,7 @@ func (l *Login) Renew(s *Session, secure bool) string {
 	return l.setSession(l.token(&later), secure)
 }
 
-// loginLocation returns the URL path of the form. The parameter root is the path prefix under which clients see the
-// site.
+// loginLocation returns the URL path of the form. root is the path prefix under which clients see the site.
 func loginLocation(root, target string) string {
 	to := root + FormPath
 	if local(target) {
@@ -191,7 +190,7 @@ const (
 )
 
 // OpenLoginState opens a directory. Missing files are created, with access only for the current user; age is the
-// maximum duration of a session. The function warn is called if the key was damaged and therefore replaced.
+// maximum duration of a session. warn is called if the key was damaged and therefore replaced.
 func OpenLoginState(dir string, age time.Duration, warn func(line string)) (*LoginState, error) {
 	s := &LoginState{dir: dir, ended: ended{age: age}}
 	s.ended.path, s.ended.flags = filepath.Join(dir, EndedFile), os.O_CREATE|unix.O_NOFOLLOW
@@ -276,8 +275,7 @@ func (s *LoginState) derive(purpose string) []byte {
 	return out
 }
 
-// exclusively locks the directory, calls f, and unlocks the directory. Calls for the same directory run one after the
-// other, in all processes together.
+// exclusively calls f while it holds the lock of the directory, so that only one process at a time runs its f.
 func exclusively(dir string, f func() error) error {
 	d, err := os.Open(dir)
 	if err != nil {

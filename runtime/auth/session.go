@@ -51,8 +51,8 @@ type tokenHead struct {
 
 var encoding = base64.RawURLEncoding.Strict()
 
-// newSession does not rely on the clock alone for Order. The clock may have been set back, for example on a device
-// without a battery. A line "ACCOUNT ORDER *" in the list of ended sessions could then include a new session.
+// newSession does not take Order from the clock alone. If the clock was set back, for example on a device without a
+// battery, a line "ACCOUNT ORDER *" in the list of ended sessions would otherwise include the new session.
 func (l *Login) newSession(user string) *Session {
 	now := l.now()
 	s := &Session{user, l.account(user), tokenHead{Version: version, Start: now.Unix(), Seen: now.Unix()}}
@@ -166,7 +166,7 @@ func set(name, value, sameSite string, secure bool) string {
 }
 
 // cookies returns the values of all cookies with a name in a request (RFC 6265 §4.2.1), but at most maxCookies values.
-// cookies skips values with fewer bytes than the parameter least.
+// It skips values that are too short (least).
 func cookies(head []byte, fields []http1.Field, name string, least int) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		found := 0
@@ -259,8 +259,7 @@ func (l *Login) end(s *Session, all bool) error {
 	return cmp.Or(err, e.read())
 }
 
-// The method text returns the lines of the file without expired sessions. A session has expired if its order is less
-// than oldest.
+// text returns the lines of the file without expired sessions. A session has expired if its order is less than oldest.
 func (s *endedSet) text(oldest int64) []byte {
 	latestFirst := func(a, b endedSession) int { return cmp.Compare(b.order, a.order) }
 	kept := map[loginAccount]int{}

@@ -147,8 +147,8 @@ func parseTable(path string, text []byte) (*table, error) {
 		name, rest, found := strings.Cut(s, ":")
 		hash, _, _ := strings.Cut(rest, ":")
 		err := checkHash(hash)
-		// The path may name a file of a different kind, so the name in this line may contain any characters. Do not
-		// report a name with characters that could disturb a terminal.
+		// If the path names another kind of file, this "name" can be anything. Do not report characters that could
+		// disturb a terminal.
 		if !found || name == "" || hash == "" || err != nil && CheckName(name) != nil {
 			return nil, fmt.Errorf("%s:%d: not user:hash", path, line)
 		}
@@ -171,8 +171,8 @@ func (u *table) verify(name, password string) bool {
 	return verify(hash, password) && ok
 }
 
-// recent is a cache that drops entries that were not used recently. When the map newer contains as many entries as the
-// field size says, the map newer becomes the map older, and the previous map older is dropped.
+// recent is a cache that drops entries that were not used recently. When newer is full (size), it becomes older, and
+// the previous older is dropped.
 type recent[K comparable, V any] struct {
 	size         int
 	newer, older map[K]V

@@ -21,8 +21,8 @@ import (
 	"fapws/runtime/tunnel"
 )
 
-// A Responder handles requests. Respond is called on a separate goroutine for each request. The parameters w and r must
-// not be used after Respond has returned. After a panic in Respond, the response has status 500 or is aborted.
+// A Responder handles requests. Respond is called on a separate goroutine for each request. w and r must not be used
+// after Respond has returned. If Respond panics, the response has status 500 or is aborted.
 type Responder interface {
 	Respond(w *Response, r *Request)
 }
@@ -31,9 +31,8 @@ type Func func(w *Response, r *Request)
 
 func (f Func) Respond(w *Response, r *Request) { f(w, r) }
 
-// A Request is a request whose body has arrived completely. Only if the mount streams request bodies, the body arrives
-// while Respond runs (see Next). A Request embeds a copy of an exchange.Request. Response.Tunnel may be used only if
-// the field Upgrade of the copy is set.
+// A Request is a request whose body has arrived or, if the mount streams request bodies, arrives while Respond runs
+// (see Next). It embeds a copy of the exchange.Request. Response.Tunnel may be used only if Upgrade is set.
 type Request struct {
 	exchange.Request
 	Context context.Context
@@ -175,7 +174,7 @@ func (w *Response) Interim(head exchange.Head) error {
 }
 
 // Refuse responds with the site's error page for status. If the site has no such page, Refuse responds with the
-// server's own page, which contains the parameter text. Refuse must be called before Start.
+// server's own page, which contains text. Refuse must be called before Start.
 func (w *Response) Refuse(status int, text string) {
 	if !w.started && (status == 502 || status == 504) {
 		w.r.pool.failed.Add(1)
@@ -193,8 +192,8 @@ func (w *Response) Unavailable(text string, wait time.Duration) {
 }
 
 // HandOn forwards the request to the mount's Handler, with body as the request body. HandOn is for responders in the
-// field exchange.Mount.Receives, which get a request before the Handler. The parameter fields, "Name: value\r\n" ...,
-// is added to the head of the response. HandOn must be called before Start, and Write must not be called.
+// field exchange.Mount.Receives, which get a request before the Handler. fields, "Name: value\r\n" ..., is added to the
+// head of the response. HandOn must be called before Start, and Write must not be called.
 func (w *Response) HandOn(body, fields []byte) {
 	w.Start(exchange.Head{Status: 200, Fields: fields, Then: w.r.Services.Next})
 	w.buf = body
@@ -202,8 +201,7 @@ func (w *Response) HandOn(body, fields []byte) {
 
 func (w *Response) Sends() Sends { return w.r.pool.Sends }
 
-// Then returns an exchange.Then that calls the function do. The parameter value, which is passed to do, is the value of
-// a response field.
+// Then returns an exchange.Then that calls do with value, the value of a response field.
 func (w *Response) Then(do exchange.Continuation, field string, value []byte) exchange.Then {
 	return &continued{do, exchange.Request{Head: w.r.Head, Parsed: w.r.Parsed, Options: field}, value}
 }
@@ -309,10 +307,10 @@ const (
 	unackedMax = 256 << 10
 )
 
-// Ask sends a request, which consists of the client's request head and the parameter body, to the mount's Handler. Ask
-// returns the status and the first bytes of the response. Ask is for responders in the field exchange.Mount.Receives,
-// which get a request before the Handler. Ask may be called any number of times before Start, even if the client has
-// disconnected. The bytes of body must not change until Ask returns.
+// Ask sends a request with the client's request head and the given body to the mount's Handler. Ask returns the status
+// and the first bytes of the response. Ask is for responders in the field exchange.Mount.Receives, which get a request
+// before the Handler. Ask may be called any number of times before Start, even if the client has disconnected. The
+// bytes of body must not change until Ask returns.
 func (w *Response) Ask(body []byte) (status int, answer []byte) {
 	done := make(chan struct{})
 	w.r.Services.Inquire(w.r.ticket, body, func(s int, a []byte) {
@@ -336,12 +334,11 @@ const maxAnswer = 8 << 20 // maximum size of the response to Sub, in bytes
 var errTooLarge = fmt.Errorf("the answer has more than %d bytes", maxAnswer)
 
 // Sub sends a GET request for target to the server itself and waits for the whole response. The subrequest is routed
-// like a request from r's client and can reach any mount, including the application. The parameter target is an
-// absolute path as in a client's request, percent-encoded and with an optional query. The subrequest has the header
-// fields of r, except fields that concern the body, ranges, conditions and codings of r. The access log contains no
-// line for the subrequest. A status such as 404 is not an error. The error is exchange.ErrTooDeep or the error of ctx.
-// Otherwise the error says that the response is too large, or why there is no response. Sub must be called on the
-// goroutine of Respond.
+// like a request from r's client and can reach any mount, including the application. target is an absolute path as in a
+// client's request, percent-encoded and with an optional query. The subrequest has the header fields of r, except
+// fields that concern the body, ranges, conditions and codings of r. The access log contains no line for the
+// subrequest. A status such as 404 is not an error. The error is exchange.ErrTooDeep, the error of ctx, or the reason
+// why there is no response or why it is too large. Sub must be called on the goroutine of Respond.
 func (r *Request) Sub(ctx context.Context, target string) (status int, header http.Header, body []byte, err error) {
 	a, err := r.ask(ctx, target)
 	if err != nil {

@@ -23,8 +23,8 @@ const spoolAfter = 20 * time.Millisecond
 type spool struct {
 	file *os.File
 
-	// The fields below are guarded by Pool.mu. The field size is the number of bytes in the file, and passed is how
-	// many of these bytes were passed to the event loop.
+	// The fields below are guarded by Pool.mu. size is the number of bytes in the file, and passed is how many of these
+	// bytes were passed to the event loop.
 	size, passed int64
 	most         int64 // largest value of size so far; Pool.spooled is the sum of these values
 	passing      bool

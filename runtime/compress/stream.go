@@ -90,8 +90,8 @@ func (s *stream) goOn(now bool) {
 	})
 }
 
-// take returns at most step bytes from the waiting parts. take removes parts whose bytes were all returned, and returns
-// these parts in took.
+// take returns at most step bytes from the waiting parts. It removes the parts that are used up, and returns them in
+// took.
 func (s *stream) take() (pieces [][]byte, took []exchange.Part, last bool) {
 	f := s.f
 	for n := 0; len(f.waiting) > 0 && n < step; {

@@ -74,7 +74,7 @@ func (a *Acceptor) leavesToOthers() bool {
 }
 
 // The method left is called when this process has left connections to other processes for the duration
-// AcceptConfig.Moment. The method permits this process to accept some of the connections in the queue.
+// AcceptConfig.Moment. It permits this process to accept some of the connections in the queue.
 func (a *Acceptor) left() {
 	b := &a.balance
 	b.waits = false

@@ -106,8 +106,8 @@ func (c *Conn) Open(s *Set, p Protocol) error {
 
 func (c *Conn) Protocol() Protocol { return c.proto }
 
-// Upgrade replaces the protocol of c by p. The pending input remains for p (see Again). If Stop paused c, c remains
-// paused, but Stopped returns false from now on, because p did not call Stop.
+// Upgrade replaces the protocol of c by p, which gets the pending input (see Again). If Stop paused c, c remains
+// paused, but Stopped returns false, because p did not call Stop.
 func (c *Conn) Upgrade(p Protocol) { c.proto, c.stopped = p, false }
 
 // Fd returns the descriptor of c. The caller must not close the descriptor, nor use it after Holder.Gone.
@@ -170,8 +170,8 @@ type Virtual interface {
 	AwaitRoom()
 }
 
-// OpenVirtual adds c, a zero Conn, to the set s as a virtual connection with the protocol p. The parameters local and
-// remote are the addresses of the carrying connection.
+// OpenVirtual adds c, a zero Conn, to the set s as a virtual connection with the protocol p. local and remote are the
+// addresses of the carrying connection.
 func (c *Conn) OpenVirtual(s *Set, t Virtual, p Protocol, local, remote net.Addr) {
 	c.set, c.proto, c.transport, c.fd = s, p, &secured{t}, -1
 	c.Local, c.Remote, c.Stamp = local, remote, s.Now
@@ -181,8 +181,8 @@ func (c *Conn) OpenVirtual(s *Set, t Virtual, p Protocol, local, remote net.Addr
 
 func (c *Conn) virtual() bool { return c.fd < 0 }
 
-// Stop stops reading from c until Continue is called, because the handler has enough input. The parameter mode selects
-// the events that the loop still handles. Stop returns false if c is already stopped or its input has ended.
+// Stop stops reading from c until Continue is called, because the handler has enough input. mode selects the events
+// that the loop still handles. Stop returns false if c is already stopped or its input has ended.
 func (c *Conn) Stop(mode PauseMode) bool {
 	if c.stopped || c.Half {
 		return false
@@ -309,8 +309,8 @@ const (
 
 func (c *Conn) Writing() bool { return c.transfer != nil }
 
-// Lingers reports whether c has sent its last response and only waits for the client to close. The result since is the
-// time when the wait began.
+// Lingers reports whether c has sent its last response and only waits for the client to close. since is the time when
+// the wait began.
 func (c *Conn) Lingers() (since int64, lingers bool) {
 	return int64(c.lingerEnd)*tick - maxLinger, c.lingering
 }

@@ -42,9 +42,9 @@ type Unsent struct {
 	small int64
 	left  int64 // unsent bytes of all parts
 
-	// These fields measure the pace of the client. The field read counts the bytes that the client has read since the
-	// time in the field since. The count does not include the bytes of the first second (kernelFills). The field last
-	// is the time when the client last read, or when the response began to wait.
+	// These fields measure the pace of the client. read counts the bytes that the client has read after the time since,
+	// without the bytes of the first second (kernelFills). last is the time when the client last read, or when the
+	// response began to wait.
 	began, since, last int64
 	read               float64
 }
@@ -56,8 +56,7 @@ const CountedPart = 4 << 10
 // smallCost is the memory, in bytes, that the server and the handler need for a small part in addition to its data.
 const smallCost = 512
 
-// Add counts body, a part of the response r, in the record u of this response. The parameter left is the number of
-// unwritten bytes of body.
+// Add counts body, a part of the response r, in the record u of r. left is the number of unwritten bytes of body.
 func (l *Ledger) Add(u *Unsent, r Response, body []byte, left int, now int64) {
 	if len(body) < CountedPart {
 		return
@@ -111,7 +110,7 @@ func (l *Ledger) enter(u *Unsent, r Response, now int64) {
 	u.last = now
 }
 
-// Drop removes body from u, if u contains body. The parameter left is the number of unwritten bytes of body.
+// Drop removes body from u, if u contains it. left is the number of unwritten bytes of body.
 func (l *Ledger) Drop(u *Unsent, body []byte, left int) {
 	key := unsafe.SliceData(body)
 	m := l.memory[key]
@@ -149,8 +148,8 @@ func (l *Ledger) Total() int64 { return l.total }
 
 func (l *Ledger) Ended() int64 { return l.ended }
 
-// If more than Max bytes wait, Bound ends responses until a sixteenth of Max is free. The result ended is the number of
-// ended responses; client and unsent describe the first of them.
+// If more than Max bytes wait, Bound ends responses until a sixteenth of Max is free. ended is the number of ended
+// responses; client and unsent describe the first of them.
 func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 	l.grown = false
 	spared := l.largest()

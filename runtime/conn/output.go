@@ -105,9 +105,9 @@ func (g *gathered) flush() bool {
 	return true
 }
 
-// Write writes pieces with one system call. The result rest contains the unwritten bytes, which the caller must pass to
-// Queue. The first Item of rest is a copy, and the others share the memory of pieces. After an error the caller must
-// close the connection.
+// Write writes pieces with one system call. rest contains the unwritten bytes, which the caller must pass to Queue. The
+// first Item of rest is a copy, and the others share the memory of pieces. After an error the caller must close the
+// connection.
 func (c *Conn) Write(pieces ...[]byte) (rest []Item, err error) {
 	n, err := c.WriteSome(pieces)
 	if err != unix.EAGAIN {
@@ -280,9 +280,9 @@ func (c *Conn) WriteItems(items []Item) (left []Item, full bool, err error) {
 	return items[next:], full, err
 }
 
-// writeItems writes items; the parameter most limits the number of bytes. sent is the number of written bytes. The
-// first next items were written completely. The error is unix.EAGAIN if the socket is full, or errCold if a
-// file is not in memory.
+// writeItems writes items; most limits the number of bytes. sent is the number of written bytes, and next is the number
+// of items that were written completely. The error is unix.EAGAIN if the socket is full, or errCold if a file is not in
+// memory.
 func (c *Conn) writeItems(items []Item, most int) (sent, next int, err error) {
 	sent, next, err = c.putItems(items, most)
 	if c.transport != nil && (err == nil || err == errCold) {

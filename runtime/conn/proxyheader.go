@@ -42,8 +42,8 @@ var (
 	errProxyTooLong  = fmt.Errorf("PROXY header is longer than %d bytes", maxProxyHeader)
 )
 
-// ParseProxyHeader parses a PROXY header of version 1 or 2 at the start of buf. The result n is the size of the header.
-// The error is http1.ErrNeedMore if buf is the beginning of a header.
+// ParseProxyHeader parses a PROXY header of version 1 or 2 at the start of buf. n is the size of the header. The error
+// is http1.ErrNeedMore if buf is the beginning of a header.
 func ParseProxyHeader(buf []byte) (h ProxyHeader, n int, err error) {
 	const line = "PROXY "
 	switch {

@@ -141,7 +141,7 @@ func (c *Conn) Unread() bool {
 	return err == nil && n > 0
 }
 
-// The method leaves is called when the client has disconnected or shut down its sending side.
+// leaves is called when the client has disconnected or shut down its sending side.
 func (c *Conn) leaves(err error) {
 	if err == io.EOF && !c.Half && !c.lingering && c.proto.EOF() {
 		c.Half = true

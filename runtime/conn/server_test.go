@@ -29,8 +29,8 @@ type server struct {
 	new   func() *peer
 }
 
-// newServer starts a server. The function peers returns the protocol of a new connection; if peers is nil, connections
-// echo their input.
+// newServer starts a server. peers returns the protocol of a new connection; if peers is nil, connections echo their
+// input.
 func newServer(t *testing.T, peers func() *peer) *server {
 	t.Helper()
 	loop := looptest.New(t)
@@ -184,7 +184,7 @@ func clientConfig() *tls.Config {
 	return &tls.Config{ServerName: "localhost", RootCAs: pool, NextProtos: []string{"http/1.1"}}
 }
 
-// dial connects a TLS client. If the function is not nil, it wraps the TCP connection.
+// dial connects a TLS client. The function wraps the TCP connection, unless it is nil.
 func (s *server) dial(config *tls.Config, over func(net.Conn) net.Conn) *tls.Conn {
 	s.t.Helper()
 	var below net.Conn = s.tcp()

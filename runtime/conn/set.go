@@ -123,8 +123,8 @@ func (s *Set) Resume() (any bool) {
 	return any
 }
 
-// Restamp corrects the timestamps of connections after the clock of the Set was late. Timestamps that were set in this
-// period, between the times since and at, are too early. Restamp replaces them by the time at.
+// Restamp corrects the timestamps of connections after the clock of the Set was late: it replaces timestamps after the
+// time since, which are too early, by the time at.
 func (s *Set) Restamp(since, at int64) {
 	for _, c := range s.wheel.All() {
 		if c.Stamp >= since {
@@ -150,8 +150,8 @@ func Excerpt(b []byte) string {
 	return strconv.Quote(string(b))
 }
 
-// Offload runs the function work on a goroutine, and afterwards the function done on the loop, unless the loop has
-// ended. If work panics, Offload logs the panic and calls done with bug = true.
+// Offload runs work on a goroutine, and then done on the loop, unless the loop has ended. If work panics, Offload logs
+// the panic and calls done with bug = true.
 func (s *Set) Offload(work func(), done func(bug bool)) {
 	go func() {
 		bug := s.try(work)

@@ -135,7 +135,7 @@ func (s *TLSServer) cutOff() {
 	}
 }
 
-// The type lines limits the lines about clients in the error log, which hostile clients could fill.
+// lines limits the lines about clients in the error log, which hostile clients could otherwise fill.
 type lines struct {
 	since   int64
 	n       int

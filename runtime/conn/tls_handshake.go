@@ -55,9 +55,8 @@ const (
 // maxHello limits the ClientHello, in bytes.
 const maxHello = 16 << 10
 
-// clientHello examines the TLS records at the front of b. The result whole is true if the records contain the complete
-// ClientHello, or bytes that crypto/tls rejects at once. The result size is the size of the ClientHello in bytes, or 0
-// if it is not known yet.
+// clientHello examines the TLS records at the front of b. whole is true if they contain the complete ClientHello, or
+// bytes that crypto/tls rejects at once. size is the size of the ClientHello in bytes, or 0 if it is not known yet.
 func clientHello(b []byte) (size int, whole bool) {
 	var message []byte
 	for len(b) >= recordHeader {
@@ -305,8 +304,8 @@ func (h *Handshake) explain(err error) {
 	h.fail(r, level, why)
 }
 
-// The variable versions replaces hexadecimal TLS versions in errors of crypto/tls, such as "unsupported versions: [302
-// 301]", by names.
+// versions replaces hexadecimal TLS versions in errors of crypto/tls, such as "unsupported versions: [302 301]", by
+// names.
 var versions = strings.NewReplacer("[304", "TLS 1.3", "[303", "TLS 1.2", "[302", "TLS 1.1", "[301", "TLS 1.0", "[300",
 	"SSL 3.0", "[", "", " 303", ", TLS 1.2", " 302", ", TLS 1.1", " 301", ", TLS 1.0", " 300", ", SSL 3.0", "]", "")
 

@@ -53,8 +53,8 @@ func reasonOf(err error) reason {
 	return other
 }
 
-// Metrics returns the metrics of TLS, or nil if TLS is not configured. The parameter open is the number of connections
-// with TLS. Metrics must be called on the loop.
+// Metrics returns the metrics of TLS, or nil if TLS is not configured. open is the number of connections with TLS.
+// Metrics must be called on the loop.
 func (s *TLSServer) Metrics(open int) []metrics.Family {
 	if s.config.Load() == nil {
 		return nil

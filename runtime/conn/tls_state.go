@@ -159,8 +159,8 @@ var nameParts = []struct {
 	{"_Email", asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}},
 }
 
-// The method name sets the variables for a distinguished name (RFC 4514) and for its usual parts. If a part occurs
-// several times, the second variable has the suffix _1, the third _2, and so on.
+// name sets the variables for a distinguished name (RFC 4514) and for its usual parts. If a part occurs several times,
+// the second variable has the suffix _1, the third _2, and so on.
 func (v *variables) name(prefix string, n pkix.Name) {
 	v.set(prefix, n.String())
 	for _, part := range nameParts {

@@ -34,7 +34,7 @@ var (
 	errAborted = errors.New("the server is shutting down")
 )
 
-// The method end ends t. err is nil if everything was written.
+// end ends t. err is nil if everything was written.
 func (t *transfer) end(err error) {
 	c, closed := t.c, t.c.closed
 	if c.transfer != t { // c is virtual, and its carrying connection broke while t was writing
@@ -140,8 +140,8 @@ func (s *Set) IsWarm(it *Item) bool {
 	return it.Warm > it.Offset
 }
 
-// Load reads the next bytes of the file of an item into memory on a goroutine, and then calls the function done on the
-// loop. The channel turns is a semaphore that limits the goroutines that read at the same time; nil means no limit.
+// Load reads the next bytes of the file of an item into memory on a goroutine, and then calls done on the loop. turns
+// is a semaphore that limits the goroutines that read at the same time; nil means no limit.
 func (s *Set) Load(it *Item, turns chan struct{}, done func(err error)) {
 	file, offset, size := it.FD, it.Offset, min(it.Count, coldMost)
 	n, err := 0, io.ErrUnexpectedEOF // err keeps this value if the read panics
@@ -195,7 +195,7 @@ func (t *transfer) timeout() time.Duration {
 }
 
 // expired is called when a deadline of the connection has passed, and reports whether the transfer t has timed out. t
-// may be nil. expired first tries to write, because a handler that ran on the loop may have prevented earlier writes.
+// may be nil. It first tries to write, because a handler that ran on the loop may have delayed the write.
 func (t *transfer) expired() bool {
 	if t == nil || t.due() > t.c.set.Now {
 		return false

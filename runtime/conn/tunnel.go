@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Tunnel passes bytes between a client and an upstream. After its end, the tunnel discards the client's input. The
+// Tunnel passes bytes between a client and an upstream. After the tunnel has ended, it discards the client's input. The
 // methods of Tunnel must be called on the loop.
 type Tunnel struct {
 	client, upstream TunnelEnd
@@ -57,10 +57,10 @@ func NewUpstream(c net.Conn, t *TLSTransport) (*Conn, error) {
 	return upstream, nil
 }
 
-// NewTunnel makes a tunnel. The connection upstream must not be open yet, and belongs to the tunnel from now on. The
-// tunnel ends after the duration idle without a byte in either direction; 0 means no limit. The function failed is
-// called if the tunnel ends with an error that an operator should know. The function ended is called once, on the loop.
-// The parameter proper is true if the client received all bytes from the upstream. The caller must call Begin at once.
+// NewTunnel makes a tunnel, which then owns upstream; this connection must not be open yet. The tunnel ends after the
+// duration idle without a byte in either direction; 0 means no limit. failed is called if the tunnel ends with an error
+// that an operator should know. ended is called once, on the loop; proper is true if the client received all bytes from
+// the upstream. The caller must call Begin at once.
 func (s *TLSServer) NewTunnel(ended func(proper bool), upstream *Conn, idle time.Duration, failed func(error)) *Tunnel {
 	t := &Tunnel{set: s.set, secure: s, ended: ended, idle: int64(idle), failed: failed}
 	t.client = TunnelEnd{t: t, other: &t.upstream}
@@ -184,8 +184,8 @@ func (e *TunnelEnd) settle() {
 	}
 }
 
-// The method end closes the upstream connection, and makes the client's connection linger, so that the client receives
-// the last bytes.
+// end closes the upstream connection, and makes the client's connection linger, so that the client receives the last
+// bytes.
 func (t *Tunnel) end() {
 	t.close()
 	c := t.client.conn

@@ -27,7 +27,7 @@ func readiness(e netpoll.IOEvent) (r Readiness) {
 	return r
 }
 
-// The type descriptors contains the descriptors of a poller, which gnet does not export.
+// descriptors contains the descriptors of a poller, which gnet does not export.
 type descriptors struct {
 	epoll int
 	event int
@@ -73,8 +73,8 @@ func (p *poller) intact(event int) error {
 	return nil
 }
 
-// The method watches reports whether fd is still registered and still refers to the same file. In this case, epoll
-// rejects a second registration.
+// watches reports whether fd is still registered and still refers to the same file. In this case, epoll rejects a
+// second registration.
 func (p *poller) watches(fd int) bool {
 	err := p.add(fd)
 	if err == nil { // fd or the epoll descriptor now refers to a different file

@@ -120,7 +120,7 @@ func (l *Loop) Once(f func()) (ask func()) {
 	}
 }
 
-// Waker returns the Waker of the loop. The field Signals of the result is not set. Any goroutine may call Waker.
+// Waker returns the Waker of the loop, without Signals. Any goroutine may call it.
 func (l *Loop) Waker() Waker { return l.wake.waker }
 
 func (l *Loop) Busy() bool { return l.wake.isCalled() || l.poller.wait(0) }

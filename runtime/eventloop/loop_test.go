@@ -84,7 +84,7 @@ func write(t *testing.T, fd int) {
 	}
 }
 
-// The function read returns -1 if there is no input.
+// read returns -1 if there is no input.
 func read(fd int) int {
 	var b [64]byte
 	n, err := unix.Read(fd, b[:])

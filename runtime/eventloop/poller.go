@@ -68,7 +68,7 @@ func (l *Loop) goOn() {
 	l.wake.ring()
 }
 
-// gnet's poller calls the method event for each event. If event returns an error, the poller ends.
+// gnet's poller calls event for each event. If event returns an error, the poller ends.
 func (l *Loop) event(fd int, e netpoll.IOEvent, _ netpoll.IOFlags) error {
 	if !l.begun && (l.stopped || l.left) {
 		return gneterrors.ErrEngineShutdown
@@ -107,7 +107,7 @@ func (l *Loop) endOfEvents(any) error {
 	return nil
 }
 
-// The type quiet is a logger for gnet that drops all messages, because Run returns the error.
+// quiet is a logger for gnet that drops all messages, because Run returns the error.
 type quiet struct{}
 
 func (quiet) Debugf(string, ...any) {}

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The type wake contains the eventfd that wakes the loop, and the integer (Waker.State) that says whether a thread must
+// wake contains the eventfd that wakes the loop, and the integer (Waker.State) that tells threads whether they must
 // write to the eventfd.
 type wake struct {
 	waker Waker
@@ -118,8 +118,8 @@ func (w *Waker) Wake() {
 	writeEvent(w.Event)
 }
 
-// openEvent returns an eventfd. The loop never reads from the eventfd. This is not necessary, because the registration
-// is edge-triggered, so that each write causes an event.
+// openEvent returns an eventfd. The loop need not read from it, because the registration is edge-triggered, so that
+// each write causes an event.
 func openEvent() (int, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	return fd, os.NewSyscallError("eventfd", err)

@@ -2,8 +2,8 @@ package eventloop
 
 const Tick = int64(500e6) // in nanoseconds
 
-// The constant slots is the range of a wheel, in ticks. An entry with a time beyond the range is returned early, and
-// must be added again.
+// slots is the range of a wheel, in ticks. An entry with a time beyond the range is returned early, and must be added
+// again.
 const slots = 256
 
 // Wheel stores objects by time, in nanoseconds since the wheel was made. The zero value is an empty wheel. A Wheel is

@@ -101,7 +101,7 @@ func NewText(text string) *Event {
 	return e
 }
 
-// The parameter wire is a whole frame, and the parameter header is the size of the frame's header in bytes.
+// wire is a whole frame, and header is the size of its header in bytes.
 func NewFrame(name string, seq uint64, wire []byte, header int, op exchange.Op) *Event {
 	return &Event{Seq: seq, Name: name, Op: op, wire: wire, start: header, end: len(wire)}
 }
@@ -191,7 +191,7 @@ type history struct {
 }
 
 // find searches events, which are sorted by number, and returns the index of the event with the number seq. If there is
-// none, the index is where it belongs, and the result there is false.
+// none, the index is where the event belongs, and there is false.
 func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }

@@ -85,7 +85,7 @@ func (f *Fanout) Turn() {
 	}
 }
 
-// Reached returns an event number: s has received all events of its channels up to this number.
+// Reached returns the number up to which s has received all events of its channels.
 func (f *Fanout) Reached(s Subscriber) uint64 { return max(s.Position().Seq, f.given()) }
 
 func (f *Fanout) given() uint64 {
@@ -109,9 +109,8 @@ func (f *Fanout) Finish(within time.Duration) {
 	}
 }
 
-// step serves subscribers. The parameter most is their maximum number, and until is the latest time to end. When step
-// has served the minimum in the parameter least, it ends as soon as the loop has other work. The result more is true if
-// there may be further subscribers to serve.
+// step serves subscribers. most limits their number, and until is the latest time to end. When step has served least of
+// them, it ends as soon as the loop has other work. more is true if there may be further subscribers to serve.
 func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	for n := 0; n < most; n++ {
 		if f.batch == nil {
@@ -340,8 +339,8 @@ func (f *Fanout) Continue() {
 	}
 }
 
-// The method waits reports whether the next batch must wait for subscribers. If so, it calls the function wake after a
-// pause, so that the loop calls the method again.
+// waits reports whether the next batch must wait for subscribers. If so, it calls wake after a pause, so that the loop
+// calls waits again.
 func (p *pacer) waits(wake func()) bool {
 	if len(p.young) == 0 {
 		p.waiting = false

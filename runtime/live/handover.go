@@ -35,16 +35,14 @@ type departed struct {
 	back func()
 }
 
-// export hands over clients, one after the other. The function give gets the state and the descriptor of a client.
-// Before that, sweep has removed the client from this server. After give returns, export closes the descriptor without
-// shutting down the connection. The function do runs a function on the loop, unless the loop has ended. The function
-// sweep removes clients from the loop and returns them. Its result more tells export to call sweep again, and its
-// parameter late tells sweep to close the connections that cannot be handed over now. export sets late after an error,
-// or when no client was handed over for the duration patience. The function release is called after the last client.
-// export returns the number of clients that were handed over, and the first error of give or ctx.
+// export hands over clients, one after the other. sweep removes clients from the loop and returns them; more means that
+// sweep must be called again. give gets the state and the descriptor of each client, and export then closes the
+// descriptor without shutting down the connection. After an error or the end of ctx, or when no client was handed over
+// for the duration patience, export calls sweep with late set, to close the connections that cannot be handed over now.
+// release is called after the last client. do runs a function on the loop, unless the loop has ended. export returns
+// the number of clients that were handed over, and the first error of give or ctx.
 //
-// export must not be called on the loop. The function give runs on the caller's goroutine; sweep and release run on the
-// loop.
+// export must not be called on the loop. give runs on the caller's goroutine; sweep and release run on the loop.
 func export(ctx context.Context, give func(d any, fd int) error, do func(func()), patience time.Duration,
 	sweep func(late, stop bool) (list []departed, more bool), release func()) (n int, err error) {
 	var list []departed
@@ -82,8 +80,7 @@ func export(ctx context.Context, give func(d any, fd int) error, do func(func())
 }
 
 // Export hands over the movable WebSockets while the server retires (see export), and closes all other WebSockets with
-// 1012. If the function give is nil or returns an error, Export closes the remaining WebSockets. StreamConfig.HandOver
-// must be set.
+// 1012. If give is nil or returns an error, Export closes the remaining WebSockets. StreamConfig.HandOver must be set.
 func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
 	if give == nil {
 		a.loop.Do(a.release)
@@ -94,8 +91,8 @@ func (a *Sockets) Export(ctx context.Context, give func(d any, fd int) error) (n
 }
 
 // sweep sends OpHandOver to the handlers of movable WebSockets, and returns the WebSockets whose handlers have agreed.
-// The result more is true while other handlers have not answered yet. If late is true, sweep closes the remaining
-// movable WebSockets.
+// more is true while other handlers have not answered yet. If late is true, sweep closes the remaining movable
+// WebSockets.
 func (a *Sockets) sweep(late bool) (list []departed, more bool) {
 	if !late && a.given() < a.last {
 		return nil, true
@@ -152,8 +149,7 @@ func (a *Sockets) release() {
 	a.conns.Flush()
 }
 
-// The method answered handles the handler's answer to OpHandOver. If p is the last part, the handler has released the
-// WebSocket.
+// answered handles the handler's answer to OpHandOver. If p is the last part, the handler has released the WebSocket.
 func (s *Socket) answered(p *exchange.Part) {
 	if !p.Last() {
 		s.release(p)

@@ -147,14 +147,13 @@ func (h *Hub) Take(e *Event, now int64) bool {
 // the same event later, subscribers still receive it.
 func (h *Hub) Restore(e *Event, now int64) { h.keep(e, now) }
 
-// Hold keeps all events, up to ChannelLimits.Total, until the time in the parameter until.
+// Hold keeps all events, up to ChannelLimits.Total. The hold ends at the time until.
 func (h *Hub) Hold(until int64) { h.hold = max(h.hold, until) }
 
-// Complete reports whether the history still contains all events with numbers above the parameter after, in all
-// channels.
+// Complete reports whether the history of every channel still contains all events with numbers above after.
 func (h *Hub) Complete(after uint64) bool { return after >= h.lost }
 
-// Since returns the stored events with numbers above the parameter after, of the channels in names, sorted by number.
+// Since returns the stored events of the channels in names with numbers above after, sorted by number.
 func (h *Hub) Since(names []string, after uint64) []*Event {
 	return h.since(names, after, func(*ring) int { return 0 })
 }
@@ -164,8 +163,7 @@ func (h *Hub) Replay(names []string, after uint64, now int64) []*Event {
 	return h.since(names, after, func(r *ring) int { return h.within(r, now) })
 }
 
-// The method since does the work of Since and Replay. For each channel, it skips the events before the index that the
-// function first returns.
+// since implements Since and Replay. For each channel, it skips the events before the index that first returns.
 func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events []*Event) {
 	for _, name := range names {
 		if r := h.rings[name]; r != nil {
@@ -179,7 +177,7 @@ func (h *Hub) since(names []string, after uint64, first func(*ring) int) (events
 	return events
 }
 
-// Position returns the number of the event with the parameter id, the value of Last-Event-ID. Position returns 0 for an
+// Position returns the number of the event with the given id, the value of Last-Event-ID. Position returns 0 for an
 // unknown id, for example if the event is too old or if the server was restarted.
 //
 // The id may be from another process that has already published more events, so its number may exceed Tip, but only by

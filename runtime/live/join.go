@@ -84,8 +84,8 @@ func (s *Subscribers) join(p *StreamSubscriber, names []string) {
 	}
 }
 
-// The method limit sets how many unsent bytes the kernel keeps for a subscriber, and after how long the kernel gives
-// up. The time limit has no effect on unix sockets.
+// limit sets how many unsent bytes the kernel keeps for a subscriber, and after how long the kernel gives up. The time
+// limit has no effect on unix sockets.
 func (s *Subscribers) limit(fd int) {
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, s.cfg.Buffer)
 	conn.GiveUpAfter(fd, min(2*s.cfg.Heartbeat, mostSilence))
@@ -119,8 +119,8 @@ func (s *Subscribers) History() (events []*Event) {
 }
 
 // ImportHistory stores past events, which Encode wrote to text, for clients that reconnect. ImportHistory ignores
-// events with numbers above the parameter last, because clients would miss future events after a number that is too
-// large. ImportHistory must not be called on the loop.
+// events with numbers above last, because clients would miss future events after a number that is too large.
+// ImportHistory must not be called on the loop.
 func (s *Subscribers) ImportHistory(text []byte, last uint64) error {
 	events, err := Decode(text)
 	s.loop.Do(func() {

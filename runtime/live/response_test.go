@@ -22,8 +22,7 @@ func (h *handler) Release(p *exchange.Part) {
 	h.released = append(h.released, fmt.Sprintf("%s %v", p.Body, p.Last()))
 }
 
-// The method answer makes a handler answer a request with parts. Afterwards the function done is called on the loop
-// with the client.
+// answer makes a handler answer a request with parts. Afterwards done is called on the loop with the client.
 func (h *host) answer(request string, done func(x *exchange.Exchange, client *exchangetest.Client, handler *handler),
 	parts ...exchange.Part) {
 	h.t.Helper()

@@ -112,7 +112,7 @@ func (s *Subscribers) abandon(p *StreamSubscriber) {
 	}
 }
 
-// The method end is called after all data of p was written to the connection.
+// end is called after all data of p was written to the connection.
 func (s *Subscribers) end(p *StreamSubscriber) {
 	s.remove(p, true)
 	s.account(p)
@@ -147,7 +147,7 @@ func (s *Subscribers) remove(p *StreamSubscriber, tell bool) {
 	}
 }
 
-// tell calls the function report, which may be nil, for each channel in names.
+// tell calls report, unless it is nil, for each channel in names.
 func (p *StreamSubscriber) tell(report func(name string, client *StreamClient), names []string) {
 	if report == nil {
 		return
@@ -178,7 +178,7 @@ func (s *Subscribers) finish(p *StreamSubscriber) {
 	}
 }
 
-// The iterator all yields the subscribers whose stream has begun, and the caller may disconnect them.
+// all yields the subscribers whose stream has begun, and the caller may disconnect them.
 func (s *Subscribers) all(yield func(*StreamSubscriber) bool) {
 	for _, c := range s.conns.All() {
 		if p, ok := c.Protocol().(*StreamSubscriber); ok && p.state != joining && p.state != gone && !yield(p) {

@@ -22,14 +22,14 @@ const (
 	handlerGrace = time.Second
 )
 
-// The method ignores reports whether further messages of the client must be ignored, because the handler has ended or
-// one side has closed the WebSocket (RFC 6455 §1.4).
+// ignores reports whether further messages of the client must be ignored, because the handler has ended or one side has
+// closed the WebSocket (RFC 6455 §1.4).
 func (s *Socket) ignores() bool { return s.answer != answering || s.told || s.closing && s.away == 0 }
 
 func (s *Socket) ends() bool { return s.closing || s.broken != nil }
 
-// The method frames processes the frames at the front of data while the handler has room for messages, and returns the
-// number of processed bytes.
+// frames processes the frames at the front of data while the handler has room for messages, and returns the number of
+// processed bytes.
 func (s *Socket) frames(data []byte) (used int) {
 	for used < len(data) && s.here() && s.broken == nil && !s.conn.Stopped() {
 		s.decoder.Discard = s.ignores()
@@ -195,9 +195,9 @@ func (s *Socket) closeAfterHandler(code uint16, reason []byte) {
 	s.conn.Schedule()
 }
 
-// The method end sends the close frame for s.broken, unless a close frame was already sent, and ends the connection
-// after all output. It discards further input, and cancels the handler, because a handler that only sends messages may
-// not notice the close frame.
+// end sends the close frame for s.broken, unless a close frame was already sent, and ends the connection after all
+// output. It discards further input, and cancels the handler, because a handler that only sends messages may not notice
+// the close frame.
 func (s *Socket) end() {
 	s.tellAway()
 	if !s.closing {

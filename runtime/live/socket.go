@@ -118,8 +118,8 @@ func (a *Sockets) Offer(x *exchange.Exchange, group string) bool {
 }
 
 // Accept is the exchange.Continuation of a response that accepts a WebSocket. The parts after the first are messages.
-// Accept ignores the status and the media type of the response, and the handler's choice in the parameter subprotocol
-// unless it is a token.
+// Accept ignores the status and the media type of the response, and the subprotocol that the handler has chosen unless
+// it is a token.
 func (a *Sockets) Accept(x *exchange.Exchange, p *exchange.Part, _ *exchange.Request,
 	subprotocol []byte) exchange.Outcome {
 	s, _ := x.Carrier.(*Socket)
@@ -188,8 +188,8 @@ func (s *Socket) Reply(exchange.Reply) {
 	s.Refused()
 }
 
-// The method fields returns the header fields of the response that accepts the WebSocket (RFC 6455 §4.2.2). The result
-// is valid until the next call.
+// fields returns the header fields of the response that accepts the WebSocket (RFC 6455 §4.2.2). The result is valid
+// until the next call.
 func (s *Socket) fields(subprotocol []byte) []byte {
 	dst := append(s.all.sites.Heads.Fields[:0],
 		"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
@@ -417,8 +417,8 @@ func (s *Socket) report(line string) {
 	}
 }
 
-// The method in returns the time that is the duration d from now, in nanoseconds since conn.Set.Start. It reads the
-// clock, because conn.Set.Now may be a tick late.
+// The method in returns the time after the duration d, in nanoseconds since conn.Set.Start. It reads the clock, because
+// conn.Set.Now may be a tick late.
 func (a *Sockets) in(d time.Duration) int64 { return int64(time.Since(a.conns.Start) + d) }
 
 // deliver passes a message to the handler, and pauses reading if the handler has enough input. The handler must not

@@ -114,7 +114,7 @@ func describe(s *Socket) *exchange.SocketState {
 	}
 }
 
-// keep copies to d the header fields and the body of p, the part with which the handler has released the WebSocket.
+// keep copies the header fields and the body of p, the part with which the handler has released the WebSocket, to d.
 func keep(d *exchange.SocketState, p *exchange.Part) {
 	d.Head, d.Data = append([]byte(nil), p.Head.Fields...), append([]byte(nil), p.Body...)
 }

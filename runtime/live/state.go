@@ -51,9 +51,9 @@ const (
 )
 
 // Export hands over all subscribers, one after the other (see export). If no subscriber could be handed over for a
-// second, Export disconnects those that have not read all their data. If the function give returns an error or ctx
-// ends, Export disconnects all remaining subscribers. Clients that subscribe after Export are disconnected and must
-// reconnect. StreamConfig.HandOver must be set.
+// second, Export disconnects those that have not read all their data. If give returns an error or ctx ends, Export
+// disconnects all remaining subscribers. Clients that subscribe after Export are disconnected and must reconnect.
+// StreamConfig.HandOver must be set.
 func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error) (n int, err error) {
 	return export(ctx, give, s.loop.Do, exportPatience, func(late, stop bool) (list []departed, more bool) {
 		if stop {
@@ -63,8 +63,8 @@ func (s *Subscribers) Export(ctx context.Context, give func(d any, fd int) error
 	}, s.release)
 }
 
-// sweep removes some subscribers from this server and returns them; the result more reports whether other subscribers
-// remain. If the parameter late is true, sweep disconnects subscribers that have not read all their data.
+// sweep removes some subscribers from this server and returns them; more is true if others remain. If late is true,
+// sweep disconnects subscribers that have not read all their data.
 func (s *Subscribers) sweep(late bool) (list []departed, more bool) {
 	s.Take()
 	if !late && s.Sending() {

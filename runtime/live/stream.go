@@ -41,9 +41,9 @@ type StreamConfig struct {
 	// a group until Sockets.Export is called.
 	HandOver bool
 
-	// The functions Joined and Left are called when a subscriber has joined or left: once for each of its channels. The
-	// function Counted is called after the number of subscribers of a channel, or of members of a group, has changed.
-	// These functions, which may be nil, are called on the loop and must not block.
+	// Joined and Left are called for each channel that a subscriber has joined or left. Counted is called after the
+	// number of subscribers of a channel, or of members of a group, has changed. All three may be nil, are called on
+	// the loop, and must not block.
 	Joined, Left func(name string, client *StreamClient)
 	Counted      func(name string, subscribers int)
 }
@@ -64,8 +64,7 @@ type Loop interface {
 
 	Full() bool
 
-	// Count adds n to the number of clients. The parameter n is 1 for a client from another process, and -1 for a
-	// client that has left.
+	// Count adds n to the number of clients: 1 for a client from another process, and -1 for a client that has left.
 	Count(n int)
 
 	// Resume continues a WebSocket of another process on the socket fd (see exchange.Server.Resume). After an error, fd
@@ -80,8 +79,8 @@ type Loop interface {
 
 var emptyLine = []byte("\n\n") // ends an incomplete line, and adds an empty line
 
-// The type response is a handler's response to a client that is already a subscriber. It takes the place of both the
-// Sink and the Source of the exchange. After the last part it gives the connection to the subscriber.
+// A response is a handler's response to a client that is already a subscriber. It replaces both the Sink and the Source
+// of the exchange. After the last part it gives the connection to the subscriber.
 type response struct {
 	exchange.Source
 	sink   exchange.Sink

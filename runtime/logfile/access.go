@@ -173,7 +173,7 @@ type Entry struct {
 	Handler     string // kind of source that responded; written as "-" if empty
 	File        []byte // path of the requested file; written as "-" if empty
 
-	// Time is when the request arrived. Time is written in its own time zone, which must be the same for all entries.
+	// Time is when the request arrived. It is written in its own time zone, which must be the same for all entries.
 	Time time.Time
 	// Duration is the time until the last byte of the response was passed to the kernel.
 	Duration time.Duration
@@ -276,8 +276,7 @@ func (r *Record) NoteResponse(head []byte) {
 }
 
 // Malformed stores an invalid request as Apache does: the first line up to a NUL and, if the line looks like a request
-// line, the fields before the first malformed field. The parameter limit is the maximum length of the first line in
-// bytes.
+// line, the fields before the first malformed field. limit is the maximum length of the first line in bytes.
 func (r *Record) Malformed(received []byte, limit int) {
 	line, rest, _ := bytes.Cut(bytes.TrimLeft(received, "\r\n"), []byte("\n"))
 	line, _, _ = bytes.Cut(bytes.TrimSuffix(line[:min(len(line), limit)], []byte("\r")), []byte{0})

@@ -47,8 +47,8 @@ type Errors struct {
 }
 
 // RedirectErrors opens the file o.Path as descriptor 2 of this process, unless descriptor 2 already is this file. After
-// each rotation, the log calls the function moved on the goroutine that has rotated the file. The parameter moved must
-// be nil if another process rotates the file.
+// each rotation, the log calls moved on the goroutine that has rotated the file. moved must be nil if another process
+// rotates the file.
 func RedirectErrors(o Options, moved func()) (*Errors, error) {
 	o.Report = nil
 	log := o.withDefaults()

@@ -49,9 +49,9 @@ type Options struct {
 	Buffer int
 	Flush  time.Duration
 
-	// Written, if not nil, is called on the writer's goroutine after buffered lines were written. The parameter at is
-	// the time when this write began; a log rotation that was due at this time is complete. Lines that were added after
-	// this time may still be waiting (Waits).
+	// Written, if not nil, is called on the writer's goroutine after buffered lines were written. at is the time when
+	// this write began; a log rotation that was due at this time is complete. Lines that were added after this time may
+	// still be waiting (Waits).
 	Written func(at time.Time)
 
 	// Report is called with an error message of one line if a log cannot be written or rotated, or if lines were

@@ -227,8 +227,8 @@ func OpenMetrics(families []Family) string { return text(families, true) + "# EO
 // Plain returns families in the text format of Prometheus, version 0.0.4, which older programs read.
 func Plain(families []Family) string { return text(families, false) }
 
-// The function text formats families. The parameter open selects the format of OpenMetrics. This format has units, and
-// its lines TYPE and HELP contain the name of a counter without "_total".
+// text formats families. open selects the format of OpenMetrics, which has units, and in whose lines TYPE and HELP the
+// name of a counter has no suffix "_total".
 func text(families []Family, open bool) string {
 	var b strings.Builder
 	for i := range families {

@@ -146,8 +146,8 @@ func (r *Recorder) BeganEarlier() int64 {
 	return earlier
 }
 
-// End counts the end of a request. The parameter began is the result of Begin or BeganEarlier. The status is 0 if the
-// client disconnected before the response began, and route is nil if the request was not routed.
+// End counts the end of a request. began is the result of Begin or BeganEarlier, status is 0 if the client disconnected
+// before the response began, and route is nil if the request was not routed.
 func (r *Recorder) End(began int64, route *Route, status int) {
 	if began == earlier {
 		r.arrived--

@@ -169,8 +169,8 @@ func (x *Exporter) complain(err error) {
 	}
 }
 
-// Close sends the spans of the queue. The parameter is a deadline, at which Close drops the remaining spans and
-// returns. Close may be called again, and on a nil Exporter.
+// Close sends the spans of the queue. At the deadline, it drops the remaining spans and returns. Close may be called
+// again, and on a nil Exporter.
 func (x *Exporter) Close(until time.Time) {
 	if x == nil {
 		return
@@ -209,9 +209,8 @@ func (x *Exporter) export(body []byte, n int) {
 	}
 }
 
-// pause waits before the next request to the collector. Close ends the pause unless the parameter asked is true, which
-// means that the collector has asked for the pause. If such a pause would end after the deadline of Close, all
-// remaining spans are dropped at once.
+// pause waits before the next request to the collector. Close ends the pause, unless the collector has asked for it
+// (asked). If a pause for the collector would end after the deadline of Close, all remaining spans are dropped at once.
 func (x *Exporter) pause(wait time.Duration, asked bool) {
 	end := time.Now().Add(wait)
 	select {
@@ -231,8 +230,8 @@ func (x *Exporter) pause(wait time.Duration, asked bool) {
 	}
 }
 
-// post sends a request to the collector. The result again is true if the same spans may be sent once more. The result
-// asked is the pause for which the collector has asked, or 0 (https://opentelemetry.io/docs/specs/otlp/#failures-1).
+// post sends a request to the collector. again is true if the same spans may be sent once more. asked is the pause for
+// which the collector has asked, or 0 (https://opentelemetry.io/docs/specs/otlp/#failures-1).
 func (x *Exporter) post(body []byte) (asked time.Duration, again bool, err error) {
 	ctx, cancel := context.WithTimeout(x.ctx, x.timeout)
 	defer cancel()

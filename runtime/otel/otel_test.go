@@ -87,7 +87,7 @@ func TestVariablesThatDisableTracesAndForeignOnesAreNoMistakes(t *testing.T) {
 	}
 }
 
-// start starts an exporter to a collector. Lines of the log go to lines.
+// start starts an exporter, which sends spans to a collector and log lines to lines.
 func start(t *testing.T, url string, variables ...string) (x *otel.Exporter, lines *atomic.Int64) {
 	t.Helper()
 	c, err := otel.Read(lookup(append(variables, "OTEL_EXPORTER_OTLP_ENDPOINT="+url)...))

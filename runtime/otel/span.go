@@ -49,8 +49,8 @@ func sized(n int) int {
 	return size
 }
 
-// text appends an attribute with a string (KeyValue) to m, which is a Span or a Resource. The parameter field is the
-// number of the field for attributes. text appends nothing if the value is empty.
+// text appends an attribute with a string (KeyValue) to m, a Span or a Resource, unless the value is empty. field is
+// the number of the field for attributes.
 func text[T ~string | ~[]byte](m message, field int, key string, value T) message {
 	if len(value) == 0 {
 		return m
@@ -239,8 +239,8 @@ type Call struct {
 	began    time.Time
 }
 
-// Call begins the span of a request to an upstream. The argument is the identity of the client's request. The result is
-// nil if the trace is not recorded, or if x is nil. Call is safe for concurrent use, as are the methods of Call.
+// Call begins the span of a request to an upstream. of is the identity of the client's request. The result is nil if
+// the trace is not recorded, or if x is nil. Call is safe for concurrent use, as are the methods of Call.
 func (x *Exporter) Call(of http1.Identity) *Call {
 	if x == nil || !of.Sampled() {
 		return nil
@@ -254,8 +254,8 @@ func (x *Exporter) Call(of http1.Identity) *Call {
 // Traceparent returns the value of the field traceparent for the request.
 func (c *Call) Traceparent() string { return string(http1.AppendTraceparent(nil, &c.id)) }
 
-// End ends the span with the status of the response or, if there is none, with an error. The parameter kind is the
-// attribute error.type.
+// End ends the span with the status of the response or, if there is none, with an error. kind is the attribute
+// error.type.
 func (c *Call) End(status int, kind string, err error) {
 	if c == nil {
 		return

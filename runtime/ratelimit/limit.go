@@ -147,8 +147,8 @@ func (l *limiter) hash(by byte, who string) uint64 {
 	return cmp.Or(binary.LittleEndian.Uint64(sum[:]), 1)
 }
 
-// fields returns the response fields of draft-ietf-httpapi-ratelimit-headers-11. The parameter left is how many
-// requests the client may send now. The last parameter is the time until the client may send an additional request.
+// fields returns the response fields of draft-ietf-httpapi-ratelimit-headers-11. left is how many requests the client
+// may send now. The last parameter is the time until the client may send another request.
 func (l *limiter) fields(left int, more time.Duration) []byte {
 	return fmt.Appendf([]byte(l.policy), "RateLimit: %q;r=%d;t=%d\r\n", l.Policy, left, seconds(more))
 }

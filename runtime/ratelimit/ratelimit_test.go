@@ -113,7 +113,7 @@ func TestProcessesCountTogether(t *testing.T) {
 // If no slot is free, a new client replaces the client with the earliest theoretical arrival time.
 func TestFullTableForgetsClientsInsteadOfRejecting(t *testing.T) {
 	table, r, now := open(t, 1)[0], rate(t, "1/h burst 2"), int64(time.Hour)
-	for i := range uint64(ways + 1) { // all clients have the same bucket
+	for i := range uint64(ways + 1) { // all clients are in the same bucket
 		for range 2 {
 			if _, ok := table.take(1+i*buckets, r, now+int64(i)); !ok {
 				t.Fatalf("client %d is rejected", i)

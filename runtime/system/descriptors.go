@@ -23,8 +23,7 @@ func OpenPoll() {
 // and below 64, because the kernel would enlarge the process's table for higher descriptors.
 const high = 60
 
-// OpenHigh calls the function open. The descriptors that this function opens get numbers from 60 on, unless the limit
-// of open files is lower.
+// OpenHigh calls open. New descriptors then get numbers from 60 on, unless the limit of open files is lower.
 func OpenHigh(open func()) {
 	var low []int
 	closeLow := func() {

@@ -90,7 +90,7 @@ func (r *relay) readAnswer() *http1.Response {
 	}
 }
 
-// malformed rejects a WebSocket because the application's response does not accept the WebSocket.
+// malformed rejects a WebSocket because the application has sent an invalid response.
 func (r *relay) malformed(why string) {
 	r.x.Log(logfile.Error, "the application's response to a request for a WebSocket is malformed: "+why)
 	r.x.FailWith(exchange.Reply{Status: 502}, nil)

@@ -161,8 +161,8 @@ const (
 	DeflateUpTo = 1 << 20
 )
 
-// Deflate compresses b for a client whose window has 1<<bits bytes. The result out is valid until the next call. ok
-// reports whether out is shorter than b.
+// Deflate compresses b for a client whose window has 1<<bits bytes. out is valid until the next call. ok reports
+// whether out is shorter than b.
 func (f *Deflater) Deflate(b []byte, bits uint8) (out []byte, ok bool) {
 	w := f.writers[bits]
 	if f.out.Cap() > keepScratch {

@@ -52,10 +52,10 @@ type Decoder struct {
 	control []byte
 }
 
-// Next consumes bytes from the front of data and unmasks payloads in place. The result n is the number of consumed
-// bytes. If a message or control frame is complete, Next returns it as m. If none is complete, Next has consumed all of
-// data, and the error is ErrNeedMore. Any other error has the type *Error, and the connection must be closed without
-// calling Next again. The stream of frames can be split at any byte.
+// Next consumes bytes from the front of data and unmasks payloads in place. n is the number of consumed bytes. If a
+// message or control frame is complete, Next returns it as m. Otherwise Next has consumed all of data, and the error is
+// ErrNeedMore. Any other error has the type *Error, and the connection must be closed without calling Next again. The
+// stream of frames can be split at any byte.
 func (d *Decoder) Next(data []byte) (m Message, n int, err error) {
 	for {
 		if !d.payload {
@@ -93,8 +93,8 @@ func (d *Decoder) Buffered() int { return cap(d.buf) }
 // Drop frees the memory of an incomplete message. Next must not be called again.
 func (d *Decoder) Drop() { d.buf = nil }
 
-// Idle reports whether there is no incomplete message or frame, except possibly an incomplete frame header. The result
-// begun contains the received bytes of this header and is valid until the next call of the Decoder.
+// Idle reports whether there is no incomplete message or frame, except possibly an incomplete frame header. begun
+// contains the received bytes of this header and is valid until the next call of the Decoder.
 func (d *Decoder) Idle() (begun []byte, idle bool) {
 	return d.head[:d.have], !d.payload && d.message == Continuation
 }

@@ -111,7 +111,7 @@ func (a *Authority) Sign(o Options) *Certificate {
 	return c
 }
 
-// Revoke returns a list of revoked certificates in PEM. The first argument is the time at which the list expires.
+// Revoke returns a list of revoked certificates in PEM, which expires at the time of the first argument.
 func (a *Authority) Revoke(until time.Time, revoked ...*x509.Certificate) []byte {
 	a.T.Helper()
 	list := &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now().Add(-48 * time.Hour), NextUpdate: until}

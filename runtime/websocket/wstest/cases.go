@@ -16,8 +16,8 @@ type Case struct {
 	send []piece
 	// how many bytes each write sends; 0 means all bytes, and -1 means one frame
 	chop int
-	// want lists the expected messages and control frames in the format of the function show. The last element is
-	// "close N" if the server closes the WebSocket with code N.
+	// want lists the expected messages and control frames in the format of show. The last element is "close N" if the
+	// server closes the WebSocket with code N.
 	want []string
 }
 

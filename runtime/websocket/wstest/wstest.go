@@ -52,8 +52,7 @@ type Client struct {
 	z        *flate.Writer
 }
 
-// Handshake returns the head of a request that asks for a WebSocket. Each of the parameters fields has the form "Name:
-// value".
+// Handshake returns the head of a request that asks for a WebSocket. Each of fields has the form "Name: value".
 func Handshake(path string, fields ...string) string {
 	head := "GET " + path + " HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: " + Key + "\r\nSec-WebSocket-Version: 13\r\n"
