@@ -244,7 +244,7 @@ func (p *Plan) CheckCertificates(conf *settings.Config, log certificates.Log) er
 	return nil
 }
 
-// Besides "optional" and "unverified", the key client-cert can have these values.
+// The key client-cert can have these values in addition to "optional" and "unverified".
 const (
 	certRequired = "required"
 	certNone     = "none"

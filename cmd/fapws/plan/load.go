@@ -69,7 +69,7 @@ func (p *Plan) SetVariables() error {
 	return nil
 }
 
-// options must only be called if the plan has at least one application.
+// options must be called only if the plan has an application.
 func (p *Plan) options() pybridge.Options {
 	o := pybridge.Options{
 		Args:    p.Command.Args,

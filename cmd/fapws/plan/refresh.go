@@ -54,10 +54,9 @@ const (
 )
 
 // refreshCode loads a page again at most once for each version, because a service worker may respond with the old page
-// again. First, the script fetches the style sheets and scripts of the page anew, because location.reload would use the
-// copies in the browser's cache. A page about an error has no style sheets and scripts. On such a page, the script
-// fetches the style sheets and scripts of the page before the error. A hidden page has no stream, because a browser
-// opens only six connections to a host over HTTP/1.
+// again. First, the script fetches the style sheets and scripts of the page again, because location.reload would use
+// the copies in the browser's cache. A page about an error has none of them, so the script fetches those of the page
+// before the error. A hidden page has no stream, because a browser opens only six connections to a host over HTTP/1.
 const refreshCode = `(() => {
   const [address, version] = document.currentScript.src.split("` + refreshScript + `?")
   const { seen, loaded = [] } = JSON.parse(sessionStorage.fapwsRefresh || "{}")

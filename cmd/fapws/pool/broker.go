@@ -259,7 +259,7 @@ func (c *Broker) answered(in direction) {
 	if c.away.IsZero() || c.failing[1-in] {
 		return
 	}
-	// c.waited may lack the events of a write that began before the outage. c.events includes these events.
+	// Unlike c.events, c.waited may lack the events of a write that began before the outage.
 	waited := max(c.waited, c.events)
 	line := fmt.Sprintf("channels: %s is back after %v; %s waited", c.shown,
 		time.Since(c.away).Round(100*time.Millisecond), Count(waited, "event"))

@@ -52,8 +52,8 @@ const Eager = "eager"
 // then, the worker has the state Serving and answers requests that need no application.
 const Asleep = "asleep"
 
-// Instead is the Text of a Listen message after which the worker uses only the attached sockets, and no other sockets
-// that it has. If no socket is attached, the worker accepts no connections.
+// Instead is the Text of a Listen message whose sockets replace the sockets of the worker. If no socket is attached,
+// the worker accepts no connections.
 const Instead = "instead"
 
 // A worker is killed if it has not ended endMargin after the graceful timeout. endMargin is longer than the time that a
@@ -80,7 +80,7 @@ type worker struct {
 	awakeSince time.Time // time when the worker loaded; with the role Asleep, time when its application loaded
 	listens    bool
 	handles    bool // the worker has sent Started: its handlers run
-	// sockets that the worker got before it had loaded and on which it may have accepted clients; nil if none
+	// sockets on which the worker may have accepted clients before it had loaded; nil if none
 	early  []Address
 	health health
 	limit  *time.Timer

@@ -88,7 +88,8 @@ func next(t *testing.T, w *Watcher) string {
 	return ""
 }
 
-// If a test case expects no report, the test then changes the file sign, which must be in the first report.
+// If a test case expects no report, the test then changes a further file, named sign. The first report must be about
+// this file.
 func TestEachChangeIsReportedOnce(t *testing.T) {
 	const sign = "app/sign.py"
 	for _, tt := range []struct {

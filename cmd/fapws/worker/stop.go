@@ -194,8 +194,8 @@ const (
 )
 
 // lastNotices limits how long the process waits for on_leave when all subscribers have left. lastEvents limits how long
-// the process waits until the supervisor has numbered published events. stderrWithin is longer than the time for which
-// a program's output is read after the program has ended.
+// the process waits until the supervisor has numbered published events. stderrWithin limits the wait for the standard
+// error of programs, which is read for a shorter time after their end.
 const (
 	lastNotices  = time.Second
 	lastEvents   = time.Second
