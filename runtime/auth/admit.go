@@ -44,7 +44,7 @@ type refresher interface {
 }
 
 // progressOf returns the state of the check of x by a refresher, or nil if this check has not begun. If the refresher's
-// file has changed, progressOf returns ok == false, has the file read in the background, and then resumes x.
+// file has changed, progressOf returns ok == false; a goroutine reads the file, and x is then resumed.
 func progressOf(x *exchange.Exchange, of refresher) (p *progress, ok bool) {
 	if p, ok = x.Check.(*progress); ok && p.of == of {
 		return p, true

@@ -206,7 +206,7 @@ func (c *Checker) ofClient(k *Check) time.Duration { return c.addresses.penalty(
 
 func (c *Checker) ofAccount(k *Check) time.Duration { return c.accounts.penalty(k.account(), c.now()) }
 
-// ofQueue returns the delay of k for other waiting checks from the same network and from the same connection.
+// ofQueue returns how much other waiting checks from the same network and connection delay k.
 func (c *Checker) ofQueue(k *Check) time.Duration {
 	var ofNetwork, ofConn time.Duration
 	for _, other := range c.waiting {

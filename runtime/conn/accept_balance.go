@@ -13,7 +13,7 @@ type balance struct {
 	expected int    // number of recently accepted connections that have sent no request yet
 	epoch    uint32 // incremented whenever the field expected is reset
 	waits    bool
-	// number of connections that may still be accepted although the process is busy
+	// number of further connections that the process may accept although it is busy
 	allowed int
 	// next value of the field allowed; doubled after each AcceptConfig.Moment until the queue is empty
 	next int

@@ -66,7 +66,7 @@ func (l *Loop) OnPanic(f func(h Handler, p any, stack []byte)) { l.onPanic = f }
 var ErrLeft = errors.New("another goroutine runs the event loop")
 
 // Run runs the loop. Run returns nil after Stop, ErrLeft after Leave, and otherwise the error that ended the loop. When
-// Run returns, all posted functions have run. After that, Post refuses functions, unless Leave was the reason.
+// Run returns, all posted functions have run. Except after Leave, Post then refuses functions.
 func (l *Loop) Run() error {
 	err := l.poll()
 	if l.left && err == nil && !l.stopped {

@@ -98,8 +98,7 @@ type Waker struct {
 	SendNow func()
 
 	// AskForSender makes a second goroutine send finished parts while handlers run on the loop. AskForSender may be
-	// nil. It is called after a handler has run on the loop whose first parts could have been sent before the handler
-	// ended.
+	// nil. It is called after a handler on the loop has ended, if its first parts could have been sent earlier.
 	AskForSender func()
 }
 

@@ -21,8 +21,8 @@ type Entry[T any] struct {
 	at **Entry[T]
 }
 
-// Add stores the object thing, whose entry is e, at the time at. If this time is beyond the range of the wheel, Add
-// uses the latest time in the range. e must not be in a wheel.
+// Add stores thing, an object with the entry e, at the time at or, if this is beyond the range of the wheel, at the
+// latest time in the range. e must not be in a wheel.
 func (w *Wheel[T]) Add(e *Entry[T], thing *T, at int64) {
 	t := (at + Tick - 1) / Tick
 	t = min(max(t, w.tick+1), w.tick+slots-1)

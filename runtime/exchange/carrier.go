@@ -47,8 +47,8 @@ func (x *Exchange) refuseCarrier() {
 	}
 }
 
-// ChangeProtocol gives the connection of x to its Carrier, and makes sink the Sink of x. Stream.SwitchProtocols
-// describes r and the results.
+// ChangeProtocol gives the connection of x to its Carrier, and makes sink the Sink of x. For r and the results, see
+// Stream.SwitchProtocols.
 func (x *Exchange) ChangeProtocol(sink Sink, r *http1.Response) (c *conn.Conn, head []byte) {
 	x.Sink = sink
 	c, head = x.Stream.SwitchProtocols(x, r)

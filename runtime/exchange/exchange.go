@@ -65,7 +65,7 @@ type identity struct {
 	rules   *rules      // rules of the mount or of the site; noRules before routing
 	renewal *http1.Edit // sets the renewed session cookie; nil if the cookie does not change
 
-	// FailWith moves Record and began, so that the request is logged and counted once.
+	// FailWith moves both values to the new exchange, so that the request is logged and counted once.
 	Record *logfile.Record // nil if the request has no line in the access log
 	began  int64           // result of Recorder.Begin or BeganEarlier; 0 if the request is not counted
 	counts *metrics.Route

@@ -25,7 +25,7 @@ func (q *Parts) PutFirst(p *Part) { q.queue = slices.Insert(q.queue, q.taken, *p
 // Take removes and returns the first part. q must not be empty.
 func (q *Parts) Take() Part {
 	p := q.queue[q.taken]
-	if q.taken++; 2*q.taken >= len(q.queue) { // move the elements rarely, because a thousand parts can wait
+	if q.taken++; 2*q.taken >= len(q.queue) { // do not move a thousand waiting parts at each Take
 		q.queue, q.taken = slices.Delete(q.queue, 0, q.taken), 0
 	}
 	if q.Empty() && cap(q.queue) > 16 {

@@ -220,13 +220,13 @@ func (r *Request) AppendWithout(dst, head []byte, drop func(Field) bool) []byte 
 
 // Each class is a bit of the table class. The table has 256 bytes, and so occupies only four cache lines.
 const (
-	isToken = 1 << iota // tchar, RFC 9110 §5.6.2
-	isValue             // field-vchar, obs-text, SP, HTAB, RFC 9110 §5.5
+	isToken = 1 << iota // tchar (RFC 9110 §5.6.2)
+	isValue             // field-vchar, obs-text, SP and HTAB (RFC 9110 §5.5)
 	// visible ASCII except "#" (RFC 3986 §2), including {, | and }, which browsers send
 	isTarget
 	// the bytes of isTarget except "?" and the characters that affect Request.Plain: "%", "/" and a backslash
 	isPlain
-	isHost // unreserved and sub-delims, RFC 3986 §3.2.2
+	isHost // unreserved and sub-delims (RFC 3986 §3.2.2)
 	isHex
 )
 

@@ -135,7 +135,7 @@ type Sampler struct {
 // WholeShare is the Share of a Sampler that records all traces.
 const WholeShare = 1 << 63
 
-// flags returns the flags for the trace id. If continues is true, the client has begun the trace and sent flags for it,
+// flags returns the flags for the trace id. If continues is true, the client has begun the trace and sent the flags in
 // the last argument. All servers with the same Share record the same traces.
 func (s *Sampler) flags(id TraceID, continues bool, given byte) byte {
 	switch {

@@ -57,7 +57,7 @@ type Conn struct {
 	frame    int     // maximum payload of a frame to the client
 	inflow   inflow  // receive window of the connection
 	sent     int64   // time of the last DATA frame sent
-	gather   *stream // the field gathered holds small pieces of this stream's request body
+	gather   *stream // stream whose small pieces of the request body are in gathered
 	gathered []byte
 	// semaphore for the goroutines that read files; nil before the first goroutine
 	loads chan struct{}

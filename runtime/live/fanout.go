@@ -31,7 +31,7 @@ type Fanout struct {
 	begun   time.Time
 	// channels of the batch whose subscribers must still be served; the last channel in the list is served first
 	due []*Channel
-	// how many subscribers of the current channel must still be served: those at the front of its list
+	// number of subscribers at the front of the current channel's list that must still be served
 	left    int
 	mine    []*Event
 	turning bool

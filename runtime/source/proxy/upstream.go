@@ -50,11 +50,11 @@ type notSent struct{ error }
 
 func (e notSent) Unwrap() error { return e.error }
 
-// take chooses an upstream that works and is not in tried, unless tried has maxTries elements. It prefers the upstream
-// previous, which the client's cookie names. Otherwise it takes the upstream with the fewest active requests, at random
-// among equals, because other workers choose at the same time. After the pause of a failed upstream, take sends it one
-// request as a trial, but never a request that another upstream has already got. If best is nil, wait is the time until
-// the next trial, or 0 if an upstream works; otherwise the caller must call leave.
+// take chooses a working upstream that is not in tried, unless tried has maxTries elements. It prefers previous, which
+// the client's cookie names, and then the upstream with the fewest active requests, at random among equals, because
+// other workers choose at the same time. After its pause, a failed upstream gets one request as a trial, but never a
+// request that another upstream has already got. The caller must call leave. If there is no upstream for the request,
+// best is nil, and wait is the time until the next trial, or 0 if an upstream works.
 func (p *Proxy) take(tried []*upstream, previous *upstream) (best *upstream, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -149,11 +149,11 @@ func (p *Proxy) responded(up *upstream, began time.Time) {
 	}
 }
 
-// failed reports whether an error counts, so that no requests are sent to up for a pause, and whether this is the first
-// error that counts. If there is only one upstream, its errors never count. An error after the request was sent may be
-// the fault of the requested page, for example if the page takes too long. Clients must not be able to disable all
-// upstreams with such a page. Therefore such an error counts only if a different upstream works, and if up has not
-// responded to any request in the second half of the time that this request took.
+// failed reports whether an error counts, so that up gets no requests for a pause, and whether it is the first error
+// that counts. Errors of the only upstream never count. An error after the request was sent may be the fault of the
+// page, for example if it takes too long, and clients must not disable all upstreams with this page. The error
+// therefore counts only if another upstream works, and if up has not responded to any request in the second half of the
+// time that this request took.
 func (p *Proxy) failed(up *upstream, began time.Time, sent bool, err error) (counts, first bool) {
 	if len(p.upstreams) == 1 || err == errStale {
 		return false, false

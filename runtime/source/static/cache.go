@@ -267,8 +267,8 @@ func (f *Files) find(t *view, path, key []byte, now int64, req *Request) (v vari
 }
 
 func (f *Files) findListing(t *view, path, key []byte, now int64, req *Request) (v variants, err error) {
-	// f.looking limits the goroutines that wait for the disk. This goroutine waits for a lock, so it leaves f.looking
-	// for this time.
+	// f.looking limits the goroutines that wait for the disk. While this goroutine waits for the lock, it does not
+	// count.
 	<-f.looking
 	f.listing.Lock()
 	f.looking <- struct{}{}

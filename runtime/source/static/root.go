@@ -21,7 +21,7 @@ import (
 
 const freshFor = int64(time.Second) // in nanoseconds
 
-// A root is a document root, and view.walk opens all of its files.
+// A root is a document root. All of its files are opened by view.walk.
 type root struct {
 	path string
 

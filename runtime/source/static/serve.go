@@ -268,7 +268,7 @@ func NewSource(files *Files, declines bool) *Source { return &Source{files: file
 
 func (s *Source) Declines() bool { return s.declines }
 
-// Start implements exchange.Source, and has a goroutine open the file if the file is not in memory.
+// Start implements exchange.Source. If the file is not in memory, a goroutine opens it.
 func (s *Source) Start(x *exchange.Exchange) {
 	switch r := x.Req.Parsed; {
 	// 405 is more useful than other errors, for example for a submitted form.

@@ -29,7 +29,7 @@ type draft struct {
 	hashed   int64
 	size     int64
 	unsynced int64
-	// returns f to the single that owns it; nil if the draft owns f
+	// gives f back to the single that owns f; nil if the draft owns f
 	release func()
 }
 
