@@ -203,10 +203,10 @@ func (r *rules) exceeded(x *Exchange, ofUser bool) *Reply {
 
 // Access determines which users may use a mount. The methods of Access are called on the event loop.
 type Access interface {
-	// Admit decides whether the client of x has access. Admit uses the fields Head, Parsed, Path and Peer of x.Req. The
-	// result refusal is the reply to a client without access; nil if the client has access. Before Admit accepts a
-	// user, it calls Exchange.LogIn. If a file must first be read or a password checked, a goroutine does this work,
-	// and Admit returns known == false. Afterwards the loop resumes x and calls Admit again.
+	// Admit decides whether the client of x has access. Admit uses the fields Head, Parsed, Path and Peer of x.Req.
+	// refusal is the reply to a client without access, or nil. Before Admit accepts a user, it calls Exchange.LogIn. If
+	// a file must first be read or a password checked, a goroutine does this work, and Admit returns known == false.
+	// Afterwards the loop resumes x and calls Admit again.
 	Admit(x *Exchange) (refusal *Reply, known bool)
 
 	By() Login

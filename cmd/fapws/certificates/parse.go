@@ -180,8 +180,8 @@ func ReadFile(name string) ([]byte, fs.FileMode, error) {
 	return data, info.Mode().Perm(), nil
 }
 
-// madeAfter is a time before the release of this program. A clock that shows an earlier time is wrong, for example
-// after power on of a device without a battery.
+// madeAfter is a time before the release of this program. A clock that shows an earlier time is wrong, for example on a
+// device without a battery after a power failure.
 var madeAfter = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func isWrongClock(now time.Time) bool { return now.Before(madeAfter) }
