@@ -219,8 +219,8 @@ func (s *Server) Serve(listeners []*conn.Listener, all []exchange.Site, h app.In
 
 // Replace replaces the sites and their handler. Requests that wait until an application is loaded
 // (exchange.Mount.Pending) are answered by the new sites. All other active requests continue with the previous sites.
-// When the last of them has ended, the function unused is called on a goroutine. Replace must not be called on the
-// loop, before Serve, or before an earlier call has returned. The errors are the same as for Serve.
+// When the last of them has ended, unused is called on a goroutine. Replace must not be called on the loop, before
+// Serve, or before an earlier call has returned. The errors are the same as for Serve.
 func (s *Server) Replace(all []exchange.Site, h app.Interpreter, unused func()) error {
 	handed := new(static.Handed)
 	if err := handed.Open(s.cfg.SendfileRoots, s.cfg.AccelRoots, s.cfg.Private); err != nil {

@@ -55,8 +55,8 @@ type part struct {
 const partCost = 512 // memory for a part without its data, in bytes
 
 // New returns a Pool that runs at most max requests at a time, and responds with status 503 to requests beyond this
-// limit. Complete responses that wait to be sent to their clients do not count. The function log is called with lines
-// for the operator on any goroutine.
+// limit. Complete responses that wait to be sent to their clients do not count. log is called with lines for the
+// operator on any goroutine.
 func New(max int, log func(line string)) *Pool {
 	return &Pool{max: max, log: log, open: map[exchange.Ticket]*Request{}}
 }

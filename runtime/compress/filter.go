@@ -20,7 +20,7 @@ type Compressor struct {
 	open  int     // number of responses with a coding.Stream
 	spare *filter // list of unused filters
 
-	waiting []*filter // filters with parts for the method Compress
+	waiting []*filter // filters with parts to compress
 }
 
 func New(conns *conn.Set) *Compressor { return &Compressor{conns: conns} }

@@ -49,7 +49,7 @@ func (f *filter) begins(own *exchange.Part) {
 }
 
 // goOn compresses up to step bytes if parts wait and the client does not read too slowly. If now is true, and the event
-// loop may still compress so many bytes itself, goOn also sends the result.
+// loop may still compress that many bytes itself, goOn also sends the result.
 func (s *stream) goOn(now bool) {
 	f := s.f
 	switch {

@@ -7,7 +7,7 @@ package conn
 type Shares struct {
 	Max     int64
 	Awaited bool
-	// called when a client has given back something while Awaited is true; may be nil
+	// called when a client returns a part of its share while Awaited is true; may be nil
 	Eases func()
 
 	used    int64

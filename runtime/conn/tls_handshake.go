@@ -81,9 +81,9 @@ func clientHello(b []byte) (size int, whole bool) {
 
 func IsHandshake(b []byte) bool { return len(b) > 1 && b[0] == isHandshake && b[1] == 3 }
 
-// Handshake returns a protocol that performs the TLS handshake of c. After the handshake, the function done is called,
-// and next becomes the protocol of the connection. If c is closed during the handshake, next.Closed is called. The
-// timeout of the handshake begins with this call.
+// Handshake returns a protocol that performs the TLS handshake of c. After the handshake, done is called, and next
+// becomes the protocol of the connection. If c is closed during the handshake, next.Closed is called. The timeout of
+// the handshake begins with this call.
 func (s *TLSServer) Handshake(c *Conn, next Protocol, done func(*TLSTransport)) *Handshake {
 	c.Stamp = s.set.Now
 	h := &Handshake{s: s, c: c, client: NetworkOf(c.Remote), next: next, done: done}

@@ -147,8 +147,8 @@ func namesHTML(list []byte) bool {
 	return false
 }
 
-// FromBrowser reports whether the sender of an invalid head probably is a browser: the head accepts text/html, or ends
-// within a first line that is longer than limit. The field Accept follows this line, which is mostly sent by browsers.
+// FromBrowser reports whether an invalid head probably is from a browser: it accepts text/html, or it ends within a
+// first line of more than limit bytes, before its Accept field. Mostly browsers send lines of this length.
 func FromBrowser(head []byte, limit int) bool {
 	if at := bytes.Index(head, []byte("text/html")); at >= 0 {
 		accepted, _, _ := bytes.Cut(head[at:], []byte{'\r'})

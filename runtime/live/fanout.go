@@ -64,8 +64,8 @@ func (f *Fanout) Hold(d time.Duration) { f.Hub.Hold(f.now() + int64(d)) }
 
 func (f *Fanout) Expire() { f.Hub.Expire(f.now()) }
 
-// WakeBy sets the function wake, which must make the loop call Turn soon and be safe for concurrent use. WakeBy must be
-// called once, before the first event is published.
+// WakeBy sets wake, which must make the loop call Turn soon and be safe for concurrent use. WakeBy must be called once,
+// before the first event is published.
 func (f *Fanout) WakeBy(wake func()) { f.wake = wake }
 
 // Sending reports whether Take has taken events that some subscribers have not received yet.

@@ -133,7 +133,7 @@ func (p *Position) In(name string) bool {
 func (h *Hub) Tip() uint64 { return h.tip }
 
 // Take stores e in the history. If Take has already stored an event with the same or a larger number, it returns false
-// and does nothing. The parameter now is a time in nanoseconds since any fixed start.
+// and does nothing. now is a time in nanoseconds since any fixed start.
 func (h *Hub) Take(e *Event, now int64) bool {
 	if e.Seq <= h.tip {
 		return false

@@ -190,8 +190,8 @@ func (g *Guard) takes(method []byte) bool {
 	})
 }
 
-// Foreign returns the first character of text that other servers interpret as part of a regular expression or path
-// parameter, but this package does not; "" if there is none. text is a prefix or, if isPrefix is false, a pattern.
+// Foreign returns the first character of text that is literal here, but belongs to a regular expression or a path
+// parameter in other servers; "" if there is none. text is a prefix or, if isPrefix is false, a pattern.
 func Foreign(text string, isPrefix bool) string {
 	signs := "^$|(){}<>"
 	if isPrefix {

@@ -28,8 +28,8 @@ const (
 // hookVariables lists variables of the server's environment that hooks get in addition to programs.Environment.
 var hookVariables = []string{"HOME", "USER", "LOGNAME", "CREDENTIALS_DIRECTORY"}
 
-// addRecord runs the hook that adds a record to the DNS. The function remove runs the hook for cleanup. The caller must
-// call remove even after an error, because the first hook may have added the record before the error.
+// addRecord runs the hook that adds a record to the DNS. remove runs the hook for cleanup. The caller must call remove
+// even after an error, because the first hook may have added the record before the error.
 func (o *Orders) addRecord(ctx context.Context, a *ACME, env []string) (remove func(), err error) {
 	output, err := o.hook(ctx, "acme-dns-hook", a.DNSHook, env)
 	return func() {

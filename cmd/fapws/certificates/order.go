@@ -171,7 +171,7 @@ func (o *Orders) prove(ctx context.Context, client *acme.Client, a *ACME, kind s
 }
 
 // publish makes the response to the challenge of domains[at] available to the authority: in the DNS (RFC 8555 §8.4), or
-// in the directory from which workers respond. The function remove, which may be nil, removes the response.
+// in the directory from which workers respond. remove, which may be nil, removes the response.
 func (o *Orders) publish(ctx context.Context, client *acme.Client, a *ACME, c *acme.Challenge, domains []string,
 	at int) (remove func(), err error) {
 	var file, text string

@@ -51,8 +51,8 @@ type host struct {
 	next  time.Time
 }
 
-// NewOrders returns an Orders that gets the certificates in a. The function issued is called on a separate goroutine
-// after a new certificate was stored in the directory.
+// NewOrders returns an Orders that gets the certificates in a. issued is called on a separate goroutine after a new
+// certificate was stored in the directory.
 func NewOrders(a *ACME, issued func(), log Log) *Orders {
 	orders := &Orders{issued: issued, log: log, wake: make(chan struct{}, 1)}
 	orders.last, orders.kill = context.WithCancel(context.Background())

@@ -72,9 +72,9 @@ func cgroupNumber(root fs.FS, name string) int64 {
 	return numberAfter(text, "")
 }
 
-// UseLittleMemory configures the garbage collector for small machines. After each burst of collections, the function
-// idle is called. If the environment variable GOGC is set, GOGC takes precedence. UseLittleMemory must be called only
-// once, after the start, because collections during the start free no memory.
+// UseLittleMemory configures the garbage collector for small machines. After each burst of collections, idle is called.
+// If the environment variable GOGC is set, GOGC takes precedence. UseLittleMemory must be called only once, after the
+// start, because collections during the start free no memory.
 func UseLittleMemory(idle func()) {
 	if os.Getenv("GOGC") != "" {
 		return

@@ -84,8 +84,8 @@ func Waiting(conf *settings.Config, stops *atomic.Bool) *Built {
 type readiness struct {
 	exchange.Memory
 	serves, stopping, busy *static.Fixed
-	// The value in stops is true while the server is stopping. The function stalled reports whether the application is
-	// stuck. A nil field means that the state never occurs.
+	// The value in stops is true while the server is stopping. stalled reports whether the application is stuck. A nil
+	// field means that the state never occurs.
 	stops   *atomic.Bool
 	stalled func() bool
 }

@@ -119,7 +119,7 @@ func inStates(pid int, states string) bool {
 		if err != nil {
 			continue
 		}
-		// The name of a thread (--name) is in parentheses and may contain others.
+		// The name of a thread (--name) is in parentheses and may itself contain parentheses.
 		rest := bytes.TrimSpace(text[bytes.LastIndexByte(text, ')')+1:])
 		if len(rest) == 0 || !strings.ContainsRune(states, rune(rest[0])) {
 			return false

@@ -85,7 +85,7 @@ func syntaxError(name, text string, err error) error {
 		utf8.RuneCountInString(text[begin:start])+1, OneLine(words))
 }
 
-// placeOf returns the actual offset of a mistake that the TOML library has reported at the offset at: the offset of the
+// placeOf corrects at, the offset at which the TOML library has reported a mistake. It returns the offset of the
 // unclosed quote or bracket, of the backslash, or of the control character.
 func placeOf(text string, at int, message string) int {
 	rest := text[at:]

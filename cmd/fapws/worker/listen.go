@@ -65,7 +65,7 @@ func Listen(addrs []string, o conn.ListenOptions) ([]*conn.Listener, error) {
 	return listeners, nil
 }
 
-// BindFailed returns the error of a server that cannot listen on addr, which is one of its addresses in addrs.
+// BindFailed returns the error of a server that cannot listen on addr, one of its addresses addrs.
 func BindFailed(addr string, addrs []string, err error) error {
 	return process.ExitNotStarted("%v%s", err, listenHint(addr, addrs, err))
 }

@@ -141,7 +141,7 @@ func (p *Parent) obey(m *pool.Message, files []*os.File) {
 }
 
 // accept handles a Listen message: the server accepts connections on the attached sockets. If the server does not serve
-// yet, the method served makes it accept later.
+// yet, served makes it accept later.
 func (p *Parent) accept(m *pool.Message, files []*os.File) {
 	s := p.s
 	if m.Text == pool.Instead {

@@ -26,7 +26,7 @@ import (
 // A worker ignores INT and QUIT, because its supervisor handles them. TERM to a worker ends only that worker, after a
 // new worker has replaced it.
 //
-// If a script handles a signal with signal.signal, the type signals no longer receives that signal.
+// If a script handles a signal with signal.signal, signals no longer receives that signal.
 type signals struct {
 	caught chan os.Signal
 	log    func(logfile.Level, string)
