@@ -99,7 +99,7 @@ func Document(title, head, body string) []byte {
 			"</title><style>" + Style + "</style>" + head + "</head><body>\n" + body + "\n</body></html>\n")
 }
 
-// Page returns an HTML page of the server that shows a single message, body, below the heading title.
+// Page returns an HTML page of the server with the heading title and a single message, body.
 func Page(title, body, head string) []byte {
 	return Document(title, head, `<main class="card"><h1>`+title+"</h1>\n"+body+"</main>")
 }

@@ -29,13 +29,13 @@ type Config struct {
 	Sampler http1.Sampler
 
 	header   http.Header
-	timeout  time.Duration // limit of a request to the collector
+	timeout  time.Duration // time limit of a request to the collector
 	gzip     bool
 	tls      *tls.Config // nil without TLS
 	resource []pair
 
 	delay time.Duration // how long a span waits for more spans, to be sent together
-	limit time.Duration // how long a failed request is repeated
+	limit time.Duration // how long a failed request is retried
 	queue int           // limit of the waiting spans
 	batch int           // limit of the spans in a request
 	hosts []string      // the host of URL or, after LookUp, its addresses

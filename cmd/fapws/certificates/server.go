@@ -112,7 +112,7 @@ func (c *configs) parse(w *Want, b *Bundle) (all []*tls.Certificate, err error) 
 	}
 	if !w.Strict && len(all) > 0 {
 		c.certs.first = all[:1]
-		// A host may also have a certificate with another kind of key.
+		// The host of the first certificate may have further certificates, with other kinds of keys.
 		if names := namesOf(all[0].Leaf); len(names) > 0 {
 			others := slices.DeleteFunc(slices.Clone(c.certs.hosts[hostKey(names[0])]), func(c *tls.Certificate) bool {
 				return c == all[0]

@@ -267,8 +267,8 @@ func number(text string) (int, error) {
 	return int(n), nil
 }
 
-// RootReason returns the reason, for the log, why a process may run as root: "this is a container" or "this system has
-// no other user". On a normal system, RootReason returns "".
+// RootReason returns, for the log, why a process may run as root: "this is a container" or "this system has no other
+// user". On a normal system, it returns "".
 func RootReason() string {
 	switch {
 	case inContainer("/", os.Getenv):

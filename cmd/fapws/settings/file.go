@@ -190,7 +190,7 @@ func (s *Settings) KeptFromFile() string {
 func (s *Settings) TakeKept(text string) { _ = json.Unmarshal([]byte(text), &s.kept) }
 
 // Keep sets each setting that a reload does not change to the value that the supervisor has read from the configuration
-// file. It is called after this process has read the file, which may have changed since.
+// file. It is called after this process has read the file, because the file may have changed meanwhile.
 func (s *Settings) Keep() {
 	for _, row := range table() {
 		kept, given := s.kept[row.Name]

@@ -193,7 +193,7 @@ func newPatterns(o *Options, base string, roots []string) (p patterns, err error
 	return p, err
 }
 
-// parsePatterns joins a relative pattern with a slash to each directory in from.
+// parsePatterns parses patterns. It joins relative patterns with a slash to each directory in from.
 func parsePatterns(texts, from []string) (list []pattern, err error) {
 	for _, text := range texts {
 		if _, err := filepath.Match(text, ""); err != nil {

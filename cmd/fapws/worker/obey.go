@@ -227,9 +227,9 @@ func (p *Parent) answer(m *pool.Message) {
 	p.tell(&pool.Message{Kind: pool.Answer, ID: m.ID, Raw: []byte(text)})
 }
 
-// current implements exchange.Config.Current with --dev. It calls the function done when the supervisor has loaded
-// changed files, so that a request is handled by the current code. If new workers have loaded the files, waiting
-// connections move to these workers. If this worker has not loaded its application, done is called at once.
+// current implements exchange.Config.Current with --dev. It calls done when the supervisor has loaded changed files, so
+// that a request is handled by the current code. If new workers have loaded the files, waiting connections move to
+// these workers. If this worker has not loaded its application, done is called at once.
 func (p *Parent) current(done func()) {
 	go func() {
 		if p.s.python.is(appRunning) || p.Role == pool.PageOnly {

@@ -399,7 +399,7 @@ func (c *call) overdue(took time.Duration) {
 	if c.work == owing {
 		c.work = idle
 	}
-	if c.occupies != exchange.OccupiesNothing { // the handler no longer counts as occupying the application
+	if c.occupies != exchange.OccupiesNothing { // the handler no longer occupies the application
 		c.frees()
 	}
 	x := c.x

@@ -58,7 +58,7 @@ func appendVary(key []byte, r *exchange.Request, names []string) []byte {
 // appendMembers appends the value of a field to the key, in lower case if fold is true. White space around commas is
 // removed, because it has no meaning in a list (RFC 9110 §5.6.1).
 func appendMembers(key, value []byte, fold bool) []byte {
-	quoted, space, after := false, -1, true // the variable after is true at the start of the list and after a comma
+	quoted, space, after := false, -1, true // after is true at the start of the list and after a comma
 	for i, b := range value {
 		if (b == ' ' || b == '\t') && !quoted {
 			if space < 0 {
