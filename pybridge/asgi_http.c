@@ -239,7 +239,7 @@ static int send_unsized(asgi_exchange *x, int fd, const struct stat *st) {
   PyObject *data = PyObject_CallMethod(file, "read", NULL);
   Py_DECREF(file);
   if (!data) return -1;
-  /* Frameworks set Content-Length to st_size. This file is like a file of /proc: st_size is not its number of bytes. */
+  /* Frameworks set Content-Length to st_size, but this size is wrong, as for files in /proc. */
   if (x->head.length == st->st_size) x->head.length = -1;
   core_message m = {.owner = data, .data = PyBytes_AS_STRING(data), .len = PyBytes_GET_SIZE(data)};
   int bad = first_body(x, &m, 0);

@@ -90,7 +90,7 @@ static void forget(core_record *rec) {
   x->addr_len = (uint8_t)(rec->req.addr.len < sizeof x->addr ? rec->req.addr.len : sizeof x->addr);
   memcpy(x->addr, rec->req.data + rec->req.addr.off, x->addr_len);
   x->rec = NULL;
-  /* Needed if the handler has failed, because other tasks of the application can still call send(). */
+  /* If the handler has failed, other tasks of the application can still call send(). */
   x->state = ASGI_COMPLETE;
   asgi_wake_waiters(x, ASGI_FOR_MESSAGE);
   asgi_wake_waiters(x, ASGI_FOR_ROOM);

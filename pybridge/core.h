@@ -1,12 +1,9 @@
-/* The layer core_ of the C code: the interpreter, the threads that run Python, the queues of core_record and
- * core_part, and error reports.
+/* The layer core_ of the C code: the interpreter, the threads that run Python, the queues of core_record and core_part,
+ * and error reports.
  *
- * doc.go describes the four layers of the C code. The header of a layer includes the header of the next lower layer.
- * core.h also includes core_pool.h, which includes core_python.h.
- *
- * A header has a section for each .c file. The section declares the functions and variables of the file that are used
- * in other files (headers_test.go). The rules in core_python.h about the GIL, errors and references apply to all
- * headers. */
+ * doc.go describes the four layers of the C code. A header has a section for each .c file. The section declares the
+ * functions and variables of the file that are used in other files (headers_test.go). The rules in core_python.h about
+ * the GIL, errors and references apply to all headers. */
 #pragma once
 
 #include "core_pool.h"
@@ -206,7 +203,6 @@ void core_errorlog_say(int number, PyObject *text);
  * returns NULL without an exception. */
 PyObject *core_errorlog_stream(int number);
 int core_errorlog_init(void);
-/* Called in every forked child. */
 void core_errorlog_forked(void);
 
 /* =============================================================================

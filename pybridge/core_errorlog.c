@@ -82,8 +82,8 @@ static int lock(int fd) {
   return 0;
 }
 
-/* Opens the log file, locks it, and stores the status of the file in *here; returns 0 on failure. If the parameter
- * alone is nonzero, no event loop can create the file, so this function creates a missing file. */
+/* Opens the log file, locks it, and stores its status in *here; returns 0 on failure. If alone is nonzero, no event
+ * loop can create a missing file, so this function creates it. */
 static int take(errorlog *l, struct stat *here, int alone) {
   for (int i = 0; i < 10; i++) { /* repeated if a different process rotates the file at the same time */
     if (l->fd < 0)

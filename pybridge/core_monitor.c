@@ -1,7 +1,7 @@
-/* The monitor, a thread that watches the pool in threads mode. The drainer is the thread that runs the quick handlers
- * (core_threads.c). If the drainer is stuck in a job, the monitor makes a different thread the drainer. The monitor
- * also starts threads, finds handlers that wait for a long time, and wakes the event loop for finished parts. It sleeps
- * while the server is idle, and never takes the GIL. */
+/* The monitor, a thread that watches the pool in threads mode. If the drainer, which runs the quick handlers
+ * (core_threads.c), is stuck in a job, the monitor makes a different thread the drainer. The monitor also starts
+ * threads, finds handlers that wait for a long time, and wakes the event loop for finished parts. It sleeps while the
+ * server is idle, and never takes the GIL. */
 #include "core.h"
 
 #include <errno.h>
@@ -27,8 +27,8 @@
 #define CALM_NS 1000000000u /* time after which the variable patience is doubled again */
 /* Interval after which Python passes the GIL to the next thread (sys.getswitchinterval). */
 #define SWITCH_NS 5000000u
-/* If the handlers have used TURNS times SWITCH_NS of CPU time for each thread, each thread that waited for the GIL has
- * certainly had the GIL. */
+/* After the handlers have used TURNS times SWITCH_NS of CPU time for each thread, every thread that waited for the GIL
+ * has certainly had it. */
 #define TURNS 64ull
 /* A thread that waits for the GIL uses some CPU time in each period of this length, because it wakes after each
  * SWITCH_NS. */

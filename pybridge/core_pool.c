@@ -172,9 +172,8 @@ void core_signalled(void) {
 
 /* --- requests and threads that are given up ------------------------------
  *
- * Ends requests that have waited too long for a thread, and replaces threads that do not return from a job. The
- * functions can be called on any thread. They do not take the GIL, because a thread that does not return can hold the
- * GIL. */
+ * Ends requests that have waited too long for a thread, and replaces threads that do not return from a job. Any thread
+ * can call the functions. They do not take the GIL, because a thread that does not return can hold it. */
 
 core_part *core_give_up(core_record *rec) {
   if (rec->run.spool >= 0) close(rec->run.spool);

@@ -276,9 +276,9 @@ static inline void core_unlock_after(const int *locked) { core_unlock(); }
 /* The core_thread of the current thread, or NULL if the thread does not run handlers. */
 extern __thread core_thread *core_this_thread;
 extern const core_mode core_threads;
-/* The drainer is the thread that runs quick handlers. If no thread is the drainer, makes the idle thread with the
- * lowest index the drainer. Thread 0 is preferred because many Python objects can be used only on Python's main thread,
- * and because the threads with higher indices can end when they stay idle. */
+/* If no thread is the drainer, makes the idle thread with the lowest index the drainer. Thread 0 is preferred because
+ * many Python objects can be used only on Python's main thread, and because the threads with higher indices can end
+ * when they stay idle. */
 void core_appoint_drainer(void);
 /* Starts a further thread, if possible, and returns whether the thread was started. */
 int core_spawn_thread(void);

@@ -49,7 +49,8 @@ static inline PyObject *core_new_ref(PyObject *o) {
  * (core_loop_send_now), which is then permitted to call functions with CORE_NO_GIL although it holds the GIL. */
 
 enum { CORE_GIL = 1, CORE_NO_GIL = 2, CORE_ON_MAIN = 4, CORE_ON_LOOP = 8, CORE_ON_ASYNCIO = 16 };
-/* Phases of the process: before Python starts, before the pool starts, with the pool, and after Python has ended. */
+/* Phases of the process: before Python starts, before the pool starts, while the pool exists, after Python has
+ * ended. */
 enum { CORE_BEFORE = 32, CORE_LOADING = 64, CORE_SERVING = 128, CORE_ENDED = 256 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

@@ -58,7 +58,8 @@ static void sleep_idle(core_thread *t) {
 
 void core_appoint_drainer(void) {
   if (P.drainer || P.idle == 0 || !P.queue.first || core_loop_is_behind()) return;
-  /* More than P.max threads can count: a thread that did not count during its job counts again after the job. */
+  /* The number of counted threads can exceed P.max, because a thread that was not counted during its job counts
+   * again. */
   if (core_counted_threads() - P.idle >= P.max) return;
   for (int i = 0; i < P.nthreads; i++) {
     core_thread *t = P.threads[i];

@@ -160,7 +160,7 @@ static void run_inputs(core_thread *t, core_record *rec) {
       if (live_ws_hand_over(t, ws)) return;
       continue;
     }
-    if (spent) { /* run_job has already decided before the first callback whether to wake the event loop */
+    if (spent) { /* decide again whether to wake the event loop */
       t->unsignalled_ns += core_run_ns(m);
       if (t->unsignalled && (t->unsignalled_ns > CORE_UNSIGNALLED_NS || core_run_ns(m) > CORE_SLOW_NS)) core_notify(t);
     }

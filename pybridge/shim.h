@@ -601,8 +601,8 @@ typedef struct {
 /* --- core_stack.c --------------------------------------------------------------- */
 
 /* Whether a thread that runs Python waits for a developer, because it is in a function of sys.settrace or
- * sys.monitoring, or an interactive console is on its stack. Threads of the application are included. Takes the GIL, so
- * it must be called on a thread that does not run Python. */
+ * sys.monitoring, or an interactive console is on its stack. Includes threads of the application; takes the GIL as
+ * core_raise_timeout does. */
 int core_is_at_console(void);
 /* If a thread runs rec in its job with the number jobs (0 means any job), fills in *out, makes the thread raise
  * fapws.Timeout as soon as it executes bytecode, and returns 1. Otherwise returns 0. Takes the GIL, so it must be

@@ -87,7 +87,7 @@ a handler holds the GIL in C code, .*
 	<-(<-sent).done
 }
 
-// CheckGIL makes ten such checks before a worker is replaced.
+// CheckGIL replaces a worker after ten checks, so a wrong result of endsWithin could replace a healthy worker.
 func TestCallThatHasEndedIsNeverLate(t *testing.T) {
 	ended := make(chan struct{})
 	close(ended)

@@ -14,7 +14,7 @@ import (
 type timeoutPolicy struct {
 	// How long the GIL must be unavailable before a handler is suspected of holding the GIL in C code.
 	forGIL time.Duration
-	// time from the raising of the exception, or from the suspicion, until the handler counts as stuck
+	// time after which a handler counts as stuck, from the exception, or from the suspicion that the handler holds the GIL
 	grace time.Duration
 }
 

@@ -124,7 +124,7 @@ void wsgi_start_done(core_thread *t, PyObject *start);
 /* If the application has read response_headers, replaces the fields in buf by those in s->list. */
 int wsgi_start_settle(wsgi_start_object *s);
 
-/* --- wsgi_head.c: heads, in rec->part0; see core_output.c for bodies --------------------- */
+/* --- wsgi_head.c: the heads of responses, in rec->part0 ------------------------------------ */
 
 int wsgi_sends_file(core_record *rec);
 /* Writes the head of a response with the status and the fields of s, and returns the part0 of rec. The parameter whole

@@ -164,7 +164,7 @@ int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p) {
   int is_real = is_regular(fd, at, &st), copy = -1;
   if (is_real && !wsgi_has_size((int)fd, &st)) {
     is_real = 0;
-    /* The size that fstat returns is wrong, and frameworks set Content-Length to that size. */
+    /* Frameworks set Content-Length to the size that fstat returns, but this size is wrong. */
     if (s->length == st.st_size || s->length == st.st_size - at) s->length = -1;
   }
   if (is_real) copy = fcntl((int)fd, F_DUPFD_CLOEXEC, 3);

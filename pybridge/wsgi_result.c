@@ -177,8 +177,8 @@ static int answer(core_thread *t, core_record *rec, PyObject *result) {
     return 0;
   }
   if (UNLIKELY(rec->run.whole) && !rec->run.started)
-    /* The handler has called write() while a field for a file was set, so the data was dropped. The field was then
-     * removed, so result is the body. */
+    /* While a field for a file was set, write() has dropped its data. The field was then removed, so result is the
+     * body. */
     rec->run.whole = 0;
   PyObject *const *items = &result;
   Py_ssize_t n = 1;

@@ -114,7 +114,6 @@ static PyObject *start_call(PyObject *self, PyObject *args, PyObject *kw) {
   return begin_response((wsgi_start_object *)self, status, headers, exc_info);
 }
 
-/* PEP 590 */
 static PyObject *start_vectorcall(PyObject *self, PyObject *const *args, size_t nargsf, PyObject *kwnames) {
   Py_ssize_t n = PyVectorcall_NARGS(nargsf);
   if (LIKELY(!kwnames && (n == 2 || n == 3)))

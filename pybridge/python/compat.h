@@ -15,7 +15,7 @@
 static inline void PyEval_ReInitThreads(void) {}
 
 #if PY_VERSION_HEX >= 0x03090000
-/* Free lists became private to the interpreter. 0 means that nothing was freed. */
+/* These free lists are now private to the interpreter. 0 means that nothing was freed. */
 static inline int PyDict_ClearFreeList(void) { return 0; }
 static inline int PyFloat_ClearFreeList(void) { return 0; }
 static inline int PyList_ClearFreeList(void) { return 0; }
@@ -25,9 +25,8 @@ static inline int PyUnicode_ClearFreeList(void) { return 0; }
 #endif
 
 #if PY_VERSION_HEX >= 0x03090000 && PY_VERSION_HEX < 0x030d0000
-/*
- * The headers declare this function, but the libraries hide it. Weak, because several C files include this header.
- * The result -1 means that no descriptor was set before, or an error. */
+/* The headers declare this function, but the libraries do not export it. The definition is weak, because several C
+ * files include this header. -1 means an error, or that no descriptor was set before. */
 __attribute__((weak)) int PySignal_SetWakeupFd(int fd) {
   (void)fd;
   return -1;
@@ -35,7 +34,7 @@ __attribute__((weak)) int PySignal_SetWakeupFd(int fd) {
 #endif
 
 #if PY_VERSION_HEX >= 0x030d0000
-/* Replaced by PyConfig. Functions with a result report failure. */
+/* PyConfig has replaced these functions. Those with a result report failure. */
 static inline int Py_SetStandardStreamEncoding(const char *encoding, const char *errors) {
   (void)encoding;
   (void)errors;
@@ -49,7 +48,7 @@ static inline int PyEval_ThreadsInitialized(void) { return 1; }
 #endif
 
 #if PY_VERSION_HEX >= 0x030f0000
-/* Replaced by PyConfig_Get. NULL means that the value is unknown, as before Python is initialised. */
+/* PyConfig_Get has replaced these functions. NULL means that the value is unknown, as before Python is initialised. */
 static inline wchar_t *Py_GetProgramName(void) { return NULL; }
 static inline wchar_t *Py_GetProgramFullPath(void) { return NULL; }
 static inline wchar_t *Py_GetPrefix(void) { return NULL; }

@@ -361,7 +361,7 @@ def use(body, start_response):
 
 
 def shares(environ, start_response):
-    """Lets another thread use its objects, even after its end."""
+    """Lets another thread use wsgi.input and start_response, even after the request has ended."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     body = environ["wsgi.input"]
     threading.Thread(target=use, args=(body, start_response)).start()
@@ -370,7 +370,7 @@ def shares(environ, start_response):
 
 
 def shares_and_returns(environ, start_response):
-    """Lets another thread use its objects while the server sends the response."""
+    """Lets another thread use wsgi.input and start_response while the server sends the response."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     threading.Thread(target=use, args=(environ["wsgi.input"], start_response)).start()
     return ["one ", bytearray(b"two "), "three "]

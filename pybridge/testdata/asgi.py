@@ -293,7 +293,7 @@ async def do_changed(scope, receive, send):
 
 
 async def do_elsewhere(scope, receive, send):
-    """Another thread sends, by this event loop and without it."""
+    """Another thread sends pieces, first through this event loop, and then through its own event loop, which fails."""
     loop = asyncio.get_running_loop()
 
     def piece(data):
