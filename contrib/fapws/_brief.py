@@ -1,7 +1,5 @@
-"""Short descriptions of values for pages about failures. repr() of a value can be endless, can raise an exception, and
-can contain control characters.
-
-This module limits the length, catches the exceptions and escapes the characters.
+"""Short descriptions of values for pages about failures. Unlike repr(), a description has a limited length, never
+raises an exception, and contains no control characters.
 """
 from __future__ import annotations
 

@@ -27,9 +27,8 @@ _CHAIN = 10
 _MESSAGE = 2000  # maximum number of characters of an exception's message
 _PLAIN = 32 * 1024  # maximum number of characters of the plain traceback
 
-# Even if a text were not escaped, the policy would prevent the browser from running a script of that text, and from
-# loading anything from another site. With --dev, the server appends its own script, which loads the page again after a
-# change.
+# This policy prevents the browser from running a script in a text that was not escaped, and from loading files from
+# other sites. With --dev, the server appends its own script, which loads the page again after a change.
 _HEAD = """\
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; connect-src 'self'">

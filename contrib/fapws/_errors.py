@@ -19,7 +19,7 @@ class HTTPError(Exception):
 
     status  -- 400 to 599; or 300 to 399 with Location among the headers
     text    -- shown on the page; HTML in it is escaped
-    headers -- additional fields: (name, value) pairs or a mapping. With a Content-Type, text alone is the body
+    headers -- additional fields: (name, value) pairs or a mapping. With a Content-Type, the body is text, not a page
 
     The exception replaces the status and fields that the handler has set before. After a part of the response has been
     sent, it aborts the response like any other exception. TypeError, ValueError: wrong argument.
@@ -58,7 +58,7 @@ class HTTPError(Exception):
         return f"{self.status} {self.reason}" + (f": {self.text}" if self.text else "")
 
     def __call__(self, environ: Any, start_response: Callable[..., Any]) -> List[bytes]:
-        """The answer, as a WSGI application; the server calls it."""
+        """Sends the response. The server calls the exception like a WSGI application."""
         headers = list(self.headers)
         body = self.text
         if not self._whole:

@@ -184,7 +184,7 @@ def _end(children: Dict[int, Tuple[int, int]], left: float) -> None:
 
 
 class _Gone(SystemExit):
-    """The client has disconnected. Raised while the handler reads the request body, or between two parts of the
+    """The client has disconnected while the handler was reading the request body, or between two parts of the
     response."""
 
 

@@ -98,7 +98,7 @@ def load(
 
 class _Uncached(SourceFileLoader):
     """A loader that neither reads nor writes __pycache__, because the cache does not distinguish two changes of a file
-    within a second. Python, too, does not use the cache for the script that it runs."""
+    within a second."""
 
     def path_stats(self, path: Any) -> NoReturn:
         raise OSError
@@ -135,9 +135,8 @@ def _import_script(script: str) -> ModuleType:
     parent = name.rpartition(".")[0]
     if parent:
         __import__(parent)
-    # If the name is in use, choose a different name for the script's module.
-    # A script types.py must not replace Python's module types.
-    # A script app.py must not replace the module app of a different application.
+    # Do not use a name that is in use: types.py must not replace Python's module types, and app.py must not replace the
+    # module app of a different application.
     stem, number = name, 1
     while name in sys.modules:
         if _place(getattr(sys.modules[name], "__file__", None) or "") == _place(script):

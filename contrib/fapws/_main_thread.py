@@ -32,8 +32,8 @@ def spec_of_threading(ident: int, native_id: int, pid: int) -> Any:
             del module._active[thread.ident]
             thread._ident, thread._native_id = ident, native_id
             module._active[ident] = thread
-        # The lock of the importing thread would be released when that thread ends.
-        # The lock of the main thread is released when Python ends (threading._shutdown).
+        # Python would release the importing thread's lock when that thread ends. It releases the main thread's lock at
+        # its own end.
         lock = module._allocate_lock()
         lock.acquire()
         with module._shutdown_locks_lock:

@@ -62,8 +62,7 @@ class _Behind:
 
 
 class _Bare:
-    """Replaces send() for a client that uses the protocol tus. If the application succeeds, such a client expects the
-    status that the protocol prescribes, and no body."""
+    """Replaces send() for a client that uses the protocol tus, as BareStart replaces start_response."""
 
     def __init__(self, send: Any, status: int) -> None:
         self.send = send

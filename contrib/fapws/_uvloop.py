@@ -14,8 +14,8 @@ __all__ = ["Loop"]
 
 
 class Loop(uvloop.Loop):  # type: ignore[misc]
-    """An event loop of uvloop whose signal handler for SIGCHLD runs on the alternate signal stack, because the stack of
-    a goroutine is too small for the handler. libuv installs this handler when it starts a program."""
+    """An event loop of uvloop whose handler for SIGCHLD runs on the alternate signal stack, because the stack of a
+    goroutine is too small. libuv installs this handler when it starts a program."""
 
     async def subprocess_exec(self, *args: Any, **kwargs: Any) -> Any:
         return await _told(super().subprocess_exec(*args, **kwargs))

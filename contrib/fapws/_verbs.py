@@ -49,8 +49,8 @@ def adapt(entry: Any) -> Union[Application, str, None]:
 
 
 def _uncallable(cls: Any) -> Optional[str]:
-    """Returns why cls is no entry of PATHS, or None if it may be a WSGI application. A class without methods for HTTP
-    cannot be a WSGI application if its constructor accepts no arguments."""
+    """Returns why cls cannot be an entry of PATHS, or None if it may be a WSGI application. A class without methods for
+    HTTP cannot be a WSGI application if its constructor accepts no arguments."""
     if takes_nothing(cls):
         return (
             f"the class {cls.__qualname__} has no method {', '.join(_VERBS[:-1])} or {_VERBS[-1]}, and does not take"

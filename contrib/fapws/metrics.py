@@ -16,10 +16,10 @@
 ``fapws ctl metrics`` and ``--status`` show them, added up over all workers; counters and histograms keep the
 counts of workers that have ended, unless a worker crashed. Declare them when the module is loaded; the same declaration
 again returns the same metric. A change of a metric takes about 0.2 µs, without a lock. Any thread and any task may
-change metrics, and never waits.
+change metrics.
 
-Outside of fapws, in a test or a command of Django, with ``--fork`` and in children of ``os.fork``, changes are accepted
-and forgotten. Metrics of the library ``prometheus_client`` are separate: nothing is counted twice.
+Outside of fapws, in a test or a command of Django, with ``--fork`` and in children of ``os.fork``, changes have no
+effect. Metrics of the library ``prometheus_client`` are separate: nothing is counted twice.
 """
 from __future__ import annotations
 

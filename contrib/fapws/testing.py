@@ -47,12 +47,13 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def __init__(self, words: List[str], env: Optional[Mapping[str, str]], cwd: Optional[str]) -> None:
-        # Open the listening socket before the server starts, so that requests wait in its queue.
-        # No other program can use the port meanwhile.
+        # The listening socket is opened before the server starts, so requests wait in its queue, and no other program
+        # can use its port.
         with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
             self.port = listener.getsockname()[1]
             self.url = "http://127.0.0.1:%d" % self.port
-            # A file object would warn (ResourceWarning) unless stop() closed it, but output() works after that.
+            # Not a file object, which would cause a ResourceWarning unless stop() closed it: output() also works after
+            # stop().
             self._output = os.memfd_create("output")
             weakref.finalize(self, os.close, self._output)
             self.process = subprocess.Popen(

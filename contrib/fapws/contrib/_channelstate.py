@@ -325,9 +325,8 @@ class Shared:
             elif self.is_mine(channel):
                 if self.length(channel) < self.capacity(channel):
                     self.put(channel, data, now + expiry)
-            # The channel belongs to no process or to a different process.
-            # Only the process that has sent the group message posts the message to this channel.
-            # Otherwise the channel would get the message several times.
+            # The channel belongs to a different process, or to none. To prevent duplicates, only the process that has
+            # sent the group message posts the message to this channel.
             elif sender == self.id:
                 sends.append(("send", (self.id + "/group", next(self.numbers)), channel, data, expiry))
         return sends
