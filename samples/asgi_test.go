@@ -39,7 +39,7 @@ func TestStarletteSampleServesNotesAndStreams(t *testing.T) {
 		s.get("/countdown?from=0").want(200, "Lift-off\n")
 		s.Stdout.Await(t, regexp.MustCompile(`countdown: over`))
 		s.get("/countdown?from=x").want(400)
-		s.firstLines("/countdown?from=3600", "3600").Body.Close() // The generator ends at once.
+		s.firstLines("/countdown?from=3600", "3600").Body.Close() // the client disconnects, so the generator ends at once
 		s.Stdout.Await(t, regexp.MustCompile(`countdown: over(?s:.*)countdown: over`))
 		s.fails("/fails", "RuntimeError: this view always fails")
 	})

@@ -1,4 +1,4 @@
-"""A directory of CGI programs, some of them behind a password.
+"""A directory of CGI programs. Some of them require a password.
 
     fapws samples/cgi/programs.py
     curl http://localhost:8888/

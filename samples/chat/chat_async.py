@@ -71,7 +71,6 @@ async def chat(scope, receive, send):
 
 
 async def listen(room, member, receive, send):
-    """Receives messages of the client until it disconnects."""
     while True:
         message = await receive()
         if message["type"] != "websocket.receive":
@@ -82,7 +81,6 @@ async def listen(room, member, receive, send):
 
 
 async def deliver(member, send):
-    """Sends queued messages to the client."""
     try:
         while True:
             await send({"type": "websocket.send", "text": await member.messages.get()})

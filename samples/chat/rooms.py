@@ -9,7 +9,7 @@ import time
 from collections import deque
 from urllib.parse import parse_qs
 
-LINES = 100  # maximum stored lines of a room
+LINES = 100  # maximum number of stored lines of a room
 ROOMS = 1000  # maximum number of rooms
 LONGEST = 2000  # maximum number of characters in a line; the maximum for a name or a room is 40
 SUBPROTOCOL = "chat"

@@ -1,7 +1,7 @@
 """The state of chat.py, shared by all of its processes: rooms, members and messages.
 
 The state is in an SQLite file next to this script, or in the file that the command line names: fapws chat.py -- FILE.
-This module does not send anything. Each call is one short transaction.
+Each call is one short transaction.
 """
 import json
 import os
@@ -116,10 +116,7 @@ def present(room):
 
 
 def add_line(member, text):
-    """Stores a line. Returns its message, or None if the line is empty.
-
-    Each line has a number, the microseconds since 1970. Pages sort lines by number, and recognize those that they have
-    shown, even after a restart.
+    """Stores a line. Returns its message, or None if the line is empty. For the number of a line, see rooms.add_line.
     """
     text = text.strip()[:LONGEST]
     if not text or member not in _mine:

@@ -52,7 +52,7 @@ with suppress(OSError):  # the shell has ended
             unsent = b""
         if client in readable:
             packet = b""
-            with suppress(OSError):  # The client has disconnected.
+            with suppress(OSError):
                 packet = client.recv(65536)
             if packet.startswith(SIZE):
                 fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("4H", packet[1], packet[2], 0, 0))

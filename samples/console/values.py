@@ -86,7 +86,6 @@ def addresses():
     return ""
 
 def latest():
-    """The cards and facts of the last measurement."""
     minutes = int(float(lines(PROC + "/uptime")[0].split()[0])) // 60
     system = [row[12:].strip('"') for row in lines("/etc/os-release") if row.startswith("PRETTY_NAME=")]
     return html(

@@ -17,9 +17,8 @@ from django.contrib.staticfiles.handlers import StaticFilesHandler
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 
-# The admin's styles and scripts are files of a Python package. Without DEBUG,
-# Django does not serve them; StaticFilesHandler does, as files that
-# the server may send itself (wsgi.file_wrapper).
+# The admin's styles and scripts are files of a Python package. Without DEBUG, Django does not serve them, but
+# StaticFilesHandler does, as files that the server may send itself (wsgi.file_wrapper).
 application = StaticFilesHandler(get_wsgi_application())
 
 
@@ -35,7 +34,7 @@ def prepare_database():
         print(f"guestbook: user admin has the password {password}", file=sys.stderr)
 
 
-# With the lock, workers that load this module at the same time do the following one after the other.
+# The lock makes workers that load this module at the same time run the following code one after the other.
 with open(Path(__file__).with_name("guestbook.lock"), "w") as lock:
     fcntl.flock(lock, fcntl.LOCK_EX)
     prepare_database()

@@ -36,9 +36,8 @@ local = threading.local()
 
 
 def book():
-    """Returns the connection of this thread. Only the thread that made a sqlite3 connection may use it, and fapws calls
-    handlers in several threads, so each thread has its own connection, which closes with the thread. The locks of
-    SQLite protect the file."""
+    """Returns the connection of this thread. Only the thread that made a sqlite3 connection may use it, so each handler
+    thread has its own connection, which closes with the thread. SQLite's locks protect the file."""
     try:
         return local.connection
     except AttributeError:

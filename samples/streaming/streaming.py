@@ -19,7 +19,7 @@ def index(environ, start_response):
 
 
 def number(environ, name, default, most):
-    """Returns a parameter of the query, between 0 and most."""
+    """Returns the number in a query parameter, limited to the range from 0 to most."""
     try:
         return min(most, max(0, type(default)(environ["fapws.params"][name][0])))
     except (KeyError, ValueError, OverflowError):

@@ -15,8 +15,7 @@ def page(start_response, body, status="200 OK"):
 
 
 def index(environ, start_response):
-    # environ has the request: CGI variables, the header fields as HTTP_*,
-    # and the wsgi.* variables of the server
+    # environ has the request: CGI variables, the header fields as HTTP_*, and the wsgi.* variables of the server
     rows = "".join(f"<tr><td>{escape(name)}<td>{escape(repr(value))}" for name, value in sorted(environ.items()))
     return page(
         start_response, f"<h1>environ</h1><p><a href=/count>count</a>, <a href=/source>source</a><table>{rows}</table>"
@@ -40,8 +39,7 @@ def digest(environ, start_response):
 
 
 def count(environ, start_response):
-    # Each chunk is sent immediately. When the client disconnects, the generator is
-    # closed: clean up in `finally`.
+    # Each chunk is sent immediately. When the client disconnects, the generator is closed: clean up in `finally`.
     start_response("200 OK", [("Content-Type", "text/plain")])
     try:
         for number in range(1, 1001):

@@ -1,5 +1,5 @@
 const state = document.getElementById("state"), values = new EventSource("/values")
-let curve, pointer  // the curve with the pointer, and where this is
+let curve, pointer  // the curve under the pointer, and the x coordinate of the pointer
 
 function say(textContent, className) {
   if (state.className != className) Object.assign(state, {textContent, className})  // a screen reader reads each change
@@ -10,10 +10,10 @@ values.onerror = () => {
   if (values.readyState == EventSource.CLOSED) location.assign("/")  // the session has ended
   else say("No connection; trying again", "corner lost")
 }
-values.onmessage = event => {  // cards stay, and what is in them changes
+values.onmessage = event => {  // updates the contents of the cards, and keeps the cards themselves
   const latest = new DOMParser().parseFromString(event.data, "text/html")
   for (const element of latest.querySelectorAll("[id]:not(section)")) {
-    const old = document.getElementById(element.id)  // null: such as an interface that is new
+    const old = document.getElementById(element.id)  // null for a new element, such as that of a new interface
     for (const {name, value} of element.attributes) old?.setAttribute(name, value)
     old?.replaceChildren(...element.childNodes)
   }
@@ -26,7 +26,7 @@ function text(n, unit) {
   return (power ? (n / 1000 ** power).toPrecision(3) : n.toFixed()) + " " + ["B/s", "KB/s", "MB/s", "GB/s"][power]
 }
 
-function read() {  // shows the values at the pointer, from the points "x y" of the paths
+function read() {  // shows the values at the pointer; each point of a curve's path is "x y"
   if (!curve) return
   const picture = curve.querySelector("svg"), tip = curve.querySelector("output")
   const {left, width} = picture.getBoundingClientRect(), {top, unit, time} = curve.querySelector(".scale").dataset
@@ -36,7 +36,7 @@ function read() {  // shows the values at the pointer, from the points "x y" of 
     const y = points.find(point => point[0] == x)?.[1]
     return y == null ? "no value" : (length > 1 ? "↓↑"[i] + " " : "") + text((100 - y) / 100 * top, unit)
   })
-  const then = new Date(Date.parse(`2000-01-02T${time}Z`) - 1e4 * (179 - x))  // by the clock of the device
+  const then = new Date(Date.parse(`2000-01-02T${time}Z`) - 1e4 * (179 - x))  // a time of the device's clock
   picture.querySelector(".pointer").setAttribute("d", `M${x} 0V100`)
   Object.assign(tip, {hidden: false, textContent: `${then.toISOString().slice(11, 19)}  ${found.join("  ")}`})
   Object.assign(tip.style, {left: `${100 * share}%`, translate: `${-100 * share}%`})
@@ -51,5 +51,5 @@ onpointermove = onpointerdown = ({target, clientX}) => {
   ;[curve, pointer] = [now, clientX]
   read()
 }
-onpagehide = () => values.close()  // browsers keep pages, and their streams, for the button Back
+onpagehide = () => values.close()  // otherwise the browser would keep the page, with its stream, for the Back button
 onpageshow = event => event.persisted && location.assign("/")

@@ -4,7 +4,7 @@ const pause = document.getElementById("pause"), search = form.search.value.trim(
 const stream = new EventSource("/logs/live?log=" + encodeURIComponent(form.log.value))
 let held = [], paused = false
 
-function show() {  // a text node is a line
+function show() {  // each line is a separate text node
   const atEnd = lines.scrollTop + lines.clientHeight > lines.scrollHeight - 9
   if (!paused) lines.append(...held.splice(0))
   while (lines.childNodes.length > MOST) lines.firstChild.remove()
@@ -27,5 +27,5 @@ pause.onclick = () => { paused = !paused; show() }
 form.log.onchange = () => form.submit()
 show()
 lines.scrollTop = lines.scrollHeight
-onpagehide = () => stream.close()  // browsers keep pages, and their streams, for the button Back
+onpagehide = () => stream.close()  // otherwise the browser would keep the page, with its stream, for the Back button
 onpageshow = event => event.persisted && location.reload()

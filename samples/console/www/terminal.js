@@ -1,13 +1,13 @@
-// A terminal with what the description of TERM=xterm (infocmp) promises to programs.
-// A row is an array of [character, classes]; the rows of the screen are drawn once in a frame.
+// A terminal that supports the control sequences of TERM=xterm, which infocmp lists.
+// A row is an array of [character, classes]. The rows of the screen are drawn at most once per frame.
 const TOKEN = new RegExp([
   /\x1b\[(?<mark>[?>=!]?)(?<numbers>[\d;:]*)[ -/]*(?<final>[@-~])/,
-  /\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)/,  // such as a title
+  /\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)/,  // ignored sequences, such as the window's title
   /(?<control>\x1b[ -/]*[0-~]|[\0-\x1f\x7f])/,
   /(?<plain>[^\0-\x1f\x7f]+)/,
 ].map(part => part.source).join("|"), "g")
 const UNFINISHED = /\x1b(?:\[[?>=!]?[\d;:]*[ -/]*|[\]PX^_][^\x07\x1b]{0,4096}\x1b?|[ -/]+)?$/
-const SEQUENCES = {  // n is the first number, or 1; p has all numbers
+const SEQUENCES = {  // n is the first number, or 1 if it is missing or 0; p is the array of all numbers
   A: n => move(y - n, x), B: n => move(y + n, x), C: n => move(y, x + n), D: n => move(y, x - n),
   G: n => move(y, n - 1), d: n => move(n - 1, x), H: (n, p) => move(n - 1, (p[1] || 1) - 1),
   J: (n, p) => erase(p[0], 0, rows * columns), K: (n, p) => erase(p[0], y * columns, (y + 1) * columns),
@@ -27,7 +27,7 @@ const EDITS = {Insert: 2, Delete: 3, PageUp: 5, PageDown: 6}
 const screen = document.getElementById("screen"), input = screen.querySelector("textarea")
 const [past, present] = screen.querySelectorAll("div"), keys = document.getElementById("keys")
 const control = keys.querySelector("[data-key=Control]"), decoder = new TextDecoder()
-let rows, columns, lines, x, y, top, bottom, saved, style, modes, main  // the main screen while an editor has another
+let rows, columns, lines, x, y, top, bottom, saved, style, modes, main  // the main screen while an editor uses another
 let last = "", rest = "", drawing, socket, tries = 0, ended
 
 function reset() {
@@ -62,7 +62,7 @@ function move(row, column) {
 
 function feed() { y == bottom ? scroll(1, top) : move(y + 1, x) }
 
-function scroll(n, from) {  // up, or down if n is negative: the rows from there to the end of the region
+function scroll(n, from) {  // scrolls the rows from row "from" to the end of the region up by n, or down if n < 0
   for (let i = Math.min(Math.abs(n), rows); i && from >= top && from <= bottom; i--) {
     const [old] = lines.splice(n < 0 ? bottom : from, 1)
     lines.splice(n < 0 ? from : bottom, 0, [])
@@ -71,7 +71,7 @@ function scroll(n, from) {  // up, or down if n is negative: the rows from there
   }
 }
 
-function erase(part, start, end) {  // 0: what follows the cursor, 1: what is before it, others: all
+function erase(part, start, end) {  // part is 0: from the cursor on; 1: up to the cursor; otherwise: all
   const here = y * columns + Math.min(x, columns - 1)
   clear(part ? start : here, part == 1 ? here + 1 : end)
 }
@@ -86,14 +86,14 @@ function mode(number, on) {
   ;[main, lines, y, x] = on ? [[lines, y, x], empty(), y, x] : [null, ...main]
 }
 
-function paint(numbers) {  // a style is a class of the style sheet, such as s31 for red
+function paint(numbers) {  // each style is a class in the style sheet, such as s31 for red
   for (let i = 0; i < numbers.length; i++) {
     const n = numbers[i], kind = n < 30 ? n % 20 : n < 40 || n > 89 && n < 100 ? "front" : "back"
-    if (n == 38 || n == 48) i += numbers[i + 1] == 5 ? 2 : 4  // a color that TERM=xterm does not have
+    if (n == 38 || n == 48) i += numbers[i + 1] == 5 ? 2 : 4  // ignore colors that TERM=xterm does not have
     else if (n == 0) style = {}
     else if (n > 20 && n < 30 || n == 39 || n == 49) delete style[kind]
     else style[kind] = "s" + n
-    if (n == 22) delete style[1]  // bold, as well as faint
+    if (n == 22) delete style[1]  // 22 ends bold and faint
   }
 }
 
@@ -129,9 +129,9 @@ function connect() {
   }
 }
 
-function fit() {  // the shell answers with its output until now
+function fit() {  // sends the size; the shell's process then sends the last output again
   if (lines && socket.readyState != WebSocket.OPEN) return
-  const {width, height} = input.getBoundingClientRect()  // of a character
+  const {width, height} = input.getBoundingClientRect()  // the size of a character
   rows = Math.max(2, Math.floor(screen.clientHeight / height))
   columns = Math.min(250, Math.max(20, Math.floor(screen.clientWidth / width) - 1))
   reset()
@@ -143,7 +143,7 @@ function type(text) {
   else if (ended && text == "\r") connect()
 }
 
-function encode({key, ctrlKey, altKey, metaKey, shiftKey}) {  // what a key sends that is neither text nor the browser's
+function encode({key, ctrlKey, altKey, metaKey, shiftKey}) {  // returns the bytes for a special key
   if (metaKey || ctrlKey && altKey || shiftKey && (ctrlKey || key == "Tab")) return ""
   if (ctrlKey && /^[a-z@[\\\]^_ ]$/i.test(key)) return String.fromCharCode(key.toUpperCase().charCodeAt(0) & 31)
   if (altKey && key.length == 1) return "\x1b" + key
@@ -151,7 +151,7 @@ function encode({key, ctrlKey, altKey, metaKey, shiftKey}) {  // what a key send
   return EDITS[key] ? `\x1b[${EDITS[key]}~` : KEYS[key] || ""
 }
 
-function enter() {  // text from the keyboard, also from one on the screen, and from the clipboard
+function enter() {  // sends text from a keyboard, also an on-screen keyboard, or from the clipboard
   type(control.ariaPressed == "true" ? encode({key: input.value, ctrlKey: true}) : input.value.replace(/\r?\n/g, "\r"))
   input.value = control.ariaPressed = ""
 }
@@ -169,7 +169,7 @@ keys.onclick = ({target: {dataset}}) => {
   else type(encode(dataset))
   input.focus({preventScroll: true})
 }
-onpagehide = () => socket.close()  // browsers keep pages, and their WebSockets, for the button Back
+onpagehide = () => socket.close()  // otherwise the browser would keep the page, with its WebSocket, for the Back button
 onpageshow = event => event.persisted && location.reload()
 connect()
 new ResizeObserver(fit).observe(screen)

@@ -1,4 +1,5 @@
-// Sends forms with a file: with progress, and so that the form and its file stay on the page if the server refuses it.
+// Sends forms with a file, and shows the progress. If the server rejects the file, the page keeps the form and its
+// file.
 addEventListener("submit", event => {
   const form = event.target, bar = form.querySelector("progress"), message = form.querySelector("[role=alert]")
   if (form.enctype != "multipart/form-data") return
