@@ -21,7 +21,6 @@ var mostFields = map[string]int{"Exchange": 38, "Head": 9, "Part": 12, "Request"
 // groups lists structs that only group fields of the types in mostFields.
 var groups = []string{"identity", "Identity", "flags", "waiting", "response", "origin"}
 
-// mostMethods limits the number of methods per type.
 const mostMethods = 62
 
 var mostMethodsOf = map[string]int{

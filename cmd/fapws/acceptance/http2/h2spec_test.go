@@ -27,7 +27,6 @@ type report struct {
 // port. Such a server treats a connection as HTTP/1 if its first bytes are not the HTTP/2 preface.
 var mayFail = map[string]bool{"Sends invalid connection preface": true}
 
-// h2spec has 145 cases of RFC 7540 and RFC 7541.
 func TestServerPassesH2spec(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "h2spec")

@@ -24,7 +24,7 @@ func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 			fapwstest.Eventually(t, "there are two workers again", func() bool { return len(s.Workers()) == 2 })
 			s.Get("/pid", 200)
 		} else {
-			// The first to notice is Go's runtime or the event loop.
+			// Go's runtime or the event loop notices the closed descriptor.
 			s.Says(`(?m)(^fapws:| error) the application closed descriptor \d+, ` +
 				`which belongs to the (server|event loop); .`)
 			s.EndsWith(1)

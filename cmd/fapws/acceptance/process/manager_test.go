@@ -261,7 +261,6 @@ func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 		Flags: []string{"--workers", "2", "--pid", pid}}.Start(t)
 	s.Address = tcp.Addr().String()
 	serving := `^READY=1\nSTATUS=serving http://` + s.Address + `/ unix:` + local.Addr().String() + `$`
-	// The messages of a start do not report a reload.
 	if first := manager.next(); !regexp.MustCompile(serving).Match(first) {
 		t.Errorf("the first message is %q", first)
 	}

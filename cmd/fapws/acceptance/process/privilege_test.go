@@ -12,7 +12,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// Only root can use --user.
 func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 	t.Parallel()
 	daemon, err := user.Lookup("daemon")

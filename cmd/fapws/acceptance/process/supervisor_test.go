@@ -81,7 +81,7 @@ func TestHUPWithCodeThatDoesNotLoadInTimeKeepsTheOldCode(t *testing.T) {
 		c := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--bind", "127.0.0.1:0", "--workers",
 			"2", "--load-timeout", limit}}
 		s := c.Start(t)
-		// On a busy machine, even the first code may not load within the limit. The test then uses a longer limit.
+		// If even the first code does not load within the limit, as on a busy machine, the test uses a longer limit.
 		if !startsOrEnds(s) {
 			if code := s.Ended(); code != 3 || !strings.Contains(s.Stderr.String(), "did not load within "+limit) {
 				t.Fatalf("code %d", code)

@@ -84,7 +84,7 @@ func TestAddressInUseErrorNamesTheProcessThatListens(t *testing.T) {
 		fapwstest.Command{Flags: twice, Script: "workers.py"}.Fails(t, 3, "cannot listen on :"+port+
 			": address already in use; this server listens on 127.0.0.1:"+port+", too: remove one of the two addresses")
 	}
-	// The command ctl does not find this server.
+	// Without its control socket, the other server is still found.
 	s := fapwstest.Serve(t, fapwstest.Threads, "workers.py", "--ctl-socket", "off")
 	fapwstest.Command{Flags: []string{"--bind", s.Address}, Script: "workers.py"}.Fails(t, 3,
 		fmt.Sprintf("stop the other server (fapws, pid %d), or choose another", s.Cmd.Process.Pid))

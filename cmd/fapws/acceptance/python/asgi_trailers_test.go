@@ -9,7 +9,6 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// The test checks the extension http.response.trailers over HTTP/1.1.
 func TestASGITrailersFollowTheLastChunk(t *testing.T) {
 	const (
 		begins = `{"type": "http.response.start", "status": 200, "trailers": True}`

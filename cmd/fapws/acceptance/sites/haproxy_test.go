@@ -32,7 +32,6 @@ func haproxyConfig(t *testing.T, addresses ...string) string {
 	return fapwstest.Write(t, filepath.Join(t.TempDir(), "haproxy.cfg"), text)
 }
 
-// behindHAProxy starts HAProxy for two servers.
 func behindHAProxy(t *testing.T, dir string, flags ...string) (front, one, two string,
 	start func(address string) *fapwstest.Server) {
 	t.Helper()

@@ -95,7 +95,7 @@ func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 	flood.Wait()
 }
 
-// The limit is for the connection, although each request has a trace of its own.
+// With HTTP/2, eight requests of one connection have traces of their own, but share the limit of the connection.
 func TestFormChecksOnePasswordOfAConnectionAtATime(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

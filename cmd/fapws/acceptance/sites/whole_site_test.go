@@ -112,7 +112,7 @@ cgi = "bin"
 		"www/index.html": "index", "www/private/a.txt": "secret", "www/public.txt": "public", "www/a.key": "key",
 		"www/dir/index.key": "key",
 		"bin/x.key":         shell(plain, "printf '%s' $PATH_INFO"), "bin/y": shell(plain, "printf '%s' $PATH_INFO"),
-		"htpasswd": "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n", // hash of the password "secret"
+		"htpasswd": "anna:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n",
 		"app.py": "def handler(environ, start_response):\n    return environ['PATH_INFO']\n\nPATHS = [('/', " +
 			"handler)]\n",
 	})

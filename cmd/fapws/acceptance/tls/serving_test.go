@@ -263,7 +263,7 @@ func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
 		}
 	}
 	s.Says("info .*plain HTTP on an HTTPS port: answered 400")
-	// A TLS handshake on a port without TLS has no field with the address of a proxy's client.
+	// A plain port rejects a TLS handshake, also a port that expects a trusted proxy's forwarding fields.
 	for _, flags := range [][]string{nil, {"--trusted-proxy", "127.0.0.1"}} {
 		plain := fapwstest.Serve(t, fapwstest.Threads, "environ.py", flags...)
 		if _, err := tryDial(t, plain, &tls.Config{}); err == nil {

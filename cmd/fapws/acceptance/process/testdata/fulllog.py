@@ -43,7 +43,7 @@ def leave(environ, start_response):
 
 
 def stall(environ, start_response):
-    """Makes standard error a full pipe. Without a reader, a write would wait."""
+    """Makes standard error a full pipe without a reader, so that a write would wait."""
     reader, writer = os.pipe()
     kept.append(reader)
     os.set_blocking(writer, False)

@@ -2,11 +2,10 @@
 
     fapws --bind 127.0.0.1:0 --forwarded-allow-ips 127.0.0.1 served.py:app TESTS [ARGUMENT OF PYTEST]...
 
-TESTS is the folder of Starlette's own tests, in the version of the installed package (Debian:
-python3-starlette, python3-httpx, python3-pytest, python3-multipart). The tests are no part of this
-project. pytest runs on a thread of the server. Starlette's test client calls the application of a test
-directly. Here, it sends an HTTP request to this server, and the server calls the application of the
-test. For WebSockets, the test client still calls the application. The process ends by itself.
+TESTS is the folder of Starlette's own tests, in the version of the installed package (Debian: python3-starlette,
+python3-httpx, python3-pytest, python3-multipart). pytest runs on a thread of the server. Starlette's test client calls
+the application of a test directly. Here, it sends an HTTP request to this server, and the server calls the application
+of the test. For WebSockets, the test client still calls the application. The process ends by itself.
 """
 import os
 import signal
