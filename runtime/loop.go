@@ -197,7 +197,9 @@ func (l *loop) Flush() {
 	if l.counts != nil {
 		l.counts.Turn()
 	}
-	l.compressor.Compress()
+	if l.compressor.Due {
+		l.compressor.Compress()
+	}
 	l.conns.Flush()
 }
 

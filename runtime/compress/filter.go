@@ -14,6 +14,8 @@ type Compressor struct {
 	// Inline is true if handlers run on the event loop. The loop then also compresses the pieces of a body. Otherwise a
 	// piece would reach the client only after the handler has made the next piece.
 	Inline bool
+	// Due is true if parts wait for Compress.
+	Due bool
 
 	conns *conn.Set
 	room  int     // number of bytes that the event loop itself may still compress in this batch
@@ -146,11 +148,11 @@ func (f *filter) complete() bool {
 
 // later makes the event loop call Compress at the end of the batch.
 func (c *Compressor) later(f *filter) {
-	n := len(c.waiting)
-	if n == 0 {
+	if !c.Due {
+		c.Due = true
 		c.conns.Soon(c.Compress)
 	}
-	if n == 0 || c.waiting[n-1] != f {
+	if n := len(c.waiting); n == 0 || c.waiting[n-1] != f {
 		c.waiting = append(c.waiting, f)
 	}
 }
@@ -181,6 +183,7 @@ func (c *Compressor) Compress() {
 			}
 		}
 	}
+	c.Due = false
 }
 
 func (f *filter) hold(p *exchange.Part) {
