@@ -48,7 +48,7 @@ def wants_dict(entry: Any) -> bool:
 
 
 def import_views() -> None:
-    """Makes Django import its URLconf, and thereby the views, if the application has set up Django.
+    """Makes Django import its URLconf, which imports the views, if the application has set up Django.
 
     Otherwise Django would import the views for the first request, and a reload could replace working code by code that
     cannot be imported.

@@ -63,7 +63,7 @@ class Server:
             )
 
     def output(self) -> str:
-        """What the server and the application have written so far: messages, tracebacks, prints."""
+        """Return the messages, tracebacks and prints that the server and the application have written until now."""
         return os.pread(self._output, os.fstat(self._output).st_size, 0).decode("utf-8", "replace")
 
     def stop(self) -> int:

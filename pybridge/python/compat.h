@@ -15,7 +15,7 @@
 static inline void PyEval_ReInitThreads(void) {}
 
 #if PY_VERSION_HEX >= 0x03090000
-/* These free lists are now private to the interpreter. 0 means that nothing was freed. */
+/* These free lists are now private to the interpreter. The result 0 means: nothing was freed. */
 static inline int PyDict_ClearFreeList(void) { return 0; }
 static inline int PyFloat_ClearFreeList(void) { return 0; }
 static inline int PyList_ClearFreeList(void) { return 0; }

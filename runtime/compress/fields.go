@@ -8,8 +8,8 @@ import (
 	"fapws/runtime/http1"
 )
 
-// acceptedBy returns the coding for a response to r. strong is true if the client knows only strong entity tags, so
-// that it has the uncompressed response.
+// acceptedBy returns the coding for a response to r. If strong is true, the client knows only strong entity tags, which
+// belong to uncompressed responses.
 func acceptedBy(r *exchange.Request) (c coding.Coding, strong bool) {
 	accepted := coding.AcceptedBy(r.Head, r.Parsed.Fields)
 	c = accepted.Choose(&coding.Made)

@@ -149,7 +149,7 @@ func (l *Ledger) Total() int64 { return l.total }
 func (l *Ledger) Ended() int64 { return l.ended }
 
 // If more than Max bytes wait, Bound ends responses until a sixteenth of Max is free. ended is the number of ended
-// responses; client and unsent describe the first of them.
+// responses; client and unsent describe the first.
 func (l *Ledger) Bound(now int64) (client string, unsent int64, ended int) {
 	l.grown = false
 	spared := l.largest()

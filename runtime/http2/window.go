@@ -47,8 +47,8 @@ func (c *Conn) mayHold(n int) bool {
 	return in.held+int64(n) <= int64(c.s.cfg.ConnectionWindow)/8 && (in.window > 0 || c.room() > 0)
 }
 
-// blocks reports whether the window of the connection has been closed for less than timeout. A request that waits for
-// input then does not time out. Later it does, because the requests that occupy the window may themselves wait for it.
+// blocks reports whether the window of the connection has been closed for less than timeout. Meanwhile, a request
+// that waits for input does not time out. Later, it does, because the requests that occupy the window may depend on it.
 func (in *inflow) blocks(now, timeout int64) bool {
 	return in.closed && now-in.since <= timeout+tick
 }

@@ -109,8 +109,8 @@ func (f *Fanout) Finish(within time.Duration) {
 	}
 }
 
-// step serves subscribers. most limits their number, and until is the latest time to end. When step has served least of
-// them, it ends as soon as the loop has other work. more is true if there may be further subscribers to serve.
+// step serves subscribers. most limits their number, and until is the latest time to end. Once step has served
+// the number least, it ends as soon as the loop has other work. more is true if subscribers may remain.
 func (f *Fanout) step(until time.Time, least, most int) (more bool) {
 	for n := 0; n < most; n++ {
 		if f.batch == nil {

@@ -184,8 +184,8 @@ func compressOne(dir *os.Root, o *Options, raw string) error {
 
 func numbered(name string, n int) string { return name + "." + strconv.Itoa(n) + ".gz" }
 
-// shift frees the number 1: it increases the numbers of compressed files by one, up to the first gap. If there is no
-// gap, the file with the number keep is replaced.
+// shift frees the number 1: it increases the numbers of compressed files, up to the first gap. Without a gap, the file
+// with the number keep is replaced.
 func shift(dir *os.Root, name string, keep int) error {
 	free := 1
 	for free < keep {

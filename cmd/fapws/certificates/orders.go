@@ -124,8 +124,8 @@ func (o *Orders) run() {
 	}
 }
 
-// use returns the directory of the certificates, locked, or nil if there is none or it cannot be used. The argument is
-// the directory that is locked now, or nil. If a reload has changed the setting, use closes this directory and locks
+// use locks and returns the directory of the certificates, or returns nil if no directory is set or usable. used is the
+// directory that is locked now, or nil. If a reload has changed the setting, use closes this directory and locks
 // the new directory.
 func (o *Orders) use(used *directory) *directory {
 	o.mu.Lock()

@@ -109,8 +109,8 @@ type Contents struct {
 // Authority returns the certificate of the authority of w.Auto in PEM; nil if there is none.
 func (b *Bundle) Authority(w *Want) []byte { return b.Files[w.Auto].Certificate }
 
-// hash identifies the requirements for client certificates. A session ticket is valid only under the hash under which
-// it was issued.
+// hash identifies the requirements for client certificates. A session ticket is valid only for connections
+// with the same hash.
 func (a *Asking) hash(cas []byte) [sha256.Size]byte {
 	return sha256.Sum256(append([]byte{byte(a.Auth), 0}, cas...))
 }

@@ -320,7 +320,7 @@ func howEnded(status unix.WaitStatus) string {
 }
 
 // ended returns a line for the log: how the worker has ended, the reason if it is known, and what the supervisor does
-// about it.
+// next.
 func (w *worker) ended(how, next string) string {
 	if cause, _, _ := strings.Cut(w.reason, "; "); cause != "" {
 		return fmt.Sprintf("worker %d %s: %s; %s", w.pid, how, cause, next)

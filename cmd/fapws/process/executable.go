@@ -44,7 +44,7 @@ func TakeName() { _ = os.WriteFile("/proc/thread-self/comm", []byte("fapws"), 0)
 
 // Again returns a command that starts the running program, even if its file was replaced or removed since the start. If
 // newest is true, the command starts the program that is now installed at the same path. ExtraFiles of the command may
-// already contain files, so callers must append to it.
+// already contain files, so callers must append further files.
 func Again(newest bool, args ...string) *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", args...)
 	if newest {

@@ -210,8 +210,8 @@ func newParser(rows []*Setting, typed []string) *parser {
 }
 
 // flags parses flags and returns the arguments that are not flags. Unless interspersed is true, flags stops at the
-// first such argument. dashes is the number of words before "--". If there is no "--", dashes is -1, and flags can be
-// called again.
+// first such argument. dashes is the number of words before "--". Without "--", dashes is -1, and flags can be called
+// again.
 func (p *parser) flags(args []string, interspersed bool) (words []string, dashes int, err error) {
 	set := p.set
 	if err := wrongDash(set, args); err != nil {
@@ -278,8 +278,8 @@ func ParseFlags(set *pflag.FlagSet, args []string) (words []string, err error) {
 	return set.Args(), err
 }
 
-// wrongDash returns an error if a flag begins with a dash that a word processor or a web page has put in the place of
-// "-", or if the name of a flag follows a single dash.
+// wrongDash returns an error if a flag begins with a typographic dash, as word processors write it, instead of "-", or
+// if the name of a flag follows a single dash.
 func wrongDash(set *pflag.FlagSet, args []string) error {
 	for _, arg := range args {
 		if arg == "--" {

@@ -69,8 +69,8 @@ func (k *keyring) open(state []byte, left []*os.File) (others []*os.File, err er
 	return others, nil
 }
 
-// giveStateDirs tells workers the path of the state directory. If this process is root, giveStateDirs creates the
-// directory for the server's user, who may lack the permission. An existing directory is not changed.
+// giveStateDirs tells workers the path of the state directory. As root, giveStateDirs creates the directory for the
+// server's user, who may not be permitted to create it. An existing directory is not changed.
 func (k *keyring) giveStateDirs() error {
 	if err := k.p.plan.KeepStateDir(); err != nil {
 		return err

@@ -176,7 +176,7 @@ func (a *alone) watchDescriptors() {
 	for !s.relay.over.Load() {
 		var err error
 		select {
-		case err = <-s.server.Failed(): // Go's timers are late if the application has closed Go's descriptors, too.
+		case err = <-s.server.Failed(): // After the application has closed descriptors of Go, timers may be late.
 		case <-time.After(descriptorsEvery):
 		}
 		if reason := s.server.Intact(); reason != nil {

@@ -91,7 +91,7 @@ func useProcessors() {
 func processors() int { return confine.Processors(os.DirFS("/"), goruntime.NumCPU()) }
 
 // openRates returns the table of the rate limits in p, or nil if p has none. shared is the file with the table of all
-// workers; openRates takes ownership of it. If shared is nil, openRates creates a table for this process alone.
+// workers, and belongs to the result. If shared is nil, openRates creates a table for this process alone.
 func openRates(p *plan.Plan, shared *os.File) (t *ratelimit.Table, err error) {
 	if p.Site.LimitsRates() {
 		if shared == nil {

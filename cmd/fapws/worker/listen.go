@@ -164,7 +164,7 @@ func (a Passed) Early(set *settings.Settings, conf *settings.Config, app *plan.A
 // Early holds sockets that are opened before the application is loaded. The methods of Early are safe for concurrent
 // use, because a signal may end the process at any time.
 type Early[S syscall.Conn] struct {
-	// Open opens sockets. If it fails, it returns the sockets that it has opened so far.
+	// Open opens sockets. After an error, the result contains the sockets that are already open.
 	Open  func(addrs []string, o conn.ListenOptions) ([]S, error)
 	Close func([]S)
 

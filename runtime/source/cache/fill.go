@@ -18,7 +18,7 @@ type Fill struct {
 	s        *Store
 	rule     *Compiled
 	personal bool
-	// node of the page, whose fill is this Fill; nil if the node was evicted, or if each request has its own Fill
+	// node of the page (its field fill is this Fill); nil if the node was evicted, or if each request has its own Fill
 	node    *node
 	old     *Page // the page to replace or confirm; nil if none
 	base    []byte

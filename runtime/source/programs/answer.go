@@ -74,10 +74,10 @@ func (a *Answer) typeMissing() bool {
 	return !h.HasType && !a.Raw && h.Location == "" && h.Status != 204 && h.Status != 304 && !a.R.Parsed.Head
 }
 
-// passAll forwards output until its end. take reads output that arrives within the duration wait. It returns
-// os.ErrDeadlineExceeded if there is none, and io.EOF at the end of the output. passAll waits up to timeout for more
-// output. Before passAll sends output, it waits for the duration short, because most programs end soon after writing,
-// so that the response can have a Content-Length.
+// passAll forwards output until its end. take reads output, and returns os.ErrDeadlineExceeded if none arrives within
+// the duration wait, and io.EOF at the end of the output. passAll waits up to timeout for more output. Before
+// passAll sends output, it waits for the duration short, because most programs end soon after writing, so that the
+// response can have a Content-Length.
 func (a *Answer) passAll(short, timeout time.Duration, take func(wait time.Duration) error) error {
 	for wait := timeout; ; {
 		switch err := take(wait); {

@@ -269,8 +269,8 @@ func (c *CGI) start(r *backend.Request, script *Script, command []string) (*proc
 
 const short = 20 * time.Millisecond // how long output is kept back, so that more output can be sent with it
 
-// respond finds the script for a request, calls run, and always ends the response. If scripts is nil, there is no
-// script file, and log lines begin with the text other instead of the file's name.
+// respond finds the script for a request, calls run, and always ends the response. Without scripts
+// (nil), log lines begin with the text other instead of the name of the script file.
 func respond(w *backend.Response, r *backend.Request, scripts *Scripts, fallback *Script, o *Common, other string,
 	run func(*Answer, *Script, func(line string)) error) {
 	script, err := Script{Info: r.Path[r.Script:], Base: r.Script}, error(nil)

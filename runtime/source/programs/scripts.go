@@ -123,8 +123,8 @@ func Below(prefix string) func(*backend.Request) int {
 	return func(r *backend.Request) int { return min(r.Root+n, len(r.Path)) }
 }
 
-// The method For returns the program for a request. If there is no program, it returns fallback or, if fallback is nil,
-// an error.
+// The method For returns the program for a request. If the file does not exist, For returns fallback or, if fallback is
+// nil, an error.
 func (s *Scripts) For(r *backend.Request, fallback *Script) (Script, error) {
 	base := r.Script
 	if s.Base != nil {

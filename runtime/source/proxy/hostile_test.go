@@ -17,8 +17,7 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
-// upstream starts a server that sends the pieces that answer returns. If there are no pieces, the server closes the
-// connection.
+// upstream starts a server that sends the pieces that answer returns, or closes the connection if answer returns none.
 func upstream(t *testing.T, answer func(r *http.Request) []string) (url string, connections *atomic.Int64) {
 	t.Helper()
 	return server(t, func(c *net.TCPConn, in *bufio.Reader, request *http.Request) {
