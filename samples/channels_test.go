@@ -63,16 +63,28 @@ func (c *layerClient) ask(path string) (answer any) {
 	return answer
 }
 
+// onBothLayers returns clients of different workers. The clients connect at the same time, because an idle worker can
+// accept all connections that come one by one.
 func (s *server) onBothLayers() (a, b *layerClient) {
 	s.T.Helper()
-	a = s.layerClient()
-	first := a.ask("pid")
 	for range 200 {
-		b = s.layerClient()
-		if b.ask("pid") != first {
-			return a, b
+		var clients [8]*layerClient
+		var pids [8]any
+		var all sync.WaitGroup
+		for i := range clients {
+			clients[i] = s.layerClient()
+			all.Go(func() { pids[i] = clients[i].ask("pid") })
 		}
-		b.client.CloseIdleConnections()
+		all.Wait()
+		other := slices.IndexFunc(pids[:], func(pid any) bool { return pid != pids[0] })
+		for i, c := range clients {
+			if other < 0 || i != 0 && i != other {
+				c.client.CloseIdleConnections()
+			}
+		}
+		if other > 0 {
+			return clients[0], clients[other]
+		}
 	}
 	s.T.Fatal("all connections are those of one worker")
 	return nil, nil
