@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -187,7 +186,7 @@ func hashPassword(args []string, stdin *os.File, stdout, stderr io.Writer) error
 
 func askPassword(in *os.File, prompt io.Writer) (string, error) {
 	r := bufio.NewReader(io.LimitReader(in, 4096))
-	if _, err := unix.IoctlGetTermios(int(in.Fd()), unix.TCGETS); err != nil {
+	if !process.IsTerminal(int(in.Fd())) {
 		return readPassword(r)
 	}
 	first, err := askHidden(in, r, prompt, "Password: ")
@@ -202,33 +201,11 @@ func askPassword(in *os.File, prompt io.Writer) (string, error) {
 }
 
 func askHidden(in *os.File, r *bufio.Reader, prompt io.Writer, text string) (string, error) {
-	fd := int(in.Fd())
-	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	restore, err := process.ChangeTerminal(int(in.Fd()), unix.ECHO, prompt)
 	if err != nil {
 		return "", err
 	}
-	hidden := *before
-	hidden.Lflag &^= unix.ECHO
-	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &hidden); err != nil {
-		return "", err
-	}
-	restore := func() {
-		_ = unix.IoctlSetTermios(fd, unix.TCSETS, before) // an error means that the terminal was closed
-		fmt.Fprintln(prompt)
-	}
 	defer restore()
-	stopped, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(stopped, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-	defer signal.Stop(stopped)
-	defer close(done)
-	go func() {
-		select {
-		case sig := <-stopped:
-			restore()
-			os.Exit(128 + int(sig.(unix.Signal)))
-		case <-done:
-		}
-	}()
 	fmt.Fprint(prompt, text)
 	return readPassword(r)
 }

@@ -3,11 +3,12 @@ package ctl
 import (
 	"io"
 	"os"
-	"os/signal"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/process"
 )
 
 // Control sequences for terminals (ECMA-48 §8.3).
@@ -35,28 +36,15 @@ func openScreen(w io.Writer) *screen {
 	if !ok {
 		return s
 	}
-	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+	if !process.IsTerminal(int(f.Fd())) {
 		return s
 	}
 	s.terminal, s.color = f, os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-	before, err := unix.IoctlGetTermios(0, unix.TCGETS)
+	restore, err := process.ChangeTerminal(0, unix.ICANON|unix.ECHO, w)
 	if err != nil {
 		return s
 	}
-	single := *before
-	single.Lflag &^= unix.ICANON | unix.ECHO
-	if unix.IoctlSetTermios(0, unix.TCSETS, &single) != nil {
-		return s
-	}
-	s.restore = func() { _ = unix.IoctlSetTermios(0, unix.TCSETS, before) }
-	stopped := make(chan os.Signal, 1)
-	signal.Notify(stopped, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-	go func() {
-		sig := <-stopped
-		s.restore()
-		os.Exit(128 + int(sig.(unix.Signal)))
-	}()
-	s.keys = make(chan byte)
+	s.restore, s.keys = restore, make(chan byte)
 	go func() {
 		var b [1]byte
 		for {

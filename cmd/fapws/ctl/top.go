@@ -40,8 +40,7 @@ func (o *options) top(path string, w io.Writer) error {
 		case key := <-s.keys:
 			switch key {
 			case 'q':
-				_, err := io.WriteString(w, "\n")
-				return err
+				return nil
 			case 's':
 				order = (order + 1) % len(orders)
 			case 'p', ' ':
