@@ -51,9 +51,8 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 	b := &Bundle{Files: map[string]Contents{}, Tickets: r.Kept.Tickets}
 	var wrong []error
 	if isWrongClock(r.Now()) {
-		r.tell("clock", logfile.Warning,
-			fmt.Sprintf("the clock of this machine says %s; certificates are not checked for their dates until "+
-				"it is right", r.Now().UTC().Format(day)))
+		r.warn("clock", "the clock of this machine says %s; certificates are not checked for their dates until it is "+
+			"right", r.Now().UTC().Format(day))
 	}
 	if w.Auto != "" {
 		authority, err := r.maintain(w)
@@ -106,10 +105,9 @@ func (r *Reader) Bundle(w *Want) (*Bundle, error) {
 func (r *Reader) maintain(w *Want) (authority Contents, err error) {
 	names, unknown := machine(w.AutoHosts)
 	if unknown != nil {
-		r.tell("addresses", logfile.Warning,
-			fmt.Sprintf("the certificate of --tls auto does not get the addresses of this "+
-				"machine, only its names: cannot list the network interfaces: %v; allow AF_NETLINK "+
-				"(RestrictAddressFamilies of systemd)", system.Cause(unknown)))
+		r.warn("addresses", "the certificate of --tls auto does not get the addresses of this machine, only its "+
+			"names: cannot list the network interfaces: %v; allow AF_NETLINK (RestrictAddressFamilies of systemd)",
+			system.Cause(unknown))
 	}
 	done, doubts, err := maintain(w.Auto, names, w.AutoHosts, r.Now(), madeAfter)
 	for _, line := range done {
@@ -170,6 +168,10 @@ func (r *Reader) tell(subject string, level logfile.Level, line string) {
 	}
 }
 
+func (r *Reader) warn(subject, format string, args ...any) {
+	r.tell(subject, logfile.Warning, fmt.Sprintf(format, args...))
+}
+
 func (r *Reader) pair(p *Pair) (Contents, error) {
 	old, known := r.Kept.Files[p.id()]
 	now, err := r.load(p)
@@ -227,33 +229,27 @@ const soon = 7 * 24 * time.Hour
 func (r *Reader) doubt(p *Pair, cert *tls.Certificate, mode fs.FileMode) {
 	key := p.keyFile()
 	if mode&0o006 != 0 {
-		r.tell("mode "+key, logfile.Warning,
-			fmt.Sprintf("the private key %s can be read by every user of this machine (mode %04o); chmod 600 %s", key,
-				mode, key))
+		r.warn("mode "+key, "the private key %s can be read by every user of this machine (mode %04o); chmod 600 %s",
+			key, mode, key)
 	}
 	if hasOldName(cert.Leaf) {
-		r.tell("name "+p.Cert, logfile.Warning,
-			fmt.Sprintf("%s: the certificate has its name (%s) only as common name, not as subjectAltName, so "+
-				"browsers and most other clients refuse it; get another one",
-				p.Cert, cert.Leaf.Subject.CommonName))
+		r.warn("name "+p.Cert, "%s: the certificate has its name (%s) only as common name, not as subjectAltName, so "+
+			"browsers and most other clients refuse it; get another one", p.Cert, cert.Leaf.Subject.CommonName)
 	}
 	if mustStaple(cert.Leaf) {
-		r.tell("staple "+p.Cert, logfile.Warning,
-			fmt.Sprintf("%s: the certificate requires OCSP stapling (must-staple), "+
-				"which fapws does not offer, so some browsers refuse it; get a certificate without must-staple",
-				p.Cert))
+		r.warn("staple "+p.Cert, "%s: the certificate requires OCSP stapling (must-staple), which fapws does not offer, "+
+			"so some browsers refuse it; get a certificate without must-staple", p.Cert)
 	}
 	if full := filepath.Join(filepath.Dir(p.Cert), "fullchain.pem"); filepath.Base(p.Cert) == "cert.pem" &&
 		len(cert.Certificate) == 1 {
 		if _, err := os.Stat(full); err == nil {
-			r.tell("chain "+p.Cert, logfile.Warning,
-				fmt.Sprintf("%s has no certificate of its CA, so many clients refuse it; use %s", p.Cert, full))
+			r.warn("chain "+p.Cert, "%s has no certificate of its CA, so many clients refuse it; use %s", p.Cert, full)
 		}
 	}
 	if left := cert.Leaf.NotAfter.Sub(r.Now()); left < soon && !isWrongClock(r.Now()) &&
 		cert.Leaf.NotAfter.Sub(cert.Leaf.NotBefore) > 4*soon {
-		r.tell("soon "+p.Cert, logfile.Warning, fmt.Sprintf("%s: the certificate expires on %s; renew it", p.Cert,
-			cert.Leaf.NotAfter.UTC().Format(day)))
+		r.warn("soon "+p.Cert, "%s: the certificate expires on %s; renew it", p.Cert,
+			cert.Leaf.NotAfter.UTC().Format(day))
 	}
 }
 
@@ -267,9 +263,8 @@ func (r *Reader) doubtHosts(w *Want, b *Bundle) {
 	}
 	for _, name := range w.Hosts {
 		if !slices.ContainsFunc(leaves, func(leaf *x509.Certificate) bool { return covers(leaf, name) }) {
-			r.tell("host "+name, logfile.Warning,
-				fmt.Sprintf("no certificate covers the host %s, so https://%s/ does not work; give it a certfile", name,
-					name))
+			r.warn("host "+name, "no certificate covers the host %s, so https://%[1]s/ does not work; give it a certfile",
+				name)
 		}
 	}
 }
@@ -281,9 +276,8 @@ func (r *Reader) authorities(name string) (Contents, error) {
 	} else if of, wrong := parseClients(data); wrong != nil {
 		err = fmt.Errorf("%s: %w", name, wrong)
 	} else if since := of.outdated(r.Now()); !since.IsZero() && !isWrongClock(r.Now()) {
-		r.tell("revoked "+name, logfile.Warning,
-			fmt.Sprintf("%s: a revocation list should have been replaced on %s; certificates that were revoked since "+
-				"then are accepted", name, since.UTC().Format(day)))
+		r.warn("revoked "+name, "%s: a revocation list should have been replaced on %s; certificates that were revoked "+
+			"since then are accepted", name, since.UTC().Format(day))
 	}
 	return r.keep(name, Contents{Certificate: data}, err, "the CAs that were read before stay in use")
 }
