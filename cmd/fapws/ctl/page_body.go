@@ -3,6 +3,7 @@ package ctl
 import (
 	"cmp"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/base64"
 	"fmt"
 	"html"
@@ -13,69 +14,15 @@ import (
 	"fapws/runtime/http1"
 )
 
-const style = http1.Style +
-	`:root{--bar:#2a6fdb;--flame:#ffd8a8}@media(prefers-color-scheme:dark){:root{--bar:#7aa9f7;--flame:#6b4a1e}}
-body{font-size:15px}
-header,main,footer{max-width:70rem;margin:auto;padding:.6rem 1rem}
-h2{margin:1.2rem 0 .3rem;font-size:1rem}.wide{overflow-x:auto}
-dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(10rem,1fr));gap:.5rem;margin:.6rem 0}
-dl div{padding:.4rem .7rem;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
-dt{color:var(--dim);font-size:.8rem}dd{margin:0;font-size:1.05rem;font-variant-numeric:tabular-nums}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
-th,td{padding:.2rem .6rem .2rem 0;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
-th{color:var(--dim);font-weight:normal;font-size:.8rem}
-.l{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:9rem}
-pre{max-height:24rem;white-space:pre-wrap;font-size:12px}
-.flame{min-width:30rem;font-size:11px}
-.flame div{display:flex;align-items:flex-start}.flame div>div{display:block}
-.flame b{display:block;margin:0 1px 1px 0;padding:0 .3em;overflow:hidden;white-space:nowrap;
-text-overflow:ellipsis;font-weight:normal;border-radius:2px;background:var(--flame)}
-button{font:inherit;padding:.3rem .9rem;border:1px solid var(--line);border-radius:var(--round);
-background:var(--box);color:var(--do);cursor:pointer}
-form{display:inline}#out{margin-top:.6rem}
-figure{margin:.6rem 0;padding:.4rem .7rem;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
-figcaption{display:flex;justify-content:space-between;color:var(--dim);font-size:.8rem}
-svg{display:block;width:100%;height:3rem;stroke:var(--bar);fill:none}
-@media(max-width:34rem){th,td{padding-right:.4rem;font-size:.8rem}.l{min-width:5rem}}
-`
+//go:embed page.css
+var style string
 
 // script requests new data after each event on the channel, and after two seconds without an event. With JavaScript,
 // the result of a button appears on the status page itself. Without JavaScript, the browser reloads the page every few
 // seconds, and each button leads to a separate page.
-const script = `(()=>{
-const d=document,m=d.querySelector("main"),o=d.querySelector("#out"),s=d.querySelector("#state");
-let busy=0,looked=0;
-const say=t=>{s.textContent=t};
-const look=async()=>{
-if(busy||d.hidden)return;
-busy=1;looked=Date.now();
-try{
-const r=await fetch("live",{cache:"no-store"});
-if(!r.ok)throw 0;
-const l=m.querySelector("pre.log"),end=!l||l.scrollTop+l.clientHeight>=l.scrollHeight-4,top=l?l.scrollTop:0;
-m.innerHTML=await r.text();
-const n=m.querySelector("pre.log");
-if(n)n.scrollTop=end?n.scrollHeight:top;
-say("live")
-}catch(e){say("no answer; trying again")}
-busy=0};
-const hear=()=>{
-const e=new EventSource("events");
-e.onmessage=look;
-e.onerror=()=>{say("no answer; trying again");if(e.readyState==2)setTimeout(hear,5000)}};
-d.addEventListener("visibilitychange",look);setInterval(()=>{if(Date.now()-looked>1900)look()},500);
-for(const f of d.forms)f.addEventListener("submit",async e=>{
-e.preventDefault();
-const b=f.querySelector("button");
-b.disabled=true;o.hidden=false;o.textContent="…";
-try{
-const r=await fetch(f.action,{method:"POST"}),t=await r.text();
-if(!r.ok)throw t;
-if(/html/.test(r.headers.get("Content-Type")))o.innerHTML=t;
-else{o.innerHTML="<pre></pre>";o.firstChild.textContent=t}
-}catch(e){o.textContent="failed: "+(e.message||e)}
-b.disabled=false});
-hear();look()})();`
+//
+//go:embed page.js
+var script string
 
 var scriptHash = func() string {
 	sum := sha256.Sum256([]byte(script))
@@ -106,7 +53,7 @@ func begin(b *strings.Builder, title, meta string) {
 	b.WriteString(
 		`<!doctype html><html lang="en"><head><meta charset="utf-8">` +
 			`<meta name="viewport" content="width=device-width,initial-scale=1">` + meta +
-			`<title>fapws: ` + clip(title, 200) + `</title><style>` + style + `</style></head><body>`)
+			`<title>fapws: ` + clip(title, 200) + `</title><style>` + http1.Style + style + `</style></head><body>`)
 }
 
 func profilePage(graph string) string {

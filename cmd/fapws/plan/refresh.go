@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	_ "embed"
 	"fmt"
 	"net/url"
 	"slices"
@@ -57,34 +58,9 @@ const (
 // again. First, the script fetches the style sheets and scripts of the page again, because location.reload would use
 // the copies in the browser's cache. A page about an error has none of them, so the script fetches those of the page
 // before the error. A hidden page has no stream, because a browser opens only six connections to a host over HTTP/1.
-const refreshCode = `(() => {
-  const [address, version] = document.currentScript.src.split("` + refreshScript + `?")
-  const { seen, loaded = [] } = JSON.parse(sessionStorage.fapwsRefresh || "{}")
-  let stream
-  const listen = () => {
-    stream?.close()
-    if (document.hidden) return
-    stream = new EventSource(address)
-    stream.onmessage = async event => {
-      if (event.data == version || event.data == seen) return
-      const own = performance.getEntriesByType("resource")
-        .filter(({ name, initiatorType }) => name.startsWith(location.origin + "/") && !name.startsWith(address) &&
-          ["link", "css", "script"].includes(initiatorType))
-        .map(({ name }) => name)
-      const names = own.length ? own : loaded
-      sessionStorage.fapwsRefresh = JSON.stringify({ seen: event.data, loaded: names })
-      await Promise.allSettled(names.map(name =>
-        fetch(name, { cache: "reload", signal: AbortSignal.timeout(2000) })))
-      location.reload()
-    }
-    stream.onerror = () => {
-      if (stream.readyState == EventSource.CLOSED) setTimeout(listen, 1000)
-    }
-  }
-  document.addEventListener("visibilitychange", listen)
-  listen()
-})()
-`
+//
+//go:embed refresh.js
+var refreshCode string
 
 // Respond sends the script, or the event stream. The server ends event streams when it stops or is replaced.
 func (r *Refresh) Respond(w *backend.Response, q *backend.Request) {
