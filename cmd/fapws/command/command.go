@@ -60,13 +60,12 @@ func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer)
 	}
 	switch cmd.Word {
 	case settings.WordHelp:
-		return help(cmd.Topic, stdin, stdout, stderr)
+		return help(cmd.Topic, stdout)
 	case settings.WordVersion:
 		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", process.Version, pybridge.Version(), goruntime.Version())
 		return process.OK, nil
 	case settings.WordInternal:
-		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help, bench.Help(), importHelp,
-			hashHelp, userHelp, newHelp)
+		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help(""), bench.Help())
 		return process.OK, nil
 	case settings.WordHash:
 		return process.OK, hashPassword(cmd.Args, stdin, stdout, stderr)
@@ -146,23 +145,23 @@ func ofAnotherUser(conf *settings.Config) bool {
 	return err == nil && id.UID != 0
 }
 
-func help(topic string, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
-	word, text := settings.Word(topic), docs.Page(topic)
-	switch word {
-	case settings.WordCtl, settings.WordBench, settings.WordImport, settings.WordHash, settings.WordUser,
-		settings.WordNew:
-		code, err = Run([]string{topic, "--help"}, stdin, stdout, stderr)
-		if text != "" && err == nil {
-			_, err = io.WriteString(stdout, "\n"+text)
-		}
-		return code, err
+// help prints the help text of a command, and a page of the documentation.
+func help(topic string, stdout io.Writer) (code int, err error) {
+	text, page := settings.CommandHelp(settings.Word(topic)), docs.Page(topic)
+	switch settings.Word(topic) {
+	case settings.WordCtl:
+		text = ctl.Help("")
+	case settings.WordBench:
+		text = bench.Help()
+	}
+	if text != "" && page != "" {
+		text += "\n"
 	}
 	switch {
-	case settings.WriteWordHelp(stdout, word):
 	case topic == "topics":
 		_, err = fmt.Fprintln(stdout, strings.Join(docs.Topics(), "\n"))
-	case text != "":
-		_, err = io.WriteString(stdout, text)
+	case text != "" || page != "":
+		_, err = io.WriteString(stdout, text+page)
 	case topic == "" || topic == "all" || settings.IsWord(topic):
 		settings.WriteHelp(stdout, topic == "all")
 	default:

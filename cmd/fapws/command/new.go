@@ -14,19 +14,7 @@ import (
 	"fapws/samples"
 )
 
-const newHelp = `Usage: fapws new console|django|hello DIR
-Writes a sample to start from into DIR, a new or empty directory: console is the
-admin console of a device, django a site with the admin and SQLite (it needs
-Django), hello a script of a few lines. Prints the command that starts it.
-
-Exit status: 0 written; 2 not, for a reason that is printed.
-`
-
 func newSample(args []string, stdout io.Writer) error {
-	if slices.Contains(args, "--help") || slices.Contains(args, "-h") {
-		_, err := io.WriteString(stdout, newHelp)
-		return err
-	}
 	dir, err := writeSample(args)
 	if err != nil {
 		return process.ExitUsage(fmt.Errorf("new: %w", err))

@@ -83,15 +83,10 @@ func programOfUnit() []string {
 	if python == "" {
 		return []string{process.File()}
 	}
-	if script := filepath.Join(filepath.Dir(python), "fapws"); isFile(script) {
+	if script := filepath.Join(filepath.Dir(python), "fapws"); settings.IsFile(script) {
 		return []string{script}
 	}
 	return []string{python, "-m", "fapws"}
-}
-
-func isFile(name string) bool {
-	st, err := os.Stat(name)
-	return err == nil && st.Mode().IsRegular()
 }
 
 // isHome reports whether ProtectHome= hides a path.

@@ -18,31 +18,13 @@ import (
 	"fapws/runtime/auth"
 )
 
-const userHelp = `Usage: fapws user add|passwd|check|remove [-f FILE] [NAME]
-       fapws user list [-f FILE]
-Changes or lists the users of login and auth, in FILE, or in the file that the
-configuration (fapws.toml) names.
-
-  add      add a user
-  passwd   change the password of a user, which ends the sessions of this user
-  check    say whether a password is right; changes nothing
-  remove   remove a user, which ends the sessions of this user
-  list     print the names of the users
-
-At a terminal, add, passwd and check ask for the password, and for a missing
-name; otherwise they read the password from the first line of standard input.
-A running server notices a change at once.
-
-Exit status: 0 done, or the password is right; 2 not; a line says why.
-`
-
 var withPassword = map[string]func(file, name, password string) error{"add": auth.Add, "passwd": auth.SetPassword,
 	"check": auth.CheckPassword}
 
 func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 	action, name, file, err := parseUser(args)
 	if errors.Is(err, pflag.ErrHelp) || action == "help" {
-		_, err := io.WriteString(stdout, userHelp)
+		_, err := io.WriteString(stdout, settings.CommandHelp(settings.WordUser))
 		return err
 	}
 	if err == nil && name == "" && withPassword[action] != nil {
@@ -68,8 +50,8 @@ func user(args []string, stdin *os.File, stdout, stderr io.Writer) error {
 }
 
 func askName(in *os.File, prompt io.Writer) (string, error) {
-	if _, err := unix.IoctlGetTermios(int(in.Fd()), unix.TCGETS); err != nil {
-		return "", err
+	if !process.IsTerminal(int(in.Fd())) {
+		return "", errors.New("no terminal")
 	}
 	fmt.Fprint(prompt, "User: ")
 	return readPassword(bufio.NewReader(in))
@@ -148,13 +130,6 @@ func changeUsers(action, file, name string, stdin *os.File, stdout, stderr io.Wr
 	return withPassword[action](file, name, password)
 }
 
-const hashHelp = `Usage: fapws hash-password [USER] >> FILE
-Asks for a password, or reads it from standard input, and writes a line for the
-password file of auth, in the format of htpasswd.
-
-Exit status: 0 written; 2 no password, or one that cannot be used.
-`
-
 // hashPassword prints a line for a file of users, like htpasswd, or only the hash if args contains no user.
 // hashPassword prompts twice for the password on a terminal; otherwise the password is the first line of standard
 // input.
@@ -163,9 +138,6 @@ func hashPassword(args []string, stdin *os.File, stdout, stderr io.Writer) error
 	switch {
 	case len(args) > 1:
 		return process.ExitUsage(errors.New("hash-password: one user at a time"))
-	case len(args) == 1 && (args[0] == "--help" || args[0] == "-h"):
-		_, err := io.WriteString(stdout, hashHelp)
-		return err
 	case len(args) == 1:
 		if err := auth.CheckName(args[0]); err != nil {
 			return process.ExitUsage(fmt.Errorf("hash-password: %w", err))

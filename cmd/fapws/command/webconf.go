@@ -172,21 +172,9 @@ func (c *conf) parameter(name, value string) error {
 	return nil
 }
 
-const importHelp = `Usage: fapws import web.conf > fapws.toml
-web.conf has lines of the form: host DOMAIN DIRECTORY, media EXTENSION TYPE,
-parameter NAME VALUE. Lines that cannot be converted are reported. For nginx,
-Caddy and others, fapws help migrate shows each directive in fapws.toml.
-
-Exit status: 0 converted; 2 the file cannot be read or has no such line.
-`
-
 func importConf(args []string, stdout, stderr io.Writer) error {
-	switch {
-	case len(args) != 1:
+	if len(args) != 1 {
 		return process.ExitUsage(errors.New("import needs a file: fapws import web.conf > fapws.toml"))
-	case args[0] == "--help" || args[0] == "-h":
-		_, err := io.WriteString(stdout, importHelp)
-		return err
 	}
 	text, err := settings.ReadFileLimited(args[0])
 	if err != nil {

@@ -24,7 +24,7 @@ import (
 func Run(args []string, stdout io.Writer) error {
 	o, err := parse(args)
 	if errors.Is(err, pflag.ErrHelp) {
-		_, err = io.WriteString(stdout, help(o.command))
+		_, err = io.WriteString(stdout, Help(o.command))
 		return err
 	}
 	if err != nil {

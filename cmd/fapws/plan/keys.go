@@ -1,6 +1,7 @@
 package plan
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -10,8 +11,12 @@ import (
 	"fapws/runtime/source/proxy"
 )
 
+//go:embed keys.txt
+var keysText string
+
 func KeyDocs() []settings.KeyDoc {
-	describe := func(table string, of any) []settings.KeyDoc { return settings.DescribeKeys(table, of, keyHelp) }
+	help := settings.ReadTexts(keysText)
+	describe := func(table string, of any) []settings.KeyDoc { return settings.DescribeKeys(table, of, help) }
 	types := slices.DeleteFunc(describe("", Files{}), func(k settings.KeyDoc) bool {
 		return slices.Contains(inherited, k.Key)
 	})

@@ -109,6 +109,10 @@ func ParseCommand(args []string) (*Command, error) {
 			word, rest = w, rest[1:]
 		case WordCtl, WordBench, WordImport, WordHash, WordUser, WordNew:
 			p.cmd.Word, p.cmd.Args = w, rest[1:]
+			simple := w == WordImport || w == WordHash || w == WordNew // the other commands have flags
+			if simple && (slices.Contains(rest, "--help") || slices.Contains(rest, "-h")) {
+				p.cmd.Word, p.cmd.Topic = WordHelp, rest[0]
+			}
 			return p.cmd, nil
 		default:
 			p.app = rest[0]

@@ -104,24 +104,16 @@ type Config struct {
 	Status        string
 	Health        string
 	LoadTimeout   time.Duration
-	_             struct{}
 
 	Channels string
 
 	MaxCGI int
 
-	_               struct{}
-	_               struct{}
-	_               struct{}
-	_               struct{}
-	_               struct{}
-	_               struct{}
 	GracefulTimeout time.Duration
 	ShutdownDelay   time.Duration
 
 	AccessLog       string
 	AccessLogFormat string
-	_               struct{}
 	ErrorLog        string
 	ErrorLogFormat  string
 	LogMaxSize      int64

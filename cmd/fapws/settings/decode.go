@@ -87,9 +87,9 @@ func KeysOf(of any) (keys []string) {
 }
 
 // DescribeKeys returns the descriptions of the keys of a struct, but not of embedded structs. The example values come
-// from the tag named value, in which "'" stands for '"'. help lists pairs of a key, such as "TABLE KEY" or, at the top
-// of the file, "KEY", and its description.
-func DescribeKeys(table string, of any, help [][2]string) (docs []KeyDoc) {
+// from the tag named value, in which "'" stands for '"'. The Head of a text is a key, such as "TABLE KEY" or, at the top
+// of the file, "KEY".
+func DescribeKeys(table string, of any, help []Text) (docs []KeyDoc) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		if len(f.Index) == 1 {
 			key := f.Tag.Get("key")
@@ -100,9 +100,9 @@ func DescribeKeys(table string, of any, help [][2]string) (docs []KeyDoc) {
 	return docs
 }
 
-func descriptionOf(key string, help [][2]string) string {
-	if i := slices.IndexFunc(help, func(one [2]string) bool { return one[0] == key }); i >= 0 {
-		return help[i][1]
+func descriptionOf(key string, help []Text) string {
+	if i := slices.IndexFunc(help, func(one Text) bool { return one.Head == key }); i >= 0 {
+		return help[i].Text
 	}
 	return ""
 }

@@ -45,7 +45,7 @@ func sample(t *testing.T, row *Setting) string {
 	return `""`
 }
 
-// examples.toml contains all settings that a configuration file can set, with valid values, in the order of the tables.
+// settings.txt contains all settings that a configuration file can set, with valid values, in the order of the tables.
 func TestEachExampleCanBeSet(t *testing.T) {
 	var want, have []string
 	for _, row := range table() {
@@ -53,18 +53,18 @@ func TestEachExampleCanBeSet(t *testing.T) {
 			want = append(want, row.Name)
 		}
 	}
-	for line := range strings.Lines(examples) {
-		key, _, found := strings.Cut(line, " = ")
+	for _, one := range ReadTexts(settingsText) {
+		key, _, found := strings.Cut(one.Head, " = ")
 		if !found {
 			continue
 		}
 		have = append(have, key)
-		if _, err := read(t, line); err != nil {
+		if _, err := read(t, one.Head); err != nil {
 			t.Error(err)
 		}
 	}
 	if !slices.Equal(have, want) {
-		t.Errorf("examples.toml has\n%q, not\n%q", have, want)
+		t.Errorf("settings.txt has\n%q, not\n%q", have, want)
 	}
 }
 
@@ -161,47 +161,10 @@ func TestFileHasPriorityBetweenEnvironmentAndScript(t *testing.T) {
 }
 
 func TestFileErrorsNameLineKeyAndCause(t *testing.T) {
-	for _, tt := range []struct{ text, want string }{
-		{"workres = 2", "fapws.toml:1: unknown key workres, did you mean workers?"},
-		{"MAX_BODY_SIZE = 2", "fapws.toml:1: unknown key MAX_BODY_SIZE, did you mean max-body-size?"},
-		{"max_body_size = 2", "fapws.toml:1: unknown key max_body_size, did you mean max-body-size?"},
-		{"config = 'x'", "fapws.toml:1: unknown key config"},
-		{"help = true", "fapws.toml:1: unknown key help"},
-		{"\nworkers = 'two'", `fapws.toml:2: workers = "two", a string: must be an integer from 0 to 512`},
-		{"workers = 513", "fapws.toml:1: workers = 513, an integer: must be an integer from 0 to 512"},
-		{"workers = true", "fapws.toml:1: workers = true, a boolean: must be an integer from 0 to 512"},
-		{"workers = 1.5", "fapws.toml:1: workers = 1.5, a float: must be an integer from 0 to 512"},
-		{"reload = 'yes'", `fapws.toml:1: reload = "yes", a string: must be true or false`},
-		{"umask = 27", `fapws.toml:1: umask = 27, an integer: must be an octal number in quotes, such as "027"`},
-		{"bind = 80", "fapws.toml:1: bind = 80, an integer: must be a string or an array of strings"},
-		{"bind = []", "fapws.toml:1: bind = [], an array: must be at least one string"},
-		{"bind = ['a b']",
-			`fapws.toml:1: bind = ["a b"], an array: must be an address whose host is an IP address or ` +
-				`a name, not "a b"`},
-		{"pythonpath = [1]", "fapws.toml:1: pythonpath = [1], an array: must be a string or an array of strings"},
-		{"pythonpath = ['a,b']", `fapws.toml:1: pythonpath = ["a,b"], an array: must be strings without commas`},
-		{"user = ['a']", `fapws.toml:1: user = ["a"], an array: must be a string`},
-		{"user = 33", "fapws.toml:1: user = 33, an integer: must be a string"},
-		{"log-level = 'loud'",
-			`fapws.toml:1: log-level = "loud", a string: must be one of debug, info, warning, error`},
-		{"http2-connection-window = '1K'",
-			`fapws.toml:1: http2-connection-window = "1K", a string: must be a number of bytes, or one with K, ` +
-				`M or G, from 64K to 1G`},
-		{"max-body-size = '10X'",
-			`fapws.toml:1: max-body-size = "10X", a string: must be a number of bytes, or one with K, ` +
-				`M or G, from 1 to 1024T`},
-		{"timeout = 2020-01-01", "fapws.toml:1: timeout = 2020-01-01, a date or time: must be " +
-			"seconds, or a time such as 500ms, 30s, 5m, 1h or 7d, from 0s to a year"},
-		{"[timeout]\nx = 1", "fapws.toml:1: timeout = { x = 1 }: must be seconds, or a time such as 500ms, 30s, 5m, " +
-			"1h or 7d, from 0s to a year"},
-		{"bind = ':1'\nlisten = ':2'", "fapws.toml:2: listen is an alias of bind, which line 1 already sets"},
-		{"no-access-log = false", "fapws.toml:1: no-access-log = false, a boolean: must be true, or omitted"},
-		{"a = 1\nport = 99999\nb = 1", "fapws.toml:1: unknown key a\nfapws.toml:2: port = 99999, an integer: must be " +
-			"an integer from 0 to 65535\nfapws.toml:3: unknown key b"},
-	} {
-		_, err := read(t, tt.text)
-		if got := fmt.Sprint(err); got != tt.want {
-			t.Errorf("%s:\n got %s\nwant %s", strings.ReplaceAll(tt.text, "\n", "; "), got, tt.want)
+	for text, want := range cases(t, "file-errors.txt") {
+		_, err := read(t, text)
+		if got := fmt.Sprint(err); got != want {
+			t.Errorf("%q:\n got %s\nwant %s", text, got, want)
 		}
 	}
 }

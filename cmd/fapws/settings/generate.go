@@ -2,6 +2,7 @@ package settings
 
 import (
 	"cmp"
+	_ "embed"
 	"fmt"
 	"io"
 	"regexp"
@@ -12,7 +13,8 @@ import (
 )
 
 // WriteInternal writes the text for a topic in internalTopics: the man page in roff, the completion for bash, or the
-// descriptions of the settings or of the keys for docs/settings.md.
+// descriptions of the settings or of the keys for docs/settings.md. helps contains the help texts of commands of other
+// packages.
 func WriteInternal(w io.Writer, topic, version string, keys []KeyDoc, helps ...string) {
 	switch topic {
 	case "man":
@@ -65,8 +67,10 @@ fapws \- serve a Python application, or a whole site, over HTTP
 `, roff(version), roff(strings.ReplaceAll(usage, "\n       ", "\n")[len("Usage: "):]),
 		roff(manDescription), roff(manExamples))
 	fmt.Fprint(w, ".SH COMMANDS\n")
-	for _, help := range append(helps, wordHelp[WordCheck], wordHelp[WordRoutes], wordHelp[WordShell],
-		wordHelp[WordUnit]) {
+	for _, word := range []Word{WordImport, WordHash, WordUser, WordNew, WordCheck, WordRoutes, WordShell, WordUnit} {
+		helps = append(helps, CommandHelp(word))
+	}
+	for _, help := range helps {
 		writeHelpMan(w, help)
 	}
 	fmt.Fprint(w, ".SH OPTIONS\n")
@@ -135,6 +139,9 @@ func roff(s string) string {
 	return s
 }
 
+//go:embed completion.bash
+var completion string // the format of the completion
+
 func writeCompletion(w io.Writer) {
 	var all, withValue []string
 	p := newParser(table(), nil)
@@ -147,45 +154,7 @@ func writeCompletion(w io.Writer) {
 			withValue = append(withValue, "-"+f.Shorthand)
 		}
 	})
-	fmt.Fprintf(w, `# bash completion for fapws; after --, names of files.
-_fapws() {
-    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} i
-    COMPREPLY=()
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        if [[ ${COMP_WORDS[i]} == -- ]]; then
-            compopt -o default
-            return
-        fi
-    done
-    case ${COMP_WORDS[1]}:$prev in
-        import:* | user:-f | user:--file | bench:--cacert | ctl:--socket) compopt -o default; return ;;
-        ctl:--pid) return ;;
-        new:new) COMPREPLY=($(compgen -W "console django hello --help" -- "$cur")); return ;;
-        new:*) compopt -o dirnames; return ;;
-        user:*) COMPREPLY=($(compgen -W "add passwd remove list --file --help" -- "$cur")); return ;;
-        bench:*) COMPREPLY=($(compgen -W "--connections --duration --requests --rate --threads --method \
-            --header --body --http2 --streams --close --timeout --cacert --insecure --json --help" -- "$cur"))
-            return ;;
-        ctl:*) COMPREPLY=($(compgen -W "stack status top metrics reload purge rotate stop ca --host --tag --all --pid \
-            --socket --plain --once --json --help" -- "$cur")); return ;;
-    esac
-    case $prev in
-%s        --help | help) COMPREPLY=($(compgen -W all -- "$cur")); return ;;
-        -C | --chdir | --working-dir) compopt -o dirnames; return ;;
-        %s) compopt -o default; return ;;
-    esac
-    if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W "%s" -- "$cur"))
-        return
-    fi
-    compopt -o filenames
-    COMPREPLY=($(compgen -d -- "$cur") $(compgen -f -X '!*.py' -- "$cur"))
-    if [[ $COMP_CWORD -eq 1 ]]; then
-        COMPREPLY+=($(compgen -W "%s" -- "$cur"))
-    fi
-}
-complete -F _fapws fapws
-`, valueCases(), strings.Join(withValue, " | "), strings.Join(all, " "), strings.Join(typedWords, " "))
+	fmt.Fprintf(w, completion, valueCases(), strings.Join(withValue, " | "), strings.Join(all, " "), strings.Join(typedWords, " "))
 }
 
 func valueCases() string {

@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"embed"
 	"fmt"
 	"io"
 	"slices"
@@ -47,53 +48,14 @@ func WriteHelp(w io.Writer, all bool) {
 	}
 }
 
-// wordHelp contains the help texts for the command version and for the commands with APP. The packages that implement
-// the remaining commands contain their help texts.
-var wordHelp = map[Word]string{
-	WordCheck: `Usage: fapws check [FLAGS] [APP [-- ARGS...]]
-Loads the application, or what the configuration file names, as a server would,
-and reports every mistake, a line each: flags, variables and keys that do not
-exist or have wrong values, missing files, directories, certificates and
-programs (PHP, CGI), entries of PATHS, and globals of the script. It does not
-listen. With --sandbox it then requests each path in the sandbox and prints
-denials. Takes the flags of the server; see fapws --help all.
+//go:embed help/*.txt
+var helpTexts embed.FS
 
-Exit status: 0 no mistake; 2 usage or configuration error; 3 the application
-cannot be loaded or served.
-`,
-	WordRoutes: `Usage: fapws routes [FLAGS] [APP [-- ARGS...]]
-Loads the application and prints a line for each path and its handler, also
-those of Flask, Django, Starlette and others, and the routes of the
-configuration file. Takes the flags of the server; see fapws --help all.
-
-Exit status: 0 printed; 2 usage or configuration error; 3 the application
-cannot be loaded.
-`,
-	WordShell: `Usage: fapws shell [FLAGS] APP [-- ARGS...]
-Loads the application and starts Python with its globals, interactively or with
-a script on standard input. Takes the flags of the server; see fapws --help all.
-
-Exit status: that of Python; 2 usage or configuration error; 3 the application
-cannot be loaded.
-`,
-	WordUnit: `Usage: fapws systemd-unit [FLAGS] [APP [-- ARGS...]]
-Checks the settings, and prints a unit of systemd that starts the server with
-these arguments in the working directory, as the user of --user or as the
-current user, with few rights. As root without --user, systemd makes a user
-while the service runs. Takes the flags of the server; see fapws --help all.
-
-Exit status: 0 printed; 2 usage or configuration error.
-`,
-	WordVersion: `Usage: fapws version
-Prints the versions of fapws, Python and Go. Exit status: 0.
-`,
-}
-
-// WriteWordHelp writes the help text for a command, or returns false if this package does not contain the text.
-func WriteWordHelp(w io.Writer, word Word) bool {
-	text, found := wordHelp[word]
-	_, _ = io.WriteString(w, text)
-	return found
+// CommandHelp returns the help text of a command that takes no flags of its own, or "" if there is none. Packages ctl
+// and bench contain the help texts of their commands.
+func CommandHelp(word Word) string {
+	text, _ := helpTexts.ReadFile("help/" + string(word) + ".txt")
+	return string(text)
 }
 
 // notes contains texts that "--help all" and the man page print after the flags.
@@ -131,10 +93,8 @@ call in a signal handler of the script is passed on.`},
 var commands = []*Setting{
 	{Name: "help", Short: "h", Group: "Instead of serving", Brief: "show common flags; --help all shows every flag"},
 	{Name: "version", Short: "V", Group: "Instead of serving", Brief: "show the versions of fapws, Python and Go"},
-	{Name: "check-config", Group: "Instead of serving",
-		Help: "validate the application and settings and exit, as fapws check does"},
-	{Name: "print-config", Group: "Instead of serving", Brief: "show every setting and its source",
-		Help: "show every setting and its source, and exit; runs the script if APP is given"},
+	{Name: "check-config", Group: "Instead of serving"},
+	{Name: "print-config", Group: "Instead of serving", Brief: "show every setting and its source"},
 }
 
 func (s *Setting) synopsis() string {

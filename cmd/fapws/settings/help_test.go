@@ -3,7 +3,6 @@ package settings
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +11,15 @@ import (
 )
 
 func TestHelpFitsTheScreenAndNamesExitCodes(t *testing.T) {
-	texts := maps.Clone(wordHelp)
+	texts := map[Word]string{}
+	for _, word := range typedWords {
+		if text := CommandHelp(Word(word)); text != "" {
+			texts[Word(word)] = text
+			if !strings.HasPrefix(text, "Usage: fapws "+word) || !strings.Contains(text, "Exit status: ") {
+				t.Errorf("%s: %s", word, text)
+			}
+		}
+	}
 	for _, all := range []bool{false, true} {
 		var out bytes.Buffer
 		WriteHelp(&out, all)
@@ -22,10 +29,6 @@ func TestHelpFitsTheScreenAndNamesExitCodes(t *testing.T) {
 		}
 	}
 	for word, text := range texts {
-		if wordHelp[word] != "" && (!strings.HasPrefix(text, "Usage: fapws "+string(word)) ||
-			!strings.Contains(text, "Exit status: ")) {
-			t.Errorf("%s: %s", word, text)
-		}
 		for _, line := range strings.Split(text, "\n") {
 			if len(line) > 80 {
 				t.Errorf("%s: %d columns: %s", word, len(line), line)

@@ -103,29 +103,23 @@ var textKinds = map[string]func(*string) *value{
 			return c <= ' ' || c >= 0x7f || strings.ContainsRune(`/[]"@`, c)
 		})
 	}),
-	"host": func(to *string) *value {
-		return of(to, isText, func(name string) (string, error) {
-			host, err := route.HostName(name)
-			if err != nil {
-				err = errors.New(`host names without a port, such as "example.org", "*.example.org" or "example.*"`)
-			}
-			return host, err
-		}, itself)
-	},
+	"host": converted("", func(name string) (string, error) {
+		host, err := route.HostName(name)
+		if err != nil {
+			err = errors.New(`host names without a port, such as "example.org", "*.example.org" or "example.*"`)
+		}
+		return host, err
+	}),
 }
 
 var (
-	bindHost = inFile("a string", func(to *string) *value {
-		return of(to, isText, func(text string) (string, error) { return parseHost(strings.TrimSpace(text)) }, itself)
-	})
-	rootPath = inFile("a string", func(to *string) *value {
-		return of(to, isText, func(text string) (string, error) {
-			text = strings.TrimRight(text, "/")
-			if text != "" && (text[0] != '/' || strings.ContainsAny(text, "?#\x00\r\n ")) {
-				return "", errors.New("a path such as /app")
-			}
-			return text, nil
-		}, itself)
+	bindHost = converted("a string", func(text string) (string, error) { return parseHost(strings.TrimSpace(text)) })
+	rootPath = converted("a string", func(text string) (string, error) {
+		text = strings.TrimRight(text, "/")
+		if text != "" && (text[0] != '/' || strings.ContainsAny(text, "?#\x00\r\n ")) {
+			return "", errors.New("a path such as /app")
+		}
+		return text, nil
 	})
 	httpsURL = like("a URL that begins with https://", func(s string) bool {
 		return strings.HasPrefix(s, "https://") && s != "https://" && !strings.ContainsRune(s, ' ')
@@ -133,10 +127,11 @@ var (
 	target = like("a path such as /health, or http://host/health", isTarget)
 )
 
-func inFile(allowed string, kind func(*string) *value) func(*string) *value {
+// The function converted returns a kind of value for a text that read checks and normalizes. file is value.file.
+func converted(file string, read func(string) (string, error)) func(*string) *value {
 	return func(to *string) *value {
-		v := kind(to)
-		v.file = allowed
+		v := of(to, isText, read, itself)
+		v.file = file
 		return v
 	}
 }

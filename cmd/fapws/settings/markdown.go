@@ -1,7 +1,6 @@
 package settings
 
 import (
-	_ "embed"
 	"fmt"
 	"io"
 	"regexp"
@@ -9,20 +8,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 )
-
-// examples contains, for each setting, an example line for a configuration file.
-//
-//go:embed examples.toml
-var examples string
-
-func exampleOf(key string) string {
-	for line := range strings.Lines(examples) {
-		if strings.HasPrefix(line, key+" = ") {
-			return strings.TrimSpace(line)
-		}
-	}
-	return ""
-}
 
 // writeMarkdown writes a section of docs/settings.md for each group of settings, with a heading for each setting.
 func writeMarkdown(w io.Writer) {
@@ -67,7 +52,9 @@ func (s *Setting) writeFacts(w io.Writer) {
 	}
 	fact("variable", s.EnvName(), s.Env)
 	fact("global of a script", s.Global)
-	fact("in `fapws.toml`, for example", exampleOf(s.Name))
+	if s.inFile() {
+		fact("in `fapws.toml`, for example", documented()[s.Name].Head)
+	}
 }
 
 func writeKeysMarkdown(w io.Writer, keys []KeyDoc) {

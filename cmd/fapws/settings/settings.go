@@ -19,12 +19,10 @@ type Setting struct {
 	Arg     string // placeholder for the value in the help; empty means value.arg
 	Default string // default value in the form that a user types
 	// text that replaces Default in the help, because the default depends on the machine; otherwise ""
-	Note  string
-	Brief string
-	// longer help for --help all, the man page and docs/settings.md, without a full stop; may be empty
-	Help   string
+	Note   string
+	Brief  string // help for the common flags, without a full stop; settings.txt has the help of all flags
 	Env    string // an environment variable, set by common tools, that is read in addition to FAPWS_<NAME>
-	Global string // global variable in a script that sets this setting; "" if scripts cannot set it
+	Global string // global variable in a script that sets this setting; "" if script is false
 
 	// aliases of the flag, such as the names that other servers use for it, separated by spaces. "-b" is a one-letter
 	// alias. "uds=unix:*" defines an alias uds that adds the prefix unix: to its value. "no-access-log=off" defines an
@@ -33,9 +31,11 @@ type Setting struct {
 	// value of the flag if it is typed without a value, as in --debug
 	alone string
 	// the values are paths; if a configuration file sets them, they are relative to the directory of the file
-	path  bool
-	kept  bool // a reload does not change the value, because the supervisor keeps it
-	sugar bool // only an alternative form of another setting; --print-config omits it
+	path bool
+	kept bool // a reload does not change the value, because the supervisor keeps it
+	// scripts can set the value, by a global variable such as MAX_QUEUE for max-queue
+	script bool
+	sugar  bool // only an alternative form of another setting; --print-config omits it
 
 	value func(c *Config) *value
 
@@ -50,7 +50,7 @@ func (s *Setting) EnvName() string {
 
 func (s *Setting) shownDefault() string { return cmp.Or(s.Note, s.Default) }
 
-func (s *Setting) explanation() string { return cmp.Or(s.Help, s.Brief) }
+func (s *Setting) explanation() string { return cmp.Or(documented()[s.Name].Text, s.Brief) }
 
 // option returns the value for a field of static.Options. The setting applies to all served directories. The kind of
 // the value comes from the tags in static.Options, because the field is also a key of hosts and routes.
@@ -95,6 +95,9 @@ func (s *Setting) prepare() {
 		}
 	}
 	s.Arg = cmp.Or(s.Arg, s.value(&unset).arg)
+	if s.script && s.Global == "" {
+		s.Global = strings.TrimPrefix(s.EnvName(), "FAPWS_")
+	}
 	if s.Name == "max-clients" {
 		s.Default = strconv.Itoa(defaultClients(system.OpenFiles()))
 	}

@@ -61,50 +61,10 @@ func nested(n int) (s string) {
 }
 
 func TestTOMLSyntaxErrorsAreReportedWithPosition(t *testing.T) {
-	for _, tt := range []struct{ text, want string }{
-		{"a = 1\nb = = 2", "2:5: there is one = too many"},
-		{"a = 1\na = 2", "2:1: a is set above; remove one of the lines"},
-		{"[host]\n[host]", "2:2: host is set above; remove one, or write [[host]] for each of several tables"},
-		{"app = 'a.py'\n[app]", "2:2: app is set above; remove one, or write [[app]] for each of several tables"},
-		{"[[host.route]]\n[[host]]", "2:3: host is set above in another form; write [[host]] for each table, and tables " +
-			"inside it, such as [[host.route]], below it"},
-		{"app = 'a.py'\napp.b = 1", "2:1: app.b is set above, or app is set above and is not a table; remove one of " +
-			"the lines"},
-		{"[host\n", "1:6: a table is written [name] or [[name]], alone on its line"},
-		{"[host] a = 1", "1:8: a table is written [name] or [[name]], alone on its line"},
-		{"a = 1\n\nb = \"x\n\nc = 1", "3:5: the quote at the end of this text is missing"},
-		{"é = 'é\nb = 1", "1:1: a key needs quotes if it has other characters than A-Z, a-z, 0-9, - and _"},
-		{"a = { b c = 1 }", "1:9: a key needs quotes if it has other characters than A-Z, a-z, 0-9, - and _"},
-		{"a\u00a0= 1", "1:2: an invisible character is not allowed here; type this line again"},
-		{"\u200ba = 1", "1:1: an invisible character is not allowed here; type this line again"},
-		{"a = 1\n'é' = \"\"\"x\n", "2:7: the quote at the end of this text is missing"},
-		{"a = \"\xff\"", "1:5: this is not UTF-8; save the file in UTF-8"},
-		{"a = \"b\x01c\"", "1:7: a control character is not allowed here; remove it"},
-		{"a = \"C:\\Users\"", "1:8: a backslash between double quotes begins an escape; write two, or use " +
-			"single quotes"},
-		{"a = \"C:\\dir\"", "1:8: a backslash between double quotes begins an escape; write two, or use single quotes"},
-		{"a = True", "1:5: true and false are written in lower case"},
-		{"a = on # x", `1:5: text needs quotes: a = "on"; a switch is true or false`},
-		{"a = 30s", `1:7: text needs quotes: a = "30s"`},
-		{"a = /srv/x # y", `1:5: text needs quotes: a = "/srv/x"`},
-		{"a = 'é' b", "1:9: only a comment may follow a value; text with one kind of quotes stands between those of " +
-			"the other kind"},
-		{"a = 4;", "1:6: a line has no ; or , at its end"},
-		{"a = 1 b = 2", "1:7: each key begins on a line of its own"},
-		{"a = “x”", `1:5: TOML has other quotes: "text"`},
-		{"a = 1\nkey\n", "2:4: key has no value; write key = 4, or key = \"text\""},
-		{"a =", "1:4: a has no value; write a = 4, or a = \"text\""},
-		{"a 4", "1:3: the = is missing; write a = 4"},
-		{"; x", "1:1: a comment begins with #"},
-		{"a: 1", "1:2: write key = value"},
-		{"a = [\n x,\n]", "2:2: text needs quotes, in an array too"},
-		{"a = [1, 2\nb = 3", "2:1: a comma is missing before this value, or the ] at the end of the array"},
-		{"\t a = [\n1,\n2\n\n", "1:7: the ] at the end of this array is missing"},
-		{"a = { b = 1\n", "1:5: the } at the end of this table is missing"},
-	} {
-		_, err := ParseTOML("f.toml", "/", []byte(tt.text))
-		if err == nil || err.Error() != "f.toml:"+tt.want {
-			t.Errorf("%q: %v, want f.toml:%s", tt.text, err, tt.want)
+	for text, want := range cases(t, "syntax-errors.txt") {
+		_, err := ParseTOML("f.toml", "/", []byte(text))
+		if err == nil || err.Error() != "f.toml:"+want {
+			t.Errorf("%q: %v, want f.toml:%s", text, err, want)
 		}
 	}
 }

@@ -65,15 +65,10 @@ func statusPrefix(to *string, example string) *value {
 	}, func(prefix string) string { return cmp.Or(prefix, "off") })
 }
 
-// processName returns the kind of value for the name of a process (PR_SET_NAME).
-func processName(to *string) *value {
-	return of(to, isText, func(name string) (string, error) {
-		if len(name) > 15 || strings.ContainsFunc(name, unicode.IsControl) {
-			return "", errors.New("at most 15 bytes without control characters")
-		}
-		return name, nil
-	}, func(name string) string { return name })
-}
+// processName is the kind of value for the name of a process (PR_SET_NAME).
+var processName = like("at most 15 bytes without control characters", func(name string) bool {
+	return len(name) <= 15 && !strings.ContainsFunc(name, unicode.IsControl)
+})
 
 // ports returns the kind of value for a list of ports. If unix is not "", this word is also allowed, and is stored as
 // 0.
