@@ -3,10 +3,10 @@ package plan
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"fapws/cmd/fapws/settings"
-	"fapws/pybridge"
 )
 
 func TestApplicationIsFoundInTheDirectory(t *testing.T) {
@@ -25,67 +25,60 @@ func TestApplicationIsFoundInTheDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, tt := range []struct {
-		name   string
-		conf   settings.Config
-		want   Application
-		asMain bool
-		fails  bool
-	}{
-		{name: "app.py", want: Application{Application: pybridge.Application{Script: "app.py"}, Source: []byte("app")}},
-		{name: "./app.py:app.x", want: Application{Application: pybridge.Application{Script: "./app.py",
-			Object: "app.x"}, Source: []byte("app")}},
-		{name: "app", want: Application{Application: pybridge.Application{Module: "app"}, Source: []byte("app")}},
-		{name: "app:app", want: Application{Application: pybridge.Application{Module: "app", Object: "app"},
-			Source: []byte("app")}},
-		{name: "wsgi", want: Application{Application: pybridge.Application{Script: "wsgi"},
-			Source: []byte("no suffix")}},
-		{name: "a.b/c.py", want: Application{Application: pybridge.Application{Script: "a.b/c.py"},
-			Source: []byte("dotted")}},
-		{name: "paths.py", want: Application{Application: pybridge.Application{Script: "paths.py"},
-			Source: []byte("x = 1\nPATHS = []")}, asMain: true},
-		{name: "paths.py:app", want: Application{Application: pybridge.Application{Script: "paths.py", Object: "app"},
-			Source: []byte("x = 1\nPATHS = []")}},
-		{name: "paths.py", conf: settings.Config{Interface: "wsgi"},
-			want: Application{Application: pybridge.Application{Script: "paths.py"},
-				Source: []byte("x = 1\nPATHS = []")}},
-		{name: "paths.py", conf: settings.Config{Factory: true},
-			want: Application{Application: pybridge.Application{Script: "paths.py"},
-				Source: []byte("x = 1\nPATHS = []")}},
-		{name: "paths", want: Application{Application: pybridge.Application{Module: "paths"},
-			Source: []byte("x = 1\nPATHS = []")}},
-		{name: "comment.py", want: Application{Application: pybridge.Application{Script: "comment.py"},
-			Source: []byte("# my_PATHS")}},
-		{name: "config.py", want: Application{Application: pybridge.Application{Script: "config.py"},
-			Source: []byte("# no PATHS\nx = s.PATHS or d['PATHS'] # or PATHS")}},
-		{name: "import.py", want: Application{Application: pybridge.Application{Script: "import.py"},
-			Source: []byte("from a import (b,\r\n\tPATHS)")}, asMain: true},
-		{name: "old.py", want: Application{Application: pybridge.Application{Script: "old.py"},
-			Source: []byte("#\rPATHS=[]")}, asMain: true},
-		{name: "pkg", want: Application{Application: pybridge.Application{Module: "pkg"}, Source: []byte("pkg")}},
-		{name: "pkg.mod:f", want: Application{Application: pybridge.Application{Module: "pkg.mod", Object: "f"},
-			Source: []byte("pkg.mod")}},
-		{name: "far", want: Application{Application: pybridge.Application{Module: "far"}}},
-		{name: "far", conf: settings.Config{PythonPath: []string{"other"}},
-			want: Application{Application: pybridge.Application{Module: "far"}, Source: []byte("far")}},
-		{name: "missing", want: Application{Application: pybridge.Application{Module: "missing"}}},
-		{name: "folder", fails: true},
-		{name: "missing.py", fails: true},
-		{name: "not-a-name", fails: true},
-		{name: "app:make()", want: Application{Application: pybridge.Application{Module: "app", Object: "make()"},
-			Source: []byte("app")}},
-		{name: "app:make(", fails: true},
+	for _, tt := range []struct{ name, want string }{
+		{"app.py", "imports script app.py: app"},
+		{"./app.py:app.x", "imports script ./app.py, object app.x: app"},
+		{"app", "imports module app: app"},
+		{"app:app", "imports module app, object app: app"},
+		{"app:make()", "imports module app, object make(): app"},
+		{"wsgi", "imports script wsgi: no suffix"},
+		{"a.b/c.py", "imports script a.b/c.py: dotted"},
+		{"paths.py", "runs script paths.py: x = 1\nPATHS = []"},
+		{"paths.py:app", "imports script paths.py, object app: x = 1\nPATHS = []"},
+		{"--interface=wsgi paths.py", "imports script paths.py: x = 1\nPATHS = []"},
+		{"--factory paths.py", "imports script paths.py: x = 1\nPATHS = []"},
+		{"paths", "imports module paths: x = 1\nPATHS = []"},
+		{"comment.py", "imports script comment.py: # my_PATHS"},
+		{"config.py", "imports script config.py: # no PATHS\nx = s.PATHS or d['PATHS'] # or PATHS"},
+		{"import.py", "runs script import.py: from a import (b,\r\n\tPATHS)"},
+		{"old.py", "runs script old.py: #\rPATHS=[]"},
+		{"pkg", "imports module pkg: pkg"},
+		{"pkg.mod:f", "imports module pkg.mod, object f: pkg.mod"},
+		{"far", "imports module far: "},
+		{"--pythonpath=other far", "imports module far: far"},
+		{"missing", "imports module missing: "},
+		{"folder", "cannot read folder: is a directory"},
+		{"missing.py", "cannot read missing.py: no such file or directory; correct the name, or create it"},
+		{"not-a-name", "cannot read not-a-name: no such file or directory; correct the name, or create it"},
+		{"app:make(", "cannot read app:make(: no such file or directory; app: must be followed by the name of an " +
+			"object, not \"make(\""},
 	} {
-		got, err := findApplication(tt.name, "", tt.conf)
-		if tt.fails {
-			if err == nil {
-				t.Errorf("%s: found %+v", tt.name, got)
-			}
-			continue
+		cmd, err := settings.ParseCommand(strings.Fields(tt.name))
+		if err != nil {
+			t.Fatal(err)
 		}
-		if err != nil || got.Script != tt.want.Script || got.Module != tt.want.Module || got.Object != tt.want.Object ||
-			string(got.Source) != string(tt.want.Source) || got.Import == tt.asMain {
-			t.Errorf("%s: %+v, %v", tt.name, got, err)
+		set, err := settings.New(cmd.Flags, func(string) (string, bool) { return "", false })
+		if err != nil {
+			t.Fatal(err)
+		}
+		conf, _ := set.Config()
+		got := ""
+		if a, err := findApplication(cmd.Script, "", conf); err != nil {
+			got = err.Error()
+		} else {
+			got = map[bool]string{true: "imports ", false: "runs "}[a.Import]
+			if a.Script != "" {
+				got += "script " + a.Script
+			} else {
+				got += "module " + a.Module
+			}
+			if a.Object != "" {
+				got += ", object " + a.Object
+			}
+			got += ": " + string(a.Source)
+		}
+		if got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -112,73 +113,18 @@ func TestConfigurationBuildsSitesAndRoutes(t *testing.T) {
 
 func TestConfigurationErrorsNameLineAndCause(t *testing.T) {
 	dir := t.TempDir()
-	for _, tt := range []struct{ text, want string }{
-		{"[[host]]", "f:1: host: nothing to serve: set root, app or a [[host.route]]"},
-		{"[host]\nroot = '.'", "f:1: host is a table: write it as [[host]]"},
-		{"[[host]]\nroot = '.'\n[host.route]\npath = '/'", "f:3: route is a table: write it as [[host.route]]"},
-		{"[[host]]\nroot = '.'\nroute = '/'", "f:3: route is a string: write it as [[host.route]]"},
-		{"[[host]]\nroot = '.'\n[[host]]\nroot = '.'",
-			"f:3: default: the host of line 1 is already the default; give this host a name"},
-		{"app = 'x'\n[[host]]\nroot = '.'",
-			"f:2: default: x is already the default for all other hosts; give this host a name"},
-		{"[[host]]\nname = 'a'\nroot = 'none'", "f:3: root: cannot serve " + dir + "/none: no such file or directory"},
-		{"[[host]]\nname = 'a'\nroot = '.'\nsymlinks = 'all'",
-			`f:4: symlinks = "all", a string: must be one of inside, owner, no`},
-		{"[[host]]\nname = 'a'\nroot = '.'\nautoindex = 'on'",
-			`f:4: autoindex = "on", a string: must be true or false`},
-		{"[[host]]\nname = 'a'\nroot = '.'\nerror-page = { 99 = '/x' }",
-			"f:4: error-page: 99 is not the status of an error (400 to 599)"},
-		{"[[host]]\nname = 'a'\nroot = '.'\nallow = ['10.0.0.0/33']",
-			`f:4: allow = ["10.0.0.0/33"], an array: must be addresses, networks such as "10.0.0.0/8", or "all", ` +
-				`not "10.0.0.0/33"`},
-		{"[[host]]\nname = 'a'\nroot = '.'\nmax-body-size = 0",
-			"f:4: max-body-size = 0, an integer: must be a number of bytes, or one with K, M or G, from 1 to 1024T"},
-		{"[[host]]\nname = 'a'\nroot = '.'\nauth = { realms = 'x' }",
-			"f:4: unknown key realms of [host.auth], did you mean realm?"},
-		{"[[host]]\nname = 'a'\nroot = '.'\nauth = { realm = 'x', user = 'y' }",
-			"f:4: unknown key user of [host.auth], did you mean users?"},
-		{"[[host]]\n[[host.route]]\nprefix = '/'\nupload = { path = 'x' }",
-			"f:4: unknown key path of [host.route.upload]; its keys are to, "},
-		{"[[host.route]]\nprefix = '/'\nfiles = '.'", "f:1: [[host.route]] needs [[host]] in a line above"},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'", "f:3: route: a route needs one of "},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiles = '.'\nproxy = 'http://x'",
-			"f:5: files: a route has one of "},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nexpires = ['*=1h']",
-			"f:5: expires: this key is for files: set files for the route, or root for the host"},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\ntext = 'x'",
-			"f:5: text: requires status, such as status = 404"},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nfiles = '.'",
-			`f:3: prefix: a route needs one, such as "/static/", or match, such as "*.php"`},
-		{"[[host]]\nname = 'a'\n[[host.route]]\nprefix = '/'\nfiels = '.'",
-			"f:5: unknown key fiels of [host.route], did you mean files?"},
-		{"[[hosts]]\nname = 'a'", "f:1: unknown key hosts, did you mean host?"},
-		{"unknown-host = 404", "f:1: unknown-host = 404, an integer: must be one of default, 421"},
-		{"[[host]]\nroot = '.'\ncache = 'soon'",
-			`f:3: cache = "soon", a string: must be true, false, a time such as "60s", or a table with ttl, stale, ` +
-				`heuristic, status, vary, query, cookies`},
-		{"[[host]]\nroot = '.'\ncache = { ttls = 1 }", "f:3: unknown key ttls of [host.cache], did you mean ttl?"},
-		{"[[host]]\nroot = '.'\ncache = { vary = ['*'] }", `f:3: cache: vary: "*" is not a valid header field name`},
-		{"[[host]]\nroot = '.'\ncache = { status = [206] }", "f:3: cache: status 206 cannot be kept"},
-		{"[[host]]\nroot = '.'\ncache = { status = 200 }",
-			"f:3: status = 200, an integer: must be an array of integers"},
-		{"[[host]]\nroot = '.'\ncache = { cookies = 'eat' }",
-			`f:3: cookies = "eat", a string: must be one of bypass, ignore`},
-		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = 'none/file'", "f:4: upload: " + dir +
-			"/none/file: directory " + dir + "/none not found"},
-		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { max-size = '1M' }",
-			"f:4: upload: needs to, the path of a directory or file"},
-		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', sync = 'now' }",
-			`f:4: sync = "now", a string: must be "end", "none", or a number of bytes such as "4M"`},
-		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', mode = '999' }",
-			`f:4: mode = "999", a string: must be an octal number from 0 to 777`},
-		{"[[host]]\n[[host.route]]\nprefix = '/u'\nupload = { to = 'a', resumable = 'on' }",
-			`f:4: resumable = "on", a string: must be true or false`},
-		{"types = { txt = 1 }", "f:1: txt = 1, an integer: must be a string of one line"},
-		{"app = 1", `f:1: app = 1, an integer: must be an application, such as "app.py" or "package.module:app"`},
-	} {
-		_, err := build(t, dir, tt.text)
-		if got := fmt.Sprint(err); !strings.Contains("\n"+got, "\n"+tt.want) {
-			t.Errorf("%q:\n got %s\nwant %s", tt.text, got, tt.want)
+	cases, err := os.ReadFile("testdata/errors.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range settings.ReadTexts(strings.ReplaceAll(string(cases), "$DIR", dir)) {
+		text, err := strconv.Unquote(one.Head)
+		if err != nil {
+			text = one.Head
+		}
+		_, err = build(t, dir, text)
+		if got := fmt.Sprint(err); !strings.Contains("\n"+got, "\n"+one.Text) {
+			t.Errorf("%q:\n got %s\nwant %s", text, got, one.Text)
 		}
 	}
 }

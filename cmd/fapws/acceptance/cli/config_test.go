@@ -10,41 +10,10 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// An empty value is most likely a mistake. If fapws accepted it, a redirect could lead to a wrong page, or every client
-// could be allowed.
-func TestEmptySettingIsAnErrorInOneLine(t *testing.T) {
+func TestMissingUserDirectoryOrVariablesAreErrorsInOneLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	fapwstest.Write(t, dir+"/www/a.txt", "a")
-	for _, c := range []struct{ key, want string }{
-		{"redirect = ''", `redirect: "" is neither a URL nor an absolute path`},
-		{"rewrite = ''", `rewrite: "" is not an absolute path`},
-		{"proxy = ''", `proxy = "", a string: must be a string, not an empty one`},
-		{"proxy = []", `proxy = [], an array: must be an array that is not empty`},
-		{"proxy = 'http://x:99999'",
-			`proxy: "http://x:99999" is not one of http://host:port, https://host:port, unix:/path`},
-		{"fastcgi = ''", `fastcgi: "" is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT`},
-		{"fastcgi = 'x:99999'",
-			`fastcgi: "x:99999" is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT`},
-		{"fastcgi = 'unix:php.sock'",
-			`fastcgi: "unix:php.sock" is not the address of a FastCGI application: it must be unix:/PATH or HOST:PORT`},
-		{"fastcgi = { address = 'x:1', params = { 'A=B' = '1' } }",
-			`params = { A=B = "1" }: must be a table of strings whose names have no "="`},
-		{"upload = { to = 'www', origins = ['https://a.lan/b'] }",
-			`upload: origins: "https://a.lan/b" is not an origin, such as "https://example.org", or "*"`},
-		{"files = 'www'\nlogin = 'none/users'", `login: ` + dir +
-			`/none: no such file or directory; correct the name, or create it`},
-		{"files = 'www'\nmethods = []", `methods = [], an array: must be an array that is not empty`},
-		{"allow = []",
-			`allow = [], an array: must be addresses, networks such as "10.0.0.0/8", or "all", at least one of them`},
-		{"files = 'www'\nssi = ['a/*']",
-			`ssi = ["a/*"], an array: must be true, names such as ["*.shtml"], or a table with patterns, exec, ` +
-				`timefmt, errmsg, echomsg, depth, max-output`},
-	} {
-		fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\nroot = 'www'\n[[host.route]]\nprefix = '/x/'\n"+c.key+"\n")
-		want := fmt.Sprintf("fapws: fapws.toml:%d: %s\n", 5+strings.Count(c.key, "\n"), c.want)
-		fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Fails(t, 2, want)
-	}
 	for _, c := range [][2]string{{"user = 'no-one'", "unknown user"},
 		{"chroot = 'none'", "--chroot none: no such file or directory"}} {
 		fapwstest.Write(t, dir+"/fapws.toml", "root = 'www'\n"+c[0]+"\n")

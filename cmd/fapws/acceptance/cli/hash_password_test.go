@@ -3,11 +3,11 @@ package cli_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -38,29 +38,9 @@ func TestHashPasswordOnATerminalAsksTwiceAndShowsNothing(t *testing.T) {
 		var stdout bytes.Buffer
 		cmd.Stdin, cmd.Stderr, cmd.Stdout = program, program, &stdout
 		fapwstest.Must(t, cmd.Start())
-		var mu sync.Mutex
-		var shown string
-		go func() {
-			buf := make([]byte, 1024)
-			for {
-				n, err := person.Read(buf)
-				mu.Lock()
-				shown += string(buf[:n])
-				mu.Unlock()
-				if err != nil {
-					return
-				}
-			}
-		}()
-		sees := func(text string) {
-			t.Helper()
-			fapwstest.Eventually(t, text, func() bool {
-				mu.Lock()
-				defer mu.Unlock()
-				return strings.HasSuffix(shown, text)
-			})
-		}
-		sees("Password: ")
+		shown := fapwstest.NewOutput()
+		go io.Copy(shown, person)
+		shown.Await(t, regexp.MustCompile(`Password: $`))
 		if echoes(program) {
 			t.Error("the password is shown")
 		}
@@ -69,24 +49,18 @@ func TestHashPasswordOnATerminalAsksTwiceAndShowsNothing(t *testing.T) {
 			test.code = 130
 		} else {
 			fmt.Fprintln(person, test.first)
-			sees("Again: ")
+			shown.Await(t, regexp.MustCompile(`Again: $`))
 			fmt.Fprintln(person, test.second)
 		}
 		_ = cmd.Wait()
-		fapwstest.Eventually(t, test.shown+" is shown", func() bool {
-			mu.Lock()
-			defer mu.Unlock()
-			return regexp.MustCompile(test.shown).MatchString(shown)
-		})
-		mu.Lock()
+		shown.Await(t, regexp.MustCompile(test.shown))
 		if cmd.ProcessState.ExitCode() != test.code || !regexp.MustCompile(test.stdout).Match(stdout.Bytes()) {
 			t.Errorf("%q, %q: code %d, %q, shown: %q", test.first, test.second, cmd.ProcessState.ExitCode(), &stdout,
 				shown)
 		}
-		if strings.Contains(shown, "secret") {
+		if strings.Contains(shown.String(), "secret") {
 			t.Errorf("the password is shown: %q", shown)
 		}
-		mu.Unlock()
 		if !echoes(program) {
 			t.Error("the terminal stays silent")
 		}

@@ -2,7 +2,6 @@ package cli_test
 
 import (
 	"encoding/json"
-	"io"
 	"net/http"
 	"path/filepath"
 	"regexp"
@@ -172,22 +171,5 @@ func TestStatusPageOpensWithThePasswordOfItsHost(t *testing.T) {
 	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/reload", host: "device.example",
 		fields: via}); a.StatusCode != 500 || !strings.Contains(text, "reloading requires a supervisor") {
 		t.Errorf("a reload: %d %s", a.StatusCode, text)
-	}
-}
-
-func TestStatusPageIsOffByDefault(t *testing.T) {
-	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "metrics.py")
-	a, err := http.Get(s.URL + "/_fapws/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer a.Body.Close()
-	if _, _ = io.Copy(io.Discard, a.Body); a.StatusCode != 404 {
-		t.Errorf("%d", a.StatusCode)
-	}
-	for _, wrong := range []string{"_fapws", "/", "/a/../b", "/a b", "/a?b"} {
-		fapwstest.Command{Flags: []string{"--status", wrong, "x.py"}}.Fails(t, 2,
-			"a path under /, such as /_fapws, or off")
 	}
 }

@@ -3,13 +3,13 @@ package cli_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -19,40 +19,39 @@ import (
 )
 
 func TestFirstCtlTopShowsEarlierRequests(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers},
-		func(t *testing.T, m fapwstest.Mode) {
-			release := filepath.Join(t.TempDir(), "release")
-			s := fapwstest.Command{Script: "metrics.py", Env: []string{"RELEASE=" + release}}.Serve(t, m)
-			done := make(chan error, 1)
-			go func() {
-				r, err := http.Get(s.URL + "/waits")
-				if err == nil {
-					readAll(r)
-				}
-				done <- err
-			}()
-			fapwstest.Eventually(t, "the handler runs", func() bool {
-				return strings.Contains(s.Control("stack"), "in waits")
-			})
-			var seen struct {
-				InFlight float64 `json:"in_flight"`
-				Active   []struct{ Request string }
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		release := filepath.Join(t.TempDir(), "release")
+		s := fapwstest.Command{Script: "metrics.py", Env: []string{"RELEASE=" + release}}.Serve(t, m)
+		done := make(chan error, 1)
+		go func() {
+			r, err := http.Get(s.URL + "/waits")
+			if err == nil {
+				readAll(r)
 			}
-			fapwstest.Must(t, json.Unmarshal([]byte(s.Control("top", "--once", "--json")), &seen))
-			if seen.InFlight != 1 || len(seen.Active) != 1 {
-				t.Errorf("%+v", seen)
-			}
-			if !m.Inline() {
-				samples(t, s, "fapws_requests_in_flight", 1)
-			}
-			fapwstest.Write(t, release, "")
-			fapwstest.Must(t, <-done)
-			samples(t, s, "fapws_requests_in_flight", 0)
-			if text := metricsOf(t, s); strings.Contains(text,
-				`fapws_request_duration_seconds_count{host="",route="/waits"`) {
-				t.Errorf("a request whose beginning was not noted has a duration:\n%s", text)
-			}
+			done <- err
+		}()
+		fapwstest.Eventually(t, "the handler runs", func() bool {
+			return strings.Contains(s.Control("stack"), "in waits")
 		})
+		var seen struct {
+			InFlight float64 `json:"in_flight"`
+			Active   []struct{ Request string }
+		}
+		fapwstest.Must(t, json.Unmarshal([]byte(s.Control("top", "--once", "--json")), &seen))
+		if seen.InFlight != 1 || len(seen.Active) != 1 {
+			t.Errorf("%+v", seen)
+		}
+		if !m.Inline() {
+			samples(t, s, "fapws_requests_in_flight", 1)
+		}
+		fapwstest.Write(t, release, "")
+		fapwstest.Must(t, <-done)
+		samples(t, s, "fapws_requests_in_flight", 0)
+		if text := metricsOf(t, s); strings.Contains(text,
+			`fapws_request_duration_seconds_count{host="",route="/waits"`) {
+			t.Errorf("a request whose beginning was not noted has a duration:\n%s", text)
+		}
+	})
 }
 
 func TestProfileMayTakeLongerThanTheTimeout(t *testing.T) {
@@ -83,31 +82,9 @@ func TestTopFitsTheTerminalAndObeysKeys(t *testing.T) {
 		cmd := exec.Command(fapwstest.Binary(t), "ctl", "top", "--pid", strconv.Itoa(s.Cmd.Process.Pid))
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = program, program, program
 		fapwstest.Must(t, cmd.Start())
-		var mu sync.Mutex
-		var shown string
-		go func() {
-			buf := make([]byte, 4096)
-			for {
-				n, err := person.Read(buf)
-				mu.Lock()
-				shown += string(buf[:n])
-				mu.Unlock()
-				if err != nil {
-					return
-				}
-			}
-		}()
-		until := func(text string) (seen string) {
-			t.Helper()
-			fapwstest.Eventually(t, text, func() bool {
-				mu.Lock()
-				defer mu.Unlock()
-				seen = shown
-				return strings.Contains(shown, text)
-			})
-			return seen
-		}
-		frame := until("q: quit")
+		shown := fapwstest.NewOutput()
+		go io.Copy(shown, person)
+		frame := shown.Await(t, regexp.MustCompile(`(?s)^.*?q: quit`))[0]
 		for line := range strings.SplitSeq(frame, "\n") {
 			if line = strings.TrimRight(styles.ReplaceAllString(line, ""),
 				"\r"); utf8.RuneCountInString(line) > int(columns) {
@@ -119,8 +96,8 @@ func TestTopFitsTheTerminalAndObeysKeys(t *testing.T) {
 		}
 		if columns > 20 {
 			fmt.Fprint(person, "sp")
-			until("now by errors")
-			until("paused")
+			shown.Await(t, regexp.MustCompile("now by errors"))
+			shown.Await(t, regexp.MustCompile("paused"))
 		}
 		fmt.Fprint(person, "q")
 		fapwstest.Must(t, cmd.Wait())
