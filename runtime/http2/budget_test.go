@@ -60,12 +60,10 @@ func TestFloodEndsItsConnection(t *testing.T) {
 			p.request(1+2*n, "/", true)
 			p.framer.WriteRSTStream(1+2*n, http2.ErrCodeCancel)
 		},
-		"priorities": func(p *peer, n uint32) { p.framer.WritePriority(3, http2.PriorityParam{StreamDep: 5}) },
-		"updates":    func(p *peer, n uint32) { p.framer.WriteWindowUpdate(0, 1) },
-		"unknown":    func(p *peer, n uint32) { p.framer.WriteRawFrame(0x77, 0, 0, nil) },
-		"priority update": func(p *peer, n uint32) {
-			p.framer.WritePriorityUpdate(1, "u=1")
-		},
+		"priorities":      func(p *peer, n uint32) { p.framer.WritePriority(3, http2.PriorityParam{StreamDep: 5}) },
+		"updates":         func(p *peer, n uint32) { p.framer.WriteWindowUpdate(0, 1) },
+		"unknown":         func(p *peer, n uint32) { p.framer.WriteRawFrame(0x77, 0, 0, nil) },
+		"priority update": func(p *peer, n uint32) { p.framer.WritePriorityUpdate(1, "u=1") },
 		"empty data": func(p *peer, n uint32) {
 			if n == 0 {
 				p.request(1, "/later", false)
@@ -158,7 +156,7 @@ func TestFloodEndsItsConnection(t *testing.T) {
 
 func TestUnreadControlFramesStopReading(t *testing.T) {
 	h := newHost(t)
-	c, p := h.open(t)
+	c, _ := h.open(t)
 	var flood bytes.Buffer
 	f := http2.NewFramer(&flood, nil)
 	for n := range uint32(2000) {
@@ -177,5 +175,4 @@ func TestUnreadControlFramesStopReading(t *testing.T) {
 			t.Error("the connection is read")
 		}
 	})
-	_ = p
 }

@@ -69,6 +69,12 @@ func (e *echo) Gone() {
 	e.before.Gone()
 }
 
+func (h *host) waitGone(e *echo) {
+	for gone := false; !gone; {
+		h.Do(func() { gone = e.gone })
+	}
+}
+
 var connectFields = []hpack.HeaderField{
 	{Name: ":method", Value: "CONNECT"}, {Name: ":protocol", Value: "websocket"}, {Name: ":scheme", Value: "http"},
 	{Name: ":authority", Value: "h"},
@@ -83,8 +89,8 @@ func (p *peer) connectBytes(id uint32) {
 	}
 	p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: p.block.Bytes(), EndHeaders: true})
 	for {
-		if f, ok := p.next().(*http2.MetaHeadersFrame); ok && f.StreamID == id {
-			if f.PseudoValue("status") != "200" {
+		if f, ok := p.next().(*http2.MetaHeadersFrame); ok {
+			if f.StreamID != id || f.PseudoValue("status") != "200" {
 				p.t.Errorf("%v", f)
 			}
 			return
@@ -105,12 +111,7 @@ func TestResetOfAByteStreamClosesItsVirtualConnection(t *testing.T) {
 		}
 	}
 	p.framer.WriteRSTStream(1, http2.ErrCodeCancel)
-	p.framer.WritePing(false, [8]byte{1})
-	for {
-		if f, ok := p.next().(*http2.PingFrame); ok && f.IsAck() {
-			break
-		}
-	}
+	p.ping()
 	h.Do(func() {
 		if e := h.echoes[0]; !e.closed || !e.gone {
 			t.Errorf("%+v", e)
@@ -124,9 +125,7 @@ func TestResetOfAByteStreamClosesItsVirtualConnection(t *testing.T) {
 		t.Error(text)
 	}
 	p.conn.Close()
-	for gone := false; !gone; {
-		h.Do(func() { gone = h.echoes[2].gone })
-	}
+	h.waitGone(h.echoes[2])
 }
 
 func TestWindowOpenedByteByByteEndsTheConnection(t *testing.T) {
@@ -166,7 +165,5 @@ func TestClientMayDisconnectAfterOpeningAWindow(t *testing.T) {
 		p.framer.WriteWindowUpdate(1, 1<<24)
 		p.conn.Close()
 	})
-	for gone := false; !gone; {
-		h.Do(func() { gone = h.echoes[0].gone })
-	}
+	h.waitGone(h.echoes[0])
 }

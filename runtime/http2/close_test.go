@@ -19,10 +19,7 @@ func TestClosedWindowsAndSlowBodiesTimeOut(t *testing.T) {
 	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	p.request(1, "/1", true)
 	p.request(3, "/3", false)
-	p.framer.WritePing(false, [8]byte{})
-	for pong := false; !pong; {
-		_, pong = p.next().(*http2.PingFrame)
-	}
+	p.ping()
 	later := func(by time.Duration) {
 		h.Do(func() {
 			h.Set.SetTime(h.Set.Start.Add(time.Duration(h.Set.Now) + by))
@@ -54,10 +51,7 @@ func TestClosedWindowsAndSlowBodiesTimeOut(t *testing.T) {
 		t.Error(got)
 	}
 	p.framer.WriteRSTStream(3, http2.ErrCodeCancel)
-	p.framer.WritePing(false, [8]byte{})
-	for pong := false; !pong; {
-		_, pong = p.next().(*http2.PingFrame)
-	}
+	p.ping()
 	later(62 * time.Second)
 	f := p.next()
 	if g, ok := f.(*http2.GoAwayFrame); !ok || g.ErrCode != http2.ErrCodeNo {

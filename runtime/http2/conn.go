@@ -311,8 +311,6 @@ func (s *Server) Configure(cfg Config) {
 	s.maxList, s.maxBlock = l.Head+32*l.Fields, 4*l.Head
 }
 
-func (s *Server) tracef(format string, args ...any) { s.Set.Log(logfile.Debug, format, args...) }
-
 const look = int64(time.Second)
 
 // lingerTimeout is how long a stream stays open after its response while its request is incomplete. If the server reset
@@ -331,7 +329,7 @@ func (c *Conn) fail(code http2.ErrCode, why string) {
 		return
 	}
 	if c.s.Set.Debug >= 1 {
-		c.s.tracef("%s: %v: %s", c.conn, code, why)
+		c.s.Set.Log(logfile.Debug, "%s: %v: %s", c.conn, code, why)
 	}
 	c.frames().WriteGoAway(c.last, code, nil)
 	c.dead, c.arrives = true, nil

@@ -3,6 +3,7 @@ package http2
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"golang.org/x/net/http2"
 )
@@ -70,25 +71,27 @@ func (c *Conn) read(frame []byte) {
 }
 
 func (c *Conn) malformed(h http2.FrameHeader, err error) {
-	var connection http2.ConnectionError
 	var stream http2.StreamError
 	switch {
-	case errors.As(err, &stream):
-		// the block was not decoded, so the dynamic table would be wrong for later blocks (RFC 9113 §4.3)
-		if h.Type == http2.FrameHeaders {
-			c.fail(stream.Code, "a malformed header block")
-			return
-		}
-		if c.streams[h.StreamID] == nil && c.unopened(h.StreamID) {
-			c.fail(stream.Code, "a malformed frame of no stream")
-			return
-		}
-		c.protocolError(h.StreamID, stream.Code)
-	case errors.As(err, &connection):
-		c.fail(http2.ErrCode(connection), "a malformed frame")
+	case !errors.As(err, &stream):
+		c.fail(codeOf(err), "a malformed frame")
+	// the block was not decoded, so the dynamic table would be wrong for later blocks (RFC 9113 §4.3)
+	case h.Type == http2.FrameHeaders:
+		c.fail(stream.Code, "a malformed header block")
+	case c.unopened(h.StreamID):
+		c.fail(stream.Code, "a malformed frame of no stream")
 	default:
-		c.fail(http2.ErrCodeProtocol, "a malformed frame")
+		c.protocolError(h.StreamID, stream.Code)
 	}
+}
+
+// codeOf returns the code of a connection error, or PROTOCOL_ERROR for all other errors.
+func codeOf(err error) http2.ErrCode {
+	var connection http2.ConnectionError
+	if errors.As(err, &connection) {
+		return http2.ErrCode(connection)
+	}
+	return http2.ErrCodeProtocol
 }
 
 // unopened reports whether the client has not opened the stream.
@@ -137,12 +140,7 @@ func (c *Conn) onSettings(f *http2.SettingsFrame) {
 		err = c.resize(initial)
 	}
 	if err != nil {
-		code := http2.ErrCodeProtocol
-		var connection http2.ConnectionError
-		if errors.As(err, &connection) {
-			code = http2.ErrCode(connection)
-		}
-		c.fail(code, "an invalid setting")
+		c.fail(codeOf(err), "an invalid setting")
 		return
 	}
 	c.frames().WriteSettingsAck()
@@ -185,11 +183,11 @@ func (c *Conn) onPing(f *http2.PingFrame) {
 }
 
 func (c *Conn) onReset(f *http2.RSTStreamFrame) {
-	st := c.streams[f.StreamID]
-	if st == nil && c.unopened(f.StreamID) {
+	if c.unopened(f.StreamID) {
 		c.fail(http2.ErrCodeProtocol, "a reset of no stream")
 		return
 	}
+	st := c.streams[f.StreamID]
 	if c.charge(costReset); c.dead || st == nil {
 		return
 	}
@@ -212,20 +210,21 @@ func (c *Conn) onWindowUpdate(f *http2.WindowUpdateFrame) {
 		c.pump()
 		return
 	}
-	st := c.streams[f.StreamID]
-	switch {
-	case st == nil && c.unopened(f.StreamID):
+	if c.unopened(f.StreamID) {
 		c.fail(http2.ErrCodeProtocol, "an update of no stream")
-	case st == nil:
-	default:
-		if st.credit += int64(f.Increment); st.credit > maxWindow {
-			c.protocolError(st.id, http2.ErrCodeFlowControl)
-			return
-		}
-		if st.credit > 0 {
-			c.enqueue(st)
-			c.pump()
-		}
+		return
+	}
+	st := c.streams[f.StreamID]
+	if st == nil {
+		return
+	}
+	if st.credit += int64(f.Increment); st.credit > maxWindow {
+		c.protocolError(st.id, http2.ErrCodeFlowControl)
+		return
+	}
+	if st.credit > 0 {
+		c.enqueue(st)
+		c.pump()
 	}
 }
 
@@ -263,7 +262,7 @@ func (c *Conn) onHeaders(f *http2.HeadersFrame) {
 		return
 	case st != nil:
 		use = ofTrailers
-	case id <= c.last && !c.wasReset(id):
+	case id <= c.last && !slices.Contains(c.reset, id):
 		c.fail(http2.ErrCodeStreamClosed, "a head for a stream that has ended")
 		return
 	case id <= c.last || c.leaving == refuses:

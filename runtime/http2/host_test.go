@@ -103,6 +103,23 @@ func (p *peer) next() http2.Frame {
 	return f
 }
 
+// waitHeld waits until n requests with a path below /later have arrived.
+func (h *host) waitHeld(n int) {
+	for held := 0; held < n; {
+		h.Do(func() { held = len(h.Held) })
+	}
+}
+
+// ping waits until the server has processed all earlier frames.
+func (p *peer) ping() {
+	p.t.Helper()
+	p.framer.WritePing(false, [8]byte{})
+	for pong := false; !pong; {
+		f, ok := p.next().(*http2.PingFrame)
+		pong = ok && f.IsAck()
+	}
+}
+
 func (p *peer) request(id uint32, path string, ends bool, fields ...string) {
 	p.block.Reset()
 	method := "POST"

@@ -2,6 +2,7 @@ package http2
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"golang.org/x/net/http2"
 
@@ -204,11 +205,11 @@ func (c *Conn) onData(f *http2.DataFrame) {
 	}
 	st := c.streams[f.StreamID]
 	switch {
-	case st == nil && c.unopened(f.StreamID):
+	case c.unopened(f.StreamID):
 		c.fail(http2.ErrCodeProtocol, "data of no stream")
 		return
 	case st == nil:
-		if c.charge(costUpdate); !c.dead && f.StreamID <= c.last && !c.wasReset(f.StreamID) {
+		if c.charge(costUpdate); !c.dead && f.StreamID <= c.last && !slices.Contains(c.reset, f.StreamID) {
 			c.protocolError(f.StreamID, http2.ErrCodeStreamClosed)
 		}
 		return

@@ -27,9 +27,7 @@ func TestFilesAreSentAndTruncatedFilesResetTheirStream(t *testing.T) {
 				t.Fatal(err)
 			}
 			p.request(id, "/later", true)
-			for n := 0; n < int(id+1)/2; {
-				h.Do(func() { n = len(h.Held) })
-			}
+			h.waitHeld(int(id+1) / 2)
 			h.Do(func() {
 				h.Held[len(h.Held)-1].Sink.Send(&exchange.Part{
 					First: true, End: exchange.Complete, Head: exchange.Head{Status: 200, Length: c.count},

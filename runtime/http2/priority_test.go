@@ -1,6 +1,9 @@
 package http2
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 func TestPriorityFieldIsParsed(t *testing.T) {
 	for value, want := range map[string]priority{
@@ -42,7 +45,7 @@ func TestStreamsHaveTurnsByUrgency(t *testing.T) {
 	}
 	is := func(want ...uint32) {
 		t.Helper()
-		if got := turns(len(want)); !equal(got, want) {
+		if got := turns(len(want)); !slices.Equal(got, want) {
 			t.Errorf("%v, want %v", got, want)
 		}
 	}
@@ -69,15 +72,6 @@ func TestStreamsHaveTurnsByUrgency(t *testing.T) {
 	if st := c.turn(); st != nil {
 		t.Error(st.id)
 	}
-}
-
-func equal(a, b []uint32) bool {
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return len(a) == len(b)
 }
 
 // A client may send a priority before it opens the stream (RFC 9218 §7.1).

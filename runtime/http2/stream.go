@@ -78,23 +78,17 @@ func (c *Conn) open(b *headerBlock) {
 	if b.check(); b.fault == "" {
 		s.head = b.appendHead(s.head)
 	}
-	if b.tooLarge {
-		limit := exchange.Limit{Setting: "limit-request-head", Max: int64(s.Config.Limits.Head), Size: int64(b.size)}
-		st.refuse(exchange.Reply{Status: 431, Text: "headers too large", Close: true, Limit: limit})
+	switch limits := &s.Config.Limits; {
+	case b.tooLarge:
+		st.refuseLarge("headers too large", "limit-request-head", limits.Head, b.size)
 		return
-	}
-	if b.longest > s.Config.Limits.FieldLine {
-		limit := exchange.Limit{Setting: "limit-request-field-size", Max: int64(s.Config.Limits.FieldLine),
-			Size: int64(b.longest)}
-		st.refuse(exchange.Reply{Status: 431, Text: "header field too long", Close: true, Limit: limit})
+	case b.longest > limits.FieldLine:
+		st.refuseLarge("header field too long", "limit-request-field-size", limits.FieldLine, b.longest)
 		return
-	}
-	if b.fault != "" {
-		st.ends = http2.ErrCodeProtocol
-		st.refuse(exchange.Reply{Status: 400, Text: b.fault, Close: true})
+	case b.fault != "":
+		st.refuseMalformed(b.fault)
 		return
-	}
-	if st.extended && !strings.EqualFold(b.protocol, "websocket") { // RFC 9220 §3
+	case st.extended && !strings.EqualFold(b.protocol, "websocket"): // RFC 9220 §3
 		st.refuse(exchange.Reply{Status: 501, Text: "unknown :protocol", Close: true})
 		return
 	}
@@ -113,8 +107,7 @@ func (c *Conn) open(b *headerBlock) {
 	// a request without content must not announce content (RFC 9113 §8.1.1), and data after an extended CONNECT is not
 	// content (RFC 9110 §9.3.6)
 	case (b.end || st.extended) && req.Length > 0:
-		st.ends = http2.ErrCodeProtocol
-		st.refuse(exchange.Reply{Status: 400, Text: "Content-Length without a body", Close: true})
+		st.refuseMalformed("Content-Length without a body")
 		return
 	case b.end, st.extended:
 	case req.Body == http1.Sized:
@@ -149,6 +142,16 @@ func (s *Server) stream() *stream {
 		}
 	}
 	return new(stream)
+}
+
+func (st *stream) refuseLarge(text, setting string, max, size int) {
+	limit := exchange.Limit{Setting: setting, Max: int64(max), Size: int64(size)}
+	st.refuse(exchange.Reply{Status: 431, Text: text, Close: true, Limit: limit})
+}
+
+func (st *stream) refuseMalformed(text string) {
+	st.ends = http2.ErrCodeProtocol
+	st.refuse(exchange.Reply{Status: 400, Text: text, Close: true})
 }
 
 func (st *stream) refuse(r exchange.Reply) {
@@ -231,10 +234,6 @@ func (c *Conn) writeReset(id uint32, code http2.ErrCode) {
 	}
 	c.reset = append(c.reset, id)
 	c.frames().WriteRSTStream(id, code)
-}
-
-func (c *Conn) wasReset(id uint32) bool {
-	return slices.Contains(c.reset, id)
 }
 
 func (st *stream) submit(x *exchange.Exchange) {

@@ -59,9 +59,7 @@ func TestLargeResponseLeavesTurnsToOthers(t *testing.T) {
 	takesAll := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size) == nil
 	p.framer.WriteWindowUpdate(0, 2*size)
 	p.request(1, "/later", true)
-	for n := 0; n < 1; {
-		h.Do(func() { n = len(h.Held) })
-	}
+	h.waitHeld(1)
 	content := bytes.Repeat([]byte("0123456789abcdef"), size/16)
 	h.Do(func() {
 		before := c.credit
@@ -80,9 +78,7 @@ func TestSmallPartsLeaveTurnsToOthers(t *testing.T) {
 	h := newHost(t)
 	c, p := h.open(t, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 	p.request(1, "/later", true)
-	for n := 0; n < 1; {
-		h.Do(func() { n = len(h.Held) })
-	}
+	h.waitHeld(1)
 	var opens bytes.Buffer
 	http2.NewFramer(&opens, nil).WriteWindowUpdate(1, 2*parts)
 	h.Do(func() {
@@ -109,9 +105,7 @@ func TestSmallWindowUpdatesDoNotMakeATurnLonger(t *testing.T) {
 	// Only root can enlarge the socket's buffer this much. If this fails, the socket may be full before the turn ends.
 	takesAll := unix.SetsockoptInt(c.on.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 4*size) == nil
 	p.request(1, "/later", true)
-	for n := 0; n < 1; {
-		h.Do(func() { n = len(h.Held) })
-	}
+	h.waitHeld(1)
 	var opens bytes.Buffer
 	f := http2.NewFramer(&opens, nil)
 	for range updates {
