@@ -190,21 +190,14 @@ type codec struct {
 // frame appends a frame for message to the buffer out. If compression makes the message smaller, frame appends the
 // whole compressed frame; otherwise it appends only the header, and returns the message as body.
 func (k *codec) frame(c *websocket.Compression, out *[]byte, op websocket.Opcode, message []byte) (body []byte) {
-	if packed, ok := k.pack(c, message); ok {
-		*out = append(websocket.AppendHeader(*out, op, true, len(packed)), packed...)
-		return nil
+	if compresses(c, len(message)) {
+		if packed, ok := k.deflater.Deflate(message, c.Bits); ok {
+			*out = append(websocket.AppendHeader(*out, op, true, len(packed)), packed...)
+			return nil
+		}
 	}
 	*out = websocket.AppendHeader(*out, op, false, len(message))
 	return message
-}
-
-// pack compresses a message. ok is false if the message must be sent uncompressed. The result packed is valid until the
-// next call.
-func (k *codec) pack(c *websocket.Compression, message []byte) (packed []byte, ok bool) {
-	if !compresses(c, len(message)) {
-		return nil, false
-	}
-	return k.deflater.Deflate(message, c.Bits)
 }
 
 // frameOf returns the WebSocket frame of an event for a client.
@@ -212,13 +205,11 @@ func (k *codec) frameOf(c *websocket.Compression, e *Event) []byte {
 	if !compresses(c, len(e.Text())) {
 		return e.Wire(1)
 	}
-	return e.Variant(uint8(c.Bits), func(text []byte) []byte {
-		packed, ok := k.pack(c, text)
-		if !ok {
+	return e.Variant(uint8(c.Bits), func(text []byte) (wire []byte) {
+		if body := k.frame(c, &wire, opcodeOf(e.Op), text); body != nil {
 			return e.Wire(1)
 		}
-		return append(websocket.AppendHeader(make([]byte, 0, len(packed)+websocket.MaxHeader), opcodeOf(e.Op), true,
-			len(packed)), packed...)
+		return wire
 	})
 }
 
