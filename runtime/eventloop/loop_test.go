@@ -1,7 +1,6 @@
 package eventloop
 
 import (
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -63,17 +62,17 @@ type handlerFunc func(Readiness)
 
 func (f handlerFunc) Ready(r Readiness) { f(r) }
 
+// pair returns the ends of a socket pair, which are closed at the end of the test.
 func pair(t *testing.T) (ours, theirs int) {
 	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, fd := range fds {
-		if err := unix.SetNonblock(fd, true); err != nil {
-			t.Fatal(err)
-		}
-	}
+	t.Cleanup(func() {
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+	})
 	return fds[0], fds[1]
 }
 
@@ -97,7 +96,6 @@ func read(fd int) int {
 func TestReadinessIsReportedOncePerChange(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
-	defer unix.Close(theirs)
 	news := make(chan Readiness, 10)
 	var w Watch
 	write(t, theirs)
@@ -127,7 +125,6 @@ func TestReadinessIsReportedOncePerChange(t *testing.T) {
 	}
 	do(t, l, func() {
 		w.Remove()
-		unix.Close(ours)
 		if w.loop != nil || l.watches[ours] != nil {
 			t.Error("it is watched still")
 		}
@@ -153,12 +150,9 @@ func TestReusedDescriptorMayGetAnEventOfItsPredecessor(t *testing.T) {
 				replaced = true
 				other.Remove()
 				unix.Close(otherFD)
-				fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
-				if err != nil || fds[0] != otherFD {
-					t.Error(fds, err)
+				if fresh, freshPeer = pair(t); fresh != otherFD {
+					t.Error(fresh, otherFD)
 				}
-				fresh, freshPeer = fds[0], fds[1]
-				unix.SetNonblock(fresh, true)
 				if err := l.Add(&wFresh, fresh, handlerFunc(func(Readiness) { hints <- read(fresh) })); err != nil {
 					t.Error(err)
 				}
@@ -175,14 +169,6 @@ func TestReusedDescriptorMayGetAnEventOfItsPredecessor(t *testing.T) {
 	write(t, freshPeer)
 	if got := receive(t, hints); got != 1 {
 		t.Errorf("the new connection read %d", got)
-	}
-	do(t, l, func() {
-		wFirst.Remove()
-		wOld.Remove()
-		wFresh.Remove()
-	})
-	for _, fd := range []int{first, firstPeer, old, freshPeer} {
-		unix.Close(fd)
 	}
 }
 
@@ -244,15 +230,7 @@ func TestReadyDescriptorsAreOneBatchWithAnEnd(t *testing.T) {
 		if calledAt == 0 || calledAt > callAt+lookEvery {
 			t.Errorf("called after event %d, seen after %d", callAt, calledAt)
 		}
-		for i := range watches {
-			fd := int(watches[i].fd)
-			watches[i].Remove()
-			unix.Close(fd)
-		}
 	})
-	for _, fd := range peers {
-		unix.Close(fd)
-	}
 }
 
 // A posted function that always posts itself again does not block the handlers of descriptors.
@@ -283,10 +261,7 @@ func TestEndlessTurnsOfAHandlerDoNotBlockOthers(t *testing.T) {
 		write(t, otherTheirs)
 		receive(t, got)
 	}
-	do(t, l, func() { ended = true; w.Remove(); other.Remove() })
-	for _, fd := range []int{ours, theirs, otherOurs, otherTheirs} {
-		unix.Close(fd)
-	}
+	do(t, l, func() { ended = true; w.Remove() })
 }
 
 func TestPostedFunctionsRunInTheOrderOfTheirGoroutine(t *testing.T) {
@@ -426,9 +401,6 @@ func TestPanicEndsOneCallbackNotTheLoop(t *testing.T) {
 			t.Error(p)
 		}
 	}
-	do(t, l, func() { w.Remove() })
-	unix.Close(ours)
-	unix.Close(theirs)
 }
 
 func TestPostedFunctionsHaveRunWhenRunReturns(t *testing.T) {
@@ -462,9 +434,7 @@ func TestBusyReportsPostsCallsAndEvents(t *testing.T) {
 	l := start(t, nil)
 	ours, theirs := pair(t)
 	var w Watch
-	do(t, l, func() {
-		_ = l.Add(&w, ours, handlerFunc(func(Readiness) { read(ours) }))
-	})
+	do(t, l, func() { _ = l.Add(&w, ours, handlerFunc(func(Readiness) { read(ours) })) })
 	waker := l.Waker()
 	var idle, posted, called, event bool
 	// Wait until the loop is not busy, because the previous Post may still be returning, although its function has run.
@@ -484,12 +454,9 @@ func TestBusyReportsPostsCallsAndEvents(t *testing.T) {
 		write(t, theirs)
 		event = l.Busy()
 	})
-	if !posted || !called || event != (runtime.GOOS == "linux") {
+	if !posted || !called || !event {
 		t.Error(posted, called, event)
 	}
-	do(t, l, func() { w.Remove() })
-	unix.Close(ours)
-	unix.Close(theirs)
 }
 
 func TestHandlerIsToldThatThePollerRejectsADescriptor(t *testing.T) {
@@ -499,9 +466,7 @@ func TestHandlerIsToldThatThePollerRejectsADescriptor(t *testing.T) {
 	unix.Close(ours)
 	told := make(chan Readiness, 10)
 	var w Watch
-	do(t, l, func() {
-		_ = l.AddNew(&w, ours, handlerFunc(func(r Readiness) { told <- r }))
-	})
+	do(t, l, func() { _ = l.AddNew(&w, ours, handlerFunc(func(r Readiness) { told <- r })) })
 	for r := receive(t, told); r != Unwatched; r = receive(t, told) {
 	}
 	watched := true
@@ -513,8 +478,7 @@ func TestHandlerIsToldThatThePollerRejectsADescriptor(t *testing.T) {
 
 func TestRoomMayBeRequestedBeforeADescriptorIsWatched(t *testing.T) {
 	l := start(t, nil)
-	ours, theirs := pair(t)
-	defer unix.Close(theirs)
+	ours, _ := pair(t)
 	told := make(chan Readiness, 10)
 	var w Watch
 	do(t, l, func() {
@@ -525,6 +489,4 @@ func TestRoomMayBeRequestedBeforeADescriptorIsWatched(t *testing.T) {
 	})
 	for r := receive(t, told); r&Writable == 0; r = receive(t, told) {
 	}
-	do(t, l, func() { w.Remove() })
-	unix.Close(ours)
 }

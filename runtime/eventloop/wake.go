@@ -126,10 +126,6 @@ func openEvent() (int, error) {
 
 var one = binary.NativeEndian.AppendUint64(nil, 1)
 
-func writeEvent(fd int) {
-	for {
-		if _, err := unix.Write(fd, one); err != unix.EINTR {
-			return
-		}
-	}
-}
+// writeEvent ignores the error: a non-blocking write fails only if the eventfd already has its largest value, or if the
+// application has closed it (see Loop.Intact).
+func writeEvent(fd int) { _, _ = unix.Write(fd, one) }
