@@ -80,31 +80,19 @@ func subrequest(ctx context.Context, o exchange.Origin, target string, fields []
 		unix.Close(fds[1])
 		return nil, cmp.Or(ctx.Err(), err)
 	}
-	stop := context.AfterFunc(ctx, func() { c.Close() })
-	end := func() {
-		stop()
-		c.Close()
-	}
+	context.AfterFunc(ctx, func() { c.Close() })
 	_, err = fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", target, o.Host, fields)
 	var r *http.Response
 	if err == nil {
 		r, err = http.ReadResponse(bufio.NewReader(c), nil)
 	}
 	if err != nil {
-		end()
+		c.Close()
 		return nil, cmp.Or(ctx.Err(), fmt.Errorf("no answer: %w", err))
 	}
-	r.Body = body{r.Body, end}
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{r.Body, c}
 	return r, nil
-}
-
-// A body is a response body. Close also closes the connection.
-type body struct {
-	io.Reader
-	end func()
-}
-
-func (b body) Close() error {
-	b.end()
-	return nil
 }

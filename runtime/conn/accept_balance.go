@@ -5,7 +5,7 @@ import "time"
 // balance divides new connections among the processes that share the listeners. A process that runs
 // AcceptConfig.Concurrency requests leaves new connections in the queue for the other processes.
 //
-// If connections are still in the queue after the duration AcceptConfig.Moment, then either all processes are busy, or
+// If connections are still in the queue after a moment, then either all processes are busy, or
 // the clients that connected recently send no requests. The process then accepts the waiting connections anyway: it can
 // still serve files, and silent clients must not block other clients.
 type balance struct {
@@ -15,7 +15,7 @@ type balance struct {
 	waits    bool
 	// number of further connections that the process may accept although it is busy
 	allowed int
-	// next value of the field allowed; doubled after each AcceptConfig.Moment until the queue is empty
+	// next value of the field allowed; doubled after each moment until the queue is empty
 	next int
 }
 
@@ -68,13 +68,13 @@ func (a *Acceptor) leavesToOthers() bool {
 	}
 	if !b.waits {
 		b.waits = true
-		time.AfterFunc(a.cfg.Moment, func() { a.Events.Post(a.left) })
+		time.AfterFunc(moment, func() { a.Events.Post(a.left) })
 	}
 	return true
 }
 
-// The method left is called when this process has left connections to other processes for the duration
-// AcceptConfig.Moment. It permits this process to accept some of the connections in the queue.
+// The method left is called when this process has left connections to other processes for a moment. It permits this
+// process to accept some of the connections in the queue.
 func (a *Acceptor) left() {
 	b := &a.balance
 	b.waits = false

@@ -24,15 +24,12 @@ type AcceptConfig struct {
 
 	// Concurrency is how many requests the application runs at once. The process is busy if this number of requests is
 	// running or expected from new connections. A busy process first leaves new connections to the other processes that
-	// accept on the same listeners (see Moment). 0 means that no other process accepts on these listeners.
+	// accept on the same listeners. 0 means that no other process accepts on these listeners.
 	Concurrency int
-
-	// Moment is how long a busy process leaves new connections to other processes. 0 means 100 ms, which is enough to
-	// wake a sleeping process.
-	Moment time.Duration
 }
 
-const defaultMoment = 100 * time.Millisecond
+// moment is how long a busy process leaves new connections to other processes. It is enough to wake a sleeping process.
+const moment = 100 * time.Millisecond
 
 // rejectedAtOnce limits the open connections that the server accepted only to send 503.
 const rejectedAtOnce = 64
@@ -49,12 +46,7 @@ func unavailable(text string) []byte {
 		"Content-Length: %d\r\nRetry-After: 1\r\nConnection: close\r\n\r\n%s", len(text), text)
 }
 
-func (a *Acceptor) Configure(c AcceptConfig) {
-	if c.Moment == 0 {
-		c.Moment = defaultMoment
-	}
-	a.cfg = c
-}
+func (a *Acceptor) Configure(c AcceptConfig) { a.cfg = c }
 
 // Opened counts an open connection by its verdict v. A client has the verdict Take, and a client that receives 503 has
 // the verdict Reject. A connection that the server itself made has the verdict Wait; no limit includes such
@@ -76,7 +68,7 @@ func (a *Acceptor) admit() Verdict {
 	switch {
 	case full && (!a.cfg.Refuse || !a.Rejects()): // when a connection closes, Closed calls Resume
 		return Wait
-	case a.leavesToOthers(): // after cfg.Moment, the method left calls Resume
+	case a.leavesToOthers(): // after a moment, the method left calls Resume
 		return Wait
 	case full:
 		return Reject

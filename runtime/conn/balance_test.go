@@ -2,16 +2,15 @@ package conn
 
 import (
 	"testing"
-	"time"
 
 	"fapws/runtime/eventloop/looptest"
 )
 
+// The loop of the acceptor never runs, so the tests themselves call the method left. The loop stays open, because timers
+// of the acceptor post to the loop.
 func newBalanced(t *testing.T) *Acceptor {
-	loop := looptest.New(t)
-	t.Cleanup(func() { loop.Close() })
-	a := &Acceptor{Events: loop}
-	a.Configure(AcceptConfig{MaxClients: 10000, Concurrency: 1, Moment: time.Hour})
+	a := &Acceptor{Events: looptest.New(t)}
+	a.Configure(AcceptConfig{MaxClients: 10000, Concurrency: 1})
 	return a
 }
 
@@ -37,7 +36,7 @@ func TestBusyProcessLeavesConnectionsToOthers(t *testing.T) {
 	}
 }
 
-// Each time connections have waited in the queue for AcceptConfig.Moment, the process may accept twice as many
+// Each time connections have waited in the queue for a moment, the process may accept twice as many
 // connections as before.
 func TestConnectionsThatNobodyAcceptsAreAcceptedAfterAMoment(t *testing.T) {
 	a := newBalanced(t)

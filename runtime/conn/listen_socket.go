@@ -58,7 +58,7 @@ func isLocalhost(host string) bool {
 func setForAccepted(fd int) {
 	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
-	setKeepIdle(fd, keepAliveIdle)
+	unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAliveIdle)
 }
 
 // Paces reports whether the kernel's congestion control paces packets, as BBR does. Paces is safe for concurrent use.
@@ -74,7 +74,7 @@ var Paces = sync.OnceValue(func() bool {
 // better to call Unpace for the listener.
 func Unpace(fd int) {
 	// Ignore errors, because the connection also works with BBR.
-	_ = setCongestion(fd, "reno")
+	_ = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, "reno")
 }
 
 // SameMachine reports whether packets between the two addresses never leave the machine.

@@ -17,14 +17,6 @@ func GiveUpAfter(fd int, d time.Duration) {
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 }
 
-func setKeepIdle(fd, seconds int) {
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, seconds)
-}
-
-func setCongestion(fd int, name string) error {
-	return unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, name)
-}
-
 // setOwnerAndMode sets the owner and the mode of a socket file through a descriptor. If path is no longer a socket, the
 // result is an error, and nothing changes. A file that replaces the socket file after open is not changed either.
 func setOwnerAndMode(path string, o *SocketFile) error {
@@ -58,19 +50,6 @@ func setOwnerAndMode(path string, o *SocketFile) error {
 func acceptNonblock(fd int) (int, syscall.Sockaddr, error) {
 	return syscall.Accept4(fd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
 }
-
-// acknowledge makes the kernel acknowledge the received data of a TCP connection at once (TCP_QUICKACK, tcp(7)).
-// Otherwise the kernel would wait up to 40 ms for data to send with the acknowledgment, and Nagle's algorithm (RFC 896)
-// would delay the next data of the peer.
-func acknowledge(fd int) { _ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1) }
-
-const (
-	// pollEnd makes poll(2) report that the peer has shut down its sending side.
-	pollEnd = unix.POLLRDHUP
-
-	// sendMore tells send(2) that more data follows, so a partly filled packet can wait.
-	sendMore = unix.MSG_MORE
-)
 
 // sendCached is sendfile(2) for a file that is in memory.
 func sendCached(to, from int, offset *int64, count int64) (int, error) {

@@ -144,19 +144,10 @@ func (v *variables) certificate(c *x509.Certificate) {
 }
 
 // nameParts lists the parts of a distinguished name that become variables, with the suffixes of the variables.
-var nameParts = []struct {
-	suffix string
-	id     asn1.ObjectIdentifier
-}{
-	{"_CN", asn1.ObjectIdentifier{2, 5, 4, 3}}, {"_O", asn1.ObjectIdentifier{2, 5, 4, 10}},
-	{"_OU", asn1.ObjectIdentifier{2, 5, 4, 11}},
-	{"_C", asn1.ObjectIdentifier{2, 5, 4, 6}}, {"_ST", asn1.ObjectIdentifier{2, 5, 4, 8}},
-	{"_L", asn1.ObjectIdentifier{2, 5, 4, 7}},
-	{"_T", asn1.ObjectIdentifier{2, 5, 4, 12}}, {"_I", asn1.ObjectIdentifier{2, 5, 4, 43}},
-	{"_G", asn1.ObjectIdentifier{2, 5, 4, 42}},
-	{"_S", asn1.ObjectIdentifier{2, 5, 4, 4}}, {"_D", asn1.ObjectIdentifier{2, 5, 4, 13}},
-	{"_UID", asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 1}},
-	{"_Email", asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}},
+var nameParts = []struct{ suffix, id string }{
+	{"_CN", "2.5.4.3"}, {"_O", "2.5.4.10"}, {"_OU", "2.5.4.11"}, {"_C", "2.5.4.6"}, {"_ST", "2.5.4.8"},
+	{"_L", "2.5.4.7"}, {"_T", "2.5.4.12"}, {"_I", "2.5.4.43"}, {"_G", "2.5.4.42"}, {"_S", "2.5.4.4"},
+	{"_D", "2.5.4.13"}, {"_UID", "0.9.2342.19200300.100.1.1"}, {"_Email", "1.2.840.113549.1.9.1"},
 }
 
 // name sets the variables for a distinguished name (RFC 4514) and for its usual parts. If a part occurs several times,
@@ -166,7 +157,7 @@ func (v *variables) name(prefix string, n pkix.Name) {
 	for _, part := range nameParts {
 		number, i := "", 0
 		for _, one := range n.Names {
-			if !one.Type.Equal(part.id) || i == maxNames {
+			if one.Type.String() != part.id || i == maxNames {
 				continue
 			}
 			if text := fmt.Sprint(one.Value); text != "" {

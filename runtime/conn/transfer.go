@@ -124,7 +124,7 @@ func (t *transfer) write() {
 
 func (it *Item) flags() uintptr {
 	if it.More {
-		return sendMore
+		return unix.MSG_MORE
 	}
 	return 0
 }
