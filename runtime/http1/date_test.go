@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"net/http"
 	"testing"
 	"time"
 )
@@ -32,11 +33,11 @@ func TestDatesOfAllFormatsAreParsed(t *testing.T) {
 		}
 	}
 	for unix := int64(0); unix < 1<<33; unix += 123_456_789 {
-		text := AppendDate(nil, unix)
-		if got, ok := ParseDate(text); !ok || got != unix {
+		text, at := AppendDate(nil, unix), time.Unix(unix, 0).UTC()
+		if got, ok := ParseDate(text); !ok || got != unix || string(text) != at.Format(http.TimeFormat) {
 			t.Errorf("%s: %d %v, want %d", text, got, ok, unix)
 		}
-		if got, ok := ParseDate([]byte(time.Unix(unix, 0).UTC().Format(time.ANSIC))); !ok || got != unix {
+		if got, ok := ParseDate([]byte(at.Format(time.ANSIC))); !ok || got != unix {
 			t.Errorf("%s as of asctime: %d %v", text, got, ok)
 		}
 	}

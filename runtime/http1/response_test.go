@@ -1,14 +1,6 @@
 package http1
 
-import (
-	"bufio"
-	"bytes"
-	"io"
-	"net/http"
-	"strings"
-	"testing"
-	"time"
-)
+import "testing"
 
 const (
 	testTime = 784111777 // the example in RFC 9110 §5.6.7, in seconds since 1970
@@ -89,26 +81,6 @@ func TestHeadOfAResponseHasItsFieldsAndFraming(t *testing.T) {
 	}
 }
 
-func TestResponsesOfErrorsAreParsedByNetHTTP(t *testing.T) {
-	tm := NewTemplate("fapws", testTime)
-	for _, in := range []string{"GET /\r\n", "CONNECT a:1 HTTP/1.1\r\n", "GET / HTTP/2.0\r\n",
-		on11("GET /", "Expect: x\r\n"), strings.Repeat("A", 9000)} {
-		var q Request
-		_, err := q.Parse([]byte(in), &DefaultLimits)
-		se := err.(*StatusError)
-		out := tm.AppendHead(nil, &Response{Status: se.Status, Version: HTTP11, Length: int64(len(se.Error())) + 1})
-		out = append(append(out, se.Error()...), '\n')
-		res, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(out)), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(res.Body)
-		if err != nil || string(body) != se.Error()+"\n" || res.StatusCode != se.Status || !res.Close {
-			t.Errorf("%q: %v, body %q, %v", out, res, body, err)
-		}
-	}
-}
-
 func TestTemplateSetsServerAndDate(t *testing.T) {
 	tm := NewTemplate("", testTime)
 	head := func() string {
@@ -121,33 +93,6 @@ func TestTemplateSetsServerAndDate(t *testing.T) {
 	if got, want := head(), "HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 1970 00:00:00 "+
 		"GMT\r\nContent-Length: 0\r\n\r\n"; got != want {
 		t.Errorf("after SetTime: %q", got)
-	}
-}
-
-func TestDateIsFormattedLikeNetHTTP(t *testing.T) {
-	for _, unix := range []int64{0, testTime, 951782400, 4102444799, 253402300799} {
-		want := time.Unix(unix, 0).UTC().Format(http.TimeFormat)
-		if got := string(AppendDate(nil, unix)); got != want || len(got) != 29 {
-			t.Errorf("%d: %q, want %q", unix, got, want)
-		}
-	}
-}
-
-// Phrases that RFC 9110 renamed are exceptions.
-func TestStatusTextsAgreeWithNetHTTP(t *testing.T) {
-	renamed := map[int]string{413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable",
-		422: "Unprocessable Content"}
-	for code := 100; code < 1000; code++ {
-		want := http.StatusText(code)
-		if s, ok := renamed[code]; ok {
-			want = s
-		}
-		if code == 510 {
-			want = ""
-		}
-		if got := StatusText(code); got != want {
-			t.Errorf("%d: %q, want %q", code, got, want)
-		}
 	}
 }
 

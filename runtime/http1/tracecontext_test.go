@@ -2,6 +2,7 @@ package http1_test
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,34 +16,45 @@ const (
 
 var identifier = http1.NewIdentifier(true, false)
 
+// parse parses a whole head. If rewritten is true, the head has fields of Rewrite.
+func parse(t *testing.T, head []byte, rewritten bool) *http1.Request {
+	t.Helper()
+	limits := http1.DefaultLimits
+	if rewritten {
+		limits = limits.Plus(http1.OwnFields, http1.OwnLines)
+	}
+	r := new(http1.Request)
+	if err := r.ParseWhole(head, &limits); err != nil {
+		t.Fatalf("%v in %q", err, head)
+	}
+	return r
+}
+
+// identityIn returns the identity in a rewritten head, with the Parent that Rewrite found.
+func identityIn(head []byte, r *http1.Request, own int, made *http1.Identity) http1.Identity {
+	found := http1.OwnIdentity(head, r, own)
+	found.Parent = made.Parent
+	return found
+}
+
 var made = regexp.MustCompile(`^00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])$`)
 
 func rewrite(t *testing.T, fields string) (string, string) {
 	t.Helper()
-	head := "GET /a?b HTTP/1.1\r\nHost: h\r\n" + fields + "Upgrade: websocket\r\n\r\n"
-	limits := http1.DefaultLimits
-	var r, again http1.Request
-	if _, err := r.Parse([]byte(head), &limits); err != nil {
-		t.Fatal(err)
-	}
+	head := []byte("GET /a?b HTTP/1.1\r\nHost: h\r\n" + fields + "Upgrade: websocket\r\n\r\n")
+	r := parse(t, head, false)
 	var made http1.Identity
-	out, own := identifier.Rewrite([]byte("before"), []byte(head), &r, false, false, &made)
+	out, own := identifier.Rewrite([]byte("before"), head, r, false, false, &made)
 	out = out[len("before"):]
-	limits = limits.Plus(http1.OwnFields, http1.OwnLines)
-	if err := again.ParseWhole(out, &limits); err != nil {
-		t.Fatalf("%v in %q", err, out)
-	}
+	again := parse(t, out, true)
 	if len(out) > len(head)+http1.OwnLines || r.HeadLen != len(out) || len(r.Fields) != len(again.Fields) ||
 		r.Host != again.Host || r.UpgradeTo != again.UpgradeTo {
 		t.Errorf("%q is %+v, not %+v", out, again, r)
 	}
-	for i, f := range r.Fields {
-		if f != again.Fields[i] {
-			t.Errorf("field %d of %q is %+v, not %+v", i, out, again.Fields[i], f)
-		}
+	if !slices.Equal(r.Fields, again.Fields) {
+		t.Errorf("the fields of %q are %+v, not %+v", out, again.Fields, r.Fields)
 	}
-	found := http1.OwnIdentity(out, &r, own)
-	if found.Parent = made.Parent; found != made {
+	if found := identityIn(out, r, own, &made); found != made {
 		t.Errorf("found %+v, not %+v", found, made)
 	}
 	last := r.Fields[len(r.Fields)-1]
@@ -159,19 +171,15 @@ func FuzzRewrite(f *testing.F) {
 	f.Add("Tracestate: a=b\r\nHost: x\r\ntraceparent: cc-" + id + "-1234567890123456-01-\r\n")
 	f.Fuzz(func(t *testing.T, fields string) {
 		head := []byte("GET / HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n")
-		var r, before, again http1.Request
+		var r, before http1.Request
 		limits := http1.DefaultLimits
 		if before.ParseWhole(head, &limits) != nil || r.ParseWhole(head, &limits) != nil {
 			return
 		}
 		var made http1.Identity
 		out, own := http1.NewIdentifier(true, false).Rewrite(nil, head, &r, true, false, &made)
-		limits = limits.Plus(http1.OwnFields, http1.OwnLines)
-		if err := again.ParseWhole(out, &limits); err != nil {
-			t.Fatalf("%v in %q", err, out)
-		}
-		found := http1.OwnIdentity(out, &again, own)
-		if found.Parent = made.Parent; found != made || made.Trace.String() == "" {
+		again := parse(t, out, true)
+		if identityIn(out, again, own, &made) != made || made.Trace.String() == "" {
 			t.Fatalf("no trace in %q", out)
 		}
 		kept := func(head []byte, r *http1.Request) (all string) {
@@ -182,7 +190,7 @@ func FuzzRewrite(f *testing.F) {
 			}
 			return all
 		}
-		if kept(out, &again) != kept(head, &before) || kept(out, &r) != kept(head, &before) {
+		if kept(out, again) != kept(head, &before) || kept(out, &r) != kept(head, &before) {
 			t.Fatalf("%q has become %q", head, out)
 		}
 	})
@@ -192,13 +200,8 @@ func FuzzRewrite(f *testing.F) {
 func TestSubrequestKeepsTheSpanOfItsRequest(t *testing.T) {
 	for _, field := range []string{"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n", ""} {
 		head := []byte("GET / HTTP/1.1\r\nHost: h\r\n" + field + "\r\n")
-		limits := http1.DefaultLimits
-		var r http1.Request
-		if err := r.ParseWhole(head, &limits); err != nil {
-			t.Fatal(err)
-		}
 		var id http1.Identity
-		identifier.Rewrite(nil, head, &r, true, true, &id)
+		identifier.Rewrite(nil, head, parse(t, head, false), true, true, &id)
 		if id.Span == (http1.SpanID{}) || (id.Span == id.Parent) != (field != "") {
 			t.Errorf("%q: %+v", field, id)
 		}
@@ -223,13 +226,8 @@ func TestSamplerDecidesAboutTheFlagOfATrace(t *testing.T) {
 		i.Sampler = tt.s
 		flag := func(field string) (sampled int) {
 			head := []byte("GET / HTTP/1.1\r\nHost: h\r\n" + field + "\r\n")
-			limits := http1.DefaultLimits
-			var r http1.Request
-			if err := r.ParseWhole(head, &limits); err != nil {
-				t.Fatal(err)
-			}
 			var id http1.Identity
-			out, _ := i.Rewrite(nil, head, &r, false, false, &id)
+			out, _ := i.Rewrite(nil, head, parse(t, head, false), false, false, &id)
 			if sent := strings.Contains(string(out), "-01\r\n"); sent != id.Sampled() {
 				t.Errorf("%+v: %q, %+v", tt.s, out, id)
 			}
@@ -270,19 +268,11 @@ func TestRewriteGivesEachRequestOneID(t *testing.T) {
 		for _, trusted := range []bool{true, false} {
 			for _, traces := range []bool{true, false} {
 				head := []byte("GET / HTTP/1.1\r\nHost: h\r\n" + tt.fields + "X: y\r\n\r\n")
-				limits := http1.DefaultLimits
-				var r, again http1.Request
-				if err := r.ParseWhole(head, &limits); err != nil {
-					t.Fatal(err)
-				}
 				var id http1.Identity
-				out, own := http1.NewIdentifier(traces, true).Rewrite(nil, head, &r, trusted, false, &id)
-				limits = limits.Plus(http1.OwnFields, http1.OwnLines)
-				if err := again.ParseWhole(out, &limits); err != nil {
-					t.Fatalf("%v in %q", err, out)
-				}
-				found := http1.OwnIdentity(out, &again, own)
-				if found.Parent = id.Parent; found != id || len(out) > len(head)+http1.OwnLines {
+				r := parse(t, head, false)
+				out, own := http1.NewIdentifier(traces, true).Rewrite(nil, head, r, trusted, false, &id)
+				found := identityIn(out, parse(t, out, true), own, &id)
+				if found != id || len(out) > len(head)+http1.OwnLines {
 					t.Errorf("%q has %+v, want %+v", out, found, id)
 				}
 				if kept := trusted && tt.kept != ""; kept != (id.Request == tt.kept) ||
