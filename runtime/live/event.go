@@ -2,6 +2,7 @@ package live
 
 import (
 	"cmp"
+	"container/list"
 	"errors"
 	"fmt"
 	"slices"
@@ -61,8 +62,8 @@ type Event struct {
 	variants   map[uint8][]byte
 
 	// time when the event was stored in the history, in nanoseconds
-	at int64
-	in *ring
+	at    int64
+	place *list.Element // in history.all
 }
 
 func NewEvent(m *Message, seq uint64, epoch string) *Event {
@@ -174,8 +175,8 @@ type ChannelLimits struct {
 // overhead is the memory that an event needs in addition to its bytes, including its share of the ring.
 const overhead = 400
 
+// A ring contains the stored events of a channel, sorted by number.
 type ring struct {
-	name   string
 	events []*Event
 	bytes  int
 }
@@ -183,7 +184,7 @@ type ring struct {
 type history struct {
 	limits ChannelLimits
 	rings  map[string]*ring
-	all    []*Event
+	all    list.List // the events of all rings, sorted by number; an element is an *Event
 	bytes  int
 	// time set by Hold; before this time, limits.Total is the only limit
 	hold int64
@@ -196,16 +197,6 @@ func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }
 
-func without(events []*Event, e *Event) []*Event {
-	if events[0] == e {
-		events[0] = nil
-		return events[1:]
-	}
-	at, _ := find(events, e.Seq)
-	at += slices.Index(events[at:], e) // events of two channels can have the same number if one was restored
-	return slices.Delete(events, at, at+1)
-}
-
 // cost returns the number of bytes by which the event counts toward the memory limits, while it waits or is stored.
 func (e *Event) cost() int { return len(e.wire) + len(e.ID) + overhead }
 
@@ -216,29 +207,40 @@ func (h *history) keep(e *Event, now int64) {
 	}
 	r := h.rings[e.Name]
 	if r == nil {
-		r = &ring{name: e.Name}
+		r = &ring{}
+		h.rings[e.Name] = r
 	}
 	at, there := find(r.events, e.Seq)
 	if there {
 		return
 	}
 	r.events = slices.Insert(r.events, at, e)
-	at, _ = find(h.all, e.Seq)
-	h.all = slices.Insert(h.all, at, e)
-	e.in, e.at, h.rings[e.Name] = r, now, r
+	e.at, e.place = now, h.all.PushBack(e)
+	// only Restore stores an event before others
+	for later := e.place.Prev(); later != nil && later.Value.(*Event).Seq > e.Seq; later = e.place.Prev() {
+		h.all.MoveBefore(e.place, later)
+	}
 	r.bytes += e.cost()
 	h.bytes += e.cost()
 	if now >= h.hold {
-		h.trim(r, h.forget)
+		h.trim(r)
 	}
-	for len(h.all) > 0 && h.bytes > h.limits.Total {
-		h.forget(h.all[0])
+	for h.bytes > h.limits.Total {
+		h.forget(h.oldest())
 	}
 }
 
-func (h *history) trim(r *ring, forget func(*Event)) {
+// oldest returns the event with the smallest number, or nil if there are no events.
+func (h *history) oldest() *Event {
+	if first := h.all.Front(); first != nil {
+		return first.Value.(*Event)
+	}
+	return nil
+}
+
+func (h *history) trim(r *ring) {
 	for n := len(r.events); n > h.limits.Events || n > 0 && r.bytes > h.limits.Bytes+n*overhead; n-- {
-		forget(r.events[0])
+		h.forget(r.events[0])
 	}
 }
 
@@ -254,21 +256,18 @@ func (h *history) within(r *ring, now int64) int {
 	return 0
 }
 
+// forget removes e, which must be the first event of its channel.
 func (h *history) forget(e *Event) {
-	h.all = without(h.all, e)
-	h.drop(e)
-}
-
-func (h *history) drop(e *Event) {
-	r := e.in
+	r := h.rings[e.Name]
 	h.lost = max(h.lost, e.Seq)
-	r.events = without(r.events, e)
+	h.all.Remove(e.place)
+	r.events[0] = nil
+	r.events = r.events[1:]
 	r.bytes -= e.cost()
 	h.bytes -= e.cost()
 	if len(r.events) == 0 {
-		delete(h.rings, r.name)
+		delete(h.rings, e.Name)
 	}
-	e.in = nil
 }
 
 // Expire removes old events from the history. It does nothing during a Hold, and afterwards also removes events above
@@ -277,15 +276,13 @@ func (h *history) Expire(now int64) {
 	if now < h.hold {
 		return
 	}
-	for len(h.all) > 0 && now-h.all[0].at > h.limits.Age {
-		h.forget(h.all[0])
+	for e := h.oldest(); e != nil && now-e.at > h.limits.Age; e = h.oldest() {
+		h.forget(e)
 	}
 	if h.hold != 0 {
 		h.hold = 0
 		for _, r := range h.rings {
-			h.trim(r, h.drop)
+			h.trim(r)
 		}
-		// the call of drop has set Event.in to nil; there can be many such events, so one pass removes them all
-		h.all = slices.DeleteFunc(h.all, func(e *Event) bool { return e.in == nil })
 	}
 }

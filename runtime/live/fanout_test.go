@@ -172,7 +172,7 @@ func TestEndOfHoldTakesNoLongerThanTheEventsTook(t *testing.T) {
 	if ended := waittest.ProcessorTime(t, func() { h.Expire(2000) }); ended > 4*taken {
 		t.Errorf("%v to take the events, and %v to drop them", taken, ended)
 	}
-	if n := len(h.Kept()); n != 100*kept || h.bytes != n*h.all[0].cost() || h.all[0].Seq != events-uint64(n)+1 {
-		t.Errorf("%d events are left, the first one is %d", n, h.all[0].Seq)
+	if n := len(h.Kept()); n != 100*kept || h.bytes != n*h.oldest().cost() || h.oldest().Seq != events-uint64(n)+1 {
+		t.Errorf("%d events are left, the first one is %d", n, h.oldest().Seq)
 	}
 }

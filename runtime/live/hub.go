@@ -196,8 +196,8 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 		seq, _ = ParseID(epoch, id)
 		tip := h.tip
 		// A new process got its first events from Restore, and Restore does not advance Tip.
-		if n := len(h.all); n > 0 {
-			tip = max(tip, h.all[n-1].Seq)
+		if last := h.all.Back(); last != nil {
+			tip = max(tip, last.Value.(*Event).Seq)
 		}
 		if seq > tip && seq-tip > maxAhead {
 			seq = 0
@@ -210,7 +210,12 @@ func (h *Hub) Position(names []string, id, epoch string) (seq uint64) {
 // yet. maxAhead must be larger than the number of events that can wait to be sent.
 const maxAhead = 1 << 20
 
-func (h *Hub) Kept() []*Event { return slices.Clone(h.all) }
+func (h *Hub) Kept() (events []*Event) {
+	for e := h.all.Front(); e != nil; e = e.Next() {
+		events = append(events, e.Value.(*Event))
+	}
+	return events
+}
 
 const (
 	MaxName = 128 // in bytes

@@ -134,7 +134,7 @@ func TestHistoryKeepsTheNewestEventsOfAChannel(t *testing.T) {
 	check("no longer held", both, 0, "15 20 28 29 30 40")
 	h.Expire(5000)
 	check("expired", both, 0, "")
-	if h.bytes != 0 || len(h.rings) != 0 || len(h.all) != 0 {
+	if h.bytes != 0 || len(h.rings) != 0 || h.all.Len() != 0 {
 		t.Errorf("%d bytes and %d rings are left over", h.bytes, len(h.rings))
 	}
 }
