@@ -139,23 +139,17 @@ func start(t testing.TB, cfg Config, h app.Interpreter, mounts ...exchange.Mount
 }
 
 // patient returns cfg with each timeout that is 0 set to an hour, because a busy machine may exceed the defaults.
-func patient(cfg Config) Config {
-	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive,
-		&cfg.WriteTimeout, &cfg.WebSockets.Ping,
-		&cfg.WebSockets.PingTimeout, &cfg.Channels.Heartbeat} {
-		setDefault(timeout, time.Hour)
-	}
-	return settled(cfg)
-}
+func patient(cfg Config) Config { return withTimeouts(cfg, time.Hour) }
 
-func settled(cfg Config) Config {
+func settled(cfg Config) Config { return withTimeouts(cfg, 20*time.Second) }
+
+func withTimeouts(cfg Config, timeout time.Duration) Config {
 	setDefault(&cfg.Sites.Limits, http1.DefaultLimits)
 	setDefault(&cfg.Sites.MaxBodySize, 10<<20)
 	setDefault(&cfg.Sites.BodyRate, 500)
-	for _, timeout := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive,
-		&cfg.WriteTimeout, &cfg.WebSockets.Ping,
-		&cfg.WebSockets.PingTimeout, &cfg.Channels.Heartbeat} {
-		setDefault(timeout, 20*time.Second)
+	for _, t := range []*time.Duration{&cfg.Sites.HeadTimeout, &cfg.Sites.BodyTimeout, &cfg.Sites.KeepAlive,
+		&cfg.WriteTimeout, &cfg.WebSockets.Ping, &cfg.WebSockets.PingTimeout, &cfg.Channels.Heartbeat} {
+		setDefault(t, timeout)
 	}
 	setDefault(&cfg.HTTP2, http2.Config{MaxStreams: 128, MaxResets: 1000, MaxWindow: 256 << 10,
 		ConnectionWindow: 8 << 20})

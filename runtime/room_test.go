@@ -26,7 +26,7 @@ func (l *loop) all() (list []*http1conn.Conn) {
 func (s *testServer) waiting() (list []*http1conn.Conn) {
 	s.do(func() {
 		for _, c := range s.loop.all() {
-			if c.AwaitsRoom() {
+			if c.Writing() {
 				list = append(list, c)
 			}
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"testing"
-	"time"
 
 	"fapws/runtime/conn"
 	"fapws/runtime/conn/certtest"
@@ -27,7 +26,7 @@ func TestIdleTLSConnectionsAreSmall(t *testing.T) {
 	ask := func(request []byte) int {
 		raw := dialRaw(t, ln.Addr().String())
 		unix.SetsockoptInt(raw.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		c := tls.Client(rawConn{raw}, &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true})
+		c := tls.Client(rawConn{c: raw}, &tls.Config{InsecureSkipVerify: true, DynamicRecordSizingDisabled: true})
 		if _, err := c.Write(request); err != nil {
 			t.Fatal(err)
 		}
@@ -59,13 +58,11 @@ func TestIdleTLSConnectionsAreSmall(t *testing.T) {
 	}
 }
 
-type rawConn struct{ c rawClient }
+// A rawConn is a net.Conn with only the methods that crypto/tls calls in this test.
+type rawConn struct {
+	net.Conn
+	c rawClient
+}
 
-func (r rawConn) Read(b []byte) (int, error)       { return r.c.read(b), nil }
-func (r rawConn) Write(b []byte) (int, error)      { return unix.Write(r.c.fd, b) }
-func (r rawConn) Close() error                     { return nil }
-func (r rawConn) LocalAddr() net.Addr              { return nil }
-func (r rawConn) RemoteAddr() net.Addr             { return nil }
-func (r rawConn) SetDeadline(time.Time) error      { return nil }
-func (r rawConn) SetReadDeadline(time.Time) error  { return nil }
-func (r rawConn) SetWriteDeadline(time.Time) error { return nil }
+func (r rawConn) Read(b []byte) (int, error)  { return r.c.read(b), nil }
+func (r rawConn) Write(b []byte) (int, error) { return unix.Write(r.c.fd, b) }

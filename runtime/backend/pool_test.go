@@ -164,21 +164,6 @@ func TestUnreadCompleteResponseDoesNotCountTowardsTheLimit(t *testing.T) {
 	r.release()
 }
 
-func TestRequestHasMethodTargetQueryHostAndFields(t *testing.T) {
-	for _, c := range []struct{ head, want string }{
-		{"GET /a%20b?c=d HTTP/1.1\r\nHost: h:1\r\nX-Test: yes\r\nX-Test: no\r\n\r\n", "GET /a%20b?c=d c=d h:1 yes"},
-		{"PUT http://abs/ HTTP/1.1\r\nHost: h\r\n\r\n", "PUT http://abs/  abs "},
-	} {
-		r, limits := Request{Request: exchange.Request{Head: []byte(c.head), Parsed: new(http1.Request),
-			Peer: &exchange.Peer{}}}, http1.DefaultLimits
-		_, err := r.Parsed.Parse(r.Head, &limits)
-		if got := strings.Join([]string{r.Method(), r.Target(), r.Query(), r.Host(), r.Field("x-test")},
-			" "); got != c.want || err != nil {
-			t.Errorf("%q: %q, %v", c.head, got, err)
-		}
-	}
-}
-
 func TestResponderBlocksWhileItsResponseWaits(t *testing.T) {
 	ended := make(chan error)
 	r := newRig(t, func(w *Response, q *Request) {

@@ -102,6 +102,11 @@ func (s *set) open() (*recorder, *net.TCPConn) {
 	return r, client
 }
 
+func awaitsRoom(c *Conn) bool {
+	t := c.transfer
+	return t != nil && !t.loading && !t.again
+}
+
 func pattern(n int) []byte {
 	b := make([]byte, n)
 	for i := range b {
@@ -177,7 +182,7 @@ func TestClientDoesNotTimeOutWhileTheLoopCouldNotWrite(t *testing.T) {
 	s := newSet(t, 1000)
 	r, client := s.open()
 	s.do(func() { r.Queue(Output{Items: []Item{{Data: make([]byte, 32<<20)}}, Owner: r}, false) })
-	s.until("it waits for room", func() bool { return r.AwaitsRoom() })
+	s.until("it waits for room", func() bool { return awaitsRoom(&r.Conn) })
 	s.do(func() {
 		for room := []unix.PollFd{{Fd: r.fd, Events: unix.POLLOUT}}; room[0].Revents == 0; unix.Poll(room, 0) {
 			if _, err := io.ReadFull(client, make([]byte, 32<<10)); err != nil {

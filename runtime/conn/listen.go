@@ -178,16 +178,11 @@ func inheritedSocket(number string, o ListenOptions) (int, error) {
 	case err != nil:
 		return -1, err
 	}
-	at, err := unix.Getsockname(fd)
+	domain, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil {
 		return -1, err
 	}
-	switch at.(type) {
-	case *unix.SockaddrInet4, *unix.SockaddrInet6, *unix.SockaddrUnix:
-	default:
-		kind = -1
-	}
-	if kind != unix.SOCK_STREAM {
+	if kind != unix.SOCK_STREAM || domain != unix.AF_INET && domain != unix.AF_INET6 && domain != unix.AF_UNIX {
 		return -1, errors.New("this socket is neither TCP nor a unix stream")
 	}
 	if listening, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN); err != nil || listening == 0 {

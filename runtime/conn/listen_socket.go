@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -126,6 +127,34 @@ func unixSocket(path string, o ListenOptions) (_ int, err error) {
 		return -1, err
 	}
 	return fd, nil
+}
+
+// setOwnerAndMode sets the owner and the mode of a socket file through a descriptor. If path is no longer a socket, the
+// result is an error, and nothing changes. A file that replaces the socket file after open is not changed either.
+func setOwnerAndMode(path string, o *SocketFile) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return err
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return errors.New("the file was replaced by another")
+	}
+	if o.UID >= 0 || o.GID >= 0 {
+		if err := unix.Fchownat(fd, "", o.UID, o.GID, unix.AT_EMPTY_PATH); err != nil {
+			return fmt.Errorf("cannot change its owner: %w", err)
+		}
+	}
+	if o.Mode >= 0 && st.Mode&0o7777 != uint32(o.Mode) {
+		if err := unix.Chmod("/proc/self/fd/"+strconv.Itoa(fd), uint32(o.Mode)); err != nil {
+			return fmt.Errorf("cannot change its permissions: %w", err)
+		}
+	}
+	return nil
 }
 
 // RemoveSocketFile removes the file of the unix socket addr. It must be called after the last process has stopped

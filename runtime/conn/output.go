@@ -250,11 +250,6 @@ func (c *Conn) Queue(o Output, full bool) {
 	c.Schedule()
 }
 
-func (c *Conn) AwaitsRoom() bool {
-	t := c.transfer
-	return t != nil && !t.loading && !t.again
-}
-
 // Abort ends the transfer of c. If a goroutine is reading a file for the transfer, the transfer ends after this read.
 func (c *Conn) Abort() {
 	switch t := c.transfer; {

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -69,4 +70,42 @@ func (v *vector) Send(fd int, pieces ...[]byte) (int, error) {
 		return 0, e
 	}
 	return int(n), nil
+}
+
+// sendCached is sendfile(2) for a file that is in memory.
+func sendCached(to, from int, offset *int64, count int64) (int, error) {
+	for {
+		n, _, e := syscall.RawSyscall6(sysSendfile, uintptr(to), uintptr(from), uintptr(unsafe.Pointer(offset)),
+			uintptr(count), 0, 0)
+		if e == 0 {
+			return int(n), nil
+		}
+		if e != unix.EINTR {
+			return 0, e
+		}
+	}
+}
+
+// cached reports whether the byte at the offset of a file is in memory, so that reading it does not wait for the disk.
+// cached uses preadv2(2) with RWF_NOWAIT, which some file systems do not support.
+func cached(from int, offset int64) bool {
+	var b [1]byte
+	iov := unix.Iovec{Base: &b[0]}
+	iov.SetLen(1)
+	// preadv2 takes the offset in two words. On 64-bit machines the kernel ignores the upper word.
+	n, _, e := syscall.RawSyscall6(unix.SYS_PREADV2, uintptr(from), uintptr(unsafe.Pointer(&iov)), 1,
+		uintptr(offset), uintptr(offset>>32), unix.RWF_NOWAIT)
+	return e == 0 && n == 1
+}
+
+// acceptNonblock accepts a connection and makes its descriptor non-blocking and close-on-exec. unix.Accept4 would make
+// a second system call, to look up the protocol of the socket.
+func acceptNonblock(fd int) (int, syscall.Sockaddr, error) {
+	return syscall.Accept4(fd, syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC)
+}
+
+// GiveUpAfter makes the kernel close a TCP connection if the peer acknowledges no data for the duration d. GiveUpAfter
+// ignores errors.
+func GiveUpAfter(fd int, d time.Duration) {
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(d.Milliseconds()))
 }

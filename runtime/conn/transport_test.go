@@ -172,7 +172,7 @@ func TestTLSClientThatDoesNotReadNeedsBoundedMemory(t *testing.T) {
 	c := s.dial(nil, nil)
 	c.Write([]byte("question"))
 	p := s.only()
-	s.until("records wait", func() bool { return p.AwaitsRoom() && p.transport.wire.waiting() > 0 })
+	s.until("records wait", func() bool { return awaitsRoom(&p.Conn) && p.transport.wire.waiting() > 0 })
 	s.do(func() {
 		if n := p.transport.wire.waiting(); n > 2*pieceSize+4<<10 {
 			t.Errorf("%d bytes of records wait", n)

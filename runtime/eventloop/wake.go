@@ -14,19 +14,18 @@ import (
 // write to the eventfd.
 type wake struct {
 	waker Waker
-	page  []byte
 }
 
 func (w *wake) open(p *poller) (err error) {
 	if w.waker.Event, err = openEvent(); err != nil {
 		return err
 	}
-	w.page, err = unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	page, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON)
 	if err != nil {
 		unix.Close(w.waker.Event)
 		return os.NewSyscallError("mmap", err)
 	}
-	w.waker.State = (*int32)(unsafe.Pointer(unsafe.SliceData(w.page)))
+	w.waker.State = (*int32)(unsafe.Pointer(unsafe.SliceData(page)))
 	*w.waker.State = Asleep
 	if err = p.add(w.waker.Event); err != nil {
 		unix.Close(w.waker.Event)

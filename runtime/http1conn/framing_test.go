@@ -59,15 +59,6 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func TestBytesAfterABodyAreNotPartOfIt(t *testing.T) {
-	b := new(framedBody)
-	b.Begin(nil, &http1.Request{Length: 3}, -1, 0)
-	piece, rest, whole, err := b.Decode([]byte("abcdef"))
-	if string(piece) != "abc" || string(rest) != "def" || !whole || err != nil {
-		t.Errorf("%q, %q, %v, %v", piece, rest, whole, err)
-	}
-}
-
 func TestChunkThatIsTooLargeIsRejectedBeforeItsBytes(t *testing.T) {
 	b := new(framedBody)
 	b.Begin(nil, &http1.Request{Body: http1.Chunked}, 5, 0)
