@@ -119,7 +119,6 @@ func TestConnectionThatThePollerRejectsIsClosed(t *testing.T) {
 		}
 		s.do(func() {
 			c := s.loop.all()[0]
-			c.Unwatch()
 			c.Ready(eventloop.Unwatched)
 		})
 		client.Close()

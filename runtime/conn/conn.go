@@ -246,8 +246,6 @@ func (c *Conn) Close(why string) {
 
 func (c *Conn) IsClosed() bool { return c.closed }
 
-func (c *Conn) Unwatch() { c.watch.Remove() }
-
 // Detach closes c but leaves its descriptor to the caller. c must not have a transfer.
 func (c *Conn) Detach() {
 	c.watch.Remove()

@@ -52,7 +52,7 @@ type recorder struct {
 	Conn
 	got                   []byte
 	ends, flushed, closed int
-	gone, looks, inputs   int
+	gone, inputs          int
 	sent                  []error
 }
 
@@ -63,7 +63,7 @@ func (r *recorder) Room(ended bool) {
 		r.flushed++
 	}
 }
-func (r *recorder) Due() (next int64) { r.looks++; return r.set.Now + int64(time.Hour) }
+func (r *recorder) Due() (next int64) { return r.set.Now + int64(time.Hour) }
 func (r *recorder) Drain(bool)        {}
 func (r *recorder) Closed()           { r.closed++ }
 func (r *recorder) Gone()             { r.gone++ }
@@ -238,31 +238,6 @@ func TestSendingClientReceivesTheLastBytesAndTheEnd(t *testing.T) {
 	})
 }
 
-func TestDueIsCalledWhenRequestedAndAfterSchedule(t *testing.T) {
-	s := newSet(t, 1000)
-	r, _ := s.open()
-	s.do(func() {
-		s.Now += int64(time.Hour)
-		s.Tick()
-		if r.looks == 0 {
-			t.Error("Due was not called for an hour")
-		}
-		r.looks = 0
-		for want := range 2 {
-			s.Now += tick
-			s.Tick()
-			if r.looks != want {
-				t.Errorf("looked at %d times, want %d", r.looks, want)
-			}
-			r.Schedule()
-			r.Schedule()
-		}
-		if len(s.All()) != 1 || s.All()[0] != &r.Conn {
-			t.Error("it is not in the wheel once")
-		}
-	})
-}
-
 // Again causes one call of Input, even if Upgrade has replaced the protocol, and no call after a close.
 func TestAgainCallsInputOnce(t *testing.T) {
 	s := newSet(t, 1000)
@@ -306,49 +281,6 @@ func TestPanicInATurnDoesNotSkipOtherConnections(t *testing.T) {
 		s.Resume()
 		if more := s.Resume(); runs != 1 || r.inputs != 1 || more {
 			t.Errorf("%d runs, %d inputs, more: %v", runs, r.inputs, more)
-		}
-	})
-}
-
-func TestKeptInputStaysInOrderAndReusesMemory(t *testing.T) {
-	s := newSet(t, 1000)
-	r, _ := s.open()
-	s.do(func() {
-		r.Keep([]byte("one "))
-		r.Keep([]byte("two "))
-		r.Consume(4)
-		r.Keep([]byte("three"))
-		if got := string(r.Pending()); got != "two three" {
-			t.Errorf("%q", got)
-		}
-		r.Consume(9)
-		if len(r.Pending()) > 0 || r.in != nil || len(s.spare) != 1 {
-			t.Error("a buffer is kept for nothing")
-		}
-	})
-}
-
-func TestStoppedConnectionIsNotReadUntilContinue(t *testing.T) {
-	s := newSet(t, 1000)
-	r, _ := s.open()
-	s.do(func() {
-		if !r.Stop(PauseForReset) || r.Stop(PauseForReset) || !r.Stopped() || !r.Paused() {
-			t.Error("it was not stopped, once")
-		}
-		r.Continue()
-		if r.Stopped() || r.Paused() {
-			t.Error("it has not continued")
-		}
-		r.Pause(PauseForReset)
-		r.Stop(PauseForReset)
-		r.Upgrade(r)
-		if r.Stopped() || !r.Paused() {
-			t.Error("the protocol behind it finds it stopped, or not paused")
-		}
-		r.Continue()
-		r.Half = true
-		if r.Stop(PauseForReset) || r.Paused() {
-			t.Error("it was stopped although nothing comes")
 		}
 	})
 }

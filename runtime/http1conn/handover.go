@@ -71,7 +71,6 @@ func (c *Conn) depart(unannounced bool) IdleClient {
 		Used: c.state == StateReady, Input: bytes.Clone(c.Pending()),
 	}}
 	c.gate = closed
-	c.Unwatch()
 	c.Detach()
 	return d
 }

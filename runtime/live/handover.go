@@ -203,7 +203,6 @@ func (a *Sockets) depart(s *Socket, p *exchange.Part) {
 		d.Log = e.State()
 	}
 	s.moving = moved
-	c.Unwatch()
 	fd := c.Fd()
 	a.departed = append(a.departed, departed{d, fd, func() { a.TakeBack(d, fd) }})
 	c.Detach()

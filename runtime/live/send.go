@@ -226,7 +226,6 @@ func (s *Subscribers) serve(p *StreamSubscriber) {
 // connected.
 func (s *Subscribers) takeSocket(p *StreamSubscriber, c *conn.Conn) bool {
 	p.conn, c.Holder = nil, nil
-	c.Unwatch()
 	c.Detach()
 	if err := s.open(p, c.Fd(), c.Local, c.Remote); err != nil {
 		s.conns.Log(logfile.Error, "cannot watch a subscriber: %v", err)

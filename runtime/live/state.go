@@ -91,7 +91,6 @@ func (s *Subscribers) depart(p *StreamSubscriber) departed {
 	c, d := p.conn, p.describe()
 	s.remove(p, false)
 	p.conn = nil
-	c.Unwatch()
 	c.Detach()
 	return departed{d, c.Fd(), func() {
 		endStream(c.Fd(), d.Minor)
