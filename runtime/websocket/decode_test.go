@@ -2,30 +2,18 @@ package websocket
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"fapws/runtime/websocket/wstest"
 )
 
 func frame(first byte, payload string) []byte {
-	b := []byte{first}
-	switch n := len(payload); {
-	case n <= 125:
-		b = append(b, 0x80|byte(n))
-	case n <= 0xffff:
-		b = binary.BigEndian.AppendUint16(append(b, 0x80|126), uint16(n))
-	default:
-		b = binary.BigEndian.AppendUint64(append(b, 0x80|127), uint64(n))
-	}
-	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
-	b = append(b, key[:]...)
-	for i, c := range []byte(payload) {
-		b = append(b, c^key[i%4])
-	}
-	return b
+	client := wstest.Client{Mask: 0x37fa213d}
+	return client.AppendFrame(nil, first, []byte(payload))
 }
 
 func decode(d *Decoder, data []byte, size int) string {

@@ -1,26 +1,15 @@
 package websocket
 
 import (
-	"bytes"
-	"compress/flate"
 	"errors"
-	"io"
 	"math/rand"
 	"strings"
 	"testing"
+
+	"fapws/runtime/websocket/wstest"
 )
 
-func unpack(b []byte) ([]byte, error) {
-	return io.ReadAll(flate.NewReader(io.MultiReader(bytes.NewReader(b), strings.NewReader(tail))))
-}
-
-func pack(s string) []byte {
-	var b bytes.Buffer
-	w, _ := flate.NewWriter(&b, 6)
-	w.Write([]byte(s))
-	w.Flush()
-	return bytes.TrimSuffix(b.Bytes(), []byte(tail[:4]))
-}
+func pack(s string) []byte { return new(wstest.Client).Pack([]byte(s)) }
 
 func TestMessagesAreCompressedAndRestored(t *testing.T) {
 	var d Deflater
@@ -34,7 +23,7 @@ func TestMessagesAreCompressedAndRestored(t *testing.T) {
 			if ok != (len(packed) < len(text)) {
 				t.Errorf("%d bytes became %d: %v", len(text), len(packed), ok)
 			}
-			if got, err := unpack(packed); err != nil || string(got) != text {
+			if got, err := wstest.Unpack(packed); err != nil || string(got) != text {
 				t.Errorf("%d bits: %d bytes became %d: %v", bits, len(text), len(got), err)
 			}
 			if got, err := f.inflate(packed, 2<<20); err != nil || string(got) != text {
