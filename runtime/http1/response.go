@@ -129,19 +129,14 @@ func (r *Response) appendFraming(dst []byte) []byte {
 	return dst
 }
 
+// phrases contains the reason phrases that differ from those of net/http (RFC 9110 §15).
+var phrases = map[int]string{413: "Content Too Large", 414: "URI Too Long", 416: "Range Not Satisfiable",
+	422: "Unprocessable Content", 510: ""}
+
 // StatusText returns the reason phrase of a status code, or "".
 func StatusText(code int) string {
-	switch code {
-	case 413:
-		return "Content Too Large"
-	case 414:
-		return "URI Too Long"
-	case 416:
-		return "Range Not Satisfiable"
-	case 422:
-		return "Unprocessable Content"
-	case 510:
-		return ""
+	if phrase, differs := phrases[code]; differs {
+		return phrase
 	}
 	return http.StatusText(code)
 }
