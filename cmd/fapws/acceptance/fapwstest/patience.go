@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"testing"
 	"time"
 
 	"fapws/runtime/waittest"
@@ -24,6 +25,18 @@ var clientTimeouts = []struct {
 }{
 	{"FAPWS_START_WAIT", 30}, {"FAPWS_HEAD_TIMEOUT", 10}, {"FAPWS_BODY_TIMEOUT", 20}, {"FAPWS_WRITE_TIMEOUT", 60},
 	{"FAPWS_GRACEFUL_TIMEOUT", 30}, {"FAPWS_WS_PING_TIMEOUT", 20},
+}
+
+// Amount returns the number in an environment variable, or fallback if the variable is not set.
+func Amount(t *testing.T, variable string, fallback int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return fallback
+	}
+	n, err := strconv.Atoi(text)
+	Must(t, err)
+	return n
 }
 
 // scalePatience multiplies the time limits of clients and servers by FAPWS_TEST_SLOWNESS. The variable contains the

@@ -18,6 +18,14 @@ func (s *Server) Family() []int {
 // RSS returns the resident memory of the server in bytes, without mapped files.
 func (s *Server) RSS() int { return s.Status("RssAnon") << 10 }
 
+// GrownAtMost fails if the server has more memory than before and this number of bytes.
+func (s *Server) GrownAtMost(before, bytes int) {
+	s.T.Helper()
+	if grown := s.RSS() - before; grown > bytes {
+		s.T.Errorf("the server has %d MiB more", grown>>20)
+	}
+}
+
 // ProcessorTime returns the CPU time that the server has used, in steps of 10 ms.
 func (s *Server) ProcessorTime() time.Duration {
 	s.T.Helper()

@@ -103,7 +103,8 @@ func TestLoadBeyondMaxClientsWaitsInOrderOfArrival(t *testing.T) {
 
 func TestLoadBeyondMaxClientsGets503IfConfigured(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--max-clients", "3", "--max-clients-action", "503")
+	s := fapwstest.Serve(t, fapwstest.Threads, "crowd.py", "--max-clients", "3", "--max-clients-action", "503",
+		"--keep-alive", "1h")
 	var inside []*fapwstest.Client
 	for range 3 {
 		w := s.Dial()
@@ -126,11 +127,11 @@ func TestLoadBeyondMaxClientsGets503IfConfigured(t *testing.T) {
 	for _, w := range inside {
 		w.Send("x")
 		w.Answer().Is(t, "hello\n")
-		w.Close()
 	}
-	fapwstest.Eventually(t, "there is room again", func() bool {
+	fapwstest.Eventually(t, "an idle connection closes, and the next client has its place", func() bool {
 		w := s.Dial()
 		defer w.Close()
-		return w.Fetch("/hello").StatusCode == 200
+		a, err := w.Tries(fapwstest.Get("/hello"))
+		return err == nil && a.StatusCode == 200
 	})
 }

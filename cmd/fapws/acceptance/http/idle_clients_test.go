@@ -53,18 +53,3 @@ func TestLongestIdleConnectionClosesWhenAnotherClientWaits(t *testing.T) {
 		t.Errorf("the response of the oldest connection: %q, %v", text, err)
 	}
 }
-
-func TestClientsGet503OnlyWhileAllConnectionsAreInUse(t *testing.T) {
-	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "wire.py", "--max-clients", "2", "--max-clients-action", "503",
-		"--keep-alive", "1h")
-	for range 2 {
-		s.Dial().Fetch("/say?kept").Is(t, "GET kept")
-	}
-	fapwstest.Eventually(t, "the next client has a place", func() bool {
-		w := s.Dial()
-		defer w.Close()
-		a, err := w.Tries(fapwstest.Get("/say?3"))
-		return err == nil && a.StatusCode == 200
-	})
-}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/waittest"
 )
 
 func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
@@ -23,7 +24,7 @@ func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
 	// The clients are in the test's process, so its limit of descriptors limits their number. The keep-alive timeout is
 	// long, so that no connection closes while other clients connect.
 	s := fapwstest.Command{Script: "ancestors.py", Flags: []string{"--keep-alive", "1h"}}.Serve(t, fapwstest.Inline)
-	idle := make([]*fapwstest.Client, min(4_000, int(lim.Cur/4*3)-200))
+	idle := make([]*fapwstest.Client, min(2_000, int(lim.Cur/4*3)-200))
 	for i := range idle {
 		idle[i] = s.Dial()
 		idle[i].Get("/")
@@ -31,9 +32,7 @@ func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
 	}
 	used := func() float64 {
 		f, err := strconv.ParseFloat(s.Get("/cpu", 200).Text, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		return f
 	}
 	// Repeat the check, because the server also uses the CPU while it releases memory.
@@ -55,9 +54,7 @@ func TestSlowSocketGetsEveryByte(t *testing.T) {
 			c, err := (&net.Dialer{Control: func(_, _ string, rc syscall.RawConn) error {
 				return rc.Control(func(fd uintptr) { unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) })
 			}}).Dial("tcp", s.Address)
-			if err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, err)
 			w := fapwstest.NewClient(t, c)
 			w.Send("GET ", target, " HTTP/1.0\r\n\r\n")
 			sum := md5.New()
@@ -77,19 +74,16 @@ func TestSlowSocketGetsEveryByte(t *testing.T) {
 
 func TestClientThatKeepsSendingRequestsIsNotDisconnected(t *testing.T) {
 	t.Parallel()
-	inItsTime(t, func(t *testing.T, timeout time.Duration, p *pace) error {
+	waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ancestors.py", "--keep-alive", timeout.String(), "--head-timeout",
 			timeout.String())
-		p.restart()
 		active := s.Dial()
 		for range 24 {
 			time.Sleep(timeout / 12)
-			a, err := active.Tries(fapwstest.Get("/"))
-			if err != nil || a.Text != "hello" {
-				return fmt.Errorf("a client that asks again and again gets %v, %v", a, err)
+			if a, err := active.Tries(fapwstest.Get("/")); err != nil || a.Text != "hello" {
+				return fmt.Sprintf("a client that asks again and again gets %v, %v", a, err)
 			}
-			p.step()
 		}
-		return nil
+		return ""
 	})
 }

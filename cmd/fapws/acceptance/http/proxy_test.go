@@ -1,7 +1,6 @@
 package http_test
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,15 +8,6 @@ import (
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
-
-func dialFrom(t *testing.T, from, to string) *fapwstest.Client {
-	t.Helper()
-	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}).Dial("tcp", to)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fapwstest.NewClient(t, c)
-}
 
 func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 	t.Parallel()
@@ -28,7 +18,7 @@ func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 	const other = "127.0.0.2" // all addresses in 127/8 are local
 	fields := []string{"X-Forwarded-For: 198.51.100.9, 192.0.2.1:4711", "X-Forwarded-Proto: https",
 		"X-Forwarded-Host: a.example:8443", "X-Forwarded-Prefix: /app"}
-	w, others := s.Dial(), dialFrom(t, other, s.Address)
+	w, others := s.Dial(), s.DialFrom(other)
 	for range 4 {
 		for _, c := range []struct {
 			w      *fapwstest.Client
@@ -102,7 +92,7 @@ func TestProxyProtocolSetsTheAddressesOfAConnection(t *testing.T) {
 	s.Says(
 		`warning client 127\.0\.0\.1:\d+: connection closed: missing PROXY protocol header: "GET .*"; ` +
 			`let the proxy send one`)
-	w = dialFrom(t, "127.0.0.2", s.Address)
+	w = s.DialFrom("127.0.0.2")
 	w.Fetch("/show/x").Want(t, 200)
 	w.Send("PROXY TCP4 192.0.2.1 192.0.2.80 4711 443\r\n\r\n")
 	w.Answer().Want(t, 400)

@@ -53,32 +53,33 @@ def application(environ, start_response):
 `
 
 func TestConnectionClosesAfterARejectedRequestHoweverItIsSplit(t *testing.T) {
-	fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		dir := t.TempDir()
 		fapwstest.Write(t, dir+"/refused.py", refusedApp)
 		flags := []string{"--max-body-size", "16", "--limit-request-field-size", "64", "--keep-alive", "1h"}
 		s := fapwstest.Command{Script: "wire.py", Flags: flags}.Serve(t, m)
-		everywhere := m.Name == fapwstest.Threads.Name
-		refuses(t, refusedRequests, func() net.Conn { return fapwstest.Dial(t, "tcp", s.Address).Conn }, everywhere)
+		dial := func() net.Conn { return s.Dial().Conn }
+		refuses(t, refusedRequests, dial, !m.Inline())
 		s = fapwstest.Command{Script: dir + "/refused.py:application", Flags: flags}.Serve(t, m)
 		collected := slices.DeleteFunc(slices.Clone(refusedRequests), func(r refusedRequest) bool {
 			return !strings.Contains(r.head, " /echo ")
 		})
-		refuses(t, collected, func() net.Conn { return fapwstest.Dial(t, "tcp", s.Address).Conn }, everywhere)
+		refuses(t, collected, dial, false)
+		if m.Inline() {
+			return
+		}
 		ca := certtest.NewAuthority(t)
 		cert, key := ca.For("example.org").Write(dir)
-		flags = slices.Concat([]string{"--bind", "https://127.0.0.1:0", "--certfile", cert, "--keyfile", key}, m.Flags,
-			flags)
+		flags = append([]string{"--bind", "https://127.0.0.1:0", "--certfile", cert, "--keyfile", key}, flags...)
 		s = fapwstest.Command{Script: "wire.py", Flags: flags}.Start(t)
 		s.Address = s.Says(`(?m)^  https://(\S+)/$`)[1]
 		config := &tls.Config{RootCAs: ca.Pool(), ServerName: "example.org", NextProtos: []string{"http/1.1"}}
-		refuses(t, refusedRequests, func() net.Conn {
-			return tls.Client(fapwstest.Dial(t, "tcp", s.Address).Conn, config)
-		}, false)
+		refuses(t, refusedRequests, func() net.Conn { return tls.Client(s.Dial().Conn, config) }, false)
 	})
 }
 
-// refuses sends each of requests many times, cut into two or three pieces at every byte or at the ends of lines.
+// refuses sends each of requests many times: cut into two pieces at every byte or only at the ends of lines, and into
+// three pieces at the first byte and at the ends of lines.
 // All connections send their first piece before any of them sends its second piece. In between, the server answers
 // another request, so the server has most likely read the pieces.
 func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, everywhere bool) {
@@ -88,11 +89,11 @@ func refuses(t *testing.T, requests []refusedRequest, dial func() net.Conn, ever
 		text := r.head + r.body
 		var cuts [][]string
 		for i := 1; i < len(text); i++ {
-			if !everywhere && i != len(r.head) && !strings.HasSuffix(text[:i], "\r\n") {
-				continue
+			ends := i == len(r.head) || strings.HasSuffix(text[:i], "\r\n")
+			if ends || everywhere {
+				cuts = append(cuts, []string{text[:i], text[i:]})
 			}
-			cuts = append(cuts, []string{text[:i], text[i:]})
-			if i > 1 {
+			if ends && i > 1 {
 				cuts = append(cuts, []string{text[:1], text[1:i], text[i:]})
 			}
 		}

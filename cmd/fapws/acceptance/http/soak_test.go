@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,13 +17,7 @@ import (
 
 // FAPWS_SOAK_REQUESTS (default 3000) is the number of requests in each mode.
 func TestSoakLeavesNoDescriptorsThreadsOrMemory(t *testing.T) {
-	requests := 3000
-	if n := os.Getenv("FAPWS_SOAK_REQUESTS"); n != "" {
-		var err error
-		if requests, err = strconv.Atoi(n); err != nil {
-			t.Fatal(err)
-		}
-	}
+	requests := fapwstest.Amount(t, "FAPWS_SOAK_REQUESTS", 3000)
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "soak.py", Complains: true}.Serve(t, m)
 		soak(s, max(requests/4, 2000))

@@ -19,7 +19,7 @@ func TestLargeIncompleteBodiesLeaveDescriptorsToOtherClients(t *testing.T) {
 		w.Send("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ", fmt.Sprint(len(body)), "\r\n\r\n", body[:400_000])
 		all = append(all, w)
 	}
-	other := dialFrom(t, "127.0.0.2", s.Address)
+	other := s.DialFrom("127.0.0.2")
 	other.Send(fapwstest.Request("POST", "/", body))
 	other.Answer().Is(t, digest)
 	for _, w := range all[:len(all)-waiting] {

@@ -40,9 +40,7 @@ func stored(t *testing.T, dir string, want map[string]string) {
 func contents(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	all := []string{}
 	for _, e := range entries {
 		all = append(all, e.Name())
@@ -80,9 +78,7 @@ func form(t *testing.T, parts ...string) (body, contentType string) {
 		} else {
 			to, err = w.CreateFormField(name)
 		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		io.WriteString(to, value)
 	}
 	w.Close()
@@ -287,7 +283,7 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 	receiving(0)
 	stored(t, bare, nil)
 
-	all := []*fapwstest.Client{s.Dial(), s.Dial(), dialFrom(t, "127.0.0.2", s.Address)}
+	all := []*fapwstest.Client{s.Dial(), s.Dial(), s.DialFrom("127.0.0.2")}
 	for i, w := range all {
 		w.Send(fmt.Sprintf("PUT /bare/%d HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
 			i))
@@ -298,7 +294,7 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 			s.Ask(fapwstest.Request("PUT", "/bare/b", "x")).Want(t, 503, "too many")
 		}
 	}
-	full := dialFrom(t, "127.0.0.3", s.Address)
+	full := s.DialFrom("127.0.0.3")
 	full.Send(fapwstest.Request("PUT", "/bare/b", "x"))
 	full.Answer().Want(t, 503, "too many")
 	for _, w := range all {
@@ -332,9 +328,7 @@ func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	}
 	s.Ask(fapwstest.Request("PUT", "/fifo", "x")).Want(t, 503, "no program reads")
 	reader, err := os.OpenFile(dir+"/fifo", os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	defer reader.Close()
 	receiving := func(want bool) {
 		t.Helper()
@@ -345,9 +339,7 @@ func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	received := func() string {
 		t.Helper()
 		text, err := io.ReadAll(reader)
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		return string(text)
 	}
 
@@ -522,13 +514,7 @@ func TestUploadContinuesInItsWorkerDuringAReload(t *testing.T) {
 // The environment variable FAPWS_UPLOAD_MIB (default 24) is the size of the upload in MiB.
 func TestUploadMemoryDoesNotDependOnTheSize(t *testing.T) {
 	t.Parallel()
-	size := 24
-	if n := os.Getenv("FAPWS_UPLOAD_MIB"); n != "" {
-		var err error
-		if size, err = strconv.Atoi(n); err != nil {
-			t.Fatal(err)
-		}
-	}
+	size := fapwstest.Amount(t, "FAPWS_UPLOAD_MIB", 24)
 	s, _ := serveUploads(t, fapwstest.Mode{Flags: []string{"--workers", "1"}})
 	worker := s.Workers()[0]
 	piece := random(1 << 20)

@@ -55,9 +55,7 @@ func (c *tusClient) offset(length int) int {
 		c.s.T.Error(err)
 	}
 	n, err := strconv.Atoi(answer.Header.Get("Upload-Offset"))
-	if err != nil {
-		c.s.T.Fatal(err)
-	}
+	fapwstest.Must(c.s.T, err)
 	return n
 }
 
@@ -266,9 +264,7 @@ func TestAnnouncedUploadTakesNoSpaceFromOtherClients(t *testing.T) {
 			return "", 0
 		}
 		st, err := os.Stat(all[0])
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		return all[0], st.Sys().(*syscall.Stat_t).Blocks
 	}
 	c := &tusClient{s: s}
@@ -321,7 +317,7 @@ func TestAnnouncedUploadTakesNoSpaceFromOtherClients(t *testing.T) {
 	if created < 10 || created > 50 {
 		t.Errorf("one client has %d unfinished uploads", created)
 	}
-	other := dialFrom(t, "127.0.0.2", s.Address)
+	other := s.DialFrom("127.0.0.2")
 	other.Send(fapwstest.Request("POST", "/bare", "", tusVersion, "Upload-Length: 1", "Upload-Metadata: filename YQ==",
 		"Content-Length: 0"))
 	other.Answer().Want(t, 201)

@@ -171,9 +171,7 @@ func TestInputIsReadWhileThereIsRoom(t *testing.T) {
 	if n := fill(w, func() []byte { return request }); n > most {
 		t.Errorf("%d bytes of requests were read behind one that is active", n)
 	}
-	if grown := s.RSS() - before; grown > 48<<20 {
-		t.Errorf("grown by %d MiB", grown>>20)
-	}
+	s.GrownAtMost(before, 48<<20)
 	// The client shuts down its sending side. For the server, this is the same as a disconnect, so the server closes
 	// the connection although the handler is running.
 	w = s.Dial()

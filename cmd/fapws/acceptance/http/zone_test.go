@@ -29,9 +29,7 @@ PATHS = [("/zone", zone)]
 	s := fapwstest.Command{Script: script, Env: []string{"TZ=<+0530>-5:30"},
 		Flags: []string{"--access-logfile", log}}.Serve(t, fapwstest.Threads)
 	s.Get("/zone", 200).Is(t, "+0530")
-	fapwstest.Eventually(t, "a line with the zone", func() bool {
-		return regexp.MustCompile(`\[.* \+0530\] "GET /zone`).MatchString(fapwstest.Read(t, log))
-	})
+	fapwstest.FileSays(t, log, ` +0530] "GET /zone`)
 	s.Stop()
 	stamp := regexp.MustCompile(`(?m)^(\S+ \S+ \+0530) info stopping`).FindStringSubmatch(s.Stderr.String())
 	if stamp == nil {
@@ -64,9 +62,7 @@ func TestPOSIXRuleInTZSetsTheDayOfLogsAndTheTimesOfPages(t *testing.T) {
 	page := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
 	times := map[string]time.Time{log: now.Add(-time.Hour), filepath.Join(dir, "site", "page.shtml"): page}
 	for name, at := range times {
-		if err := os.Chtimes(name, at, at); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Chtimes(name, at, at))
 	}
 	zone := time.FixedZone("", east*60)
 	s := fapwstest.Command{
@@ -79,10 +75,7 @@ func TestPOSIXRuleInTZSetsTheDayOfLogsAndTheTimesOfPages(t *testing.T) {
 	if len(got) != 3 || got[0] != page.In(zone).Format("-0700")+" 00" || got[1] != modified || got[2] != modified {
 		t.Errorf("%q, modified at %s", got, modified)
 	}
-	fapwstest.Eventually(t, "the log of yesterday", func() bool {
-		_, err := os.Stat(log + ".1.gz")
-		return err == nil
-	})
+	fapwstest.FileSays(t, log+".1.gz", "")
 }
 
 func TestTZThatCannotBeReadIsOneWarning(t *testing.T) {

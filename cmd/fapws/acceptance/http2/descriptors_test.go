@@ -73,8 +73,8 @@ proxy = %q
 			all = append(all, f)
 		}
 		fapwstest.Eventually(t, c.name+" hold descriptors", func() bool { return len(s.Descriptors()) > before+40 })
-		for range 20 {
-			w := second(s)
+		for range 5 {
+			w := s.DialFrom("127.0.0.2")
 			w.Fetch("/page").Want(t, 200, "page")
 			w.Fetch("/files/299.bin").Is(t, large)
 			w.Close()

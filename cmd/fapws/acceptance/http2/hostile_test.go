@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -28,9 +27,7 @@ type frames struct {
 func dialFrames(t *testing.T, s *fapwstest.Server, settings ...http2.Setting) *frames {
 	t.Helper()
 	c, err := net.Dial("tcp", s.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(fapwstest.Patience))
 	f := &frames{t: t, Conn: c, Framer: http2.NewFramer(c, c)}
@@ -39,6 +36,18 @@ func dialFrames(t *testing.T, s *fapwstest.Server, settings ...http2.Setting) *f
 	f.WriteSettings(settings...)
 	f.WriteSettingsAck()
 	return f
+}
+
+func serveHostile(t *testing.T, flags ...string) (s *fapwstest.Server, folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	return fapwstest.Command{Script: "hostile.py", Args: []string{folder}, Flags: append(flags, "--h2c")}.Serve(t,
+		fapwstest.Mode{}), folder
+}
+
+func isAck(frame http2.Frame) bool {
+	p, ok := frame.(*http2.PingFrame)
+	return ok && p.IsAck()
 }
 
 func (f *frames) request(id uint32, path string) error {
@@ -64,9 +73,7 @@ func (f *frames) until(wanted func(http2.Frame) bool) bool {
 func TestClientThatResetsEachRequestIsDisconnected(t *testing.T) {
 	t.Parallel()
 	const most = 10
-	folder := t.TempDir()
-	s := fapwstest.Command{Script: "hostile.py", Args: []string{folder}, Flags: []string{"--h2c", "--http2-max-streams",
-		fmt.Sprint(most), "--threads", "100", "--max-queue", "5000"}}.Serve(t, fapwstest.Mode{})
+	s, folder := serveHostile(t, "--http2-max-streams", fmt.Sprint(most), "--threads", "100", "--max-queue", "5000")
 	f := dialFrames(t, s)
 	ended := make(chan bool)
 	go func() {
@@ -83,12 +90,9 @@ func TestClientThatResetsEachRequestIsDisconnected(t *testing.T) {
 	if !<-ended {
 		t.Error("the client was not told to calm down")
 	}
-	if a := s.Get("/", 200); a.Text != "hello" {
-		t.Error(a.Text)
-	}
-	fapwstest.Must(t, os.WriteFile(folder+"/go", nil, 0o600))
-	var n int
-	if fmt.Sscan(s.Get("/report", 200).Text, &n); n > most {
+	s.Get("/", 200).Is(t, "hello")
+	fapwstest.Write(t, folder+"/go", "")
+	if n := s.Get("/report", 200).Number(t); n > most {
 		t.Errorf("%d handlers ran at the same time", n)
 	}
 }
@@ -96,8 +100,7 @@ func TestClientThatResetsEachRequestIsDisconnected(t *testing.T) {
 // All unsent responses for one client address share one memory limit.
 func TestClientThatOpensNoWindowNeedsBoundedMemory(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()},
-		Flags: []string{"--h2c", "--write-timeout", "1s"}}.Serve(t, fapwstest.Mode{})
+	s, _ := serveHostile(t, "--write-timeout", "1s")
 	s.Get("/large", 200)
 	before := s.RSS()
 	var all []*frames
@@ -110,15 +113,13 @@ func TestClientThatOpensNoWindowNeedsBoundedMemory(t *testing.T) {
 		all = append(all, f)
 	}
 	for _, f := range all {
-		if !f.until(func(frame http2.Frame) bool { p, ok := frame.(*http2.PingFrame); return ok && p.IsAck() }) {
+		if !f.until(isAck) {
 			t.Error("no answer to a ping")
 		}
 	}
-	w := second(s)
+	w := s.DialFrom("127.0.0.2")
 	w.Fetch("/").Is(t, "hello")
-	if grown := s.RSS() - before; grown > 300<<20 {
-		t.Errorf("%d MiB", grown>>20)
-	}
+	s.GrownAtMost(before, 300<<20)
 	for _, f := range all {
 		if !f.until(func(frame http2.Frame) bool {
 			r, ok := frame.(*http2.RSTStreamFrame)
@@ -131,55 +132,10 @@ func TestClientThatOpensNoWindowNeedsBoundedMemory(t *testing.T) {
 	s.Get("/", 200)
 }
 
-func TestFloodOfFramesDisconnectsItsClient(t *testing.T) {
-	t.Parallel()
-	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t,
-		fapwstest.Mode{})
-	for name, flood := range map[string]func(f *frames) error{
-		"pings":      func(f *frames) error { return f.WritePing(false, [8]byte{}) },
-		"settings":   func(f *frames) error { return f.WriteSettings() },
-		"priorities": func(f *frames) error { return f.WritePriority(3, http2.PriorityParam{}) },
-		"updates":    func(f *frames) error { return f.WriteWindowUpdate(0, 1) },
-		"continuations": func() func(f *frames) error {
-			begun := false
-			return func(f *frames) error {
-				if !begun {
-					begun = true
-					return f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}})
-				}
-				return f.WriteContinuation(1, false, bytes.Repeat([]byte{0x82}, 1000))
-			}
-		}(),
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := dialFrames(t, s)
-			told := make(chan bool)
-			go func() {
-				told <- f.until(func(frame http2.Frame) bool { _, ok := frame.(*http2.GoAwayFrame); return ok })
-			}()
-			for {
-				select {
-				case goAway := <-told:
-					if !goAway {
-						t.Error("the connection has ended without a word")
-					}
-					return
-				default:
-					_ = flood(f)
-				}
-			}
-		})
-	}
-	if a := s.Get("/", 200); a.Text != "hello" {
-		t.Error(a.Text)
-	}
-}
-
 // The compressed head has 15 KB and expands to 59 MB.
 func TestHPACKBombIsRejectedWithoutMemory(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Script: "hostile.py", Args: []string{t.TempDir()}, Flags: []string{"--h2c"}}.Serve(t,
-		fapwstest.Mode{})
+	s, _ := serveHostile(t)
 	f := dialFrames(t, s)
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	before := s.RSS()
@@ -201,9 +157,7 @@ func TestHPACKBombIsRejectedWithoutMemory(t *testing.T) {
 			t.Fatalf("%s %v", status, code)
 		}
 	}
-	if grown := s.RSS() - before; grown > 30<<20 {
-		t.Errorf("%d MiB", grown>>20)
-	}
+	s.GrownAtMost(before, 30<<20)
 	f.head(101, true, ":method GET", ":scheme http", ":authority h", ":path /")
 	if text := f.body(101); text != "hello" {
 		t.Error(text)

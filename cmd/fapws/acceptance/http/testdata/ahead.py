@@ -44,7 +44,7 @@ letters_made = 0
 
 def letters(environ, start_response):
     global letters_made
-    for letters_made in range(1 << 20):
+    for letters_made in range(1 << 19):
         yield b"x"
 
 
