@@ -40,9 +40,7 @@ func TestBrowserLoadsWhatEarlyHintsNameBeforeThePage(t *testing.T) {
 	t.Parallel()
 	s := serveTLS(t, fapwstest.Mode{}, "hintedpage.py")
 	c, err := tls.Dial("tcp", s.Address, &tls.Config{InsecureSkipVerify: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	key := sha256.Sum256(c.ConnectionState().PeerCertificates[0].RawSubjectPublicKeyInfo)
 	c.Close()
 	// With IgnoreCertErrors, Chromium would discard files that it loads because of early hints.

@@ -32,9 +32,7 @@ func (e *events) next() string {
 	e.t.Helper()
 	for {
 		line, err := e.in.ReadString('\n')
-		if err != nil {
-			e.t.Fatal(err)
-		}
+		fapwstest.Must(e.t, err)
 		if data, found := strings.CutPrefix(line, "data:"); found {
 			return strings.TrimSpace(data)
 		}

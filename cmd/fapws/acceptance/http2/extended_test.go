@@ -176,9 +176,7 @@ func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 			t.Fatal("a stream goes on")
 		}
 	}
-	if grown := s.RSS() - before; grown > 100<<20 {
-		t.Errorf("%d MiB", grown>>20)
-	}
+	s.GrownAtMost(before, 100<<20)
 	f = dialFrames(t, s)
 	f.connect(1, "/asgi?never", false)
 	for range 6 {

@@ -44,9 +44,7 @@ func TestServerPassesH2spec(t *testing.T) {
 func run(t *testing.T, program string, s *fapwstest.Server, mayFail map[string]bool, flags ...string) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(s.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	file := filepath.Join(t.TempDir(), "report.xml")
 	// Ignore the exit status, which is 1 if a case has failed.
 	out, _ := exec.Command(program, append(flags, "-h", host, "-p", port, "-P", "/show", "-o", "20", "-j", file)...).

@@ -137,9 +137,7 @@ func TestRejectedBodyLeavesTheConnectionOpen(t *testing.T) {
 		t.Errorf("%d", r.StatusCode)
 	}
 	r, err := c.Get(s.URL + "/short")
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	if _, err := io.ReadAll(r.Body); err == nil {
 		t.Error("a response that is too short looks whole")
 	}
@@ -157,14 +155,10 @@ func TestStreamingASGIBodiesAreSentAsTheyAreMade(t *testing.T) {
 		}
 		in, out := io.Pipe()
 		r, err := http.NewRequest("POST", s.URL+"/echo", in)
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		go io.WriteString(out, "000000")
 		response, err := c.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		defer response.Body.Close()
 		got := make([]byte, 6)
 		for i := range 100 {
@@ -251,10 +245,7 @@ func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	t.Parallel()
 	const last = 1<<31 - 1
-	folder := t.TempDir()
-	s := fapwstest.Command{Script: "hostile.py", Args: []string{folder},
-		Flags: []string{"--h2c", "--workers", "1", "--graceful-timeout", "1h", "--keep-alive", "1h"}}.Serve(t,
-		fapwstest.Mode{})
+	s, folder := serveHostile(t, "--workers", "1", "--graceful-timeout", "1h", "--keep-alive", "1h")
 	clients := func() (f, idle *frames) {
 		f, idle = dialFrames(t, s), dialFrames(t, s)
 		for i, c := range []*frames{f, idle} {
@@ -262,7 +253,7 @@ func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 				c.request(1, "/slow")
 			}
 			c.WritePing(false, [8]byte{1})
-			c.until(func(frame http2.Frame) bool { p, ok := frame.(*http2.PingFrame); return ok && p.IsAck() })
+			c.until(isAck)
 		}
 		return f, idle
 	}
@@ -310,9 +301,7 @@ func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	idle.until(note)
 	is("end 0 NO_ERROR", fmt.Sprintf("end %d NO_ERROR", last))
 
-	if err := os.Remove(folder + "/go"); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Remove(folder+"/go"))
 	f, idle = clients()
 	s.Signal(syscall.SIGTERM)
 	idle.until(note)
@@ -336,9 +325,7 @@ func TestNoHTTP2FlagSelectsHTTP11(t *testing.T) {
 	t.Parallel()
 	s := serveTLS(t, fapwstest.Mode{}, "app.py", "--no-http2")
 	c, err := tls.Dial("tcp", s.Address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	if got := c.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
 		t.Error(got)
 	}
@@ -369,9 +356,7 @@ func TestPrefaceMayArriveInPieces(t *testing.T) {
 	secure := serveTLS(t, fapwstest.Mode{}, "app.py")
 	for _, text := range []string{"GET /show HTTP/1.1\r\nHost: h\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSoops"} {
 		c, err := tls.Dial("tcp", secure.Address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		io.WriteString(c, text)
 		c.SetReadDeadline(time.Now().Add(fapwstest.Patience))
 		if got, err := io.ReadAll(c); len(got) > 0 || os.IsTimeout(err) {

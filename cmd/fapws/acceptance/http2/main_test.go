@@ -51,9 +51,7 @@ func client(t *testing.T) *http.Client {
 func send(t *testing.T, c *http.Client, method, url string, body io.Reader, fields ...string) *http.Response {
 	t.Helper()
 	r, err := http.NewRequest(method, url, body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	for i := 0; i < len(fields); i += 2 {
 		r.Header.Add(fields[i], fields[i+1])
 	}

@@ -41,72 +41,70 @@ func TestDevRefreshesAnOpenPageAfterEachChange(t *testing.T) {
 			"    return [b'<!doctype html><p>strict " + text + "']\n" +
 			"PATHS = [('/style.css', style), ('/strict', strict), ('/', handler)]\n"
 	}
-	for name, serve := range map[string]func(*testing.T, fapwstest.Mode, string, ...string) *fapwstest.Server{
-		"HTTP/1": fapwstest.Serve, "HTTP/2": serveTLS,
+	for workers, serve := range map[string]func(*testing.T, fapwstest.Mode, string, ...string) *fapwstest.Server{
+		"1": serveTLS, "2": fapwstest.Serve, // over HTTP/2 and HTTP/1
 	} {
-		for _, workers := range []string{"1", "2"} {
-			t.Run(name+" with workers "+workers, func(t *testing.T) {
-				t.Parallel()
-				path := fapwstest.Write(t, t.TempDir()+"/app.py", source("one"))
-				s := serve(t, fapwstest.Mode{}, path, "--dev", "-w", workers, "--graceful-timeout", "1h")
-				s.Complains = true
-				ctx := fapwstest.Browser(t, chromedp.IgnoreCertErrors)
-				shows := func(text string) {
-					t.Helper()
-					fapwstest.Must(t, chromedp.Run(ctx, fapwstest.Shows(`document.body?.textContent.includes("`+text+`")`)))
+		t.Run("workers "+workers, func(t *testing.T) {
+			t.Parallel()
+			path := fapwstest.Write(t, t.TempDir()+"/app.py", source("one"))
+			s := serve(t, fapwstest.Mode{}, path, "--dev", "-w", workers, "--graceful-timeout", "1h")
+			s.Complains = true
+			ctx := fapwstest.Browser(t, chromedp.IgnoreCertErrors)
+			shows := func(text string) {
+				t.Helper()
+				fapwstest.Must(t, chromedp.Run(ctx, fapwstest.Shows(`document.body?.textContent.includes("`+text+`")`)))
+			}
+			styled := func(text string) {
+				t.Helper()
+				fapwstest.Must(t, chromedp.Run(ctx, fapwstest.Shows(`document.querySelector("p") && "`+text+`" ==
+					getComputedStyle(document.querySelector("p")).getPropertyValue("--text").trim()`)))
+			}
+			fapwstest.Must(t, chromedp.Run(ctx, chromedp.ActionFunc(func(ctx context.Context) error {
+				_, err := page.AddScriptToEvaluateOnNewDocument(recordStreams).Do(ctx)
+				return err
+			}), chromedp.Navigate(s.URL+"/")))
+			shows("one")
+			styled("one")
+			for _, edit := range [][2]string{
+				{source("two"), "two"},
+				{"def", "SyntaxError"},
+				{source("three"), "three"},
+				{strings.Replace(source("four"), "    return", "    raise ValueError('why')\n    return", 1), "why"},
+				{source("five"), "five"},
+			} {
+				fapwstest.Write(t, path, edit[0])
+				shows(edit[1])
+				if strings.HasPrefix(edit[0], source(edit[1])) {
+					styled(edit[1])
 				}
-				styled := func(text string) {
-					t.Helper()
-					fapwstest.Must(t, chromedp.Run(ctx, fapwstest.Shows(`document.querySelector("p") && "`+text+`" ==
-						getComputedStyle(document.querySelector("p")).getPropertyValue("--text").trim()`)))
-				}
-				fapwstest.Must(t, chromedp.Run(ctx, chromedp.ActionFunc(func(ctx context.Context) error {
-					_, err := page.AddScriptToEvaluateOnNewDocument(recordStreams).Do(ctx)
-					return err
-				}), chromedp.Navigate(s.URL+"/")))
-				shows("one")
-				styled("one")
-				for _, edit := range [][2]string{
-					{source("two"), "two"},
-					{"def", "SyntaxError"},
-					{source("three"), "three"},
-					{strings.Replace(source("four"), "    return", "    raise ValueError('why')\n    return", 1), "why"},
-					{source("five"), "five"},
-				} {
-					fapwstest.Write(t, path, edit[0])
-					shows(edit[1])
-					if strings.HasPrefix(edit[0], source(edit[1])) {
-						styled(edit[1])
-					}
-				}
+			}
 
-				const open = `streams.length > 0 && streams.at(-1).readyState == EventSource.OPEN`
-				const closed = `streams.length > 0 && streams.every(({ readyState }) => readyState == EventSource.CLOSED)`
-				const changed = `; document.dispatchEvent(new Event("visibilitychange"))`
-				var none, old bool
-				fapwstest.Must(t, chromedp.Run(ctx,
-					fapwstest.Shows(open),
-					chromedp.Evaluate(`Object.defineProperty(document, "hidden", { value: true, configurable: true })`+
-						changed, nil)))
-				fapwstest.Write(t, path, source("six"))
-				fapwstest.Must(t, chromedp.Run(ctx,
-					fapwstest.Shows(`(async () => (await (await fetch("/")).text()).includes("six"))()`),
-					chromedp.Evaluate(closed, &none),
-					chromedp.Evaluate(`document.body.textContent.includes("five")`, &old),
-					chromedp.Evaluate(`delete document.hidden`+changed, nil)))
-				if !none || !old {
-					t.Errorf("a hidden page has no event stream: %v; is as before: %v", none, old)
-				}
-				shows("six")
-				fapwstest.Must(t, chromedp.Run(ctx, fapwstest.Shows(open), chromedp.Navigate(s.URL+"/strict")))
-				shows("strict six")
+			const open = `streams.length > 0 && streams.at(-1).readyState == EventSource.OPEN`
+			const closed = `streams.length > 0 && streams.every(({ readyState }) => readyState == EventSource.CLOSED)`
+			const changed = `; document.dispatchEvent(new Event("visibilitychange"))`
+			var none, old bool
+			fapwstest.Must(t, chromedp.Run(ctx,
+				fapwstest.Shows(open),
+				chromedp.Evaluate(`Object.defineProperty(document, "hidden", { value: true, configurable: true })`+
+					changed, nil)))
+			fapwstest.Write(t, path, source("six"))
+			fapwstest.Must(t, chromedp.Run(ctx,
+				fapwstest.Shows(`(async () => (await (await fetch("/")).text()).includes("six"))()`),
+				chromedp.Evaluate(closed, &none),
+				chromedp.Evaluate(`document.body.textContent.includes("five")`, &old),
+				chromedp.Evaluate(`delete document.hidden`+changed, nil)))
+			if !none || !old {
+				t.Errorf("a hidden page has no event stream: %v; is as before: %v", none, old)
+			}
+			shows("six")
+			fapwstest.Must(t, chromedp.Run(ctx, fapwstest.Shows(open), chromedp.Navigate(s.URL+"/strict")))
+			shows("strict six")
 
-				s.Stop()
-				if out := s.Stdout.String() + s.Stderr.String(); strings.Contains(out, "/_fapws/refresh") {
-					t.Errorf("the log of requests contains the event stream: %s", out)
-				}
-			})
-		}
+			s.Stop()
+			if out := s.Stdout.String() + s.Stderr.String(); strings.Contains(out, "/_fapws/refresh") {
+				t.Errorf("the log of requests contains the event stream: %s", out)
+			}
+		})
 	}
 }
 
