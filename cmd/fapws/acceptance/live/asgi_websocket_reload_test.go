@@ -16,7 +16,7 @@ func TestASGIReloadClosesWebSocketsWith1012AfterNewWorkersAccept(t *testing.T) {
 	t.Parallel()
 	script := fapwstest.Copied(t, "version.py")
 	s := fapwstest.Command{Script: script + ":application"}.Serve(t, fapwstest.Workers)
-	const clients, reloads = 24, 4
+	const clients, reloads = 24, 2
 	open := func(want int) (*wstest.Client, error) {
 		c, err := wstest.Dial(s.Address, "/")
 		if err != nil {
@@ -32,9 +32,7 @@ func TestASGIReloadClosesWebSocketsWith1012AfterNewWorkersAccept(t *testing.T) {
 	all := make([]*wstest.Client, clients)
 	for i := range all {
 		c, err := open(1)
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		all[i] = c
 		defer func() { all[i].Conn.Close() }()
 	}

@@ -126,97 +126,93 @@ func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 }
 
 func TestASGIWebSocketTasksNoticeADisconnectAtOnce(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgisockets.py")
-		for range 2 {
-			c := s.Socket("/waits")
-			fapwstest.ResetSocket(c)
-			notes(s, "told: 1006")
-			c = s.Socket("/waits")
-			go c.CloseWith(4007, "")
-			notes(s, "told: 4007")
-			c = smallBuffers(s.Socket("/pours"))
-			c.Receive()
-			time.Sleep(100 * time.Millisecond)
-			fapwstest.ResetSocket(c)
-			notes(s, "pouring: at once")
-		}
-	})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "asgisockets.py")
+	for range 2 {
+		c := s.Socket("/waits")
+		fapwstest.ResetSocket(c)
+		notes(s, "told: 1006")
+		c = s.Socket("/waits")
+		go c.CloseWith(4007, "")
+		notes(s, "told: 4007")
+		c = smallBuffers(s.Socket("/pours"))
+		c.Receive()
+		time.Sleep(100 * time.Millisecond)
+		fapwstest.ResetSocket(c)
+		notes(s, "pouring: at once")
+	}
 }
 
 func TestASGIWebSocketBackPressureWorksInBothDirections(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgisockets.py")
-		memory := func() (n int) {
-			var live int
-			fmt.Sscan(s.Get("/memory", 200).Text, &live, &n)
-			return n
-		}
-		before := memory()
-		c := s.Socket("/pours")
-		c.Receive()
-		d := s.Socket("/sleeps")
-		sent := make(chan int)
-		go func() {
-			n := 0
-			for range 400 {
-				if d.Send(wstest.Binary, bytes.Repeat([]byte("x"), 65536)) != nil {
-					break
-				}
-				n++
-			}
-			sent <- n
-		}()
-		time.Sleep(400 * time.Millisecond)
-		fapwstest.Eventually(t, "hardly more memory", func() bool { return memory() <= before+kib(8<<10) })
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "asgisockets.py")
+	memory := func() (n int) {
+		var live int
+		fmt.Sscan(s.Get("/memory", 200).Text, &live, &n)
+		return n
+	}
+	before := memory()
+	c := s.Socket("/pours")
+	c.Receive()
+	d := s.Socket("/sleeps")
+	sent := make(chan int)
+	go func() {
+		n := 0
 		for range 400 {
-			fapwstest.Hears(t, d, "65536")
-		}
-		if n := <-sent; n != 400 {
-			t.Error(n, "were sent")
-		}
-		for range 500 {
-			if _, data, err := c.Receive(); err != nil || len(data) != 65536 {
-				t.Fatal(len(data), err)
+			if d.Send(wstest.Binary, bytes.Repeat([]byte("x"), 65536)) != nil {
+				break
 			}
+			n++
 		}
-		c.Conn.Close()
-	})
+		sent <- n
+	}()
+	time.Sleep(400 * time.Millisecond)
+	fapwstest.Eventually(t, "hardly more memory", func() bool { return memory() <= before+kib(8<<10) })
+	for range 400 {
+		fapwstest.Hears(t, d, "65536")
+	}
+	if n := <-sent; n != 400 {
+		t.Error(n, "were sent")
+	}
+	for range 500 {
+		if _, data, err := c.Receive(); err != nil || len(data) != 65536 {
+			t.Fatal(len(data), err)
+		}
+	}
+	c.Conn.Close()
 }
 
 func TestASGIWebSocketsGet1001WhenTheServerStops(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgisockets.py")
-		a, b := s.Socket("/echo"), s.Socket("/waits")
-		s.Signal(syscall.SIGTERM)
-		closesWith(t, a, 1001, "")
-		closesWith(t, b, 1001, "")
-		s.EndsWith(0)
-		if said := s.Stdout.String(); !strings.Contains(said, "disconnect 1001 ") ||
-			!strings.Contains(said, "told: 1001") {
-			t.Errorf("the applications said %q", said)
-		}
-	})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "asgisockets.py")
+	a, b := s.Socket("/echo"), s.Socket("/waits")
+	s.Signal(syscall.SIGTERM)
+	closesWith(t, a, 1001, "")
+	closesWith(t, b, 1001, "")
+	s.EndsWith(0)
+	if said := s.Stdout.String(); !strings.Contains(said, "disconnect 1001 ") ||
+		!strings.Contains(said, "told: 1001") {
+		t.Errorf("the applications said %q", said)
+	}
 }
 
 func TestASGIWebSocketsComeAndGoWithoutLeaks(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgisockets.py")
-		comeAndGo(t, s, "/echo", func(c *wstest.Client, turn int) {
-			switch turn {
-			case 0:
-				c.CloseWith(1000, "")
-			case 1:
-				c.SendText("nobody hears it")
-				c.Conn.(*net.TCPConn).SetLinger(0)
-			case 2:
-				says(t, c, "x")
-				fapwstest.Hears(t, c, "x")
-			}
-		}, func() (memory int, left bool) {
-			live := -1
-			fmt.Sscan(s.Get("/live", 200).Text, &live, &memory)
-			return memory, live == 0
-		})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "asgisockets.py")
+	comeAndGo(t, s, "/echo", func(c *wstest.Client, turn int) {
+		switch turn {
+		case 0:
+			c.CloseWith(1000, "")
+		case 1:
+			c.SendText("nobody hears it")
+			c.Conn.(*net.TCPConn).SetLinger(0)
+		case 2:
+			says(t, c, "x")
+			fapwstest.Hears(t, c, "x")
+		}
+	}, func() (memory int, left bool) {
+		live := -1
+		fmt.Sscan(s.Get("/live", 200).Text, &live, &memory)
+		return memory, live == 0
 	})
 }

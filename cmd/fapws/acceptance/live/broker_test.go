@@ -120,9 +120,7 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 		got, order := map[string]int{}, []string{}
 		for range len(want) {
 			e, err := l.next()
-			if err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, err)
 			got[e.data]++
 			order = append(order, e.data)
 		}

@@ -17,7 +17,7 @@ import (
 
 func TestSubscribersGetEachEventOnceThroughReloadsAndUpgrade(t *testing.T) {
 	t.Parallel()
-	const subscribers, reloads = 60, 3
+	const subscribers, reloads = 20, 2
 	program := fapwstest.CopyOfProgram(t)
 	s := fapwstest.Command{Program: program, Script: "channels.py"}.Serve(t, fapwstest.Workers)
 	var all []*subscriber
@@ -137,13 +137,9 @@ func TestReplayIsLimitedToTheHistory(t *testing.T) {
 		fapwstest.Eventually(t, "the last events come again", func() bool {
 			l := listen(s, "/listen/news", "Last-Event-ID: "+first.last)
 			from, err := l.next()
-			if err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, err)
 			n, err := strconv.Atoi(from.data)
-			if err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, err)
 			for n++; n < published; n++ {
 				l.gets(strconv.Itoa(n))
 			}

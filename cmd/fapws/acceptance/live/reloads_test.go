@@ -1,11 +1,10 @@
 package live_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -17,15 +16,9 @@ import (
 // FAPWS_LIVE_RELOADS is the number of reloads (default 3).
 func TestEachMessageReachesTheApplicationThroughReloads(t *testing.T) {
 	t.Parallel()
-	reloads := 3
-	if n := os.Getenv("FAPWS_LIVE_RELOADS"); n != "" {
-		var err error
-		if reloads, err = strconv.Atoi(n); err != nil {
-			t.Fatal(err)
-		}
-	}
+	reloads := fapwstest.Amount(t, "FAPWS_LIVE_RELOADS", 3)
 	s := fapwstest.Serve(t, fapwstest.Workers, "live.py")
-	stop := make(chan struct{})
+	ctx, stop := context.WithCancel(t.Context())
 	var senders sync.WaitGroup
 	var mu sync.Mutex
 	heard := map[string]bool{}
@@ -39,9 +32,8 @@ func TestEachMessageReachesTheApplicationThroughReloads(t *testing.T) {
 	}()
 	var said []string
 	for _, path := range []string{"/say", "/asgi/say"} {
-		p := &livePeer{t: t, s: s, path: path, stop: stop}
 		senders.Go(func() {
-			texts := p.sends()
+			texts := sendsUntil(ctx, s, path)
 			mu.Lock()
 			defer mu.Unlock()
 			said = append(said, texts...)
@@ -50,47 +42,14 @@ func TestEachMessageReachesTheApplicationThroughReloads(t *testing.T) {
 	for range reloads {
 		s.Control("reload")
 	}
-	close(stop)
+	stop()
 	senders.Wait()
-	var lost []string
-	arrived := func() bool {
+	fapwstest.Eventually(t, fmt.Sprintf("the %d messages arrive", len(said)), func() bool {
 		mu.Lock()
 		defer mu.Unlock()
-		lost = slices.DeleteFunc(slices.Clone(said), func(text string) bool { return heard[text] })
-		return len(lost) == 0
-	}
-	for end := time.Now().Add(fapwstest.Patience); !arrived(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d messages of %d are lost: %q", len(lost), len(said), lost[:min(len(lost), 20)])
-		}
-	}
+		return !slices.ContainsFunc(said, func(text string) bool { return !heard[text] })
+	})
 	t.Logf("%d messages", len(said))
-}
-
-type livePeer struct {
-	t    *testing.T
-	s    *fapwstest.Server
-	path string
-	stop <-chan struct{}
-}
-
-func (p *livePeer) stopped() bool {
-	select {
-	case <-p.stop:
-		return true
-	default:
-		return false
-	}
-}
-
-func (p *livePeer) connect() *wstest.Client {
-	c, err := wstest.Dial(p.s.Address, p.path)
-	if err != nil {
-		p.t.Errorf("%s cannot connect: %v", p.path, err)
-		return nil
-	}
-	c.Conn.SetDeadline(time.Now().Add(2 * fapwstest.Patience))
-	return c
 }
 
 func replaced(err error) bool {
@@ -98,14 +57,17 @@ func replaced(err error) bool {
 	return errors.As(err, &closed) && (closed.Code == 1012 || closed.Code == 1001)
 }
 
-// sends sends messages until the test ends. After a close frame from the server, sends answers with a close frame
-// and opens a new connection.
-func (p *livePeer) sends() (said []string) {
-	for !p.stopped() {
-		c := p.connect()
-		if c == nil {
+// sendsUntil sends messages to a WebSocket until ctx is canceled, and returns these messages. After a close frame from
+// the server, sendsUntil answers with a close frame and opens a new connection.
+func sendsUntil(ctx context.Context, s *fapwstest.Server, path string) (said []string) {
+	t := s.T
+	for ctx.Err() == nil {
+		c, err := wstest.Dial(s.Address, path)
+		if err != nil {
+			t.Errorf("%s cannot connect: %v", path, err)
 			return said
 		}
+		c.Conn.SetDeadline(time.Now().Add(2 * fapwstest.Patience))
 		closed := make(chan error, 1)
 		go func() {
 			f, err := c.ReadFrame()
@@ -115,27 +77,26 @@ func (p *livePeer) sends() (said []string) {
 			}
 			closed <- err
 		}()
-		var err error
-		for err == nil && !p.stopped() {
-			text := fmt.Sprintf("%s: %d", p.path, len(said))
+		for err == nil && ctx.Err() == nil {
+			text := fmt.Sprintf("%s: %d", path, len(said))
 			if err := c.SendText(text); err != nil {
-				p.t.Errorf("%s cannot send: %v", p.path, err)
+				t.Errorf("%s cannot send: %v", path, err)
 				return said
 			}
 			said = append(said, text)
 			select {
 			case err = <-closed:
-			case <-time.After(300 * time.Microsecond):
+			case <-time.After(time.Millisecond):
 			}
 		}
 		_ = c.WriteFrame(wstest.Fin|wstest.Close, nil)
 		if err == nil {
 			<-closed
 		} else if !replaced(err) {
-			p.t.Errorf("%s: %v", p.path, err)
+			t.Errorf("%s: %v", path, err)
 		}
 		if _, err := c.ReadFrame(); err == nil {
-			p.t.Errorf("%s got a frame behind the close frame", p.path)
+			t.Errorf("%s got a frame behind the close frame", path)
 		}
 		c.Conn.Close()
 	}

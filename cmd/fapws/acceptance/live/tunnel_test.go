@@ -14,9 +14,15 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
+// serveTunnels starts a server that forwards WebSockets to another server.
+func serveTunnels(t *testing.T, lines string, flags ...string) *fapwstest.Server {
+	t.Helper()
+	return fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, lines, flags...)
+}
+
 func TestProxiedWebSocketsBehaveLikeDirectOnes(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL,
+	s := serveTunnels(t,
 		"headers = { X-Added = \"yes\" }\n")
 	c := s.Socket("/room")
 	says(t, c, "echo hello")
@@ -47,7 +53,7 @@ func TestProxiedWebSocketsPassTheAutobahnCases(t *testing.T) {
 
 func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--access-log", "log",
+	s := serveTunnels(t, "", "--access-log", "log",
 		"--access-log-format", `%h "%r" %s %B %I %O %X`, "--graceful-timeout", "1")
 	log := func() string {
 		text, _ := os.ReadFile(filepath.Join(s.Cmd.Dir, "log"))
@@ -90,7 +96,7 @@ func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 
 func TestServerThatStopsWaitsForTunnels(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--graceful-timeout",
+	s := serveTunnels(t, "", "--graceful-timeout",
 		"1h")
 	c := s.Socket("/room")
 	s.Signal(syscall.SIGTERM)
@@ -105,7 +111,7 @@ func TestTunnelsStayInTheirWorkerAtAReload(t *testing.T) {
 	for _, grace := range []string{"1h", "1s"} {
 		t.Run(grace, func(t *testing.T) {
 			t.Parallel()
-			s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--workers", "1",
+			s := serveTunnels(t, "", "--workers", "1",
 				"--graceful-timeout", grace)
 			old := s.Socket("/room")
 			says(t, old, "echo before")
@@ -121,10 +127,7 @@ func TestTunnelsStayInTheirWorkerAtAReload(t *testing.T) {
 			} else if _, _, err := old.Receive(); err == nil {
 				t.Error("a message from nowhere")
 			}
-			fapwstest.Eventually(t, "the old worker ended", func() bool {
-				_, err := os.Stat(fmt.Sprintf("/proc/%d/exe", workers[0]))
-				return err != nil
-			})
+			fapwstest.Eventually(t, "the old worker ended", func() bool { return !fapwstest.Runs(workers[0]) })
 			says(t, next, "echo next")
 			fapwstest.Hears(t, next, "echo next")
 			next.CloseWith(1000, "")
@@ -136,7 +139,7 @@ func TestTunnelsStayInTheirWorkerAtAReload(t *testing.T) {
 func TestTunnelNeedsTwoDescriptors(t *testing.T) {
 	t.Parallel()
 	const many = 100
-	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "")
+	s := serveTunnels(t, "")
 	s.Get("/noted", 200)
 	files := func() int { return len(s.Descriptors()) }
 	idle := files()
@@ -156,7 +159,7 @@ func TestTunnelNeedsTwoDescriptors(t *testing.T) {
 
 func TestTunnelsCountTowardsMaxClients(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "", "--max-clients", "3",
+	s := serveTunnels(t, "", "--max-clients", "3",
 		"--max-clients-action", "503")
 	var clients []*wstest.Client
 	for range 3 {
@@ -188,7 +191,7 @@ func TestTunnelsCountTowardsMaxClients(t *testing.T) {
 
 func TestSilentTunnelTimesOut(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.ServeProxy(t, fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL, "proxy-tunnel-timeout = 1\n")
+	s := serveTunnels(t, "proxy-tunnel-timeout = 1\n")
 	c := s.Socket("/room")
 	if _, _, err := c.Receive(); err == nil {
 		t.Error("a message from nowhere")
@@ -256,17 +259,10 @@ func TestTunnelsContinueWithoutDescriptors(t *testing.T) {
 func TestTunnelsFromUnixSocketClients(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	file := fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \""+
-		fapwstest.Serve(t, fapwstest.Threads, "sockets.py").URL+"\"\n")
-	s := fapwstest.Command{Flags: []string{"-b", "unix:" + dir + "/s", "-c", file, "--access-log",
-		dir + "/log"}}.Start(t)
-	// The socket file exists a moment before the program listens.
-	fapwstest.Eventually(t, "it listens", func() bool { return fapwstest.Listens("unix", dir+"/s") })
+	s := serveTunnels(t, "", "-b", "unix:"+dir+"/s", "--access-log", dir+"/log")
 	for _, polite := range []bool{true, false} {
 		c, err := wstest.Open(fapwstest.Dial(t, "unix", dir+"/s").Conn, "/room")
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		says(t, c, "echo hello")
 		fapwstest.Hears(t, c, "echo hello")
 		if polite {

@@ -8,9 +8,7 @@ import (
 
 func TestWebSocketsPassTheAutobahnCases(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "echo.py")
-		for _, path := range []string{"/callbacks", "/asgi"} {
-			fapwstest.WebSocketCases(t, s.Address, path)
-		}
+		path := map[bool]string{true: "/asgi", false: "/callbacks"}[m.Inline()]
+		fapwstest.WebSocketCases(t, fapwstest.Serve(t, m, "echo.py").Address, path)
 	})
 }

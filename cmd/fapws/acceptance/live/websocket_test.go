@@ -111,9 +111,7 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 			fapwstest.Hears(t, c, text)
 		}
 		data := bytes.Repeat([]byte{0, 255, 7}, 100000)
-		if err := c.Send(wstest.Binary, data); err != nil {
-			t.Error(err)
-		}
+		fapwstest.Must(t, c.Send(wstest.Binary, data))
 		fapwstest.Hears(t, c, string(data))
 		says(t, other, "all together")
 		fapwstest.Hears(t, c, "together")
@@ -207,9 +205,7 @@ func TestWebSocketMessagesAfterTheCloseAreNotDecompressed(t *testing.T) {
 		t.Fatal(f, err)
 	}
 	send := func(first byte, payload string) {
-		if err := c.WriteFrame(first, []byte(payload)); err != nil {
-			t.Error(err)
-		}
+		fapwstest.Must(t, c.WriteFrame(first, []byte(payload)))
 	}
 	send(wstest.Fin|wstest.RSV1|wstest.Text, "no deflate")
 	_ = c.Conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
@@ -404,33 +400,32 @@ func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wst
 }
 
 func TestWebSocketSlowReaderAffectsNobodyElse(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "sockets.py")
-		c := s.Socket("/room")
-		slow := smallBuffers(s.Socket("/room?slow"))
-		var n, threads, files, before, after int
-		fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &before)
-		sent := 0
-		for range 800 {
-			sent++
-			if s.Get("/shout?65536", 200).Text == "1" {
-				break
-			}
-			if _, got, err := c.Receive(); err != nil || len(got) != 65536 {
-				t.Fatal(len(got), err)
-			}
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
+	c := s.Socket("/room")
+	slow := smallBuffers(s.Socket("/room?slow"))
+	var n, threads, files, before, after int
+	fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &before)
+	sent := 0
+	for range 800 {
+		sent++
+		if s.Get("/shout?65536", 200).Text == "1" {
+			break
 		}
-		if sent < 10 || sent == 800 {
-			t.Errorf("the slow one was given up after %d messages", sent)
+		if _, got, err := c.Receive(); err != nil || len(got) != 65536 {
+			t.Fatal(len(got), err)
 		}
-		fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &after)
-		if after > before+kib(16<<10) {
-			t.Errorf("memory went from %d to %d KiB", before, after)
-		}
-		fapwstest.Hears(t, c, strings.Repeat("!", 65536))
-		closesWith(t, slow, 1013, "too slow")
-		notes(s, "left 1013 too slow")
-	})
+	}
+	if sent < 10 || sent == 800 {
+		t.Errorf("the slow one was given up after %d messages", sent)
+	}
+	fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &after)
+	if after > before+kib(16<<10) {
+		t.Errorf("memory went from %d to %d KiB", before, after)
+	}
+	fapwstest.Hears(t, c, strings.Repeat("!", 65536))
+	closesWith(t, slow, 1013, "too slow")
+	notes(s, "left 1013 too slow")
 }
 
 func TestWebSocketSendWaitsForTheClient(t *testing.T) {
@@ -464,9 +459,7 @@ func TestWebSocketSendWaitsForTheClient(t *testing.T) {
 		says(t, c, "echo all before")
 		for got := ""; got != "echo all before"; {
 			_, data, err := c.Receive()
-			if err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, err)
 			got = string(data)
 		}
 		says(t, c, "pour")
@@ -489,9 +482,7 @@ func TestWebSocketSmallMessagesDoNotFillMemory(t *testing.T) {
 		last = now
 		return waits && now != "0"
 	})
-	if grown := s.RSS() - before; grown > 64<<20 {
-		t.Errorf("the server has %d MiB more", grown>>20)
-	}
+	s.GrownAtMost(before, 64<<20)
 	fapwstest.ResetSocket(c)
 	notes(s, "dripping: ClientDisconnected\nleft 1006 ")
 }
@@ -500,9 +491,7 @@ func TestWebSocketClientMayDisconnectDuringOnOpen(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "broadcast.py")
 	conn, err := net.Dial("tcp", s.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	const handshake = "GET /room?slowly HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 	if _, err := conn.Write([]byte(handshake)); err != nil {

@@ -3,7 +3,7 @@ import os
 import threading
 import time
 
-from fapws import WebSocket, broadcast
+from fapws import WebSocket, broadcast, channel, publish
 
 VERSION = 1
 closed = []
@@ -53,10 +53,6 @@ def hear(ws, message):
     elif command == "group":
         group, _, rest = rest.partition(" ")
         broadcast(room, rest, group)
-    elif command == "count":
-        for first, last in [map(int, rest.split())]:
-            for n in range(first, last):
-                broadcast(room, f"{os.getpid()} {n}")
     elif command == "thread":
         threading.Thread(target=broadcast, args=(room, rest)).start()
 
@@ -73,16 +69,19 @@ def left(environ, start_response):
     return "\n".join(closed)
 
 
-def heavy(environ, start_response):
-    """Broadcasts as many messages of the size as the query says. It returns the error if a broadcast fails."""
-    times, size = map(int, environ["QUERY_STRING"].split("x"))
-    try:
-        for _ in range(times):
-            began = time.monotonic()
-            broadcast(room, b"x" * size)
-    except RuntimeError as error:
-        return f"{error}, said {'at once' if time.monotonic() - began < 0.9 else 'after a second'}"
-    return "all"
+def many(call):
+    """Returns a handler that calls call with as many messages of the size as the query says. The handler returns the
+    error if a call fails."""
+    def handler(environ, start_response):
+        times, size = map(int, environ["QUERY_STRING"].split("x"))
+        try:
+            for _ in range(times):
+                began = time.monotonic()
+                call(b"x" * size)
+        except RuntimeError as error:
+            return f"{error}, said {'at once' if time.monotonic() - began < 0.9 else 'after a second'}"
+        return "all"
+    return handler
 
 
 def late(environ, start_response):
@@ -138,5 +137,7 @@ room = WebSocket(enter, hear, leave)
 other = WebSocket(on_message=repeat)
 broadcast(room, "nobody is there yet")
 
-PATHS = [("/room", room), ("/again", room), ("/other", other), ("/count", count), ("/left", left), ("/heavy", heavy),
+PATHS = [("/room", room), ("/again", room), ("/other", other), ("/count", count), ("/left", left),
+         ("/heavy", many(lambda data: broadcast(room, data))), ("/flood", many(lambda data: publish("news", data))),
+         ("/news", channel("news")),
          ("/late", late), ("/wrong", wrong), ("/task", task), ("/fork", fork), ("/open", open_gate)]

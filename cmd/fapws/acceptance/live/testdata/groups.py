@@ -71,7 +71,6 @@ async def websocket(scope, receive, send):
             await say(try_each(scope))
         elif command == "close":
             await send({"type": "websocket.close", "code": 4000})
-    groups.send("lobby", f"closed with {message['code']}")
 
 
 async def application(scope, receive, send):
