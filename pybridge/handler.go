@@ -341,7 +341,6 @@ func (h *Handler) Cancel(t exchange.Ticket, took time.Duration) {
 // Attend tells handlers in inline mode whether a second goroutine sends chunks while the event loop runs the handler.
 // PEP 3333 requires that a chunk is sent before the iterator makes the next chunk. Without the second goroutine, the
 // handler must therefore return to the event loop after each chunk.
-
 func (h *Handler) Attend(on bool) {
 	atomic.StoreUint32((*uint32)(&h.shared.attended), uint32(boolByte(on)))
 }

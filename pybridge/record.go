@@ -24,9 +24,13 @@ const peerTexts = 10
 // if the handler does not need it.
 func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	p, peer := r.Parsed, r.Peer
+	scheme := "" // http
+	if peer.HTTPS {
+		scheme = peer.Scheme()
+	}
 	head := len(r.Head)
 	need := head + len(r.Path) + len(peer.Addr) + len(peer.Port) + len(peer.ServerName) + len(peer.ServerPort) +
-		len(peer.Socket) + len(peer.Scheme) + len(peer.Host) + len(peer.User) + len(r.Path) + r.Root +
+		len(peer.Socket) + len(scheme) + len(peer.Host) + len(peer.User) + len(r.Path) + r.Root +
 		len(certificate) + peerTexts + len(r.Body)
 	if r.Resumed != nil {
 		need += len(r.Resumed.Subprotocol) + len(r.Resumed.Data) + 2
@@ -64,7 +68,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	from := n
 	rec.req.addr, rec.req.server_name, rec.req.server_port = add(peer.Addr), add(peer.ServerName), add(peer.ServerPort)
 	rec.req.socket_path = add(peer.Socket)
-	rec.req.scheme, rec.req.host, rec.req.user, rec.req.tls = add(peer.Scheme), add(peer.Host), add(peer.User),
+	rec.req.scheme, rec.req.host, rec.req.user, rec.req.tls = add(scheme), add(peer.Host), add(peer.User),
 		add(variables)
 	if r.Routed { // the server has rewritten the path, so the path is not in the head
 		n += copy(data[n:], r.Path)

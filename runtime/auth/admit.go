@@ -118,7 +118,7 @@ func (l *Login) Admit(x *exchange.Exchange) (refusal *exchange.Reply, known bool
 		return nil, false
 	}
 	r := x.Req
-	secure := r.Peer.Scheme == "https"
+	secure := r.Peer.HTTPS
 	changes := !r.Parsed.Safe || r.Parsed.UpgradeTo.Len > 0
 	session := l.Session(r.Head, r.Parsed.Fields, secure)
 	switch {

@@ -34,7 +34,7 @@ func (l *Login) visit(w *backend.Response, r *backend.Request) *visit {
 	if !l.Fresh() {
 		l.Refresh()
 	}
-	return &visit{l: l, w: w, r: r, secure: r.Peer.Scheme == "https"}
+	return &visit{l: l, w: w, r: r, secure: r.Peer.HTTPS}
 }
 
 // Form, the responder (backend.Func) of FormPath, shows the form and processes submitted forms.

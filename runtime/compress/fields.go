@@ -33,7 +33,7 @@ func acceptedBy(r *exchange.Request) (c coding.Coding, strong bool) {
 			own = own || string(value) == "?1"
 		}
 	}
-	if secret && !own && r.Peer.Scheme == "https" {
+	if secret && !own && r.Peer.HTTPS {
 		return coding.Identity, false
 	}
 	return c, strong

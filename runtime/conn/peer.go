@@ -11,19 +11,27 @@ import (
 // Peer, unless a trusted proxy describes a different client in each request.
 type Peer struct {
 	Addr       string // REMOTE_ADDR: an IP address; "" for a unix socket
-	Balances   bool   // Addr is that of a trusted proxy that did not send the address of its client
 	Port       string // REMOTE_PORT; "" for a unix socket
 	ServerName string // SERVER_NAME: address that accepted the connection
 	ServerPort string
 	// path of the unix socket that accepted the connection; "" if the connection uses TCP
 	Socket string
-	Scheme string // wsgi.url_scheme; "" means http
 	// version, cipher suite and certificates; nil without TLS and for requests that a proxy forwarded
 	TLS *TLSState
 	// host of the request that a trusted proxy received; "" if the proxy did not send one
-	Host  string
-	User  string // REMOTE_USER; "" without a login
-	Login Login
+	Host     string
+	User     string // REMOTE_USER; "" without a login
+	Login    Login
+	HTTPS    bool // the scheme of the requests is https, not http
+	Balances bool // Addr is that of a trusted proxy that did not send the address of its client
+}
+
+// Scheme returns the scheme of the client's requests, which is wsgi.url_scheme: "http" or "https".
+func (p *Peer) Scheme() string {
+	if p.HTTPS {
+		return "https"
+	}
+	return "http"
 }
 
 // String returns the client's address and port, such as "192.0.2.7:4711", or only the address if the port is unknown.

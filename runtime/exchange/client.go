@@ -72,7 +72,7 @@ func (c *Client) direct() *Peer {
 	if c.peer == nil {
 		c.peer = newPeer(c.Local, c.Remote)
 		if t, ok := c.Transport().(*conn.TLSTransport); ok {
-			c.peer.Scheme, c.peer.TLS = "https", t.Client()
+			c.peer.HTTPS, c.peer.TLS = true, t.Client()
 		}
 	}
 	return c.peer

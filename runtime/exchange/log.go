@@ -93,7 +93,7 @@ func (s *Server) beginEntry(x *Exchange) {
 	e.Site, e.RequestID = site.name, x.ID.Request
 	direct, peer := c.direct(), x.from
 	e.PeerAddr, e.LocalAddr, e.LocalPort = direct.Addr, direct.ServerName, direct.ServerPort
-	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme
+	e.Addr, e.Port, e.Scheme = peer.Addr, peer.Port, peer.Scheme()
 	if s.Set.Debug > 0 {
 		e.Client = c.String()
 		if peer.Addr != direct.Addr {

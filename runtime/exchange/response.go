@@ -146,7 +146,7 @@ func (x *Exchange) AppendHead(dst []byte, r *http1.Response) []byte {
 	h, before := &x.s.Heads, len(dst)
 	if len(x.rules.headers) > 0 || x.renewal != nil {
 		edits := x.rules.headers
-		if x.from.Scheme != "https" {
+		if !x.from.HTTPS {
 			edits = edits[:x.rules.plain]
 		}
 		if x.renewal != nil {

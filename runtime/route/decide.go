@@ -180,7 +180,7 @@ func (d *Decision) follow() {
 			own = slash
 		}
 		script, ok := m.fits(own)
-		if !ok || m.Plain && d.request.Client.Scheme == "https" {
+		if !ok || m.Plain && d.request.Client.HTTPS {
 			continue
 		}
 		d.Script = d.Root + script

@@ -175,12 +175,12 @@ func (o *Origin) Peer(connected *conn.Peer, host string) *conn.Peer {
 	if !p.Balances {
 		p.Addr, p.Port = o.addr, o.port
 	}
-	p.Scheme = cmp.Or(o.proto, p.Scheme)
+	p.HTTPS = cmp.Or(o.proto, p.Scheme()) == "https"
 	if o.proto == "" && o.host == "" && o.hostPort == "" {
 		return &p
 	}
 	usual := "80"
-	if p.Scheme == "https" {
+	if p.HTTPS {
 		usual = "443"
 	}
 	name, port := splitHost(cmp.Or(o.host, host))

@@ -28,7 +28,7 @@ func TestMountForPlainHTTPDoesNotMatchHTTPS(t *testing.T) {
 			t.Fatal(err)
 		}
 		var d Decision
-		table.Decide(&d, Request{Parsed: &r, Head: head, Client: &conn.Peer{Scheme: c.scheme}})
+		table.Decide(&d, Request{Parsed: &r, Head: head, Client: &conn.Peer{HTTPS: c.scheme == "https"}})
 		if d.Mount != c.mount {
 			t.Errorf("%q %s: mount %d, want %d", c.scheme, c.path, d.Mount, c.mount)
 		}

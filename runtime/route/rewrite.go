@@ -2,7 +2,6 @@ package route
 
 import (
 	"bytes"
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -69,7 +68,7 @@ func (d *Decision) Values() Values {
 // ValuesOf returns the values for templates from path, r.Parsed, r.Head and r.Client. The values are valid as long as
 // the memory of r and path.
 func ValuesOf(r Request, path []byte, root, prefix int) Values {
-	v := Values{query: r.Parsed.Query.In(r.Head), scheme: cmp.Or(r.Client.Scheme, "http")}
+	v := Values{query: r.Parsed.Query.In(r.Head), scheme: r.Client.Scheme()}
 	if v.host = NormalHost(nil, r.Client.AppendHost(nil, r.Parsed, r.Head)); len(v.host) == 0 {
 		v.host = []byte(r.Client.ServerName)
 	}

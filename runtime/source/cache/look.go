@@ -2,7 +2,6 @@ package cache
 
 import (
 	"bytes"
-	"cmp"
 	"slices"
 
 	"fapws/runtime/exchange"
@@ -24,7 +23,7 @@ func (c *Compiled) personal(r *exchange.Request) bool {
 // appendKey appends the key of a request, without the fields named by Vary: scheme, host, target and the fields of
 // Rule.Vary, separated by NUL.
 func (c *Compiled) appendKey(key []byte, r *exchange.Request) []byte {
-	key = append(append(key, cmp.Or(r.Peer.Scheme, "http")...), 0)
+	key = append(append(key, r.Peer.Scheme()...), 0)
 	host := len(key)
 	key = r.Peer.AppendHost(key, r.Parsed, r.Head)
 	for i, b := range key[host:] {

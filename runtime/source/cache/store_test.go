@@ -277,7 +277,7 @@ func TestKeyHasPathQueryAndHost(t *testing.T) {
 	look(t, s, c, get(t, "/new", "Range: bytes=0-1"), 1, Bypass)
 	look(t, s, c, ask(t, "GET /a?x=1 HTTP/1.1", "Host: b.example"), 1, Miss).Fill.end()
 	other := get(t, "/a?x=1")
-	other.Peer.Scheme = "https"
+	other.Peer.HTTPS = true
 	look(t, s, c, other, 1, Miss).Fill.end()
 }
 

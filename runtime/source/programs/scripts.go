@@ -205,7 +205,7 @@ func Variables(r *backend.Request, site *Site, s *Script, set func(name, value s
 	// RFC 3875 §4.1.9 permits the address instead of the host name; finding the name would require a DNS query
 	set("REMOTE_HOST", r.Peer.Addr)
 	set("REMOTE_PORT", r.Peer.Port)
-	if r.Peer.Scheme == "https" {
+	if r.Peer.HTTPS {
 		set("HTTPS", "on")
 		set("REQUEST_SCHEME", "https")
 		if r.Peer.TLS != nil {

@@ -3,7 +3,6 @@ package proxy
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"crypto/x509"
 	"encoding/base64"
 	"fmt"
@@ -107,7 +106,7 @@ func (up *upstream) request(r *backend.Request) *http.Request {
 // introduce adds fields that describe the client. The values come from r.Peer, which includes values from trusted
 // proxies; the same fields from the client were already removed.
 func (up *upstream) introduce(h http.Header, r *backend.Request, host string) {
-	scheme := cmp.Or(r.Peer.Scheme, "http")
+	scheme := r.Peer.Scheme()
 	client, node := r.Peer.Addr, r.Peer.Addr
 	if client == "" {
 		client, node = "unknown", "unknown"

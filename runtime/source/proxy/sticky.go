@@ -63,6 +63,6 @@ func (p *Proxy) previous(r *backend.Request) *upstream {
 // stick sets, in a response, the cookie that names the client's upstream.
 func (p *Proxy) stick(up *upstream, r *backend.Request, response *http.Response) {
 	c := http.Cookie{Name: p.cookie, Value: up.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: r.Peer.Scheme == "https"}
+		Secure: r.Peer.HTTPS}
 	response.Header.Add("Set-Cookie", c.String())
 }
