@@ -11,47 +11,41 @@ import (
 
 const asJSON = "application/json"
 
-func TestStarletteSampleServesNotesAndStreams(t *testing.T) {
-	t.Parallel()
-	fapwstest.NeedModule(t, "starlette")
-	var s *server
-	served := t.Run("serves", func(t *testing.T) { // the server ends with this subtest
-		s = start(t, "starlette/app.py")
-		s.Stdout.Await(t, regexp.MustCompile(`lifespan: started`))
-		s.get("/").want(200, "<h1>Starlette")
-
-		s.post("/notes", asJSON, strings.NewReader(`{"text": "Buy milk ☕"}`)).want(201, `"number":1`)
-		s.post("/notes", asJSON, unknownLength{strings.NewReader(`{"text": "` + strings.Repeat("x", 300_000) + `"}`)}).
-			want(201, `"number":2`)
-		resp := s.get("/notes").want(200)
-		var got struct{ Notes []string }
-		if err := json.Unmarshal([]byte(resp.body), &got); err != nil || len(got.Notes) != 2 ||
-			got.Notes[0] != "Buy milk ☕" || len(got.Notes[1]) != 1000 {
-			t.Errorf("%v %.200s", err, resp.body)
-		}
-		for _, wrong := range []string{"", "{", "[]", "3", `{"txt": "x"}`, strings.Repeat("[", 100_000)} {
-			s.post("/notes", asJSON, strings.NewReader(wrong)).want(400, `a "text" is needed`)
-		}
-		s.do(s.request("DELETE", "/notes", nil)).want(405)
-		s.get("/nothing").want(404)
-		s.do(s.request("HEAD", "/notes", nil)).want(200)
-
-		s.get("/countdown?from=0").want(200, "Lift-off\n")
-		s.Stdout.Await(t, regexp.MustCompile(`countdown: over`))
-		s.get("/countdown?from=x").want(400)
-		s.firstLines("/countdown?from=3600", "3600").Body.Close() // the client disconnects, so the generator ends at once
-		s.Stdout.Await(t, regexp.MustCompile(`countdown: over(?s:.*)countdown: over`))
-		s.fails("/fails", "RuntimeError: this view always fails")
-	})
-	if served {
-		s.Stdout.Await(t, regexp.MustCompile(`lifespan: over`))
-	}
-}
-
-func TestStarletteSampleEchoesOverAWebSocket(t *testing.T) {
+func TestStarletteSampleServesNotesStreamsAndWebSockets(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "starlette")
 	s := start(t, "starlette/app.py")
+	s.Stdout.Await(t, regexp.MustCompile(`lifespan: started`))
+	s.get("/").want(200, "<h1>Starlette")
+
+	s.post("/notes", asJSON, strings.NewReader(`{"text": "Buy milk ☕"}`)).want(201, `"number":1`)
+	s.post("/notes", asJSON, unknownLength{strings.NewReader(`{"text": "` + strings.Repeat("x", 300_000) + `"}`)}).
+		want(201, `"number":2`)
+	resp := s.get("/notes").want(200)
+	var got struct{ Notes []string }
+	if err := json.Unmarshal([]byte(resp.body), &got); err != nil || len(got.Notes) != 2 ||
+		got.Notes[0] != "Buy milk ☕" || len(got.Notes[1]) != 1000 {
+		t.Errorf("%v %.200s", err, resp.body)
+	}
+	for _, wrong := range []string{"", "{", "[]", "3", `{"txt": "x"}`, strings.Repeat("[", 100_000)} {
+		s.post("/notes", asJSON, strings.NewReader(wrong)).want(400, `a "text" is needed`)
+	}
+	s.do(s.request("DELETE", "/notes", nil)).want(405)
+	s.get("/nothing").want(404)
+	s.do(s.request("HEAD", "/notes", nil)).want(200)
+
+	s.get("/countdown?from=0").want(200, "Lift-off\n")
+	s.Stdout.Await(t, regexp.MustCompile(`countdown: over`))
+	s.get("/countdown?from=x").want(400)
+	s.firstLines("/countdown?from=3600", "3600").Body.Close() // the client disconnects, so the generator ends at once
+	s.Stdout.Await(t, regexp.MustCompile(`countdown: over(?s:.*)countdown: over`))
+	s.fails("/fails", "RuntimeError: this view always fails")
+	s.starletteEcho(t)
+	s.Stop()
+	s.Stdout.Await(t, regexp.MustCompile(`lifespan: over`))
+}
+
+func (s *server) starletteEcho(t *testing.T) {
 	w := s.talk("/echo")
 	for _, text := range []string{"", "x", "ü☕", strings.Repeat("long ", 50_000)} {
 		w.send(text)
@@ -65,9 +59,7 @@ func TestStarletteSampleEchoesOverAWebSocket(t *testing.T) {
 	w = s.talk("/echo")
 	w.Conn.Close()
 	s.Stdout.Await(t, regexp.MustCompile(`echo: over, 100[0-9]`))
-	if w, _, status := s.dial("/nothing"); w != nil || status != 403 {
-		t.Errorf("a WebSocket that has no route: status %d", status)
-	}
+	fapwstest.Equal(t, s.denial("/nothing"), 403)
 }
 
 func TestFastAPISampleManagesTasks(t *testing.T) {

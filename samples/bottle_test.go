@@ -3,6 +3,8 @@ package samples
 import (
 	"strings"
 	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 func TestBottleSampleServesPagesAndUploads(t *testing.T) {
@@ -16,15 +18,11 @@ func TestBottleSampleServesPagesAndUploads(t *testing.T) {
 
 		data := noise(1 << 20)
 		for _, name := range []string{"noise.bin", "../../<up>.bin"} {
-			if to := s.upload("/upload", name, data).want(303).location(); to != "/" {
-				t.Errorf("sent to %s", to)
-			}
+			fapwstest.Equal(t, s.upload("/upload", name, data).want(303).location(), "/")
 		}
 		s.get("/").want(200, "noise.bin</a>, 1048576 bytes", "up.bin</a>, 1048576 bytes")
 		resp := s.get("/files/noise.bin").want(200)
-		if resp.body != string(data) {
-			t.Error("other bytes came back")
-		}
+		fapwstest.Equal(t, resp.body, string(data))
 		resp.field("Content-Disposition", `attachment; filename="noise.bin"`)
 		for _, path := range []string{"/files/..%2fapp.py", "/files/nothing"} {
 			if resp := s.get(path); resp.StatusCode != 403 && resp.StatusCode != 404 {

@@ -3,16 +3,20 @@ package samples
 import (
 	"context"
 	"fmt"
-	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/chromedp/cdproto/css"
+	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
@@ -51,6 +55,8 @@ window.EventSource = class extends EventSource {
   }
 }`
 
+// open opens a page in a new tab. In this tab, chromedp has no copy of the document, because updating the copy takes as
+// much processor time as the page itself. The methods of tab therefore find elements by JavaScript.
 func (b *browser) open(t *testing.T, address string, before ...chromedp.Action) *tab {
 	t.Helper()
 	ctx, end := chromedp.NewContext(b.ctx)
@@ -66,7 +72,7 @@ func (b *browser) open(t *testing.T, address string, before ...chromedp.Action) 
 		}
 	})
 	chromedp.ListenTarget(ctx, p.hear)
-	p.run(network.Enable(), chromedp.ActionFunc(func(ctx context.Context) error {
+	p.run(css.Disable(), dom.Disable(), chromedp.ActionFunc(func(ctx context.Context) error {
 		_, err := page.AddScriptToEvaluateOnNewDocument(watcher).Do(ctx)
 		return err
 	}))
@@ -111,14 +117,59 @@ func (p *tab) run(actions ...chromedp.Action) {
 	}
 }
 
-func (p *tab) enter(field, text string) {
+// find waits until an element is visible, and returns a JavaScript expression for the element.
+func (p *tab) find(selector string) (expression string) {
 	p.t.Helper()
-	p.run(chromedp.SendKeys(field, text+"\n", chromedp.ByQuery))
+	expression = fmt.Sprintf("document.querySelector(%q)", selector)
+	p.await(expression + "?.checkVisibility()")
+	return expression
 }
 
+func (p *tab) click(selector string) {
+	p.t.Helper()
+	middle := value[[2]float64](p, `(element => {
+	element.scrollIntoViewIfNeeded()
+	const box = element.getBoundingClientRect()
+	return [box.x + box.width / 2, box.y + box.height / 2]
+})(`+p.find(selector)+")")
+	p.run(chromedp.MouseClickXY(middle[0], middle[1]))
+}
+
+// fill replaces the text of a field.
+func (p *tab) fill(selector, text string) {
+	p.t.Helper()
+	p.do(`(field => { field.value = ""; field.focus() })(` + p.find(selector) + ")")
+	p.run(input.InsertText(text))
+}
+
+func (p *tab) enter(field, text string) {
+	p.t.Helper()
+	p.fill(field, text)
+	p.run(chromedp.KeyEvent(kb.Enter))
+}
+
+// choose selects files in a form.
+func (p *tab) choose(selector string, files ...string) {
+	p.t.Helper()
+	p.run(chromedp.ActionFunc(func(ctx context.Context) error {
+		field, _, err := runtime.Evaluate(fmt.Sprintf("document.querySelector(%q)", selector)).Do(ctx)
+		if err != nil {
+			return err
+		}
+		return dom.SetFileInputFiles(files).WithObjectID(field.ObjectID).Do(ctx)
+	}))
+}
+
+// do runs statements of JavaScript.
+func (p *tab) do(statements string) {
+	p.t.Helper()
+	p.run(chromedp.Evaluate(statements+"\n;0", nil))
+}
+
+// value returns the value of a JavaScript expression, or of its promise.
 func value[T any](p *tab, expression string) (result T) {
 	p.t.Helper()
-	p.run(chromedp.Evaluate(expression, &result))
+	p.run(chromedp.Evaluate(expression, &result, fapwstest.AwaitPromise))
 	return result
 }
 
@@ -171,33 +222,20 @@ func (b *browser) clockAndReload(t *testing.T) {
 	if passed, seen := after[0]-before[0], after[1]-before[1]; passed != seen {
 		t.Errorf("%d seconds have passed and %d were seen", passed, seen)
 	}
-	if events := value[[2]int](p, "[streams.open, streams.error]"); events != [2]int{1, 0} {
-		t.Errorf("EventSource had %d open, %d error, want 1 and 0", events[0], events[1])
-	}
-	if requests := p.asked(); len(requests) != 1 {
-		t.Errorf("%d requests for the stream, want 1", len(requests))
-	}
+	fapwstest.Equal(t, value[[2]int](p, "[streams.open, streams.error]"), [2]int{1, 0})
+	fapwstest.Equal(t, len(p.asked()), 1)
 }
 
 // clockAndRestart stops the server while a page is open, and starts another server.
 func (b *browser) clockAndRestart(t *testing.T) {
-	var p *tab
-	var address *url.URL
 	flags := []string{"--channel-retry", "0.2s"}
-	served := t.Run("first", func(first *testing.T) { // the server ends with this subtest
-		s := startServer(first, flags, "clock/clock.py", nil)
-		address, _ = url.Parse(s.URL)
-		p = b.open(t, s.URL)
-		p.t = first
-		p.await("ticks >= 1")
-		p.t = t
-	})
-	if !served {
-		return
-	}
+	s := startServer(t, flags, "clock/clock.py", nil)
+	p := b.open(t, s.URL)
+	p.await("ticks >= 1")
+	s.Stop()
 	p.await("streams.error > 0")
 	last := value[int64](p, "last")
-	startServer(t, append(flags, "--bind", address.Host), "clock/clock.py", nil)
+	startServer(t, append(flags, "--bind", s.Address), "clock/clock.py", nil)
 	p.await(fmt.Sprintf("streams.open == 2 && last > %d && at('state').textContent == 'connected'", last))
 	requests := p.asked()
 	if requests[0] != "" || requests[len(requests)-1] == "" {
@@ -224,26 +262,20 @@ func (b *browser) chat(t *testing.T, script string) {
 	}
 	for _, p := range []*tab{ann, bob} {
 		p.await(shown("Ann", evil))
-		if title := value[string](p, "document.title + document.images.length"); title != "Chat0" {
-			t.Errorf("title and number of pictures: %s", title)
-		}
+		fapwstest.Equal(t, value[string](p, "document.title + document.images.length"), "Chat0")
 	}
 	bob.enter("#text", "Grüß Gott ☕")
 	ann.await(shown("Bob", "Grüß Gott ☕"))
-	if text := value[string](bob, "at('text').value"); text != "" {
-		t.Errorf("%q is still there after it was sent", text)
-	}
+	fapwstest.Equal(t, value[string](bob, "at('text').value"), "")
 
 	// After the connection was lost, the page reconnects, and shows no line twice.
-	bob.run(chromedp.Evaluate("socket.close()", nil))
+	bob.do("socket.close()")
 	ann.await("at('state').textContent == 'lobby: Ann'")
 	ann.await("at('state').textContent == 'lobby: Ann, Bob'")
 	bob.await("at('state').textContent == 'lobby: Ann, Bob'")
 	ann.enter("#text", "Welcome back")
 	bob.await(shown("Ann", "Welcome back"))
-	if n := value[int](bob, "document.querySelectorAll('li').length"); n != 3 {
-		t.Errorf("%d lines are shown, want 3", n)
-	}
+	fapwstest.Equal(t, value[int](bob, "document.querySelectorAll('li').length"), 3)
 
 	// On a phone, the page is not wider than the screen.
 	bob.run(chromedp.EmulateViewport(360, 640, chromedp.EmulateMobile))
@@ -253,9 +285,7 @@ func (b *browser) chat(t *testing.T, script string) {
 // chatOfTheDocs opens the page of the chat in docs/live.md twice, and sends a message from each.
 func (b *browser) chatOfTheDocs(t *testing.T) {
 	s := startServer(t, []string{"--workers", "2"}, scriptOnPage(t, "chat = WebSocket(enter, receive)"), nil)
-	if _, _, status := s.dial("/chat"); status != 403 {
-		t.Errorf("without a name: %d", status)
-	}
+	fapwstest.Equal(t, s.denial("/chat"), 403) // without a name
 	pages := []*tab{b.open(t, s.URL), b.open(t, s.URL)}
 	for _, p := range pages {
 		p.await("socket.readyState == WebSocket.OPEN")
@@ -274,7 +304,7 @@ func (b *browser) starlette(t *testing.T) {
 	s := startServer(t, nil, "starlette/app.py", nil)
 	p := b.open(t, s.URL)
 	p.await("socket.readyState == WebSocket.OPEN")
-	p.run(chromedp.SendKeys("#text", "Hello ☕", chromedp.ByQuery))
+	p.fill("#text", "Hello ☕")
 	p.await("document.getElementById('echo').textContent == 'Hello ☕'")
 }
 
@@ -284,13 +314,35 @@ func (b *browser) fastapi(t *testing.T) {
 	s := startServer(t, nil, "fastapi/app.py", nil)
 	p := b.open(t, s.URL+"/docs")
 	p.await("document.title == 'Tasks 1.0' && document.querySelectorAll('details').length == 5")
-	p.run(chromedp.Evaluate(`
+	p.do(`
 const post = [...document.querySelectorAll("details")].find(
 	it => it.innerText.startsWith("POST/tasks –") || it.textContent.startsWith("POST/tasks –"))
 post.open = true
-post.querySelector("button").click()`, nil))
+post.querySelector("button").click()`)
 	p.await(
 		`post.querySelector("pre").textContent.startsWith("201") && ` +
 			`post.querySelector("pre").textContent.includes('"id": 1')`)
 	s.get("/tasks").want(200, `"id":1`)
+}
+
+func (b *browser) upload(t *testing.T) {
+	folder := copySample(t, "upload")
+	s := startServer(t, nil, filepath.Join(folder, "upload.py"), nil)
+	small, large := filepath.Join(t.TempDir(), "small.txt"), filepath.Join(t.TempDir(), "large file.bin")
+	for name, size := range map[string]int{small: 5, large: 3 << 20} {
+		fapwstest.Write(t, name, strings.Repeat("x", size))
+	}
+	p := b.open(t, s.URL)
+	p.await("streams.open == 1")
+	p.choose("input[type=file]", small, large)
+	p.do(`document.forms[0].note.value = "from the browser"; document.forms[0].requestSubmit()`)
+	p.await(`at("state").textContent.includes("large file.bin: 3145728 bytes, sha256 ")`)
+	p.await(`at("state").textContent.includes("note: from the browser")`)
+	p.await(`/stored, 3\.0 MiB/.test(at("all").textContent)`)
+	if st, err := os.Stat(filepath.Join(folder, "uploads", "large file.bin")); err != nil || st.Size() != 3<<20 {
+		t.Errorf("%v, %v", st, err)
+	}
+	if entries, _ := os.ReadDir(filepath.Join(folder, "uploads")); len(entries) != 2 {
+		t.Errorf("%d files", len(entries))
+	}
 }

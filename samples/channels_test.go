@@ -34,9 +34,7 @@ func TestDjangoChatReachesAllPeopleOfARoom(t *testing.T) {
 		w.gets(`{"text": "dinner"}`)
 	}
 	other.send(`{"text": "nobody else is here"}`)
-	if got := other.next(); got != `{"text": "nobody else is here"}` {
-		t.Errorf("got %s", got)
-	}
+	fapwstest.Equal(t, other.next(), `{"text": "nobody else is here"}`)
 }
 
 // layerClient sends requests to one worker of testdata/layer.py, over one connection.
@@ -90,7 +88,7 @@ func (s *server) onBothLayers() (a, b *layerClient) {
 	return nil, nil
 }
 
-func TestChannelLayerMeetsTheSpecification(t *testing.T) {
+func TestChannelLayerMeetsTheSpecificationInAllWorkers(t *testing.T) {
 	t.Parallel()
 	fapwstest.NeedModule(t, "channels")
 	s := startServer(t, []string{"--workers", "2", "--lifespan", "off"}, "testdata/layer.py", nil)
@@ -101,23 +99,12 @@ func TestChannelLayerMeetsTheSpecification(t *testing.T) {
 	}
 	for _, c := range []*layerClient{a, b} {
 		for _, name := range cases {
-			if got := c.ask("check/" + name.(string)); got != "ok" {
-				t.Errorf("%s: %s", name, got)
-			}
+			fapwstest.Equal(t, c.ask("check/"+name.(string)), "ok")
 		}
 	}
-}
-
-func TestChannelLayerIsSharedByAllWorkers(t *testing.T) {
-	t.Parallel()
-	fapwstest.NeedModule(t, "channels")
-	s := startServer(t, []string{"--workers", "2", "--lifespan", "off"}, "testdata/layer.py", nil)
-	a, b := s.onBothLayers()
 	receives := func(c *layerClient, channel, want string) {
 		t.Helper()
-		if got := fmt.Sprint(c.ask("receive/" + channel)); got != "map[text:"+want+"]" {
-			t.Errorf("got %s, want %s", got, want)
-		}
+		fapwstest.Equal(t, fmt.Sprint(c.ask("receive/"+channel)), "map[text:"+want+"]")
 	}
 	mine, other := a.ask("new").(string), b.ask("new").(string)
 	b.ask("send/" + mine + "?text=direct")

@@ -13,6 +13,8 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
+const chatProtocol = "Sec-WebSocket-Protocol: chat"
+
 // chats lists two scripts that must behave the same in a browser.
 var chats = []string{"chat/chat.py", "chat/chat_async.py"}
 
@@ -30,10 +32,8 @@ func chatPath(room, name string) string {
 
 func (s *server) enter(room, name string, people ...string) *webSocket {
 	s.T.Helper()
-	w, protocol, status := s.dial(chatPath(room, name), "chat")
-	if w == nil || protocol != "chat" {
-		s.T.Fatalf("%s cannot enter %s: status %d, subprotocol %q", name, room, status, protocol)
-	}
+	w := s.talk(chatPath(room, name), chatProtocol)
+	fapwstest.Equal(s.T, w.Response.Header.Get("Sec-WebSocket-Protocol"), "chat")
 	w.people(people...)
 	return w
 }
@@ -61,8 +61,16 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 	for _, script := range chats {
 		t.Run(script, func(t *testing.T) {
 			s := start(t, script, chatArgs(t, script)...)
-			resp := s.get("/").want(200, "<title>Chat</title>")
-			resp.field("Content-Type", "text/html; charset=utf-8")
+			s.get("/").want(200, "<title>Chat</title>").field("Content-Type", "text/html; charset=utf-8")
+			for _, path := range []string{"/ws", "/ws?room=x", "/ws?name=x", chatPath("x", " "),
+				chatPath("x", "a\nb\x00"), chatPath(strings.Repeat("x", 41), "x"), "/ws?room=%FF%00&name=x"} {
+				if status := s.denial(path); status < 400 || status > 403 {
+					t.Errorf("%s: status %d", path, status)
+				}
+			}
+			if resp := s.get("/nothing/here"); script == "chat/chat_async.py" && resp.StatusCode != 404 {
+				t.Errorf("status %d", resp.StatusCode)
+			}
 
 			ann := s.enter("den", "Ann", "Ann")
 			bob := s.enter("den", "Bob ☕", "Ann", "Bob ☕")
@@ -96,20 +104,16 @@ func TestChatSampleSendsMessagesToARoom(t *testing.T) {
 			bob.Conn.Close()
 			ann.people("Ann")
 
-			if err := ann.Send(wstest.Binary, []byte("bytes")); err != nil {
-				t.Fatal(err)
-			}
-			if code := ann.closed(); code != 1003 {
-				t.Errorf("closed with %d after bytes", code)
-			}
-			ann = s.talk(chatPath("den", "Ann"), "chat")
+			fapwstest.Must(t, ann.Send(wstest.Binary, []byte("bytes")))
+			fapwstest.Equal(t, ann.closed(), 1003)
+			ann = s.talk(chatPath("den", "Ann"), chatProtocol)
 			ann.hears("Ann", "Hello")
 
 			for i := range 101 {
 				eve.send(fmt.Sprint(i))
 				eve.hears("Eve", fmt.Sprint(i))
 			}
-			late := s.talk(chatPath("elsewhere", "late"), "chat")
+			late := s.talk(chatPath("elsewhere", "late"), chatProtocol)
 			for i := range 100 {
 				late.hears("Eve", fmt.Sprint(i+1))
 			}
@@ -122,28 +126,25 @@ func TestChatIsSharedByAllWorkers(t *testing.T) {
 	s := startServer(t, []string{"--workers", "2"}, "chat/chat.py", chatArgs(t, "chat/chat.py"))
 	var all []*webSocket
 	for i := range 10 { // The kernel distributes the connections among the workers.
-		all = append(all, s.talk(chatPath("den", fmt.Sprint("c", i)), "chat"))
+		all = append(all, s.talk(chatPath("den", fmt.Sprint("c", i)), chatProtocol))
 	}
 	for _, w := range all {
 		w.people("c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9")
 	}
-	for i, speaker := range all {
-		line := fmt.Sprint("line ", i)
-		speaker.send(line)
-		for _, w := range all {
-			w.hears(fmt.Sprint("c", i), line)
+	everyoneSays := func(text string) {
+		t.Helper()
+		for i, speaker := range all {
+			speaker.send(fmt.Sprint(text, i))
+			for _, w := range all {
+				w.hears(fmt.Sprint("c", i), fmt.Sprint(text, i))
+			}
 		}
 	}
+	everyoneSays("line ")
 	s.Reload()
-	for i, speaker := range all { // No client has noticed the reload.
-		line := fmt.Sprint("again ", i)
-		speaker.send(line)
-		for _, w := range all {
-			w.hears(fmt.Sprint("c", i), line)
-		}
-	}
+	everyoneSays("again ") // No client has noticed the reload.
 	all[0].leave(1000)
-	late := s.talk(chatPath("den", "late"), "chat")
+	late := s.talk(chatPath("den", "late"), chatProtocol)
 	for _, said := range []string{"line ", "again "} {
 		for i := range 10 {
 			late.hears(fmt.Sprint("c", i), fmt.Sprint(said, i))
@@ -162,13 +163,11 @@ func TestChatIsEmptyAfterItsFileIsDeleted(t *testing.T) {
 	ann.send("before")
 	ann.hears("Ann", "before")
 	for _, end := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(file + end); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Remove(file+end))
 	}
 	var all []*webSocket
 	for i := range 4 { // enough clients to use both threads
-		w := s.talk(chatPath("den", fmt.Sprint("c", i)), "chat")
+		w := s.talk(chatPath("den", fmt.Sprint("c", i)), chatProtocol)
 		w.await("people", func(m map[string]any) bool { return m["people"] != nil })
 		all = append(all, w)
 	}
@@ -187,26 +186,5 @@ func TestChatIsEmptyAfterItsFileIsDeleted(t *testing.T) {
 		Args: []string{t.TempDir() + "/none/chat.db"}}.Run(t)
 	if code == 0 || strings.Count(said, "\n") != 2 || !strings.Contains(said, "chat.db: unable to open database file") {
 		t.Errorf("%d, %s", code, said)
-	}
-}
-
-func TestChatRejectsInvalidRoomsAndNames(t *testing.T) {
-	t.Parallel()
-	for _, script := range chats {
-		t.Run(script, func(t *testing.T) {
-			s := startServer(t, nil, script, chatArgs(t, script))
-			for _, path := range []string{"/ws", "/ws?room=x", "/ws?name=x", chatPath("x", " "),
-				chatPath("x", "a\nb\x00"),
-				chatPath(strings.Repeat("x", 41), "x"), "/ws?room=%FF%00&name=x"} {
-				if _, _, status := s.dial(path); status < 400 || status > 403 {
-					t.Errorf("%s: status %d", path, status)
-				}
-			}
-			s.enter("x", "x", "x")
-			resp := s.get("/nothing/here")
-			if script == "chat/chat_async.py" && resp.StatusCode != 404 {
-				t.Errorf("status %d", resp.StatusCode)
-			}
-		})
 	}
 }

@@ -2,6 +2,7 @@ package samples
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -18,7 +19,6 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
@@ -52,16 +52,12 @@ esac
 
 func (d *device) write(t *testing.T, name, text string, mode os.FileMode) {
 	t.Helper()
-	if err := os.Chmod(fapwstest.Write(t, filepath.Join(d.dir, name), text), mode); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Chmod(fapwstest.Write(t, filepath.Join(d.dir, name), text), mode))
 }
 
 func (d *device) remove(t *testing.T, name string) {
 	t.Helper()
-	if err := os.Remove(filepath.Join(d.dir, name)); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Remove(filepath.Join(d.dir, name)))
 }
 
 func (d *device) text(t *testing.T, name string) string {
@@ -158,13 +154,9 @@ func (d *device) remember(t *testing.T) {
 		}})
 	}
 	text, err := json.Marshal(points)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	d.write(t, "run/history.json", string(text), 0o600)
-	if err := os.Chmod(d.dir+"/run", 0o700); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.Chmod(d.dir+"/run", 0o700))
 }
 
 func (d *device) processes(t *testing.T, part string) (n int) {
@@ -191,9 +183,7 @@ func (d *device) zombies() (n int) {
 func glob(t *testing.T, pattern string) []string {
 	t.Helper()
 	names, err := filepath.Glob(pattern)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	return names
 }
 
@@ -201,14 +191,10 @@ var eventually = waittest.Eventually
 
 func (p *tab) follow(selector string) {
 	p.t.Helper()
-	if _, err := chromedp.RunResponse(p.ctx, chromedp.Click(selector, chromedp.ByQuery)); err != nil {
+	click := chromedp.ActionFunc(func(context.Context) error { p.click(selector); return nil })
+	if _, err := chromedp.RunResponse(p.ctx, click); err != nil {
 		p.t.Fatalf("%s: %v", selector, err)
 	}
-}
-
-func (p *tab) fill(selector, text string) {
-	p.t.Helper()
-	p.run(chromedp.Clear(selector, chromedp.ByQuery), chromedp.SendKeys(selector, text, chromedp.ByQuery))
 }
 
 func (p *tab) shows(text string) {
@@ -218,27 +204,29 @@ func (p *tab) shows(text string) {
 
 func (p *tab) visit(page string) {
 	p.t.Helper()
-	p.run(chromedp.Click(".menu", chromedp.ByQuery))
+	p.click(".menu")
 	p.follow(fmt.Sprintf(`nav a[href="/%s"]`, page))
 }
 
 func (p *tab) visitAccount(page string) {
 	p.t.Helper()
-	p.run(chromedp.Click(".user", chromedp.ByQuery))
+	p.click(".user")
 	p.follow(fmt.Sprintf(`#account a[href="/%s"]`, page))
 }
 
 // picture checks that the page fits the screens of a desktop and a phone, is small, obeys its Content-Security-Policy,
-// and is accessible in light and dark mode.
+// and is accessible in light and dark mode. The modes have the same elements, so the dark mode is checked for the
+// contrast of its colors only.
 func (p *tab) picture(name string) {
 	p.t.Helper()
-	for _, screen := range screens {
-		p.screen(screen)
-		for _, scheme := range []string{"dark", "light"} {
-			p.scheme(scheme)
-			p.accessible(fmt.Sprintf("%s, %s, %d pixels wide", name, scheme, screen.Dx()))
-		}
-	}
+	p.do(axe(p.t))
+	p.screen(screens[0])
+	p.scheme("dark")
+	p.accessible(name+" in the dark", `{runOnly: ["color-contrast"]}`)
+	p.scheme("light")
+	p.accessible(name+" on a desktop", "{}")
+	p.screen(screens[1])
+	p.accessible(name+" on a phone", "{}")
 	if refused := value[string](p, "window.refused.join()"); refused != "" {
 		p.t.Errorf("%s: Content-Security-Policy has refused %s", name, refused)
 	}
@@ -258,44 +246,41 @@ func (p *tab) screen(size image.Rectangle) {
 	p.await(fmt.Sprintf("innerWidth == %d && document.documentElement.scrollWidth == innerWidth", size.Dx()))
 }
 
-func (p *tab) accessible(name string) {
-	p.t.Helper()
-	files := glob(p.t, "../build/axe-core-*/axe.min.js")
+// axe returns the script axe-core.
+func axe(t *testing.T) string {
+	t.Helper()
+	files := glob(t, "../build/axe-core-*/axe.min.js")
 	if len(files) == 0 {
-		p.t.Fatal("build/axe-core-*: not found; ./build.sh test fetches it with npm, and says why if it cannot")
+		t.Fatal("build/axe-core-*: not found; ./build.sh test fetches it with npm, and says why if it cannot")
 	}
-	script, err := os.ReadFile(files[len(files)-1])
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	var found []string
-	p.run(chromedp.Evaluate(string(script)+";0", nil), chromedp.Evaluate(`axe.run().then(({violations}) =>
+	return fapwstest.Read(t, files[len(files)-1])
+}
+
+func (p *tab) accessible(name, options string) {
+	p.t.Helper()
+	for _, one := range value[[]string](p, `axe.run(`+options+`).then(({violations}) =>
 violations.map(({id, nodes}) => id + ": " +
-	nodes.map(node => node.html.slice(0, 200) + " " + node.failureSummary).join("; ")))`,
-		&found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
-	for _, one := range found {
+	nodes.map(node => node.html.slice(0, 200) + " " + node.failureSummary).join("; ")))`) {
 		p.t.Errorf("%s: %s", name, one)
 	}
 }
 
-func (p *tab) photo() image.Image {
-	p.t.Helper()
-	var data []byte
-	p.run(chromedp.CaptureScreenshot(&data))
-	picture, err := png.Decode(bytes.NewReader(data))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return picture
-}
-
-// keep writes a picture for the documentation into the directory that FAPWS_PICTURES names. The picture is reduced to
-// its 255 most frequent colors, which makes the file half as large.
-func (p *tab) keep(name string, picture image.Image) {
+// keep writes a picture of both screens for the documentation into the directory that FAPWS_PICTURES names. The picture
+// is reduced to its 255 most frequent colors, which makes the file half as large.
+func (p *tab) keep(name string) {
 	p.t.Helper()
 	dir := os.Getenv("FAPWS_PICTURES")
 	if dir == "" {
 		return
+	}
+	picture := image.NewNRGBA(image.Rect(0, 0, 1280+50+390, 844))
+	for _, screen := range screens {
+		p.screen(screen)
+		var data []byte
+		p.run(chromedp.CaptureScreenshot(&data))
+		photo, err := png.Decode(bytes.NewReader(data))
+		fapwstest.Must(p.t, err)
+		draw.Draw(picture, screen, photo, image.Point{}, draw.Src)
 	}
 	counts, bounds := map[color.Color]int{}, picture.Bounds()
 	for y := range bounds.Dy() {
@@ -307,29 +292,15 @@ func (p *tab) keep(name string, picture image.Image) {
 	reduced := image.NewPaletted(bounds, append(color.Palette{color.Transparent}, colors[:min(255, len(colors))]...))
 	draw.Draw(reduced, bounds, picture, image.Point{}, draw.Src)
 	var out bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, reduced); err != nil {
-		p.t.Fatal(err)
-	}
+	fapwstest.Must(p.t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, reduced))
 	if out.Len() > 150_000 {
 		p.t.Errorf("%s: the picture has %d bytes", name, out.Len())
 	}
-	if err := os.WriteFile(filepath.Join(dir, "console"+name+".png"), out.Bytes(), 0o644); err != nil {
-		p.t.Fatal(err)
-	}
+	fapwstest.Must(p.t, os.WriteFile(filepath.Join(dir, "console"+name+".png"), out.Bytes(), 0o644))
 }
 
 func (p *tab) scheme(name string) {
 	p.t.Helper()
 	p.run(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme",
 		Value: name}}))
-}
-
-func (p *tab) pair(name string) {
-	p.t.Helper()
-	canvas := image.NewNRGBA(image.Rect(0, 0, 1280+50+390, 844))
-	for _, screen := range screens {
-		p.screen(screen)
-		draw.Draw(canvas, screen, p.photo(), image.Point{}, draw.Src)
-	}
-	p.keep(name, canvas)
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/chromedp/chromedp"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
 func (d *device) settings(p *tab) {
@@ -18,7 +20,7 @@ func (d *device) settings(p *tab) {
 	}
 	p.picture("settings-dhcp")
 	p.fill("[name=hostname]", "-router")
-	p.run(chromedp.Click("[name=dhcp]", chromedp.ByQuery))
+	p.click("[name=dhcp]")
 	p.shows("A new address counts at once")
 	p.fill("[name=address]", "192.168.1.0/24")
 	p.fill("[name=zone]", "../../../etc/passwd")
@@ -34,12 +36,8 @@ func (d *device) settings(p *tab) {
 			p.t.Errorf("%s: %q", name, message)
 		}
 	}
-	if got := value[string](p, `document.querySelector("[name=hostname]").value`); got != "-router" {
-		p.t.Errorf("the field has %q after a mistake", got)
-	}
-	if kept := d.text(p.t, "data/settings.json"); kept != "" {
-		p.t.Errorf("kept in spite of mistakes: %s", kept)
-	}
+	fapwstest.Equal(p.t, value[string](p, `document.querySelector("[name=hostname]").value`), "-router")
+	fapwstest.Equal(p.t, d.text(p.t, "data/settings.json"), "")
 	want := map[string]string{"hostname": "router", "zone": "Etc/UTC", "ntp": "a.example 2001:db8::1",
 		"address": "192.168.1.2/24", "gateway": "192.168.1.1", "dns": ""}
 	for name, text := range want {
@@ -70,8 +68,8 @@ func (d *device) backup(p *tab) {
 	p.run(chromedp.Navigate(d.URL + "/settings"))
 	restore := func(name, text string) {
 		d.write(p.t, name, text, 0o644)
-		p.run(chromedp.SetUploadFiles("#restore [type=file]", []string{filepath.Join(d.dir, name)}, chromedp.ByQuery))
-		p.run(chromedp.Click("#restore button", chromedp.ByQuery))
+		p.choose("#restore [type=file]", filepath.Join(d.dir, name))
+		p.click("#restore button")
 	}
 	for _, c := range []struct{ name, text, says string }{
 		{"other.json", "{}", "Missing, unknown or wrong: hostname, zone, ntp"},
@@ -94,9 +92,7 @@ func (d *device) backup(p *tab) {
 	restore("backup.json", kept)
 	p.shows("All settings are restored. The device has applied them.")
 	for _, file := range []string{"data/settings.json", "applied"} {
-		if !strings.Contains(d.text(p.t, file), `"hostname": "router"`) {
-			p.t.Errorf("%s: %s", file, d.text(p.t, file))
-		}
+		fapwstest.Has(p.t, d.text(p.t, file), `"hostname": "router"`)
 	}
 	d.unapplied(p)
 }
@@ -110,9 +106,7 @@ func (d *device) unapplied(p *tab) {
 	p.shows("Kept, but not applied: apply: no such network")
 	got := value[string](p,
 		`document.querySelector("[name=hostname]").value + document.querySelectorAll(".note:not(:empty)").length`)
-	if got != "other0" {
-		p.t.Errorf("the field and the number of notes: %s", got)
-	}
+	fapwstest.Equal(p.t, got, "other0")
 }
 
 func (d *device) password(p *tab) {
@@ -142,10 +136,11 @@ func (d *device) firmware(p *tab) {
 	p.picture("firmware")
 	image := []byte(strings.Repeat("firmware 2.0\n", 300_000))
 	d.write(p.t, "image.bin", string(image), 0o644)
-	p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery))
+	p.choose("[name=image]", d.dir+"/image.bin")
 	send := func(digest string) {
-		p.run(chromedp.SetValue("[name=sha256]", digest, chromedp.ByQuery)) // The browser keeps the form and its file.
-		p.run(chromedp.Click("main button", chromedp.ByQuery))
+		// The browser keeps the form and its file.
+		p.do(fmt.Sprintf(`document.querySelector("[name=sha256]").value = %q`, digest))
+		p.click("main button")
 	}
 	digest := fmt.Sprintf("%x", sha256.Sum256(image))
 	send(strings.Repeat("0", 64))
@@ -157,16 +152,12 @@ func (d *device) firmware(p *tab) {
 	send(digest)
 	p.shows("The check has refused this file: check-firmware")
 	p.shows("no valid signature")
-	if d.text(p.t, "data/firmware.bin")+d.text(p.t, "installed") != "" {
-		p.t.Error("a refused file is kept")
-	}
+	fapwstest.Equal(p.t, d.text(p.t, "data/firmware.bin")+d.text(p.t, "installed"), "")
 	d.write(p.t, "bin/check-firmware", "#!/bin/sh\nhead -n 1 \"$1\"\n", 0o755)
-	p.run(
-		chromedp.Evaluate(
-			`window.most = 0; new MutationObserver(() => {
+	p.do(`window.most = 0; new MutationObserver(() => {
 	const bar = document.querySelector("progress")
 	most = Math.max(most, bar?.value || 0)
-}).observe(document.querySelector("progress"), {attributes: true})`, nil))
+}).observe(document.querySelector("progress"), {attributes: true})`)
 	send(digest)
 	p.shows("Install this file?")
 	for _, text := range []string{"2.4.1", "firmware 2.0", "3,900,000 bytes", digest} {
@@ -183,15 +174,13 @@ func (d *device) firmware(p *tab) {
 // again after the installation has failed.
 func (d *device) install(p *tab, image string) {
 	again := func() {
-		p.run(chromedp.SetUploadFiles("[name=image]", []string{d.dir + "/image.bin"}, chromedp.ByQuery),
-			chromedp.Click("main button", chromedp.ByQuery))
+		p.choose("[name=image]", d.dir+"/image.bin")
+		p.click("main button")
 		p.shows("Install this file?")
 	}
 	p.follow("[value=cancel]")
 	p.shows("Upload and check")
-	if d.text(p.t, "data/firmware.bin")+d.text(p.t, "installed") != "" {
-		p.t.Error("the file is kept, or installed without a question")
-	}
+	fapwstest.Equal(p.t, d.text(p.t, "data/firmware.bin")+d.text(p.t, "installed"), "")
 	again()
 	d.write(p.t, "data/firmware.bin", "another", 0o644)
 	p.follow("[value=install]")
@@ -203,14 +192,10 @@ func (d *device) install(p *tab, image string) {
 	p.follow("[value=install]")
 	p.shows("Not installed: install-firmware")
 	p.picture("not-installed")
-	if d.text(p.t, "installed") != "" {
-		p.t.Error("installed without a question")
-	}
+	fapwstest.Equal(p.t, d.text(p.t, "installed"), "")
 	d.write(p.t, "bin/install-firmware", command, 0o755)
 	p.follow("[value=install]")
 	p.shows("Installed: 3,900,000 bytes")
 	p.picture("installed")
-	if d.text(p.t, "installed") != image {
-		p.t.Error("another file was installed")
-	}
+	fapwstest.Equal(p.t, d.text(p.t, "installed"), image)
 }

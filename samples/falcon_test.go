@@ -10,7 +10,7 @@ import (
 func TestFalconSampleManagesTasks(t *testing.T) {
 	t.Parallel()
 	withFramework(t, "falcon", "falcon/app.py", func(t *testing.T, s *server) {
-		resp := s.post("/todo", asJSON, strings.NewReader(`{"text": "Learn Falcon ☕"}`)).want(201)
+		resp := s.post("/todo", asJSON, unknownLength{strings.NewReader(`{"text": "Learn Falcon ☕"}`)}).want(201)
 		item := resp.Header.Get("Location")
 		if !regexp.MustCompile(`^/todo/\d+$`).MatchString(item) {
 			t.Fatalf("Location %q", item)
@@ -50,7 +50,7 @@ func TestFalconSampleManagesTasks(t *testing.T) {
 			}
 		}
 		// The database numbers the entries, so the numbers increase whichever process answers.
-		for i := range 20 {
+		for i := range 8 {
 			s.post("/todo", asJSON, strings.NewReader(fmt.Sprintf(`{"text": "%d"}`, i))).want(201,
 				fmt.Sprintf(`"id": %d`, i+2))
 		}

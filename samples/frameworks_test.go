@@ -1,8 +1,12 @@
 package samples
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"math/rand/v2"
+	"mime/multipart"
 	"net/http"
 	"net/http/cookiejar"
 	"os"
@@ -36,17 +40,13 @@ func withFramework(t *testing.T, module, script string, test func(t *testing.T, 
 func copySample(t *testing.T, sample string) (folder string) {
 	t.Helper()
 	folder = t.TempDir()
-	if err := os.CopyFS(folder, os.DirFS(sample)); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, os.CopyFS(folder, os.DirFS(sample)))
 	patterns, _ := os.ReadFile(filepath.Join(sample, ".gitignore")) // some samples have none
 	kept := map[string]bool{}
 	for pattern := range strings.Lines(string(patterns)) {
 		pattern, keep := strings.CutPrefix(strings.TrimSpace(pattern), "!")
 		names, err := filepath.Glob(filepath.Join(folder, pattern))
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		for _, name := range names {
 			kept[name] = keep
 		}
@@ -55,9 +55,7 @@ func copySample(t *testing.T, sample string) (folder string) {
 		if keep {
 			continue
 		}
-		if err := os.RemoveAll(name); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.RemoveAll(name))
 	}
 	return folder
 }
@@ -65,23 +63,12 @@ func copySample(t *testing.T, sample string) (folder string) {
 // browse gives the client cookies and, for each request, a new connection, so that any process may answer.
 func (s *server) browse() {
 	jar, err := cookiejar.New(nil)
-	if err != nil {
-		s.T.Fatal(err)
-	}
+	fapwstest.Must(s.T, err)
 	s.client.Jar = jar
 	s.client.Transport.(*http.Transport).DisableKeepAlives = true
 	if got := len(s.Workers()); got != 2 {
 		s.T.Fatalf("%d processes serve, want 2", got)
 	}
-}
-
-func (s *server) run(name string, test func(t *testing.T)) {
-	whole := s.T
-	whole.Run(name, func(t *testing.T) {
-		s.T = t
-		defer func() { s.T = whole }()
-		test(t)
-	})
 }
 
 func (r *reply) location() string {
@@ -129,10 +116,28 @@ func (s *server) fails(path, exception string) {
 // unknownLength hides the length of a body, which is then sent in chunks.
 type unknownLength struct{ io.Reader }
 
+// upload sends a form in chunks. Frameworks must read such a body like a body with a Content-Length.
 func (s *server) upload(path, name string, data []byte) *reply {
 	s.T.Helper()
 	form, mediaType := formWith(formFile{name, data})
-	return s.post(path, mediaType, strings.NewReader(form))
+	return s.post(path, mediaType, unknownLength{strings.NewReader(form)})
+}
+
+type formFile struct {
+	name string
+	data []byte
+}
+
+func formWith(files ...formFile) (body, mediaType string) {
+	var b bytes.Buffer
+	w := multipart.NewWriter(&b)
+	_ = w.WriteField("field", "a value")
+	for _, f := range files {
+		part, _ := w.CreateFormFile("file", f.name)
+		_, _ = part.Write(f.data)
+	}
+	_ = w.Close()
+	return b.String(), w.FormDataContentType()
 }
 
 // noise returns n bytes that a conversion of line ends or of the encoding would change.
@@ -140,4 +145,79 @@ func noise(n int) []byte {
 	data := make([]byte, n)
 	_, _ = rand.NewChaCha8([32]byte{}).Read(data)
 	return data
+}
+
+func TestWSGISampleServesPagesAndDigests(t *testing.T) {
+	t.Parallel()
+	withFramework(t, "wsgiref", "wsgi/app.py", func(t *testing.T, s *server) {
+		s.get("/").want(200, "wsgi.input", "REQUEST_METHOD")
+		s.get("/greet?name=Zo%C3%AB+%3Cb%3E").want(200, "Hello Zoë &lt;b&gt;!")
+		s.get("/nothing").want(404, "Not found")
+
+		sent := strings.Repeat("\x00\xff\r\n", 100_000)
+		want := fmt.Sprintf("%d %x\n", len(sent), sha256.Sum256([]byte(sent)))
+		s.post("/digest", "application/octet-stream", strings.NewReader(sent)).want(200, want)
+		s.post("/digest", "application/octet-stream", unknownLength{strings.NewReader(sent)}).want(200, want)
+
+		source, err := os.ReadFile(filepath.Join(s.folder, "app.py"))
+		fapwstest.Must(t, err)
+		resp := s.get("/source").want(200)
+		if resp.body != string(source) {
+			t.Errorf("%d bytes, want %d", len(resp.body), len(source))
+		}
+
+		in := s.firstLines("/count", "1", "2")
+		in.Body.Close()
+		s.Stdout.Await(t, regexp.MustCompile(`counted to \d+`))
+
+		s.fails("/fails", "RuntimeError: this handler always fails")
+	})
+}
+
+func TestHandlerGuardsStaticFiles(t *testing.T) {
+	t.Parallel()
+	s := start(t, "testdata/contrib.py")
+	for _, c := range []struct {
+		path   string
+		status int
+		header []string
+		text   string
+	}{
+		{"/guarded/style.css", 303, nil, "/login"},
+		{"/guarded/style.css", 200, []string{"X-Key", "open"}, "color-scheme"},
+		{"/guarded/style.css", 206, []string{"X-Key", "open", "Range", "bytes=0-4"}, ":root"},
+		{"/guarded/", 200, []string{"X-Key", "open"}, "A static site"},
+		{"/guarded/nothing", 404, []string{"X-Key", "open"}, ""},
+		{"/guarded/../static.py", 404, []string{"X-Key", "open"}, ""},
+		{"/subclass/style.css", 403, nil, "no"},
+		{"/subclass/style.css", 200, []string{"X-Key", "open"}, "color-scheme"},
+	} {
+		resp := s.get(c.path, c.header...).want(c.status, c.text)
+		guarded := strings.HasPrefix(c.path, "/guarded") && !strings.Contains(c.path, "..")
+		if got := resp.Header.Get("Cache-Control"); guarded && c.header != nil && got != "private" {
+			t.Errorf("%s: Cache-Control %q", c.path, got)
+		}
+	}
+}
+
+func TestDebugPageIsShownOnlyWithDebug(t *testing.T) {
+	t.Parallel()
+	plain := []string{"ZeroDivision", "raises.py", "token", "Traceback", "Variables"}
+	for _, c := range []struct {
+		args      []string
+		with, not []string
+	}{
+		{[]string{"0"}, nil, plain},
+		{[]string{"1"}, []string{"ZeroDivisionError", "division by zero", "raises.py", "in <b>fails</b>", "token"},
+			[]string{"hush-hush"}},
+		{[]string{"1", "without page"}, nil, plain},
+	} {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			s := start(t, "testdata/raises.py", c.args...)
+			s.Complains = true
+			s.get("/x?<i>").want(500, c.with...).lacks(c.not...)
+			s.get("/").want(500)
+			s.Says("Traceback")
+		})
+	}
 }

@@ -60,9 +60,7 @@ func TestFastAPIChatReachesAllPeopleOfARoom(t *testing.T) {
 func onPage(t *testing.T, text string) string {
 	t.Helper()
 	page, err := os.ReadFile("../docs/live.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	for _, block := range strings.Split(string(page), "```python ")[1:] {
 		_, block, _ = strings.Cut(block, "\n")
 		if block, _, _ = strings.Cut(block, "```"); strings.Contains(block, text) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"path/filepath"
 	"regexp"
@@ -32,7 +33,7 @@ func TestHelloSampleEscapesTheName(t *testing.T) {
 	}
 }
 
-func TestFormsSampleGreets(t *testing.T) {
+func TestFormsSampleGreetsAndStoresUploads(t *testing.T) {
 	t.Parallel()
 	s := start(t, "forms/forms.py")
 	s.get("/").want(200, "<form action=/greet", "<form action=/upload")
@@ -43,11 +44,11 @@ func TestFormsSampleGreets(t *testing.T) {
 	s.get("/greet?"+form.Encode()).want(200, "Hello Zoë &lt;b&gt;, you like cats and dogs.")
 
 	s.get("/nothing").want(404)
+	s.storesUploads(t)
+	s.rejectsInvalidForms(t)
 }
 
-func TestFormsSampleStoresUploads(t *testing.T) {
-	t.Parallel()
-	s := start(t, "forms/forms.py")
+func (s *server) storesUploads(t *testing.T) {
 	everyByte := make([]byte, 0, 256*4)
 	for i := range cap(everyByte) {
 		everyByte = append(everyByte, byte(i))
@@ -81,9 +82,7 @@ func TestFormsSampleStoresUploads(t *testing.T) {
 	}
 }
 
-func TestFormsSampleRejectsInvalidForms(t *testing.T) {
-	t.Parallel()
-	s := start(t, "forms/forms.py")
+func (s *server) rejectsInvalidForms(t *testing.T) {
 	for _, c := range []struct {
 		what, contentType, body string
 		status                  int
@@ -105,7 +104,7 @@ func TestFormsSampleRejectsInvalidForms(t *testing.T) {
 	}
 }
 
-func TestStreamingSampleSendsPieces(t *testing.T) {
+func TestStreamingSampleSendsPiecesUntilTheClientDisconnects(t *testing.T) {
 	t.Parallel()
 	s := start(t, "streaming/streaming.py")
 	// The whole response takes longer than the client waits, so the pieces were sent before the end.
@@ -122,14 +121,10 @@ func TestStreamingSampleSendsPieces(t *testing.T) {
 	resp.Body.Close()
 
 	s.get("/count?to=3&pause=0").want(200, "<li>1\n<li>2\n<li>3\n</ol><p>Done.")
-}
 
-func TestStreamingSampleStopsWhenTheClientDisconnects(t *testing.T) {
-	t.Parallel()
-	s := start(t, "streaming/streaming.py")
-	resp := s.get("/rows.csv?rows=1001").want(200)
-	if got := strings.Count(resp.body, "\r\n"); got != 1002 || !strings.HasSuffix(resp.body, "\r\n1000,1000000\r\n") {
-		t.Errorf("%d lines, end %q", got, resp.body[len(resp.body)-40:])
+	rows := s.get("/rows.csv?rows=1001").want(200)
+	if got := strings.Count(rows.body, "\r\n"); got != 1002 || !strings.HasSuffix(rows.body, "\r\n1000,1000000\r\n") {
+		t.Errorf("%d lines, end %q", got, rows.body[len(rows.body)-40:])
 	}
 	s.Stdout.Await(t, regexp.MustCompile(`rows\.csv: 1001 of 1001 rows taken`))
 
@@ -155,9 +150,7 @@ func nextTick(t *testing.T, in *lines) (id string, tick tick) {
 	if event := in.next("event: "); event != "tick" {
 		t.Fatalf("event %q", event)
 	}
-	if err := json.Unmarshal([]byte(in.next("data: ")), &tick); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, json.Unmarshal([]byte(in.next("data: ")), &tick))
 	return id, tick
 }
 
@@ -173,9 +166,7 @@ func TestServerSentEventsSampleCountsSubscribers(t *testing.T) {
 		t.Fatalf("Content-Type %q", got)
 	}
 	in := linesOf(t, first.Body)
-	if retry := in.next("retry: "); retry != "2000" {
-		t.Errorf("retry %q", retry)
-	}
+	fapwstest.Equal(t, in.next("retry: "), "2000")
 	for _, want := range []string{"1", "2", "3"} {
 		if id, tick := nextTick(t, in); id != want || tick.Subscribers != 1 {
 			t.Errorf("event %s of %d subscribers, want %s of 1", id, tick.Subscribers, want)
@@ -229,41 +220,67 @@ func TestStaticSampleServesFiles(t *testing.T) {
 func TestSQLiteSampleStoresEntries(t *testing.T) {
 	t.Parallel()
 	book := filepath.Join(t.TempDir(), "book.db")
-	t.Run("sign", func(t *testing.T) {
-		s := start(t, "sqlite/sqlite.py", book)
-		s.get("/").want(200, "Guest book")
-		form := url.Values{"name": {"Robert'); DROP TABLE entry;--"}, "text": {"<b>é</b>\nsecond line"}}
-		s.post("/sign", urlencoded, strings.NewReader(form.Encode())).want(303)
-		s.get("/").want(200, "Robert&#x27;); DROP TABLE entry;--", "&lt;b&gt;é&lt;/b&gt;\nsecond line")
+	s := start(t, "sqlite/sqlite.py", book)
+	s.get("/").want(200, "Guest book")
+	form := url.Values{"name": {"Robert'); DROP TABLE entry;--"}, "text": {"<b>é</b>\nsecond line"}}
+	s.post("/sign", urlencoded, strings.NewReader(form.Encode())).want(303)
+	s.get("/").want(200, "Robert&#x27;); DROP TABLE entry;--", "&lt;b&gt;é&lt;/b&gt;\nsecond line")
 
-		for _, form := range []string{"name=x&text=", "text=x", "name=+&text=y"} {
-			s.post("/sign", urlencoded, strings.NewReader(form)).want(303)
-		}
-		s.get("/sign?name=x&text=y").want(303)
-	})
-	t.Run("signed by many", func(t *testing.T) {
-		s := start(t, "sqlite/sqlite.py", book)
-		resp := s.get("/").want(200, "Robert")
-		if got := strings.Count(resp.body, "<article>"); got != 1 {
-			t.Errorf("%d entries, want 1", got)
-		}
-		const guests = 30
-		var all sync.WaitGroup
-		for i := range guests {
-			all.Go(func() {
-				resp, err := s.client.PostForm(s.URL+"/sign", url.Values{"name": {fmt.Sprint("guest ", i)},
-					"text": {"hi"}})
-				if err != nil || resp.StatusCode != 303 {
-					t.Errorf("guest %d: %+v, %v", i, resp, err)
-				} else {
-					resp.Body.Close()
-				}
-			})
-		}
-		all.Wait()
-		resp = s.get("/").want(200)
-		if got := strings.Count(resp.body, "<article>"); got != guests+1 {
-			t.Errorf("%d entries, want %d", got, guests+1)
-		}
-	})
+	for _, form := range []string{"name=x&text=", "text=x", "name=+&text=y"} {
+		s.post("/sign", urlencoded, strings.NewReader(form)).want(303)
+	}
+	s.get("/sign?name=x&text=y").want(303)
+	s.Stop()
+
+	s = start(t, "sqlite/sqlite.py", book)
+	resp := s.get("/").want(200, "Robert")
+	fapwstest.Equal(t, strings.Count(resp.body, "<article>"), 1)
+	const guests = 30
+	var all sync.WaitGroup
+	for i := range guests {
+		all.Go(func() {
+			resp, err := s.client.PostForm(s.URL+"/sign", url.Values{"name": {fmt.Sprint("guest ", i)},
+				"text": {"hi"}})
+			if err != nil || resp.StatusCode != 303 {
+				t.Errorf("guest %d: %+v, %v", i, resp, err)
+			} else {
+				resp.Body.Close()
+			}
+		})
+	}
+	all.Wait()
+	resp = s.get("/").want(200)
+	fapwstest.Equal(t, strings.Count(resp.body, "<article>"), guests+1)
+}
+
+func TestCGISampleRunsPrograms(t *testing.T) {
+	t.Parallel()
+	s := start(t, "cgi/programs.py")
+	s.get("/").want(200, `href="/cgi-bin/hello?name=world"`)
+	s.get("/cgi-bin/hello?name=world").want(200, "hello world, this is /cgi-bin/hello")
+	s.get("/private/hello").want(401, "who are you?")
+	s.get("/private/hello", "Authorization", "Basic YW5uYTpzZWNyZXQ=").want(200, "hello nobody, this is /private/hello")
+	s.get("/cgi-bin/nothing").want(404)
+}
+
+func TestSiteSampleServesPagesProgramsAndRedirects(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, []string{"--config"}, "site/fapws.toml", nil)
+	for _, want := range []string{"<b>1</b> times", "<b>2</b> times"} {
+		s.get("/", "Accept-Language", "de-DE,de;q=0.9").want(200, "<title>A small site</title>", want, "Guten Tag!",
+			"<footer>Changed on ").lacks("Good day", "error")
+	}
+	s.get("/about.shtml").want(200, "<h1>About</h1>", "The style sheet has 266  bytes.")
+	s.get("/hello?name=%3CAda%3E").want(200, "Hello &lt;Ada&gt;!")
+	s.get("/nothing").want(404, "There is no such page.")
+	s.get("/old/page").want(410, "That was the old site.")
+	s.get("/home").want(302).field("Location", "/")
+	s.get("/style.css").field("Cache-Control", "public, max-age=3600").field("X-Frame-Options", "DENY")
+	for path, want := range map[string]string{"/": "readme.txt", "/notes/": "first.txt",
+		"/readme.txt": "A file to be listed"} {
+		req := s.request("GET", path, nil)
+		req.Host = "files.localhost"
+		s.do(req).want(http.StatusOK, want)
+	}
+	s.get("/notes/").want(404) // a directory of a different host
 }

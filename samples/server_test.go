@@ -13,6 +13,8 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
+func TestMain(m *testing.M) { fapwstest.Main(m) }
+
 // start starts a server with a script. The server ends when t ends.
 func start(t *testing.T, script string, args ...string) *server {
 	t.Helper()
@@ -30,20 +32,15 @@ type server struct {
 func startServer(t *testing.T, flags []string, script string, args []string) *server {
 	t.Helper()
 	script, err := filepath.Abs(script)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	if !slices.Contains(flags, "--bind") {
 		flags = slices.Concat([]string{"--bind", "127.0.0.1:0"}, flags)
 	}
-	s := &server{Server: fapwstest.Command{Flags: flags, Script: script, Args: args}.Start(t)}
-	s.URL = "http://" + s.Stderr.Await(t, fapwstest.BannerURL)[1]
+	s := &server{Server: fapwstest.Command{Flags: flags, Script: script, Args: args}.Started(t)}
 	s.client = &http.Client{
-		Timeout:   fapwstest.Patience,
-		Transport: &http.Transport{DisableCompression: true, ExpectContinueTimeout: fapwstest.Patience},
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		},
+		Timeout:       fapwstest.Patience,
+		Transport:     &http.Transport{DisableCompression: true, ExpectContinueTimeout: fapwstest.Patience},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	t.Cleanup(s.client.CloseIdleConnections)
 	return s
@@ -68,9 +65,7 @@ func (s *server) post(path, contentType string, body io.Reader) *reply {
 func (s *server) request(method, path string, body io.Reader, header ...string) *http.Request {
 	s.T.Helper()
 	req, err := http.NewRequest(method, s.URL+path, body)
-	if err != nil {
-		s.T.Fatal(err)
-	}
+	fapwstest.Must(s.T, err)
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
@@ -92,9 +87,7 @@ func (s *server) do(req *http.Request) *reply {
 func (s *server) open(req *http.Request) *http.Response {
 	s.T.Helper()
 	resp, err := s.client.Do(req)
-	if err != nil {
-		s.T.Fatal(err)
-	}
+	fapwstest.Must(s.T, err)
 	return resp
 }
 

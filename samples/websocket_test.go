@@ -3,10 +3,9 @@ package samples
 import (
 	"encoding/json"
 	"errors"
-	"net/http"
-	"strings"
 	"testing"
 
+	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/runtime/websocket/wstest"
 )
 
@@ -15,39 +14,24 @@ type webSocket struct {
 	*wstest.Client
 }
 
-// dial opens a WebSocket, and returns the status if the server rejects it.
-func (s *server) dial(path string, protocols ...string) (_ *webSocket, chosen string, status int) {
+func (s *server) talk(path string, fields ...string) *webSocket {
 	s.T.Helper()
-	var fields []string
-	if len(protocols) > 0 {
-		fields = []string{"Sec-WebSocket-Protocol: " + strings.Join(protocols, ", ")}
-	}
-	c, err := wstest.Dial(strings.TrimPrefix(s.URL, "http://"), path, fields...)
-	var refused *wstest.Denied
-	if errors.As(err, &refused) {
-		return nil, "", refused.Response.StatusCode
-	}
-	if err != nil {
-		s.T.Fatalf("WebSocket %s: %v", path, err)
-	}
-	s.T.Cleanup(func() { c.Close() })
-	return &webSocket{s.T, c}, c.Response.Header.Get("Sec-WebSocket-Protocol"), http.StatusSwitchingProtocols
+	return &webSocket{s.T, s.Socket(path, fields...)}
 }
 
-func (s *server) talk(path string, protocols ...string) *webSocket {
+// denial returns the status with which the server rejects a WebSocket.
+func (s *server) denial(path string) int {
 	s.T.Helper()
-	w, _, status := s.dial(path, protocols...)
-	if w == nil {
-		s.T.Fatalf("WebSocket %s: status %d", path, status)
+	var denied *wstest.Denied
+	if _, err := wstest.Dial(s.Address, path); !errors.As(err, &denied) {
+		s.T.Fatalf("WebSocket %s: %v", path, err)
 	}
-	return w
+	return denied.Response.StatusCode
 }
 
 func (w *webSocket) send(text string) {
 	w.t.Helper()
-	if err := w.SendText(text); err != nil {
-		w.t.Fatal(err)
-	}
+	fapwstest.Must(w.t, w.SendText(text))
 }
 
 func (w *webSocket) next() string {

@@ -4,10 +4,10 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"strings"
+	"regexp"
 	"testing"
-	"time"
 
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
 
@@ -67,19 +67,20 @@ func chromium(t *testing.T, options []chromedp.ExecAllocatorOption) context.Cont
 
 // Shows waits until the JavaScript expression is true in the page of the tab.
 func Shows(expression string) chromedp.Action {
-	poll := chromedp.Poll(expression, nil, chromedp.WithPollingInterval(30*time.Millisecond),
-		chromedp.WithPollingTimeout(Patience))
+	wait := chromedp.Evaluate("(async () => { while (!await ("+expression+
+		")) await new Promise(done => setTimeout(done, 30)) })()", nil, AwaitPromise)
+	// The tab may leave the page while the expression is running.
+	navigated := regexp.MustCompile("Cannot find .*context|Inspected target navigated|Execution context was destroyed")
 	return chromedp.ActionFunc(func(ctx context.Context) error {
-		err := poll.Do(ctx)
-		for end := time.Now().Add(Patience); hasNavigated(err) && time.Now().Before(end); {
-			err = poll.Do(ctx)
+		ctx, cancel := context.WithTimeout(ctx, Patience)
+		defer cancel()
+		err := wait.Do(ctx)
+		for err != nil && navigated.MatchString(err.Error()) {
+			err = wait.Do(ctx)
 		}
 		return err
 	})
 }
 
-// hasNavigated reports whether err means that the tab has left the page in which a JavaScript expression was running.
-func hasNavigated(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "Cannot find context") ||
-		strings.Contains(err.Error(), "Inspected target navigated"))
-}
+// AwaitPromise is an option of chromedp.Evaluate. The result is that of the promise which the expression returns.
+func AwaitPromise(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -156,4 +158,20 @@ func (w *Client) Reset() {
 	w.T.Helper()
 	Must(w.T, w.Conn.(*net.TCPConn).SetLinger(0))
 	w.Close()
+}
+
+// FreePort returns a TCP port of 127.0.0.1 for a program that cannot choose a port and report it. The port is below the
+// ports that systems assign by themselves (from 32768 on Linux, 49152 elsewhere), so that no other test gets it.
+func FreePort(t *testing.T) string {
+	t.Helper()
+	const first, end = 10000, 32768
+	for range 1000 {
+		port := strconv.Itoa(first + rand.IntN(end-first))
+		if ln, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			ln.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }

@@ -1,8 +1,8 @@
 package fapwstest
 
 import (
+	"cmp"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -13,15 +13,19 @@ import (
 	"testing"
 )
 
-// Main makes servers independent of how the tests were started: under nohup(1), servers would ignore SIGHUP, and a
-// umask of 077 would hide files from the users of the servers.
+// Main makes servers independent of how the tests were started: under nohup(1), servers would ignore SIGHUP, in the
+// background of a script, they would ignore SIGINT, and a umask of 077 would hide files from the users of the servers.
 func Main(m *testing.M) {
 	if err := scalePatience(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
 	// Programs inherit ignored signals, but a caught signal has its default action after execve(2).
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	for _, sig := range []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		if signal.Ignored(sig) {
+			signal.Notify(make(chan os.Signal, 1), sig)
+		}
+	}
 	syscall.Umask(0o022)
 	code := m.Run()
 	if installed.folder != "" {
@@ -84,24 +88,6 @@ func denied(folder string) []byte {
 	return append(said, err.Error()...)
 }
 
-func copyForAll(to string, from fs.FS) error {
-	return fs.WalkDir(from, ".", func(name string, d fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case d.IsDir():
-			return os.MkdirAll(filepath.Join(to, name), 0o755)
-		case !d.Type().IsRegular():
-			return nil
-		}
-		text, err := fs.ReadFile(from, name)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(to, name), text, 0o644)
-	})
-}
-
 func PublicFolder(t *testing.T) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "fapws")
@@ -111,4 +97,38 @@ func PublicFolder(t *testing.T) string {
 	t.Cleanup(func() { os.RemoveAll(folder) })
 	Must(t, os.Chmod(folder, 0o755))
 	return folder
+}
+
+// Python is the path of the interpreter that fapws was built for (PYTHON in the output of `build.sh env`).
+var Python = cmp.Or(os.Getenv("PYTHON"), "/usr/bin/python3")
+
+// NeedModule checks that Python can import the module. If not, the test fails with Debian's Python, because Debian has
+// packages of all modules that tests need. With another Python, the test is skipped.
+func NeedModule(t *testing.T, module string) {
+	t.Helper()
+	ask := exec.Command(Python, "-c", "import "+module)
+	ask.Dir = "/" // a test's directory may have the name of a module
+	said, err := ask.CombinedOutput()
+	if err == nil {
+		return
+	}
+	if strings.HasPrefix(Python, "/usr/bin/") {
+		t.Fatalf("%s\nsudo apt-get install python3-%s", said, module)
+	}
+	t.Skipf("%s has no %s", Python, module)
+}
+
+// Today returns build/today, the virtual environment with the packages of scripts/today.txt. If build/today is missing,
+// the test fails with the system's Python, and is skipped with another Python.
+func Today(t *testing.T) string {
+	t.Helper()
+	venv, err := filepath.Abs(Repository + "/build/today")
+	Must(t, err)
+	if _, err := os.Stat(venv + "/installed.txt"); err != nil {
+		if strings.HasPrefix(Python, "/usr/bin/") {
+			t.Fatalf("%v\n./build.sh today", err)
+		}
+		t.Skipf("%s is not the system's: build/today has no packages for it", Python)
+	}
+	return venv
 }

@@ -26,13 +26,20 @@ func (s *Server) GrownAtMost(before, bytes int) {
 	}
 }
 
+// statOf returns the fields of /proc/PID/stat from the state on, or nil if there is no such process.
+func statOf(pid int) []string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	return strings.Fields(rest)
+}
+
 // ProcessorTime returns the CPU time that the server has used, in steps of 10 ms.
 func (s *Server) ProcessorTime() time.Duration {
 	s.T.Helper()
-	text, err := os.ReadFile(s.Proc("stat"))
-	Must(s.T, err)
-	_, rest, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(rest)
+	fields := statOf(s.Cmd.Process.Pid)
 	user, err := strconv.Atoi(fields[11])
 	Must(s.T, err)
 	system, err := strconv.Atoi(fields[12])
@@ -104,12 +111,10 @@ func ChildrenOf(t *testing.T, parents ...int) map[int]string {
 		if err != nil {
 			continue
 		}
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if err != nil {
+		f := statOf(pid)
+		if f == nil {
 			continue
 		}
-		_, rest, _ := strings.Cut(string(text), ") ")
-		f := strings.Fields(rest)
 		if parent, err := strconv.Atoi(f[1]); err == nil && slices.Contains(parents, parent) {
 			states[pid] = f[0]
 		}
@@ -120,9 +125,8 @@ func ChildrenOf(t *testing.T, parents ...int) map[int]string {
 // Runs reports whether a process exists and is not a zombie. In some containers, process 1 (init) does not reap
 // orphans, so zombies may remain.
 func Runs(pid int) bool {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, rest, _ := strings.Cut(string(text), ") ")
-	return err == nil && !strings.HasPrefix(rest, "Z")
+	f := statOf(pid)
+	return f != nil && f[0] != "Z"
 }
 
 // OpenFiles counts the descriptors of the processes that run handlers.

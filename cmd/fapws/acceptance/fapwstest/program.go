@@ -84,7 +84,7 @@ func copyProgram(program, folder string) error {
 	if err := os.Mkdir(folder+"/build", 0o755); err != nil {
 		return err
 	}
-	if err := copyForAll(folder+"/contrib", os.DirFS(Repository+"/contrib")); err != nil {
+	if err := os.CopyFS(folder+"/contrib", os.DirFS(Repository+"/contrib")); err != nil {
 		return err
 	}
 	if image := Image(program); image != program {

@@ -1,8 +1,10 @@
 package fapwstest
 
 import (
+	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -103,4 +105,81 @@ func (s *Server) ReloadFails(why string) {
 	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, why) {
 		s.T.Errorf("fapws ctl reload: code %d, %q, want %q", code, stderr, why)
 	}
+}
+
+// Ask sends a request over a new connection.
+func (s *Server) Ask(text string) *Answer {
+	s.T.Helper()
+	w := s.Dial()
+	defer w.Close()
+	w.Send(text)
+	method, _, _ := strings.Cut(text, " ")
+	return w.AnswerTo(method)
+}
+
+func (s *Server) Get(target string, status int, fields ...string) *Answer {
+	s.T.Helper()
+	return s.Ask(Get(target, fields...)).Want(s.T, status)
+}
+
+// Until504 repeats requests for target, whose handler must time out, until the log has a match of pattern. On a busy
+// machine, a request may time out before its handler runs.
+func (s *Server) Until504(target, pattern string) (match []string) {
+	s.T.Helper()
+	Eventually(s.T, pattern+" in the log", func() bool {
+		s.Get(target, 504)
+		for range 2000 {
+			if match = regexp.MustCompile(pattern).FindStringSubmatch(s.Stderr.String()); match != nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		return match != nil
+	})
+	return match
+}
+
+func TooBig(t *testing.T, s *Server, request, more string) {
+	t.Helper()
+	w := s.Dial()
+	w.Send(request)
+	w.Send(more)
+	a := w.Answer().Want(t, 413, "input body too big")
+	if !a.Close {
+		t.Errorf("no Connection: close with 413: %q", a.Header)
+	}
+	w.Closed()
+}
+
+// Signaled sends a signal and waits until the server's stderr has more matches of pattern than before.
+func (s *Server) Signaled(sig syscall.Signal, pattern string) {
+	s.T.Helper()
+	said := func() int { return len(regexp.MustCompile(pattern).FindAllString(s.Stderr.String(), -1)) }
+	before := said()
+	s.Signal(sig)
+	Eventually(s.T, fmt.Sprintf("another %q after signal %d", pattern, sig), func() bool { return said() > before })
+}
+
+// Reload reloads the server and returns when the new workers serve. The old workers may still be ending (see
+// HasWorkers).
+func (s *Server) Reload() { s.T.Helper(); s.Signaled(syscall.SIGHUP, "info reloaded") }
+
+func (s *Server) Upgrade() { s.T.Helper(); s.Signaled(syscall.SIGUSR2, "info upgraded") }
+
+func (s *Server) Workers() (pids []int) {
+	s.T.Helper()
+	for pid := range ChildrenOf(s.T, s.Cmd.Process.Pid) {
+		pids = append(pids, pid)
+	}
+	slices.Sort(pids)
+	return pids
+}
+
+// HasWorkers waits until there are n workers, none of which is in the list old.
+func (s *Server) HasWorkers(n int, old ...int) {
+	s.T.Helper()
+	Eventually(s.T, fmt.Sprint(n, " workers, none of ", old), func() bool {
+		now := s.Workers()
+		return len(now) == n && !slices.ContainsFunc(now, func(pid int) bool { return slices.Contains(old, pid) })
+	})
 }

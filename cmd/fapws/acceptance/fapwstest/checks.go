@@ -3,13 +3,51 @@ package fapwstest
 import (
 	"fmt"
 	"os"
+	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"fapws/runtime/waittest"
 	"fapws/runtime/websocket/wstest"
 )
+
+func Equal[T comparable](t *testing.T, got, want T) {
+	t.Helper()
+	if got != want {
+		t.Errorf("got %.500q, want %.500q", fmt.Sprint(got), fmt.Sprint(want))
+	}
+}
+
+// Has fails unless text contains each part.
+func Has(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in %.4000s", part, text)
+		}
+	}
+}
+
+func Lacks(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if strings.Contains(text, part) {
+			t.Errorf("%q is in %.4000s", part, text)
+		}
+	}
+}
+
+// Matches fails unless each pattern has a match in text.
+func Matches(t *testing.T, text string, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		if !regexp.MustCompile(pattern).MatchString(text) {
+			t.Errorf("no %s in %.4000s", pattern, text)
+		}
+	}
+}
 
 // Patience limits how long a test waits for an event that should come at once.
 var Patience = waittest.Patience
