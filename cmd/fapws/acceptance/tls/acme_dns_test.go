@@ -87,9 +87,7 @@ func TestACMEHooksGetCertificatesForAllNamesOfADomain(t *testing.T) {
 			}
 			values[value] = true
 		}
-		if len(values) != 3 {
-			t.Errorf("%d values: %v", len(values), values)
-		}
+		fapwstest.Equal(t, len(values), 3)
 		resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, p.dns)
 		}}
@@ -146,22 +144,6 @@ func TestACMEHookThatFailsIsLoggedAndCleanedUp(t *testing.T) {
 		`have the record; next try at`)
 }
 
-// Only a reload ends the pause after a failed order, because authorities limit the number of failures.
-func TestACMEPauseOutlastsAnApplicationThatFallsAsleep(t *testing.T) {
-	t.Parallel()
-	p := startPebble(t)
-	flags, calls := p.hooks(t, "exit 3\n")
-	s := p.serve(t, fapwstest.Workers, t.TempDir(), fapwstest.FreePort(t), fapwstest.FreePort(t),
-		append(flags, "--acme-hosts", "example.org", "--idle-stop", "1s")...)
-	s.Says("exit status 3; next try")
-	s.Says("the application sleeps until there is one")
-	s.Control("status")
-	s.Stop()
-	if all := called(t, calls); len(all) != 2 {
-		t.Errorf("%d calls: %v", len(all), all)
-	}
-}
-
 func TestACMEHookIsKilledAndCleanedUpAtAStopAndAnUpgrade(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		p := startPebble(t)
@@ -196,7 +178,7 @@ func TestACMEHookIsKilledAndCleanedUpAtAStopAndAnUpgrade(t *testing.T) {
 	})
 }
 
-func TestACMEHookThatCannotRunIsReportedInOneLine(t *testing.T) {
+func TestACMESettingsThatConflictAreReportedInOneLine(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for name, mode := range map[string]os.FileMode{"good": 0o755, "plain": 0o644, "open": 0o757} {
@@ -217,9 +199,11 @@ func TestACMEHookThatCannotRunIsReportedInOneLine(t *testing.T) {
 	for flags, want := range map[string]string{
 		"--acme-hosts *.a.test": "--tls: a CA gives a certificate for *.a.test only to those who can change its DNS: add " +
 			"acme-dns-hook, or certfile for this host",
-		"-c DIR/hosts.toml":                            "hosts.toml:1: tls: a CA gives a certificate for *.a.test only",
-		"--acme-hosts a.test --acme-dns-hook DIR/none": "--acme-dns-hook: DIR/none: no such file or directory",
-		"--acme-hosts a.test --acme-dns-hook DIR":      "--acme-dns-hook: DIR: not an executable file; type chmod +x DIR",
+		"--acme-hosts *.*.test":                              "--acme-hosts *.*.test: must be host names such as example.org or *.example.org",
+		"--acme-hosts a.test --acme-directory http://a.test": "must be a URL that begins with https://",
+		"-c DIR/hosts.toml":                                  "hosts.toml:1: tls: a CA gives a certificate for *.a.test only",
+		"--acme-hosts a.test --acme-dns-hook DIR/none":       "--acme-dns-hook: DIR/none: no such file or directory",
+		"--acme-hosts a.test --acme-dns-hook DIR":            "--acme-dns-hook: DIR: not an executable file; type chmod +x DIR",
 		"--acme-hosts a.test --acme-dns-hook DIR/plain": "--acme-dns-hook: DIR/plain: not an executable file; type " +
 			"chmod +x DIR/plain",
 		"--acme-hosts a.test --acme-dns-hook DIR/good --acme-dns-cleanup-hook DIR/open": "--acme-dns-cleanup-hook: " +
@@ -241,6 +225,8 @@ func TestACMEHookThatCannotRunIsReportedInOneLine(t *testing.T) {
 			"DIR/to-changed/to-good: a sandboxed application could change it",
 		"--acme-hosts a.test --acme-dns-hook DIR/good --sandbox --sandbox-write CHANGED/to-dir": "--acme-dns-hook: " +
 			"DIR/good: a sandboxed application could change it",
+
+		"": "--tls: acme needs the names of the hosts: --acme-hosts example.org, or [[host]] with a name",
 	} {
 		paths := strings.NewReplacer("DIR", dir, "CHANGED", changed)
 		for _, command := range [][]string{nil, {"check"}} {

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -49,9 +48,7 @@ func startPebble(t *testing.T) *pebble {
 		"listenAddress": "127.0.0.1:" + ports[0], "managementListenAddress": "127.0.0.1:" + ports[1],
 		"certificate": cert, "privateKey": key, "httpPort": number(p.http), "tlsPort": number(p.https),
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	fapwstest.Write(t, dir+"/config.json", string(config))
 	names := []string{"-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", p.dns, "-http01", "", "-https01", "",
 		"-tlsalpn01", "", "-management", "127.0.0.1:" + ports[5]}
@@ -79,13 +76,7 @@ func run(t *testing.T, address, program string, args ...string) {
 			t.Logf("%s:\n%.6000s", program, out.String())
 		}
 	})
-	fapwstest.Eventually(t, program+" listens", func() bool {
-		c, err := net.Dial("tcp", address)
-		if err == nil {
-			c.Close()
-		}
-		return err == nil
-	})
+	fapwstest.Eventually(t, program+" listens", func() bool { return fapwstest.Listens("tcp", address) })
 }
 
 // serve starts a server that orders certificates from p. If flags is nil, the hosts are example.org and
@@ -204,18 +195,4 @@ func TestACMESettingsChangeAtAReload(t *testing.T) {
 		}
 	}
 	issued(t, s, "example.org")
-}
-
-func TestACMESettingsThatConflictAreReportedInOneLine(t *testing.T) {
-	t.Parallel()
-	for flags, want := range map[string]string{
-		"--tls acme": "--tls: acme needs the names of the hosts: --acme-hosts " +
-			"example.org, or [[host]] with a name",
-		"--tls acme --acme-hosts *.*.test": "--acme-hosts *.*.test: must be host names such as example.org or " +
-			"*.example.org",
-		"--tls acme --acme-hosts a.test --acme-directory http://a.test": "must be a URL that begins with https://",
-	} {
-		fapwstest.Command{Flags: append([]string{"-p", "0"}, strings.Fields(flags)...), Script: "environ.py"}.Fails(t,
-			2, want)
-	}
 }

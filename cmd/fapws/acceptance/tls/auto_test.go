@@ -38,18 +38,14 @@ func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 		s := serve(t, fapwstest.Threads, c)
 		plain := "http://" + s.Says(`https://\S+/\n  http://(\S+)/`)[1]
 		r, err := http.Get(plain + "/.well-known/fapws-ca.crt")
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		der, err := io.ReadAll(r.Body)
 		r.Body.Close()
 		if err != nil || r.StatusCode != 200 || r.Header.Get("Content-Type") != "application/x-x509-ca-cert" {
 			t.Fatalf("%s, %v, %v", r.Status, r.Header, err)
 		}
 		ca, err := x509.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		sum := sha256.Sum256(der)
 		code, stdout, stderr := fapwstest.Command{Flags: []string{"ctl", "--socket", socket, "ca"}}.Run(t)
 		lines := strings.Split(stdout, "\n")

@@ -17,9 +17,7 @@ import (
 func TestCurlAcceptsTheCertificate(t *testing.T) {
 	t.Parallel()
 	curl, err := exec.LookPath("curl")
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	ca := certtest.NewAuthority(t)
 	dir := t.TempDir()
 	s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: flagsFor(ca.For("example.org"), dir)})

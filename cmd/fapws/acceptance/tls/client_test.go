@@ -32,9 +32,7 @@ func flagsFor(c *certtest.Certificate, dir string) []string {
 func dial(t *testing.T, s *fapwstest.Server, config *tls.Config) (*fapwstest.Client, tls.ConnectionState) {
 	t.Helper()
 	c, err := tryDial(t, s, config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	return fapwstest.NewClient(t, c), c.ConnectionState()
 }
 

@@ -25,9 +25,7 @@ func ofClient(t *testing.T, ca *certtest.Authority, o certtest.Options) tls.Cert
 	o.Usages = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
 	c := ca.Sign(o)
 	pair, err := tls.X509KeyPair(c.Certificate, c.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	return pair
 }
 
@@ -51,27 +49,27 @@ func showing(t *testing.T, s *fapwstest.Server, roots *x509.CertPool, sni string
 }
 
 func TestClientCertificatesAreRequiredByRules(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Asleep}, func(t *testing.T, m fapwstest.Mode) {
-		ca, ofA, ofB := certtest.NewAuthority(t), certtest.NewAuthority(t), certtest.NewAuthority(t)
-		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, "Client-Cert %q, Client-Cert-Chain %q", r.Header["Client-Cert"],
-				r.Header["Client-Cert-Chain"])
-		}))
-		defer upstream.Close()
-		dir := t.TempDir()
-		ofServer := ca.For("a.test", "b.test", "c.test")
-		ofServer.Write(dir)
-		lost := ofClient(t, ofA, certtest.Options{Common: "Lost"})
-		certtest.Write(t, dir+"/a.pem", append(ofA.Revoke(time.Now().Add(24*time.Hour), lost.Leaf), ofA.PEM...))
-		certtest.Write(t, dir+"/b.pem", ofB.PEM)
-		fapwstest.Write(t, dir+"/files/index.html", "open")
-		fapwstest.Write(t, dir+"/files/admin/index.html", "admin")
-		fapwstest.Write(t, dir+"/asgi.py", `import json
+	t.Parallel()
+	ca, ofA, ofB := certtest.NewAuthority(t), certtest.NewAuthority(t), certtest.NewAuthority(t)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "Client-Cert %q, Client-Cert-Chain %q", r.Header["Client-Cert"],
+			r.Header["Client-Cert-Chain"])
+	}))
+	defer upstream.Close()
+	dir := t.TempDir()
+	ofServer := ca.For("a.test", "b.test", "c.test")
+	ofServer.Write(dir)
+	lost := ofClient(t, ofA, certtest.Options{Common: "Lost"})
+	certtest.Write(t, dir+"/a.pem", append(ofA.Revoke(time.Now().Add(24*time.Hour), lost.Leaf), ofA.PEM...))
+	certtest.Write(t, dir+"/b.pem", ofB.PEM)
+	fapwstest.Write(t, dir+"/files/index.html", "open")
+	fapwstest.Write(t, dir+"/files/admin/index.html", "admin")
+	fapwstest.Write(t, dir+"/asgi.py", `import json
 async def app(scope, receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": json.dumps(scope["extensions"]["tls"]).encode()})
 `)
-		file := fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(`
+	file := fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(`
 certfile = "cert.pem"
 keyfile = "key.pem"
 
@@ -120,122 +118,117 @@ prefix = "/"
 status = 200
 text = "c"
 `, upstream.URL))
-		s := fapwstest.Command{Dir: dir, Flags: append(append([]string{}, m.Flags...), "--config", file, "--bind",
-			"https://127.0.0.1:0", "--bind", "127.0.0.1:0")}.Start(t)
-		at := s.Says(`(?m)^  https://(\S+)/\n  http://(\S+)/$`)
-		s.Address = at[1]
-		ann, bob := ofClient(t, ofA, certtest.Options{Common: "Ann"}), ofClient(t, ofB, certtest.Options{Common: "Bob"})
-		late := ofClient(t, ofA, certtest.Options{Common: "Late", Start: time.Now().Add(-48 * time.Hour),
-			End: time.Now().Add(-24 * time.Hour)})
-		field := "Client-Cert [\":" + base64.StdEncoding.EncodeToString(ann.Certificate[0]) +
-			":\"], Client-Cert-Chain []"
-		own := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ann.Certificate[0]}))
-		quoted := func(text string) string { return strings.ReplaceAll(text, "\n", `\n`) }
-		const none, required, stranger = "Client-Cert [], Client-Cert-Chain []", "a client certificate is required",
-			"certificate signed by unknown authority"
-		for _, c := range []struct {
-			sni, host   string
-			certificate *tls.Certificate
-			path        string
-			status      int
-			text        string
-		}{
-			{"a.test", "a.test", nil, "/", 200, "open"},
-			{"a.test", "a.test", &ann, "/", 200, "open"},
-			{"a.test", "a.test", &bob, "/", 200, "open"},
-			{"a.test", "a.test", nil, "/admin/", 403, required},
-			{"a.test", "a.test", &ann, "/admin/", 200, "admin"},
-			{"a.test", "a.test", &bob, "/admin/", 403, "the client certificate is refused: " + stranger},
-			{"a.test", "a.test", &late, "/admin/", 403, "certificate has expired"},
-			{"a.test", "a.test", &lost, "/admin/", 403,
-				"the client certificate is refused: the certificate is revoked"},
-			{"a.test", "a.test", nil, "/x/../admin//index.html", 403, required},
-			{"a.test", "a.test", nil, "/optional", 200, "optional"},
-			{"a.test", "a.test", &ann, "/optional", 200, "optional"},
-			{"a.test", "a.test", &bob, "/optional", 403, stranger},
-			{"a.test", "a.test", nil, "/tls", 200, `{"server_cert": "` + quoted(string(ofServer.Certificate)) +
-				`", "client_cert_chain": [], "client_cert_name": null, "client_cert_error": null, ` +
-				`"tls_version": 772, `},
-			{"a.test", "a.test", &ann, "/tls", 200, `"client_cert_chain": ["` + quoted(own) +
-				`"], "client_cert_name": "CN=Ann", "client_cert_error": null`},
-			{"a.test", "a.test", &bob, "/tls", 200, `"client_cert_name": "CN=Bob", "client_cert_error": "` + stranger},
-			{"a.test", "a.test", &ann, "/shown", 200, field},
-			{"a.test", "a.test", &bob, "/shown", 200, none},
-			{"a.test", "a.test", nil, "/shown", 200, none},
-			{"a.test", "a.test", &ann, "/proxied", 200, none},
-			{"b.test", "b.test", nil, "/", 403, required},
-			{"b.test", "b.test", &bob, "/", 200, "b"},
-			{"b.test", "b.test", &ann, "/", 403, stranger},
-			{"b.test", "b.test", nil, "/health", 200, "healthy"},
-			{"c.test", "c.test", &ann, "/", 200, "c"},
+	s := fapwstest.Command{Dir: dir, Flags: append(fapwstest.Asleep.Flags, "--config", file, "--bind",
+		"https://127.0.0.1:0", "--bind", "127.0.0.1:0")}.Start(t)
+	at := s.Says(`(?m)^  https://(\S+)/\n  http://(\S+)/$`)
+	s.Address = at[1]
+	ann, bob := ofClient(t, ofA, certtest.Options{Common: "Ann"}), ofClient(t, ofB, certtest.Options{Common: "Bob"})
+	late := ofClient(t, ofA, certtest.Options{Common: "Late", Start: time.Now().Add(-48 * time.Hour),
+		End: time.Now().Add(-24 * time.Hour)})
+	field := "Client-Cert [\":" + base64.StdEncoding.EncodeToString(ann.Certificate[0]) +
+		":\"], Client-Cert-Chain []"
+	own := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ann.Certificate[0]}))
+	quoted := func(text string) string { return strings.ReplaceAll(text, "\n", `\n`) }
+	const none, required, stranger = "Client-Cert [], Client-Cert-Chain []", "a client certificate is required",
+		"certificate signed by unknown authority"
+	for _, c := range []struct {
+		sni, host   string
+		certificate *tls.Certificate
+		path        string
+		status      int
+		text        string
+	}{
+		{"a.test", "a.test", nil, "/", 200, "open"},
+		{"a.test", "a.test", &ann, "/", 200, "open"},
+		{"a.test", "a.test", &bob, "/", 200, "open"},
+		{"a.test", "a.test", nil, "/admin/", 403, required},
+		{"a.test", "a.test", &ann, "/admin/", 200, "admin"},
+		{"a.test", "a.test", &bob, "/admin/", 403, "the client certificate is refused: " + stranger},
+		{"a.test", "a.test", &late, "/admin/", 403, "certificate has expired"},
+		{"a.test", "a.test", &lost, "/admin/", 403,
+			"the client certificate is refused: the certificate is revoked"},
+		{"a.test", "a.test", nil, "/x/../admin//index.html", 403, required},
+		{"a.test", "a.test", nil, "/optional", 200, "optional"},
+		{"a.test", "a.test", &ann, "/optional", 200, "optional"},
+		{"a.test", "a.test", &bob, "/optional", 403, stranger},
+		{"a.test", "a.test", nil, "/tls", 200, `{"server_cert": "` + quoted(string(ofServer.Certificate)) +
+			`", "client_cert_chain": [], "client_cert_name": null, "client_cert_error": null, ` +
+			`"tls_version": 772, `},
+		{"a.test", "a.test", &ann, "/tls", 200, `"client_cert_chain": ["` + quoted(own) +
+			`"], "client_cert_name": "CN=Ann", "client_cert_error": null`},
+		{"a.test", "a.test", &bob, "/tls", 200, `"client_cert_name": "CN=Bob", "client_cert_error": "` + stranger},
+		{"a.test", "a.test", &ann, "/shown", 200, field},
+		{"a.test", "a.test", &bob, "/shown", 200, none},
+		{"a.test", "a.test", nil, "/shown", 200, none},
+		{"a.test", "a.test", &ann, "/proxied", 200, none},
+		{"b.test", "b.test", nil, "/", 403, required},
+		{"b.test", "b.test", &bob, "/", 200, "b"},
+		{"b.test", "b.test", &ann, "/", 403, stranger},
+		{"b.test", "b.test", nil, "/health", 200, "healthy"},
+		{"c.test", "c.test", &ann, "/", 200, "c"},
 
-			// A connection cannot be used for a second host that requires different client certificates.
-			{"a.test", "b.test", &ann, "/", 421, "this connection was opened for another host"},
-			{"c.test", "b.test", &bob, "/", 421, "this connection was opened for another host"},
-			{"c.test", "a.test", &ann, "/admin/", 421, "this connection was opened for another host"},
-			{"b.test", "c.test", &bob, "/", 200, "c"},
-		} {
-			for _, protocol := range []string{"http/1.1", "h2"} {
-				client := showing(t, s, ca.Pool(), c.sni, c.certificate, protocol)
-				for range 2 {
-					r, err := http.NewRequest("GET", "https://"+s.Address+c.path, nil)
-					if err != nil {
-						t.Fatal(err)
-					}
-					r.Host = c.host
-					r.Header.Set("Client-Cert", ":forged:")
-					r.Header.Set("Client-Cert-Chain", ":forged:")
-					res, err := client.Do(r)
-					if err != nil {
-						t.Fatalf("%s %s %s: %v", protocol, c.host, c.path, err)
-					}
-					text, err := io.ReadAll(res.Body)
-					res.Body.Close()
-					if err != nil || res.StatusCode != c.status || !strings.Contains(string(text), c.text) {
-						t.Errorf("%s of %s for %s, %s: status %d, %q, %v, want %d, %q", protocol, c.sni, c.host, c.path,
-							res.StatusCode, text, err, c.status, c.text)
-					}
+		// A connection cannot be used for a second host that requires different client certificates.
+		{"a.test", "b.test", &ann, "/", 421, "this connection was opened for another host"},
+		{"c.test", "b.test", &bob, "/", 421, "this connection was opened for another host"},
+		{"c.test", "a.test", &ann, "/admin/", 421, "this connection was opened for another host"},
+		{"b.test", "c.test", &bob, "/", 200, "c"},
+	} {
+		for _, protocol := range []string{"http/1.1", "h2"} {
+			client := showing(t, s, ca.Pool(), c.sni, c.certificate, protocol)
+			for range 2 {
+				r, err := http.NewRequest("GET", "https://"+s.Address+c.path, nil)
+				fapwstest.Must(t, err)
+				r.Host = c.host
+				r.Header.Set("Client-Cert", ":forged:")
+				r.Header.Set("Client-Cert-Chain", ":forged:")
+				res, err := client.Do(r)
+				if err != nil {
+					t.Fatalf("%s %s %s: %v", protocol, c.host, c.path, err)
 				}
-				client.CloseIdleConnections()
+				text, err := io.ReadAll(res.Body)
+				res.Body.Close()
+				if err != nil || res.StatusCode != c.status || !strings.Contains(string(text), c.text) {
+					t.Errorf("%s of %s for %s, %s: status %d, %q, %v, want %d, %q", protocol, c.sni, c.host, c.path,
+						res.StatusCode, text, err, c.status, c.text)
+				}
 			}
+			client.CloseIdleConnections()
 		}
-		s.Says(`info .*GET of "/admin/" got 403: a client certificate is required`)
+	}
+	s.Says(`info .*GET of "/admin/" got 403: a client certificate is required`)
 
-		plain := fapwstest.Dial(t, "tcp", at[2])
-		plain.Send("GET /admin/ HTTP/1.1\r\nHost: a.test\r\nSSL-Client-Verify: SUCCESS\r\n\r\n",
-			"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
-		plain.Answer().Want(t, 403, "a client certificate is required, so only HTTPS connections to this server "+
-			"are accepted")
-		plain.Answer().Want(t, 200, "open")
+	plain := fapwstest.Dial(t, "tcp", at[2])
+	plain.Send("GET /admin/ HTTP/1.1\r\nHost: a.test\r\nSSL-Client-Verify: SUCCESS\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+	plain.Answer().Want(t, 403, "a client certificate is required, so only HTTPS connections to this server "+
+		"are accepted")
+	plain.Answer().Want(t, 200, "open")
 
-		// When the client resumes the TLS session of a.test, the server verifies the certificate again. The session is
-		// not valid for b.test, because b.test accepts certificates of different authorities.
-		client := showing(t, s, ca.Pool(), "a.test", &ann, "http/1.1")
-		for _, resumed := range []bool{false, true} {
-			r, _ := http.NewRequest("GET", "https://"+s.Address+"/admin/", nil)
-			r.Host, r.Close = "a.test", true
-			res, err := client.Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, _ = io.Copy(io.Discard, res.Body)
-			res.Body.Close()
-			if res.StatusCode != 200 || res.TLS.DidResume != resumed {
-				t.Errorf("status %d, resumed %v, want %v", res.StatusCode, res.TLS.DidResume, resumed)
-			}
+	// When the client resumes the TLS session of a.test, the server verifies the certificate again. The session is
+	// not valid for b.test, because b.test accepts certificates of different authorities.
+	client := showing(t, s, ca.Pool(), "a.test", &ann, "http/1.1")
+	for _, resumed := range []bool{false, true} {
+		r, _ := http.NewRequest("GET", "https://"+s.Address+"/admin/", nil)
+		r.Host, r.Close = "a.test", true
+		res, err := client.Do(r)
+		fapwstest.Must(t, err)
+		_, _ = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if res.StatusCode != 200 || res.TLS.DidResume != resumed {
+			t.Errorf("status %d, resumed %v, want %v", res.StatusCode, res.TLS.DidResume, resumed)
 		}
-		config := client.Transport.(*http.Transport).TLSClientConfig
-		for _, c := range []struct {
-			host   string
-			status int
-		}{{"a.test", 200}, {"b.test", 421}} {
-			w, _ := dial(t, s, config)
-			w.Send("GET /admin/ HTTP/1.1\r\nHost: " + c.host + "\r\n\r\n")
-			w.Answer().Want(t, c.status)
-			w.Close()
-		}
-		counted(t, s, ofServer.Leaf)
-	})
+	}
+	config := client.Transport.(*http.Transport).TLSClientConfig
+	for _, c := range []struct {
+		host   string
+		status int
+	}{{"a.test", 200}, {"b.test", 421}} {
+		w, _ := dial(t, s, config)
+		w.Send("GET /admin/ HTTP/1.1\r\nHost: " + c.host + "\r\n\r\n")
+		w.Answer().Want(t, c.status)
+		w.Close()
+	}
+	counted(t, s, ofServer.Leaf)
 }
 
 func counted(t *testing.T, s *fapwstest.Server, of *x509.Certificate) {

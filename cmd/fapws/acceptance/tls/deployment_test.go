@@ -62,13 +62,9 @@ text = "served"
 	var at []string
 	for range 2 {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		f, err := ln.(*net.TCPListener).File()
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		t.Cleanup(func() { f.Close(); ln.Close() })
 		sockets, at = append(sockets, f), append(at, ln.Addr().String())
 	}
@@ -79,7 +75,7 @@ text = "served"
 	plain := fapwstest.Dial(t, "tcp", at[0])
 	plain.Fetch("/").Want(t, 200, "served")
 	s.Address = at[1]
-	serves := func(name string, version int) {
+	shows := func(name string, version int) {
 		t.Helper()
 		want := versions[name][version]
 		fapwstest.Eventually(t, name+" has the certificate", func() bool { return leaf(t, s, name).Equal(want.Leaf) })
@@ -87,11 +83,11 @@ text = "served"
 		w.Fetch("/").Want(t, 200, "served")
 		w.Close()
 	}
-	serves("certbot.test", 0)
-	serves("pod.test", 0)
+	shows("certbot.test", 0)
+	shows("pod.test", 0)
 	certbot("2")
 	link("..version2", dir+"/secret/..data")
 	os.RemoveAll(dir + "/secret/..version1")
-	serves("certbot.test", 1)
-	serves("pod.test", 1)
+	shows("certbot.test", 1)
+	shows("pod.test", 1)
 }

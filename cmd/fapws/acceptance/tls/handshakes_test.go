@@ -3,7 +3,6 @@ package tls_test
 import (
 	"bytes"
 	"crypto/tls"
-	"io"
 	"net"
 	"testing"
 
@@ -15,13 +14,9 @@ func TestClientWithoutAHandshakeIsDisconnectedForAnotherClient(t *testing.T) {
 	s, config := secured(t, fapwstest.Threads, "--tls-max-handshakes", "1", "--tls-timeout", "1h")
 	silent := s.Dial()
 	w, _ := dial(t, s, config)
-	w.Send(fapwstest.Request("POST", "/length", "x"))
-	w.Answer().Want(t, 200)
-	if rest, err := io.ReadAll(silent); len(rest) > 0 || err != nil {
-		t.Errorf("%q, %v", rest, err)
-	}
-	w.Send(fapwstest.Request("POST", "/length", "x"))
-	w.Answer().Want(t, 200)
+	serves(w)
+	silent.Closed()
+	serves(w)
 }
 
 func TestClientWithMostHandshakesIsDisconnectedFirst(t *testing.T) {
@@ -33,11 +28,8 @@ func TestClientWithMostHandshakesIsDisconnectedFirst(t *testing.T) {
 	defer slow.Close()
 	first, second := s.Dial(), s.Dial()
 	w, _ := dial(t, s, config)
-	w.Send(fapwstest.Request("POST", "/length", "x"))
-	w.Answer().Want(t, 200)
-	if rest, err := io.ReadAll(first); len(rest) > 0 || err != nil {
-		t.Errorf("%q, %v", rest, err)
-	}
+	serves(w)
+	first.Closed()
 	fapwstest.Must(t, tls.Client(slow, config).Handshake())
 	fapwstest.Must(t, tls.Client(second.Conn, config).Handshake())
 }
@@ -56,8 +48,7 @@ func TestUnfinishedClientHelloNeedsOneDescriptorAndLittleMemory(t *testing.T) {
 		}
 	}
 	w, _ := dial(t, s, config)
-	w.Send(fapwstest.Request("POST", "/length", "x"))
-	w.Answer().Want(t, 200)
+	serves(w)
 	if n := len(s.Descriptors()) - descriptors; n > 1010 {
 		t.Errorf("%d descriptors", n)
 	}

@@ -1,14 +1,12 @@
 package tls_test
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/tls"
-	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -27,6 +25,13 @@ func secured(t *testing.T, m fapwstest.Mode, flags ...string) (*fapwstest.Server
 	s := serve(t, m, fapwstest.Command{Script: "serving.py", Flags: append(flagsFor(ca.For("example.org"), t.TempDir()),
 		flags...)})
 	return s, &tls.Config{RootCAs: ca.Pool(), ServerName: "example.org", NextProtos: []string{"http/1.1"}}
+}
+
+// serves sends a request over the connection of w, which must still be open.
+func serves(w *fapwstest.Client) {
+	w.T.Helper()
+	w.Send(fapwstest.Request("POST", "/length", "x"))
+	w.Answer().Want(w.T, 200)
 }
 
 func TestTLSBodiesOfAnySizeArriveInBothDirections(t *testing.T) {
@@ -53,11 +58,7 @@ func TestApplicationGetsTheClientCertificate(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		ca := certtest.NewAuthority(t)
 		dir := t.TempDir()
-		own := ca.Sign(certtest.Options{Common: "Ann", Usages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-		pair, err := tls.X509KeyPair(own.Certificate, own.Key)
-		if err != nil {
-			t.Fatal(err)
-		}
+		pair := ofClient(t, ca, certtest.Options{Common: "Ann"})
 		flags := append(flagsFor(ca.For("example.org"), dir), "--ca-certs", certtest.Write(t, dir+"/ca.pem", ca.PEM),
 			"--cert-reqs", "optional")
 		s := serve(t, m, fapwstest.Command{Flags: flags})
@@ -68,7 +69,7 @@ func TestApplicationGetsTheClientCertificate(t *testing.T) {
 			if shows {
 				config.Certificates = []tls.Certificate{pair}
 				want["SSL_CLIENT_VERIFY"], want["SSL_CLIENT_S_DN"], want["SSL_CLIENT_CERT"] = "SUCCESS", "CN=Ann",
-					string(own.Certificate)
+					string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}))
 			}
 			w, _ := dial(t, s, config)
 			for range 3 {
@@ -87,43 +88,27 @@ func TestApplicationGetsTheClientCertificate(t *testing.T) {
 func TestRawSocketOfALibraryUsesTLS(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Threads)
-	c, err := tryDial(t, s, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	io.WriteString(c, "GET /shout HTTP/1.1\r\nHost: example.org\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
-	r := bufio.NewReader(c)
-	res, err := http.ReadResponse(r, nil)
-	if err != nil || res.StatusCode != 101 {
-		t.Fatal(res, err)
-	}
+	w, _ := dial(t, s, config)
+	w.Send(fapwstest.Get("/shout", "Connection: Upgrade", "Upgrade: websocket"))
+	fapwstest.Equal(t, w.Head("GET").StatusCode, 101)
 	for i := range 100 {
-		fmt.Fprintf(c, "line %d %s\n", i, strings.Repeat("x", i*100))
-		if line, err := r.ReadString('\n'); err != nil ||
-			line != fmt.Sprintf("LINE %d %s\n", i, strings.Repeat("X", i*100)) {
-			t.Fatalf("%.50q, %v", line, err)
-		}
+		w.Send(fmt.Sprintf("line %d %s\n", i, strings.Repeat("x", i*100)))
+		line, err := w.In.ReadString('\n')
+		fapwstest.Must(t, err)
+		fapwstest.Equal(t, line, fmt.Sprintf("LINE %d %s\n", i, strings.Repeat("X", i*100)))
 	}
-	io.WriteString(c, "quit\n")
-	if rest, err := io.ReadAll(r); err != nil || len(rest) > 0 {
-		t.Errorf("%q, %v", rest, err)
-	}
+	w.Send("quit\n")
+	w.Closed()
 }
 
 // A TLS connection cannot move to a different worker. At a reload, a stream of events ends after a complete event.
 func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
 	t.Parallel()
 	s, config := secured(t, fapwstest.Workers)
-	stream, err := tryDial(t, s, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	io.WriteString(stream, "GET /news HTTP/1.0\r\nHost: example.org\r\n\r\n")
-	events := bufio.NewReader(stream)
-	until := func(text string) (seen string) {
+	until := func(stream *fapwstest.Client, text string) (seen string) {
 		t.Helper()
 		for !strings.HasSuffix(seen, text) {
-			line, err := events.ReadString('\n')
+			line, err := stream.In.ReadString('\n')
 			if err != nil {
 				t.Fatalf("%v before %q, after %q", err, text, seen)
 			}
@@ -131,19 +116,14 @@ func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
 		}
 		return seen
 	}
-	until("retry: 3000\n\n")
-	below, err := tryDial(t, s, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	socket, err := wstest.Open(below, "/echo")
-	if err != nil {
-		t.Fatal(err)
-	}
+	stream, _ := dial(t, s, config)
+	stream.Send("GET /news HTTP/1.0\r\nHost: example.org\r\n\r\n")
+	until(stream, "retry: 3000\n\n")
+	below, _ := dial(t, s, config)
+	socket, err := wstest.Open(below.Conn, "/echo")
+	fapwstest.Must(t, err)
 	socket.SendText("hello")
-	if _, got, err := socket.Receive(); err != nil || string(got) != "hello" {
-		t.Fatalf("%q, %v", got, err)
-	}
+	fapwstest.Hears(t, socket, "hello")
 	say := func(text string) {
 		t.Helper()
 		w, _ := dial(t, s, config)
@@ -151,26 +131,18 @@ func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
 		w.Close()
 	}
 	say("before")
-	seen := until("data: before\n")
+	seen := until(stream, "data: before\n")
 	id := strings.TrimSpace(seen[strings.LastIndex(seen, "id: ")+4 : strings.LastIndex(seen, "data:")])
 	s.Control("reload")
 	var closed *wstest.Closed
 	if _, _, err := socket.Receive(); !errors.As(err, &closed) || closed.Code != 1012 {
 		t.Errorf("the WebSocket: %v", err)
 	}
-	if rest, err := io.ReadAll(events); err != nil || strings.Contains(string(rest), "data:") {
-		t.Errorf("the stream: %q, %v", rest, err)
-	}
+	fapwstest.Lacks(t, stream.Rest(), "data:")
 	say("after")
-	back, err := tryDial(t, s, config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	io.WriteString(back, "GET /news HTTP/1.0\r\nHost: example.org\r\nLast-Event-ID: "+id+"\r\n\r\n")
-	events = bufio.NewReader(back)
-	if seen := until("data: after\n"); strings.Contains(seen, "before") {
-		t.Errorf("%q", seen)
-	}
+	stream, _ = dial(t, s, config)
+	stream.Send("GET /news HTTP/1.0\r\nHost: example.org\r\nLast-Event-ID: " + id + "\r\n\r\n")
+	fapwstest.Lacks(t, until(stream, "data: after\n"), "before")
 }
 
 // No request was sent on the connection yet, so the server must not close the connection at a reload: clients do not
@@ -195,8 +167,7 @@ func TestIdleConnectionsOverTLSCloseAtAReload(t *testing.T) {
 		var idle []*fapwstest.Client
 		for range 5 {
 			w, _ := dial(t, s, config)
-			w.Send(fapwstest.Request("POST", "/length", "x"))
-			w.Answer().Want(t, 200)
+			serves(w)
 			idle = append(idle, w)
 		}
 		two := config.Clone()
@@ -210,26 +181,21 @@ func TestIdleConnectionsOverTLSCloseAtAReload(t *testing.T) {
 			t.Fatal(frame, err)
 		}
 		s.Reload()
-		for i, w := range idle {
-			if rest, err := io.ReadAll(w); len(rest) > 0 || err != nil {
-				t.Errorf("connection %d: %q, %v", i, rest, err)
-			}
+		for _, w := range idle {
+			w.Closed()
 		}
 		for {
 			frame, err := f.ReadFrame()
 			if err == io.EOF {
 				break
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, err)
 			if g, is := frame.(*http2.GoAwayFrame); is && g.ErrCode != http2.ErrCodeNo {
 				t.Error(g)
 			}
 		}
 		w, _ := dial(t, s, config)
-		w.Send(fapwstest.Request("POST", "/length", "x"))
-		w.Answer().Want(t, 200)
+		serves(w)
 	})
 }
 
