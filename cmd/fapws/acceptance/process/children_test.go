@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -16,6 +17,15 @@ func serveChildren(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder 
 	t.Helper()
 	folder = t.TempDir()
 	return fapwstest.Command{Script: "children.py", Args: []string{folder}}.Serve(t, m), folder
+}
+
+func hasNoZombies(t *testing.T, parents ...int) {
+	t.Helper()
+	for pid, state := range fapwstest.ChildrenOf(t, parents...) {
+		if state == "Z" {
+			t.Errorf("process %d is a zombie", pid)
+		}
+	}
 }
 
 func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
@@ -153,9 +163,7 @@ func TestLingeringChildKeepsNoConnectionOrAddressOpen(t *testing.T) {
 		bystander.Send(fapwstest.Get("/", "Connection: close"))
 		bystander.Answer().Is(t, "quick")
 		bystander.Closed()
-		if alive := s.Children(); len(alive) != 2 {
-			t.Errorf("the children did not live so long: %v", alive)
-		}
+		fapwstest.Equal(t, len(s.Children()), 2)
 
 		s.Stop()
 		ln, err := net.Listen("tcp", s.Address)
@@ -179,10 +187,45 @@ func TestChildOutlivesItsReplacedWorker(t *testing.T) {
 	if len(left) != 1 || syscall.Kill(left[0], 0) != nil {
 		t.Errorf("children before: %v; they are gone", left)
 	}
-	for pid, state := range fapwstest.ChildrenOf(t, s.Cmd.Process.Pid) {
-		if state == "Z" {
-			t.Errorf("the supervisor leaves process %d as a zombie", pid)
-		}
-	}
+	hasNoZombies(t, s.Cmd.Process.Pid)
 	s.Get("/", 200).Is(t, "quick")
+}
+
+// The kernel delivers TERM and INT to process 1 only if process 1 has handlers for these signals.
+func TestProcess1ReapsOrphansAndStopsOnTERMAndINT(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, t.TempDir()+"/orphans.py", `
+import os, subprocess
+def orphan(environ, start_response):
+    subprocess.check_call(["sh", "-c", "true >/dev/null &"])
+    return "%d %d" % (os.getpid(), os.getppid())
+PATHS = [("/", orphan)]
+`)
+	namespace := "unshare --pid --fork --mount-proc"
+	if os.Geteuid() != 0 {
+		namespace += " --user --map-root-user"
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		s := fapwstest.Command{Script: script, Shell: "set -- " + namespace + ` "$@"`}.Serve(t, fapwstest.Threads)
+		for range 10 {
+			if got := s.Get("/", 200).Text; !strings.HasSuffix(got, " 1") {
+				t.Fatalf("worker and its parent: %s", got)
+			}
+		}
+		first := s.Workers()
+		if len(first) != 1 {
+			t.Fatalf("children of unshare: %v", first)
+		}
+		fapwstest.Eventually(t, "no zombies, and one worker", func() bool {
+			children := fapwstest.ChildrenOf(t, first[0])
+			for _, state := range children {
+				if state == "Z" {
+					return false
+				}
+			}
+			return len(children) == 1
+		})
+		fapwstest.Must(t, syscall.Kill(first[0], sig))
+		s.EndsWith(0)
+	}
 }

@@ -18,9 +18,7 @@ import (
 func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 	t.Parallel()
 	daemon, err := user.Lookup("daemon")
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	folder := fapwstest.PublicFolder(t)
 	source := fapwstest.Source(t, "chroot.py")
 	script := fapwstest.Write(t, folder+"/site/app.py", source)
@@ -67,13 +65,11 @@ func TestChrootLoadsOutsideAndServesInside(t *testing.T) {
 
 	rotates(s, folder+"/log/access", "/seen")
 
-	for _, replace := range []func(){s.Reload, s.Upgrade, s.Reload} {
+	for _, replace := range []func(){s.Upgrade, s.Reload} {
 		replace()
 		check()
 	}
-	if strings.Contains(s.Stderr.String(), "refused to close") {
-		t.Error("a worker has closed a descriptor that it protects")
-	}
+	fapwstest.Lacks(t, s.Stderr.String(), "refused to close")
 }
 
 func TestChrootedApplicationThatWakesLoadsOutside(t *testing.T) {
@@ -117,12 +113,8 @@ func onlyMainMay(t *testing.T, pid int, uid string) {
 		if strings.HasSuffix(name, fmt.Sprintf("/%d/status", pid)) {
 			capabilities = "0000000000040000"
 		}
-		for _, want := range []string{"\nUid:" + strings.Repeat("\t"+uid, 4) + "\n", "\nCapPrm:\t" + capabilities,
-			"\nCapEff:\t0000000000000000"} {
-			if !strings.Contains(text, want) {
-				t.Errorf("the supervisor's %s lacks %q:\n%s", name, want, text)
-			}
-		}
+		fapwstest.Has(t, text, "\nUid:"+strings.Repeat("\t"+uid, 4)+"\n", "\nCapPrm:\t"+capabilities,
+			"\nCapEff:\t0000000000000000")
 	}
 }
 
@@ -157,10 +149,7 @@ func TestChrootThatCanBeLeftIsRejectedInOneLine(t *testing.T) {
 		c := fapwstest.Command{Script: script,
 			Flags: append([]string{"--bind", "127.0.0.1:0", "--graceful-timeout", "1"}, strings.Fields(tt.flags)...),
 			Args:  strings.Fields(tt.args)}
-		code, _, stderr := c.ForOtherUsers(t).Run(t)
-		if code != tt.code || !strings.HasPrefix(stderr, "fapws: "+tt.want) {
-			t.Errorf("%s %s: code %d, %q", tt.flags, tt.args, code, stderr)
-		}
+		c.ForOtherUsers(t).Fails(t, tt.code, "fapws: "+tt.want)
 	}
 }
 
@@ -173,9 +162,7 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	}
 	outside, inside := fapwstest.PublicFolder(t), fapwstest.PublicFolder(t)
 	daemon, err := user.Lookup("daemon")
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	uid, _ := strconv.Atoi(daemon.Uid)
 	fapwstest.Must(t, os.Chown(outside, uid, -1))
 	source := fapwstest.Source(t, "logs.py")
@@ -187,13 +174,11 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 			"--error-log", name, "--log-max-size", "20K", "--log-keep", "1000", "--ctl-socket",
 			socket}}.ForOtherUsers(t).
 		Serve(t, fapwstest.Mode{})
-	var want []string
+	said := 0
 	says := func(text string) {
 		t.Helper()
-		s.Get("/many?20,"+text, 200)
-		for n := range 20 {
-			want = append(want, fmt.Sprintf("%s %06d of ", text, n))
-		}
+		s.Get("/many?20,said"+text, 200)
+		said += 20
 	}
 	follows := func(text string) {
 		t.Helper()
@@ -236,12 +221,8 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	rotate.Succeeds(t)
 	says("last")
 	compressed(t, name)
-	all := strings.Join(logLines(t, name), "\n") + "\n" + textOf(t, name+".old")
-	for _, line := range want {
-		if n := strings.Count(all, line); n != 1 {
-			t.Fatalf("%q is there %d times", line, n)
-		}
-	}
+	all := append(logLines(t, name), strings.Split(textOf(t, name+".old"), "\n")...)
+	hasEachOnce(t, all, `^(said\w+ \d{6}) of `, said)
 	if left, _ := filepath.Glob(inside + outside + "/*"); len(left) > 0 {
 		t.Errorf("in the new root there is %s", left)
 	}
@@ -260,9 +241,5 @@ func TestLoginFilesMustBeInsideTheChroot(t *testing.T) {
 	fapwstest.Must(t, os.Chmod(state, 0o777))
 	c := fapwstest.Command{Script: script, Flags: []string{"--user", "daemon", "--chroot", folder, "--state-dir", state,
 		"--bind", "127.0.0.1:0"}, Env: []string{"PYTHONNOUSERSITE=1"}}
-	code, _, stderr := c.ForOtherUsers(t).Run(t)
-	if want := "--chroot " + folder + ": login needs the directory " + state + "/login, which is outside"; code != 3 ||
-		!strings.Contains(stderr, want) {
-		t.Errorf("code %d, %s", code, stderr)
-	}
+	c.ForOtherUsers(t).Fails(t, 3, "--chroot "+folder+": login needs the directory "+state+"/login, which is outside")
 }

@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"io"
 	"regexp"
 	"strings"
 	"testing"
@@ -45,9 +46,7 @@ func TestCrashWhileLoadingIsReportedInOneLine(t *testing.T) {
 							Replace(tt.way)).MatchString(stderr) {
 						t.Errorf("no stack of Python:\n%s", stderr)
 					}
-					if !strings.Contains(stdout, "loading") {
-						t.Errorf("stdout %q", stdout)
-					}
+					fapwstest.Has(t, stdout, "loading")
 				})
 		})
 	}
@@ -74,10 +73,110 @@ func TestCrashInAHandlerIsReportedInOneLine(t *testing.T) {
 					} else {
 						s.Ended()
 					}
-					if text := s.Stderr.String(); strings.Contains(text, "goroutine") {
-						t.Errorf("a dump of Go:\n%s", text)
-					}
+					fapwstest.Lacks(t, s.Stderr.String(), "goroutine")
 				})
 		})
+	}
+}
+
+func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "descriptors.py", Complains: true, Crashes: true}.Serve(t, m)
+		w := s.Dial()
+		w.Get("/close?range")
+		_, _ = io.ReadAll(w.In)
+		// Usually, the worker notices the closed descriptor and exits. On a busy machine, the supervisor may notice the
+		// descriptor first and kill the worker.
+		if m.Workers() {
+			s.Says(`worker \d+ (exited with status 1: the application closed descriptor \d+, .*; ` +
+				`|cannot answer requests \(the application closed descriptor \d+, .*\) ` +
+				`and was killed(: .*)?; )starting a new one`)
+			fapwstest.Eventually(t, "there are two workers again", func() bool { return len(s.Workers()) == 2 })
+			s.Get("/pid", 200)
+		} else {
+			// Go's runtime or the event loop notices the closed descriptor.
+			s.Says(`(?m)(^fapws:| error) the application closed descriptor \d+, ` +
+				`which belongs to the (server|event loop); .`)
+			s.EndsWith(1)
+		}
+		if text := s.Stderr.String(); regexp.MustCompile(`goroutine \d`).MatchString(text) {
+			t.Errorf("a dump of Go:\n%.2000s", text)
+		}
+	})
+}
+
+// The application closes descriptors of the server, or changes them, so that the process could not answer requests.
+func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
+	ways := []struct{ name, says string }{
+		{"epoll", `the application closed descriptor \d+, which belongs to the event loop`},
+		{"event", `the application closed descriptor \d+, which belongs to the event loop`},
+		{"close", `the application closed descriptor \d+, which listened on 127\.0\.0\.1:\d+`},
+		{"replace", `the application closed descriptor \d+, which listened on 127\.0\.0\.1:\d+`},
+		{"blocking", `the application made descriptor \d+ blocking, which listens on 127\.0\.0\.1:\d+`},
+		{"shutdown", `the application closed a descriptor that accepting connections requires: invalid argument`},
+		{"standard",
+			`the application closed descriptor [0-2], standard (input|output|error), which clients must not get`},
+		{"files",
+			`the application lowered the limit of open files \(RLIMIT_NOFILE\) from \d+ to 3, ` +
+				`so no client can connect`},
+	}
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline,
+		{Name: fapwstest.Workers.Name, Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
+		serve := func() *fapwstest.Server {
+			return fapwstest.Command{Script: "sabotage.py", Complains: true}.Serve(t, m)
+		}
+		s := serve()
+		for _, w := range ways {
+			// The address has port 0. After the application has shut down the listener, the kernel selects a different
+			// port, so the test could not connect.
+			if m.Workers() && w.name == "shutdown" {
+				continue
+			}
+			pid := s.Get("/pid", 200).Text
+			// Keep the client connected until the process ends, even if the client gets no response.
+			saboteur := s.Dial()
+			saboteur.Get("/sabotage?" + w.name)
+			_, _ = saboteur.In.Peek(1)
+			if w.name == "standard" {
+				clientsGetNoErrors(t, s)
+				if !m.Workers() {
+					s.EndsWith(1)
+					s = serve()
+					continue
+				}
+			}
+			if w.name == "files" {
+				s.Dial()
+			}
+			if !m.Workers() {
+				s.Says(`(?m) error ` + w.says + `; exiting, because no request can be answered$`)
+				s.EndsWith(1)
+				s = serve()
+				continue
+			}
+			s.Says(`worker ` + pid + ` cannot answer requests \(` + w.says + `\) and was killed.*; starting a new one`)
+			if now := s.Get("/pid", 200).Text; now == pid {
+				t.Errorf("%s: worker %s still serves", w.name, now)
+			}
+		}
+	})
+}
+
+// clientsGetNoErrors connects four clients after the application has closed the descriptors 0, 1 and 2. A socket of a
+// client could get the number 2, and the server would then write the error of a failing handler to this client.
+// clientsGetNoErrors returns when the server has closed the connections.
+func clientsGetNoErrors(t *testing.T, s *fapwstest.Server) {
+	t.Helper()
+	var clients []*fapwstest.Client
+	for range 3 {
+		w := s.Dial()
+		w.Get("/pid")
+		clients = append(clients, w)
+	}
+	clients = append(clients, s.Dial())
+	clients[3].Get("/fails")
+	for _, w := range clients {
+		text, _ := io.ReadAll(w.In)
+		fapwstest.Lacks(t, string(text), "Traceback")
 	}
 }

@@ -71,9 +71,7 @@ func TestServerAnswersWhileTheApplicationLoads(t *testing.T) {
 				half.Answer().Is(t, "hello")
 			}
 			fapwstest.Must(t, <-posted)
-			if got := <-streams; got != "1310720" {
-				t.Errorf("over HTTP/2: %.200s", got)
-			}
+			fapwstest.Equal(t, <-streams, "1310720")
 			fields := []string{page}
 			if m.Name == fapwstest.Asleep.Name {
 				// The application may have stopped because there were no requests. A browser would get the waiting page

@@ -29,32 +29,21 @@ func TestErrorLogHasEverythingOnStandardError(t *testing.T) {
 		s.Stop()
 
 		text := fapwstest.Read(t, name)
-		for _, want := range []string{
-			`(?m)^` + errorDate +
+		fapwstest.Matches(t, text,
+			`(?m)^`+errorDate+
 				`\[warning\] \[client 127\.0\.0\.1:\d+\] warning in handler short, GET /short HTTP/1\.1 .*3 bytes`,
-			`(?m)^` + errorDate +
-				`\[error\] \[client 127\.0\.0\.1:\d+\] error in handler raises, GET /raises HTTP/1\.1 .*\n` +
+			`(?m)^`+errorDate+
+				`\[error\] \[client 127\.0\.0\.1:\d+\] error in handler raises, GET /raises HTTP/1\.1 .*\n`+
 				`Traceback \(most recent call last\):\n(  .*\n)+ValueError: of the handler$`,
 			`(?m)^printed by \d+ 1$`,
 			`(?m)^a child said this$`,
-			`(?m)^` + errorDate + `\[info\] stopping`,
-		} {
-			if !regexp.MustCompile(want).MatchString(text) {
-				t.Errorf("no %s in\n%s", want, text)
-			}
-		}
-		if strings.Contains(text, "GET / HTTP") {
-			t.Errorf("requests in the error log:\n%s", text)
-		}
+			`(?m)^`+errorDate+`\[info\] stopping`)
+		fapwstest.Lacks(t, text, "GET / HTTP")
 		access := strings.Join(logLines(t, folder+"/access_log"), "\n")
 		for _, path := range []string{"/raises", "/printed?1", "/child", "/short", "/"} {
-			if !strings.Contains(access, `"GET `+path+` HTTP/1.1" `) {
-				t.Errorf("no %s in\n%s", path, access)
-			}
+			fapwstest.Has(t, access, `"GET `+path+` HTTP/1.1" `)
 		}
-		if strings.Contains(access, "Traceback") {
-			t.Errorf("errors in the access log:\n%s", access)
-		}
+		fapwstest.Lacks(t, access, "Traceback")
 		if said := s.Stderr.String(); strings.Contains(said, "Traceback") || !strings.Contains(said, s.URL) {
 			t.Errorf("who started it sees:\n%s", said)
 		}
@@ -82,58 +71,20 @@ func TestErrorLogHasEachErrorOfAConfigurationFile(t *testing.T) {
 }
 
 func TestErrorLogHasTheLastOutputOfACrashedProcess(t *testing.T) {
-	t.Parallel()
-	for path, want := range map[string]string{"/aborts": "last words\n",
-		"/fails": "Fatal Python error: .*last words of C"} {
-		t.Run(path, func(t *testing.T) {
-			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers},
-				func(t *testing.T, m fapwstest.Mode) {
-					name := t.TempDir() + "/error_log"
-					flags := []string{"--error-log", name}
-					s := fapwstest.Command{Script: "logs.py", Flags: flags, Complains: true}.Serve(t, m)
-					w := s.Dial()
-					w.Get(path)
-					w.Closed()
-					fapwstest.Eventually(t, "last words", func() bool {
-						text, _ := os.ReadFile(name)
-						return regexp.MustCompile(want).Match(text)
-					})
-					if m.Workers() {
-						s.Get("/", 200)
-						return
-					}
-					if code := s.Ended(); code != -1 && code != 2 {
-						t.Errorf("code %d", code)
-					}
-				})
-		})
-	}
-}
-
-func TestErrorLogIsReopenedOnUSR1(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		name := t.TempDir() + "/error_log"
-		s := fapwstest.Command{Script: "logs.py", Flags: []string{"--error-log", name}}.Serve(t, m)
-		s.Get("/printed?before", 200)
-		if m.Workers() {
-			s.Signal(syscall.SIGUSR2)
-			fapwstest.FileSays(t, name, "upgraded")
-		}
-		fapwstest.Must(t, os.Rename(name, name+".old"))
-		s.Signal(syscall.SIGUSR1)
-		fapwstest.Eventually(t, "the next file", func() bool { _, err := os.Stat(name); return err == nil })
-		pids := map[string]bool{}
-		fapwstest.Eventually(t, "lines of every process in it", func() bool {
-			pid := s.Get("/printed?after", 200).Text
-			text, _ := os.ReadFile(name)
-			if strings.Contains(string(text), "printed by "+pid+" after") {
-				pids[pid] = true
+		for path, want := range map[string]string{"/aborts": "last words\n", "/fails": "last words of C"} {
+			name := t.TempDir() + "/error_log"
+			flags := []string{"--error-log", name}
+			s := fapwstest.Command{Script: "logs.py", Flags: flags, Complains: true}.Serve(t, m)
+			w := s.Dial()
+			w.Get(path)
+			w.Closed()
+			fapwstest.FileSays(t, name, want)
+			if m.Workers() {
+				s.Get("/", 200)
+			} else if code := s.Ended(); code != -1 && code != 2 {
+				t.Errorf("code %d", code)
 			}
-			return len(pids) == len(s.Handlers())
-		})
-		old, err := os.ReadFile(name + ".old")
-		if err != nil || !bytes.Contains(old, []byte(" before\n")) {
-			t.Errorf("%v\n%s", err, old)
 		}
 	})
 }
@@ -157,14 +108,10 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 			text, err = os.ReadFile(name)
 			return err == nil && len(text) > 9<<10 && bytes.HasSuffix(text, []byte("\n"))
 		})
-		if err := os.Truncate(name, 20<<10); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Truncate(name, 20<<10))
 		s.Signal(syscall.SIGUSR1)
 		s.Says(`fapws: error log: .*error_log: file too large; keeping lines in memory while possible`)
-		if err := os.Truncate(name, 0); err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, os.Truncate(name, 0))
 		s.Says(`fapws: error log: .*error_log: can be written again, 0 lines were lost`)
 		fapwstest.FileSays(t, name, "reopening the log files")
 		s.Get("/raises", 500)
@@ -174,9 +121,7 @@ func TestErrorLogOnAFullDiskIsReportedOnce(t *testing.T) {
 			text, err := os.ReadFile(name)
 			return err == nil && strings.Contains(string(text), " lines before this one\n")
 		})
-		if n := strings.Count(s.Stderr.String(), "keeping lines"); n != 1 {
-			t.Errorf("said %d times", n)
-		}
+		fapwstest.Equal(t, strings.Count(s.Stderr.String(), "keeping lines"), 1)
 	})
 }
 
@@ -204,4 +149,19 @@ func TestErrorLogIsRotatedBySettingsOfTheScript(t *testing.T) {
 			t.Error("a third one")
 		}
 	})
+}
+
+func TestFullLogFailsNoRequest(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "fulllog.py", Complains: true}.Serve(t, fapwstest.Threads)
+	for _, breaks := range []string{"/fill", "/leave", "/stall"} {
+		s.Get(breaks, 200)
+		for range 3 {
+			s.Get("/say", 200).Is(t, "said")
+		}
+		s.Get("/raises", 500)
+		s.Get("/mend", 200)
+		s.Get("/say", 200).Is(t, "said")
+		s.Says(`fapws: lost [1-9]\d+ lines before this one\nby print\nby wsgi.errors\nERROR:root:by logging\n`)
+	}
 }

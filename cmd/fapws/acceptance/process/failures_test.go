@@ -11,7 +11,7 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-func failing(t *testing.T, flags ...string) (c fapwstest.Command, folder string) {
+func failures(t *testing.T, flags ...string) (c fapwstest.Command, folder string) {
 	t.Helper()
 	folder = t.TempDir()
 	fapwstest.Write(t, folder+"/site/one.txt", "one")
@@ -30,7 +30,7 @@ func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			cmd, folder := failing(t)
+			cmd, folder := failures(t)
 			tmp := folder + "/tmp"
 			fapwstest.Must(t, os.Mkdir(tmp, 0o700))
 			cmd.Env = []string{"TMPDIR=" + tmp}
@@ -101,19 +101,16 @@ func smallDisk(t *testing.T, size int) func(folder string) string {
 
 func TestMissingProcIsReported(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		c, _ := failing(t, m.Flags...)
+		c, _ := failures(t, m.Flags...)
 		c.Shell = smallDisk(t, 4)("/proc")
-		if code, _, stderr := c.Run(t); code != 3 || !strings.HasPrefix(stderr, "fapws: /proc is missing") ||
-			strings.Count(stderr, "\n") != 1 {
-			t.Errorf("code %d: %s", code, stderr)
-		}
+		c.Fails(t, 3, "fapws: /proc is missing")
 	})
 }
 
 // If a file reaches the limit, the kernel sends SIGXFSZ. The server ignores this signal, as python3 does.
 func TestFileSizeLimitIsAnOSErrorForHandlers(t *testing.T) {
 	t.Parallel()
-	c, _ := failing(t)
+	c, _ := failures(t)
 	c.Shell = "ulimit -f 100"
 	s := c.Serve(t, fapwstest.Threads)
 	s.Get("/too-large-file", 500)
@@ -123,7 +120,7 @@ func TestFileSizeLimitIsAnOSErrorForHandlers(t *testing.T) {
 
 func TestMemoryErrorFailsOneRequest(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		c, _ := failing(t)
+		c, _ := failures(t)
 		s := c.Serve(t, m)
 		for range 5 {
 			s.Get("/memory", 500)

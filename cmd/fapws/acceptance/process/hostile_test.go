@@ -31,11 +31,7 @@ func serveTakenOver(t *testing.T, m fapwstest.Mode, kinds string, flags ...strin
 	}
 	app := fapwstest.Write(t, folder+"/app/hostile.py", text)
 	c := fapwstest.Command{Script: app, Args: []string{x.place}, Complains: true, Flags: flags}
-	if os.Geteuid() == 0 {
-		c.Flags = append(c.Flags, "--user", "daemon")
-		c = c.ForOtherUsers(t)
-	}
-	x.Server = c.Serve(t, m)
+	x.Server = unprivileged(t, c).Serve(t, m)
 	return x
 }
 
@@ -71,7 +67,7 @@ var (
 
 // Messages from inside the sandbox must not make the supervisor write a file or bind an address.
 func TestForgedSettingsNameNoFileOrAddress(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers, fapwstest.Asleep},
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, fapwstest.Asleep},
 		func(t *testing.T, m fapwstest.Mode) {
 			x := serveTakenOver(t, m, "loaded,unused", "--sandbox")
 			x.isUnharmed("start")
@@ -97,27 +93,26 @@ func TestForgedSettingsNameNoFileOrAddress(t *testing.T) {
 }
 
 func TestForgedMessageEndsAtMostItsSender(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		x := serveTakenOver(t, m, strings.Join(harmless, ","), "--sandbox")
-		x.isUnharmed("start")
-		for _, kind := range fatal {
-			x.says(kind)
-			x.ReloadFails(`sent the message "` + kind + `" while it was entering its sandbox and was killed`)
-			x.isUnharmed(kind + " before loaded")
-		}
-		x.says("")
-		x.Reload()
-		for _, kind := range append([]string{strings.Join(harmless, ",")}, fatal...) {
-			killed := func() int { return strings.Count(x.Stderr.String(), `sent the message "`+kind+`"`) }
-			before := killed()
-			_, _ = x.Dial().Tries(fapwstest.Get("/?" + strings.ReplaceAll(kind, " ", "+")))
-			fapwstest.Eventually(t, "the sender of "+kind+" has been judged, and the server answers", func() bool {
-				a, err := x.Dial().Tries(fapwstest.Get("/"))
-				return err == nil && a.Text == "hello" && (killed() > before) == slices.Contains(fatal, kind)
-			})
-			x.isUnharmed(kind)
-		}
-	})
+	t.Parallel()
+	x := serveTakenOver(t, fapwstest.Threads, strings.Join(harmless, ","), "--sandbox")
+	x.isUnharmed("start")
+	for _, kind := range fatal {
+		x.says(kind)
+		x.ReloadFails(`sent the message "` + kind + `" while it was entering its sandbox and was killed`)
+		x.isUnharmed(kind + " before loaded")
+	}
+	x.says("")
+	x.Reload()
+	for _, kind := range append([]string{strings.Join(harmless, ",")}, fatal...) {
+		killed := func() int { return strings.Count(x.Stderr.String(), `sent the message "`+kind+`"`) }
+		before := killed()
+		_, _ = x.Dial().Tries(fapwstest.Get("/?" + strings.ReplaceAll(kind, " ", "+")))
+		fapwstest.Eventually(t, "the sender of "+kind+" has been judged, and the server answers", func() bool {
+			a, err := x.Dial().Tries(fapwstest.Get("/"))
+			return err == nil && a.Text == "hello" && (killed() > before) == slices.Contains(fatal, kind)
+		})
+		x.isUnharmed(kind)
+	}
 }
 
 func TestForkedHandlerHasNoChannelToTheSupervisor(t *testing.T) {

@@ -16,51 +16,68 @@ import (
 	"fapws/runtime/websocket/wstest"
 )
 
+// Static files and health checks do not start the application again. If the application does not start, requests get an
+// error, and the next request tries again.
 func TestIdleStopEndsTheApplicationUntilTheNextRequest(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads,
-		{Name: fapwstest.Workers.Name, Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
+	modes := []fapwstest.Mode{fapwstest.Inline, fapwstest.Forks,
+		{Name: "dev", Flags: []string{"--dev", "--bind", "127.0.0.1:0"}}}
+	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
 		folder := t.TempDir()
 		file := folder + "/loads"
 		fapwstest.Write(t, folder+"/a.txt", "a file")
-		fapwstest.Write(t, file+".go", "")
+		goOn(t, file, "")
 		s := fapwstest.Command{Script: "sleeps.py", Args: []string{file}, Complains: true, Flags: []string{
-			"--fork", "--idle-stop", "50ms", "--start-wait", "1h", "--static", "/files=" + folder,
+			"--idle-stop", "50ms", "--start-wait", "1h", "--static", "/files=" + folder, "--health", "/healthz",
 		}}.Serve(t, m)
 		asleep := func() {
 			t.Helper()
-			fapwstest.Eventually(t, "the application has ended", func() bool {
-				return countStates(s, "asleep") == 1 && len(loaders(s)) == 0
-			})
+			sleeps(s)
+			fapwstest.Eventually(t, "the loader has ended", func() bool { return !m.Forks() || len(loaders(s)) == 0 })
 		}
-		goes := func(why string) { t.Helper(); fapwstest.Replace(t, file+".go", why) }
-		news := s.Dial()
-		news.Get("/news")
-		if r := news.Head("GET"); r.StatusCode != 200 {
-			t.Fatalf("status %d", r.StatusCode)
-		}
+		news := subscribes(s, "/news")
 		asleep()
 		s.Get("/files/a.txt", 200).Is(t, "a file")
-		asleep()
+		s.Get("/healthz/ready", 200).Is(t, "ready\n")
+		fapwstest.Equal(t, countStates(s, "asleep"), 1)
 
 		large := strings.Repeat("x", 1<<20)
 		s.Ask(fapwstest.Request("POST", "/size", large)).Is(t, "1048576")
 		asleep()
+		if m.Name != "dev" {
+			fapwstest.Must(t, os.Remove(file+".go"))
+			w := s.Dial()
+			w.Get("/")
+			s.Get("/", 503, page).Field(t, "Retry-After", "1").Want(t, 503, refresh)
+			goOn(t, file, "")
+			w.Answer().Is(t, "hello")
+			asleep()
+		}
 
-		fapwstest.Must(t, os.Remove(file+".go"))
-		w := s.Dial()
-		w.Get("/")
-		s.Get("/", 503, page).Field(t, "Retry-After", "1").Want(t, 503, refresh)
-		goes("")
-		w.Answer().Is(t, "hello")
-		asleep()
-
-		goes("no database")
+		goOn(t, file, "no database")
 		s.Get("/", 503).Want(t, 503, "the application failed to start")
 		s.Says("RuntimeError: no database")
-		goes("")
+		s.Says("failed to load the application; the next request tries again")
+		if m.Name == "dev" {
+			// Repeat the request: if the start takes more than a second, the response may be the page that says that
+			// the application is starting.
+			for _, accept := range []string{browser, tool} {
+				fapwstest.Eventually(t, accept+" gets the reason", func() bool {
+					a := s.Ask("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: " + accept + "\r\n\r\n")
+					return strings.Contains(a.Text, "RuntimeError: no database")
+				})
+			}
+			for range 3 { // with "Host: test", as from an attacker's site (DNS rebinding)
+				fapwstest.Lacks(t, s.Ask(fapwstest.Get("/", page)).Text, "no database")
+			}
+		}
+		goOn(t, file, "")
 		fapwstest.Eventually(t, "it has loaded again", func() bool {
 			return s.Ask(fapwstest.Get("/")).StatusCode == 200
 		})
+		if !m.Forks() { // a child process cannot publish
+			s.Ask(fapwstest.Request("POST", "/publish", "")).Is(t, "published")
+			getsEvent(t, news, "from POST")
+		}
 	})
 }
 
@@ -70,13 +87,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		s := fapwstest.Command{Script: "handlers.py", Complains: true,
 			Flags: []string{"--idle-stop", "50ms", "--start-wait", "1h"}}.Serve(t, m)
 		sleeps(s)
-		news, hall := s.Dial(), s.Dial()
-		for target, of := range map[string]*fapwstest.Client{"/news": news, "/hall": hall} {
-			of.Get(target)
-			if r := of.Head("GET"); r.StatusCode != 200 {
-				t.Fatalf("%s: status %d", target, r.StatusCode)
-			}
-		}
+		news, hall := subscribes(s, "/news"), subscribes(s, "/hall")
 		getsEvent(t, hall, "somebody has joined")
 		sleeps(s)
 		hall.Reset()
@@ -110,29 +121,19 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		socket := s.Socket("/echo")
 		first := answerTo(t, socket, "hello")
 		// Without the open WebSocket, the application would stop before half of this loop is over.
-		for range 20 {
+		for range 8 {
 			time.Sleep(100 * time.Millisecond)
 			if awake := countStates(s, "serving"); awake == 0 {
 				t.Fatal("asleep beside a WebSocket")
 			}
 		}
-		if again := answerTo(t, socket, "hello"); again != first {
-			t.Errorf("%q, and then %q", first, again)
-		}
-		if _, err := socket.CloseWith(1000, ""); err != nil {
-			t.Error(err)
-		}
+		fapwstest.Equal(t, answerTo(t, socket, "hello"), first)
+		closes(t, socket)
 		sleeps(s)
 		room := s.Socket("/room")
-		if got := answerTo(t, room, "to all"); got != "to all" {
-			t.Errorf("the group gets %q", got)
-		}
-		if out := s.Control("stack"); !strings.Contains(out, "GET /room") {
-			t.Errorf("ctl stack: %q", out)
-		}
-		if _, err := room.CloseWith(1000, ""); err != nil {
-			t.Error(err)
-		}
+		fapwstest.Equal(t, answerTo(t, room, "to all"), "to all")
+		fapwstest.Has(t, s.Control("stack"), "GET /room")
+		closes(t, room)
 
 		w := s.Dial()
 		w.Get("/dies")
@@ -146,56 +147,6 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		fapwstest.Eventually(t, "others are asleep",
 			func() bool { return countStates(s, "asleep") == len(s.Workers()) })
 		s.Get("/", 200, "X-Field: a")
-	})
-}
-
-// If the application does not start, requests get an error, and the next request starts the application again.
-func TestIdleStopReportsAnApplicationThatDoesNotWake(t *testing.T) {
-	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline,
-		{Name: "dev", Flags: []string{"--dev", "--bind", "127.0.0.1:0"}}}
-	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
-		folder := t.TempDir()
-		file := folder + "/loads"
-		fapwstest.Write(t, folder+"/a.txt", "a file")
-		goOn(t, file, "")
-		s := fapwstest.Command{Script: "sleeps.py", Args: []string{file}, Complains: true, Flags: []string{
-			"--idle-stop", "50ms", "--start-wait", "1h", "--static", "/files=" + folder, "--health", "/healthz",
-		}}.Serve(t, m)
-		news := s.Dial()
-		news.Get("/news")
-		news.Head("GET")
-		sleeps(s)
-		s.Get("/files/a.txt", 200).Is(t, "a file")
-		s.Get("/healthz/ready", 200).Is(t, "ready\n")
-		if countStates(s, "asleep") != 1 {
-			t.Error("a file or a health check has woken the application")
-		}
-		goOn(t, file, "no database")
-		s.Get("/", 503).Want(t, 503, "the application failed to start")
-		s.Says("RuntimeError: no database")
-		s.Says("failed to load the application; the next request tries again")
-		if m.Name == "dev" {
-			// Repeat the request: if the start takes more than a second, the response may be the page that says that
-			// the application is starting.
-			for _, accept := range []string{browser, tool} {
-				fapwstest.Eventually(t, accept+" gets the reason", func() bool {
-					a := s.Ask("GET / HTTP/1.1\r\nHost: localhost\r\nAccept: " + accept + "\r\n\r\n")
-					return strings.Contains(a.Text, "RuntimeError: no database")
-				})
-			}
-			for range 3 { // with "Host: test", as from an attacker's site (DNS rebinding)
-				if a := s.Ask(fapwstest.Get("/", page)); strings.Contains(a.Text, "no database") {
-					t.Error("the reason is shown at the name test")
-				}
-			}
-		}
-		s.Get("/files/a.txt", 200).Is(t, "a file")
-		goOn(t, file, "")
-		fapwstest.Eventually(t, "it has loaded again", func() bool {
-			return s.Ask(fapwstest.Get("/")).StatusCode == 200
-		})
-		s.Ask(fapwstest.Request("POST", "/publish", "")).Is(t, "published")
-		getsEvent(t, news, "from POST")
 	})
 }
 
@@ -261,10 +212,8 @@ PATHS = [("/", lambda environ, start_response: fapws.channel("hall"))]
 `)
 		s := fapwstest.Command{Script: script, Flags: []string{"--idle-stop", "50ms"}}.Serve(t, m)
 		want := "+"
-		for range 3 {
-			w := s.Dial()
-			w.Get("/")
-			w.Head("GET")
+		for range 2 {
+			w := subscribes(s, "/")
 			fapwstest.FileSays(t, folder+"/said", want)
 			sleeps(s)
 			w.Conn.Close()
@@ -281,9 +230,7 @@ func TestIdleStopKeepsTheSettingsOfTheScript(t *testing.T) {
 	sleeps(s)
 	long := "/" + strings.Repeat("x", 200)
 	s.Get(long, 414)
-	if countStates(s, "asleep") != 1 {
-		t.Error("it has woken")
-	}
+	fapwstest.Equal(t, countStates(s, "asleep"), 1)
 	fapwstest.Change(t, script, "100", "1000")
 	s.Get("/", 200).Is(t, "hello")
 	s.Get(long, 200).Is(t, "hello")
@@ -306,9 +253,7 @@ func TestIdleStopWaitsForEventsWithASubscriber(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "handlers.py", Flags: []string{"--workers", "1", "--idle-stop", "500ms",
 		"--start-wait", "1h"}}.Serve(t, fapwstest.Threads)
-	ticks := s.Dial()
-	ticks.Get("/ticks")
-	ticks.Head("GET")
+	ticks := subscribes(s, "/ticks")
 	// Repeat the check, because the timer may be late on a busy machine.
 	fapwstest.Eventually(t, "an event 2 s after the last request", func() bool {
 		s.Get("/", 200, "X-Field: a")
@@ -355,6 +300,21 @@ func countStates(s *fapwstest.Server, those ...string) (n int) {
 	return n
 }
 
+// subscribes returns a client that gets the events of a channel.
+func subscribes(s *fapwstest.Server, target string) *fapwstest.Client {
+	s.T.Helper()
+	w := s.Dial()
+	w.Get(target)
+	fapwstest.Equal(s.T, w.Head("GET").StatusCode, 200)
+	return w
+}
+
+func closes(t *testing.T, c *wstest.Client) {
+	t.Helper()
+	_, err := c.CloseWith(1000, "")
+	fapwstest.Must(t, err)
+}
+
 func getsEvent(t *testing.T, of *fapwstest.Client, data string) {
 	t.Helper()
 	for line := ""; line != "data: "+data+"\n"; {
@@ -369,9 +329,7 @@ func answerTo(t *testing.T, c *wstest.Client, message string) string {
 	t.Helper()
 	fapwstest.Must(t, c.SendText(message))
 	_, answer, err := c.Receive()
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	return string(answer)
 }
 
@@ -381,9 +339,7 @@ func TestIdleStopLoadsNewCodeAtAReload(t *testing.T) {
 	s := fapwstest.Command{Script: script, Complains: true, Flags: []string{"--workers", "1", "--idle-stop", "50ms",
 		"--start-wait", "1h",
 		"--body-timeout", "1h", "--body-min-rate", "0", "--graceful-timeout", "1h"}}.Serve(t, fapwstest.Threads)
-	news := s.Dial()
-	news.Get("/news")
-	news.Head("GET")
+	news := subscribes(s, "/news")
 	room := s.Socket("/room")
 	old, replaced := "from", []func(){
 		func() {
@@ -398,15 +354,11 @@ func TestIdleStopLoadsNewCodeAtAReload(t *testing.T) {
 		if _, err := io.ReadFull(echo, half); err != nil || string(half) != "hal" {
 			t.Errorf("%q, %v", half, err)
 		}
-		if got := answerTo(t, room, "before"); got != "before" {
-			t.Errorf("the group gets %q", got)
-		}
+		fapwstest.Equal(t, answerTo(t, room, "before"), "before")
 		next := fmt.Sprint("by version ", i+2)
 		fapwstest.Change(t, script, `"`+old+` "`, `"`+next+` "`)
 		replace()
-		if got := answerTo(t, room, "after"); got != "after" {
-			t.Errorf("the group gets %q", got)
-		}
+		fapwstest.Equal(t, answerTo(t, room, "after"), "after")
 		begun.Send("ves")
 		if rest, err := io.ReadAll(echo); err != nil || string(rest) != "ves" {
 			t.Errorf("%q, %v", rest, err)
@@ -415,9 +367,7 @@ func TestIdleStopLoadsNewCodeAtAReload(t *testing.T) {
 		getsEvent(t, news, next+" POST")
 		old = next
 	}
-	if _, err := room.CloseWith(1000, ""); err != nil {
-		t.Error(err)
-	}
+	closes(t, room)
 	for i, replace := range replaced {
 		sleeps(s)
 		next := fmt.Sprint("asleep version ", i+2)

@@ -86,9 +86,7 @@ func TestAddressThatTheScriptReplacesMayBeInUse(t *testing.T) {
 	for name, flags := range map[string][]string{"alone": nil, "workers": {"--workers", "2"}, "dev": {"--dev"}} {
 		t.Run(name, func(t *testing.T) {
 			s := fapwstest.Command{Script: path, Flags: append(flags, "--port", port)}.Start(t)
-			if at := s.Stderr.Await(t, fapwstest.BannerURL)[1]; at != "127.0.0.2:"+port {
-				t.Errorf("it serves on %s", at)
-			}
+			fapwstest.Equal(t, s.Stderr.Await(t, fapwstest.BannerURL)[1], "127.0.0.2:"+port)
 		})
 	}
 }
@@ -105,5 +103,56 @@ func TestWarningOfTheStartIsLoggedOnce(t *testing.T) {
 	s.Stop()
 	if said := s.Stderr.String(); strings.Count(said, "/php-cgi") != 1 {
 		t.Errorf("%s", said)
+	}
+}
+
+// The server replaces a worker whose handler holds the GIL even without --timeout.
+func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
+	t.Parallel()
+	const holdsGIL = `error a handler holds the GIL in C code, and no other handler can run; all threads:\n` +
+		`(.*\n)*  File "[^"]*slowly\.py", line \d+ in keeps_gil\n` +
+		`(.*\n)*.* replacing worker \d+: stuck \(a handler has held the GIL for 10 s\)`
+	for _, tt := range []struct {
+		path, says string
+		flags      []string
+	}{
+		{"/die", `worker \d+ was killed by SIGKILL; starting a new one`, nil},
+		{"/leave", `worker \d+ exited with status 3: .*; starting a new one`, []string{"--reload-check", "/"}},
+		{"/leave", `worker \d+ exited with status 3: .*; starting a new one`, []string{"--sandbox"}},
+		{"/stop", `worker \d+ was stopped by a signal for 10s and was killed; starting a new one`, nil},
+		{"/hang", `replacing worker \d+: stuck`, []string{"--threads", "0", "--timeout", "1"}},
+		{"/hang", `replacing worker \d+: stuck`, []string{"--timeout", "1"}},
+		{"/keeps_gil", `replacing worker \d+: stuck \(GET /keeps_gil .* timed out; a handler has held the GIL`,
+			[]string{"--timeout", "1"}},
+		{"/keeps_gil", holdsGIL, nil},
+		{"/keeps_gil", holdsGIL, []string{"--threads", "0"}},
+	} {
+		t.Run(tt.path[1:]+" "+strings.Join(tt.flags, " "), func(t *testing.T) {
+			t.Parallel()
+			folder := fapwstest.PublicFolder(t)
+			fapwstest.Must(t, os.Chmod(folder, 0o777))
+			c := fapwstest.Command{Script: "slowly.py", Args: []string{folder}, Complains: true,
+				Flags: append(tt.flags, "--workers", "3", "--graceful-timeout", "1", "--bind", "unix:"+folder+
+					"/socket")}
+			s := c.Start(t)
+			fapwstest.Eventually(t, "the others load", func() bool {
+				others, err := os.ReadFile(folder + "/others")
+				return err == nil && len(others) == 2
+			})
+			serves := func() bool {
+				a, err := fapwstest.Dial(t, "unix", folder+"/socket").Tries(fapwstest.Get("/"))
+				return err == nil && a.Text == "hello"
+			}
+			if !serves() {
+				t.Fatal("the first worker does not serve")
+			}
+			victim := fapwstest.Dial(t, "unix", folder+"/socket")
+			victim.Get(tt.path)
+			s.Says(tt.says)
+			fapwstest.Write(t, folder+"/go", "")
+			s.Says("fapws 0.*3 workers")
+			s.HasWorkers(3)
+			fapwstest.Eventually(t, "it serves", serves)
+		})
 	}
 }

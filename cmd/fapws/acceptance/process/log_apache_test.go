@@ -146,9 +146,7 @@ func record(t *testing.T, address, date string) {
 	t.Helper()
 	for _, text := range recorded {
 		c, err := net.Dial("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		c.SetDeadline(time.Now().Add(fapwstest.Patience))
 		if _, err := io.WriteString(c, strings.ReplaceAll(text, "@DATE@", date)); err != nil {
 			t.Fatal(err)
@@ -169,7 +167,6 @@ func TestAccessLogLinesEqualApachesLines(t *testing.T) {
 	folder := fapwstest.PublicFolder(t)
 	date := logSite(t, folder)
 	formats := map[string]string{
-		"common":   `%h %l %u %t "%r" %>s %b`,
 		"combined": `%h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`,
 		"atoms": `%a %{c}a %A %B %b %h %l %u %m "%q" "%U" %H %s %>s %{Host}i %{Content-Length}o %{ETAG}i %v %V %I ` +
 			`%{Second}C %k %X %% ` +
@@ -213,9 +210,7 @@ auth = { realm = "locked", users = "users" }
 			record(t, s.Address, date)
 			s.Stop()
 			ours := logLines(t, filepath.Join(folder, "fapws."+name))
-			if len(ours) != len(theirs) {
-				t.Errorf("%d lines, Apache has %d", len(ours), len(theirs))
-			}
+			fapwstest.Equal(t, len(ours), len(theirs))
 			for i := range min(len(ours), len(theirs)) {
 				a, b := logTime.ReplaceAllString(theirs[i], "[time]"), logTime.ReplaceAllString(ours[i], "[time]")
 				if !logTime.MatchString(ours[i]) {

@@ -16,44 +16,19 @@ import (
 
 var someAddress = regexp.MustCompile(`  (http://\S+)/`)
 
-const lookScript = `
-import time
-import fapws
-
-def broken(environ, start_response):
-    raise ValueError("broken\n<0>line")
-
-def short(environ, start_response):
-    start_response("200 OK", [("Content-Length", "5")])
-    return [b"abc"]
-
-def late(environ, start_response):
-    while True:
-        time.sleep(0.01)
-
-def missing():
-    raise KeyError("deferred")
-
-def deferred(environ, start_response):
-    fapws.defer(missing)
-    return "hello"
-
-PATHS = [("/broken", broken), ("/short", short), ("/late", late), ("/deferred", deferred)]
-`
-
-// outputOf runs a server for a script and requests each path in paths. After each request, outputOf waits for a log
-// line that matches paths[path]. The server's standard error is the file out. The result is all text that arrives at
-// in, the other end of out.
-func outputOf(t *testing.T, in, out *os.File, script, env string, paths map[string]string, flags ...string) string {
+// outputOf runs a server for look.py and requests each path in paths. After each request, outputOf waits for a log line
+// that matches paths[path]. The server's standard error is the file out. The result is all text that arrives at in, the
+// other end of out.
+func outputOf(t *testing.T, in, out *os.File, env string, paths map[string]string, flags ...string) string {
 	t.Helper()
-	folder, said, copied := t.TempDir(), fapwstest.NewOutput(), make(chan struct{})
-	fapwstest.Write(t, folder+"/app.py", script)
+	said, copied := fapwstest.NewOutput(), make(chan struct{})
 	go func() {
 		io.Copy(said, in)
 		close(copied)
 	}()
-	cmd := exec.Command(fapwstest.Binary(t), append(flags, "-b", "127.0.0.1:0", "app.py")...)
-	cmd.Dir, cmd.Env, cmd.Stderr = folder, append(fapwstest.CleanEnviron(), env), out
+	script := fapwstest.Testdata(t, "look.py")
+	cmd := exec.Command(fapwstest.Binary(t), append(flags, "--timeout", "1s", "-b", "127.0.0.1:0", script)...)
+	cmd.Env, cmd.Stderr = append(fapwstest.CleanEnviron(), env), out
 	fapwstest.Must(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill() })
 	url := said.Await(t, someAddress)[1]
@@ -70,29 +45,49 @@ func outputOf(t *testing.T, in, out *os.File, script, env string, paths map[stri
 	return said.String()
 }
 
-const lookHello = "PATHS = [('/', lambda environ, start_response: 'hello')]\n"
+// linesAboutHandlers maps each path of look.py to a pattern. begin matches the text before the level ("error"), and end
+// the text after the level.
+func linesAboutHandlers(begin, end string) map[string]string {
+	failed, warning := `\n`+begin+`(\x1b\[31m)?error`+end, `\n`+begin+`(\x1b\[33m)?warning`+end
+	return map[string]string{
+		"/broken":   failed + ` in handler broken, GET /broken HTTP/1\.1 from [^\n]*\n`,
+		"/short":    warning + ` in handler short, [^\n]* Content-Length is 5\r?\n`,
+		"/late":     failed + ` GET /late HTTP/1\.1 from [^\n]* timed out after [^\n]*; stack:\r?\n`,
+		"/deferred": failed + ` in [^\n]* missing\r?\n(?s:.*)KeyError: 'deferred'\r?\n`,
+	}
+}
 
 func TestTerminalShowsAddressAndLevelsInColors(t *testing.T) {
 	t.Parallel()
 	const stamp = `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d{4} `
 	for _, flags := range [][]string{nil, {"--dev"}, {"-w", "1"}} {
-		for env, want := range map[string]string{
-			"TERM=xterm": `^\x1b\[2mfapws \S+, Python [^\n]*, pid \d+\x1b\[0m\r\n` +
-				`\x1b\[1m  http://127\.0\.0\.1:\d+/\x1b\[0m\r\n\x1b\[2m  PATHS, 1 entry\x1b\[0m\r\n` +
-				`\x1b\[2m` + stamp + `\x1b\[0m\x1b\[36minfo\x1b\[0m stopping; [^\n]*\n` +
-				`\x1b\[2m` + stamp + `\x1b\[0m\x1b\[36minfo\x1b\[0m stopped\r\n$`,
-			"NO_COLOR=1": `^fapws \S+, Python [^\n]*, pid \d+\r\n  http://127\.0\.0\.1:\d+/\r\n  PATHS, 1 entry\r\n` +
-				stamp + `info stopping; [^\n]*\n` + stamp + `info stopped\r\n$`,
+		for _, tt := range []struct{ env, banner, begin, end string }{
+			{"TERM=xterm", `^\x1b\[2mfapws \S+, Python [^\n]*, pid \d+\x1b\[0m\r\n` +
+				`\x1b\[1m  http://127\.0\.0\.1:\d+/\x1b\[0m\r\n\x1b\[2m  PATHS, 4 entries\x1b\[0m\r\n`,
+				`\x1b\[2m` + stamp + `\x1b\[0m`, `\x1b\[0m`},
+			{"NO_COLOR=1", `^fapws \S+, Python [^\n]*, pid \d+\r\n  http://127\.0\.0\.1:\d+/\r\n  PATHS, 4 entries\r\n`,
+				stamp, ""},
 		} {
+			lines := linesAboutHandlers(tt.begin, tt.end)
+			if flags != nil {
+				lines = nil
+			}
 			person, program := fapwstest.Terminal(t)
-			if said := outputOf(t, person, program, lookHello, env, nil, flags...); !regexp.MustCompile(want).MatchString(said) {
-				t.Errorf("%v with %s:\n%q", flags, env, said)
+			said := outputOf(t, person, program, tt.env, lines, flags...)
+			info := tt.begin + `(\x1b\[36m)?info` + tt.end
+			want := tt.banner + `(?s:.*)` + info + ` stopping; [^\n]*\n` + info + ` stopped\r\n$`
+			if !regexp.MustCompile(want).MatchString(said) || tt.end == "" && strings.Contains(said, "\x1b") {
+				t.Errorf("%v with %s:\n%q", flags, tt.env, said)
+			}
+			if lines != nil && !strings.Contains(said, "\nTraceback (most recent call last):\r\n") {
+				t.Errorf("%s: the tracebacks differ from those of Python:\n%q", tt.env, said)
 			}
 		}
 	}
 }
 
-// systemd sets JOURNAL_STREAM to the device and the inode of standard error (systemd.exec(5)).
+// systemd sets JOURNAL_STREAM to the device and the inode of standard error (systemd.exec(5)). Without a priority of
+// its own, a line of a traceback would be missing in "journalctl -p warning".
 func TestJournalGetsPrioritiesAndNoSecondTime(t *testing.T) {
 	t.Parallel()
 	for _, own := range []bool{true, false} {
@@ -101,69 +96,22 @@ func TestJournalGetsPrioritiesAndNoSecondTime(t *testing.T) {
 		defer in.Close()
 		var st syscall.Stat_t
 		fapwstest.Must(t, syscall.Fstat(int(out.Fd()), &st))
-		want := `\n<6>info stopping; [^\n]*\n<6>info stopped\n$`
+		lines, wants := linesAboutHandlers(`<[34]>`, ""), []string{"\n<4>warning in ",
+			"\n<3>ValueError: broken\n<3>  <0>line\n", "\n<3>Traceback (most recent call last):\n",
+			"\n<3>KeyError: 'deferred'\n", "\n<6>info stopping; ", "\n<6>info stopped\n"}
 		if !own {
 			st.Ino++
-			want = `\n\d{4}-\S+ \S+ \S+ info stopping; [^\n]*\n\d{4}-\S+ \S+ \S+ info stopped\n$`
+			lines, wants = nil, []string{" info stopping; ", " info stopped\n"}
 		}
-		said := outputOf(t, in, out, lookHello, fmt.Sprintf("JOURNAL_STREAM=%d:%d", st.Dev, st.Ino), nil)
-		if !regexp.MustCompile(want).MatchString(said) {
-			t.Errorf("%q", said)
+		said := outputOf(t, in, out, fmt.Sprintf("JOURNAL_STREAM=%d:%d", st.Dev, st.Ino), lines)
+		_, after, _ := strings.Cut(said, "  PATHS, 4 entries\n")
+		for line := range strings.Lines(after) {
+			if priority := regexp.MustCompile(`^<[346]>`); priority.MatchString(line) != own {
+				t.Errorf("%q: priority wanted: %v in\n%s", line, own, said)
+			}
 		}
-	}
-}
-
-// linesAboutHandlers maps each path of lookScript to a pattern. begin matches the text before the level ("error").
-// The function level returns the pattern of a level with its color.
-func linesAboutHandlers(begin string, level func(name string) string) map[string]string {
-	begin = `\n` + begin
-	return map[string]string{
-		"/broken":   begin + level("error") + ` in handler broken, GET /broken HTTP/1\.1 from [^\n]*\n`,
-		"/short":    begin + level("warning") + ` in handler short, [^\n]* Content-Length is 5\r?\n`,
-		"/late":     begin + level("error") + ` GET /late HTTP/1\.1 from [^\n]* timed out after [^\n]*; stack:\r?\n`,
-		"/deferred": begin + level("error") + ` in [^\n]* missing\r?\n(?s:.*)KeyError: 'deferred'\r?\n`,
-	}
-}
-
-func TestTerminalShowsLevelsOfLinesAboutHandlersInColors(t *testing.T) {
-	t.Parallel()
-	const stamp = `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d{4} `
-	paint := func(name string) string {
-		return map[string]string{"error": `\x1b\[31merror`, "warning": `\x1b\[33mwarning`}[name] + `\x1b\[0m`
-	}
-	plain := func(name string) string { return name }
-	for env, lines := range map[string]map[string]string{
-		"TERM=xterm": linesAboutHandlers(`\x1b\[2m`+stamp+`\x1b\[0m`, paint),
-		"NO_COLOR=1": linesAboutHandlers(stamp, plain),
-	} {
-		person, program := fapwstest.Terminal(t)
-		said := outputOf(t, person, program, lookScript, env, lines, "--timeout", "1s")
-		if !strings.Contains(said, "\nTraceback (most recent call last):\r\n") {
-			t.Errorf("%s: the tracebacks differ from those of Python:\n%q", env, said)
-		}
-	}
-}
-
-// Without a priority of its own, a line of a traceback would be missing in "journalctl -p warning".
-func TestJournalGetsPrioritiesOfAllLinesAboutHandlers(t *testing.T) {
-	t.Parallel()
-	in, out, err := os.Pipe()
-	fapwstest.Must(t, err)
-	defer in.Close()
-	var st syscall.Stat_t
-	fapwstest.Must(t, syscall.Fstat(int(out.Fd()), &st))
-	lines := linesAboutHandlers(`<[34]>`, func(name string) string { return name })
-	said := outputOf(t, in, out, lookScript, fmt.Sprintf("JOURNAL_STREAM=%d:%d", st.Dev, st.Ino), lines, "--timeout", "1s")
-	_, after, _ := strings.Cut(said, "  PATHS, 4 entries\n")
-	for line := range strings.Lines(after) {
-		if want := regexp.MustCompile(`^<[346]>`); !want.MatchString(line) {
-			t.Errorf("%q has no priority in\n%s", line, said)
-		}
-	}
-	for _, want := range []string{"\n<4>warning in ", "\n<3>ValueError: broken\n<3>  <0>line\n",
-		"\n<3>Traceback (most recent call last):\n", "\n<3>KeyError: 'deferred'\n"} {
-		if !strings.Contains(said, want) {
-			t.Errorf("no %q in\n%s", want, said)
+		for _, want := range wants {
+			fapwstest.Has(t, said, want)
 		}
 	}
 }

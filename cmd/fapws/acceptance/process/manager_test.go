@@ -20,9 +20,7 @@ func passed(t *testing.T, listeners ...net.Listener) (files []*os.File) {
 	t.Helper()
 	for _, ln := range listeners {
 		f, err := ln.(interface{ File() (*os.File, error) }).File()
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		f.Fd()
 		t.Cleanup(func() { f.Close() })
 		files = append(files, f)
@@ -33,9 +31,7 @@ func passed(t *testing.T, listeners ...net.Listener) (files []*os.File) {
 func listenOn(t *testing.T, network, address string) net.Listener {
 	t.Helper()
 	ln, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	t.Cleanup(func() { ln.Close() })
 	return ln
 }
@@ -47,28 +43,24 @@ const asManager = "export LISTEN_PID=$$ LISTEN_FDS=2 LISTEN_FDNAMES=http:local"
 // The application and its child processes inherit neither the sockets nor the variables LISTEN_*.
 func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 	t.Parallel()
-	for name, flags := range map[string][]string{"by default": nil, "by name": {"--bind", "systemd"}} {
+	for name, flags := range map[string][]string{"by default": nil, "by name": {"--bind", "systemd", "--workers", "2"}} {
 		t.Run(name, func(t *testing.T) {
-			fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers},
-				func(t *testing.T, m fapwstest.Mode) {
-					socket := filepath.Join(t.TempDir(), "s")
-					tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", socket)
-					s := fapwstest.Command{Script: "service.py", Shell: asManager, Files: passed(t, tcp, local),
-						Flags: append(m.Flags, flags...)}.Start(t)
-					s.Says(`(?m)^  http://` + tcp.Addr().String() + `/\n  unix:` + socket + `\n`)
-					s.Address = tcp.Addr().String()
-					s.Get("/environment", 200).Is(t, "clean")
-					s.Get("/child", 200).Is(t, "none")
-					w := fapwstest.Dial(t, "unix", socket)
-					w.Fetch("/").Is(t, "served by localhost")
+			socket := filepath.Join(t.TempDir(), "s")
+			tcp, local := listenOn(t, "tcp", "127.0.0.1:0"), listenOn(t, "unix", socket)
+			s := fapwstest.Command{Script: "service.py", Shell: asManager, Files: passed(t, tcp, local),
+				Flags: flags}.Start(t)
+			s.Says(`(?m)^  http://` + tcp.Addr().String() + `/\n  unix:` + socket + `\n`)
+			s.Address = tcp.Addr().String()
+			s.Get("/environment", 200).Is(t, "clean")
+			s.Get("/child", 200).Is(t, "none")
+			fapwstest.Dial(t, "unix", socket).Fetch("/").Is(t, "served by localhost")
 
-					// The server must not remove socket files that the service manager has created, because the manager
-					// may start the service again.
-					s.Stop()
-					if _, err := os.Lstat(socket); err != nil {
-						t.Errorf("the socket of another has gone: %v", err)
-					}
-				})
+			// The server must not remove socket files that the service manager has created, because the manager may
+			// start the service again.
+			s.Stop()
+			if _, err := os.Lstat(socket); err != nil {
+				t.Errorf("the socket of another has gone: %v", err)
+			}
 		})
 	}
 }
@@ -85,14 +77,10 @@ func TestInheritedDescriptorIsServedIfItListens(t *testing.T) {
 	})
 	connected := fapwstest.Dial(t, "tcp", listenOn(t, "tcp", "127.0.0.1:0").Addr().String())
 	file, err := connected.Conn.(*net.TCPConn).File()
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	defer file.Close()
 	null, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	defer null.Close()
 	for _, tt := range []struct {
 		files []*os.File
@@ -123,9 +111,7 @@ func newManager(t *testing.T) *manager {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "notify")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: name, Net: "unixgram"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	t.Cleanup(func() { c.Close() })
 	m := &manager{t, name, make(chan []byte, 100_000)}
 	go func() {
@@ -162,9 +148,7 @@ func (m *manager) hears(pattern string) {
 func (m *manager) silent(long time.Duration) {
 	m.t.Helper()
 	c, err := net.Dial("unixgram", m.name)
-	if err != nil {
-		m.t.Fatal(err)
-	}
+	fapwstest.Must(m.t, err)
 	defer c.Close()
 	if _, err := io.WriteString(c, "from now on"); err != nil {
 		m.t.Fatal(err)
@@ -183,19 +167,18 @@ func (m *manager) silent(long time.Duration) {
 }
 
 func TestServiceManagerIsNotifiedOfStartAndStop(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
-		manager := newManager(t)
-		s := fapwstest.Command{Script: "service.py", Env: []string{"NOTIFY_SOCKET=" + manager.name,
-			"WATCHDOG_USEC=200000"}}.Serve(t, m)
-		manager.hears(`^READY=1\nSTATUS=serving http://` + s.Address + `/$`)
-		for range 3 {
-			manager.hears(`^WATCHDOG=1$`)
-		}
-		s.Get("/environment", 200).Is(t, "clean")
-		s.Signal(syscall.SIGTERM)
-		manager.hears(`^STOPPING=1$`)
-		s.EndsWith(0)
-	})
+	t.Parallel()
+	manager := newManager(t)
+	s := fapwstest.Command{Script: "service.py", Env: []string{"NOTIFY_SOCKET=" + manager.name,
+		"WATCHDOG_USEC=200000"}}.Serve(t, fapwstest.Inline)
+	manager.hears(`^READY=1\nSTATUS=serving http://` + s.Address + `/$`)
+	for range 3 {
+		manager.hears(`^WATCHDOG=1$`)
+	}
+	s.Get("/environment", 200).Is(t, "clean")
+	s.Signal(syscall.SIGTERM)
+	manager.hears(`^STOPPING=1$`)
+	s.EndsWith(0)
 }
 
 func TestServiceManagerThatIsGoneDoesNotPreventServing(t *testing.T) {
@@ -214,7 +197,7 @@ func TestSocketFilePermissionsMatchTheSettings(t *testing.T) {
 	tests := []wanted{
 		{"", "umask 022", "755", me},
 		{"", "umask 077", "700", me},
-		{"--umask 027", "umask 0", "750", me},
+		{"--umask 027", "umask 0", "750", me}, // also for the files of the application
 		{"--uds-permissions 660", "umask 0", "660", me},
 		{"--uds-permissions 666", "umask 077", "666", me},
 		{"--uds-permissions 600 --umask 0", "umask 077", "600", me},
@@ -231,8 +214,9 @@ func TestSocketFilePermissionsMatchTheSettings(t *testing.T) {
 			socket)}.Start(t)
 		s.Says(`unix:` + socket)
 		info, err := os.Stat(socket)
-		if err != nil {
-			t.Fatal(err)
+		fapwstest.Must(t, err)
+		if strings.HasPrefix(tt.flags, "--umask") {
+			fapwstest.Dial(t, "unix", socket).Fetch("/umask").Is(t, "027")
 		}
 		st := info.Sys().(*syscall.Stat_t)
 		mode, owner := fmt.Sprintf("%03o", st.Mode&0o777), fmt.Sprintf("%d:%d", st.Uid, st.Gid)
@@ -244,11 +228,6 @@ func TestSocketFilePermissionsMatchTheSettings(t *testing.T) {
 			t.Errorf("the socket is still there: %v", err)
 		}
 	}
-}
-
-func TestUmaskFlagAppliesToTheApplication(t *testing.T) {
-	t.Parallel()
-	fapwstest.Serve(t, fapwstest.Threads, "service.py", "--umask", "027").Get("/umask", 200).Is(t, "027")
 }
 
 func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,59 +15,6 @@ import (
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
-
-const objectsScript = `
-import asyncio, ctypes, logging, threading, time
-
-def app(environ, start_response):
-    path = environ["PATH_INFO"]
-    if path == "/fails":
-        raise ValueError('a "quote", a \\, \x1b[31m, \u2028, \udcff, é and \U0001f600\nsecond line')
-    if path == "/long":
-        raise ValueError("x" * 1000000 + "end")
-    if path == "/deep":
-        def deep(n):
-            if n == 0:
-                raise KeyError("deep")
-            return deep(n - 1), "%s" % ("x" * 200)
-        def other(n):
-            return deep(n) if n % 2 else deep(n)
-        other(100)
-    if path == "/writes":
-        environ["wsgi.errors"].write("one\n")
-        print("two", "three", file=environ["wsgi.errors"])
-        print(file=environ["wsgi.errors"])
-    if path == "/late":
-        while True:
-            time.sleep(0.01)
-    if path == "/crashes":
-        ctypes.string_at(1)
-    if path == "/thread":
-        def fails():
-            raise OSError("in a thread")
-        thread = threading.Thread(target=fails, name="named")
-        thread.start()
-        thread.join()
-    if path == "/logs":
-        logging.getLogger("some").warning("%d", "text")
-        logging.getLogger("some").warning("logged %s", "text")
-    start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"done"]
-
-async def asgi(scope, receive, send):
-    if scope["type"] != "http":
-        return
-    async def forgotten():
-        raise LookupError("in a task")
-    if scope["path"] == "/asgi/task":
-        task = asyncio.ensure_future(forgotten())
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        del task
-    if scope["path"] == "/asgi/late":
-        await asyncio.sleep(3600)
-    raise RuntimeError("in a handler")
-`
 
 const objectsSite = `error-log = "error.log"
 error-log-format = "json"
@@ -112,12 +60,8 @@ func objectsIn(t *testing.T, text string) (all []errorObject) {
 		if err == nil {
 			err = json.Unmarshal([]byte(line), &keys)
 		}
-		var names []string
-		for name := range keys {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		if err != nil || !slices.Equal(names, objectKeys) || o.Time == "" || o.Level == "" || o.Message == "" || o.PID == 0 {
+		if err != nil || !slices.Equal(slices.Sorted(maps.Keys(keys)), objectKeys) || o.Time == "" || o.Level == "" ||
+			o.Message == "" || o.PID == 0 {
 			t.Fatalf("%v in %.1000q", err, line)
 		}
 		if e := o.Exception; len(o.Message) > 64<<10 || len(e.Traceback) > 64<<10 || len(e.Message) > 64<<10 {
@@ -145,7 +89,7 @@ func TestEachMessageOfTheErrorLogIsAnObject(t *testing.T) {
 	modes := append(slices.Clone(fapwstest.Modes), fapwstest.Forks)
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
 		folder, routes := t.TempDir(), objectsRoute
-		fapwstest.Write(t, folder+"/failing.py", objectsScript)
+		fapwstest.Write(t, folder+"/failing.py", fapwstest.Source(t, "objects.py"))
 		if m.Forks() {
 			routes = ""
 		}
@@ -215,9 +159,7 @@ func TestEachMessageOfTheErrorLogIsAnObject(t *testing.T) {
 			o := awaitObject(t, log, "a crash", func(o errorObject) bool {
 				return strings.Contains(o.Message, "segmentation fault") && o.Exception.Traceback != ""
 			})
-			if !strings.Contains(o.Exception.Traceback, "failing.py") {
-				t.Errorf("%+v", o)
-			}
+			fapwstest.Has(t, o.Exception.Traceback, "failing.py")
 			awaitObject(t, log, "the supervisor", func(o errorObject) bool {
 				return strings.Contains(o.Message, "was killed by SIGSEGV")
 			})
@@ -225,23 +167,6 @@ func TestEachMessageOfTheErrorLogIsAnObject(t *testing.T) {
 		s.Stop()
 		objectsIn(t, textOf(t, log))
 	})
-}
-
-// A path has bytes that are not UTF-8, and a line feed.
-func TestHostilePathIsAStringOfOneLine(t *testing.T) {
-	t.Parallel()
-	folder := t.TempDir()
-	script := fapwstest.Write(t, folder+"/failing.py", "def application(environ, start_response):\n    1 / 0\n")
-	c := fapwstest.Command{Complains: true,
-		Flags: []string{"--error-log-format", "json", "--error-log", folder + "/log", script}}
-	s := c.Serve(t, fapwstest.Threads)
-	s.Get("/f%ff%0a%22%e2%80%a8%c0%af%ed%a0%80%f0%9f%98%80", 500)
-	o := awaitObject(t, folder+"/log", "a failure", func(o errorObject) bool {
-		return o.Exception.Type == "ZeroDivisionError"
-	})
-	if want := "/f\ufffd\n\"\u2028\ufffd\ufffd\ufffd\ufffd\ufffd\U0001f600"; o.Path != want {
-		t.Errorf("%q, want %q", o.Path, want)
-	}
 }
 
 // A write to a pipe is atomic only up to 4 KiB, and the reader is slow, so lines of several processes could mix.
@@ -295,18 +220,14 @@ def application(environ, start_response):
 			t.Fatalf("%.300q", line)
 		}
 	}
-	if failures != clients*each {
-		t.Errorf("%d failures in the log, want %d", failures, clients*each)
-	}
+	fapwstest.Equal(t, failures, clients*each)
 }
 
 func TestFullDiskOfAnErrorLogOfObjectsOnlyLosesMessages(t *testing.T) {
 	t.Parallel()
-	folder := t.TempDir()
-	script := fapwstest.Write(t, folder+"/failing.py", objectsScript)
 	port := fapwstest.FreePort(t)
-	c := fapwstest.Command{Shell: "exec 2>/dev/full",
-		Flags: []string{"--bind", "127.0.0.1:" + port, "--workers", "2", "--error-log-format", "json", script + ":app"}}
+	c := fapwstest.Command{Script: "objects.py:app", Shell: "exec 2>/dev/full",
+		Flags: []string{"--bind", "127.0.0.1:" + port, "--workers", "2", "--error-log-format", "json"}}
 	s := c.Start(t)
 	s.Address = "127.0.0.1:" + port
 	s.URL = "http://" + s.Address
@@ -336,7 +257,7 @@ func TestFailedStartIsAnObject(t *testing.T) {
 		"application = None\n": "none",
 	} {
 		fapwstest.Write(t, script, text)
-		for _, flags := range []string{"--threads 2", "--threads 0", "--workers 2", "--fork"} {
+		for _, flags := range []string{"--threads 2", "--workers 2", "--fork"} {
 			if strings.HasPrefix(text, lifespan) && flags == "--fork" {
 				continue
 			}

@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -16,6 +17,16 @@ var inWorker = []fapwstest.Mode{
 	{Name: "inline", Flags: []string{"--workers", "1", "--threads", "0"}},
 }
 
+// pidIn waits until the file contains a process ID.
+func pidIn(t *testing.T, file string) (pid int) {
+	t.Helper()
+	fapwstest.Eventually(t, "a process ID in "+file, func() bool {
+		pid, _ = strconv.Atoi(strings.TrimSpace(textOf(t, file)))
+		return pid > 0
+	})
+	return pid
+}
+
 func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 	ends := func(t *testing.T, s *fapwstest.Server, pids []int) {
 		t.Helper()
@@ -24,50 +35,55 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 			t.Fatal("no workers")
 		}
 		s.Signal(syscall.SIGKILL)
+		fapwstest.Eventually(t, "the supervisor has died", func() bool { return !fapwstest.Runs(s.Cmd.Process.Pid) })
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGCONT) // a worker may have ended already
+		}
 		fapwstest.Eventually(t, "the workers have ended", func() bool {
 			return !slices.ContainsFunc(pids, fapwstest.Runs)
 		})
 		s.Ended()
 	}
 	const grace = "--graceful-timeout=1"
-	t.Run("busy", func(t *testing.T) {
-		fapwstest.InEach(t, inWorker, func(t *testing.T, m fapwstest.Mode) {
-			folder := t.TempDir()
-			s := fapwstest.Serve(t, m, "descriptors.py", grace)
-			s.Dial().Get("/sleep?" + folder)
-			fapwstest.FileSays(t, folder+"/entered", "yes")
-			ends(t, s, s.Workers())
-		})
-	})
-	t.Run("without descriptors", func(t *testing.T) {
-		fapwstest.InEach(t, inWorker, func(t *testing.T, m fapwstest.Mode) {
-			for _, kind := range []string{"channel", "epoll"} {
+	for _, m := range inWorker {
+		for _, path := range []string{"/sleep", "/close?channel", "/close?epoll"} {
+			t.Run(m.Name+" "+path, func(t *testing.T) {
+				t.Parallel()
+				folder := t.TempDir()
 				s := fapwstest.Serve(t, m, "descriptors.py", grace)
 				pids := s.Workers()
-				s.Dial().Get("/close?" + kind)
+				if path == "/sleep" {
+					s.Dial().Get("/sleep?" + folder)
+					fapwstest.FileSays(t, folder+"/entered", "yes")
+				} else {
+					s.Dial().Get(path)
+				}
 				ends(t, s, pids)
-			}
-		})
+			})
+		}
+	}
+	t.Run("stopped", func(t *testing.T) {
+		t.Parallel()
+		s := fapwstest.Serve(t, fapwstest.Workers, "workers.py")
+		pids := s.Workers()
+		for _, pid := range pids {
+			t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+			fapwstest.Must(t, syscall.Kill(pid, syscall.SIGSTOP))
+			fapwstest.FileSays(t, fmt.Sprintf("/proc/%d/status", pid), "State:\tT")
+		}
+		ends(t, s, pids)
 	})
 	t.Run("loading", func(t *testing.T) {
 		t.Parallel()
 		file := t.TempDir() + "/pid"
 		s := fapwstest.Command{Script: "loads.py", Args: []string{file},
 			Flags: []string{"--workers", "1", "--bind", "127.0.0.1:0"}}.Start(t)
-		pid := 0
-		fapwstest.Eventually(t, "it loads", func() bool {
-			text, _ := os.ReadFile(file)
-			pid, _ = strconv.Atoi(string(text))
-			return pid > 0
-		})
-		ends(t, s, []int{pid})
+		ends(t, s, []int{pidIn(t, file)})
 	})
 	t.Run("full standard error", func(t *testing.T) {
 		fapwstest.InEach(t, inWorker, func(t *testing.T, m fapwstest.Mode) {
 			r, w, err := os.Pipe()
-			if err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, err)
 			defer r.Close()
 			defer w.Close()
 			socket := t.TempDir() + "/socket"
@@ -113,12 +129,6 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 			folder+"/cgi-bin\"\n")
 		s := fapwstest.Command{Flags: []string{"-c", config, grace}}.Serve(t, inWorker[0])
 		s.Dial().Get("/cgi-bin/sleep")
-		pid := 0
-		fapwstest.Eventually(t, "the program runs", func() bool {
-			text, _ := os.ReadFile(folder + "/pid")
-			pid, _ = strconv.Atoi(strings.TrimSpace(string(text)))
-			return pid > 0
-		})
-		ends(t, s, append(s.Workers(), pid))
+		ends(t, s, append(s.Workers(), pidIn(t, folder+"/pid")))
 	})
 }

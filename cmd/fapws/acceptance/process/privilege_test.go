@@ -6,6 +6,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,9 +16,7 @@ import (
 func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 	t.Parallel()
 	daemon, err := user.Lookup("daemon")
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	for _, tt := range []struct{ user, group, uid, gid, groups, names string }{
 		{"daemon", "", daemon.Uid, daemon.Gid, daemon.Gid, daemon.HomeDir + " daemon daemon"},
 		{"54321", "54322", "54321", "54322", "54322", "/ - -"},
@@ -44,9 +43,7 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 			w := fapwstest.Dial(t, "unix", folder+"/s")
 			w.Fetch("/identity").Is(t, want)
 			family := s.Family()
-			if len(family) != 3 {
-				t.Errorf("processes %v", family)
-			}
+			fapwstest.Equal(t, len(family), 3)
 			for _, pid := range family {
 				noThreadIs(t, pid, tt.uid, tt.gid)
 			}
@@ -64,9 +61,7 @@ func TestUserFlagLeavesNoThreadOfRoot(t *testing.T) {
 			if text, err := os.ReadFile(folder + "/pid"); err != nil || len(text) != 0 {
 				t.Errorf("the pid file holds %q, %v", text, err)
 			}
-			if said := s.Stderr.String(); strings.Contains(said, "warning") {
-				t.Errorf("stderr: %s", said)
-			}
+			fapwstest.Lacks(t, s.Stderr.String(), "warning")
 		})
 	}
 }
@@ -264,5 +259,26 @@ func noThreadIs(t *testing.T, pid int, uid, gid string) {
 				t.Errorf("%s: %s", name, line)
 			}
 		}
+	}
+}
+
+func TestCtlOfRootAsksWhichUsersServerIsMeant(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Log("only root controls servers of other users")
+		return
+	}
+	folder := fapwstest.PublicFolder(t)
+	script := fapwstest.Write(t, folder+"/service.py", fapwstest.Source(t, "service.py"))
+	var lines []string
+	for _, flags := range [][]string{{"--workers", "1"}, {"--workers", "1", "--user", "daemon"}} {
+		c := fapwstest.Command{Script: script, Flags: append([]string{"--ctl-socket", "auto"}, flags...), Dir: folder}
+		s := c.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
+		lines = append(lines, "fapws:   --pid "+strconv.Itoa(s.Cmd.Process.Pid)+"  ")
+	}
+	code, _, said := fapwstest.Command{Flags: []string{"ctl", "status"}}.Run(t)
+	if code != 1 || !strings.Contains(said, lines[0]) || !strings.Contains(said, lines[1]) ||
+		!strings.Contains(said, "  user daemon") {
+		t.Errorf("code %d, %s; want %q", code, said, lines)
 	}
 }

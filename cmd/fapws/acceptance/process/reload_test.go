@@ -1,6 +1,7 @@
 package process_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,13 @@ func (s *workbench) ask(accept string) (status int, body string) {
 	a := s.Ask("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: " + accept + "\r\nConnection: close\r\n\r\n")
 	fapwstest.Must(s.T, a.Err)
 	return a.StatusCode, a.Text
+}
+
+func (s *workbench) gets(accept string, wantStatus int, want string) {
+	s.T.Helper()
+	if status, body := s.ask(accept); status != wantStatus || !strings.Contains(body, want) {
+		s.T.Errorf("the response is %d %q, want %d %q", status, body, wantStatus, want)
+	}
 }
 
 const (
@@ -69,18 +77,13 @@ func TestReloadLoadsAChangedFile(t *testing.T) {
 	fapwstest.Write(t, s.path, "1/0\n")
 	s.Says(
 		`ZeroDivisionError(.*\n)*.* error worker \d+ exited with status 3; reload failed; the old workers keep serving`)
-	for _, accept := range []string{tool, browser} {
-		if status, body := s.ask(accept); status != 200 || body != "two" {
-			t.Errorf("a broken file is served: %d %q", status, body)
-		}
-	}
+	s.gets(tool, 200, "two")
+	s.gets(browser, 200, "two")
 	s.ReloadFails("reload failed: worker ")
 
 	fapwstest.Write(t, s.path, saying("three"))
 	s.until(tool, 200, "three")
-	if stdout := s.Control("reload"); stdout != "reloaded\n" {
-		t.Errorf("ctl reload: %q", stdout)
-	}
+	fapwstest.Equal(t, s.Control("reload"), "reloaded\n")
 }
 
 func TestReloadWatchesImportedModulesAndNamedFiles(t *testing.T) {
@@ -129,7 +132,7 @@ func TestReloadWaitsAfterAFailedFirstStart(t *testing.T) {
 	s.until(tool, 200, "mended")
 }
 
-// --chdir names a link.
+// --chdir names a link, by an absolute and by a relative path.
 func TestReloadFollowsASwitchedLink(t *testing.T) {
 	t.Parallel()
 	for _, relative := range []bool{false, true} {
@@ -153,4 +156,48 @@ func TestReloadFollowsASwitchedLink(t *testing.T) {
 		fapwstest.Replace(t, filepath.Join(folder, "three/app/app.py"), saying("changed"))
 		s.until(tool, 200, "changed")
 	}
+}
+
+func TestIdleConnectionsMoveToTheNewWorkers(t *testing.T) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Workers, fapwstest.Forks, fapwstest.Inline,
+		{Name: "proxy"}}, func(t *testing.T, m fapwstest.Mode) {
+		flags, announced := []string{"--max-requests", "1000000"}, ""
+		if m.Name == "proxy" {
+			flags, announced = append(flags, "--proxy-protocol", "--forwarded-allow-ips", "127.0.0.1"),
+				"PROXY TCP4 192.0.2.9 192.0.2.1 4711 80\r\n"
+		}
+		code := func(text string) string {
+			return fmt.Sprintf("PATHS = [('/', lambda environ, start_response: %q + environ.get('REMOTE_ADDR', ''))]\n",
+				text)
+		}
+		s := edited(t, m, code("old "), flags...)
+		from := "127.0.0.1"
+		if announced != "" {
+			from = "192.0.2.9"
+		}
+		var idle []*fapwstest.Client
+		for range 8 {
+			w := s.Dial()
+			w.Send(announced)
+			if text := w.Fetch("/").Text; text != "old "+from {
+				t.Fatalf("%q", text)
+			}
+			idle = append(idle, w)
+		}
+		unused := s.Dial()
+		for i, change := range []func(){s.Reload, s.Upgrade} {
+			text := fmt.Sprintf("new %d ", i)
+			fapwstest.Must(t, os.WriteFile(s.path, []byte(code(text)), 0o644))
+			change()
+			for n, w := range idle {
+				if a := w.Fetch("/"); a.Text != text+from || a.Close {
+					t.Errorf("connection %d: %q, closes: %v", n, a.Text, a.Close)
+				}
+			}
+		}
+		unused.Send(announced)
+		if a := unused.Fetch("/"); !strings.HasPrefix(a.Text, "new 1 "+from) {
+			t.Errorf("unused connection: %q", a.Text)
+		}
+	})
 }

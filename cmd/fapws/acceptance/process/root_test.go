@@ -40,18 +40,13 @@ func TestRootIsRejectedUnlessAllowed(t *testing.T) {
 		case !asRoot && flags == "":
 			c.Serve(t, fapwstest.Mode{}).Get("/pid", 200)
 		case asRoot && !isContainer():
-			code, stdout, stderr := c.Run(t)
-			if code != 2 || stdout != "" || stderr != refusesRoot {
-				t.Errorf("%q: code %d, %q%q", flags, code, stdout, stderr)
-			}
+			c.Fails(t, 2, refusesRoot)
 		}
 	}
 	c := fapwstest.Command{Script: "service.py", Flags: []string{"--allow-root"}, Env: []string{"FAPWS_ALLOW_ROOT="}}
 	s := c.Serve(t, fapwstest.Mode{})
 	s.Get("/pid", 200)
-	if strings.Contains(s.Stderr.String(), "running as root") {
-		t.Error("a warning in spite of --allow-root")
-	}
+	fapwstest.Lacks(t, s.Stderr.String(), "running as root")
 	for _, words := range []string{"check", "routes", "--help", "--version", "--print-config", "ctl status --help"} {
 		c := fapwstest.Command{Flags: strings.Fields(words), Env: []string{"FAPWS_ALLOW_ROOT="}}
 		if words == "check" || words == "routes" {
@@ -73,18 +68,14 @@ func TestRootInAContainerServesWithOneWarning(t *testing.T) {
 		}
 		const line = "warning running as root, because this is a container; choose another user with --user NAME, or " +
 			"silence this with --allow-root\n"
-		if got := strings.Count(s.Stderr.String(), line); got != want {
-			t.Errorf("%d warnings", got)
-		}
+		fapwstest.Equal(t, strings.Count(s.Stderr.String(), line), want)
 	})
 }
 
 func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 	t.Parallel()
 	nobody, err := user.Lookup("nobody")
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	folder := fapwstest.PublicFolder(t)
 	source := fapwstest.Source(t, "service.py")
 	fapwstest.Must(t, os.Mkdir(folder+"/log", 0o755))
@@ -119,9 +110,7 @@ func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 		return err == nil && strings.Contains(string(text), "ZeroDivisionError")
 	})
 	family := s.Family()
-	if len(family) != 3 {
-		t.Errorf("processes %v", family)
-	}
+	fapwstest.Equal(t, len(family), 3)
 	for _, pid := range family {
 		noThreadIs(t, pid, nobody.Uid, nobody.Gid)
 	}
@@ -130,8 +119,6 @@ func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 func lowPort(t *testing.T) string {
 	t.Helper()
 	host, _, err := net.SplitHostPort(backendtest.Unused(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	return net.JoinHostPort(host, "80")
 }

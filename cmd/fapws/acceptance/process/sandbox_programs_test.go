@@ -59,11 +59,7 @@ match = "page.txt"
 auth = { users = "users", realm = "x" }
 `)
 	c := fapwstest.Command{Flags: []string{"-c", config}, Env: []string{"TMPDIR=/tmp"}, Complains: true}
-	if os.Geteuid() == 0 {
-		c.Flags = append(c.Flags, "--user", "daemon")
-		c = c.ForOtherUsers(t)
-	}
-	s := c.Serve(t, fapwstest.Mode{})
+	s := unprivileged(t, c).Serve(t, fapwstest.Mode{})
 	if landlock() == 0 {
 		s.Says("cannot restrict files")
 		secret = "secret"
@@ -140,7 +136,5 @@ upload = { to = "`+stored+`/image" }
 	if entries, _ := os.ReadDir(victim); len(entries) != 1 || textOf(t, x.secret) != "secret" {
 		t.Errorf("files in the directory that the link leads to: %v", entries)
 	}
-	if text := textOf(t, stored+"/image"); text != "new" {
-		t.Errorf("the uploaded file: %q", text)
-	}
+	fapwstest.Equal(t, textOf(t, stored+"/image"), "new")
 }

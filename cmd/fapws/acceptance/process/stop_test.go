@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -81,9 +83,7 @@ func TestUnixSocketServesRequests(t *testing.T) {
 		"REMOTE_ADDR": "", "PATH_INFO": "/x", "CONTENT_LENGTH": "300000", "SERVER_NAME": "localhost",
 		"SERVER_PORT": "80",
 	} {
-		if got[key] != want {
-			t.Errorf("%s: %q, want %q", key, got[key], want)
-		}
+		fapwstest.Equal[any](t, got[key], want)
 	}
 	s.Stop()
 	if _, err := os.Stat(socket); err == nil {
@@ -92,30 +92,24 @@ func TestUnixSocketServesRequests(t *testing.T) {
 }
 
 func TestStopLogsMessagesOfProgramsAfterTheirResponse(t *testing.T) {
-	for _, workers := range []string{"", "workers = 2\n"} {
-		t.Run(workers, func(t *testing.T) {
-			t.Parallel()
-			folder := t.TempDir()
-			fapwstest.WriteProgram(t, folder+"/cgi/x",
-				"#!/bin/sh\necho Content-Type: text/plain\necho\necho x\nexec >&-\nread line <go\necho at last >&2\n")
-			fapwstest.Must(t, syscall.Mkfifo(folder+"/cgi/go", 0o600))
-			fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\nerror-log = 'errors'\n"+workers+
-				"[[host]]\n[[host.route]]\nprefix = '/'\ncgi = 'cgi'\n")
-			s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Started(t)
-			s.Get("/x", 200).Is(t, "x\n")
-			s.Signal(syscall.SIGTERM)
-			program, err := os.OpenFile(folder+"/cgi/go", os.O_WRONLY, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			fmt.Fprintln(program)
-			program.Close()
-			s.Ended()
-			if text, err := os.ReadFile(folder + "/errors"); err != nil ||
-				!strings.Contains(string(text), "/cgi/x: at last\n") {
-				t.Errorf("%s, %v", text, err)
-			}
-		})
+	t.Parallel()
+	folder := t.TempDir()
+	fapwstest.WriteProgram(t, folder+"/cgi/x",
+		"#!/bin/sh\necho Content-Type: text/plain\necho\necho x\nexec >&-\nread line <go\necho at last >&2\n")
+	fapwstest.Must(t, syscall.Mkfifo(folder+"/cgi/go", 0o600))
+	fapwstest.Write(t, folder+"/fapws.toml", "bind = '127.0.0.1:0'\nerror-log = 'errors'\nworkers = 2\n"+
+		"[[host]]\n[[host.route]]\nprefix = '/'\ncgi = 'cgi'\n")
+	s := fapwstest.Command{Flags: []string{"-c", folder + "/fapws.toml"}, Dir: folder}.Started(t)
+	s.Get("/x", 200).Is(t, "x\n")
+	s.Signal(syscall.SIGTERM)
+	program, err := os.OpenFile(folder+"/cgi/go", os.O_WRONLY, 0)
+	fapwstest.Must(t, err)
+	fmt.Fprintln(program)
+	program.Close()
+	s.Ended()
+	if text, err := os.ReadFile(folder + "/errors"); err != nil ||
+		!strings.Contains(string(text), "/cgi/x: at last\n") {
+		t.Errorf("%s, %v", text, err)
 	}
 }
 
@@ -149,74 +143,37 @@ func TestShutdownDelayServesButIsNotReady(t *testing.T) {
 
 // The tool sets handlers of SIGTERM and SIGINT that call the previous handler. If there were no previous handler, the
 // tool would end the process at once. The tool runs in sitecustomize, as ddtrace does, or in the application. Then it
-// removes the modules that it has imported.
+// removes the modules that it has imported. Importing the module _signal a second time removes the application's signal
+// handlers from Python's memory.
 func TestStopWorksIfAToolHandlesTheSignal(t *testing.T) {
-	const tool = `
-import sys
-loaded = set(sys.modules)
-import signal
-def end_at_once(number, frame):
-    signal.signal(number, signal.SIG_DFL)
-    signal.raise_signal(number)
-def handle(number):
-    before = signal.getsignal(number)
-    if not callable(before):
-        before = end_at_once
-    def pass_on(number, frame):
-        print("passed on", file=sys.stderr, flush=True)
-        before(number, frame)
-    signal.signal(number, pass_on)
-handle(signal.SIGTERM)
-handle(signal.SIGINT)
-for name in set(sys.modules) - loaded:
-    del sys.modules[name]
-`
-	const application = `
-def application(environ, start_response):
-    start_response("200 OK", [])
-    return [b"served"]
-`
-	for name, script := range map[string]string{"sitecustomize": "import signal\n", "application": tool} {
-		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-			t.Run(name+", "+unix.SignalName(sig), func(t *testing.T) {
-				fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-					folder := t.TempDir()
-					fapwstest.Write(t, folder+"/app.py", script+application)
-					if name == "sitecustomize" {
-						fapwstest.Write(t, folder+"/sitecustomize.py", tool)
-					}
-					s := fapwstest.Command{Script: folder + "/app.py", Env: []string{"PYTHONPATH=" + folder}}.Serve(t, m)
-					s.Get("/", 200).Is(t, "served")
-					s.Signal(sig)
-					s.Says("passed on\n")
-					s.Says("info stopping")
-					s.EndsWith(0)
-				})
-			})
-		}
-	}
-}
-
-// Importing the module _signal a second time removes the application's signal handlers from Python's memory.
-func TestStopWorksIfAToolImportsTheSignalModuleAgain(t *testing.T) {
-	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+	tool := fapwstest.Source(t, "signaltool.py")
+	const again = `
 import signal, sys
 for number in signal.SIGTERM, signal.SIGINT:
     signal.signal(number, lambda number, frame: sys.exit())
 del sys.modules["_signal"]
 import _signal
-PATHS = [("/", lambda environ, start_response: "served")]
-`)
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		t.Run(unix.SignalName(sig), func(t *testing.T) {
-			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-				s := fapwstest.Command{Script: script}.Serve(t, m)
-				s.Get("/", 200).Is(t, "served")
-				s.Signal(sig)
-				s.Says("info stopping")
-				s.EndsWith(0)
+`
+	for name, tt := range map[string]struct{ site, script, says string }{
+		"sitecustomize":         {tool, "import signal\n", "passed on\n"},
+		"application":           {"", tool, "passed on\n"},
+		"module imported again": {"", again, "info stopping"},
+	} {
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+			t.Run(name+", "+unix.SignalName(sig), func(t *testing.T) {
+				fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+					folder := t.TempDir()
+					fapwstest.Write(t, folder+"/app.py", tt.script+"\n"+saying("served"))
+					fapwstest.Write(t, folder+"/sitecustomize.py", tt.site)
+					s := fapwstest.Command{Script: folder + "/app.py", Env: []string{"PYTHONPATH=" + folder}}.Serve(t, m)
+					s.Get("/", 200).Is(t, "served")
+					s.Signal(sig)
+					s.Says(tt.says)
+					s.Says("info stopping")
+					s.EndsWith(0)
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -242,5 +199,73 @@ PATHS = [("/", lambda environ, start_response: "served")]
 				s.Says("flushed\n")
 			})
 		})
+	}
+}
+
+func TestQueuedRequestsAreAnsweredAtStop(t *testing.T) {
+	for _, flags := range [][]string{nil, {"--workers", "1"}, {"--max-clients", "1"},
+		{"--workers", "1", "--max-clients", "2"}} {
+		t.Run(strings.Join(flags, " "), func(t *testing.T) {
+			fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+				s, folder := fapwstest.ServeSlow(t, m, flags...)
+				busy := s.Dial()
+				busy.Get("/wait")
+				fapwstest.FileSays(t, folder+"/entered", "yes")
+				var queued []*fapwstest.Client
+				for range 6 {
+					w := s.Dial()
+					w.Get("/pid")
+					queued = append(queued, w)
+				}
+				s.Signal(syscall.SIGTERM)
+				s.Says("info stopping")
+				fapwstest.Write(t, folder+"/go", "")
+				busy.Answer().Is(t, "waited")
+				for _, w := range queued {
+					w.Answer().Want(t, 200)
+				}
+				s.EndsWith(0)
+			})
+		})
+	}
+}
+
+// A terminal or systemd sends a signal to all processes of the server. Workers may get the signal before the
+// supervisor, and on a busy machine, the supervisor may get the signal much later.
+func TestSignalToTheProcessGroupStopsTheServer(t *testing.T) {
+	const own = "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *a: " +
+		"sys.exit(5))\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+	const served = "PATHS = [('/', lambda environ, start_response: 'served')]\n"
+	const async = `
+async def application(scope, receive, send):
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"served"})
+`
+	replaces := regexp.MustCompile("replacing worker|starting a new one|Traceback")
+	for name, text := range map[string]string{"WSGI": served, "own handler": own + served, "own handler, ASGI": own +
+		async} {
+		for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+			t.Run(fmt.Sprint(name, " ", sig), func(t *testing.T) {
+				t.Parallel()
+				script := fapwstest.Write(t, t.TempDir()+"/app.py", text)
+				said := ""
+				for range 5 {
+					s := fapwstest.Command{Script: script, Complains: true}.Serve(t, fapwstest.Workers)
+					s.HasWorkers(2)
+					s.Get("/", 200).Is(t, "served")
+					for _, pid := range s.Workers() {
+						fapwstest.Must(t, syscall.Kill(pid, sig))
+					}
+					// A tool may need this time between the signals to two processes.
+					time.Sleep(20 * time.Millisecond)
+					s.Signal(sig)
+					s.EndsWith(0)
+					if said = s.Stderr.String(); !replaces.MatchString(said) {
+						return
+					}
+				}
+				t.Errorf("%s", said)
+			})
+		}
 	}
 }

@@ -3,9 +3,7 @@ package process_test
 import (
 	"bufio"
 	"errors"
-	"io"
 	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -79,60 +77,48 @@ func (l *load) goesOn(n int64) {
 }
 
 func (l *load) run(keep bool) {
-	var c net.Conn
-	var in *bufio.Reader
+	request := fapwstest.Get(l.path, "Connection: close")
+	if keep {
+		request = fapwstest.Get(l.path)
+	}
+	var w *fapwstest.Client
 	for {
 		select {
 		case <-l.end:
-			if c != nil {
-				c.Close()
+			if w != nil {
+				w.Close()
 			}
 			return
 		default:
 		}
-		if c == nil {
-			var err error
-			if c, err = net.Dial("tcp", l.s.Address); err != nil {
+		if w == nil {
+			c, err := net.Dial("tcp", l.s.Address)
+			if err != nil {
 				l.fail("connecting", err)
 				time.Sleep(time.Millisecond)
 				continue
 			}
-			in = bufio.NewReader(c)
 			_ = c.SetDeadline(time.Now().Add(fapwstest.Patience))
+			w = &fapwstest.Client{T: l.t, Conn: c, In: bufio.NewReader(c)}
 		}
-		closes, err := l.ask(c, in, keep)
+		a, err := w.Tries(request)
+		switch {
+		case err == nil && a.Err != nil:
+			err = a.Err
+		case err == nil && a.StatusCode != 200:
+			err = errors.New(a.Status)
+		}
 		if err != nil {
 			l.fail("asking", err)
 		} else {
 			l.answered.Add(1)
 		}
 		time.Sleep(2 * time.Millisecond)
-		if closes || err != nil {
-			c.Close()
-			c = nil
+		if err != nil || a.Close {
+			w.Close()
+			w = nil
 		}
 	}
-}
-
-func (l *load) ask(c net.Conn, in *bufio.Reader, keep bool) (closes bool, err error) {
-	fields := []string{}
-	if !keep {
-		fields = append(fields, "Connection: close")
-	}
-	if _, err := io.WriteString(c, fapwstest.Get(l.path, fields...)); err != nil {
-		return true, err
-	}
-	r, err := http.ReadResponse(in, nil)
-	if err != nil {
-		return true, err
-	}
-	if _, err := io.Copy(io.Discard, r.Body); err != nil {
-		return true, err
-	}
-	if r.StatusCode != http.StatusOK {
-		return true, errors.New(r.Status)
-	}
-	return r.Close, nil
 }
 
 func (l *load) fail(what string, err error) {
