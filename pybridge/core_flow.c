@@ -153,7 +153,7 @@ void core_pool_deliver(core_record *rec, core_input *in) {
   core_unlock();
   if (!open) free(in);
   if (!wake) return;
-  rec->job = CORE_INPUTS;
+  rec->run.job = CORE_INPUTS;
   core_list_append(&delivered, rec, rec);
 }
 
@@ -165,7 +165,7 @@ void core_enqueue_delivered(void) {
 }
 
 static void enqueue(core_record *rec) {
-  rec->job = CORE_INPUTS;
+  rec->run.job = CORE_INPUTS;
   P.mode->enqueue(rec, rec, 0);
 }
 

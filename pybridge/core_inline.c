@@ -23,11 +23,11 @@ static void run_inbox(void) {
   core_unlock();
   /* After each turn, the event loop sends parts. With a lower limit, that would use much CPU time. */
   uint64_t most = rec ? core_notify_after(core_mount_of(rec)) : 0;
-  for (uint64_t spent = 0; rec && spent < most && !(rec->job == CORE_RUN && core_loop_is_behind());) {
+  for (uint64_t spent = 0; rec && spent < most && !(rec->run.job == CORE_RUN && core_loop_is_behind());) {
     core_record *next = rec->next;
-    if (rec->job == CORE_RUN) core_count_queued(-1);
+    if (rec->run.job == CORE_RUN) core_count_queued(-1);
     core_count_job(t);
-    uint64_t began = rec->job == CORE_NEXT ? core_now_ns() : 0;
+    uint64_t began = rec->run.job == CORE_NEXT ? core_now_ns() : 0;
     spent += began ? 0 : core_run_ns(core_mount_of(rec));
     core_run(t, rec);
     spent += began ? core_now_ns() - began : 0;
@@ -101,7 +101,7 @@ static void resume(core_record *rec) {
   request_turn();
 }
 
-static int dequeue(core_record *rec) { return rec->job == CORE_RUN && core_list_unlink(&P.threads[0]->inbox, rec); }
+static int dequeue(core_record *rec) { return rec->run.job == CORE_RUN && core_list_unlink(&P.threads[0]->inbox, rec); }
 
 static void wake_loop(void) {}
 

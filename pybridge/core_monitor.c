@@ -69,9 +69,9 @@ uint64_t core_stalled_since(void) { return P.queue.first ? stalled_since : 0; }
 uint64_t core_first_waits(uint64_t now) {
   /* The record of a WebSocket does not contain the time at which its messages arrived, so stalled_since is used for
    * WebSockets instead. */
-  uint64_t since = !P.queue.first || P.idle         ? 0
-                   : P.queue.first->job == CORE_RUN ? P.queue.first->req.since_ns
-                                                    : stalled_since;
+  uint64_t since = !P.queue.first || P.idle             ? 0
+                   : P.queue.first->run.job == CORE_RUN ? P.queue.first->req.since_ns
+                                                        : stalled_since;
   return since && since < now ? now - since : 0;
 }
 

@@ -161,7 +161,7 @@ int core_pool_stop(int ms) {
 }
 
 void core_resume(core_record *rec) {
-  rec->job = CORE_NEXT;
+  rec->run.job = CORE_NEXT;
   core_mode_of(rec)->resume(rec);
 }
 

@@ -63,7 +63,7 @@ int core_record_begin(core_thread *t, core_record *rec) {
 }
 
 void core_run(core_thread *t, core_record *rec) {
-  uint8_t job = rec->job;
+  uint8_t job = rec->run.job;
   if (LIKELY(job == CORE_RUN) && !core_record_begin(t, rec)) return;
   core_give_to(rec, t);
   __atomic_store_n(&t->current, rec, __ATOMIC_RELAXED);

@@ -74,7 +74,7 @@ void core_appoint_drainer(void) {
 static int is_slow(const core_record *rec) {
   if (UNLIKELY(P.hurry)) return 1;
   const core_mount *m = core_mount_of(rec);
-  if (rec->job == CORE_NEXT) return rec->run.chunk_ns > CORE_SLOW_NS;
+  if (rec->run.job == CORE_NEXT) return rec->run.chunk_ns > CORE_SLOW_NS;
   uint64_t runs = core_run_ns(m);
   return runs > CORE_HEAVY_NS ||
          (runs > CORE_SLOW_NS && (P.shared.parallel || core_average_of(&m->wait_ns) > CORE_SLOW_NS));
@@ -92,7 +92,7 @@ static core_record *take(core_thread *t) {
   } else if (may_drain) {
     t->prefer_inbox = 1;
     rec = core_list_pop(&P.queue);
-    if (rec->job == CORE_RUN) core_count_queued(-1);
+    if (rec->run.job == CORE_RUN) core_count_queued(-1);
     P.pops++;
     P.drainer = t;
   }
@@ -109,7 +109,7 @@ static core_record *take(core_thread *t) {
 /* If too many parts were published since rec was taken, puts rec back at the head of the queue, and returns 1. The
  * caller must hold the GIL. Handlers that ran while the caller waited for the GIL have published their parts. */
 static int put_back(core_record *rec) {
-  if (LIKELY(rec->job != CORE_RUN || !core_loop_is_behind())) return 0;
+  if (LIKELY(rec->run.job != CORE_RUN || !core_loop_is_behind())) return 0;
   CORE_LOCKED();
   core_list_prepend(&P.queue, rec, rec);
   core_count_queued(1);

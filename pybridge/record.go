@@ -106,7 +106,7 @@ func copyRequest(rec *C.core_record, r *exchange.Request, certificate string) {
 	rec.req.more, rec.req.websocket, rec.run.socket = boolByte(r.More), boolByte(r.Upgrade), C.int32_t(r.Socket)
 	rec.inputs.open, rec.run.socket_object, rec.run.taken = 0, nil, 0
 	rec.cancelled, rec.closing = 0, 0
-	rec.job = C.CORE_RUN
+	rec.run.job = C.CORE_RUN
 	rec.run.unacked, rec.run.counted, rec.req.resumed, rec.run.began_ns = 0, 0, 0, 0
 	rec.inputs.events, rec.inputs.closing, rec.inputs.first, rec.inputs.last, rec.run.exchange = 0, 0, nil, nil, nil
 	rec.req.routed, rec.req.own = boolByte(r.Routed), C.uint8_t(r.Own)

@@ -43,6 +43,13 @@ typedef struct core_part {
   uint8_t interim; /* the header fields are those of a 103 response, which precedes the first part */
   uint8_t unseen;  /* 1 if core_shared.unseen includes body_len, because the event loop has not handled the part */
   uint8_t type, has_date, has_server, close_conn;
+  uint8_t program; /* 1 for a CGIApplication; path_off then refers to SCRIPT_NAME and PATH_INFO */
+  uint8_t accel;   /* 1 if send_off refers to X-Accel-Redirect, 0 for X-Sendfile */
+  uint8_t failure; /* the handler has failed, so the server sends its own page for the status */
+  /* CORE_OP_BODY for a response, another CORE_OP_ value for a WebSocket message or a command to the event loop. */
+  uint8_t op;
+  uint8_t websocket;
+  uint8_t taken;
   int32_t status;
   int64_t length;                  /* Content-Length of the whole body, or -1 if unknown */
   uint32_t reason_off, reason_len; /* in buf */
@@ -52,29 +59,22 @@ typedef struct core_part {
   uint32_t name_off, name_len;       /* in buf: file name that determines the Content-Type (CORE_TYPE_BY_NAME) */
   uint32_t static_off, static_len;   /* in buf: options of the Staticfile that the handler has returned */
   uint32_t path_off, path_len;       /* in buf: PATH_INFO for the Staticfile */
-  uint8_t program;                   /* 1 for a CGIApplication; path_off then refers to SCRIPT_NAME and PATH_INFO */
   uint32_t script_len;               /* length of the SCRIPT_NAME of a CGIApplication */
   uint32_t send_off, send_len;       /* in buf: value of X-Sendfile or X-Accel-Redirect */
-  uint8_t accel;                     /* 1 if send_off refers to X-Accel-Redirect, 0 for X-Sendfile */
   uint32_t channel_off, channel_len; /* in buf: value of the field Fapws-Channel */
-  uint8_t failure;                   /* the handler has failed, so the server sends its own page for the status */
-  /* CORE_OP_BODY for a response, another CORE_OP_ value for a WebSocket message or a command to the event loop. */
-  uint8_t op;
-  uint8_t websocket;
-  uint8_t taken;
-  int64_t number; /* close code for CORE_OP_CLOSE; number of bytes for CORE_OP_CREDIT */
   uint32_t subprotocol_off, subprotocol_len;
+  uint32_t body_off;     /* offset of the body in buf; used instead of body while buf can be reallocated */
+  int32_t file;          /* file descriptor, closed by Handler.Release; -1 without a file */
+  int64_t offset, count; /* range of bytes in the file */
+  int64_t number;        /* close code for CORE_OP_CLOSE; number of bytes for CORE_OP_CREDIT */
   /* Body of the part: in buf, in the allocation of the part, or in the memory of the member owner. Freed together with
    * the part. */
   const char *body;
-  uint32_t body_off; /* offset of the body in buf; used instead of body while buf can be reallocated */
   size_t body_len;
-  void *owner;  /* PyObject * that keeps body alive, or NULL; released by core_collect_garbage, under the GIL */
-  int32_t file; /* file descriptor, closed by Handler.Release; -1 without a file */
-  int64_t offset, count; /* range of bytes in the file */
-  int64_t unacked;       /* bytes of this part that are included in record.run.unacked until Handler.Release */
-  uint64_t made_ns;      /* time of publication if this is the first or last part of a timed request, otherwise 0 */
-  char *buf;             /* allocated by malloc; freed with the part, except for part0, which keeps it */
+  void *owner;      /* PyObject * that keeps body alive, or NULL; released by core_collect_garbage, under the GIL */
+  int64_t unacked;  /* bytes of this part that are included in record.run.unacked until Handler.Release */
+  uint64_t made_ns; /* time of publication if this is the first or last part of a timed request, otherwise 0 */
+  char *buf;        /* allocated by malloc; freed with the part, except for part0, which keeps it */
   uint32_t used, cap;
 } core_part;
 
@@ -184,6 +184,7 @@ struct core_run {
   uint8_t single;   /* the handler has returned a sequence with one item, which is the whole body */
   uint8_t counted;  /* the request is counted in pipeline->running */
   uint8_t taken;
+  uint8_t job;            /* next job: CORE_RUN, CORE_NEXT or CORE_INPUTS; written by the owner of the record */
   uint8_t hints;          /* number of early hints that were sent */
   uint16_t hint_bytes;    /* size of the values of the early hints */
   void *iter;             /* PyObject *, owned: iterator that yields the chunks */
@@ -224,7 +225,6 @@ typedef struct core_record {
   uint32_t cancelled;       /* atomic, set by the event loop: the client has disconnected */
   /* Atomic, set by the event loop: the client has shut down its sending side, and has probably disconnected. */
   uint32_t closing;
-  uint8_t job; /* next job: CORE_RUN, CORE_NEXT or CORE_INPUTS; written by the owner of the record */
   struct core_request req;
   struct core_run run;
   struct core_inputs inputs;

@@ -22,22 +22,25 @@ type Socket struct {
 	// value of Sec-WebSocket-Accept; nil after the response to the handshake
 	accept      *[28]byte
 	subprotocol string
-	compression websocket.Compression
 	decoder     websocket.Decoder
 
-	state  socketState
-	answer answerState
-	moving moveState
+	// thousands of WebSockets can be open, so the small fields stand together
+	compression websocket.Compression
+	state       socketState
+	answer      answerState
+	moving      moveState
+	closing     bool // a close frame was sent, so no data may follow
+	pinged      bool // a ping was sent, and no data has arrived since then
+	told        bool
+	proper      bool // both sides have sent a close frame
+	awaits      bool
+	left        bool
+	// away is the close code 1001 or 1012 while the server stops or is replaced, otherwise 0.
+	away uint16
 
 	// content of the close frame to send after the client has violated the protocol or closed the WebSocket; nil
 	// otherwise
-	broken  *websocket.Error
-	closing bool // a close frame was sent, so no data may follow
-	// away is the close code 1001 or 1012 while the server stops or is replaced, otherwise 0.
-	away   uint16
-	pinged bool // a ping was sent, and no data has arrived since then
-	told   bool
-	proper bool   // both sides have sent a close frame
+	broken *websocket.Error
 	due    int64  // next deadline for the client or the handler, in loop time
 	after  []byte // a control frame to send when earlier output is written
 
@@ -52,8 +55,6 @@ type Socket struct {
 	position Position
 	// group of the mount; "" if the WebSocket cannot be handed over
 	group  string
-	awaits bool
-	left   bool
 	behind int
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
+	"math"
 	"math/bits"
 	"unicode/utf8"
 )
@@ -31,7 +32,8 @@ type Message struct {
 type Decoder struct {
 	Max      int       // maximum size of a message after decompression, in bytes
 	Inflater *Inflater // nil if compression was not negotiated
-	TooBig   int       // known size of a message that exceeds Max, in bytes
+	// known size of a message that exceeds Max, in bytes, at most 2 GiB
+	TooBig int32
 	// if true, Next returns messages without their data, and does not store, decompress or check the data
 	Discard bool
 
@@ -41,12 +43,12 @@ type Decoder struct {
 	op      Opcode // opcode of the frame whose payload is arriving
 	fin     bool
 	payload bool
-	key     uint32 // masking key for the next byte
-	left    int    // number of payload bytes that have not arrived
-
 	// type of the incomplete message; Continuation if there is none
 	message Opcode
 	packed  bool
+	key     uint32 // masking key for the next byte
+	left    int    // number of payload bytes that have not arrived
+
 	buf     []byte // data of the incomplete message
 	checked int    // number of bytes in buf that were checked as UTF-8
 	control []byte
@@ -158,7 +160,7 @@ func (d *Decoder) parse(b []byte) (size int, err error) {
 		}
 	}
 	if !op.control() && length > uint64(d.Max-len(d.buf)) {
-		d.TooBig = len(d.buf) + int(min(length, 1<<31-1))
+		d.TooBig = int32(min(uint64(len(d.buf))+length, math.MaxInt32))
 		return 0, errTooBig // reject the message before allocating memory
 	}
 	if len(b) < size+4 {
@@ -242,7 +244,7 @@ func (d *Decoder) end(data []byte) (m Message, done bool, err error) {
 	d.message = Continuation
 	if d.packed {
 		if m.Data, err = d.Inflater.inflate(data, d.Max); err != nil {
-			d.TooBig = d.Max + 1
+			d.TooBig = int32(min(int64(d.Max)+1, math.MaxInt32))
 			return Message{}, false, err
 		}
 		if m.Op == Text && !utf8.Valid(m.Data) {
