@@ -21,10 +21,10 @@ check_static() {
     go run "honnef.co/go/tools/cmd/staticcheck@$version" ./...
 }
 
-# check_shell checks several files at once, because the check of build.sh with its sourced files takes as long as all
-# other checks.
+# check_shell checks build.sh and scripts/ as a part of build-test, which sources them. It checks several files at once,
+# because this check takes as long as all others.
 check_shell() {
-    printf '%s\0' build.sh make.sh bin/*.sh .ci/run .ci/*-test | xargs -0 -n 1 -P "$(nproc)" shellcheck -x -a
+    printf '%s\0' make.sh bin/*.sh .ci/run .ci/*-test | xargs -0 -n 1 -P "$(nproc)" shellcheck -x -a
 }
 
 check_c_format() { source_files '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror; }
@@ -38,17 +38,11 @@ check_python() {
 
 # c_check compiles C with all warnings except two kinds: unused parameters, which Python's calling convention requires,
 # and the warnings that cpy3's wrappers cause.
-readonly c_check=("${CC:-gcc}" -Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter -fsyntax-only)
+readonly c_check=("${CC:-gcc}" -Wall -Wextra -Werror -Wdeprecated-declarations -Wno-unused-parameter)
 
+# check_c calls c_check with the headers of the chosen Python and of each other Python on this machine.
 check_c() {
-    local flags
-    eval "flags=($CGO_CFLAGS $(pkg-config --cflags python3))"
-    "${c_check[@]}" "${flags[@]}" pybridge/*.c cmd/fapws/*/*.c
-}
-
-# check_c_others calls c_check with the headers of each other Python on this machine.
-check_c_others() {
-    local candidate include includes=() without=() names
+    local candidate include includes=("$py_include") without=() running=() process
     while read -r candidate; do
         include=$("$candidate" -S -c 'import sysconfig; print(sysconfig.get_config_var("INCLUDEPY"))')
         if [[ ! -e $include/Python.h ]]; then
@@ -57,11 +51,24 @@ check_c_others() {
             includes+=("$include")
         fi
     done < <(list_pythons)
-    names=${includes[*]##*/}
-    say "C checked with the headers of ${names:-no other Python}${without[*]:+; without headers: ${without[*]}}"
-    ((${#includes[@]})) || return 0
-    printf '%s\0' "${includes[@]}" |
-        xargs -0 -P "$(nproc)" -I{} "${c_check[@]}" -I. -I{} -include pybridge/python/compat.h pybridge/*.c
+    say "checking C with the headers of ${includes[*]##*/}${without[*]:+; without headers: ${without[*]}}"
+    for include in "${includes[@]}"; do
+        check_c_with "$include" &
+        running+=("$!")
+    done
+    "${c_check[@]}" -fsyntax-only cmd/fapws/*/*.c
+    for process in "${running[@]}"; do wait "$process"; done
+}
+
+# check_c_with INCLUDE compiles pybridge with the headers in the directory INCLUDE. Python's headers are compiled only
+# once, because they are much longer than our files.
+check_c_with() {
+    local header=$root/build/headers/${1//\//_}.h
+    mkdir -p "$root/build/headers"
+    printf '#include "%s"\n' python/compat.h core_python.h >"$header"
+    "${c_check[@]}" -Ipybridge -I"$1" "$header" -o "$header.gch"
+    "${c_check[@]}" -Ipybridge -I"$1" -include "$header" -fsyntax-only pybridge/*.c
+    rm "$header.gch"
 }
 
 # lint runs the checks that need no running server. actionlint passes the commands in workflows to shellcheck;
@@ -69,14 +76,13 @@ check_c_others() {
 lint() {
     stage gofmt check_gofmt
     stage vet go vet ./...
-    stage "vet, library" go vet -tags library ./cmd/fapws/process ./cmd/fapws
+    stage "vet, other tags" go vet -tags library,invariants ./cmd/fapws/process ./runtime/exchange
     stage "32 bits" env CGO_ENABLED=0 GOARCH=arm GOARM=7 go build ./runtime ./runtime/source/{cache,static,upload}
     stage staticcheck check_static
     stage shellcheck check_shell
     stage workflows go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 "$root"/.github/workflows/*.yml
     stage "C format" check_c_format
     stage "C warnings" check_c
-    stage "C, other Pythons" check_c_others
     stage Python check_python
     stage spelling codespell
 }
