@@ -7,23 +7,38 @@ readonly test_limit=180m
 
 # Most tests wait for servers, so more tests than CPUs run at once. On a machine with slow page faults, as some virtual
 # machines are, a client could then miss a limit of its server. Therefore FAPWS_TEST_SLOWNESS extends the limits, and at
-# most five tests of a package run at once.
+# most five tests of a package run at once. lint has called go vet.
 test_go() {
-    (cd "$root" && FAPWS_TEST_SLOWNESS=${FAPWS_TEST_SLOWNESS:-3} go test -timeout "$test_limit" \
+    (cd "$root" && FAPWS_TEST_SLOWNESS=${FAPWS_TEST_SLOWNESS:-3} go test -vet=off -timeout "$test_limit" \
         -p "$(($(nproc) + 1))" -parallel 5 -ldflags "$(interpreter_flag)" "$@")
 }
 
+# test_all runs the Go tests except those of test_soak, and those of race_packages that test_race_short runs.
+test_all() {
+    local fuzzed others status=0
+    rm -rf "$fuzz_programs"
+    mapfile -t fuzzed < <(fuzz_targets | sed 's|^|./|; s|/[^/]*$||' | sort -u |
+        grep -vxFf <(printf '%s\n' "${race_packages[@]}"))
+    mapfile -t others < <(go list ./... |
+        grep -vxFf <(printf '%s\n' "${fuzzed[@]/#./fapws}" "${race_packages[@]/#./fapws}"))
+    test_go -o "$fuzz_programs/" "${fuzzed[@]}" || status=1
+    test_go -run "$race_skipped" "${race_packages[@]}" || status=1
+    # The packages that take longest begin first.
+    test_go -skip "$soak" ./samples ./cmd/fapws/acceptance/process "${others[@]}" || status=1
+    return "$status"
+}
+
 # test_fuzz TIME [FLAGS] runs every fuzz target for TIME, a duration or a number of inputs ("60s", "1000x"; see go test
-# -fuzztime). With the FLAGS -fuzz ., the programs are compiled with coverage, which guides the choice of inputs.
-# Compiling them takes long, so this is only useful for many inputs.
+# -fuzztime). Without FLAGS, the programs are those that test_all and test_race_short have kept. With the FLAGS -fuzz .,
+# the programs are compiled with coverage, which guides the choice of inputs. Compiling them takes long, so this is only
+# useful for many inputs.
 test_fuzz() {
-    local folder target inputs built='' program programs=$root/build/fuzz
+    local folder target inputs built='' program
     inputs=$(go env GOCACHE)/fuzz/fapws # where `go test -fuzz` keeps them
-    mkdir -p "$programs"
-    (($# > 1)) || build_fuzz "$programs"
+    mkdir -p "$fuzz_programs"
     while IFS=: read -r folder target; do
         folder=${folder%/*}
-        program=$programs/${folder##*/}.test
+        program=$fuzz_programs/${folder##*/}.test
         say "fuzz $folder $target"
         [[ $folder == "$built" || $# == 1 ]] || go test -c -tags invariants "${@:2}" -o "$program" "./$folder"
         built=$folder
@@ -35,21 +50,8 @@ test_fuzz() {
 # fuzz_targets prints FILE:TARGET for every fuzz target.
 fuzz_targets() { grep -roP --include='*_test.go' '^func \KFuzz\w+' bench cmd pybridge runtime | sort; }
 
-# build_fuzz FOLDER compiles the programs of test_fuzz with the flags of the Go tests or, for race_packages, with those
-# of the race tests, so that the packages are already in Go's build cache.
-build_fuzz() {
-    local folder packages=() watched=()
-    rm -rf "$1"
-    while read -r folder; do
-        if [[ " ${race_packages[*]} " == *" $folder "* ]]; then
-            watched+=("$folder")
-        else
-            packages+=("$folder")
-        fi
-    done < <(fuzz_targets | sed 's|^|./|; s|/[^/]*$||' | sort -u)
-    go test -c -ldflags "$(interpreter_flag)" -o "$1/" "${packages[@]}"
-    go test -c -race -tags invariants -ldflags "$(interpreter_flag)" -o "$1/" "${watched[@]}"
-}
+# test_all and test_race_short keep the programs of packages with fuzz targets for test_fuzz in this directory.
+readonly fuzz_programs=$root/build/fuzz
 
 # fuzz_one FOLDER FLAGS... runs a program of test_fuzz. If the time ends during a slow input, Go may report a failure
 # without an input. This failure is ignored, because Go names every input that really fails.
@@ -64,7 +66,7 @@ fuzz_one() {
 # that other goroutines can complete their reports.
 readonly race_options="halt_on_error=1 atexit_sleep_ms=50"
 
-# `test` skips these long tests, and the word race runs them.
+# `test` runs these long tests without the race detector, and the word race runs them with it.
 readonly race_skipped="Leak|LeavesNothing|SharedObjects|DoNotAllocate|AreSmall|\
 SlowClientsOf|AheadIsBounded|HTTP2Bodies|LargeUpload|LoginFlood"
 
@@ -80,6 +82,9 @@ ReloadClosesConnections|ReloadLoadsAChangedFile|Soak)"
 
 # test_race FLAG|PACKAGE... runs the tests of packages with the race detector.
 test_race() { GORACE=$race_options test_go -race -tags invariants "$@"; }
+
+# test_race_short runs the tests of race_packages, except long tests, with the race detector.
+test_race_short() { test_race -o "$fuzz_programs/" -skip "$race_skipped" "${race_packages[@]}"; }
 
 # test_race_all calls test_race for all packages whose tests do not need a separate executable.
 test_race_all() {
@@ -150,9 +155,11 @@ test_thread_sanitizer() {
     return "$status"
 }
 
+readonly soak='^Test(Soak|UploadMemory)'
+
 # test_soak REQUESTS sends this number of mixed requests in each mode, and a large upload.
 test_soak() {
-    FAPWS_SOAK_REQUESTS=$1 FAPWS_UPLOAD_MIB=200 test_go -count=1 -run '^Test(Soak|UploadMemory)' -v \
+    FAPWS_SOAK_REQUESTS=$1 FAPWS_UPLOAD_MIB=200 test_go -count=1 -run "$soak" -v \
         ./cmd/fapws/acceptance/http
 }
 
@@ -182,13 +189,13 @@ word_test() {
     export FAPWS_BIN=$root/build/fapws
     "$python" -m compileall -qq "$root"/contrib/fapws{,4} # the servers of tests then write no bytecode
     lint
-    stage "Go tests" test_go ./samples ./cmd/fapws/acceptance/process ./... # those that take longest begin first
+    stage "Go tests" test_all
     side_by_side detectors packages
     summary
 }
 
 detectors() {
-    stage race test_race -skip "$race_skipped" "${race_packages[@]}"
+    stage race test_race_short
     stage "short fuzz" test_fuzz 1000x
     stage "race, the whole server" test_race_whole -run "$race_chosen" ./cmd/fapws/acceptance/{http,http2,live,process}
     stage "address sanitizer" test_sanitizer
