@@ -201,6 +201,20 @@ func TestWorkerCannotPutTheApplicationToSleepEarly(t *testing.T) {
 	}
 }
 
+// A worker that has just loaded waits for its past events, even if it was told to stop meanwhile.
+func TestWorkerThatJoinsAfterItsStopGetsAnAnswer(t *testing.T) {
+	p, joining, _ := suspects(t, ended(t))
+	defer discard(p)
+	joining.state, joining.joined = Ending, false
+	p.heard(joining, &Message{Kind: Join})
+	for _, d := range inbox(joining) {
+		if strings.Contains(string(d.text), string(Take)) {
+			return
+		}
+	}
+	t.Error("the worker waits")
+}
+
 func TestReplacementsOfNewWorkersPause(t *testing.T) {
 	p, attacker, _ := suspects(t, ended(t))
 	defer discard(p)
