@@ -247,32 +247,25 @@ func (s *Settings) settleTLS(c *Config) error {
 	if err := s.settleRedirect(c); err != nil {
 		return err
 	}
-	switch certs, keys := len(c.CertFiles), len(c.KeyFiles); {
-	case keys > 0 && certs == 0:
-		return fmt.Errorf("keyfile (%s) requires certfile, the certificate of this key", s.from["keyfile"])
-	case keys > 0 && keys != certs:
-		return fmt.Errorf("certfile (%s) names %d files and keyfile (%s) %d: give one key for each certificate, in "+
-			"the same order, or no keyfile if each certfile has its key",
-			s.from["certfile"], certs, s.from["keyfile"], keys)
-	case c.CertReqs != "none" && c.CACerts == "":
-		return fmt.Errorf("cert-reqs (%s) requires ca-certs, the CAs of the client certificates",
-			s.from["cert-reqs"])
-	case c.CertReqs == "none" && c.CACerts != "" && !c.ClientRules:
-		return fmt.Errorf("ca-certs (%s) requires cert-reqs, optional or required, or a rule client-cert; a chain "+
-			"belongs into certfile, behind the certificate", s.from["ca-certs"])
-	case c.HTTPS():
-		return nil
-	case c.CertReqs != "none":
-		return fmt.Errorf("cert-reqs (%s) requires HTTPS, because clients show certificates only there: add "+
-			"--certfile FILE --keyfile FILE, or --tls auto", s.from["cert-reqs"])
-	}
+	var wrong firstWrong
+	certs, keys := len(c.CertFiles), len(c.KeyFiles)
+	wrong.when(keys > 0 && certs == 0, "keyfile (%s) requires certfile, the certificate of this key", s.from["keyfile"])
+	wrong.when(keys > 0 && keys != certs, "certfile (%s) names %d files and keyfile (%s) %d: give one key for each "+
+		"certificate, in the same order, or no keyfile if each certfile has its key",
+		s.from["certfile"], certs, s.from["keyfile"], keys)
+	wrong.when(c.CertReqs != "none" && c.CACerts == "",
+		"cert-reqs (%s) requires ca-certs, the CAs of the client certificates", s.from["cert-reqs"])
+	wrong.when(c.CertReqs == "none" && c.CACerts != "" && !c.ClientRules, "ca-certs (%s) requires cert-reqs, "+
+		"optional or required, or a rule client-cert; a chain belongs into certfile, behind the certificate",
+		s.from["ca-certs"])
+	wrong.when(c.CertReqs != "none" && !c.HTTPS(), "cert-reqs (%s) requires HTTPS, because clients show certificates "+
+		"only there: add --certfile FILE --keyfile FILE, or --tls auto", s.from["cert-reqs"])
 	for _, addr := range c.Bind {
-		if _, secure := SplitSecure(addr); secure {
-			return fmt.Errorf("%s (%s) requires a certificate: add --certfile FILE --keyfile FILE, or --tls auto", addr,
-				s.Source("bind"))
-		}
+		_, secure := SplitSecure(addr)
+		wrong.when(secure && !c.HTTPS(), "%s (%s) requires a certificate: add --certfile FILE --keyfile FILE, or "+
+			"--tls auto", addr, s.Source("bind"))
 	}
-	return nil
+	return wrong.err
 }
 
 func (s *Settings) settleRedirect(c *Config) error {

@@ -223,33 +223,34 @@ func (s *Settings) Config() (Config, error) {
 	if err := s.settleTLS(&c); err != nil {
 		return c, err
 	}
-	if c.Server.Sites.ProxyProtocol && len(c.Proxies) == 0 {
-		return c, fmt.Errorf("proxy-protocol (%s) requires forwarded-allow-ips, the addresses of the proxies",
-			s.from["proxy-protocol"])
+	var wrong firstWrong
+	wrong.when(c.Server.Sites.ProxyProtocol && len(c.Proxies) == 0,
+		"proxy-protocol (%s) requires forwarded-allow-ips, the addresses of the proxies", s.from["proxy-protocol"])
+	wrong.when(c.Health != "" && strings.HasPrefix(c.Status+"/", c.Health+"/"),
+		"status (%s) is at %s, which health (%s) answers, as all paths under %s; change one of them",
+		s.from["status"], c.Status, s.from["health"], c.Health)
+	wrong.when(c.Fork && c.Chroot != "",
+		"fork (%s) cannot be combined with chroot (%s): its processes would stay outside; remove one of them",
+		s.from["fork"], s.from["chroot"])
+	wrong.when(c.MaxRSS > 0 && c.MaxRSS < 1<<20,
+		"max-rss (%s) is %d bytes, less than any worker needs; write a size with a unit, such as 200M",
+		s.from["max-rss"], c.MaxRSS)
+	grace := c.Server.WebSockets.ReloadGrace
+	wrong.when(grace > c.GracefulTimeout,
+		"ws-reload-grace (%s) is %v, longer than graceful-timeout, %v, after which the old code ends",
+		s.from["ws-reload-grace"], grace, c.GracefulTimeout)
+	name := s.idleSandbox(&c)
+	wrong.when(name != "", "%s (%s) has no effect without sandbox; add --sandbox", name, s.from[name])
+	return c, cmp.Or(wrong.err, s.fitHead(&c))
+}
+
+// firstWrong contains the first error of several checks.
+type firstWrong struct{ err error }
+
+func (w *firstWrong) when(wrong bool, format string, args ...any) {
+	if wrong && w.err == nil {
+		w.err = fmt.Errorf(format, args...)
 	}
-	if c.Health != "" && strings.HasPrefix(c.Status+"/", c.Health+"/") {
-		return c, fmt.Errorf("status (%s) is at %s, which health (%s) answers, as all paths under %s; change "+
-			"one of them",
-			s.from["status"], c.Status, s.from["health"], c.Health)
-	}
-	if c.Fork && c.Chroot != "" {
-		return c, fmt.Errorf("fork (%s) cannot be combined with chroot (%s): its processes would stay outside; "+
-			"remove one of them",
-			s.from["fork"], s.from["chroot"])
-	}
-	if c.MaxRSS > 0 && c.MaxRSS < 1<<20 {
-		return c, fmt.Errorf("max-rss (%s) is %d bytes, less than any worker needs; write a size with a unit, "+
-			"such as 200M",
-			s.from["max-rss"], c.MaxRSS)
-	}
-	if grace := c.Server.WebSockets.ReloadGrace; grace > c.GracefulTimeout {
-		return c, fmt.Errorf("ws-reload-grace (%s) is %v, longer than graceful-timeout, %v, after which the old code ends",
-			s.from["ws-reload-grace"], grace, c.GracefulTimeout)
-	}
-	if name := s.idleSandbox(&c); name != "" {
-		return c, fmt.Errorf("%s (%s) has no effect without sandbox; add --sandbox", name, s.from[name])
-	}
-	return c, s.fitHead(&c)
 }
 
 // idleSandbox returns the name of a sandbox setting that has no effect because the sandbox is off, or "".
