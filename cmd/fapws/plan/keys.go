@@ -15,7 +15,7 @@ import (
 var keysText string
 
 func KeyDocs() []settings.KeyDoc {
-	help := settings.ReadTexts(keysText)
+	help := settings.TextsByKey(keysText)
 	describe := func(table string, of any) []settings.KeyDoc { return settings.DescribeKeys(table, of, help) }
 	types := slices.DeleteFunc(describe("", Files{}), func(k settings.KeyDoc) bool {
 		return slices.Contains(inherited, k.Key)

@@ -81,9 +81,7 @@ type hostLog func(level logfile.Level, client, line string)
 
 func fileOptions(conf *settings.Config, path, name string) logfile.Options {
 	if path != "-" {
-		if abs, err := filepath.Abs(path); err == nil {
-			path = abs
-		}
+		path = absolute(path)
 	}
 	return logfile.Options{
 		Path:    path,

@@ -32,7 +32,7 @@ type TableReader interface {
 //   - range: the minimum and the maximum of a number or size; the minimum of a time.
 //   - needs: the key is required; the text describes its value.
 //   - short: the field of a struct for a value that is not a table; the text describes the value.
-//   - value, help: an example and the text for the man page and docs/settings.md (DescribeKeys).
+//   - value: an example for the man page and docs/settings.md (DescribeKeys).
 //
 // DecodeTOML calls the function report for each mistake, in the order of the lines in the file.
 func DecodeTOML(t *TOMLTable, to any, report func(error)) {
@@ -87,24 +87,17 @@ func KeysOf(of any) (keys []string) {
 }
 
 // DescribeKeys returns the descriptions of the keys of a struct, but not of embedded structs. The example values come
-// from the tag named value, in which "'" stands for '"'. The Head of a text is a key, such as "TABLE KEY" or, at the top
-// of the file, "KEY".
-func DescribeKeys(table string, of any, help []Text) (docs []KeyDoc) {
+// from the tag named value, in which "'" stands for '"'. help maps a key, such as "TABLE KEY" or, at the top of the
+// file, "KEY", to its description.
+func DescribeKeys(table string, of any, help map[string]Text) (docs []KeyDoc) {
 	for _, f := range keyFields(reflect.TypeOf(of)) {
 		if len(f.Index) == 1 {
 			key := f.Tag.Get("key")
 			docs = append(docs, KeyDoc{table, key, strings.ReplaceAll(f.Tag.Get("value"), "'", `"`),
-				descriptionOf(strings.TrimSpace(table+" "+key), help)})
+				help[strings.TrimSpace(table+" "+key)].Text})
 		}
 	}
 	return docs
-}
-
-func descriptionOf(key string, help []Text) string {
-	if i := slices.IndexFunc(help, func(one Text) bool { return one.Head == key }); i >= 0 {
-		return help[i].Text
-	}
-	return ""
 }
 
 // InheritTable copies the fields of one struct to another of the same type, except fields whose key is set in at, the

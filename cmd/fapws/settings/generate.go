@@ -28,44 +28,11 @@ func WriteInternal(w io.Writer, topic, version string, keys []KeyDoc, helps ...s
 	}
 }
 
-const manDescription = `fapws serves WSGI and ASGI applications, such as Flask, Django and FastAPI, scripts with
-PATHS, and directories of files. It needs no other server in front: it has HTTPS with
-certificates of Let's Encrypt, HTTP/2, WebSockets, a cache, and logs. With --workers, a
-supervisor replaces workers that crash or hang, and loads new code without losing a request.
-.PP
-A setting comes from the first of these that has it: flag, environment, configuration
-file, script, default. fapws check says what is wrong with them.
-`
-
-const manExamples = `# WSGI or ASGI, found by its signature
-fapws main:app
-# during development: this machine only, reloads, tracebacks in the browser
-fapws --dev main:app
-# a Django project, with a worker for each processor
-fapws --workers 0 mysite.wsgi
-# a directory of files
-fapws .
-# a site with HTTPS by Let's Encrypt, from a file
-fapws -c /etc/fapws/fapws.toml
-# what a running server does, and the line on which a request hangs
-fapws ctl top
-# load new code without losing a request (with --workers)
-fapws ctl reload
-`
+//go:embed man.roff
+var manHead string // the format of the beginning of the man page
 
 func writeMan(w io.Writer, version string, keys []KeyDoc, helps []string) {
-	fmt.Fprintf(w, `.TH FAPWS 1 "" "fapws %s" "User Commands"
-.SH NAME
-fapws \- serve a Python application, or a whole site, over HTTP
-.SH SYNOPSIS
-.nf
-%s.fi
-.SH DESCRIPTION
-%s.SH EXAMPLES
-.nf
-%s.fi
-`, roff(version), roff(strings.ReplaceAll(usage, "\n       ", "\n")[len("Usage: "):]),
-		roff(manDescription), roff(manExamples))
+	fmt.Fprintf(w, manHead, roff(version), roff(strings.ReplaceAll(usage, "\n       ", "\n")[len("Usage: "):]))
 	fmt.Fprint(w, ".SH COMMANDS\n")
 	for _, word := range []Word{WordImport, WordHash, WordUser, WordNew, WordCheck, WordRoutes, WordShell, WordUnit} {
 		helps = append(helps, CommandHelp(word))
@@ -82,8 +49,8 @@ fapws \- serve a Python application, or a whole site, over HTTP
 		}
 		fmt.Fprintf(w, ".TP\n.B %s\n%s.\n", roff(strings.TrimSpace(row.synopsis())), roff(row.sentence()))
 	}
-	for _, n := range notes {
-		fmt.Fprintf(w, ".SH %s\n%s\n", strings.ToUpper(n.about), roff(n.text))
+	for _, n := range ReadTexts(notes) {
+		fmt.Fprintf(w, ".SH %s\n%s\n", strings.ToUpper(n.Head), roff(n.Text))
 	}
 	fmt.Fprint(w, ".SH ENVIRONMENT\n")
 	for _, row := range table() {
@@ -154,7 +121,8 @@ func writeCompletion(w io.Writer) {
 			withValue = append(withValue, "-"+f.Shorthand)
 		}
 	})
-	fmt.Fprintf(w, completion, valueCases(), strings.Join(withValue, " | "), strings.Join(all, " "), strings.Join(typedWords, " "))
+	fmt.Fprintf(w, completion, valueCases(), strings.Join(withValue, " | "), strings.Join(all, " "),
+		strings.Join(typedWords, " "))
 }
 
 func valueCases() string {

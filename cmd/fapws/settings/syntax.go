@@ -1,6 +1,7 @@
 package settings
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"regexp"
@@ -10,52 +11,10 @@ import (
 	"github.com/BurntSushi/toml"
 )
 
-// syntaxWords lists common mistakes in the syntax of a TOML file. The first row is used whose regular expressions
-// match: message the message of the TOML library, and line the line with the mistake. In words, $1 and $2 stand for the
-// groups in line.
-var syntaxWords = []struct{ message, line, words string }{
-	{`already`, `^\s*\[\[([^\]]+)\]\]`, `$1 is set above in another form; write [[$1]] for each table, and tables ` +
-		`inside it, such as [[$1.route]], below it`},
-	{`already`, `^\s*\[+([^\]]+)`,
-		`$1 is set above; remove one, or write [[$1]] for each of several tables`},
-	{`already`, `^\s*(([\w-]+)\.[^=]*[^=\s])`,
-		`$1 is set above, or $2 is set above and is not a table; remove one of the lines`},
-	{`already`, `^\s*([^=]*[^=\s])`, `$1 is set above; remove one of the lines`},
-	{`newlines|EOF; expected ['"]`, ``, `the quote at the end of this text is missing`},
-	{`hexadecimal digits|invalid escape`, ``,
-		`a backslash between double quotes begins an escape; write two, or use single quotes`},
-	{`control characters`, ``, `a control character is not allowed here; remove it`},
-	{`UTF-8`, ``, `this is not UTF-8; save the file in UTF-8`},
-	{``, `^\s*(;|//|--|/\*)`, `a comment begins with #`},
-	{`table|top-level`, `^\s*\[`, `a table is written [name] or [[name]], alone on its line`},
-	{``, `[“”„‘’«»]`, `TOML has other quotes: "text"`},
-	{`value|array.*end of file`, `=\s*\[[^"']*[[:alpha:]]`, `text needs quotes, in an array too`},
-	{`expected value`, `^\s*[[:alpha:]/.~][^=]*$`, `text needs quotes, in an array too`},
-	{`comma`, `[=\[,]\s*\d+[[:alpha:]]`, `text needs quotes, in an array too`},
-	{`comma.*\].*end of file`, ``, `the ] at the end of this array is missing`},
-	{`comma.*\}.*end of file`, ``, `the } at the end of this table is missing`},
-	{`EOF; expected value`, `^\s*[^=\s]*$|=\s*\[`, `the ] at the end of this array is missing`},
-	{`comma.*\]`, ``, `a comma is missing before this value, or the ] at the end of the array`},
-	{`comma.*\}`, ``, `a comma is missing before this key, or the } at the end of the table`},
-	{``, `^\s*([\w.-]+)\s*(=\s*([#,;].*)?)?$`, `$1 has no value; write $1 = 4, or $1 = "text"`},
-	{``, `=\s*=`, `there is one = too many`},
-	{``, `=\s*(True|TRUE|False|FALSE)\b`, `true and false are written in lower case`},
-	{`range`, ``, `this number is too large`},
-	{`leading zero`, ``, `a number has no zero at its beginning`},
-	{`value`, `^\s*([\w.-]+)\s*=\s*(yes|no|on|off)\b`, `text needs quotes: $1 = "$2"; a switch is true or false`},
-	{`top-level`, `=\s*("[^"]*"|'[^']*'|[\w.]+)\s*[;,]\s*$`, `a line has no ; or , at its end`},
-	{`top-level`, `=.*\s[\w-]+\s*=`, `each key begins on a line of its own`},
-	{`value|Invalid|invalid|digit|range|top-level|hexadecimal`,
-		`^\s*([\w.-]+)\s*=\s*([^\s"'\[{#=,](?:[^"\\#]*[^"\\#\s;])?);?\s*(#.*)?$`, `text needs quotes: $1 = "$2"`},
-	{`top-level`, ``,
-		`only a comment may follow a value; text with one kind of quotes stands between those of the other kind`},
-	{`'='`, `^\s*([\w-]+)\s+([\d.]+|true|false|".*")\s*$`, `the = is missing; write $1 = $2`},
-	{`'='|blank`, `^[^="'#]*[\x{a0}\x{ad}\x{2000}-\x{200f}\x{202f}\x{2060}\x{3000}\x{feff}]`,
-		`an invisible character is not allowed here; type this line again`},
-	{`'='|blank`, `^[^="'#]*[^\x00-\x7f][^=]*=|[{,]\s*[\w-]+\s+[\w-]+\s*=`,
-		`a key needs quotes if it has other characters than A-Z, a-z, 0-9, - and _`},
-	{`'='|blank`, ``, `write key = value`},
-}
+// syntaxText contains the explanations of common mistakes.
+//
+//go:embed syntax.txt
+var syntaxText string
 
 // syntaxError converts an error from the TOML library to one line, such as "name:3:14: …". Columns are counted in
 // characters.
@@ -73,11 +32,12 @@ func syntaxError(name, text string, err error) error {
 	begin := strings.LastIndexByte(text[:start], '\n') + 1
 	line, _, _ := strings.Cut(text[begin:], "\n")
 	words := strings.TrimSuffix(message, ".")
-	for _, row := range syntaxWords {
-		pattern := regexp.MustCompile(row.line)
+	for _, one := range ReadTexts(syntaxText) {
+		ofMessage, ofLine, _ := strings.Cut(one.Head, "~")
+		pattern := regexp.MustCompile(strings.TrimSpace(ofLine))
 		match := pattern.FindStringSubmatchIndex(strings.TrimSuffix(line, "\r"))
-		if match != nil && regexp.MustCompile(row.message).MatchString(message) {
-			words = string(pattern.ExpandString(nil, row.words, line, match))
+		if match != nil && regexp.MustCompile(strings.TrimSpace(ofMessage)).MatchString(message) {
+			words = string(pattern.ExpandString(nil, one.Text, line, match))
 			break
 		}
 	}

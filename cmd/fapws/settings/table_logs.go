@@ -3,9 +3,10 @@ package settings
 import "time"
 
 var logsSettings = []*Setting{
-	{Name: "access-log", also: "access-logfile no-access-log=off", Arg: "FILE", path: true, Default: "off", script: true,
-		Brief: "log requests to a file; \"-\" is standard output",
-		value: func(c *Config) *value { return text(&c.AccessLog) }},
+	{Name: "access-log", also: "access-logfile no-access-log=off", Arg: "FILE", path: true, Default: "off",
+		script: true,
+		Brief:  "log requests to a file; \"-\" is standard output",
+		value:  func(c *Config) *value { return text(&c.AccessLog) }},
 	{Name: "access-log-format", also: "access-logformat access-log-fmt", Arg: "FORMAT", Default: "combined",
 		script: true,
 		value:  func(c *Config) *value { return logFormat(&c.AccessLogFormat) }},

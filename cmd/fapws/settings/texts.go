@@ -29,11 +29,14 @@ func ReadTexts(file string) (all []Text) {
 var settingsText string
 
 // documented maps the name of a setting to its entry in settings.txt. The Head of the entry is an example.
-var documented = sync.OnceValue(func() map[string]Text {
+var documented = sync.OnceValue(func() map[string]Text { return TextsByKey(settingsText) })
+
+// TextsByKey maps each key to its entry in a file of texts. An example value may follow the key, after " = ".
+func TextsByKey(file string) map[string]Text {
 	all := map[string]Text{}
-	for _, one := range ReadTexts(settingsText) {
-		name, _, _ := strings.Cut(one.Head, " = ")
-		all[name] = one
+	for _, one := range ReadTexts(file) {
+		key, _, _ := strings.Cut(one.Head, " = ")
+		all[key] = one
 	}
 	return all
-})
+}
