@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"fapws/runtime/conn/certtest"
-	"fapws/runtime/waittest"
 )
 
 func TestNameWithStarSharesTheCertificateOfItsDomain(t *testing.T) {
@@ -82,33 +81,6 @@ func TestHookReturnsItsOutputOrTheReasonOfItsFailure(t *testing.T) {
 		t.Error(err)
 	}
 	log.want(t, "not found")
-}
-
-func TestHookIsKilledWithItsChildrenAtTheEndOfTheOrdersOrOfItsTime(t *testing.T) {
-	for name, end := range map[string]func(*Orders, context.CancelFunc){
-		"close":  func(o *Orders, _ context.CancelFunc) { o.Close() },
-		"cancel": func(_ *Orders, cancel context.CancelFunc) { cancel() },
-	} {
-		o, _ := newHooks(t)
-		ctx, cancel := context.WithCancel(o.ctx)
-		file := hookFile(t, "sleep 1000 & echo $! >$0.new; mv $0.new $0.pid; wait")
-		done := make(chan error, 1)
-		go func() {
-			_, err := o.hook(ctx, "acme-dns-hook", file, nil)
-			done <- err
-		}()
-		waittest.Eventually(t, "the hook runs", func() bool { _, err := os.Stat(file + ".pid"); return err == nil })
-		end(o, cancel)
-		if err := <-done; err == nil || !strings.Contains(err.Error(), "killed, because the server stops") {
-			t.Errorf("%s: %v", name, err)
-		}
-		pid, _ := os.ReadFile(file + ".pid")
-		waittest.Eventually(t, "its child ended", func() bool {
-			status, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/status")
-			return err != nil || strings.Contains(string(status), "State:\tZ")
-		})
-		cancel()
-	}
 }
 
 // A server must start when the certificate of the previous run has expired, because it orders another one.

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -79,33 +80,14 @@ func TestConfigurationBuildsSitesAndRoutes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, tt := range []struct{ text, want string }{
-		{"root = 'a'", ": =files"},
-		{"app = 'app.py'", ": /x "},
-		{"root = 'a'\napp = 'app.py'\nstatic = '/s/=b'", ": /s/=files =files? /x "},
-		{"[[host]]\nroot = 'a'", ": =files"},
-		{"[[host]]\nname = 'A.lan.'\nroot = 'a'\n[[host]]\nroot = 'b'", ": =files; a.lan: =files"},
-		{"[[host]]\nname = 'a.lan'\nroot = 'a'\n[[host]]\nname = ['*.b', 'c.*']\ndefault = true\napp = 'm:app'",
-			"*.b,c.*: /x ; a.lan: =files"},
-		{"app = 'app.py'\n[[host]]\nname = 'a.lan'\nroot = 'a'", ": /x ; a.lan: =files"},
-		{"[[host]]\nname = 'a.lan'\n[[host.route]]\nprefix = '/blog/'\napp = 'app.py'\n[[host.route]]\nprefix = " +
-			"'/s/'\nmatch = '*.css'\nfiles = 'a'",
-			"a.lan: /blog/x /blog/ /blog/=fixed /s/*.css=files"},
-		{"[[host]]\napp = 'app.py'\n[[host.route]]\nprefix = '/x/y'\napp = 'app.py'\n[[host.route]]\nprefix = " +
-			"'/blog'\napp = 'other.py'",
-			": /x</x/y </x/y /x/y=fixed /blog/x /blog /blog=fixed /x "},
-		{"[[host]]\nroot = 'a'\n[[host.route]]\nprefix = '/s/'\nexpires = ['*=1h']", ": =files?</s/ =files"},
-		{"[[host]]\nroot = 'a'\napp = 'app.py'\n[[host.route]]\nprefix = '/s/'\nmatch = '*.css'\nexpires = " +
-			"['*=1h']\nallow = ['::1']",
-			": *.css=files?</s/ =files?</s/ /x</s/ </s/ =files? /x "},
-	} {
-		built, err := build(t, dir, tt.text)
+	for text, want := range cases(t, "sites.txt") {
+		built, err := build(t, dir, text)
 		if err != nil {
-			t.Errorf("%q: %v", tt.text, err)
+			t.Errorf("%q: %v", text, err)
 			continue
 		}
-		if got := shown(built); got != tt.want {
-			t.Errorf("%q:\n got %s\nwant %s", tt.text, got, tt.want)
+		if got := strings.TrimSpace(shown(built)); got != want {
+			t.Errorf("%q:\n got %s\nwant %s", text, got, want)
 		}
 		built.Close()
 	}
@@ -113,18 +95,32 @@ func TestConfigurationBuildsSitesAndRoutes(t *testing.T) {
 
 func TestConfigurationErrorsNameLineAndCause(t *testing.T) {
 	dir := t.TempDir()
-	cases, err := os.ReadFile("testdata/errors.txt")
+	for text, want := range cases(t, "errors.txt") {
+		want = strings.ReplaceAll(want, "$DIR", dir)
+		_, err := build(t, dir, text)
+		if got := fmt.Sprint(err); !strings.Contains("\n"+got, "\n"+want) {
+			t.Errorf("%q:\n got %s\nwant %s", text, got, want)
+		}
+	}
+}
+
+// cases iterates over the entries of a file in testdata: the text of a configuration file, which may be a literal of
+// Go, and what is wanted.
+func cases(t *testing.T, file string) iter.Seq2[string, string] {
+	t.Helper()
+	all, err := os.ReadFile("testdata/" + file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, one := range settings.ReadTexts(strings.ReplaceAll(string(cases), "$DIR", dir)) {
-		text, err := strconv.Unquote(one.Head)
-		if err != nil {
-			text = one.Head
-		}
-		_, err = build(t, dir, text)
-		if got := fmt.Sprint(err); !strings.Contains("\n"+got, "\n"+one.Text) {
-			t.Errorf("%q:\n got %s\nwant %s", text, got, one.Text)
+	return func(yield func(text, want string) bool) {
+		for _, one := range settings.ReadTexts(string(all)) {
+			text, err := strconv.Unquote(one.Head)
+			if err != nil {
+				text = one.Head
+			}
+			if !yield(text, one.Text) {
+				return
+			}
 		}
 	}
 }

@@ -41,37 +41,49 @@ func TestDefaultMaxClientsDependsOnOpenFiles(t *testing.T) {
 }
 
 func TestAddressIsTakenFromThePlaceWithPriority(t *testing.T) {
-	server := map[string]any{"SERVER": "127.0.0.1:1000"}
-	for _, tt := range []struct {
-		places
-		want, source string
-	}{
-		{places{script: server}, "127.0.0.1:1000", "script app.py (SERVER)"},
-		{places{flags: "--port 9", script: server}, "127.0.0.1:9", "flag --port"},
-		{places{flags: "--host ::1", script: server}, "[::1]:1000", "flag --host"},
-		{places{flags: "--host ::1 --port 9", script: server}, "[::1]:9", "flag --host"},
-		{places{flags: "--port 9"}, "0.0.0.0:9", "flag --port"},
-		{places{flags: "-b :1 --bind :2"}, ":1,:2", "flag --bind"},
-		{places{flags: "--uds /run/x --listen 80"}, "unix:/run/x,0.0.0.0:80", "flag --listen"},
-		{places{env: map[string]string{"PORT": "5000"}, script: server}, "127.0.0.1:5000", "environment PORT"},
-		{places{env: map[string]string{"PORT": "5000", "FAPWS_PORT": "6000"}}, "0.0.0.0:6000",
-			"environment FAPWS_PORT"},
-		{places{env: map[string]string{"PORT": "5000", "FAPWS_BIND": ":7"}}, ":7", "environment FAPWS_BIND"},
-		{places{flags: "-b :1", env: map[string]string{"PORT": "5000", "FAPWS_HOST": "::1"}}, ":1", "flag --bind"},
-		{places{flags: "--host a.lan", env: map[string]string{"FAPWS_BIND": ":7,:8"}}, "a.lan:7", "flag --host"},
-		{places{flags: "--bind fd://3,systemd -b unix:@x,fd://007"}, "fd://3,systemd,unix:@x,fd://7", "flag --bind"},
-		{places{flags: "--port 9", env: map[string]string{"FAPWS_BIND": "fd://3"}}, "0.0.0.0:9", "flag --port"},
-		{places{flags: "--host ::1", env: map[string]string{"FAPWS_BIND": "systemd"}}, "[::1]:8888", "flag --host"},
-		{places{script: map[string]any{"SERVER": "systemd"}}, "systemd", "script app.py (SERVER)"},
-		{places{flags: "--port 9", env: map[string]string{"FAPWS_BIND": "unix:/x"}}, "0.0.0.0:9", "flag --port"},
-	} {
-		s, c, err := tt.settle(t)
+	for given, want := range cases(t, "addresses.txt") {
+		p := places{env: map[string]string{}}
+		for word := range strings.FieldsSeq(given) {
+			name, value, found := strings.Cut(word, "=")
+			switch {
+			case name == "SERVER":
+				p.script = map[string]any{name: value}
+			case found && name == strings.ToUpper(name):
+				p.env[name] = value
+			default:
+				p.flags += " " + word
+			}
+		}
+		s, c, err := p.settle(t)
 		if err != nil {
-			t.Errorf("%+v: %v", tt.places, err)
+			t.Errorf("%s: %v", given, err)
 			continue
 		}
-		if got, source := strings.Join(c.Bind, ","), s.Source("bind").String(); got != tt.want || source != tt.source {
-			t.Errorf("%+v: %s from %s, want %s from %s", tt.places, got, source, tt.want, tt.source)
+		got := strings.Join(c.Bind, ",")
+		if strings.Contains(want, " from ") {
+			got += " from " + s.Source("bind").String()
+		}
+		if c.Reload {
+			got += ", reload"
+		}
+		if c.Debug > 0 {
+			got += fmt.Sprint(", debug ", c.Debug)
+		}
+		if c.Server.Debug > 0 {
+			got += fmt.Sprintf(", debug %d of the loop", c.Server.Debug)
+		}
+		if got != want {
+			t.Errorf("%s:\n got %s\nwant %s", given, got, want)
+		}
+	}
+}
+
+func TestClientCertificatesAreRequestedByWordOrNumber(t *testing.T) {
+	for given, want := range map[string]string{"1": "optional", "2": "required", "CERT_REQUIRED": "required",
+		"Optional": "optional"} {
+		_, conf, err := places{flags: "--certfile c --ca-certs a --cert-reqs " + given}.settle(t)
+		if err != nil || conf.CertReqs != want {
+			t.Errorf("--cert-reqs %s: %s, %v", given, conf.CertReqs, err)
 		}
 	}
 }
@@ -93,6 +105,10 @@ func TestInvalidValuesAreReportedWithTheirPlace(t *testing.T) {
 		{env("FAPWS_RELOAD_CHECK", "/a HTTP/1.1\r\nX: y"),
 			"FAPWS_RELOAD_CHECK=/a HTTP/1.1\r\nX: y in the environment: " + target},
 		{env("FAPWS_THREADS", "many"), "FAPWS_THREADS=many in the environment: must be an integer from 0 to 256"},
+		{places{flags: "--dev", env: map[string]string{"FAPWS_BIND": "10.0.0.1"}}, "--dev serves this machine only, but " +
+			"10.0.0.1:8888 (environment FAPWS_BIND) is reachable from others: bind 127.0.0.1, or add --dev-anywhere"},
+		{places{flags: "--dev", script: map[string]any{"SERVER": "0.0.0.0:8888"}}, "--dev serves this machine only, " +
+			"but 0.0.0.0:8888 (script app.py (SERVER)) is reachable from others: bind 127.0.0.1, or add --dev-anywhere"},
 		{env("PORT", "http"), "PORT=http in the environment: must be an integer from 0 to 65535"},
 		{script("DEBUG", 1.0), "app.py: DEBUG is 1.0: must be an integer from 0 to 3"},
 		{script("DEBUG", int64(4)), "app.py: DEBUG is 4: must be an integer from 0 to 3"},

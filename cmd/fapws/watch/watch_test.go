@@ -88,133 +88,112 @@ func next(t *testing.T, w *Watcher) string {
 	return ""
 }
 
+// do runs commands that are separated by semicolons.
+func (d *dir) do(commands string) {
+	d.t.Helper()
+	for command := range strings.SplitSeq(commands, "; ") {
+		switch words := strings.Fields(command); {
+		case len(words) == 0:
+		case words[0] == "write":
+			d.write(words[1], strings.Join(words[2:], " "))
+		case words[0] == "rename":
+			d.rename(words[1], words[2])
+		case words[0] == "link":
+			d.link(words[1], words[2])
+		case words[0] == "remove":
+			d.check(os.RemoveAll(d.in(words[1])))
+		case words[0] == "chmod":
+			d.check(os.Chmod(d.in(words[1]), 0o755))
+		case words[0] == "touch":
+			d.check(os.Chtimes(d.in(words[1]), time.Now(), time.Now()))
+		default:
+			d.t.Fatalf("unknown command %q", command)
+		}
+	}
+}
+
 // If a test case expects no report, the test then changes a further file, named sign. The first report must be about
 // this file.
 func TestEachChangeIsReportedOnce(t *testing.T) {
 	const sign = "app/sign.py"
 	for _, tt := range []struct {
-		name   string
-		o      Options
-		files  []string
-		before func(d *dir)
-		change func(d *dir)
-		want   string // "" means no report
+		name, files, before, change string
+		o                           Options
+		want                        string // "" means no report
 	}{
-		{name: "written", change: func(d *dir) { d.write("app/app.py", "new") }, want: "app.py changed"},
-		{name: "written with the same length", change: func(d *dir) { d.write("app/app.py", "CONTENT OF app/app.py") },
+		{name: "written", change: "write app/app.py new", want: "app.py changed"},
+		{name: "written with the same length", change: "write app/app.py CONTENT OF app/app.py",
 			want: "app.py changed"},
-		{name: "written in a folder below", files: []string{"app/a/b/c.py"},
-			change: func(d *dir) { d.write("app/a/b/c.py", "new") }, want: "a/b/c.py changed"},
-		{name: "new file", change: func(d *dir) { d.write("app/new.py", "") }, want: "new.py added"},
-		{name: "removed", change: func(d *dir) { d.check(os.Remove(d.in("app/app.py"))) }, want: "app.py removed"},
-		{name: "renamed over", change: func(d *dir) {
-			d.write("app/.app.py.swp", "new")
-			d.rename("app/.app.py.swp", "app/app.py")
-		}, want: "app.py changed"},
-		{name: "moved in", files: []string{"elsewhere.py"},
-			change: func(d *dir) { d.rename("elsewhere.py", "app/app.py") }, want: "app.py changed"},
-		{name: "steps: backup and written again", change: func(d *dir) {
-			d.rename("app/app.py", "app/app.py~")
-			d.write("app/app.py", "new")
-		}, want: "app.py changed"},
-		{name: "steps: several at once", files: []string{"app/b.py", "app/c.py"}, change: func(d *dir) {
-			d.write("app/b.py", "1")
-			d.write("app/c.py", "2")
-			d.write("app/app.py", "3")
-		}, want: "app.py and 2 other files changed"},
+		{name: "written in a folder below", files: "app/a/b/c.py", change: "write app/a/b/c.py new",
+			want: "a/b/c.py changed"},
+		{name: "new file", change: "write app/new.py", want: "new.py added"},
+		{name: "removed", change: "remove app/app.py", want: "app.py removed"},
+		{name: "renamed over", change: "write app/.app.py.swp new; rename app/.app.py.swp app/app.py",
+			want: "app.py changed"},
+		{name: "moved in", files: "elsewhere.py", change: "rename elsewhere.py app/app.py", want: "app.py changed"},
+		{name: "steps: backup and written again", change: "rename app/app.py app/app.py~; write app/app.py new",
+			want: "app.py changed"},
+		{name: "steps: several at once", files: "app/b.py app/c.py",
+			change: "write app/b.py 1; write app/c.py 2; write app/app.py 3", want: "app.py and 2 other files changed"},
 
-		{name: "new folder", change: func(d *dir) { d.write("app/new/deep/x.py", "") }, want: "new/deep/x.py added"},
-		{name: "folder moved in", files: []string{"other/deep/x.py"},
-			change: func(d *dir) { d.rename("other", "app/other") }, want: "other/deep/x.py added"},
-		{name: "folder removed", files: []string{"app/sub/x.py"},
-			change: func(d *dir) { d.check(os.RemoveAll(d.in("app/sub"))) }, want: "sub/x.py removed"},
-		{name: "steps: folder replaced", files: []string{"app/sub/x.py", "other/x.py"}, change: func(d *dir) {
-			d.rename("app/sub", "gone")
-			d.rename("other", "app/sub")
-		}, want: "sub/x.py changed"},
+		{name: "new folder", change: "write app/new/deep/x.py", want: "new/deep/x.py added"},
+		{name: "folder moved in", files: "other/deep/x.py", change: "rename other app/other",
+			want: "other/deep/x.py added"},
+		{name: "folder removed", files: "app/sub/x.py", change: "remove app/sub", want: "sub/x.py removed"},
+		{name: "steps: folder replaced", files: "app/sub/x.py other/x.py",
+			change: "rename app/sub gone; rename other app/sub", want: "sub/x.py changed"},
 
-		{name: "linked folder", files: []string{"shared/x.py"}, before: func(d *dir) {
-			d.link("../shared", "app/shared")
-		},
-			change: func(d *dir) { d.write("shared/x.py", "new") }, want: "shared/x.py changed"},
-		{name: "linked folder replaced", files: []string{"one/x.py", "two/x.py"}, before: func(d *dir) {
-			d.link("../one", "app/now")
-		},
-			change: func(d *dir) {
-				d.link("../two", "app/next")
-				d.rename("app/next", "app/now")
-			}, want: "now/x.py changed"},
-		{name: "folder that contains itself", before: func(d *dir) { d.link(".", "app/loop") },
-			change: func(d *dir) { d.write("app/app.py", "new") }, want: "app.py changed"},
-		{name: "linked file", files: []string{"shared/x.py"}, before: func(d *dir) {
-			d.link("../shared/x.py", "app/x.py")
-		},
-			change: func(d *dir) { d.write("shared/x.py", "new") }, want: "x.py changed"},
-		{name: "linked file beside a linked folder", files: []string{"shared/x.py", "shared/y.py"},
-			before: func(d *dir) {
-				d.link("../shared/x.py", "app/a.py")
-				d.link("../shared", "app/shared")
-			}, change: func(d *dir) { d.write("shared/y.py", "new") }, want: "shared/y.py changed"},
-		{name: "mounted configuration", files: []string{"app/..1/x.py", "app/..2/x.py"}, before: func(d *dir) {
-			d.link("..1", "app/..data")
-			d.link("..data/x.py", "app/x.py")
-		}, change: func(d *dir) {
-			d.link("..2", "app/..tmp")
-			d.rename("app/..tmp", "app/..data")
-		}, want: "x.py changed"},
-		{name: "the root is a link", files: []string{"one/app.py", "two/app.py"}, o: Options{Dirs: []string{"current"}},
-			before: func(d *dir) { d.link("one", "current") },
-			change: func(d *dir) {
-				d.link("two", "next")
-				d.rename("next", "current")
-			}, want: "current/app.py changed"},
+		{name: "linked folder", files: "shared/x.py", before: "link ../shared app/shared",
+			change: "write shared/x.py new", want: "shared/x.py changed"},
+		{name: "linked folder replaced", files: "one/x.py two/x.py", before: "link ../one app/now",
+			change: "link ../two app/next; rename app/next app/now", want: "now/x.py changed"},
+		{name: "folder that contains itself", before: "link . app/loop", change: "write app/app.py new",
+			want: "app.py changed"},
+		{name: "linked file", files: "shared/x.py", before: "link ../shared/x.py app/x.py",
+			change: "write shared/x.py new", want: "x.py changed"},
+		{name: "linked file beside a linked folder", files: "shared/x.py shared/y.py",
+			before: "link ../shared/x.py app/a.py; link ../shared app/shared", change: "write shared/y.py new",
+			want: "shared/y.py changed"},
+		{name: "mounted configuration", files: "app/..1/x.py app/..2/x.py",
+			before: "link ..1 app/..data; link ..data/x.py app/x.py",
+			change: "link ..2 app/..tmp; rename app/..tmp app/..data", want: "x.py changed"},
+		{name: "the root is a link", files: "one/app.py two/app.py", o: Options{Dirs: []string{"current"}},
+			before: "link one current", change: "link two next; rename next current",
+			want: "current/app.py changed"},
 
-		{name: "include by base name", files: []string{"app/t/x.html"}, o: Options{Include: []string{"*.html"}},
-			change: func(d *dir) { d.write("app/t/x.html", "new") }, want: "t/x.html changed"},
-		{name: "include by path", files: []string{"app/t/x.html"}, o: Options{Include: []string{"t/*.html"}},
-			change: func(d *dir) { d.write("app/t/x.html", "new") }, want: "t/x.html changed"},
-		{name: "include elsewhere", files: []string{"etc/x.conf"}, o: Options{Include: []string{"etc/x.conf"}},
-			change: func(d *dir) { d.write("etc/x.conf", "new") }, want: "etc/x.conf changed"},
-		{name: "include a hidden file", files: []string{"app/.env"}, o: Options{Include: []string{".env"}},
-			change: func(d *dir) { d.write("app/.env", "new") }, want: ".env changed"},
+		{name: "include by base name", files: "app/t/x.html", o: Options{Include: []string{"*.html"}},
+			change: "write app/t/x.html new", want: "t/x.html changed"},
+		{name: "include by path", files: "app/t/x.html", o: Options{Include: []string{"t/*.html"}},
+			change: "write app/t/x.html new", want: "t/x.html changed"},
+		{name: "include elsewhere", files: "etc/x.conf", o: Options{Include: []string{"etc/x.conf"}},
+			change: "write etc/x.conf new", want: "etc/x.conf changed"},
+		{name: "include a hidden file", files: "app/.env", o: Options{Include: []string{".env"}},
+			change: "write app/.env new", want: ".env changed"},
 
-		{name: "touched", change: func(d *dir) {
-			now := time.Now()
-			d.check(os.Chtimes(d.in("app/app.py"), now,
-				now))
-		}},
-		{name: "saved without a change", change: func(d *dir) { d.write("app/app.py", "content of app/app.py") }},
-		{name: "mode changed", change: func(d *dir) { d.check(os.Chmod(d.in("app/app.py"), 0o755)) }},
-		{name: "compiled", files: []string{"app/__pycache__/app.pyc"}, change: func(d *dir) {
-			d.write("app/__pycache__/app.pyc", "new")
-			d.write("app/app.pyc", "new")
-		}},
-		{name: "not included", files: []string{"app/db.sqlite"}, change: func(d *dir) {
-			d.write("app/db.sqlite", "new")
-		}},
-		{name: "hidden", change: func(d *dir) { d.write("app/.#app.py", "x"); d.write("app/.git/x.py", "x") }},
-		{name: "excluded by base name", files: []string{"app/tests/x.py"}, o: Options{Exclude: []string{"tests"}},
-			change: func(d *dir) { d.write("app/tests/x.py", "new"); d.write("app/tests/more/x.py", "new") }},
-		{name: "excluded by path", files: []string{"app/a/made/x.py"}, o: Options{Exclude: []string{"a/made"}},
-			change: func(d *dir) { d.write("app/a/made/x.py", "new") }},
-		{name: "virtual environment", files: []string{"app/env/pyvenv.cfg", "app/env/lib/x.py"},
-			change: func(d *dir) { d.write("app/env/lib/x.py", "new") }},
-		{name: "too many folders", files: []string{"app/a/x.py", "app/a/b/x.py"}, before: func(d *dir) {
-			set(d.t, &maxFolders, 2)
-		},
-			change: func(d *dir) { d.write("app/a/b/x.py", "new") }},
+		{name: "touched", change: "touch app/app.py"},
+		{name: "saved without a change", change: "write app/app.py content of app/app.py"},
+		{name: "mode changed", change: "chmod app/app.py"},
+		{name: "compiled", files: "app/__pycache__/app.pyc",
+			change: "write app/__pycache__/app.pyc new; write app/app.pyc new"},
+		{name: "not included", files: "app/db.sqlite", change: "write app/db.sqlite new"},
+		{name: "hidden", change: "write app/.#app.py x; write app/.git/x.py x"},
+		{name: "excluded by base name", files: "app/tests/x.py", o: Options{Exclude: []string{"tests"}},
+			change: "write app/tests/x.py new; write app/tests/more/x.py new"},
+		{name: "excluded by path", files: "app/a/made/x.py", o: Options{Exclude: []string{"a/made"}},
+			change: "write app/a/made/x.py new"},
+		{name: "virtual environment", files: "app/env/pyvenv.cfg app/env/lib/x.py",
+			change: "write app/env/lib/x.py new"},
+		{name: "too many folders", files: "app/a/x.py app/a/b/x.py", change: "write app/a/b/x.py new"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tells := func(o Options) (got, want string) {
-				d := newDir(t, append([]string{"app/app.py", sign}, tt.files...)...)
+				d := newDir(t, append([]string{"app/app.py", sign}, strings.Fields(tt.files)...)...)
 				t.Chdir(d.path)
-				if tt.before != nil {
-					tt.before(d)
-				}
+				d.do(tt.before)
 				set(t, &interval, 5*time.Millisecond)
 				w := d.watch(o)
 				defer w.Close()
-				tt.change(d)
+				d.do(tt.change)
 				want = tt.want
 				if want == "" {
 					d.write(sign, "new")
@@ -222,14 +201,16 @@ func TestEachChangeIsReportedOnce(t *testing.T) {
 				}
 				return strings.TrimPrefix(next(t, w), "app/"), want
 			}
-			o := tt.o
+			if tt.name == "too many folders" {
+				set(t, &maxFolders, 2)
+			}
 			if strings.HasPrefix(tt.name, "steps: ") {
 				set(t, &quiet, 300*time.Millisecond)
 			}
-			got, want := tells(o)
+			got, want := tells(tt.o)
 			for quiet >= 300*time.Millisecond && quiet < patience && got != want { // a slow machine may need more time
 				set(t, &quiet, 4*quiet)
-				got, want = tells(o)
+				got, want = tells(tt.o)
 			}
 			if got != want {
 				t.Errorf("told %q, want %q", got, want)
