@@ -75,7 +75,7 @@ var trust = map[Kind][phases]verdict{
 	Failing:      {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
 	Ask:          {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
 	LastWords:    {ignored, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
-	Join:         {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, ignored, obeyed},
+	Join:         {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
 	Publish:      {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
 	Counts:       {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},
 	Purge:        {obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed, obeyed},

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -201,18 +202,18 @@ func TestWorkerCannotPutTheApplicationToSleepEarly(t *testing.T) {
 	}
 }
 
-// A worker that has just loaded waits for its past events, even if it was told to stop meanwhile.
+// A worker that has just loaded waits for its past events, even if it was told to stop or was replaced meanwhile.
 func TestWorkerThatJoinsAfterItsStopGetsAnAnswer(t *testing.T) {
-	p, joining, _ := suspects(t, ended(t))
-	defer discard(p)
-	joining.state, joining.joined = Ending, false
-	p.heard(joining, &Message{Kind: Join})
-	for _, d := range inbox(joining) {
-		if strings.Contains(string(d.text), string(Take)) {
-			return
+	for _, state := range []State{Retiring, Ending} {
+		p, joining, _ := suspects(t, ended(t))
+		joining.state, joining.joined = state, false
+		p.heard(joining, &Message{Kind: Join})
+		took := func(d datagram) bool { return strings.Contains(string(d.text), string(Take)) }
+		if !slices.ContainsFunc(inbox(joining), took) {
+			t.Errorf("in the state %v, the worker waits", state)
 		}
+		discard(p)
 	}
-	t.Error("the worker waits")
 }
 
 func TestReplacementsOfNewWorkersPause(t *testing.T) {
