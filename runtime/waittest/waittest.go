@@ -27,6 +27,14 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
+// Must ends the test if an operation that prepares the test has failed.
+func Must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // InItsTime calls try with a timeout for its work. If try fails, InItsTime calls it again with longer timeouts, because
 // a busy machine may exceed a short timeout. try returns the text of its error, or "".
 func InItsTime(t testing.TB, try func(timeout time.Duration) (wrong string)) {

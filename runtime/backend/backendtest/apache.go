@@ -32,16 +32,12 @@ func Apache(t testing.TB, root, address string, modules []string, lines string) 
 		b.WriteString("User nobody\nGroup nogroup\n")
 	}
 	for name, text := range map[string]string{"types": "text/plain txt\ntext/html html\n", "apache.conf": b.String()} {
-		if err := os.WriteFile(filepath.Join(root, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o644))
 	}
 	cmd := exec.Command("apache2", "-f", filepath.Join(root, "apache.conf"), "-D", "FOREGROUND")
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // when Apache ends, it sends a signal to its process group
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, cmd.Start())
 	ended := false
 	stop = func() {
 		if ended {

@@ -20,9 +20,7 @@ func Unused(t testing.TB) string {
 	t.Helper()
 	address := fmt.Sprintf("127.%d.%d.%d:%d", 1+rand.N(254), rand.N(256), 1+rand.N(254), 20000+rand.N(10000))
 	ln, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	ln.Close()
 	return address
 }
@@ -32,9 +30,7 @@ func Unused(t testing.TB) string {
 func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	t.Cleanup(func() { ln.Close() })
 	go func() {
 		for n := 0; ; n++ {
@@ -55,9 +51,7 @@ func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
 func Dial(t testing.TB, addr string) *net.TCPConn {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	t.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(waittest.Patience))
 	return c.(*net.TCPConn)
