@@ -150,10 +150,10 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 	switch {
 	// do not record files, because package static has its own cache
 	case p.First && (p.End == exchange.Incomplete || h.Then != nil || p.File != nil):
-		f.Refuse(h.Status, f.now())
+		f.refuse(false, h.Status, f.now())
 		return nil, false
 	case p.End == exchange.Incomplete || p.File != nil:
-		f.Refuse(500, f.now())
+		f.refuse(false, 500, f.now())
 		return nil, false
 	case p.First:
 		if h.Status < 100 || h.Status > 999 {
@@ -166,7 +166,7 @@ func (f *Fill) take(p *exchange.Part) (body []byte, ok bool) {
 			// do not store the request ID, which differs for each request
 			h.Fields = http1.WithoutField(h.Fields, requestID)
 		}
-		if f.begun = f.now(); !f.Begin(&h, f.begun) {
+		if !f.Begin(&h, f.now()) {
 			return nil, false
 		}
 	}
@@ -225,7 +225,7 @@ func (f *Fill) Reply(r exchange.Reply) {
 			f.fail()
 			return
 		}
-		f.Refuse(r.Status, f.now())
+		f.refuse(false, r.Status, f.now())
 		// the waiting requests would only wait for this origin again, so they also get 504
 		if r.Status == 504 {
 			f.release(func(w *waiter) { w.x.Answer(exchange.Reply{Status: 504}) })
@@ -268,7 +268,7 @@ const beginWait = int64(5 * time.Second)
 
 func (p *Pages) Tick() {
 	for f := range p.Store.fills {
-		if f.waiting.Len() > 0 && f.begun > 0 && p.now()-f.begun > beginWait {
+		if f.waiting.Len() > 0 && f.page != nil && p.now()-f.page.since > beginWait {
 			if f.node != nil { // later requests must not wait for f
 				f.node.pass = p.now() + passFor
 			}

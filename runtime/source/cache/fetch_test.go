@@ -146,9 +146,7 @@ func TestClockThatIsSetDoesNotExtendExpires(t *testing.T) {
 func TestManyWaitersAreAnsweredInTurns(t *testing.T) {
 	r := newRig(t)
 	loop, err := eventloop.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	t.Cleanup(func() { loop.Close() })
 	r.server.conns.Events = loop
 	r.ask("GET /a")
@@ -184,9 +182,7 @@ func TestManyWaitersAreAnsweredInTurns(t *testing.T) {
 	r.answer(0, kept, "page")
 	answered(maxReleased)
 	loop.Stop()
-	if err := loop.Run(); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, loop.Run())
 	r.server.conns.Resume()
 	answered(stay)
 }

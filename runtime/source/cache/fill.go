@@ -11,9 +11,9 @@ import (
 )
 
 // A Fill fetches a page from the origin, and records the response part by part (Begin, Write, Finish). A Fill ends with
-// Finish, Confirm, Failed or Refuse, or when the response turns out to be uncacheable. The origin responds to a
-// separate exchange, whose Sink is the Fill. The Fill copies and releases each part at once, because otherwise a slow
-// client would delay all clients that wait for the page.
+// Finish, Confirm, Failed or refuse. The origin responds to a separate exchange, whose Sink is the Fill. The Fill
+// copies and releases each part at once, because otherwise a slow client would delay all clients that wait for the
+// page.
 type Fill struct {
 	s        *Store
 	rule     *Compiled
@@ -30,7 +30,6 @@ type Fill struct {
 	key    []byte
 	page   *Page
 	age    int64 // age of the response at its arrival in seconds; -1 if unknown
-	length int64
 	taken  int64 // bytes of this Fill that Store.used includes
 	purged bool  // a purge during the fetch possibly matches the page
 	ended  bool
@@ -45,38 +44,36 @@ type Fill struct {
 	depth     int
 	requestID string // request ID that is sent to the origin; "" if none
 	waiting   list.List
-	begun     int64 // Pages.now at the arrival of the head
 }
 
 // Begin processes the head of the response. If the response will not be kept, Begin returns false, the Fill has ended,
 // and waiting requests must be sent to the origin. Begin copies the slices in h, and omits fields that must not be
 // stored.
 func (f *Fill) Begin(h *exchange.Head, now int64) bool {
-	f.s.now = now
 	read := readFields(h.Fields, now+f.s.ahead)
 	t := f.rule.judge(f.personal, h.Status, &read)
 	if !t.keep || h.Length > f.s.most || !f.move(t.vary) {
-		f.refused(t.personal, h.Status)
-		f.end()
+		f.refuse(t.personal, h.Status, now)
 		return false
 	}
-	p := newPage(h.Status, &read, t, now)
-	p.Reason, p.Type, p.HasDate, p.HasServer = bytes.Clone(h.Reason), h.Type, h.HasDate, h.HasServer
+	p := newPage(h, &read, t, now)
+	p.Reason = bytes.Clone(h.Reason)
 	if codable(cmp.Or(p.Type, read.kind), &t, h, f.rule.Compress) {
 		p.coded = &coded{can: coding.Made}
 		f.vary(p, &t)
 	}
-	f.page, f.age, f.length = p, read.age, h.Length
+	f.page, f.age = p, read.age
 	if h.Length > 0 {
 		p.Body = make([]byte, 0, h.Length)
 	}
 	return true
 }
 
-func newPage(status int, read *answerFields, t terms, now int64) *Page {
+func newPage(h *exchange.Head, read *answerFields, t terms, now int64) *Page {
 	t.vary = nil
-	return &Page{Status: status, Fields: read.fields, own: len(read.fields), terms: t, since: now, etag: read.etag,
-		date: read.date, tags: read.tags}
+	p := &Page{Head: *h, own: len(read.fields), terms: t, since: now, etag: read.etag, date: read.date, tags: read.tags}
+	p.Fields, p.Close = read.fields, false
+	return p
 }
 
 // vary adds "Vary: Accept-Encoding" to the fields of a page that may be sent compressed.
@@ -86,10 +83,10 @@ func (f *Fill) vary(p *Page, t *terms) {
 	}
 }
 
-// refused records that a response was not kept, and removes the older page. The older page stays if the response is
-// personal, or is an error after which the handler may still confirm the page.
-func (f *Fill) refused(personal bool, status int) {
-	n, now := f.node, f.s.now
+// refuse ends the Fill, because a response with this status is not kept, and removes the older page. The older page
+// stays if the response is personal, or is an error after which the handler may still confirm the page.
+func (f *Fill) refuse(personal bool, status int, now int64) {
+	n := f.node
 	if !personal && status < 500 && f.old != nil && f.old.in != nil {
 		f.s.drop(f.old.in)
 	}
@@ -101,11 +98,11 @@ func (f *Fill) refused(personal bool, status int) {
 		n.again = now + tryEvery
 		n.pass = now + passFor
 	}
+	f.end()
 }
 
 // Failed ends the Fill without a response, so that the older page is sent until the next attempt to fetch the page.
 func (f *Fill) Failed(now int64) {
-	f.s.now = now
 	if n := f.node; n != nil {
 		n.excused = now + tryEvery
 	}
@@ -164,9 +161,8 @@ func (f *Fill) leave() {
 func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 	p := f.page
 	size := int64(len(p.Body) + len(b))
-	if size > f.s.most || f.length >= 0 && size > f.length || !f.s.grow(int64(len(b))) {
-		f.refused(false, p.Status)
-		f.end()
+	if size > f.s.most || p.Length >= 0 && size > p.Length || !f.s.grow(int64(len(b))) {
+		f.refuse(false, p.Status, p.since)
 		return nil, false
 	}
 	f.taken += int64(len(b))
@@ -177,13 +173,14 @@ func (f *Fill) Write(b []byte) (kept []byte, ok bool) {
 // Finish ends the Fill, stores the page and returns it, or returns nil if the body differs from the announced length.
 func (f *Fill) Finish() *Page {
 	p := f.page
-	if f.length >= 0 && int64(len(p.Body)) != f.length {
+	if p.Length >= 0 && int64(len(p.Body)) != p.Length {
 		f.end()
 		return nil
 	}
 	if cap(p.Body) > len(p.Body)+len(p.Body)/8 {
 		p.Body = bytes.Clone(p.Body)
 	}
+	p.setBody(p.Body)
 	p.Fields = slices.Clip(p.Fields)
 	f.end()
 	if !f.purged {
@@ -204,13 +201,6 @@ func (f *Fill) store() {
 		n.page, p.in = p, n
 		s.pages++
 	}
-}
-
-// Refuse ends the Fill, because a response with this status must not be kept.
-func (f *Fill) Refuse(status int, now int64) {
-	f.s.now = now
-	f.refused(false, status)
-	f.end()
 }
 
 // The method For, called after Finish, reports whether the page may be sent for the waiting request r. A page with

@@ -220,7 +220,6 @@ func (p *Page) fixed(name []byte) bool {
 // the updated page, which is kept if h allows it. shared is false if waiting requests must be sent to the handler.
 func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 	s, old := f.s, f.old
-	s.now = now
 	s.count[Revalidated]++
 	got := readFields(h.Fields, now+s.ahead)
 	if !old.names(got.etag) {
@@ -229,9 +228,8 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 	}
 	read := readFields(old.update(h.Fields), now+s.ahead)
 	t := f.rule.judge(f.personal, old.Status, &read)
-	p = newPage(old.Status, &read, t, now)
-	p.Reason, p.Type, p.Body = old.Reason, old.Type, old.Body
-	p.HasDate, p.HasServer = h.HasDate, old.HasServer || h.HasServer
+	p = newPage(&old.Head, &read, t, now)
+	p.Body, p.HasDate, p.HasServer = old.Body, h.HasDate, old.HasServer || h.HasServer
 	if len(p.tags) == 0 {
 		p.tags = old.tags
 	}
@@ -247,11 +245,10 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 	}
 	f.page = p
 	if !t.keep || !f.move(t.vary) {
-		f.refused(t.personal, p.Status)
+		f.refuse(t.personal, p.Status, now)
 		if old.in != nil {
 			s.drop(old.in)
 		}
-		f.end()
 		return p, false
 	}
 	f.end()

@@ -1,14 +1,20 @@
 package cache
 
 import (
+	"crypto/x509"
 	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/conn"
+	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
+	"fapws/runtime/waittest"
 )
 
 func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 	const day = "Sun, 06 Nov 1994 08:49:37 GMT"
-	obey, ttl, guess := Rule{}, Rule{TTL: 60 * time.Second, Stale: 30 * time.Second}, Rule{Heuristic: 90 * time.Second}
+	ttl, guess := Rule{TTL: 60 * time.Second, Stale: 30 * time.Second}, Rule{Heuristic: 90 * time.Second}
 	for _, tt := range []struct {
 		rule     Rule
 		status   int
@@ -19,116 +25,112 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 		stale    int
 		validate bool
 	}{
-		{rule: obey},
-		{rule: obey, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
-		{rule: obey, fields: "cache-control: PUBLIC , Max-Age = 10", keep: true, fresh: 10},
-		{rule: obey, fields: `Cache-Control: max-age="10"`, keep: true, fresh: 10},
-		{rule: obey, fields: "Cache-Control: max-age=10, s-maxage=20", keep: true, fresh: 20},
-		{rule: obey, fields: "Cache-Control: max-age=10|Cache-Control: max-age=5", keep: true, fresh: 5},
-		{rule: obey, fields: "Cache-Control: max-age=10, stale-while-revalidate=7", keep: true, fresh: 10, stale: 7},
-		{rule: obey, fields: "Cache-Control: max-age=0, stale-while-revalidate=7", keep: true, stale: 7},
-		{rule: obey, fields: "Cache-Control: max-age=10, stale-while-revalidate=7, must-revalidate", keep: true,
-			fresh: 10},
-		{rule: obey, fields: "Cache-Control: max-age=0"},
-		{rule: obey, fields: "Cache-Control: max-age=-1"},
-		{rule: obey, fields: "Cache-Control: max-age=ten"},
-		{rule: obey, fields: "Cache-Control: max-age"},
-		{rule: obey, fields: "Cache-Control: max-age=10" + strings.Repeat(", a", 1000), keep: true, fresh: 10},
-		{rule: obey, fields: "Cache-Control: max-age=10" + strings.Repeat(", a", 2000)},
-		{rule: obey, fields: "Cache-Control: max-age=10" + strings.Repeat("|Cache-Control: a", 5000)},
-		{rule: obey, fields: "CDN-Cache-Control: max-age=10" + strings.Repeat(", a", 2000)},
-		{rule: obey, fields: "Cache-Control: max-age=10|Vary: Accept, X-Real-IP"},
-		{rule: obey, fields: "Cache-Control: max-age=10|Vary: X-Forwarded-For"},
-		{rule: obey, fields: "Cache-Control: max-age=10, private"},
-		{rule: obey, fields: `Cache-Control: max-age=10, private="x, y"`},
-		{rule: obey, fields: `Cache-Control: ext="a, no-store", max-age=10`, keep: true, fresh: 10},
-		{rule: obey, fields: "Cache-Control: max-age=10|Cache-Control: no-store"},
-		{rule: obey, fields: "Cache-Control: max-age=10, no-cache"},
-		{rule: obey, fields: "Cache-Control: max-age=99999999999999999999", keep: true, fresh: 366 * 86400},
-		{rule: obey, fields: "Cache-Control: max-age=10|Age: 4", keep: true, fresh: 6},
-		{rule: obey, fields: "Cache-Control: max-age=10|Age: 10"},
-		{rule: obey, fields: "Cache-Control: max-age=10|Set-Cookie: a=b"},
-		{rule: obey, fields: "Cache-Control: max-age=10|SET-COOKIE: a=b"},
-		{rule: obey, fields: "Cache-Control: max-age=10|Vary: *"},
-		{rule: obey, fields: "Cache-Control: max-age=10|Vary: a, b, c, d, e, f, g, h, i"},
-		{rule: obey, fields: "Cache-Control: max-age=10|Content-Type: text/event-stream; charset=utf-8"},
-		{rule: obey, fields: "Cache-Control: max-age=10|Content-Range: bytes 0-1/2", keep: true, fresh: 10},
-		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 GMT", keep: true, fresh: 60},
-		{rule: obey, fields: "Date: " + day + "|Expires: " + day},
-		{rule: obey, fields: "Expires: 0"},
-		{rule: obey, fields: "Expires: Sun, 06 Nov 2094 08:50:37 GMT|Cache-Control: max-age=3", keep: true, fresh: 3},
-		{rule: obey, status: 404, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
-		{rule: obey, status: 302, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
-		{rule: obey, status: 206, fields: "Cache-Control: max-age=10"},
-		{rule: obey, status: 304, fields: "Cache-Control: max-age=10"},
-		{rule: obey, status: 500, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
-		{rule: obey, status: 299, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
-		{rule: obey, status: 500, fields: "Cache-Control: max-age=10, must-understand"},
-		{rule: obey, status: 500, fields: "Cache-Control: max-age=10, no-store, must-understand"},
-		{rule: obey, status: 200, fields: "Cache-Control: max-age=10, no-store, must-understand", keep: true,
-			fresh: 10},
+		{},
+		{fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
+		{fields: "cache-control: PUBLIC , Max-Age = 10", keep: true, fresh: 10},
+		{fields: `Cache-Control: max-age="10"`, keep: true, fresh: 10},
+		{fields: "Cache-Control: max-age=10, s-maxage=20", keep: true, fresh: 20},
+		{fields: "Cache-Control: max-age=10|Cache-Control: max-age=5", keep: true, fresh: 5},
+		{fields: "Cache-Control: max-age=10, stale-while-revalidate=7", keep: true, fresh: 10, stale: 7},
+		{fields: "Cache-Control: max-age=0, stale-while-revalidate=7", keep: true, stale: 7},
+		{fields: "Cache-Control: max-age=10, stale-while-revalidate=7, must-revalidate", keep: true, fresh: 10},
+		{fields: "Cache-Control: max-age=0"},
+		{fields: "Cache-Control: max-age=-1"},
+		{fields: "Cache-Control: max-age=ten"},
+		{fields: "Cache-Control: max-age"},
+		{fields: "Cache-Control: max-age=10" + strings.Repeat(", a", 1000), keep: true, fresh: 10},
+		{fields: "Cache-Control: max-age=10" + strings.Repeat(", a", 2000)},
+		{fields: "Cache-Control: max-age=10" + strings.Repeat("|Cache-Control: a", 5000)},
+		{fields: "CDN-Cache-Control: max-age=10" + strings.Repeat(", a", 2000)},
+		{fields: "Cache-Control: max-age=10|Vary: Accept, X-Real-IP"},
+		{fields: "Cache-Control: max-age=10|Vary: X-Forwarded-For"},
+		{fields: "Cache-Control: max-age=10, private"},
+		{fields: `Cache-Control: max-age=10, private="x, y"`},
+		{fields: `Cache-Control: ext="a, no-store", max-age=10`, keep: true, fresh: 10},
+		{fields: "Cache-Control: max-age=10|Cache-Control: no-store"},
+		{fields: "Cache-Control: max-age=10, no-cache"},
+		{fields: "Cache-Control: max-age=99999999999999999999", keep: true, fresh: 366 * 86400},
+		{fields: "Cache-Control: max-age=10|Age: 4", keep: true, fresh: 6},
+		{fields: "Cache-Control: max-age=10|Age: 10"},
+		{fields: "Cache-Control: max-age=10|Set-Cookie: a=b"},
+		{fields: "Cache-Control: max-age=10|SET-COOKIE: a=b"},
+		{fields: "Cache-Control: max-age=10|Vary: *"},
+		{fields: "Cache-Control: max-age=10|Vary: a, b, c, d, e, f, g, h, i"},
+		{fields: "Cache-Control: max-age=10|Content-Type: text/event-stream; charset=utf-8"},
+		{fields: "Cache-Control: max-age=10|Content-Range: bytes 0-1/2", keep: true, fresh: 10},
+		{fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 GMT", keep: true, fresh: 60},
+		{fields: "Date: " + day + "|Expires: " + day},
+		{fields: "Expires: 0"},
+		{fields: "Expires: Sun, 06 Nov 2094 08:50:37 GMT|Cache-Control: max-age=3", keep: true, fresh: 3},
+		{status: 404, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
+		{status: 302, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
+		{status: 206, fields: "Cache-Control: max-age=10"},
+		{status: 304, fields: "Cache-Control: max-age=10"},
+		{status: 500, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
+		{status: 299, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
+		{status: 500, fields: "Cache-Control: max-age=10, must-understand"},
+		{status: 500, fields: "Cache-Control: max-age=10, no-store, must-understand"},
+		{status: 200, fields: "Cache-Control: max-age=10, no-store, must-understand", keep: true, fresh: 10},
 
 		// pages that are kept, and that the handler must confirm for each request
-		{rule: obey, fields: `Cache-Control: no-cache|ETag: "a"`, keep: true, validate: true},
-		{rule: obey, fields: `Cache-Control: no-cache, max-age=10, stale-while-revalidate=5|ETag: W/"a"`, keep: true,
+		{fields: `Cache-Control: no-cache|ETag: "a"`, keep: true, validate: true},
+		{fields: `Cache-Control: no-cache, max-age=10, stale-while-revalidate=5|ETag: W/"a"`, keep: true,
 			validate: true},
-		{rule: obey, fields: `Cache-Control: max-age=0|ETag: "a"`, keep: true, validate: true},
-		{rule: obey, fields: "Cache-Control: max-age=0, must-revalidate|Last-Modified: " + day, keep: true,
-			validate: true},
-		{rule: obey, fields: "Expires: 0|Last-Modified: " + day, keep: true, validate: true},
-		{rule: obey, fields: `Cache-Control: max-age=0, stale-while-revalidate=5|ETag: "a"`, keep: true, stale: 5},
-		{rule: obey, fields: "Cache-Control: no-cache|ETag: a"},
-		{rule: obey, fields: `Cache-Control: no-cache|ETag: "a"b"`},
-		{rule: obey, fields: "Cache-Control: no-cache|Last-Modified: yesterday"},
-		{rule: obey, fields: `Cache-Control: no-cache, no-store|ETag: "a"`},
-		{rule: obey, fields: `Cache-Control: no-cache, private|ETag: "a"`},
-		{rule: obey, fields: `Cache-Control: no-cache|ETag: "a"`, asked: "Cookie: a=b"},
-		{rule: obey, status: 404, fields: `Cache-Control: no-cache|ETag: "a"`},
-		{rule: obey, fields: `ETag: "a"`},
+		{fields: `Cache-Control: max-age=0|ETag: "a"`, keep: true, validate: true},
+		{fields: "Cache-Control: max-age=0, must-revalidate|Last-Modified: " + day, keep: true, validate: true},
+		{fields: "Expires: 0|Last-Modified: " + day, keep: true, validate: true},
+		{fields: `Cache-Control: max-age=0, stale-while-revalidate=5|ETag: "a"`, keep: true, stale: 5},
+		{fields: "Cache-Control: no-cache|ETag: a"},
+		{fields: `Cache-Control: no-cache|ETag: "a"b"`},
+		{fields: "Cache-Control: no-cache|Last-Modified: yesterday"},
+		{fields: `Cache-Control: no-cache, no-store|ETag: "a"`},
+		{fields: `Cache-Control: no-cache, private|ETag: "a"`},
+		{fields: `Cache-Control: no-cache|ETag: "a"`, asked: "Cookie: a=b"},
+		{status: 404, fields: `Cache-Control: no-cache|ETag: "a"`},
+		{fields: `ETag: "a"`},
 		{rule: ttl, fields: `Cache-Control: no-cache|ETag: "a"`, keep: true, validate: true},
 
 		// After s-maxage, a page may be stale only for a time that the response itself specifies.
-		{rule: obey, fields: "Cache-Control: s-maxage=10, stale-while-revalidate=7", keep: true, fresh: 10, stale: 7},
+		{fields: "Cache-Control: s-maxage=10, stale-while-revalidate=7", keep: true, fresh: 10, stale: 7},
 		{rule: ttl, fields: "Cache-Control: s-maxage=10", keep: true, fresh: 10},
 		{rule: ttl, fields: "Cache-Control: max-age=10, proxy-revalidate", keep: true, fresh: 10},
 
 		// The first value of Age is used if it is a number (RFC 9111 §5.1).
-		{rule: obey, fields: "Cache-Control: max-age=10|Age: 4, 8", keep: true, fresh: 6},
-		{rule: obey, fields: "Cache-Control: max-age=10|Age: 4|Age: 8", keep: true, fresh: 6},
-		{rule: obey, fields: "Cache-Control: max-age=10|Age: 4.5", keep: true, fresh: 10},
-		{rule: obey, fields: "Cache-Control: max-age=10|Age: -4", keep: true, fresh: 10},
-		{rule: obey, fields: "Cache-Control: max-age=10|Age: 99999999999999999999"},
+		{fields: "Cache-Control: max-age=10|Age: 4, 8", keep: true, fresh: 6},
+		{fields: "Cache-Control: max-age=10|Age: 4|Age: 8", keep: true, fresh: 6},
+		{fields: "Cache-Control: max-age=10|Age: 4.5", keep: true, fresh: 10},
+		{fields: "Cache-Control: max-age=10|Age: -4", keep: true, fresh: 10},
+		{fields: "Cache-Control: max-age=10|Age: 99999999999999999999"},
 
-		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 8:50:37 GMT"},
-		{rule: obey, fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 UTC"},
-		{rule: obey, fields: "Date: " + day +
-			"|Expires: Sun, 06 Nov 1994 08:50:37 GMT|Expires: Sun, 06 Nov 1994 08:50:37 GMT"},
-		{rule: obey, fields: "Date: " + day + "|Expires: Sunday, 06-Nov-94 08:50:37 gmt", keep: true, fresh: 60},
-		{rule: obey, fields: "Date: " + day + "|Expires: Sun Nov  6 08:50:37 1994", keep: true, fresh: 60},
+		{fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 8:50:37 GMT"},
+		{fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 UTC"},
+		{fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 GMT|Expires: Sun, 06 Nov 1994 08:50:37 GMT"},
+		{fields: "Date: " + day + "|Expires: Sunday, 06-Nov-94 08:50:37 gmt", keep: true, fresh: 60},
+		{fields: "Date: " + day + "|Expires: Sun Nov  6 08:50:37 1994", keep: true, fresh: 60},
 
 		// CDN-Cache-Control replaces the other fields (RFC 9213).
-		{rule: obey, fields: "CDN-Cache-Control: max-age=10", keep: true, fresh: 10},
-		{rule: obey, fields: "CDN-Cache-Control: max-age=10|Cache-Control: no-store, private, max-age=3|Expires: 0",
+		{fields: "CDN-Cache-Control: max-age=10", keep: true, fresh: 10},
+		{fields: "CDN-Cache-Control: max-age=10|Cache-Control: no-store, private, max-age=3|Expires: 0",
 			keep: true, fresh: 10},
-		{rule: obey, fields: "CDN-Cache-Control: max-age=0|Cache-Control: max-age=10"},
-		{rule: obey, fields: "CDN-Cache-Control: max-age=-1|Cache-Control: max-age=10"},
-		{rule: obey, fields: "CDN-Cache-Control: no-store|Cache-Control: max-age=10"},
-		{rule: obey, fields: "CDN-Cache-Control: private|Cache-Control: max-age=10"},
-		{rule: obey, fields: "CDN-Cache-Control: no-cache|Cache-Control: max-age=10"},
-		{rule: obey, fields: "CDN-Cache-Control: max-age=10;a=1|CDN-Cache-Control: x=(a \"b\";c 1.5);d, y=:YQ==:, " +
+		{fields: "CDN-Cache-Control: max-age=0|Cache-Control: max-age=10"},
+		{fields: "CDN-Cache-Control: max-age=-1|Cache-Control: max-age=10"},
+		{fields: "CDN-Cache-Control: no-store|Cache-Control: max-age=10"},
+		{fields: "CDN-Cache-Control: private|Cache-Control: max-age=10"},
+		{fields: "CDN-Cache-Control: no-cache|Cache-Control: max-age=10"},
+		{fields: "CDN-Cache-Control: max-age=10;a=1|CDN-Cache-Control: x=(a \"b\";c 1.5);d, y=:YQ==:, " +
 			"z=@1, must-revalidate", keep: true, fresh: 10},
-		{rule: obey, fields: "CDN-Cache-Control: max-age=10, no-store=?0, max-age=5", keep: true, fresh: 5},
-		{rule: obey, fields: `CDN-Cache-Control: max-age="10"|Cache-Control: max-age=3`},
-		{rule: obey, fields: "CDN-Cache-Control: max-age=10, &&&|Cache-Control: max-age=3", keep: true, fresh: 3},
-		{rule: obey, fields: "CDN-Cache-Control: Max-Age=10|Cache-Control: max-age=3", keep: true, fresh: 3},
-		{rule: obey, fields: "CDN-Cache-Control: max-age =10|Cache-Control: max-age=3", keep: true, fresh: 3},
-		{rule: obey, fields: "CDN-Cache-Control: max-age=10,|Cache-Control: max-age=3", keep: true, fresh: 3},
-		{rule: obey, fields: "CDN-Cache-Control: |Cache-Control: max-age=3", keep: true, fresh: 3},
-		{rule: obey, fields: `CDN-Cache-Control: a="b|Cache-Control: max-age=3`, keep: true, fresh: 3},
-		{rule: obey, fields: "CDN-Cache-Control: a=1.2345|Cache-Control: max-age=3", keep: true, fresh: 3},
-		{rule: obey, fields: "CDN-Cache-Control: a=(b|Cache-Control: max-age=3", keep: true, fresh: 3},
+		{fields: "CDN-Cache-Control: max-age=10, no-store=?0, max-age=5", keep: true, fresh: 5},
+		{fields: `CDN-Cache-Control: max-age="10"|Cache-Control: max-age=3`},
+		{fields: "CDN-Cache-Control: max-age=10, &&&|Cache-Control: max-age=3", keep: true, fresh: 3},
+		{fields: "CDN-Cache-Control: Max-Age=10|Cache-Control: max-age=3", keep: true, fresh: 3},
+		{fields: "CDN-Cache-Control: max-age =10|Cache-Control: max-age=3", keep: true, fresh: 3},
+		{fields: "CDN-Cache-Control: max-age=10,|Cache-Control: max-age=3", keep: true, fresh: 3},
+		{fields: "CDN-Cache-Control: |Cache-Control: max-age=3", keep: true, fresh: 3},
+		{fields: `CDN-Cache-Control: a="b|Cache-Control: max-age=3`, keep: true, fresh: 3},
+		{fields: "CDN-Cache-Control: a=1.2345|Cache-Control: max-age=3", keep: true, fresh: 3},
+		{fields: "CDN-Cache-Control: a=(b|Cache-Control: max-age=3", keep: true, fresh: 3},
 
-		{rule: obey, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT"},
+		{fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT"},
 		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
 		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sat, 05 Nov 1994 08:39:37 GMT", keep: true, fresh: 90},
 		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 2094 08:39:37 GMT", keep: true,
@@ -142,11 +144,10 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 		{rule: guess, status: 403, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT"},
 		{rule: guess, status: 403, fields: "Cache-Control: public|Date: " + day +
 			"|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
-		{rule: obey, fields: "Cache-Control: max-age=10", asked: "Cookie: a=b"},
-		{rule: obey, fields: "Cache-Control: max-age=10", asked: "Authorization: x"},
-		{rule: obey, fields: "Cache-Control: max-age=10, public", asked: "Authorization: x\r\nCookie: a=b", keep: true,
-			fresh: 10},
-		{rule: obey, fields: "Cache-Control: s-maxage=10", asked: "Authorization: x", keep: true, fresh: 10},
+		{fields: "Cache-Control: max-age=10", asked: "Cookie: a=b"},
+		{fields: "Cache-Control: max-age=10", asked: "Authorization: x"},
+		{fields: "Cache-Control: max-age=10, public", asked: "Authorization: x\r\nCookie: a=b", keep: true, fresh: 10},
+		{fields: "Cache-Control: s-maxage=10", asked: "Authorization: x", keep: true, fresh: 10},
 
 		{rule: ttl, keep: true, fresh: 60, stale: 30},
 		{rule: ttl, status: 301, keep: true, fresh: 60, stale: 30},
@@ -269,9 +270,7 @@ func FuzzFields(f *testing.F) {
 		f.Add(seed, seed)
 	}
 	c, err := Compile(Rule{TTL: time.Minute})
-	if err != nil {
-		f.Fatal(err)
-	}
+	waittest.Must(f, err)
 	f.Fuzz(func(t *testing.T, control, vary string) {
 		if strings.ContainsAny(control+vary, "\r\n") {
 			return
@@ -296,4 +295,21 @@ func FuzzFields(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A response to a client that has logged in or has a certificate is sent to other clients only if the response's fields
+// permit this.
+func TestClientWithALoginOrCertificateIsKnown(t *testing.T) {
+	c := compile(t, Rule{IgnoreCookies: true})
+	for want, peers := range map[bool][]exchange.Peer{
+		false: {{}, {TLS: new(conn.TLSState)}},
+		true: {{TLS: &conn.TLSState{Certificates: []*x509.Certificate{new(x509.Certificate)}}},
+			{User: "ada", Login: exchange.Form}},
+	} {
+		for _, peer := range peers {
+			if got := c.personal(&exchange.Request{Parsed: new(http1.Request), Peer: &peer}); got != want {
+				t.Errorf("%+v: %v", peer, got)
+			}
+		}
+	}
 }

@@ -156,7 +156,6 @@ type Found struct {
 
 // Look searches the store for the response to a request, which must be a GET or HEAD without a body.
 func (s *Store) Look(c *Compiled, r *exchange.Request, now int64) (f Found) {
-	s.now = now
 	defer func() { s.count[f.Verdict]++ }()
 	s.key = c.appendKey(s.key[:0], r)
 	base := len(s.key)

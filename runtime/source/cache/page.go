@@ -13,15 +13,8 @@ import (
 // A Page is a stored response. Only its forms in content codings can change. After its eviction, a Page remains valid
 // while it is being sent.
 type Page struct {
-	Status int
-	Reason []byte
-	// Fields contains the lines "Name: value" with their line ends. Age is omitted, because it differs in each
-	// response.
-	Fields []byte
-	Type   string // media type; "" if Fields contains Content-Type
-	Body   []byte
-
-	HasDate, HasServer bool
+	exchange.Head // without Age, which differs in each response
+	Body          []byte
 
 	terms
 	since int64 // time when the response arrived, in nanoseconds since 1970
@@ -34,6 +27,8 @@ type Page struct {
 	in    *node
 	coded *coded // nil if the page has no forms in other codings
 }
+
+func (p *Page) setBody(body []byte) { p.Body, p.Length = body, int64(len(body)) }
 
 // Age returns the age of the page in seconds (RFC 9111 §4.2.3), rounded up, because the loop's clock is slightly late.
 func (p *Page) Age(now int64) int64 { return (max(now-p.since+p.age, 0) + second - 1) / second }
@@ -143,7 +138,7 @@ func (s *Store) SetCoded(p *Page, c coding.Coding, body []byte, ok bool) {
 func (p *Page) form(body []byte, c coding.Coding) *Page {
 	form := *p
 	form.coded, form.in = nil, nil
-	form.Body = body
+	form.setBody(body)
 	form.Fields = make([]byte, 0, len(p.Fields)+32)
 	for line := range bytes.Lines(p.Fields) {
 		name, value, _ := bytes.Cut(line, []byte{':'})

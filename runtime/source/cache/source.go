@@ -120,10 +120,8 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 	}
 	x.Source, x.Fields = exchange.Memory{}, v.addTo(x.Fields)
 	part := &p.part
-	*part = exchange.Part{First: true, End: exchange.Complete, Body: page.Body}
+	*part = exchange.Part{First: true, End: exchange.Complete, Head: page.Head, Body: page.Body}
 	h := &part.Head
-	h.Status, h.Reason, h.Type, h.Length = page.Status, page.Reason, page.Type, int64(len(page.Body))
-	h.HasDate, h.HasServer = page.HasDate, page.HasServer
 	switch {
 	case unchanged:
 		h.Status, h.Reason, h.Type, h.Length, part.Body = 304, nil, "", 0, nil

@@ -19,9 +19,8 @@ type Store struct {
 	recent      list.List // most recently used node first
 	pages       int
 	fills       map[*Fill]struct{}
-	now         int64
-	// difference between the system clock and now, which is not 0 if the system clock was set after the start of the
-	// server; needed because origins take Date from the system clock
+	// difference between the system clock and the times of the store, which is not 0 if the system clock was set after
+	// the start of the server; needed because origins take Date from the system clock
 	ahead int64
 	count [len(verdictFields)]int64
 	key   []byte

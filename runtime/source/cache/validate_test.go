@@ -32,7 +32,7 @@ func TestPageMakesConditionsOfItsValidators(t *testing.T) {
 		{200, "", "", ""},
 		{404, `"a"`, date, ""},
 	} {
-		p := &Page{Status: tt.status, etag: []byte(tt.etag), date: []byte(tt.date)}
+		p := &Page{Head: exchange.Head{Status: tt.status}, etag: []byte(tt.etag), date: []byte(tt.date)}
 		if got := strings.ReplaceAll(string(p.Conditions()), "\r\n", "|"); got != tt.want {
 			t.Errorf("%+v: %s", tt, got)
 		}
@@ -220,7 +220,7 @@ func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 		f.Fill.end()
 	}
 	// If the handler fails, the page is kept. A successful response that cannot be stored removes the page.
-	third.Fill.Refuse(503, 5)
+	third.Fill.refuse(false, 503, 5)
 	f := look(t, s, c, r, 6, Expired)
 	if f.Page.Instead(503, true, 6) {
 		t.Error("a page that says no-cache is sent in place of an error")
