@@ -16,6 +16,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/conn"
+	"fapws/runtime/http1"
 	"fapws/runtime/otel"
 )
 
@@ -115,8 +116,8 @@ func (c *connection) pauses() bool {
 }
 
 func isTimeout(err error) bool {
-	var timeout net.Error
-	return errors.As(err, &timeout) && timeout.Timeout()
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
 }
 
 // write writes the request and sends the error to c.written. If there is a response, the error is ignored, because an
@@ -157,6 +158,11 @@ func (c *connection) stopWriting() error {
 	// Set c.over before the deadline, because the writing goroutine first sets its own deadline and then checks c.over.
 	c.over.Store(true)
 	c.SetWriteDeadline(time.Unix(1, 0))
+	return c.awaitWriter()
+}
+
+// awaitWriter waits until the writing goroutine no longer uses the request, and returns the error of write.
+func (c *connection) awaitWriter() error {
 	if c.interrupt != nil {
 		c.interrupt()
 	}
@@ -172,11 +178,7 @@ func (c *connection) close() {
 		c.unbind()
 	}
 	if c.written != nil {
-		if c.interrupt != nil {
-			c.interrupt()
-		}
-		<-c.written
-		c.written = nil
+		_ = c.awaitWriter()
 	}
 	c.putReader()
 }
@@ -315,4 +317,39 @@ func (up *upstream) roundTrip(sent *int, w *backend.Response, r *backend.Request
 		}
 		c = nil
 	}
+}
+
+// begin begins the span of a request to the upstream, and sends its ID in Traceparent, so that spans of the upstream
+// become its children. sent is the number of earlier attempts to send r.
+func begin(up *upstream, request *http.Request, r *backend.Request, sent int) *otel.Call {
+	if up.opt.Spans == nil {
+		return nil
+	}
+	call := up.opt.Spans.Call(http1.OwnIdentity(r.Head, r.Parsed, r.Own))
+	if call == nil {
+		return nil
+	}
+	request.Header["Traceparent"] = []string{call.Traceparent()}
+	scheme := "http"
+	if up.target.tls != nil {
+		scheme = "https"
+	}
+	call.Method, call.URL, call.Resent = request.Method, scheme+"://"+up.target.host+request.URL.RequestURI(), sent
+	if up.target.network == "unix" {
+		call.Address = up.target.address
+	} else {
+		call.Address, call.Port, _ = net.SplitHostPort(up.target.address)
+	}
+	return call
+}
+
+// kindOf returns the attribute error.type of a request without a response.
+func kindOf(r *backend.Request, err error) string {
+	switch {
+	case r.Context.Err() != nil:
+		return "client_disconnected"
+	case isTimeout(err):
+		return "timeout"
+	}
+	return "_OTHER"
 }

@@ -44,18 +44,12 @@ func upstream(t *testing.T, answer func(r *http.Request) []string) (url string, 
 
 func get(t *testing.T, address, request string) (*http.Response, string) {
 	t.Helper()
-	method, _, _ := strings.Cut(request, " ")
-	got := bufio.NewReader(strings.NewReader(talk(t, address,
-		request+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")))
-	response, err := http.ReadResponse(got, &http.Request{Method: method})
-	if err != nil {
-		t.Fatal(err)
+	method, target, _ := strings.Cut(request, " ")
+	a := backendtest.Ask(t, address, method, target, "")
+	if a.Err != nil {
+		t.Errorf("%s: %v", request, a.Err)
 	}
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Errorf("%s: %v", request, err)
-	}
-	return response, string(body)
+	return a.Response, a.Text
 }
 
 // The surplus bytes arrive together with the response, or later.

@@ -56,6 +56,7 @@ type Options struct {
 	// Timeout limits the wait for the response head, and each pause in the response body; 0 means 60 s.
 	Timeout time.Duration
 
+	// TunnelTimeout is how long a tunnel may be idle; 0 means an hour.
 	TunnelTimeout time.Duration `key:"proxy-tunnel-timeout" value:"'1h'"`
 
 	// Idle is how long an idle connection is kept, regardless of its age. 0 means that a connection is closed if it is
@@ -92,19 +93,16 @@ type Proxy struct {
 }
 
 const (
-	connectDefault = 5 * time.Second
-	timeoutDefault = 60 * time.Second
-	tunnelDefault  = time.Hour
-	maxHead        = 64 << 10 // in bytes
-	bufferSize     = 32 << 10
+	maxHead    = 64 << 10 // in bytes
+	bufferSize = 32 << 10
 )
 
 // New returns a Proxy, without connecting to the upstreams. The error has one line, and is a *CAError if Options.CA is
 // invalid.
 func New(o Options) (*Proxy, error) {
-	o.Connect = cmp.Or(o.Connect, connectDefault)
-	o.Timeout = cmp.Or(o.Timeout, timeoutDefault)
-	o.TunnelTimeout = cmp.Or(o.TunnelTimeout, tunnelDefault)
+	o.Connect = cmp.Or(o.Connect, 5*time.Second)
+	o.Timeout = cmp.Or(o.Timeout, 60*time.Second)
+	o.TunnelTimeout = cmp.Or(o.TunnelTimeout, time.Hour)
 	p := &Proxy{opt: o}
 	p.ctx, p.end = context.WithCancel(context.Background())
 	for i, name := range o.Targets {

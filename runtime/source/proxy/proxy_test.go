@@ -5,51 +5,39 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/exchange"
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/runtimetest"
 	"fapws/runtime/source/proxy"
 	"fapws/runtime/waittest"
 )
 
-func front(t *testing.T, prefix string, o proxy.Options) (address string, logged func() string) {
+func front(t *testing.T, prefix string, o proxy.Options) (address string, logged *backendtest.Log) {
 	t.Helper()
 	cfg := runtimetest.Config()
-	var mu sync.Mutex
-	var lines []string
-	note := func(line string) {
-		mu.Lock()
-		lines = append(lines, line)
-		mu.Unlock()
-	}
-	o.Log = func(_, line string) { note(line) }
+	logged = new(backendtest.Log)
+	o.Log = func(_, line string) { logged.Add(line) }
 	o.Idle = cmp.Or(o.Idle, patience)
 	p, err := proxy.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := backend.New(64, note)
+	waittest.Must(t, err)
+	pool := backend.New(64, logged.Add)
 	cfg.Sites.MaxBodySize, cfg.Sites.Proxies = 100<<20, []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
-	cfg.Log = func(level logfile.Level, line string) { note(level.String() + " " + line) }
-	logged = func() string {
-		mu.Lock()
-		defer mu.Unlock()
-		return strings.Join(lines, "\n")
-	}
+	cfg.Log = func(level logfile.Level, line string) { logged.Add(level.String() + " " + line) }
 	t.Cleanup(func() {
-		if text := logged(); strings.Contains(text, "bug:") {
+		if text := logged.String(); strings.Contains(text, "bug:") {
 			t.Error(text)
 		}
 	})
@@ -123,5 +111,144 @@ func TestClientThatDisconnectsEndsTheRequestToTheUpstream(t *testing.T) {
 	c.Close()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+func TestPiecesOfAStreamedBodyAreForwardedAtOnce(t *testing.T) {
+	received := make(chan bool)
+	works, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) {
+		first := make([]byte, 5)
+		if _, err := io.ReadFull(r.Body, first); err != nil {
+			t.Error(err)
+		}
+		received <- true
+		rest, err := io.ReadAll(r.Body)
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%s%s, %v", first, rest, err)
+	})
+	refuses := "http://" + backendtest.Unused(t)
+	for range 3 { // repeat the test, because the proxy chooses the first upstream at random
+		address, _ := front(t, "/", proxy.Options{Targets: []string{refuses, works}, Streams: true})
+		for _, parts := range [][3]string{
+			{"Content-Length: 10", "01234", "56789"},
+			{"Transfer-Encoding: chunked", "5\r\n01234\r\n", "5\r\n56789\r\n0\r\n\r\n"},
+		} {
+			c, r := client(t, address, "POST / HTTP/1.1\r\nHost: x\r\n"+parts[0]+"\r\n\r\n"+parts[1])
+			<-received
+			if _, err := io.WriteString(c, parts[2]); err != nil {
+				t.Fatal(err)
+			}
+			reads(t, status(t, r, 200).Body, "0123456789, <nil>")
+		}
+	}
+}
+
+// The client sends the rest of the body only after it has received the response.
+func TestUpstreamMayRejectAStreamedBodyEarly(t *testing.T) {
+	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) {
+		if _, err := io.ReadFull(r.Body, make([]byte, 5)); err != nil {
+			t.Error(err)
+		}
+		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 3\r\n\r\nbig")
+	})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{url}, Streams: true})
+	_, r := client(t, address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nbegin")
+	reads(t, status(t, r, 413).Body, "big")
+}
+
+// Each upstream closes the connection after it has received the request head.
+func TestStreamedBodyIsSentOnce(t *testing.T) {
+	closes := func(*net.TCPConn, *bufio.Reader, *http.Request) {}
+	one, first := server(t, closes)
+	two, second := server(t, closes)
+	address, _ := front(t, "/", proxy.Options{Targets: []string{one, two}, Streams: true})
+	_, r := client(t, address, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nbegin")
+	status(t, r, 502)
+	if n := first.Load() + second.Load(); n != 1 {
+		t.Errorf("%d upstreams have received it", n)
+	}
+}
+
+// Both upstreams wait for the rest of the body.
+func TestClientThatPausesInAStreamedBodyDisablesNoUpstream(t *testing.T) {
+	waits := func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) { io.Copy(io.Discard, r.Body) }
+	one, _ := server(t, waits)
+	two, _ := server(t, waits)
+	address, logged := front(t, "/", proxy.Options{Targets: []string{one, two}, Streams: true,
+		Timeout: time.Second / 10})
+	_, r := client(t, address, "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nbegin")
+	status(t, r, 504)
+	if lines := logged.String(); !strings.Contains(lines, "i/o timeout") || strings.Contains(lines, "it gets no requests") {
+		t.Error(lines)
+	}
+}
+
+func TestStreamedBodyArrivesWhole(t *testing.T) {
+	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n%d, %v", n, err)
+	})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{url}, Streams: true})
+	const size = 20 << 20
+	a := backendtest.Ask(t, address, "POST", "/", strings.Repeat("x", size))
+	if a.Text != fmt.Sprintf("%d, <nil>", size) || a.Err != nil {
+		t.Errorf("%s %q, %v", a.Status, a.Text, a.Err)
+	}
+}
+
+// The head of the client's response names the announced trailers. Fields that must not be trailers are dropped.
+func TestTrailersReachClientsThatAcceptThem(t *testing.T) {
+	const (
+		field = "Trailer: Content-Digest, X-Sum\r\n"
+		body  = "\r\n5\r\nhello\r\n0\r\n"
+	)
+	many := strings.Repeat("X-A: b\r\n", http1.MaxTrailers)
+	url, _ := upstream(t, func(r *http.Request) []string {
+		head := "HTTP/1.1 200 OK\r\nDate: d\r\nX-TE: " + r.Header.Get("TE") + "\r\n"
+		switch trailers := r.URL.Query().Get("t"); r.URL.Path {
+		case "/announced":
+			return []string{head + "Trailer: X-Sum, Set-Cookie\r\nTrailer: content-digest\r\nTransfer-Encoding: " +
+				"chunked\r\n\r\n5\r\nhello\r\n0\r\n" + trailers + "\r\n"}
+		case "/many":
+			return []string{head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n" + many + trailers + "\r\n"}
+		case "/empty":
+			return []string{head + "Trailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Sum: 1\r\n\r\n"}
+		default:
+			return []string{head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n" + trailers + "\r\n"}
+		}
+	})
+	address, logged := front(t, "/", proxy.Options{Targets: []string{url}})
+	for _, test := range []struct{ path, te, ends, lacks string }{
+		{"/?t=X-Sum:+1%0d%0a", "trailers", body + "X-Sum: 1\r\n\r\n", "Trailer:"},
+		{"/?t=X-Sum:+1%0d%0aX-Sum:+2%0d%0a", "trailers", body + "X-Sum: 1\r\nX-Sum: 2\r\n\r\n", ""},
+		{"/?t=X-Sum:+1%0d%0a", "gzip", body + "\r\n", "X-Sum"},
+		{"/announced?t=X-Sum:+1%0d%0aSet-Cookie:+a%0d%0a", "trailers", body + "X-Sum: 1\r\n\r\n", "Cookie"},
+		{"/announced?t=X-Sum:+1%0d%0a", "gzip", body + "\r\n", "Trailer:"},
+		{"/announced", "trailers", body + "\r\n", ""},
+		{"/empty", "trailers", "\r\n\r\n0\r\nX-Sum: 1\r\n\r\n", ""},
+		{"/many", "trailers", body + many + "\r\n", ""},
+		{"/many?t=X-B:+c%0d%0a", "trailers", body + "\r\n", ""},
+		{"/?t=Content-Length:+1%0d%0aX_S:+1%0d%0a", "trailers", body + "X_s: 1\r\n\r\n", "Length"},
+	} {
+		got := talk(t, address, fmt.Sprintf("GET %s HTTP/1.1\r\nHost: h\r\nTE: %s\r\nConnection: close\r\n\r\n",
+			test.path, test.te))
+		wantTE := "X-TE: \r\n"
+		if test.te == "trailers" {
+			wantTE = "X-TE: trailers\r\n"
+		}
+		if !strings.HasSuffix(got, test.ends) || test.lacks != "" && strings.Contains(got, test.lacks) ||
+			!strings.Contains(strings.ReplaceAll(got, "X-Te", "X-TE"), wantTE) {
+			t.Errorf("%s, TE: %s: %q", test.path, test.te, got)
+		}
+		if announces := strings.HasPrefix(test.path, "/announced") && test.te == "trailers"; strings.Contains(got,
+			field) != announces {
+			t.Errorf("%s, TE: %s: %q", test.path, test.te, got)
+		}
+	}
+	if got := talk(t, address, "HEAD /announced HTTP/1.1\r\nHost: h\r\nTE: trailers\r\nConnection: "+
+		"close\r\n\r\n"); strings.Contains(got, "Trailer:") || !strings.HasSuffix(got, "\r\n\r\n") {
+		t.Errorf("HEAD: %q", got)
+	}
+	if text := logged.String(); !strings.Contains(text, `dropped the trailer field "Set-Cookie"`) {
+		t.Error(text)
 	}
 }

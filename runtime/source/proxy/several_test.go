@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"fapws/runtime/backend/backendtest"
@@ -14,24 +15,13 @@ import (
 	"fapws/runtime/waittest"
 )
 
-func send(t *testing.T, address, method, body string) *http.Response {
-	t.Helper()
-	text := fmt.Sprintf("%s / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", method,
-		len(body), body)
-	response, err := http.ReadResponse(bufio.NewReader(strings.NewReader(talk(t, address, text))), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return response
-}
-
 func TestRequestThatMayHaveBeenProcessedIsRepeatedIfItsMethodIsIdempotent(t *testing.T) {
 	for method, want := range map[string]int64{"GET": 2, "PUT": 2, "DELETE": 2, "POST": 1, "PATCH": 1} {
 		closes := func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) { io.Copy(io.Discard, r.Body) }
 		one, first := server(t, closes)
 		two, second := server(t, closes)
 		address, _ := front(t, "/", proxy.Options{Targets: []string{one, two}})
-		response := send(t, address, method, "body")
+		response := backendtest.Ask(t, address, method, "/", "body")
 		if n := first.Load() + second.Load(); response.StatusCode != 502 || n != want {
 			t.Errorf("%s: %s after %d requests to upstreams, want %d", method, response.Status, n, want)
 		}
@@ -48,9 +38,8 @@ func TestRepeatedRequestHasItsWholeBody(t *testing.T) {
 		want := strings.Repeat("x", size)
 		for before := tried.Load(); tried.Load() == before; {
 			address, _ := front(t, "/", proxy.Options{Targets: []string{closes, echoes}})
-			response := send(t, address, "PUT", want)
-			if got, err := io.ReadAll(response.Body); string(got) != want || err != nil {
-				t.Errorf("%s, %d bytes of %d, %v", response.Status, len(got), size, err)
+			if a := backendtest.Ask(t, address, "PUT", "/", want); a.Text != want || a.Err != nil {
+				t.Errorf("%s, %d bytes of %d, %v", a.Status, len(a.Text), size, a.Err)
 			}
 		}
 	}
@@ -64,10 +53,10 @@ func TestRequestsAvoidAnUpstreamThatRefusesConnections(t *testing.T) {
 	refuses := "http://" + backendtest.Unused(t)
 	address, logged := front(t, "/", proxy.Options{Targets: []string{refuses, works}})
 	waittest.Eventually(t, "the upstream is chosen", func() bool {
-		if response := send(t, address, "POST", "body"); response.StatusCode != 200 {
-			t.Error(response.Status)
+		if a := backendtest.Ask(t, address, "POST", "/", "body"); a.StatusCode != 200 {
+			t.Error(a.Status)
 		}
-		return strings.Contains(logged(), "proxy "+refuses+": cannot connect: connection refused; it gets no requests "+
+		return strings.Contains(logged.String(), "proxy "+refuses+": cannot connect: connection refused; it gets no requests "+
 			"for 10s")
 	})
 }
@@ -76,9 +65,125 @@ func TestAllUpstreamsHaveFailed(t *testing.T) {
 	address, _ := front(t, "/", proxy.Options{Targets: []string{"http://" + backendtest.Unused(t),
 		"unix:/no/such/socket", "unix:/no/other/socket"}})
 	for _, method := range []string{"POST", "GET"} {
-		response := send(t, address, method, "body")
+		response := backendtest.Ask(t, address, method, "/", "body")
 		if after := response.Header.Get("Retry-After"); response.StatusCode != 503 || after == "" || after == "1" {
 			t.Errorf("%s: %s, Retry-After: %s", method, response.Status, after)
 		}
 	}
+}
+
+func visit(t *testing.T, address string, fields ...string) (body string, cookie *http.Cookie) {
+	t.Helper()
+	a := backendtest.Ask(t, address, "GET", "/", "", fields...)
+	for _, c := range a.Cookies() {
+		if strings.HasPrefix(c.Name, "fapws-upstream-") {
+			cookie = c
+		}
+	}
+	return a.Text, cookie
+}
+
+func TestClientStaysWithTheUpstreamOfItsCookie(t *testing.T) {
+	t.Parallel()
+	named := func(name string) string {
+		url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
+			fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nConnection: close\r\nSet-Cookie: own=1\r\n\r\n%s", name)
+		})
+		return url
+	}
+	refuses := "http://" + backendtest.Unused(t)
+	targets := []string{named("one"), named("two"), refuses}
+	address, _ := front(t, "/", proxy.Options{Targets: targets, Sticky: true})
+	cookies := map[string]string{}
+	for range 200 {
+		body, c := visit(t, address)
+		if c == nil || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Secure {
+			t.Fatalf("cookie %+v", c)
+		}
+		if strings.Contains(c.Value, "127") || cookies[body] != "" && cookies[body] != c.Value {
+			t.Fatalf("%s has the cookies %q and %q", body, cookies[body], c.Value)
+		}
+		if cookies[body] = c.Value; len(cookies) == 2 {
+			break
+		}
+	}
+	_, c := visit(t, address)
+	for name, value := range cookies {
+		cookie := "Cookie: own={\"a\": \"b\"}; unnamed; " + c.Name + "=" + value
+		for range 20 {
+			if body, again := visit(t, address, cookie); body != name || again != nil {
+				t.Fatalf("%s responds to a client of %s, and sets %+v", body, name, again)
+			}
+		}
+	}
+	if len(cookies) != 2 {
+		t.Errorf("cookies %v", cookies)
+	}
+	if _, again := visit(t, address, "Cookie: "+c.Name+"=0123456789abcdef"); again == nil {
+		t.Error("a client with an unknown value gets no cookie")
+	}
+}
+
+func TestClientMovesIfTheUpstreamOfItsCookieFails(t *testing.T) {
+	t.Parallel()
+	works, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
+		io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+	})
+	failing := backendtest.Unused(t)
+	before := proxy.Options{Targets: []string{works, "http://" + failing}, Sticky: true}
+	address, _ := front(t, "/", before)
+	_, of := visit(t, address)
+	// A client with an unknown cookie value gets the cookie value of the working upstream.
+	for range 5 {
+		if _, c := visit(t, address, "Cookie: "+of.Name+"=of-another"); c == nil || c.Value != of.Value {
+			t.Fatalf("cookie %+v, want %+v", c, of)
+		}
+	}
+}
+
+// The sick upstream responds to health checks with status 503, but to all other requests with status 200.
+func TestUpstreamThatFailsItsHealthCheckGetsNoRequests(t *testing.T) {
+	t.Parallel()
+	var sick atomic.Bool
+	sick.Store(true)
+	named := func(name string, sick *atomic.Bool) string {
+		url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) {
+			status := "200 OK"
+			if r.URL.RequestURI() == "/healthz?a=b" && r.Host != "site.example:8080" && sick.Load() {
+				status = "503 Service Unavailable"
+			}
+			io.WriteString(c, "HTTP/1.1 "+status+"\r\nConnection: close\r\n\r\n"+name)
+		})
+		return url
+	}
+	one, two := named("one", &sick), named("two", new(atomic.Bool))
+	address, logged := front(t, "/", proxy.Options{Targets: []string{one, two}, Health: "/healthz?a=b"})
+	ask := func() string { return backendtest.Ask(t, address, "GET", "/", "").Text }
+	ask()
+	logged.Says(t, "proxy "+one+": the health check /healthz?a=b failed: status 503; it gets no requests until a check "+
+		"succeeds")
+	for range 10 {
+		if got := ask(); got != "two" {
+			t.Errorf("%q responds", got)
+		}
+	}
+	sick.Store(false)
+	waittest.Eventually(t, "the other upstream responds", func() bool { return ask() == "one" })
+	if !strings.Contains(logged.String(), "proxy "+one+": responds again") || strings.Contains(logged.String(), "proxy "+two) {
+		t.Error(logged.String())
+	}
+}
+
+func TestOnlyUpstreamThatFailsItsHealthCheckGetsNoRequests(t *testing.T) {
+	t.Parallel()
+	url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, r *http.Request) {
+		if r.URL.Path != "/healthz" {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+		}
+	})
+	address, _ := front(t, "/", proxy.Options{Targets: []string{url}, Health: "/healthz"})
+	waittest.Eventually(t, "503 with Retry-After", func() bool {
+		a := backendtest.Ask(t, address, "POST", "/", "body")
+		return a.StatusCode == 503 && a.Header.Get("Retry-After") == "10"
+	})
 }

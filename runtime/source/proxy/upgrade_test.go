@@ -2,10 +2,12 @@ package proxy_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/conn/certtest"
 	"fapws/runtime/source/proxy"
 	"fapws/runtime/waittest"
 	"fapws/runtime/websocket"
@@ -109,9 +112,7 @@ func TestIgnoredUpgradeIsForwardedAsAPlainRequest(t *testing.T) {
 	} {
 		_, r := client(t, address, strings.Replace(handshake, test.old, test.new, 1)+"\r\n")
 		response, err := http.ReadResponse(r, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, err)
 		if got, err := io.ReadAll(response.Body); err != nil || string(got) != test.want {
 			t.Errorf("%s: %d %q, %v", test.new, response.StatusCode, got, err)
 		}
@@ -201,9 +202,7 @@ func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 					strings.Count(string(all), "HTTP/1.1") != 1 || strings.Contains(string(all), "h2c") {
 					return fmt.Sprintf("%.300q", all)
 				}
-				waittest.Eventually(t, test.log+" in the log: "+logged(), func() bool {
-					return strings.Contains(logged(), test.log)
-				})
+				logged.Says(t, test.log)
 				return ""
 			}
 			if strings.HasSuffix(test.answer, "hang") {
@@ -219,8 +218,111 @@ func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 		if got := talk(t, address, plain); !strings.HasPrefix(got, "HTTP/1.1 502 ") {
 			t.Errorf("%s: %q", target, got)
 		}
-		waittest.Eventually(t, log+" in the log", func() bool {
-			return strings.HasSuffix(logged(), "proxy "+target+": cannot connect: "+log)
+		logged.Says(t, "proxy "+target+": cannot connect: "+log)
+	}
+}
+
+// This test covers only resets; the tests of package conn check that bytes and the end of the input are forwarded.
+func TestTunnelClosesTheOtherSide(t *testing.T) {
+	t.Run("client, before the answer", func(t *testing.T) {
+		asked, ended := make(chan bool), make(chan bool)
+		url, _ := server(t, func(c *net.TCPConn, r *bufio.Reader, _ *http.Request) {
+			close(asked)
+			io.Copy(io.Discard, r)
+			close(ended)
 		})
+		address, logged := front(t, "/", proxy.Options{Targets: []string{url}})
+		c, _ := client(t, address, handshake+"\r\n")
+		<-asked
+		c.SetLinger(0)
+		c.Close()
+		<-ended
+		if said := logged.String(); said != "" {
+			t.Errorf("it is the fault of nobody: %s", said)
+		}
+	})
+	t.Run("server", func(t *testing.T) {
+		opened := make(chan bool)
+		url, _ := server(t, func(c *net.TCPConn, _ *bufio.Reader, _ *http.Request) {
+			io.WriteString(c, accepted(key)+"\r\n")
+			<-opened
+			c.SetLinger(0)
+		})
+		address, logged := front(t, "/", proxy.Options{Targets: []string{url}})
+		_, r := client(t, address, handshake+"\r\n")
+		status(t, r, 101)
+		close(opened)
+		if all, _ := io.ReadAll(r); len(all) > 0 {
+			t.Errorf("%q", all)
+		}
+		logged.Says(t, "WebSocket closed: the upstream broke off")
+	})
+}
+
+func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, string) {
+	t.Helper()
+	authority := certtest.NewAuthority(t)
+	c := authority.Sign(certtest.Options{Names: []string{name}, Start: until.Add(-time.Hour), End: until})
+	pair, err := tls.X509KeyPair(c.Chain, c.Key)
+	waittest.Must(t, err)
+	return pair, certtest.Write(t, filepath.Join(t.TempDir(), "ca.pem"), authority.PEM)
+}
+
+func TestTLSErrorsOfAnUpstreamAreReportedInOneLine(t *testing.T) {
+	good, ca := certificate(t, "good.test", time.Now().Add(time.Hour))
+	old, oldCA := certificate(t, "good.test", time.Now().Add(-time.Minute))
+	secured := func(config *tls.Config) func(net.Conn) {
+		return func(c net.Conn) {
+			s := tls.Server(c, config)
+			if s.Handshake() == nil {
+				http.ReadRequest(bufio.NewReader(s))
+				io.WriteString(s, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		serve   func(net.Conn)
+		options proxy.Options
+		want    string
+		log     string
+	}{
+		"good": {secured(&tls.Config{Certificates: []tls.Certificate{good}}),
+			proxy.Options{CA: ca, TLSName: "good.test"}, "HTTP/1.1 200 ", ""},
+		"unchecked": {secured(&tls.Config{Certificates: []tls.Certificate{old}}), proxy.Options{NoVerify: true},
+			"HTTP/1.1 200 ", ""},
+		"expired": {secured(&tls.Config{Certificates: []tls.Certificate{old}}),
+			proxy.Options{CA: oldCA, TLSName: "good.test"}, "HTTP/1.1 502 ",
+			"certificate verification failed: x509: certificate has expired or is not yet valid: "},
+		"another": {secured(&tls.Config{Certificates: []tls.Certificate{good}}),
+			proxy.Options{CA: oldCA, TLSName: "good.test"}, "HTTP/1.1 502 ", "certificate verification failed: x509: "},
+		"address": {secured(&tls.Config{Certificates: []tls.Certificate{good}}), proxy.Options{CA: ca},
+			"HTTP/1.1 502 ", "certificate verification failed: x509: cannot validate certificate for 127.0.0.1"},
+		"old": {secured(&tls.Config{Certificates: []tls.Certificate{good}, MaxVersion: tls.VersionTLS11}),
+			proxy.Options{CA: ca, TLSName: "good.test"}, "HTTP/1.1 502 ",
+			"the TLS handshake failed: remote error: tls: protocol version not supported"},
+		"closes": {func(net.Conn) {}, proxy.Options{}, "HTTP/1.1 502 ", "the TLS handshake failed: "},
+		"hangs": {func(c net.Conn) { io.Copy(io.Discard, c) }, proxy.Options{Connect: 300 * time.Millisecond},
+			"HTTP/1.1 504 ", "the TLS handshake timed out: "},
+	} {
+		for kind, request := range map[string]string{"": "GET / HTTP/1.0\r\n\r\n",
+			" WebSocket": strings.Replace(handshake, "keep-alive", "close", 1) + "\r\n"} {
+			t.Run(name+kind, func(t *testing.T) {
+				t.Parallel()
+				o := test.options
+				url := "https://" + backendtest.Serve(t, func(_ int, c *net.TCPConn) { test.serve(c) })
+				o.Targets = []string{url}
+				address, logged := front(t, "/", o)
+				if got := talk(t, address, request); !strings.HasPrefix(got, test.want) {
+					t.Errorf("%q", got)
+				}
+				if test.log == "" {
+					return
+				}
+				logged.Says(t, "proxy "+url+": "+test.log)
+				if said := logged.String(); strings.Contains(said, "\n") {
+					t.Errorf("the log is %q", said)
+				}
+			})
+		}
 	}
 }

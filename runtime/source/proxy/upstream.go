@@ -1,14 +1,22 @@
 package proxy
 
 import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 )
 
@@ -113,8 +121,8 @@ func (p *Proxy) try(up, previous *upstream, sent *int, w *backend.Response, r *b
 	case r.Context.Err() != nil: // the client has disconnected
 		return false, err
 	}
-	var unsent notSent
-	arrived := !errors.As(err, &unsent)
+	_, unsent := errors.AsType[notSent](err)
+	arrived := !unsent
 	counts, first := false, false
 	// An error while the body is forwarded as it arrives may be the fault of the client, for example if it pauses.
 	if !arrived || !r.More {
@@ -177,4 +185,129 @@ func (p *Proxy) Idle() (n int) {
 		n += up.idle.Len()
 	}
 	return n
+}
+
+const (
+	checkEvery = 10 * time.Second
+	checkLimit = 5 * time.Second // maximum duration of a health check
+)
+
+// checkHealth checks each upstream until the Proxy is closed, at random intervals, so that workers do not check at the
+// same times.
+func (p *Proxy) checkHealth() {
+	for _, up := range p.upstreams {
+		go func() {
+			for p.ctx.Err() == nil {
+				p.checked(up, check(p.ctx, up))
+				select {
+				case <-time.After(checkEvery - checkEvery/10 + rand.N(checkEvery/5)):
+				case <-p.ctx.Done():
+				}
+			}
+		}()
+	}
+}
+
+// check returns nil if up responds to a request for Options.Health with a status from 200 to 399.
+func check(ctx context.Context, up *upstream) error {
+	limited, cancel := context.WithTimeout(ctx, checkLimit)
+	defer cancel()
+	request, err := http.NewRequestWithContext(limited, http.MethodGet, "http://backend"+up.opt.Health, nil)
+	if err != nil {
+		return err
+	}
+	request.Host, request.Close = up.target.host, true
+	request.Header.Set("User-Agent", "fapws")
+	c, err := up.dial(limited)
+	if err != nil {
+		return err
+	}
+	response, err := c.ask(request, nil)
+	c.overdue.Stop()
+	c.close()
+	switch {
+	case err != nil && limited.Err() != nil:
+		return fmt.Errorf("no response within %v", checkLimit)
+	case err != nil:
+		return err
+	}
+	raise(&up.waiting.answered, c.number)
+	if response.StatusCode < 200 || response.StatusCode > 399 {
+		return fmt.Errorf("status %d", response.StatusCode)
+	}
+	return nil
+}
+
+func (p *Proxy) checked(up *upstream, err error) {
+	if errors.Is(p.ctx.Err(), context.Canceled) {
+		return
+	}
+	p.mu.Lock()
+	was := up.unhealthy || !up.trial.IsZero()
+	changed := up.unhealthy != (err != nil) || err == nil && was
+	if up.unhealthy = err != nil; err == nil {
+		up.trial = time.Time{}
+	}
+	p.mu.Unlock()
+	switch {
+	case changed && err != nil:
+		up.log("", fmt.Sprintf("the health check %s failed: %v; it gets no requests until a check succeeds",
+			up.opt.Health, err))
+	case changed:
+		up.log("", "responds again")
+	}
+}
+
+// nameUpstreams sets the cookie name for Options.Sticky, and the cookie value for each upstream. The cookie name
+// depends on the list of targets: all routes of a host share the cookie path "/", so two routes must not use the same
+// cookie name.
+func (p *Proxy) nameUpstreams() {
+	key := machineKey()
+	p.cookie = http1.UpstreamCookie + keyed(key, strings.Join(p.opt.Targets, " "))[:8]
+	for _, up := range p.upstreams {
+		up.cookie = keyed(key, up.name)
+	}
+}
+
+// machineKey returns a key that clients do not know, and that is the same for all processes on this machine, even after
+// a restart. The key must be used only for keyed hashes (machine-id(5)).
+func machineKey() []byte {
+	for _, name := range []string{"/etc/machine-id", "/proc/sys/kernel/random/boot_id"} {
+		if id, err := os.ReadFile(name); err == nil && len(bytes.TrimSpace(id)) > 0 {
+			return id
+		}
+	}
+	return nil
+}
+
+func keyed(key []byte, text string) string {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(text))
+	return hex.EncodeToString(mac.Sum(nil)[:8])
+}
+
+// previous returns the upstream that the client's cookie names, or nil.
+func (p *Proxy) previous(r *backend.Request) *upstream {
+	if p.cookie == "" {
+		return nil
+	}
+	request := http.Request{Header: http.Header{}}
+	for line := range http1.Values(r.Head, r.Parsed.Fields, "cookie") {
+		request.Header.Add("Cookie", string(line))
+	}
+	for _, c := range request.CookiesNamed(p.cookie) {
+		for _, up := range p.upstreams {
+			if c.Value == up.cookie {
+				return up
+			}
+		}
+	}
+	return nil
+}
+
+// stick sets, in a response, the cookie that names the client's upstream.
+func (p *Proxy) stick(up *upstream, r *backend.Request, response *http.Response) {
+	c := http.Cookie{Name: p.cookie, Value: up.cookie, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: r.Peer.HTTPS}
+	response.Header.Add("Set-Cookie", c.String())
 }

@@ -1,11 +1,18 @@
 package proxy
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
+
+	"fapws/runtime/waittest"
 )
 
 func several(t *testing.T, n int) *Proxy {
@@ -15,9 +22,7 @@ func several(t *testing.T, n int) *Proxy {
 		o.Targets = append(o.Targets, fmt.Sprintf("http://127.0.0.1:%d", i+1))
 	}
 	p, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	return p
 }
 
@@ -111,5 +116,55 @@ func TestRequestWaitsForTheNextTrial(t *testing.T) {
 		if up, wait := p.take(tried, nil); up != nil || wait > time.Minute || wait <= 0 {
 			t.Errorf("%v, %v", up, wait)
 		}
+	}
+}
+
+type lateConn struct {
+	*net.TCPConn
+	may chan struct{}
+}
+
+func (c lateConn) Write(b []byte) (int, error) {
+	n, err := c.TCPConn.Write(b)
+	<-c.may
+	return n, err
+}
+
+// The test reads the response before the goroutine that has written the request runs again.
+func TestConnectionIsReusedAfterAnEarlyResponse(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	waittest.Must(t, err)
+	defer ln.Close()
+	go func() {
+		upstream, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		defer upstream.Close()
+		in := bufio.NewReader(upstream)
+		request, err := http.ReadRequest(in)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.Copy(io.Discard, request.Body)
+		io.WriteString(upstream, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		in.ReadByte()
+	}()
+	dialed, err := net.Dial("tcp", ln.Addr().String())
+	waittest.Must(t, err)
+	conn := lateConn{dialed.(*net.TCPConn), make(chan struct{})}
+	defer conn.Close()
+	c := &connection{Conn: conn, under: conn, timeout: time.Minute}
+	request, err := http.NewRequest("POST", "http://upstream/", strings.NewReader("body"))
+	waittest.Must(t, err)
+	response, err := c.ask(request, nil)
+	waittest.Must(t, err)
+	if body, err := io.ReadAll(response.Body); string(body) != "ok" || err != nil {
+		t.Fatalf("%q, %v", body, err)
+	}
+	time.AfterFunc(10*time.Millisecond, func() { close(conn.may) })
+	if again, surplus := c.settle(); !again || len(surplus) > 0 {
+		t.Errorf("the connection is not kept, %q", surplus)
 	}
 }
