@@ -359,6 +359,6 @@ func ParseCGIOptions(text string) (o CGIOptions, err error) {
 }
 
 func refuse(w *backend.Response, reason string) {
-	w.Start(exchange.Head{Status: 503, Length: -1, Then: exchange.Refusal{}, Reason: []byte(reason),
-		Fields: exchange.RetryAfter})
+	w.Add(string(exchange.RetryAfter))
+	w.Refuse(503, reason)
 }

@@ -2,12 +2,14 @@ package programs_test
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -90,8 +92,8 @@ func TestProgramResponsesAreForwarded(t *testing.T) {
 		"windows.cgi": "its lines end as on Windows; type sed -i", "twostati.cgi": "more than one status",
 	} {
 		s.get("/cgi/"+name, 502)
-		s.says(filepath.Join(s.directory, name) + ": ")
-		s.says(why)
+		s.log.Says(t, filepath.Join(s.directory, name)+": ")
+		s.log.Says(t, why)
 	}
 	if a := s.ask("HEAD", "/cgi/status.cgi", ""); a.StatusCode != 404 || a.Text != "" || a.Header.Get("X-A") != "b" {
 		t.Errorf("HEAD: %d %v %q", a.StatusCode, a.Header, a.Text)
@@ -128,9 +130,7 @@ func TestLocalRedirectIsForwardedAsItArrives(t *testing.T) {
 	c := backendtest.Dial(t, s.addr)
 	io.WriteString(c, "GET /cgi/local HTTP/1.1\r\nHost: a\r\n\r\n")
 	response, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	first := make([]byte, len("first"))
 	if _, err := io.ReadFull(response.Body, first); err != nil || string(first) != "first" {
 		t.Fatalf("%q, %v", first, err)
@@ -146,18 +146,12 @@ func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 	s.write("data.txt", "secret", 0o644)
 	s.write(".hidden", shell(plain, "echo hidden"), 0o755)
 	outside := t.TempDir() + "/out.cgi"
-	if err := os.WriteFile(outside, []byte(shell(plain, "echo out")), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.WriteFile(outside, []byte(shell(plain, "echo out")), 0o755))
 	for from, to := range map[string]string{"out.cgi": outside, "in.cgi": "a.cgi", "up": "..",
 		"absolute.cgi": s.directory + "/a.cgi"} {
-		if err := os.Symlink(to, filepath.Join(s.directory, from)); err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, os.Symlink(to, filepath.Join(s.directory, from)))
 	}
-	if err := syscall.Mkfifo(filepath.Join(s.directory, "pipe.cgi"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, syscall.Mkfifo(filepath.Join(s.directory, "pipe.cgi"), 0o755))
 	for target, status := range map[string]int{
 		"a.cgi": 200, "in.cgi": 200, "absolute.cgi": 200, "sub/b/x/../y": 200, "sub/b/": 200, "./a.cgi": 200,
 		"sub/../a.cgi": 200, "/a.cgi": 200,
@@ -171,9 +165,7 @@ func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 	none := newSite(t, map[string]string{"a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) {
 		o.Links = static.LinksNo
 	})
-	if err := os.Symlink("a.cgi", none.directory+"/in.cgi"); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.Symlink("a.cgi", none.directory+"/in.cgi"))
 	none.get("/cgi/in.cgi", 404)
 	none.get("/cgi/a.cgi", 200)
 	owner := newSite(t, map[string]string{"real/a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) {
@@ -214,4 +206,48 @@ func TestProgramsAboveTheLimitGet503(t *testing.T) {
 			t.Errorf("%d", a.StatusCode)
 		}
 	}
+}
+
+// FuzzParseHead checks that each parsed head can be sent, and that parsing does not depend on how the input was split.
+func FuzzParseHead(f *testing.F) {
+	for _, seed := range []string{
+		"Content-Type: text/html\n\nbody", "Status: 404 Not Found\r\nX: y\r\n\r\n", "Location: /a\n\n",
+		"Location: http://a/\nStatus: 301\n\n",
+		"HTTP/1.1 200 OK\r\nA: b\r\n\r\nraw", "\n", "a", ": x\n\n", "Content-Length: 12\n\n", "Status: 99\n\n",
+		" folded\n\n", "A: b\rc\n\n",
+	} {
+		f.Add([]byte(seed), false)
+		f.Add([]byte(seed), true)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, raw bool) {
+		given := slices.Clone(data)
+		h, n, err := programs.ParseHead(data, raw)
+		if !bytes.Equal(given, data) {
+			t.Fatal("it changes its input")
+		}
+		if err != nil {
+			return
+		}
+		if n <= 0 || n > len(data) || n > programs.MaxHead+1 {
+			t.Fatalf("n = %d of %d", n, len(data))
+		}
+		if h.Status < 200 || h.Status > 999 || h.Length < -1 || h.Local && (h.Location == "" || h.Location[0] != '/') {
+			t.Fatalf("%+v", h)
+		}
+		for line := range bytes.Lines(h.Fields) {
+			text, ended := bytes.CutSuffix(line, []byte("\r\n"))
+			name, _, ok := bytes.Cut(text, []byte(": "))
+			if !ended || !ok || len(name) == 0 || bytes.ContainsAny(text, "\r\n\x00") {
+				t.Fatalf("field %q", line)
+			}
+		}
+		if bytes.ContainsAny(h.Reason, "\r\n\x00") {
+			t.Fatalf("reason %q", h.Reason)
+		}
+		for _, cut := range []int{0, 1, n / 2, n - 1} {
+			if _, _, err := programs.ParseHead(data[:cut], raw); !errors.Is(err, programs.ErrNeedMore) {
+				t.Fatalf("%d of %d bytes: %v", cut, n, err)
+			}
+		}
+	})
 }

@@ -281,14 +281,10 @@ const (
 	typeStdin  = 5
 	typeStdout = 6
 	typeStderr = 7
-)
 
-const (
 	completed  = 0
 	overloaded = 2
-)
 
-const (
 	headerLen  = 8
 	maxContent = 65535
 	maxRecord  = headerLen + maxContent + 255

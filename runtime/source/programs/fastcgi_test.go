@@ -16,7 +16,7 @@ import (
 func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *site {
 	t.Helper()
 	s := newFolder(t, nil)
-	o.Log = s.logged
+	o.Log = s.log.Note
 	responder, err := programs.NewFastCGI(o)
 	t.Cleanup(func() { responder.Close() })
 	s.serve("/app/", responder, err)
@@ -77,7 +77,7 @@ func TestInvalidFastCGIRecordsGet502(t *testing.T) {
 				t.Errorf("%q", a.Text)
 			}
 			if c.why != "" {
-				s.says(c.why)
+				s.log.Says(t, c.why)
 			}
 			if c.why == "too short" && a.Err == nil {
 				t.Error("a broken response looks whole")
@@ -86,7 +86,7 @@ func TestInvalidFastCGIRecordsGet502(t *testing.T) {
 	}
 	s := newFastCGISite(t, programs.FastCGIOptions{Address: "unix:" + os.DevNull})
 	s.get("/app/x", 502)
-	s.says("connect")
+	s.log.Says(t, "connect")
 }
 
 func TestConnectionClosedByTheApplicationIsNotReused(t *testing.T) {

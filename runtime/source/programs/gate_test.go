@@ -5,6 +5,8 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+
+	"fapws/runtime/waittest"
 )
 
 // While one client has many requests, requests of other clients can still run or wait.
@@ -64,9 +66,7 @@ func TestGateIsEnteredInOrder(t *testing.T) { synctest.Test(t, testGateOrder) }
 func testGateOrder(t *testing.T) {
 	g := NewGate(1, 3)
 	ctx := context.Background()
-	if err := g.Enter(ctx, ""); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, g.Enter(ctx, ""))
 	order := make(chan int)
 	left, leave := context.WithCancel(ctx)
 	for i := range 3 {

@@ -4,8 +4,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
-	"sync"
 	"testing"
 
 	"fapws/runtime/backend"
@@ -21,8 +19,7 @@ type site struct {
 	t         *testing.T
 	directory string
 	addr      string
-	mu        sync.Mutex
-	log       []string
+	log       backendtest.Log
 }
 
 func newFolder(t *testing.T, scripts map[string]string) *site {
@@ -36,15 +33,13 @@ func newFolder(t *testing.T, scripts map[string]string) *site {
 
 func (s *site) serve(prefix string, r backend.Responder, err error) {
 	s.t.Helper()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	pool := backend.New(1000, func(line string) { s.logged("", line) })
+	waittest.Must(s.t, err)
+	pool := backend.New(1000, s.log.Add)
 	there := pool.Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
 		io.WriteString(w, "there: "+r.Query())
 	}))
 	cfg := runtimetest.Config()
-	cfg.Log = func(_ logfile.Level, line string) { s.logged("", line) }
+	cfg.Log = func(_ logfile.Level, line string) { s.log.Add(line) }
 	_, s.addr = runtimetest.Serve(s.t, cfg, nil, exchange.Mount{Prefix: prefix, Handler: pool.Handler(r)},
 		exchange.Mount{Prefix: "/there", Handler: there})
 }
@@ -53,7 +48,7 @@ func newSite(t *testing.T, scripts map[string]string, change func(*programs.CGIO
 	t.Helper()
 	s := newFolder(t, scripts)
 	o := programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: s.directory},
-		Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Log: s.logged}}
+		Common: programs.Common{Site: programs.Site{Software: "fapws/test"}, Log: s.log.Note}}
 	if change != nil {
 		change(&o)
 	}
@@ -65,29 +60,8 @@ func newSite(t *testing.T, scripts map[string]string, change func(*programs.CGIO
 func (s *site) write(name, text string, mode os.FileMode) {
 	s.t.Helper()
 	path := filepath.Join(s.directory, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *site) logged(client, line string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.log = append(s.log, client+" "+line)
-}
-
-func (s *site) says(part string) {
-	s.t.Helper()
-	waittest.Eventually(s.t, "the log has "+part, func() bool { return s.said(part) > 0 })
-}
-
-func (s *site) said(part string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Count(strings.Join(s.log, "\n"), part)
+	waittest.Must(s.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	waittest.Must(s.t, os.WriteFile(path, []byte(text), mode))
 }
 
 func (s *site) ask(method, target, body string, fields ...string) backendtest.Answer {
@@ -99,9 +73,7 @@ func (s *site) get(target string, status int) backendtest.Answer {
 	s.t.Helper()
 	a := s.ask("GET", target, "")
 	if a.StatusCode != status {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.t.Errorf("GET %s: %d %.300q, want %d; log: %q", target, a.StatusCode, a.Text, status, s.log)
+		s.t.Errorf("GET %s: %d %.300q, want %d; log: %q", target, a.StatusCode, a.Text, status, s.log.String())
 	}
 	return a
 }

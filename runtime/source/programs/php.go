@@ -27,7 +27,7 @@ type PHPOptions struct {
 	Args []string `key:"args"`
 
 	// Root is the directory of the scripts. Match contains patterns for the names of scripts, by default "*.php". Index
-	// contains the names of the scripts that respond for a directory, by default "index.php".
+	// contains the names of the scripts that respond for a directory.
 	ScriptOptions
 	Common
 
@@ -51,12 +51,7 @@ type PHPOptions struct {
 	Env []string `key:"env" is:"pairs"`
 }
 
-const (
-	DefaultCommand     = "php-cgi"
-	defaultChildren    = 4
-	defaultMaxRequests = 500
-	defaultIdle        = 5 * time.Minute
-)
+const DefaultCommand = "php-cgi"
 
 type PHP struct {
 	o       PHPOptions
@@ -125,12 +120,9 @@ func defaults(o *PHPOptions) {
 	if len(o.Match) == 0 {
 		o.Match = []string{"*.php"}
 	}
-	if len(o.Index) == 0 {
-		o.Index = []string{"index.php"}
-	}
-	o.Children = cmp.Or(o.Children, defaultChildren)
-	o.MaxRequests = cmp.Or(o.MaxRequests, defaultMaxRequests)
-	o.Idle = cmp.Or(o.Idle, defaultIdle)
+	o.Children = cmp.Or(o.Children, 4)
+	o.MaxRequests = cmp.Or(o.MaxRequests, 500)
+	o.Idle = cmp.Or(o.Idle, 5*time.Minute)
 	o.Timeout = cmp.Or(o.Timeout, DefaultTimeout)
 }
 

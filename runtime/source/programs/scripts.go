@@ -96,11 +96,8 @@ func (s *Scripts) Find(p string) (Script, error) {
 		if !ok || segment == "" {
 			return s.findIndex(name)
 		}
-		if i := strings.IndexByte(segment, '/'); i >= 0 {
-			segment, rest = segment[:i], segment[i:]
-		} else {
-			rest = ""
-		}
+		segment, _, _ = strings.Cut(segment, "/")
+		rest = rest[1+len(segment):]
 		// Names that begin with a dot are hidden, such as .git and .htaccess.
 		if segment == "" || segment[0] == '.' || strings.ContainsRune(segment, 0) {
 			return Script{}, errNotFound
