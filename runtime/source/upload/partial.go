@@ -249,11 +249,6 @@ func (p *partial) remove() {
 	p.abort()
 }
 
-func (p *partial) finish() error {
-	_ = p.dir.Remove(hiddenPrefix + p.id + descriptionSuffix)
-	return p.commit()
-}
-
 func isToken(id string) bool {
 	return len(id) >= 26 && len(id) <= 40 && strings.Trim(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"fapws/runtime/waittest"
 )
 
 func TestResumableUploadsAreLimited(t *testing.T) {
@@ -20,9 +22,7 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 	var last *partial
 	for range maxPartial {
 		p, err := f.create(rand.Text(), description{Length: 3, Name: "a"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, err)
 		if last != nil {
 			last.close()
 		}
@@ -34,31 +34,21 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 	if _, err := f.resume(last.id); status(err) != 423 {
 		t.Errorf("one that is being written: %v", err)
 	}
-	if err := last.write([]byte("on")); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, last.write([]byte("on")))
 	last.close()
 	p, err := f.resume(last.id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.write([]byte("e")); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
+	waittest.Must(t, p.write([]byte("e")))
 	if err := p.complete(); err != nil ||
 		p.sum() != "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed" {
 		t.Errorf("%v, %s", err, p.sum())
 	}
 	next, err := f.create(rand.Text(), description{Length: 3, Name: "b"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	next.remove()
 	f.options.Expires = 1
 	d, err := f.open()
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	defer d.Close()
 	f.expire(d)
 	has(t, dir, "a=one")
@@ -68,9 +58,7 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 func TestSimultaneousUploadsDoNotExceedTheShareOfAClient(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	for i := range 5000 {
-		if err := os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o600))
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -107,9 +95,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 		return err
 	}
 	for i := range maxPartial {
-		if err := create([]string{"a", "b", "c", "writes"}[i%4]); err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, create([]string{"a", "b", "c", "writes"}[i%4]))
 	}
 	if err := create("a"); status(err) != 503 {
 		t.Errorf("one that has its share: %v", err)
@@ -117,9 +103,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 	for create("other") == nil {
 	}
 	dir, err := f.open()
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	defer dir.Close()
 	owners := map[string]int{}
 	for _, id := range f.expire(dir) {
@@ -138,9 +122,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 func TestAbandonedUploadIsRemovedInTime(t *testing.T) {
 	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
 	p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	p.close()
 	if _, err := New(Options{Path: dir, Resumable: true, Expires: time.Millisecond}); err != nil {
 		t.Fatal(err)

@@ -264,15 +264,10 @@ func checkName(name string) (wrong string) {
 // renameNew renames a file, or returns EEXIST if the new name exists.
 func renameNew(dir int, from, to string) error {
 	err := unix.Renameat2(dir, from, dir, to, unix.RENAME_NOREPLACE)
-	if err == unix.EINVAL || err == unix.ENOSYS {
-		return renameByLink(dir, from, to)
+	if err == unix.EINVAL { // some file systems, such as NFS, do not support the flag
+		if err = unix.Linkat(dir, from, dir, to, 0); err == nil {
+			err = unix.Unlinkat(dir, from, 0)
+		}
 	}
 	return err
-}
-
-func renameByLink(dir int, from, to string) error {
-	if err := unix.Linkat(dir, from, dir, to, 0); err != nil {
-		return err
-	}
-	return unix.Unlinkat(dir, from, 0)
 }

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"fapws/runtime/waittest"
 )
 
 func newFolder(t *testing.T, change func(*Options)) (*Upload, string) {
@@ -17,9 +19,7 @@ func newFolder(t *testing.T, change func(*Options)) (*Upload, string) {
 		change(&o)
 	}
 	u, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	return u, dir
 }
 
@@ -27,9 +27,7 @@ func has(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	var got []string
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	for _, e := range entries {
 		content, _ := os.ReadFile(filepath.Join(dir, e.Name()))
 		got = append(got, e.Name()+"="+string(content))
@@ -48,9 +46,7 @@ func begin(t *testing.T, u *Upload, name, content string) *draft {
 	if err == nil {
 		err = d.seal()
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	return d
 }
 
@@ -64,13 +60,9 @@ func status(err error) int {
 func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	outside := filepath.Join(t.TempDir(), "outside")
-	if err := os.WriteFile(outside, []byte("safe"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.WriteFile(outside, []byte("safe"), 0o600))
 	for _, name := range []string{"a", temporary("b")} {
-		if err := os.Symlink(outside, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, os.Symlink(outside, filepath.Join(dir, name)))
 	}
 	if err := begin(t, u, "a", "new").commit(); err != nil {
 		t.Error(err)
@@ -78,9 +70,7 @@ func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
 	if _, err := u.target.begin(nil, "", stored{Name: "b", Size: 1}); err == nil {
 		t.Error("a temporary file was opened through a link")
 	}
-	if err := os.Mkdir(filepath.Join(dir, "c"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.Mkdir(filepath.Join(dir, "c"), 0o700))
 	if _, err := u.target.begin(nil, "", stored{Name: "c", Size: 1}); status(err) != 409 {
 		t.Errorf("a name that a directory has: %v", err)
 	}
@@ -90,41 +80,27 @@ func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
 func TestFilesOfAKilledServerAreRemoved(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	left := filepath.Join(dir, temporary("left"))
-	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.WriteFile(left, []byte("half"), 0o600))
 	d := begin(t, u, "a", "one")
-	if err := os.WriteFile(left, []byte("half"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.WriteFile(left, []byte("half"), 0o600))
 	other, _ := New(Options{Path: dir, Replace: true})
-	if err := begin(t, other, "left", "new").commit(); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.commit(); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, begin(t, other, "left", "new").commit())
+	waittest.Must(t, d.commit())
 	has(t, dir, "a=one", "left=new")
 }
 
 func TestDescriptorIsWrittenByOneUploadAtATime(t *testing.T) {
 	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	defer r.Close()
 	u, err := New(Options{Descriptor: int(w.Fd())})
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	w.Close()
 	d := begin(t, u, "", "one")
 	if _, err := u.target.begin(nil, "", stored{Name: "", Size: 1}); status(err) != 423 {
 		t.Errorf("a second upload: %v", err)
 	}
-	if err := d.commit(); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, d.commit())
 	begin(t, u, "", "two").abort()
 	got := make([]byte, 6)
 	if n, _ := r.Read(got); string(got[:n]) != "onetwo" {
@@ -138,9 +114,7 @@ func TestDescriptorIsWrittenByOneUploadAtATime(t *testing.T) {
 // The process enters the chroot before it opens the files.
 func TestPathsAreRelativeToTheChroot(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(dir, "jail", "in"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.MkdirAll(filepath.Join(dir, "jail", "in"), 0o700))
 	for path, want := range map[string]string{"jail/in": "/in", "jail/in/new": "/in", "jail": "/", "jail/": "/",
 		"jailed": "", "other": ""} {
 		u, err := New(Options{Path: filepath.Join(dir, path), Root: filepath.Join(dir, "jail") + "/"})

@@ -260,12 +260,12 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 	default:
 		err = x.u.begin(progress)
 	}
-	if err != nil && status == 201 {
-		p.remove() // remove the upload, because the client does not learn its id
-		return err
-	}
 	if err != nil {
-		p.close()
+		if status == 201 {
+			p.remove() // the client does not learn the id of the upload
+		} else {
+			p.close()
+		}
 		return err
 	}
 	progress.tell()
@@ -274,9 +274,7 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 	}
 	p.touched = time.Now()
 	state := x.state(p)
-	for _, e := range [...]error{p.seal(), p.close()} {
-		err = cmp.Or(err, e)
-	}
+	err = cmp.Or(err, p.seal(), p.close())
 	if progress.end(statePaused, ""); err == nil {
 		x.empty(status, fields+state)
 	}
@@ -371,7 +369,8 @@ func (p *partial) complete() error {
 		p.remove()
 		return err
 	}
-	return p.finish()
+	_ = p.dir.Remove(hiddenPrefix + p.id + descriptionSuffix)
+	return p.commit()
 }
 
 var errTooMuch = &refusal{status: 413, text: "the body has more than the rest of the upload"}

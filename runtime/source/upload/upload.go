@@ -148,22 +148,20 @@ func (u *Upload) fail(w *backend.Response, r *backend.Request, err error) {
 	if f.cause != nil {
 		u.options.Log(r.Client(), fmt.Sprintf("upload to %s: %v", r.Path, f))
 	}
-	fields := ""
 	if r.Field("Tus-Resumable") != "" && u.resumes != nil {
-		fields = tusFields
+		w.Add(tusFields)
 	}
 	switch f.status {
 	case 405:
-		fields += "Allow: " + u.methods() + "\r\n"
+		w.Add("Allow: " + u.methods() + "\r\n")
 	case 412:
 		if u.resumes != nil {
-			fields += "Tus-Version: " + tusVersion + "\r\n"
+			w.Add("Tus-Version: " + tusVersion + "\r\n")
 		}
 	case 503:
-		fields += "Retry-After: 5\r\n"
+		w.Add("Retry-After: 5\r\n")
 	}
-	w.Start(exchange.Head{Status: f.status, Reason: []byte(f.text), Fields: []byte(fields), Length: -1,
-		Then: exchange.Refusal{}})
+	w.Refuse(f.status, f.text)
 }
 
 // named reports whether clients choose the file names, which is false for a single file, a device or a descriptor.
@@ -317,17 +315,17 @@ type Options struct {
 
 	// MaxSize limits the total size of the files in a request, in bytes; 0 means no limit.
 	MaxSize int64 `json:"max_size" key:"max-size"`
-	// MaxActive limits the number of simultaneous uploads; 0 means defaultMaxActive.
+	// MaxActive limits the number of simultaneous uploads; 0 means 16.
 	MaxActive int `json:"max_active" key:"max-active" range:"1-1000"`
-	// Sync is syncNone, syncEnd, or the number of bytes after which the file is synced to disk.
+	// Sync is the number of bytes after which the file is synced to disk, 0 to sync only at its end, or syncNone.
 	Sync    int64 `json:"sync" key:"sync" is:"sync"`
-	Replace bool  `json:"replace" key:"replace"` // uploads may replace existing files
-	Mode    int   `json:"mode" key:"mode" is:"mode"`
+	Replace bool  `json:"replace" key:"replace"`     // uploads may replace existing files
+	Mode    int   `json:"mode" key:"mode" is:"mode"` // permissions of a stored file; 0 means 0644
 	// Channel receives events about the progress of uploads; empty for none.
 	Channel string `json:"channel" key:"channel"`
 	// Resumable enables the tus protocol, if Path is a directory or a file.
 	Resumable bool `json:"resumable" key:"resumable"`
-	// Expires is how long an upload that the client does not resume is kept.
+	// Expires is how long an upload that the client does not resume is kept; 0 means 24 hours.
 	Expires time.Duration `json:"expires" key:"expires"`
 	// Key is a secret that proves to the handler that the description of an upload is from the server and not from a
 	// client.
@@ -344,16 +342,7 @@ type Options struct {
 	Log   func(client, line string) `json:"-"` // logs a line for the operator on any goroutine
 }
 
-const (
-	syncNone = -1
-	syncEnd  = 0
-)
-
-const (
-	defaultMaxActive = 16
-	defaultMode      = 0o644
-	defaultExpires   = 24 * time.Hour
-)
+const syncNone = -1
 
 func ParseOptions(text string) (o Options, err error) {
 	d := json.NewDecoder(strings.NewReader(text))
@@ -379,9 +368,9 @@ func (o *Options) check() error {
 			return fmt.Errorf("origins: %q is not an origin, such as \"https://example.org\", or \"*\"", origin)
 		}
 	}
-	o.Expires = cmp.Or(o.Expires, defaultExpires)
-	o.MaxActive = cmp.Or(o.MaxActive, defaultMaxActive)
-	o.Mode = cmp.Or(o.Mode, defaultMode)
+	o.Expires = cmp.Or(o.Expires, 24*time.Hour)
+	o.MaxActive = cmp.Or(o.MaxActive, 16)
+	o.Mode = cmp.Or(o.Mode, 0o644)
 	o.MaxSize = cmp.Or(o.MaxSize, math.MaxInt64)
 	o.Group = cmp.Or(o.Group, &Group{})
 	return nil
