@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"fapws/runtime/source/static"
+	"fapws/runtime/waittest"
 )
 
 func FuzzParse(f *testing.F) {
@@ -91,15 +92,11 @@ func FuzzPage(f *testing.F) {
 	}
 	for _, name := range names {
 		page, err := os.ReadFile(name)
-		if err != nil {
-			f.Fatal(err)
-		}
+		waittest.Must(f, err)
 		f.Add(string(page), "a=b&c")
 	}
 	files, err := static.New(static.Options{Root: "testdata/site"})
-	if err != nil {
-		f.Fatal(err)
-	}
+	waittest.Must(f, err)
 	f.Fuzz(func(t *testing.T, text, query string) {
 		p := testPage()
 		p.s.opt.Files = files

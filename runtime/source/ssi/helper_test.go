@@ -6,11 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/backend/backendtest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/runtimetest"
 	"fapws/runtime/source/static"
@@ -21,9 +21,7 @@ type site struct {
 	t    *testing.T
 	root string
 	url  string
-
-	mu  sync.Mutex
-	log []string
+	log  backendtest.Log
 }
 
 // newSite starts a server with pages below /p/, plain files below /p/f/, and the application answer below /dynamic/.
@@ -34,23 +32,15 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 		s.write(name, text)
 	}
 	plain, err := static.New(static.Options{Root: s.root})
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	o.Files, o.Root, o.Prefix = plain, s.root, "/p"
-	o.Log = func(_, line string) { s.add(line) }
+	o.Log = func(_, line string) { s.log.Add(line) }
 	pages, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Join(s.root, "f"), 0o755); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
+	waittest.Must(t, os.MkdirAll(filepath.Join(s.root, "f"), 0o755))
 	below, err := static.New(static.Options{Root: filepath.Join(s.root, "f")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := backend.New(100, s.add)
+	waittest.Must(t, err)
+	pool := backend.New(100, s.log.Add)
 	_, address := runtimetest.Serve(t, runtimetest.Config(), nil,
 		exchange.Mount{Prefix: "/p/f/", Source: static.NewSource(below, false)},
 		exchange.Mount{Prefix: "/p/", Handler: pool.Handler(pages)},
@@ -94,28 +84,10 @@ const patience = waittest.Patience
 func (s *site) write(name, text string) {
 	s.t.Helper()
 	path := filepath.Join(s.root, name)
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		s.t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		s.t.Fatal(err)
-	}
+	waittest.Must(s.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	waittest.Must(s.t, os.WriteFile(path, []byte(text), 0o644))
 	old := time.Now().Add(-time.Minute)
-	if err := os.Chtimes(path, old, old); err != nil {
-		s.t.Fatal(err)
-	}
-}
-
-func (s *site) add(line string) {
-	s.mu.Lock()
-	s.log = append(s.log, line)
-	s.mu.Unlock()
-}
-
-func (s *site) logged() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Join(s.log, "\n")
+	waittest.Must(s.t, os.Chtimes(path, old, old))
 }
 
 func (s *site) get(target string) string {
@@ -130,19 +102,13 @@ func (s *site) get(target string) string {
 func (s *site) do(method, target string) (*http.Response, string) {
 	s.t.Helper()
 	req, err := http.NewRequest(method, s.url+target, nil)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	waittest.Must(s.t, err)
 	req.Header.Set("X-Mark", "mark")
 	r, err := http.DefaultClient.Do(req)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	waittest.Must(s.t, err)
 	defer r.Body.Close()
 	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	waittest.Must(s.t, err)
 	return r, string(body)
 }
 

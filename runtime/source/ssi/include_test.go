@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -52,7 +51,7 @@ func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 		if got := s.get("/p/a.shtml"); got != "a"+errorMessage+"b"+errorMessage {
 			t.Error(got)
 		}
-		if log := s.logged(); !strings.Contains(log, "timed out") {
+		if log := s.log.String(); !strings.Contains(log, "timed out") {
 			t.Error(log)
 		}
 	})
@@ -60,9 +59,7 @@ func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 		s := newSite(t, Options{MaxOutput: 3 << 20}, map[string]string{
 			"a.shtml": strings.Repeat(`<!--#include virtual="/dynamic/big" -->`, 10)})
 		r, err := http.Get(s.url + "/p/a.shtml")
-		if err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, err)
 		defer r.Body.Close()
 		n := 0
 		buf := make([]byte, 64<<10)
@@ -74,7 +71,7 @@ func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 		if err.Error() != "unexpected EOF" || n > 4<<20 || n < 2<<20 {
 			t.Errorf("%d bytes, %v", n, err)
 		}
-		if log := s.logged(); !strings.Contains(log, "the output is too large") {
+		if log := s.log.String(); !strings.Contains(log, "the output is too large") {
 			t.Error(log)
 		}
 	})
@@ -92,7 +89,7 @@ func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 		if got := s.get("/p/a.shtml"); !strings.HasPrefix(got, errorMessage) || !strings.HasSuffix(got, "end") {
 			t.Error(len(got), got)
 		}
-		if n := strings.Count(s.logged(), "\n"); n > maxLines {
+		if n := strings.Count(s.log.String(), "\n"); n > maxLines {
 			t.Errorf("%d lines in the log", n)
 		}
 	})
@@ -103,7 +100,7 @@ func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 			if got := s.get("/p/a.shtml"); !strings.HasPrefix(got, "a.shtml\n"+errorMessage) {
 				return got
 			}
-			if log := s.logged(); !strings.Contains(log, "exec: bad") {
+			if log := s.log.String(); !strings.Contains(log, "exec: bad") {
 				return log
 			}
 			return ""
@@ -140,8 +137,8 @@ func TestExecRunsCommandsOnlyIfAllowed(t *testing.T) {
 	page := map[string]string{"a.shtml": `<!--#exec cmd="echo $DOCUMENT_NAME $nothing; pwd" -->`}
 	s := newSite(t, Options{}, page)
 	if got := s.get("/p/a.shtml"); got != errorMessage ||
-		!strings.Contains(s.logged(), "a.shtml:1: exec is not allowed") {
-		t.Error(got, s.logged())
+		!strings.Contains(s.log.String(), "a.shtml:1: exec is not allowed") {
+		t.Error(got, s.log.String())
 	}
 	page["b.shtml"] = `<!--#exec cmd="yes | head -2; sleep 100 & echo $!; kill -9 $$" -->`
 	page["c.shtml"] = `<!--#exec cmd="head -c 9000000 /dev/zero | tr '\\0' x" -->`
@@ -155,12 +152,7 @@ func TestExecRunsCommandsOnlyIfAllowed(t *testing.T) {
 	if !ok || err != nil {
 		t.Fatalf("%q", got)
 	}
-	for end := time.Now().Add(patience); syscall.Kill(pid, 0) == nil &&
-		running(pid); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("a program was left behind")
-		}
-	}
+	waittest.Eventually(t, "the program in the background has ended", func() bool { return !running(pid) })
 	if got = s.get("/p/c.shtml"); len(got) < 8_000_000 || len(got) > 8<<20+100 ||
 		!strings.HasSuffix(got, errorMessage) {
 		t.Error(len(got))

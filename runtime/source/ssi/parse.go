@@ -183,10 +183,8 @@ func (s *Pages) load(name string) (*file, error) {
 	return f, nil
 }
 
-// cache contains parsed pages, and removes all of them if their size exceeds the limit.
+// cache contains parsed pages, and removes all of them if their size exceeds maxParsed.
 type cache struct {
-	limit int // in bytes
-
 	mu    sync.Mutex
 	files map[string]*file
 	size  int // size of all pages in bytes, including replaced pages
@@ -200,12 +198,12 @@ func (c *cache) get(name string) *file {
 
 func (c *cache) put(f *file) {
 	cost := 300 + len(f.name) + f.doc.size
-	if cost > c.limit/2 {
+	if cost > maxParsed/2 {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.size+cost > c.limit {
+	if c.size+cost > maxParsed {
 		clear(c.files)
 		c.size = 0
 	}

@@ -41,8 +41,7 @@ type Options struct {
 	// Charset is the charset parameter of Content-Type; "" means utf-8, and "off" means no parameter.
 	Charset string
 
-	// Software is SERVER_SOFTWARE. "" means fapws.
-	Software string
+	Software string // SERVER_SOFTWARE
 
 	// AllowExec permits pages to run programs with the elements exec cmd and exec cgi.
 	AllowExec bool `key:"exec"`
@@ -104,22 +103,18 @@ func New(o Options) (*Pages, error) {
 	o.MaxOutput = cmp.Or(o.MaxOutput, 64<<20)
 	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
 	o.Charset = cmp.Or(o.Charset, "utf-8")
-	o.Software = cmp.Or(o.Software, "fapws")
 	o.TimeFormat = cmp.Or(o.TimeFormat, "%A, %d-%b-%Y %H:%M:%S %Z")
 	o.ErrorMessage = cmp.Or(o.ErrorMessage, "[an error occurred while processing this directive]")
 	o.UndefinedEcho = cmp.Or(o.UndefinedEcho, "(none)")
-	return &Pages{opt: o, cache: cache{limit: maxParsed, files: map[string]*file{}},
-		gate: programs.NewGate(maxPrograms, maxWaiting)}, nil
+	return &Pages{opt: o, cache: cache{files: map[string]*file{}}, gate: programs.NewGate(maxPrograms, maxWaiting)}, nil
 }
 
 func (s *Pages) isPage(name string) bool { return static.FitsAny(s.opt.Patterns, name) }
 
 func (s *Pages) Respond(w *backend.Response, r *backend.Request) {
-	switch r.Method() {
-	case "GET", "HEAD", "POST":
-	default:
-		w.Start(exchange.Head{Status: 405, Fields: []byte("Allow: GET, HEAD, POST\r\n"), Length: -1,
-			Then: exchange.Refusal{}})
+	if !slices.Contains([]string{"GET", "HEAD", "POST"}, r.Method()) {
+		w.Add("Allow: GET, HEAD, POST\r\n")
+		w.Refuse(405, "")
 		return
 	}
 	path, ok := s.below(r.Path[r.Root:])
@@ -214,26 +209,17 @@ func (s *Pages) newPage(w *backend.Response, r *backend.Request, f *file) *page 
 	p := &page{s: s, w: w, r: r, f: f, timefmt: s.opt.TimeFormat, errmsg: s.opt.ErrorMessage,
 		echomsg: s.opt.UndefinedEcho, printing: true, found: true}
 	p.ctx, p.cancel = context.WithTimeout(r.Context, s.opt.Timeout)
-	if outer := sharedBy(r); outer != nil {
-		p.shared = outer
-		if q := r.Query(); q != "" {
-			p.vars.putQuery(q)
-		}
-	} else {
+	if r.Origin != nil {
+		p.shared, _ = r.Origin.Value.(*shared) // nil if no page includes this page
+	}
+	if p.shared == nil {
 		p.shared = &shared{vars: newVariables(r, f, &s.opt, time.Now())}
 		p.left.Store(s.opt.MaxOutput)
+	} else if q := r.Query(); q != "" {
+		p.vars.putQuery(q)
 	}
 	r.Share(p.shared)
 	return p
-}
-
-// sharedBy returns the state shared by the pages that include the page for r, or nil if no page includes it.
-func sharedBy(r *backend.Request) *shared {
-	if r.Origin == nil {
-		return nil
-	}
-	outer, _ := r.Origin.Value.(*shared)
-	return outer
 }
 
 func (p *page) run() {
