@@ -2,6 +2,7 @@ package static
 
 import (
 	"fapws/runtime/coding"
+	"fapws/runtime/waittest"
 
 	"bytes"
 	"fmt"
@@ -27,13 +28,9 @@ func unpack(t testing.TB, a answered) string {
 	case "zstd":
 		r, err = zstandard.NewReader(r)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	body, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	return string(body)
 }
 
@@ -58,27 +55,6 @@ func TestOriginalIsSentWhileOtherFilesAreCompressed(t *testing.T) {
 	if a := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")); a.get("Content-Encoding") != "gzip" ||
 		unpack(t, a) != text {
 		t.Errorf("later: %.200v", a)
-	}
-}
-
-func TestVariantsOnDiskAreSent(t *testing.T) {
-	root := tree(t, map[string]string{"v.html": text, "v.html.gz": "g", "v.html.zst": "z", "v.html.br": "b",
-		"o.html": text, "o.html.gz": "g"})
-	touch(t, root+"/v.html.br", old.Add(-time.Hour))
-	f := serve(t, Options{Root: root, Compress: true})
-	for _, c := range []struct{ target, accept, body, coding string }{
-		{"/v.html", "gzip", "g", "gzip"},
-		{"/v.html", "zstd, gzip", "z", "zstd"},
-		{"/v.html", "br, gzip;q=0.9", "g", "gzip"},
-		{"/v.html", "identity;q=1, gzip;q=0.5", text, ""},
-		// A variant on disk is preferred to one that must be compressed.
-		{"/o.html", "zstd, gzip", "g", "gzip"},
-	} {
-		a := get(t, f, request(t, "", "GET", c.target, "Accept-Encoding: "+c.accept))
-		if a.body != c.body || a.get("Content-Encoding") != c.coding || a.get("Vary") != "Accept-Encoding" ||
-			a.get("Content-Type") != "text/html; charset=utf-8" {
-			t.Errorf("%s %q: %.200v", c.target, c.accept, a)
-		}
 	}
 }
 

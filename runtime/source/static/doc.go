@@ -18,8 +18,7 @@
 //	listing.go         the page of a directory
 //	fields.go          media types, Cache-Control, fields of errors
 //	handed.go          files that a handler names: Staticfile, X-Sendfile, X-Accel-Redirect
-//	fixed.go           fixed responses and redirects, without files
-//	pages.go           error pages of a site
+//	fixed.go           fixed responses and redirects, without files; error pages of a site
 //
 // # Cache
 //

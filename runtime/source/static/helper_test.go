@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"fapws/runtime/http1"
+	"fapws/runtime/waittest"
 )
 
 const secret = "TOP-SECRET-CONTENT"
@@ -24,20 +25,14 @@ var old = time.Now().UTC().Truncate(24*time.Hour).AddDate(-1, 0, 0).Add(12*time.
 
 func write(t testing.TB, path, content string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	waittest.Must(t, os.WriteFile(path, []byte(content), 0o644))
 	touch(t, path, old)
 }
 
 func touch(t testing.TB, path string, at time.Time) {
 	t.Helper()
-	if err := os.Chtimes(path, at, at); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.Chtimes(path, at, at))
 }
 
 func tree(t testing.TB, files map[string]string) string {
@@ -45,9 +40,7 @@ func tree(t testing.TB, files map[string]string) string {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "secret.txt"), secret)
 	root := filepath.Join(dir, "root")
-	if err := os.Mkdir(root, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.Mkdir(root, 0o755))
 	for name, content := range files {
 		write(t, filepath.Join(root, name), content)
 	}
@@ -58,9 +51,7 @@ func tree(t testing.TB, files map[string]string) string {
 func serve(t testing.TB, o Options) *Files {
 	t.Helper()
 	f, err := New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	t.Cleanup(func() { f.Close() })
 	start := time.Now().Add(time.Hour).UnixNano()
 	f.clock = func() int64 { return start }
@@ -189,9 +180,7 @@ func checkParts(t testing.TB, a answered, whole string) {
 		}
 	}
 	kind, params, err := mime.ParseMediaType(a.get("Content-Type"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	if kind != "multipart/byteranges" {
 		check(a.get("Content-Range"), a.body)
 		return
@@ -206,9 +195,7 @@ func checkParts(t testing.TB, a answered, whole string) {
 			t.Fatalf("part %d: %v", n, err)
 		}
 		body, err := io.ReadAll(part)
-		if err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, err)
 		check(part.Header.Get("Content-Range"), string(body))
 	}
 }

@@ -161,8 +161,7 @@ func (r *representation) onDisk() *representation {
 // StatusOf returns the HTTP status for a file system error. An error without an errno results in 404, because os.Root
 // returns such an error for a path that leads outside the root.
 func StatusOf(err error) int {
-	var reason syscall.Errno // 0 if the error contains no errno
-	errors.As(err, &reason)
+	reason, _ := errors.AsType[syscall.Errno](err) // 0 if the error contains no errno
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return 403

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"fapws/runtime/http1"
+	"fapws/runtime/waittest"
 
 	"github.com/klauspost/compress/gzip"
 	zstandard "github.com/klauspost/compress/zstd"
@@ -85,9 +86,7 @@ func TestNoByteFromOutsideTheRootIsSent(t *testing.T) {
 	for i, policy := range []string{"inside", "owner", "no"} {
 		f, err := New(Options{Root: root, Index: []string{"index.html"}, Listing: true, DotFiles: true,
 			Symlinks: policy, SPA: "swap", Compress: true, CacheFileBytes: 500})
-		if err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, err)
 		defer f.Close()
 		asking.Go(func() { found[i] = askAnything(t, f, uint64(i), tries(t)/askers+1) })
 	}

@@ -44,8 +44,7 @@ func (f *Files) Open(req *Request, out *Response) {
 	now := f.clock()
 	t := f.root.at(now)
 	err := f.serve(t, path, now, req, out)
-	var index program
-	isIndex := errors.As(err, &index)
+	index, isIndex := errors.AsType[program](err)
 	if err != nil && f.opt.SPA != "" && !isIndex && !errors.Is(err, errDirectory) && StatusOf(err) == 404 &&
 		isPage(req) {
 		err = f.serve(t, []byte("/"+f.opt.SPA), now, req, out)
@@ -197,13 +196,6 @@ func (out *Response) add(r *representation, part byteRange) {
 	out.Segments = append(out.Segments, Segment{File: file})
 }
 
-func (res *Response) reply() exchange.Reply {
-	h := &res.Head
-	text := strconv.Itoa(h.Status) + " " + http1.StatusText(h.Status)
-	return exchange.Reply{Status: h.Status, Text: text, Fields: bytes.Clone(h.Fields), Close: h.Close, Date: h.HasDate,
-		Server: h.HasServer}
-}
-
 var contentType = []byte("Content-Type")
 
 // Request contains the parts of a request that Files needs. The slices of Request are used only during Hit or Open; a
@@ -344,8 +336,9 @@ func (a *Response) Release(p *exchange.Part) {
 // send sends the response to x, which must be in turn. If pages is set, send replaces an error by the site's error
 // page.
 func (a *Response) send(x *exchange.Exchange, pages bool) {
-	if pages && a.Head.Status >= 400 {
-		r := a.reply()
+	if h := &a.Head; pages && h.Status >= 400 {
+		r := exchange.Reply{Status: h.Status, Text: strconv.Itoa(h.Status) + " " + http1.StatusText(h.Status),
+			Fields: bytes.Clone(h.Fields), Close: h.Close, Date: h.HasDate, Server: h.HasServer}
 		a.drop()
 		x.Sink.Reply(r)
 		return

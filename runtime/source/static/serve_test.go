@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/http1"
 	"fapws/runtime/waittest"
 )
@@ -22,11 +23,13 @@ func TestVariantIsSentIfItIsNotOlderThanItsFile(t *testing.T) {
 		"dir.js": "original", "dir.js.gz/x": "x",
 		"index.html": "original", "index.html.gz": "GZIP",
 		"only.js.gz": "GZIP",
+		"v.js":       text, "v.js.gz": "GZIP", "v.js.zst": "ZSTD",
+		"made.js": text, "made.js.gz": "GZIP",
 	})
 	touch(t, filepath.Join(root, "stale.js.gz"), old.Add(-1))
 	touch(t, filepath.Join(root, "stale.js.br"), old.Add(-1e9))
 	touch(t, filepath.Join(root, "cut.js.gz"), old.Truncate(1e9)) // gzip -k and tar may truncate the time
-	f := serve(t, Options{Root: root, Index: []string{"index.html"}})
+	f := serve(t, Options{Root: root, Index: []string{"index.html"}, Compress: true})
 	const js = "text/javascript; charset=utf-8"
 	for _, c := range []struct{ path, accept, body, coding, vary, mediaType string }{
 		{"/a.js", "gzip, br", "BROTLI", "br", "Accept-Encoding", js},
@@ -34,6 +37,11 @@ func TestVariantIsSentIfItIsNotOlderThanItsFile(t *testing.T) {
 		{"/a.js", "br;q=0", "original", "", "Accept-Encoding", js},
 		{"/b.js", "gzip, br", "GZIP", "gzip", "Accept-Encoding", js},
 		{"/b.js", "br", "original", "", "Accept-Encoding", js},
+		{"/b.js", "br, gzip;q=0.9", "GZIP", "gzip", "Accept-Encoding", js},
+		{"/v.js", "zstd, gzip", "ZSTD", "zstd", "Accept-Encoding", js},
+		{"/v.js", "identity;q=1, gzip;q=0.5", text, "", "Accept-Encoding", js},
+		// A variant on disk is preferred to one that must be compressed.
+		{"/made.js", "zstd, gzip", "GZIP", "gzip", "Accept-Encoding", js},
 		{"/stale.js", "gzip, br", "original", "", "", js},
 		{"/cut.js", "gzip, br", "GZIP", "gzip", "Accept-Encoding", js},
 		{"/dir.js", "gzip, br", "original", "", "", js},
@@ -144,9 +152,7 @@ func TestNothingStaysOpen(t *testing.T) {
 		"d/x": "x"}), Listing: true, CacheBytes: -1})
 	count := func() int {
 		entries, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, err)
 		return len(entries)
 	}
 	targets := []string{"/small", "/big", "/missing", "/", "/d", "/d/", "/../x"}
@@ -165,9 +171,27 @@ func TestNothingStaysOpen(t *testing.T) {
 	}
 	// The number of descriptors can even fall below the earlier number, because the garbage collector closes files of
 	// other tests.
-	for end := time.Now().Add(5 * time.Second); count() > before; time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%d descriptors, before %d", count(), before)
+	waittest.Eventually(t, "as many descriptors as before", func() bool { return count() <= before })
+}
+
+func TestRedirectTargetUsesPartsOfTheRequest(t *testing.T) {
+	for _, test := range []struct{ target, request, want string }{
+		{"/new", "/old/a", "/new"},
+		{"/new", "/old/a?b=1", "/new?b=1"},
+		{"/new?", "/old/a?b=1", "/new"},
+		{"/new?c#end", "/old/a?b=1", "/new?c#end"},
+		{"/new/$1#end", "/old/a%20b?b", "/new/a%20b?b#end"},
+		{"${scheme}://example.org${path}?${query}", "/old/a?b", "http://example.org/old/a?b"},
+		{"https://${host}/", "/old/", "https://h.example/"},
+		{"/x/$1", "/old/%0d%0aX:1", "/x/%0d%0aX:1"},
+	} {
+		to, err := NewRedirect(test.target, 0)
+		waittest.Must(t, err)
+		var c exchangetest.Client
+		to.Start(c.Exchange("GET "+test.request+" HTTP/1.1\r\nHost: h.example:8000\r\n\r\n", "/old/"))
+		r := c.Replies[0]
+		if got := string(r.Fields); r.Status != 302 || got != "Location: "+test.want+"\r\n" {
+			t.Errorf("%s to %s: %d %q, want %q", test.request, test.target, r.Status, got, test.want)
 		}
 	}
 }

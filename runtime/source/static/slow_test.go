@@ -4,13 +4,20 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"fapws/runtime/eventloop/looptest"
+	"fapws/runtime/exchange/exchangetest"
+	"fapws/runtime/waittest"
 )
 
 const (
@@ -91,9 +98,7 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 	// collection stopped the goroutine above at that moment, the process would deadlock. The kernel asks only once, so
 	// make it ask here, without the Go poller.
 	file, err := unix.Open(dir+"/a", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	defer unix.Close(file)
 	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(file), Events: unix.POLLIN}}, 0); err != nil {
 		t.Fatal(err)
@@ -104,9 +109,7 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 func threads(t *testing.T) (n int) {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	_, after, _ := strings.Cut(string(status), "Threads:")
 	if _, err := fmt.Sscan(after, &n); err != nil {
 		t.Fatal(err)
@@ -130,9 +133,7 @@ func TestDeadDiskOccupiesALimitedNumberOfThreads(t *testing.T) {
 			out.Close()
 		})
 	}
-	for end := time.Now().Add(10 * time.Second); threads(t) < before+
-		maxLooking/2 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-	}
+	waittest.Eventually(t, "the requests wait", func() bool { return threads(t) >= before+maxLooking/2 })
 	time.Sleep(100 * time.Millisecond)
 	if n := threads(t) - before; n < maxLooking/2 || n > maxLooking+maxLooking/4 {
 		t.Errorf("%d threads more", n)
@@ -162,4 +163,60 @@ func TestResponseDoesNotWaitForTheCloseOfItsFile(t *testing.T) {
 	}
 	revive()
 	<-ended
+}
+
+// Here each client disconnects before its turn, so the source must send nothing.
+func TestSourceWaitsForItsTurnInThePipeline(t *testing.T) {
+	s := NewSource(serve(t, Options{Root: tree(t, map[string]string{"a.txt": "content"})}), false)
+	loop := looptest.New(t)
+	looptest.Run(t, loop, func() {})
+	for _, c := range []*exchangetest.Client{{Waits: true}, {Loop: loop}} {
+		looptest.Do(loop, func() {
+			x := c.Exchange("GET /a.txt HTTP/1.1\r\nHost: x\r\n\r\n", "")
+			x.Source = s
+			s.Start(x)
+			x.Abandon()
+		})
+		time.Sleep(20 * time.Millisecond)
+		looptest.Do(loop, func() {
+			if len(c.Parts)+len(c.Replies) > 0 {
+				t.Errorf("%+v", c)
+			}
+		})
+	}
+}
+
+func TestUnreadableFileIsForbidden(t *testing.T) {
+	root := tree(t, map[string]string{"a": "x", "d/b": "x", "open": "x"})
+	for _, name := range []string{"/a", "/d"} {
+		waittest.Must(t, os.Chmod(root+name, 0))
+	}
+	t.Cleanup(func() { os.Chmod(root+"/d", 0o755) })
+	for dir := filepath.Dir(root); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		waittest.Must(t, os.Chmod(dir, 0o755))
+	}
+	f := serve(t, Options{Root: root})
+	var group sync.WaitGroup
+	group.Go(func() {
+		// Root may read every file, so this test changes the file system user of its thread. The Go runtime ends the
+		// thread with the goroutine, because the goroutine stays locked to the thread.
+		runtime.LockOSThread()
+		if os.Geteuid() == 0 {
+			if err := syscall.Setfsuid(65534); err != nil {
+				t.Error(err)
+			}
+		}
+		for target, status := range map[string]int{"/a": 403, "/d/b": 403, "/open": 200} {
+			for _, method := range []string{"GET", "HEAD"} {
+				a := open(t, f, request(t, "", method, target))
+				if method == "HEAD" && target == "/a" {
+					continue
+				}
+				if a.status != status {
+					t.Errorf("%s %s: %+v", method, target, a)
+				}
+			}
+		}
+	})
+	group.Wait()
 }

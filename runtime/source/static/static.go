@@ -89,11 +89,6 @@ type Options struct {
 	CacheFileBytes int `json:"-"`
 }
 
-const (
-	defaultCacheBytes     = 16 << 20
-	defaultCacheFileBytes = 64 << 10
-)
-
 // maxLooking limits the goroutines that may wait for the disk of a root, because each blocks a thread, and Go aborts a
 // process with 10,000 threads.
 const maxLooking = 256
@@ -191,8 +186,8 @@ func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 		}
 		return nil, wrong
 	}
-	o.CacheBytes = cmp.Or(o.CacheBytes, defaultCacheBytes)
-	o.CacheFileBytes = cmp.Or(o.CacheFileBytes, defaultCacheFileBytes)
+	o.CacheBytes = cmp.Or(o.CacheBytes, 16<<20)
+	o.CacheFileBytes = cmp.Or(o.CacheFileBytes, 64<<10)
 	f.opt, f.name = o, strings.TrimRight(o.Root, "/")
 	f.cache.limit = int(min(o.CacheBytes, math.MaxInt))
 	return f, nil
