@@ -12,11 +12,6 @@ import (
 	"fapws/runtime/http1"
 )
 
-var (
-	_ exchange.Access = (*Basic)(nil)
-	_ exchange.Access = (*Login)(nil)
-)
-
 type progress struct {
 	of      refresher // the Basic or the Login that checks the request
 	check   *Check

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"fapws/runtime/conn"
+	"fapws/runtime/waittest"
 )
 
 func fixed(now *time.Duration) *Checker {
@@ -29,26 +30,18 @@ func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	for _, name := range names {
 		text += name + ":" + apr1("right") + "\n"
 	}
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.WriteFile(file, []byte(text), 0o600))
 	u, err := NewUsers(c, file, false, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	return u
 }
 
 func TestDamagedUserFileIsReadOnceInAWhile(t *testing.T) {
 	u := userFile(t, NewChecker(), "ann")
 	good, err := os.ReadFile(u.Path())
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	for _, text := range []string{"damaged", string(good)} {
-		if err := os.WriteFile(u.Path(), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, os.WriteFile(u.Path(), []byte(text), 0o600))
 		if u.looked.Add(-int64(lookEvery)); u.Fresh() {
 			t.Errorf("%.10q is not noticed", text)
 		}
@@ -383,9 +376,7 @@ func TestKnownDoesNotAllocate(t *testing.T) {
 	c := NewChecker()
 	u := userFile(t, c, "one")
 	b, err := NewBasic("", u)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	var buf [maxText]byte
 	wrong := credentials("one", "wrong")
 	check(b, "", wrong)

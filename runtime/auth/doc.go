@@ -26,9 +26,8 @@
 // # Files
 //
 //	admit.go    Basic and Login as exchange.Access of a mount
-//	users.go    a file of users, and remembered verdicts
+//	users.go    a file of users, and remembered verdicts; kinds of hashes
 //	checker.go  the order in which passwords are checked; penalties
-//	hash.go     kinds of hashes
 //	edit.go     changes to a file of users, for fapws user
 //	watched.go  a file that is read again after a change
 //	login.go    Login, its state directory, and the HTML of its pages

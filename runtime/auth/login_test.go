@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/http1"
+	"fapws/runtime/waittest"
 )
 
 type clock struct{ time.Time }
@@ -32,30 +33,20 @@ func newPlace(t testing.TB) place {
 
 func (p place) write(t testing.TB, text string) {
 	t.Helper()
-	if err := os.WriteFile(p.users+".new", []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(p.users+".new", p.users); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.WriteFile(p.users+".new", []byte(text), 0o600))
+	waittest.Must(t, os.Rename(p.users+".new", p.users))
 }
 
 func (p place) open(t testing.TB) *Login {
 	t.Helper()
 	users, err := NewUsers(NewChecker(), p.users, true, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	state, err := OpenLoginState(p.dir, time.Hour, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	t.Cleanup(state.Close)
 	l, err := NewLogin(LoginOptions{Users: users, State: state, Idle: 8 * time.Minute, Age: time.Hour,
 		Log: func(line string) { t.Log(line) }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	l.now = p.clock.now
 	return l
 }
@@ -76,9 +67,7 @@ func TestSessionsStayValidIfTheDirectoryIsRemoved(t *testing.T) {
 	lines := 0
 	l.o.Log = func(string) { lines++ }
 	token := l.token(l.newSession("ann"))
-	if err := os.RemoveAll(p.dir); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.RemoveAll(p.dir))
 	for range 3 {
 		if user := l.user(token); user != "ann" {
 			t.Errorf("the session is of %q", user)
@@ -163,20 +152,14 @@ func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 		}
 	}
 	check("ann ann bob")
-	if err := l.end(one, false); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, l.end(one, false))
 	check(" ann bob")
 	// Append an incomplete line, as after a power failure.
 	f, err := os.OpenFile(filepath.Join(p.dir, EndedFile), os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	f.WriteString("0123456789abcdef 12")
 	f.Close()
-	if err := other.end(two, true); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, other.end(two, true))
 	check("  bob")
 	if again := l.newSession("ann"); l.user(l.token(again)) != "ann" {
 		t.Error("ann cannot log in again")
@@ -193,9 +176,7 @@ func TestEndedSessionsStayInvalidIfTheClockIsSetBack(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
 	before := l.newSession("ann")
-	if err := l.end(before, true); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, l.end(before, true))
 	p.clock.Time = time.Unix(1000, 0)
 	now := l.newSession("ann")
 	if l.user(l.token(now)) != "ann" {
@@ -206,9 +187,7 @@ func TestEndedSessionsStayInvalidIfTheClockIsSetBack(t *testing.T) {
 		t.Error("an idle session is valid")
 	}
 	now = l.newSession("ann")
-	if err := l.end(now, true); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, l.end(now, true))
 	if l.user(l.token(now)) != "" || l.user(l.token(before)) != "" {
 		t.Error("sessions that were ended are valid")
 	}
@@ -223,21 +202,15 @@ func TestFileOfEndedSessionsStaysSmall(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
 	bob, first := l.newSession("bob"), l.newSession("ann")
-	if err := l.end(bob, false); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, l.end(bob, false))
 	var last *Session
 	largest := int64(0)
 	for range 200 {
 		p.clock.Time = p.clock.Add(time.Millisecond)
 		last = l.newSession("ann")
-		if err := l.end(last, false); err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, l.end(last, false))
 		info, err := os.Stat(filepath.Join(p.dir, EndedFile))
-		if err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, err)
 		largest = max(largest, info.Size())
 	}
 	if largest > (keptOfEach+2)*70 {
@@ -335,9 +308,7 @@ func TestDamagedKeyIsReplacedAndKept(t *testing.T) {
 		p := newPlace(t)
 		p.open(t)
 		key := filepath.Join(p.dir, KeyFile)
-		if err := os.WriteFile(key, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, os.WriteFile(key, []byte(text), 0o600))
 		var lines []string
 		var keys [][]byte
 		for range 2 {
@@ -365,30 +336,13 @@ func TestErrorsInTheStateDirectoryAreReportedInOneLine(t *testing.T) {
 	p := newPlace(t)
 	p.open(t)
 	key := filepath.Join(p.dir, KeyFile)
-	for _, test := range []struct {
-		text string
-		mode os.FileMode
-		want string
-	}{
-		{strings.Repeat("ab", 32), 0o644, "others may read the file key"},
-	} {
-		if err := os.WriteFile(key, []byte(test.text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(key, test.mode); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := OpenLoginState(p.dir, time.Hour, nil); err == nil || !strings.Contains(err.Error(), test.want) ||
-			strings.Contains(err.Error(), "\n") {
-			t.Errorf("%v", err)
-		}
+	waittest.Must(t, os.Chmod(key, 0o644))
+	if _, err := OpenLoginState(p.dir, time.Hour, nil); err == nil || strings.Contains(err.Error(), "\n") ||
+		!strings.Contains(err.Error(), "others may read the file key") {
+		t.Errorf("%v", err)
 	}
-	if err := os.Remove(key); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(p.users, key); err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, os.Remove(key))
+	waittest.Must(t, os.Symlink(p.users, key))
 	if _, err := OpenLoginState(p.dir, time.Hour, nil); !errors.Is(err, unix.ELOOP) {
 		t.Errorf("a link in the place of the key: %v", err)
 	}

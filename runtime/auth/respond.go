@@ -171,11 +171,10 @@ func (l *Login) makeFirst(values url.Values, name string) (why string) {
 		return "The two passwords differ."
 	}
 	err := addFirst(l.o.Users.Path(), name, values.Get("password"))
-	var wrong *InvalidError
-	switch {
-	case errors.As(err, &wrong):
-		return strings.ToUpper(wrong.Error()[:1]) + wrong.Error()[1:] + "."
-	case err != nil:
+	if wrong, ok := errors.AsType[*InvalidError](err); ok {
+		return strings.ToUpper(wrong.text[:1]) + wrong.text[1:] + "."
+	}
+	if err != nil {
 		l.o.Log("login: " + err.Error())
 		return "The server could not write its file of users. Its log says why."
 	}

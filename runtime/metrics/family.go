@@ -16,10 +16,10 @@ const (
 	Histogram Kind = "histogram" // number of values in each bucket
 )
 
+// Over is how Merge combines the values of a gauge: their sum (""), maximum or minimum.
 type Over string
 
 const (
-	Sum Over = ""
 	Max Over = "max"
 	Min Over = "min"
 )
@@ -80,15 +80,13 @@ func Merge(processes ...[]Family) (all []Family) {
 				all = append(all, *f)
 				all[k].Series = nil
 			}
-			if sum := &all[k]; sum.Fits(f) {
+			if sum := &all[k]; sum.Kind == f.Kind && slices.Equal(sum.Bounds, f.Bounds) {
 				sum.add(f)
 			}
 		}
 	}
 	return all
 }
-
-func (f *Family) Fits(g *Family) bool { return f.Kind == g.Kind && slices.Equal(f.Bounds, g.Bounds) }
 
 // Lasting returns the families whose values remain valid after their process has ended: all families except gauges.
 func Lasting(families []Family) []Family {

@@ -91,9 +91,7 @@ func TestVariablesThatDisableTracesAndForeignOnesAreNoMistakes(t *testing.T) {
 func start(t *testing.T, url string, variables ...string) (x *otel.Exporter, lines *atomic.Int64) {
 	t.Helper()
 	c, err := otel.Read(lookup(append(variables, "OTEL_EXPORTER_OTLP_ENDPOINT="+url)...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	lines = new(atomic.Int64)
 	x = otel.New(c, "1.2", func(line string) {
 		lines.Add(1)
@@ -271,9 +269,7 @@ func TestRefusedBatchIsDroppedAndTheNextOneIsSent(t *testing.T) {
 
 func TestCloseDoesNotWaitForACollectorThatDoesNotAnswer(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	defer ln.Close()
 	x, _ := start(t, "http://"+ln.Addr().String())
 	for range 2000 {

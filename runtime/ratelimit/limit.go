@@ -129,10 +129,7 @@ func (l *limiter) client(x *exchange.Exchange) (by byte, who string) {
 	if l.User && r.Peer.User != "" {
 		return 'u', r.Peer.User
 	}
-	if addr := r.Peer.Addr; addr != "" {
-		return 'a', conn.Network(addr)
-	}
-	return 'a', "" // a unix socket
+	return 'a', conn.Network(r.Peer.Addr)
 }
 
 // hash returns the key of a client and this limit in the Table. The key is never 0. It depends on the rate, so that a

@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"encoding/binary"
 	"fmt"
 	"os"
 	"strings"
@@ -12,21 +11,18 @@ import (
 	"unsafe"
 
 	"fapws/runtime/exchange/exchangetest"
+	"fapws/runtime/waittest"
 )
 
 // open returns n tables that share one file, as in n processes.
 func open(t testing.TB, n int) (all []*Table) {
 	t.Helper()
 	f, err := Create()
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	defer f.Close()
 	for range n {
 		table, err := Open(f)
-		if err != nil {
-			t.Fatal(err)
-		}
+		waittest.Must(t, err)
 		all = append(all, table)
 	}
 	return all
@@ -35,9 +31,7 @@ func open(t testing.TB, n int) (all []*Table) {
 func rate(t testing.TB, text string) Rate {
 	t.Helper()
 	r, err := ParseRate(text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	return r
 }
 
@@ -152,17 +146,13 @@ func TestMillionClientsNeedSixteenMegabytes(t *testing.T) {
 // If the file were shortened, a process that has mapped the file would crash.
 func TestFileCannotBeShortened(t *testing.T) {
 	f, err := Create()
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	defer f.Close()
 	if f.Truncate(0) == nil || f.Truncate(size*2) == nil {
 		t.Error("the size has changed")
 	}
 	other, err := os.CreateTemp(t.TempDir(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	waittest.Must(t, err)
 	defer other.Close()
 	if _, err := Open(other); err == nil {
 		t.Error("another file is a table")
@@ -240,16 +230,5 @@ func TestSameOptionsGiveTheSameLimit(t *testing.T) {
 	a, b := Options{Rate: rate(t, "1/s"), Number: 1}, Options{Rate: rate(t, "1/s"), Number: 2}
 	if limit := table.Limit(a); limit != table.Limit(a) || limit == table.Limit(b) {
 		t.Error("a limit is not known by its options")
-	}
-}
-
-func BenchmarkTake(b *testing.B) {
-	table, r := open(b, 1)[0], rate(b, "1000000/s")
-	l := &limiter{Options: Options{Rate: r}, t: table}
-	var who [8]byte
-	b.ReportAllocs()
-	for i := 0; b.Loop(); i++ {
-		binary.LittleEndian.PutUint64(who[:], uint64(i%1000))
-		table.take(l.hash('a', string(who[:])), r, table.now())
 	}
 }
