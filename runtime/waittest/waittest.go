@@ -1,6 +1,8 @@
 package waittest
 
 import (
+	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -33,6 +35,25 @@ func Must(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Cases returns the test cases in a text file. Each line is a case, and tabs separate its columns. Empty lines and lines
+// that begin with "#" are left out.
+func Cases(t testing.TB, file string, columns int) (all [][]string) {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	Must(t, err)
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSuffix(line, "\n"); line == "" || line[0] == '#' {
+			continue
+		}
+		one := strings.Split(line, "\t")
+		if len(one) != columns {
+			t.Fatalf("%s: %q has %d columns, not %d", file, line, len(one), columns)
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 // InItsTime calls try with a timeout for its work. If try fails, InItsTime calls it again with longer timeouts, because
