@@ -1,39 +1,17 @@
 package coding
 
-import "testing"
+import (
+	"cmp"
+	"testing"
+
+	"fapws/runtime/waittest"
+)
 
 func TestCodingIsChosenByAcceptEncoding(t *testing.T) {
-	all := Set{Gzip: true, Zstd: true, Brotli: true}
-	for _, c := range []struct {
-		accept string
-		has    Set
-		want   Coding
-	}{
-		{"", all, Identity},
-		{"gzip", all, Gzip},
-		{"x-gzip", all, Gzip},
-		{"GZIP", all, Gzip},
-		{"gzip, deflate, br, zstd", all, Brotli},
-		{"gzip, deflate, zstd", all, Zstd},
-		{"gzip, br, zstd", Made, Zstd},
-		{"br", Made, Identity},
-		{"*", all, Brotli},
-		{"*;q=0.5, br;q=0", all, Zstd},
-		{"gzip;q=0.9, zstd;q=0.8", all, Gzip},
-		{"gzip;q=0", all, Identity},
-		{"gzip;q=0.5, identity", all, Identity},
-		{"gzip;q=0.5, identity;q=0.5", all, Gzip},
-		{"identity;q=0", all, Identity},
-		{"identity;q=0, *;q=0", all, Identity},
-		{"gzip;q=x", all, Identity},
-		{"gzip;q=1.0000", all, Identity},
-		{"gzip;q=0.001;level=3", all, Gzip},
-		{" gzip ; Q=1 ", all, Gzip},
-		{",,gzip,,", all, Gzip},
-		{"gzipped", all, Identity},
-	} {
-		if got := chooseCoding([]byte(c.accept), c.has); got != c.want {
-			t.Errorf("%q of %v: %v, want %v", c.accept, c.has, got, c.want)
+	sets := map[string]Set{"all": {Gzip: true, Zstd: true, Brotli: true}, "made": Made}
+	for _, c := range waittest.Cases(t, "testdata/accept.txt", 3) {
+		if got := chooseCoding([]byte(c[1]), sets[c[0]]); cmp.Or(got.String(), "identity") != c[2] {
+			t.Errorf("%q of %s: %v, want %s", c[1], c[0], got, c[2])
 		}
 	}
 }

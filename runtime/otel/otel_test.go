@@ -30,31 +30,12 @@ func lookup(variables ...string) func(string) (string, bool) {
 
 // Each line names the variable, what is wrong and what is right. A secret is not repeated.
 func TestWrongVariableIsReportedInALine(t *testing.T) {
-	for _, tt := range []struct{ variable, want string }{
-		{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc in the environment: must be " +
-			"http/protobuf, the protocol of port 4318 of a collector"},
-		{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json", "must be http/protobuf"},
-		{"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318", "must be a URL"},
-		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=ftp://x/", "must be a URL"},
-		{"OTEL_EXPORTER_OTLP_ENDPOINT=http//ann:secret@x", "must be a URL"},
-		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://x:0", "port"},
-		{"OTEL_EXPORTER_OTLP_HEADERS=secret", "OTEL_EXPORTER_OTLP_HEADERS in the environment: must be a list"},
-		{"OTEL_EXPORTER_OTLP_HEADERS=a=secret%0A", "names and values of header fields"},
-		{"OTEL_EXPORTER_OTLP_TIMEOUT=10s", "OTEL_EXPORTER_OTLP_TIMEOUT=10s in the environment: must be a number"},
-		{"OTEL_EXPORTER_OTLP_TRACES_COMPRESSION=zstd", "must be none or gzip"},
-		{"OTEL_RESOURCE_ATTRIBUTES=a=%zz", "must be a list"},
-		{"OTEL_TRACES_SAMPLER=jaeger_remote", "parentbased_traceidratio"},
-		{"OTEL_BSP_MAX_QUEUE_SIZE=0", "from 1 to"},
-		{"OTEL_BSP_MAX_EXPORT_BATCH_SIZE=4096", "from 1 to 2048"},
-		{"OTEL_SDK_DISABLED=yes", "must be false or true"},
-		{"OTEL_TRACES_EXPORTER=zipkin", "must be otlp or none"},
-		{"OTEL_PROPAGATORS=b3", "must contain tracecontext"},
-		{"OTEL_SDK_DISABLED=a\nb", `OTEL_SDK_DISABLED=a\nb in the environment: must be false or true`},
-	} {
-		_, err := otel.Read(lookup(tt.variable))
-		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.ContainsAny(err.Error(), "\n") ||
+	lines := []string{"OTEL_SDK_DISABLED=a\nb", `OTEL_SDK_DISABLED=a\nb in the environment: must be false or true`}
+	for _, tt := range append(waittest.Cases(t, "testdata/wrong.txt", 2), lines) {
+		_, err := otel.Read(lookup(tt[0]))
+		if err == nil || !strings.Contains(err.Error(), tt[1]) || strings.ContainsAny(err.Error(), "\n") ||
 			strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v", tt.variable, err)
+			t.Errorf("%s: %v", tt[0], err)
 		}
 	}
 	_, err := otel.Read(lookup("OTEL_TRACES_SAMPLER=traceidratio", "OTEL_TRACES_SAMPLER_ARG=NaN",
@@ -115,33 +96,22 @@ func later() time.Time { return time.Now().Add(waittest.Patience) }
 // The exporter redacts the parameters that sign a URL, even if their names are percent-encoded.
 func TestTextsOfClientsAreRedactedAndValid(t *testing.T) {
 	c := oteltest.Collect(t, nil)
-	for _, tt := range []struct{ line, attribute, want string }{
-		{"GET /a?sig=1&x=2 HTTP/1.1", "url.query", "sig=REDACTED&x=2"},
-		{"GET /b?Signature=1;X-Goog-Signature=2&AWSAccessKeyId=3 HTTP/1.1", "url.query",
-			"Signature=REDACTED;X-Goog-Signature=REDACTED&AWSAccessKeyId=REDACTED"},
-		{"GET /c?s%69g=1&&sig HTTP/1.1", "url.query", "s%69g=REDACTED&&sig"},
-		{"GET /d?X-Amz-Signature=1&q=sig=2 HTTP/1.1", "url.query", "X-Amz-Signature=REDACTED&q=sig=2"},
-		{"GET /e? HTTP/1.1", "url.query", ""},
-		{"GET /f\xff HTTP/1.0", "url.path", "/f\uFFFD"},
-		{"GET /g HTTP/1.0", "network.protocol.version", "1.0"},
-		{"GET /h HTTP/2.0", "network.protocol.version", "2"},
-		{"BREW /i HTTP/1.1", "http.request.method", "_OTHER"},
-		{"get /j HTTP/1.1", "http.request.method_original", "get"},
-		{"GET http://y/k HTTP/1.1", "url.path", "/k"},
-		{"OPTIONS * HTTP/1.1", "url.path", "*"},
-		{"GET /" + strings.Repeat("l", 5000) + " HTTP/1.1", "url.path", "/" + strings.Repeat("l", 2047)},
-		{"GET /" + strings.Repeat("é", 5000) + " HTTP/1.1", "url.path", "/" + strings.Repeat("é", 1023) + "\uFFFD"},
-	} {
-		e := entry(tt.line)
+	lines := [][]string{
+		{"GET /f\xff HTTP/1.0", "/f\uFFFD", "url.path"},
+		{"GET /" + strings.Repeat("l", 5000) + " HTTP/1.1", "/" + strings.Repeat("l", 2047), "url.path"},
+		{"GET /" + strings.Repeat("é", 5000) + " HTTP/1.1", "/" + strings.Repeat("é", 1023) + "\uFFFD", "url.path"},
+	}
+	for _, tt := range append(waittest.Cases(t, "testdata/texts.txt", 3), lines...) {
+		e := entry(tt[0])
 		e.Trace.Agent, e.Trace.Host = []byte("a\xffb"), []byte("[::1]:8080")
 		n := len(c.Spans())
 		x, _ := start(t, c.URL)
 		x.Answered(e)
 		x.Close(later())
 		s := c.Spans()[n]
-		if s.Attributes[tt.attribute] != tt.want || s.Attributes["user_agent.original"] != "a\uFFFDb" ||
+		if s.Attributes[tt[2]] != tt[1] || s.Attributes["user_agent.original"] != "a\uFFFDb" ||
 			s.Attributes["server.address"] != "::1" || s.Attributes["server.port"] != "8080" {
-			t.Errorf("%.80s: %q", tt.line, s.Attributes)
+			t.Errorf("%.80s: %q", tt[0], s.Attributes)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package cache
 
 import (
 	"crypto/x509"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -12,171 +14,36 @@ import (
 	"fapws/runtime/waittest"
 )
 
+// described returns the terms as in testdata/terms.txt, with times in seconds.
+func described(t terms) string {
+	if !t.keep {
+		return "no"
+	}
+	text := fmt.Sprintf("fresh %d, stale %d", t.fresh/second, t.stale/second)
+	if t.validate {
+		text += ", validate"
+	}
+	return text
+}
+
 func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
-	const day = "Sun, 06 Nov 1994 08:49:37 GMT"
-	ttl, guess := Rule{TTL: 60 * time.Second, Stale: 30 * time.Second}, Rule{Heuristic: 90 * time.Second}
-	for _, tt := range []struct {
-		rule     Rule
-		status   int
-		fields   string
-		asked    string
-		keep     bool
-		fresh    int
-		stale    int
-		validate bool
-	}{
-		{},
-		{fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
-		{fields: "cache-control: PUBLIC , Max-Age = 10", keep: true, fresh: 10},
-		{fields: `Cache-Control: max-age="10"`, keep: true, fresh: 10},
-		{fields: "Cache-Control: max-age=10, s-maxage=20", keep: true, fresh: 20},
-		{fields: "Cache-Control: max-age=10|Cache-Control: max-age=5", keep: true, fresh: 5},
-		{fields: "Cache-Control: max-age=10, stale-while-revalidate=7", keep: true, fresh: 10, stale: 7},
-		{fields: "Cache-Control: max-age=0, stale-while-revalidate=7", keep: true, stale: 7},
-		{fields: "Cache-Control: max-age=10, stale-while-revalidate=7, must-revalidate", keep: true, fresh: 10},
-		{fields: "Cache-Control: max-age=0"},
-		{fields: "Cache-Control: max-age=-1"},
-		{fields: "Cache-Control: max-age=ten"},
-		{fields: "Cache-Control: max-age"},
-		{fields: "Cache-Control: max-age=10" + strings.Repeat(", a", 1000), keep: true, fresh: 10},
-		{fields: "Cache-Control: max-age=10" + strings.Repeat(", a", 2000)},
-		{fields: "Cache-Control: max-age=10" + strings.Repeat("|Cache-Control: a", 5000)},
-		{fields: "CDN-Cache-Control: max-age=10" + strings.Repeat(", a", 2000)},
-		{fields: "Cache-Control: max-age=10|Vary: Accept, X-Real-IP"},
-		{fields: "Cache-Control: max-age=10|Vary: X-Forwarded-For"},
-		{fields: "Cache-Control: max-age=10, private"},
-		{fields: `Cache-Control: max-age=10, private="x, y"`},
-		{fields: `Cache-Control: ext="a, no-store", max-age=10`, keep: true, fresh: 10},
-		{fields: "Cache-Control: max-age=10|Cache-Control: no-store"},
-		{fields: "Cache-Control: max-age=10, no-cache"},
-		{fields: "Cache-Control: max-age=99999999999999999999", keep: true, fresh: 366 * 86400},
-		{fields: "Cache-Control: max-age=10|Age: 4", keep: true, fresh: 6},
-		{fields: "Cache-Control: max-age=10|Age: 10"},
-		{fields: "Cache-Control: max-age=10|Set-Cookie: a=b"},
-		{fields: "Cache-Control: max-age=10|SET-COOKIE: a=b"},
-		{fields: "Cache-Control: max-age=10|Vary: *"},
-		{fields: "Cache-Control: max-age=10|Vary: a, b, c, d, e, f, g, h, i"},
-		{fields: "Cache-Control: max-age=10|Content-Type: text/event-stream; charset=utf-8"},
-		{fields: "Cache-Control: max-age=10|Content-Range: bytes 0-1/2", keep: true, fresh: 10},
-		{fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 GMT", keep: true, fresh: 60},
-		{fields: "Date: " + day + "|Expires: " + day},
-		{fields: "Expires: 0"},
-		{fields: "Expires: Sun, 06 Nov 2094 08:50:37 GMT|Cache-Control: max-age=3", keep: true, fresh: 3},
-		{status: 404, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
-		{status: 302, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
-		{status: 206, fields: "Cache-Control: max-age=10"},
-		{status: 304, fields: "Cache-Control: max-age=10"},
-		{status: 500, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
-		{status: 299, fields: "Cache-Control: max-age=10", keep: true, fresh: 10},
-		{status: 500, fields: "Cache-Control: max-age=10, must-understand"},
-		{status: 500, fields: "Cache-Control: max-age=10, no-store, must-understand"},
-		{status: 200, fields: "Cache-Control: max-age=10, no-store, must-understand", keep: true, fresh: 10},
-
-		// pages that are kept, and that the handler must confirm for each request
-		{fields: `Cache-Control: no-cache|ETag: "a"`, keep: true, validate: true},
-		{fields: `Cache-Control: no-cache, max-age=10, stale-while-revalidate=5|ETag: W/"a"`, keep: true,
-			validate: true},
-		{fields: `Cache-Control: max-age=0|ETag: "a"`, keep: true, validate: true},
-		{fields: "Cache-Control: max-age=0, must-revalidate|Last-Modified: " + day, keep: true, validate: true},
-		{fields: "Expires: 0|Last-Modified: " + day, keep: true, validate: true},
-		{fields: `Cache-Control: max-age=0, stale-while-revalidate=5|ETag: "a"`, keep: true, stale: 5},
-		{fields: "Cache-Control: no-cache|ETag: a"},
-		{fields: `Cache-Control: no-cache|ETag: "a"b"`},
-		{fields: "Cache-Control: no-cache|Last-Modified: yesterday"},
-		{fields: `Cache-Control: no-cache, no-store|ETag: "a"`},
-		{fields: `Cache-Control: no-cache, private|ETag: "a"`},
-		{fields: `Cache-Control: no-cache|ETag: "a"`, asked: "Cookie: a=b"},
-		{status: 404, fields: `Cache-Control: no-cache|ETag: "a"`},
-		{fields: `ETag: "a"`},
-		{rule: ttl, fields: `Cache-Control: no-cache|ETag: "a"`, keep: true, validate: true},
-
-		// After s-maxage, a page may be stale only for a time that the response itself specifies.
-		{fields: "Cache-Control: s-maxage=10, stale-while-revalidate=7", keep: true, fresh: 10, stale: 7},
-		{rule: ttl, fields: "Cache-Control: s-maxage=10", keep: true, fresh: 10},
-		{rule: ttl, fields: "Cache-Control: max-age=10, proxy-revalidate", keep: true, fresh: 10},
-
-		// The first value of Age is used if it is a number (RFC 9111 §5.1).
-		{fields: "Cache-Control: max-age=10|Age: 4, 8", keep: true, fresh: 6},
-		{fields: "Cache-Control: max-age=10|Age: 4|Age: 8", keep: true, fresh: 6},
-		{fields: "Cache-Control: max-age=10|Age: 4.5", keep: true, fresh: 10},
-		{fields: "Cache-Control: max-age=10|Age: -4", keep: true, fresh: 10},
-		{fields: "Cache-Control: max-age=10|Age: 99999999999999999999"},
-
-		{fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 8:50:37 GMT"},
-		{fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 UTC"},
-		{fields: "Date: " + day + "|Expires: Sun, 06 Nov 1994 08:50:37 GMT|Expires: Sun, 06 Nov 1994 08:50:37 GMT"},
-		{fields: "Date: " + day + "|Expires: Sunday, 06-Nov-94 08:50:37 gmt", keep: true, fresh: 60},
-		{fields: "Date: " + day + "|Expires: Sun Nov  6 08:50:37 1994", keep: true, fresh: 60},
-
-		// CDN-Cache-Control replaces the other fields (RFC 9213).
-		{fields: "CDN-Cache-Control: max-age=10", keep: true, fresh: 10},
-		{fields: "CDN-Cache-Control: max-age=10|Cache-Control: no-store, private, max-age=3|Expires: 0",
-			keep: true, fresh: 10},
-		{fields: "CDN-Cache-Control: max-age=0|Cache-Control: max-age=10"},
-		{fields: "CDN-Cache-Control: max-age=-1|Cache-Control: max-age=10"},
-		{fields: "CDN-Cache-Control: no-store|Cache-Control: max-age=10"},
-		{fields: "CDN-Cache-Control: private|Cache-Control: max-age=10"},
-		{fields: "CDN-Cache-Control: no-cache|Cache-Control: max-age=10"},
-		{fields: "CDN-Cache-Control: max-age=10;a=1|CDN-Cache-Control: x=(a \"b\";c 1.5);d, y=:YQ==:, " +
-			"z=@1, must-revalidate", keep: true, fresh: 10},
-		{fields: "CDN-Cache-Control: max-age=10, no-store=?0, max-age=5", keep: true, fresh: 5},
-		{fields: `CDN-Cache-Control: max-age="10"|Cache-Control: max-age=3`},
-		{fields: "CDN-Cache-Control: max-age=10, &&&|Cache-Control: max-age=3", keep: true, fresh: 3},
-		{fields: "CDN-Cache-Control: Max-Age=10|Cache-Control: max-age=3", keep: true, fresh: 3},
-		{fields: "CDN-Cache-Control: max-age =10|Cache-Control: max-age=3", keep: true, fresh: 3},
-		{fields: "CDN-Cache-Control: max-age=10,|Cache-Control: max-age=3", keep: true, fresh: 3},
-		{fields: "CDN-Cache-Control: |Cache-Control: max-age=3", keep: true, fresh: 3},
-		{fields: `CDN-Cache-Control: a="b|Cache-Control: max-age=3`, keep: true, fresh: 3},
-		{fields: "CDN-Cache-Control: a=1.2345|Cache-Control: max-age=3", keep: true, fresh: 3},
-		{fields: "CDN-Cache-Control: a=(b|Cache-Control: max-age=3", keep: true, fresh: 3},
-
-		{fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT"},
-		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
-		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sat, 05 Nov 1994 08:39:37 GMT", keep: true, fresh: 90},
-		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 2094 08:39:37 GMT", keep: true,
-			validate: true},
-		{rule: guess, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT|Cache-Control: max-age=5",
-			keep: true, fresh: 5},
-		{rule: guess, fields: "Date: " + day + "|Last-Modified: long ago"},
-		{rule: guess, fields: "Date: " + day},
-		{rule: guess, status: 404, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true,
-			fresh: 60},
-		{rule: guess, status: 403, fields: "Date: " + day + "|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT"},
-		{rule: guess, status: 403, fields: "Cache-Control: public|Date: " + day +
-			"|Last-Modified: Sun, 06 Nov 1994 08:39:37 GMT", keep: true, fresh: 60},
-		{fields: "Cache-Control: max-age=10", asked: "Cookie: a=b"},
-		{fields: "Cache-Control: max-age=10", asked: "Authorization: x"},
-		{fields: "Cache-Control: max-age=10, public", asked: "Authorization: x\r\nCookie: a=b", keep: true, fresh: 10},
-		{fields: "Cache-Control: s-maxage=10", asked: "Authorization: x", keep: true, fresh: 10},
-
-		{rule: ttl, keep: true, fresh: 60, stale: 30},
-		{rule: ttl, status: 301, keep: true, fresh: 60, stale: 30},
-		{rule: ttl, status: 404},
-		{rule: ttl, status: 500},
-		{rule: Rule{TTL: time.Second, Status: []int{404}}, status: 404, keep: true, fresh: 1},
-		{rule: Rule{TTL: time.Second, Status: []int{404}}},
-		{rule: ttl, fields: "Cache-Control: max-age=5", keep: true, fresh: 5, stale: 30},
-		{rule: ttl, fields: "Cache-Control: must-revalidate", keep: true, fresh: 60},
-		{rule: ttl, fields: "Cache-Control: private"},
-		{rule: ttl, fields: "Cache-Control: no-store"},
-		{rule: ttl, fields: "Expires: Thu, 01 Jan 1970 00:00:00 GMT", keep: true, stale: 30},
-		{rule: Rule{TTL: time.Minute}, fields: "Expires: Thu, 01 Jan 1970 00:00:00 GMT"},
-		{rule: ttl, fields: "Set-Cookie: a=b"},
-		{rule: ttl, asked: "Cookie: a=b"},
-		{rule: ttl, asked: "Authorization: x"},
-		{rule: Rule{TTL: time.Minute, IgnoreCookies: true}, asked: "Cookie: a=b", keep: true, fresh: 60},
-		{rule: Rule{TTL: time.Minute, IgnoreCookies: true}, asked: "Authorization: x"},
-	} {
-		c := compile(t, tt.rule)
-		if tt.status == 0 {
-			tt.status = 200
-		}
-		read := readFields([]byte(strings.ReplaceAll(tt.fields+"|", "|", "\r\n")), 0)
-		got := c.judge(c.personal(get(t, "/", tt.asked)), tt.status, &read)
-		if got.keep != tt.keep || got.keep && (got.fresh != int64(tt.fresh)*second ||
-			got.stale != int64(tt.stale)*second || got.validate != tt.validate) {
-			t.Errorf("%d %s, %+v %+v: %v %v %v", tt.status, tt.fields, tt.rule, tt.asked, got.keep,
-				time.Duration(got.fresh), time.Duration(got.stale))
+	rules := map[string]Rule{"obey": {}, "ttl": {TTL: 60 * time.Second, Stale: 30 * time.Second},
+		"guess": {Heuristic: 90 * time.Second}, "404": {TTL: time.Second, Status: []int{404}},
+		"minute": {TTL: time.Minute}, "cookies": {TTL: time.Minute, IgnoreCookies: true}}
+	long := [][]string{
+		{"obey", "200", "Cache-Control: max-age=10" + strings.Repeat(", a", 1000), "", "fresh 10, stale 0"},
+		{"obey", "200", "Cache-Control: max-age=10" + strings.Repeat(", a", 2000), "", "no"},
+		{"obey", "200", "Cache-Control: max-age=10" + strings.Repeat("|Cache-Control: a", 5000), "", "no"},
+		{"obey", "200", "CDN-Cache-Control: max-age=10" + strings.Repeat(", a", 2000), "", "no"},
+	}
+	for _, tt := range append(waittest.Cases(t, "testdata/terms.txt", 5), long...) {
+		c := compile(t, rules[tt[0]])
+		status, err := strconv.Atoi(tt[1])
+		waittest.Must(t, err)
+		read := readFields([]byte(strings.ReplaceAll(tt[2]+"|", "|", "\r\n")), 0)
+		asked := get(t, "/", strings.ReplaceAll(tt[3], "|", "\r\n"))
+		if got := described(c.judge(c.personal(asked), status, &read)); got != tt[4] {
+			t.Errorf("%.300q: %s", tt, got)
 		}
 	}
 }

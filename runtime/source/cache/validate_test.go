@@ -2,12 +2,14 @@ package cache
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"fapws/runtime/coding"
 	"fapws/runtime/exchange"
+	"fapws/runtime/waittest"
 )
 
 func confirm(f *Fill, fields string, now int64) (*Page, bool) {
@@ -41,64 +43,26 @@ func TestPageMakesConditionsOfItsValidators(t *testing.T) {
 
 func TestPageIsFreshAgainAfterA304(t *testing.T) {
 	const s1 = second
-	day := func(seconds int) string { return fmt.Sprintf("Date: Thu, 01 Jan 1970 00:00:%02d GMT", seconds) }
 	c := compile(t, Rule{Compress: true})
-	for _, tt := range []struct {
-		stored, fields string
-		want           string
-		next           Verdict
-		shared         bool
-	}{
-		{`ETag: "a"|X: 1|Cache-Control: max-age=5`, "", `ETag: "a"|X: 1|Cache-Control: max-age=5|`, Hit, true},
-		{`ETag: "a"|X: 1|Cache-Control: max-age=5`, `ETag: "a"|X: 2|x: 3|Y: 4`,
-			`ETag: "a"|Cache-Control: max-age=5|X: 2|x: 3|Y: 4|`, Hit, true},
-		{`ETag: "a"|Cache-Control: max-age=5`, "Cache-Control: max-age=0", `ETag: "a"|Cache-Control: max-age=0|`,
-			Expired, false},
-		{`ETag: "a"|Cache-Control: max-age=5`, "Cache-Control: no-cache, max-age=9",
-			`ETag: "a"|Cache-Control: no-cache, max-age=9|`, Expired, false},
-		{`ETag: "a"|Cache-Control: max-age=5`, "Cache-Control: no-store", `ETag: "a"|Cache-Control: no-store|`, Bypass,
-			false},
-		{`ETag: "a"|Cache-Control: max-age=5`, "Set-Cookie: a=b", `ETag: "a"|Cache-Control: max-age=5|Set-Cookie: a=b|`,
-			Bypass, false},
-		{`ETag: "a"|Cache-Control: max-age=5`, "Vary: *", `ETag: "a"|Cache-Control: max-age=5|Vary: *|`, Bypass, false},
-		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 3", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
-		{`ETag: "a"|Cache-Control: max-age=5`, "Age: 5", `ETag: "a"|Cache-Control: max-age=5|`, Expired, false},
-		// The age of a page is counted from the last 304, not from the previous Date.
-		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, "", `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
-		{day(0) + `|ETag: "a"|Cache-Control: max-age=5`, day(6), `ETag: "a"|Cache-Control: max-age=5|` + day(6) + "|",
-			Hit, true},
-		{`ETag: "a"|Cache-Control: max-age=5`, day(5), `ETag: "a"|Cache-Control: max-age=5|` + day(5) + "|", Expired,
-			false},
-		// A 304 does not replace fields that describe the page's content.
-		{`ETag: "a"|Cache-Control: max-age=5|Content-Type: text/css`,
-			`Content-Type: text/html|Content-Encoding: br|Content-Range: x|Content-Location: /a`,
-			`ETag: "a"|Cache-Control: max-age=5|Content-Type: text/css|Content-Location: /a|`, Hit, true},
-		{`ETag: W/"a"|Cache-Control: max-age=5`, `ETag: "a"`, `ETag: W/"a"|Cache-Control: max-age=5|`, Hit, true},
-		{`ETag: "a"|Cache-Control: max-age=5`, `ETag: W/"b"`, `ETag: "a"|Cache-Control: max-age=5|`, Hit, true},
-		// A 304 with a different strong tag changes nothing.
-		{`ETag: "a"|X: 1|Cache-Control: max-age=5`, `ETag: "b"|X: 2`, `ETag: "a"|X: 1|Cache-Control: max-age=5|`,
-			Expired, false},
-	} {
+	verdicts := map[string]Verdict{"hit": Hit, "expired": Expired, "bypass": Bypass}
+	for _, tt := range waittest.Cases(t, "testdata/confirmed.txt", 5) {
+		stored, fields, next := tt[0], tt[1], verdicts[tt[3]]
 		s := New(1<<20, 0)
 		r := get(t, "/")
-		put(t, s, c, r, answer{fields: tt.stored, body: "page"}, 0)
+		put(t, s, c, r, answer{fields: stored, body: "page"}, 0)
 		f := look(t, s, c, r, 10*s1, Expired)
 		look(t, s, c, r, 10*s1, Wait)
-		p, shared := confirm(f.Fill, tt.fields, 10*s1)
-		if got := strings.ReplaceAll(string(p.Fields), "\r\n", "|"); got != tt.want || string(p.Body) != "page" ||
-			p.Status != 200 || shared != tt.shared {
-			t.Errorf("%s, %s: %s %q, shared %v", tt.stored, tt.fields, got, p.Body, shared)
+		p, shared := confirm(f.Fill, fields, 10*s1)
+		got := strings.ReplaceAll(strings.TrimSuffix(string(p.Fields), "\r\n"), "\r\n", "|")
+		if got != tt[2] || string(p.Body) != "page" || p.Status != 200 || shared != (tt[4] == "yes") {
+			t.Errorf("%s, %s: %s %q, shared %v", stored, fields, got, p.Body, shared)
 		}
-		next := s.Look(c, r, 10*s1+1)
-		if next.Verdict != tt.next {
-			t.Errorf("%s, %s: then %v, want %v", tt.stored, tt.fields, next.Verdict, tt.next)
-		}
-		if next.Fill != nil {
-			next.Fill.end()
+		if f := look(t, s, c, r, 10*s1+1, next); f.Fill != nil {
+			f.Fill.end()
 		}
 		s.PurgeNow(Pattern{Path: "*"})
 		if st := s.Stats(); st.Bytes != 0 || st.Entries != 0 || st.Revalidated != 1 {
-			t.Errorf("%s, %s: %+v are left", tt.stored, tt.fields, st)
+			t.Errorf("%s, %s: %+v are left", stored, fields, st)
 		}
 	}
 }
@@ -235,47 +199,31 @@ func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 }
 
 func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
-	for _, tt := range []struct {
-		control string
-		at      int64
-		// Each field tells whether the client gets the stale page instead of an error: failed for a 503 from the
-		// handler, down for a 502 because the handler is unreachable, refused for a 404.
-		failed, down, refused bool
-	}{
-		{"max-age=5", 10, false, true, false},
-		{"max-age=5", 5 + 86399, false, true, false},
-		{"max-age=5", 5 + 86401, false, false, false},
-		{"max-age=5, stale-if-error=10", 10, true, true, false},
-		{"max-age=5, stale-if-error=10", 16, false, true, false},
-		{"max-age=5, stale-while-revalidate=10", 10, true, true, false},
-		{"max-age=5, must-revalidate", 10, false, false, false},
-		{"max-age=5, stale-if-error=10, must-revalidate", 10, false, false, false},
-		{"max-age=5, proxy-revalidate", 10, false, false, false},
-		{"s-maxage=5", 10, false, false, false},
-		{"s-maxage=5, stale-if-error=10", 10, true, true, false},
-		{"s-maxage=5, stale-if-error=10", 16, false, false, false},
-		{"no-cache", 10, false, false, false},
-	} {
+	for _, tt := range waittest.Cases(t, "testdata/stale.txt", 3) {
+		control := tt[0]
+		seconds, err := strconv.ParseInt(tt[1], 10, 64)
+		waittest.Must(t, err)
+		at := seconds * second
 		c := compile(t, Rule{})
 		s := New(1<<20, 0)
 		r := get(t, "/")
-		put(t, s, c, r, answer{fields: `ETag: "a"|Cache-Control: ` + tt.control, body: "page"}, 0)
-		f := s.Look(c, r, tt.at*second)
-		failed, down, refused := f.Page.Instead(503, false, tt.at*second), f.Page.Instead(502, true, tt.at*second),
-			f.Page.Instead(404, false, tt.at*second)
-		if failed != tt.failed || down != tt.down || refused != tt.refused {
-			t.Errorf("%s after %d s: %v %v %v", tt.control, tt.at, failed, down, refused)
+		put(t, s, c, r, answer{fields: `ETag: "a"|Cache-Control: ` + control, body: "page"}, 0)
+		f := s.Look(c, r, at)
+		failed := f.Page.Instead(503, false, at)
+		got := fmt.Sprint(failed, f.Page.Instead(502, true, at), f.Page.Instead(404, false, at))
+		if got != tt[2] {
+			t.Errorf("%s after %s s: %s", control, tt[1], got)
 		}
 		if !failed {
 			continue
 		}
-		f.Fill.Failed(tt.at * second)
+		f.Fill.Failed(at)
 		// Until the next attempt, other requests get the stale page.
-		if again := look(t, s, c, r, tt.at*second+1, Stale); again.Fill != nil {
-			t.Errorf("%s: another request is tried at once", tt.control)
+		if again := look(t, s, c, r, at+1, Stale); again.Fill != nil {
+			t.Errorf("%s: another request is tried at once", control)
 		}
-		if again := s.Look(c, r, tt.at*second+tryEvery); again.Fill == nil {
-			t.Errorf("%s: nothing is tried again", tt.control)
+		if again := s.Look(c, r, at+tryEvery); again.Fill == nil {
+			t.Errorf("%s: nothing is tried again", control)
 		}
 	}
 }
