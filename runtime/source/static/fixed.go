@@ -123,13 +123,7 @@ func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 		return
 	}
 	r.Fields = bytes.Clone(r.Fields)
-	x.Offload(func() { p.files.Open(&a.request, a) }, func(gone bool) {
-		if gone {
-			a.drop()
-		} else {
-			a.sendFor(x, &r)
-		}
-	})
+	a.offload(x, func() { p.files.Open(&a.request, a) }, func() { a.sendFor(x, &r) })
 }
 
 var plainGet = http1.Request{Get: true}

@@ -74,13 +74,10 @@ func (h *Handed) Take(x *exchange.Exchange, p *exchange.Part, r *exchange.Reques
 	o.head.Fields, o.head.Reason = bytes.Clone(p.Head.Fields), bytes.Clone(p.Head.Reason)
 	o.answer.request = Request{Path: bytes.Clone(r.Path), Prefix: x.Prefix, Head: bytes.Clone(r.Head), Parsed: r.Parsed}
 	x.Source = o
-	x.Offload(o.open, func(gone bool) {
-		switch {
-		case gone:
-			o.answer.drop()
-		case o.err != nil:
+	o.answer.offload(x, o.open, func() {
+		if o.err != nil {
 			o.refuse(x)
-		default:
+		} else {
 			o.send(x)
 		}
 	})

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -103,56 +104,30 @@ func TestRootIsFollowedWhenItIsReplaced(t *testing.T) {
 	}
 }
 
+// quoted returns the test cases in a text file, whose columns are strings of Go.
+func quoted(t *testing.T, file string, columns int) [][]string {
+	t.Helper()
+	all := waittest.Cases(t, file, columns)
+	for _, c := range all {
+		for i := range c {
+			text, err := strconv.Unquote(c[i])
+			waittest.Must(t, err)
+			c[i] = text
+		}
+	}
+	return all
+}
+
 func TestPathsAreCleanedOrRejected(t *testing.T) {
-	for _, c := range []struct {
-		path     string
-		want     string
-		dotFiles string
-	}{
-		{path: "", want: ""},
-		{path: "/", want: "/"},
-		{path: "//", want: "/"},
-		{path: "/a", want: "/a"},
-		{path: "/a/", want: "/a/"},
-		{path: "/a/b.txt", want: "/a/b.txt"},
-		{path: "///a//b///", want: "/a/b/"},
-		{path: "a", want: "/a"},
-		{path: "/a b\x7f\xff\n", want: "/a b\x7f\xff\n"},
-		{path: "/a:b", want: "/a:b"},
-		{path: "/.", want: "-"},
-		{path: "/..", want: "-"},
-		{path: "..", want: "-"},
-		{path: "/../", want: "-"},
-		{path: "/a/../b", want: "-"},
-		{path: "/a/..", want: "-"},
-		{path: "/./a", want: "-"},
-		{path: "/a\x00.txt", want: "-"},
-		{path: "/\x00", want: "-"},
-		{path: "/..\\secret", want: "-"},
-		{path: "/a\\b", want: "-"},
-		{path: "/.env", want: "-", dotFiles: "/.env"},
-		{path: "/.git/config", want: "-", dotFiles: "/.git/config"},
-		{path: "/a/.b/c", want: "-", dotFiles: "/a/.b/c"},
-		{path: "/...", want: "-", dotFiles: "/..."},
-		{path: "/..a", want: "-", dotFiles: "/..a"},
-		{path: "/a..", want: "/a.."},
-		{path: "/a.", want: "/a."},
-		{path: "/.well-known/security.txt", want: "/.well-known/security.txt"},
-		{path: "/.well-known", want: "/.well-known"},
-		{path: "/a/.well-known/x", want: "-", dotFiles: "/a/.well-known/x"},
-		{path: "/.well-known/.git", want: "-", dotFiles: "/.well-known/.git"},
-	} {
-		for _, dotFiles := range []bool{false, true} {
-			want := c.want
-			if dotFiles && c.dotFiles != "" {
-				want = c.dotFiles
-			}
-			got, ok := cleanPath(nil, []byte(c.path), dotFiles)
+	for _, c := range quoted(t, "testdata/paths.txt", 3) {
+		for i, dotFiles := range []bool{true, false} {
+			want := c[1+i]
+			got, ok := cleanPath(nil, []byte(c[0]), dotFiles)
 			if !ok {
 				got = []byte("-")
 			}
 			if string(got) != want {
-				t.Errorf("%q, dot files %v: %q, not %q", c.path, dotFiles, got, want)
+				t.Errorf("%q, dot files %v: %q, not %q", c[0], dotFiles, got, want)
 			}
 			again, ok := cleanPath(nil, got, dotFiles)
 			if want != "-" && (!ok || string(again) != want) {
@@ -163,27 +138,9 @@ func TestPathsAreCleanedOrRejected(t *testing.T) {
 }
 
 func TestSlashRedirectStaysOnItsHost(t *testing.T) {
-	for _, c := range []struct{ prefix, path, query, want string }{
-		{"", "/a", "", "/a/"},
-		{"", "/a/b", "x=1&y=%20", "/a/b/?x=1&y=%20"},
-		{"", "/a%20b", "", "/a%20b/"},
-		{"", "//evil.example", "", "/evil.example/"},
-		{"", "///evil.example/..", "", "/evil.example/../"},
-		{"", "/\\evil.example", "", "/evil.example/"},
-		{"", "\\\\evil.example", "", "/evil.example/"},
-		{"", "/a\\b", "", "/a%5Cb/"},
-		{"", "/a\r\nSet-Cookie:x", "q\r\n<\">", "/a%0D%0ASet-Cookie:x/?q%0D%0A%3C%22%3E"},
-		{"", "/\xff", "", "/%FF/"},
-		{"", "", "", "/"},
-		{"", "/", "", "/"},
-		{"", "https://evil.example", "", "/https://evil.example/"},
-		{"/app", "/a", "x=1", "/app/a/?x=1"},
-		{"/app", "", "", "/app/"},
-		{"//evil.example", "/a", "", "/evil.example/a/"},
-		{"/caf\xc3\xa9 100%?#\r\n\\", "/a", "", "/caf%C3%A9%20100%25%3F%23%0D%0A%5C/a/"},
-	} {
-		if got := string(slashLocation(nil, c.prefix, []byte(c.path), []byte(c.query))); got != c.want {
-			t.Errorf("%q, %q: %q, not %q", c.prefix, c.path, got, c.want)
+	for _, c := range quoted(t, "testdata/redirects.txt", 4) {
+		if got := string(slashLocation(nil, c[0], []byte(c[1]), []byte(c[2]))); got != c[3] {
+			t.Errorf("%q, %q: %q, not %q", c[0], c[1], got, c[3])
 		}
 	}
 }

@@ -3,6 +3,7 @@ package static
 import (
 	"cmp"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
 	"fmt"
 	"html"
@@ -21,20 +22,8 @@ const maxListed = 10000
 const listingFields = "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; " +
 	"form-action 'none'\r\n"
 
-const listingStyle = `<style>
-main{max-width:52rem;margin:auto;padding:1.2rem}
-table{width:100%;border-spacing:0;border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
-th{text-align:left;font-weight:600}
-td,th{padding:.3em .7em;border-bottom:1px solid var(--line)}
-td:first-child{width:100%}tr:last-child td{border:0}
-td:nth-child(n+2),th:nth-child(n+2){text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-table a{display:block;text-decoration:none}
-th[aria-sort=ascending] a::after{content:" \25B2"}
-th[aria-sort=descending] a::after{content:" \25BC"}
-table a:hover{text-decoration:underline}
-@media(max-width:30em){main{padding:.6rem}td,th{padding:.3em .35em}td:nth-child(n+2),th{font-size:.75em}}
-</style>
-`
+//go:embed listing.css
+var listingStyle string
 
 type listed struct {
 	name string
@@ -196,7 +185,7 @@ func listing(title string, parent bool, entries []listed, more bool, order order
 	if more {
 		b = fmt.Appendf(b, "<p>The directory has more than these %d entries.</p>\n", len(entries))
 	}
-	return http1.Document(title, listingStyle, string(append(b, "</main>"...)))
+	return http1.Document(title, "<style>\n"+listingStyle+"</style>\n", string(append(b, "</main>"...)))
 }
 
 func appendSize(b []byte, size int64) []byte {

@@ -290,17 +290,26 @@ func (s *Source) Start(x *exchange.Exchange) {
 		a.send(x, true)
 		return
 	}
-	x.Offload(func() {
+	a.offload(x, func() {
 		a.request = requestOf(x)
 		s.files.Open(&a.request, a)
-	}, func(gone bool) {
-		switch {
-		case gone:
+	}, func() {
+		if a.Index != "" && x.Decline(a.Index) || s.declines && a.Head.Status == 404 && x.Decline("") {
 			a.drop()
-		case a.Index != "" && x.Decline(a.Index), s.declines && a.Head.Status == 404 && x.Decline(""):
-			a.drop()
-		default:
+		} else {
 			a.send(x, true)
+		}
+	})
+}
+
+// offload calls open, which may block for the disk, on another goroutine. Then answer is called on the event loop,
+// unless the client has disconnected. answer must call send or drop.
+func (a *Response) offload(x *exchange.Exchange, open, answer func()) {
+	x.Offload(open, func(gone bool) {
+		if gone {
+			a.drop()
+		} else {
+			answer()
 		}
 	})
 }
