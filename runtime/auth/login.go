@@ -5,6 +5,7 @@ import (
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -297,16 +298,13 @@ type verifiedToken struct {
 
 const maxVerified = 256
 
-// style is the style sheet of the server's pages with additions for the form. Input fields have a font size of 16 px,
-// because browsers on telephones zoom in on fields with smaller text.
-const style = http1.Style + `.card{max-width:22rem}img{display:block;max-width:100%;max-height:6rem;margin:0 0 .8rem}
-label{display:block;margin:.8rem 0 0}
-input{display:block;width:100%;margin-top:.2rem;padding:.55rem;border:1px solid var(--dim);
-border-radius:var(--round);background:var(--bg);color:inherit;font:inherit}
-button{width:100%;margin-top:1.2rem;padding:.6rem;border:0;border-radius:var(--round);
-background:var(--do);color:var(--on);font:inherit;cursor:pointer}
-form+form button{margin-top:.6rem;border:1px solid var(--line);background:none;color:var(--do)}
-`
+// formStyle is a style sheet for the form. Input fields have a font size of 16 px, because browsers on telephones zoom
+// in on fields with smaller text.
+//
+//go:embed login.css
+var formStyle string
+
+var style = http1.Style + formStyle
 
 // policy is a Content-Security-Policy that permits only the style sheet, images with data URLs, and the form.
 var policy = func() string {

@@ -61,6 +61,14 @@ func (l *Login) user(token string) string {
 	return ""
 }
 
+// is checks whose session a token identifies; user is "" if the token must be invalid.
+func (l *Login) is(t testing.TB, token, user, what string) {
+	t.Helper()
+	if got := l.user(token); got != user {
+		t.Errorf("%s: the session is of %q, want %q", what, got, user)
+	}
+}
+
 func TestSessionsStayValidIfTheDirectoryIsRemoved(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
@@ -69,9 +77,7 @@ func TestSessionsStayValidIfTheDirectoryIsRemoved(t *testing.T) {
 	token := l.token(l.newSession("ann"))
 	waittest.Must(t, os.RemoveAll(p.dir))
 	for range 3 {
-		if user := l.user(token); user != "ann" {
-			t.Errorf("the session is of %q", user)
-		}
+		l.is(t, token, "ann", "without the directory")
 	}
 	if lines != 1 {
 		t.Errorf("%d lines", lines)
@@ -82,23 +88,18 @@ func TestSessionIsKnownToOtherProcessesAndCannotBeForged(t *testing.T) {
 	p := newPlace(t)
 	l, other := p.open(t), p.open(t)
 	token := l.token(l.newSession("ann"))
-	if l.user(token) != "ann" || other.user(token) != "ann" {
-		t.Fatal("another process does not know the session")
-	}
+	l.is(t, token, "ann", "this process")
+	other.is(t, token, "ann", "another process")
 	for i := range token {
 		forged := []byte(token)
 		if forged[i]++; forged[i] > 'z' {
 			forged[i] = '-'
 		}
-		if user := l.user(string(forged)); user != "" {
-			t.Errorf("byte %d may be changed: %s", i, user)
-		}
+		l.is(t, string(forged), "", "a changed byte")
 	}
 	for _, forged := range []string{"", "a", token[:len(token)-1], token + "A", token + "=", strings.Repeat("A", 1000),
 		newPlace(t).open(t).token(l.newSession("ann"))} {
-		if user := l.user(forged); user != "" {
-			t.Errorf("%q is a session of %s", forged, user)
-		}
+		l.is(t, forged, "", forged)
 	}
 	for _, test := range []struct {
 		after time.Duration
@@ -106,9 +107,7 @@ func TestSessionIsKnownToOtherProcessesAndCannotBeForged(t *testing.T) {
 	}{{7 * time.Minute, "ann"}, {9 * time.Minute, ""}, {-4 * time.Minute, "ann"}, {-6 * time.Minute, ""}} {
 		start := p.clock.Time
 		p.clock.Time = start.Add(test.after)
-		if user := l.user(token); user != test.user {
-			t.Errorf("after %v: %q", test.after, user)
-		}
+		l.is(t, token, test.user, "after "+test.after.String())
 		p.clock.Time = start
 	}
 	// Each request extends the session, up to its maximum duration.
@@ -161,9 +160,7 @@ func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 	f.Close()
 	waittest.Must(t, other.end(two, true))
 	check("  bob")
-	if again := l.newSession("ann"); l.user(l.token(again)) != "ann" {
-		t.Error("ann cannot log in again")
-	}
+	l.is(t, l.token(l.newSession("ann")), "ann", "a new session")
 	p.write(t, "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\nbob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n")
 	check("  ")
 	tokens[1] = l.token(l.newSession("ann"))
@@ -179,22 +176,15 @@ func TestEndedSessionsStayInvalidIfTheClockIsSetBack(t *testing.T) {
 	waittest.Must(t, l.end(before, true))
 	p.clock.Time = time.Unix(1000, 0)
 	now := l.newSession("ann")
-	if l.user(l.token(now)) != "ann" {
-		t.Fatal("ann cannot log in")
-	}
+	l.is(t, l.token(now), "ann", "a new session")
 	p.clock.Time = p.clock.Add(9 * time.Minute)
-	if l.user(l.token(now)) != "" {
-		t.Error("an idle session is valid")
-	}
+	l.is(t, l.token(now), "", "an idle session")
 	now = l.newSession("ann")
 	waittest.Must(t, l.end(now, true))
-	if l.user(l.token(now)) != "" || l.user(l.token(before)) != "" {
-		t.Error("sessions that were ended are valid")
-	}
+	l.is(t, l.token(now), "", "an ended session")
+	l.is(t, l.token(before), "", "a session that ended before")
 	p.clock.Time = time.Unix(1_800_000_000, 0)
-	if l.user(l.token(before)) != "" {
-		t.Error("a session is valid again when the clock is right")
-	}
+	l.is(t, l.token(before), "", "an ended session, when the clock is right")
 }
 
 // A client that logs in and out repeatedly does not end the sessions of other accounts.
@@ -217,13 +207,9 @@ func TestFileOfEndedSessionsStaysSmall(t *testing.T) {
 		t.Errorf("%d bytes", largest)
 	}
 	for name, s := range map[string]*Session{"the last one": last, "an old one": first, "bob's": bob} {
-		if l.user(l.token(s)) != "" {
-			t.Errorf("%s is valid", name)
-		}
+		l.is(t, l.token(s), "", name)
 	}
-	if s := l.newSession("bob"); l.user(l.token(s)) != "bob" {
-		t.Error("bob cannot log in")
-	}
+	l.is(t, l.token(l.newSession("bob")), "bob", "a new session")
 }
 
 func TestLoginRedirectsOnlyToLocalTargets(t *testing.T) {

@@ -99,6 +99,14 @@ func (s *site) get(target string) string {
 	return body
 }
 
+// shows checks the text of a page.
+func (s *site) shows(target, want string) {
+	s.t.Helper()
+	if got := s.get(target); got != want {
+		s.t.Errorf("%s: %q, want %q", target, got, want)
+	}
+}
+
 func (s *site) do(method, target string) (*http.Response, string) {
 	s.t.Helper()
 	req, err := http.NewRequest(method, s.url+target, nil)

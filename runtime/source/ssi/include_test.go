@@ -32,28 +32,20 @@ func TestIncludesOfDynamicResponses(t *testing.T) {
 		"/p/hidden.shtml":                 errorMessage,
 		"/p/dir%20with/sp%20%C3%A9.shtml": "spaces",
 	} {
-		if got := s.get(target); got != want {
-			t.Errorf("%s: %q, want %q", target, got, want)
-		}
+		s.shows(target, want)
 	}
 }
 
 func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 	t.Run("depth", func(t *testing.T) {
 		s := newSite(t, Options{Depth: 2}, map[string]string{"self.shtml": `.<!--#include virtual="self.shtml" -->`})
-		if got := s.get("/p/self.shtml"); got != "..."+errorMessage {
-			t.Error(got)
-		}
+		s.shows("/p/self.shtml", "..."+errorMessage)
 	})
 	t.Run("time", func(t *testing.T) {
 		s := newSite(t, Options{Timeout: 200 * time.Millisecond}, map[string]string{
 			"a.shtml": `a<!--#include virtual="/dynamic/slow" -->b<!--#echo var="x" -->c`})
-		if got := s.get("/p/a.shtml"); got != "a"+errorMessage+"b"+errorMessage {
-			t.Error(got)
-		}
-		if log := s.log.String(); !strings.Contains(log, "timed out") {
-			t.Error(log)
-		}
+		s.shows("/p/a.shtml", "a"+errorMessage+"b"+errorMessage)
+		s.log.Says(t, "timed out")
 	})
 	t.Run("output", func(t *testing.T) {
 		s := newSite(t, Options{MaxOutput: 3 << 20}, map[string]string{
@@ -71,9 +63,7 @@ func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 		if err.Error() != "unexpected EOF" || n > 4<<20 || n < 2<<20 {
 			t.Errorf("%d bytes, %v", n, err)
 		}
-		if log := s.log.String(); !strings.Contains(log, "the output is too large") {
-			t.Error(log)
-		}
+		s.log.Says(t, "the output is too large")
 	})
 	t.Run("included output", func(t *testing.T) {
 		s := newSite(t, Options{MaxOutput: 10}, map[string]string{
@@ -125,9 +115,7 @@ func TestClientInputIsNeverPartOfACommand(t *testing.T) {
 			s := newSite(t, Options{AllowExec: true}, map[string]string{"a.shtml": page})
 			for _, query := range []string{"a;echo+b", "a$(echo+b)", "a`echo+b`", "a|cat", "a&&id", `a"`, "a'",
 				"a${HOME}"} {
-				if got := s.get("/p/a.shtml?" + query); got != query+"\n" {
-					t.Errorf("%s: %q", query, got)
-				}
+				s.shows("/p/a.shtml?"+query, query+"\n")
 			}
 		})
 	}
@@ -136,16 +124,12 @@ func TestClientInputIsNeverPartOfACommand(t *testing.T) {
 func TestExecRunsCommandsOnlyIfAllowed(t *testing.T) {
 	page := map[string]string{"a.shtml": `<!--#exec cmd="echo $DOCUMENT_NAME $nothing; pwd" -->`}
 	s := newSite(t, Options{}, page)
-	if got := s.get("/p/a.shtml"); got != errorMessage ||
-		!strings.Contains(s.log.String(), "a.shtml:1: exec is not allowed") {
-		t.Error(got, s.log.String())
-	}
+	s.shows("/p/a.shtml", errorMessage)
+	s.log.Says(t, "a.shtml:1: exec is not allowed")
 	page["b.shtml"] = `<!--#exec cmd="yes | head -2; sleep 100 & echo $!; kill -9 $$" -->`
 	page["c.shtml"] = `<!--#exec cmd="head -c 9000000 /dev/zero | tr '\\0' x" -->`
 	s = newSite(t, Options{AllowExec: true}, page)
-	if got := s.get("/p/a.shtml"); got != "a.shtml\n"+s.root+"\n" {
-		t.Error(got)
-	}
+	s.shows("/p/a.shtml", "a.shtml\n"+s.root+"\n")
 	got := s.get("/p/b.shtml")
 	left, ok := strings.CutPrefix(got, "y\ny\n")
 	pid, err := strconv.Atoi(strings.TrimSpace(left))
@@ -199,9 +183,7 @@ func TestPageResponseHasFieldsOfItsVariables(t *testing.T) {
 	if r, body = s.do("GET", "/p/big.shtml"); r.ContentLength != -1 || len(body) != 16<<14 {
 		t.Errorf("%d %v", len(body), r.Header)
 	}
-	if got := s.get("/p/dir/"); got != "index" {
-		t.Error(got)
-	}
+	s.shows("/p/dir/", "index")
 	for target, vary := range map[string]string{"a": "", "field": "X-Mark, User-Agent", "if": "Accept, X-Other",
 		"inner": "Accept, X-Other", "all": "*", "addr": "*",
 		"app": "Accept-Language", "late": "*", "text": "X-Mark"} {

@@ -1,8 +1,10 @@
 package ssi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"fapws/runtime/backend"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/waittest"
 )
 
 func testPage() *page {
@@ -25,44 +28,21 @@ func testPage() *page {
 }
 
 func TestExpressionsAreEvaluated(t *testing.T) {
-	for source, want := range map[string]bool{
-		"true": true, "false": false, "!false": true, "(true)": true, "true && true": true,
-		"false || true && true": true,
-		"true && false || true": true, "(true || true) && false": false, "! (true && false)": true, "! !true": true,
-		"$name": true, "$nothing": false, "!$nothing": true, "'': ''": true, "''": false, "-n $name": true,
-		"-z '$nothing'": true,
-		"$name = value": true, "${name} == 'value'": true, "'$name' != value": false, "!$name = other": true,
-		"!($name = other)":     true,
-		"v('name') == 'value'": true, `reqenv("NAME") = "value"`: true, "%{name} = value": true,
-		"'%{NAME}!' = 'value!'": true,
-		"a < b":                 true, "b <= a": false, "b > 'B'": true, "'b' >= b": true, "10 < 9": true,
-		"two words = 'two words'":        true,
-		"$name = /^v(.*)e$/ && $1 = alu": true, "$name =~ /VAL/": false, "$name =~ /VAL/i": true, "$name !~ /x/": true,
-		"$name != /val/":   false,
-		`'a/b' =~ /a\/b$/`: true, `'x\ny' = xny`: true, `\$name = value`: false, `\a=a`: true, "'x\ny' =~ /x.y/": true,
-		"'don\\'t' = don't": true,
-	} {
+	for _, c := range waittest.Cases(t, "testdata/expressions.txt", 2) {
+		source, err := strconv.Unquote(c[1])
+		waittest.Must(t, err)
 		p := testPage()
 		p.vars.put("name", "value")
-		holds, err := parseExpression(source)
-		if err != nil {
-			t.Errorf("%s: %v", source, err)
-		} else if holds(p) != want {
-			t.Errorf("%s: not %v", source, want)
+		got := "invalid"
+		if holds, err := parseExpression(source); err == nil {
+			got = strconv.FormatBool(holds(p))
+		}
+		if got != c[0] {
+			t.Errorf("%s: %s", source, got)
 		}
 	}
-	for _, source := range []string{
-		"", "= a", "a =", "a = b = c", "(a", "a)", "()", "a && ", "&& a", "/a/ =", "a =~ b", "a =~ /(/", "a = /b",
-		"a < ", "'a", "true = ",
-		"a and b", "true or true", "not true", "10 -gt 9", "10 eq 10", "a -strmatch 'b'", "-R '10.0.0.0/8'", "-e /",
-		"-T on", "a in {'a'}",
-		"tolower('A') = a", "req('X') = ''", "file('/etc/passwd') = ''", "%{HTTP:Accept} = ''", "%{", "v('a",
-		"v($a) = b",
-		"a = " + string(make([]byte, maxExpression)),
-	} {
-		if _, err := parseExpression(source); err == nil {
-			t.Errorf("%.100q is taken", source)
-		}
+	if _, err := parseExpression("a = " + strings.Repeat("a", maxExpression)); err == nil {
+		t.Error("a long expression is taken")
 	}
 }
 
@@ -84,9 +64,7 @@ func TestTextOfAnInvalidConditionIsNotShown(t *testing.T) {
 	}
 	s := newSite(t, Options{}, files)
 	for name, page := range pages {
-		if got := s.get("/p/" + name); got != page.want {
-			t.Errorf("%s: %q, want %q", page.source, got, page.want)
-		}
+		s.shows("/p/"+name, page.want)
 	}
 }
 
@@ -124,36 +102,11 @@ func show(d *document) string {
 }
 
 func TestElementsAreParsed(t *testing.T) {
-	const unfinished = "an element is not finished at the end of the page"
-	for _, c := range []struct{ page, want string }{
-		{"", ""},
-		{"text", `"text"`},
-		{"a<!--#b-->c", `"a" <b@1> "c"`},
-		{"<!--#b -->", `<b@1>`},
-		{"<!--#PrintEnv\n-->", `<printenv@1>`},
-		{"\n\n<!--#b x=\"1\" y='2' z=`3` -->", `"\n\n" <b@3 x="1" y="2" z="3">`},
-		{"<!--#b x=1 y = 2 -->", `<b@1 x="1" y="2">`},
-		{`<!--#b x="a\"b\\c\'" -->`, `<b@1 x="a\"b\\\\c\\'">`},
-		{`<!--#b x='"' -->`, `<b@1 x="\"">`},
-		{`<!--#b x -->`, `<b@1 x>`},
-		{`<!--#b x="1"y="2"-->`, `<b@1 x="1" y="2">`},
-		{`<!--#b x="a-->b" -->c`, `<b@1 x="a-->b"> "c"`},
-		{`<!--#a--b--->c`, `<a--b-@1> "c"`},
-		{`<!--#b --x="1" -->`, `<b@1 --x="1">`},
-		{`<!--# -->`, `<@1 ! element without a name>`},
-		{`<!--#-->`, `<@1 ! element without a name>`},
-		{`<!--#b "x" -->`, `<b@1 ="x" ! value without an argument name>`},
-		{`<!--#b ="x" -->`, `<b@1 ="x" ! value without an argument name>`},
-		{`<!--#b x=1-->`, `<b@1 ! ` + unfinished + `>`},
-		{`<!--#b x="1 -->`, `<b@1 ! ` + unfinished + `>`},
-		{`<!--#b`, `<@1 ! ` + unfinished + `>`},
-		{`<!--#b `, `<b@1 ! ` + unfinished + `>`},
-		{`<!--#b x=`, `<b@1 ! ` + unfinished + `>`},
-		{`a<!--`, `"a<!--"`},
-		{"<!--#b-->\n<!--#c-->", `<b@1> "\n" <c@2>`},
-	} {
-		if got := show(parse(c.page)); got != c.want {
-			t.Errorf("%q:\n got %s\nwant %s", c.page, got, c.want)
+	for _, c := range waittest.Cases(t, "testdata/elements.txt", 2) {
+		page, err := strconv.Unquote(c[0])
+		waittest.Must(t, err)
+		if got := cmp.Or(show(parse(page)), "nothing"); got != c[1] {
+			t.Errorf("%q:\n got %s\nwant %s", page, got, c[1])
 		}
 	}
 }
@@ -166,13 +119,8 @@ func TestDeeplyNestedIfsAreProcessed(t *testing.T) {
 		"b.shtml": strings.ReplaceAll(page, "false", "true"),
 		"c.shtml": strings.Repeat(page, 2),
 	})
-	if got := s.get("/p/a.shtml"); got != "end" {
-		t.Error(got)
-	}
-	if got := s.get("/p/b.shtml"); got != strings.Repeat("x", n)+"yend" {
-		t.Error(len(got))
-	}
-	if got := s.get("/p/c.shtml"); !strings.Contains(s.log.String(), "the page has too many elements") {
-		t.Error(got, s.log.String())
-	}
+	s.shows("/p/a.shtml", "end")
+	s.shows("/p/b.shtml", strings.Repeat("x", n)+"yend")
+	s.get("/p/c.shtml")
+	s.log.Says(t, "the page has too many elements")
 }
