@@ -2,6 +2,7 @@ package static
 
 import (
 	"bytes"
+	_ "embed"
 	"io"
 	"io/fs"
 	"iter"
@@ -87,16 +88,10 @@ func (p *Private) has(info fs.FileInfo) bool {
 
 // leftovers are patterns for names of files that are common in project directories but not intended for clients:
 // sources, backup copies, databases, database dumps and keys. Case is ignored, and compressed files match, too.
-var leftovers = []string{
-	"*.py", "*.py.[0-9]*", "*.pyc", "*.pyi", "*.pyo", "*.pyx", "__pycache__", "pyvenv.cfg",
-	"*~", "#*#", "*.backup", "*.bak", "*.bak-*", "*.bak[.0-9]*", "*.bkp", "*.old", "*.orig", "*.rej", "*.save", "*.swp",
-	"*.swo", "*.tmp",
-	"*.db", "*.db3", "*.sqlite", "*.sqlite3", "*.db-*", "*.db3-*", "*.sqlite-*", "*.sqlite3-*",
-	"*.db.[0-9]*", "*.db3.[0-9]*", "*.sqlite.[0-9]*", "*.sqlite3.[0-9]*", "*.dump", "*.sql", "*.sql.[0-9]*",
-	".env", ".env.*", "*.env",
-	"*.key", "*.p12", "*.pfx", "*.ppk", "*.secret", "id_rsa", "id_dsa", "id_ecdsa", "id_ecdsa_sk", "id_ed25519",
-	"id_ed25519_sk",
-}
+var leftovers = strings.Fields(leftoverNames)
+
+//go:embed leftovers.txt
+var leftoverNames string
 
 // keyNames are patterns for file names. A file with such a name is hidden if it contains a private key or is
 // compressed. An exception is a name such as id_list.html.gz, which is probably a page.
