@@ -86,7 +86,7 @@ func sendsUntil(ctx context.Context, s *fapwstest.Server, path string) (said []s
 			said = append(said, text)
 			select {
 			case err = <-closed:
-			case <-time.After(time.Millisecond):
+			case <-time.After(5 * time.Millisecond):
 			}
 		}
 		_ = c.WriteFrame(wstest.Fin|wstest.Close, nil)
