@@ -193,7 +193,9 @@ func (a *App) load(o Options, paths []string) error {
 				}
 				return err
 			}
-			found.finish(o.Globals, len(a.mounts))
+			if err := found.finish(o.Globals, len(a.mounts)); err != nil {
+				return err
+			}
 			placeMounts(found.Table, o.Apps[i].fullName(), seen)
 			a.mounts = append(a.mounts, found.Table...)
 			known[app] = found

@@ -24,12 +24,9 @@ void core_take_gil(void) {
 char *core_executing(void) {
   if (!Py_IsInitialized()) return NULL;
   CORE_WITH_GIL(CORE_LOADING | CORE_SERVING);
-  PyObject *text = core_call("fapws._failure", "executing", "()");
-  const char *utf8 = text ? PyUnicode_AsUTF8(text) : NULL;
-  char *copy = utf8 ? strdup(utf8) : NULL;
+  char *place = core_copy_text(core_call("fapws._failure", "executing", "()"));
   PyErr_Clear();
-  Py_XDECREF(text);
-  return copy;
+  return place;
 }
 
 static int failed(PyStatus status, const char **why) {
@@ -216,12 +213,9 @@ void *core_text(const char *bytes) {
 static char *describe(const char *name) {
   PyObject *type, *value, *tb;
   core_fetch_exception(&type, &value, &tb);
-  PyObject *text =
-      value ? core_call("fapws._failure", "describe", "(ON)", value, PyUnicode_DecodeFSDefault(name)) : NULL;
-  PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
-  char *line = bytes ? strdup(PyBytes_AsString(bytes)) : NULL;
-  Py_XDECREF(text);
-  Py_XDECREF(bytes);
+  char *line = NULL;
+  if (value)
+    line = core_copy_text(core_call("fapws._failure", "describe", "(ON)", value, PyUnicode_DecodeFSDefault(name)));
   PyErr_Restore(type, value, tb);
   return line;
 }

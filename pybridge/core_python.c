@@ -1,6 +1,7 @@
 #include "core.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 #if CORE_PARALLEL
 PyMutex core_the_one, core_the_order;
@@ -53,6 +54,14 @@ PyObject *core_call(const char *module, const char *name, const char *format, ..
   PyObject *args = Py_VaBuildValue(format, list);
   va_end(list);
   return core_call_with(args ? core_import(module, name) : NULL, args, NULL);
+}
+
+char *core_copy_text(PyObject *text) {
+  PyObject *bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace") : NULL;
+  char *copy = bytes ? strdup(PyBytes_AS_STRING(bytes)) : NULL;
+  Py_XDECREF(bytes);
+  Py_XDECREF(text);
+  return copy;
 }
 
 PyObject *core_keep_first(PyObject **slot, PyObject *(*make)(void)) {

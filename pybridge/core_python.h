@@ -80,6 +80,9 @@ PyObject *core_import(const char *module, const char *name);
 /* Imports a module, and calls the module's attribute with this name. The parameter format is a format of Py_BuildValue
  * that makes the tuple of arguments, such as "(Oi)" or "()". */
 PyObject *core_call(const char *module, const char *name, const char *format, ...);
+/* Returns a copy of a str in UTF-8, which the caller must free, or NULL if text is NULL or memory is exhausted. Steals
+ * the reference to text. */
+char *core_copy_text(PyObject *text);
 /* Raises an exception with a text formatted as by PyErr_Format, and returns -1. */
 int core_raise(PyObject *type, const char *format, ...);
 /* Raises an exception as PyErr_Restore does, but borrows the references, and returns -1; value and tb can be None or

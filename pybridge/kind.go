@@ -16,7 +16,6 @@ const (
 // kinds describes how the kinds differ. The Go code reads this table, and never compares kinds.
 var kinds = [...]struct {
 	name, article string
-	arguments     []string
 	mode          mode // mode in which handlers of this kind run; nil for the mode of the pool (threads or inline)
 	lifespan      bool
 	webSocket     bool
@@ -25,22 +24,17 @@ var kinds = [...]struct {
 	// the application can receive the socket of a WebSocket handshake (werkzeug.socket)
 	detaches bool
 	streams  bool
-	pep3333  bool // with --dev, violations of PEP 3333 are logged
 	forks    bool
 }{
-	WSGI: {name: "WSGI", article: "a WSGI application", arguments: wsgiArguments, detaches: true, forks: true,
-		pep3333: true},
-	ASGI: {name: "ASGI", article: "an ASGI application", arguments: asgiArguments, mode: asyncio{},
-		lifespan: true, webSocket: true, streams: true},
-	AsyncHandler: {name: "async handler", article: "an async handler", arguments: wsgiArguments, mode: asyncio{}},
-	WebSocket: {name: "WebSocket", article: "a WebSocket", arguments: wsgiArguments, webSocket: true,
-		callbacks: true},
+	WSGI: {name: "WSGI", article: "a WSGI application", detaches: true, forks: true},
+	ASGI: {name: "ASGI", article: "an ASGI application", mode: asyncio{}, lifespan: true, webSocket: true,
+		streams: true},
+	AsyncHandler: {name: "async handler", article: "an async handler", mode: asyncio{}},
+	WebSocket:    {name: "WebSocket", article: "a WebSocket", webSocket: true, callbacks: true},
 }
 
-var (
-	wsgiArguments = []string{"environ", "start_response"}
-	asgiArguments = []string{"scope", "receive", "send"}
-)
+// kindNames maps the kinds of contrib/fapws/_entries.py.
+var kindNames = map[string]MountKind{"wsgi": WSGI, "asgi": ASGI, "handler": AsyncHandler, "websocket": WebSocket}
 
 func (k MountKind) String() string { return kinds[k].name }
 

@@ -29,13 +29,9 @@ static PyObject *make_module(void) {
   struct {
     const char *name;
     PyTypeObject *type;
-  } types[] = {{"Start_response", &wsgi_Start_Type},
-               {"FileWrapper", &wsgi_FileWrapper_Type},
-               {"Input", &wsgi_Input_Type},
-               {"StaticAnswer", &wsgi_StaticAnswer_Type},
-               {"ChannelAnswer", &wsgi_ChannelAnswer_Type},
-               {"Disconnected", &wsgi_Disconnected_Type},
-               {"WebSocketConnection", &live_WebSocketConnection_Type}};
+  } types[] = {{"Start_response", &wsgi_Start_Type},      {"Input", &wsgi_Input_Type},
+               {"StaticAnswer", &wsgi_StaticAnswer_Type}, {"ChannelAnswer", &wsgi_ChannelAnswer_Type},
+               {"Disconnected", &wsgi_Disconnected_Type}, {"WebSocketConnection", &live_WebSocketConnection_Type}};
   PyMethodDef *methods[] = {core_metric_methods, wsgi_answer_methods, live_channel_methods,
                             live_group_methods,  live_ipc_methods,    live_user_methods};
   PyObject *module = PyModule_Create(&definition);
@@ -105,14 +101,3 @@ core_shared *live_start_pool(const core_options *o) {
   if (make_mounts(o) < 0 || wsgi_environ_init(o) < 0) return NULL;
   return P.mode->prepare() < 0 || P.coroutines->prepare() < 0 ? NULL : &P.shared;
 }
-
-/* Returns a new reference to globals[name] if the value is a proper subclass of base, otherwise NULL. */
-static PyObject *script_class(PyObject *globals, const char *name, PyTypeObject *base) {
-  PyObject *o = PyDict_GetItemString(globals, name);
-  if (!o || o == (PyObject *)base || !PyType_Check(o) || !PyType_IsSubtype((PyTypeObject *)o, base)) return NULL;
-  return Py_NewRef(o);
-}
-
-void *live_environ_class(void *globals) { return script_class(globals, "Environ", &PyDict_Type); }
-
-void *live_start_class(void *globals) { return script_class(globals, "Start_response", &wsgi_Start_Type); }

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"unsafe"
 
@@ -39,7 +38,7 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 		if (app.Interface == "paths" || (app.Interface != "wsgi" && app.Interface != "asgi" && table != nil)) &&
 			!lazyViews() {
 			f.globals = main
-			return f, f.take(table, "PATHS", app.Interface)
+			return f, f.take(table, "PATHS", app.Interface, false)
 		}
 	case app.Script != "" && !first.Import && place(path) == place(paths[0]):
 		main = mainGlobals() // the script has already run, for the first application
@@ -50,22 +49,7 @@ func (a *App) find(o Options, i int, paths []string) (f *Content, err error) {
 	}
 	found := items(result)
 	f.globals = found[0]
-	if err = f.take(found[1], python3.PyUnicode_AsUTF8(found[2]), app.Interface); err == nil && o.Dev {
-		err = f.warnOfBreaches()
-	}
-	return f, err
-}
-
-// warnOfBreaches wraps a WSGI application, with the GIL, so that its violations of PEP 3333 are logged
-// (contrib/fapws/_pep3333.py). Handlers in PATHS and applications that fapws itself makes are not wrapped, because they
-// can use more than PEP 3333 defines.
-func (f *Content) warnOfBreaches() (err error) {
-	m := &f.Table[0]
-	if f.Class == "" || !kinds[m.Kind].pep3333 || m.Static+m.CGI+m.Upload != "" || m.callable != m.entry {
-		return nil
-	}
-	m.callable, err = inspect(m.entry, "_pep3333", "checked", m.callable)
-	return err
+	return f, f.take(found[1], python3.PyUnicode_AsUTF8(found[2]), app.Interface, o.Dev)
 }
 
 func mainGlobals() *python3.PyObject {
@@ -76,27 +60,6 @@ func mainGlobals() *python3.PyObject {
 // request, so package fapws must import the views during loading.
 func lazyViews() bool {
 	return python3.PyDict_GetItemString(python3.PyImport_GetModuleDict(), "django.core.handlers.wsgi") != nil
-}
-
-func (f *Content) take(served *python3.PyObject, name, iface string) (err error) {
-	short := name[strings.LastIndexByte(name, ':')+1:]
-	if served == nil || short == "PATHS" || isTable(served) {
-		if f.Table, err = readPaths(served, f.name, short); err != nil {
-			return err
-		}
-		f.What = "PATHS, 1 entry"
-		if n := len(f.Table); n != 1 {
-			f.What = fmt.Sprintf("PATHS, %d entries", n)
-		}
-		return nil
-	}
-	m, err := mountOf("", served, iface)
-	if err != nil {
-		return fmt.Errorf("%s: %s: %w", f.name, short, err)
-	}
-	f.Class, m.Name = m.Name, name
-	f.Table, f.What = []Mount{m}, m.Kind.String()+" "+name
-	return nil
 }
 
 // callPackage calls a function of a module of package fapws, with the GIL, and returns a new reference to the result.
@@ -112,13 +75,21 @@ func callPackage(module, function string, args ...*python3.PyObject) (*python3.P
 	return m.CallMethodArgs(function, args...), nil
 }
 
+// askPackage is like callPackage, but the error also reports an exception, whose traceback is then on stderr.
+func askPackage(module, function string, args ...*python3.PyObject) (*python3.PyObject, error) {
+	result, err := callPackage(module, function, args...)
+	if err == nil && result == nil {
+		python3.PyErr_Print()
+		err = fmt.Errorf("fapws.%s.%s failed; see the traceback above", module, function)
+	}
+	return result, err
+}
+
 // search calls the function load of fapws._load, and returns the resulting tuple. The tuple and the arguments live as
 // long as the process.
 func search(app *Application, script, name string, dev bool, main *python3.PyObject) (*python3.PyObject, error) {
 	result, err := callPackage("_load", "load", text(script), text(app.Module), text(app.Folder), text(app.Object),
-		text(app.Interface), python3.PyBool_FromLong(int(boolByte(app.Factory))), text(name),
-		python3.PyBool_FromLong(int(boolByte(dev))),
-		main)
+		text(app.Interface), flag(app.Factory), text(name), flag(dev), main)
 	if err != nil {
 		return nil, err
 	}

@@ -424,10 +424,6 @@ int live_start_python(const core_start_options *o, const char **why);
 /* Creates the pool. Returns the shared counters, or NULL with errno or an exception; must be called with the GIL, on
  * Python's main thread. */
 core_shared *live_start_pool(const core_options *o);
-/* Return a new reference to the class Environ or Start_response in the dict globals, or NULL if the class is not a
- * proper subclass of dict or of the built-in start_response; must be called with the GIL. */
-void *live_environ_class(void *globals);
-void *live_start_class(void *globals);
 
 /* --- asgi_thread.c --------------------------------------------------------------- */
 

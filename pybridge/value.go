@@ -1,7 +1,6 @@
 package pybridge
 
 import (
-	"cmp"
 	"strings"
 
 	python3 "github.com/go-python/cpy3"
@@ -59,39 +58,16 @@ func items(o *python3.PyObject) []*python3.PyObject {
 	return all
 }
 
-func typeName(o *python3.PyObject) string {
-	t := o.Type()
-	defer t.DecRef()
-	return attrString(t, "__name__")
-}
-
-func aType(o *python3.PyObject) string {
-	name := typeName(o)
-	if name != "" && strings.ContainsRune("aeiouAEIOU", rune(name[0])) {
-		return "an " + name
-	}
-	return "a " + name
-}
-
-func attrString(o *python3.PyObject, name string) string {
-	a := o.GetAttrString(name)
-	if a == nil {
-		python3.PyErr_Clear()
-		return ""
-	}
-	defer a.DecRef()
-	if !python3.PyUnicode_Check(a) {
-		return ""
-	}
-	return python3.PyUnicode_AsUTF8(a)
-}
-
 func repr(o *python3.PyObject) string {
 	const most = 120
 	r := o.Repr()
 	if r == nil {
 		python3.PyErr_Clear()
-		return "<" + typeName(o) + ">"
+		kind := o.Type()
+		defer kind.DecRef()
+		name := kind.GetAttrString("__name__")
+		defer name.DecRef()
+		return "<" + python3.PyUnicode_AsUTF8(name) + ">"
 	}
 	defer r.DecRef()
 	text := strings.ReplaceAll(python3.PyUnicode_AsUTF8(r), "\n", " ")
@@ -100,21 +76,4 @@ func repr(o *python3.PyObject) string {
 		text = string(runes[:most]) + "..."
 	}
 	return text
-}
-
-// unwrap removes the wrappers of fapws.cache.cached and fapws.Login from entry, and returns the object inside. The
-// results cache and login are the JSON settings of the two wrappers, or "".
-func unwrap(entry *python3.PyObject) (_ *python3.PyObject, cache, login string) {
-	for {
-		rule, arguments := attrString(entry, "_fapws_cache"), attrString(entry, "_fapws_login")
-		if rule == "" && arguments == "" {
-			return entry, cache, login
-		}
-		inner := entry.GetAttrString("__wrapped__") // lives as long as the process, as entry does
-		if inner == nil {
-			python3.PyErr_Clear()
-			return entry, cache, login
-		}
-		entry, cache, login = inner, cmp.Or(rule, cache), cmp.Or(arguments, login)
-	}
 }

@@ -172,8 +172,7 @@ int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 static inline int wsgi_read_chunk(PyObject *item, core_message *m) {
   return core_read_text(item, m, "a response must consist of str or bytes, not %.100s: %.200R");
 }
-/* Calls o.close() and returns the result, or returns None if o has no close(). */
-PyObject *wsgi_close(PyObject *o);
+/* Calls result.close(), if there is such a method. */
 void wsgi_close_result(core_record *rec, PyObject *result);
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);
 /* Runs the iterator rec->run.iter until it ends, must wait for the client, or must yield the thread. */
@@ -209,7 +208,8 @@ int wsgi_channel_head(wsgi_start_object *s, PyObject *answer);
 
 /* --- wsgi_file.c ----------------------------------------------------------------- */
 
-extern PyTypeObject wsgi_FileWrapper_Type;
+extern PyTypeObject *wsgi_file_wrapper; /* class of wsgi.file_wrapper (fapws._file) */
+int wsgi_file_init(void);
 /* If the parameter result is, or wraps, a regular file of known size, adds the file to the part p, and returns 1.
  * Otherwise returns 0. If the size that fstat reports is wrong (wsgi_has_size), removes a Content-Length of that size
  * from s. */

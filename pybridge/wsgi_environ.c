@@ -87,7 +87,7 @@ static PyObject *make_template(Py_ssize_t room) {
       {"fapws.disconnected", Py_NewRef(Py_None)},
       {"waitress.client_disconnected", Py_NewRef(Py_None)},
       {"wsgi.early_hints", PyCFunction_New(&wsgi_early_hints_method, NULL)},
-      {"wsgi.file_wrapper", Py_BuildValue("O", (PyObject *)&wsgi_FileWrapper_Type)},
+      {"wsgi.file_wrapper", Py_NewRef((PyObject *)wsgi_file_wrapper)},
       {"SERVER_SOFTWARE", Py_NewRef(constants.software)},
   };
   for (size_t i = 0; i < sizeof constant / sizeof *constant; i++) {
@@ -110,7 +110,8 @@ static PyObject *from_template(int which) {
 }
 
 int wsgi_environ_init(const core_options *o) {
-  if (core_intern(key, key_text, KEYS) < 0 || core_intern(text, texts, T_COUNT) < 0 || wsgi_field_names_init() < 0)
+  if (core_intern(key, key_text, KEYS) < 0 || core_intern(text, texts, T_COUNT) < 0 || wsgi_field_names_init() < 0 ||
+      wsgi_file_init() < 0)
     return -1;
   key_host = wsgi_find_field("Host", strlen("Host"))->key;
   constants.multithread = o->threads > 1;

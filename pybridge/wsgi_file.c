@@ -5,101 +5,30 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <structmember.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BLOCK 65536
+PyTypeObject *wsgi_file_wrapper;
 
-/* --- wsgi.file_wrapper ----------------------------------------------------- */
-
-typedef struct {
-  PyObject_HEAD PyObject *filelike;
-  Py_ssize_t block_size;
-} wrapper_object;
-
-static PyObject *wrapper_new(PyTypeObject *type, PyObject *args, PyObject *kw) {
-  static char *names[] = {"filelike", "block_size", NULL};
-  PyObject *filelike;
-  Py_ssize_t block = BLOCK;
-  if (!PyArg_ParseTupleAndKeywords(args, kw, "O|n:FileWrapper", names, &filelike, &block)) return NULL;
-  wrapper_object *w = (wrapper_object *)type->tp_alloc(type, 0);
-  if (!w) return NULL;
-  w->filelike = Py_NewRef(filelike);
-  w->block_size = block > 0 ? block : BLOCK;
-  return (PyObject *)w;
+int wsgi_file_init(void) {
+  wsgi_file_wrapper = (PyTypeObject *)core_import("fapws._file", "FileWrapper");
+  return wsgi_file_wrapper ? 0 : -1;
 }
 
-static int wrapper_traverse(PyObject *self, visitproc visit, void *arg) {
-  Py_VISIT(((wrapper_object *)self)->filelike);
-  return 0;
+/* Returns a new reference to the file-like object inside a FileWrapper, or to o itself if o is no FileWrapper. */
+static PyObject *unwrapped(PyObject *o) {
+  return Py_TYPE(o) == wsgi_file_wrapper ? PyObject_GetAttrString(o, "filelike") : Py_NewRef(o);
 }
-
-static int wrapper_clear(PyObject *self) {
-  Py_CLEAR(((wrapper_object *)self)->filelike);
-  return 0;
-}
-
-static void wrapper_dealloc(PyObject *self) {
-  PyObject_GC_UnTrack(self);
-  wrapper_clear(self);
-  Py_TYPE(self)->tp_free(self);
-}
-
-static PyObject *wrapper_next(PyObject *self) {
-  wrapper_object *w = (wrapper_object *)self;
-  PyObject *block = PyObject_CallMethod(w->filelike, "read", "n", w->block_size);
-  if (!block) return NULL;
-  Py_ssize_t n = PyObject_Size(block);
-  if (n > 0) return block;
-  Py_DECREF(block);
-  return NULL;
-}
-
-static PyObject *wrapper_close(PyObject *self, PyObject *none) {
-  return wsgi_close(((wrapper_object *)self)->filelike);
-}
-
-static PyMethodDef wrapper_methods[] = {{"close", wrapper_close, METH_NOARGS, "close(): closes the wrapped file."},
-                                        {NULL, NULL, 0, NULL}};
-
-static PyMemberDef wrapper_members[] = {
-    {"filelike", T_OBJECT, offsetof(wrapper_object, filelike), READONLY, "The wrapped object."},
-    {"block_size", T_PYSSIZET, offsetof(wrapper_object, block_size), READONLY, "Bytes to read at a time."},
-    {NULL, 0, 0, 0, NULL}};
-
-PyTypeObject wsgi_FileWrapper_Type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "_fapws.FileWrapper",
-    .tp_basicsize = sizeof(wrapper_object),
-    .tp_dealloc = wrapper_dealloc,
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
-    .tp_doc = "FileWrapper(filelike, block_size=65536): wsgi.file_wrapper of PEP 3333.",
-    .tp_traverse = wrapper_traverse,
-    .tp_clear = wrapper_clear,
-    .tp_iter = PyObject_SelfIter,
-    .tp_iternext = wrapper_next,
-    .tp_methods = wrapper_methods,
-    .tp_members = wrapper_members,
-    .tp_new = wrapper_new,
-};
 
 PyObject *wsgi_blocks(PyObject *obj) {
   PyObject *read = PyObject_GetAttrString(obj, "read");
   int callable = read && PyCallable_Check(read);
   Py_XDECREF(read);
   PyErr_Clear();
-  return callable ? PyObject_CallOneArg((PyObject *)&wsgi_FileWrapper_Type, obj) : NULL;
+  return callable ? PyObject_CallOneArg((PyObject *)wsgi_file_wrapper, obj) : NULL;
 }
 
-static int is_exactly(PyObject *o, const char *name, PyObject **cache) {
-  PyObject *type = __atomic_load_n(cache, __ATOMIC_ACQUIRE);
-  if (!type) {
-    type = core_import("_io", name); /* a different thread can store the same type at the same time */
-    PyErr_Clear();
-    __atomic_store_n(cache, type, __ATOMIC_RELEASE);
-  }
-  return (PyObject *)Py_TYPE(o) == type;
-}
+static int is_a(PyObject *o, const char *type) { return o && strcmp(Py_TYPE(o)->tp_name, type) == 0; }
 
 /* Returns a new reference to an attribute of o, or NULL with an exception, and steals the reference to o. */
 static PyObject *inside(PyObject *o, const char *name) {
@@ -113,15 +42,12 @@ static PyObject *inside(PyObject *o, const char *name) {
  * because their read() can return different bytes than the descriptor. For example, the read() of a GzipFile returns
  * decompressed bytes. */
 static PyObject *real_file(PyObject *o) {
-  static PyObject *file_io, *reader, *random_, *text;
-  if (Py_TYPE(o) == &wsgi_FileWrapper_Type) o = ((wrapper_object *)o)->filelike;
-  Py_INCREF(o);
-  if (strcmp(Py_TYPE(o)->tp_name, "_TemporaryFileWrapper") == 0) o = inside(o, "file"); /* class of module tempfile */
+  if (!(o = unwrapped(o))) return PyErr_Clear(), NULL;
+  if (is_a(o, "_TemporaryFileWrapper")) o = inside(o, "file"); /* class of module tempfile */
   PyObject *bottom = Py_XNewRef(o);
-  if (bottom && is_exactly(bottom, "TextIOWrapper", &text)) bottom = inside(bottom, "buffer");
-  if (bottom && (is_exactly(bottom, "BufferedReader", &reader) || is_exactly(bottom, "BufferedRandom", &random_)))
-    bottom = inside(bottom, "raw");
-  if (!bottom || !is_exactly(bottom, "FileIO", &file_io)) Py_CLEAR(o);
+  if (is_a(bottom, "_io.TextIOWrapper")) bottom = inside(bottom, "buffer");
+  if (is_a(bottom, "_io.BufferedReader") || is_a(bottom, "_io.BufferedRandom")) bottom = inside(bottom, "raw");
+  if (!is_a(bottom, "_io.FileIO")) Py_CLEAR(o);
   Py_XDECREF(bottom);
   PyErr_Clear();
   return o;
@@ -135,10 +61,11 @@ static int64_t number_from(PyObject *o, const char *method) {
   return value;
 }
 
-static int put_name(core_part *p, PyObject *file) {
-  PyObject *name = PyObject_GetAttrString(file, "name");
+static int put_name(core_part *p, PyObject *result) {
+  PyObject *file = unwrapped(result), *name = file ? PyObject_GetAttrString(file, "name") : NULL;
   PyObject *bytes = name && PyUnicode_Check(name) ? PyUnicode_EncodeFSDefault(name) : NULL;
   Py_XDECREF(name);
+  Py_XDECREF(file);
   PyErr_Clear();
   if (!bytes) return 0;
   int bad = core_part_put(p, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes), &p->name_off, &p->name_len);
@@ -171,7 +98,7 @@ int wsgi_file_part(PyObject *result, wsgi_start_object *s, core_part *p) {
   Py_DECREF(file);
   if (!is_real) return 0;
   if (copy < 0) return PyErr_SetFromErrno(PyExc_OSError), -1;
-  if (put_name(p, Py_TYPE(result) == &wsgi_FileWrapper_Type ? ((wrapper_object *)result)->filelike : result) < 0) {
+  if (put_name(p, result) < 0) {
     close(copy);
     return -1;
   }

@@ -139,7 +139,7 @@ static int answer_iterable(core_thread *t, core_record *rec, PyObject *result) {
   int is_file = rec->run.started ? 0 : answer_file(t, rec, result);
   if (is_file) return is_file < 0 ? -1 : 0;
   PyObject *iter = NULL;
-  if (Py_TYPE(result) != &wsgi_FileWrapper_Type && !PyGen_CheckExact(result)) iter = wsgi_blocks(result);
+  if (Py_TYPE(result) != wsgi_file_wrapper && !PyGen_CheckExact(result)) iter = wsgi_blocks(result);
   int in_blocks = iter != NULL;
   if (!iter && !PyErr_Occurred() && (Py_TYPE(result)->tp_iter || PySequence_Check(result)))
     iter = PyObject_GetIter(result);

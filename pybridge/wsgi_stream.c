@@ -64,19 +64,14 @@ void wsgi_drop(core_thread *t, core_record *rec) {
   }
 }
 
-PyObject *wsgi_close(PyObject *o) {
-  PyObject *close = PyObject_GetAttrString(o, "close");
+void wsgi_close_result(core_record *rec, PyObject *result) {
+  PyObject *close = PyObject_GetAttrString(result, "close");
   if (!close) {
     PyErr_Clear();
-    Py_RETURN_NONE;
+    return;
   }
   PyObject *done = PyObject_CallNoArgs(close);
   Py_DECREF(close);
-  return done;
-}
-
-void wsgi_close_result(core_record *rec, PyObject *result) {
-  PyObject *done = wsgi_close(result);
   core_exit_child();
   if (core_done(done) < 0) core_report("close()", rec);
 }

@@ -23,8 +23,9 @@ import time
 import traceback
 import warnings
 
-from _fapws import ChannelAnswer, ClientDisconnected, FileWrapper, Start_response  # type: ignore[import-not-found]
+from _fapws import ChannelAnswer, ClientDisconnected, Start_response  # type: ignore[import-not-found]
 from fapws._failure import log
+from fapws._file import FileWrapper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
