@@ -56,12 +56,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	mode := os.Getenv("FAPWS_TEST_MODE")
-	inline := mode == "inline"
+	inline := os.Getenv("FAPWS_TEST_MODE") == "inline"
 	os.Setenv("PYTHONPATH", "../contrib")
-	if mode == "fork" {
-		os.Exit(serveForks())
-	}
 	app, err := Load(Options{Apps: applications})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

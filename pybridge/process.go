@@ -14,8 +14,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -53,7 +51,7 @@ func KeepFromChildren(c syscall.Conn) error {
 // with the Timeout, Debug, SendFile and Accel of c. ServeForks must be called instead of Start, on the thread of Load.
 // The process must have no other work. A child has none of Go's threads, so it runs only C and Python, and never
 // returns to Go.
-func (a *App) ServeForks(c RunConfig, control *os.File) error {
+func (a *App) ServeForks(c RunConfig, control int) error {
 	C.core_take_gil()
 	defer C.core_release_gil()
 	mounts := python3.PyList_New(0)
@@ -62,11 +60,10 @@ func (a *App) ServeForks(c RunConfig, control *os.File) error {
 		// the tuple is never released
 		python3.PyList_Append(mounts, tuple(m.callable, text(m.Name), orNone(m.environ), orNone(m.start)))
 	}
-	_, err := callPackage("_fork", "serve", python3.PyLong_FromLong(int(control.Fd())), mounts,
+	_, err := callPackage("_fork", "serve", python3.PyLong_FromLong(control), mounts,
 		python3.PyFloat_FromDouble(c.Timeout.Seconds()), python3.PyLong_FromLong(c.Debug),
-		python3.PyBool_FromLong(int(boolByte(c.SendFile || c.Accel))),
-		python3.PyBool_FromLong(int(boolByte(look.Load() == int32(logfile.Object)))))
-	runtime.KeepAlive(control) // prevents Go's garbage collector from closing control
+		flag(c.SendFile || c.Accel),
+		flag(look.Load() == int32(logfile.Object)))
 	if err == nil && python3.PyErr_Occurred() != nil {
 		python3.PyErr_Print()
 		err = errors.New("the loader of --fork has failed; see the traceback above")
@@ -138,18 +135,14 @@ func (a *App) Targets() ([]string, error) {
 func (a *App) Warnings(threads int) ([]string, error) {
 	C.core_take_gil()
 	defer C.core_release_gil()
-	return packageTexts("_framework", "warnings", python3.PyBool_FromLong(min(threads, 1)))
+	return packageTexts("_framework", "warnings", flag(threads > 0))
 }
 
 // packageTexts calls a function of package fapws that returns a list of str, with the GIL.
 func packageTexts(module, function string, args ...*python3.PyObject) ([]string, error) {
-	result, err := callPackage(module, function, args...)
+	result, err := askPackage(module, function, args...)
 	if err != nil {
 		return nil, err
-	}
-	if result == nil {
-		python3.PyErr_Print()
-		return nil, fmt.Errorf("fapws.%s.%s failed; see the traceback above", module, function)
 	}
 	defer result.DecRef()
 	var list []string

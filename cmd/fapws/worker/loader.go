@@ -42,7 +42,7 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	s := newService(p, &Instance{}, stderr, &alone{})
 	unix.CloseOnExec(fd)
 	unix.CloseOnExec(fd + 1)
-	control, loaded := os.NewFile(uintptr(fd), "control"), os.NewFile(uintptr(fd+1), "loaded")
+	loaded := os.NewFile(uintptr(fd+1), "loaded")
 	// failing reports an error to the server. Only the first report is sent, and none after the description of the
 	// application, because the descriptor is then closed.
 	failing := func(err error) {
@@ -95,7 +95,7 @@ func RunLoader(p *plan.Plan, fd int, stderr io.Writer) (code int, err error) {
 	}
 	run := s.runConfig()
 	run.Timeout = s.conf.Server.Timeout
-	if err := app.ServeForks(run, control); err != nil {
+	if err := app.ServeForks(run, fd); err != nil {
 		return 0, process.ExitNotStarted("%v", err)
 	}
 	return app.Close(), nil

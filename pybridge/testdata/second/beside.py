@@ -1,1 +1,0 @@
-NAME = "beside the second"
