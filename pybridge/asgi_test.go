@@ -1,9 +1,6 @@
 package pybridge
 
 import (
-	"encoding/json"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -113,69 +110,6 @@ func TestBlockedAsyncioThreadIsReported(t *testing.T) {
 		!strings.Contains(said, "; stack:\n") || !strings.Contains(said, "in do_blocks_afterwards\n    os.read(") {
 		t.Error(said)
 	}
-}
-
-func TestAsyncLeavesNothing(t *testing.T) {
-	rounds := 20
-	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
-		rounds = n
-	}
-	paths := []string{"hello", "scope", "context", "stream", "echo", "large", "raise", "raise_later", "raise_after",
-		"nothing", "half",
-		"head_only", "empty", "short", "file", "no_file", "cancelled", "wrong"}
-	entries := []string{"text", "fields", "json", "file", "plain_generator", "generator", "bad_piece", "fails",
-		"bad_result", "body", "http_error", "verbs", "double"}
-	leave := func(r *response, meanwhile ...string) {
-		loop.do(func() {
-			loop.h.Cancel(r.ticket, 0)
-			loop.h.Flush()
-			loop.drain()
-		})
-		for _, path := range meanwhile {
-			asgi(t, "GET "+path, "")
-		}
-		<-r.done
-	}
-	round := func() {
-		for _, path := range paths {
-			asgi(t, "POST /"+path, "some body")
-		}
-		for _, entry := range entries {
-			handler(t, "POST /"+entry, "some body")
-		}
-		leave(submitASGI(t, &response{}, "GET /wait", ""))
-		leave(submitASGI(t, &response{}, "GET /gated", ""), "/open")
-		leave(submitHandler(t, &response{}, "GET /sleeper", ""))
-		handler(t, "GET /events", "")
-	}
-	measure := func() (blocks, refs float64) {
-		loop.get(t, "/stats")
-		var n []float64
-		if err := json.Unmarshal(loop.get(t, "/stats").body.Bytes(), &n); err != nil {
-			t.Fatal(err)
-		}
-		return n[0], n[1]
-	}
-	const windows = 12
-	captured(t, func() {
-		var grown [windows]float64
-		blocks, refs := measure()
-		for w := range windows {
-			for range rounds {
-				round()
-			}
-			moreBlocks, moreRefs := measure()
-			grown[w] = max(moreBlocks-blocks, moreRefs-refs) / float64(rounds)
-			if grown[w] < 0.9 { // a leak adds at least one object in each round
-				return
-			}
-			blocks, refs = moreBlocks, moreRefs
-			// On a busy machine, temporary objects live longer. More rounds reduce their share of the average per
-			// round.
-			rounds += rounds / 2
-		}
-		t.Errorf("blocks or references that stay, per round: %.2f", grown)
-	})
 }
 
 // The threads pass the coroutines of send() to the event loop of the application, because threads cannot await

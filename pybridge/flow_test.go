@@ -1,10 +1,7 @@
 package pybridge
 
 import (
-	"encoding/json"
-	"os"
 	goruntime "runtime"
-	"strconv"
 	"testing"
 
 	"fapws/runtime/exchange"
@@ -49,62 +46,6 @@ func TestThreadThatWaitsInWritePassesTheQueueOn(t *testing.T) {
 		for i := range writer.held {
 			loop.h.Release(&writer.held[i])
 		}
-	})
-}
-
-// The test runs every kind of result many times and checks Python's allocations and the number of descriptors.
-func TestNothingLeaks(t *testing.T) {
-	rounds := 30
-	if n, err := strconv.Atoi(os.Getenv("FAPWS_LEAK_ROUNDS")); err == nil {
-		rounds = n
-	}
-	// /recursion is skipped because its traceback takes 0.1 s from Python 3.13 on.
-	skip := map[string]bool{"/recursion": true, "/slow": true, "/forks": true, "/stats": true, "/closed_names": true,
-		"/blocked": true, "/keeps_gil": true, "/meets": true, "/shares": true, "/spins": true,
-		"/stubborn": true, "/waits_lock": true, "/waits_read": true, "/waits_sleep": true, "/spins_and_catches": true,
-		"/spins_later": true, "/watches": true,
-		"/shares_and_returns": true, "/writes_elsewhere": true, "/joins_writer": true}
-	round := func() {
-		for _, m := range loop.app.Apps[0].Table {
-			if skip[m.Prefix] {
-				continue
-			}
-			r := loop.send(t, "POST "+m.Prefix+"?all", "some body")
-			<-r.done
-		}
-		loop.get(t, "/closed_names")
-	}
-	measure := func() (blocks, refs float64, fds int) {
-		loop.get(t, "/stats")
-		var n []float64
-		if err := json.Unmarshal(loop.get(t, "/stats").body.Bytes(), &n); err != nil {
-			t.Fatal(err)
-		}
-		entries, _ := os.ReadDir("/proc/self/fd")
-		return n[0], n[1], len(entries)
-	}
-	// Free lists, caches and cyclic garbage make the counts vary at first; a leak grows in every window.
-	const windows = 12
-	captured(t, func() {
-		var grown [windows]float64
-		blocks, refs, fds := measure()
-		for w := range windows {
-			for range rounds {
-				round()
-			}
-			moreBlocks, moreRefs, moreFds := measure()
-			if moreFds > fds {
-				t.Errorf("%d descriptors, %d before", moreFds, fds)
-			}
-			grown[w] = max(moreBlocks-blocks, moreRefs-refs) / float64(rounds)
-			if grown[w] < 0.3 {
-				return
-			}
-			blocks, refs = moreBlocks, moreRefs
-			// Without the GIL, the caches of each thread are full only after thousands of requests.
-			rounds += rounds / 2
-		}
-		t.Errorf("blocks or references that stay, per round: %.2f", grown)
 	})
 }
 

@@ -74,8 +74,9 @@ var (
 	directive = regexp.MustCompile(`(?m)^#(.*\\\n)*.*\n`)
 	heading   = regexp.MustCompile(`(?m)^/\* --- (\w+\.(?:c|go))\b.*\n|^/\* =====*\n`)
 	ours      = regexp.MustCompile(`^(core|wsgi|asgi|live)_`)
-	attribute = regexp.MustCompile(`__attribute__\(\(.*?\)\)+`)
-	last      = regexp.MustCompile(`(\w+)(\[\w*\])*(\(.*)?$`)
+	function  = regexp.MustCompile(`(?m)^(\w[\w *]*[ *])(\w+)\([^;{}]*\)[^;{}]*([;{])`)
+	variables = regexp.MustCompile(`(?m)^(\w[\w *]*[ *])(\w+(?:, \*?\w+)*)(?:\[[^\]]*\])*(?:;| =)`)
+	private   = regexp.MustCompile(`\b(static|typedef|struct|enum|return)\b`)
 )
 
 // section is a part of a header that lists what a C file defines; between such parts, file is "".
@@ -100,56 +101,25 @@ func sectionsOf(header string) (all []section) {
 }
 
 // globals returns the names that C code defines, and the names that it only declares. The code must contain no comments
-// and no strings. globals skips static names and types.
+// and no strings. globals skips static names and types. Only names at the beginning of a line are at the top level.
 func globals(code string) (defines, declares []string) {
 	code = directive.ReplaceAllString(code, "")
-	depth, from := 0, 0
-	var statement strings.Builder
-	for i, c := range code {
-		switch {
-		case c == '{':
-			if depth++; depth == 1 {
-				statement.WriteString(code[from:i] + "{")
-			}
-		case c == '}':
-			depth--
-			from = i + 1
-			if text := statement.String(); depth == 0 && strings.Contains(text, "(") && !strings.Contains(text, "=") {
-				statement.Reset()
-				defines = append(defines, namesIn(text)...)
-			}
-		case c == ';' && depth == 0:
-			statement.WriteString(code[from:i])
-			text := strings.TrimSpace(statement.String())
-			statement.Reset()
-			from = i + 1
-			if strings.HasPrefix(text, "extern ") || strings.Contains(text, "(") && !strings.Contains(text, "=") {
-				declares = append(declares, namesIn(text)...)
-			} else {
-				defines = append(defines, namesIn(text)...)
+	add := func(prefix, names string, declared bool) {
+		for name := range strings.SplitSeq(names, ", ") {
+			switch name = strings.TrimPrefix(name, "*"); {
+			case private.MatchString(prefix):
+			case declared:
+				declares = append(declares, name)
+			default:
+				defines = append(defines, name)
 			}
 		}
+	}
+	for _, found := range function.FindAllStringSubmatch(code, -1) {
+		add(found[1], found[2], found[3] == ";")
+	}
+	for _, found := range variables.FindAllStringSubmatch(code, -1) {
+		add(found[1], found[2], strings.HasPrefix(found[1], "extern "))
 	}
 	return defines, declares
-}
-
-// namesIn returns the names in a statement at the top level, which ends with "{" if it is a function.
-func namesIn(statement string) (names []string) {
-	statement = strings.Join(strings.Fields(strings.TrimSuffix(statement, "{")), " ")
-	statement = strings.TrimSpace(attribute.ReplaceAllString(statement, ""))
-	for _, skipped := range []string{"static ", "typedef ", "enum", "struct ", "_Static_assert"} {
-		if strings.HasPrefix(statement, skipped) {
-			return nil
-		}
-	}
-	statement, _, _ = strings.Cut(statement, " =")
-	if head, _, is := strings.Cut(statement, "("); is {
-		return []string{last.FindStringSubmatch(strings.TrimSpace(head))[1]}
-	}
-	for _, one := range strings.Split(statement, ",") {
-		if found := last.FindStringSubmatch(strings.TrimSpace(one)); found != nil {
-			names = append(names, found[1])
-		}
-	}
-	return names
 }

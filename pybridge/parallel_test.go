@@ -26,9 +26,13 @@ func TestHandlersComputeInParallelWithoutTheGIL(t *testing.T) {
 
 func TestSharedObjectsOfARequestMayBeUsedOnOtherThreads(t *testing.T) {
 	var all sync.WaitGroup
+	rounds := 10
+	if freeThreaded() {
+		rounds = 50
+	}
 	for i := range 4 {
 		all.Go(func() {
-			for range 50 {
+			for range rounds {
 				for _, path := range []string{"/shares", "/shares_and_returns"} {
 					r := loop.send(t, fmt.Sprintf("POST %s?%d", path, i), strings.Repeat("line\n", 1000))
 					<-r.done
