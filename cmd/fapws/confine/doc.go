@@ -5,7 +5,7 @@
 // # User and group
 //
 // The names of the user and the group are converted to numeric IDs. All threads then give up root permanently with
-// setgroups, setgid and setuid. Finally, Assume checks in /proc that no thread is root or can become root.
+// setgroups, setgid and setuid. Finally, Assume checks that the process cannot become root again.
 //
 // Without --user or --allow-root, a process does not start as root. In a container, or if the system has no user except
 // root, the process starts and logs a warning (identity.go).

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -16,35 +14,30 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Assume permanently changes the user and groups of all threads of this process to the identity. Assume then checks
-// that every thread has the new user and groups, and that no thread can become root again. After an error the process
-// must end, because only some threads may have changed. Assume does nothing if the process already has the identity.
+// Assume permanently changes the user and groups of all threads of this process to the identity, and checks that the
+// process cannot become root again. After an error the process must end, because only some threads may have changed.
+// Assume does nothing if the process already has the identity.
 //
 // If chroot is true, the calling thread, which must be locked, keeps the capability CAP_SYS_CHROOT, but only in its
 // permitted set. This thread can pass the capability to processes that it starts (syscall.SysProcAttr.AmbientCaps).
 func (id *Identity) Assume(chroot bool) error {
-	wasRoot, keeper := os.Geteuid() == 0, 0
-	if wasRoot {
-		if chroot {
-			keeper = unix.Gettid()
-			// PR_SET_KEEPCAPS applies only to this thread, and only until execve(2).
-			if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
-				return fmt.Errorf("cannot keep the right to chroot: %w", err)
-			}
-		}
-		if err := id.become(); err != nil {
-			return err
-		}
-		if chroot {
-			if err := keepChroot(false); err != nil {
-				return err
-			}
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	if chroot {
+		// PR_SET_KEEPCAPS applies only to this thread, and only until execve(2).
+		if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
+			return fmt.Errorf("cannot keep the right to chroot: %w", err)
 		}
 	}
-	if err := id.verify(wasRoot, keeper); err != nil {
-		return fmt.Errorf("giving up root for %s failed: %w", id, err)
+	err := id.become()
+	if err == nil && chroot {
+		err = keepChroot(false)
 	}
-	return nil
+	if err == nil && id.UID != 0 && (syscall.Setresuid(-1, 0, -1) == nil || syscall.Setuid(0) == nil) {
+		err = fmt.Errorf("giving up root for %s failed: the process can become root again", id)
+	}
+	return err
 }
 
 // keepChroot drops all capabilities of the calling thread except CAP_SYS_CHROOT. If inherited is true, a program that
@@ -74,70 +67,6 @@ func MayChroot() bool {
 	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	return unix.Capget(&head, &data[0]) == nil && data[0].Permitted&(1<<unix.CAP_SYS_CHROOT) != 0
-}
-
-// verify checks, in /proc, the user, groups and capabilities of every thread. Only the thread with the ID keeper, or no
-// thread if keeper is 0, may have CAP_SYS_CHROOT.
-func (id *Identity) verify(groups bool, keeper int) error {
-	const tasks = "/proc/self/task"
-	threads, err := os.ReadDir(tasks)
-	if err != nil {
-		return err
-	}
-	for _, t := range threads {
-		status, err := os.ReadFile(tasks + "/" + t.Name() + "/status")
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		permitted := uint64(0)
-		if t.Name() == strconv.Itoa(keeper) {
-			permitted = 1 << unix.CAP_SYS_CHROOT
-		}
-		if err := id.matches(string(status), groups, permitted); err != nil {
-			return fmt.Errorf("thread %s: %w", t.Name(), err)
-		}
-	}
-	if id.UID != 0 && (syscall.Setresuid(-1, 0, -1) == nil || syscall.Setuid(0) == nil) {
-		return errors.New("the process can become root again")
-	}
-	return nil
-}
-
-// matches compares a thread's status file (proc_pid_status(5)) with the identity: the real, effective, saved and file
-// system IDs, the capabilities, and, if groups is true, the groups. permitted is the set of allowed capabilities.
-func (id *Identity) matches(status string, groups bool, permitted uint64) error {
-	found := map[string][]string{}
-	for line := range strings.Lines(status) {
-		name, rest, _ := strings.Cut(line, ":")
-		found[name] = strings.Fields(rest)
-	}
-	for name, want := range map[string]int{"Uid": id.UID, "Gid": id.GID} {
-		four := slices.Repeat([]string{strconv.Itoa(want)}, 4)
-		if !slices.Equal(found[name], four) {
-			return fmt.Errorf("its %s are %v, not all %d", name, found[name], want)
-		}
-	}
-	if groups {
-		want := make([]string, len(id.Groups))
-		for i, g := range id.Groups {
-			want[i] = strconv.Itoa(g)
-		}
-		if !slices.Equal(found["Groups"], want) {
-			return fmt.Errorf("its groups are %v, not %v", found["Groups"], want)
-		}
-	}
-	if id.UID == 0 || !groups {
-		return nil
-	}
-	for name, may := range map[string]uint64{"CapPrm": permitted, "CapEff": 0} {
-		if has, err := strconv.ParseUint(strings.Join(found[name], ""), 16, 64); err != nil || has&^may != 0 {
-			return fmt.Errorf("the process still has capabilities (%s %s)", name, found[name])
-		}
-	}
-	return nil
 }
 
 // Borrow sets the groups and the file system identity (setfsuid(2)) of the calling thread to the groups and the user in
