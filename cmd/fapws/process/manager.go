@@ -116,7 +116,7 @@ func (f *PIDFile) Remove() (err error) {
 }
 
 func (f *PIDFile) remove() error {
-	text, _ := io.ReadAll(io.NewSectionReader(f.file, 0, maxPID))
+	text, _ := io.ReadAll(io.NewSectionReader(f.file, 0, int64(len(line())+1)))
 	mine, _ := f.file.Stat()
 	there, err := os.Lstat(f.path)
 	if string(text) != line() || errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(mine, there) {
@@ -131,41 +131,26 @@ func (f *PIDFile) remove() error {
 	return nil
 }
 
-const maxPID = 64 // in bytes
-
-// owner returns the process ID in a file; 0 if the file is missing or contains no number.
+// owner returns the process ID in a file; 0 if the file is missing, empty or a symbolic link, which will be replaced.
 func owner(path string) (pid int, err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("cannot use the pid file %s: %w", path, err)
-		}
-	}()
-	// O_NONBLOCK: if path is a FIFO, do not wait until a process writes to it
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	info, err := os.Lstat(path)
 	switch {
-	// a missing file has no owner, and a symbolic link will be replaced
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ELOOP):
+	case errors.Is(err, fs.ErrNotExist), err == nil && info.Mode()&fs.ModeSymlink != 0:
 		return 0, nil
-	case err != nil:
-		return 0, system.Cause(err)
+	case err == nil && !info.Mode().IsRegular():
+		err = errors.New("it exists and is not a file")
 	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return 0, err
-	} else if !info.Mode().IsRegular() {
-		return 0, errors.New("it exists and is not a file")
+	var text []byte
+	if err == nil {
+		text, err = os.ReadFile(path)
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxPID))
+	if number := strings.TrimSpace(string(text)); number != "" {
+		if pid, err = strconv.Atoi(number); err != nil || pid <= 0 || pid > 1<<30 {
+			err = errors.New("it does not contain a process ID")
+		}
+	}
 	if err != nil {
-		return 0, system.Cause(err)
-	}
-	number := strings.TrimSpace(string(text))
-	if number == "" {
-		return 0, nil
-	}
-	pid, err = strconv.Atoi(number)
-	if err != nil || pid <= 0 || pid > 1<<30 {
-		return 0, errors.New("it does not contain a process ID")
+		return 0, fmt.Errorf("cannot use the pid file %s: %w", path, system.Cause(err))
 	}
 	return pid, nil
 }
