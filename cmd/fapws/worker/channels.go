@@ -3,7 +3,6 @@ package worker
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -215,8 +214,7 @@ func (r *relay) arrived(m *pool.Message) {
 	case m.Text == pool.Dropped: // queue m, so that deal counts the dropped events as dealt
 	case r.waiting.Load() > mostDown:
 		if !r.overflowed.Swap(true) {
-			r.s.log.Log(logfile.Error, fmt.Sprintf("worker %d: event loop blocked by a handler; dropping events",
-				os.Getpid()))
+			r.s.logAsWorker(logfile.Error, ": event loop blocked by a handler; dropping events")
 		}
 		if m.ID == 0 {
 			return
@@ -281,7 +279,7 @@ func (r *relay) join() {
 		// a retiring worker may hand its subscribers over to this worker
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor)
 		if err := takeHistory(r.s.server, other.from, other.last, silence); err != nil {
-			r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d did not receive all past events: %v", os.Getpid(), err))
+			r.s.logAsWorker(logfile.Warning, " did not receive all past events: %v", err)
 		}
 	case <-time.After(silence):
 		r.s.server.HoldHistory(r.s.conf.LoadTimeout + holdFor)

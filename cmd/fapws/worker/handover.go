@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -68,7 +67,7 @@ func (r *relay) take(m *pool.Message, files []*os.File) {
 	var err error
 	if len(files) > 0 {
 		if from, err = pool.ChannelOf(files[0]); err != nil {
-			r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d cannot take %s: %v", os.Getpid(), m.Text, err))
+			r.s.logAsWorker(logfile.Warning, " cannot take %s: %v", m.Text, err)
 		}
 	}
 	switch {
@@ -91,8 +90,7 @@ func (r *relay) takeSubscribers(from *pool.Channel) {
 	for {
 		m, files, err := from.ReceiveWithin(pieceWithin)
 		if err != nil {
-			r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d did not receive all subscribers of another worker: %v",
-				os.Getpid(), err))
+			r.s.logAsWorker(logfile.Warning, " did not receive all subscribers of another worker: %v", err)
 			break
 		}
 		if len(m.Raw) == 0 {
@@ -108,10 +106,9 @@ func (r *relay) takeSubscribers(from *pool.Channel) {
 		}
 	}
 	if refused != nil {
-		r.s.log.Log(logfile.Warning, fmt.Sprintf("worker %d cannot take over a client of another worker, which must "+
-			"reconnect: %v", os.Getpid(), refused))
+		r.s.logAsWorker(logfile.Warning, " cannot take over a client of another worker, which must reconnect: %v", refused)
 	}
-	r.s.log.Log(logfile.Debug, fmt.Sprintf("worker %d has taken over %s", os.Getpid(), pool.Count(n, "client")))
+	r.s.logAsWorker(logfile.Debug, " has taken over %s", pool.Count(n, "client"))
 }
 
 var errNoFile = errors.New("descriptor missing; check the limit of open files")
@@ -129,26 +126,19 @@ func clientOf(m *pool.Message, files []*os.File, state any) (fd int, err error) 
 // takeClient serves an idle connection, a subscriber or a WebSocket from another worker. A WebSocket that this worker
 // cannot serve is returned to the worker that sent it.
 func (r *relay) takeClient(m *pool.Message, files []*os.File, from *pool.Channel) error {
-	if m.Text == pool.Idle {
-		var idle http1conn.ClientState
-		fd, err := clientOf(m, files, &idle)
-		if err == nil {
-			r.s.server.Arrive(&idle, fd)
-		}
-		return err
-	}
-	if m.Text != pool.WebSocket {
-		var subscriber live.StreamState
-		fd, err := clientOf(m, files, &subscriber)
-		if err != nil {
-			return err
-		}
-		return r.s.server.Subscribers().Import(&subscriber, fd)
-	}
+	var idle http1conn.ClientState
+	var subscriber live.StreamState
 	var socket exchange.SocketState
-	fd, err := clientOf(m, files, &socket)
-	if err != nil {
+	state := map[string]any{pool.Idle: &idle, pool.WebSocket: &socket, "": &subscriber}[m.Text]
+	fd, err := clientOf(m, files, state)
+	switch {
+	case err != nil:
 		return err
+	case m.Text == pool.Idle:
+		r.s.server.Arrive(&idle, fd)
+		return nil
+	case m.Text == "":
+		return r.s.server.Subscribers().Import(&subscriber, fd)
 	}
 	if r.s.python.asleep() {
 		r.s.late.wake()
@@ -206,7 +196,7 @@ func (p *Parent) takeBack(to *pool.Channel) {
 		if err == nil {
 			p.s.server.Sockets().TakeBack(&socket, fd)
 		} else {
-			p.s.log.Log(logfile.Error, fmt.Sprintf("worker %d cannot take a WebSocket back: %v", os.Getpid(), err))
+			p.s.logAsWorker(logfile.Error, " cannot take a WebSocket back: %v", err)
 		}
 	}
 }
@@ -221,18 +211,20 @@ func (p *Parent) handIdleOver() {
 	p.idle.Lock()
 	defer p.idle.Unlock()
 	n, err := p.s.server.HandIdle(func(d *http1conn.ClientState, fd int) error {
-		raw, err := json.Marshal(d)
-		if err == nil {
-			err = to.Send(&pool.Message{Kind: pool.Piece, Text: pool.Idle, Raw: raw}, fd)
-		}
-		return err
+		return sendClient(to, pool.Idle, d, fd)
 	})
 	if err != nil {
-		p.s.log.Log(logfile.Warning,
-			fmt.Sprintf("worker %d cannot hand idle connections over: %v; it has closed them", os.Getpid(), err))
+		p.s.logAsWorker(logfile.Warning, " cannot hand idle connections over: %v; it has closed them", err)
 	}
-	p.s.log.Log(logfile.Debug,
-		fmt.Sprintf("worker %d has handed over %s", os.Getpid(), pool.Count(n, "idle connection")))
+	p.s.logAsWorker(logfile.Debug, " has handed over %s", pool.Count(n, "idle connection"))
+}
+
+func sendClient(to *pool.Channel, kind string, state any, fd int) error {
+	raw, err := json.Marshal(state)
+	if err == nil {
+		err = to.Send(&pool.Message{Kind: pool.Piece, Text: kind, Raw: raw}, fd)
+	}
+	return err
 }
 
 // handClientsOver sends all subscribers and, if possible, WebSockets to the successor of this process. Without a
@@ -256,11 +248,7 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 			// causes in the successor.
 			s.relay.awaitOwn(ordered)
 		}
-		raw, err := json.Marshal(d)
-		if err != nil {
-			return err
-		}
-		return to.Send(&pool.Message{Kind: pool.Piece, Text: text, Raw: raw}, fd)
+		return sendClient(to, text, d, fd)
 	}
 	defer s.server.HoldEnd()()
 	n, err := s.server.Subscribers().Export(ctx, give)
@@ -283,9 +271,8 @@ func (p *Parent) handClientsOver(ctx context.Context) {
 	_ = to.Send(&pool.Message{Kind: pool.Piece}) // an error means that the successor has ended
 	<-returned
 	if err != nil && ctx.Err() == nil {
-		s.log.Log(logfile.Warning, fmt.Sprintf("worker %d cannot hand all clients over: %v; the others must reconnect",
-			os.Getpid(), err))
+		s.logAsWorker(logfile.Warning, " cannot hand all clients over: %v; the others must reconnect", err)
 	}
-	s.log.Log(logfile.Debug, fmt.Sprintf("worker %d has handed over %s and %s", os.Getpid(),
-		pool.Count(n, "subscriber"), pool.Count(sockets, "WebSocket")))
+	s.logAsWorker(logfile.Debug, " has handed over %s and %s", pool.Count(n, "subscriber"),
+		pool.Count(sockets, "WebSocket"))
 }

@@ -3,7 +3,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -81,7 +80,7 @@ func (p *Parent) lost(err error) {
 			if err != nil && !errors.Is(err, io.EOF) {
 				s.log.Log(logfile.Error, err.Error())
 			}
-			s.log.Log(logfile.Warning, fmt.Sprintf("worker %d: stopping, because its supervisor has died", os.Getpid()))
+			s.logAsWorker(logfile.Warning, ": stopping, because its supervisor has died")
 		}()
 		select {
 		case <-logged:
@@ -154,7 +153,7 @@ func (p *Parent) accept(m *pool.Message, files []*os.File) {
 			err = pybridge.KeepFromChildren(ln)
 		}
 		if err != nil {
-			s.log.Log(logfile.Error, fmt.Sprintf("worker %d cannot listen on %s: %v", os.Getpid(), m.Addresses[i], err))
+			s.logAsWorker(logfile.Error, " cannot listen on %s: %v", m.Addresses[i], err)
 			s.signals.end(shutdownRequest{how: gracefully, code: process.NoStart}, process.NoStart)
 			return
 		}

@@ -324,6 +324,11 @@ func (s *service) runConfig() pybridge.RunConfig {
 
 func (s *service) warn(line string) { s.log.Log(logfile.Warning, line) }
 
+// logAsWorker logs a line that begins with "worker N".
+func (s *service) logAsWorker(level logfile.Level, format string, args ...any) {
+	s.log.Log(level, fmt.Sprintf("worker %d", os.Getpid())+fmt.Sprintf(format, args...))
+}
+
 func (s *service) warnAtStart(line string) {
 	if !s.quiet {
 		s.warn(line)
