@@ -71,48 +71,30 @@ func TestWorkerThatSendsForgedMessagesIsKilled(t *testing.T) {
 	text, large := strings.Repeat("x", 128<<10), make([]byte, 65<<20+1)
 	for _, tt := range []struct {
 		what  string
-		next  func(i int) *Message
-		most  int
+		times int
 		state State
+		sent  Message
 	}{
-		{"sent the message \"certificates\" while it was serving", func(int) *Message {
-			return &Message{Kind: Certificates, Raw: []byte("{}")}
-		}, 1, Serving},
-		{"asked for certificates twice", func(int) *Message { return &Message{Kind: Certificates, Raw: []byte("{}")} },
-			2, Starting},
-		{"sent more than 1 MiB of a question", func(int) *Message {
-			return &Message{Kind: Certificates, Raw: large[:1<<20+1]}
-		}, 1, Starting},
-		{"sent more than 1 MiB of settings", func(int) *Message {
-			return &Message{Kind: Configured, Raw: large[:1<<20+1]}
-		}, 1, Starting},
-		{"sent more than 8 MiB of an answer", func(int) *Message {
-			return &Message{Kind: Answer, ID: 7, Raw: large[:8<<20+1]}
-		}, 1, Serving},
-		{"sent more than 8 MiB of last words", func(int) *Message {
-			return &Message{Kind: LastWords, Raw: large[:8<<20+1]}
-		}, 1, Serving},
-		{"sent more than 65 MiB of events", func(int) *Message { return &Message{Kind: Publish, N: 1, Raw: large} }, 1,
-			Serving},
-		{"published 1000 events in ", func(int) *Message {
-			return &Message{Kind: Publish, N: 1000, Raw: []byte("xxxx")}
-		}, 1, Serving},
-		{"counted -1 subscribers", func(int) *Message {
-			return &Message{Kind: Counts, Counts: map[string]int64{"news": -1}}
-		}, 1, Serving},
-		{"counted 9223372036854775807 subscribers", func(int) *Message {
-			return &Message{Kind: Counts, Counts: map[string]int64{"news": 1<<63 - 1}}
-		}, 1, Serving},
-		{"counted 1 subscribers of", func(int) *Message {
-			return &Message{Kind: Counts, Counts: map[string]int64{text: 1}}
-		}, 1, Serving},
+		{"sent the message \"certificates\" while it was serving", 1, Serving,
+			Message{Kind: Certificates, Raw: []byte("{}")}},
+		{"asked for certificates twice", 2, Starting, Message{Kind: Certificates, Raw: []byte("{}")}},
+		{"sent more than 1 MiB of a question", 1, Starting, Message{Kind: Certificates, Raw: large[:1<<20+1]}},
+		{"sent more than 1 MiB of settings", 1, Starting, Message{Kind: Configured, Raw: large[:1<<20+1]}},
+		{"sent more than 8 MiB of an answer", 1, Serving, Message{Kind: Answer, ID: 7, Raw: large[:8<<20+1]}},
+		{"sent more than 8 MiB of last words", 1, Serving, Message{Kind: LastWords, Raw: large[:8<<20+1]}},
+		{"sent more than 65 MiB of events", 1, Serving, Message{Kind: Publish, N: 1, Raw: large}},
+		{"published 1000 events in ", 1, Serving, Message{Kind: Publish, N: 1000, Raw: []byte("xxxx")}},
+		{"counted -1 subscribers", 1, Serving, Message{Kind: Counts, Counts: map[string]int64{"news": -1}}},
+		{"counted 9223372036854775807 subscribers", 1, Serving,
+			Message{Kind: Counts, Counts: map[string]int64{"news": 1<<63 - 1}}},
+		{"counted 1 subscribers of", 1, Serving, Message{Kind: Counts, Counts: map[string]int64{text: 1}}},
 	} {
 		p, attacker, victim := suspects(t, process)
 		attacker.state = tt.state
 		attacker.questions.open.Store(uint64(7), make(chan *Message, 1))
 		n := 0
-		for ; n < tt.most && attacker.why == ""; n++ {
-			p.heard(attacker, tt.next(n))
+		for ; n < tt.times && attacker.why == ""; n++ {
+			p.heard(attacker, &tt.sent)
 		}
 		if !strings.HasPrefix(attacker.why, tt.what) {
 			t.Errorf("%s: after %d messages: %q", tt.what, n, attacker.why)
