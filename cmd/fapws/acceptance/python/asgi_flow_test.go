@@ -13,107 +13,104 @@ import (
 )
 
 func TestASGIBackPressureBoundsTheMemoryOfADownload(t *testing.T) {
+	t.Parallel()
 	const (
 		size  = 64 << 20
 		bound = 24 << 20
 	)
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgi/flow.py:app")
-		s.Get("/download/warm?100000", 200)
-		before := s.RSS()
-		w := s.Dial()
-		_ = w.Conn.(*net.TCPConn).SetReadBuffer(256 << 10)
-		w.Get("/download/1?" + strconv.Itoa(size))
-		r := w.Head("GET")
-		progress := func() int { return s.Get("/sent/download/1", 200).Number(t) }
-		last := -1
-		fapwstest.Eventually(t, "the application waits for the client", func() bool {
-			time.Sleep(100 * time.Millisecond)
-			now := progress()
-			waits := now == last
-			last = now
-			return waits && now > 0
-		})
-		if last > 16<<20 {
-			t.Errorf("the application has sent %d bytes to a client that reads nothing", last)
-		}
-		if n, err := io.Copy(io.Discard, r.Body); n != size || err != nil {
-			t.Errorf("%d bytes, %v", n, err)
-		}
-		if grown := s.RSS() - before; grown > bound {
-			t.Errorf("the server has %d MiB more", grown>>20)
-		}
+	s := fapwstest.Serve(t, fapwstest.Threads, "asgi/flow.py:app")
+	s.Get("/download/warm?100000", 200)
+	before := s.RSS()
+	w := s.Dial()
+	_ = w.Conn.(*net.TCPConn).SetReadBuffer(256 << 10)
+	w.Get("/download/1?" + strconv.Itoa(size))
+	r := w.Head("GET")
+	progress := func() int { return s.Get("/sent/download/1", 200).Number(t) }
+	last := -1
+	fapwstest.Eventually(t, "the application waits for the client", func() bool {
+		time.Sleep(100 * time.Millisecond)
+		now := progress()
+		waits := now == last
+		last = now
+		return waits && now > 0
 	})
+	if last > 16<<20 {
+		t.Errorf("the application has sent %d bytes to a client that reads nothing", last)
+	}
+	if n, err := io.Copy(io.Discard, r.Body); n != size || err != nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	if grown := s.RSS() - before; grown > bound {
+		t.Errorf("the server has %d MiB more", grown>>20)
+	}
 }
 
 // In each request, and in its tasks and threads, context variables start with the values that they had after the import
 // of the application.
 func TestASGIContextVariablesBelongToTheirRequest(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgi/context.py:app")
-		var all []*fapwstest.Client
-		for i := range 20 {
-			w := s.Dial()
-			w.Get(fmt.Sprintf("/steps?%d", i))
-			all = append(all, w)
-		}
-		for i, w := range all {
-			w.Answer().Is(t, fmt.Sprintf("import %d", i))
-			w.Get(fmt.Sprintf("/receive?again%d", i))
-		}
-		for i, w := range all {
-			w.Answer().Is(t, fmt.Sprintf("import again%d", i))
-		}
-		s.Get("/thread?x", 200).Is(t, "x in another thread: True")
-		s.Get("/task?x", 200).Is(t, "Task True True True True")
-		s.Get("/timeout?x", 200).Is(t, "timeout x")
-	})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "asgi/context.py:app")
+	var all []*fapwstest.Client
+	for i := range 20 {
+		w := s.Dial()
+		w.Get(fmt.Sprintf("/steps?%d", i))
+		all = append(all, w)
+	}
+	for i, w := range all {
+		w.Answer().Is(t, fmt.Sprintf("import %d", i))
+		w.Get(fmt.Sprintf("/receive?again%d", i))
+	}
+	for i, w := range all {
+		w.Answer().Is(t, fmt.Sprintf("import again%d", i))
+	}
+	s.Get("/thread?x", 200).Is(t, "x in another thread: True")
+	s.Get("/task?x", 200).Is(t, "Task True True True True")
+	s.Get("/timeout?x", 200).Is(t, "timeout x")
 }
 
 func TestASGIResponsesHaveValidBodiesLengthsAndFields(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "asgi/files.py:app", Complains: true}.Serve(t, m)
-		for _, status := range []string{"204", "304"} {
-			w := s.Dial()
-			w.Send(fapwstest.Get("/status/"+status), fapwstest.Get("/status/200"))
-			if a := w.Answer(); a.Text != "" || a.Header.Get("Transfer-Encoding") != "" {
-				t.Errorf("%s: %q %v", status, a.Text, a.Header)
-			}
-			w.Answer().Is(t, "helloworld")
-		}
+	t.Parallel()
+	s := fapwstest.Command{Script: "asgi/files.py:app", Complains: true}.Serve(t, fapwstest.Threads)
+	for _, status := range []string{"204", "304"} {
 		w := s.Dial()
-		w.Send(fapwstest.Request("HEAD", "/status/200", ""), fapwstest.Get("/status/404"))
-		if a := w.AnswerTo("HEAD"); a.StatusCode != 200 || a.Text != "" {
-			t.Errorf("HEAD: %q", a.Text)
+		w.Send(fapwstest.Get("/status/"+status), fapwstest.Get("/status/200"))
+		if a := w.Answer(); a.Text != "" || a.Header.Get("Transfer-Encoding") != "" {
+			t.Errorf("%s: %q %v", status, a.Text, a.Header)
 		}
-		w.Answer().Want(t, 404, "helloworld")
+		w.Answer().Is(t, "helloworld")
+	}
+	w := s.Dial()
+	w.Send(fapwstest.Request("HEAD", "/status/200", ""), fapwstest.Get("/status/404"))
+	if a := w.AnswerTo("HEAD"); a.StatusCode != 200 || a.Text != "" {
+		t.Errorf("HEAD: %q", a.Text)
+	}
+	w.Answer().Want(t, 404, "helloworld")
 
-		w = s.Dial()
-		w.Send(fapwstest.Get("/length/7/ab"), fapwstest.Get("/length/5/a"), fapwstest.Get("/length/0/"),
-			fapwstest.Get("/length/0/ab"))
-		for _, want := range []string{"aaaaabb", "aaaaa", "", ""} {
-			w.Answer().Is(t, want)
-		}
-		s.Says(`body exceeds its Content-Length`)
-		w = s.Dial()
-		w.Send(fapwstest.Get("/length/12/ab"), fapwstest.Get("/length/5/a"))
-		if a := w.Answer(); a.Err == nil || a.Text != "aaaaabbbbb" {
-			t.Errorf("a short body: %q, %v", a.Text, a.Err)
-		}
-		s.Says(`body has 10 bytes, but its Content-Length is 12`)
-		w = s.Dial()
-		w.Send("GET /status/200 HTTP/1.0\r\n\r\n")
-		if text := w.Rest(); !strings.HasSuffix(text, "\r\n\r\nhelloworld") || strings.Contains(text, "chunked") {
-			t.Errorf("HTTP/1.0: %q", text)
-		}
+	w = s.Dial()
+	w.Send(fapwstest.Get("/length/7/ab"), fapwstest.Get("/length/5/a"), fapwstest.Get("/length/0/"),
+		fapwstest.Get("/length/0/ab"))
+	for _, want := range []string{"aaaaabb", "aaaaa", "", ""} {
+		w.Answer().Is(t, want)
+	}
+	s.Says(`body exceeds its Content-Length`)
+	w = s.Dial()
+	w.Send(fapwstest.Get("/length/12/ab"), fapwstest.Get("/length/5/a"))
+	if a := w.Answer(); a.Err == nil || a.Text != "aaaaabbbbb" {
+		t.Errorf("a short body: %q, %v", a.Text, a.Err)
+	}
+	s.Says(`body has 10 bytes, but its Content-Length is 12`)
+	w = s.Dial()
+	w.Send("GET /status/200 HTTP/1.0\r\n\r\n")
+	if text := w.Rest(); !strings.HasSuffix(text, "\r\n\r\nhelloworld") || strings.Contains(text, "chunked") {
+		t.Errorf("HTTP/1.0: %q", text)
+	}
 
-		a := s.Get("/fields", 200)
-		a.Field(t, "X-Upper", "1").Field(t, "Set-Cookie", "a=1, b=2").Field(t, "X-High", "\xe9").Field(t, "Server",
-			"mine").Field(t, "Date", "today")
-		if !a.Close {
-			t.Error("Connection: close of the application is not heeded")
-		}
-	})
+	a := s.Get("/fields", 200)
+	a.Field(t, "X-Upper", "1").Field(t, "Set-Cookie", "a=1, b=2").Field(t, "X-High", "\xe9").Field(t, "Server",
+		"mine").Field(t, "Date", "today")
+	if !a.Close {
+		t.Error("Connection: close of the application is not heeded")
+	}
 }
 
 func TestASGIPathsendSendsTheFileOfAPath(t *testing.T) {

@@ -2,6 +2,7 @@ package python_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,50 +16,46 @@ func lifespanOf(name string, flags ...string) fapwstest.Command {
 }
 
 func TestASGILifespanThatStartsOrIsUnsupportedServes(t *testing.T) {
-	const none = "None, import"
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		for i, test := range []struct {
-			name, answer string
-			flags        []string
-			says         string
-			not          string
-		}{
-			{"plain", "from the lifespan, import", nil,
-				`(?s)scope \['asgi', 'state', 'type'\] \{'version': '3.0', 'spec_version': '2.0'\} \{\}` +
-					`.*shutting down\nshut down\n.*atexit`, "Traceback"},
-			{"plain", "from the lifespan, import", []string{"--lifespan", "on"}, `shut down`, "Traceback"},
-			{"plain", none, []string{"--lifespan", "off"}, `atexit`, "shut down"},
-			{"slow", "from the lifespan, import", nil, `shut down`, "Traceback"},
-			{"asserts", none, nil, `atexit`, "Traceback"},
-			{"ignores", none, nil, `atexit`, "Traceback"},
-			{"returns", none, nil, `atexit`, "Traceback"},
-			{"ends early", "from the lifespan, import", nil, `atexit`, "shutting down"},
-			{"raises after", "from the lifespan, import", nil, `atexit`, "shutting down"},
-			{"shutdown raises", "from the lifespan, import", nil,
-				`(?s)Traceback.*lifespan\.py", line \d+, in lifespan\n.*ValueError: cannot stop.*atexit`, ""},
-			{"shutdown failed", "from the lifespan, import", nil, `(?s)lost something.*atexit`, "Traceback"},
-			{"shutdown slow", "from the lifespan, import", nil, `(?s)shut down.*atexit`, "Traceback"},
-		} {
-			// Starting one server after the other takes long, so the test runs only every third case inline.
-			if m.Inline() && i%3 > 0 {
-				continue
-			}
-			s := lifespanOf(test.name, test.flags...).Serve(t, m)
-			s.Get("/", 200).Is(t, test.answer)
-			s.Stop()
-			s.Says(test.says)
-			if said := s.Stderr.String(); test.not != "" && strings.Contains(said, test.not) {
-				t.Errorf("%s: %s", test.name, said)
-			}
+	t.Parallel()
+	const (
+		none  = "None, import"
+		value = "from the lifespan, import"
+	)
+	for _, test := range []struct {
+		mode               fapwstest.Mode
+		name, flag, answer string
+		says, not          string
+	}{
+		{fapwstest.Inline, "plain", "auto", value,
+			`(?s)scope \['asgi', 'state', 'type'\] \{'version': '3.0', 'spec_version': '2.0'\} \{\}` +
+				`.*shutting down\nshut down\n.*atexit`, "Traceback"},
+		{fapwstest.Threads, "slow", "on", value, `shut down`, "Traceback"},
+		{fapwstest.Threads, "plain", "off", none, `atexit`, "shut down"},
+		{fapwstest.Threads, "asserts", "auto", none, `atexit`, "Traceback"},
+		{fapwstest.Threads, "ignores", "auto", none, `atexit`, "Traceback"},
+		{fapwstest.Inline, "returns", "auto", none, `atexit`, "Traceback"},
+		{fapwstest.Threads, "ends early", "auto", value, `atexit`, "shutting down"},
+		{fapwstest.Threads, "raises after", "auto", value, `atexit`, "shutting down"},
+		{fapwstest.Inline, "shutdown raises", "auto", value,
+			`(?s)Traceback.*lifespan\.py", line \d+, in lifespan\n.*ValueError: cannot stop.*atexit`, "lost"},
+		{fapwstest.Threads, "shutdown failed", "auto", value, `(?s)lost something.*atexit`, "Traceback"},
+		{fapwstest.Threads, "shutdown slow", "auto", value, `(?s)shut down.*atexit`, "Traceback"},
+	} {
+		s := lifespanOf(test.name, "--lifespan", test.flag).Serve(t, test.mode)
+		s.Get("/", 200).Is(t, test.answer)
+		s.Stop()
+		s.Says(test.says)
+		if said := s.Stderr.String(); strings.Contains(said, test.not) {
+			t.Errorf("%s: %s", test.name, said)
 		}
-	})
+	}
 }
 
 func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, says, not string }{
 		{"raises", "ValueError: cannot start", "fapws/_"},
-		{"exits", "enough", ""},
+		{"exits", "enough", "http://"},
 		{"failed", "no database", "Traceback"},
 		{"failed silently", "the application: lifespan.startup.failed (during lifespan.startup)", "Traceback"},
 		{"ignores", "--lifespan on: the application does not serve lifespans", "Traceback"},
@@ -70,19 +67,16 @@ func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 			if test.name == "ignores" || test.name == "asserts" {
 				flags = []string{"--lifespan", "on"}
 			}
-			for i, m := range fapwstest.Modes {
-				if i > 0 && test.name != "raises" && test.name != "failed" {
-					break
-				}
-				c := lifespanOf(test.name)
-				c.Flags = append(append([]string{"--bind", "127.0.0.1:0"}, m.Flags...), flags...)
-				code, _, said := c.Run(t)
-				if code != 3 || !strings.Contains(said, test.says) ||
-					test.not != "" && strings.Contains(said, test.not) {
+			modes := []fapwstest.Mode{fapwstest.Threads}
+			if test.name == "failed" {
+				modes = fapwstest.Modes
+			}
+			for _, m := range modes {
+				flags := slices.Concat(m.Flags, []string{"-b", "127.0.0.1:0"}, flags)
+				code, _, said := lifespanOf(test.name, flags...).Run(t)
+				if code != 3 || !strings.Contains(said, test.says) || strings.Contains(said, test.not) ||
+					strings.Contains(said, "http://") { // it has listened
 					t.Errorf("%s: code %d: %s", m.Name, code, said)
-				}
-				if strings.Contains(said, "http://") {
-					t.Errorf("%s: it has listened: %s", m.Name, said)
 				}
 			}
 		})
@@ -92,15 +86,14 @@ func TestASGILifespanThatFailsEndsTheStart(t *testing.T) {
 // TERM cancels the application's startup, which can still clean up. If the application ignores the cancellation, it
 // gets the shutdown event after its startup. The graceful timeout limits both startup and shutdown.
 func TestASGILifespanThatHangsIsCancelledByTERM(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline,
-		{Name: "worker", Flags: []string{"--workers", "1"}}}, func(t *testing.T, m fapwstest.Mode) {
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		for _, test := range []struct{ name, grace, says string }{
 			{"hangs", "1h", `(?s)stopping.*cleaned up\n.*atexit`},
 			{"goes on", "1h", `(?s)not cancelled\n.*shut down\n.*atexit`},
 			{"stays", "1s", `(?s)stopping.*startup of the application did not end`},
 		} {
-			c := lifespanOf(test.name, "--graceful-timeout", test.grace)
-			c.Flags = append(append([]string{"--bind", "127.0.0.1:0"}, m.Flags...), c.Flags...)
+			c := lifespanOf(test.name, "-b", "127.0.0.1:0", "--graceful-timeout", test.grace)
+			c.Flags = append(c.Flags, m.Flags...)
 			s := c.Start(t)
 			s.Says(`hanging`)
 			s.Signal(syscall.SIGTERM)
@@ -117,28 +110,27 @@ func TestASGILifespanThatHangsIsCancelledByTERM(t *testing.T) {
 }
 
 func TestASGILifespanThatHangsAtAWakeIsCancelledByTERM(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline}, func(t *testing.T, m fapwstest.Mode) {
-		for _, test := range []struct{ name, grace, says string }{
-			{"hangs later", "1h", `(?s)hanging.*stopping.*cleaned up\n.*atexit`},
-			{"goes on later", "1h", `(?s)hanging.*not cancelled\n.*shut down\n.*atexit`},
-			{"stays later", "1s", `(?s)hanging.*stopping.*startup of the application did not end`},
-		} {
-			c := lifespanOf(test.name, "--graceful-timeout", test.grace, "--idle-stop", "50ms", "--start-wait", "1h")
-			file := t.TempDir() + "/go on"
-			c.Env = append(c.Env, "GO_ON="+file)
-			s := c.Serve(t, m)
-			s.Says(`the application sleeps`)
-			fapwstest.Write(t, file, "")
-			s.Dial().Get("/")
-			s.Says(`hanging`)
-			s.Signal(syscall.SIGTERM)
-			s.EndsWith(0)
-			s.Says(test.says)
-			if said := s.Stderr.String(); strings.Contains(said, "Traceback") {
-				t.Errorf("%s: %s", test.name, said)
-			}
+	t.Parallel()
+	for _, test := range []struct{ name, grace, says string }{
+		{"hangs later", "1h", `(?s)hanging.*stopping.*cleaned up\n.*atexit`},
+		{"goes on later", "1h", `(?s)hanging.*not cancelled\n.*shut down\n.*atexit`},
+		{"stays later", "1s", `(?s)hanging.*stopping.*startup of the application did not end`},
+	} {
+		c := lifespanOf(test.name, "--graceful-timeout", test.grace, "--idle-stop", "50ms", "--start-wait", "1h")
+		file := t.TempDir() + "/go on"
+		c.Env = append(c.Env, "GO_ON="+file)
+		s := c.Serve(t, fapwstest.Threads)
+		s.Says(`the application sleeps`)
+		fapwstest.Write(t, file, "")
+		s.Dial().Get("/")
+		s.Says(`hanging`)
+		s.Signal(syscall.SIGTERM)
+		s.EndsWith(0)
+		s.Says(test.says)
+		if said := s.Stderr.String(); strings.Contains(said, "Traceback") {
+			t.Errorf("%s: %s", test.name, said)
 		}
-	})
+	}
 }
 
 func TestASGILifespanThatHangsIsLogged(t *testing.T) {

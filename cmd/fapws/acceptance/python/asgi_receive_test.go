@@ -90,39 +90,38 @@ func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 
 // A result of receive() may be awaited once, like a coroutine.
 func TestASGIReceiveInSeveralTasksReturnsSeparateEvents(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
-		begin := func(path string) *fapwstest.Client {
-			w := s.Dial()
-			w.Send("POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n")
-			return w
-		}
-		event := func(body string, more bool) dict { return dict{"type": "http.request", "body": body, "more": more} }
-		for _, path := range []string{"/shared/itself", "/shared/coroutine"} {
-			w := begin(path)
-			noted(s, path, "waits")
-			w.Send("1\r\n1\r\n0\r\n\r\n")
-			got := w.Answer().Want(t, 200).Object(t)
-			want := dict{"others": list{"RuntimeError", "RuntimeError", "RuntimeError", "RuntimeError",
-				"CancelledError"}, "got": list{event("1", false)}, "after": "RuntimeError"}
-			if !reflect.DeepEqual(got, want) {
-				t.Errorf("%s: %v, want %v", path, got, want)
-			}
-		}
-		w := begin("/several")
-		noted(s, "/several", "a waits")
-		w.Send("1\r\n1\r\n")
-		noted(s, "/several", "a waits", "c waits")
-		w.Send("1\r\n2\r\n")
-		noted(s, "/several", "a waits", "c waits", "e waits")
-		w.Send("1\r\n3\r\n0\r\n\r\n")
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "asgi/receive.py:app")
+	begin := func(path string) *fapwstest.Client {
+		w := s.Dial()
+		w.Send("POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n")
+		return w
+	}
+	event := func(body string, more bool) dict { return dict{"type": "http.request", "body": body, "more": more} }
+	for _, path := range []string{"/shared/itself", "/shared/coroutine"} {
+		w := begin(path)
+		noted(s, path, "waits")
+		w.Send("1\r\n1\r\n0\r\n\r\n")
 		got := w.Answer().Want(t, 200).Object(t)
-		want := dict{"got": list{list{"a", "1"}, list{"d", "2"}, list{"e", "3"}},
-			"cancelled": list{false, true, true, false, false}}
+		want := dict{"others": list{"RuntimeError", "RuntimeError", "RuntimeError", "RuntimeError",
+			"CancelledError"}, "got": list{event("1", false)}, "after": "RuntimeError"}
 		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%v, want %v", got, want)
+			t.Errorf("%s: %v, want %v", path, got, want)
 		}
-	})
+	}
+	w := begin("/several")
+	noted(s, "/several", "a waits")
+	w.Send("1\r\n1\r\n")
+	noted(s, "/several", "a waits", "c waits")
+	w.Send("1\r\n2\r\n")
+	noted(s, "/several", "a waits", "c waits", "e waits")
+	w.Send("1\r\n3\r\n0\r\n\r\n")
+	got := w.Answer().Want(t, 200).Object(t)
+	want := dict{"got": list{list{"a", "1"}, list{"d", "2"}, list{"e", "3"}},
+		"cancelled": list{false, true, true, false, false}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
 }
 
 func TestASGIDuplexSendsWhileTheRequestArrives(t *testing.T) {
@@ -154,55 +153,50 @@ func TestASGIDuplexSendsWhileTheRequestArrives(t *testing.T) {
 }
 
 func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgi/receive.py:app")
-		w := s.Dial()
-		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n")
-		w.Answer().Want(t, 403)
-		w.Send("0123456789", fapwstest.Request("POST", "/ignored", "GET /early HTTP/1.1\r\n\r\n"),
-			fapwstest.Get("/ignored"))
-		w.Answer().Is(t, `"ignored"`)
-		w.Answer().Is(t, `"ignored"`)
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "asgi/receive.py:app")
+	w := s.Dial()
+	w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\n")
+	w.Answer().Want(t, 403)
+	w.Send("0123456789", fapwstest.Request("POST", "/ignored", "GET /early HTTP/1.1\r\n\r\n"), fapwstest.Get("/ignored"))
+	w.Answer().Is(t, `"ignored"`)
+	w.Answer().Is(t, `"ignored"`)
 
-		// The client gets the response before it has sent the whole body. It may continue to send the body until it has
-		// read the response.
-		w = s.Dial()
-		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 8000000\r\n\r\n", strings.Repeat("x", 8_000_000))
-		a := w.Answer().Want(t, 403)
-		if !a.Close {
-			t.Errorf("no Connection: close: %v", a.Header)
-		}
-		w.Closed()
+	// The client gets the response before it has sent the whole body. It may continue to send the body until it has
+	// read the response.
+	w = s.Dial()
+	w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 8000000\r\n\r\n", strings.Repeat("x", 8_000_000))
+	a := w.Answer().Want(t, 403)
+	if !a.Close {
+		t.Errorf("no Connection: close: %v", a.Header)
+	}
+	w.Closed()
 
-		w = s.Dial()
-		w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
-		w.Answer().Want(t, 100)
-		w.Answer().Want(t, 403)
-
-		fapwstest.TooBig(t, fapwstest.Serve(t, m, "asgi/receive.py:app", "--max-body-size", "1K"),
-			fapwstest.Request("POST", "/twice", strings.Repeat("b", 1025)), "")
-	})
+	w = s.Dial()
+	w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
+	w.Answer().Want(t, 100)
+	w.Answer().Want(t, 403)
 }
 
 // The request body is malformed or too large, and the application has sent nothing yet.
 func TestASGIBrokenBodyGetsAnErrorAndADisconnect(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "asgi/receive.py:app", "--max-body-size", "1K")
-		for i, test := range []struct {
-			rest   string
-			status int
-		}{
-			{"400\r\n" + strings.Repeat("x", 1024) + "\r\n", 413},
-			{"x\r\n", 400},
-		} {
-			w := s.Dial()
-			path := fmt.Sprintf("/half/%d", i)
-			w.Send("POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
-			noted(s, path, "began")
-			w.Send(test.rest)
-			w.Answer().Want(t, test.status)
-			w.Closed()
-			noted(s, path, "began", "http.disconnect")
-		}
-	})
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Inline, "asgi/receive.py:app", "--max-body-size", "1K")
+	for i, test := range []struct {
+		rest   string
+		status int
+	}{
+		{"400\r\n" + strings.Repeat("x", 1024) + "\r\n", 413},
+		{"x\r\n", 400},
+	} {
+		w := s.Dial()
+		path := fmt.Sprintf("/half/%d", i)
+		w.Send("POST " + path + " HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+		noted(s, path, "began")
+		w.Send(test.rest)
+		w.Answer().Want(t, test.status)
+		w.Closed()
+		noted(s, path, "began", "http.disconnect")
+	}
+	fapwstest.TooBig(t, s, fapwstest.Request("POST", "/twice", strings.Repeat("b", 1025)), "")
 }

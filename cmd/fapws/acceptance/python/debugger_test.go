@@ -7,58 +7,11 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-// With --debug, which --dev includes, the debugger may stop at an exception. A handler that hangs outside of the
-// debugger still times out. After "continue" in the debugger, SIGINT stops the server instead of calling the debugger.
-func TestHandlerAtABreakpointDoesNotTimeOut(t *testing.T) {
-	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
-import io, pdb, time
-
-class Developer:
-    lines = ["next\n", "continue\n"]
-
-    def readline(self):
-        time.sleep(3)
-        return self.lines.pop(0)
-
-def stops(environ, start_response):
-    Developer.lines = ["next\n", "continue\n"]
-    debugger = pdb.Pdb(stdin=Developer(), stdout=io.StringIO())
-    debugger.set_trace()
-    text = "went on"
-    return text
-
-async def application(scope, receive, send):
-    if scope["type"] == "http":
-        text = stops(None, None)
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": text.encode()})
-
-def hangs(environ, start_response):
-    time.sleep(120)
-
-PATHS = [("/stops", stops), ("/hangs", hangs), ("/asgi", application)]
-`)
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		flags := []string{"--debug=1", "--timeout", "2"}
-		if !m.Inline() {
-			flags = append(flags, "--threads", "1") // pdb handles SIGINT on the main thread
-		}
-		s := fapwstest.Command{Script: script, Flags: flags, Complains: true}.Serve(t, m)
-		for _, path := range []string{"/stops", "/asgi"} {
-			fapwstest.Eventually(t, "an answer after the breakpoint", func() bool {
-				a := s.Ask(fapwstest.Get(path))
-				return a.StatusCode == 200 && a.Text == "went on"
-			})
-		}
-		s.Get("/hangs", 504)
-		s.Signal(syscall.SIGINT)
-		s.EndsWith(0)
-	})
-}
-
-// The server recognizes a debugger by its trace function (sys.settrace). A console in a handler sets no trace function,
-// but the handler must not time out, either.
-func TestHandlerAtAConsoleDoesNotTimeOut(t *testing.T) {
+// With --debug, which --dev includes, the debugger may stop at an exception. The server recognizes a debugger by its
+// trace function (sys.settrace). A console in a handler sets no trace function, but the handler must not time out,
+// either. A handler that hangs outside of the debugger still times out. After "continue" in the debugger, SIGINT stops
+// the server instead of calling the debugger.
+func TestHandlerAtABreakpointOrConsoleDoesNotTimeOut(t *testing.T) {
 	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
 import code, pdb, sys, threading, time
 
@@ -103,10 +56,18 @@ def waits(function, *lines):
         return "went on"
     return handler
 
+async def application(scope, receive, send):
+    if scope["type"] == "http":
+        text = waits(stops, "next\n", "continue\n")(None, None)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": text.encode()})
+
 def hangs(environ, start_response):
     time.sleep(120)
 
 PATHS = [
+    ("/stops", waits(stops, "next\n", "continue\n")),
+    ("/asgi", application),
     ("/post_mortem", waits(fails, "where\n", "quit\n")),
     ("/console", waits(code.interact, "1\n", "2\n")),
     ("/helper", waits(on_thread(stops), "next\n", "continue\n")),
@@ -115,14 +76,19 @@ PATHS = [
 ]
 `)
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		c := fapwstest.Command{Script: script, Flags: []string{"--debug=1", "--timeout", "2"}, Complains: true}
-		s := c.Serve(t, m)
-		for _, path := range []string{"/post_mortem", "/console", "/helper", "/traced"} {
+		flags := []string{"--debug=1", "--timeout", "2"}
+		if !m.Inline() {
+			flags = append(flags, "--threads", "1") // pdb handles SIGINT on the main thread
+		}
+		s := fapwstest.Command{Script: script, Flags: flags, Complains: true}.Serve(t, m)
+		for _, path := range []string{"/stops", "/asgi", "/post_mortem", "/console", "/helper", "/traced"} {
 			fapwstest.Eventually(t, "an answer after "+path, func() bool {
 				a := s.Ask(fapwstest.Get(path))
 				return a.StatusCode == 200 && a.Text == "went on"
 			})
 		}
 		s.Get("/hangs", 504)
+		s.Signal(syscall.SIGINT)
+		s.EndsWith(0)
 	})
 }

@@ -60,11 +60,14 @@ func (e *editor) until(name string) message {
 	}
 }
 
-// debugpy patches the module threading, as gevent does, but the server logs no warning about that.
+// A handler that waits for an editor does not time out. debugpy patches the module threading, as gevent does, but the
+// server logs no warning about that.
 func TestEditorStopsHandlerOverDebugpy(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	path := fapwstest.Write(t, dir+"/app.py", `import debugpy
+	path := fapwstest.Write(t, dir+"/app.py", `import threading
+
+import debugpy
 
 with open("port", "w") as file:
     file.write(str(debugpy.listen(("127.0.0.1", 0))[1]))
@@ -74,11 +77,17 @@ def handler(environ, start_response):
     x += 1
     return "value %d" % x
 
-PATHS = [("/", handler)]
+def waits(environ, start_response):
+    threading.Timer(5, debugpy.wait_for_client.cancel).start()
+    debugpy.wait_for_client()
+    return "went on"
+
+PATHS = [("/waits", waits), ("/", handler)]
 `)
-	s := fapwstest.Command{Script: path, Dir: dir, Flags: []string{"--debug=1"},
+	s := fapwstest.Command{Script: path, Dir: dir, Flags: []string{"--debug=1", "--timeout", "2"},
 		Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t), "PYDEVD_DISABLE_FILE_VALIDATION=1"}}.Serve(t,
 		fapwstest.Threads)
+	s.Get("/waits", 200).Is(t, "went on")
 	port, err := os.ReadFile(dir + "/port")
 	fapwstest.Must(t, err)
 	c, err := net.Dial("tcp", "127.0.0.1:"+string(port))
@@ -91,7 +100,7 @@ PATHS = [("/", handler)]
 	e.ask("attach", map[string]any{"justMyCode": true})
 	e.until("initialized")
 	e.ask("setBreakpoints", map[string]any{"source": map[string]any{"path": path},
-		"breakpoints": []any{map[string]any{"line": 8}}})
+		"breakpoints": []any{map[string]any{"line": 10}}})
 	e.until("setBreakpoints")
 	e.ask("configurationDone", nil)
 	e.until("attach")
@@ -116,26 +125,4 @@ PATHS = [("/", handler)]
 			t.Error(line)
 		}
 	}
-}
-
-func TestHandlerThatWaitsForAnEditorDoesNotTimeOut(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	path := fapwstest.Write(t, dir+"/app.py", `import threading
-
-import debugpy
-
-debugpy.listen(("127.0.0.1", 0))
-
-def handler(environ, start_response):
-    threading.Timer(5, debugpy.wait_for_client.cancel).start()
-    debugpy.wait_for_client()
-    return "went on"
-
-PATHS = [("/", handler)]
-`)
-	s := fapwstest.Command{Script: path, Dir: dir, Flags: []string{"--debug=1", "--timeout", "2"},
-		Env: []string{"VIRTUAL_ENV=" + fapwstest.Today(t), "PYDEVD_DISABLE_FILE_VALIDATION=1"}}.Serve(t,
-		fapwstest.Threads)
-	s.Get("/", 200).Is(t, "went on")
 }

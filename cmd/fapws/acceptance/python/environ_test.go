@@ -9,47 +9,24 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
-func TestEnvironDescribesTheRequest(t *testing.T) {
+func TestEnvironDescribesTheServer(t *testing.T) {
 	serial := fapwstest.Mode{Name: "one thread", Flags: []string{"--workers", "1", "--threads", "1"}}
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, serial, fapwstest.Workers,
 		fapwstest.Forks}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "environ.py")
-		_, port, _ := net.SplitHostPort(s.Address)
 		w := s.Dial()
-		w.Send(fapwstest.Request("POST", "/show/x%20y?a=%20b", "the body",
-			"Content-Type: text/x", "X-Twice: one", "X-Twice: two", "Cookie: a=1", "Cookie: b=2",
-			"X_Posing: as-dashed", "Proxy: evil", "X-Latin: \xe9", "X-Padded: \t v \t"))
-		got := w.Answer().Want(t, 200).Object(t)
-		want := map[string]any{
-			"type": "builtins.dict", "body": "the body",
-			"REQUEST_METHOD": "POST", "SCRIPT_NAME": "/show", "PATH_INFO": "/x y", "QUERY_STRING": "a=%20b",
-			"SERVER_PROTOCOL": "HTTP/1.1", "SERVER_PORT": port, "REMOTE_ADDR": "127.0.0.1",
-			"CONTENT_TYPE": "text/x", "CONTENT_LENGTH": "8", "HTTP_HOST": "test",
-			"HTTP_X_TWICE": "one,two", "HTTP_COOKIE": "a=1; b=2", "HTTP_X_LATIN": "\u00e9", "HTTP_X_PADDED": "v",
-			"wsgi.url_scheme": "http", "wsgi.multithread": !m.Inline() && !m.Forks() && m.Name != serial.Name,
-			"wsgi.multiprocess": m.Workers() || m.Forks(), "wsgi.run_once": m.Forks(),
-		}
-		if m.Forks() {
-			want["HTTP_X_TWICE"] = "one, two"
-		}
+		w.Send(fapwstest.Request("POST", "/show/x%20y?a=%20b", "the body", "Content-Type: text/x", "Cookie: a=1"))
+		_, port, _ := net.SplitHostPort(s.Address)
 		_, clientPort, _ := net.SplitHostPort(w.LocalAddr().String())
-		want["REMOTE_PORT"] = clientPort
-		for key, value := range want {
-			if !reflect.DeepEqual(got[key], value) {
-				t.Errorf("%s: %q, want %q", key, got[key], value)
-			}
-		}
-		if version, ok := got["wsgi.version"].([]any); !ok || len(version) != 2 {
-			t.Errorf("wsgi.version: %v", got["wsgi.version"])
-		}
-		for _, key := range []string{"HTTP_X_POSING", "HTTP_PROXY", "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH",
-			"fapws.uri"} {
-			if value, found := got[key]; found {
-				t.Errorf("%s: %q", key, value)
-			}
-		}
-		got = w.Fetch("/show").Want(t, 200).Object(t)
-		for _, key := range []string{"CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_COOKIE", "HTTP_X_TWICE"} {
+		have(t, m.Name, w.Answer().Want(t, 200).Object(t), dict{
+			"type": "builtins.dict", "body": "the body", "CONTENT_TYPE": "text/x", "CONTENT_LENGTH": "8",
+			"SCRIPT_NAME": "/show", "PATH_INFO": "/x y", "QUERY_STRING": "a=%20b", "HTTP_COOKIE": "a=1",
+			"SERVER_PORT": port, "REMOTE_PORT": clientPort, "wsgi.version": list{1.0, 0.0},
+			"wsgi.multithread":  !m.Inline() && !m.Forks() && m.Name != serial.Name,
+			"wsgi.multiprocess": m.Workers() || m.Forks(), "wsgi.run_once": m.Forks(),
+		})
+		got := w.Fetch("/show").Want(t, 200).Object(t)
+		for _, key := range []string{"CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_COOKIE", "fapws.uri"} {
 			if value, found := got[key]; found && value != "" {
 				t.Errorf("%s of the next request: %q", key, value)
 			}

@@ -21,52 +21,49 @@ func TestHandlerThatRaisesGets500AndATraceback(t *testing.T) {
 		{"/early", "RuntimeError: before the first byte"},
 		{"/twice", "AssertionError: "},
 	}
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		for _, debug := range []string{"0", "1"} {
-			t.Run("debug "+debug, func(t *testing.T) {
-				s := fapwstest.Command{Script: "raising.py", Flags: []string{"--debug", debug},
-					Complains: true}.Serve(t, m)
-				w := s.Dial()
-				for _, c := range cases {
-					w.Send("GET " + c.path + "?q=<u> HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n")
-					a := w.Answer().Want(t, 500).Field(t, "Content-Type", html).Field(t, "X-Started", "")
-					s.Says(`(?m)^` + c.report)
-					name, _, _ := strings.Cut(c.report, ":")
-					if shown := strings.Contains(a.Text, name); shown != (debug == "1") {
-						t.Errorf("%s: the page is %.400q", c.path, a.Text)
-					}
+	for debug, m := range map[string]fapwstest.Mode{"0": fapwstest.Inline, "1": fapwstest.Threads} {
+		t.Run("debug "+debug, func(t *testing.T) {
+			t.Parallel()
+			s := fapwstest.Command{Script: "raising.py", Flags: []string{"--debug", debug},
+				Complains: true}.Serve(t, m)
+			w := s.Dial()
+			for _, c := range cases {
+				w.Send("GET " + c.path + "?q=<u> HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\n\r\n")
+				a := w.Answer().Want(t, 500).Field(t, "Content-Type", html).Field(t, "X-Started", "")
+				s.Says(`(?m)^` + c.report)
+				name, _, _ := strings.Cut(c.report, ":")
+				if shown := strings.Contains(a.Text, name); shown != (debug == "1") {
+					t.Errorf("%s: the page is %.400q", c.path, a.Text)
 				}
-				if debug == "1" {
-					page := w.Fetch("/value?q=<u>").Want(t, 500, "raise error", "own_text", "local &lt;u&gt;value",
-						"raising.py").Text
-					if strings.Contains(page, "<u>") {
-						t.Errorf("not escaped: %q", page)
-					}
+			}
+			if debug == "1" {
+				page := w.Fetch("/value?q=<u>").Want(t, 500, "raise error", "own_text", "local &lt;u&gt;value", "raising.py").Text
+				if strings.Contains(page, "<u>") {
+					t.Errorf("not escaped: %q", page)
 				}
-				if a := w.Fetch("/replaced").Want(t, 503, "sorry"); a.Header.Get("X-First") != "" ||
-					a.Header.Get("X-Second") != "2" {
-					t.Errorf("replaced head: %q", a.Header)
-				}
-				w.Fetch("/entered").Want(t, 200)
-			})
-		}
-	})
+			}
+			if a := w.Fetch("/replaced").Want(t, 503, "sorry"); a.Header.Get("X-First") != "" ||
+				a.Header.Get("X-Second") != "2" {
+				t.Errorf("replaced head: %q", a.Header)
+			}
+			w.Fetch("/entered").Want(t, 200)
+		})
+	}
 }
 
 func TestTracebackIsLoggedOnceAfterALineWithTheRequest(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "raising.py", Complains: true}.Serve(t, m)
-		s.Get("/value/x?y=1", 500)
-		s.Says(`(?m)^ValueError: boom & co\n`)
-		s.Get("/entered", 200)
-		said := s.Stderr.String()
-		for _, once := range []string{"Traceback (most recent call last)", "GET /value/x?y=1 HTTP/1.1",
-			"ends_ValueError", "ValueError: boom & co"} {
-			if n := strings.Count(said, once); n != 1 {
-				t.Errorf("%q is there %d times", once, n)
-			}
+	t.Parallel()
+	s := fapwstest.Command{Script: "raising.py", Complains: true}.Serve(t, fapwstest.Inline)
+	s.Get("/value/x?y=1", 500)
+	s.Says(`(?m)^ValueError: boom & co\n`)
+	s.Get("/entered", 200)
+	said := s.Stderr.String()
+	for _, once := range []string{"Traceback (most recent call last)", "GET /value/x?y=1 HTTP/1.1",
+		"ends_ValueError", "ValueError: boom & co"} {
+		if n := strings.Count(said, once); n != 1 {
+			t.Errorf("%q is there %d times", once, n)
 		}
-	})
+	}
 }
 
 func TestErrorAfterTheHeadAbortsTheResponse(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 // The text of the exception contains data of the client. Control sequences in it must not reach a terminal, wherever
 // the exception is raised.
 func TestExceptionTextCannotForgeLogLines(t *testing.T) {
-	modes := []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}
+	modes := []fapwstest.Mode{fapwstest.Workers, fapwstest.Forks}
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
 		paths := []string{"/raise", "/chain", "/note", "/compile", "/stream", "/close", "/defer"}
 		c := fapwstest.Command{Script: "forging.py", Complains: true}

@@ -21,16 +21,15 @@ func habits(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string)
 }
 
 func TestHabitsTimersAndDatesHaveTheNamesOfFapws3(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s, _ := habits(t, m)
-		ticked := func() int { return s.Get("/ticked", 200).Number(t) }
-		fapwstest.Eventually(t, "it ticks", func() bool { return ticked() > 2 })
-		s.Get("/stop", 200).Is(t, "False")
-		s.Get("/restart", 200).Is(t, "True")
-		before := ticked()
-		fapwstest.Eventually(t, "it ticks again", func() bool { return ticked() > before })
-		s.Get("/date", 200).Is(t, "Sun, 06 Nov 1994 08:49:37 GMT")
-	})
+	t.Parallel()
+	s, _ := habits(t, fapwstest.Threads)
+	ticked := func() int { return s.Get("/ticked", 200).Number(t) }
+	fapwstest.Eventually(t, "it ticks", func() bool { return ticked() > 2 })
+	s.Get("/stop", 200).Is(t, "False")
+	s.Get("/restart", 200).Is(t, "True")
+	before := ticked()
+	fapwstest.Eventually(t, "it ticks again", func() bool { return ticked() > before })
+	s.Get("/date", 200).Is(t, "Sun, 06 Nov 1994 08:49:37 GMT")
 }
 
 func unzipped(t *testing.T, a *fapwstest.Answer) string {

@@ -3,6 +3,7 @@ package python_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -43,12 +44,12 @@ func links(t *testing.T, s *fapwstest.Server, args ...string) string {
 
 func TestEarlyHintsArriveBeforeTheResponse(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s, folder := hinting(t, m)
 		for target, want := range map[string]string{
 			"/waits":       "</a.css>; rel=preload; as=style </b.js>; rel=preload; as=script",
 			"/waits_async": "</a.css>; rel=preload; as=style </b.js>; rel=preload; as=script",
 			"/asgi/waits":  "</a.css>; rel=preload; as=style",
 		} {
-			s, folder := hinting(t, m)
 			w := s.Dial()
 			w.Send(fapwstest.Get(target, asBrowser))
 			r, err := http.ReadResponse(w.In, nil)
@@ -67,13 +68,14 @@ func TestEarlyHintsArriveBeforeTheResponse(t *testing.T) {
 			if a := w.Answer(); a.StatusCode != 200 || !strings.HasSuffix(a.Text, "page") || a.Header["Link"] != nil {
 				t.Errorf("%s: %d %q %v", target, a.StatusCode, a.Text, a.Header)
 			}
+			fapwstest.Must(t, os.Remove(folder+"/go"))
 		}
 	})
 }
 
 // Python's http.client treats a 103 as the final response, so the server sends early hints only to browsers and over
 // HTTP/2.
-func TestEarlyHintsReachOnlyClientsThatUnderstandThem(t *testing.T) {
+func TestEarlyHintsAreCheckedAndReachOnlyClientsThatUnderstandThem(t *testing.T) {
 	t.Parallel()
 	s, folder := hinting(t, fapwstest.Threads)
 	fapwstest.Write(t, folder+"/go", "")
@@ -99,11 +101,10 @@ func TestEarlyHintsReachOnlyClientsThatUnderstandThem(t *testing.T) {
 			}
 		}
 	}
+	boundsAndChecksHints(t, s)
 }
 
-func TestEarlyHintsAreBoundedAndChecked(t *testing.T) {
-	t.Parallel()
-	s, _ := hinting(t, fapwstest.Threads)
+func boundsAndChecksHints(t *testing.T, s *fapwstest.Server) {
 	get := func(target string) string { return links(t, s, "--http2-prior-knowledge", s.URL+target) }
 	if got := get("/many"); strings.Count(got, "103 ") != 16 || !strings.HasSuffix(got, "</15.css> 200 page") {
 		t.Errorf("many: %q", got)

@@ -27,34 +27,32 @@ func TestHTTPErrorIsTheResponse(t *testing.T) {
 		{"/line", 400, "", ""},
 		{"/gone", 410, "", "<h1>Gone</h1>\n<p>gone</p>\n"},
 	}
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		for _, debug := range []string{"0", "1"} {
-			t.Run("debug "+debug, func(t *testing.T) {
-				s := fapwstest.Serve(t, m, "httperror.py", "--debug", debug)
-				w := s.Dial()
-				for _, c := range cases {
-					a := w.Fetch(c.path).Want(t, c.status)
-					if !strings.Contains(a.Text, c.body) {
-						t.Errorf("%s: the page is %q", c.path, a.Text)
-					}
-					if name, value, ok := strings.Cut(c.field, ": "); ok {
-						a.Field(t, name, value)
-					}
+	for debug, m := range map[string]fapwstest.Mode{"0": fapwstest.Inline, "1": fapwstest.Threads} {
+		t.Run("debug "+debug, func(t *testing.T) {
+			t.Parallel()
+			s := fapwstest.Serve(t, m, "httperror.py", "--debug", debug)
+			w := s.Dial()
+			for _, c := range cases {
+				a := w.Fetch(c.path).Want(t, c.status)
+				if !strings.Contains(a.Text, c.body) {
+					t.Errorf("%s: the page is %q", c.path, a.Text)
 				}
-				s.Get("/closed", 200)
-				if debug == "0" {
-					if said := s.Stderr.String(); strings.Contains(said, "answer of handler") {
-						t.Errorf("says more than asked for: %s", said)
-					}
-					return
+				if name, value, ok := strings.Cut(c.field, ": "); ok {
+					a.Field(t, name, value)
 				}
-				s.Says(
-					`(?m) info answer of handler missing, GET /missing HTTP/1.1 from 127.0.0.1: 404 Not Found: ` +
-						`No <b>such</b> page & more$`)
-				s.Says(`(?m) info answer of handler line, .*: 400 Bad Request: a\\nfapws: b\\x1b\[31m$`)
-			})
-		}
-	})
+			}
+			s.Get("/closed", 200)
+			if debug == "0" {
+				if said := s.Stderr.String(); strings.Contains(said, "answer of handler") {
+					t.Errorf("says more than asked for: %s", said)
+				}
+				return
+			}
+			s.Says(`(?m) info answer of handler missing, GET /missing HTTP/1.1 from 127.0.0.1: 404 Not Found: ` +
+				`No <b>such</b> page & more$`)
+			s.Says(`(?m) info answer of handler line, .*: 400 Bad Request: a\\nfapws: b\\x1b\[31m$`)
+		})
+	}
 }
 
 func TestPagesOfScriptsAndOfTheServerLookAlike(t *testing.T) {
@@ -67,16 +65,15 @@ func TestPagesOfScriptsAndOfTheServerLookAlike(t *testing.T) {
 }
 
 func TestHTTPErrorWithAnInvalidValueIsAHandlerError(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "httperror.py", Complains: true}.Serve(t, m)
-		s.Get("/wrong", 500)
-		s.Says(`(?m)^ValueError: HTTPError: the status must be from 400 to 599, not 200$`)
-		s.Get("/bad", 500)
-		s.Says(`again and again`)
-		w := s.Dial()
-		if a := w.Fetch("/late"); a.StatusCode != 200 || a.Err == nil || a.Text != "first" {
-			t.Errorf("%d %q %v", a.StatusCode, a.Text, a.Err)
-		}
-		s.Says(`(?m)^fapws._errors.HTTPError: 404 Not Found$`)
-	})
+	t.Parallel()
+	s := fapwstest.Command{Script: "httperror.py", Complains: true}.Serve(t, fapwstest.Inline)
+	s.Get("/wrong", 500)
+	s.Says(`(?m)^ValueError: HTTPError: the status must be from 400 to 599, not 200$`)
+	s.Get("/bad", 500)
+	s.Says(`again and again`)
+	w := s.Dial()
+	if a := w.Fetch("/late"); a.StatusCode != 200 || a.Err == nil || a.Text != "first" {
+		t.Errorf("%d %q %v", a.StatusCode, a.Text, a.Err)
+	}
+	s.Says(`(?m)^fapws._errors.HTTPError: 404 Not Found$`)
 }

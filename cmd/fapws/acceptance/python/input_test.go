@@ -9,7 +9,9 @@ import (
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
 
+// A body in a file is read in large pieces, even for many short lines.
 func TestInputReadsLikeBytesIO(t *testing.T) {
+	t.Parallel()
 	calls := []string{
 		"i.read()", "i.read(-1)", "i.read(None)", "i.read(0)", "i.read(5)", "i.read(10**9)", "i.read(2**40)",
 		"[i.read(5), i.read(10**9), i.read(1), i.read(), i.read(-1)]",
@@ -27,26 +29,19 @@ func TestInputReadsLikeBytesIO(t *testing.T) {
 		"", "\n", "one", "one\ntwo\n\nfour", "one\r\ntwo\r\n",
 		strings.Repeat("x", 150_000) + "\n" + strings.Repeat("a line of the body\n", 6_000) + "end",
 	}
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "input_calls.py")
-		w := s.Dial()
-		for _, body := range bodies {
-			for _, call := range calls {
-				target := "/compare?" + url.QueryEscape(call)
-				target = strings.ReplaceAll(target, "+", "%20")
-				w.Send(fapwstest.Request("POST", target, body))
-				w.Answer().Is(t, "same")
-				w.Send(fapwstest.Chunked("POST", target, body, 5000))
-				w.Answer().Is(t, "same")
-			}
-		}
-	})
-}
-
-func TestInputReadsAFileOnceForManyLines(t *testing.T) {
-	t.Parallel()
 	s := fapwstest.Serve(t, fapwstest.Threads, "input_calls.py")
 	s.Ask(fapwstest.Request("POST", "/lines", strings.Repeat("\n", 400_000))).Is(t, "400000 True")
+	w := s.Dial()
+	for _, body := range bodies {
+		for _, call := range calls {
+			target := "/compare?" + url.QueryEscape(call)
+			target = strings.ReplaceAll(target, "+", "%20")
+			w.Send(fapwstest.Request("POST", target, body))
+			w.Answer().Is(t, "same")
+			w.Send(fapwstest.Chunked("POST", target, body, 5000))
+			w.Answer().Is(t, "same")
+		}
+	}
 }
 
 // A thread of the application reads wsgi.input after the handler has returned. The thread must not read another file

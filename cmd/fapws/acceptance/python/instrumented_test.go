@@ -40,7 +40,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 `)
 	program := fapwstest.WriteProgram(t, folder+"/start", fmt.Sprintf("#!/bin/sh\nexec '%s/bin/python' "+
 		"'%[1]s/bin/opentelemetry-instrument' '%[1]s/bin/python' '%s' '%s' \"$@\"\n", venv, launcher, fapwstest.Binary(t)))
-	for _, flags := range [][]string{{"--otel"}, {"--otel", "--workers", "2"}, {"--otel", "--fork"}} {
+	for _, flags := range [][]string{{"--otel", "--workers", "2"}, {"--otel", "--fork"}} {
 		c := oteltest.Collect(t, nil)
 		s := fapwstest.Command{Program: program, Script: script, Flags: flags,
 			Env: []string{"PYTHONPATH=" + packages[0], "OTEL_EXPORTER_OTLP_ENDPOINT=" + c.URL,

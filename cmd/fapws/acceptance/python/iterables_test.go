@@ -16,11 +16,11 @@ type closings struct {
 	n      int
 }
 
-func serveIterables(t *testing.T, m fapwstest.Mode, flags ...string) *closings {
+func serveIterables(t *testing.T, m fapwstest.Mode) *closings {
 	t.Helper()
 	folder := t.TempDir()
-	return &closings{fapwstest.Command{Script: "iterables.py", Args: []string{folder}, Flags: flags,
-		Complains: true}.Serve(t, m), folder, 0}
+	return &closings{fapwstest.Command{Script: "iterables.py", Args: []string{folder},
+		Flags: []string{"--graceful-timeout", "200ms"}, Complains: true}.Serve(t, m), folder, 0}
 }
 
 func (c *closings) target(kind, more string) (target, mark string) {
@@ -39,16 +39,16 @@ func (c *closings) once(what, mark string) {
 }
 
 func TestExceptionInCloseDoesNotChangeTheResponse(t *testing.T) {
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks},
-		func(t *testing.T, m fapwstest.Mode) {
-			s := serveIterables(t, m)
-			w := s.Dial()
-			for range 2 {
-				target, _ := s.target("unclosable", "")
-				w.Fetch(target).Is(t, "one,two")
-			}
-			s.Says(`error in close\(\) of handler application, GET /\?kind=unclosable&name=unclosable-2 `)
-		})
+	t.Parallel()
+	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Forks} {
+		s := serveIterables(t, m)
+		w := s.Dial()
+		for range 2 {
+			target, _ := s.target("unclosable", "")
+			w.Fetch(target).Is(t, "one,two")
+		}
+		s.Says(`error in close\(\) of handler application, GET /\?kind=unclosable&name=unclosable-2 `)
+	}
 }
 
 // The server knows the length of the body if the iterable has one item, or if it yields no bytes at all (PEP 3333,
@@ -95,6 +95,7 @@ func TestIterablesAreChunkedUnlessTheirLengthIsKnown(t *testing.T) {
 	})
 }
 
+// Streams that a stop aborts are closed, too.
 func TestCloseRunsOnceForEachIterable(t *testing.T) {
 	cases := []struct {
 		name, kind, more string
@@ -159,16 +160,9 @@ func TestCloseRunsOnceForEachIterable(t *testing.T) {
 			if c.broken {
 				w.Gone()
 			} else {
-				w.Get("/quick")
-				w.Answer().Is(t, "quick")
+				w.Fetch("/quick").Is(t, "quick")
 			}
 		}
-	})
-}
-
-func TestCloseRunsForStreamsAtShutdown(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := serveIterables(t, m, "--graceful-timeout", "200ms")
 		target, mark := s.target("endless", "")
 		w := s.Dial()
 		w.Get(target)

@@ -11,26 +11,26 @@ func TestPATHSMixesFunctionsClassesApplicationsAndFiles(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "mixed.py")
 	w := s.Dial()
 	w.Fetch("/item/5").Want(t, 200, "item").Field(t, "X-Path", "/item|/5")
-	w.Send("HEAD /item HTTP/1.1\r\nHost: x\r\n\r\n")
-	w.AnswerTo("HEAD").Want(t, 200).Field(t, "X-Path", "/item|")
-	w.Send("DELETE /item HTTP/1.1\r\nHost: x\r\n\r\n")
-	w.Answer().Want(t, 204)
-	w.Send("POST /item HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\na\nb\n")
-	w.Answer().Want(t, 200, "<a><b>")
-	w.Send("PUT /item HTTP/1.1\r\nHost: x\r\n\r\n")
-	w.Answer().Want(t, 409, "<h1>Conflict</h1>", "<p>not now</p>")
-	w.Send("PATCH /item HTTP/1.1\r\nHost: x\r\n\r\n")
+	send := func(method, target, body string) *fapwstest.Answer {
+		w.Send(fapwstest.Request(method, target, body))
+		return w.AnswerTo(method)
+	}
+	send("HEAD", "/item", "").Want(t, 200).Field(t, "X-Path", "/item|")
+	send("DELETE", "/item", "").Want(t, 204)
+	send("POST", "/item", "a\nb\n").Want(t, 200, "<a><b>")
+	send("PUT", "/item", "").Want(t, 409, "<h1>Conflict</h1>", "<p>not now</p>")
 	const allowed = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
-	w.Answer().Want(t, 405, "<h1>Method Not Allowed</h1>").Field(t, "Allow", allowed)
-	w.Send("OPTIONS /item HTTP/1.1\r\nHost: x\r\n\r\n")
-	w.Answer().Want(t, 204).Field(t, "Allow", allowed)
+	send("PATCH", "/item", "").Want(t, 405, "<h1>Method Not Allowed</h1>").Field(t, "Allow", allowed)
+	send("OPTIONS", "/item", "").Want(t, 204).Field(t, "Allow", allowed)
+	send("HEAD", "/own", "").Want(t, 200).Field(t, "X-By", "head")
+	send("OPTIONS", "/own", "").Want(t, 204).Field(t, "X-By", "options")
+	send("POST", "/own", "x").Want(t, 405).Field(t, "Allow", "HEAD, OPTIONS")
 	for _, c := range []struct{ path, body string }{
 		// The server creates an object of the class for each request, except for a 405 response and for OPTIONS.
 		{"/made", "5"},
 		{"/count", "1"}, {"/count", "2"},
 	} {
-		w.Get(c.path)
-		w.Answer().Is(t, c.body)
+		w.Fetch(c.path).Is(t, c.body)
 	}
 	s.Get("/wsgi/x", 200).Is(t, "/wsgi|/x")
 	s.Get("/lambda", 200).Is(t, "lambda")

@@ -100,19 +100,3 @@ func TestPathsAcceptEveryCallable(t *testing.T) {
 		s.Get(name, 200).Is(t, name)
 	}
 }
-
-// If the class has no method for the request, the response lists the methods.
-func TestClassAnswersByTheNameOfTheMethod(t *testing.T) {
-	t.Parallel()
-	s := fapwstest.Serve(t, fapwstest.Threads, "ancestors.py")
-	s.Get("/item", 200).Is(t, "got")
-	s.Ask(fapwstest.Request("POST", "/item", "a form")).Is(t, "posted a form")
-	s.Ask(fapwstest.Request("PUT", "/item", "x")).Is(t, "put")
-	s.Ask(fapwstest.Request("DELETE", "/item", "")).Is(t, "deleted")
-	s.Ask(fapwstest.Request("HEAD", "/item", "")).Is(t, "").Field(t, "X-By", "head")
-	s.Ask(fapwstest.Request("OPTIONS", "/item", "")).Want(t, 204).Field(t, "X-By", "options")
-	s.Ask(fapwstest.Request("PATCH", "/item", "x")).Want(t, 405).Field(t, "Allow",
-		"GET, HEAD, POST, PUT, DELETE, OPTIONS")
-	s.Get("/reading", 200).Is(t, "read")
-	s.Ask(fapwstest.Request("POST", "/reading", "x")).Want(t, 405).Field(t, "Allow", "GET, HEAD, OPTIONS")
-}

@@ -66,16 +66,15 @@ func TestReturnValuesBecomeBodiesAndMediaTypes(t *testing.T) {
 }
 
 func TestReturnValueThatIsNoResponseIs500(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "returns.py", Complains: true}.Serve(t, m)
-		s.Get("/none", 500)
-		s.Says(`handler none returned None;`)
-		s.Get("/number", 500)
-		s.Says(`handler number returned 7;`)
-		s.Get("/mixed", 500)
-		s.Says(`handler mixed.*\n(.*\n)*.*not int: 7`)
-		s.Get("/surrogate", 500)
-		s.Says(`UnicodeEncodeError`)
-		s.Get("/str", 200)
-	})
+	t.Parallel()
+	s := fapwstest.Command{Script: "returns.py", Complains: true}.Serve(t, fapwstest.Inline)
+	s.Get("/none", 500)
+	s.Says(`handler none returned None;`)
+	s.Get("/number", 500)
+	s.Says(`handler number returned 7;`)
+	s.Get("/mixed", 500)
+	s.Says(`handler mixed.*\n(.*\n)*.*not int: 7`)
+	s.Get("/surrogate", 500)
+	s.Says(`UnicodeEncodeError`)
+	s.Get("/str", 200)
 }

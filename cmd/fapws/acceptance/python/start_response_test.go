@@ -73,6 +73,7 @@ func TestStartResponseIsCalledOnceBeforeTheFirstByte(t *testing.T) {
 }
 
 func TestInvalidHeadIsAHandlerError(t *testing.T) {
+	t.Parallel()
 	headers := map[string]string{
 		"bytes-name":  `TypeError: header name must be str, not bytes`,
 		"bytes-value": `TypeError: header value must be str, not bytes`,
@@ -104,47 +105,44 @@ func TestInvalidHeadIsAHandlerError(t *testing.T) {
 		"euro":       `ValueError: status '200 \x{20ac}' cannot be encoded as latin-1`,
 		"float":      `TypeError: status must be str, not float`,
 	}
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, m)
-		w := s.Dial()
-		for query, report := range headers {
-			w.Fetch("/headers?"+query).Want(t, 500)
-			s.Says(report)
+	s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, fapwstest.Threads)
+	w := s.Dial()
+	for query, report := range headers {
+		w.Fetch("/headers?"+query).Want(t, 500)
+		s.Says(report)
+	}
+	for query, report := range status {
+		w.Fetch("/status?"+query).Want(t, 500)
+		s.Says(report)
+	}
+	for query, reason := range map[string]string{
+		"number": "Accepted", "bare": "Accepted", "space": "Accepted", "latin": "\xe9t\xe9",
+		"long": strings.Repeat("x", 300), "colon": "A: b", "subclass": "Text",
+	} {
+		a := w.Fetch("/good?"+query).Want(t, 202, "body").Field(t, "Content-Type", "text/plain").Field(t, "X-List",
+			"ok").Field(t, "X-Latin", "\xe9")
+		if a.Status != "202 "+reason {
+			t.Errorf("%s: status %q", query, a.Status)
 		}
-		for query, report := range status {
-			w.Fetch("/status?"+query).Want(t, 500)
-			s.Says(report)
-		}
-		for query, reason := range map[string]string{
-			"number": "Accepted", "bare": "Accepted", "space": "Accepted", "latin": "\xe9t\xe9",
-			"long": strings.Repeat("x", 300), "colon": "A: b", "subclass": "Text",
-		} {
-			a := w.Fetch("/good?"+query).Want(t, 202, "body").Field(t, "Content-Type", "text/plain").Field(t, "X-List",
-				"ok").Field(t, "X-Latin", "\xe9")
-			if a.Status != "202 "+reason {
-				t.Errorf("%s: status %q", query, a.Status)
-			}
-		}
-	})
+	}
 }
 
 func TestHopByHopFieldsOfAnApplicationAreRemoved(t *testing.T) {
-	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		s := fapwstest.Serve(t, m, "startresponse.py")
-		w := s.Dial()
-		for _, field := range []string{
-			"Connection=x-kept", "Keep-Alive=timeout%3d1", "Proxy-Authenticate=Basic", "Proxy-Authorization=x",
-			"Proxy-Connection=close",
-			"TE=trailers", "Trailers=X-A", "Trailer=X-A", "Transfer-Encoding=gzip", "Upgrade=websocket",
-			"Connection=close",
-		} {
-			w.Get("/hops?" + field)
-			name, _, _ := strings.Cut(field, "=")
-			a := w.Answer().Is(t, "body").Field(t, name, "").Field(t, "X-Kept", "1").Field(t, "Content-Length", "4")
-			if len(a.TransferEncoding) > 0 || a.Close != (field == "Connection=close") || a.ProtoMinor != 1 ||
-				len(a.Trailer) > 0 {
-				t.Errorf("%s: %q", field, a.Header)
-			}
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Inline, "startresponse.py")
+	w := s.Dial()
+	for _, field := range []string{
+		"Connection=x-kept", "Keep-Alive=timeout%3d1", "Proxy-Authenticate=Basic", "Proxy-Authorization=x",
+		"Proxy-Connection=close",
+		"TE=trailers", "Trailers=X-A", "Trailer=X-A", "Transfer-Encoding=gzip", "Upgrade=websocket",
+		"Connection=close",
+	} {
+		w.Get("/hops?" + field)
+		name, _, _ := strings.Cut(field, "=")
+		a := w.Answer().Is(t, "body").Field(t, name, "").Field(t, "X-Kept", "1").Field(t, "Content-Length", "4")
+		if len(a.TransferEncoding) > 0 || a.Close != (field == "Connection=close") || a.ProtoMinor != 1 ||
+			len(a.Trailer) > 0 {
+			t.Errorf("%s: %q", field, a.Header)
 		}
-	})
+	}
 }

@@ -2,7 +2,6 @@ package python_test
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -15,49 +14,45 @@ func TestScriptChangesUsers(t *testing.T) {
 	fapwstest.InEach(t, fapwstest.Modes, func(t *testing.T, m fapwstest.Mode) {
 		file := filepath.Join(t.TempDir(), "users")
 		s := fapwstest.Command{Script: "users.py", Args: []string{file}}.Serve(t, m)
-		for _, path := range []string{"/call", "/later"} {
-			for _, c := range [][2]string{
-				{"list", fmt.Sprintf("FileNotFoundError: [Errno 2] No such file or directory: '%s'", file)},
-				{"check&ann&correct%20horse",
-					fmt.Sprintf("FileNotFoundError: [Errno 2] No such file or directory: '%s'", file)},
-				{"set&ann&short", "ValueError: the password needs at least 8 characters"},
-				{"set&a:b&correct%20horse", `ValueError: "a:b" cannot be the name of a user`},
-				{"set&ann&correct%20horse", "None"},
-				{"set&Zo%C3%AB&b%C3%A4tteries%20staple", "None"},
-				{"list", "['ann', 'Zoë']"},
-				{"check&ann&correct%20horse", "True"},
-				{"check&ann&Correct%20horse", "False"},
-				{"check&nobody&correct%20horse", "False"},
-				{"check&Zo%C3%AB&b%C3%A4tteries%20staple", "True"},
-				{"set&ann&another%20horse", "None"},
-				{"check&ann&correct%20horse", "False"},
-				{"remove&ann", "None"},
-				{"remove&ann", "ValueError: there is no user ann"},
-				{"remove&a%00b", "ValueError: embedded null character"},
-				{"list", "['Zoë']"},
-			} {
-				if got := s.Get(path+"?"+c[0], 200).Text; got != c[1] {
-					t.Errorf("%s?%s: %s, want %s", path, c[0], got, c[1])
-				}
+		path := "/call"
+		if m.Name == fapwstest.Threads.Name {
+			path = "/later"
+		}
+		for _, c := range [][2]string{
+			{"list", fmt.Sprintf("FileNotFoundError: [Errno 2] No such file or directory: '%s'", file)},
+			{"check&ann&correct%20horse",
+				fmt.Sprintf("FileNotFoundError: [Errno 2] No such file or directory: '%s'", file)},
+			{"set&ann&short", "ValueError: the password needs at least 8 characters"},
+			{"set&a:b&correct%20horse", `ValueError: "a:b" cannot be the name of a user`},
+			{"set&ann&correct%20horse", "None"},
+			{"set&Zo%C3%AB&b%C3%A4tteries%20staple", "None"},
+			{"list", "['ann', 'Zoë']"},
+			{"check&ann&correct%20horse", "True"},
+			{"check&ann&Correct%20horse", "False"},
+			{"check&nobody&correct%20horse", "False"},
+			{"check&Zo%C3%AB&b%C3%A4tteries%20staple", "True"},
+			{"set&ann&another%20horse", "None"},
+			{"check&ann&correct%20horse", "False"},
+			{"remove&ann", "None"},
+			{"remove&ann", "ValueError: there is no user ann"},
+			{"remove&a%00b", "ValueError: embedded null character"},
+			{"list", "['Zoë']"},
+		} {
+			if got := s.Get(path+"?"+c[0], 200).Text; got != c[1] {
+				t.Errorf("%s?%s: %s, want %s", path, c[0], got, c[1])
 			}
-			text, err := os.ReadFile(file)
-			if err != nil || !strings.HasPrefix(string(text), "Zoë:$2y$10$") {
-				t.Errorf("the file has %q, %v", text, err)
-			}
-			command := exec.Command(fapwstest.Binary(t), "user", "check", "-f", file, "Zoë")
-			command.Stdin = strings.NewReader("bätteries staple\n")
-			if out, err := command.CombinedOutput(); err != nil {
-				t.Errorf("fapws user check: %v, %s", err, out)
-			}
-			if err := os.WriteFile(file, []byte("no user\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if got := s.Get(path+"?list", 200).Text; !strings.HasPrefix(got, "ValueError: "+file+":1: ") {
-				t.Errorf("a damaged file: %s", got)
-			}
-			if err := os.Remove(file); err != nil {
-				t.Fatal(err)
-			}
+		}
+		if text := fapwstest.Read(t, file); !strings.HasPrefix(text, "Zoë:$2y$10$") {
+			t.Errorf("the file has %q", text)
+		}
+		command := exec.Command(fapwstest.Binary(t), "user", "check", "-f", file, "Zoë")
+		command.Stdin = strings.NewReader("bätteries staple\n")
+		if out, err := command.CombinedOutput(); err != nil {
+			t.Errorf("fapws user check: %v, %s", err, out)
+		}
+		fapwstest.Write(t, file, "no user\n")
+		if got := s.Get(path+"?list", 200).Text; !strings.HasPrefix(got, "ValueError: "+file+":1: ") {
+			t.Errorf("a damaged file: %s", got)
 		}
 	})
 }
@@ -73,15 +68,10 @@ func TestUsersSetAtTheSameTimeAreAllKept(t *testing.T) {
 		added <- command.Run()
 	}()
 	s.Get("/crowd", 200)
-	if err := <-added; err != nil {
-		t.Error(err)
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, <-added)
+	text := fapwstest.Read(t, file)
 	for _, name := range []string{"ann", "user0", "user1", "user2", "user3", "user4", "user5", "user6", "user7"} {
-		if strings.Count("\n"+string(text), "\n"+name+":$2y$") != 1 {
+		if strings.Count("\n"+text, "\n"+name+":$2y$") != 1 {
 			t.Errorf("%s is not in %s", name, text)
 		}
 	}

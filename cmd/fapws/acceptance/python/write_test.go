@@ -66,37 +66,25 @@ func TestWriteWaitsForAClientThatDoesNotRead(t *testing.T) {
 	s.Get("/", 200).Is(t, "quick")
 }
 
-func TestWriteThatWaitsDoesNotCountForThreads(t *testing.T) {
-	t.Parallel()
-	for _, m := range []fapwstest.Mode{fapwstest.Threads, fapwstest.Workers} {
-		t.Run(m.Name, func(t *testing.T) {
-			t.Parallel()
-			folder := t.TempDir()
-			s := fapwstest.Command{Flags: []string{"--threads", "2"}, Script: "write.py",
-				Args: []string{folder}}.Serve(t, m)
-			var clients []*fapwstest.Client
-			for range 12 {
-				w := s.Dial()
-				w.Get("/endless?caught")
-				w.Head("GET")
-				clients = append(clients, w)
-			}
-			for range 20 {
-				s.Get("/", 200).Is(t, "quick")
-			}
-			for _, w := range clients {
-				w.Reset()
-			}
-			fapwstest.FileSays(t, folder+"/ended", strings.Repeat("ClientDisconnected\n", len(clients)))
-			s.Get("/", 200).Is(t, "quick")
-		})
-	}
-}
-
 func TestWriteThatWaitsLeavesThreadsForOthers(t *testing.T) {
 	t.Parallel()
-	s := fapwstest.Command{Flags: []string{"--threads", "2"}, Script: "write.py", Args: []string{t.TempDir()},
+	folder := t.TempDir()
+	s := fapwstest.Command{Flags: []string{"--threads", "2"}, Script: "write.py", Args: []string{folder},
 		Complains: true}.Serve(t, fapwstest.Threads)
+	var clients []*fapwstest.Client
+	for range 12 {
+		w := s.Dial()
+		w.Get("/endless?caught")
+		w.Head("GET")
+		clients = append(clients, w)
+	}
+	for range 20 {
+		s.Get("/", 200).Is(t, "quick")
+	}
+	for _, w := range clients {
+		w.Reset()
+	}
+	fapwstest.FileSays(t, folder+"/ended", strings.Repeat("ClientDisconnected\n", len(clients)))
 	for range 300 {
 		s.Dial().Get("/endless?caught")
 	}

@@ -29,6 +29,16 @@ class Item:
         raise HTTPError(409, "not now")
 
 
+class Own:
+    def head(self, environ, start_response):
+        start_response("200 OK", [("X-By", "head")])
+        return []
+
+    def options(self, environ, start_response):
+        start_response("204 No Content", [("X-By", "options")])
+        return []
+
+
 class Counter:
     def __init__(self):
         self.n = 0
@@ -56,6 +66,7 @@ def made(environ, start_response):
 PATHS = [
     ("/made", made),
     ("/item", Item),
+    ("/own", Own()),
     ("/count", Counter()),
     ("/wsgi", Wsgi),
     ("/lambda", lambda environ, start_response: "lambda"),

@@ -103,7 +103,7 @@ def pieces(environ, start_response):
     """Sends pieces. Before each fifth piece, it waits until the client has read the earlier pieces."""
     for i in range(50):
         yield str(i % 10).encode()
-        while i % 5 == 0 and not os.path.exists(os.path.join(folder, f"read{i}")):
+        while i % 5 == 0 and not os.path.exists(folder + environ["SCRIPT_NAME"] + str(i)):
             time.sleep(0.002)
 
 
@@ -119,24 +119,6 @@ def keeps_gil(environ, start_response):
     fifo = os.open(os.path.join(folder, "fifo"), os.O_RDWR)  # O_RDWR opens the FIFO without waiting for a writer.
     ctypes.PyDLL(None).read(fifo, ctypes.create_string_buffer(1), ctypes.c_size_t(1))
     return "too late"
-
-
-def until_gone(environ, start_response):
-    disconnected = environ["fapws.disconnected"]
-    note("entered", str(disconnected()))
-    while not disconnected():
-        time.sleep(0.002)
-    note("gone")
-    return "nobody reads this"
-
-
-def stream(environ, start_response):
-    disconnected = environ["fapws.disconnected"]
-    try:
-        while True:
-            yield b"x" * 1000
-    finally:
-        note("closed", str(disconnected()))
 
 
 def queued(environ, start_response):
@@ -192,7 +174,7 @@ PATHS = [
     ("/" + f.__name__, f)
     for f in (
         blocked, locked, stubborn, waits_in_write, ticking, computes, quick100, pieces, written, spin, caught, begun,
-        keeps_gil, until_gone, stream, queued, alone, ident, lasting, together,
+        keeps_gil, queued, alone, ident, lasting, together,
     )
 ] + [("/", quick)]
 

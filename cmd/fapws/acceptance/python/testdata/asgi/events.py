@@ -1,12 +1,32 @@
 """Sends the events that a request lists, and records the result of each send().
 
-POST /<name> with a list of messages as Python literals sends them in turn;
+POST /<name> with a list of messages in Python, which may use the names below, sends them in turn;
 GET /outcome/<name> then answers with the errors, one for each message, and
 GET /extensions with the extensions of ASGI.
 """
 import json
 
 outcomes = {}
+START = {"type": "http.response.start", "status": 200}
+BODY = {"type": "http.response.body"}
+TRAILERS = {"type": "http.response.trailers"}
+NAMES = {
+    "bytearray": bytearray,
+    "memoryview": memoryview,
+    "iter": iter,
+    "START": START,
+    "BODY": BODY,
+    "TRAILERS": TRAILERS,
+    "start": {**START, "headers": [(b"content-type", b"text/plain")]},
+    "status": lambda status: {**START, "status": status},
+    "headers": lambda headers: {**START, "headers": headers},
+    "hello": {**BODY, "body": b"hello"},
+    "body": lambda body, **keys: {**BODY, "body": body, **keys},
+    "more": lambda body: {**BODY, "body": body, "more_body": True},
+    "announce": {**START, "trailers": True},
+    "trailers": lambda headers, **keys: {**TRAILERS, "headers": headers, **keys},
+    "end": {**TRAILERS, "headers": [(b"X-Sum", b"1")]},
+}
 
 
 async def body_of(receive):
@@ -32,8 +52,7 @@ async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200})
         await send({"type": "http.response.body", "body": " ".join(scope["extensions"]).encode()})
         return
-    names = {"bytearray": bytearray, "memoryview": memoryview, "iter": iter, "object": object}
-    messages = eval(await body_of(receive), names)
+    messages = eval(await body_of(receive), dict(NAMES))
     said = outcomes[path[1:]] = []
     for message in messages:
         try:
