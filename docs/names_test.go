@@ -83,8 +83,14 @@ type sources struct {
 	members map[string]map[string]bool
 }
 
+// repository is nil before the first call of readSources.
+var repository *sources
+
 func readSources(t *testing.T) *sources {
 	t.Helper()
+	if repository != nil {
+		return repository
+	}
 	s := &sources{words: map[string]bool{}, members: map[string]map[string]bool{}}
 	err := filepath.WalkDir("..", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -108,6 +114,7 @@ func readSources(t *testing.T) *sources {
 	if err != nil {
 		t.Fatal(err)
 	}
+	repository = s
 	return s
 }
 

@@ -102,18 +102,17 @@ func PublicFolder(t *testing.T) string {
 // Python is the path of the interpreter that fapws was built for (PYTHON in the output of `build.sh env`).
 var Python = cmp.Or(os.Getenv("PYTHON"), "/usr/bin/python3")
 
-// NeedModule checks that Python can import the module. If not, the test fails with Debian's Python, because Debian has
+// NeedModule checks that Python finds the module. If not, the test fails with Debian's Python, because Debian has
 // packages of all modules that tests need. With another Python, the test is skipped.
 func NeedModule(t *testing.T, module string) {
 	t.Helper()
-	ask := exec.Command(Python, "-c", "import "+module)
-	ask.Dir = "/" // a test's directory may have the name of a module
-	said, err := ask.CombinedOutput()
-	if err == nil {
+	find := exec.Command(Python, "-c", "import importlib.util as u; raise SystemExit(not u.find_spec('"+module+"'))")
+	find.Dir = "/" // a test's directory may have the name of a module
+	if find.Run() == nil {
 		return
 	}
 	if strings.HasPrefix(Python, "/usr/bin/") {
-		t.Fatalf("%s\nsudo apt-get install python3-%s", said, module)
+		t.Fatalf("%s has no %s\nsudo apt-get install python3-%[2]s", Python, module)
 	}
 	t.Skipf("%s has no %s", Python, module)
 }
