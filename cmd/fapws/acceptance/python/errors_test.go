@@ -1,12 +1,16 @@
 package python_test
 
 import (
+	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/http1"
 )
 
 func TestHandlerThatRaisesGets500AndATraceback(t *testing.T) {
@@ -117,4 +121,145 @@ PATHS = [("/", fails)]
 	fapwstest.Eventually(t, "all tracebacks are whole", func() bool {
 		return len(whole.FindAllString(s.Stderr.String(), -1)) == 4*each
 	})
+}
+
+func TestHTTPErrorIsTheResponse(t *testing.T) {
+	cases := []struct {
+		path   string
+		status int
+		field  string
+		body   string
+	}{
+		{"/missing", 404, "X-Own: yes", "<h1>Not Found</h1>\n<p>No &lt;b&gt;such&lt;/b&gt; page &amp; more</p>\n"},
+		{"/missing", 404, "X-First: ", "<title>404 Not Found</title>"},
+		{"/generator", 403, "X-First: ", "<h1>Forbidden</h1>\n<p>You may not see this page.</p>\n"},
+		{"/iterator", 410, "Content-Type: text/html; charset=utf-8", "<h1>Gone</h1>\n<p>in an iterator</p>\n"},
+		{"/closed", 200, "", "1"},
+		{"/moved", 303, "Location: /elsewhere", "<!doctype html><title>303 See Other</title>\n<h1>See Other</h1>\n"},
+		{"/json", 422, "Content-Type: application/json", `{"error": "<no>"}`},
+		{"/teapot", 418, "", ""},
+		{"/line", 400, "", ""},
+		{"/gone", 410, "", "<h1>Gone</h1>\n<p>gone</p>\n"},
+	}
+	for debug, m := range map[string]fapwstest.Mode{"0": fapwstest.Inline, "1": fapwstest.Threads} {
+		t.Run("debug "+debug, func(t *testing.T) {
+			t.Parallel()
+			s := fapwstest.Serve(t, m, "httperror.py", "--debug", debug)
+			w := s.Dial()
+			for _, c := range cases {
+				a := w.Fetch(c.path).Want(t, c.status)
+				if !strings.Contains(a.Text, c.body) {
+					t.Errorf("%s: the page is %q", c.path, a.Text)
+				}
+				if name, value, ok := strings.Cut(c.field, ": "); ok {
+					a.Field(t, name, value)
+				}
+			}
+			s.Get("/closed", 200)
+			if debug == "0" {
+				if said := s.Stderr.String(); strings.Contains(said, "answer of handler") {
+					t.Errorf("says more than asked for: %s", said)
+				}
+				return
+			}
+			s.Says(`(?m) info answer of handler missing, GET /missing HTTP/1.1 from 127.0.0.1: 404 Not Found: ` +
+				`No <b>such</b> page & more$`)
+			s.Says(`(?m) info answer of handler line, .*: 400 Bad Request: a\\nfapws: b\\x1b\[31m$`)
+		})
+	}
+}
+
+func TestPagesOfScriptsAndOfTheServerLookAlike(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "httperror.py")
+	for _, status := range []int{400, 401, 403, 404, 405, 408, 410, 429, 500, 502, 503, 504} {
+		want := string(http1.StatusPage(status, "", ""))
+		s.Get("/status/"+strconv.Itoa(status), status).Want(t, status, want)
+	}
+}
+
+func TestHTTPErrorWithAnInvalidValueIsAHandlerError(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "httperror.py", Complains: true}.Serve(t, fapwstest.Inline)
+	s.Get("/wrong", 500)
+	s.Says(`(?m)^ValueError: HTTPError: the status must be from 400 to 599, not 200$`)
+	s.Get("/bad", 500)
+	s.Says(`again and again`)
+	w := s.Dial()
+	if a := w.Fetch("/late"); a.StatusCode != 200 || a.Err == nil || a.Text != "first" {
+		t.Errorf("%d %q %v", a.StatusCode, a.Text, a.Err)
+	}
+	s.Says(`(?m)^fapws._errors.HTTPError: 404 Not Found$`)
+}
+
+// The text of the exception contains data of the client. Control sequences in it must not reach a terminal, wherever
+// the exception is raised.
+func TestExceptionTextCannotForgeLogLines(t *testing.T) {
+	modes := []fapwstest.Mode{fapwstest.Workers, fapwstest.Forks}
+	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
+		paths := []string{"/raise", "/chain", "/note", "/compile", "/stream", "/close", "/defer"}
+		c := fapwstest.Command{Script: "forging.py", Complains: true}
+		if !m.Forks() {
+			c.Args = []string{"async"}
+			paths = append(paths, "/async", "/task")
+		}
+		s := c.Serve(t, m)
+		for _, path := range paths {
+			if m.Forks() && path == "/defer" {
+				continue
+			}
+			evil := path + "\n2026-01-01 00:00:00.000 info forged\n[Thu Jan 01 00:00:00.000000 2026] [error] " +
+				"forged\r\x1b[31mred\u009b31m\u2028\u202e\u2066 last of " + path
+			w := s.Dial()
+			w.Get(path + "?" + url.QueryEscape(evil))
+			_, _ = w.Reads()
+			s.Says("last of " + regexp.QuoteMeta(path))
+		}
+		text := s.Stderr.String()
+		if found := regexp.MustCompile(`(?m)^(2026-01-01|\[Thu Jan 01).*`).FindString(text); found != "" {
+			t.Errorf("a line is forged: %q", found)
+		}
+		if i := strings.IndexAny(text, "\r\x1b\u009b\u2028\u202e\u2066"); i >= 0 {
+			t.Errorf("%q", text[max(0, i-100):min(len(text), i+20)])
+		}
+		if !regexp.MustCompile(`(?m)^ .*info forged$`).MatchString(text) && !m.Forks() {
+			t.Error("the lines of the message are no lines")
+		}
+	})
+}
+
+// The application sets a different time zone, as Django does.
+func TestLogKeepsTheZoneOfTheServer(t *testing.T) {
+	t.Parallel()
+	script := fapwstest.Write(t, t.TempDir()+"/app.py", `
+import os, time
+os.environ["TZ"] = "TEST-9:30"
+time.tzset()
+
+def fails(environ, start_response):
+    raise ValueError(time.tzname[0])
+
+PATHS = [("/", fails)]
+`)
+	log := t.TempDir() + "/access"
+	s := fapwstest.Command{Script: script, Env: []string{"TZ=TEST5"}, Flags: []string{"--access-log", log},
+		Complains: true}.Serve(t, fapwstest.Threads)
+	begun := time.Now().Truncate(time.Millisecond)
+	s.Get("/", 500)
+	s.Says("ValueError: TEST")
+	s.Stop()
+	fapwstest.FileSays(t, log, "-0500]")
+	lines := regexp.MustCompile(`(?m)^\d{4}-\S+ \d\d:\d\d:\d\d\.\d{3} -0500 (error|info)`).
+		FindAllString(s.Stderr.String(), -1)
+	if len(lines) < 2 {
+		t.Errorf("lines %q", lines)
+	}
+	for _, line := range lines {
+		stamp, _, _ := strings.Cut(line, " e")
+		stamp, _, _ = strings.Cut(stamp, " i")
+		at, err := time.Parse("2006-01-02 15:04:05.000 -0700", stamp)
+		if err != nil || at.Before(begun) || at.After(time.Now()) {
+			t.Errorf("%q, %v; the requests began at %v", line, err, begun)
+		}
+	}
 }

@@ -1,6 +1,9 @@
 package python_test
 
 import (
+	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -67,4 +70,121 @@ func TestValidatorOfWsgirefFindsNoErrors(t *testing.T) {
 			}
 			s.Says(`ValueError: too late`)
 		})
+}
+
+type breach struct{ object, function, text, want string }
+
+// breaches lists the applications in pep3333.py that violate PEP 3333, with the warning for each. The warning must name
+// the function, and the number of the line that contains the field text.
+var breaches = []breach{
+	{"items", "items", "ok(", "an item of the body is a str; it must be bytes"},
+	{"array", "array", "ok(", "an item of the body is a bytearray;"},
+	{"set_of_text", "set_of_text", "ok(", "an item of the body is a str;"},
+	{"whole", "whole", "ok(", "the result is a str; it must be an iterable of bytes"},
+	{"whole_bytes", "whole_bytes", "ok(", "the result is a bytes;"},
+	{"mapping", "mapping", "ok(", "the result is a dict, which is sent as JSON;"},
+	{"text_file", "text_file", "ok(", "the result is a file of text;"},
+	{"pieces", "pieces", `yield "xt"`, "an item of the body is a str;"},
+	{"inner", "pieces", `yield "xt"`, "an item of the body is a str;"},
+	{"Made", "__iter__", `yield "text"`, "an item of the body is a str;"},
+	{"silent", "silent", "def", "start_response was not called;"},
+	{"silent_pieces", "silent_pieces", "def", "start_response was not called;"},
+	{"silent_status", "silent_status", "def", "start_response was not called;"},
+	{"status", "status", "start_response(2", "the status is 200, an int; it must be a str such as '200 OK'"},
+	{"status_form", "status_form", `start_response("`, "the status is '200'; it must have the form '200 OK'"},
+	{"headers", "headers", `start_response("`, "the headers are a tuple; they must be a list"},
+	{"pairs", "pairs", `start_response("`, "a header is a list; it must be a tuple (name, value)"},
+	{"hop", "hop", `start_response("`, "the header 'Connection' is about the connection and belongs to the server"},
+	{"keywords", "keywords", `start_response("`,
+		"start_response is called with headers=; its arguments must be positional"},
+	{"written", "written", `write("`, "write() is called with a str; it must be bytes"},
+	{"nothing", "nothing", "ok(", "the result is None;"},
+	{"wrapped", "whole", "ok(", "the result is a str;"},
+	{"routed", "items", "ok(", "an item of the body is a str;"},
+}
+
+func TestDevWarnsOfEachBreachOfPEP3333(t *testing.T) {
+	t.Parallel()
+	const name = "testdata/pep3333.py"
+	source, err := os.ReadFile(name)
+	fapwstest.Must(t, err)
+	script, other := fapwstest.Write(t, t.TempDir()+"/app.py", string(source)),
+		fapwstest.Write(t, t.TempDir()+"/app.py", string(source))
+	var table strings.Builder
+	table.WriteString("[[host]]\n")
+	for _, b := range append(breaches, breach{object: "value"}) {
+		fmt.Fprintf(&table, "[[host.route]]\nprefix = \"/%s/\"\napp = \"app.py:%s\"\n", b.object, b.object)
+	}
+	serve := func(script string, flags ...string) *fapwstest.Server {
+		file := fapwstest.Write(t, strings.TrimSuffix(script, "app.py")+"fapws.toml", table.String())
+		return fapwstest.Command{Flags: append(flags, "-c", file), Complains: true}.Serve(t, fapwstest.Threads)
+	}
+	dev, plain := serve(script, "--dev"), serve(other)
+	for _, b := range breaches {
+		answers := [2]string{}
+		for i, s := range []*fapwstest.Server{dev, dev, plain} {
+			a := s.Ask(fapwstest.Request("GET", "/"+b.object+"/", ""))
+			a.Header.Del("Date")
+			if b.object == "nothing" {
+				a.Want(t, 500)
+				continue
+			}
+			answers[i/2] = fmt.Sprint(a.StatusCode, a.Header, a.Text)
+		}
+		if answers[0] != answers[1] {
+			t.Errorf("%s: with --dev %s, without %s", b.object, answers[0], answers[1])
+		}
+		text := string(source)
+		at := strings.Index(text, "def "+b.function+"(")
+		at += strings.Index(text[at:], b.text)
+		line := fmt.Sprintf("warning %s, line %d, in %s: %s", script, 1+strings.Count(text[:at], "\n"), b.function,
+			b.want)
+		dev.Says(regexp.QuoteMeta(line) + `.*; other servers may fail \(PEP 3333, logged once\)`)
+	}
+	dev.Ask(fapwstest.Request("GET", "/value/", "")).Want(t, 500)
+	dev.Says(`\n    start_response\("200 OK", \[\("Content-Length", 4\)\]\)\n( +[~^]+\n)?TypeError: `)
+	if n := strings.Count(dev.Stderr.String(), "PEP 3333"); n != len(breaches) {
+		t.Errorf("%d warnings, want %d: %s", n, len(breaches), dev.Stderr)
+	}
+	if strings.Contains(plain.Stderr.String(), "PEP 3333") {
+		t.Errorf("warnings without --dev: %s", plain.Stderr)
+	}
+}
+
+func TestDevWarnsOnceOfEachLineThatBreaksPEP3333(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Serve(t, fapwstest.Threads, "pep3333.py:two_places", "--dev")
+	for _, path := range []string{"/", "/other", "/", "/other"} {
+		s.Get(path, 200).Is(t, "text")
+	}
+	lines := map[string]bool{}
+	for _, found := range regexp.MustCompile(`pep3333\.py, line (\d+), in two_places: an item of the body is a str`).
+		FindAllStringSubmatch(s.Stderr.String(), -1) {
+		if lines[found[1]] {
+			t.Errorf("line %s is named twice", found[1])
+		}
+		lines[found[1]] = true
+	}
+	if len(lines) != 2 {
+		t.Errorf("%d lines are named, want 2: %s", len(lines), s.Stderr)
+	}
+}
+
+func TestDevDoesNotWarnOfWhatPEP3333Allows(t *testing.T) {
+	t.Parallel()
+	for _, object := range []string{"right", "late"} {
+		s := fapwstest.Serve(t, fapwstest.Threads, "pep3333.py:"+object, "--dev")
+		for _, path := range []string{"/list", "/written", "/file", "/iterator", "/closing", "/single", "/generator"} {
+			if a := s.Get(path, 200); !strings.EqualFold(a.Text, "text") {
+				t.Errorf("%s: %q", path, a.Text)
+			}
+		}
+		if object == "right" {
+			s.Get("/closed", 200).Is(t, "1")
+			s.Get("/single", 200).Field(t, "Content-Length", "4")
+		}
+		if strings.Contains(s.Stderr.String(), "PEP 3333") {
+			t.Errorf("%s: %s", object, s.Stderr)
+		}
+	}
 }

@@ -174,63 +174,38 @@ def guard(environ, start_response):
     start_response("403 Forbidden", [])
     return []
 
+PATHS = [("/d/admin", guard), ("/f/admin", guard), ("/d", django), ("/f", fastapi)]
 `
-	for _, kind := range []struct {
-		name string
-		// files of the site; the server uses fapws.toml if it is among them, and otherwise serves shops.py
-		files map[string]string
-		shops []string
-	}{
-		{"below entries", map[string]string{"shops.py": views + guards +
-			`PATHS = [("/d/admin", guard), ("/f/admin", guard), ("/d", django), ("/f", fastapi)]`},
-			[]string{"/d", "/f"}},
-		{"rule, django", map[string]string{"shops.py": views, "fapws.toml": guarded("django")}, []string{""}},
-		{"rule, fastapi", map[string]string{"shops.py": views, "fapws.toml": guarded("fastapi")}, []string{""}},
-	} {
-		t.Run(kind.name, func(t *testing.T) {
-			t.Parallel()
-			c := fapwstest.Command{Dir: t.TempDir()}
-			for name, text := range kind.files {
-				fapwstest.Write(t, c.Dir+"/"+name, text)
-			}
-			if kind.files["fapws.toml"] == "" {
-				c.Script = c.Dir + "/shops.py"
-			} else {
-				c.Flags = []string{"-c", "fapws.toml"}
-			}
-			s := c.Serve(t, fapwstest.Threads)
-			for _, shop := range kind.shops {
-				spellings(s, t, shop)
-			}
-		})
+	config := "[[host]]\ndefault = true\nname = \"paths\"\napp = \"shops.py\"\n"
+	for _, app := range []string{"django", "fastapi"} {
+		config += "[[host]]\nname = \"" + app + "\"\napp = \"shops.py:" + app + "\"\n" +
+			"[[host.route]]\nprefix = \"/admin\"\ndeny = [\"all\"]\n"
+	}
+	s, _ := configured(t, fapwstest.Threads, config, map[string]string{"shops.py": views + guards})
+	for _, shop := range [][2]string{{"paths", "/d"}, {"paths", "/f"}, {"django", ""}, {"fastapi", ""}} {
+		spellings(s, t, shop[0], shop[1])
 	}
 }
 
-// guarded returns a configuration that serves an application of shops.py for all paths except /admin.
-func guarded(app string) string {
-	return `
-[[host]]
-app = "shops.py:` + app + `"
-[[host.route]]
-prefix = "/admin"
-deny = ["all"]
-`
-}
-
-func spellings(s *fapwstest.Server, t *testing.T, shop string) {
+// spellings requests paths below /admin of a host, where a framework serves the path shop.
+func spellings(s *fapwstest.Server, t *testing.T, host, shop string) {
 	t.Helper()
+	ask := func(target string) *fapwstest.Answer {
+		return s.Ask("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
+	}
 	same := []string{"/admin/users", "//admin/users", "/./admin/users", "/.//admin/users", "/x/../admin/users",
 		"/x/%2e%2e/admin/users", "/x/.%2E/admin/users",
 		"/%61dmin/users", "/%61%64%6d%69%6e%2f%75sers", "%2fadmin/users", "/%2Fadmin/users", "/admin%2fusers",
 		"/admin%2F%2Fusers", "/admin//users", "/admin/./users",
 		"/admin/x/../users", "/admin/%2e/users", "/admin/users/", "/admin/users/.", "/admin/users?x=/../..", "/admin",
 		"/admin/", "/admin/users;x", "/admin%2f..%2fadmin/users"}
-	for _, before := range []string{"", "/", "/.", "/y/..", "/%2f", "http://h", "http://h/", "http://h/%2e"} {
+	for _, before := range []string{"", "/", "/.", "/y/..", "/%2f", "http://" + host, "http://" + host + "/",
+		"http://" + host + "/%2e"} {
 		for _, path := range same {
-			if path[0] == '%' && shop == "" && (before == "" || before == "http://h") { // invalid as a target or host
+			if path[0] == '%' && shop == "" && (before == "" || before == "http://"+host) { // invalid as a target or host
 				path = "/" + path
 			}
-			if a := s.Ask(fapwstest.Get(before + shop + path)); a.StatusCode != 403 {
+			if a := ask(before + shop + path); a.StatusCode != 403 {
 				t.Errorf("%s: %d %.100q", before+shop+path, a.StatusCode, a.Text)
 			}
 		}
@@ -246,14 +221,14 @@ func spellings(s *fapwstest.Server, t *testing.T, shop string) {
 			"/%e2%81%84admin/users", "/%ef%bc%8fadmin/users", "/%ef%bd%81dmin/users",
 			"/admin%ef%bc%8fusers", "/%u0061dmin/users", "/x//../admin/users", "/../admin/users", "/admin%0a/users",
 			"/admin%23/users", "/admin%3f/users", "/%2e%2e%2fadmin/users"} {
-			if a := s.Ask(fapwstest.Get(before + shop + path)); strings.Contains(a.Text, "secret") ||
+			if a := ask(before + shop + path); strings.Contains(a.Text, "secret") ||
 				a.StatusCode >= 500 {
 				t.Errorf("%s: %d %.100q", before+shop+path, a.StatusCode, a.Text)
 			}
 		}
 	}
 	for _, path := range []string{"/adm", "/x//admin/users", "/a%2fb", "/./x", "/http://h/x", "/x;y"} {
-		if a := s.Ask(fapwstest.Get(shop+path)).Want(t, 200); !strings.HasSuffix(a.Text, " "+shop+path) {
+		if a := ask(shop+path).Want(t, 200); !strings.HasSuffix(a.Text, " "+shop+path) {
 			t.Errorf("%s: the application gets %q", shop+path, a.Text)
 		}
 	}

@@ -25,7 +25,7 @@ func TestErrorsOfAllSourcesHaveTheSamePage(t *testing.T) {
 	gone, err := net.Listen("tcp", "127.0.0.1:0")
 	fapwstest.Must(t, err)
 	fapwstest.Must(t, gone.Close())
-	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks},
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Forks},
 		func(t *testing.T, m fapwstest.Mode) {
 			dir := t.TempDir()
 			fapwstest.Write(t, dir+"/app.py", `

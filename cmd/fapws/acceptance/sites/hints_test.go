@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -15,11 +14,7 @@ import (
 // heads returns the status line of each response that curl receives, with its Link fields.
 func heads(t *testing.T, args ...string) (seen string) {
 	t.Helper()
-	out, err := exec.Command("curl", append([]string{"-sS", "-D", "-", "-o", "/dev/null"}, args...)...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("curl %q: %v\n%s", args, err, out)
-	}
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(curl(t, append([]string{"-D", "-", "-o", "/dev/null"}, args...)...)) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "HTTP/") {
 			seen += strings.Fields(line)[1] + " "

@@ -277,10 +277,25 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 		"status = 200\nearly-hints = [\"</a.css>\"]":             `early-hints: has no effect with status`,
 		"proxy = \"http://localhost\"\nearly-hints = [\"a\"]":    `"a" is not a link`,
 		"app = \"app.py\"\nearly-hints = []\nmax-active = 1":     `early-hints = [], an array: must be an array that`,
+
+		"status = 204\nmax-active = 2":                 "max-active: has no effect with status",
+		"max-active = 2":                               "max-active: has no effect: no application, program or proxy serves its paths",
+		"proxy = \"http://localhost\"\nmax-active = 0": "max-active = 0, an integer: must be",
+
+		"status = 204\nrate = \"20r/s\"":                       `rate: must be a rate such as "20/s"`,
+		"status = 204\nrate = { rate = \"5/s\", burst = 0 }":   `burst = 0, an integer: must be`,
+		"status = 204\nrate = { rate = \"5/s\", by = \"ip\" }": `by: must be "address", "user" or "header NAME"`,
+		"status = 204\nrate = { rate = \"5/s\", by = \"header X Y\" }": `by: must be "address", "user" or ` +
+			`"header NAME"`,
+		"status = 204\nrate = { rate = \"5/s\", nodelay = true }": `unknown key nodelay`,
+		"status = 204\nrate = { rate = \"5/s burst 9\", burst = 3 }": `burst: rate = "5/s burst 9" already ` +
+			`contains it`,
+		"status = 204\nrate = []": `must be at least one limit, or false`,
 	}
-	config := "[[host]]\nroot = \"site\"\n"
+	config := ""
 	for text := range mistakes {
-		config += "[[host.route]]\nprefix = \"/x\"\n" + text + "\n"
+		config += fmt.Sprintf("[[host]]\nname = \"host%d\"\nroot = \"site\"\n", len(config)) +
+			"[[host.route]]\nprefix = \"/x\"\n" + text + "\n"
 	}
 	fapwstest.Write(t, dir+"/fapws.toml", config)
 	code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
@@ -294,10 +309,10 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 	}
 }
 
-// The proxy removes hop-by-hop fields such as Connection, and the fields that control channels of fapws.
+// The proxy removes hop-by-hop fields such as Connection, and the fields that control channels of fapws. It discards
+// bytes after a response.
 func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 	t.Parallel()
-	release := make(chan struct{})
 	behind := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Server", "behind")
 		w.Header().Set("Keep-Alive", "timeout=5")
@@ -309,32 +324,31 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 				fmt.Fprintf(w, "%s=%q ", name, r.Header[name])
 			}
 			fmt.Fprint(w, r.RequestURI, " ", r.Host)
-		case "/base/stream":
-			io.WriteString(w, "first")
-			w.(http.Flusher).Flush()
-			select {
-			case <-release:
-			case <-r.Context().Done():
-			}
 		case "/base/body":
 			if r.ContentLength < 0 {
 				w.WriteHeader(411)
 			}
 			io.Copy(w, r.Body)
 		default:
-			w.WriteHeader(204)
+			c, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+			io.Copy(io.Discard, c)
 		}
 	}))
 	socket := t.TempDir() + "/s"
 	ln, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	behind.Listener.Close()
 	behind.Listener = ln
 	behind.Start()
 	t.Cleanup(behind.Close)
-	s := fapwstest.ServeProxy(t, "unix:"+socket+":/base/", "")
+	log := t.TempDir() + "/errors"
+	s := fapwstest.ServeProxy(t, "unix:"+socket+":/base/", "", "--error-log", log)
 	a := s.Get("/fields?a=%zz", 200, "Cookie: a", "Keep-Alive: 1", "TE: gzip", "Connection: X-Named", "X-Named: 1",
 		"X_Other: 1")
 	a.Is(t,
@@ -352,54 +366,10 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 		s.Ask(fmt.Sprintf("POST /body HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: "+
 			"chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", size, body)).Is(t, body)
 	}
-	s.Get("/none", 204)
-	w := s.Dial()
-	w.Get("/stream")
-	r := w.Head("GET")
-	if _, err := io.ReadFull(r.Body, make([]byte, 5)); err != nil {
-		t.Fatal(err)
-	}
-	close(release)
-	if rest, err := io.ReadAll(r.Body); len(rest) > 0 || err != nil {
-		t.Errorf("%q, %v", rest, err)
-	}
-}
-
-func TestProxyRemovesFieldsNamedInConnection(t *testing.T) {
-	t.Parallel()
-	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Connection", "close, X-Hop")
-		w.Header().Set("X-Hop", "between two servers")
-		w.Header().Set("X-End", "for the client")
-		io.WriteString(w, "behind")
-	}))
-	defer behind.Close()
-	s := fapwstest.ServeProxy(t, behind.URL, "")
-	s.Get("/", 200).Is(t, "behind").Field(t, "X-End", "for the client").Field(t, "X-Hop", "").Field(t, "Connection", "")
-}
-
-func TestProxyDiscardsBytesAfterAResponse(t *testing.T) {
-	t.Parallel()
-	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, _, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		io.WriteString(c, "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
-		io.Copy(io.Discard, c)
-		c.Close()
-	}))
-	defer behind.Close()
-	log := t.TempDir() + "/errors"
-	s := fapwstest.ServeProxy(t, behind.URL, "", "--error-log", log)
-	wanted :=
-		regexp.MustCompile(
-			`(?m)^\[[^]]*\] \[warning\] \[client [^]]*\] proxy http://\S+: closed the connection: unexpected data ` +
-				`after a response: ".*evil"`)
+	wanted := regexp.MustCompile(`(?m)^\[[^]]*\] \[warning\] \[client [^]]*\] proxy unix:\S+: closed the connection: ` +
+		`unexpected data after a response: ".*evil"`)
 	fapwstest.Eventually(t, "the log has it", func() bool {
-		w := s.Dial()
-		w.Fetch("/").Want(t, 204)
+		s.Get("/none", 204)
 		text, err := os.ReadFile(log)
 		return err == nil && wanted.Match(text)
 	})

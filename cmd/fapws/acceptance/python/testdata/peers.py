@@ -1,4 +1,4 @@
-"""Applications from the tests of other servers: see peers_test.go."""
+"""Applications from the tests of other servers: see start_response_test.go."""
 TEXT = ("Content-Type", "text/plain")
 reused = [TEXT, ("X-Count", "0")]
 

@@ -60,12 +60,6 @@ def forget(environ, start_response):
     return "forgotten"
 
 
-def many(environ, start_response):
-    for i in range(8000):
-        purge(tag=f"t{i}")
-    return "forgotten"
-
-
 def child(environ, start_response):
     pid = os.fork()
     if pid == 0:
@@ -93,7 +87,6 @@ PATHS = [
     ("/large", cached(large, ttl=60)),
     ("/plain", page),
     ("/forget", forget),
-    ("/many", many),
     ("/child", child),
     ("/pid", pid),
 ]

@@ -7,13 +7,65 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 )
+
+var loggedPath = regexp.MustCompile(`"GET (\S+) HTTP/[12]`)
+
+func TestRouteWithoutAccessLogIsCountedButNotLogged(t *testing.T) {
+	t.Parallel()
+	s := limited(t, `
+[[host]]
+root = "site"
+app = "app:app"
+[[host.route]]
+prefix = "/poll/loud"
+access-log = true
+[[host.route]]
+prefix = "/poll"
+access-log = false
+[[host.route]]
+prefix = "/fixed"
+status = 204
+access-log = false
+[[host.route]]
+match = "*.txt"
+access-log = false
+`)
+	cleartext := &http.Transport{Protocols: new(http.Protocols)}
+	cleartext.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(cleartext.CloseIdleConnections)
+	for _, c := range []http.Client{{}, {Transport: cleartext}} {
+		for _, path := range []string{"/first", "/poll", "/poll/quick?a", "/poll/loud", "/fixed", "/part.txt",
+			"/healthz", "/healthz/ready", "/last"} {
+			answer, err := c.Get(s.URL + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answer.Body.Close()
+			if answer.StatusCode >= 400 {
+				t.Errorf("%s: %s", path, answer.Status)
+			}
+		}
+	}
+	counts := s.Ask("GET /_fapws/metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").Want(t, 200).Text
+	if !regexp.MustCompile(`route="/poll"[^\n]* 4\n`).MatchString(counts) {
+		t.Errorf("requests that are not logged are not counted:\n%s", counts)
+	}
+	s.Stop()
+	var paths []string
+	for _, m := range loggedPath.FindAllStringSubmatch(fapwstest.Read(t, s.Cmd.Dir+"/access.log"), -1) {
+		paths = append(paths, m[1])
+	}
+	const want = "/first /poll/loud /last /first /poll/loud /last /_fapws/metrics"
+	if got := strings.Join(paths, " "); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
 
 const timedApp = `
 import asyncio, time
@@ -68,7 +120,7 @@ type parts struct {
 
 // In the log, the time of a phase that did not happen is null.
 func TestTimesOfARequestAreInTheLogAndInServerTiming(t *testing.T) {
-	modes := append(fapwstest.Modes[:len(fapwstest.Modes):len(fapwstest.Modes)], fapwstest.Forks)
+	modes := []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers, fapwstest.Forks}
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {
 		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			io.WriteString(w, "upstream")
@@ -125,11 +177,8 @@ func TestTimesOfARequestAreInTheLogAndInServerTiming(t *testing.T) {
 				t.Errorf("%s: wait %d and Python %d of %d", tt.path, *p.Wait, *p.Python, p.Duration)
 			}
 		}
-		if curl, err := exec.LookPath("curl"); err != nil {
-			t.Error("no curl: sudo apt-get install curl")
-		} else if out, err := exec.Command(curl, "-si", "--http2-prior-knowledge", s.URL+"/wsgi").Output(); err != nil ||
-			strings.Count(string(out), "\nserver-timing: ") != 2 {
-			t.Errorf("HTTP/2: %v %s", err, out)
+		if out := curl(t, "-i", "--http2-prior-knowledge", s.URL+"/wsgi"); strings.Count(out, "\nserver-timing: ") != 2 {
+			t.Errorf("HTTP/2: %s", out)
 		}
 	})
 }

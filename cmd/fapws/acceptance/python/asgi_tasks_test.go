@@ -1,0 +1,117 @@
+package python_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+	"fapws/runtime/websocket/wstest"
+)
+
+// A task of the application outlives its request.
+func TestASGISendAfterTheEndRaises(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "asgi/late.py:app", Complains: true}.Serve(t, fapwstest.Threads)
+	said := func(path string, messages int) {
+		t.Helper()
+		want := strings.TrimSpace(strings.Repeat("RuntimeError ", messages))
+		if got := s.Get("/said", 200).Text; got != want {
+			t.Errorf("%s: %s", path, got)
+		}
+	}
+	for _, path := range []string{"/nothing", "/head", "/body", "/raise/nothing", "/raise/head", "/raise/body"} {
+		s.Ask(fapwstest.Request("GET", path, ""))
+		said(path, 4)
+	}
+	s.Get("/inside", 200).Is(t, "outer")
+	said("/inside", 1)
+	for path, code := range map[string]int{"/open": 1000, "/open/raise": 1011} {
+		c := s.Socket(path)
+		var closed *wstest.Closed
+		if _, _, err := c.Receive(); !errors.As(err, &closed) || closed.Code != code {
+			t.Errorf("%s ended with %v, want it closed with %d", path, err, code)
+		}
+		c.Conn.Close()
+		said(path, 5)
+	}
+}
+
+// When the server creates the task of a request, Python may run its garbage collector, and finalizers may call the
+// event loop. No such call may be lost.
+func TestASGIFinalizersMayCallTheEventLoop(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "asgi/finalizers.py:app"}.Serve(t, m)
+		for range 20 {
+			s.Get("/", 200)
+		}
+		if lost := s.Get("/lost", 200).Text; lost != "0" {
+			t.Errorf("%s calls were lost", lost)
+		}
+	})
+}
+
+func TestASGIApplicationCannotResumeItsOwnCoroutine(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "asgi/itself.py:app"}.Serve(t, fapwstest.Threads)
+	for range 2 {
+		if said := s.Get("/", 200).Text; said != "ValueError ValueError ValueError ValueError True" {
+			t.Error(said)
+		}
+	}
+}
+
+// If a background task raises SystemExit or KeyboardInterrupt, asyncio's run_forever() ends. It also ends if the
+// application calls stop() of the event loop. The server must run the event loop again.
+func TestASGIThreadSurvivesExitsOfBackgroundTasks(t *testing.T) {
+	t.Parallel()
+	for _, loop := range []string{"asyncio", "auto"} {
+		s := fapwstest.Command{Script: "asgi/exits.py:app", Flags: []string{"--loop", loop},
+			Complains: true}.Serve(t, fapwstest.Threads)
+		for _, path := range []string{"/task", "/callback", "/stop", "/ok"} {
+			s.Get(path, 200).Is(t, "ok")
+		}
+		s.Get("/cancelled", 500)
+		s.Says(`a task has left`)
+		s.Says(`a callback has left`)
+		for _, path := range []string{"/told", "/told/begun"} { // they return after a half-close
+			w := s.Dial()
+			w.Get(path)
+			_ = w.Conn.(*net.TCPConn).CloseWrite()
+			w.Closed()
+		}
+		s.Get("/ok", 200).Is(t, "ok")
+	}
+}
+
+// The timeout does not apply while a task waits for its client.
+func TestASGITimeoutCancelsATaskAndLogsItsPosition(t *testing.T) {
+	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
+		s := fapwstest.Command{Script: "asgi/deadline.py:app", Flags: []string{"--timeout", "1s"},
+			Complains: true}.Serve(t, m)
+		w := s.Dial()
+		w.Send("POST /receives HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nhello")
+		s.Until504("/hangs", `cancelled /hangs`)
+		s.Says(`deadline\.py", line \d+, in deeper|deadline\.py:\d+`)
+		// On a busy machine, the request may time out before its task starts.
+		for {
+			x := s.Dial()
+			x.Send(fapwstest.Get("/begun", "Connection: close"))
+			text, _ := io.ReadAll(x.In)
+			if strings.HasSuffix(string(text), "\r\n\r\n5\r\nbegun\r\n") {
+				break
+			} else if !strings.HasPrefix(string(text), "HTTP/1.1 504 ") {
+				t.Fatalf("a response that hangs: %q", text)
+			}
+		}
+		s.Says(`cancelled /begun`)
+		s.Dial().InTime("/ok").Is(t, "ok")
+		if strings.Contains(s.Stderr.String(), "cancelled /receives") {
+			t.Error("it was cancelled while its client was waited for")
+		}
+		w.Reset()
+		s.Says(`disconnected`)
+	})
+}

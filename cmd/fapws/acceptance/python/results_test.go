@@ -1,0 +1,211 @@
+package python_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+const (
+	html   = "text/html; charset=utf-8"
+	octets = "application/octet-stream"
+)
+
+func TestReturnValuesBecomeBodiesAndMediaTypes(t *testing.T) {
+	cases := []struct{ path, body, mediaType string }{
+		{"/str", "h\u00e9llo \u20ac", html},
+		{"/empty", "", html},
+		{"/bytes", "\x00\xff", octets},
+		{"/bytearray", "array", octets},
+		{"/list", "ab", octets},
+		{"/strlist", "\u00e9b", html},
+		{"/tuple", "ab", html},
+		{"/sublist", "st", octets},
+		{"/generator", "one,tw\u00f6,three", octets},
+		{"/map", "012", html},
+		{"/iterable", "xy", octets},
+		{"/file", "456789", "text/plain; charset=utf-8"},
+		{"/html", "<p>h\u00e9</p>\n", html},
+		{"/text", "<p>h\u00e9</p>\n", html},
+		{"/bytesio", "from memory", octets},
+		{"/stringio", "t\u00e9xt", html},
+		{"/odd", "block block ", octets},
+		{"/wrapped", "wrapped", octets},
+		{"/dict", `{"a":[1,null,"` + "\u00e9" + `"]}`, "application/json"},
+		{"/written", "written and returned", "text/plain"},
+	}
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks},
+		func(t *testing.T, m fapwstest.Mode) {
+			s := fapwstest.Serve(t, m, "returns.py")
+			for _, c := range cases {
+				s.Get(c.path, 200).Is(t, c.body).Field(t, "Content-Type", c.mediaType)
+			}
+			for path, chunked := range map[string]bool{
+				"/str": false, "/list": false, "/file": false, "/dict": false, "/empty": false, "/generator": true,
+				"/map": true, "/written": true,
+			} {
+				if a := s.Get(path, 200); (len(a.TransferEncoding) == 1) != chunked ||
+					(a.ContentLength >= 0) == chunked {
+					t.Errorf("%s: %q, Content-Length %d", path, a.TransferEncoding, a.ContentLength)
+				}
+			}
+			s.Get("/proc", 200).Want(t, 200, "Name:\t") // a regular file whose size is reported as 0 bytes
+			s.Get("/devnull", 200).Is(t, "")
+			s.Get("/popen", 200).Is(t, "a pipe\n")
+			s.Get("/typed", 203).Field(t, "Content-Type", "text/x-own").Field(t, "X-One", "1, 2")
+			a := s.Get("/late", 202)
+			if a.Field(t, "Content-Type", "text/x-late"); a.Text != "late" {
+				t.Errorf("/late: %q", a.Text)
+			}
+			if a := s.Get("/big", 200); a.Text != strings.Repeat("0123456789abcdef", 2<<16) ||
+				a.ContentLength != 2<<20 {
+				t.Errorf("/big: %d bytes, announced %d", len(a.Text), a.ContentLength)
+			}
+		})
+}
+
+func TestReturnValueThatIsNoResponseIs500(t *testing.T) {
+	t.Parallel()
+	s := fapwstest.Command{Script: "returns.py", Complains: true}.Serve(t, fapwstest.Inline)
+	s.Get("/none", 500)
+	s.Says(`handler none returned None;`)
+	s.Get("/number", 500)
+	s.Says(`handler number returned 7;`)
+	s.Get("/mixed", 500)
+	s.Says(`handler mixed.*\n(.*\n)*.*not int: 7`)
+	s.Get("/surrogate", 500)
+	s.Says(`UnicodeEncodeError`)
+	s.Get("/str", 200)
+}
+
+func TestFileWrapperSendsTheRestOfAFileAndClosesIt(t *testing.T) {
+	data := make([]byte, 300_000)
+	for i := range data {
+		data[i] = byte(i % 251)
+	}
+	all := string(data)
+	cases := []struct {
+		name, query string
+		body        string
+		length      int64 // announced length, or -1 if there is none
+		closed      string
+	}{
+		{"a file", "kind=real", all, 300_000, "closed\n"},
+		{"from its position", "kind=skip", all[100_000:], 200_000, "closed\n"},
+		{"partly read", "kind=partly-read", all[11:], 299_989, "closed\n"},
+		{"at its end", "kind=at-the-end", "", 0, "closed\n"},
+		{"beyond its end", "kind=beyond", "", 0, "closed\n"},
+		{"unbuffered", "kind=raw", all, 300_000, ""},
+		{"for reading and writing", "kind=update", all, 300_000, ""},
+		{"memory", "kind=bytesio", all, -1, ""},
+		{"a block size", "kind=noted&block=1000", all, -1, "closed, read by [1000]\n"},
+		{"no block size", "kind=noted", all, -1, "closed, read by [65536]\n"},
+		{"gzip has a descriptor of other bytes", "kind=gzip", all, -1, ""},
+		{"text in the middle", "kind=text", "second \u20ac\nthird\n", 17, ""},
+		{"a pipe", "kind=pipe", "pipe", -1, ""},
+		{"through a middleware", "kind=real&through=1", all, -1, ""},
+		{"with its length", "kind=real&length=300000", all, 300_000, "closed\n"},
+		{"with less than its length", "kind=real&length=1234", all[:1234], 1234, "closed\n"},
+		{"blocks with less than their length", "kind=noted&length=70000", all[:70_000], 70_000,
+			"closed, read by [65536]\n"},
+		{"after write()", "kind=real&write=before,", "before," + all, -1, "closed\n"},
+	}
+	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Threads, fapwstest.Inline, fapwstest.Forks},
+		func(t *testing.T, m fapwstest.Mode) {
+			folder := t.TempDir()
+			s := fapwstest.Command{Script: "filewrapper.py", Args: []string{folder}, Complains: true}.Serve(t, m)
+			w := s.Dial()
+			methods := []string{"GET", "HEAD"}
+			if m.Forks() {
+				methods = methods[:1]
+			}
+			for i, c := range cases {
+				for _, method := range methods {
+					name := fmt.Sprint(method, i)
+					w.Send(fapwstest.Request(method, "/?"+c.query+"&name="+name, "", "Range: bytes=5-9"))
+					a := w.AnswerTo(method).Want(t, 200).Field(t, "Content-Type", "text/x-own").Field(t,
+						"Content-Range", "")
+					unsaid := method == "HEAD" && c.length == 0 && a.ContentLength < 0
+					if method == "GET" && a.Text != c.body || a.ContentLength != c.length && !unsaid {
+						t.Errorf("%s: %s has %d bytes, announced %d", c.name, method, len(a.Text), a.ContentLength)
+					}
+					if c.closed != "" {
+						fapwstest.FileSays(t, folder+"/"+name, "closed")
+						if said, _ := os.ReadFile(folder + "/" + name); method == "GET" && string(said) != c.closed {
+							t.Errorf("%s: %q", c.name, said)
+						}
+					}
+				}
+			}
+			w.Fetch("/?kind=subclass").Is(t, strings.ReplaceAll(all, "\x00", "\xff"))
+			fapwstest.FileSays(t, folder+"/subclass", "closed")
+			for _, status := range []int{204, 304} {
+				w.Fetch(fmt.Sprint("/?kind=real&status=", status, "&name=bodyless", status)).Want(t, status)
+				fapwstest.FileSays(t, fmt.Sprint(folder, "/bodyless", status), "closed")
+			}
+			w.Fetch("/?kind=unreadable").Want(t, 500)
+			s.Says("OSError: cannot read")
+			fapwstest.FileSays(t, folder+"/unreadable", "closed")
+
+			if a := w.Fetch("/?kind=real&length=300001&name=short"); a.Err == nil || a.Text != all {
+				t.Errorf("longer than the file: %d bytes, %v", len(a.Text), a.Err)
+			}
+			w.Gone()
+			fapwstest.FileSays(t, folder+"/short", "closed")
+			if m.Forks() {
+				return
+			}
+			before := s.OpenFiles()
+			w = s.Dial()
+			for range 20 {
+				w.Fetch("/?kind=real&name=many").Is(t, all)
+			}
+			w.Close()
+			fapwstest.Eventually(t, "all files are closed", func() bool { return s.OpenFiles() <= before })
+		})
+}
+
+// Files of /proc and /sys report a wrong size, which the application may use as Content-Length. Sparse files, and empty
+// files without blocks, have the right size.
+func TestFilesWithAWrongSizeAreSentCompletely(t *testing.T) {
+	t.Parallel()
+	const sys, proc = "/sys/devices/system/cpu/online", "/proc/sys/kernel/ostype"
+	online := fapwstest.Read(t, sys)
+	dir := t.TempDir()
+	sparse, err := os.Create(filepath.Join(dir, "sparse"))
+	fapwstest.Must(t, err)
+	fapwstest.Must(t, sparse.Truncate(100_000))
+	fapwstest.Must(t, sparse.Close())
+	fapwstest.Write(t, filepath.Join(dir, "empty"), "")
+	wants := map[string]string{sys: online, proc: "Linux\n", dir + "/sparse": string(make([]byte, 100_000)),
+		dir + "/empty": ""}
+	for _, m := range []fapwstest.Mode{fapwstest.Inline, fapwstest.Forks} {
+		s := fapwstest.Serve(t, m, "unsized.py")
+		for name, want := range wants {
+			for _, path := range []string{"/file?", "/stat?", "/wrapped?"} {
+				s.Get(path+name, 200).Is(t, want)
+			}
+		}
+	}
+	s := fapwstest.Serve(t, fapwstest.Threads, "unsized.py:application", "--static", "/sys=/sys/devices/system/cpu",
+		"--static", "/proc=/proc/sys/kernel", "--static", "/here="+dir)
+	for name, want := range wants {
+		s.Get("/send?"+name, 200).Is(t, want)
+	}
+	for range 2 {
+		s.Get("/sys/online", 200).Is(t, online).Field(t, "ETag", "")
+		s.Get("/proc/ostype", 200).Is(t, "Linux\n").Field(t, "Last-Modified", "")
+		s.Get("/here/empty", 200).Is(t, "")
+		if a := s.Get("/here/sparse", 200).Is(t, wants[dir+"/sparse"]); a.Header.Get("ETag") == "" {
+			t.Error("a sparse file has no ETag")
+		}
+	}
+	w := s.Dial()
+	w.Send(fapwstest.Request("HEAD", "/sys/online", ""))
+	w.AnswerTo("HEAD").Want(t, 200).Field(t, "Content-Length", strconv.Itoa(len(online)))
+}

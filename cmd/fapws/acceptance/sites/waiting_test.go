@@ -1,0 +1,153 @@
+package sites_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"testing"
+
+	"fapws/cmd/fapws/acceptance/fapwstest"
+)
+
+func TestUnreadResponsesHoldNeitherProgramsNorUpstreams(t *testing.T) {
+	t.Parallel()
+	const size = 8_000_000
+	files := map[string]string{
+		"bin/large":      shell(plain, fmt.Sprintf("head -c %d /dev/zero", size)),
+		"bin/small":      shell(plain, "echo small"),
+		"site/large.php": fmt.Sprintf("<?php for ($i = 0; $i < 1000; $i++) echo str_repeat(\"\\0\", %d);", size/1000),
+		"site/small.php": "<?php echo \"small\\n\";",
+		"app.py": fmt.Sprintf(`
+def large(environ, start_response):
+    for i in range(1000):
+        yield bytes(%d)
+
+
+def small(environ, start_response):
+    return "small\n"
+
+
+PATHS = [("/large", large), ("/small", small)]
+`, size/1000),
+	}
+	const config = `
+max-cgi = 2
+[[host]]
+root = "site"
+[[host.route]]
+prefix = "/cgi-bin/"
+cgi = "bin"
+[[host.route]]
+match = "*.php"
+php = { children = 2 }
+`
+	unread := func(t *testing.T, s *fapwstest.Server, large, small string) {
+		t.Helper()
+		var all []*fapwstest.Client
+		for range 6 {
+			w := s.Dial()
+			w.Get(large)
+			all = append(all, w)
+		}
+		other := from(t, s, "127.0.0.2")
+		other.Get(small)
+		other.Answer().Is(t, "small\n")
+		for _, w := range all {
+			if a := w.Answer().Want(t, 200); len(a.Text) != size {
+				t.Errorf("%s: %d bytes, %v", large, len(a.Text), a.Err)
+			}
+		}
+	}
+	t.Run("cgi", func(t *testing.T) {
+		s, _ := configured(t, fapwstest.Threads, config, files)
+		unread(t, s, "/cgi-bin/large", "/cgi-bin/small")
+	})
+	t.Run("php", func(t *testing.T) {
+		need(t, "/usr/bin/php-cgi")
+		s, _ := configured(t, fapwstest.Threads, config, files)
+		unread(t, s, "/large.php", "/small.php")
+	})
+	t.Run("fork", func(t *testing.T) {
+		script := fapwstest.Write(t, filepath.Join(t.TempDir(), "app.py"), files["app.py"])
+		s := fapwstest.Command{Script: script, Flags: []string{"--max-forks", "2"}}.Serve(t, fapwstest.Forks)
+		unread(t, s, "/large", "/small")
+	})
+}
+
+func from(t *testing.T, s *fapwstest.Server, address string) *fapwstest.Client {
+	t.Helper()
+	c, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}).Dial("tcp", s.Address)
+	fapwstest.Must(t, err)
+	return fapwstest.NewClient(t, c)
+}
+
+// The server limits how many file descriptors the requests of one client use, so that other clients still get
+// responses.
+func TestRequestsThatWaitForAnUpstreamLeaveDescriptorsToOthers(t *testing.T) {
+	for name, route := range map[string]string{
+		"proxy":   `proxy = "http://%s"`,
+		"cache":   "cache = true\nproxy = \"http://%s\"",
+		"fastcgi": `fastcgi = { address = "%s", connections = 500 }`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			silent, err := net.Listen("tcp", "127.0.0.1:0") // never accepts; the kernel connects clients
+			fapwstest.Must(t, err)
+			defer silent.Close()
+			dir := t.TempDir()
+			upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				io.WriteString(w, "page")
+			}))
+			t.Cleanup(upstream.Close)
+			config := fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(
+				"[[host]]\n[[host.route]]\nprefix = \"/silent/\"\n"+route+
+					"\n[[host.route]]\nprefix = \"/\"\nproxy = %q\n", silent.Addr(), upstream.URL))
+			s := fapwstest.Command{Dir: dir, Shell: "ulimit -n 256", Flags: []string{"-c", config}, Complains: true}.
+				Serve(t, fapwstest.Mode{})
+			s.Get("/page", 200)
+			before := len(s.Descriptors())
+			var all []*fapwstest.Client
+			for i := range 200 {
+				c := s.Dial()
+				c.Send(fapwstest.Get(fmt.Sprint("/silent/", i)))
+				all = append(all, c)
+			}
+			fapwstest.Eventually(t, "they hold descriptors", func() bool { return len(s.Descriptors()) > before+80 })
+			for range 20 {
+				w := from(t, s, "127.0.0.2")
+				w.Fetch("/page").Want(t, 200, "page")
+				w.Close()
+			}
+			for _, c := range all {
+				c.Close()
+			}
+			fapwstest.Eventually(t, "all give their descriptors back", func() bool { return len(s.Descriptors()) < before+10 })
+			s.Get("/page", 200)
+		})
+	}
+}
+
+// A trusted proxy that does not forward client addresses has many clients. The server therefore does not limit its
+// requests to the share of one client.
+func TestTrustedProxyThatForwardsNoAddressHasNoShareOfDescriptors(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	fapwstest.Must(t, err)
+	defer silent.Close()
+	dir := t.TempDir()
+	config := fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(
+		"[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \"http://%s\"\n", silent.Addr()))
+	s := fapwstest.Command{Dir: dir, Shell: "ulimit -n 256",
+		Flags: []string{"-c", config, "--forwarded-allow-ips", "127.0.0.1"}}.Serve(t, fapwstest.Mode{})
+	before, clients := len(s.Descriptors()), 85 // the share of one client is 64 descriptors
+	for range clients {
+		c := s.Dial()
+		defer c.Close()
+		c.Send(fapwstest.Get("/"))
+	}
+	fapwstest.Eventually(t, "all requests reach the upstream",
+		func() bool { return len(s.Descriptors()) >= before+2*clients })
+}
