@@ -274,7 +274,9 @@ func (x *tus) receive(p *partial, status int, fields string) error {
 	}
 	p.touched = time.Now()
 	state := x.state(p)
-	err = cmp.Or(err, p.seal(), p.close())
+	if sealed, closed := p.seal(), p.close(); err == nil {
+		err = cmp.Or(sealed, closed)
+	}
 	if progress.end(statePaused, ""); err == nil {
 		x.empty(status, fields+state)
 	}
