@@ -43,7 +43,7 @@ func TestIdleTLSConnectionsAreSmall(t *testing.T) {
 		request []byte
 		most    int64
 	}{
-		{"an idle connection with TLS", 1000, plain, 12 << 10},
+		{"an idle connection with TLS", 400, plain, 12 << 10},
 		{"an idle connection with TLS behind an upload", 200, upload, 25 << 10},
 	} {
 		descriptors = append(descriptors, ask(c.request))

@@ -157,7 +157,7 @@ func TestKeyUpdateFloodNeedsBoundedMemory(t *testing.T) {
 	c, out, in := s.raw()
 	p := s.only()
 	s.do(func() { unix.SetsockoptInt(p.Fd(), unix.SOL_SOCKET, unix.SO_SNDBUF, 4<<10) })
-	const updates = 20_000
+	const updates = 12_000
 	done := make(chan error, 1)
 	go func() {
 		for range updates {

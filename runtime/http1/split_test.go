@@ -29,7 +29,7 @@ func parseInSteps(r *Request, buf []byte, lim *Limits, steps []byte) (n int, err
 // Parse does not examine complete lines again, and does not search the same byte twice for a line end. Therefore a head
 // that arrives byte by byte costs O(n).
 func TestParseExaminesEachByteOnce(t *testing.T) {
-	head := largeHead(DefaultLimits.Head / 4)
+	head := largeHead(DefaultLimits.Head / 8)
 	var r Request
 	for n := 1; n < len(head); n++ {
 		// Make the examined lines invalid and insert a line end, so that Parse fails if it examines these bytes again.

@@ -163,7 +163,7 @@ func TestUnreadControlFramesStopReading(t *testing.T) {
 		f.WritePing(false, [8]byte{byte(n)})
 	}
 	h.Do(func() {
-		for range 2000 {
+		for range 300 {
 			c.budget.begin(usual.MaxResets, 0)
 			c.Input(flood.Bytes())
 			h.Flush()
