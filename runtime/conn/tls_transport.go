@@ -54,7 +54,7 @@ func (t *TLSTransport) Read(b []byte) (n int, err error) {
 		case err == nil && n < len(b) && t.wire.drained && len(t.wire.in) == 0:
 			return n, nil
 		case err == nil:
-		case err != errNotYet:
+		case err != unix.EAGAIN:
 			return n, err
 		case t.wire.records >= turnRecords && t.wire.frames.between():
 			t.wire.c.ReadAgain()

@@ -31,20 +31,11 @@ type wire struct {
 	records int // records read since TLSTransport.Read began
 }
 
-type notYet struct{}
-
-var errNotYet net.Error = notYet{}
-
-func (notYet) Error() string { return "nothing has come" }
-
-func (notYet) Timeout() bool { return true }
-
-func (notYet) Temporary() bool { return true }
-
-// Read does not read beyond the end of a record.
+// Read does not read beyond the end of a record. If there is no input, the error is unix.EAGAIN, a temporary net.Error
+// after which crypto/tls keeps the incomplete record.
 func (w *wire) Read(b []byte) (n int, err error) {
 	if w.over == nil && w.records >= turnRecords && w.frames.between() {
-		return 0, errNotYet
+		return 0, unix.EAGAIN
 	}
 	if len(w.in) == 0 {
 		err = w.receive()
@@ -65,7 +56,7 @@ func (w *wire) receive() error {
 		return err
 	}
 	if w.drained {
-		return errNotYet
+		return unix.EAGAIN
 	}
 	if w.s.input == nil {
 		w.s.input = make([]byte, inputSize)
@@ -73,10 +64,8 @@ func (w *wire) receive() error {
 	b := w.s.input[:min(max(w.room, minInput), inputSize)]
 	n, err := Receive(int(w.c.fd), b)
 	switch {
-	case err == unix.EAGAIN:
-		w.drained, w.empty = true, true
-		return errNotYet
 	case err != nil:
+		w.drained, w.empty = true, true
 		return err
 	case n == 0:
 		return io.EOF
