@@ -73,7 +73,7 @@ class HTTPError(Exception):
         return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in line)
 
 
-# Pages have the form of the server's own pages; runtime/http1/page.go has the same style and sentences.
+# Pages have the form of the server's own pages; runtime/http1 has the same style (page.css) and sentences (page.go).
 STYLE = """\
 :root{color-scheme:light dark;--bg:#f5f6f8;--box:#fff;--fg:#14171f;--dim:#596070;--line:#e2e5eb;
 --red:#b3241c;--do:#2b5be0;--on:#fff;--round:8px}

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"cmp"
+	_ "embed" // for page.css
 	"fmt"
 	"html"
 	"strconv"
@@ -72,23 +73,9 @@ func Sentence(text string) string {
 // Style is the style sheet of all pages of the server. The colors follow the browser's light or dark mode. A main
 // element with the class card shows a message in the middle of the window. contrib/fapws/_errors.py contains the same
 // style sheet, and samples/console uses the same colors.
-const Style = `:root{color-scheme:light dark;--bg:#f5f6f8;--box:#fff;--fg:#14171f;--dim:#596070;--line:#e2e5eb;
---red:#b3241c;--do:#2b5be0;--on:#fff;--round:8px}
-@media(prefers-color-scheme:dark){:root{--bg:#0e1014;--box:#171a20;--fg:#e9ebf0;--dim:#9ba3b2;--line:#272b34;
---red:#ff8f86;--do:#86a5ff;--on:#0e1014}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--bg);color:var(--fg);font:16px/1.5 system-ui,sans-serif;overflow-wrap:anywhere}
-h1{margin:0 0 .5rem;font-size:1.4rem;line-height:1.25}p{margin:.5rem 0}
-a{color:var(--do)}.dim{color:var(--dim)}.bad{color:var(--red)}
-:focus-visible{outline:2px solid var(--do);outline-offset:2px}
-pre{margin:0;padding:.5rem .8rem;overflow:auto;border:1px solid var(--line);border-radius:var(--round);
-background:var(--box);font:13px/1.5 ui-monospace,Consolas,monospace}
-.card{width:calc(100% - 2rem);max-width:26rem;margin:18vh auto 2rem;padding:1.5rem;
-border:1px solid var(--line);border-radius:var(--round);background:var(--box)}
-.do{display:inline-block;margin:.5rem .3rem 0 0;padding:.4rem .9rem;
-border:1px solid var(--line);border-radius:var(--round);text-decoration:none}
-.do:first-child{border-color:var(--do);background:var(--do);color:var(--on)}
-`
+//
+//go:embed page.css
+var Style string
 
 // Document returns an HTML document in the style of the server. All parameters are HTML: title is the title of the
 // page, and head and body are added to the head and body elements.
