@@ -19,11 +19,11 @@ const (
 	open
 )
 
-// mustAsk reports whether the arriving request must wait for Config.Current, which is not nil. It calls Config.Current
-// once for each request.
+// mustAsk reports whether the arriving request must wait for Config.Current. It calls Config.Current once for each
+// request.
 func (c *Conn) mustAsk() bool {
 	s := c.s
-	if c.gate == open || c.Busy() || c.Subrequest() {
+	if s.Config.Current == nil || c.gate == open || c.Busy() || c.Subrequest() {
 		return false
 	}
 	if c.gate == closed {

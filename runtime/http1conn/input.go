@@ -103,7 +103,7 @@ func (c *Conn) next(buf []byte) bool {
 	s := c.s
 	r := s.Request()
 	req := r.Parsed
-	if s.Config.Current != nil && c.mustAsk() {
+	if c.mustAsk() {
 		return false
 	}
 	if c.state == StateHead {
