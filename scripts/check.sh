@@ -190,7 +190,7 @@ word_test() {
     "$python" -m compileall -qq "$root"/contrib/fapws{,4} # the servers of tests then write no bytecode
     lint
     stage "Go tests" test_all
-    side_by_side detectors packages
+    side_by_side packages detectors others
     summary
 }
 
@@ -201,12 +201,16 @@ detectors() {
     stage "address sanitizer" test_sanitizer
 }
 
-packages() {
+others() {
     stage "Python tests" env -C contrib "$python" -m unittest discover -q -s tests -t .
     stage soak test_soak 20000
     stage "testssl, short" try_testssl --protocols --fs --server-defaults
     stage "site of the documentation" make_site
     stage "what build.sh decides" .ci/build-test
+}
+
+# packages takes longest.
+packages() {
     stage "files of a wheel" test_wheel_files
     stage wheel test_wheel_short
     stage install .ci/install-test
