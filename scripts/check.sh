@@ -191,6 +191,7 @@ word_test() {
     lint
     stage "Go tests" test_all
     side_by_side packages detectors others
+    stage install .ci/install-test # makes build/fapws again, which others uses
     summary
 }
 
@@ -209,11 +210,9 @@ others() {
     stage "what build.sh decides" .ci/build-test
 }
 
-# packages takes longest.
 packages() {
     stage "files of a wheel" test_wheel_files
     stage wheel test_wheel_short
-    stage install .ci/install-test
 }
 
 # side_by_side FUNCTION... runs functions that call stage at the same time, because most stages use only one CPU, and
