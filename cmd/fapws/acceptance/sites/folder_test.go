@@ -234,6 +234,16 @@ func TestSinglePageApplicationAnswersMissingPaths(t *testing.T) {
 	}
 }
 
+func TestStaticfileReadsMediaTypesFromAFile(t *testing.T) {
+	t.Parallel()
+	types := filepath.Join(t.TempDir(), "mime.types")
+	fapwstest.Write(t, types, "text/x-own own\n")
+	s, _ := folder(t, fmt.Sprintf(`{"mime_types": %q, "types": {"wat": "font/x"}}`, types),
+		map[string]string{"a.own": "own", "b.wat": "wat"})
+	s.Get("/a.own", 200).Field(t, "Content-Type", "text/x-own; charset=utf-8")
+	s.Get("/b.wat", 200).Field(t, "Content-Type", "font/x")
+}
+
 func TestInvalidDirectoryArgumentsEndTheStartInOneLine(t *testing.T) {
 	root := t.TempDir()
 	for _, c := range []struct {
