@@ -36,7 +36,7 @@ _CONSOLES = (
 def is_at_console() -> bool:
     """Whether a thread waits for a developer in a console, which need not use sys.settrace."""
     for frame in sys._current_frames().values():
-        at = frame  # type: Optional[FrameType]
+        at: Optional[FrameType] = frame
         while at is not None:
             code = at.f_code
             if any(code.co_name == name and code.co_filename.endswith(file) for file, name in _CONSOLES):
