@@ -172,7 +172,7 @@ int wsgi_answer(core_thread *t, core_record *rec, PyObject *result);
 static inline int wsgi_read_chunk(PyObject *item, core_message *m) {
   return core_read_text(item, m, "a response must consist of str or bytes, not %.100s: %.200R");
 }
-/* Calls result.close(), if there is such a method. */
+/* Calls result.close(), if result has this method. */
 void wsgi_close_result(core_record *rec, PyObject *result);
 int wsgi_send_chunk(core_thread *t, core_record *rec, PyObject *item);
 /* Runs the iterator rec->run.iter until it ends, must wait for the client, or must yield the thread. */

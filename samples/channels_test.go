@@ -61,8 +61,8 @@ func (c *layerClient) ask(path string) (answer any) {
 	return answer
 }
 
-// onBothLayers returns clients of different workers. The clients connect at the same time, because an idle worker can
-// accept all connections that come one by one.
+// onBothLayers returns clients of different workers. The clients connect at the same time. If they connected one
+// after the other, the same idle worker could accept all connections.
 func (s *server) onBothLayers() (a, b *layerClient) {
 	s.T.Helper()
 	for range 200 {

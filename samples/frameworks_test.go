@@ -116,7 +116,7 @@ func (s *server) fails(path, exception string) {
 // unknownLength hides the length of a body, which is then sent in chunks.
 type unknownLength struct{ io.Reader }
 
-// upload sends a form in chunks. Frameworks must read such a body like a body with a Content-Length.
+// upload sends a form in chunks. Frameworks must read chunks like a body with a Content-Length.
 func (s *server) upload(path, name string, data []byte) *reply {
 	s.T.Helper()
 	form, mediaType := formWith(formFile{name, data})

@@ -31,8 +31,8 @@ type wire struct {
 	records int // records read since TLSTransport.Read began
 }
 
-// Read does not read beyond the end of a record. If there is no input, the error is unix.EAGAIN, a temporary net.Error
-// after which crypto/tls keeps the incomplete record.
+// Read does not read beyond the end of a record. Without input, Read returns unix.EAGAIN. This is
+// a temporary net.Error, so crypto/tls keeps the incomplete record.
 func (w *wire) Read(b []byte) (n int, err error) {
 	if w.over == nil && w.records >= turnRecords && w.frames.between() {
 		return 0, unix.EAGAIN

@@ -191,8 +191,8 @@ type history struct {
 	lost uint64 // largest number of an event that is no longer stored
 }
 
-// find searches events, which are sorted by number, and returns the index of the event with the number seq. Without
-// such an event, the index is its place, and there is false.
+// find searches events, which are sorted by number, and returns the index of the event with the number seq. If the
+// event is missing, the index is where it would be, and there is false.
 func find(events []*Event, seq uint64) (at int, there bool) {
 	return slices.BinarySearchFunc(events, seq, func(e *Event, seq uint64) int { return cmp.Compare(e.Seq, seq) })
 }

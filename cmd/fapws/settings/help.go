@@ -51,7 +51,7 @@ func WriteHelp(w io.Writer, all bool) {
 //go:embed help/*.txt
 var helpTexts embed.FS
 
-// CommandHelp returns the help text of a command that takes no flags of its own, or "" if there is none. Packages ctl
+// CommandHelp returns the help text of a command that takes no flags of its own, or "" for all others. Packages ctl
 // and bench contain the help texts of their commands.
 func CommandHelp(word Word) string {
 	text, _ := helpTexts.ReadFile("help/" + string(word) + ".txt")

@@ -103,8 +103,8 @@ func (to *Redirect) Start(x *exchange.Exchange) {
 	x.Sink.Reply(exchange.Reply{Status: to.status, Fields: field})
 }
 
-// Answer responds to x with the site's error page for the status of r, or with r itself if there is no such page, and
-// is called on the event loop.
+// Answer responds to x with the site's error page for the status of r, or with r itself if the site has no page for
+// this status. Answer must be called on the event loop.
 func (p *Pages) Answer(x *exchange.Exchange, r exchange.Reply) {
 	location, path := p.targets[r.Status], p.paths[r.Status]
 	switch {

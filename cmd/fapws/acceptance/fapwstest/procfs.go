@@ -26,7 +26,7 @@ func (s *Server) GrownAtMost(before, bytes int) {
 	}
 }
 
-// statOf returns the fields of /proc/PID/stat from the state on, or nil if there is no such process.
+// statOf returns the fields of /proc/PID/stat from the state on, or nil if the process does not exist.
 func statOf(pid int) []string {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

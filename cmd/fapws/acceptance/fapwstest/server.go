@@ -122,8 +122,8 @@ func (s *Server) Get(target string, status int, fields ...string) *Answer {
 	return s.Ask(Get(target, fields...)).Want(s.T, status)
 }
 
-// Until504 repeats requests for target, whose handler must time out, until the log has a match of pattern. On a busy
-// machine, a request may time out before its handler runs.
+// Until504 repeats requests for target until the log contains a match of pattern. The handler of target must time out.
+// On a busy machine, a request may time out before its handler runs.
 func (s *Server) Until504(target, pattern string) (match []string) {
 	s.T.Helper()
 	Eventually(s.T, pattern+" in the log", func() bool {

@@ -147,8 +147,8 @@ func (e *editor) until(name string) message {
 	}
 }
 
-// A handler that waits for an editor does not time out. debugpy patches the module threading, as gevent does, but the
-// server logs no warning about that.
+// A handler that waits for an editor does not time out. debugpy patches the module threading, as gevent does. The
+// server must not warn about debugpy.
 func TestEditorStopsHandlerOverDebugpy(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

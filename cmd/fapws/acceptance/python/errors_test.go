@@ -192,8 +192,8 @@ func TestHTTPErrorWithAnInvalidValueIsAHandlerError(t *testing.T) {
 	s.Says(`(?m)^fapws._errors.HTTPError: 404 Not Found$`)
 }
 
-// The text of the exception contains data of the client. Control sequences in it must not reach a terminal, wherever
-// the exception is raised.
+// The text of the exception contains data of the client. The server must not write its control sequences to a
+// terminal.
 func TestExceptionTextCannotForgeLogLines(t *testing.T) {
 	modes := []fapwstest.Mode{fapwstest.Workers, fapwstest.Forks}
 	fapwstest.InEach(t, modes, func(t *testing.T, m fapwstest.Mode) {

@@ -263,7 +263,7 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 	guest.get("/_fapws/login/x").want(t, 404, "")
 	guest.logIn("ann", "wrong", "/").want(t, 403, "Wrong name or password")
 	guest.logIn("eve", "correct horse", "/").want(t, 403, "Wrong name or password")
-	// A password above 1 KiB is wrong, because some hash functions would need a second for it.
+	// A password above 1 KiB is wrong, because some hash functions would need a second for a longer password.
 	guest.logIn("toolong", tooLong, "/").want(t, 403, "Wrong name or password")
 	visit(t, s.URL).logIn("long", long, "/").want(t, 303, "Location: /")
 	s.Says(`login: wrong password for (ann|an unknown user)`)

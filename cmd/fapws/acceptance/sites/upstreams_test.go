@@ -208,7 +208,7 @@ PATHS = [('/die', die), ('/', page)]
 	}
 }
 
-// The killed server may have processed the POST before its end, so repeating the POST would process it twice.
+// The killed server may already have processed the POST. A second attempt would then process the POST twice.
 func TestHAProxyDoesNotRepeatAPOST(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
