@@ -161,16 +161,23 @@ func (w *Client) Reset() {
 }
 
 // FreePort returns a TCP port of 127.0.0.1 for a program that cannot choose a port and report it. The port is below the
-// ports that systems assign by themselves (from 32768 on Linux, 49152 elsewhere), so that no other test gets it.
+// ports that systems assign by themselves (from 32768 on Linux, 49152 elsewhere). Until the test ends, no other test gets
+// it, even in another process, because FreePort keeps a socket with the port in its name.
 func FreePort(t *testing.T) string {
 	t.Helper()
 	const first, end = 10000, 32768
 	for range 1000 {
 		port := strconv.Itoa(first + rand.IntN(end-first))
+		claim, err := net.Listen("unix", "@fapws-test-port-"+port)
+		if err != nil {
+			continue
+		}
 		if ln, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
 			ln.Close()
+			t.Cleanup(func() { claim.Close() })
 			return port
 		}
+		claim.Close()
 	}
 	t.Fatal("no free port")
 	return ""
