@@ -9,7 +9,7 @@ import (
 
 // Patience limits each wait for an event, so that a test fails instead of hanging. A machine may be many times slower
 // than usual.
-const Patience = 5 * time.Minute
+const Patience = 2 * time.Minute
 
 // Eventually calls holds until it returns true. After Patience, Eventually ends the test, and the message names the
 // missing event. After a slow call, Eventually pauses for four times as long as the call took, because the tested code
