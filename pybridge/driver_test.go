@@ -15,10 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
@@ -48,7 +48,7 @@ func TestApplicationNamedTwiceIsLoadedOnce(t *testing.T) {
 
 func init() { goruntime.LockOSThread() }
 
-const generous = waittest.Patience
+const generous = checktest.Patience
 
 func TestMain(m *testing.M) {
 	// A panic is visible even while a test captures standard error.

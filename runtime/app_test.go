@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
@@ -20,7 +21,6 @@ import (
 	"fapws/runtime/http2"
 	"fapws/runtime/logfile"
 	"fapws/runtime/source/app"
-	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
@@ -165,7 +165,7 @@ func withTimeouts(cfg Config, timeout time.Duration) Config {
 
 func setDefault[T comparable](v *T, def T) { *v = cmp.Or(*v, def) }
 
-const patience = waittest.Patience
+const patience = checktest.Patience
 
 func (s *testServer) dial(t testing.TB) *net.TCPConn {
 	t.Helper()
@@ -186,7 +186,7 @@ func (s *testServer) talk(t testing.TB, request string) string {
 	return string(got)
 }
 
-var eventually = waittest.Eventually
+var eventually = checktest.Eventually
 
 func (s *testServer) gone(t testing.TB) {
 	t.Helper()

@@ -22,7 +22,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 // A device is a running console. It shows files in a directory of the test instead of files of the machine.
@@ -187,7 +187,7 @@ func glob(t *testing.T, pattern string) []string {
 	return names
 }
 
-var eventually = waittest.Eventually
+var eventually = checktest.Eventually
 
 func (p *tab) follow(selector string) {
 	p.t.Helper()

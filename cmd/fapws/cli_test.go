@@ -25,7 +25,7 @@ import (
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
 	"fapws/cmd/fapws/pool"
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 // The test runs the scripts testdata/*.txtar against a real executable, whose path is in FAPWS_BIN or is build/fapws.
@@ -86,7 +86,7 @@ func python(folder string) string {
 	return "python" + string(m[1])
 }
 
-const patience = waittest.Patience
+const patience = checktest.Patience
 
 func codeCommand(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])

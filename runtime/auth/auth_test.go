@@ -10,7 +10,7 @@ import (
 
 	"github.com/GehirnInc/crypt"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 func apr1(password string) string {
@@ -19,9 +19,9 @@ func apr1(password string) string {
 }
 
 func TestHashesOfAllKindsAreVerified(t *testing.T) {
-	for _, c := range waittest.Cases(t, "testdata/hashes.txt", 2) {
+	for _, c := range checktest.Cases(t, "testdata/hashes.txt", 2) {
 		password, hash := c[0], c[1]
-		waittest.Must(t, checkHash(hash))
+		checktest.Must(t, checkHash(hash))
 		if !verify(hash, password) {
 			t.Errorf("%s is not accepted for %q", hash, password)
 		}
@@ -107,10 +107,10 @@ func check(b *Basic, client string, credentials []byte) Verdict {
 	return <-done
 }
 
-var eventually = waittest.Eventually
+var eventually = checktest.Eventually
 
 func FuzzUsers(f *testing.F) {
-	for _, c := range waittest.Cases(f, "testdata/hashes.txt", 2) {
+	for _, c := range checktest.Cases(f, "testdata/hashes.txt", 2) {
 		f.Add("a:"+c[1], c[0])
 	}
 	f.Add("a:$5$rounds=1000$", "x")

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
-	"fapws/runtime/waittest"
 )
 
 func fixed(now *time.Duration) *Checker {
@@ -30,18 +30,18 @@ func userFile(t testing.TB, c *Checker, names ...string) *Users {
 	for _, name := range names {
 		text += name + ":" + apr1("right") + "\n"
 	}
-	waittest.Must(t, os.WriteFile(file, []byte(text), 0o600))
+	checktest.Must(t, os.WriteFile(file, []byte(text), 0o600))
 	u, err := NewUsers(c, file, false, nil)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	return u
 }
 
 func TestDamagedUserFileIsReadOnceInAWhile(t *testing.T) {
 	u := userFile(t, NewChecker(), "ann")
 	good, err := os.ReadFile(u.Path())
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	for _, text := range []string{"damaged", string(good)} {
-		waittest.Must(t, os.WriteFile(u.Path(), []byte(text), 0o600))
+		checktest.Must(t, os.WriteFile(u.Path(), []byte(text), 0o600))
 		if u.looked.Add(-int64(lookEvery)); u.Fresh() {
 			t.Errorf("%.10q is not noticed", text)
 		}
@@ -376,7 +376,7 @@ func TestKnownDoesNotAllocate(t *testing.T) {
 	c := NewChecker()
 	u := userFile(t, c, "one")
 	b, err := NewBasic("", u)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	var buf [maxText]byte
 	wrong := credentials("one", "wrong")
 	check(b, "", wrong)

@@ -11,8 +11,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/http1"
-	"fapws/runtime/waittest"
 )
 
 type clock struct{ time.Time }
@@ -33,20 +33,20 @@ func newPlace(t testing.TB) place {
 
 func (p place) write(t testing.TB, text string) {
 	t.Helper()
-	waittest.Must(t, os.WriteFile(p.users+".new", []byte(text), 0o600))
-	waittest.Must(t, os.Rename(p.users+".new", p.users))
+	checktest.Must(t, os.WriteFile(p.users+".new", []byte(text), 0o600))
+	checktest.Must(t, os.Rename(p.users+".new", p.users))
 }
 
 func (p place) open(t testing.TB) *Login {
 	t.Helper()
 	users, err := NewUsers(NewChecker(), p.users, true, nil)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	state, err := OpenLoginState(p.dir, time.Hour, nil)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	t.Cleanup(state.Close)
 	l, err := NewLogin(LoginOptions{Users: users, State: state, Idle: 8 * time.Minute, Age: time.Hour,
 		Log: func(line string) { t.Log(line) }})
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	l.now = p.clock.now
 	return l
 }
@@ -75,7 +75,7 @@ func TestSessionsStayValidIfTheDirectoryIsRemoved(t *testing.T) {
 	lines := 0
 	l.o.Log = func(string) { lines++ }
 	token := l.token(l.newSession("ann"))
-	waittest.Must(t, os.RemoveAll(p.dir))
+	checktest.Must(t, os.RemoveAll(p.dir))
 	for range 3 {
 		l.is(t, token, "ann", "without the directory")
 	}
@@ -151,14 +151,14 @@ func TestEndedSessionsAreRejectedByEveryProcess(t *testing.T) {
 		}
 	}
 	check("ann ann bob")
-	waittest.Must(t, l.end(one, false))
+	checktest.Must(t, l.end(one, false))
 	check(" ann bob")
 	// Append an incomplete line, as after a power failure.
 	f, err := os.OpenFile(filepath.Join(p.dir, EndedFile), os.O_APPEND|os.O_WRONLY, 0)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	f.WriteString("0123456789abcdef 12")
 	f.Close()
-	waittest.Must(t, other.end(two, true))
+	checktest.Must(t, other.end(two, true))
 	check("  bob")
 	l.is(t, l.token(l.newSession("ann")), "ann", "a new session")
 	p.write(t, "ann:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\nbob:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=\n")
@@ -173,14 +173,14 @@ func TestEndedSessionsStayInvalidIfTheClockIsSetBack(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
 	before := l.newSession("ann")
-	waittest.Must(t, l.end(before, true))
+	checktest.Must(t, l.end(before, true))
 	p.clock.Time = time.Unix(1000, 0)
 	now := l.newSession("ann")
 	l.is(t, l.token(now), "ann", "a new session")
 	p.clock.Time = p.clock.Add(9 * time.Minute)
 	l.is(t, l.token(now), "", "an idle session")
 	now = l.newSession("ann")
-	waittest.Must(t, l.end(now, true))
+	checktest.Must(t, l.end(now, true))
 	l.is(t, l.token(now), "", "an ended session")
 	l.is(t, l.token(before), "", "a session that ended before")
 	p.clock.Time = time.Unix(1_800_000_000, 0)
@@ -192,15 +192,15 @@ func TestFileOfEndedSessionsStaysSmall(t *testing.T) {
 	p := newPlace(t)
 	l := p.open(t)
 	bob, first := l.newSession("bob"), l.newSession("ann")
-	waittest.Must(t, l.end(bob, false))
+	checktest.Must(t, l.end(bob, false))
 	var last *Session
 	largest := int64(0)
 	for range 200 {
 		p.clock.Time = p.clock.Add(time.Millisecond)
 		last = l.newSession("ann")
-		waittest.Must(t, l.end(last, false))
+		checktest.Must(t, l.end(last, false))
 		info, err := os.Stat(filepath.Join(p.dir, EndedFile))
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		largest = max(largest, info.Size())
 	}
 	if largest > (keptOfEach+2)*70 {
@@ -294,7 +294,7 @@ func TestDamagedKeyIsReplacedAndKept(t *testing.T) {
 		p := newPlace(t)
 		p.open(t)
 		key := filepath.Join(p.dir, KeyFile)
-		waittest.Must(t, os.WriteFile(key, []byte(text), 0o600))
+		checktest.Must(t, os.WriteFile(key, []byte(text), 0o600))
 		var lines []string
 		var keys [][]byte
 		for range 2 {
@@ -322,13 +322,13 @@ func TestErrorsInTheStateDirectoryAreReportedInOneLine(t *testing.T) {
 	p := newPlace(t)
 	p.open(t)
 	key := filepath.Join(p.dir, KeyFile)
-	waittest.Must(t, os.Chmod(key, 0o644))
+	checktest.Must(t, os.Chmod(key, 0o644))
 	if _, err := OpenLoginState(p.dir, time.Hour, nil); err == nil || strings.Contains(err.Error(), "\n") ||
 		!strings.Contains(err.Error(), "others may read the file key") {
 		t.Errorf("%v", err)
 	}
-	waittest.Must(t, os.Remove(key))
-	waittest.Must(t, os.Symlink(p.users, key))
+	checktest.Must(t, os.Remove(key))
+	checktest.Must(t, os.Symlink(p.users, key))
 	if _, err := OpenLoginState(p.dir, time.Hour, nil); !errors.Is(err, unix.ELOOP) {
 		t.Errorf("a link in the place of the key: %v", err)
 	}

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
@@ -43,7 +43,7 @@ func (r *rig) submitAs(ticket exchange.Ticket) (body int, ok bool) {
 }
 
 func (r *rig) take(bytes int64) (last exchange.Part) {
-	waittest.Eventually(r.t, "parts", func() bool {
+	checktest.Eventually(r.t, "parts", func() bool {
 		for len(r.parts) > 0 {
 			last = <-r.parts
 			r.all = append(r.all, last)

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"testing"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 func TestCodingIsChosenByAcceptEncoding(t *testing.T) {
 	sets := map[string]Set{"all": {Gzip: true, Zstd: true, Brotli: true}, "made": Made}
-	for _, c := range waittest.Cases(t, "testdata/accept.txt", 3) {
+	for _, c := range checktest.Cases(t, "testdata/accept.txt", 3) {
 		if got := chooseCoding([]byte(c[1]), sets[c[0]]); cmp.Or(got.String(), "identity") != c[2] {
 			t.Errorf("%q of %s: %v, want %s", c[1], c[0], got, c[2])
 		}

@@ -10,14 +10,14 @@ import (
 	"time"
 
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/logfile"
-	"fapws/runtime/waittest"
 
 	"golang.org/x/sys/unix"
 )
 
-const patience = waittest.Patience
+const patience = checktest.Patience
 
 type set struct {
 	Set

@@ -8,10 +8,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
-const patience = waittest.Patience
+const patience = checktest.Patience
 
 func start(t *testing.T, set func(*Loop)) *Loop {
 	t.Helper()

@@ -5,10 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
-const queuePatience = waittest.Patience
+const queuePatience = checktest.Patience
 
 func TestQueueDeliversItemsOnceInOrder(t *testing.T) {
 	const n = 10_000

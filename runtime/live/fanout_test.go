@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
-	"fapws/runtime/waittest"
 )
 
 func eventOf(name, data string) func(uint64) (*Event, error) {
@@ -164,12 +164,12 @@ func TestEndOfHoldTakesNoLongerThanTheEventsTook(t *testing.T) {
 	const events, kept = 120_000, 2
 	h := newTestHub(ChannelLimits{Events: kept, Bytes: 1 << 20, Total: 1 << 30, Age: 1 << 62})
 	h.Hold(1000)
-	taken := waittest.ProcessorTime(t, func() {
+	taken := checktest.ProcessorTime(t, func() {
 		for seq := range uint64(events) {
 			h.Take(NewFrame(fmt.Sprint(seq%100), seq+1, make([]byte, 3), 2, exchange.OpText), 1)
 		}
 	})
-	if ended := waittest.ProcessorTime(t, func() { h.Expire(2000) }); ended > 4*taken {
+	if ended := checktest.ProcessorTime(t, func() { h.Expire(2000) }); ended > 4*taken {
 		t.Errorf("%v to take the events, and %v to drop them", taken, ended)
 	}
 	if n := len(h.Kept()); n != 100*kept || h.bytes != n*h.oldest().cost() || h.oldest().Seq != events-uint64(n)+1 {

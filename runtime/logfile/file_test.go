@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 func open(t *testing.T, o Options) *File {
@@ -92,7 +92,7 @@ func settled(t *testing.T, path string) {
 	})
 }
 
-var eventually = waittest.Eventually
+var eventually = checktest.Eventually
 
 func TestLogFileIsAppendedToAndPrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")

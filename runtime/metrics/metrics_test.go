@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 func TestRequestsAreCountedByRouteAndStatusClass(t *testing.T) {
@@ -111,7 +111,7 @@ func families(t *testing.T, n int64) (all []Family) {
 	if err == nil {
 		err = json.Unmarshal(text, &all)
 	}
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	return all
 }
 
@@ -194,9 +194,9 @@ func TestSoundRejectsInvalidFamilies(t *testing.T) {
 	if got := Sound(all); len(got) != len(all) || OpenMetrics(got) != OpenMetrics(all) {
 		t.Errorf("%d of %d families are sound", len(got), len(all))
 	}
-	for _, line := range waittest.Cases(t, "testdata/unsound.txt", 1) {
+	for _, line := range checktest.Cases(t, "testdata/unsound.txt", 1) {
 		var f Family
-		waittest.Must(t, json.Unmarshal([]byte(line[0]), &f))
+		checktest.Must(t, json.Unmarshal([]byte(line[0]), &f))
 		if got := Sound([]Family{f}); len(got) > 0 {
 			t.Errorf("%s is sound", line)
 		}

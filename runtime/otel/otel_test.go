@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/otel"
 	"fapws/runtime/otel/oteltest"
-	"fapws/runtime/waittest"
 )
 
 func lookup(variables ...string) func(string) (string, bool) {
@@ -31,7 +31,7 @@ func lookup(variables ...string) func(string) (string, bool) {
 // Each line names the variable, what is wrong and what is right. A secret is not repeated.
 func TestWrongVariableIsReportedInALine(t *testing.T) {
 	lines := []string{"OTEL_SDK_DISABLED=a\nb", `OTEL_SDK_DISABLED=a\nb in the environment: must be false or true`}
-	for _, tt := range append(waittest.Cases(t, "testdata/wrong.txt", 2), lines) {
+	for _, tt := range append(checktest.Cases(t, "testdata/wrong.txt", 2), lines) {
 		_, err := otel.Read(lookup(tt[0]))
 		if err == nil || !strings.Contains(err.Error(), tt[1]) || strings.ContainsAny(err.Error(), "\n") ||
 			strings.Contains(err.Error(), "secret") {
@@ -72,7 +72,7 @@ func TestVariablesThatDisableTracesAndForeignOnesAreNoMistakes(t *testing.T) {
 func start(t *testing.T, url string, variables ...string) (x *otel.Exporter, lines *atomic.Int64) {
 	t.Helper()
 	c, err := otel.Read(lookup(append(variables, "OTEL_EXPORTER_OTLP_ENDPOINT="+url)...))
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	lines = new(atomic.Int64)
 	x = otel.New(c, "1.2", func(line string) {
 		lines.Add(1)
@@ -91,7 +91,7 @@ func entry(line string) *logfile.Entry {
 		Trace: &logfile.Trace{ID: id}}
 }
 
-func later() time.Time { return time.Now().Add(waittest.Patience) }
+func later() time.Time { return time.Now().Add(checktest.Patience) }
 
 // The exporter redacts the parameters that sign a URL, even if their names are percent-encoded.
 func TestTextsOfClientsAreRedactedAndValid(t *testing.T) {
@@ -101,7 +101,7 @@ func TestTextsOfClientsAreRedactedAndValid(t *testing.T) {
 		{"GET /" + strings.Repeat("l", 5000) + " HTTP/1.1", "/" + strings.Repeat("l", 2047), "url.path"},
 		{"GET /" + strings.Repeat("é", 5000) + " HTTP/1.1", "/" + strings.Repeat("é", 1023) + "\uFFFD", "url.path"},
 	}
-	for _, tt := range append(waittest.Cases(t, "testdata/texts.txt", 3), lines...) {
+	for _, tt := range append(checktest.Cases(t, "testdata/texts.txt", 3), lines...) {
 		e := entry(tt[0])
 		e.Trace.Agent, e.Trace.Host = []byte("a\xffb"), []byte("[::1]:8080")
 		n := len(c.Spans())
@@ -163,7 +163,7 @@ func TestQueueDropsAndCountsSpansAboveItsLimit(t *testing.T) {
 	for range 4 {
 		x.Answered(entry("GET /first HTTP/1.1"))
 	}
-	waittest.Eventually(t, "a batch is being sent", func() bool { return c.Requests() == 1 })
+	checktest.Eventually(t, "a batch is being sent", func() bool { return c.Requests() == 1 })
 	for range 13 {
 		x.Answered(entry("GET /second HTTP/1.1"))
 	}
@@ -210,7 +210,7 @@ func TestCloseDoesNotWaitForAPauseThatEndsLater(t *testing.T) {
 	})
 	x, _ := start(t, c.URL, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=1")
 	x.Answered(entry("GET /a HTTP/1.1"))
-	waittest.Eventually(t, "the first batch is dropped", func() bool { return x.Dropped() == 1 })
+	checktest.Eventually(t, "the first batch is dropped", func() bool { return x.Dropped() == 1 })
 	x.Answered(entry("GET /b HTTP/1.1"))
 	until := time.Now().Add(4 * time.Minute)
 	x.Close(until)
@@ -229,7 +229,7 @@ func TestRefusedBatchIsDroppedAndTheNextOneIsSent(t *testing.T) {
 	})
 	x, lines := start(t, c.URL, "OTEL_BSP_MAX_EXPORT_BATCH_SIZE=1")
 	x.Answered(entry("GET /a HTTP/1.1"))
-	waittest.Eventually(t, "the first batch is dropped", func() bool { return x.Dropped() == 1 })
+	checktest.Eventually(t, "the first batch is dropped", func() bool { return x.Dropped() == 1 })
 	x.Answered(entry("GET /b HTTP/1.1"))
 	x.Close(later())
 	if len(c.Spans()) != 1 || c.Requests() != 2 || lines.Load() != 1 {
@@ -239,7 +239,7 @@ func TestRefusedBatchIsDroppedAndTheNextOneIsSent(t *testing.T) {
 
 func TestCloseDoesNotWaitForACollectorThatDoesNotAnswer(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	defer ln.Close()
 	x, _ := start(t, "http://"+ln.Addr().String())
 	for range 2000 {

@@ -10,19 +10,19 @@ import (
 	"time"
 	"unsafe"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange/exchangetest"
-	"fapws/runtime/waittest"
 )
 
 // open returns n tables that share one file, as in n processes.
 func open(t testing.TB, n int) (all []*Table) {
 	t.Helper()
 	f, err := Create()
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	defer f.Close()
 	for range n {
 		table, err := Open(f)
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		all = append(all, table)
 	}
 	return all
@@ -31,7 +31,7 @@ func open(t testing.TB, n int) (all []*Table) {
 func rate(t testing.TB, text string) Rate {
 	t.Helper()
 	r, err := ParseRate(text)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	return r
 }
 
@@ -146,13 +146,13 @@ func TestMillionClientsNeedSixteenMegabytes(t *testing.T) {
 // If the file were shortened, a process that has mapped the file would crash.
 func TestFileCannotBeShortened(t *testing.T) {
 	f, err := Create()
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	defer f.Close()
 	if f.Truncate(0) == nil || f.Truncate(size*2) == nil {
 		t.Error("the size has changed")
 	}
 	other, err := os.CreateTemp(t.TempDir(), "")
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	defer other.Close()
 	if _, err := Open(other); err == nil {
 		t.Error("another file is a table")

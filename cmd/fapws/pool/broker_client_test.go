@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/pool/redistest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/logfile"
-	"fapws/runtime/waittest"
 )
 
 func TestBrokerURLIsParsedAndShownWithoutPasswords(t *testing.T) {
@@ -129,7 +129,7 @@ func TestNumbersNeverDecreaseAfterTheBrokerLostItsData(t *testing.T) {
 	a := connect(t, s)
 	a.Publish(Batch{N: 50, Raw: []byte("a")})
 	<-a.batches
-	waittest.Eventually(t, "the broker has answered", a.Idle) // without the response, the batch would be sent again
+	checktest.Eventually(t, "the broker has answered", a.Idle) // without the response, the batch would be sent again
 	s.Kill()
 	a.says(t, " is away ")
 	s.Restart()

@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/logfile"
-	"fapws/runtime/waittest"
 )
 
-const patience = waittest.Patience
+const patience = checktest.Patience
 
-var eventually = waittest.Eventually
+var eventually = checktest.Eventually
 
 func idle() Options {
 	return Options{

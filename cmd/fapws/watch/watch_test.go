@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
-const patience = waittest.Patience
+const patience = checktest.Patience
 
 type dir struct {
 	t    *testing.T

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 // Apache starts an Apache server at an address with the given modules and configuration lines. The server ends at the
@@ -32,12 +32,12 @@ func Apache(t testing.TB, root, address string, modules []string, lines string) 
 		b.WriteString("User nobody\nGroup nogroup\n")
 	}
 	for name, text := range map[string]string{"types": "text/plain txt\ntext/html html\n", "apache.conf": b.String()} {
-		waittest.Must(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o644))
+		checktest.Must(t, os.WriteFile(filepath.Join(root, name), []byte(text), 0o644))
 	}
 	cmd := exec.Command("apache2", "-f", filepath.Join(root, "apache.conf"), "-D", "FOREGROUND")
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // when Apache ends, it sends a signal to its process group
-	waittest.Must(t, cmd.Start())
+	checktest.Must(t, cmd.Start())
 	ended := false
 	stop = func() {
 		if ended {
@@ -52,7 +52,7 @@ func Apache(t testing.TB, root, address string, modules []string, lines string) 
 		}
 	}
 	t.Cleanup(stop)
-	waittest.Eventually(t, "apache2 listens", func() bool {
+	checktest.Eventually(t, "apache2 listens", func() bool {
 		c, err := net.Dial("tcp", address)
 		if err == nil {
 			c.Close()

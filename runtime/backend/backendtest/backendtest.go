@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 // Unused returns an address "host:port" for a server that cannot choose a free port itself. The host is a random
@@ -20,7 +20,7 @@ func Unused(t testing.TB) string {
 	t.Helper()
 	address := fmt.Sprintf("127.%d.%d.%d:%d", 1+rand.N(254), rand.N(256), 1+rand.N(254), 20000+rand.N(10000))
 	ln, err := net.Listen("tcp", address)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	ln.Close()
 	return address
 }
@@ -30,7 +30,7 @@ func Unused(t testing.TB) string {
 func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	t.Cleanup(func() { ln.Close() })
 	go func() {
 		for n := 0; ; n++ {
@@ -47,13 +47,13 @@ func Serve(t testing.TB, serve func(n int, c *net.TCPConn)) (address string) {
 	return ln.Addr().String()
 }
 
-// Dial connects to addr. The connection has a deadline after waittest.Patience, and is closed at the end of the test.
+// Dial connects to addr. The connection has a deadline after checktest.Patience, and is closed at the end of the test.
 func Dial(t testing.TB, addr string) *net.TCPConn {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(waittest.Patience))
+	c.SetDeadline(time.Now().Add(checktest.Patience))
 	return c.(*net.TCPConn)
 }
 

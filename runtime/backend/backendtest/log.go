@@ -5,7 +5,7 @@ import (
 	"sync"
 	"testing"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 // A Log collects the lines that a server logs, and is safe for concurrent use.
@@ -32,5 +32,5 @@ func (l *Log) String() string {
 // Says waits until the lines contain a text.
 func (l *Log) Says(t testing.TB, text string) {
 	t.Helper()
-	waittest.Eventually(t, "the log has "+text, func() bool { return strings.Contains(l.String(), text) })
+	checktest.Eventually(t, "the log has "+text, func() bool { return strings.Contains(l.String(), text) })
 }

@@ -3,8 +3,8 @@ package looptest
 import (
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/eventloop"
-	"fapws/runtime/waittest"
 )
 
 // New returns a loop for Run.
@@ -40,7 +40,7 @@ func Do(loop *eventloop.Loop, f func()) {
 
 func Until(t testing.TB, loop *eventloop.Loop, what string, holds func() bool) {
 	t.Helper()
-	waittest.Eventually(t, what, func() (ok bool) {
+	checktest.Eventually(t, what, func() (ok bool) {
 		Do(loop, func() { ok = holds() })
 		return ok
 	})

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/exchange"
@@ -12,7 +13,6 @@ import (
 	"fapws/runtime/http1conn"
 	"fapws/runtime/logfile"
 	"fapws/runtime/system"
-	"fapws/runtime/waittest"
 )
 
 // Host is a server with one site and one mount. It implements exchange.Source except Start, which a test must add.
@@ -133,6 +133,6 @@ func Sockets(t testing.TB) (fd int, client net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { client.Close() })
-	client.SetDeadline(time.Now().Add(waittest.Patience))
+	client.SetDeadline(time.Now().Add(checktest.Patience))
 	return fds[1], client
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 // Span is a received span.
@@ -103,7 +103,7 @@ func (c *Collector) Bodies() ([][]byte, []http.Header) {
 // Await waits until n spans match, and returns them.
 func (c *Collector) Await(n int, what string, match func(*Span) bool) (found []Span) {
 	c.t.Helper()
-	waittest.Eventually(c.t, strconv.Itoa(n)+" spans of "+what, func() bool {
+	checktest.Eventually(c.t, strconv.Itoa(n)+" spans of "+what, func() bool {
 		found = nil
 		for _, s := range c.Spans() {
 			if match(&s) {

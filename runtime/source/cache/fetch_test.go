@@ -5,12 +5,12 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/eventloop"
 	"fapws/runtime/exchange"
 	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/http1"
-	"fapws/runtime/waittest"
 )
 
 type server struct {
@@ -146,20 +146,20 @@ func TestClockThatIsSetDoesNotExtendExpires(t *testing.T) {
 func TestManyWaitersAreAnsweredInTurns(t *testing.T) {
 	r := newRig(t)
 	loop, err := eventloop.New()
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	t.Cleanup(func() { loop.Close() })
 	r.server.conns.Events = loop
 	r.ask("GET /a")
 	var all []*exchangetest.Client
 	var exchanges []*exchange.Exchange
-	came := waittest.ProcessorTime(t, func() {
+	came := checktest.ProcessorTime(t, func() {
 		for range 50_000 {
 			c, x := r.ask("GET /a")
 			all, exchanges = append(all, c), append(exchanges, x)
 		}
 	})
 	const stay = 150
-	left := waittest.ProcessorTime(t, func() {
+	left := checktest.ProcessorTime(t, func() {
 		for _, x := range exchanges[stay:] {
 			x.Source.OnGone(x)
 		}
@@ -182,7 +182,7 @@ func TestManyWaitersAreAnsweredInTurns(t *testing.T) {
 	r.answer(0, kept, "page")
 	answered(maxReleased)
 	loop.Stop()
-	waittest.Must(t, loop.Run())
+	checktest.Must(t, loop.Run())
 	r.server.conns.Resume()
 	answered(stay)
 }

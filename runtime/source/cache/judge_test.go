@@ -8,10 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/waittest"
 )
 
 // described returns the terms as in testdata/terms.txt, with times in seconds.
@@ -36,10 +36,10 @@ func TestRuleAndFieldsDecideHowLongAPageIsKept(t *testing.T) {
 		{"obey", "200", "Cache-Control: max-age=10" + strings.Repeat("|Cache-Control: a", 5000), "", "no"},
 		{"obey", "200", "CDN-Cache-Control: max-age=10" + strings.Repeat(", a", 2000), "", "no"},
 	}
-	for _, tt := range append(waittest.Cases(t, "testdata/terms.txt", 5), long...) {
+	for _, tt := range append(checktest.Cases(t, "testdata/terms.txt", 5), long...) {
 		c := compile(t, rules[tt[0]])
 		status, err := strconv.Atoi(tt[1])
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		read := readFields([]byte(strings.ReplaceAll(tt[2]+"|", "|", "\r\n")), 0)
 		asked := get(t, "/", strings.ReplaceAll(tt[3], "|", "\r\n"))
 		if got := described(c.judge(c.personal(asked), status, &read)); got != tt[4] {
@@ -137,7 +137,7 @@ func FuzzFields(f *testing.F) {
 		f.Add(seed, seed)
 	}
 	c, err := Compile(Rule{TTL: time.Minute})
-	waittest.Must(f, err)
+	checktest.Must(f, err)
 	f.Fuzz(func(t *testing.T, control, vary string) {
 		if strings.ContainsAny(control+vary, "\r\n") {
 			return

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/coding"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/waittest"
 )
 
 func ask(t testing.TB, lines ...string) *exchange.Request {
@@ -33,7 +33,7 @@ func get(t testing.TB, target string, fields ...string) *exchange.Request {
 func compile(t testing.TB, r Rule) *Compiled {
 	t.Helper()
 	c, err := Compile(r)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	return c
 }
 
@@ -455,12 +455,12 @@ func TestPageHasCodedForms(t *testing.T) {
 // One path can have many pages with different queries, and submitting one form can invalidate all of them.
 func TestPurgeOfManyQueriesIsNoSlowerThanMakingThem(t *testing.T) {
 	s, c := New(256<<20, 0), compile(t, Rule{TTL: time.Hour})
-	made := waittest.ProcessorTime(t, func() {
+	made := checktest.ProcessorTime(t, func() {
 		for i := range 50_000 {
 			put(t, s, c, get(t, fmt.Sprintf("/search?q=%d", i)), answer{}, 1)
 		}
 	})
-	purged := waittest.ProcessorTime(t, func() {
+	purged := checktest.ProcessorTime(t, func() {
 		if gone := s.PurgeNow(Pattern{Exact: true, Path: "/search"}); gone != 50_000 {
 			t.Errorf("%d pages went", gone)
 		}

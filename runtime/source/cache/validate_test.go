@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/coding"
 	"fapws/runtime/exchange"
-	"fapws/runtime/waittest"
 )
 
 func confirm(f *Fill, fields string, now int64) (*Page, bool) {
@@ -45,7 +45,7 @@ func TestPageIsFreshAgainAfterA304(t *testing.T) {
 	const s1 = second
 	c := compile(t, Rule{Compress: true})
 	verdicts := map[string]Verdict{"hit": Hit, "expired": Expired, "bypass": Bypass}
-	for _, tt := range waittest.Cases(t, "testdata/confirmed.txt", 5) {
+	for _, tt := range checktest.Cases(t, "testdata/confirmed.txt", 5) {
 		stored, fields, next := tt[0], tt[1], verdicts[tt[3]]
 		s := New(1<<20, 0)
 		r := get(t, "/")
@@ -199,10 +199,10 @@ func TestEachRequestIsValidatedWithoutWaiting(t *testing.T) {
 }
 
 func TestStalePageReplacesAnErrorIfItMay(t *testing.T) {
-	for _, tt := range waittest.Cases(t, "testdata/stale.txt", 3) {
+	for _, tt := range checktest.Cases(t, "testdata/stale.txt", 3) {
 		control := tt[0]
 		seconds, err := strconv.ParseInt(tt[1], 10, 64)
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		at := seconds * second
 		c := compile(t, Rule{})
 		s := New(1<<20, 0)

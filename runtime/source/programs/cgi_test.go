@@ -15,9 +15,9 @@ import (
 	"testing"
 
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
-	"fapws/runtime/waittest"
 )
 
 func shell(lines ...string) string { return "#!/bin/sh\n" + strings.Join(lines, "\n") + "\n" }
@@ -130,7 +130,7 @@ func TestLocalRedirectIsForwardedAsItArrives(t *testing.T) {
 	c := backendtest.Dial(t, s.addr)
 	io.WriteString(c, "GET /cgi/local HTTP/1.1\r\nHost: a\r\n\r\n")
 	response, err := http.ReadResponse(bufio.NewReader(c), nil)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	first := make([]byte, len("first"))
 	if _, err := io.ReadFull(response.Body, first); err != nil || string(first) != "first" {
 		t.Fatalf("%q, %v", first, err)
@@ -146,12 +146,12 @@ func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 	s.write("data.txt", "secret", 0o644)
 	s.write(".hidden", shell(plain, "echo hidden"), 0o755)
 	outside := t.TempDir() + "/out.cgi"
-	waittest.Must(t, os.WriteFile(outside, []byte(shell(plain, "echo out")), 0o755))
+	checktest.Must(t, os.WriteFile(outside, []byte(shell(plain, "echo out")), 0o755))
 	for from, to := range map[string]string{"out.cgi": outside, "in.cgi": "a.cgi", "up": "..",
 		"absolute.cgi": s.directory + "/a.cgi"} {
-		waittest.Must(t, os.Symlink(to, filepath.Join(s.directory, from)))
+		checktest.Must(t, os.Symlink(to, filepath.Join(s.directory, from)))
 	}
-	waittest.Must(t, syscall.Mkfifo(filepath.Join(s.directory, "pipe.cgi"), 0o755))
+	checktest.Must(t, syscall.Mkfifo(filepath.Join(s.directory, "pipe.cgi"), 0o755))
 	for target, status := range map[string]int{
 		"a.cgi": 200, "in.cgi": 200, "absolute.cgi": 200, "sub/b/x/../y": 200, "sub/b/": 200, "./a.cgi": 200,
 		"sub/../a.cgi": 200, "/a.cgi": 200,
@@ -165,7 +165,7 @@ func TestOnlyProgramsInTheDirectoryAreRun(t *testing.T) {
 	none := newSite(t, map[string]string{"a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) {
 		o.Links = static.LinksNo
 	})
-	waittest.Must(t, os.Symlink("a.cgi", none.directory+"/in.cgi"))
+	checktest.Must(t, os.Symlink("a.cgi", none.directory+"/in.cgi"))
 	none.get("/cgi/in.cgi", 404)
 	none.get("/cgi/a.cgi", 200)
 	owner := newSite(t, map[string]string{"real/a.cgi": shell(plain, "echo a")}, func(o *programs.CGIOptions) {
@@ -188,7 +188,7 @@ func TestProgramsAboveTheLimitGet503(t *testing.T) {
 	answers := make(chan backendtest.Answer)
 	ask := func() { answers <- s.ask("GET", "/cgi/wait.cgi", "") }
 	go ask()
-	waittest.Eventually(t, "the first runs", func() bool {
+	checktest.Eventually(t, "the first runs", func() bool {
 		_, err := os.Stat(s.directory + "/begun")
 		return err == nil
 	})

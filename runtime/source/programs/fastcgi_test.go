@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/source/programs"
-	"fapws/runtime/waittest"
 )
 
 func newFastCGISite(t *testing.T, o programs.FastCGIOptions) *site {
@@ -92,7 +92,7 @@ func TestInvalidFastCGIRecordsGet502(t *testing.T) {
 func TestConnectionClosedByTheApplicationIsNotReused(t *testing.T) {
 	good := record(6, 1, "Content-Type: text/plain\r\n\r\ngood") + record(3, 1, "\x00\x00\x00\x00\x00\x00\x00\x00")
 	address, asked := script(t, good)
-	s := newFastCGISite(t, programs.FastCGIOptions{Address: address, Idle: waittest.Patience})
+	s := newFastCGISite(t, programs.FastCGIOptions{Address: address, Idle: checktest.Patience})
 	for range 20 {
 		s.get("/app/x", 200)
 	}
@@ -100,7 +100,7 @@ func TestConnectionClosedByTheApplicationIsNotReused(t *testing.T) {
 		t.Errorf("%d requests", n)
 	}
 	address, _ = script(t, good, "")
-	s = newFastCGISite(t, programs.FastCGIOptions{Address: address, Idle: waittest.Patience})
+	s = newFastCGISite(t, programs.FastCGIOptions{Address: address, Idle: checktest.Patience})
 	s.get("/app/x", 200)
 	s.get("/app/x", 200)
 	if a := s.ask("POST", "/app/x", "x"); a.StatusCode != 502 {

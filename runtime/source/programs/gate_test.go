@@ -6,7 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 // While one client has many requests, requests of other clients can still run or wait.
@@ -66,7 +66,7 @@ func TestGateIsEnteredInOrder(t *testing.T) { synctest.Test(t, testGateOrder) }
 func testGateOrder(t *testing.T) {
 	g := NewGate(1, 3)
 	ctx := context.Background()
-	waittest.Must(t, g.Enter(ctx, ""))
+	checktest.Must(t, g.Enter(ctx, ""))
 	order := make(chan int)
 	left, leave := context.WithCancel(ctx)
 	for i := range 3 {

@@ -8,11 +8,11 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 	"fapws/runtime/runtimetest"
 	"fapws/runtime/source/programs"
-	"fapws/runtime/waittest"
 )
 
 type site struct {
@@ -33,7 +33,7 @@ func newFolder(t *testing.T, scripts map[string]string) *site {
 
 func (s *site) serve(prefix string, r backend.Responder, err error) {
 	s.t.Helper()
-	waittest.Must(s.t, err)
+	checktest.Must(s.t, err)
 	pool := backend.New(1000, s.log.Add)
 	there := pool.Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
 		io.WriteString(w, "there: "+r.Query())
@@ -60,8 +60,8 @@ func newSite(t *testing.T, scripts map[string]string, change func(*programs.CGIO
 func (s *site) write(name, text string, mode os.FileMode) {
 	s.t.Helper()
 	path := filepath.Join(s.directory, name)
-	waittest.Must(s.t, os.MkdirAll(filepath.Dir(path), 0o755))
-	waittest.Must(s.t, os.WriteFile(path, []byte(text), mode))
+	checktest.Must(s.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	checktest.Must(s.t, os.WriteFile(path, []byte(text), mode))
 }
 
 func (s *site) ask(method, target, body string, fields ...string) backendtest.Answer {

@@ -17,12 +17,12 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/logfile"
 	"fapws/runtime/runtimetest"
 	"fapws/runtime/source/proxy"
-	"fapws/runtime/waittest"
 )
 
 func front(t *testing.T, prefix string, o proxy.Options) (address string, logged *backendtest.Log) {
@@ -32,7 +32,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 	o.Log = func(_, line string) { logged.Add(line) }
 	o.Idle = cmp.Or(o.Idle, patience)
 	p, err := proxy.New(o)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	pool := backend.New(64, logged.Add)
 	cfg.Sites.MaxBodySize, cfg.Sites.Proxies = 100<<20, []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}
 	cfg.Log = func(level logfile.Level, line string) { logged.Add(level.String() + " " + line) }
@@ -48,7 +48,7 @@ func front(t *testing.T, prefix string, o proxy.Options) (address string, logged
 }
 
 // patience is longer than any test takes on a machine that is many times slower.
-const patience = waittest.Patience
+const patience = checktest.Patience
 
 func talk(t *testing.T, address, request string) string {
 	t.Helper()

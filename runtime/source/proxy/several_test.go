@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/source/proxy"
-	"fapws/runtime/waittest"
 )
 
 func TestRequestThatMayHaveBeenProcessedIsRepeatedIfItsMethodIsIdempotent(t *testing.T) {
@@ -52,7 +52,7 @@ func TestRequestsAvoidAnUpstreamThatRefusesConnections(t *testing.T) {
 	})
 	refuses := "http://" + backendtest.Unused(t)
 	address, logged := front(t, "/", proxy.Options{Targets: []string{refuses, works}})
-	waittest.Eventually(t, "the upstream is chosen", func() bool {
+	checktest.Eventually(t, "the upstream is chosen", func() bool {
 		if a := backendtest.Ask(t, address, "POST", "/", "body"); a.StatusCode != 200 {
 			t.Error(a.Status)
 		}
@@ -168,7 +168,7 @@ func TestUpstreamThatFailsItsHealthCheckGetsNoRequests(t *testing.T) {
 		}
 	}
 	sick.Store(false)
-	waittest.Eventually(t, "the other upstream responds", func() bool { return ask() == "one" })
+	checktest.Eventually(t, "the other upstream responds", func() bool { return ask() == "one" })
 	if !strings.Contains(logged.String(), "proxy "+one+": responds again") || strings.Contains(logged.String(), "proxy "+two) {
 		t.Error(logged.String())
 	}
@@ -182,7 +182,7 @@ func TestOnlyUpstreamThatFailsItsHealthCheckGetsNoRequests(t *testing.T) {
 		}
 	})
 	address, _ := front(t, "/", proxy.Options{Targets: []string{url}, Health: "/healthz"})
-	waittest.Eventually(t, "503 with Retry-After", func() bool {
+	checktest.Eventually(t, "503 with Retry-After", func() bool {
 		a := backendtest.Ask(t, address, "POST", "/", "body")
 		return a.StatusCode == 503 && a.Header.Get("Retry-After") == "10"
 	})

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn/certtest"
 	"fapws/runtime/source/proxy"
-	"fapws/runtime/waittest"
 	"fapws/runtime/websocket"
 )
 
@@ -112,7 +112,7 @@ func TestIgnoredUpgradeIsForwardedAsAPlainRequest(t *testing.T) {
 	} {
 		_, r := client(t, address, strings.Replace(handshake, test.old, test.new, 1)+"\r\n")
 		response, err := http.ReadResponse(r, nil)
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		if got, err := io.ReadAll(response.Body); err != nil || string(got) != test.want {
 			t.Errorf("%s: %d %q, %v", test.new, response.StatusCode, got, err)
 		}
@@ -206,7 +206,7 @@ func TestUpstreamFailuresGet502Or504AndALogLine(t *testing.T) {
 				return ""
 			}
 			if strings.HasSuffix(test.answer, "hang") {
-				waittest.InItsTime(t, try)
+				checktest.InItsTime(t, try)
 			} else if wrong := try(patience); wrong != "" {
 				t.Error(wrong)
 			}
@@ -264,7 +264,7 @@ func certificate(t *testing.T, name string, until time.Time) (tls.Certificate, s
 	authority := certtest.NewAuthority(t)
 	c := authority.Sign(certtest.Options{Names: []string{name}, Start: until.Add(-time.Hour), End: until})
 	pair, err := tls.X509KeyPair(c.Chain, c.Key)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	return pair, certtest.Write(t, filepath.Join(t.TempDir(), "ca.pem"), authority.PEM)
 }
 

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 func several(t *testing.T, n int) *Proxy {
@@ -22,7 +22,7 @@ func several(t *testing.T, n int) *Proxy {
 		o.Targets = append(o.Targets, fmt.Sprintf("http://127.0.0.1:%d", i+1))
 	}
 	p, err := New(o)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	return p
 }
 
@@ -133,7 +133,7 @@ func (c lateConn) Write(b []byte) (int, error) {
 // The test reads the response before the goroutine that has written the request runs again.
 func TestConnectionIsReusedAfterAnEarlyResponse(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	defer ln.Close()
 	go func() {
 		upstream, err := ln.Accept()
@@ -152,14 +152,14 @@ func TestConnectionIsReusedAfterAnEarlyResponse(t *testing.T) {
 		in.ReadByte()
 	}()
 	dialed, err := net.Dial("tcp", ln.Addr().String())
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	conn := lateConn{dialed.(*net.TCPConn), make(chan struct{})}
 	defer conn.Close()
 	c := &connection{Conn: conn, under: conn, timeout: time.Minute}
 	request, err := http.NewRequest("POST", "http://upstream/", strings.NewReader("body"))
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	response, err := c.ask(request, nil)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	if body, err := io.ReadAll(response.Body); string(body) != "ok" || err != nil {
 		t.Fatalf("%q, %v", body, err)
 	}

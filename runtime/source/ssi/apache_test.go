@@ -17,12 +17,12 @@ import (
 	"fapws/runtime"
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/runtimetest"
 	"fapws/runtime/source/programs"
 	"fapws/runtime/source/static"
-	"fapws/runtime/waittest"
 )
 
 // differences maps the names of pages that fapws and Apache 2.4 process differently to the reasons.
@@ -51,7 +51,7 @@ var behindError = regexp.MustCompile(`(?m)^(.*this directive\]).*$`)
 // cannot be evaluated.
 func showsBadConditions(t *testing.T) bool {
 	text, err := exec.Command("apache2", "-v").Output()
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	var patch int
 	_, version, _ := strings.Cut(string(text), "Apache/")
 	if _, err := fmt.Sscanf(version, "2.4.%d", &patch); err != nil {
@@ -113,14 +113,14 @@ func common(page string) string { return own.ReplaceAllString(page, "") }
 func ask(t *testing.T, url string) string {
 	t.Helper()
 	req, err := http.NewRequest("GET", url, nil)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	for name, value := range map[string]string{"User-Agent": "test", "X-Mark": "mark", "Proxy": "evil",
 		"Authorization": "Basic secret"} {
 		req.Header.Set(name, value)
 	}
 	req.Header["X-List"] = []string{"one", "two"}
 	r, err := http.DefaultClient.Do(req)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	defer r.Body.Close()
 	body, err := io.ReadAll(r.Body)
 	if err != nil || r.StatusCode != 200 {
@@ -131,15 +131,15 @@ func ask(t *testing.T, url string) string {
 
 func copySite(t *testing.T) string {
 	base, err := os.MkdirTemp("", "ssi-")
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	t.Cleanup(func() { os.RemoveAll(base) })
 	root := filepath.Join(base, "site")
-	waittest.Must(t, os.CopyFS(root, os.DirFS("testdata/site")))
+	checktest.Must(t, os.CopyFS(root, os.DirFS("testdata/site")))
 	for name, size := range map[string]int64{"big.txt": 1234567, "kilo.txt": 1000, "mega.txt": 9_900_000, "0.txt": 0,
 		"999.txt": 999, "972.txt": 972, "973.txt": 973, "1K.txt": 1 << 10, "1536.txt": 1536, "10K.txt": 10 << 10,
 		"999K.txt": 999 << 10, "5G.txt": 5 << 30} {
-		waittest.Must(t, os.WriteFile(filepath.Join(root, name), nil, 0o644))
-		waittest.Must(t, os.Truncate(filepath.Join(root, name), size))
+		checktest.Must(t, os.WriteFile(filepath.Join(root, name), nil, 0o644))
+		checktest.Must(t, os.Truncate(filepath.Join(root, name), size))
 	}
 	at := time.Date(2024, 1, 7, 5, 4, 9, 0, time.UTC)
 	err = filepath.WalkDir(base, func(path string, d os.DirEntry, err error) error {
@@ -155,9 +155,9 @@ func copySite(t *testing.T) string {
 		}
 		return os.Chtimes(path, at, at)
 	})
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	old := time.Date(2023, 12, 31, 23, 59, 58, 0, time.UTC)
-	waittest.Must(t, os.Chtimes(filepath.Join(root, "sub/modified.shtml"), old, old))
+	checktest.Must(t, os.Chtimes(filepath.Join(root, "sub/modified.shtml"), old, old))
 	return root
 }
 
@@ -181,13 +181,13 @@ AddHandler cgi-script .cgi
 
 func startOurs(t *testing.T, root, host string) string {
 	plain, err := static.New(static.Options{Root: root})
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	log := func(_, line string) { t.Log(line) }
 	pages, err := New(Options{Files: plain, Root: root, AllowExec: true, Log: log})
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	programs, err := programs.NewCGI(programs.CGIOptions{ScriptOptions: programs.ScriptOptions{Root: root,
 		Match: []string{"*.cgi"}}, Common: programs.Common{Log: log}})
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	handler := backend.New(100, func(line string) { t.Log(line) }).
 		Handler(backend.Func(func(w *backend.Response, r *backend.Request) {
 			switch {
@@ -207,11 +207,11 @@ func startOurs(t *testing.T, root, host string) string {
 			}
 		}))
 	server, err := runtime.New(runtimetest.Config())
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	listener, err := conn.Listen(host+":0", conn.ListenOptions{})
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	table := []exchange.Mount{{Prefix: "/", Handler: handler}}
-	waittest.Must(t, server.Serve([]*conn.Listener{listener}, []exchange.Site{{Table: table}}, nil))
+	checktest.Must(t, server.Serve([]*conn.Listener{listener}, []exchange.Site{{Table: table}}, nil))
 	t.Cleanup(func() { server.Close() })
 	return "http://" + listener.Addr().String()
 }

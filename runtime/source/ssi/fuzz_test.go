@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/source/static"
-	"fapws/runtime/waittest"
 )
 
 func FuzzParse(f *testing.F) {
@@ -92,11 +92,11 @@ func FuzzPage(f *testing.F) {
 	}
 	for _, name := range names {
 		page, err := os.ReadFile(name)
-		waittest.Must(f, err)
+		checktest.Must(f, err)
 		f.Add(string(page), "a=b&c")
 	}
 	files, err := static.New(static.Options{Root: "testdata/site"})
-	waittest.Must(f, err)
+	checktest.Must(f, err)
 	f.Fuzz(func(t *testing.T, text, query string) {
 		p := testPage()
 		p.s.opt.Files = files

@@ -11,10 +11,10 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/backend/backendtest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/runtimetest"
 	"fapws/runtime/source/static"
-	"fapws/runtime/waittest"
 )
 
 type site struct {
@@ -32,14 +32,14 @@ func newSite(t *testing.T, o Options, files map[string]string) *site {
 		s.write(name, text)
 	}
 	plain, err := static.New(static.Options{Root: s.root})
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	o.Files, o.Root, o.Prefix = plain, s.root, "/p"
 	o.Log = func(_, line string) { s.log.Add(line) }
 	pages, err := New(o)
-	waittest.Must(t, err)
-	waittest.Must(t, os.MkdirAll(filepath.Join(s.root, "f"), 0o755))
+	checktest.Must(t, err)
+	checktest.Must(t, os.MkdirAll(filepath.Join(s.root, "f"), 0o755))
 	below, err := static.New(static.Options{Root: filepath.Join(s.root, "f")})
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	pool := backend.New(100, s.log.Add)
 	_, address := runtimetest.Serve(t, runtimetest.Config(), nil,
 		exchange.Mount{Prefix: "/p/f/", Source: static.NewSource(below, false)},
@@ -79,15 +79,15 @@ func answer(w *backend.Response, r *backend.Request) {
 	}
 }
 
-const patience = waittest.Patience
+const patience = checktest.Patience
 
 func (s *site) write(name, text string) {
 	s.t.Helper()
 	path := filepath.Join(s.root, name)
-	waittest.Must(s.t, os.MkdirAll(filepath.Dir(path), 0o755))
-	waittest.Must(s.t, os.WriteFile(path, []byte(text), 0o644))
+	checktest.Must(s.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	checktest.Must(s.t, os.WriteFile(path, []byte(text), 0o644))
 	old := time.Now().Add(-time.Minute)
-	waittest.Must(s.t, os.Chtimes(path, old, old))
+	checktest.Must(s.t, os.Chtimes(path, old, old))
 }
 
 func (s *site) get(target string) string {
@@ -110,13 +110,13 @@ func (s *site) shows(target, want string) {
 func (s *site) do(method, target string) (*http.Response, string) {
 	s.t.Helper()
 	req, err := http.NewRequest(method, s.url+target, nil)
-	waittest.Must(s.t, err)
+	checktest.Must(s.t, err)
 	req.Header.Set("X-Mark", "mark")
 	r, err := http.DefaultClient.Do(req)
-	waittest.Must(s.t, err)
+	checktest.Must(s.t, err)
 	defer r.Body.Close()
 	body, err := io.ReadAll(r.Body)
-	waittest.Must(s.t, err)
+	checktest.Must(s.t, err)
 	return r, string(body)
 }
 

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 // This test checks includes of dynamic responses, which TestPagesAreProcessedLikeApache cannot compare.
@@ -51,7 +51,7 @@ func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 		s := newSite(t, Options{MaxOutput: 3 << 20}, map[string]string{
 			"a.shtml": strings.Repeat(`<!--#include virtual="/dynamic/big" -->`, 10)})
 		r, err := http.Get(s.url + "/p/a.shtml")
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		defer r.Body.Close()
 		n := 0
 		buf := make([]byte, 64<<10)
@@ -84,7 +84,7 @@ func TestPagesAreLimitedInDepthTimeAndOutput(t *testing.T) {
 		}
 	})
 	t.Run("commands", func(t *testing.T) {
-		waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+		checktest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 			s := newSite(t, Options{AllowExec: true, Timeout: timeout}, map[string]string{
 				"a.shtml": `<!--#exec cmd="echo $DOCUMENT_NAME; echo bad >&2; sleep 1000" -->`})
 			if got := s.get("/p/a.shtml"); !strings.HasPrefix(got, "a.shtml\n"+errorMessage) {
@@ -136,7 +136,7 @@ func TestExecRunsCommandsOnlyIfAllowed(t *testing.T) {
 	if !ok || err != nil {
 		t.Fatalf("%q", got)
 	}
-	waittest.Eventually(t, "the program in the background has ended", func() bool { return !running(pid) })
+	checktest.Eventually(t, "the program in the background has ended", func() bool { return !running(pid) })
 	if got = s.get("/p/c.shtml"); len(got) < 8_000_000 || len(got) > 8<<20+100 ||
 		!strings.HasSuffix(got, errorMessage) {
 		t.Error(len(got))

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"fapws/runtime/backend"
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
-	"fapws/runtime/waittest"
 )
 
 func testPage() *page {
@@ -28,9 +28,9 @@ func testPage() *page {
 }
 
 func TestExpressionsAreEvaluated(t *testing.T) {
-	for _, c := range waittest.Cases(t, "testdata/expressions.txt", 2) {
+	for _, c := range checktest.Cases(t, "testdata/expressions.txt", 2) {
 		source, err := strconv.Unquote(c[1])
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		p := testPage()
 		p.vars.put("name", "value")
 		got := "invalid"
@@ -102,9 +102,9 @@ func show(d *document) string {
 }
 
 func TestElementsAreParsed(t *testing.T) {
-	for _, c := range waittest.Cases(t, "testdata/elements.txt", 2) {
+	for _, c := range checktest.Cases(t, "testdata/elements.txt", 2) {
 		page, err := strconv.Unquote(c[0])
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		if got := cmp.Or(show(parse(page)), "nothing"); got != c[1] {
 			t.Errorf("%q:\n got %s\nwant %s", page, got, c[1])
 		}

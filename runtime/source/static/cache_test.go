@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 func mustHit(t testing.TB, f *Files, req *Request) answered {
@@ -32,7 +32,7 @@ func TestChangesOnDiskAreNoticed(t *testing.T) {
 	replace := func(t *testing.T, path, content string, at time.Time) {
 		write(t, path+".new", content)
 		touch(t, path+".new", at)
-		waittest.Must(t, os.Rename(path+".new", path))
+		checktest.Must(t, os.Rename(path+".new", path))
 	}
 	for _, c := range []struct {
 		name   string
@@ -57,13 +57,13 @@ func TestChangesOnDiskAreNoticed(t *testing.T) {
 			replace(t, path, "older", old.Add(-time.Hour))
 		}, status: 200, want: "older"},
 		{name: "emptied", change: func(t *testing.T, path string) {
-			waittest.Must(t, os.Truncate(path, 0))
+			checktest.Must(t, os.Truncate(path, 0))
 		}, status: 200},
 		{name: "removed", change: func(t *testing.T, path string) {
-			waittest.Must(t, os.Remove(path))
+			checktest.Must(t, os.Remove(path))
 		}, status: 404},
 		{name: "became a directory", change: func(t *testing.T, path string) {
-			waittest.Must(t, os.Remove(path))
+			checktest.Must(t, os.Remove(path))
 			write(t, path+"/x", "x")
 		}, status: 404},
 		{name: "variant came", change: func(t *testing.T, path string) { write(t, path+".gz", "zip") }, status: 200,
@@ -100,7 +100,7 @@ func TestRemovedVariantIsNoticedWithinTheSecond(t *testing.T) {
 	root := tree(t, map[string]string{"a": "first", "a.gz": "zip"})
 	f := serve(t, Options{Root: root})
 	open(t, f, request(t, "", "GET", "/a"))
-	waittest.Must(t, os.Remove(filepath.Join(root, "a.gz")))
+	checktest.Must(t, os.Remove(filepath.Join(root, "a.gz")))
 	if a := open(t, f, request(t, "", "GET", "/a", "Accept-Encoding: gzip")); a.status != 200 || a.body != "first" {
 		t.Errorf("%+v", a)
 	}
@@ -143,7 +143,7 @@ func TestOneRequestChecksTheDiskWhileOthersUseTheCache(t *testing.T) {
 // Hit gets the time from its caller, and Open reads the clock, so their times can differ.
 func TestHitAndOpenAgreeOnTheAgeOfARecord(t *testing.T) {
 	f, err := New(Options{Root: tree(t, map[string]string{"a": "x"})})
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	defer f.Close()
 	f.wall = func() int64 { return time.Now().Add(time.Hour).UnixNano() }
 	start := time.Now()
@@ -166,10 +166,10 @@ func TestFileThatHasJustChangedIsNotKept(t *testing.T) {
 
 func TestFileThatChangesDuringAReadIsDiscarded(t *testing.T) {
 	file, err := os.Open(tree(t, map[string]string{"a": "hello"}) + "/a")
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	defer file.Close()
 	info, err := file.Stat()
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	for _, c := range []struct {
 		name   string
 		change func(s *Stamp)

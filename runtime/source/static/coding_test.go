@@ -1,8 +1,8 @@
 package static
 
 import (
+	"fapws/runtime/checktest"
 	"fapws/runtime/coding"
-	"fapws/runtime/waittest"
 
 	"bytes"
 	"fmt"
@@ -28,9 +28,9 @@ func unpack(t testing.TB, a answered) string {
 	case "zstd":
 		r, err = zstandard.NewReader(r)
 	}
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	body, err := io.ReadAll(r)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	return string(body)
 }
 

@@ -9,12 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/http1"
-	"fapws/runtime/waittest"
 )
 
 func TestEntityTagsAreMatched(t *testing.T) {
-	for _, c := range waittest.Cases(t, "testdata/tags.txt", 3) {
+	for _, c := range checktest.Cases(t, "testdata/tags.txt", 3) {
 		for i, weakToo := range []bool{false, true} {
 			if got := matchesTag([]byte(c[0]), []byte(`"a"`), weakToo); got != (c[1+i] == "yes") {
 				t.Errorf("%s, weak too %v: %v", c[0], weakToo, got)
@@ -36,7 +36,7 @@ func TestConditionsAndRangesAreObeyed(t *testing.T) {
 	tag := get(t, f, request(t, "", "GET", "/a")).get("Etag")
 	named := strings.NewReplacer("TAG", tag, "OLD", oldDate, "BEFORE", before, "AFTER", after,
 		"RFC850", old.Format("Monday, 02-Jan-06 15:04:05 GMT"), "ANSIC", old.Format(time.ANSIC))
-	for _, c := range waittest.Cases(t, "testdata/conditions.txt", 4) {
+	for _, c := range checktest.Cases(t, "testdata/conditions.txt", 4) {
 		unlike, status, body := c[0], c[1], strings.Trim(c[2], "-")
 		t.Run(c[3], func(t *testing.T) {
 			var fields []string
@@ -83,9 +83,9 @@ func TestRangesAreParsed(t *testing.T) {
 		{"1000", "whole", "bytes=" + strings.Repeat("0-0,", maxRanges) + "0-0"},
 		{"1000", "whole", "bytes=" + strings.Repeat("2000-,", maxRanges) + "0-0"},
 	}
-	for _, c := range append(waittest.Cases(t, "testdata/ranges.txt", 3), long...) {
+	for _, c := range append(checktest.Cases(t, "testdata/ranges.txt", 3), long...) {
 		size, err := strconv.ParseInt(c[0], 10, 64)
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		got := ""
 		switch set, ok := appendRanges(nil, []byte(strings.ReplaceAll(c[2], `\t`, "\t")), size); {
 		case !ok:

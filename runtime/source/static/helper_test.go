@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/http1"
-	"fapws/runtime/waittest"
 )
 
 const secret = "TOP-SECRET-CONTENT"
@@ -25,14 +25,14 @@ var old = time.Now().UTC().Truncate(24*time.Hour).AddDate(-1, 0, 0).Add(12*time.
 
 func write(t testing.TB, path, content string) {
 	t.Helper()
-	waittest.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
-	waittest.Must(t, os.WriteFile(path, []byte(content), 0o644))
+	checktest.Must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+	checktest.Must(t, os.WriteFile(path, []byte(content), 0o644))
 	touch(t, path, old)
 }
 
 func touch(t testing.TB, path string, at time.Time) {
 	t.Helper()
-	waittest.Must(t, os.Chtimes(path, at, at))
+	checktest.Must(t, os.Chtimes(path, at, at))
 }
 
 func tree(t testing.TB, files map[string]string) string {
@@ -40,7 +40,7 @@ func tree(t testing.TB, files map[string]string) string {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "secret.txt"), secret)
 	root := filepath.Join(dir, "root")
-	waittest.Must(t, os.Mkdir(root, 0o755))
+	checktest.Must(t, os.Mkdir(root, 0o755))
 	for name, content := range files {
 		write(t, filepath.Join(root, name), content)
 	}
@@ -51,7 +51,7 @@ func tree(t testing.TB, files map[string]string) string {
 func serve(t testing.TB, o Options) *Files {
 	t.Helper()
 	f, err := New(o)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	t.Cleanup(func() { f.Close() })
 	start := time.Now().Add(time.Hour).UnixNano()
 	f.clock = func() int64 { return start }
@@ -180,7 +180,7 @@ func checkParts(t testing.TB, a answered, whole string) {
 		}
 	}
 	kind, params, err := mime.ParseMediaType(a.get("Content-Type"))
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	if kind != "multipart/byteranges" {
 		check(a.get("Content-Range"), a.body)
 		return
@@ -195,7 +195,7 @@ func checkParts(t testing.TB, a answered, whole string) {
 			t.Fatalf("part %d: %v", n, err)
 		}
 		body, err := io.ReadAll(part)
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		check(part.Header.Get("Content-Range"), string(body))
 	}
 }

@@ -12,12 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 func symlink(t testing.TB, target, path string) {
 	t.Helper()
-	waittest.Must(t, os.Symlink(target, path))
+	checktest.Must(t, os.Symlink(target, path))
 }
 
 func everything(root string) Options {
@@ -27,10 +27,10 @@ func everything(root string) Options {
 // Opening one of these files for reading would block forever.
 func TestSpecialFilesAreNotOpened(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x"})
-	waittest.Must(t, syscall.Mkfifo(root+"/fifo", 0o666))
-	waittest.Must(t, syscall.Mkfifo(root+"/a.gz", 0o666))
+	checktest.Must(t, syscall.Mkfifo(root+"/fifo", 0o666))
+	checktest.Must(t, syscall.Mkfifo(root+"/a.gz", 0o666))
 	listener, err := net.Listen("unix", root+"/socket")
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	defer listener.Close()
 	f := serve(t, everything(root))
 	for target, status := range map[string]int{"/fifo": 404, "/socket": 404, "/a": 200} {
@@ -50,8 +50,8 @@ func TestFileMayBecomeAFIFOBeforeItIsOpened(t *testing.T) {
 	f.opt.CacheFileBytes = -1 // keep no content in memory, so that each request opens the file
 	req := request(t, "", "GET", "/a")
 	open(t, f, req)
-	waittest.Must(t, os.Remove(root+"/a"))
-	waittest.Must(t, syscall.Mkfifo(root+"/a", 0o666))
+	checktest.Must(t, os.Remove(root+"/a"))
+	checktest.Must(t, syscall.Mkfifo(root+"/a", 0o666))
 	if a := open(t, f, req); a.status != 404 {
 		t.Errorf("%+v", a)
 	}
@@ -92,12 +92,12 @@ func TestRootIsFollowedWhenItIsReplaced(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	symlink(t, "release1", dir+"/next")
-	waittest.Must(t, os.Rename(dir+"/next", dir+"/current"))
+	checktest.Must(t, os.Rename(dir+"/next", dir+"/current"))
 	later(f, time.Duration(freshFor))
 	if a := get(t, f, req); a.body != "release 1" {
 		t.Errorf("%+v", a)
 	}
-	waittest.Must(t, os.Remove(dir+"/current"))
+	checktest.Must(t, os.Remove(dir+"/current"))
 	later(f, time.Duration(freshFor))
 	if a := get(t, f, req); a.body != "release 1" {
 		t.Errorf("out of reach: %+v", a)
@@ -107,11 +107,11 @@ func TestRootIsFollowedWhenItIsReplaced(t *testing.T) {
 // quoted returns the test cases in a text file, whose columns are strings of Go.
 func quoted(t *testing.T, file string, columns int) [][]string {
 	t.Helper()
-	all := waittest.Cases(t, file, columns)
+	all := checktest.Cases(t, file, columns)
 	for _, c := range all {
 		for i := range c {
 			text, err := strconv.Unquote(c[i])
-			waittest.Must(t, err)
+			checktest.Must(t, err)
 			c[i] = text
 		}
 	}

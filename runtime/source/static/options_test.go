@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 func TestExpiresSelectsCacheControlByPattern(t *testing.T) {
@@ -100,7 +100,7 @@ func TestLinksAreFollowedByPolicy(t *testing.T) {
 	symlink(t, "loose/c.txt", root+"/foreign")
 	foreign := os.Geteuid() == 0
 	if foreign {
-		waittest.Must(t, os.Lchown(root+"/foreign", 65534, -1))
+		checktest.Must(t, os.Lchown(root+"/foreign", 65534, -1))
 	}
 	for policy, answers := range map[string]map[string]string{
 		"inside": {"/a.txt": "a", "/in": "a", "/absolute/b.txt": "b", "/by-name": "b", "/d/top/a.txt": "a",
@@ -160,7 +160,7 @@ func TestLargerFileStaysOpenWhileItIsRequested(t *testing.T) {
 		}
 		fd := one.file.fd
 		one.Close()
-		waittest.Eventually(t, c.target+" is closed", func() bool {
+		checktest.Eventually(t, c.target+" is closed", func() bool {
 			// The number of the closed descriptor may have been reused for another file.
 			var now syscall.Stat_t
 			return syscall.Fstat(fd, &now) != nil || now.Ino != stat.Ino

@@ -11,8 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/http1"
-	"fapws/runtime/waittest"
 
 	"github.com/klauspost/compress/gzip"
 	zstandard "github.com/klauspost/compress/zstd"
@@ -86,7 +86,7 @@ func TestNoByteFromOutsideTheRootIsSent(t *testing.T) {
 	for i, policy := range []string{"inside", "owner", "no"} {
 		f, err := New(Options{Root: root, Index: []string{"index.html"}, Listing: true, DotFiles: true,
 			Symlinks: policy, SPA: "swap", Compress: true, CacheFileBytes: 500})
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		defer f.Close()
 		asking.Go(func() { found[i] = askAnything(t, f, uint64(i), tries(t)/askers+1) })
 	}

@@ -7,9 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/exchange/exchangetest"
 	"fapws/runtime/http1"
-	"fapws/runtime/waittest"
 )
 
 var oldDate = old.Format(http1.DateFormat)
@@ -119,7 +119,7 @@ func TestValidatorsChangeWithTheContentOfConstantTimes(t *testing.T) {
 		}
 		begun := time.Now().Unix()
 		// The file system's clock may be some milliseconds behind the system clock.
-		waittest.Eventually(t, "the date changes", func() bool {
+		checktest.Eventually(t, "the date changes", func() bool {
 			return !c.dated || time.Now().Add(-50*time.Millisecond).Unix() > begun
 		})
 		write(t, filepath.Join(root, "a"), "4567")
@@ -152,7 +152,7 @@ func TestNothingStaysOpen(t *testing.T) {
 		"d/x": "x"}), Listing: true, CacheBytes: -1})
 	count := func() int {
 		entries, err := os.ReadDir("/proc/self/fd")
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		return len(entries)
 	}
 	targets := []string{"/small", "/big", "/missing", "/", "/d", "/d/", "/../x"}
@@ -171,7 +171,7 @@ func TestNothingStaysOpen(t *testing.T) {
 	}
 	// The number of descriptors can even fall below the earlier number, because the garbage collector closes files of
 	// other tests.
-	waittest.Eventually(t, "as many descriptors as before", func() bool { return count() <= before })
+	checktest.Eventually(t, "as many descriptors as before", func() bool { return count() <= before })
 }
 
 func TestRedirectTargetUsesPartsOfTheRequest(t *testing.T) {
@@ -186,7 +186,7 @@ func TestRedirectTargetUsesPartsOfTheRequest(t *testing.T) {
 		{"/x/$1", "/old/%0d%0aX:1", "/x/%0d%0aX:1"},
 	} {
 		to, err := NewRedirect(test.target, 0)
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		var c exchangetest.Client
 		to.Start(c.Exchange("GET "+test.request+" HTTP/1.1\r\nHost: h.example:8000\r\n\r\n", "/old/"))
 		r := c.Replies[0]

@@ -15,9 +15,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"fapws/runtime/checktest"
 	"fapws/runtime/eventloop/looptest"
 	"fapws/runtime/exchange/exchangetest"
-	"fapws/runtime/waittest"
 )
 
 const (
@@ -98,7 +98,7 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 	// collection stopped the goroutine above at that moment, the process would deadlock. The kernel asks only once, so
 	// make it ask here, without the Go poller.
 	file, err := unix.Open(dir+"/a", unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	defer unix.Close(file)
 	if _, err := unix.Poll([]unix.PollFd{{Fd: int32(file), Events: unix.POLLIN}}, 0); err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func deadDisk(t *testing.T) (dir string, dead *atomic.Uint32, revive func()) {
 func threads(t *testing.T) (n int) {
 	t.Helper()
 	status, err := os.ReadFile("/proc/self/status")
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	_, after, _ := strings.Cut(string(status), "Threads:")
 	if _, err := fmt.Sscan(after, &n); err != nil {
 		t.Fatal(err)
@@ -133,7 +133,7 @@ func TestDeadDiskOccupiesALimitedNumberOfThreads(t *testing.T) {
 			out.Close()
 		})
 	}
-	waittest.Eventually(t, "the requests wait", func() bool { return threads(t) >= before+maxLooking/2 })
+	checktest.Eventually(t, "the requests wait", func() bool { return threads(t) >= before+maxLooking/2 })
 	time.Sleep(100 * time.Millisecond)
 	if n := threads(t) - before; n < maxLooking/2 || n > maxLooking+maxLooking/4 {
 		t.Errorf("%d threads more", n)
@@ -189,11 +189,11 @@ func TestSourceWaitsForItsTurnInThePipeline(t *testing.T) {
 func TestUnreadableFileIsForbidden(t *testing.T) {
 	root := tree(t, map[string]string{"a": "x", "d/b": "x", "open": "x"})
 	for _, name := range []string{"/a", "/d"} {
-		waittest.Must(t, os.Chmod(root+name, 0))
+		checktest.Must(t, os.Chmod(root+name, 0))
 	}
 	t.Cleanup(func() { os.Chmod(root+"/d", 0o755) })
 	for dir := filepath.Dir(root); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		waittest.Must(t, os.Chmod(dir, 0o755))
+		checktest.Must(t, os.Chmod(dir, 0o755))
 	}
 	f := serve(t, Options{Root: root})
 	var group sync.WaitGroup

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 func TestResumableUploadsAreLimited(t *testing.T) {
@@ -22,7 +22,7 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 	var last *partial
 	for range maxPartial {
 		p, err := f.create(rand.Text(), description{Length: 3, Name: "a"})
-		waittest.Must(t, err)
+		checktest.Must(t, err)
 		if last != nil {
 			last.close()
 		}
@@ -34,21 +34,21 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 	if _, err := f.resume(last.id); status(err) != 423 {
 		t.Errorf("one that is being written: %v", err)
 	}
-	waittest.Must(t, last.write([]byte("on")))
+	checktest.Must(t, last.write([]byte("on")))
 	last.close()
 	p, err := f.resume(last.id)
-	waittest.Must(t, err)
-	waittest.Must(t, p.write([]byte("e")))
+	checktest.Must(t, err)
+	checktest.Must(t, p.write([]byte("e")))
 	if err := p.complete(); err != nil ||
 		p.sum() != "7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed" {
 		t.Errorf("%v, %s", err, p.sum())
 	}
 	next, err := f.create(rand.Text(), description{Length: 3, Name: "b"})
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	next.remove()
 	f.options.Expires = 1
 	d, err := f.open()
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	defer d.Close()
 	f.expire(d)
 	has(t, dir, "a=one")
@@ -58,7 +58,7 @@ func TestResumableUploadsAreLimited(t *testing.T) {
 func TestSimultaneousUploadsDoNotExceedTheShareOfAClient(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	for i := range 5000 {
-		waittest.Must(t, os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o600))
+		checktest.Must(t, os.WriteFile(filepath.Join(dir, strconv.Itoa(i)), nil, 0o600))
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -95,7 +95,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 		return err
 	}
 	for i := range maxPartial {
-		waittest.Must(t, create([]string{"a", "b", "c", "writes"}[i%4]))
+		checktest.Must(t, create([]string{"a", "b", "c", "writes"}[i%4]))
 	}
 	if err := create("a"); status(err) != 503 {
 		t.Errorf("one that has its share: %v", err)
@@ -103,7 +103,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 	for create("other") == nil {
 	}
 	dir, err := f.open()
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	defer dir.Close()
 	owners := map[string]int{}
 	for _, id := range f.expire(dir) {
@@ -122,7 +122,7 @@ func TestClientsWithManyUnfinishedUploadsLoseThemFirst(t *testing.T) {
 func TestAbandonedUploadIsRemovedInTime(t *testing.T) {
 	u, dir := newFolder(t, func(o *Options) { o.Resumable = true })
 	p, err := u.target.(*directory).create(rand.Text(), description{Length: 3, Name: "a"})
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	p.close()
 	if _, err := New(Options{Path: dir, Resumable: true, Expires: time.Millisecond}); err != nil {
 		t.Fatal(err)

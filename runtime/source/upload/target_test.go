@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 func newFolder(t *testing.T, change func(*Options)) (*Upload, string) {
@@ -19,7 +19,7 @@ func newFolder(t *testing.T, change func(*Options)) (*Upload, string) {
 		change(&o)
 	}
 	u, err := New(o)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	return u, dir
 }
 
@@ -27,7 +27,7 @@ func has(t *testing.T, dir string, want ...string) {
 	t.Helper()
 	var got []string
 	entries, err := os.ReadDir(dir)
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	for _, e := range entries {
 		content, _ := os.ReadFile(filepath.Join(dir, e.Name()))
 		got = append(got, e.Name()+"="+string(content))
@@ -46,7 +46,7 @@ func begin(t *testing.T, u *Upload, name, content string) *draft {
 	if err == nil {
 		err = d.seal()
 	}
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	return d
 }
 
@@ -60,9 +60,9 @@ func status(err error) int {
 func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	outside := filepath.Join(t.TempDir(), "outside")
-	waittest.Must(t, os.WriteFile(outside, []byte("safe"), 0o600))
+	checktest.Must(t, os.WriteFile(outside, []byte("safe"), 0o600))
 	for _, name := range []string{"a", temporary("b")} {
-		waittest.Must(t, os.Symlink(outside, filepath.Join(dir, name)))
+		checktest.Must(t, os.Symlink(outside, filepath.Join(dir, name)))
 	}
 	if err := begin(t, u, "a", "new").commit(); err != nil {
 		t.Error(err)
@@ -70,7 +70,7 @@ func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
 	if _, err := u.target.begin(nil, "", stored{Name: "b", Size: 1}); err == nil {
 		t.Error("a temporary file was opened through a link")
 	}
-	waittest.Must(t, os.Mkdir(filepath.Join(dir, "c"), 0o700))
+	checktest.Must(t, os.Mkdir(filepath.Join(dir, "c"), 0o700))
 	if _, err := u.target.begin(nil, "", stored{Name: "c", Size: 1}); status(err) != 409 {
 		t.Errorf("a name that a directory has: %v", err)
 	}
@@ -80,27 +80,27 @@ func TestLinkIsReplacedAndNotFollowed(t *testing.T) {
 func TestFilesOfAKilledServerAreRemoved(t *testing.T) {
 	u, dir := newFolder(t, nil)
 	left := filepath.Join(dir, temporary("left"))
-	waittest.Must(t, os.WriteFile(left, []byte("half"), 0o600))
+	checktest.Must(t, os.WriteFile(left, []byte("half"), 0o600))
 	d := begin(t, u, "a", "one")
-	waittest.Must(t, os.WriteFile(left, []byte("half"), 0o600))
+	checktest.Must(t, os.WriteFile(left, []byte("half"), 0o600))
 	other, _ := New(Options{Path: dir, Replace: true})
-	waittest.Must(t, begin(t, other, "left", "new").commit())
-	waittest.Must(t, d.commit())
+	checktest.Must(t, begin(t, other, "left", "new").commit())
+	checktest.Must(t, d.commit())
 	has(t, dir, "a=one", "left=new")
 }
 
 func TestDescriptorIsWrittenByOneUploadAtATime(t *testing.T) {
 	r, w, err := os.Pipe()
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	defer r.Close()
 	u, err := New(Options{Descriptor: int(w.Fd())})
-	waittest.Must(t, err)
+	checktest.Must(t, err)
 	w.Close()
 	d := begin(t, u, "", "one")
 	if _, err := u.target.begin(nil, "", stored{Name: "", Size: 1}); status(err) != 423 {
 		t.Errorf("a second upload: %v", err)
 	}
-	waittest.Must(t, d.commit())
+	checktest.Must(t, d.commit())
 	begin(t, u, "", "two").abort()
 	got := make([]byte, 6)
 	if n, _ := r.Read(got); string(got[:n]) != "onetwo" {
@@ -114,7 +114,7 @@ func TestDescriptorIsWrittenByOneUploadAtATime(t *testing.T) {
 // The process enters the chroot before it opens the files.
 func TestPathsAreRelativeToTheChroot(t *testing.T) {
 	dir := t.TempDir()
-	waittest.Must(t, os.MkdirAll(filepath.Join(dir, "jail", "in"), 0o700))
+	checktest.Must(t, os.MkdirAll(filepath.Join(dir, "jail", "in"), 0o700))
 	for path, want := range map[string]string{"jail/in": "/in", "jail/in/new": "/in", "jail": "/", "jail/": "/",
 		"jailed": "", "other": ""} {
 		u, err := New(Options{Path: filepath.Join(dir, path), Root: filepath.Join(dir, "jail") + "/"})

@@ -3,54 +3,34 @@ package fapwstest
 import (
 	"fmt"
 	"os"
-	"regexp"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 	"fapws/runtime/websocket/wstest"
 )
 
-func Equal[T comparable](t *testing.T, got, want T) {
+var (
+	Must    = checktest.Must
+	Mustf   = checktest.Mustf
+	Has     = checktest.Has
+	Lacks   = checktest.Lacks
+	Matches = checktest.Matches
+)
+
+func Equal[T any](t testing.TB, got, want T) {
 	t.Helper()
-	if got != want {
-		t.Errorf("got %.500q, want %.500q", fmt.Sprint(got), fmt.Sprint(want))
-	}
+	checktest.Equal(t, got, want)
 }
 
-// Has fails unless text contains each part.
-func Has(t *testing.T, text string, parts ...string) {
+func Equalf[T any](t testing.TB, got, want T, format string, args ...any) {
 	t.Helper()
-	for _, part := range parts {
-		if !strings.Contains(text, part) {
-			t.Errorf("no %q in %.4000s", part, text)
-		}
-	}
-}
-
-func Lacks(t *testing.T, text string, parts ...string) {
-	t.Helper()
-	for _, part := range parts {
-		if strings.Contains(text, part) {
-			t.Errorf("%q is in %.4000s", part, text)
-		}
-	}
-}
-
-// Matches fails unless each pattern has a match in text.
-func Matches(t *testing.T, text string, patterns ...string) {
-	t.Helper()
-	for _, pattern := range patterns {
-		if !regexp.MustCompile(pattern).MatchString(text) {
-			t.Errorf("no %s in %.4000s", pattern, text)
-		}
-	}
+	checktest.Equalf(t, got, want, format, args...)
 }
 
 // Patience limits how long a test waits for an event that should come at once.
-var Patience = waittest.Patience
+var Patience = checktest.Patience
 
 // On a busy machine, loading a script may take longer than the default of --load-timeout.
 var serverPatience = []string{"FAPWS_LOAD_TIMEOUT=10m"}

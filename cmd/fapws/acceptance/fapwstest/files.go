@@ -9,15 +9,6 @@ import (
 	"testing"
 )
 
-func Must(t *testing.T, errs ...error) {
-	t.Helper()
-	for _, err := range errs {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 func Read(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 type Output struct {
@@ -71,7 +71,7 @@ func (o *Output) Find(pattern *regexp.Regexp) []string {
 	}
 }
 
-var Eventually = waittest.Eventually
+var Eventually = checktest.Eventually
 
 func OneLine(t *testing.T, text, want string) {
 	t.Helper()

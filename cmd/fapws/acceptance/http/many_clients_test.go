@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 func TestManyIdleClientsNeedAlmostNoCPUTime(t *testing.T) {
@@ -74,7 +74,7 @@ func TestSlowSocketGetsEveryByte(t *testing.T) {
 
 func TestClientThatKeepsSendingRequestsIsNotDisconnected(t *testing.T) {
 	t.Parallel()
-	waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+	checktest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 		s := fapwstest.Serve(t, fapwstest.Threads, "ancestors.py", "--keep-alive", timeout.String(), "--head-timeout",
 			timeout.String())
 		active := s.Dial()

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 func TestEachWaitForAClientIsLimited(t *testing.T) {
@@ -116,7 +116,7 @@ func drip(w *fapwstest.Client, text, more string) {
 
 func TestSlowHandlerDoesNotTimeOutItsClient(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
-		waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+		checktest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 			limit := timeout.String()
 			s, folder := fapwstest.ServeSlow(t, m, "--head-timeout", limit, "--keep-alive", limit, "--body-timeout",
 				limit, "--write-timeout", limit)
@@ -154,7 +154,7 @@ func TestClientThatStopsReadingIsDisconnected(t *testing.T) {
 
 func TestSlowClientThatContinuesToReadGetsTheWholeResponse(t *testing.T) {
 	t.Parallel()
-	waittest.InItsTime(t, func(timeout time.Duration) (wrong string) {
+	checktest.InItsTime(t, func(timeout time.Duration) (wrong string) {
 		s, _ := fapwstest.ServeSlow(t, fapwstest.Threads, "--write-timeout", timeout.String())
 		w := s.Dial()
 		_ = w.Conn.(*net.TCPConn).SetReadBuffer(64 << 10)

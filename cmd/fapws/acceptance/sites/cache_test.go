@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"fapws/cmd/fapws/acceptance/fapwstest"
-	"fapws/runtime/waittest"
+	"fapws/runtime/checktest"
 )
 
 type cacheReport struct {
@@ -225,7 +225,7 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 				p.fillAll(target, workers)
 			}
 			// Repeat the request, because the report of a busy worker has no counts.
-			waittest.Eventually(t, "four pages in each worker", func() bool {
+			checktest.Eventually(t, "four pages in each worker", func() bool {
 				return cacheReportOf(p.Server).Entries == int64(4*workers)
 			})
 		}

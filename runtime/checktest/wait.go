@@ -1,4 +1,4 @@
-package waittest
+package checktest
 
 import (
 	"os"
@@ -26,14 +26,6 @@ func Eventually(t testing.TB, what string, holds func() bool) {
 			t.Fatalf("not within %v: %s", Patience, what)
 		}
 		time.Sleep(max(pause, min(4*time.Since(began), 100*time.Millisecond)))
-	}
-}
-
-// Must ends the test if an operation that prepares the test has failed.
-func Must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -1,0 +1,89 @@
+package checktest
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Must ends the test unless all errs are nil: without an operation that failed, the test cannot continue.
+func Must(t testing.TB, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Mustf is Must with the circumstances of the error.
+func Mustf(t testing.TB, err error, format string, args ...any) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%s: %v", fmt.Sprintf(format, args...), err)
+	}
+}
+
+// Equal reports an error unless got is want. Values that == cannot compare, such as slices, must be deeply equal.
+func Equal[T any](t testing.TB, got, want T) {
+	t.Helper()
+	if !same(got, want) {
+		t.Errorf("got %s, want %s", shown(got), shown(want))
+	}
+}
+
+// Equalf is Equal with the circumstances of the error, such as the name of a case.
+func Equalf[T any](t testing.TB, got, want T, format string, args ...any) {
+	t.Helper()
+	if !same(got, want) {
+		t.Errorf("%s: got %s, want %s", fmt.Sprintf(format, args...), shown(got), shown(want))
+	}
+}
+
+func same[T any](got, want T) bool {
+	if reflect.ValueOf(&got).Elem().Comparable() && reflect.ValueOf(&want).Elem().Comparable() {
+		return any(got) == any(want)
+	}
+	return reflect.DeepEqual(got, want)
+}
+
+// shown quotes texts, because many of them differ only in spaces or control characters.
+func shown(value any) string {
+	switch value.(type) {
+	case string, []byte, []string:
+		return fmt.Sprintf("%.4000q", value)
+	}
+	return fmt.Sprintf("%+v", value)
+}
+
+// Has reports an error for each part that text does not contain.
+func Has(t testing.TB, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("no %q in %.4000s", part, text)
+		}
+	}
+}
+
+// Lacks reports an error for each part that text contains.
+func Lacks(t testing.TB, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if strings.Contains(text, part) {
+			t.Errorf("%q is in %.4000s", part, text)
+		}
+	}
+}
+
+// Matches reports an error for each pattern that matches nothing in text.
+func Matches(t testing.TB, text string, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		if !regexp.MustCompile(pattern).MatchString(text) {
+			t.Errorf("no %s in %.4000s", pattern, text)
+		}
+	}
+}
