@@ -58,6 +58,22 @@ func shown(value any) string {
 	return fmt.Sprintf("%+v", value)
 }
 
+// Truef reports an error with this text unless ok.
+func Truef(t testing.TB, ok bool, format string, args ...any) {
+	t.Helper()
+	if !ok {
+		t.Errorf(format, args...)
+	}
+}
+
+// Needf ends the test with this text unless ok: the rest of the test needs what ok says.
+func Needf(t testing.TB, ok bool, format string, args ...any) {
+	t.Helper()
+	if !ok {
+		t.Fatalf(format, args...)
+	}
+}
+
 // Has reports an error for each part that text does not contain.
 func Has(t testing.TB, text string, parts ...string) {
 	t.Helper()

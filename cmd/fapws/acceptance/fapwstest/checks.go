@@ -14,6 +14,8 @@ import (
 var (
 	Must    = checktest.Must
 	Mustf   = checktest.Mustf
+	Truef   = checktest.Truef
+	Needf   = checktest.Needf
 	Has     = checktest.Has
 	Lacks   = checktest.Lacks
 	Matches = checktest.Matches
