@@ -369,7 +369,7 @@ func (p *parser) completed(args []string) []string {
 			if arg == "--" {
 				break
 			}
-			if arg == "--"+row.Name && (i+1 == len(args) || row.value(&Config{}).parse(args[i+1]) != nil &&
+			if arg == "--"+row.Name && (i+1 == len(args) || row.value.parse(args[i+1]) != nil &&
 				!digitsOnly(strings.TrimPrefix(args[i+1], "-"))) {
 				args = slices.Clone(args)
 				args[i] += "=" + row.alone
@@ -393,7 +393,7 @@ func (r *recorder) Set(text string) error {
 		return errors.New(answer)
 	}
 	text = r.prefix + text
-	if old, again := r.into[r.row.Name]; again && r.row.value(&unset).kind&isList != 0 {
+	if old, again := r.into[r.row.Name]; again && r.row.value.kind&isList != 0 {
 		text = old.text + "," + text
 	}
 	r.into[r.row.Name] = flag{as: "--" + r.name, text: text}

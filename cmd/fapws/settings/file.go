@@ -141,7 +141,7 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 			continue
 		}
 		seen[row.Name] = v
-		if err := row.fromFile(row.value(&s.conf), v, keys[v.Key].as); err != nil {
+		if err := row.fromFile(v, keys[v.Key].as); err != nil {
 			if _, isSwitch := v.Any.(bool); isSwitch && v.Key == "login" {
 				continue // This key is also a rule of a site, and the decoder of sites reports a better error.
 			}
@@ -156,8 +156,9 @@ func (s *Settings) ReadFile(f *TOMLFile, others []string) error {
 // Kept returns the names of the settings whose values in later differ from the values in s, but that a reload does not
 // change.
 func (s *Settings) Kept(later *Settings) (names []string) {
-	for _, row := range table() {
-		if row.kept && row.value(&s.conf).show() != row.value(&later.conf).show() {
+	changed := settingsOf(&later.conf)
+	for i, row := range settingsOf(&s.conf) {
+		if row.kept && row.value.show() != changed[i].value.show() {
 			names = append(names, row.Name)
 		}
 	}
@@ -177,9 +178,9 @@ type keptValue struct {
 // change.
 func (s *Settings) KeptFromFile() string {
 	kept := map[string]keptValue{}
-	for _, row := range table() {
+	for _, row := range settingsOf(&s.conf) {
 		if from := s.from[row.Name]; row.kept && from.Level == FromFile {
-			kept[row.Name] = keptValue{row.value(&s.conf).show(), from.Name}
+			kept[row.Name] = keptValue{row.value.show(), from.Name}
 		}
 	}
 	text, _ := json.Marshal(kept)
@@ -192,20 +193,21 @@ func (s *Settings) TakeKept(text string) { _ = json.Unmarshal([]byte(text), &s.k
 // Keep sets each setting that a reload does not change to the value that the supervisor has read from the configuration
 // file. It is called after this process has read the file, because the file may have changed meanwhile.
 func (s *Settings) Keep() {
-	for _, row := range table() {
+	if s.kept == nil {
+		return
+	}
+	for _, row := range settingsOf(&s.conf) {
 		kept, given := s.kept[row.Name]
-		if level := s.from[row.Name].Level; s.kept == nil || !row.kept || level > FromFile ||
-			!given && level < FromFile {
+		if level := s.from[row.Name].Level; !row.kept || level > FromFile || !given && level < FromFile {
 			continue
 		}
-		v := row.value(&s.conf)
-		v.clear()
+		row.value.clear()
 		delete(s.from, row.Name)
 		if given {
-			_ = v.parse(kept.Text)
+			_ = row.value.parse(kept.Text)
 			s.from[row.Name] = Source{FromFile, kept.From}
 		} else if row.Default != "" {
-			_ = v.parse(row.Default)
+			_ = row.value.parse(row.Default)
 		}
 	}
 }
@@ -217,7 +219,7 @@ type keyed struct {
 
 func (s *Settings) keys() map[string]keyed {
 	all := map[string]keyed{}
-	for _, row := range table() {
+	for _, row := range settingsOf(&s.conf) {
 		for _, one := range row.names() {
 			if row.inFile() {
 				all[one.name] = keyed{row, one}
@@ -232,14 +234,14 @@ func (s *Settings) HasKey(key string) bool { return s.keys()[key].row != nil }
 func (s *Setting) inFile() bool { return s.Name != "config" }
 
 // The last argument is the name that the file uses for the setting. The caller prints "must be " before the error.
-func (s *Setting) fromFile(to *value, v TOMLValue, as variant) error {
+func (s *Setting) fromFile(v TOMLValue, as variant) error {
 	if as.fixed != "" {
 		if v.Any != true {
 			return errors.New("true, or omitted")
 		}
-		return to.parse(as.fixed)
+		return s.value.parse(as.fixed)
 	}
-	return to.read(v.plain(), to.file, func(text string) string { return s.resolve(v.File, as.prefix+text) })
+	return s.value.read(v.plain(), s.value.file, func(text string) string { return s.resolve(v.File, as.prefix+text) })
 }
 
 func (s *Setting) resolve(f *TOMLFile, text string) string {

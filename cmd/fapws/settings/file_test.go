@@ -33,7 +33,7 @@ var samples = []string{"true", "5", "100000", "1.5", `"text"`, `"027"`, `["a.tes
 	`["/a=b", "/c=/d"]`, `["*.css=30d", "*=1h"]`, `"/app"`, `"::1"`, `"redis://a.test"`, `"https://a.test"`}
 
 func sample(t *testing.T, row *Setting) string {
-	if v := row.value(&Config{}); v.kind&isText != 0 && v.words != nil {
+	if v := row.value; v.kind&isText != 0 && v.words != nil {
 		return fmt.Sprintf("%q", v.words[0])
 	}
 	for _, one := range samples {

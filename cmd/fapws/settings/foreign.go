@@ -211,7 +211,7 @@ func shellWords(text string) []string {
 
 func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 	refuse := func(what any) { lines = append(lines, fmt.Sprintf("%s in the environment: ignored: %v", name, what)) }
-	rows := slices.DeleteFunc(slices.Clone(table()), func(row *Setting) bool { return !row.inFile() })
+	rows := slices.DeleteFunc(settingsOf(&s.conf), func(row *Setting) bool { return !row.inFile() })
 	p := newParser(rows, words)
 	// A word that is not a flag is the value of an unknown flag, or the application.
 	for n := 1; len(words) > 0; words, n = words[n:], 1 {
@@ -228,7 +228,7 @@ func (s *Settings) takeFlags(name string, words []string) (lines []string) {
 		if !given || s.from[row.Name].Level > FromSurroundings {
 			continue
 		}
-		if err := row.value(&s.conf).parse(f.text); err != nil {
+		if err := row.value.parse(f.text); err != nil {
 			refuse(fmt.Sprintf("%s %s: must be %v", f.as, shorten(f.text), err))
 			continue
 		}

@@ -128,7 +128,7 @@ func writeCompletion(w io.Writer) {
 func valueCases() string {
 	var cases strings.Builder
 	for _, row := range table() {
-		words := row.value(&unset).words
+		words := row.value.words
 		if words == nil {
 			continue
 		}
@@ -148,11 +148,11 @@ func (s *Settings) WriteConfig(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, row := range table() {
+	for _, row := range settingsOf(&conf) {
 		if row.sugar {
 			continue
 		}
-		shown := cmp.Or(row.value(&conf).show(), "-")
+		shown := cmp.Or(row.value.show(), "-")
 		if _, err := fmt.Fprintf(w, "%-25s %-20s %s\n", row.Name, shown, s.Source(row.Name)); err != nil {
 			return err
 		}

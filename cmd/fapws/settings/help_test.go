@@ -40,7 +40,7 @@ func TestHelpFitsTheScreenAndNamesExitCodes(t *testing.T) {
 // Each row in the tables of settings has a help text and a unique name, and appears in all texts that are generated
 // from the tables.
 func TestTableRowsReadTheirDefaultsAndAreDocumented(t *testing.T) {
-	rows := table()
+	rows := settingsOf(new(Config))
 	written := map[string]string{}
 	var help bytes.Buffer
 	WriteHelp(&help, true)
@@ -58,8 +58,7 @@ func TestTableRowsReadTheirDefaultsAndAreDocumented(t *testing.T) {
 			}
 			names[one.name] = true
 		}
-		var c Config
-		if v := row.value(&c); row.Default != "" {
+		if v := row.value; row.Default != "" {
 			if err := v.parse(row.Default); err != nil || v.show() != row.Default {
 				t.Errorf("%s: default %q reads as %q, %v", row.Name, row.Default, v.show(), err)
 			}

@@ -37,7 +37,7 @@ type Setting struct {
 	script bool
 	sugar  bool // only an alternative form of another setting; --print-config omits it
 
-	value func(c *Config) *value
+	value *value
 
 	Group    string
 	Short    string // one-letter name of the flag, or ""
@@ -52,27 +52,28 @@ func (s *Setting) shownDefault() string { return cmp.Or(s.Note, s.Default) }
 
 func (s *Setting) explanation() string { return cmp.Or(documented()[s.Name].Text, s.Brief) }
 
-// option returns the value for a field of static.Options. The setting applies to all served directories. The kind of
-// the value comes from the tags in static.Options, because the field is also a key of hosts and routes.
-func option(key string) func(*Config) *value {
-	fields := keyFields(reflect.TypeFor[static.Options]())
-	field := fields[slices.IndexFunc(fields, func(f reflect.StructField) bool { return f.Tag.Get("key") == key })]
-	return func(c *Config) *value {
-		return single(reflect.ValueOf(&c.Options).Elem().FieldByIndex(field.Index).Addr().Interface(), field.Tag)
-	}
+// option returns the value for the field of static.Options with a key. The setting applies to all served directories.
+// The kind of the value comes from the tags in static.Options, because the field is also a key of hosts and routes.
+func option(c *Config, key string) *value {
+	i := slices.IndexFunc(optionFields, func(f reflect.StructField) bool { return f.Tag.Get("key") == key })
+	field := optionFields[i]
+	return single(reflect.ValueOf(&c.Options).Elem().FieldByIndex(field.Index).Addr().Interface(), field.Tag)
 }
 
-var unset Config // only the addresses of the fields of unset are used
+var optionFields = keyFields(reflect.TypeFor[static.Options]())
 
-// table returns all settings in the order of the help. The settings in the table must not be changed.
-var table = sync.OnceValue(func() (rows []*Setting) {
+// table lists all settings, with values in a Config that nobody reads. The settings in the table must not be changed.
+var table = sync.OnceValue(func() []*Setting { return settingsOf(new(Config)) })
+
+// settingsOf returns all settings in the order of the help. Their values are the fields of c.
+func settingsOf(c *Config) (rows []*Setting) {
 	for _, group := range []struct {
 		name string
 		rows []*Setting
 	}{
-		{"Address", addressSettings}, {"Application", applicationSettings}, {"Files", filesSettings},
-		{"Processes", processesSettings},
-		{"Limits", limitsSettings}, {"Timeouts", timeoutsSettings}, {"Logs", logsSettings},
+		{"Address", addressSettings(c)}, {"Application", applicationSettings(c)}, {"Files", filesSettings(c)},
+		{"Processes", processesSettings(c)}, {"Limits", limitsSettings(c)}, {"Timeouts", timeoutsSettings(c)},
+		{"Logs", logsSettings(c)},
 	} {
 		for _, s := range group.rows {
 			s.Group = group.name
@@ -81,7 +82,7 @@ var table = sync.OnceValue(func() (rows []*Setting) {
 		}
 	}
 	return rows
-})
+}
 
 func (s *Setting) prepare() {
 	for name := range strings.FieldsSeq(s.also) {
@@ -94,7 +95,7 @@ func (s *Setting) prepare() {
 			s.variants = append(s.variants, variant{name: name, fixed: value})
 		}
 	}
-	s.Arg = cmp.Or(s.Arg, s.value(&unset).arg)
+	s.Arg = cmp.Or(s.Arg, s.value.arg)
 	if s.script && s.Global == "" {
 		s.Global = strings.TrimPrefix(s.EnvName(), "FAPWS_")
 	}

@@ -62,8 +62,8 @@ func (s *Settings) Globals() (names []string) {
 func New(flags Flags, lookup func(string) (string, bool)) (*Settings, error) {
 	s := &Settings{from: map[string]Source{}}
 	var wrong []error
-	for _, row := range table() {
-		v := row.value(&s.conf)
+	for _, row := range settingsOf(&s.conf) {
+		v := row.value
 		if f, ok := flags[row.Name]; ok {
 			if err := v.parse(f.text); err != nil {
 				wrong = append(wrong, fmt.Errorf("%s %s: must be %w", f.as,
@@ -139,7 +139,7 @@ func UnknownVariables(environ []string) (lines []string) {
 // values.
 func (s *Settings) ReadScript(script string, globals map[string]any) error {
 	var wrong []error
-	for _, row := range table() {
+	for _, row := range settingsOf(&s.conf) {
 		if row.Global == "" || s.from[row.Name].Level > FromScript {
 			continue
 		}
@@ -147,8 +147,7 @@ func (s *Settings) ReadScript(script string, globals map[string]any) error {
 		if !ok {
 			continue
 		}
-		v := row.value(&s.conf)
-		if err := v.read(x, v.script, itself); err != nil {
+		if err := row.value.read(x, row.value.script, itself); err != nil {
 			wrong = append(wrong, fmt.Errorf("%s: %s is %s: must be %w", script, row.Global, shown(x, pythonBool), err))
 			continue
 		}
@@ -179,8 +178,8 @@ func (s *Settings) TakeVenv(venv, where string) {
 // Anchor makes paths from flags and environment variables relative to dir, because the script has changed the working
 // directory.
 func (s *Settings) Anchor(dir string) {
-	for _, row := range table() {
-		v := row.value(&s.conf)
+	for _, row := range settingsOf(&s.conf) {
+		v := row.value
 		if !row.path || s.from[row.Name].Level < FromEnvironment || v.show() == "" {
 			continue
 		}
