@@ -70,7 +70,6 @@ var layers = []string{
 	"bench plan",
 	"worker",
 	"supervisor",
-	"command",
 }
 
 func TestCommandPackagesImportOnlyEarlierLayers(t *testing.T) {

@@ -1,18 +1,269 @@
 // Fapws serves Python applications over HTTP: WSGI and ASGI applications, and scripts that define PATHS.
+//
+// Package main reads the command line and runs its command. It implements help, version, import, check, routes, shell,
+// user, hash-password, new and systemd-unit; packages bench, ctl, supervisor and worker implement the other commands.
+// Start reading at run, which also chooses between a single process and a supervisor.
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
 	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
 
-	"fapws/cmd/fapws/command"
-	_ "fapws/cmd/fapws/confine" // checks the limits of the system before main
+	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
+
+	"fapws/cmd/fapws/bench"
+	"fapws/cmd/fapws/confine" // also checks the limits of the system before main
+	"fapws/cmd/fapws/ctl"
+	"fapws/cmd/fapws/plan"
+	"fapws/cmd/fapws/pool"
 	"fapws/cmd/fapws/process"
+	"fapws/cmd/fapws/settings"
+	"fapws/cmd/fapws/supervisor"
+	"fapws/cmd/fapws/worker"
+	"fapws/docs"
+	"fapws/pybridge"
+	"fapws/runtime/logfile"
 )
 
 func main() {
-	code, err := command.Run(process.Arguments(), os.Stdin, os.Stdout, os.Stderr)
+	code, err := run(process.Arguments(), false, os.Stdin, os.Stdout, os.Stderr)
 	if err != nil {
 		code = process.ExitReport(os.Stderr, err)
 	}
 	os.Exit(code)
+}
+
+// run runs a command line without the name of the program, on the main thread, and returns the exit code
+// (process.ExitReport). asWorker is true if root has read the certificates for "check" and this process now runs as the
+// user of the workers.
+func run(args []string, asWorker bool, stdin *os.File, stdout, stderr io.Writer) (code int, err error) {
+	pybridge.RunFrom(process.File(), process.Interpreter())
+	if supervisor.KeyReaderWanted() {
+		return process.OK, supervisor.RunKeyReader()
+	}
+	loaderFD, loader := worker.TakeLoader()
+	parent, err := worker.TakeParent()
+	if err != nil {
+		return 0, err
+	}
+	cmd, err := settings.ParseCommand(args)
+	if err != nil {
+		return 0, process.ExitUsage(err)
+	}
+	switch cmd.Word {
+	case settings.WordHelp:
+		return help(cmd.Topic, stdout)
+	case settings.WordVersion:
+		fmt.Fprintf(stdout, "fapws %s (Python %s, %s)\n", process.Version, pybridge.Version(), runtime.Version())
+		return process.OK, nil
+	case settings.WordInternal:
+		settings.WriteInternal(stdout, cmd.Topic, process.Version, plan.KeyDocs(), ctl.Help(""), bench.Help())
+		return process.OK, nil
+	case settings.WordHash:
+		return process.OK, hashPassword(cmd.Args, stdin, stdout, stderr)
+	case settings.WordNew:
+		return process.OK, newSample(cmd.Args, stdout)
+	case settings.WordUser:
+		return process.OK, user(cmd.Args, stdin, stdout, stderr)
+	case settings.WordImport:
+		return process.OK, importConf(cmd.Args, stdout, stderr)
+	case settings.WordCtl:
+		return process.OK, ctl.Run(cmd.Args, stdout)
+	case settings.WordBench:
+		return runBench(cmd.Args, stdout)
+	}
+	set, err := settings.New(cmd.Flags, os.LookupEnv)
+	if err != nil {
+		return 0, process.ExitUsage(err)
+	}
+	set.TakeKept(os.Getenv(settings.KeptVariable))
+	os.Unsetenv(settings.KeptVariable)
+	foreign := set.TakeForeign(os.Environ())
+	p, doubts, err := plan.Make(cmd, set)
+	if err != nil {
+		parent.Failing(err)
+		return 0, err
+	}
+	p.KeysRead = asWorker
+	if cmd.Word == settings.WordCheck && !asWorker && p.Mistakes == nil && ofAnotherUser(&p.Conf) {
+		err := checkFiles(p, &p.Conf, madeAtStart(&p.Conf), printTo(stderr))
+		if err == nil {
+			err = supervisor.BecomeWorker(p)
+		}
+		if err != nil {
+			return 0, err
+		}
+		return run(args, true, stdin, stdout, stderr)
+	}
+	if parent == nil && !loader {
+		doubts = slices.Concat(foreign, doubts, p.ForeignGlobals())
+		warn(slices.Concat(process.ZoneDoubts, settings.UnknownVariables(os.Environ()), doubts), p, stderr)
+	}
+	if cmd.Word == settings.WordCheck && os.Getenv(confine.SandboxVariable) != "" {
+		return checkSandbox(p, stdout, stderr)
+	}
+	if cmd.Word == settings.WordUnit {
+		if err := p.Find(); err != nil {
+			return 0, err
+		}
+		return process.OK, writeUnit(p, args, stdout, stderr)
+	}
+	if cmd.Word != settings.WordRun {
+		code, err := inspect(p, stdout, stderr)
+		if cmd.Word == settings.WordCheck && code == process.OK && err == nil && p.Conf.Sandboxed() {
+			return checkSandbox(p, stdout, stderr)
+		}
+		return code, err
+	}
+	prepareProcess(p)
+	switch {
+	case loader:
+		return worker.RunLoader(p, loaderFD, stderr)
+	case parent != nil:
+		return parent.Run(p, stderr)
+	}
+	return serve(p, stderr)
+}
+
+func ofAnotherUser(conf *settings.Config) bool {
+	if os.Geteuid() != 0 || conf.User == "" && conf.Group == "" {
+		return false
+	}
+	id, err := confine.LookupIdentity(conf.User, conf.Group)
+	return err == nil && id.UID != 0
+}
+
+// help prints the help text of a command, and a page of the documentation.
+func help(topic string, stdout io.Writer) (code int, err error) {
+	text, page := settings.CommandHelp(settings.Word(topic)), docs.Page(topic)
+	switch settings.Word(topic) {
+	case settings.WordCtl:
+		text = ctl.Help("")
+	case settings.WordBench:
+		text = bench.Help()
+	}
+	if text != "" && page != "" {
+		text += "\n"
+	}
+	switch {
+	case topic == "topics":
+		_, err = fmt.Fprintln(stdout, strings.Join(docs.Topics(), "\n"))
+	case text != "" || page != "":
+		_, err = io.WriteString(stdout, text+page)
+	case topic == "" || topic == "all" || settings.IsWord(topic):
+		settings.WriteHelp(stdout, topic == "all")
+	default:
+		hint := "; fapws help topics lists the pages"
+		if near := settings.Nearest(topic, docs.Topics()); near != "" {
+			hint = ", did you mean " + near + "?"
+		}
+		return 0, process.ExitUsage(fmt.Errorf("help: there is no topic %q%s", topic, hint))
+	}
+	return process.OK, err
+}
+
+func warn(doubts []string, p *plan.Plan, stderr io.Writer) {
+	log := printTo(stderr)
+	if p.Command.Word == settings.WordRun {
+		log = p.Logger(stderr).Log
+	}
+	for _, line := range doubts {
+		log(logfile.Warning, line)
+	}
+}
+
+// runBench returns process.Failed as code if a request has failed or a response has an error status.
+func runBench(args []string, stdout io.Writer) (code int, err error) {
+	o, err := bench.ParseArgs(args, stdout)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		return process.OK, nil
+	case err != nil:
+		return 0, process.ExitUsage(fmt.Errorf("bench: %w", err))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	r, err := bench.Run(ctx, o)
+	if err != nil {
+		return 0, &process.ExitError{Code: process.Failed, Text: "bench: " + process.ExitPlain(err).Error()}
+	}
+	if o.JSON {
+		err = r.WriteJSON(stdout)
+	} else {
+		r.WriteText(stdout)
+	}
+	if r.Failed() {
+		code = process.Failed
+	}
+	return code, err
+}
+
+func prepareProcess(p *plan.Plan) {
+	if p.Conf.Umask >= 0 {
+		unix.Umask(p.Conf.Umask)
+	}
+	if p.Conf.Name != "" {
+		_ = os.WriteFile("/proc/self/comm", []byte(p.Conf.Name), 0) // fails on a system without /proc
+	}
+	// As in python3, writing to a closed pipe or beyond RLIMIT_FSIZE becomes an error that handlers can catch.
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ)
+}
+
+func serve(p *plan.Plan, stderr io.Writer) (code int, err error) {
+	if _, err := os.Stat("/proc/self"); err != nil {
+		return 0, process.ExitNotStarted("/proc is missing, as in a new chroot; mount it: mount -t proc proc /proc")
+	}
+	warning, err := judgeRoot(&p.Conf)
+	if err != nil {
+		return 0, err
+	}
+	instance := &worker.Instance{Passed: worker.TakePassed(), Notifier: process.TakeNotifier(), Warning: warning}
+	if p.Conf.PidFile != "" {
+		instance.PidPath, _ = filepath.Abs(p.Conf.PidFile) // plan.Make has checked the directory
+	}
+	if pool.Upgraded() || isSupervised(p.Settings, &p.Conf) { // after an upgrade, the settings may differ
+		return supervisor.Run(p, instance, stderr)
+	}
+	return worker.RunAlone(p, instance, stderr)
+}
+
+// isSupervised reports whether the settings require workers under a supervisor. Process 1 of a container must reap all
+// orphans, and only a supervisor can distinguish orphans from children of the application.
+func isSupervised(set *settings.Settings, conf *settings.Config) bool {
+	return set.Source("workers").Level > settings.FromDefault || conf.Reload || conf.Dev ||
+		conf.Channels != "" || conf.IdleStop > 0 || conf.Fork || conf.MaxRequests > 0 || conf.MaxRSS > 0 ||
+		conf.User != "" || conf.Group != "" || conf.Chroot != "" || conf.Sandboxed() || os.Getpid() == 1
+}
+
+var errRoot = errors.New("refusing to run as root: choose a user with --user NAME, or pass --allow-root " +
+	"(FAPWS_ALLOW_ROOT=1)")
+
+// judgeRoot returns an error if the server would stay root without --allow-root, but only a warning in a container or
+// if the system has no other user.
+func judgeRoot(conf *settings.Config) (warning string, err error) {
+	if os.Geteuid() != 0 || conf.AllowRoot {
+		return "", nil
+	}
+	if conf.User != "" {
+		// the supervisor reports the error
+		if id, err := confine.LookupIdentity(conf.User, conf.Group); err != nil || id.UID != 0 {
+			return "", nil
+		}
+	}
+	reason := confine.RootReason()
+	if reason == "" {
+		return "", process.ExitUsage(errRoot)
+	}
+	return "running as root, because " + reason +
+		"; choose another user with --user NAME, or silence this with --allow-root", nil
 }

@@ -13,7 +13,7 @@
 //
 // A TOMLFile contains the values of a configuration file in TOML (toml.io) with their line numbers. A mistake is
 // reported as an error of one line that begins with "file:line: ". TOMLFile does not depend on the settings; packages
-// plan and command use it, too.
+// plan and main use it, too.
 //
 // FindFile and ReadFile find and read the configuration file, fapws.toml, up to 1 MiB. Package plan defines the keys of
 // sites, and this package defines the keys of settings.

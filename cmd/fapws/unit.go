@@ -1,4 +1,4 @@
-package command
+package main
 
 import (
 	"cmp"
@@ -7,6 +7,7 @@ import (
 	"os"
 	osuser "os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,12 +28,8 @@ func writeUnit(p *plan.Plan, args []string, stdout, stderr io.Writer) error {
 		}
 	}
 	program := programOfUnit()
-	for i, arg := range args {
-		if arg == string(settings.WordUnit) {
-			args = append(args[:i:i], args[i+1:]...)
-			break
-		}
-	}
+	word := slices.Index(args, string(settings.WordUnit))
+	args = slices.Delete(slices.Clone(args), word, word+1)
 	lines := map[string]string{
 		"Description=":      name + ", served by fapws",
 		"ExecStart=":        commandLine(append(program, args...)...),
@@ -91,12 +88,9 @@ func programOfUnit() []string {
 
 // isHome reports whether ProtectHome= hides a path.
 func isHome(path string) bool {
-	for _, dir := range []string{"/home/", "/root/", "/run/user/"} {
-		if strings.HasPrefix(path+"/", dir) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{"/home/", "/root/", "/run/user/"}, func(dir string) bool {
+		return strings.HasPrefix(path+"/", dir)
+	})
 }
 
 // unitName returns text with the characters that are allowed in names of units, directories and users.

@@ -1,4 +1,4 @@
-package command
+package main
 
 import (
 	"errors"
@@ -39,8 +39,13 @@ type conf struct {
 	notes []string
 }
 
-// convertWebconf returns the configuration file, and a note for each line that was left out or changed, "web.conf:3:
-// …". If text has no host, convertWebconf returns an error of one line.
+// convertWebconf converts a web.conf of httPyServer to a configuration file, and returns a note for each line that was
+// left out or changed, "web.conf:3: …". If text has no host, convertWebconf returns an error of one line. A web.conf has
+// these lines:
+//
+//	host DOMAIN ROOT      the directory of a domain; "default" is every other one
+//	media EXTENSION TYPE  the media type of files
+//	parameter NAME VALUE  timeout, in seconds
 func convertWebconf(name string, text []byte) (file string, notes []string, err error) {
 	c := &conf{name: name, site: site{Types: map[string]string{}}, lines: map[string]int{}}
 	for i, line := range strings.Split(strings.TrimPrefix(string(text), "\ufeff"), "\n") {
