@@ -10,7 +10,7 @@ import (
 // rooms lists the packages of package runtime, one layer a line. A package may import only packages from earlier lines.
 var rooms = []string{
 	"runtime/http1 runtime/metrics runtime/system",
-	"runtime/coding runtime/eventloop runtime/logfile runtime/websocket",
+	"runtime/eventloop runtime/logfile runtime/websocket",
 	"runtime/conn runtime/otel",
 	"runtime/route",
 	"runtime/exchange",

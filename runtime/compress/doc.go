@@ -1,9 +1,16 @@
-// Package compress is a filter that compresses the responses of handlers: applications, upstreams and programs.
-// Packages static and cache compress files and cached pages.
+// Package compress chooses content codings (RFC 9110 §8.4, §12.5.3) and compresses bodies. Its filter, which Compressor
+// creates, compresses the responses of handlers: applications, upstreams and programs. Packages static and cache
+// compress files and cached pages themselves.
 //
+//	accept.go  the codings that a request accepts
+//	encode.go  which bodies are worth compressing; whole bodies, bodies in pieces; how many at a time
 //	filter.go  what happens to a response; whole bodies
 //	stream.go  bodies in pieces
 //	fields.go  which responses are compressed; their fields
+//
+// klauspost/compress provides zstd, which the standard library lacks. The package does not compress with brotli,
+// because the maintained Go library is slow, and browsers accept zstd or gzip. Only compressed variants of files on
+// disk can have the coding brotli.
 //
 // # Which responses
 //
@@ -28,7 +35,7 @@
 //
 // # Limits
 //
-// A request never waits for compression: if no turn of coding.Processors is free for a whole body, or 64 streams are
-// open, the response is sent uncompressed. The entity tag of a compressed response is weak, so that clients do not
-// combine ranges of the compressed and the uncompressed form. As a consequence, If-Match never matches this tag.
+// The filter never makes a request wait: if no turn of Processors is free for a whole body, or 64 streams are open, the
+// response is sent uncompressed. The entity tag of a compressed response is weak, so that clients do not combine ranges
+// of the compressed and the uncompressed form. As a consequence, If-Match never matches this tag.
 package compress

@@ -3,17 +3,16 @@ package compress
 import (
 	"bytes"
 
-	"fapws/runtime/coding"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
 
 // acceptedBy returns the coding for a response to r. If strong is true, the client knows only strong entity tags, which
 // belong to uncompressed responses.
-func acceptedBy(r *exchange.Request) (c coding.Coding, strong bool) {
-	accepted := coding.AcceptedBy(r.Head, r.Parsed.Fields)
-	c = accepted.Choose(&coding.Made)
-	if c == coding.Identity {
+func acceptedBy(r *exchange.Request) (c Coding, strong bool) {
+	accepted := AcceptedBy(r.Head, r.Parsed.Fields)
+	c = accepted.Choose(&Made)
+	if c == Identity {
 		return c, false
 	}
 	secret := r.Peer.TLS != nil && len(r.Peer.TLS.Certificates) > 0 || r.Peer.User != ""
@@ -22,7 +21,7 @@ func acceptedBy(r *exchange.Request) (c coding.Coding, strong bool) {
 		value := f.Value.In(r.Head)
 		switch name := f.Name.In(r.Head); {
 		case http1.EqualFold(name, "cache-control") && noTransform(value):
-			return coding.Identity, false
+			return Identity, false
 		case http1.EqualFold(name, "if-none-match"):
 			strong = !bytes.Contains(value, []byte("W/"))
 		case http1.EqualFold(name, "cookie"), http1.EqualFold(name, "authorization"):
@@ -34,7 +33,7 @@ func acceptedBy(r *exchange.Request) (c coding.Coding, strong bool) {
 		}
 	}
 	if secret && !own && r.Peer.HTTPS {
-		return coding.Identity, false
+		return Identity, false
 	}
 	return c, strong
 }
@@ -64,7 +63,7 @@ func suits(h *exchange.Head) bool {
 			return false
 		}
 	}
-	return coding.Compressible(kind)
+	return Compressible(kind)
 }
 
 func isDigest(name []byte) bool {
@@ -89,7 +88,7 @@ func withVary(fields []byte) []byte {
 
 // codedFields returns a copy of fields, changed for a response with the coding c. For a response without a body, c must
 // be Identity.
-func codedFields(fields []byte, c coding.Coding) []byte {
+func codedFields(fields []byte, c Coding) []byte {
 	out := make([]byte, 0, len(fields)+len(varies)+40)
 	for line := range bytes.Lines(fields) {
 		switch name := http1.FieldName(line); {
@@ -100,7 +99,7 @@ func codedFields(fields []byte, c coding.Coding) []byte {
 			out = append(out, line...)
 		}
 	}
-	if c != coding.Identity {
+	if c != Identity {
 		out = append(append(append(out, "Content-Encoding: "...), c.String()...), "\r\n"...)
 	}
 	return append(out, varies...)

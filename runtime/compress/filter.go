@@ -3,7 +3,6 @@ package compress
 import (
 	"slices"
 
-	"fapws/runtime/coding"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -19,7 +18,7 @@ type Compressor struct {
 
 	conns *conn.Set
 	room  int     // number of bytes that the event loop itself may still compress in this batch
-	open  int     // number of responses with a coding.Stream
+	open  int     // number of responses with an encoder
 	spare *filter // list of unused filters
 
 	waiting []*filter // filters with parts to compress
@@ -52,7 +51,7 @@ type filter struct {
 	x    *exchange.Exchange
 	next exchange.Sink
 	// coding of the response; with Identity, the filter only adds Vary
-	coding coding.Coding
+	coding Coding
 	head   bool
 	strong bool // the client has the uncompressed form (acceptedBy)
 
@@ -104,25 +103,25 @@ func (f *filter) release() {
 func (f *filter) begin(p *exchange.Part) {
 	own := *p
 	h := &own.Head
-	small := size(p) >= 0 && size(p) < coding.Least
+	small := size(p) >= 0 && size(p) < least
 	if f.head {
-		small = h.Length >= 0 && h.Length < coding.Least
+		small = h.Length >= 0 && h.Length < least
 	}
 	switch {
 	case f.x.By == "files", p.File != nil, p.Upgrade != nil, p.End == exchange.Incomplete, !suits(h),
 		h.Status != 304 && small:
 		f.pass(p)
-	case f.coding == coding.Identity, h.Status == 304 && f.strong:
+	case f.coding == Identity, h.Status == 304 && f.strong:
 		h.Fields = withVary(h.Fields)
 		f.pass(&own)
 	// A 304 must have the same fields as the compressed response that the client has (RFC 9110 §15.4.5).
 	case h.Status == 304:
-		h.Fields = codedFields(h.Fields, coding.Identity)
+		h.Fields = codedFields(h.Fields, Identity)
 		f.pass(&own)
 	case f.head:
-		h.Fields, h.Length, own.Body = codedFields(h.Fields, coding.Identity), -1, nil
+		h.Fields, h.Length, own.Body = codedFields(h.Fields, Identity), -1, nil
 		f.pass(&own)
-	case size(p) < 0 || size(p) > coding.Most:
+	case size(p) < 0 || size(p) > most:
 		f.begins(&own)
 	default:
 		f.hold(p)
@@ -204,7 +203,7 @@ func (f *filter) hold(p *exchange.Part) {
 // whole compresses a body that has arrived completely, or sends it uncompressed if no processor is free.
 func (f *filter) whole() {
 	first, n := &f.waiting[0], len(f.waiting)
-	if !coding.Processors.Try() {
+	if !Processors.Try() {
 		first.Head.Fields = withVary(first.Head.Fields)
 		f.passAll()
 		return
@@ -221,8 +220,8 @@ func (f *filter) whole() {
 	var coded []byte
 	made := false
 	f.c.conns.Offload(func() {
-		defer coding.Processors.Leave()
-		coded, made = coding.Compress(f.coding, body)
+		defer Processors.Leave()
+		coded, made = Compress(f.coding, body)
 	}, func(bool) {
 		f.busy = false
 		first := &f.waiting[0]

@@ -3,7 +3,6 @@ package compress
 import (
 	"fmt"
 
-	"fapws/runtime/coding"
 	"fapws/runtime/exchange"
 	"fapws/runtime/logfile"
 )
@@ -24,7 +23,7 @@ const (
 
 type stream struct {
 	f       *filter
-	encoder *coding.Stream // nil after free
+	encoder *encoder // nil after free
 	// number of bytes of the body that have not arrived, according to Content-Length; negative without Content-Length
 	left   int64
 	off    int // number of bytes of the first waiting part that were already compressed
@@ -39,7 +38,7 @@ func (f *filter) begins(own *exchange.Part) {
 		return
 	}
 	f.c.open++
-	f.stream = &stream{f: f, encoder: coding.NewStream(f.coding), left: own.Head.Length}
+	f.stream = &stream{f: f, encoder: newEncoder(f.coding), left: own.Head.Length}
 	head := exchange.Part{First: true, Head: own.Head}
 	head.Head.Fields, head.Head.Length = codedFields(own.Head.Fields, f.coding), -1
 	f.holds = true
@@ -69,7 +68,7 @@ func (s *stream) goOn(now bool) {
 	var coded []byte
 	encode := func() {
 		if len(pieces) > 0 || last {
-			coded = s.encoder.Encode(pieces, last)
+			coded = s.encoder.encode(pieces, last)
 		}
 	}
 	n := 0
@@ -151,7 +150,7 @@ func (s *stream) sent(n int) {
 
 func (s *stream) free() {
 	if s.encoder != nil {
-		s.encoder.Free()
+		s.encoder.free()
 		s.encoder = nil
 		s.f.c.open--
 	}

@@ -6,7 +6,7 @@ import (
 	"container/list"
 	"slices"
 
-	"fapws/runtime/coding"
+	"fapws/runtime/compress"
 	"fapws/runtime/exchange"
 )
 
@@ -59,7 +59,7 @@ func (f *Fill) Begin(h *exchange.Head, now int64) bool {
 	p := newPage(h, &read, t, now)
 	p.Reason = bytes.Clone(h.Reason)
 	if codable(cmp.Or(p.Type, read.kind), &t, h, f.rule.Compress) {
-		p.coded = &coded{can: coding.Made}
+		p.coded = &coded{can: compress.Made}
 		f.vary(p, &t)
 	}
 	f.page, f.age = p, read.age

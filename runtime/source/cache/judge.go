@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"fapws/runtime/coding"
+	"fapws/runtime/compress"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
@@ -238,7 +238,7 @@ func (f *Fill) Confirm(h *exchange.Head, now int64) (p *Page, shared bool) {
 		p.coded = &coded{can: old.coded.can}
 		for c, form := range old.coded.pages {
 			if form != nil && form != old {
-				p.coded.pages[c] = p.form(form.Body, coding.Coding(c))
+				p.coded.pages[c] = p.form(form.Body, compress.Coding(c))
 				p.coded.size += p.coded.pages[c].size()
 			}
 		}

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"slices"
 
-	"fapws/runtime/coding"
+	"fapws/runtime/compress"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/source/static"
@@ -84,10 +84,10 @@ func appendSlim(dst, fields []byte) []byte {
 // accepts its coding.
 type coded struct {
 	// content codings that may make the page smaller and were not ruled out by a failed attempt
-	can coding.Set
+	can compress.Set
 	// The compressed form for each coding, or the uncompressed page itself while the form is being made or if there was
 	// no room for the form.
-	pages [coding.Codings]*Page
+	pages [compress.Codings]*Page
 	size  int64
 }
 
@@ -97,22 +97,22 @@ func codable(kind string, t *terms, h *exchange.Head, on bool) bool {
 		return false
 	}
 	if h.Length >= 0 {
-		return coding.Worth(kind, h.Length)
+		return compress.Worth(kind, h.Length)
 	}
-	return coding.Compressible(kind)
+	return compress.Compressible(kind)
 }
 
 // Coded returns the form of a page that a client prefers. If this form does not exist yet, Coded returns the
 // uncompressed page. The result wanted is then the coding of the form, and the caller must compress the body and call
 // SetCoded once. Otherwise wanted is Identity.
-func (p *Page) Coded(r *exchange.Request) (form *Page, wanted coding.Coding) {
+func (p *Page) Coded(r *exchange.Request) (form *Page, wanted compress.Coding) {
 	if p.coded == nil {
-		return p, coding.Identity
+		return p, compress.Identity
 	}
-	accepts := coding.AcceptedBy(r.Head, r.Parsed.Fields)
+	accepts := compress.AcceptedBy(r.Head, r.Parsed.Fields)
 	c := accepts.Choose(&p.coded.can)
 	if form = p.coded.pages[c]; form != nil {
-		return form, coding.Identity
+		return form, compress.Identity
 	}
 	p.coded.pages[c] = p
 	return p, c
@@ -120,7 +120,7 @@ func (p *Page) Coded(r *exchange.Request) (form *Page, wanted coding.Coding) {
 
 // SetCoded stores the compressed body of a page if the page is still stored and there is room. If the body did not
 // become smaller, the caller passes false as ok, and SetCoded stores nothing.
-func (s *Store) SetCoded(p *Page, c coding.Coding, body []byte, ok bool) {
+func (s *Store) SetCoded(p *Page, c compress.Coding, body []byte, ok bool) {
 	if !ok {
 		p.coded.can[c] = false
 		return
@@ -135,7 +135,7 @@ func (s *Store) SetCoded(p *Page, c coding.Coding, body []byte, ok bool) {
 	}
 }
 
-func (p *Page) form(body []byte, c coding.Coding) *Page {
+func (p *Page) form(body []byte, c compress.Coding) *Page {
 	form := *p
 	form.coded, form.in = nil, nil
 	form.setBody(body)

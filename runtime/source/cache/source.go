@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"fapws/runtime/coding"
+	"fapws/runtime/compress"
 	"fapws/runtime/conn"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
@@ -156,13 +156,13 @@ func (p *Pages) send(x *exchange.Exchange, asked *exchange.Request, page *Page, 
 // uncompressed page, and another goroutine makes the form for later requests.
 func (p *Pages) coded(page *Page, asked *exchange.Request) *Page {
 	form, c := page.Coded(asked)
-	if c != coding.Identity {
+	if c != compress.Identity {
 		var body []byte
 		made := false
 		p.conns.Offload(func() {
-			coding.Processors.Wait()
-			defer coding.Processors.Leave()
-			body, made = coding.Compress(c, page.Body)
+			compress.Processors.Wait()
+			defer compress.Processors.Leave()
+			body, made = compress.Compress(c, page.Body)
 		}, func(bool) {
 			p.Store.SetCoded(page, c, body, made)
 		})

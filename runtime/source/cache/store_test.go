@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fapws/runtime/checktest"
-	"fapws/runtime/coding"
+	"fapws/runtime/compress"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
@@ -398,19 +398,19 @@ func TestPageHasCodedForms(t *testing.T) {
 	put(t, s, c, plain, answer{fields: `Content-Type: text/html|ETag: "v1"`, body: body}, 1)
 	before := s.Stats().Bytes
 	p := look(t, s, c, plain, 1, Hit).Page
-	if form, wanted := p.Coded(plain); form != p || wanted != coding.Identity {
+	if form, wanted := p.Coded(plain); form != p || wanted != compress.Identity {
 		t.Errorf("without Accept-Encoding: %v", wanted)
 	}
-	if form, wanted := p.Coded(zipped); form != p || wanted != coding.Gzip {
+	if form, wanted := p.Coded(zipped); form != p || wanted != compress.Gzip {
 		t.Errorf("gzip: %v", wanted)
 	}
-	if form, wanted := p.Coded(zipped); form != p || wanted != coding.Identity {
+	if form, wanted := p.Coded(zipped); form != p || wanted != compress.Identity {
 		t.Errorf("gzip is made twice: %v", wanted)
 	}
-	small, ok := coding.Compress(coding.Gzip, p.Body)
-	s.SetCoded(p, coding.Gzip, small, ok)
+	small, ok := compress.Compress(compress.Gzip, p.Body)
+	s.SetCoded(p, compress.Gzip, small, ok)
 	form, wanted := p.Coded(zipped)
-	if wanted != coding.Identity || string(form.Body) != string(small) {
+	if wanted != compress.Identity || string(form.Body) != string(small) {
 		t.Fatalf("gzip was made: %v", wanted)
 	}
 	if got, want := string(form.Fields),
@@ -428,12 +428,12 @@ func TestPageHasCodedForms(t *testing.T) {
 	if grown := s.Stats().Bytes - before; grown < int64(len(small)) {
 		t.Errorf("%d bytes are counted", grown)
 	}
-	s.SetCoded(p, coding.Zstd, nil, false)
-	if form, wanted := p.Coded(get(t, "/", "Accept-Encoding: zstd")); form != p || wanted != coding.Identity {
+	s.SetCoded(p, compress.Zstd, nil, false)
+	if form, wanted := p.Coded(get(t, "/", "Accept-Encoding: zstd")); form != p || wanted != compress.Identity {
 		t.Errorf("zstd is no use: %v", wanted)
 	}
 	s.PurgeNow(Pattern{Path: "*"})
-	s.SetCoded(p, coding.Zstd, small, true)
+	s.SetCoded(p, compress.Zstd, small, true)
 	if n := s.Stats().Bytes; n != 0 {
 		t.Errorf("%d bytes are left", n)
 	}
@@ -445,7 +445,7 @@ func TestPageHasCodedForms(t *testing.T) {
 		{fields: "Content-Type: text/html|Content-Digest: x", body: body},
 	} {
 		put(t, s, c, plain, a, 1)
-		if _, wanted := look(t, s, c, plain, 1, Hit).Page.Coded(zipped); wanted != coding.Identity {
+		if _, wanted := look(t, s, c, plain, 1, Hit).Page.Coded(zipped); wanted != compress.Identity {
 			t.Errorf("%s: %v", a.fields, wanted)
 		}
 		s.PurgeNow(Pattern{Path: "*"})

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"fapws/runtime/checktest"
-	"fapws/runtime/coding"
+	"fapws/runtime/compress"
 	"fapws/runtime/exchange"
 )
 
@@ -74,14 +74,14 @@ func TestCodedFormsAreValidatedWithTheirPage(t *testing.T) {
 	body := strings.Repeat("text ", 1000)
 	put(t, s, c, r, answer{fields: `ETag: "a"|Content-Type: text/plain|Cache-Control: max-age=5`, body: body}, 0)
 	old := look(t, s, c, r, 1, Hit).Page
-	s.SetCoded(old, coding.Gzip, []byte("zipped"), true)
+	s.SetCoded(old, compress.Gzip, []byte("zipped"), true)
 	before := s.Stats()
 	for i := range int64(3) {
 		now := (i + 1) * 10 * second
 		f := look(t, s, c, r, now, Expired)
 		p, _ := confirm(f.Fill, fmt.Sprintf("X: %d", i), now)
 		form, wanted := look(t, s, c, zipped, now, Hit).Page.Coded(zipped)
-		if string(form.Body) != "zipped" || wanted != coding.Identity ||
+		if string(form.Body) != "zipped" || wanted != compress.Identity ||
 			!strings.Contains(string(form.Fields), fmt.Sprintf("X: %d\r\n", i)) ||
 			strings.Count(string(p.Fields), "Vary: Accept-Encoding") != 1 ||
 			strings.Count(string(form.Fields), `ETag: W/"a"`) != 1 {
@@ -94,7 +94,7 @@ func TestCodedFormsAreValidatedWithTheirPage(t *testing.T) {
 		}
 	}
 	// A compressed form of the previous page is not kept for the new page.
-	s.SetCoded(old, coding.Zstd, []byte("late"), true)
+	s.SetCoded(old, compress.Zstd, []byte("late"), true)
 	s.PurgeNow(Pattern{Path: "*"})
 	if st := s.Stats(); st.Bytes != 0 {
 		t.Errorf("%+v are left", st)

@@ -1,8 +1,6 @@
 package static
 
 import (
-	"fapws/runtime/coding"
-
 	"container/list"
 	"errors"
 	"io"
@@ -10,11 +8,13 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"fapws/runtime/compress"
 )
 
 // variants contains the representations of a file, indexed by content coding. The representation for Identity always
 // exists.
-type variants [coding.Codings]*representation
+type variants [compress.Codings]*representation
 
 // cache maps clean paths to what is on the disk: the contents of small files, compressed files and listings, and open
 // descriptors of larger files. All methods hold the lock only briefly, and return immutable data.
@@ -197,7 +197,7 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 		return nil
 	}
 	defer f.making.Leave()
-	original := v[coding.Identity]
+	original := v[compress.Identity]
 	body, settled := original.body, true
 	if body == nil {
 		file, _, err := t.openRegular(original.name)
@@ -212,11 +212,11 @@ func (f *Files) compressed(t *view, key []byte, v *variants, r *representation) 
 	}
 	// Wait for a processor only after reading the file, so that compressions for other document roots do not wait for a
 	// slow disk.
-	if !coding.Processors.Take() {
+	if !compress.Processors.Take() {
 		return nil
 	}
-	defer coding.Processors.Leave()
-	packed, ok := coding.Compress(r.coding, body)
+	defer compress.Processors.Leave()
+	packed, ok := compress.Compress(r.coding, body)
 	if ok && int64(len(packed)) <= f.opt.CacheBytes/4 {
 		made = r.withBody(packed)
 	}

@@ -2,7 +2,7 @@ package static
 
 import (
 	"fapws/runtime/checktest"
-	"fapws/runtime/coding"
+	"fapws/runtime/compress"
 
 	"bytes"
 	"fmt"
@@ -36,8 +36,8 @@ func unpack(t testing.TB, a answered) string {
 
 func TestOriginalIsSentWhileOtherFilesAreCompressed(t *testing.T) {
 	f := serve(t, Options{Root: tree(t, map[string]string{"a.html": text}), Compress: true})
-	for range cap(coding.Processors) {
-		coding.Processors <- struct{}{}
+	for range cap(compress.Processors) {
+		compress.Processors <- struct{}{}
 	}
 	answers := make(chan answered, 1)
 	go func() { answers <- get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")) }()
@@ -49,8 +49,8 @@ func TestOriginalIsSentWhileOtherFilesAreCompressed(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Error("no answer")
 	}
-	for range cap(coding.Processors) {
-		coding.Processors.Leave()
+	for range cap(compress.Processors) {
+		compress.Processors.Leave()
 	}
 	if a := get(t, f, request(t, "", "GET", "/a.html", "Accept-Encoding: gzip")); a.get("Content-Encoding") != "gzip" ||
 		unpack(t, a) != text {

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
-	"fapws/runtime/coding"
+	"fapws/runtime/compress"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 	"fapws/runtime/system"
@@ -225,7 +225,7 @@ func (t *typeTable) withCharset(mediaType string) string {
 	switch {
 	case found && parameters != "charset=utf-8":
 		return mediaType // leave a media type with parameters unchanged
-	case t.charset == "" || !coding.Textual(kind):
+	case t.charset == "" || !compress.Textual(kind):
 		return kind
 	}
 	return kind + "; charset=" + t.charset

@@ -13,7 +13,7 @@ import (
 	"slices"
 	"strings"
 
-	"fapws/runtime/coding"
+	"fapws/runtime/compress"
 	"fapws/runtime/http1"
 )
 
@@ -82,8 +82,8 @@ func (f *Files) list(t *view, path string, req *Request) (v variants, err error)
 	d := description{name: name, mediaType: "text/html; charset=utf-8", control: "no-cache", extra: f.extra +
 		listingFields,
 		tag: hex.EncodeToString(sum[:8])}
-	v = f.represent(d, [coding.Codings]*Stamp{coding.Identity: {size: int64(len(page))}}, 0)
-	v[coding.Identity] = v[coding.Identity].withBody(page)
+	v = f.represent(d, [compress.Codings]*Stamp{compress.Identity: {size: int64(len(page))}}, 0)
+	v[compress.Identity] = v[compress.Identity].withBody(page)
 	return v, nil
 }
 

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"syscall"
 
-	"fapws/runtime/coding"
+	"fapws/runtime/compress"
 	"fapws/runtime/route"
 )
 
@@ -102,8 +102,8 @@ func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) varian
 			file.Close()
 		}
 	}
-	stamps := [coding.Codings]*Stamp{coding.Identity: &original}
-	for c := coding.Gzip; c < coding.Codings; c++ {
+	stamps := [compress.Codings]*Stamp{compress.Identity: &original}
+	for c := compress.Gzip; c < compress.Codings; c++ {
 		info, err := t.stat(name + suffixes[c])
 		if err != nil || !info.Mode().IsRegular() {
 			continue
@@ -116,23 +116,23 @@ func (f *Files) around(t *view, name string, info fs.FileInfo, now int64) varian
 		extra: f.extra}, stamps, now)
 }
 
-func (f *Files) represent(d description, stamps [coding.Codings]*Stamp, now int64) (v variants) {
-	var made coding.Set
-	if f.opt.Compress && !stamps[coding.Identity].unsized && f.opt.CacheBytes > 0 && coding.Worth(d.mediaType,
-		stamps[coding.Identity].size) {
-		made = coding.Made
+func (f *Files) represent(d description, stamps [compress.Codings]*Stamp, now int64) (v variants) {
+	var made compress.Set
+	if f.opt.Compress && !stamps[compress.Identity].unsized && f.opt.CacheBytes > 0 && compress.Worth(d.mediaType,
+		stamps[compress.Identity].size) {
+		made = compress.Made
 	}
-	for c := coding.Gzip; c < coding.Codings; c++ {
+	for c := compress.Gzip; c < compress.Codings; c++ {
 		d.varies = d.varies || stamps[c] != nil || made[c]
 	}
 	for c, state := range stamps {
 		of := d
-		of.coding = coding.Coding(c)
+		of.coding = compress.Coding(c)
 		switch {
 		case state != nil:
 			of.name += suffixes[c]
 		case made[c]:
-			of.made, state = true, stamps[coding.Identity]
+			of.made, state = true, stamps[compress.Identity]
 		default:
 			continue
 		}

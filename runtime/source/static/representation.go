@@ -12,14 +12,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"fapws/runtime/coding"
+	"fapws/runtime/compress"
 	"fapws/runtime/http1"
 )
 
 type description struct {
 	name      string
 	mediaType string
-	coding    coding.Coding
+	coding    compress.Coding
 	varies    bool
 	// if true, the server itself compresses this variant, and name and stamp are those of the uncompressed file
 	made    bool
@@ -61,7 +61,7 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 			tag += "-" + strconv.FormatInt(s.status, 36) + "-" + strconv.FormatUint(s.ino, 36)
 		}
 		tag = cmp.Or(d.tag, tag)
-		if d.coding != coding.Identity {
+		if d.coding != compress.Identity {
 			tag += "-" + d.coding.String()
 		}
 		r.etag = []byte(`"` + tag + `"`)
@@ -81,7 +81,7 @@ func newRepresentation(d description, s Stamp, now int64) *representation {
 		b = append(append(append(b, "Last-Modified: "...), r.lastModified...), "\r\n"...)
 	}
 	b = append(b, "Accept-Ranges: bytes\r\nX-Content-Type-Options: nosniff\r\n"...)
-	if d.coding != coding.Identity {
+	if d.coding != compress.Identity {
 		b = append(b, "Content-Encoding: "+d.coding.String()+"\r\n"...)
 	}
 	r.untyped = len(b)
@@ -118,25 +118,25 @@ func (r *representation) cost() int {
 	return cost
 }
 
-var suffixes = [coding.Codings]string{"", ".gz", ".zst", ".br"}
+var suffixes = [compress.Codings]string{"", ".gz", ".zst", ".br"}
 
 // choose returns a representation that the client accepts.
 func (v *variants) choose(asked *Conditions) *representation {
 	if !asked.acceptEncoding {
-		return v[coding.Identity]
+		return v[compress.Identity]
 	}
-	var there, possible coding.Set
+	var there, possible compress.Set
 	some := false
-	for c := coding.Gzip; c < coding.Codings; c++ {
+	for c := compress.Gzip; c < compress.Codings; c++ {
 		if v[c] != nil {
 			there[c], possible[c], some = !v[c].made, v[c].made, true
 		}
 	}
 	if !some {
-		return v[coding.Identity]
+		return v[compress.Identity]
 	}
-	accept := coding.AcceptedBy(asked.head, asked.fields)
-	if c := accept.Choose(&there); c != coding.Identity {
+	accept := compress.AcceptedBy(asked.head, asked.fields)
+	if c := accept.Choose(&there); c != compress.Identity {
 		return v[c]
 	}
 	return v[accept.Choose(&possible)]

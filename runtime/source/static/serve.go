@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"fapws/runtime/coding"
+	"fapws/runtime/compress"
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
 )
@@ -101,7 +101,7 @@ func (f *Files) answer(t *view, key []byte, v *variants, req *Request, c *Condit
 	}
 	if r.made {
 		if r = f.make(t, key, v, r); r == nil {
-			r = v[coding.Identity]
+			r = v[compress.Identity]
 		}
 		if r.answer(req, c, out, true) {
 			return nil

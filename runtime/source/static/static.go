@@ -1,8 +1,6 @@
 package static
 
 import (
-	"fapws/runtime/coding"
-
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -11,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"fapws/runtime/compress"
 )
 
 // All fields except Root may be zero, and a field that is missing in JSON (ParseOptions) has its default. The tag "key"
@@ -108,8 +108,8 @@ type Files struct {
 	expires []expire
 	extra   string
 	cache   cache
-	makings sync.Map     // running compressions: map from *representation to a function that waits for the result
-	making  coding.Turns // limits running compressions whose input is in memory
+	makings sync.Map       // running compressions: map from *representation to a function that waits for the result
+	making  compress.Turns // limits running compressions whose input is in memory
 	listing sync.Mutex
 	looking chan struct{} // has an element for each goroutine that may wait for the disk
 
@@ -148,7 +148,7 @@ func NewChecked(o Options) (f *Files, wrong []*OptionError) {
 		}
 	}
 	f = &Files{
-		making:  make(coding.Turns, cap(coding.Processors)),
+		making:  make(compress.Turns, cap(compress.Processors)),
 		looking: make(chan struct{}, maxLooking),
 
 		clock: func() int64 { return started.UnixNano() + int64(time.Since(started)) },

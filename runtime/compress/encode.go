@@ -1,4 +1,4 @@
-package coding
+package compress
 
 import (
 	"bytes"
@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// Least is the minimum size of bodies that are compressed, in bytes. A smaller body fits into one packet with the
+	// least is the minimum size of bodies that are compressed, in bytes. A smaller body fits into one packet with the
 	// head even without compression.
-	Least = 1 << 10
+	least = 1 << 10
 
-	// Most limits the size of bodies that are compressed as a whole, in bytes, and thereby the memory and time for
+	// most limits the size of bodies that are compressed as a whole, in bytes, and thereby the memory and time for
 	// compression.
-	Most = 8 << 20
+	most = 8 << 20
 
 	// zstdWindow limits the memory that a client needs for decompression (RFC 9659 permits 8 MiB).
 	zstdWindow = 1 << 20
@@ -29,7 +29,7 @@ const (
 // mediaType may contain a charset or similar; size is in bytes. Worth is safe for concurrent use, and does not allocate
 // memory if the type is in lower case.
 func Worth(mediaType string, size int64) bool {
-	return size >= Least && size <= Most && Compressible(mediaType)
+	return size >= least && size <= most && Compressible(mediaType)
 }
 
 // Compressible reports whether compression usually makes bodies of a media type smaller.
@@ -131,11 +131,11 @@ func Textual(kind string) bool {
 	return false
 }
 
-// streamWindow limits the memory that a Stream and the client's decoder need.
+// streamWindow limits the memory that an encoder and the client's decoder need.
 const streamWindow = 128 << 10
 
-// Stream compresses a body in pieces, on one goroutine at a time.
-type Stream struct {
+// An encoder compresses a body in pieces, on one goroutine at a time.
+type encoder struct {
 	coding Coding
 	coded  bytes.Buffer
 	io.WriteCloser
@@ -146,7 +146,7 @@ type Stream struct {
 var streams = [Codings]*sync.Pool{
 	Gzip: {New: func() any {
 		w := gzip.NewWriter(nil)
-		return &Stream{coding: Gzip, WriteCloser: w, flush: w.Flush, reset: w.Reset}
+		return &encoder{coding: Gzip, WriteCloser: w, flush: w.Flush, reset: w.Reset}
 	}},
 	Zstd: {New: func() any {
 		// Other levels need twice the memory, but make small pieces hardly smaller.
@@ -155,36 +155,36 @@ var streams = [Codings]*sync.Pool{
 		if err != nil {
 			panic(err)
 		}
-		return &Stream{coding: Zstd, WriteCloser: w, flush: w.Flush, reset: w.Reset}
+		return &encoder{coding: Zstd, WriteCloser: w, flush: w.Flush, reset: w.Reset}
 	}},
 }
 
-// NewStream returns a Stream, which occupies about 1 MiB until Free.
-func NewStream(c Coding) *Stream {
-	s := streams[c].Get().(*Stream)
-	s.coded.Reset()
-	s.reset(&s.coded)
-	return s
+// newEncoder returns an encoder, which occupies about 1 MiB until free.
+func newEncoder(c Coding) *encoder {
+	e := streams[c].Get().(*encoder)
+	e.coded.Reset()
+	e.reset(&e.coded)
+	return e
 }
 
-// Encode compresses pieces of the body. The client can decode the result without later pieces. The caller owns the
+// encode compresses pieces of the body. The client can decode the result without later pieces. The caller owns the
 // result.
-func (s *Stream) Encode(pieces [][]byte, last bool) []byte {
+func (e *encoder) encode(pieces [][]byte, last bool) []byte {
 	for _, piece := range pieces {
-		_, _ = s.Write(piece) // a Buffer does not return errors
+		_, _ = e.Write(piece) // a Buffer does not return errors
 	}
 	if last {
-		_ = s.Close()
+		_ = e.Close()
 	} else {
-		_ = s.flush()
+		_ = e.flush()
 	}
-	out := bytes.Clone(s.coded.Bytes())
-	s.coded.Reset()
+	out := bytes.Clone(e.coded.Bytes())
+	e.coded.Reset()
 	return out
 }
 
-// Free makes the memory of s available to a later NewStream.
-func (s *Stream) Free() {
-	s.reset(nil)
-	streams[s.coding].Put(s)
+// free makes the memory of e available to a later newEncoder.
+func (e *encoder) free() {
+	e.reset(nil)
+	streams[e.coding].Put(e)
 }
