@@ -93,7 +93,7 @@
 //     job, so an exception that was prepared for one callback is never raised in the next callback.
 //   - environ['werkzeug.socket'] is for libraries that implement WebSocket themselves. It is a subclass of
 //     socket.socket that records its first use. The event loop passes bytes between this socket and the connection
-//     (runtime/tunnel/relay.go).
+//     (runtime/live/relay.go).
 //   - environ is released after the handshake to save memory, and made again from the record if the application reads
 //     it.
 //   - Broadcasts, and changes of groups, are messages to the event loop (messages.go; sockets.go of runtime/live). The

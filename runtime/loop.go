@@ -23,7 +23,6 @@ import (
 	"fapws/runtime/source/cache"
 	"fapws/runtime/source/static"
 	"fapws/runtime/system"
-	"fapws/runtime/tunnel"
 )
 
 const serverName = "fapws"
@@ -65,7 +64,7 @@ type loop struct {
 
 	subscribers *live.Subscribers
 	sockets     *live.Sockets
-	tunnels     tunnel.Server
+	tunnels     *live.Tunnels
 
 	ticking atomic.Bool // a tick was posted and has not yet run
 	// parameter of the latest call of Replace; nil after the function was called
@@ -95,11 +94,11 @@ func newLoop(s *Server) *loop {
 	l.compressor = compress.New(&l.conns)
 	l.subscribers = live.NewSubscribers(l, &l.sites, &l.conns)
 	l.sockets = live.NewSockets(l, &l.sites, &l.conns)
+	l.tunnels = live.NewTunnels(l, &l.conns, &l.secure)
 	l.secure.Init(&l.conns)
 	l.secure.Freed = l.accepting.Resume
 	l.secure.LogClient = func(level logfile.Level, client, line string) { l.s.logClient(level, client, line) }
 	l.http2.Init(&l.sites)
-	l.tunnels = tunnel.Server{Set: &l.conns, TLS: &l.secure, Full: l.Full, Count: l.Count}
 	l.sites.Init(l, &l.conns, &l.secure, l.offer, serverName)
 	l.http1.Init(&l.sites, &l.secure, l.Open, l.http2.Begin)
 	l.clock(l.conns.Start)

@@ -17,8 +17,8 @@ import (
 
 	"fapws/runtime/exchange"
 	"fapws/runtime/http1"
+	"fapws/runtime/live"
 	"fapws/runtime/logfile"
-	"fapws/runtime/tunnel"
 )
 
 // A Responder handles requests. Respond is called on a separate goroutine for each request. w and r must not be used
@@ -324,7 +324,7 @@ func (w *Response) Ask(body []byte) (status int, answer []byte) {
 // Tunnel accepts a request to change the protocol (Upgrade) by sending head, whose status must be 101. The server then
 // passes bytes between the client and t.Upstream, and closes t.Upstream when either side disconnects. Respond may
 // return before this. Tunnel must be called before Start, and the Response must not be used afterwards.
-func (w *Response) Tunnel(head exchange.Head, t *tunnel.Tunnel) {
+func (w *Response) Tunnel(head exchange.Head, t *live.Tunnel) {
 	head.Then = t
 	w.Start(head)
 }

@@ -16,8 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"fapws/runtime/exchange"
+	"fapws/runtime/live"
 	"fapws/runtime/logfile"
-	"fapws/runtime/tunnel"
 )
 
 // Each function in Sends continues a response that has a certain header field. A function may be nil.
@@ -193,7 +193,7 @@ func (p *Pool) Release(one *exchange.Part) {
 		delete(p.open, r.ticket)
 	}
 	p.mu.Unlock()
-	if t, ok := mine.Head.Then.(*tunnel.Tunnel); ok && t.Upstream != nil {
+	if t, ok := mine.Head.Then.(*live.Tunnel); ok && t.Upstream != nil {
 		unix.Close(t.Upstream.Fd()) // the event loop has not taken over the descriptor
 	}
 }

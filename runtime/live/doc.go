@@ -1,4 +1,4 @@
-// Package live serves clients that stay connected: channels, event streams and WebSockets.
+// Package live serves clients that stay connected: channels, event streams, WebSockets and tunnels.
 //
 // A channel has a name, subscribers, and past events for clients that reconnect (Last-Event-ID). The subscribers are
 // clients of server-sent events (subscribers.go) or WebSockets (sockets.go).
@@ -114,4 +114,13 @@
 // this WebSocket with 1012 and returns it to its handler. If the client disconnects during the hand-over, the handler
 // also gets the WebSocket back, with a connection that ends at once. In all cases on_close is called in exactly one
 // process.
+//
+// # Tunnels
+//
+// A tunnel connects the client of a WebSocket request directly with an upstream (tunnel.go) or an application
+// (relay.go), which implements the WebSocket protocol itself. Start reading at Tunnels.Offer.
+//
+// The connection keeps the bytes that the client sends after its request and before the response. If a tunnel begins,
+// the tunnel forwards these bytes. Otherwise these bytes are the client's next request. Only Tunnel.Idle can end a
+// tunnel without traffic.
 package live

@@ -57,14 +57,16 @@ type StreamClient struct {
 	Number uint64
 }
 
-// Loop is the event loop that runs subscribers and WebSockets. All methods except Do are called on the loop.
+// Loop is the event loop that runs subscribers, WebSockets and tunnels. All methods except Do are called on the loop.
 type Loop interface {
 	// Do runs f on the loop, and returns after f has returned. Do must not be called on the loop.
 	Do(f func())
 
+	// Full reports whether the number of clients has reached conn.AcceptConfig.MaxClients.
 	Full() bool
 
-	// Count adds n to the number of clients: 1 for a client from another process, and -1 for a client that has left.
+	// Count adds n to the number of clients: 1 for a client from another process or for a tunnel over HTTP/2 that has
+	// begun, and -1 for a client or a tunnel that has ended.
 	Count(n int)
 
 	// Resume continues a WebSocket of another process on the socket fd (see exchange.Server.Resume). After an error, fd

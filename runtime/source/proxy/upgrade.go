@@ -9,7 +9,7 @@ import (
 
 	"fapws/runtime/backend"
 	"fapws/runtime/conn"
-	"fapws/runtime/tunnel"
+	"fapws/runtime/live"
 	"fapws/runtime/websocket"
 )
 
@@ -26,7 +26,7 @@ func (up *upstream) tunnel(w *backend.Response, r *backend.Request, response *ht
 	}
 	head.Fields = append([]byte("Upgrade: websocket\r\nConnection: Upgrade\r\n"), head.Fields...)
 	ahead, _ := c.in.Peek(c.in.Buffered())
-	t := &tunnel.Tunnel{Ahead: bytes.Clone(ahead), Idle: max(0, up.opt.TunnelTimeout)}
+	t := &live.Tunnel{Ahead: bytes.Clone(ahead), Idle: max(0, up.opt.TunnelTimeout)}
 	client := r.Client()
 	t.Ended = func(err error) { up.complain(client, "WebSocket closed: %v", err) }
 	if !c.unbind() {

@@ -1,4 +1,4 @@
-package tunnel
+package live
 
 import (
 	"bufio"
@@ -31,13 +31,13 @@ type relay struct {
 
 // newRelay makes a relay and sets the Socket of the request of x to the application's end, or logs an error and returns
 // nil.
-func (s *Server) newRelay(x *exchange.Exchange) *relay {
+func (s *Tunnels) newRelay(x *exchange.Exchange) *relay {
 	r := &relay{link: link{s: s, x: x}}
 	r.ended = r.cut
 	pair, err := system.SocketpairNonblock()
 	if err == nil {
 		r.fd = pair[0]
-		if err = s.Set.Events.Add(&r.watch, r.fd, r); err != nil {
+		if err = s.conns.Events.Add(&r.watch, r.fd, r); err != nil {
 			unix.Close(pair[0])
 			unix.Close(pair[1])
 		}

@@ -1,4 +1,4 @@
-package tunnel
+package live
 
 import (
 	"time"
@@ -9,22 +9,21 @@ import (
 	"fapws/runtime/websocket"
 )
 
-// Server offers tunnels to the requests of an event loop.
-type Server struct {
-	Set *conn.Set
-	TLS *conn.TLSServer
+// Tunnels offers tunnels to the requests of an event loop. A tunnel over an HTTP/2 stream counts as a client.
+type Tunnels struct {
+	loop   Loop
+	conns  *conn.Set
+	secure *conn.TLSServer
+}
 
-	// Full reports whether the number of clients has reached conn.AcceptConfig.MaxClients. Count adds n to the number
-	// of clients. A tunnel over an HTTP/2 stream counts as a client: n is 1 when such a tunnel begins, and -1 when it
-	// ends.
-	Full  func() bool
-	Count func(n int)
+func NewTunnels(loop Loop, conns *conn.Set, secure *conn.TLSServer) *Tunnels {
+	return &Tunnels{loop: loop, conns: conns, secure: secure}
 }
 
 // Offer makes a Carrier for x if the request asks for a WebSocket. If detaches is true, the handler gets a descriptor
 // (exchange.Request.Socket). Otherwise the handler may answer with a Tunnel. Offer returns false if it has rejected x
 // or if x must wait.
-func (s *Server) Offer(x *exchange.Exchange, detaches bool) bool {
+func (s *Tunnels) Offer(x *exchange.Exchange, detaches bool) bool {
 	r := x.Req
 	if !websocket.Asked(r.Parsed, r.Head) || detaches && r.Parsed.HasBody {
 		return true
@@ -33,7 +32,7 @@ func (s *Server) Offer(x *exchange.Exchange, detaches bool) bool {
 		x.AwaitDescriptor()
 		return false
 	}
-	if x.Version == http1.HTTP2 && s.Full() {
+	if x.Version == http1.HTTP2 && s.loop.Full() {
 		x.Refuse(exchange.Reply{Status: 503, Fields: exchange.RetryAfter})
 		return false
 	}
@@ -63,7 +62,7 @@ func (s *Server) Offer(x *exchange.Exchange, detaches bool) bool {
 }
 
 type link struct {
-	s      *Server
+	s      *Tunnels
 	x      *exchange.Exchange
 	tunnel *conn.Tunnel // nil before the tunnel has begun
 	ended  func()       // called when the tunnel has ended
@@ -84,9 +83,9 @@ func (l *link) Carried() (in, out int64, proper bool) {
 func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration, failed func(error), r *http1.Response,
 	ahead []byte) {
 	x := l.x
-	l.tunnel, x.KeepAlive = l.s.TLS.NewTunnel(l.end, upstream, idle, failed), false
+	l.tunnel, x.KeepAlive = l.s.secure.NewTunnel(l.end, upstream, idle, failed), false
 	if x.Version == http1.HTTP2 {
-		l.s.Count(1)
+		l.s.loop.Count(1)
 	}
 	c, head := x.ChangeProtocol(sink, r)
 	l.tunnel.Begin(c, append(head[:len(head):len(head)], ahead...), len(head))
@@ -95,7 +94,7 @@ func (l *link) begin(sink exchange.Sink, upstream *conn.Conn, idle time.Duration
 func (l *link) end(proper bool) {
 	l.proper = proper
 	if l.x.Version == http1.HTTP2 {
-		l.s.Count(-1)
+		l.s.loop.Count(-1)
 	}
 	l.ended()
 }
@@ -132,7 +131,7 @@ func (t *Tunnel) Continue(x *exchange.Exchange, p *exchange.Part) exchange.Outco
 	if !ok || l.halfClosed() { // the client has disconnected
 		return exchange.Goes
 	}
-	l.s.Set.Flush()
+	l.s.conns.Flush()
 	switch {
 	case x.Conn() == nil:
 		return exchange.Goes
