@@ -41,9 +41,7 @@ func chromium(t *testing.T, options []chromedp.ExecAllocatorOption) context.Cont
 	t.Helper()
 	// t.TempDir would fail if a process of the browser still writes to the directory.
 	profile, err := os.MkdirTemp("", "fapws-chromium")
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	ctx, kill := chromedp.NewExecAllocator(context.Background(), append([]chromedp.ExecAllocatorOption{
 		chromedp.UserDataDir(profile),
 		chromedp.Env("HOME="+profile, "XDG_CONFIG_HOME="+profile, "XDG_CACHE_HOME="+profile),

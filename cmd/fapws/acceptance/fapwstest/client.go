@@ -37,9 +37,7 @@ func (s *Server) DialFrom(address string) *Client {
 func Dial(t *testing.T, network, address string) *Client {
 	t.Helper()
 	c, err := net.Dial(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	return NewClient(t, c)
 }
 
@@ -60,9 +58,8 @@ func NewClient(t *testing.T, c net.Conn) *Client {
 
 func (w *Client) Send(text ...string) {
 	w.T.Helper()
-	if _, err := io.WriteString(w.Conn, strings.Join(text, "")); err != nil {
-		w.T.Fatalf("sending: %v", err)
-	}
+	_, err := io.WriteString(w.Conn, strings.Join(text, ""))
+	Mustf(w.T, err, "sending")
 }
 
 func (w *Client) Get(target string) {
@@ -73,9 +70,7 @@ func (w *Client) Get(target string) {
 func (w *Client) Head(method string) *http.Response {
 	w.T.Helper()
 	r, err := http.ReadResponse(w.In, &http.Request{Method: method})
-	if err != nil {
-		w.T.Fatalf("no response: %v", err)
-	}
+	Mustf(w.T, err, "no response")
 	return r
 }
 
@@ -128,30 +123,22 @@ func (w *Client) InTime(target string) *Answer {
 func (w *Client) Rest() string {
 	w.T.Helper()
 	text, err := io.ReadAll(w.In)
-	if err != nil {
-		w.T.Fatalf("reading to the end: %v after %q", err, text)
-	}
+	Needf(w.T, err == nil, "reading to the end: %v after %q", err, text)
 	return string(text)
 }
 
 // Closed fails unless the server sends nothing more and closes the connection.
 func (w *Client) Closed() {
 	w.T.Helper()
-	if text := w.Rest(); text != "" {
-		w.T.Errorf("more than expected: %q", text)
-	}
+	Equalf(w.T, w.Rest(), "", "more than expected")
 }
 
 // Gone fails unless the server sends nothing more and closes or resets the connection.
 func (w *Client) Gone() {
 	w.T.Helper()
 	text, err := io.ReadAll(w.In)
-	if err != nil && !errors.Is(err, syscall.ECONNRESET) {
-		w.T.Errorf("the connection stays: %v", err)
-	}
-	if len(text) > 0 {
-		w.T.Errorf("more than expected: %.200q", text)
-	}
+	Truef(w.T, err == nil || errors.Is(err, syscall.ECONNRESET), "the connection stays: %v", err)
+	Truef(w.T, len(text) == 0, "more than expected: %.200q", text)
 }
 
 func (w *Client) Reset() {

@@ -72,9 +72,7 @@ func (c Command) Run(t *testing.T) (code int, stdout, stderr string) {
 func (c Command) Succeeds(t *testing.T) (stdout string) {
 	t.Helper()
 	code, stdout, stderr := c.Run(t)
-	if code != 0 {
-		t.Fatalf("%q: code %d, %s", c.Flags, code, stderr)
-	}
+	Needf(t, code == 0, "%q: code %d, %s", c.Flags, code, stderr)
 	return stdout
 }
 
@@ -82,10 +80,8 @@ func (c Command) Succeeds(t *testing.T) (stdout string) {
 func (c Command) Fails(t *testing.T, code int, want string) {
 	t.Helper()
 	got, _, stderr := c.Run(t)
-	if got != code || !strings.HasPrefix(stderr, "fapws: ") || !strings.Contains(stderr, want) ||
-		strings.Count(stderr, "\n") != 1 {
-		t.Errorf("%q: code %d, %q, want %d, %q", c.Flags, got, stderr, code, want)
-	}
+	Truef(t, got == code && strings.HasPrefix(stderr, "fapws: ") && strings.Contains(stderr, want) &&
+		strings.Count(stderr, "\n") == 1, "%q: code %d, %q, want %d, %q", c.Flags, got, stderr, code, want)
 }
 
 func (c Command) prepare(t *testing.T) *exec.Cmd {
@@ -117,12 +113,9 @@ func Binary(t *testing.T) string {
 		path = filepath.Join(Repository, "build", "fapws")
 	}
 	path, err := filepath.Abs(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v (./build.sh build makes it)", err)
-	}
+	Must(t, err)
+	_, err = os.Stat(path)
+	Needf(t, err == nil, "%v (./build.sh build makes it)", err)
 	return path
 }
 

@@ -50,9 +50,7 @@ func Testdata(t *testing.T, script string) string {
 		path = filepath.Join("..", path)
 	}
 	path, err := filepath.Abs(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	return path
 }
 
@@ -92,8 +90,6 @@ func Replace(t *testing.T, name, text string) {
 func Change(t *testing.T, script, old, new string) {
 	t.Helper()
 	text := Read(t, script)
-	if !strings.Contains(text, old) {
-		t.Fatalf("no %q in %s", old, script)
-	}
+	Needf(t, strings.Contains(text, old), "no %q in %s", old, script)
 	Write(t, script, strings.Replace(text, old, new, 1))
 }

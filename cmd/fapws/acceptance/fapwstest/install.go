@@ -55,9 +55,7 @@ func (c Command) ForOtherUsers(t *testing.T) Command {
 			installed.denied = denied(installed.folder)
 		}
 	})
-	if installed.err != nil {
-		t.Fatal(installed.err)
-	}
+	Must(t, installed.err)
 	if installed.denied != nil && !strings.HasPrefix(Python, "/usr/bin/") {
 		t.Skipf("other users may not read %s: %s", Python, installed.denied)
 	}
@@ -91,9 +89,7 @@ func denied(folder string) []byte {
 func PublicFolder(t *testing.T) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "fapws")
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	t.Cleanup(func() { os.RemoveAll(folder) })
 	Must(t, os.Chmod(folder, 0o755))
 	return folder
@@ -111,9 +107,7 @@ func NeedModule(t *testing.T, module string) {
 	if find.Run() == nil {
 		return
 	}
-	if strings.HasPrefix(Python, "/usr/bin/") {
-		t.Fatalf("%s has no %s\nsudo apt-get install python3-%[2]s", Python, module)
-	}
+	Needf(t, !strings.HasPrefix(Python, "/usr/bin/"), "%s has no %s\nsudo apt-get install python3-%[2]s", Python, module)
 	t.Skipf("%s has no %s", Python, module)
 }
 
@@ -124,9 +118,7 @@ func Today(t *testing.T) string {
 	venv, err := filepath.Abs(Repository + "/build/today")
 	Must(t, err)
 	if _, err := os.Stat(venv + "/installed.txt"); err != nil {
-		if strings.HasPrefix(Python, "/usr/bin/") {
-			t.Fatalf("%v\n./build.sh today", err)
-		}
+		Needf(t, !strings.HasPrefix(Python, "/usr/bin/"), "%v\n./build.sh today", err)
 		t.Skipf("%s is not the system's: build/today has no packages for it", Python)
 	}
 	return venv

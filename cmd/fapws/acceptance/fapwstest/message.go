@@ -46,13 +46,10 @@ type Answer struct {
 // Want fails unless the response has this status and a complete body that contains each text.
 func (a *Answer) Want(t *testing.T, status int, texts ...string) *Answer {
 	t.Helper()
-	if a.StatusCode != status || a.Err != nil {
-		t.Fatalf("status %d, want %d; %v; body: %.500q", a.StatusCode, status, a.Err, a.Text)
-	}
+	Needf(t, a.StatusCode == status && a.Err == nil, "status %d, want %d; %v; body: %.500q", a.StatusCode, status, a.Err,
+		a.Text)
 	for _, text := range texts {
-		if !strings.Contains(a.Text, text) {
-			t.Errorf("no %q in the body: %.500q", text, a.Text)
-		}
+		Truef(t, strings.Contains(a.Text, text), "no %q in the body: %.500q", text, a.Text)
 	}
 	return a
 }
@@ -61,17 +58,13 @@ func (a *Answer) Want(t *testing.T, status int, texts ...string) *Answer {
 func (a *Answer) Is(t *testing.T, body string) *Answer {
 	t.Helper()
 	a.Want(t, 200)
-	if a.Text != body {
-		t.Errorf("body %.300q, want %.300q", a.Text, body)
-	}
+	Equalf(t, a.Text, body, "body")
 	return a
 }
 
 func (a *Answer) Field(t *testing.T, name, want string) *Answer {
 	t.Helper()
-	if got := strings.Join(a.Header.Values(name), ", "); got != want {
-		t.Errorf("%s: %q, want %q", name, got, want)
-	}
+	Equalf(t, strings.Join(a.Header.Values(name), ", "), want, "%s", name)
 	return a
 }
 
@@ -85,8 +78,7 @@ func (a *Answer) Number(t *testing.T) int {
 func (a *Answer) Object(t *testing.T) map[string]any {
 	t.Helper()
 	var object map[string]any
-	if err := json.NewDecoder(bytes.NewReader([]byte(a.Text))).Decode(&object); err != nil {
-		t.Fatalf("%v in %.300q", err, a.Text)
-	}
+	err := json.NewDecoder(bytes.NewReader([]byte(a.Text))).Decode(&object)
+	Needf(t, err == nil, "%v in %.300q", err, a.Text)
 	return object
 }

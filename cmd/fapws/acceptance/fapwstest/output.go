@@ -46,9 +46,7 @@ func (o *Output) String() string {
 func (o *Output) Await(t *testing.T, pattern *regexp.Regexp) []string {
 	t.Helper()
 	match := o.Find(pattern)
-	if match == nil {
-		t.Fatalf("no %q in the output so far:\n%s", pattern, o)
-	}
+	Needf(t, match != nil, "no %q in the output so far:\n%s", pattern, o)
 	return match
 }
 
@@ -76,7 +74,5 @@ var Eventually = checktest.Eventually
 func OneLine(t *testing.T, text, want string) {
 	t.Helper()
 	line, rest, _ := strings.Cut(text, "\n")
-	if !strings.Contains(line, want) || rest != "" {
-		t.Errorf("%q is no line with %q", text, want)
-	}
+	Truef(t, strings.Contains(line, want) && rest == "", "%q is no line with %q", text, want)
 }

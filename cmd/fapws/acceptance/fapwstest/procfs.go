@@ -21,9 +21,8 @@ func (s *Server) RSS() int { return s.Status("RssAnon") << 10 }
 // GrownAtMost fails if the server has more memory than before and this number of bytes.
 func (s *Server) GrownAtMost(before, bytes int) {
 	s.T.Helper()
-	if grown := s.RSS() - before; grown > bytes {
-		s.T.Errorf("the server has %d MiB more", grown>>20)
-	}
+	grown := s.RSS() - before
+	Truef(s.T, grown <= bytes, "the server has %d MiB more", grown>>20)
 }
 
 // statOf returns the fields of /proc/PID/stat from the state on, or nil if the process does not exist.

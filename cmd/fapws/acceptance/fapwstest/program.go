@@ -12,9 +12,7 @@ import (
 func CopyOfProgram(t *testing.T) string {
 	t.Helper()
 	folder, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, err)
 	folder += "/a copy" // with a space, because LD_PRELOAD is split at spaces
 	Must(t, os.Mkdir(folder, 0o755))
 	Must(t, copyProgram(Binary(t), folder))

@@ -35,13 +35,9 @@ func (s *Server) cleanup() {
 	said := s.Stderr.String()
 	for _, bad := range []string{"panic:", "fatal error:", "SIGSEGV", "Fatal Python error", "WARNING: DATA RACE",
 		"ERROR: AddressSanitizer"} {
-		if strings.Contains(said, bad) && !s.crashes {
-			s.T.Errorf("fapws has crashed: %q", bad)
-		}
+		Truef(s.T, !strings.Contains(said, bad) || s.crashes, "fapws has crashed: %q", bad)
 	}
-	if !s.Complains && strings.Contains(said, "Traceback") {
-		s.T.Error("fapws reports an error")
-	}
+	Truef(s.T, s.Complains || !strings.Contains(said, "Traceback"), "fapws reports an error")
 	if s.T.Failed() {
 		s.T.Logf("%s\nstdout:\n%.2000s\nstderr:\n%.8000s", s.Cmd, s.Stdout, said)
 	}
@@ -49,9 +45,8 @@ func (s *Server) cleanup() {
 
 func (s *Server) Signal(sig syscall.Signal) {
 	s.T.Helper()
-	if err := s.Cmd.Process.Signal(sig); err != nil {
-		s.T.Errorf("signal %v: %v", sig, err)
-	}
+	err := s.Cmd.Process.Signal(sig)
+	Truef(s.T, err == nil, "signal %v: %v", sig, err)
 }
 
 // Ended waits for the end of the server and returns its exit code, or a negative number if a signal has ended the
@@ -70,9 +65,7 @@ func (s *Server) Ended() int {
 
 func (s *Server) EndsWith(code int) {
 	s.T.Helper()
-	if got := s.Ended(); got != code {
-		s.T.Errorf("fapws ended with code %d, want %d", got, code)
-	}
+	Equalf(s.T, s.Ended(), code, "fapws ended with code")
 }
 
 func (s *Server) Stop() {
@@ -102,9 +95,8 @@ func (s *Server) Control(words ...string) (stdout string) {
 
 func (s *Server) ReloadFails(why string) {
 	s.T.Helper()
-	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.Contains(stderr, why) {
-		s.T.Errorf("fapws ctl reload: code %d, %q, want %q", code, stderr, why)
-	}
+	code, _, stderr := s.Ctl("reload")
+	Truef(s.T, code == 1 && strings.Contains(stderr, why), "fapws ctl reload: code %d, %q, want %q", code, stderr, why)
 }
 
 // Ask sends a request over a new connection.
@@ -145,9 +137,7 @@ func TooBig(t *testing.T, s *Server, request, more string) {
 	w.Send(request)
 	w.Send(more)
 	a := w.Answer().Want(t, 413, "input body too big")
-	if !a.Close {
-		t.Errorf("no Connection: close with 413: %q", a.Header)
-	}
+	Truef(t, a.Close, "no Connection: close with 413: %q", a.Header)
 	w.Closed()
 }
 

@@ -17,9 +17,8 @@ func WebSocketCases(t *testing.T, address, path string) {
 	try := func(id string, run func() error) {
 		at <- struct{}{}
 		all.Go(func() {
-			if err := run(); err != nil {
-				t.Errorf("%s, %s: %v", path, id, err)
-			}
+			err := run()
+			Truef(t, err == nil, "%s, %s: %v", path, id, err)
 			<-at
 		})
 	}
@@ -35,9 +34,7 @@ func WebSocketCases(t *testing.T, address, path string) {
 func OpenSocket(t *testing.T, address, path string, fields ...string) *wstest.Client {
 	t.Helper()
 	c, err := wstest.Dial(address, path, fields...)
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
+	Mustf(t, err, "%s", path)
 	t.Cleanup(func() { c.Conn.Close() })
 	return c
 }
@@ -51,16 +48,14 @@ func DeniesSocket(t *testing.T, address string, status int, text, path string, f
 	t.Helper()
 	var denied *wstest.Denied
 	_, err := wstest.Dial(address, path, fields...)
-	if !errors.As(err, &denied) || denied.Response.StatusCode != status || !strings.Contains(denied.Body, text) {
-		t.Errorf("%s, %q: %v, want %d %q", path, fields, err, status, text)
-	}
+	Truef(t, errors.As(err, &denied) && denied.Response.StatusCode == status && strings.Contains(denied.Body, text),
+		"%s, %q: %v, want %d %q", path, fields, err, status, text)
 }
 
 func Hears(t *testing.T, c *wstest.Client, want string) {
 	t.Helper()
-	if _, got, err := c.Receive(); err != nil || string(got) != want {
-		t.Errorf("got %.100q, %v; want %.100q", got, err, want)
-	}
+	_, got, err := c.Receive()
+	Truef(t, err == nil && string(got) == want, "got %.100q, %v; want %.100q", got, err, want)
 }
 
 // ResetSocket resets the connection, so that the server sees an error instead of a normal end.
