@@ -134,12 +134,10 @@ func TestReloadReadsTheChangedConfiguration(t *testing.T) {
 	fapwstest.Replace(t, file, "root = 'a'\nworkers = 2\npid = 'x'\nerror-log = 'x'\n")
 	s.Says(`reloaded: 1 worker\n(.*\n)*.*reloaded: 1 worker\n`)
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "page of a")
-	if said := s.Stderr.String(); strings.Count(said, "take effect after a restart") != 1 {
-		t.Errorf("the line about a restart is not there once:\n%s", said)
-	}
-	if _, err := os.Stat(dir + "/x"); err == nil {
-		t.Error("the error log is another one already")
-	}
+	fapwstest.Equalf(t, strings.Count(s.Stderr.String(), "take effect after a restart"), 1,
+		"lines about a restart")
+	_, err := os.Stat(dir + "/x")
+	fapwstest.Truef(t, err != nil, "the error log is another one already")
 }
 
 func TestUpgradeKeepsAddressesAndSupervisor(t *testing.T) {
@@ -174,9 +172,7 @@ func TestReloadKeepsTheAddressOfAScript(t *testing.T) {
 	fapwstest.Replace(t, script, fmt.Sprintf(app, "0", "four"))
 	s.Control("reload")
 	s.Ask(fapwstest.Get("/")).Want(t, 200).Is(t, "four")
-	if said := s.Stderr.String(); strings.Count(said, "after a restart") != 1 {
-		t.Errorf("said more than once:\n%s", said)
-	}
+	fapwstest.Equalf(t, strings.Count(s.Stderr.String(), "after a restart"), 1, "lines about a restart")
 }
 
 func TestReloadWatchesTheDirectoryOfAnotherApplication(t *testing.T) {

@@ -28,9 +28,7 @@ func TestSilentControlClientsDelayNoOtherClient(t *testing.T) {
 	path := filepath.Join(fapwstest.PublicFolder(t), "ctl")
 	s := fapwstest.Command{Script: "metrics.py", Flags: []string{"--ctl-socket", path}}.Serve(t, fapwstest.Workers)
 	slow, err := net.Dial("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	defer slow.Close()
 	flood := exec.Command(fapwstest.Python, "-c",
 		"import socket, sys\nall = [socket.socket(socket.AF_UNIX) for i in range(100)]\n"+
@@ -40,18 +38,15 @@ func TestSilentControlClientsDelayNoOtherClient(t *testing.T) {
 	defer held.Close()
 	connected, _ := flood.StdoutPipe()
 	fapwstest.Must(t, flood.Start())
-	if _, err := io.ReadFull(connected, make([]byte, len("connected"))); err != nil {
-		t.Fatal(err)
-	}
+	_, err = io.ReadFull(connected, make([]byte, len("connected")))
+	fapwstest.Must(t, err)
 	command := exec.Command(fapwstest.Binary(t), "ctl", "--socket", path, "status")
 	begin := time.Now()
-	if out, err := command.CombinedOutput(); err != nil ||
-		!strings.Contains(string(out), strconv.Itoa(s.Cmd.Process.Pid)) {
-		t.Errorf("%v after %v: %s", err, time.Since(begin), out)
-	}
+	out, err := command.CombinedOutput()
+	fapwstest.Truef(t, err == nil && strings.Contains(string(out), strconv.Itoa(s.Cmd.Process.Pid)), "%v after %v: %s",
+		err, time.Since(begin), out)
 	io.WriteString(slow, `{"command":"status"}`+"\n")
-	if answer, err := io.ReadAll(slow); err != nil ||
-		!strings.Contains(string(answer), strconv.Itoa(s.Cmd.Process.Pid)) {
-		t.Errorf("the slow client: %v, %s", err, answer)
-	}
+	answer, err := io.ReadAll(slow)
+	fapwstest.Truef(t, err == nil && strings.Contains(string(answer), strconv.Itoa(s.Cmd.Process.Pid)),
+		"the slow client: %v, %s", err, answer)
 }

@@ -19,9 +19,7 @@ func TestHashPasswordOnATerminalAsksTwiceAndShowsNothing(t *testing.T) {
 	t.Parallel()
 	echoes := func(f *os.File) bool {
 		state, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		return state.Lflag&unix.ECHO != 0
 	}
 	for _, test := range []struct {
@@ -41,9 +39,7 @@ func TestHashPasswordOnATerminalAsksTwiceAndShowsNothing(t *testing.T) {
 		shown := fapwstest.NewOutput()
 		go io.Copy(shown, person)
 		shown.Await(t, regexp.MustCompile(`Password: $`))
-		if echoes(program) {
-			t.Error("the password is shown")
-		}
+		fapwstest.Truef(t, !echoes(program), "the password is shown")
 		if test.code < 0 {
 			cmd.Process.Signal(unix.SIGINT)
 			test.code = 130
@@ -58,11 +54,7 @@ func TestHashPasswordOnATerminalAsksTwiceAndShowsNothing(t *testing.T) {
 			t.Errorf("%q, %q: code %d, %q, shown: %q", test.first, test.second, cmd.ProcessState.ExitCode(), &stdout,
 				shown)
 		}
-		if strings.Contains(shown.String(), "secret") {
-			t.Errorf("the password is shown: %q", shown)
-		}
-		if !echoes(program) {
-			t.Error("the terminal stays silent")
-		}
+		fapwstest.Truef(t, !strings.Contains(shown.String(), "secret"), "the password is shown: %q", shown)
+		fapwstest.Truef(t, echoes(program), "the terminal stays silent")
 	}
 }

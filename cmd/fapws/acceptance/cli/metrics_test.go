@@ -22,9 +22,7 @@ func get(t *testing.T, url string) string {
 	t.Helper()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	r, err := client.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	return readAll(r)
 }
 
@@ -36,13 +34,9 @@ func metricsOf(t *testing.T, s *fapwstest.Server, flags ...string) string {
 func sample(t *testing.T, text, name string) float64 {
 	t.Helper()
 	found := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\S+)$`).FindStringSubmatch(text)
-	if found == nil {
-		t.Fatalf("no %s in\n%s", name, text)
-	}
+	fapwstest.Needf(t, found != nil, "no %s in\n%s", name, text)
 	v, err := strconv.ParseFloat(found[1], 64)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	return v
 }
 
@@ -58,14 +52,11 @@ func samples(t *testing.T, s *fapwstest.Server, name string, want float64) {
 func promtool(t *testing.T, text string) {
 	t.Helper()
 	program, err := exec.LookPath("promtool")
-	if err != nil {
-		t.Fatal("no promtool: sudo apt-get install prometheus")
-	}
+	fapwstest.Needf(t, err == nil, "no promtool: sudo apt-get install prometheus")
 	cmd := exec.Command(program, "check", "metrics")
 	cmd.Stdin = strings.NewReader(text)
-	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
-		t.Errorf("promtool: %v\n%s\n%s", err, out, text)
-	}
+	out, err := cmd.CombinedOutput()
+	fapwstest.Truef(t, err == nil && len(out) == 0, "promtool: %v\n%s\n%s", err, out, text)
 }
 
 func TestCtlMetricsCountRequestsByRouteAndStatus(t *testing.T) {
@@ -81,10 +72,9 @@ func TestCtlMetricsCountRequestsByRouteAndStatus(t *testing.T) {
 		const count = "fapws_request_duration_seconds_count"
 		samples(t, s, count+`{host="",route="/order",code="2xx"}`, 10)
 		took := time.Since(began).Seconds()
-		if sum := sample(t, metricsOf(t, s),
-			`fapws_request_duration_seconds_sum{host="",route="/order",code="2xx"}`); m.Inline() && sum > took {
-			t.Errorf("requests one after the other have lasted %v s together, of %v s", sum, took)
-		}
+		sum := sample(t, metricsOf(t, s), `fapws_request_duration_seconds_sum{host="",route="/order",code="2xx"}`)
+		fapwstest.Truef(t, !m.Inline() || sum <= took, "requests one after the other have lasted %v s together, of %v s", sum,
+			took)
 		samples(t, s, count+`{host="",route="/fails",code="5xx"}`, 1)
 		samples(t, s, count+`{host="",route="none",code="4xx"}`, 1)
 		samples(t, s, "fapws_requests_in_flight", 0)
@@ -97,16 +87,11 @@ func TestCtlMetricsCountRequestsByRouteAndStatus(t *testing.T) {
 			"fapws_queue_wait_seconds_count":     11,
 			`fapws_request_duration_seconds_bucket{host="",route="/order",code="2xx",le="+Inf"}`: 10,
 		} {
-			if got := sample(t, text, name); got != want {
-				t.Errorf("%s is %v, want %v", name, got, want)
-			}
+			fapwstest.Equalf(t, sample(t, text, name), want, "%s", name)
 		}
-		if n := sample(t, text, `fapws_memory_anonymous_bytes{process="worker"}`); n < 1<<20 {
-			t.Errorf("%v bytes of memory", n)
-		}
-		if strings.Contains(text, "secret") {
-			t.Errorf("what clients send is a label:\n%s", text)
-		}
+		n := sample(t, text, `fapws_memory_anonymous_bytes{process="worker"}`)
+		fapwstest.Truef(t, n >= 1<<20, "%v bytes of memory", n)
+		fapwstest.Truef(t, !strings.Contains(text, "secret"), "what clients send is a label:\n%s", text)
 		if !strings.HasSuffix(text, "\n# EOF\n") {
 			t.Errorf("no end: %q", text[max(0, len(text)-80):])
 		}
@@ -160,9 +145,7 @@ func TestCtlMetricsCountAWorkerThatEndsOnce(t *testing.T) {
 	syscall.Kill(ends, syscall.SIGKILL)
 	asks.Wait()
 	syscall.Kill(stopped, syscall.SIGCONT)
-	if n := sample(t, metricsOf(t, s), count); n != 3 {
-		t.Errorf("%v requests", n)
-	}
+	fapwstest.Equalf(t, sample(t, metricsOf(t, s), count), 3, "requests")
 }
 
 func TestCtlTopShowsActiveRequestsWithAgeAndPythonLine(t *testing.T) {
@@ -190,24 +173,18 @@ func TestCtlTopShowsActiveRequestsWithAgeAndPythonLine(t *testing.T) {
 		}
 		fapwstest.Eventually(t, "the request is active", func() bool {
 			stdout := s.Control("top", "--once", "--json")
-			if strings.Contains(stdout, "secret") {
-				t.Fatalf("it shows the query: %s", stdout)
-			}
+			fapwstest.Needf(t, !strings.Contains(stdout, "secret"), "it shows the query: %s", stdout)
 			fapwstest.Must(t, json.Unmarshal([]byte(stdout), &seen))
 			return len(seen.Active) == 1 && regexp.MustCompile(`^metrics\.py:(21|22) in waits$`).
 				MatchString(seen.Active[0].At)
 		})
-		if a := seen.Active[0]; a.Request != "GET /waits" || a.Age <= 0 || a.Worker == 0 || seen.InFlight != 1 ||
-			len(seen.Report.Workers) == 0 {
-			t.Errorf("%+v", seen)
-		}
-		if text := metricsOf(t, s); !strings.Contains(text, `fapws_connections{kind="http"}`) {
-			t.Errorf("no connections: %s", text)
-		}
+		a := seen.Active[0]
+		fapwstest.Truef(t, a.Request == "GET /waits" && a.Age > 0 && a.Worker != 0 && seen.InFlight == 1 &&
+			len(seen.Report.Workers) != 0, "%+v", seen)
+		text := metricsOf(t, s)
+		fapwstest.Truef(t, strings.Contains(text, `fapws_connections{kind="http"}`), "no connections: %s", text)
 		fapwstest.Write(t, release, "")
-		if got := <-answer; got != "released" {
-			t.Errorf("the handler answers %q", got)
-		}
+		fapwstest.Equalf(t, <-answer, "released", "the handler answers")
 		counted := regexp.MustCompile(`(?m)^ *\S+ +\S+ +\S+ +\S+ +\S+ +1  /waits$`)
 		fapwstest.Eventually(t, "the request is counted", func() bool {
 			return counted.MatchString(s.Control("top", "--once"))
@@ -225,11 +202,8 @@ func TestCtlTopExitsWhenTheServerStops(t *testing.T) {
 	}()
 	samples(t, s, "fapws_workers", 2)
 	s.Control("stop")
-	if got := <-done; !regexp.MustCompile(
-		`^1 (true|false) fapws: (the server has stopped: )?no server|` +
-			`^1 (true|false) fapws: .*(stopped|no control socket|not found|did not respond)`).MatchString(got) {
-		t.Error(got)
-	}
+	fapwstest.Matches(t, <-done, `^1 (true|false) fapws: (the server has stopped: )?no server|`+
+		`^1 (true|false) fapws: .*(stopped|no control socket|not found|did not respond)`)
 }
 
 // One handler holds the GIL, and a thread with a different request waits for the GIL. In builds without the GIL, the
@@ -260,9 +234,7 @@ func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 	})
 	go ask("/holds")
 	release, err := os.OpenFile(pipe, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	defer release.Close()
 	asked := 1
 	fapwstest.Eventually(t, "a thread waits for the GIL", func() bool {
@@ -282,9 +254,8 @@ func TestThreadsThatWaitForTheGILAreCounted(t *testing.T) {
 		}
 		return false
 	})
-	if _, err := release.WriteString("."); err != nil {
-		t.Fatal(err)
-	}
+	_, err = release.WriteString(".")
+	fapwstest.Must(t, err)
 	for range asked {
 		<-bodies
 	}

@@ -28,9 +28,7 @@ scrape_configs:
 func TestPrometheusScrapesTheStatusPage(t *testing.T) {
 	t.Parallel()
 	program, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Fatal("no prometheus: sudo apt-get install prometheus")
-	}
+	fapwstest.Needf(t, err == nil, "no prometheus: sudo apt-get install prometheus")
 	dir := t.TempDir()
 	site := fapwstest.Write(t, dir+"/fapws.toml", fmt.Sprintf(everything, fapwstest.Testdata(t, "metrics.py")))
 	s := fapwstest.Command{Flags: []string{"--bind", "https://127.0.0.1:0", "--tls", "auto", "-c", site}, Dir: dir,
@@ -87,19 +85,15 @@ func checkDashboard(t *testing.T, query func(string) string, exported string) {
 		for _, target := range p.Targets {
 			for _, name := range names.FindAllString(target.Expr, -1) {
 				shown[name] = true
-				if !regexp.MustCompile(`(?m)^` + name + `[ {]`).MatchString(exported) {
-					t.Errorf("%s: the server has no %s", p.Title, name)
-				}
+				fapwstest.Truef(t, regexp.MustCompile(`(?m)^`+name+`[ {]`).MatchString(exported), "%s: the server has no %s",
+					p.Title, name)
 			}
 			expr := strings.NewReplacer("$job", "shop", "$__rate_interval", "1m").Replace(target.Expr)
-			if answer := query(expr); !strings.HasPrefix(answer, `{"status":"success"`) {
-				t.Errorf("%s: %s: %s", p.Title, expr, answer)
-			}
+			answer := query(expr)
+			fapwstest.Truef(t, strings.HasPrefix(answer, `{"status":"success"`), "%s: %s: %s", p.Title, expr, answer)
 		}
 	}
-	if len(shown) < 20 {
-		t.Errorf("the dashboard has only %d metrics", len(shown))
-	}
+	fapwstest.Truef(t, len(shown) >= 20, "the dashboard has only %d metrics", len(shown))
 }
 
 const everything = `
@@ -143,10 +137,8 @@ PATHS = [("/count", count), ("/metrics", make_wsgi_app(ALL))]
 	samples(t, s, "ours_total", 3)
 	_, ours := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
 	theirs := get(t, s.URL+"/metrics")
-	if sample(t, theirs, "theirs_total") != 3 || strings.Contains(theirs, "ours_total") ||
-		strings.Contains(ours, "theirs") || sample(t, ours, "ours_total") != 3 {
-		t.Errorf("%s\n%s", theirs, ours)
-	}
+	fapwstest.Truef(t, sample(t, theirs, "theirs_total") == 3 && !strings.Contains(theirs, "ours_total") &&
+		!strings.Contains(ours, "theirs") && sample(t, ours, "ours_total") == 3, "%s\n%s", theirs, ours)
 }
 
 func TestForkedProcessesDoNotCountMetrics(t *testing.T) {
@@ -162,13 +154,10 @@ PATHS = [("/count", count)]
 	s := fapwstest.Serve(t, fapwstest.Forks, script, "--status", "/_fapws")
 	s.Says("warning fapws.metrics does not count what handlers do in the processes of --fork")
 	get(t, s.URL+"/count")
-	if text := metricsOf(t, s); strings.Contains(text, "done_total") {
-		t.Error(text)
-	}
-	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"}); a.StatusCode != 503 ||
-		!strings.Contains(text, "the processes of --fork are not profiled") {
-		t.Errorf("%d %s", a.StatusCode, text)
-	}
+	fapwstest.Lacks(t, metricsOf(t, s), "done_total")
+	a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"})
+	fapwstest.Truef(t, a.StatusCode == 503 && strings.Contains(text, "the processes of --fork are not profiled"), "%d %s",
+		a.StatusCode, text)
 }
 
 func TestKeptUpstreamConnectionIsCounted(t *testing.T) {

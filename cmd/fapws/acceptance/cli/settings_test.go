@@ -20,13 +20,10 @@ func TestDebugLevelsLogMoreDetails(t *testing.T) {
 		s.Get("/x", 200, "Connection: close")
 		s.Stop()
 		said := s.Stderr.String()
-		if level == 0 && strings.Contains(said, "debug") {
-			t.Errorf("without DEBUG: %s", said)
-		}
+		fapwstest.Truef(t, level != 0 || !strings.Contains(said, "debug"), "without DEBUG: %s", said)
 		for i, what := range shown {
-			if what != nil && what.MatchString(said) != (i <= level) {
-				t.Errorf("level %d, what level %d shows: %v\n%s", level, i, i > level, said)
-			}
+			fapwstest.Truef(t, what == nil || what.MatchString(said) == (i <= level), "level %d, what level %d shows: %v\n%s",
+				level, i, i > level, said)
 		}
 	}
 }

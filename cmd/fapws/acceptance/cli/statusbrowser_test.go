@@ -115,30 +115,18 @@ func TestStatusPageInABrowserIsLive(t *testing.T) {
 			return chromedp.OuterHTML("html", &plain).Do(ctx)
 		}),
 	)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	refreshes = strings.Contains(plain, `http-equiv="refresh"`)
-	if !fits {
-		t.Error("a phone has to scroll the page to the side")
-	}
-	if light == dark {
-		t.Errorf("light is %s, and so is dark", light)
-	}
-	if !strings.Contains(graph, "works (metrics.py)") {
-		t.Errorf("the flame graph has no handler: %s", graph)
-	}
-	if !strings.Contains(stacks, "no active requests") || strings.TrimSpace(answer) != "reloaded" {
-		t.Errorf("%q %q", stacks, answer)
-	}
-	if !strings.Contains(plain, "/order") || !refreshes {
-		t.Errorf("without JavaScript the page is %s", plain)
-	}
+	fapwstest.Truef(t, fits, "a phone has to scroll the page to the side")
+	fapwstest.Truef(t, light != dark, "light is %s, and so is dark", light)
+	fapwstest.Truef(t, strings.Contains(graph, "works (metrics.py)"), "the flame graph has no handler: %s", graph)
+	fapwstest.Truef(t, strings.Contains(stacks, "no active requests") && strings.TrimSpace(answer) == "reloaded", "%q %q",
+		stacks, answer)
+	fapwstest.Truef(t, strings.Contains(plain, "/order") && refreshes, "without JavaScript the page is %s", plain)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.elsewhere)+len(w.wrong) > 0 || w.streams == 0 {
-		t.Errorf("requests to others %q, complaints %q, %d streams", w.elsewhere, w.wrong, w.streams)
-	}
+	fapwstest.Truef(t, len(w.elsewhere)+len(w.wrong) == 0 && w.streams != 0,
+		"requests to others %q, complaints %q, %d streams", w.elsewhere, w.wrong, w.streams)
 }
 
 func TestStatusPageRecordsOneProfileAtATime(t *testing.T) {
@@ -165,7 +153,6 @@ func TestStatusPageRecordsOneProfileAtATime(t *testing.T) {
 			// A 503 may have another reason: on a busy machine, the request may wait too long for the GIL.
 			strings.Contains(refused.text, "A profile is being recorded already.")
 	})
-	if !strings.Contains(profile.text, "<!doctype html>") || len(profile.text) > 40<<10 {
-		t.Errorf("%d, %d bytes: %.300s", profile.status, len(profile.text), profile.text)
-	}
+	fapwstest.Truef(t, strings.Contains(profile.text, "<!doctype html>") && len(profile.text) <= 40<<10,
+		"%d, %d bytes: %.300s", profile.status, len(profile.text), profile.text)
 }

@@ -20,9 +20,7 @@ type asked struct {
 func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequest(q.method, s.URL+q.path, http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	r.Host = q.host
 	for name, value := range q.fields {
 		r.Header.Set(name, value)
@@ -32,9 +30,7 @@ func answerTo(t *testing.T, s *fapwstest.Server, q asked) (*http.Response, strin
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	a, err := client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	return a, readAll(a)
 }
 
@@ -64,29 +60,22 @@ func TestStatusPageShowsWorkersAndRequestsByRoute(t *testing.T) {
 	})
 	_, live := answerTo(t, s, asked{method: "GET", path: "/_fapws/live"})
 	stacks, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/stacks"})
-	if stacks.StatusCode != 200 || !strings.Contains(text, "GET /waits?… HTTP/1.1") ||
-		!strings.Contains(text, `metrics.py", line 2`) {
-		t.Errorf("%d %s", stacks.StatusCode, text)
-	}
+	fapwstest.Truef(t, stacks.StatusCode == 200 && strings.Contains(text, "GET /waits?… HTTP/1.1") &&
+		strings.Contains(text, `metrics.py", line 2`), "%d %s", stacks.StatusCode, text)
 	_, figures := answerTo(t, s, asked{method: "GET", path: "/_fapws/status.json"})
 	_, metrics := answerTo(t, s, asked{method: "GET", path: "/_fapws/metrics"})
 	_, profile := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"})
 	for what, text := range map[string]string{"page": page, "live": live, "stacks": text, "JSON": figures,
 		"metrics": metrics, "profile": profile} {
-		if strings.Contains(text, "zecret") || strings.Contains(text, release) {
-			t.Errorf("the %s shows a query, a cookie or the environment:\n%s", what, text)
-		}
+		fapwstest.Truef(t, !strings.Contains(text, "zecret") && !strings.Contains(text, release),
+			"the %s shows a query, a cookie or the environment:\n%s", what, text)
 	}
-	if n := len(page); n > 40<<10 {
-		t.Errorf("the page has %d bytes", n)
-	}
-	if found := regexp.MustCompile(`(?i)(src|href|url\()\s*=?\s*["']?(https?:)?//`).FindString(page); found != "" {
-		t.Errorf("the page has a resource from elsewhere: %s", found)
-	}
+	n := len(page)
+	fapwstest.Truef(t, n <= 40<<10, "the page has %d bytes", n)
+	fapwstest.Equalf(t, regexp.MustCompile(`(?i)(src|href|url\()\s*=?\s*["']?(https?:)?//`).FindString(page), "",
+		"the page has a resource from elsewhere")
 	fapwstest.Write(t, release, "")
-	if got := <-answer; got != "released" {
-		t.Errorf("the handler answers %q", got)
-	}
+	fapwstest.Equalf(t, <-answer, "released", "the handler answers")
 	var view struct {
 		Routes []struct {
 			Route    string
@@ -132,20 +121,16 @@ func TestStatusPageRejectsRemoteAndCrossSiteRequests(t *testing.T) {
 		{asked{method: "POST", path: "/_fapws/stacks",
 			fields: map[string]string{"Origin": s.URL, "Sec-Fetch-Site": "same-origin"}}, 200},
 	} {
-		if a, text := answerTo(t, s, tt.ask); a.StatusCode != tt.status || a.StatusCode == 403 && strings.Contains(text,
-			"metrics.py") {
-			t.Errorf("%+v: %d %s", tt.ask, a.StatusCode, text)
-		}
+		a, text := answerTo(t, s, tt.ask)
+		fapwstest.Truef(t, a.StatusCode == tt.status && (a.StatusCode != 403 || !strings.Contains(text, "metrics.py")),
+			"%+v: %d %s", tt.ask, a.StatusCode, text)
 	}
-	if a, _ := answerTo(t, s, asked{method: "GET", path: "//_fapws?x=1"}); a.Header.Get("Location") != "/_fapws/" {
-		t.Errorf("sent to %q", a.Header.Get("Location"))
-	}
+	a, _ := answerTo(t, s, asked{method: "GET", path: "//_fapws?x=1"})
+	fapwstest.Equalf(t, a.Header.Get("Location"), "/_fapws/", "sent to")
 	s.Says(`warning client 127\.0\.0\.1:\d+: status page refused: ask for this page at localhost or 127\.0\.0\.1`)
 	old := s.Workers()
-	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/reload",
-		fields: map[string]string{"Origin": s.URL}}); a.StatusCode != 200 || text != "reloaded\n" {
-		t.Errorf("%d %s", a.StatusCode, text)
-	}
+	a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/reload", fields: map[string]string{"Origin": s.URL}})
+	fapwstest.Truef(t, a.StatusCode == 200 && text == "reloaded\n", "%d %s", a.StatusCode, text)
 	s.Says("info reloading: status page")
 	s.HasWorkers(2, old...)
 }
@@ -158,18 +143,13 @@ func TestStatusPageOpensWithThePasswordOfItsHost(t *testing.T) {
 		"status = \"/_fapws\"\nauth = { realm = \"device\", users = \"htpasswd\" }\n[[host]]\nroot = \".\"\n")
 	s := fapwstest.Command{Flags: []string{"-c", file}}.Serve(t, fapwstest.Threads)
 	via := map[string]string{"X-Forwarded-For": "192.0.2.1"}
-	if a, _ := answerTo(t, s, asked{method: "GET", path: "/_fapws/", host: "device.example",
-		fields: via}); a.StatusCode != 401 {
-		t.Errorf("without a password: %d", a.StatusCode)
-	}
+	a, _ := answerTo(t, s, asked{method: "GET", path: "/_fapws/", host: "device.example", fields: via})
+	fapwstest.Equalf(t, a.StatusCode, 401, "without a password")
 	via["Authorization"] = "Basic YW5uYTpzZWNyZXQ="
-	if a, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/", host: "device.example",
-		fields: via}); a.StatusCode != 200 || !strings.Contains(text, "without Python") || strings.Contains(text,
-		"Reload") {
-		t.Errorf("with a password: %d %s", a.StatusCode, text)
-	}
-	if a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/reload", host: "device.example",
-		fields: via}); a.StatusCode != 500 || !strings.Contains(text, "reloading requires a supervisor") {
-		t.Errorf("a reload: %d %s", a.StatusCode, text)
-	}
+	a, text := answerTo(t, s, asked{method: "GET", path: "/_fapws/", host: "device.example", fields: via})
+	fapwstest.Truef(t, a.StatusCode == 200 && strings.Contains(text, "without Python") &&
+		!strings.Contains(text, "Reload"), "with a password: %d %s", a.StatusCode, text)
+	a, text = answerTo(t, s, asked{method: "POST", path: "/_fapws/reload", host: "device.example", fields: via})
+	fapwstest.Truef(t, a.StatusCode == 500 && strings.Contains(text, "reloading requires a supervisor"), "a reload: %d %s",
+		a.StatusCode, text)
 }

@@ -38,19 +38,16 @@ func TestFirstCtlTopShowsEarlierRequests(t *testing.T) {
 			Active   []struct{ Request string }
 		}
 		fapwstest.Must(t, json.Unmarshal([]byte(s.Control("top", "--once", "--json")), &seen))
-		if seen.InFlight != 1 || len(seen.Active) != 1 {
-			t.Errorf("%+v", seen)
-		}
+		fapwstest.Truef(t, seen.InFlight == 1 && len(seen.Active) == 1, "%+v", seen)
 		if !m.Inline() {
 			samples(t, s, "fapws_requests_in_flight", 1)
 		}
 		fapwstest.Write(t, release, "")
 		fapwstest.Must(t, <-done)
 		samples(t, s, "fapws_requests_in_flight", 0)
-		if text := metricsOf(t, s); strings.Contains(text,
-			`fapws_request_duration_seconds_count{host="",route="/waits"`) {
-			t.Errorf("a request whose beginning was not noted has a duration:\n%s", text)
-		}
+		text := metricsOf(t, s)
+		fapwstest.Truef(t, !strings.Contains(text, `fapws_request_duration_seconds_count{host="",route="/waits"`),
+			"a request whose beginning was not noted has a duration:\n%s", text)
 	})
 }
 
@@ -60,9 +57,8 @@ func TestProfileMayTakeLongerThanTheTimeout(t *testing.T) {
 		t.Run(script, func(t *testing.T) {
 			t.Parallel()
 			a, text := answerTo(t, s, asked{method: "POST", path: "/_fapws/profile"})
-			if a.StatusCode != 200 || !strings.Contains(text, "No Python code has run.") {
-				t.Errorf("%d %s", a.StatusCode, text)
-			}
+			fapwstest.Truef(t, a.StatusCode == 200 && strings.Contains(text, "No Python code has run."), "%d %s", a.StatusCode,
+				text)
 		})
 	}
 }
@@ -86,14 +82,11 @@ func TestTopFitsTheTerminalAndObeysKeys(t *testing.T) {
 		go io.Copy(shown, person)
 		frame := shown.Await(t, regexp.MustCompile(`(?s)^.*?q: quit`))[0]
 		for line := range strings.SplitSeq(frame, "\n") {
-			if line = strings.TrimRight(styles.ReplaceAllString(line, ""),
-				"\r"); utf8.RuneCountInString(line) > int(columns) {
-				t.Errorf("%d columns: %q", columns, line)
-			}
+			line = strings.TrimRight(styles.ReplaceAllString(line, ""), "\r")
+			fapwstest.Truef(t, utf8.RuneCountInString(line) <= int(columns), "%d columns: %q", columns, line)
 		}
-		if columns > 20 && (!strings.Contains(frame, "metrics.py:2") || !strings.Contains(frame, "\x1b[1mWORKER")) {
-			t.Errorf("%q", frame)
-		}
+		fapwstest.Truef(t, columns <= 20 || (strings.Contains(frame, "metrics.py:2") &&
+			strings.Contains(frame, "\x1b[1mWORKER")), "%q", frame)
 		if columns > 20 {
 			fmt.Fprint(person, "sp")
 			shown.Await(t, regexp.MustCompile("now by errors"))
@@ -101,9 +94,8 @@ func TestTopFitsTheTerminalAndObeysKeys(t *testing.T) {
 		}
 		fmt.Fprint(person, "q")
 		fapwstest.Must(t, cmd.Wait())
-		if mode, err := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS); err != nil || mode.Lflag&unix.ECHO == 0 {
-			t.Error("the terminal no longer echoes", err)
-		}
+		mode, err := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS)
+		fapwstest.Truef(t, err == nil && mode.Lflag&unix.ECHO != 0, "the terminal no longer echoes %v", err)
 	}
 	fapwstest.Write(t, release, "")
 }
