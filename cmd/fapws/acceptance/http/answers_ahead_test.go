@@ -24,18 +24,14 @@ func TestApplicationBeginsFewResponsesForAClientThatDoesNotRead(t *testing.T) {
 			w.Send(strings.Repeat(fapwstest.Get(path), requests))
 			fapwstest.Eventually(t, "the first has begun", func() bool { return begun() > 0 })
 			for range 20 {
-				if n := begun(); n > 3 {
-					t.Fatalf("%s: %d have begun, and nothing was read", path, n)
-				}
+				n := begun()
+				fapwstest.Needf(t, n <= 3, "%s: %d have begun, and nothing was read", path, n)
 			}
 			for i := range requests {
-				if n, err := io.Copy(io.Discard, w.Head("GET").Body); err != nil || n != size {
-					t.Fatalf("%s: answer %d: %d bytes, %v", path, i, n, err)
-				}
+				n, err := io.Copy(io.Discard, w.Head("GET").Body)
+				fapwstest.Needf(t, err == nil && n == size, "%s: answer %d: %d bytes, %v", path, i, n, err)
 			}
-			if n := begun(); n != requests {
-				t.Errorf("%s: %d have begun", path, n)
-			}
+			fapwstest.Equalf(t, begun(), requests, "%s: requests begun", path)
 		}
 	})
 }

@@ -72,9 +72,8 @@ func TestResponsesOfHandlersAreCompressed(t *testing.T) {
 	overEach(t, func(t *testing.T, c *http.Client) {
 		for _, accept := range []string{"gzip", "zstd", "identity"} {
 			failing := asked{Fields: [][2]string{{"Bad\nName", "x"}}, Size: 5000}
-			if r := askFor(t, c, "GET", s.URL, failing, "Accept-Encoding: "+accept); r.StatusCode != 500 {
-				t.Errorf("a handler that fails, %s: %s", accept, r.Status)
-			}
+			r := askFor(t, c, "GET", s.URL, failing, "Accept-Encoding: "+accept)
+			fapwstest.Equalf(t, r.StatusCode, 500, "a handler that fails, %s: %s", accept, r.Status)
 		}
 		for _, tt := range []struct {
 			name   string
@@ -121,17 +120,14 @@ func TestResponsesOfHandlersAreCompressed(t *testing.T) {
 				t.Errorf("%s: coding %q, want %q", tt.name, got, tt.coding)
 				continue
 			}
-			if got := strings.Contains(strings.ToLower(r.Header.Get("Vary")), "accept-encoding"); got != tt.varies {
-				t.Errorf("%s: Vary %v, want %v", tt.name, got, tt.varies)
-			}
+			fapwstest.Equalf(t, strings.Contains(strings.ToLower(r.Header.Get("Vary")), "accept-encoding"), tt.varies,
+				"%s: Vary", tt.name)
 			body, err := io.ReadAll(decoded(t, r))
-			if want := strings.Repeat("some text, ", tt.a.Size)[:tt.a.Size]; err != nil || string(body) != want {
-				t.Errorf("%s: %v; %d bytes, want %d", tt.name, err, len(body), tt.a.Size)
-			}
+			fapwstest.Truef(t, err == nil && string(body) == strings.Repeat("some text, ", tt.a.Size)[:tt.a.Size],
+				"%s: %v; %d bytes, want %d", tt.name, err, len(body), tt.a.Size)
 			whole := tt.coding != "" && tt.coding != "br" && !tt.a.Pieces && tt.a.Size < 8<<20
-			if whole && (r.ContentLength <= 0 || r.ContentLength >= int64(tt.a.Size)) {
-				t.Errorf("%s: Content-Length %d", tt.name, r.ContentLength)
-			}
+			fapwstest.Truef(t, !whole || (r.ContentLength > 0 && r.ContentLength < int64(tt.a.Size)), "%s: Content-Length %d",
+				tt.name, r.ContentLength)
 		}
 	})
 }
@@ -146,9 +142,8 @@ func TestCompressedResponseHasAWeakTag(t *testing.T) {
 	unchanged := asked{Fields: [][2]string{{"ETag", `"v1"`}}, Status: "304 Not Modified"}
 	empty := asked{Fields: a.Fields, Status: "205 Reset Content", Size: 4000}
 	overEach(t, func(t *testing.T, c *http.Client) {
-		if r := askFor(t, c, "GET", s.URL, empty, "Accept-Encoding: gzip"); r.Header.Get("Content-Encoding") != "" {
-			t.Errorf("205: %v", r.Header)
-		}
+		r := askFor(t, c, "GET", s.URL, empty, "Accept-Encoding: gzip")
+		fapwstest.Equalf(t, r.Header.Get("Content-Encoding"), "", "205: %v", r.Header)
 		for _, accept := range []string{"gzip", "identity"} {
 			tag, ranges := `"v1"`, "bytes"
 			if accept == "gzip" {
@@ -156,13 +151,10 @@ func TestCompressedResponseHasAWeakTag(t *testing.T) {
 			}
 			for _, method := range []string{"GET", "HEAD"} {
 				r := askFor(t, c, method, s.URL, a, "Accept-Encoding: "+accept)
-				if r.Header.Get("Etag") != tag || r.Header.Get("Accept-Ranges") != ranges ||
-					r.Header.Get("Vary") != "Accept-Encoding" {
-					t.Errorf("%s, %s: %v", method, accept, r.Header)
-				}
-				if method == "HEAD" && accept == "gzip" && r.Header.Get("Content-Length") != "" {
-					t.Errorf("HEAD has Content-Length %s", r.Header.Get("Content-Length"))
-				}
+				fapwstest.Truef(t, r.Header.Get("Etag") == tag && r.Header.Get("Accept-Ranges") == ranges &&
+					r.Header.Get("Vary") == "Accept-Encoding", "%s, %s: %v", method, accept, r.Header)
+				fapwstest.Truef(t, method != "HEAD" || accept != "gzip" || r.Header.Get("Content-Length") == "",
+					"HEAD has Content-Length %s", r.Header.Get("Content-Length"))
 			}
 			if r := askFor(t, c, "GET", s.URL, unchanged, "Accept-Encoding: "+accept); r.StatusCode != 304 ||
 				r.Header.Get("Etag") != tag || r.Header.Get("Vary") != "Accept-Encoding" {
@@ -170,9 +162,7 @@ func TestCompressedResponseHasAWeakTag(t *testing.T) {
 			}
 			// The client has an uncompressed response, such as an image.
 			r := askFor(t, c, "GET", s.URL, unchanged, "Accept-Encoding: "+accept, `If-None-Match: "v1"`)
-			if r.Header.Get("Etag") != `"v1"` {
-				t.Errorf("304, %s: %v", accept, r.Header)
-			}
+			fapwstest.Equalf(t, r.Header.Get("Etag"), `"v1"`, "304, %s: %v", accept, r.Header)
 		}
 	})
 }
@@ -185,10 +175,9 @@ func TestCompressedPiecesHaveNoDigest(t *testing.T) {
 		for _, method := range []string{"GET", "HEAD"} {
 			r := askFor(t, c, method, s.URL, asked{}, "Accept-Encoding: gzip", "TE: trailers")
 			body, err := io.ReadAll(decoded(t, r))
-			if r.Header.Get("Etag") != `W/"v1"` || r.Header.Get("Vary") != "Accept-Encoding" || err != nil ||
-				method == "GET" && (len(body) != 3300 || len(r.Trailer) != 1 || r.Trailer.Get("X-End") != "1") {
-				t.Errorf("%s: %v, %v, %d bytes, %v", method, err, r.Header, len(body), r.Trailer)
-			}
+			fapwstest.Truef(t, r.Header.Get("Etag") == `W/"v1"` && r.Header.Get("Vary") == "Accept-Encoding" && err == nil &&
+				(method != "GET" || (len(body) == 3300 && len(r.Trailer) == 1 && r.Trailer.Get("X-End") == "1")),
+				"%s: %v, %v, %d bytes, %v", method, err, r.Header, len(body), r.Trailer)
 		}
 	})
 }
@@ -201,17 +190,13 @@ func TestClientGetsEachCompressedLineAsItComes(t *testing.T) {
 			for _, coding := range []string{"gzip", "zstd"} {
 				file := filepath.Join(t.TempDir(), "file")
 				r := askFor(t, c, "GET", s.URL+"/lines", asked{}, "Accept-Encoding: "+coding, "X-File: "+file)
-				if r.Header.Get("Content-Encoding") != coding {
-					t.Fatalf("%v", r.Header)
-				}
+				fapwstest.Needf(t, r.Header.Get("Content-Encoding") == coding, "%v", r.Header)
 				lines := bufio.NewReader(decoded(t, r))
-				if line, err := lines.ReadString('\n'); err != nil || line != "{\"n\": 1}\n" {
-					t.Fatalf("%s: %v; %q", coding, err, line)
-				}
+				line, err := lines.ReadString('\n')
+				fapwstest.Needf(t, err == nil && line == "{\"n\": 1}\n", "%s: %v; %q", coding, err, line)
 				fapwstest.Write(t, file, "")
-				if rest, err := io.ReadAll(lines); err != nil || string(rest) != "{\"n\": 2}\n" {
-					t.Fatalf("%s: %v; %q", coding, err, rest)
-				}
+				rest, err := io.ReadAll(lines)
+				fapwstest.Needf(t, err == nil && string(rest) == "{\"n\": 2}\n", "%s: %v; %q", coding, err, rest)
 			}
 		})
 	})
@@ -222,9 +207,8 @@ func TestHandlerWaitsForAClientThatReadsACompressedResponseSlowly(t *testing.T) 
 	s := fapwstest.Serve(t, fapwstest.Threads, "compress.py", "--h2c")
 	overEach(t, func(t *testing.T, c *http.Client) {
 		r := askFor(t, c, "GET", s.URL+"/pours", asked{}, "Accept-Encoding: gzip")
-		if _, err := io.ReadFull(r.Body, make([]byte, 1<<20)); err != nil || r.Header.Get("Content-Encoding") != "gzip" {
-			t.Fatalf("%v; %v", err, r.Header)
-		}
+		_, err := io.ReadFull(r.Body, make([]byte, 1<<20))
+		fapwstest.Needf(t, err == nil && r.Header.Get("Content-Encoding") == "gzip", "%v; %v", err, r.Header)
 		made := func() int { return s.Get("/made", 200).Number(t) }
 		n := made()
 		fapwstest.Eventually(t, "the handler to wait", func() bool {
@@ -249,16 +233,13 @@ func TestFurtherOpenResponsesAreSentAsTheyAre(t *testing.T) {
 	var first io.Closer
 	for i := range 64 {
 		got, body := coding()
-		if got != "zstd" {
-			t.Fatalf("response %d has the coding %q", i, got)
-		}
+		fapwstest.Needf(t, got == "zstd", "response %d has the coding %q", i, got)
 		if i == 0 {
 			first = body
 		}
 	}
-	if got, _ := coding(); got != "" {
-		t.Errorf("the 65th response has the coding %q", got)
-	}
+	got, _ := coding()
+	fapwstest.Equalf(t, got, "", "the 65th response has the coding")
 	first.Close()
 	fapwstest.Eventually(t, "a free encoder", func() bool {
 		got, body := coding()
@@ -291,9 +272,7 @@ func TestOtherSitesCannotMeasureCompressedSecrets(t *testing.T) {
 				true},
 		} {
 			r := askFor(t, c, "GET", s.URL, a, append(tt.fields, "Accept-Encoding: gzip")...)
-			if coded := r.Header.Get("Content-Encoding") == "gzip"; coded != tt.coded {
-				t.Errorf("%q: compressed: %v", tt.fields, coded)
-			}
+			fapwstest.Equalf(t, r.Header.Get("Content-Encoding") == "gzip", tt.coded, "%q: compressed", tt.fields)
 		}
 	})
 }
@@ -325,16 +304,12 @@ compress = true
 		for target, coded := range map[string]bool{s.URL: true, s.URL + "/plain/x": false,
 			"http://localhost:" + port: false, "http://localhost:" + port + "/coded": true} {
 			r := askFor(t, c, "GET", target, a, "Accept-Encoding: gzip")
-			if got := r.Header.Get("Content-Encoding") == "gzip"; got != coded {
-				t.Errorf("%s: compressed: %v", target, got)
-			}
+			fapwstest.Equalf(t, r.Header.Get("Content-Encoding") == "gzip", coded, "%s: compressed", target)
 		}
 	})
 	off := fapwstest.Serve(t, fapwstest.Threads, "compress.py", "--no-compress")
-	if r := askFor(t, http.DefaultClient, "GET", off.URL, a, "Accept-Encoding: gzip"); r.Header.Get("Vary") != "" ||
-		r.Header.Get("Content-Encoding") != "" {
-		t.Errorf("--no-compress: %v", r.Header)
-	}
+	r := askFor(t, http.DefaultClient, "GET", off.URL, a, "Accept-Encoding: gzip")
+	fapwstest.Truef(t, r.Header.Get("Vary") == "" && r.Header.Get("Content-Encoding") == "", "--no-compress: %v", r.Header)
 }
 
 func TestCurlReadsCompressedResponsesOfUpstreams(t *testing.T) {
@@ -347,13 +322,11 @@ func TestCurlReadsCompressedResponsesOfUpstreams(t *testing.T) {
 			body, err := exec.Command("curl", "-sS", flag, "--compressed", "-D", head, "-H",
 				`X-Asked: {"fields": [`+fields+`], "size": 9000}`, s.URL).Output()
 			fapwstest.Must(t, err)
-			if len(body) != 9000 || !bytes.HasPrefix(body, []byte("some text, ")) {
-				t.Errorf("%s: %d bytes: %.50q", flag, len(body), body)
-			}
+			fapwstest.Truef(t, len(body) == 9000 && bytes.HasPrefix(body, []byte("some text, ")), "%s: %d bytes: %.50q", flag,
+				len(body), body)
 			got, coded := fapwstest.Read(t, head), !strings.Contains(fields, "no-transform")
-			if n := strings.Count(strings.ToLower(got), "content-encoding:"); (n == 1) != coded || n > 1 {
-				t.Errorf("%s: %s", flag, got)
-			}
+			n := strings.Count(strings.ToLower(got), "content-encoding:")
+			fapwstest.Truef(t, (n == 1) == coded && n <= 1, "%s: %s", flag, got)
 		}
 	}
 }

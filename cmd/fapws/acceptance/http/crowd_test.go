@@ -28,13 +28,10 @@ func TestHandlersRunInParallelOnThreadsOfOneProcess(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if took := time.Since(began); path == "/wait" && took < time.Second {
-			t.Errorf("8 requests of a second took %v", took)
-		}
+		took := time.Since(began)
+		fapwstest.Truef(t, path != "/wait" || took >= time.Second, "8 requests of a second took %v", took)
 	}
-	if len(s.Family()) != 1 {
-		t.Errorf("processes %v", s.Family())
-	}
+	fapwstest.Equalf(t, len(s.Family()), 1, "processes")
 }
 
 func TestIdleWorkerAcceptsANewConnection(t *testing.T) {
@@ -69,9 +66,7 @@ func TestIdleWorkerAcceptsANewConnection(t *testing.T) {
 		}
 		// A round is late if a request had to wait for a busy worker. If busy workers accepted connections, nine of
 		// twelve rounds would be late. On a busy machine, a few rounds are late for other reasons.
-		if rounds > 4 {
-			t.Errorf("%s: in %d of 12 rounds a request waited for a worker that was busy", path, rounds)
-		}
+		fapwstest.Truef(t, rounds <= 4, "%s: in %d of 12 rounds a request waited for a worker that was busy", path, rounds)
 	}
 }
 
@@ -91,13 +86,11 @@ func TestLoadBeyondMaxClientsWaitsInOrderOfArrival(t *testing.T) {
 			w.Answer().Is(t, "entered")
 		}
 		at, order, _ := strings.Cut(s.Get("/seen", 200).Text, " ")
-		if n, _ := strconv.Atoi(at); n < 1 || n > most {
-			t.Errorf("%s handlers ran at the same time, with --max-clients %d", at, most)
-		}
+		n, _ := strconv.Atoi(at)
+		fapwstest.Truef(t, n >= 1 && n <= most, "%s handlers ran at the same time, with --max-clients %d", at, most)
 		came := strings.Split(order, ",")
-		if len(came) != clients || (most == 1 && !slices.Equal(came, want)) {
-			t.Errorf("with --max-clients %d they were served in the order %s", most, order)
-		}
+		fapwstest.Truef(t, len(came) == clients && (most != 1 || slices.Equal(came, want)),
+			"with --max-clients %d they were served in the order %s", most, order)
 	}
 }
 
@@ -116,12 +109,9 @@ func TestLoadBeyondMaxClientsGets503IfConfigured(t *testing.T) {
 	for range 20 {
 		w := s.Dial()
 		a := w.Fetch("/hello")
-		if a.Want(t, 503); a.Header.Get("Retry-After") != "1" || !a.Close {
-			t.Errorf("header %v", a.Header)
-		}
-		if want := "Too many clients are connected to this server. Please try again in a moment.\n"; a.Text != want {
-			t.Errorf("%q", a.Text)
-		}
+		a.Want(t, 503)
+		fapwstest.Truef(t, a.Header.Get("Retry-After") == "1" && a.Close, "header %v", a.Header)
+		fapwstest.Equal(t, a.Text, "Too many clients are connected to this server. Please try again in a moment.\n")
 		w.Closed()
 	}
 	for _, w := range inside {

@@ -50,9 +50,7 @@ func TestDefaultBodyLimitDependsOnTheKindOfApplication(t *testing.T) {
 	}
 	line := `warning .*sent 413: input body too big: size 1073741825 or more, limit 1073741824 \(--max-body-size\)`
 	s.Says(line)
-	if n := len(regexp.MustCompile(line).FindAllString(s.Stderr.String(), -1)); n != 1 {
-		t.Errorf("%d lines in\n%s", n, s.Stderr)
-	}
+	fapwstest.Equalf(t, len(regexp.MustCompile(line).FindAllString(s.Stderr.String(), -1)), 1, "lines")
 
 	w := serve(asgiSize).Dial()
 	w.Send(announced(1<<40) + strings.Repeat("b", 1000))
@@ -156,9 +154,8 @@ func TestIncompleteMessagesOfOneAddressShareOneMemoryLimit(t *testing.T) {
 				refused++
 			}
 		}
-		if refused == 0 || refused == sockets {
-			t.Errorf("fragments %v: %d of %d WebSockets closed", fragments, refused, sockets)
-		}
+		fapwstest.Truef(t, refused != 0 && refused != sockets, "fragments %v: %d of %d WebSockets closed", fragments, refused,
+			sockets)
 		for _, c := range open {
 			c.Conn.Close()
 		}
@@ -188,7 +185,6 @@ func TestIncompleteMessagesOfOneAddressShareOneMemoryLimit(t *testing.T) {
 			received++
 		}
 	}
-	if received < 2 {
-		t.Errorf("messages that arrived at the same time: %d of %d were received", received, len(open))
-	}
+	fapwstest.Truef(t, received >= 2, "messages that arrived at the same time: %d of %d were received", received,
+		len(open))
 }

@@ -1,7 +1,6 @@
 package http_test
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -52,9 +51,8 @@ func TestRequestAfterHostileFramingIsNotAnswered(t *testing.T) {
 				w.Answer().Is(t, "0")
 			}
 			a := w.Answer()
-			if a.StatusCode != c.status || !a.Close || a.Err != nil {
-				t.Errorf("%s: %d, close %v, %v; want %d", c.name, a.StatusCode, a.Close, a.Err, c.status)
-			}
+			fapwstest.Truef(t, a.StatusCode == c.status && a.Close && a.Err == nil, "%s: %d, close %v, %v; want %d", c.name,
+				a.StatusCode, a.Close, a.Err, c.status)
 			w.Closed()
 		}
 	}
@@ -97,10 +95,8 @@ func TestFlagsSetTheLimitsOfARequestHead(t *testing.T) {
 		{line(50) + strings.Repeat(field(10), 9), 200}, {line(50) + strings.Repeat(field(10), 10), 431},
 		{line(50) + field(190) + field(190), 200}, {line(50) + field(190) + field(190) + field(190), 431},
 	} {
-		if a := s.Ask(c.text + "\r\n"); a.StatusCode != c.status {
-			t.Errorf("%s: %d, want %d", fmt.Sprintf("%.30q... of %d bytes", c.text, len(c.text)), a.StatusCode,
-				c.status)
-		}
+		fapwstest.Equalf(t, s.Ask(c.text+"\r\n").StatusCode, c.status, "%.30q... of %d bytes", c.text,
+			len(c.text))
 	}
 	w := s.Dial()
 	w.Send("GET / HTTP/1.1\r\nHost: a\r\nX-Endless: ")

@@ -25,9 +25,8 @@ func TestLongestIdleConnectionClosesWhenAnotherClientWaits(t *testing.T) {
 			w.Send(http2.ClientPreface)
 			framer := http2.NewFramer(w.Conn, w.In)
 			fapwstest.Must(t, framer.WriteSettings())
-			if _, err := framer.ReadFrame(); err != nil {
-				t.Error(err)
-			}
+			_, err := framer.ReadFrame()
+			fapwstest.Equal(t, err, nil)
 		},
 		func(w *fapwstest.Client) {
 			w.Send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n")
@@ -43,9 +42,8 @@ func TestLongestIdleConnectionClosesWhenAnotherClientWaits(t *testing.T) {
 		clients = append(clients, w)
 	}
 	for i, w := range clients[:6] {
-		if _, err := io.Copy(io.Discard, w.In); err != nil {
-			t.Errorf("client %d: %v", i+1, err)
-		}
+		_, err := io.Copy(io.Discard, w.In)
+		fapwstest.Truef(t, err == nil, "client %d: %v", i+1, err)
 	}
 	clients[8].Fetch("/say?again").Is(t, "GET again")
 	working.Send("1\r\na\r\n0\r\n\r\n")

@@ -40,16 +40,14 @@ func TestClientThatExpectsContinueGets100BeforeItsBody(t *testing.T) {
 	w := s.Dial()
 	for range 3 {
 		w.Send("POST", head, "Content-Length: 4\r\n\r\n")
-		if r := w.Head("POST"); r.StatusCode != 100 || len(r.Header) > 0 {
-			t.Fatalf("%d %q instead of 100", r.StatusCode, r.Header)
-		}
+		r := w.Head("POST")
+		fapwstest.Needf(t, r.StatusCode == 100 && len(r.Header) == 0, "%d %q instead of 100", r.StatusCode, r.Header)
 		w.Send("body")
 		w.Answer().Is(t, "4 bytes")
 	}
 	w.Send("PUT", head, "Transfer-Encoding: chunked\r\n\r\n")
-	if r := w.Head("PUT"); r.StatusCode != 100 {
-		t.Fatalf("%d instead of 100", r.StatusCode)
-	}
+	r := w.Head("PUT")
+	fapwstest.Needf(t, r.StatusCode == 100, "%d instead of 100", r.StatusCode)
 	w.Send("2\r\nab\r\n0\r\n\r\n")
 	w.Answer().Is(t, "2 bytes")
 	w.Send("POST", head, "Content-Length: 4\r\n\r\nbody")

@@ -55,9 +55,7 @@ func TestRequestsBeyondTheQueueGet503WithRetryAfter(t *testing.T) {
 	all.Wait()
 	for _, a := range answers {
 		if a.StatusCode == 503 {
-			if a.Header.Get("Retry-After") == "" || a.Close {
-				t.Errorf("503 with %q, close %v", a.Header, a.Close)
-			}
+			fapwstest.Truef(t, a.Header.Get("Retry-After") != "" && !a.Close, "503 with %q, close %v", a.Header, a.Close)
 		} else {
 			a.Is(t, "quick")
 		}

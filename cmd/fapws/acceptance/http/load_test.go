@@ -24,9 +24,7 @@ func TestLoadRaisesTheSoftLimitOfOpenFilesInAllProcesses(t *testing.T) {
 		// Go raises the soft limit of open files to one less than the hard limit. Child processes get the original
 		// limit.
 		soft, hard := openFiles(t, pid)
-		if soft < hard-1 || soft <= 100 {
-			t.Errorf("process %d may open %d files, of %d", pid, soft, hard)
-		}
+		fapwstest.Truef(t, soft >= hard-1 && soft > 100, "process %d may open %d files, of %d", pid, soft, hard)
 	}
 	var crowd []*fapwstest.Client
 	for range 300 {
@@ -69,10 +67,8 @@ func TestLoadWithoutDescriptorsIsAnswered503WithoutSpinning(t *testing.T) {
 		w := s.Dial()
 		defer w.Close()
 		a := w.Fetch("/hello")
-		if a.StatusCode == 503 && (a.Header.Get("Retry-After") != "1" || !a.Close ||
-			!strings.Contains(a.Text, "Too many clients are connected")) {
-			t.Errorf("%v %q", a.Header, a.Text)
-		}
+		fapwstest.Truef(t, a.StatusCode != 503 || (a.Header.Get("Retry-After") == "1" && a.Close &&
+			strings.Contains(a.Text, "Too many clients are connected")), "%v %q", a.Header, a.Text)
 		return a.StatusCode == 503
 	})
 	for _, w := range idle {
@@ -83,9 +79,8 @@ func TestLoadWithoutDescriptorsIsAnswered503WithoutSpinning(t *testing.T) {
 		defer w.Close()
 		return w.Fetch("/hello").StatusCode == 200
 	})
-	if said := s.Stderr.String(); strings.Count(said, "\n") > 40 {
-		t.Errorf("it says so again and again:\n%s", said)
-	}
+	said := s.Stderr.String()
+	fapwstest.Truef(t, strings.Count(said, "\n") <= 40, "it says so again and again:\n%s", said)
 }
 
 func TestLoadOfSlowClientsNeitherDelaysOthersNorFillsMemory(t *testing.T) {
@@ -104,9 +99,8 @@ func TestLoadOfSlowClientsNeitherDelaysOthersNorFillsMemory(t *testing.T) {
 	for range 50 {
 		s.Get("/hello", 200).Is(t, "hello\n")
 	}
-	if n := connections(s); n < clients {
-		t.Errorf("%d of %d connections", n, clients)
-	}
+	n := connections(s)
+	fapwstest.Truef(t, n >= clients, "%d of %d connections", n, clients)
 	fapwstest.Eventually(t, "slow clients take little memory", func() bool { return s.RSS()-memory <= clients*24<<10 })
 }
 
@@ -129,9 +123,7 @@ func openFiles(t *testing.T, pid int) (soft, hard uint64) {
 // The environment variable FAPWS_AB="CLIENTS REQUESTS" contains the numbers for `ab` (see `build.sh load`).
 func TestLoadOfAbCompletesWithoutFailures(t *testing.T) {
 	ab, err := exec.LookPath("ab")
-	if err != nil {
-		t.Fatalf("%v (./build.sh test installs it)", err)
-	}
+	fapwstest.Needf(t, err == nil, "%v (./build.sh test installs it)", err)
 	clients, requests, _ := strings.Cut(cmp.Or(os.Getenv("FAPWS_AB"), "200 4000"), " ")
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "crowd.py")
@@ -141,11 +133,9 @@ func TestLoadOfAbCompletesWithoutFailures(t *testing.T) {
 				clients, requests, s.URL)
 			out, err := exec.Command("/bin/sh", "-c", line).CombinedOutput()
 			said := string(out)
-			if err != nil || !regexp.MustCompile(`(?m)^Failed requests: +0$`).MatchString(said) ||
-				!regexp.MustCompile(`(?m)^Complete requests: +`+requests+`$`).MatchString(said) ||
-				strings.Contains(said, "Non-2xx") {
-				t.Fatalf("%v\n%s", err, said)
-			}
+			fapwstest.Needf(t, err == nil && regexp.MustCompile(`(?m)^Failed requests: +0$`).MatchString(said) &&
+				regexp.MustCompile(`(?m)^Complete requests: +`+requests+`$`).MatchString(said) &&
+				!strings.Contains(said, "Non-2xx"), "%v\n%s", err, said)
 			t.Logf("ab %s -c %s -n %s: %s; %v of CPU, %+d KB, %d descriptors after it", flags, clients, requests,
 				regexp.MustCompile(`Requests per second: +\S+`).FindString(said), s.ProcessorTime()-before,
 				(s.RSS()-memory)>>10, len(s.Descriptors()))

@@ -55,9 +55,7 @@ func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 			c.w.Send(fapwstest.Get("/show/x", c.fields...))
 			got := c.w.Answer().Want(t, 200).Object(t)
 			for key, value := range c.want {
-				if got[key] != value {
-					t.Errorf("%q: %s is %q, want %q", c.fields, key, got[key], value)
-				}
+				fapwstest.Equalf(t, got[key], value, "%q: %s", c.fields, key)
 			}
 		}
 	}
@@ -65,10 +63,8 @@ func TestOnlyFieldsOfATrustedProxyChangeEnviron(t *testing.T) {
 	w.Answer()
 	s.Stop()
 	text, err := os.ReadFile(log)
-	if err != nil || !strings.Contains(string(text), "192.0.2.1 - - [") ||
-		strings.Contains(string(text), "198.51.100.9") {
-		t.Errorf("access log: %s, %v", text, err)
-	}
+	fapwstest.Truef(t, err == nil && strings.Contains(string(text), "192.0.2.1 - - [") &&
+		!strings.Contains(string(text), "198.51.100.9"), "access log: %s, %v", text, err)
 }
 
 func TestProxyProtocolSetsTheAddressesOfAConnection(t *testing.T) {
@@ -80,9 +76,7 @@ func TestProxyProtocolSetsTheAddressesOfAConnection(t *testing.T) {
 		got := w.Answer().Want(t, 200).Object(t)
 		for key, value := range map[string]string{"REMOTE_ADDR": "192.0.2.1", "REMOTE_PORT": "4711",
 			"SERVER_NAME": "192.0.2.80", "SERVER_PORT": "443"} {
-			if got[key] != value {
-				t.Errorf("%s is %q, want %q", key, got[key], value)
-			}
+			fapwstest.Truef(t, got[key] == value, "%s is %q, want %q", key, got[key], value)
 		}
 		w.Get("/show/x")
 	}
@@ -120,9 +114,8 @@ func TestRootPathIsStrippedFromThePathAndAddedToRedirects(t *testing.T) {
 		w := s.Dial()
 		for range 3 {
 			got := w.Fetch(target).Want(t, 200).Object(t)
-			if got["SCRIPT_NAME"] != want[0] || got["PATH_INFO"] != want[1] {
-				t.Errorf("%s: %q and %q, want %q", target, got["SCRIPT_NAME"], got["PATH_INFO"], want)
-			}
+			fapwstest.Truef(t, got["SCRIPT_NAME"] == want[0] && got["PATH_INFO"] == want[1], "%s: %q and %q, want %q", target,
+				got["SCRIPT_NAME"], got["PATH_INFO"], want)
 		}
 	}
 }

@@ -17,10 +17,8 @@ func TestClientInputCannotInjectFieldsOrResponses(t *testing.T) {
 			w := s.Dial()
 			w.Send(fapwstest.Get("/"+where+"?"+what, "Connection: close"))
 			got := w.Rest()
-			if !strings.HasPrefix(got, "HTTP/1.1 500 ") || strings.Contains(got, "Injected") ||
-				strings.Contains(got, "\x00") || strings.Count(got, "HTTP/1.") != 1 {
-				t.Errorf("%s with %s: %q", where, what, got)
-			}
+			fapwstest.Truef(t, strings.HasPrefix(got, "HTTP/1.1 500 ") && !strings.Contains(got, "Injected") &&
+				!strings.Contains(got, "\x00") && strings.Count(got, "HTTP/1.") == 1, "%s with %s: %q", where, what, got)
 		}
 	}
 }
@@ -30,9 +28,8 @@ func TestResponsesHaveDateAndServerUnlessTheHandlerSetsThem(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "headers.py")
 	a := s.Get("/", 200).Field(t, "Server", "fapws")
 	date, err := http.ParseTime(a.Header.Get("Date"))
-	if off := time.Since(date).Abs(); err != nil || off > time.Minute {
-		t.Errorf("Date %q: %v, off by %v", a.Header.Get("Date"), err, off)
-	}
+	off := time.Since(date).Abs()
+	fapwstest.Truef(t, err == nil && off <= time.Minute, "Date %q: %v, off by %v", a.Header.Get("Date"), err, off)
 	s.Ask("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").Want(t, 204).Field(t, "Allow",
 		"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	s.Get("/own", 200).Field(t, "Server", "mine").Field(t, "Date", "Thu, 01 Jan 1970 00:00:00 GMT")
@@ -53,9 +50,7 @@ func TestResponseToHEADIsTheResponseToGETWithoutTheBody(t *testing.T) {
 				w := s.Dial()
 				w.Send(fapwstest.Request(method, path, "", "Connection: close"))
 				head, body, _ := strings.Cut(w.Rest(), "\r\n\r\n")
-				if method == "HEAD" && body != "" {
-					t.Errorf("HEAD %s has the body %q", path, body)
-				}
+				fapwstest.Truef(t, method != "HEAD" || body == "", "HEAD %s has the body %q", path, body)
 				var lines []string
 				for _, line := range strings.Split(head, "\r\n") {
 					if !strings.HasPrefix(line, "Date: ") {
@@ -64,9 +59,7 @@ func TestResponseToHEADIsTheResponseToGETWithoutTheBody(t *testing.T) {
 				}
 				return strings.Join(lines, "\n")
 			}
-			if g, h := head("GET"), head("HEAD"); g != h {
-				t.Errorf("%s: GET\n%s\nHEAD\n%s", path, g, h)
-			}
+			fapwstest.Equalf(t, head("HEAD"), head("GET"), "%s: HEAD and GET", path)
 		}
 	})
 }

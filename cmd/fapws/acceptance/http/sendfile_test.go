@@ -33,15 +33,11 @@ PATHS = [("/opened", opened)]
 			for range 2 {
 				for path, want := range map[string]string{"/files/large.bin": large, "/files/small.bin": small,
 					"/opened": large} {
-					if a := s.Get(path, 200); a.Text != want {
-						t.Errorf("%s: %d bytes, %v", path, len(a.Text), a.Err)
-					}
+					fapwstest.Equalf(t, s.Get(path, 200).Text, want, "%s", path)
 				}
 			}
 			line := "sendfile: " + errno.Error() + "; reading files and sending them instead"
-			if n := strings.Count(s.Stderr.String(), line); n != 1 {
-				t.Errorf("%d lines: %s", n, s.Stderr)
-			}
+			fapwstest.Equalf(t, strings.Count(s.Stderr.String(), line), 1, "lines")
 		})
 	}
 }

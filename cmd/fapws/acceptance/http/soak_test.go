@@ -127,16 +127,12 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 		case what == 5:
 			body := strings.Repeat("0123456789", 30_000)
 			w.Send(fapwstest.Chunked("POST", "/echo", body, 7000))
-			if a := w.Answer().Want(s.T, 200); a.Text != body {
-				s.T.Errorf("echo of %d bytes has %d", len(body), len(a.Text))
-			}
+			fapwstest.Equalf(s.T, w.Answer().Want(s.T, 200).Text, body, "echo")
 		case what == 6:
 			body := strings.Repeat(strconv.Itoa(random.IntN(1_000_000)), 1+random.IntN(30_000))
 			text := fapwstest.Chunked("POST", "/pieces", body, 1+random.IntN(9000))
 			go func() { _, _ = w.Write([]byte(text)) }()
-			if a := w.Answer().Want(s.T, 200); a.Text != body {
-				s.T.Errorf("%d of %d bytes came back", len(a.Text), len(body))
-			}
+			fapwstest.Equalf(s.T, w.Answer().Want(s.T, 200).Text, body, "bytes that came back")
 		case what == 7:
 			w.Send(fapwstest.Request("POST", "/refuses", strings.Repeat("x", random.IntN(100_000))))
 			if a := w.Answer().Want(s.T, 403); a.Close {
@@ -156,9 +152,7 @@ func soakConnection(s *fapwstest.Server, random *rand.Rand) (sent int) {
 				s.T.Errorf("stream of %d bytes", len(a.Text))
 			}
 		case what < 19:
-			if a := w.Fetch([]string{"/bytes", "/memory"}[what%2]).Want(s.T, 200); len(a.Text) != 100_000 {
-				s.T.Errorf("%d bytes", len(a.Text))
-			}
+			fapwstest.Equal(s.T, len(w.Fetch([]string{"/bytes", "/memory"}[what%2]).Want(s.T, 200).Text), 100_000)
 		case what < 22:
 			w.Fetch([]string{"/file", "/static/page.html"}[what%2]).Is(s.T, "<p>h\u00e9</p>\n")
 		case what < 26:

@@ -18,9 +18,7 @@ func TestEachWaitForAClientIsLimited(t *testing.T) {
 	t.Parallel()
 	is408 := func(w *fapwstest.Client, a *fapwstest.Answer) {
 		w.T.Helper()
-		if a.StatusCode != 408 || !a.Close {
-			w.T.Errorf("status %d, close %v", a.StatusCode, a.Close)
-		}
+		fapwstest.Truef(w.T, a.StatusCode == 408 && a.Close, "status %d, close %v", a.StatusCode, a.Close)
 		w.Closed()
 	}
 	late := func(text, more string) func(*fapwstest.Server) {
@@ -172,9 +170,7 @@ func TestSlowClientThatContinuesToReadGetsTheWholeResponse(t *testing.T) {
 			return fmt.Sprintf("after %d bytes: %v", size, err)
 		}
 		w.Fetch("/").Is(t, "quick")
-		if strings.Contains(s.Stderr.String(), "warning") {
-			t.Error("there was a warning")
-		}
+		fapwstest.Truef(t, !strings.Contains(s.Stderr.String(), "warning"), "there was a warning")
 		return ""
 	})
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,9 +23,8 @@ import (
 func unsent(s *fapwstest.Server) (bytes, cut int) {
 	code, stdout, stderr := s.Ctl("status", "--json")
 	var report struct{ Workers []struct{ Unsent, Cut int } }
-	if err := json.Unmarshal([]byte(stdout), &report); err != nil || len(report.Workers) == 0 {
-		s.T.Fatalf("%d %q: %v %s", code, stdout, err, stderr)
-	}
+	err := json.Unmarshal([]byte(stdout), &report)
+	fapwstest.Needf(s.T, err == nil && len(report.Workers) != 0, "%d %q: %v %s", code, stdout, err, stderr)
 	for _, w := range report.Workers {
 		bytes, cut = bytes+w.Unsent, cut+w.Cut
 	}
@@ -73,9 +71,8 @@ func begin(t *testing.T, c *http.Client, url string) io.ReadCloser {
 
 func all(t *testing.T, body io.Reader, size int64) {
 	t.Helper()
-	if n, err := io.Copy(io.Discard, body); n != size || err != nil {
-		t.Errorf("%d of %d bytes, %v", n, size, err)
-	}
+	n, err := io.Copy(io.Discard, body)
+	fapwstest.Truef(t, n == size && err == nil, "%d of %d bytes, %v", n, size, err)
 }
 
 const (
@@ -90,9 +87,8 @@ func TestSlowReaderDoesNotDelayOtherRequestsOfItsAddress(t *testing.T) {
 		slow := begin(t, newReader(), s.URL+"/huge")
 		fapwstest.Eventually(t, "it waits", func() bool { n, _ := unsent(s); return n >= hugeSize })
 		all(t, begin(t, newReader(), s.URL+"/whole"), wholeSize)
-		if n, cut := unsent(s); n != hugeSize || cut > 0 {
-			t.Errorf("%d bytes wait, %d responses were ended", n, cut)
-		}
+		n, cut := unsent(s)
+		fapwstest.Truef(t, n == hugeSize && cut == 0, "%d bytes wait, %d responses were ended", n, cut)
 		all(t, slow, hugeSize)
 	})
 }
@@ -150,9 +146,8 @@ func TestMemoryThatIsSentToSeveralClientsCountsOnce(t *testing.T) {
 		for range 6 {
 			bodies = append(bodies, begin(t, newReader(), s.URL+"/shared"))
 		}
-		if n, cut := unsent(s); n != wholeSize || cut > 0 {
-			t.Errorf("%d bytes wait, %d responses were ended", n, cut)
-		}
+		n, cut := unsent(s)
+		fapwstest.Truef(t, n == wholeSize && cut == 0, "%d bytes wait, %d responses were ended", n, cut)
 		for _, body := range bodies {
 			all(t, body, wholeSize)
 		}
@@ -191,16 +186,13 @@ func TestUnreadResponsesAreAbortedIfTooMuchDataWaits(t *testing.T) {
 			if err != nil || n < wholeSize {
 				broken++
 			}
-			if stream := (http2.StreamError{}); errors.As(err, &stream) && stream.Code != http2.ErrCodeEnhanceYourCalm {
-				t.Error(err)
-			}
+			stream := http2.StreamError{}
+			fapwstest.Truef(t, !errors.As(err, &stream) || stream.Code == http2.ErrCodeEnhanceYourCalm, "%v", err)
 		}
 		fapwstest.Eventually(t, fmt.Sprintf("%d responses were ended, as many as are not complete", broken),
 			func() bool { _, cut := unsent(s); return broken == cut })
-		if _, text, _ := s.Ctl("status"); !strings.Contains(text,
-			fmt.Sprintf(": %d responses ended because more than max-unsent waited", broken)) {
-			t.Error(text)
-		}
+		_, text, _ := s.Ctl("status")
+		fapwstest.Has(t, text, fmt.Sprintf(": %d responses ended because more than max-unsent waited", broken))
 		s.Get("/whole", 200)
 	})
 }
@@ -237,9 +229,7 @@ func TestFewStreamsOfAClientThatDoesNotReadBeginResponses(t *testing.T) {
 			}
 			close(gate)
 			ends.Wait()
-			if n := begun(); n != streams {
-				t.Errorf("%d have begun", n)
-			}
+			fapwstest.Equalf(t, begun(), streams, "requests begun")
 		})
 	}
 }

@@ -20,10 +20,9 @@ func TestUploadHandlerMayBeAsyncOrASGI(t *testing.T) {
 			s.Ask(fapwstest.Request("POST", path, body, kind)).Want(t, 202, sum(text)+" b''")
 			c := &tusClient{s: s}
 			c.create(path, int64(len(text)), "filename", "c").Want(t, 201)
-			if a := c.patch(0, text).Want(t, 204).Field(t, "X-Name", "c"); a.Text != "" ||
-				a.Header.Get("Content-Type") != "" {
-				t.Errorf("%s: the answer has a body: %v %q", path, a.Header, a.Text)
-			}
+			a := c.patch(0, text).Want(t, 204).Field(t, "X-Name", "c")
+			fapwstest.Truef(t, a.Text == "" && a.Header.Get("Content-Type") == "", "%s: the answer has a body: %v %q", path,
+				a.Header, a.Text)
 		}
 		stored(t, filepath.Join(dir, "files"), map[string]string{"a": text, "b": text, "c": text})
 	})
@@ -55,15 +54,12 @@ func TestWorkersShareTheProgressOfUploads(t *testing.T) {
 	fapwstest.Eventually(t, "the upload is seen", func() bool {
 		return shows("/files", fmt.Sprintf(report, 50_000, "receiving"))
 	})
-	if !shows("/other", "") {
-		t.Error("the upload is seen elsewhere")
-	}
+	fapwstest.Truef(t, shows("/other", ""), "the upload is seen elsewhere")
 	other.Send(request[len(request)-50_000:])
 	other.Answer().Want(t, 201)
 	fapwstest.Eventually(t, "its end is seen", func() bool {
 		return shows("/files", fmt.Sprintf(report, 100_000, "stored"))
 	})
-	if _, err := os.Stat(filepath.Join(dir, "files", "a")); err != nil {
-		t.Error(err)
-	}
+	_, err := os.Stat(filepath.Join(dir, "files", "a"))
+	fapwstest.Equal(t, err, nil)
 }

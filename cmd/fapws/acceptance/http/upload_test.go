@@ -27,21 +27,17 @@ func serveUploads(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest
 
 func stored(t *testing.T, dir string, want map[string]string) {
 	t.Helper()
-	if got := contents(t, dir); !slices.Equal(got, slices.Sorted(maps.Keys(want))) {
-		t.Errorf("%s has %q", dir, got)
-	}
+	fapwstest.Equalf(t, contents(t, dir), slices.Sorted(maps.Keys(want)), "%s", dir)
 	for name, content := range want {
-		if got, err := os.ReadFile(filepath.Join(dir, name)); string(got) != content {
-			t.Errorf("%s: %d bytes, %v", name, len(got), err)
-		}
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		fapwstest.Equalf(t, string(got), content, "%s: %v", name, err)
 	}
 }
 
-func contents(t *testing.T, dir string) []string {
+func contents(t *testing.T, dir string) (all []string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	fapwstest.Must(t, err)
-	all := []string{}
 	for _, e := range entries {
 		all = append(all, e.Name())
 	}
@@ -96,14 +92,10 @@ func TestUploadHandlerRunsAfterTheFilesHaveTheirNames(t *testing.T) {
 				for i, name := range files {
 					f := answer["files"].([]any)[i].(map[string]any)
 					size := float64(len(want[name]))
-					if f["name"] != name || f["size"] != size || f["read"] != size || f["sha256"] != sum(want[name]) ||
-						f["path"] != filepath.Join(dir, "files", name) {
-						t.Errorf("%s is %v", name, f)
-					}
+					fapwstest.Truef(t, f["name"] == name && f["size"] == size && f["read"] == size && f["sha256"] == sum(want[name]) &&
+						f["path"] == filepath.Join(dir, "files", name), "%s is %v", name, f)
 				}
-				if answer["body"] != "" || len(answer["files"].([]any)) != len(files) {
-					t.Errorf("got %v", answer)
-				}
+				fapwstest.Truef(t, answer["body"] == "" && len(answer["files"].([]any)) == len(files), "got %v", answer)
 				return answer
 			}
 			for i, size := range []int{0, 1, 70_000, 1_500_000} {
@@ -112,9 +104,8 @@ func TestUploadHandlerRunsAfterTheFilesHaveTheirNames(t *testing.T) {
 				target := "/files/" + strings.ReplaceAll(name, " ", "%20")
 				answer := check(s.Ask(fapwstest.Request("PUT", target+"?id=my-id", want[name], "Repr-Digest: "+
 					reprDigest(want[name]))), name)
-				if answer["id"] != "my-id" || answer["method"] != "PUT" || answer["path"] != "/files|/"+name {
-					t.Errorf("got %v", answer)
-				}
+				fapwstest.Truef(t, answer["id"] == "my-id" && answer["method"] == "PUT" && answer["path"] == "/files|/"+name,
+					"got %v", answer)
 				if size > 0 {
 					s.Ask(fapwstest.Request("PUT", "/length", want[name], "Repr-Digest: "+reprDigest(want[name]))).Is(t,
 						strconv.Itoa(size))
@@ -126,9 +117,8 @@ func TestUploadHandlerRunsAfterTheFilesHaveTheirNames(t *testing.T) {
 			body, kind := form(t, "note=a", "a@one.txt="+want["one.txt"], "note=b", "empty=", "b@zwei ü.txt="+
 				want["zwei ü.txt"])
 			answer := check(s.Ask(fapwstest.Request("POST", "/files", body, kind)), "one.txt", "zwei ü.txt")
-			if fields := fmt.Sprint(answer["fields"]); fields != "map[empty:[] note:[a b]]" || answer["note"] != "a" {
-				t.Errorf("fields %s", fields)
-			}
+			fields := fmt.Sprint(answer["fields"])
+			fapwstest.Truef(t, fields == "map[empty:[] note:[a b]]" && answer["note"] == "a", "fields %s", fields)
 			check(s.Ask(fapwstest.Chunked("POST", "/files", body, 1, kind)), "one.txt", "zwei ü.txt")
 			stored(t, filepath.Join(dir, "files"), want)
 		})
@@ -149,19 +139,16 @@ func TestUploadWithoutAHandlerIsAnsweredByTheServer(t *testing.T) {
 		`"name":"whatever"`); strings.Contains(a.Text, dir) {
 		t.Errorf("the client learns of the path: %s", a.Text)
 	}
-	if got, _ := os.ReadFile(filepath.Join(dir, "one.bin")); string(got) != "new" {
-		t.Errorf("one.bin has %.100q", got)
-	}
+	got, _ := os.ReadFile(filepath.Join(dir, "one.bin"))
+	fapwstest.Equalf(t, string(got), "new", "one.bin")
 	s.Ask(fapwstest.Request("PUT", "/new/x", "1", "Origin: https://other.example")).Want(t, 201)
 	s.Ask(fapwstest.Request("PUT", "/new/x", "2")).Want(t, 409)
 	s.Ask(fapwstest.Request("PUT", "/new/y", "3", "Sec-Fetch-Site: same-origin")).Want(t, 201)
 	s.Ask(fapwstest.Request("PUT", "/new/z", "4", "Origin: http://test")).Want(t, 201)
 	stored(t, filepath.Join(dir, "new"), map[string]string{"x": "1", "y": "3", "z": "4"})
 	a := s.Get("/new", 200)
-	if a.Field(t, "Content-Type", "application/json"); strings.Count(a.Text, `"stored"`) != 3 ||
-		strings.Count(a.Text, `"failed"`) != 1 {
-		t.Error(a.Text)
-	}
+	a.Field(t, "Content-Type", "application/json")
+	fapwstest.Truef(t, strings.Count(a.Text, `"stored"`) == 3 && strings.Count(a.Text, `"failed"`) == 1, "%q", a.Text)
 }
 
 func TestUploadThatIsTooLargeLeavesALineWithTheLimit(t *testing.T) {
@@ -244,9 +231,8 @@ func TestRejectedUploadGetsAClearResponseAndLeavesNoFiles(t *testing.T) {
 	for _, name := range []string{"bare", "new"} {
 		stored(t, filepath.Join(dir, name), nil)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "one.bin")); err == nil {
-		t.Error("there is one.bin")
-	}
+	_, err := os.Stat(filepath.Join(dir, "one.bin"))
+	fapwstest.Truef(t, err != nil, "there is one.bin")
 }
 
 func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
@@ -276,9 +262,8 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 		return err == nil && info.Size() > 0
 	})
 	s.Ask(request).Want(t, 423, "another upload")
-	if left := contents(t, bare); len(left) != 1 || !strings.HasPrefix(left[0], ".fapws-") {
-		t.Errorf("meanwhile there are %q", left)
-	}
+	left := contents(t, bare)
+	fapwstest.Truef(t, len(left) == 1 && strings.HasPrefix(left[0], ".fapws-"), "meanwhile there are %q", left)
 	w.Reset()
 	receiving(0)
 	stored(t, bare, nil)
@@ -287,9 +272,8 @@ func TestAbortedUploadsLeaveNoFiles(t *testing.T) {
 	for i, w := range all {
 		w.Send(fmt.Sprintf("PUT /bare/%d HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
 			i))
-		if r := w.Head("PUT"); r.StatusCode != 100 {
-			t.Fatal(r.Status)
-		}
+		r := w.Head("PUT")
+		fapwstest.Needf(t, r.StatusCode == 100, "%q", r.Status)
 		if i == 1 {
 			s.Ask(fapwstest.Request("PUT", "/bare/b", "x")).Want(t, 503, "too many")
 		}
@@ -352,13 +336,10 @@ func TestUploadsToAFIFOAreWrittenOneAtATime(t *testing.T) {
 	})
 	w.Reset()
 	receiving(false)
-	if got := received(); got == "" || !strings.HasPrefix(text, got) {
-		t.Errorf("the reader got %d other bytes", len(got))
-	}
+	got := received()
+	fapwstest.Truef(t, got != "" && strings.HasPrefix(text, got), "the reader got %d other bytes", len(got))
 	s.Ask(fapwstest.Request("PUT", "/fifo", "next")).Want(t, 201)
-	if got := received(); got != "next" {
-		t.Errorf("the reader got %d bytes", len(got))
-	}
+	fapwstest.Equalf(t, received(), "next", "what the reader got")
 }
 
 func TestUploadToAFullDiskGets507AndLeavesNoFiles(t *testing.T) {
@@ -390,9 +371,8 @@ func TestUploadGeneratorGetsThePiecesAndTheResult(t *testing.T) {
 		text := random(150_000)
 		s.Ask(fapwstest.Request("PUT", "/flash", text)).Is(t, "150000 "+sum(text))
 		log("begin  150000", "65536", "65536", "18928", "end")
-		if got, _ := os.ReadFile(filepath.Join(dir, "flash.bin")); string(got) != text {
-			t.Errorf("%d bytes", len(got))
-		}
+		got, _ := os.ReadFile(filepath.Join(dir, "flash.bin"))
+		fapwstest.Equal(t, string(got), text)
 		body, kind := form(t, "a@x.bin="+text)
 		s.Ask(fapwstest.Chunked("POST", "/flash", body, 100, kind)).Is(t, "150000 "+sum(text))
 		log("begin x.bin -1", "65536", "65536", "18928", "end")
@@ -448,12 +428,9 @@ deny = ["all"]
 	s.Ask(fapwstest.Request("POST", "/in", "", tusVersion, "Upload-Length: 1", "Content-Length: 0")).Want(t, 412,
 		"resumed")
 	s.Ask(fapwstest.Request("PUT", "/one", "1")).Want(t, 403)
-	if st, err := os.Stat(filepath.Join(dir, "a")); err != nil || st.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", st, err)
-	}
-	if got := contents(t, dir); !slices.Equal(got, []string{"a", "fapws.toml"}) {
-		t.Errorf("there are %q", got)
-	}
+	st, err := os.Stat(filepath.Join(dir, "a"))
+	fapwstest.Truef(t, err == nil && st.Mode().Perm() == 0o600, "%v, %v", st, err)
+	fapwstest.Equalf(t, contents(t, dir), []string{"a", "fapws.toml"}, "files")
 }
 
 func TestUploadProgressIsPublishedByAnyWorker(t *testing.T) {
@@ -464,9 +441,8 @@ func TestUploadProgressIsPublishedByAnyWorker(t *testing.T) {
 	events.Head("GET")
 	for line := ""; !strings.HasPrefix(line, "retry: "); {
 		var err error
-		if line, err = events.In.ReadString('\n'); err != nil {
-			t.Fatal(err)
-		}
+		line, err = events.In.ReadString('\n')
+		fapwstest.Must(t, err)
 	}
 	text := random(500_000)
 	s.Ask(fapwstest.Request("PUT", "/files/a?id=7", text)).Want(t, 202)
@@ -480,16 +456,13 @@ func TestUploadProgressIsPublishedByAnyWorker(t *testing.T) {
 	var got []string
 	for !slices.Contains(got, stored) || !slices.Contains(got, failed) {
 		line, err := events.In.ReadString('\n')
-		if err != nil {
-			t.Fatalf("events %q, then %v", got, err)
-		}
+		fapwstest.Needf(t, err == nil, "events %q, then %v", got, err)
 		if data, isData := strings.CutPrefix(line, "data: "); isData {
 			got = append(got, strings.TrimSpace(data))
 		}
 	}
-	if !slices.Contains(got, first) || slices.Index(got, first) > slices.Index(got, stored) {
-		t.Errorf("events %q", got)
-	}
+	fapwstest.Truef(t, slices.Contains(got, first) && slices.Index(got, first) <= slices.Index(got, stored), "events %q",
+		got)
 }
 
 func TestUploadContinuesInItsWorkerDuringAReload(t *testing.T) {

@@ -26,9 +26,7 @@ type tusClient struct {
 func (c *tusClient) ask(method, target, body string, fields ...string) *fapwstest.Answer {
 	c.s.T.Helper()
 	a := c.s.Ask(fapwstest.Request(method, target, body, append(fields, tusVersion)...))
-	if got := a.Header.Get("Tus-Resumable"); got != "1.0.0" {
-		c.s.T.Errorf("%s %s: Tus-Resumable %q", method, target, got)
-	}
+	fapwstest.Equalf(c.s.T, a.Header.Get("Tus-Resumable"), "1.0.0", "%s %s: Tus-Resumable", method, target)
 	return a
 }
 
@@ -80,9 +78,7 @@ func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 	c.create("/files", int64(len(text)), "filename", "ü 1.bin", "filetype", "application/x", "note", "a note", "sha256",
 		sum(text)).
 		Want(t, 201).Field(t, "Upload-Offset", "0")
-	if n := c.offset(len(text)); n != 0 {
-		t.Errorf("offset %d", n)
-	}
+	fapwstest.Equalf(t, c.offset(len(text)), 0, "offset")
 	c.patch(0, text[:100_000], sha1Of(text[:100_000])).Want(t, 204).Field(t, "Upload-Offset", "100000")
 	c.patch(100_000, text[100_000:200_000], sha1Of("other")).Want(t, 460, "checksum")
 	c.patch(100_000, "x", "Upload-Checksum: md5 YQ==").Want(t, 400, "sha1")
@@ -111,18 +107,13 @@ func TestInterruptedTusUploadContinuesAfterARestart(t *testing.T) {
 
 	c.s = fapwstest.Command{Script: "upload.py", Dir: dir}.Serve(t, fapwstest.Threads)
 	n := c.offset(len(text))
-	if n != 300_000 {
-		t.Errorf("after the restart, offset %d", n)
-	}
+	fapwstest.Equalf(t, n, 300_000, "after the restart, offset")
 	c.ask("POST", c.location, text[n:n+100_000], "X-HTTP-Method-Override: PATCH", tusType,
 		fmt.Sprintf("Upload-Offset: %d", n)).Want(t, 204)
-	if len(contents(t, files)) != 2 {
-		t.Errorf("there are %q", contents(t, files))
-	}
+	fapwstest.Equalf(t, len(contents(t, files)), 2, "files")
 	a := c.patch(400_000, text[400_000:]).Want(t, 204).Field(t, "Upload-Offset", "700000")
-	if a.Text != "" || a.Header.Get("Content-Type") != "" {
-		t.Errorf("the answer has a body: %v %q", a.Header, a.Text)
-	}
+	fapwstest.Truef(t, a.Text == "" && a.Header.Get("Content-Type") == "", "the answer has a body: %v %q", a.Header,
+		a.Text)
 	stored(t, files, map[string]string{"ü 1.bin": text})
 	c.patch(700_000, "").Want(t, 404)
 	w = c.s.Dial()
@@ -182,9 +173,8 @@ func TestTusRequestsThatViolateTheProtocolAreRejected(t *testing.T) {
 	c.create("/bare", 1, "filename", "wrong", "sha256", sum("2")).Want(t, 201)
 	c.patch(0, "1").Want(t, 400, "SHA-256")
 	c.ask("POST", "/one", "1234", "Upload-Length: 4", tusType).Want(t, 201).Field(t, "Upload-Offset", "4")
-	if got, _ := os.ReadFile(filepath.Join(dir, "one.bin")); string(got) != "1234" {
-		t.Errorf("one.bin has %q", got)
-	}
+	got, _ := os.ReadFile(filepath.Join(dir, "one.bin"))
+	fapwstest.Equalf(t, string(got), "1234", "one.bin")
 	c.create("/new", 1, "filename", "b").Want(t, 201)
 	s.Ask(fapwstest.Request("PUT", "/new/b", "2")).Want(t, 201)
 	c.patch(0, "1").Want(t, 409)
@@ -230,9 +220,8 @@ func TestPartialUploadByAnUnsupportedProtocolIsRejected(t *testing.T) {
 		"Upload-Length: 12", "Upload-Concat: partial"} {
 		s.Ask(fapwstest.Request("POST", "/one", "1234", field)).Want(t, 400, strings.Fields(field)[0])
 	}
-	if _, err := os.Stat(filepath.Join(dir, "one.bin")); err == nil {
-		t.Error("a part was stored")
-	}
+	_, err := os.Stat(filepath.Join(dir, "one.bin"))
+	fapwstest.Truef(t, err != nil, "a part was stored")
 	s.Ask(fapwstest.Request("POST", "/one", "1234", "Upload-Complete: ?1", "Upload-Draft-Interop-Version: 6",
 		"Upload-Length: 4")).Want(t, 201)
 }
@@ -245,9 +234,7 @@ func TestTusClientUploadsAndContinuesAFile(t *testing.T) {
 	name := fapwstest.Write(t, filepath.Join(t.TempDir(), "file.bin"), text)
 	said, err := exec.Command(fapwstest.Python, fapwstest.Testdata(t, "tus_client.py"), s.URL+"/files", name, "100000").
 		CombinedOutput()
-	if err != nil || string(said) != "100000\n300000\n" {
-		t.Errorf("%v: %s", err, said)
-	}
+	fapwstest.Truef(t, err == nil && string(said) == "100000\n300000\n", "%v: %s", err, said)
 	stored(t, filepath.Join(dir, "files"), map[string]string{"by tuspy.bin": text})
 }
 
@@ -270,42 +257,32 @@ func TestAnnouncedUploadTakesNoSpaceFromOtherClients(t *testing.T) {
 	c := &tusClient{s: s}
 	a := c.create("/bare", 1<<20, "filename", "a").Want(t, 201)
 	path, blocks := partial()
-	if path == "" || blocks != 0 {
-		t.Errorf("an empty upload has %d blocks: %q", blocks, path)
-	}
-	if expires, err := time.Parse(time.RFC1123, a.Header.Get("Upload-Expires")); err != nil ||
-		time.Until(expires) > 6*time.Minute {
-		t.Errorf("an empty upload expires: %v, %v", expires, err)
-	}
+	fapwstest.Truef(t, path != "" && blocks == 0, "an empty upload has %d blocks: %q", blocks, path)
+	expires, err := time.Parse(time.RFC1123, a.Header.Get("Upload-Expires"))
+	fapwstest.Truef(t, err == nil && time.Until(expires) <= 6*time.Minute, "an empty upload expires: %v, %v", expires, err)
 	c.patch(0, "12345").Want(t, 204)
 	old := time.Now().Add(-10 * time.Minute)
 	fapwstest.Must(t, os.Chtimes(path, old, old))
-	if n := c.offset(1 << 20); n != 5 {
-		t.Errorf("offset %d", n)
-	}
+	fapwstest.Equalf(t, c.offset(1<<20), 5, "offset")
 	id := filepath.Base(c.location)
 	if list := s.Get("/bare", 200).Text; !strings.Contains(list, `"state":"paused"`) || strings.Contains(list, id) {
 		t.Errorf("the list has %s: %s", id, list)
 	}
 	c.ask("DELETE", c.location, "").Want(t, 204)
 	c.create("/bare", 1, "filename", "b").Want(t, 201)
-	if path, _ = partial(); os.Chtimes(path, old, old) != nil {
-		t.Fatal(path)
-	}
+	path, _ = partial()
+	fapwstest.Needf(t, os.Chtimes(path, old, old) == nil, "%q", path)
 	c.patch(0, "1").Want(t, 404)
 
 	w := s.Dial()
 	w.Send("PUT /bare/c HTTP/1.1\r\nHost: test\r\nExpect: 100-continue\r\nContent-Length: 1048576\r\n\r\n")
-	if r := w.Head("PUT"); r.StatusCode != 100 {
-		t.Fatal(r.Status)
-	}
+	r := w.Head("PUT")
+	fapwstest.Needf(t, r.StatusCode == 100, "%q", r.Status)
 	fapwstest.Eventually(t, "the upload has a file", func() bool {
 		path, blocks = partial()
 		return strings.HasSuffix(path, ".part")
 	})
-	if blocks != 0 {
-		t.Errorf("an upload of which nothing has come has %d blocks", blocks)
-	}
+	fapwstest.Equalf(t, blocks, 0, "blocks of an upload of which nothing has come")
 	w.Reset()
 
 	created := 0
@@ -314,9 +291,7 @@ func TestAnnouncedUploadTakesNoSpaceFromOtherClients(t *testing.T) {
 		StatusCode == 201 {
 		created++
 	}
-	if created < 10 || created > 50 {
-		t.Errorf("one client has %d unfinished uploads", created)
-	}
+	fapwstest.Truef(t, created >= 10 && created <= 50, "one client has %d unfinished uploads", created)
 	other := s.DialFrom("127.0.0.2")
 	other.Send(fapwstest.Request("POST", "/bare", "", tusVersion, "Upload-Length: 1", "Upload-Metadata: filename YQ==",
 		"Content-Length: 0"))

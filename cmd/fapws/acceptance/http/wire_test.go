@@ -24,9 +24,7 @@ func answers(w *fapwstest.Client) string {
 			return strings.Join(all, " ")
 		}
 		body, err := io.ReadAll(a.Body)
-		if err != nil {
-			w.T.Errorf("after %q: %v", all, err)
-		}
+		fapwstest.Truef(w.T, err == nil, "after %q: %v", all, err)
 		all = append(all, fmt.Sprintf("%d:%s", a.StatusCode, strings.TrimSpace(string(body))))
 	}
 }
@@ -55,9 +53,7 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 		} {
 			w := s.Dial()
 			w.Send(c.sent)
-			if got := answers(w); got != c.want {
-				t.Errorf("%s: %q, want %q", c.name, got, c.want)
-			}
+			fapwstest.Equalf(t, answers(w), c.want, "%s", c.name)
 		}
 		for _, c := range []struct{ sent, want string }{
 			{get("/later?1") + get("/later?2"), "200:later 1 200:later 2"},
@@ -69,9 +65,7 @@ func TestPipelinedRequestsAreAnsweredInOrder(t *testing.T) {
 			w := s.Dial()
 			w.Send(c.sent)
 			w.Conn.(*net.TCPConn).CloseWrite()
-			if got := answers(w); got != c.want {
-				t.Errorf("%q, half-closed: %q, want %q", c.sent, got, c.want)
-			}
+			fapwstest.Equalf(t, answers(w), c.want, "%q, half-closed", c.sent)
 		}
 	})
 }
@@ -113,24 +107,20 @@ func TestClientCanDetectAnAbortedResponse(t *testing.T) {
 	s := fapwstest.Command{Script: "wire.py", Complains: true}.Serve(t, fapwstest.Threads)
 	w := s.Dial()
 	w.Send("GET /broken HTTP/1.0\r\n\r\n")
-	if text, err := io.ReadAll(w.In); !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("HTTP/1.0: %q, %v", text, err)
-	}
+	text, err := io.ReadAll(w.In)
+	fapwstest.Truef(t, errors.Is(err, syscall.ECONNRESET), "HTTP/1.0: %q, %v", text, err)
 	w = s.Dial()
-	if a := w.Fetch("/broken"); a.Err == nil || a.Text != "half" {
-		t.Errorf("HTTP/1.1: %q, %v", a.Text, a.Err)
-	}
+	a := w.Fetch("/broken")
+	fapwstest.Truef(t, a.Err != nil && a.Text == "half", "HTTP/1.1: %q, %v", a.Text, a.Err)
 	// The request body is malformed, but the server notices this only after the response has begun.
 	w = s.Dial()
 	w.Send(chunkTo("/begins", "1\r\na\r\n"))
 	r := w.Head("POST")
-	if _, err := io.ReadFull(r.Body, make([]byte, 5)); err != nil {
-		t.Fatal(err)
-	}
+	_, err = io.ReadFull(r.Body, make([]byte, 5))
+	fapwstest.Must(t, err)
 	w.Send("x\r\n")
-	if rest, err := io.ReadAll(r.Body); err == nil {
-		t.Errorf("a malformed body: %q", rest)
-	}
+	rest, err := io.ReadAll(r.Body)
+	fapwstest.Truef(t, err != nil, "a malformed body: %q", rest)
 }
 
 func chunkTo(path, body string) string {
@@ -157,20 +147,16 @@ func TestInputIsReadWhileThereIsRoom(t *testing.T) {
 	w := s.Dial()
 	w.Send(fmt.Sprintf("POST /patient?11 HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", more))
 	sent := fill(w, func() []byte { return block })
-	if sent > most {
-		t.Errorf("the server read %d bytes of a body that no handler reads", sent)
-	}
-	if _, err := w.Write(make([]byte, more-sent)); err != nil {
-		t.Error(err)
-	}
+	fapwstest.Truef(t, sent <= most, "the server read %d bytes of a body that no handler reads", sent)
+	_, err := w.Write(make([]byte, more-sent))
+	fapwstest.Equal(t, err, nil)
 	w.Answer().Want(t, 200).Is(t, fmt.Sprint(more))
 
 	w = s.Dial()
 	w.Get("/stuck")
 	request := []byte(fapwstest.Request("POST", "/echo", strings.Repeat("x", 100_000)))
-	if n := fill(w, func() []byte { return request }); n > most {
-		t.Errorf("%d bytes of requests were read behind one that is active", n)
-	}
+	n := fill(w, func() []byte { return request })
+	fapwstest.Truef(t, n <= most, "%d bytes of requests were read behind one that is active", n)
 	s.GrownAtMost(before, 48<<20)
 	// The client shuts down its sending side. For the server, this is the same as a disconnect, so the server closes
 	// the connection although the handler is running.

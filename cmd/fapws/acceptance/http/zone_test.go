@@ -32,9 +32,7 @@ PATHS = [("/zone", zone)]
 	fapwstest.FileSays(t, log, ` +0530] "GET /zone`)
 	s.Stop()
 	stamp := regexp.MustCompile(`(?m)^(\S+ \S+ \+0530) info stopping`).FindStringSubmatch(s.Stderr.String())
-	if stamp == nil {
-		t.Fatal(s.Stderr)
-	}
+	fapwstest.Needf(t, stamp != nil, "%v", s.Stderr)
 	at, err := time.Parse("2006-01-02 15:04:05.000 -0700", stamp[1])
 	if age := time.Since(at); err != nil || age < 0 || age > time.Hour {
 		t.Errorf("%s is %v ago, %v", stamp[1], age, err)
@@ -72,9 +70,8 @@ func TestPOSIXRuleInTZSetsTheDayOfLogsAndTheTimesOfPages(t *testing.T) {
 	}.Serve(t, fapwstest.Mode{})
 	modified := page.In(zone).Format("-0700 15")
 	got := strings.Split(s.Get("/page.shtml", 200).Text, "|")
-	if len(got) != 3 || got[0] != page.In(zone).Format("-0700")+" 00" || got[1] != modified || got[2] != modified {
-		t.Errorf("%q, modified at %s", got, modified)
-	}
+	fapwstest.Truef(t, len(got) == 3 && got[0] == page.In(zone).Format("-0700")+" 00" && got[1] == modified &&
+		got[2] == modified, "%q, modified at %s", got, modified)
 	fapwstest.FileSays(t, log+".1.gz", "")
 }
 
@@ -85,8 +82,6 @@ func TestTZThatCannotBeReadIsOneWarning(t *testing.T) {
 	for _, flags := range [][]string{nil, {"--workers", "2"}, {"--fork"}} {
 		s := fapwstest.Command{Script: script, Env: env, Flags: flags}.Serve(t, fapwstest.Mode{})
 		s.Stop()
-		if n := strings.Count(s.Stderr.String(), "TZ=CET-1CEST,M3.5.0 is unknown"); n != 1 {
-			t.Errorf("%q: %d warnings in %s", flags, n, s.Stderr)
-		}
+		fapwstest.Equalf(t, strings.Count(s.Stderr.String(), "TZ=CET-1CEST,M3.5.0 is unknown"), 1, "%q: warnings", flags)
 	}
 }
