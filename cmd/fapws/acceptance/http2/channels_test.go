@@ -21,10 +21,9 @@ func subscribe(t *testing.T, c *http.Client, url string, fields ...string) *even
 	t.Helper()
 	response := send(t, c, "GET", url, nil, fields...)
 	t.Cleanup(func() { response.Body.Close() })
-	if got := response.Header.Get("Content-Type"); response.StatusCode != 200 ||
-		!strings.HasPrefix(got, "text/event-stream") {
-		t.Fatalf("%d %s", response.StatusCode, got)
-	}
+	got := response.Header.Get("Content-Type")
+	fapwstest.Needf(t, response.StatusCode == 200 && strings.HasPrefix(got, "text/event-stream"), "%d %s",
+		response.StatusCode, got)
 	return &events{t, response.Body, bufio.NewReader(response.Body)}
 }
 
@@ -53,21 +52,16 @@ func TestSubscribersOnOneConnectionGetEachEvent(t *testing.T) {
 	}
 	for n, e := range all {
 		for i := range 20 {
-			if got := e.next(); got != fmt.Sprint(i) {
-				t.Fatalf("subscriber %d got %s instead of event %d", n, got, i)
-			}
+			got := e.next()
+			fapwstest.Needf(t, got == fmt.Sprint(i), "subscriber %d got %s instead of event %d", n, got, i)
 		}
 	}
 	all[0].body.Close()
 	say(20)
-	if got := all[1].next(); got != "20" {
-		t.Error(got)
-	}
+	fapwstest.Equal(t, all[1].next(), "20")
 	again := subscribe(t, c, s.URL+"/news", "Last-Event-ID", "17")
 	for _, want := range []string{"18", "19", "20"} {
-		if got := again.next(); got != want {
-			t.Errorf("%s, want %s", got, want)
-		}
+		fapwstest.Equal(t, again.next(), want)
 	}
 }
 
@@ -76,8 +70,7 @@ func TestStreamsOfSubscribersEndWhenTheServerStops(t *testing.T) {
 	s := serve(t, fapwstest.Threads, "news.py")
 	e := subscribe(t, client(t), s.URL+"/news")
 	s.Signal(15)
-	if _, err := io.ReadAll(e.in); err != nil {
-		t.Error(err)
-	}
+	_, err := io.ReadAll(e.in)
+	fapwstest.Equal(t, err, nil)
 	s.EndsWith(0)
 }

@@ -79,17 +79,15 @@ proxy = %q
 			w.Fetch("/files/299.bin").Is(t, large)
 			w.Close()
 		}
-		if n := len(s.Descriptors()) - before; n > limit/2 {
-			t.Errorf("%s: %d descriptors", c.name, n)
-		}
+		n := len(s.Descriptors()) - before
+		fapwstest.Truef(t, n <= limit/2, "%s: %d descriptors", c.name, n)
 		for _, f := range all {
 			f.Close()
 		}
 	}
 	fapwstest.Eventually(t, "all give their descriptors back", func() bool { return len(s.Descriptors()) < before+10 })
-	if _, text := ask(t, client(t), "GET", s.URL+"/page", nil); text != "page" {
-		t.Error(text)
-	}
+	_, text := ask(t, client(t), "GET", s.URL+"/page", nil)
+	fapwstest.Equal(t, text, "page")
 }
 
 func TestProxiedWebSocketOnAStreamCountsTowardsMaxClients(t *testing.T) {
@@ -101,9 +99,8 @@ func TestProxiedWebSocketOnAStreamCountsTowardsMaxClients(t *testing.T) {
 	for i, want := range []string{"200", "200", "200", "200", "503"} {
 		id := uint32(2*i + 1)
 		f.connect(id, "/asgi", false)
-		if status, _ := f.outcome(id); status != want {
-			t.Errorf("%d: %s, want %s", i, status, want)
-		}
+		status, _ := f.outcome(id)
+		fapwstest.Equalf(t, status, want, "%d", i)
 	}
 	fapwstest.Eventually(t, "there is no place", func() bool { return s.Ask(fapwstest.Get("/page")).StatusCode == 503 })
 	f.Close()

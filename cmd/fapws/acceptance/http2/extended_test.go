@@ -72,9 +72,7 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 		}
 		return ok && !settings.IsAck()
 	})
-	if !offered {
-		t.Error("no SETTINGS_ENABLE_CONNECT_PROTOCOL")
-	}
+	fapwstest.Truef(t, offered, "no SETTINGS_ENABLE_CONNECT_PROTOCOL")
 	id := uint32(1)
 	for _, c := range []struct {
 		name, value string
@@ -94,9 +92,8 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 		{"x-nothing", "", false, "200"},
 	} {
 		f.connect(id, "/callbacks", c.end, hpack.HeaderField{Name: c.name, Value: c.value})
-		if status, code := f.outcome(id); status != c.status {
-			t.Errorf("%s: %q: %s %v, want %s", c.name, c.value, status, code, c.status)
-		}
+		status, _ := f.outcome(id)
+		fapwstest.Equalf(t, status, c.status, "%s: %q", c.name, c.value)
 		id += 2
 	}
 	id -= 2
@@ -111,18 +108,14 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 		}
 		return b.Len() == 7
 	})
-	if b.String() != "\x81\x05hello" {
-		t.Errorf("%q", b.String())
-	}
+	fapwstest.Equal(t, b.String(), "\x81\x05hello")
 	f.WriteData(id, true, nil)
 	f.WriteData(id, false, []byte("behind the end"))
-	if _, code := f.outcome(id); code != http2.ErrCodeStreamClosed {
-		t.Error(code)
-	}
+	_, code := f.outcome(id)
+	fapwstest.Equal(t, code, http2.ErrCodeStreamClosed)
 	f.connect(id+2, "/callbacks", false)
-	if status, _ := f.outcome(id + 2); status != "200" {
-		t.Error(status)
-	}
+	status, _ := f.outcome(id + 2)
+	fapwstest.Equal(t, status, "200")
 	f.WriteData(id+2, true, nil)
 	if !f.until(func(frame http2.Frame) bool {
 		d, ok := frame.(*http2.DataFrame)
@@ -131,9 +124,8 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 		t.Error("the stream does not end")
 	}
 	f.connect(id+4, "/callbacks", false)
-	if status, _ := f.outcome(id + 4); status != "200" {
-		t.Error(status)
-	}
+	status, _ = f.outcome(id + 4)
+	fapwstest.Equal(t, status, "200")
 	// The frame with the close message has END_STREAM, as when Chromium closes a WebSocket.
 	f.WriteData(id+4, true, (&wstest.Client{Mask: 1}).AppendFrame(nil, wstest.Fin|wstest.Close, []byte("\x03\xe8bye")))
 	b.Reset()
@@ -144,9 +136,7 @@ func TestInvalidExtendedCONNECTIsRejected(t *testing.T) {
 		}
 		return ok && d.StreamID == id+4 && d.StreamEnded()
 	})
-	if b.String() != "\x88\x02\x03\xe8" {
-		t.Errorf("%q", b.String())
-	}
+	fapwstest.Equal(t, b.String(), "\x88\x02\x03\xe8")
 }
 
 // The server ends a WebSocket after --write-timeout if the client opens no window, and after --ws-ping-timeout if
@@ -162,9 +152,8 @@ func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 	}
 	silent := fapwstest.OpenSocket(t, bridge(t, s), "/callbacks")
 	for _, op := range []byte{wstest.Ping, wstest.Close} {
-		if frame, err := silent.ReadFrame(); err != nil || frame.Op() != op {
-			t.Error(frame, err)
-		}
+		frame, err := silent.ReadFrame()
+		fapwstest.Truef(t, err == nil && frame.Op() == op, "%v %v", frame, err)
 	}
 	for id := uint32(1); id < 40; id += 2 {
 		ended := false
@@ -172,9 +161,7 @@ func TestWebSocketOfAClientThatOpensNoWindowTimesOut(t *testing.T) {
 			_, ended = frame.(*http2.RSTStreamFrame)
 			return ended
 		})
-		if !ended {
-			t.Fatal("a stream goes on")
-		}
+		fapwstest.Needf(t, ended, "a stream goes on")
 	}
 	s.GrownAtMost(before, 100<<20)
 	f = dialFrames(t, s)
@@ -205,9 +192,8 @@ func TestUnansweredWebSocketClosesDoNotDelayTheStop(t *testing.T) {
 		f := dialFrames(t, s, http2.Setting{ID: http2.SettingInitialWindowSize, Val: window})
 		f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 		f.connect(1, "/callbacks", false)
-		if status, code := f.outcome(1); status != "200" {
-			t.Fatal(status, code)
-		}
+		status, code := f.outcome(1)
+		fapwstest.Needf(t, status == "200", "%q %v", status, code)
 		f.WriteData(1, false, []byte{0x81, 0x81, 0, 0, 0, 0, 'a'})
 	}
 	s.Stop()

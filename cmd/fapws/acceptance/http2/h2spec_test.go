@@ -34,9 +34,8 @@ func TestServerPassesH2spec(t *testing.T) {
 	build := exec.Command("go", "build", "-mod=mod", "-modfile=cmd/fapws/acceptance/http2/testdata/h2spec.mod", "-o",
 		program, "github.com/summerwind/h2spec/cmd/h2spec")
 	build.Dir = fapwstest.Repository
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building h2spec: %v\n%s", err, out)
-	}
+	out, err := build.CombinedOutput()
+	fapwstest.Needf(t, err == nil, "building h2spec: %v\n%s", err, out)
 	run(t, program, serve(t, fapwstest.Threads, "app.py"), mayFail)
 	run(t, program, serveTLS(t, fapwstest.Threads, "app.py"), nil, "-t", "-k")
 }
@@ -50,21 +49,15 @@ func run(t *testing.T, program string, s *fapwstest.Server, mayFail map[string]b
 	out, _ := exec.Command(program, append(flags, "-h", host, "-p", port, "-P", "/show", "-o", "20", "-j", file)...).
 		CombinedOutput()
 	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	fapwstest.Needf(t, err == nil, "%v\n%s", err, out)
 	var r report
 	fapwstest.Must(t, xml.Unmarshal(text, &r))
 	cases := 0
 	for _, suite := range r.Suites {
 		for _, c := range suite.Cases {
 			cases++
-			if (c.Failure != nil || c.Error != nil) && !mayFail[c.Name] {
-				t.Errorf("%s %s", suite.Name, c.Name)
-			}
+			fapwstest.Truef(t, (c.Failure == nil && c.Error == nil) || mayFail[c.Name], "%s %s", suite.Name, c.Name)
 		}
 	}
-	if cases != 145 || t.Failed() {
-		t.Errorf("%d cases\n%s", cases, out)
-	}
+	fapwstest.Truef(t, cases == 145 && !t.Failed(), "%d cases\n%s", cases, out)
 }

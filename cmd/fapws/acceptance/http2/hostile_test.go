@@ -87,14 +87,11 @@ func TestClientThatResetsEachRequestIsDisconnected(t *testing.T) {
 			break
 		}
 	}
-	if !<-ended {
-		t.Error("the client was not told to calm down")
-	}
+	fapwstest.Truef(t, <-ended, "the client was not told to calm down")
 	s.Get("/", 200).Is(t, "hello")
 	fapwstest.Write(t, folder+"/go", "")
-	if n := s.Get("/report", 200).Number(t); n > most {
-		t.Errorf("%d handlers ran at the same time", n)
-	}
+	n := s.Get("/report", 200).Number(t)
+	fapwstest.Truef(t, n <= most, "%d handlers ran at the same time", n)
 }
 
 // All unsent responses for one client address share one memory limit.
@@ -113,9 +110,7 @@ func TestClientThatOpensNoWindowNeedsBoundedMemory(t *testing.T) {
 		all = append(all, f)
 	}
 	for _, f := range all {
-		if !f.until(isAck) {
-			t.Error("no answer to a ping")
-		}
+		fapwstest.Truef(t, f.until(isAck), "no answer to a ping")
 	}
 	w := s.DialFrom("127.0.0.2")
 	w.Fetch("/").Is(t, "hello")
@@ -153,13 +148,10 @@ func TestHPACKBombIsRejectedWithoutMemory(t *testing.T) {
 		f.block.Write(bytes.Repeat(number, 11_000))
 		fapwstest.Must(t, f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: f.block.Bytes(),
 			EndHeaders: true, EndStream: true}))
-		if status, code := f.outcome(id); status != "431" {
-			t.Fatalf("%s %v", status, code)
-		}
+		status, code := f.outcome(id)
+		fapwstest.Needf(t, status == "431", "%s %v", status, code)
 	}
 	s.GrownAtMost(before, 30<<20)
 	f.head(101, true, ":method GET", ":scheme http", ":authority h", ":path /")
-	if text := f.body(101); text != "hello" {
-		t.Error(text)
-	}
+	fapwstest.Equal(t, f.body(101), "hello")
 }

@@ -36,20 +36,16 @@ func TestApplicationGetsHTTP2RequestsLikeOthers(t *testing.T) {
 			"QUERY_STRING": "c=d",
 			"HTTP_HOST":    s.Address, "HTTP_X_NAME": "value", "HTTP_COOKIE": "a=b; c=d", "wsgi.url_scheme": "http",
 		} {
-			if environ[name] != want {
-				t.Errorf("%s is %q, want %q", name, environ[name], want)
-			}
+			fapwstest.Equalf(t, environ[name], want, "%s", name)
 		}
-		if got := r.Header; got.Get("X-A") != "b" || got.Get("Server") != "fapws" || got.Get("Date") == "" ||
-			len(got["Set-Cookie"]) != 2 || got.Get("Transfer-Encoding") != "" {
-			t.Error(got)
-		}
+		got := r.Header
+		fapwstest.Truef(t, got.Get("X-A") == "b" && got.Get("Server") == "fapws" && got.Get("Date") != "" &&
+			len(got["Set-Cookie"]) == 2 && got.Get("Transfer-Encoding") == "", "%v", got)
 		if r, _ := ask(t, client(t), "HEAD", s.URL+"/show", nil); r.ContentLength <= 0 || r.StatusCode != 200 {
 			t.Errorf("HEAD: %d, length %d", r.StatusCode, r.ContentLength)
 		}
-		if a := s.Get("/show", 200); !strings.Contains(a.Text, `"HTTP/1.1"`) {
-			t.Error(a.Text)
-		}
+		a := s.Get("/show", 200)
+		fapwstest.Has(t, a.Text, `"HTTP/1.1"`)
 	})
 }
 
@@ -86,19 +82,15 @@ func TestBodiesOfParallelStreamsArriveWhole(t *testing.T) {
 				if i%2 == 1 {
 					body = io.MultiReader(body)
 				}
-				if r, text := ask(t, c, "POST", s.URL+"/digest", body); text != digest(data) || r.StatusCode != 200 {
-					t.Errorf("%d bytes: %d %.100s", size, r.StatusCode, text)
-				}
-				if _, text := ask(t, c, "GET", fmt.Sprintf("%s/large?%d", s.URL, size), nil); len(text) != size {
-					t.Errorf("%d bytes instead of %d", len(text), size)
-				}
+				r, text := ask(t, c, "POST", s.URL+"/digest", body)
+				fapwstest.Truef(t, text == digest(data) && r.StatusCode == 200, "%d bytes: %d %.100s", size, r.StatusCode, text)
+				_, text = ask(t, c, "GET", fmt.Sprintf("%s/large?%d", s.URL, size), nil)
+				fapwstest.Equalf(t, len(text), size, "bytes")
 			})
 		}
 		all.Wait()
-		if _, text := ask(t, c, "GET", s.URL+"/pieces?1000", nil); strings.Count(text, "\n") != 1000 ||
-			!strings.HasSuffix(text, "piece 999\n") {
-			t.Errorf("%d bytes", len(text))
-		}
+		_, text := ask(t, c, "GET", s.URL+"/pieces?1000", nil)
+		fapwstest.Truef(t, strings.Count(text, "\n") == 1000 && strings.HasSuffix(text, "piece 999\n"), "%d bytes", len(text))
 	})
 }
 
@@ -149,10 +141,7 @@ func TestStreamingASGIBodiesAreSentAsTheyAreMade(t *testing.T) {
 		s := serve(t, m, "asgi.py:app", "--max-body-size", "64M", "--lifespan", "off")
 		c := client(t)
 		_, text := ask(t, c, "GET", s.URL+"/scope", nil, "X-Name", "value")
-		if !strings.Contains(text, `"http_version": "2"`) || !strings.Contains(text, `["x-name", "value"]`) ||
-			!strings.Contains(text, `["host", "`) {
-			t.Error(text)
-		}
+		fapwstest.Has(t, text, `"http_version": "2"`, `["x-name", "value"]`, `["host", "`)
 		in, out := io.Pipe()
 		r, err := http.NewRequest("POST", s.URL+"/echo", in)
 		fapwstest.Must(t, err)
@@ -166,14 +155,12 @@ func TestStreamingASGIBodiesAreSentAsTheyAreMade(t *testing.T) {
 			if i > 0 {
 				io.WriteString(out, piece)
 			}
-			if _, err := io.ReadFull(response.Body, got); err != nil || string(got) != piece {
-				t.Fatalf("%q, %v, want %q", got, err, piece)
-			}
+			_, err = io.ReadFull(response.Body, got)
+			fapwstest.Needf(t, err == nil && string(got) == piece, "%q, %v, want %q", got, err, piece)
 		}
 		out.Close()
-		if rest, err := io.ReadAll(response.Body); len(rest) > 0 || err != nil {
-			t.Errorf("%q, %v", rest, err)
-		}
+		rest, err := io.ReadAll(response.Body)
+		fapwstest.Truef(t, len(rest) == 0 && err == nil, "%q, %v", rest, err)
 		data := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
 		if _, text := ask(t, c, "POST", s.URL+"/digest", bytes.NewReader(data)); text != digest(data) {
 			t.Error(text)
@@ -200,9 +187,7 @@ func TestProxyForwardsHTTP2RequestsAsHTTP1(t *testing.T) {
 		}
 	}
 	_, text := ask(t, c, "GET", s.URL+"/show", nil)
-	if !strings.Contains(text, `"HTTP_VIA": "2.0 fapws"`) || !strings.Contains(text, `"SERVER_PROTOCOL": "HTTP/1.1"`) {
-		t.Error(text)
-	}
+	fapwstest.Has(t, text, `"HTTP_VIA": "2.0 fapws"`, `"SERVER_PROTOCOL": "HTTP/1.1"`)
 	if _, text := ask(t, c, "GET", s.URL+"/pieces?500", nil); strings.Count(text, "\n") != 500 {
 		t.Errorf("%d bytes", len(text))
 	}
@@ -224,17 +209,15 @@ func TestReloadClosesConnectionsWithoutLosingRequests(t *testing.T) {
 					return
 				case <-time.After(2 * time.Millisecond):
 				}
-				if r, _ := ask(t, c, "GET", s.URL+"/show", nil); r.StatusCode != 200 {
-					t.Errorf("%d", r.StatusCode)
-				}
+				r, _ := ask(t, c, "GET", s.URL+"/show", nil)
+				fapwstest.Equal(t, r.StatusCode, 200)
 			}
 		})
 	}
 	for range 2 {
 		old := s.Workers()
-		if code, _, said := s.Ctl("reload"); code != 0 {
-			t.Error(said)
-		}
+		code, _, said := s.Ctl("reload")
+		fapwstest.Equalf(t, code, 0, "%q", said)
 		s.HasWorkers(2, old...)
 	}
 	close(stop)
@@ -273,9 +256,8 @@ func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	}
 	is := func(want ...string) {
 		t.Helper()
-		if slices.Sort(got); !slices.Equal(got, want) {
-			t.Errorf("%q, want %q", got, want)
-		}
+		slices.Sort(got)
+		fapwstest.Equal(t, got, want)
 		got = nil
 	}
 	f, idle := clients()
@@ -308,17 +290,13 @@ func TestGOAWAYAnswersRequestsThatWereSentBeforeIt(t *testing.T) {
 	is("end 0 NO_ERROR")
 	// An idle connection closes at once. After a response, the server would accept frames for another second.
 	for tries := 0; idle.WritePing(false, [8]byte{6}) == nil; tries++ {
-		if tries == 50 {
-			t.Fatal("an idle connection waits for its client")
-		}
+		fapwstest.Needf(t, tries != 50, "an idle connection waits for its client")
 		time.Sleep(10 * time.Millisecond)
 	}
 	fapwstest.Write(t, folder+"/go", "")
 	f.until(note)
 	is("1 slow", "end 1 NO_ERROR")
-	if code := s.Ended(); code != 0 {
-		t.Errorf("exit code %d", code)
-	}
+	fapwstest.Equalf(t, s.Ended(), 0, "exit code")
 }
 
 func TestNoHTTP2FlagSelectsHTTP11(t *testing.T) {
@@ -326,9 +304,7 @@ func TestNoHTTP2FlagSelectsHTTP11(t *testing.T) {
 	s := serveTLS(t, fapwstest.Mode{}, "app.py", "--no-http2")
 	c, err := tls.Dial("tcp", s.Address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}})
 	fapwstest.Must(t, err)
-	if got := c.ConnectionState().NegotiatedProtocol; got != "http/1.1" {
-		t.Error(got)
-	}
+	fapwstest.Equal(t, c.ConnectionState().NegotiatedProtocol, "http/1.1")
 	w := fapwstest.NewClient(t, c)
 	w.Fetch("/show").Want(t, 200, `"HTTP/1.1"`)
 }
@@ -341,27 +317,24 @@ func TestPrefaceMayArriveInPieces(t *testing.T) {
 	w := s.Dial()
 	w.Send("P")
 	w.Send("ROPFIND /show HTTP/1.1\r\nHost: h\r\n\r\n")
-	if a := w.Answer(); a.StatusCode != 200 || !strings.Contains(a.Text, `"PROPFIND"`) {
-		t.Errorf("%d %s", a.StatusCode, a.Text)
-	}
+	a := w.Answer()
+	fapwstest.Truef(t, a.StatusCode == 200 && strings.Contains(a.Text, `"PROPFIND"`), "%d %s", a.StatusCode, a.Text)
 	w = s.Dial()
 	for _, piece := range []string{"PRI * HT", "TP/2.0\r\n\r\nS", "M\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"} {
 		w.Send(piece)
 	}
 	w.Conn.SetReadDeadline(time.Now().Add(fapwstest.Patience))
 	head := make([]byte, 9)
-	if _, err := io.ReadFull(w.Conn, head); err != nil || head[3] != 4 {
-		t.Errorf("%x, %v", head, err)
-	}
+	_, err := io.ReadFull(w.Conn, head)
+	fapwstest.Truef(t, err == nil && head[3] == 4, "%x, %v", head, err)
 	secure := serveTLS(t, fapwstest.Mode{}, "app.py")
 	for _, text := range []string{"GET /show HTTP/1.1\r\nHost: h\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSoops"} {
 		c, err := tls.Dial("tcp", secure.Address, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 		fapwstest.Must(t, err)
 		io.WriteString(c, text)
 		c.SetReadDeadline(time.Now().Add(fapwstest.Patience))
-		if got, err := io.ReadAll(c); len(got) > 0 || os.IsTimeout(err) {
-			t.Errorf("%q, %v", got, err)
-		}
+		got, err := io.ReadAll(c)
+		fapwstest.Truef(t, len(got) == 0 && !os.IsTimeout(err), "%q, %v", got, err)
 		c.Close()
 	}
 }

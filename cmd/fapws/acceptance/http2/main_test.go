@@ -56,9 +56,7 @@ func send(t *testing.T, c *http.Client, method, url string, body io.Reader, fiel
 		r.Header.Add(fields[i], fields[i+1])
 	}
 	response, err := c.Do(r)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, url, err)
-	}
+	fapwstest.Mustf(t, err, "%s %s", method, url)
 	return response
 }
 
@@ -67,11 +65,7 @@ func ask(t *testing.T, c *http.Client, method, url string, body io.Reader, field
 	response := send(t, c, method, url, body, fields...)
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatalf("%s %s: %v", method, url, err)
-	}
-	if response.ProtoMajor != 2 {
-		t.Errorf("%s %s: %s", method, url, response.Proto)
-	}
+	fapwstest.Mustf(t, err, "%s %s", method, url)
+	fapwstest.Equalf(t, response.ProtoMajor, 2, "%s %s: %s", method, url, response.Proto)
 	return response, string(text)
 }

@@ -28,9 +28,7 @@ func TestCommonProgramsUseHTTP2(t *testing.T) {
 		{"nghttp -c 0 -c 64K -m 2 " + plain.URL + "/show", `"SERVER_PROTOCOL": "HTTP/2.0"`},
 	} {
 		words := strings.Fields(c.command)
-		if out, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil ||
-			!strings.Contains(string(out), c.want) {
-			t.Errorf("%s: %v\n%s", c.command, err, out)
-		}
+		out, err := exec.Command(words[0], words[1:]...).CombinedOutput()
+		fapwstest.Truef(t, err == nil && strings.Contains(string(out), c.want), "%s: %v\n%s", c.command, err, out)
 	}
 }

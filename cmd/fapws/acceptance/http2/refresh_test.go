@@ -93,9 +93,7 @@ func TestDevRefreshesAnOpenPageAfterEachChange(t *testing.T) {
 				chromedp.Evaluate(closed, &none),
 				chromedp.Evaluate(`document.body.textContent.includes("five")`, &old),
 				chromedp.Evaluate(`delete document.hidden`+changed, nil)))
-			if !none || !old {
-				t.Errorf("a hidden page has no event stream: %v; is as before: %v", none, old)
-			}
+			fapwstest.Truef(t, none && old, "a hidden page has no event stream: %v; is as before: %v", none, old)
 			shows("six")
 			fapwstest.Must(t, chromedp.Run(ctx, fapwstest.Shows(open), chromedp.Navigate(s.URL+"/strict")))
 			shows("strict six")
@@ -193,22 +191,18 @@ PATHS = [
 				}
 			}
 			a, _ := get("HEAD", "/page", "document")
-			if h := a.Header; h.Get("Content-Length") != strconv.Itoa(len(text)) || h.Get("ETag") != `"1"` {
-				t.Errorf("HEAD: %v", h)
-			}
+			h := a.Header
+			fapwstest.Truef(t, h.Get("Content-Length") == strconv.Itoa(len(text)) && h.Get("ETag") == `"1"`, "HEAD: %v", h)
 			coded := send(t, c, "GET", s.URL+"/large", nil, "Accept-Encoding", "gzip", "Sec-Fetch-Dest", "document")
 			defer coded.Body.Close()
 			packed, err := io.ReadAll(coded.Body)
 			fapwstest.Must(t, err)
 			r, err := gzip.NewReader(bytes.NewReader(packed))
-			if err != nil {
-				t.Fatalf("%v: %v", coded.Header, err)
-			}
+			fapwstest.Mustf(t, err, "%v", coded.Header)
 			document, err := io.ReadAll(r)
-			if fapwstest.Must(t, err); appended.Match(document) == (name == "off") ||
-				!bytes.HasPrefix(document, []byte(strings.Repeat(text, 200))) {
-				t.Errorf("compressed: %q", document)
-			}
+			fapwstest.Must(t, err)
+			fapwstest.Truef(t, appended.Match(document) != (name == "off") &&
+				bytes.HasPrefix(document, []byte(strings.Repeat(text, 200))), "compressed: %q", document)
 		})
 	}
 }

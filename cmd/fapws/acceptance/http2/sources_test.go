@@ -20,16 +20,12 @@ func TestCacheAndSendfileAnswerHTTP2Streams(t *testing.T) {
 	s := serve(t, fapwstest.Threads, "app.py", "--cache", "--x-sendfile", folder)
 	c := client(t)
 	for range 3 {
-		if _, text := ask(t, c, "GET", s.URL+"/counted", nil, "If-None-Match", `"x"`); text != "call 1" {
-			t.Error(text)
-		}
-		if _, text := ask(t, c, "GET", s.URL+"/sends?file.bin", nil); text != string(data) {
-			t.Errorf("%d bytes", len(text))
-		}
-		if r, text := ask(t, c, "GET", s.URL+"/sends?file.bin", nil, "Range", "bytes=-5"); text != "56789" ||
-			r.StatusCode != 206 {
-			t.Errorf("%d %q", r.StatusCode, text)
-		}
+		_, text := ask(t, c, "GET", s.URL+"/counted", nil, "If-None-Match", `"x"`)
+		fapwstest.Equal(t, text, "call 1")
+		_, text = ask(t, c, "GET", s.URL+"/sends?file.bin", nil)
+		fapwstest.Equal(t, text, string(data))
+		r, text := ask(t, c, "GET", s.URL+"/sends?file.bin", nil, "Range", "bytes=-5")
+		fapwstest.Truef(t, text == "56789" && r.StatusCode == 206, "%d %q", r.StatusCode, text)
 	}
 }
 
@@ -60,26 +56,22 @@ auth = { realm = "x", users = "users" }
 	c := client(t)
 	body := strings.Repeat("x", 100_000)
 	for range 5 {
-		if r, text := ask(t, c, "POST", s.URL+"/cgi-bin/show", strings.NewReader(body), "X-A",
-			"b"); text != "HTTP/2.0 POST 100000 b\n"+body || r.Header.Get("X-Rule") != "yes" {
-			t.Errorf("%.200q %v", text, r.Header)
-		}
+		r, text := ask(t, c, "POST", s.URL+"/cgi-bin/show", strings.NewReader(body), "X-A", "b")
+		fapwstest.Truef(t, text == "HTTP/2.0 POST 100000 b\n"+body && r.Header.Get("X-Rule") == "yes", "%.200q %v", text,
+			r.Header)
 	}
-	if r, text := ask(t, c, "GET", s.URL+"/nothing", nil); r.StatusCode != 404 || text != "<p>none of it" {
-		t.Errorf("%d %s", r.StatusCode, text)
-	}
+	r, text := ask(t, c, "GET", s.URL+"/nothing", nil)
+	fapwstest.Truef(t, r.StatusCode == 404 && text == "<p>none of it", "%d %s", r.StatusCode, text)
 	for password, want := range map[string]int{"": 401, "me:wrong": 401, "me:secret": 404} {
 		var fields []string
 		if password != "" {
 			fields = []string{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(password))}
 		}
-		if r, _ := ask(t, c, "GET", s.URL+"/private", nil, fields...); r.StatusCode != want {
-			t.Errorf("%q: %d", password, r.StatusCode)
-		}
+		r, _ := ask(t, c, "GET", s.URL+"/private", nil, fields...)
+		fapwstest.Equalf(t, r.StatusCode, want, "%q", password)
 	}
 	for i := range 20 {
-		if _, text := ask(t, c, "GET", fmt.Sprintf("%s/?%d", s.URL, i), nil); text != "<p>index" {
-			t.Error(text)
-		}
+		_, text := ask(t, c, "GET", fmt.Sprintf("%s/?%d", s.URL, i), nil)
+		fapwstest.Equal(t, text, "<p>index")
 	}
 }

@@ -81,38 +81,31 @@ func TestMessagesThatHTTP1RejectsAreRejectedAsHTTP2(t *testing.T) {
 				if c.body != nil {
 					f.WriteData(id, true, c.body)
 				}
-				if status, code := f.outcome(id); status != "400" && code != http2.ErrCodeProtocol {
-					t.Errorf("%q: %s %v", c.fields, status, code)
-				}
+				status, code := f.outcome(id)
+				fapwstest.Truef(t, status == "400" || code == http2.ErrCodeProtocol, "%q: %s %v", c.fields, status, code)
 				id += 2
 			}
 			f.head(id, false, get...)
 			f.head(id, true, "x-trailer a\r\nb")
-			if _, code := f.outcome(id); code != http2.ErrCodeProtocol {
-				t.Error("a malformed trailer:", code)
-			}
+			_, code := f.outcome(id)
+			fapwstest.Equalf(t, code, http2.ErrCodeProtocol, "a malformed trailer")
 			id += 2
 			f.head(id, true, get...)
-			if text := f.body(id); text != "call 1" {
-				t.Errorf("%q: other requests have arrived", text)
-			}
+			fapwstest.Equalf(t, f.body(id), "call 1", "other requests have arrived")
 			id += 2
 			f.head(id, false, append(get[:3:3], ":path /show", "x-a b")...)
 			f.head(id, true, "x-trailer c", "x-a d", "content-length 7")
-			if text := f.body(id); strings.Contains(text, "TRAILER") || !strings.Contains(text, `"HTTP_X_A": "b"`) ||
-				strings.Contains(text, `"CONTENT_LENGTH": "7"`) {
-				t.Error(text)
-			}
+			text := f.body(id)
+			fapwstest.Has(t, text, `"HTTP_X_A": "b"`)
+			fapwstest.Lacks(t, text, "TRAILER", `"CONTENT_LENGTH": "7"`)
 			id += 2
 			f.head(id, true, append(get[:3:3], ":path /show/\u00e4?b=\u20ac")...)
-			if text := f.body(id); !strings.Contains(text, `"QUERY_STRING": "b=%E2%82%AC"`) {
-				t.Error("UTF-8 in a path:", text)
-			}
+			text = f.body(id)
+			fapwstest.Truef(t, strings.Contains(text, `"QUERY_STRING": "b=%E2%82%AC"`), "UTF-8 in a path: %q", text)
 			id += 2
 			f.head(id, true, append(get[:3:3], ":path /show/\xe4")...)
-			if status, code := f.outcome(id); status != "400" && code != http2.ErrCodeProtocol {
-				t.Errorf("Latin-1 in a path: %s %v", status, code)
-			}
+			status, code := f.outcome(id)
+			fapwstest.Truef(t, status == "400" || code == http2.ErrCodeProtocol, "Latin-1 in a path: %s %v", status, code)
 		})
 	}
 	t.Run("bodies", func(t *testing.T) { asksForBodies(t, application) })
@@ -123,28 +116,21 @@ func asksForBodies(t *testing.T, s *fapwstest.Server) {
 	f.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
 	f.head(1, false, ":method POST", ":scheme http", ":authority h", ":path /digest", "expect 100-continue",
 		"content-length 4")
-	if status, _ := f.outcome(1); status != "100" {
-		t.Error(status)
-	}
+	status, _ := f.outcome(1)
+	fapwstest.Equal(t, status, "100")
 	f.WriteData(1, true, []byte("body"))
-	if status, _ := f.outcome(1); status != "200" {
-		t.Error(status)
-	}
-	if text := f.body(1); text != digest([]byte("body")) {
-		t.Error(text)
-	}
+	status, _ = f.outcome(1)
+	fapwstest.Equal(t, status, "200")
+	fapwstest.Equal(t, f.body(1), digest([]byte("body")))
 	f.head(3, false, ":method POST", ":scheme http", ":authority h", ":path /none", "content-length 400000")
-	if status, _ := f.outcome(3); status != "404" {
-		t.Error(status)
-	}
+	status, _ = f.outcome(3)
+	fapwstest.Equal(t, status, "404")
 	f.body(3)
 	// The server resets the stream with the code NO_ERROR, because it does not need the rest of the body.
-	if _, code := f.outcome(3); code != http2.ErrCodeNo {
-		t.Error(code)
-	}
+	_, code := f.outcome(3)
+	fapwstest.Equal(t, code, http2.ErrCodeNo)
 	f.WriteData(3, false, make([]byte, 10_000))
 	f.head(5, true, get...)
-	if text := f.body(5); !strings.HasPrefix(text, "call ") {
-		t.Error(text)
-	}
+	text := f.body(5)
+	fapwstest.Truef(t, strings.HasPrefix(text, "call "), "%q", text)
 }

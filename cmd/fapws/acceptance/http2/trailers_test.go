@@ -17,20 +17,17 @@ func TestApplicationsEndResponsesWithTrailers(t *testing.T) {
 	a := strings.Repeat("b", 10_000) + " c"
 	for _, size := range []int{0, 5, 10_000, 1 << 20} {
 		r, text := ask(t, c, "GET", fmt.Sprintf("%s/trailers?%d", s.URL, size), nil)
-		if len(text) != size || r.Trailer.Get("X-Sum") != fmt.Sprint(size) || strings.Join(r.Trailer["X-A"], " ") != a {
-			t.Errorf("%d bytes: %d, %.200q", size, len(text), r.Trailer)
-		}
+		fapwstest.Truef(t, len(text) == size && r.Trailer.Get("X-Sum") == fmt.Sprint(size) &&
+			strings.Join(r.Trailer["X-A"], " ") == a, "%d bytes: %d, %.200q", size, len(text), r.Trailer)
 	}
-	if r, text := ask(t, c, "GET", s.URL+"/trailers?file", nil); !strings.HasPrefix(text, "import asyncio\n") ||
-		r.Trailer.Get("X-Sum") != "file" || r.ContentLength != int64(len(text)) {
-		t.Errorf("a file: length %d, %.200q, %.200q", r.ContentLength, text, r.Trailer)
-	}
+	r, text := ask(t, c, "GET", s.URL+"/trailers?file", nil)
+	fapwstest.Truef(t, strings.HasPrefix(text, "import asyncio\n") && r.Trailer.Get("X-Sum") == "file" &&
+		r.ContentLength == int64(len(text)), "a file: length %d, %.200q, %.200q", r.ContentLength, text, r.Trailer)
 	if r, text := ask(t, c, "HEAD", s.URL+"/trailers?5", nil); r.StatusCode != 200 || text != "" || len(r.Trailer) > 0 {
 		t.Errorf("HEAD: %d %q %q", r.StatusCode, text, r.Trailer)
 	}
-	if _, text := ask(t, c, "GET", s.URL+"/early", nil); text != "early" {
-		t.Errorf("%q", text)
-	}
+	_, text = ask(t, c, "GET", s.URL+"/early", nil)
+	fapwstest.Equal(t, text, "early")
 }
 
 func TestProxyForwardsTrailersAndAnnouncesThem(t *testing.T) {
@@ -46,13 +43,9 @@ func TestProxyForwardsTrailersAndAnnouncesThem(t *testing.T) {
 	s := fapwstest.ServeProxy(t, behind.URL, "", "--h2c")
 	check := func(r *http.Response, text string, want map[string]string) {
 		t.Helper()
-		if len(text) != 100_000 || len(r.Trailer) != len(want) {
-			t.Errorf("%d bytes, %q", len(text), r.Trailer)
-		}
+		fapwstest.Truef(t, len(text) == 100_000 && len(r.Trailer) == len(want), "%d bytes, %q", len(text), r.Trailer)
 		for name, value := range want {
-			if r.Trailer.Get(name) != value {
-				t.Errorf("%s: %q", name, r.Trailer)
-			}
+			fapwstest.Equalf(t, r.Trailer.Get(name), value, "%s: %q", name, r.Trailer)
 		}
 	}
 	c := client(t)

@@ -71,9 +71,8 @@ func TestUnfinishedBodiesLeaveDescriptorsToOtherRequests(t *testing.T) {
 		f.unfinished(100, "/", 16<<10)
 		all = append(all, f)
 	}
-	if n := len(s.Descriptors()) - before; n > 50 {
-		t.Errorf("%d descriptors", n)
-	}
+	n := len(s.Descriptors()) - before
+	fapwstest.Truef(t, n <= 50, "%d descriptors", n)
 	s.GrownAtMost(memory, 60<<20)
 	w := s.DialFrom("127.0.0.2")
 	w.Send(fapwstest.Request("POST", "/", large))
@@ -101,9 +100,8 @@ func TestUnreadBodiesNeedBoundedMemoryPerClient(t *testing.T) {
 	}
 	s.GrownAtMost(before, 120<<20)
 	data := bytes.Repeat([]byte("b"), 1<<20)
-	if _, text := ask(t, client(t), "POST", s.URL+"/digest", bytes.NewReader(data)); text != digest(data) {
-		t.Error(text)
-	}
+	_, text := ask(t, client(t), "POST", s.URL+"/digest", bytes.NewReader(data))
+	fapwstest.Equal(t, text, digest(data))
 	s.Get("/enough", 200)
 }
 
@@ -132,18 +130,15 @@ func TestUploadContinuesWhileLargeResponsesAreUnread(t *testing.T) {
 	f.WriteWindowUpdate(0, 1<<30)
 	f.WriteWindowUpdate(large, 1<<30)
 	f.WriteWindowUpdate(large+2, 1<<30)
-	if got, want := f.body(upload), digest(bytes.Repeat(data, 5)); got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
+	got, want := f.body(upload), digest(bytes.Repeat(data, 5))
+	fapwstest.Equal(t, got, want)
 	s.Get("/enough", 200)
 }
 
 func (f *frames) settle() {
 	f.t.Helper()
 	f.WritePing(false, [8]byte{1})
-	if !f.until(isAck) {
-		f.t.Fatal("the connection has ended")
-	}
+	fapwstest.Needf(f.t, f.until(isAck), "the connection has ended")
 }
 
 func TestUnfinishedHeaderBlocksNeedBoundedMemory(t *testing.T) {

@@ -33,12 +33,10 @@ func TestApplicationsAcceptAndRejectWebSocketStreams(t *testing.T) {
 		c := fapwstest.OpenSocket(t, address, "/asgi?scope", "Sec-WebSocket-Protocol: chat, other")
 		fapwstest.Hears(t, c, "2 ws /asgi")
 		var closed *wstest.Closed
-		if _, _, err := c.Receive(); !errors.As(err, &closed) || closed.Code != 3000 || closed.Reason != "all said" {
-			t.Error(err)
-		}
-		if h := c.Response.Header; h.Get("Sec-Websocket-Protocol") != "chat" || h.Get("X-A") != "b" {
-			t.Error(h)
-		}
+		_, _, err := c.Receive()
+		fapwstest.Truef(t, errors.As(err, &closed) && closed.Code == 3000 && closed.Reason == "all said", "%v", err)
+		h := c.Response.Header
+		fapwstest.Truef(t, h.Get("Sec-Websocket-Protocol") == "chat" && h.Get("X-A") == "b", "%v", h)
 		statuses := map[string]int{"/asgi?deny": 403, "/own?refuse": 403, "/own?garbage": 502, "/none": 404,
 			"/page": 501, "/pieces": 501, "/news": 501, "/files/main_test.go": 501, "/files/none": 404}
 		if m.Inline() {
@@ -51,9 +49,7 @@ func TestApplicationsAcceptAndRejectWebSocketStreams(t *testing.T) {
 			fapwstest.DeniesSocket(t, address, status, "", path)
 		}
 		ask(t, client(t), "GET", s.URL+"/files/main_test.go", nil)
-		if out := s.Stderr.String(); strings.Contains(out, "bug:") {
-			t.Error(out)
-		}
+		fapwstest.Lacks(t, s.Stderr.String(), "bug:")
 		var members []*wstest.Client
 		for range 5 {
 			c := fapwstest.OpenSocket(t, address, "/asgi?group", wstest.Deflate)
@@ -77,20 +73,16 @@ func speaksItself(t *testing.T, address string) {
 	fapwstest.Hears(t, c, "hi")
 	c.SendText("mine")
 	fapwstest.Hears(t, c, "mine")
-	if c.Response.Header.Get("X-Own") != "yes" {
-		t.Error(c.Response.Header)
-	}
-	if closed, err := c.CloseWith(1000, ""); err != nil || closed.Code != 1000 {
-		t.Error(closed, err)
-	}
+	fapwstest.Equalf(t, c.Response.Header.Get("X-Own"), "yes", "%v", c.Response.Header)
+	closed, err := c.CloseWith(1000, "")
+	fapwstest.Truef(t, err == nil && closed.Code == 1000, "%v %v", closed, err)
 }
 
 func closesWith(t *testing.T, c *wstest.Client, code int) {
 	t.Helper()
 	var closed *wstest.Closed
-	if _, _, err := c.Receive(); !errors.As(err, &closed) || closed.Code != code {
-		t.Errorf("%v, want %d", err, code)
-	}
+	_, _, err := c.Receive()
+	fapwstest.Truef(t, errors.As(err, &closed) && closed.Code == code, "%v, want %d", err, code)
 	c.Conn.Close()
 }
 
@@ -107,9 +99,8 @@ func TestReloadClosesWebSocketStreamsWith1012(t *testing.T) {
 		c.SendText("hello")
 		fapwstest.Hears(t, c, "hello")
 	}
-	if code, _, said := s.Ctl("reload"); code != 0 {
-		t.Error(said)
-	}
+	code, _, said := s.Ctl("reload")
+	fapwstest.Equalf(t, code, 0, "%q", said)
 	for _, c := range sockets {
 		closesWith(t, c, 1012)
 	}
@@ -120,7 +111,6 @@ func TestReloadClosesWebSocketStreamsWith1012(t *testing.T) {
 	s.Signal(15)
 	closesWith(t, c, 1001)
 	s.EndsWith(0)
-	if text, err := os.ReadFile(log); err != nil || strings.Count(string(text), ` HTTP/2.0" 101 `) != 3 {
-		t.Errorf("%s, %v", text, err)
-	}
+	text, err := os.ReadFile(log)
+	fapwstest.Truef(t, err == nil && strings.Count(string(text), ` HTTP/2.0" 101 `) == 3, "%s, %v", text, err)
 }
