@@ -22,9 +22,8 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 			all = c.AppendFrame(all, wstest.Fin|wstest.Text, []byte(m))
 		}
 		all = c.AppendFrame(all, wstest.Fin|wstest.Close, []byte("\x0f\xa1bye"))
-		if _, err := c.Conn.Write(all); err != nil {
-			t.Fatal(err)
-		}
+		_, err := c.Conn.Write(all)
+		fapwstest.Must(t, err)
 		return c
 	}
 	noted := func(path, want string) {
@@ -34,9 +33,7 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 			got = s.Get("/noted"+path, 200).Text
 			return len(got) >= len(want)
 		})
-		if got != want {
-			t.Errorf("%s: %q, want %q", path, got, want)
-		}
+		fapwstest.Equalf(t, got, want, "%s", path)
 	}
 	// closes returns the messages that precede the close frame. The server waits a second for the application
 	// before it sends this frame.
@@ -44,13 +41,10 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 		t.Helper()
 		for {
 			f, err := c.ReadFrame()
-			if err != nil {
-				t.Fatalf("%v after %v", err, before)
-			}
+			fapwstest.Needf(t, err == nil, "%v after %v", err, before)
 			if f.Op() == wstest.Close {
-				if code, _ := f.Code(); code != 4001 {
-					t.Error("closed with", code)
-				}
+				code, _ := f.Code()
+				fapwstest.Equalf(t, code, 4001, "closed with")
 				break
 			}
 			if len(before) < 100 {
@@ -79,10 +73,9 @@ func TestASGIApplicationGetsMessagesThatPrecedeTheClose(t *testing.T) {
 		{"/stays", nil, "", "websocket.disconnect"},
 	} {
 		began := time.Now()
-		if got := strings.Join(closes(open(test.path, test.messages...)), " "); got != test.echoed &&
-			time.Since(began) < time.Second {
-			t.Errorf("%s: the client got %q, want %q", test.path, got, test.echoed)
-		}
+		got := strings.Join(closes(open(test.path, test.messages...)), " ")
+		fapwstest.Truef(t, got == test.echoed || time.Since(began) >= time.Second, "%s: the client got %q, want %q",
+			test.path, got, test.echoed)
 		noted(test.path, test.noted)
 	}
 

@@ -20,9 +20,8 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 		s := fapwstest.Command{Script: "asgisockets.py", Complains: true}.Serve(t, m)
 		c := s.Socket("/echo/a%20b?q=%C3%A9", "Sec-WebSocket-Protocol: one", "Sec-WebSocket-Protocol: two, three",
 			wstest.Deflate)
-		if h := c.Response.Header; h.Get("Sec-WebSocket-Protocol") != "three" || h.Get("X-Said") != "yes" {
-			t.Error(h)
-		}
+		h := c.Response.Header
+		fapwstest.Truef(t, h.Get("Sec-WebSocket-Protocol") == "three" && h.Get("X-Said") == "yes", "%v", h)
 		for _, text := range []string{"hé", "", strings.Repeat("longer ", 50000)} {
 			says(t, c, text)
 			fapwstest.Hears(t, c, text)
@@ -42,13 +41,10 @@ func TestASGIWebSocketReceivesAndSends(t *testing.T) {
 			"asgi":       "map[spec_version:2.5 version:3.0]",
 			"state":      "map[]", "method": "<nil>",
 		} {
-			if got := fmt.Sprint(scope[key]); got != want {
-				t.Errorf("%s is %s, want %s", key, got, want)
-			}
+			fapwstest.Equalf(t, fmt.Sprint(scope[key]), want, "%s", key)
 		}
-		if closed, err := c.CloseWith(4001, "bye"); err != nil || closed.Code != 4001 {
-			t.Error(closed, err)
-		}
+		closed, err := c.CloseWith(4001, "bye")
+		fapwstest.Truef(t, err == nil && closed.Code == 4001, "%v %v", closed, err)
 		notes(s, "disconnect 4001 bye")
 		c = s.Socket("/echo")
 		fapwstest.ResetSocket(c)
@@ -114,9 +110,7 @@ func TestASGIWebSocketThatBreaksTheHandshakeFails(t *testing.T) {
 	} {
 		var denied *wstest.Denied
 		_, err := wstest.Dial(s.Address, "/accepts?"+c.query, "Sec-WebSocket-Protocol: one, Two")
-		if !errors.As(err, &denied) || denied.Response.StatusCode != 500 {
-			t.Errorf("%s: %v", c.query, err)
-		}
+		fapwstest.Truef(t, errors.As(err, &denied) && denied.Response.StatusCode == 500, "%s: %v", c.query, err)
 		s.Says(`\nValueError: send\(\): ` + c.says)
 	}
 	// wstest.Dial fails if the client did not offer the subprotocol of the response.
@@ -171,13 +165,11 @@ func TestASGIWebSocketBackPressureWorksInBothDirections(t *testing.T) {
 	for range 400 {
 		fapwstest.Hears(t, d, "65536")
 	}
-	if n := <-sent; n != 400 {
-		t.Error(n, "were sent")
-	}
+	n := <-sent
+	fapwstest.Truef(t, n == 400, "%v were sent", n)
 	for range 500 {
-		if _, data, err := c.Receive(); err != nil || len(data) != 65536 {
-			t.Fatal(len(data), err)
-		}
+		_, data, err := c.Receive()
+		fapwstest.Needf(t, err == nil && len(data) == 65536, "%v %v", len(data), err)
 	}
 	c.Conn.Close()
 }
@@ -190,10 +182,9 @@ func TestASGIWebSocketsGet1001WhenTheServerStops(t *testing.T) {
 	closesWith(t, a, 1001, "")
 	closesWith(t, b, 1001, "")
 	s.EndsWith(0)
-	if said := s.Stdout.String(); !strings.Contains(said, "disconnect 1001 ") ||
-		!strings.Contains(said, "told: 1001") {
-		t.Errorf("the applications said %q", said)
-	}
+	said := s.Stdout.String()
+	fapwstest.Truef(t, strings.Contains(said, "disconnect 1001 ") && strings.Contains(said, "told: 1001"),
+		"the applications said %q", said)
 }
 
 func TestASGIWebSocketsComeAndGoWithoutLeaks(t *testing.T) {

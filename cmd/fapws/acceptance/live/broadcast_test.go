@@ -35,9 +35,7 @@ func told(t *testing.T, c *wstest.Client) string {
 
 func gets(t *testing.T, c *wstest.Client, want string) {
 	t.Helper()
-	if got := told(t, c); got != want {
-		t.Errorf("got %.100q; want %.100q", got, want)
-	}
+	fapwstest.Equal(t, told(t, c), want)
 }
 
 // onBoth opens two WebSockets, which belong to different workers if s has two workers.
@@ -77,9 +75,7 @@ func TestBroadcastReachesAllClientsInAllProcesses(t *testing.T) {
 			for err == nil && len(got) == 0 {
 				op, got, err = c.Receive()
 			}
-			if op != wstest.Binary || string(got) != "\x00\xff\x07" || err != nil {
-				t.Errorf("got %d %q, %v", op, got, err)
-			}
+			fapwstest.Truef(t, op == wstest.Binary && string(got) == "\x00\xff\x07" && err == nil, "got %d %q, %v", op, got, err)
 		}
 		text := strings.Repeat("hé \x00", 10000)
 		says(t, b, "thread "+text)
@@ -98,10 +94,8 @@ func TestBroadcastReachesAllClientsInAllProcesses(t *testing.T) {
 		gets(t, again, "to all")
 		// The two messages come from different senders, so they may arrive in either order.
 		for _, c := range []*wstest.Client{a, b} {
-			if got := []string{told(t, c), told(t, c)}; !slices.Contains(got, "to two") ||
-				!slices.Contains(got, "to all") {
-				t.Errorf("got %q", got)
-			}
+			got := []string{told(t, c), told(t, c)}
+			fapwstest.Truef(t, slices.Contains(got, "to two") && slices.Contains(got, "to all"), "got %q", got)
 		}
 		says(t, again, "odd z") // __hash__ of a subclass of str is not called
 		gets(t, again, "joined")
@@ -109,9 +103,8 @@ func TestBroadcastReachesAllClientsInAllProcesses(t *testing.T) {
 		gets(t, again, "to z")
 		says(t, other, "for others")
 		gets(t, other, "for others")
-		if _, err := wstest.Dial(s.Address, "/room?refused"); err == nil {
-			t.Error("it was not refused")
-		}
+		_, err := wstest.Dial(s.Address, "/room?refused")
+		fapwstest.Truef(t, err != nil, "it was not refused")
 		everybody("one is refused")
 		s.Get("/fork", 200).Is(t, "7")
 		s.Get("/wrong", 200).Is(t, strings.Join([]string{
@@ -135,9 +128,7 @@ func opening(s *fapwstest.Server, group string) <-chan *wstest.Client {
 	opened := make(chan *wstest.Client)
 	go func() {
 		c, err := wstest.Dial(s.Address, "/room?"+group)
-		if err != nil {
-			s.T.Error(err)
-		}
+		fapwstest.Equal(s.T, err, nil)
 		opened <- c
 	}()
 	fapwstest.Eventually(s.T, "on_open runs", func() bool { return s.Get("/count?"+group, 200).Text == "1" })
@@ -175,9 +166,8 @@ func TestBroadcastsThatWaitCountAsMemoryHoweverSmall(t *testing.T) {
 	if c := <-opened; c != nil {
 		defer c.Conn.Close()
 		for n, err := 0, error(nil); err == nil; n++ {
-			if _, _, err = c.Receive(); n == most-1 {
-				t.Fatal("all messages waited")
-			}
+			_, _, err = c.Receive()
+			fapwstest.Needf(t, n != most-1, "all messages waited")
 		}
 	}
 }
@@ -202,29 +192,24 @@ func TestBroadcastsAtAReloadReachOldAndNewWorkers(t *testing.T) {
 			_, version := pidOf(t, c)
 			return version == "2"
 		})
-		if _, err := c.CloseWith(1000, ""); err != nil {
-			t.Error(err)
-		}
+		_, err := c.CloseWith(1000, "")
+		fapwstest.Equal(t, err, nil)
 	}
 	a, b = onBoth(s, "/room?x")
 	first, other := s.Socket("/first?x"), s.Socket("/other")
 	fapwstest.Write(t, folder+"/go", "")
-	if got := <-answered; got != "done" {
-		t.Errorf("the old worker answered %q", got)
-	}
+	fapwstest.Equalf(t, <-answered, "done", "the old worker answered")
 	for _, c := range []*wstest.Client{a, b} {
 		gets(t, c, "late, from 1")
 		gets(t, c, "late, to x")
 	}
 	says(t, first, "pid")
-	if got := told(t, first); !strings.HasSuffix(got, " 2") {
-		t.Errorf("got %q", got)
-	}
+	got := told(t, first)
+	fapwstest.Truef(t, strings.HasSuffix(got, " 2"), "got %q", got)
 	says(t, other, "to the new one")
 	gets(t, other, "to the new one")
-	if _, version := pidOf(t, a); version != "2" {
-		t.Error("version", version)
-	}
+	_, version := pidOf(t, a)
+	fapwstest.Equalf(t, version, "2", "version")
 	says(t, a, "thread after it")
 	gets(t, a, "after it")
 	gets(t, b, "after it")
@@ -267,9 +252,7 @@ func TestReloadCallsOnCloseOnceForAWebSocketWithoutAPlace(t *testing.T) {
 	said := fapwstest.Read(t, filepath.Join(folder, "closed"))
 	lines := strings.Fields(said)
 	slices.Sort(lines)
-	if got := strings.Join(lines, " "); got != "0 1 2 3 4 5 6 7 8 9 behind" {
-		t.Errorf("on_close was called for %s", got)
-	}
+	fapwstest.Equalf(t, strings.Join(lines, " "), "0 1 2 3 4 5 6 7 8 9 behind", "on_close was called for")
 }
 
 func TestSendersThatExceedTheQueueWait(t *testing.T) {
@@ -324,9 +307,8 @@ func TestBroadcastClosesAClientThatDoesNotReadWith1013(t *testing.T) {
 		total := int64(0)
 		gone := func() bool { return strings.Count(s.Get("/left", 200).Text, "1013 too slow") > 0 }
 		for end := time.Now().Add(fapwstest.Patience); !gone(); {
-			if s.Get("/heavy?10x50000", 200).Is(t, "all"); time.Now().After(end) {
-				t.Fatal("no client was closed")
-			}
+			s.Get("/heavy?10x50000", 200).Is(t, "all")
+			fapwstest.Needf(t, !time.Now().After(end), "no client was closed")
 			total += 500000
 			fapwstest.Eventually(t, "the clients that read have it", func() bool { return got.Load() == total })
 		}
@@ -334,9 +316,7 @@ func TestBroadcastClosesAClientThatDoesNotReadWith1013(t *testing.T) {
 		says(t, end, "thread end")
 		select {
 		case err := <-heard:
-			if err != nil || got.Load() != total {
-				t.Errorf("who reads has got %d bytes of %d, %v", got.Load(), total, err)
-			}
+			fapwstest.Truef(t, err == nil && got.Load() == total, "who reads has got %d bytes of %d, %v", got.Load(), total, err)
 		case <-time.After(fapwstest.Patience):
 			t.Error("who reads has not got everything")
 		}

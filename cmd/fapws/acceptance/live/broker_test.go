@@ -80,9 +80,8 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 	onA.getsAll("one", "two")
 	two := onB.getsAll("one", "two")
 	send(b, "three")
-	if x, y := onA.gets("three"), onB.gets("three"); x.id != y.id {
-		t.Errorf("the same event has the ids %s and %s", x.id, y.id)
-	}
+	x, y := onA.gets("three"), onB.gets("three")
+	fapwstest.Equalf(t, x.id, y.id, "ids of the same event")
 	listen(a, "/news", "Last-Event-ID: "+two.id).gets("three")
 
 	// This event does not fit into one datagram between the supervisor and a worker.
@@ -106,9 +105,7 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 		n, err := strconv.Atoi(metricOf(a, "fapws_broker_waiting_events"))
 		return err == nil && n >= 50
 	})
-	if up := metricOf(a, "fapws_broker_up"); up != "0" {
-		t.Errorf("fapws_broker_up %s while it is away", up)
-	}
+	fapwstest.Equalf(t, metricOf(a, "fapws_broker_up"), "0", "fapws_broker_up while it is away")
 	r.Restart()
 	a.Says(`info channels: .* is back after .*; 5[01] events waited`)
 	want := map[string]int{}
@@ -125,9 +122,7 @@ func TestServersWithOneBrokerActAsOneServer(t *testing.T) {
 			order = append(order, e.data)
 		}
 		for one, n := range want {
-			if got[one] != n {
-				t.Errorf("%q came %d times", one, got[one])
-			}
+			fapwstest.Truef(t, got[one] == n, "%q came %d times", one, got[one])
 		}
 		if first == nil {
 			first = order
@@ -269,7 +264,6 @@ func TestInvalidEventsOnABrokerDoNotBlockOtherEvents(t *testing.T) {
 	s.Get("/send?good", 200)
 	news.gets("good")
 	s.Says(`error an event cannot be sent: `)
-	if n := strings.Count(s.Stderr.String(), "\n"); n > entries/2 {
-		t.Errorf("%d lines in\n%s", n, s.Stderr)
-	}
+	n := strings.Count(s.Stderr.String(), "\n")
+	fapwstest.Truef(t, n <= entries/2, "%d lines in\n%s", n, s.Stderr)
 }

@@ -107,9 +107,7 @@ func (l *subscriber) next() (e event, err error) {
 func (l *subscriber) gets(data string) event {
 	l.t.Helper()
 	e, err := l.next()
-	if err != nil || e.data != data {
-		l.t.Fatalf("got %q, %v; want %q", e, err, data)
-	}
+	fapwstest.Needf(l.t, err == nil && e.data == data, "got %q, %v; want %q", e, err, data)
 	return e
 }
 
@@ -140,19 +138,15 @@ func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 		view.gets("from a view")
 		several.gets("hello")
 		for _, l := range []*subscriber{entry, field, generator, view, several} {
-			if strings.Contains(strings.ToLower(l.head), "fapws-channel") ||
-				!strings.Contains(l.head, "\nCache-Control: no-store\r\n") ||
-				strings.Contains(l.head, "Content-Length") || strings.Count(l.head, "Content-Type") != 1 {
-				t.Errorf("the head is %s", l.head)
-			}
+			fapwstest.Truef(t, !strings.Contains(strings.ToLower(l.head), "fapws-channel") &&
+				strings.Contains(l.head, "\nCache-Control: no-store\r\n") && !strings.Contains(l.head, "Content-Length") &&
+				strings.Count(l.head, "Content-Type") == 1, "the head is %s", l.head)
 		}
-		if !strings.Contains(field.head, "\nSet-Cookie: a=b\r\n") ||
-			!strings.Contains(several.head, "\nX-Kept: yes\r\n") || !strings.Contains(several.head, "\nX-More: 1\r\n") {
-			t.Errorf("fields are missing: %s%s", field.head, several.head)
-		}
-		if text, err := generator.block(); text != ": one\n" || err != nil {
-			t.Errorf("the generator's beginning is %q, %v", text, err)
-		}
+		fapwstest.Truef(t, strings.Contains(field.head, "\nSet-Cookie: a=b\r\n") &&
+			strings.Contains(several.head, "\nX-Kept: yes\r\n") && strings.Contains(several.head, "\nX-More: 1\r\n"),
+			"fields are missing: %s%s", field.head, several.head)
+		text, err := generator.block()
+		fapwstest.Truef(t, text == ": one\n" && err == nil, "the generator's beginning is %q, %v", text, err)
 		counts(s, "news", 5)
 
 		for _, c := range []struct{ data, want, how string }{
@@ -169,16 +163,13 @@ func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 			id := ""
 			for _, l := range []*subscriber{entry, field, generator, view, several} {
 				e := l.gets(c.want)
-				if e.kind != "changed" || e.id == "" || id != "" && e.id != id {
-					t.Errorf("%s: type %q, id %q, of others %q", c.how, e.kind, e.id, id)
-				}
+				fapwstest.Truef(t, e.kind == "changed" && e.id != "" && (id == "" || e.id == id),
+					"%s: type %q, id %q, of others %q", c.how, e.kind, e.id, id)
 				id = e.id
 			}
 		}
 		sends(s, "other", "elsewhere", "id", "my-id")
-		if e := generator.gets("elsewhere"); e.id != "my-id" {
-			t.Errorf("id %q", e.id)
-		}
+		fapwstest.Equalf(t, generator.gets("elsewhere").id, "my-id", "id")
 		sends(s, "room/1", "to one")
 		several.gets("to one")
 
@@ -192,19 +183,14 @@ func TestChannelsGetEventsThatAnyProcessPublishes(t *testing.T) {
 		if m.Workers() {
 			got = got[:0]
 		}
-		if len(got) > 0 && got[0] != "missed 1" {
-			t.Errorf("out of order: %q", got)
-		}
-		if e, err := listen(s, "/listen/imported", "Last-Event-ID: x").next(); err != nil ||
-			e.data != "while the script is imported" {
-			t.Errorf("from the import came %q, %v", e, err)
-		}
+		fapwstest.Truef(t, len(got) == 0 || got[0] == "missed 1", "out of order: %q", got)
+		e, err := listen(s, "/listen/imported", "Last-Event-ID: x").next()
+		fapwstest.Truef(t, err == nil && e.data == "while the script is imported", "from the import came %q, %v", e, err)
 		s.Get("/invalid", 500)
 		s.Says(`a handler answered "GET /invalid HTTP/1\.1" with an invalid channel: a channel name`)
-		if a := s.Get("/missing", 404); a.Text != "no such page" || a.Header.Get("Content-Type") != "text/plain" ||
-			a.Header.Get("Fapws-Channel") != "" {
-			t.Errorf("an error page is %q with %v", a.Text, a.Header)
-		}
+		a := s.Get("/missing", 404)
+		fapwstest.Truef(t, a.Text == "no such page" && a.Header.Get("Content-Type") == "text/plain" &&
+			a.Header.Get("Fapws-Channel") == "", "an error page is %q with %v", a.Text, a.Header)
 		listen(s, "/listen/room/bad")
 		s.Says(`error in on_join joins, channel room/bad\nTraceback(.*\n)*ValueError: in on_join`)
 		listen(s, "/listen/welcome").gets("there are 1")
@@ -219,9 +205,7 @@ func (l *subscriber) gets2(want ...string) (got []string) {
 	}
 	for range want {
 		e, err := l.next()
-		if err != nil || !left[e.data] {
-			l.t.Fatalf("got %.200q, %v; want %.200q", e, err, want)
-		}
+		fapwstest.Needf(l.t, err == nil && left[e.data], "got %.200q, %v; want %.200q", e, err, want)
 		delete(left, e.data)
 		got = append(got, e.data)
 	}
@@ -260,9 +244,8 @@ func TestChannelErrorsAreReportedInOneLine(t *testing.T) {
 	}
 	got := strings.Split(s.Get("/wrong", 200).Text, "\n")
 	for i := range max(len(got), len(want)) {
-		if i >= len(got) || i >= len(want) || got[i] != want[i] {
-			t.Fatalf("line %d of\n%s\n\nshould be as of\n%s", i, strings.Join(got, "\n"), strings.Join(want, "\n"))
-		}
+		fapwstest.Needf(t, i < len(got) && i < len(want) && got[i] == want[i], "line %d of\n%s\n\nshould be as of\n%s", i,
+			strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 	s.Get("/child", 200).Is(t,
 		`RuntimeError: publish: a child process of the server cannot publish; send the event to its parent instead
@@ -308,9 +291,7 @@ func TestChannelCallbacksReportJoinsAndLeavesInOrder(t *testing.T) {
 			}
 			numbers[f[4]] = f[1]
 		}
-		if numbers["é"] == numbers["None"] {
-			t.Error("both have the same number")
-		}
+		fapwstest.Truef(t, numbers["é"] != numbers["None"], "both have the same number")
 		three := listen(s, "/listen/welcome")
 		three.gets("there are 1")
 		for range 3 {
@@ -357,32 +338,27 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 		text := ""
 		for !strings.Contains(text, "\r\n\r\n") || strings.Contains(text, " 200 ") && !strings.Contains(text, ":\n\n") {
 			line, err := w.In.ReadString('\n')
-			if text += line; err != nil {
-				t.Fatalf("%v after %q", err, text)
-			}
+			text += line
+			fapwstest.Needf(t, err == nil, "%v after %q", err, text)
 		}
 		return text
 	}
 	first := raw("/entry")
 	for _, want := range []string{"\r\nTransfer-Encoding: chunked\r\n", "retry: 1500\n\n", ":\n\n"} {
-		if !strings.Contains(first, want) {
-			t.Errorf("no %q in %q", want, first)
-		}
+		fapwstest.Has(t, first, want)
 	}
 	second := s.Dial()
 	second.Get("/entry")
 	counts(s, "news", 2)
-	if third := raw("/entry"); !strings.HasPrefix(third, "HTTP/1.1 503 ") ||
-		!strings.Contains(third, "\r\nRetry-After: ") {
-		t.Errorf("a third subscriber gets %q", third)
-	}
+	third := raw("/entry")
+	fapwstest.Truef(t, strings.HasPrefix(third, "HTTP/1.1 503 ") && strings.Contains(third, "\r\nRetry-After: "),
+		"a third subscriber gets %q", third)
 	for _, name := range []string{"a", "b"} {
 		s.Dial().Get("/listen/" + name)
 		counts(s, name, 1)
 	}
-	if fifth := raw("/listen/c"); !strings.HasPrefix(fifth, "HTTP/1.1 503 ") {
-		t.Errorf("a fifth subscriber of one address gets %q", fifth)
-	}
+	fifth := raw("/listen/c")
+	fapwstest.Truef(t, strings.HasPrefix(fifth, "HTTP/1.1 503 "), "a fifth subscriber of one address gets %q", fifth)
 	s.Get("/send?name=news&how=long&data=240", 200)
 	s.Get("/send?name=news&how=long&data=301", 500)
 	s.Says(`ValueError: publish: the event takes \d+ bytes as sent; --channel-max-event allows 300`)
@@ -397,9 +373,8 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 		w.Send(fapwstest.Get("/entry", "Last-Event-ID: unknown"))
 		for !strings.Contains(text, "data: 4\n") {
 			line, err := w.In.ReadString('\n')
-			if text += line; err != nil {
-				t.Fatalf("%v after %q", err, text)
-			}
+			text += line
+			fapwstest.Needf(t, err == nil, "%v after %q", err, text)
 		}
 		return text
 	}
@@ -408,9 +383,7 @@ func TestChannelFlagsLimitSubscribersHistoryAndEvents(t *testing.T) {
 	replay()
 	counts(s, "news", 1)
 	text := replay()
-	if n := strings.Count(text, "data: "); n != 3 {
-		t.Errorf("%d events are kept: %s", n, text)
-	}
+	fapwstest.Equalf(t, strings.Count(text, "data: "), 3, "events that are kept")
 }
 
 func TestChannelEventsThatAreLargePassBetweenWorkersUnchanged(t *testing.T) {
@@ -467,18 +440,12 @@ app.wsgi_app = middleware
 	l := listen(s, "/live/1")
 	l.gets("hello")
 	for _, want := range []string{"\nX-After: yes\r\n", "\nX-Middleware: yes\r\n", "\nSet-Cookie: seen=1; Path=/\r\n"} {
-		if !strings.Contains(l.head, want) {
-			t.Errorf("no %q in %s", want, l.head)
-		}
+		fapwstest.Has(t, l.head, want)
 	}
-	if strings.Contains(l.head, "Channel") || strings.Contains(l.head, "text/html") ||
-		strings.Contains(l.head, "Content-Length") {
-		t.Errorf("the head is %s", l.head)
-	}
+	fapwstest.Truef(t, !strings.Contains(l.head, "Channel") && !strings.Contains(l.head, "text/html") &&
+		!strings.Contains(l.head, "Content-Length"), "the head is %s", l.head)
 	s.Ask(fapwstest.Request("POST", "/say/1", `{"a":"é"}`, "Content-Type: application/json")).Want(t, 204)
-	if e := l.gets(`{"a":"é"}`); e.kind != "said" {
-		t.Errorf("%q", e)
-	}
+	fapwstest.Equal(t, l.gets(`{"a":"é"}`).kind, "said")
 }
 
 func TestAsyncCodeSubscribesAndPublishes(t *testing.T) {
@@ -535,9 +502,8 @@ PATHS = [("/handler", handler), ("/field", field), ("/generator", generator), ("
 		for _, target := range []string{"/handler", "/field", "/generator", "/view", "/asgi"} {
 			l := listen(s, target)
 			l.gets("hello")
-			if strings.Contains(strings.ToLower(l.head), "fapws-channel") || strings.Contains(l.head, "text/html") {
-				t.Errorf("the head is %s", l.head)
-			}
+			fapwstest.Truef(t, !strings.Contains(strings.ToLower(l.head), "fapws-channel") &&
+				!strings.Contains(l.head, "text/html"), "the head is %s", l.head)
 			all = append(all, l)
 		}
 		counts(s, "news", len(all))

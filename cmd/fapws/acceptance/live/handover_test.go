@@ -77,9 +77,7 @@ func (o *orders) add(t *testing.T, ids string) {
 	if o.first == "" {
 		o.first = ids
 	}
-	if ids != o.first {
-		t.Errorf("one has got %s, another one %s", o.first, ids)
-	}
+	fapwstest.Equalf(t, ids, o.first, "events of two subscribers")
 }
 
 // allOf reads n events and the event "end of n". Each event must arrive once, and the numbers of each publisher must
@@ -190,15 +188,11 @@ func TestSubscribersOfAKilledWorkerMissNoEvent(t *testing.T) {
 				l, back = again, back+1
 				continue
 			}
-			if !left[e.data] {
-				t.Fatalf("subscriber %d: %q comes twice", i, e)
-			}
+			fapwstest.Needf(t, left[e.data], "subscriber %d: %q comes twice", i, e)
 			delete(left, e.data)
 		}
 	}
-	if died := of[strconv.Itoa(old[0])]; back != died {
-		t.Errorf("%d subscribers came back, and %d were those of the worker that died", back, died)
-	}
+	fapwstest.Equalf(t, back, of[strconv.Itoa(old[0])], "subscribers that came back and those of the worker that died")
 	s.HasWorkers(2, old[0])
 	last := all[len(all)-1].last
 	s.Control("reload")
@@ -207,9 +201,8 @@ func TestSubscribersOfAKilledWorkerMissNoEvent(t *testing.T) {
 	for range 10 {
 		l := listen(s, "/listen/news", "Last-Event-ID: "+last)
 		for e, err := (event{}), error(nil); e.data != "after"; {
-			if e, err = l.next(); err != nil {
-				t.Fatal(err)
-			}
+			e, err = l.next()
+			fapwstest.Must(t, err)
 		}
 	}
 }
@@ -222,9 +215,8 @@ func TestSubscribersStayInTheirWorkersIfAReloadFails(t *testing.T) {
 	l := listen(s, "/listen/news")
 	counts(s, "news", 1)
 	fapwstest.Write(t, script, "from fapws import publish\npublish('news', 'of what fails')\n1/0\n")
-	if code, _, _ := s.Ctl("reload"); code != 1 {
-		t.Errorf("code %d", code)
-	}
+	code, _, _ := s.Ctl("reload")
+	fapwstest.Equalf(t, code, 1, "code")
 	sends(s, "news", "still here")
 	l.gets("still here")
 	var more []*subscriber

@@ -19,9 +19,8 @@ func TestWebSocketsThatCannotMoveOutliveAReloadByTheGrace(t *testing.T) {
 	s, c := open("60s")
 	for _, text := range []string{"after", "the reload"} {
 		fapwstest.Must(t, c.SendText(text))
-		if _, got, err := c.Receive(); err != nil || string(got) != text {
-			t.Fatalf("%q, %v", got, err)
-		}
+		_, got, err := c.Receive()
+		fapwstest.Needf(t, err == nil && string(got) == text, "%q, %v", got, err)
 	}
 	stopped := make(chan struct{})
 	go func() {

@@ -17,16 +17,13 @@ func TestRawSocketMayEndByAnExceptionThatIsNotLogged(t *testing.T) {
 		c := s.Socket("/raises?" + how)
 		says(t, c, how)
 		fapwstest.Hears(t, c, how)
-		if closed, err := c.CloseWith(1000, ""); err != nil || closed.Code != 1000 {
-			t.Error(how, closed, err)
-		}
+		closed, err := c.CloseWith(1000, "")
+		fapwstest.Truef(t, err == nil && closed.Code == 1000, "%q %v %v", how, closed, err)
 	}
 	s.Says("FileNotFoundError: at the end\n")
 	s.Says("ValueError: at the end\n")
 	s.Stop()
-	if said := s.Stderr.String(); strings.Count(said, ": at the end\n") != 2 {
-		t.Errorf("%s", said)
-	}
+	fapwstest.Equal(t, strings.Count(s.Stderr.String(), ": at the end\n"), 2)
 }
 
 // If Flask-SocketIO uses an async mode other than "threading", the log says at the start that "threading" is the
@@ -55,13 +52,10 @@ def ask(data):
 	for range 3 {
 		c := s.Socket("/socket.io/?EIO=4&transport=websocket")
 		_, text, err := c.Receive()
-		if err != nil || !strings.HasPrefix(string(text), "0{") {
-			t.Fatalf("%s, %v", text, err)
-		}
+		fapwstest.Needf(t, err == nil && strings.HasPrefix(string(text), "0{"), "%s, %v", text, err)
 		says(t, c, "40")
-		if _, text, err = c.Receive(); err != nil || !strings.HasPrefix(string(text), "40{") {
-			t.Fatalf("%s, %v", text, err)
-		}
+		_, text, err = c.Receive()
+		fapwstest.Needf(t, err == nil && strings.HasPrefix(string(text), "40{"), "%s, %v", text, err)
 		for range 5 {
 			says(t, c, `42["ask",1]`)
 			fapwstest.Hears(t, c, `42["answer",1]`)
@@ -69,9 +63,7 @@ def ask(data):
 		fapwstest.ResetSocket(c)
 	}
 	s.Stop()
-	if said := s.Stderr.String(); strings.Contains(said, "Socket.IO") || strings.Contains(said, "Traceback") {
-		t.Errorf("%s", said)
-	}
+	fapwstest.Lacks(t, s.Stderr.String(), "Socket.IO", "Traceback")
 }
 
 func TestRawSocketSupportsTheCallsOfLibraries(t *testing.T) {

@@ -3,7 +3,6 @@ package live_test
 import (
 	"fmt"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -63,58 +62,38 @@ func webSocketsStay(t *testing.T, m fapwstest.Mode) {
 	plain := openStayer(s, "/told?x=1", "Sec-WebSocket-Protocol: a")
 	packed := openStayer(s, "/told?x=2", wstest.Deflate)
 	left := openStayer(s, "/told?x=3")
-	if !packed.Deflate {
-		t.Fatal("no compression")
-	}
-	if got := left.asks("leave"); got != "left" {
-		t.Error(got)
-	}
+	fapwstest.Needf(t, packed.Deflate, "no compression")
+	fapwstest.Equal(t, left.asks("leave"), "left")
 	first, resumed := "^1", "^1"
 	// In the mode Asleep, on_resume also runs each time the application wakes up, so the counters are higher.
 	if m.Name == fapwstest.Asleep.Name {
 		first, resumed = "^([1-9]0)?1", "^[1-9]"
 	}
 	for i, c := range []*stayer{plain, packed} {
-		if got := c.asks("count"); !regexp.MustCompile(fmt.Sprintf("%s by 1 in [0-9]+ x=%d ", first, i+1)).
-			MatchString(got) {
-			t.Errorf("%q", got)
-		}
+		fapwstest.Matches(t, c.asks("count"), fmt.Sprintf("%s by 1 in [0-9]+ x=%d ", first, i+1))
 	}
 	frame := plain.AppendFrame(nil, wstest.Fin|wstest.Text, []byte("count"))
-	if _, err := plain.Conn.Write(frame[:3]); err != nil {
-		t.Fatal(err)
-	}
+	_, err := plain.Conn.Write(frame[:3])
+	fapwstest.Must(t, err)
 	fapwstest.Change(t, script, "VERSION = 1", "VERSION = 2")
 	s.Control("reload")
 	for _, c := range []*stayer{plain, packed, left} {
-		if got := c.hears(); got != "resumed by 2" {
-			t.Fatalf("%q", got)
-		}
+		got := c.hears()
+		fapwstest.Needf(t, got == "resumed by 2", "%q", got)
 		c.resumed = "resumed by 2"
 	}
-	if _, err := plain.Conn.Write(frame[3:]); err != nil {
-		t.Fatal(err)
-	}
-	if got := plain.hears(); !regexp.MustCompile(resumed + "02 by 2 in .* x=1 a$").MatchString(got) {
-		t.Errorf("%q", got)
-	}
-	if got := packed.asks("count"); !regexp.MustCompile(resumed + "02 by 2 in .* x=2 None$").MatchString(got) {
-		t.Errorf("%q", got)
-	}
+	_, err = plain.Conn.Write(frame[3:])
+	fapwstest.Must(t, err)
+	fapwstest.Matches(t, plain.hears(), resumed+"02 by 2 in .* x=1 a$")
+	fapwstest.Matches(t, packed.asks("count"), resumed+"02 by 2 in .* x=2 None$")
 	text := strings.Repeat("to all. ", 100)
 	says(t, plain.Client, "say "+text)
 	for _, c := range []*stayer{plain, packed} {
-		if got := c.hears(); got != text {
-			t.Errorf("%q", got)
-		}
+		fapwstest.Equal(t, c.hears(), text)
 	}
-	if got := left.asks("echo"); got != "echo" {
-		t.Errorf("%q", got)
-	}
+	fapwstest.Equal(t, left.asks("echo"), "echo")
 	plain.CloseWith(1000, "")
-	if got := packed.hears(); !regexp.MustCompile(resumed + "03 closed with 1000 by 2$").MatchString(got) {
-		t.Errorf("%q", got)
-	}
+	fapwstest.Matches(t, packed.hears(), resumed+"03 closed with 1000 by 2$")
 }
 
 // A WebSocket cannot move to a new worker if the application keeps a reference to its object, if its data contains
@@ -124,9 +103,8 @@ func TestWebSocketsThatCannotMoveAreClosedWith1012(t *testing.T) {
 	t.Parallel()
 	s, script := staying(t, fapwstest.Workers)
 	known, kept, waits := openStayer(s, "/room?a"), openStayer(s, "/room?b"), openStayer(s, "/room?c")
-	if a, b := known.asks("know"), kept.asks("keep"); a != "known" || b != "kept" {
-		t.Errorf("%q, %q", a, b)
-	}
+	a, b := known.asks("know"), kept.asks("keep")
+	fapwstest.Truef(t, a == "known" && b == "kept", "%q, %q", a, b)
 	folder := t.TempDir()
 	says(t, waits.Client, "wait "+folder)
 	says(t, waits.Client, "count")
@@ -141,9 +119,7 @@ func TestWebSocketsThatCannotMoveAreClosedWith1012(t *testing.T) {
 		for strings.Contains(got, "closed with") {
 			got = waits.hears()
 		}
-		if !strings.HasPrefix(got, want) {
-			t.Errorf("%q, want %q", got, want)
-		}
+		fapwstest.Truef(t, strings.HasPrefix(got, want), "%q, want %q", got, want)
 	}
 	fapwstest.Change(t, script, `("/room", room)`, `("/hall", room)`)
 	s.Control("reload")
@@ -245,17 +221,14 @@ func throughReloads(t *testing.T, m fapwstest.Mode) {
 	says(t, last.Client, "say all end")
 	readers.Wait()
 	for i, texts := range heard {
-		if !slices.Equal(texts, heard[0]) {
-			t.Fatalf("client %d got the broadcasts %q, another client %q", i, texts, heard[0])
-		}
+		fapwstest.Needf(t, slices.Equal(texts, heard[0]), "client %d got the broadcasts %q, another client %q", i, texts,
+			heard[0])
 	}
 	next := map[int]int{}
 	for _, text := range heard[0] {
 		var who, n int
 		fmt.Sscanf(text, "all %d %d", &who, &n)
-		if n != next[who] {
-			t.Fatalf("%q, want number %d", text, next[who])
-		}
+		fapwstest.Needf(t, n == next[who], "%q, want number %d", text, next[who])
 		next[who]++
 	}
 	t.Logf("%d echoes, %d broadcasts to %d clients, through %d reloads", echoes.Load(), len(heard[0]), clients, reloads)

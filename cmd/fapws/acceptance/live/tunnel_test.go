@@ -5,7 +5,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,9 +39,8 @@ func TestProxiedWebSocketsBehaveLikeDirectOnes(t *testing.T) {
 		w.Answer().Want(t, 418, "short and stout").Field(t, "X-Added", "yes")
 	}
 	w.Send(wstest.Handshake("/room"))
-	if h := w.Head("GET").Header; h.Get("X-Added") != "yes" || h.Get("Sec-WebSocket-Accept") == "" {
-		t.Error(h)
-	}
+	h := w.Head("GET").Header
+	fapwstest.Truef(t, h.Get("X-Added") == "yes" && h.Get("Sec-WebSocket-Accept") != "", "%v", h)
 }
 
 func TestProxiedWebSocketsPassTheAutobahnCases(t *testing.T) {
@@ -62,36 +60,27 @@ func TestTunnelHasALogLineWithItsBytesAfterItsEnd(t *testing.T) {
 	c := s.Socket("/room")
 	says(t, c, "echo 12345")
 	fapwstest.Hears(t, c, "echo 12345")
-	if got := log(); got != "" {
-		t.Errorf("%q before its end", got)
-	}
+	fapwstest.Equalf(t, log(), "", "before its end")
 	c.CloseWith(1000, "")
 	c.Conn.Close()
 	const head = `127\.0\.0\.1 "GET /room HTTP/1\.1" 101 `
 	fapwstest.Eventually(t, "a line", func() bool { return strings.Contains(log(), "\n") })
 	// The upstream server sent 16 bytes: a message of 10 bytes with a frame header of 2 bytes, and a close frame of 4
 	// bytes. The client sent the same frames with a mask of 4 bytes each: 24 bytes.
-	if !regexp.MustCompile(`^` + head + `16 \d+ \d+ -\n$`).MatchString(log()) {
-		t.Errorf("%q", log())
-	}
+	fapwstest.Matches(t, log(), `^`+head+`16 \d+ \d+ -\n$`)
 	var in, out int
 	fmt.Sscanf(log()[strings.Index(log(), " 16 "):], " 16 %d %d", &in, &out)
-	if in < 24+150 || in > 24+400 || out < 16+100 || out > 16+400 {
-		t.Errorf("%d bytes in, %d out", in, out)
-	}
+	fapwstest.Truef(t, in >= 24+150 && in <= 24+400 && out >= 16+100 && out <= 16+400, "%d bytes in, %d out", in, out)
 
 	c = s.Socket("/room")
 	says(t, c, "echo 12345")
 	fapwstest.Hears(t, c, "echo 12345")
 	s.Signal(syscall.SIGTERM)
 	s.Says("stopping; waiting up to 1s for active requests")
-	if _, _, err := c.Receive(); err == nil {
-		t.Error("a message from nowhere")
-	}
+	_, _, err := c.Receive()
+	fapwstest.Truef(t, err != nil, "a message from nowhere")
 	s.EndsWith(0)
-	if !regexp.MustCompile(`\n` + head + `12 \d+ \d+ X\n$`).MatchString(log()) {
-		t.Errorf("%q", log())
-	}
+	fapwstest.Matches(t, log(), `\n`+head+`12 \d+ \d+ X\n$`)
 }
 
 func TestServerThatStopsWaitsForTunnels(t *testing.T) {
@@ -193,9 +182,8 @@ func TestSilentTunnelTimesOut(t *testing.T) {
 	t.Parallel()
 	s := serveTunnels(t, "proxy-tunnel-timeout = 1\n")
 	c := s.Socket("/room")
-	if _, _, err := c.Receive(); err == nil {
-		t.Error("a message from nowhere")
-	}
+	_, _, err := c.Receive()
+	fapwstest.Truef(t, err != nil, "a message from nowhere")
 	s.Says(`proxy http://\S+: WebSocket closed: idle timeout of 1s exceeded\n`)
 }
 
@@ -228,16 +216,12 @@ func TestTunnelsContinueWithoutDescriptors(t *testing.T) {
 		c, err := wstest.Dial(s.Address, "/room")
 		if err != nil {
 			refused++
-			if !strings.Contains(err.Error(), "denied: 50") {
-				t.Error(err)
-			}
+			fapwstest.Truef(t, strings.Contains(err.Error(), "denied: 50"), "%v", err)
 			continue
 		}
 		clients = append(clients, c)
 	}
-	if refused == 0 || len(clients) < 10 {
-		t.Errorf("%d tunnels, %d refused", len(clients), refused)
-	}
+	fapwstest.Truef(t, refused != 0 && len(clients) >= 10, "%d tunnels, %d refused", len(clients), refused)
 	s.Says("sent 503: active requests hold too many files and connections")
 	for _, c := range clients {
 		says(t, c, "echo still there")

@@ -16,9 +16,8 @@ func TestUnansweredClosesDoNotDelayTheStop(t *testing.T) {
 			w := s.Dial()
 			w.Send(fapwstest.Get(path, "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
 				"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="))
-			if r := w.Head("GET"); r.StatusCode != 101 {
-				t.Fatal(r.Status)
-			}
+			r := w.Head("GET")
+			fapwstest.Needf(t, r.StatusCode == 101, "%q", r.Status)
 			if reads {
 				continue
 			}

@@ -52,9 +52,8 @@ func kib(n int) int {
 
 func says(t *testing.T, c *wstest.Client, text string) {
 	t.Helper()
-	if err := c.SendText(text); err != nil {
-		t.Error(err)
-	}
+	err := c.SendText(text)
+	fapwstest.Equal(t, err, nil)
 }
 
 func closesWith(t *testing.T, c *wstest.Client, code int, reason string) {
@@ -65,9 +64,8 @@ func closesWith(t *testing.T, c *wstest.Client, code int, reason string) {
 		if err == nil {
 			continue
 		}
-		if !errors.As(err, &closed) || closed.Code != code || closed.Reason != reason {
-			t.Errorf("got %v; want it closed with %d %q", err, code, reason)
-		}
+		fapwstest.Truef(t, errors.As(err, &closed) && closed.Code == code && closed.Reason == reason,
+			"got %v; want it closed with %d %q", err, code, reason)
 		break
 	}
 	c.Conn.Close()
@@ -82,9 +80,7 @@ func notes(s *fapwstest.Server, want string) {
 		}
 		return got == want || len(got) >= len(want)
 	})
-	if got != want {
-		s.T.Errorf("noted %q, want %q", got, want)
-	}
+	fapwstest.Equalf(s.T, got, want, "noted")
 }
 
 // The callback calls send() until send() raises an exception, because the client has closed the WebSocket. The test
@@ -102,9 +98,7 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "sockets.py", Complains: true}.Serve(t, m)
 		c := s.Socket("/room/x", "Sec-WebSocket-Protocol: one, two", "Origin: https://app.example", wstest.Deflate)
-		if got := c.Response.Header.Get("Sec-WebSocket-Protocol"); got != "two" {
-			t.Errorf("subprotocol %q", got)
-		}
+		fapwstest.Equalf(t, c.Response.Header.Get("Sec-WebSocket-Protocol"), "two", "subprotocol")
 		other := s.Socket("/room", "Origin: http://localhost")
 		for _, text := range []string{"echo hé", "echo " + strings.Repeat("longer ", 30000)} {
 			says(t, c, text)
@@ -119,18 +113,16 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 		s.Get("/shout?5", 200).Is(t, "2")
 		fapwstest.Hears(t, c, "!!!!!")
 		fapwstest.Hears(t, other, "!!!!!")
-		if closed, err := c.CloseWith(4001, "bye"); err != nil || closed.Code != 4001 {
-			t.Error(closed, err)
-		}
+		closed, err := c.CloseWith(4001, "bye")
+		fapwstest.Truef(t, err == nil && closed.Code == 4001, "%v %v", closed, err)
 		notes(s, "left 4001 bye")
 		says(t, other, "close 4002 as you wish")
 		closesWith(t, other, 4002, "as you wish")
 		notes(s, "left 4002 as you wish")
 
 		for _, origin := range []string{"https://localhost", "HTTPS://LOCALHOST:443", "https://a.b.example.net"} {
-			if _, err := s.Socket("/room", "Origin: "+origin).CloseWith(1000, "raise"); err != nil {
-				t.Error(err)
-			}
+			_, err := s.Socket("/room", "Origin: "+origin).CloseWith(1000, "raise")
+			fapwstest.Equal(t, err, nil)
 			notes(s, "left 1000 raise")
 		}
 		s.Says(`error in on_close of handler .*\nTraceback(.*\n)+RuntimeError: on_close fails`)
@@ -188,10 +180,9 @@ func TestWebSocketForSynchronousCodeReceivesAndSends(t *testing.T) {
 		notes(s, "left 1011 ")
 		for _, fields := range [][]string{nil, {"Connection: Upgrade", "Upgrade: websocket",
 			"Sec-WebSocket-Version: 12", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="}} {
-			if h := s.Get("/room", 426, fields...).Header; !slices.Equal(h["Upgrade"], []string{"websocket"}) ||
-				!slices.Equal(h["Connection"], []string{"Upgrade"}) {
-				t.Errorf("426: %v", h)
-			}
+			h := s.Get("/room", 426, fields...).Header
+			fapwstest.Truef(t, slices.Equal(h["Upgrade"], []string{"websocket"}) &&
+				slices.Equal(h["Connection"], []string{"Upgrade"}), "426: %v", h)
 		}
 	})
 }
@@ -201,9 +192,8 @@ func TestWebSocketMessagesAfterTheCloseAreNotDecompressed(t *testing.T) {
 	s := fapwstest.Serve(t, fapwstest.Threads, "sockets.py")
 	c := s.Socket("/room", wstest.Deflate)
 	says(t, c, "close 4002 enough")
-	if f, err := c.ReadFrame(); err != nil || f.Op() != 8 {
-		t.Fatal(f, err)
-	}
+	f, err := c.ReadFrame()
+	fapwstest.Needf(t, err == nil && f.Op() == 8, "%v %v", f, err)
 	send := func(first byte, payload string) {
 		fapwstest.Must(t, c.WriteFrame(first, []byte(payload)))
 	}
@@ -211,14 +201,12 @@ func TestWebSocketMessagesAfterTheCloseAreNotDecompressed(t *testing.T) {
 	_ = c.Conn.SetReadDeadline(time.Now().Add(300 * time.Millisecond))
 	// The server must still wait for the client's close frame. If it had tried to decompress the message, it would have
 	// disconnected the client.
-	if f, err := c.ReadFrame(); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Error(f, err)
-	}
+	f, err = c.ReadFrame()
+	fapwstest.Truef(t, errors.Is(err, os.ErrDeadlineExceeded), "%v %v", f, err)
 	_ = c.Conn.SetReadDeadline(time.Time{})
 	send(wstest.Fin|wstest.Close, "\x0f\xa2")
-	if f, err := c.ReadFrame(); err != io.EOF {
-		t.Error(f, err)
-	}
+	f, err = c.ReadFrame()
+	fapwstest.Equalf(t, err, io.EOF, "%v", f)
 }
 
 func TestWebSocketsGet1001AndOnCloseWhenTheServerStops(t *testing.T) {
@@ -238,9 +226,7 @@ func TestWebSocketsGet1001AndOnCloseWhenTheServerStops(t *testing.T) {
 			closesWith(t, c, 1001, "")
 		}
 		s.EndsWith(0)
-		if said := s.Stdout.String(); strings.Count(said, "left 1001") != 2+len(lingers) {
-			t.Errorf("on_close said %q", said)
-		}
+		fapwstest.Equalf(t, strings.Count(s.Stdout.String(), "left 1001"), 2+len(lingers), "on_close")
 	})
 }
 
@@ -306,9 +292,8 @@ func TestThousandWebSocketsNeedNoThreadsAndReleaseAll(t *testing.T) {
 		all[i] = s.Socket("/room")
 	}
 	look(1)
-	if perOne := float64(memory[1]-memory[0]) / crowd; n[1] != crowd || perOne > float64(kib(12)) {
-		t.Errorf("%d websockets, %.1f KiB each", n[1], perOne)
-	}
+	perOne := float64(memory[1]-memory[0]) / crowd
+	fapwstest.Truef(t, n[1] == crowd && perOne <= float64(kib(12)), "%d websockets, %.1f KiB each", n[1], perOne)
 	var echoed sync.WaitGroup
 	for i, c := range all {
 		echoed.Go(func() {
@@ -392,9 +377,7 @@ func comeAndGo(t *testing.T, s *fapwstest.Server, path string, leave func(c *wst
 	after := round(400)
 	// On a busy machine, the memory may grow in one round, but only a leak makes it grow in all rounds.
 	for tries := 0; after > before+kib(5000); tries++ {
-		if tries == 3 {
-			t.Fatalf("memory went from %d to %d KiB", before, after)
-		}
+		fapwstest.Needf(t, tries != 3, "memory went from %d to %d KiB", before, after)
 		before, after = after, round(400)
 	}
 }
@@ -412,17 +395,12 @@ func TestWebSocketSlowReaderAffectsNobodyElse(t *testing.T) {
 		if s.Get("/shout?65536", 200).Text == "1" {
 			break
 		}
-		if _, got, err := c.Receive(); err != nil || len(got) != 65536 {
-			t.Fatal(len(got), err)
-		}
+		_, got, err := c.Receive()
+		fapwstest.Needf(t, err == nil && len(got) == 65536, "%v %v", len(got), err)
 	}
-	if sent < 10 || sent == 800 {
-		t.Errorf("the slow one was given up after %d messages", sent)
-	}
+	fapwstest.Truef(t, sent >= 10 && sent != 800, "the slow one was given up after %d messages", sent)
 	fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &after)
-	if after > before+kib(16<<10) {
-		t.Errorf("memory went from %d to %d KiB", before, after)
-	}
+	fapwstest.Truef(t, after <= before+kib(16<<10), "memory went from %d to %d KiB", before, after)
 	fapwstest.Hears(t, c, strings.Repeat("!", 65536))
 	closesWith(t, slow, 1013, "too slow")
 	notes(s, "left 1013 too slow")
@@ -448,9 +426,7 @@ func TestWebSocketSendWaitsForTheClient(t *testing.T) {
 		s.Get("/state", 200) // works only if the waiting send() has released the GIL
 		for total := 0; total < 4096*16384; {
 			_, data, err := c.Receive()
-			if err != nil {
-				t.Fatal(total, err)
-			}
+			fapwstest.Needf(t, err == nil, "%v %v", total, err)
 			total += len(data)
 		}
 		notes(s, "poured")
@@ -494,16 +470,13 @@ func TestWebSocketClientMayDisconnectDuringOnOpen(t *testing.T) {
 	fapwstest.Must(t, err)
 	const handshake = "GET /room?slowly HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
 		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-	if _, err := conn.Write([]byte(handshake)); err != nil {
-		t.Fatal(err)
-	}
+	_, err = conn.Write([]byte(handshake))
+	fapwstest.Must(t, err)
 	fapwstest.Eventually(t, "on_open runs", func() bool { return s.Get("/count?slowly", 200).Text == "1" })
 	conn.Close()
 	left := ""
 	fapwstest.Eventually(t, "on_close", func() bool { left = s.Get("/left", 200).Text; return left != "" })
-	if left != "1006 " {
-		t.Errorf("closed with %q", left)
-	}
+	fapwstest.Equalf(t, left, "1006 ", "closed with")
 }
 
 func TestWebSocketFloodWaitsAtTheClientOfASlowCallback(t *testing.T) {
@@ -526,22 +499,16 @@ func TestWebSocketFloodWaitsAtTheClientOfASlowCallback(t *testing.T) {
 	}()
 	atRest(t, total.Load)
 	fmt.Sscan(s.Get("/state", 200).Text, &n, &threads, &files, &after)
-	if after > before+kib(4<<10) {
-		t.Errorf("memory went from %d to %d KiB", before, after)
-	}
-	if total.Load() == 500 {
-		t.Error("the server took all messages before the callback returned")
-	}
+	fapwstest.Truef(t, after <= before+kib(4<<10), "memory went from %d to %d KiB", before, after)
+	fapwstest.Truef(t, total.Load() != 500, "the server took all messages before the callback returned")
 	s.Get("/open", 200)
 	fapwstest.Hears(t, c, "waited")
 	for i := range 500 {
-		if _, got, err := c.Receive(); err != nil || len(got) != 65536 {
-			t.Fatal(i, len(got), err)
-		}
+		_, got, err := c.Receive()
+		fapwstest.Needf(t, err == nil && len(got) == 65536, "%v %v %v", i, len(got), err)
 	}
-	if <-done; total.Load() != 500 {
-		t.Error(total.Load(), "were sent")
-	}
+	<-done
+	fapwstest.Truef(t, total.Load() == 500, "%v were sent", total.Load())
 }
 
 func TestWebSocketSurvivesAForkInItsCallback(t *testing.T) {
