@@ -22,9 +22,7 @@ func serveChildren(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder 
 func hasNoZombies(t *testing.T, parents ...int) {
 	t.Helper()
 	for pid, state := range fapwstest.ChildrenOf(t, parents...) {
-		if state == "Z" {
-			t.Errorf("process %d is a zombie", pid)
-		}
+		fapwstest.Truef(t, state != "Z", "process %d is a zombie", pid)
 	}
 }
 
@@ -58,9 +56,8 @@ func TestChildrenOfHandlersAreReapedByTheApplication(t *testing.T) {
 		}
 		// For each process that runs handlers, multiprocessing may keep two helper processes: the resource tracker for
 		// shared memory, and the forkserver.
-		if left := s.Children(); len(left) > 2*len(s.Handlers()) {
-			t.Errorf("children are left: %v", left)
-		}
+		left := s.Children()
+		fapwstest.Truef(t, len(left) <= 2*len(s.Handlers()), "children are left: %v", left)
 		s.Get("/executor/kept", 200).Is(t, "42")
 		with := s.Children()
 		s.Stop()
@@ -104,9 +101,8 @@ PATHS = [("/", show)]
 		for _, program := range []string{fapwstest.Binary(t), copied} {
 			s := fapwstest.Command{Program: program, Script: script}.Serve(t, m)
 			names := strings.Split(s.Get("/", 200).Text, "\n")
-			if slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "/proc/") }) {
-				t.Errorf("libraries: %q", names)
-			}
+			fapwstest.Truef(t, !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, "/proc/") }),
+				"libraries: %q", names)
 			if image := fapwstest.Image(program); fapwstest.IsWheel(t) && !slices.Contains(names, image) {
 				t.Errorf("%s is not among the libraries %q", image, names)
 			}
@@ -130,12 +126,10 @@ func TestChildrenInheritNoDescriptorOfTheServer(t *testing.T) {
 			own     string
 		}
 		body := s.Get("/after-fork", 200).Text
-		if err := json.Unmarshal([]byte(body), &[]any{&seen.sockets, &seen.own}); err != nil {
-			t.Fatalf("%v in %q", err, body)
-		}
-		if len(seen.sockets) != 1 || seen.sockets[0][0] != seen.own {
-			t.Errorf("a forked child has the sockets %v, its own is %s", seen.sockets, seen.own)
-		}
+		err := json.Unmarshal([]byte(body), &[]any{&seen.sockets, &seen.own})
+		fapwstest.Needf(t, err == nil, "%v in %q", err, body)
+		fapwstest.Truef(t, len(seen.sockets) == 1 && seen.sockets[0][0] == seen.own,
+			"a forked child has the sockets %v, its own is %s", seen.sockets, seen.own)
 		if body := s.Get("/after-exec", 200).Text; strings.Contains(body, "socket:") ||
 			strings.Contains(body, "anon_inode") {
 			t.Errorf("a program has open: %s", body)
@@ -167,9 +161,7 @@ func TestLingeringChildKeepsNoConnectionOrAddressOpen(t *testing.T) {
 
 		s.Stop()
 		ln, err := net.Listen("tcp", s.Address)
-		if err != nil {
-			t.Fatalf("the address is still taken: %v", err)
-		}
+		fapwstest.Mustf(t, err, "the address is still taken")
 		ln.Close()
 	})
 }
@@ -184,9 +176,7 @@ func TestChildOutlivesItsReplacedWorker(t *testing.T) {
 	left := slices.Collect(maps.Keys(s.Children()))
 	s.Signal(syscall.SIGHUP)
 	s.HasWorkers(2, before...)
-	if len(left) != 1 || syscall.Kill(left[0], 0) != nil {
-		t.Errorf("children before: %v; they are gone", left)
-	}
+	fapwstest.Truef(t, len(left) == 1 && syscall.Kill(left[0], 0) == nil, "children before: %v; they are gone", left)
 	hasNoZombies(t, s.Cmd.Process.Pid)
 	s.Get("/", 200).Is(t, "quick")
 }
@@ -208,14 +198,11 @@ PATHS = [("/", orphan)]
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		s := fapwstest.Command{Script: script, Shell: "set -- " + namespace + ` "$@"`}.Serve(t, fapwstest.Threads)
 		for range 10 {
-			if got := s.Get("/", 200).Text; !strings.HasSuffix(got, " 1") {
-				t.Fatalf("worker and its parent: %s", got)
-			}
+			got := s.Get("/", 200).Text
+			fapwstest.Needf(t, strings.HasSuffix(got, " 1"), "worker and its parent: %s", got)
 		}
 		first := s.Workers()
-		if len(first) != 1 {
-			t.Fatalf("children of unshare: %v", first)
-		}
+		fapwstest.Needf(t, len(first) == 1, "children of unshare: %v", first)
 		fapwstest.Eventually(t, "no zombies, and one worker", func() bool {
 			children := fapwstest.ChildrenOf(t, first[0])
 			for _, state := range children {

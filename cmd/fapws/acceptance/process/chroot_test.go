@@ -223,9 +223,8 @@ func TestErrorLogOutsideTheChrootIsRotated(t *testing.T) {
 	compressed(t, name)
 	all := append(logLines(t, name), strings.Split(textOf(t, name+".old"), "\n")...)
 	hasEachOnce(t, all, `^(said\w+ \d{6}) of `, said)
-	if left, _ := filepath.Glob(inside + outside + "/*"); len(left) > 0 {
-		t.Errorf("in the new root there is %s", left)
-	}
+	left, _ := filepath.Glob(inside + outside + "/*")
+	fapwstest.Truef(t, len(left) == 0, "in the new root there is %s", left)
 }
 
 func TestLoginFilesMustBeInsideTheChroot(t *testing.T) {

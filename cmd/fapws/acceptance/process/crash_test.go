@@ -35,17 +35,12 @@ func TestCrashWhileLoadingIsReportedInOneLine(t *testing.T) {
 						Env:   []string{"CRASH=" + tt.way}}.Run(t)
 					lines := strings.Split(strings.TrimSuffix(stderr, "\n"), "\n")
 					want := regexp.MustCompile(`^fapws: ` + tt.says + ` while \S*crashes\.py was loading: .*; .`)
-					if code != 3 || !want.MatchString(lines[len(lines)-1]) {
-						t.Errorf("code %d, want %s at the end:\n%s", code, want, stderr)
-					}
-					if n := strings.Count(stderr, "fapws: "); n != 1 || strings.Contains(stderr, "goroutine") {
-						t.Errorf("%d lines of the server:\n%s", n, stderr)
-					}
-					if tt.stack && !regexp.MustCompile(`crashes\.py", line \d+ in `+
-						strings.NewReplacer("thread", "segv").
-							Replace(tt.way)).MatchString(stderr) {
-						t.Errorf("no stack of Python:\n%s", stderr)
-					}
+					fapwstest.Truef(t, code == 3 && want.MatchString(lines[len(lines)-1]), "code %d, want %s at the end:\n%s", code,
+						want, stderr)
+					n := strings.Count(stderr, "fapws: ")
+					fapwstest.Truef(t, n == 1 && !strings.Contains(stderr, "goroutine"), "%d lines of the server:\n%s", n, stderr)
+					fapwstest.Truef(t, !tt.stack || regexp.MustCompile(`crashes\.py", line \d+ in `+strings.NewReplacer("thread",
+						"segv").Replace(tt.way)).MatchString(stderr), "no stack of Python:\n%s", stderr)
 					fapwstest.Has(t, stdout, "loading")
 				})
 		})
@@ -99,9 +94,8 @@ func TestClosingGosDescriptorsEndsTheProcessWithOneLine(t *testing.T) {
 				`which belongs to the (server|event loop); .`)
 			s.EndsWith(1)
 		}
-		if text := s.Stderr.String(); regexp.MustCompile(`goroutine \d`).MatchString(text) {
-			t.Errorf("a dump of Go:\n%.2000s", text)
-		}
+		text := s.Stderr.String()
+		fapwstest.Truef(t, !regexp.MustCompile(`goroutine \d`).MatchString(text), "a dump of Go:\n%.2000s", text)
 	})
 }
 
@@ -155,9 +149,8 @@ func TestSabotageByTheApplicationEndsTheProcess(t *testing.T) {
 				continue
 			}
 			s.Says(`worker ` + pid + ` cannot answer requests \(` + w.says + `\) and was killed.*; starting a new one`)
-			if now := s.Get("/pid", 200).Text; now == pid {
-				t.Errorf("%s: worker %s still serves", w.name, now)
-			}
+			now := s.Get("/pid", 200).Text
+			fapwstest.Truef(t, now != pid, "%s: worker %s still serves", w.name, now)
 		}
 	})
 }

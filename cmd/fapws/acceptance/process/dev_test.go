@@ -105,9 +105,8 @@ func TestDevShowsTheTracebackOfAHandler(t *testing.T) {
 		s := edited(t, fapwstest.Mode{}, raising, "--dev")
 		s.until(browser, 500, want)
 		s = edited(t, fapwstest.Mode{}, raising, "--dev", "--debug", "0")
-		if status, body := s.ask(browser); status != 500 || strings.Contains(body, "ValueError") {
-			t.Errorf("%d %s", status, body)
-		}
+		status, body := s.ask(browser)
+		fapwstest.Truef(t, status == 500 && !strings.Contains(body, "ValueError"), "%d %s", status, body)
 	}
 }
 
@@ -118,9 +117,7 @@ func TestDevHidesTracebacksFromReboundNames(t *testing.T) {
 	shows := func(s *workbench, host, text string, want bool) {
 		t.Helper()
 		a := s.Ask("GET / HTTP/1.1\r\nHost: "+host+"\r\nAccept: text/html\r\n\r\n").Want(t, 500)
-		if strings.Contains(a.Text, text) != want {
-			t.Errorf("Host %s: %s", host, a.Text)
-		}
+		fapwstest.Equalf(t, strings.Contains(a.Text, text), want, "Host %s: %s", host, a.Text)
 	}
 	s := edited(t, fapwstest.Mode{}, raising, "--dev")
 	for host, want := range map[string]bool{"evil.test": false, "127.0.0.1.evil.test:80": false, "localhost:8888": true,
@@ -132,9 +129,7 @@ func TestDevHidesTracebacksFromReboundNames(t *testing.T) {
 	s.until(browser, 500, "nosuchmodule")
 	for _, accept := range []string{browser, tool} {
 		a := s.Ask("GET / HTTP/1.1\r\nHost: evil.test\r\nAccept: " + accept + "\r\n\r\n")
-		if strings.Contains(a.Text, "nosuchmodule") {
-			t.Errorf("%s: %s", accept, a.Text)
-		}
+		fapwstest.Truef(t, !strings.Contains(a.Text, "nosuchmodule"), "%s: %s", accept, a.Text)
 	}
 	s = edited(t, fapwstest.Mode{}, raising, "--dev", "--dev-anywhere")
 	shows(s, "evil.test", "raise ValueError", true)

@@ -126,9 +126,7 @@ func overHTTP2(t *testing.T, address, body string) string {
 	}
 	defer r.Body.Close()
 	text, err := io.ReadAll(r.Body)
-	if err != nil {
-		t.Error(err)
-	}
+	fapwstest.Equal(t, err, nil)
 	return string(text)
 }
 

@@ -60,14 +60,10 @@ func TestErrorLogHasEachErrorOfAConfigurationFile(t *testing.T) {
 		file}, Script: "logs.py"}.Run(t)
 	text := textOf(t, name)
 	for _, at := range []string{":5: ", ":8: "} {
-		if !regexp.MustCompile(`(?m)^`+errorDate+`\[error\] `+regexp.QuoteMeta(file+at)).MatchString(text) ||
-			!strings.Contains(stderr, "fapws: "+file+at) {
-			t.Errorf("nothing about line %s in %q, %q", at, text, stderr)
-		}
+		fapwstest.Truef(t, regexp.MustCompile(`(?m)^`+errorDate+`\[error\] `+regexp.QuoteMeta(file+at)).MatchString(text) &&
+			strings.Contains(stderr, "fapws: "+file+at), "nothing about line %s in %q, %q", at, text, stderr)
 	}
-	if code != 2 || strings.Count(text, "\n") != 2 {
-		t.Errorf("code %d, %q", code, text)
-	}
+	fapwstest.Truef(t, code == 2 && strings.Count(text, "\n") == 2, "code %d, %q", code, text)
 }
 
 func TestErrorLogHasTheLastOutputOfACrashedProcess(t *testing.T) {
@@ -145,9 +141,8 @@ func TestErrorLogIsRotatedBySettingsOfTheScript(t *testing.T) {
 			_, err := os.Stat(name + ".2.gz")
 			return err == nil
 		})
-		if _, err := os.Stat(name + ".3.gz"); err == nil {
-			t.Error("a third one")
-		}
+		_, err := os.Stat(name + ".3.gz")
+		fapwstest.Truef(t, err != nil, "a third one")
 	})
 }
 

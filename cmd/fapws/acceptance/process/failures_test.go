@@ -43,9 +43,8 @@ func TestBodyThatDoesNotFitOnTheDiskIsRejected(t *testing.T) {
 					fapwstest.Chunked("POST", "/body", large, 10_000)} {
 					w := s.Dial()
 					w.Send(text)
-					if a := w.Answer().Want(t, 507); !a.Close {
-						t.Errorf("507 with %q", a.Header)
-					}
+					a := w.Answer().Want(t, 507)
+					fapwstest.Truef(t, a.Close, "507 with %q", a.Header)
 					w.Closed()
 				}
 				fapwstest.Eventually(t, "each failure is in the log, once", func() bool {
@@ -74,9 +73,8 @@ def application(environ, start_response):
 	s.Ask(fapwstest.Chunked("POST", "/", strings.Repeat("f", 15<<20), 100_000)).Is(t, fmt.Sprint(15<<20, " bytes"))
 	w := s.Dial()
 	w.Send(fapwstest.Chunked("POST", "/", strings.Repeat("l", 17<<20), 100_000))
-	if a := w.Answer().Want(t, 507); !a.Close {
-		t.Errorf("507 with %q", a.Header)
-	}
+	a := w.Answer().Want(t, 507)
+	fapwstest.Truef(t, a.Close, "507 with %q", a.Header)
 	w.Closed()
 	s.Says("sent 507: a request body of .* does not fit into a quarter of the free space of " + tmp)
 	s.Ask(fapwstest.Request("POST", "/", "small")).Is(t, "5 bytes")
@@ -90,9 +88,8 @@ func smallDisk(t *testing.T, size int) func(folder string) string {
 	if os.Geteuid() != 0 {
 		unshare = "unshare -rm"
 	}
-	if said, err := exec.Command("/bin/sh", "-c", unshare+" mount -t tmpfs none /mnt").CombinedOutput(); err != nil {
-		t.Fatalf("mounting needs root, or user namespaces: %s", said)
-	}
+	said, err := exec.Command("/bin/sh", "-c", unshare+" mount -t tmpfs none /mnt").CombinedOutput()
+	fapwstest.Needf(t, err == nil, "mounting needs root, or user namespaces: %s", said)
 	return func(folder string) string {
 		return "exec " + unshare + " /bin/sh -c 'mount -t tmpfs -o size=" + strconv.Itoa(size) + "k none " + folder +
 			` && exec "$@"' sh "$@"`
@@ -126,9 +123,8 @@ func TestMemoryErrorFailsOneRequest(t *testing.T) {
 			s.Get("/memory", 500)
 			s.Says(`MemoryError`)
 			w := s.Dial()
-			if a := w.Fetch("/memory-later"); a.Err == nil || a.Text != "begun" {
-				t.Errorf("in the middle: %q, %v", a.Text, a.Err)
-			}
+			a := w.Fetch("/memory-later")
+			fapwstest.Truef(t, a.Err != nil && a.Text == "begun", "in the middle: %q, %v", a.Text, a.Err)
 			w.Gone()
 			s.Get("/", 200).Is(t, "quick")
 		}

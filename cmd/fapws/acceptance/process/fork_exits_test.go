@@ -17,9 +17,7 @@ import (
 func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 	t.Parallel()
 	packages, err := filepath.Glob(fapwstest.Today(t) + "/lib/python3*/site-packages")
-	if err != nil || len(packages) != 1 {
-		t.Fatalf("%q, %v", packages, err)
-	}
+	fapwstest.Needf(t, err == nil && len(packages) == 1, "%q, %v", packages, err)
 	var exceptions, spans atomic.Int64
 	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -39,9 +37,8 @@ func TestForkedChildrenSendQueuedDataOfExporters(t *testing.T) {
 	s.Get("/raises", 500)
 	w := s.Dial()
 	w.Get("/breaks")
-	if text := w.Rest(); !strings.HasSuffix(text, "first piece\n\r\n") {
-		t.Errorf("the response is not aborted: %q", text)
-	}
+	text := w.Rest()
+	fapwstest.Truef(t, strings.HasSuffix(text, "first piece\n\r\n"), "the response is not aborted: %q", text)
 	fapwstest.Eventually(t, "all exceptions and spans have arrived", func() bool {
 		return exceptions.Load() == 3 && spans.Load() == 3
 	})
@@ -63,9 +60,8 @@ func TestForkedChildrenRunAtexitFunctionsOfTheirHandler(t *testing.T) {
 	fapwstest.Eventually(t, "the process has ended", func() bool {
 		return len(fapwstest.ChildrenOf(t, loaders(s)...)) == 1
 	})
-	if slices.Contains(notesIn(folder), "atexit_in_child") {
-		t.Error("the application's function has run in the process of a request")
-	}
+	fapwstest.Truef(t, !slices.Contains(notesIn(folder), "atexit_in_child"),
+		"the application's function has run in the process of a request")
 }
 
 func TestForkedChildrenMayFinishWhenTheServerStops(t *testing.T) {
@@ -76,7 +72,6 @@ func TestForkedChildrenMayFinishWhenTheServerStops(t *testing.T) {
 	s.Says("info stopping")
 	fapwstest.Write(t, filepath.Join(folder, "go"), "")
 	s.EndsWith(0)
-	if notes := notesIn(folder); !slices.Contains(notes, "atexit_of_the_handler") {
-		t.Errorf("notes: %q", notes)
-	}
+	notes := notesIn(folder)
+	fapwstest.Truef(t, slices.Contains(notes, "atexit_of_the_handler"), "notes: %q", notes)
 }

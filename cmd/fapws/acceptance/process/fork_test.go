@@ -47,9 +47,7 @@ func TestForkServesEachRequestInASeparateProcess(t *testing.T) {
 		} else {
 			seen[pid] = true
 		}
-		if got["parent"] != got["loaded_in"] || got["main"] != true {
-			t.Errorf("/who: %v", got)
-		}
+		fapwstest.Truef(t, got["parent"] == got["loaded_in"] && got["main"] == true, "/who: %v", got)
 	}
 	s.Get("/alarms", 200).Is(t, "interrupted\n") // signals interrupt handlers on the main thread only
 	for _, n := range []int{0, 1, 70_000, 300_000, 5 << 20} {
@@ -74,12 +72,10 @@ func TestForkRunsUpToMaxForksAtATime(t *testing.T) {
 		a := w.Fetch("/waits?go")
 		return a.StatusCode == 503 && a.Header.Get("Retry-After") != ""
 	})
-	if code, out, _ := s.Ctl("stack"); code != 0 ||
-		!regexp.MustCompile(
-			`(?m)^3 requests run in separate processes\nprocess \d+, for \d+\.\d s: GET /waits\?go HTTP/1\.1 `+
-				`in handler waits\n`).MatchString(out) {
-		t.Errorf("ctl stack: code %d, %q", code, out)
-	}
+	code, out, _ := s.Ctl("stack")
+	fapwstest.Truef(t, code == 0 &&
+		regexp.MustCompile(`(?m)^3 requests run in separate processes\nprocess \d+, for \d+\.\d s: GET /waits\?go HTTP/1\.1 `+
+			`in handler waits\n`).MatchString(out), "ctl stack: code %d, %q", code, out)
 	if code, out, _ := s.Ctl("top", "--once", "--json"); code != 0 || !regexp.MustCompile(`"request":"GET /waits",`+
 		`"handler":"waits","age":\d*\.?\d*[1-9]\d*(e-\d+)?,"state":"in process \d+"`).MatchString(out) {
 		t.Errorf("ctl top: code %d, %s", code, out)
@@ -102,9 +98,7 @@ func TestForkedChildHasNoDescriptorsOfTheServer(t *testing.T) {
 		}
 	}
 	for fd, to := range s.Get("/descriptors", 200).Object(t) {
-		if listeners[to.(string)] {
-			t.Errorf("the child has descriptor %s, %s, of the server", fd, to)
-		}
+		fapwstest.Truef(t, !listeners[to.(string)], "the child has descriptor %s, %s, of the server", fd, to)
 	}
 	count := func() (n int) {
 		for _, pid := range append(s.Handlers(), loaders(s)...) {
@@ -167,17 +161,15 @@ func TestForkedChildrenEndWithTheServer(t *testing.T) {
 				all = append(all, pid)
 			}
 			s.Signal(sig)
-			if code := s.Ended(); code != 0 && sig == syscall.SIGTERM {
-				t.Errorf("code %d", code)
-			}
+			code := s.Ended()
+			fapwstest.Truef(t, code == 0 || sig != syscall.SIGTERM, "code %d", code)
 			for _, pid := range all {
 				fapwstest.Eventually(t, fmt.Sprintf("process %d has ended", pid), func() bool {
 					return !fapwstest.Runs(pid)
 				})
 			}
-			if notes := notesIn(folder); sig == syscall.SIGTERM && notes[len(notes)-1] != "atexit_in_loader" {
-				t.Errorf("notes: %q", notes)
-			}
+			notes := notesIn(folder)
+			fapwstest.Truef(t, sig != syscall.SIGTERM || notes[len(notes)-1] == "atexit_in_loader", "notes: %q", notes)
 		})
 	}
 }
@@ -245,10 +237,9 @@ func TestForkedChildThatDiesLeavesA500OrAnAbortedResponse(t *testing.T) {
 	s.Get("/dies?forks", 200).Is(t, "begin, end\n")
 	w := s.Dial()
 	w.Send(fapwstest.Get("/dies?late"))
-	if text := w.Rest(); !strings.Contains(text, "Content-Length: 100\r\n") ||
-		!strings.HasSuffix(text, "\r\n\r\nbegin") {
-		t.Errorf("got %q", text)
-	}
+	text := w.Rest()
+	fapwstest.Truef(t, strings.Contains(text, "Content-Length: 100\r\n") && strings.HasSuffix(text, "\r\n\r\nbegin"),
+		"got %q", text)
 	s.Says(`exited with status 7`)
 	s.Get("/fails", 500)
 	s.Says(`ValueError: as it should`)
@@ -283,9 +274,8 @@ func TestForkedHandlerWithoutAClientRunsToItsEnd(t *testing.T) {
 	streamed := s.Dial()
 	streamed.Get("/streams?go")
 	first := make([]byte, len("first\n"))
-	if _, err := io.ReadFull(streamed.Head("GET").Body, first); err != nil || string(first) != "first\n" {
-		t.Errorf("got %q, %v", first, err)
-	}
+	_, err := io.ReadFull(streamed.Head("GET").Body, first)
+	fapwstest.Truef(t, err == nil && string(first) == "first\n", "got %q, %v", first, err)
 	fapwstest.Write(t, folder+"/go", "")
 	streamed.Close()
 	fapwstest.FileSays(t, folder+"/notes", "closed")
@@ -317,9 +307,7 @@ func TestForkedChildCannotUseFeaturesOfTheServer(t *testing.T) {
 	events := s.Dial()
 	events.Get("/news")
 	line, err := bufio.NewReader(events.Head("GET").Body).ReadString('\n')
-	if err != nil || !strings.HasPrefix(line, "retry: ") {
-		t.Errorf("%q, %v", line, err)
-	}
+	fapwstest.Truef(t, err == nil && strings.HasPrefix(line, "retry: "), "%q, %v", line, err)
 	for path, want := range map[string]string{
 		"/publishes": "RuntimeError: publish: a child process of the server cannot publish",
 		"/purge":     "RuntimeError: purge: not available in a child process of the server",
@@ -397,9 +385,8 @@ func TestForkRejectsApplicationsThatItCannotServe(t *testing.T) {
 			}
 			code, _, stderr := fapwstest.Command{Flags: slices.Concat(word, []string{"--fork", "--bind", "127.0.0.1:0"},
 				c.flags), Script: c.script}.Run(t)
-			if code != c.code && c.script != broken || code == 0 || !regexp.MustCompile(c.want).MatchString(stderr) {
-				t.Errorf("%v %v %s: code %d, %s", word, c.flags, c.script, code, stderr)
-			}
+			fapwstest.Truef(t, (code == c.code || c.script == broken) && code != 0 &&
+				regexp.MustCompile(c.want).MatchString(stderr), "%v %v %s: code %d, %s", word, c.flags, c.script, code, stderr)
 		}
 	}
 }

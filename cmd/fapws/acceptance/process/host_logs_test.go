@@ -58,9 +58,7 @@ func asks(s *fapwstest.Server, host, target string) string {
 func textOf(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(name)
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
+	fapwstest.Needf(t, err == nil || os.IsNotExist(err), "%v", err)
 	return string(text)
 }
 
@@ -103,9 +101,8 @@ func TestHostLogHasAllOutputAboutItsRequests(t *testing.T) {
 		fapwstest.FileSays(t, one, "said by a child\n")
 		for _, path := range []string{"/cgi/x.sh", "/guarded/x.sh"} {
 			before := strings.Count(textOf(t, one), "said by a program\n")
-			if got := asks(s, "one.lan", path); !strings.HasSuffix(got, "x\n") {
-				t.Errorf("%s: %q", path, got)
-			}
+			got := asks(s, "one.lan", path)
+			fapwstest.Truef(t, strings.HasSuffix(got, "x\n"), "%s: %q", path, got)
 			fapwstest.Eventually(t, "what "+path+" has said", func() bool {
 				return strings.Count(textOf(t, one), "said by a program\n") == before+1
 			})
@@ -211,9 +208,8 @@ func TestHostLogIsRotatedWithoutLosingLines(t *testing.T) {
 	})
 	fapwstest.Equal(t, len(lines), want) // otherwise a line is in pieces
 	hasEachOnce(t, lines, whole, want)
-	if old, _ := filepath.Glob(one + ".*.gz"); len(old) < 2 {
-		t.Errorf("%d rotated files", len(old))
-	}
+	old, _ := filepath.Glob(one + ".*.gz")
+	fapwstest.Truef(t, len(old) >= 2, "%d rotated files", len(old))
 	if text := textOf(t, folder+"/errors"); strings.Contains(text, "xxx") || strings.Contains(text, "raised for") {
 		t.Errorf("the log of the server: %.2000s", text)
 	}
@@ -230,9 +226,7 @@ func TestHostLogThatIsRenamedIsReopenedAtOnce(t *testing.T) {
 	fapwstest.FileSays(t, one, "second 000000")
 	asks(s, "one.lan", "/many?1,third")
 	fapwstest.FileSays(t, one, "third 000000")
-	if text := textOf(t, one+".old"); strings.Count(text, "\n") != 1 {
-		t.Errorf("%q", text)
-	}
+	fapwstest.Equal(t, strings.Count(textOf(t, one+".old"), "\n"), 1)
 }
 
 // Before the rotation, a handler has written a line without its end. Later output completes this line, even after the
@@ -311,10 +305,8 @@ access-log-format = "json"
 	s.Stop()
 	shared := logLines(t, folder+"/shared")
 	slices.Sort(shared)
-	if want := []string{"one.test /a.txt 200", "one.test /bad.shtml 200", "one.test /cgi/x 200",
-		"one.test /dead/ 502", "sub.two.test GET", "two.test GET"}; !slices.Equal(shared, want) {
-		t.Errorf("%q, not %q", shared, want)
-	}
+	fapwstest.Equal(t, shared, []string{"one.test /a.txt 200", "one.test /bad.shtml 200", "one.test /cgi/x 200",
+		"one.test /dead/ 502", "sub.two.test GET", "two.test GET"})
 	all := logLines(t, folder+"/all")
 	if len(all) != 2 || !slices.ContainsFunc(all, func(l string) bool {
 		return strings.HasSuffix(l, `"GET /a.txt HTTP/1.0" 200 1 "-" "-"`)
@@ -328,17 +320,12 @@ access-log-format = "json"
 	for _, want := range []string{`\[error\] C .*/cgi/x: said by one\.test`,
 		`\[warning\] C proxy unix:/no/such/socket: .*`, `\[error\] C SSI: .*/bad\.shtml:1: .*`} {
 		want = strings.Replace(want, "C", `\[client 127\.0\.0\.1(:\d+)?\]`, 1)
-		if !regexp.MustCompile(`(?m)^` + errorDate + want + `$`).MatchString(own) {
-			t.Errorf("no %s in\n%s", want, own)
-		}
+		fapwstest.Truef(t, regexp.MustCompile(`(?m)^`+errorDate+want+`$`).MatchString(own), "no %s in\n%s", want, own)
 	}
 	errors := strings.Join(logLines(t, folder+"/errors"), "\n")
-	if !regexp.MustCompile(`(?m)^`+errorDate+
-		`\[error\] \[client 127\.0\.0\.1(:\d+)?\] .*/cgi/x: said by two\.test$`).MatchString(errors) ||
-		strings.Contains(errors, "one.test") || strings.Contains(errors, "proxy") ||
-		strings.Contains(errors, "SSI") {
-		t.Errorf("%s", errors)
-	}
+	fapwstest.Lacks(t, errors, "one.test", "proxy", "SSI")
+	fapwstest.Matches(t, errors, `(?m)^`+errorDate+
+		`\[error\] \[client 127\.0\.0\.1(:\d+)?\] .*/cgi/x: said by two\.test$`)
 }
 
 func TestHostLogErrorsAreReportedWithFileLineAndKey(t *testing.T) {

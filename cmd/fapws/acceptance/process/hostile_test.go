@@ -41,9 +41,7 @@ func (x *takenOver) isUnharmed(when string) {
 	x.T.Helper()
 	files, err := os.ReadDir(x.place)
 	fapwstest.Must(x.T, err)
-	if len(files) != 1 {
-		x.T.Errorf("%s: the supervisor has made %v", when, files)
-	}
+	fapwstest.Equalf(x.T, len(files), 1, "%s: the supervisor has made", when)
 	if status := x.Control("status"); strings.Contains(status, x.place) || strings.Contains(status, "forged") {
 		x.T.Errorf("%s: the supervisor believes %s", when, status)
 	}

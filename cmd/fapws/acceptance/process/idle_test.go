@@ -107,9 +107,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		for n := range 64 {
 			want.WriteString(strings.Repeat(fmt.Sprint(n%10), 64<<10))
 		}
-		if got := s.Get("/pieces", 200).Text; got != want.String() {
-			t.Errorf("a response of %d bytes, want %d", len(got), want.Len())
-		}
+		fapwstest.Equal(t, s.Get("/pieces", 200).Text, want.String())
 		sleeps(s)
 		s.Ask(fapwstest.Chunked("POST", "/echo", large, 10_000)).Is(t, large)
 		sleeps(s)
@@ -123,9 +121,7 @@ func TestIdleStopWorksWithEveryKindOfHandler(t *testing.T) {
 		// Without the open WebSocket, the application would stop before half of this loop is over.
 		for range 8 {
 			time.Sleep(100 * time.Millisecond)
-			if awake := countStates(s, "serving"); awake == 0 {
-				t.Fatal("asleep beside a WebSocket")
-			}
+			fapwstest.Needf(t, countStates(s, "serving") != 0, "asleep beside a WebSocket")
 		}
 		fapwstest.Equal(t, answerTo(t, socket, "hello"), first)
 		closes(t, socket)
@@ -319,9 +315,8 @@ func getsEvent(t *testing.T, of *fapwstest.Client, data string) {
 	t.Helper()
 	for line := ""; line != "data: "+data+"\n"; {
 		var err error
-		if line, err = of.In.ReadString('\n'); err != nil {
-			t.Fatalf("the subscriber: %v", err)
-		}
+		line, err = of.In.ReadString('\n')
+		fapwstest.Mustf(t, err, "the subscriber")
 	}
 }
 
@@ -351,18 +346,16 @@ func TestIdleStopLoadsNewCodeAtAReload(t *testing.T) {
 		begun := s.Dial()
 		begun.Send("POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\nhal")
 		echo, half := begun.Head("POST").Body, make([]byte, 3)
-		if _, err := io.ReadFull(echo, half); err != nil || string(half) != "hal" {
-			t.Errorf("%q, %v", half, err)
-		}
+		_, err := io.ReadFull(echo, half)
+		fapwstest.Truef(t, err == nil && string(half) == "hal", "%q, %v", half, err)
 		fapwstest.Equal(t, answerTo(t, room, "before"), "before")
 		next := fmt.Sprint("by version ", i+2)
 		fapwstest.Change(t, script, `"`+old+` "`, `"`+next+` "`)
 		replace()
 		fapwstest.Equal(t, answerTo(t, room, "after"), "after")
 		begun.Send("ves")
-		if rest, err := io.ReadAll(echo); err != nil || string(rest) != "ves" {
-			t.Errorf("%q, %v", rest, err)
-		}
+		rest, err := io.ReadAll(echo)
+		fapwstest.Truef(t, err == nil && string(rest) == "ves", "%q, %v", rest, err)
 		s.Ask(fapwstest.Request("POST", "/publish", "")).Is(t, "0")
 		getsEvent(t, news, next+" POST")
 		old = next

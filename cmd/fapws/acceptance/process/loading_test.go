@@ -33,9 +33,8 @@ func TestStopWhileLoadingRemovesTheSocketFile(t *testing.T) {
 		w.Gone()
 		s.EndsWith(0)
 		s.Says("info stopping immediately")
-		if _, err := os.Lstat(socket); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("the socket file: %v", err)
-		}
+		_, err := os.Lstat(socket)
+		fapwstest.Truef(t, errors.Is(err, fs.ErrNotExist), "the socket file: %v", err)
 	})
 }
 
@@ -101,9 +100,7 @@ func TestWarningOfTheStartIsLoggedOnce(t *testing.T) {
 	s := fapwstest.Command{Flags: []string{"--port", "0"}, Dir: dir, Complains: true}.Start(t)
 	s.Stderr.Await(t, fapwstest.BannerURL)
 	s.Stop()
-	if said := s.Stderr.String(); strings.Count(said, "/php-cgi") != 1 {
-		t.Errorf("%s", said)
-	}
+	fapwstest.Equal(t, strings.Count(s.Stderr.String(), "/php-cgi"), 1)
 }
 
 // The server replaces a worker whose handler holds the GIL even without --timeout.
@@ -143,9 +140,7 @@ func TestWorkerThatEndsBeforeOthersHaveLoadedIsReplaced(t *testing.T) {
 				a, err := fapwstest.Dial(t, "unix", folder+"/socket").Tries(fapwstest.Get("/"))
 				return err == nil && a.Text == "hello"
 			}
-			if !serves() {
-				t.Fatal("the first worker does not serve")
-			}
+			fapwstest.Needf(t, serves(), "the first worker does not serve")
 			victim := fapwstest.Dial(t, "unix", folder+"/socket")
 			victim.Get(tt.path)
 			s.Says(tt.says)

@@ -148,13 +148,11 @@ func record(t *testing.T, address, date string) {
 		c, err := net.Dial("tcp", address)
 		fapwstest.Must(t, err)
 		c.SetDeadline(time.Now().Add(fapwstest.Patience))
-		if _, err := io.WriteString(c, strings.ReplaceAll(text, "@DATE@", date)); err != nil {
-			t.Fatal(err)
-		}
+		_, err = io.WriteString(c, strings.ReplaceAll(text, "@DATE@", date))
+		fapwstest.Must(t, err)
 		c.(*net.TCPConn).CloseWrite()
-		if _, err := io.Copy(io.Discard, c); err != nil {
-			t.Errorf("%q: %v", text, err)
-		}
+		_, err = io.Copy(io.Discard, c)
+		fapwstest.Truef(t, err == nil, "%q: %v", text, err)
 		c.Close()
 	}
 }
@@ -213,9 +211,7 @@ auth = { realm = "locked", users = "users" }
 			fapwstest.Equal(t, len(ours), len(theirs))
 			for i := range min(len(ours), len(theirs)) {
 				a, b := logTime.ReplaceAllString(theirs[i], "[time]"), logTime.ReplaceAllString(ours[i], "[time]")
-				if !logTime.MatchString(ours[i]) {
-					t.Errorf("no time: %s", ours[i])
-				}
+				fapwstest.Truef(t, logTime.MatchString(ours[i]), "no time: %s", ours[i])
 				quirk := quirks[requests[i]]
 				differs := quirk.formats == "all" || quirk.formats == "atoms" && name == "atoms"
 				if a != b && !differs {

@@ -77,9 +77,7 @@ func hasEachOnce(t *testing.T, lines []string, pattern string, n int) {
 	for _, line := range lines {
 		if match := whole.FindStringSubmatch(line); match != nil {
 			key := match[len(match)-1]
-			if seen[key] {
-				t.Errorf("%q is there twice", key)
-			}
+			fapwstest.Truef(t, !seen[key], "%q is there twice", key)
 			seen[key] = true
 		}
 	}
@@ -146,13 +144,10 @@ func TestAccessLogIsRotatedWithoutLosingLines(t *testing.T) {
 	fapwstest.Equal(t, len(lines), clients*each)
 	hasEachOnce(t, lines, `^127\.0\.0\.1 - - \[[^]]+\] "GET (/c\d/n\d{5})\?y* HTTP/1\.1" 200 2$`, clients*each)
 	files, _ := filepath.Glob(name + ".*.gz")
-	if len(files) < 10 {
-		t.Errorf("rotated %d times", len(files))
-	}
+	fapwstest.Truef(t, len(files) >= 10, "rotated %d times", len(files))
 	for _, f := range files {
-		if st, err := os.Stat(f); err != nil || st.Size() == 0 {
-			t.Errorf("%s: %v", f, err)
-		}
+		st, err := os.Stat(f)
+		fapwstest.Truef(t, err == nil && st.Size() != 0, "%s: %v", f, err)
 	}
 }
 
@@ -196,16 +191,12 @@ func TestFullDiskOfTheAccessLogIsReportedOnce(t *testing.T) {
 		})
 		s.Says(`access_log: can be written again, 0 lines were lost`)
 		for _, line := range got {
-			if line != "" && (!strings.HasPrefix(line, "127.0.0.1 - - [") ||
-				!strings.HasSuffix(line, `" 200 2 "-" "-"`)) {
-				t.Errorf("a cut line: %.200q", line)
-			}
+			fapwstest.Truef(t, line == "" || (strings.HasPrefix(line, "127.0.0.1 - - [") &&
+				strings.HasSuffix(line, `" 200 2 "-" "-"`)), "a cut line: %.200q", line)
 		}
 		said := strings.Count(s.Stderr.String(), "keeping lines in memory")
 		again := strings.Count(s.Stderr.String(), "can be written again")
-		if processes := len(s.Handlers()); said > again+processes {
-			t.Errorf("said %d times, and %d times that it was over", said, again)
-		}
+		fapwstest.Truef(t, said <= again+len(s.Handlers()), "said %d times, and %d times that it was over", said, again)
 	})
 }
 
@@ -236,16 +227,14 @@ func TestLogrotateMayRenameOrCopyTheFile(t *testing.T) {
 	s.Get("/three", 200)
 	fapwstest.FileSays(t, name, "/three")
 	text, err := os.ReadFile(name)
-	if err != nil || !bytes.HasPrefix(text, []byte("127.0.0.1 ")) || bytes.Count(text, []byte("\n")) != 1 {
-		t.Errorf("%v %q", err, text)
-	}
+	fapwstest.Truef(t, err == nil && bytes.HasPrefix(text, []byte("127.0.0.1 ")) && bytes.Count(text, []byte("\n")) == 1,
+		"%v %q", err, text)
 	fapwstest.Equal(t, s.Control("rotate"), "rotated\n")
 	s.Get("/four", 200)
 	fapwstest.FileSays(t, name, "/four")
 	compressed(t, name)
-	if lines := logLines(t, name); len(lines) != 2 || strings.Contains(textOf(t, name), "/three") {
-		t.Errorf("after ctl rotate: %q", lines)
-	}
+	lines := logLines(t, name)
+	fapwstest.Truef(t, len(lines) == 2 && !strings.Contains(textOf(t, name), "/three"), "after ctl rotate: %q", lines)
 }
 
 // Lines stay in the buffer for --log-flush, here an hour. The server writes them earlier if the buffer is full, the
@@ -256,9 +245,8 @@ func TestLogLinesAreBufferedForLogFlush(t *testing.T) {
 		s := fapwstest.Serve(t, m, "logs.py", "--access-log", name, "--log-flush", "1h", "--log-buffer", "1K")
 		s.Get("/first", 200)
 		time.Sleep(50 * time.Millisecond)
-		if text, _ := os.ReadFile(name); len(text) > 0 {
-			t.Errorf("written at once: %q", text)
-		}
+		text, _ := os.ReadFile(name)
+		fapwstest.Truef(t, len(text) == 0, "written at once: %q", text)
 		s.Signal(syscall.SIGUSR1)
 		fapwstest.FileSays(t, name, "/first")
 		for range 40 {
@@ -300,18 +288,14 @@ func TestLogsAreRotatedAfterRootIsGivenUp(t *testing.T) {
 			s.Stop()
 			rotated, _ := filepath.Glob(logs + "/access_log.*")
 			errors, _ := os.ReadFile(logs + "/error_log")
-			if open && len(rotated) == 0 {
-				t.Errorf("nothing was rotated: %s", errors)
-			}
-			if !bytes.Contains(errors, []byte("printed by")) {
-				t.Errorf("error log: %s", errors)
-			}
+			fapwstest.Truef(t, !open || len(rotated) != 0, "nothing was rotated: %s", errors)
+			fapwstest.Truef(t, bytes.Contains(errors, []byte("printed by")), "error log: %s", errors)
 			said := bytes.Count(errors, []byte("not rotated"))
-			if open && said > 0 || !open && (said == 0 || said > 2) {
-				t.Errorf("said %d times: %s", said, errors)
-			}
-			if !open && len(logLines(t, logs+"/access_log")) != 101 {
-				t.Errorf("%d lines", len(logLines(t, logs+"/access_log")))
+			if open {
+				fapwstest.Equalf(t, said, 0, "%s", errors)
+			} else {
+				fapwstest.Truef(t, said == 1 || said == 2, "said %d times: %s", said, errors)
+				fapwstest.Equalf(t, len(logLines(t, logs+"/access_log")), 101, "lines")
 			}
 		})
 	}

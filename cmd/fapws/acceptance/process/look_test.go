@@ -76,12 +76,10 @@ func TestTerminalShowsAddressAndLevelsInColors(t *testing.T) {
 			said := outputOf(t, person, program, tt.env, lines, flags...)
 			info := tt.begin + `(\x1b\[36m)?info` + tt.end
 			want := tt.banner + `(?s:.*)` + info + ` stopping; [^\n]*\n` + info + ` stopped\r\n$`
-			if !regexp.MustCompile(want).MatchString(said) || tt.end == "" && strings.Contains(said, "\x1b") {
-				t.Errorf("%v with %s:\n%q", flags, tt.env, said)
-			}
-			if lines != nil && !strings.Contains(said, "\nTraceback (most recent call last):\r\n") {
-				t.Errorf("%s: the tracebacks differ from those of Python:\n%q", tt.env, said)
-			}
+			fapwstest.Truef(t, regexp.MustCompile(want).MatchString(said) && (tt.end != "" || !strings.Contains(said, "\x1b")),
+				"%v with %s:\n%q", flags, tt.env, said)
+			fapwstest.Truef(t, lines == nil || strings.Contains(said, "\nTraceback (most recent call last):\r\n"),
+				"%s: the tracebacks differ from those of Python:\n%q", tt.env, said)
 		}
 	}
 }
@@ -106,9 +104,8 @@ func TestJournalGetsPrioritiesAndNoSecondTime(t *testing.T) {
 		said := outputOf(t, in, out, fmt.Sprintf("JOURNAL_STREAM=%d:%d", st.Dev, st.Ino), lines)
 		_, after, _ := strings.Cut(said, "  PATHS, 4 entries\n")
 		for line := range strings.Lines(after) {
-			if priority := regexp.MustCompile(`^<[346]>`); priority.MatchString(line) != own {
-				t.Errorf("%q: priority wanted: %v in\n%s", line, own, said)
-			}
+			fapwstest.Truef(t, regexp.MustCompile(`^<[346]>`).MatchString(line) == own, "%q: priority wanted: %v in\n%s", line,
+				own, said)
 		}
 		for _, want := range wants {
 			fapwstest.Has(t, said, want)

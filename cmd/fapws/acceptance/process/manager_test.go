@@ -58,9 +58,8 @@ func TestSocketActivationServesSocketsOfTheManager(t *testing.T) {
 			// The server must not remove socket files that the service manager has created, because the manager may
 			// start the service again.
 			s.Stop()
-			if _, err := os.Lstat(socket); err != nil {
-				t.Errorf("the socket of another has gone: %v", err)
-			}
+			_, err := os.Lstat(socket)
+			fapwstest.Truef(t, err == nil, "the socket of another has gone: %v", err)
 		})
 	}
 }
@@ -150,9 +149,8 @@ func (m *manager) silent(long time.Duration) {
 	c, err := net.Dial("unixgram", m.name)
 	fapwstest.Must(m.t, err)
 	defer c.Close()
-	if _, err := io.WriteString(c, "from now on"); err != nil {
-		m.t.Fatal(err)
-	}
+	_, err = io.WriteString(c, "from now on")
+	fapwstest.Must(m.t, err)
 	m.hears("^from now on$")
 	for heard := 0; ; heard++ {
 		select {
@@ -160,9 +158,7 @@ func (m *manager) silent(long time.Duration) {
 		case <-time.After(long):
 			return
 		}
-		if heard > 3 {
-			m.t.Fatal("the watchdog is told that a hung loop is alive")
-		}
+		fapwstest.Needf(m.t, heard <= 3, "the watchdog is told that a hung loop is alive")
 	}
 }
 
@@ -220,9 +216,8 @@ func TestSocketFilePermissionsMatchTheSettings(t *testing.T) {
 		}
 		st := info.Sys().(*syscall.Stat_t)
 		mode, owner := fmt.Sprintf("%03o", st.Mode&0o777), fmt.Sprintf("%d:%d", st.Uid, st.Gid)
-		if mode != tt.mode || owner != tt.owner {
-			t.Errorf("%s after %s: mode %s of %s, want %s of %s", tt.flags, tt.shell, mode, owner, tt.mode, tt.owner)
-		}
+		fapwstest.Truef(t, mode == tt.mode && owner == tt.owner, "%s after %s: mode %s of %s, want %s of %s", tt.flags,
+			tt.shell, mode, owner, tt.mode, tt.owner)
 		s.Stop()
 		if _, err := os.Lstat(socket); !os.IsNotExist(err) {
 			t.Errorf("the socket is still there: %v", err)
@@ -240,9 +235,8 @@ func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 		Flags: []string{"--workers", "2", "--pid", pid}}.Start(t)
 	s.Address = tcp.Addr().String()
 	serving := `^READY=1\nSTATUS=serving http://` + s.Address + `/ unix:` + local.Addr().String() + `$`
-	if first := manager.next(); !regexp.MustCompile(serving).Match(first) {
-		t.Errorf("the first message is %q", first)
-	}
+	first := manager.next()
+	fapwstest.Truef(t, regexp.MustCompile(serving).Match(first), "the first message is %q", first)
 	fapwstest.FileSays(t, pid, fmt.Sprint(s.Cmd.Process.Pid))
 	s.Get("/environment", 200).Is(t, "clean")
 	s.Get("/child", 200).Is(t, "none")
@@ -264,9 +258,8 @@ func TestServiceManagerGetsMessagesOnlyFromTheSupervisor(t *testing.T) {
 	s.Signal(syscall.SIGTERM)
 	manager.hears(`^STOPPING=1$`)
 	s.EndsWith(0)
-	if _, err := os.Lstat(pid); !os.IsNotExist(err) {
-		t.Errorf("the pid file is still there: %v", err)
-	}
+	_, err := os.Lstat(pid)
+	fapwstest.Truef(t, os.IsNotExist(err), "the pid file is still there: %v", err)
 }
 
 // In inline mode, a handler that waits blocks the event loop of its process.
@@ -310,9 +303,7 @@ func TestSocketFilesOfAFailedStartAreRemoved(t *testing.T) {
 		code, _, _ := fapwstest.Command{Script: "service.py", Flags: append(flags, "--pid", folder+"/pid", "--uds",
 			folder+"/s", "--bind", taken.Addr().String())}.Run(t)
 		left, err := os.ReadDir(folder)
-		if code != 3 || err != nil || len(left) != 0 {
-			t.Errorf("%v: code %d, left behind %v", flags, code, left)
-		}
+		fapwstest.Truef(t, code == 3 && err == nil && len(left) == 0, "%v: code %d, left behind %v", flags, code, left)
 	}
 }
 
@@ -333,9 +324,7 @@ func TestSocketActivationOfAnotherProcessIsIgnored(t *testing.T) {
 			ln := listenOn(t, "tcp", "127.0.0.1:0")
 			s := fapwstest.Command{Script: "service.py", Shell: tt.shell, Files: passed(t, ln),
 				Flags: tt.flags}.Started(t)
-			if s.Address == ln.Addr().String() {
-				t.Error("it serves the socket of another")
-			}
+			fapwstest.Truef(t, s.Address != ln.Addr().String(), "it serves the socket of another")
 			s.Get("/environment", 200).Is(t, "clean")
 			s.Get("/child", 200) // the server must not close a descriptor that is not from its manager
 			if tt.says != "" {

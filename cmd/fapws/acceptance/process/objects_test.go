@@ -60,10 +60,8 @@ func objectsIn(t *testing.T, text string) (all []errorObject) {
 		if err == nil {
 			err = json.Unmarshal([]byte(line), &keys)
 		}
-		if err != nil || !slices.Equal(slices.Sorted(maps.Keys(keys)), objectKeys) || o.Time == "" || o.Level == "" ||
-			o.Message == "" || o.PID == 0 {
-			t.Fatalf("%v in %.1000q", err, line)
-		}
+		fapwstest.Needf(t, err == nil && slices.Equal(slices.Sorted(maps.Keys(keys)), objectKeys) && o.Time != "" &&
+			o.Level != "" && o.Message != "" && o.PID != 0, "%v in %.1000q", err, line)
 		if e := o.Exception; len(o.Message) > 64<<10 || len(e.Traceback) > 64<<10 || len(e.Message) > 64<<10 {
 			t.Fatalf("%d, %d and %d bytes in a line", len(o.Message), len(e.Message), len(e.Traceback))
 		}
@@ -108,17 +106,14 @@ func TestEachMessageOfTheErrorLogIsAnObject(t *testing.T) {
 				return awaitObject(t, log, what, func(o errorObject) bool { return o.RequestID == id && is(o) })
 			}
 			o := await("a failure", "/fails?query", 500, func(o errorObject) bool { return o.Exception.Type == "ValueError" })
-			if o.Level != "error" || o.Host != host || o.Method != "GET" || o.Path != "/fails" || o.TraceID == "" ||
-				!strings.HasPrefix(o.Client, "127.0.0.1:") || !strings.HasSuffix(o.Handler, "app") ||
-				o.Exception.Message != "a \"quote\", a \\, \x1b[31m, \u2028, \\udcff, é and \U0001f600\nsecond line" ||
-				!strings.HasPrefix(o.Exception.Traceback, "Traceback (most recent call last):\n") ||
-				!strings.Contains(o.Exception.Traceback, "failing.py") {
-				t.Errorf("%+v", o)
-			}
+			fapwstest.Truef(t, o.Level == "error" && o.Host == host && o.Method == "GET" && o.Path == "/fails" &&
+				o.TraceID != "" && strings.HasPrefix(o.Client, "127.0.0.1:") && strings.HasSuffix(o.Handler, "app") &&
+				o.Exception.Message == "a \"quote\", a \\, \x1b[31m, \u2028, \\udcff, é and \U0001f600\nsecond line" &&
+				strings.HasPrefix(o.Exception.Traceback, "Traceback (most recent call last):\n") &&
+				strings.Contains(o.Exception.Traceback, "failing.py"), "%+v", o)
 			o = await("a long text", "/long", 500, func(o errorObject) bool { return o.Exception.Type == "ValueError" })
-			if e := o.Exception; !strings.HasSuffix(e.Traceback, "xend") || !strings.HasPrefix(e.Message, "xxx") {
-				t.Errorf("%+v", o)
-			}
+			e := o.Exception
+			fapwstest.Truef(t, strings.HasSuffix(e.Traceback, "xend") && strings.HasPrefix(e.Message, "xxx"), "%+v", o)
 			await("a deep stack", "/deep", 500, func(o errorObject) bool { return o.Exception.Message == "'deep'" })
 			for _, text := range []string{"one", "two three"} {
 				await("wsgi.errors", "/writes", 200, func(o errorObject) bool {
@@ -268,16 +263,14 @@ func TestFailedStartIsAnObject(t *testing.T) {
 				return o.Exception.Type == kind && (strings.Contains(o.Exception.Traceback, "a.py") ||
 					strings.HasSuffix(o.Message, "Traceback"))
 			})
-			if code != 3 || len(all) == 0 || all[0].Level != "error" || shown != (kind != "none") {
-				t.Errorf("%q, %s: %d, %q", text, flags, code, stderr)
-			}
+			fapwstest.Truef(t, code == 3 && len(all) != 0 && all[0].Level == "error" && shown == (kind != "none"),
+				"%q, %s: %d, %q", text, flags, code, stderr)
 		}
 	}
 	fapwstest.Write(t, script, "application = None\n")
 	c.Flags = []string{"check", "--error-log-format", "json", script}
-	if code, _, stderr := c.Run(t); code == 0 || !strings.HasPrefix(stderr, "fapws: ") {
-		t.Errorf("%d, %q", code, stderr)
-	}
+	code, _, stderr := c.Run(t)
+	fapwstest.Truef(t, code != 0 && strings.HasPrefix(stderr, "fapws: "), "%d, %q", code, stderr)
 	c.Flags = []string{"check", "--error-log-format", "xml", script}
 	c.Fails(t, 2, "error-log-format")
 }

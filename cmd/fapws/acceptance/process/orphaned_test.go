@@ -31,9 +31,7 @@ func TestWorkersEndInAnyStateAfterTheirSupervisorWasKilled(t *testing.T) {
 	ends := func(t *testing.T, s *fapwstest.Server, pids []int) {
 		t.Helper()
 		s.Complains = true
-		if len(pids) == 0 {
-			t.Fatal("no workers")
-		}
+		fapwstest.Needf(t, len(pids) != 0, "no workers")
 		s.Signal(syscall.SIGKILL)
 		fapwstest.Eventually(t, "the supervisor has died", func() bool { return !fapwstest.Runs(s.Cmd.Process.Pid) })
 		for _, pid := range pids {

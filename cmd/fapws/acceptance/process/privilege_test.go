@@ -106,9 +106,7 @@ func TestUserMayNotEnterADirectoryIsReportedAtTheStart(t *testing.T) {
 	fapwstest.Write(t, public+"/fapws.toml", "not TOML")
 	s := inPrivate("--chdir PUBLIC", "service.py").Serve(t, fapwstest.Mode{})
 	daemon := s.Get("/identity", 200).Text
-	if !strings.HasSuffix(daemon, "for good") {
-		t.Errorf("served by %s", daemon)
-	}
+	fapwstest.Truef(t, strings.HasSuffix(daemon, "for good"), "served by %s", daemon)
 	for _, replace := range []func(){s.Reload, s.Upgrade} {
 		replace()
 		s.Get("/identity", 200).Is(t, daemon)
@@ -195,9 +193,7 @@ func TestCheckReportsWhatTheUserOfWorkersMayNotDo(t *testing.T) {
 		}
 		start := fapwstest.Command{Flags: flags, Dir: folder}.ForOtherUsers(t)
 		code, _, stderr := start.Run(t)
-		if !strings.Contains(stderr, says) {
-			t.Errorf("%s: the start says %s", tt.toml, stderr)
-		}
+		fapwstest.Truef(t, strings.Contains(stderr, says), "%s: the start says %s", tt.toml, stderr)
 		check := start
 		check.Flags = append([]string{"check"}, flags...)
 		if checked, _, stderr := check.Run(t); checked != code || !strings.Contains(stderr, says) {
@@ -242,22 +238,16 @@ func threadsOf(t *testing.T, pid int) map[string]string {
 func noThreadIs(t *testing.T, pid int, uid, gid string) {
 	t.Helper()
 	all := threadsOf(t, pid)
-	if len(all) == 0 {
-		t.Fatalf("process %d has ended", pid)
-	}
+	fapwstest.Needf(t, len(all) != 0, "process %d has ended", pid)
 	for name, text := range all {
 		for line := range strings.Lines(text) {
 			field, rest, _ := strings.Cut(line, ":")
 			want := map[string]string{"Uid": uid, "Gid": gid}[field]
-			if want != "" && !slices.Equal(strings.Fields(rest), slices.Repeat([]string{want}, 4)) {
-				t.Errorf("%s: %s", name, line)
-			}
-			if field == "Groups" && !slices.Equal(strings.Fields(rest), []string{gid}) {
-				t.Errorf("%s: %s", name, line)
-			}
-			if (field == "CapEff" || field == "CapPrm") && strings.Trim(strings.TrimSpace(rest), "0") != "" {
-				t.Errorf("%s: %s", name, line)
-			}
+			fapwstest.Truef(t, want == "" || slices.Equal(strings.Fields(rest), slices.Repeat([]string{want}, 4)), "%s: %s",
+				name, line)
+			fapwstest.Truef(t, field != "Groups" || slices.Equal(strings.Fields(rest), []string{gid}), "%s: %s", name, line)
+			fapwstest.Truef(t, (field != "CapEff" && field != "CapPrm") || strings.Trim(strings.TrimSpace(rest), "0") == "",
+				"%s: %s", name, line)
 		}
 	}
 }
@@ -277,8 +267,6 @@ func TestCtlOfRootAsksWhichUsersServerIsMeant(t *testing.T) {
 		lines = append(lines, "fapws:   --pid "+strconv.Itoa(s.Cmd.Process.Pid)+"  ")
 	}
 	code, _, said := fapwstest.Command{Flags: []string{"ctl", "status"}}.Run(t)
-	if code != 1 || !strings.Contains(said, lines[0]) || !strings.Contains(said, lines[1]) ||
-		!strings.Contains(said, "  user daemon") {
-		t.Errorf("code %d, %s; want %q", code, said, lines)
-	}
+	fapwstest.Truef(t, code == 1 && strings.Contains(said, lines[0]) && strings.Contains(said, lines[1]) &&
+		strings.Contains(said, "  user daemon"), "code %d, %s; want %q", code, said, lines)
 }

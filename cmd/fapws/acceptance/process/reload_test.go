@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,9 +108,7 @@ func TestReloadWatchesImportedModulesAndNamedFiles(t *testing.T) {
 			why = append(why, after)
 		}
 	}
-	if want := []string{"page.html changed", "inner/words.py changed"}; !slices.Equal(why, want) {
-		t.Errorf("reloaded because %q, want %q", why, want)
-	}
+	fapwstest.Equalf(t, why, []string{"page.html changed", "inner/words.py changed"}, "reloaded because")
 }
 
 func TestReloadWaitsAfterAFailedFirstStart(t *testing.T) {
@@ -121,10 +118,9 @@ func TestReloadWaitsAfterAFailedFirstStart(t *testing.T) {
 		Complains: true}
 	s := &workbench{c.Start(t), path}
 	s.Says(`SyntaxError(.*\n)*.* exited with status 3; waiting for a change`)
-	if code, _, stderr := s.Ctl("reload"); code != 1 || !strings.HasPrefix(stderr, "fapws: reload failed: worker ") ||
-		strings.Contains(stderr, "keep serving") {
-		t.Errorf("code %d: %s", code, stderr)
-	}
+	code, _, stderr := s.Ctl("reload")
+	fapwstest.Truef(t, code == 1 && strings.HasPrefix(stderr, "fapws: reload failed: worker ") &&
+		!strings.Contains(stderr, "keep serving"), "code %d: %s", code, stderr)
 	fapwstest.Must(t, os.Remove(path))
 	s.Says(`cannot read .*app\.py(.*\n)*.* exited with status 2; waiting for a change`)
 	fapwstest.Write(t, path, saying("mended"))
@@ -179,9 +175,8 @@ func TestIdleConnectionsMoveToTheNewWorkers(t *testing.T) {
 		for range 8 {
 			w := s.Dial()
 			w.Send(announced)
-			if text := w.Fetch("/").Text; text != "old "+from {
-				t.Fatalf("%q", text)
-			}
+			text := w.Fetch("/").Text
+			fapwstest.Needf(t, text == "old "+from, "%q", text)
 			idle = append(idle, w)
 		}
 		unused := s.Dial()
@@ -190,14 +185,12 @@ func TestIdleConnectionsMoveToTheNewWorkers(t *testing.T) {
 			fapwstest.Must(t, os.WriteFile(s.path, []byte(code(text)), 0o644))
 			change()
 			for n, w := range idle {
-				if a := w.Fetch("/"); a.Text != text+from || a.Close {
-					t.Errorf("connection %d: %q, closes: %v", n, a.Text, a.Close)
-				}
+				a := w.Fetch("/")
+				fapwstest.Truef(t, a.Text == text+from && !a.Close, "connection %d: %q, closes: %v", n, a.Text, a.Close)
 			}
 		}
 		unused.Send(announced)
-		if a := unused.Fetch("/"); !strings.HasPrefix(a.Text, "new 1 "+from) {
-			t.Errorf("unused connection: %q", a.Text)
-		}
+		a := unused.Fetch("/")
+		fapwstest.Truef(t, strings.HasPrefix(a.Text, "new 1 "+from), "unused connection: %q", a.Text)
 	})
 }

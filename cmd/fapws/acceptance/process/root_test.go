@@ -52,9 +52,8 @@ func TestRootIsRejectedUnlessAllowed(t *testing.T) {
 		if words == "check" || words == "routes" {
 			c.Script = "service.py"
 		}
-		if code, _, stderr := c.Run(t); code != 0 || stderr != "" {
-			t.Errorf("%s: code %d, %q", words, code, stderr)
-		}
+		code, _, stderr := c.Run(t)
+		fapwstest.Truef(t, code == 0 && stderr == "", "%s: code %d, %q", words, code, stderr)
 	}
 }
 
@@ -98,9 +97,8 @@ func TestRootIsGivenUpAfterBindingALowPort(t *testing.T) {
 	fapwstest.Must(t, os.Chown(folder+"/log", uid, gid))
 	s := c.ForOtherUsers(t).Serve(t, fapwstest.Workers)
 	w := fapwstest.Dial(t, "tcp", address)
-	if got := string(w.Fetch("/identity").Text); !strings.HasSuffix(got, "for good") {
-		t.Errorf("identity: %s", got)
-	}
+	got := string(w.Fetch("/identity").Text)
+	fapwstest.Truef(t, strings.HasSuffix(got, "for good"), "identity: %s", got)
 	rotates(s, log, "/identity")
 	fapwstest.Must(t, os.Rename(folder+"/log/error", folder+"/log/old"))
 	s.Signal(syscall.SIGUSR1)

@@ -84,9 +84,8 @@ auth = { users = "users", realm = "x" }
 			"/a.php":         `1\|` + secret + `\|/tmp/fapws-sandbox-\d+`,
 			"/programs/a.sh": secret + written + `dddd\n/tmp/fapws-sandbox-\d+/tmp\.\w+\n`,
 		} {
-			if got := get(path); !regexp.MustCompile("^" + want + "$").MatchString(got) {
-				t.Errorf("%s: %q, want %q", path, got, want)
-			}
+			got := get(path)
+			fapwstest.Truef(t, regexp.MustCompile("^"+want+"$").MatchString(got), "%s: %q, want %q", path, got, want)
 		}
 		// A program is killed when its client disconnects, so that the next program can start.
 		w := s.Dial()
@@ -103,9 +102,8 @@ auth = { users = "users", realm = "x" }
 	s.Signal(syscall.SIGHUP)
 	s.Says("changes of sandbox take effect after a restart")
 	check()
-	if left, _ := filepath.Glob(folder + "/site/new"); landlock() > 0 && len(left) > 0 {
-		t.Errorf("a program has made %s", left)
-	}
+	left, _ := filepath.Glob(folder + "/site/new")
+	fapwstest.Truef(t, landlock() == 0 || len(left) == 0, "a program has made %s", left)
 }
 
 func TestSandboxedApplicationCannotRedirectUploads(t *testing.T) {

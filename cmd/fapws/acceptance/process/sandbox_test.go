@@ -180,9 +180,7 @@ func (x *sandboxed) attacks(t *testing.T, s *fapwstest.Server, m fapwstest.Mode,
 			}
 		}
 	}
-	if text := textOf(t, x.app); text != fapwstest.Source(t, "attacker.py") && abi >= files {
-		t.Errorf("%s was changed", x.app)
-	}
+	fapwstest.Truef(t, textOf(t, x.app) == fapwstest.Source(t, "attacker.py") || abi < files, "%s was changed", x.app)
 }
 
 func TestSandboxAllowsTheApplicationOnlyItsWork(t *testing.T) {
@@ -211,16 +209,13 @@ func TestSandboxAllowsTheApplicationOnlyItsWork(t *testing.T) {
 				temporary := s.Get("/attack?temporary", 200).Text
 				if landlock() >= files {
 					s.Get("/attack?own", 200).Is(t, "refused: EACCES")
-					if !strings.HasPrefix(temporary, "done: /tmp/fapws-sandbox-") {
-						t.Errorf("temporary files: %s", temporary)
-					}
+					fapwstest.Truef(t, strings.HasPrefix(temporary, "done: /tmp/fapws-sandbox-"), "temporary files: %s", temporary)
 				}
 			}
 			temporary := strings.TrimPrefix(s.Get("/attack?temporary", 200).Text, "done: ")
 			s.Stop()
-			if _, err := os.Stat(temporary); err == nil {
-				t.Errorf("%s is still there", temporary)
-			}
+			_, err := os.Stat(temporary)
+			fapwstest.Truef(t, err != nil, "%s is still there", temporary)
 		})
 }
 
@@ -270,10 +265,9 @@ func TestSandboxOfRootKeepsOnlyFileCapabilities(t *testing.T) {
 			s.Get(place+"?memory-of", 200).Is(t, "refused: EACCES")
 		}
 		var permitted, effective uint64
-		if _, err := fmt.Sscanf(s.Get(place+"?capabilities", 200).Text, "done: [%d, %d]", &permitted,
-			&effective); err != nil || (permitted|effective)&^kept != 0 {
-			t.Errorf("%s: capabilities %#x, %#x; %v", place, permitted, effective, err)
-		}
+		_, err := fmt.Sscanf(s.Get(place+"?capabilities", 200).Text, "done: [%d, %d]", &permitted, &effective)
+		fapwstest.Truef(t, err == nil && (permitted|effective)&^kept == 0, "%s: capabilities %#x, %#x; %v", place, permitted,
+			effective, err)
 	}
 }
 
@@ -300,9 +294,7 @@ func TestSandboxedApplicationCannotRedirectLogsByLinks(t *testing.T) {
 	compressed, _ := filepath.Glob(log + "/*.gz")
 	for _, name := range compressed {
 		out, err := exec.Command("gzip", "-dc", name).Output()
-		if err != nil || string(out) == "secret" {
-			t.Errorf("%s has another file: %v", name, err)
-		}
+		fapwstest.Truef(t, err == nil && string(out) != "secret", "%s has another file: %v", name, err)
 	}
 }
 
@@ -334,9 +326,8 @@ func TestSandboxedApplicationCannotRedirectTheLogDirectory(t *testing.T) {
 	entries, _ := os.ReadDir(victim)
 	fapwstest.Equal(t, len(entries), 4)
 	for _, e := range entries {
-		if got := textOf(t, victim+"/"+e.Name()); got != "precious" && got != "secret" {
-			t.Errorf("%s: %q", e.Name(), got)
-		}
+		got := textOf(t, victim+"/"+e.Name())
+		fapwstest.Truef(t, got == "precious" || got == "secret", "%s: %q", e.Name(), got)
 	}
 	fapwstest.Must(t, os.Remove(log), os.Mkdir(log, 0o777), os.Chmod(log, 0o777))
 	s.Signal(syscall.SIGUSR1)
@@ -422,13 +413,9 @@ func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 			before, _, _ := strings.Cut(source, tt.call)
 			want += fmt.Sprintf("  %s:%d: %s allows it\n", script, 1+strings.Count(before, "\n"), tt.denied)
 		}
-		if tt.since <= landlock() && !strings.Contains(stdout, want) {
-			t.Errorf("%q is missing", want)
-		}
+		fapwstest.Truef(t, tt.since > landlock() || strings.Contains(stdout, want), "%q is missing", want)
 	}
-	if code != 1 || !strings.Contains(stdout, "rehearsed.py is fine: 8 paths") {
-		t.Errorf("code %d", code)
-	}
+	fapwstest.Truef(t, code == 1 && strings.Contains(stdout, "rehearsed.py is fine: 8 paths"), "code %d", code)
 	if t.Failed() {
 		t.Logf("%s\n%s", stdout, stderr)
 	}
@@ -438,14 +425,11 @@ func TestCheckOfTheSandboxNamesEachDenial(t *testing.T) {
 	hello := fapwstest.Write(t, t.TempDir()+"/hello.py", "async def app(scope, receive, send):\n"+
 		"    await send({'type': 'http.response.start', 'status': 204})\n    await send({'type': "+
 		"'http.response.body'})\n")
-	if code, stdout, _ = (fapwstest.Command{Script: hello, Flags: []string{"check", "--sandbox", "--lifespan", "off"}}).
-		Run(t); code != 0 || !strings.HasSuffix(stdout, "\nGET / was answered\n") {
-		t.Errorf("code %d: %s", code, stdout)
-	}
+	code, stdout, _ = (fapwstest.Command{Script: hello, Flags: []string{"check", "--sandbox", "--lifespan", "off"}}).Run(t)
+	fapwstest.Truef(t, code == 0 && strings.HasSuffix(stdout, "\nGET / was answered\n"), "code %d: %s", code, stdout)
 	killed := fapwstest.Write(t, t.TempDir()+"/killed.py",
 		"import os\ndef application(environ, start_response):\n    os.kill(os.getpid(), 9)\n")
-	if code, _, stderr = (fapwstest.Command{Script: killed, Flags: []string{"check", "--sandbox"}}).Run(t); code != 3 ||
-		!strings.HasSuffix(stderr, "fapws: the process in the sandbox failed: signal: killed\n") {
-		t.Errorf("code %d: %s", code, stderr)
-	}
+	code, _, stderr = (fapwstest.Command{Script: killed, Flags: []string{"check", "--sandbox"}}).Run(t)
+	fapwstest.Truef(t, code == 3 && strings.HasSuffix(stderr,
+		"fapws: the process in the sandbox failed: signal: killed\n"), "code %d: %s", code, stderr)
 }

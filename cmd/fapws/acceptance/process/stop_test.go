@@ -41,17 +41,12 @@ func TestStopFinishesActiveRequestsAndClosesIdleConnections(t *testing.T) {
 			})
 		}
 		fapwstest.Write(t, folder+"/go", "")
-		if a := busy.Answer().Is(t, "waited"); !a.Close && !m.Inline() {
-			t.Error("no Connection: close")
-		}
+		fapwstest.Truef(t, busy.Answer().Is(t, "waited").Close || m.Inline(), "no Connection: close")
 		busy.Closed()
-		if n, err := io.Copy(io.Discard, body); n != 30_000_000 || err != nil {
-			t.Errorf("%d bytes, %v", n, err)
-		}
+		n, err := io.Copy(io.Discard, body)
+		fapwstest.Truef(t, n == 30_000_000 && err == nil, "%d bytes, %v", n, err)
 		s.EndsWith(0)
-		if fapwstest.Listens("tcp", s.Address) {
-			t.Error("a process still listens")
-		}
+		fapwstest.Truef(t, !fapwstest.Listens("tcp", s.Address), "a process still listens")
 	})
 }
 
@@ -86,9 +81,8 @@ func TestUnixSocketServesRequests(t *testing.T) {
 		fapwstest.Equal[any](t, got[key], want)
 	}
 	s.Stop()
-	if _, err := os.Stat(socket); err == nil {
-		t.Error("the socket's file is left")
-	}
+	_, err := os.Stat(socket)
+	fapwstest.Truef(t, err != nil, "the socket's file is left")
 }
 
 func TestStopLogsMessagesOfProgramsAfterTheirResponse(t *testing.T) {
@@ -107,19 +101,15 @@ func TestStopLogsMessagesOfProgramsAfterTheirResponse(t *testing.T) {
 	fmt.Fprintln(program)
 	program.Close()
 	s.Ended()
-	if text, err := os.ReadFile(folder + "/errors"); err != nil ||
-		!strings.Contains(string(text), "/cgi/x: at last\n") {
-		t.Errorf("%s, %v", text, err)
-	}
+	text, err := os.ReadFile(folder + "/errors")
+	fapwstest.Truef(t, err == nil && strings.Contains(string(text), "/cgi/x: at last\n"), "%s, %v", text, err)
 }
 
 func TestShutdownDelayServesButIsNotReady(t *testing.T) {
 	fapwstest.InEach(t, []fapwstest.Mode{fapwstest.Inline, fapwstest.Workers}, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "workers.py", "--shutdown-delay", "1h", "--health", "/healthz")
 		kept := s.Dial()
-		if kept.Fetch("/pid").Close {
-			t.Error("the connection closes before the server is told to stop")
-		}
+		fapwstest.Truef(t, !kept.Fetch("/pid").Close, "the connection closes before the server is told to stop")
 		s.Get("/healthz/ready", 200).Is(t, "ready\n")
 		clients := underLoad(t, s, "/pid", 2, 2)
 		clients.goesOn(100)

@@ -42,9 +42,7 @@ func TestHUPStartsNewCodeInNewProcesses(t *testing.T) {
 func keepsWorkers(s *fapwstest.Server, old []int) {
 	s.T.Helper()
 	s.HasWorkers(2)
-	if now := s.Workers(); !slices.Equal(now, old) {
-		s.T.Errorf("workers %v, were %v", now, old)
-	}
+	fapwstest.Equalf(s.T, s.Workers(), old, "workers")
 }
 
 func TestHUPWithCodeThatFailsKeepsTheOldCode(t *testing.T) {
@@ -88,9 +86,8 @@ func TestHUPWithCodeThatDoesNotLoadInTimeKeepsTheOldCode(t *testing.T) {
 		s := c.Start(t)
 		// If even the first code does not load within the limit, as on a busy machine, the test uses a longer limit.
 		if !startsOrEnds(s) {
-			if code := s.Ended(); code != 3 || !strings.Contains(s.Stderr.String(), "did not load within "+limit) {
-				t.Fatalf("code %d", code)
-			}
+			code := s.Ended()
+			fapwstest.Needf(t, code == 3 && strings.Contains(s.Stderr.String(), "did not load within "+limit), "code %d", code)
 			continue
 		}
 		s.Address = s.Stderr.Await(t, fapwstest.BannerURL)[1]
@@ -128,9 +125,8 @@ func TestReloadsUnderLoadFailNoRequest(t *testing.T) {
 			l.goesOn(40)
 			l.unharmed()
 			s.HasWorkers(2)
-			if n := strings.Count(s.Stderr.String(), "info reloading: HUP"); n < 3 || n > 4 {
-				t.Errorf("%d reloads", n)
-			}
+			n := strings.Count(s.Stderr.String(), "info reloading: HUP")
+			fapwstest.Truef(t, n >= 3 && n <= 4, "%d reloads", n)
 		})
 	}
 }
@@ -172,13 +168,9 @@ func TestKilledWorkerLosesOnlyItsActiveRequests(t *testing.T) {
 	l.goesOn(50)
 	failed := l.stop()
 	for _, f := range failed {
-		if strings.HasPrefix(f, "connecting") {
-			t.Errorf("refused: %s", f)
-		}
+		fapwstest.Truef(t, !strings.HasPrefix(f, "connecting"), "refused: %s", f)
 	}
-	if len(failed) > kills*(keeping+connecting) {
-		t.Errorf("%d requests failed: %.1000q", len(failed), failed)
-	}
+	fapwstest.Truef(t, len(failed) <= kills*(keeping+connecting), "%d requests failed: %.1000q", len(failed), failed)
 	s.Says(`worker \d+ was killed by SIGKILL; starting a new one`)
 }
 
@@ -217,9 +209,7 @@ func TestStuckWorkerIsReplacedAndKilled(t *testing.T) {
 	s.Complains = true
 	old := s.Workers()
 	stuck, err := strconv.Atoi(s.Until504("/hold", `replacing worker (\d+): stuck \(GET /hold `)[1])
-	if err != nil || !slices.Contains(old, stuck) {
-		t.Errorf("worker %d of %v, %v", stuck, old, err)
-	}
+	fapwstest.Truef(t, err == nil && slices.Contains(old, stuck), "worker %d of %v, %v", stuck, old, err)
 	s.HasWorkers(2, stuck)
 	fapwstest.Eventually(t, "another one answers", func() bool { return len(answering(s)) == 2 })
 }
@@ -284,9 +274,7 @@ func TestUpgradeRunsAnotherProgramInTheSameProcess(t *testing.T) {
 	for range 2 {
 		old := s.Workers()
 		fapwstest.ReplaceProgram(t, program, fapwstest.Binary(t))
-		if s.Maps(program) {
-			t.Fatal("it runs the new program")
-		}
+		fapwstest.Needf(t, !s.Maps(program), "it runs the new program")
 		l.goesOn(50)
 		s.Signal(syscall.SIGUSR2)
 		fapwstest.Eventually(t, "the new program runs", func() bool { return s.Maps(program) })
@@ -427,9 +415,7 @@ func TestTERMDuringAnUpgradeShutsDownCleanly(t *testing.T) {
 	// This loop has no pause, because the program may start within a few milliseconds.
 	for started := false; !started; {
 		text, err := os.ReadFile(s.Proc("environ"))
-		if err != nil || time.Now().After(end) {
-			t.Fatal("no other program starts", err)
-		}
+		fapwstest.Needf(t, err == nil && !time.Now().After(end), "no other program starts %v", err)
 		started = bytes.Contains(text, []byte("_FAPWS_HANDOVER="))
 	}
 	s.Stop()

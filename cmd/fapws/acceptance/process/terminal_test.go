@@ -47,9 +47,8 @@ func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 			fapwstest.Must(t, program.Close())
 			fapwstest.Must(t, person.Close())
 			if strings.Contains(tt.says, "stopping") {
-				if err := <-exited; err != nil || !strings.Contains(said.String(), tt.says) {
-					t.Errorf("%v, %s", err, said.String())
-				}
+				err := <-exited
+				fapwstest.Truef(t, err == nil && strings.Contains(said.String(), tt.says), "%v, %s", err, said.String())
 				return
 			}
 			if tt.says != "" {
@@ -59,9 +58,8 @@ func TestServerStopsWhenItsTerminalCloses(t *testing.T) {
 			w := fapwstest.Dial(t, "tcp", "127.0.0.1:"+port)
 			w.Fetch("/").Is(t, "hello")
 			fapwstest.Must(t, cmd.Process.Signal(syscall.SIGTERM))
-			if err := <-exited; err != nil {
-				t.Error(err, said.String())
-			}
+			err := <-exited
+			fapwstest.Truef(t, err == nil, "%v %q", err, said.String())
 		})
 	}
 }

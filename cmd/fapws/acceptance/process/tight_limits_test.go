@@ -157,9 +157,7 @@ func TestTooLowLimitOfMemoryEndsTheStartInOneLine(t *testing.T) {
 			code, _, stderr := fapwstest.Command{Script: "version.py", Shell: enter, Flags: m.Flags}.Run(t)
 			want := regexp.MustCompile(
 				`^fapws: memory limit of 8192 KiB is too low; raise it to at least 14336 KiB [^\n]+\n$`)
-			if code != 3 || !want.MatchString(stderr) {
-				t.Errorf("code %d, want %s:\n%.2000s", code, want, stderr)
-			}
+			fapwstest.Truef(t, code == 3 && want.MatchString(stderr), "code %d, want %s:\n%.2000s", code, want, stderr)
 		})
 }
 

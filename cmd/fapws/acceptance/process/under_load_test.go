@@ -62,12 +62,9 @@ func (l *load) stop() []string {
 
 func (l *load) unharmed() {
 	l.t.Helper()
-	if failed := l.stop(); len(failed) > 0 {
-		l.t.Errorf("%d of %d requests failed: %.1000q", len(failed), l.answered.Load(), failed)
-	}
-	if l.answered.Load() < 100 {
-		l.t.Errorf("only %d requests were answered", l.answered.Load())
-	}
+	failed := l.stop()
+	fapwstest.Truef(l.t, len(failed) == 0, "%d of %d requests failed: %.1000q", len(failed), l.answered.Load(), failed)
+	fapwstest.Truef(l.t, l.answered.Load() >= 100, "only %d requests were answered", l.answered.Load())
 }
 
 func (l *load) goesOn(n int64) {
