@@ -140,9 +140,8 @@ func TestASGIEventsInTheWrongOrderRaiseInTheApplication(t *testing.T) {
 		} else if fields := listed(a.Trailer); fields != "" {
 			got += "|" + fields
 		}
-		if got != test.want && !(test.want == "500" && a.StatusCode == 500) {
-			t.Errorf("%s: %q, want %q", test.name, got, test.want)
-		}
+		fapwstest.Truef(t, got == test.want || (test.want == "500" && a.StatusCode == 500), "%s: %q, want %q", test.name, got,
+			test.want)
 		var said []string
 		fapwstest.Must(t, json.Unmarshal([]byte(s.Get("/outcome"+path, 200).Text), &said))
 		wanted := strings.Split(test.said, "|")
@@ -151,9 +150,8 @@ func TestASGIEventsInTheWrongOrderRaiseInTheApplication(t *testing.T) {
 			if i < len(wanted) {
 				want = wanted[i]
 			}
-			if !strings.HasPrefix(text, want) || want == "" && text != "" {
-				t.Errorf("%s: message %d: %q, want %q", test.name, i, text, want)
-			}
+			fapwstest.Truef(t, strings.HasPrefix(text, want) && (want != "" || text == ""), "%s: message %d: %q, want %q",
+				test.name, i, text, want)
 		}
 	}
 	s.Says(`: the application returned without a response\n`)
@@ -178,9 +176,8 @@ func TestASGITrailersAreSentToClientsThatAcceptThem(t *testing.T) {
 		{"POST", "gzip, trailers", "announce, hello, end", "X-Sum=1"},
 	} {
 		w.Send(fapwstest.Request(c.method, "/next", "["+c.messages+"]", "TE: "+c.te))
-		if a := w.AnswerTo(c.method).Want(t, 200); listed(a.Trailer) != c.want {
-			t.Errorf("%+v: %q", c, a.Trailer)
-		}
+		a := w.AnswerTo(c.method).Want(t, 200)
+		fapwstest.Equalf(t, listed(a.Trailer), c.want, "%+v: %q", c, a.Trailer)
 	}
 }
 
@@ -192,9 +189,8 @@ func TestASGIExceptionLeavesA500OrAnAbortedResponse(t *testing.T) {
 		`.*await send\(message\).*RuntimeError: send\(\): unexpected`)
 	w := s.Dial()
 	w.Send(fapwstest.Request("POST", "/late?raise", `[start, more(b"hello"), None]`))
-	if text, _ := io.ReadAll(w.In); !strings.HasSuffix(string(text), "\r\n\r\n5\r\nhello\r\n") {
-		t.Errorf("a response that fails: %q", text)
-	}
+	text, _ := io.ReadAll(w.In)
+	fapwstest.Truef(t, strings.HasSuffix(string(text), "\r\n\r\n5\r\nhello\r\n"), "a response that fails: %q", text)
 	s.Says(`(?s)POST /late\?raise.*Traceback.*TypeError: send\(\): a message must be a dict, not NoneType`)
 	// An exception of the application after the end of the response does not affect the client.
 	w = s.Dial()
@@ -203,9 +199,8 @@ func TestASGIExceptionLeavesA500OrAnAbortedResponse(t *testing.T) {
 	w.Answer().Want(t, 200, "the response is complete")
 	s.Says(`(?s)POST /after\?raise from 127\.0\.0\.1, after the end of its response\n.*RuntimeError: send\(\): ` +
 		`unexpected 'http.response.body': the response is complete`)
-	if said := s.Stderr.String(); strings.Contains(said, "fapws/_") {
-		t.Errorf("the traceback shows code of the server: %s", said)
-	}
+	said := s.Stderr.String()
+	fapwstest.Truef(t, !strings.Contains(said, "fapws/_"), "the traceback shows code of the server: %s", said)
 }
 
 func listed(fields http.Header) string {

@@ -34,15 +34,11 @@ func TestASGIBackPressureBoundsTheMemoryOfADownload(t *testing.T) {
 		last = now
 		return waits && now > 0
 	})
-	if last > 16<<20 {
-		t.Errorf("the application has sent %d bytes to a client that reads nothing", last)
-	}
-	if n, err := io.Copy(io.Discard, r.Body); n != size || err != nil {
-		t.Errorf("%d bytes, %v", n, err)
-	}
-	if grown := s.RSS() - before; grown > bound {
-		t.Errorf("the server has %d MiB more", grown>>20)
-	}
+	fapwstest.Truef(t, last <= 16<<20, "the application has sent %d bytes to a client that reads nothing", last)
+	n, err := io.Copy(io.Discard, r.Body)
+	fapwstest.Truef(t, n == size && err == nil, "%d bytes, %v", n, err)
+	grown := s.RSS() - before
+	fapwstest.Truef(t, grown <= bound, "the server has %d MiB more", grown>>20)
 }
 
 // In each request, and in its tasks and threads, context variables start with the values that they had after the import
@@ -108,24 +104,20 @@ func TestASGIResponsesHaveValidBodiesLengthsAndFields(t *testing.T) {
 	a := s.Get("/fields", 200)
 	a.Field(t, "X-Upper", "1").Field(t, "Set-Cookie", "a=1, b=2").Field(t, "X-High", "\xe9").Field(t, "Server",
 		"mine").Field(t, "Date", "today")
-	if !a.Close {
-		t.Error("Connection: close of the application is not heeded")
-	}
+	fapwstest.Truef(t, a.Close, "Connection: close of the application is not heeded")
 }
 
 func TestASGIPathsendSendsTheFileOfAPath(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Serve(t, m, "asgi/files.py:app")
 		want := s.Get("/path/files.py", 200).Field(t, "Content-Type", "text/plain")
-		if want.ContentLength != int64(len(want.Text)) || !strings.HasPrefix(want.Text, `"""Sends files`) {
-			t.Errorf("%d, %.60q", want.ContentLength, want.Text)
-		}
+		fapwstest.Truef(t, want.ContentLength == int64(len(want.Text)) && strings.HasPrefix(want.Text, `"""Sends files`),
+			"%d, %.60q", want.ContentLength, want.Text)
 		w := s.Dial()
 		w.Send(fapwstest.Request("HEAD", "/path/files.py", ""), fapwstest.Get("/relative/files.py"),
 			fapwstest.Get("/path/missing"), fapwstest.Get("/path"), fapwstest.Get("/bytes/files.py"))
-		if a := w.AnswerTo("HEAD"); a.ContentLength != want.ContentLength || a.Text != "" {
-			t.Errorf("HEAD: %d, %q", a.ContentLength, a.Text)
-		}
+		a := w.AnswerTo("HEAD")
+		fapwstest.Truef(t, a.ContentLength == want.ContentLength && a.Text == "", "HEAD: %d, %q", a.ContentLength, a.Text)
 		w.Answer().Is(t, want.Text)
 		w.Answer().Want(t, 200, "FileNotFoundError: [Errno 2]", "missing'")
 		w.Answer().Want(t, 200, "IsADirectoryError: [Errno 21]")

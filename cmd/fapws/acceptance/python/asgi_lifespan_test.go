@@ -45,9 +45,8 @@ func TestASGILifespanThatStartsOrIsUnsupportedServes(t *testing.T) {
 		s.Get("/", 200).Is(t, test.answer)
 		s.Stop()
 		s.Says(test.says)
-		if said := s.Stderr.String(); strings.Contains(said, test.not) {
-			t.Errorf("%s: %s", test.name, said)
-		}
+		said := s.Stderr.String()
+		fapwstest.Truef(t, !strings.Contains(said, test.not), "%s: %s", test.name, said)
 	}
 }
 
@@ -99,9 +98,8 @@ func TestASGILifespanThatHangsIsCancelledByTERM(t *testing.T) {
 			s.Signal(syscall.SIGTERM)
 			s.EndsWith(0)
 			s.Says(test.says)
-			if said := s.Stderr.String(); strings.Contains(said, "Traceback") {
-				t.Errorf("%s: %s", test.name, said)
-			}
+			said := s.Stderr.String()
+			fapwstest.Truef(t, !strings.Contains(said, "Traceback"), "%s: %s", test.name, said)
 		}
 		s := lifespanOf("shutdown hangs", "--graceful-timeout", "1s").Serve(t, m)
 		s.Stop()
@@ -127,9 +125,8 @@ func TestASGILifespanThatHangsAtAWakeIsCancelledByTERM(t *testing.T) {
 		s.Signal(syscall.SIGTERM)
 		s.EndsWith(0)
 		s.Says(test.says)
-		if said := s.Stderr.String(); strings.Contains(said, "Traceback") {
-			t.Errorf("%s: %s", test.name, said)
-		}
+		said := s.Stderr.String()
+		fapwstest.Truef(t, !strings.Contains(said, "Traceback"), "%s: %s", test.name, said)
 	}
 }
 
@@ -159,9 +156,7 @@ func TestASGILifespanEndsAfterActiveRequests(t *testing.T) {
 		idle.Gone()
 		fapwstest.Write(t, file, "")
 		a := w.Answer().Want(t, 200)
-		if !a.Close {
-			t.Error("no Connection: close while it stops")
-		}
+		fapwstest.Truef(t, a.Close, "no Connection: close while it stops")
 		s.EndsWith(0)
 		s.Says(`(?s)answered /slow\n.*shutting down\n.*shut down\n`)
 

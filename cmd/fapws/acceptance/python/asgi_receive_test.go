@@ -20,9 +20,7 @@ func noted(s *fapwstest.Server, path string, want ...any) {
 		fapwstest.Must(s.T, json.Unmarshal([]byte(s.Get("/noted"+path, 200).Text), &got))
 		return len(got) >= len(want)
 	})
-	if !reflect.DeepEqual(got, want) {
-		s.T.Errorf("%s: %v, want %v", path, got, want)
-	}
+	fapwstest.Equalf(s.T, got, want, "%s", path)
 }
 
 func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
@@ -42,9 +40,8 @@ func TestASGIReceiveReturnsEachEventInTime(t *testing.T) {
 			w := s.Dial()
 			w.Send(test.request)
 			got := w.Answer().Want(t, 200).Object(t)
-			if !reflect.DeepEqual(got["events"], any(test.want)) || got["early"] != false {
-				t.Errorf("%q: %v", test.request, got)
-			}
+			fapwstest.Truef(t, reflect.DeepEqual(got["events"], any(test.want)) && got["early"] == false, "%q: %v", test.request,
+				got)
 			// receive() returns http.disconnect because the response is complete, although the connection stays open.
 			noted(s, fmt.Sprintf("/twice/%d", i), list{gone, gone, gone})
 			w.Fetch("/ignored").Is(t, `"ignored"`)
@@ -105,9 +102,7 @@ func TestASGIReceiveInSeveralTasksReturnsSeparateEvents(t *testing.T) {
 		got := w.Answer().Want(t, 200).Object(t)
 		want := dict{"others": list{"RuntimeError", "RuntimeError", "RuntimeError", "RuntimeError",
 			"CancelledError"}, "got": list{event("1", false)}, "after": "RuntimeError"}
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %v, want %v", path, got, want)
-		}
+		fapwstest.Equalf(t, got, want, "%s", path)
 	}
 	w := begin("/several")
 	noted(s, "/several", "a waits")
@@ -119,9 +114,7 @@ func TestASGIReceiveInSeveralTasksReturnsSeparateEvents(t *testing.T) {
 	got := w.Answer().Want(t, 200).Object(t)
 	want := dict{"got": list{list{"a", "1"}, list{"d", "2"}, list{"e", "3"}},
 		"cancelled": list{false, true, true, false, false}}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("%v, want %v", got, want)
-	}
+	fapwstest.Equal(t, got, want)
 }
 
 func TestASGIDuplexSendsWhileTheRequestArrives(t *testing.T) {
@@ -137,16 +130,14 @@ func TestASGIDuplexSendsWhileTheRequestArrives(t *testing.T) {
 				lines := bufio.NewReader(w.Head("POST").Body)
 				for i := range 20 {
 					line, err := lines.ReadString('\n')
-					if i > 0 && !strings.EqualFold(line, fmt.Sprintf("line %d\n", i)) || err != nil {
-						t.Fatalf("%s: %q, %v", path, line, err)
-					}
+					fapwstest.Needf(t, (i <= 0 || strings.EqualFold(line, fmt.Sprintf("line %d\n", i))) && err == nil, "%s: %q, %v",
+						path, line, err)
 					text := fmt.Sprintf("line %d\n", i+1)
 					w.Send(fmt.Sprintf("%x\r\n%s\r\n", len(text), text))
 				}
 				w.Send("0\r\n\r\n")
-				if rest, err := io.ReadAll(lines); err != nil || !strings.EqualFold(string(rest), "line 20\n") {
-					t.Errorf("%s: %q, %v", path, rest, err)
-				}
+				rest, err := io.ReadAll(lines)
+				fapwstest.Truef(t, err == nil && strings.EqualFold(string(rest), "line 20\n"), "%s: %q, %v", path, rest, err)
 			}
 		}
 	})
@@ -167,9 +158,7 @@ func TestASGIUnreadBodyDoesNotBreakTheConnection(t *testing.T) {
 	w = s.Dial()
 	w.Send("POST /early HTTP/1.1\r\nHost: test\r\nContent-Length: 8000000\r\n\r\n", strings.Repeat("x", 8_000_000))
 	a := w.Answer().Want(t, 403)
-	if !a.Close {
-		t.Errorf("no Connection: close: %v", a.Header)
-	}
+	fapwstest.Truef(t, a.Close, "no Connection: close: %v", a.Header)
 	w.Closed()
 
 	w = s.Dial()

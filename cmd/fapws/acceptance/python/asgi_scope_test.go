@@ -14,9 +14,7 @@ import (
 func have(t *testing.T, what string, object, want map[string]any) {
 	t.Helper()
 	for name, value := range want {
-		if !reflect.DeepEqual(object[name], value) {
-			t.Errorf("%s: %s is %#v, want %#v", what, name, object[name], value)
-		}
+		fapwstest.Equalf(t, object[name], value, "%s: %s", what, name)
 	}
 }
 
@@ -47,20 +45,15 @@ func TestASGIScopeHasAllFields(t *testing.T) {
 		list{"x-empty", ""},
 		list{"x-high", "é"}, list{"x-mine", "1"},
 	}
-	if !reflect.DeepEqual(got["headers"], headers) {
-		t.Errorf("headers: %v", got["headers"])
-	}
+	fapwstest.Truef(t, reflect.DeepEqual(got["headers"], headers), "headers: %v", got["headers"])
 	have(t, "types", got["types"].(dict), dict{
 		"path": "str", "raw_path": "bytes", "query_string": "bytes", "root_path": "str", "headers": "list",
 		"method": "str", "scheme": "str",
 		"http_version": "str", "state": "dict", "extensions": "dict", "asgi": "dict",
 	})
-	if version, _ := got["asgi"].(dict)["spec_version"].(string); version < "2.3" {
-		t.Errorf("spec_version %q", version)
-	}
-	if got["extensions"].(dict)["http.response.pathsend"] == nil {
-		t.Errorf("extensions: %v", got["extensions"])
-	}
+	version, _ := got["asgi"].(dict)["spec_version"].(string)
+	fapwstest.Truef(t, version >= "2.3", "spec_version %q", version)
+	fapwstest.Truef(t, got["extensions"].(dict)["http.response.pathsend"] != nil, "extensions: %v", got["extensions"])
 
 	for _, test := range []struct {
 		request string
@@ -83,9 +76,8 @@ func TestASGIScopeHasAllFields(t *testing.T) {
 	} {
 		have(t, fmt.Sprintf("%q", test.request), s.Ask(test.request).Want(t, 200).Object(t), test.want)
 	}
-	if a := s.Ask(fapwstest.Request("HEAD", "/x", "")); a.StatusCode != 200 || a.Text != "" {
-		t.Errorf("HEAD: %d %q", a.StatusCode, a.Text)
-	}
+	a := s.Ask(fapwstest.Request("HEAD", "/x", ""))
+	fapwstest.Truef(t, a.StatusCode == 200 && a.Text == "", "HEAD: %d %q", a.StatusCode, a.Text)
 
 	// The state is copied for each request. The copy is shallow: requests share mutable values.
 	shared := func() int {
@@ -93,9 +85,8 @@ func TestASGIScopeHasAllFields(t *testing.T) {
 		have(t, "state", state, dict{"seen": 1.0})
 		return len(state["shared"].(list))
 	}
-	if before := shared(); shared() != before+1 {
-		t.Error("requests do not share a mutable value of the state")
-	}
+	before := shared()
+	fapwstest.Equalf(t, shared(), before+1, "requests do not share a mutable value of the state")
 }
 
 func TestASGIScopeIsRightWithPrefixesAndProxies(t *testing.T) {
@@ -122,9 +113,8 @@ func TestASGIScopeIsRightWithPrefixesAndProxies(t *testing.T) {
 	got := s.Get("/x", 200, "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: https",
 		"X-Forwarded-Host: www.example").Object(t)
 	have(t, "forwarded", got, dict{"scheme": "https", "client": list{"192.0.2.7", 0.0}})
-	if host := got["headers"].(list)[0]; !reflect.DeepEqual(host, list{"host", "www.example"}) {
-		t.Errorf("host: %v", host)
-	}
+	host := got["headers"].(list)[0]
+	fapwstest.Truef(t, reflect.DeepEqual(host, list{"host", "www.example"}), "host: %v", host)
 	got = fapwstest.Dial(t, "unix", path).Fetch("/x").Want(t, 200).Object(t)
 	have(t, "unix socket", got, dict{"server": list{path, nil}, "client": nil, "path": "/outer/x"})
 }

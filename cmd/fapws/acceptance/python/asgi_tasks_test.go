@@ -18,9 +18,7 @@ func TestASGISendAfterTheEndRaises(t *testing.T) {
 	said := func(path string, messages int) {
 		t.Helper()
 		want := strings.TrimSpace(strings.Repeat("RuntimeError ", messages))
-		if got := s.Get("/said", 200).Text; got != want {
-			t.Errorf("%s: %s", path, got)
-		}
+		fapwstest.Equalf(t, s.Get("/said", 200).Text, want, "%s", path)
 	}
 	for _, path := range []string{"/nothing", "/head", "/body", "/raise/nothing", "/raise/head", "/raise/body"} {
 		s.Ask(fapwstest.Request("GET", path, ""))
@@ -47,9 +45,7 @@ func TestASGIFinalizersMayCallTheEventLoop(t *testing.T) {
 		for range 20 {
 			s.Get("/", 200)
 		}
-		if lost := s.Get("/lost", 200).Text; lost != "0" {
-			t.Errorf("%s calls were lost", lost)
-		}
+		fapwstest.Equalf(t, s.Get("/lost", 200).Text, "0", "lost calls")
 	})
 }
 
@@ -57,9 +53,7 @@ func TestASGIApplicationCannotResumeItsOwnCoroutine(t *testing.T) {
 	t.Parallel()
 	s := fapwstest.Command{Script: "asgi/itself.py:app"}.Serve(t, fapwstest.Threads)
 	for range 2 {
-		if said := s.Get("/", 200).Text; said != "ValueError ValueError ValueError ValueError True" {
-			t.Error(said)
-		}
+		fapwstest.Equal(t, s.Get("/", 200).Text, "ValueError ValueError ValueError ValueError True")
 	}
 }
 
@@ -108,9 +102,8 @@ func TestASGITimeoutCancelsATaskAndLogsItsPosition(t *testing.T) {
 		}
 		s.Says(`cancelled /begun`)
 		s.Dial().InTime("/ok").Is(t, "ok")
-		if strings.Contains(s.Stderr.String(), "cancelled /receives") {
-			t.Error("it was cancelled while its client was waited for")
-		}
+		fapwstest.Truef(t, !strings.Contains(s.Stderr.String(), "cancelled /receives"),
+			"it was cancelled while its client was waited for")
 		w.Reset()
 		s.Says(`disconnected`)
 	})

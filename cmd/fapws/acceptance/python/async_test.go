@@ -25,9 +25,8 @@ func TestAsyncHandlersMayBeEntriesOfPATHS(t *testing.T) {
 	s.Says(`ValueError: boom`)
 	s.Get("/bad_result", 500)
 	s.Says(`handler \S*bad_result returned 7; it must return`)
-	if a := s.Ask(fapwstest.Get("/bad_piece")); a.Err == nil || a.Text != "begun" {
-		t.Errorf("%q, %v", a.Text, a.Err)
-	}
+	a := s.Ask(fapwstest.Get("/bad_piece"))
+	fapwstest.Truef(t, a.Err != nil && a.Text == "begun", "%q, %v", a.Text, a.Err)
 	s.Says(`a response must consist of str or bytes, not int: 7`)
 }
 
@@ -38,9 +37,7 @@ func TestAsyncHandlerThatTimesOutIsCancelled(t *testing.T) {
 			`GET /waits HTTP/1\.1 from \S+ port \d+ timed out after \S+ s in handler \S*waits, which is canceled; `+
 				`stack:\n((?:  .*\n)+)`)[1]
 		for _, line := range []string{"in waits\n    await inner()\n", "in inner\n    await asyncio.sleep(1000)\n"} {
-			if !strings.Contains(said, line) {
-				t.Errorf("%q is not in\n%s", line, said)
-			}
+			fapwstest.Has(t, said, line)
 		}
 		s.Dial().InTime("/text").Want(t, 200)
 	})

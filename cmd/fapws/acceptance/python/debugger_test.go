@@ -198,9 +198,7 @@ PATHS = [("/waits", waits), ("/", handler)]
 		e.ask("stackTrace", map[string]any{"threadId": stopped})
 		frame := e.until("stackTrace").Body.StackFrames[0].ID
 		e.ask("evaluate", map[string]any{"expression": "x", "frameId": frame})
-		if got := e.until("evaluate").Body.Result; got != "41" {
-			t.Errorf("x is %q", got)
-		}
+		fapwstest.Equalf(t, e.until("evaluate").Body.Result, "41", "x")
 		e.ask("continue", map[string]any{"threadId": stopped})
 		w.Answer().Want(t, 200).Is(t, "value 42")
 	}
@@ -208,9 +206,7 @@ PATHS = [("/waits", waits), ("/", handler)]
 	c.Close()
 	s.Stop()
 	for line := range strings.Lines(s.Stderr.String()) {
-		if strings.Contains(line, "warning") && !strings.Contains(line, "is still loading") {
-			t.Error(line)
-		}
+		fapwstest.Truef(t, !strings.Contains(line, "warning") || strings.Contains(line, "is still loading"), "%q", line)
 	}
 }
 

@@ -74,14 +74,12 @@ func TestEnvironHasOnlyTheFieldsOfTheClient(t *testing.T) {
 					t.Errorf("%s: %s is %q, want %q", c.name, key, value, want)
 				}
 			}
-			if software, _ := got["SERVER_SOFTWARE"].(string); !strings.HasPrefix(software, "fapws/") {
-				t.Errorf("SERVER_SOFTWARE %q", software)
-			}
+			software, _ := got["SERVER_SOFTWARE"].(string)
+			fapwstest.Truef(t, strings.HasPrefix(software, "fapws/"), "SERVER_SOFTWARE %q", software)
 			for _, key := range []string{"wsgi.version", "wsgi.input", "wsgi.errors", "wsgi.multithread",
 				"wsgi.multiprocess", "wsgi.run_once", "wsgi.file_wrapper"} {
-				if others, _ := got["others"].([]any); !slices.Contains(others, any(key)) {
-					t.Errorf("%s: no %s in %v", c.name, key, others)
-				}
+				others, _ := got["others"].([]any)
+				fapwstest.Truef(t, slices.Contains(others, any(key)), "%s: no %s in %v", c.name, key, others)
 			}
 		}
 	}
@@ -89,10 +87,9 @@ func TestEnvironHasOnlyTheFieldsOfTheClient(t *testing.T) {
 	// the same.
 	w := s.Dial()
 	for range 5 {
-		if got := w.Fetch("/app/x").Want(t, 200).Object(t); got["PATH_INFO"] != "/x" || got["own"] != nil ||
-			got["HTTP_HOST"] != "test" {
-			t.Errorf("what a handler has done to environ is there in the next request: %v", got)
-		}
+		got := w.Fetch("/app/x").Want(t, 200).Object(t)
+		fapwstest.Truef(t, got["PATH_INFO"] == "/x" && got["own"] == nil && got["HTTP_HOST"] == "test",
+			"what a handler has done to environ is there in the next request: %v", got)
 	}
 }
 
@@ -172,9 +169,8 @@ func TestEnvironDescribesTheServer(t *testing.T) {
 		})
 		got := w.Fetch("/show").Want(t, 200).Object(t)
 		for _, key := range []string{"CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_COOKIE", "fapws.uri"} {
-			if value, found := got[key]; found && value != "" {
-				t.Errorf("%s of the next request: %q", key, value)
-			}
+			value, found := got[key]
+			fapwstest.Truef(t, !found || value == "", "%s of the next request: %q", key, value)
 		}
 	})
 }
@@ -193,13 +189,10 @@ func TestEnvironClassOfAScriptAddsKeys(t *testing.T) {
 		"remote_addr": "127.0.0.1",
 		"environ":     true, "start_response": true, "missing": "none",
 	}
-	if got := a.Object(t); !reflect.DeepEqual(got, want) {
-		t.Errorf("got  %q\nwant %q", got, want)
-	}
+	fapwstest.Equal(t, a.Object(t), want)
 	a = s.Ask(fapwstest.Request("POST", "/show?n=1", "n=2", "Content-Type: text/plain")).Want(t, 200)
-	if got := a.Object(t)["params"]; !reflect.DeepEqual(got, map[string]any{"n": []any{"1"}}) {
-		t.Errorf("params: %q", got)
-	}
+	got := a.Object(t)["params"]
+	fapwstest.Truef(t, reflect.DeepEqual(got, map[string]any{"n": []any{"1"}}), "params: %q", got)
 }
 
 func TestStartResponseSetsCookiesFieldsAndRedirects(t *testing.T) {
@@ -218,9 +211,7 @@ func TestStartResponseSetsCookiesFieldsAndRedirects(t *testing.T) {
 		"old":   {"max-age=0"},
 	} {
 		for _, part := range parts {
-			if !strings.Contains(set[name], part) {
-				t.Errorf("cookie %s: %q without %q", name, set[name], part)
-			}
+			fapwstest.Truef(t, strings.Contains(set[name], part), "cookie %s: %q without %q", name, set[name], part)
 		}
 	}
 }

@@ -36,20 +36,14 @@ func TestHandlerThatRaisesGets500AndATraceback(t *testing.T) {
 				a := w.Answer().Want(t, 500).Field(t, "Content-Type", html).Field(t, "X-Started", "")
 				s.Says(`(?m)^` + c.report)
 				name, _, _ := strings.Cut(c.report, ":")
-				if shown := strings.Contains(a.Text, name); shown != (debug == "1") {
-					t.Errorf("%s: the page is %.400q", c.path, a.Text)
-				}
+				fapwstest.Equalf(t, strings.Contains(a.Text, name), debug == "1", "%s: the page is %.400q", c.path, a.Text)
 			}
 			if debug == "1" {
 				page := w.Fetch("/value?q=<u>").Want(t, 500, "raise error", "own_text", "local &lt;u&gt;value", "raising.py").Text
-				if strings.Contains(page, "<u>") {
-					t.Errorf("not escaped: %q", page)
-				}
+				fapwstest.Truef(t, !strings.Contains(page, "<u>"), "not escaped: %q", page)
 			}
-			if a := w.Fetch("/replaced").Want(t, 503, "sorry"); a.Header.Get("X-First") != "" ||
-				a.Header.Get("X-Second") != "2" {
-				t.Errorf("replaced head: %q", a.Header)
-			}
+			a := w.Fetch("/replaced").Want(t, 503, "sorry")
+			fapwstest.Truef(t, a.Header.Get("X-First") == "" && a.Header.Get("X-Second") == "2", "replaced head: %q", a.Header)
 			w.Fetch("/entered").Want(t, 200)
 		})
 	}
@@ -64,9 +58,7 @@ func TestTracebackIsLoggedOnceAfterALineWithTheRequest(t *testing.T) {
 	said := s.Stderr.String()
 	for _, once := range []string{"Traceback (most recent call last)", "GET /value/x?y=1 HTTP/1.1",
 		"ends_ValueError", "ValueError: boom & co"} {
-		if n := strings.Count(said, once); n != 1 {
-			t.Errorf("%q is there %d times", once, n)
-		}
+		fapwstest.Equalf(t, strings.Count(said, once), 1, "%q", once)
 	}
 }
 
@@ -74,15 +66,12 @@ func TestErrorAfterTheHeadAbortsTheResponse(t *testing.T) {
 	fapwstest.InOneProcess(t, func(t *testing.T, m fapwstest.Mode) {
 		s := fapwstest.Command{Script: "raising.py", Complains: true}.Serve(t, m)
 		w := s.Dial()
-		if a := w.Fetch("/late"); a.StatusCode != 200 || a.Err == nil || a.Text != "first" {
-			t.Errorf("%d %q %v", a.StatusCode, a.Text, a.Err)
-		}
+		a := w.Fetch("/late")
+		fapwstest.Truef(t, a.StatusCode == 200 && a.Err != nil && a.Text == "first", "%d %q %v", a.StatusCode, a.Text, a.Err)
 		w.Gone()
 		w = s.Dial()
 		w.Send("GET /late HTTP/1.0\r\n\r\n")
-		if a := w.Answer(); a.Err == nil {
-			t.Errorf("on HTTP/1.0 a broken response ends as a whole one does")
-		}
+		fapwstest.Truef(t, w.Answer().Err != nil, "on HTTP/1.0 a broken response ends as a whole one does")
 		s.Says("RuntimeError: in the middle")
 	})
 }
@@ -148,18 +137,15 @@ func TestHTTPErrorIsTheResponse(t *testing.T) {
 			w := s.Dial()
 			for _, c := range cases {
 				a := w.Fetch(c.path).Want(t, c.status)
-				if !strings.Contains(a.Text, c.body) {
-					t.Errorf("%s: the page is %q", c.path, a.Text)
-				}
+				fapwstest.Truef(t, strings.Contains(a.Text, c.body), "%s: the page is %q", c.path, a.Text)
 				if name, value, ok := strings.Cut(c.field, ": "); ok {
 					a.Field(t, name, value)
 				}
 			}
 			s.Get("/closed", 200)
 			if debug == "0" {
-				if said := s.Stderr.String(); strings.Contains(said, "answer of handler") {
-					t.Errorf("says more than asked for: %s", said)
-				}
+				said := s.Stderr.String()
+				fapwstest.Truef(t, !strings.Contains(said, "answer of handler"), "says more than asked for: %s", said)
 				return
 			}
 			s.Says(`(?m) info answer of handler missing, GET /missing HTTP/1.1 from 127.0.0.1: 404 Not Found: ` +
@@ -186,9 +172,8 @@ func TestHTTPErrorWithAnInvalidValueIsAHandlerError(t *testing.T) {
 	s.Get("/bad", 500)
 	s.Says(`again and again`)
 	w := s.Dial()
-	if a := w.Fetch("/late"); a.StatusCode != 200 || a.Err == nil || a.Text != "first" {
-		t.Errorf("%d %q %v", a.StatusCode, a.Text, a.Err)
-	}
+	a := w.Fetch("/late")
+	fapwstest.Truef(t, a.StatusCode == 200 && a.Err != nil && a.Text == "first", "%d %q %v", a.StatusCode, a.Text, a.Err)
 	s.Says(`(?m)^fapws._errors.HTTPError: 404 Not Found$`)
 }
 
@@ -216,15 +201,12 @@ func TestExceptionTextCannotForgeLogLines(t *testing.T) {
 			s.Says("last of " + regexp.QuoteMeta(path))
 		}
 		text := s.Stderr.String()
-		if found := regexp.MustCompile(`(?m)^(2026-01-01|\[Thu Jan 01).*`).FindString(text); found != "" {
-			t.Errorf("a line is forged: %q", found)
-		}
+		fapwstest.Equalf(t, regexp.MustCompile(`(?m)^(2026-01-01|\[Thu Jan 01).*`).FindString(text), "", "a line is forged")
 		if i := strings.IndexAny(text, "\r\x1b\u009b\u2028\u202e\u2066"); i >= 0 {
 			t.Errorf("%q", text[max(0, i-100):min(len(text), i+20)])
 		}
-		if !regexp.MustCompile(`(?m)^ .*info forged$`).MatchString(text) && !m.Forks() {
-			t.Error("the lines of the message are no lines")
-		}
+		fapwstest.Truef(t, regexp.MustCompile(`(?m)^ .*info forged$`).MatchString(text) || m.Forks(),
+			"the lines of the message are no lines")
 	})
 }
 
@@ -251,15 +233,12 @@ PATHS = [("/", fails)]
 	fapwstest.FileSays(t, log, "-0500]")
 	lines := regexp.MustCompile(`(?m)^\d{4}-\S+ \d\d:\d\d:\d\d\.\d{3} -0500 (error|info)`).
 		FindAllString(s.Stderr.String(), -1)
-	if len(lines) < 2 {
-		t.Errorf("lines %q", lines)
-	}
+	fapwstest.Truef(t, len(lines) >= 2, "lines %q", lines)
 	for _, line := range lines {
 		stamp, _, _ := strings.Cut(line, " e")
 		stamp, _, _ = strings.Cut(stamp, " i")
 		at, err := time.Parse("2006-01-02 15:04:05.000 -0700", stamp)
-		if err != nil || at.Before(begun) || at.After(time.Now()) {
-			t.Errorf("%q, %v; the requests began at %v", line, err, begun)
-		}
+		fapwstest.Truef(t, err == nil && !at.Before(begun) && !at.After(time.Now()), "%q, %v; the requests began at %v", line,
+			err, begun)
 	}
 }

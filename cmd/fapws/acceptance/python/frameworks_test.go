@@ -60,9 +60,8 @@ func TestTodaysFrameworksEndStreamsWithTheirClientOrTheServer(t *testing.T) {
 			w.Reset()
 		}
 		fapwstest.Eventually(t, test.path+": "+test.want, happened(strings.Fields(test.want)...))
-		if noted := s.Get("/noted"+test.path, 200).Text; strings.Contains(noted, " got ") {
-			t.Errorf("%s: %s", test.path, noted)
-		}
+		noted := s.Get("/noted"+test.path, 200).Text
+		fapwstest.Truef(t, !strings.Contains(noted, " got "), "%s: %s", test.path, noted)
 	}
 	before := s.Stdout.String()
 	paths := strings.Fields("/starlette/events /middleware/events /fastapi/events /sse/events /litestar/events " +
@@ -75,13 +74,11 @@ func TestTodaysFrameworksEndStreamsWithTheirClientOrTheServer(t *testing.T) {
 	s.Stop()
 	said := strings.TrimPrefix(s.Stdout.String(), before)
 	for i, path := range paths {
-		if !strings.Contains(said, path[1:]+" ended") || i < 5 && !strings.Contains(said, path[1:]+" background") {
-			t.Errorf("%s did not end: %s", path, said)
-		}
+		fapwstest.Truef(t, strings.Contains(said, path[1:]+" ended") &&
+			(i >= 5 || strings.Contains(said, path[1:]+" background")), "%s did not end: %s", path, said)
 	}
-	if !strings.Contains(said, "fastapi/events dependency\n") || strings.Contains(said, " got ") {
-		t.Error(said)
-	}
+	fapwstest.Has(t, said, "fastapi/events dependency\n")
+	fapwstest.Lacks(t, said, " got ")
 }
 
 // When a stop or a reload begins, the server itself ends all event streams, because their clients reconnect. Other
@@ -117,16 +114,14 @@ func TestEventStreamsEndWithTheServer(t *testing.T) {
 			bodies := []io.Reader{download.Head("GET").Body, answer.Head("POST").Body}
 			s.Signal(test.ends)
 			for path, body := range streams {
-				if _, err := io.ReadAll(body); err != nil {
-					t.Errorf("%s: %v, want its end", path, err)
-				}
+				_, err := io.ReadAll(body)
+				fapwstest.Truef(t, err == nil, "%s: %v, want its end", path, err)
 				s.Stdout.Await(t, regexp.MustCompile(path[1:]+" ended"))
 			}
 			fapwstest.Write(t, file, "")
 			for _, body := range bodies {
-				if text, err := io.ReadAll(body); err != nil || !strings.HasSuffix(string(text), "data: last\n\n") {
-					t.Errorf("%q, %v", text, err)
-				}
+				text, err := io.ReadAll(body)
+				fapwstest.Truef(t, err == nil && strings.HasSuffix(string(text), "data: last\n\n"), "%q, %v", text, err)
 			}
 			if test.ends == syscall.SIGTERM {
 				s.EndsWith(0)
@@ -200,9 +195,7 @@ func TestSpanOfAnInstrumentedFrameworkIsAChildOfTheSpanOfTheServer(t *testing.T)
 	t.Parallel()
 	venv := fapwstest.Today(t)
 	packages, err := filepath.Glob(venv + "/lib/python3*/site-packages")
-	if err != nil || len(packages) != 1 {
-		t.Fatalf("%q, %v", packages, err)
-	}
+	fapwstest.Needf(t, err == nil && len(packages) == 1, "%q, %v", packages, err)
 	folder := t.TempDir()
 	script := fapwstest.Write(t, folder+"/app.py", instrumented)
 	launcher := fapwstest.Write(t, folder+"/launcher.py", `import os, sys
@@ -220,20 +213,16 @@ os.execv(sys.argv[1], sys.argv[1:])
 				"OTEL_SERVICE_NAME=shop", "OTEL_BSP_SCHEDULE_DELAY=100"}}.Serve(t, fapwstest.Threads)
 		text := s.Get("/order/7", 200).Text
 		server := c.Path("/order/7")
-		if server.Resource["telemetry.sdk.name"] != "fapws" || server.Resource["service.name"] != "shop" {
-			t.Errorf("%+v", server)
-		}
-		if !strings.HasPrefix(text, server.Trace) {
-			t.Errorf("%s: %+v", text, server)
-		}
+		fapwstest.Truef(t, server.Resource["telemetry.sdk.name"] == "fapws" && server.Resource["service.name"] == "shop",
+			"%+v", server)
+		fapwstest.Truef(t, strings.HasPrefix(text, server.Trace), "%s: %+v", text, server)
 		if slices.Contains(flags, "--fork") {
 			continue // The process of the request may end before the SDK sends its span.
 		}
 		child := c.Await(1, "the framework", func(s *oteltest.Span) bool { return s.Parent == server.ID })[0]
-		if child.Trace+" "+child.ID != text || child.Trace != server.Trace || child.Kind != "SERVER" ||
-			child.Resource["telemetry.sdk.language"] != "python" || child.Resource["service.name"] != "shop" {
-			t.Errorf("%s: %+v", text, child)
-		}
+		fapwstest.Truef(t, child.Trace+" "+child.ID == text && child.Trace == server.Trace && child.Kind == "SERVER" &&
+			child.Resource["telemetry.sdk.language"] == "python" && child.Resource["service.name"] == "shop", "%s: %+v", text,
+			child)
 		s.Stop()
 		if n := len(c.Spans()); n != 2 {
 			t.Errorf("%q: %d spans: %+v", flags, n, c.Spans())

@@ -35,17 +35,11 @@ func TestHabitsTimersAndDatesHaveTheNamesOfFapws3(t *testing.T) {
 func unzipped(t *testing.T, a *fapwstest.Answer) string {
 	t.Helper()
 	a.Field(t, "Content-Encoding", "gzip")
-	if !slices.Contains(a.Header.Values("Vary"), "Accept-Encoding") {
-		t.Errorf("Vary: %q", a.Header.Values("Vary"))
-	}
+	fapwstest.Truef(t, slices.Contains(a.Header.Values("Vary"), "Accept-Encoding"), "Vary: %q", a.Header.Values("Vary"))
 	r, err := gzip.NewReader(bytes.NewReader([]byte(a.Text)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	text, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	return string(text)
 }
 
@@ -59,31 +53,25 @@ func TestHabitsGzipCompressesForClientsThatAcceptIt(t *testing.T) {
 		"/text": text, "/plain": text, "/json": `{"text": "` + text + `"}`, "/written": text + text, "/pieces": "0 " +
 			text + "1 " + text + "2 " + text,
 	} {
-		if got := unzipped(t, s.Get(path, 200, accepts)); got != want {
-			t.Errorf("%s: %.100q", path, got)
-		}
+		fapwstest.Equalf(t, unzipped(t, s.Get(path, 200, accepts)), want, "%s", path)
 		for _, other := range []string{"Accept-Encoding: gzip;q=0, *", "Accept-Encoding: br", "X-None: 1"} {
 			a := s.Get(path, 200, other).Is(t, want)
-			if a.Header.Get("Content-Encoding") != "" || !slices.Contains(a.Header.Values("Vary"), "Accept-Encoding") {
-				t.Errorf("%s with %s: %v", path, other, a.Header)
-			}
+			fapwstest.Truef(t, a.Header.Get("Content-Encoding") == "" &&
+				slices.Contains(a.Header.Values("Vary"), "Accept-Encoding"), "%s with %s: %v", path, other, a.Header)
 		}
 	}
 	a := s.Get("/text", 200, accepts).Field(t, "ETag", `W/"1"`).Field(t, "Set-Cookie", "a=b; Path=/")
-	if a.Status != "200 Fine" || a.ContentLength != int64(len(a.Text)) {
-		t.Errorf("%s, %d bytes", a.Status, a.ContentLength)
-	}
+	fapwstest.Truef(t, a.Status == "200 Fine" && a.ContentLength == int64(len(a.Text)), "%s, %d bytes", a.Status,
+		a.ContentLength)
 	s.Get("/json", 200, accepts).Field(t, "Content-Type", "application/json")
 	late := s.Get("/generated", 200, accepts).Field(t, "X-Late", "1")
-	if got := unzipped(t, late); got != text+text || late.Status != "200 Fine" {
-		t.Errorf("%s %.100q", late.Status, got)
-	}
+	got := unzipped(t, late)
+	fapwstest.Truef(t, got == text+text && late.Status == "200 Fine", "%s %.100q", late.Status, got)
 	unzipped(t, s.Get("/missing", 404, accepts))
 	script := fapwstest.Source(t, "habits.py")
 	for path, want := range map[string]string{"/small": "small", "/image": text, "/whole": script} {
-		if a := s.Get(path, 200, accepts).Is(t, want); a.Header.Get("Content-Encoding") != "" {
-			t.Errorf("%s is compressed", path)
-		}
+		fapwstest.Equalf(t, s.Get(path, 200, accepts).Is(t, want).Header.Get("Content-Encoding"), "", "%s is compressed",
+			path)
 	}
 	s.Get("/closed", 200).Is(t, "4")
 }
@@ -108,14 +96,11 @@ func TestHabitsSessionsAreKnownToAllWorkers(t *testing.T) {
 		t.Helper()
 		want := regexp.MustCompile(`^(sessionid=[0-9a-f]{64}); Max-Age=864000; Path=/; HttpOnly; SameSite=Lax$`)
 		found := want.FindStringSubmatch(a.Header.Get("Set-Cookie"))
-		if found == nil {
-			t.Fatalf("Set-Cookie: %q", a.Header.Get("Set-Cookie"))
-		}
+		fapwstest.Needf(t, found != nil, "Set-Cookie: %q", a.Header.Get("Set-Cookie"))
 		return "Cookie: other=1; " + found[1]
 	}
-	if a := s.Get("/look", 200).Is(t, "{}"); a.Header.Get("Set-Cookie") != "" {
-		t.Error("a session without data has a cookie")
-	}
+	fapwstest.Equalf(t, s.Get("/look", 200).Is(t, "{}").Header.Get("Set-Cookie"), "",
+		"a session without data has a cookie")
 	mine := cookie(s.Get("/count", 200).Is(t, "1"))
 	for i := 2; i < 12; i++ {
 		s.Get("/count", 200, mine).Is(t, strconv.Itoa(i))
@@ -123,9 +108,8 @@ func TestHabitsSessionsAreKnownToAllWorkers(t *testing.T) {
 	s.Get("/count", 200).Is(t, "1")
 	cookie(s.Get("/stream", 200).Is(t, "1."))
 	made := "Cookie: sessionid=" + strings.Repeat("0", 64)
-	if cookie(s.Get("/count", 200, made).Is(t, "1")) == made {
-		t.Error("an identifier of the client's was taken over")
-	}
+	fapwstest.Truef(t, cookie(s.Get("/count", 200, made).Is(t, "1")) != made,
+		"an identifier of the client's was taken over")
 	next := cookie(s.Get("/log_in", 200, mine))
 	s.Get("/look", 200, mine).Is(t, "{}")
 	s.Get("/look", 200, next).Is(t, "{'visits': 11, 'user': 'me'}")
@@ -140,9 +124,7 @@ func TestHabitsSessionsAreKnownToAllWorkers(t *testing.T) {
 	}
 	s.Get("/record", 200).Is(t, "[{'n': 1}, None, 64, True, ['expiration_date', 'sessionid', 'strdata']]")
 	st, err := os.Stat(folder + "/sessions.db")
-	if err != nil || st.Mode().Perm() != 0o600 {
-		t.Errorf("%v, %v", st, err)
-	}
+	fapwstest.Truef(t, err == nil && st.Mode().Perm() == 0o600, "%v, %v", st, err)
 }
 
 func TestDeferredCallsAndTimersRunDuringRequests(t *testing.T) {
@@ -155,9 +137,8 @@ func TestDeferredCallsAndTimersRunDuringRequests(t *testing.T) {
 		}
 		fapwstest.Eventually(t, "a timer ticks while the server is idle", func() bool { return ticks() >= 3 })
 		s.Get("/later", 200)
-		if _, err := os.Stat(folder + "/later"); err == nil {
-			t.Error("the answer came after the postponed work")
-		}
+		_, err := os.Stat(folder + "/later")
+		fapwstest.Truef(t, err != nil, "the answer came after the postponed work")
 		s.Get("/forks", 200).Is(t, "0")
 		s.Get("/release", 200)
 		fapwstest.FileSays(t, folder+"/later", "from a request")

@@ -29,14 +29,11 @@ func hanging(t *testing.T, m fapwstest.Mode, flags ...string) (s *fapwstest.Serv
 func unblock(t *testing.T, folder string) {
 	t.Helper()
 	f, err := os.OpenFile(folder+"/fifo", os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	defer f.Close()
 	// EPIPE means that the handler has opened the FIFO, and has then closed it because of an exception.
-	if _, err := f.Write([]byte{0}); err != nil && !errors.Is(err, syscall.EPIPE) {
-		t.Fatal(err)
-	}
+	_, err = f.Write([]byte{0})
+	fapwstest.Needf(t, err == nil || errors.Is(err, syscall.EPIPE), "%v", err)
 }
 
 // A started is a request whose handler is running. Its status is 0 if the connection breaks.
@@ -94,9 +91,8 @@ func TestTimeoutEndsTheHandlerAndLogsItsStack(t *testing.T) {
 		w.Fetch("/spin").Want(t, 504, "Gateway Timeout")
 		w.InTime("/").Is(t, "quick")
 
-		if a := s.Dial().InTime("/begun"); a.Err == nil || a.Text != "first" {
-			t.Errorf("a response that hung ended with %v after %q", a.Err, a.Text)
-		}
+		a := s.Dial().InTime("/begun")
+		fapwstest.Truef(t, a.Err != nil && a.Text == "first", "a response that hung ended with %v after %q", a.Err, a.Text)
 		got := starts(s, "/caught", folder+"/entered")
 		fapwstest.FileSays(t, folder+"/caught", "yes")
 		(<-got.answer).Want(t, 504)
@@ -139,16 +135,14 @@ func TestPiecesAreSentBeforeTheNextPieceIsMade(t *testing.T) {
 			r := w.Head("GET")
 			piece := make([]byte, 1)
 			for i := range 50 {
-				if _, err := io.ReadFull(r.Body, piece); err != nil || piece[0] != byte('0'+i%10) {
-					t.Fatal(target, i, piece, err)
-				}
+				_, err := io.ReadFull(r.Body, piece)
+				fapwstest.Needf(t, err == nil && piece[0] == byte('0'+i%10), "%q %v %v %v", target, i, piece, err)
 				if i%5 == 0 {
 					fapwstest.Write(t, fmt.Sprintf("%s%s%d", folder, target, i), "")
 				}
 			}
-			if rest, err := io.ReadAll(r.Body); err != nil || len(rest) != 0 {
-				t.Error(target, rest, err)
-			}
+			rest, err := io.ReadAll(r.Body)
+			fapwstest.Truef(t, err == nil && len(rest) == 0, "%q %v %v", target, rest, err)
 			w.Fetch("/").Is(t, "quick")
 		}
 	})
@@ -164,9 +158,8 @@ func TestTimeoutInTheQueueDiscardsTheRequest(t *testing.T) {
 	fapwstest.FileSays(t, folder+"/access", `"GET /queued HTTP/1.1" 504 `)
 	fapwstest.Write(t, folder+"/go", "")
 	fapwstest.Eventually(t, "others are served", func() bool { return s.Ask(fapwstest.Get("/")).StatusCode == 200 })
-	if _, err := os.Stat(folder + "/queued"); err == nil {
-		t.Error("a request was run that had been answered")
-	}
+	_, err := os.Stat(folder + "/queued")
+	fapwstest.Truef(t, err != nil, "a request was run that had been answered")
 }
 
 // A thread whose handler hangs counts as lost and is replaced, even if it was the only thread.
@@ -194,9 +187,8 @@ func TestLostThreadsAreReplaced(t *testing.T) {
 				wait.Go(func() { s.Dial().InTime("/alone").Want(t, 200) })
 			}
 			wait.Wait()
-			if got := s.Dial().InTime("/alone").Text; got > threads {
-				t.Errorf("%s ran at once, with --threads %s", got, threads)
-			}
+			got := s.Dial().InTime("/alone").Text
+			fapwstest.Truef(t, got <= threads, "%s ran at once, with --threads %s", got, threads)
 		})
 	}
 }
@@ -223,12 +215,10 @@ func TestHungHandlersDoNotBlockOtherRequests(t *testing.T) {
 			s.Says(`error all \d+ threads \(--threads\) are busy, and \d+ requests? .* they run .*GET ` +
 				tt.target + ` at hang\w*\.py:\d+ in .*others run in their place`)
 			_, status, _ := s.Ctl("status")
-			if !strings.Contains(status, "handlers that have waited for long, in addition to --threads: ") {
-				t.Errorf("status: %s", status)
-			}
-			if grown := s.RSS() - before; grown > 100<<20 {
-				t.Errorf("%d MiB", grown>>20)
-			}
+			fapwstest.Truef(t, strings.Contains(status, "handlers that have waited for long, in addition to --threads: "),
+				"status: %s", status)
+			grown := s.RSS() - before
+			fapwstest.Truef(t, grown <= 100<<20, "%d MiB", grown>>20)
 		})
 	}
 }
@@ -241,9 +231,8 @@ func TestHungRequestsAndEventsOfFlaskSocketIODoNotBlockOtherRequests(t *testing.
 		s.Dial().Get("/locked")
 		c := s.Socket("/socket.io/?EIO=4&transport=websocket")
 		for _, event := range []string{"40", `42["locked"]`} {
-			if _, _, err := c.Receive(); err != nil {
-				t.Fatal(err)
-			}
+			_, _, err := c.Receive()
+			fapwstest.Must(t, err)
 			fapwstest.Must(t, c.SendText(event))
 		}
 	}
@@ -260,9 +249,8 @@ func TestComputingHandlersAreLimitedToThreads(t *testing.T) {
 		wait.Go(func() { s.Dial().InTime("/computes").Want(t, 200) })
 	}
 	wait.Wait()
-	if got := s.Dial().InTime("/alone").Text; got > "2" {
-		t.Errorf("%s ran at once, with --threads 2", got)
-	}
+	got := s.Dial().InTime("/alone").Text
+	fapwstest.Truef(t, got <= "2", "%s ran at once, with --threads 2", got)
 }
 
 func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
@@ -298,9 +286,8 @@ func TestBusyServerWithOneThreadReportsWaitingRequests(t *testing.T) {
 			return s.Ask(fapwstest.Get("/healthz/ready")).StatusCode == 503
 		})
 		s.Get("/healthz/ready", 503).Want(t, 503, "busy")
-		if _, err := os.Stat(folder + "/queued"); err == nil {
-			t.Error("two handlers ran at a time, with --threads 1")
-		}
+		_, err := os.Stat(folder + "/queued")
+		fapwstest.Truef(t, err != nil, "two handlers ran at a time, with --threads 1")
 		unblock(t, folder)
 		w.Answer().Is(t, "queued")
 		s.Get("/healthz/ready", 200)
@@ -340,9 +327,8 @@ func TestRequestThatWaitsForAThreadEndsWithItsClient(t *testing.T) {
 	unblock(t, folder)
 	first.Answer().Is(t, "too late")
 	fapwstest.FileSays(t, folder+"/access", `"GET /queued HTTP/1.1" 499 `)
-	if _, err := os.Stat(folder + "/queued"); err == nil {
-		t.Error("it was run without a client")
-	}
+	_, err := os.Stat(folder + "/queued")
+	fapwstest.Truef(t, err != nil, "it was run without a client")
 }
 
 // If requests arrive one after the other, one thread runs all handlers. Some database drivers open a connection for
@@ -357,9 +343,7 @@ func TestSteadyThreadsRunHandlers(t *testing.T) {
 		for range 30 {
 			seen[s.Get(path, 200).Text] = true
 		}
-		if len(seen) != 1 {
-			t.Errorf("requests for %s one after the other use %d threads", path, len(seen))
-		}
+		fapwstest.Equalf(t, len(seen), 1, "threads for requests of %s one after the other", path)
 	}
 	var mu sync.Mutex
 	var wait sync.WaitGroup
@@ -372,15 +356,11 @@ func TestSteadyThreadsRunHandlers(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if len(seen) != 3 {
-		t.Errorf("3 requests at once use %d threads", len(seen))
-	}
+	fapwstest.Equalf(t, len(seen), 3, "threads for 3 requests at once")
 	for range 30 {
 		seen[s.Get("/ident", 200).Text] = true
 	}
-	if len(seen) != 3 {
-		t.Errorf("then there are %d threads", len(seen))
-	}
+	fapwstest.Equalf(t, len(seen), 3, "threads after that")
 	fapwstest.Eventually(t, "they end", func() bool { return pythonThreads(s) == 0 })
 }
 
@@ -388,9 +368,7 @@ func TestSteadyThreadsRunHandlers(t *testing.T) {
 func pythonThreads(s *fapwstest.Server) (n int) {
 	s.T.Helper()
 	tasks, err := os.ReadDir(s.Proc("task"))
-	if err != nil {
-		s.T.Fatal(err)
-	}
+	fapwstest.Must(s.T, err)
 	for _, task := range tasks {
 		name, _ := os.ReadFile(s.Proc("task/" + task.Name() + "/comm"))
 		if strings.HasPrefix(string(name), "fapws-py-") {
@@ -406,9 +384,7 @@ func socketOf(s *fapwstest.Server, client net.Addr) string {
 	s.T.Helper()
 	text := fapwstest.Read(s.T, "/proc/net/tcp")
 	server, err := net.ResolveTCPAddr("tcp", s.Address)
-	if err != nil {
-		s.T.Fatal(err)
-	}
+	fapwstest.Must(s.T, err)
 	// A client of a different server may have the same port.
 	local, remote := fmt.Sprintf("0100007F:%04X", server.Port), fmt.Sprintf("0100007F:%04X", client.(*net.TCPAddr).Port)
 	for line := range strings.Lines(text) {

@@ -23,9 +23,7 @@ func hinting(t *testing.T, m fapwstest.Mode) (s *fapwstest.Server, folder string
 func links(t *testing.T, s *fapwstest.Server, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("curl", append([]string{"-sSi"}, args...)...).CombinedOutput()
-	if err != nil {
-		t.Fatalf("curl %q: %v\n%s", args, err, out)
-	}
+	fapwstest.Needf(t, err == nil, "curl %q: %v\n%s", args, err, out)
 	var seen []string
 	for line := range strings.Lines(string(out)) {
 		line = strings.TrimSpace(line)
@@ -53,12 +51,9 @@ func TestEarlyHintsArriveBeforeTheResponse(t *testing.T) {
 			w := s.Dial()
 			w.Send(fapwstest.Get(target, asBrowser))
 			r, err := http.ReadResponse(w.In, nil)
-			if err != nil {
-				t.Fatal(target, err)
-			}
-			if got := strings.Join(r.Header["Link"], " "); r.StatusCode != 103 || got != want || len(r.Header) != 1 {
-				t.Errorf("%s: %d %v", target, r.StatusCode, r.Header)
-			}
+			fapwstest.Needf(t, err == nil, "%q %v", target, err)
+			fapwstest.Truef(t, r.StatusCode == 103 && strings.Join(r.Header["Link"], " ") == want && len(r.Header) == 1,
+				"%s: %d %v", target, r.StatusCode, r.Header)
 			fapwstest.Write(t, folder+"/go", "")
 			if target == "/asgi/waits" { // the hint that follows http.response.start
 				if r, err := http.ReadResponse(w.In, nil); err != nil || r.StatusCode != 103 {
@@ -82,23 +77,17 @@ func TestEarlyHintsAreCheckedAndReachOnlyClientsThatUnderstandThem(t *testing.T)
 	for target, want := range map[string]string{"/waits": "page", "/asgi": "plain page"} {
 		out, err := exec.Command("python3", "-c",
 			"import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read())", s.URL+target).CombinedOutput()
-		if string(out) != fmt.Sprintf("b'%s'\n", want) || err != nil {
-			t.Errorf("%s: %s %v", target, out, err)
-		}
+		fapwstest.Truef(t, string(out) == fmt.Sprintf("b'%s'\n", want) && err == nil, "%s: %s %v", target, out, err)
 		for _, args := range [][]string{{"--http1.1"}, {"--http1.0", "-H", asBrowser},
 			{"--http1.1", "-H", "Sec-Fetch-Mode: cors"}, {"--http1.1", "-H", "Sec-Fetch-Mode: navigate2"}} {
-			if got := links(t, s, append(args, s.URL+target)...); got != "200 "+want {
-				t.Errorf("%s %q: %q", target, args, got)
-			}
+			fapwstest.Equalf(t, links(t, s, append(args, s.URL+target)...), "200 "+want, "%s %q", target, args)
 		}
 	}
 	const both = "103 </a.css>; rel=preload; as=style </b.js>; rel=preload; as=script 200 page"
 	const two = "103 </a.css>; rel=preload; as=style 103 </b.js>; rel=preload; as=script 200 early page"
 	for _, args := range [][]string{{"--http1.1", "-H", asBrowser}, {"--http2-prior-knowledge"}} {
 		for target, want := range map[string]string{"/waits": both, "/asgi": two} {
-			if got := links(t, s, append(args, s.URL+target)...); got != want {
-				t.Errorf("%s %q: %q", target, args, got)
-			}
+			fapwstest.Equalf(t, links(t, s, append(args, s.URL+target)...), want, "%s %q", target, args)
 		}
 	}
 	boundsAndChecksHints(t, s)
@@ -106,21 +95,14 @@ func TestEarlyHintsAreCheckedAndReachOnlyClientsThatUnderstandThem(t *testing.T)
 
 func boundsAndChecksHints(t *testing.T, s *fapwstest.Server) {
 	get := func(target string) string { return links(t, s, "--http2-prior-knowledge", s.URL+target) }
-	if got := get("/many"); strings.Count(got, "103 ") != 16 || !strings.HasSuffix(got, "</15.css> 200 page") {
-		t.Errorf("many: %q", got)
-	}
-	if got := get("/large"); strings.Count(got, "103 ") != 2 || !strings.HasSuffix(got, " 200 page") {
-		t.Errorf("large: %d bytes", len(got))
-	}
-	if got := get("/late"); got != "200 page" {
-		t.Errorf("after the head: %q", got)
-	}
-	if got := get("/wrong"); got != "200 ValueError TypeError ValueError TypeError ValueError" {
-		t.Errorf("wrong: %q", got)
-	}
-	if got := get("/asgi/wrong"); !strings.HasSuffix(got, " 200 early ValueError TypeError TypeError page") {
-		t.Errorf("wrong in ASGI: %q", got)
-	}
+	got := get("/many")
+	fapwstest.Truef(t, strings.Count(got, "103 ") == 16 && strings.HasSuffix(got, "</15.css> 200 page"), "many: %q", got)
+	got = get("/large")
+	fapwstest.Truef(t, strings.Count(got, "103 ") == 2 && strings.HasSuffix(got, " 200 page"), "large: %d bytes", len(got))
+	fapwstest.Equalf(t, get("/late"), "200 page", "after the head")
+	fapwstest.Equalf(t, get("/wrong"), "200 ValueError TypeError ValueError TypeError ValueError", "wrong")
+	got = get("/asgi/wrong")
+	fapwstest.Truef(t, strings.HasSuffix(got, " 200 early ValueError TypeError TypeError page"), "wrong in ASGI: %q", got)
 }
 
 // In inline mode, the timeout restarts after each call of write(). The handler can send hints for 13 seconds.
@@ -136,8 +118,7 @@ def application(environ, start_response):
 `)
 		s := fapwstest.Command{Script: script, Flags: []string{"--h2c", "--timeout", "1s"}, Complains: true}.Serve(t, m)
 		got := links(t, s, "--http2-prior-knowledge", s.URL)
-		if n := strings.Count(got, "103 </a> "); n == 0 || n == 16 || !strings.Contains(got, " 504 ") {
-			t.Errorf("%d hints: %q", n, got)
-		}
+		n := strings.Count(got, "103 </a> ")
+		fapwstest.Truef(t, n != 0 && n != 16 && strings.Contains(got, " 504 "), "%d hints: %q", n, got)
 	})
 }

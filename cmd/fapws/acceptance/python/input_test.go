@@ -2,7 +2,6 @@ package python_test
 
 import (
 	"net/url"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -78,9 +77,7 @@ func TestInputOfAChunkedBodyHasContentLength(t *testing.T) {
 			if c.length != "" {
 				want["CONTENT_LENGTH"] = c.length
 			}
-			if got := w.Answer().Want(t, 200).Object(t); !reflect.DeepEqual(got, want) {
-				t.Errorf("%.60q: %v, want %v", c.request, got, want)
-			}
+			fapwstest.Equalf(t, w.Answer().Want(t, 200).Object(t), want, "%.60q", c.request)
 		}
 	})
 }

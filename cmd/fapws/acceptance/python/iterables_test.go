@@ -33,9 +33,8 @@ func (c *closings) once(what, mark string) {
 	c.T.Helper()
 	fapwstest.FileSays(c.T, mark, "closed\n")
 	c.Get("/quick", 200).Is(c.T, "quick")
-	if text, _ := os.ReadFile(mark); string(text) != "closed\n" {
-		c.T.Errorf("%s: %q", what, text)
-	}
+	text, _ := os.ReadFile(mark)
+	fapwstest.Equalf(c.T, string(text), "closed\n", "%s", what)
 }
 
 func TestExceptionInCloseDoesNotChangeTheResponse(t *testing.T) {
@@ -69,9 +68,8 @@ func TestIterablesAreChunkedUnlessTheirLengthIsKnown(t *testing.T) {
 		for _, c := range cases {
 			target, mark := s.target(c.kind, "")
 			a := w.Fetch(target).Is(t, c.body)
-			if a.ContentLength != c.length || (len(a.TransferEncoding) == 1) != (c.length < 0) {
-				t.Errorf("%s: length %d, %v", c.kind, a.ContentLength, a.TransferEncoding)
-			}
+			fapwstest.Truef(t, a.ContentLength == c.length && (len(a.TransferEncoding) == 1) == (c.length < 0),
+				"%s: length %d, %v", c.kind, a.ContentLength, a.TransferEncoding)
 			s.once(c.kind, mark)
 
 			target, mark = s.target(c.kind, "")
@@ -85,9 +83,8 @@ func TestIterablesAreChunkedUnlessTheirLengthIsKnown(t *testing.T) {
 			old := s.Dial()
 			old.Send("GET ", target, " HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
 			a = old.Answer().Is(t, c.body)
-			if len(a.TransferEncoding) > 0 || a.Close != (c.length < 0) {
-				t.Errorf("%s on HTTP/1.0: %v, close %v", c.kind, a.TransferEncoding, a.Close)
-			}
+			fapwstest.Truef(t, len(a.TransferEncoding) == 0 && a.Close == (c.length < 0), "%s on HTTP/1.0: %v, close %v", c.kind,
+				a.TransferEncoding, a.Close)
 			s.once(c.kind+" on HTTP/1.0", mark)
 		}
 		s.Says(`ValueError: close failed`)
@@ -140,21 +137,17 @@ func TestCloseRunsOnceForEachIterable(t *testing.T) {
 			target, mark := s.target(c.kind, c.more)
 			w := s.Dial()
 			a := w.Fetch(target)
-			if a.StatusCode != c.status || (a.Err != nil) != c.broken || c.status != 500 && a.Text != c.body ||
-				!strings.Contains(a.Text, c.body) {
-				t.Errorf("%s: %d, %q, %v", c.name, a.StatusCode, a.Text, a.Err)
-			}
-			if c.status == 204 && (a.ContentLength > 0 || a.Header.Get("Content-Length") != "") {
-				t.Errorf("%s: %v", c.name, a.Header)
-			}
+			fapwstest.Truef(t, a.StatusCode == c.status && (a.Err != nil) == c.broken && (c.status == 500 || a.Text == c.body) &&
+				strings.Contains(a.Text, c.body), "%s: %d, %q, %v", c.name, a.StatusCode, a.Text, a.Err)
+			fapwstest.Truef(t, c.status != 204 || (a.ContentLength <= 0 && a.Header.Get("Content-Length") == ""), "%s: %v",
+				c.name, a.Header)
 			s.once(c.name, mark)
 			if c.status == 500 {
 				target, mark = s.target(c.kind, c.more)
 				w.Send(fapwstest.Request("HEAD", target, ""))
-				if head := w.AnswerTo("HEAD").Want(t, 500); head.ContentLength != a.ContentLength ||
-					head.Header.Get("Content-Type") != a.Header.Get("Content-Type") {
-					t.Errorf("HEAD, %s: %v", c.name, head.Header)
-				}
+				head := w.AnswerTo("HEAD").Want(t, 500)
+				fapwstest.Truef(t, head.ContentLength == a.ContentLength &&
+					head.Header.Get("Content-Type") == a.Header.Get("Content-Type"), "HEAD, %s: %v", c.name, head.Header)
 				s.once("HEAD, "+c.name, mark)
 			}
 			if c.broken {

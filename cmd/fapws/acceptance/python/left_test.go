@@ -86,9 +86,7 @@ func TestClientThatClosesItsSideOfTLSHasDisconnected(t *testing.T) {
 		w.Get(target)
 		fapwstest.FileSays(t, folder+"/entered", strings.Repeat("False\n", i+1))
 		_ = c.CloseWrite()
-		if got := w.Rest(); got != "" {
-			t.Errorf("%s: %q", target, got)
-		}
+		fapwstest.Equalf(t, w.Rest(), "", "%s", target)
 		fapwstest.FileSays(t, folder+"/access", `"GET `+target+` HTTP/1.1" 499 `)
 	}
 	fapwstest.FileSays(t, folder+"/left", "yes\nyes\n")

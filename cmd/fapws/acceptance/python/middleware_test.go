@@ -46,9 +46,7 @@ func TestProfilePageIsShownToAllowedClients(t *testing.T) {
 	}
 	for _, want := range []string{"looks in all", "Lines that ran", "middleware.py:",
 		"spin_here in middleware.py"} {
-		if !strings.Contains(found, want) {
-			t.Errorf("no %q in %s", want, found)
-		}
+		fapwstest.Has(t, found, want)
 	}
 	s.Get("/profile", 200, html).Want(t, 200, "<table>", "spin_here")
 	s.Ask(fapwstest.Request("DELETE", "/profile", "")).Want(t, 405)

@@ -34,9 +34,7 @@ func TestPathsSelectTheFirstEntryThatMatches(t *testing.T) {
 		got := s.Get(c.target, 200).Object(t)
 		want := map[string]any{"entry": c.entry, "script": c.script, "path": c.path, "query": c.query, "raw": c.target}
 		for key := range want {
-			if got[key] != want[key] {
-				t.Errorf("%s: %s is %q, want %q", c.target, key, got[key], want[key])
-			}
+			fapwstest.Equalf(t, got[key], want[key], "%s: %s", c.target, key)
 		}
 	}
 	for _, target := range []string{"/", "/dir", "/deep/e", "/x", "/DIR/", "/b?/a"} {

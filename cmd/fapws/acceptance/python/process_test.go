@@ -5,7 +5,6 @@ import (
 	"os"
 	"regexp"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -41,9 +40,7 @@ func TestScriptsMayPrintStartThreadsAndHandleSignals(t *testing.T) {
 			for range 3 {
 				w.Fetch("/fork?exits").Is(t, "7")
 				w.Fetch("/fork?raises").Want(t, 200)
-				if w.Fetch("/fork?returns").Want(t, 200).Text == "from the child" {
-					t.Error("a forked child answers")
-				}
+				fapwstest.Truef(t, w.Fetch("/fork?returns").Want(t, 200).Text != "from the child", "a forked child answers")
 				w.Fetch("/subprocess").Is(t, "42\nthrough a pipe")
 			}
 			w.Fetch("/pid").Is(t, strconv.Itoa(s.Cmd.Process.Pid))
@@ -103,12 +100,10 @@ PATHS = [("/", handler)]
 		s := fapwstest.Command{Script: script}.Serve(t, m)
 		s.Get("/", 200).Is(t, "(True, True, False)")
 		s.Signal(syscall.SIGTERM)
-		if code := s.Ended(); code != 0 || s.Stdout.String() != "bye\n" {
-			t.Errorf("code %d, output %q", code, s.Stdout)
-		}
-		if notes, err := os.ReadFile(script + ".notes"); string(notes) != "bye\n" {
-			t.Errorf("the file has %q (%v)", notes, err)
-		}
+		code := s.Ended()
+		fapwstest.Truef(t, code == 0 && s.Stdout.String() == "bye\n", "code %d, output %q", code, s.Stdout)
+		notes, _ := os.ReadFile(script + ".notes")
+		fapwstest.Equalf(t, string(notes), "bye\n", "the file")
 	})
 }
 
@@ -136,7 +131,5 @@ def application(environ, start_response):
 		s.Get("/", 200).Is(t, "None\n")
 	}
 	s.Stop()
-	if said := s.Stderr.String(); strings.Contains(said, "gevent has patched") {
-		t.Errorf("%s", said)
-	}
+	fapwstest.Lacks(t, s.Stderr.String(), "gevent has patched")
 }

@@ -68,13 +68,9 @@ func TestVirtualEnvIsUsed(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	packages, err := filepath.Glob(venv + "/lib/python3*/site-packages")
-	if err != nil || len(packages) != 1 {
-		t.Fatal(packages, err)
-	}
+	fapwstest.Needf(t, err == nil && len(packages) == 1, "%v %v", packages, err)
 	prefix, err := exec.Command(fapwstest.Python, "-c", "import sys; print(sys.base_prefix, end='')").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	lead := fapwstest.Write(t, packages[0]+"/lead.py", "")
 	s := fapwstest.Command{Script: "imports.py", Env: []string{"VIRTUAL_ENV=" + venv}}.Serve(t, fapwstest.Workers)
 	s.Get("/", 200).Is(t, lead)
@@ -114,10 +110,8 @@ func TestScriptThatEndsIsReportedWithItsPosition(t *testing.T) {
 			for _, m := range modes {
 				code, out, said := fapwstest.Command{Flags: m.Flags, Script: app}.Run(t)
 				last, same := strings.CutPrefix(said, stderr.String())
-				if code != 3 || out != stdout.String() || !same {
-					t.Errorf("%s: code %d, output %q, messages %q; python3: %q, %q", m.Name, code, out, said,
-						stdout.String(), stderr.String())
-				}
+				fapwstest.Truef(t, code == 3 && out == stdout.String() && same,
+					"%s: code %d, output %q, messages %q; python3: %q, %q", m.Name, code, out, said, stdout.String(), stderr.String())
 				fapwstest.OneLine(t, last, "fapws: "+app+":")
 			}
 		})

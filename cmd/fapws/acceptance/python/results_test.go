@@ -59,9 +59,8 @@ func TestReturnValuesBecomeBodiesAndMediaTypes(t *testing.T) {
 			s.Get("/popen", 200).Is(t, "a pipe\n")
 			s.Get("/typed", 203).Field(t, "Content-Type", "text/x-own").Field(t, "X-One", "1, 2")
 			a := s.Get("/late", 202)
-			if a.Field(t, "Content-Type", "text/x-late"); a.Text != "late" {
-				t.Errorf("/late: %q", a.Text)
-			}
+			a.Field(t, "Content-Type", "text/x-late")
+			fapwstest.Equalf(t, a.Text, "late", "/late")
 			if a := s.Get("/big", 200); a.Text != strings.Repeat("0123456789abcdef", 2<<16) ||
 				a.ContentLength != 2<<20 {
 				t.Errorf("/big: %d bytes, announced %d", len(a.Text), a.ContentLength)
@@ -131,14 +130,12 @@ func TestFileWrapperSendsTheRestOfAFileAndClosesIt(t *testing.T) {
 					a := w.AnswerTo(method).Want(t, 200).Field(t, "Content-Type", "text/x-own").Field(t,
 						"Content-Range", "")
 					unsaid := method == "HEAD" && c.length == 0 && a.ContentLength < 0
-					if method == "GET" && a.Text != c.body || a.ContentLength != c.length && !unsaid {
-						t.Errorf("%s: %s has %d bytes, announced %d", c.name, method, len(a.Text), a.ContentLength)
-					}
+					fapwstest.Truef(t, (method != "GET" || a.Text == c.body) && (a.ContentLength == c.length || unsaid),
+						"%s: %s has %d bytes, announced %d", c.name, method, len(a.Text), a.ContentLength)
 					if c.closed != "" {
 						fapwstest.FileSays(t, folder+"/"+name, "closed")
-						if said, _ := os.ReadFile(folder + "/" + name); method == "GET" && string(said) != c.closed {
-							t.Errorf("%s: %q", c.name, said)
-						}
+						said, _ := os.ReadFile(folder + "/" + name)
+						fapwstest.Truef(t, method != "GET" || string(said) == c.closed, "%s: %q", c.name, said)
 					}
 				}
 			}
@@ -152,9 +149,8 @@ func TestFileWrapperSendsTheRestOfAFileAndClosesIt(t *testing.T) {
 			s.Says("OSError: cannot read")
 			fapwstest.FileSays(t, folder+"/unreadable", "closed")
 
-			if a := w.Fetch("/?kind=real&length=300001&name=short"); a.Err == nil || a.Text != all {
-				t.Errorf("longer than the file: %d bytes, %v", len(a.Text), a.Err)
-			}
+			a := w.Fetch("/?kind=real&length=300001&name=short")
+			fapwstest.Truef(t, a.Err != nil && a.Text == all, "longer than the file: %d bytes, %v", len(a.Text), a.Err)
 			w.Gone()
 			fapwstest.FileSays(t, folder+"/short", "closed")
 			if m.Forks() {
@@ -201,9 +197,8 @@ func TestFilesWithAWrongSizeAreSentCompletely(t *testing.T) {
 		s.Get("/sys/online", 200).Is(t, online).Field(t, "ETag", "")
 		s.Get("/proc/ostype", 200).Is(t, "Linux\n").Field(t, "Last-Modified", "")
 		s.Get("/here/empty", 200).Is(t, "")
-		if a := s.Get("/here/sparse", 200).Is(t, wants[dir+"/sparse"]); a.Header.Get("ETag") == "" {
-			t.Error("a sparse file has no ETag")
-		}
+		fapwstest.Truef(t, s.Get("/here/sparse", 200).Is(t, wants[dir+"/sparse"]).Header.Get("ETag") != "",
+			"a sparse file has no ETag")
 	}
 	w := s.Dial()
 	w.Send(fapwstest.Request("HEAD", "/sys/online", ""))

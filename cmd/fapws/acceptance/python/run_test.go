@@ -72,12 +72,10 @@ func TestScriptStartsTheServerAndIsThenServed(t *testing.T) {
 			r, err := http.Get("http://" + out.Await(t, fapwstest.BannerURL)[1])
 			fapwstest.Must(t, err)
 			defer r.Body.Close()
-			if text, err := io.ReadAll(r.Body); err != nil || string(text) != "Hello from main one two" {
-				t.Errorf("%v; %q", err, text)
-			}
-			if files, _ := os.ReadDir(dir); len(files) != 1 {
-				t.Errorf("files: %v", files)
-			}
+			text, err := io.ReadAll(r.Body)
+			fapwstest.Truef(t, err == nil && string(text) == "Hello from main one two", "%v; %q", err, text)
+			files, _ := os.ReadDir(dir)
+			fapwstest.Equalf(t, len(files), 1, "files")
 			if text := out.String(); strings.Count(text, "loaded as __main__") != 1 ||
 				strings.Count(text, "after") != strings.Count(call, "after") {
 				t.Errorf("the script ran in another way:\n%s", text)
@@ -92,9 +90,8 @@ func TestScriptWithAnApplicationThatCannotBeImportedIsToldSo(t *testing.T) {
 	fapwstest.Write(t, dir+"/main.py", "import fapws\nfapws.run(lambda environ, start_response: [])\n")
 	for _, args := range [][]string{{"main.py"}, {"-c", "import fapws\napp = lambda _, __: []\nfapws.run(app)"}} {
 		text, err := python(t, dir, fapwstest.Python, args...).CombinedOutput()
-		if err == nil || !strings.Contains(string(text), "ValueError: run: no module has <function <lambda>") {
-			t.Errorf("%v: %s", err, text)
-		}
+		fapwstest.Truef(t, err != nil && strings.Contains(string(text), "ValueError: run: no module has <function <lambda>"),
+			"%v: %s", err, text)
 	}
 }
 
@@ -139,7 +136,5 @@ def test_context_and_failure():
 `)
 	out, err := python(t, dir, venv+"/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error").
 		CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "3 passed") {
-		t.Errorf("%v:\n%s", err, out)
-	}
+	fapwstest.Truef(t, err == nil && strings.Contains(string(out), "3 passed"), "%v:\n%s", err, out)
 }

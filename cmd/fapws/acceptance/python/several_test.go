@@ -118,9 +118,7 @@ app = "two/app.py"
 	stdout := routes.Succeeds(t)
 	for _, want := range []string{"one/app.py:\nPATH", "two/app.py:\nPATH", "package.three:application:\nPATH",
 		"app.page", "package.three:application\n"} {
-		if !strings.Contains(stdout, want) {
-			t.Errorf("routes lacks %q:\n%s", want, stdout)
-		}
+		fapwstest.Truef(t, strings.Contains(stdout, want), "routes lacks %q:\n%s", want, stdout)
 	}
 
 	for text, want := range map[string]string{
@@ -129,8 +127,7 @@ app = "two/app.py"
 	} {
 		fapwstest.Write(t, dir+"/two/app.py", text)
 		code, _, stderr := fapwstest.Command{Flags: []string{"check", "-c", file}}.Run(t)
-		if code == 0 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, want) {
-			t.Errorf("check: code %d, %q", code, stderr)
-		}
+		fapwstest.Truef(t, code != 0 && strings.Count(stderr, "\n") == 1 && strings.Contains(stderr, want),
+			"check: code %d, %q", code, stderr)
 	}
 }

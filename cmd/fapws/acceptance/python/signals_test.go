@@ -140,9 +140,7 @@ PATHS = [("/waits", waits), ("/streams", streams), ("/cleans", cleans), ("/exits
 				s.Says("waits\n")
 				s.Signal(c.sig)
 				s.EndsWith(c.code)
-				if s.Stdout.String() != "bye\n" {
-					t.Errorf("output %q", s.Stdout)
-				}
+				fapwstest.Equalf(t, s.Stdout.String(), "bye\n", "output %q", s.Stdout)
 			})
 		}
 		s := fapwstest.Command{Script: script}.Serve(t, m)

@@ -54,14 +54,12 @@ func TestStartResponseIsCalledOnceBeforeTheFirstByte(t *testing.T) {
 		s := fapwstest.Command{Script: "startresponse.py", Complains: true}.Serve(t, m)
 		for _, c := range cases {
 			a := s.Get(c.path, c.status)
-			if a.Text != c.body || a.Header.Get("X-Second") != "" || a.Header.Get("X-Lost") != "" || a.Close {
-				t.Errorf("%s: %q with %q", c.path, a.Text, a.Header)
-			}
+			fapwstest.Truef(t, a.Text == c.body && a.Header.Get("X-Second") == "" && a.Header.Get("X-Lost") == "" && !a.Close,
+				"%s: %q with %q", c.path, a.Text, a.Header)
 		}
 		s.Get("/half", 500).Field(t, "Content-Type", "text/plain").Field(t, "X-Kept", "1")
-		if strings.Contains(s.Stderr.String(), "Traceback") {
-			t.Errorf("errors that the application has dealt with are reported")
-		}
+		fapwstest.Truef(t, !strings.Contains(s.Stderr.String(), "Traceback"),
+			"errors that the application has dealt with are reported")
 		for path, report := range map[string]string{
 			"/twice":         `AssertionError: start_response\(\) was already called`,
 			"/twice/none":    `AssertionError: start_response\(\) was already called`,
@@ -122,9 +120,7 @@ func TestInvalidHeadIsAHandlerError(t *testing.T) {
 	} {
 		a := w.Fetch("/good?"+query).Want(t, 202, "body").Field(t, "Content-Type", "text/plain").Field(t, "X-List",
 			"ok").Field(t, "X-Latin", "\xe9")
-		if a.Status != "202 "+reason {
-			t.Errorf("%s: status %q", query, a.Status)
-		}
+		fapwstest.Equalf(t, a.Status, "202 "+reason, "%s: status", query)
 	}
 }
 
@@ -141,10 +137,8 @@ func TestHopByHopFieldsOfAnApplicationAreRemoved(t *testing.T) {
 		w.Get("/hops?" + field)
 		name, _, _ := strings.Cut(field, "=")
 		a := w.Answer().Is(t, "body").Field(t, name, "").Field(t, "X-Kept", "1").Field(t, "Content-Length", "4")
-		if len(a.TransferEncoding) > 0 || a.Close != (field == "Connection=close") || a.ProtoMinor != 1 ||
-			len(a.Trailer) > 0 {
-			t.Errorf("%s: %q", field, a.Header)
-		}
+		fapwstest.Truef(t, len(a.TransferEncoding) == 0 && a.Close == (field == "Connection=close") && a.ProtoMinor == 1 &&
+			len(a.Trailer) == 0, "%s: %q", field, a.Header)
 	}
 }
 
@@ -160,9 +154,8 @@ func TestFieldsOfOtherServersTestsAreSent(t *testing.T) {
 		for i := range 100 {
 			a.Field(t, fmt.Sprintf("X-%d", i), fmt.Sprint(i))
 		}
-		if len(a.Header["X-Empty"]) != 1 || a.Status != "200 Very Well" {
-			t.Errorf("%s %q", a.Status, a.Header["X-Empty"])
-		}
+		fapwstest.Truef(t, len(a.Header["X-Empty"]) == 1 && a.Status == "200 Very Well", "%s %q", a.Status,
+			a.Header["X-Empty"])
 	}
 	w := s.Dial()
 	for i := 1; i <= 40; i++ {

@@ -42,18 +42,15 @@ func TestScriptChangesUsers(t *testing.T) {
 				t.Errorf("%s?%s: %s, want %s", path, c[0], got, c[1])
 			}
 		}
-		if text := fapwstest.Read(t, file); !strings.HasPrefix(text, "Zoë:$2y$10$") {
-			t.Errorf("the file has %q", text)
-		}
+		text := fapwstest.Read(t, file)
+		fapwstest.Truef(t, strings.HasPrefix(text, "Zoë:$2y$10$"), "the file has %q", text)
 		command := exec.Command(fapwstest.Binary(t), "user", "check", "-f", file, "Zoë")
 		command.Stdin = strings.NewReader("bätteries staple\n")
-		if out, err := command.CombinedOutput(); err != nil {
-			t.Errorf("fapws user check: %v, %s", err, out)
-		}
+		out, err := command.CombinedOutput()
+		fapwstest.Truef(t, err == nil, "fapws user check: %v, %s", err, out)
 		fapwstest.Write(t, file, "no user\n")
-		if got := s.Get(path+"?list", 200).Text; !strings.HasPrefix(got, "ValueError: "+file+":1: ") {
-			t.Errorf("a damaged file: %s", got)
-		}
+		got := s.Get(path+"?list", 200).Text
+		fapwstest.Truef(t, strings.HasPrefix(got, "ValueError: "+file+":1: "), "a damaged file: %s", got)
 	})
 }
 
@@ -71,9 +68,7 @@ func TestUsersSetAtTheSameTimeAreAllKept(t *testing.T) {
 	fapwstest.Must(t, <-added)
 	text := fapwstest.Read(t, file)
 	for _, name := range []string{"ann", "user0", "user1", "user2", "user3", "user4", "user5", "user6", "user7"} {
-		if strings.Count("\n"+text, "\n"+name+":$2y$") != 1 {
-			t.Errorf("%s is not in %s", name, text)
-		}
+		fapwstest.Equalf(t, strings.Count("\n"+text, "\n"+name+":$2y$"), 1, "%s is not in %s", name, text)
 	}
 }
 
@@ -86,15 +81,12 @@ func TestUsersOutsideOfTheServerIsAnError(t *testing.T) {
 		if m.Forks() {
 			path = "/call?list"
 		}
-		if got, want := s.Get(path, 200).Text,
-			"RuntimeError: users: not available in a child process of the server"; got != want {
-			t.Errorf("%s: %s, want %s", m.Name, got, want)
-		}
+		got, want := s.Get(path, 200).Text, "RuntimeError: users: not available in a child process of the server"
+		fapwstest.Equalf(t, got, want, "%s", m.Name)
 	}
 	out, err := exec.Command("python3", "-c",
 		`import sys; sys.path.insert(0, "../../../../contrib"); from fapws import users; users.list("users")`).
 		CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "RuntimeError: users.list: works under fapws only") {
-		t.Errorf("in plain Python: %v, %s", err, out)
-	}
+	fapwstest.Truef(t, err != nil && strings.Contains(string(out), "RuntimeError: users.list: works under fapws only"),
+		"in plain Python: %v, %s", err, out)
 }

@@ -31,13 +31,10 @@ func TestValidatorOfWsgirefFindsNoErrors(t *testing.T) {
 				s.Ask(fapwstest.Request(method, "/", "")).Is(t, "whole ")
 			}
 			for _, c := range cases {
-				if a := s.Get(c.path, c.status); a.Text != c.body {
-					t.Errorf("%s: %q", c.path, a.Text)
-				}
+				fapwstest.Equalf(t, s.Get(c.path, c.status).Text, c.body, "%s", c.path)
 				s.Ask(fapwstest.Request("HEAD", c.path, "")).Want(t, c.status)
-				if a := s.Ask("GET "+c.path+" HTTP/1.0\r\n\r\n").Want(t, c.status); a.Text != c.body {
-					t.Errorf("%s on HTTP/1.0: %q", c.path, a.Text)
-				}
+				fapwstest.Equalf(t, s.Ask("GET "+c.path+" HTTP/1.0\r\n\r\n").Want(t, c.status).Text, c.body, "%s on HTTP/1.0",
+					c.path)
 			}
 			body := "first line\nsecond\n\n" + strings.Repeat("third ", 100_000) + "\nlast"
 			for _, text := range []string{
@@ -60,14 +57,11 @@ func TestValidatorOfWsgirefFindsNoErrors(t *testing.T) {
 			w.Reset()
 			s.Get("/", 200).Is(t, "whole ")
 			for _, bad := range []string{"AssertionError", "Warning", "without being closed"} {
-				if strings.Contains(s.Stderr.String(), bad) {
-					t.Errorf("stderr has %q", bad)
-				}
+				fapwstest.Truef(t, !strings.Contains(s.Stderr.String(), bad), "stderr has %q", bad)
 			}
 			s.Complains = true
-			if a := s.Ask(fapwstest.Get("/too-late")); a.Err == nil || a.Text != "begun" {
-				t.Errorf("too late: %q, %v", a.Text, a.Err)
-			}
+			a := s.Ask(fapwstest.Get("/too-late"))
+			fapwstest.Truef(t, a.Err != nil && a.Text == "begun", "too late: %q, %v", a.Text, a.Err)
 			s.Says(`ValueError: too late`)
 		})
 }
@@ -131,9 +125,7 @@ func TestDevWarnsOfEachBreachOfPEP3333(t *testing.T) {
 			}
 			answers[i/2] = fmt.Sprint(a.StatusCode, a.Header, a.Text)
 		}
-		if answers[0] != answers[1] {
-			t.Errorf("%s: with --dev %s, without %s", b.object, answers[0], answers[1])
-		}
+		fapwstest.Truef(t, answers[0] == answers[1], "%s: with --dev %s, without %s", b.object, answers[0], answers[1])
 		text := string(source)
 		at := strings.Index(text, "def "+b.function+"(")
 		at += strings.Index(text[at:], b.text)
@@ -143,12 +135,8 @@ func TestDevWarnsOfEachBreachOfPEP3333(t *testing.T) {
 	}
 	dev.Ask(fapwstest.Request("GET", "/value/", "")).Want(t, 500)
 	dev.Says(`\n    start_response\("200 OK", \[\("Content-Length", 4\)\]\)\n( +[~^]+\n)?TypeError: `)
-	if n := strings.Count(dev.Stderr.String(), "PEP 3333"); n != len(breaches) {
-		t.Errorf("%d warnings, want %d: %s", n, len(breaches), dev.Stderr)
-	}
-	if strings.Contains(plain.Stderr.String(), "PEP 3333") {
-		t.Errorf("warnings without --dev: %s", plain.Stderr)
-	}
+	fapwstest.Equalf(t, strings.Count(dev.Stderr.String(), "PEP 3333"), len(breaches), "warnings")
+	fapwstest.Truef(t, !strings.Contains(plain.Stderr.String(), "PEP 3333"), "warnings without --dev: %s", plain.Stderr)
 }
 
 func TestDevWarnsOnceOfEachLineThatBreaksPEP3333(t *testing.T) {
@@ -160,14 +148,10 @@ func TestDevWarnsOnceOfEachLineThatBreaksPEP3333(t *testing.T) {
 	lines := map[string]bool{}
 	for _, found := range regexp.MustCompile(`pep3333\.py, line (\d+), in two_places: an item of the body is a str`).
 		FindAllStringSubmatch(s.Stderr.String(), -1) {
-		if lines[found[1]] {
-			t.Errorf("line %s is named twice", found[1])
-		}
+		fapwstest.Truef(t, !lines[found[1]], "line %s is named twice", found[1])
 		lines[found[1]] = true
 	}
-	if len(lines) != 2 {
-		t.Errorf("%d lines are named, want 2: %s", len(lines), s.Stderr)
-	}
+	fapwstest.Equalf(t, len(lines), 2, "lines that are named")
 }
 
 func TestDevDoesNotWarnOfWhatPEP3333Allows(t *testing.T) {
@@ -175,16 +159,13 @@ func TestDevDoesNotWarnOfWhatPEP3333Allows(t *testing.T) {
 	for _, object := range []string{"right", "late"} {
 		s := fapwstest.Serve(t, fapwstest.Threads, "pep3333.py:"+object, "--dev")
 		for _, path := range []string{"/list", "/written", "/file", "/iterator", "/closing", "/single", "/generator"} {
-			if a := s.Get(path, 200); !strings.EqualFold(a.Text, "text") {
-				t.Errorf("%s: %q", path, a.Text)
-			}
+			a := s.Get(path, 200)
+			fapwstest.Truef(t, strings.EqualFold(a.Text, "text"), "%s: %q", path, a.Text)
 		}
 		if object == "right" {
 			s.Get("/closed", 200).Is(t, "1")
 			s.Get("/single", 200).Field(t, "Content-Length", "4")
 		}
-		if strings.Contains(s.Stderr.String(), "PEP 3333") {
-			t.Errorf("%s: %s", object, s.Stderr)
-		}
+		fapwstest.Truef(t, !strings.Contains(s.Stderr.String(), "PEP 3333"), "%s: %s", object, s.Stderr)
 	}
 }

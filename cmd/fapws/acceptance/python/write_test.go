@@ -26,13 +26,10 @@ func TestWriteSendsBeforeTheResult(t *testing.T) {
 			s.Says(`AssertionError: write\(\) before start_response\(\)`)
 			s.Get("/number", 500)
 			s.Says(`TypeError: a response must consist of str or bytes, not int: 7`)
-			if a := s.Ask(fapwstest.Get("/none")); a.Err == nil || a.Text != "written" {
-				t.Errorf("none: %q, %v", a.Text, a.Err)
-			}
+			a := s.Ask(fapwstest.Get("/none"))
+			fapwstest.Truef(t, a.Err != nil && a.Text == "written", "none: %q, %v", a.Text, a.Err)
 			s.Says(`handler none returned None;`)
-			if a := s.Get("/many?200", 200); len(a.Text) != 200*65536+3 {
-				t.Errorf("%d bytes", len(a.Text))
-			}
+			fapwstest.Equal(t, len(s.Get("/many?200", 200).Text), 200*65536+3)
 		})
 }
 
@@ -49,12 +46,10 @@ func TestWriteWaitsForAClientThatDoesNotRead(t *testing.T) {
 	for range 100 {
 		s.Get("/", 200).Is(t, "quick")
 	}
-	if grown := s.RSS() - before; grown > 30<<20 {
-		t.Errorf("%d MB more while a client does not read", grown>>20)
-	}
-	if n, err := io.Copy(io.Discard, r.Body); n != 1000*65536+3 || err != nil {
-		t.Errorf("%d bytes, %v", n, err)
-	}
+	grown := s.RSS() - before
+	fapwstest.Truef(t, grown <= 30<<20, "%d MB more while a client does not read", grown>>20)
+	n, err := io.Copy(io.Discard, r.Body)
+	fapwstest.Truef(t, n == 1000*65536+3 && err == nil, "%d bytes, %v", n, err)
 
 	for _, how := range []string{"caught", "raise"} {
 		w = s.Dial()
