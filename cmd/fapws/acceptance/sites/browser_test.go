@@ -82,36 +82,26 @@ func TestLoginWorksInABrowserUntilLogout(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	if form != url+"/_fapws/login?next=%2Fpage%3Fa%3Db" || alert != "Wrong name or password." {
-		t.Errorf("%s: %s", form, alert)
-	}
-	if who != "ann over HTTP/2.0" || said != "hello ann" || saved != "saved by ann" || live != "beat" {
-		t.Errorf("%q %q %q %q", who, said, saved, live)
-	}
+	fapwstest.Truef(t, form == url+"/_fapws/login?next=%2Fpage%3Fa%3Db" && alert == "Wrong name or password.", "%s: %s",
+		form, alert)
+	fapwstest.Truef(t, who == "ann over HTTP/2.0" && said == "hello ann" && saved == "saved by ann" && live == "beat",
+		"%q %q %q %q", who, said, saved, live)
 	for _, c := range cookies {
-		if !strings.HasPrefix(c.Name, "__Host-fapws-") || !c.Secure || !c.HTTPOnly ||
-			!strings.HasSuffix(c.Name, "-form") && c.SameSite != network.CookieSameSiteLax {
-			t.Errorf("%+v", c)
-		}
+		fapwstest.Truef(t, strings.HasPrefix(c.Name, "__Host-fapws-") && c.Secure && c.HTTPOnly &&
+			(strings.HasSuffix(c.Name, "-form") || c.SameSite == network.CookieSameSiteLax), "%+v", c)
 	}
-	if len(cookies) != 2 {
-		t.Errorf("%d cookies", len(cookies))
-	}
+	fapwstest.Equalf(t, len(cookies), 2, "cookies")
 	var page, out string
-	if err := chromedp.Run(ctx,
+	fapwstest.Must(t, chromedp.Run(ctx,
 		chromedp.Location(&page),
 		chromedp.Click("#out", chromedp.ByQuery),
 		chromedp.WaitVisible("[name=password]", chromedp.ByQuery),
 		chromedp.Text("main", &out, chromedp.ByQuery),
 		chromedp.Navigate(url+"/page"),
 		chromedp.Location(&form),
-	); err != nil {
-		t.Fatal(err)
-	}
-	if page != url+"/page?a=b" || !strings.Contains(out, "You are logged out.") || form != url+
-		"/_fapws/login?next=%2Fpage" {
-		t.Errorf("%s %q %s", page, out, form)
-	}
+	))
+	fapwstest.Truef(t, page == url+"/page?a=b" && strings.Contains(out, "You are logged out.") &&
+		form == url+"/_fapws/login?next=%2Fpage", "%s %q %s", page, out, form)
 }
 
 // uploadByScript uploads to the URL by PUT, and then by the requests of a tus client.
@@ -145,23 +135,17 @@ func TestScriptsOfAllowedOriginsUploadAndReadTheResponses(t *testing.T) {
 		err := chromedp.Run(ctx, chromedp.Navigate(page.URL+"/"),
 			chromedp.Evaluate(fmt.Sprintf(uploadByScript, s.URL+"/in"), &text,
 				func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }))
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		return text
 	}
-	if got := upload(serve("https://third.example")); got != "TypeError: Failed to fetch" {
-		t.Errorf("the script of another site reads %q", got)
-	}
-	if entries, err := os.ReadDir(to); len(entries) > 0 || err != nil {
-		t.Errorf("another site has stored %v, %v", entries, err)
-	}
-	if got := upload(serve(page.URL)); got != `201 {"id":"`+got[min(11, len(got)):min(37, len(got))]+`" 201 204 4 400` {
-		t.Errorf("the script reads %q", got)
-	}
+	fapwstest.Equalf(t, upload(serve("https://third.example")), "TypeError: Failed to fetch",
+		"the script of another site reads")
+	entries, err := os.ReadDir(to)
+	fapwstest.Truef(t, len(entries) == 0 && err == nil, "another site has stored %v, %v", entries, err)
+	got := upload(serve(page.URL))
+	fapwstest.Equalf(t, got, `201 {"id":"`+got[min(11, len(got)):min(37, len(got))]+`" 201 204 4 400`, "the script reads")
 	for name, want := range map[string]string{"plain": "plain", "tus": "tus!"} {
-		if got, err := os.ReadFile(to + "/" + name); string(got) != want || err != nil {
-			t.Errorf("%s: %q, %v", name, got, err)
-		}
+		got, err := os.ReadFile(to + "/" + name)
+		fapwstest.Truef(t, string(got) == want && err == nil, "%s: %q, %v", name, got, err)
 	}
 }

@@ -49,18 +49,15 @@ func (p *pages) saysOf(target, said string, fields ...string) {
 	p.Server.T.Helper()
 	for i, want := range strings.Fields(said) {
 		a := p.asks("GET", target, fields...)
-		if got := strings.Join(a.Header.Values("Fapws-Cache"), "+"); got != strings.Trim(want, "-") {
-			p.Server.T.Errorf("%s %s, answer %d: Fapws-Cache %q, want %q", target, fields, i, got, want)
-		}
+		fapwstest.Equalf(p.Server.T, strings.Join(a.Header.Values("Fapws-Cache"), "+"), strings.Trim(want, "-"),
+			"%s %s, answer %d", target, fields, i)
 	}
 }
 
 func (p *pages) called(path string) int {
 	p.Server.T.Helper()
 	text, err := os.ReadFile(p.calls)
-	if err != nil {
-		p.Server.T.Fatal(err)
-	}
+	fapwstest.Must(p.Server.T, err)
 	return strings.Count(string(text), " "+path+"\n")
 }
 
@@ -100,10 +97,8 @@ func TestCacheKeepsPagesThatARuleAndTheirFieldsAllow(t *testing.T) {
 		}
 		p.saysOf(c.target, c.said, fields...)
 	}
-	if a := p.asks("GET", "/ttl"+with("Vary", "Accept-Language"), "Accept-Language: de"); !strings.HasSuffix(a.Text,
-		" de") {
-		t.Errorf("the German page is %q", a.Text)
-	}
+	a := p.asks("GET", "/ttl"+with("Vary", "Accept-Language"), "Accept-Language: de")
+	fapwstest.Truef(t, strings.HasSuffix(a.Text, " de"), "the German page is %q", a.Text)
 }
 
 func TestCachedResponseHasFieldsAndBodyOfThePage(t *testing.T) {
@@ -114,23 +109,16 @@ func TestCachedResponseHasFieldsAndBodyOfThePage(t *testing.T) {
 	hit := p.asks("GET", strings.ReplaceAll(target, `"`, "%22"))
 	hit.Is(t, first.Text).Field(t, "Fapws-Cache", "hit").Field(t, "ETag", `"v1"`).Field(t, "Content-Type", "text/html").
 		Field(t, "X-Own", "1").Field(t, "Fapws-Cache-Tags", "").Field(t, "Content-Length", fmt.Sprint(len(first.Text)))
-	if age, err := strconv.Atoi(strings.Join(hit.Header.Values("Age"), "+")); err != nil || age < 7 {
-		t.Errorf("Age %q", hit.Header.Values("Age"))
-	}
-	if hit.Status != "200 As told" {
-		t.Errorf("status %q", hit.Status)
-	}
+	age, err := strconv.Atoi(strings.Join(hit.Header.Values("Age"), "+"))
+	fapwstest.Truef(t, err == nil && age >= 7, "Age %q", hit.Header.Values("Age"))
+	fapwstest.Equalf(t, hit.Status, "200 As told", "status")
 	same := p.asks("GET", strings.ReplaceAll(target, `"`, "%22"), `If-None-Match: "v1"`)
 	same.Want(t, 304).Field(t, "ETag", `"v1"`).Field(t, "Fapws-Cache", "hit").Field(t, "Content-Length", "")
 	p.asks("GET", strings.ReplaceAll(target, `"`, "%22"), `If-None-Match: "v2"`).Is(t, first.Text)
 	head := p.asks("HEAD", strings.ReplaceAll(target, `"`, "%22"))
 	head.Want(t, 200).Field(t, "Content-Length", fmt.Sprint(len(first.Text))).Field(t, "Fapws-Cache", "hit")
-	if head.Text != "" {
-		t.Errorf("HEAD has a body: %q", head.Text)
-	}
-	if n := p.called("/ttl"); n != 1 {
-		t.Errorf("the handler was called %d times", n)
-	}
+	fapwstest.Equalf(t, head.Text, "", "HEAD has a body")
+	fapwstest.Equalf(t, p.called("/ttl"), 1, "calls of the handler")
 	p.Client.Send(fapwstest.Get("/ttl"), fapwstest.Get("/ttl"), fapwstest.Get("/ttl"),
 		"GET /ttl HTTP/1.0\r\nHost: test\r\n\r\n")
 	body := p.Client.Answer().Text
@@ -138,9 +126,7 @@ func TestCachedResponseHasFieldsAndBodyOfThePage(t *testing.T) {
 		p.Client.Answer().Is(t, body)
 	}
 	p.Client.Closed()
-	if n := p.called("/ttl"); n != 2 {
-		t.Errorf("the handler was called %d times", n)
-	}
+	fapwstest.Equalf(t, p.called("/ttl"), 2, "calls of the handler")
 }
 
 func TestUnsafeRequestInvalidatesThePageInAllWorkers(t *testing.T) {
@@ -215,9 +201,8 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 				want = "purged 1 page\n"
 			}
 			code, stdout, stderr := p.Server.Ctl(append([]string{"purge"}, words...)...)
-			if code != 0 || stdout != want {
-				t.Errorf("purge %v: code %d, %q %q, want %q", words, code, stdout, stderr, want)
-			}
+			fapwstest.Truef(t, code == 0 && stdout == want, "purge %v: code %d, %q %q, want %q", words, code, stdout, stderr,
+				want)
 		}
 		fill := func() {
 			t.Helper()
@@ -241,9 +226,8 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 		purged(workers, "--tag", "news")
 		purged(3*workers, "--all")
 		for _, wrong := range [][]string{{"purge"}, {"purge", "ttl"}} {
-			if code, _, stderr := p.Server.Ctl(wrong...); code == 0 || strings.Count(stderr, "\n") != 1 {
-				t.Errorf("%v: code %d, %q", wrong, code, stderr)
-			}
+			code, _, stderr := p.Server.Ctl(wrong...)
+			fapwstest.Truef(t, code != 0 && strings.Count(stderr, "\n") == 1, "%v: code %d, %q", wrong, code, stderr)
 		}
 
 		for query, left := range map[string]int{"/ttl/a": 2, "/ttl/*": 1, "%20news": 3, "*": 0, "/ttl/a?x": 3} {
@@ -252,9 +236,8 @@ func TestPurgesAffectAllWorkers(t *testing.T) {
 			fapwstest.Eventually(t, "all have purged "+query, func() bool {
 				return cacheReportOf(p.Server).Entries == int64(left*workers)
 			})
-			if code, _, stderr := p.Server.Ctl("purge", "--all"); code != 0 {
-				t.Fatal(stderr)
-			}
+			code, _, stderr := p.Server.Ctl("purge", "--all")
+			fapwstest.Needf(t, code == 0, "%q", stderr)
 		}
 		// After a handler that purges a page has responded, requests no longer get the page from the cache.
 		p.Client = p.Server.Dial()
@@ -290,9 +273,8 @@ func TestCacheMaxSizeLimitsTheCache(t *testing.T) {
 	for i := range 100 {
 		p.saysOf(fmt.Sprintf("/large?%d", i), "miss hit")
 	}
-	if r := cacheReportOf(p.Server); r.Limit != 100<<10 || r.Bytes > r.Limit || r.Entries < 15 || r.Entries > 25 {
-		t.Errorf("%+v", r)
-	}
+	r := cacheReportOf(p.Server)
+	fapwstest.Truef(t, r.Limit == 100<<10 && r.Bytes <= r.Limit && r.Entries >= 15 && r.Entries <= 25, "%+v", r)
 	p.saysOf("/large?0", "miss")
 	p.saysOf("/large?99", "hit")
 }
@@ -309,9 +291,7 @@ func TestCacheCompressesPages(t *testing.T) {
 		})
 		a.Field(t, "Fapws-Cache", "hit").Field(t, "Vary", "Accept-Encoding").Field(t, "Content-Length",
 			fmt.Sprint(len(a.Text)))
-		if len(a.Text) > len(plain.Text)/2 {
-			t.Errorf("%s has %d bytes", coding, len(a.Text))
-		}
+		fapwstest.Truef(t, len(a.Text) <= len(plain.Text)/2, "%s has %d bytes", coding, len(a.Text))
 	}
 	p.asks("GET", "/large").Is(t, plain.Text).Field(t, "Content-Encoding", "")
 }
@@ -366,9 +346,7 @@ app = "`+fapwstest.Testdata(t, "cached.py")+`"
 	p.saysOf("/one/date?X:+2", "hit")
 	p.saysOf("/app/plain", "miss hit")
 	p.saysOf("/app/obeys", "bypass")
-	if n := p.called("/one/date"); n != 1 {
-		t.Errorf("the program was run %d times", n)
-	}
+	fapwstest.Equalf(t, p.called("/one/date"), 1, "runs of the program")
 	fapwstest.FileSays(t, folder+"/access.log", "/cgi/date miss\n/cgi/date hit\n")
 	fapwstest.FileSays(t, folder+"/access.log", "/never/date?Cache-Control:+max-age=60 -\n")
 }

@@ -31,9 +31,7 @@ type origin struct {
 func newOrigin(t *testing.T) *origin {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	o := &origin{t: t, listener: ln, requests: map[string][]*http.Request{}, conns: map[net.Conn]struct{}{},
 		body: "page"}
 	t.Cleanup(o.close)
@@ -164,11 +162,9 @@ func TestCacheReusesOrValidatesResponsesOfAnUpstream(t *testing.T) {
 		asked := requests[1].Header
 		for field, condition := range map[string]string{"ETag: ": "If-None-Match",
 			"Last-Modified: ": "If-Modified-Since"} {
-			_, value, has := strings.Cut(tt.fields, field)
+			_, value, _ := strings.Cut(tt.fields, field)
 			value, _, _ = strings.Cut(value, "|")
-			if got := asked.Get(condition); has && got != value || !has && got != "" {
-				t.Errorf("%s: %s is %q", tt.fields, condition, got)
-			}
+			fapwstest.Equalf(t, asked.Get(condition), value, "%s: %s", tt.fields, condition)
 		}
 	}
 }
@@ -185,9 +181,7 @@ func TestCacheUpdatesThePageByA304(t *testing.T) {
 			"Cache-Control", "max-age=600")
 		a.Field(t, "X-Old", "1").Field(t, "X-Own", "2").Field(t, "X-New", "3").Field(t, "Content-Type", "text/css").
 			Field(t, "Content-Location", "/other")
-		if a.Header.Get("Age") == "" || len(a.Header["Via"]) != 1 {
-			t.Errorf("%v", a.Header)
-		}
+		fapwstest.Truef(t, a.Header.Get("Age") != "" && len(a.Header["Via"]) == 1, "%v", a.Header)
 	}
 	if requests := o.saw("/page"); len(requests) != 2 || requests[1].Header.Get("X-Asked") != "0" {
 		t.Errorf("%d requests reached the upstream: %v", len(requests), requests)
@@ -206,9 +200,7 @@ func TestCacheUpdatesThePageByA304(t *testing.T) {
 	o.mu.Unlock()
 	p.asks("GET", target("/page2", `ETag: "a"`, "Cache-Control: max-age=0")).Is(t, "another").Field(t, "Fapws-Cache",
 		"miss")
-	if got := cacheReportOf(p.Server).Entries; got != 3 {
-		t.Errorf("%d pages are kept, want 3", got)
-	}
+	fapwstest.Equalf(t, cacheReportOf(p.Server).Entries, 3, "pages that are kept")
 }
 
 // The key of a cached page contains only the codings that the cache knows. The server removes all other codings from
@@ -225,9 +217,7 @@ func TestPageDependsOnlyOnItsKey(t *testing.T) {
 	} {
 		path := fmt.Sprintf("/%d", i)
 		p.asks("GET", target(path, "Cache-Control: max-age=60", "Vary: Accept-Encoding"), "Accept-Encoding: "+c.sent)
-		if seen := o.saw(path)[0].Header.Get("Accept-Encoding"); seen != c.seen {
-			t.Errorf("%q became %q", c.sent, seen)
-		}
+		fapwstest.Equalf(t, o.saw(path)[0].Header.Get("Accept-Encoding"), c.seen, "%q became", c.sent)
 	}
 	page := target("/page", "Cache-Control: max-age=60", "Vary: Accept-Language")
 	p.saysOf(page, "bypass bypass", "Accept-Language: de", "Connection: keep-alive, accept-language")
@@ -271,12 +261,9 @@ func TestInterimResponsesAreNotPartOfTheCachedPage(t *testing.T) {
 	in := bufio.NewReader(w.Conn)
 	for i, want := range []int{102, 103, 200} {
 		r, err := http.ReadResponse(in, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r.StatusCode != want || (r.Header.Get("Link") != "") != (want == 103) {
-			t.Errorf("response %d: %s %v", i, r.Status, r.Header)
-		}
+		fapwstest.Must(t, err)
+		fapwstest.Truef(t, r.StatusCode == want && (r.Header.Get("Link") != "") == (want == 103), "response %d: %s %v", i,
+			r.Status, r.Header)
 		if want == 200 {
 			io.Copy(io.Discard, r.Body)
 		}
@@ -303,9 +290,8 @@ func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 			"text/x-own").Field(t, "Etag", `"v1"`)
 		a.Field(t, "Content-Range", "bytes "+where+"/"+strconv.Itoa(n)).Field(t, "Content-Length",
 			strconv.Itoa(len(body)))
-		if a.Text != body || a.Status != "206 Partial Content" || a.Header.Get("Age") == "" {
-			t.Errorf("%s: %s %q, not %q", fields, a.Status, a.Text, body)
-		}
+		fapwstest.Truef(t, a.Text == body && a.Status == "206 Partial Content" && a.Header.Get("Age") != "",
+			"%s: %s %q, not %q", fields, a.Status, a.Text, body)
 	}
 	all := func(fields ...string) {
 		t.Helper()
@@ -330,9 +316,7 @@ func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 		Field(t, "Etag", "")
 	p.asks("GET", page, "Range: bytes=0-0", `If-None-Match: "v1"`).Want(t, 304).Field(t, "Content-Range", "")
 	p.asks("HEAD", page, "Range: bytes=0-0").Want(t, 200).Field(t, "Content-Length", strconv.Itoa(n))
-	if got := p.called("/ttl"); got != 2 {
-		t.Errorf("the handler was called %d times", got)
-	}
+	fapwstest.Equalf(t, p.called("/ttl"), 2, "calls of the handler")
 
 	// The server sends no ranges if the application forbids them, if the status is not 200, or if the tag is weak.
 	for _, fields := range [][]string{{"Accept-Ranges: none"}, {"status: 404"}} {
@@ -354,7 +338,5 @@ func TestCachedPageSendsRangesWithoutTheHandler(t *testing.T) {
 	})
 	a := p.asks("GET", "/large", "Accept-Encoding: gzip", "Range: bytes=100-199").Want(t, 206).Field(t,
 		"Content-Encoding", "")
-	if a.Text != large[100:200] {
-		t.Errorf("%q", a.Text)
-	}
+	fapwstest.Equal(t, a.Text, large[100:200])
 }

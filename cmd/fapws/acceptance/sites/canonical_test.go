@@ -62,9 +62,8 @@ PATHS = [
 	} {
 		for range 2 {
 			a := s.Ask(fapwstest.Get(c.target))
-			if a.StatusCode != c.status || c.status != 400 && a.Text != c.body {
-				t.Errorf("%s: %d %q, want %d %q", c.target, a.StatusCode, a.Text, c.status, c.body)
-			}
+			fapwstest.Truef(t, a.StatusCode == c.status && (c.status == 400 || a.Text == c.body), "%s: %d %q, want %d %q",
+				c.target, a.StatusCode, a.Text, c.status, c.body)
 		}
 	}
 }
@@ -117,9 +116,8 @@ headers = { "X-Frame-Options" = "SAMEORIGIN" }
 		"/p.shtml": "/p.shtml", "//p.shtml": "/p.shtml", "//x/p.shtml": "/x/p.shtml", "/%2fx/p.shtml": "/x/p.shtml",
 		"/x%2fp.shtml": "/x/p.shtml", "/x//p.shtml": "/x/p.shtml",
 	} {
-		if a := s.Ask(fapwstest.Get(target)); a.StatusCode != 200 || a.Text != want {
-			t.Errorf("%s: %d %q, want %q", target, a.StatusCode, a.Text, want)
-		}
+		a := s.Ask(fapwstest.Get(target))
+		fapwstest.Truef(t, a.StatusCode == 200 && a.Text == want, "%s: %d %q, want %q", target, a.StatusCode, a.Text, want)
 	}
 	for _, target := range []string{"/framed/x", "//framed/x", "/%2fframed/x", "/framed%2fx", "/./framed//x"} {
 		s.Ask(fapwstest.Get(target)).Want(t, 200).Is(t, "file").Field(t, "X-Frame-Options", "DENY")
@@ -205,9 +203,7 @@ func spellings(s *fapwstest.Server, t *testing.T, host, shop string) {
 			if path[0] == '%' && shop == "" && (before == "" || before == "http://"+host) { // invalid as a target or host
 				path = "/" + path
 			}
-			if a := ask(before + shop + path); a.StatusCode != 403 {
-				t.Errorf("%s: %d %.100q", before+shop+path, a.StatusCode, a.Text)
-			}
+			fapwstest.Equalf(t, ask(before+shop+path).StatusCode, 403, "%s", before+shop+path)
 		}
 		// Some servers treat all spellings in this list as one path. fapws treats a spelling as a different path, or
 		// responds that the path does not exist.
@@ -221,15 +217,13 @@ func spellings(s *fapwstest.Server, t *testing.T, host, shop string) {
 			"/%e2%81%84admin/users", "/%ef%bc%8fadmin/users", "/%ef%bd%81dmin/users",
 			"/admin%ef%bc%8fusers", "/%u0061dmin/users", "/x//../admin/users", "/../admin/users", "/admin%0a/users",
 			"/admin%23/users", "/admin%3f/users", "/%2e%2e%2fadmin/users"} {
-			if a := ask(before + shop + path); strings.Contains(a.Text, "secret") ||
-				a.StatusCode >= 500 {
-				t.Errorf("%s: %d %.100q", before+shop+path, a.StatusCode, a.Text)
-			}
+			a := ask(before + shop + path)
+			fapwstest.Truef(t, !strings.Contains(a.Text, "secret") && a.StatusCode < 500, "%s: %d %.100q", before+shop+path,
+				a.StatusCode, a.Text)
 		}
 	}
 	for _, path := range []string{"/adm", "/x//admin/users", "/a%2fb", "/./x", "/http://h/x", "/x;y"} {
-		if a := ask(shop+path).Want(t, 200); !strings.HasSuffix(a.Text, " "+shop+path) {
-			t.Errorf("%s: the application gets %q", shop+path, a.Text)
-		}
+		a := ask(shop+path).Want(t, 200)
+		fapwstest.Truef(t, strings.HasSuffix(a.Text, " "+shop+path), "%s: the application gets %q", shop+path, a.Text)
 	}
 }

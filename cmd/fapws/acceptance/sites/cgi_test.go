@@ -91,18 +91,14 @@ func TestCGIRunsPrograms(t *testing.T) {
 		"REQUEST_SCHEME": "http",
 		"HTTP_X_ONE":     "1", "HTTP_COOKIE": "a=b", "HTTP_HOST": "test", "PWD": folder + "/bin/dir",
 	} {
-		if env[name] != want {
-			t.Errorf("%s=%q, want %q", name, env[name], want)
-		}
+		fapwstest.Equalf(t, env[name], want, "%s", name)
 	}
 	if !strings.HasPrefix(env["SERVER_SOFTWARE"], "fapws/") || env["REMOTE_PORT"] == "" || env["PATH"] == "" {
 		t.Errorf("SERVER_SOFTWARE=%q REMOTE_PORT=%q PATH=%q", env["SERVER_SOFTWARE"], env["REMOTE_PORT"], env["PATH"])
 	}
 	for name := range env {
-		if name == "HTTP_PROXY" || strings.HasPrefix(name, "FAPWS") || strings.HasPrefix(name, "PYTHON") ||
-			name == "HOME" {
-			t.Errorf("%s is passed on", name)
-		}
+		fapwstest.Truef(t, name != "HTTP_PROXY" && !strings.HasPrefix(name, "FAPWS") && !strings.HasPrefix(name, "PYTHON") &&
+			name != "HOME", "%s is passed on", name)
 	}
 	for _, size := range []int{1, 100_000, 1_000_000} {
 		body := strings.Repeat("x", size)
@@ -110,9 +106,7 @@ func TestCGIRunsPrograms(t *testing.T) {
 	}
 	s.Ask(fapwstest.Request("PUT", "/cgi-bin/cat", "", "Transfer-Encoding: chunked")+"4\r\nabcd\r\n0\r\n\r\n").Is(t,
 		"abcd")
-	if a := s.Get("/cgi-bin/status", 404).Want(t, 404, "no"); a.Status != "404 Gone Fishing" {
-		t.Errorf("%s", a.Status)
-	}
+	fapwstest.Equal(t, s.Get("/cgi-bin/status", 404).Want(t, 404, "no").Status, "404 Gone Fishing")
 	s.Get("/cgi-bin/move", 302).Field(t, "Location", "http://other.example/")
 	s.Get("/cgi-bin/local", 200).Is(t, "the page")
 	s.Get("/cgi-bin/nph-raw", 203).Want(t, 203, "raw")
@@ -135,15 +129,12 @@ func TestCGIRunsPrograms(t *testing.T) {
 	s.Says(`/bin/warn: exit status 4`)
 	s.Get("/cgi-bin/much", 200)
 	s.Says(`\.\.\. and 301 more lines`)
-	if n := strings.Count(s.Stderr.String(), "bin/much"); n != 201 {
-		t.Errorf("%d lines", n)
-	}
+	fapwstest.Equalf(t, strings.Count(s.Stderr.String(), "bin/much"), 201, "lines")
 	w = s.Dial()
 	w.Get("/cgi-bin/listen")
-	if h := w.Head("GET").Header; h.Get("Content-Type") != "text/event-stream" || h.Get("X-Mine") != "1" ||
-		h.Get("Fapws-Channel") != "" {
-		t.Errorf("%v", h)
-	}
+	h := w.Head("GET").Header
+	fapwstest.Truef(t, h.Get("Content-Type") == "text/event-stream" && h.Get("X-Mine") == "1" &&
+		h.Get("Fapws-Channel") == "", "%v", h)
 	reads(w, t, "retry: 3000")
 	reads(w, t, ": hello")
 	var all sync.WaitGroup
@@ -213,9 +204,7 @@ func TestProgramsLeaveNeitherProcessesNorDescriptors(t *testing.T) {
 	all.Wait()
 	close(statuses)
 	for status := range statuses {
-		if status != 200 {
-			t.Fatalf("%d", status)
-		}
+		fapwstest.Needf(t, status == 200, "%d", status)
 	}
 	fapwstest.Eventually(t, "no process is left", func() bool { return len(s.Children()) == 0 })
 	fapwstest.Eventually(t, "the descriptors are closed", func() bool { return s.OpenFiles() <= before })

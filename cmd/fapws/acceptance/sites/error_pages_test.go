@@ -16,9 +16,7 @@ var ownPageForm = regexp.MustCompile(`(?s)^<!doctype html>.*color-scheme:light d
 func ownPage(t *testing.T, a *fapwstest.Answer) {
 	t.Helper()
 	a.Field(t, "Content-Type", "text/html; charset=utf-8")
-	if !ownPageForm.MatchString(a.Text) {
-		t.Errorf("%d is %q", a.StatusCode, a.Text)
-	}
+	fapwstest.Truef(t, ownPageForm.MatchString(a.Text), "%d is %q", a.StatusCode, a.Text)
 }
 
 func TestErrorsOfAllSourcesHaveTheSamePage(t *testing.T) {
@@ -68,9 +66,7 @@ status = 404
 				s.Get(target, status, "Accept: application/json").Field(t, "Content-Type", "text/plain; charset=utf-8")
 			}
 			own, raised := s.Get("/none", 404, "Accept: text/html"), s.Get("/app/missing", 404, "Accept: text/html")
-			if own.Text != raised.Text {
-				t.Errorf("HTTPError has %q, not %q", raised.Text, own.Text)
-			}
+			fapwstest.Equalf(t, own.Text, raised.Text, "HTTPError")
 		})
 }
 

@@ -47,36 +47,26 @@ func TestDirectoryWithoutAnIndexIsListedIfAllowed(t *testing.T) {
 		t.Errorf("%s", page.Text)
 	}
 	links := listed.FindAllStringSubmatch(page.Text, -1)
-	if len(links) != len(names)+3 || links[0][1] != "../" || links[1][1] != "./sub/" {
-		t.Fatalf("%q in %s", links, page.Text)
-	}
+	fapwstest.Needf(t, len(links) == len(names)+3 && links[0][1] == "../" && links[1][1] == "./sub/", "%q in %s", links,
+		page.Text)
 	base, _ := url.Parse("http://x/dir1/")
 	for _, l := range links[2:] {
 		at, err := base.Parse(stdhtml.UnescapeString(l[1]))
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		file := s.Get(at.EscapedPath(), 200)
-		if name := stdhtml.UnescapeString(l[2]); name != "big" && strings.ToValidUTF8(file.Text, "\uFFFD") != name {
-			t.Errorf("%q leads to %q", l, file.Text)
-		}
+		name := stdhtml.UnescapeString(l[2])
+		fapwstest.Truef(t, name == "big" || strings.ToValidUTF8(file.Text, "\uFFFD") == name, "%q leads to %q", l, file.Text)
 		if _, err := time.Parse("2006-01-02 15:04", l[4]); err != nil || l[3] == "" {
 			t.Errorf("size %q, date %q", l[3], l[4])
 		}
 	}
-	if !strings.Contains(page.Text, `<a href="./big">big</a><td>2.9 KiB<td>`) ||
-		!strings.Contains(page.Text, "light dark") || !strings.Contains(page.Text, "viewport") {
-		t.Errorf("%s", page.Text)
-	}
+	fapwstest.Has(t, page.Text, `<a href="./big">big</a><td>2.9 KiB<td>`, "light dark", "viewport")
 	sorted := listed.FindAllStringSubmatch(s.Get("/dir1/?C=S;O=D", 200).Text, -1)
-	if sorted[1][2] != "sub/" || sorted[2][2] != "big" || !strings.Contains(page.Text, `<a href="?C=S;O=A">`) {
-		t.Errorf("by size: %q", sorted)
-	}
+	fapwstest.Truef(t, sorted[1][2] == "sub/" && sorted[2][2] == "big" &&
+		strings.Contains(page.Text, `<a href="?C=S;O=A">`), "by size: %q", sorted)
 	head := s.Ask(fapwstest.Request("HEAD", "/dir1/", "")).Want(t, 200)
-	if head.Header.Get("Content-Length") != page.Header.Get("Content-Length") ||
-		head.Header.Get("ETag") != page.Header.Get("ETag") {
-		t.Errorf("HEAD %v, GET %v", head.Header, page.Header)
-	}
+	fapwstest.Truef(t, head.Header.Get("Content-Length") == page.Header.Get("Content-Length") &&
+		head.Header.Get("ETag") == page.Header.Get("ETag"), "HEAD %v, GET %v", head.Header, page.Header)
 	s.Get("/dir1/", 304, "If-None-Match: "+page.Header.Get("ETag"))
 	s.Get("/with/", 200).Is(t, "index")
 
@@ -98,9 +88,7 @@ func TestChangedFileIsServedWithinASecond(t *testing.T) {
 	fapwstest.Eventually(t, "the new content compressed", func() bool {
 		again := s.Get("/small.txt", 200, "Accept-Encoding: gzip").Field(t, "Content-Encoding", "gzip")
 		z, err := gzip.NewReader(strings.NewReader(again.Text))
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		body, err := io.ReadAll(z)
 		return err == nil && string(body) == strings.ToUpper(text) &&
 			again.Header.Get("ETag") != packed.Header.Get("ETag")
@@ -121,13 +109,9 @@ func TestHEADHasTheFieldsOfGET(t *testing.T) {
 					w.Send(fapwstest.Request(method, target, "", field, "Connection: close"))
 					head, body, _ := strings.Cut(w.Rest(), "\r\n\r\n")
 					heads = append(heads, date.ReplaceAllString(head, ""))
-					if method == "HEAD" && body != "" {
-						t.Errorf("HEAD %s: a body %.100q", target, body)
-					}
+					fapwstest.Truef(t, method != "HEAD" || body == "", "HEAD %s: a body %.100q", target, body)
 				}
-				if heads[0] != heads[1] {
-					t.Errorf("%s, %s\nGET:  %s\nHEAD: %s", target, field, heads[0], heads[1])
-				}
+				fapwstest.Truef(t, heads[0] == heads[1], "%s, %s\nGET:  %s\nHEAD: %s", target, field, heads[0], heads[1])
 			}
 		}
 	}
@@ -136,9 +120,8 @@ func TestHEADHasTheFieldsOfGET(t *testing.T) {
 // has fails unless the body of the response is complete and equal to body.
 func has(a *fapwstest.Answer, t *testing.T, body string) *fapwstest.Answer {
 	t.Helper()
-	if a.Err != nil || a.Text != body {
-		t.Errorf("%d bytes, %v, want %d: %.100q", len(a.Text), a.Err, len(body), a.Text)
-	}
+	fapwstest.Truef(t, a.Err == nil && a.Text == body, "%d bytes, %v, want %d: %.100q", len(a.Text), a.Err, len(body),
+		a.Text)
 	return a
 }
 
@@ -151,15 +134,13 @@ func TestGigabyteToSlowClientsNeedsNoMemory(t *testing.T) {
 		w := s.Dial()
 		fapwstest.Must(t, w.Conn.(interface{ SetReadBuffer(int) error }).SetReadBuffer(32<<10))
 		w.Get("/big.bin")
-		if r := w.Head("GET"); r.StatusCode != 200 || r.ContentLength != gigabyte {
-			t.Errorf("%d, %d bytes", r.StatusCode, r.ContentLength)
-		}
+		r := w.Head("GET")
+		fapwstest.Truef(t, r.StatusCode == 200 && r.ContentLength == gigabyte, "%d, %d bytes", r.StatusCode, r.ContentLength)
 		return w
 	}
 	reads := func(w *fapwstest.Client, n int64) {
-		if _, err := io.CopyN(io.Discard, w.In, n); err != nil {
-			t.Error(err)
-		}
+		_, err := io.CopyN(io.Discard, w.In, n)
+		fapwstest.Equal(t, err, nil)
 	}
 	// The server releases memory when no client is connected, so keep one connected.
 	sitting := s.Dial()
@@ -210,9 +191,8 @@ func TestFileThatIsTruncatedWhileItIsSentEndsTheConnection(t *testing.T) {
 	}
 	rest, _ := io.ReadAll(w.In)
 	// The kernel has replaced the truncated part of the file by zeros in its buffers.
-	if len(rest) >= size || strings.Trim(string(rest), "x\x00") != "" {
-		t.Errorf("%d bytes of %d came", len(rest), size)
-	}
+	fapwstest.Truef(t, len(rest) < size && strings.Trim(string(rest), "x\x00") == "", "%d bytes of %d came", len(rest),
+		size)
 	s.Stderr.Await(t, regexp.MustCompile("aborted: the file became shorter"))
 }
 
@@ -302,10 +282,9 @@ cache-files-max = "1M"
 		of("one.test", target, 200).Field(t, "Content-Type", kind).Field(t, "X-Content-Type-Options", "nosniff")
 	}
 	of("one.test", "/dir", 301).Field(t, "Location", "/dir/")
-	if page := of("one.test", "/dir/", 200).Text; !strings.Contains(page, "./x.css") ||
-		strings.Contains(page, "hidden") {
-		t.Errorf("%s", page)
-	}
+	page := of("one.test", "/dir/", 200).Text
+	fapwstest.Has(t, page, "./x.css")
+	fapwstest.Lacks(t, page, "hidden")
 	of("one.test", "/dir/x.css", 200).Field(t, "Cache-Control", "public, max-age=2592000")
 	of("one.test", "/link", 404)
 	of("one.test", "/none", 404)

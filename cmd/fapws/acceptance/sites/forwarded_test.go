@@ -69,9 +69,8 @@ auth = { users = "users" }`
 		for _, path := range paths {
 			c.Send(fapwstest.Get(path, append(fields, "X-Last: still here")...), fapwstest.Get(path, "X-Next: whole"))
 			for _, mark := range []string{"still here", "whole"} {
-				if got := c.Answer().Want(t, 200).Text; strings.Contains(got, "evil") || !strings.Contains(got, mark) {
-					t.Errorf("%s: %s", path, got)
-				}
+				got := c.Answer().Want(t, 200).Text
+				fapwstest.Truef(t, !strings.Contains(got, "evil") && strings.Contains(got, mark), "%s: %s", path, got)
 			}
 			for target, users := range map[string]int{path: 0, strings.TrimSuffix(path, "/") + "/x.in": 1} {
 				c.Send(fapwstest.Get(target, append(fields, login)...))
@@ -86,23 +85,19 @@ auth = { users = "users" }`
 		for _, field := range fields {
 			args = append(args, "-H", field)
 		}
-		if out := curl(t, args...); strings.Contains(out, "evil") || !strings.Contains(out, "mark") {
-			t.Errorf("HTTP/2 %s: %s", path, out)
-		}
+		out := curl(t, args...)
+		fapwstest.Truef(t, !strings.Contains(out, "evil") && strings.Contains(out, "mark"), "HTTP/2 %s: %s", path, out)
 	}
 	s.Says(
 		`X-Forwarded-\*, X-Real-IP and Remote-User are removed, because 127\.0\.0\.1 is not a trusted proxy; ` +
 			`.* --forwarded-allow-ips 127\.0\.0\.1`)
-	if lines := strings.Count(s.Stderr.String(), "are removed"); lines > 1 {
-		t.Errorf("%d log lines", lines)
-	}
+	lines := strings.Count(s.Stderr.String(), "are removed")
+	fapwstest.Truef(t, lines <= 1, "%d log lines", lines)
 	s, _ = configured(t, fapwstest.Threads, fmt.Sprintf(forwardingSite, `forwarded-allow-ips = "127.0.0.1"`,
 		upstream.URL, ""), files)
 	for i, path := range paths {
 		got := s.Get(path, 200, "X-Forwarded-Ssl: good", "X-Real-IP: good", "Remote-User: good").Text
-		if i < 3 && strings.Count(got, "good") != 3 || !strings.Contains(got, "good") {
-			t.Errorf("%s: %s", path, got)
-		}
+		fapwstest.Truef(t, (i >= 3 || strings.Count(got, "good") == 3) && strings.Contains(got, "good"), "%s: %s", path, got)
 	}
 }
 
@@ -169,10 +164,9 @@ func TestForwardedSchemeWSSIsHTTPS(t *testing.T) {
 		fapwstest.Hears(t, s.Socket("/ws", field), scheme)
 		s.Get("/asgi", 200, field).Is(t, scheme)
 		s.Get("/", 200, field).Is(t, scheme+" "+https)
-		if got := s.Get("/proxy/", 200, field).Text; !strings.HasPrefix(got, scheme+" ") ||
-			!strings.Contains(got, ";proto="+scheme+";") {
-			t.Errorf("%s: the upstream gets %s", field, got)
-		}
+		got := s.Get("/proxy/", 200, field).Text
+		fapwstest.Truef(t, strings.HasPrefix(got, scheme+" ") && strings.Contains(got, ";proto="+scheme+";"),
+			"%s: the upstream gets %s", field, got)
 		to := field + "\r\nX-Forwarded-Host: redirect.test"
 		if strings.HasPrefix(field, "Forwarded") {
 			to = field + ";host=redirect.test"
@@ -188,9 +182,7 @@ func TestForwardedSchemeWSSIsHTTPS(t *testing.T) {
 	const secure, insecure = "X-Forwarded-Proto: wss", "X-Forwarded-Proto: ws"
 	form := s.Get("/_fapws/login", 200, "X-Forwarded-Host: login.test", "X-Forwarded-Proto: https")
 	token := tokenOf.FindStringSubmatch(form.Text)
-	if token == nil {
-		t.Fatal(form.Text)
-	}
+	fapwstest.Needf(t, token != nil, "%q", form.Text)
 	body := url.Values{"token": {token[1]}, "name": {"ann"}, "password": {"correct horse"}, "next": {"/"}}.Encode()
 	in := s.Ask(fapwstest.Request("POST", "/_fapws/login", body, "X-Forwarded-Host: login.test",
 		"X-Forwarded-Proto: https", "Origin: https://login.test",
@@ -207,15 +199,12 @@ func TestForwardedSchemeWSSIsHTTPS(t *testing.T) {
 	}
 	s.Says(`warning client \S+: ignored the field X-Forwarded-Proto: "gopher" of a trusted proxy`)
 	s.Says(`warning client \S+: ignored the field Forwarded: "wsss" of a trusted proxy`)
-	if n := strings.Count(s.Stderr.String(), "ignored the field"); n != 2 {
-		t.Errorf("%d lines about two fields:\n%s", n, s.Stderr.String())
-	}
+	fapwstest.Equalf(t, strings.Count(s.Stderr.String(), "ignored the field"), 2, "lines about two fields")
 	for i := range 100 {
 		s.Get("/", 200, fmt.Sprint("X-Forwarded-Proto: x", i))
 	}
-	if n := strings.Count(s.Stderr.String(), "ignored the field"); n > 16 {
-		t.Errorf("%d lines", n)
-	}
+	n := strings.Count(s.Stderr.String(), "ignored the field")
+	fapwstest.Truef(t, n <= 16, "%d lines", n)
 }
 
 func cookiesOf(r *http.Response) string {

@@ -48,9 +48,7 @@ func TestEarlyHintsOfUpstreamsReachClientsThatUnderstandThem(t *testing.T) {
 		{"102 103 </a.css> 200 ", []string{"--http1.1", "-H", asBrowser}},
 		{"102 103 </a.css> 200 ", []string{"--http2-prior-knowledge"}},
 	} {
-		if got := heads(t, append(c.args, s.URL)...); got != c.want {
-			t.Errorf("%q: %q, want %q", c.args, got, c.want)
-		}
+		fapwstest.Equalf(t, heads(t, append(c.args, s.URL)...), c.want, "%q", c.args)
 	}
 }
 
@@ -89,18 +87,13 @@ proxy = "%[1]s"
 	for target, want := range map[string]string{"/app": hint + "200 ", "/own": "103 </b.css> </c.css> 200 ",
 		"/proxy": hint + "200 ", "/file": "200 ", "/none": "404 "} {
 		for _, args := range [][]string{{"--http1.1", "-H", asBrowser}, {"--http2-prior-knowledge"}} {
-			if got := heads(t, append(args, s.URL+target)...); got != want {
-				t.Errorf("%s %q: %q, want %q", target, args, got, want)
-			}
+			fapwstest.Equalf(t, heads(t, append(args, s.URL+target)...), want, "%s %q", target, args)
 		}
-		if got := heads(t, "--http1.1", s.URL+target); len(got) != len("200 ") || !strings.HasSuffix(want, got) {
-			t.Errorf("%s: %q", target, got)
-		}
+		got := heads(t, "--http1.1", s.URL+target)
+		fapwstest.Truef(t, len(got) == len("200 ") && strings.HasSuffix(want, got), "%s: %q", target, got)
 	}
 	for i, want := range []string{hint + "200 ", "200 "} {
-		if got := heads(t, "--http2-prior-knowledge", s.URL+"/cached"); got != want {
-			t.Errorf("cached, request %d: %q, want %q", i, got, want)
-		}
+		fapwstest.Equalf(t, heads(t, "--http2-prior-knowledge", s.URL+"/cached"), want, "cached, request %d", i)
 	}
 }
 
@@ -119,7 +112,6 @@ func TestEarlyHintsDoNotExtendTheTimeout(t *testing.T) {
 	}))
 	t.Cleanup(func() { close(stop); upstream.Close() })
 	s := fapwstest.ServeProxy(t, upstream.URL, "", "--h2c", "--timeout", "2s")
-	if got := heads(t, "--http2-prior-knowledge", s.URL); !strings.HasSuffix(got, "103 504 ") {
-		t.Errorf("%q", got)
-	}
+	got := heads(t, "--http2-prior-knowledge", s.URL)
+	fapwstest.Truef(t, strings.HasSuffix(got, "103 504 "), "%q", got)
 }

@@ -90,9 +90,7 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 		c.Send(fapwstest.Get(path, fields...))
 		text := c.Answer().Want(t, 200).Text
 		found := ours.FindStringSubmatch(text)
-		if found == nil || found[2] != found[4] {
-			t.Fatalf("%s with %q gets %q", path, fields, text)
-		}
+		fapwstest.Needf(t, found != nil && found[2] == found[4], "%s with %q gets %q", path, fields, text)
 		return found
 	}
 	spans := map[string]bool{"00f067aa0ba902b7": true}
@@ -100,18 +98,12 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 		var traces []string
 		for range 3 {
 			made, goesOn := ask(path), ask(path, theirs, "tracestate: a=b")
-			if goesOn[2] != theirTrace || goesOn[5] != "a=b" {
-				t.Errorf("%s: %q", path, goesOn)
-			}
+			fapwstest.Truef(t, goesOn[2] == theirTrace && goesOn[5] == "a=b", "%s: %q", path, goesOn)
 			replaced := ask(path, theirs+"!", "tracestate: a=b", "X-Behind: 1")
-			if replaced[5] != "-" {
-				t.Errorf("%s: a tracestate without its traceparent: %q", path, replaced)
-			}
+			fapwstest.Equalf(t, replaced[5], "-", "%s: a tracestate without its traceparent: %q", path, replaced)
 			traces = append(traces, made[2], goesOn[2], replaced[2])
 			for _, found := range [][]string{made, goesOn, replaced} {
-				if spans[found[3]] {
-					t.Errorf("%s: the parent-id %s comes again", path, found[3])
-				}
+				fapwstest.Truef(t, !spans[found[3]], "%s: the parent-id %s comes again", path, found[3])
 				spans[found[3]] = true
 			}
 		}
@@ -137,9 +129,8 @@ func TestSourceGetsTheTraceOfTheClientOrANewTrace(t *testing.T) {
 		fields = append(fields, fmt.Sprintf("X-%d: 1", i))
 	}
 	ask("/cached", fields...)
-	if out := curl(t, "--http2-prior-knowledge", "-H", theirs, s.URL+"/wsgi"); !strings.Contains(out, theirTrace+" -") {
-		t.Errorf("HTTP/2: %s", out)
-	}
+	out := curl(t, "--http2-prior-knowledge", "-H", theirs, s.URL+"/wsgi")
+	fapwstest.Truef(t, strings.Contains(out, theirTrace+" -"), "HTTP/2: %s", out)
 }
 
 func TestTraceFieldsAreForwardedWithoutTheSetting(t *testing.T) {
@@ -207,9 +198,7 @@ func identified(t *testing.T, proxies string, trace bool) (s *fapwstest.Server, 
 func idOf(t *testing.T, text string) string {
 	t.Helper()
 	first, second, _ := strings.Cut(text, " ")
-	if first != second {
-		t.Fatalf("the handler gets %q", text)
-	}
+	fapwstest.Needf(t, first == second, "the handler gets %q", text)
 	return first
 }
 
@@ -228,29 +217,21 @@ func TestRequestIDOfATrustedProxyReachesTheSourceAndTheClient(t *testing.T) {
 			return id
 		}
 		for _, path := range []string{"/wsgi", "/asgi", "/proxy", "/cgi/env"} {
-			if id := ask(path, sendsID, "X-Behind: 1"); (id == theirID) != trusted {
-				t.Errorf("%s: %q, trusted: %v", path, id, trusted)
-			}
+			fapwstest.Equalf(t, ask(path, sendsID, "X-Behind: 1") == theirID, trusted, "%s: the id of the proxy", path)
 			for _, fields := range [][]string{{}, {sendsFake, sendsFake}, {"X-Request-ID: a b"}, {"X-Request-ID: "},
 				{"X-Request-ID: " + strings.Repeat("a", 129)}, {`X-Request-ID: "`}, {"X_Request_ID: fake"}} {
 				id := ask(path, fields...)
-				if !madeID.MatchString(id) || seen[id] {
-					t.Errorf("%s with %q: %q", path, fields, id)
-				}
+				fapwstest.Truef(t, madeID.MatchString(id) && !seen[id], "%s with %q: %q", path, fields, id)
 				seen[id] = true
 				fapwstest.FileSays(t, folder+"/access.log", fmt.Sprintf(`"request_id":"%s"}`, id))
 			}
 		}
-		if out := curl(t, "-i", "--http2-prior-knowledge", "-H", sendsID, s.URL+"/wsgi"); strings.Contains(out,
-			"x-request-id: "+theirID+"\r") != trusted {
-			t.Errorf("HTTP/2: %s", out)
-		}
+		fapwstest.Equalf(t, strings.Contains(curl(t, "-i", "--http2-prior-knowledge", "-H", sendsID, s.URL+"/wsgi"),
+			"x-request-id: "+theirID+"\r"), trusted, "HTTP/2")
 		for path, status := range map[string]int{"/wsgi/fails": 500, "/asgi/fails": 500, "/gone": 502} {
 			c.Send(fapwstest.Get(path, sendsID))
 			id := c.Answer().Want(t, status).Header.Get("X-Request-Id")
-			if (id == theirID) != trusted {
-				t.Errorf("%s: %q, trusted: %v", path, id, trusted)
-			}
+			fapwstest.Equalf(t, id == theirID, trusted, "%s: the id of the proxy", path)
 			want := regexp.MustCompile(`\[(?:error|warning)\] \[client 127\.0\.0\.1:\d+\] \[request ` +
 				regexp.QuoteMeta(id) + `\] .*` + map[int]string{500: "fails", 502: "nowhere"}[status])
 			fapwstest.Eventually(t, path+" is in the error log with its id", func() bool {
@@ -290,9 +271,7 @@ func TestRequestIDIsTheTraceThatTheServerBegins(t *testing.T) {
 		if !begins {
 			trace = theirTrace
 		}
-		if !madeID.MatchString(id) || id == theirTrace {
-			t.Errorf("%q", id)
-		}
+		fapwstest.Truef(t, madeID.MatchString(id) && id != theirTrace, "%q", id)
 		fapwstest.FileSays(t, folder+"/access.log", fmt.Sprintf(`"trace_id":"%s","request_id":"%s"}`, trace, id))
 	}
 	c.Send(fapwstest.Get("/wsgi/fails", theirs))
@@ -309,9 +288,8 @@ func TestEveryModeGivesRequestsAnID(t *testing.T) {
 			c.Send(fapwstest.Get("/", sendsID))
 			c.Answer().Is(t, theirID+" "+theirID).Field(t, "X-Request-Id", theirID)
 			c.Send(fapwstest.Get("/"))
-			if id := idOf(t, c.Answer().Want(t, 200).Text); !madeID.MatchString(id) {
-				t.Errorf("%q", id)
-			}
+			id := idOf(t, c.Answer().Want(t, 200).Text)
+			fapwstest.Truef(t, madeID.MatchString(id), "%q", id)
 		}
 		c.Send(fapwstest.Get("/fails", sendsID))
 		c.Answer().Want(t, 500).Field(t, "X-Request-Id", theirID)

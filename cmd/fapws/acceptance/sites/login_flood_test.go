@@ -31,9 +31,7 @@ func TestRightPasswordsAreAnsweredDuringAFloodOfWrongOnes(t *testing.T) {
 	const honest = 3
 	for i := range honest {
 		hash, err := bcrypt.GenerateFromPassword(fmt.Appendf(nil, "right password %d", i), bcrypt.MinCost)
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		fmt.Fprintf(&text, "user%d:%s\n", i, hash)
 	}
 	users := fapwstest.Write(t, filepath.Join(dir, "users"), text.String())
@@ -114,7 +112,5 @@ func TestFormChecksOnePasswordOfAConnectionAtATime(t *testing.T) {
 		})
 	}
 	guesses.Wait()
-	if busy.Load() == 0 {
-		t.Error("all passwords were checked")
-	}
+	fapwstest.Truef(t, busy.Load() != 0, "all passwords were checked")
 }

@@ -29,9 +29,7 @@ type visitor struct {
 func visit(t *testing.T, url string) *visitor {
 	t.Helper()
 	jar, err := cookiejar.New(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	return &visitor{t, url, http.Client{
 		Jar:           jar,
 		Transport:     &http.Transport{DisableKeepAlives: true},
@@ -47,9 +45,7 @@ type reply struct {
 func (v *visitor) ask(method, path, body string, fields ...string) reply {
 	v.t.Helper()
 	r, err := http.NewRequest(method, v.url+path, strings.NewReader(body))
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	fapwstest.Must(v.t, err)
 	r.Header.Set("Accept", "text/html")
 	if method == "POST" {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -59,14 +55,10 @@ func (v *visitor) ask(method, path, body string, fields ...string) reply {
 		r.Header.Set(fields[i], fields[i+1])
 	}
 	a, err := v.client.Do(r)
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	fapwstest.Must(v.t, err)
 	defer a.Body.Close()
 	text, err := io.ReadAll(a.Body)
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	fapwstest.Must(v.t, err)
 	return reply{a, string(text)}
 }
 
@@ -80,9 +72,8 @@ func (r reply) want(t *testing.T, status int, text string) reply {
 		got = "Location: " + r.Header.Get("Location") + "$"
 		text += "$"
 	}
-	if r.StatusCode != status || !strings.Contains(got, text) {
-		t.Errorf("%s %s: %s %q, want %d %q", r.Request.Method, r.Request.URL, r.Status, got, status, text)
-	}
+	fapwstest.Truef(t, r.StatusCode == status && strings.Contains(got, text), "%s %s: %s %q, want %d %q", r.Request.Method,
+		r.Request.URL, r.Status, got, status, text)
 	return r
 }
 
@@ -91,9 +82,7 @@ var tokenOf = regexp.MustCompile(`name="token" value="([^"]+)"`)
 func (v *visitor) logIn(name, password, next string, more ...string) reply {
 	v.t.Helper()
 	token := tokenOf.FindStringSubmatch(v.get("/_fapws/login").body)
-	if token == nil {
-		v.t.Fatal("no form")
-	}
+	fapwstest.Needf(v.t, token != nil, "no form")
 	form := url.Values{"token": {token[1]}, "name": {name}, "password": {password}, "next": {next}}
 	for i := 0; i < len(more); i += 2 {
 		form.Set(more[i], more[i+1])
@@ -104,9 +93,7 @@ func (v *visitor) logIn(name, password, next string, more ...string) reply {
 func (v *visitor) session() *http.Cookie {
 	v.t.Helper()
 	u, err := url.Parse(v.url)
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	fapwstest.Must(v.t, err)
 	for _, c := range v.client.Jar.Cookies(u) {
 		if !strings.HasSuffix(c.Name, "-form") {
 			return c
@@ -121,9 +108,7 @@ func users(t *testing.T, file, password string, args ...string) string {
 	cmd := exec.Command(fapwstest.Binary(t), append([]string{"user", "-f", file}, args...)...)
 	cmd.Env, cmd.Stdin = fapwstest.CleanEnviron(), strings.NewReader(password+"\n")
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("fapws user %v: %v %s", args, err, out)
-	}
+	fapwstest.Truef(t, err == nil, "fapws user %v: %v %s", args, err, out)
 	return string(out)
 }
 
@@ -131,15 +116,12 @@ func TestUserCommandAddsAndRemovesUsers(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	users(t, dir+"/users", "long enough", "add", "ann")
-	if info, err := os.Stat(dir + "/users"); err != nil || info.Mode() != 0o600 {
-		t.Errorf("%v %v", info.Mode(), err)
-	}
+	info, err := os.Stat(dir + "/users")
+	fapwstest.Truef(t, err == nil && info.Mode() == 0o600, "%v %v", info.Mode(), err)
 	text := func() string { return fapwstest.Source(t, dir+"/users") }
 	hash := strings.TrimSpace(text())
 	file := fapwstest.Write(t, dir+"/users", "# people\n\nold:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=:a comment\r\n"+hash)
-	if err := errors.Join(os.Chmod(file, 0o640), os.Symlink(file, dir+"/link")); err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, errors.Join(os.Chmod(file, 0o640), os.Symlink(file, dir+"/link")))
 	users(t, dir+"/link", "long enough", "add", "bob")
 	before := text()
 	for _, wrong := range [][]string{{"passwd", "eve"}, {"add", "eve\nroot"}} {
@@ -150,17 +132,13 @@ func TestUserCommandAddsAndRemovesUsers(t *testing.T) {
 	}
 	users(t, file, "another one", "passwd", "ann")
 	users(t, file, "", "remove", "bob")
-	if got := text(); !strings.HasPrefix(got,
-		"# people\n\nold:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=:a comment\nann:$2y$") || strings.Contains(got, hash) ||
-		strings.Count(got, "\n") != 4 {
-		t.Errorf("%s", got)
-	}
-	if info, err := os.Stat(file); err != nil || info.Mode() != 0o640 {
-		t.Errorf("%v %v", info.Mode(), err)
-	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 || left[0].Type() != os.ModeSymlink {
-		t.Errorf("%v %v", left, err)
-	}
+	got := text()
+	fapwstest.Truef(t, strings.HasPrefix(got, "# people\n\nold:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=:a comment\nann:$2y$") &&
+		!strings.Contains(got, hash) && strings.Count(got, "\n") == 4, "%s", got)
+	info, err = os.Stat(file)
+	fapwstest.Truef(t, err == nil && info.Mode() == 0o640, "%v %v", info.Mode(), err)
+	left, err := os.ReadDir(dir)
+	fapwstest.Truef(t, err == nil && len(left) == 2 && left[0].Type() == os.ModeSymlink, "%v %v", left, err)
 }
 
 func sha(password string) string {
@@ -190,9 +168,7 @@ auth = { realm = 'the "inner" circle', users = "users" }
 	for range 2 {
 		for _, right := range []string{"Basic " + encoded("one:first"), "Basic " + encoded("two:a:b"),
 			"bAsIc  " + encoded("one:first")} {
-			if status := asks(right); status != 200 {
-				t.Errorf("%s: %d", right, status)
-			}
+			fapwstest.Equalf(t, asks(right), 200, "%s", right)
 		}
 		for _, wrong := range []string{
 			"Basic " + encoded("one:second"), "Basic " + encoded("one:"), "Basic " + encoded(":first"),
@@ -200,26 +176,20 @@ auth = { realm = 'the "inner" circle', users = "users" }
 			"Basic", "Basic !", "Bearer abc", "", "Basic " + encoded(strings.Repeat("x", 2000)+":first"),
 			"Basic " + encoded("one\n:first"),
 		} {
-			if status := asks(wrong); status != 401 {
-				t.Errorf("%s: %d", wrong, status)
-			}
+			fapwstest.Equalf(t, asks(wrong), 401, "%s", wrong)
 		}
 	}
 	fapwstest.Replace(t, file, "one:"+sha("third")+"\n")
 	fapwstest.Eventually(t, "the new password is right", func() bool {
 		return asks("Basic "+encoded("one:third")) == 200
 	})
-	if status := asks("Basic " + encoded("one:first")); status != 401 {
-		t.Errorf("the old password: %d", status)
-	}
+	fapwstest.Equalf(t, asks("Basic "+encoded("one:first")), 401, "the old password")
 	fapwstest.Replace(t, file, "one\n")
 	damaged := file + ":1: not user:hash; the previous users stay valid"
 	fapwstest.Eventually(t, "the damage is reported, and the password is right", func() bool {
 		return asks("Basic "+encoded("one:third")) == 200 && strings.Contains(s.Stderr.String(), damaged)
 	})
-	if n := strings.Count(s.Stderr.String(), damaged); n != 1 {
-		t.Errorf("reported %d times", n)
-	}
+	fapwstest.Equalf(t, strings.Count(s.Stderr.String(), damaged), 1, "reports")
 }
 
 func TestWorkersShareSessionsUntilLogout(t *testing.T) {
@@ -244,15 +214,11 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 			"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
 		guest.get("/a", "Authorization", "Basic YW5uOmNvcnJlY3QgaG9yc2U=", "Accept", "*/*"),
 	} {
-		if other.want(t, 401, "").Header.Get("WWW-Authenticate") != `Cookie realm="login"` {
-			t.Errorf("%v", other.Header)
-		}
+		fapwstest.Equalf(t, other.want(t, 401, "").Header.Get("WWW-Authenticate"), `Cookie realm="login"`, "%v", other.Header)
 	}
 	form := guest.get("/_fapws/login?next=%22%3E%3Cscript%3E").want(t, 200, `value="&#34;&gt;&lt;script&gt;"`)
-	if policy := form.Header.Get("Content-Security-Policy"); !strings.Contains(policy, "default-src 'none'") ||
-		form.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("%v", form.Header)
-	}
+	fapwstest.Truef(t, strings.Contains(form.Header.Get("Content-Security-Policy"), "default-src 'none'") &&
+		form.Header.Get("Cache-Control") == "no-store", "%v", form.Header)
 
 	guest.ask("POST", "/_fapws/login", "name=ann&password=correct+horse").want(t, 400, "had expired")
 	guest.ask("POST", "/_fapws/login", "name=ann&password=correct+horse", "Origin", "http://evil.test").want(t, 403,
@@ -282,9 +248,7 @@ func TestWorkersShareSessionsUntilLogout(t *testing.T) {
 	visit(t, s.URL).get("/a", "Cookie", foreign+own.Name+"="+own.Value).want(t, 200, "GET ann form")
 	for range 4 {
 		a := ann.get("/a", "Remote-User", "root", "Auth-Type", "x").want(t, 200, "GET ann form")
-		if a.Header.Get("Cache-Control") != "private" {
-			t.Errorf("%v", a.Header)
-		}
+		fapwstest.Equalf(t, a.Header.Get("Cache-Control"), "private", "%v", a.Header)
 	}
 	ann.ask("POST", "/a", "").want(t, 200, "POST ann form")
 	ann.ask("POST", "/a", "", "Origin", "http://evil.test").want(t, 403, "another site")
@@ -378,9 +342,7 @@ func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 	s := fapwstest.Command{Script: fapwstest.Write(t, dir+"/app.py", loginScript), Dir: dir,
 		Flags: []string{"--state-dir", dir + "/state", "--static", "/f/=" + dir}}.Serve(t, fapwstest.Workers)
 	code := s.Says(`has no user yet; .* with the code (\S+),`)[1]
-	if n := strings.Count(s.Stderr.String(), code); n != 1 {
-		t.Errorf("the code is shown %d times", n)
-	}
+	fapwstest.Equalf(t, strings.Count(s.Stderr.String(), code), 1, "places that show the code")
 	s.Says(`or type: fapws user add -f ` + dir + `/\w+\n`)
 	v := visit(t, s.URL)
 	v.get("/out").want(t, 200, "GET - - HTTP/1.1")
@@ -411,13 +373,9 @@ func TestOnlyTheCodeInTheLogCreatesTheFirstUser(t *testing.T) {
 		v.get("/f/users").want(t, 404, "")
 	}
 	eve := visit(t, s.URL)
-	if form := eve.get("/_fapws/login").body; strings.Contains(form, `name="code"`) {
-		t.Error("a second user is made")
-	}
+	fapwstest.Truef(t, !strings.Contains(eve.get("/_fapws/login").body, `name="code"`), "a second user is made")
 	eve.logIn("eve", "correct horse", "/in", "code", code, "again", "correct horse").want(t, 403,
 		"Wrong name or password")
 	text, err := os.ReadFile(dir + "/users")
-	if err != nil || bytes.Count(text, []byte("\n")) != 1 {
-		t.Errorf("%s %v", text, err)
-	}
+	fapwstest.Truef(t, err == nil && bytes.Count(text, []byte("\n")) == 1, "%s %v", text, err)
 }

@@ -43,28 +43,21 @@ access-log = false
 		for _, path := range []string{"/first", "/poll", "/poll/quick?a", "/poll/loud", "/fixed", "/part.txt",
 			"/healthz", "/healthz/ready", "/last"} {
 			answer, err := c.Get(s.URL + path)
-			if err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, err)
 			answer.Body.Close()
-			if answer.StatusCode >= 400 {
-				t.Errorf("%s: %s", path, answer.Status)
-			}
+			fapwstest.Truef(t, answer.StatusCode < 400, "%s: %s", path, answer.Status)
 		}
 	}
 	counts := s.Ask("GET /_fapws/metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").Want(t, 200).Text
-	if !regexp.MustCompile(`route="/poll"[^\n]* 4\n`).MatchString(counts) {
-		t.Errorf("requests that are not logged are not counted:\n%s", counts)
-	}
+	fapwstest.Truef(t, regexp.MustCompile(`route="/poll"[^\n]* 4\n`).MatchString(counts),
+		"requests that are not logged are not counted:\n%s", counts)
 	s.Stop()
 	var paths []string
 	for _, m := range loggedPath.FindAllStringSubmatch(fapwstest.Read(t, s.Cmd.Dir+"/access.log"), -1) {
 		paths = append(paths, m[1])
 	}
 	const want = "/first /poll/loud /last /first /poll/loud /last /_fapws/metrics"
-	if got := strings.Join(paths, " "); got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
+	fapwstest.Equal(t, strings.Join(paths, " "), want)
 }
 
 const timedApp = `
@@ -153,9 +146,8 @@ func TestTimesOfARequestAreInTheLogAndInServerTiming(t *testing.T) {
 			}
 			c.Send(fapwstest.Get(tt.path))
 			timing := strings.Join(c.Answer().Want(t, 200).Header.Values("Server-Timing"), ", ")
-			if !regexp.MustCompile("^" + want + "$").MatchString(timing) {
-				t.Errorf("%s: Server-Timing %q, want %q", tt.path, timing, want)
-			}
+			fapwstest.Truef(t, regexp.MustCompile("^"+want+"$").MatchString(timing), "%s: Server-Timing %q, want %q", tt.path,
+				timing, want)
 			lines++
 			var p parts
 			fapwstest.Eventually(t, tt.path+" is logged", func() bool {
@@ -164,10 +156,8 @@ func TestTimesOfARequestAreInTheLogAndInServerTiming(t *testing.T) {
 				return len(all) == lines+1 && json.Unmarshal([]byte(all[lines-1]), &p) == nil
 			})
 			inPython := strings.Contains(want, "app;")
-			if (p.Python != nil) != inPython || (p.Wait != nil) != inPython ||
-				(p.Upstream != nil) != strings.Contains(want, "upstream;") {
-				t.Errorf("%s: %+v", tt.path, p)
-			}
+			fapwstest.Truef(t, (p.Python != nil) == inPython && (p.Wait != nil) == inPython &&
+				(p.Upstream != nil) == strings.Contains(want, "upstream;"), "%s: %+v", tt.path, p)
 			if p.FirstByte == nil || p.Send == nil {
 				t.Errorf("%s has no head: %+v", tt.path, p)
 			} else if sum := *p.FirstByte + *p.Send; sum > p.Duration || sum < p.Duration-1 {
@@ -177,9 +167,8 @@ func TestTimesOfARequestAreInTheLogAndInServerTiming(t *testing.T) {
 				t.Errorf("%s: wait %d and Python %d of %d", tt.path, *p.Wait, *p.Python, p.Duration)
 			}
 		}
-		if out := curl(t, "-i", "--http2-prior-knowledge", s.URL+"/wsgi"); strings.Count(out, "\nserver-timing: ") != 2 {
-			t.Errorf("HTTP/2: %s", out)
-		}
+		fapwstest.Equalf(t, strings.Count(curl(t, "-i", "--http2-prior-knowledge", s.URL+"/wsgi"), "\nserver-timing: "), 2,
+			"HTTP/2")
 	})
 }
 

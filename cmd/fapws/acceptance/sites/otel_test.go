@@ -74,9 +74,7 @@ var traceparent = regexp.MustCompile(`00-([0-9a-f]{32})-([0-9a-f]{16})-0[01]`)
 func parent(t *testing.T, text string) (trace, span string) {
 	t.Helper()
 	found := traceparent.FindStringSubmatch(text)
-	if found == nil {
-		t.Fatalf("%q", text)
-	}
+	fapwstest.Needf(t, found != nil, "%q", text)
 	return found[1], found[2]
 }
 
@@ -101,9 +99,7 @@ func spansServer(t *testing.T, c *oteltest.Collector, m fapwstest.Mode, upstream
 func curl(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("curl", append([]string{"-sS"}, args...)...).Output()
-	if err != nil {
-		t.Fatalf("curl %q: %v", args, err)
-	}
+	fapwstest.Mustf(t, err, "curl %q", args)
 	return string(out)
 }
 
@@ -116,9 +112,7 @@ func TestEachRequestHasASpanThatIsTheParentOfItsHandler(t *testing.T) {
 		t.Helper()
 		span := c.Path(path)
 		for name, want := range more {
-			if got := span.Attributes[name]; got != want {
-				t.Errorf("%s: %s is %q, not %q", path, name, got, want)
-			}
+			fapwstest.Equalf(t, span.Attributes[name], want, "%s: %s", path, name)
 		}
 		return span
 	}
@@ -131,24 +125,20 @@ func TestEachRequestHasASpanThatIsTheParentOfItsHandler(t *testing.T) {
 			"url.query": "q=1&sig=REDACTED", "http.response.status_code": "200", "server.address": host,
 			"server.port": port, "client.address": "127.0.0.1", "network.protocol.version": version,
 			"user_agent.original": "curl", "error.type": ""})
-		if span.Name != "GET /wsgi" || span.ID != id || span.Trace != trace || trace != theirTrace ||
-			span.Parent != "00f067aa0ba902b7" || span.Failed || span.Flags != 0x301 || time.Since(span.Begin) > time.Hour ||
-			span.Resource["service.name"] != "shop" || span.Resource["deployment.environment.name"] != "test one" {
-			t.Errorf("%s: %+v", text, span)
-		}
+		fapwstest.Truef(t, span.Name == "GET /wsgi" && span.ID == id && span.Trace == trace && trace == theirTrace &&
+			span.Parent == "00f067aa0ba902b7" && !span.Failed && span.Flags == 0x301 && time.Since(span.Begin) <= time.Hour &&
+			span.Resource["service.name"] == "shop" && span.Resource["deployment.environment.name"] == "test one", "%s: %+v",
+			text, span)
 	}
 	// The span of a request that begins a new trace has no parent.
 	trace, id := parent(t, curl(t, s.URL+"/wsgi/new"))
-	if span := wants("/wsgi/new", nil); span.Trace != trace || span.ID != id || span.Parent != "" || span.Flags != 0x101 {
-		t.Errorf("%+v", span)
-	}
+	span := wants("/wsgi/new", nil)
+	fapwstest.Truef(t, span.Trace == trace && span.ID == id && span.Parent == "" && span.Flags == 0x101, "%+v", span)
 	for path, status := range map[string]int{"/wsgi/fails": 500, "/wsgi/missing": 404, "/a.txt": 200, "/b": 404} {
 		s.Get(path+"?x", status)
 		span := wants(path, map[string]string{"http.response.status_code": strconv.Itoa(status), "url.query": "x",
 			"error.type": map[int]string{500: "500"}[status]})
-		if span.Failed != (status == 500) {
-			t.Errorf("%+v", span)
-		}
+		fapwstest.Equalf(t, span.Failed, status == 500, "%+v", span)
 	}
 	// With the flag 00 in traceparent, a client disables the span of its request.
 	if _, id := parent(t, curl(t, "-H", strings.TrimSuffix(theirs, "1")+"0", s.URL+"/wsgi/unsampled")); id == "" {
@@ -156,33 +146,26 @@ func TestEachRequestHasASpanThatIsTheParentOfItsHandler(t *testing.T) {
 	}
 	c.Path("/wsgi/one")
 	curl(t, "-X", "BREW", s.URL+"/wsgi/brew")
-	if span := wants("/wsgi/brew", map[string]string{"http.request.method_original": "BREW"}); span.Name != "HTTP /wsgi" {
-		t.Errorf("%+v", span)
-	}
+	fapwstest.Equal(t, wants("/wsgi/brew", map[string]string{"http.request.method_original": "BREW"}).Name, "HTTP /wsgi")
 	// A client may send bytes that are not UTF-8. The collector must not reject the batch of spans because of them.
 	s.Ask("GET /wsgi/%ff?%ff HTTP/1.1\r\nHost: WWW.shop.example:81\r\nUser-Agent: \xe9\r\n\r\n").Want(t, 200)
 	wants("/wsgi/%ff", map[string]string{"user_agent.original": "\uFFFD", "url.query": "%ff", "server.port": "81"})
 	// A server-side include has no span of its own. Its handler sees the span of the page.
 	trace, id = parent(t, s.Get("/page.shtml", 200, theirs).Text)
-	if span := wants("/page.shtml", nil); span.ID != id || span.Trace != trace || trace != theirTrace {
-		t.Errorf("%+v", span)
-	}
+	span = wants("/page.shtml", nil)
+	fapwstest.Truef(t, span.ID == id && span.Trace == trace && trace == theirTrace, "%+v", span)
 	s.Get("/events/", 200)
-	if span := wants("/events/", nil); span.End.Sub(span.Begin) < 30*time.Millisecond {
-		t.Errorf("an event stream of %v", span.End.Sub(span.Begin))
-	}
+	span = wants("/events/", nil)
+	fapwstest.Truef(t, span.End.Sub(span.Begin) >= 30*time.Millisecond, "an event stream of %v", span.End.Sub(span.Begin))
 	socket := s.Socket("/socket/one")
 	_, text, err := socket.Receive()
 	fapwstest.Must(t, err)
 	_, id = parent(t, string(text))
 	fapwstest.ResetSocket(socket)
-	if span := wants("/socket/one", map[string]string{"http.response.status_code": "101"}); span.ID != id {
-		t.Errorf("%s: %+v", text, span)
-	}
+	fapwstest.Equalf(t, wants("/socket/one", map[string]string{"http.response.status_code": "101"}).ID, id, "%s", text)
 	for _, span := range c.Spans() {
-		if path := span.Attributes["url.path"]; path == "/wsgi/unsampled" || path == "/wsgi/included" {
-			t.Errorf("%+v", span)
-		}
+		path := span.Attributes["url.path"]
+		fapwstest.Truef(t, path != "/wsgi/unsampled" && path != "/wsgi/included", "%+v", span)
 	}
 	decodesWithPython(t, c)
 }
@@ -207,9 +190,7 @@ for name in sorted(os.listdir()):
             for span in scope.spans:
                 print(span.name, span.span_id.hex(), len(span.attributes))
 `, dir).CombinedOutput()
-	if err != nil || string(out) != want {
-		t.Errorf("%v: %s, want %s", err, out, want)
-	}
+	fapwstest.Truef(t, err == nil && string(out) == want, "%v: %s, want %s", err, out, want)
 }
 
 // The traceparent for the upstream names the CLIENT span. The parent of the CLIENT span is the SERVER span.
@@ -235,17 +216,15 @@ func TestRequestToAnUpstreamHasASpanOfItsOwn(t *testing.T) {
 		text := curl(t, flag, "-H", theirs, s.URL+path+"?sig=secret")
 		trace, id := parent(t, text)
 		span, server := calls(1, upstream.URL+path+"?sig=REDACTED")[0], c.Path(path)
-		if span.ID != id || span.Trace != trace || span.Parent != server.ID || server.Trace != trace || span.Name != "GET" ||
-			trace != theirTrace || span.Attributes["server.address"] != host || span.Attributes["server.port"] != port ||
-			span.Attributes["http.response.status_code"] != "200" || span.Attributes["http.request.resend_count"] != "" ||
-			span.Begin.Before(server.Begin) || span.Failed || strings.Count(text, "00-") != 1 || span.Flags != 0x101 {
-			t.Errorf("%s: %+v, %+v", text, span, server)
-		}
+		fapwstest.Truef(t, span.ID == id && span.Trace == trace && span.Parent == server.ID && server.Trace == trace &&
+			span.Name == "GET" && trace == theirTrace && span.Attributes["server.address"] == host &&
+			span.Attributes["server.port"] == port && span.Attributes["http.response.status_code"] == "200" &&
+			span.Attributes["http.request.resend_count"] == "" && !span.Begin.Before(server.Begin) && !span.Failed &&
+			strings.Count(text, "00-") == 1 && span.Flags == 0x101, "%s: %+v, %+v", text, span, server)
 	}
 	s.Get("/proxy/unavailable", 503)
-	if span := calls(1, "/proxy/unavailable")[0]; !span.Failed || span.Attributes["error.type"] != "503" {
-		t.Errorf("%+v", span)
-	}
+	span := calls(1, "/proxy/unavailable")[0]
+	fapwstest.Truef(t, span.Failed && span.Attributes["error.type"] == "503", "%+v", span)
 	s.Get("/gone/a", 502)
 	if span := calls(1, "/gone/a")[0]; !span.Failed || span.Attributes["error.type"] != "connect" || span.Why == "" ||
 		span.Attributes["server.address"] != "/nowhere.sock" || span.Attributes["http.response.status_code"] != "" {
@@ -261,10 +240,9 @@ func TestRequestToAnUpstreamHasASpanOfItsOwn(t *testing.T) {
 		if all[0].Attributes["http.request.resend_count"] != "1" {
 			continue
 		}
-		if all = calls(2, path); all[0].Attributes["error.type"] != "connect" || all[0].ID == id || all[1].ID != id ||
-			all[0].Parent != all[1].Parent {
-			t.Errorf("%+v", all)
-		}
+		all = calls(2, path)
+		fapwstest.Truef(t, all[0].Attributes["error.type"] == "connect" && all[0].ID != id && all[1].ID == id &&
+			all[0].Parent == all[1].Parent, "%+v", all)
 		break
 	}
 }
@@ -276,17 +254,13 @@ func TestSamplerSetsTheFlagThatTheHandlerSees(t *testing.T) {
 		s := spansServer(t, c, fapwstest.Threads, "http://127.0.0.1:1", "OTEL_TRACES_SAMPLER="+sampler,
 			"OTEL_TRACES_SAMPLER_ARG=0")
 		made, given := s.Get("/wsgi/made", 200).Text, s.Get("/wsgi/"+sampler, 200, theirs).Text
-		if got := made[len(made)-2:] + " " + given[len(given)-2:]; got != want {
-			t.Errorf("%s: %s, want %s", sampler, got, want)
-		}
+		fapwstest.Equalf(t, made[len(made)-2:]+" "+given[len(given)-2:], want, "%s", sampler)
 		if strings.HasPrefix(sampler, "parentbased") {
 			c.Path("/wsgi/" + sampler)
 		}
 	}
 	for _, span := range c.Spans() {
-		if !strings.HasPrefix(span.Attributes["url.path"], "/wsgi/parentbased") {
-			t.Errorf("%+v", span)
-		}
+		fapwstest.Truef(t, strings.HasPrefix(span.Attributes["url.path"], "/wsgi/parentbased"), "%+v", span)
 	}
 }
 
@@ -306,16 +280,13 @@ func TestSpansAreSentBeforeAProcessEnds(t *testing.T) {
 		_, id := parent(t, s.Get("/wsgi/a", 200).Text)
 		if flags == "--workers 2" {
 			s.Reload()
-			if span := c.Path("/wsgi/a"); span.ID != id {
-				t.Errorf("%+v", span)
-			}
+			fapwstest.Equal(t, c.Path("/wsgi/a").ID, id)
 			_, id = parent(t, s.Get("/wsgi/b", 200).Text)
 		}
 		s.Stop()
 		spans := c.Spans()
-		if len(spans) == 0 || spans[len(spans)-1].ID != id || spans[len(spans)-1].Name != "GET /wsgi" {
-			t.Errorf("%s: %+v", flags, spans)
-		}
+		fapwstest.Truef(t, len(spans) != 0 && spans[len(spans)-1].ID == id && spans[len(spans)-1].Name == "GET /wsgi",
+			"%s: %+v", flags, spans)
 	}
 }
 
@@ -339,9 +310,8 @@ func TestServerWorksWithoutItsCollector(t *testing.T) {
 		})
 		s.Get("/wsgi/last", 200)
 		s.Stop()
-		if n := strings.Count(s.Stderr.String(), "otel:"); n != 1 || strings.Contains(s.Stderr.String(), "secret") {
-			t.Errorf("%d lines: %s", n, s.Stderr)
-		}
+		n := strings.Count(s.Stderr.String(), "otel:")
+		fapwstest.Truef(t, n == 1 && !strings.Contains(s.Stderr.String(), "secret"), "%d lines: %s", n, s.Stderr)
 	}
 	// If the collector does not answer, it delays a graceful stop by at most --graceful-timeout. It does not delay a
 	// quick stop.
@@ -366,9 +336,7 @@ func TestVariablesOfOpenTelemetryAloneChangeNothing(t *testing.T) {
 	} {
 		command.Script = script
 		s := command.Serve(t, fapwstest.Threads)
-		if text := s.Get("/wsgi/a", 200).Text; (text == "-") != (command.Flags == nil) {
-			t.Errorf("%q: %s", command.Env, text)
-		}
+		fapwstest.Equalf(t, s.Get("/wsgi/a", 200).Text == "-", command.Flags == nil, "%q", command.Env)
 		s.Stop()
 	}
 	if c.Requests() != 0 {
@@ -384,9 +352,8 @@ func TestWrongVariablesOfOpenTelemetryAreFoundByStartAndCheck(t *testing.T) {
 	for _, flags := range [][]string{{"--otel", script}, {"check", "--otel", script}, {"--otel", "--workers", "1", script},
 		{"check", "--otel", folder}, {"--otel", "--bind", "127.0.0.1:0", folder}} {
 		code, _, stderr := fapwstest.Command{Flags: flags, Env: []string{"OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}}.Run(t)
-		if code != 2 && code != 1 || strings.Count(stderr, "OTEL_") != 1 || !strings.Contains(stderr, want) {
-			t.Errorf("%q: code %d, %s", flags, code, stderr)
-		}
+		fapwstest.Truef(t, (code == 2 || code == 1) && strings.Count(stderr, "OTEL_") == 1 && strings.Contains(stderr, want),
+			"%q: code %d, %s", flags, code, stderr)
 	}
 	// The check also reads variables from --env-file. A collector's name that DNS does not know is only a warning,
 	// because DNS may know the name later.
@@ -394,7 +361,6 @@ func TestWrongVariablesOfOpenTelemetryAreFoundByStartAndCheck(t *testing.T) {
 	fapwstest.Command{Flags: []string{"check", "--otel", "--env-file", file}, Script: script}.Fails(t, 2, "=soon")
 	code, _, stderr := fapwstest.Command{Flags: []string{"check", "--otel"}, Script: script,
 		Env: sending("http://collector.invalid:4318")}.Run(t)
-	if code != 0 || !strings.Contains(stderr, "otel: the address of the collector collector.invalid is not known") {
-		t.Errorf("code %d, %s", code, stderr)
-	}
+	fapwstest.Truef(t, code == 0 && strings.Contains(stderr,
+		"otel: the address of the collector collector.invalid is not known"), "code %d, %s", code, stderr)
 }

@@ -19,9 +19,8 @@ import (
 
 func need(t *testing.T, file string) {
 	t.Helper()
-	if _, err := os.Stat(file); err != nil {
-		t.Fatalf("%v: ./build.sh test installs it as root", err)
-	}
+	_, err := os.Stat(file)
+	fapwstest.Needf(t, err == nil, "%v: ./build.sh test installs it as root", err)
 }
 
 const phpSite = `
@@ -83,9 +82,7 @@ func phpWorks(t *testing.T, how string) {
 		var form bytes.Buffer
 		w := multipart.NewWriter(&form)
 		part, err := w.CreateFormFile("f", "name.bin")
-		if err != nil {
-			t.Fatal(err)
-		}
+		fapwstest.Must(t, err)
 		io.WriteString(part, body)
 		w.Close()
 		s.Ask(fapwstest.Request("POST", "/upload.php", form.String(), "Content-Type: "+w.FormDataContentType())).Is(t,
@@ -96,14 +93,11 @@ func phpWorks(t *testing.T, how string) {
 	s.Get("/big.php", 200).Is(t, strings.Repeat("x", 3_000_000))
 	s.Get("/bad.php", 500)
 	s.Says("undefined function no_such_function")
-	if a := s.Ask(fapwstest.Request("HEAD", "/env.php", "")); a.StatusCode != 200 || a.Text != "" {
-		t.Errorf("HEAD: %d %q", a.StatusCode, a.Text)
-	}
+	a := s.Ask(fapwstest.Request("HEAD", "/env.php", ""))
+	fapwstest.Truef(t, a.StatusCode == 200 && a.Text == "", "HEAD: %d %q", a.StatusCode, a.Text)
 	for target, status := range map[string]int{"/picture.jpg/x.php": 403, "/no.php": 404, "/no/x.php": 404,
 		"/x/%2e%2e/%2e%2e/fapws.toml": 400} {
-		if a := s.Get(target, status); strings.Contains(a.Text, "executed") {
-			t.Errorf("%s runs a picture", target)
-		}
+		fapwstest.Truef(t, !strings.Contains(s.Get(target, status).Text, "executed"), "%s runs a picture", target)
 	}
 	s.Get("/picture.jpg", 200).Is(t, `<?php echo "executed";`)
 	w := s.Dial()
@@ -117,9 +111,7 @@ func phpWorks(t *testing.T, how string) {
 	pid := s.Get("/pid.php", 200).Text
 	s.Get("/pid.php", 200).Is(t, pid)
 	number, err := strconv.Atoi(pid)
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	for _, pid := range s.Handlers() {
 		syscall.Kill(pid, syscall.SIGKILL)
 	}
@@ -156,9 +148,7 @@ php = { command = "/bin/false" }
 		}
 		ends := func(pid string) {
 			number, err := strconv.Atoi(pid)
-			if err != nil {
-				t.Fatal(err)
-			}
+			fapwstest.Must(t, err)
 			fapwstest.Eventually(t, "the process has ended", func() bool { return !fapwstest.Runs(number) })
 		}
 		var pid []byte
@@ -178,9 +168,8 @@ php = { command = "/bin/false" }
 			s.Get("/a.bad", 502)
 		}
 		s.Says("/bin/false exited unexpectedly: exit status 1")
-		if n := strings.Count(s.Stderr.String(), "exited unexpectedly"); n > 10 {
-			t.Errorf("%d started", n)
-		}
+		n := strings.Count(s.Stderr.String(), "exited unexpectedly")
+		fapwstest.Truef(t, n <= 10, "%d started", n)
 	}
 }
 
@@ -188,9 +177,7 @@ func reads(w *fapwstest.Client, t *testing.T, text string) {
 	t.Helper()
 	for {
 		line, err := w.In.ReadString('\n')
-		if err != nil {
-			t.Fatalf("no %q: %v", text, err)
-		}
+		fapwstest.Mustf(t, err, "no %q", text)
 		if strings.Contains(line, text) {
 			return
 		}
@@ -226,9 +213,7 @@ func TestMissingPHPIsReportedOnItsPages(t *testing.T) {
 	s.Says(`php-cgi is not installed: apt-get install php-cgi`)
 	a := s.Get("/a.php", 502)
 	a.Want(t, 502, "php-cgi is not installed: apt-get install php-cgi")
-	if strings.Contains(a.Text, "echo") {
-		t.Error("the source is sent")
-	}
+	fapwstest.Truef(t, !strings.Contains(a.Text, "echo"), "the source is sent")
 	s.Get("/b.txt", 200).Is(t, "b")
 }
 

@@ -86,19 +86,13 @@ func hidesFiles(t *testing.T, s *fapwstest.Server, secret []string, public map[s
 		} {
 			a := s.Ask(request)
 			options := strings.HasPrefix(request, "OPTIONS") && (a.StatusCode == 405 || a.StatusCode == 204)
-			if a.StatusCode != 404 && !options {
-				t.Errorf("%q: %d %.100q", request, a.StatusCode, a.Text)
-			}
+			fapwstest.Truef(t, a.StatusCode == 404 || options, "%q: %d %.100q", request, a.StatusCode, a.Text)
 		}
-		if lists(name) {
-			t.Errorf("%s is listed", name)
-		}
+		fapwstest.Truef(t, !lists(name), "%s is listed", name)
 	}
 	for name, text := range public {
 		s.Ask(fapwstest.Get("/"+name)).Want(t, 200).Is(t, text)
-		if list.StatusCode == 200 && !strings.Contains(name, "/") && !lists(name) {
-			t.Errorf("%s is not listed", name)
-		}
+		fapwstest.Truef(t, list.StatusCode != 200 || strings.Contains(name, "/") || lists(name), "%s is not listed", name)
 	}
 }
 
@@ -146,10 +140,10 @@ func TestProjectDirectoryWithoutItsApplicationHidesSources(t *testing.T) {
 			t.Parallel()
 			s := fapwstest.Command{Flags: append([]string{"--bind", "127.0.0.1:0"}, flags...),
 				Complains: true}.Started(t)
-			if hint := "looks like a project (manage.py)"; strings.Contains(s.Stderr.String(),
-				hint) != (name != "Staticfile") ||
-				name != "Staticfile" && !strings.Contains(s.Stderr.String(), "type fapws -C "+dir+" mysite.wsgi\n") {
-				t.Errorf("%q? %s", hint, s.Stderr.String())
+			if hint := "looks like a project (manage.py)"; name == "Staticfile" {
+				fapwstest.Lacks(t, s.Stderr.String(), hint)
+			} else {
+				fapwstest.Has(t, s.Stderr.String(), hint, "type fapws -C "+dir+" mysite.wsgi\n")
 			}
 			s.Get("/", 200)
 			hidesFiles(t, s, slices.Collect(maps.Keys(secret)), public)

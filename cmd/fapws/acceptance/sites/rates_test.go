@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,48 +46,31 @@ func TestClientThatExceedsTheRateGets429(t *testing.T) {
 	s := limited(t, "[[host]]\nroot = \"site\"\napp = \"app:app\"\n[[host.route]]\nprefix = \"/api/\"\n"+
 		"rate = \"1/h burst 4\"\n[[host.route]]\nprefix = \"/free/\"\nrate = false\n")
 	for range 2 {
-		if got := statuses(t, s, "/api/a", "--http2-prior-knowledge"); got != "200" {
-			t.Error(got)
-		}
+		fapwstest.Equal(t, statuses(t, s, "/api/a", "--http2-prior-knowledge"), "200")
 	}
-	if got := statuses(t, s, "/api/a /api/b /api/c /x /part.txt /healthz"); got != "200 200 429 200 200 200" {
-		t.Error(got)
-	}
+	fapwstest.Equal(t, statuses(t, s, "/api/a /api/b /api/c /x /part.txt /healthz"), "200 200 429 200 200 200")
 	a := s.Get("/api/d", 429, "Accept: text/html").Field(t, "RateLimit-Policy", `"default";q=4;w=14400`)
-	if !strings.Contains(a.Text, "<h1>") || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") {
-		t.Errorf("%v %s", a.Header, a.Text)
-	}
+	fapwstest.Truef(t, strings.Contains(a.Text, "<h1>") && strings.HasPrefix(a.Header.Get("Content-Type"), "text/html"),
+		"%v %s", a.Header, a.Text)
 	after, err := strconv.Atoi(a.Header.Get("Retry-After"))
 	left := fmt.Sprintf(`"default";r=0;t=%d`, after)
-	if err != nil || after < 1 || after > 3600 || a.Header.Get("RateLimit") != left {
-		t.Errorf("%v", a.Header)
-	}
+	fapwstest.Truef(t, err == nil && after >= 1 && after <= 3600 && a.Header.Get("RateLimit") == left, "%v", a.Header)
 	s.Says(`warning client 127\.0\.0\.1\S*: GET of "/api/c" got 429: more than 1/h burst 4 by address ` +
 		`\(fapws\.toml:\d+\)`)
 	counts := s.Ask("GET /_fapws/metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").Want(t, 200).Text
-	if !regexp.MustCompile(`(?m)^fapws_rate_limited_total\{host="",route="/api/"\} 2$`).MatchString(counts) {
-		t.Errorf("%s", counts)
-	}
+	fapwstest.Matches(t, counts, `(?m)^fapws_rate_limited_total\{host="",route="/api/"\} 2$`)
 	s.Stop()
-	if log := fapwstest.Read(t, s.Cmd.Dir+"/access.log"); strings.Count(log, `" 429 `) != 2 {
-		t.Errorf("%s", log)
-	}
+	fapwstest.Equal(t, strings.Count(fapwstest.Read(t, s.Cmd.Dir+"/access.log"), `" 429 `), 2)
 }
 
 func TestRequestCountsOnceForEachLimit(t *testing.T) {
 	t.Parallel()
 	s := limited(t, "[[host]]\nroot = \"site\"\napp = \"app:app\"\nssi = true\nrate = \"1/h burst 4\"\n"+
 		"[[host.route]]\nprefix = \"/two/\"\nrate = [\"1/h burst 2\", { rate = \"1/h\", burst = 3, fields = true }]\n")
-	if got := s.Get("/page.shtml", 200).Text; got != strings.Repeat("part", 5) {
-		t.Errorf("%q", got)
-	}
-	if got := statuses(t, s, "/a /page.shtml /b /c /page.shtml"); got != "200 200 200 429 429" {
-		t.Error(got)
-	}
+	fapwstest.Equal(t, s.Get("/page.shtml", 200).Text, strings.Repeat("part", 5))
+	fapwstest.Equal(t, statuses(t, s, "/a /page.shtml /b /c /page.shtml"), "200 200 200 429 429")
 	s.Get("/two/a", 200).Field(t, "RateLimit", `"limit-2";r=2;t=3600`)
-	if got := statuses(t, s, "/two/b /two/c"); got != "200 429" {
-		t.Error(got)
-	}
+	fapwstest.Equal(t, statuses(t, s, "/two/b /two/c"), "200 429")
 }
 
 func TestUsersAndKeysHaveTheirOwnRates(t *testing.T) {
@@ -107,18 +89,12 @@ func TestUsersAndKeysHaveTheirOwnRates(t *testing.T) {
 		{"/user", "200 200 429", "ann:secret"},
 		{"/user", "200 200 429", "bob:secret"},
 	} {
-		if got := statuses(t, s, strings.Repeat(c.path+" ", 3), "-u", c.flag); got != c.want {
-			t.Errorf("%s: %s, want %s", c.flag, got, c.want)
-		}
+		fapwstest.Equalf(t, statuses(t, s, strings.Repeat(c.path+" ", 3), "-u", c.flag), c.want, "%s", c.flag)
 	}
 	for _, key := range []string{"X-Api-Key: a", "X-Api-Key: b", "X-Other: a"} {
-		if got := statuses(t, s, "/key /key /key", "-H", key); got != "200 200 429" {
-			t.Errorf("%s: %s", key, got)
-		}
+		fapwstest.Equalf(t, statuses(t, s, "/key /key /key", "-H", key), "200 200 429", "%s", key)
 	}
-	if got := statuses(t, s, "/dry /dry /dry"); got != "200 200 200" {
-		t.Error(got)
-	}
+	fapwstest.Equal(t, statuses(t, s, "/dry /dry /dry"), "200 200 200")
 	s.Get("/dry", 200).Field(t, "RateLimit", `"default";r=0;t=3600`)
 	s.Says(`GET of "/dry" would have got 429: more than 1/h burst 2 by address`)
 }
@@ -137,9 +113,7 @@ func TestClientsOfATrustedProxyHaveTheirOwnRates(t *testing.T) {
 		{"2001:db8::ffff:2", "429 429 429"}, // an address in the same /64 network
 		{"2001:db8:0:1::1", "200 200 429"},
 	} {
-		if got := statuses(t, s, "/a /a /a", "-H", "X-Forwarded-For: "+c.from); got != c.want {
-			t.Errorf("%s: %s, want %s", c.from, got, c.want)
-		}
+		fapwstest.Equalf(t, statuses(t, s, "/a /a /a", "-H", "X-Forwarded-For: "+c.from), c.want, "%s", c.from)
 	}
 }
 
@@ -148,14 +122,10 @@ func TestUploadThatExceedsTheRateGets429(t *testing.T) {
 	t.Parallel()
 	s := limited(t, "[[host]]\napp = \"app:app\"\nrate = \"1/h burst 1\"\n")
 	file := fapwstest.Write(t, t.TempDir()+"/file", strings.Repeat("0123456789abcdef", 1<<20))
-	if got := statuses(t, s, "/a"); got != "200" {
-		t.Error(got)
-	}
+	fapwstest.Equal(t, statuses(t, s, "/a"), "200")
 	for _, flags := range [][]string{{"-H", "Expect:"}, {}, {"--http2-prior-knowledge"},
 		{"-H", "Transfer-Encoding: chunked"}} {
-		if got := statuses(t, s, "/a", append(flags, "--data-binary", "@"+file)...); got != "429" {
-			t.Errorf("%q: %s", flags, got)
-		}
+		fapwstest.Equalf(t, statuses(t, s, "/a", append(flags, "--data-binary", "@"+file)...), "429", "%q", flags)
 	}
 }
 
@@ -198,9 +168,7 @@ func TestWorkersShareTheRateThroughReloadsAndUpgrades(t *testing.T) {
 	more(burst * 3 / 4)
 	s.Reload()
 	all.Wait()
-	if n := accepted.Load(); n != burst {
-		t.Errorf("%d accepted, want %d", n, burst)
-	}
+	fapwstest.Equalf(t, accepted.Load(), burst, "accepted")
 }
 
 func TestCheckExaminesByWhatARateCounts(t *testing.T) {
@@ -216,9 +184,7 @@ func TestCheckExaminesByWhatARateCounts(t *testing.T) {
 		fapwstest.Write(t, dir+"/fapws.toml", "rate = { rate = \"5/s\", by = \""+by+"\" }\n"+
 			"[[host]]\nroot = \".\"\n[[host.route]]\nprefix = \"/\"\nstatus = 204\n")
 		code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
-		if code != c.code || strings.Count(stderr, c.want) != 1 {
-			t.Errorf("%s: code %d, %s", by, code, stderr)
-		}
+		fapwstest.Truef(t, code == c.code && strings.Count(stderr, c.want) == 1, "%s: code %d, %s", by, code, stderr)
 	}
 }
 
@@ -232,9 +198,7 @@ func TestAddressHasALimitedNumberOfConnections(t *testing.T) {
 	c.Answer().Want(t, 503, "Too many connections are open from your address").Field(t, "Retry-After", "1")
 	c.Closed()
 	s.Says(`sent 503: 2 connections are open from its address \(--max-clients-per-address\)`)
-	if got := statuses(t, s, "/b", "--interface", "127.0.0.2"); got != "200" {
-		t.Errorf("another address: %s", got)
-	}
+	fapwstest.Equalf(t, statuses(t, s, "/b", "--interface", "127.0.0.2"), "200", "another address")
 	first.Close()
 	fapwstest.Eventually(t, "the next connection is served", func() bool {
 		out, _ := exec.Command("curl", "-s", s.URL+"/next").Output()
@@ -291,9 +255,7 @@ func TestRequestsBeyondMaxActiveWaitAndLeaveThreadsToOthers(t *testing.T) {
 		all.Go(func() {
 			url := fmt.Sprintf("%s/report?n=%d", s.URL, i)
 			out, err := exec.Command("curl", append(flags, "-sS", url)...).CombinedOutput()
-			if err != nil || !strings.HasPrefix(string(out), want) {
-				t.Errorf("%q: %v %s, want %s", flags, err, out, want)
-			}
+			fapwstest.Truef(t, err == nil && strings.HasPrefix(string(out), want), "%q: %v %s, want %s", flags, err, out, want)
 		})
 	}
 	left := s.Dial() // a client that leaves while its request waits
@@ -306,9 +268,8 @@ func TestRequestsBeyondMaxActiveWaitAndLeaveThreadsToOthers(t *testing.T) {
 	s.Get("/open", 200)
 	all.Wait()
 	// The request of the disconnected client may have reached the handler or not.
-	if got := s.Get("/other", 200).Text; got != fmt.Sprint("/other 0  2 ", n) && got != fmt.Sprint("/other 0  2 ", n+1) {
-		t.Error(got)
-	}
+	got := s.Get("/other", 200).Text
+	fapwstest.Truef(t, got == fmt.Sprint("/other 0  2 ", n) || got == fmt.Sprint("/other 0  2 ", n+1), "%q", got)
 }
 
 func TestRequestThatWaitsTooLongAtMaxActiveGets503(t *testing.T) {

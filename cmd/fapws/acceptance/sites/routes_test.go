@@ -112,9 +112,8 @@ status = 409
 		"<p>no such &lt;thing&gt;</p>")
 	has(plain.Ask("GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").Want(t, 404), t, "404 Not Found\n")
 	head := own.Ask("HEAD /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-	if head.StatusCode != 404 || head.Header.Get("Content-Length") != "14" {
-		t.Errorf("HEAD: %d %v", head.StatusCode, head.Header)
-	}
+	fapwstest.Truef(t, head.StatusCode == 404 && head.Header.Get("Content-Length") == "14", "HEAD: %d %v", head.StatusCode,
+		head.Header)
 }
 
 func TestIndexFollowsTheRulesOfItsFile(t *testing.T) {
@@ -161,9 +160,7 @@ func TestRoutesOfAllKindsFollowTheirRules(t *testing.T) {
 	fapwstest.Write(t, dir+"/app.py", routesApp)
 	fapwstest.Write(t, dir+"/site/file.txt", "content")
 	users, err := exec.Command("htpasswd", "-nbB", "ann", "secret").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	fapwstest.Write(t, dir+"/users", string(users))
 	s := fapwstest.Command{Flags: []string{"-c", fapwstest.Write(t, dir+"/fapws.toml", `
 [[host]]
@@ -300,9 +297,7 @@ func TestRouteErrorsAreReportedWithFileLineAndKey(t *testing.T) {
 	fapwstest.Write(t, dir+"/fapws.toml", config)
 	code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
 	for text, want := range mistakes {
-		if !strings.Contains(stderr, want) {
-			t.Errorf("%s: no %s", text, want)
-		}
+		fapwstest.Truef(t, strings.Contains(stderr, want), "%s: no %s", text, want)
 	}
 	if lines := strings.Split(strings.TrimSpace(stderr), "\n"); code != 2 || len(lines) != len(mistakes) {
 		t.Errorf("code %d, %d lines for %d mistakes: %s", code, len(lines), len(mistakes), stderr)
@@ -357,9 +352,7 @@ func TestProxyForwardsFieldsAndBodies(t *testing.T) {
 			`Te=[] Keep-Alive=[] X-Named=[] X_other=[] User-Agent=[] Cookie=["a"] /base/fields?a=%zz test`)
 	a.Field(t, "Server", "behind").Field(t, "Fapws-Channel", "").Field(t, "Keep-Alive", "").Field(t, "Content-Type",
 		"text/plain; charset=utf-8")
-	if dates := a.Header["Date"]; len(dates) != 1 || len(a.Header["Server"]) != 1 {
-		t.Errorf("%q", a.Header)
-	}
+	fapwstest.Truef(t, len(a.Header["Date"]) == 1 && len(a.Header["Server"]) == 1, "%q", a.Header)
 	for _, size := range []int{5, 2 << 20} {
 		body := strings.Repeat("x", size)
 		s.Ask(fapwstest.Request("POST", "/body", body)).Is(t, body)

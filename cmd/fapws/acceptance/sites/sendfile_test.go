@@ -55,9 +55,7 @@ func TestXSendfileReplacesTheBody(t *testing.T) {
 				a.Field(t, "Set-Cookie", "a=b").Field(t, "Cache-Control", "private").Field(t, "X-Kept", "yes").Field(t,
 					"Accept-Ranges", "bytes")
 				a.Field(t, "X-Sendfile", "").Field(t, "X-Accel-Redirect", "")
-				if a.Header.Get("ETag") == "" || a.Header.Get("Last-Modified") == "" {
-					t.Errorf("%s: %v", how, a.Header)
-				}
+				fapwstest.Truef(t, a.Header.Get("ETag") != "" && a.Header.Get("Last-Modified") != "", "%s: %v", how, a.Header)
 				w.Fetch("/seen").Is(t, want)
 				w.Send(fapwstest.Request("HEAD", target, ""))
 				w.AnswerTo("HEAD").Is(t, "").Field(t, "Content-Length", "10").Field(t, "X-Kept", "yes").Field(t,
@@ -174,28 +172,20 @@ func TestXSendfileObeysConditionsAndRanges(t *testing.T) {
 	} {
 		target := sendURL("empty", c.status, append(c.fields, "X-Sendfile: one.txt")...)
 		a := s.Get(target, c.want, c.asked...)
-		if a.Text != c.body {
-			t.Errorf("%s: %q", c.name, a.Text)
-		}
+		fapwstest.Equalf(t, a.Text, c.body, "%s", c.name)
 		for name, value := range c.gives {
 			a.Field(t, name, value)
 		}
 	}
 	a := s.Get(sendURL("empty", "", "X-Sendfile: one.txt", "Content-Type: text/x"), 206, "Range: bytes=0-0,2-2")
-	if !strings.HasPrefix(a.Header.Get("Content-Type"), "multipart/byteranges;") ||
-		strings.Count(a.Text, "Content-Type: text/x\r\n") != 2 {
-		t.Errorf("%v %q", a.Header, a.Text)
-	}
+	fapwstest.Truef(t, strings.HasPrefix(a.Header.Get("Content-Type"), "multipart/byteranges;") &&
+		strings.Count(a.Text, "Content-Type: text/x\r\n") == 2, "%v %q", a.Header, a.Text)
 	s.Ask(fapwstest.Request("POST", sendURL("empty", "", "X-Sendfile: one.txt"), "form", "Range: bytes=2-4",
 		"If-None-Match: "+etag)).Is(t, "0123456789")
 	big := s.Get(sendURL("empty", "", "X-Sendfile: big.bin"), 200)
-	if big.Text != strings.Repeat("0123456789abcdef", 1<<17) {
-		t.Errorf("%d bytes", len(big.Text))
-	}
-	if text := s.Ask(fapwstest.Request("GET", sendURL("empty", "403 Go away", "X-Sendfile: one.txt"), "")).
-		Status; text != "403 Go away" {
-		t.Errorf("status %q", text)
-	}
+	fapwstest.Equal(t, big.Text, strings.Repeat("0123456789abcdef", 1<<17))
+	fapwstest.Equalf(t, s.Ask(fapwstest.Request("GET", sendURL("empty", "403 Go away", "X-Sendfile: one.txt"), "")).Status,
+		"403 Go away", "status")
 }
 
 func TestXSendfileIsForwardedWithoutTheSetting(t *testing.T) {
@@ -263,9 +253,7 @@ func TestProgramsSendFilesIfHandlersMay(t *testing.T) {
 		a := s.Get(path+"?"+folder+"/files/one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type",
 			"text/plain; charset=utf-8")
 		a.Field(t, "X-Sendfile", "").Field(t, "X-Kept", "yes").Field(t, "Accept-Ranges", "bytes")
-		if a.Header.Get("ETag") == `"mine"` || a.Header.Get("Last-Modified") == "" {
-			t.Errorf("%s: %v", path, a.Header)
-		}
+		fapwstest.Truef(t, a.Header.Get("ETag") != `"mine"` && a.Header.Get("Last-Modified") != "", "%s: %v", path, a.Header)
 		s.Get(path+"?one.txt", 206, "Range: bytes=2-4").Want(t, 206, "234")
 		s.Get(path+"?one.txt", 304, "If-None-Match: "+a.Header.Get("ETag"))
 		s.Get(path+"?../secret", 404)
@@ -275,17 +263,13 @@ func TestProgramsSendFilesIfHandlersMay(t *testing.T) {
 		"a=b, guard=1; Path=/")
 	s.Get("/send.php?one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type", "application/x-own").Field(t,
 		"X-Sendfile", "")
-	if a := s.Get("/send.php?big.bin", 200); len(a.Text) != 16<<17 {
-		t.Errorf("%d bytes", len(a.Text))
-	}
+	fapwstest.Equal(t, len(s.Get("/send.php?big.bin", 200).Text), 16<<17)
 	s.Get("/bin/nph-x", 200).Is(t, "0123456789")
 	s.Get("/bin/accel?/p/one.txt", 200).Is(t, "0123456789").Field(t, "Content-Type", "text/x-own").Field(t,
 		"X-Accel-Redirect", "")
 	s.Get("/bin/accel?/secret", 404)
 	a := s.Ask(fapwstest.Request("POST", "/bin/form", "x", "Range: bytes=0-1"))
-	if a.StatusCode != 403 || a.Text != "0123456789" {
-		t.Errorf("%d %q", a.StatusCode, a.Text)
-	}
+	fapwstest.Truef(t, a.StatusCode == 403 && a.Text == "0123456789", "%d %q", a.StatusCode, a.Text)
 	s.Get("/bin/empty", 200).Is(t, "body").Field(t, "X-Sendfile", "")
 	s.Get("/brief/dies", 504)
 	fapwstest.FileSays(t, folder+"/errors",
@@ -300,9 +284,8 @@ func TestXSendfileOfAProgramIsRemovedWithoutTheSetting(t *testing.T) {
 	s.Get("/bin/send?"+file, 502)
 	for _, path := range []string{"/send.php?" + file, "/bin/form", "/bin/empty", "/bin/nph-x"} {
 		a := s.Ask(fapwstest.Get(path)).Field(t, "X-Sendfile", "")
-		if text := fmt.Sprint(a.Header, a.Text); strings.Contains(text, "one.txt") {
-			t.Errorf("%s: %s", path, text)
-		}
+		text := fmt.Sprint(a.Header, a.Text)
+		fapwstest.Truef(t, !strings.Contains(text, "one.txt"), "%s: %s", path, text)
 	}
 	s.Get("/send.php?"+file, 200).Is(t, "not sent")
 	s.Get("/bin/accel?/p/one.txt", 200).Is(t, "body").Field(t, "X-Accel-Redirect", "/p/one.txt")

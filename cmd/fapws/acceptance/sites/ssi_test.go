@@ -57,10 +57,9 @@ def application(environ, start_response):
 	}
 	fapwstest.Write(t, filepath.Join(dir, "site/errmsg.shtml"), "changed")
 	s.Get("/errmsg.shtml", 200).Is(t, "changed")
-	if r := s.Ask(fapwstest.Request("HEAD", "/echo.shtml?abc", "")); r.StatusCode != 200 ||
-		r.ContentLength != int64(len("abc abc (none)")) {
-		t.Errorf("%d %v", r.StatusCode, r.Header)
-	}
+	r := s.Ask(fapwstest.Request("HEAD", "/echo.shtml?abc", ""))
+	fapwstest.Truef(t, r.StatusCode == 200 && r.ContentLength == int64(len("abc abc (none)")), "%d %v", r.StatusCode,
+		r.Header)
 }
 
 // The directory has no application, so the server does not start Python.
@@ -156,7 +155,6 @@ func TestSSIPagesThatAreHostileToParsersAreAnswered(t *testing.T) {
 		s.Get("/"+name+".shtml", 200)
 	}
 	s.Get("/regexp.shtml", 200).Is(t, "found")
-	if n := strings.Count(s.Stderr.String(), "\n"); n > 2+30*len(pages) {
-		t.Errorf("%d lines in the log", n)
-	}
+	n := strings.Count(s.Stderr.String(), "\n")
+	fapwstest.Truef(t, n <= 2+30*len(pages), "%d lines in the log", n)
 }

@@ -35,9 +35,8 @@ func TestStaticFilesHaveFieldsAndConditions(t *testing.T) {
 	one := s.Get("/static/one.txt", 200).Is(t, "0123456789")
 	one.Field(t, "Content-Type", "text/plain; charset=utf-8").Field(t, "Content-Length", "10").Field(t, "Accept-Ranges",
 		"bytes")
-	if !strings.Contains(one.Header.Get("Cache-Control"), "max-age=60") {
-		t.Errorf("Cache-Control %q", one.Header.Get("Cache-Control"))
-	}
+	fapwstest.Truef(t, strings.Contains(one.Header.Get("Cache-Control"), "max-age=60"), "Cache-Control %q",
+		one.Header.Get("Cache-Control"))
 	etag, modified := one.Header.Get("ETag"), one.Header.Get("Last-Modified")
 	for _, c := range []struct {
 		target string
@@ -68,13 +67,10 @@ func TestStaticFilesHaveFieldsAndConditions(t *testing.T) {
 				c.status = 200 // Only GET requests can have ranges (RFC 9110 §14.2).
 			}
 			a := s.Ask(fapwstest.Request(method, c.target, "", c.fields...))
-			if a.StatusCode != c.status || a.Err != nil || method == "GET" && c.body != "" && a.Text != c.body {
-				t.Errorf("%s %s %q: %d %.50q, want %d %q", method, c.target, c.fields, a.StatusCode, a.Text, c.status,
-					c.body)
-			}
-			if method == "HEAD" && a.Text != "" || c.status == 304 && a.Text != "" {
-				t.Errorf("%s %s: body %q", method, c.target, a.Text)
-			}
+			fapwstest.Truef(t, a.StatusCode == c.status && a.Err == nil && (method != "GET" || c.body == "" || a.Text == c.body),
+				"%s %s %q: %d %.50q, want %d %q", method, c.target, c.fields, a.StatusCode, a.Text, c.status, c.body)
+			fapwstest.Truef(t, method == "GET" && c.status != 304 || a.Text == "", "%s %s: body %q", method,
+				c.target, a.Text)
 		}
 	}
 	s.Get("/static/sub", 301).Field(t, "Location", "/static/sub/")
@@ -111,10 +107,8 @@ func TestStaticFilesInsideTheRootAloneAreServed(t *testing.T) {
 		for _, root := range []string{"/static/", "/handler/"} {
 			for _, target := range []string{root + path, "http://test" + root + path} {
 				a := s.Ask("GET " + target + " HTTP/1.1\r\nHost: test\r\n\r\n")
-				if a.StatusCode/100 == 2 || strings.Contains(a.Text, "root:") || strings.Contains(a.Text, "secret\n") ||
-					a.Text == "secret" {
-					t.Errorf("%s: %d %q", target, a.StatusCode, a.Text)
-				}
+				fapwstest.Truef(t, a.StatusCode/100 != 2 && !strings.Contains(a.Text, "root:") &&
+					!strings.Contains(a.Text, "secret\n") && a.Text != "secret", "%s: %d %q", target, a.StatusCode, a.Text)
 			}
 		}
 	}
@@ -137,17 +131,12 @@ func TestCompressionOfLargeFilesNeedsLittleMemory(t *testing.T) {
 	packed := 0
 	for _, w := range clients {
 		r := w.Head("HEAD")
-		if r.StatusCode != 200 {
-			t.Errorf("%s %v", r.Status, r.Header)
-		}
+		fapwstest.Equalf(t, r.StatusCode, 200, "%s %v", r.Status, r.Header)
 		if r.Header.Get("Content-Encoding") == "gzip" {
 			packed++
 		}
 	}
-	if packed == 0 {
-		t.Error("none was compressed")
-	}
-	if most := s.Status("VmHWM") << 10; most > files*size/2 {
-		t.Errorf("it had %d MiB", most>>20)
-	}
+	fapwstest.Truef(t, packed != 0, "none was compressed")
+	most := s.Status("VmHWM") << 10
+	fapwstest.Truef(t, most <= files*size/2, "it had %d MiB", most>>20)
 }

@@ -91,24 +91,20 @@ func TestProxyKeepsTLSConnectionsToAnUpstream(t *testing.T) {
 		w.Send("GET / HTTP/1.1\r\nHost: knowing\r\n\r\n")
 		w.Answer().Want(t, 200)
 	}
-	if n := connections.Load() - before; n > 1 {
-		t.Errorf("%d more connections for 20 requests", n)
-	}
+	n := connections.Load() - before
+	fapwstest.Truef(t, n <= 1, "%d more connections for 20 requests", n)
 
 	w = s.Dial()
 	w.Send("GET / HTTP/1.1\r\nHost: knowing\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: " +
 		"13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-	if got := w.Head("GET"); got.StatusCode != 101 {
-		t.Fatal(got)
-	}
+	got := w.Head("GET")
+	fapwstest.Needf(t, got.StatusCode == 101, "%v", got)
 	text := strings.Repeat("0123456789", 200_000)
 	go func() {
 		io.WriteString(w, text)
 		w.Conn.(*net.TCPConn).CloseWrite()
 	}()
-	if got := w.Rest(); got != "welcome"+text {
-		t.Errorf("%d bytes came, want %d", len(got), len(text))
-	}
+	fapwstest.Equal(t, w.Rest(), "welcome"+text)
 }
 
 func plainServer(t *testing.T) string {
@@ -134,9 +130,7 @@ func TestProxyInAChrootKnowsTheCertificatesOfTheSystem(t *testing.T) {
 	s := fapwstest.Command{Flags: []string{"--user", "daemon", "--chroot", folder, "-c", file},
 		Env: []string{"SSL_CERT_FILE=" + ca, "SSL_CERT_DIR=/nowhere"}}.ForOtherUsers(t).Serve(t, fapwstest.Mode{})
 	s.Get("/", 200).Is(t, "GET host=test name= proto=http ")
-	if strings.Contains(s.Stderr.String(), "warning") {
-		t.Error("a warning about nothing")
-	}
+	fapwstest.Truef(t, !strings.Contains(s.Stderr.String(), "warning"), "a warning about nothing")
 
 	file = fapwstest.Write(t, filepath.Join(folder, "other.toml"),
 		"[[host]]\n[[host.route]]\nprefix = \"/\"\nproxy = \"http://localhost:1\"\n")

@@ -32,9 +32,8 @@ func load(t *testing.T, url string) (more, stop func()) {
 			for !stopped.Load() && !t.Failed() {
 				out, err := exec.Command("h2load", append(flags, "-n", fmt.Sprint(n), "-c", "3", "-m", "4",
 					url)...).CombinedOutput()
-				if err != nil || !strings.Contains(string(out), fmt.Sprintf("status codes: %d 2xx", n)) {
-					t.Errorf("h2load %v: %v\n%s", flags, err, out)
-				}
+				fapwstest.Truef(t, err == nil && strings.Contains(string(out), fmt.Sprintf("status codes: %d 2xx", n)),
+					"h2load %v: %v\n%s", flags, err, out)
 				ended[i].Add(1)
 			}
 		})
@@ -100,10 +99,8 @@ func TestCheckLooksUpEachUpstream(t *testing.T) {
 	fapwstest.Write(t, dir+"/fapws.toml", "[[host]]\n[[host.route]]\nprefix = \"/\"\n"+
 		"proxy = [\"http://127.0.0.1:1\", \"http://localhost:1\", \"http://nosuch.invalid:1\"]\n")
 	code, _, stderr := fapwstest.Command{Flags: []string{"check"}, Dir: dir}.Run(t)
-	if code != 0 || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "fapws.toml:4: proxy: ") ||
-		!strings.Contains(stderr, "nosuch.invalid") {
-		t.Errorf("code %d, %s", code, stderr)
-	}
+	fapwstest.Truef(t, code == 0 && strings.Count(stderr, "\n") == 1 && strings.Contains(stderr,
+		"fapws.toml:4: proxy: ") && strings.Contains(stderr, "nosuch.invalid"), "code %d, %s", code, stderr)
 }
 
 // atOnce sends n requests at the same time, and then a few requests one after the other.
@@ -160,9 +157,7 @@ func haproxyConfig(t *testing.T, addresses ...string) string {
 	page := fapwstest.Read(t, "../../../../docs/cluster.md")
 	_, text, _ := strings.Cut(page, "```ini haproxy.cfg\n")
 	text, _, found := strings.Cut(text, "```")
-	if !found {
-		t.Fatal("docs/cluster.md has no haproxy.cfg")
-	}
+	fapwstest.Needf(t, found, "docs/cluster.md has no haproxy.cfg")
 	for i, of := range []string{"127.0.0.1:8000", "127.0.0.1:8001", "127.0.0.1:9000"} {
 		text = strings.ReplaceAll(text, of, addresses[i])
 	}
@@ -217,13 +212,10 @@ func TestHAProxyDoesNotRepeatAPOST(t *testing.T) {
 	start(two)
 	fapwstest.Eventually(t, "haproxy has found a server", func() bool { return ready(front) })
 	r, err := http.Post("http://"+front+"/die", "text/plain", strings.NewReader("pay"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	r.Body.Close()
-	if died, err := os.ReadFile(dir + "/died"); r.StatusCode != 502 || string(died) != "died " {
-		t.Errorf("status %d, %q, %v", r.StatusCode, died, err)
-	}
+	died, err := os.ReadFile(dir + "/died")
+	fapwstest.Truef(t, r.StatusCode == 502 && string(died) == "died ", "status %d, %q, %v", r.StatusCode, died, err)
 }
 
 func TestServersBehindHAProxyLoseNoRequest(t *testing.T) {

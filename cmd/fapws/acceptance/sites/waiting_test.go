@@ -56,9 +56,7 @@ php = { children = 2 }
 		other.Get(small)
 		other.Answer().Is(t, "small\n")
 		for _, w := range all {
-			if a := w.Answer().Want(t, 200); len(a.Text) != size {
-				t.Errorf("%s: %d bytes, %v", large, len(a.Text), a.Err)
-			}
+			fapwstest.Equalf(t, len(w.Answer().Want(t, 200).Text), size, "%s", large)
 		}
 	}
 	t.Run("cgi", func(t *testing.T) {

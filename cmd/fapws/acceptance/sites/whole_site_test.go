@@ -11,13 +11,9 @@ import (
 func TestWholeExampleWorksAsItsCommentsSay(t *testing.T) {
 	t.Parallel()
 	file, err := filepath.Abs(fapwstest.Repository + "/samples/whole/fapws.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	fapwstest.Must(t, err)
 	code, stdout, stderr := fapwstest.Command{Flags: []string{"check", "-c", file}}.Run(t)
-	if code != 0 || stderr != "" {
-		t.Fatalf("check: code %d: %s%s", code, stdout, stderr)
-	}
+	fapwstest.Needf(t, code == 0 && stderr == "", "check: code %d: %s%s", code, stdout, stderr)
 	s := fapwstest.Command{Flags: []string{"-c", file}}.Serve(t,
 		fapwstest.Mode{Name: "one worker", Flags: []string{"--workers", "1"}})
 	ask := func(path string, fields ...string) *fapwstest.Answer { return s.Ask(fapwstest.Get(path, fields...)) }
@@ -34,9 +30,7 @@ func TestWholeExampleWorksAsItsCommentsSay(t *testing.T) {
 	s.Ask(fapwstest.Request("POST", "/feed", "x")).Want(t, 405)
 	first := ask("/feed").Want(t, 200, "made at ")
 	second := ask("/feed").Want(t, 200)
-	if first.Text != second.Text {
-		t.Errorf("not kept: %q, %q", first.Text, second.Text)
-	}
+	fapwstest.Equalf(t, first.Text, second.Text, "not kept")
 }
 
 func TestRulesAtTheTopApplyToAllHostsWithoutTheKey(t *testing.T) {
@@ -126,11 +120,9 @@ cgi = "bin"
 		"/bin/x.key": 200, "/bin/x.key/more": 200,
 		"/app.key/more": 200, "/dir/index.key": 200, "/private/a.key": 200} {
 		a := s.Get(target, 401)
-		if got, private := a.Header.Get("Www-Authenticate"),
-			strings.HasPrefix(target, "/private/"); !strings.Contains(got,
-			map[bool]string{false: "keys", true: "private"}[private]) {
-			t.Errorf("%s: %s", target, got)
-		}
+		got, private := a.Header.Get("Www-Authenticate"), strings.HasPrefix(target, "/private/")
+		fapwstest.Truef(t, strings.Contains(got, map[bool]string{false: "keys", true: "private"}[private]), "%s: %s", target,
+			got)
 		s.Get(target, want, right)
 	}
 	s.Get("/bin/y/more", 200).Is(t, "/more")
