@@ -65,15 +65,12 @@ func TestACMEHooksGetCertificatesForAllNamesOfADomain(t *testing.T) {
 		s := p.serve(t, m, t.TempDir(), fapwstest.FreePort(t), fapwstest.FreePort(t), flags...)
 		first := issued(t, s, "example.org")
 		for _, name := range []string{"www.example.org", "*.example.org"} {
-			if err := first.VerifyHostname(name); err != nil || !leaf(t, s, "a.example.org").Equal(first) {
-				t.Errorf("%s: %v", name, err)
-			}
+			err := first.VerifyHostname(name)
+			fapwstest.Truef(t, err == nil && leaf(t, s, "a.example.org").Equal(first), "%s: %v", name, err)
 		}
 		issued(t, s, "www.example.net")
 		all := called(t, calls)
-		if len(all) != 6 {
-			t.Fatalf("%d calls: %v", len(all), all)
-		}
+		fapwstest.Needf(t, len(all) == 6, "%d calls: %v", len(all), all)
 		values := map[string]bool{}
 		for i, want := range []string{"dns-add example.org example.org,example.org 1",
 			"dns-add example.org example.org,example.org 0", "dns-remove example.org example.org,example.org 0",
@@ -82,18 +79,16 @@ func TestACMEHooksGetCertificatesForAllNamesOfADomain(t *testing.T) {
 			c := all[i]
 			value, output := c["CERTBOT_VALIDATION"], c["CERTBOT_AUTH_OUTPUT"]
 			got := fmt.Sprintln(c["hook"], c["CERTBOT_DOMAIN"], c["CERTBOT_ALL_DOMAINS"], c["CERTBOT_REMAINING_CHALLENGES"])
-			if got != want+"\n" || len(value) != 43 || strings.HasPrefix(want, "dns-remove") != (output == "added "+value) {
-				t.Errorf("call %d: %v", i, c)
-			}
+			fapwstest.Truef(t, got == want+"\n" && len(value) == 43 &&
+				strings.HasPrefix(want, "dns-remove") == (output == "added "+value), "call %d: %v", i, c)
 			values[value] = true
 		}
 		fapwstest.Equal(t, len(values), 3)
 		resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, p.dns)
 		}}
-		if left, _ := resolver.LookupTXT(t.Context(), "_acme-challenge.example.org"); left != nil {
-			t.Errorf("records are left: %v", left)
-		}
+		left, _ := resolver.LookupTXT(t.Context(), "_acme-challenge.example.org")
+		fapwstest.Truef(t, left == nil, "records are left: %v", left)
 	})
 }
 
@@ -113,17 +108,12 @@ func TestACMEHookReplacesACertificateThatDoesNotCoverANewName(t *testing.T) {
 	s = p.serve(t, fapwstest.Workers, state, p.http, p.https, flags...)
 	s.Says(`info ordering a certificate for example\.org, \*\.example\.org from .*, because it does not cover ` +
 		`\*\.example\.org\n`)
-	if again := leaf(t, s, "example.org"); !again.Equal(first) {
-		t.Error("the previous certificate is not used")
-	}
+	fapwstest.Truef(t, leaf(t, s, "example.org").Equal(first), "the previous certificate is not used")
 	fapwstest.Write(t, calls+".go", "")
 	issued(t, s, "a.example.org")
-	if again := leaf(t, s, "example.org"); again.Equal(first) {
-		t.Error("the certificate was not replaced")
-	}
-	if same, err := os.ReadFile(state + "/acme/acme_account+key"); err != nil || !bytes.Equal(same, account) {
-		t.Errorf("another account, %v", err)
-	}
+	fapwstest.Truef(t, !leaf(t, s, "example.org").Equal(first), "the certificate was not replaced")
+	same, err := os.ReadFile(state + "/acme/acme_account+key")
+	fapwstest.Truef(t, err == nil && bytes.Equal(same, account), "another account, %v", err)
 }
 
 func TestACMEHookThatFailsIsLoggedAndCleanedUp(t *testing.T) {
@@ -134,9 +124,8 @@ func TestACMEHookThatFailsIsLoggedAndCleanedUp(t *testing.T) {
 		append(flags, "--acme-hosts", "example.org,*.example.org")...)
 	s.Says(`(?s)info dns-add: no permission\n.*error example\.org, \*\.example\.org: no certificate from ` +
 		regexp.QuoteMeta(p.directory) + `: acme-dns-hook \S+/dns-add: exit status 3; next try at [^\n]*, or at a reload\n`)
-	if all := called(t, calls); len(all) != 2 || all[1]["hook"] != "dns-remove" {
-		t.Errorf("%v", all)
-	}
+	all := called(t, calls)
+	fapwstest.Truef(t, len(all) == 2 && all[1]["hook"] == "dns-remove", "%v", all)
 	flags, _ = p.hooks(t, `curl -sf -d '{"host":"_acme-challenge.'$CERTBOT_DOMAIN'."}' RECORDS/clear-txt`+"\n")
 	s = p.serve(t, fapwstest.Threads, t.TempDir(), fapwstest.FreePort(t), fapwstest.FreePort(t),
 		append(flags, "--acme-hosts", "example.org")...)
@@ -170,10 +159,8 @@ func TestACMEHookIsKilledAndCleanedUpAtAStopAndAnUpgrade(t *testing.T) {
 			}
 			all := called(t, calls)
 			added, removed := all[2*i], all[2*i+1]
-			if removed["hook"] != "dns-remove" || removed["CERTBOT_VALIDATION"] != added["CERTBOT_VALIDATION"] ||
-				removed["CERTBOT_AUTH_OUTPUT"] != "added "+added["CERTBOT_VALIDATION"] {
-				t.Errorf("end %d: %v", i, all)
-			}
+			fapwstest.Truef(t, removed["hook"] == "dns-remove" && removed["CERTBOT_VALIDATION"] == added["CERTBOT_VALIDATION"] &&
+				removed["CERTBOT_AUTH_OUTPUT"] == "added "+added["CERTBOT_VALIDATION"], "end %d: %v", i, all)
 		}
 	})
 }

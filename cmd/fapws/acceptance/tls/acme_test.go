@@ -119,14 +119,10 @@ func TestACMECertificatesAreOrderedKeptRenewedAndShared(t *testing.T) {
 		if m.Workers() {
 			s.Control("reload")
 		}
-		if again := leaf(t, s, "example.org"); !again.Equal(first) {
-			t.Error("another certificate without need")
-		}
+		fapwstest.Truef(t, leaf(t, s, "example.org").Equal(first), "another certificate without need")
 		s.Stop()
 		s = p.serve(t, m, state, p.http, p.https)
-		if again := issued(t, s, "example.org"); !again.Equal(first) {
-			t.Error("another certificate after a restart")
-		}
+		fapwstest.Truef(t, issued(t, s, "example.org").Equal(first), "another certificate after a restart")
 		s.Stop()
 		old := certtest.NewAuthority(t).Sign(certtest.Options{Names: []string{"example.org"},
 			Start: time.Now().Add(-80 * 24 * time.Hour), End: time.Now().Add(10 * 24 * time.Hour)})
@@ -134,12 +130,9 @@ func TestACMECertificatesAreOrderedKeptRenewedAndShared(t *testing.T) {
 		s = p.serve(t, m, state, p.http, p.https)
 		s.Says("info ordering a certificate for example.org from " + p.directory +
 			", because two thirds of its time are over")
-		if renewed := issued(t, s, "example.org"); renewed.Equal(first) {
-			t.Error("the certificate was not renewed")
-		}
-		if info, err := os.Stat(state + "/acme/example.org"); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%v, %v", info, err)
-		}
+		fapwstest.Truef(t, !issued(t, s, "example.org").Equal(first), "the certificate was not renewed")
+		info, err := os.Stat(state + "/acme/example.org")
+		fapwstest.Truef(t, err == nil && info.Mode().Perm() == 0o600, "%v, %v", info, err)
 	})
 }
 
@@ -153,22 +146,17 @@ func TestACMEAuthorityFallsBackFromHTTPSToHTTP(t *testing.T) {
 	const refused = `error example.org: the CA refused: .*connection refused.*; the name must lead to port 80 or 443 ` +
 		`of this machine; next try at \d{4}-\d\d-\d\d \d\d:\d\d:\d\d, or at a reload\n`
 	line := s.Says(refused)
-	if len(line[0]) > 1500 {
-		t.Errorf("a long line: %s", line[0])
-	}
+	fapwstest.Truef(t, len(line[0]) <= 1500, "a long line: %s", line[0])
 	s.Control("reload")
 	s.Says(`(?s)` + refused + `.*` + refused)
-	if _, err := tryDial(t, s, &tls.Config{ServerName: "example.org", InsecureSkipVerify: true}); err == nil ||
-		!strings.Contains(err.Error(), "unrecognized name") {
-		t.Errorf("without a certificate: %v", err)
-	}
+	_, err := tryDial(t, s, &tls.Config{ServerName: "example.org", InsecureSkipVerify: true})
+	fapwstest.Truef(t, err != nil && strings.Contains(err.Error(), "unrecognized name"), "without a certificate: %v", err)
 	w := fapwstest.Dial(t, "tcp", strings.TrimSuffix(strings.TrimPrefix(s.Says(`http://(\S+)/`)[1], "http://"), "/"))
 	w.Send(fapwstest.Get("/.well-known/acme-challenge/..%2fexample.org"),
 		fapwstest.Get("/.well-known/acme-challenge/none"))
 	for range 2 {
-		if a := w.Answer(); a.StatusCode != 404 && a.StatusCode != 308 {
-			t.Errorf("status %d: %s", a.StatusCode, a.Text)
-		}
+		a := w.Answer()
+		fapwstest.Truef(t, a.StatusCode == 404 || a.StatusCode == 308, "status %d: %s", a.StatusCode, a.Text)
 	}
 }
 

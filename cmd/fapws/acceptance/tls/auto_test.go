@@ -41,19 +41,16 @@ func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 		fapwstest.Must(t, err)
 		der, err := io.ReadAll(r.Body)
 		r.Body.Close()
-		if err != nil || r.StatusCode != 200 || r.Header.Get("Content-Type") != "application/x-x509-ca-cert" {
-			t.Fatalf("%s, %v, %v", r.Status, r.Header, err)
-		}
+		fapwstest.Needf(t, err == nil && r.StatusCode == 200 && r.Header.Get("Content-Type") == "application/x-x509-ca-cert",
+			"%s, %v, %v", r.Status, r.Header, err)
 		ca, err := x509.ParseCertificate(der)
 		fapwstest.Must(t, err)
 		sum := sha256.Sum256(der)
 		code, stdout, stderr := fapwstest.Command{Flags: []string{"ctl", "--socket", socket, "ca"}}.Run(t)
 		lines := strings.Split(stdout, "\n")
-		if code != 0 || lines[0] != dir+"/state/tls/ca.pem" ||
-			strings.ReplaceAll(strings.TrimPrefix(lines[1], "SHA-256 "), ":",
-				"") != strings.ToUpper(hex.EncodeToString(sum[:])) {
-			t.Errorf("ctl ca: code %d, %q, %q", code, stdout, stderr)
-		}
+		fapwstest.Truef(t, code == 0 && lines[0] == dir+"/state/tls/ca.pem" &&
+			strings.ReplaceAll(strings.TrimPrefix(lines[1], "SHA-256 "), ":", "") == strings.ToUpper(hex.EncodeToString(sum[:])),
+			"ctl ca: code %d, %q, %q", code, stdout, stderr)
 		if trusted == nil {
 			trusted = ca
 		} else if !trusted.Equal(ca) {
@@ -63,17 +60,14 @@ func TestTLSAutoServesAllNamesAndAddressesOfTheMachine(t *testing.T) {
 		roots.AddCert(trusted)
 		for _, name := range []string{"localhost", "127.0.0.1"} {
 			w, _ := dial(t, s, &tls.Config{RootCAs: roots, ServerName: name})
-			if got := w.Fetch("/.well-known/fapws-ca.crt").Want(t, 200).Text; got != string(der) {
-				t.Errorf("over HTTPS: %d bytes", len(got))
-			}
+			fapwstest.Equalf(t, w.Fetch("/.well-known/fapws-ca.crt").Want(t, 200).Text, string(der), "over HTTPS")
 			w.Fetch("/show/x").Want(t, 200)
 		}
 		s.Stop()
 	}
 	for name, mode := range map[string]os.FileMode{"tls": 0o700, "tls/ca-key.pem": 0o600, "tls/key.pem": 0o600} {
-		if info, err := os.Stat(filepath.Join(dir, "state", name)); err != nil || info.Mode().Perm() != mode {
-			t.Errorf("%s: %v, %v", name, info, err)
-		}
+		info, err := os.Stat(filepath.Join(dir, "state", name))
+		fapwstest.Truef(t, err == nil && info.Mode().Perm() == mode, "%s: %v, %v", name, info, err)
 	}
 }
 
@@ -83,9 +77,8 @@ func TestTLSAutoLogsThatItHasNoAddressesWithoutNetlink(t *testing.T) {
 	s := serve(t, fapwstest.Threads, fapwstest.Command{Flags: []string{"--tls", "auto", "--state-dir", t.TempDir()},
 		Shell: fapwstest.Refusing(t, netlink), Complains: true})
 	s.Says(`warning the certificate of --tls auto does not get the addresses of this machine, .*AF_NETLINK`)
-	if names := leaf(t, s, "localhost").DNSNames; !slices.Contains(names, "localhost") {
-		t.Errorf("the certificate is for %q", names)
-	}
+	names := leaf(t, s, "localhost").DNSNames
+	fapwstest.Truef(t, slices.Contains(names, "localhost"), "the certificate is for %q", names)
 }
 
 // The server creates the directory so that the user of --user owns it.
@@ -106,8 +99,6 @@ func TestTLSAutoFilesBelongToTheUser(t *testing.T) {
 	})
 	for _, name := range []string{"state", "state/tls", "state/tls/ca-key.pem", "state/tls/key.pem"} {
 		info, err := os.Stat(filepath.Join(folder, name))
-		if err != nil || info.Sys().(*syscall.Stat_t).Uid == 0 {
-			t.Errorf("%s: of root, %v", name, err)
-		}
+		fapwstest.Truef(t, err == nil && info.Sys().(*syscall.Stat_t).Uid != 0, "%s: of root, %v", name, err)
 	}
 }

@@ -27,9 +27,7 @@ func TestCurlAcceptsTheCertificate(t *testing.T) {
 		out, err := exec.Command(curl, "-sS", "--cacert", trusted, "--tlsv"+version, "--tls-max", version, "-w",
 			" %{http_code} %{ssl_verify_result}",
 			"--resolve", "example.org:"+port+":127.0.0.1", "https://example.org:"+port+"/show/x").CombinedOutput()
-		if err != nil || !strings.HasSuffix(string(out), " 200 0") {
-			t.Errorf("TLS %s: %v, %s", version, err, out)
-		}
+		fapwstest.Truef(t, err == nil && strings.HasSuffix(string(out), " 200 0"), "TLS %s: %v, %s", version, err, out)
 	}
 }
 
@@ -114,23 +112,18 @@ text = "shop"
 	s := serve(t, fapwstest.Workers, fapwstest.Command{Script: "environ.py",
 		Flags: []string{"--config", file("shop.example.org"), "--tls-strict-sni"}})
 	for name, want := range map[string]*certtest.Certificate{"shop.example.org": shop, "example.org": rest} {
-		if got := leaf(t, s, name); !got.Equal(want.Leaf) {
-			t.Errorf("%s gets the certificate for %v", name, got.DNSNames)
-		}
+		got := leaf(t, s, name)
+		fapwstest.Truef(t, got.Equal(want.Leaf), "%s gets the certificate for %v", name, got.DNSNames)
 	}
-	if _, err := tryDial(t, s, &tls.Config{ServerName: "unknown.test", InsecureSkipVerify: true}); err == nil ||
-		!strings.Contains(err.Error(), "unrecognized name") {
-		t.Errorf("unknown host: %v", err)
-	}
+	_, err := tryDial(t, s, &tls.Config{ServerName: "unknown.test", InsecureSkipVerify: true})
+	fapwstest.Truef(t, err != nil && strings.Contains(err.Error(), "unrecognized name"), "unknown host: %v", err)
 	file("blog.example.org")
 	want :=
 		`fapws.toml:10: certfile: .*/shop/cert.pem: the certificate does not cover the host blog.example.org, ` +
 			`only shop.example.org`
 	s.Signal(syscall.SIGHUP)
 	s.Says(want)
-	if got := leaf(t, s, "shop.example.org"); !got.Equal(shop.Leaf) {
-		t.Error("the old workers have lost their certificate")
-	}
+	fapwstest.Truef(t, leaf(t, s, "shop.example.org").Equal(shop.Leaf), "the old workers have lost their certificate")
 }
 
 func TestTLSSessionResumesAtAnyWorker(t *testing.T) {
@@ -146,9 +139,7 @@ func TestTLSSessionResumesAtAnyWorker(t *testing.T) {
 			w, state := dial(t, s, client)
 			w.Send(fapwstest.Get("/show/x", "Connection: close"))
 			w.Answer().Want(t, 200) // The tickets of the session arrive before the response.
-			if state.DidResume != resumes {
-				t.Errorf("%s: resumed %v", when, state.DidResume)
-			}
+			fapwstest.Equalf(t, state.DidResume, resumes, "%s: resumed", when)
 			resumes = true
 		}
 	}
@@ -215,9 +206,8 @@ func TestKeysAreNeitherInProcessesNorInStaticFiles(t *testing.T) {
 	for _, pid := range s.Family() {
 		for _, name := range []string{"environ", "cmdline"} {
 			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
-			if err == nil && strings.Contains(string(text), "PRIVATE KEY") {
-				t.Errorf("/proc/%d/%s has the key", pid, name)
-			}
+			fapwstest.Truef(t, err != nil || !strings.Contains(string(text), "PRIVATE KEY"), "/proc/%d/%s has the key", pid,
+				name)
 		}
 	}
 }

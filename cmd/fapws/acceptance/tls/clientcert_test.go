@@ -182,15 +182,12 @@ text = "c"
 				r.Header.Set("Client-Cert", ":forged:")
 				r.Header.Set("Client-Cert-Chain", ":forged:")
 				res, err := client.Do(r)
-				if err != nil {
-					t.Fatalf("%s %s %s: %v", protocol, c.host, c.path, err)
-				}
+				fapwstest.Mustf(t, err, "%s %s %s", protocol, c.host, c.path)
 				text, err := io.ReadAll(res.Body)
 				res.Body.Close()
-				if err != nil || res.StatusCode != c.status || !strings.Contains(string(text), c.text) {
-					t.Errorf("%s of %s for %s, %s: status %d, %q, %v, want %d, %q", protocol, c.sni, c.host, c.path,
-						res.StatusCode, text, err, c.status, c.text)
-				}
+				fapwstest.Truef(t, err == nil && res.StatusCode == c.status && strings.Contains(string(text), c.text),
+					"%s of %s for %s, %s: status %d, %q, %v, want %d, %q", protocol, c.sni, c.host, c.path, res.StatusCode, text, err,
+					c.status, c.text)
 			}
 			client.CloseIdleConnections()
 		}
@@ -214,9 +211,8 @@ text = "c"
 		fapwstest.Must(t, err)
 		_, _ = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
-		if res.StatusCode != 200 || res.TLS.DidResume != resumed {
-			t.Errorf("status %d, resumed %v, want %v", res.StatusCode, res.TLS.DidResume, resumed)
-		}
+		fapwstest.Truef(t, res.StatusCode == 200 && res.TLS.DidResume == resumed, "status %d, resumed %v, want %v",
+			res.StatusCode, res.TLS.DidResume, resumed)
 	}
 	config := client.Transport.(*http.Transport).TLSClientConfig
 	for _, c := range []struct {
@@ -258,10 +254,9 @@ func counted(t *testing.T, s *fapwstest.Server, of *x509.Certificate) {
 	var view struct {
 		TLS struct{ Certificates, Handshakes, Failures map[string]float64 }
 	}
-	if err := json.Unmarshal([]byte(stdout), &view); code != 0 || err != nil || view.TLS.Handshakes["full"] < 10 ||
-		view.TLS.Failures["refused"] != 1 || view.TLS.Certificates["a.test"] < 86400 {
-		t.Errorf("top: code %d, %s, %v, %+v", code, stderr, err, view)
-	}
+	err := json.Unmarshal([]byte(stdout), &view)
+	fapwstest.Truef(t, code == 0 && err == nil && view.TLS.Handshakes["full"] >= 10 && view.TLS.Failures["refused"] == 1 &&
+		view.TLS.Certificates["a.test"] >= 86400, "top: code %d, %s, %v, %+v", code, stderr, err, view)
 }
 
 func TestClientCertificateRulesThatConflictAreReportedInOneLine(t *testing.T) {
@@ -293,9 +288,7 @@ func TestClientCertificateRulesThatConflictAreReportedInOneLine(t *testing.T) {
 		file := fapwstest.Write(t, dir+"/fapws.toml", text)
 		for _, flags := range [][]string{{"-p", "0", "-c", file}, {"check", "-c", file}} {
 			code, _, stderr := fapwstest.Command{Flags: flags, Dir: dir}.Run(t)
-			if code == 0 {
-				t.Errorf("%q: code %d", text, code)
-			}
+			fapwstest.Truef(t, code != 0, "%q: code %d", text, code)
 			fapwstest.OneLine(t, stderr, want)
 		}
 	}
@@ -320,9 +313,7 @@ func TestCertReqsRequiredRejectsClientsWithoutAValidCertificate(t *testing.T) {
 	}{{&ann, true}, {&bob, false}, {&lost, false}, {nil, false}} {
 		client := showing(t, s, ca.Pool(), "example.org", c.certificate, "http/1.1")
 		r, err := client.Get(s.URL + "/show/x")
-		if (err == nil) != c.served {
-			t.Errorf("certificate %v: %v", c.certificate != nil, err)
-		}
+		fapwstest.Equalf(t, err == nil, c.served, "certificate %v: %v", c.certificate != nil, err)
 		if err == nil {
 			r.Body.Close()
 		}

@@ -53,9 +53,8 @@ func TestDevAnswersByNewCodeOverTLSAndHTTP2(t *testing.T) {
 				}
 				defer answer.Body.Close()
 				got, err := io.ReadAll(answer.Body)
-				if string(got) != want+" "+body || err != nil || answer.ProtoMajor == 2 != c.two {
-					t.Errorf("%s %.80q, %v, not %q", answer.Proto, got, err, want)
-				}
+				fapwstest.Truef(t, string(got) == want+" "+body && err == nil && answer.ProtoMajor == 2 == c.two,
+					"%s %.80q, %v, not %q", answer.Proto, got, err, want)
 			}
 			fresh := func() *http.Client {
 				transport := &http.Transport{Protocols: &protocols, TLSClientConfig: &tls.Config{RootCAs: ca.Pool()}}
@@ -110,9 +109,8 @@ func TestDevSendsAnOldUnusedTLSConnectionToTheNewCode(t *testing.T) {
 				fapwstest.Must(t, err)
 				got, err := io.ReadAll(answer.Body)
 				answer.Body.Close()
-				if want := fmt.Sprintf("version%d x=%%41 %s", i, body); string(got) != want || err != nil {
-					t.Errorf("%.80q, %v, not %.80q", got, err, want)
-				}
+				want := fmt.Sprintf("version%d x=%%41 %s", i, body)
+				fapwstest.Truef(t, string(got) == want && err == nil, "%.80q, %v, not %.80q", got, err, want)
 			}
 		})
 }

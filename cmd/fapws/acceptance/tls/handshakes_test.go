@@ -49,12 +49,10 @@ func TestUnfinishedClientHelloNeedsOneDescriptorAndLittleMemory(t *testing.T) {
 	}
 	w, _ := dial(t, s, config)
 	serves(w)
-	if n := len(s.Descriptors()) - descriptors; n > 1010 {
-		t.Errorf("%d descriptors", n)
-	}
-	if grown := s.RSS() - memory; grown > 80<<20 {
-		t.Errorf("%d MiB", grown>>20)
-	}
+	n := len(s.Descriptors()) - descriptors
+	fapwstest.Truef(t, n <= 1010, "%d descriptors", n)
+	grown := s.RSS() - memory
+	fapwstest.Truef(t, grown <= 80<<20, "%d MiB", grown>>20)
 }
 
 // dotted replaces the last letter of the host name in a ClientHello by a dot.
@@ -70,8 +68,6 @@ func TestLogExplainsAHostNameWithADotAtTheEnd(t *testing.T) {
 	s, config := secured(t, fapwstest.Threads)
 	named := config.Clone()
 	named.ServerName = "example.orgx"
-	if err := tls.Client(dotted{s.Dial().Conn}, named).Handshake(); err == nil {
-		t.Error("the handshake succeeded")
-	}
+	fapwstest.Truef(t, tls.Client(dotted{s.Dial().Conn}, named).Handshake() != nil, "the handshake succeeded")
 	s.Says("TLS handshake failed: a message of the client is malformed; perhaps the host name in it ends with a dot")
 }

@@ -57,11 +57,9 @@ text = "b"
 		{fapwstest.Request("GET", "/none", "", "Host: b.test", secure), 200, "", "max-age=0"},
 	} {
 		a := s.Ask(strings.Replace(c.request, "Host: test\r\n", "", 1))
-		if a.StatusCode != c.status || a.Header.Get("Location") != c.location ||
-			a.Header.Get("Strict-Transport-Security") != c.hsts {
-			t.Errorf("%.60q: status %d, Location %q, Strict-Transport-Security %q", c.request, a.StatusCode,
-				a.Header.Get("Location"), a.Header.Get("Strict-Transport-Security"))
-		}
+		fapwstest.Truef(t, a.StatusCode == c.status && a.Header.Get("Location") == c.location &&
+			a.Header.Get("Strict-Transport-Security") == c.hsts, "%.60q: status %d, Location %q, Strict-Transport-Security %q",
+			c.request, a.StatusCode, a.Header.Get("Location"), a.Header.Get("Strict-Transport-Security"))
 	}
 	for flag, want := range map[string]string{
 		"--https-redirect":       "https-redirect (flag --https-redirect) requires HTTPS: add --certfile",

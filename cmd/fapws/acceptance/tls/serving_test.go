@@ -75,9 +75,7 @@ func TestApplicationGetsTheClientCertificate(t *testing.T) {
 			for range 3 {
 				got := w.Fetch("/show/x").Want(t, 200).Object(t)
 				for name, value := range want {
-					if got[name] != value {
-						t.Errorf("shows %v: %s is %q", shows, name, got[name])
-					}
+					fapwstest.Equalf(t, got[name], value, "shows %v: %s", shows, name)
 				}
 			}
 			w.Close()
@@ -109,9 +107,7 @@ func TestReloadEndsStreamsAndWebSocketsOverTLS(t *testing.T) {
 		t.Helper()
 		for !strings.HasSuffix(seen, text) {
 			line, err := stream.In.ReadString('\n')
-			if err != nil {
-				t.Fatalf("%v before %q, after %q", err, text, seen)
-			}
+			fapwstest.Needf(t, err == nil, "%v before %q, after %q", err, text, seen)
 			seen += line
 		}
 		return seen
@@ -177,9 +173,8 @@ func TestIdleConnectionsOverTLSCloseAtAReload(t *testing.T) {
 		f := http2.NewFramer(c, c)
 		f.WriteSettings()
 		f.WriteSettingsAck()
-		if frame, err := f.ReadFrame(); err != nil || frame.Header().Type != http2.FrameSettings {
-			t.Fatal(frame, err)
-		}
+		frame, err := f.ReadFrame()
+		fapwstest.Needf(t, err == nil && frame.Header().Type == http2.FrameSettings, "%v %v", frame, err)
 		s.Reload()
 		for _, w := range idle {
 			w.Closed()
@@ -190,9 +185,8 @@ func TestIdleConnectionsOverTLSCloseAtAReload(t *testing.T) {
 				break
 			}
 			fapwstest.Must(t, err)
-			if g, is := frame.(*http2.GoAwayFrame); is && g.ErrCode != http2.ErrCodeNo {
-				t.Error(g)
-			}
+			g, is := frame.(*http2.GoAwayFrame)
+			fapwstest.Truef(t, !is || g.ErrCode == http2.ErrCodeNo, "%v", g)
 		}
 		w, _ := dial(t, s, config)
 		serves(w)
@@ -222,19 +216,17 @@ func TestRequestWithoutTLSGetsTheRightAddress(t *testing.T) {
 				}
 			}
 			got, err := io.ReadAll(w)
-			if err != nil && size > 1 || !strings.HasPrefix(string(got), "HTTP/1.1 400 Bad Request\r\n") ||
-				!strings.Contains(string(got), c.want) || strings.Contains(string(got), "<script>") {
-				t.Errorf("%.50q: %q, %v", c.request, got, err)
-			}
+			fapwstest.Truef(t, (err == nil || size <= 1) && strings.HasPrefix(string(got), "HTTP/1.1 400 Bad Request\r\n") &&
+				strings.Contains(string(got), c.want) && !strings.Contains(string(got), "<script>"), "%.50q: %q, %v", c.request,
+				got, err)
 		}
 	}
 	s.Says("info .*plain HTTP on an HTTPS port: answered 400")
 	// A plain port rejects a TLS handshake, also a port that expects a trusted proxy's forwarding fields.
 	for _, flags := range [][]string{nil, {"--trusted-proxy", "127.0.0.1"}} {
 		plain := fapwstest.Serve(t, fapwstest.Threads, "environ.py", flags...)
-		if _, err := tryDial(t, plain, &tls.Config{}); err == nil {
-			t.Error("a handshake on a port without TLS")
-		}
+		_, err := tryDial(t, plain, &tls.Config{})
+		fapwstest.Truef(t, err != nil, "a handshake on a port without TLS")
 		plain.Says("info .*a TLS handshake on a port without TLS")
 		plain.Get("/show/x", 200)
 	}
